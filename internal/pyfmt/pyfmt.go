@@ -1,0 +1,144 @@
+// Package pyfmt writes JSON values the way Python prints them, since that is
+// what the wire's validation messages contain.
+package pyfmt
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Str is Python's str(v) of a decoded JSON value. Members of an object come in
+// alphabetical order.
+func Str(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return Repr(v)
+}
+
+// Repr is Python's repr(v) of a decoded JSON value.
+func Repr(v any) string {
+	var b strings.Builder
+	repr(&b, v)
+	return b.String()
+}
+
+func repr(b *strings.Builder, v any) {
+	switch v := v.(type) {
+	case nil:
+		b.WriteString("None")
+	case bool:
+		if v {
+			b.WriteString("True")
+		} else {
+			b.WriteString("False")
+		}
+	case string:
+		reprString(b, v)
+	case json.Number:
+		b.WriteString(Number(v))
+	case float64:
+		b.WriteString(Float(v))
+	case float32:
+		b.WriteString(Float(float64(v)))
+	case []any:
+		list(b, v)
+	case []string:
+		list(b, v)
+	case map[string]any:
+		b.WriteByte('{')
+		for i, k := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			reprString(b, k)
+			b.WriteString(": ")
+			repr(b, v[k])
+		}
+		b.WriteByte('}')
+	default:
+		fmt.Fprint(b, v)
+	}
+}
+
+func list[T any](b *strings.Builder, l []T) {
+	b.WriteByte('[')
+	for i, e := range l {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		repr(b, e)
+	}
+	b.WriteByte(']')
+}
+
+// Number is a JSON number as Python reads and prints it.
+func Number(n json.Number) string {
+	if !strings.ContainsAny(string(n), ".eE") {
+		if n == "-0" {
+			return "0"
+		}
+		return string(n)
+	}
+	f, _ := n.Float64() // an error is one of range, and f is infinite then
+	return Float(f)
+}
+
+// Float is Python's repr of a float.
+func Float(f float64) string {
+	switch {
+	case math.IsNaN(f):
+		return "nan"
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	}
+	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+func reprString(b *strings.Builder, s string) {
+	quote := byte('\'')
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		quote = '"'
+	}
+	b.WriteByte(quote)
+	for _, r := range s {
+		switch {
+		case r == rune(quote) || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < utf8.RuneSelf && (r < ' ' || r == 0x7f):
+			fmt.Fprintf(b, `\x%02x`, r)
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r < 0x100:
+			fmt.Fprintf(b, `\x%02x`, r)
+		case r < 0x10000:
+			fmt.Fprintf(b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(b, `\U%08x`, r)
+		}
+	}
+	b.WriteByte(quote)
+}
