@@ -16,20 +16,18 @@ type Item[K comparable] interface {
 // Queue is a FIFO of at most MaxLen items and MaxBytes bytes. An item with a
 // key goes to the tail and takes the older item with that key out. The zero
 // value is an empty queue without room; it is not safe for concurrent use.
-type Queue[K comparable, V Item[K]] struct {
+type Queue[K comparable, V interface {
+	comparable
+	Item[K]
+}] struct {
 	MaxLen, MaxBytes int
 
-	slots []slot[V]
+	slots []V       // the zero value where an item was replaced
 	head  int       // slots[:head] are gone
 	first int       // number of the slot at slots[0], counted from the first push
 	live  int       // slots that hold an item
 	bytes int       // their size
 	index map[K]int // key to slot number; nil while a scan is cheaper
-}
-
-type slot[V any] struct {
-	v    V
-	dead bool // its item was replaced
 }
 
 // scanMax is the length up to which looking at each item beats keeping an index.
@@ -42,8 +40,9 @@ func (q *Queue[K, V]) Len() int { return q.live }
 func (q *Queue[K, V]) Bytes() int { return q.bytes }
 
 // Push appends v. It reports false, and leaves the queue as it was, if that
-// would exceed a bound. An item larger than MaxBytes is let into an empty queue.
+// would exceed a bound; v is not the zero value. An item larger than MaxBytes is let into an empty queue.
 func (q *Queue[K, V]) Push(v V) bool {
+	var zero V
 	k, keyed := v.Key()
 	old := -1
 	if keyed {
@@ -51,25 +50,26 @@ func (q *Queue[K, V]) Push(v V) bool {
 	}
 	n, bytes := q.live+1, q.bytes+v.Size()
 	if old >= 0 {
-		n, bytes = n-1, bytes-q.slots[old].v.Size()
+		n, bytes = n-1, bytes-q.slots[old].Size()
 	}
 	if n > q.MaxLen || bytes > q.MaxBytes && n > 1 {
 		return false
 	}
 	if old >= 0 {
-		q.slots[old] = slot[V]{dead: true}
+		q.slots[old] = zero
 	}
 	q.live, q.bytes = n, bytes
 	q.compact()
 	if keyed && q.index != nil {
 		q.index[k] = q.first + len(q.slots)
 	}
-	q.slots = append(q.slots, slot[V]{v: v})
+	q.slots = append(q.slots, v)
 	return true
 }
 
 // find returns the place in slots of the item with key k, or -1.
 func (q *Queue[K, V]) find(k K) int {
+	var zero V
 	if q.index == nil && q.live > scanMax {
 		q.reindex()
 	}
@@ -80,8 +80,8 @@ func (q *Queue[K, V]) find(k K) int {
 		return -1
 	}
 	for i := q.head; i < len(q.slots); i++ {
-		if s := &q.slots[i]; !s.dead {
-			if ki, ok := s.v.Key(); ok && ki == k {
+		if v := q.slots[i]; v != zero {
+			if ki, ok := v.Key(); ok && ki == k {
 				return i
 			}
 		}
@@ -90,13 +90,14 @@ func (q *Queue[K, V]) find(k K) int {
 }
 
 func (q *Queue[K, V]) reindex() {
+	var zero V
 	if q.index == nil {
 		q.index = make(map[K]int, 2*scanMax)
 	}
 	clear(q.index)
 	for i := q.head; i < len(q.slots); i++ {
-		if s := &q.slots[i]; !s.dead {
-			if k, ok := s.v.Key(); ok {
+		if v := q.slots[i]; v != zero {
+			if k, ok := v.Key(); ok {
 				q.index[k] = q.first + i
 			}
 		}
@@ -109,9 +110,10 @@ func (q *Queue[K, V]) compact() {
 	if len(q.slots) < 64 || len(q.slots) < 4*q.live {
 		return
 	}
+	var zero V
 	w := 0
 	for i := q.head; i < len(q.slots); i++ {
-		if !q.slots[i].dead {
+		if q.slots[i] != zero {
 			q.slots[w] = q.slots[i]
 			w++
 		}
@@ -126,38 +128,34 @@ func (q *Queue[K, V]) compact() {
 
 // Peek returns the oldest item.
 func (q *Queue[K, V]) Peek() (v V, ok bool) {
-	for i := q.head; i < len(q.slots); i++ {
-		if s := &q.slots[i]; !s.dead {
-			return s.v, true
+	var zero V
+	for ; q.head < len(q.slots); q.head++ {
+		if v := q.slots[q.head]; v != zero {
+			return v, true
 		}
-		q.head++ // a dead slot at the front is of no use to anybody
 	}
-	return v, false
+	return zero, false
 }
 
 // Pop takes the oldest item out.
 func (q *Queue[K, V]) Pop() (v V, ok bool) {
-	for q.head < len(q.slots) {
-		s := &q.slots[q.head]
-		q.head++
-		if s.dead {
-			continue
-		}
-		v = s.v
-		*s = slot[V]{dead: true}
-		q.live--
-		q.bytes -= v.Size()
-		if q.index != nil {
-			if k, keyed := v.Key(); keyed {
-				delete(q.index, k)
-			}
-		}
-		if q.live == 0 {
-			q.reset()
-		}
-		return v, true
+	if v, ok = q.Peek(); !ok {
+		return v, false
 	}
-	return v, false
+	var zero V
+	q.slots[q.head] = zero
+	q.head++
+	q.live--
+	q.bytes -= v.Size()
+	if q.index != nil {
+		if k, keyed := v.Key(); keyed {
+			delete(q.index, k)
+		}
+	}
+	if q.live == 0 {
+		q.reset()
+	}
+	return v, true
 }
 
 // reset forgets an emptied queue's index, and its slots if a burst left many.
@@ -187,8 +185,9 @@ func (q *Queue[K, V]) Take(dst []V, n int) []V {
 // All yields the items, oldest first, and leaves them in.
 func (q *Queue[K, V]) All() iter.Seq[V] {
 	return func(yield func(V) bool) {
+		var zero V
 		for i := q.head; i < len(q.slots); i++ {
-			if s := &q.slots[i]; !s.dead && !yield(s.v) {
+			if v := q.slots[i]; v != zero && !yield(v) {
 				return
 			}
 		}

@@ -61,7 +61,7 @@ func FuzzQueue(f *testing.F) {
 				require.Equal(t, append([]item{}, m.items[:k]...), q.Take([]item{}, int(arg)))
 				m.items = m.items[k:]
 			} else {
-				v := item{letter: op % 20, n: n, size: int(arg)}
+				v := item{letter: op % 20, n: n + 1, size: int(arg)}
 				require.Equal(t, m.push(v), q.Push(v))
 			}
 			if v, ok := q.Peek(); ok {
@@ -77,9 +77,9 @@ func FuzzQueue(f *testing.F) {
 func TestNewerReplacesOlderAndGoesToTheTail(t *testing.T) {
 	q := newQueue(10, 1000)
 	for n, l := range []byte{'a', 0, 'b', 'a'} {
-		require.True(t, q.Push(item{l, n, 1}))
+		require.True(t, q.Push(item{l, n + 1, 1}))
 	}
-	require.Equal(t, []item{{0, 1, 1}, {'b', 2, 1}, {'a', 3, 1}}, q.Take(nil, 10))
+	require.Equal(t, []item{{0, 2, 1}, {'b', 3, 1}, {'a', 4, 1}}, q.Take(nil, 10))
 	require.Zero(t, q.Len())
 }
 
@@ -113,7 +113,7 @@ func BenchmarkPush(b *testing.B) {
 		buf := make([]item, 0, 256)
 		for b.Loop() {
 			for n := range 256 {
-				q.Push(item{0, n, 1})
+				q.Push(item{0, n + 1, 1})
 			}
 			buf = q.Take(buf[:0], 256)
 		}

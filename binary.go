@@ -1,0 +1,147 @@
+package nodebus
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// Binary frames begin with their type, a big-endian uint32.
+const (
+	framePreview     = 1 // image format, image
+	frameText        = 3 // length of node id, node id, text
+	framePreviewMeta = 4 // length of metadata, metadata (JSON), image
+)
+
+const (
+	imageJPEG = 1
+	imagePNG  = 2
+)
+
+// AppendBinary appends the frame of type 4: the image with a description of the
+// node it comes from.
+func (p Preview) AppendBinary(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint32(b, framePreviewMeta)
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, `{"node_id":`...)
+	b = jsonenc.String(b, p.NodeID)
+	b = append(b, `,"prompt_id":`...)
+	b = jsonenc.String(b, p.PromptID)
+	b = append(b, `,"display_node_id":`...)
+	b = jsonenc.String(b, p.DisplayNodeID)
+	b = append(b, `,"parent_node_id":`...)
+	b = jsonenc.StringOrNull(b, p.ParentNodeID)
+	b = append(b, `,"real_node_id":`...)
+	b = jsonenc.String(b, p.RealNodeID)
+	b = append(b, `,"image_type":`...)
+	b = jsonenc.String(b, p.ImageType)
+	b = append(b, '}')
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	return append(b, p.Image...), nil
+}
+
+// appendBare appends the frame of type 1: the image and its format alone, for
+// clients that do not know type 4.
+func (p Preview) appendBare(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, framePreview)
+	format := uint32(imageJPEG)
+	if p.ImageType == "image/png" {
+		format = imagePNG
+	}
+	b = binary.BigEndian.AppendUint32(b, format)
+	return append(b, p.Image...)
+}
+
+// AppendBinary appends the frame of type 3 in its usual form, without the
+// prompt.
+func (t ProgressText) AppendBinary(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint32(b, frameText)
+	b = appendSized(b, t.NodeID)
+	return append(b, t.Text...), nil
+}
+
+// appendWithPrompt appends the frame of type 3 in the form for which both sides
+// have announced supports_progress_text_metadata.
+func (t ProgressText) appendWithPrompt(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, frameText)
+	b = appendSized(b, t.PromptID)
+	b = appendSized(b, t.NodeID)
+	return append(b, t.Text...)
+}
+
+func appendSized(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+	return append(b, s...)
+}
+
+// takeUint32 cuts a number off the front of a frame.
+func takeUint32(b []byte) (uint32, []byte, error) {
+	if len(b) < 4 {
+		return 0, nil, fmt.Errorf("%d bytes where 4 were due", len(b))
+	}
+	return binary.BigEndian.Uint32(b), b[4:], nil
+}
+
+// takeSized cuts a length and that many bytes off the front of a frame.
+func takeSized(b []byte) (part, rest []byte, err error) {
+	n, b, err := takeUint32(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if uint64(n) > uint64(len(b)) {
+		return nil, nil, fmt.Errorf("a part of %d bytes in a frame with %d left", n, len(b))
+	}
+	return b[:n], b[n:], nil
+}
+
+func decodeBinary(frame []byte, textHasPrompt bool) (Payload, error) {
+	typ, rest, err := takeUint32(frame)
+	if err != nil {
+		return nil, err
+	}
+	switch typ {
+	case framePreview:
+		return decodePreview(rest)
+	case framePreviewMeta:
+		meta, image, err := takeSized(rest)
+		if err != nil {
+			return nil, err
+		}
+		var p Preview
+		if err := json.Unmarshal(meta, &p); err != nil {
+			return nil, fmt.Errorf("metadata: %w", err)
+		}
+		p.Image = image
+		return p, nil
+	case frameText:
+		var t ProgressText
+		var part []byte
+		if textHasPrompt {
+			if part, rest, err = takeSized(rest); err != nil {
+				return nil, err
+			}
+			t.PromptID = string(part)
+		}
+		if part, rest, err = takeSized(rest); err != nil {
+			return nil, err
+		}
+		t.NodeID, t.Text = string(part), string(rest)
+		return t, nil
+	}
+	return Custom{Type: fmt.Sprint(typ), Data: rest}, nil
+}
+
+func decodePreview(b []byte) (Payload, error) {
+	format, image, err := takeUint32(b)
+	if err != nil {
+		return nil, err
+	}
+	p := Preview{ImageType: "image/jpeg", Image: image}
+	if format == imagePNG {
+		p.ImageType = "image/png"
+	}
+	return p, nil
+}

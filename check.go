@@ -1,0 +1,329 @@
+package nodebus
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/nodebus/nodebus/internal/pyfmt"
+)
+
+// checker checks one node of a prompt by itself: the rules of execution
+// semantics, section 4.2, input by input.
+type checker struct {
+	pl       *planner
+	node     *planNode
+	spec     *NodeSpec
+	consumer *step // whom it is validated for; nil for an output
+	keep     bool  // write coerced literals back into the prompt
+	found    []Problem
+	types    map[string]string // source types of the linked inputs
+}
+
+// linkTypeValidator is a node that checks the types of its links itself.
+type linkTypeValidator interface {
+	ValidateLinks(types map[string]string) error
+}
+
+var linkTypeValidatorType = reflect.TypeFor[linkTypeValidator]()
+
+// check fills the node's args.
+func (c *checker) check() []Problem {
+	if c.spec.Inputs == nil {
+		return []Problem{c.exception("'inputs'", "KeyError")}
+	}
+	class := c.node.class
+	args := c.pl.slab[:len(class.inputs):len(class.inputs)]
+	c.pl.slab = c.pl.slab[len(class.inputs):]
+	for i := range class.inputs {
+		f := &class.inputs[i]
+		args[i] = arg{src: -1, val: absent}
+		if f.Kind == Hidden {
+			continue
+		}
+		if p, broken := c.input(f, &args[i]); broken {
+			return []Problem{p} // as the reference, which stops there
+		}
+	}
+	c.node.args = args
+	if p, broken := c.undeclared(); broken {
+		return []Problem{p}
+	}
+	if len(c.found) == 0 {
+		c.custom()
+	}
+	return c.found
+}
+
+func (c *checker) fail(typ, message, details string, extra map[string]any) {
+	c.found = append(c.found, Problem{typ, message, details, extra})
+}
+
+// input checks one input. broken is a link that leads nowhere, which ends the
+// check of the node.
+func (c *checker) input(f *field, a *arg) (p Problem, broken bool) {
+	v, given := c.spec.Inputs[f.Name]
+	switch {
+	case given:
+	case f.Kind == Required:
+		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
+		return p, false
+	default:
+		if f.Default != nil {
+			a.val, _ = literal(f.elem, f.Default) // Register has checked it
+		}
+		return p, false
+	}
+	list, isList := v.([]any)
+	link, isLink := v.(Link)
+	switch {
+	case isLink:
+		return c.link(f, a, link)
+	case isList && len(list) == 2:
+		return c.exception(c.badLink(f.Name, list), "KeyError"), true
+	case isList:
+		c.fail("bad_linked_input", "Bad linked input, must be a length-2 list of [node_id, slot_index]", f.Name,
+			map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v})
+	default:
+		c.literal(f, a, v)
+	}
+	return p, false
+}
+
+func (c *checker) badLink(name string, list []any) string {
+	return fmt.Sprintf("input %s links to %s, which is not [node id, output number]", name, pyfmt.Repr(list))
+}
+
+func (c *checker) link(f *field, a *arg, l Link) (p Problem, broken bool) {
+	src, ok := c.pl.byID[l.Node]
+	if !ok {
+		return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", f.Name, l.Node), "KeyError"), true
+	}
+	from := c.pl.nodes[src].class
+	if l.Slot < 0 || l.Slot >= len(from.outputs) {
+		return c.exception(fmt.Sprintf("input %s links to output %d of node '%s' (%s), which has %d",
+			f.Name, l.Slot, l.Node, from.Name(), len(from.outputs)), "IndexError"), true
+	}
+	out := &from.outputs[l.Slot].Port
+	if c.types == nil {
+		c.types = map[string]string{}
+	}
+	c.types[f.Name] = out.Type
+	if !linkable(out, &f.Port) && !reflect.PointerTo(c.node.class.typ).Implements(linkTypeValidatorType) {
+		received, _ := out.Config()
+		wanted, _ := f.Config()
+		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
+			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
+			map[string]any{"input_name": f.Name, "input_config": f.config(), "received_type": received, "linked_node": l})
+		return p, false
+	}
+	a.src, a.slot, a.val = src, int32(l.Slot), nil
+	return p, false
+}
+
+// linkable reports whether an output may be connected to an input.
+func linkable(out, in *Port) bool {
+	switch {
+	case out.Type == in.Type && (in.choices == nil || in.newForm):
+		return true
+	case out.Type == "*" || in.Type == "*":
+		return true
+	case in.choices != nil && !in.newForm: // its type is its choices
+		return out.choices != nil && slices.Equal(out.Choices(), in.Choices())
+	}
+	ins := strings.Split(in.Type, ",")
+	for o := range strings.SplitSeq(out.Type, ",") {
+		o = strings.TrimSpace(o)
+		for _, i := range ins {
+			if i = strings.TrimSpace(i); o == i || o == "*" || i == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// literal coerces a literal and holds it against the limits.
+func (c *checker) literal(f *field, a *arg, received any) {
+	about := func(v any) map[string]any {
+		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
+	}
+	v := unwrap(received)
+	if f.choices == nil {
+		var err error
+		if v, err = coerce(f.Type, v); err == nil {
+			a.val, err = c.value(f, v)
+		}
+		if err != nil {
+			extra := about(received)
+			extra["exception_message"] = err.Error()
+			c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
+				fmt.Sprintf("%s, %s, %v", f.Name, shorten(pyfmt.Str(received)), err), extra)
+			return
+		}
+	}
+	if c.keep {
+		c.spec.Inputs[f.Name] = v
+	}
+	if f.unchecked {
+		if f.choices != nil {
+			a.val, _ = literal(f.elem, pyfmt.Str(v))
+		}
+		return
+	}
+	if sign, ok := compare(v, f.Min); ok && sign < 0 {
+		c.fail("value_smaller_than_min", fmt.Sprintf("Value %s smaller than min of %s", pyfmt.Str(v), pyfmt.Str(f.Min)), f.Name, about(v))
+		return
+	}
+	if sign, ok := compare(v, f.Max); ok && sign > 0 {
+		c.fail("value_bigger_than_max", fmt.Sprintf("Value %s bigger than max of %s", pyfmt.Str(v), pyfmt.Str(f.Max)), f.Name, about(v))
+		return
+	}
+	if f.choices != nil {
+		c.choice(f, a, v)
+	}
+}
+
+// value is what the field will hold. Values of a type that only nodes make have
+// no literal; the reference lets them pass and the node fails.
+func (c *checker) value(f *field, v any) (any, error) {
+	if f.List {
+		return plain(v), nil // converted element by element
+	}
+	return literal(f.elem, v)
+}
+
+func (c *checker) choice(f *field, a *arg, v any) {
+	choices := f.Choices()
+	if s, ok := v.(string); ok && slices.Contains(choices, s) {
+		a.val, _ = literal(f.elem, s)
+		return
+	}
+	extra := map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
+	if len(choices) > 20 {
+		extra["input_config"] = nil
+	}
+	c.fail("value_not_in_list", "Value not in list",
+		fmt.Sprintf("%s: '%s' not in %s", f.Name, shorten(pyfmt.Str(v)), describeList(choices)), extra)
+}
+
+// shorten keeps messages readable when a literal is megabytes long.
+func shorten(s string) string {
+	if len(s) > 1000 {
+		return s[:1000] + "…"
+	}
+	return s
+}
+
+// undeclared finds links in inputs that the class does not declare: what they
+// lead to is run before the node, as in the reference.
+func (c *checker) undeclared() (p Problem, broken bool) {
+	for name, v := range c.spec.Inputs {
+		l, ok := v.(Link)
+		if !ok || slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != Hidden }) {
+			continue
+		}
+		src, ok := c.pl.byID[l.Node]
+		if !ok {
+			return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
+		}
+		c.node.extra = append(c.node.extra, src)
+	}
+	slices.Sort(c.node.extra) // a map was walked
+	return p, false
+}
+
+// custom asks the node's own methods.
+func (c *checker) custom() {
+	class := c.node.class
+	if !class.validates && !reflect.PointerTo(class.typ).Implements(linkTypeValidatorType) {
+		return
+	}
+	err, panicked := c.ask()
+	if panicked {
+		c.found = append(c.found, c.exception(err.Error(), "panic"))
+		return
+	}
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	var about *InputError
+	one := errors.As(err, &about)
+	if one {
+		text = about.Err.Error()
+	}
+	for i := range class.inputs {
+		name := class.inputs[i].Name
+		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == Hidden || one && name != about.Input {
+			continue
+		}
+		details := name
+		if text != "" {
+			details += " - " + text
+		}
+		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": name})
+	}
+	if len(c.found) == 0 { // it was about none that was given
+		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
+	}
+}
+
+// ask calls the validators on a node that holds the literals.
+func (c *checker) ask() (err error, panicked bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			err, panicked = fmt.Errorf("%v", r), true
+		}
+	}()
+	node, err := c.node.class.sample(c.pl.prompt, c.node)
+	if err != nil {
+		return err, false
+	}
+	if v, ok := node.(linkTypeValidator); ok {
+		if err := v.ValidateLinks(c.types); err != nil {
+			return err, false
+		}
+	}
+	if v, ok := node.(Validator); ok {
+		return v.Validate(), false
+	}
+	return nil, false
+}
+
+// sample makes a node with its literals and its id, linked inputs zero.
+func (class *Class) sample(p *Prompt, n *planNode) (any, error) {
+	node := reflect.New(class.typ)
+	args := make([]any, len(n.args))
+	for i, a := range n.args {
+		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
+			args[i] = absent
+		}
+	}
+	ctx := &Context{env: &env{prompt: &Prompt{ID: p.ID}}, who: &n.identity}
+	return node.Interface(), class.fill(node.Elem(), ctx, args)
+}
+
+// exception is a problem that the reference finds by failing: it is told to the
+// node itself, in terms of the consumer that led there if there is one.
+func (c *checker) exception(text, typ string) Problem {
+	if c.consumer == nil {
+		return Problem{
+			"exception_during_validation", "Exception when validating node", text,
+			map[string]any{"exception_type": typ, "traceback": []string{}},
+		}
+	}
+	extra := map[string]any{
+		"exception_message": text, "exception_type": typ, "traceback": []string{},
+		"input_name": "", "input_config": nil, "linked_node": nil,
+	}
+	by := &c.pl.nodes[c.consumer.node]
+	if at := c.consumer.next - 1; at < len(by.args) {
+		f := &by.class.inputs[at]
+		extra["input_name"], extra["input_config"] = f.Name, f.config()
+		extra["linked_node"] = Link{c.spec.ID, int(by.args[at].slot)}
+	}
+	return Problem{"exception_during_inner_validation", "Exception when validating inner node", text, extra}
+}

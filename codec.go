@@ -1,0 +1,228 @@
+package nodebus
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// Codec turns events into frames and back. Encode is called once per event for
+// all sessions that share the codec, from the call that publishes; it must not
+// publish itself. A Codec must be comparable (==) and safe for concurrent use.
+type Codec interface {
+	Encode(Event) (Frame, error)
+	Decode(Frame) (Event, error) // unknown types become Custom
+}
+
+// JSON is the codec of ComfyUI's wire, the default of sessions and clients.
+var JSON Codec = JSONCodec{}
+
+// JSONCodec writes text frames {"type": …, "data": …}, and binary frames for
+// payloads that are an [encoding.BinaryAppender]. The zero value is [JSON]; its
+// fields are what a client may have asked for.
+type JSONCodec struct {
+	IDs          bool // text frames also carry "id", the cursor to come back with
+	BarePreviews bool // previews are frames of type 1, for clients that do not know type 4
+	TextPrompts  bool // progress text names its prompt
+}
+
+// Encode returns an [*EncodeError] for what has no form on the wire.
+func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
+	if ev.Payload == nil {
+		return Frame{}, &EncodeError{Err: fmt.Errorf("payload is nil")}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+		if err != nil {
+			f, err = Frame{}, &EncodeError{Type: typeName(ev.Payload), Err: err}
+		}
+	}()
+	f = Frame{ID: ev.ID, Type: ev.Payload.EventType()}
+	if f.Data, f.Binary, err = c.appendBinary(ev.Payload); f.Binary || err != nil {
+		return f, err
+	}
+	if f.Data, err = appendText(nil, f.Type, ev.Payload); err == nil && c.IDs {
+		f.Data = appendID(f.Data, ev.ID)
+	}
+	return f, err
+}
+
+// appendBinary reports binary false for payloads that go out as text.
+func (c JSONCodec) appendBinary(p Payload) (b []byte, binary bool, err error) {
+	switch p := p.(type) {
+	case Preview:
+		if c.BarePreviews {
+			return p.appendBare(nil), true, nil
+		}
+		b, err = p.AppendBinary(make([]byte, 0, 256+len(p.Image)))
+	case ProgressText:
+		if c.TextPrompts {
+			return p.appendWithPrompt(nil), true, nil
+		}
+		b, err = p.AppendBinary(nil)
+	case Custom:
+		data, ok := p.Data.([]byte)
+		if !ok {
+			return nil, false, nil
+		}
+		b, err = appendCustom(p.Type, data)
+	case encoding.BinaryAppender:
+		b, err = p.AppendBinary(nil)
+	default:
+		return nil, false, nil
+	}
+	return b, true, err
+}
+
+func appendCustom(typ string, data []byte) ([]byte, error) {
+	n, err := strconv.ParseUint(typ, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("a custom event with []byte data needs a number as its type, not %q", typ)
+	}
+	b := make([]byte, 0, 4+len(data))
+	b = append(b, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	return append(b, data...), nil
+}
+
+// appendText appends the text frame of p.
+func appendText(b []byte, typ string, p Payload) (_ []byte, err error) {
+	size := 32 + len(typ)
+	var plain []byte
+	jp, fast := p.(jsonPayload)
+	if fast {
+		size += jp.sizeJSON()
+	} else {
+		var body any = p
+		if c, ok := p.(Custom); ok {
+			body = c.Data
+		}
+		if plain, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+		size += len(plain)
+	}
+	if b == nil {
+		b = make([]byte, 0, size)
+	}
+	b = append(b, `{"type":`...)
+	b = jsonenc.String(b, typ)
+	b = append(b, `,"data":`...)
+	if fast {
+		if b, err = jp.appendJSON(b); err != nil {
+			return nil, err
+		}
+	} else {
+		b = append(b, plain...)
+	}
+	return append(b, '}'), nil
+}
+
+// appendID puts the cursor beside type and data, which stock clients ignore.
+func appendID(text []byte, id uint64) []byte {
+	b := append(text[:len(text)-1:len(text)-1], `,"id":`...)
+	b = strconv.AppendUint(b, id, 10)
+	return append(b, '}')
+}
+
+// Decode returns an error that names what is wrong with a malformed frame. The
+// payload may refer to f.Data.
+func (c JSONCodec) Decode(f Frame) (Event, error) {
+	if f.Binary {
+		p, err := decodeBinary(f.Data, c.TextPrompts)
+		if err != nil {
+			return Event{}, fmt.Errorf("nodebus: binary frame: %w", err)
+		}
+		return Event{ID: f.ID, PromptID: promptOf(p), Payload: p}, nil
+	}
+	var w struct {
+		Type *string
+		Data json.RawMessage
+		ID   uint64
+	}
+	if err := json.Unmarshal(f.Data, &w); err != nil {
+		return Event{}, fmt.Errorf("nodebus: text frame: %w", err)
+	}
+	if w.Type == nil {
+		return Event{}, fmt.Errorf("nodebus: text frame has no type")
+	}
+	p, err := decodeText(*w.Type, w.Data)
+	if err != nil {
+		return Event{}, fmt.Errorf("nodebus: %s: %w", *w.Type, err)
+	}
+	if w.ID == 0 {
+		w.ID = f.ID
+	}
+	return Event{ID: w.ID, PromptID: promptOf(p), Payload: p}, nil
+}
+
+func decodeText(typ string, data json.RawMessage) (Payload, error) {
+	switch typ {
+	case Status{}.EventType():
+		return decodeAs[Status](data)
+	case ExecutionStart{}.EventType():
+		return decodeAs[ExecutionStart](data)
+	case ExecutionCached{}.EventType():
+		return decodeAs[ExecutionCached](data)
+	case Executing{}.EventType():
+		return decodeAs[Executing](data)
+	case Progress{}.EventType():
+		return decodeAs[Progress](data)
+	case ProgressState{}.EventType():
+		return decodeAs[ProgressState](data)
+	case Executed{}.EventType():
+		return decodeAs[Executed](data)
+	case ExecutionSuccess{}.EventType():
+		return decodeAs[ExecutionSuccess](data)
+	case ExecutionError{}.EventType():
+		return decodeAs[ExecutionError](data)
+	case ExecutionInterrupted{}.EventType():
+		return decodeAs[ExecutionInterrupted](data)
+	case FeatureFlags{}.EventType():
+		return decodeAs[FeatureFlags](data)
+	case Gap{}.EventType():
+		return decodeAs[Gap](data)
+	}
+	return Custom{Type: typ, Data: data}, nil
+}
+
+func decodeAs[P Payload](data json.RawMessage) (Payload, error) {
+	var p P
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// promptOf returns the prompt that a standard payload names.
+func promptOf(p Payload) string {
+	switch p := p.(type) {
+	case ExecutionStart:
+		return p.PromptID
+	case ExecutionCached:
+		return p.PromptID
+	case Executing:
+		return p.PromptID
+	case Progress:
+		return p.PromptID
+	case ProgressState:
+		return p.PromptID
+	case Executed:
+		return p.PromptID
+	case ExecutionSuccess:
+		return p.PromptID
+	case ExecutionError:
+		return p.PromptID
+	case ExecutionInterrupted:
+		return p.PromptID
+	case Preview:
+		return p.PromptID
+	case ProgressText:
+		return p.PromptID
+	}
+	return ""
+}

@@ -1,0 +1,279 @@
+package nodebus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/nodebus/nodebus/internal/pyfmt"
+)
+
+// many is a list of values on its way along a link, as opposed to one value
+// that happens to be a slice.
+type many []any
+
+// unwrap takes the list out of {"__value__": […]}, the form in which a list is a
+// literal and not an attempt at a link.
+func unwrap(v any) any {
+	if m, ok := v.(map[string]any); ok {
+		if inner, ok := m["__value__"]; ok {
+			return inner
+		}
+	}
+	return v
+}
+
+// coerce turns a literal into the type its input declares, as the reference
+// does: "3" is an INT, 3.7 is one too, and everything is a STRING. Literals of
+// other types stay as they are. The text of an error is the reference's where
+// it has one.
+func coerce(portType string, v any) (any, error) {
+	switch portType {
+	case "INT":
+		return toInt(v)
+	case "FLOAT":
+		return toFloat(v)
+	case "STRING":
+		return pyfmt.Str(v), nil
+	case "BOOLEAN":
+		return truth(v), nil
+	}
+	return v, nil
+}
+
+// toInt returns an int64, or a uint64 if it is that large.
+func toInt(v any) (any, error) {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return int64(1), nil
+		}
+		return int64(0), nil
+	case string:
+		digits := strings.TrimPrefix(strings.TrimSpace(v), "+")
+		if n, err := parseInt(strings.ReplaceAll(digits, "_", "")); err == nil && !oddUnderscore(digits) {
+			return n, nil
+		} else if errors.Is(err, strconv.ErrRange) {
+			return nil, fmt.Errorf("%s does not fit in 64 bits", digits)
+		}
+		return nil, fmt.Errorf("invalid literal for int() with base 10: %s", pyfmt.Repr(v))
+	case json.Number:
+		if !strings.ContainsAny(string(v), ".eE") {
+			n, err := parseInt(string(v))
+			if err != nil {
+				return nil, fmt.Errorf("%s does not fit in 64 bits", v)
+			}
+			return n, nil
+		}
+		f, _ := v.Float64()
+		return floatToInt(f)
+	}
+	rv := reflect.ValueOf(v)
+	switch {
+	case v == nil:
+	case rv.CanInt():
+		return rv.Int(), nil
+	case rv.CanUint():
+		return rv.Uint(), nil
+	case rv.CanFloat():
+		return floatToInt(rv.Float())
+	}
+	return nil, fmt.Errorf("int() argument must be a string, a bytes-like object or a real number, not '%s'", pyType(v))
+}
+
+func floatToInt(f float64) (any, error) {
+	f = math.Trunc(f)
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return nil, fmt.Errorf("cannot convert float infinity to integer")
+	case f >= -1<<63 && f < 1<<63:
+		return int64(f), nil
+	case f > 0 && f < 1<<64:
+		return uint64(f), nil
+	}
+	return nil, fmt.Errorf("%s does not fit in 64 bits", pyfmt.Float(f))
+}
+
+func parseInt(s string) (any, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err
+}
+
+// oddUnderscore: a digit must stand on both sides of each underscore.
+func oddUnderscore(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	return strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__")
+}
+
+func toFloat(v any) (any, error) {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return 1.0, nil
+		}
+		return 0.0, nil
+	case string:
+		s := strings.TrimSpace(v)
+		f, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) || oddUnderscore(s) || strings.ContainsAny(s, "xXpP") {
+			return nil, fmt.Errorf("could not convert string to float: %s", pyfmt.Repr(v))
+		}
+		return finite(f, s)
+	case json.Number:
+		f, _ := v.Float64()
+		return finite(f, string(v))
+	}
+	rv := reflect.ValueOf(v)
+	switch {
+	case v == nil:
+	case rv.CanInt():
+		return float64(rv.Int()), nil
+	case rv.CanUint():
+		return float64(rv.Uint()), nil
+	case rv.CanFloat():
+		return finite(rv.Float(), fmt.Sprint(v))
+	}
+	return nil, fmt.Errorf("float() argument must be a string or a real number, not '%s'", pyType(v))
+}
+
+// finite refuses what could not be written into a record again.
+func finite(f float64, s string) (any, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, fmt.Errorf("%s is not a finite number", s)
+	}
+	return f, nil
+}
+
+// truth is Python's bool(v).
+func truth(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case string:
+		return v != ""
+	case json.Number:
+		f, err := v.Float64()
+		return err != nil || f != 0
+	case []any:
+		return len(v) > 0
+	case map[string]any:
+		return len(v) > 0
+	}
+	return !reflect.ValueOf(v).IsZero()
+}
+
+func pyType(v any) string {
+	switch v.(type) {
+	case nil:
+		return "NoneType"
+	case map[string]any:
+		return "dict"
+	case []any:
+		return "list"
+	}
+	return typeName(v)
+}
+
+// literal turns a coerced literal into what a node's field of type t gets.
+func literal(t reflect.Type, v any) (any, error) {
+	v = plain(v)
+	dst := reflect.New(t).Elem()
+	if err := assign(dst, v); err != nil {
+		if reflect.ValueOf(v).Kind() != reflect.Map && reflect.ValueOf(v).Kind() != reflect.Slice {
+			return nil, err
+		}
+		enc, _ := json.Marshal(v) // it came from JSON
+		if json.Unmarshal(enc, dst.Addr().Interface()) != nil {
+			return nil, err
+		}
+	}
+	return dst.Interface(), nil
+}
+
+// plain turns the numbers inside decoded JSON into Go numbers.
+func plain(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return number(v)
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = plain(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = plain(e)
+		}
+		return out
+	}
+	return v
+}
+
+// compare orders two numbers of any Go type; ok is false if one is none.
+func compare(a, b any) (sign int, ok bool) {
+	av, bv := reflect.ValueOf(a), reflect.ValueOf(b)
+	if !av.IsValid() || !bv.IsValid() {
+		return 0, false
+	}
+	if av.CanInt() && bv.CanInt() {
+		return cmpOrdered(av.Int(), bv.Int()), true
+	}
+	if av.CanUint() && bv.CanUint() {
+		return cmpOrdered(av.Uint(), bv.Uint()), true
+	}
+	af, aok := asFloat(av)
+	bf, bok := asFloat(bv)
+	return cmpOrdered(af, bf), aok && bok
+}
+
+func cmpOrdered[T int64 | uint64 | float64](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func asFloat(v reflect.Value) (float64, bool) {
+	switch {
+	case v.CanInt():
+		return float64(v.Int()), true
+	case v.CanUint():
+		return float64(v.Uint()), true
+	case v.CanFloat():
+		return v.Float(), true
+	}
+	return 0, false
+}
+
+// plainValue turns a value of a named string, bool or number type, or of a
+// smaller number type, into that of the basic type.
+func plainValue(v any) (any, bool) {
+	rv := reflect.ValueOf(v)
+	switch {
+	case rv.CanInt():
+		return rv.Int(), true
+	case rv.CanUint():
+		return rv.Uint(), true
+	case rv.CanFloat():
+		return rv.Float(), true
+	case rv.Kind() == reflect.String:
+		return rv.String(), true
+	case rv.Kind() == reflect.Bool:
+		return rv.Bool(), true
+	}
+	return nil, false
+}

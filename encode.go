@@ -1,0 +1,218 @@
+package nodebus
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// jsonPayload is a payload that writes its own JSON, by appending, byte for byte
+// as encoding/json would write its fields.
+type jsonPayload interface {
+	Payload
+	appendJSON(b []byte) ([]byte, error)
+	sizeJSON() int // about how many bytes; a few too many is fine
+}
+
+func (s Status) appendJSON(b []byte) ([]byte, error) {
+	b = append(b, `{"status":{"exec_info":{"queue_remaining":`...)
+	b = strconv.AppendInt(b, int64(s.QueueRemaining), 10)
+	b = append(b, `}}`...)
+	if s.SID != "" {
+		b = append(b, `,"sid":`...)
+		b = jsonenc.String(b, s.SID)
+	}
+	return append(b, '}'), nil
+}
+
+func (s Status) sizeJSON() int { return 80 + len(s.SID) }
+
+func (e Executing) appendJSON(b []byte) ([]byte, error) {
+	b = append(b, `{"node":`...)
+	b = jsonenc.StringOrNull(b, e.Node)
+	if e.DisplayNode != "" {
+		b = append(b, `,"display_node":`...)
+		b = jsonenc.String(b, e.DisplayNode)
+	}
+	if e.PromptID != "" {
+		b = append(b, `,"prompt_id":`...)
+		b = jsonenc.String(b, e.PromptID)
+	}
+	return append(b, '}'), nil
+}
+
+func (e Executing) sizeJSON() int {
+	return 56 + len(e.Node) + len(e.DisplayNode) + len(e.PromptID)
+}
+
+func (p Progress) appendJSON(b []byte) ([]byte, error) {
+	if !jsonenc.Finite(p.Value, p.Max) {
+		return nil, fmt.Errorf("value %v of %v is not a JSON number", p.Value, p.Max)
+	}
+	b = append(b, `{"value":`...)
+	b = jsonenc.Float(b, p.Value)
+	b = append(b, `,"max":`...)
+	b = jsonenc.Float(b, p.Max)
+	b = append(b, `,"prompt_id":`...)
+	b = jsonenc.String(b, p.PromptID)
+	b = append(b, `,"node":`...)
+	b = jsonenc.StringOrNull(b, p.Node)
+	return append(b, '}'), nil
+}
+
+func (p Progress) sizeJSON() int { return 96 + len(p.PromptID) + len(p.Node) }
+
+func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
+	b = append(b, `{"prompt_id":`...)
+	b = jsonenc.String(b, p.PromptID)
+	b = append(b, `,"nodes":{`...)
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		if !jsonenc.Finite(n.Value, n.Max) {
+			return nil, fmt.Errorf("node %q: value %v of %v is not a JSON number", n.NodeID, n.Value, n.Max)
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = jsonenc.String(b, n.NodeID)
+		b = append(b, ':')
+		b = n.appendJSON(b, p.PromptID)
+	}
+	return append(b, '}', '}'), nil
+}
+
+func (n *NodeState) appendJSON(b []byte, promptID string) []byte {
+	b = append(b, `{"value":`...)
+	b = jsonenc.Float(b, n.Value)
+	b = append(b, `,"max":`...)
+	b = jsonenc.Float(b, n.Max)
+	b = append(b, `,"state":`...)
+	b = jsonenc.String(b, n.State)
+	b = append(b, `,"node_id":`...)
+	b = jsonenc.String(b, n.NodeID)
+	b = append(b, `,"prompt_id":`...)
+	b = jsonenc.String(b, promptID)
+	b = append(b, `,"display_node_id":`...)
+	b = jsonenc.String(b, n.DisplayNodeID)
+	b = append(b, `,"parent_node_id":`...)
+	b = jsonenc.StringOrNull(b, n.ParentNodeID)
+	b = append(b, `,"real_node_id":`...)
+	b = jsonenc.String(b, n.RealNodeID)
+	return append(b, '}')
+}
+
+func (p ProgressState) sizeJSON() int {
+	n := 32 + len(p.PromptID)
+	for i := range p.Nodes {
+		s := &p.Nodes[i]
+		n += 176 + len(p.PromptID) + 2*len(s.NodeID) + len(s.DisplayNodeID) + len(s.ParentNodeID) + len(s.RealNodeID)
+	}
+	return n
+}
+
+func (e Executed) appendJSON(b []byte) ([]byte, error) {
+	b = append(b, `{"node":`...)
+	b = jsonenc.String(b, e.Node)
+	b = append(b, `,"display_node":`...)
+	b = jsonenc.String(b, e.DisplayNode)
+	b = append(b, `,"output":`...)
+	b, err := e.Output.appendJSON(b)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, `,"prompt_id":`...)
+	b = jsonenc.String(b, e.PromptID)
+	return append(b, '}'), nil
+}
+
+func (e Executed) sizeJSON() int {
+	n := 72 + len(e.Node) + len(e.DisplayNode) + len(e.PromptID)
+	for k, v := range e.Output {
+		n += len(k) + 8 + 96*len(v)
+	}
+	return n
+}
+
+func (u UI) appendJSON(b []byte) (_ []byte, err error) {
+	if u == nil {
+		return append(b, "null"...), nil
+	}
+	var few [8]string // keys are sorted, as encoding/json does
+	keys := few[:0]
+	for k := range u {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = jsonenc.String(b, k)
+		b = append(b, ':')
+		if b, err = appendValue(b, u[k], 0); err != nil {
+			return nil, fmt.Errorf("ui %q: %w", k, err)
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func (f File) appendJSON(b []byte) []byte {
+	b = append(b, `{"filename":`...)
+	b = jsonenc.String(b, f.Filename)
+	b = append(b, `,"subfolder":`...)
+	b = jsonenc.String(b, f.Subfolder)
+	b = append(b, `,"type":`...)
+	b = jsonenc.String(b, f.Type)
+	return append(b, '}')
+}
+
+// plainDepth is how deep appendValue goes by itself: beyond it a list may
+// contain itself, which encoding/json knows how to find out.
+const plainDepth = 32
+
+// appendValue appends what nodes usually show without reflection, the rest
+// with encoding/json, which also finds what cannot be encoded.
+func appendValue(b []byte, v any, depth int) (_ []byte, err error) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case string:
+		return jsonenc.String(b, v), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case float64:
+		if jsonenc.Finite(v) {
+			return jsonenc.Float(b, v), nil
+		}
+	case File:
+		return v.appendJSON(b), nil
+	case []any:
+		if v != nil && depth < plainDepth {
+			return appendList(b, v, depth)
+		}
+	}
+	enc, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(b, enc...), nil
+}
+
+func appendList(b []byte, v []any, depth int) (_ []byte, err error) {
+	b = append(b, '[')
+	for i, e := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = appendValue(b, e, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}

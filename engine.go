@@ -1,0 +1,324 @@
+package nodebus
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// EngineOptions says what an [Engine] is made of. Nil, and each zero field, is
+// the default.
+type EngineOptions struct {
+	Executor Executor // default: NewLocal with its defaults
+	Queue    Queue    // default: NewQueue(0)
+	Store    Store    // default: NewStore(0)
+	// Parallel is how many prompts run at once. Default GOMAXPROCS.
+	Parallel int
+	// PerClient is how many of those may be of one client; prompts without a
+	// client count as one. Default 1: what a client submits runs in order.
+	PerClient int
+	// Logger is told of what nobody else is. Nil is silent.
+	Logger *slog.Logger
+}
+
+// Engine takes prompts from a queue, has them executed, tells of it and keeps
+// the record. Whatever happens to a prompt, it ends with exactly one of
+// execution_success, execution_error and execution_interrupted, and then an
+// executing event without a node; the record is stored before the first of
+// these is sent. Its methods are safe for concurrent use.
+type Engine struct {
+	reg  *Registry
+	hub  Publisher
+	opts EngineOptions
+
+	mu     sync.Mutex
+	jobs   map[string]*job // those submitted or taken, and not ended
+	busy   map[string]int  // running prompts by client
+	wake   context.CancelFunc
+	status sync.Mutex // makes counting and telling the count one step
+}
+
+// job is a prompt on its way from Submit to its end.
+type job struct {
+	p       *Prompt
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	running bool
+}
+
+// NewEngine returns an engine for the classes of r that tells h. Prompts may be
+// submitted at once; they run while [Engine.Run] does.
+func NewEngine(r *Registry, h *Hub, opts *EngineOptions) *Engine {
+	e := &Engine{reg: r, hub: h, jobs: map[string]*job{}, busy: map[string]int{}}
+	if opts != nil {
+		e.opts = *opts
+	}
+	if e.opts.Executor == nil {
+		e.opts.Executor = NewLocal(r, &LocalOptions{Logger: e.opts.Logger})
+	}
+	if e.opts.Queue == nil {
+		e.opts.Queue = NewQueue(0)
+	}
+	if e.opts.Store == nil {
+		e.opts.Store = NewStore(0)
+	}
+	if e.opts.Parallel <= 0 {
+		e.opts.Parallel = runtime.GOMAXPROCS(0)
+	}
+	if e.opts.PerClient <= 0 {
+		e.opts.PerClient = 1
+	}
+	if e.opts.Logger == nil {
+		e.opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return e
+}
+
+// Submit checks a prompt and queues it; from then on it belongs to the engine.
+// It returns the prompt's id, which it chooses if p has none; a
+// [*ValidationError] if nothing of it can run (if some of it can, see
+// [Prompt].Rejected); [ErrDuplicate] if the id is that of a prompt that waits,
+// runs or has a record; [ErrFull] if the queue is.
+func (e *Engine) Submit(ctx context.Context, p *Prompt) (id string, err error) {
+	pl, invalid := e.reg.plan(p)
+	if invalid != nil {
+		return "", invalid
+	}
+	p.plan = pl
+	if p.ID == "" {
+		p.ID = newID()
+	}
+	p.Created = time.Now()
+	switch _, err := e.opts.Store.Get(ctx, p.ID); {
+	case err == nil:
+		return "", ErrDuplicate
+	case !errors.Is(err, ErrNotFound):
+		return "", fmt.Errorf("nodebus: looking for a record of prompt %s: %w", p.ID, err)
+	}
+	if !e.admit(p) {
+		return "", ErrDuplicate
+	}
+	if err := e.opts.Queue.Push(ctx, p); err != nil {
+		e.forget(p.ID)
+		return "", err
+	}
+	e.tellStatus()
+	return p.ID, nil
+}
+
+// admit makes p known under its id, unless that is taken.
+func (e *Engine) admit(p *Prompt) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, taken := e.jobs[p.ID]; taken {
+		return false
+	}
+	j := &job{p: p}
+	j.ctx, j.cancel = context.WithCancelCause(context.Background())
+	e.jobs[p.ID] = j
+	if p.Hold != nil {
+		go e.await(j)
+	}
+	return true
+}
+
+// await looks at the queue again once a prompt need not be held any longer.
+func (e *Engine) await(j *job) {
+	select {
+	case <-j.p.Hold:
+		e.poke()
+	case <-j.ctx.Done():
+	}
+}
+
+func (e *Engine) forget(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if j := e.jobs[id]; j != nil {
+		j.cancel(ErrClosed)
+		delete(e.jobs, id)
+	}
+}
+
+// newID returns a random UUID, version 4.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// Run executes what is queued until ctx ends. Prompts that run then are ended as
+// interrupted, and waited for; those that wait stay in the queue. It returns
+// ctx's cause, or an error of the queue.
+func (e *Engine) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	free := make(chan struct{}, e.opts.Parallel)
+	for {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		j, err := e.take(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("nodebus: taking a prompt from the queue: %w", err)
+		}
+		all.Go(func() {
+			e.process(ctx, j)
+			<-free
+		})
+	}
+}
+
+// take waits for a prompt that may run now.
+func (e *Engine) take(ctx context.Context) (*job, error) {
+	for {
+		pctx, cancel := context.WithCancel(ctx)
+		e.mu.Lock()
+		e.wake = cancel
+		e.mu.Unlock()
+		p, err := e.opts.Queue.Pop(pctx, e.ready)
+		poked := pctx.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return e.begin(p), nil
+		case ctx.Err() != nil || !poked:
+			return nil, err
+		}
+	}
+}
+
+// ready reports whether p may be taken from the queue now.
+func (e *Engine) ready(p *Prompt) bool {
+	if p.Hold != nil {
+		select {
+		case <-p.Hold:
+		default:
+			return false
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.busy[p.ClientID] < e.opts.PerClient
+}
+
+// poke has the queue looked at again, because what ready says may have changed.
+func (e *Engine) poke() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.wake != nil {
+		e.wake()
+	}
+}
+
+func (e *Engine) begin(p *Prompt) *job {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j := e.jobs[p.ID]
+	if j == nil { // queued by an earlier process, or by another one
+		j = &job{p: p}
+		j.ctx, j.cancel = context.WithCancelCause(context.Background())
+		e.jobs[p.ID] = j
+	}
+	j.running = true
+	e.busy[p.ClientID]++
+	return j
+}
+
+// end is the step in which a prompt stops to be running.
+func (e *Engine) end(j *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.cancel(ErrClosed)
+	delete(e.jobs, j.p.ID)
+	if !j.running {
+		return
+	}
+	if e.busy[j.p.ClientID]--; e.busy[j.p.ClientID] == 0 {
+		delete(e.busy, j.p.ClientID)
+	}
+	if e.wake != nil {
+		e.wake()
+	}
+}
+
+// Interrupt ends a prompt, and no other, as interrupted, whether it runs or
+// still waits. It reports whether there was one to end.
+func (e *Engine) Interrupt(promptID string) bool {
+	e.mu.Lock()
+	j := e.jobs[promptID]
+	e.mu.Unlock()
+	if j == nil {
+		return false
+	}
+	j.cancel(ErrInterrupted)
+	if gone, err := e.opts.Queue.Delete(context.Background(), promptID); err == nil && len(gone) > 0 {
+		e.conclude(j, newRecorder(e, j), ErrInterrupted)
+	}
+	return true
+}
+
+// Delete takes prompts that wait out of the queue. They leave no record, and
+// nobody is told but of the number of those that remain. It returns the ids of
+// those that were waiting.
+func (e *Engine) Delete(ctx context.Context, promptIDs ...string) ([]string, error) {
+	gone, err := e.opts.Queue.Delete(ctx, promptIDs...)
+	for _, id := range gone {
+		e.forget(id)
+	}
+	e.tellStatus()
+	return gone, err
+}
+
+// Running lists the prompts that are being executed, the oldest first.
+func (e *Engine) Running() []*Prompt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ps []*Prompt
+	for _, j := range e.jobs {
+		if j.running {
+			ps = append(ps, j.p)
+		}
+	}
+	slices.SortFunc(ps, func(a, b *Prompt) int { return a.Created.Compare(b.Created) })
+	return ps
+}
+
+// Queue is the queue of prompts that wait; Store is the store of records.
+func (e *Engine) Queue() Queue { return e.opts.Queue }
+
+// Store is the store of records.
+func (e *Engine) Store() Store { return e.opts.Store }
+
+// Remaining is the number of prompts that wait or run.
+func (e *Engine) Remaining() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.jobs)
+}
+
+// tellStatus tells everyone how many prompts there are.
+func (e *Engine) tellStatus() {
+	e.status.Lock()
+	defer e.status.Unlock()
+	e.tell(Event{Payload: Status{QueueRemaining: e.Remaining()}})
+}
+
+func (e *Engine) tell(ev Event) {
+	ev.owned = true
+	if err := e.hub.Publish(ev); err != nil {
+		e.opts.Logger.Warn("event not sent", "prompt", ev.PromptID, "type", ev.Payload.EventType(), "error", err)
+	}
+}

@@ -1,0 +1,33 @@
+package nodebus
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers test for with [errors.Is].
+var (
+	ErrClosed      = errors.New("nodebus: closed")
+	ErrSlow        = errors.New("nodebus: client is too slow")
+	ErrReplaced    = errors.New("nodebus: replaced by a newer session")
+	ErrNotFound    = errors.New("nodebus: not found")
+	ErrInterrupted = errors.New("nodebus: interrupted")
+	ErrDuplicate   = errors.New("nodebus: prompt id is in use")
+	ErrFull        = errors.New("nodebus: queue is full")
+	ErrCycle       = errors.New("nodebus: nodes wait for each other in a ring")
+)
+
+// EncodeError says that a payload has no form on the wire: a NaN, a channel, a
+// cycle, a failing or panicking marshaller. Only the call that sent it fails.
+type EncodeError struct {
+	Type string // the payload's Go type
+	Err  error
+}
+
+func (e *EncodeError) Error() string {
+	return fmt.Sprintf("nodebus: cannot encode %s: %v", e.Type, e.Err)
+}
+
+func (e *EncodeError) Unwrap() error { return e.Err }
+
+func typeName(v any) string { return fmt.Sprintf("%T", v) }

@@ -1,0 +1,227 @@
+package nodebus
+
+import "time"
+
+// Payload is the body of an event. EventType is its name on the wire, the same
+// for every value of the type; [Custom] is for names known only at run time.
+//
+// A payload is encoded as JSON by encoding/json's rules, or, if it implements
+// [encoding.BinaryAppender], goes out as a binary frame.
+type Payload interface{ EventType() string }
+
+// Event is a payload and where it belongs. One that names a prompt goes to the
+// client in To and to whoever watches that prompt; one that names neither goes
+// to everyone.
+type Event struct {
+	ID       uint64    // set by the Hub, increasing; a session's cursor
+	Time     time.Time // set by the Hub
+	PromptID string    // the prompt it tells about, if any
+	To       string    // the client it is for, if only one
+	Payload  Payload
+
+	// owned: nobody changes what Payload refers to any more, which makes it safe
+	// to encode later.
+	owned bool
+}
+
+// Coalescer marks payloads of which only the newest matters to a slow client:
+// while one waits in a client's queue, a newer one with the same key replaces
+// it. The key should name the prompt or node it speaks of; those of different
+// event types never meet.
+type Coalescer interface{ CoalesceKey() string }
+
+// Custom is an event whose type is known only at run time. Data is any value
+// that encoding/json takes; with a []byte it is a binary frame, and Type must be
+// the decimal number that starts the frame (the standard types use 1 to 4).
+// Received, Data is a [json.RawMessage] or a []byte.
+type Custom struct {
+	Type string
+	Data any
+}
+
+// EventType is c.Type.
+func (c Custom) EventType() string { return c.Type }
+
+// Status tells how many prompts are queued or running, and, as the first event
+// of a connection, under which id the server knows the client.
+type Status struct {
+	QueueRemaining int
+	SID            string // the client's id; only in the first event
+}
+
+// ExecutionStart says that a prompt begins. Times are Unix milliseconds.
+type ExecutionStart struct {
+	PromptID  string `json:"prompt_id"`
+	Timestamp int64  `json:"timestamp"`
+}
+
+// ExecutionCached lists the nodes of the prompt whose results are known from
+// an earlier run. It is sent once a prompt, also when there are none.
+type ExecutionCached struct {
+	Nodes     []string `json:"nodes"`
+	PromptID  string   `json:"prompt_id"`
+	Timestamp int64    `json:"timestamp"`
+}
+
+// Executing says which node runs now. Without a node it closes the prompt:
+// nothing follows it.
+type Executing struct {
+	Node        string `json:"node"`                   // unique id; null on the wire if empty
+	DisplayNode string `json:"display_node,omitempty"` // the node to highlight
+	PromptID    string `json:"prompt_id,omitempty"`
+}
+
+// Progress is one step of one node.
+type Progress struct {
+	Value    float64 `json:"value"`
+	Max      float64 `json:"max"`
+	PromptID string  `json:"prompt_id"`
+	Node     string  `json:"node"` // null on the wire if empty
+}
+
+// ProgressState is a snapshot of all nodes of a prompt that have begun, in the
+// order in which they did. On the wire Nodes is an object by node id.
+type ProgressState struct {
+	PromptID string
+	Nodes    []NodeState
+}
+
+// NodeState is one node in a [ProgressState].
+type NodeState struct {
+	Value, Max    float64
+	State         string // "running", "finished" or "error"
+	NodeID        string // unique id
+	DisplayNodeID string // the node of the submitted prompt to show it on
+	ParentNodeID  string // the node that made this one; null on the wire if empty
+	RealNodeID    string // the node of the submitted prompt it came from
+}
+
+// Executed carries what a node shows. Output is null for a cached node that
+// showed nothing.
+type Executed struct {
+	Node        string `json:"node"`
+	DisplayNode string `json:"display_node"`
+	Output      UI     `json:"output"`
+	PromptID    string `json:"prompt_id"`
+
+	// Where the node comes from; not on the wire.
+	ParentNode string `json:"-"` // the node that made it, if one did
+	RealNode   string `json:"-"` // the node of the submitted prompt
+}
+
+// ExecutionSuccess ends a prompt of which all outputs are done.
+type ExecutionSuccess struct {
+	PromptID  string `json:"prompt_id"`
+	Timestamp int64  `json:"timestamp"`
+}
+
+// ExecutionError ends a prompt in which a node failed. With ExceptionType
+// "ExecutionBlocked" it is only a notice that a node was skipped, and the
+// prompt goes on.
+type ExecutionError struct {
+	PromptID         string           `json:"prompt_id"`
+	NodeID           string           `json:"node_id"` // of the submitted prompt; for a skipped node its unique id
+	NodeType         string           `json:"node_type"`
+	Executed         []string         `json:"executed"` // nodes that ran, in no order
+	ExceptionMessage string           `json:"exception_message"`
+	ExceptionType    string           `json:"exception_type"`
+	Traceback        []string         `json:"traceback"`
+	CurrentInputs    map[string][]any `json:"current_inputs"`  // [] on the wire if nil
+	CurrentOutputs   []string         `json:"current_outputs"` // node ids, not values
+	Timestamp        int64            `json:"timestamp,omitempty"`
+}
+
+// ExecutionInterrupted ends a prompt that was stopped. NodeID is empty if no
+// node was running.
+type ExecutionInterrupted struct {
+	PromptID  string   `json:"prompt_id"`
+	NodeID    string   `json:"node_id"`
+	NodeType  string   `json:"node_type"`
+	Executed  []string `json:"executed"`
+	Timestamp int64    `json:"timestamp"`
+}
+
+// FeatureFlags are the abilities one side tells the other of.
+type FeatureFlags map[string]any
+
+// Preview is an image of work in progress. A frame of the old form, type 1,
+// carries the image and its type alone.
+type Preview struct {
+	NodeID        string `json:"node_id"`
+	PromptID      string `json:"prompt_id"`
+	DisplayNodeID string `json:"display_node_id"`
+	ParentNodeID  string `json:"parent_node_id"` // null on the wire if empty
+	RealNodeID    string `json:"real_node_id"`
+	ImageType     string `json:"image_type"` // "image/jpeg" or "image/png"
+	Image         []byte `json:"-"`
+}
+
+// ProgressText is a line of text that a node shows while it works. PromptID
+// does not travel in the frame's usual form.
+type ProgressText struct {
+	PromptID string
+	NodeID   string
+	Text     string
+}
+
+// Gap tells a client that came back that events it missed are no longer kept:
+// some or all of those after Since and before Next.
+type Gap struct {
+	Since uint64 `json:"since"`
+	Next  uint64 `json:"next"`
+}
+
+// EventType is "status".
+func (Status) EventType() string { return "status" }
+
+// EventType is "execution_start".
+func (ExecutionStart) EventType() string { return "execution_start" }
+
+// EventType is "execution_cached".
+func (ExecutionCached) EventType() string { return "execution_cached" }
+
+// EventType is "executing".
+func (Executing) EventType() string { return "executing" }
+
+// EventType is "progress".
+func (Progress) EventType() string { return "progress" }
+
+// EventType is "progress_state".
+func (ProgressState) EventType() string { return "progress_state" }
+
+// EventType is "executed".
+func (Executed) EventType() string { return "executed" }
+
+// EventType is "execution_success".
+func (ExecutionSuccess) EventType() string { return "execution_success" }
+
+// EventType is "execution_error".
+func (ExecutionError) EventType() string { return "execution_error" }
+
+// EventType is "execution_interrupted".
+func (ExecutionInterrupted) EventType() string { return "execution_interrupted" }
+
+// EventType is "feature_flags".
+func (FeatureFlags) EventType() string { return "feature_flags" }
+
+// EventType is "b_preview_with_metadata", the name under which the stock
+// front end dispatches such a frame.
+func (Preview) EventType() string { return "b_preview_with_metadata" }
+
+// EventType is "progress_text".
+func (ProgressText) EventType() string { return "progress_text" }
+
+// EventType is "nodebus.gap".
+func (Gap) EventType() string { return "nodebus.gap" }
+
+// CoalesceKey is empty: the newest count replaces any older one.
+func (Status) CoalesceKey() string { return "" }
+
+// CoalesceKey names the node.
+func (p Progress) CoalesceKey() string { return p.PromptID + "/" + p.Node }
+
+// CoalesceKey names the prompt.
+func (p ProgressState) CoalesceKey() string { return p.PromptID }
+
+// CoalesceKey names the node.
+func (p Preview) CoalesceKey() string { return p.PromptID + "/" + p.NodeID }

@@ -1,0 +1,39 @@
+package nodebus
+
+import "sync"
+
+// flights are the results being computed right now, by key. Two nodes with the
+// same key, of one prompt or of two, are computed once: the second waits and
+// then finds the result in the cache.
+type flights struct {
+	mu sync.Mutex
+	m  map[string][]func() // whom to wake
+}
+
+// begin reports whether the caller is the first; if not, wake is called, by
+// another goroutine, once the first has finished.
+func (f *flights) begin(key string, wake func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	waiters, busy := f.m[key]
+	if !busy {
+		if f.m == nil {
+			f.m = map[string][]func(){}
+		}
+		f.m[key] = nil
+		return true
+	}
+	f.m[key] = append(waiters, wake)
+	return false
+}
+
+// end wakes those who wait for key. The caller holds no run's lock.
+func (f *flights) end(key string) {
+	f.mu.Lock()
+	waiters := f.m[key]
+	delete(f.m, key)
+	f.mu.Unlock()
+	for _, wake := range waiters {
+		wake()
+	}
+}

@@ -1,0 +1,284 @@
+package nodebus
+
+import (
+	"sync"
+	"time"
+)
+
+// Publisher accepts events. A [Hub] is one; tests and tracers wrap one.
+type Publisher interface {
+	Publish(Event) error
+}
+
+// HubOptions are the bounds of a [Hub]. Nil, and each zero field, is the
+// default.
+type HubOptions struct {
+	// QueueLen and QueueBytes bound what waits for one client: by default 65 536
+	// events and 16 MiB. It is that many because a graph of small nodes says
+	// more in a millisecond than a healthy client reads in ten; the events are
+	// shared with the log and all other clients.
+	QueueLen   int
+	QueueBytes int
+	// Retain is how long the events of a prompt are kept after its end, and other
+	// events after they were sent, for clients that come back. Default 5 minutes.
+	Retain time.Duration
+	// KeepLen and KeepBytes bound what is kept in all: by default 262 144 events
+	// and 64 MiB. The oldest ended prompts go first.
+	KeepLen   int
+	KeepBytes int
+	// Drain is how long Close waits for clients to take what they are still due.
+	// Default 5 seconds.
+	Drain time.Duration
+}
+
+func (o *HubOptions) withDefaults() HubOptions {
+	var opts HubOptions
+	if o != nil {
+		opts = *o
+	}
+	opts.QueueLen = orDefault(opts.QueueLen, 1<<16)
+	opts.QueueBytes = orDefault(opts.QueueBytes, 16<<20)
+	opts.Retain = orDefault(opts.Retain, 5*time.Minute)
+	opts.KeepLen = orDefault(opts.KeepLen, 1<<18)
+	opts.KeepBytes = orDefault(opts.KeepBytes, 64<<20)
+	opts.Drain = orDefault(opts.Drain, 5*time.Second)
+	return opts
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Hub hands events to the clients they are for. What it promises:
+//
+//  1. Publish and SendSync encode before they return, so that the caller may
+//     use its value again. They never wait for a client, and fail only if the
+//     payload cannot be encoded or the hub is closed.
+//  2. IDs increase, and every session sees its events in the order of IDs.
+//  3. An event of a prompt goes to its submitter (To) and to whoever watches
+//     the prompt; one with To alone to that client; any other to everyone.
+//  4. Each session has a bounded queue, in which a newer [Coalescer] replaces an
+//     older one. Nothing else is dropped: a full queue ends that session with
+//     [ErrSlow], and no other notices.
+//  5. Events are kept, for sessions that join later, until Retain has passed;
+//     see [SessionOptions].Since. What is missing from a replay is announced by
+//     a [Gap] before it.
+//  6. A client may have several sessions; each gets everything, and the end of
+//     one does not touch the others.
+//
+// Its methods are safe for concurrent use.
+type Hub struct {
+	opts HubOptions
+	done sync.WaitGroup // the shards' workers
+
+	mu       sync.Mutex
+	closed   bool
+	lastID   uint64
+	log      eventLog
+	slab     []message
+	subs     []*subscription
+	shards   []*shard
+	watching []int // per shard, sessions that watch others' prompts
+	sessions map[*Session]struct{}
+	left     chan struct{} // closed when the last session has left a closed hub
+	codecs   map[Codec]int // those not ours that sessions use
+}
+
+// NewHub returns a hub that is ready to use. It runs no goroutine while nothing
+// is published; Close it to end its sessions.
+func NewHub(opts *HubOptions) *Hub {
+	h := &Hub{
+		opts:     opts.withDefaults(),
+		sessions: map[*Session]struct{}{},
+		left:     make(chan struct{}),
+		codecs:   map[Codec]int{},
+		// A cursor that a client brings from an earlier process is always older
+		// than what this one gives out. Microseconds stay exact in JavaScript.
+		lastID: uint64(time.Now().UnixMicro()),
+	}
+	h.log.init(h)
+	for range shardCount() {
+		h.shards = append(h.shards, newShard(&h.done))
+	}
+	h.watching = make([]int, len(h.shards))
+	return h
+}
+
+// Publish gives ev an ID and hands it to whom it is for. It returns an
+// [*EncodeError], or [ErrClosed] after Close or for an event of a prompt that
+// has been closed.
+//
+// Readers in this process (see Subscribe) get ev.Payload itself: what it refers
+// to must not change any more if there are any.
+func (h *Hub) Publish(ev Event) error {
+	d, err := newDraft(&ev)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.publish(ev, &d)
+}
+
+// SendSync is Publish outside a prompt: for each client named, or for everyone
+// if none is.
+func (h *Hub) SendSync(p Payload, to ...string) error {
+	ev := Event{Payload: p}
+	d, err := newDraft(&ev)
+	if err != nil {
+		return err
+	}
+	if len(to) == 0 {
+		to = []string{""}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ev.To = range to {
+		if err := h.publish(ev, &d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hub) publish(ev Event, d *draft) error {
+	if h.closed {
+		return ErrClosed
+	}
+	st := h.log.story(&ev)
+	if st == nil {
+		return ErrClosed
+	}
+	h.lastID++
+	ev.ID, ev.Time = h.lastID, time.Now()
+	m := h.newMessage()
+	m.fill(&ev, st.address(&ev), d)
+	if len(h.codecs) > 0 {
+		if err := h.encodeNow(m); err != nil {
+			h.log.forget(st)
+			return err
+		}
+	}
+	h.log.keep(st, m)
+	for _, s := range h.subs {
+		s.push(&ev)
+	}
+	if len(h.sessions) > 0 {
+		h.route(m)
+	}
+	return nil
+}
+
+// encodeNow asks the codecs that are not ours, whose errors are the sender's.
+func (h *Hub) encodeNow(m *message) error {
+	for c := range h.codecs {
+		if _, err := m.frame(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newMessage takes one from a slab: it saves an allocation an event.
+func (h *Hub) newMessage() *message {
+	if len(h.slab) == 0 {
+		h.slab = make([]message, 64)
+	}
+	m := &h.slab[0]
+	h.slab = h.slab[1:]
+	return m
+}
+
+// route hands m to the shards that may have somebody who is due it.
+func (h *Hub) route(m *message) {
+	to := -1
+	if m.to.to != "" {
+		to = h.shardIndex(m.to.to)
+	}
+	everyone := m.to.to == "" && m.to.promptID == ""
+	for i, s := range h.shards {
+		if i == to || everyone || m.to.promptID != "" && h.watching[i] > 0 {
+			s.post(m)
+		}
+	}
+}
+
+// use counts the sessions of codecs that are not ours: those have to be asked
+// before Publish returns.
+func (h *Hub) use(c Codec, n int) {
+	if _, ours := c.(JSONCodec); ours {
+		return
+	}
+	if h.codecs[c] += n; h.codecs[c] <= 0 {
+		delete(h.codecs, c)
+	}
+}
+
+// leave takes a session out of the hub; a second call does nothing.
+func (h *Hub) leave(s *Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, in := h.sessions[s]; !in {
+		return
+	}
+	delete(h.sessions, s)
+	s.shard.leave(s)
+	h.watches(s, -1)
+	s.mu.Lock()
+	c := s.codec
+	s.mu.Unlock()
+	h.use(c, -1)
+	if h.closed && len(h.sessions) == 0 {
+		close(h.left)
+	}
+}
+
+func (h *Hub) watches(s *Session, n int) {
+	if s.watchAll || len(s.watch) > 0 {
+		h.watching[h.shardIndex(s.client)] += n
+	}
+}
+
+// Close ends the hub: what was published is still delivered, then every session
+// and subscription ends with [ErrClosed]. It waits for clients as long as
+// HubOptions.Drain says and no longer. Later calls do nothing.
+func (h *Hub) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	h.log.close()
+	for _, s := range h.subs {
+		s.end(nil)
+	}
+	h.subs = nil
+	sessions := make([]*Session, 0, len(h.sessions))
+	for s := range h.sessions {
+		sessions = append(sessions, s)
+	}
+	h.mu.Unlock()
+
+	h.done.Wait() // everything is in the sessions' queues
+	if len(sessions) == 0 {
+		return nil
+	}
+	for _, s := range sessions {
+		s.finish()
+	}
+	timer := time.NewTimer(h.opts.Drain)
+	defer timer.Stop()
+	select {
+	case <-h.left:
+	case <-timer.C:
+		for _, s := range sessions {
+			s.Close(ErrClosed)
+		}
+	}
+	return nil
+}

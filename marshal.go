@@ -1,0 +1,147 @@
+package nodebus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// What encoding/json would not write by itself: null for an empty id, [] for a
+// nil list, and the shapes that are flatter in Go than on the wire.
+
+// MarshalJSON writes the shape of the wire.
+func (s Status) MarshalJSON() ([]byte, error) { return s.appendJSON(nil) }
+
+// UnmarshalJSON reads the shape of the wire.
+func (s *Status) UnmarshalJSON(b []byte) error {
+	var w struct {
+		Status struct {
+			ExecInfo struct {
+				QueueRemaining int `json:"queue_remaining"`
+			} `json:"exec_info"`
+		} `json:"status"`
+		SID string `json:"sid"`
+	}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*s = Status{QueueRemaining: w.Status.ExecInfo.QueueRemaining, SID: w.SID}
+	return nil
+}
+
+// MarshalJSON writes null for an empty Node.
+func (e Executing) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
+
+// MarshalJSON writes null for an empty Node.
+func (p Progress) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
+
+// MarshalJSON writes Nodes as an object.
+func (p ProgressState) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
+
+// UnmarshalJSON reads Nodes from an object and keeps its order.
+func (p *ProgressState) UnmarshalJSON(b []byte) error {
+	var w struct {
+		PromptID string          `json:"prompt_id"`
+		Nodes    json.RawMessage `json:"nodes"`
+	}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*p = ProgressState{PromptID: w.PromptID}
+	if len(w.Nodes) == 0 || w.Nodes[0] != '{' {
+		return nil
+	}
+	return eachMember(w.Nodes, func(_ string, dec *json.Decoder) error {
+		var n struct {
+			Value, Max   float64
+			State        string
+			NodeID       string `json:"node_id"`
+			DisplayNode  string `json:"display_node_id"`
+			ParentNodeID string `json:"parent_node_id"`
+			RealNodeID   string `json:"real_node_id"`
+		}
+		if err := dec.Decode(&n); err != nil {
+			return err
+		}
+		p.Nodes = append(p.Nodes, NodeState{n.Value, n.Max, n.State, n.NodeID, n.DisplayNode, n.ParentNodeID, n.RealNodeID})
+		return nil
+	})
+}
+
+// MarshalJSON writes [] for nil lists and for nil inputs.
+func (e ExecutionError) MarshalJSON() ([]byte, error) {
+	type plain ExecutionError
+	w := struct {
+		plain
+		Executed       []string `json:"executed"`
+		Traceback      []string `json:"traceback"`
+		CurrentInputs  any      `json:"current_inputs"`
+		CurrentOutputs []string `json:"current_outputs"`
+		Timestamp      int64    `json:"timestamp,omitempty"`
+	}{plain(e), orEmpty(e.Executed), orEmpty(e.Traceback), e.CurrentInputs, orEmpty(e.CurrentOutputs), e.Timestamp}
+	if e.CurrentInputs == nil {
+		w.CurrentInputs = []any{}
+	}
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON reads a list in the place of CurrentInputs as nil.
+func (e *ExecutionError) UnmarshalJSON(b []byte) error {
+	type plain ExecutionError
+	w := struct {
+		*plain
+		CurrentInputs json.RawMessage `json:"current_inputs"`
+	}{plain: (*plain)(e)}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	e.CurrentInputs = nil
+	if len(w.CurrentInputs) == 0 || w.CurrentInputs[0] == '[' {
+		return nil
+	}
+	return json.Unmarshal(w.CurrentInputs, &e.CurrentInputs)
+}
+
+// MarshalJSON writes [] for nil Nodes.
+func (e ExecutionCached) MarshalJSON() ([]byte, error) {
+	type plain ExecutionCached
+	e.Nodes = orEmpty(e.Nodes)
+	return json.Marshal(plain(e))
+}
+
+// MarshalJSON writes [] for nil Executed.
+func (e ExecutionInterrupted) MarshalJSON() ([]byte, error) {
+	type plain ExecutionInterrupted
+	e.Executed = orEmpty(e.Executed)
+	return json.Marshal(plain(e))
+}
+
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// eachMember calls f for every member of a JSON object, in order; f must read
+// the value.
+func eachMember(object []byte, f func(name string, dec *json.Decoder) error) error {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	dec.UseNumber()
+	if t, err := dec.Token(); err != nil {
+		return err
+	} else if t != json.Delim('{') {
+		return fmt.Errorf("not a JSON object")
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if err := f(t.(string), dec); err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token()
+	return err
+}

@@ -1,0 +1,189 @@
+package nodebus
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+)
+
+// Node is one kind of node. Its exported fields are its inputs; Run turns them
+// into its output. Each call gets a fresh copy, so Run keeps no state in it;
+// unexported fields are copied from the value given to [Register].
+//
+// Out is the type of the one output; or a struct whose fields with an `out` tag
+// are the outputs, with a field of type [UI] for what the node shows; or UI
+// alone.
+//
+// Run may be called at the same time in several goroutines. Values it is given
+// are shared with other nodes and must not be modified.
+type Node[Out any] interface {
+	Run(ctx *Context) (Out, error)
+}
+
+// Info is what the struct cannot say about itself.
+type Info struct {
+	Name        string // class name; default: the Go type's name
+	Title       string // for people; default: Name
+	Category    string // where node libraries list it, with / between levels
+	Description string
+	Output      bool // run even if nothing reads it; implied when it returns UI alone
+	Async       bool // waits more than it computes, so needs no worker slot
+	NoCache     bool // two equal nodes are not the same, and none is remembered under another id
+}
+
+// Validator is a node that checks its inputs when the prompt is submitted.
+// Inputs that are linked are zero then.
+type Validator interface{ Validate() error }
+
+// Fingerprinter is a node that depends on more than its inputs, a file's
+// content say. Its answer joins the cache key; an error makes the node run.
+// Inputs that are linked are zero then.
+type Fingerprinter interface{ Fingerprint() (string, error) }
+
+// UI is what a node shows: names, each with a list. Lists of images and the
+// like hold [File] values.
+type UI map[string][]any
+
+// File names a file for clients to fetch.
+type File struct {
+	Filename  string `json:"filename"`
+	Subfolder string `json:"subfolder"`
+	Type      string `json:"type"` // the folder: "output", "temp" or "input"
+}
+
+// Text shows lines of text.
+func Text(lines ...string) UI {
+	list := make([]any, len(lines))
+	for i, l := range lines {
+		list[i] = l
+	}
+	return UI{"text": list}
+}
+
+// Images shows image files.
+func Images(files ...File) UI {
+	list := make([]any, len(files))
+	for i, f := range files {
+		list[i] = f
+	}
+	return UI{"images": list}
+}
+
+// Lazy is an input that is computed only if Get is called.
+type Lazy[T any] struct {
+	get func(context.Context) (any, error)
+}
+
+// Get waits until the value is there. It ends early when ctx does, and with an
+// error if what it waits for fails, is blocked, or needs this node itself. An
+// optional input that is not connected is the zero value.
+func (l Lazy[T]) Get(ctx context.Context) (T, error) {
+	var zero T
+	if l.get == nil {
+		return zero, nil
+	}
+	v, err := l.get(ctx)
+	if err != nil {
+		return zero, err
+	}
+	return convertTo[T](v)
+}
+
+// Ready returns a Lazy whose value is there already, for tests of nodes.
+func Ready[T any](v T) Lazy[T] {
+	return Lazy[T]{get: func(context.Context) (any, error) { return v, nil }}
+}
+
+// List, as an input, is a whole list: the node is called once, not once per
+// element, and its other inputs are the first of theirs unless they are lists
+// too. As an output, its elements go on one by one.
+type List[T any] []T
+
+// Out is an output that need not be a value: another node may stand in for it,
+// or it may be blocked while the node's other outputs are not. The zero value
+// is the zero value of T.
+type Out[T any] struct {
+	Value T
+	// Blocked, if not nil, stops what depends on this output: see [Block].
+	Blocked error
+	// From, if Graph is set, is the output of a node in it: the graph runs after
+	// this node and its result goes on in the place of Value.
+	From  Link
+	Graph *Graph
+}
+
+// Block stops what depends on a node, but not the prompt: return it as the error
+// of Run, or put it into [Out].Blocked. A reason that is not empty is told to
+// the client once, by the first node that is skipped.
+func Block(reason string) error { return &blocked{reason: reason} }
+
+type blocked struct{ reason string }
+
+func (b *blocked) Error() string {
+	if b.reason == "" {
+		return "nodebus: blocked"
+	}
+	return "nodebus: blocked: " + b.reason
+}
+
+// Eval runs nodes made at run time and returns the value at out. Like
+// [Lazy].Get it waits, and gives the node's worker slot back meanwhile.
+func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
+	var zero T
+	if ctx.rt == nil {
+		return zero, fmt.Errorf("nodebus: this executor does not run graphs made by nodes")
+	}
+	v, err := ctx.rt.Eval(ctx, g, out)
+	if err != nil {
+		return zero, err
+	}
+	return convertTo[T](v)
+}
+
+// What schema.go and the executors need to know of the generic types.
+
+type lazyPort interface {
+	elem() reflect.Type
+	bind(get func(context.Context) (any, error))
+}
+
+func (*Lazy[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
+
+func (l *Lazy[T]) bind(get func(context.Context) (any, error)) { l.get = get }
+
+type listPort interface {
+	elem() reflect.Type
+	fill(values []any) error
+	values() []any
+}
+
+func (*List[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
+
+func (l *List[T]) fill(values []any) error {
+	*l = make(List[T], len(values))
+	for i, v := range values {
+		e, err := convertTo[T](v)
+		if err != nil {
+			return fmt.Errorf("element %d: %w", i, err)
+		}
+		(*l)[i] = e
+	}
+	return nil
+}
+
+func (l *List[T]) values() []any {
+	vs := make([]any, len(*l))
+	for i, v := range *l {
+		vs[i] = v
+	}
+	return vs
+}
+
+type outPort interface {
+	elem() reflect.Type
+	split() (value any, blocked error, from Link, g *Graph)
+}
+
+func (*Out[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
+
+func (o *Out[T]) split() (any, error, Link, *Graph) { return o.Value, o.Blocked, o.From, o.Graph }

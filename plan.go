@@ -1,0 +1,329 @@
+package nodebus
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nodebus/nodebus/internal/pyfmt"
+)
+
+// plan is a prompt made ready to run: ids have become numbers, classes are
+// looked up, and literals are what the nodes' fields will hold. It does not
+// change while it runs.
+type plan struct {
+	reg      *Registry
+	nodes    []planNode // in the order of the prompt
+	byID     map[string]int32
+	outputs  []int32 // to be run
+	isOutput []bool  // by node
+}
+
+type planNode struct {
+	identity
+	class *Class
+	args  []arg   // of each input of the class; nil if a link of it leads nowhere
+	extra []int32 // sources of links into inputs that the class does not declare
+	sound bool    // nothing is wrong with the node itself
+}
+
+// arg is an input of a node: the output of another if src is not negative,
+// otherwise a value, or absent.
+type arg struct {
+	val       any
+	src, slot int32
+}
+
+// planner makes a plan, finding all that is wrong.
+type planner struct {
+	plan
+	prompt *Prompt
+	state  []planState
+	found  map[int32][]Problem
+	slab   []arg
+}
+
+type planState uint8
+
+const (
+	unseen planState = iota
+	onPath           // being validated: to come upon it again is a cycle
+	valid
+	invalid
+)
+
+// plan validates p and makes it ready to run, or says why it cannot. Literals
+// in p become what they are taken for.
+func (r *Registry) plan(p *Prompt) (*plan, *ValidationError) {
+	pl := &planner{prompt: p, found: map[int32][]Problem{}}
+	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
+	if err := pl.lookUp(); err != nil {
+		return nil, err
+	}
+	wanted := pl.wanted()
+	if len(wanted) == 0 {
+		return nil, promptError("prompt_no_outputs", "Prompt has no outputs", "")
+	}
+	var failed []int32
+	for _, o := range wanted {
+		if pl.validate(o); pl.state[o] == valid {
+			pl.outputs = append(pl.outputs, o)
+		} else {
+			failed = append(failed, o)
+		}
+	}
+	var rejected *ValidationError
+	if len(failed) > 0 {
+		rejected = pl.report(failed)
+	}
+	if len(pl.outputs) == 0 {
+		return nil, rejected
+	}
+	if err := pl.rest(); err != nil {
+		return nil, err
+	}
+	p.Rejected = rejected
+	p.Outputs = make([]string, len(pl.outputs))
+	pl.isOutput = make([]bool, len(pl.nodes))
+	for i, o := range pl.outputs {
+		pl.isOutput[o] = true
+		p.Outputs[i] = pl.nodes[o].id
+	}
+	return &pl.plan, nil
+}
+
+// lookUp finds the classes. The first node that has none ends it.
+func (pl *planner) lookUp() *ValidationError {
+	inputs := 0
+	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
+	for i := range pl.prompt.Nodes {
+		s := &pl.prompt.Nodes[i]
+		about := fmt.Sprintf("Node ID '#%s'", s.ID)
+		if s.problem == "" && s.ID == "" {
+			s.problem = "has an empty id"
+		}
+		if _, twice := pl.byID[s.ID]; twice && s.problem == "" {
+			s.problem = "appears twice"
+		}
+		if s.problem != "" {
+			return promptError("invalid_prompt", "Cannot execute because a node "+s.problem+".", about)
+		}
+		if s.Class == "" {
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", about)
+		}
+		c, ok := pl.reg.Class(s.Class)
+		if !ok {
+			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", about)
+		}
+		pl.nodes[i] = planNode{identity: identity{id: s.ID}, class: c}
+		pl.byID[s.ID] = int32(i)
+		inputs += len(c.inputs)
+	}
+	pl.state = make([]planState, len(pl.nodes))
+	pl.slab = make([]arg, inputs)
+	return nil
+}
+
+// wanted are the output nodes that the prompt asks for, in its order.
+func (pl *planner) wanted() (outs []int32) {
+	asked := make(map[string]bool, len(pl.prompt.Outputs))
+	for _, id := range pl.prompt.Outputs {
+		asked[id] = true
+	}
+	for i := range pl.nodes {
+		n := &pl.nodes[i]
+		if n.class.schema.Output && (pl.prompt.Outputs == nil || asked[n.id]) {
+			outs = append(outs, int32(i))
+		}
+	}
+	return outs
+}
+
+// step is a node on the path from an output up to its sources.
+type step struct {
+	node int32
+	next int // the input to look at next; those beyond args are extra
+	bad  bool
+}
+
+// validate checks o and everything upstream of it that was not checked yet.
+// It does not recurse: a chain may be as long as memory allows.
+func (pl *planner) validate(o int32) {
+	if pl.state[o] != unseen {
+		return
+	}
+	path := []step{{node: o}}
+	pl.enter(path, true)
+	for len(path) > 0 {
+		top := &path[len(path)-1]
+		src, more := pl.source(top)
+		switch {
+		case !more:
+			pl.state[top.node] = valid
+			if top.bad || len(pl.found[top.node]) > 0 {
+				pl.state[top.node] = invalid
+			}
+			bad := pl.state[top.node] == invalid
+			if path = path[:len(path)-1]; len(path) > 0 && bad {
+				path[len(path)-1].bad = true
+			}
+		case src < 0 || pl.state[src] == valid:
+		case pl.state[src] == invalid:
+			top.bad = true
+		case pl.state[src] == onPath:
+			top.bad = true
+			pl.cycle(path, src)
+		default:
+			path = append(path, step{node: src})
+			pl.enter(path, true)
+		}
+	}
+}
+
+// source is the next node that the top of a path takes something from; -1 is
+// an input that is not linked.
+func (pl *planner) source(s *step) (src int32, more bool) {
+	n := &pl.nodes[s.node]
+	at := s.next
+	s.next++
+	switch {
+	case at < len(n.args):
+		return n.args[at].src, true
+	case at < len(n.args)+len(n.extra):
+		return n.extra[at-len(n.args)], true
+	}
+	return -1, false
+}
+
+// enter checks the node at the end of the path by itself.
+func (pl *planner) enter(path []step, needed bool) {
+	i := path[len(path)-1].node
+	pl.state[i] = onPath
+	c := checker{pl: pl, node: &pl.nodes[i], spec: &pl.prompt.Nodes[i], keep: needed}
+	if len(path) > 1 {
+		c.consumer = &path[len(path)-2]
+	}
+	if found := c.check(); len(found) > 0 {
+		pl.found[i] = found
+	} else {
+		pl.nodes[i].sound = true
+	}
+}
+
+// cycleShown bounds how much of a ring each of its nodes is told of.
+const cycleShown = 32
+
+// cycle tells every node of a ring that it is in one: the path from node src
+// back to it.
+func (pl *planner) cycle(path []step, src int32) {
+	at := len(path) - 1
+	for path[at].node != src {
+		at--
+	}
+	ring := path[at:]
+	for k := range ring {
+		var ids, names []string
+		for j := range min(len(ring), cycleShown) {
+			n := &pl.nodes[ring[(k+j)%len(ring)].node]
+			ids = append(ids, n.id)
+			names = append(names, n.id+" ("+n.class.Name()+")")
+		}
+		if len(ring) > cycleShown {
+			names = append(names, "…")
+		}
+		i := ring[k].node
+		pl.found[i] = append(pl.found[i], Problem{
+			"dependency_cycle", "Dependency cycle detected", strings.Join(append(names, names[0]), " -> "),
+			map[string]any{"node_id": pl.nodes[i].id, "cycle_nodes": ids},
+		})
+	}
+}
+
+// rest looks at the nodes that no output needs. They are not run, but their
+// shape must be sound, and those that are valid may be known to be cached.
+func (pl *planner) rest() *ValidationError {
+	for i := range pl.nodes {
+		if pl.state[i] != unseen {
+			continue
+		}
+		if pl.prompt.Nodes[i].Inputs == nil {
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.",
+				fmt.Sprintf("Node ID '#%s'", pl.nodes[i].id))
+		}
+		pl.enter([]step{{node: int32(i)}}, false)
+		delete(pl.found, int32(i))
+	}
+	return nil
+}
+
+// report lists what is wrong with the nodes that failed outputs depend on.
+func (pl *planner) report(failed []int32) *ValidationError {
+	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
+	e.Nodes = map[string]*NodeProblems{}
+	var lines []string
+	for _, o := range failed {
+		for _, p := range pl.found[o] {
+			lines = append(lines, p.Message+": "+p.Details)
+		}
+	}
+	e.Details = strings.Join(lines, "\n")
+	for i, found := range pl.found {
+		e.Nodes[pl.nodes[i].id] = &NodeProblems{Errors: found, Class: pl.nodes[i].class.Name()}
+	}
+	pl.dependents(e, failed)
+	return e
+}
+
+// dependentsMax bounds the work of naming the outputs behind each problem: a
+// prompt can have many of both, and all that depends on it is a hint.
+const dependentsMax = 5_000_000
+
+// dependents names for each node with problems the outputs that wait for it, by
+// walking up from each output once.
+func (pl *planner) dependents(e *ValidationError, failed []int32) {
+	seen := make([]int32, len(pl.nodes))
+	work := 0
+	for k, o := range failed {
+		walk := []int32{o}
+		seen[o] = int32(k) + 1
+		for len(walk) > 0 && work < dependentsMax {
+			i := walk[len(walk)-1]
+			walk = walk[:len(walk)-1]
+			if n := e.Nodes[pl.nodes[i].id]; n != nil {
+				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
+			}
+			for s := (step{node: i}); ; work++ {
+				src, more := pl.source(&s)
+				if !more {
+					break
+				}
+				if src >= 0 && seen[src] != int32(k)+1 {
+					seen[src] = int32(k) + 1
+					walk = append(walk, src)
+				}
+			}
+		}
+	}
+	for _, n := range e.Nodes {
+		n.DependentOutputs = orEmpty(n.DependentOutputs)
+	}
+}
+
+// describeList is a list of choices as messages show it.
+func describeList(choices []string) string {
+	if len(choices) > 20 {
+		return fmt.Sprintf("(list of length %d)", len(choices))
+	}
+	return pyfmt.Repr(choices)
+}
+
+// Validate checks a prompt against the classes of r, as Submit does: it returns
+// a [*ValidationError] if nothing of it can run, and sets p.Rejected if only
+// some of it can.
+func Validate(r *Registry, p *Prompt) error {
+	pl, invalid := r.plan(p)
+	if invalid != nil {
+		return invalid
+	}
+	p.plan = pl
+	return nil
+}

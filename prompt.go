@@ -1,0 +1,216 @@
+package nodebus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Prompt is a graph submitted to be run. After Submit it belongs to the engine.
+type Prompt struct {
+	ID       string  `json:"id"`                  // chosen by Submit if empty
+	ClientID string  `json:"client_id,omitempty"` // who is told of its events; nobody if empty
+	Priority float64 `json:"priority"`            // smaller runs first, equals in the order of arrival
+	Nodes    Nodes   `json:"nodes"`
+	// Outputs names the output nodes to run; nil is all there are. Submit
+	// replaces it by those that will run.
+	Outputs []string `json:"outputs"`
+	// Extra goes along unread, into listings and records too.
+	Extra map[string]any `json:"extra,omitempty"`
+	// Secrets reach the nodes that ask for one by name in a `hidden` tag, and
+	// nothing else: no listing, log or record.
+	Secrets map[string]string `json:"-"`
+	// Hold, if not nil, keeps the prompt in the queue until it is closed.
+	Hold <-chan struct{} `json:"-"`
+	// Created is when Submit accepted the prompt.
+	Created time.Time `json:"created"`
+	// Rejected is set by Submit if some outputs are not valid and are left out;
+	// the others run.
+	Rejected *ValidationError `json:"-"`
+
+	plan *plan // made by Submit
+}
+
+// Inputs are the inputs of one node by name: literals, and a [Link] for what
+// another node gives.
+type Inputs map[string]any
+
+// NodeSpec is one node of a graph.
+type NodeSpec struct {
+	ID     string
+	Class  string
+	Inputs Inputs
+	Meta   json.RawMessage // "_meta" of the API format, unread
+
+	problem string // what ParseNodes found wrong with its shape
+}
+
+// Nodes is a graph in ComfyUI's API format: in JSON an object by node id, whose
+// order it keeps.
+type Nodes []NodeSpec
+
+// Link points at an output of a node. In JSON it is [node, slot].
+type Link struct {
+	Node string
+	Slot int
+}
+
+// At is the link to another output of the same node.
+func (l Link) At(slot int) Link { return Link{l.Node, slot} }
+
+// MarshalJSON writes [node, slot].
+func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal([]any{l.Node, l.Slot}) }
+
+// ParseNodes reads a graph in API format, as ComfyUI saves it. What is not JSON
+// of that form is a [*ValidationError]; whether the graph makes sense is found
+// out by Submit. A list of a string and a whole number becomes a Link, any other
+// number stays a [json.Number].
+func ParseNodes(data []byte) (Nodes, error) {
+	var nodes Nodes
+	seen := map[string]bool{}
+	err := eachMember(data, func(id string, dec *json.Decoder) error {
+		var spec NodeSpec
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return err
+		}
+		if err := spec.parse(raw); err != nil {
+			return fmt.Errorf("node %q: %w", id, err)
+		}
+		spec.ID = id
+		if seen[id] {
+			spec.problem = "appears twice"
+		}
+		seen[id] = true
+		nodes = append(nodes, spec)
+		return nil
+	})
+	if err != nil {
+		return nil, promptError("invalid_json", "The prompt is not a JSON object of nodes", err.Error())
+	}
+	return nodes, nil
+}
+
+func (n *NodeSpec) parse(raw json.RawMessage) error {
+	if len(raw) == 0 || raw[0] != '{' {
+		n.problem = "is not an object"
+		return nil
+	}
+	return eachMember(raw, func(name string, dec *json.Decoder) error {
+		var v any
+		switch name {
+		case "class_type":
+			if err := dec.Decode(&v); err != nil {
+				return err
+			}
+			if v != nil {
+				n.Class = fmt.Sprint(v)
+			}
+		case "inputs":
+			if err := dec.Decode(&v); err != nil {
+				return err
+			}
+			if m, ok := v.(map[string]any); ok {
+				n.Inputs = m
+				findLinks(n.Inputs)
+			} else {
+				n.problem = "has inputs that are not an object"
+			}
+		case "_meta":
+			return dec.Decode(&n.Meta)
+		default:
+			var ignored json.RawMessage
+			return dec.Decode(&ignored)
+		}
+		return nil
+	})
+}
+
+// findLinks replaces lists of a string and a whole number by links.
+func findLinks(in Inputs) {
+	for name, v := range in {
+		list, ok := v.([]any)
+		if !ok || len(list) != 2 {
+			continue
+		}
+		id, isString := list[0].(string)
+		n, isNumber := list[1].(json.Number)
+		if !isString || !isNumber {
+			continue
+		}
+		if slot, err := strconv.Atoi(string(n)); err == nil && slot >= 0 {
+			in[name] = Link{id, slot}
+		}
+	}
+}
+
+// UnmarshalJSON is [ParseNodes].
+func (n *Nodes) UnmarshalJSON(b []byte) (err error) {
+	*n, err = ParseNodes(b)
+	return err
+}
+
+// MarshalJSON writes the API format.
+func (n Nodes) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i := range n {
+		s := &n[i]
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		body, err := json.Marshal(struct {
+			Class  string          `json:"class_type"`
+			Inputs Inputs          `json:"inputs"`
+			Meta   json.RawMessage `json:"_meta,omitempty"`
+		}{s.Class, s.Inputs, s.Meta})
+		if err != nil {
+			return nil, fmt.Errorf("node %q: %w", s.ID, err)
+		}
+		id, err := json.Marshal(s.ID)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(id)
+		b.WriteByte(':')
+		b.Write(body)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// Graph builds nodes in Go: a prompt's, or those of a running node that expands
+// (see [Context.NewGraph]). It is not safe for concurrent use.
+type Graph struct {
+	prefix string
+	n      int
+	nodes  Nodes
+}
+
+// NewGraph returns an empty graph, for a prompt.
+func NewGraph() *Graph { return &Graph{} }
+
+// Add adds a node and returns its first output. Inputs that are a [Link] are
+// connected; the others may be any Go values.
+func (g *Graph) Add(class string, in Inputs) Link {
+	g.n++
+	return g.AddAs(strconv.Itoa(g.n), class, in)
+}
+
+// AddAs is Add with a name of the caller's, which must be new in this graph, in
+// the place of a number.
+func (g *Graph) AddAs(name, class string, in Inputs) Link {
+	if in == nil {
+		in = Inputs{}
+	}
+	g.nodes = append(g.nodes, NodeSpec{ID: g.prefix + name, Class: class, Inputs: in})
+	return g.Link(name)
+}
+
+// Link is the first output of a node that was or will be added under a name.
+func (g *Graph) Link(name string) Link { return Link{Node: g.prefix + name} }
+
+// Nodes is what was added so far.
+func (g *Graph) Nodes() Nodes { return g.nodes }

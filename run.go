@@ -1,0 +1,242 @@
+package nodebus
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus/internal/sched"
+)
+
+// run is one prompt being executed by a Local.
+//
+// Its workers are goroutines that hold a slot and take one ready node after the
+// other. A node that waits for others (visit.await) lets go of its slot, and
+// its goroutine is handed that of the worker who finds it ready to go on.
+type run struct {
+	l      *Local
+	p      *Prompt
+	pub    Publisher
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	plan   *plan
+
+	gate sync.RWMutex // held for reading while publishing
+	shut bool         // nothing is published any more
+
+	mu       sync.Mutex
+	sch      sched.Sched
+	base     []runNode        // the prompt's nodes
+	made     []*runNode       // those made at run time, and stand-ins
+	byID     map[string]int32 // nodes made at run time
+	graphs   map[*Graph]int   // how many nodes of each are in made already
+	err      error            // why it ends early
+	over     bool             // nothing more begins
+	working  int              // goroutines that run nodes, or look for one to run
+	starting int              // of those, workers that have not looked yet
+	parked   int              // visits that wait for other nodes
+	away     int              // nodes whose result another visit is computing
+	slots    int              // that its workers hold
+	asking   bool             // in line for a slot: it holds none
+	workers  workerList
+	turns    uint64
+	finished chan struct{} // closed at the end
+	ended    bool
+
+	env      env
+	keys     signer
+	baseKeys string // the keys of base, one after the other
+	progress progress
+}
+
+// runNode is a node of a run.
+type runNode struct {
+	plan  *planNode
+	outs  []any // what it gave: a value, a list (many) or *blocked each
+	ui    UI
+	made  *origin    // nil for the prompt's own
+	stand *waiter    // it is no node, but stands in for one that waits
+	exp   *expansion // it has expanded and waits for what it made
+	state nodeState
+	shows bool  // ui belongs to this prompt's record
+	ran   bool  // it was evaluated, not cached
+	bar   int32 // its place in progress, plus one
+}
+
+type nodeState uint8
+
+const (
+	nodeFresh  nodeState = iota
+	nodeCached           // known before the prompt began
+	nodeDone
+)
+
+func newRun(ctx context.Context, l *Local, p *Prompt, pl *plan, pub Publisher) *run {
+	r := &run{l: l, p: p, pub: pub, plan: pl, finished: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.env = env{p, runPublisher{r}, l.opts.Logger}
+	r.base = make([]runNode, len(pl.nodes))
+	slots := 0
+	for i := range r.base {
+		r.base[i].plan = &pl.nodes[i]
+		slots += len(pl.nodes[i].class.outputs)
+	}
+	outs := make([]any, slots)
+	for i := range r.base {
+		n := len(pl.nodes[i].class.outputs)
+		r.base[i].outs, outs = outs[:n:n], outs[n:]
+	}
+	r.progress.init(r)
+	return r
+}
+
+// at is node i. r.mu is held, or i is known to exist.
+func (r *run) at(i int32) *runNode {
+	if int(i) < len(r.base) {
+		return &r.base[i]
+	}
+	return r.made[int(i)-len(r.base)]
+}
+
+// node is at for those who do not hold r.mu.
+func (r *run) node(i int32) *runNode {
+	if int(i) < len(r.base) {
+		return &r.base[i]
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at(i)
+}
+
+// publish sends an event of the prompt, unless it is over.
+func (r *run) publish(ev Event) (err error) {
+	r.gate.RLock()
+	defer r.gate.RUnlock()
+	if r.shut {
+		return ErrClosed
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("nodebus: publisher %T: %w", r.pub, &PanicError{Value: v})
+		}
+	}()
+	return r.pub.Publish(ev)
+}
+
+// isShut reports whether the prompt is over.
+func (r *run) isShut() bool {
+	r.gate.RLock()
+	defer r.gate.RUnlock()
+	return r.shut
+}
+
+// tell sends what cannot fail but for a hub that is closed.
+func (r *run) tell(p Payload) {
+	if err := r.publish(Event{PromptID: r.p.ID, To: r.p.ClientID, Payload: p, owned: true}); err != nil {
+		r.l.opts.Logger.Debug("event not sent", "prompt", r.p.ID, "type", p.EventType(), "error", err)
+	}
+}
+
+// start looks up what is cached and schedules what the outputs need.
+func (r *run) start() {
+	cached := r.lookUp()
+	r.tell(ExecutionCached{Nodes: cached, PromptID: r.p.ID, Timestamp: time.Now().UnixMilli()})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	edges := 0
+	for i := range r.base {
+		edges += len(r.base[i].plan.args)
+	}
+	r.sch.Reserve(len(r.base), edges)
+	r.need(r.plan.outputs...)
+	r.kick()
+	r.settle()
+}
+
+// lookUp finds which of the prompt's nodes have a result already.
+func (r *run) lookUp() (cached []string) {
+	cached = []string{}
+	if r.l.cache == nil {
+		return cached
+	}
+	var gen uint64
+	if r.l.recent != nil {
+		gen = r.l.recent.nextPrompt()
+	}
+	r.keys = signer{prompt: r.p, node: func(i int32) *planNode { return r.at(i).plan }}
+	r.keys.grow(len(r.base))
+	for i := range r.base {
+		r.keys.sign(int32(i))
+	}
+	r.baseKeys = string(r.keys.keys)
+	for i := range r.base {
+		if r.keys.state[i] != keyMade {
+			continue
+		}
+		if res, ok := r.l.cache.Get(r.baseKeys[i*keyLen : (i+1)*keyLen]); ok && fits(res, r.base[i].plan.class) {
+			n := &r.base[i]
+			n.state, n.outs, n.ui = nodeCached, res.Outputs, res.UI
+			cached = append(cached, r.base[i].plan.id)
+		}
+	}
+	if r.l.recent != nil {
+		r.l.recent.sweep(gen)
+	}
+	return cached
+}
+
+// fits reports whether a cached result has the shape of the class: a cache may
+// be older than the program.
+func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs) }
+
+// need schedules nodes and what they wait for, if they are not already. r.mu is
+// held.
+func (r *run) need(want ...int32) {
+	from := r.sch.Positions()
+	var added []int32
+	var stack []int32
+	for _, w := range want {
+		stack = append(stack, w)
+		for len(stack) > 0 {
+			i := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			n := r.at(i)
+			root := n.plan.class.schema.Output && r.isWanted(i)
+			if !r.sch.Add(i, root, n.plan.class.schema.Async) {
+				continue
+			}
+			added = append(added, i)
+			if n.state != nodeCached {
+				stack = r.link(i, n.plan, stack)
+			}
+		}
+	}
+	r.sch.Rank(from)
+	for _, i := range added {
+		r.sch.Open(i)
+	}
+}
+
+// isWanted reports whether i is an output that was asked for: of the prompt's
+// own nodes only those it names, of those made at run time all.
+func (r *run) isWanted(i int32) bool { return int(i) >= len(r.base) || r.plan.isOutput[i] }
+
+// link makes i wait for its sources and puts them on the stack.
+func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
+	for k := range n.args {
+		src := n.args[k].src
+		if src < 0 || n.class.inputs[k].Lazy || r.at(src).state != nodeFresh {
+			continue
+		}
+		r.sch.Link(src, i)
+		stack = append(stack, src)
+	}
+	for _, src := range n.extra {
+		if r.at(src).state == nodeFresh {
+			r.sch.Link(src, i)
+			stack = append(stack, src)
+		}
+	}
+	return stack
+}

@@ -1,0 +1,230 @@
+package nodebus
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// fail ends the run because of err; only the first counts. r.mu is held.
+func (r *run) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.over = true
+	r.cancel(err)
+}
+
+// stopped is called when the context has ended.
+func (r *run) stopped() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended || r.over {
+		return
+	}
+	err := context.Cause(r.ctx)
+	if w := r.latest(); w != nil {
+		err = r.nodeError(w.i, &NodeError{Err: err})
+	}
+	r.fail(err)
+	r.settle()
+}
+
+// latest is the worker whose node began last, of those that run; nil if none
+// does. r.mu is held.
+func (r *run) latest() (l *worker) {
+	for w := r.workers.first; w != nil; w = w.next {
+		if w.v != nil && (l == nil || w.turns > l.turns) {
+			l = w
+		}
+	}
+	return l
+}
+
+// settle finds out whether the run has ended, or cannot go on. r.mu is held.
+func (r *run) settle() {
+	if r.working > 0 || r.ended {
+		return
+	}
+	if !r.over && r.sch.Pending() > 0 && r.sch.Ready() == 0 && r.away == 0 {
+		r.fail(r.cycleError())
+	}
+	if r.parked == 0 && (r.over || r.sch.Pending() == 0) {
+		r.ended = true
+		close(r.finished)
+	}
+}
+
+// wait returns once nothing runs any more, or what runs has been given up.
+func (r *run) wait() error {
+	stop := context.AfterFunc(r.ctx, r.stopped)
+	defer stop()
+	select {
+	case <-r.finished:
+	case <-r.ctx.Done():
+		grace := time.NewTimer(r.l.opts.Grace)
+		defer grace.Stop()
+		select {
+		case <-r.finished:
+		case <-grace.C:
+			r.abandon()
+		}
+	}
+	r.mu.Lock()
+	err := r.err
+	r.mu.Unlock()
+	r.progress.close(err)
+	r.cancel(ErrClosed)
+	r.gate.Lock()
+	r.shut = true
+	r.gate.Unlock()
+	r.ground()
+	return err
+}
+
+// abandon gives up nodes that do not end: others may have their slots.
+func (r *run) abandon() {
+	r.mu.Lock()
+	r.ended = true
+	free := 0
+	for w := r.workers.first; w != nil; w = w.next {
+		if w.v != nil {
+			r.l.opts.Logger.Warn("node abandoned: it did not end with its context",
+				"prompt", r.p.ID, "node", w.n.plan.id, "class", w.n.plan.class.Name())
+		}
+		if w.slot {
+			w.slot = false
+			free++
+		}
+	}
+	r.mu.Unlock()
+	for range free {
+		r.l.slots.give()
+	}
+}
+
+// ground wakes the nodes of other prompts that wait for results which this run
+// will not have.
+func (r *run) ground() {
+	if r.err == nil {
+		return
+	}
+	r.mu.Lock()
+	var keys []string
+	for w := r.workers.first; w != nil; w = w.next {
+		if w.leads {
+			w.leads = false
+			keys = append(keys, w.key)
+		}
+	}
+	for i := range r.base {
+		if exp := r.base[i].exp; exp != nil && exp.leads {
+			exp.leads = false
+			keys = append(keys, exp.key)
+		}
+	}
+	r.mu.Unlock()
+	for _, k := range keys {
+		r.l.flights.end(k)
+	}
+}
+
+// abort ends a run that could not go on because of err.
+func (r *run) abort(err error) error {
+	r.mu.Lock()
+	r.fail(err)
+	r.mu.Unlock()
+	return r.wait()
+}
+
+// shown is what the nodes showed in this prompt.
+func (r *run) shown() map[string]UI {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	shown := map[string]UI{}
+	for i := range r.base {
+		r.base[i].addTo(shown)
+	}
+	for _, n := range r.made {
+		if n.stand == nil {
+			n.addTo(shown)
+		}
+	}
+	return shown
+}
+
+func (n *runNode) addTo(shown map[string]UI) {
+	if n.shows && n.ui != nil {
+		shown[n.plan.id] = n.ui
+	}
+}
+
+// nodeError fills in what is known of node i. r.mu is held.
+func (r *run) nodeError(i int32, e *NodeError) *NodeError {
+	n := r.at(i)
+	e.NodeID, e.Class = n.plan.id, n.plan.class.Name()
+	e.RealID, e.RealClass = e.NodeID, e.Class
+	if made := n.plan.made; made != nil {
+		real := r.at(made.real)
+		e.RealID, e.RealClass = real.plan.id, real.plan.class.Name()
+	}
+	e.Executed = r.executedIDs()
+	if r.l.cache != nil {
+		for k := range r.base {
+			e.Known = append(e.Known, r.base[k].plan.id)
+		}
+	}
+	return e
+}
+
+// executedIDs are the nodes that were evaluated in this run. r.mu is held.
+func (r *run) executedIDs() []string {
+	ids := []string{}
+	for k := range r.base {
+		if r.base[k].ran {
+			ids = append(ids, r.base[k].plan.id)
+		}
+	}
+	for _, m := range r.made {
+		if m.ran {
+			ids = append(ids, m.plan.id)
+		}
+	}
+	return ids
+}
+
+// cause is why the context has ended; nil if it has not.
+func (r *run) cause() error { return context.Cause(r.ctx) }
+
+// cycleError blames the first node of a ring that was made at run time: only
+// those can close one.
+func (r *run) cycleError() error {
+	ring := r.sch.Cycle()
+	if len(ring) == 0 {
+		return fmt.Errorf("nodebus: nodes wait, but for nothing that runs")
+	}
+	blame := ring[0]
+	for _, i := range ring {
+		if r.at(i).stand != nil {
+			continue
+		}
+		blame = i
+		if r.at(i).plan.made != nil {
+			break
+		}
+	}
+	e := r.nodeError(blame, &NodeError{Err: ErrCycle})
+	if made := r.at(blame).plan.made; made != nil {
+		e.RealID = made.display
+		if i, ok := r.plan.byID[e.RealID]; ok {
+			e.RealClass = r.at(i).plan.class.Name()
+		}
+	}
+	return e
+}
+
+// caught turns a panic into an error; stack is where it happened.
+func caught(v any) *NodeError {
+	return &NodeError{Err: &PanicError{Value: v}, Stack: string(debug.Stack())}
+}

@@ -1,0 +1,212 @@
+package nodebus
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// progress keeps the state of a run's nodes and tells of it.
+//
+// A progress_state is a snapshot of all nodes, so that telling of every change
+// would cost the square of their number. Snapshots are therefore paid from a
+// budget, a unit for each node in them: what is small goes out at once, as the
+// reference sends it, and what is not goes out when the budget has recovered,
+// the newest only. The last one is always sent.
+type progress struct {
+	r *run
+
+	mu     sync.Mutex
+	states []NodeState
+	units  int  // left of the budget for snapshots
+	steps  int  // left of the budget for progress events
+	dirty  bool // states have changed since they were sent
+	late   map[*runNode]Progress
+	timer  *time.Timer // runs while a budget is used up
+	over   bool
+}
+
+const (
+	snapshotUnits = 1024 // some 32 nodes' worth of every change
+	snapshotRate  = 20   // units recovered per millisecond
+	snapshotPause = 50 * time.Millisecond
+	stepsAtOnce   = 1000 // progress events before they are held back
+)
+
+func (g *progress) init(r *run) {
+	g.r, g.units, g.steps = r, snapshotUnits, stepsAtOnce
+	g.states = make([]NodeState, 0, len(r.base))
+}
+
+// begin tells that a node runs, or runs on after it has waited.
+func (g *progress) begin(n *runNode) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return
+	}
+	s := g.of(n)
+	if s.State != running {
+		s.State, s.Value, s.Max = running, 0, 1
+	}
+	g.changed()
+}
+
+// finish tells that a node is done.
+func (g *progress) finish(n *runNode) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return
+	}
+	if p, ok := g.late[n]; ok {
+		delete(g.late, n)
+		g.tell(p)
+	}
+	s := g.of(n)
+	s.State, s.Value = "finished", s.Max
+	g.changed()
+}
+
+// step tells how far a node is.
+func (g *progress) step(n *runNode, value, max float64) error {
+	if !jsonenc.Finite(value, max) {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return ErrClosed
+	}
+	s := g.of(n)
+	s.Value, s.Max = value, max
+	g.changed()
+	p := Progress{Value: value, Max: max, PromptID: g.r.p.ID, Node: n.plan.id}
+	if g.steps--; g.steps >= 0 {
+		return g.tell(p)
+	}
+	if g.late == nil {
+		g.late = map[*runNode]Progress{}
+	}
+	g.late[n] = p
+	g.later()
+	return nil
+}
+
+const running = "running"
+
+// of is the state of a node, which it has from its first turn on.
+func (g *progress) of(n *runNode) *NodeState {
+	if n.bar == 0 {
+		g.states = append(g.states, NodeState{
+			Max: 1, NodeID: n.plan.id, DisplayNodeID: n.plan.displayID(),
+			ParentNodeID: n.plan.parentID(), RealNodeID: n.plan.realID(),
+		})
+		n.bar = int32(len(g.states))
+	}
+	return &g.states[n.bar-1]
+}
+
+// changed sends a snapshot if there is budget for it, and otherwise sees to it
+// that one is sent later.
+func (g *progress) changed() {
+	if g.dirty = true; g.units > 0 {
+		g.send()
+	} else {
+		g.later()
+	}
+}
+
+func (g *progress) send() {
+	g.units -= len(g.states)
+	g.dirty = false
+	g.snapshot(slices.Clone(g.states))
+}
+
+func (g *progress) snapshot(nodes []NodeState) {
+	_ = g.tell(ProgressState{PromptID: g.r.p.ID, Nodes: nodes})
+}
+
+func (g *progress) tell(p Payload) error {
+	return g.r.publish(Event{PromptID: g.r.p.ID, To: g.r.p.ClientID, Payload: p, owned: true})
+}
+
+// later arms the timer: for as long as the snapshot that comes then takes to
+// pay for.
+func (g *progress) later() {
+	if g.timer == nil && !g.over {
+		pay := time.Duration(max(len(g.states), -g.units)) * time.Millisecond / snapshotRate
+		g.timer = time.AfterFunc(max(pay, snapshotPause), g.tick)
+	}
+}
+
+// tick sends what has been held back.
+func (g *progress) tick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.timer = nil
+	if g.over {
+		return
+	}
+	if !g.dirty && len(g.late) == 0 { // a quiet time: every change may be told again
+		g.units, g.steps = snapshotUnits, stepsAtOnce
+		return
+	}
+	g.tellLate()
+	if g.dirty {
+		g.units = 0
+		g.send()
+	}
+	g.later()
+}
+
+// tellLate sends the progress events that were held back.
+func (g *progress) tellLate() {
+	for n, p := range g.late {
+		_ = g.tell(p)
+		delete(g.late, n)
+	}
+}
+
+// close sends the last snapshot. If the run has failed, it shows the node that
+// did, and those that were still running no more.
+func (g *progress) close(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return
+	}
+	if err != nil {
+		g.mark(err)
+	}
+	g.tellLate()
+	if g.dirty {
+		g.snapshot(g.states) // which nobody changes any more
+	}
+	g.over = true
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+}
+
+func (g *progress) mark(err error) {
+	blamed := ""
+	if e, ok := err.(*NodeError); ok {
+		blamed = e.NodeID
+	}
+	kept := g.states[:0]
+	for _, s := range g.states {
+		switch {
+		case s.NodeID == blamed:
+			s.State = "error"
+			g.dirty = true
+		case s.State == running:
+			g.dirty = true
+			continue
+		}
+		kept = append(kept, s)
+	}
+	g.states = kept
+}

@@ -1,0 +1,233 @@
+package nodebus
+
+import "errors"
+
+// visit is a node's turn, as far as the node's code may still refer to it after
+// the turn is over. It is the Runtime of the node's contexts.
+type visit struct {
+	w      *worker
+	n      *runNode
+	first  Context // of the first call
+	length int     // of the longest list that a lazy input gave; guarded by r.mu
+
+	// What follows is guarded by r.mu.
+	waiting int  // calls of await that have not returned
+	over    bool // the turn has ended; w is busy with another node
+}
+
+// visitAlone gives an asynchronous node its turn, in a goroutine of its own.
+func (r *run) visitAlone(i int32, n *runNode) {
+	w := &worker{r: r}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.workers.add(w)
+	w.visit(i, n)
+	r.leave(w)
+	r.workers.remove(w)
+}
+
+// visit gives node i its turn. r.mu is held, but not while the node runs.
+func (w *worker) visit(i int32, n *runNode) {
+	r := w.r
+	if len(w.spare) == 0 {
+		w.spare = make([]visit, 16)
+	}
+	v := &w.spare[0]
+	w.spare = w.spare[1:]
+	v.w, v.n = w, n
+	w.i, w.n, w.v = i, n, v
+	w.key, w.leads, w.cached, w.ran, w.outs, w.ui, w.index = "", false, false, false, nil, nil, 0
+	r.turns++
+	w.turns = r.turns
+	r.mu.Unlock()
+	later, err := w.turn()
+	r.mu.Lock()
+	if v.over = true; v.waiting > 0 { // a goroutine of the node's waits on, which is its own affair
+		r.parked--
+		r.working++
+	}
+	w.v = nil
+	switch {
+	case err != nil:
+		r.lose(w, err)
+	case !later:
+		w.commit()
+	}
+	if w.leads && n.exp == nil {
+		w.leads = false
+		r.mu.Unlock()
+		r.l.flights.end(w.key)
+		r.mu.Lock()
+	}
+}
+
+// commit makes the node's result visible to others.
+func (w *worker) commit() {
+	n := w.n
+	n.state, n.outs, n.exp = nodeDone, w.outs, nil // an expansion is complete
+	n.ran = n.ran || w.ran
+	if w.ui != nil || w.cached {
+		n.ui, n.shows = w.ui, true
+	}
+	w.r.sch.Done(w.i)
+}
+
+// lose ends the run because w's node failed. r.mu is held.
+func (r *run) lose(w *worker, err error) {
+	if r.over { // it failed because something else did
+		return
+	}
+	e, ok := err.(*NodeError)
+	if !ok {
+		e = &NodeError{Err: err}
+	}
+	if cause := r.cause(); cause != nil { // it failed because it was stopped
+		e.Err = cause
+	}
+	e.Index = w.index
+	e.Inputs = w.given()
+	r.fail(r.nodeError(w.i, e))
+}
+
+// turn reports later if the node's turn will come again.
+func (w *worker) turn() (later bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = caught(p)
+		}
+	}()
+	switch {
+	case w.n.state == nodeCached:
+		w.outs, w.ui = w.n.outs, w.n.ui
+		return false, w.showCached()
+	case w.n.exp != nil:
+		return w.assemble()
+	}
+	if later := w.claim(); later {
+		return true, nil
+	}
+	if w.cached { // an equal node has run meanwhile
+		return false, w.showCached()
+	}
+	w.r.progress.begin(w.n)
+	w.tellExecuting()
+	return w.run()
+}
+
+func (w *worker) tellExecuting() {
+	w.r.tell(Executing{Node: w.n.plan.id, DisplayNode: w.n.plan.displayID(), PromptID: w.r.p.ID})
+}
+
+// showCached tells of a node whose result was known before its turn.
+func (w *worker) showCached() error {
+	w.cached = true
+	err := w.tellExecuted()
+	w.r.progress.finish(w.n)
+	return err
+}
+
+// tellExecuted fails if what the node shows cannot be encoded; that no client
+// can be told is no failure of the node.
+func (w *worker) tellExecuted() error {
+	p := Executed{
+		Node: w.n.plan.id, DisplayNode: w.n.plan.displayID(), Output: w.ui, PromptID: w.r.p.ID,
+		ParentNode: w.n.plan.parentID(), RealNode: w.n.plan.realID(),
+	}
+	err := w.r.publish(Event{PromptID: w.r.p.ID, To: w.r.p.ClientID, Payload: p})
+	var bad *EncodeError
+	if errors.As(err, &bad) {
+		return err
+	}
+	return nil
+}
+
+// claim makes v the one who computes the node's result, unless it is known or
+// somebody is at it: then the node waits for that.
+func (w *worker) claim() (later bool) {
+	r, i := w.r, w.i
+	if r.l.cache == nil {
+		return false
+	}
+	r.mu.Lock()
+	if w.key = r.keyOf(w.i); w.key == "" {
+		r.mu.Unlock()
+		return false
+	}
+	if w.n.plan.made == nil { // nodes made at run time wait for nobody: that could close a ring of runs
+		if w.leads = r.l.flights.begin(w.key, func() { r.landed(i) }); !w.leads {
+			r.sch.Again(w.i)
+			r.away++
+			r.mu.Unlock()
+			return true
+		}
+	}
+	r.mu.Unlock()
+	if res, ok := r.l.cache.Get(w.key); ok && fits(res, w.n.plan.class) {
+		w.cached, w.outs, w.ui = true, res.Outputs, res.UI
+	}
+	return false
+}
+
+// landed is called when what node i waits for has been computed, or has failed.
+func (r *run) landed(i int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away--
+	r.sch.Open(i)
+	r.kick()
+	r.settle()
+}
+
+// keyOf is a node's cache key; "" if it cannot be cached. r.mu is held.
+func (r *run) keyOf(i int32) string {
+	r.keys.grow(len(r.base) + len(r.made))
+	r.keys.sign(i)
+	switch {
+	case r.keys.state[i] != keyMade:
+		return ""
+	case int(i) < len(r.base):
+		return r.baseKeys[int(i)*keyLen:][:keyLen]
+	}
+	return string(r.keys.keys[int(i)*keyLen:][:keyLen])
+}
+
+// finish tells what the node shows, and keeps its result for later prompts.
+func (w *worker) finish() error {
+	w.ran = true
+	if len(w.ui) > 0 {
+		if err := w.tellExecuted(); err != nil {
+			return err
+		}
+	} else {
+		w.ui = nil
+	}
+	w.keep()
+	return nil
+}
+
+// keep keeps the result for later prompts and tells that the node is done.
+func (w *worker) keep() {
+	if w.key != "" && !w.r.isShut() {
+		w.r.l.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
+	}
+	w.r.progress.finish(w.n)
+}
+
+// context is the context of call k.
+func (v *visit) context(k int) *Context {
+	c := &v.first
+	if k > 0 {
+		c = &Context{}
+	}
+	r := v.w.r
+	c.Context, c.env, c.rt, c.who, c.index = r.ctx, &r.env, v, &v.n.plan.identity, k
+	return c
+}
+
+// runPublisher is what nodes publish through.
+type runPublisher struct{ r *run }
+
+func (p runPublisher) Publish(ev Event) error { return p.r.publish(ev) }
+
+// step takes a progress report of the node.
+func (v *visit) step(value, max float64) error { return v.w.r.progress.step(v.n, value, max) }

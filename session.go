@@ -1,0 +1,328 @@
+package nodebus
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/nodebus/nodebus/internal/queue"
+)
+
+// SessionOptions says what a session begins with. Nil is the defaults.
+type SessionOptions struct {
+	// Codec encodes what the session is sent. Default JSON.
+	Codec Codec
+	// Hello is sent first, before anything the hub has.
+	Hello []Payload
+	// Since is the ID of the last event the client saw, if it comes back: it is
+	// sent what it missed. 0: it is sent all that is kept of its running prompts.
+	Since uint64
+	// Watch names prompts of others to follow too: what is kept of them, and
+	// what is to come.
+	Watch []string
+	// WatchAll follows every prompt.
+	WatchAll bool
+}
+
+// Session is the presence of one client in a [Hub]: what it is still due, and
+// the connection that drains to. Its methods are safe for concurrent use.
+type Session struct {
+	hub      *Hub
+	shard    *shard
+	client   string
+	watch    []string
+	watchAll bool
+	from     uint64 // newer events come through the queue
+
+	due     []*message // the shard worker's own
+	touched bool
+
+	mu     sync.Mutex
+	codec  Codec
+	hello  []Payload
+	replay []*message // what came before from
+	q      queue.Queue[mailKey, *message]
+	try    TryWriter               // not nil once Serve runs on one
+	idle   bool                    // nothing waits, nothing is being written
+	rest   bool                    // try keeps part of a batch that it could not write
+	ending bool                    // end with ErrClosed once all is written
+	cause  error                   // why it is over; nil while it is not
+	cancel context.CancelCauseFunc // of Serve, while it runs
+	wake   chan struct{}           // of capacity 1: Serve has something to look at
+}
+
+// Join adds a session of a client and from then on queues what it is due. The
+// caller then runs [Session.Serve], or [Session.Close] if it comes to nothing.
+// On a closed hub the session is over already.
+func (h *Hub) Join(client string, opts *SessionOptions) *Session {
+	if opts == nil {
+		opts = &SessionOptions{}
+	}
+	s := &Session{
+		hub: h, client: client, codec: usable(opts.Codec), hello: opts.Hello,
+		watch: opts.Watch, watchAll: opts.WatchAll, wake: make(chan struct{}, 1),
+	}
+	s.q.MaxLen, s.q.MaxBytes = h.opts.QueueLen, h.opts.QueueBytes
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		s.cause = ErrClosed
+		return s
+	}
+	h.use(s.codec, +1)
+	s.replay = h.log.replay(s, opts.Since, h.lastID)
+	s.from = h.lastID
+	s.shard = h.shards[h.shardIndex(client)]
+	s.shard.join(s)
+	h.sessions[s] = struct{}{}
+	h.watches(s, +1)
+	return s
+}
+
+// usable returns a codec that can be compared with ==.
+func usable(c Codec) Codec {
+	if c == nil {
+		return JSON
+	}
+	if !reflect.TypeOf(c).Comparable() {
+		return &struct{ Codec }{c}
+	}
+	return c
+}
+
+// Client is the id the session joined with.
+func (s *Session) Client() string { return s.client }
+
+// SetCodec changes what the session is encoded with, from the next frame on.
+func (s *Session) SetCodec(c Codec) {
+	c = usable(c)
+	s.mu.Lock()
+	old := s.codec
+	s.codec = c
+	s.mu.Unlock()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.use(c, +1)
+	s.hub.use(old, -1)
+}
+
+// Close ends the session because of cause ([ErrClosed] if nil). Serve then
+// closes the transport and returns cause. Only the first cause counts.
+func (s *Session) Close(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	s.mu.Lock()
+	s.end(cause)
+	s.mu.Unlock()
+	s.hub.leave(s)
+}
+
+// end says that the session is over; Serve or Close does the rest. s.mu is held,
+// perhaps by the shard's worker, so that no other lock may be taken.
+func (s *Session) end(cause error) {
+	if s.cause != nil {
+		return
+	}
+	s.cause, s.idle = cause, false
+	s.q = queue.Queue[mailKey, *message]{}
+	s.replay, s.hello = nil, nil
+	if s.cancel != nil {
+		s.cancel(cause)
+	}
+}
+
+// finish ends the session once it has written what it is due.
+func (s *Session) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+	if s.cancel == nil {
+		s.end(ErrClosed) // nobody serves it
+	}
+	s.signal()
+}
+
+func (s *Session) reason() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+func (s *Session) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wants tells the shard's worker what to make for the session: batches of a
+// codec if it can write at once, nothing if messages have to queue.
+func (s *Session) wants() (c Codec, direct bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.codec, s.idle && s.try != nil
+}
+
+// enqueue puts messages into the queue. One that is full ends the session.
+func (s *Session) enqueue(msgs []*message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(msgs)
+}
+
+func (s *Session) push(msgs []*message) {
+	if s.cause != nil || len(msgs) == 0 {
+		return
+	}
+	for _, m := range msgs {
+		if !s.q.Push(m) {
+			s.end(ErrSlow)
+			return
+		}
+	}
+	s.idle = false
+	s.signal()
+}
+
+// write tries to send batches at once and queues what the connection does not
+// take.
+func (s *Session) write(batches []*Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, b := range batches {
+		if s.cause != nil {
+			return
+		}
+		if !s.idle {
+			for _, b := range batches[i:] {
+				s.push(b.msgs)
+			}
+			return
+		}
+		all, err := tryWrite(s.try, b)
+		switch {
+		case err != nil:
+			s.end(err)
+		case !all:
+			s.idle, s.rest = false, true
+			s.signal()
+		}
+	}
+}
+
+func tryWrite(t TryWriter, b *Batch) (all bool, err error) {
+	defer recovered(t, "TryWrite", &err)
+	return t.TryWrite(b)
+}
+
+func recovered(t Transport, method string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("nodebus: transport %T: %s panicked: %v", t, method, r)
+	}
+}
+
+// Serve writes what the session is due to t until ctx ends or the session is
+// over. It then closes t, once, and says why: [ErrSlow] if the client fell too
+// far behind, [ErrClosed] if the hub closed, ctx's cause, or the transport's
+// error. Call it once.
+func (s *Session) Serve(ctx context.Context, t Transport) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() { // its own goroutine: a Write may be waiting
+		defer close(closed)
+		s.Close(context.Cause(ctx))
+		closeSafely(t, s.reason())
+	})
+	s.mu.Lock()
+	s.cancel = cancel
+	if s.cause != nil {
+		cancel(s.cause)
+	}
+	s.mu.Unlock()
+	cancel(s.drain(ctx, t))
+	<-closed
+	return s.reason()
+}
+
+func closeSafely(t Transport, cause error) {
+	var err error
+	defer recovered(t, "Close", &err)
+	_ = t.Close(cause)
+}
+
+// framesPerWrite bounds what one Write is given.
+const framesPerWrite = 1024
+
+// drain is the session's writer. It sleeps while the shard's worker can write.
+func (s *Session) drain(ctx context.Context, t Transport) error {
+	try, _ := t.(TryWriter)
+	var w outgoing
+	for {
+		if err := s.next(&w, try); err != nil {
+			return err
+		}
+		if w.idle {
+			w = outgoing{} // an idle session holds on to nothing
+			select {
+			case <-s.wake:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		if err := w.send(ctx, t); err != nil {
+			return err
+		}
+	}
+}
+
+// outgoing is what goes into one Write.
+type outgoing struct {
+	codec  Codec
+	hello  []Payload
+	msgs   []*message
+	frames []Frame
+	idle   bool
+}
+
+// next takes what is to be written now: the greeting, the replay, the queue.
+func (s *Session) next(w *outgoing, try TryWriter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		return s.cause
+	}
+	w.codec, w.hello, w.msgs = s.codec, s.hello, w.msgs[:0]
+	if n := min(len(s.replay), framesPerWrite); n > 0 {
+		w.msgs = append(w.msgs, s.replay[:n]...)
+		s.replay = s.replay[n:]
+	} else {
+		s.replay = nil
+		w.msgs = s.q.Take(w.msgs, framesPerWrite)
+	}
+	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !s.rest
+	s.hello, s.rest, s.try, s.idle = nil, false, try, w.idle
+	if w.idle && s.ending {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
+	w.frames = w.frames[:0]
+	for _, p := range w.hello {
+		if f, err := encodeSafely(w.codec, Event{Payload: p}); err == nil {
+			w.frames = append(w.frames, f)
+		}
+	}
+	for _, m := range w.msgs {
+		if f, err := m.frame(w.codec); err == nil { // if not, Publish has told the sender
+			w.frames = append(w.frames, f)
+		}
+	}
+	clear(w.msgs)
+	defer recovered(t, "Write", &err)
+	return t.Write(ctx, w.frames)
+}
