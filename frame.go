@@ -78,6 +78,9 @@ type Batch struct {
 	buf    []byte
 }
 
+// NewBatch makes a batch, for tests of a [TryWriter].
+func NewBatch(frames ...Frame) *Batch { return &Batch{frames: frames} }
+
 // Frames returns the frames, oldest first; read-only.
 func (b *Batch) Frames() []Frame { return b.frames }
 

@@ -1,0 +1,45 @@
+// Package leak fails a test binary that leaves goroutines behind.
+package leak
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Main runs the tests and then waits a moment for goroutines to end. If some do
+// not, it prints their stacks and returns a status that fails the run. Use it as
+// os.Exit(leak.Main(m)) in a TestMain.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if code != 0 {
+		return code
+	}
+	var left []string
+	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
+		if left = running(); len(left) == 0 {
+			return 0
+		}
+		time.Sleep(wait)
+	}
+	fmt.Fprintf(os.Stderr, "%d goroutines are left over:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	return 1
+}
+
+// running are the stacks of the goroutines that are neither this one nor the
+// runtime's and the testing package's own.
+func running() (left []string) {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	for i, g := range strings.Split(strings.TrimSpace(string(buf)), "\n\n") {
+		if i == 0 || strings.Contains(g, "testing.(*M).") || strings.Contains(g, "runtime.goexit0") ||
+			strings.Contains(g, "os/signal.loop") || strings.Contains(g, "testing.runFuzz") {
+			continue
+		}
+		left = append(left, g)
+	}
+	return left
+}

@@ -1,0 +1,170 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+)
+
+// Conn is one client's WebSocket, accepted. It is a [nodebus.Transport], and
+// what [Conn.Transport] returns is a [nodebus.TryWriter] if the system has a way
+// to write without waiting.
+type Conn struct {
+	ws   *websocket.Conn
+	net  *netConn
+	opts *Options
+	ping *time.Timer
+}
+
+// Accept answers the handshake. It has answered r with the error if there is
+// one: status 400 for a request that is no handshake, 403 for a page of another
+// origin that opts does not name.
+//
+// The caller reads until Read fails, and then calls Free.
+func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
+	o := opts.withDefaults()
+	if err := o.policy().Check(r); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return nil, fmt.Errorf("ws: %w", err)
+	}
+	if r.Header.Get("Upgrade") == "" {
+		http.Error(w, "this is the address of a WebSocket", http.StatusBadRequest)
+		return nil, errors.New("ws: not a WebSocket handshake")
+	}
+	h := &hijack{ResponseWriter: w}
+	c, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // checked above
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ws: %w", err)
+	}
+	c.SetReadLimit(o.ReadLimit)
+	conn := &Conn{ws: c, net: h.conn, opts: o}
+	if o.PingInterval > 0 {
+		h.conn.silence = 2*o.PingInterval + o.PingInterval/2
+		conn.ping = time.AfterFunc(o.PingInterval, conn.tick)
+	}
+	return conn, nil
+}
+
+func (c *Conn) tick() {
+	c.net.ping()
+	c.ping.Reset(c.opts.PingInterval)
+}
+
+// Transport is the write half: c itself, or c with a way to write without
+// waiting.
+func (c *Conn) Transport() nodebus.Transport {
+	if c.net.try == nil {
+		return c
+	}
+	return direct{c}
+}
+
+// direct is a Conn whose socket can be tried.
+type direct struct{ *Conn }
+
+func (c direct) TryWrite(b *nodebus.Batch) (all bool, err error) {
+	return c.net.tryWrite(b.Wire(form))
+}
+
+// buffers are for the batches of clients that are written to one by one.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
+
+// Write sends frames as one write for each 64 KiB; all of it must be done within
+// Options.WriteTimeout.
+func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
+	deadline := time.Now().Add(c.opts.WriteTimeout)
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	b := (*buf)[:0]
+	for _, f := range frames {
+		if len(b) > 0 && len(b)+len(f.Data) > cap(b) {
+			if err := c.net.writeAll(b, deadline); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+		if len(f.Data)+16 > cap(b) {
+			if err := c.net.writeAll(f.Wire(form), deadline); err != nil {
+				return err
+			}
+			continue
+		}
+		b = appendMessage(b, f)
+	}
+	return c.net.writeAll(b, deadline)
+}
+
+// Close tells the client why, if it can be told: status 1001 if the program
+// ends, 1013 (try again) if the client was too slow.
+func (c *Conn) Close(cause error) error {
+	code, reason := closeStatus(cause)
+	if code == 0 {
+		return c.net.Conn.Close()
+	}
+	c.net.sendClose(appendClose(nil, code, reason), closeWait)
+	return nil
+}
+
+// closeWait is how long a client may take to answer a close frame.
+const closeWait = time.Second
+
+func closeStatus(cause error) (code uint16, reason string) {
+	switch {
+	case errors.Is(cause, errGone), errors.Is(cause, context.DeadlineExceeded):
+		return 0, ""
+	case errors.Is(cause, nodebus.ErrClosed), errors.Is(cause, context.Canceled):
+		return uint16(websocket.StatusGoingAway), "the server is going away"
+	case errors.Is(cause, nodebus.ErrSlow):
+		return uint16(websocket.StatusTryAgainLater), "too far behind; come back"
+	case errors.Is(cause, nodebus.ErrReplaced):
+		return 4000, "replaced by a newer connection"
+	}
+	return 0, ""
+}
+
+// errGone is why a session ends whose client has.
+var errGone = errors.New("ws: client is gone")
+
+// Read waits for the next message of the client. It must be called all the
+// time: it also answers pings and notices when the client has gone.
+func (c *Conn) Read() (data []byte, binary bool, err error) {
+	typ, r, err := c.ws.Reader(context.Background())
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: %w", errGone, err)
+	}
+	data, err = io.ReadAll(r)
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: %w", errGone, err)
+	}
+	return data, typ == websocket.MessageBinary, nil
+}
+
+// skip reads and forgets a message.
+func (c *Conn) skip() error {
+	_, r, err := c.ws.Reader(context.Background())
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
+
+// Free closes the connection for good.
+func (c *Conn) Free() {
+	if c.ping != nil {
+		c.ping.Stop()
+	}
+	_ = c.ws.CloseNow()
+}

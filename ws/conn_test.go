@@ -1,0 +1,243 @@
+package ws_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/ws"
+	"github.com/stretchr/testify/require"
+)
+
+func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// pair accepts one connection, outside a Handler, and returns both its ends.
+func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
+	accepted := make(chan *ws.Conn, 1)
+	done := make(chan struct{})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, &ws.Options{PingInterval: -1})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		accepted <- c
+		for err == nil {
+			_, _, err = c.Read()
+		}
+		<-done
+		c.Free()
+	}))
+	opts := &websocket.DialOptions{}
+	if secure {
+		srv.StartTLS()
+		opts.HTTPClient = srv.Client()
+	} else {
+		srv.Start()
+	}
+	client, _, err := websocket.Dial(t.Context(), srv.URL, opts)
+	require.NoError(t, err)
+	client.SetReadLimit(-1)
+	t.Cleanup(func() {
+		_ = client.CloseNow()
+		close(done)
+		srv.Close()
+	})
+	return <-accepted, client
+}
+
+func TestConform(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%t", secure), func(t *testing.T) {
+			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
+				server, client := pair(t, secure)
+				return server.Transport(), conform.Client{Receive: func() (nodebus.Frame, error) {
+					typ, data, err := client.Read(context.Background())
+					return nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data}, err
+				}}
+			})
+		})
+	}
+}
+
+func TestOnlySocketsAreTried(t *testing.T) {
+	plain, _ := pair(t, false)
+	_, ok := plain.Transport().(nodebus.TryWriter)
+	require.True(t, ok)
+	secure, _ := pair(t, true)
+	_, ok = secure.Transport().(nodebus.TryWriter)
+	require.False(t, ok)
+}
+
+// handshake connects by hand, so that the client can be as odd as it likes.
+func handshake(t *testing.T, url string, early string) (net.Conn, *bufio.Reader) {
+	addr := strings.TrimPrefix(url, "http://")
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	_, err = io.WriteString(c, "GET /?clientId=odd HTTP/1.1\r\nHost: "+addr+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+early)
+	require.NoError(t, err)
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	require.Equal(t, 101, res.StatusCode)
+	return c, r
+}
+
+// frameOf reads one frame of the server's.
+func frameOf(t *testing.T, c net.Conn, r *bufio.Reader) (op byte, data []byte, err error) {
+	t.Helper()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+	var h [2]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, nil, err
+	}
+	n := int(h[1])
+	switch h[1] {
+	case 126:
+		var b [2]byte
+		_, err = io.ReadFull(r, b[:])
+		n = int(b[0])<<8 | int(b[1])
+	case 127:
+		t.Fatal("unexpected length")
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	data = make([]byte, n)
+	_, err = io.ReadFull(r, data)
+	return h[0], data, err
+}
+
+// masked is a frame of a client's, masked with zeros.
+func masked(op byte, data string) string {
+	return string([]byte{op, 0x80 | byte(len(data)), 0, 0, 0, 0}) + data
+}
+
+func TestClientThatDoesNotWaitForTheAnswer(t *testing.T) {
+	got := make(chan string, 1)
+	s := serve(t, nil, &ws.Options{Receive: func(_ *nodebus.Session, data []byte, _ bool) { got <- string(data) }})
+	handshake(t, s.URL, masked(0x81, "early"))
+	require.Equal(t, "early", <-got)
+}
+
+func TestPingsAreAnsweredInTheMiddleOfTheStream(t *testing.T) {
+	s := serve(t, nil, nil)
+	c, r := handshake(t, s.URL, "")
+	go func() {
+		for n := range 200 {
+			_ = s.hub.SendSync(note{n})
+			if n%10 == 0 {
+				_, _ = io.WriteString(c, masked(0x89, "are you there"))
+			}
+		}
+	}()
+	pongs, notes := 0, 0
+	for pongs < 20 || notes < 200 {
+		op, data, err := frameOf(t, c, r)
+		require.NoError(t, err)
+		switch {
+		case op == 0x8a:
+			require.Equal(t, "are you there", string(data))
+			pongs++
+		case strings.Contains(string(data), "test.note"):
+			require.Equal(t, fmt.Sprintf(`{"type":"test.note","data":{"n":%d}}`, notes), string(data))
+			notes++
+		}
+	}
+}
+
+func TestSilentClientIsPingedAndThenGone(t *testing.T) {
+	s := serve(t, nil, &ws.Options{PingInterval: 20 * time.Millisecond})
+	c, r := handshake(t, s.URL, "")
+	pings := 0
+	for {
+		op, _, err := frameOf(t, c, r)
+		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
+			break
+		}
+		if op == 0x89 {
+			pings++
+		}
+	}
+	require.Positive(t, pings)
+}
+
+func TestClientThatAnswersPingsStays(t *testing.T) {
+	s := serve(t, nil, &ws.Options{PingInterval: 10 * time.Millisecond})
+	c := dial(t, s.URL, nil)
+	read(t, c)
+	// Reading, the client answers pings; an event after 20 of them still arrives.
+	time.AfterFunc(200*time.Millisecond, func() { _ = s.hub.SendSync(note{1}) })
+	require.Contains(t, read(t, c), "test.note")
+}
+
+// TestStalledClientHarmsNobody is design point 4: a client that does not read is
+// ended, and another, in the same shard or not, is sent everything meanwhile.
+func TestStalledClientHarmsNobody(t *testing.T) {
+	s := serve(t, &nodebus.HubOptions{QueueLen: 50}, nil)
+	live := dial(t, s.URL+"?clientId=live", nil)
+	read(t, live)
+	var stalled []net.Conn
+	for range 4 {
+		c, _ := handshake(t, s.URL, "")
+		stalled = append(stalled, c)
+	}
+	pad := strings.Repeat("x", 64<<10)
+	for n := range 300 { // 19 MB: more than the system takes for a client that does not read
+		require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "x", Data: []any{n, pad}}))
+		require.Contains(t, read(t, live)[:40], fmt.Sprintf(`"data":[%d,`, n))
+	}
+	for _, c := range stalled { // its connection has ended, after what was sent before
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+		_, err := io.Copy(io.Discard, c)
+		var timeout net.Error
+		require.False(t, errors.As(err, &timeout) && timeout.Timeout(), "%v", err)
+	}
+}
+
+func TestWriteTimeout(t *testing.T) {
+	s := serve(t, nil, &ws.Options{WriteTimeout: 50 * time.Millisecond, PingInterval: -1})
+	c, _ := handshake(t, s.URL, "")
+	for range 10 {
+		require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "x", Data: strings.Repeat("x", 1<<20)}))
+	}
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+	// Until the connection is closed nothing is read: wait for that by writing.
+	for {
+		if _, err := io.WriteString(c, masked(0x81, "are you there")); err != nil {
+			break
+		}
+	}
+}
+
+func TestSecureServer(t *testing.T) {
+	hub := nodebus.NewHub(nil)
+	srv := httptest.NewTLSServer(ws.New(hub, nil))
+	c, _, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{HTTPClient: &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+	}})
+	require.NoError(t, err)
+	read(t, c)
+	require.NoError(t, hub.SendSync(note{1}))
+	require.Contains(t, read(t, c), "test.note")
+	require.NoError(t, hub.Close())
+	_, _, err = c.Read(t.Context())
+	require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(err))
+	srv.Close()
+}

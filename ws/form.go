@@ -1,0 +1,43 @@
+package ws
+
+import (
+	"encoding/binary"
+
+	"github.com/nodebus/nodebus"
+)
+
+// form puts frames on the wire: each is one final, unmasked message.
+var form = &nodebus.Form{Append: appendMessage}
+
+const (
+	opText   = 0x81 // with the bit that says it is final
+	opBinary = 0x82
+	opClose  = 0x88
+	opPing   = 0x89
+)
+
+func appendMessage(b []byte, f nodebus.Frame) []byte {
+	op := byte(opText)
+	if f.Binary {
+		op = opBinary
+	}
+	switch n := len(f.Data); {
+	case n < 126:
+		b = append(b, op, byte(n))
+	case n < 1<<16:
+		b = append(b, op, 126)
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	default:
+		b = append(b, op, 127)
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return append(b, f.Data...)
+}
+
+// appendClose appends a close frame; reason is cut to what fits.
+func appendClose(b []byte, code uint16, reason string) []byte {
+	reason = reason[:min(len(reason), 123)]
+	b = append(b, opClose, byte(2+len(reason)))
+	b = binary.BigEndian.AppendUint16(b, code)
+	return append(b, reason...)
+}

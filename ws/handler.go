@@ -1,0 +1,190 @@
+package ws
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/origin"
+)
+
+// Grant is what a request is allowed: to be a client, and to watch prompts of
+// others.
+type Grant struct {
+	Client   string   // the client's id; empty: the one it asks for, or a new one
+	Watch    []string // prompts it may watch
+	WatchAll bool
+}
+
+// Options of a [Handler], and of [Accept]. Nil, and each zero field, is the
+// default.
+type Options struct {
+	// Authorize maps a request to what it may be and see, or refuses it with an
+	// error, whose text the client is sent with status 403. Cookies, headers and
+	// the query (browsers cannot set headers on a WebSocket) are all in r.
+	// Default: whoever knows an id may use it, and may watch the prompts it
+	// names with ?watch=.
+	Authorize func(r *http.Request) (Grant, error)
+	// Hello is what a client is told first. Default: a Status with the client's
+	// id and what Remaining says.
+	Hello func(client string) []nodebus.Payload
+	// Remaining is how many prompts are queued or running, as Engine.Remaining.
+	Remaining func() int
+	// Receive is called with each message of a client. It is called by one
+	// goroutine per client; while it runs, that client is not read. Default:
+	// messages are ignored.
+	Receive func(s *nodebus.Session, data []byte, binary bool)
+	// Origins are hosts or origins of pages from elsewhere that may connect, and
+	// Hosts the names the server goes by; * stands for any part of a name.
+	// Default: pages of the same host, and any name that cannot be a trick.
+	Origins, Hosts []string
+	// PingInterval is how often a client is asked whether it is there; after two
+	// and a half without a sign of it, it is not. Default 25 s; negative: never.
+	PingInterval time.Duration
+	// WriteTimeout is how long a client may take to take a batch. Default 10 s.
+	WriteTimeout time.Duration
+	// ReadLimit bounds a client's message, in bytes. Default 4 MiB.
+	ReadLimit int64
+}
+
+func (o *Options) withDefaults() *Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.PingInterval == 0 {
+		opts.PingInterval = 25 * time.Second
+	}
+	if opts.WriteTimeout <= 0 {
+		opts.WriteTimeout = 10 * time.Second
+	}
+	if opts.ReadLimit <= 0 {
+		opts.ReadLimit = 4 << 20
+	}
+	return &opts
+}
+
+func (o *Options) policy() *origin.Policy {
+	return &origin.Policy{Origins: o.Origins, Hosts: o.Hosts}
+}
+
+// Handler joins each client that connects to a hub. In the address, clientId is
+// who the client is; without it, it is given an id of 32 hexadecimal digits.
+// With since, the ID of the last event it saw, it is sent what it missed, and
+// its text frames carry "id"; since=0 asks for the ids alone. With watch, which
+// may come several times, it also follows those prompts.
+type Handler struct {
+	hub  *nodebus.Hub
+	opts *Options
+}
+
+// New returns a handler that joins clients to hub.
+func New(hub *nodebus.Hub, opts *Options) *Handler {
+	return &Handler{hub: hub, opts: opts.withDefaults()}
+}
+
+// ServeHTTP returns when the client has gone or the hub is closed.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	client, opts, ok := h.admit(w, r)
+	if !ok {
+		return
+	}
+	// Joined before the handshake is answered: a client that submits a prompt the
+	// moment it is connected misses nothing.
+	s := h.hub.Join(client, opts)
+	conn, err := Accept(w, r, h.opts)
+	if err != nil {
+		s.Close(err)
+		return
+	}
+	conn.Serve(r.Context(), s, h.opts.Receive)
+}
+
+// Serve runs a session over the connection until either ends, and reads what the
+// client sends meanwhile. It returns why it ended.
+func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		cancel(c.readAll(s, receive))
+	}()
+	err := s.Serve(ctx, c.Transport())
+	<-read // ends soon: the client answers the close frame, or the connection is closed
+	c.Free()
+	return err
+}
+
+func (c *Conn) readAll(s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
+	for {
+		if receive == nil {
+			if err := c.skip(); err != nil {
+				return err
+			}
+			continue
+		}
+		data, binary, err := c.Read()
+		if err != nil {
+			return err
+		}
+		receive(s, data, binary)
+	}
+}
+
+// admit finds out who the client is and what it wants.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, opts *nodebus.SessionOptions, ok bool) {
+	q := r.URL.Query()
+	grant := Grant{Watch: q["watch"]}
+	if h.opts.Authorize != nil {
+		if err := h.opts.policy().Check(r); err != nil { // before cookies are believed
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return "", nil, false
+		}
+		var err error
+		if grant, err = h.opts.Authorize(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return "", nil, false
+		}
+	}
+	opts = &nodebus.SessionOptions{Watch: grant.Watch, WatchAll: grant.WatchAll}
+	if q.Has("since") {
+		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("since is %q, not the id of an event", q.Get("since")), http.StatusBadRequest)
+			return "", nil, false
+		}
+		opts.Since, opts.Codec = since, nodebus.JSONCodec{IDs: true}
+	}
+	client = grant.Client
+	if client == "" {
+		client = q.Get("clientId")
+	}
+	if client == "" {
+		client = newClientID()
+	}
+	opts.Hello = h.hello(client)
+	return client, opts, true
+}
+
+func (h *Handler) hello(client string) []nodebus.Payload {
+	if h.opts.Hello != nil {
+		return h.opts.Hello(client)
+	}
+	st := nodebus.Status{SID: client}
+	if h.opts.Remaining != nil {
+		st.QueueRemaining = h.opts.Remaining()
+	}
+	return []nodebus.Payload{st}
+}
+
+func newClientID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

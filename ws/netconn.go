@@ -1,0 +1,208 @@
+package ws
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The library that does the handshake, the reading and the control frames is
+// given a connection of ours (see hijack), so that whole batches of data frames
+// can be written past it: framed once for all clients, one write a batch, and
+// without waiting if the system has room.
+
+// netConn is that connection. mu keeps frames whole: while part of one is
+// unsent, everything else queues up behind it in rest.
+type netConn struct {
+	net.Conn
+	rmu     sync.Mutex
+	silence time.Duration // a client that says nothing for so long is gone; 0: it may
+
+	mu      sync.Mutex
+	try     func(p []byte) (int, error) // writes what there is room for; nil if that cannot be done
+	rest    []byte                      // what there was no room for
+	control int                         // bytes of control frames in rest
+	err     error                       // the first that a write met
+	ending  bool                        // a close frame was written: nothing may follow
+}
+
+// controlMax bounds the control frames that wait behind unsent data: a client
+// could send pings for ever and not read the answers.
+const controlMax = 16 << 10
+
+// controlTimeout is how long a control frame may wait for room where it cannot
+// be tried whether there is any.
+const controlTimeout = 5 * time.Second
+
+var errStalled = errors.New("ws: client does not read")
+
+// Read gives up on a client that is silent for too long: each answers pings.
+func (c *netConn) Read(p []byte) (int, error) {
+	if err := c.expect(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *netConn) expect() error {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if c.silence == 0 {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(time.Now().Add(c.silence))
+}
+
+// hangUp leaves the client so long to say its last.
+func (c *netConn) hangUp(wait time.Duration) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	c.silence = 0
+	_ = c.Conn.SetReadDeadline(time.Now().Add(wait))
+}
+
+// Write gets the library's control frames, each in one piece, because the
+// buffer in front of it (see hijack) is larger than a control frame can be.
+func (c *netConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.ending:
+		return len(p), nil
+	case len(c.rest) > 0:
+		return len(p), c.queue(p)
+	case c.try == nil:
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(controlTimeout))
+		if _, c.err = c.Conn.Write(p); c.err == nil {
+			c.err = c.Conn.SetWriteDeadline(time.Time{})
+		}
+		return len(p), c.err
+	}
+	n := 0
+	if n, c.err = c.try(p); c.err != nil || n == len(p) {
+		return n, c.err
+	}
+	return len(p), c.queue(p[n:])
+}
+
+// queue keeps a control frame, or the end of one, until data is written again.
+// c.mu is held.
+func (c *netConn) queue(p []byte) error {
+	if c.control += len(p); c.control > controlMax {
+		c.err = errStalled
+		return c.err
+	}
+	c.rest = append(c.rest, p...)
+	return nil
+}
+
+// tryWrite writes what there is room for and keeps the rest.
+func (c *netConn) tryWrite(p []byte) (all bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.ending {
+		return true, c.err
+	}
+	n := 0
+	if len(c.rest) == 0 {
+		if n, c.err = c.try(p); c.err != nil {
+			return false, c.err
+		}
+	}
+	c.rest = append(c.rest, p[n:]...)
+	return len(c.rest) == 0, nil
+}
+
+// writeAll writes what is left over and then p, waiting for room until the
+// deadline.
+func (c *netConn) writeAll(p []byte, deadline time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.ending {
+		return c.err
+	}
+	if c.err = c.Conn.SetWriteDeadline(deadline); c.err != nil {
+		return c.err
+	}
+	if len(c.rest) > 0 {
+		_, c.err = c.Conn.Write(c.rest)
+		c.rest, c.control = nil, 0
+	}
+	if c.err == nil && len(p) > 0 {
+		_, c.err = c.Conn.Write(p)
+	}
+	if c.err == nil { // try heeds the deadline too
+		c.err = c.Conn.SetWriteDeadline(time.Time{})
+	}
+	return c.err
+}
+
+// sendClose writes a close frame if that is possible at once, and lets the
+// client answer it for a moment.
+func (c *netConn) sendClose(frame []byte, wait time.Duration) {
+	if !c.mu.TryLock() { // a write is waiting for room
+		c.Conn.Close()
+		return
+	}
+	defer c.mu.Unlock()
+	if c.err != nil || c.ending || len(c.rest) > 0 {
+		c.Conn.Close()
+		return
+	}
+	c.ending = true
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(wait))
+	if _, err := c.Conn.Write(frame); err != nil {
+		c.Conn.Close()
+		return
+	}
+	c.hangUp(wait)
+}
+
+// ping sends a ping, unless a write is waiting for room: that has a deadline of
+// its own.
+func (c *netConn) ping() {
+	if c.mu.TryLock() {
+		c.mu.Unlock()
+		_, _ = c.Write([]byte{opPing, 0})
+	}
+}
+
+// hijack makes the library hijack a netConn. It also replaces net/http's
+// buffers by smaller ones, which is most of what an idle client costs.
+type hijack struct {
+	http.ResponseWriter
+	conn *netConn
+}
+
+const (
+	readBuffer  = 512
+	writeBuffer = 256 // more than a control frame, 127 bytes, so that each comes as one Write
+)
+
+func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := brw.Writer.Flush(); err != nil { // the answer to the handshake
+		nc.Close()
+		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
+	}
+	_ = nc.SetDeadline(time.Time{})
+	c := &netConn{Conn: nc, try: nonBlocking(nc)}
+	h.conn = c
+	r := bufio.NewReaderSize(c, readBuffer)
+	if n := brw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
+		early, _ := brw.Reader.Peek(n)
+		r = bufio.NewReaderSize(bytes.NewReader(bytes.Clone(early)), max(n, readBuffer))
+		_, _ = r.Peek(n) // the library takes over what is buffered, and reads on from c
+	}
+	return c, bufio.NewReadWriter(r, bufio.NewWriterSize(c, writeBuffer)), nil
+}
