@@ -4,7 +4,9 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
@@ -32,7 +34,7 @@ type JSONCodec struct {
 // Encode returns an [*EncodeError] for what has no form on the wire.
 func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
 	if ev.Payload == nil {
-		return Frame{}, &EncodeError{Err: fmt.Errorf("payload is nil")}
+		return Frame{}, &EncodeError{Type: typeName(nil), Err: fmt.Errorf("payload is nil")}
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -46,9 +48,7 @@ func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
 	if f.Data, f.Binary, err = c.appendBinary(ev.Payload); f.Binary || err != nil {
 		return f, err
 	}
-	if f.Data, err = appendText(nil, f.Type, ev.Payload); err == nil && c.IDs {
-		f.Data = appendID(f.Data, ev.ID)
-	}
+	f.Data, err = c.text(f.Type, &ev)
 	return f, err
 }
 
@@ -89,26 +89,23 @@ func appendCustom(typ string, data []byte) ([]byte, error) {
 	return append(b, data...), nil
 }
 
-// appendText appends the text frame of p.
-func appendText(b []byte, typ string, p Payload) (_ []byte, err error) {
+// text makes a text frame.
+func (c JSONCodec) text(typ string, ev *Event) (_ []byte, err error) {
 	size := 32 + len(typ)
+	if c.IDs {
+		size += 32
+	}
 	var plain []byte
-	jp, fast := p.(jsonPayload)
+	jp, fast := ev.Payload.(jsonPayload)
 	if fast {
 		size += jp.sizeJSON()
 	} else {
-		var body any = p
-		if c, ok := p.(Custom); ok {
-			body = c.Data
-		}
-		if plain, err = json.Marshal(body); err != nil {
+		if plain, err = marshalBody(ev.Payload); err != nil {
 			return nil, err
 		}
 		size += len(plain)
 	}
-	if b == nil {
-		b = make([]byte, 0, size)
-	}
+	b := make([]byte, 0, size)
 	b = append(b, `{"type":`...)
 	b = jsonenc.String(b, typ)
 	b = append(b, `,"data":`...)
@@ -119,12 +116,42 @@ func appendText(b []byte, typ string, p Payload) (_ []byte, err error) {
 	} else {
 		b = append(b, plain...)
 	}
-	return append(b, '}'), nil
+	b = append(b, '}')
+	if c.IDs {
+		b = insertID(b, ev.ID)
+	}
+	return b, nil
 }
 
-// appendID puts the cursor beside type and data, which stock clients ignore.
+func marshalBody(p Payload) ([]byte, error) {
+	if c, ok := p.(Custom); ok {
+		return marshal(c.Data)
+	}
+	if v := reflect.ValueOf(p); v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, fmt.Errorf("payload is a nil pointer")
+	}
+	return marshal(p)
+}
+
+// marshal is json.Marshal, except that bytes which are not UTF-8 become U+FFFD
+// also in JSON that v brings along ready-made: browsers end the connection over
+// a text frame with such bytes.
+func marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err == nil && !utf8.Valid(b) {
+		b = []byte(string([]rune(string(b))))
+	}
+	return b, err
+}
+
+// appendID returns a copy of text with the cursor in it.
 func appendID(text []byte, id uint64) []byte {
-	b := append(text[:len(text)-1:len(text)-1], `,"id":`...)
+	return insertID(append(make([]byte, 0, len(text)+32), text...), id)
+}
+
+// insertID puts the cursor beside type and data, which stock clients ignore.
+func insertID(text []byte, id uint64) []byte {
+	b := append(text[:len(text)-1], `,"id":`...)
 	b = strconv.AppendUint(b, id, 10)
 	return append(b, '}')
 }
@@ -140,9 +167,9 @@ func (c JSONCodec) Decode(f Frame) (Event, error) {
 		return Event{ID: f.ID, PromptID: promptOf(p), Payload: p}, nil
 	}
 	var w struct {
-		Type *string
-		Data json.RawMessage
-		ID   uint64
+		Type *string         `json:"type"`
+		Data json.RawMessage `json:"data"`
+		ID   json.RawMessage `json:"id"`
 	}
 	if err := json.Unmarshal(f.Data, &w); err != nil {
 		return Event{}, fmt.Errorf("nodebus: text frame: %w", err)
@@ -154,10 +181,13 @@ func (c JSONCodec) Decode(f Frame) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("nodebus: %s: %w", *w.Type, err)
 	}
-	if w.ID == 0 {
-		w.ID = f.ID
+	id := f.ID
+	if len(w.ID) > 0 { // what is not a number means something else to its sender
+		if n, err := strconv.ParseUint(string(w.ID), 10, 64); err == nil {
+			id = n
+		}
 	}
-	return Event{ID: w.ID, PromptID: promptOf(p), Payload: p}, nil
+	return Event{ID: id, PromptID: promptOf(p), Payload: p}, nil
 }
 
 func decodeText(typ string, data json.RawMessage) (Payload, error) {
@@ -187,11 +217,17 @@ func decodeText(typ string, data json.RawMessage) (Payload, error) {
 	case Gap{}.EventType():
 		return decodeAs[Gap](data)
 	}
+	if data == nil {
+		data = json.RawMessage("null")
+	}
 	return Custom{Type: typ, Data: data}, nil
 }
 
 func decodeAs[P Payload](data json.RawMessage) (Payload, error) {
 	var p P
+	if data == nil || string(data) == "null" {
+		return nil, fmt.Errorf("no data")
+	}
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package nodebus
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -130,10 +129,24 @@ func (e Executed) appendJSON(b []byte) ([]byte, error) {
 
 func (e Executed) sizeJSON() int {
 	n := 72 + len(e.Node) + len(e.DisplayNode) + len(e.PromptID)
-	for k, v := range e.Output {
-		n += len(k) + 8 + 96*len(v)
+	for k, list := range e.Output {
+		n += 8 + len(k)
+		for _, v := range list {
+			n += sizeValue(v)
+		}
 	}
 	return n
+}
+
+// sizeValue is about what appendValue appends.
+func sizeValue(v any) int {
+	switch v := v.(type) {
+	case string:
+		return 8 + len(v) + len(v)/8 // some of it escaped
+	case File:
+		return 56 + len(v.Filename) + len(v.Subfolder) + len(v.Type)
+	}
+	return 32
 }
 
 func (u UI) appendJSON(b []byte) (_ []byte, err error) {
@@ -153,7 +166,9 @@ func (u UI) appendJSON(b []byte) (_ []byte, err error) {
 		}
 		b = jsonenc.String(b, k)
 		b = append(b, ':')
-		if b, err = appendValue(b, u[k], 0); err != nil {
+		if list := u[k]; list == nil {
+			b = append(b, "null"...)
+		} else if b, err = appendList(b, list, 0); err != nil {
 			return nil, fmt.Errorf("ui %q: %w", k, err)
 		}
 	}
@@ -197,7 +212,7 @@ func appendValue(b []byte, v any, depth int) (_ []byte, err error) {
 			return appendList(b, v, depth)
 		}
 	}
-	enc, err := json.Marshal(v)
+	enc, err := marshal(v)
 	if err != nil {
 		return nil, err
 	}

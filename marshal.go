@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 )
 
 // What encoding/json would not write by itself: null for an empty id, [] for a
@@ -48,24 +49,40 @@ func (p *ProgressState) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*p = ProgressState{PromptID: w.PromptID}
-	if len(w.Nodes) == 0 || w.Nodes[0] != '{' {
+	if len(w.Nodes) == 0 || string(w.Nodes) == "null" {
 		return nil
 	}
-	return eachMember(w.Nodes, func(_ string, dec *json.Decoder) error {
-		var n struct {
-			Value, Max   float64
-			State        string
-			NodeID       string `json:"node_id"`
-			DisplayNode  string `json:"display_node_id"`
-			ParentNodeID string `json:"parent_node_id"`
-			RealNodeID   string `json:"real_node_id"`
-		}
+	err := eachMember(w.Nodes, func(id string, dec *json.Decoder) error {
+		n := wireState{NodeID: id}
 		if err := dec.Decode(&n); err != nil {
-			return err
+			return fmt.Errorf("%q: %w", id, err)
 		}
-		p.Nodes = append(p.Nodes, NodeState{n.Value, n.Max, n.State, n.NodeID, n.DisplayNode, n.ParentNodeID, n.RealNodeID})
+		p.Nodes = append(p.Nodes, NodeState(n))
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("nodes: %w", err)
+	}
+	return nil
+}
+
+// wireState is a NodeState with the names of the wire.
+type wireState struct {
+	Value         float64 `json:"value"`
+	Max           float64 `json:"max"`
+	State         string  `json:"state"`
+	NodeID        string  `json:"node_id"`
+	DisplayNodeID string  `json:"display_node_id"`
+	ParentNodeID  string  `json:"parent_node_id"`
+	RealNodeID    string  `json:"real_node_id"`
+}
+
+// MarshalJSON writes {} for nil.
+func (f FeatureFlags) MarshalJSON() ([]byte, error) {
+	if f == nil {
+		return []byte("{}"), nil
+	}
+	return json.Marshal(map[string]any(f))
 }
 
 // MarshalJSON writes [] for nil lists and for nil inputs.
@@ -142,6 +159,11 @@ func eachMember(object []byte, f func(name string, dec *json.Decoder) error) err
 			return err
 		}
 	}
-	_, err := dec.Token()
-	return err
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("more after the end of the JSON object")
+	}
+	return nil
 }

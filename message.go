@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -20,8 +21,9 @@ type message struct {
 	to      *address
 	payload Payload
 	key     string // what a foreign Coalescer answered
-	size    int32  // about what keeping it costs, in bytes
+	size    int32  // about how many bytes its frame has
 	keyed   bool
+	spent   bool // payload may have been changed by its sender since: enc is what was said
 
 	mu  sync.Mutex
 	enc *encoded // in the form of the first codec that asked, linked to those of others
@@ -63,48 +65,78 @@ func (m *message) Key() (mailKey, bool) {
 	case Preview:
 		return mailKey{"preview", p.PromptID, p.NodeID}, true
 	}
+	if m.spent {
+		return mailKey{"custom", m.enc.typ, m.key}, true
+	}
 	return mailKey{"custom", m.payload.EventType(), m.key}, true
 }
 
-// Size is what m weighs in a queue.
+// Size is what m weighs in a client's queue, which shares it with the log.
 func (m *message) Size() int { return int(m.size) }
 
 // draft is what Publish works out before it takes the hub's lock.
 type draft struct {
-	key    string
-	keyed  bool
-	now    bool // encoded already
-	frame  Frame
-	weight int
+	key   string
+	keyed bool
+	now   bool // encoded already
+	frame Frame
+	size  int
 }
-
-// messageWeight is the memory of a message that is encoded later, roughly.
-const messageWeight = 300
 
 // newDraft finds out whether ev can be encoded, and encodes it unless that can
 // wait: a payload that cannot change or fail any more costs nothing until a
 // client is there to have it.
 func newDraft(ev *Event) (d draft, err error) {
 	if ev.Payload == nil {
-		return d, &EncodeError{Err: fmt.Errorf("payload is nil")}
+		return d, &EncodeError{Type: typeName(nil), Err: errors.New("payload is nil")}
 	}
-	d.weight = messageWeight
 	if d.keyed, d.key, err = coalesceKey(ev.Payload); err != nil {
 		return d, err
 	}
 	if ev.owned { // made by our own executor, which has checked it
-		if p, ok := ev.Payload.(jsonPayload); ok {
-			d.weight += p.sizeJSON()
-		}
+		d.size = sizeOf(ev.Payload)
 		return d, nil
 	}
-	if later, err := canWait(ev.Payload); later || err != nil {
+	if later, size, err := canWait(ev.Payload); later || err != nil {
+		d.size = size
 		return d, err
 	}
 	d.now = true
 	d.frame, err = JSON.Encode(*ev)
-	d.weight += len(d.frame.Data)
+	d.size = len(d.frame.Data)
 	return d, err
+}
+
+// sizeOf is about how many bytes p holds, and its frame will.
+func sizeOf(p Payload) (n int) {
+	if p, ok := p.(jsonPayload); ok {
+		return p.sizeJSON()
+	}
+	v := reflect.ValueOf(p)
+	return int(v.Type().Size()) + stringBytes(v)
+}
+
+// stringBytes adds up the strings in v, a value that JSON has a form for.
+func stringBytes(v reflect.Value) (n int) {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len()
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += stringBytes(v.Field(i))
+		}
+	case reflect.Array, reflect.Slice:
+		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // not numbers
+			n += stringBytes(v.Index(i))
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			n += stringBytes(it.Key()) + stringBytes(it.Value())
+		}
+	case reflect.Interface:
+		return stringBytes(v.Elem())
+	}
+	return n
 }
 
 // coalesceKey asks p for its key. Code that is not ours is asked here, in the
@@ -132,27 +164,33 @@ func coalesceKey(p Payload) (keyed bool, key string, err error) {
 
 // canWait reports whether p may be encoded after Publish has returned: it holds
 // no reference that its sender could still change, and nothing that could fail.
-func canWait(p Payload) (bool, error) {
+// If so, size is about that of its frame.
+func canWait(p Payload) (_ bool, size int, _ error) {
 	switch p := p.(type) {
-	case Executing, Status, ExecutionStart, ExecutionSuccess, ProgressText, Gap:
-		return true, nil
+	case Executing:
+		return true, p.sizeJSON(), nil
 	case Progress:
 		if !jsonenc.Finite(p.Value, p.Max) {
 			_, err := JSON.Encode(Event{Payload: p})
-			return false, err
+			return false, 0, err
 		}
-		return true, nil
+		return true, p.sizeJSON(), nil
 	case Executed:
-		return p.Output == nil, nil
+		return p.Output == nil, p.sizeJSON(), nil
+	case Status, ExecutionStart, ExecutionSuccess, ProgressText, Gap:
+		return true, sizeOf(p), nil
 	case ExecutionCached, ExecutionError, ExecutionInterrupted, ProgressState, FeatureFlags, Preview, Custom:
-		return false, nil
+		return false, 0, nil
 	}
 	t := reflect.TypeOf(p)
 	plain, ok := plainTypes.Load(t)
 	if !ok {
 		plain, _ = plainTypes.LoadOrStore(t, isPlain(t))
 	}
-	return plain.(bool), nil
+	if !plain.(bool) {
+		return false, 0, nil
+	}
+	return true, sizeOf(p), nil
 }
 
 var plainTypes sync.Map // reflect.Type to bool
@@ -189,10 +227,10 @@ func isPlain(t reflect.Type) bool {
 	return false
 }
 
-// fill puts an event, and what its draft found out, into a fresh m.
-func (m *message) fill(ev *Event, to *address, d *draft) {
-	m.id, m.at, m.to, m.payload = ev.ID, ev.Time.UnixNano(), to, ev.Payload
-	m.key, m.keyed, m.size = d.key, d.keyed, int32(min(d.weight, math.MaxInt32))
+// fill puts a payload, and what its draft found out, into a fresh m.
+func (m *message) fill(id uint64, p Payload, to *address, d *draft) {
+	m.id, m.at, m.to, m.payload = id, time.Now().UnixNano(), to, p
+	m.key, m.keyed, m.size = d.key, d.keyed, int32(min(d.size, math.MaxInt32))
 	if d.now {
 		m.enc = &encoded{codec: JSON, typ: d.frame.Type, data: d.frame.Data, binary: d.frame.Binary}
 	}
@@ -224,7 +262,18 @@ func (m *message) of(e *encoded) Frame {
 // the payload itself may have been changed by its sender since.
 func (m *message) encode(c Codec) (Frame, error) {
 	jc, ours := c.(JSONCodec)
-	if !ours || m.enc == nil || m.enc.codec != JSON {
+	if !ours {
+		ev := m.event()
+		if m.spent {
+			said, err := JSON.Decode(m.of(m.enc))
+			if err != nil {
+				return Frame{}, err
+			}
+			ev.Payload = said.Payload
+		}
+		return encodeSafely(c, ev)
+	}
+	if m.enc == nil || m.enc.codec != JSON {
 		return encodeSafely(c, m.event())
 	}
 	f := m.of(m.enc)
@@ -250,11 +299,15 @@ func (m *message) encode(c Codec) (Frame, error) {
 	return f, nil
 }
 
-// encodeSafely calls a codec that may not be ours.
+// encodeSafely calls a codec that may not be ours. Its error is an
+// [*EncodeError].
 func encodeSafely(c Codec, ev Event) (f Frame, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &EncodeError{Type: typeName(ev.Payload), Err: fmt.Errorf("codec %T panicked: %v", c, r)}
+			err = fmt.Errorf("codec %T panicked: %v", c, r)
+		}
+		if as := (*EncodeError)(nil); err != nil && !errors.As(err, &as) {
+			err = &EncodeError{Type: typeName(ev.Payload), Err: err}
 		}
 	}()
 	return c.Encode(ev)

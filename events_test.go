@@ -1,0 +1,296 @@
+package nodebus_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// wirePrompt is the prompt id of the frames below.
+const wirePrompt = "8f1d6a52-3c0e-4b7a-9d55-2f6e1c0b7a94"
+
+// standardFrames are the payloads of the wire, each as it must look there. Both
+// ways lose nothing.
+var standardFrames = []struct {
+	name    string
+	payload nodebus.Payload
+	prompt  string // what Decode puts into Event.PromptID
+	wire    string
+}{
+	{
+		"status",
+		nodebus.Status{QueueRemaining: 2},
+		"",
+		`{"type":"status","data":{"status":{"exec_info":{"queue_remaining":2}}}}`,
+	},
+	{
+		"status of the handshake",
+		nodebus.Status{QueueRemaining: 0, SID: "0f3c9a6e5b7d4c21a8e0d1f2b3c4d5e6"},
+		"",
+		`{"type":"status","data":{"status":{"exec_info":{"queue_remaining":0}},"sid":"0f3c9a6e5b7d4c21a8e0d1f2b3c4d5e6"}}`,
+	},
+	{
+		"execution_start",
+		nodebus.ExecutionStart{PromptID: wirePrompt, Timestamp: 1767225600123},
+		wirePrompt,
+		`{"type":"execution_start","data":{"prompt_id":"` + wirePrompt + `","timestamp":1767225600123}}`,
+	},
+	{
+		"execution_cached",
+		nodebus.ExecutionCached{Nodes: []string{"4", "7"}, PromptID: wirePrompt, Timestamp: 1767225600130},
+		wirePrompt,
+		`{"type":"execution_cached","data":{"nodes":["4","7"],"prompt_id":"` + wirePrompt + `","timestamp":1767225600130}}`,
+	},
+	{
+		"execution_cached of nothing",
+		nodebus.ExecutionCached{Nodes: []string{}, PromptID: wirePrompt, Timestamp: 1767225600130},
+		wirePrompt,
+		`{"type":"execution_cached","data":{"nodes":[],"prompt_id":"` + wirePrompt + `","timestamp":1767225600130}}`,
+	},
+	{
+		"executing",
+		nodebus.Executing{Node: "5.0.0.1", DisplayNode: "5", PromptID: wirePrompt},
+		wirePrompt,
+		`{"type":"executing","data":{"node":"5.0.0.1","display_node":"5","prompt_id":"` + wirePrompt + `"}}`,
+	},
+	{
+		"executing that closes a prompt",
+		nodebus.Executing{PromptID: wirePrompt},
+		wirePrompt,
+		`{"type":"executing","data":{"node":null,"prompt_id":"` + wirePrompt + `"}}`,
+	},
+	{
+		"executing of the handshake",
+		nodebus.Executing{Node: "5"},
+		"",
+		`{"type":"executing","data":{"node":"5"}}`,
+	},
+	{
+		"executed",
+		nodebus.Executed{Node: "9", DisplayNode: "9", PromptID: wirePrompt, Output: nodebus.UI{
+			"images": {map[string]any{"filename": "out_00001_.png", "subfolder": "", "type": "output"}},
+			"text":   {"a", "b"},
+		}},
+		wirePrompt,
+		`{"type":"executed","data":{"node":"9","display_node":"9","output":{
+			"images":[{"filename":"out_00001_.png","subfolder":"","type":"output"}],"text":["a","b"]},"prompt_id":"` + wirePrompt + `"}}`,
+	},
+	{
+		"executed of a cached node without output",
+		nodebus.Executed{Node: "5.0.0.2", DisplayNode: "5", PromptID: wirePrompt},
+		wirePrompt,
+		`{"type":"executed","data":{"node":"5.0.0.2","display_node":"5","output":null,"prompt_id":"` + wirePrompt + `"}}`,
+	},
+	{
+		"executed with empty output",
+		nodebus.Executed{Node: "5", DisplayNode: "5", Output: nodebus.UI{}, PromptID: wirePrompt},
+		wirePrompt,
+		`{"type":"executed","data":{"node":"5","display_node":"5","output":{},"prompt_id":"` + wirePrompt + `"}}`,
+	},
+	{
+		"progress",
+		nodebus.Progress{Value: 3, Max: 20, PromptID: wirePrompt, Node: "3"},
+		wirePrompt,
+		`{"type":"progress","data":{"value":3,"max":20,"prompt_id":"` + wirePrompt + `","node":"3"}}`,
+	},
+	{
+		"progress without a node",
+		nodebus.Progress{Value: 0.5, Max: 1, PromptID: wirePrompt},
+		wirePrompt,
+		`{"type":"progress","data":{"value":0.5,"max":1,"prompt_id":"` + wirePrompt + `","node":null}}`,
+	},
+	{
+		"progress_state",
+		nodebus.ProgressState{PromptID: wirePrompt, Nodes: []nodebus.NodeState{
+			{Value: 0, Max: 1, State: "running", NodeID: "5", DisplayNodeID: "5", RealNodeID: "5"},
+			{Value: 2, Max: 4, State: "running", NodeID: "5.0.0.1", DisplayNodeID: "5", ParentNodeID: "5", RealNodeID: "5"},
+		}},
+		wirePrompt,
+		`{"type":"progress_state","data":{"prompt_id":"` + wirePrompt + `","nodes":{
+			"5":{"value":0,"max":1,"state":"running","node_id":"5","prompt_id":"` + wirePrompt + `","display_node_id":"5","parent_node_id":null,"real_node_id":"5"},
+			"5.0.0.1":{"value":2,"max":4,"state":"running","node_id":"5.0.0.1","prompt_id":"` + wirePrompt + `","display_node_id":"5","parent_node_id":"5","real_node_id":"5"}}}}`,
+	},
+	{
+		"progress_state of nothing",
+		nodebus.ProgressState{PromptID: wirePrompt},
+		wirePrompt,
+		`{"type":"progress_state","data":{"prompt_id":"` + wirePrompt + `","nodes":{}}}`,
+	},
+	{
+		"execution_success",
+		nodebus.ExecutionSuccess{PromptID: wirePrompt, Timestamp: 1767225600999},
+		wirePrompt,
+		`{"type":"execution_success","data":{"prompt_id":"` + wirePrompt + `","timestamp":1767225600999}}`,
+	},
+	{
+		"execution_error",
+		nodebus.ExecutionError{
+			PromptID: wirePrompt, NodeID: "6", NodeType: "Divide", Executed: []string{"1", "4"},
+			ExceptionMessage: "division by zero\n", ExceptionType: "ZeroDivisionError", Traceback: []string{"  at Divide.run"},
+			CurrentInputs:  map[string][]any{"a": {1.0}, "b": {0.0, nil, "x", true}},
+			CurrentOutputs: []string{"1", "4", "6", "9"}, Timestamp: 1767225601456,
+		},
+		wirePrompt,
+		`{"type":"execution_error","data":{"prompt_id":"` + wirePrompt + `","node_id":"6","node_type":"Divide","executed":["1","4"],
+			"exception_message":"division by zero\n","exception_type":"ZeroDivisionError","traceback":["  at Divide.run"],
+			"current_inputs":{"a":[1],"b":[0,null,"x",true]},"current_outputs":["1","4","6","9"],"timestamp":1767225601456}}`,
+	},
+	{
+		"execution_error of a blocker: no timestamp, inputs are a list",
+		nodebus.ExecutionError{
+			PromptID: wirePrompt, NodeID: "add", NodeType: "Add", Executed: []string{"o2"},
+			ExceptionMessage: "Execution Blocked: no", ExceptionType: "ExecutionBlocked",
+			Traceback: []string{}, CurrentOutputs: []string{},
+		},
+		wirePrompt,
+		`{"type":"execution_error","data":{"prompt_id":"` + wirePrompt + `","node_id":"add","node_type":"Add","executed":["o2"],
+			"exception_message":"Execution Blocked: no","exception_type":"ExecutionBlocked","traceback":[],"current_inputs":[],"current_outputs":[]}}`,
+	},
+	{
+		"execution_interrupted",
+		nodebus.ExecutionInterrupted{PromptID: wirePrompt, NodeID: "3", NodeType: "Sampler", Executed: []string{"1"}, Timestamp: 1767225602000},
+		wirePrompt,
+		`{"type":"execution_interrupted","data":{"prompt_id":"` + wirePrompt + `","node_id":"3","node_type":"Sampler","executed":["1"],"timestamp":1767225602000}}`,
+	},
+	{
+		"feature_flags",
+		nodebus.FeatureFlags{"supports_preview_metadata": true, "max_upload_size": 104857600.0, "extension": map[string]any{"manager": map[string]any{"supports_v4": true}}},
+		"",
+		`{"type":"feature_flags","data":{"supports_preview_metadata":true,"max_upload_size":104857600,"extension":{"manager":{"supports_v4":true}}}}`,
+	},
+	{
+		"nodebus.gap",
+		nodebus.Gap{Since: 7, Next: 9007199254740993},
+		"",
+		`{"type":"nodebus.gap","data":{"since":7,"next":9007199254740993}}`,
+	},
+}
+
+func TestStandardPayloads(t *testing.T) {
+	for _, c := range standardFrames {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := nodebus.JSON.Encode(nodebus.Event{ID: 12, PromptID: c.prompt, Payload: c.payload})
+			require.NoError(t, err)
+			require.JSONEq(t, c.wire, string(f.Data))
+			require.False(t, f.Binary)
+			require.Equal(t, uint64(12), f.ID)
+			require.Equal(t, c.payload.EventType(), f.Type)
+
+			ev, err := nodebus.JSON.Decode(nodebus.Frame{Data: []byte(c.wire)})
+			require.NoError(t, err)
+			require.Equal(t, nodebus.Event{PromptID: c.prompt, Payload: c.payload}, ev)
+
+			// The payload by itself, in another document, looks the same.
+			var w struct{ Data json.RawMessage }
+			require.NoError(t, json.Unmarshal([]byte(c.wire), &w))
+			alone, err := json.Marshal(c.payload)
+			require.NoError(t, err)
+			require.JSONEq(t, string(w.Data), string(alone))
+		})
+	}
+}
+
+// TestNilIsEmpty covers what Go code leaves out: clients index lists and objects
+// without a look.
+func TestNilIsEmpty(t *testing.T) {
+	for _, c := range []struct {
+		payload nodebus.Payload
+		data    string
+	}{
+		{nodebus.ExecutionCached{PromptID: "p", Timestamp: 1}, `{"nodes":[],"prompt_id":"p","timestamp":1}`},
+		{nodebus.ExecutionInterrupted{PromptID: "p", Timestamp: 1}, `{"prompt_id":"p","node_id":"","node_type":"","executed":[],"timestamp":1}`},
+		{
+			nodebus.ExecutionError{PromptID: "p", Timestamp: 1},
+			`{"prompt_id":"p","node_id":"","node_type":"","executed":[],"exception_message":"","exception_type":"",
+			  "traceback":[],"current_inputs":[],"current_outputs":[],"timestamp":1}`,
+		},
+		{nodebus.ExecutionError{CurrentInputs: map[string][]any{}}, `{"prompt_id":"","node_id":"","node_type":"","executed":[],"exception_message":"",
+			"exception_type":"","traceback":[],"current_inputs":{},"current_outputs":[]}`},
+		{nodebus.ProgressState{PromptID: "p"}, `{"prompt_id":"p","nodes":{}}`},
+		{nodebus.ProgressState{Nodes: []nodebus.NodeState{}}, `{"prompt_id":"","nodes":{}}`},
+		{nodebus.FeatureFlags(nil), `{}`},
+		{nodebus.Executing{}, `{"node":null}`},
+		{nodebus.Executed{}, `{"node":"","display_node":"","output":null,"prompt_id":""}`},
+		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":null},"prompt_id":""}`},
+		{nodebus.Status{}, `{"status":{"exec_info":{"queue_remaining":0}}}`},
+	} {
+		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: c.payload})
+		require.NoError(t, err)
+		require.JSONEq(t, `{"type":"`+c.payload.EventType()+`","data":`+c.data+`}`, string(f.Data))
+	}
+}
+
+// TestDecodeIsLiberal covers frames of other servers: keys that may be absent,
+// null or new.
+func TestDecodeIsLiberal(t *testing.T) {
+	for _, c := range []struct {
+		name, wire string
+		want       nodebus.Payload
+	}{
+		{"keys in another order", `{"data":{"timestamp":1,"prompt_id":"p"},"type":"execution_start"}`, nodebus.ExecutionStart{PromptID: "p", Timestamp: 1}},
+		{"keys that are not ours", `{"type":"progress","data":{"value":1,"max":2,"prompt_id":"p","node":"3","workflow_id":null},"ts":1}`, nodebus.Progress{Value: 1, Max: 2, PromptID: "p", Node: "3"}},
+		{"an id that is not a cursor", `{"type":"executing","data":{"node":"3"},"id":"abc"}`, nodebus.Executing{Node: "3"}},
+		{"an id that is null", `{"type":"executing","data":{"node":"3"},"id":null}`, nodebus.Executing{Node: "3"}},
+		{"merge", `{"type":"executed","data":{"node":"9","display_node":"9","output":{"text":["x"]},"prompt_id":"p","merge":true}}`, nodebus.Executed{Node: "9", DisplayNode: "9", Output: nodebus.Text("x"), PromptID: "p"}},
+		{"output absent", `{"type":"executed","data":{"node":"9"}}`, nodebus.Executed{Node: "9"}},
+		{"lists absent", `{"type":"execution_cached","data":{"prompt_id":"p"}}`, nodebus.ExecutionCached{PromptID: "p"}},
+		{"error with inputs null", `{"type":"execution_error","data":{"prompt_id":"p","current_inputs":null}}`, nodebus.ExecutionError{PromptID: "p"}},
+		{"error with inputs absent", `{"type":"execution_error","data":{"prompt_id":"p"}}`, nodebus.ExecutionError{PromptID: "p"}},
+		{"error with inputs {}", `{"type":"execution_error","data":{"current_inputs":{}}}`, nodebus.ExecutionError{CurrentInputs: map[string][]any{}}},
+		{"progress_state without nodes", `{"type":"progress_state","data":{"prompt_id":"p"}}`, nodebus.ProgressState{PromptID: "p"}},
+		{"progress_state with nodes null", `{"type":"progress_state","data":{"prompt_id":"p","nodes":null}}`, nodebus.ProgressState{PromptID: "p"}},
+		{
+			"progress_state with floats and bare nodes",
+			`{"type":"progress_state","data":{"prompt_id":"p","nodes":{"b":{"value":0.0,"max":1.0,"state":"running"},"a":{"node_id":"a","parent_node_id":null}}}}`,
+			nodebus.ProgressState{PromptID: "p", Nodes: []nodebus.NodeState{{Max: 1, State: "running", NodeID: "b"}, {NodeID: "a"}}},
+		},
+		{"status without a count", `{"type":"status","data":{"sid":"s"}}`, nodebus.Status{SID: "s"}},
+		{"custom without data", `{"type":"my.event"}`, nodebus.Custom{Type: "my.event", Data: json.RawMessage("null")}},
+		{"custom with data null", `{"type":"my.event","data":null}`, nodebus.Custom{Type: "my.event", Data: json.RawMessage("null")}},
+		{"custom with a number", `{"type":"my.event","data": 18446744073709551615 }`, nodebus.Custom{Type: "my.event", Data: json.RawMessage("18446744073709551615")}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ev, err := nodebus.JSON.Decode(nodebus.Frame{Data: []byte(c.wire)})
+			require.NoError(t, err)
+			require.Equal(t, c.want, ev.Payload)
+			require.Zero(t, ev.ID)
+		})
+	}
+}
+
+// TestCoalesceKeys: of the standard payloads those that are snapshots have a
+// key, which names what they are a snapshot of.
+func TestCoalesceKeys(t *testing.T) {
+	snapshot := func(p nodebus.Payload) string {
+		c, ok := p.(nodebus.Coalescer)
+		require.True(t, ok, "%T", p)
+		return c.CoalesceKey()
+	}
+	require.Equal(t, snapshot(nodebus.Status{QueueRemaining: 1}), snapshot(nodebus.Status{QueueRemaining: 2}))
+	require.Equal(t, snapshot(nodebus.Progress{PromptID: "p", Node: "1", Value: 1}), snapshot(nodebus.Progress{PromptID: "p", Node: "1", Value: 2}))
+	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", Node: "1"}), snapshot(nodebus.Progress{PromptID: "p", Node: "2"}))
+	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", Node: "1"}), snapshot(nodebus.Progress{PromptID: "q", Node: "1"}))
+	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p", Nodes: make([]nodebus.NodeState, 2)}))
+	require.NotEqual(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "q"}))
+	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", NodeID: "1"}), snapshot(nodebus.Preview{PromptID: "p", NodeID: "2"}))
+	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", NodeID: "1"}), snapshot(nodebus.Preview{PromptID: "q", NodeID: "1"}))
+
+	for _, p := range []nodebus.Payload{
+		nodebus.ExecutionStart{},
+		nodebus.ExecutionCached{},
+		nodebus.Executing{},
+		nodebus.Executed{},
+		nodebus.ExecutionSuccess{},
+		nodebus.ExecutionError{},
+		nodebus.ExecutionInterrupted{},
+		nodebus.FeatureFlags{},
+		nodebus.ProgressText{},
+		nodebus.Gap{},
+		nodebus.Custom{},
+	} {
+		_, ok := p.(nodebus.Coalescer)
+		require.False(t, ok, "%T must reach everyone", p)
+	}
+}

@@ -1,0 +1,144 @@
+package nodebus_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Ticked is an event of one's own: any struct with an EventType is one.
+type Ticked struct {
+	Node string `json:"node"`
+	Step int    `json:"step"`
+}
+
+func (Ticked) EventType() string { return "example.ticked" }
+
+// An event whose type is known only at run time needs no type of its own. With a
+// []byte as data it is a binary frame, which begins with the number.
+func ExampleCustom() {
+	for _, p := range []nodebus.Payload{
+		Ticked{Node: "5", Step: 1},
+		nodebus.Custom{Type: "example.ticked", Data: map[string]any{"node": "5", "step": 1}},
+		nodebus.Custom{Type: "99", Data: []byte("abc")},
+	} {
+		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: p})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%-14s %q\n", f.Type, f.Data)
+	}
+	// Output:
+	// example.ticked "{\"type\":\"example.ticked\",\"data\":{\"node\":\"5\",\"step\":1}}"
+	// example.ticked "{\"type\":\"example.ticked\",\"data\":{\"node\":\"5\",\"step\":1}}"
+	// 99             "\x00\x00\x00cabc"
+}
+
+// Whoever reads frames gets the standard events as their types, and all others
+// as Custom, with data that are still JSON.
+func ExampleJSONCodec() {
+	codec := nodebus.JSONCodec{IDs: true}
+	for _, ev := range []nodebus.Event{
+		{ID: 7, Payload: nodebus.Executing{Node: "5", DisplayNode: "5", PromptID: "p"}},
+		{ID: 8, Payload: Ticked{Node: "5", Step: 1}},
+		{ID: 9, Payload: nodebus.Progress{Value: math.NaN(), Max: 20}},
+	} {
+		f, err := codec.Encode(ev)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Printf("%s\n", f.Data)
+		got, err := codec.Decode(f)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		switch p := got.Payload.(type) {
+		case nodebus.Executing:
+			fmt.Println("event", got.ID, "of prompt", got.PromptID, "is about node", p.Node)
+		case nodebus.Custom:
+			var t Ticked
+			err := json.Unmarshal(p.Data.(json.RawMessage), &t)
+			fmt.Println("event", got.ID, "is", p.Type, t, err)
+		}
+	}
+	// Output:
+	// {"type":"executing","data":{"node":"5","display_node":"5","prompt_id":"p"},"id":7}
+	// event 7 of prompt p is about node 5
+	// {"type":"example.ticked","data":{"node":"5","step":1},"id":8}
+	// event 8 is example.ticked {5 1} <nil>
+	// nodebus: cannot encode nodebus.Progress: value NaN of 20 is not a JSON number
+}
+
+// A graph that ComfyUI has saved in its API format.
+func ExampleParseNodes() {
+	nodes, err := nodebus.ParseNodes([]byte(`{
+		"4": {"class_type": "Load", "inputs": {"path": "cat.png"}},
+		"2": {"class_type": "Blur", "inputs": {"image": ["4", 0], "seed": 18446744073709551615}}
+	}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, n := range nodes { // in the order of the file
+		fmt.Println(n.ID, n.Class)
+	}
+	fmt.Printf("%T %v\n", nodes[1].Inputs["image"], nodes[1].Inputs["image"])
+	fmt.Printf("%T %v\n", nodes[1].Inputs["seed"], nodes[1].Inputs["seed"])
+
+	_, err = nodebus.ParseNodes([]byte(`["not", "a", "graph"]`))
+	fmt.Println(err)
+	// Output:
+	// 4 Load
+	// 2 Blur
+	// nodebus.Link {4 0}
+	// json.Number 18446744073709551615
+	// nodebus: The prompt is not a JSON object of nodes: not a JSON object
+}
+
+// A graph made in Go, to be submitted or to be saved.
+func ExampleGraph() {
+	g := nodebus.NewGraph()
+	cat := g.Add("Load", nodebus.Inputs{"path": "cat.png"})
+	blurred := g.Add("Blur", nodebus.Inputs{"image": cat, "mask": cat.At(1), "radius": 5})
+	g.AddAs("save", "Save", nodebus.Inputs{"image": blurred})
+
+	data, err := json.MarshalIndent(g.Nodes(), "", "  ")
+	fmt.Println(string(data), err)
+	// Output:
+	// {
+	//   "1": {
+	//     "class_type": "Load",
+	//     "inputs": {
+	//       "path": "cat.png"
+	//     }
+	//   },
+	//   "2": {
+	//     "class_type": "Blur",
+	//     "inputs": {
+	//       "image": [
+	//         "1",
+	//         0
+	//       ],
+	//       "mask": [
+	//         "1",
+	//         1
+	//       ],
+	//       "radius": 5
+	//     }
+	//   },
+	//   "save": {
+	//     "class_type": "Save",
+	//     "inputs": {
+	//       "image": [
+	//         "2",
+	//         0
+	//       ]
+	//     }
+	//   }
+	// } <nil>
+}
