@@ -79,7 +79,6 @@ type Hub struct {
 	closed   bool
 	lastID   uint64
 	log      eventLog
-	slab     []message
 	subs     []*subscription
 	shards   []*shard
 	watching []int // per shard, sessions that watch others' prompts
@@ -121,7 +120,7 @@ func (h *Hub) Publish(ev Event) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.publish(ev, &d)
+	return h.publish(&ev, &d)
 }
 
 // SendSync is Publish outside a prompt: for each client named, or for everyone
@@ -138,34 +137,36 @@ func (h *Hub) SendSync(p Payload, to ...string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, ev.To = range to {
-		if err := h.publish(ev, &d); err != nil {
+		if err := h.publish(&ev, &d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *Hub) publish(ev Event, d *draft) error {
+// publish is Publish under the lock. A session's queue, the log and the
+// subscribers share one message.
+func (h *Hub) publish(ev *Event, d *draft) error {
 	if h.closed {
 		return ErrClosed
 	}
-	st := h.log.story(&ev)
+	st := h.log.story(ev)
 	if st == nil {
 		return ErrClosed
 	}
 	h.lastID++
-	ev.ID, ev.Time = h.lastID, time.Now()
-	m := h.newMessage()
-	m.fill(&ev, st.address(&ev), d)
+	m := st.newMessage(d)
+	m.fill(h.lastID, ev.Payload, st.address(ev), d)
 	if len(h.codecs) > 0 {
 		if err := h.encodeNow(m); err != nil {
 			h.log.forget(st)
 			return err
 		}
 	}
+	m.spent = d.now
 	h.log.keep(st, m)
 	for _, s := range h.subs {
-		s.push(&ev)
+		s.push(m)
 	}
 	if len(h.sessions) > 0 {
 		h.route(m)
@@ -181,16 +182,6 @@ func (h *Hub) encodeNow(m *message) error {
 		}
 	}
 	return nil
-}
-
-// newMessage takes one from a slab: it saves an allocation an event.
-func (h *Hub) newMessage() *message {
-	if len(h.slab) == 0 {
-		h.slab = make([]message, 64)
-	}
-	m := &h.slab[0]
-	h.slab = h.slab[1:]
-	return m
 }
 
 // route hands m to the shards that may have somebody who is due it.
@@ -269,7 +260,9 @@ func (h *Hub) Close() error {
 		return nil
 	}
 	for _, s := range sessions {
-		s.finish()
+		if !s.finish() {
+			s.Close(ErrClosed)
+		}
 	}
 	timer := time.NewTimer(h.opts.Drain)
 	defer timer.Stop()

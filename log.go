@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"cmp"
+	"container/list"
 	"math"
 	"slices"
 	"time"
@@ -15,8 +16,9 @@ import (
 type eventLog struct {
 	hub     *Hub
 	prompts map[string]*story
-	ended   []*story // in the order in which they ended, which is that of expiry
-	lobby   story    // what belongs to no prompt
+	running list.List // of *story: the one that was silent longest comes first
+	ended   []*story  // in the order in which they ended, which is that of expiry
+	lobby   story     // what belongs to no prompt
 	count   int
 	bytes   int
 	timer   *time.Timer
@@ -27,29 +29,73 @@ type eventLog struct {
 type story struct {
 	addr    address // of its first event, and as a rule of all
 	mixed   bool    // not of all
-	q       queue.Queue[mailKey, *message]
-	last    uint64 // ID of its newest event
-	lost    uint64 // ID of the newest event it had to let go while running
+	q       queue.Queue[keptKey, kept]
+	slab    []message     // for those to come
+	last    uint64        // ID of its newest event
+	lost    uint64        // ID of the newest event it had to let go, while not mixed
+	place   *list.Element // among those running; nil in the lobby
 	over    bool
 	expires time.Time
 }
 
-// losses remembers what is no longer kept, for the [Gap] that says so.
-type losses struct {
-	all      uint64            // newest lost event of any prompt
-	everyone uint64            // newest lost event that was for everyone
-	client   map[string]uint64 // newest lost event by client
+// kept is a message in the log, where what was said to one client does not
+// replace what was said to another.
+type kept struct{ *message }
+
+type keptKey struct {
+	mailKey
+	to string
 }
 
-// lossesMax bounds the clients remembered; beyond it, a client that was long
-// away is told of a gap whether it missed something or not.
-const lossesMax = 4096
+// messageWeight is what keeping a message costs beside its payload and its
+// frame, roughly.
+const messageWeight = 300
+
+// Size is about how many bytes are kept.
+func (k kept) Size() int { return messageWeight + 2*k.message.Size() }
+
+// Key is that of the message, and to whom it went.
+func (k kept) Key() (keptKey, bool) {
+	key, keyed := k.message.Key()
+	return keptKey{key, k.to.to}, keyed
+}
+
+// losses remembers what is no longer kept, for the [Gap] that says so: the IDs
+// of the newest lost events.
+type losses struct {
+	all      uint64 // of any prompt
+	everyone uint64 // of those that were for everyone
+	clients  newest
+	prompts  newest
+}
+
+// newest is the newest ID by name.
+type newest struct {
+	ids  map[string]uint64
+	rest uint64 // of those not in the map any more
+}
+
+// newestMax bounds the names remembered; beyond it, a client that was long away
+// is told of a gap whether it missed something or not.
+const newestMax = 4096
+
+func (n *newest) add(name string, id uint64) {
+	if len(n.ids) >= newestMax {
+		for _, id := range n.ids {
+			n.rest = max(n.rest, id)
+		}
+		clear(n.ids)
+	}
+	n.ids[name] = max(n.ids[name], id)
+}
+
+func (n *newest) of(name string) uint64 { return max(n.rest, n.ids[name]) }
 
 func (l *eventLog) init(h *Hub) {
 	l.hub = h
 	l.prompts = map[string]*story{}
 	l.lobby.q.MaxLen, l.lobby.q.MaxBytes = math.MaxInt, math.MaxInt
-	l.lost.client = map[string]uint64{}
+	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
 	l.lost.everyone = h.lastID // an earlier process
 }
 
@@ -71,6 +117,7 @@ func (l *eventLog) story(ev *Event) *story {
 	if st == nil {
 		st = &story{addr: address{ev.PromptID, ev.To}}
 		st.q.MaxLen, st.q.MaxBytes = math.MaxInt, math.MaxInt
+		st.place = l.running.PushBack(st)
 		l.prompts[ev.PromptID] = st
 	}
 	return st
@@ -79,8 +126,23 @@ func (l *eventLog) story(ev *Event) *story {
 // forget undoes the beginning of a story whose first event came to nothing.
 func (l *eventLog) forget(st *story) {
 	if st.last == 0 && st != &l.lobby {
+		l.running.Remove(st.place)
 		delete(l.prompts, st.addr.promptID)
 	}
+}
+
+// newMessage takes one from the story's slab, which saves an allocation. One
+// that is large, or will be replaced, is on its own: a slab is freed as a whole.
+func (st *story) newMessage(d *draft) *message {
+	if d.keyed || d.size > 4096 {
+		return &message{}
+	}
+	if len(st.slab) == 0 {
+		st.slab = make([]message, min(max(st.q.Len(), 4), 64))
+	}
+	m := &st.slab[0]
+	st.slab = st.slab[1:]
+	return m
 }
 
 // address is whom ev is for, shared with the rest of the story if it can be.
@@ -95,13 +157,17 @@ func (st *story) address(ev *Event) *address {
 // keep files m, and lets go of what that leaves no room for.
 func (l *eventLog) keep(st *story, m *message) {
 	n, b := st.q.Len(), st.q.Bytes()
-	st.q.Push(m)
+	st.q.Push(kept{m})
 	l.count += st.q.Len() - n
 	l.bytes += st.q.Bytes() - b
 	st.last = m.id
-	if e, ok := m.payload.(Executing); ok && e.Node == "" && st != &l.lobby {
-		st.over, st.expires = true, time.Unix(0, m.at).Add(l.hub.opts.Retain)
-		l.ended = append(l.ended, st)
+	if st.place != nil {
+		l.running.MoveToBack(st.place)
+		if e, ok := m.payload.(Executing); ok && e.Node == "" {
+			l.running.Remove(st.place)
+			st.over, st.expires = true, time.Unix(0, m.at).Add(l.hub.opts.Retain)
+			l.ended = append(l.ended, st)
+		}
 	}
 	if l.full() {
 		l.makeRoom(st)
@@ -116,7 +182,8 @@ func (l *eventLog) full() bool {
 }
 
 // makeRoom drops whole prompts that have ended, oldest first, then the oldest
-// events outside prompts, then the oldest of the prompt that speaks.
+// events outside prompts, then the oldest of the prompt that speaks, then whole
+// prompts that have been silent.
 func (l *eventLog) makeRoom(speaks *story) {
 	for l.full() && len(l.ended) > 0 && l.ended[0] != speaks {
 		l.drop(l.ended[0])
@@ -127,6 +194,9 @@ func (l *eventLog) makeRoom(speaks *story) {
 	for l.full() && speaks.q.Len() > 1 {
 		l.shift(speaks)
 	}
+	for l.full() && l.running.Len() > 0 && l.running.Front() != speaks.place {
+		l.drop(l.running.Front().Value.(*story))
+	}
 }
 
 // shift lets go of a story's oldest event.
@@ -135,8 +205,11 @@ func (l *eventLog) shift(st *story) {
 	m, _ := st.q.Pop()
 	l.count += st.q.Len() - n
 	l.bytes += st.q.Bytes() - b
-	st.lost = max(st.lost, m.id)
-	l.lost.add(m.to, m.id)
+	if st.mixed || st == &l.lobby {
+		l.lost.add(m.to, m.id)
+	} else {
+		st.lost = m.id
+	}
 }
 
 // drop lets go of a whole story.
@@ -147,30 +220,35 @@ func (l *eventLog) drop(st *story) {
 		for m := range st.q.All() {
 			l.lost.add(m.to, m.id)
 		}
+		l.lost.add(&st.addr, st.lost)
+	} else {
+		l.lost.add(&st.addr, st.last)
 	}
-	l.lost.add(&st.addr, st.last)
+	// A message that waits for a client keeps the story alive, not what it holds.
+	st.q, st.slab = queue.Queue[keptKey, kept]{}, nil
 	delete(l.prompts, st.addr.promptID)
-	if i := slices.Index(l.ended, st); i >= 0 { // the first, but for an id used again
+	switch {
+	case !st.over:
+		l.running.Remove(st.place)
+	case l.ended[0] == st:
+		l.ended[0] = nil
+		l.ended = l.ended[1:]
+	default: // an id used again
+		i := slices.Index(l.ended, st)
 		l.ended = slices.Delete(l.ended, i, i+1)
 	}
 }
 
 func (x *losses) add(to *address, id uint64) {
-	if to.promptID != "" {
+	switch {
+	case to.promptID != "":
 		x.all = max(x.all, id)
+		x.prompts.add(to.promptID, id)
+	case to.to == "":
+		x.everyone = max(x.everyone, id)
 	}
-	if to.to == "" {
-		if to.promptID == "" {
-			x.everyone = max(x.everyone, id)
-		}
-		return
-	}
-	x.client[to.to] = max(x.client[to.to], id)
-	if len(x.client) > lossesMax {
-		for _, id := range x.client {
-			x.everyone = max(x.everyone, id)
-		}
-		clear(x.client)
+	if to.to != "" {
+		x.clients.add(to.to, id)
 	}
 }
 
@@ -212,68 +290,83 @@ func (l *eventLog) close() {
 // replay returns what s is due of the past, in order, and tells it of a gap if
 // part of that is gone.
 func (l *eventLog) replay(s *Session, since, last uint64) []*message {
-	var due []*message
 	if since == 0 {
-		for _, st := range l.prompts {
-			mine := st.addr.to != "" && st.addr.to == s.client || s.watchAll
-			if mine && !st.over || slices.Contains(s.watch, st.addr.promptID) {
-				due = appendIf(due, &st.q, s.isFor)
-			}
-		}
-		slices.SortFunc(due, byID)
-		return due
+		return l.soFar(s)
 	}
 	from, unknown := since, since > last // from another process, or made up
 	if unknown {
 		from = 0
 	}
-	lost := max(l.lost.everyone, l.lost.client[s.client])
+	lost := max(l.lost.everyone, l.lost.clients.of(s.client))
 	if s.watchAll {
 		lost = max(lost, l.lost.all)
 	}
 	for _, id := range s.watch {
-		if st := l.prompts[id]; st == nil {
-			lost = max(lost, l.lost.all)
-		} else {
+		lost = max(lost, l.lost.prompts.of(id))
+	}
+	var due []*message
+	for _, st := range l.prompts {
+		if s.isFor(&st.addr) {
+			lost = max(lost, st.lost)
+		} else if !st.mixed {
+			continue
+		}
+		if st.last > from {
+			due = st.appendTo(due, s, from)
+		}
+	}
+	if from < lost || unknown {
+		s.tellGap(since, lost)
+	}
+	due = l.lobby.appendTo(due, s, from)
+	slices.SortFunc(due, byID)
+	return due
+}
+
+// soFar returns what is kept of the prompts that s follows: those of its own
+// that run, and those that it asked for.
+func (l *eventLog) soFar(s *Session) (due []*message) {
+	var lost uint64
+	for id, st := range l.prompts {
+		mine := s.isFor(&st.addr)
+		if !mine && !st.mixed || st.over && !slices.Contains(s.watch, id) {
+			continue
+		}
+		if mine {
 			lost = max(lost, st.lost)
 		}
+		due = st.appendTo(due, s, 0)
 	}
-	missed := func(m *message) bool { return m.id > from && s.isFor(m) }
-	for _, st := range l.prompts {
-		if st.last > from {
-			due = appendIf(due, &st.q, missed)
-		}
+	if lost > 0 {
+		s.tellGap(0, lost)
 	}
-	due = appendIf(due, &l.lobby.q, missed)
 	slices.SortFunc(due, byID)
-	if from < lost || unknown {
-		g := Gap{Since: since, Next: last + 1}
-		if len(due) > 0 {
-			g.Next = due[0].id
-		}
-		s.hello = append(slices.Clip(s.hello), g)
-	}
 	return due
+}
+
+func (s *Session) tellGap(since, lost uint64) {
+	s.hello = append(slices.Clip(s.hello), Gap{Since: since, Next: lost + 1})
 }
 
 func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
 
-func appendIf(due []*message, q *queue.Queue[mailKey, *message], want func(*message) bool) []*message {
-	for m := range q.All() {
-		if want(m) {
-			due = append(due, m)
+// appendTo appends what is for s and newer than from.
+func (st *story) appendTo(due []*message, s *Session, from uint64) []*message {
+	for m := range st.q.All() {
+		if m.id > from && s.isFor(m.to) {
+			due = append(due, m.message)
 		}
 	}
 	return due
 }
 
-// isFor reports whether m is addressed to s.
-func (s *Session) isFor(m *message) bool {
+// isFor reports whether s is due what is addressed to a.
+func (s *Session) isFor(a *address) bool {
 	switch {
-	case m.to.to != "" && m.to.to == s.client:
+	case a.to != "" && a.to == s.client:
 		return true
-	case m.to.promptID != "":
-		return s.watchAll || slices.Contains(s.watch, m.to.promptID)
+	case a.promptID != "":
+		return s.watchAll || slices.Contains(s.watch, a.promptID)
 	}
-	return m.to.to == ""
+	return a.to == ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/nodebus/nodebus/internal/queue"
@@ -11,9 +12,13 @@ import (
 
 // SessionOptions says what a session begins with. Nil is the defaults.
 type SessionOptions struct {
-	// Codec encodes what the session is sent. Default JSON.
+	// Codec encodes what the session is sent. Default JSON. One that is not a
+	// JSONCodec is asked before Publish returns. What was published before a
+	// session used it, it is given as [JSON] decodes it, since the sender may
+	// have changed the payload.
 	Codec Codec
-	// Hello is sent first, before anything the hub has.
+	// Hello is sent first, before anything the hub has. It must not change. Its
+	// events carry the ID after which the client's own begin.
 	Hello []Payload
 	// Since is the ID of the last event the client saw, if it comes back: it is
 	// sent what it missed. 0: it is sent all that is kept of its running prompts.
@@ -34,6 +39,7 @@ type Session struct {
 	watch    []string
 	watchAll bool
 	from     uint64 // newer events come through the queue
+	cursor   uint64 // where the client stands before its first event
 
 	due     []*message // the shard worker's own
 	touched bool
@@ -41,9 +47,10 @@ type Session struct {
 	mu     sync.Mutex
 	codec  Codec
 	hello  []Payload
-	replay []*message // what came before from
+	first  []*message // what is written before q: the replay, or what met a writer at rest
 	q      queue.Queue[mailKey, *message]
 	try    TryWriter               // not nil once Serve runs on one
+	busy   bool                    // a Write runs, or Serve does not yet
 	idle   bool                    // nothing waits, nothing is being written
 	rest   bool                    // try keeps part of a batch that it could not write
 	ending bool                    // end with ErrClosed once all is written
@@ -61,7 +68,8 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	}
 	s := &Session{
 		hub: h, client: client, codec: usable(opts.Codec), hello: opts.Hello,
-		watch: opts.Watch, watchAll: opts.WatchAll, wake: make(chan struct{}, 1),
+		watch: slices.Clone(opts.Watch), watchAll: opts.WatchAll, wake: make(chan struct{}, 1),
+		busy: true,
 	}
 	s.q.MaxLen, s.q.MaxBytes = h.opts.QueueLen, h.opts.QueueBytes
 	h.mu.Lock()
@@ -71,8 +79,9 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 		return s
 	}
 	h.use(s.codec, +1)
-	s.replay = h.log.replay(s, opts.Since, h.lastID)
+	s.first = h.log.replay(s, opts.Since, h.lastID)
 	s.from = h.lastID
+	s.cursor = s.start(opts.Since)
 	s.shard = h.shards[h.shardIndex(client)]
 	s.shard.join(s)
 	h.sessions[s] = struct{}{}
@@ -80,12 +89,24 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	return s
 }
 
+// start is the cursor that the greeting carries: a client whose connection
+// breaks before the first event still knows where it stood.
+func (s *Session) start(since uint64) uint64 {
+	switch {
+	case 0 < since && since <= s.from:
+		return since
+	case len(s.first) > 0:
+		return s.first[0].id - 1
+	}
+	return s.from
+}
+
 // usable returns a codec that can be compared with ==.
 func usable(c Codec) Codec {
 	if c == nil {
 		return JSON
 	}
-	if !reflect.TypeOf(c).Comparable() {
+	if !reflect.ValueOf(c).Comparable() {
 		return &struct{ Codec }{c}
 	}
 	return c
@@ -97,14 +118,15 @@ func (s *Session) Client() string { return s.client }
 // SetCodec changes what the session is encoded with, from the next frame on.
 func (s *Session) SetCodec(c Codec) {
 	c = usable(c)
-	s.mu.Lock()
-	old := s.codec
-	s.codec = c
-	s.mu.Unlock()
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.hub.use(c, +1)
-	s.hub.use(old, -1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, in := s.hub.sessions[s]; in {
+		s.hub.use(c, +1)
+		s.hub.use(s.codec, -1)
+	}
+	s.codec = c
 }
 
 // Close ends the session because of cause ([ErrClosed] if nil). Serve then
@@ -127,21 +149,20 @@ func (s *Session) end(cause error) {
 	}
 	s.cause, s.idle = cause, false
 	s.q = queue.Queue[mailKey, *message]{}
-	s.replay, s.hello = nil, nil
+	s.first, s.hello = nil, nil
 	if s.cancel != nil {
 		s.cancel(cause)
 	}
 }
 
-// finish ends the session once it has written what it is due.
-func (s *Session) finish() {
+// finish ends the session once it has written what it is due. It reports false
+// if nobody serves it.
+func (s *Session) finish() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ending = true
-	if s.cancel == nil {
-		s.end(ErrClosed) // nobody serves it
-	}
 	s.signal()
+	return s.cancel != nil
 }
 
 func (s *Session) reason() error {
@@ -176,26 +197,30 @@ func (s *Session) push(msgs []*message) {
 	if s.cause != nil || len(msgs) == 0 {
 		return
 	}
+	s.idle = false
+	s.signal()
+	if !s.busy && len(s.first) < framesPerWrite {
+		s.first = append(s.first, msgs...) // none is late, so that none is replaced
+		return
+	}
 	for _, m := range msgs {
 		if !s.q.Push(m) {
 			s.end(ErrSlow)
 			return
 		}
 	}
-	s.idle = false
-	s.signal()
 }
 
-// write tries to send batches at once and queues what the connection does not
-// take.
-func (s *Session) write(batches []*Batch) {
+// write tries to send batches, made with c, at once and queues what the
+// connection does not take.
+func (s *Session) write(c Codec, batches []*Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, b := range batches {
 		if s.cause != nil {
 			return
 		}
-		if !s.idle {
+		if !s.idle || s.codec != c {
 			for _, b := range batches[i:] {
 				s.push(b.msgs)
 			}
@@ -237,9 +262,6 @@ func (s *Session) Serve(ctx context.Context, t Transport) error {
 	})
 	s.mu.Lock()
 	s.cancel = cancel
-	if s.cause != nil {
-		cancel(s.cause)
-	}
 	s.mu.Unlock()
 	cancel(s.drain(ctx, t))
 	<-closed
@@ -282,8 +304,10 @@ func (s *Session) drain(ctx context.Context, t Transport) error {
 type outgoing struct {
 	codec  Codec
 	hello  []Payload
+	cursor uint64 // of the hello
 	msgs   []*message
 	frames []Frame
+	rest   bool // the transport keeps some
 	idle   bool
 }
 
@@ -294,16 +318,16 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 	if s.cause != nil {
 		return s.cause
 	}
-	w.codec, w.hello, w.msgs = s.codec, s.hello, w.msgs[:0]
-	if n := min(len(s.replay), framesPerWrite); n > 0 {
-		w.msgs = append(w.msgs, s.replay[:n]...)
-		s.replay = s.replay[n:]
+	w.codec, w.hello, w.cursor, w.rest, w.msgs = s.codec, s.hello, s.cursor, s.rest, w.msgs[:0]
+	if n := min(len(s.first), framesPerWrite); n > 0 {
+		w.msgs = append(w.msgs, s.first[:n]...)
+		s.first = s.first[n:]
 	} else {
-		s.replay = nil
+		s.first = nil
 		w.msgs = s.q.Take(w.msgs, framesPerWrite)
 	}
-	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !s.rest
-	s.hello, s.rest, s.try, s.idle = nil, false, try, w.idle
+	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
+	s.hello, s.rest, s.try, s.idle, s.busy = nil, false, try, w.idle, !w.idle
 	if w.idle && s.ending {
 		return ErrClosed
 	}
@@ -313,7 +337,7 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
 	w.frames = w.frames[:0]
 	for _, p := range w.hello {
-		if f, err := encodeSafely(w.codec, Event{Payload: p}); err == nil {
+		if f, err := encodeSafely(w.codec, Event{ID: w.cursor, Payload: p}); err == nil {
 			w.frames = append(w.frames, f)
 		}
 	}
@@ -323,6 +347,9 @@ func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
 		}
 	}
 	clear(w.msgs)
+	if len(w.frames) == 0 && !w.rest {
+		return nil
+	}
 	defer recovered(t, "Write", &err)
 	return t.Write(ctx, w.frames)
 }

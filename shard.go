@@ -16,6 +16,7 @@ type shard struct {
 	mu     sync.Mutex
 	room   sync.Cond // the worker has emptied the inbox
 	inbox  []*message
+	bytes  int // of the inbox
 	spare  []*message
 	active bool
 	done   *sync.WaitGroup // the hub's
@@ -30,9 +31,12 @@ type shard struct {
 	w roundState // the worker's own
 }
 
-// inboxMax bounds what a shard's worker may be behind. A publisher that is
-// faster than that waits for the worker, which itself waits for nobody.
-const inboxMax = 1 << 14
+// inboxMax and inboxBytes bound what a shard's worker may be behind. A publisher
+// that is faster than that waits for the worker, which itself waits for nobody.
+const (
+	inboxMax   = 1 << 14
+	inboxBytes = 16 << 20
+)
 
 // batchBytes is the size above which no further frame joins a batch: a write of
 // that many bytes is as cheap per byte as a larger one.
@@ -67,10 +71,11 @@ func newShard(done *sync.WaitGroup) *shard {
 // post hands over a message, in the order of ids.
 func (s *shard) post(m *message) {
 	s.mu.Lock()
-	for len(s.inbox) >= inboxMax {
+	for len(s.inbox) >= inboxMax || s.bytes >= inboxBytes {
 		s.room.Wait()
 	}
 	s.inbox = append(s.inbox, m)
+	s.bytes += m.Size()
 	start := !s.active
 	s.active = true
 	s.mu.Unlock()
@@ -90,7 +95,7 @@ func (s *shard) run() {
 			return
 		}
 		round := s.inbox
-		s.inbox, s.spare = s.spare[:0], nil
+		s.inbox, s.spare, s.bytes = s.spare[:0], nil, 0
 		s.room.Broadcast()
 		s.mu.Unlock()
 		s.deliver(round)
@@ -114,31 +119,52 @@ func (s *shard) deliver(round []*message) {
 	}
 	s.reg.Unlock()
 
-	for _, x := range w.touched {
-		if c, direct := x.wants(); direct {
-			bs := w.cut(c, x.due)
-			x.write(bs)
-			w.recycle(bs)
-		} else {
-			x.enqueue(x.due)
-		}
-		clear(x.due)
-		x.due = x.due[:0]
-	}
-	for _, x := range w.all {
-		if len(w.shared) == 0 || x.touched {
-			continue
-		}
-		if c, direct := x.wants(); direct {
-			if _, ok := w.batches[c]; !ok {
-				w.batches[c] = w.cut(c, w.shared)
-			}
-			x.write(w.batches[c])
-		} else {
-			x.enqueue(w.shared)
-		}
+	w.writeTouched()
+	if len(w.shared) > 0 {
+		w.writeShared()
 	}
 	w.reset()
+}
+
+// writeTouched writes to those with a list of their own. Whoever has the same
+// list as the one before, as watchers of a prompt do, shares its batches.
+func (w *roundState) writeTouched() {
+	var made struct {
+		of      Codec
+		due     []*message
+		batches []*Batch
+	}
+	for _, x := range w.touched {
+		c, direct := x.wants()
+		if !direct {
+			x.enqueue(x.due)
+			continue
+		}
+		if made.of != c || !slices.Equal(made.due, x.due) {
+			w.recycle(made.batches)
+			made.of, made.due, made.batches = c, x.due, w.cut(c, x.due)
+		}
+		x.write(c, made.batches)
+	}
+	w.recycle(made.batches)
+}
+
+// writeShared writes to everyone else.
+func (w *roundState) writeShared() {
+	for _, x := range w.all {
+		if x.touched {
+			continue
+		}
+		c, direct := x.wants()
+		if !direct {
+			x.enqueue(w.shared)
+			continue
+		}
+		if _, ok := w.batches[c]; !ok {
+			w.batches[c] = w.cut(c, w.shared)
+		}
+		x.write(c, w.batches[c])
+	}
 }
 
 // address puts m on the lists of those who are due it. s.reg is held.
@@ -227,6 +253,10 @@ func (w *roundState) batch() *Batch {
 func (w *roundState) reset() {
 	for _, x := range w.touched {
 		x.touched = false
+		clear(x.due)
+		if x.due = x.due[:0]; cap(x.due) > 64 { // what a burst needed is given back
+			x.due = nil
+		}
 	}
 	clear(w.touched)
 	clear(w.shared)

@@ -8,13 +8,15 @@ import (
 )
 
 // Subscribe receives all events in this process, from this call until ctx ends,
-// the hub closes or the loop breaks. A reader that falls further behind than
-// HubOptions.QueueLen gets [ErrSlow] as the last value. The sequence is for one
-// loop, in one goroutine; one that is never read ends with ctx.
+// the hub closes or the loop breaks. A reader that falls behind by more than the
+// hub keeps (HubOptions.KeepLen and KeepBytes: a program must not lose itself to
+// a burst that its own machine makes) gets [ErrSlow] as the last value. The
+// sequence is for one loop, in one goroutine; one that is never read ends with
+// ctx.
 //
 // What an event's payload refers to is shared: read it only.
 func (h *Hub) Subscribe(ctx context.Context) iter.Seq2[Event, error] {
-	s := &subscription{max: h.opts.QueueLen, wake: make(chan struct{}, 1)}
+	s := &subscription{maxLen: h.opts.KeepLen, maxBytes: h.opts.KeepBytes, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
 	if h.closed {
 		s.over = true
@@ -28,16 +30,17 @@ func (h *Hub) Subscribe(ctx context.Context) iter.Seq2[Event, error] {
 	})
 	return func(yield func(Event, error) bool) {
 		defer stop()
+		defer s.drop()
 		defer h.unsubscribe(s)
 		for batch := s.take(nil); batch != nil; batch = s.take(batch) {
-			for i := range batch {
-				if !yield(batch[i], nil) {
+			for _, m := range batch {
+				if !yield(m.event(), nil) {
 					return
 				}
 			}
 		}
-		if s.err != nil {
-			yield(Event{}, s.err)
+		if err := s.reason(); err != nil {
+			yield(Event{}, err)
 		}
 	}
 }
@@ -50,28 +53,36 @@ func (h *Hub) unsubscribe(s *subscription) {
 
 // subscription is a queue that its reader takes over whole.
 type subscription struct {
-	max  int
-	wake chan struct{} // of capacity 1
+	maxLen, maxBytes int
+	wake             chan struct{} // of capacity 1
 
 	mu     sync.Mutex
-	buf    []Event
+	buf    []*message
+	bytes  int
 	asleep bool
 	over   bool
 	err    error
 }
 
-func (s *subscription) push(ev *Event) {
+func (s *subscription) push(m *message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
+	switch n := len(s.buf); {
 	case s.over:
 		return
-	case len(s.buf) >= s.max:
+	case n >= s.maxLen || n > 0 && s.bytes+m.Size() > s.maxBytes:
 		s.over, s.err = true, ErrSlow
 	default:
-		s.buf = append(s.buf, *ev)
+		s.buf = append(s.buf, m)
+		s.bytes += m.Size()
 	}
 	s.rouse()
+}
+
+func (s *subscription) reason() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 func (s *subscription) rouse() {
@@ -101,7 +112,8 @@ func (s *subscription) drop() {
 
 // take waits for events and returns all there are; nil at the end. used is the
 // batch taken before, to be filled again.
-func (s *subscription) take(used []Event) []Event {
+func (s *subscription) take(used []*message) []*message {
+	clear(used)
 	s.mu.Lock()
 	for len(s.buf) == 0 {
 		if s.over {
@@ -115,9 +127,8 @@ func (s *subscription) take(used []Event) []Event {
 	}
 	defer s.mu.Unlock()
 	batch := s.buf
-	clear(used)
-	s.buf = used[:0]
-	if cap(used) > 4096 { // what a burst needed is given back
+	s.buf, s.bytes = used[:0], 0
+	if cap(used) > 1<<14 { // what a burst needed is given back
 		s.buf = nil
 	}
 	return batch

@@ -40,7 +40,8 @@ func (q *Queue[K, V]) Len() int { return q.live }
 func (q *Queue[K, V]) Bytes() int { return q.bytes }
 
 // Push appends v. It reports false, and leaves the queue as it was, if that
-// would exceed a bound; v is not the zero value. An item larger than MaxBytes is let into an empty queue.
+// would exceed a bound; v is not the zero value. An item larger than MaxBytes is
+// let into an empty queue.
 func (q *Queue[K, V]) Push(v V) bool {
 	var zero V
 	k, keyed := v.Key()
@@ -55,10 +56,14 @@ func (q *Queue[K, V]) Push(v V) bool {
 	if n > q.MaxLen || bytes > q.MaxBytes && n > 1 {
 		return false
 	}
+	q.live, q.bytes = n, bytes
 	if old >= 0 {
+		if old == len(q.slots)-1 { // it is at the tail already
+			q.slots[old] = v
+			return true
+		}
 		q.slots[old] = zero
 	}
-	q.live, q.bytes = n, bytes
 	q.compact()
 	if keyed && q.index != nil {
 		q.index[k] = q.first + len(q.slots)
@@ -79,7 +84,7 @@ func (q *Queue[K, V]) find(k K) int {
 		}
 		return -1
 	}
-	for i := q.head; i < len(q.slots); i++ {
+	for i := len(q.slots) - 1; i >= q.head; i-- { // what was said last is said again
 		if v := q.slots[i]; v != zero {
 			if ki, ok := v.Key(); ok && ki == k {
 				return i
@@ -158,11 +163,14 @@ func (q *Queue[K, V]) Pop() (v V, ok bool) {
 	return v, true
 }
 
+// keepSlots is how many slots an empty queue holds on to: there may be many.
+const keepSlots = 64
+
 // reset forgets an emptied queue's index, and its slots if a burst left many.
 func (q *Queue[K, V]) reset() {
 	q.first += len(q.slots)
 	q.head, q.index = 0, nil
-	if cap(q.slots) > 1024 {
+	if cap(q.slots) > keepSlots {
 		q.slots = nil
 	} else {
 		clear(q.slots)

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -48,30 +49,77 @@ func (m *model) push(v item) bool {
 	return true
 }
 
-// FuzzQueue holds the queue against the model: two bytes are one operation.
+// FuzzQueue holds the queue against the model: the first byte is its length, any
+// two that follow are one operation.
 func FuzzQueue(f *testing.F) {
-	f.Add([]byte{1, 1, 2, 2, 1, 1, 255, 0})
-	f.Add([]byte("aabbccddeeffgghhiijjkkllmmnnooppqqrrssttuuvvwwxxyyzzaabbccdd\xff\x05\xff\xffabab"))
+	f.Add([]byte{24, 1, 1, 2, 2, 1, 1, 255, 0})
+	f.Add([]byte("xaabbccddeeffgghhiijjkkllmmnnooppqqrrssttuuvvwwxxyyzzaabbccdd\xff\x05\xff\xffabab"))
+	for seed := range uint64(20) { // long enough to compact the slots many times
+		ops := make([]byte, 1+4000)
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		for i := range ops {
+			ops[i] = byte(rnd.Uint32())
+		}
+		for i := 1; i < len(ops); i += 2 { // seldom taken from, at first
+			if i < 2000 && rnd.IntN(10) > 0 {
+				ops[i] %= 200
+			}
+		}
+		f.Add(ops)
+	}
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		q, m := newQueue(24, 900), &model{maxLen: 24, maxBytes: 900}
-		for n := 0; n+1 < len(ops); n += 2 {
+		if len(ops) == 0 {
+			return
+		}
+		maxLen := int(ops[0])
+		q, m := newQueue(maxLen, 40*maxLen), &model{maxLen: maxLen, maxBytes: 40 * maxLen}
+		for n := 1; n+1 < len(ops); n += 2 {
 			op, arg := ops[n], ops[n+1]
-			if op >= 200 { // take some
+			switch {
+			case op >= 250: // take some
 				k := min(int(arg), len(m.items))
 				require.Equal(t, append([]item{}, m.items[:k]...), q.Take([]item{}, int(arg)))
 				m.items = m.items[k:]
-			} else {
-				v := item{letter: op % 20, n: n + 1, size: int(arg)}
+			case op >= 200:
+				v, ok := q.Pop()
+				require.Equal(t, len(m.items) > 0, ok)
+				if ok {
+					require.Equal(t, m.items[0], v)
+					m.items = m.items[1:]
+				}
+			default: // half of them without a key
+				v := item{letter: max(op%60, 30) - 30, n: n + 1, size: int(arg) / 3}
 				require.Equal(t, m.push(v), q.Push(v))
 			}
-			if v, ok := q.Peek(); ok {
-				require.Equal(t, m.items[0], v)
-			}
-			require.Equal(t, len(m.items), q.Len())
-			require.Equal(t, m.bytes(), q.Bytes())
-			require.Equal(t, append([]item{}, m.items...), append([]item{}, slices.Collect(q.All())...))
+			same(t, m, q)
 		}
 	})
+}
+
+func same(t *testing.T, m *model, q *queue.Queue[byte, item]) {
+	t.Helper()
+	v, ok := q.Peek()
+	require.Equal(t, len(m.items) > 0, ok)
+	if ok {
+		require.Equal(t, m.items[0], v)
+	}
+	require.Equal(t, len(m.items), q.Len())
+	require.Equal(t, m.bytes(), q.Bytes())
+	if got := slices.Collect(q.All()); !slices.Equal(m.items, got) { // require alone is slow
+		require.Equal(t, m.items, got)
+	}
+}
+
+func TestReadingMayStopEarly(t *testing.T) {
+	q := newQueue(10, 1000)
+	for n := range 3 {
+		require.True(t, q.Push(item{0, n + 1, 1}))
+	}
+	for v := range q.All() {
+		require.Equal(t, 1, v.n)
+		break
+	}
+	require.Equal(t, 3, q.Len())
 }
 
 func TestNewerReplacesOlderAndGoesToTheTail(t *testing.T) {

@@ -1,0 +1,157 @@
+package nodebus_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCloseDeliversWhatWasPublished(t *testing.T) {
+	for _, try := range []bool{false, true} {
+		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := nodebus.NewHub(nil)
+				quick, slow := &tape{}, newPausedTape()
+				quickOver := serveOn(t, h.Join("quick", nil), asTransport(quick, try))
+				slowOver := serveOn(t, h.Join("slow", nil), asTransport(slow, try))
+				synctest.Wait() // both are served
+				events := h.Subscribe(t.Context())
+				const n = 3000 // more than goes into one Write
+				for i := range n {
+					say(t, h, word(fmt.Sprint(i)))
+				}
+				time.AfterFunc(time.Second, slow.play)
+				begin := time.Now()
+				require.NoError(t, h.Close())
+				require.Equal(t, time.Second, time.Since(begin))
+				require.ErrorIs(t, quickOver(), nodebus.ErrClosed)
+				require.ErrorIs(t, slowOver(), nodebus.ErrClosed)
+				for _, p := range []*tape{quick, slow} {
+					require.Len(t, p.frames, n)
+					requireConsecutive(t, p.frames)
+					require.Equal(t, []error{nodebus.ErrClosed}, p.closed)
+				}
+				i := 0
+				for ev, err := range events {
+					require.NoError(t, err)
+					require.Equal(t, word(fmt.Sprint(i)), ev.Payload)
+					i++
+				}
+				require.Equal(t, n, i)
+			})
+		})
+	}
+}
+
+func TestCloseWaitsForAStalledClientAsLongAsDrainSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(&nodebus.HubOptions{Drain: 3 * time.Second})
+		quick, stalled := &tape{}, newPausedTape()
+		quickOver := serveOn(t, h.Join("quick", nil), quick)
+		stalledOver := serveOn(t, h.Join("stalled", nil), stalled)
+		synctest.Wait() // both are served
+		say(t, h, "w")
+		begin := time.Now()
+		require.NoError(t, h.Close())
+		require.Equal(t, 3*time.Second, time.Since(begin))
+		require.ErrorIs(t, quickOver(), nodebus.ErrClosed)
+		require.ErrorIs(t, stalledOver(), nodebus.ErrClosed)
+		require.Equal(t, []string{"w"}, quick.said(t))
+		require.Empty(t, stalled.frames)
+		require.Equal(t, []error{nodebus.ErrClosed}, stalled.closed)
+	})
+}
+
+func TestCloseDoesNotWaitForASessionNobodyServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(nil)
+		s := h.Join("x", &nodebus.SessionOptions{Hello: []nodebus.Payload{word("hello")}})
+		begin := time.Now()
+		require.NoError(t, h.Close())
+		require.Zero(t, time.Since(begin))
+		requireOver(t, s)
+	})
+}
+
+// requireOver checks that a session writes nothing and ends as that of a closed
+// hub does.
+func requireOver(t *testing.T, s *nodebus.Session) {
+	p := &tape{}
+	require.ErrorIs(t, s.Serve(t.Context(), p), nodebus.ErrClosed)
+	require.Empty(t, p.frames)
+	require.Equal(t, []error{nodebus.ErrClosed}, p.closed)
+}
+
+func TestClosedHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(nil)
+		publish(t, h, start("1"))
+		require.NoError(t, h.Close())
+		begin := time.Now()
+		require.NoError(t, h.Close())
+		require.Zero(t, time.Since(begin))
+
+		own := &ownCodec{}
+		s := h.Join("alice", &nodebus.SessionOptions{Codec: own, Hello: []nodebus.Payload{word("hello")}})
+		s.SetCodec(own)
+		require.Equal(t, "alice", s.Client())
+		requireOver(t, s)
+		require.ErrorIs(t, h.Publish(about("1", word("w"))), nodebus.ErrClosed)
+		require.ErrorIs(t, h.SendSync(word("w")), nodebus.ErrClosed)
+		require.Empty(t, own.asked)
+		for ev, err := range h.Subscribe(t.Context()) {
+			t.Errorf("got %v, %v from a closed hub", ev, err)
+		}
+	})
+}
+
+func TestCloseWhileEverybodyIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(nil)
+		var over []func() error
+		tapes := make([]*tape, 6)
+		for i := range tapes {
+			tapes[i] = &tape{enough: 100, full: make(chan struct{})}
+			over = append(over, serveOn(t, h.Join(fmt.Sprint(i%3), nil), asTransport(tapes[i], i%2 == 0)))
+		}
+		synctest.Wait() // all are served
+		accepted := make([]int, 4)
+		for p := range accepted {
+			go func() {
+				for ; h.SendSync(word("w")) == nil; accepted[p]++ {
+				}
+			}()
+			go func() {
+				for {
+					s := h.Join("3", nil)
+					s.Close(nil)
+					if h.SendSync(word("joined")) != nil {
+						return
+					}
+				}
+			}()
+		}
+		<-tapes[0].full
+		require.NoError(t, h.Close())
+		synctest.Wait()
+		n := 0
+		for _, a := range accepted {
+			n += a
+		}
+		for i, p := range tapes {
+			require.ErrorIs(t, over[i](), nodebus.ErrClosed)
+			requireConsecutive(t, p.frames)
+			words := 0
+			for _, w := range p.said(t) {
+				if w == "w" {
+					words++
+				}
+			}
+			require.Equal(t, n, words, "what was accepted is delivered")
+		}
+	})
+}

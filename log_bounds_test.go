@@ -1,0 +1,241 @@
+package nodebus_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+func TestContract5BoundsLetTheOldestEndedPromptsGoFirst(t *testing.T) {
+	pad := strings.Repeat("x", 10_000)
+	for name, c := range map[string]struct {
+		opts    nodebus.HubOptions
+		payload func(name string) nodebus.Payload
+	}{
+		"events":           {nodebus.HubOptions{KeepLen: 8}, func(s string) nodebus.Payload { return word(s) }},
+		"bytes of words":   {nodebus.HubOptions{KeepBytes: 8 * 21_000}, func(s string) nodebus.Payload { return word(s + pad) }},
+		"bytes of anybody": {nodebus.HubOptions{KeepBytes: 8 * 21_000}, func(s string) nodebus.Payload { return nodebus.Custom{Type: "word", Data: s + pad} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, &c.opts)
+				speak := func(id string, words ...string) {
+					for _, w := range words {
+						publish(t, h, about(id, c.payload(w)))
+					}
+				}
+				end := func(id string) { publish(t, h, about(id, nodebus.Executing{PromptID: pad})) }
+				kept := func() (all []string) {
+					opts := &nodebus.SessionOptions{WatchAll: true, Watch: []string{"first", "a", "b", "c"}}
+					for _, w := range replayed(t, h, "x", opts) {
+						all = append(all, strings.TrimRight(w, "x"))
+					}
+					return all
+				}
+				end("first")
+				speak("a", "a0")
+				speak("b", "b0", "b1")
+				end("b")
+				end("a")
+				speak("c", "c0", "c1")
+				require.Equal(t, []string{"executing", "a0", "b0", "b1", "executing", "executing", "c0", "c1"}, kept())
+				speak("c", "c2")
+				require.Equal(t, []string{"a0", "b0", "b1", "executing", "executing", "c0", "c1", "c2"}, kept())
+				speak("d", "d0")
+				require.Equal(t, []string{"a0", "executing", "c0", "c1", "c2", "d0"}, kept(), "b ended first")
+				speak("d", "d1", "d2", "d3")
+				require.Equal(t, []string{"c0", "c1", "c2", "d0", "d1", "d2", "d3"}, kept())
+			})
+		})
+	}
+}
+
+func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{KeepLen: 4})
+		cursor := newestID(t, h) // and the only event outside prompts
+		publish(t, h, start("1"), ending("1"))
+		require.Equal(t, []string{"execution_start", "executing"}, replayed(t, h, "alice", since(cursor)))
+		publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: word("a")})
+		publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: word("b")})
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+3)}, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, []string{"a", "b"}, replayed(t, h, "bob", since(cursor)), "bob has missed nothing")
+
+		for _, w := range []word{"c", "d", "e", "f"} {
+			publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: w})
+		}
+		kept := []string{"c", "d", "e", "f"}
+		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor, cursor+5)}, kept...), replayed(t, h, "bob", since(cursor)))
+		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", cursor+5)}, kept...), replayed(t, h, "bob", nil), "its prompt has lost its beginning")
+		require.Equal(t, kept, replayed(t, h, "bob", since(cursor+4)))
+		watch := &nodebus.SessionOptions{Since: cursor + 3, Watch: []string{"2"}}
+		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor+3, cursor+5)}, kept...), replayed(t, h, "carol", watch))
+	})
+}
+
+func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{KeepLen: 10})
+		publish(t, h, about("talks", word("0")))
+		cursor := newestID(t, h)
+		for n := range 100 {
+			publish(t, h, about(fmt.Sprint(n), word(fmt.Sprint("silent ", n))))
+			if n%5 == 0 {
+				publish(t, h, about("talks", word(fmt.Sprint(n))))
+			}
+		}
+		got := replayed(t, h, "alice", nil)
+		require.Len(t, got, 1+10)
+		require.Equal(t, "gap ", got[0][:4], "one that talks loses its own oldest events first")
+		require.Equal(t, "silent 99", got[10])
+		require.NotContains(t, got, "silent 90")
+		require.Contains(t, got, "95", "it was not silent")
+
+		publish(t, h, about("1", word("speaks again")))
+		again := replayed(t, h, "bob", &nodebus.SessionOptions{Since: cursor, Watch: []string{"1"}})
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+4), "speaks again"}, again)
+	})
+}
+
+// Which clients and prompts have lost something is remembered for some
+// thousands of them; beyond that, a gap is told rather too often than too rarely.
+func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
+	const clients = 10_000
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
+		cursor := newestID(t, h)
+		for n := range clients {
+			who := fmt.Sprint(n)
+			publish(t, h,
+				nodebus.Event{To: who, Payload: word("w")},
+				nodebus.Event{PromptID: who, To: "prompts", Payload: nodebus.Executing{}})
+		}
+		last := newestID(t, h)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		for n := 0; n < clients; n += 999 {
+			require.Len(t, replayed(t, h, fmt.Sprint(n), since(cursor)), 1)
+			require.Len(t, replayed(t, h, "x", &nodebus.SessionOptions{Since: cursor, Watch: []string{fmt.Sprint(n)}}), 1)
+			require.Empty(t, replayed(t, h, fmt.Sprint(n), since(last)))
+		}
+	})
+}
+
+// document is a payload of which one can tell whether it is still in memory.
+type document struct {
+	Title string
+	Key   string
+	pad   [64]byte
+}
+
+func (*document) EventType() string { return "document" }
+
+type keyedDocument struct{ document }
+
+func (d *keyedDocument) CoalesceKey() string { return d.Key }
+
+// publishDocument publishes a new document to each address.
+func publishDocument(t *testing.T, h *nodebus.Hub, to ...nodebus.Event) weak.Pointer[document] {
+	d := &document{Title: strings.Repeat("x", 5000)} // small events are freed together
+	for _, ev := range to {
+		ev.Payload = d
+		require.NoError(t, h.Publish(ev))
+	}
+	return weak.Make(d)
+}
+
+func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
+	gone := func(t *testing.T, p weak.Pointer[document]) {
+		t.Helper()
+		runtime.GC()
+		require.Nil(t, p.Value())
+	}
+	t.Run("replaced", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := openHub(t, nil)
+			var replaced []weak.Pointer[document]
+			for n := range 100 {
+				d := &keyedDocument{document{Key: "k"}}
+				if n < 99 {
+					replaced = append(replaced, weak.Make(&d.document))
+				}
+				publish(t, h, about("1", d), about("1", word("kept beside it")))
+			}
+			for _, p := range replaced {
+				gone(t, p)
+			}
+			require.Len(t, replayed(t, h, "alice", nil), 101)
+		})
+	})
+	t.Run("expired", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
+			waits := h.Join("alice", nil) // what it is due of the prompt does not keep all of it alive
+			publish(t, h, about("2", word("first")))
+			p := publishDocument(t, h, nodebus.Event{PromptID: "2"})
+			publish(t, h, nodebus.Event{PromptID: "2", Payload: nodebus.Executing{}})
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			gone(t, p)
+			got := &tape{}
+			serveOn(t, waits, got)
+			synctest.Wait()
+			require.Equal(t, []string{"first"}, got.said(t))
+		})
+	})
+	t.Run("delivered", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
+			count := 0
+			for _, client := range []string{"0", "1"} {
+				serveOn(t, h.Join(client, nil), hole{})
+				serveOn(t, h.Join(client, nil), tryHole{})
+			}
+			synctest.Wait()
+			events := h.Subscribe(t.Context())
+			go func() {
+				for range events {
+					count++
+				}
+			}()
+			p := publishDocument(t, h, nodebus.Event{}, nodebus.Event{To: "1"})
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			gone(t, p)
+			require.Equal(t, 2, count)
+		})
+	})
+}
+
+func TestSessionThatLeftIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		stays := &tape{}
+		serveOn(t, h.Join("0", nil), stays)
+		var left []weak.Pointer[nodebus.Session]
+		for n := range 20 {
+			s := h.Join(fmt.Sprint(n%4), &nodebus.SessionOptions{Watch: []string{"1"}, WatchAll: n%2 == 0})
+			over := serveOn(t, s, asTransport(&tape{}, n%3 == 0))
+			say(t, h, "w")
+			publish(t, h, about("1", word("w")))
+			synctest.Wait()
+			s.Close(nil)
+			require.ErrorIs(t, over(), nodebus.ErrClosed)
+			left = append(left, weak.Make(s))
+		}
+		runtime.GC()
+		for _, s := range left {
+			require.Nil(t, s.Value())
+		}
+		say(t, h, "and still")
+		synctest.Wait()
+		require.Equal(t, "and still", stays.said(t)[20])
+	})
+}

@@ -1,0 +1,257 @@
+package nodebus_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// replayed is what a session that joins now is sent.
+func replayed(t *testing.T, h *nodebus.Hub, client string, opts *nodebus.SessionOptions) []string {
+	t.Helper()
+	p := &tape{}
+	s := h.Join(client, opts)
+	over := serveOn(t, s, p)
+	synctest.Wait()
+	s.Close(nil)
+	require.ErrorIs(t, over(), nodebus.ErrClosed)
+	return p.said(t)
+}
+
+func since(id uint64) *nodebus.SessionOptions { return &nodebus.SessionOptions{Since: id} }
+
+// newestID is a cursor: the ID of an event just published, for nobody.
+func newestID(t *testing.T, h *nodebus.Hub) uint64 {
+	t.Helper()
+	p := &tape{}
+	s := h.Join("newest", nil)
+	over := serveOn(t, s, p)
+	require.NoError(t, h.SendSync(word("newest"), "newest"))
+	synctest.Wait()
+	s.Close(nil)
+	require.ErrorIs(t, over(), nodebus.ErrClosed)
+	return p.frames[0].ID
+}
+
+func TestContract5CursorGetsExactlyWhatWasMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		begin := newestID(t, h)
+		publish(t, h, start("1"), about("1", word("a")))
+		cursor := newestID(t, h)
+		publish(t, h,
+			about("1", gauge{"g", 1}),
+			nodebus.Event{PromptID: "2", To: "bob", Payload: word("of bob")},
+			about("1", gauge{"g", 2}),
+			nodebus.Event{Payload: word("for everyone")},
+			nodebus.Event{To: "bob", Payload: word("for bob")},
+			nodebus.Event{To: "alice", Payload: word("for alice")},
+			about("1", word("b")),
+			about("1", gauge{"g", 3}),
+			ending("1"))
+		missed := []string{"for everyone", "for alice", "b", "g=3", "executing"}
+		require.Equal(t, missed, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, append([]string{"execution_start", "a"}, missed...), replayed(t, h, "alice", since(begin)))
+		require.Equal(t, []string{"for everyone"}, replayed(t, h, "carol", since(cursor)))
+		require.Empty(t, replayed(t, h, "alice", since(newestID(t, h))))
+
+		watchBob := &nodebus.SessionOptions{Since: cursor, Watch: []string{"2"}}
+		require.Equal(t, []string{"of bob", "for everyone"}, replayed(t, h, "carol", watchBob))
+		watchAll := &nodebus.SessionOptions{Since: cursor, WatchAll: true}
+		require.Equal(t, []string{"of bob", "for everyone", "b", "g=3", "executing"}, replayed(t, h, "carol", watchAll))
+	})
+}
+
+func TestContract5WithoutACursorRunningPromptsAreReplayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		publish(t, h,
+			start("ended"), about("ended", word("e")), ending("ended"),
+			start("1"),
+			nodebus.Event{Payload: word("for everyone")},
+			nodebus.Event{To: "alice", Payload: word("for alice")},
+			about("1", gauge{"x", 1}), about("1", gauge{"y", 1}),
+			about("2", word("interleaved")),
+			about("1", gauge{"x", 2}), about("1", word("a")),
+			nodebus.Event{PromptID: "3", To: "bob", Payload: word("of bob")},
+			nodebus.Event{PromptID: "4", Payload: word("of nobody")},
+			nodebus.Event{PromptID: "4", To: "alice", Payload: word("of nobody, for alice")})
+		running := []string{"execution_start", "y=1", "interleaved", "x=2", "a"}
+		require.Equal(t, append(running, "of nobody, for alice"), replayed(t, h, "alice", nil))
+		require.Equal(t, []string{"of bob"}, replayed(t, h, "bob", nil))
+		require.Empty(t, replayed(t, h, "carol", nil))
+		require.Empty(t, replayed(t, h, "", nil))
+
+		ended := []string{"execution_start", "e", "executing"}
+		require.Equal(t, ended, replayed(t, h, "carol", &nodebus.SessionOptions{Watch: []string{"ended", "unknown"}}))
+		all := append(append([]string{}, running...), "of bob", "of nobody", "of nobody, for alice")
+		require.Equal(t, all, replayed(t, h, "carol", &nodebus.SessionOptions{WatchAll: true}))
+	})
+}
+
+// A client comes back again and again while its prompts speak: what it is sent
+// in all is what one that stayed was sent.
+func TestContract5NothingIsLostOrDoubledOnTheWayToLiveEvents(t *testing.T) {
+	const publishers, each = 4, 400
+	for _, try := range []bool{false, true} {
+		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				cursor := newestID(t, h)
+				stayed := &tape{}
+				serveOn(t, h.Join("alice", nil), asTransport(stayed, try))
+				var all sync.WaitGroup
+				for p := range publishers {
+					all.Go(func() {
+						id := fmt.Sprint(p)
+						for n := range each {
+							publish(t, h, about(id, word(fmt.Sprint(p, "/", n))))
+							if n%50 == 0 {
+								say(t, h, "for everyone")
+							}
+						}
+						publish(t, h, ending(id))
+					})
+				}
+				var seen []nodebus.Frame
+				for n := range 60 {
+					got := visit(t, h, cursor, 1+n%7, try)
+					cursor = got[len(got)-1].ID
+					seen = append(seen, got...)
+				}
+				all.Wait()
+				last := &tape{}
+				serveOn(t, h.Join("alice", since(cursor)), asTransport(last, try))
+				synctest.Wait()
+				seen = append(seen, last.frames...)
+				require.Greater(t, len(seen), publishers*each)
+				require.Equal(t, bare(stayed.frames), bare(seen))
+			})
+		})
+	}
+}
+
+// visit joins alice with a cursor and leaves after some frames; it sends her as
+// many, so that they will come.
+func visit(t *testing.T, h *nodebus.Hub, cursor uint64, frames int, try bool) []nodebus.Frame {
+	p := &tape{enough: frames, full: make(chan struct{})}
+	s := h.Join("alice", since(cursor))
+	over := serveOn(t, s, asTransport(p, try))
+	for range frames {
+		require.NoError(t, h.SendSync(word("visit"), "alice"))
+	}
+	<-p.full
+	s.Close(nil)
+	require.ErrorIs(t, over(), nodebus.ErrClosed)
+	return p.frames
+}
+
+func TestContract5EndedPromptsAreKeptUntilRetain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
+		cursor := newestID(t, h)
+		publish(t, h, start("1"), about("1", word("a")))
+		time.Sleep(time.Hour) // running prompts are kept as long as it takes
+		running := newestID(t, h)
+		publish(t, h, about("1", word("b")), ending("1"))
+		end := newestID(t, h)
+		time.Sleep(time.Minute - time.Nanosecond)
+		require.Equal(t, []string{"b", "executing"}, replayed(t, h, "alice", since(running)))
+		require.Equal(t, []string{"execution_start", "a", "b", "executing"}, replayed(t, h, "alice", since(cursor)))
+
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		gap := func(from uint64) []string { return []string{fmt.Sprintf("gap %d-%d", from, end)} }
+		require.Equal(t, gap(running), replayed(t, h, "alice", since(running)))
+		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, Watch: []string{"1"}}))
+		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, WatchAll: true}))
+		require.Empty(t, replayed(t, h, "alice", since(end-1)), "it has seen the last event")
+		require.Empty(t, replayed(t, h, "bob", since(running)), "it was not for bob")
+		require.Empty(t, replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, Watch: []string{"2"}}))
+		require.Empty(t, replayed(t, h, "alice", nil))
+	})
+}
+
+func TestContract5EventsOutsidePromptsAreKeptUntilRetain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
+		begin := newestID(t, h)
+		require.NoError(t, h.SendSync(word("for alice"), "alice"))
+		time.Sleep(40 * time.Second)
+		say(t, h, "for everyone")
+		cursor := newestID(t, h)
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", begin, begin+2), "for everyone"}, replayed(t, h, "alice", since(begin)))
+		require.Equal(t, []string{"for everyone"}, replayed(t, h, "bob", since(begin)))
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", begin, begin+3)}, replayed(t, h, "bob", since(begin)))
+		require.Empty(t, replayed(t, h, "bob", since(cursor)))
+	})
+}
+
+// What one client is told does not replace what another is, or everyone.
+func TestContract5ReplacingIsAMatterOfEachClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		cursor := newestID(t, h)
+		for n, to := range []string{"", "alice", "bob", "alice", "bob"} {
+			publish(t, h,
+				nodebus.Event{To: to, Payload: gauge{"g", n}},
+				nodebus.Event{To: to, PromptID: "1", Payload: gauge{"p", n}})
+		}
+		require.Equal(t, []string{"g=0", "g=3", "p=3"}, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, []string{"g=0", "g=4", "p=4"}, replayed(t, h, "bob", since(cursor)))
+		require.Equal(t, []string{"g=0"}, replayed(t, h, "carol", since(cursor)))
+	})
+}
+
+func TestContract5CursorOfAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := openHub(t, nil)
+		earlier := newestID(t, old)
+		time.Sleep(time.Second)
+		h := openHub(t, nil)
+		first := newestID(t, h)
+		publish(t, h, start("1"), ending("1"))
+		say(t, h, "for everyone")
+		kept := []string{"execution_start", "executing", "for everyone"}
+		for _, cursor := range []uint64{1, earlier, first - 2} {
+			gap := fmt.Sprintf("gap %d-%d", cursor, first)
+			require.Equal(t, append([]string{gap}, kept...), replayed(t, h, "alice", since(cursor)))
+		}
+		require.Equal(t, kept, replayed(t, h, "alice", since(first-1)))
+		future := first + 1000
+		got := replayed(t, h, "alice", since(future))
+		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", future, first)}, kept...), got)
+	})
+}
+
+func TestContract5NothingFollowsTheEndOfAPrompt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		cursor := newestID(t, h)
+		publish(t, h, start("1"), about("1", nodebus.Executing{Node: "5", PromptID: "1"}), ending("1"))
+		for _, p := range []nodebus.Payload{word("late"), gauge{"late", 1}, nodebus.Executing{PromptID: "1"}, nodebus.Executing{Node: "5"}} {
+			require.ErrorIs(t, h.Publish(about("1", p)), nodebus.ErrClosed)
+		}
+		publish(t, h, about("2", word("of another")), nodebus.Event{Payload: nodebus.Executing{}})
+		require.Equal(t, []string{"execution_start", "executing", "executing", "of another", "executing"}, replayed(t, h, "alice", since(cursor)))
+
+		again := newestID(t, h)
+		publish(t, h, start("1"), about("1", word("again")))
+		require.Equal(t, []string{"of another", "execution_start", "again"}, replayed(t, h, "alice", nil))
+		require.Equal(t, []string{"execution_start", "again"}, replayed(t, h, "alice", since(again)))
+		got := replayed(t, h, "alice", since(cursor))
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+4), "of another", "executing", "execution_start", "again"}, got)
+		watched := replayed(t, h, "bob", &nodebus.SessionOptions{Since: cursor, Watch: []string{"1"}})
+		require.True(t, slices.Contains(watched, got[0]), "%v", watched)
+	})
+}

@@ -1,0 +1,224 @@
+package nodebus_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// ownCodec is a codec that is not the library's. It marks what it encodes.
+type ownCodec struct {
+	nodebus.JSONCodec
+	mu    sync.Mutex
+	asked []nodebus.Event
+	fail  func() error // for every event, if not nil
+}
+
+func (c *ownCodec) Encode(ev nodebus.Event) (nodebus.Frame, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, ev)
+	if c.fail != nil {
+		if err := c.fail(); err != nil {
+			return nodebus.Frame{}, err
+		}
+	}
+	f, err := c.JSONCodec.Encode(ev)
+	f.Data = append(f.Data, ' ')
+	return f, err
+}
+
+func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		own := &ownCodec{}
+		tapes := [...]*tape{{}, {}, {}, {}}
+		for i, c := range []nodebus.Codec{own, own, own, nil} {
+			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), asTransport(tapes[i], i == 1))
+		}
+		p, _ := mutable["struct with a map"]()
+		for n, p := range []nodebus.Payload{word("w"), p, nodebus.Status{}} {
+			require.NoError(t, h.SendSync(p))
+			require.Len(t, own.asked, n+1)
+			require.Equal(t, p, own.asked[n].Payload)
+			synctest.Wait()
+			require.Len(t, own.asked, n+1)
+			require.Equal(t, tapes[0].frames[n].ID, own.asked[n].ID)
+		}
+		for i, p := range tapes {
+			require.Equal(t, []string{"w", "map", "status"}, p.said(t))
+			require.Equal(t, i < 3, strings.HasSuffix(string(p.frames[0].Data), " "))
+		}
+	})
+}
+
+func TestOwnCodecsErrorIsTheSenders(t *testing.T) {
+	refused := errors.New("refused")
+	for name, fail := range map[string]func() error{
+		"error": func() error { return refused },
+		"panic": func() error { panic(refused) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				own := &ownCodec{}
+				mine, other := &tape{}, &tape{}
+				s := h.Join("x", &nodebus.SessionOptions{Codec: own})
+				serveOn(t, s, mine)
+				serveOn(t, h.Join("y", nil), other)
+				publish(t, h, start("1"))
+				own.fail = fail
+				var as *nodebus.EncodeError
+				require.ErrorAs(t, h.SendSync(word("w")), &as)
+				require.ErrorContains(t, as, "refused")
+				require.ErrorAs(t, h.Publish(start("2")), &as)
+				own.fail = nil
+				say(t, h, "fine")
+				synctest.Wait()
+				own.fail = fail
+				s.Close(nil)
+				say(t, h, "nobody asks the codec any more")
+				synctest.Wait()
+				require.Equal(t, []string{"fine"}, mine.said(t))
+				require.Equal(t, []string{"fine", "nobody asks the codec any more"}, other.said(t))
+			})
+		})
+	}
+}
+
+func TestSetCodecFromTheNextFrameOn(t *testing.T) {
+	for _, try := range []bool{false, true} {
+		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				p := &tape{pause: make(chan struct{})}
+				s := h.Join("x", nil)
+				serveOn(t, s, asTransport(p, try))
+				say(t, h, "a")
+				synctest.Wait()
+				say(t, h, "b")
+				synctest.Wait()
+				s.SetCodec(nodebus.JSONCodec{IDs: true})
+				p.play()
+				synctest.Wait()
+				say(t, h, "c")
+				synctest.Wait()
+				s.SetCodec(nil)
+				say(t, h, "d")
+				synctest.Wait()
+				require.Equal(t, []string{"a", "b", "c", "d"}, p.said(t))
+				var ids []bool
+				for _, f := range p.frames {
+					ids = append(ids, strings.Contains(string(f.Data), fmt.Sprintf(`,"id":%d}`, f.ID)))
+				}
+				require.Equal(t, []bool{false, true, true, false}, ids)
+			})
+		})
+	}
+}
+
+func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
+	payloads := []nodebus.Payload{
+		word("w"),
+		nodebus.Custom{Type: "c", Data: []int{1}},
+		nodebus.Progress{Value: 1, Max: 2, Node: "1"},
+		nodebus.ProgressText{PromptID: "1", NodeID: "2", Text: "t"},
+		nodebus.Preview{NodeID: "1", ImageType: "image/png", Image: []byte("i")},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		var tapes [8]tape
+		codec := func(n int) nodebus.JSONCodec {
+			return nodebus.JSONCodec{IDs: n&1 != 0, BarePreviews: n&2 != 0, TextPrompts: n&4 != 0}
+		}
+		for n := range tapes {
+			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: codec(n)}), asTransport(&tapes[n], n%3 == 0))
+		}
+		for _, p := range payloads {
+			require.NoError(t, h.SendSync(p))
+			synctest.Wait()
+		}
+		for n := range tapes {
+			var want []nodebus.Frame
+			for i, p := range payloads {
+				f, err := codec(n).Encode(nodebus.Event{ID: tapes[n].frames[i].ID, Payload: p})
+				require.NoError(t, err)
+				want = append(want, f)
+			}
+			require.Equal(t, bare(want), bare(tapes[n].frames))
+		}
+	})
+}
+
+// Whether a codec is asked before Publish returns is a matter of counting its
+// sessions right.
+func TestSetCodecKeepsCountOfSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		own, another := &ownCodec{}, &ownCodec{}
+		asked := func() (n [2]int) {
+			n[0], n[1] = len(own.asked), len(another.asked)
+			say(t, h, "w")
+			return [2]int{len(own.asked) - n[0], len(another.asked) - n[1]}
+		}
+		withOwn := &nodebus.SessionOptions{Codec: own}
+		a, b, c := h.Join("a", withOwn), h.Join("b", withOwn), h.Join("c", nil)
+		require.Equal(t, [2]int{1, 0}, asked())
+		a.SetCodec(another)
+		require.Equal(t, [2]int{1, 1}, asked())
+		a.SetCodec(own)
+		a.SetCodec(own)
+		require.Equal(t, [2]int{1, 0}, asked())
+		a.SetCodec(nil)
+		a.Close(nil)
+		a.SetCodec(another) // too late to matter
+		require.Equal(t, [2]int{1, 0}, asked())
+		a.SetCodec(own)
+		a.SetCodec(nil)
+		require.Equal(t, [2]int{1, 0}, asked())
+		c.SetCodec(own)
+		b.Close(nil)
+		require.Equal(t, [2]int{1, 0}, asked())
+		c.Close(nil)
+		require.Equal(t, [2]int{}, asked())
+	})
+}
+
+// listCodec cannot be compared, anyCodec only sometimes.
+type (
+	listCodec struct {
+		nodebus.JSONCodec
+		_ []int
+	}
+	anyCodec struct {
+		nodebus.JSONCodec
+		any
+	}
+)
+
+func TestCodecThatCannotBeCompared(t *testing.T) {
+	for name, c := range map[string]nodebus.Codec{
+		"by its type": listCodec{}, "by its value": anyCodec{any: []int{}}, "after all": anyCodec{any: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				joined, switched := &tape{}, &tape{}
+				serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), joined)
+				s := h.Join("x", nil)
+				serveOn(t, s, tryTape{switched})
+				s.SetCodec(c)
+				say(t, h, "w")
+				synctest.Wait()
+				require.Equal(t, []string{"w"}, joined.said(t))
+				require.Equal(t, []string{"w"}, switched.said(t))
+			})
+		})
+	}
+}
