@@ -145,61 +145,72 @@ func linkable(out, in *Port) bool {
 	return false
 }
 
-// literal coerces a literal and holds it against the limits.
+// literal coerces a literal and holds it against the limits; of an input that
+// takes a list, each element.
 func (c *checker) literal(f *field, a *arg, received any) {
+	v := unwrap(received)
+	elems, isList := v.([]any)
+	if !f.List || !isList {
+		if v, ok := c.element(f, &a.val, received, v); ok && c.keep {
+			c.spec.Inputs[f.Name] = v
+		}
+		return
+	}
+	list := make(many, len(elems))
+	for i, e := range elems {
+		if _, ok := c.element(f, &list[i], received, e); !ok {
+			return
+		}
+	}
+	a.val = list
+}
+
+// element checks one literal. val is what the node's field will hold; what is
+// returned goes into the record.
+func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
 	about := func(v any) map[string]any {
 		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
 	}
-	v := unwrap(received)
 	if f.choices == nil {
 		var err error
 		if v, err = coerce(f.Type, v); err == nil {
-			a.val, err = c.value(f, v)
+			*val, err = literal(f.elem, v)
 		}
 		if err != nil {
 			extra := about(received)
 			extra["exception_message"] = err.Error()
 			c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
 				fmt.Sprintf("%s, %s, %v", f.Name, shorten(pyfmt.Str(received)), err), extra)
-			return
+			return nil, false
 		}
 	}
-	if c.keep {
-		c.spec.Inputs[f.Name] = v
-	}
-	if f.unchecked {
-		if f.choices != nil {
-			a.val, _ = literal(f.elem, pyfmt.Str(v))
-		}
-		return
-	}
-	if sign, ok := compare(v, f.Min); ok && sign < 0 {
+	switch {
+	case f.unchecked && f.choices != nil:
+		*val, _ = literal(f.elem, pyfmt.Str(v))
+	case f.unchecked:
+	case exceeds(v, f.Min, -1):
 		c.fail("value_smaller_than_min", fmt.Sprintf("Value %s smaller than min of %s", pyfmt.Str(v), pyfmt.Str(f.Min)), f.Name, about(v))
-		return
-	}
-	if sign, ok := compare(v, f.Max); ok && sign > 0 {
+		return nil, false
+	case exceeds(v, f.Max, +1):
 		c.fail("value_bigger_than_max", fmt.Sprintf("Value %s bigger than max of %s", pyfmt.Str(v), pyfmt.Str(f.Max)), f.Name, about(v))
-		return
+		return nil, false
+	case f.choices != nil:
+		return v, c.choice(f, val, v)
 	}
-	if f.choices != nil {
-		c.choice(f, a, v)
-	}
+	return v, true
 }
 
-// value is what the field will hold. Values of a type that only nodes make have
-// no literal; the reference lets them pass and the node fails.
-func (c *checker) value(f *field, v any) (any, error) {
-	if f.List {
-		return plain(v), nil // converted element by element
-	}
-	return literal(f.elem, v)
+// exceeds reports whether v lies beyond a limit, on the side of sign.
+func exceeds(v, limit any, sign int) bool {
+	s, ok := compare(v, limit)
+	return ok && s == sign
 }
 
-func (c *checker) choice(f *field, a *arg, v any) {
+func (c *checker) choice(f *field, val *any, v any) bool {
 	choices := f.Choices()
 	if s, ok := v.(string); ok && slices.Contains(choices, s) {
-		a.val, _ = literal(f.elem, s)
-		return
+		*val, _ = literal(f.elem, s)
+		return true
 	}
 	extra := map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
 	if len(choices) > 20 {
@@ -207,6 +218,7 @@ func (c *checker) choice(f *field, a *arg, v any) {
 	}
 	c.fail("value_not_in_list", "Value not in list",
 		fmt.Sprintf("%s: '%s' not in %s", f.Name, shorten(pyfmt.Str(v)), describeList(choices)), extra)
+	return false
 }
 
 // shorten keeps messages readable when a literal is megabytes long.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
 // convertTo turns a value that came over a link, or a literal, into a T. Values
-// of T itself pass as they are; numbers change their type if nothing is lost.
+// of T itself pass as they are; numbers change their type if the other can hold
+// them (a float holds what is nearest).
 func convertTo[T any](v any) (T, error) {
 	if t, ok := v.(T); ok {
 		return t, nil
@@ -80,12 +82,16 @@ func assignNumber(dst, src reflect.Value) bool {
 	case src.CanFloat():
 		f := src.Float()
 		switch {
-		case dst.CanFloat():
+		case dst.CanFloat() && !dst.OverflowFloat(f):
 			dst.SetFloat(f)
-		case f != math.Trunc(f) || math.Abs(f) >= 1<<63:
+		case dst.CanFloat() || f != math.Trunc(f):
 			return false
-		default:
+		case f < 0 && f >= -1<<63:
 			return assignNumber(dst, reflect.ValueOf(int64(f)))
+		case f >= 0 && f < 1<<64:
+			return assignNumber(dst, reflect.ValueOf(uint64(f)))
+		default:
+			return false
 		}
 	default:
 		return false
@@ -100,8 +106,7 @@ func number(n json.Number) any {
 		if i, err := n.Int64(); err == nil {
 			return int(i)
 		}
-		var u uint64
-		if _, err := fmt.Sscan(string(n), &u); err == nil {
+		if u, err := strconv.ParseUint(string(n), 10, 64); err == nil {
 			return u
 		}
 	}

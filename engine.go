@@ -104,11 +104,12 @@ func (e *Engine) Submit(ctx context.Context, p *Prompt) (id string, err error) {
 	if !e.admit(p) {
 		return "", ErrDuplicate
 	}
+	e.tellStatus() // before it can be taken, so that the count comes first
 	if err := e.opts.Queue.Push(ctx, p); err != nil {
 		e.forget(p.ID)
+		e.tellStatus()
 		return "", err
 	}
-	e.tellStatus()
 	return p.ID, nil
 }
 

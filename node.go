@@ -86,6 +86,10 @@ func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	if err != nil {
 		return zero, err
 	}
+	if list, ok := any(&zero).(listPort); ok {
+		err := list.fill(listOf(v))
+		return zero, err
+	}
 	return convertTo[T](v)
 }
 
@@ -177,6 +181,19 @@ func (l *List[T]) values() []any {
 		vs[i] = v
 	}
 	return vs
+}
+
+// listOf is the list that v is, or that of v alone.
+func listOf(v any) []any {
+	switch v := v.(type) {
+	case many:
+		return v
+	case []any:
+		return v
+	case listPort:
+		return v.values()
+	}
+	return []any{v}
 }
 
 type outPort interface {

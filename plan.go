@@ -98,14 +98,15 @@ func (pl *planner) lookUp() *ValidationError {
 	for i := range pl.prompt.Nodes {
 		s := &pl.prompt.Nodes[i]
 		about := fmt.Sprintf("Node ID '#%s'", s.ID)
-		if s.problem == "" && s.ID == "" {
-			s.problem = "has an empty id"
+		problem := s.problem
+		if problem == "" && s.ID == "" {
+			problem = "has an empty id"
 		}
-		if _, twice := pl.byID[s.ID]; twice && s.problem == "" {
-			s.problem = "appears twice"
+		if _, twice := pl.byID[s.ID]; twice && problem == "" {
+			problem = "appears twice"
 		}
-		if s.problem != "" {
-			return promptError("invalid_prompt", "Cannot execute because a node "+s.problem+".", about)
+		if problem != "" {
+			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", about)
 		}
 		if s.Class == "" {
 			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", about)

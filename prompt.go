@@ -47,6 +47,11 @@ type NodeSpec struct {
 	problem string // what ParseNodes found wrong with its shape
 }
 
+const (
+	notObject = "is not an object"
+	badInputs = "has inputs that are not an object"
+)
+
 // Nodes is a graph in ComfyUI's API format: in JSON an object by node id, whose
 // order it keeps.
 type Nodes []NodeSpec
@@ -95,7 +100,7 @@ func ParseNodes(data []byte) (Nodes, error) {
 
 func (n *NodeSpec) parse(raw json.RawMessage) error {
 	if len(raw) == 0 || raw[0] != '{' {
-		n.problem = "is not an object"
+		n.problem = notObject
 		return nil
 	}
 	return eachMember(raw, func(name string, dec *json.Decoder) error {
@@ -116,7 +121,7 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 				n.Inputs = m
 				findLinks(n.Inputs)
 			} else {
-				n.problem = "has inputs that are not an object"
+				n.problem = badInputs
 			}
 		case "_meta":
 			return dec.Decode(&n.Meta)
@@ -161,17 +166,13 @@ func (n Nodes) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		body, err := json.Marshal(struct {
-			Class  string          `json:"class_type"`
-			Inputs Inputs          `json:"inputs"`
-			Meta   json.RawMessage `json:"_meta,omitempty"`
-		}{s.Class, s.Inputs, s.Meta})
-		if err != nil {
-			return nil, fmt.Errorf("node %q: %w", s.ID, err)
-		}
 		id, err := json.Marshal(s.ID)
 		if err != nil {
 			return nil, err
+		}
+		body, err := s.marshal()
+		if err != nil {
+			return nil, fmt.Errorf("node %q: %w", s.ID, err)
 		}
 		b.Write(id)
 		b.WriteByte(':')
@@ -179,6 +180,23 @@ func (n Nodes) MarshalJSON() ([]byte, error) {
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// marshal writes a node with what ParseNodes found wrong with its shape, so that
+// it is found again.
+func (n *NodeSpec) marshal() ([]byte, error) {
+	if n.problem == notObject {
+		return []byte("null"), nil
+	}
+	w := struct {
+		Class  string          `json:"class_type"`
+		Inputs *Inputs         `json:"inputs,omitempty"`
+		Meta   json.RawMessage `json:"_meta,omitempty"`
+	}{Class: n.Class, Meta: n.Meta}
+	if n.Inputs != nil || n.problem == badInputs {
+		w.Inputs = &n.Inputs
+	}
+	return json.Marshal(w)
 }
 
 // Graph builds nodes in Go: a prompt's, or those of a running node that expands

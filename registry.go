@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -164,7 +165,7 @@ func (c *Class) Call(ctx *Context, in Inputs) (res Result, err error) {
 		case f.Kind == Optional || f.Lazy:
 			args[i] = absent
 		default:
-			return Result{}, fmt.Errorf("input %q is required", f.Name)
+			return Result{}, &InputError{f.Name, errRequired}
 		}
 	}
 	out, err := c.invoke(ctx, args)
@@ -175,6 +176,8 @@ func (c *Class) Call(ctx *Context, in Inputs) (res Result, err error) {
 	res.UI = c.split(out, res.Outputs)
 	return res, nil
 }
+
+var errRequired = errors.New("is required")
 
 // getter is an argument that is fetched when a Lazy asks for it.
 type getter func(context.Context) (any, error)
@@ -225,11 +228,7 @@ func bindLazy(dst reflect.Value, v any) {
 }
 
 func fillList(dst reflect.Value, v any) error {
-	values, ok := v.([]any)
-	if !ok {
-		values = []any{v}
-	}
-	return dst.Addr().Interface().(listPort).fill(values)
+	return dst.Addr().Interface().(listPort).fill(listOf(v))
 }
 
 // assignFast is assign, with the common types set without a comparison of types.
@@ -273,10 +272,13 @@ func (c *Class) split(out any, outs []any) (ui UI) {
 	return ui
 }
 
+// grapher is a Runtime that knows the nodes made at run time.
+type grapher interface{ graph() Nodes }
+
 // hidden is the value of a hidden input.
 func (c *Context) hidden(kind string) any {
 	p := c.env.prompt
-	switch kind {
+	switch kind { // see hiddenKinds
 	case "UNIQUE_ID":
 		return c.UniqueID()
 	case "PROMPT_ID":
@@ -284,7 +286,10 @@ func (c *Context) hidden(kind string) any {
 	case "PROMPT":
 		return p.Nodes
 	case "DYNPROMPT":
-		return c
+		if live, ok := c.rt.(grapher); ok {
+			return live.graph()
+		}
+		return p.Nodes
 	case "EXTRA_PNGINFO":
 		return p.Extra["extra_pnginfo"]
 	}

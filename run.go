@@ -31,6 +31,7 @@ type run struct {
 	made     []*runNode       // those made at run time, and stand-ins
 	byID     map[string]int32 // nodes made at run time
 	graphs   map[*Graph]int   // how many nodes of each are in made already
+	specs    Nodes            // of the nodes in made
 	err      error            // why it ends early
 	over     bool             // nothing more begins
 	working  int              // goroutines that run nodes, or look for one to run
@@ -38,7 +39,7 @@ type run struct {
 	parked   int              // visits that wait for other nodes
 	away     int              // nodes whose result another visit is computing
 	slots    int              // that its workers hold
-	asking   bool             // in line for a slot: it holds none
+	asking   bool             // in line for a slot
 	workers  workerList
 	turns    uint64
 	finished chan struct{} // closed at the end

@@ -82,6 +82,9 @@ func (w *worker) gatherLists(c *Class, base []any) (inputKind, error) {
 	for k, val := range base {
 		list, ok := val.(many)
 		if !ok {
+			if c.inputs[k].List && w.n.plan.args[k].src >= 0 && !c.inputs[k].Lazy {
+				base[k] = many{val} // one value, even if it is a list itself
+			}
 			continue
 		}
 		for _, e := range list {

@@ -3,7 +3,6 @@ package nodebus
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -100,7 +99,7 @@ func (r *run) abandon() {
 	}
 	r.mu.Unlock()
 	for range free {
-		r.l.slots.give()
+		r.l.slots.give(r, false)
 	}
 }
 
@@ -222,9 +221,4 @@ func (r *run) cycleError() error {
 		}
 	}
 	return e
-}
-
-// caught turns a panic into an error; stack is where it happened.
-func caught(v any) *NodeError {
-	return &NodeError{Err: &PanicError{Value: v}, Stack: string(debug.Stack())}
 }

@@ -54,7 +54,6 @@ func (w *worker) expand() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, leads: w.leads}
-	w.n.ran = true
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
 	r.sch.Again(w.i)
 	eachFrom(w.outs, func(f *from) {
@@ -78,7 +77,7 @@ func eachFrom(outs []any, f func(*from)) {
 }
 
 // assemble gives the node's result once the nodes it made have given theirs.
-func (w *worker) assemble() (later bool, err error) {
+func (w *worker) assemble() {
 	exp := w.n.exp
 	w.r.mu.Lock()
 	w.key, w.leads = exp.key, exp.leads
@@ -104,7 +103,6 @@ func (w *worker) assemble() (later bool, err error) {
 	}
 	w.ui, w.ran = exp.ui, true
 	w.keep()
-	return false, nil
 }
 
 // graft adds the nodes of a graph that are not in the run yet, made by node
@@ -150,6 +148,7 @@ func (r *run) graft(parent int32, g *Graph, out Link) (int32, error) {
 		r.graphs, r.byID = map[*Graph]int{}, map[string]int32{}
 	}
 	r.graphs[g] = len(g.nodes)
+	r.specs = append(r.specs, g.nodes[done:]...)
 	maps.Copy(r.byID, ids)
 	for i, n := range added {
 		if n.plan.class.schema.Output {
@@ -200,7 +199,7 @@ func (r *run) newMade(parent int32, spec *NodeSpec, find func(string) (int32, bo
 		case f.Default != nil:
 			a.val, _ = literal(f.elem, f.Default) // Register has checked it
 		case f.Kind == Required:
-			return nil, &InputError{f.Name, fmt.Errorf("is required")}
+			return nil, &InputError{f.Name, errRequired}
 		}
 	}
 	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil

@@ -199,10 +199,11 @@ func (g *progress) mark(err error) {
 	kept := g.states[:0]
 	for _, s := range g.states {
 		switch {
+		case s.State != running:
 		case s.NodeID == blamed:
 			s.State = "error"
 			g.dirty = true
-		case s.State == running:
+		default:
 			g.dirty = true
 			continue
 		}

@@ -1,6 +1,11 @@
 package nodebus
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+)
 
 // visit is a node's turn, as far as the node's code may still refer to it after
 // the turn is over. It is the Runtime of the node's contexts.
@@ -15,20 +20,50 @@ type visit struct {
 	over    bool // the turn has ended; w is busy with another node
 }
 
-// visitAlone gives an asynchronous node its turn, in a goroutine of its own.
-func (r *run) visitAlone(i int32, n *runNode) {
-	w := &worker{r: r}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.workers.add(w)
-	w.visit(i, n)
-	r.leave(w)
-	r.workers.remove(w)
-}
-
 // visit gives node i its turn. r.mu is held, but not while the node runs.
 func (w *worker) visit(i int32, n *runNode) {
-	r := w.r
+	w.enter(i, n)
+	w.r.mu.Unlock()
+	over, later, err := w.prepare()
+	if !over {
+		later, err = w.runSafely()
+	}
+	w.r.mu.Lock()
+	w.exit(later, err)
+}
+
+// visitAlone gives an asynchronous node its turn, in a goroutine of its own. It
+// is told that the node runs before that begins, so that with one worker the
+// order is always the same. r.mu is held.
+func (r *run) visitAlone(i int32, n *runNode) {
+	w := &worker{r: r}
+	r.workers.add(w)
+	r.working++
+	w.enter(i, n)
+	r.mu.Unlock()
+	over, later, err := w.prepare()
+	r.mu.Lock()
+	if over {
+		w.retire(later, err)
+		return
+	}
+	go func() {
+		later, err := w.runSafely()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		w.retire(later, err)
+	}()
+}
+
+// retire ends the turn, and the worker with it.
+func (w *worker) retire(later bool, err error) {
+	w.exit(later, err)
+	w.r.leave(w)
+	w.r.workers.remove(w)
+}
+
+// enter begins a turn. r.mu is held.
+func (w *worker) enter(i int32, n *runNode) {
 	if len(w.spare) == 0 {
 		w.spare = make([]visit, 16)
 	}
@@ -37,11 +72,13 @@ func (w *worker) visit(i int32, n *runNode) {
 	v.w, v.n = w, n
 	w.i, w.n, w.v = i, n, v
 	w.key, w.leads, w.cached, w.ran, w.outs, w.ui, w.index = "", false, false, false, nil, nil, 0
-	r.turns++
-	w.turns = r.turns
-	r.mu.Unlock()
-	later, err := w.turn()
-	r.mu.Lock()
+	w.r.turns++
+	w.turns = w.r.turns
+}
+
+// exit ends a turn; later means that the node will have another. r.mu is held.
+func (w *worker) exit(later bool, err error) {
+	r, v := w.r, w.v
 	if v.over = true; v.waiting > 0 { // a goroutine of the node's waits on, which is its own affair
 		r.parked--
 		r.working++
@@ -53,7 +90,7 @@ func (w *worker) visit(i int32, n *runNode) {
 	case !later:
 		w.commit()
 	}
-	if w.leads && n.exp == nil {
+	if w.leads && w.n.exp == nil {
 		w.leads = false
 		r.mu.Unlock()
 		r.l.flights.end(w.key)
@@ -77,9 +114,9 @@ func (r *run) lose(w *worker, err error) {
 	if r.over { // it failed because something else did
 		return
 	}
-	e, ok := err.(*NodeError)
-	if !ok {
-		e = &NodeError{Err: err}
+	e := &NodeError{Err: err}
+	if c, ok := err.(*crash); ok {
+		e.Err, e.Stack = &PanicError{Value: c.value}, c.stack
 	}
 	if cause := r.cause(); cause != nil { // it failed because it was stopped
 		e.Err = cause
@@ -89,28 +126,46 @@ func (r *run) lose(w *worker, err error) {
 	r.fail(r.nodeError(w.i, e))
 }
 
-// turn reports later if the node's turn will come again.
-func (w *worker) turn() (later bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = caught(p)
-		}
-	}()
+// crash is a panic on its way to become a NodeError.
+type crash struct {
+	value any
+	stack string
+}
+
+func (c *crash) Error() string { return fmt.Sprint("panic: ", c.value) }
+
+func catch(err *error) {
+	if v := recover(); v != nil {
+		*err = &crash{v, string(debug.Stack())}
+	}
+}
+
+// prepare does what comes before the node itself runs, and reports whether that
+// was all.
+func (w *worker) prepare() (over, later bool, err error) {
+	over = true // unless it is said otherwise: a panic ends the turn
+	defer catch(&err)
 	switch {
 	case w.n.state == nodeCached:
 		w.outs, w.ui = w.n.outs, w.n.ui
-		return false, w.showCached()
+		return true, false, w.showCached()
 	case w.n.exp != nil:
-		return w.assemble()
+		w.assemble()
+		return true, false, nil
 	}
 	if later := w.claim(); later {
-		return true, nil
+		return true, true, nil
 	}
 	if w.cached { // an equal node has run meanwhile
-		return false, w.showCached()
+		return true, false, w.showCached()
 	}
 	w.r.progress.begin(w.n)
 	w.tellExecuting()
+	return false, false, nil
+}
+
+func (w *worker) runSafely() (later bool, err error) {
+	defer catch(&err)
 	return w.run()
 }
 
@@ -228,6 +283,14 @@ func (v *visit) context(k int) *Context {
 type runPublisher struct{ r *run }
 
 func (p runPublisher) Publish(ev Event) error { return p.r.publish(ev) }
+
+// graph is the prompt with what was made at run time so far.
+func (v *visit) graph() Nodes {
+	r := v.w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Concat(r.p.Nodes, r.specs)
+}
 
 // step takes a progress report of the node.
 func (v *visit) step(value, max float64) error { return v.w.r.progress.step(v.n, value, max) }

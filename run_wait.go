@@ -98,6 +98,9 @@ func (v *visit) Eval(ctx context.Context, g *Graph, out Link) (any, error) {
 // await waits for an output of node src. The node's slot is free meanwhile; it
 // is told again that the node runs when it goes on.
 func (v *visit) await(ctx context.Context, src, slot int32) (any, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	r := v.w.r
 	r.mu.Lock()
 	n := r.at(src)

@@ -51,12 +51,12 @@ func (l *workerList) remove(w *worker) {
 	w.prev, w.next = nil, nil
 }
 
-// kick starts workers for what is ready, as far as slots are free. A run that
-// has none waits in line for one. r.mu is held.
+// kick starts workers for what is ready, as far as slots are free; if none is,
+// the run waits in line for one. r.mu is held.
 func (r *run) kick() {
 	for !r.over && !r.asking && r.sch.Ready() > r.starting {
 		if !r.l.slots.take(r, r.slots == 0) {
-			r.asking = r.slots == 0
+			r.asking = true
 			return
 		}
 		r.hire()
@@ -77,7 +77,7 @@ func (r *run) granted() {
 	r.asking = false
 	if r.over || r.sch.Ready() <= r.starting {
 		r.mu.Unlock()
-		r.l.slots.give()
+		r.l.slots.give(r, false)
 		return
 	}
 	r.hire()
@@ -102,12 +102,11 @@ func (r *run) work() {
 		case n.stand != nil:
 			r.resume(i, n.stand, w)
 		case n.plan.class.schema.Async && n.state == nodeFresh && n.exp == nil:
-			r.working++
-			go r.visitAlone(i, n)
+			r.visitAlone(i, n)
 		default:
 			w.visit(i, n)
 		}
-		if r.l.slots.short.Load() {
+		if r.l.slots.starving.Load() > 0 {
 			break
 		}
 	}
@@ -123,8 +122,9 @@ func (r *run) leave(w *worker) {
 	if w.slot {
 		w.slot = false
 		r.slots--
+		last := r.slots == 0
 		r.mu.Unlock()
-		r.l.slots.give()
+		r.l.slots.give(r, last)
 		r.mu.Lock()
 	}
 	r.kick()

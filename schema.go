@@ -59,11 +59,16 @@ func (p *Port) Choices() []string {
 	return p.choices()
 }
 
-// hiddenKinds are what a field may be filled with by a `hidden` tag, beside
-// secrets.
-var hiddenKinds = map[string]bool{
-	"UNIQUE_ID": true, "PROMPT": true, "DYNPROMPT": true, "EXTRA_PNGINFO": true, "PROMPT_ID": true,
-	"AUTH_TOKEN_COMFY_ORG": true, "API_KEY_COMFY_ORG": true,
+// hiddenKinds are what a field may be filled with by a `hidden` tag, and what
+// type that has.
+var hiddenKinds = map[string]reflect.Type{
+	"UNIQUE_ID":            reflect.TypeFor[string](),
+	"PROMPT_ID":            reflect.TypeFor[string](),
+	"PROMPT":               reflect.TypeFor[Nodes](),
+	"DYNPROMPT":            reflect.TypeFor[Nodes](), // with the nodes made at run time
+	"EXTRA_PNGINFO":        reflect.TypeFor[any](),
+	"AUTH_TOKEN_COMFY_ORG": reflect.TypeFor[string](),
+	"API_KEY_COMFY_ORG":    reflect.TypeFor[string](),
 }
 
 // field is an input as a field of the node's struct.
@@ -103,8 +108,12 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	name, flags, _ := strings.Cut(sf.Tag.Get("in"), ",")
 	f.Name = orDefault(name, snake(sf.Name))
 	if h, ok := sf.Tag.Lookup("hidden"); ok {
-		if !hiddenKinds[h] {
+		gives, exists := hiddenKinds[h]
+		if !exists {
 			panic(mistake(t, sf.Name, "tag `hidden:%q` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
+		}
+		if !gives.AssignableTo(sf.Type) {
+			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
 		}
 		f.Kind, f.Type = Hidden, h
 		return f

@@ -134,6 +134,15 @@ func appendLiteral(b []byte, v any) ([]byte, bool) {
 		return binary.BigEndian.AppendUint64(append(b, 'g'), math.Float64bits(v)), true
 	case string:
 		return appendBytes(append(b, 's'), v), true
+	case many:
+		b = binary.AppendUvarint(append(b, 'l'), uint64(len(v)))
+		for _, e := range v {
+			var ok bool
+			if b, ok = appendLiteral(b, e); !ok {
+				return nil, false
+			}
+		}
+		return b, true
 	case []any, map[string]any:
 		if !isData(v, 0) {
 			return nil, false

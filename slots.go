@@ -9,41 +9,63 @@ import (
 // over all prompts it runs. A run that finds none free waits in line and is
 // given one by the run that lets go of it.
 type slots struct {
-	mu    sync.Mutex
-	free  int
-	line  []*run
-	short atomic.Bool // somebody is in line
+	mu       sync.Mutex
+	free     int
+	line     []asker
+	starving atomic.Int32 // how many in line have no slot at all
 }
 
-// take takes a slot for r, or reports false and, if wait is true, puts r in line.
-func (s *slots) take(r *run, wait bool) bool {
+type asker struct {
+	r        *run
+	starving bool
+}
+
+// take takes a slot for r, or puts r in line and reports false. A run that
+// starves, because it has none, makes others let go of theirs after each node.
+func (s *slots) take(r *run, starving bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.free > 0 {
 		s.free--
 		return true
 	}
-	if wait {
-		s.line = append(s.line, r)
-		s.short.Store(true)
+	s.line = append(s.line, asker{r, starving})
+	if starving {
+		s.starving.Add(1)
 	}
 	return false
 }
 
-// give lets go of a slot: the next run in line has it, or nobody. The caller
-// holds no run's lock.
-func (s *slots) give() {
+// give lets go of a slot of r: the next run in line has it, or nobody. last
+// means that r has none left, so that it starves if it is in line itself. The
+// caller holds no run's lock.
+func (s *slots) give(r *run, last bool) {
 	s.mu.Lock()
-	var next *run
+	if last {
+		s.starve(r)
+	}
+	var next asker
 	if len(s.line) > 0 {
 		next = s.line[0]
+		s.line[0] = asker{}
 		s.line = s.line[1:]
 	} else {
 		s.free++
 	}
-	s.short.Store(len(s.line) > 0)
+	if next.starving {
+		s.starving.Add(-1)
+	}
 	s.mu.Unlock()
-	if next != nil {
-		next.granted()
+	if next.r != nil {
+		next.r.granted()
+	}
+}
+
+func (s *slots) starve(r *run) {
+	for i := range s.line {
+		if s.line[i].r == r && !s.line[i].starving {
+			s.line[i].starving = true
+			s.starving.Add(1)
+		}
 	}
 }
