@@ -1,0 +1,130 @@
+package nodebus_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// goldenJSON is v as a client reads it.
+func goldenJSON(t *testing.T, v any) (read any) {
+	data, err := json.Marshal(v)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &read))
+	return read
+}
+
+// inOrderOfOutputs puts the output nodes of a graph into the order in which the
+// reference ran them. That is the order of a set there and means nothing; here
+// it is that of the graph.
+func (tr *goldenTrace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) nodebus.Nodes {
+	order := tr.outputs(promptID)
+	if len(order) < 2 {
+		return nodes
+	}
+	spec := map[string]nodebus.NodeSpec{}
+	for _, n := range nodes {
+		spec[n.ID] = n
+	}
+	nodes = slices.Clone(nodes)
+	next := 0
+	for i := range nodes {
+		if slices.Contains(order, nodes[i].ID) {
+			nodes[i] = spec[order[next]]
+			next++
+		}
+	}
+	return nodes
+}
+
+// outputs are the outputs of a prompt in the order that its history gives.
+func (tr *goldenTrace) outputs(promptID string) (ids []string) {
+	for i := range tr.Log {
+		body, _ := tr.Log[i].Response.(map[string]any)
+		entry, _ := body[promptID].(map[string]any)
+		if item, ok := entry["prompt"].([]any); ok {
+			for _, id := range item[4].([]any) {
+				ids = append(ids, id.(string))
+			}
+			return ids
+		}
+	}
+	return nil
+}
+
+// queue is the answer to GET /queue.
+func (r *goldenReplayer) queue() any {
+	running, pending := []any{}, []any{}
+	for _, p := range r.engine.Running() {
+		running = append(running, goldenItem(p))
+	}
+	for p, err := range r.engine.Queue().List(r.t.Context()) {
+		require.NoError(r.t, err)
+		pending = append(pending, goldenItem(p))
+	}
+	return map[string]any{"queue_running": running, "queue_pending": pending}
+}
+
+// waiting are the ids of the prompts that wait.
+func (r *goldenReplayer) waiting() (ids []string) {
+	for p, err := range r.engine.Queue().List(r.t.Context()) {
+		require.NoError(r.t, err)
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+// goldenItem is a prompt as listings show it.
+func goldenItem(p *nodebus.Prompt) []any {
+	return []any{p.Priority, p.ID, p.Nodes, p.Extra, p.Outputs}
+}
+
+// history is the answer to GET /history, for some of the records.
+func (r *goldenReplayer) history(want func(nodebus.Record) bool) any {
+	entries := map[string]any{}
+	for rec, err := range r.engine.Store().List(r.t.Context()) {
+		require.NoError(r.t, err)
+		if want(rec) {
+			entries[rec.Prompt.ID] = goldenHistory(rec)
+		}
+	}
+	return entries
+}
+
+// goldenHistory is a record as an entry of the history.
+func goldenHistory(rec nodebus.Record) any {
+	outputs, meta := map[string]any{}, map[string]any{}
+	for _, o := range rec.Outputs {
+		var parent any
+		if o.ParentID != "" {
+			parent = o.ParentID
+		}
+		outputs[o.NodeID] = o.UI
+		meta[o.NodeID] = map[string]any{
+			"node_id": o.NodeID, "display_node": o.DisplayID, "parent_node": parent, "real_node_id": o.RealID,
+		}
+	}
+	status := map[string]any{"status_str": "error", "completed": false, "messages": goldenLastWords(rec)}
+	if rec.State == nodebus.Succeeded {
+		status["status_str"], status["completed"] = "success", true
+	}
+	return map[string]any{"prompt": goldenItem(rec.Prompt), "outputs": outputs, "meta": meta, "status": status}
+}
+
+// goldenLastWords are the events that a record keeps.
+func goldenLastWords(rec nodebus.Record) (messages [][]any) {
+	add := func(p nodebus.Payload, kept bool) {
+		if kept {
+			messages = append(messages, []any{p.EventType(), p})
+		}
+	}
+	add(rec.Start, rec.Start != nil)
+	add(rec.Cached, rec.Cached != nil)
+	add(rec.Success, rec.Success != nil)
+	add(rec.Error, rec.Error != nil)
+	add(rec.Interrupted, rec.Interrupted != nil)
+	return messages
+}

@@ -1,0 +1,188 @@
+package nodebus_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// More edits of goldenDeviations: prompts that are refused, and records.
+
+// goldenRingFails has a prompt fail that found a ring of nodes. Which of them
+// the last snapshot shows to blame is as good as any.
+func goldenRingFails(was, now string) goldenEdit {
+	return func(ts *goldenTranscript) {
+		at := ts.index("A", "execution_error", 0)
+		nodes := ts.clients["A"][at-1].Data["nodes"].(map[string]any)
+		nodes[now] = nodes[was]
+		nodes[now].(map[string]any)["node_id"] = now
+		delete(nodes, was)
+		ts.end(ts.clients["A"][at])
+	}
+}
+
+// goldenRingErrors has each node of a ring of RefAdd nodes told that it is in
+// one.
+func goldenRingErrors(ring ...string) goldenEdit {
+	return func(ts *goldenTranscript) {
+		nodes := map[string]any{}
+		for k, id := range ring {
+			var ids []any
+			var path []string
+			for j := range ring {
+				next := ring[(k+j)%len(ring)]
+				ids = append(ids, next)
+				path = append(path, next+" (RefAdd)")
+			}
+			nodes[id] = map[string]any{
+				"class_type": "RefAdd", "dependent_outputs": []any{"3"},
+				"errors": []any{map[string]any{
+					"type": "dependency_cycle", "message": "Dependency cycle detected",
+					"details":    strings.Join(append(path, path[0]), " -> "),
+					"extra_info": map[string]any{"node_id": id, "cycle_nodes": ids},
+				}},
+			}
+		}
+		ts.answers[0].Body.(map[string]any)["node_errors"] = nodes
+	}
+}
+
+// goldenBrokenLink has an answer describe a link in other words, wherever it
+// does.
+func goldenBrokenLink(answer int, was, now string) goldenEdit {
+	const introduction = "Exception when validating node: "
+	var walk func(v any) any
+	walk = func(v any) any {
+		switch v := v.(type) {
+		case string:
+			if head := strings.TrimSuffix(v, was); head+was == v && (head == "" || head == introduction) {
+				return head + now
+			}
+		case []any:
+			for i := range v {
+				v[i] = walk(v[i])
+			}
+		case map[string]any:
+			for k := range v {
+				v[k] = walk(v[k])
+			}
+		}
+		return v
+	}
+	return func(ts *goldenTranscript) { walk(ts.answers[answer].Body) }
+}
+
+const goldenLinkRefused = `{
+	"error": {
+		"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation", "extra_info": {},
+		"details": "Exception when validating node: input extra links to node '99', which does not exist"
+	},
+	"node_errors": {"1": {"class_type": "RefOutput", "dependent_outputs": ["1"], "errors": [{
+		"type": "exception_during_validation", "message": "Exception when validating node",
+		"details": "input extra links to node '99', which does not exist",
+		"extra_info": {"exception_type": "(type)", "traceback": "(lines)"}
+	}]}}
+}`
+
+const goldenChoiceRefused = `{
+	"error": {
+		"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation", "extra_info": {},
+		"details": ""
+	},
+	"node_errors": {"1": {"class_type": "RefTypes", "dependent_outputs": ["2"], "errors": [{
+		"type": "value_not_in_list", "message": "Value not in list", "details": "io_combo: 'z' not in ['x', 'y']",
+		"extra_info": {"input_name": "io_combo", "input_config": ["COMBO", {"options": ["x", "y"]}], "received_value": "z"}
+	}]}}
+}`
+
+// goldenRejected has the only prompt that was accepted be refused: nothing is
+// told of it, and it is in no list.
+func goldenRejected(answer int, because string) goldenEdit {
+	return func(ts *goldenTranscript) {
+		ts.answers[answer].Status, ts.answers[answer].Body = http.StatusBadRequest, goldenParse(because)
+		ts.clients["A"] = nil
+		for i, a := range ts.answers {
+			switch {
+			case strings.Contains(a.Request, "/history"):
+				ts.answers[i].Body = map[string]any{}
+			case strings.Contains(a.Request, "/queue"):
+				ts.answers[i].Body = goldenParse(`{"queue_running": [], "queue_pending": []}`)
+			}
+		}
+	}
+}
+
+// goldenRefuseDuplicate has the second prompt of the same id be refused, so
+// that there is one less from then on, and the first one's record is kept.
+func goldenRefuseDuplicate(ts *goldenTranscript) {
+	ts.answers[2].Status, ts.answers[2].Body = http.StatusConflict, "nodebus: prompt id is in use"
+	queue := ts.answers[3].Body.(map[string]any)
+	queue["queue_pending"] = queue["queue_pending"].([]any)[:1]
+	first := queue["queue_pending"].([]any)[0].([]any)
+
+	messages := ts.clients["A"]
+	again := ts.index("A", "execution_start", ts.index("A", "execution_start", ts.index("A", "execution_start", 0)+1)+1)
+	messages = slices.Delete(messages, again-1, len(messages)) // with the status before it
+	for i := ts.index("A", "execution_success", 0); i < len(messages); i++ {
+		if status, ok := messages[i].Data["status"].(map[string]any); ok {
+			info := status["exec_info"].(map[string]any)
+			info["queue_remaining"] = info["queue_remaining"].(float64) - 1
+		}
+	}
+	ts.clients["A"] = messages
+
+	ts.records(func(id string, entry map[string]any) {
+		if id == first[1] {
+			entry["prompt"] = first
+			entry["outputs"].(map[string]any)["3"] = map[string]any{"text": []any{"4"}}
+			cached := entry["status"].(map[string]any)["messages"].([]any)[1].([]any)
+			cached[1].(map[string]any)["nodes"] = []any{"1"}
+		}
+	})
+}
+
+// goldenOwnMeta has a node's output recorded under the node's own name.
+func goldenOwnMeta(node string) goldenEdit {
+	return func(ts *goldenTranscript) {
+		ts.records(func(_ string, entry map[string]any) {
+			if meta := entry["meta"].(map[string]any); meta[node] != nil {
+				meta[node] = map[string]any{"node_id": node, "display_node": node, "real_node_id": node, "parent_node": nil}
+			}
+		})
+	}
+}
+
+// goldenNotRecorded takes the output of a node out of the records of prompts
+// that did not ask for it.
+func goldenNotRecorded(node string) goldenEdit {
+	return func(ts *goldenTranscript) {
+		ts.records(func(_ string, entry map[string]any) {
+			if asked := entry["prompt"].([]any)[4].([]any); !slices.Contains(asked, any(node)) {
+				delete(entry["meta"].(map[string]any), node)
+				delete(entry["outputs"].(map[string]any), node)
+			}
+		})
+	}
+}
+
+// goldenPreviewAfterStep puts each preview behind the progress of the same
+// step.
+func goldenPreviewAfterStep(ts *goldenTranscript) {
+	messages := ts.clients["A"]
+	for i := 1; i < len(messages); i++ {
+		if messages[i-1].Type == "binary 4" && messages[i].Type == "progress" {
+			messages[i-1], messages[i] = messages[i], messages[i-1]
+		}
+	}
+}
+
+// goldenBarePreviews puts a preview behind each snapshot that tells of a step.
+func goldenBarePreviews(ts *goldenTranscript) {
+	preview := goldenMessage{Type: "binary 1", Data: goldenParse(`{"image_type": 1, "format": "jpeg", "size": "(512,256)"}`)}
+	for i := len(ts.clients["A"]) - 1; i >= 0; i-- {
+		nodes, _ := ts.clients["A"][i].Data["nodes"].(map[string]any)
+		if s, ok := nodes["2"].(map[string]any); ok && s["state"] == "running" && s["value"].(float64) > 0 {
+			ts.replace("A", i+1, 0, preview)
+		}
+	}
+}

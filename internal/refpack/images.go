@@ -1,0 +1,124 @@
+package refpack
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Image is a batch of pictures of one size. Their samples go from 0 to 1.
+type Image struct {
+	Width, Height int
+	Batch         [][]RGB // each picture, row by row
+}
+
+// RGB is one pixel.
+type RGB [3]float64
+
+// picture is picture i of the batch in 8 bits a sample, what is too large or too
+// small cut off.
+func (img Image) picture(i int) *image.NRGBA {
+	p := image.NewNRGBA(image.Rect(0, 0, img.Width, img.Height))
+	for k, px := range img.Batch[i] {
+		p.SetNRGBA(k%img.Width, k/img.Width, color.NRGBA{eightBits(px[0]), eightBits(px[1]), eightBits(px[2]), 255})
+	}
+	return p
+}
+
+func eightBits(sample float64) uint8 { return uint8(min(max(sample*255, 0), 255)) }
+
+// RefImage gives one picture in a shade of grey.
+type RefImage struct {
+	Value  float64 `default:"0.5"`
+	Width  int     `default:"8"`
+	Height int     `default:"8"`
+}
+
+// Run returns the picture.
+func (n RefImage) Run(*nodebus.Context) (Image, error) {
+	if n.Width < 1 || n.Height < 1 {
+		return Image{}, fmt.Errorf("no picture is %d by %d", n.Width, n.Height)
+	}
+	pixels := make([]RGB, n.Width*n.Height)
+	for i := range pixels {
+		pixels[i] = RGB{n.Value, n.Value, n.Value}
+	}
+	return Image{n.Width, n.Height, [][]RGB{pixels}}, nil
+}
+
+// PreviewImage shows pictures, in files that need not be kept.
+type PreviewImage struct {
+	Images       Image
+	Prompt       nodebus.Nodes `hidden:"PROMPT"`
+	ExtraPNGInfo any           `in:"extra_pnginfo" hidden:"EXTRA_PNGINFO"`
+
+	folder string
+}
+
+// Run writes the pictures and shows them.
+func (n PreviewImage) Run(*nodebus.Context) (nodebus.UI, error) {
+	prefix := []byte("ComfyUI_temp_?????")
+	for i := len(prefix) - 5; i < len(prefix); i++ {
+		prefix[i] = 'a' + byte(rand.IntN(26))
+	}
+	return write(n.Images, n.folder, string(prefix), "temp", png.BestSpeed)
+}
+
+// SaveImage shows pictures and keeps them.
+type SaveImage struct {
+	Images         Image         `tip:"What to save."`
+	FilenamePrefix string        `default:"ComfyUI" tip:"What the names of the files begin with."`
+	Prompt         nodebus.Nodes `hidden:"PROMPT"`
+	ExtraPNGInfo   any           `in:"extra_pnginfo" hidden:"EXTRA_PNGINFO"`
+
+	folder string
+}
+
+// Run writes the pictures and shows them.
+func (n SaveImage) Run(*nodebus.Context) (nodebus.UI, error) {
+	return write(n.Images, n.folder, n.FilenamePrefix, "output", png.DefaultCompression)
+}
+
+// write writes each picture to a file of its own, <prefix>_<number>_.png, and
+// returns what shows them. typ is what clients know the folder as.
+func write(img Image, folder, prefix, typ string, level png.CompressionLevel) (nodebus.UI, error) {
+	if folder == "" {
+		return nil, fmt.Errorf("there is no folder for files of type %q", typ)
+	}
+	if filepath.Base(prefix) != prefix {
+		return nil, fmt.Errorf("file name prefix %q is not a plain name", prefix)
+	}
+	files := make([]nodebus.File, len(img.Batch))
+	enc := png.Encoder{CompressionLevel: level}
+	for i := range img.Batch {
+		f, err := create(folder, prefix)
+		if err != nil {
+			return nil, err
+		}
+		err = enc.Encode(f, img.picture(i))
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		files[i] = nodebus.File{Filename: filepath.Base(f.Name()), Type: typ}
+	}
+	return nodebus.Images(files...), nil
+}
+
+// create makes the file with the first number that is free.
+func create(folder, prefix string) (*os.File, error) {
+	for n := 1; ; n++ {
+		name := filepath.Join(folder, fmt.Sprintf("%s_%05d_.png", prefix, n))
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}

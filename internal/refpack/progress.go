@@ -1,0 +1,90 @@
+package refpack
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"image/png"
+
+	"github.com/nodebus/nodebus"
+)
+
+// RefProgressHook reports steps through the reference's older interface, with a
+// small preview if one is asked for.
+type RefProgressHook struct {
+	Value   any
+	Steps   int     `default:"3" min:"1" max:"100000"`
+	Preview string  `options:"none,JPEG,PNG"`
+	Delay   float64 `default:"0" min:"0" max:"10"`
+}
+
+// Run takes the steps and returns the value.
+func (n RefProgressHook) Run(ctx *nodebus.Context) (any, error) {
+	for i := range n.Steps {
+		ctx.Progress(float64(i+1), float64(n.Steps))
+		if n.Preview != "none" {
+			ctx.Preview(picture{i, 16, 8, n.Preview})
+		}
+		if err := wait(ctx, n.Delay); err != nil {
+			return nil, err
+		}
+	}
+	return n.Value, nil
+}
+
+// steps is what the nodes have in common that report through the reference's
+// newer interface.
+type steps struct {
+	Value   any
+	Steps   int  `default:"3" min:"1" max:"100000"`
+	Preview bool `default:"false"`
+}
+
+func (n steps) run(ctx *nodebus.Context, pause float64) (any, error) {
+	for i := range n.Steps {
+		ctx.Progress(float64(i+1), float64(n.Steps))
+		if n.Preview {
+			ctx.Preview(picture{i, 512, 256, "JPEG"})
+		}
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+	return n.Value, nil
+}
+
+// RefProgressApi takes its steps 10 ms apart, beside other nodes: it is
+// registered as asynchronous.
+type RefProgressApi struct{ steps }
+
+// Run takes the steps and returns the value.
+func (n RefProgressApi) Run(ctx *nodebus.Context) (any, error) { return n.run(ctx, 0.01) }
+
+// RefProgressApiSync takes its steps without a pause.
+type RefProgressApiSync struct{ steps }
+
+// Run takes the steps and returns the value.
+func (n RefProgressApiSync) Run(ctx *nodebus.Context) (any, error) { return n.run(ctx, 0) }
+
+// picture is the preview of a step, in a colour that tells which it is. The
+// reference makes it 32 by 16 and scales it to the size that clients are sent.
+type picture struct {
+	step, width, height int
+	format              string
+}
+
+// AppendBinary appends the picture as a JPEG or PNG file.
+func (p picture) AppendBinary(b []byte) ([]byte, error) {
+	img := image.NewRGBA(image.Rect(0, 0, p.width, p.height))
+	c := color.RGBA{uint8(p.step * 40), 64, 128, 255}
+	draw.Draw(img, img.Bounds(), image.NewUniform(c), image.Point{}, draw.Src)
+	file := bytes.NewBuffer(b)
+	if p.format == "PNG" {
+		err := png.Encode(file, img)
+		return file.Bytes(), err
+	}
+	err := jpeg.Encode(file, img, &jpeg.Options{Quality: 95})
+	return file.Bytes(), err
+}

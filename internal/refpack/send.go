@@ -1,0 +1,69 @@
+package refpack
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nodebus/nodebus"
+)
+
+// RefSend sends messages of a type of its own.
+type RefSend struct {
+	Value    any
+	Event    string `default:"ref.custom"`
+	Count    int    `default:"1" min:"0" max:"10000000"`
+	Target   string `options:"client,broadcast,nobody"`
+	UniqueID string `in:"unique_id" hidden:"UNIQUE_ID"`
+
+	hub *nodebus.Hub
+}
+
+// sent is what each message says: which node it is of, and which of how many.
+type sent struct {
+	Node string `json:"node"`
+	I    int    `json:"i"`
+	Of   int    `json:"of"`
+}
+
+// Run sends to who submitted the prompt, to everyone, or to a client that does
+// not exist, and returns the value.
+func (n RefSend) Run(ctx *nodebus.Context) (any, error) {
+	send := ctx.SendSync
+	switch {
+	case n.Target == "broadcast":
+		send = ctx.Broadcast
+	case n.Target == "nobody" && n.hub == nil:
+		return nil, errors.New("there is no hub to reach other clients through")
+	case n.Target == "nobody":
+		send = func(p nodebus.Payload) error { return n.hub.SendSync(p, "nobody-has-this-id") }
+	}
+	for i := range n.Count {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err := send(nodebus.Custom{Type: n.Event, Data: sent{n.UniqueID, i, n.Count}}); err != nil {
+			return nil, err
+		}
+	}
+	return n.Value, nil
+}
+
+// RefSendText sends a line of text to be shown on it.
+type RefSendText struct {
+	Value    any
+	Text     string `default:"héllo"`
+	UniqueID string `in:"unique_id" hidden:"UNIQUE_ID"`
+}
+
+// Run sends the text and returns the value.
+func (n RefSendText) Run(ctx *nodebus.Context) (any, error) {
+	return n.Value, ctx.SendSync(nodebus.ProgressText{PromptID: ctx.PromptID(), NodeID: n.UniqueID, Text: n.Text})
+}
+
+// RefSendBytes sends a binary frame of a type of its own.
+type RefSendBytes struct{ Value any }
+
+// Run sends five bytes as frame type 99 and returns the value.
+func (n RefSendBytes) Run(ctx *nodebus.Context) (any, error) {
+	return n.Value, ctx.SendSync(nodebus.Custom{Type: "99", Data: []byte{0, 1, 2, 3, 4}})
+}
