@@ -1,0 +1,177 @@
+// Package nodetest lends a node what it needs to be run in a test, and keeps
+// what it sends.
+//
+//	func TestCount(t *testing.T) {
+//		rec := nodetest.New(t, nil)
+//		got, err := Count{To: 3}.Run(rec.Context())
+//		…
+//		nodetest.Sent[Ticked](rec) // what it sent of that type
+//	}
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Options say who the node is. Nil, and each zero field, is the default.
+type Options struct {
+	UniqueID string            // default "1"
+	PromptID string            // default "prompt"
+	ClientID string            // default "client"
+	Prompt   *nodebus.Prompt   // in the place of PromptID and ClientID
+	Registry *nodebus.Registry // classes of the graphs that the node evaluates
+}
+
+// Recorder is the world around a node under test. It is safe for concurrent use.
+type Recorder struct {
+	t    testing.TB
+	opts Options
+	ctx  context.Context
+
+	mu     sync.Mutex
+	events []nodebus.Event
+}
+
+// New returns a recorder for one test. Contexts it has made end with the test.
+func New(t testing.TB, opts *Options) *Recorder {
+	r := &Recorder{t: t, ctx: t.Context()}
+	if opts != nil {
+		r.opts = *opts
+	}
+	if r.opts.UniqueID == "" {
+		r.opts.UniqueID = "1"
+	}
+	if r.opts.Prompt == nil {
+		r.opts.Prompt = &nodebus.Prompt{ID: or(r.opts.PromptID, "prompt"), ClientID: or(r.opts.ClientID, "client")}
+	}
+	return r
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// Context returns a context for one call of the node.
+func (r *Recorder) Context() *nodebus.Context { return r.With(r.ctx) }
+
+// With returns a context for one call of the node that ends when ctx does, for
+// tests of nodes that are stopped.
+func (r *Recorder) With(ctx context.Context) *nodebus.Context {
+	c := nodebus.NewContext(ctx, nodebus.Call{
+		Prompt: r.opts.Prompt, UniqueID: r.opts.UniqueID, Publisher: r, Runtime: runtime{r},
+		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
+	})
+	r.t.Cleanup(c.End)
+	return c
+}
+
+// Publish keeps an event, as a hub would send it: what cannot be encoded is an
+// error.
+func (r *Recorder) Publish(ev nodebus.Event) error {
+	if _, err := nodebus.JSON.Encode(ev); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, ev)
+	return nil
+}
+
+// Events is everything the node has sent, in order.
+func (r *Recorder) Events() []nodebus.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
+// Sent is what the node has sent of one type, in order.
+func Sent[P nodebus.Payload](r *Recorder) (sent []P) {
+	for _, ev := range r.Events() {
+		if p, ok := ev.Payload.(P); ok {
+			sent = append(sent, p)
+		}
+	}
+	return sent
+}
+
+type logWriter struct{ t testing.TB }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.t.Logf("%s", p)
+	return len(p), nil
+}
+
+// runtime evaluates graphs made by the node, one node after the other.
+type runtime struct{ r *Recorder }
+
+func (rt runtime) Input(_ context.Context, name string) (any, error) {
+	return nil, fmt.Errorf("nodetest: lazy input %q was not set; use nodebus.Ready", name)
+}
+
+func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
+	if rt.r.opts.Registry == nil {
+		return nil, fmt.Errorf("nodetest: the node evaluates a graph; set Options.Registry")
+	}
+	e := evaluation{rt.r, map[string]nodebus.NodeSpec{}, map[string]nodebus.Result{}}
+	for _, n := range g.Nodes() {
+		e.specs[n.ID] = n
+	}
+	return e.value(ctx, out)
+}
+
+type evaluation struct {
+	r     *Recorder
+	specs map[string]nodebus.NodeSpec
+	done  map[string]nodebus.Result
+}
+
+func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
+	res, ok := e.done[l.Node]
+	if !ok {
+		var err error
+		if res, err = e.call(ctx, l.Node); err != nil {
+			return nil, err
+		}
+		e.done[l.Node] = res
+	}
+	if l.Slot >= len(res.Outputs) {
+		return nil, fmt.Errorf("nodetest: node %s has no output %d", l.Node, l.Slot)
+	}
+	return res.Outputs[l.Slot], nil
+}
+
+func (e *evaluation) call(ctx context.Context, id string) (res nodebus.Result, err error) {
+	spec, ok := e.specs[id]
+	if !ok {
+		return res, fmt.Errorf("nodetest: the graph has no node %s", id)
+	}
+	class, ok := e.r.opts.Registry.Class(spec.Class)
+	if !ok {
+		return res, fmt.Errorf("nodetest: class %s is not in the registry", spec.Class)
+	}
+	in := nodebus.Inputs{}
+	for name, v := range spec.Inputs {
+		if l, ok := v.(nodebus.Link); ok {
+			if v, err = e.value(ctx, l); err != nil {
+				return res, err
+			}
+		}
+		in[name] = v
+	}
+	c := nodebus.NewContext(ctx, nodebus.Call{
+		Prompt: e.r.opts.Prompt, UniqueID: id, ParentID: e.r.opts.UniqueID, RealID: e.r.opts.UniqueID,
+		DisplayID: e.r.opts.UniqueID, Publisher: e.r, Runtime: runtime{e.r},
+	})
+	defer c.End()
+	return class.Call(c, in)
+}

@@ -1,0 +1,126 @@
+package nodetest_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/leak"
+	"github.com/nodebus/nodebus/nodetest"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+type ticked struct {
+	Node string `json:"node"`
+	Step int    `json:"step"`
+}
+
+func (ticked) EventType() string { return "test.ticked" }
+
+// count is the node under test.
+type count struct {
+	To int `default:"10" min:"1"`
+}
+
+func (n count) Run(ctx *nodebus.Context) (int, error) {
+	for i := range n.To {
+		ctx.Progress(float64(i+1), float64(n.To))
+		if err := ctx.SendSync(ticked{ctx.UniqueID(), i}); err != nil {
+			return 0, err
+		}
+	}
+	return n.To, ctx.Err()
+}
+
+func TestWhatANodeSendsIsKept(t *testing.T) {
+	rec := nodetest.New(t, &nodetest.Options{UniqueID: "7", ClientID: "me"})
+	ctx := rec.Context()
+	got, err := count{To: 2}.Run(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 2, got)
+	require.Equal(t, []ticked{{"7", 0}, {"7", 1}}, nodetest.Sent[ticked](rec))
+	require.Equal(t, nodebus.Progress{Value: 2, Max: 2, PromptID: "prompt", Node: "7"}, nodetest.Sent[nodebus.Progress](rec)[1])
+	for _, ev := range rec.Events() {
+		require.Equal(t, "prompt", ev.PromptID)
+		require.Equal(t, "me", ev.To)
+	}
+	require.Len(t, rec.Events(), 4)
+	ctx.End()
+	require.ErrorIs(t, ctx.SendSync(ticked{}), nodebus.ErrClosed)
+	require.Len(t, rec.Events(), 4)
+}
+
+func TestANodeCanBeStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := count{To: 1}.Run(nodetest.New(t, nil).With(ctx))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestWhatCannotBeEncodedIsAnError(t *testing.T) {
+	rec := nodetest.New(t, nil)
+	var bad *nodebus.EncodeError
+	require.ErrorAs(t, rec.Context().SendSync(nodebus.Custom{Type: "x", Data: math.NaN()}), &bad)
+	require.Empty(t, rec.Events())
+}
+
+type add struct{ A, B int }
+
+func (n add) Run(*nodebus.Context) (int, error) { return n.A + n.B, nil }
+
+type broken struct{}
+
+func (broken) Run(*nodebus.Context) (int, error) { return 0, errors.New("broken") }
+
+// thrice evaluates a graph.
+type thrice struct {
+	Value int
+	Class string
+}
+
+func (n thrice) Run(ctx *nodebus.Context) (int, error) {
+	g := ctx.NewGraph()
+	two := g.Add("add", nodebus.Inputs{"a": n.Value, "b": n.Value})
+	three := g.Add(n.Class, nodebus.Inputs{"a": two, "b": n.Value})
+	return nodebus.Eval[int](ctx, g, three)
+}
+
+func TestGraphsAreEvaluated(t *testing.T) {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, add{}, nodebus.Info{})
+	nodebus.Register(r, broken{}, nodebus.Info{})
+	rec := nodetest.New(t, &nodetest.Options{Registry: r})
+	got, err := thrice{5, "add"}.Run(rec.Context())
+	require.NoError(t, err)
+	require.Equal(t, 15, got)
+
+	_, err = thrice{5, "broken"}.Run(rec.Context())
+	require.EqualError(t, err, "broken")
+	_, err = thrice{5, "unknown"}.Run(rec.Context())
+	require.EqualError(t, err, "nodetest: class unknown is not in the registry")
+	_, err = thrice{5, "add"}.Run(nodetest.New(t, nil).Context())
+	require.EqualError(t, err, "nodetest: the node evaluates a graph; set Options.Registry")
+}
+
+type either struct {
+	Cond            bool
+	OnTrue, OnFalse nodebus.Lazy[string]
+}
+
+func (n either) Run(ctx *nodebus.Context) (string, error) {
+	if n.Cond {
+		return n.OnTrue.Get(ctx)
+	}
+	return n.OnFalse.Get(ctx)
+}
+
+func TestLazyInputsAreReady(t *testing.T) {
+	got, err := either{true, nodebus.Ready("yes"), nodebus.Lazy[string]{}}.Run(nodetest.New(t, nil).Context())
+	require.NoError(t, err)
+	require.Equal(t, "yes", got)
+}
