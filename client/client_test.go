@@ -1,0 +1,305 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/internal/leak"
+	"github.com/nodebus/nodebus/ws"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+type ticked struct {
+	Step int `json:"step"`
+}
+
+func (ticked) EventType() string { return "test.ticked" }
+
+// site is a hub that can be reached, and whose connections can be cut.
+type site struct {
+	*httptest.Server
+	hub *nodebus.Hub
+}
+
+func newSite(t *testing.T, opts *ws.Options) *site {
+	hub := nodebus.NewHub(nil)
+	s := &site{httptest.NewServer(ws.New(hub, opts)), hub}
+	t.Cleanup(func() {
+		require.NoError(t, hub.Close())
+		s.Close()
+	})
+	return s
+}
+
+func dial(t *testing.T, url string, opts *client.Options) *client.Client {
+	c, err := client.Dial(t.Context(), url, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// deadline bounds what should take no time.
+func deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// payloads reads n events.
+func payloads(t *testing.T, c *client.Client, n int) (got []nodebus.Payload) {
+	t.Helper()
+	for ev, err := range c.Events(deadline(t)) {
+		require.NoError(t, err)
+		if got = append(got, ev.Payload); len(got) == n {
+			return got
+		}
+	}
+	t.Fatalf("%d of %d events came", len(got), n)
+	return nil
+}
+
+func TestIDIsTheServersWord(t *testing.T) {
+	s := newSite(t, &ws.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
+		if r.Header.Get("Token") == "secret" {
+			return ws.Grant{Client: "alice"}, nil
+		}
+		return ws.Grant{}, nil
+	}})
+	require.Equal(t, "me", dial(t, s.URL, &client.Options{ID: "me"}).ID())
+	require.Regexp(t, "^[0-9a-f]{32}$", dial(t, s.URL, nil).ID())
+	require.Equal(t, "alice", dial(t, s.URL, &client.Options{ID: "me", Header: http.Header{"Token": {"secret"}}}).ID())
+}
+
+func TestListeningMakesATypeKnown(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, nil)
+	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.Equal(t, "test.ticked", payloads(t, c, 1)[0].(nodebus.Custom).Type)
+
+	var got []int
+	remove := client.On(c, func(ev nodebus.Event, p ticked) {
+		require.NotZero(t, ev.ID)
+		got = append(got, p.Step)
+	})
+	client.On(c, func(nodebus.Event, ticked) { panic("a listener's panic is its own") })
+	client.On(c, func(_ nodebus.Event, p ticked) { got = append(got, -p.Step) })
+	require.NoError(t, s.hub.SendSync(ticked{2}))
+	require.Equal(t, []nodebus.Payload{ticked{2}}, payloads(t, c, 1))
+	require.Equal(t, []int{2, -2}, got)
+
+	remove()
+	remove()
+	require.NoError(t, s.hub.SendSync(ticked{3}))
+	require.Equal(t, []nodebus.Payload{ticked{3}}, payloads(t, c, 1), "it stays known")
+	require.Equal(t, []int{2, -2, -3}, got)
+}
+
+func TestBuiltInAndRunTimeTypes(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, nil)
+	var got []string
+	client.On(c, func(_ nodebus.Event, p nodebus.Progress) { got = append(got, "progress "+p.Node) })
+	client.On(c, func(_ nodebus.Event, p nodebus.Preview) { got = append(got, "preview "+string(p.Image)) })
+	client.OnType(c, "mine", func(ev nodebus.Event) { got = append(got, ev.Payload.EventType()) })
+	require.Panics(t, func() { client.On(c, func(nodebus.Event, nodebus.Custom) {}) })
+
+	require.NoError(t, s.hub.SendSync(nodebus.Progress{Node: "7"}))
+	require.NoError(t, s.hub.SendSync(nodebus.Preview{NodeID: "7", Image: []byte("jpeg")}))
+	require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "mine", Data: 1}))
+	require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "yours", Data: 1}))
+	payloads(t, c, 4)
+	require.Equal(t, []string{"progress 7", "preview jpeg", "mine"}, got)
+}
+
+func TestFollowEndsWithThePrompt(t *testing.T) {
+	s := newSite(t, nil)
+	submitted := func(_ context.Context, p *nodebus.Prompt) (string, error) {
+		for _, e := range []nodebus.Event{
+			{PromptID: "p", Payload: nodebus.Executing{Node: "1", PromptID: "p"}},
+			{PromptID: "q", Payload: nodebus.Executing{Node: "2", PromptID: "q"}},
+			{Payload: nodebus.Status{}},
+			{PromptID: "p", Payload: nodebus.ExecutionSuccess{PromptID: "p"}},
+			{PromptID: "p", Payload: nodebus.Executing{PromptID: "p"}},
+			{PromptID: "q", Payload: nodebus.Executing{PromptID: "q"}},
+		} {
+			e.To = p.ClientID
+			require.NoError(t, s.hub.Publish(e))
+		}
+		return "p", nil
+	}
+	c := dial(t, s.URL, &client.Options{Submit: submitted})
+	id, err := c.Submit(t.Context(), &nodebus.Prompt{})
+	require.NoError(t, err)
+	var got []string
+	for ev, err := range c.Follow(deadline(t), id) {
+		require.NoError(t, err)
+		got = append(got, ev.Payload.EventType())
+	}
+	require.Equal(t, []string{"executing", "execution_success", "executing"}, got)
+	require.Equal(t, nodebus.Executing{PromptID: "q"}, payloads(t, c, 1)[0])
+
+	_, err = dial(t, s.URL, nil).Submit(t.Context(), &nodebus.Prompt{})
+	require.ErrorIs(t, err, client.ErrNoSubmit)
+}
+
+func TestWatch(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, &client.Options{Watch: []string{"p"}})
+	require.NoError(t, s.hub.Publish(nodebus.Event{PromptID: "p", To: "someone", Payload: ticked{1}}))
+	require.Len(t, payloads(t, c, 1), 1)
+}
+
+// TestBrokenConnectionIsMadeAgain cuts every connection after a few events; what
+// was sent meanwhile follows, once and in order.
+func TestBrokenConnectionIsMadeAgain(t *testing.T) {
+	hub := nodebus.NewHub(nil)
+	srv := httptest.NewUnstartedServer(ws.New(hub, nil))
+	cut := &cutter{Listener: srv.Listener}
+	srv.Listener = cut
+	srv.Start()
+	c := dial(t, srv.URL, &client.Options{ID: "me", Retry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	const n = 300
+	go func() {
+		for i := range n {
+			if i%20 == 10 {
+				cut.all()
+			}
+			_ = hub.SendSync(ticked{i}, "me")
+		}
+	}()
+	client.On(c, func(nodebus.Event, ticked) {})
+	next := 0
+	for ev, err := range c.Events(deadline(t)) {
+		require.NoError(t, err)
+		if p, ok := ev.Payload.(ticked); ok {
+			require.Equal(t, next, p.Step)
+			if next++; next == n {
+				break
+			}
+		}
+	}
+	require.Equal(t, n, next)
+	require.NoError(t, c.Close())
+	require.NoError(t, hub.Close())
+	srv.Close()
+}
+
+// cutter cuts the connections it has accepted.
+type cutter struct {
+	net.Listener
+	conns atomic.Pointer[[]net.Conn]
+}
+
+func (l *cutter) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.conns.Store(&[]net.Conn{c})
+	}
+	return c, err
+}
+
+func (l *cutter) all() {
+	if cs := l.conns.Swap(nil); cs != nil {
+		for _, c := range *cs {
+			_ = c.Close()
+		}
+	}
+}
+
+func TestWithoutRetryABreakIsTheEnd(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, &client.Options{Retry: -1})
+	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.NoError(t, s.hub.Close())
+	var last error
+	n := 0
+	for _, err := range c.Events(deadline(t)) {
+		last = err
+		n++
+	}
+	require.Equal(t, 2, n, "the event and the error")
+	require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(last))
+}
+
+func TestRefusal(t *testing.T) {
+	allow := atomic.Bool{}
+	s := newSite(t, &ws.Options{Authorize: func(*http.Request) (ws.Grant, error) {
+		if allow.Load() {
+			return ws.Grant{}, nil
+		}
+		return ws.Grant{}, errors.New("no")
+	}})
+	_, err := client.Dial(t.Context(), s.URL, nil)
+	var refused *client.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusForbidden, refused.Status)
+
+	allow.Store(true)
+	c := dial(t, s.URL, &client.Options{Retry: time.Millisecond})
+	allow.Store(false)
+	require.NoError(t, s.hub.Close())
+	require.ErrorAs(t, c.Run(deadline(t)), &refused, "coming back is refused too")
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, &client.Options{Retry: time.Millisecond})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	client.On(c, func(nodebus.Event, ticked) { cancel(why) })
+	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.ErrorIs(t, c.Run(ctx), why)
+	require.NoError(t, s.hub.SendSync(ticked{2}))
+	require.Len(t, payloads(t, c, 1), 1, "it can be run again")
+}
+
+// TestServersThatAreNotOurs: no ids, odd messages, a first word without a sid.
+func TestServersThatAreNotOurs(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		for _, m := range []string{
+			`{"type":"status","data":{"status":{"exec_info":{"queue_remaining":0}}}}`,
+			`not JSON`, `{"type":"executing"}`, `{}`,
+			`{"type":"executing","data":{"node":"5"}}`,
+		} {
+			_ = c.Write(r.Context(), websocket.MessageText, []byte(m))
+		}
+		_ = c.Write(r.Context(), websocket.MessageBinary, []byte{0, 0})
+		_ = c.Write(r.Context(), websocket.MessageText, []byte(`{"type":"done","data":null}`))
+		_ = c.Close(websocket.StatusNormalClosure, "")
+	}))
+	defer srv.Close()
+	var log strings.Builder
+	c := dial(t, srv.URL, &client.Options{ID: "me", Retry: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.Equal(t, "me", c.ID())
+	got := payloads(t, c, 2)
+	require.Equal(t, nodebus.Executing{Node: "5"}, got[0])
+	require.Equal(t, "done", got[1].EventType())
+	require.Equal(t, 4, strings.Count(log.String(), "message skipped"))
+}
+
+func TestBadAddress(t *testing.T) {
+	_, err := client.Dial(t.Context(), "://", nil)
+	require.ErrorContains(t, err, "missing protocol scheme")
+	_, err = client.Dial(t.Context(), "ws://127.0.0.1:1/ws", nil)
+	require.Error(t, err)
+	var refused *client.RefusedError
+	require.False(t, errors.As(err, &refused))
+}
