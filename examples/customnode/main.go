@@ -1,0 +1,97 @@
+// Customnode shows what a node can do beside computing: report progress, send a
+// message of its own that names the node (UNIQUE_ID), show something, and use a
+// client that the program has injected. It watches itself in the same process.
+//
+//	go run ./examples/customnode
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Found is the message: which node found which word, and where.
+type Found struct {
+	Node string `json:"node"`
+	Word string `json:"word"`
+	Line int    `json:"line"`
+}
+
+// EventType is its name on the wire; JavaScript listens for it by that name.
+func (Found) EventType() string { return "example.found" }
+
+// Library is what the program injects; it could as well be a database.
+type Library interface{ Lines(title string) []string }
+
+// Search looks for a word in a text. Its exported fields are its inputs; library
+// is copied from the value that was registered.
+type Search struct {
+	Title string `default:"ode"`
+	Word  string `tip:"what to look for"`
+
+	library Library
+}
+
+// Hits are its outputs: a number that other nodes can use, and what it shows.
+type Hits struct {
+	Count int `out:"count"`
+	UI    nodebus.UI
+}
+
+// Run looks at each line.
+func (n Search) Run(ctx *nodebus.Context) (h Hits, err error) {
+	lines := n.library.Lines(n.Title)
+	for i, line := range lines {
+		if strings.Contains(line, n.Word) {
+			h.Count++
+			if err := ctx.SendSync(Found{Node: ctx.UniqueID(), Word: n.Word, Line: i + 1}); err != nil {
+				return h, err
+			}
+		}
+		ctx.Progress(float64(i+1), float64(len(lines)))
+	}
+	h.UI = nodebus.Text(fmt.Sprintf("%q stands in %d of %d lines", n.Word, h.Count, len(lines)))
+	return h, ctx.Err()
+}
+
+type shelf map[string]string
+
+func (s shelf) Lines(title string) []string { return strings.Split(s[title], "\n") }
+
+func main() { run(os.Stdout) }
+
+func run(out io.Writer) {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, Search{library: shelf{"ode": "so much depends\nupon\n\na red wheel\nbarrow"}}, nodebus.Info{Output: true})
+	engine := nodebus.NewEngine(registry, hub, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events := hub.Subscribe(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = engine.Run(ctx) }()
+
+	graph := nodebus.NewGraph()
+	graph.AddAs("7", "Search", nodebus.Inputs{"title": "ode", "word": "ee"})
+	if _, err := engine.Submit(ctx, &nodebus.Prompt{Nodes: graph.Nodes()}); err != nil {
+		fmt.Fprintln(out, err)
+	}
+	for ev := range events {
+		switch p := ev.Payload.(type) {
+		case Found:
+			fmt.Fprintf(out, "node %s found %q in line %d\n", p.Node, p.Word, p.Line)
+		case nodebus.Progress:
+			fmt.Fprintf(out, "node %s: %g of %g\n", p.Node, p.Value, p.Max)
+		case nodebus.Executed:
+			fmt.Fprintln(out, "shown:", p.Output["text"])
+		case nodebus.ExecutionSuccess:
+			cancel()
+		}
+	}
+	<-done
+	_ = hub.Close()
+}

@@ -1,0 +1,95 @@
+// Embed puts nodebus into a program that has an http.ServeMux and a shutdown of
+// its own: events at /events, a way to submit beside the program's other routes,
+// and an orderly end in which what runs is told to stop and clients are told
+// that the server is going away.
+//
+//	go run ./examples/embed
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/ws"
+)
+
+// Wait is a node that takes its time.
+type Wait struct {
+	Seconds float64 `default:"1" min:"0" max:"3600"`
+}
+
+// Run waits, unless it is interrupted.
+func (n Wait) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	timer := time.NewTimer(time.Duration(n.Seconds * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nodebus.Text("done"), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// routes adds nodebus's to the program's own.
+func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *nodebus.Engine) {
+	mux.Handle("GET /events", ws.New(hub, &ws.Options{Remaining: engine.Remaining}))
+	mux.HandleFunc("POST /jobs", func(w http.ResponseWriter, r *http.Request) {
+		var p nodebus.Prompt
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&p.Nodes); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		p.ClientID = r.URL.Query().Get("client")
+		id, err := engine.Submit(r.Context(), &p)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintln(w, id)
+	})
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, "127.0.0.1:8080", os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, address string, out io.Writer) error {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, Wait{}, nodebus.Info{Async: true})
+	engine := nodebus.NewEngine(registry, hub, nil)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "the program's own page") })
+	routes(mux, hub, engine)
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	fmt.Fprintln(out, "listening on", listener.Addr())
+
+	_ = engine.Run(ctx) // until ctx ends, and with it what runs
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err = errors.Join(hub.Close(), server.Shutdown(grace)) // the last words are sent, then 1001
+	serving.Wait()
+	fmt.Fprintln(out, "stopped")
+	return err
+}

@@ -1,0 +1,80 @@
+package imagenodes
+
+import (
+	"image/jpeg"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Blur averages each pixel with those around it, three times over, which comes
+// close to a Gaussian blur. It takes a while, tells how far it is and shows what
+// it has.
+type Blur struct {
+	Picture Picture
+	Radius  int `default:"8" min:"1" max:"200" tip:"in pixels"`
+}
+
+// Run makes six passes: three times along the rows and along the columns.
+func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
+	const passes = 6
+	p := n.Picture
+	w, h := p.Rect.Dx(), p.Rect.Dy()
+	for pass := range passes {
+		if err := ctx.Err(); err != nil { // interrupted
+			return Picture{}, err
+		}
+		out := p.fresh()
+		if pass%2 == 0 {
+			for y := range h {
+				average(out.Pix[y*p.Stride:], p.Pix[y*p.Stride:], w, 4, n.Radius)
+			}
+		} else {
+			for x := range w {
+				average(out.Pix[4*x:], p.Pix[4*x:], h, p.Stride, n.Radius)
+			}
+		}
+		p = out
+		ctx.Progress(float64(pass+1), passes)
+		ctx.Preview(thumbnail{p})
+	}
+	return p, nil
+}
+
+// average blurs a line of n pixels that lie step bytes apart, with a running sum.
+func average(dst, src []byte, n, step, radius int) {
+	for c := range 4 {
+		sum, count := 0, 0
+		for i := range min(radius, n) {
+			sum += int(src[i*step+c])
+			count++
+		}
+		for i := range n {
+			if i+radius < n {
+				sum += int(src[(i+radius)*step+c])
+				count++
+			}
+			if i-radius > 0 {
+				sum -= int(src[(i-radius-1)*step+c])
+				count--
+			}
+			dst[i*step+c] = byte((sum + count/2) / count)
+		}
+	}
+}
+
+// thumbnail is a small JPEG of a picture, made when it is asked for.
+type thumbnail struct{ Picture }
+
+// AppendBinary appends the JPEG file.
+func (t thumbnail) AppendBinary(b []byte) ([]byte, error) {
+	w := appender{b}
+	err := jpeg.Encode(&w, t.scaled(min(160, t.Rect.Dx())), nil)
+	return w.b, err
+}
+
+type appender struct{ b []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}

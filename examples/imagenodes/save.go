@@ -1,0 +1,73 @@
+package imagenodes
+
+import (
+	"fmt"
+	"image/png"
+	"os"
+	"path/filepath"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Palette is a message of this package's own: it says which node found which
+// colour.
+type Palette struct {
+	Node   string `json:"node"`
+	Colour string `json:"colour"`
+}
+
+// EventType is its name on the wire.
+func (Palette) EventType() string { return "picture.palette" }
+
+// Description is what Describe gives and shows.
+type Description struct {
+	Text string `out:"text"`
+	UI   nodebus.UI
+}
+
+// Describe says in words what a picture is like.
+type Describe struct{ Picture Picture }
+
+// Run sends the mean colour to whoever submitted the prompt.
+func (n Describe) Run(ctx *nodebus.Context) (Description, error) {
+	size := n.Picture.Rect.Size()
+	c := n.Picture.mean(0, 0, size.X, size.Y)
+	colour := fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)
+	if err := ctx.SendSync(Palette{Node: ctx.UniqueID(), Colour: colour}); err != nil {
+		return Description{}, err
+	}
+	text := fmt.Sprintf("%d×%d pixels, on average %s", size.X, size.Y, colour)
+	return Description{text, nodebus.Text(text)}, nil
+}
+
+// Save writes a picture as a PNG file and shows it.
+type Save struct {
+	Picture Picture
+	Name    string `default:"picture"`
+	folder  string
+}
+
+// Validate refuses names that are more than a name.
+func (n Save) Validate() error {
+	if n.Name == "" || n.Name != filepath.Base(n.Name) || n.Name == "." || n.Name == ".." {
+		return &nodebus.InputError{Input: "name", Err: fmt.Errorf("%q is not the name of a file", n.Name)}
+	}
+	return nil
+}
+
+// Run writes the file.
+func (n Save) Run(*nodebus.Context) (nodebus.UI, error) {
+	if err := os.MkdirAll(n.folder, 0o755); err != nil {
+		return nil, err
+	}
+	name := n.Name + ".png"
+	f, err := os.Create(filepath.Join(n.folder, name))
+	if err != nil {
+		return nil, err
+	}
+	err = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(f, n.Picture)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return nodebus.Images(nodebus.File{Filename: name, Type: "output"}), err
+}

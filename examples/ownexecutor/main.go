@@ -1,0 +1,95 @@
+// Ownexecutor replaces nodebus's executor by one of forty lines: it calls the
+// nodes one after the other, in the order in which the workflow lists them, and
+// knows nothing of caching or lazy inputs. The engine does the rest: the queue,
+// the record, and the events that frame a prompt.
+//
+//	go run ./examples/ownexecutor
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/nodebus/nodebus"
+)
+
+// sequential is the executor.
+type sequential struct{ registry *nodebus.Registry }
+
+// Execute runs the nodes of p in order.
+func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+	shown := map[string]nodebus.UI{}
+	results := map[string]nodebus.Result{}
+	for _, node := range p.Nodes {
+		if err := ctx.Err(); err != nil {
+			return shown, err // interrupted
+		}
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{Node: node.ID, DisplayNode: node.ID, PromptID: p.ID}})
+		inputs := nodebus.Inputs{}
+		for name, v := range node.Inputs {
+			if link, ok := v.(nodebus.Link); ok {
+				v = results[link.Node].Outputs[link.Slot]
+			}
+			inputs[name] = v
+		}
+		class, _ := x.registry.Class(node.Class) // it exists: Submit has checked
+		call := nodebus.NewContext(ctx, nodebus.Call{Prompt: p, UniqueID: node.ID, Publisher: pub})
+		result, err := class.Call(call, inputs)
+		call.End()
+		if err != nil {
+			return shown, &nodebus.NodeError{NodeID: node.ID, RealID: node.ID, Class: node.Class, RealClass: node.Class, Err: err}
+		}
+		results[node.ID] = result
+		if result.UI != nil {
+			shown[node.ID] = result.UI
+			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Node: node.ID, DisplayNode: node.ID, Output: result.UI, PromptID: p.ID}})
+		}
+	}
+	return shown, nil
+}
+
+// Add and Show are two nodes to run.
+type (
+	Add  struct{ A, B int }
+	Show struct{ Value int }
+)
+
+// Run adds.
+func (n Add) Run(*nodebus.Context) (int, error) { return n.A + n.B, nil }
+
+// Run shows.
+func (n Show) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(fmt.Sprint(n.Value)), nil
+}
+
+func main() { run(os.Stdout) }
+
+func run(out io.Writer) {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, Add{}, nodebus.Info{})
+	nodebus.Register(registry, Show{}, nodebus.Info{})
+	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{Executor: sequential{registry}})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events := hub.Subscribe(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = engine.Run(ctx) }()
+
+	graph := nodebus.NewGraph()
+	sum := graph.Add("Add", nodebus.Inputs{"a": 1, "b": 2})
+	graph.Add("Show", nodebus.Inputs{"value": graph.Add("Add", nodebus.Inputs{"a": sum, "b": 4})})
+	if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: "sum", Nodes: graph.Nodes()}); err != nil {
+		fmt.Fprintln(out, err)
+	}
+	for ev := range events {
+		frame, _ := nodebus.JSON.Encode(ev)
+		fmt.Fprintf(out, "%s\n", frame.Data)
+		if p, ok := ev.Payload.(nodebus.Executing); ok && p.Node == "" {
+			cancel()
+		}
+	}
+	<-done
+	_ = hub.Close()
+}

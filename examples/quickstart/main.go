@@ -1,0 +1,76 @@
+// Quickstart runs a workflow of ten nodes on a picture and watches it happen,
+// over a real WebSocket, in the same program: progress, previews, results, and a
+// message that one of the nodes sends. Then it runs the workflow again, to show
+// what is remembered.
+//
+//	go run ./examples/quickstart                     # the picture and workflow beside this file
+//	go run ./examples/quickstart -workflow FILE      # another: JSON in API format, as ComfyUI saves it
+//	go run ./examples/quickstart -listen :8188       # and stay: a page at this address shows the next runs
+package main
+
+import (
+	"context"
+	"embed"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"github.com/nodebus/nodebus/client"
+)
+
+//go:embed picture.jpg workflow.json page.html
+var files embed.FS
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	workflow := flags.String("workflow", "", "a workflow `file`; pictures are looked for beside it")
+	results := flags.String("out", filepath.Join(os.TempDir(), "nodebus-quickstart"), "the `folder` for results")
+	listen := flags.String("listen", "", "stay and serve at this `address`")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	folder, name := fs.FS(files), "workflow.json"
+	if *workflow != "" {
+		folder, name = os.DirFS(filepath.Dir(*workflow)), filepath.Base(*workflow)
+	}
+	data, err := fs.ReadFile(folder, name)
+	if err != nil {
+		return err
+	}
+
+	h, err := start(ctx, folder, *results, *listen, data)
+	if err != nil {
+		return err
+	}
+	defer h.stop()
+	c, err := client.Dial(ctx, "ws://"+h.address+"/ws", &client.Options{Submit: h.engine.Submit})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, title := range []string{"First run", "Again: what has not changed is not computed"} {
+		fmt.Fprintln(out, title)
+		if err := watch(ctx, c, data, out); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(out, "The results are in", *results)
+	if *listen != "" {
+		fmt.Fprintf(out, "Open http://%s in a browser; stop with Ctrl-C\n", h.address)
+		<-ctx.Done()
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/internal/leak"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+func TestQuickstart(t *testing.T) {
+	folder := t.TempDir()
+	var out strings.Builder
+	require.NoError(t, run(t.Context(), []string{"-out", folder}, &out))
+	first, second, ok := strings.Cut(out.String(), "Again: what has not changed is not computed\n")
+	require.True(t, ok)
+	for _, line := range []string{
+		"First run",
+		"  executing        3 Blur",
+		"  progress         3 Blur       6 of 6",
+		"  picture.palette  8 Describe   #67575d",
+		"  executed         8 Describe   text 720×480 pixels, on average #67575d",
+		"  executed         9 Save       images glow.png",
+		"  executed         10 Save      images blur.png",
+		"  success", "  closed",
+	} {
+		require.Contains(t, first, line+"\n")
+	}
+	require.Equal(t, 6, strings.Count(first, "  preview          3 Blur       image/jpeg, "))
+	require.NotContains(t, first, "6 Grayscale", "the branch that is not taken never runs")
+	require.Contains(t, second, "  cached                        1 2 3 4 5 7 8 9 10\n")
+	require.NotContains(t, second, "executing")
+	require.True(t, strings.HasSuffix(second, "The results are in "+folder+"\n"))
+	source, err := files.Open("picture.jpg")
+	require.NoError(t, err)
+	picture, err := jpeg.Decode(source)
+	require.NoError(t, err)
+	r, g, b := mean(picture)
+	for name, want := range map[string][3]float64{"glow.png": {0x67, 0x57, 0x5d}, "blur.png": {r, g, b}} {
+		f, err := os.Open(filepath.Join(folder, name))
+		require.NoError(t, err)
+		img, err := png.Decode(f)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		require.Equal(t, 720, img.Bounds().Dx())
+		r, g, b := mean(img)
+		require.InDeltaSlice(t, want[:], []float64{r, g, b}, 1.5, name)
+	}
+}
+
+func mean(img image.Image) (r, g, b float64) {
+	size := img.Bounds().Size()
+	for y := range size.Y {
+		for x := range size.X {
+			c := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
+			r, g, b = r+float64(c.R), g+float64(c.G), b+float64(c.B)
+		}
+	}
+	n := float64(size.X * size.Y)
+	return r / n, g / n, b / n
+}
+
+func TestBadWorkflows(t *testing.T) {
+	for name, c := range map[string]struct{ workflow, want string }{
+		"not JSON":      {`{"1":`, "nodebus: The prompt is not a JSON object of nodes: EOF"},
+		"unknown class": {`{"1":{"class_type":"Paint","inputs":{}}}`, "Cannot execute because node Paint does not exist. Node ID '#1'"},
+		"broken": {
+			`{"1":{"class_type":"Load","inputs":{"path":"../x"}},"2":{"class_type":"Blur","inputs":{"picture":["1",0],"radius":0}},"3":{"class_type":"Save","inputs":{"picture":["2",0],"name":"a/b"}}}`,
+			"Prompt outputs failed validation\n" +
+				"  node 1 (Load): Custom validation failed for node: path - \"../x\" is not a path within the folder\n" +
+				"  node 2 (Blur): Value 0 smaller than min of 1: radius\n" +
+				"  node 3 (Save): Custom validation failed for node: name - \"a/b\" is not the name of a file",
+		},
+		"no such picture": {
+			`{"1":{"class_type":"Load","inputs":{"path":"none.jpg"}},"3":{"class_type":"Save","inputs":{"picture":["1",0],"name":"a"}}}`,
+			"node 1 (Load) failed: open none.jpg: no such file or directory",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "workflow.json")
+			require.NoError(t, os.WriteFile(file, []byte(c.workflow), 0o600))
+			err := run(t.Context(), []string{"-workflow", file, "-out", t.TempDir()}, io.Discard)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	require.Error(t, run(t.Context(), []string{"-workflow", "nowhere.json"}, io.Discard))
+	require.Error(t, run(t.Context(), []string{"-listen", "nowhere:99999999"}, io.Discard))
+}
+
+// TestListen: the page is served, and what it does works.
+func TestListen(t *testing.T) {
+	r, w := io.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-listen", "127.0.0.1:0", "-out", t.TempDir()}, w) }()
+	url := ""
+	for out := bufio.NewScanner(r); url == "" && out.Scan(); {
+		if after, ok := strings.CutPrefix(out.Text(), "Open "); ok {
+			url, _, _ = strings.Cut(after, " ")
+		}
+	}
+	c, err := client.Dial(ctx, url+"/ws", nil)
+	require.NoError(t, err)
+	for path, want := range map[string]string{"/": "<title>nodebus quickstart</title>", "/results/glow.png": "PNG"} {
+		res, err := http.Get(url + path)
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Contains(t, string(body), want)
+	}
+	res, err := http.PostForm(url+"/run", map[string][]string{"client": {c.ID()}})
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, 200, res.StatusCode)
+	for ev, err := range c.Events(ctx) {
+		require.NoError(t, err)
+		if p, ok := ev.Payload.(nodebus.ExecutionSuccess); ok {
+			require.NotEmpty(t, p.PromptID)
+			break
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	require.NoError(t, c.Close())
+	stop()
+	require.NoError(t, <-ended)
+}
+
+func TestScreen(t *testing.T) {
+	var out strings.Builder
+	s := &screen{out: &out, names: map[string]string{"3": "Blur"}, bars: true}
+	s.executing(nodebus.Event{}, nodebus.Executing{Node: "3"})
+	s.progress(nodebus.Event{}, nodebus.Progress{Node: "3", Value: 3, Max: 6})
+	s.executing(nodebus.Event{}, nodebus.Executing{})
+	const up = "\x1b[1A\x1b[2K"
+	require.Equal(t, "  executing        3 Blur\n"+
+		"  3 Blur       [··············"+"················]\n"+
+		up+"  progress         3 Blur       3 of 6\n"+
+		"  3 Blur       [███████████████···············]\n"+
+		up+"  closed\n", out.String())
+}
