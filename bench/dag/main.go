@@ -1,0 +1,74 @@
+// Command dag measures what executors of graphs cost a node, with nodes that do
+// next to nothing. Peers are interleaved; each line of CSV is one graph run by
+// one of them.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// runner is a peer: it makes a graph ready, and returns how to run it, which
+// must call f once for each node, and how to let go of it.
+type runner struct {
+	name string
+	max  int // nodes; more would take minutes
+	make func(g *graph, f func(i int)) (run, end func())
+}
+
+func runners() []runner {
+	return []runner{
+		{"limit", 10e6, limit},
+		{"limit-observed", 10e6, observed},
+		{"goroutine-per-node", 2e6, goroutinePerNode},
+		{"nodebus", 10e6, nodebusRunner(true)},
+		{"nodebus-silent", 10e6, nodebusRunner(false)},
+		{"heimdalr", 3001, heimdalr},
+		{"getoptions", 3001, getOptions},
+	}
+}
+
+func main() {
+	if err := measureAll(os.Args[1:], os.Stdout); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "dag:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func measureAll(args []string, out io.Writer) error {
+	f := flag.NewFlagSet("dag", flag.ContinueOnError)
+	only := f.String("runners", "", "which peers; all if empty")
+	shapes := f.String("graphs", "chain:1000,wide:1000,layered:10000,chain:100000,wide:100000", "shape:nodes")
+	reps := f.Int("reps", 5, "repetitions")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	graphs, err := parseGraphs(*shapes)
+	if err != nil {
+		return err
+	}
+	wanted := strings.Split(*only, ",")
+	fmt.Fprintln(out, header)
+	for rep := range *reps {
+		for _, g := range graphs {
+			for _, r := range runners() {
+				if g.n > r.max || *only != "" && !slices.Contains(wanted, r.name) {
+					continue
+				}
+				row, err := measureOne(r, g)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(out, "%s,%s,%d,%d,%d,%s\n", r.name, g.name, g.n, g.edges, rep, row)
+			}
+		}
+	}
+	return nil
+}

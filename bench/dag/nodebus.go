@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/nodebus/nodebus"
+)
+
+// node calls f with its number. It gives a value on, as nodes do.
+type node struct {
+	I    int
+	Prev int `in:"prev,optional"`
+	f    func(int)
+}
+
+func (n node) Run(*nodebus.Context) (int, error) {
+	n.f(n.I)
+	return n.I, nil
+}
+
+// last is a node that nothing waits for: what a prompt asks for.
+type last struct{ node }
+
+func (n last) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
+
+// nodebusRunner is Local without a cache and with two workers. If told, its
+// events go to a hub with one subscriber, and a run is over when that has had
+// them all; otherwise they go nowhere.
+func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
+	return func(g *graph, f func(int)) (run, end func()) {
+		r := nodebus.NewRegistry()
+		nodebus.Register(r, node{f: f}, nodebus.Info{Name: "Node"})
+		nodebus.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
+		local := nodebus.NewLocal(r, &nodebus.LocalOptions{Cache: nodebus.NoCache(), Workers: workers})
+		prompt := &nodebus.Prompt{ClientID: "c", Nodes: promptNodes(g)}
+		must(nodebus.Validate(r, prompt))
+		var pub nodebus.Publisher = nobody{}
+		listen, end := nothing, nothing
+		if told {
+			h := nodebus.NewHub(&nodebus.HubOptions{QueueLen: queueLen, QueueBytes: queueBytes})
+			pub = h
+			listen, end = subscribe(h)
+		}
+		runs := 0
+		return func() {
+			runs++
+			prompt.ID = strconv.Itoa(runs)
+			_, err := local.Execute(context.Background(), prompt, pub)
+			must(err)
+			must(pub.Publish(nodebus.Event{PromptID: prompt.ID, To: prompt.ClientID, Payload: nodebus.Executing{PromptID: prompt.ID}}))
+			listen()
+		}, end
+	}
+}
+
+// queueLen and queueBytes are more than the defaults: on a busy machine the events
+// of 100 000 nodes can come faster than the subscriber is given a processor.
+const (
+	queueLen   = 1 << 21
+	queueBytes = 1 << 30
+)
+
+// promptNodes is g as a prompt. A node's first link goes to an input of its
+// class, further ones to inputs that the class does not declare, which only make
+// it wait.
+func promptNodes(g *graph) nodebus.Nodes {
+	out := nodebus.NewGraph()
+	for i := range g.n {
+		in := nodebus.Inputs{"i": i}
+		for k, p := range g.pred[i] {
+			name := "prev"
+			if k > 0 {
+				name += strconv.Itoa(k)
+			}
+			in[name] = out.Link(strconv.Itoa(int(p)))
+		}
+		class := "Node"
+		if len(g.succ[i]) == 0 {
+			class = "Last"
+		}
+		out.AddAs(strconv.Itoa(i), class, in)
+	}
+	return out.Nodes()
+}
+
+// subscribe reads a hub's events. wait returns when that of the end of a prompt
+// has been read.
+func subscribe(h *nodebus.Hub) (wait, end func()) {
+	events := h.Subscribe(context.Background())
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for ev, err := range events {
+			must(err)
+			if e, ok := ev.Payload.(nodebus.Executing); ok && e.Node == "" {
+				over <- struct{}{}
+			}
+		}
+	}()
+	return func() { <-over }, func() {
+		must(h.Close())
+		<-done
+	}
+}
+
+// nobody is a publisher that forgets.
+type nobody struct{}
+
+func (nobody) Publish(nodebus.Event) error { return nil }

@@ -1,0 +1,68 @@
+// Command summary prints what the measurements wrote as Markdown: the median of
+// each figure, the range of the one that matters most, and its ratio to that of
+// the limit.
+//
+//	summary [-limit PEER] ws|dag|bench FILE...
+//
+// bench reads the output of go test -bench.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "summary:", err)
+		os.Exit(1)
+	}
+}
+
+// format is what one kind of measurement looks like.
+type format struct {
+	read  func(t *tables, in io.Reader) error
+	limit string // the peer that the others are held against
+	main  string // the column that matters most
+}
+
+func formats() map[string]format {
+	return map[string]format{
+		"ws":    {readWS, "raw-shard", "cpu_s_per_M"},
+		"dag":   {readDAG, "limit-observed", "cpu_ns_node"},
+		"bench": {readBench, "limit", ""},
+	}
+}
+
+func run(args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("summary", flag.ContinueOnError)
+	limit := flags.String("limit", "", "the peer to compare with")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	f, ok := formats()[flags.Arg(0)]
+	if !ok || flags.NArg() < 2 {
+		return errors.New("usage: summary [-limit PEER] ws|dag|bench FILE...")
+	}
+	if *limit != "" {
+		f.limit = *limit
+	}
+	t := &tables{limit: f.limit, main: f.main}
+	for _, name := range flags.Args()[1:] {
+		if err := t.readFile(name, f.read); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return t.print(out)
+}
+
+func (t *tables) readFile(name string, read func(*tables, io.Reader) error) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(t, file), file.Close())
+}

@@ -1,0 +1,210 @@
+//go:build linux
+
+// Package server is the server half of the WebSocket benchmark: one of the peers
+// listens on a port of its own, and commands on standard input make it publish.
+//
+//	blast EVENTS WINDOW        publish as fast as the window allows
+//	paced PER-SECOND BURST S   publish bursts at a fixed rate, for S seconds
+//	a N                        the slowest client has seen N events
+//	stat, gc                   report; collect garbage, then report
+//	profile FILE, profile      begin a CPU profile, end it
+//	heap FILE                  write a heap profile
+//	quit
+//
+// Every command but a and quit is answered by one JSON object on standard output.
+package server
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Main runs a server as its arguments say, until it is told to quit.
+func Main(args []string, in io.Reader, out io.Writer) error {
+	flags := flag.NewFlagSet("wsserver", flag.ContinueOnError)
+	kind := flags.String("kind", "", "which peer: "+strings.Join(Kinds(), ", "))
+	queue := flags.Int("queue", 1024, "events a client may lag behind, where a peer has to be told")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	mk, ok := peers()[*kind]
+	if !ok {
+		return fmt.Errorf("there is no peer %q; there are %s", *kind, strings.Join(Kinds(), ", "))
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	c := &control{peer: mk(*queue), out: json.NewEncoder(out), ack: make(chan struct{}, 1)}
+	go func() {
+		if err := c.peer.Serve(ln); err != nil {
+			fmt.Fprintln(os.Stderr, "wsserver:", err)
+		}
+	}()
+	key, greetings := c.peer.Wire()
+	c.answer(Stat{Addr: ln.Addr().String(), Key: key, Greetings: greetings})
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) == 0 {
+			continue
+		}
+		if words[0] == "quit" {
+			return nil
+		}
+		if err := c.do(words[0], words[1:]); err != nil {
+			return fmt.Errorf("%s: %w", lines.Text(), err)
+		}
+	}
+	return lines.Err()
+}
+
+// control carries out the commands.
+type control struct {
+	peer  Peer
+	out   *json.Encoder // one answer at a time: the driver waits for each
+	seen  atomic.Int64
+	ack   chan struct{}
+	files []io.Closer
+}
+
+func (c *control) answer(s Stat) {
+	if err := c.out.Encode(s); err != nil {
+		fmt.Fprintln(os.Stderr, "wsserver:", err)
+	}
+}
+
+var errArguments = errors.New("not enough arguments")
+
+func (c *control) do(verb string, args []string) error {
+	switch {
+	case verb == "a" && len(args) == 1:
+		n, err := strconv.ParseInt(args[0], 10, 64)
+		c.acked(n)
+		return err
+	case verb == "stat":
+		c.answer(readStat(c.peer))
+	case verb == "gc":
+		runtime.GC()
+		debug.FreeOSMemory()
+		c.answer(readStat(c.peer))
+	case verb == "blast" && len(args) == 2:
+		n, err := numbers(args)
+		if err != nil {
+			return err
+		}
+		c.seen.Store(0)
+		go c.blast(int64(n[0]), int64(n[1]))
+	case verb == "paced" && len(args) == 3:
+		n, err := numbers(args)
+		if err != nil {
+			return err
+		}
+		go c.paced(n[0], int64(n[1]), n[2])
+	case verb == "profile":
+		return c.profile(args)
+	case verb == "heap" && len(args) == 1:
+		return c.heap(args[0])
+	default:
+		return errArguments
+	}
+	return nil
+}
+
+func numbers(args []string) ([]float64, error) {
+	ns := make([]float64, len(args))
+	for i, a := range args {
+		var err error
+		if ns[i], err = strconv.ParseFloat(a, 64); err != nil {
+			return nil, err
+		}
+	}
+	return ns, nil
+}
+
+func (c *control) acked(n int64) {
+	c.seen.Store(n)
+	select {
+	case c.ack <- struct{}{}:
+	default:
+	}
+}
+
+// blast publishes n events, never more than window ahead of the slowest client.
+func (c *control) blast(n, window int64) {
+	began := time.Now()
+	for i := range n {
+		for i-c.seen.Load() >= window {
+			<-c.ack
+		}
+		c.peer.Broadcast(i)
+	}
+	c.answer(Stat{Published: n, Seconds: time.Since(began).Seconds()})
+}
+
+// paced publishes bursts, in all rate events a second.
+func (c *control) paced(rate float64, burst int64, seconds float64) {
+	began := time.Now()
+	gap := time.Duration(float64(time.Second) * float64(burst) / rate)
+	var events int64
+	var busy time.Duration
+	for round := range int64(seconds / gap.Seconds()) {
+		time.Sleep(time.Until(began.Add(time.Duration(round) * gap)))
+		for range burst {
+			t := time.Now()
+			c.peer.Broadcast(events)
+			busy += time.Since(t)
+			events++
+		}
+	}
+	c.answer(Stat{Published: events, Seconds: time.Since(began).Seconds(), Busy: busy.Seconds()})
+}
+
+func (c *control) profile(args []string) error {
+	if len(args) == 0 {
+		pprof.StopCPUProfile()
+		for _, f := range c.files {
+			if err := f.Close(); err != nil {
+				return err
+			}
+		}
+		c.files = nil
+	} else {
+		f, err := os.Create(args[0])
+		if err != nil {
+			return err
+		}
+		c.files = append(c.files, f)
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+	}
+	c.answer(Stat{})
+	return nil
+}
+
+func (c *control) heap(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	runtime.GC()
+	if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+		return err
+	}
+	c.answer(Stat{})
+	return nil
+}

@@ -1,0 +1,31 @@
+//go:build linux
+
+package server
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// TestEventsAreOfOneSize: peers are compared with frames of the same length.
+func TestEventsAreOfOneSize(t *testing.T) {
+	for seq := range int64(97) {
+		want := message(seq)
+		require.True(t, json.Valid(want))
+		require.Contains(t, string(want), wireKey(appended{}))
+		for _, make := range []func(int64) nodebus.Event{executing, watched, own} {
+			f, err := nodebus.JSON.Encode(make(seq))
+			require.NoError(t, err)
+			require.InDelta(t, len(want), len(f.Data), 3, "%s\n%s", want, f.Data)
+			require.Contains(t, string(f.Data), wireKey(&nodebusPeer{}))
+		}
+	}
+}
+
+func wireKey(p interface{ Wire() (string, int) }) string {
+	key, _ := p.Wire()
+	return key
+}

@@ -1,0 +1,112 @@
+//go:build linux
+
+// Command wsload measures WebSocket servers. For each measurement it starts a
+// wsserver, connects clients to it and has it publish; each phase becomes one
+// line of CSV. Peers are interleaved: every repetition visits all of them before
+// the next one begins. The clients are one epoll loop that looks at the headers
+// of frames, so that it costs the machine as little as possible.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options of a run.
+type options struct {
+	server  []string // command that starts a server
+	kinds   []string
+	clients []int
+	reps    int
+	phases  string
+	total   int64 // deliveries of a blast
+	queue   int
+	stalled int
+	rate    float64 // of phase r
+	length  time.Duration
+	quiet   time.Duration // how long clients must be idle before they are measured
+	profile string        // folder for profiles
+}
+
+const usage = `i idle clients, b blast, p single events at a fixed rate, u bursts of ten, r single events at -rate`
+
+func parse(args []string) (o options, output string, err error) {
+	f := flag.NewFlagSet("wsload", flag.ContinueOnError)
+	bin := f.String("server", "./wsserver", "the server's binary")
+	kinds := f.String("kinds", "gws,coder,shard,nodebus,raw-shard", "peers")
+	clients := f.String("n", "1,100,1000", "numbers of clients")
+	f.IntVar(&o.reps, "reps", 3, "repetitions")
+	f.StringVar(&o.phases, "phases", "ibpu", usage)
+	f.Int64Var(&o.total, "total", 600_000, "deliveries of a blast, at least")
+	f.IntVar(&o.queue, "queue", 0, "events a client may lag behind; 0: twice the window")
+	f.IntVar(&o.stalled, "stall", 0, "further clients, which never read")
+	f.Float64Var(&o.rate, "rate", 1000, "events a second in phase r")
+	f.DurationVar(&o.length, "length", 2*time.Second, "how long phases p, u and r last")
+	f.StringVar(&o.profile, "cpuprofile", "", "folder for a profile of the server in each phase")
+	f.StringVar(&output, "o", "", "append to this file, not to standard output")
+	if err := f.Parse(args); err != nil {
+		return o, "", err
+	}
+	o.server, o.quiet = []string{*bin}, 300*time.Millisecond
+	o.kinds = strings.Split(*kinds, ",")
+	for s := range strings.SplitSeq(*clients, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return o, "", fmt.Errorf("-n: %q is no number of clients", s)
+		}
+		o.clients = append(o.clients, n)
+	}
+	return o, output, nil
+}
+
+func main() {
+	o, output, err := parse(os.Args[1:])
+	if err == nil {
+		err = write(output, func(w io.Writer) error { return measureAll(w, &o) })
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "wsload:", err)
+		os.Exit(1)
+	}
+}
+
+// write calls f with what name is a file of.
+func write(name string, f func(io.Writer) error) error {
+	if name == "" {
+		return f(os.Stdout)
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(file), file.Close())
+}
+
+// measureAll visits all peers in each repetition.
+func measureAll(out io.Writer, o *options) error {
+	w := bufio.NewWriter(out)
+	fmt.Fprintln(w, header)
+	for rep := range o.reps {
+		for _, n := range o.clients {
+			for _, kind := range o.kinds {
+				if err := measureOne(w, o, kind, n, rep); err != nil {
+					return fmt.Errorf("%s, %d clients: %w", kind, n, err)
+				}
+				if err := w.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return w.Flush()
+}

@@ -1,0 +1,19 @@
+//go:build linux
+
+// Command wsserver is the server half of the WebSocket benchmark; wsload starts
+// it. See package server for how it is told what to do.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/nodebus/nodebus/bench/ws/server"
+)
+
+func main() {
+	if err := server.Main(os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "wsserver:", err)
+		os.Exit(1)
+	}
+}
