@@ -2,7 +2,6 @@ package nodebus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -135,9 +134,4 @@ func (l *Local) Execute(ctx context.Context, p *Prompt, pub Publisher) (shown ma
 	r.start()
 	err = r.wait()
 	return r.shown(), err
-}
-
-// interrupted tells whether an error of a run means that somebody stopped it.
-func interrupted(ctx context.Context, err error) bool {
-	return errors.Is(err, ErrInterrupted) || ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
 }

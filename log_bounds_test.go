@@ -132,7 +132,7 @@ func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
 type document struct {
 	Title string
 	Key   string
-	pad   [64]byte
+	_     [64]byte
 }
 
 func (*document) EventType() string { return "document" }
@@ -201,7 +201,10 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 			synctest.Wait()
 			events := h.Subscribe(t.Context())
 			go func() {
-				for range events {
+				for _, err := range events {
+					if err != nil {
+						t.Error(err)
+					}
 					count++
 				}
 			}()

@@ -120,7 +120,7 @@ func modelCase(t *testing.T, seed uint64) {
 		checkOrder(t, "after", run("after").events)
 	}
 	cancel()
-	<-done
+	require.ErrorIs(t, <-done, context.Canceled)
 	require.NoError(t, hub.Close())
 }
 

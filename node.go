@@ -98,9 +98,9 @@ func Ready[T any](v T) Lazy[T] {
 	return Lazy[T]{get: func(context.Context) (any, error) { return v, nil }}
 }
 
-// List, as an input, is a whole list: the node is called once, not once per
-// element, and its other inputs are the first of theirs unless they are lists
-// too. As an output, its elements go on one by one.
+// List is a whole list. As an input, it makes the node be called once, not once
+// per element, and its other inputs are the first of theirs unless they are
+// lists too. As an output, its elements go on one by one.
 type List[T any] []T
 
 // Out is an output that need not be a value: another node may stand in for it,
@@ -198,9 +198,9 @@ func listOf(v any) []any {
 
 type outPort interface {
 	elem() reflect.Type
-	split() (value any, blocked error, from Link, g *Graph)
+	split() (value any, from Link, g *Graph, blocked error)
 }
 
 func (*Out[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
 
-func (o *Out[T]) split() (any, error, Link, *Graph) { return o.Value, o.Blocked, o.From, o.Graph }
+func (o *Out[T]) split() (any, Link, *Graph, error) { return o.Value, o.From, o.Graph, o.Blocked }

@@ -2,7 +2,6 @@ package nodebus_test
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
@@ -202,7 +201,7 @@ func FuzzParseNodes(f *testing.F) {
 		nodes, err := nodebus.ParseNodes(data)
 		if err != nil {
 			var invalid *nodebus.ValidationError
-			require.True(t, errors.As(err, &invalid), "%v", err)
+			require.ErrorAs(t, err, &invalid)
 			require.Equal(t, "invalid_json", invalid.Type)
 			return
 		}

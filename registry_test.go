@@ -45,7 +45,7 @@ type everything struct {
 	Ignored     chan int `in:"-"`
 	ID          string   `hidden:"UNIQUE_ID"`
 	PromptNodes any      `hidden:"PROMPT"`
-	client      *int
+	client      *int     //nolint:unused // not exported, so no input
 }
 
 type results struct {

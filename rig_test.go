@@ -116,8 +116,6 @@ func (o outcome) failed(t *testing.T) *nodebus.ExecutionError {
 	return o.record.Error
 }
 
-var prompts int
-
 // run submits a graph and waits until it is closed.
 func (r *rig) run(nodes nodebus.Nodes) outcome {
 	r.t.Helper()

@@ -56,7 +56,6 @@ type runNode struct {
 	plan  *planNode
 	outs  []any // what it gave: a value, a list (many) or *blocked each
 	ui    UI
-	made  *origin    // nil for the prompt's own
 	stand *waiter    // it is no node, but stands in for one that waits
 	exp   *expansion // it has expanded and waits for what it made
 	state nodeState

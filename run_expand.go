@@ -21,10 +21,10 @@ type from struct{ src, slot int32 }
 // links: a value, a list, *blocked or *from.
 func (w *worker) unpack(f *field, val any) (any, error) {
 	if o, ok := addressable(val).(outPort); ok {
-		inner, block, link, g := o.split()
+		inner, link, g, block := o.split()
 		switch {
 		case block != nil:
-			b, ok := block.(*blocked)
+			b, ok := block.(*blocked) //nolint:errorlint // what Block returned, and nothing around it
 			if !ok {
 				return nil, fmt.Errorf("output %q: Blocked is %w; use Block for a reason", f.Name, block)
 			}

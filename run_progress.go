@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func (g *progress) finish(n *runNode) {
 	}
 	if p, ok := g.late[n]; ok {
 		delete(g.late, n)
-		g.tell(p)
+		_ = g.tell(p) // the caller of step has been told already
 	}
 	s := g.of(n)
 	s.State, s.Value = "finished", s.Max
@@ -193,7 +194,7 @@ func (g *progress) close(err error) {
 
 func (g *progress) mark(err error) {
 	blamed := ""
-	if e, ok := err.(*NodeError); ok {
+	if e := (*NodeError)(nil); errors.As(err, &e) {
 		blamed = e.NodeID
 	}
 	kept := g.states[:0]

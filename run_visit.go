@@ -115,7 +115,7 @@ func (r *run) lose(w *worker, err error) {
 		return
 	}
 	e := &NodeError{Err: err}
-	if c, ok := err.(*crash); ok {
+	if c, ok := err.(*crash); ok { //nolint:errorlint // never wrapped: catch makes it
 		e.Err, e.Stack = &PanicError{Value: c.value}, c.stack
 	}
 	if cause := r.cause(); cause != nil { // it failed because it was stopped

@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -236,7 +237,7 @@ func plainNumError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("no such value (%w)", err.(*strconv.NumError).Err)
+	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // of a *strconv.NumError
 }
 
 // portType is the name that a Go type connects by, "" if it has none.

@@ -124,7 +124,8 @@ func TestSubscriberWhoBreaksIsGone(t *testing.T) {
 		h := openHub(t, nil)
 		events := h.Subscribe(t.Context())
 		say(t, h, "a", "b", "c")
-		for ev := range events {
+		for ev, err := range events {
+			require.NoError(t, err)
 			require.Equal(t, word("a"), ev.Payload)
 			break
 		}
@@ -135,7 +136,8 @@ func TestSubscriberWhoBreaksIsGone(t *testing.T) {
 		require.PanicsWithValue(t, "in the loop", func() {
 			events := h.Subscribe(t.Context())
 			say(t, h, "e")
-			for range events {
+			for _, err := range events {
+				require.NoError(t, err)
 				panic("in the loop")
 			}
 		})
@@ -221,7 +223,10 @@ func TestSubscribersWhilePublishersRun(t *testing.T) {
 			for range visits { // others come and go meanwhile
 				events := h.Subscribe(t.Context())
 				publish(t, h, nodebus.Event{Payload: word("visit")})
-				for range events {
+				for _, err := range events {
+					if err != nil {
+						t.Error(err)
+					}
 					break
 				}
 			}

@@ -301,5 +301,5 @@ func TestBadAddress(t *testing.T) {
 	_, err = client.Dial(t.Context(), "ws://127.0.0.1:1/ws", nil)
 	require.Error(t, err)
 	var refused *client.RefusedError
-	require.False(t, errors.As(err, &refused))
+	require.NotErrorAs(t, err, &refused)
 }

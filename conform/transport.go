@@ -183,7 +183,10 @@ func closeEndsWrite(t *testing.T, tr nodebus.Transport, _ Client) {
 	}
 	end(t, tr)
 	select {
-	case <-ended:
+	case err := <-ended:
+		if err == nil {
+			t.Fatal("a write that Close has ended tells of no error")
+		}
 	case <-time.After(patience):
 		t.Fatal("a write goes on after Close")
 	}
@@ -291,5 +294,9 @@ func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
 		}
 	})
 	within(t, "closing the hub", func() { _ = hub.Close() })
-	within(t, "serving", func() { <-over })
+	within(t, "serving", func() {
+		if err := <-over; !errors.Is(err, nodebus.ErrClosed) {
+			t.Errorf("serving ended with %v, not with ErrClosed", err)
+		}
+	})
 }

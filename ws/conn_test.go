@@ -94,6 +94,7 @@ func handshake(t *testing.T, url string, early string) (net.Conn, *bufio.Reader)
 	r := bufio.NewReader(c)
 	res, err := http.ReadResponse(r, nil)
 	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
 	require.Equal(t, 101, res.StatusCode)
 	return c, r
 }

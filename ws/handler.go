@@ -102,7 +102,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.Close(err)
 		return
 	}
-	conn.Serve(r.Context(), s, h.opts.Receive)
+	_ = conn.Serve(r.Context(), s, h.opts.Receive) // the client knows why, if it can
 }
 
 // Serve runs a session over the connection until either ends, and reads what the

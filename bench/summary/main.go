@@ -45,7 +45,7 @@ func run(args []string, out io.Writer) error {
 	}
 	f, ok := formats()[flags.Arg(0)]
 	if !ok || flags.NArg() < 2 {
-		return errors.New("usage: summary [-limit PEER] ws|dag|bench FILE...")
+		return errors.New("usage: summary [-limit PEER] ws|dag|bench FILE [FILE ...]")
 	}
 	if *limit != "" {
 		f.limit = *limit

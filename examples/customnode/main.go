@@ -80,7 +80,7 @@ func run(out io.Writer) {
 	if _, err := engine.Submit(ctx, &nodebus.Prompt{Nodes: graph.Nodes()}); err != nil {
 		fmt.Fprintln(out, err)
 	}
-	for ev := range events {
+	for ev, err := range events {
 		switch p := ev.Payload.(type) {
 		case Found:
 			fmt.Fprintf(out, "node %s found %q in line %d\n", p.Node, p.Word, p.Line)
@@ -90,6 +90,8 @@ func run(out io.Writer) {
 			fmt.Fprintln(out, "shown:", p.Output["text"])
 		case nodebus.ExecutionSuccess:
 			cancel()
+		case nil:
+			fmt.Fprintln(out, err) // fell too far behind
 		}
 	}
 	<-done

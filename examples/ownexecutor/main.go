@@ -83,7 +83,10 @@ func run(out io.Writer) {
 	if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: "sum", Nodes: graph.Nodes()}); err != nil {
 		fmt.Fprintln(out, err)
 	}
-	for ev := range events {
+	for ev, err := range events {
+		if err != nil {
+			fmt.Fprintln(out, err)
+		}
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Fprintf(out, "%s\n", frame.Data)
 		if p, ok := ev.Payload.(nodebus.Executing); ok && p.Node == "" {
