@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"encoding/json"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// The edits of goldenDeviations. All work on transcripts that are plain.
+// The edits of deviations. All work on transcripts that are plain.
 
-func goldenParse(text string) (v map[string]any) {
+func parse(text string) (v map[string]any) {
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
 		panic(err)
 	}
@@ -18,7 +18,7 @@ func goldenParse(text string) (v map[string]any) {
 
 // index is the place of the first message of a type, from a place on; -1 if
 // there is none.
-func (ts *goldenTranscript) index(client, typ string, from int) int {
+func (ts *transcript) index(client, typ string, from int) int {
 	for i := from; i < len(ts.clients[client]); i++ {
 		if ts.clients[client][i].Type == typ {
 			return i
@@ -28,13 +28,13 @@ func (ts *goldenTranscript) index(client, typ string, from int) int {
 }
 
 // replace puts other messages in the place of n from one on.
-func (ts *goldenTranscript) replace(client string, at, n int, by ...goldenMessage) {
+func (ts *transcript) replace(client string, at, n int, by ...message) {
 	ts.clients[client] = slices.Replace(ts.clients[client], at, at+n, by...)
 }
 
 // with is a copy of a snapshot in which a node is in a state, or in none if
 // that is empty.
-func (m goldenMessage) with(node, state string) goldenMessage {
+func (m message) with(node, state string) message {
 	nodes := maps.Clone(m.Data["nodes"].(map[string]any))
 	s, ok := nodes[node].(map[string]any)
 	if s = maps.Clone(s); !ok {
@@ -49,11 +49,11 @@ func (m goldenMessage) with(node, state string) goldenMessage {
 	if nodes[node] = s; state == "" {
 		delete(nodes, node)
 	}
-	return goldenMessage{Type: m.Type, Data: map[string]any{"prompt_id": m.Data["prompt_id"], "nodes": nodes}}
+	return message{Type: m.Type, Data: map[string]any{"prompt_id": m.Data["prompt_id"], "nodes": nodes}}
 }
 
 // records calls f for each history entry in the answers, which it may change.
-func (ts *goldenTranscript) records(f func(promptID string, entry map[string]any)) {
+func (ts *transcript) records(f func(promptID string, entry map[string]any)) {
 	for _, a := range ts.answers {
 		if body, ok := a.Body.(map[string]any); ok && strings.Contains(a.Request, "/history") {
 			for id, entry := range body {
@@ -63,19 +63,19 @@ func (ts *goldenTranscript) records(f func(promptID string, entry map[string]any
 	}
 }
 
-// goldenLastWord is the message that ended a prompt, by its history entry.
-func goldenLastWord(entry map[string]any) []any {
+// lastWord is the message that ended a prompt, by its history entry.
+func lastWord(entry map[string]any) []any {
 	words := entry["status"].(map[string]any)["messages"].([]any)
 	return words[len(words)-1].([]any)
 }
 
 // end makes the records say that a prompt has ended with a message.
-func (ts *goldenTranscript) end(m goldenMessage) {
+func (ts *transcript) end(m message) {
 	ts.records(func(id string, entry map[string]any) {
 		if id != m.Data["prompt_id"] {
 			return
 		}
-		word := goldenLastWord(entry)
+		word := lastWord(entry)
 		word[0], word[1] = m.Type, m.Data
 		status := entry["status"].(map[string]any)
 		status["completed"], status["status_str"] = false, "error"
@@ -85,17 +85,17 @@ func (ts *goldenTranscript) end(m goldenMessage) {
 	})
 }
 
-// goldenToWatchers takes from everyone what is about a prompt that is nobody's,
+// toWatchers takes from everyone what is about a prompt that is nobody's,
 // and gives it, as one of them saw it, to the watcher.
-func goldenToWatchers(ts *goldenTranscript) {
+func toWatchers(ts *transcript) {
 	nobodys := map[any]bool{}
 	ts.records(func(id string, entry map[string]any) {
 		_, has := entry["prompt"].([]any)[3].(map[string]any)["client_id"]
 		nobodys[id] = !has
 	})
 	for _, client := range slices.Sorted(maps.Keys(ts.clients)) {
-		var about []goldenMessage
-		ts.clients[client] = slices.DeleteFunc(ts.clients[client], func(m goldenMessage) bool {
+		var about []message
+		ts.clients[client] = slices.DeleteFunc(ts.clients[client], func(m message) bool {
 			id, names := m.Data["prompt_id"]
 			of := nobodys[id] || !names && m.Type == "binary 1" && len(about) > 0
 			if of {
@@ -104,14 +104,14 @@ func goldenToWatchers(ts *goldenTranscript) {
 			return of
 		})
 		if len(about) > 0 {
-			ts.clients[goldenWatcher] = about
+			ts.clients[watcher] = about
 		}
 	}
 }
 
 // isBroadcast reports whether the reference sends such a message to everyone if
 // it is about a prompt that is nobody's.
-func (m goldenMessage) isBroadcast() bool {
+func (m message) isBroadcast() bool {
 	switch m.Type {
 	case "progress_state", "progress", "binary 1", "execution_interrupted":
 		return true
@@ -121,9 +121,9 @@ func (m goldenMessage) isBroadcast() bool {
 	return false
 }
 
-// goldenInterruptedAtOnce ends the prompt at node 2, before that or node 3 are
+// interruptedAtOnce ends the prompt at node 2, before that or node 3 are
 // told of.
-func goldenInterruptedAtOnce(ts *goldenTranscript) {
+func interruptedAtOnce(ts *transcript) {
 	at := ts.index("A", "execution_interrupted", 0)
 	m := ts.clients["A"][at]
 	m.Data["node_id"], m.Data["node_type"], m.Data["executed"] = "2", "RefAsyncSleep", []any{"1"}
@@ -131,36 +131,36 @@ func goldenInterruptedAtOnce(ts *goldenTranscript) {
 	ts.end(m)
 }
 
-// goldenNoCalls has nodes do nothing, one after the other, where the first of
+// noCalls has nodes do nothing, one after the other, where the first of
 // them failed, and the prompt end well.
-func goldenNoCalls(nodes ...string) goldenEdit {
-	return func(ts *goldenTranscript) {
+func noCalls(nodes ...string) edit {
+	return func(ts *transcript) {
 		at := ts.index("A", "execution_error", 0)
 		state := ts.clients["A"][at-2]
 		id := state.Data["prompt_id"]
-		var now []goldenMessage
+		var now []message
 		for i, node := range nodes {
 			if i > 0 {
 				state = state.with(node, "running")
-				now = append(now, state, goldenMessage{Type: "executing", Data: map[string]any{
+				now = append(now, state, message{Type: "executing", Data: map[string]any{
 					"node": node, "display_node": node, "prompt_id": id,
 				}})
 			}
 			state = state.with(node, "finished")
 			now = append(now, state)
 		}
-		success := goldenMessage{Type: "execution_success", Data: map[string]any{"prompt_id": id, "timestamp": "(time)"}}
+		success := message{Type: "execution_success", Data: map[string]any{"prompt_id": id, "timestamp": "(time)"}}
 		ts.replace("A", at, 1, append(now, success)...)
 		ts.end(success)
 	}
 }
 
-// goldenLastSnapshots puts one more snapshot before the message that ends a
+// lastSnapshots puts one more snapshot before the message that ends a
 // prompt, if that tells of a failure: with the last node that was executing as
 // the one to blame.
-func goldenLastSnapshots(ts *goldenTranscript) {
+func lastSnapshots(ts *transcript) {
 	ts.records(func(id string, entry map[string]any) {
-		terminal := goldenLastWord(entry)[0].(string)
+		terminal := lastWord(entry)[0].(string)
 		if terminal == "execution_success" {
 			return
 		}
@@ -175,7 +175,7 @@ func goldenLastSnapshots(ts *goldenTranscript) {
 // beforeEnd is where a client is told how a prompt ended, and the last snapshot
 // as it is then. A client that is not told of the end is told all else before
 // it; at is -1 for one that is told nothing.
-func (ts *goldenTranscript) beforeEnd(client, promptID, terminal string) (at int, last goldenMessage) {
+func (ts *transcript) beforeEnd(client, promptID, terminal string) (at int, last message) {
 	blamed := ""
 	at = -1
 	for i, m := range ts.clients[client] {
@@ -199,7 +199,7 @@ func (ts *goldenTranscript) beforeEnd(client, promptID, terminal string) (at int
 
 // blaming is a snapshot as it is after a failure. Without a name it is the one
 // node that runs that is to blame.
-func (m goldenMessage) blaming(node string) goldenMessage {
+func (m message) blaming(node string) message {
 	for id, s := range m.Data["nodes"].(map[string]any) {
 		switch {
 		case s.(map[string]any)["state"] != "running":
@@ -212,9 +212,9 @@ func (m goldenMessage) blaming(node string) goldenMessage {
 	return m
 }
 
-// goldenStepsToo adds the progress event to each step of a node whose interface
+// stepsToo adds the progress event to each step of a node whose interface
 // in the reference sends the snapshot alone.
-func goldenStepsToo(ts *goldenTranscript) {
+func stepsToo(ts *transcript) {
 	for i := len(ts.clients["A"]) - 1; i >= 0; i-- {
 		data := ts.clients["A"][i].Data
 		nodes, _ := data["nodes"].(map[string]any)
@@ -222,7 +222,7 @@ func goldenStepsToo(ts *goldenTranscript) {
 		if !ok || s["state"] != "running" || s["value"].(float64) == 0 {
 			continue
 		}
-		ts.replace("A", i+1, 0, goldenMessage{Type: "progress", Data: map[string]any{
+		ts.replace("A", i+1, 0, message{Type: "progress", Data: map[string]any{
 			"value": s["value"], "max": s["max"], "prompt_id": data["prompt_id"], "node": "2",
 		}})
 	}

@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"net/http"
@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// More edits of goldenDeviations: prompts that are refused, and records.
+// More edits of deviations: prompts that are refused, and records.
 
-// goldenRingFails has a prompt fail that found a ring of nodes. Which of them
+// ringFails has a prompt fail that found a ring of nodes. Which of them
 // the last snapshot shows to blame is as good as any.
-func goldenRingFails(was, now string) goldenEdit {
-	return func(ts *goldenTranscript) {
+func ringFails(was, now string) edit {
+	return func(ts *transcript) {
 		at := ts.index("A", "execution_error", 0)
 		nodes := ts.clients["A"][at-1].Data["nodes"].(map[string]any)
 		nodes[now] = nodes[was]
@@ -21,10 +21,10 @@ func goldenRingFails(was, now string) goldenEdit {
 	}
 }
 
-// goldenRingErrors has each node of a ring of RefAdd nodes told that it is in
+// ringErrors has each node of a ring of RefAdd nodes told that it is in
 // one.
-func goldenRingErrors(ring ...string) goldenEdit {
-	return func(ts *goldenTranscript) {
+func ringErrors(ring ...string) edit {
+	return func(ts *transcript) {
 		nodes := map[string]any{}
 		for k, id := range ring {
 			var ids []any
@@ -47,9 +47,9 @@ func goldenRingErrors(ring ...string) goldenEdit {
 	}
 }
 
-// goldenBrokenLink has an answer describe a link in other words, wherever it
+// brokenLink has an answer describe a link in other words, wherever it
 // does.
-func goldenBrokenLink(answer int, was, now string) goldenEdit {
+func brokenLink(answer int, was, now string) edit {
 	const introduction = "Exception when validating node: "
 	var walk func(v any) any
 	walk = func(v any) any {
@@ -69,10 +69,10 @@ func goldenBrokenLink(answer int, was, now string) goldenEdit {
 		}
 		return v
 	}
-	return func(ts *goldenTranscript) { walk(ts.answers[answer].Body) }
+	return func(ts *transcript) { walk(ts.answers[answer].Body) }
 }
 
-const goldenLinkRefused = `{
+const linkRefused = `{
 	"error": {
 		"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation", "extra_info": {},
 		"details": "Exception when validating node: input extra links to node '99', which does not exist"
@@ -84,7 +84,7 @@ const goldenLinkRefused = `{
 	}]}}
 }`
 
-const goldenChoiceRefused = `{
+const choiceRefused = `{
 	"error": {
 		"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation", "extra_info": {},
 		"details": ""
@@ -95,26 +95,26 @@ const goldenChoiceRefused = `{
 	}]}}
 }`
 
-// goldenRejected has the only prompt that was accepted be refused: nothing is
+// rejected has the only prompt that was accepted be refused: nothing is
 // told of it, and it is in no list.
-func goldenRejected(answer int, because string) goldenEdit {
-	return func(ts *goldenTranscript) {
-		ts.answers[answer].Status, ts.answers[answer].Body = http.StatusBadRequest, goldenParse(because)
+func rejected(answer int, because string) edit {
+	return func(ts *transcript) {
+		ts.answers[answer].Status, ts.answers[answer].Body = http.StatusBadRequest, parse(because)
 		ts.clients["A"] = nil
 		for i, a := range ts.answers {
 			switch {
 			case strings.Contains(a.Request, "/history"):
 				ts.answers[i].Body = map[string]any{}
 			case strings.Contains(a.Request, "/queue"):
-				ts.answers[i].Body = goldenParse(`{"queue_running": [], "queue_pending": []}`)
+				ts.answers[i].Body = parse(`{"queue_running": [], "queue_pending": []}`)
 			}
 		}
 	}
 }
 
-// goldenRefuseDuplicate has the second prompt of the same id be refused, so
+// refuseDuplicate has the second prompt of the same id be refused, so
 // that there is one less from then on, and the first one's record is kept.
-func goldenRefuseDuplicate(ts *goldenTranscript) {
+func refuseDuplicate(ts *transcript) {
 	ts.answers[2].Status, ts.answers[2].Body = http.StatusConflict, "nodebus: prompt id is in use"
 	queue := ts.answers[3].Body.(map[string]any)
 	queue["queue_pending"] = queue["queue_pending"].([]any)[:1]
@@ -141,9 +141,9 @@ func goldenRefuseDuplicate(ts *goldenTranscript) {
 	})
 }
 
-// goldenOwnMeta has a node's output recorded under the node's own name.
-func goldenOwnMeta(node string) goldenEdit {
-	return func(ts *goldenTranscript) {
+// ownMeta has a node's output recorded under the node's own name.
+func ownMeta(node string) edit {
+	return func(ts *transcript) {
 		ts.records(func(_ string, entry map[string]any) {
 			if meta := entry["meta"].(map[string]any); meta[node] != nil {
 				meta[node] = map[string]any{"node_id": node, "display_node": node, "real_node_id": node, "parent_node": nil}
@@ -152,10 +152,10 @@ func goldenOwnMeta(node string) goldenEdit {
 	}
 }
 
-// goldenNotRecorded takes the output of a node out of the records of prompts
+// notRecorded takes the output of a node out of the records of prompts
 // that did not ask for it.
-func goldenNotRecorded(node string) goldenEdit {
-	return func(ts *goldenTranscript) {
+func notRecorded(node string) edit {
+	return func(ts *transcript) {
 		ts.records(func(_ string, entry map[string]any) {
 			if asked := entry["prompt"].([]any)[4].([]any); !slices.Contains(asked, any(node)) {
 				delete(entry["meta"].(map[string]any), node)
@@ -165,9 +165,9 @@ func goldenNotRecorded(node string) goldenEdit {
 	}
 }
 
-// goldenPreviewAfterStep puts each preview behind the progress of the same
+// previewAfterStep puts each preview behind the progress of the same
 // step.
-func goldenPreviewAfterStep(ts *goldenTranscript) {
+func previewAfterStep(ts *transcript) {
 	messages := ts.clients["A"]
 	for i := 1; i < len(messages); i++ {
 		if messages[i-1].Type == "binary 4" && messages[i].Type == "progress" {
@@ -176,9 +176,9 @@ func goldenPreviewAfterStep(ts *goldenTranscript) {
 	}
 }
 
-// goldenBarePreviews puts a preview behind each snapshot that tells of a step.
-func goldenBarePreviews(ts *goldenTranscript) {
-	preview := goldenMessage{Type: "binary 1", Data: goldenParse(`{"image_type": 1, "format": "jpeg", "size": "(512,256)"}`)}
+// barePreviews puts a preview behind each snapshot that tells of a step.
+func barePreviews(ts *transcript) {
+	preview := message{Type: "binary 1", Data: parse(`{"image_type": 1, "format": "jpeg", "size": "(512,256)"}`)}
 	for i := len(ts.clients["A"]) - 1; i >= 0; i-- {
 		nodes, _ := ts.clients["A"][i].Data["nodes"].(map[string]any)
 		if s, ok := nodes["2"].(map[string]any); ok && s["state"] == "running" && s["value"].(float64) > 0 {

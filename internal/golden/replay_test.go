@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"cmp"
@@ -18,40 +18,40 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goldenWatcher is a client that follows all prompts, beside those recorded.
-const goldenWatcher = "(watcher)"
+// watcher is a client that follows all prompts, beside those recorded.
+const watcher = "(watcher)"
 
-// goldenReplayer does in this process what the clients of a trace did, each
+// replayer does in this process what the clients of a trace did, each
 // thing at the time at which it was done then.
-type goldenReplayer struct {
+type replayer struct {
 	t        *testing.T
-	tr       *goldenTrace
+	tr       *trace
 	engine   *nodebus.Engine
 	hub      *nodebus.Hub
 	counter  float64 // numbers prompts as the reference's POST /prompt does
 	sessions map[string]*nodebus.Session
-	sinks    map[string]*goldenSink
+	sinks    map[string]*sink
 	serving  sync.WaitGroup
-	answers  []goldenAnswer
+	answers  []answer
 }
 
 // replay runs the scenario, inside a synctest bubble.
-func (tr *goldenTrace) replay(t *testing.T) *goldenTranscript {
+func (tr *trace) replay(t *testing.T) *transcript {
 	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
 	refpack.Register(registry, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: hub})
-	r := &goldenReplayer{
+	r := &replayer{
 		t: t, tr: tr, hub: hub,
 		engine: nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{
 			Executor: nodebus.NewLocal(registry, &nodebus.LocalOptions{Workers: 1}), // in the reference's order
 			Parallel: 1,
 		}),
 		sessions: map[string]*nodebus.Session{},
-		sinks:    map[string]*goldenSink{},
+		sinks:    map[string]*sink{},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = r.engine.Run(ctx) })
-	r.join(goldenWatcher, goldenWatcher, &nodebus.SessionOptions{WatchAll: true, Codec: nodebus.JSONCodec{BarePreviews: true}})
+	r.join(watcher, watcher, &nodebus.SessionOptions{WatchAll: true, Codec: nodebus.JSONCodec{BarePreviews: true}})
 	r.run()
 	time.Sleep(time.Minute) // until whatever still runs has ended
 	synctest.Wait()
@@ -60,11 +60,11 @@ func (tr *goldenTrace) replay(t *testing.T) *goldenTranscript {
 	require.NoError(t, hub.Close())
 	r.serving.Wait()
 
-	ts := &goldenTranscript{clients: map[string][]goldenMessage{}, answers: r.answers}
+	ts := &transcript{clients: map[string][]message{}, answers: r.answers}
 	for client, sink := range r.sinks {
 		ts.clients[client] = nil
 		for _, f := range sink.frames {
-			ts.clients[client] = append(ts.clients[client], goldenReceived(t, f))
+			ts.clients[client] = append(ts.clients[client], received(t, f))
 		}
 	}
 	return ts
@@ -72,20 +72,20 @@ func (tr *goldenTrace) replay(t *testing.T) *goldenTranscript {
 
 // run does what the log says, in the order of time: a request is in the log at
 // its answer.
-func (r *goldenReplayer) run() {
-	at := func(e *goldenEntry) float64 {
+func (r *replayer) run() {
+	at := func(e *entry) float64 {
 		if e.Kind == "http" {
 			return e.Start
 		}
 		return e.T
 	}
-	var todo []*goldenEntry
+	var todo []*entry
 	for i := range r.tr.Log {
 		if e := &r.tr.Log[i]; !r.tr.skips(e) {
 			todo = append(todo, e)
 		}
 	}
-	slices.SortStableFunc(todo, func(a, b *goldenEntry) int { return cmp.Compare(at(a), at(b)) })
+	slices.SortStableFunc(todo, func(a, b *entry) int { return cmp.Compare(at(a), at(b)) })
 	begin := time.Now()
 	for _, e := range todo {
 		time.Sleep(time.Until(begin.Add(time.Duration(at(e) * float64(time.Second)))))
@@ -97,14 +97,14 @@ func (r *goldenReplayer) run() {
 			r.sessions[e.Client].Close(nil)
 		case "http":
 			status, body := r.request(e)
-			r.answers = append(r.answers, goldenAnswer{e.Method + " " + e.Path, status, goldenJSON(r.t, body)})
+			r.answers = append(r.answers, answer{e.Method + " " + e.Path, status, viaJSON(r.t, body)})
 		}
 		synctest.Wait()
 	}
 }
 
 // clientID is the id a client connects with, or is given if it has none.
-func (tr *goldenTrace) clientID(open *goldenEntry) string {
+func (tr *trace) clientID(open *entry) string {
 	if _, id, ok := strings.Cut(open.Path, "clientId="); ok {
 		return id
 	}
@@ -117,7 +117,7 @@ func (tr *goldenTrace) clientID(open *goldenEntry) string {
 }
 
 // codec is what the client has asked for by its feature flags.
-func (tr *goldenTrace) codec(client string) nodebus.Codec {
+func (tr *trace) codec(client string) nodebus.Codec {
 	for i := range tr.Log {
 		e := &tr.Log[i]
 		if e.Kind == "ws_send" && e.Client == client && e.JSON.Type == "feature_flags" {
@@ -127,30 +127,30 @@ func (tr *goldenTrace) codec(client string) nodebus.Codec {
 	return nodebus.JSONCodec{BarePreviews: true}
 }
 
-func (r *goldenReplayer) join(name, id string, opts *nodebus.SessionOptions) {
-	s, sink := r.hub.Join(id, opts), &goldenSink{}
+func (r *replayer) join(name, id string, opts *nodebus.SessionOptions) {
+	s, sink := r.hub.Join(id, opts), &sink{}
 	r.sessions[name], r.sinks[name] = s, sink
 	r.serving.Go(func() { _ = s.Serve(r.t.Context(), sink) })
 	synctest.Wait() // from now on all is written at once, and nothing merged
 }
 
-// goldenSink is a Transport that keeps what it is sent.
-type goldenSink struct{ frames []nodebus.Frame }
+// sink is a Transport that keeps what it is sent.
+type sink struct{ frames []nodebus.Frame }
 
-func (s *goldenSink) Write(_ context.Context, frames []nodebus.Frame) error {
+func (s *sink) Write(_ context.Context, frames []nodebus.Frame) error {
 	s.frames = append(s.frames, frames...)
 	return nil
 }
 
-func (s *goldenSink) TryWrite(b *nodebus.Batch) (bool, error) {
+func (s *sink) TryWrite(b *nodebus.Batch) (bool, error) {
 	s.frames = append(s.frames, b.Frames()...)
 	return true, nil
 }
 
-func (s *goldenSink) Close(error) error { return nil }
+func (s *sink) Close(error) error { return nil }
 
 // request makes of an HTTP request the calls it stands for.
-func (r *goldenReplayer) request(e *goldenEntry) (status int, body any) {
+func (r *replayer) request(e *entry) (status int, body any) {
 	ctx := r.t.Context()
 	var req struct {
 		PromptID string `json:"prompt_id"`
@@ -188,7 +188,7 @@ func (r *goldenReplayer) request(e *goldenEntry) (status int, body any) {
 }
 
 // submit answers POST /prompt.
-func (r *goldenReplayer) submit(e *goldenEntry) (status int, body any) {
+func (r *replayer) submit(e *entry) (status int, body any) {
 	var req struct {
 		Prompt   nodebus.Nodes
 		PromptID string `json:"prompt_id"`

@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"maps"
@@ -16,20 +16,20 @@ func TestGoldenSchemas(t *testing.T) {
 	r := nodebus.NewRegistry()
 	refpack.Register(r, nil)
 	recorded := map[string]map[string]any{}
-	for _, tr := range goldenTraces(t) {
+	for _, tr := range loadTraces(t) {
 		maps.Copy(recorded, tr.ObjectInfo)
 	}
 	for _, name := range slices.Sorted(maps.Keys(recorded)) {
 		t.Run(name, func(t *testing.T) {
 			c, ok := r.Class(name)
 			require.True(t, ok)
-			require.Equal(t, goldenPlainInfo(recorded[name]), goldenPlainInfo(goldenJSON(t, goldenObjectInfo(c.Schema()))))
+			require.Equal(t, plainInfo(recorded[name]), plainInfo(viaJSON(t, objectInfo(c.Schema()))))
 		})
 	}
 }
 
-// goldenObjectInfo is a schema in the form of /object_info.
-func goldenObjectInfo(s nodebus.Schema) any {
+// objectInfo is a schema in the form of /object_info.
+func objectInfo(s nodebus.Schema) any {
 	input, order := map[nodebus.PortKind]map[string]any{}, map[nodebus.PortKind][]string{}
 	for _, p := range s.Inputs {
 		if input[p.Kind] == nil {
@@ -53,10 +53,10 @@ func goldenObjectInfo(s nodebus.Schema) any {
 	}
 }
 
-// goldenPlainInfo leaves out what a schema has no word for: the Python module,
+// plainInfo leaves out what a schema has no word for: the Python module,
 // and whether an input without options has an empty list of them or none. Texts
 // for people need only be there.
-func goldenPlainInfo(v any) any {
+func plainInfo(v any) any {
 	info := v.(map[string]any)
 	delete(info, "python_module")
 	info["description"] = info["description"] != ""

@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"bytes"
@@ -18,16 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goldenTrace is a scenario as it was recorded; testdata/golden/README.md says
+// trace is a scenario as it was recorded; testdata/README.md says
 // what the files hold.
-type goldenTrace struct {
+type trace struct {
 	Name       string
-	Log        []goldenEntry
+	Log        []entry
 	ObjectInfo map[string]map[string]any `json:"object_info"`
 }
 
-// goldenEntry is an entry of the log. Which fields are set depends on Kind.
-type goldenEntry struct {
+// entry is an entry of the log. Which fields are set depends on Kind.
+type entry struct {
 	Kind   string
 	T      float64 // seconds since the beginning
 	Client string
@@ -50,11 +50,11 @@ type goldenEntry struct {
 	Response any
 }
 
-func goldenTraces(t *testing.T) []*goldenTrace {
-	files, err := filepath.Glob("testdata/golden/*.json")
+func loadTraces(t *testing.T) []*trace {
+	files, err := filepath.Glob("testdata/*.json")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	traces := make([]*goldenTrace, len(files))
+	traces := make([]*trace, len(files))
 	for i, f := range files {
 		data, err := os.ReadFile(f)
 		require.NoError(t, err)
@@ -64,30 +64,30 @@ func goldenTraces(t *testing.T) []*goldenTrace {
 	return traces
 }
 
-// goldenTranscript is what was seen of a scenario: recorded, or here.
-type goldenTranscript struct {
-	clients map[string][]goldenMessage // by the trace's names of the clients
-	answers []goldenAnswer             // to requests, in their order
+// transcript is what was seen of a scenario: recorded, or here.
+type transcript struct {
+	clients map[string][]message // by the trace's names of the clients
+	answers []answer             // to requests, in their order
 }
 
-// goldenMessage is one frame that a client was sent.
-type goldenMessage struct {
+// message is one frame that a client was sent.
+type message struct {
 	Type  string // of a binary frame, "binary" and its number
 	Data  map[string]any
 	image image.Image
 }
 
-// goldenAnswer is the answer to a request.
-type goldenAnswer struct {
+// answer is the answer to a request.
+type answer struct {
 	Request string
 	Status  int
 	Body    any
 }
 
-// recorded is what the trace has of the scenario, without what goldenSkipped
+// recorded is what the trace has of the scenario, without what skipped
 // says is skipped.
-func (tr *goldenTrace) recorded(t *testing.T) *goldenTranscript {
-	ts := &goldenTranscript{clients: map[string][]goldenMessage{}}
+func (tr *trace) recorded(t *testing.T) *transcript {
+	ts := &transcript{clients: map[string][]message{}}
 	for i := range tr.Log {
 		e := &tr.Log[i]
 		if tr.skips(e) {
@@ -97,13 +97,13 @@ func (tr *goldenTrace) recorded(t *testing.T) *goldenTranscript {
 		case "ws_open":
 			ts.clients[e.Client] = nil
 		case "ws_text":
-			data, _ := goldenJSON(t, e.JSON.Data).(map[string]any) // a copy, which plain may change
-			ts.clients[e.Client] = append(ts.clients[e.Client], goldenMessage{Type: e.JSON.Type, Data: data})
+			data, _ := viaJSON(t, e.JSON.Data).(map[string]any) // a copy, which plain may change
+			ts.clients[e.Client] = append(ts.clients[e.Client], message{Type: e.JSON.Type, Data: data})
 		case "ws_binary":
 			ts.clients[e.Client] = append(ts.clients[e.Client], e.binary(t))
 		case "http":
-			ts.answers = append(ts.answers, goldenAnswer{e.Method + " " + e.Path, e.Status, goldenJSON(t, e.Response)})
-		case "ws_send", "ws_close": // see goldenReplayer
+			ts.answers = append(ts.answers, answer{e.Method + " " + e.Path, e.Status, viaJSON(t, e.Response)})
+		case "ws_send", "ws_close": // see replayer
 		default:
 			require.Fail(t, "the log has an entry that is neither understood nor skipped", "%+v", e)
 		}
@@ -111,7 +111,7 @@ func (tr *goldenTrace) recorded(t *testing.T) *goldenTranscript {
 	return ts
 }
 
-func (e *goldenEntry) binary(t *testing.T) goldenMessage {
+func (e *entry) binary(t *testing.T) message {
 	switch e.Event {
 	case 1, 4:
 		head := map[string]any{}
@@ -120,17 +120,17 @@ func (e *goldenEntry) binary(t *testing.T) goldenMessage {
 				head[k] = v
 			}
 		}
-		return goldenPreview(t, e.Event, head, e.Image)
+		return preview(t, e.Event, head, e.Image)
 	case 3:
-		return goldenMessage{Type: "binary 3", Data: map[string]any{"node_id": e.Header["node_id"], "text": e.Text}}
+		return message{Type: "binary 3", Data: map[string]any{"node_id": e.Header["node_id"], "text": e.Text}}
 	}
-	return goldenMessage{Type: fmt.Sprint("binary ", e.Event), Data: map[string]any{"payload": e.Payload}}
+	return message{Type: fmt.Sprint("binary ", e.Event), Data: map[string]any{"payload": e.Payload}}
 }
 
-// goldenReceived reads a frame as a client would, byte by byte.
-func goldenReceived(t *testing.T, f nodebus.Frame) goldenMessage {
+// received reads a frame as a client would, byte by byte.
+func received(t *testing.T, f nodebus.Frame) message {
 	if !f.Binary {
-		var m goldenMessage
+		var m message
 		dec := json.NewDecoder(bytes.NewReader(f.Data))
 		dec.DisallowUnknownFields()
 		require.NoError(t, dec.Decode(&m), "%s", f.Data)
@@ -152,22 +152,22 @@ func goldenReceived(t *testing.T, f nodebus.Frame) goldenMessage {
 	switch event := word(); event {
 	case 1:
 		format := float64(word())
-		return goldenPreview(t, event, map[string]any{"image_type": format}, f.Data)
+		return preview(t, event, map[string]any{"image_type": format}, f.Data)
 	case 3:
 		id := string(part())
-		return goldenMessage{Type: "binary 3", Data: map[string]any{"node_id": id, "text": string(f.Data)}}
+		return message{Type: "binary 3", Data: map[string]any{"node_id": id, "text": string(f.Data)}}
 	case 4:
 		var meta map[string]any
 		require.NoError(t, json.Unmarshal(part(), &meta))
-		return goldenPreview(t, event, map[string]any{"metadata": meta}, f.Data)
+		return preview(t, event, map[string]any{"metadata": meta}, f.Data)
 	default:
-		return goldenMessage{Type: fmt.Sprint("binary ", event), Data: map[string]any{"payload": hex.EncodeToString(f.Data)}}
+		return message{Type: fmt.Sprint("binary ", event), Data: map[string]any{"payload": hex.EncodeToString(f.Data)}}
 	}
 }
 
-func goldenPreview(t *testing.T, event uint32, data map[string]any, file []byte) goldenMessage {
+func preview(t *testing.T, event uint32, data map[string]any, file []byte) message {
 	img, format, err := image.Decode(bytes.NewReader(file))
 	require.NoError(t, err)
 	data["format"], data["size"] = format, img.Bounds().Size().String()
-	return goldenMessage{fmt.Sprint("binary ", event), data, img}
+	return message{fmt.Sprint("binary ", event), data, img}
 }

@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"encoding/json"
@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goldenJSON is v as a client reads it.
-func goldenJSON(t *testing.T, v any) (read any) {
+// viaJSON is v as a client reads it.
+func viaJSON(t *testing.T, v any) (read any) {
 	data, err := json.Marshal(v)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(data, &read))
@@ -20,7 +20,7 @@ func goldenJSON(t *testing.T, v any) (read any) {
 // inOrderOfOutputs puts the output nodes of a graph into the order in which the
 // reference ran them. That is the order of a set there and means nothing; here
 // it is that of the graph.
-func (tr *goldenTrace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) nodebus.Nodes {
+func (tr *trace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) nodebus.Nodes {
 	order := tr.outputs(promptID)
 	if len(order) < 2 {
 		return nodes
@@ -41,7 +41,7 @@ func (tr *goldenTrace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) no
 }
 
 // outputs are the outputs of a prompt in the order that its history gives.
-func (tr *goldenTrace) outputs(promptID string) (ids []string) {
+func (tr *trace) outputs(promptID string) (ids []string) {
 	for i := range tr.Log {
 		body, _ := tr.Log[i].Response.(map[string]any)
 		entry, _ := body[promptID].(map[string]any)
@@ -56,20 +56,20 @@ func (tr *goldenTrace) outputs(promptID string) (ids []string) {
 }
 
 // queue is the answer to GET /queue.
-func (r *goldenReplayer) queue() any {
+func (r *replayer) queue() any {
 	running, pending := []any{}, []any{}
 	for _, p := range r.engine.Running() {
-		running = append(running, goldenItem(p))
+		running = append(running, listed(p))
 	}
 	for p, err := range r.engine.Queue().List(r.t.Context()) {
 		require.NoError(r.t, err)
-		pending = append(pending, goldenItem(p))
+		pending = append(pending, listed(p))
 	}
 	return map[string]any{"queue_running": running, "queue_pending": pending}
 }
 
 // waiting are the ids of the prompts that wait.
-func (r *goldenReplayer) waiting() (ids []string) {
+func (r *replayer) waiting() (ids []string) {
 	for p, err := range r.engine.Queue().List(r.t.Context()) {
 		require.NoError(r.t, err)
 		ids = append(ids, p.ID)
@@ -77,25 +77,25 @@ func (r *goldenReplayer) waiting() (ids []string) {
 	return ids
 }
 
-// goldenItem is a prompt as listings show it.
-func goldenItem(p *nodebus.Prompt) []any {
+// listed is a prompt as listings show it.
+func listed(p *nodebus.Prompt) []any {
 	return []any{p.Priority, p.ID, p.Nodes, p.Extra, p.Outputs}
 }
 
 // history is the answer to GET /history, for some of the records.
-func (r *goldenReplayer) history(want func(nodebus.Record) bool) any {
+func (r *replayer) history(want func(nodebus.Record) bool) any {
 	entries := map[string]any{}
 	for rec, err := range r.engine.Store().List(r.t.Context()) {
 		require.NoError(r.t, err)
 		if want(rec) {
-			entries[rec.Prompt.ID] = goldenHistory(rec)
+			entries[rec.Prompt.ID] = history(rec)
 		}
 	}
 	return entries
 }
 
-// goldenHistory is a record as an entry of the history.
-func goldenHistory(rec nodebus.Record) any {
+// history is a record as an entry of the history.
+func history(rec nodebus.Record) any {
 	outputs, meta := map[string]any{}, map[string]any{}
 	for _, o := range rec.Outputs {
 		var parent any
@@ -107,15 +107,15 @@ func goldenHistory(rec nodebus.Record) any {
 			"node_id": o.NodeID, "display_node": o.DisplayID, "parent_node": parent, "real_node_id": o.RealID,
 		}
 	}
-	status := map[string]any{"status_str": "error", "completed": false, "messages": goldenLastWords(rec)}
+	status := map[string]any{"status_str": "error", "completed": false, "messages": lastWords(rec)}
 	if rec.State == nodebus.Succeeded {
 		status["status_str"], status["completed"] = "success", true
 	}
-	return map[string]any{"prompt": goldenItem(rec.Prompt), "outputs": outputs, "meta": meta, "status": status}
+	return map[string]any{"prompt": listed(rec.Prompt), "outputs": outputs, "meta": meta, "status": status}
 }
 
-// goldenLastWords are the events that a record keeps.
-func goldenLastWords(rec nodebus.Record) (messages [][]any) {
+// lastWords are the events that a record keeps.
+func lastWords(rec nodebus.Record) (messages [][]any) {
 	add := func(p nodebus.Payload, kept bool) {
 		if kept {
 			messages = append(messages, []any{p.EventType(), p})

@@ -1,4 +1,4 @@
-package nodebus_test
+package golden_test
 
 import (
 	"encoding/json"
@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var goldenTempName = regexp.MustCompile(`^ComfyUI_temp_[a-z]{5}_`)
+var tempName = regexp.MustCompile(`^ComfyUI_temp_[a-z]{5}_`)
 
 // plain takes out of a transcript what may differ from run to run: times, the
 // order of sets, tracebacks, names of errors, and of temporary files.
-func (ts *goldenTranscript) plain(tr *goldenTrace) *goldenTranscript {
+func (ts *transcript) plain(tr *trace) *transcript {
 	for _, messages := range ts.clients {
 		for _, m := range messages {
 			tr.plain(m.Data)
@@ -31,11 +31,11 @@ func (ts *goldenTranscript) plain(tr *goldenTrace) *goldenTranscript {
 }
 
 // plain changes v, which was decoded from JSON, in place.
-func (tr *goldenTrace) plain(v any) {
+func (tr *trace) plain(v any) {
 	switch v := v.(type) {
 	case []any:
-		if len(v) == 5 { // a prompt in a listing: see goldenItem
-			goldenSort(v[4])
+		if len(v) == 5 { // a prompt in a listing: see listed
+			sortStrings(v[4])
 		}
 		for _, e := range v {
 			tr.plain(e)
@@ -50,7 +50,7 @@ func (tr *goldenTrace) plain(v any) {
 }
 
 // plainMember is a member of an object that may name a prompt.
-func (tr *goldenTrace) plainMember(promptID, name string, v any) any {
+func (tr *trace) plainMember(promptID, name string, v any) any {
 	list, isList := v.([]any)
 	switch {
 	case name == "timestamp" && v.(float64) > 0:
@@ -60,23 +60,23 @@ func (tr *goldenTrace) plainMember(promptID, name string, v any) any {
 	case name == "exception_type" && v != "ExecutionBlocked" && v != "graph.DependencyCycleError":
 		return "(type)"
 	case name == "filename":
-		return goldenTempName.ReplaceAllString(v.(string), "ComfyUI_temp_(letters)_")
+		return tempName.ReplaceAllString(v.(string), "ComfyUI_temp_(letters)_")
 	case name == "executed", name == "current_outputs":
-		goldenSort(v)
+		sortStrings(v)
 	case name == "nodes" && isList && len(tr.outputs(promptID)) > 1: // see inOrderOfOutputs
-		goldenSort(v)
+		sortStrings(v)
 	}
 	return v
 }
 
-// goldenSort sorts a list of strings.
-func goldenSort(v any) {
+// sortStrings sorts a list of strings.
+func sortStrings(v any) {
 	list, _ := v.([]any)
 	slices.SortFunc(list, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 }
 
 // lines is a transcript as text, a line for each message and answer.
-func (ts *goldenTranscript) lines() (all []string) {
+func (ts *transcript) lines() (all []string) {
 	for _, client := range slices.Sorted(maps.Keys(ts.clients)) {
 		for _, m := range ts.clients[client] {
 			all = append(all, client+" "+m.String())
@@ -88,26 +88,26 @@ func (ts *goldenTranscript) lines() (all []string) {
 	return all
 }
 
-func (m goldenMessage) String() string {
+func (m message) String() string {
 	text, _ := json.Marshal(m.Data) // which came from JSON
 	return m.Type + " " + string(text)
 }
 
-func (a goldenAnswer) String() string {
+func (a answer) String() string {
 	text, _ := json.MarshalIndent(a.Body, "", " ")
 	return fmt.Sprintf("%s: %d %s", a.Request, a.Status, text)
 }
 
-// goldenEqual compares what is expected with what was seen, client by client and
+// equal compares what is expected with what was seen, client by client and
 // answer by answer.
-func goldenEqual(t *testing.T, want, got *goldenTranscript) {
+func equal(t *testing.T, want, got *transcript) {
 	for _, client := range slices.Sorted(maps.Keys(want.clients)) {
 		t.Run(client, func(t *testing.T) {
 			seen := got.clients[client]
-			if client == goldenWatcher {
-				seen = slices.DeleteFunc(slices.Clone(seen), func(m goldenMessage) bool { return !m.isBroadcast() })
+			if client == watcher {
+				seen = slices.DeleteFunc(slices.Clone(seen), func(m message) bool { return !m.isBroadcast() })
 			}
-			goldenEqualMessages(t, want.clients[client], seen)
+			equalMessages(t, want.clients[client], seen)
 		})
 	}
 	t.Run("answers", func(t *testing.T) {
@@ -118,8 +118,8 @@ func goldenEqual(t *testing.T, want, got *goldenTranscript) {
 	})
 }
 
-func goldenEqualMessages(t *testing.T, want, got []goldenMessage) {
-	text := func(messages []goldenMessage) string {
+func equalMessages(t *testing.T, want, got []message) {
+	text := func(messages []message) string {
 		var b strings.Builder
 		for _, m := range messages {
 			b.WriteString(m.String() + "\n")
@@ -129,14 +129,14 @@ func goldenEqualMessages(t *testing.T, want, got []goldenMessage) {
 	require.Equal(t, text(want), text(got))
 	for i := range want {
 		if want[i].image != nil {
-			goldenEqualImages(t, want[i], got[i])
+			equalImages(t, want[i], got[i])
 		}
 	}
 }
 
-// goldenEqualImages compares two pictures of the same size, roughly if the
+// equalImages compares two pictures of the same size, roughly if the
 // format is one that loses something.
-func goldenEqualImages(t *testing.T, want, got goldenMessage) {
+func equalImages(t *testing.T, want, got message) {
 	allowed := 0
 	if want.Data["format"] == "jpeg" {
 		allowed = 4
@@ -145,14 +145,14 @@ func goldenEqualImages(t *testing.T, want, got goldenMessage) {
 	size := want.image.Bounds().Size()
 	for p := range size.X * size.Y {
 		at := image.Pt(p%size.X, p/size.X)
-		if off := goldenDistance(want.image.At(a.X+at.X, a.Y+at.Y), got.image.At(b.X+at.X, b.Y+at.Y)); off > allowed {
+		if off := distance(want.image.At(a.X+at.X, a.Y+at.Y), got.image.At(b.X+at.X, b.Y+at.Y)); off > allowed {
 			require.Failf(t, "the pictures differ", "by %d at %v", off, at)
 		}
 	}
 }
 
-// goldenDistance is how far apart two colours are, of 255.
-func goldenDistance(a, b color.Color) (off int) {
+// distance is how far apart two colours are, of 255.
+func distance(a, b color.Color) (off int) {
 	x, y := color.NRGBAModel.Convert(a).(color.NRGBA), color.NRGBAModel.Convert(b).(color.NRGBA)
 	for _, c := range [][2]uint8{{x.R, y.R}, {x.G, y.G}, {x.B, y.B}, {x.A, y.A}} {
 		off = max(off, int(c[0])-int(c[1]), int(c[1])-int(c[0]))
