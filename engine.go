@@ -50,6 +50,9 @@ type job struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	running bool
+
+	mu  sync.Mutex
+	now Executing // the last that was sent
 }
 
 // NewEngine returns an engine for the classes of r that tells h. Prompts may be
@@ -297,7 +300,29 @@ func (e *Engine) Running() []*Prompt {
 	return ps
 }
 
-// Queue is the queue of prompts that wait; Store is the store of records.
+// Executing is the event that said last which node of a prompt runs. ok is false
+// if the prompt does not run, or none of its nodes has begun.
+func (e *Engine) Executing(promptID string) (now Executing, ok bool) {
+	e.mu.Lock()
+	j := e.jobs[promptID]
+	e.mu.Unlock()
+	if j == nil {
+		return Executing{}, false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.now, j.now.Node != ""
+}
+
+// Free has the executor forget what it keeps from one prompt to the next, if it
+// has a method Free for that, as [Local] has.
+func (e *Engine) Free() {
+	if f, ok := e.opts.Executor.(interface{ Free() }); ok {
+		f.Free()
+	}
+}
+
+// Queue is the queue of prompts that wait.
 func (e *Engine) Queue() Queue { return e.opts.Queue }
 
 // Store is the store of records.
