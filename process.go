@@ -84,7 +84,13 @@ func (r *recorder) Publish(ev Event) error {
 		return ErrClosed
 	}
 	switch p := ev.Payload.(type) {
-	case Executing, Progress, ProgressState, ExecutionError, Preview, ProgressText:
+	case Executing:
+		r.address(&ev)
+		r.cached(nil)
+		r.j.mu.Lock()
+		r.j.now = p
+		r.j.mu.Unlock()
+	case Progress, ProgressState, ExecutionError, Preview, ProgressText:
 		r.address(&ev)
 		r.cached(nil)
 	case ExecutionCached:

@@ -132,19 +132,32 @@ func closeStatus(cause error) (code uint16, reason string) {
 	return 0, ""
 }
 
-// errGone is why a session ends whose client has.
+// errGone is why a session ends whose client has gone; ErrLeft, if it took its
+// leave.
 var errGone = errors.New("ws: client is gone")
+
+// ErrLeft is part of what Serve returns if the client closed the connection
+// itself, rather than being lost.
+var ErrLeft = errors.New("ws: client has left")
+
+// gone says why reading has ended.
+func gone(err error) error {
+	if websocket.CloseStatus(err) >= 0 {
+		return fmt.Errorf("%w: %w: %w", errGone, ErrLeft, err)
+	}
+	return fmt.Errorf("%w: %w", errGone, err)
+}
 
 // Read waits for the next message of the client. It must be called all the
 // time: it also answers pings and notices when the client has gone.
 func (c *Conn) Read() (data []byte, binary bool, err error) {
 	typ, r, err := c.ws.Reader(context.Background())
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", errGone, err)
+		return nil, false, gone(err)
 	}
 	data, err = io.ReadAll(r)
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", errGone, err)
+		return nil, false, gone(err)
 	}
 	return data, typ == websocket.MessageBinary, nil
 }
@@ -156,7 +169,7 @@ func (c *Conn) skip() error {
 		_, err = io.Copy(io.Discard, r)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errGone, err)
+		return gone(err)
 	}
 	return nil
 }

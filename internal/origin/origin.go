@@ -36,13 +36,15 @@ func (p *Policy) Check(r *http.Request) error {
 	}
 	from := r.Header.Get("Origin")
 	if from == "" {
-		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" {
+		// Following a link is no harm: the page it is on cannot read the answer.
+		follows := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && !follows {
 			return fmt.Errorf("cross-site requests are not allowed")
 		}
 		return nil
 	}
 	u, err := url.Parse(from)
-	if err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+	if err == nil && u.Host != "" && sameHost(u.Host, r.Host) {
 		return nil
 	}
 	if err == nil && u.Host != "" {
@@ -57,6 +59,17 @@ func (p *Policy) Check(r *http.Request) error {
 		}
 	}
 	return fmt.Errorf("pages of origin %q are not allowed to connect to %q", from, r.Host)
+}
+
+// sameHost compares two hosts, and their ports if both have one: a proxy may
+// leave it out of one of them.
+func sameHost(a, b string) bool {
+	_, _, noPortA := net.SplitHostPort(a)
+	_, _, noPortB := net.SplitHostPort(b)
+	if noPortA != nil || noPortB != nil {
+		return hostname(a) == hostname(b)
+	}
+	return strings.EqualFold(a, b)
 }
 
 func (p *Policy) checkHost(r *http.Request) error {
