@@ -14,6 +14,23 @@ import (
 // are the outputs, with a field of type [UI] for what the node shows; or UI
 // alone.
 //
+// Tags of an input's field:
+//
+//	in:"name,optional"  its name, by default the field's in snake case; - for no
+//	                    input; flags: optional, force (must be linked), combo
+//	                    (a drop-down of the newer form), unchecked (Validate
+//	                    checks limits and choices)
+//	default:"0.5"       what it is if the prompt does not say
+//	min:"0" max:"1"     limits, and the step of the front end's control: step
+//	options:"a,b"       a drop-down; so is a string type with Options() []string
+//	type:"A,B"          the port types it connects to, by default the field's
+//	                    type in capitals, or what its PortType() string says
+//	tip:"…" multiline:"true"
+//	widget:"image_upload,display=slider"  what only a front end understands
+//	hidden:"UNIQUE_ID"  filled by the executor: also PROMPT_ID, PROMPT,
+//	                    DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG,
+//	                    API_KEY_COMFY_ORG
+//
 // Run may be called at the same time in several goroutines. Values it is given
 // are shared with other nodes and must not be modified.
 type Node[Out any] interface {

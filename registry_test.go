@@ -32,7 +32,7 @@ type everything struct {
 	Model       *Latent
 	Strength    float64 `default:"0.5" min:"0" max:"1" step:"0.01" tip:"how much"`
 	Steps       int32   `default:"20" min:"1" max:"100" in:"steps,optional"`
-	Prompt      string  `multiline:"true" default:"a cat"`
+	Prompt      string  `multiline:"true" default:"a cat" widget:"dynamicPrompts,display=slider,round=0.01"`
 	Flip        bool    `default:"true"`
 	Mode        Mode    `default:"good"`
 	Sampler     string  `options:"euler,ddim" in:"sampler_name,combo"`
@@ -90,7 +90,7 @@ func TestRegisterReadsTheStruct(t *testing.T) {
 		{"model", "LATENT", nodebus.Required, nil},
 		{"strength", "FLOAT", nodebus.Required, option("default", 0.5, "min", 0.0, "max", 1.0, "step", 0.01, "tooltip", "how much")},
 		{"steps", "INT", nodebus.Optional, option("default", int64(20), "min", int64(1), "max", int64(100))},
-		{"prompt", "STRING", nodebus.Required, option("default", "a cat", "multiline", true)},
+		{"prompt", "STRING", nodebus.Required, option("default", "a cat", "multiline", true, "dynamicPrompts", true, "display", "slider", "round", 0.01)},
 		{"flip", "BOOLEAN", nodebus.Required, option("default", true)},
 		{"mode", "COMBO", nodebus.Required, option("default", "good")},
 		{"sampler_name", "COMBO", nodebus.Required, nil},
@@ -206,6 +206,11 @@ type (
 	notStruct    int
 )
 
+type badWidget struct {
+	X int `widget:"=slider"`
+}
+
+func (badWidget) Run(*nodebus.Context) (int, error)          { return 0, nil }
 func (badHidden) Run(*nodebus.Context) (int, error)          { return 0, nil }
 func (badHiddenType) Run(*nodebus.Context) (int, error)      { return 0, nil }
 func (badFlag) Run(*nodebus.Context) (int, error)            { return 0, nil }
@@ -244,6 +249,7 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 		"nodebus: node nodebus_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                       func() { nodebus.Register(r, badOptions{}, nodebus.Info{}) },
 		"nodebus: node nodebus_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                                func() { nodebus.Register(r, badType{}, nodebus.Info{}) },
 		"nodebus: node nodebus_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type nodebus_test.Latent":                                                                  func() { nodebus.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                   func() { nodebus.Register(r, badWidget{}, nodebus.Info{}) },
 		"nodebus: node nodebus_test.badTwice: field X: its input is called \"x\" like that of field A; name one of them with a tag `in:\"name\"`":                                                                      func() { nodebus.Register(r, badTwice{}, nodebus.Info{}) },
 		"nodebus: node nodebus_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                             func() { nodebus.Register(r, badOut{}, nodebus.Info{}) },
 		"nodebus: node nodebus_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                                 func() { nodebus.Register(r, badOutField{}, nodebus.Info{}) },

@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -168,7 +169,7 @@ func (f *field) setType(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// setLimits reads the tags default, min, max, step, tip and multiline.
+// setLimits reads the tags default, min, max, step, tip, multiline and widget.
 func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	parse := func(tag string) (any, bool) {
 		s, ok := sf.Tag.Lookup(tag)
@@ -200,10 +201,32 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	if tip, ok := sf.Tag.Lookup("tip"); ok {
 		f.Options = append(f.Options, Option{"tooltip", tip})
 	}
+	f.Options = append(f.Options, hints(t, sf)...)
 	f.Options = append(f.Options, force...)
 	if f.Lazy {
 		f.Options = append(f.Options, Option{"lazy", true})
 	}
+}
+
+// hints reads the tag widget: options that mean something to a front end alone,
+// as name=value, or a name for true.
+func hints(t reflect.Type, sf reflect.StructField) (all []Option) {
+	tag, ok := sf.Tag.Lookup("widget")
+	if !ok {
+		return nil
+	}
+	for hint := range strings.SplitSeq(tag, ",") {
+		name, text, given := strings.Cut(hint, "=")
+		if name == "" {
+			panic(mistake(t, sf.Name, "tag `widget:%q` has an option without a name; write name=value, or a name for true", tag))
+		}
+		var v any = true
+		if given && json.Unmarshal([]byte(text), &v) != nil {
+			v = text
+		}
+		all = append(all, Option{name, v})
+	}
+	return all
 }
 
 func isNumber(t reflect.Type) bool {
