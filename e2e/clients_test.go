@@ -1,0 +1,44 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/stretchr/testify/require"
+)
+
+// TestClients runs each client through the same graphs. What it should see is in
+// a file beside it, a line for each scenario.
+func TestClients(t *testing.T) {
+	for _, c := range []struct{ command, script, want string }{
+		{"node", "saintno.mjs", "saintno.jsonl"},
+		{"node", "comfy-ui-client.mjs", "comfy-ui-client.jsonl"},
+		{"python3", "plain.py", "plain.jsonl"},
+	} {
+		t.Run(c.script, func(t *testing.T) {
+			s := serve(t, comfy.Options{})
+			saw := run(t, c.command, filepath.Join("clients", c.script), s.address)
+			pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
+			require.NoError(t, err)
+			require.Len(t, pictures, 1, "what is cached is not saved again")
+			picture, err := os.ReadFile(pictures[0])
+			require.NoError(t, err)
+			sum := sha256.Sum256(picture)
+
+			text, err := os.ReadFile(filepath.Join("clients", c.want))
+			require.NoError(t, err)
+			want := strings.Split(strings.TrimSpace(string(text)), "\n")
+			require.Len(t, saw, len(want), "%s", saw)
+			for i := range want {
+				require.JSONEq(t, strings.ReplaceAll(want[i], "SHA256", hex.EncodeToString(sum[:])), saw[i])
+			}
+		})
+	}
+}
