@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -32,18 +33,19 @@ func start(ctx context.Context, pictures fs.FS, results, address string, workflo
 	registry := nodebus.NewRegistry()
 	imagenodes.Register(registry, imagenodes.Folders{In: pictures, Out: results})
 	hub := nodebus.NewHub(nil)
-	engine := nodebus.NewEngine(registry, hub, nil)
+	local := nodebus.NewLocal(registry, nil)
+	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{Executor: local})
 
 	mux := http.NewServeMux()
 	mux.Handle("/ws", ws.New(hub, &ws.Options{Remaining: engine.Remaining}))
-	mux.Handle("/", page(engine, results, workflow))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	mux.Handle("/", page(engine, local, results, workflow))
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 10 * time.Second}
 
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { _ = engine.Run(ctx) })
 	running.Go(func() { _ = server.Serve(listener) })
-	return &host{engine, listener.Addr().String(), func() {
+	return &host{engine, reachable(listener.Addr().(*net.TCPAddr)), func() {
 		cancel()        // ends what runs
 		_ = hub.Close() // tells clients that the program is going away
 		_ = server.Close()
@@ -51,15 +53,30 @@ func start(ctx context.Context, pictures fs.FS, results, address string, workflo
 	}}, nil
 }
 
-// page serves what a browser needs: the page, the results, and a way to run the
-// workflow as the page's client.
-func page(engine *nodebus.Engine, results string, workflow []byte) http.Handler {
+// reachable is an address that a client on this machine can use.
+func reachable(a *net.TCPAddr) string {
+	if a.IP.IsUnspecified() { // it listens on all
+		return net.JoinHostPort("localhost", strconv.Itoa(a.Port))
+	}
+	return a.String()
+}
+
+// page serves what a browser needs: the page, the workflow, the results, and a
+// way to run the workflow as the page's client.
+func page(engine *nodebus.Engine, local *nodebus.Local, results string, workflow []byte) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, files, "page.html")
 	})
+	mux.HandleFunc("GET /workflow", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(workflow)
+	})
 	mux.Handle("GET /results/", http.StripPrefix("/results/", http.FileServer(http.Dir(results))))
 	mux.HandleFunc("POST /run", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("fresh") {
+			local.Free() // forget what the nodes gave
+		}
 		nodes, err := nodebus.ParseNodes(workflow)
 		if err == nil {
 			_, err = engine.Submit(r.Context(), &nodebus.Prompt{ClientID: r.FormValue("client"), Nodes: nodes})

@@ -3,9 +3,9 @@
 // message that one of the nodes sends. Then it runs the workflow again, to show
 // what is remembered.
 //
-//	go run ./examples/quickstart                     # the picture and workflow beside this file
-//	go run ./examples/quickstart -workflow FILE      # another: JSON in API format, as ComfyUI saves it
-//	go run ./examples/quickstart -listen :8188       # and stay: a page at this address shows the next runs
+//	go run ./examples/quickstart                        # the picture and workflow beside this file
+//	go run ./examples/quickstart -workflow FILE         # another: JSON in API format, as ComfyUI saves it
+//	go run ./examples/quickstart -listen localhost:8188 # and stay: a page at this address shows the next runs
 package main
 
 import (

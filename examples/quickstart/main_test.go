@@ -30,6 +30,7 @@ func TestQuickstart(t *testing.T) {
 	require.True(t, ok)
 	for _, line := range []string{
 		"First run",
+		"  cached                        none",
 		"  executing        3 Blur",
 		"  progress         3 Blur       6 of 6",
 		"  picture.palette  8 Describe   #67575d",
@@ -115,7 +116,7 @@ func TestListen(t *testing.T) {
 	}
 	c, err := client.Dial(ctx, url+"/ws", nil)
 	require.NoError(t, err)
-	for path, want := range map[string]string{"/": "<title>nodebus quickstart</title>", "/results/glow.png": "PNG"} {
+	for path, want := range map[string]string{"/": "<title>nodebus quickstart</title>", "/results/glow.png": "PNG", "/workflow": `"class_type": "Vignette"`} {
 		res, err := http.Get(url + path)
 		require.NoError(t, err)
 		body, err := io.ReadAll(res.Body)
@@ -123,15 +124,19 @@ func TestListen(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		require.Contains(t, string(body), want)
 	}
-	res, err := http.PostForm(url+"/run", map[string][]string{"client": {c.ID()}})
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	require.Equal(t, 200, res.StatusCode)
-	for ev, err := range c.Events(ctx) {
+	for path, cached := range map[string]int{"/run": 9, "/run?fresh": 0} {
+		res, err := http.PostForm(url+path, map[string][]string{"client": {c.ID()}})
 		require.NoError(t, err)
-		if p, ok := ev.Payload.(nodebus.ExecutionSuccess); ok {
-			require.NotEmpty(t, p.PromptID)
-			break
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, 200, res.StatusCode)
+		for ev, err := range c.Events(ctx) {
+			require.NoError(t, err)
+			if p, ok := ev.Payload.(nodebus.ExecutionCached); ok {
+				require.Len(t, p.Nodes, cached, path)
+			}
+			if p, ok := ev.Payload.(nodebus.Executing); ok && p.Node == "" {
+				break
+			}
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
@@ -143,13 +148,20 @@ func TestListen(t *testing.T) {
 func TestScreen(t *testing.T) {
 	var out strings.Builder
 	s := &screen{out: &out, names: map[string]string{"3": "Blur"}, bars: true}
+	state := func(nodes ...nodebus.NodeState) { s.state(nodebus.Event{}, nodebus.ProgressState{Nodes: nodes}) }
+	state(nodebus.NodeState{NodeID: "1", State: "finished", Value: 1, Max: 1}, nodebus.NodeState{NodeID: "3", State: "running"})
 	s.executing(nodebus.Event{}, nodebus.Executing{Node: "3"})
+	state(nodebus.NodeState{NodeID: "3", State: "running", Value: 3, Max: 6})
 	s.progress(nodebus.Event{}, nodebus.Progress{Node: "3", Value: 3, Max: 6})
 	s.executing(nodebus.Event{}, nodebus.Executing{})
-	const up = "\x1b[1A\x1b[2K"
-	require.Equal(t, "  executing        3 Blur\n"+
-		"  3 Blur       [··············"+"················]\n"+
-		up+"  progress         3 Blur       3 of 6\n"+
-		"  3 Blur       [███████████████···············]\n"+
+	const (
+		up    = "\x1b[1A\x1b[2K"
+		empty = "  3 Blur       [······························]\n"
+		half  = "  3 Blur       [███████████████···············]\n"
+	)
+	require.Equal(t, empty+
+		up+"  executing        3 Blur\n"+empty+
+		up+half+
+		up+"  progress         3 Blur       3 of 6\n"+half+
 		up+"  closed\n", out.String())
 }

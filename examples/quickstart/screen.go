@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/nodebus/nodebus"
@@ -15,13 +16,8 @@ type screen struct {
 	out   io.Writer
 	names map[string]string // class by node
 	bars  bool
-	runs  []bar
+	runs  []nodebus.NodeState
 	drawn int // bars on the screen
-}
-
-type bar struct {
-	node       string
-	value, max float64
 }
 
 func isTerminal(w io.Writer) bool {
@@ -35,11 +31,12 @@ func isTerminal(w io.Writer) bool {
 
 func (s *screen) line(event, node, about string) {
 	s.clear()
-	if node != "" {
-		node += " " + s.names[node]
-	}
-	fmt.Fprintln(s.out, strings.TrimRight(fmt.Sprintf("  %-16s %-12s %s", event, node, about), " "))
+	fmt.Fprintln(s.out, strings.TrimRight(fmt.Sprintf("  %-16s %-12s %s", event, s.name(node), about), " "))
 	s.draw()
+}
+
+func (s *screen) name(node string) string {
+	return strings.TrimSpace(node + " " + s.names[node])
 }
 
 func (s *screen) executing(_ nodebus.Event, p nodebus.Executing) {
@@ -48,29 +45,30 @@ func (s *screen) executing(_ nodebus.Event, p nodebus.Executing) {
 		s.line("closed", "", "")
 		return
 	}
-	s.runs = append(s.runs, bar{p.Node, 0, 1})
 	s.line("executing", p.Node, "")
 }
 
 func (s *screen) progress(_ nodebus.Event, p nodebus.Progress) {
-	for i := range s.runs {
-		if s.runs[i].node == p.Node {
-			s.runs[i] = bar{p.Node, p.Value, p.Max}
-		}
-	}
 	s.line("progress", p.Node, fmt.Sprintf("%g of %g", p.Value, p.Max))
+}
+
+// state is told how far all nodes of the prompt are.
+func (s *screen) state(_ nodebus.Event, p nodebus.ProgressState) {
+	s.clear()
+	s.runs = slices.DeleteFunc(p.Nodes, func(n nodebus.NodeState) bool { return n.State != "running" })
+	s.draw()
 }
 
 func (s *screen) draw() {
 	if !s.bars {
 		return
 	}
-	if n := len(s.runs); n > 4 { // nodes say when they begin, and the last few are enough
-		s.runs = s.runs[n-4:]
-	}
-	for _, b := range s.runs {
-		full := int(30 * b.value / b.max)
-		fmt.Fprintf(s.out, "  %-12s [%s%s]\n", b.node+" "+s.names[b.node], strings.Repeat("█", full), strings.Repeat("·", 30-full))
+	for _, n := range s.runs {
+		full := 0
+		if n.Max > 0 {
+			full = int(30 * min(max(n.Value/n.Max, 0), 1))
+		}
+		fmt.Fprintf(s.out, "  %-12s [%s%s]\n", s.name(n.NodeID), strings.Repeat("█", full), strings.Repeat("·", 30-full))
 	}
 	s.drawn = len(s.runs)
 }

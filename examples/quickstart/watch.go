@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,10 @@ func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer
 	for _, stop := range []func(){
 		client.On(c, s.executing),
 		client.On(c, s.progress),
-		client.On(c, func(_ nodebus.Event, p nodebus.ExecutionCached) { s.line("cached", "", strings.Join(p.Nodes, " ")) }),
+		client.On(c, s.state),
+		client.On(c, func(_ nodebus.Event, p nodebus.ExecutionCached) {
+			s.line("cached", "", cmp.Or(strings.Join(p.Nodes, " "), "none"))
+		}),
 		client.On(c, func(_ nodebus.Event, p nodebus.Executed) { s.line("executed", p.Node, shown(p.Output)) }),
 		client.On(c, func(_ nodebus.Event, p nodebus.Preview) {
 			s.line("preview", p.NodeID, fmt.Sprintf("%s, %d bytes", p.ImageType, len(p.Image)))
