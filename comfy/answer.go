@@ -1,0 +1,98 @@
+package comfy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// answer writes v as JSON.
+func answer(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer has no form in JSON"}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// fail answers with an error in words; clients parse those as JSON too.
+func fail(w http.ResponseWriter, status int, text string) {
+	w.Header().Del("Cache-Control")
+	answer(w, status, map[string]string{"error": text})
+}
+
+// done answers with nothing, which is how most commands are.
+func done(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }
+
+// readBody returns the body. If that cannot be had it has answered: with 413 if
+// there is too much of it.
+func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body, true
+	case errors.As(err, &large):
+		fail(w, http.StatusRequestEntityTooLarge, "the body is larger than "+strconv.FormatInt(large.Limit, 10)+" bytes")
+	default:
+		fail(w, http.StatusBadRequest, "the body could not be read")
+	}
+	return nil, false
+}
+
+// readJSON decodes the body, of whatever Content-Type, into v. If it cannot it
+// has answered.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
+	body, ok := readBody(w, r)
+	if !ok {
+		return false
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		fail(w, http.StatusBadRequest, "the body is not what it should be: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// member is one member of an [object].
+type member struct {
+	name  string
+	value any
+}
+
+// object is a JSON object whose members keep their order: clients read the
+// order of inputs, prompts and records from it.
+type object []member
+
+func (o *object) add(name string, value any) { *o = append(*o, member{name, value}) }
+
+// MarshalJSON writes the members in order.
+func (o object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}

@@ -1,0 +1,146 @@
+package comfy
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// conn is one connection of a client.
+type conn struct {
+	id      string
+	session *nodebus.Session
+
+	codec  nodebus.JSONCodec // the reader's own, as is
+	spoken bool              // the first message has come
+}
+
+// clients are those connected, and what those who are not were waiting for.
+type clients struct {
+	mu   sync.Mutex
+	byID map[string][]*conn
+	away map[string][]string // prompts of a client that has gone, by client
+}
+
+// awayMax bounds the clients whose prompts are remembered.
+const awayMax = 4096
+
+func (cs *clients) init() {
+	cs.byID = map[string][]*conn{}
+	cs.away = map[string][]string{}
+}
+
+// enter adds a connection. Unless older ones are to be kept, it closes them: two
+// pages under one id would each see half of what happens to the other.
+func (cs *clients) enter(c *conn, keepOlder bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	var older []*conn
+	if !keepOlder {
+		older = cs.byID[c.id]
+		delete(cs.byID, c.id)
+	}
+	for _, o := range older {
+		o.session.Close(nodebus.ErrReplaced)
+	}
+	cs.byID[c.id] = append(cs.byID[c.id], c)
+	delete(cs.away, c.id)
+}
+
+// exit removes a connection, and only that. It reports whether it was the
+// client's last.
+func (cs *clients) exit(c *conn) (last bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	n := len(cs.byID[c.id])
+	rest := slices.DeleteFunc(cs.byID[c.id], func(o *conn) bool { return o == c })
+	if len(rest) > 0 {
+		cs.byID[c.id] = rest
+		return false
+	}
+	delete(cs.byID, c.id)
+	return n > 0
+}
+
+// ifPresent calls f unless c has been replaced or is gone.
+func (cs *clients) ifPresent(c *conn, f func()) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if slices.Contains(cs.byID[c.id], c) {
+		f()
+	}
+}
+
+// ids are the clients that are connected.
+func (cs *clients) ids() []string {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return sortedKeys(cs.byID)
+}
+
+// present reports whether a client is connected.
+func (cs *clients) present(id string) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.byID[id]) > 0
+}
+
+// remember keeps the prompts that a client was waiting for when it went.
+func (cs *clients) remember(id string, prompts []string) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if len(cs.byID[id]) > 0 || len(prompts) == 0 {
+		return
+	}
+	for other := range cs.away {
+		if len(cs.away) < awayMax {
+			break
+		}
+		delete(cs.away, other)
+	}
+	cs.away[id] = prompts
+}
+
+// missed are the prompts that a client was waiting for when it went.
+func (cs *clients) missed(id string) []string {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return slices.Clone(cs.away[id])
+}
+
+// unnoticed is how long a connection may be lost before that is noticed: two and
+// a half intervals between pings.
+const unnoticed = 65 * time.Second
+
+// leave ends a connection. Of the client's prompts, those that end before it is
+// back are replayed then; and if the connection was lost rather than closed,
+// those too that ended while nobody knew of it.
+func (s *Server) leave(c *conn, closed bool) {
+	if !s.clients.exit(c) {
+		return
+	}
+	var ids []string
+	for p, err := range s.engine.Queue().List(context.Background()) {
+		if err == nil && p.ClientID == c.id {
+			ids = append(ids, p.ID)
+		}
+	}
+	for _, p := range s.engine.Running() {
+		if p.ClientID == c.id {
+			ids = append(ids, p.ID)
+		}
+	}
+	lostSince := time.Now().Add(-unnoticed)
+	for rec, err := range s.engine.Store().List(context.Background()) {
+		if closed || err != nil || rec.Ended.Before(lostSince) {
+			break
+		}
+		if rec.Prompt.ClientID == c.id {
+			ids = append(ids, rec.Prompt.ID)
+		}
+	}
+	s.clients.remember(c.id, ids)
+}

@@ -1,0 +1,161 @@
+package comfy
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// now is the time in Unix milliseconds.
+func now() int64 { return time.Now().UnixMilli() }
+
+// historyList answers GET /history: all records, the oldest first; with
+// max_items the last ones; with offset those from there on.
+func (s *Server) historyList(w http.ResponseWriter, r *http.Request) {
+	limit, ok := intQuery(w, r, "max_items", -1)
+	if !ok {
+		return
+	}
+	offset, ok := intQuery(w, r, "offset", -1)
+	if !ok {
+		return
+	}
+	last := limit
+	if offset >= 0 {
+		last = -1
+	}
+	records, err := s.records(r, last)
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	if offset >= 0 {
+		records = records[min(offset, len(records)):]
+		if limit >= 0 {
+			records = records[:min(limit, len(records))]
+		}
+	}
+	entries := object{}
+	for i := range records {
+		entries.add(records[i].Prompt.ID, s.entry(r, &records[i]))
+	}
+	answer(w, http.StatusOK, entries)
+}
+
+// intQuery reads a whole number from the query.
+func intQuery(w http.ResponseWriter, r *http.Request, name string, def int) (int, bool) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return def, true
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		fail(w, http.StatusBadRequest, name+" is not a whole number")
+		return 0, false
+	}
+	return n, true
+}
+
+// records are the last ones, or all if last is negative; the oldest first.
+func (s *Server) records(r *http.Request, last int) (all []nodebus.Record, err error) {
+	for rec, err := range s.engine.Store().List(r.Context()) {
+		if err != nil {
+			return nil, err
+		}
+		if last >= 0 && len(all) >= last {
+			break
+		}
+		all = append(all, rec)
+	}
+	slices.Reverse(all)
+	return all, nil
+}
+
+// historyOne answers GET /history/{id}: an object with the record of the prompt,
+// or with nothing if there is none.
+func (s *Server) historyOne(w http.ResponseWriter, r *http.Request) {
+	entries := object{}
+	rec, err := s.engine.Store().Get(r.Context(), r.PathValue("id"))
+	switch {
+	case err == nil:
+		entries.add(rec.Prompt.ID, s.entry(r, &rec))
+	case !errors.Is(err, nodebus.ErrNotFound):
+		s.unavailable(w, err)
+		return
+	}
+	answer(w, http.StatusOK, entries)
+}
+
+// historyChange answers POST /history.
+func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
+	var c change
+	if !readJSON(w, r, &c) {
+		return
+	}
+	records, err := s.records(r, -1)
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	var ids []string
+	named := c.named()
+	for _, rec := range records {
+		if (bool(c.Clear) || named[rec.Prompt.ID]) && mayChange(r, rec.Prompt) {
+			ids = append(ids, rec.Prompt.ID)
+		}
+	}
+	if err := s.engine.Store().Delete(r.Context(), ids...); err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	done(w)
+}
+
+// entry is a record in the form of the history.
+func (s *Server) entry(r *http.Request, rec *nodebus.Record) object {
+	outputs, meta := object{}, object{}
+	for _, o := range rec.Outputs {
+		outputs.add(o.NodeID, o.UI)
+		var parent *string
+		if o.ParentID != "" {
+			parent = &o.ParentID
+		}
+		meta.add(o.NodeID, object{
+			{"node_id", o.NodeID}, {"display_node", o.DisplayID}, {"parent_node", parent}, {"real_node_id", o.RealID},
+		})
+	}
+	return object{{"prompt", s.item(r, rec.Prompt)}, {"outputs", outputs}, {"status", statusOf(rec)}, {"meta", meta}}
+}
+
+// statusOf is how a prompt ended, and the messages that told of it.
+func statusOf(rec *nodebus.Record) object {
+	text := "error"
+	if rec.State == nodebus.Succeeded {
+		text = "success"
+	}
+	return object{{"status_str", text}, {"completed", rec.State == nodebus.Succeeded}, {"messages", messages(rec)}}
+}
+
+func messages(rec *nodebus.Record) [][2]any {
+	all := [][2]any{}
+	add := func(p nodebus.Payload) { all = append(all, [2]any{p.EventType(), p}) }
+	if rec.Start != nil {
+		add(*rec.Start)
+	}
+	if rec.Cached != nil {
+		add(*rec.Cached)
+	}
+	switch {
+	case rec.Success != nil:
+		add(*rec.Success)
+	case rec.Error != nil:
+		add(*rec.Error)
+	case rec.Interrupted != nil:
+		add(*rec.Interrupted)
+	}
+	return all
+}

@@ -1,0 +1,287 @@
+package comfy_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/internal/refpack"
+	"github.com/stretchr/testify/require"
+)
+
+// host is a program with a server, on a real socket.
+type host struct {
+	t      *testing.T
+	url    string
+	hub    *nodebus.Hub
+	engine *nodebus.Engine
+	gate   *gate
+}
+
+// gate is a node that waits until the test opens it.
+type gate struct {
+	mu     sync.Mutex
+	opened map[string]chan struct{}
+}
+
+func (g *gate) named(name string) chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.opened[name] == nil {
+		g.opened[name] = make(chan struct{})
+	}
+	return g.opened[name]
+}
+
+func (g *gate) open(name string) { close(g.named(name)) }
+
+// Wait shows its name when it may go on. With words, it says them first.
+type Wait struct {
+	Name  string
+	Words string `in:",optional"`
+	gate  *gate
+}
+
+type spoken struct {
+	Node string `json:"node"`
+	Text string `json:"text"`
+}
+
+func (spoken) EventType() string { return "test.spoken" }
+
+func (n Wait) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	for word := range strings.FieldsSeq(n.Words) {
+		if err := ctx.SendSync(spoken{ctx.UniqueID(), word}); err != nil {
+			return nil, err
+		}
+	}
+	select {
+	case <-n.gate.named(n.Name):
+		return nodebus.Text(n.Name), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Secret shows the key that came with the prompt.
+type Secret struct {
+	Key   string `hidden:"API_KEY_COMFY_ORG"`
+	Token string `hidden:"AUTH_TOKEN_COMFY_ORG"`
+}
+
+func (n Secret) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(fmt.Sprint(len(n.Key), len(n.Token))), nil
+}
+
+// newHost starts a program. The engine runs until the test ends.
+func newHost(t *testing.T, opts *comfy.Options) *host { return newHostOf(t, opts, nil) }
+
+func newHostOf(t *testing.T, opts *comfy.Options, engineOpts *nodebus.EngineOptions) *host {
+	reg := nodebus.NewRegistry()
+	h := &host{t: t, hub: nodebus.NewHub(nil), gate: &gate{opened: map[string]chan struct{}{}}}
+	refpack.Register(reg, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: h.hub})
+	nodebus.Register(reg, Wait{gate: h.gate}, nodebus.Info{})
+	nodebus.Register(reg, Secret{}, nodebus.Info{NoCache: true})
+	h.engine = nodebus.NewEngine(reg, h.hub, engineOpts)
+	srv := httptest.NewServer(comfy.New(h.engine, h.hub, reg, opts))
+	h.url = srv.URL
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = h.engine.Run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+		require.NoError(t, h.hub.Close())
+		srv.Close()
+	})
+	return h
+}
+
+// answered is what a request came to.
+type answered struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// json decodes the body.
+func (a answered) json(t *testing.T) (v any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(a.body), &v), a.body)
+	return v
+}
+
+// send makes a request. Headers come in pairs.
+func (h *host) send(method, path, body string, headers ...string) answered {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
+	require.NoError(h.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+		}
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(h.t, err)
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(h.t, err)
+	return answered{res.StatusCode, res.Header, string(text)}
+}
+
+func (h *host) get(path string, headers ...string) any {
+	h.t.Helper()
+	a := h.send(http.MethodGet, path, "", headers...)
+	require.Equal(h.t, http.StatusOK, a.status, a.body)
+	return a.json(h.t)
+}
+
+func (h *host) post(path, body string, headers ...string) answered {
+	h.t.Helper()
+	return h.send(http.MethodPost, path, body, headers...)
+}
+
+// waitFor is a graph of one node that waits for the gate of a name.
+func waitFor(name string) string {
+	return fmt.Sprintf(`{"1":{"class_type":"Wait","inputs":{"name":%q}}}`, name)
+}
+
+// submit posts a prompt, with further members of the body, and returns its id.
+func (h *host) submit(client, graph string, more ...string) string {
+	h.t.Helper()
+	body := fmt.Sprintf(`{"client_id":%q,"prompt":%s%s}`, client, graph, strings.Join(append([]string{""}, more...), ","))
+	a := h.post("/prompt", body)
+	require.Equal(h.t, http.StatusOK, a.status, a.body)
+	id := a.json(h.t).(map[string]any)["prompt_id"].(string)
+	require.NotEmpty(h.t, id)
+	return id
+}
+
+// socket is a client's WebSocket.
+type socket struct {
+	t *testing.T
+	c *websocket.Conn
+}
+
+// dial connects; query is what follows the question mark.
+func (h *host) dial(query string, header http.Header) *socket {
+	h.t.Helper()
+	c, res, err := websocket.Dial(h.t.Context(), h.url+"/ws?"+query, &websocket.DialOptions{HTTPHeader: header})
+	require.NoError(h.t, err)
+	if res != nil && res.Body != nil {
+		_ = res.Body.Close()
+	}
+	c.SetReadLimit(-1)
+	h.t.Cleanup(func() { _ = c.CloseNow() })
+	return &socket{h.t, c}
+}
+
+func (h *host) connect(client string) *socket {
+	return h.dial("clientId="+url.QueryEscape(client), nil)
+}
+
+// message is one frame.
+type message struct {
+	Type   string         `json:"type"`
+	Data   map[string]any `json:"data"`
+	ID     *uint64        `json:"id"`
+	binary []byte
+}
+
+// short is the type, with the node, the word or the count that it is about.
+func (m message) short() string {
+	if m.binary != nil {
+		return fmt.Sprintf("binary %d", m.binary[3])
+	}
+	switch m.Type {
+	case "status":
+		n := m.Data["status"].(map[string]any)["exec_info"].(map[string]any)["queue_remaining"]
+		return fmt.Sprint("status ", n)
+	case "executing", "executed":
+		return fmt.Sprint(m.Type, " ", m.Data["node"])
+	case "test.spoken":
+		return fmt.Sprint("spoken ", m.Data["text"])
+	}
+	return m.Type
+}
+
+// next waits for a frame.
+func (s *socket) next() message {
+	s.t.Helper()
+	m, err := s.read()
+	require.NoError(s.t, err)
+	return m
+}
+
+func (s *socket) read() (m message, err error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	typ, data, err := s.c.Read(ctx)
+	if err != nil {
+		return m, err
+	}
+	if typ == websocket.MessageBinary {
+		return message{binary: data}, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return m, dec.Decode(&m)
+}
+
+// until reads up to a message, and returns all in short.
+func (s *socket) until(last string) (all []string) {
+	s.t.Helper()
+	for {
+		m := s.next()
+		all = append(all, m.short())
+		if m.short() == last {
+			return all
+		}
+	}
+}
+
+// without leaves out messages whose short form begins so.
+func without(all []string, prefixes ...string) (rest []string) {
+	for _, m := range all {
+		keep := true
+		for _, p := range prefixes {
+			keep = keep && !strings.HasPrefix(m, p)
+		}
+		if keep {
+			rest = append(rest, m)
+		}
+	}
+	return rest
+}
+
+func (s *socket) say(text string) {
+	s.t.Helper()
+	require.NoError(s.t, s.c.Write(s.t.Context(), websocket.MessageText, []byte(text)))
+}
+
+func (s *socket) close() { _ = s.c.Close(websocket.StatusNormalClosure, "") }
+
+// closed waits for the end of the connection and returns the code.
+func (s *socket) closed() websocket.StatusCode {
+	s.t.Helper()
+	for {
+		if _, err := s.read(); err != nil {
+			return websocket.CloseStatus(err)
+		}
+	}
+}
+
+func itoa(n uint64) string { return fmt.Sprint(n) }

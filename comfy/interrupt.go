@@ -1,0 +1,69 @@
+package comfy
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// interrupt answers POST /interrupt: with an id it ends that prompt, whether it
+// runs or waits, and no other; without, those that run now.
+func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
+	var req struct {
+		PromptID json.RawMessage `json:"prompt_id"`
+	}
+	if err := json.Unmarshal(body, &req); err != nil && json.Valid(body) {
+		fail(w, http.StatusBadRequest, "the body is not an object")
+		return
+	} // what is no JSON at all is as good as nothing: that is what clients send
+	var names truth
+	if len(req.PromptID) > 0 {
+		_ = names.UnmarshalJSON(req.PromptID)
+	}
+	if !names {
+		for _, p := range s.engine.Running() {
+			if mayChange(r, p) {
+				s.engine.Interrupt(p.ID)
+			}
+		}
+		done(w)
+		return
+	}
+	var id string
+	if err := json.Unmarshal(req.PromptID, &id); err != nil {
+		id = string(req.PromptID) // an id that was a number
+	}
+	s.cancel(r, id)
+	done(w)
+}
+
+// cancel ends one prompt, if it runs or waits and the request may. It reports
+// whether there was one.
+func (s *Server) cancel(r *http.Request, id string) bool {
+	if only := granted(r).Client; only != "" {
+		p := s.find(r, id)
+		if p == nil || p.ClientID != only {
+			return false
+		}
+	}
+	return s.engine.Interrupt(id)
+}
+
+// free answers POST /free. There are no models to unload; what is kept from one
+// prompt to the next is forgotten.
+func (s *Server) free(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		UnloadModels truth `json:"unload_models"`
+		FreeMemory   truth `json:"free_memory"`
+	}
+	if !readJSON(w, r, &req) {
+		return
+	}
+	if req.FreeMemory {
+		s.engine.Free()
+	}
+	done(w)
+}

@@ -1,0 +1,249 @@
+package comfy
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+)
+
+// The states of a job.
+const (
+	pending    = "pending"
+	inProgress = "in_progress"
+	completed  = "completed"
+	failed     = "failed"
+	cancelled  = "cancelled"
+)
+
+// job is a prompt as newer front ends list it: one that waits, runs, or has a
+// record.
+type job struct {
+	prompt *nodebus.Prompt
+	status string
+	rec    *nodebus.Record // nil while it waits or runs
+}
+
+func recordJob(rec *nodebus.Record) job {
+	j := job{rec.Prompt, failed, rec}
+	switch rec.State {
+	case nodebus.Succeeded:
+		j.status = completed
+	case nodebus.Stopped:
+		j.status = cancelled
+	}
+	return j
+}
+
+// created is when the prompt was submitted, in Unix milliseconds.
+func (j *job) created() int64 {
+	if t, ok := j.prompt.Extra["create_time"].(int64); ok {
+		return t
+	}
+	return j.prompt.Created.UnixMilli()
+}
+
+// duration is how long it ran, in milliseconds; 0 unless it is over.
+func (j *job) duration() int64 {
+	if j.rec == nil || j.rec.Start == nil {
+		return 0
+	}
+	return j.rec.Ended.UnixMilli() - j.rec.Start.Timestamp
+}
+
+// workflow is the id of the workflow that the front end submitted, if it did.
+func (j *job) workflow() string {
+	png, _ := j.prompt.Extra["extra_pnginfo"].(map[string]any)
+	wf, _ := png["workflow"].(map[string]any)
+	id, _ := wf["id"].(string)
+	return id
+}
+
+// summary has the fields of a listing.
+func (j *job) summary() object {
+	o := object{
+		{"id", j.prompt.ID}, {"status", j.status}, {"priority", j.prompt.Priority}, {"create_time", j.created()},
+	}
+	outputs := 0
+	if rec := j.rec; rec != nil {
+		if rec.Start != nil {
+			o.add("execution_start_time", rec.Start.Timestamp)
+		}
+		o.add("execution_end_time", rec.Ended.UnixMilli())
+		if rec.Error != nil {
+			o.add("execution_error", rec.Error)
+		}
+		n, preview := shown(rec.Outputs)
+		if outputs = n; preview != nil {
+			o.add("preview_output", preview)
+		}
+	}
+	o.add("outputs_count", outputs)
+	if id := j.workflow(); id != "" {
+		o.add("workflow_id", id)
+	}
+	return o
+}
+
+// shown counts the files and other objects that nodes showed, and chooses the
+// one to stand for the job: the first that was kept, or else the first.
+func shown(outputs []nodebus.NodeOutput) (n int, preview object) {
+	kept := false
+	for _, o := range outputs {
+		for _, media := range sortedKeys(o.UI) {
+			if media == "animated" {
+				continue
+			}
+			for _, v := range o.UI[media] {
+				item := asObject(v)
+				if item == nil {
+					continue
+				}
+				n++
+				isOutput := item["type"] == "output"
+				if !previewable(media, item) || kept || preview != nil && !isOutput {
+					continue
+				}
+				kept = isOutput
+				preview = object{}
+				for _, k := range sortedKeys(item) {
+					preview.add(k, item[k])
+				}
+				preview.add("nodeId", o.NodeID)
+				preview.add("mediaType", media)
+			}
+		}
+	}
+	return n, preview
+}
+
+// asObject is v if it has the form of an object in JSON.
+func asObject(v any) map[string]any {
+	if m, ok := v.(map[string]any); ok {
+		return m
+	}
+	data, err := json.Marshal(v)
+	if err != nil || len(data) == 0 || data[0] != '{' {
+		return nil
+	}
+	var m map[string]any
+	_ = json.Unmarshal(data, &m) // it has just been written
+	return m
+}
+
+func previewable(media string, item map[string]any) bool {
+	switch media {
+	case "images", "video", "audio", "3d":
+		return true
+	}
+	format, _ := item["format"].(string)
+	if strings.HasPrefix(format, "video/") || strings.HasPrefix(format, "audio/") {
+		return true
+	}
+	name, _ := item["filename"].(string)
+	for _, ext := range []string{".obj", ".fbx", ".gltf", ".glb", ".stl", ".ply", ".splat", ".ksplat", ".spz", ".usdz"} {
+		if strings.HasSuffix(strings.ToLower(name), ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// jobOne answers GET /api/jobs/{id}.
+func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	rec, err := s.engine.Store().Get(r.Context(), id)
+	switch {
+	case err == nil:
+		j := recordJob(&rec)
+		o := j.summary()
+		outputs := object{}
+		for _, out := range rec.Outputs {
+			outputs.add(out.NodeID, out.UI)
+		}
+		o.add("outputs", outputs)
+		o.add("execution_status", statusOf(&rec))
+		item := s.item(r, rec.Prompt)
+		o.add("workflow", object{{"prompt", item[2]}, {"extra_data", item[3]}})
+		answer(w, http.StatusOK, o)
+		return
+	case !errors.Is(err, nodebus.ErrNotFound):
+		s.unavailable(w, err)
+		return
+	}
+	j, err := s.queued(r, id)
+	switch {
+	case err != nil:
+		s.unavailable(w, err)
+	case j == nil:
+		fail(w, http.StatusNotFound, "Job not found")
+	default:
+		answer(w, http.StatusOK, j.summary())
+	}
+}
+
+// queued is a prompt that waits or runs, as a job; nil if there is none.
+func (s *Server) queued(r *http.Request, id string) (*job, error) {
+	waiting, err := s.waiting(r) // before those that run: see queueList
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.engine.Running() {
+		if p.ID == id {
+			return &job{prompt: p, status: inProgress}, nil
+		}
+	}
+	for _, p := range waiting {
+		if p.ID == id {
+			return &job{prompt: p, status: pending}, nil
+		}
+	}
+	return nil, nil
+}
+
+// find is a prompt that waits or runs; nil if there is none.
+func (s *Server) find(r *http.Request, id string) *nodebus.Prompt {
+	if j, err := s.queued(r, id); err == nil && j != nil {
+		return j.prompt
+	}
+	return nil
+}
+
+// jobCancel answers POST /api/jobs/{id}/cancel.
+func (s *Server) jobCancel(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, r.PathValue("id"))})
+}
+
+// jobsCancel answers POST /api/jobs/cancel.
+func (s *Server) jobsCancel(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		IDs json.RawMessage `json:"job_ids"`
+	}
+	if !readJSON(w, r, &req) {
+		return
+	}
+	var raw []any
+	if err := json.Unmarshal(req.IDs, &raw); err != nil || raw == nil {
+		fail(w, http.StatusBadRequest, "job_ids must be a list")
+		return
+	}
+	ids, invalid := []string{}, []any{}
+	for _, v := range raw {
+		if id, ok := v.(string); ok && id != "" {
+			ids = append(ids, id)
+		} else {
+			invalid = append(invalid, v)
+		}
+	}
+	if len(invalid) > 0 {
+		answer(w, http.StatusBadRequest, map[string]any{"error": "job_ids must be strings", "invalid_ids": invalid})
+		return
+	}
+	any := false
+	for _, id := range ids {
+		any = s.cancel(r, id) || any
+	}
+	answer(w, http.StatusOK, map[string]bool{"cancelled": any})
+}

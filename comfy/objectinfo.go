@@ -1,0 +1,109 @@
+package comfy
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+)
+
+// objectInfo answers GET /object_info, and for one class /object_info/{class}:
+// what the classes say of themselves. A class that is not known is no error:
+// the answer has nothing in it.
+func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
+	classes := object{}
+	_, name, _ := strings.Cut(r.URL.Path, "/object_info")
+	if name = strings.Trim(name, "/"); name != "" {
+		if c, ok := s.reg.Class(name); ok {
+			s.describe(&classes, c)
+		}
+	} else {
+		for c := range s.reg.Classes() {
+			s.describe(&classes, c)
+		}
+	}
+	answer(w, http.StatusOK, classes)
+}
+
+// describe adds a class. One whose description fails, because a method of the
+// host's that gives choices does, is left out.
+func (s *Server) describe(to *object, c *nodebus.Class) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.opts.Logger.Error("class not described", "class", c.Name(), "panic", v)
+		}
+	}()
+	text, err := json.Marshal(definition(c.Schema()))
+	if err != nil {
+		s.opts.Logger.Error("class not described", "class", c.Name(), "error", err)
+		return
+	}
+	to.add(c.Name(), json.RawMessage(text))
+}
+
+// definition is a schema in the form of /object_info.
+func definition(sc nodebus.Schema) object {
+	input, order := object{}, object{}
+	for _, kind := range []nodebus.PortKind{nodebus.Required, nodebus.Optional, nodebus.Hidden} {
+		ports, names := object{}, []string{}
+		for _, p := range sc.Inputs {
+			if p.Kind == kind {
+				ports.add(p.Name, config(&p))
+				names = append(names, p.Name)
+			}
+		}
+		if len(names) > 0 || kind == nodebus.Required {
+			input.add(string(kind), ports)
+			order.add(string(kind), names)
+		}
+	}
+	types, lists, names, tips := []any{}, []bool{}, []string{}, []string{}
+	for _, p := range sc.Outputs {
+		typ, _ := p.Config()
+		types, lists, names = append(types, typ), append(lists, p.List), append(names, p.Name)
+	}
+	for _, p := range sc.Outputs {
+		tip := ""
+		for _, o := range p.Options {
+			if o.Name == "tooltip" {
+				tip, _ = o.Value.(string)
+			}
+		}
+		tips = append(tips, tip)
+	}
+	o := object{
+		{"input", input},
+		{"input_order", order},
+		{"output", types},
+		{"output_is_list", lists},
+		{"output_name", names},
+		{"name", sc.Name},
+		{"display_name", sc.Title},
+		{"description", sc.Description},
+		{"python_module", "nodes"},
+		{"category", sc.Category},
+		{"output_node", sc.Output},
+	}
+	if strings.Join(tips, "") != "" {
+		o.add("output_tooltips", tips)
+	}
+	return o
+}
+
+// config is what an input is: [type, options], the options in the order of the
+// declaration; for a hidden one what it is filled with.
+func config(p *nodebus.Port) any {
+	if p.Kind == nodebus.Hidden {
+		return p.Type
+	}
+	typ, all := p.Config()
+	options := object{}
+	for _, o := range p.Options {
+		options.add(o.Name, o.Value)
+	}
+	if choices, ok := all["options"]; ok && len(options) < len(all) {
+		options.add("options", choices)
+	}
+	return []any{typ, options}
+}

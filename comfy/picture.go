@@ -1,0 +1,201 @@
+package comfy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"image/draw"
+	_ "image/gif" // a kind that can be read; the host may import more of them
+	"image/jpeg"
+	"image/png"
+	"io"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+var (
+	errNoPicture = errors.New("the file is not a picture that can be read here")
+	errHuge      = errors.New("the picture is too large to be changed here")
+	errSize      = errors.New("the mask is not of the size of the picture")
+)
+
+// Bounds of what pictures cost: a small file can have many pixels in it.
+const (
+	pixelsMax   = 1 << 25 // a little more than 8K
+	picturesMax = 2       // at a time
+	smallAnswer = 1 << 20 // bytes
+	sendTime    = time.Minute
+)
+
+// slots bounds the pictures that are in memory at a time. The zero value has to
+// be made with make.
+type slots chan struct{}
+
+// take waits for a slot. What it returns gives it back; more calls do nothing.
+func (s slots) take(ctx context.Context) (free func(), err error) {
+	select {
+	case s <- struct{}{}:
+		return sync.OnceFunc(func() { <-s }), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// sendPicture answers with a picture in another form. If it returns an error it
+// has not answered.
+func (s *Server) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS, name string, f form) error {
+	free, err := s.pictures.take(r.Context())
+	if err != nil {
+		return err
+	}
+	defer free()
+	img, err := readPicture(from, name)
+	if err != nil {
+		return err
+	}
+	var body bytes.Buffer
+	typ, err := encodePicture(&body, img, f)
+	if err != nil {
+		return errHuge
+	}
+	img = nil
+	if body.Len() <= smallAnswer {
+		free()
+	} else { // a slow client holds up the others, for a while
+		c := http.NewResponseController(w)
+		_ = c.SetWriteDeadline(time.Now().Add(sendTime))
+		defer func() { _ = c.SetWriteDeadline(time.Time{}) }()
+	}
+	h := w.Header()
+	h.Set("Content-Type", typ)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Disposition", disposition(name))
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body.Bytes())
+	return nil
+}
+
+// readPicture reads a picture of a bounded size.
+func readPicture(from fs.FS, name string) (image.Image, error) {
+	file, err := from.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fs.ErrNotExist
+	}
+	content, ok := file.(io.ReadSeeker)
+	if !ok {
+		return nil, errNoPicture
+	}
+	return decodePicture(content)
+}
+
+// decodePicture looks at the size before it makes room for the pixels.
+func decodePicture(content io.ReadSeeker) (image.Image, error) {
+	config, _, err := image.DecodeConfig(content)
+	if err != nil {
+		return nil, errNoPicture
+	}
+	if config.Width <= 0 || config.Height <= 0 || config.Width > pixelsMax/config.Height {
+		return nil, errHuge
+	}
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	img, _, err := image.Decode(content)
+	if err != nil {
+		return nil, errNoPicture
+	}
+	return img, nil
+}
+
+// encodePicture writes img in a form, and returns its type. The standard library
+// writes no WebP: who asks for a preview in that gets a JPEG or, if there is
+// something to be seen through, a PNG. Browsers go by the type.
+func encodePicture(to io.Writer, img image.Image, f form) (typ string, err error) {
+	switch {
+	case f.preview && (f.jpeg || f.channel == "rgb" || isOpaque(img)):
+		return "image/jpeg", jpeg.Encode(to, opaque(img), &jpeg.Options{Quality: f.quality})
+	case f.channel == "rgb":
+		img = opaque(img)
+	case f.channel == "a":
+		img = alphaOf(img)
+	}
+	fast := png.Encoder{CompressionLevel: png.BestSpeed}
+	return "image/png", fast.Encode(to, img)
+}
+
+func isOpaque(img image.Image) bool {
+	o, ok := img.(interface{ Opaque() bool })
+	return ok && o.Opaque()
+}
+
+// opaque is img without its transparency: what it hides can be seen.
+func opaque(img image.Image) image.Image {
+	if isOpaque(img) {
+		return img
+	}
+	out := straight(img)
+	for i := 3; i < len(out.Pix); i += 4 {
+		out.Pix[i] = 0xff
+	}
+	return out
+}
+
+// alphaOf is black, and as transparent as img.
+func alphaOf(img image.Image) image.Image {
+	out := straight(img)
+	for i := 0; i < len(out.Pix); i += 4 {
+		out.Pix[i], out.Pix[i+1], out.Pix[i+2] = 0, 0, 0
+	}
+	return out
+}
+
+// straight is a copy of img whose colours are not multiplied with its alpha.
+func straight(img image.Image) *image.NRGBA {
+	b := img.Bounds()
+	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	switch src := img.(type) {
+	case *image.NRGBA:
+		for y := range b.Dy() {
+			i := src.PixOffset(b.Min.X, b.Min.Y+y)
+			copy(out.Pix[y*out.Stride:(y+1)*out.Stride], src.Pix[i:])
+		}
+	default:
+		if isOpaque(img) { // the two kinds of alpha are the same, and draw is fast
+			draw.Draw(&image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: out.Rect}, out.Rect, img, b.Min, draw.Src)
+			break
+		}
+		for y := range b.Dy() {
+			for x := range b.Dx() {
+				out.SetNRGBA(x, y, color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA))
+			}
+		}
+	}
+	return out
+}
+
+// pictureError answers for a picture that could not be read or changed.
+func (s *Server) pictureError(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, errNoPicture):
+		fail(w, http.StatusUnsupportedMediaType, err.Error())
+	case errors.Is(err, errHuge):
+		fail(w, http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, errSize):
+		fail(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, context.Canceled): // nobody reads this
+		fail(w, http.StatusServiceUnavailable, "the request has ended")
+	default:
+		s.fileError(w, err)
+	}
+}

@@ -1,0 +1,231 @@
+package comfy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// promptInfo answers GET /prompt, which front ends poll while they have no
+// socket.
+func (s *Server) promptInfo(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"exec_info": map[string]int{"queue_remaining": s.engine.Remaining()}})
+}
+
+// submission is the body of POST /prompt.
+type submission struct {
+	Prompt   json.RawMessage `json:"prompt"`
+	PromptID json.RawMessage `json:"prompt_id"`
+	ClientID *string         `json:"client_id"`
+	Number   json.RawMessage `json:"number"`
+	Front    truth           `json:"front"`
+	Extra    json.RawMessage `json:"extra_data"`
+	Targets  []string        `json:"partial_execution_targets"`
+}
+
+// truth is a JSON value of which only matters whether Python calls it true.
+type truth bool
+
+// UnmarshalJSON never fails.
+func (t *truth) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "null", "false", "0", "0.0", `""`, "[]", "{}":
+		*t = false
+	default:
+		*t = true
+	}
+	return nil
+}
+
+// promptSubmit answers POST /prompt. No event of the prompt is sent before the
+// answer is: clients begin to listen when they have it.
+func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
+	p, invalid := s.parsePrompt(r, body)
+	if invalid != nil {
+		reject(w, invalid.status, &invalid.ValidationError)
+		return
+	}
+	hold := make(chan struct{})
+	defer close(hold)
+	p.Hold = hold
+	id, err := s.engine.Submit(r.Context(), p)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	nodeErrors := map[string]*nodebus.NodeProblems{}
+	if p.Rejected != nil {
+		nodeErrors = p.Rejected.Nodes
+	}
+	answer(w, http.StatusOK, object{{"prompt_id", id}, {"number", p.Priority}, {"node_errors", nodeErrors}})
+	_ = http.NewResponseController(w).Flush()
+}
+
+// refuse answers a submission that the engine did not take.
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	var invalid *nodebus.ValidationError
+	switch {
+	case errors.As(err, &invalid):
+		reject(w, http.StatusBadRequest, invalid)
+	case errors.Is(err, nodebus.ErrDuplicate):
+		answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "node_errors": struct{}{}})
+	case errors.Is(err, nodebus.ErrFull):
+		reject(w, http.StatusServiceUnavailable, &problem("queue_full", "The queue is full", "try again later").ValidationError)
+	default:
+		s.opts.Logger.Error("prompt not submitted", "error", err)
+		reject(w, http.StatusServiceUnavailable, &problem("not_accepted", "The prompt was not accepted", "try again later").ValidationError)
+	}
+}
+
+// refusal is an answer other than 200 to a submission.
+type refusal struct {
+	nodebus.ValidationError
+	status int
+}
+
+func problem(typ, message, details string) *refusal {
+	return &refusal{nodebus.ValidationError{
+		Problem: nodebus.Problem{Type: typ, Message: message, Details: details, Extra: map[string]any{}},
+	}, http.StatusBadRequest}
+}
+
+func reject(w http.ResponseWriter, status int, e *nodebus.ValidationError) { answer(w, status, e) }
+
+// parsePrompt makes a prompt of a request's body.
+func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *refusal) {
+	var req submission
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, problem("invalid_json", "The request is not the JSON it should be", err.Error())
+	}
+	p := &nodebus.Prompt{Outputs: req.Targets}
+	var bad *refusal
+	if p.ID, bad = promptID(req.PromptID); bad != nil {
+		return nil, bad
+	}
+	if p.Priority, bad = s.number(r, &req); bad != nil {
+		return nil, bad
+	}
+	if bad = readExtra(p, req.Extra); bad != nil {
+		return nil, bad
+	}
+	if bad = setClient(p, req.ClientID, granted(r).Client); bad != nil {
+		return nil, bad
+	}
+	if req.Prompt == nil {
+		return nil, problem("no_prompt", "No prompt provided", "No prompt provided")
+	}
+	if text := bytes.TrimSpace(req.Prompt); string(text) == "[]" {
+		return p, nil // an empty list is as good as an empty object, for want of an output
+	}
+	nodes, err := nodebus.ParseNodes(req.Prompt)
+	var invalid *nodebus.ValidationError
+	if errors.As(err, &invalid) {
+		return nil, &refusal{*invalid, http.StatusBadRequest}
+	}
+	if len(nodes) > s.opts.MaxNodes {
+		bad := problem("prompt_too_large", "The prompt has too many nodes", fmt.Sprintf("%d, of at most %d", len(nodes), s.opts.MaxNodes))
+		bad.status = http.StatusRequestEntityTooLarge
+		return nil, bad
+	}
+	p.Nodes = nodes
+	return p, nil
+}
+
+// promptIDMax bounds an id that a client chooses, in bytes.
+const promptIDMax = 256
+
+// promptID reads the id that a client has chosen, if it has.
+func promptID(raw json.RawMessage) (string, *refusal) {
+	text := string(bytes.TrimSpace(raw))
+	if text == "" || text == "null" {
+		return "", nil
+	}
+	id := text
+	switch text[0] {
+	case '"':
+		if err := json.Unmarshal(raw, &id); err != nil {
+			id = ""
+		}
+	case '{', '[', 't', 'f':
+		id = ""
+	}
+	if id == "" || len(id) > promptIDMax || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", problem("invalid_prompt_id", "prompt_id is not an id", fmt.Sprintf("it should be a string of 1 to %d bytes without control characters", promptIDMax))
+	}
+	return id, nil
+}
+
+// number is the priority that the request asks for, or the next one.
+func (s *Server) number(r *http.Request, req *submission) (float64, *refusal) {
+	text := string(bytes.TrimSpace(req.Number))
+	switch {
+	case text != "" && text != "null":
+		n, err := strconv.ParseFloat(strings.Trim(text, `"`), 64)
+		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+			return 0, problem("invalid_number", "number is not a number", text)
+		}
+		return n, nil
+	case bool(req.Front):
+		return s.numbers.first(r.Context(), s.engine.Queue()), nil
+	}
+	return s.numbers.normal(), nil
+}
+
+// secrets are the keys of extra_data that reach only nodes which ask for them.
+var secrets = []string{"auth_token_comfy_org", "api_key_comfy_org"}
+
+// readExtra fills in what goes along with the prompt, and takes the secrets out.
+func readExtra(p *nodebus.Prompt, raw json.RawMessage) *refusal {
+	p.Extra = map[string]any{}
+	if len(raw) > 0 && string(raw) != "null" {
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		if err := dec.Decode(&p.Extra); err != nil {
+			return problem("invalid_extra_data", "extra_data is not an object", err.Error())
+		}
+	}
+	for _, name := range secrets {
+		if v, ok := p.Extra[name].(string); ok {
+			if p.Secrets == nil {
+				p.Secrets = map[string]string{}
+			}
+			p.Secrets[strings.ToUpper(name)] = v
+		}
+		delete(p.Extra, name)
+	}
+	p.Extra["create_time"] = time.Now().UnixMilli()
+	return nil
+}
+
+// setClient says whom the prompt's events are for: the client of the request,
+// or else the one in extra_data, and no other than it may be.
+func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
+	if asked != nil {
+		p.Extra["client_id"] = *asked
+	}
+	client, named := p.Extra["client_id"].(string)
+	switch {
+	case only == "":
+	case !named:
+		client = only
+		p.Extra["client_id"] = only
+	case client != only:
+		bad := problem("not_allowed", "This request may not submit for that client", "client_id")
+		bad.status = http.StatusForbidden
+		return bad
+	}
+	p.ClientID = client
+	return nil
+}

@@ -1,0 +1,87 @@
+package comfy
+
+import "net/http"
+
+// routes names every route. Those of the API exist twice, with and without the
+// prefix /api.
+func (s *Server) routes() {
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /ws": s.socket,
+
+		"GET /prompt":         s.promptInfo,
+		"POST /prompt":        s.promptSubmit,
+		"GET /queue":          s.queueList,
+		"POST /queue":         s.queueChange,
+		"GET /history":        s.historyList,
+		"GET /history/{id}":   s.historyOne,
+		"POST /history":       s.historyChange,
+		"POST /interrupt":     s.interrupt,
+		"POST /free":          s.free,
+		"GET /features":       s.features,
+		"GET /system_stats":   s.systemStats,
+		"GET /object_info":    s.objectInfo,
+		"GET /object_info/":   s.objectInfo, // with a slash at the end too
+		"GET /extensions":     s.extensions,
+		"GET /i18n":           s.i18n,
+		"GET /userdata":       s.userdataList,
+		"GET /users":          s.usersList,
+		"POST /users":         s.usersAdd,
+		"GET /settings":       s.settingsAll,
+		"POST /settings":      s.settingsMerge,
+		"GET /settings/{id}":  s.settingGet,
+		"POST /settings/{id}": s.settingSet,
+
+		"GET /v2/userdata":                  s.userdataTree,
+		"GET /userdata/{file}":              s.userdataGet,
+		"POST /userdata/{file}":             s.userdataPut,
+		"DELETE /userdata/{file}":           s.userdataDelete,
+		"POST /userdata/{file}/move/{dest}": s.userdataMove,
+		"GET /view":                         s.view,
+		"POST /upload/image":                s.uploadImage,
+		"POST /upload/mask":                 s.uploadMask,
+		"GET /embeddings":                   s.embeddings,
+		"GET /models":                       s.modelFolders,
+		"GET /models/{folder}":              s.modelFiles,
+		"GET /experiment/models":            s.experimentFolders,
+		"GET /experiment/models/{folder}":   s.experimentFiles,
+		"GET /view_metadata/{folder}":       s.modelMetadata,
+		"GET /workflow_templates":           s.templateList,
+		"GET /workflow_templates/{path...}": s.templateFile,
+		"GET /global_subgraphs":             empty,
+		"GET /global_subgraphs/{id}":        empty,
+		"GET /node_replacements":            empty,
+	} {
+		s.mux.HandleFunc(pattern, h)
+		s.mux.HandleFunc(twin(pattern), h)
+	}
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /api/jobs":              s.jobList,
+		"GET /api/jobs/{id}":         s.jobOne,
+		"POST /api/jobs/{id}/cancel": s.jobCancel,
+		"POST /api/jobs/cancel":      s.jobsCancel,
+
+		"GET /internal/logs":             s.logText,
+		"GET /internal/logs/raw":         s.logEntries,
+		"PATCH /internal/logs/subscribe": s.logSubscribe,
+		"GET /internal/folder_paths":     s.folderPaths,
+		"GET /internal/files/{folder}":   s.folderFiles,
+
+		"GET /extensions/{pack}/{path...}": s.extensionFile,
+		"GET /":                            s.static,
+	} {
+		s.mux.HandleFunc(pattern, h)
+	}
+}
+
+// twin is a pattern under the prefix /api.
+func twin(pattern string) string {
+	for i := range pattern {
+		if pattern[i] == '/' {
+			return pattern[:i] + "/api" + pattern[i:]
+		}
+	}
+	return pattern
+}
+
+// empty answers with an object that has nothing in it.
+func empty(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, struct{}{}) }

@@ -1,0 +1,116 @@
+package comfy
+
+import (
+	"context"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/origin"
+	"github.com/nodebus/nodebus/ws"
+)
+
+// Server is the handler of all routes. It is safe for concurrent use.
+type Server struct {
+	engine *nodebus.Engine
+	hub    *nodebus.Hub
+	reg    *nodebus.Registry
+	opts   Options
+	policy origin.Policy
+	mux    *http.ServeMux
+
+	numbers numbers
+	clients clients
+	users   *users
+
+	pictures  slots
+	terminals terminals
+}
+
+// New returns a server for an engine, the hub it tells, and the classes it
+// knows. It runs no goroutine of its own, except with Options.LegacyBroadcasts:
+// that one ends when the hub is closed.
+func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, opts *Options) *Server {
+	s := &Server{engine: engine, hub: hub, reg: registry, opts: opts.withDefaults(), mux: http.NewServeMux()}
+	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
+	s.clients.init()
+	s.users = newUsers(s.opts.Data, s.opts.MultiUser)
+	s.pictures = make(slots, picturesMax)
+	s.terminals = terminals{logs: s.opts.Logs, present: s.clients.present, send: s.sendLogs, open: map[string]bool{}}
+	if s.opts.Logs != nil {
+		s.opts.Logs.follow(s.terminals.written)
+	}
+	s.routes()
+	if s.opts.LegacyBroadcasts {
+		go s.broadcast(hub.Subscribe(context.Background()))
+	}
+	return s
+}
+
+// ServeHTTP lets in what may come in and answers it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			s.opts.Logger.Error("request failed", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			fail(w, http.StatusInternalServerError, "internal error")
+		}
+	}()
+	if err := s.policy.Check(r); err != nil {
+		fail(w, http.StatusForbidden, err.Error())
+		return
+	}
+	s.allowOrigin(w, r)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if s.opts.Authorize != nil {
+		grant, err := s.opts.Authorize(r)
+		if err != nil {
+			fail(w, http.StatusForbidden, err.Error())
+			return
+		}
+		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+	cacheHeaders(w, r)
+	s.mux.ServeHTTP(w, r)
+}
+
+// allowOrigin lets the page of another origin, which the policy has let in, read
+// the answer.
+func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
+	from := r.Header.Get("Origin")
+	if from == "" || len(s.opts.Origins) == 0 {
+		return
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Allow-Origin", from)
+	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE, PUT, OPTIONS, PATCH")
+	h.Set("Access-Control-Allow-Headers", "Content-Type, Authorization, Comfy-User")
+	h.Set("Access-Control-Allow-Credentials", "true")
+}
+
+// cacheHeaders keeps browsers from using an old front end.
+func cacheHeaders(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	name := p[strings.LastIndexByte(p, '/')+1:]
+	if name == "" || strings.HasSuffix(name, ".js") || strings.HasSuffix(name, ".css") ||
+		strings.HasPrefix(name, "index") && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".html")) {
+		w.Header().Set("Cache-Control", "no-cache")
+	}
+}
+
+type grantKey struct{}
+
+// granted is what the request may be and see.
+func granted(r *http.Request) ws.Grant {
+	g, _ := r.Context().Value(grantKey{}).(ws.Grant)
+	return g
+}
