@@ -32,13 +32,7 @@ func TestClients(t *testing.T) {
 			require.NoError(t, err)
 			sum := sha256.Sum256(picture)
 
-			text, err := os.ReadFile(filepath.Join("clients", c.want))
-			require.NoError(t, err)
-			want := strings.Split(strings.TrimSpace(string(text)), "\n")
-			require.Len(t, saw, len(want), "%s", saw)
-			for i := range want {
-				require.JSONEq(t, strings.ReplaceAll(want[i], "SHA256", hex.EncodeToString(sum[:])), saw[i])
-			}
+			requireLines(t, filepath.Join("clients", c.want), strings.NewReplacer("SHA256", hex.EncodeToString(sum[:])), saw)
 		})
 	}
 }

@@ -43,3 +43,16 @@ func run(t *testing.T, command string, args ...string) []string {
 	}
 	return lines
 }
+
+// requireLines compares what a script saw with the lines of a file, in which
+// names of what is not the same in every run are replaced first.
+func requireLines(t *testing.T, file string, names *strings.Replacer, saw []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	want := strings.Split(strings.TrimSpace(names.Replace(string(text))), "\n")
+	require.Len(t, saw, len(want), "%s", saw)
+	for i := range want {
+		require.JSONEq(t, want[i], saw[i])
+	}
+}

@@ -1,0 +1,62 @@
+// A headless browser with one page, and a record of everything in it that went
+// wrong.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { tolerated } from "./tolerated.mjs";
+
+const args = [
+  "--no-sandbox", // it runs as root in containers
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+// open starts the browser, with an empty profile, on the page of a server. Only
+// that server is let through: the front end also asks for its makers' news.
+export async function open(address) {
+  const profile = mkdtempSync(join(tmpdir(), "e2e-browser-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    viewport: { width: 1280, height: 800 },
+    baseURL: `http://${address}`,
+    args,
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  page.setDefaultTimeout(20_000);
+  await context.route((url) => url.host !== address, (route) => route.abort("blockedbyclient"));
+  const problems = watch(page, address);
+  await page.goto(`http://${address}/`);
+  return {
+    page,
+    problems,
+    close: async () => {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+// watch lists requests without an answer, answers that are errors, errors on the
+// console and exceptions that nobody caught, but for those that are tolerated.
+function watch(page, address) {
+  const problems = [];
+  const add = (problem) => tolerated.some((t) => t.test(problem)) || problems.push(problem);
+  const named = (r) => `${r.method()} ${r.url().replace(`http://${address}`, "").replace(/\?.*/, "")}`;
+  page.on("requestfailed", async (r) => {
+    const answered = await r.response().catch(() => null); // and the page did not care for the body
+    if (!answered) add(`${r.failure().errorText} ${named(r)}`);
+  });
+  page.on("response", (r) => r.status() >= 400 && add(`${r.status()} ${named(r.request())}`));
+  page.on("pageerror", (err) => add(`exception ${err.message}`));
+  page.on("console", (m) => {
+    // That a resource failed to load is known from the request.
+    if (m.type() === "error" && !m.text().startsWith("Failed to load resource")) add(`console ${m.text().split("\n")[0]}`);
+  });
+  return problems;
+}
