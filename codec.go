@@ -216,6 +216,8 @@ func decodeText(typ string, data json.RawMessage) (Payload, error) {
 		return decodeAs[FeatureFlags](data)
 	case Gap{}.EventType():
 		return decodeAs[Gap](data)
+	case Overall{}.EventType():
+		return decodeAs[Overall](data)
 	}
 	if data == nil {
 		data = json.RawMessage("null")
@@ -258,6 +260,8 @@ func promptOf(p Payload) string {
 	case Preview:
 		return p.PromptID
 	case ProgressText:
+		return p.PromptID
+	case Overall:
 		return p.PromptID
 	}
 	return ""

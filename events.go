@@ -171,6 +171,15 @@ type Gap struct {
 	Next  uint64 `json:"next"`
 }
 
+// Overall is how much of a prompt is done, from 0 to 1; it never goes back. What
+// was cached counts neither way; what is made at run time shares in the part of
+// the node that makes it. It ends at 1 if the prompt succeeds. It is told if
+// [LocalOptions].Overall asks for it: ComfyUI has no such event.
+type Overall struct {
+	PromptID string  `json:"prompt_id"`
+	Value    float64 `json:"value"`
+}
+
 // EventType is "status".
 func (Status) EventType() string { return "status" }
 
@@ -214,6 +223,9 @@ func (ProgressText) EventType() string { return "progress_text" }
 // EventType is "nodebus.gap".
 func (Gap) EventType() string { return "nodebus.gap" }
 
+// EventType is "nodebus.overall".
+func (Overall) EventType() string { return "nodebus.overall" }
+
 // CoalesceKey is empty: the newest count replaces any older one.
 func (Status) CoalesceKey() string { return "" }
 
@@ -225,3 +237,6 @@ func (p ProgressState) CoalesceKey() string { return p.PromptID }
 
 // CoalesceKey names the node.
 func (p Preview) CoalesceKey() string { return p.PromptID + "/" + p.NodeID }
+
+// CoalesceKey names the prompt.
+func (p Overall) CoalesceKey() string { return p.PromptID }

@@ -166,6 +166,12 @@ var standardFrames = []struct {
 		"",
 		`{"type":"nodebus.gap","data":{"since":7,"next":9007199254740993}}`,
 	},
+	{
+		"nodebus.overall",
+		nodebus.Overall{PromptID: wirePrompt, Value: 0.25},
+		wirePrompt,
+		`{"type":"nodebus.overall","data":{"prompt_id":"` + wirePrompt + `","value":0.25}}`,
+	},
 }
 
 func TestStandardPayloads(t *testing.T) {

@@ -67,6 +67,9 @@ type LocalOptions struct {
 	// end of its prompt. After that it is abandoned: it goes on, but what it
 	// sends and returns goes nowhere. Default 3 seconds.
 	Grace time.Duration
+	// Overall has the executor tell, in [Overall] events, how much of a prompt is
+	// done: at most a hundred a prompt. Clients that do not know them ignore them.
+	Overall bool
 	// Logger is told of what nobody else is. Nil is silent.
 	Logger *slog.Logger
 }

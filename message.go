@@ -64,6 +64,8 @@ func (m *message) Key() (mailKey, bool) {
 		return mailKey{"progress_state", p.PromptID, ""}, true
 	case Preview:
 		return mailKey{"preview", p.PromptID, p.NodeID}, true
+	case Overall:
+		return mailKey{"overall", p.PromptID, ""}, true
 	}
 	if m.spent {
 		return mailKey{"custom", m.enc.typ, m.key}, true
@@ -145,7 +147,7 @@ func coalesceKey(p Payload) (keyed bool, key string, err error) {
 	switch p := p.(type) {
 	case Status:
 		return p.SID == "", "", nil
-	case Progress, ProgressState, Preview:
+	case Progress, ProgressState, Preview, Overall:
 		return true, "", nil
 	case Executing, Executed:
 		return false, "", nil
@@ -179,7 +181,7 @@ func canWait(p Payload) (_ bool, size int, _ error) {
 		return p.Output == nil, p.sizeJSON(), nil
 	case Status, ExecutionStart, ExecutionSuccess, ProgressText, Gap:
 		return true, sizeOf(p), nil
-	case ExecutionCached, ExecutionError, ExecutionInterrupted, ProgressState, FeatureFlags, Preview, Custom:
+	case ExecutionCached, ExecutionError, ExecutionInterrupted, ProgressState, FeatureFlags, Preview, Overall, Custom:
 		return false, 0, nil
 	}
 	t := reflect.TypeOf(p)

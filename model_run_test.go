@@ -84,7 +84,7 @@ func modelCase(t *testing.T, seed uint64) {
 	nodes := randomPrompt(r, 1+r.IntN(1+int(seed%200)))
 	wire := &tripwire{}
 	reg := modelRegistry(wire)
-	opts := &nodebus.LocalOptions{Workers: 1 + r.IntN(8)}
+	opts := &nodebus.LocalOptions{Workers: 1 + r.IntN(8), Overall: true}
 	if r.IntN(4) == 0 {
 		opts.Cache = nodebus.NoCache()
 	}
@@ -150,6 +150,7 @@ func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 	bars := map[string]string{}
 	phase := 0 // 0 nothing, 1 started, 2 cached told, 3 ended, 4 closed
 	var last uint64
+	var whole float64
 	for i, ev := range events {
 		at := fmt.Sprintf("event %d, %#v", i, ev.Payload)
 		require.Greater(t, ev.ID, last, at)
@@ -194,6 +195,14 @@ func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 		case nodebus.ExecutionSuccess, nodebus.ExecutionInterrupted:
 			require.LessOrEqual(t, phase, 2, at)
 			phase = 3
+			if _, ok := p.(nodebus.ExecutionSuccess); ok {
+				require.Equal(t, 1.0, whole, at)
+			}
+		case nodebus.Overall:
+			require.Equal(t, 2, phase, at)
+			require.Greater(t, p.Value, whole, at)
+			require.LessOrEqual(t, p.Value, 1.0, at)
+			whole = p.Value
 		default:
 			require.Fail(t, "unexpected", at)
 		}

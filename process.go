@@ -90,7 +90,7 @@ func (r *recorder) Publish(ev Event) error {
 		r.j.mu.Lock()
 		r.j.now = p
 		r.j.mu.Unlock()
-	case Progress, ProgressState, ExecutionError, Preview, ProgressText:
+	case Progress, ProgressState, Overall, ExecutionError, Preview, ProgressText:
 		r.address(&ev)
 		r.cached(nil)
 	case ExecutionCached:

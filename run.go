@@ -62,6 +62,10 @@ type runNode struct {
 	shows bool  // ui belongs to this prompt's record
 	ran   bool  // it was evaluated, not cached
 	bar   int32 // its place in progress, plus one
+
+	// What follows is guarded by the run's progress; see overall.
+	share, earned float64
+	reports       bool // it has said how far it is
 }
 
 type nodeState uint8
@@ -149,7 +153,7 @@ func (r *run) start() {
 		edges += len(r.base[i].plan.args)
 	}
 	r.sch.Reserve(len(r.base), edges)
-	r.need(r.plan.outputs...)
+	r.need(nil, r.plan.outputs...)
 	r.kick()
 	r.settle()
 }
@@ -190,9 +194,9 @@ func (r *run) lookUp() (cached []string) {
 // be older than the program.
 func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs) }
 
-// need schedules nodes and what they wait for, if they are not already. r.mu is
-// held.
-func (r *run) need(want ...int32) {
+// need schedules nodes and what they wait for, if they are not already. by is
+// the node that needs them, nil for the prompt. r.mu is held.
+func (r *run) need(by *runNode, want ...int32) {
 	from := r.sch.Positions()
 	var added []int32
 	var stack []int32
@@ -212,6 +216,7 @@ func (r *run) need(want ...int32) {
 			}
 		}
 	}
+	r.progress.share(by, added)
 	r.sch.Rank(from)
 	for _, i := range added {
 		r.sch.Open(i)

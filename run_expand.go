@@ -57,7 +57,7 @@ func (w *worker) expand() error {
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
 	r.sch.Again(w.i)
 	eachFrom(w.outs, func(f *from) {
-		r.need(f.src)
+		r.need(w.n, f.src)
 		r.sch.Link(f.src, w.i)
 	})
 	r.sch.Open(w.i)
@@ -152,7 +152,7 @@ func (r *run) graft(parent int32, g *Graph, out Link) (int32, error) {
 	maps.Copy(r.byID, ids)
 	for i, n := range added {
 		if n.plan.class.schema.Output {
-			r.need(from + int32(i))
+			r.need(r.at(parent), from+int32(i))
 		}
 	}
 	return src, nil

@@ -19,14 +19,15 @@ import (
 type progress struct {
 	r *run
 
-	mu     sync.Mutex
-	states []NodeState
-	units  int  // left of the budget for snapshots
-	steps  int  // left of the budget for progress events
-	dirty  bool // states have changed since they were sent
-	late   map[*runNode]Progress
-	timer  *time.Timer // runs while a budget is used up
-	over   bool
+	mu      sync.Mutex
+	states  []NodeState
+	units   int // left of the budget for snapshots
+	steps   int // left of the budget for progress events
+	overall overall
+	dirty   bool // states have changed since they were sent
+	late    map[*runNode]Progress
+	timer   *time.Timer // runs while a budget is used up
+	over    bool
 }
 
 const (
@@ -69,6 +70,7 @@ func (g *progress) finish(n *runNode) {
 	s := g.of(n)
 	s.State, s.Value = "finished", s.Max
 	g.changed()
+	g.earn(n, 1)
 }
 
 // step tells how far a node is.
@@ -84,6 +86,9 @@ func (g *progress) step(n *runNode, value, max float64) error {
 	s := g.of(n)
 	s.Value, s.Max = value, max
 	g.changed()
+	if n.reports = true; max > 0 {
+		g.earn(n, value/max)
+	}
 	p := Progress{Value: value, Max: max, PromptID: g.r.p.ID, Node: n.plan.id}
 	if g.steps--; g.steps >= 0 {
 		return g.tell(p)
@@ -185,6 +190,9 @@ func (g *progress) close(err error) {
 	g.tellLate()
 	if g.dirty {
 		g.snapshot(g.states) // which nobody changes any more
+	}
+	if err == nil && g.r.l.opts.Overall && g.overall.told < 1 {
+		g.tellOverall(1)
 	}
 	g.over = true
 	if g.timer != nil {

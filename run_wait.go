@@ -139,7 +139,7 @@ func (v *visit) await(ctx context.Context, src, slot int32) (any, error) {
 // held.
 func (v *visit) standIn(src int32) *waiter {
 	r := v.w.r
-	r.need(src)
+	r.need(v.n, src)
 	w := &waiter{v: v, go_: make(chan struct{})}
 	t := int32(len(r.base) + len(r.made))
 	r.made = append(r.made, &runNode{stand: w})
