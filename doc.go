@@ -55,6 +55,7 @@
 //
 // # Imports
 //
-// They point one way: examples → ws, client, nodetest, conform → nodebus →
-// internal. Nothing but the standard library is imported here.
+// They point one way: examples → comfy → ws → nodebus → internal; client, nodetest
+// and conform import nodebus and none of the others. Nothing but the standard
+// library is imported here.
 package nodebus
