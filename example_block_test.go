@@ -1,0 +1,57 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Letter is a node with an output that it may withhold.
+type Letter struct{ Postage int }
+
+// Mail are its outputs: an Out can be more than a value.
+type Mail struct {
+	Letter nodebus.Out[string] `out:"letter"`
+	Notice string              `out:"notice"`
+}
+
+// Run blocks the letter, and what depends on it, if it is not paid for. To block
+// all of its outputs, a node returns what Block gives as its error.
+func (n Letter) Run(*nodebus.Context) (Mail, error) {
+	m := Mail{Notice: "the post has come"}
+	if m.Letter.Value = "Dear all"; n.Postage < 1 {
+		m.Letter.Blocked = nodebus.Block("no stamp")
+	}
+	return m, nil
+}
+
+// Read shows what it gets.
+type Read struct{ Text string }
+
+// Run shows it.
+func (n Read) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(n.Text), nil }
+
+// What depends on a blocked output is skipped, and the prompt goes on.
+func ExampleBlock() {
+	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(r, Letter{}, nodebus.Info{})
+	nodebus.Register(r, Read{}, nodebus.Info{})
+
+	g := nodebus.NewGraph()
+	letter := g.Add("Letter", nodebus.Inputs{"postage": 0})
+	g.AddAs("letter", "Read", nodebus.Inputs{"text": letter})
+	g.AddAs("notice", "Read", nodebus.Inputs{"text": letter.At(1)})
+	events := hub.Subscribe(context.Background())
+	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	fmt.Println(shown, err)
+	_ = hub.Close()
+	for ev := range events {
+		if p, ok := ev.Payload.(nodebus.ExecutionError); ok { // only a notice
+			fmt.Println("node", p.NodeID, "was skipped:", p.ExceptionMessage)
+		}
+	}
+	// Output:
+	// map[notice:map[text:[the post has come]]] <nil>
+	// node letter was skipped: Execution Blocked: no stamp
+}

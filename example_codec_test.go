@@ -1,0 +1,37 @@
+package nodebus_test
+
+import (
+	"encoding/base64"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// TextOnly is a codec for clients that take no binary frames: what is in them
+// goes out as text.
+type TextOnly struct{ nodebus.Codec }
+
+// Encode is that of the codec inside, and then some.
+func (c TextOnly) Encode(ev nodebus.Event) (nodebus.Frame, error) {
+	f, err := c.Codec.Encode(ev)
+	if err != nil || !f.Binary {
+		return f, err
+	}
+	ev.Payload = nodebus.Custom{Type: f.Type, Data: base64.StdEncoding.EncodeToString(f.Data)}
+	return c.Codec.Encode(ev)
+}
+
+// A codec wraps another. A session is given one by SessionOptions.Codec.
+func ExampleCodec() {
+	codec := TextOnly{nodebus.JSON}
+	for _, p := range []nodebus.Payload{
+		nodebus.Executing{Node: "7", PromptID: "p"},
+		nodebus.ProgressText{NodeID: "7", Text: "half way"},
+	} {
+		f, err := codec.Encode(nodebus.Event{Payload: p})
+		fmt.Printf("%s %v\n", f.Data, err)
+	}
+	// Output:
+	// {"type":"executing","data":{"node":"7","prompt_id":"p"}} <nil>
+	// {"type":"progress_text","data":"AAAAAwAAAAE3aGFsZiB3YXk="} <nil>
+}

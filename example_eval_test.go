@@ -1,0 +1,60 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Double is a node that others make.
+type Double struct{ Value int }
+
+// Run doubles.
+func (n Double) Run(*nodebus.Context) (int, error) { return 2 * n.Value, nil }
+
+// Grow doubles a number until it is large enough.
+type Grow struct {
+	From int `min:"1"`
+	Over int
+}
+
+// Run makes nodes and waits for what they give: a loop is a loop.
+func (n Grow) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	v := n.From
+	for v <= n.Over {
+		g := ctx.NewGraph()
+		var err error
+		if v, err = nodebus.Eval[int](ctx, g, g.Add("Double", nodebus.Inputs{"value": v})); err != nil {
+			return nil, err
+		}
+	}
+	return nodebus.Text(fmt.Sprint(v)), nil
+}
+
+// The nodes that a node makes run like those of the prompt, with events and ids
+// of their own, and are shown in its place.
+func ExampleEval() {
+	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(r, Double{}, nodebus.Info{})
+	nodebus.Register(r, Grow{}, nodebus.Info{})
+
+	g := nodebus.NewGraph()
+	g.AddAs("tree", "Grow", nodebus.Inputs{"from": 3, "over": 10})
+	events := hub.Subscribe(context.Background())
+	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	_ = hub.Close()
+	for ev := range events {
+		if p, ok := ev.Payload.(nodebus.Executing); ok {
+			fmt.Println(p.Node, "runs, shown on", p.DisplayNode)
+		}
+	}
+	fmt.Println(shown, err)
+	// Output:
+	// tree runs, shown on tree
+	// tree.0.0.1 runs, shown on tree
+	// tree runs, shown on tree
+	// tree.0.1.1 runs, shown on tree
+	// tree runs, shown on tree
+	// map[tree:map[text:[12]]] <nil>
+}

@@ -1,0 +1,75 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+)
+
+// DryRun is an executor that runs nothing and says what would run.
+type DryRun struct{}
+
+// Execute tells of each node. One that really runs nodes is in
+// examples/ownexecutor; it needs twenty lines more.
+func (DryRun) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+	shown := map[string]nodebus.UI{}
+	for _, n := range p.Nodes {
+		if err := ctx.Err(); err != nil {
+			return shown, err // interrupted
+		}
+		shown[n.ID] = nodebus.Text("would run " + n.Class)
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{Node: n.ID, DisplayNode: n.ID, PromptID: p.ID}})
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Node: n.ID, DisplayNode: n.ID, Output: shown[n.ID], PromptID: p.ID}})
+	}
+	return shown, nil
+}
+
+// Launch is a node that had better not run by mistake.
+type Launch struct{}
+
+// Run launches.
+func (Launch) Run(*nodebus.Context) (nodebus.UI, error) { panic("too late") }
+
+// An executor of one's own. The engine does the rest: the queue, the record, and
+// the events that frame a prompt.
+func ExampleExecutor() {
+	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(r, Launch{}, nodebus.Info{})
+	engine := nodebus.NewEngine(r, hub, &nodebus.EngineOptions{Executor: DryRun{}})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+
+	g := nodebus.NewGraph()
+	g.AddAs("7", "Launch", nil)
+	events := hub.Subscribe(ctx)
+	_, err := engine.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(err)
+	for ev := range events {
+		if ev.PromptID == "p" {
+			fmt.Println(ev.Payload.EventType())
+		}
+		switch p := ev.Payload.(type) {
+		case nodebus.Executed:
+			fmt.Println(p.Output["text"])
+		case nodebus.Executing:
+			if p.Node == "" {
+				cancel()
+			}
+		}
+	}
+	running.Wait()
+	_ = hub.Close()
+	// Output:
+	// <nil>
+	// execution_start
+	// execution_cached
+	// executing
+	// executed
+	// [would run Launch]
+	// execution_success
+	// executing
+}

@@ -1,0 +1,63 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Readers in the same program get every event, as the value that was sent.
+func ExampleHub_Subscribe() {
+	hub := nodebus.NewHub(nil)
+	events := hub.Subscribe(context.Background())
+	for _, ev := range []nodebus.Event{
+		{PromptID: "p", To: "ann", Payload: nodebus.Executing{Node: "7", PromptID: "p"}},
+		{PromptID: "p", To: "ann", Payload: nodebus.Progress{Node: "7", Value: 1, Max: 20, PromptID: "p"}},
+		{Payload: nodebus.Custom{Type: "example.news", Data: "spring is here"}},
+	} {
+		if err := hub.Publish(ev); err != nil {
+			fmt.Println(err)
+		}
+	}
+	_ = hub.Close() // what waits is still read, and then the loop ends
+
+	for ev, err := range events {
+		switch p := ev.Payload.(type) {
+		case nodebus.Executing:
+			fmt.Println(ev.To, "is told that node", p.Node, "runs")
+		case nodebus.Progress:
+			fmt.Printf("%s is told that node %s is at %g of %g\n", ev.To, p.Node, p.Value, p.Max)
+		case nil:
+			fmt.Println(err) // nodebus.ErrSlow: this loop is too far behind
+		default:
+			fmt.Println("everyone is told of", p.EventType())
+		}
+	}
+	// Output:
+	// ann is told that node 7 runs
+	// ann is told that node 7 is at 1 of 20
+	// everyone is told of example.news
+}
+
+// A message of the program's own, for some clients or for all. Only what has no
+// form on the wire is an error.
+func ExampleHub_SendSync() {
+	hub := nodebus.NewHub(nil)
+	events := hub.Subscribe(context.Background())
+	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: 12.5}, "ann", "bob"))
+	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.closing", Data: "at ten"}))
+	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: math.NaN()}, "ann"))
+	_ = hub.Close()
+	for ev := range events {
+		fmt.Printf("%s for %q\n", ev.Payload.EventType(), ev.To)
+	}
+	// Output:
+	// <nil>
+	// <nil>
+	// nodebus: cannot encode nodebus.Custom: json: unsupported value: NaN
+	// example.invoice for "ann"
+	// example.invoice for "bob"
+	// example.closing for ""
+}

@@ -1,0 +1,59 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Think gives a word, at a cost.
+type Think struct{ Word string }
+
+// Run says that it does.
+func (n Think) Run(*nodebus.Context) (string, error) {
+	fmt.Println("thinking of", n.Word)
+	return n.Word, nil
+}
+
+// Choose shows one of two words, and asks for no other.
+type Choose struct {
+	First bool
+	A, B  nodebus.Lazy[string]
+}
+
+// Run waits for the word it needs; meanwhile other nodes may run in its place.
+func (n Choose) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	word := n.B
+	if n.First {
+		word = n.A
+	}
+	text, err := word.Get(ctx)
+	return nodebus.Text(text), err
+}
+
+// What a lazy input depends on runs only if the node asks for it.
+func ExampleLazy() {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, Think{}, nodebus.Info{})
+	nodebus.Register(r, Choose{}, nodebus.Info{})
+
+	g := nodebus.NewGraph()
+	g.AddAs("choice", "Choose", nodebus.Inputs{
+		"first": true,
+		"a":     g.Add("Think", nodebus.Inputs{"word": "rose"}),
+		"b":     g.Add("Think", nodebus.Inputs{"word": "thorn"}),
+	})
+	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	fmt.Println(shown, err)
+	// Output:
+	// thinking of rose
+	// map[choice:map[text:[rose]]] <nil>
+}
+
+// In a test of a node, the value is there already.
+func ExampleReady() {
+	ui, err := Choose{First: true, A: nodebus.Ready("rose")}.Run(nodebus.NewContext(context.Background(), nodebus.Call{}))
+	fmt.Println(ui, err)
+	// Output: map[text:[rose]] <nil>
+}

@@ -1,0 +1,66 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Split cuts a text in two. What is not said by a field's name and type is said
+// by its tags.
+type Split struct {
+	Text  string
+	At    int    `default:"1" min:"0" tip:"how much of it is the head"`
+	Trace string `in:"trace,optional" options:"off,on"`
+	ID    string `hidden:"UNIQUE_ID"`
+}
+
+// Halves are its outputs.
+type Halves struct {
+	Head string `out:"head"`
+	Tail string `out:"tail"`
+}
+
+// Run cuts.
+func (n Split) Run(*nodebus.Context) (Halves, error) {
+	at := min(n.At, len(n.Text))
+	return Halves{n.Text[:at], n.Text[at:]}, nil
+}
+
+// Print shows a text.
+type Print struct{ Text string }
+
+// Run shows it. A node that returns a UI alone is an output: a prompt runs what
+// its outputs need.
+func (n Print) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(n.Text), nil }
+
+// A node with several inputs and outputs, and what it is to a front end.
+func ExampleNode() {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, Split{}, nodebus.Info{})
+	nodebus.Register(r, Print{}, nodebus.Info{})
+
+	split, _ := r.Class("Split")
+	for _, in := range split.Schema().Inputs {
+		fmt.Println("in ", in.Name, in.Type, in.Kind, in.Default, in.Choices())
+	}
+	for _, out := range split.Schema().Outputs {
+		fmt.Println("out", out.Name, out.Type)
+	}
+
+	g := nodebus.NewGraph()
+	halves := g.Add("Split", nodebus.Inputs{"text": "nodebus", "at": 4})
+	g.AddAs("head", "Print", nodebus.Inputs{"text": halves})
+	g.AddAs("tail", "Print", nodebus.Inputs{"text": halves.At(1)})
+	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	fmt.Println(shown, err)
+	// Output:
+	// in  text STRING required <nil> []
+	// in  at INT required 1 []
+	// in  trace COMBO optional <nil> [off on]
+	// in  id UNIQUE_ID hidden <nil> []
+	// out head STRING
+	// out tail STRING
+	// map[head:map[text:[node]] tail:map[text:[bus]]] <nil>
+}

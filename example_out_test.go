@@ -1,0 +1,55 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Times multiplies.
+type Times struct{ A, B int }
+
+// Run multiplies.
+func (n Times) Run(*nodebus.Context) (int, error) { return n.A * n.B, nil }
+
+// Factorial does not compute anything: it says what to compute in its place.
+type Factorial struct {
+	N   int
+	Acc int `in:"acc,optional" default:"1"`
+}
+
+// Run is a loop, one turn of it: the last node of the graph is a Factorial again.
+func (n Factorial) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
+	if n.N < 2 {
+		return nodebus.Out[int]{Value: n.Acc}, nil
+	}
+	g := ctx.NewGraph()
+	acc := g.Add("Times", nodebus.Inputs{"a": n.Acc, "b": n.N})
+	next := g.Add("Factorial", nodebus.Inputs{"n": n.N - 1, "acc": acc})
+	return nodebus.Out[int]{Graph: g, From: next}, nil
+}
+
+// Number shows a number.
+type Number struct{ Value int }
+
+// Run shows it.
+func (n Number) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(fmt.Sprint(n.Value)), nil
+}
+
+// A node may return a graph that stands in for it. It is done then, however long
+// the graph takes.
+func ExampleOut() {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, Times{}, nodebus.Info{})
+	nodebus.Register(r, Factorial{}, nodebus.Info{})
+	nodebus.Register(r, Number{}, nodebus.Info{})
+
+	g := nodebus.NewGraph()
+	g.AddAs("result", "Number", nodebus.Inputs{"value": g.Add("Factorial", nodebus.Inputs{"n": 5})})
+	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	fmt.Println(shown, err)
+	// Output:
+	// map[result:map[text:[120]]] <nil>
+}

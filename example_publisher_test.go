@@ -1,0 +1,53 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Quiet is a publisher that passes on everything but progress. To log, trace or
+// filter events, one wraps a publisher; there is no list of hooks.
+type Quiet struct{ nodebus.Publisher }
+
+// Publish filters.
+func (q Quiet) Publish(ev nodebus.Event) error {
+	switch ev.Payload.(type) {
+	case nodebus.Progress, nodebus.ProgressState:
+		return nil
+	}
+	return q.Publisher.Publish(ev)
+}
+
+// Stir tells of its progress.
+type Stir struct{}
+
+// Run stirs.
+func (Stir) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	for i := range 100 {
+		ctx.Progress(float64(i+1), 100)
+	}
+	return nodebus.Text("smooth"), nil
+}
+
+// An executor is given a publisher that wraps the hub.
+func ExamplePublisher() {
+	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(r, Stir{}, nodebus.Info{})
+
+	g := nodebus.NewGraph()
+	g.AddAs("7", "Stir", nil)
+	events := hub.Subscribe(context.Background())
+	_, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, Quiet{hub})
+	fmt.Println(err)
+	_ = hub.Close()
+	for ev := range events {
+		fmt.Println(ev.Payload.EventType())
+	}
+	// Output:
+	// <nil>
+	// execution_cached
+	// executing
+	// executed
+}

@@ -1,0 +1,57 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Inbox is a transport into the same program.
+type Inbox chan nodebus.Frame
+
+// Write puts frames into the channel.
+func (in Inbox) Write(ctx context.Context, frames []nodebus.Frame) error {
+	for _, f := range frames {
+		select {
+		case in <- f:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Close has nothing to close.
+func (Inbox) Close(error) error { return nil }
+
+// A client that comes back is sent what it missed, from where it was.
+func ExampleSessionOptions() {
+	hub := nodebus.NewHub(nil)
+	read := func(since uint64, events int) (last uint64) {
+		session, inbox := hub.Join("ann", &nodebus.SessionOptions{Since: since}), make(Inbox)
+		served := make(chan error)
+		go func() { served <- session.Serve(context.Background(), inbox) }()
+		if since == 0 {
+			for n := range 3 {
+				_ = hub.SendSync(nodebus.Custom{Type: "example.page", Data: n + 1}, "ann")
+			}
+		}
+		for range events {
+			f := <-inbox
+			fmt.Printf("%s\n", f.Data)
+			last = f.ID
+		}
+		session.Close(nil) // the connection breaks
+		fmt.Println(<-served)
+		return last
+	}
+	last := read(0, 1)
+	read(last, 2)
+	// Output:
+	// {"type":"example.page","data":1}
+	// nodebus: closed
+	// {"type":"example.page","data":2}
+	// {"type":"example.page","data":3}
+	// nodebus: closed
+}

@@ -1,0 +1,40 @@
+package nodebus_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Between takes limits that only make sense together.
+type Between struct{ Low, High int }
+
+// Run shows the limits.
+func (n Between) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(fmt.Sprint(n.Low, " to ", n.High)), nil
+}
+
+// Validate is asked when a prompt is submitted. An InputError marks one input, any
+// other error all of them.
+func (n Between) Validate() error {
+	if n.Low > n.High {
+		return &nodebus.InputError{Input: "high", Err: errors.New("must not be below low")}
+	}
+	return nil
+}
+
+// A node that checks its inputs before anything runs.
+func ExampleValidator() {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, Between{}, nodebus.Info{})
+
+	for _, in := range []nodebus.Inputs{{"low": 1, "high": 3}, {"low": 5, "high": 3}} {
+		g := nodebus.NewGraph()
+		g.AddAs("7", "Between", in)
+		fmt.Println(nodebus.Validate(r, &nodebus.Prompt{Nodes: g.Nodes()}))
+	}
+	// Output:
+	// <nil>
+	// nodebus: Prompt outputs failed validation; node 7 (Between): Custom validation failed for node: high - must not be below low
+}
