@@ -1,0 +1,51 @@
+// Hello is the program in the README: a node, a graph of it, and what whoever
+// watches is told, in the form in which a client gets it.
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+type Greet struct { // a node: its fields are its inputs
+	Name string `default:"world"`
+}
+
+type Greeted struct { // a message of its own
+	Node string `json:"node"`
+	Text string `json:"text"`
+}
+
+func (Greeted) EventType() string { return "hello.greeted" }
+
+func (g Greet) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	text := "Hello, " + g.Name
+	return nodebus.Text(text), ctx.SendSync(Greeted{ctx.UniqueID(), text})
+}
+
+func main() {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, Greet{}, nodebus.Info{})
+	engine := nodebus.NewEngine(registry, hub, nil)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { _ = engine.Run(ctx) }()
+
+	graph := nodebus.NewGraph()
+	graph.AddAs("7", "Greet", nodebus.Inputs{"name": "Gopher"})
+	events := hub.Subscribe(ctx)
+	if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: "first", Nodes: graph.Nodes()}); err != nil {
+		panic(err)
+	}
+	for ev, err := range events {
+		if err != nil {
+			panic(err) // too far behind
+		}
+		frame, _ := nodebus.JSON.Encode(ev)
+		fmt.Println(string(frame.Data))
+		if e, ok := ev.Payload.(nodebus.Executing); ok && e.Node == "" { // the prompt is over
+			stop()
+		}
+	}
+}

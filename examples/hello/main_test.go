@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain runs the program instead of the tests if it is asked to.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUN_HELLO") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestReadme: what the README shows is this program, and what it prints.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	program, err := os.ReadFile("main.go")
+	require.NoError(t, err)
+	_, code, _ := strings.Cut(string(program), "package main")
+	require.Contains(t, string(readme), "```go\npackage main"+code+"```")
+
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "RUN_HELLO=1")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	timestamps := regexp.MustCompile(`"timestamp":\d{13}\b`)
+	require.Contains(t, string(readme), "```\n"+timestamps.ReplaceAllString(string(out), `"timestamp":1767225600123`)+"```")
+	require.Len(t, timestamps.FindAll(out, -1), 3)
+}
+
+// TestReadmeLinks: what the README names exists.
+func TestReadmeLinks(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(readme), -1)
+	require.NotEmpty(t, links)
+	for _, l := range links {
+		if !strings.HasPrefix(l[1], "https://") {
+			_, err := os.Stat("../../" + l[1])
+			require.NoError(t, err, l[1])
+		}
+	}
+}
