@@ -1,0 +1,104 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/ws"
+)
+
+// Found is an event of the program's own.
+type Found struct {
+	Node string `json:"node"`
+	Word string `json:"word"`
+}
+
+func (Found) EventType() string { return "example.found" }
+
+// Dial connects and learns the client's id. By itself it reads no further.
+func ExampleDial() {
+	hub := nodebus.NewHub(nil)
+	server := httptest.NewServer(ws.New(hub, nil))
+	defer server.Close()
+	defer hub.Close()
+
+	c, err := client.Dial(context.Background(), server.URL, &client.Options{ID: "ann"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	fmt.Println("connected as", c.ID())
+	// Output: connected as ann
+}
+
+// Listening for a type makes it known: its events come as values of it.
+func ExampleOn() {
+	hub := nodebus.NewHub(nil)
+	server := httptest.NewServer(ws.New(hub, nil))
+	defer server.Close()
+	defer hub.Close()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c, err := client.Dial(ctx, server.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	client.On(c, func(_ nodebus.Event, p nodebus.Progress) {
+		fmt.Printf("node %s is at %g of %g\n", p.Node, p.Value, p.Max)
+	})
+	client.On(c, func(_ nodebus.Event, f Found) {
+		fmt.Println("node", f.Node, "found", f.Word)
+	})
+	client.OnType(c, "example.bye", func(nodebus.Event) { cancel() })
+
+	_ = hub.SendSync(nodebus.Progress{Node: "7", Value: 1, Max: 2})
+	_ = hub.SendSync(Found{Node: "7", Word: "wheelbarrow"})
+	_ = hub.SendSync(nodebus.Custom{Type: "example.bye"})
+	fmt.Println(c.Run(ctx)) // calls listeners until ctx ends
+	// Output:
+	// node 7 is at 1 of 2
+	// node 7 found wheelbarrow
+	// context canceled
+}
+
+// A loop over everything the server sends. What nobody has made known is a
+// Custom, whose data are still JSON.
+func ExampleClient_Events() {
+	hub := nodebus.NewHub(nil)
+	server := httptest.NewServer(ws.New(hub, nil))
+	defer server.Close()
+	defer hub.Close()
+
+	ctx := context.Background()
+	c, err := client.Dial(ctx, server.URL, &client.Options{ID: "ann"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	_ = hub.SendSync(nodebus.Executing{Node: "7"}, "ann")
+	_ = hub.SendSync(Found{Node: "7", Word: "wheelbarrow"}, "ann")
+	for ev, err := range c.Events(ctx) {
+		switch p := ev.Payload.(type) {
+		case nodebus.Executing:
+			fmt.Println("node", p.Node, "runs")
+			continue
+		case nodebus.Custom:
+			fmt.Printf("%s: %s\n", p.Type, p.Data.(json.RawMessage))
+		case nil:
+			fmt.Println(err)
+		}
+		break
+	}
+	// Output:
+	// node 7 runs
+	// example.found: {"node":"7","word":"wheelbarrow"}
+}

@@ -1,0 +1,64 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/ws"
+)
+
+// greet is a node to run.
+type greet struct{ Name string }
+
+func (n greet) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text("Hello, " + n.Name), nil
+}
+
+// A client submits a prompt and follows it to its end. The server is in the same
+// program here, and so is the call that Submit makes.
+func ExampleClient_Submit() {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, greet{}, nodebus.Info{Name: "Greet"})
+	engine := nodebus.NewEngine(registry, hub, nil)
+	server := httptest.NewServer(ws.New(hub, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+	defer func() {
+		cancel()
+		running.Wait()
+		_ = hub.Close()
+		server.Close()
+	}()
+
+	c, err := client.Dial(ctx, server.URL, &client.Options{Submit: engine.Submit})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	g := nodebus.NewGraph()
+	g.AddAs("7", "Greet", nodebus.Inputs{"name": "world"})
+	id, err := c.Submit(ctx, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for ev, err := range c.Follow(ctx, id) {
+		switch p := ev.Payload.(type) {
+		case nodebus.Executed:
+			fmt.Println("node", p.Node, "shows", p.Output["text"])
+		case nodebus.ExecutionSuccess:
+			fmt.Println("all done")
+		case nil:
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// node 7 shows [Hello, world]
+	// all done
+}

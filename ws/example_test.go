@@ -1,0 +1,76 @@
+package ws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/ws"
+)
+
+// connect is what a browser does. It prints the first messages.
+func connect(url string, messages int) {
+	ctx := context.Background()
+	c, _, err := websocket.Dial(ctx, url, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = c.Close(websocket.StatusNormalClosure, "") }()
+	for range messages {
+		_, data, err := c.Read(ctx)
+		fmt.Printf("%s %v\n", data, err)
+	}
+}
+
+// A hub that clients reach at an address, each under an id that its request is
+// entitled to.
+func ExampleNew() {
+	hub := nodebus.NewHub(nil)
+	mux := http.NewServeMux()
+	mux.Handle("GET /events", ws.New(hub, &ws.Options{
+		Authorize: func(r *http.Request) (ws.Grant, error) {
+			if r.URL.Query().Get("token") != "secret" {
+				return ws.Grant{}, errors.New("who are you?")
+			}
+			return ws.Grant{Client: "ann", WatchAll: true}, nil
+		},
+		Remaining: func() int { return 3 }, // as Engine.Remaining
+	}))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	defer hub.Close()
+
+	connect(server.URL+"/events?token=secret", 1)
+	connect(server.URL+"/events", 1)
+	// Output:
+	// {"type":"status","data":{"status":{"exec_info":{"queue_remaining":3}},"sid":"ann"}} <nil>
+	// failed to WebSocket dial: expected handshake response status code 101 but got 403
+}
+
+// A handler of one's own, which joins a client in another way than Handler does.
+func ExampleAccept() {
+	hub := nodebus.NewHub(nil)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session := hub.Join("guest", &nodebus.SessionOptions{
+			Codec: nodebus.JSONCodec{BarePreviews: true},
+			Hello: []nodebus.Payload{nodebus.Custom{Type: "example.welcome", Data: "no introductions"}},
+		})
+		conn, err := ws.Accept(w, r, nil)
+		if err != nil { // the client has been told
+			session.Close(err)
+			return
+		}
+		_ = conn.Serve(r.Context(), session, nil) // what the client sends is ignored
+	}))
+	defer server.Close()
+	defer hub.Close()
+
+	connect(server.URL, 1)
+	// Output:
+	// {"type":"example.welcome","data":"no introductions"} <nil>
+}
