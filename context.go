@@ -111,6 +111,22 @@ func NewContext(ctx context.Context, call Call) *Context {
 	}
 }
 
+// nodeError is err as that of the node whose context this is.
+func (c *Context) nodeError(class *Class, err error) *NodeError {
+	e := &NodeError{NodeID: c.who.id, Class: class.Name(), RealID: c.who.realID(), Index: c.index}
+	e.Err, e.Stack = causeOf(err)
+	if e.RealID == e.NodeID {
+		e.RealClass = e.Class
+		return e
+	}
+	for i := range c.env.prompt.Nodes {
+		if n := &c.env.prompt.Nodes[i]; n.ID == e.RealID {
+			e.RealClass = n.Class
+		}
+	}
+	return e
+}
+
 // End makes the context useless: whoever kept it can send no more.
 func (c *Context) End() { c.over.Store(true) }
 

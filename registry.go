@@ -148,9 +148,16 @@ type Result struct {
 // the hidden ones from ctx, runs the node and takes its result apart. A List
 // input takes a []any. An input that is not in in is its default, or zero if it
 // is optional. A lazy input is the value in in, or is fetched through the
-// context's Runtime when the node asks. An error names the input it is about; a
-// panic is returned as an error of type [*NodeError].
+// context's Runtime when the node asks. An error is a [*NodeError] that says
+// which node it was, around what the node returned, an [*InputError], or the
+// [*PanicError] of its panic.
 func (c *Class) Call(ctx *Context, in Inputs) (res Result, err error) {
+	defer func() {
+		if err != nil {
+			res, err = Result{}, ctx.nodeError(c, err)
+		}
+	}()
+	defer catch(&err)
 	args := make([]any, len(c.inputs))
 	for i := range c.inputs {
 		f := &c.inputs[i]

@@ -305,6 +305,7 @@ func TestCall(t *testing.T) {
 	nodebus.Register(r, mSplit{}, nodebus.Info{Name: "Split"})
 	nodebus.Register(r, fork{}, nodebus.Info{Name: "Fork"})
 	nodebus.Register(r, defaults{}, nodebus.Info{Name: "Defaults"})
+	nodebus.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
 	ctx := nodebus.NewContext(t.Context(), nodebus.Call{UniqueID: "1", Runtime: answers{"on_true": "asked"}})
 	call := func(class string, inputs nodebus.Inputs) (nodebus.Result, error) {
 		c, ok := r.Class(class)
@@ -334,9 +335,15 @@ func TestCall(t *testing.T) {
 	var ie *nodebus.InputError
 	_, err = call("Sum", in{"values": 1})
 	require.ErrorAs(t, err, &ie)
-	require.EqualError(t, err, `input "scale": is required`)
+	require.EqualError(t, err, `nodebus: node 1 (Sum): input "scale": is required`)
 	_, err = call("Sum", in{"values": []any{1, "x"}, "scale": 1})
-	require.EqualError(t, err, `input "values": element 1: needs a value of type int, got string "x"`)
+	require.EqualError(t, err, `nodebus: node 1 (Sum): input "values": element 1: needs a value of type int, got string "x"`)
+	_, err = call("Crash", nil)
+	var ne *nodebus.NodeError
+	require.ErrorAs(t, err, &ne)
+	require.Equal(t, []string{"1", "Crash", "1", "Crash"}, []string{ne.NodeID, ne.Class, ne.RealID, ne.RealClass})
+	require.Equal(t, &nodebus.PanicError{Value: "ouch"}, ne.Err)
+	require.Contains(t, ne.Stack, "crashes")
 	ctx.End()
 	require.ErrorIs(t, ctx.SendSync(nodebus.Custom{Type: "x"}), nodebus.ErrClosed)
 }
@@ -348,6 +355,25 @@ type defaults struct {
 
 func (n defaults) Run(*nodebus.Context) (string, error) {
 	return string(rune('0'+n.N)) + " " + n.S, nil
+}
+
+type crashes struct{}
+
+func (crashes) Run(*nodebus.Context) (int, error) { panic("ouch") }
+
+// TestCallOfANodeMadeAtRunTime: the error names the node of the prompt too.
+func TestCallOfANodeMadeAtRunTime(t *testing.T) {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
+	c, _ := r.Class("Crash")
+	_, err := c.Call(nodebus.NewContext(t.Context(), nodebus.Call{
+		Prompt:   &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "4", Class: "Maker"}}},
+		UniqueID: "4.0.0.1", DisplayID: "4", ParentID: "4", RealID: "4", Index: 2,
+	}), nil)
+	require.EqualError(t, err, "nodebus: node 4.0.0.1 (Crash), element 2: panic: ouch")
+	var ne *nodebus.NodeError
+	require.ErrorAs(t, err, &ne)
+	require.Equal(t, []string{"4", "Maker"}, []string{ne.RealID, ne.RealClass})
 }
 
 // answers is a Runtime that knows the lazy inputs.

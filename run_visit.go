@@ -114,10 +114,8 @@ func (r *run) lose(w *worker, err error) {
 	if r.over { // it failed because something else did
 		return
 	}
-	e := &NodeError{Err: err}
-	if c, ok := err.(*crash); ok { //nolint:errorlint // never wrapped: catch makes it
-		e.Err, e.Stack = &PanicError{Value: c.value}, c.stack
-	}
+	e := &NodeError{}
+	e.Err, e.Stack = causeOf(err)
 	if cause := r.cause(); cause != nil { // it failed because it was stopped
 		e.Err = cause
 	}
@@ -133,6 +131,14 @@ type crash struct {
 }
 
 func (c *crash) Error() string { return fmt.Sprint("panic: ", c.value) }
+
+// causeOf takes apart what catch has made.
+func causeOf(err error) (cause error, stack string) {
+	if c, ok := err.(*crash); ok { //nolint:errorlint // never wrapped: catch makes it
+		return &PanicError{Value: c.value}, c.stack
+	}
+	return err, ""
+}
 
 func catch(err *error) {
 	if v := recover(); v != nil {

@@ -100,7 +100,7 @@ func TestGraphsAreEvaluated(t *testing.T) {
 	require.Equal(t, 15, got)
 
 	_, err = thrice{5, "broken"}.Run(rec.Context())
-	require.EqualError(t, err, "broken")
+	require.EqualError(t, err, "nodebus: node 1.0.0.2 (broken): broken")
 	_, err = thrice{5, "unknown"}.Run(rec.Context())
 	require.EqualError(t, err, "nodetest: class unknown is not in the registry")
 	_, err = thrice{5, "add"}.Run(nodetest.New(t, nil).Context())

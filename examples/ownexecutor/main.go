@@ -39,7 +39,7 @@ func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.
 		result, err := class.Call(call, inputs)
 		call.End()
 		if err != nil {
-			return shown, &nodebus.NodeError{NodeID: node.ID, RealID: node.ID, Class: node.Class, RealClass: node.Class, Err: err}
+			return shown, err // a *NodeError
 		}
 		results[node.ID] = result
 		if result.UI != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/conform"
 	"github.com/nodebus/nodebus/internal/leak"
 	"github.com/stretchr/testify/require"
 )
@@ -28,4 +30,9 @@ func TestRun(t *testing.T) {
 {"type":"status","data":{"status":{"exec_info":{"queue_remaining":0}}}}
 {"type":"executing","data":{"node":null,"prompt_id":"sum"}}
 `, got)
+}
+
+// TestConform: a small executor keeps what every executor promises.
+func TestConform(t *testing.T) {
+	conform.Executor(t, func(r *nodebus.Registry) nodebus.Executor { return sequential{r} })
 }
