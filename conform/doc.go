@@ -1,7 +1,10 @@
 // Package conform holds suites that prove an implementation of one of nodebus's
-// interfaces right, yours as well as ours. Call them from a test:
+// interfaces right, yours as well as ours: a Transport, Executor, Queue, Store
+// or Cache. Call them from a test:
 //
-//	func TestTransport(t *testing.T) {
-//		conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) { … })
+//	func TestQueue(t *testing.T) {
+//		conform.Queue(t, func(t *testing.T) nodebus.Queue { return open(t) })
 //	}
+//
+// Run them with the race detector.
 package conform

@@ -1,0 +1,182 @@
+package conform
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Store holds a [nodebus.Store] against its contract. fresh returns a new and
+// empty one, with room for at least a hundred records.
+func Store(t *testing.T, fresh func(t *testing.T) nodebus.Store) {
+	tests := map[string]func(*testing.T, nodebus.Store){
+		"what was put is what is got":           storeGet,
+		"the newest comes first":                storeOrder,
+		"a record that is put again replaces":   storeReplaces,
+		"what is deleted is gone":               storeDelete,
+		"it may be used by many at a time":      storeConcurrent,
+		"a reader of the list may stop and use": storeListStops,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
+	}
+}
+
+// fullRecord has something in every field.
+func fullRecord(id string) nodebus.Record {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC)
+	return nodebus.Record{
+		Prompt: &nodebus.Prompt{
+			ID: id, ClientID: "client", Priority: -1.5, Created: at, Outputs: []string{"9"},
+			Nodes: nodebus.Nodes{
+				{ID: "9", Class: "Show", Inputs: nodebus.Inputs{"value": nodebus.Link{Node: "1", Slot: 2}, "text": "héllo"}},
+				{ID: "1", Class: "Make", Inputs: nodebus.Inputs{"n": 1.0}},
+			},
+			Extra: map[string]any{"extra_pnginfo": map[string]any{"workflow": "w"}},
+		},
+		State: nodebus.Failed, Started: at, Ended: at.Add(time.Second),
+		Outputs: []nodebus.NodeOutput{{NodeID: "9", DisplayID: "9", RealID: "9", UI: nodebus.UI{"text": {"héllo"}}}},
+		Start:   &nodebus.ExecutionStart{PromptID: id, Timestamp: 1},
+		Cached:  &nodebus.ExecutionCached{PromptID: id, Nodes: []string{"1"}, Timestamp: 2},
+		Error: &nodebus.ExecutionError{
+			PromptID: id, NodeID: "9", NodeType: "Show", Executed: []string{"1"}, ExceptionMessage: "m", ExceptionType: "t",
+			Traceback: []string{"line\n"}, CurrentInputs: map[string][]any{"value": {1.0}}, CurrentOutputs: []string{}, Timestamp: 3,
+		},
+	}
+}
+
+func put(t *testing.T, s nodebus.Store, r nodebus.Record) {
+	t.Helper()
+	if err := s.Put(t.Context(), r); err != nil {
+		t.Fatalf("put %s: %v", r.Prompt.ID, err)
+	}
+}
+
+func stored(t *testing.T, s nodebus.Store) (ids []string) {
+	t.Helper()
+	for r, err := range s.List(t.Context()) {
+		if err != nil {
+			t.Fatalf("list: %v", err)
+		}
+		ids = append(ids, r.Prompt.ID)
+	}
+	return ids
+}
+
+// equalRecords compares by what a client would be shown.
+func equalRecords(t *testing.T, got, want nodebus.Record) {
+	t.Helper()
+	g, err := json.Marshal(got)
+	if err != nil {
+		t.Fatalf("record: %v", err)
+	}
+	w, err := json.Marshal(want)
+	if err != nil {
+		t.Fatalf("record: %v", err)
+	}
+	if string(g) != string(w) {
+		t.Errorf("got  %s\nwant %s", g, w)
+	}
+}
+
+func storeGet(t *testing.T, s nodebus.Store) {
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
+		t.Errorf("an empty store: %v, not ErrNotFound", err)
+	}
+	put(t, s, fullRecord("a"))
+	got, err := s.Get(t.Context(), "a")
+	if err != nil {
+		t.Fatalf("get: %v", err)
+	}
+	equalRecords(t, got, fullRecord("a"))
+	for r, err := range s.List(t.Context()) {
+		if err != nil {
+			t.Fatalf("list: %v", err)
+		}
+		equalRecords(t, r, fullRecord("a"))
+	}
+}
+
+func storeOrder(t *testing.T, s nodebus.Store) {
+	for _, id := range []string{"b", "c", "a"} {
+		put(t, s, fullRecord(id))
+	}
+	same(t, "list", stored(t, s), []string{"a", "c", "b"})
+}
+
+func storeReplaces(t *testing.T, s nodebus.Store) {
+	put(t, s, fullRecord("a"))
+	put(t, s, fullRecord("b"))
+	r := fullRecord("a")
+	r.State, r.Error = nodebus.Succeeded, nil
+	put(t, s, r)
+	got, err := s.Get(t.Context(), "a")
+	if err != nil {
+		t.Fatalf("get: %v", err)
+	}
+	equalRecords(t, got, r)
+	if n := len(stored(t, s)); n != 2 {
+		t.Errorf("%d records, not 2", n)
+	}
+}
+
+func storeDelete(t *testing.T, s nodebus.Store) {
+	for _, id := range []string{"a", "b", "c"} {
+		put(t, s, fullRecord(id))
+	}
+	if err := s.Delete(t.Context(), "a", "nobody", "c"); err != nil {
+		t.Fatalf("delete: %v", err)
+	}
+	same(t, "list", stored(t, s), []string{"b"})
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
+		t.Errorf("a deleted record: %v, not ErrNotFound", err)
+	}
+}
+
+func storeConcurrent(t *testing.T, s nodebus.Store) {
+	const n = 100
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			for i := range n / 4 {
+				id := fmt.Sprint(w, "-", i)
+				if err := s.Put(t.Context(), fullRecord(id)); err != nil {
+					t.Errorf("put: %v", err)
+				}
+				if _, err := s.Get(t.Context(), id); err != nil {
+					t.Errorf("what has been put is not there: %v", err)
+				}
+			}
+		})
+		all.Go(func() {
+			for _, err := range s.List(t.Context()) {
+				if err != nil {
+					t.Errorf("list: %v", err)
+				}
+			}
+		})
+	}
+	within(t, "writing and reading", all.Wait)
+	if got := len(stored(t, s)); got != n {
+		t.Errorf("%d records, not %d", got, n)
+	}
+}
+
+func storeListStops(t *testing.T, s nodebus.Store) {
+	put(t, s, fullRecord("a"))
+	put(t, s, fullRecord("b"))
+	within(t, "using the store while it is listed", func() {
+		for r := range s.List(t.Context()) {
+			if err := s.Delete(t.Context(), r.Prompt.ID); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+			break
+		}
+	})
+	same(t, "list", stored(t, s), []string{"a"})
+}
