@@ -38,7 +38,7 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 		var pub nodebus.Publisher = nobody{}
 		listen, end := nothing, nothing
 		if told {
-			h := nodebus.NewHub(&nodebus.HubOptions{QueueLen: queueLen, QueueBytes: queueBytes})
+			h := nodebus.NewHub(&nodebus.HubOptions{KeepLen: keepLen, KeepBytes: keepBytes})
 			pub = h
 			listen, end = subscribe(h)
 		}
@@ -54,11 +54,12 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 	}
 }
 
-// queueLen and queueBytes are more than the defaults: on a busy machine the events
-// of 100 000 nodes can come faster than the subscriber is given a processor.
+// keepLen and keepBytes are more than the defaults, because they bound what the
+// subscriber may be behind: on a busy machine the events of 100 000 nodes can come
+// faster than it is given a processor.
 const (
-	queueLen   = 1 << 21
-	queueBytes = 1 << 30
+	keepLen   = 1 << 21
+	keepBytes = 1 << 30
 )
 
 // promptNodes is g as a prompt. A node's first link goes to an input of its
