@@ -23,9 +23,11 @@ import (
 
 // host is a program with a server, on a real socket.
 type host struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
+	server *comfy.Server
 	hub    *nodebus.Hub
+	reg    *nodebus.Registry
 	engine *nodebus.Engine
 	gate   *gate
 }
@@ -86,16 +88,19 @@ func (n Secret) Run(*nodebus.Context) (nodebus.UI, error) {
 }
 
 // newHost starts a program. The engine runs until the test ends.
-func newHost(t *testing.T, opts *comfy.Options) *host { return newHostOf(t, opts, nil) }
+func newHost(t testing.TB, opts *comfy.Options) *host {
+	return newHostOf(t, opts, &nodebus.EngineOptions{Parallel: 4})
+}
 
-func newHostOf(t *testing.T, opts *comfy.Options, engineOpts *nodebus.EngineOptions) *host {
+func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *nodebus.EngineOptions) *host {
 	reg := nodebus.NewRegistry()
-	h := &host{t: t, hub: nodebus.NewHub(nil), gate: &gate{opened: map[string]chan struct{}{}}}
+	h := &host{t: t, reg: reg, hub: nodebus.NewHub(nil), gate: &gate{opened: map[string]chan struct{}{}}}
 	refpack.Register(reg, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: h.hub})
-	nodebus.Register(reg, Wait{gate: h.gate}, nodebus.Info{})
+	nodebus.Register(reg, Wait{gate: h.gate}, nodebus.Info{Async: true})
 	nodebus.Register(reg, Secret{}, nodebus.Info{NoCache: true})
 	h.engine = nodebus.NewEngine(reg, h.hub, engineOpts)
-	srv := httptest.NewServer(comfy.New(h.engine, h.hub, reg, opts))
+	h.server = comfy.New(h.engine, h.hub, reg, opts)
+	srv := httptest.NewServer(h.server)
 	h.url = srv.URL
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -117,7 +122,7 @@ type answered struct {
 }
 
 // json decodes the body.
-func (a answered) json(t *testing.T) (v any) {
+func (a answered) json(t testing.TB) (v any) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(a.body), &v), a.body)
 	return v
@@ -172,7 +177,7 @@ func (h *host) submit(client, graph string, more ...string) string {
 
 // socket is a client's WebSocket.
 type socket struct {
-	t *testing.T
+	t testing.TB
 	c *websocket.Conn
 }
 
@@ -285,3 +290,37 @@ func (s *socket) closed() websocket.StatusCode {
 }
 
 func itoa(n uint64) string { return fmt.Sprint(n) }
+
+// quick is a graph of one node that takes no time.
+const quick = `{"1":{"class_type":"Secret","inputs":{}}}`
+
+// ended waits until a prompt is over, and told of.
+func (h *host) ended(id string) []string {
+	h.t.Helper()
+	s := h.dial("watch="+url.QueryEscape(id), nil)
+	defer s.close()
+	return s.until("executing <nil>")
+}
+
+// at follows names and indexes into decoded JSON.
+func at(t testing.TB, v any, path ...any) any {
+	t.Helper()
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			require.Contains(t, v, p)
+			v = v.(map[string]any)[p]
+		case int:
+			require.Greater(t, len(v.([]any)), p)
+			v = v.([]any)[p]
+		}
+	}
+	return v
+}
+
+// twins runs a test on a path with and without /api.
+func twins(t *testing.T, path string, test func(t *testing.T, path string)) {
+	for _, p := range []string{path, "/api" + path} {
+		t.Run(p, func(t *testing.T) { test(t, p) })
+	}
+}

@@ -26,7 +26,7 @@ func (n *numbers) normal() float64 {
 func (n *numbers) first(ctx context.Context, q nodebus.Queue) float64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	number := -n.next
+	number := 0 - n.next // not -0, which JSON has too
 	n.next++
 	for p, err := range q.List(ctx) {
 		if err == nil && p.Priority <= number {

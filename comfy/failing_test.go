@@ -1,0 +1,102 @@
+package comfy_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+var errDisk = errors.New("the disk of 10.0.0.7 is gone")
+
+// failingQueue and failingStore fail while they are told to.
+type failingQueue struct {
+	nodebus.Queue
+	fails atomic.Bool
+}
+
+func (q *failingQueue) Push(ctx context.Context, p *nodebus.Prompt) error {
+	if q.fails.Load() {
+		return errDisk
+	}
+	return q.Queue.Push(ctx, p)
+}
+
+func (q *failingQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
+	if q.fails.Load() {
+		return func(yield func(*nodebus.Prompt, error) bool) { yield(nil, errDisk) }
+	}
+	return q.Queue.List(ctx)
+}
+
+type failingStore struct {
+	nodebus.Store
+	fails atomic.Bool
+}
+
+func (s *failingStore) Get(ctx context.Context, id string) (nodebus.Record, error) {
+	if s.fails.Load() {
+		return nodebus.Record{}, errDisk
+	}
+	return s.Store.Get(ctx, id)
+}
+
+func (s *failingStore) List(ctx context.Context) iter.Seq2[nodebus.Record, error] {
+	if s.fails.Load() {
+		return func(yield func(nodebus.Record, error) bool) { yield(nodebus.Record{}, errDisk) }
+	}
+	return s.Store.List(ctx)
+}
+
+func (s *failingStore) Delete(ctx context.Context, ids ...string) error {
+	if s.fails.Load() {
+		return errDisk
+	}
+	return s.Store.Delete(ctx, ids...)
+}
+
+// TestQueueOrStoreFails: the answer is 503, without the reason; when they work
+// again all is as it was.
+func TestQueueOrStoreFails(t *testing.T) {
+	q, st := &failingQueue{Queue: nodebus.NewQueue(0)}, &failingStore{Store: nodebus.NewStore(0)}
+	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: q, Store: st})
+	done := h.submit("me", quick)
+	h.ended(done)
+	h.submit("me", waitFor("a"))
+	waits := h.submit("me", waitFor("b"))
+
+	for _, c := range []struct {
+		method, path, body string
+		fails              *atomic.Bool
+	}{
+		{"POST", "/prompt", `{"prompt":` + quick + `}`, &q.fails},
+		{"POST", "/prompt", `{"prompt":` + quick + `}`, &st.fails},
+		{"GET", "/queue", "", &q.fails},
+		{"POST", "/queue", `{"clear":true}`, &q.fails},
+		{"GET", "/history", "", &st.fails},
+		{"GET", "/history?max_items=1", "", &st.fails},
+		{"GET", "/history/" + done, "", &st.fails},
+		{"POST", "/history", `{"clear":true}`, &st.fails},
+		{"GET", "/api/jobs", "", &st.fails},
+		{"GET", "/api/jobs", "", &q.fails},
+		{"GET", "/api/jobs/" + done, "", &st.fails},
+		{"GET", "/api/jobs/" + waits, "", &q.fails},
+	} {
+		c.fails.Store(true)
+		a := h.send(c.method, c.path, c.body)
+		c.fails.Store(false)
+		require.Equal(t, http.StatusServiceUnavailable, a.status, "%s %s: %s", c.method, c.path, a.body)
+		require.Contains(t, a.json(t), "error")
+		require.NotContains(t, a.body, "disk", "why is nobody else's business")
+	}
+	require.EqualValues(t, 2, at(t, h.get("/prompt"), "exec_info", "queue_remaining"))
+	require.Contains(t, h.get("/history"), done)
+	h.gate.open("a")
+	h.gate.open("b")
+	require.Contains(t, h.ended(waits), "execution_success")
+}
