@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +89,13 @@ func (n Secret) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(len(n.Key), len(n.Token))), nil
 }
 
+// Show shows what it is given, as JSON.
+type Show struct{ UI string }
+
+func (n Show) Run(*nodebus.Context) (ui nodebus.UI, err error) {
+	return ui, json.Unmarshal([]byte(n.UI), &ui)
+}
+
 // newHost starts a program. The engine runs until the test ends.
 func newHost(t testing.TB, opts *comfy.Options) *host {
 	return newHostOf(t, opts, &nodebus.EngineOptions{Parallel: 4})
@@ -98,6 +107,7 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *nodebus.EngineOpti
 	refpack.Register(reg, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: h.hub})
 	nodebus.Register(reg, Wait{gate: h.gate}, nodebus.Info{Async: true})
 	nodebus.Register(reg, Secret{}, nodebus.Info{NoCache: true})
+	nodebus.Register(reg, Show{}, nodebus.Info{})
 	h.engine = nodebus.NewEngine(reg, h.hub, engineOpts)
 	h.server = comfy.New(h.engine, h.hub, reg, opts)
 	srv := httptest.NewServer(h.server)
@@ -324,3 +334,6 @@ func twins(t *testing.T, path string, test func(t *testing.T, path string)) {
 		t.Run(p, func(t *testing.T) { test(t, p) })
 	}
 }
+
+// sortedNames are the names of the members of an object.
+func sortedNames(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }

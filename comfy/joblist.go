@@ -72,14 +72,14 @@ func (s *Server) jobs(r *http.Request, q *jobQuery) (all []job, err error) {
 		add(job{prompt: p, status: pending})
 	}
 	slices.SortStableFunc(all, func(a, b job) int {
+		if !q.ascending {
+			a, b = b, a
+		}
 		x, y := a.created(), b.created()
 		if q.byDuration {
 			x, y = a.duration(), b.duration()
 		}
-		if q.ascending {
-			return cmp.Compare(x, y)
-		}
-		return cmp.Compare(y, x)
+		return cmp.Or(cmp.Compare(x, y), a.prompt.Created.Compare(b.prompt.Created)) // a millisecond is long
 	})
 	return all, nil
 }
@@ -92,20 +92,21 @@ func (q *jobQuery) wants(j *job) bool {
 func parseJobQuery(r *http.Request) (q *jobQuery, wrong string) {
 	v := r.URL.Query()
 	q = &jobQuery{workflow: v.Get("workflow_id")}
-	if text := v.Get("status"); text != "" {
-		q.status = map[string]bool{}
-		var unknown []string
-		for st := range strings.SplitSeq(text, ",") {
-			switch st = strings.ToLower(strings.TrimSpace(st)); st {
-			case pending, inProgress, completed, failed, cancelled:
-				q.status[st] = true
-			default:
-				unknown = append(unknown, st)
+	var unknown []string
+	for st := range strings.SplitSeq(v.Get("status"), ",") {
+		switch st = strings.ToLower(strings.TrimSpace(st)); st {
+		case "":
+		case pending, inProgress, completed, failed, cancelled:
+			if q.status == nil {
+				q.status = map[string]bool{}
 			}
+			q.status[st] = true
+		default:
+			unknown = append(unknown, st)
 		}
-		if unknown != nil {
-			return nil, "Invalid status value(s): " + strings.Join(unknown, ", ")
-		}
+	}
+	if unknown != nil {
+		return nil, "Invalid status value(s): " + strings.Join(unknown, ", ")
 	}
 	switch v.Get("sort_by") {
 	case "", "created_at":
