@@ -245,7 +245,7 @@ func (g wireGen) custom() nodebus.Payload {
 	case 0:
 		return nodebus.Gap{Since: g.Uint64(), Next: g.Uint64()}
 	case 1:
-		return nodebus.Custom{Type: strconv.Itoa(5 + g.IntN(1<<32-5)), Data: []byte(g.wild())}
+		return nodebus.Custom{Type: strconv.FormatUint(5+g.Uint64N(1<<32-5), 10), Data: []byte(g.wild())}
 	}
 	data, err := json.Marshal(g.plain(4))
 	if err != nil {
