@@ -1,0 +1,164 @@
+package comfy_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/stretchr/testify/require"
+)
+
+// flavour is a drop-down whose choices come from a method.
+type flavour string
+
+func (flavour) Options() []string { return []string{"sweet", "sour"} }
+
+// unset is a drop-down without choices.
+type unset string
+
+func (unset) Options() []string { return nil }
+
+// sampler has an input of every kind.
+type sampler struct {
+	Steps  int     `default:"20" min:"1" max:"100" step:"5" tip:"How often."`
+	Cfg    float64 `default:"7.5" widget:"round=0.01,display=slider,control_after_generate"`
+	Text   string  `default:"a <b>" multiline:"true"`
+	Exact  bool    `default:"true"`
+	Mode   string  `options:"fast,fine" default:"fine" tip:"How."`
+	Taste  flavour
+	Nobody unset
+	Model  any                `in:",force"`
+	Wait   nodebus.Lazy[int]  `in:"later"`
+	All    nodebus.List[bool] `in:",optional"`
+	Style  string             `in:"style,optional,combo" options:"x,y"`
+	Kind   string             `in:",optional" type:"A,B"`
+
+	ID     string        `in:"unique_id" hidden:"UNIQUE_ID"`
+	Prompt nodebus.Nodes `hidden:"PROMPT"`
+
+	Skipped chan int `in:"-"`
+}
+
+type samples struct {
+	Best  flavour              `out:"best"`
+	Rest  nodebus.List[string] `out:"rest"`
+	Score float64              `out:""`
+	UI    nodebus.UI
+}
+
+func (n sampler) Run(*nodebus.Context) (samples, error) { return samples{}, nil }
+
+func TestObjectInfoOfOne(t *testing.T) {
+	twins(t, "/object_info", func(t *testing.T, path string) {
+		h := newHost(t, nil)
+		nodebus.Register(h.reg, sampler{}, nodebus.Info{
+			Name: "My/Sampler", Title: "Sampler ✓", Category: "a/b", Description: "Takes samples.", Output: true,
+		})
+		a := h.send("GET", path+"/My/Sampler", "")
+		require.Equal(t, 200, a.status)
+		const want = `{"My/Sampler":{"input":{` +
+			`"required":{` +
+			`"steps":["INT",{"default":20,"min":1,"max":100,"step":5,"tooltip":"How often."}],` +
+			`"cfg":["FLOAT",{"default":7.5,"round":0.01,"display":"slider","control_after_generate":true}],` +
+			`"text":["STRING",{"default":"a \u003cb\u003e","multiline":true}],` +
+			`"exact":["BOOLEAN",{"default":true}],` +
+			`"mode":[["fast","fine"],{"default":"fine","tooltip":"How."}],` +
+			`"taste":[["sweet","sour"],{}],` +
+			`"nobody":[[],{}],` +
+			`"model":["*",{"forceInput":true}],` +
+			`"later":["INT",{"lazy":true}]},` +
+			`"optional":{` +
+			`"all":["BOOLEAN",{}],` +
+			`"style":["COMBO",{"options":["x","y"]}],` +
+			`"kind":["A,B",{}]},` +
+			`"hidden":{"unique_id":"UNIQUE_ID","prompt":"PROMPT"}},` +
+			`"input_order":{` +
+			`"required":["steps","cfg","text","exact","mode","taste","nobody","model","later"],` +
+			`"optional":["all","style","kind"],` +
+			`"hidden":["unique_id","prompt"]},` +
+			`"output":[["sweet","sour"],"STRING","FLOAT"],` +
+			`"output_is_list":[false,true,false],` +
+			`"output_name":["best","rest","score"],` +
+			`"name":"My/Sampler","display_name":"Sampler ✓","description":"Takes samples.",` +
+			`"python_module":"nodes","category":"a/b","output_node":true}}`
+		require.Equal(t, want, a.body)
+	})
+}
+
+// bare has nothing.
+type bare struct{}
+
+func (bare) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
+
+func TestObjectInfoOfAll(t *testing.T) {
+	twins(t, "/object_info", func(t *testing.T, path string) {
+		h := newHost(t, nil)
+		nodebus.Register(h.reg, bare{}, nodebus.Info{Name: "0 first"})
+		all := h.get(path).(map[string]any)
+		require.Equal(t, all, h.get(path+"/"))
+		n := 0
+		for c := range h.reg.Classes() {
+			n++
+			require.Equal(t, h.get(path + "/" + c.Name()).(map[string]any)[c.Name()], all[c.Name()])
+		}
+		require.Len(t, all, n)
+		require.Contains(t, h.send("GET", path, "").body, `{"0 first":{"input":{"required":{}},"input_order":{"required":[]},`+
+			`"output":[],"output_is_list":[],"output_name":[],"name":"0 first","display_name":"0 first",`)
+		for name, d := range all {
+			for _, field := range []string{"name", "display_name", "description", "python_module", "category"} {
+				require.IsType(t, "", at(t, d, field), "%s of %s", field, name)
+			}
+		}
+		for _, name := range []string{"Unknown", "refadd", "..%2f", "RefAdd%00", "RefAdd/x", "%ff"} {
+			a := h.send("GET", path+"/"+name, "")
+			require.Equal(t, 200, a.status)
+			require.Equal(t, "{}", a.body, name)
+		}
+	})
+}
+
+// mood decides whether its choices can be had.
+type mood string
+
+var badMood atomic.Bool
+
+func (mood) Options() []string {
+	if badMood.Load() {
+		panic("not today")
+	}
+	return []string{"fine"}
+}
+
+type moody struct{ Mood mood }
+
+func (moody) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
+
+type noNumber struct {
+	X float64 `default:"NaN"`
+}
+
+func (noNumber) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
+
+// TestObjectInfoSkips: a class that cannot be described is left out, the others
+// are not.
+func TestObjectInfoSkips(t *testing.T) {
+	var log bytes.Buffer
+	h := newHost(t, &comfy.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	nodebus.Register(h.reg, moody{}, nodebus.Info{Name: "Moody"})
+	nodebus.Register(h.reg, noNumber{}, nodebus.Info{Name: "NoNumber"})
+	all := h.get("/object_info")
+	require.Contains(t, all, "Moody")
+	require.NotContains(t, all, "NoNumber")
+	badMood.Store(true)
+	defer badMood.Store(false)
+	again := h.get("/object_info")
+	require.NotContains(t, again, "Moody")
+	require.Len(t, again, len(all.(map[string]any))-1)
+	require.Equal(t, map[string]any{}, h.get("/object_info/Moody"))
+	require.Equal(t, 2, strings.Count(log.String(), "class=Moody"), log.String())
+	require.Contains(t, log.String(), "class=NoNumber")
+}
