@@ -60,7 +60,8 @@ func orDefault[T comparable](v, def T) T {
 //     payload cannot be encoded or the hub is closed.
 //  2. IDs increase, and every session sees its events in the order of IDs.
 //  3. An event of a prompt goes to its submitter (To) and to whoever watches
-//     the prompt; one with To alone to that client; any other to everyone.
+//     the prompt or overhears it; one with To alone to that client; any other
+//     to everyone.
 //  4. Each session has a bounded queue, in which a newer [Coalescer] replaces an
 //     older one. Nothing else is dropped: a full queue ends that session with
 //     [ErrSlow], and no other notices.
@@ -229,7 +230,7 @@ func (h *Hub) leave(s *Session) {
 }
 
 func (h *Hub) watches(s *Session, n int) {
-	if s.watchAll || len(s.watch) > 0 {
+	if s.watchAll || s.overhear != nil || len(s.watch) > 0 {
 		h.watching[h.shardIndex(s.client)] += n
 	}
 }

@@ -28,6 +28,11 @@ type SessionOptions struct {
 	Watch []string
 	// WatchAll follows every prompt.
 	WatchAll bool
+	// Overhear, if not nil, is asked about each event of a prompt that the session
+	// does not follow: it is due those for which that returns true, from now on.
+	// What a payload refers to may have changed since; what it holds itself has
+	// not. The hub's workers call it, so it must be quick and not use the hub.
+	Overhear func(Event) bool
 }
 
 // Session is the presence of one client in a [Hub]: what it is still due, and
@@ -38,6 +43,7 @@ type Session struct {
 	client   string
 	watch    []string
 	watchAll bool
+	overhear func(Event) bool
 	from     uint64 // newer events come through the queue
 	cursor   uint64 // where the client stands before its first event
 
@@ -68,8 +74,8 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	}
 	s := &Session{
 		hub: h, client: client, codec: usable(opts.Codec), hello: opts.Hello,
-		watch: slices.Clone(opts.Watch), watchAll: opts.WatchAll, wake: make(chan struct{}, 1),
-		busy: true,
+		watch: slices.Clone(opts.Watch), watchAll: opts.WatchAll, overhear: opts.Overhear,
+		wake: make(chan struct{}, 1), busy: true,
 	}
 	s.q.MaxLen, s.q.MaxBytes = h.opts.QueueLen, h.opts.QueueBytes
 	h.mu.Lock()
@@ -110,6 +116,20 @@ func usable(c Codec) Codec {
 		return &struct{ Codec }{c}
 	}
 	return c
+}
+
+// followsAll reports whether the session is due events of m's prompt whoever's
+// that is.
+func (s *Session) followsAll(m *message) (yes bool) {
+	if s.watchAll {
+		return true
+	}
+	defer func() {
+		if recover() != nil {
+			yes = false
+		}
+	}()
+	return s.overhear(m.event())
 }
 
 // Client is the id the session joined with.

@@ -24,9 +24,9 @@ type shard struct {
 	reg      sync.Mutex // guards what follows; never held while writing
 	byClient map[string][]*Session
 	watchers map[string][]*Session // by prompt
-	watchAll []*Session
-	list     []*Session // all; nil after a change
-	newest   uint64     // the largest from of a session that ever joined
+	watchAll []*Session            // and those that overhear
+	list     []*Session            // all; nil after a change
+	newest   uint64                // the largest from of a session that ever joined
 
 	w roundState // the worker's own
 }
@@ -181,7 +181,9 @@ func (s *shard) address(m *message) {
 				s.w.add(x, m)
 			}
 			for _, x := range s.watchAll {
-				s.w.add(x, m)
+				if x.followsAll(m) {
+					s.w.add(x, m)
+				}
 			}
 		}
 	default:
@@ -285,7 +287,7 @@ func (s *shard) join(x *Session) {
 	for _, p := range x.watch {
 		s.watchers[p] = append(s.watchers[p], x)
 	}
-	if x.watchAll {
+	if x.watchAll || x.overhear != nil {
 		s.watchAll = append(s.watchAll, x)
 	}
 	s.list = nil

@@ -1,0 +1,63 @@
+package nodebus_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// TestOverhear: of the prompts of others a session is due what it asks for, in
+// the order of all, from when it joined on.
+func TestOverhear(t *testing.T) {
+	aloud := func(ev nodebus.Event) bool {
+		switch ev.Payload {
+		case word("panic"):
+			panic("the predicate is wrong")
+		case word("aloud"):
+			return true
+		}
+		return ev.To == "" && ev.Payload.EventType() == "gauge"
+	}
+	events := []nodebus.Event{
+		about("1", word("whispered")),
+		about("1", word("aloud")),
+		{Payload: word("to everyone")},
+		{PromptID: "2", Payload: gauge{"of nobody", 1}},
+		about("1", gauge{"of alice", 1}),
+		about("1", word("panic")),
+		{Payload: word("to everyone else")},
+		{PromptID: "2", Payload: word("aloud")},
+	}
+	all := []string{"whispered", "aloud", "to everyone", "of nobody=1", "of alice=1", "panic", "to everyone else", "aloud"}
+	for name, c := range map[string]struct {
+		client string
+		opts   nodebus.SessionOptions
+		want   []string
+	}{
+		"somebody else":    {"bob", nodebus.SessionOptions{Overhear: aloud}, []string{"aloud", "to everyone", "of nobody=1", "to everyone else", "aloud"}},
+		"the submitter":    {"alice", nodebus.SessionOptions{Overhear: aloud}, []string{"whispered", "aloud", "to everyone", "of nobody=1", "of alice=1", "panic", "to everyone else", "aloud"}},
+		"a watcher":        {"bob", nodebus.SessionOptions{Overhear: aloud, Watch: []string{"2"}}, []string{"aloud", "to everyone", "of nobody=1", "to everyone else", "aloud"}},
+		"one of all":       {"bob", nodebus.SessionOptions{Overhear: aloud, WatchAll: true}, all},
+		"one who does not": {"bob", nodebus.SessionOptions{}, []string{"to everyone", "to everyone else"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // before
+				direct, queued := &tape{}, &tape{}
+				c.opts.Since = newestID(t, h)
+				serveOn(t, h.Join(c.client, &c.opts), asTransport(direct, true))
+				serveOn(t, h.Join(c.client, &c.opts), asTransport(queued, false))
+				synctest.Wait()
+				for _, ev := range events {
+					publish(t, h, ev)
+					synctest.Wait() // so that nothing replaces anything
+				}
+				require.Equal(t, c.want, direct.said(t))
+				require.Equal(t, c.want, queued.said(t))
+			})
+		})
+	}
+}
