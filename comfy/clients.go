@@ -74,13 +74,6 @@ func (cs *clients) ifPresent(c *conn, f func()) {
 	}
 }
 
-// ids are the clients that are connected.
-func (cs *clients) ids() []string {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return sortedKeys(cs.byID)
-}
-
 // present reports whether a client is connected.
 func (cs *clients) present(id string) bool {
 	cs.mu.Lock()

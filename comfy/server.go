@@ -29,8 +29,7 @@ type Server struct {
 }
 
 // New returns a server for an engine, the hub it tells, and the classes it
-// knows. It runs no goroutine of its own, except with Options.LegacyBroadcasts:
-// that one ends when the hub is closed.
+// knows. It runs no goroutine of its own.
 func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, opts *Options) *Server {
 	s := &Server{engine: engine, hub: hub, reg: registry, opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
@@ -42,9 +41,6 @@ func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, o
 		s.opts.Logs.follow(s.terminals.written)
 	}
 	s.routes()
-	if s.opts.LegacyBroadcasts {
-		go s.broadcast(hub.Subscribe(context.Background()))
-	}
 	return s
 }
 

@@ -57,6 +57,9 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 		grant.Watch = q["watch"]
 	}
 	opts = &nodebus.SessionOptions{Watch: grant.Watch, WatchAll: grant.WatchAll}
+	if s.opts.LegacyBroadcasts {
+		opts.Overhear = isBroadcast
+	}
 	if q.Has("since") {
 		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
 		if err != nil {
@@ -80,10 +83,11 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	return id, codec, opts, ""
 }
 
-// newClientID is 32 hexadecimal digits.
+// newClientID is a random UUID, version 4, in 32 hexadecimal digits.
 func newClientID() string {
 	var b [16]byte
 	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return hex.EncodeToString(b[:])
 }
 
