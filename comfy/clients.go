@@ -65,13 +65,16 @@ func (cs *clients) exit(c *conn) (last bool) {
 	return n > 0
 }
 
-// ifPresent calls f unless c has been replaced or is gone.
-func (cs *clients) ifPresent(c *conn, f func()) {
+// ifPresent calls f unless c has been replaced or is gone. As others are locked
+// out meanwhile, f must not log: whoever reads the log may want to know who is
+// connected.
+func (cs *clients) ifPresent(c *conn, f func() error) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if slices.Contains(cs.byID[c.id], c) {
-		f()
+		return f()
 	}
+	return nil
 }
 
 // present reports whether a client is connected.

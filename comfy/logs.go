@@ -76,7 +76,7 @@ func (l *Logs) since(n uint64) (entries []logEntry, written uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := min(l.written-n, uint64(len(l.entries)))
-	return slices.Clone(l.entries[uint64(len(l.entries))-fresh:]), l.written
+	return append([]logEntry{}, l.entries[uint64(len(l.entries))-fresh:]...), l.written // [] in JSON, not null
 }
 
 // follow has f called after each Write. It must not block.

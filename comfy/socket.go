@@ -129,9 +129,8 @@ func (s *Server) receive(c *conn, data []byte) {
 	}
 	c.codec.BarePreviews = string(m.Data["supports_preview_metadata"]) != "true"
 	c.session.SetCodec(c.codec)
-	s.clients.ifPresent(c, func() {
-		if err := s.hub.SendSync(nodebus.FeatureFlags(s.flags()), c.id); err != nil {
-			s.opts.Logger.Warn("feature flags not sent", "error", err)
-		}
-	})
+	err = s.clients.ifPresent(c, func() error { return s.hub.SendSync(nodebus.FeatureFlags(s.flags()), c.id) })
+	if err != nil {
+		s.opts.Logger.Warn("feature flags not sent", "error", err)
+	}
 }

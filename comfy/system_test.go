@@ -205,8 +205,8 @@ func TestFolderFiles(t *testing.T) {
 	}
 }
 
-// TestFrontend: the host's files, or the page that is built in.
-func TestFrontend(t *testing.T) {
+// TestFrontEndFiles: the host's files, or the page that is built in.
+func TestFrontEndFiles(t *testing.T) {
 	own := newHost(t, nil)
 	for _, path := range []string{"/", "/index.html"} {
 		a := own.send("GET", path, "")
