@@ -1,0 +1,54 @@
+// One node of a run: its name, a bar, and in a word how far it is.
+import { el } from "./dom.js";
+
+const words = {
+  idle: "", running: "running", finished: "done", cached: "cached", failed: "failed", skipped: "skipped",
+  stopped: "stopped", unused: "not run",
+};
+
+export class Row {
+  #was = "";
+  #bar = el("progress", { max: 1, value: 0 });
+  #told = el("span", { className: "told" });
+  #text = el("span", { className: "text" });
+  #inner = el("ol", {});
+
+  // label is an element with the node's title.
+  constructor(id, label) {
+    this.#bar.ariaLabel = `node ${id}`;
+    this.element = el("li", {},
+      el("div", { className: "node" }, el("span", { className: "name" }, el("code", {}, id), " ", label), this.#bar, this.#told, this.#text));
+    this.become("idle");
+  }
+
+  // become is told its state and, while it runs, how far it is.
+  become(state, value = 0, max = 1) {
+    const now = `${state} ${value} ${max}`;
+    if (this.#was === now) return; // as most rows are, each time
+    this.#was = now;
+    this.state = state;
+    this.element.className = state;
+    const full = state === "finished" || state === "cached";
+    this.#bar.max = max > 0 ? max : 1;
+    this.#bar.value = full ? this.#bar.max : Math.min(Math.max(value, 0), this.#bar.max);
+    const counts = state === "running" && max > 1;
+    this.#told.textContent = counts ? `${value} of ${max}` : words[state];
+  }
+
+  // settle ends what has not ended: the run has. What ran becomes state.
+  settle(state) {
+    if (this.state === "running") this.become(state, this.#bar.value, this.#bar.max);
+    if (this.state === "idle") this.become("unused");
+  }
+
+  // say shows a line of text.
+  say(text) {
+    this.#text.textContent = text;
+  }
+
+  // hold takes in the row of a node that this one has made.
+  hold(row) {
+    if (!this.#inner.isConnected) this.element.append(this.#inner);
+    this.#inner.append(row.element);
+  }
+}

@@ -1,0 +1,90 @@
+// The connection to the server, as ComfyUI's own front end keeps it: under one
+// id, which a reload does not change, and made anew 300 ms after it breaks.
+
+const again = 300;
+const kept = "clientId";
+const replaced = 4000; // the code of a connection that a newer one took the place of
+
+export class Socket {
+  #id = sessionStorage.getItem(kept) ?? "";
+  #watched = new Set();
+  #socket;
+  #timer;
+
+  // receive is told each message, by type; state whether there is a connection.
+  constructor(receive, state) {
+    this.receive = receive;
+    this.state = state;
+    this.#open();
+  }
+
+  get id() {
+    return this.#id;
+  }
+
+  // watch follows a prompt of another client. What it has said so far is sent
+  // again, to a new connection.
+  watch(prompt) {
+    this.#watched.add(prompt);
+    this.#open();
+  }
+
+  // unwatch forgets a prompt that has ended.
+  unwatch(prompt) {
+    this.#watched.delete(prompt);
+  }
+
+  #open() {
+    clearTimeout(this.#timer);
+    const query = new URLSearchParams({ clientId: this.#id });
+    for (const prompt of this.#watched) query.append("watch", prompt);
+    const url = new URL(`ws?${query}`, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const old = this.#socket;
+    const socket = (this.#socket = new WebSocket(url));
+    old?.close();
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ type: "feature_flags", data: { supports_preview_metadata: true } }));
+      if (socket === this.#socket) this.state(true);
+    };
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#take(data);
+    socket.onclose = ({ code }) => {
+      if (socket !== this.#socket) return;
+      if (code === replaced) this.#rename(""); // a copy of this page has the id now
+      this.state(false);
+      this.#timer = setTimeout(() => this.#open(), again);
+    };
+  }
+
+  #take(frame) {
+    const { type, data } = typeof frame === "string" ? JSON.parse(frame) : decode(frame);
+    if (type === "status" && data.sid) this.#rename(data.sid);
+    this.receive(type, data);
+  }
+
+  #rename(id) {
+    this.#id = id;
+    sessionStorage.setItem(kept, id);
+  }
+}
+
+// decode reads a binary message: its type, then what that type has. Numbers have
+// four bytes, the first of which counts most.
+function decode(frame) {
+  const number = (at) => new DataView(frame).getUint32(at);
+  const text = (from, to) => new TextDecoder().decode(frame.slice(from, to));
+  const sized = () => 8 + number(4); // where a part ends whose length comes first
+  const picture = (from, type) => new Blob([frame.slice(from)], { type });
+  switch (number(0)) {
+    case 1:
+      return { type: "preview", data: { blob: picture(8, number(4) === 2 ? "image/png" : "image/jpeg") } };
+    case 3:
+      return { type: "progress_text", data: { node: text(8, sized()), text: text(sized()) } };
+    case 4: {
+      const about = JSON.parse(text(8, sized()));
+      return { type: "preview", data: { ...about, blob: picture(sized(), about.image_type) } };
+    }
+  }
+  return { type: `binary ${number(0)}`, data: { bytes: frame.byteLength - 4 } };
+}

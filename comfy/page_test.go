@@ -1,0 +1,53 @@
+package comfy_test
+
+import (
+	"net/http"
+	"path"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// references are the files that a file of the page names.
+var references = regexp.MustCompile(`(?: src=| href=| from )"(?:\./)?([^"]+)"`)
+
+// TestPage: the page and every file it refers to are served, as what they are,
+// and a browser may show all of it under the page's policy.
+func TestPage(t *testing.T) {
+	h := newHost(t, nil)
+	types := map[string]string{
+		".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+		".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	}
+	kinds := map[string]int{}
+	seen := map[string]bool{"index.html": true}
+	for queue := []string{"index.html"}; len(queue) > 0; queue = queue[1:] {
+		name := queue[0]
+		a := h.send(http.MethodGet, "/"+name, "")
+		require.Equal(t, http.StatusOK, a.status, name)
+		require.Equal(t, types[path.Ext(name)], a.header.Get("Content-Type"), name)
+		require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"), name)
+		kinds[path.Ext(name)]++
+		for _, m := range references.FindAllStringSubmatch(a.body, -1) {
+			if !seen[m[1]] {
+				seen[m[1]] = true
+				queue = append(queue, m[1])
+			}
+		}
+		// What comes from clients and nodes is text, and stays it.
+		require.NotRegexp(t, `(?i)(inner|outer|adjacent|unsafe)HTML|document\.write|\beval\(|new Function`, a.body, name)
+	}
+	require.Equal(t, map[string]int{".html": 1, ".css": 1, ".svg": 1, ".js": kinds[".js"]}, kinds)
+	require.Greater(t, kinds[".js"], 1)
+
+	for _, at := range []string{"/", "/index.html"} {
+		a := h.send(http.MethodGet, at, "")
+		require.Contains(t, a.body, "<title>nodebus</title>")
+		require.Equal(t, "no-cache", a.header.Get("Cache-Control"))
+		policy := a.header.Get("Content-Security-Policy")
+		require.Contains(t, policy, "default-src 'self'; img-src 'self' blob:;")
+		require.NotContains(t, policy, "unsafe")
+		require.NotRegexp(t, `<style|style=|\son\w+=|javascript:|<script[^>]*>[^<]`, a.body, "that the policy forbids")
+	}
+}
