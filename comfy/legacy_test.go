@@ -1,0 +1,41 @@
+package comfy_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/stretchr/testify/require"
+)
+
+// TestLegacyBroadcasts: progress text reaches everyone, and of a prompt of nobody
+// so does what ComfyUI sends everyone of it, before the status that follows its
+// end. Nothing comes twice.
+func TestLegacyBroadcasts(t *testing.T) {
+	const graph = `{"1":{"class_type":"RefSendText","inputs":{"value":1,"text":"a"}},
+		"2":{"class_type":"RefProgressHook","inputs":{"value":["1",0],"steps":1,"preview":"none","delay":0}},
+		"3":{"class_type":"RefOutput","inputs":{"value":["2",0]}}}`
+	for name, c := range map[string]struct {
+		legacy    bool
+		ofSomeone []string // what a bystander is told
+		ofNobody  []string
+	}{
+		"off": {},
+		"on":  {true, []string{"binary 3"}, []string{"binary 3", "progress"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, &comfy.Options{LegacyBroadcasts: c.legacy})
+			me, other := h.connect("me"), h.connect("other")
+			me.next()
+			other.next()
+			h.submit("me", graph)
+			require.Equal(t, []string{"binary 3", "progress"}, without(me.until("executing <nil>"), "status", "progress_state", "execut"))
+			require.Equal(t, c.ofSomeone, without(other.until("status 0"), "status"))
+			h.engine.Free()
+			require.Equal(t, http.StatusOK, h.post("/prompt", `{"prompt":`+graph+`}`).status)
+			for _, s := range []*socket{me, other} {
+				require.Equal(t, c.ofNobody, without(s.until("status 0"), "status", "progress_state"))
+			}
+		})
+	}
+}
