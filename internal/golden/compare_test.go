@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
-	"image/color"
+	"image/draw"
 	"maps"
 	"regexp"
 	"slices"
@@ -53,8 +53,10 @@ func (tr *trace) plain(v any) {
 func (tr *trace) plainMember(promptID, name string, v any) any {
 	list, isList := v.([]any)
 	switch {
-	case name == "timestamp" && v.(float64) > 0:
+	case (name == "timestamp" || name == "create_time") && v.(float64) > 0:
 		return "(time)"
+	case strings.HasPrefix(name, "ram_") || strings.Contains(name, "vram_"):
+		return "(bytes)"
 	case name == "traceback" && (len(list) > 0 || promptID == ""): // none at all means something while a prompt runs
 		return "(lines)"
 	case name == "exception_type" && v != "ExecutionBlocked" && v != "graph.DependencyCycleError":
@@ -88,6 +90,10 @@ func (ts *transcript) lines() (all []string) {
 	return all
 }
 
+// ofConnection reports whether a message is its first or last word, rather than
+// about prompts.
+func (m message) ofConnection() bool { return m.Type == "close" || m.Data["sid"] != nil }
+
 func (m message) String() string {
 	text, _ := json.Marshal(m.Data) // which came from JSON
 	return m.Type + " " + string(text)
@@ -95,7 +101,7 @@ func (m message) String() string {
 
 func (a answer) String() string {
 	text, _ := json.MarshalIndent(a.Body, "", " ")
-	return fmt.Sprintf("%s: %d %s", a.Request, a.Status, text)
+	return fmt.Sprintf("%s: %d %s\n%s\n%s", a.Request, a.Status, a.Type, text, strings.Join(a.Keys, "\n"))
 }
 
 // equal compares what is expected with what was seen, client by client and
@@ -141,21 +147,17 @@ func equalImages(t *testing.T, want, got message) {
 	if want.Data["format"] == "jpeg" {
 		allowed = 4
 	}
-	a, b := want.image.Bounds().Min, got.image.Bounds().Min
-	size := want.image.Bounds().Size()
-	for p := range size.X * size.Y {
-		at := image.Pt(p%size.X, p/size.X)
-		if off := distance(want.image.At(a.X+at.X, a.Y+at.Y), got.image.At(b.X+at.X, b.Y+at.Y)); off > allowed {
-			require.Failf(t, "the pictures differ", "by %d at %v", off, at)
+	a, b := pixels(want.image), pixels(got.image)
+	for i := range a {
+		if off := int(a[i]) - int(b[i]); max(off, -off) > allowed {
+			require.Failf(t, "the pictures differ", "by %d in byte %d", off, i)
 		}
 	}
 }
 
-// distance is how far apart two colours are, of 255.
-func distance(a, b color.Color) (off int) {
-	x, y := color.NRGBAModel.Convert(a).(color.NRGBA), color.NRGBAModel.Convert(b).(color.NRGBA)
-	for _, c := range [][2]uint8{{x.R, y.R}, {x.G, y.G}, {x.B, y.B}, {x.A, y.A}} {
-		off = max(off, int(c[0])-int(c[1]), int(c[1])-int(c[0]))
-	}
-	return off
+// pixels are four bytes for each.
+func pixels(img image.Image) []byte {
+	out := image.NewNRGBA(image.Rectangle{Max: img.Bounds().Size()})
+	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)
+	return out.Pix
 }

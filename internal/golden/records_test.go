@@ -3,6 +3,7 @@ package golden_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -43,12 +44,12 @@ func (tr *trace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) nodebus.
 // outputs are the outputs of a prompt in the order that its history gives.
 func (tr *trace) outputs(promptID string) (ids []string) {
 	for i := range tr.Log {
-		body, _ := tr.Log[i].Response.(map[string]any)
-		entry, _ := body[promptID].(map[string]any)
-		if item, ok := entry["prompt"].([]any); ok {
-			for _, id := range item[4].([]any) {
-				ids = append(ids, id.(string))
-			}
+		var body map[string]struct{ Prompt []json.RawMessage }
+		if !strings.HasPrefix(tr.Log[i].Path, "/history") || json.Unmarshal(tr.Log[i].Response, &body) != nil {
+			continue
+		}
+		if item := body[promptID].Prompt; len(item) == 5 {
+			_ = json.Unmarshal(item[4], &ids)
 			return ids
 		}
 	}
@@ -56,7 +57,7 @@ func (tr *trace) outputs(promptID string) (ids []string) {
 }
 
 // queue is the answer to GET /queue.
-func (r *replayer) queue() any {
+func (r *inside) queue() any {
 	running, pending := []any{}, []any{}
 	for _, p := range r.engine.Running() {
 		running = append(running, listed(p))
@@ -69,7 +70,7 @@ func (r *replayer) queue() any {
 }
 
 // waiting are the ids of the prompts that wait.
-func (r *replayer) waiting() (ids []string) {
+func (r *inside) waiting() (ids []string) {
 	for p, err := range r.engine.Queue().List(r.t.Context()) {
 		require.NoError(r.t, err)
 		ids = append(ids, p.ID)
@@ -83,7 +84,7 @@ func listed(p *nodebus.Prompt) []any {
 }
 
 // history is the answer to GET /history, for some of the records.
-func (r *replayer) history(want func(nodebus.Record) bool) any {
+func (r *inside) history(want func(nodebus.Record) bool) any {
 	entries := map[string]any{}
 	for rec, err := range r.engine.Store().List(r.t.Context()) {
 		require.NoError(r.t, err)

@@ -100,11 +100,11 @@ const choiceRefused = `{
 func rejected(answer int, because string) edit {
 	return func(ts *transcript) {
 		ts.answers[answer].Status, ts.answers[answer].Body = http.StatusBadRequest, parse(because)
-		ts.clients["A"] = nil
+		ts.clients["A"] = slices.DeleteFunc(ts.clients["A"], func(m message) bool { return !m.ofConnection() })
 		for i, a := range ts.answers {
 			switch {
 			case strings.Contains(a.Request, "/history"):
-				ts.answers[i].Body = map[string]any{}
+				ts.answers[i].Body, ts.answers[i].Keys = map[string]any{}, nil
 			case strings.Contains(a.Request, "/queue"):
 				ts.answers[i].Body = parse(`{"queue_running": [], "queue_pending": []}`)
 			}
@@ -112,17 +112,28 @@ func rejected(answer int, because string) edit {
 	}
 }
 
+// conflict is the answer to a prompt of an id that is taken.
+func conflict(typ string, body any) edit {
+	return func(ts *transcript) {
+		a := &ts.answers[2]
+		a.Status, a.Type, a.Body = http.StatusConflict, typ, body
+	}
+}
+
 // refuseDuplicate has the second prompt of the same id be refused, so
 // that there is one less from then on, and the first one's record is kept.
 func refuseDuplicate(ts *transcript) {
-	ts.answers[2].Status, ts.answers[2].Body = http.StatusConflict, "nodebus: prompt id is in use"
 	queue := ts.answers[3].Body.(map[string]any)
 	queue["queue_pending"] = queue["queue_pending"].([]any)[:1]
 	first := queue["queue_pending"].([]any)[0].([]any)
 
 	messages := ts.clients["A"]
 	again := ts.index("A", "execution_start", ts.index("A", "execution_start", ts.index("A", "execution_start", 0)+1)+1)
-	messages = slices.Delete(messages, again-1, len(messages)) // with the status before it
+	end := len(messages)
+	for messages[end-1].ofConnection() {
+		end--
+	}
+	messages = slices.Delete(messages, again-1, end) // with the status before it
 	for i := ts.index("A", "execution_success", 0); i < len(messages); i++ {
 		if status, ok := messages[i].Data["status"].(map[string]any); ok {
 			info := status["exec_info"].(map[string]any)

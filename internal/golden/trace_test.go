@@ -9,8 +9,11 @@ import (
 	"image"
 	_ "image/jpeg"
 	_ "image/png"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,12 +25,20 @@ import (
 // what the files hold.
 type trace struct {
 	Name       string
+	Prompts    map[string]map[string]node
 	Log        []entry
-	ObjectInfo map[string]map[string]any `json:"object_info"`
+	ObjectInfo map[string]json.RawMessage `json:"object_info"`
+}
+
+// node is a node of a graph.
+type node struct {
+	Class  string `json:"class_type"`
+	Inputs map[string]any
 }
 
 // entry is an entry of the log. Which fields are set depends on Kind.
 type entry struct {
+	Seq    int
 	Kind   string
 	T      float64 // seconds since the beginning
 	Client string
@@ -43,11 +54,28 @@ type entry struct {
 	Image   []byte `json:"payload_b64"`
 	Payload string `json:"payload_hex"`
 
+	Code int // of a close frame
+
 	Method   string
 	Start    float64 `json:"t_start"`
 	Request  json.RawMessage
+	Raw      string `json:"request_raw"` // one that is no JSON
 	Status   int
-	Response any
+	Type     string `json:"content_type"`
+	Response json.RawMessage
+	Words    string `json:"response_text"` // one that is no JSON
+}
+
+// accepted is the id of the prompt that the request submitted; empty if it was
+// another request, or was refused.
+func (e *entry) accepted() string {
+	var body struct {
+		ID string `json:"prompt_id"`
+	}
+	if e.Method == "POST" && e.Path == "/prompt" && e.Status == http.StatusOK {
+		_ = json.Unmarshal(e.Response, &body)
+	}
+	return body.ID
 }
 
 func loadTraces(t *testing.T) []*trace {
@@ -77,20 +105,13 @@ type message struct {
 	image image.Image
 }
 
-// answer is the answer to a request.
-type answer struct {
-	Request string
-	Status  int
-	Body    any
-}
-
 // recorded is what the trace has of the scenario, without what skipped
 // says is skipped.
-func (tr *trace) recorded(t *testing.T) *transcript {
+func (tr *trace) recorded(t *testing.T, m mode) *transcript {
 	ts := &transcript{clients: map[string][]message{}}
 	for i := range tr.Log {
 		e := &tr.Log[i]
-		if tr.skips(e) {
+		if tr.skips(m, e) {
 			continue
 		}
 		switch e.Kind {
@@ -101,14 +122,36 @@ func (tr *trace) recorded(t *testing.T) *transcript {
 			ts.clients[e.Client] = append(ts.clients[e.Client], message{Type: e.JSON.Type, Data: data})
 		case "ws_binary":
 			ts.clients[e.Client] = append(ts.clients[e.Client], e.binary(t))
+		case "ws_close_frame":
+			ts.clients[e.Client] = append(ts.clients[e.Client], closing(e.Code))
 		case "http":
-			ts.answers = append(ts.answers, answer{e.Method + " " + e.Path, e.Status, viaJSON(t, e.Response)})
+			a := overHTTP(t, e.Method+" "+e.Path, e.Status, e.Type, e.body())
+			if m == core {
+				a.Type, a.Keys = "", nil
+			}
+			ts.answers = append(ts.answers, a)
 		case "ws_send", "ws_close": // see replayer
 		default:
 			require.Fail(t, "the log has an entry that is neither understood nor skipped", "%+v", e)
 		}
 	}
+	if m == core {
+		return ts
+	}
+	for _, file := range ts.pictures() {
+		ts.clients[viewer] = append(ts.clients[viewer], tr.painted(t, file))
+	}
+	for _, class := range slices.Sorted(maps.Keys(tr.ObjectInfo)) { // which the recorder asked for last
+		body, err := json.Marshal(map[string]json.RawMessage{class: tr.ObjectInfo[class]})
+		require.NoError(t, err)
+		ts.answers = append(ts.answers, overHTTP(t, "GET /object_info/"+class, http.StatusOK, jsonType, body))
+	}
 	return ts
+}
+
+// closing is the frame that ends a connection.
+func closing(code int) message {
+	return message{Type: "close", Data: map[string]any{"code": float64(code)}}
 }
 
 func (e *entry) binary(t *testing.T) message {

@@ -1,0 +1,156 @@
+package golden_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// inside replays on an engine and a hub, with the calls that the requests and
+// connections of a client stand for.
+type inside struct {
+	*replayer
+	counter  float64 // numbers prompts as the reference's POST /prompt does
+	sessions map[string]*nodebus.Session
+	answers  []answer
+}
+
+func (r *inside) open(e *entry) {
+	r.sessions[e.Client] = r.join(e.Client, r.tr.clientID(e), &nodebus.SessionOptions{Codec: r.tr.codec(e.Client)})
+}
+
+func (r *inside) say(*entry) {} // see codec
+
+func (r *inside) leave(e *entry) { r.sessions[e.Client].Close(nil) }
+
+func (r *inside) ask(e *entry) {
+	status, body := r.request(e)
+	r.answers = append(r.answers, answer{Request: e.Method + " " + e.Path, Status: status, Body: viaJSON(r.t, body)})
+}
+
+func (r *inside) seen() *transcript {
+	return &transcript{clients: map[string][]message{}, answers: r.answers}
+}
+
+func (r *inside) stop() {}
+
+// clientID is the id a client connects with, or is given if it has none.
+func (tr *trace) clientID(open *entry) string {
+	if _, id, ok := strings.Cut(open.Path, "clientId="); ok {
+		return id
+	}
+	for i := range tr.Log {
+		if sid, ok := tr.Log[i].JSON.Data["sid"]; ok && tr.Log[i].Client == open.Client {
+			return sid.(string)
+		}
+	}
+	return ""
+}
+
+// codec is what the client has asked for by its feature flags.
+func (tr *trace) codec(client string) nodebus.Codec {
+	for i := range tr.Log {
+		e := &tr.Log[i]
+		if e.Kind == "ws_send" && e.Client == client && e.JSON.Type == "feature_flags" {
+			return nodebus.JSONCodec{BarePreviews: e.JSON.Data["supports_preview_metadata"] != true}
+		}
+	}
+	return nodebus.JSONCodec{BarePreviews: true}
+}
+
+// request makes of an HTTP request the calls it stands for.
+func (r *inside) request(e *entry) (status int, body any) {
+	ctx := r.t.Context()
+	var req struct {
+		PromptID string `json:"prompt_id"`
+		Clear    bool
+	}
+	if e.Path != "/prompt" && len(e.Request) > 0 {
+		require.NoError(r.t, json.Unmarshal(e.Request, &req))
+	}
+	id, history := strings.CutPrefix(e.Path, "/history/")
+	switch {
+	case e.Method == "POST" && e.Path == "/prompt":
+		return r.submit(e)
+	case e.Method == "POST" && e.Path == "/interrupt":
+		for _, p := range r.engine.Running() {
+			if req.PromptID == "" || req.PromptID == p.ID {
+				require.True(r.t, r.engine.Interrupt(p.ID))
+			}
+		}
+		return http.StatusOK, nil
+	case e.Method == "POST" && e.Path == "/queue" && req.Clear:
+		_, err := r.engine.Delete(ctx, r.waiting()...)
+		require.NoError(r.t, err)
+		return http.StatusOK, nil
+	case e.Path == "/queue":
+		return http.StatusOK, r.queue()
+	case e.Path == "/prompt":
+		return http.StatusOK, map[string]any{"exec_info": map[string]any{"queue_remaining": r.engine.Remaining()}}
+	case e.Path == "/history":
+		return http.StatusOK, r.history(func(nodebus.Record) bool { return true })
+	case history:
+		return http.StatusOK, r.history(func(rec nodebus.Record) bool { return rec.Prompt.ID == id })
+	}
+	require.Fail(r.t, "there is a request that is neither understood nor skipped", "%s %s", e.Method, e.Path)
+	return 0, nil
+}
+
+// submit answers POST /prompt.
+func (r *inside) submit(e *entry) (status int, body any) {
+	var req struct {
+		Prompt   nodebus.Nodes
+		PromptID string `json:"prompt_id"`
+		ClientID string `json:"client_id"`
+		Number   *float64
+		Front    bool
+		Extra    map[string]any `json:"extra_data"`
+		Targets  []string       `json:"partial_execution_targets"`
+	}
+	require.NoError(r.t, json.Unmarshal(e.Request, &req))
+	hold := make(chan struct{})
+	p := &nodebus.Prompt{
+		ID: req.PromptID, Nodes: req.Prompt, Outputs: req.Targets, Hold: hold,
+		Extra: map[string]any{}, Priority: r.counter,
+	}
+	if req.Front {
+		p.Priority = -r.counter
+	}
+	if req.Number != nil {
+		p.Priority = *req.Number
+	} else {
+		r.counter++
+	}
+	for k, v := range req.Extra {
+		p.Extra[k] = v
+	}
+	if req.ClientID != "" {
+		p.Extra["client_id"] = req.ClientID
+	}
+	p.ClientID, _ = p.Extra["client_id"].(string)
+	if id := e.accepted(); id != "" {
+		p.ID = id // the one the reference chose
+		p.Nodes = r.tr.inOrderOfOutputs(p.ID, p.Nodes)
+	}
+	id, err := r.engine.Submit(r.t.Context(), p)
+	var invalid *nodebus.ValidationError
+	switch {
+	case errors.As(err, &invalid):
+		return http.StatusBadRequest, invalid
+	case errors.Is(err, nodebus.ErrDuplicate):
+		return http.StatusConflict, err.Error()
+	}
+	require.NoError(r.t, err)
+	synctest.Wait()
+	close(hold) // nothing of the prompt is told before the answer is there
+	nodeErrors := map[string]*nodebus.NodeProblems{}
+	if p.Rejected != nil {
+		nodeErrors = p.Rejected.Nodes
+	}
+	return http.StatusOK, map[string]any{"prompt_id": id, "number": p.Priority, "node_errors": nodeErrors}
+}

@@ -1,0 +1,234 @@
+package golden_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Edits of deviations that only a server has.
+
+// created has each prompt in a listing say when it was submitted.
+func created(ts *transcript) {
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			if extra, ok := extraOf(v); ok {
+				extra["create_time"] = "(time)"
+				return
+			}
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	for _, a := range ts.answers {
+		walk(a.Body)
+	}
+}
+
+// extraOf is what goes along with a prompt, if v is one in a listing.
+func extraOf(v []any) (extra map[string]any, ok bool) {
+	if len(v) != 5 {
+		return nil, false
+	}
+	if _, number := v[0].(float64); !number {
+		return nil, false
+	}
+	extra, ok = v[3].(map[string]any)
+	return extra, ok
+}
+
+// untyped takes the type off answers without content.
+func untyped(ts *transcript) {
+	for i := range ts.answers {
+		if a := &ts.answers[i]; a.Body == nil && a.Type == "application/octet-stream" {
+			a.Type = ""
+		}
+	}
+}
+
+// described calls f for each class that is described in the answers.
+func (ts *transcript) described(f func(class string, info map[string]any)) {
+	for _, a := range ts.answers {
+		if class, is := strings.CutPrefix(a.Request, "GET /object_info/"); is {
+			if info, ok := a.Body.(map[string]any)[class].(map[string]any); ok {
+				f(class, info)
+			}
+		}
+	}
+}
+
+// module has classes be of one module: there are none of Python's.
+func module(ts *transcript) {
+	ts.described(func(_ string, info map[string]any) { info["python_module"] = "nodes" })
+}
+
+// inputs calls f for each input of a class, which it may change.
+func inputs(info map[string]any, f func(name string, config []any) []any) {
+	for kind, ports := range info["input"].(map[string]any) {
+		for name, config := range ports.(map[string]any) {
+			if kind != "hidden" {
+				ports.(map[string]any)[name] = f(name, config.([]any))
+			}
+		}
+	}
+}
+
+// withOptions gives inputs that have no options an empty object of them.
+func withOptions(ts *transcript) {
+	ts.described(func(_ string, info map[string]any) {
+		inputs(info, func(_ string, config []any) []any {
+			if len(config) == 1 {
+				config = append(config, map[string]any{})
+			}
+			return config
+		})
+	})
+}
+
+// ownWords puts our words for people into the places of those that were taken
+// out of the recording.
+func ownWords(ts *transcript) {
+	const taken = "(text)"
+	words := map[string]string{
+		"PreviewImage":               "Shows pictures without keeping them.",
+		"SaveImage":                  "Keeps pictures as files.",
+		"SaveImage, images":          "What to save.",
+		"SaveImage, filename_prefix": "What the names of the files begin with.",
+	}
+	ts.described(func(class string, info map[string]any) {
+		if info["description"] == taken {
+			info["description"] = words[class]
+		}
+		inputs(info, func(name string, config []any) []any {
+			if options := config[1].(map[string]any); options["tooltip"] == taken {
+				options["tooltip"] = words[class+", "+name]
+			}
+			return config
+		})
+	})
+}
+
+// answers puts another answer into the place of one.
+func answers(n, status int, body string) edit {
+	return func(ts *transcript) {
+		a := &ts.answers[n]
+		a.Status, a.Type, a.Body = status, jsonType, parse(body)
+	}
+}
+
+// refuses has a malformed submission be refused.
+func refuses(n int, typ, message, details string) edit {
+	return answers(n, http.StatusBadRequest, fmt.Sprintf(
+		`{"error": {"type": %q, "message": %q, "details": %q, "extra_info": {}}, "node_errors": {}}`, typ, message, details))
+}
+
+// notFound is said in a line.
+func notFound(ts *transcript) { ts.answers[11].Body = "404: not found\n" }
+
+// ownSystem is this program on this machine.
+func ownSystem(ts *transcript) {
+	system := ts.answers[7].Body.(map[string]any)["system"].(map[string]any)
+	system["os"] = runtime.GOOS
+	system["python_version"], system["pytorch_version"] = runtime.Version(), ""
+	system["comfyui_version"] = "0.8.0"
+	system["required_frontend_version"], system["required_templates_version"] = nil, nil
+}
+
+// noCommandLine keeps it to itself.
+func noCommandLine(ts *transcript) {
+	ts.answers[7].Body.(map[string]any)["system"].(map[string]any)["argv"] = []any{}
+}
+
+// sortedModels lists folders by name.
+func sortedModels(ts *transcript) { sortStrings(ts.answers[12].Body) }
+
+// closesOlder has the server close the first connection of a client when there
+// is a second.
+func closesOlder(ts *transcript) {
+	last := len(ts.clients["A"]) - 1
+	ts.clients["A"][last] = closing(4000)
+}
+
+// ofPrompt has the first messages of a connection say which prompt runs.
+func ofPrompt(ts *transcript) {
+	at := ts.clients["A2"][1].Data
+	at["display_node"], at["prompt_id"] = at["node"], ts.prompt(0)
+}
+
+// prompt is the id of the nth that was accepted.
+func (ts *transcript) prompt(n int) any {
+	var ids []any
+	for _, a := range ts.answers {
+		if body, ok := a.Body.(map[string]any); ok && a.Request == "POST /prompt" {
+			ids = append(ids, body["prompt_id"])
+		}
+	}
+	return ids[n]
+}
+
+// soFar tells the second connection what the first was told of the prompt, but
+// of the snapshots the last.
+func soFar(ts *transcript) {
+	var told []message
+	for _, m := range slices.Backward(ts.clients["A"]) {
+		again := m.Type == "progress_state" && slices.ContainsFunc(told, func(o message) bool { return o.Type == m.Type })
+		if m.Data["prompt_id"] == ts.prompt(0) && !again {
+			told = append(told, m)
+		}
+	}
+	slices.Reverse(told)
+	ts.replace("A2", 2, 0, told...)
+}
+
+// goesOn has the second connection be told everything to the end.
+func goesOn(ts *transcript) {
+	end := len(ts.clients["A2"]) - 1
+	state := ts.clients["A2"][end-2].with("3", "finished")
+	rest := append([]message{state}, state.visited("4", "1")...)
+	rest = append(rest, ended(ts.prompt(0))...)
+
+	waits := message{Type: "status", Data: parse(`{"status": {"exec_info": {"queue_remaining": 1}}}`)}
+	id := ts.prompt(1)
+	rest = append(rest, waits, waits,
+		message{Type: "execution_start", Data: map[string]any{"prompt_id": id, "timestamp": "(time)"}},
+		message{Type: "execution_cached", Data: map[string]any{"prompt_id": id, "timestamp": "(time)", "nodes": []any{}}})
+	state = message{Type: "progress_state", Data: map[string]any{"prompt_id": id, "nodes": map[string]any{}}}
+	for _, visit := range [][]any{{"1"}, {"2"}, {"3", "5"}} {
+		told := state.visited(visit[0].(string), visit[1:]...)
+		rest, state = append(rest, told...), told[len(told)-1]
+	}
+	ts.replace("A2", end, 0, append(rest, ended(id)...)...)
+}
+
+// visited is what is told of a node that runs after the snapshot m, and of the
+// text that it shows.
+func (m message) visited(node string, text ...any) []message {
+	about := func(more map[string]any) map[string]any {
+		more["node"], more["display_node"], more["prompt_id"] = node, node, m.Data["prompt_id"]
+		return more
+	}
+	running := m.with(node, "running")
+	told := []message{running, {Type: "executing", Data: about(map[string]any{})}}
+	if len(text) > 0 {
+		told = append(told, message{Type: "executed", Data: about(map[string]any{"output": map[string]any{"text": text}})})
+	}
+	return append(told, running.with(node, "finished"))
+}
+
+// ended is what is told of the end of the only prompt there is.
+func ended(id any) []message {
+	return []message{
+		{Type: "execution_success", Data: map[string]any{"prompt_id": id, "timestamp": "(time)"}},
+		{Type: "status", Data: parse(`{"status": {"exec_info": {"queue_remaining": 0}}}`)},
+		{Type: "executing", Data: map[string]any{"prompt_id": id, "node": nil}},
+	}
+}

@@ -1,0 +1,70 @@
+package golden_test
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// viewer is a client that looks at each picture that a node shows, beside those
+// recorded.
+const viewer = "(viewer)"
+
+// pictures are what nodes show by name, each once.
+func (ts *transcript) pictures() (files []map[string]any) {
+	seen := map[any]bool{}
+	for _, client := range slices.Sorted(maps.Keys(ts.clients)) {
+		for _, m := range ts.clients[client] {
+			output, _ := m.Data["output"].(map[string]any)
+			images, _ := output["images"].([]any)
+			for _, f := range images {
+				file := f.(map[string]any)
+				if !seen[file["filename"]] {
+					seen[file["filename"]] = true
+					files = append(files, maps.Clone(file))
+				}
+			}
+		}
+	}
+	return files
+}
+
+// look is a picture as /view has it.
+func (o *outside) look(file map[string]any) message {
+	query := url.Values{}
+	for name, v := range file {
+		query.Set(name, v.(string))
+	}
+	res, body := o.do(http.MethodGet, "/view?"+query.Encode(), nil, "")
+	require.Equal(o.t, http.StatusOK, res.StatusCode, "%s", body)
+	file["content_type"] = res.Header.Get("Content-Type")
+	m := preview(o.t, 0, file, body)
+	m.Type = "view"
+	return m
+}
+
+// painted is a picture as the trace's only node that makes some makes it: no
+// request for one was recorded.
+func (tr *trace) painted(t *testing.T, file map[string]any) message {
+	for _, graph := range tr.Prompts {
+		for _, n := range graph {
+			if n.Class != "RefImage" {
+				continue
+			}
+			img := image.NewGray(image.Rect(0, 0, int(n.Inputs["width"].(float64)), int(n.Inputs["height"].(float64))))
+			grey := uint8(n.Inputs["value"].(float64) * 255)
+			draw.Draw(img, img.Rect, image.NewUniform(color.Gray{Y: grey}), image.Point{}, draw.Src)
+			file["content_type"], file["format"], file["size"] = "image/png", "png", img.Rect.Size().String()
+			return message{"view", file, img}
+		}
+	}
+	require.Fail(t, "nothing makes pictures")
+	return message{}
+}
