@@ -1,0 +1,63 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Shout is a node: its fields are its inputs, Run is what it does.
+type Shout struct {
+	Text  string
+	Times int `default:"1" min:"1"`
+}
+
+// Run shows the text in capitals.
+func (n Shout) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(strings.ToUpper(n.Text) + strings.Repeat("!", n.Times)), nil
+}
+
+// A whole program: it registers a node, runs a graph of one, and watches.
+func Example() {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, Shout{}, nodebus.Info{})
+	engine := nodebus.NewEngine(registry, hub, nil)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+	events := hub.Subscribe(ctx)
+
+	graph := nodebus.NewGraph()
+	graph.AddAs("7", "Shout", nodebus.Inputs{"text": "hello", "times": 3})
+	id, err := engine.Submit(ctx, &nodebus.Prompt{ID: "greeting", Nodes: graph.Nodes()})
+	fmt.Println("submitted:", id, err)
+
+	for ev, err := range events {
+		switch p := ev.Payload.(type) {
+		case nodebus.Executing:
+			if p.Node != "" {
+				fmt.Println("node", p.Node, "runs")
+			} else {
+				cancel() // the last word on this prompt
+			}
+		case nodebus.Executed:
+			fmt.Println("node", p.Node, "shows", p.Output["text"])
+		case nodebus.ExecutionSuccess:
+			fmt.Println("all done")
+		case nil:
+			fmt.Println(err)
+		}
+	}
+	running.Wait()
+	_ = hub.Close()
+	// Output:
+	// submitted: greeting <nil>
+	// node 7 runs
+	// node 7 shows [HELLO!!!]
+	// all done
+}
