@@ -1,0 +1,83 @@
+package comfy_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy"
+)
+
+// Greet is a node of the program's own.
+type Greet struct {
+	Name string `default:"world"`
+}
+
+// Run shows a greeting.
+func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text("hello, " + n.Name), nil
+}
+
+// A server, and what any client of ComfyUI does with it: it connects, submits a
+// workflow in the API format, and listens until a message names no node.
+func ExampleNew() {
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(registry, Greet{}, nodebus.Info{})
+	engine := nodebus.NewEngine(registry, hub, nil)
+	server := httptest.NewServer(comfy.New(engine, hub, registry, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+
+	socket, _, err := websocket.Dial(ctx, server.URL+"/ws?clientId=me", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	workflow := `{"1": {"class_type": "Greet", "inputs": {"name": "you"}}}`
+	res, err := http.Post(server.URL+"/prompt", "application/json", strings.NewReader(`{"client_id": "me", "prompt": `+workflow+`}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("submitted:", res.StatusCode)
+	_ = res.Body.Close()
+
+	for over := false; !over; {
+		var m struct {
+			Type string
+			Data struct {
+				Node   *string
+				Output map[string][]string
+			}
+		}
+		_, data, err := socket.Read(ctx)
+		if err != nil || json.Unmarshal(data, &m) != nil {
+			break
+		}
+		switch m.Type {
+		case "executing":
+			over = m.Data.Node == nil
+		case "executed":
+			fmt.Println("node", *m.Data.Node, "shows", m.Data.Output["text"])
+		case "execution_success":
+			fmt.Println("all done")
+		}
+	}
+	_ = socket.Close(websocket.StatusNormalClosure, "")
+	cancel()
+	running.Wait()
+	_ = hub.Close()
+	server.Close()
+	// Output:
+	// submitted: 200
+	// node 1 shows [hello, you]
+	// all done
+}

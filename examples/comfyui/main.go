@@ -1,0 +1,87 @@
+// Comfyui is a server for front ends, scripts and SDKs made for ComfyUI, whose
+// nodes are Go: they load, paint and save pictures. One of them, Paint, sends a
+// message of its own with its UNIQUE_ID, and a front-end extension of twenty lines
+// (files/extension) shows it on that node.
+//
+//	go run ./examples/comfyui    # and open http://127.0.0.1:8188: a page of nodebus's own
+//
+// To see it in ComfyUI's official front end, which is a Python package of static
+// files:
+//
+//	pip install --no-deps --target /tmp/frontend comfyui-frontend-package
+//	go run ./examples/comfyui -frontend /tmp/frontend/comfyui_frontend_package/static
+//
+// In both, the workflow "painting" is among the examples or templates. Scripts
+// submit it like this, from this folder:
+//
+//	curl -d "{\"prompt\": $(cat files/page/painting.json)}" http://127.0.0.1:8188/prompt
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/examples/imagenodes"
+)
+
+//go:embed files
+var files embed.FS
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("comfyui", flag.ContinueOnError)
+	listen := flags.String("listen", "127.0.0.1:8188", "the `address` to serve at")
+	data := flags.String("data", filepath.Join(os.TempDir(), "nodebus-comfyui"), "the `folder` for pictures, settings and saved workflows")
+	frontend := flags.String("frontend", "", "the `folder` of the official front end's static files: comfyui_frontend_package/static in what\n"+
+		"pip install --no-deps --target FOLDER comfyui-frontend-package\nleaves in FOLDER")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	opts, err := options(*data, *frontend)
+	if err != nil {
+		return err
+	}
+
+	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	imagenodes.Register(registry, imagenodes.Folders{In: os.DirFS(opts.Input), Out: opts.Output})
+	nodebus.Register(registry, Paint{}, nodebus.Info{Category: "picture/filter", Description: "Paints a picture over, with a brush that gets finer."})
+	engine := nodebus.NewEngine(registry, hub, nil)
+
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: comfy.New(engine, hub, registry, opts), ReadHeaderTimeout: 10 * time.Second}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	fmt.Fprintf(out, "Open http://%s in a browser; stop with Ctrl-C\nPictures are in %s\n", listener.Addr(), *data)
+
+	_ = engine.Run(ctx) // until ctx ends, and with it what runs
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err = errors.Join(hub.Close(), server.Shutdown(grace)) // clients are told that the server is going away
+	serving.Wait()
+	fmt.Fprintln(out, "stopped")
+	return err
+}

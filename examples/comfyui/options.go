@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/nodebus/nodebus/comfy"
+)
+
+// options are what the server serves beside the nodes: folders below data, in
+// which there is a picture to begin with, the extension, an example workflow and,
+// if there is one, the front end.
+func options(data, frontend string) (*comfy.Options, error) {
+	opts := &comfy.Options{
+		Input:      filepath.Join(data, "input"),
+		Output:     filepath.Join(data, "output"),
+		Temp:       filepath.Join(data, "temp"),
+		Data:       filepath.Join(data, "user"),
+		Extensions: map[string]fs.FS{"example": sub("extension")},
+		Templates:  map[string]fs.FS{"example": sub("page")}, // in the API format
+	}
+	if frontend != "" {
+		opts.Frontend = os.DirFS(frontend)
+		opts.Templates["example"] = sub("frontend") // with the places of the nodes
+		if _, err := fs.Stat(opts.Frontend, "index.html"); err != nil {
+			return nil, fmt.Errorf("no front end: %w", err)
+		}
+	}
+	for _, folder := range []string{opts.Input, opts.Output, opts.Temp} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return opts, addPicture(filepath.Join(opts.Input, "picture.jpg"))
+}
+
+// addPicture makes a file of the picture, unless there is one.
+func addPicture(name string) error {
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	picture, err := files.ReadFile("files/picture.jpg")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, picture, 0o644)
+}
+
+// sub is a folder of the files.
+func sub(name string) fs.FS {
+	folder, err := fs.Sub(files, "files/"+name)
+	if err != nil {
+		panic(err) // the name is not valid
+	}
+	return folder
+}
