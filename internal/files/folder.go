@@ -62,12 +62,23 @@ func named(root *os.Root, err error) error {
 		return nil
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
 		return fmt.Errorf("%w: %w", fs.ErrExist, err)
+	case errors.Is(err, syscall.ENAMETOOLONG): // there are systems that take less than Clean does
+		return fmt.Errorf("%w: %w", ErrName, err)
 	}
 	// The error for leaving a Root has no name, but can be asked for.
 	if _, escape := root.Lstat(".."); errors.Is(err, errors.Unwrap(escape)) {
 		return fmt.Errorf("%w: %w", ErrOutside, err)
 	}
 	return err
+}
+
+// notFound is named for reading, where what is in the way of a file means that
+// there is none.
+func notFound(root *os.Root, name string, err error) error {
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
+		return notExist(name)
+	}
+	return named(root, err)
 }
 
 // Open opens a file or folder for reading.
@@ -79,13 +90,13 @@ func (f Folder) Open(name string) (fs.File, error) {
 	defer func() { _ = root.Close() }()
 	info, err := root.Stat(name)
 	if err != nil {
-		return nil, named(root, err)
+		return nil, notFound(root, name, err)
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() { // to open a pipe is to wait
 		return nil, notExist(name)
 	}
 	file, err := root.FS().Open(name)
-	return file, named(root, err)
+	return file, notFound(root, name, err)
 }
 
 // Stat describes a file or folder.
@@ -96,7 +107,7 @@ func (f Folder) Stat(name string) (fs.FileInfo, error) {
 	}
 	defer func() { _ = root.Close() }()
 	info, err := root.Stat(name)
-	return info, named(root, err)
+	return info, notFound(root, name, err)
 }
 
 // Write keeps content under a name of its own until it is complete.
@@ -176,8 +187,11 @@ func move(root *os.Root, from, to string, replace bool) error {
 		return err
 	}
 	// There are file systems without hard links.
-	if _, err := root.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+	switch _, err := root.Lstat(to); {
+	case err == nil:
 		return errInTheWay(to)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	return root.Rename(from, to)
 }

@@ -43,7 +43,7 @@ func TestFolderAndLinks(t *testing.T) {
 		require.ErrorIs(t, err, files.ErrOutside, name)
 	}
 	_, err := fs.ReadFile(folder, "loop")
-	require.Error(t, err)
+	require.ErrorIs(t, err, fs.ErrNotExist)
 
 	for _, name := range []string{"to folder/new", "to folder/deep/new", "in/to up/new"} {
 		require.ErrorIs(t, folder.Write(name, strings.NewReader("x"), true), files.ErrOutside, name)
@@ -99,4 +99,10 @@ func TestPlace(t *testing.T) {
 	name, err := folder.Place("in", strings.NewReader("x"), false)
 	require.NoError(t, err)
 	require.Equal(t, "in (1)", name)
+
+	longest := strings.Repeat("x", 255)
+	_, err = folder.Place(longest, strings.NewReader("one"), false)
+	require.NoError(t, err)
+	_, err = folder.Place(longest, strings.NewReader("two"), false)
+	require.ErrorIs(t, err, files.ErrName, "there is no room for a number")
 }

@@ -53,6 +53,12 @@ func TestStoreIsAnFS(t *testing.T) {
 		require.NoError(t, err)
 		require.Implements(t, (*io.Seeker)(nil), f)
 		require.NoError(t, f.Close())
+		for _, name := range []string{"a/d.txt/x", "a/d.txt/x/y", "a/none", "none/a"} {
+			_, err := s.Open(name)
+			require.ErrorIs(t, err, fs.ErrNotExist, name)
+			_, err = fs.Stat(s, name)
+			require.ErrorIs(t, err, fs.ErrNotExist, name)
+		}
 	})
 }
 
