@@ -49,7 +49,12 @@ func (u *upload) value(field string) string {
 func (s *Server) readUpload(w http.ResponseWriter, r *http.Request) (*upload, bool) {
 	body := &source{Reader: r.Body}
 	r.Body = io.NopCloser(body)
-	if err := r.ParseMultipartForm(uploadMemory); err != nil {
+	parts, err := r.MultipartReader()
+	var form *multipart.Form
+	if err == nil {
+		form, err = parts.ReadForm(uploadMemory)
+	}
+	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(body.err, &large) || errors.Is(err, multipart.ErrMessageTooLarge) {
 			tooLarge(w, s.opts.MaxBody)
@@ -58,7 +63,7 @@ func (s *Server) readUpload(w http.ResponseWriter, r *http.Request) (*upload, bo
 		}
 		return nil, false
 	}
-	u := &upload{form: r.MultipartForm}
+	u := &upload{form: form}
 	if problem := u.read(s); problem != nil {
 		u.close()
 		if errors.Is(problem, fs.ErrPermission) {
