@@ -57,9 +57,9 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 		reject(w, invalid.status, &invalid.ValidationError)
 		return
 	}
-	hold := make(chan struct{})
-	defer close(hold)
-	p.Hold = hold
+	held := s.holds.add(p.ClientID)
+	defer s.holds.release(p.ClientID, held)
+	p.Hold = held.open
 	id, err := s.engine.Submit(r.Context(), p)
 	if err != nil {
 		s.refuse(w, err)

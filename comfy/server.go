@@ -21,6 +21,7 @@ type Server struct {
 	mux    *http.ServeMux
 
 	numbers numbers
+	holds   holds
 	clients clients
 	users   *users
 

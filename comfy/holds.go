@@ -1,0 +1,46 @@
+package comfy
+
+import "sync"
+
+// hold keeps a prompt in the queue until its submission has been answered.
+type hold struct {
+	open     chan struct{} // closed when the prompt may go on
+	answered bool
+}
+
+// holds are those of each client, in the order of submission. One that is
+// answered stays while an earlier one is not: a client that submits one prompt
+// after the other has them run in that order, although it may know of an answer
+// before the goroutine that has written it goes on.
+type holds struct {
+	mu       sync.Mutex
+	byClient map[string][]*hold
+}
+
+// add holds a prompt that a client submits.
+func (hs *holds) add(client string) *hold {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if hs.byClient == nil {
+		hs.byClient = map[string][]*hold{}
+	}
+	h := &hold{open: make(chan struct{})}
+	hs.byClient[client] = append(hs.byClient[client], h)
+	return h
+}
+
+// release lets go of a prompt that has been answered, and of those after it that
+// have been before.
+func (hs *holds) release(client string, h *hold) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h.answered = true
+	all := hs.byClient[client]
+	for len(all) > 0 && all[0].answered {
+		close(all[0].open)
+		all = all[1:]
+	}
+	if hs.byClient[client] = all; len(all) == 0 {
+		delete(hs.byClient, client)
+	}
+}
