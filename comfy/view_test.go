@@ -245,24 +245,3 @@ func TestViewPictures(t *testing.T) {
 		require.Equal(t, status, h.send("GET", "/view?"+query, "").status, query)
 	}
 }
-
-// TestViewLargePictures: an answer of more than a megabyte arrives too.
-func TestViewLargePictures(t *testing.T) {
-	out := t.TempDir()
-	h := newHost(t, &comfy.Options{Output: out})
-	noise := image.NewNRGBA(image.Rect(0, 0, 600, 600))
-	x := uint32(1)
-	for i := range noise.Pix {
-		x = x*1664525 + 1013904223
-		noise.Pix[i] = byte(x >> 24)
-	}
-	var b bytes.Buffer
-	require.NoError(t, (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(&b, noise))
-	put(t, out, "noise.png", b.Bytes())
-	a := h.send("GET", "/view?filename=noise.png&channel=rgb", "")
-	require.Equal(t, 200, a.status)
-	require.Greater(t, len(a.body), 1<<20)
-	config, err := png.DecodeConfig(strings.NewReader(a.body))
-	require.NoError(t, err)
-	require.Equal(t, []int{600, 600}, []int{config.Width, config.Height})
-}
