@@ -183,8 +183,10 @@ func (h *Handler) hello(client string) []nodebus.Payload {
 	return []nodebus.Payload{st}
 }
 
+// newClientID is a random UUID, version 4, in 32 hexadecimal digits.
 func newClientID() string {
 	var b [16]byte
 	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return hex.EncodeToString(b[:])
 }

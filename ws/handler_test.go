@@ -79,7 +79,7 @@ func TestFirstFrameIsStatusWithTheClientsID(t *testing.T) {
 func TestClientWithoutIDIsGivenOne(t *testing.T) {
 	s := serve(t, nil, nil)
 	first := read(t, dial(t, s.URL, nil))
-	require.Regexp(t, `"sid":"[0-9a-f]{32}"`, first)
+	require.Regexp(t, `"sid":"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}"`, first)
 	require.NotEqual(t, first, read(t, dial(t, s.URL+"?clientId=", nil)))
 }
 
