@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/stretchr/testify/require"
 )
@@ -20,10 +21,10 @@ func TestClients(t *testing.T) {
 	for _, c := range []struct{ command, script, want string }{
 		{"node", "saintno.mjs", "saintno.jsonl"},
 		{"node", "comfy-ui-client.mjs", "comfy-ui-client.jsonl"},
-		{"python3", "plain.py", "plain.jsonl"},
+		{".venv/bin/python", "plain.py", "plain.jsonl"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
-			s := serve(t, comfy.Options{})
+			s := serve(t, nodebus.NewCache(nodebus.CacheOptions{}), comfy.Options{})
 			saw := run(t, c.command, filepath.Join("clients", c.script), s.address)
 			pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
 			require.NoError(t, err)

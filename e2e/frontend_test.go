@@ -13,16 +13,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// frontend are the static files of the official front end.
-const frontend = "site/comfyui_frontend_package/static"
+// frontend is where the static files of the official front end are.
+const frontend = ".venv/lib/python3*/site-packages/comfyui_frontend_package/static"
 
 // TestFrontEnd goes through everything a person does in the official front end,
 // in both of its ways to draw nodes. Screenshots are left in the folder shots.
 func TestFrontEnd(t *testing.T) {
+	static, err := filepath.Glob(frontend)
+	require.NoError(t, err)
+	require.Len(t, static, 1)
 	for _, way := range []string{"page", "canvas"} {
 		t.Run(way, func(t *testing.T) {
-			s := serve(t, comfy.Options{
-				Frontend:   os.DirFS(frontend),
+			s := serve(t, nil, comfy.Options{
+				Frontend:   os.DirFS(static[0]),
 				Extensions: map[string]fs.FS{"e2e": os.DirFS("browser/extension")},
 			})
 			saw := run(t, "node", "browser/frontend.mjs", s.address, way, "shots")

@@ -20,19 +20,30 @@ type server struct {
 	output  string // the folder that pictures are saved to
 }
 
-// serve starts a server that ends with the test. Of opts, what a test leaves out
-// is the default, and there are folders for pictures.
-func serve(t *testing.T, opts comfy.Options) *server {
+// serve starts a server that ends with the test. It runs one prompt at a time, as
+// ComfyUI does. Of opts, what a test leaves out is the default, and there are
+// folders for pictures. A POST to /step is no route of ComfyUI's: see [steps].
+func serve(t *testing.T, cache nodebus.Cache, opts comfy.Options) *server {
 	t.Helper()
 	opts.Input, opts.Output, opts.Temp = t.TempDir(), t.TempDir(), t.TempDir()
 	hub, registry := nodebus.NewHub(nil), nodebus.NewRegistry()
 	refpack.Register(registry, &refpack.Options{Temp: opts.Temp, Output: opts.Output, Hub: hub})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	next := make(steps)
+	nodebus.Register(registry, Fractal{}, nodebus.Info{Category: "e2e"})
+	nodebus.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e"})
+	nodebus.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e"})
+	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{
+		Executor: nodebus.NewLocal(registry, &nodebus.LocalOptions{Cache: cache}),
+		Parallel: 1,
+	})
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = engine.Run(ctx) })
-	web := httptest.NewServer(comfy.New(engine, hub, registry, &opts))
+	routes := http.NewServeMux()
+	routes.Handle("POST /step", next)
+	routes.Handle("/", comfy.New(engine, hub, registry, &opts))
+	web := httptest.NewServer(routes)
 	t.Cleanup(func() {
 		cancel()
 		_ = hub.Close()

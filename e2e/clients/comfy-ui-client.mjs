@@ -5,55 +5,45 @@
 //	node comfy-ui-client.mjs 127.0.0.1:8188
 import { randomUUID } from "node:crypto";
 import { ComfyUIClient } from "comfy-ui-client";
-import { digest, graphs, report, Tally } from "./report.mjs";
+import { digest, goOn, graphs, queueOther, report, Said } from "./report.mjs";
 
-const client = new ComfyUIClient(process.argv[2], randomUUID());
+const address = process.argv[2];
+const client = new ComfyUIClient(address, randomUUID());
 await client.connect();
 
-let said = []; // of the socket, in order
-let previews = [];
-let waiting = () => {};
+const said = new Said();
 client.ws.on("message", (data, isBinary) => {
-  if (isBinary) previews.push(`${data.readUInt32BE(0)} ${data.readUInt32BE(4)}`);
-  else said.push(JSON.parse(data.toString()));
-  waiting();
+  if (isBinary) return said.add("preview", `${data.readUInt32BE(0)} ${data.readUInt32BE(4)}`);
+  const message = JSON.parse(data.toString());
+  said.add(message.type, message.data);
 });
 
-// until waits for a message that is as the caller wants it.
-const until = (wanted) =>
-  new Promise((resolve) => {
-    waiting = () => {
-      const found = said.find((m) => wanted(m.type, m.data));
-      if (found) resolve(found.data);
-    };
-    waiting();
-  });
-
-// follow runs a graph as the package means it to be, and tells what it saw.
+// follow runs a graph as the package means it to be, and tells what it saw. The
+// package listens when it has queued the prompt.
 async function follow(name, meanwhile = async () => {}) {
-  said = [];
-  previews = [];
-  const [images] = await Promise.all([client.getImages(graphs[name]), meanwhile()]);
-  const start = said.find((m) => m.type === "execution_start").data;
-  const tally = new Tally();
-  for (const m of said) tally.take(m.type, m.data, start.prompt_id);
-  return { images, tally, promptId: start.prompt_id };
+  said.clear();
+  await queueOther(address);
+  const listening = new Promise((resolve) => client.ws.once("newListener", resolve));
+  const begun = listening.then(() => goOn(address));
+  const [images] = await Promise.all([client.getImages(graphs[name]), begun.then(meanwhile)]);
+  const id = said.of("execution_start")[0].prompt_id;
+  return { id, images, tally: said.tally(id) };
 }
 
-async function picture(scenario) {
-  const { images, tally } = await follow("picture");
-  const [saved] = images["4"];
-  report(scenario, { ...tally.run, previews, file: saved.image, sha256: await digest(saved.blob) });
+async function picture(scenario, meanwhile) {
+  const { images, tally } = await follow("picture", meanwhile);
+  const [saved] = images["3"];
+  report(scenario, { ...tally, previews: said.of("preview"), file: saved.image, sha256: await digest(saved.blob) });
 }
 
-await picture("picture");
+await picture("picture", () => said.develop(address, 4));
 await picture("cached");
 
 {
-  const { images, tally, promptId } = await follow("failing");
-  const record = (await client.getHistory(promptId))[promptId];
-  const { node_id, node_type, exception_message } = tally.cause;
-  report("failing", { ...tally.run, images, node_id, node_type, exception_message, status: record.status.status_str });
+  const { id, images, tally } = await follow("failing", () => goOn(address));
+  const record = (await client.getHistory(id))[id];
+  const { node_id, node_type, exception_message } = said.of("execution_error")[0];
+  report("failing", { ...tally, images, node_id, node_type, exception_message, status: record.status.status_str });
 }
 {
   const refused = await client.queuePrompt(graphs.invalid).catch((err) => JSON.parse(err.message));
@@ -62,14 +52,14 @@ await picture("cached");
 {
   // The answer to an interrupt has no body, which this package wants to parse.
   const { images, tally } = await follow("endless", async () => {
-    await until((type, data) => type === "executing" && data.node === "2");
+    await said.executing("2");
     const err = await client.interrupt().catch((err) => err);
     if (!(err instanceof SyntaxError)) throw err;
   });
-  report("endless", { ...tally.run, images, node_id: tally.cause.node_id });
+  report("endless", { ...tally, images, node_id: said.of("execution_interrupted")[0].node_id });
 }
 {
-  const { tally } = await follow("telling");
-  report("telling", { ...tally.run, notes: said.filter((m) => m.type === "e2e.note").map((m) => m.data) });
+  const { tally } = await follow("telling", () => goOn(address));
+  report("telling", { ...tally, notes: said.of("e2e.note") });
 }
 await client.disconnect();

@@ -33,14 +33,25 @@ def post(path, body=b""):
         return answer.read()
 
 
-def queue_prompt(graph):
-    return json.loads(post("/prompt", json.dumps({"prompt": graph, "client_id": client_id}).encode()))
+def queue_prompt(graph, client=client_id):
+    return json.loads(post("/prompt", json.dumps({"prompt": graph, "client_id": client}).encode()))
 
 
-def follow(ws, name, on_executing=lambda node: None):
-    """Queue a graph and read the socket to the end of it."""
+def go_on(node):
+    """Let a node begin that waits for that."""
+    if node["class_type"] in ("Gate", "Develop"):
+        post("/step")
+
+
+def follow(ws, name, on_executing=go_on):
+    """Queue a graph and read the socket to the end of it. It runs after one of
+    somebody else, of which nothing is to be heard."""
+    other = queue_prompt(graphs["other"], "somebody else")["prompt_id"]
+    while other not in [item[1] for item in json.loads(get("/queue"))["queue_running"]]:
+        pass
     prompt_id = queue_prompt(graphs[name])["prompt_id"]
-    saw = {"executing": [], "cached": [], "progress": [], "outputs": {}, "ended": "", "foreign": 0}
+    post("/step")
+    saw = {"executing": [], "cached": [], "progress": [], "outputs": {}, "ended": [], "foreign": 0}
     more = {"previews": [], "notes": [], "id": prompt_id}
     current = None
     while True:
@@ -48,6 +59,8 @@ def follow(ws, name, on_executing=lambda node: None):
         if isinstance(frame, bytes):
             kind, fmt = int.from_bytes(frame[:4], "big"), int.from_bytes(frame[4:8], "big")
             more["previews"].append(f"{current}: {kind} {fmt} {frame[8:10].hex()}")
+            if len(more["previews"]) < graphs[name][current]["inputs"]["steps"]:
+                post("/step")  # the next one, now that this one has come
             continue
         message = json.loads(frame)
         kind, data = message["type"], message["data"]
@@ -59,15 +72,16 @@ def follow(ws, name, on_executing=lambda node: None):
             saw["executing"].append(current)
             if current is None:
                 return saw, more
-            on_executing(current)
+            on_executing(graphs[name][current])
         elif kind == "execution_cached":
-            saw["cached"] = data["nodes"]
+            saw["cached"] += data["nodes"]
         elif kind == "progress":
             saw["progress"].append(f"{data['node']} {data['value']}/{data['max']}")
         elif kind == "executed":
             saw["outputs"][data["node"]] = data["output"]
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):
-            saw["ended"], more["cause"] = kind, data
+            saw["ended"].append(kind)
+            more["cause"] = data
         elif kind == "e2e.note":
             more["notes"].append(data)
 
@@ -79,14 +93,14 @@ def report(scenario, saw):
 def picture(ws, scenario):
     saw, more = follow(ws, "picture")
     record = json.loads(get(f"/history/{more['id']}"))[more["id"]]
-    file = record["outputs"]["4"]["images"][0]
+    file = record["outputs"]["3"]["images"][0]
     sha256 = hashlib.sha256(get("/view", **file)).hexdigest()
     report(scenario, {**saw, "previews": more["previews"], "file": file, "sha256": sha256})
 
 
 def main():
     ws = websocket.WebSocket()
-    ws.connect(f"ws://{server}/ws?clientId={client_id}", timeout=30)
+    ws.connect(f"ws://{server}/ws?clientId={client_id}", timeout=120)
     picture(ws, "picture")
     picture(ws, "cached")
 
@@ -101,7 +115,8 @@ def main():
         body = json.loads(refused.read())
         report("invalid", {"code": refused.code, "type": body["error"]["type"], "nodes": body["node_errors"]})
 
-    saw, more = follow(ws, "endless", lambda node: node == "2" and post("/interrupt"))
+    second = graphs["endless"]["2"]
+    saw, more = follow(ws, "endless", lambda node: node is second and post("/interrupt"))
     report("endless", {**saw, "node_id": more["cause"]["node_id"]})
 
     saw, more = follow(ws, "telling")

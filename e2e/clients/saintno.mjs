@@ -4,81 +4,104 @@
 //
 //	node saintno.mjs 127.0.0.1:8188
 import { CallWrapper, ComfyApi, PromptBuilder } from "@saintno/comfyui-sdk";
-import { digest, graphs, report, Tally } from "./report.mjs";
+import { digest, goOn, graphs, queueOther, report, Said } from "./report.mjs";
 
-const api = new ComfyApi(`http://${process.argv[2]}`);
+const address = process.argv[2];
+const api = new ComfyApi(`http://${address}`, undefined, { wsTimeout: 120_000 });
 const connected = new Promise((resolve) => api.on("connected", resolve));
 await Promise.all([api.init().waitForReady(), connected]);
 
-let said = []; // of the socket, in order
-api.on("all", (ev) => said.push(ev.detail));
+const said = new Said();
+api.on("all", (ev) => said.add(ev.detail.type, ev.detail.data));
+api.on("b_preview", (ev) => said.add("preview", ev.detail.type));
 
-// closed waits for the last message of a prompt.
-const closed = (id) =>
-  new Promise((resolve) => {
-    const over = (m) => m.type === "executing" && m.data.node === null && m.data.prompt_id === id;
-    if (said.some(over)) return resolve();
-    api.on("all", (ev) => over(ev.detail) && resolve());
-  });
+// The wrapper begins to listen when it knows the prompt's id, last for "status",
+// and to more when it has heard of a node, last for "execution_interrupted". What
+// is said before that it never learns.
+const on = api.on.bind(api);
+api.on = (type, ...rest) => {
+  const off = on(type, ...rest);
+  said.add("listening", type);
+  return off;
+};
+const listening = (type) => said.until("listening", (heard) => heard === type);
 
-// call runs a graph through the wrapper and tells what it saw. The wrapper
-// listens late, so that what it tells of a quick prompt is the end of it.
-async function call(name, outputs = {}) {
-  said = [];
+// Each time the number of prompts is told, it asks whether its own is still
+// there. A question that is open when that ends can be taken for a loss.
+let asked = Promise.resolve();
+const getQueue = api.getQueue.bind(api);
+api.getQueue = () => {
+  const answer = getQueue();
+  asked = Promise.all([asked, answer]);
+  return answer;
+};
+
+// follows waits until the wrapper has heard of a node and listens to the rest.
+async function follows() {
+  await listening("execution_interrupted");
+  await asked;
+}
+
+// call runs a graph through the wrapper and tells what it saw.
+async function call(name, outputs, meanwhile = async () => {}) {
+  said.clear();
+  await queueOther(address);
   const seen = { progress: [], previews: [] };
   let builder = new PromptBuilder(graphs[name], [], Object.keys(outputs));
   for (const [key, node] of Object.entries(outputs)) builder = builder.setOutputNode(key, node);
-  let id = "";
-  const result = await new CallWrapper(api, builder)
+  let id;
+  const wrapper = new CallWrapper(api, builder)
     .onPending((promptId) => (id = promptId))
     .onProgress((p) => seen.progress.push(`${p.node} ${p.value}/${p.max}`))
     .onPreview((blob) => seen.previews.push(blob.type))
-    .onFailed((err) => (seen.failure = err))
-    .run();
-  if (id) await closed(id);
-  const tally = new Tally();
-  for (const m of said) tally.take(m.type, m.data, id);
-  return { result, seen, tally };
+    .onFailed((err) => (seen.failure = err));
+  const begun = listening("status").then(() => goOn(address));
+  const [result] = await Promise.all([wrapper.run(), begun.then(meanwhile)]);
+  await said.executing(null);
+  return { result, seen, tally: said.tally(id) };
 }
 
-async function picture(scenario) {
-  const { result, seen, tally } = await call("picture", { saved: "4" });
+async function picture(scenario, meanwhile) {
+  const { result, seen, tally } = await call("picture", { saved: "3" }, meanwhile);
   const [file] = result.saved.images;
   const sha256 = await digest(await api.getImage(file));
-  report(scenario, { ...tally.run, wrapper: seen, file, sha256 });
+  report(scenario, { ...tally, wrapper: seen, file, sha256 });
 }
 
-await picture("picture");
+await picture("picture", async () => {
+  await follows();
+  await said.develop(address, 4);
+});
 await picture("cached");
 
 {
-  const { result, seen, tally } = await call("failing", { text: "3" });
+  const { result, seen, tally } = await call("failing", { text: "3" }, () => follows().then(() => goOn(address)));
   const { node_id, node_type, exception_message } = seen.failure.cause;
-  report("failing", { ...tally.run, result, failure: seen.failure.message, node_id, node_type, exception_message });
+  report("failing", { ...tally, result, failure: seen.failure.message, node_id, node_type, exception_message });
 }
 {
-  const { result, seen } = await call("invalid", { text: "2" });
-  report("invalid", { result, failure: seen.failure.message });
+  let failure;
+  const wrapper = new CallWrapper(api, new PromptBuilder(graphs.invalid, [], []));
+  const result = await wrapper.onFailed((err) => (failure = err)).run();
+  report("invalid", { result, failure: failure.message });
 }
 {
   const refused = await api.appendPrompt(graphs.invalid).catch((res) => res.json());
   report("refused", { type: refused.error.type, nodes: refused.node_errors });
 }
 {
-  // The wrapper must listen by then, which it does a moment after the start.
-  const stop = api.on("executing", (ev) => {
-    if (ev.detail.node !== "2") return;
-    stop();
-    setTimeout(() => api.interrupt(), 300);
+  const { result, seen, tally } = await call("endless", { text: "3" }, async () => {
+    await follows();
+    await said.executing("2");
+    await api.interrupt();
   });
-  const { result, seen, tally } = await call("endless", { text: "3" });
-  report("endless", { ...tally.run, result, failure: seen.failure.message, node_id: seen.failure.cause.node_id });
+  report("endless", { ...tally, result, failure: seen.failure.message, node_id: seen.failure.cause.node_id });
 }
 {
   const notes = [];
   api.on("e2e.note", (ev) => notes.push(ev.detail));
-  const { result, tally } = await call("telling", { text: "3" });
-  report("telling", { ...tally.run, result, notes });
+  const { result, tally } = await call("telling", { text: "3" }, () => follows().then(() => goOn(address)));
+  report("telling", { ...tally, result, notes });
 }
 api.destroy();
 process.exit(0); // the package keeps timers

@@ -1,0 +1,115 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math/cmplx"
+	"net/http"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/refpack"
+)
+
+// Fractal paints a picture: a Julia set.
+type Fractal struct {
+	Width  int `default:"320" min:"1" max:"1024"`
+	Height int `default:"240" min:"1" max:"1024"`
+}
+
+// Run colours each pixel by how soon it gets away.
+func (n Fractal) Run(*nodebus.Context) (refpack.Image, error) {
+	const most = 120
+	pixels := make([]refpack.RGB, n.Width*n.Height)
+	for i := range pixels {
+		x, y := i%n.Width-n.Width/2, i/n.Width-n.Height/2
+		z := complex(float64(x), float64(y)) * complex(3.1/float64(n.Width), 0)
+		steps := 0
+		for steps < most && cmplx.Abs(z) < 4 {
+			z = z*z + complex(-0.79, 0.156)
+			steps++
+		}
+		far := float64(steps) / most
+		pixels[i] = refpack.RGB{min(1, 3*far), min(1, 2*far*far+far), min(1, 0.25+far)}
+	}
+	return refpack.Image{Width: n.Width, Height: n.Height, Batch: [][]refpack.RGB{pixels}}, nil
+}
+
+// steps lets nodes go on that wait for that. Each request has one of them take a
+// step, and waits for one if there is none. So what a test sees in the middle of
+// a run does not depend on how fast the machine is.
+type steps chan struct{}
+
+func (s steps) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	select {
+	case s <- struct{}{}:
+	case <-r.Context().Done():
+	}
+}
+
+func (s steps) wait(ctx context.Context) error {
+	select {
+	case <-s:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Gate passes a value on when it is let go on, and anew in each prompt.
+type Gate struct {
+	Value any
+
+	steps steps
+}
+
+// Fingerprint is never the same.
+func (Gate) Fingerprint() (string, error) { return rand.Text(), nil }
+
+// Run waits.
+func (n Gate) Run(ctx *nodebus.Context) (any, error) { return n.Value, n.steps.wait(ctx) }
+
+// Develop shows a picture finer and finer. Each step waits until it is let go on.
+type Develop struct {
+	Image refpack.Image
+	Steps int `default:"12" min:"1" max:"100"`
+
+	steps steps
+}
+
+// Run takes the steps and returns the picture.
+func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
+	for i := range n.Steps {
+		if err := n.steps.wait(ctx); err != nil {
+			return refpack.Image{}, err
+		}
+		ctx.Progress(float64(i+1), float64(n.Steps))
+		ctx.Preview(mosaic{n.Image, 1 + 32*(n.Steps-1-i)/n.Steps})
+	}
+	return n.Image, nil
+}
+
+// mosaic is a picture in squares of one colour.
+type mosaic struct {
+	refpack.Image
+	side int
+}
+
+// AppendBinary appends it as a JPEG file.
+func (m mosaic) AppendBinary(b []byte) ([]byte, error) {
+	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
+	for y := range m.Height {
+		for x := range m.Width {
+			px := m.Batch[0][y/m.side*m.side*m.Width+x/m.side*m.side]
+			img.Set(x, y, color.RGBA{uint8(255 * px[0]), uint8(255 * px[1]), uint8(255 * px[2]), 255})
+		}
+	}
+	file := bytes.NewBuffer(b)
+	err := jpeg.Encode(file, img, nil)
+	return file.Bytes(), err
+}
