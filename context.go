@@ -114,7 +114,7 @@ func NewContext(ctx context.Context, call Call) *Context {
 // nodeError is err as that of the node whose context this is.
 func (c *Context) nodeError(class *Class, err error) *NodeError {
 	e := &NodeError{NodeID: c.who.id, Class: class.Name(), RealID: c.who.realID(), Index: c.index}
-	e.Err, e.Stack = causeOf(err)
+	e.Stack, e.Err = causeOf(err)
 	if e.RealID == e.NodeID {
 		e.RealClass = e.Class
 		return e

@@ -82,6 +82,33 @@ func TestProgressOfAFailedPrompt(t *testing.T) {
 	})
 }
 
+// TestProgressOfAnInterruptedPrompt: a node that was stopped has not failed.
+func TestProgressOfAnInterruptedPrompt(t *testing.T) {
+	for _, how := range []string{"from outside", "by the node"} {
+		inBubble(t, nil, nil, func(r *rig) {
+			began := make(chan struct{})
+			r.fn("Stop", func(ctx *nodebus.Context, _, _ any) (any, error) {
+				ctx.Progress(1, 2)
+				if how == "by the node" {
+					return nil, fmt.Errorf("enough: %w", nodebus.ErrInterrupted)
+				}
+				close(began)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+			wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: two("Stop")})
+			if how == "from outside" {
+				<-began
+				require.True(t, r.engine.Interrupt("p"))
+			}
+			o := wait()
+			require.Equal(t, nodebus.Stopped, o.record.State, how)
+			all := o.snapshots()
+			require.Equal(t, [][]string{{"x:running 1/2"}, {}}, all[len(all)-2:], how)
+		})
+	}
+}
+
 // TestProgressOfALargeGraphIsThrottled: what is sent is linear in the nodes and
 // in time, and the last snapshot is always among it.
 func TestProgressOfALargeGraphIsThrottled(t *testing.T) {

@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -28,6 +29,12 @@ func (r *run) stopped() {
 	}
 	r.fail(err)
 	r.settle()
+}
+
+// isInterrupt reports whether the run ended with err because it was stopped, from
+// outside or by a node, rather than because a node failed.
+func (r *run) isInterrupt(err error) bool {
+	return r.cause() != err || errors.Is(err, ErrInterrupted) //nolint:errorlint // fail makes it the cause itself
 }
 
 // latest is the worker whose node began last, of those that run; nil if none

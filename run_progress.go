@@ -177,7 +177,7 @@ func (g *progress) tellLate() {
 }
 
 // close sends the last snapshot. If the run has failed, it shows the node that
-// did, and those that were still running no more.
+// did; those that were still running it shows no more, as after an interrupt.
 func (g *progress) close(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -202,7 +202,7 @@ func (g *progress) close(err error) {
 
 func (g *progress) mark(err error) {
 	blamed := ""
-	if e := (*NodeError)(nil); errors.As(err, &e) {
+	if e := (*NodeError)(nil); errors.As(err, &e) && !g.r.isInterrupt(err) {
 		blamed = e.NodeID
 	}
 	kept := g.states[:0]

@@ -115,7 +115,7 @@ func (r *run) lose(w *worker, err error) {
 		return
 	}
 	e := &NodeError{}
-	e.Err, e.Stack = causeOf(err)
+	e.Stack, e.Err = causeOf(err)
 	if cause := r.cause(); cause != nil { // it failed because it was stopped
 		e.Err = cause
 	}
@@ -133,11 +133,11 @@ type crash struct {
 func (c *crash) Error() string { return fmt.Sprint("panic: ", c.value) }
 
 // causeOf takes apart what catch has made.
-func causeOf(err error) (cause error, stack string) {
+func causeOf(err error) (stack string, cause error) {
 	if c, ok := err.(*crash); ok { //nolint:errorlint // never wrapped: catch makes it
-		return &PanicError{Value: c.value}, c.stack
+		return c.stack, &PanicError{Value: c.value}
 	}
-	return err, ""
+	return "", err
 }
 
 func catch(err *error) {

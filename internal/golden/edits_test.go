@@ -176,14 +176,14 @@ func lastSnapshots(ts *transcript) {
 // as it is then. A client that is not told of the end is told all else before
 // it; at is -1 for one that is told nothing.
 func (ts *transcript) beforeEnd(client, promptID, terminal string) (at int, last message) {
-	blamed := ""
+	blamed, interrupted := "", terminal == "execution_interrupted"
 	at = -1
 	for i, m := range ts.clients[client] {
 		switch {
 		case m.Data["prompt_id"] != promptID:
 			continue
 		case m.Type == terminal:
-			return i, last.blaming(blamed)
+			return i, last.blaming(blamed, interrupted)
 		case m.Type == "progress_state":
 			last = m
 		case m.Type == "executing" && m.Data["node"] != nil:
@@ -194,16 +194,16 @@ func (ts *transcript) beforeEnd(client, promptID, terminal string) (at int, last
 	if at < 0 {
 		return at, last
 	}
-	return at, last.blaming(blamed)
+	return at, last.blaming(blamed, interrupted)
 }
 
 // blaming is a snapshot as it is after a failure. Without a name it is the one
-// node that runs that is to blame.
-func (m message) blaming(node string) message {
+// node that runs that is to blame; after an interrupt it is none.
+func (m message) blaming(node string, interrupted bool) message {
 	for id, s := range m.Data["nodes"].(map[string]any) {
 		switch {
 		case s.(map[string]any)["state"] != "running":
-		case id == node || node == "":
+		case !interrupted && (id == node || node == ""):
 			m = m.with(id, "error")
 		default:
 			m = m.with(id, "")

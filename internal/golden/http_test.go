@@ -28,9 +28,10 @@ type outside struct {
 
 // answered is an answer as it came.
 type answered struct {
-	e    *entry
-	res  *http.Response
-	body []byte
+	e      *entry
+	status int
+	typ    string // of the content
+	body   []byte
 }
 
 func newOutside(r *replayer, m mode) *outside {
@@ -81,30 +82,31 @@ var unrecorded = map[string]map[int]string{
 }
 
 func (o *outside) ask(e *entry) {
-	res, body := o.do(e.Method, o.here(e.Path), o.body(e), unrecorded[o.tr.Name][e.Seq])
-	if then := e.accepted(); then != "" && res.StatusCode == http.StatusOK {
+	a := o.do(e.Method, o.here(e.Path), o.body(e), unrecorded[o.tr.Name][e.Seq])
+	a.e = e
+	if then := e.accepted(); then != "" && a.status == http.StatusOK {
 		var asked, now struct {
 			ID string `json:"prompt_id"`
 		}
 		require.NoError(o.t, json.Unmarshal(e.Request, &asked))
-		require.NoError(o.t, json.Unmarshal(body, &now))
+		require.NoError(o.t, json.Unmarshal(a.body, &now))
 		o.named(asked.ID, then, now.ID)
 	}
-	o.answers = append(o.answers, answered{e, res, body})
+	o.answers = append(o.answers, a)
 }
 
-func (o *outside) do(method, path string, body []byte, origin string) (res *http.Response, answer []byte) {
+func (o *outside) do(method, path string, body []byte, origin string) answered {
 	req, err := http.NewRequestWithContext(o.t.Context(), method, o.srv.URL+path, bytes.NewReader(body))
 	require.NoError(o.t, err)
 	if origin != "" {
 		req.Header.Set("Origin", origin)
 	}
-	res, err = o.client.Do(req)
+	res, err := o.client.Do(req)
 	require.NoError(o.t, err)
 	defer func() { _ = res.Body.Close() }()
-	answer, err = io.ReadAll(res.Body)
+	answer, err := io.ReadAll(res.Body)
 	require.NoError(o.t, err)
-	return res, answer
+	return answered{status: res.StatusCode, typ: res.Header.Get("Content-Type"), body: answer}
 }
 
 // body is what was sent then, but for ids that are others here, and the order of
@@ -160,12 +162,12 @@ func (o *outside) seen() *transcript {
 	ts := &transcript{clients: map[string][]message{}}
 	for _, a := range o.answers {
 		request := a.e.Method + " " + a.e.Path
-		ts.answers = append(ts.answers, overHTTP(o.t, request, a.res.StatusCode, a.res.Header.Get("Content-Type"), o.then(a.body)))
+		ts.answers = append(ts.answers, overHTTP(o.t, request, a.status, a.typ, o.then(a.body)))
 	}
 	for _, class := range slices.Sorted(maps.Keys(o.tr.ObjectInfo)) {
 		path := "/object_info/" + class
-		res, body := o.do(http.MethodGet, path, nil, "")
-		ts.answers = append(ts.answers, overHTTP(o.t, "GET "+path, res.StatusCode, res.Header.Get("Content-Type"), body))
+		a := o.do(http.MethodGet, path, nil, "")
+		ts.answers = append(ts.answers, overHTTP(o.t, "GET "+path, a.status, a.typ, a.body))
 	}
 	for name, s := range o.sockets {
 		ts.clients[name] = s.messages(o)

@@ -42,10 +42,10 @@ func (o *outside) look(file map[string]any) message {
 	for name, v := range file {
 		query.Set(name, v.(string))
 	}
-	res, body := o.do(http.MethodGet, "/view?"+query.Encode(), nil, "")
-	require.Equal(o.t, http.StatusOK, res.StatusCode, "%s", body)
-	file["content_type"] = res.Header.Get("Content-Type")
-	m := preview(o.t, 0, file, body)
+	a := o.do(http.MethodGet, "/view?"+query.Encode(), nil, "")
+	require.Equal(o.t, http.StatusOK, a.status, "%s", a.body)
+	file["content_type"] = a.typ
+	m := preview(o.t, 0, file, a.body)
 	m.Type = "view"
 	return m
 }
