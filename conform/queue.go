@@ -152,7 +152,10 @@ func queueDelete(t *testing.T, q nodebus.Queue) {
 func queueListStops(t *testing.T, q nodebus.Queue) {
 	push(t, q, "a", 0)
 	push(t, q, "b", 0)
-	for p := range q.List(t.Context()) {
+	for p, err := range q.List(t.Context()) {
+		if err != nil {
+			t.Fatalf("list: %v", err)
+		}
 		same(t, "first", []string{p.ID}, []string{"a"})
 		break
 	}

@@ -171,7 +171,11 @@ func storeListStops(t *testing.T, s nodebus.Store) {
 	put(t, s, fullRecord("a"))
 	put(t, s, fullRecord("b"))
 	within(t, "using the store while it is listed", func() {
-		for r := range s.List(t.Context()) {
+		for r, err := range s.List(t.Context()) {
+			if err != nil {
+				t.Errorf("list: %v", err)
+				return
+			}
 			if err := s.Delete(t.Context(), r.Prompt.ID); err != nil {
 				t.Errorf("delete: %v", err)
 			}
