@@ -31,12 +31,39 @@ func fail(w http.ResponseWriter, status int, text string) {
 // done answers with nothing, which is how most commands are.
 func done(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }
 
-// readBody returns the body. If that cannot be had it has answered: with 413 if
-// there is too much of it.
+// depthMax bounds how deep a client's JSON goes. Part of it is kept and put into
+// answers, and what goes beyond 10 000 levels there could not be encoded at all.
+const depthMax = 1000
+
+// tooDeep reports whether JSON, which need not be valid, goes deeper.
+func tooDeep(text []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > depthMax {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// readBody returns the body of a request that is to be JSON. If that cannot be
+// had it has answered: with 413 if there is too much of it.
 func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	switch {
+	case err == nil && tooDeep(body):
+		fail(w, http.StatusBadRequest, "the body has more than "+strconv.Itoa(depthMax)+" levels")
 	case err == nil:
 		return body, true
 	case errors.As(err, &large):
