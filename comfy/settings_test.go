@@ -58,9 +58,9 @@ func TestSettingsAreKept(t *testing.T) {
 	dir := t.TempDir()
 	first := newHost(t, &comfy.Options{Data: dir})
 	require.Equal(t, map[string]any{"storage": "server", "migrated": false}, first.get("/users"))
-	require.Equal(t, 200, first.post("/settings/Comfy.A", `{"x":1}`).status)
+	require.Equal(t, 200, first.post("/settings", `{"b":null,"Comfy.A":{"x": 1}}`).status)
 	require.Equal(t, map[string]any{"storage": "server", "migrated": true}, first.get("/users"))
-	require.Equal(t, map[string]string{"default/comfy.settings.json": "{\n    \"Comfy.A\": {\n        \"x\": 1\n    }\n}"}, tree(t, dir))
+	require.Equal(t, map[string]string{"default/comfy.settings.json": "{\n    \"Comfy.A\":{\"x\":1},\n    \"b\":null\n}\n"}, tree(t, dir))
 	require.Equal(t, map[string]any{"x": 1.0}, newHost(t, &comfy.Options{Data: dir}).get("/settings/Comfy.A"))
 
 	file := filepath.Join(dir, "default", "comfy.settings.json")
@@ -80,6 +80,13 @@ func TestSettingsAreBounded(t *testing.T) {
 	require.Equal(t, 413, h.post("/settings/b", large(3<<20)).status)
 	require.Equal(t, 200, h.post("/settings/a", `1`).status, "there is room again")
 	require.Equal(t, map[string]any{"a": 1.0}, h.get("/settings"))
+
+	var list strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&list, `%q:%s,`, fmt.Sprint("n", i), nested(990))
+	}
+	require.Equal(t, 200, h.post("/settings", `{`+list.String()+`"a":1}`).status)
+	require.Less(t, len(tree(t, dir)["default/comfy.settings.json"]), 200_000, "no more than it was")
 }
 
 // TestSettingsAtOnce: none is lost when several are set at a time.

@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -80,13 +81,24 @@ func readInto(store fs.FS, name string, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// writeFrom encodes v into a file, for people to read.
-func writeFrom(store files.Store, name string, v any) error {
-	data, err := json.MarshalIndent(v, "", "    ")
-	if err != nil {
-		return err
+// writeFrom encodes a file for people to read, a member a line. The members
+// themselves are not indented: what is nested deep would become very large.
+func writeFrom[V any](store files.Store, name string, all map[string]V) error {
+	var text bytes.Buffer
+	text.WriteByte('{')
+	for i, key := range sortedKeys(all) {
+		member, err := json.Marshal(object{{key, all[key]}})
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		text.WriteString("\n    ")
+		text.Write(member[1 : len(member)-1]) // without its braces
 	}
-	return store.Write(name, strings.NewReader(string(data)), true)
+	text.WriteString("\n}\n")
+	return store.Write(name, &text, true)
 }
 
 // errDuplicate is about a name that another user has.
