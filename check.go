@@ -1,7 +1,6 @@
 package nodebus
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -255,17 +254,16 @@ func (c *checker) custom() {
 	}
 	err, panicked := c.ask()
 	if panicked {
-		c.found = append(c.found, c.exception(err.Error(), "panic"))
+		c.found = append(c.found, c.exception(errorText(err), "panic"))
 		return
 	}
 	if err == nil {
 		return
 	}
-	text := err.Error()
-	var about *InputError
-	one := errors.As(err, &about)
+	text := errorText(err)
+	about, one := asError[*InputError](err)
 	if one {
-		text = about.Err.Error()
+		text = errorText(about.Err)
 	}
 	for i := range class.inputs {
 		name := class.inputs[i].Name

@@ -31,3 +31,30 @@ func (e *EncodeError) Error() string {
 func (e *EncodeError) Unwrap() error { return e.Err }
 
 func typeName(v any) string { return fmt.Sprintf("%T", v) }
+
+// errorText is what an error says. The errors of nodes are foreign code: one
+// whose Error panics, as that of a nil pointer may, is known by its type.
+func errorText(err error) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = typeName(err)
+		}
+	}()
+	return err.Error()
+}
+
+// asError is [errors.As] for the errors of nodes: one whose methods panic is
+// none that is looked for, and neither is a nil pointer.
+func asError[E interface {
+	comparable
+	error
+}](err error) (found E, ok bool) {
+	var none E
+	defer func() {
+		if recover() != nil {
+			found, ok = none, false
+		}
+	}()
+	ok = errors.As(err, &found) && found != none
+	return found, ok
+}
