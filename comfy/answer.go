@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // answer writes v as JSON.
@@ -26,6 +27,17 @@ func answer(w http.ResponseWriter, status int, v any) {
 func fail(w http.ResponseWriter, status int, text string) {
 	w.Header().Del("Cache-Control")
 	answer(w, status, map[string]string{"error": text})
+}
+
+// sendTime is how long a client may take to take an answer that others wait for.
+const sendTime = time.Minute
+
+// hurry says that others wait until the answer has been taken. What it returns
+// is to be called then.
+func hurry(w http.ResponseWriter) (sent func()) {
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(sendTime))
+	return func() { _ = c.SetWriteDeadline(time.Time{}) }
 }
 
 // done answers with nothing, which is how most commands are.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -63,6 +64,30 @@ func TestEventsAfterTheAnswer(t *testing.T) {
 			leave()
 		})
 	}
+}
+
+// hurriedWriter remembers the deadlines that its handler has set.
+type hurriedWriter struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (w *hurriedWriter) SetWriteDeadline(at time.Time) error {
+	w.deadlines = append(w.deadlines, at)
+	return nil
+}
+
+// TestAnswerHasADeadline: a client that does not take the answer, which may be a
+// long one, does not hold up what comes after it for ever.
+func TestAnswerHasADeadline(t *testing.T) {
+	h := newHost(t, nil)
+	w := &hurriedWriter{httptest.NewRecorder(), nil}
+	body := `{"client_id":"me","prompt":` + three + `}`
+	h.server.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", h.url+"/prompt", strings.NewReader(body)))
+	require.Equal(t, 200, w.Code)
+	require.Len(t, w.deadlines, 2)
+	require.WithinDuration(t, time.Now().Add(time.Minute), w.deadlines[0], 30*time.Second)
+	require.Zero(t, w.deadlines[1], "the next answer has none")
 }
 
 // TestHeldPromptIsInterrupted: what is held can be ended like anything else.

@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 )
 
 var (
@@ -29,7 +28,6 @@ const (
 	pixelsMax   = 1 << 25 // a little more than 8K
 	picturesMax = 2       // at a time
 	smallAnswer = 1 << 20 // bytes
-	sendTime    = time.Minute
 )
 
 // slots bounds the pictures that are in memory at a time. The zero value has to
@@ -66,10 +64,8 @@ func (s *Server) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS,
 	img = nil
 	if body.Len() <= smallAnswer {
 		free()
-	} else { // a slow client holds up the others, for a while
-		c := http.NewResponseController(w)
-		_ = c.SetWriteDeadline(time.Now().Add(sendTime))
-		defer func() { _ = c.SetWriteDeadline(time.Time{}) }()
+	} else {
+		defer hurry(w)()
 	}
 	h := w.Header()
 	h.Set("Content-Type", typ)

@@ -69,6 +69,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	if p.Rejected != nil {
 		nodeErrors = p.Rejected.Nodes
 	}
+	defer hurry(w)()
 	answer(w, http.StatusOK, object{{"prompt_id", id}, {"number", p.Priority}, {"node_errors", nodeErrors}})
 	_ = http.NewResponseController(w).Flush()
 }
@@ -225,6 +226,9 @@ func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
 		bad := problem("not_allowed", "This request may not submit for that client", "client_id")
 		bad.status = http.StatusForbidden
 		return bad
+	}
+	if len(client) > clientIDMax {
+		return problem("invalid_client_id", "client_id is too long", fmt.Sprintf("it should be of at most %d bytes", clientIDMax))
 	}
 	p.ClientID = client
 	return nil

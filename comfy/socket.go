@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/ws"
@@ -68,7 +69,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 		opts.Since, codec.IDs = since, true
 	}
 	if id = grant.Client; id == "" {
-		id = q.Get("clientId")
+		id = strings.ToValidUTF8(q.Get("clientId"), "\ufffd") // as it will have it, from JSON
 	}
 	switch {
 	case len(id) > clientIDMax:

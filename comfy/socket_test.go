@@ -1,6 +1,7 @@
 package comfy_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,6 +28,25 @@ func TestHandshake(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, h.send("GET", "/ws", "").status)
 	require.Equal(t, http.StatusBadRequest, h.send("GET", "/ws?since=x", "", "Upgrade", "websocket").status)
 	require.Equal(t, http.StatusBadRequest, h.send("GET", "/ws?clientId="+strings.Repeat("x", 600), "", "Upgrade", "websocket").status)
+}
+
+// TestOddClientIDs: whatever a client calls itself, what it is told to be is what
+// its prompts are for.
+func TestOddClientIDs(t *testing.T) {
+	h := newHost(t, nil)
+	for query, want := range map[string]string{
+		"a+b%26c": "a b&c", "%E6%97%A5": "日", "%00%0a": "\x00\n", "%22%5C": `"\`, "%ff%fex": "\ufffdx",
+		strings.Repeat("x", 512): strings.Repeat("x", 512),
+	} {
+		h.engine.Free()
+		s := h.dial("clientId="+query, nil)
+		m := s.next()
+		require.Equal(t, want, at(t, m.Data, "sid"))
+		sid, err := json.Marshal(m.Data["sid"])
+		require.NoError(t, err)
+		require.Equal(t, 200, h.post("/prompt", `{"prompt":`+quick+`,"client_id":`+string(sid)+`}`).status)
+		require.Contains(t, s.until("executing <nil>"), "executed 1")
+	}
 }
 
 // TestFeatureFlagsFirst: flags count in the first message only, and what is no
@@ -128,7 +148,10 @@ func TestSeveralSocketsOfOneClient(t *testing.T) {
 	a.next()
 	b.next()
 	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
-	require.Equal(t, a.until("executing <nil>"), b.until("executing <nil>"))
+	for _, s := range []*socket{a, b} { // of what is replaced when there is more, each may be sent less
+		require.Equal(t, []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"},
+			without(s.until("executing <nil>"), "status", "progress_state"))
+	}
 	a.close()
 	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
 	require.Contains(t, b.until("executing <nil>"), "executed 1")

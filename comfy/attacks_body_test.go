@@ -1,0 +1,125 @@
+package comfy_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// prompt is an attack by a graph, or by what goes along with one.
+func prompt(graph string, more ...string) func(*host) answered {
+	return post("/prompt", `{"prompt":`+graph+strings.Join(append([]string{""}, more...), ",")+`}`)
+}
+
+// chain is a graph in which each node waits for the next.
+func chain(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"%d":{"class_type":"RefOutput","inputs":{"value":["%d",0]}},`, i, i+1)
+	}
+	return `{` + b.String() + fmt.Sprintf(`"%d":{"class_type":"RefOutput","inputs":{"value":["0",0]}}}`, n)
+}
+
+// crossSite is how a browser marks what a page of another site makes it send.
+var crossSite = []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}
+
+// elsewhere are requests that a page of another origin makes a browser send.
+var elsewhere = []attack{
+	{"origin: another", post("/prompt", `{"prompt":`+quick+`}`, "Origin", "http://evil.example"), 403},
+	{"origin: another, a form", post("/prompt", `{"prompt":`+quick+`}`, "Origin", "http://evil.example", "Content-Type", "text/plain"), 403},
+	{"origin: another, the twin", post("/api/interrupt", ``, "Origin", "http://evil.example"), 403},
+	{"origin: another, to read", get("/history", "Origin", "http://evil.example"), 403},
+	{"origin: another, to ask", send(http.MethodOptions, "/prompt", "", "Origin", "http://evil.example"), 403},
+	{"origin: another, a picture", get("/view?filename=real.png", "Origin", "http://evil.example"), 403},
+	{"origin: null", post("/prompt", `{"prompt":`+quick+`}`, "Origin", "null"), 403},
+	{"origin: a file", post("/free", `{}`, "Origin", "file://"), 403},
+	{"origin: another port", post("/free", `{}`, "Origin", "http://127.0.0.1:1"), 403},
+	{"origin: a name that begins the same", post("/free", `{}`, "Origin", "http://127.0.0.1.evil.example"), 403},
+	{"origin: with a user", post("/free", `{}`, "Origin", "http://127.0.0.1@evil.example"), 403},
+	{"origin: no origin at all", post("/free", `{}`, "Origin", "::::"), 403},
+	{"host: a name made to mean this machine", get("/history", "Host", "evil.example"), 403},
+	{"host: such a name, and its page", post("/prompt", `{"prompt":`+quick+`}`, "Host", "evil.example", "Origin", "http://evil.example"), 403},
+	{"host: an address in a name", get("/history", "Host", "127.0.0.1.nip.example"), 403},
+	{"host: nearly localhost", get("/history", "Host", "localhost.evil.example:8188"), 403},
+	{"site: another, a form", post("/prompt", `{"prompt":`+quick+`}`, crossSite...), 403},
+	{"site: another, a form that navigates", post("/interrupt", ``, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"), 403},
+	{"site: another, a script", get("/api/settings", crossSite...), 403},
+	{"site: another, deletes", send(http.MethodDelete, "/userdata/real.png", "", crossSite...), 403},
+	{"site: another, follows the log", send(http.MethodPatch, "/internal/logs/subscribe", `{}`, crossSite...), 403},
+	{"site: another, by an odd method", send("PROPFIND", "/", "", crossSite...), 403},
+	{"socket: another origin", get("/ws", "Origin", "http://evil.example", "Upgrade", "websocket", "Connection", "Upgrade"), 403},
+	{"socket: null", get("/ws", "Origin", "null", "Upgrade", "websocket", "Connection", "Upgrade"), 403},
+	{"socket: a name made to mean this machine", get("/ws", "Host", "evil.example", "Upgrade", "websocket", "Connection", "Upgrade"), 403},
+	{"socket: another site", get("/api/ws", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "websocket", "Upgrade", "websocket"), 403},
+	{"method: an odd one", send("BREW", "/prompt", "{}"), 405},
+	{"method: trace", send(http.MethodTrace, "/prompt", ""), 405},
+	{"method: put", send(http.MethodPut, "/settings", "{}"), 405},
+}
+
+var megabyte = strings.Repeat("x", 1<<20+1)
+
+// bodies are those that are too large, or forms that are none.
+var bodies = []attack{
+	{"large: a prompt", post("/prompt", `{"prompt":"`+megabyte+`"}`), 413},
+	{"large: nothing but spaces", post("/queue", strings.Repeat(" ", 1<<20+1)), 413},
+	{"large: an interrupt", post("/interrupt", megabyte), 413},
+	{"large: a setting", post("/settings/a", `"`+megabyte+`"`), 413},
+	{"large: user data", post("/userdata/large", megabyte), 413},
+	{"large: user data in the place of a link", post("/userdata/up", megabyte), 413},
+	{"large: an upload", func(h *host) answered { return h.upload("/upload/image", "large.png", megabyte) }, 413},
+	{"large: a field", upload("a.png", "subfolder", megabyte), 413},
+	{"large: a mask", func(h *host) answered { return h.upload("/upload/mask", "large.png", megabyte) }, 413},
+	{"form: no boundary", post("/upload/image", "--b--", "Content-Type", "multipart/form-data"), 400},
+	{"form: an empty boundary", post("/upload/image", "----", "Content-Type", `multipart/form-data; boundary=""`), 400},
+	{"form: no form", post("/upload/image", "image=x", "Content-Type", "application/x-www-form-urlencoded"), 400},
+	{"form: a type that is none", post("/upload/image", "x", "Content-Type", "multipart/"), 400},
+	{"form: another boundary", multi("--c\nContent-Disposition: form-data; name=image; filename=a.png\n\nx\n--c--\n"), 400},
+	{"form: no end", multi("--b\nContent-Disposition: form-data; name=image; filename=a.png\n\nx"), 400},
+	{"form: thousands of parts", multi(strings.Repeat("--b\nContent-Disposition: form-data; name=a\n\nx\n", 5000) + "--b--\n"), 413},
+	{"form: thousands of files", multi(strings.Repeat("--b\nContent-Disposition: form-data; name=a; filename=f\n\nx\n", 5000) + "--b--\n"), 413},
+	{"form: thousands of headers", multi("--b\n" + strings.Repeat("A: b\n", 50_000) + "\nx\n--b--\n"), 413},
+	{"form: a header without an end", multi("--b\nContent-Disposition: form-data; name=" + strings.Repeat("x", 500_000)), 400},
+	{"form: a header that is none", multi("--b\n\x00\x01\x02\n\nx\n--b--\n"), 400},
+	{"form: a form in the form", multi("--b\nContent-Type: multipart/mixed; boundary=c\nContent-Disposition: form-data; name=image\n\n--c--\n--b--\n"), 400},
+	{"query: not a number", get("/history?max_items=NaN"), 400},
+	{"query: too large a number", get("/history?offset=99999999999999999999999"), 400},
+	{"query: a large number", get("/history?max_items=9223372036854775807&offset=9223372036854775807"), 200},
+	{"query: a small number", get("/history?max_items=-9223372036854775808&offset=-9223372036854775808"), 200},
+	{"query: an absurd page", get("/api/jobs?limit=9223372036854775807&offset=9223372036854775807"), 200},
+	{"query: half a page", get("/api/jobs?limit=0x10"), 400},
+	{"query: odd escapes", get("/api/jobs?status=%zz&limit=1"), 200},
+	{"query: many parameters", get("/api/jobs?" + strings.Repeat("status=odd&", 20_000)), 200},
+}
+
+// graphs are prompts that cannot be run, or should not.
+var graphs = []attack{
+	{"graph: a number out of range", prompt(`{"1":{"class_type":"RefTypes","inputs":{"i":1e400}}}`), 400},
+	{"graph: a number with many digits", prompt(`{"1":{"class_type":"RefTypes","inputs":{"i":` + strings.Repeat("9", 10_000) + `}}}`), 400},
+	{"graph: NaN", prompt(`{"1":{"class_type":"RefOutput","inputs":{"value":NaN}}}`), 400},
+	{"graph: a node twice", prompt(`{"1":{"class_type":"Secret","inputs":{}},"1":{"class_type":"Secret","inputs":{}}}`), 400},
+	{"graph: no UTF-8", prompt("{\"1\":{\"class_type\":\"\xff\xfe\",\"inputs\":{}}}"), 400},
+	{"graph: an empty id", prompt(`{"":{"class_type":"Secret","inputs":{}}}`), 400},
+	{"graph: a class that is an object", prompt(`{"1":{"class_type":{"a":[1]},"inputs":{}}}`), 400},
+	{"graph: a class from elsewhere", prompt(`{"1":{"class_type":"../../os.system","inputs":{}}}`), 400},
+	{"graph: inputs that are a list", prompt(`{"1":{"class_type":"Secret","inputs":[]}}`), 400},
+	{"graph: a node that waits for itself", prompt(`{"1":{"class_type":"RefOutput","inputs":{"value":["1",0]}}}`), 400},
+	{"graph: a long ring", prompt(chain(900)), 400},
+	{"graph: a link to nothing", prompt(`{"1":{"class_type":"RefOutput","inputs":{"value":["2",0]}}}`), 400},
+	{"graph: a link out of range", prompt(`{"1":{"class_type":"RefOutput","inputs":{"value":["2",999999999999]}},"2":{"class_type":"StubInt","inputs":{"value":1}}}`), 400},
+	{"graph: a link below zero", prompt(`{"1":{"class_type":"RefOutput","inputs":{"value":["2",-1]}},"2":{"class_type":"StubInt","inputs":{"value":1}}}`), 400},
+	{"graph: too many nodes", prompt(`{` + strings.Repeat(`"x":{},`, 1000) + `"y":{}}`), 413},
+	{"graph: too deep an input", prompt(`{"1":{"class_type":"RefOutput","inputs":{"value":{"__value__":` + nested(1000) + `}}}}`), 400},
+	{"graph: many targets", prompt(quick, `"partial_execution_targets":[`+strings.Repeat(`"x",`, 100_000)+`"y"]`), 400},
+	{"prompt: too deep along with it", prompt(quick, `"extra_data":{"a":`+nested(1000)+`}`), 400},
+	{"prompt: a number that is none", prompt(quick, `"number":1e999`), 400},
+	{"prompt: an id with a line break", prompt(quick, `"prompt_id":"a\r\nb"`), 400},
+	{"prompt: too long an id", prompt(quick, `"prompt_id":"`+long+`"`), 400},
+	{"prompt: a client that is an object", prompt(quick, `"client_id":{"a":1}`), 400},
+	{"prompt: too long a client", prompt(quick, `"client_id":"`+strings.Repeat("x", 1000)+`"`), 400},
+	{"queue: many ids", post("/queue", `{"delete":[`+strings.Repeat(`"x",`, 100_000)+`"y"]}`), 200},
+	{"jobs: many ids", post("/api/jobs/cancel", `{"job_ids":[`+strings.Repeat(`"x",`, 100_000)+`"y"]}`), 200},
+	{"jobs: ids that are none", post("/api/jobs/cancel", `{"job_ids":[{},[],1e5,null]}`), 400},
+	{"interrupt: an id that is deep", post("/interrupt", `{"prompt_id":`+nested(1000)+`}`), 400},
+	{"settings: a name with a path", post("/settings/..%2f..%2fsecret.txt", `nope`), 400},
+	{"users: a name that is a path", post("/users", `{"username":"../../x"}`), 400},
+}

@@ -1,0 +1,125 @@
+package comfy_test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+)
+
+// alive is what an attack comes to if the connection lives on and is told of
+// what happens; dropped if it is closed without a word. If not, it comes to the
+// code of the close frame.
+const (
+	alive   = 101
+	dropped = 0
+)
+
+// says is an attack by what a client says over its socket.
+func says(typ websocket.MessageType, texts ...string) func(*host) answered {
+	return func(h *host) answered {
+		s := h.connect("attacker")
+		defer s.close()
+		s.next()
+		heard := make(chan answered, 1)
+		go func() {
+			for {
+				m, err := s.read()
+				if err != nil {
+					heard <- answered{status: int(websocket.CloseStatus(err))}
+					return
+				}
+				if m.short() == "spoken over" {
+					heard <- answered{status: alive}
+				}
+			}
+		}()
+		for _, text := range texts {
+			if err := s.c.Write(h.t.Context(), typ, []byte(text)); err != nil {
+				break // closed already
+			}
+		}
+		if s.c.Ping(h.t.Context()) == nil { // all of it has been read
+			require.NoError(h.t, h.hub.SendSync(spoken{Text: "over"}))
+		}
+		return <-heard
+	}
+}
+
+// raw is an attack by bytes after the handshake, which no library would send.
+func raw(bytes string) func(*host) answered {
+	return func(h *host) answered {
+		addr := strings.TrimPrefix(h.url, "http://")
+		c, err := net.Dial("tcp", addr)
+		require.NoError(h.t, err)
+		defer func() { _ = c.Close() }()
+		require.NoError(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n%s", addr, bytes)
+		require.NoError(h.t, err)
+		r := bufio.NewReader(c)
+		res, err := http.ReadResponse(r, nil)
+		require.NoError(h.t, err)
+		require.NoError(h.t, res.Body.Close())
+		require.Equal(h.t, 101, res.StatusCode)
+		for {
+			var head [2]byte
+			if _, err := io.ReadFull(r, head[:]); err != nil {
+				return answered{status: dropped, body: err.Error()}
+			}
+			data := make([]byte, head[1]) // what the server says is short
+			if _, err := io.ReadFull(r, data); err != nil {
+				return answered{status: dropped, body: err.Error()}
+			}
+			if head[0] == 0x88 && len(data) >= 2 {
+				return answered{status: int(binary.BigEndian.Uint16(data))}
+			}
+		}
+	}
+}
+
+const text, binaryFrame = websocket.MessageText, websocket.MessageBinary
+
+// frames are what a client could say over its socket, and how it could ask for
+// one.
+var frames = []attack{
+	{"socket: bytes", says(binaryFrame, "\x00\x01\x02"), alive},
+	{"socket: nothing", says(text, ""), alive},
+	{"socket: half an object", says(text, "{"), alive},
+	{"socket: no UTF-8", says(text, "\xff\xfe"), alive},
+	{"socket: a number", says(text, "1e999"), alive},
+	{"socket: a list", says(text, "[1,2]"), alive},
+	{"socket: a type that is an object", says(text, `{"type":{"a":1},"data":[]}`), alive},
+	{"socket: data that are a text", says(text, `{"type":"feature_flags","data":"x"}`), alive},
+	{"socket: deep flags", says(text, `{"type":"feature_flags","data":`+nested(9000)+`}`), alive},
+	{"socket: very deep", says(text, nested(1_000_000)), alive},
+	{"socket: open for ever", says(text, strings.Repeat(`{"a":`, 500_000)), alive},
+	{"socket: many flags", says(text, `{"type":"feature_flags","data":{`+strings.Repeat(`"x":1,`, 100_000)+`"y":1}}`), alive},
+	{"socket: flags again and again", says(text, strings.Split(strings.Repeat(`{"type":"feature_flags","data":{}};`, 300), ";")...), alive},
+	{"socket: nearly too large", says(text, `{"x":"`+strings.Repeat("x", 4<<20-9)+`"}`), alive},
+	{"socket: too large", says(text, strings.Repeat("x", 4<<20+1)), 1009},
+	{"socket: too many bytes", says(binaryFrame, strings.Repeat("x", 5<<20)), 1009},
+	{"socket: a frame without a mask", raw("\x81\x02hi"), dropped},
+	{"socket: an odd kind of frame", raw("\x83\x80\x00\x00\x00\x00"), 1002},
+	{"socket: reserved bits", raw("\xf1\x80\x00\x00\x00\x00"), 1002},
+	{"socket: a long ping", raw("\x89\xfe\x01\x00\x00\x00\x00\x00" + strings.Repeat("x", 256)), 1002},
+	{"socket: half a ping", raw("\x09\x80\x00\x00\x00\x00"), 1002},
+	{"socket: the rest of nothing", raw("\x80\x80\x00\x00\x00\x00"), 1002},
+	{"socket: an absurd length", raw("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), dropped},
+	{"socket: an odd code at the end", raw("\x88\x82\x00\x00\x00\x00\x00\x01"), 1002},
+	{"socket: half a code at the end", raw("\x88\x81\x00\x00\x00\x00\x03"), 1002},
+	{"socket: since below zero", get("/ws?since=-1", "Upgrade", "websocket"), 400},
+	{"socket: since for ever", get("/ws?since=99999999999999999999", "Upgrade", "websocket"), 400},
+	{"socket: too long an id", get("/ws?clientId="+strings.Repeat("x", 600), "Upgrade", "websocket"), 400},
+	{"socket: no key", get("/ws", "Upgrade", "websocket", "Connection", "Upgrade"), 400},
+	{"socket: another protocol", get("/ws", "Upgrade", "h2c", "Connection", "Upgrade"), 426},
+	{"socket: no socket", get("/ws"), 400},
+	{"socket: by POST", post("/ws", ""), 405},
+}
