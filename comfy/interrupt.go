@@ -3,6 +3,7 @@ package comfy
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 )
 
 // interrupt answers POST /interrupt: with an id it ends that prompt, whether it
@@ -40,16 +41,32 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	done(w)
 }
 
-// cancel ends one prompt, if it runs or waits and the request may. It reports
-// whether there was one.
-func (s *Server) cancel(r *http.Request, id string) bool {
+// cancel ends prompts, those that run or wait and that the request may end. It
+// reports whether there was one.
+func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 	if only := granted(r).Client; only != "" {
-		p := s.find(r, id)
-		if p == nil || p.ClientID != only {
-			return false
+		own := s.ofClient(r, only)
+		ids = slices.DeleteFunc(ids, func(id string) bool { return !own[id] })
+	}
+	for _, id := range ids {
+		any = s.engine.Interrupt(id) || any
+	}
+	return any
+}
+
+// ofClient are the ids of the prompts of a client that run or wait.
+func (s *Server) ofClient(r *http.Request, client string) map[string]bool {
+	all, err := s.waiting(r) // before those that run: see queueList
+	if err != nil {
+		s.opts.Logger.Error("queue failed", "error", err)
+	}
+	own := map[string]bool{}
+	for _, p := range append(all, s.engine.Running()...) {
+		if p.ClientID == client {
+			own[p.ID] = true
 		}
 	}
-	return s.engine.Interrupt(id)
+	return own
 }
 
 // free answers POST /free. There are no models to unload; what is kept from one

@@ -203,14 +203,6 @@ func (s *Server) queued(r *http.Request, id string) (*job, error) {
 	return nil, nil
 }
 
-// find is a prompt that waits or runs; nil if there is none.
-func (s *Server) find(r *http.Request, id string) *nodebus.Prompt {
-	if j, err := s.queued(r, id); err == nil && j != nil {
-		return j.prompt
-	}
-	return nil
-}
-
 // jobCancel answers POST /api/jobs/{id}/cancel.
 func (s *Server) jobCancel(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, r.PathValue("id"))})
@@ -241,9 +233,5 @@ func (s *Server) jobsCancel(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, map[string]any{"error": "job_ids must be strings", "invalid_ids": invalid})
 		return
 	}
-	any := false
-	for _, id := range ids {
-		any = s.cancel(r, id) || any
-	}
-	answer(w, http.StatusOK, map[string]bool{"cancelled": any})
+	answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, ids...)})
 }
