@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nodebus/nodebus/internal/pyfmt"
 )
@@ -221,11 +222,17 @@ func (c *checker) choice(f *field, val *any, v any) bool {
 }
 
 // shorten keeps messages readable when a literal is megabytes long.
-func shorten(s string) string {
-	if len(s) > 1000 {
-		return s[:1000] + "…"
+func shorten(s string) string { return cut(s, 1000) }
+
+// cut is s, or what of it fits into n bytes.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return s
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
 
 // undeclared finds links in inputs that the class does not declare: what they

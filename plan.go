@@ -40,13 +40,14 @@ type planner struct {
 	state  []planState
 	found  map[int32][]Problem
 	slab   []arg
+	ring   bool // some node waits for itself
 }
 
 type planState uint8
 
 const (
 	unseen planState = iota
-	onPath           // being validated: to come upon it again is a cycle
+	onPath           // being validated: to come upon it again is a ring
 	valid
 	invalid
 )
@@ -171,8 +172,7 @@ func (pl *planner) validate(o int32) {
 		case pl.state[src] == invalid:
 			top.bad = true
 		case pl.state[src] == onPath:
-			top.bad = true
-			pl.cycle(path, src)
+			top.bad, pl.ring = true, true
 		default:
 			path = append(path, step{node: src})
 			pl.enter(path, true)
@@ -210,35 +210,6 @@ func (pl *planner) enter(path []step, needed bool) {
 	}
 }
 
-// cycleShown bounds how much of a ring each of its nodes is told of.
-const cycleShown = 32
-
-// cycle tells every node of a ring that it is in one: the path from node src
-// back to it.
-func (pl *planner) cycle(path []step, src int32) {
-	at := len(path) - 1
-	for path[at].node != src {
-		at--
-	}
-	ring := path[at:]
-	for k := range ring {
-		var ids, names []string
-		for j := range min(len(ring), cycleShown) {
-			n := &pl.nodes[ring[(k+j)%len(ring)].node]
-			ids = append(ids, n.id)
-			names = append(names, n.id+" ("+n.class.Name()+")")
-		}
-		if len(ring) > cycleShown {
-			names = append(names, "…")
-		}
-		i := ring[k].node
-		pl.found[i] = append(pl.found[i], Problem{
-			"dependency_cycle", "Dependency cycle detected", strings.Join(append(names, names[0]), " -> "),
-			map[string]any{"node_id": pl.nodes[i].id, "cycle_nodes": ids},
-		})
-	}
-}
-
 // rest looks at the nodes that no output needs. They are not run, but their
 // shape must be sound, and those that are valid may be known to be cached.
 func (pl *planner) rest() *ValidationError {
@@ -260,6 +231,9 @@ func (pl *planner) rest() *ValidationError {
 func (pl *planner) report(failed []int32) *ValidationError {
 	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
 	e.Nodes = map[string]*NodeProblems{}
+	if pl.ring {
+		(&rings{pl: pl}).tell(failed)
+	}
 	var lines []string
 	for _, o := range failed {
 		for _, p := range pl.found[o] {
@@ -274,8 +248,8 @@ func (pl *planner) report(failed []int32) *ValidationError {
 	return e
 }
 
-// dependentsMax bounds the work of naming the outputs behind each problem: a
-// prompt can have many of both, and all that depends on it is a hint.
+// dependentsMax bounds the work and the text of naming the outputs behind each
+// problem: a prompt can have many of both, and all that depends on it is a hint.
 const dependentsMax = 5_000_000
 
 // dependents names for each node with problems the outputs that wait for it, by
@@ -291,6 +265,7 @@ func (pl *planner) dependents(e *ValidationError, failed []int32) {
 			walk = walk[:len(walk)-1]
 			if n := e.Nodes[pl.nodes[i].id]; n != nil {
 				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
+				work += len(pl.nodes[o].id)
 			}
 			for s := (step{node: i}); ; work++ {
 				src, more := pl.source(&s)
