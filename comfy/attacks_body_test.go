@@ -1,9 +1,15 @@
 package comfy_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // prompt is an attack by a graph, or by what goes along with one.
@@ -18,6 +24,24 @@ func chain(n int) string {
 		fmt.Fprintf(&b, `"%d":{"class_type":"RefOutput","inputs":{"value":["%d",0]}},`, i, i+1)
 	}
 	return `{` + b.String() + fmt.Sprintf(`"%d":{"class_type":"RefOutput","inputs":{"value":["0",0]}}}`, n)
+}
+
+// cut is a request whose body ends before it should.
+func cut(path, half string) func(*host) answered {
+	return func(h *host) answered {
+		c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+		require.NoError(h.t, err)
+		defer func() { _ = c.Close() }()
+		require.NoError(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n%s", path, half)
+		require.NoError(h.t, err)
+		require.NoError(h.t, c.(*net.TCPConn).CloseWrite())
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(h.t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(h.t, err)
+		return answered{res.StatusCode, res.Header, string(body)}
+	}
 }
 
 // crossSite is how a browser marks what a page of another site makes it send.
@@ -69,6 +93,11 @@ var bodies = []attack{
 	{"large: an upload", func(h *host) answered { return h.upload("/upload/image", "large.png", megabyte) }, 413},
 	{"large: a field", upload("a.png", "subfolder", megabyte), 413},
 	{"large: a mask", func(h *host) answered { return h.upload("/upload/mask", "large.png", megabyte) }, 413},
+	{"cut: a prompt", cut("/prompt", `{"prompt":`), 400},
+	{"cut: an interrupt", cut("/interrupt", ``), 400},
+	{"cut: a setting", cut("/settings/a", `"x`), 400},
+	{"cut: user data", cut("/userdata/real.png", "\x89PNG"), 400},
+	{"cut: an upload", cut("/upload/image", "--b\r\nContent-Disposition: form-data; name=image; filename=real.png\r\n\r\nx"), 400},
 	{"form: no boundary", post("/upload/image", "--b--", "Content-Type", "multipart/form-data"), 400},
 	{"form: an empty boundary", post("/upload/image", "----", "Content-Type", `multipart/form-data; boundary=""`), 400},
 	{"form: no form", post("/upload/image", "image=x", "Content-Type", "application/x-www-form-urlencoded"), 400},
