@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type checker struct {
 	spec     *NodeSpec
 	consumer *step // whom it is validated for; nil for an output
 	keep     bool  // write coerced literals back into the prompt
+	owned    bool  // the inputs are the prompt's own and may be written to
 	found    []Problem
 	types    map[string]string // source types of the linked inputs
 }
@@ -152,7 +154,7 @@ func (c *checker) literal(f *field, a *arg, received any) {
 	elems, isList := v.([]any)
 	if !f.List || !isList {
 		if v, ok := c.element(f, &a.val, received, v); ok && c.keep {
-			c.spec.Inputs[f.Name] = v
+			c.write(f.Name, received, v)
 		}
 		return
 	}
@@ -163,6 +165,21 @@ func (c *checker) literal(f *field, a *arg, received any) {
 		}
 	}
 	a.val = list
+}
+
+// write puts a coerced literal into the prompt, for the record. The map that is
+// there is the caller's, who may use it for more prompts, also at this moment.
+func (c *checker) write(name string, received, v any) {
+	switch v.(type) {
+	case nil, bool, int, int64, uint64, float64, string:
+		if v == received {
+			return
+		}
+	}
+	if !c.owned {
+		c.spec.Inputs, c.owned = maps.Clone(c.spec.Inputs), true
+	}
+	c.spec.Inputs[name] = v
 }
 
 // element checks one literal. val is what the node's field will hold; what is

@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nodebus/nodebus/internal/pyfmt"
@@ -52,9 +53,10 @@ const (
 	invalid
 )
 
-// plan validates p and makes it ready to run, or says why it cannot. Literals
-// in p become what they are taken for.
+// plan validates p and makes it ready to run, or says why it cannot. p gets
+// nodes of its own, whose literals are what they are taken for.
 func (r *Registry) plan(p *Prompt) (*plan, *ValidationError) {
+	p.Nodes = slices.Clone(p.Nodes)
 	pl := &planner{prompt: p, found: map[int32][]Problem{}}
 	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
 	if err := pl.lookUp(); err != nil {
@@ -294,7 +296,7 @@ func describeList(choices []string) string {
 
 // Validate checks a prompt against the classes of r, as Submit does: it returns
 // a [*ValidationError] if nothing of it can run, and sets p.Rejected if only
-// some of it can.
+// some of it can. Literals in p.Nodes become what they are taken for, in a copy.
 func Validate(r *Registry, p *Prompt) error {
 	pl, invalid := r.plan(p)
 	if invalid != nil {

@@ -13,7 +13,10 @@ type Prompt struct {
 	ID       string  `json:"id"`                  // chosen by Submit if empty
 	ClientID string  `json:"client_id,omitempty"` // who is told of its events; nobody if empty
 	Priority float64 `json:"priority"`            // smaller runs first, equals in the order of arrival
-	Nodes    Nodes   `json:"nodes"`
+	// Nodes is what to run. Submit replaces it by a copy, in which literals are
+	// what they are taken for: what was given is not written to, and may be
+	// submitted again, also at the same time.
+	Nodes Nodes `json:"nodes"`
 	// Outputs names the output nodes to run; nil is all there are. Submit
 	// replaces it by those that will run.
 	Outputs []string `json:"outputs"`
@@ -22,7 +25,8 @@ type Prompt struct {
 	// Secrets reach the nodes that ask for one by name in a `hidden` tag, and
 	// nothing else: no listing, log or record.
 	Secrets map[string]string `json:"-"`
-	// Hold, if not nil, keeps the prompt in the queue until it is closed.
+	// Hold, if not nil, keeps the prompt in the queue until it is closed, which it
+	// must be in any case.
 	Hold <-chan struct{} `json:"-"`
 	// Created is when Submit accepted the prompt.
 	Created time.Time `json:"created"`

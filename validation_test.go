@@ -2,6 +2,7 @@ package nodebus_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -152,4 +153,40 @@ func TestSection2TypesOfLinks(t *testing.T) {
 			require.Equal(t, nodebus.Link{Node: "src", Slot: c.slot}, p.Extra["linked_node"])
 		})
 	}
+}
+
+// TestNodesMayBeSharedByPrompts: a graph that was read once may be submitted any
+// number of times, also at once and while records of it are read.
+func TestNodesMayBeSharedByPrompts(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		nodebus.Register(r.reg, typed{}, nodebus.Info{Name: "Typed"})
+		nodes := typedWith(t, `{"i":"3","f":"0.25","s":5,"any":{"__value__":[1]}}`)
+		before, err := json.Marshal(nodes)
+		require.NoError(t, err)
+		p := &nodebus.Prompt{ID: "first", ClientID: "first", Nodes: nodes}
+		end := r.start(p)
+		failed := make(chan error, 8)
+		for range cap(failed) {
+			go func() {
+				var errs []error
+				for range 5 {
+					_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: nodes})
+					errs = append(errs, err)
+					for rec, err := range r.engine.Store().List(r.ctx) {
+						_, bad := json.Marshal(rec.Prompt)
+						errs = append(errs, err, bad)
+					}
+				}
+				failed <- errors.Join(errs...)
+			}()
+		}
+		for range cap(failed) {
+			require.NoError(t, <-failed)
+		}
+		after, err := json.Marshal(nodes)
+		require.NoError(t, err)
+		require.Equal(t, string(before), string(after), "the caller's nodes are as they were")
+		in := end().record.Prompt.Nodes[0].Inputs
+		require.Equal(t, []any{int64(3), 0.25, "5", "red"}, []any{in["i"], in["f"], in["s"], in["c"]}, "the record shows what ran")
+	})
 }
