@@ -256,26 +256,6 @@ func TestSection10TwinsAtTheSameMoment(t *testing.T) {
 	})
 }
 
-// TestSection10TwinOfOneThatFails: who waited for a result that does not come
-// computes it.
-func TestSection10TwinOfOneThatFails(t *testing.T) {
-	inBubble(t, &nodebus.LocalOptions{Workers: 4}, &nodebus.EngineOptions{Parallel: 4}, func(r *rig) {
-		n := new(atomic.Int64)
-		r.fn("Flaky", func(_ *nodebus.Context, v, _ any) (any, error) {
-			time.Sleep(time.Second)
-			if n.Add(1) == 1 {
-				return nil, errors.New("the first time")
-			}
-			return v, nil
-		})
-		first := r.start(&nodebus.Prompt{ClientID: "a", Nodes: pipe("a", "Flaky", 1)})
-		synctest.Wait()
-		second := r.start(&nodebus.Prompt{ClientID: "b", Nodes: pipe("b", "Flaky", 1)})
-		first().failed(t)
-		require.Equal(t, []any{"1"}, second().text("bo"))
-	})
-}
-
 // TestSection10TwinOfOneThatIsAbandoned: a stuck node does not hold up another
 // prompt for ever.
 func TestSection10TwinOfOneThatIsAbandoned(t *testing.T) {

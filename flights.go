@@ -5,6 +5,11 @@ import "sync"
 // flights are the results being computed right now, by key. Two nodes with the
 // same key, of one prompt or of two, are computed once: the second waits and
 // then finds the result in the cache.
+//
+// Only a node that waits for nothing itself leads others: one that begins to
+// wait, for a lazy input or for nodes it made, gives up its lead, and those that
+// waited for it compute for themselves. So waiting for a twin closes no ring,
+// within a prompt or through several.
 type flights struct {
 	mu sync.Mutex
 	m  map[string][]func() // whom to wake

@@ -119,15 +119,8 @@ func (r *run) ground() {
 	r.mu.Lock()
 	var keys []string
 	for w := r.workers.first; w != nil; w = w.next {
-		if w.leads {
-			w.leads = false
-			keys = append(keys, w.key)
-		}
-	}
-	for i := range r.base {
-		if exp := r.base[i].exp; exp != nil && exp.leads {
-			exp.leads = false
-			keys = append(keys, exp.key)
+		if key, led := w.yieldLead(); led {
+			keys = append(keys, key)
 		}
 	}
 	r.mu.Unlock()

@@ -8,10 +8,9 @@ import (
 
 // expansion is a node whose result has yet to be made by nodes it made.
 type expansion struct {
-	outs  []any // values, lists and *from
-	ui    UI
-	key   string // see visit
-	leads bool
+	outs []any // values, lists and *from
+	ui   UI
+	key  string // see worker
 }
 
 // from stands for the output of another node.
@@ -53,7 +52,7 @@ func (w *worker) expand() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, leads: w.leads}
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
 	r.sch.Again(w.i)
 	eachFrom(w.outs, func(f *from) {
@@ -79,9 +78,7 @@ func eachFrom(outs []any, f func(*from)) {
 // assemble gives the node's result once the nodes it made have given theirs.
 func (w *worker) assemble() {
 	exp := w.n.exp
-	w.r.mu.Lock()
-	w.key, w.leads = exp.key, exp.leads
-	w.r.mu.Unlock()
+	w.key = exp.key
 	w.outs = make([]any, len(exp.outs))
 	for i, o := range exp.outs {
 		list, ok := o.(many)

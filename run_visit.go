@@ -90,12 +90,21 @@ func (w *worker) exit(later bool, err error) {
 	case !later:
 		w.commit()
 	}
-	if w.leads && w.n.exp == nil {
-		w.leads = false
+	if key, led := w.yieldLead(); led {
 		r.mu.Unlock()
-		r.l.flights.end(w.key)
+		r.l.flights.end(key)
 		r.mu.Lock()
 	}
+}
+
+// yieldLead makes w lead nobody any more. If it did, the caller has to end the
+// flight, with no run's lock held. r.mu is held.
+func (w *worker) yieldLead() (key string, led bool) {
+	if !w.leads {
+		return "", false
+	}
+	w.leads = false
+	return w.key, true
 }
 
 // commit makes the node's result visible to others.
@@ -214,13 +223,11 @@ func (w *worker) claim() (later bool) {
 		r.mu.Unlock()
 		return false
 	}
-	if w.n.plan.made == nil { // nodes made at run time wait for nobody: that could close a ring of runs
-		if w.leads = r.l.flights.begin(w.key, func() { r.landed(i) }); !w.leads {
-			r.sch.Again(w.i)
-			r.away++
-			r.mu.Unlock()
-			return true
-		}
+	if w.leads = r.l.flights.begin(w.key, func() { r.landed(i) }); !w.leads {
+		r.sch.Again(w.i)
+		r.away++
+		r.mu.Unlock()
+		return true
 	}
 	r.mu.Unlock()
 	if res, ok := r.l.cache.Get(w.key); ok && fits(res, w.n.plan.class) {

@@ -117,11 +117,7 @@ func (v *visit) await(ctx context.Context, src, slot int32) (any, error) {
 		return nil, err
 	}
 	w := v.standIn(src)
-	if v.waiting++; v.waiting == 1 {
-		r.parked++
-		r.leave(v.w)
-	}
-	r.mu.Unlock()
+	v.park()
 	select {
 	case <-w.go_:
 	case <-ctx.Done():
@@ -133,6 +129,23 @@ func (v *visit) await(ctx context.Context, src, slot int32) (any, error) {
 	r.progress.begin(v.n)
 	v.w.tellExecuting()
 	return r.node(src).outs[slot], nil
+}
+
+// park lets go of what others may have while the node waits: its slot, and its
+// lead over equal nodes. r.mu is held, and let go of.
+func (v *visit) park() {
+	r := v.w.r
+	if v.waiting++; v.waiting > 1 { // it is parked already
+		r.mu.Unlock()
+		return
+	}
+	r.parked++
+	key, led := v.w.yieldLead()
+	r.leave(v.w)
+	r.mu.Unlock()
+	if led {
+		r.l.flights.end(key)
+	}
 }
 
 // standIn schedules src and puts a stand-in for v into the scheduler. r.mu is
