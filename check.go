@@ -31,8 +31,14 @@ type linkTypeValidator interface {
 
 var linkTypeValidatorType = reflect.TypeFor[linkTypeValidator]()
 
-// check fills the node's args.
-func (c *checker) check() []Problem {
+// check fills the node's args. It calls methods of foreign types: what panics
+// there ends the check of the node, as in the reference.
+func (c *checker) check() (found []Problem) {
+	defer func() {
+		if r := recover(); r != nil {
+			found = []Problem{c.exception(fmt.Sprint(r), "panic")}
+		}
+	}()
 	if c.spec.Inputs == nil {
 		return []Problem{c.exception("'inputs'", "KeyError")}
 	}
@@ -224,7 +230,7 @@ func exceeds(v, limit any, sign int) bool {
 }
 
 func (c *checker) choice(f *field, val *any, v any) bool {
-	choices := f.Choices()
+	choices := f.choices()
 	if s, ok := v.(string); ok && slices.Contains(choices, s) {
 		*val, _ = literal(f.elem, s)
 		return true
@@ -276,11 +282,7 @@ func (c *checker) custom() {
 	if !class.validates && !reflect.PointerTo(class.typ).Implements(linkTypeValidatorType) {
 		return
 	}
-	err, panicked := c.ask()
-	if panicked {
-		c.found = append(c.found, c.exception(errorText(err), "panic"))
-		return
-	}
+	err := c.ask()
 	if err == nil {
 		return
 	}
@@ -306,25 +308,20 @@ func (c *checker) custom() {
 }
 
 // ask calls the validators on a node that holds the literals.
-func (c *checker) ask() (err error, panicked bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			err, panicked = fmt.Errorf("%v", r), true
-		}
-	}()
+func (c *checker) ask() error {
 	node, err := c.node.class.sample(c.pl.prompt, c.node)
 	if err != nil {
-		return err, false
+		return err
 	}
 	if v, ok := node.(linkTypeValidator); ok {
 		if err := v.ValidateLinks(c.types); err != nil {
-			return err, false
+			return err
 		}
 	}
 	if v, ok := node.(Validator); ok {
-		return v.Validate(), false
+		return v.Validate()
 	}
-	return nil, false
+	return nil
 }
 
 // sample makes a node with its literals and its id, linked inputs zero.

@@ -53,11 +53,16 @@ type Option struct {
 }
 
 // Choices are the values of a drop-down, asked for anew each time; nil if the
-// port is none.
-func (p *Port) Choices() []string {
+// port is none, and none if Options panics.
+func (p *Port) Choices() (values []string) {
 	if p.choices == nil {
 		return nil
 	}
+	defer func() {
+		if recover() != nil {
+			values = []string{}
+		}
+	}()
 	return p.choices()
 }
 

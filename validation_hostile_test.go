@@ -49,3 +49,69 @@ func TestErrorsOfValidatorsThatPanic(t *testing.T) {
 		})
 	}
 }
+
+// brokenMode is a drop-down whose choices cannot be had.
+type brokenMode string
+
+func (brokenMode) Options() []string { panic("disk is gone") }
+
+// brokenJSON cannot be read.
+type brokenJSON struct{}
+
+func (*brokenJSON) UnmarshalJSON([]byte) error { panic("no memory") }
+
+type unsteady struct {
+	Mode  brokenMode `in:"mode,optional"`
+	Read  brokenJSON `in:"read,optional"`
+	Links any        `in:"links,optional"`
+}
+
+func (unsteady) Run(*nodebus.Context) (int, error) { return 0, nil }
+
+func (unsteady) ValidateLinks(types map[string]string) error {
+	if types["links"] != "" {
+		panic(errors.New("no such type"))
+	}
+	return nil
+}
+
+func TestPanicsWhileANodeIsChecked(t *testing.T) {
+	reg := validationRegistry()
+	nodebus.Register(reg, unsteady{}, nodebus.Info{Name: "Unsteady"})
+	nodebus.Register(reg, unsteady{}, nodebus.Info{Name: "Out", Output: true})
+	for inputs, want := range map[string]string{
+		`{"mode":"x"}`:                 "disk is gone",
+		`{"read":{}}`:                  "no memory",
+		`{"links":["a",0]}`:            "no such type",
+		`{"read":{},"links":["a",0]}`:  "no memory",
+		`{"mode":"x","links":["a",0]}`: "disk is gone",
+	} {
+		t.Run(inputs, func(t *testing.T) {
+			problems := func(class, rest string) *nodebus.ValidationError {
+				err := nodebus.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"p":{"class_type":"`+class+`","inputs":`+inputs+`},"a":{"class_type":"Add","inputs":{"a":1,"b":1}}`+rest+`}`)})
+				var ve *nodebus.ValidationError
+				require.ErrorAs(t, err, &ve)
+				require.Len(t, ve.Nodes["p"].Errors, 1)
+				return ve
+			}
+			p := problems("Out", "").Nodes["p"].Errors[0]
+			require.Equal(t, []string{"exception_during_validation", want}, []string{p.Type, p.Details})
+			p = problems("Unsteady", `,"o":{"class_type":"Show","inputs":{"in":["p",0]}}`).Nodes["p"].Errors[0]
+			require.Equal(t, []string{"exception_during_inner_validation", want}, []string{p.Type, p.Details})
+		})
+	}
+	err := nodebus.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"a":{"class_type":"Add","inputs":{"a":1,"b":1}},"p":{"class_type":"Unsteady","inputs":{"mode":["p",0]}},"o":{"class_type":"Out","inputs":{"mode":["p",0]}}}`)})
+	var ve *nodebus.ValidationError
+	require.ErrorAs(t, err, &ve, "what describes the inputs does not panic either")
+}
+
+func TestSchemaOfADropDownThatPanics(t *testing.T) {
+	reg := nodebus.NewRegistry()
+	nodebus.Register(reg, unsteady{}, nodebus.Info{Name: "Unsteady"})
+	c, ok := reg.Class("Unsteady")
+	require.True(t, ok)
+	port := c.Schema().Inputs[0]
+	require.Equal(t, []string{}, port.Choices())
+	typ, _ := port.Config()
+	require.Equal(t, []string{}, typ)
+}
