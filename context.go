@@ -162,7 +162,9 @@ func (c *Context) SendSync(p Payload) error {
 }
 
 // Broadcast sends to everyone.
-func (c *Context) Broadcast(p Payload) error { return c.publish(Event{Payload: p}) }
+func (c *Context) Broadcast(p Payload) error {
+	return c.publish(Event{Payload: p, everyone: true})
+}
 
 func (c *Context) publish(ev Event) error {
 	if c.over.Load() {

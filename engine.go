@@ -31,10 +31,12 @@ type EngineOptions struct {
 // the record. Whatever happens to a prompt, it ends with exactly one of
 // execution_success, execution_error and execution_interrupted, and then an
 // executing event without a node; the record is stored before the first of
-// these is sent. Its methods are safe for concurrent use.
+// these is sent. They are the engine's to send: nodes and executors are refused
+// if they try. A panic of an executor, queue, store or publisher is an error.
+// Its methods are safe for concurrent use.
 type Engine struct {
 	reg  *Registry
-	hub  Publisher
+	pub  Publisher
 	opts EngineOptions
 
 	mu     sync.Mutex
@@ -55,10 +57,11 @@ type job struct {
 	now Executing // the last that was sent
 }
 
-// NewEngine returns an engine for the classes of r that tells h. Prompts may be
-// submitted at once; they run while [Engine.Run] does.
-func NewEngine(r *Registry, h *Hub, opts *EngineOptions) *Engine {
-	e := &Engine{reg: r, hub: h, jobs: map[string]*job{}, busy: map[string]int{}}
+// NewEngine returns an engine for the classes of r that tells pub, a [Hub] or
+// what is wrapped around one. Prompts may be submitted at once; they run while
+// [Engine.Run] does.
+func NewEngine(r *Registry, pub Publisher, opts *EngineOptions) *Engine {
+	e := &Engine{reg: r, pub: pub, jobs: map[string]*job{}, busy: map[string]int{}}
 	if opts != nil {
 		e.opts = *opts
 	}
@@ -98,22 +101,44 @@ func (e *Engine) Submit(ctx context.Context, p *Prompt) (id string, err error) {
 		p.ID = newID()
 	}
 	p.Created = time.Now()
-	switch _, err := e.opts.Store.Get(ctx, p.ID); {
-	case err == nil:
-		return "", ErrDuplicate
-	case !errors.Is(err, ErrNotFound):
-		return "", fmt.Errorf("nodebus: looking for a record of prompt %s: %w", p.ID, err)
-	}
+	// Admitted first: a prompt that ends meanwhile has its record by then.
 	if !e.admit(p) {
 		return "", ErrDuplicate
 	}
+	if err := e.isNew(ctx, p.ID); err != nil {
+		e.forget(p.ID)
+		return "", err
+	}
 	e.tellStatus() // before it can be taken, so that the count comes first
-	if err := e.opts.Queue.Push(ctx, p); err != nil {
+	if err := guarded("adding to the queue", func() error { return e.opts.Queue.Push(ctx, p) }); err != nil {
 		e.forget(p.ID)
 		e.tellStatus()
 		return "", err
 	}
 	return p.ID, nil
+}
+
+// isNew returns [ErrDuplicate] if there is a record of a prompt.
+func (e *Engine) isNew(ctx context.Context, id string) error {
+	return guarded("looking for a record", func() error {
+		switch _, err := e.opts.Store.Get(ctx, id); {
+		case err == nil:
+			return ErrDuplicate
+		case !errors.Is(err, ErrNotFound):
+			return fmt.Errorf("nodebus: looking for a record of prompt %s: %w", id, err)
+		}
+		return nil
+	})
+}
+
+// guarded calls what is not ours: a panic is an error.
+func guarded(what string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("nodebus: %s: %w", what, &PanicError{Value: v})
+		}
+	}()
+	return f()
 }
 
 // admit makes p known under its id, unless that is taken.
@@ -192,7 +217,11 @@ func (e *Engine) take(ctx context.Context) (*job, error) {
 		e.mu.Lock()
 		e.wake = cancel
 		e.mu.Unlock()
-		p, err := e.opts.Queue.Pop(pctx, e.ready)
+		var p *Prompt
+		err := guarded("taking from the queue", func() (err error) {
+			p, err = e.opts.Queue.Pop(pctx, e.ready)
+			return err
+		})
 		poked := pctx.Err() != nil
 		cancel()
 		switch {
@@ -247,6 +276,13 @@ func (e *Engine) end(j *job) {
 	defer e.mu.Unlock()
 	j.cancel(ErrClosed)
 	delete(e.jobs, j.p.ID)
+}
+
+// release lets the next prompt of the client begin, now that j's last word has
+// been said.
+func (e *Engine) release(j *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if !j.running {
 		return
 	}
@@ -268,17 +304,28 @@ func (e *Engine) Interrupt(promptID string) bool {
 		return false
 	}
 	j.cancel(ErrInterrupted)
-	if gone, err := e.opts.Queue.Delete(context.Background(), promptID); err == nil && len(gone) > 0 {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	if gone, err := e.remove(ctx, promptID); err == nil && len(gone) > 0 {
 		e.conclude(j, newRecorder(e, j), ErrInterrupted)
 	}
 	return true
+}
+
+// remove takes prompts that wait out of the queue.
+func (e *Engine) remove(ctx context.Context, ids ...string) (gone []string, err error) {
+	err = guarded("deleting from the queue", func() (err error) {
+		gone, err = e.opts.Queue.Delete(ctx, ids...)
+		return err
+	})
+	return gone, err
 }
 
 // Delete takes prompts that wait out of the queue. They leave no record, and
 // nobody is told but of the number of those that remain. It returns the ids of
 // those that were waiting.
 func (e *Engine) Delete(ctx context.Context, promptIDs ...string) ([]string, error) {
-	gone, err := e.opts.Queue.Delete(ctx, promptIDs...)
+	gone, err := e.remove(ctx, promptIDs...)
 	for _, id := range gone {
 		e.forget(id)
 	}
@@ -344,7 +391,11 @@ func (e *Engine) tellStatus() {
 
 func (e *Engine) tell(ev Event) {
 	ev.owned = true
-	if err := e.hub.Publish(ev); err != nil {
+	if err := e.publish(ev); err != nil {
 		e.opts.Logger.Warn("event not sent", "prompt", ev.PromptID, "type", ev.Payload.EventType(), "error", err)
 	}
+}
+
+func (e *Engine) publish(ev Event) error {
+	return guarded("publishing", func() error { return e.pub.Publish(ev) })
 }

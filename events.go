@@ -22,6 +22,8 @@ type Event struct {
 	// owned: nobody changes what Payload refers to any more, which makes it safe
 	// to encode later.
 	owned bool
+	// everyone: it is meant for everyone, rather than not addressed yet.
+	everyone bool
 }
 
 // Coalescer marks payloads of which only the newest matters to a slow client:

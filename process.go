@@ -38,17 +38,24 @@ func (e *Engine) execute(j *job, rec *recorder) (shown map[string]UI, err error)
 	return e.opts.Executor.Execute(j.ctx, j.p, rec)
 }
 
+// storeTime is how long the queue and the store may take for what has to be done
+// whoever waits for it.
+const storeTime = 30 * time.Second
+
 // conclude stores what became of a prompt and says its last words.
 func (e *Engine) conclude(j *job, rec *recorder, err error) {
-	terminal := rec.finish(err)
-	if perr := e.opts.Store.Put(context.WithoutCancel(j.ctx), rec.record); perr != nil {
-		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", perr)
-		terminal = rec.finish(fmt.Errorf("nodebus: the record could not be stored: %w", perr))
+	terminal := rec.end(err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
+	defer cancel()
+	if err := guarded("storing the record", func() error { return e.opts.Store.Put(ctx, rec.record) }); err != nil {
+		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
+		terminal = rec.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
 	e.end(j)
 	e.tell(Event{PromptID: j.p.ID, To: j.p.ClientID, Payload: terminal})
 	e.tellStatus()
 	e.tell(Event{PromptID: j.p.ID, To: j.p.ClientID, Payload: Executing{PromptID: j.p.ID}})
+	e.release(j)
 }
 
 // recorder is the Publisher that an executor is given: what passes through it is
@@ -83,6 +90,9 @@ func (r *recorder) Publish(ev Event) error {
 	if r.closed {
 		return ErrClosed
 	}
+	if err := reserved(ev.Payload); err != nil {
+		return err
+	}
 	switch p := ev.Payload.(type) {
 	case Executing:
 		r.address(&ev)
@@ -101,18 +111,49 @@ func (r *recorder) Publish(ev Event) error {
 	case Executed:
 		r.address(&ev)
 		r.cached(nil)
-		if err := r.e.hub.Publish(ev); err != nil {
+		if err := r.e.publish(ev); err != nil {
 			return err
 		}
 		r.executed(&p)
 		return nil
 	}
-	return r.e.hub.Publish(ev)
+	return r.e.publish(ev)
+}
+
+// errReserved is for a node or executor that tries to say the engine's words.
+var errReserved = errors.New("nodebus: how a prompt begins and ends is for the engine to tell")
+
+// reserved reports an error for what only the engine may send: a client takes a
+// prompt to be over after it.
+func reserved(p Payload) (err error) {
+	switch p := p.(type) {
+	case nil, Progress, ProgressState, Executed, ExecutionCached, Preview, ProgressText, Overall:
+		return nil
+	case Executing:
+		if p.Node == "" {
+			return errReserved
+		}
+		return nil
+	case ExecutionError:
+		if p.ExceptionType != "ExecutionBlocked" { // that is a notice
+			return errReserved
+		}
+		return nil
+	}
+	typ := ""
+	if err := guarded("asking for the type of an event", func() error { typ = p.EventType(); return nil }); err != nil {
+		return &EncodeError{Type: typeName(p), Err: err}
+	}
+	switch typ {
+	case "execution_start", "execution_success", "execution_error", "execution_interrupted", "executing":
+		return errReserved
+	}
+	return nil
 }
 
 // address fills in whom an event of a node is for, if the executor has not.
 func (r *recorder) address(ev *Event) {
-	if ev.PromptID == "" && ev.To == "" {
+	if ev.PromptID == "" && ev.To == "" && !ev.everyone {
 		ev.PromptID, ev.To = r.p.ID, r.p.ClientID
 	}
 }
@@ -168,7 +209,24 @@ func (r *recorder) close(shown map[string]UI) {
 	}
 }
 
-// finish completes the record and returns the event that ends the prompt.
+// end completes the record and returns the event that ends the prompt. What err
+// wraps may be a node's own, with methods that panic.
+func (r *recorder) end(err error) (terminal Payload) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		known := error(&PanicError{Value: v})
+		if node, ok := err.(*NodeError); ok { //nolint:errorlint // looking deeper would panic again
+			e := *node
+			e.Err, known = known, &e
+		}
+		terminal = r.finish(known)
+	}()
+	return r.finish(err)
+}
+
 func (r *recorder) finish(err error) Payload {
 	rec := &r.record
 	rec.Ended = time.Now()
@@ -185,7 +243,8 @@ func (r *recorder) finish(err error) Payload {
 		rec.State = Stopped
 		rec.Interrupted = &ExecutionInterrupted{PromptID: r.p.ID, Executed: []string{}, Timestamp: ms}
 		if node != nil {
-			rec.Interrupted.NodeID, rec.Interrupted.NodeType, rec.Interrupted.Executed = node.RealID, node.RealClass, node.Executed
+			rec.Interrupted.NodeID, rec.Interrupted.NodeType = node.real()
+			rec.Interrupted.Executed = orEmpty(node.Executed)
 		}
 		return *rec.Interrupted
 	}
@@ -206,9 +265,14 @@ func executionError(err error, node *NodeError) *ExecutionError {
 	if node == nil {
 		node = &NodeError{Err: err}
 	}
+	if node.Err == nil {
+		e := *node // the executor may have kept it
+		e.Err, node = errUnknown, &e
+	}
+	id, class := node.real()
 	e := &ExecutionError{
-		NodeID: node.RealID, NodeType: node.RealClass, Executed: orEmpty(node.Executed),
-		ExceptionMessage: node.Err.Error() + "\n", ExceptionType: exceptionType(node.Err),
+		NodeID: id, NodeType: class, Executed: orEmpty(node.Executed),
+		ExceptionMessage: errorText(node.Err) + "\n", ExceptionType: exceptionType(node.Err),
 		Traceback: []string{}, CurrentInputs: node.Inputs, CurrentOutputs: orEmpty(node.Known),
 	}
 	switch {
@@ -227,6 +291,16 @@ func executionError(err error, node *NodeError) *ExecutionError {
 		e.Traceback = append([]string{fmt.Sprintf("in the call for element %d\n", node.Index)}, e.Traceback...)
 	}
 	return e
+}
+
+var errUnknown = errors.New("the executor does not say what went wrong")
+
+// real is the node of the submitted prompt that is to blame.
+func (e *NodeError) real() (id, class string) {
+	if e.RealID == "" {
+		return e.NodeID, e.Class
+	}
+	return e.RealID, e.RealClass
 }
 
 // exceptionType names the kind of an error: what it says itself, or its Go type.

@@ -44,7 +44,8 @@ type NodeOutput struct {
 	UI        UI     `json:"ui"`
 }
 
-// Store keeps records. It must be safe for concurrent use.
+// Store keeps records. It must be safe for concurrent use, and calls must end soon
+// after their ctx does: nothing else bounds how long a prompt's end takes.
 type Store interface {
 	Put(ctx context.Context, r Record) error
 	// Get returns [ErrNotFound] for a prompt it has no record of.
