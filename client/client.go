@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -42,19 +41,21 @@ type Options struct {
 // ErrNoSubmit is what Submit returns if Options.Submit is not set.
 var ErrNoSubmit = errors.New("client: no way to submit prompts was given")
 
-// Client is a connection to a server. Listeners may be added at any time, by any
-// goroutine; Events and Run are for one goroutine at a time.
+// Client is a connection to a server. One goroutine at a time runs Events, Follow
+// or Run; everything else, Close included, may be called by any at any time.
 type Client struct {
 	url  *url.URL
 	opts Options
+	life context.Context // ends with Close
+	end  context.CancelFunc
 
 	mu        sync.Mutex
 	id        string
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
+	conn      *websocket.Conn // nil while it is broken, and after Close
 
-	conn *websocket.Conn // nil while it is broken
-	last uint64          // ID of the last event seen; 0 if the server gives none
+	last uint64 // ID of the last event seen; 0 if the server gives none
 }
 
 // Dial connects to a server's WebSocket (ws://, wss://, http:// or https://) and
@@ -78,12 +79,13 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 		c.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.id = c.opts.ID
+	c.life, c.end = context.WithCancel(context.Background())
 	if err := c.connect(ctx); err != nil {
 		return nil, err
 	}
-	first, err := c.read(ctx)
+	first, err := c.read(ctx, c.conn)
 	if err != nil {
-		c.drop()
+		c.drop(c.conn)
 		return nil, fmt.Errorf("client: waiting for the server's first word: %w", err)
 	}
 	c.dispatch(first)
@@ -112,7 +114,8 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 // called, until ctx ends or the loop breaks; it can be called again then. An
 // event of a type that is neither built in nor listened for is a
 // [nodebus.Custom]. An error is the last value: the server refuses the client,
-// or the connection broke and is not to be made again.
+// the connection broke and is not to be made again, or, as [nodebus.ErrClosed],
+// Close was called.
 func (c *Client) Events(ctx context.Context) iter.Seq2[nodebus.Event, error] {
 	return func(yield func(nodebus.Event, error) bool) {
 		for ctx.Err() == nil {
@@ -131,7 +134,9 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[nodebus.Event, error] {
 	}
 }
 
-// Follow yields the events of one prompt, up to and with the one that closes it.
+// Follow yields the events of one prompt, up to and with the one that closes it,
+// and each [nodebus.Gap]. After a Gap the closing event may be among what was
+// missed, and then none follows: ask the server what became of the prompt.
 func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
 	return func(yield func(nodebus.Event, error) bool) {
 		for ev, err := range c.Events(ctx) {
@@ -139,7 +144,7 @@ func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.
 				yield(ev, err)
 				return
 			}
-			if ev.PromptID != promptID {
+			if _, gap := ev.Payload.(nodebus.Gap); !gap && ev.PromptID != promptID {
 				continue
 			}
 			if !yield(ev, nil) {
@@ -162,121 +167,15 @@ func (c *Client) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// Close ends the connection.
+// Close ends the connection for good, and with it Events, Follow and Run.
 func (c *Client) Close() error {
-	if c.conn == nil {
+	c.end()
+	c.mu.Lock()
+	conn := c.conn
+	c.conn = nil
+	c.mu.Unlock()
+	if conn == nil {
 		return nil
 	}
-	err := c.conn.Close(websocket.StatusNormalClosure, "")
-	c.conn = nil
-	return err
-}
-
-// next reads an event, connecting anew as often as need be.
-func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
-	for {
-		if c.conn != nil {
-			ev, err := c.read(ctx)
-			if err == nil || ctx.Err() != nil {
-				return ev, err
-			}
-			c.drop()
-			c.opts.Logger.Info("connection to the server broke", "error", err)
-			if c.opts.Retry < 0 {
-				return nodebus.Event{}, err
-			}
-		}
-		if err := c.reconnect(ctx); err != nil {
-			return nodebus.Event{}, err
-		}
-	}
-}
-
-// reconnect tries until it succeeds, ctx ends or the server says no.
-func (c *Client) reconnect(ctx context.Context) error {
-	if c.opts.Retry < 0 {
-		return c.connect(ctx)
-	}
-	wait := c.opts.Retry
-	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		}
-		err := c.connect(ctx)
-		var refused *RefusedError
-		if err == nil || ctx.Err() != nil || errors.As(err, &refused) {
-			return err
-		}
-		c.opts.Logger.Info("no connection to the server", "error", err)
-		wait = min(2*wait, 32*c.opts.Retry)
-	}
-}
-
-// RefusedError is a handshake that the server answered with an error status.
-type RefusedError struct {
-	Status int
-	Err    error
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("client: the server refuses the connection: status %d: %v", e.Status, e.Err)
-}
-
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// connect makes the connection, resuming where the last one ended.
-func (c *Client) connect(ctx context.Context) error {
-	u := *c.url
-	q := u.Query()
-	if id := c.ID(); id != "" {
-		q.Set("clientId", id)
-	}
-	q.Set("since", strconv.FormatUint(c.last, 10)) // 0 asks for ids; servers without them ignore it
-	for _, w := range c.opts.Watch {
-		q.Add("watch", w)
-	}
-	u.RawQuery = q.Encode()
-	conn, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header})
-	if err != nil {
-		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
-			return &RefusedError{Status: res.StatusCode, Err: err}
-		}
-		return fmt.Errorf("client: %w", err)
-	}
-	conn.SetReadLimit(c.opts.ReadLimit)
-	c.conn = conn
-	return nil
-}
-
-// read waits for an event that can be read. ctx's end breaks the connection.
-func (c *Client) read(ctx context.Context) (nodebus.Event, error) {
-	for {
-		typ, data, err := c.conn.Read(ctx)
-		if err != nil {
-			return nodebus.Event{}, fmt.Errorf("client: %w", err)
-		}
-		ev, err := c.decode(nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data})
-		if err != nil {
-			c.opts.Logger.Warn("message skipped", "error", err)
-			continue
-		}
-		if ev.ID > 0 {
-			c.last = ev.ID
-		}
-		if s, ok := ev.Payload.(nodebus.Status); ok && s.SID != "" {
-			c.mu.Lock()
-			c.id = s.SID
-			c.mu.Unlock()
-		}
-		return ev, nil
-	}
-}
-
-func (c *Client) drop() {
-	_ = c.conn.CloseNow()
-	c.conn = nil
+	return conn.Close(websocket.StatusNormalClosure, "")
 }

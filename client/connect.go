@@ -1,0 +1,153 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+)
+
+// next reads an event, connecting anew as often as need be.
+func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
+	for {
+		if c.life.Err() != nil {
+			return nodebus.Event{}, nodebus.ErrClosed
+		}
+		c.mu.Lock()
+		conn := c.conn
+		c.mu.Unlock()
+		if conn == nil {
+			if err := c.reconnect(ctx); err != nil {
+				return nodebus.Event{}, err
+			}
+			continue
+		}
+		ev, err := c.read(ctx, conn)
+		if err == nil || ctx.Err() != nil {
+			return ev, err
+		}
+		if c.life.Err() != nil {
+			continue
+		}
+		c.drop(conn)
+		c.opts.Logger.Info("connection to the server broke", "error", err)
+		if c.opts.Retry < 0 {
+			return nodebus.Event{}, err
+		}
+	}
+}
+
+// reconnect tries until it succeeds, ctx or the client ends, or the server says
+// no.
+func (c *Client) reconnect(ctx context.Context) error {
+	if c.opts.Retry < 0 {
+		return c.connect(ctx)
+	}
+	wait := c.opts.Retry
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-c.life.Done():
+			timer.Stop()
+			return nodebus.ErrClosed
+		}
+		err := c.connect(ctx)
+		var refused *RefusedError
+		if err == nil || ctx.Err() != nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) {
+			return err
+		}
+		c.opts.Logger.Info("no connection to the server", "error", err)
+		wait = min(2*wait, 32*c.opts.Retry)
+	}
+}
+
+// RefusedError is a handshake that the server answered with an error status.
+type RefusedError struct {
+	Status int
+	Err    error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("client: the server refuses the connection: status %d: %v", e.Status, e.Err)
+}
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// connect makes the connection, resuming where the last one ended.
+func (c *Client) connect(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	u := *c.url
+	q := u.Query()
+	if id := c.ID(); id != "" {
+		q.Set("clientId", id)
+	}
+	q.Set("since", strconv.FormatUint(c.last, 10)) // 0 asks for ids; servers without them ignore it
+	for _, w := range c.opts.Watch {
+		q.Add("watch", w)
+	}
+	u.RawQuery = q.Encode()
+	conn, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header})
+	if err != nil {
+		if c.life.Err() != nil {
+			return nodebus.ErrClosed
+		}
+		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
+			return &RefusedError{Status: res.StatusCode, Err: err}
+		}
+		return fmt.Errorf("client: %w", err)
+	}
+	conn.SetReadLimit(c.opts.ReadLimit)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.Err() != nil {
+		_ = conn.CloseNow()
+		return nodebus.ErrClosed
+	}
+	c.conn = conn
+	return nil
+}
+
+// read waits for an event that can be read. ctx's end breaks the connection.
+func (c *Client) read(ctx context.Context, conn *websocket.Conn) (nodebus.Event, error) {
+	for {
+		typ, data, err := conn.Read(ctx)
+		if err != nil {
+			return nodebus.Event{}, fmt.Errorf("client: %w", err)
+		}
+		ev, err := c.decode(nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data})
+		if err != nil {
+			c.opts.Logger.Warn("message skipped", "error", err)
+			continue
+		}
+		if ev.ID > 0 {
+			c.last = ev.ID
+		}
+		if s, ok := ev.Payload.(nodebus.Status); ok && s.SID != "" {
+			c.mu.Lock()
+			c.id = s.SID
+			c.mu.Unlock()
+		}
+		return ev, nil
+	}
+}
+
+// drop gives a connection up that is broken.
+func (c *Client) drop(conn *websocket.Conn) {
+	c.mu.Lock()
+	if c.conn == conn {
+		c.conn = nil
+	}
+	c.mu.Unlock()
+	_ = conn.CloseNow()
+}
