@@ -289,7 +289,7 @@ func TestSection7LeakedWaiter(t *testing.T) {
 		g := nodebus.NewGraph()
 		g.AddAs("o", "Show", in{"in": g.Add("Leak", in{"a": g.Add("Slow", nil)})})
 		require.Equal(t, []any{"1"}, r.run(g.Nodes()).text("o"))
-		require.Error(t, <-got)
+		require.ErrorIs(t, <-got, nodebus.ErrClosed)
 		r.nextRuns()
 	})
 }

@@ -200,6 +200,30 @@ func TestProgressFloodIsThrottled(t *testing.T) {
 	})
 }
 
+// TestProgressHeldBackComesBeforeWhatIsShown: the last step of a flood is told
+// before the node is told to be done.
+func TestProgressHeldBackComesBeforeWhatIsShown(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		nodebus.Register(r.reg, flood{}, nodebus.Info{Name: "Flood"})
+		g := nodebus.NewGraph()
+		g.AddAs("x", "Flood", in{"n": 2000})
+		o := r.run(g.Nodes())
+		steps := o.steps()
+		require.Equal(t, 2000.0, steps[len(steps)-1])
+		types := o.types()
+		require.Equal(t, []string{"progress", "executed x", "success", "executing "}, types[len(types)-4:])
+	})
+}
+
+type flood struct{ N int }
+
+func (n flood) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	for i := range n.N {
+		ctx.Progress(float64(i+1), float64(n.N))
+	}
+	return nodebus.Text("x"), nil
+}
+
 func TestProgressRecoversAfterAQuietTime(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Twice", func(ctx *nodebus.Context, _, _ any) (any, error) {

@@ -63,9 +63,10 @@ type runNode struct {
 	ran   bool  // it was evaluated, not cached
 	bar   int32 // its place in progress, plus one
 
-	// What follows is guarded by the run's progress; see overall.
-	share, earned float64
-	reports       bool // it has said how far it is
+	// What follows is guarded by the run's progress.
+	open          bool    // it may tell of itself
+	reports       bool    // it has said how far it is
+	share, earned float64 // see overall
 }
 
 type nodeState uint8

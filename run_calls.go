@@ -39,6 +39,7 @@ func (w *worker) run() (later bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	w.r.progress.hush(w.n)
 	w.outs, w.ui = res.outs, res.ui
 	if res.deferred {
 		return true, w.expand()

@@ -42,18 +42,46 @@ func (g *progress) init(r *run) {
 	g.states = make([]NodeState, 0, len(r.base))
 }
 
-// begin tells that a node runs, or runs on after it has waited.
+// begin tells that a node runs. From now on it may tell of itself, until hush.
 func (g *progress) begin(n *runNode) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over {
 		return
 	}
+	n.open = true
 	s := g.of(n)
-	if s.State != running {
-		s.State, s.Value, s.Max = running, 0, 1
+	s.State, s.Value, s.Max = running, 0, 1
+	g.executing(n)
+}
+
+// goOn tells that a node that has waited runs on. It is false if the node has
+// come to its end meanwhile: then it was a goroutine left behind that waited.
+func (g *progress) goOn(n *runNode) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over || !n.open {
+		return false
 	}
+	g.executing(n)
+	return true
+}
+
+func (g *progress) executing(n *runNode) {
 	g.changed()
+	g.r.tell(Executing{Node: n.plan.id, DisplayNode: n.plan.displayID(), PromptID: g.r.p.ID})
+}
+
+// hush ends what a node tells of itself: the step that was held back is told,
+// and none is taken any more, whatever goroutines it has left behind.
+func (g *progress) hush(n *runNode) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n.open = false
+	if p, ok := g.late[n]; ok && !g.over {
+		delete(g.late, n)
+		_ = g.tell(p) // the caller of step has been told already
+	}
 }
 
 // finish tells that a node is done.
@@ -62,10 +90,6 @@ func (g *progress) finish(n *runNode) {
 	defer g.mu.Unlock()
 	if g.over {
 		return
-	}
-	if p, ok := g.late[n]; ok {
-		delete(g.late, n)
-		_ = g.tell(p) // the caller of step has been told already
 	}
 	s := g.of(n)
 	s.State, s.Value = "finished", s.Max
@@ -80,7 +104,7 @@ func (g *progress) step(n *runNode, value, max float64) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.over {
+	if g.over || !n.open {
 		return ErrClosed
 	}
 	s := g.of(n)

@@ -175,17 +175,12 @@ func (w *worker) prepare() (over, later bool, err error) {
 		return true, false, w.showCached()
 	}
 	w.r.progress.begin(w.n)
-	w.tellExecuting()
 	return false, false, nil
 }
 
 func (w *worker) runSafely() (later bool, err error) {
 	defer catch(&err)
 	return w.run()
-}
-
-func (w *worker) tellExecuting() {
-	w.r.tell(Executing{Node: w.n.plan.id, DisplayNode: w.n.plan.displayID(), PromptID: w.r.p.ID})
 }
 
 // showCached tells of a node whose result was known before its turn.

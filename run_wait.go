@@ -126,8 +126,9 @@ func (v *visit) await(ctx context.Context, src, slot int32) (any, error) {
 	if err := v.back(ctx, w); err != nil {
 		return nil, err
 	}
-	r.progress.begin(v.n)
-	v.w.tellExecuting()
+	if !r.progress.goOn(v.n) {
+		return nil, ErrClosed
+	}
 	return r.node(src).outs[slot], nil
 }
 
@@ -195,8 +196,11 @@ func (v *visit) back(ctx context.Context, w *waiter) error {
 			r.parked--
 			r.working++
 		}
-	} else if r.err == nil && ctx.Err() == nil {
+	} else if r.err == nil && ctx.Err() == nil && !v.over {
 		return nil
+	}
+	if v.over {
+		return ErrClosed
 	}
 	if r.err != nil {
 		return context.Cause(r.ctx)
