@@ -82,14 +82,15 @@ type Develop struct {
 	steps steps
 }
 
-// Run takes the steps and returns the picture.
+// Run takes the steps and returns the picture. A preview comes before the progress:
+// where nodes are drawn on a canvas, that is what has them drawn anew.
 func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
 	for i := range n.Steps {
 		if err := n.steps.wait(ctx); err != nil {
 			return refpack.Image{}, err
 		}
-		ctx.Progress(float64(i+1), float64(n.Steps))
 		ctx.Preview(mosaic{n.Image, 1 + 32*(n.Steps-1-i)/n.Steps})
+		ctx.Progress(float64(i+1), float64(n.Steps))
 	}
 	return n.Image, nil
 }

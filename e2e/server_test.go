@@ -30,8 +30,8 @@ func serve(t *testing.T, cache nodebus.Cache, opts comfy.Options) *server {
 	refpack.Register(registry, &refpack.Options{Temp: opts.Temp, Output: opts.Output, Hub: hub})
 	next := make(steps)
 	nodebus.Register(registry, Fractal{}, nodebus.Info{Category: "e2e"})
-	nodebus.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e"})
-	nodebus.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e"})
+	nodebus.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e", Async: true})
+	nodebus.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{
 		Executor: nodebus.NewLocal(registry, &nodebus.LocalOptions{Cache: cache}),
 		Parallel: 1,

@@ -28,7 +28,7 @@ export async function open(address) {
     args,
   });
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   await context.route((url) => url.host !== address, (route) => route.abort("blockedbyclient"));
   const problems = watch(page, address);
   await page.goto(`http://${address}/`);
@@ -47,7 +47,7 @@ export async function open(address) {
 function watch(page, address) {
   const problems = [];
   const add = (problem) => tolerated.some((t) => t.test(problem)) || problems.push(problem);
-  const named = (r) => `${r.method()} ${r.url().replace(`http://${address}`, "").replace(/\?.*/, "")}`;
+  const named = (r) => `${r.method()} ${r.url().replace(`http://${address}`, "")}`;
   page.on("requestfailed", async (r) => {
     const answered = await r.response().catch(() => null); // and the page did not care for the body
     if (!answered) add(`${r.failure().errorText} ${named(r)}`);

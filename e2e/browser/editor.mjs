@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { onCanvas, onPage } from "./look.mjs";
 
 export class Editor {
-  // canvas says which way nodes are drawn; shot takes a picture of the page.
-  constructor(page, canvas, shot) {
+  // problems is what went wrong in the page; canvas says which way nodes are
+  // drawn; shot takes a picture of the page.
+  constructor(page, problems, canvas, shot) {
     this.page = page;
+    this.problems = problems;
     this.canvas = canvas;
     this.shot = shot;
     this.look = (canvas ? onCanvas : onPage).toString();
@@ -22,14 +24,22 @@ export class Editor {
   async settle() {
     await this.page.getByRole("dialog").getByRole("button", { name: "Close" }).first().click();
     await this.page.getByRole("dialog").waitFor({ state: "detached" });
-    await this.page.evaluate((on) => window.app.extensionManager.setting.set("Comfy.VueNodes.Enabled", on), !this.canvas);
+    const settings = {
+      "Comfy.VueNodes.Enabled": !this.canvas,
+      "Comfy.Minimap.Visible": false,
+      "Comfy.Graph.CanvasInfo": false,
+    };
+    for (const [name, value] of Object.entries(settings))
+      await this.page.evaluate(([name, value]) => window.app.extensionManager.setting.set(name, value), [name, value]);
   }
 
-  // load opens a workflow of the folder beside this file.
-  async load(name) {
-    const workflow = JSON.parse(readFileSync(new URL(`workflows/${name}.json`, import.meta.url)));
-    await this.page.evaluate((workflow) => window.app.loadGraphData(workflow), workflow);
-    await this.page.waitForFunction((n) => window.app.graph.nodes.length === n, workflow.nodes.length);
+  // load opens a file of the folder workflows, in a new tab of a name that no
+  // other has.
+  async load(name, tab = name) {
+    const buffer = readFileSync(new URL(`workflows/${name}.json`, import.meta.url));
+    const file = { name: `${tab}.json`, mimeType: "application/json", buffer };
+    await this.page.locator("#comfy-file-input").setInputFiles(file);
+    await this.opened(tab, JSON.parse(buffer).nodes.length);
   }
 
   titles() {
@@ -72,30 +82,19 @@ export class Editor {
     return this.page.getByTestId("queue-overlay-toggle").filter({ hasText: `${n} active` }).waitFor();
   }
 
-  // sees waits until a node looks as wanted, and returns how it looks.
-  async sees(id, wanted) {
-    const check = ([id, look, wanted]) => {
-      const saw = new Function(`return (${look})`)()(id);
-      return new Function(`return (${wanted})`)()(saw) ? saw : null;
-    };
-    const found = await this.page.waitForFunction(check, [id, this.look, wanted.toString()], { polling: 50 });
-    return found.jsonValue();
+  // step lets nodes that wait for it take so many steps.
+  async step(n = 1) {
+    for (let i = 0; i < n; i++) await this.page.request.post("/step");
   }
 
-  // record looks at a node 20 times a second. Its stop returns every look that
-  // was different from the one before.
-  async record(id) {
-    const begin = ([id, look]) => {
-      const see = new Function(`return (${look})`)();
-      const seen = [];
-      const timer = setInterval(() => {
-        const now = JSON.stringify(see(id));
-        if (seen.at(-1) !== now) seen.push(now);
-      }, 50);
-      window.e2eStop = () => (clearInterval(timer), seen.map((look) => JSON.parse(look)));
+  // sees waits until a node looks as wanted, and returns how it looks.
+  async sees(id, wanted, ...args) {
+    const check = ([id, look, wanted, args]) => {
+      const saw = new Function(`return (${look})`)()(id);
+      return new Function(`return (${wanted})`)()(saw, ...args) ? saw : null;
     };
-    await this.page.evaluate(begin, [id, this.look]);
-    return { stop: () => this.page.evaluate(() => window.e2eStop()) };
+    const found = await this.page.waitForFunction(check, [id, this.look, wanted.toString(), args], { polling: 50 });
+    return found.jsonValue();
   }
 
   // toasts are the notices of the extension, which it closes again.
@@ -130,17 +129,19 @@ export class Editor {
     await tab.click();
   }
 
+  // save saves the workflow that is open under a name.
   async save(name) {
     await this.page.keyboard.press("Control+s");
     await this.page.getByLabel("Enter the filename").fill(name);
     await this.page.keyboard.press("Enter");
-    await this.opened(name);
+    await this.opened(name, await this.page.evaluate(() => window.app.graph.nodes.length));
   }
 
-  // opened waits until the workflow of a name is open.
-  opened(name) {
-    const open = (name) => window.app.extensionManager.workflow.activeWorkflow?.filename === name;
-    return this.page.waitForFunction(open, name);
+  // opened waits until the workflow of a name is open, with so many nodes.
+  opened(name, length) {
+    const open = ([name, length]) =>
+      window.app.extensionManager.workflow.activeWorkflow?.filename === name && window.app.graph.nodes.length === length;
+    return this.page.waitForFunction(open, [name, length]);
   }
 
   // tab is the path of the workflow that is open.
@@ -148,11 +149,11 @@ export class Editor {
     return this.page.evaluate(() => window.app.extensionManager.workflow.activeWorkflow.path);
   }
 
-  // closeTab closes the workflow that is open, which another takes the place of.
-  async closeTab() {
-    const path = await this.tab();
-    await this.page.locator(`[data-state="active"]`).filter({ has: this.page.getByTestId("close-workflow-button") }).getByTestId("close-workflow-button").click();
-    await this.page.waitForFunction((path) => window.app.extensionManager.workflow.activeWorkflow.path !== path, path);
+  // closeTab closes the workflow of a name, which another takes the place of.
+  async closeTab(name) {
+    const tab = this.page.getByTestId("workflow-tab").filter({ hasText: name });
+    await tab.getByTestId("close-workflow-button").click();
+    await tab.waitFor({ state: "detached" });
   }
 
   // ended waits until the server has nothing to do.

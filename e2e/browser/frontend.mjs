@@ -16,7 +16,7 @@ mkdirSync(shots, { recursive: true });
 const { page, problems, close } = await open(address);
 const shot = (name) => page.screenshot({ path: join(shots, `${way}-${name.replaceAll(" ", "-")}.png`) });
 try {
-  const editor = new Editor(page, way === "canvas", shot);
+  const editor = new Editor(page, problems, way === "canvas", shot);
   for (const [scenario, body] of Object.entries(steps)) {
     const saw = await body(editor).finally(() => shot(scenario));
     console.log(JSON.stringify({ scenario, ...saw }));

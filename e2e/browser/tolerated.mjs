@@ -4,8 +4,11 @@ export const tolerated = [
   // the server is let through here.
   /^net::ERR_BLOCKED_BY_CLIENT\.Inspector (GET|POST) https:\/\/api\.comfy\.org\//,
   // User data that nobody has saved. The front end asks for it, and takes 404
-  // for "there is none".
+  // for "there is none", which is what ComfyUI answers.
+  /^404 GET \/api\/userdata\?dir=(workflows|subgraphs)&/,
   /^404 GET \/api\/userdata\/user\.css$/,
   /^404 GET \/api\/userdata\/comfy\.templates\.json$/,
   /^404 GET \/api\/userdata\/workflows%2F\.index\.json$/, // bookmarks
+  // The logos of the makers of the front end's own templates, which are not here.
+  /^404 GET \/templates\/index_logo\.json$/,
 ];

@@ -59,8 +59,6 @@ def follow(ws, name, on_executing=go_on):
         if isinstance(frame, bytes):
             kind, fmt = int.from_bytes(frame[:4], "big"), int.from_bytes(frame[4:8], "big")
             more["previews"].append(f"{current}: {kind} {fmt} {frame[8:10].hex()}")
-            if len(more["previews"]) < graphs[name][current]["inputs"]["steps"]:
-                post("/step")  # the next one, now that this one has come
             continue
         message = json.loads(frame)
         kind, data = message["type"], message["data"]
@@ -77,6 +75,8 @@ def follow(ws, name, on_executing=go_on):
             saw["cached"] += data["nodes"]
         elif kind == "progress":
             saw["progress"].append(f"{data['node']} {data['value']}/{data['max']}")
+            if data["value"] < data["max"]:
+                post("/step")  # the next one, now that this one is known
         elif kind == "executed":
             saw["outputs"][data["node"]] = data["output"]
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):

@@ -61,11 +61,11 @@ export class Said {
     return this.until("executing", (data) => data.node === node);
   }
 
-  // develop has a node of the class Develop take its steps: the next one when the
-  // preview of the one before has come, so that none is left out.
+  // develop has a node of the class Develop take its steps: the next one when that
+  // of the one before is known, so that none is left out.
   async develop(address, steps) {
     for (let shown = 0; shown < steps; shown++) {
-      await this.until("preview", () => true, shown);
+      await this.until("progress", () => true, shown);
       await goOn(address);
     }
   }
