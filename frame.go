@@ -53,7 +53,7 @@ type Transport interface {
 	Write(ctx context.Context, frames []Frame) error
 	// Close ends the connection because of cause, which may be one of this
 	// package's errors. It is called once, perhaps while a Write waits, which it
-	// must end.
+	// must end. What is written after it must fail: nobody will have it.
 	Close(cause error) error
 }
 

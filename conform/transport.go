@@ -34,6 +34,7 @@ func Transport(t *testing.T, connect func(t *testing.T) (nodebus.Transport, Clie
 		"a write without frames is nothing":       emptyWrite,
 		"close ends the connection":               closeEnds,
 		"close ends a write that waits":           closeEndsWrite,
+		"a write after close fails":               writeAfterClose,
 		"a session serves it":                     servesSession,
 		"trying does not wait, and loses nothing": tryLosesNothing,
 		"a session survives a slow client":        slowClient,
@@ -197,6 +198,21 @@ func closeEndsWrite(t *testing.T, tr nodebus.Transport, _ Client) {
 	case <-time.After(patience):
 		t.Fatal("a write goes on after Close")
 	}
+}
+
+func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
+	pass(t, tr, c, frame(1, 1))
+	end(t, tr)
+	within(t, "writing after close", func() {
+		if err := tr.Write(context.Background(), []nodebus.Frame{frame(2, 1)}); err == nil {
+			t.Error("a write after Close tells of no error")
+		}
+		if try, ok := tr.(nodebus.TryWriter); ok {
+			if _, err := try.TryWrite(nodebus.NewBatch(frame(3, 1))); err == nil {
+				t.Error("a try after Close tells of no error")
+			}
+		}
+	})
 }
 
 // servesSession runs the transport under a hub's session, to the end.

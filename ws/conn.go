@@ -20,7 +20,9 @@ type Conn struct {
 	ws   *websocket.Conn
 	net  *netConn
 	opts *Options
-	ping *time.Timer
+
+	mu   sync.Mutex
+	ping *time.Timer // nil if there are no pings, or no more
 }
 
 // Accept answers the handshake. It has answered r with the error if there is
@@ -50,6 +52,8 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error
 	conn := &Conn{ws: c, net: h.conn, opts: o}
 	if o.PingInterval > 0 {
 		h.conn.silence = 2*o.PingInterval + o.PingInterval/2
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
 		conn.ping = time.AfterFunc(o.PingInterval, conn.tick)
 	}
 	return conn, nil
@@ -57,7 +61,11 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error
 
 func (c *Conn) tick() {
 	c.net.ping()
-	c.ping.Reset(c.opts.PingInterval)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ping != nil {
+		c.ping.Reset(c.opts.PingInterval)
+	}
 }
 
 // Transport is the write half: c itself, or c with a way to write without
@@ -176,8 +184,11 @@ func (c *Conn) skip() error {
 
 // Free closes the connection for good.
 func (c *Conn) Free() {
+	c.mu.Lock()
 	if c.ping != nil {
 		c.ping.Stop()
+		c.ping = nil
 	}
+	c.mu.Unlock()
 	_ = c.ws.CloseNow()
 }

@@ -88,7 +88,13 @@ func handshake(t *testing.T, url string, early string) (net.Conn, *bufio.Reader)
 	c, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	_, err = io.WriteString(c, "GET /?clientId=odd HTTP/1.1\r\nHost: "+addr+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+	return c, greet(t, c, addr, early)
+}
+
+// greet makes a handshake, and says what comes early without waiting for the
+// answer.
+func greet(t *testing.T, c net.Conn, addr, early string) *bufio.Reader {
+	_, err := io.WriteString(c, "GET /?clientId=odd HTTP/1.1\r\nHost: "+addr+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+early)
 	require.NoError(t, err)
 	r := bufio.NewReader(c)
@@ -96,13 +102,17 @@ func handshake(t *testing.T, url string, early string) (net.Conn, *bufio.Reader)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, 101, res.StatusCode)
-	return c, r
+	return r
 }
 
 // frameOf reads one frame of the server's.
 func frameOf(t *testing.T, c net.Conn, r *bufio.Reader) (op byte, data []byte, err error) {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+	return readFrame(r)
+}
+
+func readFrame(r *bufio.Reader) (op byte, data []byte, err error) {
 	var h [2]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return 0, nil, err
@@ -114,7 +124,7 @@ func frameOf(t *testing.T, c net.Conn, r *bufio.Reader) (op byte, data []byte, e
 		_, err = io.ReadFull(r, b[:])
 		n = int(b[0])<<8 | int(b[1])
 	case 127:
-		t.Fatal("unexpected length")
+		err = errors.New("unexpected length")
 	}
 	if err != nil {
 		return 0, nil, err
@@ -160,32 +170,6 @@ func TestPingsAreAnsweredInTheMiddleOfTheStream(t *testing.T) {
 			notes++
 		}
 	}
-}
-
-func TestSilentClientIsPingedAndThenGone(t *testing.T) {
-	s := serve(t, nil, &ws.Options{PingInterval: 20 * time.Millisecond})
-	c, r := handshake(t, s.URL, "")
-	pings := 0
-	for {
-		op, _, err := frameOf(t, c, r)
-		if err != nil {
-			require.ErrorIs(t, err, io.EOF)
-			break
-		}
-		if op == 0x89 {
-			pings++
-		}
-	}
-	require.Positive(t, pings)
-}
-
-func TestClientThatAnswersPingsStays(t *testing.T) {
-	s := serve(t, nil, &ws.Options{PingInterval: 10 * time.Millisecond})
-	c := dial(t, s.URL, nil)
-	read(t, c)
-	// Reading, the client answers pings; an event after 20 of them still arrives.
-	time.AfterFunc(200*time.Millisecond, func() { _ = s.hub.SendSync(note{1}) })
-	require.Contains(t, read(t, c), "test.note")
 }
 
 // TestStalledClientHarmsNobody is design point 4: a client that does not read is

@@ -74,7 +74,7 @@ func (c *netConn) Write(p []byte) (int, error) {
 	switch {
 	case c.err != nil:
 		return 0, c.err
-	case c.ending:
+	case c.ending: // the library answers a close frame, and need not
 		return len(p), nil
 	case len(c.rest) > 0:
 		return len(p), c.queue(p)
@@ -103,12 +103,20 @@ func (c *netConn) queue(p []byte) error {
 	return nil
 }
 
+// unfit is why no more data can be written, if so. c.mu is held.
+func (c *netConn) unfit() error {
+	if c.err == nil && c.ending {
+		return net.ErrClosed
+	}
+	return c.err
+}
+
 // tryWrite writes what there is room for and keeps the rest.
 func (c *netConn) tryWrite(p []byte) (all bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.ending {
-		return true, c.err
+	if err := c.unfit(); err != nil {
+		return false, err
 	}
 	n := 0
 	if len(c.rest) == 0 {
@@ -125,8 +133,8 @@ func (c *netConn) tryWrite(p []byte) (all bool, err error) {
 func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.ending {
-		return c.err
+	if err := c.unfit(); err != nil {
+		return err
 	}
 	if c.err = c.Conn.SetWriteDeadline(deadline); c.err != nil {
 		return c.err
@@ -191,6 +199,7 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	_ = nc.SetDeadline(time.Now().Add(controlTimeout))
 	if err := brw.Writer.Flush(); err != nil { // the answer to the handshake
 		nc.Close()
 		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
