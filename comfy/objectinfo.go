@@ -26,14 +26,8 @@ func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, classes)
 }
 
-// describe adds a class. One whose description fails, because a method of the
-// host's that gives choices does, is left out.
+// describe adds a class. One whose description has no form in JSON is left out.
 func (s *Server) describe(to *object, c *nodebus.Class) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.opts.Logger.Error("class not described", "class", c.Name(), "panic", v)
-		}
-	}()
 	text, err := json.Marshal(definition(c.Schema()))
 	if err != nil {
 		s.opts.Logger.Error("class not described", "class", c.Name(), "error", err)
