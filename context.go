@@ -3,7 +3,9 @@ package nodebus
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -225,8 +227,17 @@ func imageType(data []byte) string {
 
 // NewGraph returns an empty graph for nodes made at run time. Their ids are
 // "<unique id>.<index of the call>.<number of the graph>.<name>", so that they
-// are the same in every run.
+// are the same in every run. What comes before the name is replaced by a hash of
+// it where it is long, as in a loop whose iterations each make the next.
 func (c *Context) NewGraph() *Graph {
 	n := int(c.graphs.Add(1)) - 1
-	return &Graph{prefix: c.who.id + "." + strconv.Itoa(c.index) + "." + strconv.Itoa(n) + "."}
+	prefix := c.who.id + "." + strconv.Itoa(c.index) + "." + strconv.Itoa(n)
+	if len(prefix) > prefixMax {
+		sum := sha256.Sum256([]byte(prefix))
+		prefix = hex.EncodeToString(sum[:16])
+	}
+	return &Graph{prefix: prefix + "."}
 }
+
+// prefixMax is how long the ids of nodes made at run time are before their names.
+const prefixMax = 192

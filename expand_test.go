@@ -126,29 +126,6 @@ func TestSection11NestedAndRecursive(t *testing.T) {
 	})
 }
 
-// TestSection11Loop is a loop of 10 000 iterations, in which each makes the next.
-func TestSection11Loop(t *testing.T) {
-	for _, kind := range []string{"Then", "Now"} {
-		t.Run(kind, func(t *testing.T) {
-			inBubble(t, &nodebus.LocalOptions{Workers: 1}, nil, func(r *rig) {
-				r.makers("Loop", func(_ *nodebus.Context, g *nodebus.Graph, v, _ any) (nodebus.Link, error) {
-					if v.(int) == 0 {
-						return g.AddAs("e", "End", nil), nil
-					}
-					return g.AddAs("n", kind+"Loop", in{"in": v.(int) - 1}), nil
-				})
-				r.fn("End", func(*nodebus.Context, any, any) (any, error) { return "done", nil })
-				g := nodebus.NewGraph()
-				g.AddAs("o", "Show", in{"in": g.AddAs("x", kind+"Loop", in{"in": 10_000})})
-				p := &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}
-				shown, err := r.local.Execute(r.ctx, p, r.hub)
-				require.NoError(t, err)
-				require.Equal(t, nodebus.UI{"text": {"done"}}, shown["o"])
-			})
-		})
-	}
-}
-
 func TestSection11MappedOverAList(t *testing.T) {
 	bothWays(t, func(r *rig, kind string) {
 		r.makers("Spread", func(_ *nodebus.Context, g *nodebus.Graph, v, _ any) (nodebus.Link, error) {

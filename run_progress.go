@@ -13,15 +13,16 @@ import (
 //
 // A progress_state is a snapshot of all nodes, so that telling of every change
 // would cost the square of their number. Snapshots are therefore paid from a
-// budget, a unit for each node in them: what is small goes out at once, as the
-// reference sends it, and what is not goes out when the budget has recovered,
-// the newest only. The last one is always sent.
+// budget, by about the bytes of their frames: what is small goes out at once, as
+// the reference sends it, and what is not goes out when the budget has
+// recovered, the newest only. The last one is always sent.
 type progress struct {
 	r *run
 
 	mu      sync.Mutex
 	states  []NodeState
-	units   int // left of the budget for snapshots
+	size    int // of a snapshot, in bytes
+	budget  int // left for snapshots, in bytes
 	steps   int // left of the budget for progress events
 	overall overall
 	dirty   bool // states have changed since they were sent
@@ -31,14 +32,18 @@ type progress struct {
 }
 
 const (
-	snapshotUnits = 1024 // some 32 nodes' worth of every change
-	snapshotRate  = 20   // units recovered per millisecond
-	snapshotPause = 50 * time.Millisecond
-	stepsAtOnce   = 1000 // progress events before they are held back
+	snapshotBudget = 256 << 10 // some 32 nodes' worth of every change
+	snapshotRate   = 5 << 10   // recovered per millisecond
+	snapshotPause  = 50 * time.Millisecond
+	stepsAtOnce    = 1000 // progress events before they are held back
+
+	// What a node adds to the frame of a snapshot, beside its ids: the names of
+	// the fields and the numbers.
+	stateSize = 150
 )
 
 func (g *progress) init(r *run) {
-	g.r, g.units, g.steps = r, snapshotUnits, stepsAtOnce
+	g.r, g.budget, g.steps = r, snapshotBudget, stepsAtOnce
 	g.states = make([]NodeState, 0, len(r.base))
 }
 
@@ -130,11 +135,13 @@ const running = "running"
 // of is the state of a node, which it has from its first turn on.
 func (g *progress) of(n *runNode) *NodeState {
 	if n.bar == 0 {
-		g.states = append(g.states, NodeState{
+		s := NodeState{
 			Max: 1, NodeID: n.plan.id, DisplayNodeID: n.plan.displayID(),
 			ParentNodeID: n.plan.parentID(), RealNodeID: n.plan.realID(),
-		})
+		}
+		g.states = append(g.states, s)
 		n.bar = int32(len(g.states))
+		g.size += stateSize + 2*len(s.NodeID) + len(s.DisplayNodeID) + len(s.ParentNodeID) + len(s.RealNodeID) + len(g.r.p.ID)
 	}
 	return &g.states[n.bar-1]
 }
@@ -142,7 +149,7 @@ func (g *progress) of(n *runNode) *NodeState {
 // changed sends a snapshot if there is budget for it, and otherwise sees to it
 // that one is sent later.
 func (g *progress) changed() {
-	if g.dirty = true; g.units > 0 {
+	if g.dirty = true; g.budget > 0 {
 		g.send()
 	} else {
 		g.later()
@@ -150,7 +157,7 @@ func (g *progress) changed() {
 }
 
 func (g *progress) send() {
-	g.units -= len(g.states)
+	g.budget -= g.size
 	g.dirty = false
 	g.snapshot(slices.Clone(g.states))
 }
@@ -167,7 +174,7 @@ func (g *progress) tell(p Payload) error {
 // pay for.
 func (g *progress) later() {
 	if g.timer == nil && !g.over {
-		pay := time.Duration(max(len(g.states), -g.units)) * time.Millisecond / snapshotRate
+		pay := time.Duration(max(g.size, -g.budget)) * time.Millisecond / snapshotRate
 		g.timer = time.AfterFunc(max(pay, snapshotPause), g.tick)
 	}
 }
@@ -181,12 +188,12 @@ func (g *progress) tick() {
 		return
 	}
 	if !g.dirty && len(g.late) == 0 { // a quiet time: every change may be told again
-		g.units, g.steps = snapshotUnits, stepsAtOnce
+		g.budget, g.steps = snapshotBudget, stepsAtOnce
 		return
 	}
 	g.tellLate()
 	if g.dirty {
-		g.units = 0
+		g.budget = 0
 		g.send()
 	}
 	g.later()
