@@ -140,3 +140,30 @@ type wrongBlock struct{}
 func (wrongBlock) Run(*nodebus.Context) (nodebus.Out[int], error) {
 	return nodebus.Out[int]{Blocked: nodebus.ErrClosed}, nil
 }
+
+// TestSection9aManyNotices: what is told of all that is skipped is linear in its
+// number, however much has run before.
+func TestSection9aManyNotices(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		const n = 1000
+		r.counted("Count")
+		r.fn("Gate", func(*nodebus.Context, any, any) (any, error) { return nil, nodebus.Block("no") })
+		g := nodebus.NewGraph()
+		gate := g.Add("Gate", nil)
+		for i := range n {
+			g.Add("Show", in{"in": g.Add("Count", in{"in": i})})
+			g.Add("Show", in{"in": gate, "in2": i})
+		}
+		notices, ids := 0, 0
+		for _, ev := range r.run(g.Nodes()).events {
+			if e, ok := ev.Payload.(nodebus.ExecutionError); ok {
+				notices++
+				ids += len(e.Executed)
+				require.NotNil(t, e.Executed, "it is a list also when it is empty")
+			}
+		}
+		require.Equal(t, n, notices)
+		require.Less(t, ids, 101*n)
+		require.Greater(t, ids, n)
+	})
+}

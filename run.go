@@ -42,6 +42,7 @@ type run struct {
 	asking   bool             // in line for a slot
 	workers  workerList
 	turns    uint64
+	ran      []int32       // nodes that were evaluated, not cached
 	finished chan struct{} // closed at the end
 	ended    bool
 
@@ -60,7 +61,6 @@ type runNode struct {
 	exp   *expansion // it has expanded and waits for what it made
 	state nodeState
 	shows bool  // ui belongs to this prompt's record
-	ran   bool  // it was evaluated, not cached
 	bar   int32 // its place in progress, plus one
 
 	// What follows is guarded by the run's progress.
@@ -154,6 +154,7 @@ func (r *run) start() {
 		edges += len(r.base[i].plan.args)
 	}
 	r.sch.Reserve(len(r.base), edges)
+	r.ran = make([]int32, 0, len(r.base)-len(cached))
 	r.need(nil, r.plan.outputs...)
 	r.kick()
 	r.settle()

@@ -294,10 +294,14 @@ func (w *worker) skip(args []any) []any {
 
 var silent = &blocked{}
 
+// blockedExecuted is how many of the nodes that have run a notice of one that is
+// skipped names: a prompt may have as many notices as it has nodes.
+const blockedExecuted = 100
+
 // tellBlocked says why the node is skipped. The prompt goes on.
 func (r *run) tellBlocked(n *runNode, reason string) {
 	r.mu.Lock()
-	executed := r.executedIDs()
+	executed := r.executedIDs(blockedExecuted)
 	r.mu.Unlock()
 	r.tell(ExecutionError{
 		PromptID: r.p.ID, NodeID: n.plan.id, NodeType: n.plan.class.Name(), Executed: executed,

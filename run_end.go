@@ -168,7 +168,7 @@ func (r *run) nodeError(i int32, e *NodeError) *NodeError {
 		real := r.at(made.real)
 		e.RealID, e.RealClass = real.plan.id, real.plan.class.Name()
 	}
-	e.Executed = r.executedIDs()
+	e.Executed = r.executedIDs(len(r.ran))
 	if r.l.cache != nil {
 		for k := range r.base {
 			e.Known = append(e.Known, r.base[k].plan.id)
@@ -177,18 +177,12 @@ func (r *run) nodeError(i int32, e *NodeError) *NodeError {
 	return e
 }
 
-// executedIDs are the nodes that were evaluated in this run. r.mu is held.
-func (r *run) executedIDs() []string {
+// executedIDs are the nodes that were evaluated in this run: the last max of
+// them. r.mu is held.
+func (r *run) executedIDs(max int) []string {
 	ids := []string{}
-	for k := range r.base {
-		if r.base[k].ran {
-			ids = append(ids, r.base[k].plan.id)
-		}
-	}
-	for _, m := range r.made {
-		if m.ran {
-			ids = append(ids, m.plan.id)
-		}
+	for _, i := range r.ran[len(r.ran)-min(len(r.ran), max):] {
+		ids = append(ids, r.at(i).plan.id)
 	}
 	return ids
 }

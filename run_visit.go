@@ -111,7 +111,9 @@ func (w *worker) yieldLead() (key string, led bool) {
 func (w *worker) commit() {
 	n := w.n
 	n.state, n.outs, n.exp = nodeDone, w.outs, nil // an expansion is complete
-	n.ran = n.ran || w.ran
+	if w.ran {
+		w.r.ran = append(w.r.ran, w.i)
+	}
 	if w.ui != nil || w.cached {
 		n.ui, n.shows = w.ui, true
 	}
