@@ -13,7 +13,8 @@ import (
 
 // Codec turns events into frames and back. Encode is called once per event for
 // all sessions that share the codec, from the call that publishes; it must not
-// publish itself. A Codec must be comparable (==) and safe for concurrent use.
+// publish itself. It returns an error for what has no form: those sessions do
+// without. A Codec must be comparable (==) and safe for concurrent use.
 type Codec interface {
 	Encode(Event) (Frame, error)
 	Decode(Frame) (Event, error) // unknown types become Custom

@@ -57,14 +57,15 @@ func orDefault[T comparable](v, def T) T {
 //
 //  1. Publish and SendSync encode before they return, so that the caller may
 //     use its value again. They never wait for a client, and fail only if the
-//     payload cannot be encoded or the hub is closed.
+//     payload cannot be encoded as [JSON] or the hub is closed.
 //  2. IDs increase, and every session sees its events in the order of IDs.
 //  3. An event of a prompt goes to its submitter (To) and to whoever watches
 //     the prompt or overhears it; one with To alone to that client; any other
 //     to everyone.
 //  4. Each session has a bounded queue, in which a newer [Coalescer] replaces an
-//     older one. Nothing else is dropped: a full queue ends that session with
-//     [ErrSlow], and no other notices.
+//     older one. A full queue ends that session with [ErrSlow], and no other
+//     notices. Nothing else is dropped, but what a session's own [Codec] refuses:
+//     that is left out for it, and no other notices either.
 //  5. Events are kept, for sessions that join later, until Retain has passed;
 //     see [SessionOptions].Since. What is missing from a replay is announced by
 //     a [Gap] before it.
@@ -109,7 +110,7 @@ func NewHub(opts *HubOptions) *Hub {
 }
 
 // Publish gives ev an ID and hands it to whom it is for. It returns an
-// [*EncodeError], or [ErrClosed] after Close or for an event of a prompt that
+// [*EncodeError] for what has no form as [JSON], or [ErrClosed] after Close or for an event of a prompt that
 // has been closed.
 //
 // Readers in this process (see Subscribe) get ev.Payload itself: what it refers
@@ -158,11 +159,8 @@ func (h *Hub) publish(ev *Event, d *draft) error {
 	h.lastID++
 	m := st.newMessage(d)
 	m.fill(h.lastID, ev.Payload, st.address(ev), d)
-	if len(h.codecs) > 0 {
-		if err := h.encodeNow(m); err != nil {
-			h.log.forget(st)
-			return err
-		}
+	for c := range h.codecs {
+		m.frame(c) // now: its sender may use the payload again
 	}
 	m.spent = d.now
 	h.log.keep(st, m)
@@ -171,16 +169,6 @@ func (h *Hub) publish(ev *Event, d *draft) error {
 	}
 	if len(h.sessions) > 0 {
 		h.route(m)
-	}
-	return nil
-}
-
-// encodeNow asks the codecs that are not ours, whose errors are the sender's.
-func (h *Hub) encodeNow(m *message) error {
-	for c := range h.codecs {
-		if _, err := m.frame(c); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -123,14 +123,6 @@ func (l *eventLog) story(ev *Event) *story {
 	return st
 }
 
-// forget undoes the beginning of a story whose first event came to nothing.
-func (l *eventLog) forget(st *story) {
-	if st.last == 0 && st != &l.lobby {
-		l.running.Remove(st.place)
-		delete(l.prompts, st.addr.promptID)
-	}
-}
-
 // newMessage takes one from the story's slab, which saves an allocation. One
 // that is large, or will be replaced, is on its own: a slab is freed as a whole.
 func (st *story) newMessage(d *draft) *message {

@@ -42,6 +42,7 @@ type encoded struct {
 	typ    string
 	data   []byte
 	binary bool
+	none   bool // the codec has no form for it
 	wires  *wire
 	next   *encoded
 }
@@ -238,22 +239,20 @@ func (m *message) fill(id uint64, p Payload, to *address, d *draft) {
 	}
 }
 
-// frame returns m in c's form, encoding it if nobody has asked before.
-func (m *message) frame(c Codec) (Frame, error) {
+// frame returns m in c's form, encoding it if nobody has asked before. ok is
+// false if c, which is not JSON, has none.
+func (m *message) frame(c Codec) (_ Frame, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := &m.enc
 	for ; *at != nil; at = &(*at).next {
 		if (*at).codec == c {
-			return m.of(*at), nil
+			return m.of(*at), !(*at).none
 		}
 	}
 	f, err := m.encode(c)
-	if err != nil {
-		return Frame{}, err
-	}
-	*at = &encoded{codec: c, typ: f.Type, data: f.Data, binary: f.Binary}
-	return m.of(*at), nil
+	*at = &encoded{codec: c, typ: f.Type, data: f.Data, binary: f.Binary, none: err != nil}
+	return m.of(*at), err == nil
 }
 
 func (m *message) of(e *encoded) Frame {

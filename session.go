@@ -15,7 +15,8 @@ type SessionOptions struct {
 	// Codec encodes what the session is sent. Default JSON. One that is not a
 	// JSONCodec is asked before Publish returns. What was published before a
 	// session used it, it is given as [JSON] decodes it, since the sender may
-	// have changed the payload.
+	// have changed the payload. An event that it refuses, with an error or a
+	// panic, is left out for the sessions that use it; nobody else notices.
 	Codec Codec
 	// Hello is sent first, before anything the hub has. It must not change. Its
 	// events carry the ID after which the client's own begin.
@@ -362,7 +363,7 @@ func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
 		}
 	}
 	for _, m := range w.msgs {
-		if f, err := m.frame(w.codec); err == nil { // if not, Publish has told the sender
+		if f, ok := m.frame(w.codec); ok {
 			w.frames = append(w.frames, f)
 		}
 	}

@@ -58,7 +58,10 @@ func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
 	})
 }
 
-func TestOwnCodecsErrorIsTheSenders(t *testing.T) {
+// TestWhatAnOwnCodecRefusesIsItsSessionsAffair: it goes without, also in a replay
+// and though others have the same codec; neither the sender nor anybody else
+// notices, not even if it is the last word about a prompt.
+func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 	refused := errors.New("refused")
 	for name, fail := range map[string]func() error{
 		"error": func() error { return refused },
@@ -68,25 +71,31 @@ func TestOwnCodecsErrorIsTheSenders(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				own := &ownCodec{}
-				mine, other := &tape{}, &tape{}
-				s := h.Join("x", &nodebus.SessionOptions{Codec: own})
-				serveOn(t, s, mine)
-				serveOn(t, h.Join("y", nil), other)
+				mine, queued, other := &tape{}, &tape{}, &tape{}
+				serveOn(t, h.Join("alice", &nodebus.SessionOptions{Codec: own}), asTransport(mine, true))
+				serveOn(t, h.Join("alice", &nodebus.SessionOptions{Codec: own}), asTransport(queued, false))
+				serveOn(t, h.Join("alice", nil), other)
+				events := listen(t.Context(), h)
+				cursor := newestID(t, h)
 				publish(t, h, start("1"))
-				own.fail = fail
-				var as *nodebus.EncodeError
-				require.ErrorAs(t, h.SendSync(word("w")), &as)
-				require.ErrorContains(t, as, "refused")
-				require.ErrorAs(t, h.Publish(start("2")), &as)
+				synctest.Wait()
+				own.fail, own.asked = fail, nil
+				require.NoError(t, h.Publish(ending("1")))
+				require.NoError(t, h.SendSync(word("w")))
+				require.ErrorIs(t, h.Publish(about("1", word("late"))), nodebus.ErrClosed, "the prompt is closed")
+				synctest.Wait()
+				require.Len(t, own.asked, 2, "once for each event")
 				own.fail = nil
 				say(t, h, "fine")
 				synctest.Wait()
-				own.fail = fail
-				s.Close(nil)
-				say(t, h, "nobody asks the codec any more")
+				back := &tape{}
+				serveOn(t, h.Join("alice", &nodebus.SessionOptions{Codec: own, Since: cursor}), back)
 				synctest.Wait()
-				require.Equal(t, []string{"fine"}, mine.said(t))
-				require.Equal(t, []string{"fine", "nobody asks the codec any more"}, other.said(t))
+				for _, p := range []*tape{mine, queued, back} {
+					require.Equal(t, []string{"execution_start", "fine"}, p.said(t))
+				}
+				require.Equal(t, []string{"execution_start", "executing", "w", "fine"}, other.said(t))
+				require.Len(t, events.events, 5)
 			})
 		})
 	}

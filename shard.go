@@ -223,13 +223,13 @@ func (w *roundState) add(x *Session, m *message) {
 }
 
 // cut encodes messages for one codec and joins them into batches. A message
-// that has no form in it is left out; Publish has told the sender.
+// that has no form in it is left out.
 func (w *roundState) cut(c Codec, msgs []*message) (bs []*Batch) {
 	var b *Batch
 	size := 0
 	for _, m := range msgs {
-		f, err := m.frame(c)
-		if err != nil {
+		f, ok := m.frame(c)
+		if !ok {
 			continue
 		}
 		if b == nil || size+len(f.Data) > batchBytes {
