@@ -24,13 +24,25 @@ type visit struct {
 func (w *worker) visit(i int32, n *runNode) {
 	w.enter(i, n)
 	w.r.mu.Unlock()
-	over, later, err := w.prepare()
-	if !over {
-		later, err = w.runSafely()
-	}
-	w.r.mu.Lock()
-	w.exit(later, err)
+	later, err := false, errGoexit // unless what follows returns
+	defer func() {
+		w.r.mu.Lock()
+		w.exit(later, err)
+	}()
+	later, err = w.turn()
 }
+
+func (w *worker) turn() (later bool, err error) {
+	over, later, err := w.prepare()
+	if over {
+		return later, err
+	}
+	return w.runSafely()
+}
+
+// errGoexit is the failure of a node that does not return, and takes the
+// goroutine it runs in with it: FailNow of a test does so.
+var errGoexit = errors.New("the node ended its goroutine with runtime.Goexit")
 
 // visitAlone gives an asynchronous node its turn, in a goroutine of its own. It
 // is told that the node runs before that begins, so that with one worker the
@@ -41,25 +53,31 @@ func (r *run) visitAlone(i int32, n *runNode) {
 	r.working++
 	w.enter(i, n)
 	r.mu.Unlock()
-	over, later, err := w.prepare()
-	r.mu.Lock()
-	if over {
-		w.retire(later, err)
+	over, later, err := true, false, errGoexit
+	defer func() {
+		r.mu.Lock()
+		if over {
+			w.retire(later, err)
+		}
+	}()
+	if over, later, err = w.prepare(); over {
 		return
 	}
 	go func() {
-		later, err := w.runSafely()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		w.retire(later, err)
+		later, err := false, errGoexit
+		defer func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			w.retire(later, err)
+		}()
+		later, err = w.runSafely()
 	}()
 }
 
-// retire ends the turn, and the worker with it.
+// retire ends the turn, and the worker with it. r.mu is held.
 func (w *worker) retire(later bool, err error) {
 	w.exit(later, err)
-	w.r.leave(w)
-	w.r.workers.remove(w)
+	w.quit()
 }
 
 // enter begins a turn. r.mu is held.

@@ -89,7 +89,9 @@ func (r *run) granted() {
 func (r *run) work() {
 	w := &worker{r: r, slot: true}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.workers.add(w)
+	defer w.quit() // also if a node takes the goroutine with it
 	r.starting--
 	for !r.over && w.slot {
 		i, ok := r.sch.Next()
@@ -110,9 +112,12 @@ func (r *run) work() {
 			break
 		}
 	}
-	r.leave(w)
-	r.workers.remove(w)
-	r.mu.Unlock()
+}
+
+// quit ends a worker. r.mu is held.
+func (w *worker) quit() {
+	w.r.leave(w)
+	w.r.workers.remove(w)
 }
 
 // leave ends a goroutine that ran nodes. r.mu is held, but not while the slot is
