@@ -157,9 +157,13 @@ func linkable(out, in *Port) bool {
 // takes a list, each element.
 func (c *checker) literal(f *field, a *arg, received any) {
 	v := unwrap(received)
-	elems, isList := v.([]any)
-	if !f.List || !isList {
-		if v, ok := c.element(f, &a.val, received, v); ok && c.keep {
+	var elems []any
+	isList := false
+	if f.List {
+		elems, isList = elements(v, f.elem)
+	}
+	if !isList {
+		if v, ok := c.element(f, &a.val, received, v); ok {
 			c.write(f.Name, received, v)
 		}
 		return
@@ -171,11 +175,17 @@ func (c *checker) literal(f *field, a *arg, received any) {
 		}
 	}
 	a.val = list
+	if _, wrapped := received.(map[string]any); !wrapped {
+		c.write(f.Name, received, wrap(v))
+	}
 }
 
 // write puts a coerced literal into the prompt, for the record. The map that is
 // there is the caller's, who may use it for more prompts, also at this moment.
 func (c *checker) write(name string, received, v any) {
+	if !c.keep {
+		return
+	}
 	switch v.(type) {
 	case nil, bool, int, int64, uint64, float64, string:
 		if v == received {

@@ -16,6 +16,9 @@ import (
 // that happens to be a slice.
 type many []any
 
+// wrap makes a list a literal; see unwrap.
+func wrap(list any) any { return map[string]any{"__value__": list} }
+
 // unwrap takes the list out of {"__value__": […]}, the form in which a list is a
 // literal and not an attempt at a link.
 func unwrap(v any) any {

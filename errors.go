@@ -14,6 +14,7 @@ var (
 	ErrInterrupted = errors.New("nodebus: interrupted")
 	ErrDuplicate   = errors.New("nodebus: prompt id is in use")
 	ErrFull        = errors.New("nodebus: queue is full")
+	ErrBlocked     = errors.New("nodebus: blocked") // see Block
 	ErrCycle       = errors.New("nodebus: nodes wait for each other in a ring")
 )
 

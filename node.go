@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 )
@@ -103,9 +104,17 @@ func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	if err != nil {
 		return zero, err
 	}
-	if list, ok := any(&zero).(listPort); ok {
-		err := list.fill(listOf(v))
-		return zero, err
+	return receive[T](v)
+}
+
+// receive is a value that came over a link as a T, which may be a List.
+func receive[T any](v any) (t T, err error) {
+	if list, ok := any(&t).(listPort); ok {
+		err = list.fill(listOf(v, list.elem()))
+		return t, err
+	}
+	if list, ok := v.(many); ok {
+		v = []any(list)
 	}
 	return convertTo[T](v)
 }
@@ -117,7 +126,8 @@ func Ready[T any](v T) Lazy[T] {
 
 // List is a whole list. As an input, it makes the node be called once, not once
 // per element, and its other inputs are the first of theirs unless they are
-// lists too. As an output, its elements go on one by one.
+// lists too. As an output, its elements go on one by one. In Go, any slice may
+// be given where a List is taken.
 type List[T any] []T
 
 // Out is an output that need not be a value: another node may stand in for it,
@@ -147,19 +157,33 @@ func (b *blocked) Error() string {
 	return "nodebus: blocked: " + b.reason
 }
 
+// Is makes it [ErrBlocked].
+func (b *blocked) Is(target error) bool { return target == ErrBlocked }
+
+// blockOf is why an output is blocked, which must be what Block made.
+func blockOf(output string, err error) (*blocked, error) {
+	b, ok := err.(*blocked) //nolint:errorlint // nothing around it
+	if !ok {
+		return nil, fmt.Errorf("output %q: Blocked is %w; use Block for a reason", output, err)
+	}
+	return b, nil
+}
+
 // Eval runs nodes made at run time and returns the value at out. Like
 // [Lazy].Get it waits, and gives the node's worker slot back meanwhile.
 func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
 	var zero T
 	if ctx.rt == nil {
-		return zero, fmt.Errorf("nodebus: this executor does not run graphs made by nodes")
+		return zero, errNoGraphs
 	}
 	v, err := ctx.rt.Eval(ctx, g, out)
 	if err != nil {
 		return zero, err
 	}
-	return convertTo[T](v)
+	return receive[T](v)
 }
+
+var errNoGraphs = errors.New("nodebus: this executor does not run graphs made by nodes")
 
 // What schema.go and the executors need to know of the generic types.
 
@@ -200,18 +224,48 @@ func (l *List[T]) values() []any {
 	return vs
 }
 
-// listOf is the list that v is, or that of v alone.
-func listOf(v any) []any {
-	switch v := v.(type) {
-	case many:
-		return v
-	case []any:
-		return v
-	case listPort:
-		return v.values()
+// listOf is the list that v is, or that of v alone, to fill a List of elem.
+func listOf(v any, elem reflect.Type) []any {
+	if all, ok := elements(v, elem); ok {
+		return all
 	}
 	return []any{v}
 }
+
+// elements takes a list apart. A slice that may be either is one element if it
+// has the elements' own type or, where any will do, if it is of bytes or of a
+// named type.
+func elements(v any, elem reflect.Type) (all []any, ok bool) {
+	switch v := v.(type) {
+	case many:
+		return v, true
+	case []any:
+		return v, true
+	}
+	list := reflect.ValueOf(v)
+	if list.Kind() != reflect.Slice || isElement(list.Type(), elem) {
+		return nil, false
+	}
+	all = make([]any, list.Len())
+	for i := range all {
+		all[i] = list.Index(i).Interface()
+	}
+	return all, true
+}
+
+func isElement(slice, elem reflect.Type) bool {
+	switch {
+	case !slice.AssignableTo(elem):
+		return false
+	case elem.Kind() != reflect.Interface || isBytes(slice):
+		return true
+	}
+	return slice.Name() != "" && !reflect.PointerTo(slice).Implements(listPortType)
+}
+
+func isBytes(slice reflect.Type) bool { return slice.Elem().Kind() == reflect.Uint8 }
+
+var listPortType = reflect.TypeFor[listPort]()
 
 type outPort interface {
 	elem() reflect.Type

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -215,7 +217,8 @@ type Graph struct {
 func NewGraph() *Graph { return &Graph{} }
 
 // Add adds a node and returns its first output. Inputs that are a [Link] are
-// connected; the others may be any Go values.
+// connected; the others may be any Go values. A slice is a list: in a prompt it
+// takes the form {"__value__": […]}, by which the wire tells it from a link.
 func (g *Graph) Add(class string, in Inputs) Link {
 	g.n++
 	return g.AddAs(strconv.Itoa(g.n), class, in)
@@ -227,8 +230,29 @@ func (g *Graph) AddAs(name, class string, in Inputs) Link {
 	if in == nil {
 		in = Inputs{}
 	}
+	if g.prefix == "" {
+		in = wrapLists(in)
+	}
 	g.nodes = append(g.nodes, NodeSpec{ID: g.prefix + name, Class: class, Inputs: in})
 	return g.Link(name)
+}
+
+// wrapLists returns in with its lists in the form of literals.
+func wrapLists(in Inputs) Inputs {
+	var own Inputs
+	for name, v := range in {
+		if t := reflect.TypeOf(v); t == nil || t.Kind() != reflect.Slice || isBytes(t) {
+			continue
+		}
+		if own == nil {
+			own = maps.Clone(in)
+		}
+		own[name] = wrap(v)
+	}
+	if own == nil {
+		return in
+	}
+	return own
 }
 
 // Link is the first output of a node that was or will be added under a name.

@@ -23,11 +23,7 @@ func (w *worker) unpack(f *field, val any) (any, error) {
 		inner, link, g, block := o.split()
 		switch {
 		case block != nil:
-			b, ok := block.(*blocked) //nolint:errorlint // what Block returned, and nothing around it
-			if !ok {
-				return nil, fmt.Errorf("output %q: Blocked is %w; use Block for a reason", f.Name, block)
-			}
-			return b, nil
+			return blockOf(f.Name, block)
 		case g != nil:
 			w.r.mu.Lock()
 			defer w.r.mu.Unlock()

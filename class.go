@@ -1,0 +1,225 @@
+package nodebus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// Result is what a node gave: its outputs in order, and what it shows.
+type Result struct {
+	Outputs []any
+	UI      UI
+}
+
+// Call calls the node once, for executors of one's own: it sets the inputs,
+// the hidden ones from ctx, runs the node and takes its result apart, so that
+// any output may be an input of another Call. A [List] input takes a slice, and
+// a List output is a []any. An [Out] is its value; the graph that stands in for
+// one is run by the context's Runtime, and one that is blocked is what [Block]
+// gave: an error that is [ErrBlocked], and that of a Call to which it is input.
+// An input that is not in in is its default, or zero if it is optional. A lazy
+// input is the value in in, or is fetched through the Runtime when the node
+// asks. An error is a [*NodeError] that says which node it was, around what the
+// node returned, an [*InputError], or the [*PanicError] of its panic.
+func (c *Class) Call(ctx *Context, in Inputs) (res Result, err error) {
+	defer func() {
+		if err != nil {
+			res, err = Result{}, ctx.nodeError(c, err)
+		}
+	}()
+	defer catch(&err)
+	args := make([]any, len(c.inputs))
+	for i := range c.inputs {
+		f := &c.inputs[i]
+		switch v, given := in[f.Name]; {
+		case f.Kind == Hidden:
+		case given:
+			if args[i], err = f.argument(v); err != nil {
+				return Result{}, &InputError{f.Name, err}
+			}
+		case f.Lazy && ctx.rt != nil:
+			args[i] = getter(func(gctx context.Context) (any, error) { return ctx.rt.Input(gctx, f.Name) })
+		case f.Default != nil:
+			args[i] = f.Default
+		case f.Kind == Optional || f.Lazy:
+			args[i] = absent
+		default:
+			return Result{}, &InputError{f.Name, errRequired}
+		}
+	}
+	out, err := c.invoke(ctx, args)
+	if err != nil {
+		return Result{}, err
+	}
+	res.Outputs = make([]any, len(c.outputs))
+	res.UI = c.split(out, res.Outputs)
+	for i := range c.outputs {
+		if res.Outputs[i], err = ctx.settle(&c.outputs[i], res.Outputs[i]); err != nil {
+			return Result{}, err
+		}
+	}
+	return res, nil
+}
+
+var errRequired = errors.New("is required")
+
+// argument is what Call gives a node for v.
+func (f *field) argument(v any) (any, error) {
+	b, stopped := v.(*blocked)
+	switch {
+	case stopped && f.Lazy:
+		return getter(func(context.Context) (any, error) { return nil, b }), nil
+	case stopped:
+		return nil, b
+	case f.List:
+		return unwrap(v), nil
+	}
+	return v, nil
+}
+
+// settle turns an output as the node's result holds it into what another node
+// can be given.
+func (c *Context) settle(f *field, val any) (any, error) {
+	if f.special {
+		inner, from, g, block := addressable(val).(outPort).split()
+		switch {
+		case block != nil:
+			return blockOf(f.Name, block)
+		case g != nil && c.rt == nil:
+			return nil, fmt.Errorf("output %q: %w", f.Name, errNoGraphs)
+		case g != nil:
+			var err error
+			if inner, err = c.rt.Eval(c, g, from); err != nil {
+				return nil, fmt.Errorf("output %q: %w", f.Name, err)
+			}
+		}
+		val = inner
+	}
+	if f.List {
+		return listOf(val, f.elem), nil
+	}
+	return val, nil
+}
+
+// getter is an argument that is fetched when a Lazy asks for it.
+type getter func(context.Context) (any, error)
+
+// absent is the argument of an input that is not given: the field stays zero.
+var absent any = new(struct{ _ byte })
+
+// invoke makes the node and runs it. args has an argument for every input.
+func (c *Class) invoke(ctx *Context, args []any) (any, error) {
+	node := reflect.New(c.typ)
+	if err := c.fill(node.Elem(), ctx, args); err != nil {
+		return nil, err
+	}
+	return c.run(ctx, node.Interface())
+}
+
+// fill sets the fields of a fresh node.
+func (c *Class) fill(node reflect.Value, ctx *Context, args []any) error {
+	node.Set(c.proto)
+	for i := range c.inputs {
+		f := &c.inputs[i]
+		dst := node.FieldByIndex(f.index)
+		var err error
+		switch v := args[i]; {
+		case f.Kind == Hidden:
+			err = assign(dst, ctx.hidden(f.Type))
+		case v == absent:
+		case f.Lazy:
+			bindLazy(dst, v)
+		case f.List:
+			err = fillList(dst, v)
+		default:
+			err = assignFast(dst, v)
+		}
+		if err != nil {
+			return &InputError{f.Name, err}
+		}
+	}
+	return nil
+}
+
+func bindLazy(dst reflect.Value, v any) {
+	get, ok := v.(getter)
+	if !ok {
+		get = func(context.Context) (any, error) { return v, nil }
+	}
+	dst.Addr().Interface().(lazyPort).bind(get)
+}
+
+func fillList(dst reflect.Value, v any) error {
+	port := dst.Addr().Interface().(listPort)
+	return port.fill(listOf(v, port.elem()))
+}
+
+// assignFast is assign, with the common types set without a comparison of types.
+func assignFast(dst reflect.Value, v any) error {
+	switch v := v.(type) {
+	case int:
+		if dst.Kind() == reflect.Int {
+			dst.SetInt(int64(v))
+			return nil
+		}
+	case float64:
+		if dst.Kind() == reflect.Float64 {
+			dst.SetFloat(v)
+			return nil
+		}
+	case string:
+		if dst.Kind() == reflect.String {
+			dst.SetString(v)
+			return nil
+		}
+	}
+	return assign(dst, v)
+}
+
+// split takes a result apart: the outputs go to outs, the UI is returned.
+func (c *Class) split(out any, outs []any) (ui UI) {
+	if !c.multi {
+		if c.ui != nil {
+			return out.(UI)
+		}
+		outs[0] = out
+		return nil
+	}
+	v := reflect.ValueOf(out)
+	for i := range c.outputs {
+		outs[i] = v.FieldByIndex(c.outputs[i].index).Interface()
+	}
+	if c.ui != nil {
+		ui, _ = v.FieldByIndex(c.ui).Interface().(UI)
+	}
+	return ui
+}
+
+// grapher is a Runtime that knows the nodes made at run time.
+type grapher interface{ graph() Nodes }
+
+// hidden is the value of a hidden input.
+func (c *Context) hidden(kind string) any {
+	p := c.env.prompt
+	switch kind { // see hiddenKinds
+	case "UNIQUE_ID":
+		return c.UniqueID()
+	case "PROMPT_ID":
+		return p.ID
+	case "PROMPT":
+		return p.Nodes
+	case "DYNPROMPT":
+		if live, ok := c.rt.(grapher); ok {
+			return live.graph()
+		}
+		return p.Nodes
+	case "EXTRA_PNGINFO":
+		return p.Extra["extra_pnginfo"]
+	}
+	if s, ok := p.Secrets[kind]; ok {
+		return s
+	}
+	return ""
+}
