@@ -11,6 +11,7 @@ package nodetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -122,7 +123,7 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 	if rt.r.opts.Registry == nil {
 		return nil, fmt.Errorf("nodetest: the node evaluates a graph; set Options.Registry")
 	}
-	e := evaluation{rt.r, map[string]nodebus.NodeSpec{}, map[string]nodebus.Result{}}
+	e := evaluation{rt.r, map[string]nodebus.NodeSpec{}, map[string]nodebus.Result{}, map[string]bool{}}
 	for _, n := range g.Nodes() {
 		e.specs[n.ID] = n
 	}
@@ -133,6 +134,7 @@ type evaluation struct {
 	r     *Recorder
 	specs map[string]nodebus.NodeSpec
 	done  map[string]nodebus.Result
+	busy  map[string]bool // nodes that wait for their inputs
 }
 
 func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
@@ -144,10 +146,14 @@ func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
 		}
 		e.done[l.Node] = res
 	}
-	if l.Slot >= len(res.Outputs) {
+	if l.Slot < 0 || l.Slot >= len(res.Outputs) {
 		return nil, fmt.Errorf("nodetest: node %s has no output %d", l.Node, l.Slot)
 	}
-	return res.Outputs[l.Slot], nil
+	out := res.Outputs[l.Slot]
+	if err, ok := out.(error); ok && errors.Is(err, nodebus.ErrBlocked) {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (e *evaluation) call(ctx context.Context, id string) (res nodebus.Result, err error) {
@@ -159,6 +165,11 @@ func (e *evaluation) call(ctx context.Context, id string) (res nodebus.Result, e
 	if !ok {
 		return res, fmt.Errorf("nodetest: class %s is not in the registry", spec.Class)
 	}
+	if e.busy[id] {
+		return res, fmt.Errorf("nodetest: node %s: %w", id, nodebus.ErrCycle)
+	}
+	e.busy[id] = true
+	defer delete(e.busy, id)
 	in := nodebus.Inputs{}
 	for name, v := range spec.Inputs {
 		if l, ok := v.(nodebus.Link); ok {

@@ -124,3 +124,86 @@ func TestLazyInputsAreReady(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "yes", got)
 }
+
+// ring evaluates nodes that wait for each other.
+type ring struct{}
+
+func (ring) Run(ctx *nodebus.Context) (int, error) {
+	g := ctx.NewGraph()
+	a := g.AddAs("a", "add", nodebus.Inputs{"a": g.Link("b"), "b": 1})
+	g.AddAs("b", "add", nodebus.Inputs{"a": a, "b": g.Link("c")})
+	g.AddAs("c", "add", nodebus.Inputs{"a": 1, "b": 1})
+	return nodebus.Eval[int](ctx, g, a)
+}
+
+func TestGraphsThatAreRingsFail(t *testing.T) {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, add{}, nodebus.Info{})
+	_, err := ring{}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
+	require.ErrorIs(t, err, nodebus.ErrCycle)
+	require.ErrorContains(t, err, "nodetest: node 1.0.0.a: ")
+}
+
+// upTo gives a list, by way of a graph if there is more to it than one.
+type upTo struct{ N int }
+
+func (n upTo) Run(ctx *nodebus.Context) (out nodebus.Out[nodebus.List[int]], err error) {
+	if n.N <= 1 {
+		out.Value = nodebus.List[int]{n.N}
+		return out, nil
+	}
+	g := ctx.NewGraph()
+	less := g.Add("upTo", nodebus.Inputs{"n": n.N - 1})
+	out.Graph, out.From = g, g.Add("append", nodebus.Inputs{"to": less, "more": []int{n.N}})
+	return out, nil
+}
+
+type joined struct{ To, More nodebus.List[int] }
+
+func (n joined) Run(*nodebus.Context) (nodebus.List[int], error) { return append(n.To, n.More...), nil }
+
+type listed struct{ N int }
+
+func (n listed) Run(ctx *nodebus.Context) (nodebus.List[int], error) {
+	g := ctx.NewGraph()
+	return nodebus.Eval[nodebus.List[int]](ctx, g, g.Add("upTo", nodebus.Inputs{"n": n.N}))
+}
+
+func TestGraphsOfListsAndExpansionsAreEvaluated(t *testing.T) {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, upTo{}, nodebus.Info{})
+	nodebus.Register(r, joined{}, nodebus.Info{Name: "append"})
+	got, err := listed{4}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
+	require.NoError(t, err)
+	require.Equal(t, nodebus.List[int]{1, 2, 3, 4}, got)
+}
+
+// gate is blocked, and gives a value too.
+type gate struct{}
+
+type gateOut struct {
+	Shut nodebus.Out[int] `out:"shut"`
+	Open nodebus.Out[int] `out:"open"`
+}
+
+func (gate) Run(*nodebus.Context) (gateOut, error) {
+	return gateOut{nodebus.Out[int]{Blocked: nodebus.Block("shut")}, nodebus.Out[int]{Value: 7}}, nil
+}
+
+type through struct{ Slot int }
+
+func (n through) Run(ctx *nodebus.Context) (int, error) {
+	g := ctx.NewGraph()
+	return nodebus.Eval[int](ctx, g, g.Add("gate", nil).At(n.Slot))
+}
+
+func TestOutputsThatAreBlocked(t *testing.T) {
+	r := nodebus.NewRegistry()
+	nodebus.Register(r, gate{}, nodebus.Info{})
+	ctx := nodetest.New(t, &nodetest.Options{Registry: r}).Context()
+	_, err := through{0}.Run(ctx)
+	require.ErrorIs(t, err, nodebus.ErrBlocked)
+	got, err := through{1}.Run(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 7, got)
+}
