@@ -390,7 +390,7 @@ func (e *Engine) tellStatus() {
 }
 
 func (e *Engine) tell(ev Event) {
-	ev.owned = true
+	ev.owned = ev.Payload
 	if err := e.publish(ev); err != nil {
 		e.opts.Logger.Warn("event not sent", "prompt", ev.PromptID, "type", ev.Payload.EventType(), "error", err)
 	}

@@ -19,9 +19,10 @@ type Event struct {
 	To       string    // the client it is for, if only one
 	Payload  Payload
 
-	// owned: nobody changes what Payload refers to any more, which makes it safe
-	// to encode later.
-	owned bool
+	// owned is Payload, if it is known that it can be encoded and nobody changes
+	// what it refers to any more, which makes it safe to encode later. A publisher
+	// in between may have put another in its place.
+	owned Payload
 	// everyone: it is meant for everyone, rather than not addressed yet.
 	everyone bool
 }

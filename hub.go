@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-// Publisher accepts events. A [Hub] is one; tests and tracers wrap one.
+// Publisher accepts events. A [Hub] is one; tests and tracers wrap one. What wraps
+// one may pass on other payloads than it was given, but must not change what those
+// refer to.
 type Publisher interface {
 	Publish(Event) error
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
@@ -96,7 +97,7 @@ func newDraft(ev *Event) (d draft, err error) {
 	if d.keyed, d.key, err = coalesceKey(ev.Payload); err != nil {
 		return d, err
 	}
-	if ev.owned { // made by our own executor, which has checked it
+	if isSame(ev.owned, ev.Payload) { // made by our own executor, which has checked it
 		d.size = sizeOf(ev.Payload)
 		return d, nil
 	}
@@ -108,6 +109,12 @@ func newDraft(ev *Event) (d draft, err error) {
 	d.frame, err = JSON.Encode(*ev)
 	d.size = len(d.frame.Data)
 	return d, err
+}
+
+// isSame reports whether a and b are one value, not only equal: == would panic for
+// those with maps or lists in them.
+func isSame(a, b Payload) bool {
+	return *(*[2]unsafe.Pointer)(unsafe.Pointer(&a)) == *(*[2]unsafe.Pointer)(unsafe.Pointer(&b))
 }
 
 // sizeOf is about how many bytes p holds, and its frame will.

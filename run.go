@@ -138,7 +138,7 @@ func (r *run) isShut() bool {
 
 // tell sends what cannot fail but for a hub that is closed.
 func (r *run) tell(p Payload) {
-	if err := r.publish(Event{PromptID: r.p.ID, To: r.p.ClientID, Payload: p, owned: true}); err != nil {
+	if err := r.publish(Event{PromptID: r.p.ID, To: r.p.ClientID, Payload: p, owned: p}); err != nil {
 		r.l.opts.Logger.Debug("event not sent", "prompt", r.p.ID, "type", p.EventType(), "error", err)
 	}
 }

@@ -167,7 +167,7 @@ func (g *progress) snapshot(nodes []NodeState) {
 }
 
 func (g *progress) tell(p Payload) error {
-	return g.r.publish(Event{PromptID: g.r.p.ID, To: g.r.p.ClientID, Payload: p, owned: true})
+	return g.r.publish(Event{PromptID: g.r.p.ID, To: g.r.p.ClientID, Payload: p, owned: p})
 }
 
 // later arms the timer: for as long as the snapshot that comes then takes to
