@@ -217,6 +217,9 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 			return nil, false
 		}
 	}
+	if f.choices != nil {
+		v = plainText(v)
+	}
 	switch {
 	case f.unchecked && f.choices != nil:
 		*val, _ = literal(f.elem, pyfmt.Str(v))

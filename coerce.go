@@ -57,10 +57,16 @@ func toInt(v any) (any, error) {
 		}
 		return int64(0), nil
 	case string:
-		digits := strings.TrimPrefix(strings.TrimSpace(v), "+")
-		if n, err := parseInt(strings.ReplaceAll(digits, "_", "")); err == nil && !oddUnderscore(digits) {
+		digits := strings.TrimSpace(v)
+		if len(digits) > 1 && digits[0] == '+' && isDigit(digits[1]) {
+			digits = digits[1:] // ParseUint takes no sign
+		}
+		n, err := parseInt(strings.ReplaceAll(digits, "_", ""))
+		switch {
+		case oddUnderscore(digits):
+		case err == nil:
 			return n, nil
-		} else if errors.Is(err, strconv.ErrRange) {
+		case errors.Is(err, strconv.ErrRange):
 			return nil, fmt.Errorf("%s does not fit in 64 bits", digits)
 		}
 		return nil, fmt.Errorf("invalid literal for int() with base 10: %s", pyfmt.Repr(v))
@@ -111,9 +117,15 @@ func parseInt(s string) (any, error) {
 
 // oddUnderscore: a digit must stand on both sides of each underscore.
 func oddUnderscore(s string) bool {
-	s = strings.TrimPrefix(s, "-")
-	return strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__")
+	for i := range len(s) {
+		if s[i] == '_' && (i == 0 || i == len(s)-1 || !isDigit(s[i-1]) || !isDigit(s[i+1])) {
+			return true
+		}
+	}
+	return false
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func toFloat(v any) (any, error) {
 	switch v := v.(type) {
@@ -279,4 +291,13 @@ func plainValue(v any) (any, bool) {
 		return rv.Bool(), true
 	}
 	return nil, false
+}
+
+// plainText turns a value of a named string type, such as that of a drop-down,
+// into a string.
+func plainText(v any) any {
+	if _, isNumber := v.(json.Number); isNumber || reflect.ValueOf(v).Kind() != reflect.String {
+		return v
+	}
+	return reflect.ValueOf(v).String()
 }

@@ -63,6 +63,53 @@ func TestSection4Inputs(t *testing.T) {
 	}
 }
 
+// TestSection4NumbersInText: as Python reads them.
+func TestSection4NumbersInText(t *testing.T) {
+	for _, c := range []struct {
+		input  string
+		ok, no []string
+	}{
+		{"i", []string{"1_0", "+5", "-5", "-0", " 7 ", "1_0_0"}, []string{"_1", "1_", "1__0", "+_1", "-_1", "+-5", "++5", "+", "", "1.0", "0x1"}},
+		{"f", []string{"1_0.2_5", "+1.", ".5", "-1e+0_0", "1_0e-1_0"}, []string{"+_12", "1_.", "1._1", "1_e0", "._1", "1e_0", "1e0_", "1e+_0", "-_1", "1__0", "+-1", "", "0x1p0"}},
+	} {
+		field := map[string]string{"i": "0", "f": "0"}
+		reg := nodebus.NewRegistry()
+		nodebus.Register(reg, twoNumbers{}, nodebus.Info{Name: "Numbers", Output: true})
+		check := func(text string) error {
+			field[c.input] = fmt.Sprintf("%q", text)
+			return nodebus.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"o":{"class_type":"Numbers","inputs":{"i":`+field["i"]+`,"f":`+field["f"]+`}}}`)})
+		}
+		for _, text := range c.ok {
+			require.NoError(t, check(text), "%s: %q", c.input, text)
+		}
+		for _, text := range c.no {
+			require.Error(t, check(text), "%s: %q", c.input, text)
+		}
+	}
+}
+
+type twoNumbers struct {
+	I int
+	F float64
+}
+
+func (n twoNumbers) Run(*nodebus.Context) (int, error) { return n.I, nil }
+
+// TestChoicesOfANamedType: a drop-down takes values of its own type.
+func TestChoicesOfANamedType(t *testing.T) {
+	nodes := typedWith(t, `{}`)
+	nodes[0].Inputs["big"] = manyChoices("opt7")
+	p, ve := validate(t, nodes)
+	require.Nil(t, ve)
+	require.Equal(t, "opt7", p.Nodes[0].Inputs["big"])
+	nodes[0].Inputs["big"] = manyChoices("opt99")
+	_, ve = validate(t, nodes)
+	require.Equal(t, "big: 'opt99' not in (list of length 30)", ve.Nodes["t"].Errors[0].Details)
+	nodes[0].Inputs["big"] = json.Number("7")
+	_, ve = validate(t, nodes)
+	require.Equal(t, "value_not_in_list", ve.Nodes["t"].Errors[0].Type, "a number is no text")
+}
+
 // TestSection4Coercion: what is taken for what, and stands in the record.
 func TestSection4Coercion(t *testing.T) {
 	for _, c := range []struct {
