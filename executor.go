@@ -129,12 +129,7 @@ func (l *Local) Execute(ctx context.Context, p *Prompt, pub Publisher) (shown ma
 		}
 	}
 	r := newRun(ctx, l, p, pl, pub)
-	defer func() {
-		if v := recover(); v != nil { // ours, or that of a Publisher or Cache
-			err = r.abort(&PanicError{Value: v})
-		}
-	}()
-	r.start()
+	r.begin()
 	err = r.wait()
 	return r.shown(), err
 }

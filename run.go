@@ -40,6 +40,7 @@ type run struct {
 	away     int              // nodes whose result another visit is computing
 	slots    int              // that its workers hold
 	asking   bool             // in line for a slot
+	looking  bool             // it has not begun: it works out the keys of its nodes
 	workers  workerList
 	turns    uint64
 	ran      []int32       // nodes that were evaluated, not cached
@@ -47,9 +48,14 @@ type run struct {
 	ended    bool
 
 	env      env
-	keys     signer
-	baseKeys string // the keys of base, one after the other
 	progress progress
+
+	// The keys of base, one after the other, and which of them there are. They do
+	// not change once they have been looked up.
+	baseKeys string
+	baseKey  []keyState
+	keyMu    sync.Mutex // not held by those who hold mu: a Fingerprint may never return
+	keys     signer     // guarded by keyMu
 }
 
 // runNode is a node of a run.
@@ -143,12 +149,39 @@ func (r *run) tell(p Payload) {
 	}
 }
 
+// begin has the run start in a goroutine of its own, which counts as a worker,
+// for a Fingerprint may take its time, or never return.
+func (r *run) begin() {
+	r.working, r.looking = 1, true
+	go func() {
+		err := errGoexit // unless what follows returns
+		defer func() {
+			if v := recover(); v != nil { // ours, or that of a Cache
+				err = &PanicError{Value: v}
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if err != nil {
+				r.fail(err)
+			}
+			r.working--
+			r.settle()
+		}()
+		r.start()
+		err = nil
+	}()
+}
+
 // start looks up what is cached and schedules what the outputs need.
 func (r *run) start() {
 	cached := r.lookUp()
 	r.tell(ExecutionCached{Nodes: cached, PromptID: r.p.ID, Timestamp: time.Now().UnixMilli()})
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.looking = false
+	if r.over {
+		return
+	}
 	edges := 0
 	for i := range r.base {
 		edges += len(r.base[i].plan.args)
@@ -157,44 +190,7 @@ func (r *run) start() {
 	r.ran = make([]int32, 0, len(r.base)-len(cached))
 	r.need(nil, r.plan.outputs...)
 	r.kick()
-	r.settle()
 }
-
-// lookUp finds which of the prompt's nodes have a result already.
-func (r *run) lookUp() (cached []string) {
-	cached = []string{}
-	if r.l.cache == nil {
-		return cached
-	}
-	var gen uint64
-	if r.l.recent != nil {
-		gen = r.l.recent.nextPrompt()
-	}
-	r.keys = signer{prompt: r.p, node: func(i int32) *planNode { return r.at(i).plan }}
-	r.keys.grow(len(r.base))
-	for i := range r.base {
-		r.keys.sign(int32(i))
-	}
-	r.baseKeys = string(r.keys.keys)
-	for i := range r.base {
-		if r.keys.state[i] != keyMade {
-			continue
-		}
-		if res, ok := r.l.cache.Get(r.baseKeys[i*keyLen : (i+1)*keyLen]); ok && fits(res, r.base[i].plan.class) {
-			n := &r.base[i]
-			n.state, n.outs, n.ui = nodeCached, res.Outputs, res.UI
-			cached = append(cached, r.base[i].plan.id)
-		}
-	}
-	if r.l.recent != nil {
-		r.l.recent.sweep(gen)
-	}
-	return cached
-}
-
-// fits reports whether a cached result has the shape of the class: a cache may
-// be older than the program.
-func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs) }
 
 // need schedules nodes and what they wait for, if they are not already. by is
 // the node that needs them, nil for the prompt. r.mu is held.

@@ -93,6 +93,9 @@ func (r *run) wait() error {
 func (r *run) abandon() {
 	r.mu.Lock()
 	r.ended = true
+	if r.looking {
+		r.l.opts.Logger.Warn("prompt abandoned: a Fingerprint did not end", "prompt", r.p.ID)
+	}
 	free := 0
 	for w := r.workers.first; w != nil; w = w.next {
 		if w.v != nil {
@@ -127,14 +130,6 @@ func (r *run) ground() {
 	for _, k := range keys {
 		r.l.flights.end(k)
 	}
-}
-
-// abort ends a run that could not go on because of err.
-func (r *run) abort(err error) error {
-	r.mu.Lock()
-	r.fail(err)
-	r.mu.Unlock()
-	return r.wait()
 }
 
 // shown is what the nodes showed in this prompt.

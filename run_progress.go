@@ -32,8 +32,8 @@ type progress struct {
 }
 
 const (
-	snapshotBudget = 256 << 10 // some 32 nodes' worth of every change
-	snapshotRate   = 5 << 10   // recovered per millisecond
+	snapshotBudget = 160 << 10 // some 30 nodes' worth of every change
+	snapshotRate   = 4 << 10   // recovered per millisecond
 	snapshotPause  = 50 * time.Millisecond
 	stepsAtOnce    = 1000 // progress events before they are held back
 

@@ -188,8 +188,8 @@ func (w *worker) prepare() (over, later bool, err error) {
 		w.assemble()
 		return true, false, nil
 	}
-	if later := w.claim(); later {
-		return true, true, nil
+	if later, err := w.claim(); later || err != nil {
+		return true, later, err
 	}
 	if w.cached { // an equal node has run meanwhile
 		return true, false, w.showCached()
@@ -226,54 +226,6 @@ func (w *worker) tellExecuted() error {
 	return nil
 }
 
-// claim makes v the one who computes the node's result, unless it is known or
-// somebody is at it: then the node waits for that.
-func (w *worker) claim() (later bool) {
-	r, i := w.r, w.i
-	if r.l.cache == nil {
-		return false
-	}
-	r.mu.Lock()
-	if w.key = r.keyOf(w.i); w.key == "" {
-		r.mu.Unlock()
-		return false
-	}
-	if w.leads = r.l.flights.begin(w.key, func() { r.landed(i) }); !w.leads {
-		r.sch.Again(w.i)
-		r.away++
-		r.mu.Unlock()
-		return true
-	}
-	r.mu.Unlock()
-	if res, ok := r.l.cache.Get(w.key); ok && fits(res, w.n.plan.class) {
-		w.cached, w.outs, w.ui = true, res.Outputs, res.UI
-	}
-	return false
-}
-
-// landed is called when what node i waits for has been computed, or has failed.
-func (r *run) landed(i int32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.away--
-	r.sch.Open(i)
-	r.kick()
-	r.settle()
-}
-
-// keyOf is a node's cache key; "" if it cannot be cached. r.mu is held.
-func (r *run) keyOf(i int32) string {
-	r.keys.grow(len(r.base) + len(r.made))
-	r.keys.sign(i)
-	switch {
-	case r.keys.state[i] != keyMade:
-		return ""
-	case int(i) < len(r.base):
-		return r.baseKeys[int(i)*keyLen:][:keyLen]
-	}
-	return string(r.keys.keys[int(i)*keyLen:][:keyLen])
-}
-
 // finish tells what the node shows, and keeps its result for later prompts.
 func (w *worker) finish() error {
 	w.ran = true
@@ -286,14 +238,6 @@ func (w *worker) finish() error {
 	}
 	w.keep()
 	return nil
-}
-
-// keep keeps the result for later prompts and tells that the node is done.
-func (w *worker) keep() {
-	if w.key != "" && !w.r.isShut() {
-		w.r.l.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
-	}
-	w.r.progress.finish(w.n)
 }
 
 // context is the context of call k.
