@@ -1,18 +1,19 @@
 package comfy
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // answer writes v as JSON.
 func answer(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
+	body, err := appendJSON(nil, v)
 	if err != nil {
 		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer has no form in JSON"}`)
 	}
@@ -113,25 +114,58 @@ type object []member
 func (o *object) add(name string, value any) { *o = append(*o, member{name, value}) }
 
 // MarshalJSON writes the members in order.
-func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
+func (o object) MarshalJSON() ([]byte, error) { return o.append(nil) }
+
+func (o object) append(b []byte) (_ []byte, err error) {
+	b = append(b, '{')
 	for i, m := range o {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		name, err := json.Marshal(m.name)
-		if err != nil {
+		b = append(jsonenc.String(b, m.name), ':')
+		if b, err = appendJSON(b, m.value); err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}'), nil
 }
+
+// appendJSON appends v. What is made here is written as it is: encoding/json
+// would read the text of an object again for each one that it is in.
+func appendJSON(b []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case object:
+		return v.append(b)
+	case []object:
+		return appendList(b, v)
+	case [][]any:
+		return appendList(b, v)
+	case []any:
+		return appendList(b, v)
+	case rawJSON:
+		return append(b, v...), nil
+	case string:
+		return jsonenc.String(b, v), nil
+	}
+	text, err := json.Marshal(v)
+	return append(b, text...), err
+}
+
+func appendList[T any](b []byte, list []T) (_ []byte, err error) {
+	if list == nil {
+		return append(b, "null"...), nil
+	}
+	b = append(b, '[')
+	for i, v := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = appendJSON(b, v); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+// rawJSON is what appendJSON has made before.
+type rawJSON []byte

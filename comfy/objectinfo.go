@@ -1,7 +1,6 @@
 package comfy
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -28,12 +27,12 @@ func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 
 // describe adds a class. One whose description has no form in JSON is left out.
 func (s *Server) describe(to *object, c *nodebus.Class) {
-	text, err := json.Marshal(definition(c.Schema()))
+	text, err := appendJSON(nil, definition(c.Schema()))
 	if err != nil {
 		s.opts.Logger.Error("class not described", "class", c.Name(), "error", err)
 		return
 	}
-	to.add(c.Name(), json.RawMessage(text))
+	to.add(c.Name(), rawJSON(text))
 }
 
 // definition is a schema in the form of /object_info.
