@@ -9,6 +9,11 @@ import (
 // Cache keeps the results of nodes by key. Keys are opaque and the same in every
 // process. Prompts that run side by side share it, so it must be safe for
 // concurrent use; results are shared too and never modified.
+//
+// Whoever submits the same nodes with the same inputs is given the same results.
+// A node that is given its unique id, its prompt's id or a secret by a `hidden`
+// tag shares them only where those are the same; what else it finds out is for
+// its [Fingerprinter] to tell.
 type Cache interface {
 	Get(key string) (Result, bool)
 	Put(key string, r Result)

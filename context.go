@@ -133,7 +133,8 @@ func (c *Context) nodeError(class *Class, err error) *NodeError {
 func (c *Context) End() { c.over.Store(true) }
 
 // UniqueID is the node's place in the graph; inside an expansion, the id it was
-// given there.
+// given there. A result that depends on it, or on PromptID, needs an input with
+// a `hidden` tag for it: otherwise it is shared with nodes of other ids.
 func (c *Context) UniqueID() string { return c.who.id }
 
 // DisplayID is the node of the submitted prompt that clients show this one on.

@@ -76,7 +76,8 @@ type Class struct {
 	lazy                    bool // some input is Lazy
 	plainOuts               bool // outputs are values as they are: no List, no Out
 	validates, fingerprints bool
-	usesID                  bool // what it gives may depend on its unique id
+	usesID                  bool     // what it gives may depend on its unique id
+	private                 []string // what else it is told that no other prompt may be
 }
 
 func newClass(proto any, out reflect.Type, info Info) *Class {
@@ -101,7 +102,9 @@ func newClass(proto any, out reflect.Type, info Info) *Class {
 		names[f.Name] = sf
 		c.takesList = c.takesList || f.List
 		c.lazy = c.lazy || f.Lazy
-		c.usesID = c.usesID || f.Type == "UNIQUE_ID" && f.Kind == Hidden
+		if f.Kind == Hidden {
+			c.keyed(f.Type)
+		}
 	}
 	var onlyUI bool
 	c.outputs, c.ui, onlyUI = outputsOf(t, out)
@@ -120,6 +123,18 @@ func newClass(proto any, out reflect.Type, info Info) *Class {
 	_, c.fingerprints = reflect.New(t).Interface().(Fingerprinter)
 	c.schema = Schema{Info: info, Inputs: portsOf(c.inputs), Outputs: portsOf(c.outputs)}
 	return c
+}
+
+// keyed notes the hidden inputs that results depend on. The rest, the graph and
+// what is written into images, is left out as in the reference: with it, hardly
+// anything would be found again.
+func (c *Class) keyed(kind string) {
+	switch kind {
+	case "UNIQUE_ID":
+		c.usesID = true
+	case "PROMPT_ID", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG":
+		c.private = append(c.private, kind)
+	}
 }
 
 func portsOf(fields []field) []Port {

@@ -10,7 +10,8 @@ import (
 
 // keyLen is the length of a cache key. A key stands for a node's class, all its
 // literals and, through the keys of its sources, everything upstream: it takes
-// time linear in nodes and edges, and ids do not matter.
+// time linear in nodes and edges, and ids do not matter unless a node asks for
+// its own.
 const keyLen = sha256.Size
 
 // signer works out the keys of a run's nodes. Keys of nodes that cannot be
@@ -74,6 +75,13 @@ func (s *signer) finish(i int32, n *planNode) {
 	b := appendBytes(s.buf[:0], c.Name())
 	if c.usesID || c.schema.NoCache {
 		b = appendBytes(append(b, 'i'), n.id)
+	}
+	for _, kind := range c.private {
+		text := s.prompt.ID
+		if kind != "PROMPT_ID" {
+			text = s.prompt.Secrets[kind]
+		}
+		b = appendBytes(append(b, 'h'), text)
 	}
 	if c.fingerprints {
 		print, err := fingerprint(s.prompt, n)
