@@ -38,6 +38,7 @@ func cut(path, half string) func(*host) answered {
 		require.NoError(h.t, c.(*net.TCPConn).CloseWrite())
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		require.NoError(h.t, err)
+		defer func() { _ = res.Body.Close() }()
 		body, err := io.ReadAll(res.Body)
 		require.NoError(h.t, err)
 		return answered{res.StatusCode, res.Header, string(body)}

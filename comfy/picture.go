@@ -61,7 +61,6 @@ func (s *Server) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS,
 	if err != nil {
 		return errHuge
 	}
-	img = nil
 	if body.Len() <= smallAnswer {
 		free()
 	} else {

@@ -70,7 +70,11 @@ type listedQueue struct {
 func (q *listedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
 	return func(yield func(*nodebus.Prompt, error) bool) {
 		var all []*nodebus.Prompt
-		for p := range q.Queue.List(ctx) {
+		for p, err := range q.Queue.List(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
 			all = append(all, p)
 		}
 		if listed := q.listed; listed != nil {
