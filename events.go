@@ -168,7 +168,8 @@ type ProgressText struct {
 }
 
 // Gap tells a client that came back that events it missed are no longer kept:
-// some or all of those after Since and before Next.
+// some or all of those after Since and before Next. Since is the cursor it brought,
+// or 0 for one that this hub has not given out: then it may have missed anything.
 type Gap struct {
 	Since uint64 `json:"since"`
 	Next  uint64 `json:"next"`

@@ -307,8 +307,8 @@ func (l *eventLog) replay(s *Session, since, last uint64) []*message {
 			due = st.appendTo(due, s, from)
 		}
 	}
-	if from < lost || unknown {
-		s.tellGap(since, lost)
+	if from < lost {
+		s.tellGap(from, lost)
 	}
 	due = l.lobby.appendTo(due, s, from)
 	slices.SortFunc(due, byID)
