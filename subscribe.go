@@ -34,12 +34,12 @@ func (h *Hub) Subscribe(ctx context.Context) iter.Seq2[Event, error] {
 		defer h.unsubscribe(s)
 		for batch := s.take(nil); batch != nil; batch = s.take(batch) {
 			for _, m := range batch {
-				if !yield(m.event(), nil) {
+				if ctx.Err() != nil || !yield(m.event(), nil) {
 					return
 				}
 			}
 		}
-		if err := s.reason(); err != nil {
+		if err := s.reason(); err != nil && ctx.Err() == nil {
 			yield(Event{}, err)
 		}
 	}

@@ -119,6 +119,26 @@ func TestSubscriptionOfAContextThatHasEnded(t *testing.T) {
 	})
 }
 
+// Nothing follows the end of the context, not even what waits already.
+func TestSubscriptionEndsBetweenTwoEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		events := h.Subscribe(ctx)
+		say(t, h, "a", "b", "c")
+		var got []nodebus.Event
+		for ev, err := range events {
+			require.NoError(t, err)
+			got = append(got, ev)
+			if ev.Payload == word("b") {
+				cancel()
+			}
+		}
+		require.Equal(t, []nodebus.Payload{word("a"), word("b")}, payloads(got))
+	})
+}
+
 func TestSubscriberWhoBreaksIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
