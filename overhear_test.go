@@ -61,3 +61,24 @@ func TestOverhear(t *testing.T) {
 		})
 	}
 }
+
+// TestOverhearIsNotAskedAboutWhatIsDueAnyway: of one's own prompts, of those that
+// one watches, and of what was before.
+func TestOverhearIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		var asked []nodebus.Payload
+		opts := &nodebus.SessionOptions{Watch: []string{"2"}, Overhear: func(ev nodebus.Event) bool {
+			asked = append(asked, ev.Payload)
+			return true
+		}}
+		publish(t, h, nodebus.Event{PromptID: "3", Payload: word("before")})
+		p := &tape{}
+		serveOn(t, h.Join("alice", opts), p)
+		publish(t, h, about("1", word("mine")), nodebus.Event{PromptID: "2", Payload: word("watched")},
+			nodebus.Event{PromptID: "3", Payload: word("of another")}, nodebus.Event{Payload: word("to everyone")})
+		synctest.Wait()
+		require.Equal(t, []nodebus.Payload{word("of another")}, asked)
+		require.Equal(t, []string{"mine", "watched", "of another", "to everyone"}, p.said(t))
+	})
+}

@@ -30,9 +30,11 @@ type SessionOptions struct {
 	// WatchAll follows every prompt.
 	WatchAll bool
 	// Overhear, if not nil, is asked about each event of a prompt that the session
-	// does not follow: it is due those for which that returns true, from now on.
-	// What a payload refers to may have changed since; what it holds itself has
-	// not. The hub's workers call it, so it must be quick and not use the hub.
+	// does not follow: it is due those for which that returns true, from now on; a
+	// replay has none of them. It may look at what a payload holds itself, its type
+	// first of all, and not at what that refers to, which its sender may be changing.
+	// The hub's workers call it, so it must be quick and not use the hub. A panic is
+	// a no.
 	Overhear func(Event) bool
 }
 

@@ -181,7 +181,7 @@ func (s *shard) address(m *message) {
 				s.w.add(x, m)
 			}
 			for _, x := range s.watchAll {
-				if x.followsAll(m) {
+				if !x.has(m) && x.followsAll(m) {
 					s.w.add(x, m)
 				}
 			}
@@ -216,10 +216,15 @@ func (w *roundState) touch(x *Session) {
 
 func (w *roundState) add(x *Session, m *message) {
 	w.touch(x)
-	if m.id <= x.from || len(x.due) > 0 && x.due[len(x.due)-1] == m {
-		return // in its replay already, or due for a second reason
+	if !x.has(m) {
+		x.due = append(x.due, m)
 	}
-	x.due = append(x.due, m)
+}
+
+// has reports whether the session has m, the newest, in its replay or is due it
+// for another reason.
+func (x *Session) has(m *message) bool {
+	return m.id <= x.from || len(x.due) > 0 && x.due[len(x.due)-1] == m
 }
 
 // cut encodes messages for one codec and joins them into batches. A message
