@@ -137,8 +137,8 @@ type Out[T any] struct {
 	Value T
 	// Blocked, if not nil, stops what depends on this output: see [Block].
 	Blocked error
-	// From, if Graph is set, is the output of a node in it: the graph runs after
-	// this node and its result goes on in the place of Value.
+	// From, if set, is the output of a node whose result goes on in the place of
+	// Value: a node of Graph, which runs after this one, or one of the prompt.
 	From  Link
 	Graph *Graph
 }

@@ -32,6 +32,7 @@ type run struct {
 	byID     map[string]int32 // nodes made at run time
 	graphs   map[*Graph]int   // how many nodes of each are in made already
 	specs    Nodes            // of the nodes in made
+	vetted   []bool           // nodes of base that are valid, as far as was asked
 	err      error            // why it ends early
 	over     bool             // nothing more begins
 	working  int              // goroutines that run nodes, or look for one to run

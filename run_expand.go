@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -24,7 +25,7 @@ func (w *worker) unpack(f *field, val any) (any, error) {
 		switch {
 		case block != nil:
 			return blockOf(f.Name, block)
-		case g != nil:
+		case g != nil || link != (Link{}):
 			w.r.mu.Lock()
 			defer w.r.mu.Unlock()
 			src, err := w.r.graft(w.i, g, link)
@@ -99,24 +100,24 @@ func (w *worker) assemble() {
 }
 
 // graft adds the nodes of a graph that are not in the run yet, made by node
-// parent, and returns the node that out is an output of. r.mu is held.
+// parent, and returns the node that out is an output of: one of them, or any
+// other of the run. Without a graph there is nothing to add. r.mu is held.
 func (r *run) graft(parent int32, g *Graph, out Link) (int32, error) {
+	if g == nil {
+		g = &Graph{}
+	}
 	done := r.graphs[g]
 	ids, err := r.madeIDs(g, done)
 	if err != nil {
 		return 0, err
 	}
-	find := func(id string) (int32, bool) {
-		for _, m := range []map[string]int32{ids, r.byID, r.plan.byID} {
-			if i, ok := m[id]; ok {
-				return i, true
-			}
-		}
-		return 0, false
-	}
-	src, ok := find(out.Node)
-	if !ok {
-		return 0, fmt.Errorf("the result is output %d of node %q, which was not added to the graph: %w", out.Slot, out.Node, ErrNotFound)
+	find := func(id string) (int32, error) { return r.find(ids, id) }
+	src, err := find(out.Node)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, fmt.Errorf("the result is output %d of node %q, which was not added to the graph: %w", out.Slot, out.Node, err)
+	case err != nil:
+		return 0, fmt.Errorf("the result is output %d of node %q: %w", out.Slot, out.Node, err)
 	}
 	var added []*runNode
 	for k := done; k < len(g.nodes); k++ {
@@ -137,6 +138,9 @@ func (r *run) graft(parent int32, g *Graph, out Link) (int32, error) {
 	if n := len(r.at(src).plan.class.outputs); out.Slot < 0 || out.Slot >= n {
 		return 0, fmt.Errorf("the result is output %d of node %q (%s), which has %d", out.Slot, out.Node, r.at(src).plan.class.Name(), n)
 	}
+	if len(g.nodes) == 0 {
+		return src, nil
+	}
 	if r.graphs == nil {
 		r.graphs, r.byID = map[*Graph]int{}, map[string]int32{}
 	}
@@ -149,6 +153,51 @@ func (r *run) graft(parent int32, g *Graph, out Link) (int32, error) {
 		}
 	}
 	return src, nil
+}
+
+// find is the node that an id stands for: one of those being added, one made
+// before, or one of the prompt. r.mu is held.
+func (r *run) find(adding map[string]int32, id string) (int32, error) {
+	for _, m := range []map[string]int32{adding, r.byID} {
+		if i, ok := m[id]; ok {
+			return i, nil
+		}
+	}
+	i, ok := r.plan.byID[id]
+	if !ok {
+		return 0, ErrNotFound
+	}
+	return i, r.vet(i)
+}
+
+// vet fails if node i of the prompt, or one that it takes something from, is not
+// valid: those that no output needs need not be. r.mu is held.
+func (r *run) vet(i int32) error {
+	if r.vetted == nil {
+		r.vetted = make([]bool, len(r.base))
+	}
+	var seen []int32
+	for stack := []int32{i}; len(stack) > 0; {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if i < 0 || r.vetted[i] {
+			continue
+		}
+		n := r.base[i].plan
+		if !n.sound {
+			for _, i := range seen {
+				r.vetted[i] = false
+			}
+			return fmt.Errorf("node %q (%s) of the prompt is not valid", n.id, n.class.Name())
+		}
+		r.vetted[i] = true
+		seen = append(seen, i)
+		for k := range n.args {
+			stack = append(stack, n.args[k].src)
+		}
+		stack = append(stack, n.extra...)
+	}
+	return nil
 }
 
 // madeIDs numbers the new nodes of a graph. An id must be new to the run.
@@ -168,7 +217,7 @@ func (r *run) madeIDs(g *Graph, done int) (map[string]int32, error) {
 
 // newMade prepares a node made at run time. Its literals are live values, which
 // are checked when it runs.
-func (r *run) newMade(parent int32, spec *NodeSpec, find func(string) (int32, bool)) (*runNode, error) {
+func (r *run) newMade(parent int32, spec *NodeSpec, find func(string) (int32, error)) (*runNode, error) {
 	c, ok := r.l.reg.Class(spec.Class)
 	if !ok {
 		return nil, fmt.Errorf("class %q: %w", spec.Class, ErrNotFound)
@@ -182,9 +231,9 @@ func (r *run) newMade(parent int32, spec *NodeSpec, find func(string) (int32, bo
 		switch l, isLink := v.(Link); {
 		case f.Kind == Hidden:
 		case given && isLink:
-			src, ok := find(l.Node)
-			if !ok {
-				return nil, &InputError{f.Name, fmt.Errorf("links to node %q: %w", l.Node, ErrNotFound)}
+			src, err := find(l.Node)
+			if err != nil {
+				return nil, &InputError{f.Name, fmt.Errorf("links to node %q: %w", l.Node, err)}
 			}
 			*a = arg{src: src, slot: int32(l.Slot)}
 		case given:
