@@ -212,7 +212,7 @@ func (m *hubModel) join(s *hubModelSession, since uint64) {
 		default:
 			cursor = m.last
 		}
-		greeting = append(greeting, fmt.Sprintf("%d gap %d-%d", cursor, since, lost+1))
+		greeting = append(greeting, fmt.Sprintf("%d gap %d-%d", cursor, from, lost+1))
 	}
 	for _, e := range due {
 		greeting = append(greeting, e.String())
