@@ -181,7 +181,7 @@ func leftovers(t testing.TB) []string {
 // file, which is gone afterwards, whatever becomes of it.
 func TestLargeUpload(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	large := strings.Repeat("0123456789", 120_000)
+	large := strings.Repeat("0123456789", 105_000)
 	for name, authorize := range map[string]bool{"open": false, "authorized": true} {
 		t.Run(name, func(t *testing.T) {
 			around, opts := folders(t)
