@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -200,6 +201,7 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	f.Default, _ = parse("default")
 	f.Min, f.Max = numeric("min"), numeric("max")
 	numeric("step")
+	f.checkDefault(t, sf)
 	if _, ok := sf.Tag.Lookup("multiline"); ok {
 		f.Options = append(f.Options, Option{"multiline", true})
 	}
@@ -210,6 +212,22 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	f.Options = append(f.Options, force...)
 	if f.Lazy {
 		f.Options = append(f.Options, Option{"lazy", true})
+	}
+}
+
+// checkDefault holds the default against the other tags. What Options says of it
+// may change, and is not asked here.
+func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
+	text := sf.Tag.Get("default")
+	options, isList := sf.Tag.Lookup("options")
+	switch {
+	case f.Default == nil || f.unchecked:
+	case exceeds(f.Default, f.Min, -1):
+		panic(mistake(t, sf.Name, "tag `default:%q` is smaller than min, %v; write a value within the limits", text, f.Min))
+	case exceeds(f.Default, f.Max, +1):
+		panic(mistake(t, sf.Name, "tag `default:%q` is bigger than max, %v; write a value within the limits", text, f.Max))
+	case isList && !slices.Contains(f.Choices(), text):
+		panic(mistake(t, sf.Name, "tag `default:%q` is not in the list %q; write one of its values", text, options))
 	}
 }
 
