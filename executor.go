@@ -20,7 +20,9 @@ type Executor interface {
 	Execute(ctx context.Context, p *Prompt, pub Publisher) (map[string]UI, error)
 }
 
-// NodeError says that a node failed, and where.
+// NodeError says that a node failed, and where. Clients are told of what kind
+// Err is: what its method ExceptionType() string says, if it or an error that it
+// wraps has one, otherwise its Go type.
 type NodeError struct {
 	NodeID    string           // unique id
 	Class     string           // its class

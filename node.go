@@ -21,7 +21,10 @@ import (
 //	                    input; flags: optional, force (must be linked), combo
 //	                    (a drop-down of the newer form), unchecked (Validate
 //	                    checks limits and choices)
-//	default:"0.5"       what it is if the prompt does not say
+//	default:"0.5"       what a front end begins with, within the limits and
+//	                    options below; and what an optional input is if the
+//	                    prompt does not say. A required one must be said all the
+//	                    same, except of nodes made at run time
 //	min:"0" max:"1"     limits, and the step of the front end's control: step
 //	options:"a,b"       a drop-down; so is a string type with Options() []string
 //	type:"A,B"          the port types it connects to, by default the field's
@@ -50,7 +53,12 @@ type Info struct {
 }
 
 // Validator is a node that checks its inputs when the prompt is submitted.
-// Inputs that are linked are zero then.
+// Inputs that are linked are zero then. The error is told about each input that
+// was given; an [InputError], about that input alone.
+//
+// A node may also have a method ValidateLinks(types map[string]string) error: it
+// is asked first, with the port types of what is linked to its inputs, by name.
+// Such a node may be linked to anything, unless it says no.
 type Validator interface{ Validate() error }
 
 // Fingerprinter is a node that depends on more than its inputs, a file's
@@ -145,7 +153,8 @@ type Out[T any] struct {
 
 // Block stops what depends on a node, but not the prompt: return it as the error
 // of Run, or put it into [Out].Blocked. A reason that is not empty is told to
-// the client once, by the first node that is skipped.
+// the client by each node that takes something from the blocked one and is
+// skipped; those after them are silent. The error is [ErrBlocked].
 func Block(reason string) error { return &blocked{reason: reason} }
 
 type blocked struct{ reason string }
