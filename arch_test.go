@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"client":           {"."},
 	"nodetest":         {"."},
 	"conform":          {"."},
-	"comfy":            {".", "ws", "internal/files", "internal/origin"},
+	"comfy":            {".", "ws", "internal/files", "internal/jsonenc", "internal/origin"},
 	"examples":         {".", "ws", "client", "comfy", "nodetest", "conform", "examples"},
 	"internal":         {},
 	"internal/refpack": {".", "internal/pyfmt"}, // nodes, for tests

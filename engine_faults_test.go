@@ -76,10 +76,15 @@ func TestExecutorThatSaysLittle(t *testing.T) {
 // its prompt ends, or that it begins, is refused, and the prompt goes on.
 func TestSection6OnlyTheEngineTellsOfTheEnd(t *testing.T) {
 	reserved := []nodebus.Payload{
-		nodebus.Executing{}, nodebus.Executing{PromptID: "p"}, &nodebus.Executing{PromptID: "p"},
-		nodebus.ExecutionStart{PromptID: "p"}, nodebus.ExecutionSuccess{PromptID: "p"},
-		nodebus.ExecutionInterrupted{PromptID: "p"}, nodebus.ExecutionError{PromptID: "p", ExceptionType: "mine"},
-		nodebus.Custom{Type: "execution_success", Data: 1}, nodebus.Custom{Type: "executing"},
+		nodebus.Executing{},
+		nodebus.Executing{PromptID: "p"},
+		&nodebus.Executing{PromptID: "p"},
+		nodebus.ExecutionStart{PromptID: "p"},
+		nodebus.ExecutionSuccess{PromptID: "p"},
+		nodebus.ExecutionInterrupted{PromptID: "p"},
+		nodebus.ExecutionError{PromptID: "p", ExceptionType: "mine"},
+		nodebus.Custom{Type: "execution_success", Data: 1},
+		nodebus.Custom{Type: "executing"},
 		&nodebus.ExecutionError{PromptID: "p", ExceptionType: "ExecutionBlocked"},
 	}
 	inBubble(t, nil, nil, func(r *rig) {
@@ -87,7 +92,7 @@ func TestSection6OnlyTheEngineTellsOfTheEnd(t *testing.T) {
 			for _, p := range reserved {
 				for _, send := range []func(nodebus.Payload) error{ctx.SendSync, ctx.Broadcast} {
 					if err := send(p); err == nil || !strings.Contains(err.Error(), "for the engine to tell") {
-						return nil, fmt.Errorf("%#v: %v", p, err)
+						return nil, fmt.Errorf("%#v was sent: %w", p, err)
 					}
 				}
 			}
