@@ -8,3 +8,8 @@ require (
 	github.com/nodebus/nodebus v0.0.0
 	github.com/stretchr/testify v1.12.1
 )
+
+require (
+	github.com/coder/websocket v1.8.15 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)
