@@ -173,7 +173,11 @@ func staged(root *os.Root, content io.Reader, use func(temp string) error) error
 
 // move gives a file another name, in one step.
 func move(root *os.Root, from, to string, replace bool) error {
-	if err := root.MkdirAll(path.Dir(to), 0o700); err != nil {
+	dir := path.Dir(to)
+	if err := root.MkdirAll(dir, 0o700); err != nil {
+		if _, there := root.Stat(dir); there != nil && errors.Is(err, fs.ErrExist) {
+			return there // some versions of Go do not say that it leads outside
+		}
 		return err
 	}
 	if replace {
