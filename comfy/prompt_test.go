@@ -190,6 +190,7 @@ func TestClientOfAPrompt(t *testing.T) {
 		for client, s := range sockets {
 			said := without(s.until("spoken over"), "status", "spoken")
 			require.Equal(t, client == c.client, len(said) > 0, "%s: %s: %v", c.body, client, said)
+			s.close()
 		}
 		extra := at(t, h.get("/history/"+id), id, "prompt", 3).(map[string]any)
 		listed, err := json.Marshal(extra["client_id"])
