@@ -3,6 +3,7 @@ package comfy
 import (
 	"context"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 
@@ -76,6 +77,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+	if !isClean(r.URL.EscapedPath()) { // the mux would lead the client elsewhere
+		fail(w, http.StatusNotFound, "the path is not in its shortest form")
+		return
+	}
 	cacheHeaders(w, r)
 	s.mux.ServeHTTP(w, r)
 }
@@ -91,6 +96,11 @@ func withSemicolons(r *http.Request) *http.Request {
 	r = r.WithContext(r.Context())
 	r.URL = &u
 	return r
+}
+
+// isClean reports whether a path has no empty, . or .. element.
+func isClean(p string) bool {
+	return p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/")
 }
 
 // allowOrigin lets the page of another origin, which the policy has let in, read
