@@ -3,6 +3,7 @@ package comfy
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -39,7 +40,12 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.clients.enter(c, s.opts.KeepOlder)
-	err = sock.Serve(r.Context(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
+	go s.serve(c, sock) // what net/http keeps for a handler is more than an idle client costs
+}
+
+// serve runs a connection to its end.
+func (s *Server) serve(c *conn, sock *ws.Conn) {
+	err := sock.Serve(context.Background(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
 		if !binary {
 			s.receive(c, data)
 		}

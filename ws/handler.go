@@ -36,8 +36,8 @@ type Options struct {
 	// Remaining is how many prompts are queued or running, as Engine.Remaining.
 	Remaining func() int
 	// Receive is called with each message of a client. It is called by one
-	// goroutine per client; while it runs, that client is not read. Default:
-	// messages are ignored.
+	// goroutine per client; while it runs, that client is not read. If it panics,
+	// that connection ends. Default: messages are ignored.
 	Receive func(s *nodebus.Session, data []byte, binary bool)
 	// Origins are hosts or origins of pages from elsewhere that may connect, and
 	// Hosts the names the server goes by; * stands for any part of a name.
@@ -88,7 +88,9 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 	return &Handler{hub: hub, opts: opts.withDefaults()}
 }
 
-// ServeHTTP returns when the client has gone or the hub is closed.
+// ServeHTTP returns once the client has joined the hub. Its session ends when the
+// client goes or the hub is closed, which waits for it: what net/http keeps while
+// a handler runs is more than an idle client costs otherwise.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client, opts, ok := h.admit(w, r)
 	if !ok {
@@ -102,7 +104,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.Close(err)
 		return
 	}
-	_ = conn.Serve(r.Context(), s, h.opts.Receive) // the client knows why, if it can
+	receive := h.opts.Receive
+	go func() { _ = conn.Serve(context.Background(), s, receive) }() // the client knows why it ends, if it can
 }
 
 // Serve runs a session over the connection until either ends, and reads what the
@@ -121,7 +124,14 @@ func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*node
 	return err
 }
 
-func (c *Conn) readAll(s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
+// readAll returns why there is no more to read. A panic of receive is the end of
+// this connection alone.
+func (c *Conn) readAll(s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("ws: receiving: %w", &nodebus.PanicError{Value: v})
+		}
+	}()
 	for {
 		if receive == nil {
 			if err := c.skip(); err != nil {

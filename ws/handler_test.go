@@ -211,6 +211,19 @@ func TestMessagesOfTheClientAreReceived(t *testing.T) {
 	require.Equal(t, websocket.StatusMessageTooBig, websocket.CloseStatus(err))
 }
 
+// TestReceiveThatPanics: it is the end of that connection, and of no other.
+func TestReceiveThatPanics(t *testing.T) {
+	s := serve(t, nil, &ws.Options{Receive: func(*nodebus.Session, []byte, bool) { panic("no") }})
+	c, other := dial(t, s.URL+"?clientId=me", nil), dial(t, s.URL+"?clientId=other", nil)
+	read(t, c)
+	read(t, other)
+	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("hello")))
+	_, _, err := c.Read(t.Context())
+	require.Error(t, err)
+	require.NoError(t, s.hub.SendSync(note{1}))
+	require.Contains(t, read(t, other), "note")
+}
+
 func TestMessagesOfTheClientAreIgnoredByDefault(t *testing.T) {
 	s := serve(t, nil, nil)
 	c := dial(t, s.URL, nil)

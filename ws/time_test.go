@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -48,19 +49,27 @@ func (n *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	if n.wrap != nil {
 		here = n.wrap(here)
 	}
-	n.conns <- here
+	n.conns <- &leaving{Conn: here, left: n.left}
 	return there, nil
+}
+
+// leaving tells when the server has closed its end.
+type leaving struct {
+	net.Conn
+	once sync.Once
+	left chan struct{}
+}
+
+func (c *leaving) Close() error {
+	defer c.once.Do(func() { c.left <- struct{}{} })
+	return c.Conn.Close()
 }
 
 // bubble runs a test with a server on pipes.
 func bubble(t *testing.T, serve func(hub *nodebus.Hub) http.Handler, test func(t *testing.T, n *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &pipes{hub: nodebus.NewHub(nil), conns: make(chan net.Conn), ended: make(chan struct{}), left: make(chan struct{}, 1)}
-		handler := serve(n.hub)
-		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			handler.ServeHTTP(w, r)
-			n.left <- struct{}{}
-		})}
+		srv := &http.Server{Handler: serve(n.hub)}
 		go func() { _ = srv.Serve(n) }()
 		test(t, n)
 		require.NoError(t, n.hub.Close())
