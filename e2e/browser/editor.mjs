@@ -99,16 +99,20 @@ export class Editor {
 
   // toasts are the notices of the extension, which it closes again.
   async toasts() {
-    const notes = this.page.getByText(/^note \d of \d$/);
-    await notes.nth(1).waitFor();
-    const texts = await notes.allInnerTexts();
-    for (const close of (await this.page.getByTestId("toast-close").all()).reverse()) await close.click();
+    const ours = this.page.getByRole("alert").filter({ hasText: /note \d of \d/ });
+    await ours.nth(1).waitFor();
+    const texts = await ours.getByText(/^note/).allInnerTexts();
+    for (let n = texts.length; n > 0; n--) {
+      await ours.last().getByTestId("toast-close").click();
+      await ours.nth(n - 1).waitFor({ state: "detached" });
+    }
     return texts;
   }
 
-  // notice is what the front end says when something has gone wrong.
-  async notice() {
-    const text = await this.page.getByTestId("error-overlay").innerText();
+  // notice is what the front end says, under a title, when something has gone
+  // wrong.
+  async notice(title) {
+    const text = await this.page.getByTestId("error-overlay").filter({ hasText: title }).innerText();
     return text.split("\n").filter((line) => line && line !== "Error" && line !== "View details");
   }
 
@@ -116,6 +120,7 @@ export class Editor {
   async errorLog(words) {
     await this.page.getByTestId("error-overlay").getByText("View details").click();
     const log = await this.page.getByTestId("runtime-error-panel").getByText(words).first().innerText();
+    await this.shot("error-details");
     await this.page.getByLabel("Toggle properties panel").click();
     return log.split("\n").find((line) => line.includes(words));
   }
