@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/ws"
 )
 
 // conn is one connection of a client.
 type conn struct {
 	id      string
 	session *nodebus.Session
+	sock    *ws.Conn
 
 	codec  nodebus.JSONCodec // the reader's own, as is
 	spoken bool              // the first message has come
@@ -100,21 +102,23 @@ func (cs *clients) remember(id string, prompts []string) {
 	cs.away[id] = prompts
 }
 
-// missed are the prompts that a client was waiting for when it went.
-func (cs *clients) missed(id string) []string {
+// missed are the prompts that a client was waiting for when it went or, if it is
+// connected, when it was last heard of.
+func (cs *clients) missed(id string) (prompts []string, heard time.Time, connected bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return slices.Clone(cs.away[id])
+	for _, c := range cs.byID[id] {
+		if at := c.sock.Heard(); at.After(heard) {
+			heard = at
+		}
+	}
+	return slices.Clone(cs.away[id]), heard, len(cs.byID[id]) > 0
 }
 
-// unnoticed is how long a connection may be lost before that is noticed: two and
-// a half intervals between pings.
-const unnoticed = 65 * time.Second
-
-// leave ends a connection. Of the client's prompts, those that end before it is
-// back are replayed then; and if the connection was lost rather than closed,
-// those too that ended while nobody knew of it.
-func (s *Server) leave(c *conn, closed bool) {
+// leave ends a connection of a client that was last heard of at some time. Of its
+// prompts, those that have ended since are replayed when it is back, and those
+// that end before it is.
+func (s *Server) leave(c *conn, heard time.Time) {
 	if !s.clients.exit(c) {
 		return
 	}
@@ -129,14 +133,29 @@ func (s *Server) leave(c *conn, closed bool) {
 			ids = append(ids, p.ID)
 		}
 	}
-	lostSince := time.Now().Add(-unnoticed)
+	s.clients.remember(c.id, append(ids, s.endedSince(c.id, heard)...))
+}
+
+// endedSince are the prompts of a client that have ended since some time.
+func (s *Server) endedSince(client string, at time.Time) (ids []string) {
 	for rec, err := range s.engine.Store().List(context.Background()) {
-		if closed || err != nil || rec.Ended.Before(lostSince) {
+		if err != nil || rec.Ended.Before(at) {
 			break
 		}
-		if rec.Prompt.ClientID == c.id {
+		if rec.Prompt.ClientID == client {
 			ids = append(ids, rec.Prompt.ID)
 		}
 	}
-	s.clients.remember(c.id, ids)
+	return ids
+}
+
+// missed are the prompts that a client which connects may not have seen the end
+// of. A connection that it still has may be one that has been lost, which is
+// noticed late; then that is so since it was last heard of.
+func (s *Server) missed(client string) []string {
+	ids, heard, connected := s.clients.missed(client)
+	if connected && !s.opts.KeepOlder {
+		ids = append(ids, s.endedSince(client, heard)...)
+	}
+	return ids
 }

@@ -48,8 +48,17 @@ func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 		own := s.ofClient(r, only)
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !own[id] })
 	}
-	for _, id := range ids {
-		any = s.engine.Interrupt(id) || any
+	// Those that run come last: with the end of one, one that waits would begin.
+	runs := map[string]bool{}
+	for _, p := range s.engine.Running() {
+		runs[p.ID] = true
+	}
+	for _, now := range []bool{false, true} {
+		for _, id := range ids {
+			if runs[id] == now {
+				any = s.engine.Interrupt(id) || any
+			}
+		}
 	}
 	return any
 }

@@ -39,18 +39,19 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		c.session.Close(err)
 		return
 	}
+	c.sock = sock
 	s.clients.enter(c, s.opts.KeepOlder)
-	go s.serve(c, sock) // what net/http keeps for a handler is more than an idle client costs
+	go s.serve(c) // what net/http keeps for a handler is more than an idle client costs
 }
 
 // serve runs a connection to its end.
-func (s *Server) serve(c *conn, sock *ws.Conn) {
-	err := sock.Serve(context.Background(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
+func (s *Server) serve(c *conn) {
+	_ = c.sock.Serve(context.Background(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
 		if !binary {
 			s.receive(c, data)
 		}
 	})
-	s.leave(c, errors.Is(err, ws.ErrLeft))
+	s.leave(c, c.sock.Heard())
 }
 
 // clientIDMax bounds the id that a client chooses, in bytes.
@@ -84,7 +85,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 		id = newClientID()
 	}
 	if opts.Since == 0 {
-		opts.Watch = append(opts.Watch, s.clients.missed(id)...)
+		opts.Watch = append(opts.Watch, s.missed(id)...)
 	}
 	opts.Codec, opts.Hello = codec, s.hello(id)
 	return id, codec, opts, ""

@@ -68,6 +68,11 @@ func (c *Conn) tick() {
 	}
 }
 
+// Heard is when the client was last heard of: it has joined, said something or
+// answered a ping. What was sent to a connection that was lost may have reached
+// the client until then. It is safe for concurrent use.
+func (c *Conn) Heard() time.Time { return time.Unix(0, c.net.heard.Load()) }
+
 // Transport is the write half: c itself, or c with a way to write without
 // waiting.
 func (c *Conn) Transport() nodebus.Transport {

@@ -111,12 +111,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Serve runs a session over the connection until either ends, and reads what the
 // client sends meanwhile. It returns why it ended.
 func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		cancel(c.readAll(s, receive))
+		s.Close(c.readAll(s, receive))
 	}()
 	err := s.Serve(ctx, c.Transport())
 	<-read // ends soon: the client answers the close frame, or the connection is closed

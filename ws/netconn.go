@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ import (
 // unsent, everything else queues up behind it in rest.
 type netConn struct {
 	net.Conn
+	heard   atomic.Int64 // when something was read last, in Unix nanoseconds
 	rmu     sync.Mutex
 	silence time.Duration // a client that says nothing for so long is gone; 0: it may
 
@@ -46,7 +48,11 @@ func (c *netConn) Read(p []byte) (int, error) {
 	if err := c.expect(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
 }
 
 func (c *netConn) expect() error {
@@ -152,12 +158,12 @@ func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 	return c.err
 }
 
-// sendClose writes a close frame if that is possible at once, and lets the
+// sendClose writes a close frame if there is room for it in time, and lets the
 // client answer it for a moment.
 func (c *netConn) sendClose(frame []byte, wait time.Duration) {
-	if !c.mu.TryLock() { // a write is waiting for room
-		c.Conn.Close()
-		return
+	if !c.mu.TryLock() { // a write is going on, which may be waiting for room
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(wait))
+		c.mu.Lock()
 	}
 	defer c.mu.Unlock()
 	if c.err != nil || c.ending || len(c.rest) > 0 {
@@ -206,6 +212,7 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	_ = nc.SetDeadline(time.Time{})
 	c := &netConn{Conn: nc, try: nonBlocking(nc)}
+	c.heard.Store(time.Now().UnixNano())
 	h.conn = c
 	r := bufio.NewReaderSize(c, readBuffer)
 	if n := brw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
