@@ -52,19 +52,30 @@ func (cs *clients) enter(c *conn, keepOlder bool) {
 	delete(cs.away, c.id)
 }
 
-// exit removes a connection, and only that. It reports whether it was the
-// client's last.
-func (cs *clients) exit(c *conn) (last bool) {
+// exit removes a connection, and only that. If it was the client's last, it
+// keeps the prompts that the client was waiting for.
+func (cs *clients) exit(c *conn, waitsFor []string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	n := len(cs.byID[c.id])
-	rest := slices.DeleteFunc(cs.byID[c.id], func(o *conn) bool { return o == c })
-	if len(rest) > 0 {
-		cs.byID[c.id] = rest
-		return false
+	all := cs.byID[c.id]
+	at := slices.Index(all, c)
+	if at < 0 { // it has been replaced
+		return
+	}
+	if len(all) > 1 {
+		cs.byID[c.id] = slices.Delete(all, at, at+1)
+		return
 	}
 	delete(cs.byID, c.id)
-	return n > 0
+	for other := range cs.away {
+		if len(cs.away) < awayMax {
+			break
+		}
+		delete(cs.away, other)
+	}
+	if len(waitsFor) > 0 {
+		cs.away[c.id] = waitsFor
+	}
 }
 
 // ifPresent calls f unless c has been replaced or is gone. As others are locked
@@ -86,22 +97,6 @@ func (cs *clients) present(id string) bool {
 	return len(cs.byID[id]) > 0
 }
 
-// remember keeps the prompts that a client was waiting for when it went.
-func (cs *clients) remember(id string, prompts []string) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if len(cs.byID[id]) > 0 || len(prompts) == 0 {
-		return
-	}
-	for other := range cs.away {
-		if len(cs.away) < awayMax {
-			break
-		}
-		delete(cs.away, other)
-	}
-	cs.away[id] = prompts
-}
-
 // missed are the prompts that a client was waiting for when it went or, if it is
 // connected, when it was last heard of.
 func (cs *clients) missed(id string) (prompts []string, heard time.Time, connected bool) {
@@ -117,11 +112,9 @@ func (cs *clients) missed(id string) (prompts []string, heard time.Time, connect
 
 // leave ends a connection of a client that was last heard of at some time. Of its
 // prompts, those that have ended since are replayed when it is back, and those
-// that end before it is.
+// that end before it is. Until it is known which these are the connection counts
+// as one that may have been lost (see missed): the client may be back already.
 func (s *Server) leave(c *conn, heard time.Time) {
-	if !s.clients.exit(c) {
-		return
-	}
 	var ids []string
 	for p, err := range s.engine.Queue().List(context.Background()) {
 		if err == nil && p.ClientID == c.id {
@@ -133,7 +126,7 @@ func (s *Server) leave(c *conn, heard time.Time) {
 			ids = append(ids, p.ID)
 		}
 	}
-	s.clients.remember(c.id, append(ids, s.endedSince(c.id, heard)...))
+	s.clients.exit(c, append(ids, s.endedSince(c.id, heard)...))
 }
 
 // endedSince are the prompts of a client that have ended since some time.
