@@ -165,11 +165,9 @@ func TestViewRanges(t *testing.T) {
 		"half of one file and half of another make none")
 }
 
-// TestViewPictures: previews and channels of what can be read, and of what can
-// not.
-func TestViewPictures(t *testing.T) {
+// gallery is a host with pictures of each kind, of 6 by 4 pixels in one colour.
+func gallery(t *testing.T) *host {
 	out := t.TempDir()
-	h := newHost(t, &comfy.Options{Output: out})
 	solid := glass(6, 4)
 	for i := 3; i < len(solid.Pix); i += 4 {
 		solid.Pix[i] = 255
@@ -187,7 +185,12 @@ func TestViewPictures(t *testing.T) {
 	require.NoError(t, gif.Encode(&b, solid, nil))
 	put(t, out, "solid.gif", b.Bytes())
 	put(t, out, "clip.mp4", []byte("a film"))
+	return newHost(t, &comfy.Options{Output: out})
+}
 
+// TestViewPictures: previews and channels of what can be read.
+func TestViewPictures(t *testing.T) {
+	h := gallery(t)
 	transparent, black, opaque := color.NRGBA{200, 100, 50, 128}, color.NRGBA{0, 0, 0, 128}, color.NRGBA{200, 100, 50, 255}
 	for query, want := range map[string]struct {
 		typ   string
@@ -229,10 +232,18 @@ func TestViewPictures(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(query, "filename="), "&")
 		require.Equal(t, `inline; filename="`+name+`"`, a.header.Get("Content-Disposition"))
 	}
+}
+
+func TestViewPictureQuality(t *testing.T) {
+	h := gallery(t)
 	rough := h.send("GET", "/view?filename=solid.png&preview=jpeg;1", "")
 	fine := h.send("GET", "/view?filename=solid.png&preview=jpeg;100", "")
 	require.Less(t, len(rough.body), len(fine.body), "the quality counts")
+}
 
+// TestViewNoPicture: a preview of what cannot be read is the file itself.
+func TestViewNoPicture(t *testing.T) {
+	h := gallery(t)
 	a := h.send("GET", "/view?filename=clip.mp4&preview=webp;90", "")
 	require.Equal(t, []any{200, "a film", "video/mp4"}, []any{a.status, a.body, a.header.Get("Content-Type")}, "as it is")
 	for query, status := range map[string]int{
