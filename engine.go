@@ -42,6 +42,8 @@ type Engine struct {
 	mu     sync.Mutex
 	jobs   map[string]*job // those submitted or taken, and not ended
 	busy   map[string]int  // running prompts by client
+	full   map[string]bool // clients that could run no more when the queue was last asked
+	taking *Prompt         // what the queue was last told is ready, until it is known to run
 	wake   context.CancelFunc
 	status sync.Mutex // makes counting and telling the count one step
 }
@@ -214,9 +216,7 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) take(ctx context.Context) (*job, error) {
 	for {
 		pctx, cancel := context.WithCancel(ctx)
-		e.mu.Lock()
-		e.wake = cancel
-		e.mu.Unlock()
+		e.ask(cancel)
 		var p *Prompt
 		err := guarded("taking from the queue", func() (err error) {
 			p, err = e.opts.Queue.Pop(pctx, e.ready)
@@ -233,7 +233,23 @@ func (e *Engine) take(ctx context.Context) (*job, error) {
 	}
 }
 
-// ready reports whether p may be taken from the queue now.
+// ask prepares for asking the queue. What ready says does not change meanwhile in
+// favour of a prompt: the queue goes through its prompts in order, and one that
+// it has passed over must not be overtaken by a later one of the same client.
+// That a prompt has ended wakes it up to be asked again.
+func (e *Engine) ask(wake context.CancelFunc) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wake, e.taking, e.full = wake, nil, map[string]bool{}
+	for client, n := range e.busy {
+		if n >= e.opts.PerClient {
+			e.full[client] = true
+		}
+	}
+}
+
+// ready reports whether p may be taken from the queue now. From then on it
+// counts as one that runs, so that it is never in no list.
 func (e *Engine) ready(p *Prompt) bool {
 	if p.Hold != nil {
 		select {
@@ -244,7 +260,11 @@ func (e *Engine) ready(p *Prompt) bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.busy[p.ClientID] < e.opts.PerClient
+	if e.full[p.ClientID] {
+		return false
+	}
+	e.taking = p
+	return true
 }
 
 // poke has the queue looked at again, because what ready says may have changed.
@@ -265,7 +285,7 @@ func (e *Engine) begin(p *Prompt) *job {
 		j.ctx, j.cancel = context.WithCancelCause(context.Background())
 		e.jobs[p.ID] = j
 	}
-	j.running = true
+	j.running, e.taking = true, nil
 	e.busy[p.ClientID]++
 	return j
 }
@@ -341,6 +361,11 @@ func (e *Engine) Running() []*Prompt {
 	for _, j := range e.jobs {
 		if j.running {
 			ps = append(ps, j.p)
+		}
+	}
+	if p := e.taking; p != nil {
+		if j := e.jobs[p.ID]; j == nil || !j.running {
+			ps = append(ps, p)
 		}
 	}
 	slices.SortFunc(ps, func(a, b *Prompt) int { return a.Created.Compare(b.Created) })
