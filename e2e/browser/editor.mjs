@@ -116,13 +116,14 @@ export class Editor {
     return text.split("\n").filter((line) => line && line !== "Error" && line !== "View details");
   }
 
-  // errorLog is the line with some words in the details of an error.
-  async errorLog(words) {
+  // errorLog is what the log says of an error's message. At first the details show
+  // a traceback, and the log in its place when that is made.
+  async errorLog() {
     await this.page.getByTestId("error-overlay").getByText("View details").click();
-    const log = await this.page.getByTestId("runtime-error-panel").getByText(words).first().innerText();
+    const log = await this.page.getByTestId("runtime-error-panel").getByText("Exception Message").innerText();
     await this.shot("error-details");
     await this.page.getByLabel("Toggle properties panel").click();
-    return log.split("\n").find((line) => line.includes(words));
+    return log.split("\n").find((line) => line.includes("Exception Message"));
   }
 
   // sidebar opens a tab at the side, has the caller use it, and closes it.
@@ -134,11 +135,16 @@ export class Editor {
     await tab.click();
   }
 
-  // save saves the workflow that is open under a name.
+  // save saves the workflow that is open under a name, and waits until the server
+  // has it.
   async save(name) {
+    const stored = this.page.waitForResponse(
+      (r) => r.request().method() === "POST" && r.url().includes(`/api/userdata/workflows%2F${name}.json`),
+    );
     await this.page.keyboard.press("Control+s");
     await this.page.getByLabel("Enter the filename").fill(name);
     await this.page.keyboard.press("Enter");
+    await stored;
     await this.opened(name, await this.page.evaluate(() => window.app.graph.nodes.length));
   }
 

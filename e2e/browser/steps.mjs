@@ -2,17 +2,20 @@
 // come of it, and returns what it saw.
 import assert from "node:assert/strict";
 
-// The second also wants a preview, and another one than before. They are sent to
-// the page, each by itself.
+// What a node can be waited for to look like. These are sent to the page, each by
+// itself. To show its work, it needs another preview than before.
 const isAt = (node, progress) => node.running && Math.abs(node.progress - progress) < 0.01;
 const shows = (node, progress, before = null) =>
   node.running && Math.abs(node.progress - progress) < 0.01 && node.preview !== null && node.live !== before;
 const hasPicture = (node) => node.picture !== null;
+const isAtRest = (node) => node.running === false && node.progress === null;
+const isRefused = (node) => node.failed && node.wrong.length > 0;
 
 export const steps = {
   async boots(editor) {
     await editor.ready();
     await editor.settle();
+    await editor.page.waitForFunction(() => document.title.includes("Unsaved"));
     return { title: await editor.page.title() };
   },
 
@@ -48,7 +51,7 @@ export const steps = {
     await editor.step(4);
     const { picture, source } = await editor.sees(4, hasPicture);
     await editor.idle();
-    const { running, progress, preview } = await editor.sees(3, (node) => !node.running);
+    const { running, progress, preview } = await editor.sees(3, isAtRest);
     return { early: early.picture, running, progress, preview, picture, source };
   },
 
@@ -60,21 +63,21 @@ export const steps = {
   async "shows an error on its node"(editor) {
     await editor.load("failing");
     await editor.run();
-    const { running, wrong } = await editor.sees(2, (node) => node.failed);
-    return { running, wrong, notice: await editor.notice("RefRaise failed"), log: await editor.errorLog("no luck") };
+    const { running, wrong } = await editor.sees(2, (node) => node.failed && !node.running);
+    return { running, wrong, notice: await editor.notice("RefRaise failed"), log: await editor.errorLog() };
   },
 
   async "shows a refusal on its input"(editor) {
     await editor.load("failing", "unlinked");
     await editor.unlink(3, "images");
     await editor.run();
-    const slot = await editor.sees(3, (node) => node.failed);
+    const slot = await editor.sees(3, isRefused);
     const first = await editor.notice("Required input missing");
     await editor.shot("slot");
     await editor.load("picture", "out of range");
     await editor.set(3, "steps", 0);
     await editor.run();
-    const widget = await editor.sees(3, (node) => node.failed);
+    const widget = await editor.sees(3, isRefused);
     const second = await editor.notice("Input out of range");
     const notes = await editor.toasts(); // the outputs that nothing is wrong with are run
     return { slot: slot.wrong, first, widget: widget.wrong, second, notes, problems: editor.problems.splice(0) };
@@ -86,7 +89,7 @@ export const steps = {
     await editor.sees(2, (node) => node.running);
     await editor.shot("to-be-interrupted");
     await editor.cancel();
-    const { failed, progress } = await editor.sees(2, (node) => !node.running);
+    const { failed, progress } = await editor.sees(2, isAtRest);
     await editor.idle();
     const { jobs } = await (await editor.page.request.get("/api/jobs?limit=1")).json();
     return { failed, progress, job: jobs[0].status };
