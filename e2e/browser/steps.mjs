@@ -134,7 +134,7 @@ export const steps = {
     const picture = editor.page.getByRole("img", { name: "late_00001_.png" });
     await editor.sidebar("Assets", () => picture.waitFor());
     await editor.idle();
-    return { running: (await editor.sees(3, (node) => "running" in node)).running };
+    return { running: (await editor.sees(3, isAtRest)).running };
   },
 
   // The server has the workflow, and gives it back.
