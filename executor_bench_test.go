@@ -62,7 +62,7 @@ type benchRig struct {
 
 // newBenchRig returns a rig with a cache; nil is the default one. Its subscriber
 // may be further behind than by default: on a busy machine it is given no
-// processor for a while, and ids of nodes deep in a recursion are long.
+// processor for a while.
 func newBenchRig(b *testing.B, reg *nodebus.Registry, cache nodebus.Cache) *benchRig {
 	r := &benchRig{
 		b: b, reg: reg, hub: openHub(b, &nodebus.HubOptions{KeepBytes: 1 << 30}), ended: make(chan struct{}),
