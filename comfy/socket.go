@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -82,21 +80,13 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	case len(id) > clientIDMax:
 		return "", codec, nil, "clientId is too long"
 	case id == "":
-		id = newClientID()
+		id = ws.NewClientID()
 	}
 	if opts.Since == 0 {
 		opts.Watch = append(opts.Watch, s.missed(id)...)
 	}
 	opts.Codec, opts.Hello = codec, s.hello(id)
 	return id, codec, opts, ""
-}
-
-// newClientID is a random UUID, version 4, in 32 hexadecimal digits.
-func newClientID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return hex.EncodeToString(b[:])
 }
 
 // hello is what a connection begins with: who the client is and how many prompts

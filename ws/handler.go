@@ -174,7 +174,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, 
 		client = q.Get("clientId")
 	}
 	if client == "" {
-		client = newClientID()
+		client = NewClientID()
 	}
 	opts.Hello = h.hello(client)
 	return client, opts, true
@@ -191,8 +191,9 @@ func (h *Handler) hello(client string) []nodebus.Payload {
 	return []nodebus.Payload{st}
 }
 
-// newClientID is a random UUID, version 4, in 32 hexadecimal digits.
-func newClientID() string {
+// NewClientID is an id for a client that brings none: a random UUID, version 4, in
+// 32 hexadecimal digits. It is safe for concurrent use.
+func NewClientID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
