@@ -3,6 +3,7 @@ package comfy_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"io/fs"
@@ -117,17 +118,22 @@ func FuzzQueries(f *testing.F) {
 	})
 }
 
-// lair is a host whose folders are in one that has a secret beside them.
-func lair(f *testing.F) (h *host, around string) {
+// lair is a host whose folders are in one that has a secret beside them, and a
+// witness. What they say and the witness's name are made up anew for each run:
+// an input that the fuzzer grows may well store a file of its own that is
+// called secret.txt, but never one of that name or with those words.
+func lair(f *testing.F) (h *host, around, words string) {
 	around, opts := folders(f)
-	put(f, around, "secret.txt", []byte("the secret"))
+	words = rand.Text()
+	put(f, around, "secret.txt", []byte(words))
+	put(f, around, "zz"+words, []byte(words))
 	for _, dir := range []string{opts.Input, opts.Output, opts.Temp, filepath.Join(opts.Data, "default")} {
 		put(f, dir, "file", []byte("inside"))
 		require.NoError(f, os.Symlink(around, filepath.Join(dir, "up")))
 		require.NoError(f, os.Symlink("../secret.txt", filepath.Join(dir, "out")))
 	}
 	opts.MaxBody = 1 << 20
-	return newIdleHost(f, opts), around
+	return newIdleHost(f, opts), around, words
 }
 
 // beside are the names of what is in a folder.
@@ -147,7 +153,7 @@ func FuzzNames(f *testing.F) {
 		f.Add(name, "")
 		f.Add("file", name)
 	}
-	h, around := lair(f)
+	h, around, words := lair(f)
 	f.Fuzz(func(t *testing.T, name, dir string) {
 		query := url.Values{"filename": {name}, "subfolder": {dir}, "dir": {dir}, "path": {dir}}.Encode()
 		file := &url.URL{Path: "/userdata/" + dir + "/" + name, RawPath: "/userdata/" + url.PathEscape(dir+"/"+name)}
@@ -162,12 +168,11 @@ func FuzzNames(f *testing.F) {
 		moved := &url.URL{Path: "/userdata/x/move/" + dir, RawPath: "/userdata/" + url.PathEscape(name) + "/move/" + url.PathEscape(dir)}
 		h.serve(t, "POST", moved, "")
 		h.serve(t, "DELETE", file, "")
-		require.NotContains(t, read.String(), "the secret")
-		require.NotContains(t, read.String(), "secret.txt\"", "nor is it listed")
-		require.Equal(t, "data input output secret.txt temp ", beside(t, around))
+		require.NotContains(t, read.String(), words, "neither what is around is read, nor is it listed")
+		require.Equal(t, "data input output secret.txt temp zz"+words+" ", beside(t, around))
 		secret, err := os.ReadFile(filepath.Join(around, "secret.txt"))
 		require.NoError(t, err)
-		require.Equal(t, "the secret", string(secret))
+		require.Equal(t, words, string(secret))
 	})
 }
 
@@ -179,7 +184,7 @@ func FuzzUpload(f *testing.F) {
 	f.Add("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=image; filename*=UTF-8''%2e%2e%2fx\r\n\r\nx\r\n--b--\r\n")
 	f.Add("multipart/form-data; boundary=b", "--b\r\n\r\n--b--")
 	f.Add("image/png", "\x89PNG")
-	h, around := lair(f)
+	h, around, words := lair(f)
 	f.Fuzz(func(t *testing.T, typ, body string) {
 		for _, path := range []string{"/upload/image", "/upload/mask"} {
 			w := h.serve(t, "POST", &url.URL{Path: path}, body, "Content-Type", typ)
@@ -193,7 +198,7 @@ func FuzzUpload(f *testing.F) {
 				require.Equal(t, 200, h.serve(t, "GET", &url.URL{Path: "/view", RawQuery: query}, "").Code, "what is stored can be viewed")
 			}
 		}
-		require.Equal(t, "data input output secret.txt temp ", beside(t, around))
+		require.Equal(t, "data input output secret.txt temp zz"+words+" ", beside(t, around))
 	})
 }
 
