@@ -154,34 +154,37 @@ func previewable(media string, item map[string]any) bool {
 // jobOne answers GET /api/jobs/{id}.
 func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
+	queued, err := s.queued(r, id) // before records: see queueList
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
 	rec, err := s.engine.Store().Get(r.Context(), id)
 	switch {
 	case err == nil:
-		j := recordJob(&rec)
-		o := j.summary()
-		outputs := object{}
-		for _, out := range rec.Outputs {
-			outputs.add(out.NodeID, out.UI)
-		}
-		o.add("outputs", outputs)
-		o.add("execution_status", statusOf(&rec))
-		item := s.item(r, rec.Prompt)
-		o.add("workflow", object{{"prompt", item[2]}, {"extra_data", item[3]}})
-		answer(w, http.StatusOK, o)
-		return
+		answer(w, http.StatusOK, s.jobDetail(r, &rec))
 	case !errors.Is(err, nodebus.ErrNotFound):
 		s.unavailable(w, err)
-		return
-	}
-	j, err := s.queued(r, id)
-	switch {
-	case err != nil:
-		s.unavailable(w, err)
-	case j == nil:
+	case queued == nil:
 		fail(w, http.StatusNotFound, "Job not found")
 	default:
-		answer(w, http.StatusOK, j.summary())
+		answer(w, http.StatusOK, queued.summary())
 	}
+}
+
+// jobDetail is all there is to know of a job that is over.
+func (s *Server) jobDetail(r *http.Request, rec *nodebus.Record) object {
+	j := recordJob(rec)
+	o := j.summary()
+	outputs := object{}
+	for _, out := range rec.Outputs {
+		outputs.add(out.NodeID, out.UI)
+	}
+	o.add("outputs", outputs)
+	o.add("execution_status", statusOf(rec))
+	item := s.item(r, rec.Prompt)
+	o.add("workflow", object{{"prompt", item[2]}, {"extra_data", item[3]}})
+	return o
 }
 
 // queued is a prompt that waits or runs, as a job; nil if there is none.

@@ -1,6 +1,7 @@
 package comfy_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -254,4 +255,40 @@ func TestJobCancelRefuses(t *testing.T) {
 		require.Equal(t, 400, h.post("/api/jobs/cancel", body).status, body)
 	}
 	require.Len(t, h.get("/history"), 3, "nothing has ended")
+}
+
+// slowStore calls missed after it has looked for a record in vain.
+type slowStore struct {
+	nodebus.Store
+	missed func()
+}
+
+func (s *slowStore) Get(ctx context.Context, id string) (nodebus.Record, error) {
+	rec, err := s.Store.Get(ctx, id)
+	if err != nil && s.missed != nil {
+		s.missed()
+	}
+	return rec, err
+}
+
+// TestJobThatEndsMeanwhile is one that the store has no record of yet, and that
+// does not run any more when it is looked for there.
+func TestJobThatEndsMeanwhile(t *testing.T) {
+	st := &slowStore{Store: nodebus.NewStore(0)}
+	h := newHostOf(t, nil, &nodebus.EngineOptions{Store: st})
+	id := h.submit("me", waitFor("a"))
+	h.dial("watch="+id, nil).until("executing 1")
+	st.missed = func() {
+		events := h.hub.Subscribe(t.Context())
+		h.gate.open("a")
+		for ev, err := range events {
+			at, is := ev.Payload.(nodebus.Executing)
+			if err != nil || is && at.Node == "" {
+				break
+			}
+		}
+	}
+	require.Equal(t, "in_progress", at(t, h.get("/api/jobs/"+id), "status"))
+	st.missed = nil
+	require.Equal(t, "completed", at(t, h.get("/api/jobs/"+id), "status"))
 }
