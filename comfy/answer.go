@@ -41,8 +41,14 @@ func hurry(w http.ResponseWriter) (sent func()) {
 	return func() { _ = c.SetWriteDeadline(time.Time{}) }
 }
 
-// done answers with nothing, which is how most commands are.
-func done(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }
+// done answers with nothing, which is how most commands are. It has a type all
+// the same, which is the reference's.
+func done(w http.ResponseWriter) {
+	if h := w.Header(); h.Get("Content-Type") == "" {
+		h.Set("Content-Type", download)
+	}
+	w.WriteHeader(http.StatusOK)
+}
 
 // depthMax bounds how deep a client's JSON goes. Part of it is kept and put into
 // answers, and what goes beyond 10 000 levels there could not be encoded at all.

@@ -2,6 +2,7 @@ package comfy
 
 import (
 	"embed"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -69,7 +70,9 @@ func (s *Server) serveHost(w http.ResponseWriter, r *http.Request, from fs.FS, n
 		w.Header().Set("Cache-Control", "public, "+age)
 	}
 	if !found {
-		http.Error(w, "404: not found", http.StatusNotFound)
+		w.Header().Set("Content-Type", inert[".txt"])
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "404: Not Found") // in the reference's words
 		return
 	}
 	s.serveFile(w, r, from, name, hostType(name))

@@ -46,15 +46,6 @@ func extraOf(v []any) (extra map[string]any, ok bool) {
 	return extra, ok
 }
 
-// untyped takes the type off answers without content.
-func untyped(ts *transcript) {
-	for i := range ts.answers {
-		if a := &ts.answers[i]; a.Body == nil && a.Type == "application/octet-stream" {
-			a.Type = ""
-		}
-	}
-}
-
 // described calls f for each class that is described in the answers.
 func (ts *transcript) described(f func(class string, info map[string]any)) {
 	for _, a := range ts.answers {
@@ -130,9 +121,6 @@ func refuses(n int, typ, message, details string) edit {
 	return answers(n, http.StatusBadRequest, fmt.Sprintf(
 		`{"error": {"type": %q, "message": %q, "details": %q, "extra_info": {}}, "node_errors": {}}`, typ, message, details))
 }
-
-// notFound is said in a line.
-func notFound(ts *transcript) { ts.answers[11].Body = "404: not found\n" }
 
 // ownSystem is this program on this machine.
 func ownSystem(ts *transcript) {
