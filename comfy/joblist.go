@@ -108,14 +108,14 @@ func parseJobQuery(r *http.Request) (q *jobQuery, wrong string) {
 	if unknown != nil {
 		return nil, "Invalid status value(s): " + strings.Join(unknown, ", ")
 	}
-	switch v.Get("sort_by") {
+	switch strings.ToLower(v.Get("sort_by")) {
 	case "", "created_at":
 	case "execution_duration":
 		q.byDuration = true
 	default:
 		return nil, "sort_by must be created_at or execution_duration"
 	}
-	switch v.Get("sort_order") {
+	switch strings.ToLower(v.Get("sort_order")) {
 	case "", "desc":
 	case "asc":
 		q.ascending = true

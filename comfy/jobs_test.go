@@ -61,6 +61,7 @@ func TestJobsByState(t *testing.T) {
 		"?workflow_id=w&status=failed":       "failed",
 		"?workflow_id=other":                 "",
 		"?sort_order=asc":                    "completed failed cancelled in_progress pending",
+		"?sort_order=ASC&sort_by=Created_At": "completed failed cancelled in_progress pending",
 		"?sort_by=created_at&sort_order=desc&rand=1": "pending in_progress cancelled failed completed",
 	} {
 		got, all := h.list(query)
