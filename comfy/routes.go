@@ -66,6 +66,7 @@ func (s *Server) routes() {
 		"GET /internal/folder_paths":     s.folderPaths,
 		"GET /internal/files/{folder}":   s.folderFiles,
 
+		"GET /extensions/{pack}":           s.extensionFile, // or the mux would lead the client to the folder
 		"GET /extensions/{pack}/{path...}": s.extensionFile,
 		"GET /":                            s.static,
 	} {

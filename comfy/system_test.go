@@ -162,7 +162,7 @@ func TestExtensions(t *testing.T) {
 		require.Equal(t, want[1], a.body)
 	}
 	require.Equal(t, "no-cache", h.send("GET", "/extensions/pack/main.js", "").header.Get("Cache-Control"))
-	for _, path := range []string{"/extensions/pack/none.js", "/extensions/pack/", "/extensions/pack/lib", "/extensions/empty/a.js", "/extensions/unknown/a.js", "/extensions/pack/..%2fpack%2fmain.js"} {
+	for _, path := range []string{"/extensions/pack/none.js", "/extensions/pack", "/extensions/pack/", "/extensions/pack/lib", "/extensions/empty/a.js", "/extensions/unknown/a.js", "/extensions/pack/..%2fpack%2fmain.js"} {
 		require.Equal(t, 404, h.send("GET", path, "").status, path)
 	}
 }
