@@ -1,8 +1,12 @@
 package comfy
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// hold keeps a prompt in the queue until its submission has been answered.
+// hold keeps a prompt in the queue until its submission has been answered and its
+// client has had a head start.
 type hold struct {
 	open     chan struct{} // closed when the prompt may go on
 	answered bool
@@ -43,4 +47,14 @@ func (hs *holds) release(client string, h *hold) {
 	if hs.byClient[client] = all; len(all) == 0 {
 		delete(hs.byClient, client)
 	}
+}
+
+// letGo releases a prompt that has been answered: after its head start, or at
+// once if its client is not there to listen.
+func (s *Server) letGo(client string, h *hold) {
+	if s.opts.HeadStart > 0 && s.clients.present(client) {
+		time.AfterFunc(s.opts.HeadStart, func() { s.holds.release(client, h) })
+		return
+	}
+	s.holds.release(client, h)
 }

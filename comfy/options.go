@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/nodebus/nodebus/ws"
 )
@@ -61,6 +62,13 @@ type Options struct {
 	// MaxNodes bounds the graph of one prompt. Default 100 000.
 	MaxNodes int
 
+	// HeadStart is how long after the answer to its submission a prompt may begin,
+	// if its client has a socket: some clients listen to that only once they have
+	// read the answer, for which they need a millisecond or two, and would wait for
+	// ever for the end of a prompt of which nothing had to be computed. Negative is
+	// none. Default 20 ms.
+	HeadStart time.Duration
+
 	// KeepOlder lets a client have several sockets under one id. Default: a new
 	// one closes the older.
 	KeepOlder bool
@@ -89,6 +97,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.MaxNodes <= 0 {
 		opts.MaxNodes = 100_000
+	}
+	if opts.HeadStart == 0 {
+		opts.HeadStart = 20 * time.Millisecond
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)

@@ -46,7 +46,7 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 }
 
 // promptSubmit answers POST /prompt. No event of the prompt is sent before the
-// answer is: clients begin to listen when they have it.
+// answer is, and then not at once: clients begin to listen when they have it.
 func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	body, ok := readBody(w, r)
 	if !ok {
@@ -58,7 +58,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	held := s.holds.add(p.ClientID)
-	defer s.holds.release(p.ClientID, held)
+	defer s.letGo(p.ClientID, held)
 	p.Hold = held.open
 	id, err := s.engine.Submit(r.Context(), p)
 	if err != nil {

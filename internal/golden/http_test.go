@@ -44,6 +44,7 @@ func newOutside(r *replayer, m mode) *outside {
 	opts := &comfy.Options{
 		Temp: r.folders.Temp, Output: r.folders.Output, Models: r.tr.models(),
 		LegacyBroadcasts: m == legacy,
+		HeadStart:        -1, // the replay is what decides when something happens
 	}
 	o.srv = &httptest.Server{
 		Listener: network,

@@ -1,0 +1,170 @@
+package comfy_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/stretchr/testify/require"
+)
+
+// pipes is a network without sockets, so that the time of a bubble is its time.
+type pipes chan net.Conn
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	there, here := net.Pipe()
+	p <- here
+	return there, nil
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error {
+	close(p)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+// paced is a program in a bubble.
+type paced struct {
+	t      *testing.T
+	engine *nodebus.Engine
+	server *comfy.Server
+	begun  chan string // the prompts that begin
+	stop   func()      // ends the engine
+
+	network pipes
+	web     *http.Server
+}
+
+func newPaced(t *testing.T, opts *comfy.Options) *paced {
+	reg, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	nodebus.Register(reg, Secret{}, nodebus.Info{})
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &paced{t: t, begun: make(chan string, 10), stop: cancel, network: make(pipes)}
+	p.engine = nodebus.NewEngine(reg, hub, nil)
+	p.server = comfy.New(p.engine, hub, reg, opts)
+	p.web = &http.Server{Handler: p.server}
+	events := hub.Subscribe(context.Background())
+	go func() {
+		for e := range events {
+			if start, ok := e.Payload.(nodebus.ExecutionStart); ok {
+				p.begun <- start.PromptID
+			}
+		}
+	}()
+	go func() { _ = p.engine.Run(ctx) }()
+	go func() { _ = p.web.Serve(p.network) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, hub.Close())
+		require.NoError(t, p.web.Close())
+	})
+	return p
+}
+
+// connect has a client listen. It is known once it has been greeted.
+func (p *paced) connect(client string) {
+	transport := &http.Transport{DialContext: p.network.dial}
+	c, _, err := websocket.Dial(p.t.Context(), "http://localhost/ws?clientId="+client,
+		&websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(p.t, err)
+	_, _, err = c.Read(p.t.Context())
+	require.NoError(p.t, err)
+	go func() {
+		for err := error(nil); err == nil; {
+			_, r, e := c.Reader(context.Background())
+			if err = e; err == nil {
+				_, err = io.Copy(io.Discard, r)
+			}
+		}
+	}()
+}
+
+// submit returns when the answer has been written.
+func (p *paced) submit(client, id string) {
+	body := `{"client_id":"` + client + `","prompt_id":"` + id + `","prompt":` + quick + `}`
+	w := httptest.NewRecorder()
+	p.server.ServeHTTP(w, httptest.NewRequestWithContext(p.t.Context(), "POST", "/prompt", strings.NewReader(body)))
+	require.Equal(p.t, http.StatusOK, w.Code, w.Body)
+}
+
+// TestHeadStart: a client that listens once it has the answer has some time to
+// begin with that. Where nobody listens, nobody waits.
+func TestHeadStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts   *comfy.Options
+		client string
+		want   time.Duration
+	}{
+		"default":   {nil, "me", 20 * time.Millisecond},
+		"longer":    {&comfy.Options{HeadStart: time.Second}, "me", time.Second},
+		"none":      {&comfy.Options{HeadStart: -1}, "me", 0},
+		"no socket": {nil, "other", 0},
+		"no client": {nil, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaced(t, c.opts)
+				p.connect("me")
+				for _, id := range []string{"first", "cached"} {
+					p.submit(c.client, id)
+					at := time.Now()
+					require.Equal(t, id, <-p.begun)
+					require.Equal(t, c.want, time.Since(at))
+				}
+			})
+		})
+	}
+}
+
+// TestHeadStartIsOfOneClient: the prompts of others go on meanwhile, and those of
+// the client keep their order.
+func TestHeadStartIsOfOneClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPaced(t, nil)
+		p.connect("me")
+		at := time.Now()
+		p.submit("me", "first")
+		time.Sleep(5 * time.Millisecond)
+		p.submit("me", "second")
+		p.submit("other", "other")
+		require.Equal(t, "other", <-p.begun)
+		require.Equal(t, 5*time.Millisecond, time.Since(at))
+		require.Equal(t, "first", <-p.begun)
+		require.Equal(t, 20*time.Millisecond, time.Since(at))
+		require.Equal(t, "second", <-p.begun)
+		require.Equal(t, 25*time.Millisecond, time.Since(at))
+	})
+}
+
+// TestHeadStartOutlivesTheEngine: a prompt that has not begun when the engine
+// stops stays in the queue, and nothing else stays.
+func TestHeadStartOutlivesTheEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPaced(t, &comfy.Options{HeadStart: time.Hour})
+		p.connect("me")
+		p.submit("me", "held")
+		p.stop()
+		synctest.Wait()
+		require.Equal(t, 1, p.engine.Remaining())
+		time.Sleep(2 * time.Hour)
+		require.Empty(t, p.begun)
+		require.Equal(t, 1, p.engine.Remaining())
+	})
+}
