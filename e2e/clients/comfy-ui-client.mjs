@@ -5,7 +5,7 @@
 //	node comfy-ui-client.mjs 127.0.0.1:8188
 import { randomUUID } from "node:crypto";
 import { ComfyUIClient } from "comfy-ui-client";
-import { digest, goOn, graphs, queueOther, report, Said } from "./report.mjs";
+import { again, digest, goOn, graphs, queueOther, report, Said } from "./report.mjs";
 
 const address = process.argv[2];
 const client = new ComfyUIClient(address, randomUUID());
@@ -19,13 +19,17 @@ client.ws.on("message", (data, isBinary) => {
 });
 
 // follow runs a graph as the package means it to be, and tells what it saw. The
-// package listens when it has queued the prompt.
-async function follow(name, meanwhile = async () => {}) {
+// package listens when it has queued the prompt. If there is something to do
+// meanwhile, the prompt begins only then.
+async function follow(name, meanwhile) {
   said.clear();
-  await queueOther(address);
-  const listening = new Promise((resolve) => client.ws.once("newListener", resolve));
-  const begun = listening.then(() => goOn(address));
-  const [images] = await Promise.all([client.getImages(graphs[name]), begun.then(meanwhile)]);
+  let done;
+  if (meanwhile) {
+    await queueOther(address);
+    const listening = new Promise((resolve) => client.ws.once("newListener", resolve));
+    done = listening.then(() => goOn(address)).then(meanwhile);
+  }
+  const [images] = await Promise.all([client.getImages(graphs[name]), done]);
   const id = said.of("execution_start")[0].prompt_id;
   return { id, images, tally: said.tally(id) };
 }
@@ -37,6 +41,7 @@ async function picture(scenario, meanwhile) {
 }
 
 await picture("picture", () => said.develop(address, 4));
+for (let n = 0; n < again; n++) await follow("picture");
 await picture("cached");
 
 {

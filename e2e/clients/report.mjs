@@ -15,9 +15,14 @@ export const digest = async (blob) =>
 // goOn lets a node go on that waits for that, and waits for one.
 export const goOn = (address) => fetch(`http://${address}/step`, { method: "POST" });
 
+// again is how often a prompt is run of which nothing has to be computed. It ends
+// as soon as it begins, and a client that did not listen yet would wait for ever;
+// that this does not happen is up to the server.
+export const again = 20;
+
 // queueOther has a prompt of somebody else run until it is let go on. What is
-// queued meanwhile begins only then, so that a client has the time to listen; and
-// it is not to hear of the other.
+// queued meanwhile begins only then, so that a client has listened for as long as
+// it needs to; and it is not to hear of the other.
 export async function queueOther(address) {
   const body = JSON.stringify({ prompt: graphs.other, client_id: "somebody else" });
   const { prompt_id } = await (await fetch(`http://${address}/prompt`, { method: "POST", body })).json();

@@ -4,7 +4,7 @@
 //
 //	node saintno.mjs 127.0.0.1:8188
 import { CallWrapper, ComfyApi, PromptBuilder } from "@saintno/comfyui-sdk";
-import { digest, goOn, graphs, queueOther, report, Said } from "./report.mjs";
+import { again, digest, goOn, graphs, queueOther, report, Said } from "./report.mjs";
 
 const address = process.argv[2];
 const api = new ComfyApi(`http://${address}`, undefined, { wsTimeout: 120_000 });
@@ -42,10 +42,11 @@ async function follows() {
   await asked;
 }
 
-// call runs a graph through the wrapper and tells what it saw.
-async function call(name, outputs, meanwhile = async () => {}) {
+// call runs a graph through the wrapper and tells what it saw. If there is
+// something to do meanwhile, the prompt begins only when the wrapper listens.
+async function call(name, outputs, meanwhile) {
   said.clear();
-  await queueOther(address);
+  if (meanwhile) await queueOther(address);
   const seen = { progress: [], previews: [] };
   let builder = new PromptBuilder(graphs[name], [], Object.keys(outputs));
   for (const [key, node] of Object.entries(outputs)) builder = builder.setOutputNode(key, node);
@@ -55,8 +56,8 @@ async function call(name, outputs, meanwhile = async () => {}) {
     .onProgress((p) => seen.progress.push(`${p.node} ${p.value}/${p.max}`))
     .onPreview((blob) => seen.previews.push(blob.type))
     .onFailed((err) => (seen.failure = err));
-  const begun = listening("status").then(() => goOn(address));
-  const [result] = await Promise.all([wrapper.run(), begun.then(meanwhile)]);
+  const done = meanwhile && listening("status").then(() => goOn(address)).then(meanwhile);
+  const [result] = await Promise.all([wrapper.run(), done]);
   await said.executing(null);
   return { result, seen, tally: said.tally(id) };
 }
@@ -72,6 +73,7 @@ await picture("picture", async () => {
   await follows();
   await said.develop(address, 4);
 });
+for (let n = 0; n < again; n++) await call("picture", { saved: "3" });
 await picture("cached");
 
 {
