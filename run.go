@@ -67,13 +67,13 @@ type runNode struct {
 	stand *waiter    // it is no node, but stands in for one that waits
 	exp   *expansion // it has expanded and waits for what it made
 	state nodeState
-	shows bool  // ui belongs to this prompt's record
-	bar   int32 // its place in progress, plus one
+	shows bool // ui belongs to this prompt's record
 
 	// What follows is guarded by the run's progress.
-	open          bool    // it may tell of itself
-	reports       bool    // it has said how far it is
-	share, earned float64 // see overall
+	open       bool // it may tell of itself
+	reports    bool // it has said how far it is
+	phase      phase
+	value, max float64
 }
 
 type nodeState uint8

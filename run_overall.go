@@ -7,9 +7,13 @@ package nodebus
 // up to the whole and nobody loses what was earned, so that the number never
 // goes back, however much the graph grows.
 type overall struct {
-	done float64
-	told float64
+	done   float64
+	told   float64
+	shares map[*runNode]share // nil if nobody asks
 }
+
+// share is what a node counts for, and how much of that it has earned.
+type share struct{ part, earned float64 }
 
 // overallStep is by how much the number grows before it is told again, which
 // bounds the events of a prompt of any size.
@@ -34,25 +38,34 @@ func (g *progress) share(by *runNode, nodes []int32) {
 		if by.reports || fresh == 0 { // it says itself how far it is
 			return
 		}
-		left = by.share - by.earned
+		of := g.overall.shares[by]
+		left = of.part - of.earned
 		fresh++ // it has something left to do itself
+	}
+	if g.overall.shares == nil {
+		g.overall.shares = make(map[*runNode]share, len(nodes))
 	}
 	part := left / float64(fresh)
 	for _, i := range nodes {
 		if n := g.r.at(i); n.state == nodeFresh {
-			n.share = part
+			g.overall.shares[n] = share{part: part}
 		}
 	}
 	if by != nil {
-		by.share = by.earned + part
+		earned := g.overall.shares[by].earned
+		g.overall.shares[by] = share{earned + part, earned}
 	}
 }
 
 // earn counts a part of a node's share, 0 to 1, as done.
 func (g *progress) earn(n *runNode, part float64) {
-	if e := n.share * min(part, 1); e > n.earned {
-		g.overall.done += e - n.earned
-		n.earned = e
+	of, counts := g.overall.shares[n]
+	if !counts {
+		return
+	}
+	if e := of.part * min(part, 1); e > of.earned {
+		g.overall.done += e - of.earned
+		g.overall.shares[n] = share{of.part, e}
 	}
 	if g.overall.done >= g.overall.told+overallStep {
 		g.tellOverall(min(g.overall.done, 1)) // a sum of many has an error

@@ -2,7 +2,6 @@ package nodebus
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,10 +19,10 @@ type progress struct {
 	r *run
 
 	mu      sync.Mutex
-	states  []NodeState
-	size    int // of a snapshot, in bytes
-	budget  int // left for snapshots, in bytes
-	steps   int // left of the budget for progress events
+	shown   []*runNode // those that snapshots show, in the order of their first turns
+	size    int        // of a snapshot, in bytes
+	budget  int        // left for snapshots, in bytes
+	steps   int        // left of the budget for progress events
 	overall overall
 	dirty   bool // states have changed since they were sent
 	late    map[*runNode]Progress
@@ -44,8 +43,20 @@ const (
 
 func (g *progress) init(r *run) {
 	g.r, g.budget, g.steps = r, snapshotBudget, stepsAtOnce
-	g.states = make([]NodeState, 0, len(r.base))
+	g.shown = make([]*runNode, 0, len(r.base))
 }
+
+// phase is how far a node is, as snapshots tell it.
+type phase uint8
+
+const (
+	notYet phase = iota // it has not had its first turn
+	running
+	finished
+	failed
+)
+
+var phaseNames = [...]string{running: "running", finished: "finished", failed: "error"}
 
 // begin tells that a node runs. From now on it may tell of itself, until hush.
 func (g *progress) begin(n *runNode) {
@@ -55,8 +66,8 @@ func (g *progress) begin(n *runNode) {
 		return
 	}
 	n.open = true
-	s := g.of(n)
-	s.State, s.Value, s.Max = running, 0, 1
+	g.show(n, running)
+	n.value, n.max = 0, 1
 	g.executing(n)
 }
 
@@ -96,8 +107,8 @@ func (g *progress) finish(n *runNode) {
 	if g.over {
 		return
 	}
-	s := g.of(n)
-	s.State, s.Value = "finished", s.Max
+	g.show(n, finished)
+	n.value = n.max
 	g.changed()
 	g.earn(n, 1)
 }
@@ -112,8 +123,7 @@ func (g *progress) step(n *runNode, value, max float64) error {
 	if g.over || !n.open {
 		return ErrClosed
 	}
-	s := g.of(n)
-	s.Value, s.Max = value, max
+	n.value, n.max = value, max
 	g.changed()
 	if n.reports = true; max > 0 {
 		g.earn(n, value/max)
@@ -130,20 +140,15 @@ func (g *progress) step(n *runNode, value, max float64) error {
 	return nil
 }
 
-const running = "running"
-
-// of is the state of a node, which it has from its first turn on.
-func (g *progress) of(n *runNode) *NodeState {
-	if n.bar == 0 {
-		s := NodeState{
-			Max: 1, NodeID: n.plan.id, DisplayNodeID: n.plan.displayID(),
-			ParentNodeID: n.plan.parentID(), RealNodeID: n.plan.realID(),
-		}
-		g.states = append(g.states, s)
-		n.bar = int32(len(g.states))
-		g.size += stateSize + 2*len(s.NodeID) + len(s.DisplayNodeID) + len(s.ParentNodeID) + len(s.RealNodeID) + len(g.r.p.ID)
+// show puts a node into a phase, and into the snapshots from its first turn on.
+func (g *progress) show(n *runNode, ph phase) {
+	if n.phase == notYet {
+		n.max = 1
+		g.shown = append(g.shown, n)
+		id := n.plan
+		g.size += stateSize + 2*len(id.id) + len(id.displayID()) + len(id.parentID()) + len(id.realID()) + len(g.r.p.ID)
 	}
-	return &g.states[n.bar-1]
+	n.phase = ph
 }
 
 // changed sends a snapshot if there is budget for it, and otherwise sees to it
@@ -159,10 +164,17 @@ func (g *progress) changed() {
 func (g *progress) send() {
 	g.budget -= g.size
 	g.dirty = false
-	g.snapshot(slices.Clone(g.states))
+	g.snapshot()
 }
 
-func (g *progress) snapshot(nodes []NodeState) {
+func (g *progress) snapshot() {
+	nodes := make([]NodeState, len(g.shown))
+	for k, n := range g.shown {
+		nodes[k] = NodeState{
+			Value: n.value, Max: n.max, State: phaseNames[n.phase], NodeID: n.plan.id,
+			DisplayNodeID: n.plan.displayID(), ParentNodeID: n.plan.parentID(), RealNodeID: n.plan.realID(),
+		}
+	}
 	_ = g.tell(ProgressState{PromptID: g.r.p.ID, Nodes: nodes})
 }
 
@@ -220,7 +232,7 @@ func (g *progress) close(err error) {
 	}
 	g.tellLate()
 	if g.dirty {
-		g.snapshot(g.states) // which nobody changes any more
+		g.snapshot()
 	}
 	if err == nil && g.r.l.opts.Overall && g.overall.told < 1 {
 		g.tellOverall(1)
@@ -236,18 +248,18 @@ func (g *progress) mark(err error) {
 	if e := (*NodeError)(nil); errors.As(err, &e) && !g.r.isInterrupt(err) {
 		blamed = e.NodeID
 	}
-	kept := g.states[:0]
-	for _, s := range g.states {
+	kept := g.shown[:0]
+	for _, n := range g.shown {
 		switch {
-		case s.State != running:
-		case s.NodeID == blamed:
-			s.State = "error"
+		case n.phase != running:
+		case n.plan.id == blamed:
+			n.phase = failed
 			g.dirty = true
 		default:
 			g.dirty = true
 			continue
 		}
-		kept = append(kept, s)
+		kept = append(kept, n)
 	}
-	g.states = kept
+	g.shown = kept
 }
