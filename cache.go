@@ -1,7 +1,6 @@
 package nodebus
 
 import (
-	"container/list"
 	"reflect"
 	"sync"
 )
@@ -34,7 +33,7 @@ type CacheOptions struct {
 // NewCache returns a cache in memory that keeps results over any number of
 // prompts. With no bound it grows for ever.
 func NewCache(opts CacheOptions) Cache {
-	return &memCache{opts: opts, entries: map[string]*list.Element{}}
+	return &memCache{opts: opts, entries: map[string]*cacheEntry{}}
 }
 
 // NoCache returns a cache that keeps nothing: every node runs in every prompt.
@@ -50,17 +49,20 @@ type memCache struct {
 	opts CacheOptions
 
 	mu      sync.Mutex
-	entries map[string]*list.Element
-	recent  list.List // of *cacheEntry, the last used in front
+	entries map[string]*cacheEntry
+	first   *cacheEntry // the one used last
+	last    *cacheEntry
 	bytes   int
 	gen     uint64
 }
 
 type cacheEntry struct {
-	key  string
-	r    Result
-	size int
-	gen  uint64 // of the prompt that used it last
+	key   string
+	r     Result
+	size  int
+	gen   uint64 // of the prompt that used it last
+	newer *cacheEntry
+	older *cacheEntry
 }
 
 func (c *memCache) Get(key string) (Result, bool) {
@@ -70,12 +72,12 @@ func (c *memCache) Get(key string) (Result, bool) {
 	if !ok {
 		return Result{}, false
 	}
-	entry := e.Value.(*cacheEntry)
-	entry.gen = c.gen
-	if c.bounded() {
-		c.recent.MoveToFront(e)
+	e.gen = c.gen
+	if c.bounded() && e != c.first {
+		c.unlink(e)
+		c.link(e)
 	}
-	return entry.r, true
+	return e.r, true
 }
 
 func (c *memCache) bounded() bool { return c.opts.Entries > 0 || c.opts.Bytes > 0 }
@@ -90,28 +92,54 @@ func (c *memCache) Put(key string, r Result) {
 	if e, ok := c.entries[key]; ok {
 		c.remove(e)
 	}
-	c.entries[key] = c.recent.PushFront(&cacheEntry{key, r, size, c.gen})
+	e := &cacheEntry{key: key, r: r, size: size, gen: c.gen}
+	c.entries[key] = e
+	c.link(e)
 	c.bytes += size
 	for c.opts.Entries > 0 && len(c.entries) > c.opts.Entries || c.opts.Bytes > 0 && c.bytes > c.opts.Bytes {
-		c.remove(c.recent.Back())
+		c.remove(c.last)
 	}
 }
 
-func (c *memCache) remove(e *list.Element) {
-	entry := c.recent.Remove(e).(*cacheEntry)
-	delete(c.entries, entry.key)
-	c.bytes -= entry.size
+// link makes e the one used last.
+func (c *memCache) link(e *cacheEntry) {
+	if e.older = c.first; c.first != nil {
+		c.first.newer = e
+	} else {
+		c.last = e
+	}
+	c.first = e
+}
+
+func (c *memCache) unlink(e *cacheEntry) {
+	if e.newer != nil {
+		e.newer.older = e.older
+	} else {
+		c.first = e.older
+	}
+	if e.older != nil {
+		e.older.newer = e.newer
+	} else {
+		c.last = e.newer
+	}
+	e.newer, e.older = nil, nil
+}
+
+func (c *memCache) remove(e *cacheEntry) {
+	c.unlink(e)
+	delete(c.entries, e.key)
+	c.bytes -= e.size
 }
 
 func (c *memCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for e := c.recent.Front(); e != nil; {
-		next := e.Next()
-		if !keep(e.Value.(*cacheEntry).key) {
+	for e := c.first; e != nil; {
+		older := e.older
+		if !keep(e.key) {
 			c.remove(e)
 		}
-		e = next
+		e = older
 	}
 }
 
@@ -129,12 +157,12 @@ func (c *memCache) nextPrompt() uint64 {
 func (c *memCache) sweep(gen uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for e := c.recent.Front(); e != nil; {
-		next := e.Next()
-		if e.Value.(*cacheEntry).gen < gen {
+	for e := c.first; e != nil; {
+		older := e.older
+		if e.gen < gen {
 			c.remove(e)
 		}
-		e = next
+		e = older
 	}
 }
 

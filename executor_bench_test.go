@@ -98,7 +98,7 @@ func (r *benchRig) run(p *nodebus.Prompt) {
 	if _, err := r.local.Execute(r.b.Context(), p, r.hub); err != nil {
 		r.b.Fatal(err)
 	}
-	if err := r.hub.Publish(nodebus.Event{PromptID: p.ID, Payload: nodebus.Executing{PromptID: p.ID}}); err != nil {
+	if err := r.hub.Publish(nodebus.Event{PromptID: p.ID, To: p.ClientID, Payload: nodebus.Executing{PromptID: p.ID}}); err != nil {
 		r.b.Fatal(err)
 	}
 	<-r.ended

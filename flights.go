@@ -12,23 +12,29 @@ import "sync"
 // within a prompt or through several.
 type flights struct {
 	mu sync.Mutex
-	m  map[string][]func() // whom to wake
+	m  map[string][]waiting // for whom
 }
 
-// begin reports whether the caller is the first; if not, wake is called, by
+// waiting is a node that waits for another with the same key.
+type waiting struct {
+	r *run
+	i int32
+}
+
+// begin reports whether node i of r is the first; if not, it has landed, in
 // another goroutine, once the first has finished.
-func (f *flights) begin(key string, wake func()) bool {
+func (f *flights) begin(key string, r *run, i int32) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	waiters, busy := f.m[key]
 	if !busy {
 		if f.m == nil {
-			f.m = map[string][]func(){}
+			f.m = map[string][]waiting{}
 		}
 		f.m[key] = nil
 		return true
 	}
-	f.m[key] = append(waiters, wake)
+	f.m[key] = append(waiters, waiting{r, i})
 	return false
 }
 
@@ -38,7 +44,7 @@ func (f *flights) end(key string) {
 	waiters := f.m[key]
 	delete(f.m, key)
 	f.mu.Unlock()
-	for _, wake := range waiters {
-		wake()
+	for _, w := range waiters {
+		w.r.landed(w.i)
 	}
 }

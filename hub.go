@@ -82,6 +82,7 @@ type Hub struct {
 	mu       sync.Mutex
 	closed   bool
 	lastID   uint64
+	clock    clock
 	log      eventLog
 	subs     []*subscription
 	shards   []*shard
@@ -160,9 +161,9 @@ func (h *Hub) publish(ev *Event, d *draft) error {
 	}
 	h.lastID++
 	m := st.newMessage(d)
-	m.fill(h.lastID, ev.Payload, st.address(ev), d)
-	for c := range h.codecs {
-		m.frame(c) // now: its sender may use the payload again
+	m.fill(h.lastID, h.clock.now(), ev.Payload, st.address(ev), d)
+	if len(h.codecs) > 0 {
+		m.encodeFor(h.codecs)
 	}
 	m.spent = d.now
 	h.log.keep(st, m)

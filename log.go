@@ -16,6 +16,7 @@ import (
 type eventLog struct {
 	hub     *Hub
 	prompts map[string]*story
+	latest  *story    // the one that spoke last, which speaks again as a rule; or nil
 	running list.List // of *story: the one that was silent longest comes first
 	ended   []*story  // in the order in which they ended, which is that of expiry
 	lobby   story     // what belongs to no prompt
@@ -106,7 +107,10 @@ func (l *eventLog) story(ev *Event) *story {
 	if ev.PromptID == "" {
 		return &l.lobby
 	}
-	st := l.prompts[ev.PromptID]
+	st := l.latest
+	if st == nil || st.addr.promptID != ev.PromptID {
+		st = l.prompts[ev.PromptID]
+	}
 	if st != nil && st.over {
 		if _, again := ev.Payload.(ExecutionStart); !again {
 			return nil
@@ -120,6 +124,7 @@ func (l *eventLog) story(ev *Event) *story {
 		st.place = l.running.PushBack(st)
 		l.prompts[ev.PromptID] = st
 	}
+	l.latest = st
 	return st
 }
 
@@ -219,6 +224,9 @@ func (l *eventLog) drop(st *story) {
 	// A message that waits for a client keeps the story alive, not what it holds.
 	st.q, st.slab = queue.Queue[keptKey, kept]{}, nil
 	delete(l.prompts, st.addr.promptID)
+	if l.latest == st {
+		l.latest = nil
+	}
 	switch {
 	case !st.over:
 		l.running.Remove(st.place)

@@ -238,11 +238,19 @@ func isPlain(t reflect.Type) bool {
 }
 
 // fill puts a payload, and what its draft found out, into a fresh m.
-func (m *message) fill(id uint64, p Payload, to *address, d *draft) {
-	m.id, m.at, m.to, m.payload = id, time.Now().UnixNano(), to, p
+func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
+	m.id, m.at, m.to, m.payload = id, at, to, p
 	m.key, m.keyed, m.size = d.key, d.keyed, int32(min(d.size, math.MaxInt32))
 	if d.now {
 		m.enc = &encoded{codec: JSON, typ: d.frame.Type, data: d.frame.Data, binary: d.frame.Binary}
+	}
+}
+
+// encodeFor encodes m for codecs that are not ours: now, for its sender may use
+// the payload again.
+func (m *message) encodeFor(codecs map[Codec]int) {
+	for c := range codecs {
+		m.frame(c)
 	}
 }
 

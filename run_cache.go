@@ -56,7 +56,7 @@ func (w *worker) claim() (later bool, err error) {
 		return false, r.err
 	}
 	w.key = key
-	if w.leads = r.l.flights.begin(key, func() { r.landed(i) }); !w.leads {
+	if w.leads = r.l.flights.begin(key, r, i); !w.leads {
 		r.sch.Again(i)
 		r.away++
 		r.mu.Unlock()
