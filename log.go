@@ -32,6 +32,7 @@ type story struct {
 	mixed   bool    // not of all
 	q       queue.Queue[keptKey, kept]
 	slab    []message     // for those to come
+	brief   []message     // for those to come that are small, and will be replaced
 	last    uint64        // ID of its newest event
 	lost    uint64        // ID of the newest event it had to let go, while not mixed
 	place   *list.Element // among those running; nil in the lobby
@@ -128,17 +129,25 @@ func (l *eventLog) story(ev *Event) *story {
 	return st
 }
 
-// newMessage takes one from the story's slab, which saves an allocation. One
-// that is large, or will be replaced, is on its own: a slab is freed as a whole.
+// newMessage takes one from a slab, which saves an allocation. A slab is freed as
+// a whole, so that one that is large is on its own, and those that newer ones
+// replace have small slabs of theirs.
 func (st *story) newMessage(d *draft) *message {
-	if d.keyed || d.size > 4096 {
+	switch {
+	case d.size > 4096, d.keyed && d.size > 256:
 		return &message{}
+	case d.keyed:
+		return nextIn(&st.brief, min(max(st.q.Len(), 2), 8))
 	}
-	if len(st.slab) == 0 {
-		st.slab = make([]message, min(max(st.q.Len(), 4), 64))
+	return nextIn(&st.slab, min(max(st.q.Len(), 4), 64))
+}
+
+func nextIn(slab *[]message, n int) *message {
+	if len(*slab) == 0 {
+		*slab = make([]message, n)
 	}
-	m := &st.slab[0]
-	st.slab = st.slab[1:]
+	m := &(*slab)[0]
+	*slab = (*slab)[1:]
 	return m
 }
 
@@ -222,7 +231,7 @@ func (l *eventLog) drop(st *story) {
 		l.lost.add(&st.addr, st.last)
 	}
 	// A message that waits for a client keeps the story alive, not what it holds.
-	st.q, st.slab = queue.Queue[keptKey, kept]{}, nil
+	st.q, st.slab, st.brief = queue.Queue[keptKey, kept]{}, nil, nil
 	delete(l.prompts, st.addr.promptID)
 	if l.latest == st {
 		l.latest = nil

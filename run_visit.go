@@ -16,8 +16,8 @@ type visit struct {
 	length int     // of the longest list that a lazy input gave; guarded by r.mu
 
 	// What follows is guarded by r.mu.
-	waiting int  // calls of await that have not returned
-	over    bool // the turn has ended; w is busy with another node
+	waiting int32 // calls of await that have not returned
+	over    bool  // the turn has ended; w is busy with another node
 }
 
 // visit gives node i its turn. r.mu is held, but not while the node runs.
