@@ -24,6 +24,10 @@ type SessionOptions struct {
 	// Since is the ID of the last event the client saw, if it comes back: it is
 	// sent what it missed. 0: it is sent all that is kept of its running prompts.
 	Since uint64
+	// HoldPreviews leaves the previews out of what is sent of the past, until
+	// [Session.ReleasePreviews]: for a client that has yet to say which form of
+	// them it knows. Newer ones are not held.
+	HoldPreviews bool
 	// Watch names prompts of others to follow too: what is kept of them, and
 	// what is to come.
 	Watch []string
@@ -56,6 +60,7 @@ type Session struct {
 	mu     sync.Mutex
 	codec  Codec
 	hello  []Payload
+	held   bool       // the replay is without its previews as yet
 	first  []*message // what is written before q: the replay, or what met a writer at rest
 	q      queue.Queue[mailKey, *message]
 	try    TryWriter               // not nil once Serve runs on one
@@ -89,6 +94,9 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	}
 	h.use(s.codec, +1)
 	s.first = h.log.replay(s, opts.Since, h.lastID)
+	if opts.HoldPreviews {
+		s.holdPreviews()
+	}
 	s.from = h.lastID
 	s.cursor = s.start(opts.Since)
 	s.shard = h.shards[h.shardIndex(client)]

@@ -2,7 +2,6 @@ package comfy_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +42,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 // paced is a program in a bubble.
 type paced struct {
 	t      *testing.T
+	hub    *nodebus.Hub
 	engine *nodebus.Engine
 	server *comfy.Server
 	begun  chan string // the prompts that begin
@@ -56,14 +56,14 @@ func newPaced(t *testing.T, opts *comfy.Options) *paced {
 	reg, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
 	nodebus.Register(reg, Secret{}, nodebus.Info{})
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &paced{t: t, begun: make(chan string, 10), stop: cancel, network: make(pipes)}
+	p := &paced{t: t, hub: hub, begun: make(chan string, 10), stop: cancel, network: make(pipes)}
 	p.engine = nodebus.NewEngine(reg, hub, nil)
 	p.server = comfy.New(p.engine, hub, reg, opts)
 	p.web = &http.Server{Handler: p.server}
 	events := hub.Subscribe(context.Background())
 	go func() {
-		for e := range events {
-			if start, ok := e.Payload.(nodebus.ExecutionStart); ok {
+		for e, err := range events {
+			if start, ok := e.Payload.(nodebus.ExecutionStart); ok && err == nil {
 				p.begun <- start.PromptID
 			}
 		}
@@ -78,20 +78,23 @@ func newPaced(t *testing.T, opts *comfy.Options) *paced {
 	return p
 }
 
-// connect has a client listen. It is known once it has been greeted.
-func (p *paced) connect(client string) {
+// dial connects a client.
+func (p *paced) dial(client string) *socket {
 	transport := &http.Transport{DialContext: p.network.dial}
 	c, _, err := websocket.Dial(p.t.Context(), "http://localhost/ws?clientId="+client,
 		&websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
 	require.NoError(p.t, err)
-	_, _, err = c.Read(p.t.Context())
-	require.NoError(p.t, err)
+	p.t.Cleanup(func() { _ = c.CloseNow() })
+	return &socket{p.t, c}
+}
+
+// connect has a client listen. It is known once it has been greeted.
+func (p *paced) connect(client string) {
+	s := p.dial(client)
+	s.next()
 	go func() {
 		for err := error(nil); err == nil; {
-			_, r, e := c.Reader(context.Background())
-			if err = e; err == nil {
-				_, err = io.Copy(io.Discard, r)
-			}
+			_, err = s.read()
 		}
 	}()
 }

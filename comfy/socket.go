@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/ws"
@@ -42,8 +43,16 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	go s.serve(c) // what net/http keeps for a handler is more than an idle client costs
 }
 
+// previewsWait is how long a client that comes back in the middle of a run waits
+// for the last previews. The official front end says which form of them it knows
+// only after it has connected, and forgets those that come before it has loaded
+// its workflow.
+const previewsWait = 2 * time.Second
+
 // serve runs a connection to its end.
 func (s *Server) serve(c *conn) {
+	wait := time.AfterFunc(previewsWait, c.session.ReleasePreviews)
+	defer wait.Stop()
 	_ = c.sock.Serve(context.Background(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
 		if !binary {
 			s.receive(c, data)
@@ -84,6 +93,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	}
 	if opts.Since == 0 {
 		opts.Watch = append(opts.Watch, s.missed(id)...)
+		opts.HoldPreviews = true // one with a cursor has all in order
 	}
 	opts.Codec, opts.Hello = codec, s.hello(id)
 	return id, codec, opts, ""

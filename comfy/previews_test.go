@@ -1,0 +1,80 @@
+package comfy_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// told are events of a prompt of the client "me".
+func told(t *testing.T, hub *nodebus.Hub, payloads ...nodebus.Payload) {
+	t.Helper()
+	for _, p := range payloads {
+		require.NoError(t, hub.Publish(nodebus.Event{PromptID: "run", To: "me", Payload: p}))
+	}
+}
+
+// previewOf is a preview that is told from others by its size.
+func previewOf(node string, size int) nodebus.Payload {
+	return nodebus.Preview{NodeID: node, PromptID: "run", ImageType: "image/png", Image: make([]byte, size)}
+}
+
+// TestPreviewsAtReload: a client that comes back in the middle of a run gets the
+// last previews a little later than the rest, in the form that it knows.
+func TestPreviewsAtReload(t *testing.T) {
+	const flags = `{"type":"feature_flags","data":{"supports_preview_metadata":true}}`
+	for name, c := range map[string]struct {
+		say       string
+		meanwhile []nodebus.Payload
+		want      []string
+	}{
+		"says nothing":          {"", nil, []string{"binary 1", "binary 1"}},
+		"knows the old form":    {`{"type":"feature_flags"}`, nil, []string{"binary 1", "binary 1"}},
+		"knows the new form":    {flags, nil, []string{"binary 4", "binary 4"}},
+		"one has been replaced": {flags, []nodebus.Payload{previewOf("1", 200)}, []string{"binary 4"}},
+		"the run is over":       {flags, []nodebus.Payload{nodebus.Executing{PromptID: "run"}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaced(t, nil)
+				told(t, p.hub, nodebus.ExecutionStart{PromptID: "run"}, previewOf("1", 50), previewOf("1", 100), previewOf("2", 10), spoken{Text: "last"})
+				at := time.Now()
+				s := p.dial("me")
+				require.Equal(t, []string{"status 0", "execution_start", "spoken last"}, s.until("spoken last"))
+				if c.say != "" {
+					s.say(c.say)
+					require.Equal(t, "feature_flags", s.next().Type)
+				}
+				told(t, p.hub, c.meanwhile...)
+				for range c.meanwhile {
+					s.next() // what is new does not wait
+				}
+				require.Zero(t, time.Since(at))
+
+				for _, want := range c.want {
+					require.Equal(t, want, s.next().short())
+					require.Equal(t, 2*time.Second, time.Since(at))
+				}
+				time.Sleep(10 * time.Second)
+				require.NoError(t, p.hub.SendSync(spoken{Text: "later"}))
+				require.Equal(t, []string{"spoken later"}, s.until("spoken later"), "nothing comes twice")
+			})
+		})
+	}
+}
+
+// TestPreviewsInOrder: a client with a cursor has what it missed as it was.
+func TestPreviewsInOrder(t *testing.T) {
+	h := newHost(t, nil)
+	s := h.dial("clientId=me&since=0", nil)
+	s.next()
+	told(t, h.hub, nodebus.ExecutionStart{PromptID: "run"})
+	cursor := *s.next().ID
+	s.close()
+	told(t, h.hub, spoken{Text: "one"}, previewOf("1", 50), spoken{Text: "two"})
+	s = h.dial("clientId=me&since="+itoa(cursor), nil)
+	require.Equal(t, []string{"status 0", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
+}

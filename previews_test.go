@@ -1,0 +1,65 @@
+package nodebus_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// TestHeldPreviews: they are left out of the replay and come when they are
+// released, once, unless nobody needs them any more.
+func TestHeldPreviews(t *testing.T) {
+	preview := func(prompt, node string) nodebus.Event {
+		return about(prompt, nodebus.Preview{PromptID: prompt, NodeID: node, ImageType: "image/png"})
+	}
+	for name, c := range map[string]struct {
+		opts      nodebus.SessionOptions
+		meanwhile []nodebus.Event
+		replayed  []string
+		released  []string
+	}{
+		"of one's own":      {nodebus.SessionOptions{}, nil, []string{"execution_start", "execution_start"}, []string{"a/1", "a/2", "b/1"}},
+		"replaced":          {nodebus.SessionOptions{}, []nodebus.Event{preview("a", "1")}, []string{"execution_start", "execution_start"}, []string{"a/2", "b/1"}},
+		"of an ended one":   {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, []string{"execution_start", "execution_start"}, []string{"b/1"}},
+		"ended before that": {nodebus.SessionOptions{Watch: []string{"over"}}, nil, []string{"execution_start", "execution_start", "execution_start", "executing"}, []string{"a/1", "a/2", "b/1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				publish(t, h, start("a"), preview("a", "1"), preview("a", "2"), start("b"), preview("b", "1"),
+					start("over"), preview("over", "1"), ending("over"))
+				p := &tape{}
+				c.opts.HoldPreviews = true
+				s := h.Join("alice", &c.opts)
+				serveOn(t, s, asTransport(p, true))
+				synctest.Wait()
+				require.Equal(t, c.replayed, typesOf(t, p))
+				publish(t, h, c.meanwhile...)
+				synctest.Wait()
+				before := len(p.frames)
+				for range 2 {
+					s.ReleasePreviews()
+				}
+				synctest.Wait()
+				p.frames = p.frames[before:]
+				require.Equal(t, c.released, typesOf(t, p))
+			})
+		})
+	}
+}
+
+// typesOf are the types of what was recorded; of a preview, of what it is.
+func typesOf(t *testing.T, p *tape) (all []string) {
+	for _, f := range p.frames {
+		ev, err := nodebus.JSON.Decode(f)
+		require.NoError(t, err)
+		if p, ok := ev.Payload.(nodebus.Preview); ok {
+			all = append(all, p.PromptID+"/"+p.NodeID)
+			continue
+		}
+		all = append(all, f.Type)
+	}
+	return all
+}
