@@ -12,8 +12,8 @@ import (
 // unexported fields are copied from the value given to [Register].
 //
 // Out is the type of the one output; or a struct whose fields with an `out` tag
-// are the outputs, with a field of type [UI] for what the node shows; or UI
-// alone.
+// are the outputs, and may have a tip, with a field of type [UI] for what the node
+// shows; or UI alone.
 //
 // Tags of an input's field:
 //

@@ -26,7 +26,11 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 		if !sf.IsExported() {
 			panic(mistake(t, out.Name()+"."+sf.Name, "has a tag `out` but is unexported; begin its name with a capital"))
 		}
-		outs = append(outs, outputOf(t, orDefault(name, snake(sf.Name)), sf.Type, sf.Index))
+		f := outputOf(t, orDefault(name, snake(sf.Name)), sf.Type, sf.Index)
+		if tip, ok := sf.Tag.Lookup("tip"); ok {
+			f.Options = append(f.Options, Option{"tooltip", tip})
+		}
+		outs = append(outs, f)
 	}
 	return outs, ui, len(outs) == 0
 }
