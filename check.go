@@ -120,8 +120,7 @@ func (c *checker) link(f *field, a *arg, l Link) (p Problem, broken bool) {
 	}
 	c.types[f.Name] = out.Type
 	if !linkable(out, &f.Port) && !reflect.PointerTo(c.node.class.typ).Implements(linkTypeValidatorType) {
-		received, _ := out.Config()
-		wanted, _ := f.Config()
+		received, wanted := out.config()[0], f.config()[0]
 		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
 			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
 			map[string]any{"input_name": f.Name, "input_config": f.config(), "received_type": received, "linked_node": l})
@@ -139,7 +138,9 @@ func linkable(out, in *Port) bool {
 	case out.Type == "*" || in.Type == "*":
 		return true
 	case in.choices != nil && !in.newForm: // its type is its choices
-		return out.choices != nil && slices.Equal(out.Choices(), in.Choices())
+		given, _ := out.Choices()
+		taken, _ := in.Choices()
+		return out.choices != nil && slices.Equal(given, taken)
 	}
 	ins := strings.Split(in.Type, ",")
 	for o := range strings.SplitSeq(out.Type, ",") {

@@ -43,7 +43,8 @@ func ExampleNode() {
 
 	split, _ := r.Class("Split")
 	for _, in := range split.Schema().Inputs {
-		fmt.Println("in ", in.Name, in.Type, in.Kind, in.Default, in.Choices())
+		choices, _ := in.Choices() // Options, which may panic, is asked
+		fmt.Println("in ", in.Name, in.Type, in.Kind, in.Default, choices)
 	}
 	for _, out := range split.Schema().Outputs {
 		fmt.Println("out", out.Name, out.Type)

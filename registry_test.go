@@ -108,11 +108,15 @@ func TestRegisterReadsTheStruct(t *testing.T) {
 		return s.Inputs[slices.IndexFunc(s.Inputs, func(p nodebus.Port) bool { return p.Name == name })]
 	}
 	mode := byName("mode")
-	require.Equal(t, []string{"fast", "good"}, mode.Choices())
-	typ, options := mode.Config()
+	choices, err := mode.Choices()
+	require.NoError(t, err)
+	require.Equal(t, []string{"fast", "good"}, choices)
+	typ, options, err := mode.Config()
+	require.NoError(t, err)
 	require.Equal(t, []string{"fast", "good"}, typ)
 	require.Equal(t, map[string]any{"default": "good"}, options)
-	typ, options = byName("sampler_name").Config()
+	typ, options, err = byName("sampler_name").Config()
+	require.NoError(t, err)
 	require.Equal(t, "COMBO", typ)
 	require.Equal(t, map[string]any{"options": []string{"euler", "ddim"}}, options)
 	require.True(t, byName("values").List)

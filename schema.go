@@ -54,17 +54,17 @@ type Option struct {
 }
 
 // Choices are the values of a drop-down, asked for anew each time; nil if the
-// port is none, and none if Options panics.
-func (p *Port) Choices() (values []string) {
+// port is none. The error is the [*PanicError] of Options.
+func (p *Port) Choices() (values []string, err error) {
 	if p.choices == nil {
-		return nil
+		return nil, nil
 	}
 	defer func() {
-		if recover() != nil {
-			values = []string{}
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v}
 		}
 	}()
-	return p.choices()
+	return p.choices(), nil
 }
 
 // hiddenKinds are what a field may be filled with by a `hidden` tag, and what
@@ -226,7 +226,7 @@ func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 		panic(mistake(t, sf.Name, "tag `default:%q` is smaller than min, %v; write a value within the limits", text, f.Min))
 	case exceeds(f.Default, f.Max, +1):
 		panic(mistake(t, sf.Name, "tag `default:%q` is bigger than max, %v; write a value within the limits", text, f.Max))
-	case isList && !slices.Contains(f.Choices(), text):
+	case isList && !slices.Contains(strings.Split(options, ","), text):
 		panic(mistake(t, sf.Name, "tag `default:%q` is not in the list %q; write one of its values", text, options))
 	}
 }

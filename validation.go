@@ -89,29 +89,31 @@ func (e *InputError) Error() string { return fmt.Sprintf("input %q: %v", e.Input
 
 func (e *InputError) Unwrap() error { return e.Err }
 
-// config is [type, options], the way the wire describes an input.
-func (p *Port) config() []any {
-	options := make(map[string]any, len(p.Options))
+// Config describes an input as the wire does: its type, or for a drop-down its
+// choices, and its options. The error is that of [Port.Choices], without which
+// there are none.
+func (p Port) Config() (typ any, options map[string]any, err error) {
+	options = make(map[string]any, len(p.Options))
 	for _, o := range p.Options {
 		options[o.Name] = o.Value
 	}
 	if p.choices == nil {
-		return []any{p.Type, options}
+		return p.Type, options, nil
 	}
-	choices := p.Choices()
+	choices, err := p.Choices()
 	if choices == nil {
 		choices = []string{}
 	}
 	if p.newForm {
 		options["options"] = choices
-		return []any{p.Type, options}
+		return p.Type, options, err
 	}
-	return []any{choices, options}
+	return choices, options, err
 }
 
-// Config describes an input as the wire does: its type, or for a drop-down its
-// choices, and its options.
-func (p Port) Config() (typ any, options map[string]any) {
-	c := p.config()
-	return c[0], c[1].(map[string]any)
+// config is [type, options], for a problem with the input: what is wrong with
+// its choices is said elsewhere.
+func (p *Port) config() []any {
+	typ, options, _ := p.Config()
+	return []any{typ, options}
 }

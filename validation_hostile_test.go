@@ -111,7 +111,12 @@ func TestSchemaOfADropDownThatPanics(t *testing.T) {
 	c, ok := reg.Class("Unsteady")
 	require.True(t, ok)
 	port := c.Schema().Inputs[0]
-	require.Equal(t, []string{}, port.Choices())
-	typ, _ := port.Config()
+	choices, err := port.Choices()
+	require.Empty(t, choices)
+	var panicked *nodebus.PanicError
+	require.ErrorAs(t, err, &panicked)
+	require.Equal(t, "disk is gone", panicked.Value)
+	typ, _, err := port.Config()
 	require.Equal(t, []string{}, typ)
+	require.ErrorAs(t, err, &panicked)
 }

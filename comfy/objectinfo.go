@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -25,9 +26,14 @@ func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, classes)
 }
 
-// describe adds a class. One whose description has no form in JSON is left out.
+// describe adds a class. One whose choices cannot be had, or whose description
+// has no form in JSON, is left out.
 func (s *Server) describe(to *object, c *nodebus.Class) {
-	text, err := appendJSON(nil, definition(c.Schema()))
+	d, err := definition(c.Schema())
+	var text []byte
+	if err == nil {
+		text, err = appendJSON(nil, d)
+	}
 	if err != nil {
 		s.opts.Logger.Error("class not described", "class", c.Name(), "error", err)
 		return
@@ -36,13 +42,17 @@ func (s *Server) describe(to *object, c *nodebus.Class) {
 }
 
 // definition is a schema in the form of /object_info.
-func definition(sc nodebus.Schema) object {
+func definition(sc nodebus.Schema) (object, error) {
 	input, order := object{}, object{}
 	for _, kind := range []nodebus.PortKind{nodebus.Required, nodebus.Optional, nodebus.Hidden} {
 		ports, names := object{}, []string{}
 		for _, p := range sc.Inputs {
 			if p.Kind == kind {
-				ports.add(p.Name, config(&p))
+				c, err := config(&p)
+				if err != nil {
+					return nil, fmt.Errorf("input %s: %w", p.Name, err)
+				}
+				ports.add(p.Name, c)
 				names = append(names, p.Name)
 			}
 		}
@@ -53,7 +63,10 @@ func definition(sc nodebus.Schema) object {
 	}
 	types, lists, names, tips := []any{}, []bool{}, []string{}, []string{}
 	for _, p := range sc.Outputs {
-		typ, _ := p.Config()
+		typ, _, err := p.Config()
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", p.Name, err)
+		}
 		types, lists, names = append(types, typ), append(lists, p.List), append(names, p.Name)
 	}
 	for _, p := range sc.Outputs {
@@ -81,16 +94,19 @@ func definition(sc nodebus.Schema) object {
 	if strings.Join(tips, "") != "" {
 		o.add("output_tooltips", tips)
 	}
-	return o
+	return o, nil
 }
 
 // config is what an input is: [type, options], the options in the order of the
 // declaration; for a hidden one what it is filled with.
-func config(p *nodebus.Port) any {
+func config(p *nodebus.Port) (any, error) {
 	if p.Kind == nodebus.Hidden {
-		return p.Type
+		return p.Type, nil
 	}
-	typ, all := p.Config()
+	typ, all, err := p.Config()
+	if err != nil {
+		return nil, err
+	}
 	options := object{}
 	for _, o := range p.Options {
 		options.add(o.Name, o.Value)
@@ -98,5 +114,5 @@ func config(p *nodebus.Port) any {
 	if choices, ok := all["options"]; ok && len(options) < len(all) {
 		options.add("options", choices)
 	}
-	return []any{typ, options}
+	return []any{typ, options}, nil
 }

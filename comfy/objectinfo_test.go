@@ -44,7 +44,7 @@ type sampler struct {
 }
 
 type samples struct {
-	Best  flavour              `out:"best"`
+	Best  flavour              `out:"best" tip:"What tastes best."`
 	Rest  nodebus.List[string] `out:"rest"`
 	Score float64              `out:""`
 	UI    nodebus.UI
@@ -84,7 +84,8 @@ func TestObjectInfoOfOne(t *testing.T) {
 			`"output_is_list":[false,true,false],` +
 			`"output_name":["best","rest","score"],` +
 			`"name":"My/Sampler","display_name":"Sampler ✓","description":"Takes samples.",` +
-			`"python_module":"nodes","category":"a/b","output_node":true}}`
+			`"python_module":"nodes","category":"a/b","output_node":true,` +
+			`"output_tooltips":["What tastes best.","",""]}}`
 		require.Equal(t, want, a.body)
 	})
 }
@@ -143,22 +144,31 @@ type noNumber struct {
 
 func (noNumber) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 
-// TestObjectInfoSkips: a class that cannot be described is left out, and one
-// whose choices cannot be had has none; the others are as they are.
+// moodMaker has an output of the same kind.
+type moodMaker struct{}
+
+func (moodMaker) Run(*nodebus.Context) (mood, error) { return "fine", nil }
+
+// TestObjectInfoSkips: a class that cannot be described, or whose choices cannot
+// be had, is left out; the others are as they are.
 func TestObjectInfoSkips(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t, &comfy.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	all := h.get("/object_info").(map[string]any)
 	nodebus.Register(h.reg, moody{}, nodebus.Info{Name: "Moody"})
 	nodebus.Register(h.reg, noNumber{}, nodebus.Info{Name: "NoNumber"})
-	for bad, choices := range map[bool][]any{false: {"fine"}, true: {}} {
-		badMood.Store(bad)
-		again := h.get("/object_info").(map[string]any)
-		require.Equal(t, choices, at(t, again, "Moody", "input", "required", "mood", 0))
-		delete(again, "Moody")
-		require.Equal(t, sortedNames(all), sortedNames(again))
-	}
+	nodebus.Register(h.reg, moodMaker{}, nodebus.Info{Name: "MoodMaker"})
+	good := h.get("/object_info").(map[string]any)
+	require.Equal(t, []any{"fine"}, at(t, good, "Moody", "input", "required", "mood", 0))
+	require.Equal(t, []any{"fine"}, at(t, good, "MoodMaker", "output", 0))
+	badMood.Store(true)
+	require.Equal(t, all, h.get("/object_info"))
+	require.Equal(t, map[string]any{}, h.get("/object_info/Moody"))
 	badMood.Store(false)
+	require.Equal(t, good, h.get("/object_info"))
+	require.Equal(t, 2, strings.Count(log.String(), "class=Moody "), log.String())
+	require.Equal(t, 1, strings.Count(log.String(), "class=MoodMaker "), log.String())
+	require.Contains(t, log.String(), "not today")
 	require.Equal(t, map[string]any{}, h.get("/object_info/NoNumber"))
-	require.Equal(t, 3, strings.Count(log.String(), "class=NoNumber"), log.String())
+	require.Equal(t, 4, strings.Count(log.String(), "class=NoNumber"), log.String())
 }
