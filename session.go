@@ -57,33 +57,40 @@ type Session struct {
 	due     []*message // the shard worker's own
 	touched bool
 
-	mu     sync.Mutex
-	codec  Codec
-	hello  []Payload
-	held   bool       // the replay is without its previews as yet
-	first  []*message // what is written before q: the replay, or what met a writer at rest
-	q      queue.Queue[mailKey, *message]
-	try    TryWriter               // not nil once Serve runs on one
-	busy   bool                    // a Write runs, or Serve does not yet
-	idle   bool                    // nothing waits, nothing is being written
-	rest   bool                    // try keeps part of a batch that it could not write
-	ending bool                    // end with ErrClosed once all is written
-	cause  error                   // why it is over; nil while it is not
-	cancel context.CancelCauseFunc // of Serve, while it runs
-	wake   chan struct{}           // of capacity 1: Serve has something to look at
+	// Set by Start.
+	transport Transport
+	ctx       context.Context // of what is written
+	cancel    context.CancelCauseFunc
+	unhook    func() bool // from the context that Start was given
+	ended     func(error)
+	writers   sync.WaitGroup // the writer, which runs while there is something for it
+
+	mu      sync.Mutex
+	codec   Codec
+	hello   []Payload
+	held    bool       // the replay is without its previews as yet
+	first   []*message // what is written before q: the replay, or what met a writer at rest
+	q       queue.Queue[mailKey, *message]
+	try     TryWriter // not nil once there is a transport that is one
+	started bool
+	writing bool  // the writer runs
+	busy    bool  // a Write runs, or there is no transport yet
+	idle    bool  // nothing waits, nothing is being written
+	rest    bool  // try keeps part of a batch that it could not write
+	ending  bool  // end with ErrClosed once all is written
+	cause   error // why it is over; nil while it is not
 }
 
 // Join adds a session of a client and from then on queues what it is due. The
-// caller then runs [Session.Serve], or [Session.Close] if it comes to nothing.
-// On a closed hub the session is over already.
+// caller then calls [Session.Serve] or [Session.Start], or [Session.Close] if it
+// comes to nothing. On a closed hub the session is over already.
 func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if opts == nil {
 		opts = &SessionOptions{}
 	}
 	s := &Session{
 		hub: h, client: client, codec: usable(opts.Codec), hello: opts.Hello,
-		watch: slices.Clone(opts.Watch), watchAll: opts.WatchAll, overhear: opts.Overhear,
-		wake: make(chan struct{}, 1), busy: true,
+		watch: slices.Clone(opts.Watch), watchAll: opts.WatchAll, overhear: opts.Overhear, busy: true,
 	}
 	s.q.MaxLen, s.q.MaxBytes = h.opts.QueueLen, h.opts.QueueBytes
 	h.mu.Lock()
@@ -160,8 +167,8 @@ func (s *Session) SetCodec(c Codec) {
 	s.codec = c
 }
 
-// Close ends the session because of cause ([ErrClosed] if nil). Serve then
-// closes the transport and returns cause. Only the first cause counts.
+// Close ends the session because of cause ([ErrClosed] if nil). The transport is
+// then closed, and Serve returns cause. Only the first cause counts.
 func (s *Session) Close(cause error) {
 	if cause == nil {
 		cause = ErrClosed
@@ -172,8 +179,8 @@ func (s *Session) Close(cause error) {
 	s.hub.leave(s)
 }
 
-// end says that the session is over; Serve or Close does the rest. s.mu is held,
-// perhaps by the shard's worker, so that no other lock may be taken.
+// end says that the session is over; what else there is to do is done by others.
+// s.mu is held, perhaps by the shard's worker, so that no other lock may be taken.
 func (s *Session) end(cause error) {
 	if s.cause != nil {
 		return
@@ -181,31 +188,37 @@ func (s *Session) end(cause error) {
 	s.cause, s.idle = cause, false
 	s.q = queue.Queue[mailKey, *message]{}
 	s.first, s.hello = nil, nil
-	if s.cancel != nil {
+	if s.started {
 		s.cancel(cause)
+		go s.hangUp(cause) // a Write may be waiting
 	}
 }
 
+// hangUp closes the transport of a session that is over.
+func (s *Session) hangUp(cause error) {
+	s.hub.leave(s)
+	closeSafely(s.transport, cause)
+	s.writers.Wait()
+	s.unhook()
+	s.ended(cause)
+}
+
 // finish ends the session once it has written what it is due. It reports false
-// if nobody serves it.
+// if it has no transport.
 func (s *Session) finish() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ending = true
 	s.signal()
-	return s.cancel != nil
+	return s.started
 }
 
-func (s *Session) reason() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cause
-}
-
+// signal sees to it that the writer runs. s.mu is held.
 func (s *Session) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	if s.started && !s.writing && s.cause == nil {
+		s.writing = true
+		s.writers.Add(1)
+		go s.drain()
 	}
 }
 
@@ -282,105 +295,33 @@ func recovered(t Transport, method string, err *error) {
 // Serve writes what the session is due to t until ctx ends or the session is
 // over. It then closes t, once, and says why: [ErrSlow] if the client fell too
 // far behind, [ErrClosed] if the hub closed, ctx's cause, or the transport's
-// error. Call it once.
+// error.
 func (s *Session) Serve(ctx context.Context, t Transport) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	closed := make(chan struct{})
-	context.AfterFunc(ctx, func() { // its own goroutine: a Write may be waiting
-		defer close(closed)
-		s.Close(context.Cause(ctx))
-		closeSafely(t, s.reason())
-	})
+	ended := make(chan error, 1)
+	s.Start(ctx, t, func(err error) { ended <- err })
+	return <-ended
+}
+
+// Start is Serve without waiting for the end, of which ended is told, in a
+// goroutine of its own, once t is closed and no Write runs any more. An idle
+// session has no goroutine at all then. Start or Serve is called once.
+func (s *Session) Start(ctx context.Context, t Transport, ended func(error)) {
+	s.transport, s.ended = t, ended
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.unhook = context.AfterFunc(ctx, func() { s.Close(context.Cause(ctx)) })
 	s.mu.Lock()
-	s.cancel = cancel
-	s.mu.Unlock()
-	cancel(s.drain(ctx, t))
-	<-closed
-	return s.reason()
+	defer s.mu.Unlock()
+	s.started = true
+	if cause := s.cause; cause != nil { // it was over before
+		s.cancel(cause)
+		go s.hangUp(cause)
+		return
+	}
+	s.signal()
 }
 
 func closeSafely(t Transport, cause error) {
 	var err error
 	defer recovered(t, "Close", &err)
 	_ = t.Close(cause)
-}
-
-// framesPerWrite bounds what one Write is given.
-const framesPerWrite = 1024
-
-// drain is the session's writer. It sleeps while the shard's worker can write.
-func (s *Session) drain(ctx context.Context, t Transport) error {
-	try, _ := t.(TryWriter)
-	var w outgoing
-	for {
-		if err := s.next(&w, try); err != nil {
-			return err
-		}
-		if w.idle {
-			w = outgoing{} // an idle session holds on to nothing
-			select {
-			case <-s.wake:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			continue
-		}
-		if err := w.send(ctx, t); err != nil {
-			return err
-		}
-	}
-}
-
-// outgoing is what goes into one Write.
-type outgoing struct {
-	codec  Codec
-	hello  []Payload
-	cursor uint64 // of the hello
-	msgs   []*message
-	frames []Frame
-	rest   bool // the transport keeps some
-	idle   bool
-}
-
-// next takes what is to be written now: the greeting, the replay, the queue.
-func (s *Session) next(w *outgoing, try TryWriter) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause != nil {
-		return s.cause
-	}
-	w.codec, w.hello, w.cursor, w.rest, w.msgs = s.codec, s.hello, s.cursor, s.rest, w.msgs[:0]
-	if n := min(len(s.first), framesPerWrite); n > 0 {
-		w.msgs = append(w.msgs, s.first[:n]...)
-		s.first = s.first[n:]
-	} else {
-		s.first = nil
-		w.msgs = s.q.Take(w.msgs, framesPerWrite)
-	}
-	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
-	s.hello, s.rest, s.try, s.idle, s.busy = nil, false, try, w.idle, !w.idle
-	if w.idle && s.ending {
-		return ErrClosed
-	}
-	return nil
-}
-
-func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
-	w.frames = w.frames[:0]
-	for _, p := range w.hello {
-		if f, err := encodeSafely(w.codec, Event{ID: w.cursor, Payload: p}); err == nil {
-			w.frames = append(w.frames, f)
-		}
-	}
-	for _, m := range w.msgs {
-		if f, ok := m.frame(w.codec); ok {
-			w.frames = append(w.frames, f)
-		}
-	}
-	clear(w.msgs)
-	if len(w.frames) == 0 && !w.rest {
-		return nil
-	}
-	defer recovered(t, "Write", &err)
-	return t.Write(ctx, w.frames)
 }

@@ -111,13 +111,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Serve runs a session over the connection until either ends, and reads what the
 // client sends meanwhile. It returns why it ended.
 func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		s.Close(c.readAll(s, receive))
-	}()
-	err := s.Serve(ctx, c.Transport())
-	<-read // ends soon: the client answers the close frame, or the connection is closed
+	ended := make(chan error, 1)
+	s.Start(ctx, c.Transport(), func(err error) { ended <- err })
+	s.Close(c.readAll(s, receive)) // reading ends soon if the session does: the client answers the close frame, or the connection is closed
+	err := <-ended
 	c.Free()
 	return err
 }
