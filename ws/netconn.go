@@ -25,6 +25,8 @@ type netConn struct {
 	rmu     sync.Mutex
 	silence time.Duration // a client that says nothing for so long is gone; 0: it may
 
+	closeBy atomic.Int64 // when a close frame must be out, in Unix nanoseconds; 0: none is to be sent
+
 	mu      sync.Mutex
 	try     func(p []byte) (int, error) // writes what there is room for; nil if that cannot be done
 	rest    []byte                      // what there was no room for
@@ -85,7 +87,7 @@ func (c *netConn) Write(p []byte) (int, error) {
 	case len(c.rest) > 0:
 		return len(p), c.queue(p)
 	case c.try == nil:
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(controlTimeout))
+		_ = c.allow(time.Now().Add(controlTimeout))
 		if _, c.err = c.Conn.Write(p); c.err == nil {
 			c.err = c.Conn.SetWriteDeadline(time.Time{})
 		}
@@ -142,7 +144,7 @@ func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 	if err := c.unfit(); err != nil {
 		return err
 	}
-	if c.err = c.Conn.SetWriteDeadline(deadline); c.err != nil {
+	if c.err = c.allow(deadline); c.err != nil {
 		return c.err
 	}
 	if len(c.rest) > 0 {
@@ -158,11 +160,23 @@ func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 	return c.err
 }
 
+// allow sets the deadline of a write, which is no later than that of a close
+// frame: whichever of the two is set last heeds the other.
+func (c *netConn) allow(deadline time.Time) error {
+	err := c.Conn.SetWriteDeadline(deadline)
+	if by := c.closeBy.Load(); by != 0 && err == nil {
+		err = c.Conn.SetWriteDeadline(time.Unix(0, by))
+	}
+	return err
+}
+
 // sendClose writes a close frame if there is room for it in time, and lets the
 // client answer it for a moment.
 func (c *netConn) sendClose(frame []byte, wait time.Duration) {
+	by := time.Now().Add(wait)
+	c.closeBy.Store(by.UnixNano())
 	if !c.mu.TryLock() { // a write is going on, which may be waiting for room
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(wait))
+		_ = c.Conn.SetWriteDeadline(by)
 		c.mu.Lock()
 	}
 	defer c.mu.Unlock()
