@@ -47,8 +47,8 @@ func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
 			for range strokes {
 				n.stroke(painting, random.IntN(size.X), random.IntN(size.Y), radius)
 			}
+			ctx.Preview(preview{painting}) // first: front ends draw it when the progress comes
 			ctx.Progress(float64(i*looks+look+1), float64(len(brushes)*looks))
-			ctx.Preview(preview{painting})
 			if err := pause(ctx, n.Pause); err != nil {
 				return painting, err
 			}

@@ -34,8 +34,8 @@ func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 			}
 		}
 		p = out
+		ctx.Preview(thumbnail{p}) // first: front ends draw it when the progress comes
 		ctx.Progress(float64(pass+1), passes)
-		ctx.Preview(thumbnail{p})
 	}
 	return p, nil
 }
