@@ -16,7 +16,9 @@ func isPreview(m *message) bool {
 
 // ReleasePreviews sends the previews that were held (see SessionOptions). One that
 // a newer one has replaced, or whose prompt has ended, nobody needs any more, so
-// that what is sent out of order is what nothing newer has been said about.
+// that what is sent out of order is what nothing newer has been said about. The
+// progress of their prompts comes once more behind them: there are front ends that
+// draw a preview only when they are told of progress.
 func (s *Session) ReleasePreviews() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
@@ -26,17 +28,33 @@ func (s *Session) ReleasePreviews() {
 		return
 	}
 	s.held = false
-	var due []*message
+	var previews, progress []*message
 	for _, st := range s.hub.log.prompts {
 		if st.over {
 			continue
 		}
-		for m := range st.q.All() {
-			if m.id <= s.from && isPreview(m.message) && s.isFor(m.to) {
-				due = append(due, m.message)
-			}
+		drawn := st.keeps(s, isPreview)
+		if len(drawn) > 0 {
+			previews = append(previews, drawn...)
+			progress = append(progress, st.keeps(s, isProgress)...)
 		}
 	}
-	slices.SortFunc(due, byID)
-	s.push(due)
+	slices.SortFunc(previews, byID)
+	slices.SortFunc(progress, byID)
+	s.push(append(previews, progress...))
+}
+
+func isProgress(m *message) bool {
+	_, yes := m.payload.(Progress)
+	return yes
+}
+
+// keeps is what the story had for s, of a kind, when s joined, and still has.
+func (st *story) keeps(s *Session, is func(*message) bool) (all []*message) {
+	for m := range st.q.All() {
+		if m.id <= s.from && is(m.message) && s.isFor(m.to) {
+			all = append(all, m.message)
+		}
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -14,22 +15,29 @@ func TestHeldPreviews(t *testing.T) {
 	preview := func(prompt, node string) nodebus.Event {
 		return about(prompt, nodebus.Preview{PromptID: prompt, NodeID: node, ImageType: "image/png"})
 	}
+	progress := func(prompt string, value float64) nodebus.Event {
+		return about(prompt, nodebus.Progress{PromptID: prompt, Node: "1", Value: value, Max: 2})
+	}
+	running := []string{"execution_start", "progress", "execution_start"}
 	for name, c := range map[string]struct {
 		opts      nodebus.SessionOptions
 		meanwhile []nodebus.Event
 		replayed  []string
 		released  []string
 	}{
-		"of one's own":      {nodebus.SessionOptions{}, nil, []string{"execution_start", "execution_start"}, []string{"a/1", "a/2", "b/1"}},
-		"replaced":          {nodebus.SessionOptions{}, []nodebus.Event{preview("a", "1")}, []string{"execution_start", "execution_start"}, []string{"a/2", "b/1"}},
-		"of an ended one":   {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, []string{"execution_start", "execution_start"}, []string{"b/1"}},
-		"ended before that": {nodebus.SessionOptions{Watch: []string{"over"}}, nil, []string{"execution_start", "execution_start", "execution_start", "executing"}, []string{"a/1", "a/2", "b/1"}},
+		"of one's own": {nodebus.SessionOptions{}, nil, running, []string{"a/1", "a/2", "b/1", "progress"}},
+		"replaced":     {nodebus.SessionOptions{}, []nodebus.Event{preview("a", "1"), progress("a", 2)}, running, []string{"a/2", "b/1"}},
+		"ended":        {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, running, []string{"b/1"}},
+		"ended before that": {
+			nodebus.SessionOptions{Watch: []string{"over"}}, nil,
+			append(slices.Clone(running), "execution_start", "progress", "executing"), []string{"a/1", "a/2", "b/1", "progress"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
-				publish(t, h, start("a"), preview("a", "1"), preview("a", "2"), start("b"), preview("b", "1"),
-					start("over"), preview("over", "1"), ending("over"))
+				publish(t, h, start("a"), progress("a", 1), preview("a", "1"), preview("a", "2"), start("b"), preview("b", "1"),
+					start("over"), preview("over", "1"), progress("over", 1), ending("over"))
 				p := &tape{}
 				c.opts.HoldPreviews = true
 				s := h.Join("alice", &c.opts)

@@ -77,4 +77,6 @@ func TestPreviewsInOrder(t *testing.T) {
 	told(t, h.hub, spoken{Text: "one"}, previewOf("1", 50), spoken{Text: "two"})
 	s = h.dial("clientId=me&since="+itoa(cursor), nil)
 	require.Equal(t, []string{"status 0", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
+	s = h.dial("clientId=me&since=0", nil)
+	require.Equal(t, []string{"status 0", "execution_start", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
 }

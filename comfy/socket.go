@@ -93,7 +93,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	}
 	if opts.Since == 0 {
 		opts.Watch = append(opts.Watch, s.missed(id)...)
-		opts.HoldPreviews = true // one with a cursor has all in order
+		opts.HoldPreviews = !codec.IDs // who has a cursor has everything in order
 	}
 	opts.Codec, opts.Hello = codec, s.hello(id)
 	return id, codec, opts, ""
