@@ -37,9 +37,9 @@ func (s *Server) static(w http.ResponseWriter, r *http.Request) {
 	}
 	front := s.frontend()
 	if !exists(front, name) {
-		switch {
-		case noTemplates(name):
-			answer(w, http.StatusOK, []string{})
+		switch none := noTemplates(name); {
+		case none != nil:
+			answer(w, http.StatusOK, none)
 			return
 		case name == "user.css": // the front end's page asks for it
 			w.Header().Set("Content-Type", active[".css"])

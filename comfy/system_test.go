@@ -57,7 +57,7 @@ func TestNothingNamed(t *testing.T) {
 	for path, want := range map[string]string{
 		"/internal/folder_paths": `{}`, "/internal/logs": `""`, "/internal/logs/raw": `{"entries":[],"size":{"cols":80,"rows":24}}`,
 		"/internal/files/output": `[]`, "/internal/files/input": `[]`, "/internal/files/temp": `[]`,
-		"/templates/index.json": `[]`, "/templates/index.fr.json": `[]`, "/user.css": ``,
+		"/templates/index.json": `[]`, "/templates/index.fr.json": `[]`, "/templates/index_logo.json": `{}`, "/user.css": ``,
 	} {
 		a := h.send("GET", path, "")
 		require.Equal(t, 200, a.status, path)
@@ -66,7 +66,7 @@ func TestNothingNamed(t *testing.T) {
 	for _, path := range []string{
 		"/models/checkpoints", "/experiment/models/checkpoints", "/view_metadata/checkpoints?filename=a.safetensors",
 		"/view?filename=a.png", "/extensions/core/a.js", "/api/workflow_templates/pack/a.json", "/templates/fuse_options.json",
-		"/templates/index_logo.json", "/api/internal/logs", "/api/nothing", "/scripts/app.js",
+		"/templates/index_other.json", "/api/internal/logs", "/api/nothing", "/scripts/app.js",
 	} {
 		require.Equal(t, 404, h.send("GET", path, "").status, path)
 	}

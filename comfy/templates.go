@@ -27,11 +27,17 @@ func (s *Server) templateFile(w http.ResponseWriter, r *http.Request) {
 	s.serveHost(w, r, s.opts.Templates[pack], name)
 }
 
-// noTemplates reports whether a path is that of the list of the front end's own
-// templates, in some language. It asks for it whether it has any or not.
-func noTemplates(name string) bool {
-	is, _ := path.Match("templates/index*.json", name)
-	return is && !strings.Contains(name, "index_")
+// noTemplates is what answers for a list of the front end's own templates, in
+// some language, or of their makers' logos, if there is none: the front end asks
+// whether it has any or not. It is nil for other paths.
+func noTemplates(name string) any {
+	if name == "templates/index_logo.json" {
+		return map[string]string{}
+	}
+	if is, _ := path.Match("templates/index*.json", name); is && !strings.Contains(name, "index_") {
+		return []string{}
+	}
+	return nil
 }
 
 // i18n answers GET /i18n.

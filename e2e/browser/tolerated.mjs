@@ -11,6 +11,4 @@ export const tolerated = [
   /^404 GET \/api\/userdata\/user\.css$/,
   /^404 GET \/api\/userdata\/comfy\.templates\.json$/,
   /^404 GET \/api\/userdata\/workflows%2F\.index\.json$/, // bookmarks
-  // The logos of the makers of the front end's own templates, which are not here.
-  /^404 GET \/templates\/index_logo\.json$/,
 ];
