@@ -29,8 +29,10 @@ func TestHeldPreviews(t *testing.T) {
 		"replaced":     {nodebus.SessionOptions{}, []nodebus.Event{preview("a", "1"), progress("a", 2)}, running, []string{"a/2", "b/1"}},
 		"ended":        {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, running, []string{"b/1"}},
 		"ended before that": {
-			nodebus.SessionOptions{Watch: []string{"over"}}, nil,
-			append(slices.Clone(running), "execution_start", "progress", "executing"), []string{"a/1", "a/2", "b/1", "progress"},
+			nodebus.SessionOptions{Watch: []string{"over"}},
+			nil,
+			append(slices.Clone(running), "execution_start", "progress", "executing"),
+			[]string{"a/1", "a/2", "b/1", "progress"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
