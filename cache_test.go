@@ -47,6 +47,31 @@ func TestSection10WhatIsTheSameIsComputedOnce(t *testing.T) {
 	})
 }
 
+func TestSection10UndeclaredInputsAreInTheKey(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		n := r.counted("Count")
+		r.counted("Pass")
+		graph := func(name string, v any) nodebus.Nodes {
+			g := nodebus.NewGraph()
+			other := g.AddAs("other", "Pass", in{"in": v})
+			if name == "link" {
+				v = other
+			}
+			g.AddAs("o", "Show", in{"in": g.AddAs("n", "Count", in{"in": 1, name: v})})
+			return g.Nodes()
+		}
+		for k, c := range []struct {
+			name string
+			v    any
+		}{{"more", 1}, {"more", 2}, {"more", []any{2}}, {"else", 2}, {"link", 1}, {"link", 2}} {
+			for range 2 {
+				r.run(graph(c.name, c.v))
+				require.EqualValues(t, k+1, n.Load(), c)
+			}
+		}
+	})
+}
+
 func TestSection10UnneededNodesAreListedToo(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.counted("Count")

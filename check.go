@@ -21,6 +21,7 @@ type checker struct {
 	keep     bool  // write coerced literals back into the prompt
 	owned    bool  // the inputs are the prompt's own and may be written to
 	found    []Problem
+	given    int               // declared inputs that are there
 	types    map[string]string // source types of the linked inputs
 }
 
@@ -75,6 +76,7 @@ func (c *checker) input(f *field, a *arg) (p Problem, broken bool) {
 	v, given := c.spec.Inputs[f.Name]
 	switch {
 	case given:
+		c.given++
 	case f.Kind == Required:
 		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
 		return p, false
@@ -164,14 +166,14 @@ func (c *checker) literal(f *field, a *arg, received any) {
 		elems, isList = elements(v, f.elem)
 	}
 	if !isList {
-		if v, ok := c.element(f, &a.val, received, v); ok {
+		if v, ok := c.element(f, &a.val, v, v); ok {
 			c.write(f.Name, received, v)
 		}
 		return
 	}
 	list := make(many, len(elems))
 	for i, e := range elems {
-		if _, ok := c.element(f, &list[i], received, e); !ok {
+		if _, ok := c.element(f, &list[i], v, e); !ok {
 			return
 		}
 	}
@@ -207,7 +209,7 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 	}
 	if f.choices == nil {
 		var err error
-		if v, err = coerce(f.Type, v); err == nil {
+		if v, err = coerce(f.Type, v); err == nil && (f.unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
 			*val, err = literal(f.elem, v)
 		}
 		if err != nil {
@@ -272,21 +274,26 @@ func cut(s string, n int) string {
 	return s[:n] + "…"
 }
 
-// undeclared finds links in inputs that the class does not declare: what they
-// lead to is run before the node, as in the reference.
+// undeclared finds inputs that the class does not declare.
 func (c *checker) undeclared() (p Problem, broken bool) {
+	if c.given == len(c.spec.Inputs) {
+		return p, false
+	}
 	for name, v := range c.spec.Inputs {
-		l, ok := v.(Link)
-		if !ok || slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != Hidden }) {
+		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != Hidden }) {
 			continue
 		}
-		src, ok := c.pl.byID[l.Node]
-		if !ok {
-			return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
+		a := arg{src: -1, val: v}
+		if l, ok := v.(Link); ok {
+			src, ok := c.pl.byID[l.Node]
+			if !ok {
+				return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
+			}
+			a = arg{src: src, slot: int32(l.Slot)}
 		}
-		c.node.extra = append(c.node.extra, src)
+		c.node.extra = append(c.node.extra, extraArg{name, a})
 	}
-	slices.Sort(c.node.extra) // a map was walked
+	slices.SortFunc(c.node.extra, func(a, b extraArg) int { return strings.Compare(a.name, b.name) })
 	return p, false
 }
 

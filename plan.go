@@ -22,9 +22,27 @@ type plan struct {
 type planNode struct {
 	identity
 	class *Class
-	args  []arg   // of each input of the class; nil if a link of it leads nowhere
-	extra []int32 // sources of links into inputs that the class does not declare
-	sound bool    // nothing is wrong with the node itself
+	args  []arg      // of each input of the class; nil if a link of it leads nowhere
+	extra []extraArg // inputs that the class does not declare, by name
+	sound bool       // nothing is wrong with the node itself
+}
+
+// extraArg is an input that the class does not declare. What it links to is run
+// before the node, as in the reference, and what it says is part of its key.
+type extraArg struct {
+	name string
+	arg
+}
+
+// source is what input at, declared or not, is linked to; -1 if it is not.
+func (n *planNode) source(at int) (src int32, more bool) {
+	switch {
+	case at < len(n.args):
+		return n.args[at].src, true
+	case at < len(n.args)+len(n.extra):
+		return n.extra[at-len(n.args)].src, true
+	}
+	return -1, false
 }
 
 // arg is an input of a node: the output of another if src is not negative,
@@ -185,16 +203,8 @@ func (pl *planner) validate(o int32) {
 // source is the next node that the top of a path takes something from; -1 is
 // an input that is not linked.
 func (pl *planner) source(s *step) (src int32, more bool) {
-	n := &pl.nodes[s.node]
-	at := s.next
 	s.next++
-	switch {
-	case at < len(n.args):
-		return n.args[at].src, true
-	case at < len(n.args)+len(n.extra):
-		return n.extra[at-len(n.args)], true
-	}
-	return -1, false
+	return pl.nodes[s.node].source(s.next - 1)
 }
 
 // enter checks the node at the end of the path by itself.

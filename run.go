@@ -236,8 +236,8 @@ func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 		r.sch.Link(src, i)
 		stack = append(stack, src)
 	}
-	for _, src := range n.extra {
-		if r.at(src).state == nodeFresh {
+	for k := range n.extra {
+		if src := n.extra[k].src; src >= 0 && r.at(src).state == nodeFresh {
 			r.sch.Link(src, i)
 			stack = append(stack, src)
 		}

@@ -195,7 +195,9 @@ func (r *run) vet(i int32) error {
 		for k := range n.args {
 			stack = append(stack, n.args[k].src)
 		}
-		stack = append(stack, n.extra...)
+		for k := range n.extra {
+			stack = append(stack, n.extra[k].src)
+		}
 	}
 	return nil
 }

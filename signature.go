@@ -9,9 +9,9 @@ import (
 )
 
 // keyLen is the length of a cache key. A key stands for a node's class, all its
-// literals and, through the keys of its sources, everything upstream: it takes
-// time linear in nodes and edges, and ids do not matter unless a node asks for
-// its own.
+// literals, also those of inputs that the class does not declare, and, through
+// the keys of its sources, everything upstream: it takes time linear in nodes
+// and edges, and ids do not matter unless a node asks for its own.
 const keyLen = sha256.Size
 
 // signer works out the keys of a run's nodes. Keys of nodes that cannot be
@@ -51,8 +51,7 @@ func (s *signer) sign(i int32) {
 	for len(path) > 0 {
 		top := &path[len(path)-1]
 		n := s.node(top.node)
-		if top.next < len(n.args) {
-			src := n.args[top.next].src
+		if src, more := n.source(top.next); more {
 			top.next++
 			if src >= 0 && s.state[src] == keyUnknown {
 				s.state[src] = keyOnPath
@@ -90,22 +89,19 @@ func (s *signer) finish(i int32, n *planNode) {
 		}
 		b = appendBytes(append(b, 'f'), print)
 	}
+	ok := true
 	for k := range n.args {
 		a := &n.args[k]
 		if a.src < 0 && (a.val == absent || c.inputs[k].Kind == Hidden) {
 			continue
 		}
-		b = binary.AppendUvarint(append(b, '='), uint64(k))
-		if a.src >= 0 {
-			if s.state[a.src] != keyMade {
-				return
-			}
-			b = binary.AppendUvarint(append(b, '['), uint64(a.slot))
-			b = append(b, s.keys[int(a.src)*keyLen:][:keyLen]...)
-			continue
+		if b, ok = s.appendArg(binary.AppendUvarint(append(b, '='), uint64(k)), a); !ok {
+			return
 		}
-		var ok bool
-		if b, ok = appendLiteral(b, a.val); !ok {
+	}
+	for k := range n.extra {
+		a := &n.extra[k]
+		if b, ok = s.appendArg(appendBytes(append(b, '+'), a.name), &a.arg); !ok {
 			return
 		}
 	}
@@ -113,6 +109,18 @@ func (s *signer) finish(i int32, n *planNode) {
 	sum := sha256.Sum256(b)
 	copy(s.keys[int(i)*keyLen:], sum[:])
 	s.state[i] = keyMade
+}
+
+// appendArg appends what an input is. It is false if that has no key.
+func (s *signer) appendArg(b []byte, a *arg) ([]byte, bool) {
+	if a.src < 0 {
+		return appendLiteral(b, a.val)
+	}
+	if s.state[a.src] != keyMade {
+		return b, false
+	}
+	b = binary.AppendUvarint(append(b, '['), uint64(a.slot))
+	return append(b, s.keys[int(a.src)*keyLen:][:keyLen]...), true
 }
 
 func appendBytes(b []byte, s string) []byte {
