@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // Prompt is a graph submitted to be run. After Submit it belongs to the engine.
@@ -126,11 +128,17 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 			if m, ok := v.(map[string]any); ok {
 				n.Inputs = m
 				findLinks(n.Inputs)
+				if big, found := jsonenc.TooLarge(v); found {
+					n.problem = fmt.Sprintf("has the number %s, which is too large", shorten(string(big)))
+				}
 			} else {
 				n.problem = badInputs
 			}
 		case "_meta":
-			return dec.Decode(&n.Meta)
+			if err := dec.Decode(&n.Meta); err != nil {
+				return err
+			}
+			return json.Unmarshal(n.Meta, &v) // finds numbers that are too large to be read back
 		default:
 			var ignored json.RawMessage
 			return dec.Decode(&ignored)

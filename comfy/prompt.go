@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // promptInfo answers GET /prompt, which front ends poll while they have no
@@ -195,6 +196,9 @@ func readExtra(p *nodebus.Prompt, raw json.RawMessage) *refusal {
 		dec.UseNumber()
 		if err := dec.Decode(&p.Extra); err != nil {
 			return problem("invalid_extra_data", "extra_data is not an object", err.Error())
+		}
+		if n, found := jsonenc.TooLarge(p.Extra); found { // in no listing could it be read back
+			return problem("invalid_extra_data", "extra_data has a number that is too large", string(n))
 		}
 	}
 	for _, name := range secrets {

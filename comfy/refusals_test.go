@@ -47,6 +47,7 @@ func TestRefusedPrompts(t *testing.T) {
 		{`{"prompt":` + quick + `,"number":"NaN"}`, "invalid_number", "number is not a number", `"NaN"`},
 		{`{"prompt":` + quick + `,"extra_data":[]}`, "invalid_extra_data", "extra_data is not an object", ""},
 		{`{"prompt":` + quick + `,"extra_data":"x"}`, "invalid_extra_data", "extra_data is not an object", ""},
+		{`{"prompt":` + quick + `,"extra_data":{"x":[1e999]}}`, "invalid_extra_data", "extra_data has a number that is too large", "1e999"},
 	} {
 		a := h.post("/prompt", c.body)
 		require.Equal(t, http.StatusBadRequest, a.status, c.body)

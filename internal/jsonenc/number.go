@@ -1,0 +1,32 @@
+package jsonenc
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// TooLarge looks in v, decoded with numbers as they are written, for one that no
+// float64 can hold. JSON allows it, but hardly a program could read it back.
+func TooLarge(v any) (n json.Number, found bool) {
+	switch v := v.(type) {
+	case json.Number:
+		if len(v) < 4 { // not even 1e308
+			return "", false
+		}
+		_, err := strconv.ParseFloat(string(v), 64)
+		return v, err != nil
+	case []any:
+		for _, e := range v {
+			if n, found := TooLarge(e); found {
+				return n, true
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if n, found := TooLarge(e); found {
+				return n, true
+			}
+		}
+	}
+	return "", false
+}
