@@ -320,3 +320,19 @@ func (n *counter) Run(*nodebus.Context) (string, error) {
 	n.Start++
 	return fmt.Sprint(n.shared, " ", n.Start), nil
 }
+
+func TestSection14InputsOfTheNodeThatFailed(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("boom") })
+		for _, c := range []struct{ value, shown any }{
+			{1.5, 1.5}, {true, true}, {"text", "text"}, {nil, nil},
+			{map[string]any{"a": []any{1, "b"}}, "{'a': [1, 'b']}"}, {[]any{1, []any{}}, "[1, []]"},
+			{&pixels{}, "nodebus_test.pixels"},
+		} {
+			g := nodebus.NewGraph()
+			g.Add("Show", in{"in": g.Add("Fail", in{"in": c.value})})
+			failed := r.run(g.Nodes()).failed(t)
+			require.Equal(t, map[string][]any{"in": {c.shown}}, failed.CurrentInputs)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
+	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
 // inputKind says how the inputs of a visit came.
@@ -341,6 +342,8 @@ func shownValue(v any) any {
 		return shorten(v)
 	case lazyArg:
 		return "lazy"
+	case []any, map[string]any:
+		return shorten(pyfmt.Str(v))
 	}
 	switch p, _ := plainValue(v); p := p.(type) {
 	case float64:

@@ -32,6 +32,8 @@ func TestSection4Inputs(t *testing.T) {
 		{`{"i":-1}`, "value_smaller_than_min", "Value -1 smaller than min of 0", "i", `{"input_name":"i","input_config":` + i + `,"received_value":-1}`},
 		{`{"f":-0.25}`, "value_smaller_than_min", "Value -0.25 smaller than min of 0.0", "f", `{"input_name":"f","input_config":` + f + `,"received_value":-0.25}`},
 		{`{"i":11}`, "value_bigger_than_max", "Value 11 bigger than max of 10", "i", `{"input_name":"i","input_config":` + i + `,"received_value":11}`},
+		{`{"i":18446744073709551615}`, "value_bigger_than_max", "Value 18446744073709551615 bigger than max of 10", "i", `{"input_name":"i","input_config":` + i + `,"received_value":18446744073709551615}`},
+		{`{"i":{"__value__":[1]}}`, "invalid_input_type", "Failed to convert an input value to a INT value", "i, [1], int() argument must be a string, a bytes-like object or a real number, not 'list'", `{"input_name":"i","input_config":` + i + `,"received_value":[1],"exception_message":"int() argument must be a string, a bytes-like object or a real number, not 'list'"}`},
 		{`{"f":1.5}`, "value_bigger_than_max", "Value 1.5 bigger than max of 1.0", "f", `{"input_name":"f","input_config":` + f + `,"received_value":1.5}`},
 		{`{"c":"pink"}`, "value_not_in_list", "Value not in list", "c: 'pink' not in ['red', 'green', 'blue']", `{"input_name":"c","input_config":` + c + `,"received_value":"pink"}`},
 		{`{"c":3}`, "value_not_in_list", "Value not in list", "c: '3' not in ['red', 'green', 'blue']", `{"input_name":"c","input_config":` + c + `,"received_value":3}`},
