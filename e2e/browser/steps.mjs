@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 
 // What a node can be waited for to look like. These are sent to the page, each by
 // itself. To show its work, it needs another preview than before.
-const isAt = (node, progress) => node.running && Math.abs(node.progress - progress) < 0.01;
 const shows = (node, progress, before = null) =>
   node.running && Math.abs(node.progress - progress) < 0.01 && node.preview !== null && node.live !== before;
 const hasPicture = (node) => node.picture !== null;
@@ -95,7 +94,8 @@ export const steps = {
     return { failed, progress, job: jobs[0].status };
   },
 
-  // The page is loaded again in the middle of a run, and shows it going on.
+  // The page is loaded again in the middle of a run, and shows it going on: its
+  // last preview first.
   async "survives a reload"(editor) {
     await editor.load("picture", "reloaded");
     await editor.set(3, "steps", 6);
@@ -105,11 +105,11 @@ export const steps = {
     const before = await editor.toasts();
     await editor.page.reload();
     await editor.ready();
-    await editor.sees(3, isAt, 2 / 6);
+    const { live } = await editor.sees(3, shows, 2 / 6);
     const after = await editor.toasts();
     await editor.active(1);
     await editor.step();
-    await editor.sees(3, shows, 3 / 6);
+    await editor.sees(3, shows, 3 / 6, live);
     await editor.shot("running-on");
     await editor.step(3);
     const { picture } = await editor.sees(4, hasPicture);
