@@ -2,6 +2,7 @@ package comfy_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/stretchr/testify/require"
@@ -39,4 +40,34 @@ func TestBackBeforeItIsForgotten(t *testing.T) {
 	}
 	s.close()
 	require.Equal(t, wholeStory, without((<-back).until("executing <nil>"), "status", "progress_state"))
+}
+
+// TestSubmitsFirst: a client that connects once it has the answer to its
+// submission is told of a prompt that has ended before.
+func TestSubmitsFirst(t *testing.T) {
+	h := newHost(t, nil)
+	h.ended(h.submit("me", quick))
+	me := h.connect("me")
+	require.Equal(t, wholeStory, without(me.until("executing <nil>"), "status", "progress_state"))
+}
+
+// TestLateIsNotForEver: what ended long before a client comes for the first time,
+// or ended before it went, it is not sent.
+func TestLateIsNotForEver(t *testing.T) {
+	h := newHost(t, nil)
+	for _, ago := range []time.Duration{time.Minute, 0} {
+		id := ago.String()
+		rec := nodebus.Record{Prompt: &nodebus.Prompt{ID: id, ClientID: "me"}, State: nodebus.Succeeded, Ended: time.Now().Add(-ago)}
+		require.NoError(t, h.engine.Store().Put(t.Context(), rec))
+		for _, said := range []nodebus.Payload{nodebus.ExecutionStart{PromptID: id}, nodebus.Executing{PromptID: id}} {
+			require.NoError(t, h.hub.Publish(nodebus.Event{PromptID: id, To: "me", Payload: said}))
+		}
+	}
+	for _, prompts := range []int{1, 0} { // the first time, and when it is back at once
+		s := h.connect("me")
+		require.NoError(t, h.hub.SendSync(nodebus.Custom{Type: "live"}, "me"))
+		require.Len(t, without(s.until("live"), "status"), 2*prompts+1)
+		s.close()
+		s.closed()
+	}
 }

@@ -24,15 +24,27 @@ type conn struct {
 type clients struct {
 	mu   sync.Mutex
 	byID map[string][]*conn
-	away map[string][]string // prompts of a client that has gone, by client
+	away map[string]absence
 }
 
-// awayMax bounds the clients whose prompts are remembered.
+// absence is what a client that has gone may miss: the prompts that it was
+// waiting for, and whatever ends after it has gone.
+type absence struct {
+	prompts []string
+	since   time.Time
+}
+
+// awayMax bounds the clients that are remembered.
 const awayMax = 4096
+
+// lateMax is how long ago a prompt may have ended whose client connects only
+// then: there are clients that submit first, and connect when they have the
+// answer.
+const lateMax = 2 * time.Second
 
 func (cs *clients) init() {
 	cs.byID = map[string][]*conn{}
-	cs.away = map[string][]string{}
+	cs.away = map[string]absence{}
 }
 
 // enter adds a connection. Unless older ones are to be kept, it closes them: two
@@ -73,9 +85,7 @@ func (cs *clients) exit(c *conn, waitsFor []string) {
 		}
 		delete(cs.away, other)
 	}
-	if len(waitsFor) > 0 {
-		cs.away[c.id] = waitsFor
-	}
+	cs.away[c.id] = absence{waitsFor, time.Now()}
 }
 
 // ifPresent calls f unless c has been replaced or is gone. As others are locked
@@ -97,17 +107,20 @@ func (cs *clients) present(id string) bool {
 	return len(cs.byID[id]) > 0
 }
 
-// missed are the prompts that a client was waiting for when it went or, if it is
-// connected, when it was last heard of.
-func (cs *clients) missed(id string) (prompts []string, heard time.Time, connected bool) {
+// missed are the prompts that a client was waiting for when it went, and since
+// when it has seen no other: since it went or, if it is connected, since it was
+// last heard of. Of one that has never been there that is not known.
+func (cs *clients) missed(id string) (prompts []string, since time.Time, connected bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	gone := cs.away[id]
+	since = gone.since
 	for _, c := range cs.byID[id] {
-		if at := c.sock.Heard(); at.After(heard) {
-			heard = at
+		if at := c.sock.Heard(); at.After(since) {
+			since = at
 		}
 	}
-	return slices.Clone(cs.away[id]), heard, len(cs.byID[id]) > 0
+	return slices.Clone(gone.prompts), since, len(cs.byID[id]) > 0
 }
 
 // leave ends a connection of a client that was last heard of at some time. Of its
@@ -144,11 +157,19 @@ func (s *Server) endedSince(client string, at time.Time) (ids []string) {
 
 // missed are the prompts that a client which connects may not have seen the end
 // of. A connection that it still has may be one that has been lost, which is
-// noticed late; then that is so since it was last heard of.
+// noticed late.
 func (s *Server) missed(client string) []string {
-	ids, heard, connected := s.clients.missed(client)
-	if connected && !s.opts.KeepOlder {
-		ids = append(ids, s.endedSince(client, heard)...)
+	ids, since, connected := s.clients.missed(client)
+	switch late := time.Now().Add(-lateMax); {
+	case connected && s.opts.KeepOlder:
+		return ids
+	case !connected && since.Before(late):
+		since = late
+	}
+	for _, id := range s.endedSince(client, since) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }

@@ -162,20 +162,24 @@ func TestGrantChanges(t *testing.T) {
 func TestGrantSocket(t *testing.T) {
 	h := shared(t)
 	bob := h.dial("clientId=bob", http.Header{"Who": {"bob"}})
-	bob.until("executing 1")
+	of := func(prompt, last string) { // what has just ended may come first
+		for m := bob.next(); m.short() != last || m.Data["prompt_id"] != prompt; m = bob.next() {
+		}
+	}
+	of("bob-runs", "executing 1")
 	ann := h.dial("clientId=bob&watch=bob-runs", http.Header{"Who": {"ann"}})
 	friend := h.dial("watch=ann-runs", http.Header{"Who": {"carl"}, "Friend": {"bob-runs"}})
 	guest := h.dial("watch=ann-runs", http.Header{"Who": {"guest"}, "Friend": {"unknown"}})
 	require.Equal(t, "ann", ann.next().Data["sid"])
 	require.Equal(t, "carl", friend.next().Data["sid"])
 	h.gate.open("gate of bob")
-	require.Contains(t, bob.until("executing <nil>"), "execution_success", "its socket is still the one")
+	of("bob-runs", "execution_success") // its socket is still the one
 	require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
-	for s, prompt := range map[*socket]string{ann: "ann-runs", friend: "bob-runs", guest: ""} {
+	for s, prompt := range map[*socket]string{ann: "ann-", friend: "bob-runs", guest: ""} {
 		told := false
 		for m := s.next(); m.short() != "spoken over"; m = s.next() {
 			if id, is := m.Data["prompt_id"]; is {
-				require.Equal(t, prompt, id)
+				require.True(t, prompt != "" && strings.HasPrefix(id.(string), prompt), id)
 				told = true
 			}
 		}
