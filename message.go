@@ -110,17 +110,19 @@ func newDraft(ev *Event) (d draft, err error) {
 	return d, err
 }
 
-// isOurs reports whether p refers to what owned does, which our own executor has
-// made and checked: who wraps a publisher may have put something else in its
-// place. It knows those that are large; the others may wait, or are few.
+// isOurs reports whether p is what owned is, which our own executor has made and
+// checked: who wraps a publisher may have put something else in its place. It
+// knows those that are large or many.
 func isOurs(owned, p Payload) bool {
-	switch p := p.(type) {
+	switch p.(type) {
+	case Executing, Progress:
+		return owned == p
 	case ProgressState:
 		o, ok := owned.(ProgressState)
-		return ok && isSame(o.Nodes, p.Nodes)
+		return ok && isSame(o.Nodes, p.(ProgressState).Nodes)
 	case ExecutionCached:
 		o, ok := owned.(ExecutionCached)
-		return ok && isSame(o.Nodes, p.Nodes)
+		return ok && isSame(o.Nodes, p.(ExecutionCached).Nodes)
 	}
 	return false
 }

@@ -82,8 +82,9 @@ func (w *worker) retire(later bool, err error) {
 
 // enter begins a turn. r.mu is held.
 func (w *worker) enter(i int32, n *runNode) {
-	if len(w.spare) == 0 {
-		w.spare = make([]visit, 16)
+	if len(w.spare) == 0 { // one that waits is the worker's last, so that few are made at first
+		w.slab = min(2*w.slab+1, 16)
+		w.spare = make([]visit, w.slab)
 	}
 	v := &w.spare[0]
 	w.spare = w.spare[1:]

@@ -57,19 +57,18 @@ func (v *visit) lengthen(n int) {
 // unblock turns a blocked value into an error, which blocks the node that
 // returns it, and tells the reason.
 func (v *visit) unblock(val any) (any, error) {
-	list, ok := val.(many)
-	if !ok {
-		list = many{val}
+	list, isList := val.(many)
+	b, _ := val.(*blocked)
+	for k := 0; b == nil && k < len(list); k++ {
+		b, _ = list[k].(*blocked)
 	}
-	for _, e := range list {
-		if b, ok := e.(*blocked); ok {
-			if b.reason != "" {
-				v.w.r.tellBlocked(v.n, b.reason)
-			}
-			return nil, silent
+	switch {
+	case b != nil:
+		if b.reason != "" {
+			v.w.r.tellBlocked(v.n, b.reason)
 		}
-	}
-	if ok {
+		return nil, silent
+	case isList:
 		return []any(list), nil
 	}
 	return val, nil

@@ -20,6 +20,7 @@ type worker struct {
 	index  int    // the call that is being made
 
 	spare []visit // made a few at a time
+	slab  int     // how many the last time
 
 	// What follows is guarded by r.mu.
 	slot       bool
