@@ -100,12 +100,18 @@ func (cs *clients) ifPresent(c *conn, f func() error) error {
 	return nil
 }
 
-// present reports whether a client is connected.
-func (cs *clients) present(id string) bool {
+// sockets are a client's connections.
+func (cs *clients) sockets(id string) (socks []*ws.Conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return len(cs.byID[id]) > 0
+	for _, c := range cs.byID[id] {
+		socks = append(socks, c.sock)
+	}
+	return socks
 }
+
+// present reports whether a client is connected.
+func (cs *clients) present(id string) bool { return len(cs.sockets(id)) > 0 }
 
 // missed are the prompts that a client was waiting for when it went, and since
 // when it has seen no other: since it went or, if it is connected, since it was

@@ -2,6 +2,7 @@ package comfy_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -154,6 +155,32 @@ func TestHeadStartIsOfOneClient(t *testing.T) {
 		require.Equal(t, "second", <-p.begun)
 		require.Equal(t, 25*time.Millisecond, time.Since(at))
 	})
+}
+
+// TestHeadStartOfOneThatSleeps: a client that cannot read for a while, for it gets
+// no processor, is waited for, but not for ever.
+func TestHeadStartOfOneThatSleeps(t *testing.T) {
+	for slept, want := range map[time.Duration]time.Duration{
+		300 * time.Millisecond: 320 * time.Millisecond,
+		time.Hour:              1020 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPaced(t, nil)
+			c, err := p.network.dial(t.Context(), "", "")
+			require.NoError(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, "GET /ws?clientId=me HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+			require.NoError(t, err)
+			go func() { _, _ = io.Copy(io.Discard, c) }() // the system takes what comes; no ping is answered
+			synctest.Wait()
+			at := time.Now()
+			p.submit("me", "held")
+			time.AfterFunc(slept, func() { _, _ = c.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) }) // a pong
+			require.Equal(t, "held", <-p.begun)
+			require.Equal(t, want, time.Since(at))
+		})
+	}
 }
 
 // TestHeadStartOutlivesTheEngine: a prompt that has not begun when the engine

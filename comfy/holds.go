@@ -49,12 +49,24 @@ func (hs *holds) release(client string, h *hold) {
 	}
 }
 
-// letGo releases a prompt that has been answered: after its head start, or at
-// once if its client is not there to listen.
+// headStartMax is how long a prompt is held at most for a client that gives no
+// sign of life.
+const headStartMax = time.Second
+
+// letGo releases a prompt that has been answered: a head start after its client
+// has shown that it is awake, or at once if it is not there to listen. A client
+// that has had no processor for a while would find the answer and all events at
+// the same moment, however long that was.
 func (s *Server) letGo(client string, h *hold) {
-	if s.opts.HeadStart > 0 && s.clients.present(client) {
-		time.AfterFunc(s.opts.HeadStart, func() { s.holds.release(client, h) })
+	release := func() { s.holds.release(client, h) }
+	socks := s.clients.sockets(client)
+	if s.opts.HeadStart <= 0 || len(socks) == 0 {
+		release()
 		return
 	}
-	s.holds.release(client, h)
+	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, release) })
+	time.AfterFunc(headStartMax, awake)
+	for _, sock := range socks {
+		sock.Probe(awake)
+	}
 }

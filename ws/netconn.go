@@ -24,6 +24,7 @@ type netConn struct {
 	heard   atomic.Int64 // when something was read last, in Unix nanoseconds
 	rmu     sync.Mutex
 	silence time.Duration // a client that says nothing for so long is gone; 0: it may
+	probes  []func()      // to be called when something has been read
 
 	closeBy atomic.Int64 // when a close frame must be out, in Unix nanoseconds; 0: none is to be sent
 
@@ -53,8 +54,26 @@ func (c *netConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.heard.Store(time.Now().UnixNano())
+		for _, f := range c.probed() {
+			f()
+		}
 	}
 	return n, err
+}
+
+func (c *netConn) probed() (fs []func()) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	fs, c.probes = c.probes, nil
+	return fs
+}
+
+// probe asks the client for a sign of life, at which f is called.
+func (c *netConn) probe(f func()) {
+	c.rmu.Lock()
+	c.probes = append(c.probes, f)
+	c.rmu.Unlock()
+	go func() { _, _ = c.Write([]byte{opPing, 0}) }() // a write that is going on may have to wait
 }
 
 func (c *netConn) expect() error {
