@@ -18,7 +18,7 @@ export const goOn = (address) => fetch(`http://${address}/step`, { method: "POST
 // again is how often a prompt is run of which nothing has to be computed. It ends
 // as soon as it begins, and a client that did not listen yet would wait for ever;
 // that this does not happen is up to the server.
-export const again = 20;
+export const again = 5;
 
 // queueOther has a prompt of somebody else run until it is let go on. What is
 // queued meanwhile begins only then, so that a client has listened for as long as
