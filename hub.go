@@ -160,7 +160,7 @@ func (h *Hub) publish(ev *Event, d *draft) error {
 		return ErrClosed
 	}
 	h.lastID++
-	m := st.newMessage(d)
+	m := st.newMessage(ev.Payload, d)
 	m.fill(h.lastID, h.clock.now(), ev.Payload, st.address(ev), d)
 	if len(h.codecs) > 0 {
 		m.encodeFor(h.codecs)

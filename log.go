@@ -32,7 +32,7 @@ type story struct {
 	mixed   bool    // not of all
 	q       queue.Queue[keptKey, kept]
 	slab    []message     // for those to come
-	brief   []message     // for those to come that are small, and will be replaced
+	brief   []message     // for the progress to come
 	last    uint64        // ID of its newest event
 	lost    uint64        // ID of the newest event it had to let go, while not mixed
 	place   *list.Element // among those running; nil in the lobby
@@ -130,14 +130,14 @@ func (l *eventLog) story(ev *Event) *story {
 }
 
 // newMessage takes one from a slab, which saves an allocation. A slab is freed as
-// a whole, so that one that is large is on its own, and those that newer ones
-// replace have small slabs of theirs.
-func (st *story) newMessage(d *draft) *message {
-	switch {
-	case d.size > 4096, d.keyed && d.size > 256:
+// a whole, so that one that is large, or will be replaced, is on its own; but for
+// progress, of which there is much and each is small.
+func (st *story) newMessage(p Payload, d *draft) *message {
+	if _, ok := p.(Progress); ok {
+		return nextIn(&st.brief, 4)
+	}
+	if d.keyed || d.size > 4096 {
 		return &message{}
-	case d.keyed:
-		return nextIn(&st.brief, min(max(st.q.Len(), 2), 8))
 	}
 	return nextIn(&st.slab, min(max(st.q.Len(), 4), 64))
 }
