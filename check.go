@@ -30,8 +30,6 @@ type linkTypeValidator interface {
 	ValidateLinks(types map[string]string) error
 }
 
-var linkTypeValidatorType = reflect.TypeFor[linkTypeValidator]()
-
 // check fills the node's args. It calls methods of foreign types: what panics
 // there ends the check of the node, as in the reference.
 func (c *checker) check() (found []Problem) {
@@ -117,11 +115,12 @@ func (c *checker) link(f *field, a *arg, l Link) (p Problem, broken bool) {
 			f.Name, l.Slot, l.Node, from.Name(), len(from.outputs)), "IndexError"), true
 	}
 	out := &from.outputs[l.Slot].Port
-	if c.types == nil {
-		c.types = map[string]string{}
-	}
-	c.types[f.Name] = out.Type
-	if !linkable(out, &f.Port) && !reflect.PointerTo(c.node.class.typ).Implements(linkTypeValidatorType) {
+	if c.node.class.checksLinks {
+		if c.types == nil {
+			c.types = map[string]string{}
+		}
+		c.types[f.Name] = out.Type
+	} else if !linkable(out, &f.Port) {
 		received, wanted := out.config()[0], f.config()[0]
 		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
 			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
@@ -300,7 +299,7 @@ func (c *checker) undeclared() (p Problem, broken bool) {
 // custom asks the node's own methods.
 func (c *checker) custom() {
 	class := c.node.class
-	if !class.validates && !reflect.PointerTo(class.typ).Implements(linkTypeValidatorType) {
+	if !class.validates && !class.checksLinks {
 		return
 	}
 	err := c.ask()

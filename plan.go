@@ -118,7 +118,6 @@ func (pl *planner) lookUp() *ValidationError {
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
 	for i := range pl.prompt.Nodes {
 		s := &pl.prompt.Nodes[i]
-		about := fmt.Sprintf("Node ID '#%s'", s.ID)
 		problem := s.problem
 		if problem == "" && s.ID == "" {
 			problem = "has an empty id"
@@ -127,14 +126,14 @@ func (pl *planner) lookUp() *ValidationError {
 			problem = "appears twice"
 		}
 		if problem != "" {
-			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", about)
+			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", aboutNode(s))
 		}
 		if s.Class == "" {
-			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", about)
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", aboutNode(s))
 		}
 		c, ok := pl.reg.Class(s.Class)
 		if !ok {
-			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", about)
+			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
 		pl.nodes[i] = planNode{identity: identity{id: s.ID}, class: c}
 		pl.byID[s.ID] = int32(i)
@@ -144,6 +143,8 @@ func (pl *planner) lookUp() *ValidationError {
 	pl.slab = make([]arg, inputs)
 	return nil
 }
+
+func aboutNode(s *NodeSpec) string { return fmt.Sprintf("Node ID '#%s'", s.ID) }
 
 // wanted are the output nodes that the prompt asks for, in its order.
 func (pl *planner) wanted() (outs []int32) {

@@ -72,12 +72,12 @@ type Class struct {
 	multi   bool  // the result is a struct of outputs
 	run     func(ctx *Context, node any) (any, error)
 
-	takesList               bool // some input is a List: one call for all
-	lazy                    bool // some input is Lazy
-	plainOuts               bool // outputs are values as they are: no List, no Out
-	validates, fingerprints bool
-	usesID                  bool     // what it gives may depend on its unique id
-	private                 []string // what else it is told that no other prompt may be
+	takesList                            bool // some input is a List: one call for all
+	lazy                                 bool // some input is Lazy
+	plainOuts                            bool // outputs are values as they are: no List, no Out
+	validates, checksLinks, fingerprints bool
+	usesID                               bool     // what it gives may depend on its unique id
+	private                              []string // what else it is told that no other prompt may be
 }
 
 func newClass(proto any, out reflect.Type, info Info) *Class {
@@ -120,6 +120,7 @@ func newClass(proto any, out reflect.Type, info Info) *Class {
 	info.Title = orDefault(info.Title, info.Name)
 	info.Output = info.Output || onlyUI
 	_, c.validates = reflect.New(t).Interface().(Validator)
+	_, c.checksLinks = reflect.New(t).Interface().(linkTypeValidator)
 	_, c.fingerprints = reflect.New(t).Interface().(Fingerprinter)
 	c.schema = Schema{Info: info, Inputs: portsOf(c.inputs), Outputs: portsOf(c.outputs)}
 	return c
