@@ -4,6 +4,6 @@
 //	mux.Handle("/ws", ws.New(hub, &ws.Options{Remaining: engine.Remaining}))
 //
 // The first frame is a status with the client's id. A client that keeps up costs
-// a parked goroutine for writing and one for reading; batches are framed once
-// for all clients and written without waiting for any.
+// one goroutine, which reads; batches are framed once for all clients and written
+// without waiting for any.
 package ws
