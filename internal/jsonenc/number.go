@@ -6,7 +6,8 @@ import (
 )
 
 // TooLarge looks in v, decoded with numbers as they are written, for one that no
-// float64 can hold. JSON allows it, but hardly a program could read it back.
+// float64 can hold. JSON allows it, but hardly a program could read it back. Of
+// several it is always the same.
 func TooLarge(v any) (n json.Number, found bool) {
 	switch v := v.(type) {
 	case json.Number:
@@ -22,11 +23,15 @@ func TooLarge(v any) (n json.Number, found bool) {
 			}
 		}
 	case map[string]any:
-		for _, e := range v {
-			if n, found := TooLarge(e); found {
-				return n, true
+		first := ""
+		for name, e := range v {
+			if found && name > first {
+				continue
+			}
+			if big, is := TooLarge(e); is {
+				n, found, first = big, true, name
 			}
 		}
 	}
-	return "", false
+	return n, found
 }
