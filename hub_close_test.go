@@ -77,6 +77,30 @@ func TestCloseDoesNotWaitForASessionNobodyServes(t *testing.T) {
 	})
 }
 
+// farewell is a transport that takes a while to say goodbye.
+type farewell struct {
+	hole
+	said bool
+}
+
+func (f *farewell) Close(error) error {
+	time.Sleep(time.Second)
+	f.said = true
+	return nil
+}
+
+func TestCloseWaitsUntilClientsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(nil)
+		f := &farewell{}
+		over := serveOn(t, h.Join("x", nil), f)
+		synctest.Wait() // it is served
+		require.NoError(t, h.Close())
+		require.True(t, f.said)
+		require.ErrorIs(t, over(), nodebus.ErrClosed)
+	})
+}
+
 // requireOver checks that a session writes nothing and ends as that of a closed
 // hub does.
 func requireOver(t *testing.T, s *nodebus.Session) {

@@ -175,8 +175,11 @@ func (s *Session) Close(cause error) {
 	}
 	s.mu.Lock()
 	s.end(cause)
+	started := s.started
 	s.mu.Unlock()
-	s.hub.leave(s)
+	if !started {
+		s.hub.leave(s)
+	}
 }
 
 // end says that the session is over; what else there is to do is done by others.
@@ -194,10 +197,11 @@ func (s *Session) end(cause error) {
 	}
 }
 
-// hangUp closes the transport of a session that is over.
+// hangUp closes the transport of a session that is over. Only then does it leave
+// the hub, whose Close waits for that: the program may end after it.
 func (s *Session) hangUp(cause error) {
-	s.hub.leave(s)
 	closeSafely(s.transport, cause)
+	s.hub.leave(s)
 	s.writers.Wait()
 	s.unhook()
 	s.ended(cause)
