@@ -40,10 +40,11 @@ type Engine struct {
 	opts EngineOptions
 
 	mu     sync.Mutex
-	jobs   map[string]*job // those submitted or taken, and not ended
-	busy   map[string]int  // running prompts by client
-	full   map[string]bool // clients that could run no more when the queue was last asked
-	taking *Prompt         // what the queue was last told is ready, until it is known to run
+	jobs   map[string]*job    // those submitted or taken, and not ended
+	busy   map[string]int     // running prompts by client
+	full   map[string]bool    // clients that could run no more when the queue was last asked
+	passed map[string]*Prompt // those that were held when it was asked of them, by id
+	taking *Prompt            // what the queue was last told is ready, until it is known to run
 	wake   context.CancelFunc
 	status sync.Mutex // makes counting and telling the count one step
 }
@@ -159,15 +160,6 @@ func (e *Engine) admit(p *Prompt) bool {
 	return true
 }
 
-// await looks at the queue again once a prompt need not be held any longer.
-func (e *Engine) await(j *job) {
-	select {
-	case <-j.p.Hold:
-		e.poke()
-	case <-j.ctx.Done():
-	}
-}
-
 func (e *Engine) forget(id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -209,70 +201,6 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.process(ctx, j)
 			<-free
 		})
-	}
-}
-
-// take waits for a prompt that may run now.
-func (e *Engine) take(ctx context.Context) (*job, error) {
-	for {
-		pctx, cancel := context.WithCancel(ctx)
-		e.ask(cancel)
-		var p *Prompt
-		err := guarded("taking from the queue", func() (err error) {
-			p, err = e.opts.Queue.Pop(pctx, e.ready)
-			return err
-		})
-		poked := pctx.Err() != nil
-		cancel()
-		switch {
-		case err == nil:
-			return e.begin(p), nil
-		case ctx.Err() != nil || !poked:
-			return nil, err
-		}
-	}
-}
-
-// ask prepares for asking the queue. What ready says does not change meanwhile in
-// favour of a prompt: the queue goes through its prompts in order, and one that
-// it has passed over must not be overtaken by a later one of the same client.
-// That a prompt has ended wakes it up to be asked again.
-func (e *Engine) ask(wake context.CancelFunc) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.wake, e.taking, e.full = wake, nil, map[string]bool{}
-	for client, n := range e.busy {
-		if n >= e.opts.PerClient {
-			e.full[client] = true
-		}
-	}
-}
-
-// ready reports whether p may be taken from the queue now. From then on it
-// counts as one that runs, so that it is never in no list.
-func (e *Engine) ready(p *Prompt) bool {
-	if p.Hold != nil {
-		select {
-		case <-p.Hold:
-		default:
-			return false
-		}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.full[p.ClientID] {
-		return false
-	}
-	e.taking = p
-	return true
-}
-
-// poke has the queue looked at again, because what ready says may have changed.
-func (e *Engine) poke() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.wake != nil {
-		e.wake()
 	}
 }
 

@@ -83,6 +83,29 @@ func TestPriorityWhileAnotherEnds(t *testing.T) {
 	})
 }
 
+// TestOrderWhileHoldsEnd: of one client's prompts that may both begin now, the
+// first does, although both were held when the queue was asked about it.
+func TestOrderWhileHoldsEnd(t *testing.T) {
+	q := &slowQueue{Queue: nodebus.NewQueue(0)}
+	inBubble(t, nil, &nodebus.EngineOptions{Queue: q}, func(r *rig) {
+		var order []string
+		q.taken = func(p *nodebus.Prompt) { order = append(order, p.ID) }
+		hold := make(chan struct{})
+		first := r.start(&nodebus.Prompt{ID: "first", ClientID: "c", Hold: hold, Nodes: showing("x")})
+		synctest.Wait()
+		q.asked = func(p *nodebus.Prompt) {
+			if p.ID == "first" {
+				q.asked = nil
+				close(hold)
+			}
+		}
+		second := r.start(&nodebus.Prompt{ID: "second", ClientID: "c", Hold: hold, Nodes: showing("x")})
+		first()
+		second()
+		require.Equal(t, []string{"first", "second"}, order)
+	})
+}
+
 // showing is a graph that shows a text.
 func showing(text string) nodebus.Nodes {
 	g := nodebus.NewGraph()
