@@ -73,9 +73,9 @@ func (c *Conn) tick() {
 // the client until then. It is safe for concurrent use.
 func (c *Conn) Heard() time.Time { return time.Unix(0, c.net.heard.Load()) }
 
-// Probe sends a ping and calls f once when the client is next heard of, which it
-// may never be. It is the goroutine that reads which calls f, so f must not wait.
-// Probe is safe for concurrent use.
+// Probe sends a ping, unless one of Probe's is still to be answered, and calls f
+// once when the client is next heard of, which it may never be. It is the goroutine
+// that reads which calls f, so f must not wait. Probe is safe for concurrent use.
 func (c *Conn) Probe(f func()) { c.net.probe(f) }
 
 // Transport is the write half: c itself, or c with a way to write without

@@ -68,12 +68,14 @@ func (c *netConn) probed() (fs []func()) {
 	return fs
 }
 
-// probe asks the client for a sign of life, at which f is called.
+// probe asks the client for a sign of life, unless it has been asked already, at
+// which f is called.
 func (c *netConn) probe(f func()) {
 	c.rmu.Lock()
-	c.probes = append(c.probes, f)
-	c.rmu.Unlock()
-	go func() { _, _ = c.Write([]byte{opPing, 0}) }() // a write that is going on may have to wait
+	defer c.rmu.Unlock()
+	if c.probes = append(c.probes, f); len(c.probes) == 1 {
+		go func() { _, _ = c.Write([]byte{opPing, 0}) }() // a write that is going on may have to wait
+	}
 }
 
 func (c *netConn) expect() error {

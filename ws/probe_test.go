@@ -1,0 +1,54 @@
+package ws_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/ws"
+	"github.com/stretchr/testify/require"
+)
+
+// TestProbe: a client is asked once, however often that is wanted before it
+// answers.
+func TestProbe(t *testing.T) {
+	accepted := make(chan *ws.Conn, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := ws.Accept(w, r, &ws.Options{PingInterval: -1})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		accepted <- c
+		for err == nil {
+			_, _, err = c.Read()
+		}
+		c.Free()
+	}))
+	defer srv.Close()
+	c, r := handshake(t, srv.URL, "")
+	conn := <-accepted
+	const many = 100
+	heard := make(chan int, many)
+	for range 2 {
+		for n := range many {
+			conn.Probe(func() { heard <- n })
+		}
+		op, _, err := frameOf(t, c, r)
+		require.NoError(t, err)
+		require.Equal(t, byte(0x89), op)
+		require.Empty(t, heard)
+		_, err = io.WriteString(c, masked(0x8a, ""))
+		require.NoError(t, err)
+		for n := range many {
+			require.Equal(t, n, <-heard)
+		}
+	}
+	require.NoError(t, conn.Close(nodebus.ErrSlow))
+	op, _, err := frameOf(t, c, r)
+	require.NoError(t, err)
+	require.Equal(t, byte(0x88), op, "it was not asked again")
+	require.Empty(t, heard)
+}
