@@ -200,3 +200,19 @@ func TestGrantLogs(t *testing.T) {
 	h.gate.open("gate of ann")
 	h.gate.open("gate of bob")
 }
+
+// TestGrantsMayShareTheirList: what one client is sent besides is not written into
+// a list that others are granted too.
+func TestGrantsMayShareTheirList(t *testing.T) {
+	watch := make([]string, 1, 8)
+	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
+		who := r.URL.Query().Get("clientId")
+		return ws.Grant{Client: who, Watch: watch, WatchAll: who == "boss"}, nil
+	}})
+	boss := h.connect("boss")
+	a := h.post("/prompt?clientId=me", `{"prompt_id":"mine","prompt":`+quick+`}`)
+	require.Equal(t, 200, a.status, a.body)
+	boss.until("executing <nil>")
+	h.connect("me").until("executing <nil>")
+	require.Equal(t, make([]string, 8), watch[:8])
+}

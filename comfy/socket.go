@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	if s.opts.Authorize == nil {
 		grant.Watch = q["watch"]
 	}
-	opts = &nodebus.SessionOptions{Watch: grant.Watch, WatchAll: grant.WatchAll}
+	opts = &nodebus.SessionOptions{Watch: slices.Clip(grant.Watch), WatchAll: grant.WatchAll} // what is appended is this client's alone
 	if s.opts.LegacyBroadcasts {
 		opts.Overhear = isBroadcast
 	}
