@@ -1,6 +1,10 @@
 package comfy_test
 
 import (
+	"context"
+	"errors"
+	"iter"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +46,52 @@ func TestBackBeforeItIsForgotten(t *testing.T) {
 	require.Equal(t, wholeStory, without((<-back).until("executing <nil>"), "status", "progress_state"))
 }
 
+// over makes a prompt of a client that has ended some time ago. Any goroutine may
+// call it.
+func (h *host) over(client, id string, ago time.Duration) {
+	rec := nodebus.Record{Prompt: &nodebus.Prompt{ID: id, ClientID: client}, State: nodebus.Succeeded, Ended: time.Now().Add(-ago)}
+	err := h.engine.Store().Put(context.Background(), rec)
+	for _, said := range []nodebus.Payload{nodebus.ExecutionStart{PromptID: id}, nodebus.Executing{PromptID: id}} {
+		err = errors.Join(err, h.hub.Publish(nodebus.Event{PromptID: id, To: client, Payload: said}))
+	}
+	if err != nil {
+		h.t.Error(err)
+	}
+}
+
+// listedStore calls listed once, when the records have been listed.
+type listedStore struct {
+	nodebus.Store
+	listed atomic.Pointer[func()]
+}
+
+func (st *listedStore) List(ctx context.Context) iter.Seq2[nodebus.Record, error] {
+	return func(yield func(nodebus.Record, error) bool) {
+		st.Store.List(ctx)(yield)
+		if listed := st.listed.Swap(nil); listed != nil {
+			(*listed)()
+		}
+	}
+}
+
+// TestEndsWhileItIsForgotten: a prompt ends when it is known what the client that
+// goes was waiting for, but not yet that it has gone.
+func TestEndsWhileItIsForgotten(t *testing.T) {
+	st := &listedStore{Store: nodebus.NewStore(0)}
+	h := newHostOf(t, nil, &nodebus.EngineOptions{Store: st})
+	s := h.connect("me")
+	s.next()
+	ended := make(chan struct{})
+	end := func() {
+		defer close(ended)
+		h.over("me", "late", 0)
+	}
+	st.listed.Store(&end)
+	s.close()
+	<-ended
+	require.Contains(t, h.connect("me").until("executing <nil>"), "execution_start")
+}
+
 // TestSubmitsFirst: a client that connects once it has the answer to its
 // submission is told of a prompt that has ended before.
 func TestSubmitsFirst(t *testing.T) {
@@ -56,12 +106,7 @@ func TestSubmitsFirst(t *testing.T) {
 func TestLateIsNotForEver(t *testing.T) {
 	h := newHost(t, nil)
 	for _, ago := range []time.Duration{time.Minute, 0} {
-		id := ago.String()
-		rec := nodebus.Record{Prompt: &nodebus.Prompt{ID: id, ClientID: "me"}, State: nodebus.Succeeded, Ended: time.Now().Add(-ago)}
-		require.NoError(t, h.engine.Store().Put(t.Context(), rec))
-		for _, said := range []nodebus.Payload{nodebus.ExecutionStart{PromptID: id}, nodebus.Executing{PromptID: id}} {
-			require.NoError(t, h.hub.Publish(nodebus.Event{PromptID: id, To: "me", Payload: said}))
-		}
+		h.over("me", ago.String(), ago)
 	}
 	for _, prompts := range []int{1, 0} { // the first time, and when it is back at once
 		s := h.connect("me")

@@ -28,7 +28,7 @@ type clients struct {
 }
 
 // absence is what a client that has gone may miss: the prompts that it was
-// waiting for, and whatever ends after it has gone.
+// waiting for, and, for a while, others that end after it was last heard of.
 type absence struct {
 	prompts []string
 	since   time.Time
@@ -65,8 +65,8 @@ func (cs *clients) enter(c *conn, keepOlder bool) {
 }
 
 // exit removes a connection, and only that. If it was the client's last, it
-// keeps the prompts that the client was waiting for.
-func (cs *clients) exit(c *conn, waitsFor []string) {
+// keeps what the client may miss.
+func (cs *clients) exit(c *conn, misses absence) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	all := cs.byID[c.id]
@@ -85,7 +85,7 @@ func (cs *clients) exit(c *conn, waitsFor []string) {
 		}
 		delete(cs.away, other)
 	}
-	cs.away[c.id] = absence{waitsFor, time.Now()}
+	cs.away[c.id] = misses
 }
 
 // ifPresent calls f unless c has been replaced or is gone. As others are locked
@@ -114,8 +114,8 @@ func (cs *clients) sockets(id string) (socks []*ws.Conn) {
 func (cs *clients) present(id string) bool { return len(cs.sockets(id)) > 0 }
 
 // missed are the prompts that a client was waiting for when it went, and since
-// when it has seen no other: since it went or, if it is connected, since it was
-// last heard of. Of one that has never been there that is not known.
+// when it has seen no other: since it was last heard of. Of one that has never
+// been there that is not known.
 func (cs *clients) missed(id string) (prompts []string, since time.Time, connected bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *Server) leave(c *conn, heard time.Time) {
 			ids = append(ids, p.ID)
 		}
 	}
-	s.clients.exit(c, append(ids, s.endedSince(c.id, heard)...))
+	s.clients.exit(c, absence{append(ids, s.endedSince(c.id, heard)...), heard})
 }
 
 // endedSince are the prompts of a client that have ended since some time.
