@@ -48,8 +48,8 @@ func (f Frame) Wire(form *Form) []byte {
 // Transport is the write half of one client's connection; its package does the
 // reading. A panic in either method ends the session with an error.
 type Transport interface {
-	// Write sends frames in order and flushes. It is called from one goroutine.
-	// It should end when ctx does.
+	// Write sends frames in order and flushes. The next call comes once it has
+	// returned, perhaps from another goroutine. It should end when ctx does.
 	Write(ctx context.Context, frames []Frame) error
 	// Close ends the connection because of cause, which may be one of this
 	// package's errors. It is called once, perhaps while a Write waits, which it

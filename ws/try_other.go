@@ -5,5 +5,5 @@ package ws
 import "net"
 
 // nonBlocking: where sockets cannot be written to without waiting, each client
-// has a goroutine for it.
+// that is sent something has a goroutine for it meanwhile.
 func nonBlocking(net.Conn) func(p []byte) (int, error) { return nil }
