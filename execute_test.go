@@ -2,6 +2,7 @@ package nodebus_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -325,12 +326,40 @@ func TestSection14InputsOfTheNodeThatFailed(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("boom") })
 		for _, c := range []struct{ value, shown any }{
-			{1.5, 1.5}, {true, true}, {"text", "text"}, {nil, nil},
-			{map[string]any{"a": []any{1, "b"}}, "{'a': [1, 'b']}"}, {[]any{1, []any{}}, "[1, []]"},
+			{1.5, 1.5},
+			{true, true},
+			{"text", "text"},
+			{nil, nil},
+			{map[string]any{"a": []any{1, "b"}}, "{'a': [1, 'b']}"},
+			{[]any{1, []any{}}, "[1, []]"},
 			{&pixels{}, "nodebus_test.pixels"},
 		} {
 			g := nodebus.NewGraph()
 			g.Add("Show", in{"in": g.Add("Fail", in{"in": c.value})})
+			failed := r.run(g.Nodes()).failed(t)
+			require.Equal(t, map[string][]any{"in": {c.shown}}, failed.CurrentInputs)
+		}
+	})
+}
+
+// TestInputsOfAnySizeOfTheNodeThatFailed: what one node gives another may be too
+// much to be shown, even without end.
+func TestInputsOfAnySizeOfTheNodeThatFailed(t *testing.T) {
+	loop := map[string]any{"a": 1.5}
+	loop["b"] = loop
+	around := strings.Repeat("{'a': 1.5, 'b': ", 100)
+	wide := make([]any, 1<<20)
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("boom") })
+		cases := []struct{ value, shown any }{
+			{loop, around[:1000] + "…"},
+			{wide, ("[" + strings.Repeat("None, ", 200))[:1000] + "…"},
+			{[]any{&pixels{}, word("w"), nil, uint8(1), json.Number("2")}, "[nodebus_test.pixels, 'w', None, 1, 2]"},
+		}
+		r.fn("Make", func(_ *nodebus.Context, n, _ any) (any, error) { return cases[n.(int)].value, nil })
+		for n, c := range cases {
+			g := nodebus.NewGraph()
+			g.Add("Show", in{"in": g.Add("Fail", in{"in": g.Add("Make", in{"in": n})})})
 			failed := r.run(g.Nodes()).failed(t)
 			require.Equal(t, map[string][]any{"in": {c.shown}}, failed.CurrentInputs)
 		}

@@ -3,11 +3,6 @@ package nodebus
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
-
-	"github.com/nodebus/nodebus/internal/jsonenc"
-	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
 // inputKind says how the inputs of a visit came.
@@ -308,53 +303,4 @@ func (r *run) tellBlocked(n *runNode, reason string) {
 		PromptID: r.p.ID, NodeID: n.plan.id, NodeType: n.plan.class.Name(), Executed: executed,
 		ExceptionMessage: "Execution Blocked: " + reason, ExceptionType: "ExecutionBlocked",
 	})
-}
-
-// given is what the current call was given, in plain values, for the error
-// message of a node that fails.
-func (w *worker) given() map[string][]any {
-	in := map[string][]any{}
-	for k := range w.n.plan.class.inputs {
-		f := &w.n.plan.class.inputs[k]
-		if f.Kind == Hidden || k >= len(w.base) || w.base[k] == absent {
-			continue
-		}
-		list, ok := w.base[k].(many)
-		if !ok {
-			list = many{w.base[k]}
-		}
-		list = list[:min(len(list), 100)]
-		shown := make([]any, len(list))
-		for i, e := range list {
-			shown[i] = shownValue(e)
-		}
-		in[f.Name] = shown
-	}
-	return in
-}
-
-// shownValue is v if it is a plain value, otherwise the name of its type.
-func shownValue(v any) any {
-	switch v := v.(type) {
-	case nil, bool:
-		return v
-	case string:
-		return shorten(v)
-	case lazyArg:
-		return "lazy"
-	case []any, map[string]any:
-		return shorten(pyfmt.Str(v))
-	}
-	switch p, _ := plainValue(v); p := p.(type) {
-	case float64:
-		if !jsonenc.Finite(p) {
-			return strconv.FormatFloat(p, 'g', -1, 64)
-		}
-		return p
-	case int64, uint64, bool:
-		return p
-	case string:
-		return shorten(p)
-	}
-	return strings.TrimPrefix(typeName(v), "*")
 }
