@@ -89,7 +89,7 @@ func (s *signer) finish(i int32, n *planNode) {
 		}
 		b = appendBytes(append(b, 'f'), print)
 	}
-	ok := true
+	var ok bool
 	for k := range n.args {
 		a := &n.args[k]
 		if a.src < 0 && (a.val == absent || c.inputs[k].Kind == Hidden) {
