@@ -60,7 +60,8 @@ func orDefault[T comparable](v, def T) T {
 //  1. Publish and SendSync encode before they return, so that the caller may
 //     use its value again. They never wait for a client, and fail only if the
 //     payload cannot be encoded as [JSON] or the hub is closed.
-//  2. IDs increase, and every session sees its events in the order of IDs.
+//  2. IDs increase, and every session sees its events in the order of IDs, but for
+//     those that [Session.ReleasePreviews] sends.
 //  3. An event of a prompt goes to its submitter (To) and to whoever watches
 //     the prompt or overhears it; one with To alone to that client; any other
 //     to everyone.
