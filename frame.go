@@ -64,8 +64,8 @@ type TryWriter interface {
 	Transport
 	// TryWrite sends what the connection takes at once. Unless that is all, it
 	// keeps the rest, answers false, and sends it first in the next Write, which
-	// may come without frames. It is never called while a Write runs and must
-	// not keep b.
+	// may come without frames. It is never called while a Write runs, must return,
+	// since one goroutine calls it for many clients, and must not keep b.
 	TryWrite(b *Batch) (all bool, err error)
 }
 

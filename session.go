@@ -26,7 +26,8 @@ type SessionOptions struct {
 	Since uint64
 	// HoldPreviews leaves the previews out of what is sent of the past, until
 	// [Session.ReleasePreviews]: for a client that has yet to say which form of
-	// them it knows. Newer ones are not held.
+	// them it knows. Newer ones are not held. It is not for a client with a cursor,
+	// which would take them for having been sent.
 	HoldPreviews bool
 	// Watch names prompts of others to follow too: what is kept of them, and
 	// what is to come.
@@ -57,13 +58,14 @@ type Session struct {
 	due     []*message // the shard worker's own
 	touched bool
 
+	writers sync.WaitGroup // the writer, which runs while there is something for it
+
 	// Set by Start.
 	transport Transport
 	ctx       context.Context // of what is written
 	cancel    context.CancelCauseFunc
 	unhook    func() bool // from the context that Start was given
 	ended     func(error)
-	writers   sync.WaitGroup // the writer, which runs while there is something for it
 
 	mu      sync.Mutex
 	codec   Codec
@@ -73,7 +75,7 @@ type Session struct {
 	q       queue.Queue[mailKey, *message]
 	try     TryWriter // not nil once there is a transport that is one
 	started bool
-	writing bool  // the writer runs
+	writing bool  // the writer runs, and looks again before it ends
 	busy    bool  // a Write runs, or there is no transport yet
 	idle    bool  // nothing waits, nothing is being written
 	rest    bool  // try keeps part of a batch that it could not write

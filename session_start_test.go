@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
@@ -38,4 +39,23 @@ func TestStartDoesNotWait(t *testing.T) {
 			})
 		})
 	}
+}
+
+// quitter is a transport that takes the goroutine that writes with it.
+type quitter struct{ *tape }
+
+func (quitter) Write(context.Context, []nodebus.Frame) error {
+	runtime.Goexit()
+	return nil
+}
+
+func TestTransportThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p := &tape{}
+		over := serveOn(t, h.Join("x", nil), quitter{p})
+		say(t, h, "w")
+		require.ErrorContains(t, over(), "runtime.Goexit")
+		require.Len(t, p.closed, 1)
+	})
 }

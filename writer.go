@@ -3,6 +3,7 @@ package nodebus
 import (
 	"cmp"
 	"context"
+	"errors"
 )
 
 // framesPerWrite bounds what one Write is given.
@@ -12,20 +13,27 @@ const framesPerWrite = 1024
 // written by the shard's worker, or by the next writer.
 func (s *Session) drain() {
 	defer s.writers.Done()
+	err := errWriterGone // unless what follows returns
+	defer func() {
+		if err != nil {
+			s.Close(cmp.Or(context.Cause(s.ctx), err)) // a Write that its context ends says less
+		}
+	}()
+	err = s.writeDue()
+}
+
+var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")
+
+// writeDue writes until nothing is due.
+func (s *Session) writeDue() error {
 	try, _ := s.transport.(TryWriter)
 	var w outgoing
 	for {
-		err := s.next(&w, try)
-		switch {
-		case err != nil:
-		case w.idle:
-			return
-		default:
-			err = w.send(s.ctx, s.transport)
+		if err := s.next(&w, try); err != nil || w.idle {
+			return err
 		}
-		if err != nil {
-			s.Close(cmp.Or(context.Cause(s.ctx), err)) // a Write that its context ends says less
-			return
+		if err := w.send(s.ctx, s.transport); err != nil {
+			return err
 		}
 	}
 }
@@ -57,7 +65,8 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 		w.msgs = s.q.Take(w.msgs, framesPerWrite)
 	}
 	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
-	s.hello, s.rest, s.try, s.idle, s.busy, s.writing = nil, false, try, w.idle, !w.idle, !w.idle
+	s.hello, s.rest, s.try = nil, false, try
+	s.idle, s.busy, s.writing = w.idle, !w.idle, !w.idle
 	if w.idle && s.ending {
 		return ErrClosed
 	}
