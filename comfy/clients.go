@@ -79,13 +79,26 @@ func (cs *clients) exit(c *conn, misses absence) {
 		return
 	}
 	delete(cs.byID, c.id)
-	for other := range cs.away {
+	if len(cs.away) >= awayMax {
+		cs.forget()
+	}
+	cs.away[c.id] = misses
+}
+
+// forget makes room in away: first of those who miss nothing any more.
+func (cs *clients) forget() {
+	late := time.Now().Add(-lateMax)
+	for id, gone := range cs.away {
+		if len(gone.prompts) == 0 && gone.since.Before(late) {
+			delete(cs.away, id)
+		}
+	}
+	for id := range cs.away {
 		if len(cs.away) < awayMax {
 			break
 		}
-		delete(cs.away, other)
+		delete(cs.away, id)
 	}
-	cs.away[c.id] = misses
 }
 
 // ifPresent calls f unless c has been replaced or is gone. As others are locked

@@ -58,14 +58,15 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 		reject(w, invalid.status, &invalid.ValidationError)
 		return
 	}
-	held := s.holds.add(p.ClientID)
-	defer s.letGo(p.ClientID, held)
+	held, letGo := s.holds.add(p.ClientID), s.holds.release
+	defer func() { letGo(p.ClientID, held) }()
 	p.Hold = held.open
 	id, err := s.engine.Submit(r.Context(), p)
 	if err != nil {
 		s.refuse(w, err)
 		return
 	}
+	letGo = s.letGo
 	nodeErrors := map[string]*nodebus.NodeProblems{}
 	if p.Rejected != nil {
 		nodeErrors = p.Rejected.Nodes
