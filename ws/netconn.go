@@ -206,7 +206,7 @@ func (c *netConn) sendClose(frame []byte, wait time.Duration) {
 		return
 	}
 	c.ending = true
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(wait))
+	_ = c.Conn.SetWriteDeadline(by)
 	if _, err := c.Conn.Write(frame); err != nil {
 		c.Conn.Close()
 		return
