@@ -72,10 +72,10 @@ type Class struct {
 	multi   bool  // the result is a struct of outputs
 	run     func(ctx *Context, node any) (any, error)
 
-	takesList                            bool // some input is a List: one call for all
-	lazy                                 bool // some input is Lazy
-	plainOuts                            bool // outputs are values as they are: no List, no Out
-	validates, checksLinks, fingerprints bool
+	takesList                            bool     // some input is a List: one call for all
+	lazy                                 bool     // some input is Lazy
+	plainOuts                            bool     // outputs are values as they are: no List, no Out
+	validates, checksLinks, fingerprints bool     // it has the methods for that
 	usesID                               bool     // what it gives may depend on its unique id
 	private                              []string // what else it is told that no other prompt may be
 }

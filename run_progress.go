@@ -145,8 +145,7 @@ func (g *progress) show(n *runNode, ph phase) {
 	if n.phase == notYet {
 		n.max = 1
 		g.shown = append(g.shown, n)
-		id := n.plan
-		g.size += stateSize + 2*len(id.id) + len(id.displayID()) + len(id.parentID()) + len(id.realID()) + len(g.r.p.ID)
+		g.size += stateSize + 2*len(n.plan.id) + len(n.plan.displayID()) + len(n.plan.parentID()) + len(n.plan.realID()) + len(g.r.p.ID)
 	}
 	n.phase = ph
 }

@@ -82,7 +82,7 @@ func (w *worker) retire(later bool, err error) {
 
 // enter begins a turn. r.mu is held.
 func (w *worker) enter(i int32, n *runNode) {
-	if len(w.spare) == 0 { // one that waits is the worker's last, so that few are made at first
+	if len(w.spare) == 0 { // few at first: a worker whose node waits makes no other visit
 		w.slab = min(2*w.slab+1, 16)
 		w.spare = make([]visit, w.slab)
 	}

@@ -11,7 +11,7 @@ import (
 func TooLarge(v any) (n json.Number, found bool) {
 	switch v := v.(type) {
 	case json.Number:
-		if len(v) < 4 { // not even 1e308
+		if len(v) < len("1e309") {
 			return "", false
 		}
 		_, err := strconv.ParseFloat(string(v), 64)
