@@ -16,6 +16,12 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	stop := context.AfterFunc(ctx, func() { j.cancel(context.Cause(ctx)) })
 	defer stop()
 	e.tellStatus()
+	if j.p.Begin != nil {
+		select {
+		case <-j.p.Begin:
+		case <-j.ctx.Done():
+		}
+	}
 	rec := newRecorder(e, j)
 	if context.Cause(j.ctx) == nil {
 		rec.start()

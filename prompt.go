@@ -32,6 +32,10 @@ type Prompt struct {
 	// Hold, if not nil, keeps the prompt in the queue until it is closed, which it
 	// must be in any case.
 	Hold <-chan struct{} `json:"-"`
+	// Begin, if not nil, keeps the prompt from beginning until it is closed, which it
+	// must be in any case: when it has been taken from the queue, and counts as one
+	// that runs.
+	Begin <-chan struct{} `json:"-"`
 	// Created is when Submit accepted the prompt.
 	Created time.Time `json:"created"`
 	// Rejected is set by Submit if some outputs are not valid and are left out;
