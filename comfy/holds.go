@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// hold keeps a prompt in the queue until its submission has been answered and its
-// client has had a head start.
+// hold keeps a prompt in the queue until its submission has been answered, and
+// then from beginning until its client has had a head start. Some clients take one
+// that is neither in the queue nor running for lost, or for done, so that it counts
+// as running meanwhile.
 type hold struct {
-	open     chan struct{} // closed when the prompt may go on
+	open     chan struct{} // closed when the prompt may leave the queue
+	begin    chan struct{} // closed when it may begin
 	answered bool
 }
 
@@ -28,7 +31,7 @@ func (hs *holds) add(client string) *hold {
 	if hs.byClient == nil {
 		hs.byClient = map[string][]*hold{}
 	}
-	h := &hold{open: make(chan struct{})}
+	h := &hold{open: make(chan struct{}), begin: make(chan struct{})}
 	hs.byClient[client] = append(hs.byClient[client], h)
 	return h
 }
@@ -49,22 +52,23 @@ func (hs *holds) release(client string, h *hold) {
 	}
 }
 
-// headStartMax is how long a prompt is held at most for a client that gives no
-// sign of life.
-const headStartMax = time.Second
+// headStartMax is how long a prompt waits at most for a client that gives no sign
+// of life: it takes the place of others meanwhile.
+const headStartMax = 250 * time.Millisecond
 
-// letGo releases a prompt that has been answered: a head start after its client
-// has shown that it is awake, or at once if it is not there to listen. A client
-// that has had no processor for a while would find the answer and all events at
-// the same moment, however long that was.
+// letGo releases a prompt that has been answered. It begins a head start after its
+// client has shown that it is awake, or at once if nobody is there to listen. A
+// client that has had no processor for a while would find the answer and all
+// events at the same moment, however long the head start.
 func (s *Server) letGo(client string, h *hold) {
-	release := func() { s.holds.release(client, h) }
+	defer s.holds.release(client, h)
+	begin := sync.OnceFunc(func() { close(h.begin) })
 	socks := s.clients.sockets(client)
 	if s.opts.HeadStart <= 0 || len(socks) == 0 {
-		release()
+		begin()
 		return
 	}
-	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, release) })
+	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, begin) })
 	time.AfterFunc(headStartMax, awake)
 	for _, sock := range socks {
 		sock.Probe(awake)

@@ -62,12 +62,12 @@ type Options struct {
 	// MaxNodes bounds the graph of one prompt. Default 100 000.
 	MaxNodes int
 
-	// HeadStart is how long a prompt is held once its submission has been answered
-	// and its client, asked through its socket, has shown that it is awake: some
-	// clients listen only once they have read the answer, for which they need a
-	// millisecond or two, and would wait for ever for the end of a prompt of which
-	// nothing had to be computed. One without a socket is not waited for. Negative is
-	// none. Default 20 ms.
+	// HeadStart is how long a prompt waits before it begins, once its submission has
+	// been answered and its client, asked through its socket, has shown that it is
+	// awake: some clients listen only once they have read the answer, for which they
+	// need a millisecond or two, and would wait for ever for the end of a prompt of
+	// which nothing had to be computed. One without a socket is not waited for.
+	// Negative is none. Default 20 ms.
 	HeadStart time.Duration
 
 	// KeepOlder lets a client have several sockets under one id. Default: a new

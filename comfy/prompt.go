@@ -60,7 +60,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	}
 	held, letGo := s.holds.add(p.ClientID), s.holds.release
 	defer func() { letGo(p.ClientID, held) }()
-	p.Hold = held.open
+	p.Hold, p.Begin = held.open, held.begin
 	id, err := s.engine.Submit(r.Context(), p)
 	if err != nil {
 		s.refuse(w, err)
