@@ -24,11 +24,9 @@ import (
 
 func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// pair accepts one connection, outside a Handler, and returns both its ends.
-func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
-	accepted := make(chan *ws.Conn, 1)
-	done := make(chan struct{})
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// accepting accepts connections outside a Handler, and frees them when done.
+func accepting(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, &ws.Options{PingInterval: -1})
 		if err != nil {
 			t.Error(err)
@@ -40,7 +38,14 @@ func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
 		}
 		<-done
 		c.Free()
-	}))
+	})
+}
+
+// pair accepts one connection and returns both its ends.
+func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
+	accepted := make(chan *ws.Conn, 1)
+	done := make(chan struct{})
+	srv := httptest.NewUnstartedServer(accepting(t, accepted, done))
 	opts := &websocket.DialOptions{}
 	if secure {
 		srv.StartTLS()

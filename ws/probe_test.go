@@ -2,7 +2,6 @@ package ws_test
 
 import (
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -15,18 +14,9 @@ import (
 // answers.
 func TestProbe(t *testing.T) {
 	accepted := make(chan *ws.Conn, 1)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := ws.Accept(w, r, &ws.Options{PingInterval: -1})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		accepted <- c
-		for err == nil {
-			_, _, err = c.Read()
-		}
-		c.Free()
-	}))
+	done := make(chan struct{})
+	defer close(done)
+	srv := httptest.NewServer(accepting(t, accepted, done))
 	defer srv.Close()
 	c, r := handshake(t, srv.URL, "")
 	conn := <-accepted
