@@ -33,8 +33,8 @@ type Prompt struct {
 	// must be in any case.
 	Hold <-chan struct{} `json:"-"`
 	// Begin, if not nil, keeps the prompt from beginning until it is closed, which it
-	// must be in any case: when it has been taken from the queue, and counts as one
-	// that runs.
+	// must be in any case. What has been taken from the queue and waits for that
+	// counts as running: it takes the place of one, and is ended like one.
 	Begin <-chan struct{} `json:"-"`
 	// Created is when Submit accepted the prompt.
 	Created time.Time `json:"created"`

@@ -34,7 +34,8 @@ func (w *worker) given() map[string][]any {
 	return in
 }
 
-// shownValue is v if it is a plain value, otherwise the name of its type.
+// shownValue is v if it is a plain value, the text of a list or an object, and
+// otherwise the name of its type.
 func shownValue(v any) any {
 	switch v := v.(type) {
 	case nil, bool:

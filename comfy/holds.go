@@ -62,13 +62,12 @@ const headStartMax = 250 * time.Millisecond
 // events at the same moment, however long the head start.
 func (s *Server) letGo(client string, h *hold) {
 	defer s.holds.release(client, h)
-	begin := sync.OnceFunc(func() { close(h.begin) })
 	socks := s.clients.sockets(client)
 	if s.opts.HeadStart <= 0 || len(socks) == 0 {
-		begin()
+		close(h.begin)
 		return
 	}
-	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, begin) })
+	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, func() { close(h.begin) }) })
 	time.AfterFunc(headStartMax, awake)
 	for _, sock := range socks {
 		sock.Probe(awake)
