@@ -27,15 +27,15 @@ func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, `{"node_id":`...)
-	b = jsonenc.String(b, p.NodeID)
+	b = jsonenc.String(b, p.UniqueID)
 	b = append(b, `,"prompt_id":`...)
 	b = jsonenc.String(b, p.PromptID)
 	b = append(b, `,"display_node_id":`...)
-	b = jsonenc.String(b, p.DisplayNodeID)
+	b = jsonenc.String(b, p.DisplayID)
 	b = append(b, `,"parent_node_id":`...)
-	b = jsonenc.StringOrNull(b, p.ParentNodeID)
+	b = jsonenc.StringOrNull(b, p.ParentID)
 	b = append(b, `,"real_node_id":`...)
-	b = jsonenc.String(b, p.RealNodeID)
+	b = jsonenc.String(b, p.RealID)
 	b = append(b, `,"image_type":`...)
 	b = jsonenc.String(b, p.ImageType)
 	b = append(b, '}')
@@ -59,7 +59,7 @@ func (p Preview) appendBare(b []byte) []byte {
 // prompt.
 func (t ProgressText) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, frameText)
-	b = appendSized(b, t.NodeID)
+	b = appendSized(b, t.UniqueID)
 	return append(b, t.Text...), nil
 }
 
@@ -68,7 +68,7 @@ func (t ProgressText) AppendBinary(b []byte) ([]byte, error) {
 func (t ProgressText) appendWithPrompt(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, frameText)
 	b = appendSized(b, t.PromptID)
-	b = appendSized(b, t.NodeID)
+	b = appendSized(b, t.UniqueID)
 	return append(b, t.Text...)
 }
 
@@ -128,7 +128,7 @@ func decodeBinary(frame []byte, textHasPrompt bool) (Payload, error) {
 		if part, rest, err = takeSized(rest); err != nil {
 			return nil, err
 		}
-		t.NodeID, t.Text = string(part), string(rest)
+		t.UniqueID, t.Text = string(part), string(rest)
 		return t, nil
 	}
 	return Custom{Type: fmt.Sprint(typ), Data: rest}, nil

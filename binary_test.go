@@ -39,13 +39,13 @@ var binaryFrames = []struct {
 	{
 		"type 3: text of a node",
 		nodebus.JSONCodec{},
-		nodebus.ProgressText{NodeID: "7", Text: "ok"},
+		nodebus.ProgressText{UniqueID: "7", Text: "ok"},
 		[]string{"00000003 00000001 37 6F6B"},
 	},
 	{
 		"type 3: lengths count bytes",
 		nodebus.JSONCodec{},
-		nodebus.ProgressText{NodeID: "ü", Text: "héllo"},
+		nodebus.ProgressText{UniqueID: "ü", Text: "héllo"},
 		[]string{"00000003 00000002", `"ü"`, `"héllo"`},
 	},
 	{
@@ -57,7 +57,7 @@ var binaryFrames = []struct {
 	{
 		"type 3 with the prompt",
 		nodebus.JSONCodec{TextPrompts: true},
-		nodebus.ProgressText{PromptID: "8f1d", NodeID: "7", Text: "ok"},
+		nodebus.ProgressText{PromptID: "8f1d", UniqueID: "7", Text: "ok"},
 		[]string{"00000003 00000004", `"8f1d"`, "00000001 37 6F6B"},
 	},
 	{
@@ -76,7 +76,7 @@ var binaryFrames = []struct {
 		"type 4",
 		nodebus.JSONCodec{},
 		nodebus.Preview{
-			NodeID: "5.0.0.1", PromptID: "8f1d", DisplayNodeID: "5", ParentNodeID: "5", RealNodeID: "5",
+			UniqueID: "5.0.0.1", PromptID: "8f1d", DisplayID: "5", ParentID: "5", RealID: "5",
 			ImageType: "image/png", Image: []byte("\x89PNG"),
 		},
 		[]string{"00000004 0000007F", previewMeta, "89", `"PNG"`},
@@ -84,7 +84,7 @@ var binaryFrames = []struct {
 	{
 		"type 4 of a node that nobody made",
 		nodebus.JSONCodec{},
-		nodebus.Preview{NodeID: "5", ImageType: "image/jpeg", Image: []byte{}},
+		nodebus.Preview{Place: nodebus.Place{UniqueID: "5"}, ImageType: "image/jpeg", Image: []byte{}},
 		[]string{"00000004 00000075", `"{"node_id":"5","prompt_id":"","display_node_id":"","parent_node_id":null,"real_node_id":"","image_type":"image/jpeg"}"`},
 	},
 	{
@@ -129,7 +129,7 @@ func TestDecodeBinaryIsLiberal(t *testing.T) {
 		{"type 1 without an image", nodebus.Preview{ImageType: "image/png", Image: []byte{}}, []string{"00000001 00000002"}},
 		{
 			"type 4 with spaces and more keys",
-			nodebus.Preview{NodeID: "2", Image: []byte("x")},
+			nodebus.Preview{Place: nodebus.Place{UniqueID: "2"}, Image: []byte("x")},
 			[]string{"00000004 0000002A", `"{ "node_id": "2", "workflow_id": "w1234" }"`, `"x"`},
 		},
 		{"type 4 that says nothing", nodebus.Preview{Image: []byte("x")}, []string{"00000004 00000002", `"{}"`, `"x"`}},
@@ -217,10 +217,10 @@ func TestPreviewMetadataIsJSON(t *testing.T) {
 	g := newWireGen(3)
 	for range 1000 {
 		p := nodebus.Preview{
-			NodeID: g.wild(), PromptID: g.wild(), DisplayNodeID: g.wild(), ParentNodeID: g.wild(),
-			RealNodeID: g.wild(), ImageType: g.wild(), Image: []byte(g.wild()),
+			UniqueID: g.wild(), PromptID: g.wild(), DisplayID: g.wild(), ParentID: g.wild(),
+			RealID: g.wild(), ImageType: g.wild(), Image: []byte(g.wild()),
 		}
-		meta, err := json.Marshal(metadata{p.NodeID, p.PromptID, p.DisplayNodeID, orNull(p.ParentNodeID), p.RealNodeID, p.ImageType})
+		meta, err := json.Marshal(metadata{p.UniqueID, p.PromptID, p.DisplayID, orNull(p.ParentID), p.RealID, p.ImageType})
 		require.NoError(t, err)
 		n := len(meta)
 		want := append([]byte{0, 0, 0, 4, 0, 0, byte(n >> 8), byte(n)}, meta...)

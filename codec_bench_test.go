@@ -50,15 +50,15 @@ func BenchmarkEncode(b *testing.B) {
 func plainData(p nodebus.Payload) any {
 	switch p := p.(type) {
 	case nodebus.Executing:
-		return plainExecuting{orNull(p.Node), p.DisplayNode, p.PromptID}
+		return plainExecuting{orNull(p.UniqueID), p.DisplayID, p.PromptID}
 	case nodebus.Progress:
-		return plainProgress{p.Value, p.Max, p.PromptID, orNull(p.Node)}
+		return plainProgress{p.Value, p.Max, p.PromptID, orNull(p.UniqueID)}
 	case nodebus.Executed:
-		return plainExecuted{p.Node, p.DisplayNode, p.Output, p.PromptID}
+		return plainExecuted{p.UniqueID, p.DisplayID, p.Output, p.PromptID}
 	case nodebus.ProgressState:
 		nodes := map[string]plainNodeState{}
 		for _, s := range p.Nodes {
-			nodes[s.NodeID] = plainState(s, p.PromptID)
+			nodes[s.UniqueID] = plainState(s, p.PromptID)
 		}
 		return struct {
 			PromptID string                    `json:"prompt_id"`

@@ -38,7 +38,7 @@ func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 	binary := false
 	switch p := ev.Payload.(type) {
 	case nodebus.Executed:
-		p.ParentNode, p.RealNode = "", ""
+		p.ParentID, p.RealID = "", ""
 		got.Payload = p
 	case nodebus.Preview:
 		binary = true
@@ -104,7 +104,7 @@ func TestCodecFrame(t *testing.T) {
 // for binary ones a transport has to carry Frame.ID itself.
 func TestCodecIDs(t *testing.T) {
 	ids := nodebus.JSONCodec{IDs: true}
-	ev := nodebus.Event{ID: 1<<64 - 1, Payload: nodebus.Executing{Node: "5"}}
+	ev := nodebus.Event{ID: 1<<64 - 1, Payload: nodebus.Executing{UniqueID: "5"}}
 	f, err := ids.Encode(ev)
 	require.NoError(t, err)
 	require.Equal(t, `{"type":"executing","data":{"node":"5"},"id":18446744073709551615}`, string(f.Data))
@@ -119,7 +119,7 @@ func TestCodecIDs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), got.ID, "the frame's, if the text has none")
 
-	f, err = ids.Encode(nodebus.Event{ID: 4, Payload: nodebus.ProgressText{NodeID: "1", Text: "x"}})
+	f, err = ids.Encode(nodebus.Event{ID: 4, Payload: nodebus.ProgressText{UniqueID: "1", Text: "x"}})
 	require.NoError(t, err)
 	got, err = ids.Decode(f)
 	require.NoError(t, err)
@@ -188,8 +188,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"type":"my.event","data":{"<":"\u2028"},"id":77}`), false, uint8(0))
 	for bits := range uint8(codecVariants) {
 		for _, p := range []nodebus.Payload{
-			nodebus.Preview{NodeID: "1", PromptID: "p", ImageType: "image/png", Image: []byte("img")},
-			nodebus.ProgressText{PromptID: "p", NodeID: "7", Text: "ok"},
+			nodebus.Preview{Place: nodebus.Place{UniqueID: "1"}, PromptID: "p", ImageType: "image/png", Image: []byte("img")},
+			nodebus.ProgressText{PromptID: "p", UniqueID: "7", Text: "ok"},
 			nodebus.Custom{Type: "99", Data: []byte{0, 1, 2}},
 		} {
 			frame, err := codecVariant(bits).Encode(nodebus.Event{Payload: p})

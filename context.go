@@ -2,228 +2,200 @@ package nodebus
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding"
 	"encoding/hex"
-	"fmt"
+	"errors"
+	"image"
+	"image/jpeg"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
 )
 
 // Context is the [context.Context] of one call of one node. It is safe for
-// concurrent use; after Run has returned, what is sent through it goes nowhere
-// and fails with [ErrClosed].
+// concurrent use. After Run has returned, whatever is sent through it fails with
+// [ErrClosed].
 type Context struct {
 	context.Context
-	env    *env
-	rt     Runtime
-	who    *identity
-	index  int
+	call   CallInfo
 	graphs atomic.Int32
 	over   atomic.Bool
 }
 
-// env is what all calls of a prompt share.
-type env struct {
-	prompt *Prompt
-	pub    Publisher
-	log    *slog.Logger
-}
-
-// identity is which node a call is of.
-type identity struct {
-	id   string
-	made *origin // nil for a node of the submitted prompt
-}
-
-// origin is where a node made at run time comes from.
-type origin struct {
-	parentID string
-	realID   string // the node of the prompt at the end of the line of parents
-	display  string // the node of the prompt to show it on
-	real     int32  // realID in a run of Local
-}
-
-func (n *identity) displayID() string {
-	if n.made != nil {
-		return n.made.display
-	}
-	return n.id
-}
-
-func (n *identity) realID() string {
-	if n.made != nil {
-		return n.made.realID
-	}
-	return n.id
-}
-
-func (n *identity) parentID() string {
-	if n.made != nil {
-		return n.made.parentID
-	}
-	return ""
-}
-
-// Call is what an executor knows of a call of a node; see [NewContext].
-type Call struct {
-	Prompt    *Prompt
-	UniqueID  string // the node's place in the graph
-	DisplayID string // the node to show it on; default UniqueID
-	ParentID  string // the node that made it, if one did
-	RealID    string // the node of the submitted prompt it came from; default UniqueID
-	Index     int    // which call it is, if the node is called for each element of a list
-	Publisher Publisher
+// CallInfo is what an executor knows of one call of a node; see [NewContext].
+type CallInfo struct {
+	Place
+	Job       *Job         // the prompt that runs
+	Index     int          // number of the call, if the node is called for each element of a list
+	Publisher Publisher    // takes what the node sends; nil: SendSync fails
 	Runtime   Runtime      // nil: the node cannot ask for lazy inputs or run graphs
 	Logger    *slog.Logger // nil is silent
 }
 
-// Runtime is what an executor lends to the nodes it runs.
-type Runtime interface {
-	// Input waits for a lazy input of the calling node.
-	Input(ctx context.Context, name string) (any, error)
-	// Eval waits for an output of nodes made by the calling node.
-	Eval(ctx context.Context, g *Graph, out Link) (any, error)
-}
-
-// stepper is a Runtime that keeps the progress of its nodes itself.
-type stepper interface {
-	step(value, max float64) error
-}
-
 // NewContext returns the context of a call, for executors. They call
 // [Context.End] when Run has returned.
-func NewContext(ctx context.Context, call Call) *Context {
-	if call.Prompt == nil {
-		call.Prompt = &Prompt{}
-	}
-	who := &identity{id: call.UniqueID}
-	if call.DisplayID != "" || call.ParentID != "" || call.RealID != "" {
-		who.made = &origin{
-			parentID: call.ParentID,
-			realID:   orDefault(call.RealID, call.UniqueID),
-			display:  orDefault(call.DisplayID, call.UniqueID),
-		}
-	}
-	return &Context{
-		Context: ctx, env: &env{call.Prompt, call.Publisher, call.Logger},
-		rt: call.Runtime, who: who, index: call.Index,
+func NewContext(ctx context.Context, call CallInfo) *Context {
+	c := &Context{}
+	c.Begin(ctx, call)
+	return c
+}
+
+// Begin makes a zero Context that of a call. It is [NewContext] for executors that
+// hold their Contexts in a larger allocation of their own. It is called once.
+func (c *Context) Begin(ctx context.Context, call CallInfo) {
+	c.Context, c.call = ctx, call
+	if c.call.Job == nil {
+		c.call.Job = noJob
 	}
 }
 
-// nodeError is err as that of the node whose context this is.
-func (c *Context) nodeError(class *Class, err error) *NodeError {
-	e := &NodeError{NodeID: c.who.id, Class: class.Name(), RealID: c.who.realID(), Index: c.index}
-	e.Stack, e.Err = causeOf(err)
-	if e.RealID == e.NodeID {
-		e.RealClass = e.Class
-		return e
-	}
-	for i := range c.env.prompt.Nodes {
-		if n := &c.env.prompt.Nodes[i]; n.ID == e.RealID {
-			e.RealClass = n.Class
-		}
-	}
-	return e
-}
+var noJob = &Job{Prompt: &Prompt{}}
 
-// End makes the context useless: whoever kept it can send no more.
+// End makes the context useless: code that kept it can send no more.
 func (c *Context) End() { c.over.Store(true) }
+
+// Ended reports whether End was called.
+func (c *Context) Ended() bool { return c.over.Load() }
 
 // UniqueID is the node's place in the graph; inside an expansion, the id it was
 // given there. A result that depends on it, or on PromptID, needs an input with
 // a `hidden` tag for it: otherwise it is shared with nodes of other ids.
-func (c *Context) UniqueID() string { return c.who.id }
+func (c *Context) UniqueID() string { return c.call.UniqueID }
 
-// DisplayID is the node of the submitted prompt that clients show this one on.
-func (c *Context) DisplayID() string { return c.who.displayID() }
+// DisplayID is the node of the submitted prompt that clients show this node on.
+func (c *Context) DisplayID() string { return cmp.Or(c.call.DisplayID, c.call.UniqueID) }
 
-// PromptID is the prompt that runs.
-func (c *Context) PromptID() string { return c.env.prompt.ID }
+// Place is where the node stands in the graph and in the submitted prompt.
+func (c *Context) Place() Place { return c.call.Place.WithDefaults() }
 
-// ClientID is who submitted it; empty if nobody is told.
-func (c *Context) ClientID() string { return c.env.prompt.ClientID }
+// PromptID is the id of the prompt that runs.
+func (c *Context) PromptID() string { return c.call.Job.Prompt.ID }
 
-// Index is which call of the node this is, counted from 0, if it is called for
-// each element of a list.
-func (c *Context) Index() int { return c.index }
+// ClientID is the id of the client that submitted the prompt. It is empty if no
+// client did.
+func (c *Context) ClientID() string { return c.call.Job.Prompt.ClientID }
+
+// Attempt is the number of times that the prompt was begun, this time included.
+// It is 0 if the executor does not say.
+func (c *Context) Attempt() int { return c.call.Job.Attempt }
+
+// Index is the number of this call, from 0, if the node is called for each element
+// of a list.
+func (c *Context) Index() int { return c.call.Index }
 
 // Logger logs for the node; it is never nil.
 func (c *Context) Logger() *slog.Logger {
-	if c.env.log == nil {
+	if c.call.Logger == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return c.env.log.With("prompt", c.PromptID(), "node", c.UniqueID())
+	return c.call.Logger.With("prompt", c.PromptID(), "node", c.UniqueID())
 }
 
-// SendSync sends to who submitted the prompt and who watches it. It returns when
-// p is encoded, and does not wait for clients; see [Hub.Publish] for its errors.
+// SendSync sends to the client that submitted the prompt and to all who watch the
+// prompt. It returns when p is encoded, and does not wait for clients; see
+// [Hub.Publish] for its errors.
 func (c *Context) SendSync(p Payload) error {
-	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Payload: p})
+	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Attempt: c.Attempt(), Payload: p})
 }
 
-// Broadcast sends to everyone.
+// Broadcast sends to every client of the hub, also to those of other people.
 func (c *Context) Broadcast(p Payload) error {
-	return c.publish(Event{Payload: p, everyone: true})
+	return c.publish(Event{Broadcast: true, Payload: p})
 }
+
+var errNoPublisher = errors.New("nodebus: this executor does not publish")
 
 func (c *Context) publish(ev Event) error {
 	if c.over.Load() {
 		return ErrClosed
 	}
-	if c.env.pub == nil {
-		return fmt.Errorf("nodebus: this executor does not publish")
+	if c.call.Publisher == nil {
+		return errNoPublisher
 	}
-	return c.env.pub.Publish(ev)
+	return c.call.Publisher.Publish(ev)
 }
 
-// Progress tells how far the node is. It may be called as often as there are
-// steps: what clients are sent of it is limited. It does not fail; numbers that
+// Progress reports how far the node is. A node may call it for every step: the
+// executor limits how much of it clients receive. It does not fail; numbers that
 // are not finite are ignored.
 func (c *Context) Progress(value, max float64) {
 	if c.over.Load() {
 		return
 	}
-	if s, ok := c.rt.(stepper); ok {
-		_ = s.step(value, max)
+	if c.call.Runtime != nil {
+		_ = c.call.Runtime.Progress(value, max)
 		return
 	}
-	_ = c.SendSync(Progress{Value: value, Max: max, PromptID: c.PromptID(), Node: c.UniqueID()})
+	_ = c.SendSync(Progress{Value: value, Max: max, PromptID: c.PromptID(), UniqueID: c.UniqueID()})
 }
 
-// Preview shows an image of work in progress: a JPEG or PNG file, appended by
-// img. An image that cannot be had is logged and not shown.
-func (c *Context) Preview(img encoding.BinaryAppender) {
-	data, err := appendSafely(img)
-	if err == nil {
-		err = c.SendSync(Preview{
-			NodeID: c.who.id, PromptID: c.PromptID(), DisplayNodeID: c.who.displayID(),
-			ParentNodeID: c.who.parentID(), RealNodeID: c.who.realID(),
-			ImageType: imageType(data), Image: data,
-		})
+// Preview shows an image of work in progress. file holds the bytes of a JPEG or
+// PNG file; the caller may reuse it afterwards. For errors see [Hub.Publish].
+func (c *Context) Preview(file []byte) error {
+	return c.SendSync(Preview{Place: c.Place(), PromptID: c.PromptID(), ImageType: imageType(file), Image: file})
+}
+
+// PreviewImage shows an image of work in progress as a JPEG of medium quality.
+func (c *Context) PreviewImage(img image.Image) error {
+	var b bytes.Buffer
+	if err := Protect(func() error { return jpeg.Encode(&b, img, nil) }); err != nil {
+		return &EncodeError{Type: typeName(img), Err: err}
 	}
-	if err != nil {
-		c.Logger().Warn("no preview", "error", err)
-	}
+	return c.Preview(b.Bytes())
 }
 
-func appendSafely(img encoding.BinaryAppender) (data []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return img.AppendBinary(nil)
-}
-
-// imageType tells a PNG from a JPEG, which clients take anything else for.
+// imageType distinguishes PNG from JPEG. Clients take any other format for JPEG.
 func imageType(data []byte) string {
 	if bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
 		return "image/png"
 	}
 	return "image/jpeg"
+}
+
+// Hidden returns the value of a hidden input, by the name that a `hidden` tag has:
+// UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, or the name of a secret.
+// An unknown name is an empty string.
+func (c *Context) Hidden(name string) any {
+	p := c.call.Job.Prompt
+	switch name {
+	case "UNIQUE_ID":
+		return c.UniqueID()
+	case "PROMPT_ID":
+		return p.ID
+	case "PROMPT":
+		return p.Nodes
+	case "DYNPROMPT":
+		if c.call.Runtime != nil {
+			return c.call.Runtime.Graph()
+		}
+		return p.Nodes
+	case "EXTRA_PNGINFO":
+		return p.Extra["extra_pnginfo"]
+	}
+	return c.call.Job.Secrets[name]
+}
+
+// Input returns a lazy input of the node by name; it waits until the value is
+// there. For executors that bind [Lazy] inputs themselves.
+func (c *Context) Input(ctx context.Context, name string) (any, error) {
+	switch {
+	case c.over.Load():
+		return nil, ErrClosed
+	case c.call.Runtime == nil:
+		return nil, &InputError{Input: name, Err: errors.New("this executor has no lazy inputs")}
+	}
+	return c.call.Runtime.Input(ctx, name)
+}
+
+// Eval returns an output of nodes made at run time; it waits until the nodes have
+// run. Nodes use the function [Eval], which gives the value its type.
+func (c *Context) Eval(ctx context.Context, g *Graph, out Link) (any, error) {
+	if c.call.Runtime == nil {
+		return nil, errNoGraphs
+	}
+	return c.call.Runtime.Eval(ctx, g, out)
 }
 
 // NewGraph returns an empty graph for nodes made at run time. Their ids are
@@ -232,7 +204,7 @@ func imageType(data []byte) string {
 // it where it is long, as in a loop whose iterations each make the next.
 func (c *Context) NewGraph() *Graph {
 	n := int(c.graphs.Add(1)) - 1
-	prefix := c.who.id + "." + strconv.Itoa(c.index) + "." + strconv.Itoa(n)
+	prefix := c.call.UniqueID + "." + strconv.Itoa(c.call.Index) + "." + strconv.Itoa(n)
 	if len(prefix) > prefixMax {
 		sum := sha256.Sum256([]byte(prefix))
 		prefix = hex.EncodeToString(sum[:16])

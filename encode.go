@@ -31,10 +31,10 @@ func (s Status) sizeJSON() int { return 80 + len(s.SID) }
 
 func (e Executing) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"node":`...)
-	b = jsonenc.StringOrNull(b, e.Node)
-	if e.DisplayNode != "" {
+	b = jsonenc.StringOrNull(b, e.UniqueID)
+	if e.DisplayID != "" {
 		b = append(b, `,"display_node":`...)
-		b = jsonenc.String(b, e.DisplayNode)
+		b = jsonenc.String(b, e.DisplayID)
 	}
 	if e.PromptID != "" {
 		b = append(b, `,"prompt_id":`...)
@@ -44,7 +44,7 @@ func (e Executing) appendJSON(b []byte) ([]byte, error) {
 }
 
 func (e Executing) sizeJSON() int {
-	return 56 + len(e.Node) + len(e.DisplayNode) + len(e.PromptID)
+	return 56 + len(e.UniqueID) + len(e.DisplayID) + len(e.PromptID)
 }
 
 func (p Progress) appendJSON(b []byte) ([]byte, error) {
@@ -58,11 +58,11 @@ func (p Progress) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `,"prompt_id":`...)
 	b = jsonenc.String(b, p.PromptID)
 	b = append(b, `,"node":`...)
-	b = jsonenc.StringOrNull(b, p.Node)
+	b = jsonenc.StringOrNull(b, p.UniqueID)
 	return append(b, '}'), nil
 }
 
-func (p Progress) sizeJSON() int { return 96 + len(p.PromptID) + len(p.Node) }
+func (p Progress) sizeJSON() int { return 96 + len(p.PromptID) + len(p.UniqueID) }
 
 func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"prompt_id":`...)
@@ -71,12 +71,12 @@ func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
 		if !jsonenc.Finite(n.Value, n.Max) {
-			return nil, fmt.Errorf("node %q: value %v of %v is not a JSON number", n.NodeID, n.Value, n.Max)
+			return nil, fmt.Errorf("node %q: value %v of %v is not a JSON number", n.UniqueID, n.Value, n.Max)
 		}
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = jsonenc.String(b, n.NodeID)
+		b = jsonenc.String(b, n.UniqueID)
 		b = append(b, ':')
 		b = n.appendJSON(b, p.PromptID)
 	}
@@ -91,15 +91,15 @@ func (n *NodeState) appendJSON(b []byte, promptID string) []byte {
 	b = append(b, `,"state":`...)
 	b = jsonenc.String(b, n.State)
 	b = append(b, `,"node_id":`...)
-	b = jsonenc.String(b, n.NodeID)
+	b = jsonenc.String(b, n.UniqueID)
 	b = append(b, `,"prompt_id":`...)
 	b = jsonenc.String(b, promptID)
 	b = append(b, `,"display_node_id":`...)
-	b = jsonenc.String(b, n.DisplayNodeID)
+	b = jsonenc.String(b, n.DisplayID)
 	b = append(b, `,"parent_node_id":`...)
-	b = jsonenc.StringOrNull(b, n.ParentNodeID)
+	b = jsonenc.StringOrNull(b, n.ParentID)
 	b = append(b, `,"real_node_id":`...)
-	b = jsonenc.String(b, n.RealNodeID)
+	b = jsonenc.String(b, n.RealID)
 	return append(b, '}')
 }
 
@@ -107,16 +107,16 @@ func (p ProgressState) sizeJSON() int {
 	n := 32 + len(p.PromptID)
 	for i := range p.Nodes {
 		s := &p.Nodes[i]
-		n += 176 + len(p.PromptID) + 2*len(s.NodeID) + len(s.DisplayNodeID) + len(s.ParentNodeID) + len(s.RealNodeID)
+		n += 176 + len(p.PromptID) + 2*len(s.UniqueID) + len(s.DisplayID) + len(s.ParentID) + len(s.RealID)
 	}
 	return n
 }
 
 func (e Executed) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"node":`...)
-	b = jsonenc.String(b, e.Node)
+	b = jsonenc.String(b, e.UniqueID)
 	b = append(b, `,"display_node":`...)
-	b = jsonenc.String(b, e.DisplayNode)
+	b = jsonenc.String(b, e.DisplayID)
 	b = append(b, `,"output":`...)
 	b, err := e.Output.appendJSON(b)
 	if err != nil {
@@ -128,7 +128,7 @@ func (e Executed) appendJSON(b []byte) ([]byte, error) {
 }
 
 func (e Executed) sizeJSON() int {
-	n := 72 + len(e.Node) + len(e.DisplayNode) + len(e.PromptID)
+	n := 72 + len(e.UniqueID) + len(e.DisplayID) + len(e.PromptID)
 	for k, list := range e.Output {
 		n += 8 + len(k)
 		for _, v := range list {

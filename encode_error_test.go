@@ -82,10 +82,10 @@ func badValues() []badPayload {
 		{"Inf in progress", nodebus.Progress{Value: 1, Max: inf}, "nodebus.Progress", "value 1 of -Inf is not a JSON number"},
 		{
 			"NaN in a snapshot",
-			nodebus.ProgressState{Nodes: []nodebus.NodeState{{NodeID: "1"}, {NodeID: "5.0", Value: nan}}},
+			nodebus.ProgressState{Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}, {Place: nodebus.Place{UniqueID: "5.0"}, Value: nan}}},
 			"nodebus.ProgressState", `node "5.0": value NaN of 0 is not a JSON number`,
 		},
-		{"Inf in a snapshot", &nodebus.ProgressState{Nodes: []nodebus.NodeState{{NodeID: "1", Max: inf}}}, "*nodebus.ProgressState", `node "1"`},
+		{"Inf in a snapshot", &nodebus.ProgressState{Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}, Max: inf}}}, "*nodebus.ProgressState", `node "1"`},
 		{"NaN that is shown", shownAsX(nan), "nodebus.Executed", `ui "x": json: unsupported value: NaN`},
 		{"NaN that is shown deep inside", shownAsX(deep), "nodebus.Executed", `ui "x": json: unsupported value: NaN`},
 		{"Inf in a map that is shown", shownAsX(map[string]any{"a": inf}), "nodebus.Executed", `ui "x": json: unsupported value: -Inf`},
@@ -130,7 +130,7 @@ func badTypes() []badPayload {
 func customOf(v any) nodebus.Custom { return nodebus.Custom{Type: "test.custom", Data: v} }
 
 func shownAsX(v any) nodebus.Executed {
-	return nodebus.Executed{Node: "1", Output: nodebus.UI{"x": {1, v}}}
+	return nodebus.Executed{Place: nodebus.Place{UniqueID: "1"}, Output: nodebus.UI{"x": {1, v}}}
 }
 
 func (b badPayload) is(t *testing.T, err error) {
@@ -202,7 +202,7 @@ func TestEncodeErrorIsTheSenders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := taped(t, func(h *nodebus.Hub) {
 			for _, b := range bad {
-				b.is(t, h.Publish(nodebus.Event{Payload: b.payload}))
+				b.is(t, h.Publish(nodebus.Event{Broadcast: true, Payload: b.payload}))
 				b.is(t, h.Publish(nodebus.Event{PromptID: "p", To: "me", Payload: b.payload}))
 				b.is(t, h.SendSync(b.payload))
 				b.is(t, h.SendSync(b.payload, "me", "you"))
@@ -222,7 +222,7 @@ func TestEncodeErrorIsTheSenders(t *testing.T) {
 // Publish has returned is not seen by clients, of whatever codec.
 func TestEncodeIsInTheSendersCall(t *testing.T) {
 	list, image, raw := []any{"a"}, []byte("image"), []byte("raw")
-	nodes, states := []string{"1"}, []nodebus.NodeState{{NodeID: "1"}}
+	nodes, states := []string{"1"}, []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}}
 	flags, inputs := nodebus.FeatureFlags{"a": 1}, map[string][]any{"a": {1}}
 	text := &sentNote{"a"}
 	payloads := []nodebus.Payload{
@@ -253,7 +253,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 			for _, p := range payloads {
 				require.NoError(t, h.Publish(nodebus.Event{To: "me", Payload: p}))
 			}
-			list[0], image[0], raw[0], nodes[0], states[0].NodeID, text.Text = "b", 'b', 'b', "b", "b", "b"
+			list[0], image[0], raw[0], nodes[0], states[0].UniqueID, text.Text = "b", 'b', 'b', "b", "b", "b"
 			flags["a"], inputs["a"][0] = 2, 2
 		}, codecs...)
 		for i, frames := range got {

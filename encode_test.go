@@ -58,7 +58,7 @@ func orNull(s string) *string {
 }
 
 func plainState(s nodebus.NodeState, prompt string) plainNodeState {
-	return plainNodeState{s.Value, s.Max, s.State, s.NodeID, prompt, s.DisplayNodeID, orNull(s.ParentNodeID), s.RealNodeID}
+	return plainNodeState{s.Value, s.Max, s.State, s.UniqueID, prompt, s.DisplayID, orNull(s.ParentID), s.RealID}
 }
 
 // plainStates is the data of a progress_state: encoding/json has no object that
@@ -70,7 +70,7 @@ func plainStates(t testing.TB, p nodebus.ProgressState) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, marshalled(t, s.NodeID)...)
+		b = append(b, marshalled(t, s.UniqueID)...)
 		b = append(b, ':')
 		b = append(b, marshalled(t, plainState(s, p.PromptID))...)
 	}
@@ -91,17 +91,17 @@ func TestHotPayloadsAreJSON(t *testing.T) {
 		require.Equal(t, string(data), string(alone))
 	}
 	for range 1000 {
-		e := nodebus.Executing{Node: g.wild(), DisplayNode: g.wild(), PromptID: g.wild()}
-		same(e, marshalled(t, plainExecuting{orNull(e.Node), e.DisplayNode, e.PromptID}))
+		e := nodebus.Executing{UniqueID: g.wild(), DisplayID: g.wild(), PromptID: g.wild()}
+		same(e, marshalled(t, plainExecuting{orNull(e.UniqueID), e.DisplayID, e.PromptID}))
 
-		p := nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: g.wild(), Node: g.wild()}
-		same(p, marshalled(t, plainProgress{p.Value, p.Max, p.PromptID, orNull(p.Node)}))
+		p := nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: g.wild(), UniqueID: g.wild()}
+		same(p, marshalled(t, plainProgress{p.Value, p.Max, p.PromptID, orNull(p.UniqueID)}))
 
 		s := nodebus.ProgressState{PromptID: g.wild(), Nodes: g.nodeStates(g.wild)}
 		same(s, plainStates(t, s))
 
-		x := nodebus.Executed{Node: g.wild(), DisplayNode: g.wild(), PromptID: g.wild(), Output: g.ui()}
-		same(x, marshalled(t, plainExecuted{x.Node, x.DisplayNode, x.Output, x.PromptID}))
+		x := nodebus.Executed{Place: nodebus.Place{UniqueID: g.wild(), DisplayID: g.wild()}, PromptID: g.wild(), Output: g.ui()}
+		same(x, marshalled(t, plainExecuted{x.UniqueID, x.DisplayID, x.Output, x.PromptID}))
 
 		// Status is appended too.
 		st := nodebus.Status{QueueRemaining: int(g.Int64()), SID: g.wild()}
@@ -153,10 +153,10 @@ func hotEvents() map[string]nodebus.Event {
 	)
 	ui["text"] = []any{"a line of text that is somewhat longer than the others, as a caption may well be, or a prompt, or a piece of JSON", 3.5, 7, true, nil, []any{1, "x"}}
 	payloads := []nodebus.Payload{
-		nodebus.Executing{Node: "12", DisplayNode: "12", PromptID: wirePrompt},
-		nodebus.Progress{Value: 7, Max: 20, PromptID: wirePrompt, Node: "12"},
+		nodebus.Executing{UniqueID: "12", DisplayID: "12", PromptID: wirePrompt},
+		nodebus.Progress{Value: 7, Max: 20, PromptID: wirePrompt, UniqueID: "12"},
 		snapshotOf(20),
-		nodebus.Executed{Node: "12", DisplayNode: "12", Output: ui, PromptID: wirePrompt},
+		nodebus.Executed{Place: nodebus.Place{UniqueID: "12", DisplayID: "12"}, Output: ui, PromptID: wirePrompt},
 		nodebus.Status{QueueRemaining: 3},
 	}
 	events := map[string]nodebus.Event{}
@@ -170,7 +170,7 @@ func snapshotOf(n int) nodebus.ProgressState {
 	p := nodebus.ProgressState{PromptID: wirePrompt}
 	for i := range n {
 		id := strconv.Itoa(i)
-		p.Nodes = append(p.Nodes, nodebus.NodeState{Value: 1, Max: 1, State: "finished", NodeID: id, DisplayNodeID: id, RealNodeID: id})
+		p.Nodes = append(p.Nodes, nodebus.NodeState{Value: 1, Max: 1, State: "finished", Place: nodebus.Place{UniqueID: id, DisplayID: id, RealID: id}})
 	}
 	return p
 }

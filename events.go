@@ -1,6 +1,9 @@
 package nodebus
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Payload is the body of an event. EventType is its name on the wire, the same
 // for every value of the type; [Custom] is for names known only at run time.
@@ -9,22 +12,41 @@ import "time"
 // [encoding.BinaryAppender], goes out as a binary frame.
 type Payload interface{ EventType() string }
 
-// Event is a payload and where it belongs. One that names a prompt goes to the
-// client in To and to whoever watches that prompt; one that names neither goes
-// to everyone.
+// Event is a payload and its address. An event of a prompt goes to the client in
+// To, as a rule the submitter, and to all who watch the prompt. An event with To
+// alone goes to this client. Only Broadcast reaches everyone.
+//
+// An executor and its nodes may leave the address empty: the engine then fills in
+// the prompt and its submitter. [Hub.Publish] refuses an event without an address.
 type Event struct {
-	ID       uint64    // set by the Hub, increasing; a session's cursor
-	Time     time.Time // set by the Hub
-	PromptID string    // the prompt it tells about, if any
-	To       string    // the client it is for, if only one
-	Payload  Payload
+	ID        uint64    // set by the Hub, increasing; a session's cursor
+	Time      time.Time // set by the Hub
+	PromptID  string    // the prompt that the event belongs to, if any
+	To        string    // the id of the client that receives it, if only one does
+	Broadcast bool      // everyone receives it; PromptID and To are empty then
+	Attempt   int       // the attempt of the prompt that the event belongs to, from 1; 0 if unknown
+	Payload   Payload
 
-	// owned is Payload, if it is known that it can be encoded and nobody changes
-	// what it refers to any more, which makes it safe to encode later. A publisher
-	// in between may have put another in its place.
-	owned Payload
-	// everyone: it is meant for everyone, rather than not addressed yet.
-	everyone bool
+	// Frozen promises that nothing changes Payload, nor what it refers to, after
+	// Publish. The hub may then encode a standard payload later, or never if no
+	// client needs it. Whoever replaces the payload of an event must set Frozen anew.
+	Frozen bool
+}
+
+// Place is where a node stands: in the graph that runs, and in the prompt that was
+// submitted. For a node of the submitted prompt the three other ids may be empty.
+type Place struct {
+	UniqueID  string `json:"node_id"`         // the node's id in the graph, UNIQUE_ID to nodes
+	DisplayID string `json:"display_node_id"` // the node of the prompt that clients show it on; default UniqueID
+	ParentID  string `json:"parent_node_id"`  // the node that made it at run time; empty for a node of the prompt
+	RealID    string `json:"real_node_id"`    // the node of the prompt at the end of the line of parents; default UniqueID
+}
+
+// WithDefaults returns p with the ids filled in that default to UniqueID.
+func (p Place) WithDefaults() Place {
+	p.DisplayID = cmp.Or(p.DisplayID, p.UniqueID)
+	p.RealID = cmp.Or(p.RealID, p.UniqueID)
+	return p
 }
 
 // Coalescer marks payloads of which only the newest matters to a slow client:
@@ -69,9 +91,9 @@ type ExecutionCached struct {
 // Executing says which node runs now. Without a node it closes the prompt:
 // nothing follows it.
 type Executing struct {
-	Node        string `json:"node"`                   // unique id; null on the wire if empty
-	DisplayNode string `json:"display_node,omitempty"` // the node to highlight
-	PromptID    string `json:"prompt_id,omitempty"`
+	UniqueID  string `json:"node"`                   // unique id; null on the wire if empty
+	DisplayID string `json:"display_node,omitempty"` // the node to highlight
+	PromptID  string `json:"prompt_id,omitempty"`
 }
 
 // Progress is one step of one node.
@@ -79,7 +101,7 @@ type Progress struct {
 	Value    float64 `json:"value"`
 	Max      float64 `json:"max"`
 	PromptID string  `json:"prompt_id"`
-	Node     string  `json:"node"` // null on the wire if empty
+	UniqueID string  `json:"node"` // null on the wire if empty
 }
 
 // ProgressState is a snapshot of all nodes of a prompt that have begun, in the
@@ -91,25 +113,43 @@ type ProgressState struct {
 
 // NodeState is one node in a [ProgressState].
 type NodeState struct {
-	Value, Max    float64
-	State         string // "running", "finished" or "error"
-	NodeID        string // unique id
-	DisplayNodeID string // the node of the submitted prompt to show it on
-	ParentNodeID  string // the node that made this one; null on the wire if empty
-	RealNodeID    string // the node of the submitted prompt it came from
+	Place
+	Value float64 `json:"value"`
+	Max   float64 `json:"max"`
+	State string  `json:"state"` // "running", "finished" or "error"
 }
 
 // Executed carries what a node shows. Output is null for a cached node that
-// showed nothing.
+// showed nothing. ParentID and RealID do not travel on the wire.
 type Executed struct {
-	Node        string `json:"node"`
-	DisplayNode string `json:"display_node"`
-	Output      UI     `json:"output"`
-	PromptID    string `json:"prompt_id"`
+	Place
+	Output   UI
+	PromptID string
+}
 
-	// Where the node comes from; not on the wire.
-	ParentNode string `json:"-"` // the node that made it, if one did
-	RealNode   string `json:"-"` // the node of the submitted prompt
+// UI is what a node shows: names, each with a list. Lists of images and other
+// files hold [File] values.
+type UI map[string][]any
+
+// File names a file that clients may fetch.
+type File struct {
+	Filename  string `json:"filename"`
+	Subfolder string `json:"subfolder"`
+	Type      string `json:"type"` // the folder: "output", "temp" or "input"
+}
+
+// Text returns a UI that shows lines of text.
+func Text(lines ...string) UI { return UI{"text": anyList(lines)} }
+
+// Images returns a UI that shows image files.
+func Images(files ...File) UI { return UI{"images": anyList(files)} }
+
+func anyList[T any](values []T) []any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		list[i] = v
+	}
+	return list
 }
 
 // ExecutionSuccess ends a prompt of which all outputs are done.
@@ -124,7 +164,7 @@ type ExecutionSuccess struct {
 type ExecutionError struct {
 	PromptID         string           `json:"prompt_id"`
 	NodeID           string           `json:"node_id"` // of the submitted prompt; for a skipped node its unique id
-	NodeType         string           `json:"node_type"`
+	Class            string           `json:"node_type"`
 	Executed         []string         `json:"executed"` // nodes that ran, in no order
 	ExceptionMessage string           `json:"exception_message"`
 	ExceptionType    string           `json:"exception_type"`
@@ -139,7 +179,7 @@ type ExecutionError struct {
 type ExecutionInterrupted struct {
 	PromptID  string   `json:"prompt_id"`
 	NodeID    string   `json:"node_id"`
-	NodeType  string   `json:"node_type"`
+	Class     string   `json:"node_type"`
 	Executed  []string `json:"executed"`
 	Timestamp int64    `json:"timestamp"`
 }
@@ -150,20 +190,17 @@ type FeatureFlags map[string]any
 // Preview is an image of work in progress. A frame of the old form, type 1,
 // carries the image and its type alone.
 type Preview struct {
-	NodeID        string `json:"node_id"`
-	PromptID      string `json:"prompt_id"`
-	DisplayNodeID string `json:"display_node_id"`
-	ParentNodeID  string `json:"parent_node_id"` // null on the wire if empty
-	RealNodeID    string `json:"real_node_id"`
-	ImageType     string `json:"image_type"` // "image/jpeg" or "image/png"
-	Image         []byte `json:"-"`
+	Place
+	PromptID  string `json:"prompt_id"`
+	ImageType string `json:"image_type"` // "image/jpeg" or "image/png"
+	Image     []byte `json:"-"`          // the bytes of the image file
 }
 
 // ProgressText is a line of text that a node shows while it works. PromptID
 // does not travel in the frame's usual form.
 type ProgressText struct {
 	PromptID string
-	NodeID   string
+	UniqueID string
 	Text     string
 }
 
@@ -234,13 +271,13 @@ func (Overall) EventType() string { return "nodebus.overall" }
 func (Status) CoalesceKey() string { return "" }
 
 // CoalesceKey names the node.
-func (p Progress) CoalesceKey() string { return p.PromptID + "/" + p.Node }
+func (p Progress) CoalesceKey() string { return p.PromptID + "/" + p.UniqueID }
 
 // CoalesceKey names the prompt.
 func (p ProgressState) CoalesceKey() string { return p.PromptID }
 
 // CoalesceKey names the node.
-func (p Preview) CoalesceKey() string { return p.PromptID + "/" + p.NodeID }
+func (p Preview) CoalesceKey() string { return p.PromptID + "/" + p.UniqueID }
 
 // CoalesceKey names the prompt.
 func (p Overall) CoalesceKey() string { return p.PromptID }

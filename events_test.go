@@ -51,7 +51,7 @@ var standardFrames = []struct {
 	},
 	{
 		"executing",
-		nodebus.Executing{Node: "5.0.0.1", DisplayNode: "5", PromptID: wirePrompt},
+		nodebus.Executing{UniqueID: "5.0.0.1", DisplayID: "5", PromptID: wirePrompt},
 		wirePrompt,
 		`{"type":"executing","data":{"node":"5.0.0.1","display_node":"5","prompt_id":"` + wirePrompt + `"}}`,
 	},
@@ -63,13 +63,13 @@ var standardFrames = []struct {
 	},
 	{
 		"executing of the handshake",
-		nodebus.Executing{Node: "5"},
+		nodebus.Executing{UniqueID: "5"},
 		"",
 		`{"type":"executing","data":{"node":"5"}}`,
 	},
 	{
 		"executed",
-		nodebus.Executed{Node: "9", DisplayNode: "9", PromptID: wirePrompt, Output: nodebus.UI{
+		nodebus.Executed{Place: nodebus.Place{UniqueID: "9", DisplayID: "9"}, PromptID: wirePrompt, Output: nodebus.UI{
 			"images": {map[string]any{"filename": "out_00001_.png", "subfolder": "", "type": "output"}},
 			"text":   {"a", "b"},
 		}},
@@ -79,19 +79,19 @@ var standardFrames = []struct {
 	},
 	{
 		"executed of a cached node without output",
-		nodebus.Executed{Node: "5.0.0.2", DisplayNode: "5", PromptID: wirePrompt},
+		nodebus.Executed{Place: nodebus.Place{UniqueID: "5.0.0.2", DisplayID: "5"}, PromptID: wirePrompt},
 		wirePrompt,
 		`{"type":"executed","data":{"node":"5.0.0.2","display_node":"5","output":null,"prompt_id":"` + wirePrompt + `"}}`,
 	},
 	{
 		"executed with empty output",
-		nodebus.Executed{Node: "5", DisplayNode: "5", Output: nodebus.UI{}, PromptID: wirePrompt},
+		nodebus.Executed{Place: nodebus.Place{UniqueID: "5", DisplayID: "5"}, Output: nodebus.UI{}, PromptID: wirePrompt},
 		wirePrompt,
 		`{"type":"executed","data":{"node":"5","display_node":"5","output":{},"prompt_id":"` + wirePrompt + `"}}`,
 	},
 	{
 		"progress",
-		nodebus.Progress{Value: 3, Max: 20, PromptID: wirePrompt, Node: "3"},
+		nodebus.Progress{Value: 3, Max: 20, PromptID: wirePrompt, UniqueID: "3"},
 		wirePrompt,
 		`{"type":"progress","data":{"value":3,"max":20,"prompt_id":"` + wirePrompt + `","node":"3"}}`,
 	},
@@ -104,8 +104,8 @@ var standardFrames = []struct {
 	{
 		"progress_state",
 		nodebus.ProgressState{PromptID: wirePrompt, Nodes: []nodebus.NodeState{
-			{Value: 0, Max: 1, State: "running", NodeID: "5", DisplayNodeID: "5", RealNodeID: "5"},
-			{Value: 2, Max: 4, State: "running", NodeID: "5.0.0.1", DisplayNodeID: "5", ParentNodeID: "5", RealNodeID: "5"},
+			{Value: 0, Max: 1, State: "running", Place: nodebus.Place{UniqueID: "5", DisplayID: "5", RealID: "5"}},
+			{Value: 2, Max: 4, State: "running", Place: nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}},
 		}},
 		wirePrompt,
 		`{"type":"progress_state","data":{"prompt_id":"` + wirePrompt + `","nodes":{
@@ -127,7 +127,7 @@ var standardFrames = []struct {
 	{
 		"execution_error",
 		nodebus.ExecutionError{
-			PromptID: wirePrompt, NodeID: "6", NodeType: "Divide", Executed: []string{"1", "4"},
+			PromptID: wirePrompt, NodeID: "6", Class: "Divide", Executed: []string{"1", "4"},
 			ExceptionMessage: "division by zero\n", ExceptionType: "ZeroDivisionError", Traceback: []string{"  at Divide.run"},
 			CurrentInputs:  map[string][]any{"a": {1.0}, "b": {0.0, nil, "x", true}},
 			CurrentOutputs: []string{"1", "4", "6", "9"}, Timestamp: 1767225601456,
@@ -140,7 +140,7 @@ var standardFrames = []struct {
 	{
 		"execution_error of a blocker: no timestamp, inputs are a list",
 		nodebus.ExecutionError{
-			PromptID: wirePrompt, NodeID: "add", NodeType: "Add", Executed: []string{"o2"},
+			PromptID: wirePrompt, NodeID: "add", Class: "Add", Executed: []string{"o2"},
 			ExceptionMessage: "Execution Blocked: no", ExceptionType: "ExecutionBlocked",
 			Traceback: []string{}, CurrentOutputs: []string{},
 		},
@@ -150,7 +150,7 @@ var standardFrames = []struct {
 	},
 	{
 		"execution_interrupted",
-		nodebus.ExecutionInterrupted{PromptID: wirePrompt, NodeID: "3", NodeType: "Sampler", Executed: []string{"1"}, Timestamp: 1767225602000},
+		nodebus.ExecutionInterrupted{PromptID: wirePrompt, NodeID: "3", Class: "Sampler", Executed: []string{"1"}, Timestamp: 1767225602000},
 		wirePrompt,
 		`{"type":"execution_interrupted","data":{"prompt_id":"` + wirePrompt + `","node_id":"3","node_type":"Sampler","executed":["1"],"timestamp":1767225602000}}`,
 	},
@@ -236,11 +236,11 @@ func TestDecodeIsLiberal(t *testing.T) {
 		want       nodebus.Payload
 	}{
 		{"keys in another order", `{"data":{"timestamp":1,"prompt_id":"p"},"type":"execution_start"}`, nodebus.ExecutionStart{PromptID: "p", Timestamp: 1}},
-		{"keys that are not ours", `{"type":"progress","data":{"value":1,"max":2,"prompt_id":"p","node":"3","workflow_id":null},"ts":1}`, nodebus.Progress{Value: 1, Max: 2, PromptID: "p", Node: "3"}},
-		{"an id that is not a cursor", `{"type":"executing","data":{"node":"3"},"id":"abc"}`, nodebus.Executing{Node: "3"}},
-		{"an id that is null", `{"type":"executing","data":{"node":"3"},"id":null}`, nodebus.Executing{Node: "3"}},
-		{"merge", `{"type":"executed","data":{"node":"9","display_node":"9","output":{"text":["x"]},"prompt_id":"p","merge":true}}`, nodebus.Executed{Node: "9", DisplayNode: "9", Output: nodebus.Text("x"), PromptID: "p"}},
-		{"output absent", `{"type":"executed","data":{"node":"9"}}`, nodebus.Executed{Node: "9"}},
+		{"keys that are not ours", `{"type":"progress","data":{"value":1,"max":2,"prompt_id":"p","node":"3","workflow_id":null},"ts":1}`, nodebus.Progress{Value: 1, Max: 2, PromptID: "p", UniqueID: "3"}},
+		{"an id that is not a cursor", `{"type":"executing","data":{"node":"3"},"id":"abc"}`, nodebus.Executing{UniqueID: "3"}},
+		{"an id that is null", `{"type":"executing","data":{"node":"3"},"id":null}`, nodebus.Executing{UniqueID: "3"}},
+		{"merge", `{"type":"executed","data":{"node":"9","display_node":"9","output":{"text":["x"]},"prompt_id":"p","merge":true}}`, nodebus.Executed{Place: nodebus.Place{UniqueID: "9", DisplayID: "9"}, Output: nodebus.Text("x"), PromptID: "p"}},
+		{"output absent", `{"type":"executed","data":{"node":"9"}}`, nodebus.Executed{Place: nodebus.Place{UniqueID: "9"}}},
 		{"lists absent", `{"type":"execution_cached","data":{"prompt_id":"p"}}`, nodebus.ExecutionCached{PromptID: "p"}},
 		{"error with inputs null", `{"type":"execution_error","data":{"prompt_id":"p","current_inputs":null}}`, nodebus.ExecutionError{PromptID: "p"}},
 		{"error with inputs absent", `{"type":"execution_error","data":{"prompt_id":"p"}}`, nodebus.ExecutionError{PromptID: "p"}},
@@ -250,7 +250,7 @@ func TestDecodeIsLiberal(t *testing.T) {
 		{
 			"progress_state with floats and bare nodes",
 			`{"type":"progress_state","data":{"prompt_id":"p","nodes":{"b":{"value":0.0,"max":1.0,"state":"running"},"a":{"node_id":"a","parent_node_id":null}}}}`,
-			nodebus.ProgressState{PromptID: "p", Nodes: []nodebus.NodeState{{Max: 1, State: "running", NodeID: "b"}, {NodeID: "a"}}},
+			nodebus.ProgressState{PromptID: "p", Nodes: []nodebus.NodeState{{Max: 1, State: "running", Place: nodebus.Place{UniqueID: "b"}}, {Place: nodebus.Place{UniqueID: "a"}}}},
 		},
 		{"status without a count", `{"type":"status","data":{"sid":"s"}}`, nodebus.Status{SID: "s"}},
 		{"custom without data", `{"type":"my.event"}`, nodebus.Custom{Type: "my.event", Data: json.RawMessage("null")}},
@@ -275,13 +275,13 @@ func TestCoalesceKeys(t *testing.T) {
 		return c.CoalesceKey()
 	}
 	require.Equal(t, snapshot(nodebus.Status{QueueRemaining: 1}), snapshot(nodebus.Status{QueueRemaining: 2}))
-	require.Equal(t, snapshot(nodebus.Progress{PromptID: "p", Node: "1", Value: 1}), snapshot(nodebus.Progress{PromptID: "p", Node: "1", Value: 2}))
-	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", Node: "1"}), snapshot(nodebus.Progress{PromptID: "p", Node: "2"}))
-	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", Node: "1"}), snapshot(nodebus.Progress{PromptID: "q", Node: "1"}))
+	require.Equal(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 1}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 2}))
+	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "2"}))
+	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "q", UniqueID: "1"}))
 	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p", Nodes: make([]nodebus.NodeState, 2)}))
 	require.NotEqual(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "q"}))
-	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", NodeID: "1"}), snapshot(nodebus.Preview{PromptID: "p", NodeID: "2"}))
-	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", NodeID: "1"}), snapshot(nodebus.Preview{PromptID: "q", NodeID: "1"}))
+	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "2"}}))
+	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "q", Place: nodebus.Place{UniqueID: "1"}}))
 
 	for _, p := range []nodebus.Payload{
 		nodebus.ExecutionStart{},

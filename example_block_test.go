@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Letter is a node with an output that it may withhold.
@@ -34,16 +35,16 @@ func (n Read) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(n.
 
 // What depends on a blocked output is skipped, and the prompt goes on.
 func ExampleBlock() {
-	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(r, Letter{}, nodebus.Info{})
-	nodebus.Register(r, Read{}, nodebus.Info{})
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(r, Letter{}, nodebus.Info{})
+	flow.Register(r, Read{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	letter := g.Add("Letter", nodebus.Inputs{"postage": 0})
 	g.AddAs("letter", "Read", nodebus.Inputs{"text": letter})
 	g.AddAs("notice", "Read", nodebus.Inputs{"text": letter.At(1)})
 	events := hub.Subscribe(context.Background())
-	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
 	fmt.Println(shown, err)
 	_ = hub.Close()
 	for ev := range events {

@@ -25,8 +25,8 @@ func (c TextOnly) Encode(ev nodebus.Event) (nodebus.Frame, error) {
 func ExampleCodec() {
 	codec := TextOnly{nodebus.JSON}
 	for _, p := range []nodebus.Payload{
-		nodebus.Executing{Node: "7", PromptID: "p"},
-		nodebus.ProgressText{NodeID: "7", Text: "half way"},
+		nodebus.Executing{UniqueID: "7", PromptID: "p"},
+		nodebus.ProgressText{UniqueID: "7", Text: "half way"},
 	} {
 		f, err := codec.Encode(nodebus.Event{Payload: p})
 		fmt.Printf("%s %v\n", f.Data, err)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Open fails in two ways.
@@ -32,9 +33,9 @@ func opening(path string, depth any) *nodebus.Prompt {
 // What is wrong with a prompt is found out before it runs: by Submit, by
 // Validate, and by an executor that is given it directly.
 func ExampleValidationError() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Open{}, nodebus.Info{})
-	engine := nodebus.NewEngine(r, nodebus.NewHub(nil), nil)
+	r := flow.NewRegistry()
+	flow.Register(r, Open{}, nodebus.Info{})
+	engine := flow.NewEngine(r, nodebus.NewHub(nil), nil)
 
 	_, err := engine.Submit(context.Background(), opening("cat.png", 10))
 	var invalid *nodebus.ValidationError
@@ -52,15 +53,15 @@ func ExampleValidationError() {
 // What went wrong while a prompt ran names the node, and wraps what it said. A
 // panic of a node is its error too.
 func ExampleNodeError() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Open{}, nodebus.Info{})
-	local := nodebus.NewLocal(r, nil)
+	r := flow.NewRegistry()
+	flow.Register(r, Open{}, nodebus.Info{})
+	local := flow.NewLocal(r, nil)
 
 	for depth := range 2 {
 		_, err := local.Execute(context.Background(), opening("cat.png", depth), nodebus.NewHub(nil))
 		var failed *nodebus.NodeError
 		if errors.As(err, &failed) {
-			fmt.Println("node", failed.NodeID, "of class", failed.Class, "was given", failed.Inputs["path"])
+			fmt.Println("node", failed.UniqueID, "of class", failed.Class, "was given", failed.Inputs["path"])
 			fmt.Println(failed.Err)
 		}
 		var panicked *nodebus.PanicError

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Double is a node that others make.
@@ -35,18 +36,18 @@ func (n Grow) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 // The nodes that a node makes run like those of the prompt, with events and ids
 // of their own, and are shown in its place.
 func ExampleEval() {
-	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(r, Double{}, nodebus.Info{})
-	nodebus.Register(r, Grow{}, nodebus.Info{})
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(r, Double{}, nodebus.Info{})
+	flow.Register(r, Grow{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	g.AddAs("tree", "Grow", nodebus.Inputs{"from": 3, "over": 10})
 	events := hub.Subscribe(context.Background())
-	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
 	_ = hub.Close()
 	for ev := range events {
 		if p, ok := ev.Payload.(nodebus.Executing); ok {
-			fmt.Println(p.Node, "runs, shown on", p.DisplayNode)
+			fmt.Println(p.UniqueID, "runs, shown on", p.DisplayID)
 		}
 	}
 	fmt.Println(shown, err)

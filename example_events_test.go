@@ -42,7 +42,7 @@ func ExampleCustom() {
 func ExampleJSONCodec() {
 	codec := nodebus.JSONCodec{IDs: true}
 	for _, ev := range []nodebus.Event{
-		{ID: 7, Payload: nodebus.Executing{Node: "5", DisplayNode: "5", PromptID: "p"}},
+		{ID: 7, Payload: nodebus.Executing{UniqueID: "5", DisplayID: "5", PromptID: "p"}},
 		{ID: 8, Payload: Ticked{Node: "5", Step: 1}},
 		{ID: 9, Payload: nodebus.Progress{Value: math.NaN(), Max: 20}},
 	} {
@@ -59,7 +59,7 @@ func ExampleJSONCodec() {
 		}
 		switch p := got.Payload.(type) {
 		case nodebus.Executing:
-			fmt.Println("event", got.ID, "of prompt", got.PromptID, "is about node", p.Node)
+			fmt.Println("event", got.ID, "of prompt", got.PromptID, "is about node", p.UniqueID)
 		case nodebus.Custom:
 			var t Ticked
 			err := json.Unmarshal(p.Data.(json.RawMessage), &t)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // DryRun is an executor that runs nothing and says what would run.
@@ -20,8 +21,8 @@ func (DryRun) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publis
 			return shown, err // interrupted
 		}
 		shown[n.ID] = nodebus.Text("would run " + n.Class)
-		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{Node: n.ID, DisplayNode: n.ID, PromptID: p.ID}})
-		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Node: n.ID, DisplayNode: n.ID, Output: shown[n.ID], PromptID: p.ID}})
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: n.ID, DisplayID: n.ID, PromptID: p.ID}})
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: n.ID, DisplayID: n.ID}, Output: shown[n.ID], PromptID: p.ID}})
 	}
 	return shown, nil
 }
@@ -35,9 +36,9 @@ func (Launch) Run(*nodebus.Context) (nodebus.UI, error) { panic("too late") }
 // An executor of one's own. The engine does the rest: the queue, the record, and
 // the events that frame a prompt.
 func ExampleExecutor() {
-	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(r, Launch{}, nodebus.Info{})
-	engine := nodebus.NewEngine(r, hub, &nodebus.EngineOptions{Executor: DryRun{}})
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(r, Launch{}, nodebus.Info{})
+	engine := flow.NewEngine(r, hub, &flow.EngineOptions{Executor: DryRun{}})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var running sync.WaitGroup
@@ -56,7 +57,7 @@ func ExampleExecutor() {
 		case nodebus.Executed:
 			fmt.Println(p.Output["text"])
 		case nodebus.Executing:
-			if p.Node == "" {
+			if p.UniqueID == "" {
 				cancel()
 			}
 		}

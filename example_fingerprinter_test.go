@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // ReadNote shows a note. What it gives depends on more than its input.
@@ -27,9 +28,9 @@ func (n ReadNote) Fingerprint() (string, error) { return n.notes[n.Name], nil }
 // A node that runs again when what it reads has changed.
 func ExampleFingerprinter() {
 	notes := map[string]string{"fridge": "buy milk"}
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, ReadNote{notes: notes}, nodebus.Info{})
-	local := nodebus.NewLocal(r, nil)
+	r := flow.NewRegistry()
+	flow.Register(r, ReadNote{notes: notes}, nodebus.Info{})
+	local := flow.NewLocal(r, nil)
 
 	g := nodebus.NewGraph()
 	g.AddAs("note", "ReadNote", nodebus.Inputs{"name": "fridge"})

@@ -13,8 +13,8 @@ func ExampleHub_Subscribe() {
 	hub := nodebus.NewHub(nil)
 	events := hub.Subscribe(context.Background())
 	for _, ev := range []nodebus.Event{
-		{PromptID: "p", To: "ann", Payload: nodebus.Executing{Node: "7", PromptID: "p"}},
-		{PromptID: "p", To: "ann", Payload: nodebus.Progress{Node: "7", Value: 1, Max: 20, PromptID: "p"}},
+		{PromptID: "p", To: "ann", Payload: nodebus.Executing{UniqueID: "7", PromptID: "p"}},
+		{PromptID: "p", To: "ann", Payload: nodebus.Progress{UniqueID: "7", Value: 1, Max: 20, PromptID: "p"}},
 		{Payload: nodebus.Custom{Type: "example.news", Data: "spring is here"}},
 	} {
 		if err := hub.Publish(ev); err != nil {
@@ -26,9 +26,9 @@ func ExampleHub_Subscribe() {
 	for ev, err := range events {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
-			fmt.Println(ev.To, "is told that node", p.Node, "runs")
+			fmt.Println(ev.To, "is told that node", p.UniqueID, "runs")
 		case nodebus.Progress:
-			fmt.Printf("%s is told that node %s is at %g of %g\n", ev.To, p.Node, p.Value, p.Max)
+			fmt.Printf("%s is told that node %s is at %g of %g\n", ev.To, p.UniqueID, p.Value, p.Max)
 		case nil:
 			fmt.Println(err) // nodebus.ErrSlow: this loop is too far behind
 		default:
@@ -47,7 +47,7 @@ func ExampleHub_SendSync() {
 	hub := nodebus.NewHub(nil)
 	events := hub.Subscribe(context.Background())
 	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: 12.5}, "ann", "bob"))
-	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.closing", Data: "at ten"}))
+	fmt.Println(hub.Broadcast(nodebus.Custom{Type: "example.closing", Data: "at ten"}))
 	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: math.NaN()}, "ann"))
 	_ = hub.Close()
 	for ev := range events {

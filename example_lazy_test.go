@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Think gives a word, at a cost.
@@ -34,9 +35,9 @@ func (n Choose) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 
 // What a lazy input depends on runs only if the node asks for it.
 func ExampleLazy() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Think{}, nodebus.Info{})
-	nodebus.Register(r, Choose{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, Think{}, nodebus.Info{})
+	flow.Register(r, Choose{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	g.AddAs("choice", "Choose", nodebus.Inputs{
@@ -44,7 +45,7 @@ func ExampleLazy() {
 		"a":     g.Add("Think", nodebus.Inputs{"word": "rose"}),
 		"b":     g.Add("Think", nodebus.Inputs{"word": "thorn"}),
 	})
-	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
 	fmt.Println(shown, err)
 	// Output:
 	// thinking of rose
@@ -53,7 +54,7 @@ func ExampleLazy() {
 
 // In a test of a node, the value is there already.
 func ExampleReady() {
-	ui, err := Choose{First: true, A: nodebus.Ready("rose")}.Run(nodebus.NewContext(context.Background(), nodebus.Call{}))
+	ui, err := Choose{First: true, A: nodebus.Ready("rose")}.Run(nodebus.NewContext(context.Background(), nodebus.CallInfo{}))
 	fmt.Println(ui, err)
 	// Output: map[text:[rose]] <nil>
 }

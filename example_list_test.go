@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Words gives a list, whose elements go on one by one.
@@ -37,15 +38,15 @@ func (n Join) Run(*nodebus.Context) (nodebus.UI, error) {
 
 // Only the types say which node is called for each element, and which once.
 func ExampleList() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Words{}, nodebus.Info{})
-	nodebus.Register(r, Capital{}, nodebus.Info{})
-	nodebus.Register(r, Join{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, Words{}, nodebus.Info{})
+	flow.Register(r, Capital{}, nodebus.Info{})
+	flow.Register(r, Join{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	words := g.Add("Words", nodebus.Inputs{"text": "so much depends"})
 	g.AddAs("all", "Join", nodebus.Inputs{"words": g.Add("Capital", nodebus.Inputs{"word": words}), "with": ", "})
-	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
 	fmt.Println(shown, err)
 	// Output:
 	// map[all:map[text:[0:So, 1:Much, 2:Depends]]] <nil>

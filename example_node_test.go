@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Split cuts a text in two. What is not said by a field's name and type is said
@@ -37,9 +38,9 @@ func (n Print) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(n
 
 // A node with several inputs and outputs, and what it is to a front end.
 func ExampleNode() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Split{}, nodebus.Info{})
-	nodebus.Register(r, Print{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, Split{}, nodebus.Info{})
+	flow.Register(r, Print{}, nodebus.Info{})
 
 	split, _ := r.Class("Split")
 	for _, in := range split.Schema().Inputs {
@@ -54,7 +55,7 @@ func ExampleNode() {
 	halves := g.Add("Split", nodebus.Inputs{"text": "nodebus", "at": 4})
 	g.AddAs("head", "Print", nodebus.Inputs{"text": halves})
 	g.AddAs("tail", "Print", nodebus.Inputs{"text": halves.At(1)})
-	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
 	fmt.Println(shown, err)
 	// Output:
 	// in  text STRING required <nil> []

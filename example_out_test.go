@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Times multiplies.
@@ -41,14 +42,14 @@ func (n Number) Run(*nodebus.Context) (nodebus.UI, error) {
 // A node may return a graph that stands in for it. It is done then, however long
 // the graph takes.
 func ExampleOut() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Times{}, nodebus.Info{})
-	nodebus.Register(r, Factorial{}, nodebus.Info{})
-	nodebus.Register(r, Number{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, Times{}, nodebus.Info{})
+	flow.Register(r, Factorial{}, nodebus.Info{})
+	flow.Register(r, Number{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	g.AddAs("result", "Number", nodebus.Inputs{"value": g.Add("Factorial", nodebus.Inputs{"n": 5})})
-	shown, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
+	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
 	fmt.Println(shown, err)
 	// Output:
 	// map[result:map[text:[120]]] <nil>

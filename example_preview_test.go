@@ -8,6 +8,7 @@ import (
 	"image/png"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // PNG is an image as Preview takes one: whatever appends a JPEG or PNG file.
@@ -37,19 +38,19 @@ func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 
 // An image of work in progress, which clients draw on the node.
 func ExampleContext_Preview() {
-	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(r, Render{}, nodebus.Info{})
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(r, Render{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Render", nodebus.Inputs{"size": 64})
 	events := hub.Subscribe(context.Background())
-	_, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	_, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
 	fmt.Println(err)
 	_ = hub.Close()
 	for ev := range events {
 		if p, ok := ev.Payload.(nodebus.Preview); ok {
 			size, format, err := image.DecodeConfig(bytes.NewReader(p.Image))
-			fmt.Println("node", p.NodeID, "previews", p.ImageType, format, size.Width, size.Height, err)
+			fmt.Println("node", p.UniqueID, "previews", p.ImageType, format, size.Width, size.Height, err)
 		}
 	}
 	// Output:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Quiet is a publisher that passes on everything but progress. To log, trace or
@@ -33,13 +34,13 @@ func (Stir) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 
 // An executor is given a publisher that wraps the hub.
 func ExamplePublisher() {
-	r, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(r, Stir{}, nodebus.Info{})
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(r, Stir{}, nodebus.Info{})
 
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Stir", nil)
 	events := hub.Subscribe(context.Background())
-	_, err := nodebus.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, Quiet{hub})
+	_, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, Quiet{hub})
 	fmt.Println(err)
 	_ = hub.Close()
 	for ev := range events {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Shout is a node: its fields are its inputs, Run is what it does.
@@ -22,9 +23,9 @@ func (n Shout) Run(*nodebus.Context) (nodebus.UI, error) {
 
 // A whole program: it registers a node, runs a graph of one, and watches.
 func Example() {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Shout{}, nodebus.Info{})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Shout{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, nil)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -40,13 +41,13 @@ func Example() {
 	for ev, err := range events {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
-			if p.Node != "" {
-				fmt.Println("node", p.Node, "runs")
+			if p.UniqueID != "" {
+				fmt.Println("node", p.UniqueID, "runs")
 			} else {
 				cancel() // the last word on this prompt
 			}
 		case nodebus.Executed:
-			fmt.Println("node", p.Node, "shows", p.Output["text"])
+			fmt.Println("node", p.UniqueID, "shows", p.Output["text"])
 		case nodebus.ExecutionSuccess:
 			fmt.Println("all done")
 		case nil:

@@ -36,7 +36,7 @@ func ExampleHub_Join() {
 
 	_ = hub.SendSync(nodebus.Custom{Type: "example.secret", Data: 1}, "bob")
 	_ = hub.SendSync(nodebus.Custom{Type: "example.secret", Data: 2}, "ann")
-	_ = hub.SendSync(nodebus.Custom{Type: "example.news", Data: 3})
+	_ = hub.Broadcast(nodebus.Custom{Type: "example.news", Data: 3})
 	lines := bufio.NewScanner(there)
 	for range 3 {
 		lines.Scan()

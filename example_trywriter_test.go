@@ -68,8 +68,8 @@ func ExampleTryWriter() {
 		serving.Go(func() { _ = s.Serve(context.Background(), m) })
 		m.due.Add(2)
 	}
-	_ = hub.SendSync(nodebus.Custom{Type: "example.news", Data: 1})
-	_ = hub.SendSync(nodebus.Custom{Type: "example.news", Data: 2})
+	_ = hub.Broadcast(nodebus.Custom{Type: "example.news", Data: 1})
+	_ = hub.Broadcast(nodebus.Custom{Type: "example.news", Data: 2})
 	for _, m := range clients {
 		m.due.Wait()
 	}

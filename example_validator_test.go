@@ -26,13 +26,13 @@ func (n Between) Validate() error {
 
 // A node that checks its inputs before anything runs.
 func ExampleValidator() {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, Between{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, Between{}, nodebus.Info{})
 
 	for _, in := range []nodebus.Inputs{{"low": 1, "high": 3}, {"low": 5, "high": 3}} {
 		g := nodebus.NewGraph()
 		g.AddAs("7", "Between", in)
-		fmt.Println(nodebus.Validate(r, &nodebus.Prompt{Nodes: g.Nodes()}))
+		fmt.Println(flow.Validate(r, &nodebus.Prompt{Nodes: g.Nodes()}))
 	}
 	// Output:
 	// <nil>

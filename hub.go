@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
@@ -38,12 +39,12 @@ func (o *HubOptions) withDefaults() HubOptions {
 	if o != nil {
 		opts = *o
 	}
-	opts.QueueLen = orDefault(opts.QueueLen, 1<<16)
-	opts.QueueBytes = orDefault(opts.QueueBytes, 16<<20)
-	opts.Retain = orDefault(opts.Retain, 5*time.Minute)
-	opts.KeepLen = orDefault(opts.KeepLen, 1<<18)
-	opts.KeepBytes = orDefault(opts.KeepBytes, 64<<20)
-	opts.Drain = orDefault(opts.Drain, 5*time.Second)
+	opts.QueueLen = cmp.Or(opts.QueueLen, 1<<16)
+	opts.QueueBytes = cmp.Or(opts.QueueBytes, 16<<20)
+	opts.Retain = cmp.Or(opts.Retain, 5*time.Minute)
+	opts.KeepLen = cmp.Or(opts.KeepLen, 1<<18)
+	opts.KeepBytes = cmp.Or(opts.KeepBytes, 64<<20)
+	opts.Drain = cmp.Or(opts.Drain, 5*time.Second)
 	return opts
 }
 
@@ -120,6 +121,12 @@ func NewHub(opts *HubOptions) *Hub {
 // Readers in this process (see Subscribe) get ev.Payload itself: what it refers
 // to must not change any more if there are any.
 func (h *Hub) Publish(ev Event) error {
+	switch {
+	case ev.Broadcast:
+		ev.PromptID, ev.To = "", ""
+	case ev.PromptID == "" && ev.To == "":
+		return ErrNoAddress
+	}
 	d, err := newDraft(&ev)
 	if err != nil {
 		return err
@@ -129,26 +136,20 @@ func (h *Hub) Publish(ev Event) error {
 	return h.publish(&ev, &d)
 }
 
-// SendSync is Publish outside a prompt: for each client named, or for everyone
-// if none is.
-func (h *Hub) SendSync(p Payload, to ...string) error {
-	ev := Event{Payload: p}
-	d, err := newDraft(&ev)
-	if err != nil {
-		return err
-	}
-	if len(to) == 0 {
-		to = []string{""}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, ev.To = range to {
-		if err := h.publish(&ev, &d); err != nil {
-			return err
+// SendSync sends to clients, outside any prompt. For errors see [Hub.Publish].
+func (h *Hub) SendSync(p Payload, to string, more ...string) error {
+	err := h.Publish(Event{To: to, Payload: p})
+	for _, client := range more {
+		if err != nil {
+			break
 		}
+		err = h.Publish(Event{To: client, Payload: p})
 	}
-	return nil
+	return err
 }
+
+// Broadcast sends to every client. For errors see [Hub.Publish].
+func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: true, Payload: p}) }
 
 // publish is Publish under the lock. A session's queue, the log and the
 // subscribers share one message.

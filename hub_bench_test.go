@@ -16,10 +16,10 @@ import (
 // an event from the first send to the last receipt, and their ratio.
 func BenchmarkSubscribe(b *testing.B) {
 	progress := func(n int) nodebus.Payload {
-		return nodebus.Progress{Value: float64(n), Max: 4096, PromptID: "prompt", Node: "12"}
+		return nodebus.Progress{Value: float64(n), Max: 4096, PromptID: "prompt", UniqueID: "12"}
 	}
 	executing := func(int) nodebus.Payload {
-		return nodebus.Executing{Node: "12", DisplayNode: "12", PromptID: "prompt"}
+		return nodebus.Executing{UniqueID: "12", DisplayID: "12", PromptID: "prompt"}
 	}
 	for _, prompt := range []string{"", "prompt"} {
 		for _, c := range []struct {
@@ -171,7 +171,7 @@ func benchPublish(b *testing.B, burst, sessions int, try bool) {
 	h := openHub(b, nil)
 	m := &meter{done: make(chan struct{}, 1)}
 	joinMany(b, h, sessions, m, try)
-	var p nodebus.Payload = nodebus.Executing{Node: "12", DisplayNode: "12", PromptID: "prompt"}
+	var p nodebus.Payload = nodebus.Executing{UniqueID: "12", DisplayID: "12", PromptID: "prompt"}
 	var inside time.Duration
 	events := 0
 	b.ReportAllocs()
@@ -179,7 +179,7 @@ func benchPublish(b *testing.B, burst, sessions int, try bool) {
 		m.expect(burst * sessions)
 		begin := time.Now()
 		for range burst {
-			_ = h.Publish(nodebus.Event{Payload: p})
+			_ = h.Publish(nodebus.Event{Broadcast: true, Payload: p})
 		}
 		inside += time.Since(begin)
 		if events += burst; sessions > 0 {

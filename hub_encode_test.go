@@ -48,15 +48,15 @@ var mutable = map[string]func() (p nodebus.Payload, spoil func()){
 	},
 	"preview": func() (nodebus.Payload, func()) {
 		img := []byte("image")
-		return nodebus.Preview{NodeID: "1", ImageType: "image/png", Image: img}, func() { copy(img, "XXXXX") }
+		return nodebus.Preview{Place: nodebus.Place{UniqueID: "1"}, ImageType: "image/png", Image: img}, func() { copy(img, "XXXXX") }
 	},
 	"progress state": func() (nodebus.Payload, func()) {
-		nodes := []nodebus.NodeState{{NodeID: "1", State: "running", Max: 1}}
+		nodes := []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}, State: "running", Max: 1}}
 		return nodebus.ProgressState{Nodes: nodes}, func() { nodes[0].State = "spoiled" }
 	},
 	"executed": func() (nodebus.Payload, func()) {
 		ui := nodebus.UI{"text": {"a"}}
-		return nodebus.Executed{Node: "1", Output: ui}, func() { ui["text"][0] = "spoiled" }
+		return nodebus.Executed{Place: nodebus.Place{UniqueID: "1"}, Output: ui}, func() { ui["text"][0] = "spoiled" }
 	},
 	"execution cached": func() (nodebus.Payload, func()) {
 		nodes := []string{"1"}
@@ -113,7 +113,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 	}
 	p, spoil := fresh()
 	var want []nodebus.Frame // of Publish and of SendSync, in the codec of each session
-	require.NoError(t, h.Publish(nodebus.Event{Payload: p}))
+	require.NoError(t, h.Publish(nodebus.Event{Broadcast: true, Payload: p}))
 	require.NoError(t, h.SendSync(p))
 	spoil()
 	synctest.Wait()
@@ -149,7 +149,7 @@ func TestContract1PublishNeverWaitsForClients(t *testing.T) {
 		h.Join("never served", nil)
 		begin := time.Now()
 		for n := range 5000 {
-			require.NoError(t, h.Publish(nodebus.Event{Payload: gauge{"g", n}}))
+			require.NoError(t, h.Publish(nodebus.Event{Broadcast: true, Payload: gauge{"g", n}}))
 			require.NoError(t, h.SendSync(word("w"), "stuck", "never served"))
 		}
 		synctest.Wait()
@@ -180,7 +180,7 @@ func TestContract1PublishFailsForWhatCannotBeEncoded(t *testing.T) {
 				h := openHub(t, nil)
 				got := &tape{}
 				serveOn(t, h.Join("alice", nil), got)
-				for _, err := range []error{h.Publish(nodebus.Event{Payload: p}), h.SendSync(p, "alice", "bob")} {
+				for _, err := range []error{h.Publish(nodebus.Event{Broadcast: true, Payload: p}), h.SendSync(p, "alice", "bob")} {
 					var as *nodebus.EncodeError
 					require.ErrorAs(t, err, &as)
 				}
@@ -225,7 +225,7 @@ func TestContract1ClosedHubRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		require.NoError(t, h.Close())
-		require.ErrorIs(t, h.Publish(nodebus.Event{Payload: word("w")}), nodebus.ErrClosed)
+		require.ErrorIs(t, h.Publish(nodebus.Event{Broadcast: true, Payload: word("w")}), nodebus.ErrClosed)
 		require.ErrorIs(t, h.SendSync(word("w"), "alice"), nodebus.ErrClosed)
 	})
 }

@@ -169,7 +169,7 @@ func (l *eventLog) keep(st *story, m *message) {
 	st.last = m.id
 	if st.place != nil {
 		l.running.MoveToBack(st.place)
-		if e, ok := m.payload.(Executing); ok && e.Node == "" {
+		if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
 			l.running.Remove(st.place)
 			st.over, st.expires = true, time.Unix(0, m.at).Add(l.hub.opts.Retain)
 			l.ended = append(l.ended, st)

@@ -237,8 +237,8 @@ func TestContract5NothingFollowsTheEndOfAPrompt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		cursor := newestID(t, h)
-		publish(t, h, start("1"), about("1", nodebus.Executing{Node: "5", PromptID: "1"}), ending("1"))
-		for _, p := range []nodebus.Payload{word("late"), gauge{"late", 1}, nodebus.Executing{PromptID: "1"}, nodebus.Executing{Node: "5"}} {
+		publish(t, h, start("1"), about("1", nodebus.Executing{UniqueID: "5", PromptID: "1"}), ending("1"))
+		for _, p := range []nodebus.Payload{word("late"), gauge{"late", 1}, nodebus.Executing{PromptID: "1"}, nodebus.Executing{UniqueID: "5"}} {
 			require.ErrorIs(t, h.Publish(about("1", p)), nodebus.ErrClosed)
 		}
 		publish(t, h, about("2", word("of another")), nodebus.Event{Payload: nodebus.Executing{}})

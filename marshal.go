@@ -53,11 +53,11 @@ func (p *ProgressState) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	err := eachMember(w.Nodes, func(id string, dec *json.Decoder) error {
-		n := wireState{NodeID: id}
+		n := NodeState{Place: Place{UniqueID: id}}
 		if err := dec.Decode(&n); err != nil {
 			return fmt.Errorf("%q: %w", id, err)
 		}
-		p.Nodes = append(p.Nodes, NodeState(n))
+		p.Nodes = append(p.Nodes, n)
 		return nil
 	})
 	if err != nil {
@@ -66,15 +66,22 @@ func (p *ProgressState) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// wireState is a NodeState with the names of the wire.
-type wireState struct {
-	Value         float64 `json:"value"`
-	Max           float64 `json:"max"`
-	State         string  `json:"state"`
-	NodeID        string  `json:"node_id"`
-	DisplayNodeID string  `json:"display_node_id"`
-	ParentNodeID  string  `json:"parent_node_id"`
-	RealNodeID    string  `json:"real_node_id"`
+// MarshalJSON writes the shape of the wire.
+func (e Executed) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
+
+// UnmarshalJSON reads the shape of the wire.
+func (e *Executed) UnmarshalJSON(b []byte) error {
+	var w struct {
+		Node        string `json:"node"`
+		DisplayNode string `json:"display_node"`
+		Output      UI     `json:"output"`
+		PromptID    string `json:"prompt_id"`
+	}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	*e = Executed{Place: Place{UniqueID: w.Node, DisplayID: w.DisplayNode}, Output: w.Output, PromptID: w.PromptID}
+	return nil
 }
 
 // MarshalJSON writes {} for nil.

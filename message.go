@@ -60,11 +60,11 @@ func (m *message) Key() (mailKey, bool) {
 	case Status:
 		return mailKey{typ: "status"}, true
 	case Progress:
-		return mailKey{"progress", p.PromptID, p.Node}, true
+		return mailKey{"progress", p.PromptID, p.UniqueID}, true
 	case ProgressState:
 		return mailKey{"progress_state", p.PromptID, ""}, true
 	case Preview:
-		return mailKey{"preview", p.PromptID, p.NodeID}, true
+		return mailKey{"preview", p.PromptID, p.UniqueID}, true
 	case Overall:
 		return mailKey{"overall", p.PromptID, ""}, true
 	}
@@ -96,7 +96,7 @@ func newDraft(ev *Event) (d draft, err error) {
 	if d.keyed, d.key, err = coalesceKey(ev.Payload); err != nil {
 		return d, err
 	}
-	if isOurs(ev.owned, ev.Payload) {
+	if ev.Frozen && isStandard(ev.Payload) {
 		d.size = sizeOf(ev.Payload)
 		return d, nil
 	}
@@ -110,26 +110,23 @@ func newDraft(ev *Event) (d draft, err error) {
 	return d, err
 }
 
-// isOurs reports whether p is what owned is, which our own executor has made and
-// checked: who wraps a publisher may have put something else in its place. It
-// knows those that are large or many.
-func isOurs(owned, p Payload) bool {
-	switch p.(type) {
-	case Executing, Progress:
-		return owned == p
+// isStandard reports whether p can be encoded later if nobody changes it. It lists
+// the payloads that are large or many, and that cannot fail then.
+func isStandard(p Payload) bool {
+	switch p := p.(type) {
+	case Executing, ExecutionCached:
+		return true
+	case Progress:
+		return jsonenc.Finite(p.Value, p.Max)
 	case ProgressState:
-		o, ok := owned.(ProgressState)
-		return ok && isSame(o.Nodes, p.(ProgressState).Nodes)
-	case ExecutionCached:
-		o, ok := owned.(ExecutionCached)
-		return ok && isSame(o.Nodes, p.(ExecutionCached).Nodes)
+		for i := range p.Nodes {
+			if !jsonenc.Finite(p.Nodes[i].Value, p.Nodes[i].Max) {
+				return false
+			}
+		}
+		return true
 	}
 	return false
-}
-
-// isSame reports whether a and b are one list, not only equal.
-func isSame[T any](a, b []T) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // sizeOf is about how many bytes p holds, and its frame will.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // Node is one kind of node. Its exported fields are its inputs; Run turns them
@@ -66,39 +68,15 @@ type Validator interface{ Validate() error }
 // Inputs that are linked are zero then.
 type Fingerprinter interface{ Fingerprint() (string, error) }
 
-// UI is what a node shows: names, each with a list. Lists of images and the
-// like hold [File] values.
-type UI map[string][]any
-
-// File names a file for clients to fetch.
-type File struct {
-	Filename  string `json:"filename"`
-	Subfolder string `json:"subfolder"`
-	Type      string `json:"type"` // the folder: "output", "temp" or "input"
-}
-
-// Text shows lines of text.
-func Text(lines ...string) UI {
-	list := make([]any, len(lines))
-	for i, l := range lines {
-		list[i] = l
-	}
-	return UI{"text": list}
-}
-
-// Images shows image files.
-func Images(files ...File) UI {
-	list := make([]any, len(files))
-	for i, f := range files {
-		list[i] = f
-	}
-	return UI{"images": list}
-}
-
 // Lazy is an input that is computed only if Get is called.
 type Lazy[T any] struct {
+	_   [0]T // gives the type of the value to those who use reflection
 	get func(context.Context) (any, error)
 }
+
+// Bind sets where Get takes the value from, for executors. It is called before
+// the node runs.
+func (l *Lazy[T]) Bind(get func(context.Context) (any, error)) { l.get = get }
 
 // Get waits until the value is there. It ends early when ctx does, and with an
 // error if what it waits for fails, is blocked, or needs this node itself. An
@@ -115,16 +93,16 @@ func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	return receive[T](v)
 }
 
-// receive is a value that came over a link as a T, which may be a List.
+// receive converts a value that came over a link to a T, which may be a List.
 func receive[T any](v any) (t T, err error) {
-	if list, ok := any(&t).(listPort); ok {
-		err = list.fill(listOf(v, list.elem()))
+	if list, ok := any(&t).(interface{ SetValues([]any) error }); ok {
+		err = list.SetValues(value.ListOf(v, reflect.TypeFor[T]().Elem()))
 		return t, err
 	}
-	if list, ok := v.(many); ok {
+	if list, ok := v.(value.List); ok {
 		v = []any(list)
 	}
-	return convertTo[T](v)
+	return value.To[T](v)
 }
 
 // Ready returns a Lazy whose value is there already, for tests of nodes.
@@ -137,6 +115,22 @@ func Ready[T any](v T) Lazy[T] {
 // lists too. As an output, its elements go on one by one. In Go, any slice may
 // be given where a List is taken.
 type List[T any] []T
+
+// SetValues fills the list, converting each value to T, for executors.
+func (l *List[T]) SetValues(values []any) error {
+	*l = make(List[T], len(values))
+	for i, v := range values {
+		e, err := value.To[T](v)
+		if err != nil {
+			return fmt.Errorf("element %d: %w", i, err)
+		}
+		(*l)[i] = e
+	}
+	return nil
+}
+
+// Values returns the elements, for executors.
+func (l List[T]) Values() []any { return anyList(l) }
 
 // Out is an output that need not be a value: another node may stand in for it,
 // or it may be blocked while the node's other outputs are not. The zero value
@@ -151,41 +145,22 @@ type Out[T any] struct {
 	Graph *Graph
 }
 
+// Any returns o with its value as an any, for executors.
+func (o Out[T]) Any() Out[any] {
+	return Out[any]{Value: o.Value, Blocked: o.Blocked, From: o.From, Graph: o.Graph}
+}
+
 // Block stops what depends on a node, but not the prompt: return it as the error
 // of Run, or put it into [Out].Blocked. A reason that is not empty is told to
 // the client by each node that takes something from the blocked one and is
 // skipped; those after them are silent. The error is [ErrBlocked].
-func Block(reason string) error { return &blocked{reason: reason} }
-
-type blocked struct{ reason string }
-
-func (b *blocked) Error() string {
-	if b.reason == "" {
-		return "nodebus: blocked"
-	}
-	return "nodebus: blocked: " + b.reason
-}
-
-// Is makes it [ErrBlocked].
-func (b *blocked) Is(target error) bool { return target == ErrBlocked }
-
-// blockOf is why an output is blocked, which must be what Block made.
-func blockOf(output string, err error) (*blocked, error) {
-	b, ok := err.(*blocked) //nolint:errorlint // nothing around it
-	if !ok {
-		return nil, fmt.Errorf("output %q: Blocked is %w; use Block for a reason", output, err)
-	}
-	return b, nil
-}
+func Block(reason string) error { return &BlockedError{Reason: reason} }
 
 // Eval runs nodes made at run time and returns the value at out. Like
 // [Lazy].Get it waits, and gives the node's worker slot back meanwhile.
 func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
 	var zero T
-	if ctx.rt == nil {
-		return zero, errNoGraphs
-	}
-	v, err := ctx.rt.Eval(ctx, g, out)
+	v, err := ctx.Eval(ctx, g, out)
 	if err != nil {
 		return zero, err
 	}
@@ -193,94 +168,3 @@ func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
 }
 
 var errNoGraphs = errors.New("nodebus: this executor does not run graphs made by nodes")
-
-// What schema.go and the executors need to know of the generic types.
-
-type lazyPort interface {
-	elem() reflect.Type
-	bind(get func(context.Context) (any, error))
-}
-
-func (*Lazy[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
-
-func (l *Lazy[T]) bind(get func(context.Context) (any, error)) { l.get = get }
-
-type listPort interface {
-	elem() reflect.Type
-	fill(values []any) error
-	values() []any
-}
-
-func (*List[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
-
-func (l *List[T]) fill(values []any) error {
-	*l = make(List[T], len(values))
-	for i, v := range values {
-		e, err := convertTo[T](v)
-		if err != nil {
-			return fmt.Errorf("element %d: %w", i, err)
-		}
-		(*l)[i] = e
-	}
-	return nil
-}
-
-func (l *List[T]) values() []any {
-	vs := make([]any, len(*l))
-	for i, v := range *l {
-		vs[i] = v
-	}
-	return vs
-}
-
-// listOf is the list that v is, or that of v alone, to fill a List of elem.
-func listOf(v any, elem reflect.Type) []any {
-	if all, ok := elements(v, elem); ok {
-		return all
-	}
-	return []any{v}
-}
-
-// elements takes a list apart. A slice that may be either is one element if it
-// has the elements' own type or, where any will do, if it is of bytes or of a
-// named type.
-func elements(v any, elem reflect.Type) (all []any, ok bool) {
-	switch v := v.(type) {
-	case many:
-		return v, true
-	case []any:
-		return v, true
-	}
-	list := reflect.ValueOf(v)
-	if list.Kind() != reflect.Slice || isElement(list.Type(), elem) {
-		return nil, false
-	}
-	all = make([]any, list.Len())
-	for i := range all {
-		all[i] = list.Index(i).Interface()
-	}
-	return all, true
-}
-
-func isElement(slice, elem reflect.Type) bool {
-	switch {
-	case !slice.AssignableTo(elem):
-		return false
-	case elem.Kind() != reflect.Interface || isBytes(slice):
-		return true
-	}
-	return slice.Name() != "" && !reflect.PointerTo(slice).Implements(listPortType)
-}
-
-func isBytes(slice reflect.Type) bool { return slice.Elem().Kind() == reflect.Uint8 }
-
-var listPortType = reflect.TypeFor[listPort]()
-
-type outPort interface {
-	elem() reflect.Type
-	split() (value any, from Link, g *Graph, blocked error)
-}
-
-func (*Out[T]) elem() reflect.Type { return reflect.TypeFor[T]() }
-
-func (o *Out[T]) split() (any, Link, *Graph, error) { return o.Value, o.From, o.Graph, o.Blocked }

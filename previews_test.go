@@ -13,10 +13,10 @@ import (
 // released, once, unless nobody needs them any more.
 func TestHeldPreviews(t *testing.T) {
 	preview := func(prompt, node string) nodebus.Event {
-		return about(prompt, nodebus.Preview{PromptID: prompt, NodeID: node, ImageType: "image/png"})
+		return about(prompt, nodebus.Preview{PromptID: prompt, Place: nodebus.Place{UniqueID: node}, ImageType: "image/png"})
 	}
 	progress := func(prompt string, value float64) nodebus.Event {
-		return about(prompt, nodebus.Progress{PromptID: prompt, Node: "1", Value: value, Max: 2})
+		return about(prompt, nodebus.Progress{PromptID: prompt, UniqueID: "1", Value: value, Max: 2})
 	}
 	running := []string{"execution_start", "progress", "execution_start"}
 	for name, c := range map[string]struct {
@@ -66,7 +66,7 @@ func typesOf(t *testing.T, p *tape) (all []string) {
 		ev, err := nodebus.JSON.Decode(f)
 		require.NoError(t, err)
 		if p, ok := ev.Payload.(nodebus.Preview); ok {
-			all = append(all, p.PromptID+"/"+p.NodeID)
+			all = append(all, p.PromptID+"/"+p.UniqueID)
 			continue
 		}
 		all = append(all, f.Type)

@@ -10,39 +10,27 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Prompt is a graph submitted to be run. After Submit it belongs to the engine.
+// Prompt is a graph submitted to be run. It holds only what a queue or a store may
+// keep. After Submit it belongs to the engine: nobody changes it.
 type Prompt struct {
-	ID       string  `json:"id"`                  // chosen by Submit if empty
-	ClientID string  `json:"client_id,omitempty"` // who is told of its events; nobody if empty
-	Priority float64 `json:"priority"`            // smaller runs first, equals in the order of arrival
-	// Nodes is what to run. Submit replaces it by a copy, in which literals are
-	// what they are taken for: what was given is not written to, and may be
-	// submitted again, also at the same time.
+	ID       string  `json:"id"`                  // Submit chooses one if it is empty
+	ClientID string  `json:"client_id,omitempty"` // the client that receives its events; empty: nobody does
+	Priority float64 `json:"priority"`            // smaller runs first, equals in order of arrival
+	// Nodes is the graph. Submit replaces Nodes with a copy whose literals are
+	// converted to the declared types. The given Nodes are not written to; a program
+	// may submit them again, also at the same time.
 	Nodes Nodes `json:"nodes"`
-	// Outputs names the output nodes to run; nil is all there are. Submit
-	// replaces it by those that will run.
+	// Outputs names the output nodes to run; nil means all. Submit replaces it with
+	// the output nodes that will run.
 	Outputs []string `json:"outputs"`
-	// Extra goes along unread, into listings and records too.
+	// Extra is data of the submitter that travels with the prompt, into listings and
+	// records too. Nothing reads it but EXTRA_PNGINFO.
 	Extra map[string]any `json:"extra,omitempty"`
-	// Secrets reach the nodes that ask for one by name in a `hidden` tag, and
-	// nothing else: no listing, log or record.
-	Secrets map[string]string `json:"-"`
-	// Hold, if not nil, keeps the prompt in the queue until it is closed, which it
-	// must be in any case.
-	Hold <-chan struct{} `json:"-"`
-	// Begin, if not nil, keeps the prompt from beginning until it is closed, which it
-	// must be in any case. What has been taken from the queue and waits for that
-	// counts as running: it takes the place of one, and is ended like one.
-	Begin <-chan struct{} `json:"-"`
 	// Created is when Submit accepted the prompt.
 	Created time.Time `json:"created"`
-	// Rejected is set by Submit if some outputs are not valid and are left out;
-	// the others run.
-	Rejected *ValidationError `json:"-"`
-
-	plan *plan // made by Submit
 }
 
 // Inputs are the inputs of one node by name: literals, and a [Link] for what
@@ -56,7 +44,10 @@ type NodeSpec struct {
 	Inputs Inputs
 	Meta   json.RawMessage // "_meta" of the API format, unread
 
-	problem string // what ParseNodes found wrong with its shape
+	// Malformed says what ParseNodes found wrong with the shape of the node: it "is
+	// not an object", for example. Submit refuses a graph with such a node. Empty is
+	// well formed.
+	Malformed string
 }
 
 const (
@@ -98,7 +89,7 @@ func ParseNodes(data []byte) (Nodes, error) {
 		}
 		spec.ID = id
 		if seen[id] {
-			spec.problem = "appears twice"
+			spec.Malformed = "appears twice"
 		}
 		seen[id] = true
 		nodes = append(nodes, spec)
@@ -112,7 +103,7 @@ func ParseNodes(data []byte) (Nodes, error) {
 
 func (n *NodeSpec) parse(raw json.RawMessage) error {
 	if len(raw) == 0 || raw[0] != '{' {
-		n.problem = notObject
+		n.Malformed = notObject
 		return nil
 	}
 	return eachMember(raw, func(name string, dec *json.Decoder) error {
@@ -133,10 +124,10 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 				n.Inputs = m
 				findLinks(n.Inputs)
 				if big, found := jsonenc.TooLarge(v); found {
-					n.problem = fmt.Sprintf("has the number %s, which is too large", shorten(string(big)))
+					n.Malformed = fmt.Sprintf("has the number %s, which is too large", value.Shorten(string(big)))
 				}
 			} else {
-				n.problem = badInputs
+				n.Malformed = badInputs
 			}
 		case "_meta":
 			if err := dec.Decode(&n.Meta); err != nil {
@@ -203,7 +194,7 @@ func (n Nodes) MarshalJSON() ([]byte, error) {
 // marshal writes a node with what ParseNodes found wrong with its shape, so that
 // it is found again.
 func (n *NodeSpec) marshal() ([]byte, error) {
-	if n.problem == notObject {
+	if n.Malformed == notObject {
 		return []byte("null"), nil
 	}
 	w := struct {
@@ -211,7 +202,7 @@ func (n *NodeSpec) marshal() ([]byte, error) {
 		Inputs *Inputs         `json:"inputs,omitempty"`
 		Meta   json.RawMessage `json:"_meta,omitempty"`
 	}{Class: n.Class, Meta: n.Meta}
-	if n.Inputs != nil || n.problem == badInputs {
+	if n.Inputs != nil || n.Malformed == badInputs {
 		w.Inputs = &n.Inputs
 	}
 	return json.Marshal(w)
@@ -253,13 +244,13 @@ func (g *Graph) AddAs(name, class string, in Inputs) Link {
 func wrapLists(in Inputs) Inputs {
 	var own Inputs
 	for name, v := range in {
-		if t := reflect.TypeOf(v); t == nil || t.Kind() != reflect.Slice || isBytes(t) {
+		if t := reflect.TypeOf(v); t == nil || t.Kind() != reflect.Slice || value.IsBytes(t) {
 			continue
 		}
 		if own == nil {
 			own = maps.Clone(in)
 		}
-		own[name] = wrap(v)
+		own[name] = value.Wrap(v)
 	}
 	if own == nil {
 		return in

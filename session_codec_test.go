@@ -136,9 +136,9 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 	payloads := []nodebus.Payload{
 		word("w"),
 		nodebus.Custom{Type: "c", Data: []int{1}},
-		nodebus.Progress{Value: 1, Max: 2, Node: "1"},
-		nodebus.ProgressText{PromptID: "1", NodeID: "2", Text: "t"},
-		nodebus.Preview{NodeID: "1", ImageType: "image/png", Image: []byte("i")},
+		nodebus.Progress{Value: 1, Max: 2, UniqueID: "1"},
+		nodebus.ProgressText{PromptID: "1", UniqueID: "2", Text: "t"},
+		nodebus.Preview{Place: nodebus.Place{UniqueID: "1"}, ImageType: "image/png", Image: []byte("i")},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)

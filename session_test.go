@@ -314,26 +314,26 @@ func TestContract4BurstToAnIdleClientLosesNothing(t *testing.T) {
 }
 
 func TestContract4KeysOfStandardPayloads(t *testing.T) {
-	progress := nodebus.Progress{PromptID: "1", Node: "1"}
+	progress := nodebus.Progress{PromptID: "1", UniqueID: "1"}
 	state := nodebus.ProgressState{PromptID: "1"}
-	preview := nodebus.Preview{PromptID: "1", NodeID: "1"}
+	preview := nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "1"}}
 	for name, c := range map[string]struct {
 		a, b     nodebus.Payload
 		replaces bool
 	}{
-		"progress of a node":       {progress, nodebus.Progress{PromptID: "1", Node: "1", Value: 1}, true},
-		"progress of two nodes":    {progress, nodebus.Progress{PromptID: "1", Node: "2"}, false},
-		"progress of two prompts":  {progress, nodebus.Progress{PromptID: "2", Node: "1"}, false},
-		"state of a prompt":        {state, nodebus.ProgressState{PromptID: "1", Nodes: []nodebus.NodeState{{NodeID: "1"}}}, true},
+		"progress of a node":       {progress, nodebus.Progress{PromptID: "1", UniqueID: "1", Value: 1}, true},
+		"progress of two nodes":    {progress, nodebus.Progress{PromptID: "1", UniqueID: "2"}, false},
+		"progress of two prompts":  {progress, nodebus.Progress{PromptID: "2", UniqueID: "1"}, false},
+		"state of a prompt":        {state, nodebus.ProgressState{PromptID: "1", Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}}}, true},
 		"state of two prompts":     {state, nodebus.ProgressState{PromptID: "2"}, false},
-		"preview of a node":        {preview, nodebus.Preview{PromptID: "1", NodeID: "1", Image: []byte("i")}, true},
-		"preview of two nodes":     {preview, nodebus.Preview{PromptID: "1", NodeID: "2"}, false},
-		"preview of two prompts":   {preview, nodebus.Preview{PromptID: "2", NodeID: "1"}, false},
+		"preview of a node":        {preview, nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "1"}, Image: []byte("i")}, true},
+		"preview of two nodes":     {preview, nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "2"}}, false},
+		"preview of two prompts":   {preview, nodebus.Preview{PromptID: "2", Place: nodebus.Place{UniqueID: "1"}}, false},
 		"status":                   {nodebus.Status{QueueRemaining: 1}, nodebus.Status{}, true},
 		"status of the handshake":  {nodebus.Status{SID: "x"}, nodebus.Status{SID: "x"}, false},
-		"executing":                {nodebus.Executing{Node: "1"}, nodebus.Executing{Node: "1"}, false},
-		"executed":                 {nodebus.Executed{Node: "1"}, nodebus.Executed{Node: "1"}, false},
-		"text":                     {nodebus.ProgressText{NodeID: "1"}, nodebus.ProgressText{NodeID: "1"}, false},
+		"executing":                {nodebus.Executing{UniqueID: "1"}, nodebus.Executing{UniqueID: "1"}, false},
+		"executed":                 {nodebus.Executed{Place: nodebus.Place{UniqueID: "1"}}, nodebus.Executed{Place: nodebus.Place{UniqueID: "1"}}, false},
+		"text":                     {nodebus.ProgressText{UniqueID: "1"}, nodebus.ProgressText{UniqueID: "1"}, false},
 		"different types, one key": {state, preview, false},
 		"a key that has changed":   {&titled{"t", "was"}, &titled{"t", "was"}, true},
 	} {

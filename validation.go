@@ -22,9 +22,8 @@ type NodeProblems struct {
 	Class            string    `json:"class_type"`
 }
 
-// ValidationError says why a prompt cannot run, or, as [Prompt].Rejected, why
-// some of its outputs do not. Its JSON is the answer that clients of ComfyUI
-// expect.
+// ValidationError says why a prompt cannot run, or why some of its outputs do not
+// run. Its JSON is the answer that ComfyUI's clients expect.
 type ValidationError struct {
 	Problem
 	Nodes map[string]*NodeProblems // by node id
@@ -74,46 +73,7 @@ func (e *ValidationError) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// PromptError returns a ValidationError about the prompt as a whole.
 func promptError(typ, message, details string) *ValidationError {
 	return &ValidationError{Problem: Problem{typ, message, details, map[string]any{}}}
-}
-
-// InputError is an error about one input of a node. A node's Validate may return
-// one, so that clients mark that input alone.
-type InputError struct {
-	Input string
-	Err   error
-}
-
-func (e *InputError) Error() string { return fmt.Sprintf("input %q: %v", e.Input, e.Err) }
-
-func (e *InputError) Unwrap() error { return e.Err }
-
-// Config describes an input as the wire does: its type, or for a drop-down its
-// choices, and its options. The error is that of [Port.Choices], without which
-// there are none.
-func (p Port) Config() (typ any, options map[string]any, err error) {
-	options = make(map[string]any, len(p.Options))
-	for _, o := range p.Options {
-		options[o.Name] = o.Value
-	}
-	if p.choices == nil {
-		return p.Type, options, nil
-	}
-	choices, err := p.Choices()
-	if choices == nil {
-		choices = []string{}
-	}
-	if p.newForm {
-		options["options"] = choices
-		return p.Type, options, err
-	}
-	return choices, options, err
-}
-
-// config is [type, options], for a problem with the input: what is wrong with
-// its choices is said elsewhere.
-func (p *Port) config() []any {
-	typ, options, _ := p.Config()
-	return []any{typ, options}
 }

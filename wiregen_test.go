@@ -185,8 +185,8 @@ func (g wireGen) value(depth int) any {
 func (g wireGen) nodeStates(text func() string) (states []nodebus.NodeState) {
 	for range g.IntN(6) {
 		states = append(states, nodebus.NodeState{
-			Value: g.number(), Max: g.number(), State: text(), NodeID: text(),
-			DisplayNodeID: text(), ParentNodeID: g.maybe(text()), RealNodeID: text(),
+			Value: g.number(), Max: g.number(), State: text(), Place: nodebus.Place{UniqueID: text(),
+				DisplayID: text(), ParentID: g.maybe(text()), RealID: text()},
 		})
 	}
 	return states
@@ -204,22 +204,22 @@ func (g wireGen) event() nodebus.Event {
 	case 2:
 		ev.Payload = nodebus.ExecutionCached{Nodes: g.texts(), PromptID: prompt, Timestamp: ms}
 	case 3:
-		ev.Payload = nodebus.Executing{Node: g.maybe(g.text()), DisplayNode: g.maybe(g.text()), PromptID: prompt}
+		ev.Payload = nodebus.Executing{UniqueID: g.maybe(g.text()), DisplayID: g.maybe(g.text()), PromptID: prompt}
 	case 4:
-		ev.Payload = nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: prompt, Node: g.maybe(g.text())}
+		ev.Payload = nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: prompt, UniqueID: g.maybe(g.text())}
 	case 5:
 		ev.Payload = nodebus.ProgressState{PromptID: prompt, Nodes: g.nodeStates(g.text)}
 	case 6:
-		ev.Payload = nodebus.Executed{Node: g.text(), DisplayNode: g.text(), Output: g.lists(), PromptID: prompt, ParentNode: "x", RealNode: "y"}
+		ev.Payload = nodebus.Executed{UniqueID: g.text(), DisplayID: g.text(), Output: g.lists(), PromptID: prompt, ParentID: "x", RealID: "y"}
 	case 7:
 		ev.Payload = nodebus.ExecutionSuccess{PromptID: prompt, Timestamp: ms}
 	case 8:
 		ev.Payload = nodebus.ExecutionError{
-			PromptID: prompt, NodeID: g.text(), NodeType: g.text(), Executed: g.texts(), ExceptionMessage: g.text(), ExceptionType: g.text(),
+			PromptID: prompt, NodeID: g.text(), Class: g.text(), Executed: g.texts(), ExceptionMessage: g.text(), ExceptionType: g.text(),
 			Traceback: g.texts(), CurrentInputs: g.lists(), CurrentOutputs: g.texts(), Timestamp: int64(g.IntN(2)) * ms,
 		}
 	case 9:
-		ev.Payload = nodebus.ExecutionInterrupted{PromptID: prompt, NodeID: g.text(), NodeType: g.text(), Executed: g.texts(), Timestamp: ms}
+		ev.Payload = nodebus.ExecutionInterrupted{PromptID: prompt, NodeID: g.text(), Class: g.text(), Executed: g.texts(), Timestamp: ms}
 	case 10:
 		flags := nodebus.FeatureFlags{}
 		for range g.IntN(4) {
@@ -228,12 +228,12 @@ func (g wireGen) event() nodebus.Event {
 		ev.Payload = flags
 	case 11:
 		ev.Payload = nodebus.Preview{
-			NodeID: g.text(), PromptID: prompt, DisplayNodeID: g.text(), ParentNodeID: g.maybe(g.text()), RealNodeID: g.text(),
+			UniqueID: g.text(), PromptID: prompt, DisplayID: g.text(), ParentID: g.maybe(g.text()), RealID: g.text(),
 			ImageType: []string{"image/jpeg", "image/png", "image/webp"}[g.IntN(3)], Image: []byte(g.wild()),
 		}
 	case 12: // its strings are bytes in the frame, whatever they are
 		ev.PromptID = g.wild()
-		ev.Payload = nodebus.ProgressText{PromptID: ev.PromptID, NodeID: g.wild(), Text: g.wild()}
+		ev.Payload = nodebus.ProgressText{PromptID: ev.PromptID, UniqueID: g.wild(), Text: g.wild()}
 	case 13:
 		ev.Payload = g.custom()
 	}

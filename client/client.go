@@ -150,7 +150,7 @@ func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.
 			if !yield(ev, nil) {
 				return
 			}
-			if e, ok := ev.Payload.(nodebus.Executing); ok && e.Node == "" {
+			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
 				return
 			}
 		}

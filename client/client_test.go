@@ -87,7 +87,7 @@ func TestIDIsTheServersWord(t *testing.T) {
 func TestListeningMakesATypeKnown(t *testing.T) {
 	s := newSite(t, nil)
 	c := dial(t, s.URL, nil)
-	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.NoError(t, s.hub.Broadcast(ticked{1}))
 	require.Equal(t, "test.ticked", payloads(t, c, 1)[0].(nodebus.Custom).Type)
 
 	var got []int
@@ -97,13 +97,13 @@ func TestListeningMakesATypeKnown(t *testing.T) {
 	})
 	client.On(c, func(nodebus.Event, ticked) { panic("a listener's panic is its own") })
 	client.On(c, func(_ nodebus.Event, p ticked) { got = append(got, -p.Step) })
-	require.NoError(t, s.hub.SendSync(ticked{2}))
+	require.NoError(t, s.hub.Broadcast(ticked{2}))
 	require.Equal(t, []nodebus.Payload{ticked{2}}, payloads(t, c, 1))
 	require.Equal(t, []int{2, -2}, got)
 
 	remove()
 	remove()
-	require.NoError(t, s.hub.SendSync(ticked{3}))
+	require.NoError(t, s.hub.Broadcast(ticked{3}))
 	require.Equal(t, []nodebus.Payload{ticked{3}}, payloads(t, c, 1), "it stays known")
 	require.Equal(t, []int{2, -2, -3}, got)
 }
@@ -112,15 +112,15 @@ func TestBuiltInAndRunTimeTypes(t *testing.T) {
 	s := newSite(t, nil)
 	c := dial(t, s.URL, nil)
 	var got []string
-	client.On(c, func(_ nodebus.Event, p nodebus.Progress) { got = append(got, "progress "+p.Node) })
+	client.On(c, func(_ nodebus.Event, p nodebus.Progress) { got = append(got, "progress "+p.UniqueID) })
 	client.On(c, func(_ nodebus.Event, p nodebus.Preview) { got = append(got, "preview "+string(p.Image)) })
 	client.OnType(c, "mine", func(ev nodebus.Event) { got = append(got, ev.Payload.EventType()) })
 	require.Panics(t, func() { client.On(c, func(nodebus.Event, nodebus.Custom) {}) })
 
-	require.NoError(t, s.hub.SendSync(nodebus.Progress{Node: "7"}))
-	require.NoError(t, s.hub.SendSync(nodebus.Preview{NodeID: "7", Image: []byte("jpeg")}))
-	require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "mine", Data: 1}))
-	require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "yours", Data: 1}))
+	require.NoError(t, s.hub.Broadcast(nodebus.Progress{UniqueID: "7"}))
+	require.NoError(t, s.hub.SendSync(nodebus.Preview{Place: nodebus.Place{UniqueID: "7"}, Image: []byte("jpeg")}))
+	require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "mine", Data: 1}))
+	require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "yours", Data: 1}))
 	payloads(t, c, 4)
 	require.Equal(t, []string{"progress 7", "preview jpeg", "mine"}, got)
 }
@@ -129,8 +129,8 @@ func TestFollowEndsWithThePrompt(t *testing.T) {
 	s := newSite(t, nil)
 	submitted := func(_ context.Context, p *nodebus.Prompt) (string, error) {
 		for _, e := range []nodebus.Event{
-			{PromptID: "p", Payload: nodebus.Executing{Node: "1", PromptID: "p"}},
-			{PromptID: "q", Payload: nodebus.Executing{Node: "2", PromptID: "q"}},
+			{PromptID: "p", Payload: nodebus.Executing{UniqueID: "1", PromptID: "p"}},
+			{PromptID: "q", Payload: nodebus.Executing{UniqueID: "2", PromptID: "q"}},
 			{Payload: nodebus.Status{}},
 			{PromptID: "p", Payload: nodebus.ExecutionSuccess{PromptID: "p"}},
 			{PromptID: "p", Payload: nodebus.Executing{PromptID: "p"}},
@@ -223,7 +223,7 @@ func (l *cutter) all() {
 func TestWithoutRetryABreakIsTheEnd(t *testing.T) {
 	s := newSite(t, nil)
 	c := dial(t, s.URL, &client.Options{Retry: -1})
-	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.NoError(t, s.hub.Broadcast(ticked{1}))
 	require.NoError(t, s.hub.Close())
 	var last error
 	n := 0
@@ -261,9 +261,9 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
 	client.On(c, func(nodebus.Event, ticked) { cancel(why) })
-	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.NoError(t, s.hub.Broadcast(ticked{1}))
 	require.ErrorIs(t, c.Run(ctx), why)
-	require.NoError(t, s.hub.SendSync(ticked{2}))
+	require.NoError(t, s.hub.Broadcast(ticked{2}))
 	require.Len(t, payloads(t, c, 1), 1, "it can be run again")
 }
 
@@ -290,7 +290,7 @@ func TestServersThatAreNotOurs(t *testing.T) {
 	c := dial(t, srv.URL, &client.Options{ID: "me", Retry: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	require.Equal(t, "me", c.ID())
 	got := payloads(t, c, 2)
-	require.Equal(t, nodebus.Executing{Node: "5"}, got[0])
+	require.Equal(t, nodebus.Executing{UniqueID: "5"}, got[0])
 	require.Equal(t, "done", got[1].EventType())
 	require.Equal(t, 4, strings.Count(log.String(), "message skipped"))
 }

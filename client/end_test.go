@@ -72,7 +72,7 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 		"reading": {time.Millisecond, func(s *crossing, c *client.Client, _ <-chan struct{}) {
 			heard := make(chan struct{})
 			client.On(c, func(nodebus.Event, ticked) { close(heard) })
-			_ = s.hub.SendSync(ticked{1})
+			_ = s.hub.Broadcast(ticked{1})
 			<-heard
 		}},
 		"waiting to connect again": {time.Hour, func(s *crossing, _ *client.Client, broken <-chan struct{}) {
@@ -104,7 +104,7 @@ func TestListenersMayClose(t *testing.T) {
 	s := newCrossing(t, nil)
 	c := dial(t, s.URL, nil)
 	client.On(c, func(nodebus.Event, ticked) { require.NoError(t, c.Close()) })
-	require.NoError(t, s.hub.SendSync(ticked{1}))
+	require.NoError(t, s.hub.Broadcast(ticked{1}))
 	require.ErrorIs(t, c.Run(deadline(t)), nodebus.ErrClosed)
 }
 

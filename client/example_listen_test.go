@@ -52,16 +52,16 @@ func ExampleOn() {
 	}
 	defer c.Close()
 	client.On(c, func(_ nodebus.Event, p nodebus.Progress) {
-		fmt.Printf("node %s is at %g of %g\n", p.Node, p.Value, p.Max)
+		fmt.Printf("node %s is at %g of %g\n", p.UniqueID, p.Value, p.Max)
 	})
 	client.On(c, func(_ nodebus.Event, f Found) {
 		fmt.Println("node", f.Node, "found", f.Word)
 	})
 	client.OnType(c, "example.bye", func(nodebus.Event) { cancel() })
 
-	_ = hub.SendSync(nodebus.Progress{Node: "7", Value: 1, Max: 2})
-	_ = hub.SendSync(Found{Node: "7", Word: "wheelbarrow"})
-	_ = hub.SendSync(nodebus.Custom{Type: "example.bye"})
+	_ = hub.Broadcast(nodebus.Progress{UniqueID: "7", Value: 1, Max: 2})
+	_ = hub.Broadcast(Found{Node: "7", Word: "wheelbarrow"})
+	_ = hub.Broadcast(nodebus.Custom{Type: "example.bye"})
 	fmt.Println(c.Run(ctx)) // calls listeners until ctx ends
 	// Output:
 	// node 7 is at 1 of 2
@@ -84,12 +84,12 @@ func ExampleClient_Events() {
 		return
 	}
 	defer c.Close()
-	_ = hub.SendSync(nodebus.Executing{Node: "7"}, "ann")
+	_ = hub.SendSync(nodebus.Executing{UniqueID: "7"}, "ann")
 	_ = hub.SendSync(Found{Node: "7", Word: "wheelbarrow"}, "ann")
 	for ev, err := range c.Events(ctx) {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
-			fmt.Println("node", p.Node, "runs")
+			fmt.Println("node", p.UniqueID, "runs")
 			continue
 		case nodebus.Custom:
 			fmt.Printf("%s: %s\n", p.Type, p.Data.(json.RawMessage))

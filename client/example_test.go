@@ -51,7 +51,7 @@ func ExampleClient_Submit() {
 	for ev, err := range c.Follow(ctx, id) {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executed:
-			fmt.Println("node", p.Node, "shows", p.Output["text"])
+			fmt.Println("node", p.UniqueID, "shows", p.Output["text"])
 		case nodebus.ExecutionSuccess:
 			fmt.Println("all done")
 		case nil:

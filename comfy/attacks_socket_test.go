@@ -47,7 +47,7 @@ func says(typ websocket.MessageType, texts ...string) func(*host) answered {
 			}
 		}
 		if s.c.Ping(h.t.Context()) == nil { // all of it has been read
-			require.NoError(h.t, h.hub.SendSync(spoken{Text: "over"}))
+			require.NoError(h.t, h.hub.Broadcast(spoken{Text: "over"}))
 		}
 		return <-heard
 	}

@@ -90,7 +90,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 	require.Equal(t, 403, res.StatusCode)
 	require.Equal(t, 200, h.send("OPTIONS", "/prompt", "").status, "browsers ask without saying who they are")
 	require.Equal(t, before, state())
-	require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	require.NotContains(t, s.until("spoken over"), "execution_interrupted", "and the socket is the same")
 	h.gate.open("runs")
 	for _, route := range routes(t) { // the same requests, by somebody who may

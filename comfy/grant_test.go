@@ -174,7 +174,7 @@ func TestGrantSocket(t *testing.T) {
 	require.Equal(t, "carl", friend.next().Data["sid"])
 	h.gate.open("gate of bob")
 	of("bob-runs", "execution_success") // its socket is still the one
-	require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	for s, prompt := range map[*socket]string{ann: "ann-", friend: "bob-runs", guest: ""} {
 		told := false
 		for m := s.next(); m.short() != "spoken over"; m = s.next() {

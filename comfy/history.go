@@ -119,13 +119,13 @@ func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
 func (s *Server) entry(r *http.Request, rec *nodebus.Record) object {
 	outputs, meta := object{}, object{}
 	for _, o := range rec.Outputs {
-		outputs.add(o.NodeID, o.UI)
+		outputs.add(o.UniqueID, o.UI)
 		var parent *string
 		if o.ParentID != "" {
 			parent = &o.ParentID
 		}
-		meta.add(o.NodeID, object{
-			{"node_id", o.NodeID}, {"display_node", o.DisplayID}, {"parent_node", parent}, {"real_node_id", o.RealID},
+		meta.add(o.UniqueID, object{
+			{"node_id", o.UniqueID}, {"display_node", o.DisplayID}, {"parent_node", parent}, {"real_node_id", o.RealID},
 		})
 	}
 	return object{{"prompt", s.item(r, rec.Prompt)}, {"outputs", outputs}, {"status", statusOf(rec)}, {"meta", meta}}

@@ -183,7 +183,7 @@ func TestHistoryDeleteAndClear(t *testing.T) {
 			for _, id := range left {
 				require.Contains(t, all, id)
 			}
-			require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+			require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 			require.Equal(t, []string{"spoken over"}, s.until("spoken over"), "nobody is told")
 			require.Equal(t, []string{run}, h.ids("queue_running"))
 			h.gate.open("busy")

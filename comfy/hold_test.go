@@ -51,7 +51,7 @@ func TestEventsAfterTheAnswer(t *testing.T) {
 				leave()
 			}
 			h.ended(h.submit("other", quick)) // the engine is at work all the while
-			require.NoError(t, h.hub.SendSync(spoken{Text: "still held"}))
+			require.NoError(t, h.hub.Broadcast(spoken{Text: "still held"}))
 			for _, m := range s.until("spoken still held") {
 				require.Regexp(t, "^(status|spoken)", m, "of the prompt nothing is said yet")
 			}

@@ -31,7 +31,7 @@ func recordJob(rec *nodebus.Record) job {
 	switch rec.State {
 	case nodebus.Succeeded:
 		j.status = completed
-	case nodebus.Stopped:
+	case nodebus.Interrupted:
 		j.status = cancelled
 	}
 	return j
@@ -111,7 +111,7 @@ func shown(outputs []nodebus.NodeOutput) (n int, preview object) {
 				for _, k := range sortedKeys(item) {
 					preview.add(k, item[k])
 				}
-				preview.add("nodeId", o.NodeID)
+				preview.add("nodeId", o.UniqueID)
 				preview.add("mediaType", media)
 			}
 		}
@@ -178,7 +178,7 @@ func (s *Server) jobDetail(r *http.Request, rec *nodebus.Record) object {
 	o := j.summary()
 	outputs := object{}
 	for _, out := range rec.Outputs {
-		outputs.add(out.NodeID, out.UI)
+		outputs.add(out.UniqueID, out.UI)
 	}
 	o.add("outputs", outputs)
 	o.add("execution_status", statusOf(rec))

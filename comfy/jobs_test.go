@@ -201,7 +201,7 @@ func TestJobsByDuration(t *testing.T) {
 		}))
 	}
 	require.NoError(t, h.engine.Store().Put(t.Context(), nodebus.Record{
-		Prompt: &nodebus.Prompt{ID: "never", Created: time.UnixMilli(1_600_000_000_000)}, State: nodebus.Stopped, Ended: time.UnixMilli(1_700_000_000_000),
+		Prompt: &nodebus.Prompt{ID: "never", Created: time.UnixMilli(1_600_000_000_000)}, State: nodebus.Interrupted, Ended: time.UnixMilli(1_700_000_000_000),
 	}))
 	got, all := h.list("?sort_by=execution_duration")
 	require.Equal(t, "long middle short never", got)
@@ -284,7 +284,7 @@ func TestJobThatEndsMeanwhile(t *testing.T) {
 		h.gate.open("a")
 		for ev, err := range events {
 			at, is := ev.Payload.(nodebus.Executing)
-			if err != nil || is && at.Node == "" {
+			if err != nil || is && at.UniqueID == "" {
 				break
 			}
 		}

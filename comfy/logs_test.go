@@ -129,7 +129,7 @@ func TestLogsSubscribe(t *testing.T) {
 	require.Equal(t, 200, h.subscribe("you", false).status, "twice is no harm")
 	write(t, logs, "four")
 	me.told(t, "four")
-	require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	require.Equal(t, []string{"spoken over"}, you.until("spoken over"), "it has unsubscribed")
 	require.Equal(t, []string{"spoken over"}, other.until("spoken over"), "it has never subscribed")
 }
@@ -153,7 +153,7 @@ func TestLogsOfNoClient(t *testing.T) {
 	late.next()
 	write(t, logs, "two")
 	me.told(t, "two")
-	require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	require.Equal(t, []string{"spoken over"}, late.until("spoken over"))
 	for _, body := range []string{``, `{`, `[]`, `{"enabled":true,"clientId":5}`} {
 		require.Equal(t, 400, h.send("PATCH", "/internal/logs/subscribe", body).status, body)

@@ -19,7 +19,7 @@ func told(t *testing.T, hub *nodebus.Hub, payloads ...nodebus.Payload) {
 
 // previewOf is a preview that is told from others by its size.
 func previewOf(node string, size int) nodebus.Payload {
-	return nodebus.Preview{NodeID: node, PromptID: "run", ImageType: "image/png", Image: make([]byte, size)}
+	return nodebus.Preview{Place: nodebus.Place{UniqueID: node}, PromptID: "run", ImageType: "image/png", Image: make([]byte, size)}
 }
 
 // TestPreviewsAtReload: a client that comes back in the middle of a run gets the
@@ -59,7 +59,7 @@ func TestPreviewsAtReload(t *testing.T) {
 					require.Equal(t, 2*time.Second, time.Since(at))
 				}
 				time.Sleep(10 * time.Second)
-				require.NoError(t, p.hub.SendSync(spoken{Text: "later"}))
+				require.NoError(t, p.hub.Broadcast(spoken{Text: "later"}))
 				require.Equal(t, []string{"spoken later"}, s.until("spoken later"), "nothing comes twice")
 			})
 		})

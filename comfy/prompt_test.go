@@ -186,7 +186,7 @@ func TestClientOfAPrompt(t *testing.T) {
 		require.Equal(t, 200, a.status, a.body)
 		id := at(t, a.json(t), "prompt_id").(string)
 		h.ended(id)
-		require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+		require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 		for client, s := range sockets {
 			said := without(s.until("spoken over"), "status", "spoken")
 			require.Equal(t, client == c.client, len(said) > 0, "%s: %s: %v", c.body, client, said)

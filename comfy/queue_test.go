@@ -166,7 +166,7 @@ func TestQueueDeleteAndClear(t *testing.T) {
 			require.Empty(t, a.body)
 			require.Equal(t, left, h.ids("queue_pending"), body)
 			require.Equal(t, []string{run}, h.ids("queue_running"), "never those that run")
-			require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+			require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 			said := s.until("spoken over")
 			require.Equal(t, len(left) < 3, len(without(said, "execution", "executing", "progress", "spoken")) > 0, "the count: %s", body)
 			require.NotContains(t, said, "execution_interrupted")
@@ -213,7 +213,7 @@ func TestTellRemoved(t *testing.T) {
 		require.Equal(t, "executing <nil>", m.short())
 		require.Equal(t, id, m.Data["prompt_id"])
 	}
-	require.NoError(t, h.hub.SendSync(spoken{Text: "over"}))
+	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	require.Empty(t, without(other.until("spoken over"), "status", "spoken"))
 	require.Equal(t, map[string]any{}, h.get("/history"))
 	h.gate.open("busy")

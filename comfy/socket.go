@@ -109,8 +109,8 @@ func (s *Server) hello(id string) []nodebus.Payload {
 			continue
 		}
 		if at, ok := s.engine.Executing(p.ID); ok {
-			shown := cmp.Or(at.DisplayNode, at.Node)
-			hello = append(hello, nodebus.Executing{Node: shown, DisplayNode: shown, PromptID: p.ID})
+			shown := cmp.Or(at.DisplayID, at.UniqueID)
+			hello = append(hello, nodebus.Executing{UniqueID: shown, DisplayID: shown, PromptID: p.ID})
 		}
 	}
 	return hello

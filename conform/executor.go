@@ -130,7 +130,7 @@ func (h *host) run(t *testing.T, g *nodebus.Graph, meanwhile func(id string)) (o
 				continue
 			}
 			o.events = append(o.events, ev)
-			if e, ok := ev.Payload.(nodebus.Executing); ok && e.Node == "" {
+			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
 				return
 			}
 		}
@@ -146,9 +146,9 @@ func (o outcome) order() (all []string) {
 	for _, ev := range o.events {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
-			all = append(all, "executing "+p.Node)
+			all = append(all, "executing "+p.UniqueID)
 		case nodebus.Executed:
-			all = append(all, "executed "+p.Node)
+			all = append(all, "executed "+p.UniqueID)
 		case nodebus.Custom:
 			all = append(all, "said")
 		}
@@ -180,7 +180,7 @@ func (o outcome) shows(t *testing.T, text string) {
 		return
 	}
 	for _, out := range o.record.Outputs {
-		if out.NodeID == "show" && len(out.UI["text"]) == 1 && out.UI["text"][0] == text {
+		if out.UniqueID == "show" && len(out.UI["text"]) == 1 && out.UI["text"][0] == text {
 			return
 		}
 	}
@@ -241,8 +241,8 @@ func (o outcome) blames(t *testing.T, text string) {
 	switch {
 	case o.record.State != nodebus.Failed || e == nil:
 		t.Errorf("the prompt ended as %q", o.record.State)
-	case e.NodeID != "fail" || e.NodeType != "Fail" || !strings.Contains(e.ExceptionMessage, text):
-		t.Errorf("the error is %q of node %q (%s)", e.ExceptionMessage, e.NodeID, e.NodeType)
+	case e.NodeID != "fail" || e.Class != "Fail" || !strings.Contains(e.ExceptionMessage, text):
+		t.Errorf("the error is %q of node %q (%s)", e.ExceptionMessage, e.NodeID, e.Class)
 	}
 	if slices.Contains(o.order(), "executing show") {
 		t.Errorf("what depends on the node that failed ran: %q", o.order())
@@ -258,7 +258,7 @@ func executesInterrupt(t *testing.T, h *host) {
 			t.Error("there is nothing to interrupt")
 		}
 	})
-	if o.record.State != nodebus.Stopped {
+	if o.record.State != nodebus.Interrupted {
 		t.Errorf("the prompt ended as %q: %+v", o.record.State, o.record.Error)
 	}
 	h.run(t, sums(1, 2, 3), nil).shows(t, "6")

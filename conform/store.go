@@ -40,11 +40,11 @@ func fullRecord(id string) nodebus.Record {
 			Extra: map[string]any{"extra_pnginfo": map[string]any{"workflow": "w"}},
 		},
 		State: nodebus.Failed, Started: at, Ended: at.Add(time.Second),
-		Outputs: []nodebus.NodeOutput{{NodeID: "9", DisplayID: "9", RealID: "9", UI: nodebus.UI{"text": {"héllo"}}}},
+		Outputs: []nodebus.NodeOutput{{Place: nodebus.Place{UniqueID: "9", DisplayID: "9", RealID: "9"}, UI: nodebus.UI{"text": {"héllo"}}}},
 		Start:   &nodebus.ExecutionStart{PromptID: id, Timestamp: 1},
 		Cached:  &nodebus.ExecutionCached{PromptID: id, Nodes: []string{"1"}, Timestamp: 2},
 		Error: &nodebus.ExecutionError{
-			PromptID: id, NodeID: "9", NodeType: "Show", Executed: []string{"1"}, ExceptionMessage: "m", ExceptionType: "t",
+			PromptID: id, NodeID: "9", Class: "Show", Executed: []string{"1"}, ExceptionMessage: "m", ExceptionType: "t",
 			Traceback: []string{"line\n"}, CurrentInputs: map[string][]any{"value": {1.0}}, CurrentOutputs: []string{}, Timestamp: 3,
 		},
 	}

@@ -224,7 +224,7 @@ func servesSession(t *testing.T, tr nodebus.Transport, c Client) {
 	const n = 500
 	go func() {
 		for i := range n {
-			if err := hub.SendSync(note{i}); err != nil {
+			if err := hub.Broadcast(note{i}); err != nil {
 				t.Errorf("send %d: %v", i, err)
 			}
 		}

@@ -68,8 +68,8 @@ func (r *Recorder) Context() *nodebus.Context { return r.With(r.ctx) }
 // With returns a context for one call of the node that ends when ctx does, for
 // tests of nodes that are stopped.
 func (r *Recorder) With(ctx context.Context) *nodebus.Context {
-	c := nodebus.NewContext(ctx, nodebus.Call{
-		Prompt: r.opts.Prompt, UniqueID: r.opts.UniqueID, Publisher: r, Runtime: runtime{r},
+	c := nodebus.NewContext(ctx, nodebus.CallInfo{
+		Prompt: r.opts.Prompt, Place: nodebus.Place{UniqueID: r.opts.UniqueID}, Publisher: r, Runtime: runtime{r},
 		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
 	})
 	r.t.Cleanup(c.End)
@@ -179,9 +179,9 @@ func (e *evaluation) call(ctx context.Context, id string) (res nodebus.Result, e
 		}
 		in[name] = v
 	}
-	c := nodebus.NewContext(ctx, nodebus.Call{
-		Prompt: e.r.opts.Prompt, UniqueID: id, ParentID: e.r.opts.UniqueID, RealID: e.r.opts.UniqueID,
-		DisplayID: e.r.opts.UniqueID, Publisher: e.r, Runtime: runtime{e.r},
+	c := nodebus.NewContext(ctx, nodebus.CallInfo{
+		Prompt: e.r.opts.Prompt, Place: nodebus.Place{UniqueID: id, ParentID: e.r.opts.UniqueID, RealID: e.r.opts.UniqueID,
+		DisplayID: e.r.opts.UniqueID}, Publisher: e.r, Runtime: runtime{e.r},
 	})
 	defer c.End()
 	return class.Call(c, in)

@@ -44,7 +44,7 @@ func TestWhatANodeSendsIsKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, got)
 	require.Equal(t, []ticked{{"7", 0}, {"7", 1}}, nodetest.Sent[ticked](rec))
-	require.Equal(t, nodebus.Progress{Value: 2, Max: 2, PromptID: "prompt", Node: "7"}, nodetest.Sent[nodebus.Progress](rec)[1])
+	require.Equal(t, nodebus.Progress{Value: 2, Max: 2, PromptID: "prompt", UniqueID: "7"}, nodetest.Sent[nodebus.Progress](rec)[1])
 	for _, ev := range rec.Events() {
 		require.Equal(t, "prompt", ev.PromptID)
 		require.Equal(t, "me", ev.To)

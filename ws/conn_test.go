@@ -156,7 +156,7 @@ func TestPingsAreAnsweredInTheMiddleOfTheStream(t *testing.T) {
 	c, r := handshake(t, s.URL, "")
 	go func() {
 		for n := range 200 {
-			_ = s.hub.SendSync(note{n})
+			_ = s.hub.Broadcast(note{n})
 			if n%10 == 0 {
 				_, _ = io.WriteString(c, masked(0x89, "are you there"))
 			}
@@ -205,7 +205,7 @@ func TestWriteTimeout(t *testing.T) {
 	s := serve(t, nil, &ws.Options{WriteTimeout: 50 * time.Millisecond, PingInterval: -1})
 	c, _ := handshake(t, s.URL, "")
 	for range 10 {
-		require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "x", Data: strings.Repeat("x", 1<<20)}))
+		require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "x", Data: strings.Repeat("x", 1<<20)}))
 	}
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
 	// Until the connection is closed nothing is read: wait for that by writing.
@@ -224,7 +224,7 @@ func TestSecureServer(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	read(t, c)
-	require.NoError(t, hub.SendSync(note{1}))
+	require.NoError(t, hub.Broadcast(note{1}))
 	require.Contains(t, read(t, c), "test.note")
 	require.NoError(t, hub.Close())
 	_, _, err = c.Read(t.Context())

@@ -93,7 +93,7 @@ func TestEventsArriveInOrder(t *testing.T) {
 		for n := range 1000 {
 			_ = s.hub.SendSync(note{n}, "me")
 		}
-		_ = s.hub.SendSync(note{-1})
+		_ = s.hub.Broadcast(note{-1})
 	}()
 	for n := range 1000 {
 		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: note{n}})
@@ -112,8 +112,8 @@ func TestBinaryAndLargeMessages(t *testing.T) {
 	for _, size := range []int{0, 117, 118, 119, 120, 65_526, 65_527, 65_528, 65_529, 5 << 20} {
 		pad := strings.Repeat("x", size)
 		go func() {
-			_ = s.hub.SendSync(nodebus.Custom{Type: "x", Data: pad})
-			_ = s.hub.SendSync(nodebus.ProgressText{NodeID: "7", Text: pad})
+			_ = s.hub.Broadcast(nodebus.Custom{Type: "x", Data: pad})
+			_ = s.hub.Broadcast(nodebus.ProgressText{UniqueID: "7", Text: pad})
 		}()
 		require.Equal(t, `{"type":"x","data":"`+pad+`"}`, read(t, c))
 		typ, data, err := c.Read(t.Context())
@@ -146,7 +146,7 @@ func TestWatchFollowsAPromptOfAnother(t *testing.T) {
 	c := dial(t, s.URL+"?watch=p1&watch=p2", nil)
 	read(t, c)
 	for _, p := range []string{"p1", "p3", "p2"} {
-		require.NoError(t, s.hub.Publish(nodebus.Event{PromptID: p, To: "you", Payload: nodebus.Executing{Node: "1", PromptID: p}}))
+		require.NoError(t, s.hub.Publish(nodebus.Event{PromptID: p, To: "you", Payload: nodebus.Executing{UniqueID: "1", PromptID: p}}))
 	}
 	require.Contains(t, read(t, c), `"prompt_id":"p1"`)
 	require.Contains(t, read(t, c), `"prompt_id":"p2"`)
@@ -156,7 +156,7 @@ func TestDrainingHubSaysGoingAway(t *testing.T) {
 	s := serve(t, nil, nil)
 	c := dial(t, s.URL, nil)
 	read(t, c)
-	require.NoError(t, s.hub.SendSync(note{1}))
+	require.NoError(t, s.hub.Broadcast(note{1}))
 	require.NoError(t, s.hub.Close())
 	require.Contains(t, read(t, c), `test.note`, "what was published is delivered first")
 	_, _, err := c.Read(t.Context())
@@ -220,7 +220,7 @@ func TestReceiveThatPanics(t *testing.T) {
 	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("hello")))
 	_, _, err := c.Read(t.Context())
 	require.Error(t, err)
-	require.NoError(t, s.hub.SendSync(note{1}))
+	require.NoError(t, s.hub.Broadcast(note{1}))
 	require.Contains(t, read(t, other), "note")
 }
 
@@ -231,7 +231,7 @@ func TestMessagesOfTheClientAreIgnoredByDefault(t *testing.T) {
 	for _, m := range []string{"", "{", `{"type":"feature_flags","data":{}}`, "\xff\xfe"} {
 		require.NoError(t, c.Write(t.Context(), websocket.MessageBinary, []byte(m)))
 	}
-	require.NoError(t, s.hub.SendSync(note{1}))
+	require.NoError(t, s.hub.Broadcast(note{1}))
 	require.Contains(t, read(t, c), "test.note")
 }
 
@@ -252,7 +252,7 @@ func TestAuthorize(t *testing.T) {
 	require.Contains(t, read(t, d), `"sid":"bob"`)
 
 	require.NoError(t, s.hub.Publish(nodebus.Event{PromptID: "p1", To: "carol", Payload: note{1}}))
-	require.NoError(t, s.hub.SendSync(note{2}))
+	require.NoError(t, s.hub.Broadcast(note{2}))
 	require.Contains(t, read(t, c), `"n":1`, "she may watch everything")
 	require.Contains(t, read(t, d), `"n":2`, "he may not watch what he asks for")
 }

@@ -129,7 +129,7 @@ func TestClientThatAnswersPingsStays(t *testing.T) {
 		require.Contains(t, <-got, "status")
 		time.Sleep(time.Hour)
 		require.Empty(t, n.left)
-		go func() { _ = n.hub.SendSync(note{1}) }()
+		go func() { _ = n.hub.Broadcast(note{1}) }()
 		require.Contains(t, <-got, "test.note")
 		require.NoError(t, c.CloseNow())
 		<-n.left

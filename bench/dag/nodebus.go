@@ -94,7 +94,7 @@ func subscribe(h *nodebus.Hub) (wait, end func()) {
 		defer close(done)
 		for ev, err := range events {
 			must(err)
-			if e, ok := ev.Payload.(nodebus.Executing); ok && e.Node == "" {
+			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
 				over <- struct{}{}
 			}
 		}

@@ -30,7 +30,7 @@ func appendState(b []byte, s *nodebus.ProgressState) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, n.NodeID)
+		b = appendString(b, n.UniqueID)
 		b = append(b, `:{"value":`...)
 		b = strconv.AppendInt(b, int64(n.Value), 10)
 		b = append(b, `,"max":`...)
@@ -38,13 +38,13 @@ func appendState(b []byte, s *nodebus.ProgressState) []byte {
 		b = append(b, `,"state":`...)
 		b = appendString(b, n.State)
 		b = append(b, `,"node_id":`...)
-		b = appendString(b, n.NodeID)
+		b = appendString(b, n.UniqueID)
 		b = append(b, `,"prompt_id":`...)
 		b = appendString(b, s.PromptID)
 		b = append(b, `,"display_node_id":`...)
-		b = appendString(b, n.DisplayNodeID)
+		b = appendString(b, n.DisplayID)
 		b = append(b, `,"parent_node_id":null,"real_node_id":`...)
-		b = appendString(b, n.RealNodeID)
+		b = appendString(b, n.RealID)
 		b = append(b, '}')
 	}
 	return append(b, "}}}"...)

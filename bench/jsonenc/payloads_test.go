@@ -60,7 +60,7 @@ func samples() []sample {
 func progress() sample {
 	return sample{
 		"progress",
-		nodebus.Event{Payload: nodebus.Progress{Value: 12, Max: 20, PromptID: promptID, Node: "17"}},
+		nodebus.Event{Payload: nodebus.Progress{Value: 12, Max: 20, PromptID: promptID, UniqueID: "17"}},
 		&envelope{"progress", &plainProgress{12, 20, promptID, "17"}},
 		func(b []byte) []byte { return appendProgress(b, 12, 20, promptID, "17") },
 	}
@@ -72,7 +72,7 @@ func progressState(nodes int) sample {
 	for i := range nodes {
 		id := strconv.Itoa(i + 10)
 		state.Nodes = append(state.Nodes, nodebus.NodeState{
-			Value: float64(i), Max: 20, State: "running", NodeID: id, DisplayNodeID: id, RealNodeID: id,
+			Value: float64(i), Max: 20, State: "running", Place: nodebus.Place{UniqueID: id, DisplayID: id, RealID: id},
 		})
 		plain.Nodes[id] = plainNode{
 			Value: float64(i), Max: 20, State: "running", NodeID: id, PromptID: promptID, DisplayNodeID: id, RealNodeID: id,
@@ -88,7 +88,7 @@ func executed() sample {
 	return sample{
 		"executed",
 		nodebus.Event{Payload: nodebus.Executed{
-			Node: "9", DisplayNode: "9", PromptID: promptID, Output: nodebus.Images(file, file),
+			Place: nodebus.Place{UniqueID: "9", DisplayID: "9"}, PromptID: promptID, Output: nodebus.Images(file, file),
 		}},
 		&envelope{"executed", &plainExecuted{"9", "9", map[string][]nodebus.File{"images": {file, file}}, promptID}},
 		func(b []byte) []byte { return appendExecuted(b, "9", promptID, []nodebus.File{file, file}) },

@@ -42,7 +42,7 @@ func hub(wrap func(event) nodebus.Event) bus {
 func unwrap(p nodebus.Payload) event {
 	switch p := p.(type) {
 	case nodebus.Progress:
-		return event{p.PromptID, p.Node, p.Value, p.Max}
+		return event{p.PromptID, p.UniqueID, p.Value, p.Max}
 	case own:
 		return event{p.Prompt, p.Node, float64(p.Value), float64(p.Max)}
 	}
@@ -59,7 +59,7 @@ type own struct {
 func (own) EventType() string { return "bench.own" }
 
 func progress(e event) nodebus.Event {
-	return nodebus.Event{Payload: nodebus.Progress{Value: e.Value, Max: e.Max, PromptID: e.Prompt, Node: e.Node}}
+	return nodebus.Event{Payload: nodebus.Progress{Value: e.Value, Max: e.Max, PromptID: e.Prompt, UniqueID: e.Node}}
 }
 
 func progressOfPrompt(e event) nodebus.Event {

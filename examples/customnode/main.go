@@ -85,7 +85,7 @@ func run(out io.Writer) {
 		case Found:
 			fmt.Fprintf(out, "node %s found %q in line %d\n", p.Node, p.Word, p.Line)
 		case nodebus.Progress:
-			fmt.Fprintf(out, "node %s: %g of %g\n", p.Node, p.Value, p.Max)
+			fmt.Fprintf(out, "node %s: %g of %g\n", p.UniqueID, p.Value, p.Max)
 		case nodebus.Executed:
 			fmt.Fprintln(out, "shown:", p.Output["text"])
 		case nodebus.ExecutionSuccess:

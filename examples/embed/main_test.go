@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 			continue
 		}
 		types = append(types, ev.Payload.EventType())
-		if p, ok := ev.Payload.(nodebus.Executing); ok && p.Node != "" {
+		if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID != "" {
 			stop()
 		}
 	}

@@ -44,7 +44,7 @@ func main() {
 		}
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Println(string(frame.Data))
-		if e, ok := ev.Payload.(nodebus.Executing); ok && e.Node == "" { // the prompt is over
+		if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" { // the prompt is over
 			stop()
 		}
 	}

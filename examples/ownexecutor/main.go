@@ -26,7 +26,7 @@ func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.
 		if err := ctx.Err(); err != nil {
 			return shown, err // interrupted
 		}
-		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{Node: node.ID, DisplayNode: node.ID, PromptID: p.ID}})
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: node.ID, DisplayID: node.ID, PromptID: p.ID}})
 		inputs := nodebus.Inputs{}
 		for name, v := range node.Inputs {
 			if link, ok := v.(nodebus.Link); ok {
@@ -35,7 +35,7 @@ func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.
 			inputs[name] = v
 		}
 		class, _ := x.registry.Class(node.Class) // it exists: Submit has checked
-		call := nodebus.NewContext(ctx, nodebus.Call{Prompt: p, UniqueID: node.ID, Publisher: pub})
+		call := nodebus.NewContext(ctx, nodebus.CallInfo{Prompt: p, Place: nodebus.Place{UniqueID: node.ID}, Publisher: pub})
 		result, err := class.Call(call, inputs)
 		call.End()
 		if err != nil {
@@ -44,7 +44,7 @@ func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.
 		results[node.ID] = result
 		if result.UI != nil {
 			shown[node.ID] = result.UI
-			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Node: node.ID, DisplayNode: node.ID, Output: result.UI, PromptID: p.ID}})
+			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: node.ID, DisplayID: node.ID}, Output: result.UI, PromptID: p.ID}})
 		}
 	}
 	return shown, nil
@@ -89,7 +89,7 @@ func run(out io.Writer) {
 		}
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Fprintf(out, "%s\n", frame.Data)
-		if p, ok := ev.Payload.(nodebus.Executing); ok && p.Node == "" {
+		if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID == "" {
 			cancel()
 		}
 	}

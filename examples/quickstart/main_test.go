@@ -134,7 +134,7 @@ func TestListen(t *testing.T) {
 			if p, ok := ev.Payload.(nodebus.ExecutionCached); ok {
 				require.Len(t, p.Nodes, cached, path)
 			}
-			if p, ok := ev.Payload.(nodebus.Executing); ok && p.Node == "" {
+			if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID == "" {
 				break
 			}
 		}
@@ -149,10 +149,10 @@ func TestScreen(t *testing.T) {
 	var out strings.Builder
 	s := &screen{out: &out, names: map[string]string{"3": "Blur"}, bars: true}
 	state := func(nodes ...nodebus.NodeState) { s.state(nodebus.Event{}, nodebus.ProgressState{Nodes: nodes}) }
-	state(nodebus.NodeState{NodeID: "1", State: "finished", Value: 1, Max: 1}, nodebus.NodeState{NodeID: "3", State: "running"})
-	s.executing(nodebus.Event{}, nodebus.Executing{Node: "3"})
-	state(nodebus.NodeState{NodeID: "3", State: "running", Value: 3, Max: 6})
-	s.progress(nodebus.Event{}, nodebus.Progress{Node: "3", Value: 3, Max: 6})
+	state(nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}, State: "finished", Value: 1, Max: 1}, nodebus.NodeState{Place: nodebus.Place{UniqueID: "3"}, State: "running"})
+	s.executing(nodebus.Event{}, nodebus.Executing{UniqueID: "3"})
+	state(nodebus.NodeState{Place: nodebus.Place{UniqueID: "3"}, State: "running", Value: 3, Max: 6})
+	s.progress(nodebus.Event{}, nodebus.Progress{UniqueID: "3", Value: 3, Max: 6})
 	s.executing(nodebus.Event{}, nodebus.Executing{})
 	const (
 		up    = "\x1b[1A\x1b[2K"

@@ -40,16 +40,16 @@ func (s *screen) name(node string) string {
 }
 
 func (s *screen) executing(_ nodebus.Event, p nodebus.Executing) {
-	if p.Node == "" {
+	if p.UniqueID == "" {
 		s.runs = nil
 		s.line("closed", "", "")
 		return
 	}
-	s.line("executing", p.Node, "")
+	s.line("executing", p.UniqueID, "")
 }
 
 func (s *screen) progress(_ nodebus.Event, p nodebus.Progress) {
-	s.line("progress", p.Node, fmt.Sprintf("%g of %g", p.Value, p.Max))
+	s.line("progress", p.UniqueID, fmt.Sprintf("%g of %g", p.Value, p.Max))
 }
 
 // state is told how far all nodes of the prompt are.
@@ -68,7 +68,7 @@ func (s *screen) draw() {
 		if n.Max > 0 {
 			full = int(30 * min(max(n.Value/n.Max, 0), 1))
 		}
-		fmt.Fprintf(s.out, "  %-12s [%s%s]\n", s.name(n.NodeID), strings.Repeat("█", full), strings.Repeat("·", 30-full))
+		fmt.Fprintf(s.out, "  %-12s [%s%s]\n", s.name(n.UniqueID), strings.Repeat("█", full), strings.Repeat("·", 30-full))
 	}
 	s.drawn = len(s.runs)
 }

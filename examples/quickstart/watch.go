@@ -32,9 +32,9 @@ func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer
 		client.On(c, func(_ nodebus.Event, p nodebus.ExecutionCached) {
 			s.line("cached", "", cmp.Or(strings.Join(p.Nodes, " "), "none"))
 		}),
-		client.On(c, func(_ nodebus.Event, p nodebus.Executed) { s.line("executed", p.Node, shown(p.Output)) }),
+		client.On(c, func(_ nodebus.Event, p nodebus.Executed) { s.line("executed", p.UniqueID, shown(p.Output)) }),
 		client.On(c, func(_ nodebus.Event, p nodebus.Preview) {
-			s.line("preview", p.NodeID, fmt.Sprintf("%s, %d bytes", p.ImageType, len(p.Image)))
+			s.line("preview", p.UniqueID, fmt.Sprintf("%s, %d bytes", p.ImageType, len(p.Image)))
 		}),
 		client.On(c, func(_ nodebus.Event, p imagenodes.Palette) { s.line(p.EventType(), p.Node, p.Colour) }),
 		client.On(c, func(_ nodebus.Event, p nodebus.ExecutionSuccess) { s.line("success", "", "") }),
@@ -52,7 +52,7 @@ func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer
 		}
 		switch p := ev.Payload.(type) {
 		case nodebus.ExecutionError:
-			failed = fmt.Errorf("node %s (%s) failed: %s", p.NodeID, p.NodeType, strings.TrimSpace(p.ExceptionMessage))
+			failed = fmt.Errorf("node %s (%s) failed: %s", p.NodeID, p.Class, strings.TrimSpace(p.ExceptionMessage))
 		case nodebus.ExecutionInterrupted:
 			failed = errors.New("interrupted")
 		}

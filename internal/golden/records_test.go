@@ -103,9 +103,9 @@ func history(rec nodebus.Record) any {
 		if o.ParentID != "" {
 			parent = o.ParentID
 		}
-		outputs[o.NodeID] = o.UI
-		meta[o.NodeID] = map[string]any{
-			"node_id": o.NodeID, "display_node": o.DisplayID, "parent_node": parent, "real_node_id": o.RealID,
+		outputs[o.UniqueID] = o.UI
+		meta[o.UniqueID] = map[string]any{
+			"node_id": o.UniqueID, "display_node": o.DisplayID, "parent_node": parent, "real_node_id": o.RealID,
 		}
 	}
 	status := map[string]any{"status_str": "error", "completed": false, "messages": lastWords(rec)}

@@ -22,7 +22,7 @@ func call(ctx context.Context, t *testing.T, opts *refpack.Options, class string
 	refpack.Register(r, opts)
 	c, ok := r.Class(class)
 	require.True(t, ok)
-	call := nodebus.NewContext(ctx, nodebus.Call{UniqueID: "1"})
+	call := nodebus.NewContext(ctx, nodebus.CallInfo{Place: nodebus.Place{UniqueID: "1"}})
 	defer call.End()
 	return c.Call(call, in)
 }

@@ -57,7 +57,7 @@ type RefSendText struct {
 
 // Run sends the text and returns the value.
 func (n RefSendText) Run(ctx *nodebus.Context) (any, error) {
-	return n.Value, ctx.SendSync(nodebus.ProgressText{PromptID: ctx.PromptID(), NodeID: n.UniqueID, Text: n.Text})
+	return n.Value, ctx.SendSync(nodebus.ProgressText{PromptID: ctx.PromptID(), UniqueID: n.UniqueID, Text: n.Text})
 }
 
 // RefSendBytes sends a binary frame of a type of its own.

@@ -103,7 +103,7 @@ func now() string { return strconv.FormatInt(time.Now().UnixNano(), 10) }
 
 func executing(seq int64) nodebus.Event {
 	return nodebus.Event{Payload: nodebus.Executing{
-		Node: nodeIDs[seq%97], DisplayNode: now(), PromptID: promptID,
+		UniqueID: nodeIDs[seq%97], DisplayID: now(), PromptID: promptID,
 	}}
 }
 

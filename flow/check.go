@@ -1,0 +1,371 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/pyfmt"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// checker checks one node of a prompt by itself: the rules of execution
+// semantics, section 4.2, input by input.
+type checker struct {
+	pl       *planner
+	node     *planNode
+	spec     *nodebus.NodeSpec
+	consumer *step // whom it is validated for; nil for an output
+	keep     bool  // write coerced literals back into the prompt
+	owned    bool  // the inputs are the prompt's own and may be written to
+	found    []nodebus.Problem
+	given    int               // declared inputs that are there
+	types    map[string]string // source types of the linked inputs
+}
+
+// linkTypeValidator is a node that checks the types of its links itself.
+type linkTypeValidator interface {
+	ValidateLinks(types map[string]string) error
+}
+
+// check fills the node's args. It calls methods of foreign types: what panics
+// there ends the check of the node, as in the reference.
+func (c *checker) check() (found []nodebus.Problem) {
+	var p *nodebus.PanicError
+	if err := nodebus.Protect(func() error { found = c.checkInputs(); return nil }); errors.As(err, &p) {
+		return []nodebus.Problem{c.exception(fmt.Sprint(p.Value), "panic")}
+	}
+	return found
+}
+
+func (c *checker) checkInputs() (found []nodebus.Problem) {
+	if c.spec.Inputs == nil {
+		return []nodebus.Problem{c.exception("'inputs'", "KeyError")}
+	}
+	class := c.node.class
+	args := c.pl.slab[:len(class.inputs):len(class.inputs)]
+	c.pl.slab = c.pl.slab[len(class.inputs):]
+	for i := range class.inputs {
+		f := &class.inputs[i]
+		args[i] = arg{src: -1, val: absent}
+		if f.Kind == Hidden {
+			continue
+		}
+		if p, broken := c.input(f, &args[i]); broken {
+			return []nodebus.Problem{p} // as the reference, which stops there
+		}
+	}
+	c.node.args = args
+	if p, broken := c.undeclared(); broken {
+		return []nodebus.Problem{p}
+	}
+	if len(c.found) == 0 {
+		c.custom()
+	}
+	return c.found
+}
+
+func (c *checker) fail(typ, message, details string, extra map[string]any) {
+	c.found = append(c.found, problem(typ, message, details, extra))
+}
+
+// input checks one input. broken is a link that leads nowhere, which ends the
+// check of the node.
+func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
+	v, given := c.spec.Inputs[f.Name]
+	switch {
+	case given:
+		c.given++
+	case f.Kind == Required:
+		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
+		return p, false
+	default:
+		if f.Default != nil {
+			a.val, _ = value.Literal(f.elem, f.Default) // Register has checked it
+		}
+		return p, false
+	}
+	list, isList := v.([]any)
+	link, isLink := v.(nodebus.Link)
+	switch {
+	case isLink:
+		return c.link(f, a, link)
+	case isList && len(list) == 2:
+		return c.exception(c.badLink(f.Name, list), "KeyError"), true
+	case isList:
+		c.fail("bad_linked_input", "Bad linked input, must be a length-2 list of [node_id, slot_index]", f.Name,
+			map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v})
+	default:
+		c.literal(f, a, v)
+	}
+	return p, false
+}
+
+func (c *checker) badLink(name string, list []any) string {
+	return fmt.Sprintf("input %s links to %s, which is not [node id, output number]", name, pyfmt.Repr(list))
+}
+
+func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, broken bool) {
+	src, ok := c.pl.byID[l.Node]
+	if !ok {
+		return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", f.Name, l.Node), "KeyError"), true
+	}
+	from := c.pl.nodes[src].class
+	if l.Slot < 0 || l.Slot >= len(from.outputs) {
+		return c.exception(fmt.Sprintf("input %s links to output %d of node '%s' (%s), which has %d",
+			f.Name, l.Slot, l.Node, from.Name(), len(from.outputs)), "IndexError"), true
+	}
+	out := &from.outputs[l.Slot].Port
+	if c.node.class.checksLinks {
+		if c.types == nil {
+			c.types = map[string]string{}
+		}
+		c.types[f.Name] = out.Type
+	} else if !linkable(out, &f.Port) {
+		received, wanted := out.config()[0], f.config()[0]
+		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
+			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
+			map[string]any{"input_name": f.Name, "input_config": f.config(), "received_type": received, "linked_node": l})
+		return p, false
+	}
+	a.src, a.slot, a.val = src, int32(l.Slot), nil
+	return p, false
+}
+
+// linkable reports whether an output may be connected to an input.
+func linkable(out, in *Port) bool {
+	switch {
+	case out.Type == in.Type && (in.choices == nil || in.newForm):
+		return true
+	case out.Type == "*" || in.Type == "*":
+		return true
+	case in.choices != nil && !in.newForm: // its type is its choices
+		given, _ := out.Choices()
+		taken, _ := in.Choices()
+		return out.choices != nil && slices.Equal(given, taken)
+	}
+	ins := strings.Split(in.Type, ",")
+	for o := range strings.SplitSeq(out.Type, ",") {
+		o = strings.TrimSpace(o)
+		for _, i := range ins {
+			if i = strings.TrimSpace(i); o == i || o == "*" || i == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// literal coerces a literal and holds it against the limits; of an input that
+// takes a list, each element.
+func (c *checker) literal(f *field, a *arg, received any) {
+	v := value.Unwrap(received)
+	var elems []any
+	isList := false
+	if f.List {
+		elems, isList = value.Elements(v, f.elem)
+	}
+	if !isList {
+		if v, ok := c.element(f, &a.val, v, v); ok {
+			c.write(f.Name, received, v)
+		}
+		return
+	}
+	list := make(value.List, len(elems))
+	for i, e := range elems {
+		if _, ok := c.element(f, &list[i], v, e); !ok {
+			return
+		}
+	}
+	a.val = list
+	if _, wrapped := received.(map[string]any); !wrapped {
+		c.write(f.Name, received, value.Wrap(v))
+	}
+}
+
+// write puts a coerced literal into the prompt, for the record. The map that is
+// there is the caller's, who may use it for more prompts, also at this moment.
+func (c *checker) write(name string, received, v any) {
+	if !c.keep {
+		return
+	}
+	switch v.(type) {
+	case nil, bool, int, int64, uint64, float64, string:
+		if v == received {
+			return
+		}
+	}
+	if !c.owned {
+		c.spec.Inputs, c.owned = maps.Clone(c.spec.Inputs), true
+	}
+	c.spec.Inputs[name] = v
+}
+
+// element checks one literal. val is what the node's field will hold; what is
+// returned goes into the record.
+func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
+	about := func(v any) map[string]any {
+		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
+	}
+	if f.choices == nil {
+		var err error
+		if v, err = value.Coerce(f.Type, v); err == nil && (f.unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
+			*val, err = value.Literal(f.elem, v)
+		}
+		if err != nil {
+			extra := about(received)
+			extra["exception_message"] = err.Error()
+			c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
+				fmt.Sprintf("%s, %s, %v", f.Name, value.Shorten(pyfmt.Str(received)), err), extra)
+			return nil, false
+		}
+	}
+	if f.choices != nil {
+		v = value.Text(v)
+	}
+	switch {
+	case f.unchecked && f.choices != nil:
+		*val, _ = value.Literal(f.elem, pyfmt.Str(v))
+	case f.unchecked:
+	case exceeds(v, f.Min, -1):
+		c.fail("value_smaller_than_min", fmt.Sprintf("Value %s smaller than min of %s", pyfmt.Str(v), pyfmt.Str(f.Min)), f.Name, about(v))
+		return nil, false
+	case exceeds(v, f.Max, +1):
+		c.fail("value_bigger_than_max", fmt.Sprintf("Value %s bigger than max of %s", pyfmt.Str(v), pyfmt.Str(f.Max)), f.Name, about(v))
+		return nil, false
+	case f.choices != nil:
+		return v, c.choice(f, val, v)
+	}
+	return v, true
+}
+
+// exceeds reports whether v lies beyond a limit, on the side of sign.
+func exceeds(v, limit any, sign int) bool {
+	s, ok := value.Compare(v, limit)
+	return ok && s == sign
+}
+
+func (c *checker) choice(f *field, val *any, v any) bool {
+	choices := f.choices()
+	if s, ok := v.(string); ok && slices.Contains(choices, s) {
+		*val, _ = value.Literal(f.elem, s)
+		return true
+	}
+	extra := map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
+	if len(choices) > 20 {
+		extra["input_config"] = nil
+	}
+	c.fail("value_not_in_list", "Value not in list",
+		fmt.Sprintf("%s: '%s' not in %s", f.Name, value.Shorten(pyfmt.Str(v)), describeList(choices)), extra)
+	return false
+}
+
+// undeclared finds inputs that the class does not declare.
+func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
+	if c.given == len(c.spec.Inputs) {
+		return p, false
+	}
+	for name, v := range c.spec.Inputs {
+		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != Hidden }) {
+			continue
+		}
+		a := arg{src: -1, val: v}
+		if l, ok := v.(nodebus.Link); ok {
+			src, ok := c.pl.byID[l.Node]
+			if !ok {
+				return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
+			}
+			a = arg{src: src, slot: int32(l.Slot)}
+		}
+		c.node.extra = append(c.node.extra, extraArg{name, a})
+	}
+	slices.SortFunc(c.node.extra, func(a, b extraArg) int { return strings.Compare(a.name, b.name) })
+	return p, false
+}
+
+// custom asks the node's own methods.
+func (c *checker) custom() {
+	class := c.node.class
+	if !class.validates && !class.checksLinks {
+		return
+	}
+	err := c.ask()
+	if err == nil {
+		return
+	}
+	text := errorText(err)
+	about, one := asError[*nodebus.InputError](err)
+	if one {
+		text = errorText(about.Err)
+	}
+	for i := range class.inputs {
+		name := class.inputs[i].Name
+		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == Hidden || one && name != about.Input {
+			continue
+		}
+		details := name
+		if text != "" {
+			details += " - " + text
+		}
+		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": name})
+	}
+	if len(c.found) == 0 { // it was about none that was given
+		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
+	}
+}
+
+// ask calls the validators on a node that holds the literals.
+func (c *checker) ask() error {
+	node, err := c.node.class.sample(&nodebus.Job{Prompt: &nodebus.Prompt{ID: c.pl.prompt.ID}}, c.node)
+	if err != nil {
+		return err
+	}
+	if v, ok := node.(linkTypeValidator); ok {
+		if err := v.ValidateLinks(c.types); err != nil {
+			return err
+		}
+	}
+	if v, ok := node.(nodebus.Validator); ok {
+		return v.Validate()
+	}
+	return nil
+}
+
+// sample returns a node with its literals and its id. Linked inputs are zero.
+func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
+	node := reflect.New(class.typ)
+	args := make([]any, len(n.args))
+	for i, a := range n.args {
+		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
+			args[i] = absent
+		}
+	}
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
+	return node.Interface(), class.fill(node.Elem(), ctx, args)
+}
+
+// exception is a problem that the reference finds by failing: it is told to the
+// node itself, in terms of the consumer that led there if there is one.
+func (c *checker) exception(text, typ string) nodebus.Problem {
+	if c.consumer == nil {
+		return problem(
+			"exception_during_validation", "Exception when validating node", text,
+			map[string]any{"exception_type": typ, "traceback": []string{}})
+	}
+	extra := map[string]any{
+		"exception_message": text, "exception_type": typ, "traceback": []string{},
+		"input_name": "", "input_config": nil, "linked_node": nil,
+	}
+	by := &c.pl.nodes[c.consumer.node]
+	if at := c.consumer.next - 1; at < len(by.args) {
+		f := &by.class.inputs[at]
+		extra["input_name"], extra["input_config"] = f.Name, f.config()
+		extra["linked_node"] = nodebus.Link{Node: c.spec.ID, Slot: int(by.args[at].slot)}
+	}
+	return problem("exception_during_inner_validation", "Exception when validating inner node", text, extra)
+}

@@ -1,0 +1,228 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// Result is what a node gave: its outputs in order, and what it shows.
+type Result struct {
+	Outputs []any
+	UI      nodebus.UI
+}
+
+// Call calls the node once, for executors of one's own: it sets the inputs,
+// the hidden ones from ctx, runs the node and takes its result apart, so that
+// any output may be an input of another Call. A [List] input takes a slice, and
+// a List output is a []any. An [Out] is its value; the graph that stands in for
+// one is run by the context's Runtime, and one that is blocked is what [Block]
+// gave: an error that is [ErrBlocked], and that of a Call to which it is input.
+// An input that is not in in is its default, or zero if it is optional. A lazy
+// input is the value in in, or is fetched through the Runtime when the node
+// asks. An error is a [*NodeError] that says which node it was, around what the
+// node returned, an [*InputError], or the [*PanicError] of its panic.
+func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
+	defer func() {
+		if err != nil {
+			res, err = Result{}, c.failure(ctx, err)
+		}
+	}()
+	err = nodebus.Protect(func() error { res, err = c.call(ctx, in); return err })
+	return res, err
+}
+
+func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
+	args := make([]any, len(c.inputs))
+	for i := range c.inputs {
+		f := &c.inputs[i]
+		switch v, given := in[f.Name]; {
+		case f.Kind == Hidden:
+		case given:
+			if args[i], err = f.argument(v); err != nil {
+				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
+			}
+		case f.Lazy:
+			args[i] = getter(func(gctx context.Context) (any, error) { return ctx.Input(gctx, f.Name) })
+		case f.Default != nil:
+			args[i] = f.Default
+		case f.Kind == Optional:
+			args[i] = absent
+		default:
+			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
+		}
+	}
+	out, err := c.invoke(ctx, args)
+	if err != nil {
+		return Result{}, err
+	}
+	res.Outputs = make([]any, len(c.outputs))
+	res.UI = c.split(out, res.Outputs)
+	for i := range c.outputs {
+		if res.Outputs[i], err = settle(ctx, &c.outputs[i], res.Outputs[i]); err != nil {
+			return Result{}, err
+		}
+	}
+	return res, nil
+}
+
+var errRequired = errors.New("is required")
+
+// argument is what Call gives a node for v.
+func (f *field) argument(v any) (any, error) {
+	b, stopped := v.(*nodebus.BlockedError)
+	switch {
+	case stopped && f.Lazy:
+		return getter(func(context.Context) (any, error) { return nil, b }), nil
+	case stopped:
+		return nil, b
+	case f.List:
+		return value.Unwrap(v), nil
+	}
+	return v, nil
+}
+
+// settle turns an output, as the node's result holds it, into a value that may be an
+// input of another node.
+func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
+	if f.special {
+		out := val.(outPort).Any()
+		switch {
+		case out.Blocked != nil:
+			return blockOf(f.Name, out.Blocked)
+		case out.Graph != nil:
+			var err error
+			if out.Value, err = ctx.Eval(ctx, out.Graph, out.From); err != nil {
+				return nil, fmt.Errorf("output %q: %w", f.Name, err)
+			}
+		}
+		val = out.Value
+	}
+	if f.List {
+		return value.ListOf(val, f.elem), nil
+	}
+	return val, nil
+}
+
+// failure returns err as the error of the node whose context this is.
+func (c *Class) failure(ctx *nodebus.Context, err error) *nodebus.NodeError {
+	e := &nodebus.NodeError{Place: ctx.Place(), Class: c.Name(), RealClass: c.Name(), Index: ctx.Index(), Err: err}
+	if e.RealID == e.UniqueID {
+		return e
+	}
+	nodes, _ := ctx.Hidden("PROMPT").(nodebus.Nodes)
+	for i := range nodes {
+		if nodes[i].ID == e.RealID {
+			e.RealClass = nodes[i].Class
+		}
+	}
+	return e
+}
+
+// blockOf returns the error of an output that is blocked. Only [nodebus.Block] makes
+// such errors.
+func blockOf(output string, err error) (*nodebus.BlockedError, error) {
+	b, ok := err.(*nodebus.BlockedError) //nolint:errorlint // nothing is wrapped around it
+	if !ok {
+		return nil, fmt.Errorf("output %q: Blocked is %w; use Block for a reason", output, err)
+	}
+	return b, nil
+}
+
+// getter is an argument that is fetched when a Lazy asks for it.
+type getter func(context.Context) (any, error)
+
+// absent is the argument of an input that is not given: the field stays zero.
+var absent any = new(struct{ _ byte })
+
+// invoke makes the node and runs it. args has an argument for every input.
+func (c *Class) invoke(ctx *nodebus.Context, args []any) (any, error) {
+	node := reflect.New(c.typ)
+	if err := c.fill(node.Elem(), ctx, args); err != nil {
+		return nil, err
+	}
+	return c.run(ctx, node.Interface())
+}
+
+// fill sets the fields of a fresh node.
+func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error {
+	node.Set(c.proto)
+	for i := range c.inputs {
+		f := &c.inputs[i]
+		dst := node.FieldByIndex(f.index)
+		var err error
+		switch v := args[i]; {
+		case f.Kind == Hidden:
+			err = value.Assign(dst, ctx.Hidden(f.Type))
+		case v == absent:
+		case f.Lazy:
+			bindLazy(dst, v)
+		case f.List:
+			err = fillList(dst, v)
+		default:
+			err = assignFast(dst, v)
+		}
+		if err != nil {
+			return &nodebus.InputError{Input: f.Name, Err: err}
+		}
+	}
+	return nil
+}
+
+func bindLazy(dst reflect.Value, v any) {
+	get, ok := v.(getter)
+	if !ok {
+		get = func(context.Context) (any, error) { return v, nil }
+	}
+	dst.Addr().Interface().(lazyPort).Bind(get)
+}
+
+func fillList(dst reflect.Value, v any) error {
+	port := dst.Addr().Interface().(listPort)
+	return port.SetValues(value.ListOf(v, dst.Type().Elem()))
+}
+
+// assignFast is assign, with the common types set without a comparison of types.
+func assignFast(dst reflect.Value, v any) error {
+	switch v := v.(type) {
+	case int:
+		if dst.Kind() == reflect.Int {
+			dst.SetInt(int64(v))
+			return nil
+		}
+	case float64:
+		if dst.Kind() == reflect.Float64 {
+			dst.SetFloat(v)
+			return nil
+		}
+	case string:
+		if dst.Kind() == reflect.String {
+			dst.SetString(v)
+			return nil
+		}
+	}
+	return value.Assign(dst, v)
+}
+
+// split takes a result apart: the outputs go to outs, the UI is returned.
+func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
+	if !c.multi {
+		if c.ui != nil {
+			return out.(nodebus.UI)
+		}
+		outs[0] = out
+		return nil
+	}
+	v := reflect.ValueOf(out)
+	for i := range c.outputs {
+		outs[i] = v.FieldByIndex(c.outputs[i].index).Interface()
+	}
+	if c.ui != nil {
+		ui, _ = v.FieldByIndex(c.ui).Interface().(nodebus.UI)
+	}
+	return ui
+}

@@ -1,0 +1,142 @@
+package flow_test
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// givenRuntime is a Runtime in which every node has the same output.
+type givenRuntime struct{ v any }
+
+func (g givenRuntime) Input(context.Context, string) (any, error) { return g.v, nil }
+
+func (g givenRuntime) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
+	return g.v, nil
+}
+
+// takenAs is v as a node takes it that needs a T.
+func takenAs[T any](v any) (any, error) {
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Runtime: givenRuntime{v}})
+	return nodebus.Eval[T](ctx, nodebus.NewGraph(), nodebus.Link{})
+}
+
+type (
+	modeName   string
+	smallCount uint8
+	yesNo      bool
+)
+
+// TestConvert: a value of the type a node needs passes as it is, and a number
+// becomes one of another type if that can hold it.
+func TestConvert(t *testing.T) {
+	list, point := []int{1}, &shownPoint{}
+	for _, c := range []struct {
+		take func(any) (any, error)
+		from any
+		want any
+	}{
+		{takenAs[int], 5, 5},
+		{takenAs[*shownPoint], point, point},
+		{takenAs[[]int], list, list},
+		{takenAs[any], list, list},
+		{takenAs[any], json.Number("1"), json.Number("1")},
+		{takenAs[json.Number], json.Number("1"), json.Number("1")},
+		{takenAs[error], context.Canceled, context.Canceled},
+
+		{takenAs[any], nil, nil},
+		{takenAs[error], nil, nil},
+		{takenAs[*shownPoint], nil, (*shownPoint)(nil)},
+		{takenAs[[]int], nil, []int(nil)},
+		{takenAs[map[string]int], nil, map[string]int(nil)},
+
+		{takenAs[float64], 3, 3.0},
+		{takenAs[float64], uint64(math.MaxUint64), float64(math.MaxUint64)},
+		{takenAs[float64], float32(0.5), 0.5},
+		{takenAs[float32], 0.5, float32(0.5)},
+		{takenAs[float32], math.Inf(1), float32(math.Inf(1))},
+		{takenAs[int], 3.0, 3},
+		{takenAs[int], -3.0, -3},
+		{takenAs[int64], -float64(1 << 63), int64(math.MinInt64)},
+		{takenAs[uint64], float64(1 << 63), uint64(1 << 63)},
+		{takenAs[uint8], 255, uint8(255)},
+		{takenAs[smallCount], int64(255), smallCount(255)},
+		{takenAs[int8], uint64(127), int8(127)},
+		{takenAs[uint64], uint64(math.MaxUint64), uint64(math.MaxUint64)},
+		{takenAs[int64], uint8(7), int64(7)},
+
+		{takenAs[int], json.Number("5"), 5},
+		{takenAs[int], json.Number("-0"), 0},
+		{takenAs[int], json.Number("1e3"), 1000},
+		{takenAs[float64], json.Number("2.5"), 2.5},
+		{takenAs[uint64], json.Number("18446744073709551615"), uint64(math.MaxUint64)},
+		{takenAs[int64], json.Number("-9223372036854775808"), int64(math.MinInt64)},
+		{takenAs[float64], json.Number("18446744073709551616"), float64(1 << 64)},
+
+		{takenAs[modeName], "fast", modeName("fast")},
+		{takenAs[string], modeName("fast"), "fast"},
+		{takenAs[yesNo], true, yesNo(true)},
+		{takenAs[bool], yesNo(true), true},
+	} {
+		got, err := c.take(c.from)
+		require.NoError(t, err, "%T %v", c.from, c.from)
+		require.Equal(t, c.want, got, "%T %v", c.from, c.from)
+	}
+}
+
+func TestConvertFails(t *testing.T) {
+	for _, c := range []struct {
+		take func(any) (any, error)
+		from any
+		says string
+	}{
+		{takenAs[int], nil, "needs a value of type int, got nil"},
+		{takenAs[string], nil, "needs a value of type string, got nil"},
+		{takenAs[shownPoint], nil, "needs a value of type nodebus_test.shownPoint, got nil"},
+		{takenAs[int], "5", `needs a value of type int, got string "5"`},
+		{takenAs[int], strings.Repeat("x", 1<<20), "needs a value of type int, got a string of 1048576 bytes"},
+		{takenAs[string], 5, "needs a value of type string, got int 5"},
+		{takenAs[string], json.Number("5"), "needs a value of type string, got int 5"},
+		{takenAs[int], true, "needs a value of type int, got bool true"},
+		{takenAs[bool], 1, "needs a value of type bool, got int 1"},
+		{takenAs[int], 3.5, "needs a value of type int, got float64 3.5"},
+		{takenAs[int], json.Number("3.5"), "needs a value of type int, got float64 3.5"},
+		{takenAs[int], math.NaN(), "got float64 NaN"},
+		{takenAs[int], math.Inf(1), "got float64 +Inf"},
+		{takenAs[int64], float64(1 << 63), "needs a value of type int64"},
+		{takenAs[int64], -float64(1<<63) * 1.5, "needs a value of type int64"},
+		{takenAs[uint64], float64(1 << 64), "needs a value of type uint64"},
+		{takenAs[uint64], -1.0, "needs a value of type uint64, got float64 -1"},
+		{takenAs[int64], uint64(1 << 63), "needs a value of type int64, got uint64 9223372036854775808"},
+		{takenAs[uint8], 256, "needs a value of type uint8, got int 256"},
+		{takenAs[int8], -129, "needs a value of type int8, got int -129"},
+		{takenAs[uint], -1, "needs a value of type uint, got int -1"},
+		{takenAs[float32], 1e300, "needs a value of type float32, got float64 1e+300"},
+		{takenAs[float64], json.Number("1e400"), `needs a value of type float64, got string "1e400"`},
+		{takenAs[[]string], []any{"a"}, "needs a value of type []string, got []interface {}"},
+		{takenAs[shownPoint], &shownPoint{}, "needs a value of type nodebus_test.shownPoint, got *nodebus_test.shownPoint"},
+		{takenAs[error], "no error", `needs a value of type error, got string "no error"`},
+	} {
+		_, err := c.take(c.from)
+		require.ErrorContains(t, err, c.says)
+	}
+}
+
+// TestReady: a lazy input of a test has its value at once, of whatever type.
+func TestReady(t *testing.T) {
+	v, err := nodebus.Ready[any](nil).Get(t.Context())
+	require.NoError(t, err)
+	require.Nil(t, v)
+	n, err := nodebus.Ready(7).Get(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 7, n)
+	var unset nodebus.Lazy[string]
+	s, err := unset.Get(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, s)
+}

@@ -1,0 +1,354 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// What the engine does about the faults of what is plugged into it.
+
+// nilError is an error whose methods need a value.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+// wildError is one whose methods panic.
+type wildError struct{}
+
+func (wildError) Error() string   { panic("no words") }
+func (wildError) Is(error) bool   { panic("none") }
+func (wildError) Unwrap() []error { panic("none") }
+
+func TestErrorsWithoutAnythingToSay(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		text string
+	}{
+		"a nil pointer":          {(*nilError)(nil), "*nodebus_test.nilError\n"},
+		"a wrapped nil pointer":  {fmt.Errorf("it said: %w", (*nilError)(nil)), "it said: <nil>\n"},
+		"one that panics":        {wildError{}, "panic: none\n"},
+		"one that panics inside": {fmt.Errorf("it said: %w", wildError{}), "panic: none\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, nil, func(r *rig) {
+				r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, c.err })
+				e := r.run(two("Fail")).failed(t)
+				require.Equal(t, "x", e.NodeID)
+				require.Equal(t, "Fail", e.Class)
+				require.Equal(t, c.text, e.ExceptionMessage)
+				r.nextRuns()
+			})
+		})
+	}
+}
+
+// executorFunc is an executor that is a function.
+type executorFunc func(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error)
+
+func (f executorFunc) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+	return f(ctx, p, pub)
+}
+
+func TestExecutorThatSaysLittle(t *testing.T) {
+	said := &nodebus.NodeError{Place: nodebus.Place{UniqueID: "out"}, Class: "Show"}
+	exec := executorFunc(func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+		return nil, said
+	})
+	inBubble(t, nil, &flow.EngineOptions{Executor: exec}, func(r *rig) {
+		e := r.run(shown("x")).failed(t)
+		require.Equal(t, "out", e.NodeID, "the node is to blame itself if nothing else is said")
+		require.Equal(t, "Show", e.Class)
+		require.Equal(t, "the executor does not say what went wrong\n", e.ExceptionMessage)
+		require.NoError(t, said.Err, "what the executor returned is its own")
+	})
+}
+
+// TestSection6OnlyTheEngineTellsOfTheEnd: a node, or an executor, that says how
+// its prompt ends, or that it begins, is refused, and the prompt goes on.
+func TestSection6OnlyTheEngineTellsOfTheEnd(t *testing.T) {
+	reserved := []nodebus.Payload{
+		nodebus.Executing{},
+		nodebus.Executing{PromptID: "p"},
+		&nodebus.Executing{PromptID: "p"},
+		nodebus.ExecutionStart{PromptID: "p"},
+		nodebus.ExecutionSuccess{PromptID: "p"},
+		nodebus.ExecutionInterrupted{PromptID: "p"},
+		nodebus.ExecutionError{PromptID: "p", ExceptionType: "mine"},
+		nodebus.Custom{Type: "execution_success", Data: 1},
+		nodebus.Custom{Type: "executing"},
+		&nodebus.ExecutionError{PromptID: "p", ExceptionType: "ExecutionBlocked"},
+	}
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Say", func(ctx *nodebus.Context, _, _ any) (any, error) {
+			for _, p := range reserved {
+				for _, send := range []func(nodebus.Payload) error{ctx.SendSync, ctx.Broadcast} {
+					if err := send(p); err == nil || !strings.Contains(err.Error(), "for the engine to tell") {
+						return nil, fmt.Errorf("%#v was sent: %w", p, err)
+					}
+				}
+			}
+			return "said", ctx.SendSync(nodebus.ExecutionError{ExceptionType: "ExecutionBlocked", PromptID: ctx.PromptID()})
+		})
+		o := r.run(two("Say"))
+		require.Equal(t, nodebus.Succeeded, o.record.State, "%+v", o.record.Error)
+		require.Equal(t, []string{
+			"start", "cached", "executing x", "ExecutionBlocked ", "executing out", "executed out", "success", "executing ",
+		}, o.types())
+	})
+}
+
+// TestBroadcastOfAStandardPayload: what is for everyone is not taken for an
+// event that nobody has addressed yet.
+func TestBroadcastOfAStandardPayload(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Say", func(ctx *nodebus.Context, _, _ any) (any, error) {
+			return 1, ctx.Broadcast(nodebus.ProgressText{UniqueID: ctx.UniqueID(), Text: "hello"})
+		})
+		events := r.hub.Subscribe(r.ctx)
+		r.run(two("Say"))
+		for ev, err := range events {
+			require.NoError(t, err)
+			if _, ok := ev.Payload.(nodebus.ProgressText); ok {
+				require.Empty(t, ev.PromptID)
+				require.Empty(t, ev.To)
+				break
+			}
+		}
+	})
+}
+
+// moody is what panics in one of its calls.
+type moody struct{ panics string }
+
+func (m *moody) moan(call string) {
+	if m.panics == call {
+		panic("not today")
+	}
+}
+
+type moodyQueue struct {
+	flow.Queue
+	*moody
+}
+
+func (q moodyQueue) Push(ctx context.Context, p *nodebus.Prompt) error {
+	q.moan("push")
+	return q.Queue.Push(ctx, p)
+}
+
+func (q moodyQueue) Pop(ctx context.Context, ready func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
+	q.moan("pop")
+	return q.Queue.Pop(ctx, ready)
+}
+
+func (q moodyQueue) Delete(ctx context.Context, ids ...string) ([]string, error) {
+	q.moan("delete")
+	return q.Queue.Delete(ctx, ids...)
+}
+
+func TestQueueThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := moodyQueue{flow.NewQueue(nil), &moody{}}
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Queue: q})
+		var pe *nodebus.PanicError
+
+		q.panics = "push"
+		_, err := e.Submit(t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.ErrorAs(t, err, &pe)
+		require.Zero(t, e.Remaining())
+		q.panics = "pop"
+		_, err = e.Submit(t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.NoError(t, err, "its id is free again")
+		require.ErrorAs(t, e.Run(t.Context()), &pe)
+		q.panics = "delete"
+		_, err = e.Delete(t.Context(), "p")
+		require.ErrorAs(t, err, &pe)
+		require.True(t, e.Interrupt("p"))
+		require.NoError(t, hub.Close())
+	})
+}
+
+type moodyStore struct {
+	flow.Store
+	*moody
+}
+
+func (s moodyStore) Put(ctx context.Context, r flow.Record) error {
+	s.moan("put")
+	if s.panics == "wait" {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return s.Store.Put(ctx, r)
+}
+
+func (s moodyStore) Get(ctx context.Context, id string) (flow.Record, error) {
+	s.moan("get")
+	return s.Store.Get(ctx, id)
+}
+
+// TestStoreThatPanicsOrWaits: a prompt whose record cannot be stored has failed,
+// and is over in bounded time.
+func TestStoreThatPanicsOrWaits(t *testing.T) {
+	for _, fault := range []string{"put", "wait"} {
+		s := moodyStore{flow.NewStore(nil), &moody{panics: fault}}
+		inBubble(t, nil, &flow.EngineOptions{Store: s}, func(r *rig) {
+			began := time.Now()
+			events := r.hub.Subscribe(r.ctx)
+			_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+			require.NoError(t, err)
+			var last nodebus.ExecutionError
+			for ev, err := range events {
+				require.NoError(t, err)
+				if e, ok := ev.Payload.(nodebus.ExecutionError); ok {
+					last = e
+				}
+				if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
+					break
+				}
+			}
+			require.Contains(t, last.ExceptionMessage, "the record could not be stored")
+			require.LessOrEqual(t, time.Since(began), time.Minute)
+			s.panics = "get"
+			_, err = r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")})
+			var pe *nodebus.PanicError
+			require.ErrorAs(t, err, &pe)
+			s.panics = ""
+			r.nextRuns()
+		})
+	}
+}
+
+// publisherFunc is a publisher that is a function.
+type publisherFunc func(nodebus.Event) error
+
+func (f publisherFunc) Publish(ev nodebus.Event) error { return f(ev) }
+
+// TestEnginesPublisher: what is wrapped around a hub sees all events, and its
+// panic is the loss of that event alone.
+func TestEnginesPublisher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		var seen []string
+		closed := make(chan struct{})
+		e := flow.NewEngine(reg, publisherFunc(func(ev nodebus.Event) error {
+			seen = append(seen, ev.Payload.EventType())
+			if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID == "" {
+				defer close(closed)
+			}
+			panic("no")
+		}), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx) }()
+		_, err := e.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.NoError(t, err)
+		<-closed
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.Equal(t, []string{
+			"status", "status", "execution_start", "execution_cached", "progress_state", "executing", "executed", "progress_state",
+			"execution_success", "status", "executing",
+		}, seen)
+		rec, err := e.Store().Get(t.Context(), "p")
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Succeeded, rec.State)
+		require.NoError(t, hub.Close())
+	})
+}
+
+// TestSection13NextPromptOfAClientBeginsAfterTheLastWord: also if that takes a
+// while to be said.
+func TestSection13NextPromptOfAClientBeginsAfterTheLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		slow := publisherFunc(func(ev nodebus.Event) error {
+			switch p := ev.Payload.(type) {
+			case nodebus.ExecutionSuccess:
+				time.Sleep(time.Second)
+			case nodebus.Executing:
+				if p.UniqueID == "" {
+					time.Sleep(time.Second)
+				}
+			}
+			return hub.Publish(ev)
+		})
+		e := flow.NewEngine(reg, slow, &flow.EngineOptions{Parallel: 4})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx) }()
+		events := hub.Subscribe(ctx)
+		for i := range 3 {
+			_, err := e.Submit(ctx, &nodebus.Prompt{ID: fmt.Sprint(i), ClientID: "me", Nodes: shown("x")})
+			require.NoError(t, err)
+		}
+		var order []string
+		for ev, err := range events {
+			require.NoError(t, err)
+			switch p := ev.Payload.(type) {
+			case nodebus.ExecutionStart:
+				order = append(order, "start "+p.PromptID)
+			case nodebus.Executing:
+				if p.UniqueID == "" {
+					order = append(order, "closed "+p.PromptID)
+				}
+			}
+			if len(order) == 6 {
+				break
+			}
+		}
+		require.Equal(t, []string{"start 0", "closed 0", "start 1", "closed 1", "start 2", "closed 2"}, order)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, hub.Close())
+	})
+}
+
+// lookingStore tells when it is asked for a record.
+type lookingStore struct {
+	flow.Store
+	look func()
+}
+
+func (s lookingStore) Get(ctx context.Context, id string) (flow.Record, error) {
+	r, err := s.Store.Get(ctx, id)
+	if errors.Is(err, nodebus.ErrNotFound) {
+		s.look()
+	}
+	return r, err
+}
+
+// TestSection13DuplicateOfAPromptThatEndsMeanwhile: between looking among the
+// records and among those that run, a prompt cannot slip from one to the other.
+func TestSection13DuplicateOfAPromptThatEndsMeanwhile(t *testing.T) {
+	store := &lookingStore{Store: flow.NewStore(nil), look: func() {}}
+	inBubble(t, nil, &flow.EngineOptions{Store: store}, func(r *rig) {
+		hold := make(chan struct{})
+		r.fn("Hold", func(*nodebus.Context, any, any) (any, error) { <-hold; return 1, nil })
+		wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: two("Hold")})
+		synctest.Wait()
+		end := sync.OnceFunc(func() { close(hold) })
+		store.look = func() {
+			end()
+			synctest.Wait()
+		}
+		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.ErrorIs(t, err, nodebus.ErrDuplicate)
+		end()
+		require.Equal(t, nodebus.Succeeded, wait().record.State)
+	})
+}

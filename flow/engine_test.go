@@ -1,0 +1,151 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// Execution semantics, section 12: the outcome of a prompt.
+
+// execute is an Executor that is a function.
+type execute func(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error)
+
+func (f execute) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+	return f(ctx, p, pub)
+}
+
+func shown(id string) nodebus.Nodes {
+	g := nodebus.NewGraph()
+	g.AddAs("o", "Show", in{"in": id})
+	return g.Nodes()
+}
+
+// TestSection12AnyExecutorIsFramedRight: whatever an executor does, the prompt
+// has its first words and one last.
+func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
+	ui := map[string]nodebus.UI{"o": nodebus.Text("x")}
+	var kept nodebus.Publisher
+	for _, c := range []struct {
+		name string
+		run  execute
+		want []string
+	}{
+		{"does nothing", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+			return ui, nil
+		}, []string{"start", "cached", "success", "executing "}},
+		{"fails", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+			return ui, errors.New("boom")
+		}, []string{"start", "cached", "errors.errorString ", "executing "}},
+		{"panics", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+			panic("at the disco")
+		}, []string{"start", "cached", "panic ", "executing "}},
+		{"interrupts itself", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+			return ui, fmt.Errorf("enough: %w", nodebus.ErrInterrupted)
+		}, []string{"start", "cached", "interrupted ", "executing "}},
+		{"names the node", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+			return ui, &nodebus.NodeError{UniqueID: "o.1", Class: "Inner", RealID: "o", RealClass: "Show", Err: errors.New("boom")}
+		}, []string{"start", "cached", "errors.errorString o", "executing "}},
+		{"tells without addressing", func(_ context.Context, _ *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: "o"}})
+			_ = pub.Publish(nodebus.Event{Payload: nodebus.ExecutionCached{Nodes: []string{"late"}}})
+			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: "o"}, Output: nodebus.Text("x")}})
+			return nil, nil
+		}, []string{"start", "cached", "executing o", "executed o", "success", "executing "}},
+		{"tells after its end", func(_ context.Context, _ *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+			kept = pub
+			return ui, pub.Publish(nodebus.Event{Payload: nodebus.ExecutionCached{Nodes: []string{"o"}}})
+		}, []string{"start", "cached o", "success", "executing "}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, &flow.EngineOptions{Executor: c.run}, func(r *rig) {
+				o := r.run(shown("x"))
+				require.Equal(t, c.want, o.types())
+				if o.record.State == nodebus.Succeeded {
+					require.Equal(t, []any{"x"}, o.text("o"), "what it showed is recorded, told or not")
+				}
+				if kept != nil {
+					require.ErrorIs(t, kept.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}}), nodebus.ErrClosed)
+				}
+			})
+		})
+	}
+}
+
+// TestSection12RecordIsThereBeforeTheLastWord reads the record from within the
+// delivery of the last word.
+func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("boom") })
+		for i, nodes := range []nodebus.Nodes{shown("x"), two("Fail")} {
+			id := fmt.Sprint("p", i)
+			events := r.hub.Subscribe(r.ctx)
+			_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: id, Nodes: nodes})
+			require.NoError(t, err)
+			for ev, err := range events {
+				require.NoError(t, err)
+				switch ev.Payload.(type) {
+				case nodebus.ExecutionSuccess, nodebus.ExecutionError:
+					rec, err := r.engine.Store().Get(r.ctx, id)
+					require.NoError(t, err)
+					require.NotZero(t, rec.Ended)
+					require.Empty(t, r.engine.Running(), "it is in one place or the other")
+				case nodebus.Executing:
+					if ev.Payload.(nodebus.Executing).UniqueID == "" {
+						return
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestSection12StoreThatFails(t *testing.T) {
+	inBubble(t, nil, &flow.EngineOptions{Store: badStore{flow.NewStore(nil)}}, func(r *rig) {
+		events := r.hub.Subscribe(r.ctx)
+		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")})
+		require.NoError(t, err)
+		var got []string
+		for ev, err := range events {
+			require.NoError(t, err)
+			if e, ok := ev.Payload.(nodebus.ExecutionError); ok {
+				require.Contains(t, e.ExceptionMessage, "the record could not be stored: disk full")
+			}
+			if ev.PromptID != "" {
+				got = append(got, ev.Payload.EventType())
+			}
+			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
+				break
+			}
+		}
+		require.Contains(t, got, "execution_error", "a last word that promises a record is not said")
+		require.NotContains(t, got, "execution_success")
+	})
+}
+
+type badStore struct{ flow.Store }
+
+func (badStore) Put(context.Context, flow.Record) error { return errors.New("disk full") }
+
+func TestSection12Record(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		p := &nodebus.Prompt{ID: "p", ClientID: "c", Nodes: shown("x"), Extra: map[string]any{"k": "v"}, Secrets: map[string]string{"API_KEY_COMFY_ORG": "secret"}}
+		o := r.submit(p)
+		rec := o.record
+		require.Equal(t, "p", rec.Start.PromptID)
+		require.Equal(t, []string{}, rec.Cached.Nodes)
+		require.Equal(t, rec.Ended.UnixMilli(), rec.Success.Timestamp)
+		require.Nil(t, rec.Error)
+		require.Nil(t, rec.Interrupted)
+		require.Equal(t, []string{"o"}, rec.Prompt.Outputs)
+		require.Equal(t, []nodebus.NodeOutput{{Place: nodebus.Place{UniqueID: "o", DisplayID: "o", RealID: "o"}, UI: nodebus.Text("x")}}, rec.Outputs)
+		enc, err := nodebus.JSON.Encode(nodebus.Event{Payload: nodebus.Custom{Type: "record", Data: rec}})
+		require.NoError(t, err)
+		require.NotContains(t, string(enc.Data), "secret")
+	})
+}

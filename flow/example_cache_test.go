@@ -1,0 +1,58 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// Paint says which calls there were.
+type Paint struct {
+	Color string
+
+	log *[]string
+}
+
+// Run paints.
+func (n Paint) Run(*nodebus.Context) (nodebus.UI, error) {
+	*n.log = append(*n.log, n.Color)
+	return nodebus.Text(n.Color), nil
+}
+
+// The same prompts with each kind of cache, and what had to run. By default what
+// the last prompt used is kept, as ComfyUI does.
+func ExampleNewCache() {
+	var log []string
+	r := flow.NewRegistry()
+	flow.Register(r, Paint{log: &log}, nodebus.Info{})
+	for _, c := range []struct {
+		name  string
+		cache flow.Cache
+	}{
+		{"default", nil},
+		{"no bound", flow.NewCache(&flow.CacheOptions{})},
+		{"the last two", flow.NewCache(&flow.CacheOptions{Entries: 2})},
+		{"1 GiB of results", flow.NewCache(&flow.CacheOptions{Bytes: 1 << 30})},
+		{"none", flow.NoCache()},
+	} {
+		local := flow.NewLocal(r, &flow.LocalOptions{Cache: c.cache})
+		log = nil
+		for i, color := range []string{"red", "red", "blue", "red", "green", "blue"} {
+			g := nodebus.NewGraph()
+			g.Add("Paint", nodebus.Inputs{"color": color})
+			_, err := local.Execute(context.Background(), &nodebus.Prompt{ID: fmt.Sprint(i), Nodes: g.Nodes()}, nodebus.NewHub(nil))
+			if err != nil {
+				fmt.Println(err)
+			}
+		}
+		fmt.Printf("%-16s %v\n", c.name, log)
+	}
+	// Output:
+	// default          [red blue red green blue]
+	// no bound         [red blue green]
+	// the last two     [red blue green blue]
+	// 1 GiB of results [red blue green]
+	// none             [red red blue red green blue]
+}

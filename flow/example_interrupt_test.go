@@ -1,0 +1,53 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// Endless waits until it is told to stop.
+type Endless struct{}
+
+// Run ends with its context, and says why.
+func (Endless) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// One prompt is interrupted, and no other.
+func ExampleEngine_Interrupt() {
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(r, Endless{}, nodebus.Info{})
+	engine := flow.NewEngine(r, hub, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+
+	g := nodebus.NewGraph()
+	g.AddAs("7", "Endless", nil)
+	events := hub.Subscribe(ctx)
+	_, err := engine.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(err)
+	for ev := range events {
+		switch p := ev.Payload.(type) {
+		case nodebus.Executing:
+			if p.UniqueID != "" {
+				fmt.Println(engine.Interrupt("q"), engine.Interrupt("p"))
+			}
+		case nodebus.ExecutionInterrupted:
+			fmt.Println("interrupted at node", p.NodeID)
+			cancel()
+		}
+	}
+	running.Wait()
+	_ = hub.Close()
+	// Output:
+	// <nil>
+	// false true
+	// interrupted at node 7
+}

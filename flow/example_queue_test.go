@@ -1,0 +1,32 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// A queue is bounded. Who submits to one that is full is told, and nobody waits.
+func ExampleNewQueue() {
+	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	defer hub.Close()
+	flow.Register(r, Toss{}, nodebus.Info{})
+	engine := flow.NewEngine(r, hub, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2})})
+	ctx := context.Background()
+	for i := range 3 { // the engine does not run: all of them wait
+		g := nodebus.NewGraph()
+		g.Add("Toss", nodebus.Inputs{"side": "heads"})
+		_, err := engine.Submit(ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()})
+		fmt.Println(err, errors.Is(err, nodebus.ErrFull))
+	}
+	gone, err := engine.Delete(ctx, "toss 1")
+	fmt.Println(gone, err, engine.Remaining())
+	// Output:
+	// <nil> false
+	// <nil> false
+	// nodebus: queue is full true
+	// [toss 1] <nil> 1
+}

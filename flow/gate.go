@@ -1,0 +1,194 @@
+package flow
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// gate is the publisher of one prompt: every event of the executor and its nodes
+// passes through it, and none passes before the start or after the end. It fills in
+// what an executor need not care about, refuses what only the engine may send, and
+// keeps what belongs in the record.
+type gate struct {
+	e *Engine
+	j *job
+
+	mu      sync.Mutex // not held while an event is published
+	open    bool
+	passing int           // events that are being published
+	empty   chan struct{} // closed when the last of them has passed a shut gate
+
+	record  Record
+	outputs map[string]int // place in record.Outputs by node
+}
+
+func newGate(e *Engine, j *job) *gate {
+	return &gate{e: e, j: j, open: true, record: Record{Prompt: j.p, Attempt: j.attempt}}
+}
+
+// start sends the first event of the prompt.
+func (g *gate) start() {
+	now := time.Now()
+	s := nodebus.ExecutionStart{PromptID: g.j.p.ID, Timestamp: now.UnixMilli()}
+	g.record.Started, g.record.Start = now, &s
+	g.e.tell(g.j.event(s))
+}
+
+// event returns an event of the prompt.
+func (j *job) event(p nodebus.Payload) nodebus.Event {
+	return nodebus.Event{PromptID: j.p.ID, To: j.p.ClientID, Attempt: j.attempt, Payload: p}
+}
+
+// Publish passes an event of the executor on.
+func (g *gate) Publish(ev nodebus.Event) error {
+	if !g.enter() {
+		return nodebus.ErrClosed
+	}
+	defer g.leave()
+	if err := reserved(ev.Payload); err != nil {
+		return err
+	}
+	if ev.PromptID == "" && ev.To == "" && !ev.Broadcast {
+		ev.PromptID, ev.To = g.j.p.ID, g.j.p.ClientID
+	}
+	if ev.PromptID == g.j.p.ID {
+		ev.Attempt = g.j.attempt
+	}
+	switch p := ev.Payload.(type) {
+	case nodebus.ExecutionCached:
+		if !g.cached(&p) {
+			return nil
+		}
+	case nodebus.Executing:
+		g.cached(nil)
+		g.j.mu.Lock()
+		g.j.now = p
+		g.j.mu.Unlock()
+	case nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText:
+		g.cached(nil)
+	case nodebus.Executed:
+		g.cached(nil)
+		if err := g.e.publish(ev); err != nil {
+			return err
+		}
+		g.executed(p.Place, p.Output)
+		return nil
+	}
+	return g.e.publish(ev)
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open {
+		g.passing++
+	}
+	return g.open
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.passing--; g.passing == 0 && g.empty != nil {
+		close(g.empty)
+	}
+}
+
+// shut lets no further event pass and waits for those that are passing. It takes
+// what the executor has reported.
+func (g *gate) shut(report nodebus.Report) {
+	if g.record.Start != nil {
+		g.cached(nil)
+	}
+	g.mu.Lock()
+	g.open = false
+	if g.passing > 0 {
+		g.empty = make(chan struct{})
+	}
+	empty := g.empty
+	g.mu.Unlock()
+	if empty != nil {
+		<-empty
+	}
+	for _, o := range report.Outputs {
+		if _, sent := g.outputs[o.UniqueID]; !sent {
+			g.executed(o.Place, o.UI)
+		}
+	}
+}
+
+// errReserved refuses the words of the engine to a node or an executor.
+var errReserved = errors.New("nodebus: only the engine may publish start and end events of a prompt")
+
+// reserved returns an error for events that only the engine may send: a client takes
+// a prompt for ended after them.
+func reserved(p nodebus.Payload) (err error) {
+	switch p := p.(type) {
+	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall:
+		return nil
+	case nodebus.Executing:
+		if p.UniqueID == "" {
+			return errReserved
+		}
+		return nil
+	case nodebus.ExecutionError:
+		if p.ExceptionType != "ExecutionBlocked" { // a notice: the prompt goes on
+			return errReserved
+		}
+		return nil
+	}
+	typ := ""
+	if err := nodebus.Protect(func() error { typ = p.EventType(); return nil }); err != nil {
+		return &nodebus.EncodeError{Type: typeName(p), Err: err}
+	}
+	if slices.Contains(reservedTypes, typ) {
+		return errReserved
+	}
+	return nil
+}
+
+var reservedTypes = []string{"execution_start", "execution_success", "execution_error", "execution_interrupted", "executing"}
+
+// cached makes sure that execution_cached is sent once, before any other event of
+// the executor about a node. It reports whether c is to be sent.
+func (g *gate) cached(c *nodebus.ExecutionCached) (send bool) {
+	g.mu.Lock()
+	if g.record.Cached != nil {
+		g.mu.Unlock()
+		return false
+	}
+	if c != nil {
+		g.record.Cached = c
+		g.mu.Unlock()
+		return true
+	}
+	none := nodebus.ExecutionCached{Nodes: []string{}, PromptID: g.j.p.ID, Timestamp: time.Now().UnixMilli()}
+	g.record.Cached = &none
+	g.mu.Unlock()
+	g.e.tell(g.j.event(none))
+	return false
+}
+
+// executed keeps what a node showed.
+func (g *gate) executed(at nodebus.Place, ui nodebus.UI) {
+	if ui == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at = at.WithDefaults()
+	o := nodebus.NodeOutput{Place: at, UI: ui}
+	if i, again := g.outputs[at.UniqueID]; again {
+		g.record.Outputs[i] = o
+		return
+	}
+	if g.outputs == nil {
+		g.outputs = map[string]int{}
+	}
+	g.outputs[at.UniqueID] = len(g.record.Outputs)
+	g.record.Outputs = append(g.record.Outputs, o)
+}

@@ -1,0 +1,129 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// Execution semantics, section 14: interrupts, and the end of the program.
+
+func TestSection14InterruptHitsOnePromptAlone(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Work", func(ctx *nodebus.Context, v, _ any) (any, error) {
+			select {
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			case <-time.After(time.Second):
+				return v, nil
+			}
+		})
+		var waits []func() outcome
+		for i := range 4 { // two run, two wait
+			waits = append(waits, r.start(&nodebus.Prompt{ID: fmt.Sprint(i), ClientID: fmt.Sprint(i % 2), Nodes: pipe("x", "Work", i)}))
+		}
+		synctest.Wait()
+		require.True(t, r.engine.Interrupt("0"), "it runs")
+		require.True(t, r.engine.Interrupt("3"), "it waits")
+		require.False(t, r.engine.Interrupt("nobody"))
+		require.Equal(t, []string{"start", "cached", "executing x", "interrupted x", "executing "}, waits[0]().types())
+		require.Equal(t, []string{"interrupted ", "executing "}, waits[3]().types())
+		for _, i := range []int{1, 2} {
+			require.Equal(t, []any{fmt.Sprint(i)}, waits[i]().text("xo"))
+		}
+		require.False(t, r.engine.Interrupt("1"), "it has ended")
+		for id, want := range map[string]nodebus.State{"0": nodebus.Interrupted, "1": nodebus.Succeeded, "2": nodebus.Succeeded, "3": nodebus.Interrupted} {
+			rec, err := r.engine.Store().Get(r.ctx, id)
+			require.NoError(t, err)
+			require.Equal(t, want, rec.State)
+		}
+	})
+}
+
+// TestSection14InterruptAtEveryMoment interrupts a prompt again and again while
+// it is taken, run and ended, and the next is never hit.
+func TestSection14InterruptAtEveryMoment(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Id", func(_ *nodebus.Context, v, _ any) (any, error) { return v, nil })
+		for i := range 300 {
+			id, next := fmt.Sprint("p", i), fmt.Sprint("n", i)
+			wait := r.start(&nodebus.Prompt{ID: id, ClientID: "c", Nodes: pipe("x", "Id", i)})
+			after := r.start(&nodebus.Prompt{ID: next, ClientID: "c", Nodes: pipe("x", "Id", -i)})
+			stop := make(chan struct{})
+			go func() {
+				for range i {
+					r.engine.Interrupt(id)
+				}
+				close(stop)
+			}()
+			require.Equal(t, 1, count_(wait().types(), "executing "))
+			<-stop
+			require.Equal(t, nodebus.Succeeded, after().record.State)
+		}
+	})
+}
+
+func count_(l []string, s string) (n int) {
+	for _, e := range l {
+		if e == s {
+			n++
+		}
+	}
+	return n
+}
+
+func TestSection14NodesMayInterruptThemselves(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		r.fn("Stop", func(*nodebus.Context, any, any) (any, error) {
+			return nil, fmt.Errorf("enough: %w", nodebus.ErrInterrupted)
+		})
+		o := r.run(two("Stop"))
+		require.Equal(t, []string{"start", "cached", "executing x", "interrupted x", "executing "}, o.types())
+		require.Equal(t, "Stop", o.record.Interrupted.Class)
+	})
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := flow.NewRegistry()
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		flow.Register(reg, fn{f: func(ctx *nodebus.Context, _, _ any) (any, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}, nodebus.Info{Name: "Wait"})
+		hub := nodebus.NewHub(nil)
+		engine := flow.NewEngine(reg, hub, nil)
+		_, err := engine.Submit(t.Context(), &nodebus.Prompt{ID: "runs", Nodes: two("Wait")})
+		require.NoError(t, err)
+		_, err = engine.Submit(t.Context(), &nodebus.Prompt{ID: "waits", Nodes: shown("x")})
+		require.NoError(t, err)
+		why := errors.New("the program ends")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- engine.Run(ctx) }()
+		synctest.Wait()
+		cancel(why)
+		require.ErrorIs(t, <-ended, why)
+		rec, err := engine.Store().Get(t.Context(), "runs")
+		require.NoError(t, err, "it was waited for")
+		require.Equal(t, nodebus.Interrupted, rec.State)
+		require.Equal(t, 1, engine.Remaining(), "what waits stays")
+
+		ctx, cancel2 := context.WithCancel(t.Context()) // and can be taken up again
+		go func() { ended <- engine.Run(ctx) }()
+		synctest.Wait()
+		rec, err = engine.Store().Get(t.Context(), "waits")
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Succeeded, rec.State)
+		cancel2()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, hub.Close())
+	})
+}

@@ -1,0 +1,263 @@
+package flow_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+)
+
+// cell is one value on its way in the model.
+type cell struct {
+	n       int
+	blocked bool
+}
+
+// cells is what travels on a link: a list, of one element as a rule.
+type cells []cell
+
+// evaluator is the model: it computes a prompt recursively, in no order to speak
+// of and with no thought of speed, by the rules of execution semantics 7 to 11.
+type evaluator struct {
+	specs map[string]nodebus.NodeSpec
+	done  map[string][]cells
+	keys  map[string]string // what a node is computed from, in words
+
+	ran    map[string]int // keys of nodes that were evaluated; how many nodes have each
+	failed map[string]bool
+	shown  map[string][]string
+}
+
+func newEvaluator(nodes nodebus.Nodes) *evaluator {
+	e := &evaluator{
+		specs: map[string]nodebus.NodeSpec{}, done: map[string][]cells{}, keys: map[string]string{},
+		ran: map[string]int{}, failed: map[string]bool{}, shown: map[string][]string{},
+	}
+	for _, s := range nodes {
+		e.specs[s.ID] = s
+	}
+	return e
+}
+
+// key says what a node is computed from: its class, its literals and the keys of
+// its sources.
+func (e *evaluator) key(id string) string {
+	if k, ok := e.keys[id]; ok {
+		return k
+	}
+	s := e.specs[id]
+	var b strings.Builder
+	b.WriteString(s.Class)
+	for _, name := range slices.Sorted(maps.Keys(s.Inputs)) {
+		if l, ok := s.Inputs[name].(nodebus.Link); ok {
+			fmt.Fprintf(&b, " %s=(%s).%d", name, e.key(l.Node), l.Slot)
+		} else {
+			fmt.Fprintf(&b, " %s=%v", name, s.Inputs[name])
+		}
+	}
+	if b.Len() > 200 { // they grow without bound otherwise
+		k := fmt.Sprintf("#%d", len(b.String()))
+		for _, c := range b.String() {
+			k = fmt.Sprintf("#%x", hash(k)*31+uint64(c))
+		}
+		e.keys[id] = k
+		return k
+	}
+	e.keys[id] = b.String()
+	return b.String()
+}
+
+func hash(s string) (h uint64) {
+	for _, c := range []byte(s) {
+		h = h*1099511628211 + uint64(c)
+	}
+	return h
+}
+
+type failure struct{ node string }
+
+// input is a whole list.
+func (e *evaluator) input(s nodebus.NodeSpec, name string) cells {
+	switch v := s.Inputs[name].(type) {
+	case nodebus.Link:
+		return e.eval(v.Node)[v.Slot]
+	case int:
+		return cells{{n: v}}
+	case int64: // as validation leaves it
+		return cells{{n: int(v)}}
+	}
+	panic(fmt.Sprintf("model: node %s has no input %s", s.ID, name))
+}
+
+func (e *evaluator) eval(id string) []cells {
+	if outs, ok := e.done[id]; ok {
+		return outs
+	}
+	s := e.specs[id]
+	var outs []cells
+	switch s.Class {
+	case "Sum":
+		outs = e.sum(s)
+	case "Pick":
+		outs = e.pick(s)
+	default:
+		outs = e.mapped(s)
+	}
+	e.ran[e.key(id)]++
+	e.done[id] = outs
+	return outs
+}
+
+func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
+	values, scale := e.input(s, "values"), e.input(s, "scale")
+	total := cell{}
+	for _, v := range append(slices.Clone(values), scale...) {
+		total.blocked = total.blocked || v.blocked
+	}
+	if total.blocked {
+		return []cells{{total}}
+	}
+	if len(scale) == 0 {
+		panic(failure{s.ID})
+	}
+	for _, v := range values {
+		total.n += v.n
+	}
+	total.n *= scale[0].n
+	return []cells{{total}}
+}
+
+// pick evaluates what is asked for only. Lists that lazy inputs turn out to be
+// make it run for each element.
+func (e *evaluator) pick(s nodebus.NodeSpec) []cells {
+	which := e.input(s, "which")
+	calls, out := len(which), cells{}
+	for k := 0; k < calls; k++ {
+		w := which[min(k, len(which)-1)]
+		sum := cell{blocked: w.blocked}
+		for i, name := range []string{"a", "b"} {
+			if sum.blocked || w.n&(1<<i) == 0 {
+				continue
+			}
+			l := e.input(s, name)
+			if len(l) == 0 {
+				panic(failure{s.ID})
+			}
+			calls = max(calls, len(l))
+			v := l[min(k, len(l)-1)]
+			sum.n += v.n
+			sum.blocked = v.blocked
+		}
+		out = append(out, sum)
+	}
+	return []cells{out}
+}
+
+var modelInputs = map[string][]string{
+	"Const": {"value"}, "Add": {"a", "b"}, "Async": {"a", "b"}, "Range": {"n"}, "Gate": {"in", "every"},
+	"Split": {"in"}, "Expand": {"in", "depth"}, "Eval": {"in", "depth"}, "Fail": {"in", "at"}, "Show": {"in"},
+}
+
+// mapped calls a node for each element of its longest list.
+func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
+	var lists []cells
+	calls := 0
+	for _, name := range modelInputs[s.Class] {
+		lists = append(lists, e.input(s, name))
+		calls = max(calls, len(lists[len(lists)-1]))
+	}
+	for _, l := range lists {
+		if len(l) == 0 {
+			calls = 0
+		}
+	}
+	outs := make([]cells, 1)
+	if s.Class == "Split" {
+		outs = make([]cells, 2)
+	}
+	for k := range calls {
+		args := make([]cell, len(lists))
+		blocked := false
+		for i, l := range lists {
+			args[i] = l[min(k, len(l)-1)]
+			blocked = blocked || args[i].blocked
+		}
+		if blocked {
+			for o := range outs {
+				outs[o] = append(outs[o], cell{blocked: true})
+			}
+			continue
+		}
+		for o, c := range e.call(s, k, args) {
+			outs[o] = append(outs[o], c...)
+		}
+	}
+	return outs
+}
+
+func (e *evaluator) call(s nodebus.NodeSpec, k int, args []cell) []cells {
+	one := func(n int) []cells { return []cells{{{n: n}}} }
+	switch s.Class {
+	case "Const":
+		return one(args[0].n)
+	case "Add", "Async":
+		return one(args[0].n + args[1].n)
+	case "Range":
+		l := cells{}
+		for i := range args[0].n {
+			l = append(l, cell{n: i})
+		}
+		return []cells{l}
+	case "Gate":
+		return []cells{{{n: args[0].n, blocked: args[0].n%args[1].n == 0}}}
+	case "Split":
+		odd := args[0].n%2 != 0
+		return []cells{{{n: args[0].n, blocked: odd}}, {{n: args[0].n, blocked: !odd}}}
+	case "Expand", "Eval":
+		return e.expand(s, k, args)
+	case "Fail":
+		if args[0].n == args[1].n {
+			panic(failure{s.ID})
+		}
+		return one(args[0].n)
+	case "Show":
+		e.shown[s.ID] = append(e.shown[s.ID], fmt.Sprint(args[0].n))
+		return nil
+	}
+	panic("model: class " + s.Class)
+}
+
+// expand evaluates the row of nodes that Expand and Eval make.
+func (e *evaluator) expand(s nodebus.NodeSpec, k int, args []cell) []cells {
+	id := func(n int) string { return fmt.Sprintf("%s.%d.0.%d", s.ID, k, n) }
+	last := nodebus.Link{Node: id(1)}
+	e.specs[id(1)] = nodebus.NodeSpec{ID: id(1), Class: "Const", Inputs: nodebus.Inputs{"value": args[0].n}}
+	for i := range max(args[1].n, 0) {
+		e.specs[id(i+2)] = nodebus.NodeSpec{ID: id(i + 2), Class: "Add", Inputs: nodebus.Inputs{"a": last, "b": i}}
+		last = nodebus.Link{Node: id(i + 2)}
+	}
+	return []cells{e.eval(last.Node)[0]}
+}
+
+// prompt evaluates outputs; it reports whether something that is needed fails.
+func (e *evaluator) prompt(outputs []string) (ok bool) {
+	ok = true
+	for _, o := range outputs {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					f, is := r.(failure)
+					if !is {
+						panic(r)
+					}
+					e.failed[f.node] = true
+					ok = false
+				}
+			}()
+			e.eval(o)
+		}()
+	}
+	return ok
+}

@@ -1,0 +1,340 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/pyfmt"
+)
+
+// plan is a prompt made ready to run: ids have become numbers, classes are
+// looked up, and literals are what the nodes' fields will hold. It does not
+// change while it runs.
+type plan struct {
+	rejected *nodebus.ValidationError // about outputs that are invalid; nil if there are none
+	reg      *Registry
+	nodes    []planNode // in the order of the prompt
+	byID     map[string]int32
+	outputs  []int32 // to be run
+	isOutput []bool  // by node
+}
+
+type planNode struct {
+	id    string
+	made  *origin // nil for a node of the submitted prompt
+	class *Class
+	args  []arg      // of each input of the class; nil if a link of it leads nowhere
+	extra []extraArg // inputs that the class does not declare, by name
+	sound bool       // nothing is wrong with the node itself
+}
+
+// origin says where a node made at run time comes from.
+type origin struct {
+	parentID  string
+	realID    string
+	displayID string
+	real      int32 // number of the node realID in a run of Local
+}
+
+// place returns where the node stands.
+func (n *planNode) place() nodebus.Place {
+	p := nodebus.Place{UniqueID: n.id, DisplayID: n.id, RealID: n.id}
+	if m := n.made; m != nil {
+		p.DisplayID, p.ParentID, p.RealID = m.displayID, m.parentID, m.realID
+	}
+	return p
+}
+
+// extraArg is an input that the class does not declare. What it links to is run
+// before the node, as in the reference, and what it says is part of its key.
+type extraArg struct {
+	name string
+	arg
+}
+
+// source is what input at, declared or not, is linked to; -1 if it is not.
+func (n *planNode) source(at int) (src int32, more bool) {
+	switch {
+	case at < len(n.args):
+		return n.args[at].src, true
+	case at < len(n.args)+len(n.extra):
+		return n.extra[at-len(n.args)].src, true
+	}
+	return -1, false
+}
+
+// arg is an input of a node: the output of another if src is not negative,
+// otherwise a value, or absent.
+type arg struct {
+	val       any
+	src, slot int32
+}
+
+// planner makes a plan, finding all that is wrong.
+type planner struct {
+	plan
+	prompt *nodebus.Prompt
+	state  []planState
+	found  map[int32][]nodebus.Problem
+	slab   []arg
+	ring   bool // some node waits for itself
+}
+
+type planState uint8
+
+const (
+	unseen planState = iota
+	onPath           // being validated: to come upon it again is a ring
+	valid
+	invalid
+)
+
+// plan validates p and makes it ready to run, or says why it cannot. p gets
+// nodes of its own, whose literals are what they are taken for.
+func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
+	p.Nodes = slices.Clone(p.Nodes)
+	pl := &planner{prompt: p, found: map[int32][]nodebus.Problem{}}
+	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
+	if err := pl.lookUp(); err != nil {
+		return nil, err
+	}
+	wanted := pl.wanted()
+	if len(wanted) == 0 {
+		return nil, promptError("prompt_no_outputs", "Prompt has no outputs", "")
+	}
+	var failed []int32
+	for _, o := range wanted {
+		if pl.validate(o); pl.state[o] == valid {
+			pl.outputs = append(pl.outputs, o)
+		} else {
+			failed = append(failed, o)
+		}
+	}
+	var rejected *nodebus.ValidationError
+	if len(failed) > 0 {
+		rejected = pl.report(failed)
+	}
+	if len(pl.outputs) == 0 {
+		return nil, rejected
+	}
+	if err := pl.rest(); err != nil {
+		return nil, err
+	}
+	pl.rejected = rejected
+	p.Outputs = make([]string, len(pl.outputs))
+	pl.isOutput = make([]bool, len(pl.nodes))
+	for i, o := range pl.outputs {
+		pl.isOutput[o] = true
+		p.Outputs[i] = pl.nodes[o].id
+	}
+	return &pl.plan, nil
+}
+
+// lookUp finds the classes. The first node that has none ends it.
+func (pl *planner) lookUp() *nodebus.ValidationError {
+	inputs := 0
+	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
+	for i := range pl.prompt.Nodes {
+		s := &pl.prompt.Nodes[i]
+		problem := s.Malformed
+		if problem == "" && s.ID == "" {
+			problem = "has an empty id"
+		}
+		if _, twice := pl.byID[s.ID]; twice && problem == "" {
+			problem = "appears twice"
+		}
+		if problem != "" {
+			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", aboutNode(s))
+		}
+		if s.Class == "" {
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", aboutNode(s))
+		}
+		c, ok := pl.reg.Class(s.Class)
+		if !ok {
+			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
+		}
+		pl.nodes[i] = planNode{id: s.ID, class: c}
+		pl.byID[s.ID] = int32(i)
+		inputs += len(c.inputs)
+	}
+	pl.state = make([]planState, len(pl.nodes))
+	pl.slab = make([]arg, inputs)
+	return nil
+}
+
+func aboutNode(s *nodebus.NodeSpec) string { return fmt.Sprintf("Node ID '#%s'", s.ID) }
+
+// wanted are the output nodes that the prompt asks for, in its order.
+func (pl *planner) wanted() (outs []int32) {
+	asked := make(map[string]bool, len(pl.prompt.Outputs))
+	for _, id := range pl.prompt.Outputs {
+		asked[id] = true
+	}
+	for i := range pl.nodes {
+		n := &pl.nodes[i]
+		if n.class.schema.Output && (pl.prompt.Outputs == nil || asked[n.id]) {
+			outs = append(outs, int32(i))
+		}
+	}
+	return outs
+}
+
+// step is a node on the path from an output up to its sources.
+type step struct {
+	node int32
+	next int // the input to look at next; those beyond args are extra
+	bad  bool
+}
+
+// validate checks o and everything upstream of it that was not checked yet.
+// It does not recurse: a chain may be as long as memory allows.
+func (pl *planner) validate(o int32) {
+	if pl.state[o] != unseen {
+		return
+	}
+	path := []step{{node: o}}
+	pl.enter(path, true)
+	for len(path) > 0 {
+		top := &path[len(path)-1]
+		src, more := pl.source(top)
+		switch {
+		case !more:
+			pl.state[top.node] = valid
+			if top.bad || len(pl.found[top.node]) > 0 {
+				pl.state[top.node] = invalid
+			}
+			bad := pl.state[top.node] == invalid
+			if path = path[:len(path)-1]; len(path) > 0 && bad {
+				path[len(path)-1].bad = true
+			}
+		case src < 0 || pl.state[src] == valid:
+		case pl.state[src] == invalid:
+			top.bad = true
+		case pl.state[src] == onPath:
+			top.bad, pl.ring = true, true
+		default:
+			path = append(path, step{node: src})
+			pl.enter(path, true)
+		}
+	}
+}
+
+// source is the next node that the top of a path takes something from; -1 is
+// an input that is not linked.
+func (pl *planner) source(s *step) (src int32, more bool) {
+	s.next++
+	return pl.nodes[s.node].source(s.next - 1)
+}
+
+// enter checks the node at the end of the path by itself.
+func (pl *planner) enter(path []step, needed bool) {
+	i := path[len(path)-1].node
+	pl.state[i] = onPath
+	c := checker{pl: pl, node: &pl.nodes[i], spec: &pl.prompt.Nodes[i], keep: needed}
+	if len(path) > 1 {
+		c.consumer = &path[len(path)-2]
+	}
+	if found := c.check(); len(found) > 0 {
+		pl.found[i] = found
+	} else {
+		pl.nodes[i].sound = true
+	}
+}
+
+// rest looks at the nodes that no output needs. They are not run, but their
+// shape must be sound, and those that are valid may be known to be cached.
+func (pl *planner) rest() *nodebus.ValidationError {
+	for i := range pl.nodes {
+		if pl.state[i] != unseen {
+			continue
+		}
+		if pl.prompt.Nodes[i].Inputs == nil {
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.",
+				fmt.Sprintf("Node ID '#%s'", pl.nodes[i].id))
+		}
+		pl.enter([]step{{node: int32(i)}}, false)
+		delete(pl.found, int32(i))
+	}
+	return nil
+}
+
+// report lists what is wrong with the nodes that failed outputs depend on.
+func (pl *planner) report(failed []int32) *nodebus.ValidationError {
+	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
+	e.Nodes = map[string]*nodebus.NodeProblems{}
+	if pl.ring {
+		(&rings{pl: pl}).tell(failed)
+	}
+	var lines []string
+	for _, o := range failed {
+		for _, p := range pl.found[o] {
+			lines = append(lines, p.Message+": "+p.Details)
+		}
+	}
+	e.Details = strings.Join(lines, "\n")
+	for i, found := range pl.found {
+		e.Nodes[pl.nodes[i].id] = &nodebus.NodeProblems{Errors: found, Class: pl.nodes[i].class.Name()}
+	}
+	pl.dependents(e, failed)
+	return e
+}
+
+// dependentsMax bounds the work and the text of naming the outputs behind each
+// problem: a prompt can have many of both, and all that depends on it is a hint.
+const dependentsMax = 5_000_000
+
+// dependents names for each node with problems the outputs that wait for it, by
+// walking up from each output once.
+func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
+	seen := make([]int32, len(pl.nodes))
+	work := 0
+	for k, o := range failed {
+		walk := []int32{o}
+		seen[o] = int32(k) + 1
+		for len(walk) > 0 && work < dependentsMax {
+			i := walk[len(walk)-1]
+			walk = walk[:len(walk)-1]
+			if n := e.Nodes[pl.nodes[i].id]; n != nil {
+				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
+				work += len(pl.nodes[o].id)
+			}
+			for s := (step{node: i}); ; work++ {
+				src, more := pl.source(&s)
+				if !more {
+					break
+				}
+				if src >= 0 && seen[src] != int32(k)+1 {
+					seen[src] = int32(k) + 1
+					walk = append(walk, src)
+				}
+			}
+		}
+	}
+	for _, n := range e.Nodes {
+		n.DependentOutputs = orEmpty(n.DependentOutputs)
+	}
+}
+
+// describeList is a list of choices as messages show it.
+func describeList(choices []string) string {
+	if len(choices) > 20 {
+		return fmt.Sprintf("(list of length %d)", len(choices))
+	}
+	return pyfmt.Repr(choices)
+}
+
+// Prepare checks a prompt against the classes of r and makes it ready to run by a
+// [Local] of r; see [nodebus.Preparer]. An executor of your own may use it to check
+// prompts and ignore what it returns. It is safe for concurrent use.
+func (r *Registry) Prepare(p *nodebus.Prompt) (prepared any, err error) {
+	pl, invalid := r.plan(p)
+	switch {
+	case pl == nil:
+		return nil, invalid
+	case pl.rejected != nil:
+		return pl, pl.rejected
+	}
+	return pl, nil
+}

@@ -1,0 +1,91 @@
+package flow_test
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// redacting publishes other payloads than it is given.
+type redacting struct {
+	nodebus.Publisher
+	replace func(nodebus.Payload) nodebus.Payload
+	passed  func(error)
+}
+
+func (r redacting) Publish(ev nodebus.Event) error {
+	ev.Payload = r.replace(ev.Payload)
+	err := r.Publisher.Publish(ev)
+	r.passed(err)
+	return err
+}
+
+// executeThrough runs a node that shows something, and tells through pub.
+func executeThrough(t *testing.T, pub nodebus.Publisher) error {
+	reg := flow.NewRegistry()
+	flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+	g := nodebus.NewGraph()
+	g.AddAs("7", "Show", nil)
+	_, err := flow.NewLocal(reg, nil).Execute(t.Context(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, pub)
+	return err
+}
+
+// TestReplacedPayloadIsEncodedBeforePublishReturns: that the executor's own
+// payloads may be encoded later says nothing of those that take their place.
+func TestReplacedPayloadIsEncodedBeforePublishReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		line := []string{"said"}
+		n := 0
+		require.NoError(t, executeThrough(t, redacting{
+			h,
+			func(nodebus.Payload) nodebus.Payload { return withSlice{Lines: line} },
+			func(err error) {
+				require.NoError(t, err)
+				n++
+			},
+		}))
+		line[0] = "spoiled"
+		p := &tape{}
+		serveOn(t, h.Join("late", &nodebus.SessionOptions{Since: 1, Watch: []string{"p"}}), p)
+		synctest.Wait()
+		require.Positive(t, n)
+		for _, f := range p.frames[1:] { // after the gap
+			require.JSONEq(t, `{"type":"slice","data":{"Lines":["said"]}}`, string(f.Data))
+		}
+		require.Len(t, p.frames, 1+n)
+	})
+}
+
+func TestReplacedPayloadThatCannotBeEncodedIsAnError(t *testing.T) {
+	for name, replace := range map[string]func(nodebus.Payload) nodebus.Payload{
+		"of another type": func(nodebus.Payload) nodebus.Payload {
+			return nodebus.Custom{Type: "redacted", Data: math.NaN()}
+		},
+		"of the same type": func(p nodebus.Payload) nodebus.Payload {
+			switch p.(type) {
+			case nodebus.Executed:
+				return nodebus.Executed{Output: nodebus.UI{"x": {math.NaN()}}}
+			case nodebus.ProgressState:
+				return nodebus.ProgressState{Nodes: []nodebus.NodeState{{Value: math.NaN()}}}
+			}
+			return nodebus.Progress{Value: math.NaN()}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				var as *nodebus.EncodeError
+				require.ErrorAs(t, executeThrough(t, redacting{openHub(t, nil), replace, func(err error) {
+					require.ErrorAs(t, err, &as)
+					n++
+				}}), &as, "what a node shows cannot be told")
+				require.Positive(t, n)
+			})
+		})
+	}
+}

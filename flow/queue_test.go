@@ -1,0 +1,188 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// Execution semantics, section 13: the queue.
+
+func TestSection13Priorities(t *testing.T) {
+	inBubble(t, nil, &flow.EngineOptions{Parallel: 1}, func(r *rig) {
+		hold := make(chan struct{})
+		var order []string
+		r.fn("Log", func(ctx *nodebus.Context, v, _ any) (any, error) {
+			if v == "first" {
+				<-hold
+			}
+			order = append(order, ctx.PromptID())
+			return v, nil
+		})
+		r.start(&nodebus.Prompt{ID: "first", Nodes: pipe("x", "Log", "first")})
+		synctest.Wait()
+		var last func() outcome
+		for i, prio := range []float64{5, 0, 5, -1, 0, 0.5, 7} {
+			last = r.start(&nodebus.Prompt{ID: fmt.Sprintf("%d:%v", i, prio), Priority: prio, Nodes: pipe("x", "Log", i)})
+		}
+		require.Equal(t, 8, r.engine.Remaining())
+		var waiting []string
+		for p, err := range r.engine.Queue().List(r.ctx) {
+			require.NoError(t, err)
+			waiting = append(waiting, p.ID)
+		}
+		want := []string{"3:-1", "1:0", "4:0", "5:0.5", "0:5", "2:5", "6:7"}
+		require.Equal(t, want, waiting)
+		gone, err := r.engine.Delete(r.ctx, "1:0", "5:0.5", "nobody", "first")
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"1:0", "5:0.5"}, gone, "only what waits can be deleted")
+		close(hold)
+		last()
+		require.Equal(t, []string{"first", "3:-1", "4:0", "0:5", "2:5", "6:7"}, order)
+		_, err = r.engine.Store().Get(r.ctx, "1:0")
+		require.ErrorIs(t, err, nodebus.ErrNotFound)
+	})
+}
+
+func TestSection13OneClientInOrderOthersSideBySide(t *testing.T) {
+	for _, c := range []struct {
+		parallel, perClient int
+		want                time.Duration
+	}{
+		{4, 1, 3 * time.Second}, {1, 1, 6 * time.Second}, {4, 2, 2 * time.Second}, {8, 8, time.Second},
+	} {
+		inBubble(t, &flow.LocalOptions{Workers: 8, Cache: flow.NoCache()}, &flow.EngineOptions{Parallel: c.parallel, PerClient: c.perClient}, func(r *rig) {
+			r.fn("Work", func(*nodebus.Context, any, any) (any, error) {
+				time.Sleep(time.Second)
+				return 1, nil
+			})
+			var waits []func() outcome
+			began := time.Now()
+			for i := range 6 {
+				waits = append(waits, r.start(&nodebus.Prompt{ID: fmt.Sprint(i), ClientID: fmt.Sprint(i % 2), Nodes: pipe("x", "Work", i)}))
+			}
+			var ended []string
+			for i, wait := range waits {
+				rec := wait().record
+				ended = append(ended, fmt.Sprint(rec.Started.Sub(began)))
+				if c.perClient == 1 && c.parallel == 4 {
+					require.Equal(t, time.Duration(i/2)*time.Second, rec.Started.Sub(began), "a client's prompts run in order")
+				}
+			}
+			require.Equal(t, c.want, time.Since(began), "%v", ended)
+		})
+	}
+}
+
+func TestSection13DuplicateIDs(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		hold := make(chan struct{})
+		r.fn("Hold", func(*nodebus.Context, any, any) (any, error) { <-hold; return 1, nil })
+		running := r.start(&nodebus.Prompt{ID: "running", Nodes: two("Hold")})
+		synctest.Wait()
+		waiting := r.start(&nodebus.Prompt{ID: "waiting", Nodes: shown("x")})
+		for _, id := range []string{"running", "waiting"} {
+			_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: id, Nodes: shown("y")})
+			require.ErrorIs(t, err, nodebus.ErrDuplicate, id)
+		}
+		close(hold)
+		running()
+		require.Equal(t, []any{"x"}, waiting().text("o"), "the first of that id is untouched")
+		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "waiting", Nodes: shown("y")})
+		require.ErrorIs(t, err, nodebus.ErrDuplicate, "it has a record")
+		require.NoError(t, r.engine.Store().Delete(r.ctx, "waiting"))
+		require.Equal(t, []any{"y"}, r.submit(&nodebus.Prompt{ID: "waiting", Nodes: shown("y")}).text("o"), "an id that is forgotten can be used again")
+	})
+}
+
+func TestSection13FullQueue(t *testing.T) {
+	inBubble(t, nil, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2}), Parallel: 1}, func(r *rig) {
+		hold := make(chan struct{})
+		r.fn("Hold", func(*nodebus.Context, any, any) (any, error) { <-hold; return 1, nil })
+		r.start(&nodebus.Prompt{Nodes: two("Hold")})
+		synctest.Wait()
+		r.start(&nodebus.Prompt{Nodes: shown("a")})
+		last := r.start(&nodebus.Prompt{Nodes: shown("b")})
+		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "c", Nodes: shown("c")})
+		require.ErrorIs(t, err, nodebus.ErrFull)
+		require.Equal(t, 3, r.engine.Remaining())
+		require.False(t, r.engine.Interrupt("c"), "it was not taken")
+		close(hold)
+		last()
+		require.Equal(t, []any{"c"}, r.submit(&nodebus.Prompt{ID: "c", Nodes: shown("c")}).text("o"))
+	})
+}
+
+func TestSection13Hold(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		answered := make(chan struct{})
+		held := r.start(&nodebus.Prompt{ID: "held", ClientID: "a", Hold: answered, Nodes: shown("held")})
+		require.Equal(t, []any{"free"}, r.submit(&nodebus.Prompt{ClientID: "b", Nodes: shown("free")}).text("o"), "no other is held up")
+		synctest.Wait()
+		require.Empty(t, r.engine.Running())
+		close(answered)
+		require.Equal(t, []any{"held"}, held().text("o"))
+
+		r.start(&nodebus.Prompt{ID: "never", Hold: make(chan struct{}), Nodes: shown("x")})
+		require.True(t, r.engine.Interrupt("never"))
+	})
+}
+
+func TestSection13StatusTellsEveryone(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		events := r.hub.Subscribe(r.ctx)
+		r.submit(&nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		_, err := r.engine.Delete(r.ctx)
+		require.NoError(t, err)
+		_, err = r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: two("None")})
+		require.Error(t, err)
+		var got []any
+		for ev, err := range events {
+			require.NoError(t, err)
+			switch p := ev.Payload.(type) {
+			case nodebus.Status:
+				require.Empty(t, ev.To)
+				got = append(got, p.QueueRemaining)
+			case nodebus.ExecutionSuccess:
+				got = append(got, "success")
+			case nodebus.Executing:
+				got = append(got, "executing "+p.UniqueID)
+			}
+			if len(got) == 7 {
+				break
+			}
+		}
+		require.Equal(t, []any{1, 1, "executing o", "success", 0, "executing ", 0}, got)
+	})
+}
+
+func TestQueueThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := nodebus.NewHub(nil)
+		err := flow.NewEngine(flow.NewRegistry(), hub, &flow.EngineOptions{Queue: badQueue{}}).Run(t.Context())
+		require.EqualError(t, err, "nodebus: taking a prompt from the queue: no connection")
+		require.NoError(t, hub.Close())
+	})
+}
+
+type badQueue struct{}
+
+var errQueue = errors.New("no connection")
+
+func (badQueue) Push(context.Context, *nodebus.Prompt) error { return errQueue }
+func (badQueue) Pop(context.Context, func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
+	return nil, errQueue
+}
+
+func (badQueue) List(context.Context) iter.Seq2[*nodebus.Prompt, error] {
+	return func(yield func(*nodebus.Prompt, error) bool) { yield(nil, errQueue) }
+}
+func (badQueue) Delete(context.Context, ...string) ([]string, error) { return nil, errQueue }

@@ -1,0 +1,390 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"image"
+	"slices"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// What Register makes of a struct, and what it says to one it cannot make
+// anything of.
+
+type Latent struct{ Samples []float32 }
+
+type Mode string
+
+func (Mode) Options() []string { return []string{"fast", "good"} }
+
+type Common struct {
+	Seed uint64 `default:"1" max:"18446744073709551615"`
+}
+
+// everything uses every way of declaring an input.
+type everything struct {
+	Common
+	Image       image.Image
+	Latent      Latent `in:"samples"`
+	Model       *Latent
+	Strength    float64 `default:"0.5" min:"0" max:"1" step:"0.01" tip:"how much"`
+	Steps       int32   `default:"20" min:"1" max:"100" in:"steps,optional"`
+	Prompt      string  `multiline:"true" default:"a cat" widget:"dynamicPrompts,display=slider,round=0.01"`
+	Flip        bool    `default:"true"`
+	Mode        Mode    `default:"good"`
+	Sampler     string  `options:"euler,ddim" in:"sampler_name,combo"`
+	OnTrue      nodebus.Lazy[any]
+	Values      nodebus.List[int] `in:"values,force"`
+	LazyList    nodebus.Lazy[nodebus.List[Latent]]
+	Any         any      `in:"anything,optional"`
+	Mixed       any      `type:"INT,FLOAT"`
+	HTTPClient  string   `in:",optional"`
+	Ignored     chan int `in:"-"`
+	ID          string   `hidden:"UNIQUE_ID"`
+	PromptNodes any      `hidden:"PROMPT"`
+	client      *int     //nolint:unused // not exported, so no input
+}
+
+type results struct {
+	Image image.Image                       `out:"image"`
+	Parts nodebus.List[Latent]              `out:"parts"`
+	Mask  nodebus.Out[*Latent]              `out:""`
+	More  nodebus.Out[nodebus.List[string]] `out:"more"`
+	Mode  Mode                              `out:"mode"`
+	UI    nodebus.UI
+	note  string
+}
+
+func (everything) Run(*nodebus.Context) (results, error) { return results{note: "x"}, nil }
+
+func TestRegisterReadsTheStruct(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, everything{}, nodebus.Info{Title: "Every Thing", Category: "test/all", Description: "All."})
+	c, ok := r.Class("everything")
+	require.True(t, ok)
+	s := c.Schema()
+	require.Equal(t, nodebus.Info{Name: "everything", Title: "Every Thing", Category: "test/all", Description: "All."}, s.Info)
+
+	type port struct {
+		name, typ string
+		kind      flow.PortKind
+		options   []flow.Option
+	}
+	var got []port
+	for _, p := range s.Inputs {
+		got = append(got, port{p.Name, p.Type, p.Kind, p.Options})
+	}
+	option := func(nv ...any) (o []flow.Option) {
+		for i := 0; i < len(nv); i += 2 {
+			o = append(o, flow.Option{Name: nv[i].(string), Value: nv[i+1]})
+		}
+		return o
+	}
+	require.Equal(t, []port{
+		{"seed", "INT", flow.Required, option("default", uint64(1), "max", uint64(18446744073709551615))},
+		{"image", "IMAGE", flow.Required, nil},
+		{"samples", "LATENT", flow.Required, nil},
+		{"model", "LATENT", flow.Required, nil},
+		{"strength", "FLOAT", flow.Required, option("default", 0.5, "min", 0.0, "max", 1.0, "step", 0.01, "tooltip", "how much")},
+		{"steps", "INT", flow.Optional, option("default", int64(20), "min", int64(1), "max", int64(100))},
+		{"prompt", "STRING", flow.Required, option("default", "a cat", "multiline", true, "dynamicPrompts", true, "display", "slider", "round", 0.01)},
+		{"flip", "BOOLEAN", flow.Required, option("default", true)},
+		{"mode", "COMBO", flow.Required, option("default", "good")},
+		{"sampler_name", "COMBO", flow.Required, nil},
+		{"on_true", "*", flow.Required, option("lazy", true)},
+		{"values", "INT", flow.Required, option("forceInput", true)},
+		{"lazy_list", "LATENT", flow.Required, option("lazy", true)},
+		{"anything", "*", flow.Optional, nil},
+		{"mixed", "INT,FLOAT", flow.Required, nil},
+		{"http_client", "STRING", flow.Optional, nil},
+		{"id", "UNIQUE_ID", flow.Hidden, nil},
+		{"prompt_nodes", "PROMPT", flow.Hidden, nil},
+	}, got)
+
+	byName := func(name string) flow.Port {
+		return s.Inputs[slices.IndexFunc(s.Inputs, func(p flow.Port) bool { return p.Name == name })]
+	}
+	mode := byName("mode")
+	choices, err := mode.Choices()
+	require.NoError(t, err)
+	require.Equal(t, []string{"fast", "good"}, choices)
+	typ, options, err := mode.Config()
+	require.NoError(t, err)
+	require.Equal(t, []string{"fast", "good"}, typ)
+	require.Equal(t, map[string]any{"default": "good"}, options)
+	typ, options, err = byName("sampler_name").Config()
+	require.NoError(t, err)
+	require.Equal(t, "COMBO", typ)
+	require.Equal(t, map[string]any{"options": []string{"euler", "ddim"}}, options)
+	require.True(t, byName("values").List)
+	require.True(t, byName("lazy_list").Lazy)
+	require.True(t, byName("lazy_list").List)
+
+	var outs []string
+	for _, o := range s.Outputs {
+		star := ""
+		if o.List {
+			star = "..."
+		}
+		outs = append(outs, o.Name+" "+o.Type+star)
+	}
+	require.Equal(t, []string{"image IMAGE", "parts LATENT...", "mask LATENT", "more STRING...", "mode COMBO"}, outs)
+	require.False(t, s.Output)
+}
+
+type onlyUI struct{}
+
+func (onlyUI) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
+
+type onlyUIField struct{}
+
+func (onlyUIField) Run(*nodebus.Context) (struct{ UI nodebus.UI }, error) {
+	return struct{ UI nodebus.UI }{}, nil
+}
+
+type pointer struct{ N int }
+
+func (n *pointer) Run(*nodebus.Context) (int, error) { return n.N, nil }
+
+func TestRegisterForms(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, onlyUI{}, nodebus.Info{})
+	flow.Register(r, onlyUIField{}, nodebus.Info{})
+	flow.Register(r, &pointer{}, nodebus.Info{Name: "Pointer"})
+	flow.Register(r, &pointer{}, nodebus.Info{Name: "Another", Output: true})
+	var names []string
+	for c := range r.Classes() {
+		names = append(names, c.Name())
+		require.Equal(t, c.Name() != "Pointer", c.Schema().Output, c.Name())
+		require.Equal(t, c.Name(), c.Schema().Title)
+	}
+	require.Equal(t, []string{"Another", "Pointer", "onlyUI", "onlyUIField"}, names)
+	for range r.Classes() {
+		break
+	}
+	_, ok := r.Class("None")
+	require.False(t, ok)
+}
+
+// The mistakes, each with the whole sentence that Register panics with.
+
+type badHidden struct {
+	X string `hidden:"UNIQUE"`
+}
+type badHiddenType struct {
+	X int `hidden:"UNIQUE_ID"`
+}
+type badFlag struct {
+	X string `in:"x,opt"`
+}
+type badDefault struct {
+	X int `default:"five"`
+}
+type badDefaultRange struct {
+	X int8 `default:"500"`
+}
+type badMin struct {
+	X string `min:"1"`
+}
+type badOptions struct {
+	X int `options:"1,2"`
+}
+type (
+	badType            struct{ X []int }
+	badDefaultOfStruct struct {
+		X Latent `default:"x"`
+	}
+)
+
+type badTwice struct {
+	A int `in:"x"`
+	X int
+}
+type (
+	badOut       struct{}
+	badOutField  struct{}
+	badOutHidden struct{}
+	notStruct    int
+)
+
+type badWidget struct {
+	X int `widget:"=slider"`
+}
+
+func (badWidget) Run(*nodebus.Context) (int, error)          { return 0, nil }
+func (badHidden) Run(*nodebus.Context) (int, error)          { return 0, nil }
+func (badHiddenType) Run(*nodebus.Context) (int, error)      { return 0, nil }
+func (badFlag) Run(*nodebus.Context) (int, error)            { return 0, nil }
+func (badDefault) Run(*nodebus.Context) (int, error)         { return 0, nil }
+func (badDefaultRange) Run(*nodebus.Context) (int, error)    { return 0, nil }
+func (badMin) Run(*nodebus.Context) (int, error)             { return 0, nil }
+func (badOptions) Run(*nodebus.Context) (int, error)         { return 0, nil }
+func (badType) Run(*nodebus.Context) (int, error)            { return 0, nil }
+func (badDefaultOfStruct) Run(*nodebus.Context) (int, error) { return 0, nil }
+func (badTwice) Run(*nodebus.Context) (int, error)           { return 0, nil }
+func (badOut) Run(*nodebus.Context) ([]int, error)           { return nil, nil }
+func (notStruct) Run(*nodebus.Context) (int, error)          { return 0, nil }
+
+type mixedOut struct {
+	A int `out:"a"`
+	B int
+}
+type hiddenOut struct {
+	A int `out:"a"`
+	b int `out:"b"`
+}
+
+func (badOutField) Run(*nodebus.Context) (mixedOut, error)   { return mixedOut{}, nil }
+func (badOutHidden) Run(*nodebus.Context) (hiddenOut, error) { return hiddenOut{b: 1}, nil }
+
+func TestRegisterPanicsWithASentence(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, pointer{}.ptr(), nodebus.Info{Name: "Taken"})
+	for want, register := range map[string]func(){
+		"nodebus: node nodebus_test.badHidden: field X: tag `hidden:\"UNIQUE\"` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG": func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                                                               func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked":                                                                      func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                          func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                                 func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                   func() { flow.Register(r, badMin{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                       func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                                func() { flow.Register(r, badType{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type nodebus_test.Latent":                                                                  func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                   func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badTwice: field X: its input is called \"x\" like that of field A; name one of them with a tag `in:\"name\"`":                                                                      func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                             func() { flow.Register(r, badOut{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                                 func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                                                                 func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
+		"nodebus: node nodebus_test.notStruct: is not a struct; its inputs are the fields of one":                                                                                                                      func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
+		"nodebus: Register: the node is nil; give a value of its type":                                                                                                                                                 func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
+		"nodebus: node nodebus_test.onlyUI: the name \"Taken\" is taken by nodebus_test.pointer; set Info.Name to another":                                                                                             func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
+	} {
+		require.PanicsWithValue(t, want, register)
+	}
+}
+
+func (p pointer) ptr() *pointer { return &p }
+
+// secretive asks for everything that is hidden.
+type secretive struct {
+	ID     string        `hidden:"UNIQUE_ID"`
+	Prompt string        `hidden:"PROMPT_ID"`
+	Nodes  nodebus.Nodes `hidden:"PROMPT"`
+	Live   nodebus.Nodes `hidden:"DYNPROMPT"`
+	Info   any           `hidden:"EXTRA_PNGINFO"`
+	Token  string        `hidden:"AUTH_TOKEN_COMFY_ORG"`
+	Key    string        `hidden:"API_KEY_COMFY_ORG"`
+	got    *secretive
+}
+
+func (n secretive) Run(*nodebus.Context) (int, error) {
+	*n.got = n
+	return 0, nil
+}
+
+func TestHiddenInputs(t *testing.T) {
+	r := flow.NewRegistry()
+	var got secretive
+	flow.Register(r, secretive{got: &got}, nodebus.Info{Name: "S", Output: true})
+	nodes := parse(t, `{"7":{"class_type":"S","inputs":{"id":"forged","token":["7",0]}}}`)
+	delete(nodes[0].Inputs, "token")
+	p := &nodebus.Prompt{
+		ID: "p", Nodes: nodes, Extra: map[string]any{"extra_pnginfo": "png"},
+		Secrets: map[string]string{"API_KEY_COMFY_ORG": "key"},
+	}
+	hub := nodebus.NewHub(nil)
+	_, err := flow.NewLocal(r, nil).Execute(t.Context(), p, hub)
+	require.NoError(t, err)
+	got.got = nil
+	require.Equal(t, secretive{ID: "7", Prompt: "p", Nodes: nodes, Live: nodes, Info: "png", Key: "key"}, got)
+	require.NoError(t, hub.Close())
+}
+
+func TestCall(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, mSum{}, nodebus.Info{Name: "Sum"})
+	flow.Register(r, mSplit{}, nodebus.Info{Name: "Split"})
+	flow.Register(r, fork{}, nodebus.Info{Name: "Fork"})
+	flow.Register(r, defaults{}, nodebus.Info{Name: "Defaults"})
+	flow.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
+	ctx := nodebus.NewContext(t.Context(), nodebus.CallInfo{Place: nodebus.Place{UniqueID: "1"}, Runtime: answers{"on_true": "asked"}})
+	call := func(class string, inputs nodebus.Inputs) (flow.Result, error) {
+		c, ok := r.Class(class)
+		require.True(t, ok)
+		return c.Call(ctx, inputs)
+	}
+	res, err := call("Sum", in{"values": []any{1, 2.0, int8(3)}, "scale": 2})
+	require.NoError(t, err)
+	require.Equal(t, []any{12}, res.Outputs)
+
+	res, err = call("Split", in{"in": 4})
+	require.NoError(t, err)
+	require.Equal(t, 4, res.Outputs[0])
+	require.ErrorIs(t, res.Outputs[1].(error), nodebus.ErrBlocked)
+
+	res, err = call("Fork", in{"cond": true})
+	require.NoError(t, err)
+	require.Equal(t, []any{"asked"}, res.Outputs)
+	res, err = call("Fork", in{"cond": false, "on_false": "given"})
+	require.NoError(t, err)
+	require.Equal(t, []any{"given"}, res.Outputs)
+
+	res, err = call("Defaults", nil)
+	require.NoError(t, err)
+	require.Equal(t, []any{"5 "}, res.Outputs)
+
+	var ie *nodebus.InputError
+	_, err = call("Sum", in{"values": 1})
+	require.ErrorAs(t, err, &ie)
+	require.EqualError(t, err, `nodebus: node 1 (Sum): input "scale": is required`)
+	_, err = call("Sum", in{"values": []any{1, "x"}, "scale": 1})
+	require.EqualError(t, err, `nodebus: node 1 (Sum): input "values": element 1: needs a value of type int, got string "x"`)
+	_, err = call("Crash", nil)
+	var ne *nodebus.NodeError
+	require.ErrorAs(t, err, &ne)
+	require.Equal(t, []string{"1", "Crash", "1", "Crash"}, []string{ne.UniqueID, ne.Class, ne.RealID, ne.RealClass})
+	require.Equal(t, &nodebus.PanicError{Value: "ouch"}, ne.Err)
+	require.Contains(t, ne.Stack, "crashes")
+	ctx.End()
+	require.ErrorIs(t, ctx.SendSync(nodebus.Custom{Type: "x"}), nodebus.ErrClosed)
+}
+
+type defaults struct {
+	N int    `default:"5"`
+	S string `in:"s,optional"`
+}
+
+func (n defaults) Run(*nodebus.Context) (string, error) {
+	return string(rune('0'+n.N)) + " " + n.S, nil
+}
+
+type crashes struct{}
+
+func (crashes) Run(*nodebus.Context) (int, error) { panic("ouch") }
+
+// TestCallOfANodeMadeAtRunTime: the error names the node of the prompt too.
+func TestCallOfANodeMadeAtRunTime(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
+	c, _ := r.Class("Crash")
+	_, err := c.Call(nodebus.NewContext(t.Context(), nodebus.CallInfo{
+		Prompt: &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "4", Class: "Maker"}}},
+		Place:  nodebus.Place{UniqueID: "4.0.0.1", DisplayID: "4", ParentID: "4", RealID: "4"}, Index: 2,
+	}), nil)
+	require.EqualError(t, err, "nodebus: node 4.0.0.1 (Crash), element 2: panic: ouch")
+	var ne *nodebus.NodeError
+	require.ErrorAs(t, err, &ne)
+	require.Equal(t, []string{"4", "Maker"}, []string{ne.RealID, ne.RealClass})
+}
+
+// answers is a Runtime that knows the lazy inputs.
+type answers map[string]any
+
+func (a answers) Input(_ context.Context, name string) (any, error) { return a[name], nil }
+func (a answers) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
+	return nil, errors.New("no")
+}

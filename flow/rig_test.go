@@ -1,0 +1,165 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// rig is an engine whose nodes are functions, for tests of what it does with
+// them. It is made inside a synctest bubble.
+type rig struct {
+	t      *testing.T
+	reg    *flow.Registry
+	hub    *nodebus.Hub
+	local  *flow.Local
+	engine *flow.Engine
+	ctx    context.Context
+}
+
+// fn is a node that is a function of up to two inputs.
+type fn struct {
+	In  any `in:"in,optional"`
+	In2 any `in:"in2,optional"`
+	f   func(ctx *nodebus.Context, in, in2 any) (any, error)
+}
+
+func (n fn) Run(ctx *nodebus.Context) (any, error) { return n.f(ctx, n.In, n.In2) }
+
+// show is an output node: its text is what it is given.
+type show struct {
+	In  any `in:"in,optional"`
+	In2 any `in:"in2,optional"`
+}
+
+func (n show) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(strings.TrimSpace(fmt.Sprintln(n.In))), nil
+}
+
+// inBubble runs a test with a rig, to the end of everything it began.
+func inBubble(t *testing.T, local *flow.LocalOptions, opts *flow.EngineOptions, test func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, reg: flow.NewRegistry(), hub: nodebus.NewHub(nil)}
+		flow.Register(r.reg, show{}, nodebus.Info{Name: "Show"})
+		r.local = flow.NewLocal(r.reg, local)
+		if opts == nil {
+			opts = &flow.EngineOptions{}
+		}
+		o := *opts
+		if o.Executor == nil {
+			o.Executor = r.local
+		}
+		r.engine = flow.NewEngine(r.reg, r.hub, &o)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.ctx = ctx
+		ended := make(chan error, 1)
+		go func() { ended <- r.engine.Run(ctx) }()
+		test(r)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, r.hub.Close())
+	})
+}
+
+// fn registers a function as a node.
+func (r *rig) fn(name string, f func(ctx *nodebus.Context, in, in2 any) (any, error)) {
+	flow.Register(r.reg, fn{f: f}, nodebus.Info{Name: name})
+}
+
+// outcome is what came of a prompt, as a client and the store saw it.
+type outcome struct {
+	events []nodebus.Event
+	record flow.Record
+}
+
+// types are the types of the events, without snapshots of progress.
+func (o outcome) types() (types []string) {
+	for _, ev := range o.events {
+		switch p := ev.Payload.(type) {
+		case nodebus.ProgressState:
+		case nodebus.Executing:
+			types = append(types, "executing "+p.UniqueID)
+		case nodebus.Executed:
+			types = append(types, "executed "+p.UniqueID)
+		case nodebus.ExecutionCached:
+			types = append(types, strings.TrimSpace("cached "+strings.Join(p.Nodes, " ")))
+		case nodebus.ExecutionError:
+			types = append(types, p.ExceptionType+" "+p.NodeID)
+		case nodebus.ExecutionInterrupted:
+			types = append(types, "interrupted "+p.NodeID)
+		default:
+			types = append(types, strings.TrimPrefix(p.EventType(), "execution_"))
+		}
+	}
+	return types
+}
+
+// text is what an output node showed; nil if it showed nothing.
+func (o outcome) text(node string) []any {
+	for _, out := range o.record.Outputs {
+		if out.UniqueID == node {
+			return out.UI["text"]
+		}
+	}
+	return nil
+}
+
+func (o outcome) failed(t *testing.T) *nodebus.ExecutionError {
+	t.Helper()
+	require.Equal(t, nodebus.Failed, o.record.State)
+	return o.record.Error
+}
+
+// run submits a graph and waits until it is closed.
+func (r *rig) run(nodes nodebus.Nodes) outcome {
+	r.t.Helper()
+	return r.submit(&nodebus.Prompt{Nodes: nodes, ClientID: "client"})
+}
+
+func (r *rig) submit(p *nodebus.Prompt) outcome {
+	r.t.Helper()
+	wait := r.start(p)
+	return wait()
+}
+
+// start submits a prompt; what it returns waits until it is closed.
+func (r *rig) start(p *nodebus.Prompt) (wait func() outcome) {
+	r.t.Helper()
+	events := r.hub.Subscribe(r.ctx)
+	id, err := r.engine.Submit(r.ctx, p)
+	require.NoError(r.t, err)
+	return func() (o outcome) {
+		r.t.Helper()
+		for ev, err := range events {
+			require.NoError(r.t, err)
+			if ev.PromptID != id {
+				continue
+			}
+			o.events = append(o.events, ev)
+			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
+				break
+			}
+		}
+		o.record, err = r.engine.Store().Get(context.Background(), id)
+		require.NoError(r.t, err)
+		return o
+	}
+}
+
+// parse reads a graph from its API format.
+func parse(t *testing.T, api string) nodebus.Nodes {
+	t.Helper()
+	nodes, err := nodebus.ParseNodes([]byte(api))
+	require.NoError(t, err)
+	return nodes
+}
+
+// in is shorthand for inputs.
+type in = nodebus.Inputs

@@ -1,0 +1,393 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// Schema describes a class to people and programs; it is what /object_info
+// shows.
+type Schema struct {
+	nodebus.Info
+	Inputs  []Port // in the order of the struct's fields
+	Outputs []Port
+}
+
+// Port is an input or an output of a class. Only what applies is set.
+type Port struct {
+	Name     string
+	Type     string // "INT", "IMAGE", …; "*" connects to all, commas separate alternatives
+	Kind     PortKind
+	List     bool // takes or gives whole lists
+	Lazy     bool
+	Default  any      // in the input's JSON form; nil if there is none
+	Min, Max any      // int64, uint64 or float64
+	Options  []Option // what a client needs to draw the input, in order
+
+	choices func() []string // of a drop-down
+	newForm bool            // a drop-down of type COMBO, not one whose type is its choices
+	// unchecked: limits and choices are left to the node's Validate.
+	unchecked bool
+}
+
+// PortKind says when an input must be given.
+type PortKind string
+
+// The kinds of inputs. A hidden one is filled by the executor; its Type says
+// with what.
+const (
+	Required PortKind = "required"
+	Optional PortKind = "optional"
+	Hidden   PortKind = "hidden"
+)
+
+// Option is a name and a value that encoding/json takes.
+type Option struct {
+	Name  string
+	Value any
+}
+
+// Choices are the values of a drop-down, asked for anew each time; nil if the
+// port is none. The error is the [*PanicError] of Options.
+func (p *Port) Choices() (values []string, err error) {
+	if p.choices == nil {
+		return nil, nil
+	}
+	err = nodebus.Protect(func() error { values = p.choices(); return nil })
+	return values, err
+}
+
+// hiddenKinds are what a field may be filled with by a `hidden` tag, and what
+// type that has.
+var hiddenKinds = map[string]reflect.Type{
+	"UNIQUE_ID":            reflect.TypeFor[string](),
+	"PROMPT_ID":            reflect.TypeFor[string](),
+	"PROMPT":               reflect.TypeFor[nodebus.Nodes](),
+	"DYNPROMPT":            reflect.TypeFor[nodebus.Nodes](), // with the nodes made at run time
+	"EXTRA_PNGINFO":        reflect.TypeFor[any](),
+	"AUTH_TOKEN_COMFY_ORG": reflect.TypeFor[string](),
+	"API_KEY_COMFY_ORG":    reflect.TypeFor[string](),
+}
+
+// field is an input as a field of the node's struct.
+type field struct {
+	Port
+	index []int // see reflect.Value.FieldByIndex
+	elem  reflect.Type
+	// special: an output of type Out.
+	special bool
+}
+
+// The methods of the generic types of package nodebus that executors use. Reflection
+// finds their type parameters: Lazy has a field of type [0]T, Out one called Value.
+type (
+	lazyPort interface {
+		Bind(get func(context.Context) (any, error))
+	}
+	listPort interface {
+		SetValues(values []any) error
+	}
+	listValue interface{ Values() []any }
+	outPort   interface{ Any() nodebus.Out[any] }
+)
+
+// mistake is what Register panics with, as a sentence: where, what, the mend.
+func mistake(t reflect.Type, f string, format string, args ...any) string {
+	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
+}
+
+// fieldsOf reads the inputs of a node's struct, those of embedded structs too.
+func fieldsOf(t reflect.Type, index []int) (fields []field) {
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		at := append(append([]int(nil), index...), i)
+		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("in") == "" {
+			fields = append(fields, fieldsOf(sf.Type, at)...)
+			continue
+		}
+		if !sf.IsExported() || sf.Tag.Get("in") == "-" {
+			continue
+		}
+		fields = append(fields, fieldOf(t, sf, at))
+	}
+	return fields
+}
+
+func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
+	f := field{index: index, elem: sf.Type}
+	f.Kind = Required
+	name, flags, _ := strings.Cut(sf.Tag.Get("in"), ",")
+	f.Name = cmp.Or(name, snake(sf.Name))
+	if h, ok := sf.Tag.Lookup("hidden"); ok {
+		gives, exists := hiddenKinds[h]
+		if !exists {
+			panic(mistake(t, sf.Name, "tag `hidden:%q` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
+		}
+		if !gives.AssignableTo(sf.Type) {
+			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
+		}
+		f.Kind, f.Type = Hidden, h
+		return f
+	}
+	if value.IsGeneric(f.elem, "Lazy") {
+		f.Lazy, f.elem = true, f.elem.Field(0).Type.Elem()
+	}
+	if value.IsGeneric(f.elem, "List") {
+		f.List, f.elem = true, f.elem.Elem()
+	}
+	f.setType(t, sf)
+	for flag := range strings.SplitSeq(flags, ",") {
+		switch flag {
+		case "":
+		case "optional":
+			f.Kind = Optional
+		case "force":
+			f.Options = append(f.Options, Option{"forceInput", true})
+		case "combo":
+			f.newForm = true
+		case "unchecked":
+			f.unchecked = true
+		default:
+			panic(mistake(t, sf.Name, "tag `in` has %q after the name, which is not one of optional, force, combo, unchecked", flag))
+		}
+	}
+	f.setLimits(t, sf)
+	return f
+}
+
+// setType finds the port type of the field.
+func (f *field) setType(t reflect.Type, sf reflect.StructField) {
+	f.Type = portType(f.elem)
+	f.choices = choicesOf(f.elem)
+	if tag, ok := sf.Tag.Lookup("type"); ok {
+		f.Type = tag
+	}
+	if tag, ok := sf.Tag.Lookup("options"); ok {
+		if f.elem.Kind() != reflect.String {
+			panic(mistake(t, sf.Name, "tag `options` makes a drop-down, whose field must be a string, not %s", f.elem))
+		}
+		list := strings.Split(tag, ",")
+		f.choices = func() []string { return list }
+	}
+	if f.choices != nil {
+		f.Type = "COMBO"
+	}
+	if f.Type == "" {
+		panic(mistake(t, sf.Name, "type %s has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`", f.elem))
+	}
+}
+
+// setLimits reads the tags default, min, max, step, tip, multiline and widget.
+func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
+	parse := func(tag string) (any, bool) {
+		s, ok := sf.Tag.Lookup(tag)
+		if !ok {
+			return nil, false
+		}
+		v, err := parseLiteral(f.elem, s)
+		if err != nil {
+			panic(mistake(t, sf.Name, "tag `%s:%q` is %v; write a value of type %s", tag, s, err, f.elem))
+		}
+		f.Options = append(f.Options, Option{tag, v})
+		return v, true
+	}
+	numeric := func(tag string) any {
+		v, ok := parse(tag)
+		if ok && !isNumber(f.elem) {
+			panic(mistake(t, sf.Name, "tag `%s` is for numbers; remove it, or change the type %s", tag, f.elem))
+		}
+		return v
+	}
+	force := f.Options
+	f.Options = nil
+	f.Default, _ = parse("default")
+	f.Min, f.Max = numeric("min"), numeric("max")
+	numeric("step")
+	f.checkDefault(t, sf)
+	if _, ok := sf.Tag.Lookup("multiline"); ok {
+		f.Options = append(f.Options, Option{"multiline", true})
+	}
+	if tip, ok := sf.Tag.Lookup("tip"); ok {
+		f.Options = append(f.Options, Option{"tooltip", tip})
+	}
+	f.Options = append(f.Options, hints(t, sf)...)
+	f.Options = append(f.Options, force...)
+	if f.Lazy {
+		f.Options = append(f.Options, Option{"lazy", true})
+	}
+}
+
+// checkDefault holds the default against the other tags. What Options says of it
+// may change, and is not asked here.
+func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
+	text := sf.Tag.Get("default")
+	options, isList := sf.Tag.Lookup("options")
+	switch {
+	case f.Default == nil || f.unchecked:
+	case exceeds(f.Default, f.Min, -1):
+		panic(mistake(t, sf.Name, "tag `default:%q` is smaller than min, %v; write a value within the limits", text, f.Min))
+	case exceeds(f.Default, f.Max, +1):
+		panic(mistake(t, sf.Name, "tag `default:%q` is bigger than max, %v; write a value within the limits", text, f.Max))
+	case isList && !slices.Contains(strings.Split(options, ","), text):
+		panic(mistake(t, sf.Name, "tag `default:%q` is not in the list %q; write one of its values", text, options))
+	}
+}
+
+// hints reads the tag widget: options that mean something to a front end alone,
+// as name=value, or a name for true.
+func hints(t reflect.Type, sf reflect.StructField) (all []Option) {
+	tag, ok := sf.Tag.Lookup("widget")
+	if !ok {
+		return nil
+	}
+	for hint := range strings.SplitSeq(tag, ",") {
+		name, text, given := strings.Cut(hint, "=")
+		if name == "" {
+			panic(mistake(t, sf.Name, "tag `widget:%q` has an option without a name; write name=value, or a name for true", tag))
+		}
+		var v any = true
+		if given && json.Unmarshal([]byte(text), &v) != nil {
+			v = text
+		}
+		all = append(all, Option{name, v})
+	}
+	return all
+}
+
+func isNumber(t reflect.Type) bool {
+	v := reflect.New(t).Elem()
+	return v.CanInt() || v.CanUint() || v.CanFloat()
+}
+
+// parseLiteral reads a tag's value as the JSON form of a value of type t.
+func parseLiteral(t reflect.Type, s string) (any, error) {
+	v := reflect.New(t).Elem()
+	switch {
+	case v.CanInt():
+		n, err := strconv.ParseInt(s, 10, t.Bits())
+		return n, plainNumError(err)
+	case v.CanUint():
+		n, err := strconv.ParseUint(s, 10, t.Bits())
+		return n, plainNumError(err)
+	case v.CanFloat():
+		n, err := strconv.ParseFloat(s, t.Bits())
+		return n, plainNumError(err)
+	case t.Kind() == reflect.Bool:
+		b, err := strconv.ParseBool(s)
+		return b, plainNumError(err)
+	case t.Kind() == reflect.String:
+		return s, nil
+	}
+	return nil, fmt.Errorf("not possible here")
+}
+
+func plainNumError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // of a *strconv.NumError
+}
+
+// portType is the name that a Go type connects by, "" if it has none.
+func portType(t reflect.Type) string {
+	if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
+		return callPortType(p)
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+		if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
+			return callPortType(p)
+		}
+	}
+	v := reflect.New(t).Elem()
+	switch {
+	case v.CanInt(), v.CanUint():
+		return "INT"
+	case v.CanFloat():
+		return "FLOAT"
+	case t.Kind() == reflect.String:
+		return "STRING"
+	case t.Kind() == reflect.Bool:
+		return "BOOLEAN"
+	case t.Kind() == reflect.Interface && t.NumMethod() == 0:
+		return "*"
+	}
+	name, _, _ := strings.Cut(t.Name(), "[") // type parameters do not name a port
+	return strings.ToUpper(name)
+}
+
+// callPortType asks a zero value; a method on an embedded nil pointer has
+// nothing to answer from.
+func callPortType(p interface{ PortType() string }) (name string) {
+	_ = nodebus.Protect(func() error { name = p.PortType(); return nil })
+	return name
+}
+
+// choicesOf returns how to ask a type with a method Options, if t is one.
+func choicesOf(t reflect.Type) func() []string {
+	if t.Kind() != reflect.String {
+		return nil
+	}
+	if _, ok := reflect.New(t).Interface().(interface{ Options() []string }); !ok {
+		return nil
+	}
+	return func() []string { return reflect.New(t).Interface().(interface{ Options() []string }).Options() }
+}
+
+// snake turns a Go name into the customary form of input names: OnTrue becomes
+// on_true, and HTTPClient http_client.
+func snake(name string) string {
+	var b strings.Builder
+	rs := []rune(name)
+	for i, r := range rs {
+		if unicode.IsUpper(r) {
+			after := i > 0 && !unicode.IsUpper(rs[i-1])
+			before := i > 0 && i+1 < len(rs) && unicode.IsLower(rs[i+1])
+			if (after || before) && rs[i-1] != '_' {
+				b.WriteByte('_')
+			}
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// Config describes an input as the wire does: its type, or for a drop-down its
+// choices, and its options. The error is that of [Port.Choices], without which
+// there are none.
+func (p Port) Config() (typ any, options map[string]any, err error) {
+	options = make(map[string]any, len(p.Options))
+	for _, o := range p.Options {
+		options[o.Name] = o.Value
+	}
+	if p.choices == nil {
+		return p.Type, options, nil
+	}
+	choices, err := p.Choices()
+	if choices == nil {
+		choices = []string{}
+	}
+	if p.newForm {
+		options["options"] = choices
+		return p.Type, options, err
+	}
+	return choices, options, err
+}
+
+// config is [type, options], for a problem with the input: what is wrong with
+// its choices is said elsewhere.
+func (p *Port) config() []any {
+	typ, options, _ := p.Config()
+	return []any{typ, options}
+}

@@ -1,0 +1,97 @@
+package flow
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Store keeps records. It must be safe for concurrent use, and calls must end soon
+// after their ctx does: nothing else bounds how long a prompt's end takes.
+type Store interface {
+	Put(ctx context.Context, r Record) error
+	// Get returns [ErrNotFound] for a prompt it has no record of.
+	Get(ctx context.Context, promptID string) (Record, error)
+	// List yields the records, newest first.
+	List(ctx context.Context) iter.Seq2[Record, error]
+	Delete(ctx context.Context, promptIDs ...string) error
+}
+
+// StoreOptions are the bounds of the store that [NewStore] makes. Nil, and each zero
+// field, is the default.
+type StoreOptions struct {
+	// Len is how many records are kept; the oldest are dropped. Default 10 000.
+	Len int
+}
+
+// NewStore returns a store in memory. It is safe for concurrent use.
+func NewStore(opts *StoreOptions) Store {
+	s := &memStore{max: 10_000, byID: map[string]*list.Element{}}
+	if opts != nil {
+		s.max = cmp.Or(opts.Len, s.max)
+	}
+	return s
+}
+
+type memStore struct {
+	max int
+
+	mu   sync.RWMutex
+	byID map[string]*list.Element
+	all  list.List // of Record, oldest first
+}
+
+func (s *memStore) Put(_ context.Context, r Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.byID[r.Prompt.ID]; ok {
+		e.Value = r
+		return nil
+	}
+	s.byID[r.Prompt.ID] = s.all.PushBack(r)
+	for s.all.Len() > s.max {
+		delete(s.byID, s.all.Remove(s.all.Front()).(Record).Prompt.ID)
+	}
+	return nil
+}
+
+func (s *memStore) Get(_ context.Context, promptID string) (Record, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if e, ok := s.byID[promptID]; ok {
+		return e.Value.(Record), nil
+	}
+	return Record{}, nodebus.ErrNotFound
+}
+
+func (s *memStore) List(context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		s.mu.RLock()
+		all := make([]Record, 0, s.all.Len())
+		for e := s.all.Back(); e != nil; e = e.Prev() {
+			all = append(all, e.Value.(Record))
+		}
+		s.mu.RUnlock()
+		for _, r := range all {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *memStore) Delete(_ context.Context, promptIDs ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range promptIDs {
+		if e, ok := s.byID[id]; ok {
+			s.all.Remove(e)
+			delete(s.byID, id)
+		}
+	}
+	return nil
+}

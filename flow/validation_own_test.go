@@ -1,0 +1,58 @@
+package flow_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// Execution semantics, section 4: nodes that check their inputs themselves.
+
+func TestSection4OwnValidators(t *testing.T) {
+	strictWith := func(mode, n string) nodebus.Nodes {
+		return parse(t, `{"s":{"class_type":"Strict","inputs":{"mode":"`+mode+`","n":`+n+`,"link":["a",0]}},"a":{"class_type":"Add","inputs":{"a":1,"b":1}},"o":{"class_type":"Show","inputs":{"in":["s",0]}}}`)
+	}
+	for _, c := range []struct {
+		mode, n string
+		want    []string
+	}{
+		{"ok", "1", nil},
+		{"ok", "99", nil}, // it checks limits itself
+		{"other", "1", nil},
+		{"error", "1", []string{"mode - not today", "n - not today", "link - not today"}},
+		{"one", "1", []string{"n - too odd"}},
+		{"silent", "1", []string{"mode", "n", "link"}},
+	} {
+		_, ve := validate(t, strictWith(c.mode, c.n))
+		if c.want == nil {
+			require.Nil(t, ve, c.mode)
+			continue
+		}
+		var got []string
+		for _, p := range ve.Nodes["s"].Errors {
+			require.Equal(t, "custom_validation_failed", p.Type)
+			require.Equal(t, "Custom validation failed for node", p.Message)
+			got = append(got, p.Details)
+		}
+		require.Equal(t, c.want, got)
+	}
+	_, ve := validate(t, strictWith("panic", "1"))
+	require.Equal(t, "exception_during_inner_validation", ve.Nodes["s"].Errors[0].Type)
+	require.Equal(t, "validation blew up", ve.Nodes["s"].Errors[0].Details)
+	_, ve = validate(t, strictWith("ok", `"x"`))
+	require.Equal(t, "invalid_input_type", ve.Nodes["s"].Errors[0].Type, "what cannot be set is not asked about")
+}
+
+func TestSection4LinkTypesForValidators(t *testing.T) {
+	graph := func(slot int) nodebus.Nodes {
+		src := typedWith(t, `{}`)[0]
+		src.ID = "src"
+		return append(parse(t, fmt.Sprintf(`{"l":{"class_type":"Linked","inputs":{"a":["src",2],"b":["src",%d]}},"o":{"class_type":"Show","inputs":{"in":["l",0]}}}`, slot)), src)
+	}
+	_, ve := validate(t, graph(2))
+	require.Nil(t, ve, "a node that looks at types itself may be given others")
+	_, ve = validate(t, graph(0))
+	require.Equal(t, "a - STRING and INT are not alike", ve.Nodes["l"].Errors[0].Details)
+}

@@ -1,0 +1,132 @@
+package value
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// To converts a value that came over a link, or a literal, to a T. A T passes
+// unchanged. A number of another type is converted if T can hold it; a float
+// takes the nearest value.
+func To[T any](v any) (T, error) {
+	if t, ok := v.(T); ok {
+		return t, nil
+	}
+	var t T
+	err := Assign(reflect.ValueOf(&t).Elem(), v)
+	return t, err
+}
+
+// Assign sets dst to v, with the conversions of [To].
+func Assign(dst reflect.Value, v any) error {
+	if n, ok := v.(json.Number); ok {
+		v = number(n)
+	}
+	t := dst.Type()
+	if v == nil {
+		switch t.Kind() {
+		case reflect.Interface, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+			dst.SetZero()
+			return nil
+		}
+		return fmt.Errorf("needs a value of type %s, got nil", t)
+	}
+	src := reflect.ValueOf(v)
+	if src.Type().AssignableTo(t) {
+		dst.Set(src)
+		return nil
+	}
+	switch {
+	case dst.CanInt() || dst.CanUint() || dst.CanFloat():
+		if ok := assignNumber(dst, src); ok {
+			return nil
+		}
+	case t.Kind() == src.Kind() && (t.Kind() == reflect.String || t.Kind() == reflect.Bool):
+		dst.Set(src.Convert(t)) // a named type of the same kind
+		return nil
+	}
+	return fmt.Errorf("needs a value of type %s, got %s", t, describe(v))
+}
+
+// assignNumber reports false if src is not a number or dst cannot hold it.
+func assignNumber(dst, src reflect.Value) bool {
+	switch {
+	case src.CanInt():
+		n := src.Int()
+		switch {
+		case dst.CanInt() && !dst.OverflowInt(n):
+			dst.SetInt(n)
+		case dst.CanUint() && n >= 0 && !dst.OverflowUint(uint64(n)):
+			dst.SetUint(uint64(n))
+		case dst.CanFloat():
+			dst.SetFloat(float64(n))
+		default:
+			return false
+		}
+	case src.CanUint():
+		n := src.Uint()
+		switch {
+		case dst.CanInt() && n <= math.MaxInt64 && !dst.OverflowInt(int64(n)):
+			dst.SetInt(int64(n))
+		case dst.CanUint() && !dst.OverflowUint(n):
+			dst.SetUint(n)
+		case dst.CanFloat():
+			dst.SetFloat(float64(n))
+		default:
+			return false
+		}
+	case src.CanFloat():
+		f := src.Float()
+		switch {
+		case dst.CanFloat() && !dst.OverflowFloat(f):
+			dst.SetFloat(f)
+		case dst.CanFloat() || f != math.Trunc(f):
+			return false
+		case f < 0 && f >= -1<<63:
+			return assignNumber(dst, reflect.ValueOf(int64(f)))
+		case f >= 0 && f < 1<<64:
+			return assignNumber(dst, reflect.ValueOf(uint64(f)))
+		default:
+			return false
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// number converts a JSON number to an int, to a uint64 above the range of int, or
+// to a float64 if it has a fraction or an exponent.
+func number(n json.Number) any {
+	if !strings.ContainsAny(string(n), ".eE") {
+		if i, err := n.Int64(); err == nil {
+			return int(i)
+		}
+		if u, err := strconv.ParseUint(string(n), 10, 64); err == nil {
+			return u
+		}
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return string(n)
+	}
+	return f
+}
+
+// describe returns the type of a value, and the value if it is short.
+func describe(v any) string {
+	switch v := v.(type) {
+	case string:
+		if len(v) > 40 {
+			return fmt.Sprintf("a string of %d bytes", len(v))
+		}
+		return fmt.Sprintf("string %q", v)
+	case bool, int, int64, uint64, float64:
+		return fmt.Sprintf("%T %v", v, v)
+	}
+	return fmt.Sprintf("%T", v)
+}
