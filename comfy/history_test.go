@@ -210,7 +210,7 @@ func TestNoFormInJSON(t *testing.T) {
 	require.NoError(t, err)
 	a := h.send("GET", "/queue", "")
 	require.Equal(t, 500, a.status)
-	require.JSONEq(t, `{"error":"the answer has no form in JSON"}`, a.body)
+	require.JSONEq(t, `{"error":"the answer cannot be encoded as JSON"}`, a.body)
 	h.gate.open("busy")
 	h.ended("odd")
 	_, err = h.engine.Submit(t.Context(), &nodebus.Prompt{ID: "bare", Nodes: nodes})
