@@ -50,7 +50,8 @@ func (cs *clients) init() {
 }
 
 // enter adds a connection. If keepOlder is false, it closes the older connections
-// of the client, because two pages with the same id would mix up their events.
+// of the client: two pages with the same id would each receive events of the other
+// page.
 func (cs *clients) enter(c *conn, keepOlder bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

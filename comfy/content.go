@@ -110,7 +110,8 @@ var inert = map[string]string{
 }
 
 // active maps extensions to the content types of pages, scripts and other files
-// that can run code. Only files of the host program are served with these types.
+// that can run code. Only files of the host program have these types, except that
+// style sheets in user data are served as text/css.
 var active = map[string]string{
 	".html": "text/html; charset=utf-8", ".htm": "text/html; charset=utf-8",
 	".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",

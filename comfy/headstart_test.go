@@ -160,7 +160,7 @@ func TestHeadStartIsOfOneClient(t *testing.T) {
 }
 
 // TestHeadStartOfOneThatSleeps: a prompt waits for a client that cannot read for a
-// while because the operating system has suspended it. The wait has a limit.
+// while because it gets no processor time. The wait has a limit.
 func TestHeadStartOfOneThatSleeps(t *testing.T) {
 	for slept, want := range map[time.Duration]time.Duration{
 		100 * time.Millisecond: 120 * time.Millisecond,

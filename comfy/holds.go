@@ -63,9 +63,8 @@ const headStartMax = 250 * time.Millisecond
 // letGo releases a prompt whose submission is answered. If the client has no
 // socket or there is no head start, the prompt may begin at once. Otherwise letGo
 // sends a ping, and the head start begins with the reply of the client. The ping is
-// necessary because the operating system may suspend a client for a while: such a
-// client would find the answer and all events at the same moment, even after a long
-// head start.
+// necessary because a client may get no processor time for a while: it would then
+// find the answer and all events at the same moment, even after a long head start.
 func (s *Server) letGo(client string, h *hold) {
 	defer s.holds.release(client, h)
 	socks := s.clients.sockets(client)

@@ -18,7 +18,7 @@ type Options struct {
 	// requests. Calls can be concurrent. If Authorize returns an error, the server
 	// answers with status 403 and the text of the error. If the grant names a
 	// client, the request can submit, interrupt and cancel prompts of that client
-	// only. If Authorize is set, listings hide the client ids of other clients.
+	// only. If Authorize is set, lists hide the client ids of other clients.
 	// Default: every request may do everything.
 	Authorize func(r *http.Request) (ws.Grant, error)
 	// Origins lists the hosts ("app.example.com") or origins
@@ -91,11 +91,11 @@ type Options struct {
 	// KeepOlder allows several sockets with the same client id. Default: a new
 	// socket closes the older socket of the same client.
 	KeepOlder bool
-	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: progress,
-	// previews and interruptions of prompts without a client, and the progress text
-	// of all prompts. Clients then see content of other clients. Default: a client
-	// receives only the events of its own prompts and of the prompts that it
-	// watches.
+	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: the
+	// progress, previews, interruptions and blocked nodes of prompts without a
+	// client, and the progress text of all prompts. Clients then see content of
+	// other clients. Default: a client receives only the events of its own prompts
+	// and of the prompts that it watches.
 	LegacyBroadcasts bool
 	// TellRemoved sends the events of an interruption to the client of a waiting
 	// prompt when the prompt is deleted from the queue. Default: as in ComfyUI,

@@ -107,8 +107,8 @@ func problem(typ, message, details string) *refusal {
 
 func reject(w http.ResponseWriter, status int, e *nodebus.ValidationError) { answer(w, status, e) }
 
-// parsePrompt makes a prompt from the body of a request. It does not validate the
-// graph; Submit does that.
+// parsePrompt makes a prompt from the body of a request. It checks only the form of
+// the graph; Submit validates the nodes.
 func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *refusal) {
 	var req submission
 	if err := json.Unmarshal(body, &req); err != nil {
@@ -190,8 +190,8 @@ func (s *Server) number(r *http.Request, req *submission) (float64, *refusal) {
 	return s.numbers.normal(), nil
 }
 
-// secrets lists the keys of extra_data whose values only the nodes receive that
-// ask for them.
+// secrets lists the secret keys of extra_data. A value reaches only the nodes that
+// ask for it.
 var secrets = []string{"auth_token_comfy_org", "api_key_comfy_org"}
 
 // readExtra sets p.Extra from extra_data, moves the secrets to p.Secrets, and adds

@@ -31,7 +31,7 @@ type Server struct {
 	terminals terminals
 }
 
-// New returns a server for an engine, the hub to which the engine publishes, and
+// New returns a server for an engine, the hub that receives the engine's events, and
 // the registry of its classes. Nil opts are the defaults. New starts no
 // goroutine, and it does not run the engine: call [nodebus.Engine.Run].
 func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, opts *Options) *Server {

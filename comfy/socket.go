@@ -24,6 +24,9 @@ import (
 //     receives the ids, and the kept events of its running prompts.
 //   - watch is the id of a prompt of another client. The client also receives the
 //     events of that prompt. The parameter may be repeated.
+//
+// With Authorize, the server ignores watch, and it ignores clientId if the grant
+// names a client.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		fail(w, http.StatusBadRequest, "this is the address of a WebSocket")
