@@ -11,11 +11,12 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// answer writes v as JSON.
+// answer writes the status and v as JSON. If v cannot be encoded, the status is
+// 500.
 func answer(w http.ResponseWriter, status int, v any) {
 	body, err := appendJSON(nil, v)
 	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer has no form in JSON"}`)
+		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded as JSON"}`)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
@@ -24,25 +25,28 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(body)
 }
 
-// fail answers with an error in words; clients parse those as JSON too.
+// fail answers with an error text. The text is in a JSON object, because clients
+// parse the body of every answer as JSON.
 func fail(w http.ResponseWriter, status int, text string) {
 	w.Header().Del("Cache-Control")
 	answer(w, status, map[string]string{"error": text})
 }
 
-// sendTime is how long a client may take to take an answer that others wait for.
+// sendTime is the maximum time for a client to receive an answer while other
+// requests wait for the end of that answer.
 const sendTime = time.Minute
 
-// hurry says that others wait until the answer has been taken. What it returns
-// is to be called then.
+// hurry sets a write deadline of sendTime, because other requests wait until the
+// answer is written. The caller must call sent after the answer is written; sent
+// removes the deadline, so that the next request on the connection has none.
 func hurry(w http.ResponseWriter) (sent func()) {
 	c := http.NewResponseController(w)
 	_ = c.SetWriteDeadline(time.Now().Add(sendTime))
 	return func() { _ = c.SetWriteDeadline(time.Time{}) }
 }
 
-// done answers with nothing, which is how most commands are. It has a type all
-// the same, which is the reference's.
+// done answers with status 200 and an empty body, as most commands do. The answer
+// has a Content-Type nevertheless, because ComfyUI sends one.
 func done(w http.ResponseWriter) {
 	if h := w.Header(); h.Get("Content-Type") == "" {
 		h.Set("Content-Type", download)
@@ -50,11 +54,13 @@ func done(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// depthMax bounds how deep a client's JSON goes. Part of it is kept and put into
-// answers, and what goes beyond 10 000 levels there could not be encoded at all.
+// depthMax is the maximum number of nested levels in a client's JSON. The server
+// keeps parts of that JSON and puts them into answers, and encoding/json fails on
+// more than 10 000 levels.
 const depthMax = 1000
 
-// tooDeep reports whether JSON, which need not be valid, goes deeper.
+// tooDeep reports whether JSON text has more than depthMax levels. The text does
+// not need to be valid.
 func tooDeep(text []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
@@ -75,8 +81,9 @@ func tooDeep(text []byte) bool {
 	return false
 }
 
-// readBody returns the body of a request that is to be JSON. If that cannot be
-// had it has answered: with 413 if there is too much of it.
+// readBody reads the body of a request that contains JSON. If ok is false,
+// readBody has already answered: with status 413 if the body is too large, or
+// with status 400 if it has too many levels or cannot be read.
 func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
@@ -93,15 +100,15 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	return nil, false
 }
 
-// readJSON decodes the body, of whatever Content-Type, into v. If it cannot it
-// has answered.
+// readJSON decodes the body into v and ignores the Content-Type. If it returns
+// false, it has already answered.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	body, ok := readBody(w, r)
 	if !ok {
 		return false
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		fail(w, http.StatusBadRequest, "the body is not what it should be: "+err.Error())
+		fail(w, http.StatusBadRequest, "the body is not the expected JSON: "+err.Error())
 		return false
 	}
 	return true
@@ -113,13 +120,13 @@ type member struct {
 	value any
 }
 
-// object is a JSON object whose members keep their order: clients read the
-// order of inputs, prompts and records from it.
+// object is a JSON object whose members keep their order. Clients depend on the
+// order of inputs, prompts and records.
 type object []member
 
 func (o *object) add(name string, value any) { *o = append(*o, member{name, value}) }
 
-// MarshalJSON writes the members in order.
+// MarshalJSON encodes the members in order.
 func (o object) MarshalJSON() ([]byte, error) { return o.append(nil) }
 
 func (o object) append(b []byte) (_ []byte, err error) {
@@ -136,8 +143,9 @@ func (o object) append(b []byte) (_ []byte, err error) {
 	return append(b, '}'), nil
 }
 
-// appendJSON appends v. What is made here is written as it is: encoding/json
-// would read the text of an object again for each one that it is in.
+// appendJSON appends v as JSON. It encodes the types of this file without
+// encoding/json, because encoding/json parses the output of MarshalJSON again at
+// every level of nested objects.
 func appendJSON(b []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case object:
@@ -173,5 +181,5 @@ func appendList[T any](b []byte, list []T) (_ []byte, err error) {
 	return append(b, ']'), nil
 }
 
-// rawJSON is what appendJSON has made before.
+// rawJSON is JSON text that appendJSON has already made.
 type rawJSON []byte

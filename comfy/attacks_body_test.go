@@ -12,12 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// prompt is an attack by a graph, or by what goes along with one.
+// prompt is an attack with a graph and other members of a submission.
 func prompt(graph string, more ...string) func(*host) answered {
 	return post("/prompt", `{"prompt":`+graph+strings.Join(append([]string{""}, more...), ",")+`}`)
 }
 
-// chain is a graph in which each node waits for the next.
+// chain is a graph of n+1 nodes in which each node takes its input from the next
+// node, and the last node takes its input from the first: the graph is a ring.
 func chain(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -26,7 +27,7 @@ func chain(n int) string {
 	return `{` + b.String() + fmt.Sprintf(`"%d":{"class_type":"RefOutput","inputs":{"value":["0",0]}}}`, n)
 }
 
-// cut is a request whose body ends before it should.
+// cut is a request whose body ends before its Content-Length.
 func cut(path, half string) func(*host) answered {
 	return func(h *host) answered {
 		c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
@@ -45,10 +46,11 @@ func cut(path, half string) func(*host) answered {
 	}
 }
 
-// crossSite is how a browser marks what a page of another site makes it send.
+// crossSite lists the headers that a browser adds to a request from a page of
+// another site.
 var crossSite = []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}
 
-// elsewhere are requests that a page of another origin makes a browser send.
+// elsewhere lists requests that a browser sends for a page of another origin.
 var elsewhere = []attack{
 	{"origin: another", post("/prompt", `{"prompt":`+quick+`}`, "Origin", "http://evil.example"), 403},
 	{"origin: another, a form", post("/prompt", `{"prompt":`+quick+`}`, "Origin", "http://evil.example", "Content-Type", "text/plain"), 403},
@@ -83,7 +85,8 @@ var elsewhere = []attack{
 
 var megabyte = strings.Repeat("x", 1<<20+1)
 
-// bodies are those that are too large, or forms that are none.
+// bodies lists requests with a body that is too large, incomplete or not a valid
+// form, and requests with an odd query.
 var bodies = []attack{
 	{"large: a prompt", post("/prompt", `{"prompt":"`+megabyte+`"}`), 413},
 	{"large: nothing but spaces", post("/queue", strings.Repeat(" ", 1<<20+1)), 413},
@@ -121,7 +124,7 @@ var bodies = []attack{
 	{"query: many parameters", get("/api/jobs?" + strings.Repeat("odd=odd&", 20_000)), 200},
 }
 
-// graphs are prompts that cannot be run, or should not.
+// graphs lists prompts that the server must refuse, and other hostile JSON.
 var graphs = []attack{
 	{"graph: a number out of range", prompt(`{"1":{"class_type":"RefTypes","inputs":{"i":1e400}}}`), 400},
 	{"graph: a number with many digits", prompt(`{"1":{"class_type":"RefTypes","inputs":{"i":` + strings.Repeat("9", 10_000) + `}}}`), 400},

@@ -14,15 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// alive is what an attack comes to if the connection lives on and is told of
-// what happens; dropped if it is closed without a word. If not, it comes to the
-// code of the close frame.
+// The result of an attack on a socket. alive means that the connection stays open
+// and still receives events; dropped means that it was closed without a close
+// frame. Any other result is the code of the close frame.
 const (
 	alive   = 101
 	dropped = 0
 )
 
-// says is an attack by what a client says over its socket.
+// says is an attack with messages that a client sends over its socket.
 func says(typ websocket.MessageType, texts ...string) func(*host) answered {
 	return func(h *host) answered {
 		s := h.connect("attacker")
@@ -43,17 +43,18 @@ func says(typ websocket.MessageType, texts ...string) func(*host) answered {
 		}()
 		for _, text := range texts {
 			if err := s.c.Write(h.t.Context(), typ, []byte(text)); err != nil {
-				break // closed already
+				break // the server has closed the connection
 			}
 		}
-		if s.c.Ping(h.t.Context()) == nil { // all of it has been read
+		if s.c.Ping(h.t.Context()) == nil { // the server has read all messages
 			require.NoError(h.t, h.hub.Broadcast(spoken{Text: "over"}))
 		}
 		return <-heard
 	}
 }
 
-// raw is an attack by bytes after the handshake, which no library would send.
+// raw is an attack with bytes that a client sends after the handshake. No WebSocket
+// library sends such bytes.
 func raw(bytes string) func(*host) answered {
 	return func(h *host) answered {
 		addr := strings.TrimPrefix(h.url, "http://")
@@ -74,7 +75,7 @@ func raw(bytes string) func(*host) answered {
 			if _, err := io.ReadFull(r, head[:]); err != nil {
 				return answered{status: dropped, body: err.Error()}
 			}
-			data := make([]byte, head[1]) // what the server says is short
+			data := make([]byte, head[1]) // frames of the server are short here
 			if _, err := io.ReadFull(r, data); err != nil {
 				return answered{status: dropped, body: err.Error()}
 			}
@@ -87,8 +88,7 @@ func raw(bytes string) func(*host) answered {
 
 const text, binaryFrame = websocket.MessageText, websocket.MessageBinary
 
-// frames are what a client could say over its socket, and how it could ask for
-// one.
+// frames lists hostile messages and frames on a socket, and hostile handshakes.
 var frames = []attack{
 	{"socket: bytes", says(binaryFrame, "\x00\x01\x02"), alive},
 	{"socket: nothing", says(text, ""), alive},

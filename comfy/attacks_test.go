@@ -11,15 +11,15 @@ var (
 	deepDir = strings.Repeat("d/", 2000)
 )
 
-// multi is a form of raw text, its boundary is b.
+// multi is an upload of a form that is written by hand, with the boundary b.
 func multi(text string) func(*host) answered {
 	return post("/upload/image", strings.ReplaceAll(text, "\n", "\r\n"), "Content-Type", "multipart/form-data; boundary=b")
 }
 
-// attacks are hostile requests of all kinds.
+// attacks lists hostile requests of all kinds.
 var attacks = slices.Concat(reading, writing, elsewhere, bodies, graphs, frames)
 
-// reading are those that would get out of the folders.
+// reading lists requests that try to read files outside the folders.
 var reading = []attack{
 	{"view: up", get("/view?filename=../secret.txt"), 400},
 	{"view: up, encoded", get("/view?filename=%2e%2e%2fsecret.txt"), 400},
@@ -91,7 +91,8 @@ var reading = []attack{
 	{"jobs: up", get("/api/jobs/..%2f..%2fsecret.txt"), 404},
 }
 
-// writing are those that would leave something where it does not belong.
+// writing lists requests that try to write, move or delete files outside the
+// folders.
 var writing = []attack{
 	{"upload: up", upload("../pwned.txt"), 400},
 	{"upload: up, the Windows way", upload(`..\pwned.txt`), 400},

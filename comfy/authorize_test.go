@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// routes are all patterns that the server has, out of its source: with the
-// twins, and with something in the place of each name.
+// routes reads all patterns of the server from its source. The result includes the
+// routes with the prefix /api, and each variable in a path has a value.
 func routes(t *testing.T) (all []string) {
 	source, err := os.ReadFile("routes.go")
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func routes(t *testing.T) (all []string) {
 	return all
 }
 
-// effective is a body that does something on a route.
+// effective returns a body that would change something on the route.
 func effective(path string) (body, typ string) {
 	switch {
 	case strings.HasSuffix(path, "/prompt"):
@@ -45,8 +45,8 @@ func effective(path string) (body, typ string) {
 	return `{"clear":true,"free_memory":true,"enabled":true,"clientId":"me","job_ids":["runs","waits"]}`, ""
 }
 
-// TestAuthorizeRefuses: on every route and the socket, who is refused is told
-// why, and nothing is done.
+// TestAuthorizeRefuses: on every route and on the socket, a refused request
+// receives the reason, and changes nothing.
 func TestAuthorizeRefuses(t *testing.T) {
 	around, opts := folders(t)
 	asked := ""
@@ -93,7 +93,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	require.NotContains(t, s.until("spoken over"), "execution_interrupted", "and the socket is the same")
 	h.gate.open("runs")
-	for _, route := range routes(t) { // the same requests, by somebody who may
+	for _, route := range routes(t) { // the same requests, from a client that is allowed
 		method, path, _ := strings.Cut(route, " ")
 		a := h.send(method, path, "{}", pass...)
 		require.NotContains(t, a.body, "not you", route)
@@ -101,8 +101,8 @@ func TestAuthorizeRefuses(t *testing.T) {
 	}
 }
 
-// TestAuthorizeSeesCredentials: whatever a client can send with a request or a
-// socket.
+// TestAuthorizeSeesCredentials: Authorize can read cookies, headers and the query
+// of a request and of a socket.
 func TestAuthorizeSeesCredentials(t *testing.T) {
 	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
 		cookie, err := r.Cookie("token")

@@ -14,21 +14,22 @@ import (
 
 var wholeStory = []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"}
 
-// TestBackFromALostConnection: of a prompt that ended while a connection was
-// lost, which the server has not noticed, the client is told when it is back.
+// TestBackFromALostConnection: a connection is lost, and the server does not notice
+// it. When the client reconnects, it receives the events of a prompt that ended in
+// the meantime.
 func TestBackFromALostConnection(t *testing.T) {
 	h := newHost(t, nil)
 	lost, other := h.connect("me"), h.connect("other")
 	other.next()
 	h.submit("me", waitFor("a"))
-	lost.until("executing 1") // and is not read any more
+	lost.until("executing 1") // the client reads no more from this socket
 	h.gate.open("a")
 	other.until("status 0")
 	require.Equal(t, wholeStory, without(h.connect("me").until("executing <nil>"), "status", "progress_state"))
 }
 
-// TestBackBeforeItIsForgotten: a prompt ends, and the client is back, while the
-// server has yet to find out what the client was waiting for.
+// TestBackBeforeItIsForgotten: a prompt ends and the client reconnects before the
+// server has found the prompts that the client was waiting for.
 func TestBackBeforeItIsForgotten(t *testing.T) {
 	q := &listedQueue{Queue: nodebus.NewQueue(0)}
 	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: q})
@@ -46,8 +47,8 @@ func TestBackBeforeItIsForgotten(t *testing.T) {
 	require.Equal(t, wholeStory, without((<-back).until("executing <nil>"), "status", "progress_state"))
 }
 
-// over makes a prompt of a client that has ended some time ago. Any goroutine may
-// call it.
+// over adds a prompt of a client that ended some time ago. Any goroutine may call
+// it.
 func (h *host) over(client, id string, ago time.Duration) {
 	rec := nodebus.Record{Prompt: &nodebus.Prompt{ID: id, ClientID: client}, State: nodebus.Succeeded, Ended: time.Now().Add(-ago)}
 	err := h.engine.Store().Put(context.Background(), rec)
@@ -59,7 +60,7 @@ func (h *host) over(client, id string, ago time.Duration) {
 	}
 }
 
-// listedStore calls listed once, when the records have been listed.
+// listedStore calls listed once, at the end of the next List.
 type listedStore struct {
 	nodebus.Store
 	listed atomic.Pointer[func()]
@@ -74,8 +75,8 @@ func (st *listedStore) List(ctx context.Context) iter.Seq2[nodebus.Record, error
 	}
 }
 
-// TestEndsWhileItIsForgotten: a prompt ends when it is known what the client that
-// goes was waiting for, but not yet that it has gone.
+// TestEndsWhileItIsForgotten: a prompt ends after the server has found the prompts
+// of a disconnecting client, and before it has removed the connection.
 func TestEndsWhileItIsForgotten(t *testing.T) {
 	st := &listedStore{Store: nodebus.NewStore(0)}
 	h := newHostOf(t, nil, &nodebus.EngineOptions{Store: st})
@@ -92,8 +93,8 @@ func TestEndsWhileItIsForgotten(t *testing.T) {
 	require.Contains(t, h.connect("me").until("executing <nil>"), "execution_start")
 }
 
-// TestSubmitsFirst: a client that connects once it has the answer to its
-// submission is told of a prompt that has ended before.
+// TestSubmitsFirst: a client submits, and connects after it has the answer. It
+// receives the events of the prompt, which has already ended.
 func TestSubmitsFirst(t *testing.T) {
 	h := newHost(t, nil)
 	h.ended(h.submit("me", quick))
@@ -101,14 +102,14 @@ func TestSubmitsFirst(t *testing.T) {
 	require.Equal(t, wholeStory, without(me.until("executing <nil>"), "status", "progress_state"))
 }
 
-// TestLateIsNotForEver: what ended long before a client comes for the first time,
-// or ended before it went, it is not sent.
+// TestLateIsNotForEver: a client receives no events of a prompt that ended long
+// before its first connection, or that ended before it disconnected.
 func TestLateIsNotForEver(t *testing.T) {
 	h := newHost(t, nil)
 	for _, ago := range []time.Duration{time.Minute, 0} {
 		h.over("me", ago.String(), ago)
 	}
-	for _, prompts := range []int{1, 0} { // the first time, and when it is back at once
+	for _, prompts := range []int{1, 0} { // the first connection, and an immediate reconnection
 		s := h.connect("me")
 		require.NoError(t, h.hub.SendSync(nodebus.Custom{Type: "live"}, "me"))
 		require.Len(t, without(s.until("live"), "status"), 2*prompts+1)

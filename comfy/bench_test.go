@@ -30,8 +30,9 @@ type sink struct{ In int }
 
 func (n sink) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 
-// benchHost is a program that runs every node anew, on a real socket. Prompts
-// have no head start, which is waiting and not work.
+// benchHost starts a server on a real socket. It has no cache, so every node runs
+// again. Prompts have no head start, because the benchmarks measure work and not
+// waiting.
 func benchHost(b *testing.B) *host {
 	reg := nodebus.NewRegistry()
 	nodebus.Register(reg, step{}, nodebus.Info{Name: "Step"})
@@ -55,7 +56,7 @@ func benchHost(b *testing.B) *host {
 	return h
 }
 
-// counted is a connection that counts what it reads.
+// counted is a connection that counts the bytes that it reads.
 type counted struct {
 	net.Conn
 	read *atomic.Int64
@@ -67,13 +68,13 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// benchClient submits prompts and waits for their end, as a script does.
+// benchClient submits prompts and waits for their ends, as a script does.
 type benchClient struct {
 	h    *host
 	id   string
 	http *http.Client
 	ws   *websocket.Conn
-	read atomic.Int64 // bytes off the wire
+	read atomic.Int64 // bytes from the network
 }
 
 func newBenchClient(h *host, id string) *benchClient {
@@ -94,7 +95,8 @@ func newBenchClient(h *host, id string) *benchClient {
 	return c
 }
 
-// run submits a prompt and reads up to its executing without a node.
+// run submits a prompt and reads events up to the executing event without a node,
+// which is the last event of a prompt.
 func (c *benchClient) run(graph string) error {
 	res, err := c.http.Post(c.h.url+"/prompt", "application/json", strings.NewReader(`{"client_id":"`+c.id+`","prompt":`+graph+`}`))
 	if err != nil {
@@ -117,7 +119,8 @@ func (c *benchClient) run(graph string) error {
 	}
 }
 
-// stepsOf is a chain of n trivial nodes; sinksOf are n that wait for nobody.
+// stepsOf returns a graph that is a chain of n trivial nodes. sinksOf returns a
+// graph of n trivial nodes without links.
 func stepsOf(n int) string {
 	g := nodebus.NewGraph()
 	var last any = 0
@@ -138,9 +141,9 @@ func sinksOf(n int) string {
 	return string(text)
 }
 
-// BenchmarkPrompt is a graph of 10 nodes from POST /prompt to the end of its
-// events, without a head start: what the server itself takes. An op is one prompt
-// of each client, at the same time.
+// BenchmarkPrompt runs a graph of 10 nodes and measures from POST /prompt to the
+// last event. There is no head start, so it measures only the server. One op is one
+// prompt of each client, all at the same time.
 func BenchmarkPrompt(b *testing.B) {
 	graph := stepsOf(10)
 	for _, n := range []int{1, 100} {
@@ -167,8 +170,8 @@ func BenchmarkPrompt(b *testing.B) {
 	}
 }
 
-// BenchmarkWide1000 is a graph of 1000 nodes that wait for nobody, from POST
-// /prompt to the end of its events, as one client has it.
+// BenchmarkWide1000 runs a graph of 1000 nodes without links for one client. It
+// measures from POST /prompt to the last event.
 func BenchmarkWide1000(b *testing.B) {
 	graph := sinksOf(1000)
 	c := newBenchClient(benchHost(b), "me")
@@ -197,8 +200,9 @@ func BenchmarkObjectInfo(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*1000), "ns/class")
 }
 
-// BenchmarkIdleSocket is what a connected client costs that nothing is sent to,
-// with the little that its own end takes in the same process.
+// BenchmarkIdleSocket measures the memory and the goroutines of a connected client
+// that receives nothing. The result includes the client's side of the connection,
+// which is small and in the same process.
 func BenchmarkIdleSocket(b *testing.B) {
 	const n = 400
 	h := benchHost(b)
@@ -215,14 +219,14 @@ func BenchmarkIdleSocket(b *testing.B) {
 			_ = c.Close()
 		}
 		for runtime.NumGoroutine() > running+n/10 {
-			runtime.Gosched() // until they are gone
+			runtime.Gosched() // until the goroutines of the connections have ended
 		}
 	}
 	b.ReportMetric(bytes/float64(b.N), "B/conn")
 	b.ReportMetric(goroutines/float64(b.N), "goroutines/conn")
 }
 
-// inUse is the memory that is used, for the heap and for stacks.
+// inUse returns the memory in use for the heap and for stacks, in bytes.
 func inUse() float64 {
 	runtime.GC()
 	runtime.GC()
@@ -231,8 +235,8 @@ func inUse() float64 {
 	return float64(m.HeapAlloc + m.StackInuse)
 }
 
-// bareSocket connects and reads the greeting, with nothing on this side but a
-// connection.
+// bareSocket connects and reads the first byte of the first message. The client's side
+// is only a TCP connection, without a WebSocket library.
 func (h *host) bareSocket() net.Conn {
 	addr := strings.TrimPrefix(h.url, "http://")
 	c, err := net.Dial("tcp", addr)
@@ -245,7 +249,7 @@ func (h *host) bareSocket() net.Conn {
 		line, err = r.ReadString('\n')
 		require.NoError(h.t, err)
 	}
-	_, err = r.ReadByte() // of the greeting
+	_, err = r.ReadByte() // the first byte of the first message
 	require.NoError(h.t, err)
 	return c
 }

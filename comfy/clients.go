@@ -16,30 +16,32 @@ type conn struct {
 	session *nodebus.Session
 	sock    *ws.Conn
 
-	codec  nodebus.JSONCodec // the reader's own, as is
-	spoken bool              // the first message has come
+	codec  nodebus.JSONCodec // only the goroutine that reads uses it
+	spoken bool              // the first message has arrived; only the reading goroutine uses it
 }
 
-// clients are those connected, and what those who are not were waiting for.
+// clients lists the connections of each client, and the prompts that disconnected
+// clients were waiting for.
 type clients struct {
 	mu   sync.Mutex
 	byID map[string][]*conn
 	away map[string]absence
 }
 
-// absence is what a client that has gone may miss: the prompts that it was
-// waiting for, and, for a while, others that end after it was last heard of.
+// absence records what a disconnected client may miss: the prompts that it was
+// waiting for, and the time when the server last heard from it. For lateMax after
+// that time, the client may also miss other prompts that end.
 type absence struct {
 	prompts []string
 	since   time.Time
 }
 
-// awayMax bounds the clients that are remembered.
+// awayMax is the maximum number of absences that are kept.
 const awayMax = 4096
 
-// lateMax is how long ago a prompt may have ended whose client connects only
-// then: there are clients that submit first, and connect when they have the
-// answer.
+// lateMax is the time for which a client without a connection still receives the
+// events of a prompt that has ended. Some clients submit first and connect only
+// after they have the answer.
 const lateMax = 2 * time.Second
 
 func (cs *clients) init() {
@@ -47,8 +49,9 @@ func (cs *clients) init() {
 	cs.away = map[string]absence{}
 }
 
-// enter adds a connection. Unless older ones are to be kept, it closes them: two
-// pages under one id would each see half of what happens to the other.
+// enter adds a connection. If keepOlder is false, it closes the older connections
+// of the client: two pages with the same id would each receive events of the other
+// page.
 func (cs *clients) enter(c *conn, keepOlder bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -64,14 +67,14 @@ func (cs *clients) enter(c *conn, keepOlder bool) {
 	delete(cs.away, c.id)
 }
 
-// exit removes a connection, and only that. If it was the client's last, it
-// keeps what the client may miss.
+// exit removes a connection. If it was the last connection of the client, exit
+// keeps the absence. If the connection was replaced, exit does nothing.
 func (cs *clients) exit(c *conn, misses absence) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	all := cs.byID[c.id]
 	at := slices.Index(all, c)
-	if at < 0 { // it has been replaced
+	if at < 0 { // a newer connection has replaced it
 		return
 	}
 	if len(all) > 1 {
@@ -85,7 +88,8 @@ func (cs *clients) exit(c *conn, misses absence) {
 	cs.away[c.id] = misses
 }
 
-// forget makes room in away: first of those who miss nothing any more.
+// forget makes room in away. It removes all clients that no longer miss anything,
+// and then other clients until there is room. The caller holds mu.
 func (cs *clients) forget() {
 	late := time.Now().Add(-lateMax)
 	for id, gone := range cs.away {
@@ -101,9 +105,9 @@ func (cs *clients) forget() {
 	}
 }
 
-// ifPresent calls f unless c has been replaced or is gone. As others are locked
-// out meanwhile, f must not log: whoever reads the log may want to know who is
-// connected.
+// ifPresent calls f if c is still connected and no newer connection has replaced
+// it. It holds mu during the call, so f must not log: a log handler may ask which
+// clients are connected, which needs mu.
 func (cs *clients) ifPresent(c *conn, f func() error) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -113,7 +117,7 @@ func (cs *clients) ifPresent(c *conn, f func() error) error {
 	return nil
 }
 
-// sockets are a client's connections.
+// sockets returns the connections of a client.
 func (cs *clients) sockets(id string) (socks []*ws.Conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -126,9 +130,10 @@ func (cs *clients) sockets(id string) (socks []*ws.Conn) {
 // present reports whether a client is connected.
 func (cs *clients) present(id string) bool { return len(cs.sockets(id)) > 0 }
 
-// missed are the prompts that a client was waiting for when it went, and since
-// when it has seen no other: since it was last heard of. Of one that has never
-// been there that is not known.
+// missed returns the prompts that a client was waiting for when it disconnected,
+// the time when the server last heard from the client, and whether the client has
+// a connection now. The client may have missed all events after that time. The
+// time is zero if the server does not know the client.
 func (cs *clients) missed(id string) (prompts []string, since time.Time, connected bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -142,10 +147,12 @@ func (cs *clients) missed(id string) (prompts []string, since time.Time, connect
 	return slices.Clone(gone.prompts), since, len(cs.byID[id]) > 0
 }
 
-// leave ends a connection of a client that was last heard of at some time. Of its
-// prompts, those that have ended since are replayed when it is back, and those
-// that end before it is. Until it is known which these are the connection counts
-// as one that may have been lost (see missed): the client may be back already.
+// leave removes a connection; the server last heard from its client at the time
+// heard. When the client reconnects, it receives again the events of its prompts
+// that ended after heard or while it was away. To find these prompts takes time,
+// and the client may reconnect in that time. Therefore the connection stays
+// registered until the prompts are found: missed treats a registered connection as
+// possibly lost.
 func (s *Server) leave(c *conn, heard time.Time) {
 	var ids []string
 	for p, err := range s.engine.Queue().List(context.Background()) {
@@ -161,7 +168,7 @@ func (s *Server) leave(c *conn, heard time.Time) {
 	s.clients.exit(c, absence{append(ids, s.endedSince(c.id, heard)...), heard})
 }
 
-// endedSince are the prompts of a client that have ended since some time.
+// endedSince returns the ids of a client's prompts that ended at or after a time.
 func (s *Server) endedSince(client string, at time.Time) (ids []string) {
 	for rec, err := range s.engine.Store().List(context.Background()) {
 		if err != nil || rec.Ended.Before(at) {
@@ -174,9 +181,9 @@ func (s *Server) endedSince(client string, at time.Time) (ids []string) {
 	return ids
 }
 
-// missed are the prompts that a client which connects may not have seen the end
-// of. A connection that it still has may be one that has been lost, which is
-// noticed late.
+// missed returns the ids of the prompts whose end a connecting client may not have
+// seen. If the client still has an older connection, that connection may be lost:
+// the server notices a lost connection late.
 func (s *Server) missed(client string) []string {
 	ids, since, connected := s.clients.missed(client)
 	switch late := time.Now().Add(-lateMax); {

@@ -14,7 +14,8 @@ import (
 	"github.com/nodebus/nodebus/internal/files"
 )
 
-// folder is the one that clients call by the type of the files in it.
+// folder returns the folder for a type of files, as clients name it: input, output
+// or temp.
 func (s *Server) folder(typ string) (f files.Folder, ok bool) {
 	switch typ {
 	case "input":
@@ -27,7 +28,8 @@ func (s *Server) folder(typ string) (f files.Folder, ok bool) {
 	return "", false
 }
 
-// serveFile answers with a file. Ranges and conditions work.
+// serveFile answers with a file. It supports range requests and conditional
+// requests.
 func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, from fs.FS, name, typ string) {
 	f, err := from.Open(name)
 	if err != nil {
@@ -44,7 +46,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, from fs.FS, n
 		return
 	}
 	content, ok := f.(io.ReadSeeker)
-	if !ok { // some file systems of the host's, such as archives
+	if !ok { // files of some file systems cannot seek, for example files in archives
 		all, err := io.ReadAll(f)
 		if err != nil {
 			s.fileError(w, err)
@@ -55,13 +57,14 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, from fs.FS, n
 	h := w.Header()
 	h.Set("Content-Type", typ)
 	h.Set("X-Content-Type-Options", "nosniff")
-	if at := info.ModTime(); !at.IsZero() { // two versions may be less than a second apart
+	if at := info.ModTime(); !at.IsZero() { // the date has only seconds; two versions may differ by less
 		h.Set("ETag", fmt.Sprintf(`"%x-%x"`, at.UnixNano(), info.Size()))
 	}
 	http.ServeContent(w, r, "", info.ModTime(), content)
 }
 
-// fileError answers for a file that could not be read or written.
+// fileError answers a request whose file could not be read or written. It logs the
+// errors that it does not expect.
 func (s *Server) fileError(w http.ResponseWriter, err error) {
 	w.Header().Del("Content-Disposition")
 	var large *http.MaxBytesError
@@ -73,11 +76,11 @@ func (s *Server) fileError(w http.ResponseWriter, err error) {
 	case errors.Is(err, files.ErrOutside):
 		fail(w, http.StatusForbidden, files.ErrOutside.Error())
 	case errors.Is(err, fs.ErrPermission):
-		fail(w, http.StatusForbidden, "that is not allowed")
+		fail(w, http.StatusForbidden, "access to this file is not allowed")
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
 		fail(w, http.StatusNotFound, "there is no such file")
 	case errors.Is(err, fs.ErrExist):
-		fail(w, http.StatusConflict, "there is a file or folder of that name")
+		fail(w, http.StatusConflict, "a file or folder with this name already exists")
 	case errors.Is(err, files.ErrFull):
 		fail(w, http.StatusInsufficientStorage, err.Error())
 	default:
@@ -90,8 +93,9 @@ func tooLarge(w http.ResponseWriter, limit int64) {
 	fail(w, http.StatusRequestEntityTooLarge, "the body is larger than "+strconv.FormatInt(limit, 10)+" bytes")
 }
 
-// inert are the types of files that a browser shows without running anything in
-// them, by extension. The system's own list is not asked: it may know more.
+// inert maps extensions to the content types that a browser shows without running
+// code in the file. The type list of the operating system is not used, because it
+// may contain unsafe types.
 var inert = map[string]string{
 	".png": "image/png", ".apng": "image/apng", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif",
 	".webp": "image/webp", ".avif": "image/avif", ".bmp": "image/bmp", ".ico": "image/x-icon",
@@ -105,7 +109,9 @@ var inert = map[string]string{
 	".woff": "font/woff", ".woff2": "font/woff2", ".ttf": "font/ttf",
 }
 
-// active are those of pages and what is in them, which only the host may give.
+// active maps extensions to the content types of pages, scripts and other files
+// that can run code. Only files of the host program have these types, except that
+// style sheets in user data are served as text/css.
 var active = map[string]string{
 	".html": "text/html; charset=utf-8", ".htm": "text/html; charset=utf-8",
 	".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",
@@ -113,11 +119,12 @@ var active = map[string]string{
 	".wasm": "application/wasm", ".map": "application/json", ".webmanifest": "application/manifest+json",
 }
 
-// download is the type of a file to be saved rather than shown.
+// download is the content type of a file that a browser saves and does not show.
 const download = "application/octet-stream"
 
-// clientType is the type of a file that a client or a node may have made: never
-// one that could run in the name of this server.
+// clientType returns the content type for a file that a client or a node may have
+// made. A browser runs no code in a file of this type, so the file cannot act with
+// the rights of this server's pages.
 func clientType(name string) string {
 	if typ, ok := inert[strings.ToLower(path.Ext(name))]; ok {
 		return typ
@@ -125,7 +132,8 @@ func clientType(name string) string {
 	return download
 }
 
-// hostType is the type of a file that the host gives.
+// hostType returns the content type for a file of the host program, which may run
+// code.
 func hostType(name string) string {
 	if typ, ok := active[strings.ToLower(path.Ext(name))]; ok {
 		return typ

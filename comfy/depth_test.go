@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nested is JSON of so many levels.
+// nested returns JSON with this number of levels.
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 
-// TestDepth: what goes very deep is refused, so that what is taken can be put
-// into answers.
+// TestDepth: the server refuses JSON with very many levels, so that it can put all
+// accepted JSON into answers.
 func TestDepth(t *testing.T) {
 	h := newHost(t, nil)
 	for levels, status := range map[int]int{990: 200, 1001: 400, 9_990: 400, 10_000: 400, 10_001: 400, 1_000_000: 400} {

@@ -1,17 +1,20 @@
-// Package comfy serves an engine, its hub and its classes the way ComfyUI does:
-// front ends, scripts and SDKs written for ComfyUI work with a Go program that
-// has nothing of ComfyUI in it.
+// Package comfy is an HTTP and WebSocket server with the API of ComfyUI for an
+// engine, its hub and its registry of classes. Front ends, scripts and SDKs that
+// are written for ComfyUI work with the Go program; ComfyUI itself is not needed.
 //
 //	server := comfy.New(engine, hub, registry, &comfy.Options{Output: "output"})
 //	http.ListenAndServe("127.0.0.1:8188", server)
 //
-// Routes exist with and without the prefix /api. What is served beyond the
-// engine itself (files, settings, models, the front end) is named in [Options];
-// what is not named is empty or kept in memory.
+// Most routes exist with and without the prefix /api. [Options] names the other
+// things that the server can serve: files, settings, models and the front end.
+// By default there are no files and no models, settings are kept in memory, and
+// a built-in page is the front end.
 //
-// Where ComfyUI has faults that clients cannot tell from right behaviour, this
-// does the better thing: an interrupt reaches the prompt it names and no other,
-// a client that comes back is sent what is kept of its running prompts, nobody
-// is told of the prompts of others, and malformed requests are answered with
-// status 400.
+// The server corrects some faults of ComfyUI. Correct clients do not notice the
+// difference:
+//
+//   - An interrupt ends only the prompt that it names.
+//   - A client that reconnects receives the kept events of its running prompts.
+//   - A client does not receive events of other clients' prompts.
+//   - The answer to a malformed request has status 400.
 package comfy

@@ -14,7 +14,7 @@ import (
 	"github.com/nodebus/nodebus/comfy"
 )
 
-// Greet is a node of the program's own.
+// Greet is a node of the program.
 type Greet struct {
 	Name string `default:"world"`
 }
@@ -24,8 +24,9 @@ func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text("hello, " + n.Name), nil
 }
 
-// A server, and what any client of ComfyUI does with it: it connects, submits a
-// workflow in the API format, and listens until a message names no node.
+// This example starts a server and then does what any ComfyUI client does: it
+// connects, submits a workflow in the API format, and reads messages until an
+// executing message has no node.
 func ExampleNew() {
 	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
 	nodebus.Register(registry, Greet{}, nodebus.Info{})

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// extensions answers GET /extensions: the scripts that the front end is to
-// import.
+// extensions answers GET /extensions with the paths of the scripts that the front
+// end imports.
 func (s *Server) extensions(w http.ResponseWriter, _ *http.Request) {
 	scripts := []string{}
 	for _, pack := range sortedKeys(s.opts.Extensions) {
@@ -23,7 +23,7 @@ func (s *Server) extensions(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, scripts)
 }
 
-// packFiles are the files of a pack, which may be nil.
+// packFiles returns the files of a pack. A nil pack has no files.
 func packFiles(pack fs.FS) []hostFile {
 	if pack == nil {
 		return nil
@@ -31,8 +31,8 @@ func packFiles(pack fs.FS) []hostFile {
 	return hostFiles(pack)
 }
 
-// extensionFile answers GET /extensions/{pack}/{path}. The front end has packs
-// of its own.
+// extensionFile answers GET /extensions/{pack}/{path}. If the pack is not in the
+// options, it serves the file from the front end, which has its own packs.
 func (s *Server) extensionFile(w http.ResponseWriter, r *http.Request) {
 	pack, ok := s.opts.Extensions[r.PathValue("pack")]
 	if !ok {

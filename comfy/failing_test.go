@@ -14,7 +14,7 @@ import (
 
 var errDisk = errors.New("the disk of 10.0.0.7 is gone")
 
-// failingQueue and failingStore fail while they are told to.
+// failingQueue and failingStore return errDisk while fails is true.
 type failingQueue struct {
 	nodebus.Queue
 	fails atomic.Bool
@@ -60,8 +60,8 @@ func (s *failingStore) Delete(ctx context.Context, ids ...string) error {
 	return s.Store.Delete(ctx, ids...)
 }
 
-// TestQueueOrStoreFails: the answer is 503, without the reason; when they work
-// again all is as it was.
+// TestQueueOrStoreFails: if the queue or the store fails, the answer has status 503
+// and does not show the reason. After the failure, everything is as before.
 func TestQueueOrStoreFails(t *testing.T) {
 	q, st := &failingQueue{Queue: nodebus.NewQueue(0)}, &failingStore{Store: nodebus.NewStore(0)}
 	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: q, Store: st})

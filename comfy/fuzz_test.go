@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// idle is a queue of which nothing is taken.
+// idle is a queue whose Pop never returns a prompt.
 type idle struct{ nodebus.Queue }
 
 func (idle) Pop(ctx context.Context, _ func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
@@ -29,13 +29,13 @@ func (idle) Pop(ctx context.Context, _ func(*nodebus.Prompt) bool) (*nodebus.Pro
 	return nil, ctx.Err()
 }
 
-// newIdleHost is a host that runs nothing: what is submitted waits.
+// newIdleHost returns a host that runs nothing: all submitted prompts wait.
 func newIdleHost(t testing.TB, opts *comfy.Options) *host {
 	return newHostOf(t, opts, &nodebus.EngineOptions{Queue: idle{nodebus.NewQueue(0)}})
 }
 
-// serve makes a request without a connection. Whatever it is, the answer is none
-// of a failure, and JSON if it says so.
+// serve sends a request to the handler without a connection. It checks that the
+// status is below 500, and that the body is JSON if the Content-Type says so.
 func (h *host) serve(t *testing.T, method string, u *url.URL, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(body))
@@ -64,13 +64,13 @@ func FuzzPrompt(f *testing.F) {
 			require.Contains(t, w.Body.String(), `"error"`)
 			return
 		}
-		// What has been accepted can be listed, and taken back.
+		// An accepted prompt can be listed and deleted.
 		var list struct{ Jobs []struct{ ID string } }
 		require.Equal(t, 200, h.serve(t, "GET", &url.URL{Path: "/queue"}, "").Code)
 		require.NoError(t, json.Unmarshal(h.serve(t, "GET", &url.URL{Path: "/api/jobs"}, "").Body.Bytes(), &list))
 		require.Len(t, list.Jobs, 1)
 		u := &url.URL{Path: "/api/jobs/" + list.Jobs[0].ID, RawPath: "/api/jobs/" + url.PathEscape(list.Jobs[0].ID)}
-		if list.Jobs[0].ID != "." && list.Jobs[0].ID != ".." { // no path has these in it
+		if list.Jobs[0].ID != "." && list.Jobs[0].ID != ".." { // a path cannot contain these ids
 			require.Equal(t, 200, h.serve(t, "GET", u, "").Code)
 		}
 		h.serve(t, "POST", &url.URL{Path: "/queue"}, `{"clear":true}`)
@@ -98,7 +98,7 @@ func FuzzCommands(f *testing.F) {
 	})
 }
 
-// FuzzQueries: whatever follows the question mark.
+// FuzzQueries: no query makes a route fail.
 func FuzzQueries(f *testing.F) {
 	h := newIdleHost(f, nil)
 	for _, query := range []string{
@@ -118,10 +118,10 @@ func FuzzQueries(f *testing.F) {
 	})
 }
 
-// lair is a host whose folders are in one that has a secret beside them, and a
-// witness. What they say and the witness's name are made up anew for each run:
-// an input that the fuzzer grows may well store a file of its own that is
-// called secret.txt, but never one of that name or with those words.
+// lair returns a host and the folder around that contains the folders of the host.
+// Beside these folders there are two files: secret.txt, and a file whose name ends
+// in words. Both files contain words. words is random, because the fuzzer may store
+// its own file secret.txt, but it cannot guess words as a name or as content.
 func lair(f *testing.F) (h *host, around, words string) {
 	around, opts := folders(f)
 	words = rand.Text()
@@ -136,7 +136,7 @@ func lair(f *testing.F) (h *host, around, words string) {
 	return newIdleHost(f, opts), around, words
 }
 
-// beside are the names of what is in a folder.
+// beside returns the names of the files and folders in a folder.
 func beside(t *testing.T, dir string) (names string) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -146,8 +146,7 @@ func beside(t *testing.T, dir string) (names string) {
 	return names
 }
 
-// FuzzNames: under no name is anything read or written that is out of the
-// folders.
+// FuzzNames: no name makes the server read or write outside the folders.
 func FuzzNames(f *testing.F) {
 	for _, name := range []string{"file", "../secret.txt", "up/secret.txt", "out", "a/b", `..\x`, "C:x", "aux", "a. ", "\x00", "a//../b", "file [temp]", "日", strings.Repeat("x", 300)} {
 		f.Add(name, "")
@@ -217,8 +216,7 @@ func FuzzMetadata(f *testing.F) {
 	})
 }
 
-// FuzzSocket: whatever a client says, its connection lives, and so does the
-// server.
+// FuzzSocket: no message of a client ends its connection or the server.
 func FuzzSocket(f *testing.F) {
 	for _, text := range []string{`{"type":"feature_flags","data":{"supports_preview_metadata":true}}`, `{"type":5}`, `[]`, `null`, `{`, "\xff", nested(50), `{"type":"x"}{"type":"feature_flags"}`} {
 		f.Add([]byte(text), false)
@@ -235,7 +233,7 @@ func FuzzSocket(f *testing.F) {
 		}
 		require.NoError(t, c.Write(t.Context(), typ, data))
 		gone := make(chan struct{})
-		go func() { // who waits for a pong has to read
+		go func() { // Ping needs a concurrent Read to receive the pong
 			defer close(gone)
 			for err == nil {
 				_, _, err = c.Read(t.Context())

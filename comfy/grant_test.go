@@ -11,10 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shared is a host that knows its clients: Who says which one a request is of,
-// and that it may watch all if it is the boss. Of ann and bob each has a prompt
-// that has ended, one that runs and one that waits, by the name ann-ended and so
-// on.
+// shared returns a host with Authorize. The header Who names the client of a
+// request; boss may watch all prompts; boss and guest may be any client. The header
+// Friend names a prompt that the request may watch. ann and bob each have an ended,
+// a running and a waiting prompt, with the ids ann-ended, ann-runs, ann-waits and
+// so on.
 func shared(t *testing.T) *host {
 	h := newHost(t, &comfy.Options{Logs: comfy.NewLogs(), Authorize: func(r *http.Request) (ws.Grant, error) {
 		who := r.Header.Get("Who")
@@ -43,7 +44,8 @@ func shared(t *testing.T) *host {
 	return h
 }
 
-// TestGrantSubmit: a request submits for its own client, whatever it says.
+// TestGrantSubmit: a request submits prompts only for its own client. If it names
+// another client, it is refused.
 func TestGrantSubmit(t *testing.T) {
 	h := shared(t)
 	for more, status := range map[string]int{
@@ -78,8 +80,8 @@ func TestGrantSubmit(t *testing.T) {
 	h.gate.open("gate of bob")
 }
 
-// TestGrantHidesClients: who may know an id may be the client, so that listings
-// do not tell it of those of others.
+// TestGrantHidesClients: lists do not show the ids of other clients, because a
+// request that knows an id can act as that client.
 func TestGrantHidesClients(t *testing.T) {
 	h := shared(t)
 	for who, sees := range map[string]string{"ann": "ann", "bob": "bob", "boss": "ann bob", "guest": ""} {
@@ -107,15 +109,15 @@ func TestGrantHidesClients(t *testing.T) {
 	h.gate.open("gate of bob")
 }
 
-// TestGrantChanges: a request ends, deletes and forgets what is of its own client
-// and nothing else.
+// TestGrantChanges: a request ends and deletes only the prompts and records of its
+// own client.
 func TestGrantChanges(t *testing.T) {
 	everything := strings.Fields("ann-ended ann-runs ann-waits bob-ended bob-runs bob-waits")
 	for _, c := range []struct {
 		path, body string
-		gone       string // from where it was
+		gone       string // the prompts that are no longer in their list
 	}{
-		{"/interrupt", ``, "ann-runs ann-waits"}, // which runs then, and ends
+		{"/interrupt", ``, "ann-runs ann-waits"}, // ann-waits then runs, and ends
 		{"/interrupt", `{"prompt_id":"bob-runs"}`, ""},
 		{"/interrupt", `{"prompt_id":"bob-waits"}`, ""},
 		{"/interrupt", `{"prompt_id":"ann-waits"}`, "ann-waits"},
@@ -157,12 +159,12 @@ func TestGrantChanges(t *testing.T) {
 	}
 }
 
-// TestGrantSocket: a client is told of its own prompts and of those that it may
-// watch, and cannot take the place of another.
+// TestGrantSocket: a client receives the events of its own prompts and of the
+// prompts that it may watch. It cannot connect as another client.
 func TestGrantSocket(t *testing.T) {
 	h := shared(t)
 	bob := h.dial("clientId=bob", http.Header{"Who": {"bob"}})
-	of := func(prompt, last string) { // what has just ended may come first
+	of := func(prompt, last string) { // events of an ended prompt may come first
 		for m := bob.next(); m.short() != last || m.Data["prompt_id"] != prompt; m = bob.next() {
 		}
 	}
@@ -173,7 +175,7 @@ func TestGrantSocket(t *testing.T) {
 	require.Equal(t, "ann", ann.next().Data["sid"])
 	require.Equal(t, "carl", friend.next().Data["sid"])
 	h.gate.open("gate of bob")
-	of("bob-runs", "execution_success") // its socket is still the one
+	of("bob-runs", "execution_success") // the socket of bob is still connected
 	require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
 	for s, prompt := range map[*socket]string{ann: "ann-", friend: "bob-runs", guest: ""} {
 		told := false
@@ -188,7 +190,7 @@ func TestGrantSocket(t *testing.T) {
 	h.gate.open("gate of ann")
 }
 
-// TestGrantLogs: a client subscribes itself to the log, and nobody else.
+// TestGrantLogs: a client can subscribe only itself to the log.
 func TestGrantLogs(t *testing.T) {
 	h := shared(t)
 	ann := h.dial("", http.Header{"Who": {"ann"}})
@@ -201,8 +203,9 @@ func TestGrantLogs(t *testing.T) {
 	h.gate.open("gate of bob")
 }
 
-// TestGrantsMayShareTheirList: what one client is sent besides is not written into
-// a list that others are granted too.
+// TestGrantsMayShareTheirList: the server adds missed prompts to the watch list of
+// a session. It must not write them into the list of the grant, which other grants
+// may share.
 func TestGrantsMayShareTheirList(t *testing.T) {
 	watch := make([]string, 1, 8)
 	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (ws.Grant, error) {

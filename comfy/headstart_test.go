@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pipes is a network without sockets, so that the time of a bubble is its time.
+// pipes is a network of in-memory connections. It works in a synctest bubble with
+// fake time, where real sockets do not.
 type pipes chan net.Conn
 
 func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
@@ -40,13 +41,13 @@ func (p pipes) Close() error {
 
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
-// paced is a program in a bubble.
+// paced is a program with a server in a synctest bubble.
 type paced struct {
 	t      *testing.T
 	hub    *nodebus.Hub
 	engine *nodebus.Engine
 	server *comfy.Server
-	begun  chan string // the prompts that begin
+	begun  chan string // the ids of the prompts that begin
 	stop   func()      // ends the engine
 
 	network pipes
@@ -89,7 +90,8 @@ func (p *paced) dial(client string) *socket {
 	return &socket{p.t, c}
 }
 
-// connect has a client listen. It is known once it has been greeted.
+// connect connects a client that reads all messages. It returns after the first
+// message: the server then knows the client.
 func (p *paced) connect(client string) {
 	s := p.dial(client)
 	s.next()
@@ -100,7 +102,7 @@ func (p *paced) connect(client string) {
 	}()
 }
 
-// submit returns when the answer has been written.
+// submit submits a prompt. It returns when the answer has been written.
 func (p *paced) submit(client, id string) {
 	body := `{"client_id":"` + client + `","prompt_id":"` + id + `","prompt":` + quick + `}`
 	w := httptest.NewRecorder()
@@ -108,8 +110,8 @@ func (p *paced) submit(client, id string) {
 	require.Equal(p.t, http.StatusOK, w.Code, w.Body)
 }
 
-// TestHeadStart: a client that listens once it has the answer has some time to
-// begin with that. Where nobody listens, nobody waits.
+// TestHeadStart: a client that listens only after the answer has some time to begin
+// listening. If the client has no socket, the prompt does not wait.
 func TestHeadStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts   *comfy.Options
@@ -137,8 +139,8 @@ func TestHeadStart(t *testing.T) {
 	}
 }
 
-// TestHeadStartIsOfOneClient: the prompts of others go on meanwhile, and those of
-// the client keep their order.
+// TestHeadStartIsOfOneClient: a head start does not delay the prompts of other
+// clients, and the prompts of the client keep their order.
 func TestHeadStartIsOfOneClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPaced(t, nil)
@@ -157,8 +159,8 @@ func TestHeadStartIsOfOneClient(t *testing.T) {
 	})
 }
 
-// TestHeadStartOfOneThatSleeps: a client that cannot read for a while, for it gets
-// no processor, is waited for, but not for ever.
+// TestHeadStartOfOneThatSleeps: a prompt waits for a client that cannot read for a
+// while because it gets no processor time. The wait has a limit.
 func TestHeadStartOfOneThatSleeps(t *testing.T) {
 	for slept, want := range map[time.Duration]time.Duration{
 		100 * time.Millisecond: 120 * time.Millisecond,
@@ -172,7 +174,7 @@ func TestHeadStartOfOneThatSleeps(t *testing.T) {
 			_, err = io.WriteString(c, "GET /ws?clientId=me HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 			require.NoError(t, err)
-			go func() { _, _ = io.Copy(io.Discard, c) }() // the system takes what comes; no ping is answered
+			go func() { _, _ = io.Copy(io.Discard, c) }() // reads all bytes, but replies to no ping
 			synctest.Wait()
 			at := time.Now()
 			p.submit("me", "held")
@@ -183,8 +185,8 @@ func TestHeadStartOfOneThatSleeps(t *testing.T) {
 	}
 }
 
-// TestHeadStartCountsAsRunning: a prompt whose client has a head start can be seen
-// and ended as one that runs.
+// TestHeadStartCountsAsRunning: during the head start, a prompt is in the list of
+// running prompts and can be ended like a running prompt.
 func TestHeadStartCountsAsRunning(t *testing.T) {
 	for name, end := range map[string]func(p *paced){
 		"interrupt": func(p *paced) { p.engine.Interrupt("held") },

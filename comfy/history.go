@@ -10,11 +10,12 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// now is the time in Unix milliseconds.
+// now returns the time in Unix milliseconds.
 func now() int64 { return time.Now().UnixMilli() }
 
-// historyList answers GET /history: all records, the oldest first; with
-// max_items the last ones; with offset those from there on.
+// historyList answers GET /history with all records, the oldest first. With
+// max_items alone, it answers with the last records. With offset, it skips that
+// many of the oldest records, and max_items limits the rest.
 func (s *Server) historyList(w http.ResponseWriter, r *http.Request) {
 	limit, ok := intQuery(w, r, "max_items", -1)
 	if !ok {
@@ -46,7 +47,8 @@ func (s *Server) historyList(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, entries)
 }
 
-// intQuery reads a whole number from the query.
+// intQuery reads a whole number from the query. It returns def if the query does
+// not have the name. If ok is false, intQuery has already answered.
 func intQuery(w http.ResponseWriter, r *http.Request, name string, def int) (int, bool) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -54,13 +56,14 @@ func intQuery(w http.ResponseWriter, r *http.Request, name string, def int) (int
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		fail(w, http.StatusBadRequest, name+" is not a whole number")
+		fail(w, http.StatusBadRequest, name+" must be a whole number")
 		return 0, false
 	}
 	return n, true
 }
 
-// records are the last ones, or all if last is negative; the oldest first.
+// records returns records, the oldest first. If last is negative, it returns all
+// records; otherwise last is the number of the newest records to return.
 func (s *Server) records(r *http.Request, last int) (all []nodebus.Record, err error) {
 	for rec, err := range s.engine.Store().List(r.Context()) {
 		if err != nil {
@@ -75,8 +78,8 @@ func (s *Server) records(r *http.Request, last int) (all []nodebus.Record, err e
 	return all, nil
 }
 
-// historyOne answers GET /history/{id}: an object with the record of the prompt,
-// or with nothing if there is none.
+// historyOne answers GET /history/{id} with an object that contains the record of
+// the prompt. If there is no record, the object is empty.
 func (s *Server) historyOne(w http.ResponseWriter, r *http.Request) {
 	entries := object{}
 	rec, err := s.engine.Store().Get(r.Context(), r.PathValue("id"))
@@ -90,7 +93,8 @@ func (s *Server) historyOne(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, entries)
 }
 
-// historyChange answers POST /history.
+// historyChange answers POST /history. It deletes the named records, or all with
+// clear, but only records that the request may change.
 func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
 	var c change
 	if !readJSON(w, r, &c) {
@@ -115,7 +119,7 @@ func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
 	done(w)
 }
 
-// entry is a record in the form of the history.
+// entry returns a record in the format of the history.
 func (s *Server) entry(r *http.Request, rec *nodebus.Record) object {
 	outputs, meta := object{}, object{}
 	for _, o := range rec.Outputs {
@@ -131,7 +135,8 @@ func (s *Server) entry(r *http.Request, rec *nodebus.Record) object {
 	return object{{"prompt", s.item(r, rec.Prompt)}, {"outputs", outputs}, {"status", statusOf(rec)}, {"meta", meta}}
 }
 
-// statusOf is how a prompt ended, and the messages that told of it.
+// statusOf returns the result of a prompt, and the messages about its start, its
+// cached nodes and its end.
 func statusOf(rec *nodebus.Record) object {
 	text := "error"
 	if rec.State == nodebus.Succeeded {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// messageTypes are the types of the messages in a record's status, in order.
+// messageTypes returns the types of the messages in a record's status, in order.
 func messageTypes(t *testing.T, entry any) (types []string) {
 	for _, m := range at(t, entry, "status", "messages").([]any) {
 		require.Len(t, m, 2)
@@ -82,8 +82,8 @@ func TestHistoryOfInterruption(t *testing.T) {
 	require.Equal(t, "1", at(t, entry, "status", "messages", 2, 1, "node_id"))
 }
 
-// TestHistoryOfNobody: a prompt without a client, of which nobody is told, has a
-// record all the same.
+// TestHistoryOfNobody: a prompt without a client has a record, although no client
+// receives its events.
 func TestHistoryOfNobody(t *testing.T) {
 	h := newHost(t, nil)
 	a := h.post("/prompt", `{"prompt":`+quick+`}`)
@@ -101,7 +101,7 @@ func TestHistoryOfNothing(t *testing.T) {
 	waits := h.submit("me", quick)
 	for _, id := range []string{run, waits, "unknown", "..", "%00", "a%2Fb"} {
 		a := h.send("GET", "/history/"+id, "")
-		if id == ".." { // no path of ours
+		if id == ".." { // the path is not a valid route
 			require.Equal(t, 404, a.status)
 			continue
 		}
@@ -118,13 +118,13 @@ func TestHistoryPages(t *testing.T) {
 		h.ended(id)
 	}
 	for query, want := range map[string]string{
-		"":                          "edcba", // in the order in which they ended
-		"?max_items=2":              "ba",    // the last ones
+		"":                          "edcba", // in the order of their ends
+		"?max_items=2":              "ba",    // the newest records
 		"?max_items=9":              "edcba",
 		"?max_items=0":              "",
 		"?max_items=-1":             "edcba",
 		"?max_items=":               "edcba",
-		"?max_items=2&offset=0":     "ed", // from the oldest
+		"?max_items=2&offset=0":     "ed", // the oldest records
 		"?max_items=2&offset=3":     "ba",
 		"?max_items=2&offset=4":     "a",
 		"?max_items=2&offset=5":     "",
@@ -200,8 +200,9 @@ func TestHistoryRefuses(t *testing.T) {
 	require.Len(t, h.get("/history"), 1)
 }
 
-// TestNoFormInJSON: what the host's own code has put along with a prompt is its
-// business, but not a reason to send half an answer.
+// TestNoFormInJSON: the host program can submit a prompt with extra data that
+// cannot be encoded as JSON. The server then answers with an error, and never with
+// an incomplete answer.
 func TestNoFormInJSON(t *testing.T) {
 	h := newHost(t, nil)
 	nodes, err := nodebus.ParseNodes([]byte(waitFor("busy")))
@@ -210,7 +211,7 @@ func TestNoFormInJSON(t *testing.T) {
 	require.NoError(t, err)
 	a := h.send("GET", "/queue", "")
 	require.Equal(t, 500, a.status)
-	require.JSONEq(t, `{"error":"the answer has no form in JSON"}`, a.body)
+	require.JSONEq(t, `{"error":"the answer cannot be encoded as JSON"}`, a.body)
 	h.gate.open("busy")
 	h.ended("odd")
 	_, err = h.engine.Submit(t.Context(), &nodebus.Prompt{ID: "bare", Nodes: nodes})

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// heldWriter is an answer that stays on its way until it is let go.
+// heldWriter is an answer whose Write waits until the test sends to let.
 type heldWriter struct {
 	*httptest.ResponseRecorder
 	began chan struct{}
@@ -29,8 +29,9 @@ func (w *heldWriter) Write(p []byte) (int, error) {
 	return w.ResponseRecorder.Write(p)
 }
 
-// TestEventsAfterTheAnswer: whoever submits a prompt has its id before the first
-// event of it, however long the answer takes, and also if it never arrives.
+// TestEventsAfterTheAnswer: a client receives the answer, which contains the id,
+// before the first event of its prompt, even if the answer takes long. The prompt
+// also runs if the answer never arrives.
 func TestEventsAfterTheAnswer(t *testing.T) {
 	for name, end := range map[string]error{"answered": nil, "client gone": errors.New("broken pipe")} {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +51,7 @@ func TestEventsAfterTheAnswer(t *testing.T) {
 			if end != nil {
 				leave()
 			}
-			h.ended(h.submit("other", quick)) // the engine is at work all the while
+			h.ended(h.submit("other", quick)) // the engine still runs other prompts
 			require.NoError(t, h.hub.Broadcast(spoken{Text: "still held"}))
 			for _, m := range s.until("spoken still held") {
 				require.Regexp(t, "^(status|spoken)", m, "of the prompt nothing is said yet")
@@ -66,7 +67,7 @@ func TestEventsAfterTheAnswer(t *testing.T) {
 	}
 }
 
-// hurriedWriter remembers the deadlines that its handler has set.
+// hurriedWriter records the write deadlines that the handler sets.
 type hurriedWriter struct {
 	*httptest.ResponseRecorder
 	deadlines []time.Time
@@ -77,8 +78,8 @@ func (w *hurriedWriter) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// TestAnswerHasADeadline: a client that does not take the answer, which may be a
-// long one, does not hold up what comes after it for ever.
+// TestAnswerHasADeadline: a client that does not read its answer, which may be
+// long, does not delay its later prompts for ever.
 func TestAnswerHasADeadline(t *testing.T) {
 	h := newHost(t, nil)
 	w := &hurriedWriter{httptest.NewRecorder(), nil}
@@ -90,7 +91,7 @@ func TestAnswerHasADeadline(t *testing.T) {
 	require.Zero(t, w.deadlines[1], "the next answer has none")
 }
 
-// TestHeldPromptIsInterrupted: what is held can be ended like anything else.
+// TestHeldPromptIsInterrupted: a held prompt can be ended like any other prompt.
 func TestHeldPromptIsInterrupted(t *testing.T) {
 	h := newHost(t, nil)
 	w := &heldWriter{httptest.NewRecorder(), make(chan struct{}), make(chan error)}
@@ -109,8 +110,8 @@ func TestHeldPromptIsInterrupted(t *testing.T) {
 	require.EqualValues(t, 0, at(t, h.get("/prompt"), "exec_info", "queue_remaining"))
 }
 
-// TestGoneBeforeTheAnswer: over a real connection, the prompt of a client that
-// does not wait for the answer runs all the same.
+// TestGoneBeforeTheAnswer: a client closes its connection before the answer. Its
+// prompt runs nevertheless. The test uses a real connection.
 func TestGoneBeforeTheAnswer(t *testing.T) {
 	h := newHost(t, nil)
 	watcher := h.dial("watch=gone", nil)

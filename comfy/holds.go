@@ -5,26 +5,29 @@ import (
 	"time"
 )
 
-// hold keeps a prompt in the queue until its submission has been answered, and
-// then from beginning until its client has had a head start. Some clients take one
-// that is neither in the queue nor running for lost, or for done, so that it counts
-// as running meanwhile.
+// hold delays a prompt in two steps. The prompt stays in the queue until its
+// submission is answered. Then it leaves the queue, but it does not begin until
+// its client has had a head start. During the head start the prompt counts as
+// running: some clients believe that a prompt is lost or done if it is neither in
+// the queue nor running.
 type hold struct {
 	open     chan struct{} // closed when the prompt may leave the queue
-	begin    chan struct{} // closed when it may begin
+	begin    chan struct{} // closed when the prompt may begin
 	answered bool
 }
 
-// holds are those of each client, in the order of submission. One that is
-// answered stays while an earlier one is not: a client that submits one prompt
-// after the other has them run in that order, although it may know of an answer
-// before the goroutine that has written it goes on.
+// holds lists the holds of each client in the order of submission. A hold with an
+// answer stays in the list while an earlier hold has no answer, so that the prompts
+// of a client run in the order of submission. Without this rule the order could
+// change: a client can read an answer and submit its next prompt before the
+// goroutine that wrote the answer continues.
 type holds struct {
 	mu       sync.Mutex
 	byClient map[string][]*hold
 }
 
-// add holds a prompt that a client submits.
+// add returns a new hold for a prompt that a client submits. The caller must
+// release it.
 func (hs *holds) add(client string) *hold {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -36,8 +39,8 @@ func (hs *holds) add(client string) *hold {
 	return h
 }
 
-// release lets go of a prompt that has been answered, and of those after it that
-// have been before.
+// release marks a hold as answered. It then opens the oldest holds of the client,
+// up to the first hold without an answer.
 func (hs *holds) release(client string, h *hold) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -52,14 +55,16 @@ func (hs *holds) release(client string, h *hold) {
 	}
 }
 
-// headStartMax is how long a prompt waits at most for a client that gives no sign
-// of life: it takes the place of others meanwhile.
+// headStartMax is the maximum time that a prompt waits for a sign of life from its
+// client. The time has a bound because the prompt occupies one of the places for
+// running prompts.
 const headStartMax = 250 * time.Millisecond
 
-// letGo releases a prompt that has been answered. It begins a head start after its
-// client has shown that it is awake, or at once if nobody is there to listen. A
-// client that has had no processor for a while would find the answer and all
-// events at the same moment, however long the head start.
+// letGo releases a prompt whose submission is answered. If the client has no
+// socket or there is no head start, the prompt may begin at once. Otherwise letGo
+// sends a ping, and the head start begins with the reply of the client. The ping is
+// necessary because a client may get no processor time for a while: it would then
+// find the answer and all events at the same moment, even after a long head start.
 func (s *Server) letGo(client string, h *hold) {
 	defer s.holds.release(client, h)
 	socks := s.clients.sockets(client)

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHeldInOrder: what a client submits runs in that order, also if the answer
-// to the first is not yet known to have been written when the second is.
+// TestHeldInOrder: the prompts of a client run in the order of submission, even if
+// a later answer is written before the write of the first answer returns.
 func TestHeldInOrder(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.connect("me")
@@ -24,7 +24,7 @@ func TestHeldInOrder(t *testing.T) {
 	for _, id := range []string{"second", "third"} {
 		h.submit("me", quick, `"prompt_id":"`+id+`"`)
 	}
-	h.ended(h.submit("other", quick)) // which does not wait for them
+	h.ended(h.submit("other", quick)) // another client's prompt does not wait
 	w.let <- nil
 	<-answered
 

@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// host is a program with a server, on a real socket.
+// host is a program with a server on a real socket.
 type host struct {
 	t      testing.TB
 	url    string
@@ -34,7 +34,7 @@ type host struct {
 	gate   *gate
 }
 
-// gate is a node that waits until the test opens it.
+// gate holds channels by name. A Wait node waits until the test opens its name.
 type gate struct {
 	mu     sync.Mutex
 	opened map[string]chan struct{}
@@ -51,7 +51,8 @@ func (g *gate) named(name string) chan struct{} {
 
 func (g *gate) open(name string) { close(g.named(name)) }
 
-// Wait shows its name when it may go on. With words, it says them first.
+// Wait waits until the gate with its name is open, and then shows the name. Before
+// that, it publishes a spoken event for each word in Words.
 type Wait struct {
 	Name  string
 	Words string `in:",optional"`
@@ -79,7 +80,7 @@ func (n Wait) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	}
 }
 
-// Secret shows the key that came with the prompt.
+// Secret shows the lengths of the key and of the token that came with the prompt.
 type Secret struct {
 	Key   string `hidden:"API_KEY_COMFY_ORG"`
 	Token string `hidden:"AUTH_TOKEN_COMFY_ORG"`
@@ -89,14 +90,14 @@ func (n Secret) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(len(n.Key), len(n.Token))), nil
 }
 
-// Show shows what it is given, as JSON.
+// Show shows the value of its input UI, which is JSON.
 type Show struct{ UI string }
 
 func (n Show) Run(*nodebus.Context) (ui nodebus.UI, err error) {
 	return ui, json.Unmarshal([]byte(n.UI), &ui)
 }
 
-// newHost starts a program. The engine runs until the test ends.
+// newHost starts a program with a server. It runs until the test ends.
 func newHost(t testing.TB, opts *comfy.Options) *host {
 	return newHostOf(t, opts, &nodebus.EngineOptions{Parallel: 4})
 }
@@ -124,7 +125,7 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *nodebus.EngineOpti
 	return h
 }
 
-// answered is what a request came to.
+// answered is the answer to a request.
 type answered struct {
 	status int
 	header http.Header
@@ -138,7 +139,7 @@ func (a answered) json(t testing.TB) (v any) {
 	return v
 }
 
-// send makes a request. Headers come in pairs.
+// send sends a request. Headers are pairs of a name and a value.
 func (h *host) send(method, path, body string, headers ...string) answered {
 	h.t.Helper()
 	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
@@ -169,12 +170,12 @@ func (h *host) post(path, body string, headers ...string) answered {
 	return h.send(http.MethodPost, path, body, headers...)
 }
 
-// waitFor is a graph of one node that waits for the gate of a name.
+// waitFor returns a graph of one node that waits for the gate with this name.
 func waitFor(name string) string {
 	return fmt.Sprintf(`{"1":{"class_type":"Wait","inputs":{"name":%q}}}`, name)
 }
 
-// submit posts a prompt, with further members of the body, and returns its id.
+// submit posts a prompt and returns its id. more holds more members of the body.
 func (h *host) submit(client, graph string, more ...string) string {
 	h.t.Helper()
 	body := fmt.Sprintf(`{"client_id":%q,"prompt":%s%s}`, client, graph, strings.Join(append([]string{""}, more...), ","))
@@ -191,7 +192,7 @@ type socket struct {
 	c *websocket.Conn
 }
 
-// dial connects; query is what follows the question mark.
+// dial connects a socket. query is the part of the URL after the question mark.
 func (h *host) dial(query string, header http.Header) *socket {
 	h.t.Helper()
 	c, res, err := websocket.Dial(h.t.Context(), h.url+"/ws?"+query, &websocket.DialOptions{HTTPHeader: header})
@@ -208,7 +209,7 @@ func (h *host) connect(client string) *socket {
 	return h.dial("clientId="+url.QueryEscape(client), nil)
 }
 
-// message is one frame.
+// message is one WebSocket message.
 type message struct {
 	Type   string         `json:"type"`
 	Data   map[string]any `json:"data"`
@@ -216,7 +217,7 @@ type message struct {
 	binary []byte
 }
 
-// short is the type, with the node, the word or the count that it is about.
+// short returns the type and, for some types, the node, the word or the count.
 func (m message) short() string {
 	if m.binary != nil {
 		return fmt.Sprintf("binary %d", m.binary[3])
@@ -233,7 +234,7 @@ func (m message) short() string {
 	return m.Type
 }
 
-// next waits for a frame.
+// next waits for a message.
 func (s *socket) next() message {
 	s.t.Helper()
 	m, err := s.read()
@@ -256,7 +257,7 @@ func (s *socket) read() (m message, err error) {
 	return m, dec.Decode(&m)
 }
 
-// until reads up to a message, and returns all in short.
+// until reads messages up to the message last. It returns the short forms of all.
 func (s *socket) until(last string) (all []string) {
 	s.t.Helper()
 	for {
@@ -268,7 +269,7 @@ func (s *socket) until(last string) (all []string) {
 	}
 }
 
-// without leaves out messages whose short form begins so.
+// without leaves out the messages that begin with one of the prefixes.
 func without(all []string, prefixes ...string) (rest []string) {
 	for _, m := range all {
 		keep := true
@@ -289,7 +290,7 @@ func (s *socket) say(text string) {
 
 func (s *socket) close() { _ = s.c.Close(websocket.StatusNormalClosure, "") }
 
-// closed waits for the end of the connection and returns the code.
+// closed waits for the end of the connection and returns the close code.
 func (s *socket) closed() websocket.StatusCode {
 	s.t.Helper()
 	for {
@@ -301,10 +302,11 @@ func (s *socket) closed() websocket.StatusCode {
 
 func itoa(n uint64) string { return fmt.Sprint(n) }
 
-// quick is a graph of one node that takes no time.
+// quick is a graph of one node that ends at once.
 const quick = `{"1":{"class_type":"Secret","inputs":{}}}`
 
-// ended waits until a prompt is over, and told of.
+// ended waits until a prompt has ended and its last event has been sent. It returns
+// the short forms of its events.
 func (h *host) ended(id string) []string {
 	h.t.Helper()
 	s := h.dial("watch="+url.QueryEscape(id), nil)
@@ -312,7 +314,7 @@ func (h *host) ended(id string) []string {
 	return s.until("executing <nil>")
 }
 
-// at follows names and indexes into decoded JSON.
+// at returns the value at a path of names and indexes in decoded JSON.
 func at(t testing.TB, v any, path ...any) any {
 	t.Helper()
 	for _, p := range path {
@@ -335,5 +337,5 @@ func twins(t *testing.T, path string, test func(t *testing.T, path string)) {
 	}
 }
 
-// sortedNames are the names of the members of an object.
+// sortedNames returns the sorted names of the members of an object.
 func sortedNames(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }

@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// attack is one hostile request, and the status that it comes to.
+// attack is one hostile request and the expected status.
 type attack struct {
 	name string
 	do   func(h *host) answered
 	want int
 }
 
-// get, send and the like are requests that an attack makes.
+// get, post, send and upload make the requests of attacks.
 func get(path string, headers ...string) func(*host) answered {
 	return send(http.MethodGet, path, "", headers...)
 }
@@ -35,8 +35,9 @@ func upload(name string, fields ...string) func(*host) answered {
 	return func(h *host) answered { return h.upload("/upload/image", name, "<script>", fields...) }
 }
 
-// fortress is a host with everything a client could want to break, and the
-// folder that it is in. Beside its folders there is a secret.
+// fortress returns a host that uses all options with files, and the folder around
+// that contains the folders of the host. Beside these folders there are secret
+// files, and the folders contain symbolic links to them.
 func fortress(t *testing.T) (h *host, around string) {
 	t.Setenv("TMPDIR", t.TempDir())
 	around, opts := folders(t)
@@ -61,9 +62,9 @@ func fortress(t *testing.T) (h *host, around string) {
 	return newHost(t, opts), around
 }
 
-// TestHostileRequests: each gets its answer, which tells nothing and is no
-// failure of the server's; it has written nothing, left nothing behind, and the
-// server works.
+// TestHostileRequests: each attack receives the expected status, which is below
+// 500, and the answer shows no secret. After all attacks no file has changed, no
+// temporary file is left, and the server still works.
 func TestHostileRequests(t *testing.T) {
 	h, around := fortress(t)
 	before := tree(t, around)
@@ -86,8 +87,8 @@ func TestHostileRequests(t *testing.T) {
 	require.Contains(t, h.ended(h.submit("me", quick)), "execution_success")
 }
 
-// malformed are bodies that are not the JSON they should be, on every route that
-// takes JSON.
+// malformed returns requests with bodies that are not valid JSON, for every route
+// that reads JSON.
 func malformed() (all []attack) {
 	bodies := map[string]string{
 		"nothing": ``, "a space": ` `, "half": `{`, "half a name": `{"a`, "no value": `{"a":}`, "one quote": `{'a':1}`, "no quotes": `{a:1}`,
@@ -98,7 +99,7 @@ func malformed() (all []attack) {
 	for name, body := range bodies {
 		for route, status := range map[string]int{
 			"POST /prompt": 400, "POST /queue": 400, "POST /history": 400, "POST /free": 400, "POST /settings": 400, "POST /settings/a": 400,
-			"POST /users": 400, "POST /api/jobs/cancel": 400, "PATCH /internal/logs/subscribe": 400, "POST /interrupt": 200, // as ComfyUI has it
+			"POST /users": 400, "POST /api/jobs/cancel": 400, "PATCH /internal/logs/subscribe": 400, "POST /interrupt": 200, // as in ComfyUI
 		} {
 			method, path, _ := strings.Cut(route, " ")
 			if tooDeep := strings.HasPrefix(body, "[[") || strings.HasPrefix(body, `{"a":[{`); tooDeep {
@@ -110,8 +111,8 @@ func malformed() (all []attack) {
 	return all
 }
 
-// TestInertContent: what a client uploads is never run in the name of the
-// server, wherever it is served from.
+// TestInertContent: on no route does the server send an uploaded file with a
+// content type that lets a browser run code in the file.
 func TestInertContent(t *testing.T) {
 	_, opts := folders(t)
 	h := newHost(t, opts)

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// folderFiles answers GET /internal/files/{folder}: the names of the files there,
-// the newest first.
+// folderFiles answers GET /internal/files/{folder} with the names of the files in
+// the folder, the newest first. It leaves out hidden files, subfolders and links.
 func (s *Server) folderFiles(w http.ResponseWriter, r *http.Request) {
 	from, ok := s.folder(r.PathValue("folder"))
 	if !ok {
-		fail(w, http.StatusBadRequest, "the folder is none of output, input and temp")
+		fail(w, http.StatusBadRequest, "the folder must be output, input or temp")
 		return
 	}
 	entries, err := fs.ReadDir(from, ".")

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// interrupt answers POST /interrupt: with an id it ends that prompt, whether it
-// runs or waits, and no other; without, those that run now.
+// interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
+// only that prompt, which may run or wait. Otherwise it ends all running prompts
+// that the request may change.
 func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	body, ok := readBody(w, r)
 	if !ok {
@@ -17,9 +18,9 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 		PromptID json.RawMessage `json:"prompt_id"`
 	}
 	if err := json.Unmarshal(body, &req); err != nil && json.Valid(body) {
-		fail(w, http.StatusBadRequest, "the body is not an object")
+		fail(w, http.StatusBadRequest, "the body must be a JSON object")
 		return
-	} // what is no JSON at all is as good as nothing: that is what clients send
+	} // a body that is not JSON counts as empty: some clients send no JSON
 	var names truth
 	if len(req.PromptID) > 0 {
 		_ = names.UnmarshalJSON(req.PromptID)
@@ -35,20 +36,21 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	}
 	var id string
 	if err := json.Unmarshal(req.PromptID, &id); err != nil {
-		id = string(req.PromptID) // an id that was a number
+		id = string(req.PromptID) // the client chose a number as the id
 	}
 	s.cancel(r, id)
 	done(w)
 }
 
-// cancel ends prompts, those that run or wait and that the request may end. It
-// reports whether there was one.
+// cancel ends the running and waiting prompts with these ids that the request may
+// change. It reports whether it ended a prompt.
 func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 	if only := granted(r).Client; only != "" {
 		own := s.ofClient(r, only)
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !own[id] })
 	}
-	// Those that run come last: with the end of one, one that waits would begin.
+	// End the waiting prompts first: when a running prompt ends, a waiting prompt
+	// begins.
 	runs := map[string]bool{}
 	for _, p := range s.engine.Running() {
 		runs[p.ID] = true
@@ -63,9 +65,10 @@ func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 	return any
 }
 
-// ofClient are the ids of the prompts of a client that run or wait.
+// ofClient returns the ids of a client's running and waiting prompts. If the queue
+// fails, it logs the error and returns the ids that it has.
 func (s *Server) ofClient(r *http.Request, client string) map[string]bool {
-	all, err := s.waiting(r) // before those that run: see queueList
+	all, err := s.waiting(r) // before the running prompts: see queueList
 	if err != nil {
 		s.opts.Logger.Error("queue failed", "error", err)
 	}
@@ -78,8 +81,9 @@ func (s *Server) ofClient(r *http.Request, client string) map[string]bool {
 	return own
 }
 
-// free answers POST /free. There are no models to unload; what is kept from one
-// prompt to the next is forgotten.
+// free answers POST /free. With free_memory, the engine deletes the results that
+// it keeps from one prompt to the next. unload_models has no effect, because the
+// server loads no models.
 func (s *Server) free(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		UnloadModels truth `json:"unload_models"`

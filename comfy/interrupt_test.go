@@ -7,8 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInterrupt: with an id, one prompt; without, those that run. However odd
-// the body is, the answer is empty and nothing else is hit.
+// TestInterrupt: with an id, the request ends one prompt; without an id, it ends
+// all running prompts. For odd bodies too, the answer is empty and no other prompt
+// ends.
 func TestInterrupt(t *testing.T) {
 	const all, running, waiting, none = "mine yours", "mine", "later", ""
 	for body, ends := range map[string]string{
@@ -47,7 +48,7 @@ func TestInterrupt(t *testing.T) {
 			a := h.post("/interrupt", body)
 			require.Equal(t, 200, a.status)
 			require.Empty(t, a.body)
-			if ends == waiting { // it never began, and has a record
+			if ends == waiting { // the prompt never began, but it has a record
 				h.ended("later")
 				require.Equal(t, []string{"execution_interrupted"}, messageTypes(t, at(t, h.get("/history"), "later")))
 				require.Empty(t, h.ids("queue_pending"))
@@ -78,7 +79,8 @@ func TestInterruptRefuses(t *testing.T) {
 	})
 }
 
-// TestInterruptWhenIdle: it does not hit the next prompt.
+// TestInterruptWhenIdle: an interrupt while nothing runs does not end the next
+// prompt.
 func TestInterruptWhenIdle(t *testing.T) {
 	h := newHost(t, nil)
 	require.Equal(t, 200, h.post("/interrupt", "").status)

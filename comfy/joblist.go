@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// jobQuery is which jobs are asked for, and in which order.
+// jobQuery selects jobs, and sets their order and the page of the list.
 type jobQuery struct {
 	status        map[string]bool // nil: all
 	workflow      string
 	byDuration    bool
 	ascending     bool
-	limit, offset int // limit 0: none
+	limit, offset int // limit 0: no limit
 }
 
-// jobList answers GET /api/jobs.
+// jobList answers GET /api/jobs with one page of the jobs.
 func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 	q, wrong := parseJobQuery(r)
 	if wrong != "" {
@@ -34,7 +34,7 @@ func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 	jobs = jobs[min(q.offset, total):]
 	limit := q.limit
 	if limit == 0 {
-		limit = max(len(jobs), 1) // front ends want a number
+		limit = max(len(jobs), 1) // front ends need a number here
 	}
 	page := []object{}
 	for i := range jobs[:min(limit, len(jobs))] {
@@ -45,9 +45,10 @@ func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 	}}})
 }
 
-// jobs are those asked for, in order.
+// jobs returns the jobs that the query selects, in its order. Each job is in the
+// list once.
 func (s *Server) jobs(r *http.Request, q *jobQuery) (all []job, err error) {
-	waiting, err := s.waiting(r) // before those that run, and those before records: see queueList
+	waiting, err := s.waiting(r) // first waiting, then running prompts, then records: see queueList
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (s *Server) jobs(r *http.Request, q *jobQuery) (all []job, err error) {
 		if q.byDuration {
 			x, y = a.duration(), b.duration()
 		}
-		return cmp.Or(cmp.Compare(x, y), a.prompt.Created.Compare(b.prompt.Created)) // a millisecond is long
+		return cmp.Or(cmp.Compare(x, y), a.prompt.Created.Compare(b.prompt.Created)) // two jobs may have the same millisecond
 	})
 	return all, nil
 }
@@ -88,7 +89,8 @@ func (q *jobQuery) wants(j *job) bool {
 	return (q.status == nil || q.status[j.status]) && (q.workflow == "" || q.workflow == j.workflow())
 }
 
-// parseJobQuery says what is wrong, if anything is.
+// parseJobQuery reads the query. If the query is not valid, wrong is the error
+// text for the client.
 func parseJobQuery(r *http.Request) (q *jobQuery, wrong string) {
 	v := r.URL.Query()
 	q = &jobQuery{workflow: v.Get("workflow_id")}

@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// The states of a job.
+// The states of a job, as clients read them.
 const (
 	pending    = "pending"
 	inProgress = "in_progress"
@@ -18,12 +18,12 @@ const (
 	cancelled  = "cancelled"
 )
 
-// job is a prompt as newer front ends list it: one that waits, runs, or has a
-// record.
+// job is a prompt in the format of newer front ends. The prompt waits, runs, or
+// has a record.
 type job struct {
 	prompt *nodebus.Prompt
 	status string
-	rec    *nodebus.Record // nil while it waits or runs
+	rec    *nodebus.Record // nil while the prompt waits or runs
 }
 
 func recordJob(rec *nodebus.Record) job {
@@ -37,7 +37,7 @@ func recordJob(rec *nodebus.Record) job {
 	return j
 }
 
-// created is when the prompt was submitted, in Unix milliseconds.
+// created returns the time of submission in Unix milliseconds.
 func (j *job) created() int64 {
 	if t, ok := j.prompt.Extra["create_time"].(int64); ok {
 		return t
@@ -45,7 +45,8 @@ func (j *job) created() int64 {
 	return j.prompt.Created.UnixMilli()
 }
 
-// duration is how long it ran, in milliseconds; 0 unless it is over.
+// duration returns the execution time in milliseconds. It is 0 if the prompt has
+// not begun or has not ended.
 func (j *job) duration() int64 {
 	if j.rec == nil || j.rec.Start == nil {
 		return 0
@@ -53,7 +54,8 @@ func (j *job) duration() int64 {
 	return j.rec.Ended.UnixMilli() - j.rec.Start.Timestamp
 }
 
-// workflow is the id of the workflow that the front end submitted, if it did.
+// workflow returns the id of the workflow that the front end submitted with the
+// prompt, or "".
 func (j *job) workflow() string {
 	png, _ := j.prompt.Extra["extra_pnginfo"].(map[string]any)
 	wf, _ := png["workflow"].(map[string]any)
@@ -61,7 +63,7 @@ func (j *job) workflow() string {
 	return id
 }
 
-// summary has the fields of a listing.
+// summary returns the fields that a list shows of the job.
 func (j *job) summary() object {
 	o := object{
 		{"id", j.prompt.ID}, {"status", j.status}, {"priority", j.prompt.Priority}, {"create_time", j.created()},
@@ -87,8 +89,9 @@ func (j *job) summary() object {
 	return o
 }
 
-// shown counts the files and other objects that nodes showed, and chooses the
-// one to stand for the job: the first that was kept, or else the first.
+// shown counts the files and other objects that nodes showed. It also chooses the
+// preview of the job among the files that a front end can show: the first file of
+// the output folder, or else the first file.
 func shown(outputs []nodebus.NodeOutput) (n int, preview object) {
 	kept := false
 	for _, o := range outputs {
@@ -119,7 +122,7 @@ func shown(outputs []nodebus.NodeOutput) (n int, preview object) {
 	return n, preview
 }
 
-// asObject is v if it has the form of an object in JSON.
+// asObject returns v as a JSON object, or nil if v is not an object in JSON.
 func asObject(v any) map[string]any {
 	if m, ok := v.(map[string]any); ok {
 		return m
@@ -129,7 +132,7 @@ func asObject(v any) map[string]any {
 		return nil
 	}
 	var m map[string]any
-	_ = json.Unmarshal(data, &m) // it has just been written
+	_ = json.Unmarshal(data, &m) // cannot fail: Marshal has made data
 	return m
 }
 
@@ -154,7 +157,7 @@ func previewable(media string, item map[string]any) bool {
 // jobOne answers GET /api/jobs/{id}.
 func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	queued, err := s.queued(r, id) // before records: see queueList
+	queued, err := s.queued(r, id) // before the records: see queueList
 	if err != nil {
 		s.unavailable(w, err)
 		return
@@ -172,7 +175,8 @@ func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// jobDetail is all there is to know of a job that is over.
+// jobDetail returns the summary of an ended job, and its outputs, messages and
+// workflow.
 func (s *Server) jobDetail(r *http.Request, rec *nodebus.Record) object {
 	j := recordJob(rec)
 	o := j.summary()
@@ -187,9 +191,9 @@ func (s *Server) jobDetail(r *http.Request, rec *nodebus.Record) object {
 	return o
 }
 
-// queued is a prompt that waits or runs, as a job; nil if there is none.
+// queued returns the waiting or running prompt with this id as a job, or nil.
 func (s *Server) queued(r *http.Request, id string) (*job, error) {
-	waiting, err := s.waiting(r) // before those that run: see queueList
+	waiting, err := s.waiting(r) // before the running prompts: see queueList
 	if err != nil {
 		return nil, err
 	}
@@ -206,12 +210,13 @@ func (s *Server) queued(r *http.Request, id string) (*job, error) {
 	return nil, nil
 }
 
-// jobCancel answers POST /api/jobs/{id}/cancel.
+// jobCancel answers POST /api/jobs/{id}/cancel. It ends one job.
 func (s *Server) jobCancel(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, r.PathValue("id"))})
 }
 
-// jobsCancel answers POST /api/jobs/cancel.
+// jobsCancel answers POST /api/jobs/cancel. It ends the jobs with the ids in
+// job_ids.
 func (s *Server) jobsCancel(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		IDs json.RawMessage `json:"job_ids"`

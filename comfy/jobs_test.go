@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// jobsOf has a host with a job of each state, by the name of the state; and of
-// workflow w if it failed or waits.
+// jobsOf returns a host with one job in each state. The id of each job is its
+// state. The failed and the pending job belong to the workflow w.
 func jobsOf(t *testing.T) *host {
 	h := newHost(t, nil)
 	const workflow = `"extra_data":{"extra_pnginfo":{"workflow":{"id":"w"}}}`
@@ -35,7 +35,7 @@ func jobsOf(t *testing.T) *host {
 	return h
 }
 
-// list is the ids of the jobs that a query gives, and the answer.
+// list returns the ids of the jobs that the query selects, and the whole answer.
 func (h *host) list(query string) (ids string, all any) {
 	h.t.Helper()
 	all = h.get("/api/jobs" + query)
@@ -113,8 +113,8 @@ func TestJobPages(t *testing.T) {
 	}
 }
 
-// TestJobFields: what lists say of a job in each state, and what is said of it
-// alone.
+// TestJobFields: the fields of a job in each state, in a list and in the answer for
+// a single job.
 func TestJobFields(t *testing.T) {
 	h := jobsOf(t)
 	_, all := h.list("")
@@ -156,7 +156,8 @@ func TestJobFields(t *testing.T) {
 	require.JSONEq(t, `{"error":"Job not found"}`, a.body)
 }
 
-// TestJobOutputs: how many things a job has shown, and which stands for it.
+// TestJobOutputs: the number of a job's outputs, and the output that is its
+// preview.
 func TestJobOutputs(t *testing.T) {
 	h := newHost(t, nil)
 	for ui, want := range map[string]string{
@@ -190,7 +191,8 @@ func TestJobOutputs(t *testing.T) {
 	require.Equal(t, "output", at(t, h.get("/api/jobs/"+id), "preview_output", "type"), "what a node shows as a struct counts too")
 }
 
-// TestJobsByDuration takes the records as a store has them.
+// TestJobsByDuration puts records directly into the store, so that the durations
+// are exact.
 func TestJobsByDuration(t *testing.T) {
 	h := newHost(t, nil)
 	for id, ms := range map[string]int64{"short": 10, "long": 5000, "middle": 100} {
@@ -258,7 +260,7 @@ func TestJobCancelRefuses(t *testing.T) {
 	require.Len(t, h.get("/history"), 3, "nothing has ended")
 }
 
-// slowStore calls missed after it has looked for a record in vain.
+// slowStore calls missed after Get has not found a record.
 type slowStore struct {
 	nodebus.Store
 	missed func()
@@ -272,8 +274,8 @@ func (s *slowStore) Get(ctx context.Context, id string) (nodebus.Record, error) 
 	return rec, err
 }
 
-// TestJobThatEndsMeanwhile is one that the store has no record of yet, and that
-// does not run any more when it is looked for there.
+// TestJobThatEndsMeanwhile: a job is found although it ends during the request. At
+// first the store has no record of it, and later it no longer runs.
 func TestJobThatEndsMeanwhile(t *testing.T) {
 	st := &slowStore{Store: nodebus.NewStore(0)}
 	h := newHostOf(t, nil, &nodebus.EngineOptions{Store: st})

@@ -2,9 +2,9 @@ package comfy
 
 import "github.com/nodebus/nodebus"
 
-// isBroadcast reports whether ComfyUI sends an event of a prompt to everyone: the
-// progress text of all, and part of what it says of prompts that no client has
-// submitted. See Options.LegacyBroadcasts.
+// isBroadcast reports whether ComfyUI sends an event of a prompt to all clients.
+// These events are the progress text of all prompts, and some events of prompts
+// without a client. See Options.LegacyBroadcasts.
 func isBroadcast(ev nodebus.Event) bool {
 	switch p := ev.Payload.(type) {
 	case nodebus.ProgressText:

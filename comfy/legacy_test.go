@@ -8,17 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLegacyBroadcasts: progress text reaches everyone, and of a prompt of nobody
-// so does what ComfyUI sends everyone of it, before the status that follows its
-// end. Nothing comes twice.
+// TestLegacyBroadcasts: all clients receive the progress text of all prompts. If a
+// prompt has no client, all clients also receive the events that ComfyUI sends to
+// all, before the status that follows the end of the prompt. No event comes twice.
 func TestLegacyBroadcasts(t *testing.T) {
 	const graph = `{"1":{"class_type":"RefSendText","inputs":{"value":1,"text":"a"}},
 		"2":{"class_type":"RefProgressHook","inputs":{"value":["1",0],"steps":1,"preview":"none","delay":0}},
 		"3":{"class_type":"RefOutput","inputs":{"value":["2",0]}}}`
 	for name, c := range map[string]struct {
 		legacy    bool
-		ofSomeone []string // what a bystander is told
-		ofNobody  []string
+		ofSomeone []string // events of another client's prompt
+		ofNobody  []string // events of a prompt without a client
 	}{
 		"off": {},
 		"on":  {true, []string{"binary 3"}, []string{"binary 3", "progress"}},

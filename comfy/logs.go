@@ -12,37 +12,40 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Bounds of what is kept of a program's output.
+// Limits of the log text that is kept in memory.
 const (
 	logEntries  = 300
-	logEntryMax = 16 << 10 // bytes; what is longer becomes several entries
+	logEntryMax = 16 << 10 // bytes; a longer text becomes several entries
 )
 
-// Logs keeps the last 300 pieces of text written to it, for the terminal of the
-// front end. A program's logger can write to it beside its usual output:
+// Logs keeps the last 300 pieces of text that were written to it. The terminal of
+// the front end shows them. A program's logger can write to Logs in addition to
+// its usual output:
 //
 //	logs := comfy.NewLogs()
 //	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, logs), nil))
 //
-// Everyone who may use the server can read it. It is safe for concurrent use,
-// and several servers may show it.
+// Every client that may use the server can read the text, so it must not contain
+// secrets. A piece has at most 16 KiB; a longer text becomes several pieces. Logs
+// is safe for concurrent use. Several servers may show the same Logs.
 type Logs struct {
 	mu      sync.Mutex
-	entries []logEntry // the last ones
-	written uint64     // how many there ever were
+	entries []logEntry // the last logEntries entries
+	written uint64     // the number of all entries ever written
 	changed []func()   // called after each Write
 }
 
-// logEntry is one piece of text, and when it was written.
+// logEntry is one piece of text and the time when it was written.
 type logEntry struct {
-	Time string `json:"t"` // local, without a zone
+	Time string `json:"t"` // local time, without a time zone
 	Text string `json:"m"`
 }
 
-// NewLogs returns Logs that have nothing in them.
+// NewLogs returns empty Logs.
 func NewLogs() *Logs { return &Logs{} }
 
-// Write keeps a copy of p. It does not fail, and waits for nobody who reads.
+// Write keeps a copy of p. It never returns an error, and it does not wait for
+// clients. It is safe for concurrent use.
 func (l *Logs) Write(p []byte) (int, error) {
 	at := time.Now().Format("2006-01-02T15:04:05.000000")
 	l.mu.Lock()
@@ -67,8 +70,8 @@ func (l *Logs) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// since returns what is kept of what was written after the first n entries, and
-// how many there are now. It may be called for nil Logs.
+// since returns the kept entries that were written after the first n entries, and
+// the number of all entries ever written. It accepts nil Logs.
 func (l *Logs) since(n uint64) (entries []logEntry, written uint64) {
 	if l == nil {
 		return []logEntry{}, 0
@@ -76,20 +79,20 @@ func (l *Logs) since(n uint64) (entries []logEntry, written uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := min(l.written-n, uint64(len(l.entries)))
-	return append([]logEntry{}, l.entries[uint64(len(l.entries))-fresh:]...), l.written // [] in JSON, not null
+	return append([]logEntry{}, l.entries[uint64(len(l.entries))-fresh:]...), l.written // the copy is never nil: JSON needs [], not null
 }
 
-// follow has f called after each Write. It must not block.
+// follow makes each Write call f at its end, without a lock. f must not block.
 func (l *Logs) follow(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changed = append(slices.Clip(l.changed), f)
 }
 
-// terminalSize is that of a terminal that nobody has measured.
+// terminalSize is the size that the server reports; there is no real terminal.
 var terminalSize = map[string]int{"cols": 80, "rows": 24}
 
-// logText answers GET /internal/logs.
+// logText answers GET /internal/logs with all entries as one text.
 func (s *Server) logText(w http.ResponseWriter, _ *http.Request) {
 	entries, _ := s.opts.Logs.since(0)
 	var text strings.Builder
@@ -99,14 +102,14 @@ func (s *Server) logText(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, text.String())
 }
 
-// logEntries answers GET /internal/logs/raw.
+// logEntries answers GET /internal/logs/raw with all entries as objects.
 func (s *Server) logEntries(w http.ResponseWriter, _ *http.Request) {
 	entries, _ := s.opts.Logs.since(0)
 	answer(w, http.StatusOK, object{{"entries", entries}, {"size", terminalSize}})
 }
 
-// logSubscribe answers PATCH /internal/logs/subscribe: the client is sent what
-// is written from now on, or no more of it.
+// logSubscribe answers PATCH /internal/logs/subscribe. It starts or stops sending
+// new log entries to a connected client.
 func (s *Server) logSubscribe(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Enabled  truth  `json:"enabled"`
@@ -123,21 +126,21 @@ func (s *Server) logSubscribe(w http.ResponseWriter, r *http.Request) {
 	done(w)
 }
 
-// terminals are the clients that are sent what is written to the logs.
+// terminals sends new log entries to the clients that subscribed to them.
 type terminals struct {
 	logs    *Logs
 	present func(client string) bool
 	send    func(entries []logEntry, to []string) error
 
 	mu     sync.Mutex
-	open   map[string]bool
-	sent   uint64 // entries
-	timer  *time.Timer
-	closed bool
+	open   map[string]bool // the subscribed clients
+	sent   uint64          // the number of entries that were sent
+	timer  *time.Timer     // nil if no flush is due
+	closed bool            // the hub is closed
 }
 
-// terminalDelay is how long what is written waits for more, so that a program
-// that says much does not say it in as many events.
+// terminalDelay is the time that a new entry waits for more entries. One event
+// then carries several entries, so a program that logs much causes few events.
 const terminalDelay = 50 * time.Millisecond
 
 func (t *terminals) set(client string, open bool) {
@@ -150,13 +153,14 @@ func (t *terminals) set(client string, open bool) {
 		delete(t.open, client)
 		return
 	}
-	if len(t.open) == 0 { // what was written before is not news
+	if len(t.open) == 0 { // do not send older entries
 		_, t.sent = t.logs.since(0)
 	}
 	t.open[client] = true
 }
 
-// written has the clients told soon.
+// written schedules a flush if a client has subscribed. Logs calls it after each
+// Write.
 func (t *terminals) written() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -165,8 +169,9 @@ func (t *terminals) written() {
 	}
 }
 
-// flush sends what is new to those that are still connected. The lock is not
-// held meanwhile: whoever is told may log something.
+// flush sends the new entries to the subscribed clients that are still connected,
+// and removes the others. It does not hold mu while it sends, because code that
+// runs during the send may log something, which calls written.
 func (t *terminals) flush() {
 	t.mu.Lock()
 	t.timer = nil
@@ -185,15 +190,15 @@ func (t *terminals) flush() {
 	if err := t.send(entries, to); err != nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.closed = true // the hub is
+		t.closed = true // send fails only if the hub is closed
 	}
 }
 
-// sendLogs sends an event of type logs.
+// sendLogs sends an event of type logs to these clients.
 func (s *Server) sendLogs(entries []logEntry, to []string) error {
 	data, err := json.Marshal(struct {
 		Entries []logEntry     `json:"entries"`
-		Size    map[string]int `json:"size"` // null: as before
+		Size    map[string]int `json:"size"` // null: the size has not changed
 	}{Entries: entries})
 	if err != nil {
 		return err

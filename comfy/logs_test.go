@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// texts are the entries of a log, as /internal/logs/raw or an event has them.
+// texts returns the texts of the entries in an answer of /internal/logs/raw or in
+// an event.
 func texts(t *testing.T, log any) (all []string) {
 	for _, e := range at(t, log, "entries").([]any) {
 		require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$`, at(t, e, "t"))
@@ -52,8 +53,8 @@ func TestLogsKeepTheLast300(t *testing.T) {
 	require.Equal(t, 300, strings.Count(text, "\n"))
 }
 
-// TestLogsSplit: a long text becomes entries of at most 16 KiB, between two
-// characters.
+// TestLogsSplit: a long text becomes entries of at most 16 KiB. No character is
+// split.
 func TestLogsSplit(t *testing.T) {
 	const most = 16 << 10
 	for name, c := range map[string]struct {
@@ -83,7 +84,7 @@ func TestLogsSplit(t *testing.T) {
 		})
 	}
 	logs := comfy.NewLogs()
-	write(t, logs, strings.Repeat("\x80", most+1)) // ends, though no character begins
+	write(t, logs, strings.Repeat("\x80", most+1)) // the loop ends although no character begins here
 	require.Len(t, texts(t, newHost(t, &comfy.Options{Logs: logs}).get("/internal/logs/raw")), 2)
 }
 
@@ -92,7 +93,8 @@ func (h *host) subscribe(client string, on bool) answered {
 	return h.send("PATCH", "/internal/logs/subscribe", fmt.Sprintf(`{"enabled":%t,"clientId":%q}`, on, client))
 }
 
-// told reads log events until all pieces of text have come, in order and once.
+// told reads log events until all pieces of text have arrived. It checks that they
+// arrive in order, and each piece once.
 func (s *socket) told(t *testing.T, pieces ...string) {
 	t.Helper()
 	var got []string
@@ -134,8 +136,8 @@ func TestLogsSubscribe(t *testing.T) {
 	require.Equal(t, []string{"spoken over"}, other.until("spoken over"), "it has never subscribed")
 }
 
-// TestLogsOfNoClient: who is not connected, or has gone, is not sent anything,
-// and does not keep others from it.
+// TestLogsOfNoClient: a client that never connected, or that has disconnected,
+// receives nothing, and other clients still receive their entries.
 func TestLogsOfNoClient(t *testing.T) {
 	logs := comfy.NewLogs()
 	h := newHost(t, &comfy.Options{Logs: logs})
@@ -161,7 +163,7 @@ func TestLogsOfNoClient(t *testing.T) {
 	require.Equal(t, 405, h.post("/internal/logs/subscribe", `{}`).status)
 }
 
-// TestLogsOfSeveralServers: each sends what is written to its own clients.
+// TestLogsOfSeveralServers: each server sends the entries to its own clients.
 func TestLogsOfSeveralServers(t *testing.T) {
 	logs := comfy.NewLogs()
 	var sockets []*socket
@@ -178,7 +180,8 @@ func TestLogsOfSeveralServers(t *testing.T) {
 	}
 }
 
-// TestLogsOfAClosedHub: a program may log on after its end.
+// TestLogsOfAClosedHub: a program may write to its logs after it has closed the
+// hub.
 func TestLogsOfAClosedHub(t *testing.T) {
 	logs := comfy.NewLogs()
 	h := newHost(t, &comfy.Options{Logs: logs})
@@ -194,8 +197,8 @@ func TestLogsOfAClosedHub(t *testing.T) {
 	require.Equal(t, 200, none.subscribe("me", true).status, "without logs there is nothing to be told")
 }
 
-// TestLogsAtOnce: writers, readers and subscribers do not get into each other's
-// way, and nothing that a subscriber is due is lost.
+// TestLogsAtOnce: writers, readers and subscribers work at the same time, and a
+// subscriber receives every entry.
 func TestLogsAtOnce(t *testing.T) {
 	logs := comfy.NewLogs()
 	h := newHost(t, &comfy.Options{Logs: logs, Logger: slog.New(slog.NewTextHandler(logs, nil))})
@@ -205,7 +208,7 @@ func TestLogsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for w := range 4 {
 		all.Go(func() {
-			for i := range 25 { // in all, fewer than are kept
+			for i := range 25 { // the 4 writers write fewer entries than Logs keeps
 				_, _ = fmt.Fprintf(logs, "%d/%d", w, i)
 			}
 		})
@@ -232,7 +235,7 @@ func TestLogsAtOnce(t *testing.T) {
 	}
 }
 
-// asking is a logger that uses the server it logs for.
+// asking is a log handler that sends requests to the server it logs for.
 type asking struct {
 	slog.Handler
 	ask func()
@@ -243,8 +246,8 @@ func (a asking) Handle(ctx context.Context, r slog.Record) error {
 	return a.Handler.Handle(ctx, r)
 }
 
-// TestLogsOfTheServerItself: while the server logs it holds no lock that whoever
-// reads the log could need.
+// TestLogsOfTheServerItself: while the server logs, it holds no lock that a log
+// handler could need.
 func TestLogsOfTheServerItself(t *testing.T) {
 	logs := comfy.NewLogs()
 	var h *host
@@ -253,7 +256,7 @@ func TestLogsOfTheServerItself(t *testing.T) {
 	h = newHost(t, &comfy.Options{Logs: logs, Logger: slog.New(log), Features: map[string]any{"odd": func() {}}})
 	s := h.connect("me")
 	s.next()
-	s.say(`{"type":"feature_flags"}`) // the answer has no form in JSON
+	s.say(`{"type":"feature_flags"}`) // the server's flags cannot be encoded as JSON
 	require.Equal(t, 200, <-asked)
 	m := s.next()
 	require.Equal(t, "logs", m.Type)

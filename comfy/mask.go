@@ -7,7 +7,8 @@ import (
 	"io/fs"
 )
 
-// masked is a PNG of the picture with the alpha of the mask.
+// masked returns a PNG with the colours of the picture and the alpha of the mask.
+// It returns errSize if they have different sizes.
 func masked(from fs.FS, name string, mask io.ReadSeeker) (*bytes.Buffer, error) {
 	picture, err := readPicture(from, name)
 	if err != nil {

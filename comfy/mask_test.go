@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hole is a mask of w by h pixels: of its left half nothing is to be seen.
+// hole returns a mask of w by h pixels. Its left half is transparent.
 func hole(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for x := w / 2; x < w; x++ {
@@ -65,7 +65,7 @@ func TestMask(t *testing.T) {
 	})
 }
 
-// TestMaskOfNothing: whatever cannot be masked, nothing is stored.
+// TestMaskOfNothing: if the picture cannot be masked, the server stores nothing.
 func TestMaskOfNothing(t *testing.T) {
 	around, opts := folders(t)
 	h := newHost(t, opts)

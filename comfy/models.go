@@ -13,7 +13,7 @@ import (
 	"github.com/nodebus/nodebus/internal/files"
 )
 
-// modelFolders answers GET /models.
+// modelFolders answers GET /models with the names of the model folders.
 func (s *Server) modelFolders(w http.ResponseWriter, _ *http.Request) {
 	names := sortedKeys(s.opts.Models)
 	if names == nil {
@@ -22,14 +22,14 @@ func (s *Server) modelFolders(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, names)
 }
 
-// hostFile is a file of the host's, by its path in an fs.FS.
+// hostFile is a file of the host program, with its path in an fs.FS.
 type hostFile struct {
 	path  string
 	entry fs.DirEntry
 }
 
-// hostFiles are all files in from, except hidden ones. What cannot be read is
-// left out.
+// hostFiles returns all files in from and its subfolders. It leaves out hidden
+// files, hidden folders, and folders that it cannot read.
 func hostFiles(from fs.FS) (all []hostFile) {
 	_ = fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -47,18 +47,18 @@ func hostFiles(from fs.FS) (all []hostFile) {
 	return all
 }
 
-// models is the folder of models that the request's path names. If there is none
-// it has answered.
+// models returns the model folder that the path of the request names. If ok is
+// false, models has already answered.
 func (s *Server) models(w http.ResponseWriter, r *http.Request) (from fs.FS, ok bool) {
 	from, ok = s.opts.Models[r.PathValue("folder")]
 	if !ok || from == nil {
-		fail(w, http.StatusNotFound, "there is no such folder of models")
+		fail(w, http.StatusNotFound, "there is no model folder with this name")
 		return nil, false
 	}
 	return from, true
 }
 
-// modelFiles answers GET /models/{folder}.
+// modelFiles answers GET /models/{folder} with the paths of the files.
 func (s *Server) modelFiles(w http.ResponseWriter, r *http.Request) {
 	from, ok := s.models(w, r)
 	if !ok {
@@ -71,8 +71,8 @@ func (s *Server) modelFiles(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, names)
 }
 
-// embeddings answers GET /embeddings: names without their extension, as they are
-// written in a text.
+// embeddings answers GET /embeddings with the names of the embeddings. A name has
+// no extension, because users write it like that in a prompt text.
 func (s *Server) embeddings(w http.ResponseWriter, _ *http.Request) {
 	names := []string{}
 	if from := s.opts.Models["embeddings"]; from != nil {
@@ -83,8 +83,8 @@ func (s *Server) embeddings(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, names)
 }
 
-// experimentFolders answers GET /experiment/models. Where a folder is on this
-// machine is nobody's business: its name has to do.
+// experimentFolders answers GET /experiment/models. It does not show where a
+// folder is on the machine: it shows a path that it makes from the name.
 func (s *Server) experimentFolders(w http.ResponseWriter, _ *http.Request) {
 	list := []object{}
 	for _, name := range sortedKeys(s.opts.Models) {
@@ -93,7 +93,8 @@ func (s *Server) experimentFolders(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
-// experimentFiles answers GET /experiment/models/{folder}.
+// experimentFiles answers GET /experiment/models/{folder} with the size and the
+// time of each file.
 func (s *Server) experimentFiles(w http.ResponseWriter, r *http.Request) {
 	from, ok := s.models(w, r)
 	if !ok {
@@ -111,7 +112,8 @@ func (s *Server) experimentFiles(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
-// folderPaths answers GET /internal/folder_paths, as experimentFolders does.
+// folderPaths answers GET /internal/folder_paths. It hides the real paths, as
+// experimentFolders does.
 func (s *Server) folderPaths(w http.ResponseWriter, _ *http.Request) {
 	paths := map[string][]string{}
 	for name := range s.opts.Models {
@@ -120,8 +122,8 @@ func (s *Server) folderPaths(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, paths)
 }
 
-// modelMetadata answers GET /view_metadata/{folder}: what is said about a model
-// in its own file.
+// modelMetadata answers GET /view_metadata/{folder} with the metadata that a
+// .safetensors file contains.
 func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) {
 	from, ok := s.models(w, r)
 	if !ok {
@@ -142,13 +144,14 @@ func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, metadata)
 }
 
-// metadataMax bounds the header of a model, in bytes.
+// metadataMax is the maximum size of a safetensors header, in bytes.
 const metadataMax = 8 << 20
 
-var errNoMetadata = errors.New("there is no such file with metadata")
+var errNoMetadata = errors.New("there is no .safetensors file with this name and with metadata")
 
-// readMetadata reads the header of a safetensors file: eight bytes of length,
-// and JSON of that length in which __metadata__ is an object.
+// readMetadata reads the header of a safetensors file: a length of eight bytes,
+// little-endian, and then JSON of that length. The JSON has the metadata in its
+// member __metadata__. If there is none, the error is errNoMetadata.
 func readMetadata(from fs.FS, name string) (map[string]json.RawMessage, error) {
 	f, err := from.Open(name)
 	if err != nil {

@@ -7,14 +7,15 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// numbers gives prompts their priorities: smaller runs first.
+// numbers makes the priorities of prompts. A prompt with a smaller number runs
+// first. It is safe for concurrent use.
 type numbers struct {
 	mu    sync.Mutex
 	next  float64
-	front float64 // the smallest given to a prompt that was to run first
+	front float64 // the last number that first returned
 }
 
-// normal is the next number in order of arrival.
+// normal returns the next number in order of arrival.
 func (n *numbers) normal() float64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -22,19 +23,20 @@ func (n *numbers) normal() float64 {
 	return n.next - 1
 }
 
-// first is a number before those of all prompts that wait in q.
+// first returns a number that is smaller than the numbers of all prompts that wait
+// in q, and smaller than the numbers that first returned before.
 func (n *numbers) first(ctx context.Context, q nodebus.Queue) float64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	number := 0 - n.next // not -0, which JSON has too
+	number := 0 - n.next // -n.next could be -0, which JSON shows as -0
 	n.next++
 	for p, err := range q.List(ctx) {
 		if err == nil && p.Priority <= number {
 			number = p.Priority - 1
 		}
-		break // the others come later
+		break // the list is in order: the other numbers are larger
 	}
-	if number >= n.front && n.front < 0 { // one that is not in the queue yet
+	if number >= n.front && n.front < 0 { // an earlier prompt is not in the queue yet
 		number = n.front - 1
 	}
 	n.front = number

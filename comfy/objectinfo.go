@@ -8,9 +8,9 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// objectInfo answers GET /object_info, and for one class /object_info/{class}:
-// what the classes say of themselves. A class that is not known is no error:
-// the answer has nothing in it.
+// objectInfo answers GET /object_info with the descriptions of all classes, and
+// GET /object_info/{class} with the description of one class. If the class is not
+// known, the answer is an empty object and not an error.
 func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 	classes := object{}
 	_, name, _ := strings.Cut(r.URL.Path, "/object_info")
@@ -26,8 +26,9 @@ func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, classes)
 }
 
-// describe adds a class. One whose choices cannot be had, or whose description
-// has no form in JSON, is left out.
+// describe adds the description of a class. If the choices of an input cannot be
+// read, or if the description cannot be encoded as JSON, describe logs the error
+// and leaves the class out.
 func (s *Server) describe(to *object, c *nodebus.Class) {
 	d, err := definition(c.Schema())
 	var text []byte
@@ -41,7 +42,7 @@ func (s *Server) describe(to *object, c *nodebus.Class) {
 	to.add(c.Name(), rawJSON(text))
 }
 
-// definition is a schema in the form of /object_info.
+// definition returns a schema in the format of /object_info.
 func definition(sc nodebus.Schema) (object, error) {
 	input, order := object{}, object{}
 	for _, kind := range []nodebus.PortKind{nodebus.Required, nodebus.Optional, nodebus.Hidden} {
@@ -97,8 +98,9 @@ func definition(sc nodebus.Schema) (object, error) {
 	return o, nil
 }
 
-// config is what an input is: [type, options], the options in the order of the
-// declaration; for a hidden one what it is filled with.
+// config describes an input as [type, options]. The options have the order of the
+// declaration. For a hidden input, config returns the name of the value that the
+// engine puts in.
 func config(p *nodebus.Port) (any, error) {
 	if p.Kind == nodebus.Hidden {
 		return p.Type, nil

@@ -12,17 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// flavour is a drop-down whose choices come from a method.
+// flavour is the type of an input whose choices come from a method.
 type flavour string
 
 func (flavour) Options() []string { return []string{"sweet", "sour"} }
 
-// unset is a drop-down without choices.
+// unset is the type of an input without choices.
 type unset string
 
 func (unset) Options() []string { return nil }
 
-// sampler has an input of every kind.
+// sampler is a node with an input of every kind.
 type sampler struct {
 	Steps  int     `default:"20" min:"1" max:"100" step:"5" tip:"How often."`
 	Cfg    float64 `default:"7.5" widget:"round=0.01,display=slider,control_after_generate"`
@@ -90,7 +90,7 @@ func TestObjectInfoOfOne(t *testing.T) {
 	})
 }
 
-// bare has nothing.
+// bare is a node without inputs and outputs.
 type bare struct{}
 
 func (bare) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
@@ -122,7 +122,7 @@ func TestObjectInfoOfAll(t *testing.T) {
 	})
 }
 
-// mood decides whether its choices can be had.
+// mood is the type of an input whose choices cannot be read while badMood is true.
 type mood string
 
 var badMood atomic.Bool
@@ -144,13 +144,13 @@ type noNumber struct {
 
 func (noNumber) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 
-// moodMaker has an output of the same kind.
+// moodMaker is a node with an output of type mood.
 type moodMaker struct{}
 
 func (moodMaker) Run(*nodebus.Context) (mood, error) { return "fine", nil }
 
-// TestObjectInfoSkips: a class that cannot be described, or whose choices cannot
-// be had, is left out; the others are as they are.
+// TestObjectInfoSkips: a class is left out if it cannot be described or its choices
+// cannot be read. The other classes do not change.
 func TestObjectInfoSkips(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t, &comfy.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -9,79 +9,101 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// Options of a [Server]. Nil, and each zero field, is the default, which is the
-// private, bounded choice.
+// Options configures a [Server]. A nil *Options and each zero field select the
+// default. Defaults keep data private and bound the use of memory. [New] copies
+// the Options; later changes of the fields have no effect.
 type Options struct {
-	// Authorize maps a request, of any route or the socket, to what it may be and
-	// see, or refuses it with an error, whose text is sent with status 403. If
-	// it names a client, the request can submit, interrupt and cancel for that
-	// client only. Whenever it is set, listings do not show the ids of other
-	// clients. Default: everyone may do everything.
+	// Authorize decides what a request may do. The server calls it for each
+	// request on every route and for each WebSocket handshake, except for OPTIONS
+	// requests. Calls can be concurrent. If Authorize returns an error, the server
+	// answers with status 403 and the text of the error. If the grant names a
+	// client, the request can submit, interrupt and cancel prompts of that client
+	// only. If Authorize is set, lists hide the client ids of other clients.
+	// Default: every request may do everything.
 	Authorize func(r *http.Request) (ws.Grant, error)
-	// Origins are hosts or origins of pages from elsewhere that may use the
-	// server, and Hosts the names it goes by; * stands for any part of a name.
-	// Default: pages of the same host, and any name that cannot be a trick.
+	// Origins lists the hosts ("app.example.com") or origins
+	// ("https://app.example.com") of web pages on other hosts that may use the
+	// server. Hosts lists the host names, without a port, that a request may
+	// address. In both, * matches any part of a name. A pattern that is too wide
+	// lets foreign pages act for the user. Default: only pages of the server's own
+	// host may use it, and every host name is accepted, except that a request to a
+	// loopback address must use localhost or an IP address. This exception stops
+	// DNS rebinding.
 	Origins, Hosts []string
 
-	// Input, Output and Temp are the folders of pictures and other files that
-	// /view shows and uploads go to. A folder that is not named has no files and
-	// takes none.
+	// Input, Output and Temp are paths of folders with pictures and other files.
+	// /view serves files from these folders, and uploads are stored in them. If a
+	// path is empty, which is the default, that folder has no files, and the
+	// server refuses uploads to it.
 	Input, Output, Temp string
-	// Data is the folder that settings and user data are kept in. Default: they
-	// are kept in memory.
+	// Data is the path of the folder for settings and user data. Default: they
+	// are kept in memory, and are lost when the program ends.
 	Data string
-	// MultiUser has each user choose who to be at a login page; there are no
-	// passwords.
+	// MultiUser gives each user separate settings and files. The front end shows
+	// a page where the user selects a name. There are no passwords: every client
+	// can select every user. Default: one user.
 	MultiUser bool
-	// Models are folders of model files by name, as /models lists them. The one
-	// called "embeddings" is also what /embeddings lists.
+	// Models maps names to folders of model files. /models lists the names.
+	// /embeddings lists the files of the folder "embeddings". Default: no folders.
 	Models map[string]fs.FS
-	// Frontend are the static files of a front end; index.html is what / shows.
-	// Default: a page that lists the classes and shows what runs.
+	// Frontend holds the static files of a front end. The path / serves its
+	// index.html. Default: a built-in page that lists the classes and shows the
+	// prompts that run.
 	Frontend fs.FS
-	// Extensions are packs of JavaScript and other files by name. Their .js files
-	// are listed in /extensions, so that the front end imports them.
+	// Extensions maps names to packs of JavaScript and other files. /extensions
+	// lists the .js files of all packs, and the front end imports these files.
+	// Scripts run in the user's browser, so name only packs that you trust.
 	Extensions map[string]fs.FS
-	// Templates are packs of workflow templates by name: .json files, with
-	// pictures beside them.
+	// Templates maps names to packs of workflow templates. A template is a .json
+	// file, and a picture can be beside it.
 	Templates map[string]fs.FS
-	// I18n is what /i18n answers: translations of classes and settings by
-	// language, in the front end's form.
+	// I18n is the answer of /i18n: it maps languages to translations of classes
+	// and settings, in the format of the front end. It must be possible to encode
+	// it as JSON.
 	I18n map[string]any
-	// Logs is what the terminal of the front end shows. Default: nothing.
+	// Logs holds the text that the terminal of the front end shows. Every client
+	// can read it. Default: the terminal is empty.
 	Logs *Logs
-	// Features are feature flags to announce beside the server's own.
+	// Features holds feature flags that the server announces in addition to its
+	// own flags. A flag of the server replaces a flag here of the same name.
 	Features map[string]any
-	// Version is what the server calls itself where ComfyUI has its version.
-	// Default "0.8.0", the version whose routes these are.
+	// Version is the ComfyUI version that /system_stats reports. Default "0.8.0",
+	// because the server has the routes of that version.
 	Version string
 
-	// MaxBody bounds a request's body, in bytes; more is answered with 413.
-	// Default 100 MiB.
+	// MaxBody is the maximum size of a request body, in bytes. The answer to a
+	// larger body has status 413. Default 100 MiB.
 	MaxBody int64
-	// MaxNodes bounds the graph of one prompt. Default 100 000.
+	// MaxNodes is the maximum number of nodes in the graph of one prompt. The
+	// answer to a larger graph has status 413. Default 100 000.
 	MaxNodes int
 
-	// HeadStart is how long a prompt waits before it begins, once its submission has
-	// been answered and its client, asked through its socket, has shown that it is
-	// awake: some clients listen only once they have read the answer, for which they
-	// need a millisecond or two, and would wait for ever for the end of a prompt of
-	// which nothing had to be computed. One without a socket is not waited for.
-	// Negative is none. Default 20 ms.
+	// HeadStart is the time that a prompt waits before it begins. Some clients
+	// begin to listen only after they have read the answer to their submission,
+	// which takes a millisecond or two. If all nodes of the prompt are cached, the
+	// prompt could end before such a client listens, and the client would wait for
+	// ever. The time begins when the server has sent the answer and the client has
+	// replied to a ping on its socket, or 250 ms after the ping. If the client has
+	// no socket, the prompt does not wait. Negative disables the wait. Default
+	// 20 ms.
 	HeadStart time.Duration
 
-	// KeepOlder lets a client have several sockets under one id. Default: a new
-	// one closes the older.
+	// KeepOlder allows several sockets with the same client id. Default: a new
+	// socket closes the older socket of the same client.
 	KeepOlder bool
-	// LegacyBroadcasts sends everyone what ComfyUI does of the prompts that no
-	// client has submitted (progress, previews, interruptions) and the progress
-	// text of all. Default: nobody is told of what is not theirs.
+	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: the
+	// progress, previews, interruptions and blocked nodes of prompts without a
+	// client, and the progress text of all prompts. Clients then see content of
+	// other clients. Default: a client receives only the events of its own prompts
+	// and of the prompts that it watches.
 	LegacyBroadcasts bool
-	// TellRemoved tells the owner of a prompt that is deleted while it waits, as
-	// if it had been interrupted. Default: as in ComfyUI, only the count changes.
+	// TellRemoved sends the events of an interruption to the client of a waiting
+	// prompt when the prompt is deleted from the queue. Default: as in ComfyUI,
+	// clients receive only the new length of the queue.
 	TellRemoved bool
 
-	// Logger is told of what nobody else is. Nil is silent.
+	// Logger receives problems that no caller and no client learns about. Default:
+	// nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// references are the files that a file of the page names.
+// references matches the names of other files in a file of the page.
 var references = regexp.MustCompile(`(?: src=| href=| from )"(?:\./)?([^"]+)"`)
 
-// TestPage: the page and every file it refers to are served, as what they are,
-// and a browser may show all of it under the page's policy.
+// TestPage: the server sends the page and every file that the page refers to with
+// the right content type. The page's Content-Security-Policy allows all of them.
 func TestPage(t *testing.T) {
 	h := newHost(t, nil)
 	types := map[string]string{
@@ -35,7 +35,7 @@ func TestPage(t *testing.T) {
 				queue = append(queue, m[1])
 			}
 		}
-		// What comes from clients and nodes is text, and stays it.
+		// Text from clients and nodes must never become HTML or code.
 		require.NotRegexp(t, `(?i)(inner|outer|adjacent|unsafe)HTML|document\.write|\beval\(|new Function`, a.body, name)
 	}
 	require.Equal(t, map[string]int{".html": 1, ".css": 1, ".svg": 1, ".js": kinds[".js"]}, kinds)

@@ -7,7 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	_ "image/gif" // a kind that can be read; the host may import more of them
+	_ "image/gif" // the server can read GIF; the host program may import more formats
 	"image/jpeg"
 	"image/png"
 	"io"
@@ -18,23 +18,24 @@ import (
 )
 
 var (
-	errNoPicture = errors.New("the file is not a picture that can be read here")
-	errHuge      = errors.New("the picture is too large to be changed here")
-	errSize      = errors.New("the mask is not of the size of the picture")
+	errNoPicture = errors.New("the file is not a picture in a format that this server can read")
+	errHuge      = errors.New("the picture is too large to be converted")
+	errSize      = errors.New("the mask and the picture must have the same size")
 )
 
-// Bounds of what pictures cost: a small file can have many pixels in it.
+// Limits of the memory and time for pictures: a small file can have many pixels.
 const (
-	pixelsMax   = 1 << 25 // a little more than 8K
-	picturesMax = 2       // at a time
-	smallAnswer = 1 << 20 // bytes
+	pixelsMax   = 1 << 25 // per picture; a little more than an 8K picture has
+	picturesMax = 2       // pictures in memory at a time
+	smallAnswer = 1 << 20 // bytes; the slot is free before a smaller answer is sent
 )
 
-// slots bounds the pictures that are in memory at a time. The zero value has to
-// be made with make.
+// slots limits the number of pictures that are in memory at a time. Make it with
+// make(slots, n); with nil slots, take waits for ever.
 type slots chan struct{}
 
-// take waits for a slot. What it returns gives it back; more calls do nothing.
+// take waits for a slot, or until ctx is done. The caller must call free to return
+// the slot; more calls of free do nothing.
 func (s slots) take(ctx context.Context) (free func(), err error) {
 	select {
 	case s <- struct{}{}:
@@ -44,8 +45,8 @@ func (s slots) take(ctx context.Context) (free func(), err error) {
 	}
 }
 
-// sendPicture answers with a picture in another form. If it returns an error it
-// has not answered.
+// sendPicture answers with a picture in another form. If it returns an error, it
+// has not answered. It may wait until other requests return their slots.
 func (s *Server) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS, name string, f form) error {
 	free, err := s.pictures.take(r.Context())
 	if err != nil {
@@ -77,7 +78,7 @@ func (s *Server) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS,
 	return nil
 }
 
-// readPicture reads a picture of a bounded size.
+// readPicture reads a picture from a file. It refuses pictures that are too large.
 func readPicture(from fs.FS, name string) (image.Image, error) {
 	file, err := from.Open(name)
 	if err != nil {
@@ -94,7 +95,8 @@ func readPicture(from fs.FS, name string) (image.Image, error) {
 	return decodePicture(content)
 }
 
-// decodePicture looks at the size before it makes room for the pixels.
+// decodePicture checks the size before it allocates memory for the pixels. The
+// error is errNoPicture, errHuge or an error of content.
 func decodePicture(content io.ReadSeeker) (image.Image, error) {
 	config, _, err := image.DecodeConfig(content)
 	if err != nil {
@@ -113,9 +115,10 @@ func decodePicture(content io.ReadSeeker) (image.Image, error) {
 	return img, nil
 }
 
-// encodePicture writes img in a form, and returns its type. The standard library
-// writes no WebP: who asks for a preview in that gets a JPEG or, if there is
-// something to be seen through, a PNG. Browsers go by the type.
+// encodePicture writes img in a form and returns the content type. The standard
+// library cannot write WebP. Instead of a WebP preview, the client receives a JPEG,
+// or a PNG if the picture has transparency. Browsers use the content type, so they
+// can show both.
 func encodePicture(to io.Writer, img image.Image, f form) (typ string, err error) {
 	switch {
 	case f.preview && (f.jpeg || f.channel == "rgb" || isOpaque(img)):
@@ -134,7 +137,8 @@ func isOpaque(img image.Image) bool {
 	return ok && o.Opaque()
 }
 
-// opaque is img without its transparency: what it hides can be seen.
+// opaque returns img without transparency. The colours of transparent pixels
+// become visible.
 func opaque(img image.Image) image.Image {
 	if isOpaque(img) {
 		return img
@@ -146,7 +150,7 @@ func opaque(img image.Image) image.Image {
 	return out
 }
 
-// alphaOf is black, and as transparent as img.
+// alphaOf returns a black picture with the transparency of img.
 func alphaOf(img image.Image) image.Image {
 	out := straight(img)
 	for i := 0; i < len(out.Pix); i += 4 {
@@ -155,7 +159,7 @@ func alphaOf(img image.Image) image.Image {
 	return out
 }
 
-// straight is a copy of img whose colours are not multiplied with its alpha.
+// straight returns a copy of img whose colours are not multiplied by the alpha.
 func straight(img image.Image) *image.NRGBA {
 	b := img.Bounds()
 	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
@@ -166,7 +170,7 @@ func straight(img image.Image) *image.NRGBA {
 			copy(out.Pix[y*out.Stride:(y+1)*out.Stride], src.Pix[i:])
 		}
 	default:
-		if isOpaque(img) { // the two kinds of alpha are the same, and draw is fast
+		if isOpaque(img) { // RGBA and NRGBA are equal without transparency, and draw is fast
 			draw.Draw(&image.RGBA{Pix: out.Pix, Stride: out.Stride, Rect: out.Rect}, out.Rect, img, b.Min, draw.Src)
 			break
 		}
@@ -179,7 +183,7 @@ func straight(img image.Image) *image.NRGBA {
 	return out
 }
 
-// pictureError answers for a picture that could not be read or changed.
+// pictureError answers a request whose picture could not be read or converted.
 func (s *Server) pictureError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errNoPicture):
@@ -188,7 +192,7 @@ func (s *Server) pictureError(w http.ResponseWriter, err error) {
 		fail(w, http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, errSize):
 		fail(w, http.StatusBadRequest, err.Error())
-	case errors.Is(err, context.Canceled): // nobody reads this
+	case errors.Is(err, context.Canceled): // the client has gone: nobody reads this
 		fail(w, http.StatusServiceUnavailable, "the request has ended")
 	default:
 		s.fileError(w, err)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bomb is a small PNG that says it has very many pixels.
+// bomb returns a small PNG file whose header claims a very large picture.
 func bomb(t testing.TB) string {
 	t.Helper()
 	b := pngOf(t, image.NewGray(image.Rect(0, 0, 1, 1)))
@@ -40,8 +40,8 @@ func TestPicturesThatAreTooLarge(t *testing.T) {
 	require.Equal(t, before, tree(t, around))
 }
 
-// noise is a PNG of 1100 by 1000 pixels that becomes no smaller when it is
-// compressed.
+// noise returns a PNG of 1100 by 1000 random pixels. Compression does not make it
+// smaller.
 func noise(t testing.TB) []byte {
 	t.Helper()
 	greys := make(color.Palette, 256)
@@ -59,7 +59,7 @@ func noise(t testing.TB) []byte {
 	return b.Bytes()
 }
 
-// TestViewLargePictures: an answer of more than a megabyte arrives too.
+// TestViewLargePictures: an answer of more than 1 MiB arrives complete.
 func TestViewLargePictures(t *testing.T) {
 	out := t.TempDir()
 	h := newHost(t, &comfy.Options{Output: out})
@@ -72,8 +72,8 @@ func TestViewLargePictures(t *testing.T) {
 	require.Equal(t, []int{1100, 1000}, []int{config.Width, config.Height})
 }
 
-// TestPicturesAtATime: two large ones that are on their way to slow clients keep
-// a third from being read; who waits for that may leave.
+// TestPicturesAtATime: while the server sends two large pictures to slow clients,
+// it reads no third picture. A client that waits for the third may disconnect.
 func TestPicturesAtATime(t *testing.T) {
 	out := t.TempDir()
 	put(t, out, "noise.png", noise(t))

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// told are events of a prompt of the client "me".
+// told publishes events of the prompt "run" of the client "me".
 func told(t *testing.T, hub *nodebus.Hub, payloads ...nodebus.Payload) {
 	t.Helper()
 	for _, p := range payloads {
@@ -17,13 +17,13 @@ func told(t *testing.T, hub *nodebus.Hub, payloads ...nodebus.Payload) {
 	}
 }
 
-// previewOf is a preview that is told from others by its size.
+// previewOf returns a preview with an image of size bytes. The size identifies it.
 func previewOf(node string, size int) nodebus.Payload {
 	return nodebus.Preview{Place: nodebus.Place{UniqueID: node}, PromptID: "run", ImageType: "image/png", Image: make([]byte, size)}
 }
 
-// TestPreviewsAtReload: a client that comes back in the middle of a run gets the
-// last previews a little later than the rest, in the form that it knows.
+// TestPreviewsAtReload: a client that reconnects during a run receives the last
+// previews 2 s after the other events, in the form that the client can read.
 func TestPreviewsAtReload(t *testing.T) {
 	const flags = `{"type":"feature_flags","data":{"supports_preview_metadata":true}}`
 	for name, c := range map[string]struct {
@@ -50,7 +50,7 @@ func TestPreviewsAtReload(t *testing.T) {
 				}
 				told(t, p.hub, c.meanwhile...)
 				for range c.meanwhile {
-					s.next() // what is new does not wait
+					s.next() // new events are not delayed
 				}
 				require.Zero(t, time.Since(at))
 
@@ -66,7 +66,8 @@ func TestPreviewsAtReload(t *testing.T) {
 	}
 }
 
-// TestPreviewsInOrder: a client with a cursor has what it missed as it was.
+// TestPreviewsInOrder: a client with a cursor receives the missed events in their
+// original order, without a delay of the previews.
 func TestPreviewsInOrder(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.dial("clientId=me&since=0", nil)

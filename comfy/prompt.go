@@ -15,8 +15,8 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// promptInfo answers GET /prompt, which front ends poll while they have no
-// socket.
+// promptInfo answers GET /prompt with the number of prompts that wait or run.
+// Front ends poll it while they have no socket.
 func (s *Server) promptInfo(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"exec_info": map[string]int{"queue_remaining": s.engine.Remaining()}})
 }
@@ -32,7 +32,7 @@ type submission struct {
 	Targets  []string        `json:"partial_execution_targets"`
 }
 
-// truth is a JSON value of which only matters whether Python calls it true.
+// truth decodes any JSON value to true or false, by the rules of Python.
 type truth bool
 
 // UnmarshalJSON never fails.
@@ -46,8 +46,9 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// promptSubmit answers POST /prompt. No event of the prompt is sent before the
-// answer is, and then not at once: clients begin to listen when they have it.
+// promptSubmit answers POST /prompt. The server sends no event of the prompt before
+// it has sent the answer, and it waits for a head start after that: some clients
+// begin to listen only when they have the answer.
 func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	body, ok := readBody(w, r)
 	if !ok {
@@ -76,7 +77,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-// refuse answers a submission that the engine did not take.
+// refuse answers a submission that the engine did not accept.
 func (s *Server) refuse(w http.ResponseWriter, err error) {
 	var invalid *nodebus.ValidationError
 	switch {
@@ -92,7 +93,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	}
 }
 
-// refusal is an answer other than 200 to a submission.
+// refusal is an answer with an error status to a submission.
 type refusal struct {
 	nodebus.ValidationError
 	status int
@@ -106,7 +107,8 @@ func problem(typ, message, details string) *refusal {
 
 func reject(w http.ResponseWriter, status int, e *nodebus.ValidationError) { answer(w, status, e) }
 
-// parsePrompt makes a prompt of a request's body.
+// parsePrompt makes a prompt from the body of a request. It checks only the form of
+// the graph; Submit validates the nodes.
 func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *refusal) {
 	var req submission
 	if err := json.Unmarshal(body, &req); err != nil {
@@ -130,7 +132,7 @@ func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *re
 		return nil, problem("no_prompt", "No prompt provided", "No prompt provided")
 	}
 	if text := bytes.TrimSpace(req.Prompt); string(text) == "[]" {
-		return p, nil // an empty list is as good as an empty object, for want of an output
+		return p, nil // like an empty object: Submit refuses it because it has no outputs
 	}
 	nodes, err := nodebus.ParseNodes(req.Prompt)
 	var invalid *nodebus.ValidationError
@@ -138,7 +140,7 @@ func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *re
 		return nil, &refusal{*invalid, http.StatusBadRequest}
 	}
 	if len(nodes) > s.opts.MaxNodes {
-		bad := problem("prompt_too_large", "The prompt has too many nodes", fmt.Sprintf("%d, of at most %d", len(nodes), s.opts.MaxNodes))
+		bad := problem("prompt_too_large", "The prompt has too many nodes", fmt.Sprintf("%d nodes, at most %d are allowed", len(nodes), s.opts.MaxNodes))
 		bad.status = http.StatusRequestEntityTooLarge
 		return nil, bad
 	}
@@ -146,10 +148,11 @@ func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *re
 	return p, nil
 }
 
-// promptIDMax bounds an id that a client chooses, in bytes.
+// promptIDMax is the maximum length of a prompt id that a client chooses, in bytes.
 const promptIDMax = 256
 
-// promptID reads the id that a client has chosen, if it has.
+// promptID reads the prompt id that the client has chosen. It returns "" if the
+// client has not chosen an id. A number becomes a string.
 func promptID(raw json.RawMessage) (string, *refusal) {
 	text := string(bytes.TrimSpace(raw))
 	if text == "" || text == "null" {
@@ -165,12 +168,13 @@ func promptID(raw json.RawMessage) (string, *refusal) {
 		id = ""
 	}
 	if id == "" || len(id) > promptIDMax || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", problem("invalid_prompt_id", "prompt_id is not an id", fmt.Sprintf("it should be a string of 1 to %d bytes without control characters", promptIDMax))
+		return "", problem("invalid_prompt_id", "prompt_id is not an id", fmt.Sprintf("prompt_id must be a string of 1 to %d bytes without control characters", promptIDMax))
 	}
 	return id, nil
 }
 
-// number is the priority that the request asks for, or the next one.
+// number returns the priority of the prompt: the number in the request, a number
+// before all others with front, or else the next number.
 func (s *Server) number(r *http.Request, req *submission) (float64, *refusal) {
 	text := string(bytes.TrimSpace(req.Number))
 	switch {
@@ -186,10 +190,12 @@ func (s *Server) number(r *http.Request, req *submission) (float64, *refusal) {
 	return s.numbers.normal(), nil
 }
 
-// secrets are the keys of extra_data that reach only nodes which ask for them.
+// secrets lists the secret keys of extra_data. A value reaches only the nodes that
+// ask for it.
 var secrets = []string{"auth_token_comfy_org", "api_key_comfy_org"}
 
-// readExtra fills in what goes along with the prompt, and takes the secrets out.
+// readExtra sets p.Extra from extra_data, moves the secrets to p.Secrets, and adds
+// the time of submission.
 func readExtra(p *nodebus.Prompt, raw json.RawMessage) *refusal {
 	p.Extra = map[string]any{}
 	if len(raw) > 0 && string(raw) != "null" {
@@ -198,7 +204,7 @@ func readExtra(p *nodebus.Prompt, raw json.RawMessage) *refusal {
 		if err := dec.Decode(&p.Extra); err != nil {
 			return problem("invalid_extra_data", "extra_data is not an object", err.Error())
 		}
-		if n, found := jsonenc.TooLarge(p.Extra); found { // in no listing could it be read back
+		if n, found := jsonenc.TooLarge(p.Extra); found { // clients could not parse a list that contains it
 			return problem("invalid_extra_data", "extra_data has a number that is too large", string(n))
 		}
 	}
@@ -215,8 +221,9 @@ func readExtra(p *nodebus.Prompt, raw json.RawMessage) *refusal {
 	return nil
 }
 
-// setClient says whom the prompt's events are for: the client of the request,
-// or else the one in extra_data, and no other than it may be.
+// setClient sets the client that receives the prompt's events: asked, or else the
+// client_id in extra_data. If only is not empty, no other client is allowed, and
+// only is the default.
 func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
 	if asked != nil {
 		p.Extra["client_id"] = *asked
@@ -233,7 +240,7 @@ func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
 		return bad
 	}
 	if len(client) > clientIDMax {
-		return problem("invalid_client_id", "client_id is too long", fmt.Sprintf("it should be of at most %d bytes", clientIDMax))
+		return problem("invalid_client_id", "client_id is too long", fmt.Sprintf("client_id must have at most %d bytes", clientIDMax))
 	}
 	p.ClientID = client
 	return nil

@@ -55,8 +55,8 @@ func TestChosenID(t *testing.T) {
 	require.Len(t, h.submit("me", quick, `"prompt_id":null`), 36, "null is no choice")
 }
 
-// TestDuplicateID: an id is taken as long as its prompt waits, runs, or has a
-// record.
+// TestDuplicateID: an id cannot be used again while its prompt waits, runs, or has
+// a record.
 func TestDuplicateID(t *testing.T) {
 	h := newHost(t, nil)
 	again := func(id string) {
@@ -78,21 +78,22 @@ func TestDuplicateID(t *testing.T) {
 	require.Equal(t, "runs", h.submit("me", quick, `"prompt_id":"runs"`))
 }
 
-// TestNumbers: which number a prompt gets, and that smaller ones run first.
+// TestNumbers: the number that a prompt receives. Prompts with smaller numbers run
+// first.
 func TestNumbers(t *testing.T) {
 	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 1})
 	h.submit("me", waitFor("first"))
 	var want []string
 	for i, c := range []struct{ more, number, after string }{
 		{`"front":false`, "1", ""},
-		{`"front":true`, "-2", ""}, // −counter
+		{`"front":true`, "-2", ""}, // minus the counter
 		{`"front":1`, "-3", ""},
 		{`"number":-2.5`, "-2.5", ""},
-		{`"number":-100,"front":true`, "-100", ""}, // front is ignored
-		{`"front":true`, "-101", ""},               // before those that wait
+		{`"number":-100,"front":true`, "-100", ""}, // number wins over front
+		{`"front":true`, "-101", ""},               // before all waiting prompts
 		{`"number":"7"`, "7", ""},
 		{`"number":null`, "5", ""},
-		{`"number":5`, "5", ""}, // behind its equals
+		{`"number":5`, "5", ""}, // after the prompt with the same number
 		{`"number":1e3`, "1000", ""},
 	} {
 		a := h.post("/prompt", fmt.Sprintf(`{"client_id":"me","prompt_id":"%d","prompt":%s,%s}`, i, quick, c.more))
@@ -121,8 +122,8 @@ func TestFirstFront(t *testing.T) {
 	require.Contains(t, h.post("/prompt", `{"front":true,"prompt":`+quick+`}`).body, `"number":-1,`)
 }
 
-// three has an output that is valid, one that is not, and one that hangs on a
-// node which is not.
+// three is a graph with three outputs: node 1 is valid, node 2 is not valid, and
+// node 4 depends on node 3, which is not valid.
 const three = `{
 	"1":{"class_type":"RefOutput","inputs":{"value":"fine"}},
 	"2":{"class_type":"RefOutput","inputs":{}},
@@ -166,7 +167,8 @@ func TestPartialTargets(t *testing.T) {
 	}
 }
 
-// TestClientOfAPrompt: who is told of it, and what listings say of that.
+// TestClientOfAPrompt: the client that receives the events of a prompt, and the
+// client_id that lists show.
 func TestClientOfAPrompt(t *testing.T) {
 	h := newHost(t, nil)
 	for _, c := range []struct{ body, client, listed string }{
@@ -199,7 +201,7 @@ func TestClientOfAPrompt(t *testing.T) {
 	}
 }
 
-// TestSecrets: they reach the node that asks, and no listing.
+// TestSecrets: secrets reach the node that asks for them, and no list shows them.
 func TestSecrets(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.dial("clientId=me&since=0", nil)
@@ -234,8 +236,8 @@ func TestSecrets(t *testing.T) {
 	require.EqualValues(t, 1, at(t, h.get("/history/"+id), id, "prompt", 3, "kept"))
 }
 
-// TestValuesSurvive: what goes along unread comes out as it went in, large
-// numbers too, and the graph in its order and as validated.
+// TestValuesSurvive: extra data is returned unchanged, with large numbers. The
+// graph keeps its order, and its values are the validated values.
 func TestValuesSurvive(t *testing.T) {
 	h := newHost(t, &comfy.Options{MaxNodes: 10})
 	const graph = `{"z":{"class_type":"RefOutput","inputs":{"value":["a",0]},"_meta":{"title":"T"}},
@@ -252,7 +254,7 @@ func TestValuesSurvive(t *testing.T) {
 	require.Equal(t, "prompt_too_large", at(t, a.json(t), "error", "type"))
 }
 
-// TestFullQueue: a prompt for which there is no room is not half accepted.
+// TestFullQueue: a prompt that the full queue refuses leaves nothing behind.
 func TestFullQueue(t *testing.T) {
 	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: nodebus.NewQueue(1)})
 	running := h.submit("me", waitFor("a"))

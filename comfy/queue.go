@@ -7,11 +7,13 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// queueList answers GET /queue.
+// queueList answers GET /queue with the running and the waiting prompts. A prompt
+// is in one of the two lists only.
 func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
 	running, pending := [][]any{}, [][]any{}
-	// Those that wait are listed first: one that begins meanwhile is in both
-	// lists, where the other way round it would be in none.
+	// List the waiting prompts first. A prompt that begins between the two calls is
+	// then in both results, and the loop below removes it from one. In the other
+	// order it would be missing from both.
 	waiting, err := s.waiting(r)
 	if err != nil {
 		s.unavailable(w, err)
@@ -40,13 +42,15 @@ func (s *Server) waiting(r *http.Request) (ps []*nodebus.Prompt, err error) {
 	return ps, nil
 }
 
-// unavailable answers when the queue or the store does not.
+// unavailable answers a request for which the queue or the store has failed. It
+// logs the error and does not show it to the client.
 func (s *Server) unavailable(w http.ResponseWriter, err error) {
 	s.opts.Logger.Error("queue or store failed", "error", err)
-	fail(w, http.StatusServiceUnavailable, "not available now")
+	fail(w, http.StatusServiceUnavailable, "the queue or the store is not available, try again later")
 }
 
-// item is a prompt as listings show it: number, id, graph, extra data, outputs.
+// item returns a prompt in the format of lists: number, id, graph, extra data and
+// outputs. It removes the client id if the request may not know it.
 func (s *Server) item(r *http.Request, p *nodebus.Prompt) []any {
 	extra := p.Extra
 	switch {
@@ -63,14 +67,14 @@ func (s *Server) item(r *http.Request, p *nodebus.Prompt) []any {
 	return []any{p.Priority, p.ID, p.Nodes, extra, outputs}
 }
 
-// mayKnow reports whether the request may see whose prompt p is: with the id of
-// a client goes the right to be it.
+// mayKnow reports whether the request may see the client id of p. The id is
+// secret, because a request that knows the id of a client can act as that client.
 func (s *Server) mayKnow(r *http.Request, p *nodebus.Prompt) bool {
 	g := granted(r)
 	return s.opts.Authorize == nil || g.WatchAll || g.Client == p.ClientID && g.Client != ""
 }
 
-// mayChange reports whether the request may end or remove p.
+// mayChange reports whether the request may end p, or delete p or its record.
 func mayChange(r *http.Request, p *nodebus.Prompt) bool {
 	only := granted(r).Client
 	return only == "" || only == p.ClientID
@@ -82,7 +86,7 @@ type change struct {
 	Delete []string `json:"delete"`
 }
 
-// named is the set of ids to delete.
+// named returns the set of ids to delete.
 func (c *change) named() map[string]bool {
 	named := make(map[string]bool, len(c.Delete))
 	for _, id := range c.Delete {
@@ -91,8 +95,8 @@ func (c *change) named() map[string]bool {
 	return named
 }
 
-// queueChange answers POST /queue, which is about those that wait, and never
-// about those that run.
+// queueChange answers POST /queue. It deletes waiting prompts, and never changes a
+// running prompt.
 func (s *Server) queueChange(w http.ResponseWriter, r *http.Request) {
 	var c change
 	if !readJSON(w, r, &c) {
@@ -127,7 +131,8 @@ func (s *Server) queueChange(w http.ResponseWriter, r *http.Request) {
 	done(w)
 }
 
-// tellRemoved tells the owner of a prompt that it will not run.
+// tellRemoved tells the client of a prompt that the prompt will not run. It
+// publishes the events of an interruption.
 func (s *Server) tellRemoved(p *nodebus.Prompt) {
 	for _, said := range []nodebus.Payload{
 		nodebus.ExecutionInterrupted{PromptID: p.ID, Executed: []string{}, Timestamp: now()},

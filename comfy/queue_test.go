@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ids are those of the items of a list in the answer of /queue.
+// ids returns the prompt ids of one list in the answer of /queue.
 func (h *host) ids(list string) (ids []string) {
 	h.t.Helper()
 	for _, item := range at(h.t, h.get("/queue"), list).([]any) {
@@ -20,7 +20,7 @@ func (h *host) ids(list string) (ids []string) {
 	return ids
 }
 
-// busy has a prompt of the client run until the gate "busy" is opened.
+// busy starts a prompt of the client that runs until the gate "busy" opens.
 func (h *host) busy(client string) (id string) {
 	h.t.Helper()
 	id = h.submit(client, waitFor("busy"))
@@ -60,8 +60,8 @@ func TestQueueListing(t *testing.T) {
 	})
 }
 
-// listedQueue calls back between the two halves of a listing: when what waits
-// has been listed, and what runs has not.
+// listedQueue calls listed once, after it has listed the waiting prompts. The
+// server has not yet listed the running prompts at that moment.
 type listedQueue struct {
 	nodebus.Queue
 	listed func()
@@ -89,8 +89,8 @@ func (q *listedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error
 	}
 }
 
-// TestListingsInTransition: a prompt that begins, or ends, while a list is made
-// is in it, and once.
+// TestListingsInTransition: a prompt that begins or ends while the server makes a
+// list is in the list exactly once.
 func TestListingsInTransition(t *testing.T) {
 	count := map[string]func(h *host) []string{
 		"/queue": func(h *host) (all []string) {
@@ -189,8 +189,8 @@ func TestQueueRefuses(t *testing.T) {
 	h.ended(run)
 }
 
-// TestTellRemoved: who asks for it is told of a prompt that will not run, and
-// nobody else is.
+// TestTellRemoved: with the option, the client of a deleted prompt learns that the
+// prompt will not run. No other client does.
 func TestTellRemoved(t *testing.T) {
 	h := newHost(t, &comfy.Options{TellRemoved: true})
 	me, other := h.connect("me"), h.connect("other")

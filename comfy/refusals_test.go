@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRefusedPrompts: each has its status and the words that clients show, and
-// leaves nothing behind.
+// TestRefusedPrompts: each refusal has the status and the texts that clients show,
+// and leaves nothing behind.
 func TestRefusedPrompts(t *testing.T) {
 	h := newHost(t, nil)
 	const jsonMessage = "The request is not the JSON it should be"

@@ -2,8 +2,8 @@ package comfy
 
 import "net/http"
 
-// routes names every route. Those of the API exist twice, with and without the
-// prefix /api.
+// routes registers every route. The routes of the first map exist twice, with and
+// without the prefix /api.
 func (s *Server) routes() {
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /ws": s.socket,
@@ -20,7 +20,7 @@ func (s *Server) routes() {
 		"GET /features":       s.features,
 		"GET /system_stats":   s.systemStats,
 		"GET /object_info":    s.objectInfo,
-		"GET /object_info/":   s.objectInfo, // with a slash at the end too
+		"GET /object_info/":   s.objectInfo, // one class, or all classes if nothing follows the slash
 		"GET /extensions":     s.extensions,
 		"GET /i18n":           s.i18n,
 		"GET /userdata":       s.userdataList,
@@ -66,7 +66,7 @@ func (s *Server) routes() {
 		"GET /internal/folder_paths":     s.folderPaths,
 		"GET /internal/files/{folder}":   s.folderFiles,
 
-		"GET /extensions/{pack}":           s.extensionFile, // or the mux would lead the client to the folder
+		"GET /extensions/{pack}":           s.extensionFile, // without this the mux would redirect to the path with a slash
 		"GET /extensions/{pack}/{path...}": s.extensionFile,
 		"GET /":                            s.static,
 	} {
@@ -74,7 +74,7 @@ func (s *Server) routes() {
 	}
 }
 
-// twin is a pattern under the prefix /api.
+// twin returns the pattern with the prefix /api in its path.
 func twin(pattern string) string {
 	for i := range pattern {
 		if pattern[i] == '/' {
@@ -84,5 +84,5 @@ func twin(pattern string) string {
 	return pattern
 }
 
-// empty answers with an object that has nothing in it.
+// empty answers with an empty JSON object.
 func empty(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, struct{}{}) }

@@ -12,7 +12,8 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// Server is the handler of all routes. It is safe for concurrent use.
+// Server is an [http.Handler] that serves all routes. It is safe for concurrent
+// use. Use [New] to make a Server.
 type Server struct {
 	engine *nodebus.Engine
 	hub    *nodebus.Hub
@@ -30,8 +31,9 @@ type Server struct {
 	terminals terminals
 }
 
-// New returns a server for an engine, the hub it tells, and the classes it
-// knows. It runs no goroutine of its own.
+// New returns a server for an engine, the hub that receives the engine's events, and
+// the registry of its classes. Nil opts are the defaults. New starts no
+// goroutine, and it does not run the engine: call [nodebus.Engine.Run].
 func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, opts *Options) *Server {
 	s := &Server{engine: engine, hub: hub, reg: registry, opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
@@ -46,7 +48,9 @@ func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, o
 	return s
 }
 
-// ServeHTTP lets in what may come in and answers it.
+// ServeHTTP checks the origin, the host and the grant of a request, and then
+// calls the handler of its route. If a handler panics, the answer has status 500
+// and the Logger receives the panic.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		switch v := recover(); v {
@@ -77,16 +81,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
-	if !isClean(r.URL.EscapedPath()) { // the mux would lead the client elsewhere
-		fail(w, http.StatusNotFound, "the path is not in its shortest form")
+	if !isClean(r.URL.EscapedPath()) { // the mux would redirect the client to another path
+		fail(w, http.StatusNotFound, "the path contains an empty, . or .. element")
 		return
 	}
 	cacheHeaders(w, r)
 	s.mux.ServeHTTP(w, r)
 }
 
-// withSemicolons has those of the query be part of its values: front ends ask for
-// preview=webp;90, and Go takes nothing from the query that has one in it.
+// withSemicolons escapes the semicolons in the query, so that they become part of
+// the values. Front ends send preview=webp;90, but Go drops a query parameter that
+// contains a semicolon.
 func withSemicolons(r *http.Request) *http.Request {
 	if !strings.Contains(r.URL.RawQuery, ";") {
 		return r
@@ -103,8 +108,8 @@ func isClean(p string) bool {
 	return p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/")
 }
 
-// allowOrigin lets the page of another origin, which the policy has let in, read
-// the answer.
+// allowOrigin sets the CORS headers, so that a page of another origin can read the
+// answer. The policy must have accepted the origin before.
 func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	from := r.Header.Get("Origin")
 	if from == "" || len(s.opts.Origins) == 0 {
@@ -118,7 +123,8 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Credentials", "true")
 }
 
-// cacheHeaders keeps browsers from using an old front end.
+// cacheHeaders makes browsers revalidate scripts and pages, so that they do not
+// use an old front end.
 func cacheHeaders(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Path
 	name := p[strings.LastIndexByte(p, '/')+1:]
@@ -130,7 +136,8 @@ func cacheHeaders(w http.ResponseWriter, r *http.Request) {
 
 type grantKey struct{}
 
-// granted is what the request may be and see.
+// granted returns the grant that Authorize gave to the request, or the zero Grant
+// if there is no Authorize.
 func granted(r *http.Request) ws.Grant {
 	g, _ := r.Context().Value(grantKey{}).(ws.Grant)
 	return g

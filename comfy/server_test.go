@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPanic: what panics in the host's own code is that request's failure, which
-// is logged and not told.
+// TestPanic: a panic in the code of the host program fails only its own request.
+// The server logs the panic and does not show it to the client.
 func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t, &comfy.Options{
@@ -43,7 +43,7 @@ func TestPanic(t *testing.T) {
 	require.Equal(t, 200, h.send("GET", "/queue", "").status)
 }
 
-// TestFrontEndInAnArchive: files that cannot be sought in are served too.
+// TestFrontEndInAnArchive: the server can send files that do not support Seek.
 func TestFrontEndInAnArchive(t *testing.T) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)

@@ -7,19 +7,20 @@ import (
 	"net/http"
 )
 
-// settingsMax bounds the settings of a user, in bytes.
+// settingsMax is the maximum size of all settings of one user, in bytes.
 const settingsMax = 8 << 20
 
-// settings are those of a user. Their values are the front end's business.
+// settings maps the ids of one user's settings to their values. The front end
+// defines the ids and the values; the server only stores them.
 type settings map[string]json.RawMessage
 
-// settingsName is the file, in a user's folder, that they are in.
+// settingsName is the name of the file with the settings in a user's folder.
 const settingsName = "comfy.settings.json"
 
-// settings are those of the user whose request it is. If they cannot be had it
-// has answered.
+// settings reads the settings of the user who sends the request. If ok is false,
+// settings has already answered.
 func (s *Server) settings(w http.ResponseWriter, r *http.Request) (user string, all settings, ok bool) {
-	user, ok = s.user(w, r, http.StatusUnauthorized) // the front end logs out
+	user, ok = s.user(w, r, http.StatusUnauthorized) // on 401 the front end logs out
 	if !ok {
 		return "", nil, false
 	}
@@ -28,40 +29,41 @@ func (s *Server) settings(w http.ResponseWriter, r *http.Request) (user string, 
 		s.fileError(w, err)
 		return "", nil, false
 	}
-	if all == nil { // the file says null
+	if all == nil { // the file contains null
 		all = settings{}
 	}
 	return user, all, true
 }
 
-// settingsAll answers GET /settings.
+// settingsAll answers GET /settings with all settings of the user.
 func (s *Server) settingsAll(w http.ResponseWriter, r *http.Request) {
 	if _, all, ok := s.settings(w, r); ok {
 		answer(w, http.StatusOK, all)
 	}
 }
 
-// settingGet answers GET /settings/{id}, with null if it is not set.
+// settingGet answers GET /settings/{id} with one value, or null if it is not set.
 func (s *Server) settingGet(w http.ResponseWriter, r *http.Request) {
 	if _, all, ok := s.settings(w, r); ok {
 		answer(w, http.StatusOK, all[r.PathValue("id")])
 	}
 }
 
-// settingsMerge answers POST /settings: those named are set, the others stay.
+// settingsMerge answers POST /settings. It sets the settings in the body and keeps
+// the others.
 func (s *Server) settingsMerge(w http.ResponseWriter, r *http.Request) {
 	var some settings
 	if !readJSON(w, r, &some) {
 		return
 	}
 	if some == nil {
-		fail(w, http.StatusBadRequest, "the body is not an object")
+		fail(w, http.StatusBadRequest, "the body must be a JSON object")
 		return
 	}
 	s.set(w, r, some)
 }
 
-// settingSet answers POST /settings/{id}, of which the body is the value.
+// settingSet answers POST /settings/{id}. The body is the new value.
 func (s *Server) settingSet(w http.ResponseWriter, r *http.Request) {
 	var value json.RawMessage
 	if readJSON(w, r, &value) {

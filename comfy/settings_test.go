@@ -25,7 +25,7 @@ func TestSettings(t *testing.T) {
 			{"GET", "/settings/Comfy.A", "", 200, `{"x":[1,2.50,"é"]}`},
 			{"POST", "/api/settings", `{"Comfy.B":false,"Comfy.C":null}`, 200, ``},
 			{"GET", "/api/settings", "", 200, `{"Comfy.A":{"x":[1,2.50,"é"]},"Comfy.B":false,"Comfy.C":null}`},
-			{"POST", "/settings", `{"Comfy.A":12345678901234567890}`, 200, ``}, // whole values are replaced
+			{"POST", "/settings", `{"Comfy.A":12345678901234567890}`, 200, ``}, // the new value replaces the whole old value
 			{"GET", "/settings/Comfy.A", "", 200, `12345678901234567890`},
 			{"POST", "/settings/Comfy.A", `null`, 200, ``},
 			{"GET", "/settings/Comfy.A", "", 200, `null`},
@@ -52,8 +52,8 @@ func TestSettings(t *testing.T) {
 	})
 }
 
-// TestSettingsAreKept: they are in a file for people to read, and there for the
-// next program.
+// TestSettingsAreKept: settings are in a file that people can read, and the next
+// program reads them again.
 func TestSettingsAreKept(t *testing.T) {
 	dir := t.TempDir()
 	first := newHost(t, &comfy.Options{Data: dir})
@@ -89,7 +89,8 @@ func TestSettingsAreBounded(t *testing.T) {
 	require.Less(t, len(tree(t, dir)["default/comfy.settings.json"]), 200_000, "no more than it was")
 }
 
-// TestSettingsAtOnce: none is lost when several are set at a time.
+// TestSettingsAtOnce: no setting is lost when several requests set settings at the
+// same time.
 func TestSettingsAtOnce(t *testing.T) {
 	kept(t, false, func(t *testing.T, h *host) {
 		var all sync.WaitGroup

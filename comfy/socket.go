@@ -16,11 +16,17 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// socket answers GET /ws. In the query, clientId is who the client is: without
-// it, it is given an id. With since, the ID of the last event it saw, it is sent
-// what it missed, and its text frames carry "id"; since=0 asks for the ids
-// alone. With watch, which may come several times, it also follows those
-// prompts of others.
+// socket answers GET /ws. The query can have three parameters:
+//
+//   - clientId is the id of the client. Without it, the server makes an id.
+//   - since is the ID of the last event that the client saw. The client receives
+//     the events that it missed, and its text frames contain "id". With since=0 it
+//     receives the ids, and the kept events of its running prompts.
+//   - watch is the id of a prompt of another client. The client also receives the
+//     events of that prompt. The parameter may be repeated.
+//
+// With Authorize, the server ignores watch, and it ignores clientId if the grant
+// names a client.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		fail(w, http.StatusBadRequest, "this is the address of a WebSocket")
@@ -31,8 +37,8 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, wrong)
 		return
 	}
-	// Joined before the handshake is answered: a client that submits a prompt the
-	// moment it is connected misses nothing.
+	// Join before the answer to the handshake, so that a client that submits a
+	// prompt immediately after it has connected misses no event.
 	c := &conn{id: id, codec: codec, session: s.hub.Join(id, opts)}
 	sock, err := ws.Accept(w, r, &ws.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts})
 	if err != nil {
@@ -41,16 +47,17 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	}
 	c.sock = sock
 	s.clients.enter(c, s.opts.KeepOlder)
-	go s.serve(c) // what net/http keeps for a handler is more than an idle client costs
+	go s.serve(c) // the handler returns, because net/http keeps much memory for a running handler
 }
 
-// previewsWait is how long a client that comes back in the middle of a run waits
-// for the last previews. The official front end says which form of them it knows
-// only after it has connected, and forgets those that come before it has loaded
-// its workflow.
+// previewsWait is the delay of the last previews for a client that reconnects
+// during a run. The official front end sends its feature flags, which select the
+// form of previews, only after it has connected. It also drops previews that
+// arrive before it has loaded its workflow.
 const previewsWait = 2 * time.Second
 
-// serve runs a connection to its end.
+// serve reads from and writes to a connection until the connection ends. It then
+// removes the connection.
 func (s *Server) serve(c *conn) {
 	wait := time.AfterFunc(previewsWait, c.session.ReleasePreviews)
 	defer wait.Stop()
@@ -62,46 +69,49 @@ func (s *Server) serve(c *conn) {
 	s.leave(c, c.sock.Heard())
 }
 
-// clientIDMax bounds the id that a client chooses, in bytes.
+// clientIDMax is the maximum length of a client id, in bytes.
 const clientIDMax = 512
 
-// admit finds out who the client is and what it is due.
+// admit reads the query and the grant. It returns the id of the client, its codec
+// and the options of its session. If the query is not valid, wrong is the error
+// text for the client.
 func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opts *nodebus.SessionOptions, wrong string) {
 	q, grant := r.URL.Query(), granted(r)
-	codec.BarePreviews = true // until it says that it knows the others
+	codec.BarePreviews = true // until the client says that it can read previews with metadata
 	if s.opts.Authorize == nil {
 		grant.Watch = q["watch"]
 	}
-	opts = &nodebus.SessionOptions{Watch: slices.Clip(grant.Watch), WatchAll: grant.WatchAll} // what is appended is this client's alone
+	opts = &nodebus.SessionOptions{Watch: slices.Clip(grant.Watch), WatchAll: grant.WatchAll} // clip: append must not write into the list of the grant
 	if s.opts.LegacyBroadcasts {
 		opts.Overhear = isBroadcast
 	}
 	if q.Has("since") {
 		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
 		if err != nil {
-			return "", codec, nil, "since is not the id of an event"
+			return "", codec, nil, "since must be the id of an event, a whole number"
 		}
 		opts.Since, codec.IDs = since, true
 	}
 	if id = grant.Client; id == "" {
-		id = strings.ToValidUTF8(q.Get("clientId"), "\ufffd") // as it will have it, from JSON
+		id = strings.ToValidUTF8(q.Get("clientId"), "\ufffd") // as the client reads it back from JSON
 	}
 	switch {
 	case len(id) > clientIDMax:
-		return "", codec, nil, "clientId is too long"
+		return "", codec, nil, "clientId must have at most " + strconv.Itoa(clientIDMax) + " bytes"
 	case id == "":
 		id = ws.NewClientID()
 	}
 	if opts.Since == 0 {
 		opts.Watch = append(opts.Watch, s.missed(id)...)
-		opts.HoldPreviews = !codec.IDs // who has a cursor has everything in order
+		opts.HoldPreviews = !codec.IDs // a client with ids must receive all events in order
 	}
 	opts.Codec, opts.Hello = codec, s.hello(id)
 	return id, codec, opts, ""
 }
 
-// hello is what a connection begins with: who the client is and how many prompts
-// there are, and if one of its own runs, the node that it is at.
+// hello returns the first events of a connection: the id of the client, the number
+// of prompts that wait or run, and the current node of each running prompt of the
+// client.
 func (s *Server) hello(id string) []nodebus.Payload {
 	hello := []nodebus.Payload{nodebus.Status{SID: id, QueueRemaining: s.engine.Remaining()}}
 	for _, p := range s.engine.Running() {
@@ -116,9 +126,9 @@ func (s *Server) hello(id string) []nodebus.Payload {
 	return hello
 }
 
-// receive takes what a client says. Only its first message means something, and
-// only if that are feature flags; whatever else it says is no reason to close
-// the connection.
+// receive handles a text message of a client. Only the first JSON object that the
+// client sends has a meaning, and only if it contains feature flags. The server
+// ignores all other messages and keeps the connection open.
 func (s *Server) receive(c *conn, data []byte) {
 	if c.spoken {
 		return
@@ -128,7 +138,7 @@ func (s *Server) receive(c *conn, data []byte) {
 		Data map[string]json.RawMessage `json:"data"`
 	}
 	err := json.Unmarshal(data, &m)
-	var misfit *json.UnmarshalTypeError // of a member: it is an object all the same
+	var misfit *json.UnmarshalTypeError // a member has another type; the message may still be an object
 	if err != nil && !errors.As(err, &misfit) || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return
 	}

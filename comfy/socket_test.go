@@ -30,8 +30,8 @@ func TestHandshake(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, h.send("GET", "/ws?clientId="+strings.Repeat("x", 600), "", "Upgrade", "websocket").status)
 }
 
-// TestOddClientIDs: whatever a client calls itself, what it is told to be is what
-// its prompts are for.
+// TestOddClientIDs: a client may choose any id. The id that the server reports is
+// the id that the client must use for its prompts.
 func TestOddClientIDs(t *testing.T) {
 	h := newHost(t, nil)
 	for query, want := range map[string]string{
@@ -49,8 +49,8 @@ func TestOddClientIDs(t *testing.T) {
 	}
 }
 
-// TestFeatureFlagsFirst: flags count in the first message only, and what is no
-// object does not take its place.
+// TestFeatureFlagsFirst: the server reads feature flags only from the first message
+// that is a JSON object.
 func TestFeatureFlagsFirst(t *testing.T) {
 	h := newHost(t, nil)
 	const flags = `{"type":"feature_flags","data":{"supports_preview_metadata":true}}`
@@ -76,7 +76,7 @@ func TestFeatureFlagsFirst(t *testing.T) {
 				require.Equal(t, "feature_flags", m.Type)
 				require.Equal(t, map[string]any{"supports_preview_metadata": true, "max_upload_size": 104857600.0}, m.Data)
 			}
-			// Whatever was said, the connection lives and is told of what happens.
+			// After any message, the connection is open and receives events.
 			h.engine.Free()
 			h.submit(t.Name(), `{"1":{"class_type":"Secret","inputs":{}}}`)
 			all := without(s.until("executing <nil>"), "status", "progress_state")
@@ -97,7 +97,7 @@ func TestFeatures(t *testing.T) {
 	require.Equal(t, want, h.get("/api/features"))
 }
 
-// TestPreviewsByFlag: a client gets previews in the form that it knows.
+// TestPreviewsByFlag: a client receives previews in the form that it can read.
 func TestPreviewsByFlag(t *testing.T) {
 	const graph = `{"1":{"class_type":"RefProgressHook","inputs":{"value":1,"steps":1,"preview":"PNG","delay":0}},
 		"2":{"class_type":"RefOutput","inputs":{"value":["1",0]}}}`
@@ -125,8 +125,8 @@ func TestPreviewsByFlag(t *testing.T) {
 	}
 }
 
-// TestTakeover: the newer socket of a client closes the older one, which cannot
-// harm it.
+// TestTakeover: a new socket of a client closes the older socket. The older socket
+// then has no effect on the new socket.
 func TestTakeover(t *testing.T) {
 	h := newHost(t, nil)
 	older := h.connect("me")
@@ -135,7 +135,7 @@ func TestTakeover(t *testing.T) {
 	newer.next()
 	require.EqualValues(t, 4000, older.closed())
 
-	// Not by asking for a page instead of a socket either.
+	// Requests that are not valid handshakes do not close a socket.
 	h.send("GET", "/ws?clientId=me", "")
 	h.send("GET", "/ws?clientId=me", "", "Upgrade", "websocket", "Connection", "Upgrade")
 	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
@@ -148,7 +148,7 @@ func TestSeveralSocketsOfOneClient(t *testing.T) {
 	a.next()
 	b.next()
 	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
-	for _, s := range []*socket{a, b} { // of what is replaced when there is more, each may be sent less
+	for _, s := range []*socket{a, b} { // the hub may replace status and progress_state, so the sockets can differ in these
 		require.Equal(t, []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"},
 			without(s.until("executing <nil>"), "status", "progress_state"))
 	}
@@ -157,8 +157,8 @@ func TestSeveralSocketsOfOneClient(t *testing.T) {
 	require.Contains(t, b.until("executing <nil>"), "executed 1")
 }
 
-// TestBackInTheMiddleOfARun: a client that asks for nothing is sent what is kept
-// of its running prompt.
+// TestBackInTheMiddleOfARun: a client that reconnects without a cursor receives the
+// kept events of its running prompt.
 func TestBackInTheMiddleOfARun(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.connect("me")
@@ -180,8 +180,8 @@ func TestBackInTheMiddleOfARun(t *testing.T) {
 		without(s.until("executing <nil>"), "status", "progress_state"))
 }
 
-// TestBackAfterTheEnd: a prompt that ended while its client was away is told of
-// when it is back, once.
+// TestBackAfterTheEnd: a prompt ends while its client is disconnected. The client
+// receives the events of the prompt once, when it reconnects.
 func TestBackAfterTheEnd(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.connect("me")
@@ -206,7 +206,7 @@ func TestBackAfterTheEnd(t *testing.T) {
 	require.Equal(t, "execution_start", without(s.until("execution_start"), "status")[0], "nothing comes twice")
 }
 
-// TestSince: a client with a cursor is sent exactly what it missed.
+// TestSince: a client with a cursor receives exactly the events that it missed.
 func TestSince(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.dial("clientId=me&since=0", nil)

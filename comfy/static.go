@@ -14,19 +14,21 @@ import (
 //go:embed page
 var page embed.FS
 
-// frontend are the files of the front end: the host's, or a page of our own.
+// frontend returns the files of the front end from the options, or the built-in
+// page.
 func (s *Server) frontend() fs.FS {
 	if s.opts.Frontend != nil {
 		return s.opts.Frontend
 	}
 	own, err := fs.Sub(page, "page")
 	if err != nil {
-		panic(err) // the name is not valid
+		panic(err) // cannot happen: the name is valid
 	}
 	return own
 }
 
-// static answers whatever is no other route, from the front end's files.
+// static answers each GET request that no other route matches, with a file of the
+// front end.
 func (s *Server) static(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	if name == "" || name == "index.html" {
@@ -41,7 +43,7 @@ func (s *Server) static(w http.ResponseWriter, r *http.Request) {
 		case none != nil:
 			answer(w, http.StatusOK, none)
 			return
-		case name == "user.css": // the front end's page asks for it
+		case name == "user.css": // the page of the front end always requests it
 			w.Header().Set("Content-Type", active[".css"])
 			done(w)
 			return
@@ -58,7 +60,8 @@ func exists(from fs.FS, name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// serveHost answers with a file that the host gives. Browsers keep pictures.
+// serveHost answers with a file of the host program, or with status 404. Browsers
+// may cache a picture for a day, and a missing picture for an hour.
 func (s *Server) serveHost(w http.ResponseWriter, r *http.Request, from fs.FS, name string) {
 	clean, err := files.Clean(name)
 	found := err == nil && clean == name && from != nil && exists(from, name)
@@ -72,7 +75,7 @@ func (s *Server) serveHost(w http.ResponseWriter, r *http.Request, from fs.FS, n
 	if !found {
 		w.Header().Set("Content-Type", inert[".txt"])
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, "404: Not Found") // in the reference's words
+		_, _ = io.WriteString(w, "404: Not Found") // the text that ComfyUI sends
 		return
 	}
 	s.serveFile(w, r, from, name, hostType(name))

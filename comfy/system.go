@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// features answers GET /features.
+// features answers GET /features with the feature flags of the server.
 func (s *Server) features(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, s.flags())
 }
 
-// flags are the server's abilities. Progress text in the newer layout is not
-// among them: a client decides by the server's flag alone, and older ones do not
-// know it.
+// flags returns the feature flags of the server. It does not announce the newer
+// layout of progress text: clients that know this flag would expect the newer
+// layout always, and older clients cannot read it.
 func (s *Server) flags() map[string]any {
 	flags := map[string]any{}
 	maps.Copy(flags, s.opts.Features)
@@ -26,8 +26,8 @@ func (s *Server) flags() map[string]any {
 	return flags
 }
 
-// systemStats answers GET /system_stats: what clients ask for at their start.
-// The command line is not told: it may have secrets in it.
+// systemStats answers GET /system_stats, which clients request when they start. It
+// does not show the command line, because that may contain secrets.
 func (s *Server) systemStats(w http.ResponseWriter, _ *http.Request) {
 	total, free := memory()
 	answer(w, http.StatusOK, object{
@@ -56,7 +56,8 @@ func (s *Server) systemStats(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// memory is that of the machine, in bytes; 0 where it cannot be read.
+// memory returns the total and the free memory of the machine in bytes, or 0 on
+// systems where it cannot be read.
 func memory() (total, free uint64) {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {

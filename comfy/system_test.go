@@ -39,8 +39,8 @@ func TestSystemStats(t *testing.T) {
 	require.Equal(t, "1.2.3", at(t, h.get("/system_stats"), "system", "comfyui_version"))
 }
 
-// TestNothingNamed: without options, what the front end asks for is there and
-// has nothing in it.
+// TestNothingNamed: without options, all routes that the front end requests exist,
+// and their answers are empty.
 func TestNothingNamed(t *testing.T) {
 	h := newHost(t, nil)
 	for path, want := range map[string]string{
@@ -73,7 +73,7 @@ func TestNothingNamed(t *testing.T) {
 	require.Equal(t, 405, h.post("/api/nothing", "{}").status)
 }
 
-// safetensors is a model with a header and no content.
+// safetensors returns a model file with a header and no tensors.
 func safetensors(header string) string {
 	return string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + header
 }
@@ -154,7 +154,7 @@ func TestExtensions(t *testing.T) {
 		"/extensions/pack/style.css":          {"text/css; charset=utf-8", "b{}"},
 		"/extensions/pack/page.html":          {"text/html; charset=utf-8", "<p>"},
 		"/extensions/pack/pic.svg":            {"image/svg+xml", "<svg/>"},
-		"/extensions/core/a.js":               {"text/javascript; charset=utf-8", "core"}, // the front end's own
+		"/extensions/core/a.js":               {"text/javascript; charset=utf-8", "core"}, // a file of the front end
 	} {
 		a := h.send("GET", path, "")
 		require.Equal(t, 200, a.status, path)
@@ -205,7 +205,8 @@ func TestFolderFiles(t *testing.T) {
 	}
 }
 
-// TestFrontEndFiles: the host's files, or the page that is built in.
+// TestFrontEndFiles: the server sends the files of the host program's front end, or
+// the built-in page.
 func TestFrontEndFiles(t *testing.T) {
 	own := newHost(t, nil)
 	for _, path := range []string{"/", "/index.html"} {

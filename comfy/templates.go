@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// templateList answers GET /workflow_templates: the names of the workflows of
+// templateList answers GET /workflow_templates with the names of the workflows in
 // each pack.
 func (s *Server) templateList(w http.ResponseWriter, _ *http.Request) {
 	packs := map[string][]string{}
@@ -20,16 +20,17 @@ func (s *Server) templateList(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, packs)
 }
 
-// templateFile answers GET /workflow_templates/{pack}/{path}: a workflow, or the
-// picture beside it.
+// templateFile answers GET /workflow_templates/{pack}/{path} with a workflow or
+// the picture beside it.
 func (s *Server) templateFile(w http.ResponseWriter, r *http.Request) {
 	pack, name, _ := strings.Cut(r.PathValue("path"), "/")
 	s.serveHost(w, r, s.opts.Templates[pack], name)
 }
 
-// noTemplates is what answers for a list of the front end's own templates, in
-// some language, or of their makers' logos, if there is none: the front end asks
-// whether it has any or not. It is nil for other paths.
+// noTemplates returns the empty list that the server sends if the front end has no
+// templates of its own. The front end always requests these lists: one list of
+// templates for each language, and a list of logos. For other paths noTemplates
+// returns nil.
 func noTemplates(name string) any {
 	if name == "templates/index_logo.json" {
 		return map[string]string{}
@@ -40,7 +41,7 @@ func noTemplates(name string) any {
 	return nil
 }
 
-// i18n answers GET /i18n.
+// i18n answers GET /i18n with the translations from the options.
 func (s *Server) i18n(w http.ResponseWriter, _ *http.Request) {
 	if s.opts.I18n == nil {
 		empty(w, nil)

@@ -14,8 +14,8 @@ import (
 	"github.com/nodebus/nodebus/internal/files"
 )
 
-// uploadMemory is how much of a form is kept in memory, in bytes; the rest waits
-// in a temporary file.
+// uploadMemory is the maximum size of a form in memory, in bytes. The rest of the
+// form goes to a temporary file.
 const uploadMemory = 1 << 20
 
 // upload is the form of POST /upload/image and /upload/mask.
@@ -24,12 +24,12 @@ type upload struct {
 	file    multipart.File
 	to      files.Folder
 	typ     string
-	dir     string // within the folder
+	dir     string // the subfolder in to
 	name    string
 	replace bool
 }
 
-// close forgets the form and what it has in temporary files.
+// close closes the file and removes the temporary files of the form.
 func (u *upload) close() {
 	if u.file != nil {
 		_ = u.file.Close()
@@ -37,7 +37,7 @@ func (u *upload) close() {
 	_ = u.form.RemoveAll()
 }
 
-// value is the first value of a field.
+// value returns the first value of a field, or "".
 func (u *upload) value(field string) string {
 	if all := u.form.Value[field]; len(all) > 0 {
 		return all[0]
@@ -45,7 +45,8 @@ func (u *upload) value(field string) string {
 	return ""
 }
 
-// readUpload reads the form. If that cannot be done it has answered.
+// readUpload reads the form. If it returns false, it has already answered;
+// otherwise the caller must close the upload.
 func (s *Server) readUpload(w http.ResponseWriter, r *http.Request) (*upload, bool) {
 	body := &source{Reader: r.Body}
 	r.Body = io.NopCloser(body)
@@ -59,7 +60,7 @@ func (s *Server) readUpload(w http.ResponseWriter, r *http.Request) (*upload, bo
 		if errors.As(body.err, &large) || errors.Is(err, multipart.ErrMessageTooLarge) {
 			tooLarge(w, s.opts.MaxBody)
 		} else {
-			fail(w, http.StatusBadRequest, "the body is not a form with a file: "+err.Error())
+			fail(w, http.StatusBadRequest, "the body is not a valid multipart form: "+err.Error())
 		}
 		return nil, false
 	}
@@ -76,7 +77,8 @@ func (s *Server) readUpload(w http.ResponseWriter, r *http.Request) (*upload, bo
 	return u, true
 }
 
-// read looks at the fields.
+// read checks the fields and opens the file. The error is fs.ErrPermission if the
+// server has no folder for the type; other errors are for the client to read.
 func (u *upload) read(s *Server) (err error) {
 	u.typ = "input"
 	if typ := u.value("type"); typ != "" {
@@ -85,11 +87,11 @@ func (u *upload) read(s *Server) (err error) {
 	to, ok := s.folder(u.typ)
 	switch {
 	case !ok:
-		return errors.New("type is none of input, temp and output")
+		return errors.New("type must be input, temp or output")
 	case to == "":
 		return fs.ErrPermission
 	case len(u.form.File["image"]) == 0:
-		return errors.New("there is no file called image in the form")
+		return errors.New("the form has no file in the field image")
 	}
 	u.to = to
 	if u.dir, err = files.CleanDir(u.value("subfolder")); err != nil {
@@ -100,7 +102,7 @@ func (u *upload) read(s *Server) (err error) {
 		return err
 	}
 	if strings.Contains(u.name, "/") {
-		return errors.New("the file's name has a folder in it, which belongs into subfolder")
+		return errors.New("the file name must not contain a folder: use the field subfolder")
 	}
 	overwrite := u.value("overwrite")
 	u.replace = overwrite == "true" || overwrite == "1"
@@ -108,8 +110,9 @@ func (u *upload) read(s *Server) (err error) {
 	return err
 }
 
-// sentName is the name of a file as the client sent it. That of the part has
-// lost its folders, which are to be refused.
+// sentName returns the file name that the client sent. part.Filename is not
+// enough, because it has lost its folders, and the server must refuse a name with
+// folders.
 func sentName(part *multipart.FileHeader) string {
 	if _, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition")); err == nil {
 		return params["filename"]
@@ -117,7 +120,8 @@ func sentName(part *multipart.FileHeader) string {
 	return part.Filename
 }
 
-// uploadImage answers POST /upload/image, with where the file is now.
+// uploadImage answers POST /upload/image. It stores the file and answers with its
+// name, subfolder and type.
 func (s *Server) uploadImage(w http.ResponseWriter, r *http.Request) {
 	u, ok := s.readUpload(w, r)
 	if !ok {
@@ -127,11 +131,13 @@ func (s *Server) uploadImage(w http.ResponseWriter, r *http.Request) {
 	s.place(w, u, u.file)
 }
 
-// place stores what has been uploaded.
+// place stores content under the name of the upload, and answers. If another file
+// has the name and the client does not allow to replace it, the stored file gets a
+// new name.
 func (s *Server) place(w http.ResponseWriter, u *upload, content io.Reader) {
 	stored, err := u.to.Place(path.Join(u.dir, u.name), content, u.replace)
 	switch {
-	case errors.Is(err, files.ErrOutside): // through a link
+	case errors.Is(err, files.ErrOutside): // a symbolic link leads out of the folder
 		fail(w, http.StatusBadRequest, files.ErrOutside.Error())
 	case err != nil:
 		s.fileError(w, err)
@@ -148,9 +154,10 @@ func (u *upload) answer(w http.ResponseWriter, name string) {
 	answer(w, http.StatusOK, object{{"name", name}, {"subfolder", dir}, {"type", u.typ}})
 }
 
-// uploadMask answers POST /upload/mask: what is stored is the picture that
-// original_ref names, as a PNG, with the alpha of the one uploaded. If there is
-// no such picture nothing is stored.
+// uploadMask answers POST /upload/mask. It stores a PNG with the colours of the
+// picture that original_ref names and the alpha of the uploaded picture. If the
+// named picture does not exist, uploadMask stores nothing and answers with status
+// 200, as ComfyUI does.
 func (s *Server) uploadMask(w http.ResponseWriter, r *http.Request) {
 	u, ok := s.readUpload(w, r)
 	if !ok {
@@ -179,7 +186,8 @@ func (s *Server) uploadMask(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// original is the picture that a mask is for.
+// original returns the folder and the name of the picture that original_ref names.
+// If original_ref is not valid, problem is the error text for the client.
 func (s *Server) original(ref string) (from files.Folder, name, problem string) {
 	var original struct {
 		Filename  string  `json:"filename"`
@@ -187,7 +195,7 @@ func (s *Server) original(ref string) (from files.Folder, name, problem string) 
 		Type      *string `json:"type"`
 	}
 	if err := json.Unmarshal([]byte(ref), &original); err != nil {
-		return "", "", "original_ref is not an object that names a file"
+		return "", "", "original_ref must be a JSON object with a filename"
 	}
 	filename, typ := annotated(original.Filename)
 	switch {
@@ -199,7 +207,7 @@ func (s *Server) original(ref string) (from files.Folder, name, problem string) 
 	}
 	from, ok := s.folder(typ)
 	if !ok {
-		return "", "", "the type of original_ref is none of output, input and temp"
+		return "", "", "the type in original_ref must be output, input or temp"
 	}
 	name, err := files.Clean(filename)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// form is a form with a file called image, whose name is taken as it is, and
-// other fields, in pairs.
+// form returns a form with a file in the field image, and more fields, which are
+// pairs of a name and a value. The filename is not cleaned.
 func form(filename, content string, fields ...string) (body, contentType string) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -38,8 +38,8 @@ func (h *host) upload(path, filename, content string, fields ...string) answered
 	return h.post(path, body, "Content-Type", typ)
 }
 
-// folders are the options of a host with all its folders, in one that has
-// nothing else.
+// folders returns options with all folders, and the folder around that contains
+// only these folders.
 func folders(t testing.TB) (around string, opts *comfy.Options) {
 	around = t.TempDir()
 	return around, &comfy.Options{
@@ -48,8 +48,8 @@ func folders(t testing.TB) (around string, opts *comfy.Options) {
 	}
 }
 
-// tree is all files in a folder with their content, and links with where they
-// lead.
+// tree returns the content of all files below a folder by path. The content of a
+// symbolic link is "-> " and its target.
 func tree(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -79,7 +79,7 @@ func TestUpload(t *testing.T) {
 			want          string // name, folder, type
 		}{
 			{"a.png", "one", nil, "a.png  input"},
-			{"a.png", "one", nil, "a.png  input"}, // the same again
+			{"a.png", "one", nil, "a.png  input"}, // the same content again
 			{"a.png", "two", nil, "a (1).png  input"},
 			{"a.png", "three", nil, "a (2).png  input"},
 			{"a.png", "two", nil, "a (1).png  input"},
@@ -142,7 +142,7 @@ func TestUploadRefuses(t *testing.T) {
 	} {
 		for _, path := range []string{"/upload/image", "/upload/mask"} {
 			if path == "/upload/mask" && c.status == 409 {
-				continue // there is no picture: nothing is to be stored
+				continue // the picture does not exist, so the server stores nothing
 			}
 			a := h.upload(path, c.name, "new", append(c.fields, "original_ref", `{"filename":"none.png"}`)...)
 			require.Equal(t, c.status, a.status, "%s: %s", name, a.body)
@@ -169,7 +169,7 @@ func TestUploadRefuses(t *testing.T) {
 	require.Equal(t, before, tree(t, around))
 }
 
-// leftovers are the temporary files that forms of the size of large need.
+// leftovers lists the temporary files of large forms.
 func leftovers(t testing.TB) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(os.TempDir(), "multipart-*"))
@@ -177,8 +177,8 @@ func leftovers(t testing.TB) []string {
 	return all
 }
 
-// TestLargeUpload: a form that does not fit into memory waits in a temporary
-// file, which is gone afterwards, whatever becomes of it.
+// TestLargeUpload: a form that is too large for memory goes to a temporary file.
+// The server always removes the temporary file, even if it refuses the form.
 func TestLargeUpload(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	large := strings.Repeat("0123456789", 105_000)
@@ -209,11 +209,11 @@ func TestLargeUpload(t *testing.T) {
 	}
 }
 
-// everyone is let in.
+// everyone is an Authorize function that allows everything.
 var everyone = func(*http.Request) (ws.Grant, error) { return ws.Grant{}, nil }
 
-// TestUploadsAtOnce: those of one name each get a name of their own, and none
-// is seen half.
+// TestUploadsAtOnce: several uploads at the same time have the same name and
+// different contents. Each content gets its own name, and each file is complete.
 func TestUploadsAtOnce(t *testing.T) {
 	around, opts := folders(t)
 	h := newHost(t, opts)

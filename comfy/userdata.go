@@ -11,8 +11,9 @@ import (
 	"github.com/nodebus/nodebus/internal/files"
 )
 
-// userFile is the file that a part of the request's path names, in the store
-// and for the user. If there can be none it has answered.
+// userFile reads the name of a user's file from a part of the request's path. It
+// returns the path of the file in the store, and the name in the user's folder.
+// The file may not exist. If ok is false, userFile has already answered.
 func (s *Server) userFile(w http.ResponseWriter, r *http.Request, part string) (stored, name string, ok bool) {
 	user, ok := s.user(w, r, http.StatusUnauthorized)
 	if !ok {
@@ -20,7 +21,7 @@ func (s *Server) userFile(w http.ResponseWriter, r *http.Request, part string) (
 	}
 	name, err := files.Clean(r.PathValue(part))
 	if strings.EqualFold(name, settingsName) {
-		err = fs.ErrPermission // it is for the settings routes to change
+		err = fs.ErrPermission // only the settings routes may read and change this file
 	}
 	if err != nil {
 		s.fileError(w, err)
@@ -29,8 +30,8 @@ func (s *Server) userFile(w http.ResponseWriter, r *http.Request, part string) (
 	return path.Join(user, name), name, true
 }
 
-// userdataGet answers GET /userdata/{file}. Style sheets keep their type: the
-// front end loads the user's own from here.
+// userdataGet answers GET /userdata/{file} with the file. A style sheet keeps its
+// content type, because the front end loads the style sheet of the user from here.
 func (s *Server) userdataGet(w http.ResponseWriter, r *http.Request) {
 	stored, name, ok := s.userFile(w, r, "file")
 	if !ok {
@@ -44,7 +45,7 @@ func (s *Server) userdataGet(w http.ResponseWriter, r *http.Request) {
 	s.serveFile(w, r, s.users.store, stored, typ)
 }
 
-// userdataPut answers POST /userdata/{file}, of which the body is the content.
+// userdataPut answers POST /userdata/{file}. It stores the body as the file.
 func (s *Server) userdataPut(w http.ResponseWriter, r *http.Request) {
 	stored, name, ok := s.userFile(w, r, "file")
 	if !ok {
@@ -58,10 +59,11 @@ func (s *Server) userdataPut(w http.ResponseWriter, r *http.Request) {
 	s.userdataDone(w, r, stored, name)
 }
 
-// overwrites reports whether the request is content to replace a file.
+// overwrites reports whether the request may replace an existing file. It may by
+// default.
 func overwrites(r *http.Request) bool { return r.URL.Query().Get("overwrite") != "false" }
 
-// userdataDelete answers DELETE /userdata/{file}.
+// userdataDelete answers DELETE /userdata/{file} with status 204.
 func (s *Server) userdataDelete(w http.ResponseWriter, r *http.Request) {
 	stored, _, ok := s.userFile(w, r, "file")
 	if !ok {
@@ -74,7 +76,7 @@ func (s *Server) userdataDelete(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// userdataMove answers POST /userdata/{file}/move/{dest}.
+// userdataMove answers POST /userdata/{file}/move/{dest}. It renames the file.
 func (s *Server) userdataMove(w http.ResponseWriter, r *http.Request) {
 	from, _, ok := s.userFile(w, r, "file")
 	if !ok {
@@ -91,8 +93,8 @@ func (s *Server) userdataMove(w http.ResponseWriter, r *http.Request) {
 	s.userdataDone(w, r, to, name)
 }
 
-// userdataDone answers with the name of a file that has been written, or what
-// there is to know of it.
+// userdataDone answers with the name of a file that has been written. With
+// full_info=true, it answers with the name, size and time.
 func (s *Server) userdataDone(w http.ResponseWriter, r *http.Request, stored, name string) {
 	if !asked(r, "full_info") {
 		answer(w, http.StatusOK, name)
@@ -106,18 +108,19 @@ func (s *Server) userdataDone(w http.ResponseWriter, r *http.Request, stored, na
 	answer(w, http.StatusOK, fullInfo(name, info))
 }
 
-// asked reports whether the query says yes to something.
+// asked reports whether a query parameter is "true", in any case of letters.
 func asked(r *http.Request, what string) bool {
 	return strings.EqualFold(r.URL.Query().Get(what), "true")
 }
 
-// source remembers its error, to tell a client's failure from the disk's.
+// source keeps the error of its Reader. The error shows whether the client or the
+// disk has failed.
 type source struct {
 	io.Reader
 	err error
 }
 
-// Read is that of the Reader.
+// Read reads from the Reader and keeps its error.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -126,7 +129,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// writeFailed answers for content that could not be stored.
+// writeFailed answers a request whose body could not be stored.
 func (s *Server) writeFailed(w http.ResponseWriter, from *source, err error) {
 	var large *http.MaxBytesError
 	if from.err != nil && !errors.As(from.err, &large) {

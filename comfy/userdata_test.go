@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// kept runs a test with user data in a folder, and in memory.
+// kept runs a test twice: with user data in a folder, and in memory.
 func kept(t *testing.T, multi bool, test func(t *testing.T, h *host)) {
 	for name, dir := range map[string]string{"folder": t.TempDir(), "memory": ""} {
 		t.Run(name, func(t *testing.T) { test(t, newHost(t, &comfy.Options{Data: dir, MultiUser: multi})) })
@@ -49,13 +49,13 @@ func TestUserdataFiles(t *testing.T) {
 			{"POST", "/api/userdata/c.json/move/workflows%2Fnew%2Fe.json", "", 200, `"workflows/new/e.json"`},
 			{"POST", "/userdata/workflows%2Fnew%2Fe.json/move/e.json", "", 200, `"e.json"`},
 			{"GET", "/userdata/e.json", "", 200, "three"},
-			{"POST", "/userdata/workflows/move/flows", "", 404, ""}, // a folder is no file
+			{"POST", "/userdata/workflows/move/flows", "", 404, ""}, // a folder is not a file
 			{"POST", "/userdata/e.json/move/e.json%2Fx", "", 409, ""},
 			{"DELETE", "/api/userdata/e.json", "", 204, ""},
 			{"GET", "/userdata/e.json", "", 404, ""},
 			{"POST", "/userdata/empty", "", 200, `"empty"`},
 			{"GET", "/userdata/empty", "", 200, ""},
-			{"GET", "/userdata/comfy.settings.json", "", 403, ""}, // there are routes for that
+			{"GET", "/userdata/comfy.settings.json", "", 403, ""}, // only the settings routes serve this file
 			{"POST", "/userdata/Comfy.Settings.json", "{}", 403, ""},
 			{"POST", "/userdata/empty/move/comfy.settings.json", "", 403, ""},
 			{"DELETE", "/userdata/.%2Fcomfy.settings.json", "", 403, ""},
@@ -168,8 +168,9 @@ func TestUserdataTree(t *testing.T) {
 	})
 }
 
-// TestUserdataIsReplacedWhole: who reads while others write sees one file or the
-// other, and a client that breaks off has changed nothing.
+// TestUserdataIsReplacedWhole: a request that reads a file during a write receives
+// the complete old or the complete new file. If the body of a write is incomplete,
+// the file does not change.
 func TestUserdataIsReplacedWhole(t *testing.T) {
 	kept(t, false, func(t *testing.T, h *host) {
 		require.Equal(t, 200, h.post("/userdata/a", strings.Repeat("0", 1<<16)).status)
@@ -195,8 +196,8 @@ func TestUserdataIsReplacedWhole(t *testing.T) {
 	})
 }
 
-// TestUserdataLinks: what a symbolic link leads to is a file of the user's only
-// if it is inside.
+// TestUserdataLinks: a symbolic link works only if its target is inside the folder
+// of all user data.
 func TestUserdataLinks(t *testing.T) {
 	around, opts := folders(t)
 	h := newHost(t, opts)

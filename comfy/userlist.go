@@ -13,24 +13,24 @@ import (
 
 // userEntry is a file or folder of a user.
 type userEntry struct {
-	path string // from where the listing begins
+	path string // relative to the listed folder
 	info fs.FileInfo
 }
 
-// userEntries are the files in a folder, if deep those in its folders too, and
-// then the folders themselves as well. A symbolic link is what it leads to, if
-// that is a file.
+// userEntries returns the files and folders in a folder. If deep is true, it also
+// returns the content of the subfolders. For a symbolic link to a file, it returns
+// the file; it leaves out other symbolic links and files that are not complete yet.
 func (s *Server) userEntries(dir string, deep bool) (all []userEntry, err error) {
 	err = fs.WalkDir(s.users.store, dir, func(name string, d fs.DirEntry, err error) error {
 		if name == dir {
 			return err
 		}
 		if err != nil || files.Staged(name) {
-			return nil // gone meanwhile
+			return nil // deleted during the walk, or not complete yet
 		}
 		info, err := fs.Stat(s.users.store, name)
 		if err != nil || info.IsDir() && !d.IsDir() {
-			return nil // a link that leads nowhere, or to a folder
+			return nil // a symbolic link to nothing or to a folder
 		}
 		all = append(all, userEntry{strings.TrimPrefix(name, dir+"/"), info})
 		if d.IsDir() && !deep {
@@ -41,7 +41,7 @@ func (s *Server) userEntries(dir string, deep bool) (all []userEntry, err error)
 	return all, err
 }
 
-// isFolder returns an error unless there is a folder of that name.
+// isFolder returns nil if name is a folder in the store, and an error otherwise.
 func (s *Server) isFolder(name string) error {
 	info, err := fs.Stat(s.users.store, name)
 	if err == nil && !info.IsDir() {
@@ -50,9 +50,10 @@ func (s *Server) isFolder(name string) error {
 	return err
 }
 
-// userdataList answers GET /userdata: the files in the folder dir, if recurse
-// those in its folders too. Hidden ones are not listed. By default as names;
-// with split as names and their parts; with full_info as objects.
+// userdataList answers GET /userdata with the files in the folder dir. With
+// recurse, the list also has the files in subfolders. Hidden files are left out.
+// By default the list has names; with split, each item is a list of the name and
+// its parts; with full_info, each item is an object.
 func (s *Server) userdataList(w http.ResponseWriter, r *http.Request) {
 	dir, ok := s.userFolder(w, r, "dir", http.StatusUnauthorized)
 	if !ok {
@@ -89,8 +90,9 @@ func (s *Server) userdataList(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
-// userFolder is the folder of the user that the query names. If there can be
-// none it has answered.
+// userFolder returns the path in the store of the user's folder that the query
+// names. The folder may not exist. If ok is false, userFolder has already answered;
+// unknown is the status for an unknown user.
 func (s *Server) userFolder(w http.ResponseWriter, r *http.Request, param string, unknown int) (stored string, ok bool) {
 	user, ok := s.user(w, r, unknown)
 	if !ok {
@@ -104,8 +106,8 @@ func (s *Server) userFolder(w http.ResponseWriter, r *http.Request, param string
 	return path.Join(user, name), true
 }
 
-// userdataTree answers GET /v2/userdata: all that is in the folder path, and in
-// its folders, the folders first.
+// userdataTree answers GET /v2/userdata with all files and folders below the folder
+// path. The folders come first.
 func (s *Server) userdataTree(w http.ResponseWriter, r *http.Request) {
 	dir, ok := s.userFolder(w, r, "path", http.StatusForbidden)
 	if !ok {
@@ -113,7 +115,7 @@ func (s *Server) userdataTree(w http.ResponseWriter, r *http.Request) {
 	}
 	user, within, _ := strings.Cut(dir, "/")
 	if err := s.isFolder(dir); err != nil {
-		if dir == user { // it has stored nothing yet
+		if dir == user { // the user has stored nothing yet
 			answer(w, http.StatusOK, []any{})
 			return
 		}
@@ -149,12 +151,12 @@ func (s *Server) userdataTree(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
-// fullInfo is what there is to know of a file. When it was created is not known
-// everywhere: its content was when it was last modified.
+// fullInfo returns the name, size and times of a file. Not every system records
+// the time of creation, so both times are the time of the last modification.
 func fullInfo(name string, info fs.FileInfo) object {
 	at := seconds(info)
 	return object{{"path", name}, {"size", info.Size()}, {"modified", at}, {"created", at}}
 }
 
-// seconds is when a file was modified, in Unix seconds.
+// seconds returns the modification time of a file in Unix seconds.
 func seconds(info fs.FileInfo) float64 { return float64(info.ModTime().UnixMicro()) / 1e6 }

@@ -13,16 +13,17 @@ import (
 	"github.com/nodebus/nodebus/internal/files"
 )
 
-// users are those whose settings and files are kept: in the store, each has a
-// folder by the name of its id, and users.json says who there is.
+// users manages the users and stores their settings and files. Each user has a
+// folder in the store, with the user's id as its name. The file users.json lists
+// the users.
 type users struct {
 	store files.Store
 	multi bool
 
-	mu sync.Mutex // held to change users.json or settings
+	mu sync.Mutex // held during a change of users.json or of settings
 }
 
-// Bounds of what is kept in memory, and of users.
+// Limits of the memory store and of the users.
 const (
 	memoryBytes = 64 << 20
 	memoryFiles = 4096
@@ -30,7 +31,8 @@ const (
 	userNameMax = 128 // bytes
 )
 
-// newUsers keeps them in a folder or, if that is not named, in memory.
+// newUsers returns users with a store in the folder dir, or in memory if dir is
+// empty.
 func newUsers(dir string, multi bool) *users {
 	u := &users{store: files.Folder(dir), multi: multi}
 	if dir == "" {
@@ -39,13 +41,13 @@ func newUsers(dir string, multi bool) *users {
 	return u
 }
 
-// singleUser is the id of the user where there is only one.
+// singleUser is the id of the user if multi is false.
 const singleUser = "default"
 
-// errUnknownUser is about a request of nobody known.
+// errUnknownUser is the error for a request that does not name a known user.
 var errUnknownUser = errors.New("unknown user")
 
-// of is the id of the user whose request it is.
+// of returns the id of the user who sends the request.
 func (u *users) of(r *http.Request) (id string, err error) {
 	if !u.multi {
 		return singleUser, nil
@@ -63,13 +65,14 @@ func (u *users) of(r *http.Request) (id string, err error) {
 
 const usersFile = "users.json"
 
-// all are the names of the users by id.
+// all returns the names of all users by id.
 func (u *users) all() (names map[string]string, err error) {
 	names = map[string]string{}
 	return names, readInto(u.store, usersFile, &names)
 }
 
-// readInto decodes a file, if there is one.
+// readInto decodes a JSON file into v. If the file does not exist, v stays as it
+// was.
 func readInto(store fs.FS, name string, v any) error {
 	data, err := fs.ReadFile(store, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,8 +84,9 @@ func readInto(store fs.FS, name string, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// writeFrom encodes a file for people to read, a member a line. The members
-// themselves are not indented: what is nested deep would become very large.
+// writeFrom encodes a map as a JSON file that people can read, with one member per
+// line. It does not indent the values, because indentation makes deeply nested
+// values very large.
 func writeFrom[V any](store files.Store, name string, all map[string]V) error {
 	var text bytes.Buffer
 	text.WriteByte('{')
@@ -101,10 +105,12 @@ func writeFrom[V any](store files.Store, name string, all map[string]V) error {
 	return store.Write(name, &text, true)
 }
 
-// errDuplicate is about a name that another user has.
-var errDuplicate = errors.New("Duplicate username.") //nolint:staticcheck // clients show it as it is
+// errDuplicate is the error for a name that another user has.
+var errDuplicate = errors.New("Duplicate username.") //nolint:staticcheck // the text of ComfyUI, which clients show unchanged
 
-// add makes a user. The id has the name in it, as far as a folder's name can.
+// add adds a user and returns the id. The id contains the name, with a - for each
+// character that is not safe in a folder name. The error is errDuplicate or
+// files.ErrFull if the name is taken or there are too many users.
 func (u *users) add(name string) (id string, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -130,8 +136,8 @@ func (u *users) add(name string) (id string, err error) {
 	return id, writeFrom(u.store, usersFile, all)
 }
 
-// usersList answers GET /users. That the answer has users in it is what makes
-// the front end ask who one is.
+// usersList answers GET /users. The front end shows its login page only if the
+// answer has the member users.
 func (s *Server) usersList(w http.ResponseWriter, _ *http.Request) {
 	if !s.users.multi {
 		_, err := fs.Stat(s.users.store, singleUser)
@@ -146,7 +152,7 @@ func (s *Server) usersList(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, object{{"storage", "server"}, {"users", all}})
 }
 
-// usersAdd answers POST /users with the new user's id.
+// usersAdd answers POST /users with the id of the new user.
 func (s *Server) usersAdd(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Username string `json:"username"`
@@ -156,9 +162,9 @@ func (s *Server) usersAdd(w http.ResponseWriter, r *http.Request) {
 	}
 	switch name := strings.TrimSpace(req.Username); {
 	case !s.users.multi:
-		fail(w, http.StatusBadRequest, "this server has one user")
+		fail(w, http.StatusBadRequest, "this server has only one user")
 	case name == "" || len(name) > userNameMax || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		fail(w, http.StatusBadRequest, "username should be a name of up to 128 bytes")
+		fail(w, http.StatusBadRequest, "username must have 1 to 128 bytes and no control characters")
 	default:
 		id, err := s.users.add(name)
 		switch {
@@ -172,8 +178,9 @@ func (s *Server) usersAdd(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// user is the id of the user whose request it is. If there is none it has
-// answered, with the status that clients expect of the route.
+// user returns the id of the user who sends the request. If ok is false, user has
+// already answered. unknown is the status for an unknown user: clients expect a
+// different status on some routes.
 func (s *Server) user(w http.ResponseWriter, r *http.Request, unknown int) (id string, ok bool) {
 	id, err := s.users.of(r)
 	switch {

@@ -53,8 +53,8 @@ func TestOneUser(t *testing.T) {
 	require.Equal(t, `{"storage":"server","migrated":true}`, h.send("GET", "/users", "").body)
 }
 
-// TestUsersAreApart: each has settings and files of its own; who is nobody known
-// has none, and is told so in the way that clients expect of each route.
+// TestUsersAreApart: each user has separate settings and files. A request of an
+// unknown user is refused with the status that clients expect of each route.
 func TestUsersAreApart(t *testing.T) {
 	kept(t, true, func(t *testing.T, h *host) {
 		ann, bob := h.user("Ann"), h.user("Bob")
@@ -107,7 +107,7 @@ func TestUsersAreKept(t *testing.T) {
 	require.Equal(t, "{half", tree(t, dir)["users.json"])
 }
 
-// TestUsersAreBounded: a server takes a thousand of them, each once.
+// TestUsersAreBounded: a server accepts at most 1000 users, and each name once.
 func TestUsersAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	var list strings.Builder

@@ -11,8 +11,8 @@ import (
 	"github.com/nodebus/nodebus/internal/files"
 )
 
-// view answers GET /view: a file of one of the folders, as it is or, if it is a
-// picture, in another form.
+// view answers GET /view with a file from the input, output or temp folder. If the
+// file is a picture, the client can request another form of it.
 func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if !q.Has("filename") {
@@ -27,7 +27,7 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 	}
 	from, ok := s.folder(typ)
 	if !ok {
-		fail(w, http.StatusBadRequest, "type is none of output, input and temp")
+		fail(w, http.StatusBadRequest, "type must be output, input or temp")
 		return
 	}
 	name, err := files.Clean(filename)
@@ -48,19 +48,20 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 		case err == nil:
 			return
 		case form.preview && (errors.Is(err, errNoPicture) || errors.Is(err, errHuge)):
-			// A browser may know what to do with it: it is sent as it is.
+			// A browser may be able to show the file: send it unchanged.
 		default:
 			s.pictureError(w, err)
 			return
 		}
 	}
-	w.Header().Set("Cache-Control", "no-cache") // the next file may have this name
+	w.Header().Set("Cache-Control", "no-cache") // a later file may have the same name
 	w.Header().Set("Content-Disposition", disposition(name))
 	s.serveFile(w, r, from, name, clientType(name))
 }
 
-// annotated splits what nodes and clients call a file: its name, and after it
-// perhaps the type of its folder, as in "a.png [temp]".
+// annotated splits the text by which nodes and clients name a file. The text is a
+// name, and can have the type of the folder at its end, as in "a.png [temp]". If
+// there is no type, typ is "".
 func annotated(text string) (name, typ string) {
 	for _, typ := range []string{"output", "input", "temp"} {
 		if name, is := strings.CutSuffix(text, "["+typ+"]"); is {
@@ -70,7 +71,8 @@ func annotated(text string) (name, typ string) {
 	return text, ""
 }
 
-// disposition has a browser show the file, or save it under its name.
+// disposition returns the Content-Disposition header for a file. The browser shows
+// the file, and uses its name if the user saves it.
 func disposition(name string) string {
 	name = path.Base(name)
 	plain := strings.Map(func(c rune) rune {
@@ -86,15 +88,16 @@ func disposition(name string) string {
 	return text
 }
 
-// form is what a picture is to be made into.
+// form describes the form in which the client wants a picture.
 type form struct {
 	preview bool
-	jpeg    bool // asked for by name
+	jpeg    bool // the client asks for JPEG
 	quality int
-	channel string // "rgb", "a" or both: ""
+	channel string // "rgb", "a", or "" for both
 }
 
-// formOf reads the query. It reports false if the file is wanted as it is.
+// formOf reads the form from the query. If changed is false, the client wants the
+// file unchanged.
 func formOf(q url.Values) (f form, changed bool) {
 	if c := q.Get("channel"); c == "rgb" || c == "a" {
 		f.channel, changed = c, true

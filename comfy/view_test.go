@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// put writes a file into a folder, and its folders.
+// put writes a file in dir. It creates the folders that are missing.
 func put(t testing.TB, dir, name string, content []byte) {
 	t.Helper()
 	path := filepath.Join(dir, filepath.FromSlash(name))
@@ -26,7 +26,7 @@ func put(t testing.TB, dir, name string, content []byte) {
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 }
 
-// glass is a picture of w by h pixels in one colour, half transparent.
+// glass returns a picture of w by h pixels in one colour that is half transparent.
 func glass(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for i := 0; i < len(img.Pix); i += 4 {
@@ -42,7 +42,8 @@ func pngOf(t testing.TB, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// decoded is the picture in an answer, its kind, and its first pixel.
+// decoded returns the format, the size and the first pixel of the picture in an
+// answer.
 func decoded(t testing.TB, body string) (kind string, size image.Point, first color.NRGBA) {
 	t.Helper()
 	img, kind, err := image.Decode(strings.NewReader(body))
@@ -78,7 +79,7 @@ func TestView(t *testing.T) {
 			require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"))
 		}
 		for query, status := range map[string]int{
-			"":                                   404, // no parameter
+			"":                                   404, // no filename
 			"type=output":                        404,
 			"filename=":                          400,
 			"filename=.":                         400,
@@ -151,7 +152,7 @@ func TestViewRanges(t *testing.T) {
 		"bytes=20-":     {416, "invalid range: failed to overlap\n", "bytes */10"},
 		"bytes=5-2":     {416, "invalid range\n", ""},
 		"lines=1-2":     {416, "invalid range\n", ""},
-		"bytes=0-9,0-9": {200, "0123456789", ""}, // more than the file
+		"bytes=0-9,0-9": {200, "0123456789", ""}, // the ranges are larger than the file
 	} {
 		a := h.send("GET", "/view?filename=a.mp4", "", "Range", asked)
 		require.Equal(t, want, [3]any{a.status, a.body, a.header.Get("Content-Range")}, asked)
@@ -165,7 +166,8 @@ func TestViewRanges(t *testing.T) {
 		"half of one file and half of another make none")
 }
 
-// gallery is a host with pictures of each kind, of 6 by 4 pixels in one colour.
+// gallery returns a host with pictures of several formats. Most have 6 by 4 pixels
+// in one colour.
 func gallery(t *testing.T) *host {
 	out := t.TempDir()
 	solid := glass(6, 4)
@@ -188,7 +190,7 @@ func gallery(t *testing.T) *host {
 	return newHost(t, &comfy.Options{Output: out})
 }
 
-// TestViewPictures: previews and channels of what can be read.
+// TestViewPictures: previews and channels of the pictures that the server can read.
 func TestViewPictures(t *testing.T) {
 	h := gallery(t)
 	transparent, black, opaque := color.NRGBA{200, 100, 50, 128}, color.NRGBA{0, 0, 0, 128}, color.NRGBA{200, 100, 50, 255}
@@ -196,7 +198,7 @@ func TestViewPictures(t *testing.T) {
 		typ   string
 		pixel color.NRGBA
 	}{
-		"filename=glass.png&preview=webp;90":              {"image/png", transparent}, // no WebP is written
+		"filename=glass.png&preview=webp;90":              {"image/png", transparent}, // the server cannot write WebP
 		"filename=glass.png&preview=":                     {"image/png", transparent},
 		"filename=glass.png&preview=odd;x":                {"image/png", transparent},
 		"filename=part.png&preview=webp":                  {"image/png", transparent},
@@ -241,7 +243,8 @@ func TestViewPictureQuality(t *testing.T) {
 	require.Less(t, len(rough.body), len(fine.body), "the quality counts")
 }
 
-// TestViewNoPicture: a preview of what cannot be read is the file itself.
+// TestViewNoPicture: if the server cannot read the picture, the preview is the file
+// itself.
 func TestViewNoPicture(t *testing.T) {
 	h := gallery(t)
 	a := h.send("GET", "/view?filename=clip.mp4&preview=webp;90", "")

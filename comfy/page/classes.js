@@ -1,12 +1,12 @@
-// What the server has: the classes by category, each with its inputs and outputs.
+// The list of the server's classes: by category, each with its inputs and outputs.
 import { $, el, ask } from "./dom.js";
 
 let known = {};
 
-// title is what a class is called.
+// title returns the display name of a class.
 export const title = (name) => known[name]?.display_name || name || "";
 
-// list asks for the classes and shows them.
+// list loads the classes from the server and shows them.
 export async function list() {
   known = await ask("object_info");
   const groups = Map.groupBy(Object.values(known), (c) => c.category);
@@ -28,7 +28,7 @@ function group(category, classes) {
   return el("section", {}, el("h3", {}, category.replaceAll("/", " › ") || "other"), el("ul", {}, ...items));
 }
 
-// filter leaves the classes that have all the words.
+// filter shows only the classes that contain all words of the filter field.
 function filter() {
   const words = $("filter").value.toLowerCase().split(/\s+/);
   for (const section of $("classes").children) {
@@ -38,7 +38,7 @@ function filter() {
   }
 }
 
-// entry is a class that shows the rest of itself when it is opened.
+// entry returns the element of a class. It shows the details when the user opens it.
 function entry(c) {
   const details = el("details", {},
     el("summary", {}, el("span", {}, title(c.name)), title(c.name) === c.name ? null : el("code", {}, c.name)));
@@ -63,7 +63,7 @@ function about(c) {
 
 const ports = (name, all) => (all.length ? [el("h4", {}, name), el("dl", {}, ...all.flat())] : []);
 
-// word is the name of a type. A list of choices is one too.
+// word returns the name of a type. The type of a list of choices is COMBO.
 const word = (type) => (Array.isArray(type) ? "COMBO" : String(type));
 
 function input(name, [type, options = {}], kind) {
@@ -80,7 +80,8 @@ function input(name, [type, options = {}], kind) {
   ]);
 }
 
-// port is an input or an output. The colour of the dot is that of its type.
+// port returns the elements of an input or an output. The type selects the colour of
+// the dot.
 function port(name, type, about) {
   const dot = el("i", { className: "dot" });
   dot.style.setProperty("--hue", [...word(type)].reduce((sum, c) => (sum * 137 + c.codePointAt(0) * 71) % 360, 0));

@@ -1,17 +1,17 @@
-// What the other files share.
+// Functions that the other files share.
 
 export const $ = (id) => document.getElementById(id);
 
-// el makes an element. Text among the children stays text: nothing that comes
-// from the server is ever read as HTML.
+// el makes an element. Strings among the children become text nodes, so the browser
+// never reads data from the server as HTML.
 export function el(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children.filter((child) => child !== null));
   return element;
 }
 
-// parse reads JSON. Whole numbers too large for JavaScript, such as seeds, stay
-// what they are where the browser can tell.
+// parse reads JSON. Whole numbers that are too large for JavaScript, such as seeds,
+// keep their digits if the browser supports JSON.rawJSON.
 export function parse(text) {
   return JSON.parse(text, (_, value, context) =>
     Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source && JSON.rawJSON
@@ -19,8 +19,8 @@ export function parse(text) {
       : value);
 }
 
-// ask makes a request and returns what the answer holds. If it is an error, that
-// is thrown.
+// ask sends a request and returns the parsed body of the answer. If the status is an
+// error, it throws a Refusal.
 export async function ask(path, body) {
   const answer = await fetch(path, body === undefined ? {} : { method: "POST", body });
   const text = await answer.text();
@@ -28,15 +28,15 @@ export async function ask(path, body) {
   return text === "" ? null : parse(text);
 }
 
-// Refusal is an answer that is an error: in the words of the server, and by node
-// if there is something wrong with a workflow.
+// Refusal is an answer with an error status. It contains the text of the server and,
+// if a workflow is not valid, the problems of each node.
 export class Refusal extends Error {
   constructor(status, text) {
     let said = null;
     try {
       said = JSON.parse(text);
     } catch {
-      // the words of something between the server and here
+      // a proxy between the server and the browser sent the answer, not in JSON
     }
     const error = said?.error;
     super(error?.message ?? error ?? `the answer has status ${status}`);

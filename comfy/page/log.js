@@ -1,9 +1,9 @@
-// The messages as they come, the newest at the top.
+// The list of received messages, the newest at the top.
 import { $, el } from "./dom.js";
 import { nameOf } from "./run.js";
 
 const most = 500; // entries that are kept
-const longest = 600; // characters of one
+const longest = 600; // characters of an entry
 
 const chatter = new Set(["status", "progress", "progress_state", "progress_text", "preview", "nodebus.overall"]);
 const standard = new Set([
@@ -11,16 +11,17 @@ const standard = new Set([
   "execution_interrupted", "feature_flags", "logs",
 ]);
 
-// short leaves out what is said beside the text, and what is no text.
+// short leaves out the prompt id, which the entry shows already, and shows a picture
+// as its type and size.
 const short = (name, value) => {
   if (name === "prompt_id") return undefined;
   return value instanceof Blob ? `${value.type}, ${value.size} bytes` : value;
 };
 
-// isOwn reports whether a type is one of the host's own.
+// isOwn reports whether the host program has defined a message type.
 export const isOwn = (type) => !standard.has(type) && !chatter.has(type);
 
-// log adds a message. Those of the host's own types stand out.
+// log adds a message to the list. It highlights messages of the host program's types.
 export function log(type, data) {
   if (chatter.has(type) && !$("chatter").checked) return;
   const list = $("log");

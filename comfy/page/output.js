@@ -1,19 +1,19 @@
-// What nodes show: pictures and other files, texts, and whatever else as it is.
+// The outputs that nodes show: pictures, other files, texts, and other values as JSON.
 import { el } from "./dom.js";
 
 const pictures = /\.(a?png|jpe?g|gif|webp|avif|bmp)$/i;
 
-// shown are the elements for what one node shows. label makes an element with the
-// node's title.
+// shown returns the elements for the output of one node. label makes an element with
+// the node's title.
 export function shown(label, output) {
   return Object.entries(output ?? {})
     .flatMap(([name, values]) => (Array.isArray(values) ? values : [values]).map((value) => [name, value]))
-    .filter(([name]) => name !== "animated") // says of which kind the pictures are
+    .filter(([name]) => name !== "animated") // only describes the pictures
     .map(([name, value]) => (value?.filename ? file(label, value) : text(label, name, value)));
 }
 
 function file(label, { filename, subfolder = "", type = "output" }) {
-  // A later run may write a file of the same name.
+  // A later run may write a file with the same name, so rand prevents caching.
   const href = `view?${new URLSearchParams({ filename, subfolder, type, rand: Math.random() })}`;
   const link = el("a", { href, target: "_blank", rel: "noopener" },
     pictures.test(filename) ? el("img", { src: href, alt: filename }) : filename);

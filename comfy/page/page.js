@@ -1,5 +1,5 @@
-// The page of a server that has no other front end: what it can run, what runs,
-// and what it says.
+// The page of a server without another front end. It shows the classes, the runs and
+// the messages.
 import { list } from "./classes.js";
 import { $, ask } from "./dom.js";
 import { isOwn, log } from "./log.js";
@@ -7,7 +7,7 @@ import { Runs } from "./runs.js";
 import { Socket } from "./socket.js";
 import { begin, fill } from "./submit.js";
 
-const say = (text) => ($("said").textContent = text); // to those who cannot see the page
+const say = (text) => ($("said").textContent = text); // for screen readers
 const failed = (err) => ($("trouble").textContent = err.message);
 
 const runs = new Runs(() => socket.id, {
@@ -19,7 +19,7 @@ const runs = new Runs(() => socket.id, {
   interrupt: (run) => ask("interrupt", JSON.stringify({ prompt_id: run.id })).catch(failed),
 });
 
-let at = {}; // the prompt and node that run, for messages which do not say of whom they are
+let at = {}; // the current prompt and node, for messages without a prompt id
 
 function receive(type, data) {
   log(type, data);
@@ -43,7 +43,7 @@ function status(count) {
 function connected(is) {
   $("connection").textContent = is ? "connected" : "reconnecting…";
   $("connection").className = is ? "on" : "";
-  if (is && !first) list().catch(failed); // it may be another program now
+  if (is && !first) list().catch(failed); // the server may be another program with other classes now
   if (is) first = false;
 }
 

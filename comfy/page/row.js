@@ -1,4 +1,4 @@
-// One node of a run: its name, a bar, and in a word how far it is.
+// One node of a run: its name, a progress bar, and its state as a word.
 import { el } from "./dom.js";
 
 const words = {
@@ -21,10 +21,10 @@ export class Row {
     this.become("idle");
   }
 
-  // become is told its state and, while it runs, how far it is.
+  // become sets the state of the node and, while the node runs, its progress.
   become(state, value = 0, max = 1) {
     const now = `${state} ${value} ${max}`;
-    if (this.#was === now) return; // as most rows are, each time
+    if (this.#was === now) return; // most rows do not change
     this.#was = now;
     this.state = state;
     this.element.className = state;
@@ -35,7 +35,8 @@ export class Row {
     this.#told.textContent = counts ? `${value} of ${max}` : words[state];
   }
 
-  // settle ends what has not ended: the run has. What ran becomes state.
+  // settle sets the last state after the end of the run: state for a running node, and
+  // "unused" for a node that has not begun.
   settle(state) {
     if (this.state === "running") this.become(state, this.#bar.value, this.#bar.max);
     if (this.state === "idle") this.become("unused");
@@ -46,7 +47,7 @@ export class Row {
     this.#text.textContent = text;
   }
 
-  // hold takes in the row of a node that this one has made.
+  // hold adds the row of a node that this row's node has made.
   hold(row) {
     if (!this.#inner.isConnected) this.element.append(this.#inner);
     this.#inner.append(row.element);

@@ -1,17 +1,16 @@
-// One run: a card that shows how far it is, what its nodes show and what went
-// wrong.
+// One run: a card that shows its progress, the outputs of its nodes, and its errors.
 import { title } from "./classes.js";
 import { el } from "./dom.js";
 import { shown } from "./output.js";
 import { Row } from "./row.js";
 
-const most = 500; // rows of a run
+const most = 500; // rows that a run shows
 
 export class Run {
   #graph = {};
   #rows = new Map();
   #previews = new Map(); // live pictures by node
-  #outputs = new Map(); // what nodes show, by node
+  #outputs = new Map(); // elements of outputs by node
   #started = 0;
   #badge = el("span", { className: "badge" });
   #time = el("span", { className: "quiet" });
@@ -22,7 +21,8 @@ export class Run {
   #shown = el("div", { className: "shown" });
   #buttons;
 
-  // act are what the buttons do: follow, edit and interrupt, each told the run.
+  // act holds the functions of the buttons: follow, edit and interrupt. Each receives
+  // the run.
   constructor(id, act) {
     this.id = id;
     const name = nameOf(id);
@@ -33,7 +33,7 @@ export class Run {
         el("span", { className: "buttons" }, ...Object.values(this.#buttons))),
       this.#overall, this.#problems, this.#nodes, this.#unlisted, this.#shown);
     this.name = name;
-    this.mine = false; // whether its messages come here
+    this.mine = false; // whether this page receives the messages of the run
     this.become("waiting");
   }
 
@@ -52,7 +52,7 @@ export class Run {
     this.become(this.state);
   }
 
-  // become sets the state, and what can be done in it.
+  // become sets the state, and shows the buttons that are useful in it.
   become(state) {
     this.state = state;
     this.element.dataset.state = state;
@@ -67,13 +67,13 @@ export class Run {
     this.become(this.state);
   }
 
-  // hear takes a message of this run.
+  // hear handles a message of this run.
   hear(type, data) {
     if (Object.hasOwn(this.#on, type)) this.#on[type](data);
   }
 
-  // recall fills in what the history has of a run that has ended. It does not say
-  // which nodes ran.
+  // recall shows an ended run from its entry in the history. It shows no list of
+  // nodes, because the history does not contain which nodes ran.
   recall({ prompt, status, outputs, meta }) {
     this.graph = prompt[2];
     for (const [type, data] of status.messages) this.hear(type, data);
@@ -107,7 +107,7 @@ export class Run {
     execution_error: (data) => this.#fail(data),
     execution_success: ({ timestamp }) => this.#end("done", "finished", timestamp),
     execution_interrupted: ({ timestamp }) => {
-      for (const row of this.#rows.values()) if (row.state === "failed") row.become("stopped"); // by the interruption
+      for (const row of this.#rows.values()) if (row.state === "failed") row.become("stopped"); // the interruption caused the failure
       this.#end("interrupted", "stopped", timestamp);
     },
     "nodebus.overall": ({ value }) => {
@@ -124,7 +124,8 @@ export class Run {
     }
   }
 
-  // row is that of a node; one that another has made is shown below that.
+  // row returns the row of a node, and makes it if necessary. If the node on has made
+  // the node, the row is below the row of on.
   #row(id, on = id) {
     let row = this.#rows.get(id);
     if (row) return row;
@@ -137,13 +138,14 @@ export class Run {
     return row;
   }
 
-  // title is what the workflow calls a node, or else its class.
+  // title returns the title of a node in the workflow, or else its class.
   #title(id) {
     const node = this.#graph[id];
     return node?._meta?.title || title(node?.class_type) || "";
   }
 
-  // label is an element with the title, which may not be known yet.
+  // label returns an element with the title of a node. The title may be set later,
+  // when the workflow is known.
   #label(id) {
     const label = el("span", {}, this.#title(id));
     label.dataset.node = id;
@@ -196,7 +198,7 @@ export class Run {
   }
 }
 
-// nameOf is what a run is called here: the beginning of its id.
+// nameOf returns the name that the page shows for a run: the beginning of its id.
 export const nameOf = (id) => (id.length > 12 ? id.slice(0, 8) : id);
 
 const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });

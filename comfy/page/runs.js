@@ -1,47 +1,49 @@
-// All runs, the newest first: those that this page is told of, and those that
-// the queue and the history of the server have.
+// All runs, the newest first: the runs whose messages this page receives, and the runs
+// in the queue and the history of the server.
 import { $, ask } from "./dom.js";
 import { Run } from "./run.js";
 
 const most = 20; // runs that are shown
-const past = 5; // of those, that ended before the page was opened
-const next = 5; // of those of others, that wait
-const pause = 500; // between two looks at the queue, in ms
+const past = 5; // shown runs that ended before the page was opened
+const next = 5; // shown runs of other clients that wait
+const pause = 500; // between two requests for the queue, in ms
 
 export class Runs {
   #all = new Map();
   #looking = false;
   #again = false;
 
-  // client is asked for this page's id, act are what the buttons of a run do.
+  // client returns the client id of this page. act holds the functions of a run's
+  // buttons.
   constructor(client, act) {
     this.client = client;
     this.act = act;
   }
 
-  // of is the run of a prompt, of which this page has been told.
+  // of returns the run of a prompt whose messages this page receives.
   of(id) {
     const known = this.#all.has(id);
     const run = this.#get(id);
     if (!run.mine) run.own();
-    if (!known) this.look(); // for its workflow
+    if (!known) this.look(); // the queue contains its workflow
     return run;
   }
 
-  // begin shows the last runs of the history.
+  // begin shows the newest runs of the history.
   async begin() {
     const history = await ask(`history?max_items=${past}`);
     for (const [id, entry] of Object.entries(history)) if (!this.#all.has(id)) this.#get(id).recall(entry);
   }
 
-  // look asks what runs and waits, soon.
+  // look loads the queue. If it is called during a load or the pause after it, it loads
+  // the queue once more after the pause.
   async look() {
     this.#again = true;
     if (this.#looking) return;
     this.#looking = true;
     while (this.#again) {
       this.#again = false;
-      await this.#compare().catch((err) => console.warn(err)); // the connection tells of trouble, and of its end
+      await this.#compare().catch((err) => console.warn(err)); // the page shows already that the connection is lost
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
     this.#looking = false;
@@ -59,7 +61,7 @@ export class Runs {
     $("more").textContent = unseen > 0 ? `${unseen} more wait.` : "";
   }
 
-  // see takes in an item of the queue.
+  // see updates a run from an item of the queue.
   #see([, id, graph, extra], state) {
     const run = this.#get(id);
     if (Object.keys(run.graph).length === 0) run.graph = graph;
@@ -68,8 +70,9 @@ export class Runs {
     if (!run.ended) run.become(run.state === "running" ? "running" : state);
   }
 
-  // missing looks up a run that is no longer in the queue. If it is one of this
-  // page's, word of its end may be on its way, and it has until the next look.
+  // missing looks in the history for a run that is no longer in the queue. If this page
+  // receives the messages of the run, the message about its end may still arrive, so
+  // missing waits until the next look.
   async #missing(run) {
     if (run.mine && !run.doubted) {
       run.doubted = this.#again = true;

@@ -1,9 +1,10 @@
-// The connection to the server, as ComfyUI's own front end keeps it: under one
-// id, which a reload does not change, and made anew 300 ms after it breaks.
+// The connection to the server. It works as in ComfyUI's own front end: a reload of the
+// page keeps the client id, and 300 ms after a connection ends, the page opens a new
+// connection.
 
 const again = 300;
 const kept = "clientId";
-const replaced = 4000; // the code of a connection that a newer one took the place of
+const replaced = 4000; // the close code if a newer connection has replaced this one
 
 export class Socket {
   #id = sessionStorage.getItem(kept) ?? "";
@@ -11,7 +12,8 @@ export class Socket {
   #socket;
   #timer;
 
-  // receive is told each message, by type; state whether there is a connection.
+  // receive is called with the type and the data of each message. state is called with
+  // true when a connection opens, and with false when it ends.
   constructor(receive, state) {
     this.receive = receive;
     this.state = state;
@@ -22,14 +24,14 @@ export class Socket {
     return this.#id;
   }
 
-  // watch follows a prompt of another client. What it has said so far is sent
-  // again, to a new connection.
+  // watch follows a prompt of another client. It opens a new connection, which also
+  // receives the earlier events of the prompt.
   watch(prompt) {
     this.#watched.add(prompt);
     this.#open();
   }
 
-  // unwatch forgets a prompt that has ended.
+  // unwatch stops following a prompt, from the next connection on.
   unwatch(prompt) {
     this.#watched.delete(prompt);
   }
@@ -51,7 +53,7 @@ export class Socket {
     socket.onmessage = ({ data }) => socket === this.#socket && this.#take(data);
     socket.onclose = ({ code }) => {
       if (socket !== this.#socket) return;
-      if (code === replaced) this.#rename(""); // a copy of this page has the id now
+      if (code === replaced) this.#rename(""); // a copy of this page uses the id now: get a new id
       this.state(false);
       this.#timer = setTimeout(() => this.#open(), again);
     };
@@ -69,12 +71,12 @@ export class Socket {
   }
 }
 
-// decode reads a binary message: its type, then what that type has. Numbers have
-// four bytes, the first of which counts most.
+// decode reads a binary message: first its type, and then the content for that type.
+// Numbers have four bytes, big-endian.
 function decode(frame) {
   const number = (at) => new DataView(frame).getUint32(at);
   const text = (from, to) => new TextDecoder().decode(frame.slice(from, to));
-  const sized = () => 8 + number(4); // where a part ends whose length comes first
+  const sized = () => 8 + number(4); // the end of a part that begins with its length
   const picture = (from, type) => new Blob([frame.slice(from)], { type });
   switch (number(0)) {
     case 1:

@@ -1,11 +1,11 @@
-// The box in which a workflow is written, and what is wrong with it.
+// The text box for a workflow, and the problems of the workflow.
 import { title } from "./classes.js";
 import { $, el, ask, parse, Refusal } from "./dom.js";
 
 const kept = "graph";
 const box = $("graph");
 
-// fill puts a workflow into the box, a line for each node.
+// fill puts a workflow into the box, with one line for each node.
 export function fill(graph) {
   const lines = Object.entries(graph).map(([id, node]) => `  ${JSON.stringify(id)}: ${JSON.stringify(node)}`);
   write(`{\n${lines.join(",\n")}\n}`);
@@ -19,8 +19,9 @@ function write(text) {
   tell();
 }
 
-// begin readies the box. Its text is what it was, or the first example. To
-// submitted go the id and the workflow of a prompt that the server has taken.
+// begin prepares the box. Its text is the text before a reload, or the first example.
+// client returns the client id of this page. submitted is called with the id and the
+// workflow of each prompt that the server has accepted.
 export async function begin(client, submitted) {
   box.value = sessionStorage.getItem(kept) ?? "";
   box.oninput = () => sessionStorage.setItem(kept, box.value);
@@ -38,7 +39,7 @@ export async function begin(client, submitted) {
   await examples();
 }
 
-// examples offers the templates that the server has.
+// examples offers the workflow templates of the server.
 async function examples() {
   const packs = Object.entries(await ask("workflow_templates"));
   const all = packs.flatMap(([pack, names]) => names.map((name) => ({ pack, name })));
@@ -49,7 +50,7 @@ async function examples() {
   $("example").replaceChildren(el("option", { value: "" }, "Examples"), ...all.map(({ name }, i) => el("option", { value: i }, name)));
   $("example").onchange = ({ target }) => {
     load(all[target.value]);
-    target.value = ""; // so that the same can be chosen again
+    target.value = ""; // the user can then choose the same example again
   };
   $("example").hidden = all.length === 0;
   if (all.length && box.value === "") await load(all[0]);
@@ -60,7 +61,7 @@ async function submit(client, submitted) {
   tell(wrong ?? "");
   if (wrong) return;
   try {
-    // The text itself goes out: numbers stay as they are written.
+    // Send the text itself, so that large numbers keep their digits.
     const { prompt_id, node_errors } = await ask("prompt", `{"client_id": ${JSON.stringify(client)}, "prompt": ${box.value}}`);
     if (Object.keys(node_errors).length) tell("Some outputs are left out", "", node_errors);
     submitted(prompt_id, parse(box.value));
@@ -69,7 +70,7 @@ async function submit(client, submitted) {
   }
 }
 
-// check says what is wrong with the text itself.
+// check returns the problem of a text that is not a workflow, or null.
 function check(text) {
   let graph;
   try {
@@ -81,7 +82,7 @@ function check(text) {
   return null;
 }
 
-// tell shows what is wrong: in general, and by node and input.
+// tell shows a general problem, and the problems of each node and input.
 function tell(message = "", details = "", nodes = {}) {
   const ids = Object.keys(nodes);
   box.ariaInvalid = String(message !== "");
