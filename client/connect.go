@@ -70,7 +70,7 @@ func (c *Client) reconnect(ctx context.Context) error {
 	}
 }
 
-// RefusedError is the error of a handshake to which the server responded with an error
+// RefusedError is the error of a handshake that the server refused with an error
 // status below 500.
 type RefusedError struct {
 	Status int

@@ -14,7 +14,7 @@ import (
 	"github.com/nodebus/nodebus/internal/refpack"
 )
 
-// server is a program that offers nodes to ComfyUI clients.
+// server is a program with nodes for ComfyUI clients.
 type server struct {
 	address string // host and port
 	output  string // the folder for saved pictures

@@ -72,7 +72,7 @@ func named(root *os.Root, err error) error {
 	return err
 }
 
-// notFound is like named, but for reading: if a file or a link loop is in the
+// notFound is like named, but the caller reads: if a file or a link loop is in the
 // way, the file does not exist.
 func notFound(root *os.Root, name string, err error) error {
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {

@@ -32,7 +32,7 @@ func Clean(name string) (string, error) {
 	return p, err
 }
 
-// CleanDir is like Clean, but for the name of a folder. The empty name means ".".
+// CleanDir is like Clean, for the name of a folder. The empty name means ".".
 func CleanDir(name string) (string, error) {
 	if len(name) > pathMax {
 		return "", fmt.Errorf("%w: it is longer than %d bytes", ErrName, pathMax)

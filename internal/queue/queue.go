@@ -31,7 +31,7 @@ type Queue[K comparable, V interface {
 	index map[K]int // maps a key to its sequence number; nil while a scan is cheaper
 }
 
-// scanMax is the queue length up to which a scan is cheaper than an index.
+// scanMax is the maximum queue length for which a scan is cheaper than an index.
 const scanMax = 8
 
 // Len returns the number of items.
