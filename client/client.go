@@ -15,51 +15,55 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Options of [Dial]. Nil, and each zero field, is the default.
+// Options are the options of [Dial]. A nil *Options, and each zero field, means the
+// default.
 type Options struct {
-	// ID is the client's id. Default: the server gives one.
+	// ID is the client's id. Default: the server chooses an id.
 	ID string
-	// Watch names prompts of other clients to follow too.
+	// Watch lists ids of prompts of other clients that this client also follows.
 	Watch []string
-	// Header goes with the handshake, HTTPClient makes it.
+	// Header is sent with the handshake. HTTPClient sends the handshake.
 	Header     http.Header
 	HTTPClient *http.Client
-	// Submit hands a prompt to the server, for Client.Submit: the host's own call,
-	// such as Engine.Submit in the same process.
+	// Submit submits a prompt for Client.Submit. The program provides it, for
+	// example Engine.Submit in the same process. Default: Client.Submit returns
+	// ErrNoSubmit.
 	Submit func(ctx context.Context, p *nodebus.Prompt) (id string, err error)
-	// Retry is how long to wait before a broken connection is made again; each
-	// attempt that fails doubles it, up to 32 times. Default 300 ms; negative: it
-	// is not made again.
+	// Retry is the time to wait before connecting again after the connection broke.
+	// It doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. A
+	// negative value disables reconnecting.
 	Retry time.Duration
-	// ReadLimit bounds a message of the server, in bytes. Default 256 MiB.
+	// ReadLimit is the maximum size of a message from the server, in bytes. A larger
+	// message breaks the connection. Default: 256 MiB.
 	ReadLimit int64
-	// Logger is told of messages that cannot be read and of connections that
-	// break. Nil is silent.
+	// Logger receives messages that cannot be decoded, broken connections and
+	// panics of listeners. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// ErrNoSubmit is what Submit returns if Options.Submit is not set.
+// ErrNoSubmit is the error of Submit if Options.Submit is not set.
 var ErrNoSubmit = errors.New("client: no way to submit prompts was given")
 
-// Client is a connection to a server. One goroutine at a time runs Events, Follow
-// or Run; everything else, Close included, may be called by any at any time.
+// Client is a connection to a server. Only one goroutine at a time may run Events,
+// Follow or Run. All other methods, including Close, are safe for concurrent use.
 type Client struct {
 	url  *url.URL
 	opts Options
-	life context.Context // ends with Close
+	life context.Context // ends at Close
 	end  context.CancelFunc
 
 	mu        sync.Mutex
 	id        string
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
-	conn      *websocket.Conn // nil while it is broken, and after Close
+	conn      *websocket.Conn // nil while the connection is broken, and after Close
 
-	last uint64 // ID of the last event seen; 0 if the server gives none
+	last uint64 // ID of the last received event; 0 if the server sends no IDs
 }
 
-// Dial connects to a server's WebSocket (ws://, wss://, http:// or https://) and
-// waits for its first word, which says the client's id.
+// Dial connects to a server's WebSocket. The scheme of address is ws, wss, http or
+// https. Dial waits for the first message, which contains the client's id. If the
+// server refuses the handshake, the error is a [*RefusedError].
 func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -86,22 +90,22 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	first, err := c.read(ctx, c.conn)
 	if err != nil {
 		c.drop(c.conn)
-		return nil, fmt.Errorf("client: waiting for the server's first word: %w", err)
+		return nil, fmt.Errorf("client: waiting for the server's first message: %w", err)
 	}
 	c.dispatch(first)
 	return c, nil
 }
 
-// ID is the client's id: what a prompt's ClientID must be for its events to come
-// here.
+// ID returns the client's id. Events of a prompt come to this client if the prompt's
+// ClientID is this id.
 func (c *Client) ID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.id
 }
 
-// Submit hands a prompt to the server with this client as the one who is told of
-// it. It returns the prompt's id.
+// Submit sets p.ClientID to this client, submits the prompt with Options.Submit, and
+// returns the prompt's id. Without Options.Submit it returns ErrNoSubmit.
 func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err error) {
 	if c.opts.Submit == nil {
 		return "", ErrNoSubmit
@@ -110,12 +114,12 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 	return c.opts.Submit(ctx, p)
 }
 
-// Events yields what the server sends, each after the listeners for it were
-// called, until ctx ends or the loop breaks; it can be called again then. An
-// event of a type that is neither built in nor listened for is a
-// [nodebus.Custom]. An error is the last value: the server refuses the client,
-// the connection broke and is not to be made again, or, as [nodebus.ErrClosed],
-// Close was called.
+// Events yields the events from the server until ctx ends or the loop breaks; after
+// that, Events can be called again. The listeners for an event run before the event is
+// yielded. An event of an unknown type is a [nodebus.Custom]; built-in types and types
+// with a listener (see [On]) are known. If an error ends Events, it is the last value:
+// the server refuses the client, the connection broke and reconnecting is disabled, or
+// Close was called ([nodebus.ErrClosed]).
 func (c *Client) Events(ctx context.Context) iter.Seq2[nodebus.Event, error] {
 	return func(yield func(nodebus.Event, error) bool) {
 		for ctx.Err() == nil {
@@ -134,9 +138,10 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[nodebus.Event, error] {
 	}
 }
 
-// Follow yields the events of one prompt, up to and with the one that closes it,
-// and each [nodebus.Gap]. After a Gap the closing event may be among what was
-// missed, and then none follows: ask the server what became of the prompt.
+// Follow yields the events of one prompt, including the event that closes it, and
+// every [nodebus.Gap]. A Gap means that events are missing. If the closing event is
+// among them, Follow does not end by itself: ask the server for the state of the
+// prompt.
 func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
 	return func(yield func(nodebus.Event, error) bool) {
 		for ev, err := range c.Events(ctx) {
@@ -157,7 +162,8 @@ func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.
 	}
 }
 
-// Run calls listeners until ctx ends, or the error that Events ends with.
+// Run calls listeners until ctx ends or Events ends with an error. It returns ctx's
+// cause or this error.
 func (c *Client) Run(ctx context.Context) error {
 	for _, err := range c.Events(ctx) {
 		if err != nil {
@@ -167,7 +173,7 @@ func (c *Client) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// Close ends the connection for good, and with it Events, Follow and Run.
+// Close closes the connection permanently. Events, Follow and Run then end.
 func (c *Client) Close() error {
 	c.end()
 	c.mu.Lock()

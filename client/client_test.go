@@ -29,7 +29,7 @@ type ticked struct {
 
 func (ticked) EventType() string { return "test.ticked" }
 
-// site is a hub that can be reached, and whose connections can be cut.
+// site is a hub with a WebSocket server.
 type site struct {
 	*httptest.Server
 	hub *nodebus.Hub
@@ -52,7 +52,7 @@ func dial(t *testing.T, url string, opts *client.Options) *client.Client {
 	return c
 }
 
-// deadline bounds what should take no time.
+// deadline returns a context that limits operations which should end immediately.
 func deadline(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -95,7 +95,7 @@ func TestListeningMakesATypeKnown(t *testing.T) {
 		require.NotZero(t, ev.ID)
 		got = append(got, p.Step)
 	})
-	client.On(c, func(nodebus.Event, ticked) { panic("a listener's panic is its own") })
+	client.On(c, func(nodebus.Event, ticked) { panic("a panic affects only this listener") })
 	client.On(c, func(_ nodebus.Event, p ticked) { got = append(got, -p.Step) })
 	require.NoError(t, s.hub.Broadcast(ticked{2}))
 	require.Equal(t, []nodebus.Payload{ticked{2}}, payloads(t, c, 1))
@@ -163,8 +163,8 @@ func TestWatch(t *testing.T) {
 	require.Len(t, payloads(t, c, 1), 1)
 }
 
-// TestBrokenConnectionIsMadeAgain cuts every connection after a few events; what
-// was sent meanwhile follows, once and in order.
+// TestBrokenConnectionIsMadeAgain cuts every connection after a few events. The client
+// must still receive every event once and in order.
 func TestBrokenConnectionIsMadeAgain(t *testing.T) {
 	hub := nodebus.NewHub(nil)
 	srv := httptest.NewUnstartedServer(ws.New(hub, nil))
@@ -198,7 +198,7 @@ func TestBrokenConnectionIsMadeAgain(t *testing.T) {
 	srv.Close()
 }
 
-// cutter cuts the connections it has accepted.
+// cutter is a listener that can close the connections it has accepted.
 type cutter struct {
 	net.Listener
 	conns atomic.Pointer[[]net.Conn]
@@ -252,7 +252,7 @@ func TestRefusal(t *testing.T) {
 	c := dial(t, s.URL, &client.Options{Retry: time.Millisecond})
 	allow.Store(false)
 	require.NoError(t, s.hub.Close())
-	require.ErrorAs(t, c.Run(deadline(t)), &refused, "coming back is refused too")
+	require.ErrorAs(t, c.Run(deadline(t)), &refused, "reconnecting is refused, too")
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
@@ -267,7 +267,8 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	require.Len(t, payloads(t, c, 1), 1, "it can be run again")
 }
 
-// TestServersThatAreNotOurs: no ids, odd messages, a first word without a sid.
+// TestServersThatAreNotOurs uses a server without event ids, with malformed messages,
+// and with a first message without a sid.
 func TestServersThatAreNotOurs(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)

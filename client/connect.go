@@ -12,7 +12,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// next reads an event, connecting anew as often as need be.
+// next reads an event. It reconnects as often as necessary.
 func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
 	for {
 		if c.life.Err() != nil {
@@ -42,8 +42,8 @@ func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
 	}
 }
 
-// reconnect tries until it succeeds, ctx or the client ends, or the server says
-// no.
+// reconnect tries to connect until it succeeds, ctx ends, the client is closed, or the
+// server refuses the client.
 func (c *Client) reconnect(ctx context.Context) error {
 	if c.opts.Retry < 0 {
 		return c.connect(ctx)
@@ -70,19 +70,20 @@ func (c *Client) reconnect(ctx context.Context) error {
 	}
 }
 
-// RefusedError is a handshake that the server answered with an error status.
+// RefusedError is the error of a handshake that the server refused with an error
+// status below 500.
 type RefusedError struct {
 	Status int
 	Err    error
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("client: the server refuses the connection: status %d: %v", e.Status, e.Err)
+	return fmt.Sprintf("client: the server refused the connection with status %d: %v", e.Status, e.Err)
 }
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// connect makes the connection, resuming where the last one ended.
+// connect connects and resumes after the last received event.
 func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -92,7 +93,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if id := c.ID(); id != "" {
 		q.Set("clientId", id)
 	}
-	q.Set("since", strconv.FormatUint(c.last, 10)) // 0 asks for ids; servers without them ignore it
+	q.Set("since", strconv.FormatUint(c.last, 10)) // 0 requests only ids; servers without ids ignore it
 	for _, w := range c.opts.Watch {
 		q.Add("watch", w)
 	}
@@ -118,7 +119,7 @@ func (c *Client) connect(ctx context.Context) error {
 	return nil
 }
 
-// read waits for an event that can be read. ctx's end breaks the connection.
+// read waits for an event that can be decoded. The connection breaks when ctx ends.
 func (c *Client) read(ctx context.Context, conn *websocket.Conn) (nodebus.Event, error) {
 	for {
 		typ, data, err := conn.Read(ctx)
@@ -142,7 +143,7 @@ func (c *Client) read(ctx context.Context, conn *websocket.Conn) (nodebus.Event,
 	}
 }
 
-// drop gives a connection up that is broken.
+// drop closes a broken connection and forgets it.
 func (c *Client) drop(conn *websocket.Conn) {
 	c.mu.Lock()
 	if c.conn == conn {

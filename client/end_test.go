@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crossing is a server whose every connection after the first has to wait for
-// its turn to be answered.
+// crossing is a server that delays the handshake response of every connection after
+// the first, until turn allows it.
 type crossing struct {
 	*site
 	*cutter
-	asked chan struct{} // one for each that comes back
+	asked chan struct{} // receives once for each reconnecting client
 	turn  chan struct{}
 }
 
@@ -49,7 +49,7 @@ func newCrossing(t *testing.T, opts *nodebus.HubOptions) *crossing {
 	return c
 }
 
-// retry is Options with a logger that tells when the connection has broken.
+// retry returns Options with a logger. broken receives when the connection broke.
 func retry(wait time.Duration) (opts *client.Options, broken <-chan struct{}) {
 	told := make(signal, 100)
 	return &client.Options{ID: "me", Retry: wait, Logger: slog.New(slog.NewTextHandler(told, nil))}, told
@@ -62,12 +62,12 @@ func (s signal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestCloseEndsWhatRuns: whatever Run is doing, Close ends it, and no connection
-// is made any more.
+// TestCloseEndsWhatRuns checks that Close ends Run in every state, and that the client
+// does not connect again.
 func TestCloseEndsWhatRuns(t *testing.T) {
 	for name, c := range map[string]struct {
 		wait  time.Duration
-		reach func(s *crossing, c *client.Client, broken <-chan struct{}) // what Run is to be at
+		reach func(s *crossing, c *client.Client, broken <-chan struct{}) // returns when Run is in this state
 	}{
 		"reading": {time.Millisecond, func(s *crossing, c *client.Client, _ <-chan struct{}) {
 			heard := make(chan struct{})
@@ -93,7 +93,7 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 			c.reach(s, cl, broken)
 			require.NoError(t, cl.Close())
 			require.ErrorIs(t, <-ended, nodebus.ErrClosed)
-			require.ErrorIs(t, cl.Run(deadline(t)), nodebus.ErrClosed, "it is for good")
+			require.ErrorIs(t, cl.Run(deadline(t)), nodebus.ErrClosed, "Close is permanent")
 			require.NoError(t, cl.Close())
 			require.Empty(t, s.asked)
 		})
@@ -108,8 +108,8 @@ func TestListenersMayClose(t *testing.T) {
 	require.ErrorIs(t, c.Run(deadline(t)), nodebus.ErrClosed)
 }
 
-// TestFollowTellsOfAGap: the end of a prompt may be among what was missed. Who
-// follows it is told.
+// TestFollowTellsOfAGap checks that Follow yields a Gap, because the end of the prompt
+// may be among the missed events.
 func TestFollowTellsOfAGap(t *testing.T) {
 	s := newCrossing(t, &nodebus.HubOptions{KeepLen: 1})
 	opts, _ := retry(time.Millisecond)
@@ -128,7 +128,7 @@ func TestFollowTellsOfAGap(t *testing.T) {
 		s.all()
 		say(nodebus.ExecutionSuccess{PromptID: "p"})
 		say(nodebus.Executing{PromptID: "p"})
-		require.NoError(t, s.hub.SendSync(ticked{1}, "somebody")) // of the prompt, nothing is kept any more
+		require.NoError(t, s.hub.SendSync(ticked{1}, "somebody")) // pushes the last kept event of the prompt out of the hub
 		close(s.turn)
 	}
 	require.Equal(t, []string{"execution_start", "nodebus.gap"}, got)

@@ -11,7 +11,7 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// Found is an event of the program's own.
+// Found is a custom event.
 type Found struct {
 	Node string `json:"node"`
 	Word string `json:"word"`
@@ -19,7 +19,7 @@ type Found struct {
 
 func (Found) EventType() string { return "example.found" }
 
-// Dial connects and learns the client's id. By itself it reads no further.
+// Dial connects and learns the client's id. It reads no further messages.
 func ExampleDial() {
 	hub := nodebus.NewHub(nil)
 	server := httptest.NewServer(ws.New(hub, nil))
@@ -36,7 +36,8 @@ func ExampleDial() {
 	// Output: connected as ann
 }
 
-// Listening for a type makes it known: its events come as values of it.
+// A listener for a type makes the type known: events of this type then have a payload
+// of this type.
 func ExampleOn() {
 	hub := nodebus.NewHub(nil)
 	server := httptest.NewServer(ws.New(hub, nil))
@@ -69,8 +70,8 @@ func ExampleOn() {
 	// context canceled
 }
 
-// A loop over everything the server sends. What nobody has made known is a
-// Custom, whose data are still JSON.
+// A loop over all events of the server. The payload of an unknown type is a Custom with
+// JSON data.
 func ExampleClient_Events() {
 	hub := nodebus.NewHub(nil)
 	server := httptest.NewServer(ws.New(hub, nil))

@@ -11,15 +11,15 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// greet is a node to run.
+// greet is a node that shows a greeting.
 type greet struct{ Name string }
 
 func (n greet) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text("Hello, " + n.Name), nil
 }
 
-// A client submits a prompt and follows it to its end. The server is in the same
-// program here, and so is the call that Submit makes.
+// A client submits a prompt and follows it to its end. In this example, the server is in
+// the same program, so Submit can be Engine.Submit.
 func ExampleClient_Submit() {
 	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
 	nodebus.Register(registry, greet{}, nodebus.Info{Name: "Greet"})

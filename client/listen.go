@@ -10,12 +10,13 @@ import (
 
 type listener struct{ call func(nodebus.Event) }
 
-// On calls f for every event with a payload of type P, in the goroutine that
-// runs Events or Run, until remove is called. That also makes the type known:
-// from then on such events come as a P, not as a [nodebus.Custom]. P is a struct
-// whose EventType needs no value; for other types use [OnType].
+// On calls f for every event with a payload of type P until remove is called. f runs in
+// the goroutine of Events, Follow or Run. On also makes the type known: from now on the
+// payload of such an event is a P instead of a [nodebus.Custom]. P is a struct, and the
+// EventType method of its zero value must return the type's name; otherwise On panics.
+// Use [OnType] for other types.
 //
-// A panic of f is logged and concerns nobody else.
+// A panic of f is logged and has no other effect. On is safe for concurrent use.
 func On[P nodebus.Payload](c *Client, f func(nodebus.Event, P)) (remove func()) {
 	var zero P
 	typ := zero.EventType()
@@ -36,8 +37,9 @@ func On[P nodebus.Payload](c *Client, f func(nodebus.Event, P)) (remove func()) 
 	})
 }
 
-// OnType calls f for every event of a type known only at run time. The payload
-// is a [nodebus.Custom], or what the type is known as.
+// OnType calls f for every event of this type until remove is called. Use it for types
+// that are known only at run time. The payload is a [nodebus.Custom], or a P if [On] or
+// nodebus knows the type. OnType is safe for concurrent use.
 func OnType(c *Client, eventType string, f func(nodebus.Event)) (remove func()) {
 	return c.listen(eventType, f)
 }
@@ -54,7 +56,7 @@ func (c *Client) listen(typ string, f func(nodebus.Event)) (remove func()) {
 	}
 }
 
-// decode reads a frame, as the type it is known as.
+// decode decodes a frame. A known custom type is decoded into its Go type.
 func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 	ev, err := nodebus.JSON.Decode(f)
 	if err != nil {

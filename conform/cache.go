@@ -8,13 +8,13 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Cache holds a [nodebus.Cache] against its contract. fresh returns a new and
-// empty one. A cache may forget, but what it gives is what was put last.
+// Cache tests a [nodebus.Cache] against its contract. fresh returns a new, empty cache.
+// A cache may drop entries, but Get must never return an outdated result.
 func Cache(t *testing.T, fresh func(t *testing.T) nodebus.Cache) {
 	tests := map[string]func(*testing.T, nodebus.Cache){
-		"what it gives is what was put last": cacheGet,
-		"retain drops what is not wanted":    cacheRetain,
-		"it may be used by many at a time":   cacheConcurrent,
+		"Get returns the result put last": cacheGet,
+		"Retain drops unwanted entries":   cacheRetain,
+		"it is safe for concurrent use":   cacheConcurrent,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
@@ -25,13 +25,13 @@ func result(v any) nodebus.Result { return nodebus.Result{Outputs: []any{v}} }
 
 func cacheGet(t *testing.T, c nodebus.Cache) {
 	if r, ok := c.Get("a"); ok {
-		t.Errorf("an empty cache gives %v", r)
+		t.Errorf("Get on an empty cache returns %v, want nothing", r)
 	}
 	for i := range 3 {
 		c.Put("a", result(i))
 		c.Put("b", result("other"))
 		if r, ok := c.Get("a"); ok && (len(r.Outputs) != 1 || r.Outputs[0] != i) {
-			t.Errorf("got %v after %d was put", r.Outputs, i)
+			t.Errorf("Get returns %v after Put of %d", r.Outputs, i)
 		}
 	}
 }
@@ -44,10 +44,10 @@ func cacheRetain(t *testing.T, c nodebus.Cache) {
 	for i := range 10 {
 		r, ok := c.Get(fmt.Sprint(i))
 		if ok && i < 5 {
-			t.Errorf("%d is still there", i)
+			t.Errorf("key %d is still in the cache after Retain", i)
 		}
 		if ok && r.Outputs[0] != i {
-			t.Errorf("%d is %v", i, r.Outputs)
+			t.Errorf("Get of key %d returns %v", i, r.Outputs)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func cacheConcurrent(t *testing.T, c nodebus.Cache) {
 					c.Put(key, result(key))
 				default:
 					if r, ok := c.Get(key); ok && r.Outputs[0] != key {
-						t.Errorf("%s is %v", key, r.Outputs)
+						t.Errorf("Get of key %s returns %v", key, r.Outputs)
 					}
 				}
 			}

@@ -1,10 +1,10 @@
-// Package conform holds suites that prove an implementation of one of nodebus's
-// interfaces right, yours as well as ours: a Transport, Executor, Queue, Store
-// or Cache. Call them from a test:
+// Package conform contains test suites for implementations of nodebus's interfaces
+// Transport, Executor, Queue, Store and Cache. nodebus tests its own implementations with
+// them. Call a suite from a test:
 //
 //	func TestQueue(t *testing.T) {
 //		conform.Queue(t, func(t *testing.T) nodebus.Queue { return open(t) })
 //	}
 //
-// Run them with the race detector.
+// Run the suites with the race detector.
 package conform

@@ -12,8 +12,8 @@ import (
 	"github.com/nodebus/nodebus/conform"
 )
 
-// lines is a transport that writes each event as a line. Binary frames, which
-// have no form as text, are left out.
+// lines is a transport that writes each event as a line. It drops binary frames, because
+// they have no text form.
 type lines struct{ to io.WriteCloser }
 
 func (l lines) Write(_ context.Context, frames []nodebus.Frame) error {
@@ -30,7 +30,7 @@ func (l lines) Write(_ context.Context, frames []nodebus.Frame) error {
 
 func (l lines) Close(error) error { return l.to.Close() }
 
-// connect makes a transport, and the client that it writes to.
+// connect returns a transport and the client that receives its frames.
 func connect(*testing.T) (nodebus.Transport, conform.Client) {
 	there, here := io.Pipe()
 	r := bufio.NewReader(there)
@@ -42,9 +42,9 @@ func connect(*testing.T) (nodebus.Transport, conform.Client) {
 
 func TestLines(t *testing.T) { conform.Transport(t, connect) }
 
-// This is the whole test of a transport: the suite connects as often as it needs.
+// The suite is the whole test of a transport. It calls connect once for each subtest.
 func ExampleTransport() {
-	var t *testing.T // a test is given one
+	var t *testing.T // in a real test: the argument of the test function
 
 	conform.Transport(t, connect)
 }

@@ -12,17 +12,17 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Executor holds a [nodebus.Executor] against its contract, under an engine.
-// fresh returns one for the classes of a registry. Graphs have plain inputs and
-// links alone: nothing lazy, no lists, no blocking and no expansion.
+// Executor tests a [nodebus.Executor] against its contract, with an engine. fresh returns
+// an executor for the classes of a registry. The graphs contain only plain inputs and
+// links: no lazy inputs, lists, blocking or expansion.
 func Executor(t *testing.T, fresh func(r *nodebus.Registry) nodebus.Executor) {
 	tests := map[string]func(*testing.T, *host){
-		"values go along links":                    executesGraph,
-		"what a node sends is of its prompt":       executesSender,
-		"a node that fails is named":               executesFailure,
+		"links carry values":                       executesGraph,
+		"events of a node belong to its prompt":    executesSender,
+		"the error names the failed node":          executesFailure,
 		"a node that panics is its prompt's error": executesPanic,
-		"it ends with its context":                 executesInterrupt,
-		"it may be used by many at a time":         executesMany,
+		"it ends when its context ends":            executesInterrupt,
+		"it is safe for concurrent use":            executesMany,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -33,11 +33,11 @@ func Executor(t *testing.T, fresh func(r *nodebus.Registry) nodebus.Executor) {
 	}
 }
 
-// host is a program with the executor in it.
+// host is an engine with the executor under test.
 type host struct {
 	hub    *nodebus.Hub
 	engine *nodebus.Engine
-	began  chan struct{} // a node that waits for its context has begun
+	began  chan struct{} // receives when the node Wait has begun
 	stop   func(t *testing.T)
 }
 
@@ -82,11 +82,11 @@ func (n speak) Run(ctx *nodebus.Context) (string, error) {
 	return n.Text, ctx.SendSync(nodebus.Custom{Type: "conform.said", Data: []string{ctx.UniqueID(), n.Text}})
 }
 
-var errFail = errors.New("conform: as it was told to")
+var errFail = errors.New("conform: intended failure")
 
 func (n fail) Run(*nodebus.Context) (any, error) {
 	if n.Panic {
-		panic("conform: as it was told to")
+		panic("conform: intended failure")
 	}
 	return nil, errFail
 }
@@ -97,15 +97,15 @@ func (n wait) Run(ctx *nodebus.Context) (int, error) {
 	return 0, context.Cause(ctx)
 }
 
-// outcome is what a client saw of a prompt, and its record.
+// outcome holds the events and the record of a prompt.
 type outcome struct {
 	id     string
 	events []nodebus.Event
 	record nodebus.Record
 }
 
-// run runs a graph to the end. meanwhile, if not nil, is called with the
-// prompt's id once it is submitted.
+// run runs a graph to its end. If meanwhile is not nil, run calls it with the prompt's id
+// after the submission.
 func (h *host) run(t *testing.T, g *nodebus.Graph, meanwhile func(id string)) (o outcome) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -141,7 +141,7 @@ func (h *host) run(t *testing.T, g *nodebus.Graph, meanwhile func(id string)) (o
 	return o
 }
 
-// order is what happened to nodes, as "type node".
+// order lists the events about nodes, each as "type node".
 func (o outcome) order() (all []string) {
 	for _, ev := range o.events {
 		switch p := ev.Payload.(type) {
@@ -156,7 +156,7 @@ func (o outcome) order() (all []string) {
 	return all
 }
 
-// before reports a mistake unless things happened, in the order given.
+// before reports a test error unless all these events happened in this order.
 func (o outcome) before(t *testing.T, things ...string) {
 	t.Helper()
 	all := o.order()
@@ -164,15 +164,14 @@ func (o outcome) before(t *testing.T, things ...string) {
 	for _, thing := range things {
 		i := slices.Index(all, thing)
 		if i <= at {
-			t.Errorf("%q does not come in its place: %q", thing, all)
+			t.Errorf("%q is missing or too early in the events %q", thing, all)
 			return
 		}
 		at = i
 	}
 }
 
-// shows reports a mistake unless the prompt succeeded and its node "show" showed
-// text.
+// shows reports a test error unless the prompt succeeded and its node "show" showed text.
 func (o outcome) shows(t *testing.T, text string) {
 	t.Helper()
 	if o.record.State != nodebus.Succeeded {
@@ -184,10 +183,10 @@ func (o outcome) shows(t *testing.T, text string) {
 			return
 		}
 	}
-	t.Errorf("the record does not have %q: %+v", text, o.record.Outputs)
+	t.Errorf("no output of node \"show\" in the record shows %q: %+v", text, o.record.Outputs)
 }
 
-// sums is a graph that adds a and b, and then c.
+// sums returns a graph that adds a and b, adds c, and shows the result.
 func sums(a, b, c int) *nodebus.Graph {
 	g := nodebus.NewGraph()
 	first := g.AddAs("first", "Sum", nodebus.Inputs{"a": a, "b": b})
@@ -209,12 +208,12 @@ func executesSender(t *testing.T, h *host) {
 	o.before(t, "executing speak", "said", "executing show", "executing ")
 	for _, ev := range o.events {
 		if said, ok := ev.Payload.(nodebus.Custom); ok && (ev.To != "client" || fmt.Sprint(said.Data) != "[speak hello]") {
-			t.Errorf("said %v to %q", said.Data, ev.To)
+			t.Errorf("the event has data %v and client %q, want [speak hello] and \"client\"", said.Data, ev.To)
 		}
 	}
 }
 
-// failing is a graph in which one node fails and another waits for it.
+// failing returns a graph in which one node fails and another node waits for it.
 func failing(panics bool) *nodebus.Graph {
 	g := nodebus.NewGraph()
 	g.AddAs("show", "Show", nodebus.Inputs{"value": g.AddAs("fail", "Fail", nodebus.Inputs{"panic": panics})})
@@ -229,12 +228,12 @@ func executesFailure(t *testing.T, h *host) {
 
 func executesPanic(t *testing.T, h *host) {
 	o := h.run(t, failing(true), nil)
-	o.blames(t, "as it was told to")
+	o.blames(t, "intended failure")
 	h.run(t, sums(1, 2, 3), nil).shows(t, "6")
 }
 
-// blames reports a mistake unless the prompt ended with the error of its node
-// "fail", and nothing that depends on that ran.
+// blames reports a test error unless the prompt ended with the error of its node "fail",
+// and no node that depends on it ran.
 func (o outcome) blames(t *testing.T, text string) {
 	t.Helper()
 	e := o.record.Error
@@ -245,7 +244,7 @@ func (o outcome) blames(t *testing.T, text string) {
 		t.Errorf("the error is %q of node %q (%s)", e.ExceptionMessage, e.NodeID, e.Class)
 	}
 	if slices.Contains(o.order(), "executing show") {
-		t.Errorf("what depends on the node that failed ran: %q", o.order())
+		t.Errorf("a node that depends on the failed node ran: %q", o.order())
 	}
 }
 
@@ -255,7 +254,7 @@ func executesInterrupt(t *testing.T, h *host) {
 	o := h.run(t, g, func(id string) {
 		within(t, "beginning", func() { <-h.began })
 		if !h.engine.Interrupt(id) {
-			t.Error("there is nothing to interrupt")
+			t.Error("Interrupt does not find the running prompt")
 		}
 	})
 	if o.record.State != nodebus.Interrupted {

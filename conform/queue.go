@@ -11,15 +11,15 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Queue holds a [nodebus.Queue] against its contract. fresh returns a new and
-// empty one, with room for at least a hundred prompts.
+// Queue tests a [nodebus.Queue] against its contract. fresh returns a new, empty queue
+// with room for at least a hundred prompts.
 func Queue(t *testing.T, fresh func(t *testing.T) nodebus.Queue) {
 	tests := map[string]func(*testing.T, nodebus.Queue){
 		"the smallest number first, then in order of arrival": queueOrder,
-		"a prompt that is not ready stays where it is":        queueReady,
+		"a prompt that is not ready keeps its place":          queueReady,
 		"pop waits for a prompt":                              queueWaits,
-		"pop ends with its context":                           queueContext,
-		"delete takes out what waits":                         queueDelete,
+		"pop ends when its context ends":                      queueContext,
+		"delete removes waiting prompts":                      queueDelete,
 		"a reader of the list may stop early":                 queueListStops,
 		"each prompt is taken once":                           queueOnce,
 	}
@@ -105,7 +105,7 @@ func queueWaits(t *testing.T, q nodebus.Queue) {
 	}()
 	push(t, q, "other", 0)
 	push(t, q, "wanted", 0)
-	within(t, "being told of a prompt that has come", func() { same(t, "pop", []string{<-got}, []string{"wanted"}) })
+	within(t, "waiting in Pop for a new prompt", func() { same(t, "pop", []string{<-got}, []string{"wanted"}) })
 }
 
 func queueContext(t *testing.T, q nodebus.Queue) {
@@ -162,7 +162,7 @@ func queueListStops(t *testing.T, q nodebus.Queue) {
 	same(t, "pop", []string{pop(t, q, anyPrompt)}, []string{"a"})
 }
 
-// queueOnce has several take what several push.
+// queueOnce pushes from several goroutines and pops from several goroutines.
 func queueOnce(t *testing.T, q nodebus.Queue) {
 	const n = 100
 	var all sync.WaitGroup
@@ -196,6 +196,6 @@ func queueOnce(t *testing.T, q nodebus.Queue) {
 		seen[id] = true
 	}
 	if len(seen) != n {
-		t.Errorf("%d of %d were taken", len(seen), n)
+		t.Errorf("%d of %d prompts were taken", len(seen), n)
 	}
 }

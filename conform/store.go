@@ -11,23 +11,23 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Store holds a [nodebus.Store] against its contract. fresh returns a new and
-// empty one, with room for at least a hundred records.
+// Store tests a [nodebus.Store] against its contract. fresh returns a new, empty store
+// with room for at least a hundred records.
 func Store(t *testing.T, fresh func(t *testing.T) nodebus.Store) {
 	tests := map[string]func(*testing.T, nodebus.Store){
-		"what was put is what is got":           storeGet,
-		"the newest comes first":                storeOrder,
-		"a record that is put again replaces":   storeReplaces,
-		"what is deleted is gone":               storeDelete,
-		"it may be used by many at a time":      storeConcurrent,
-		"a reader of the list may stop and use": storeListStops,
+		"Get returns the stored record":        storeGet,
+		"the newest comes first":               storeOrder,
+		"Put replaces a record with this id":   storeReplaces,
+		"Delete removes records":               storeDelete,
+		"it is safe for concurrent use":        storeConcurrent,
+		"a loop over List may stop and delete": storeListStops,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}
 }
 
-// fullRecord has something in every field.
+// fullRecord returns a record with a value in every field that a failed prompt has.
 func fullRecord(id string) nodebus.Record {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC)
 	return nodebus.Record{
@@ -68,7 +68,7 @@ func stored(t *testing.T, s nodebus.Store) (ids []string) {
 	return ids
 }
 
-// equalRecords compares by what a client would be shown.
+// equalRecords compares the JSON forms of two records.
 func equalRecords(t *testing.T, got, want nodebus.Record) {
 	t.Helper()
 	g, err := json.Marshal(got)
@@ -86,7 +86,7 @@ func equalRecords(t *testing.T, got, want nodebus.Record) {
 
 func storeGet(t *testing.T, s nodebus.Store) {
 	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
-		t.Errorf("an empty store: %v, not ErrNotFound", err)
+		t.Errorf("Get on an empty store returns %v, want ErrNotFound", err)
 	}
 	put(t, s, fullRecord("a"))
 	got, err := s.Get(t.Context(), "a")
@@ -121,7 +121,7 @@ func storeReplaces(t *testing.T, s nodebus.Store) {
 	}
 	equalRecords(t, got, r)
 	if n := len(stored(t, s)); n != 2 {
-		t.Errorf("%d records, not 2", n)
+		t.Errorf("the store has %d records, want 2", n)
 	}
 }
 
@@ -134,7 +134,7 @@ func storeDelete(t *testing.T, s nodebus.Store) {
 	}
 	same(t, "list", stored(t, s), []string{"b"})
 	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
-		t.Errorf("a deleted record: %v, not ErrNotFound", err)
+		t.Errorf("Get of a deleted record returns %v, want ErrNotFound", err)
 	}
 }
 
@@ -149,7 +149,7 @@ func storeConcurrent(t *testing.T, s nodebus.Store) {
 					t.Errorf("put: %v", err)
 				}
 				if _, err := s.Get(t.Context(), id); err != nil {
-					t.Errorf("what has been put is not there: %v", err)
+					t.Errorf("Get after Put: %v", err)
 				}
 			}
 		})
@@ -163,7 +163,7 @@ func storeConcurrent(t *testing.T, s nodebus.Store) {
 	}
 	within(t, "writing and reading", all.Wait)
 	if got := len(stored(t, s)); got != n {
-		t.Errorf("%d records, not %d", got, n)
+		t.Errorf("the store has %d records, want %d", got, n)
 	}
 }
 

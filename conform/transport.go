@@ -12,31 +12,31 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Client is the other end of a transport under test.
+// Client is the receiving end of a transport under test.
 type Client struct {
-	// Receive waits for the next frame. It fails when the connection has ended.
+	// Receive waits for the next frame. It returns an error when the connection has ended.
 	Receive func() (nodebus.Frame, error)
-	// TextOnly says that the transport has no form for binary frames; it must
-	// leave them out.
+	// TextOnly says that the transport cannot send binary frames. The transport must
+	// drop them.
 	TextOnly bool
 }
 
-// patience is how long something may take that should take no time at all.
+// patience limits the time of operations that should end immediately.
 const patience = 20 * time.Second
 
-// Transport holds a [nodebus.Transport] against its contract. connect makes a
-// fresh pair for each test: the transport and the client it writes to. The
-// client must not read ahead of Receive by more than the system's buffers.
+// Transport tests a [nodebus.Transport] against its contract. connect returns a new pair
+// for each test: a transport and the client that receives its frames. The client must not
+// read ahead of Receive, except for the buffers of the system.
 func Transport(t *testing.T, connect func(t *testing.T) (nodebus.Transport, Client)) {
 	tests := map[string]func(*testing.T, nodebus.Transport, Client){
 		"frames arrive whole and in order":        inOrder,
 		"a frame may be large":                    largeFrame,
-		"a write without frames is nothing":       emptyWrite,
+		"a write without frames succeeds":         emptyWrite,
 		"close ends the connection":               closeEnds,
-		"close ends a write that waits":           closeEndsWrite,
+		"close ends a blocked write":              closeEndsWrite,
 		"a write after close fails":               writeAfterClose,
-		"a session serves it":                     servesSession,
-		"trying does not wait, and loses nothing": tryLosesNothing,
+		"a session works with it":                 servesSession,
+		"TryWrite never blocks and loses nothing": tryLosesNothing,
 		"a session survives a slow client":        slowClient,
 	}
 	for name, test := range tests {
@@ -66,7 +66,7 @@ func within(t *testing.T, what string, f func()) {
 	select {
 	case <-done:
 	case <-time.After(patience):
-		t.Fatalf("%s takes for ever", what)
+		t.Fatalf("%s did not end in time", what)
 	}
 }
 
@@ -90,8 +90,8 @@ func expect(t *testing.T, c Client, want ...nodebus.Frame) {
 	})
 }
 
-// pass writes frames while the client receives them: a connection need not have
-// room for what nobody reads.
+// pass writes frames while the client receives them, because the connection may have no
+// room for frames that the client does not read.
 func pass(t *testing.T, tr nodebus.Transport, c Client, frames ...nodebus.Frame) {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -153,18 +153,18 @@ func emptyWrite(t *testing.T, tr nodebus.Transport, c Client) {
 func closeEnds(t *testing.T, tr nodebus.Transport, c Client) {
 	pass(t, tr, c, frame(1, 1))
 	end(t, tr)
-	within(t, "the client's noticing that the connection is closed", func() {
+	within(t, "waiting until the client sees the closed connection", func() {
 		for {
 			if _, err := c.Receive(); err != nil {
 				return
 			}
-			t.Error("a frame came after the end")
+			t.Error("the client received a frame after Close")
 		}
 	})
 }
 
-// fill writes until the client, who does not read, has taken all it can: then
-// the write waits. It returns what the write ended with.
+// fill writes until the write blocks, because the client does not read. The channel
+// receives the error of the last write.
 func fill(tr nodebus.Transport) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -174,7 +174,7 @@ func fill(tr nodebus.Transport) <-chan error {
 				return
 			}
 			if n > 1000 {
-				ended <- errors.New("1000 MiB were taken by a client that does not read")
+				ended <- errors.New("the transport accepted 1000 MiB, although the client does not read; Write must block")
 				return
 			}
 		}
@@ -186,17 +186,17 @@ func closeEndsWrite(t *testing.T, tr nodebus.Transport, _ Client) {
 	ended := fill(tr)
 	select {
 	case err := <-ended:
-		t.Fatalf("write ended by itself: %v", err)
-	case <-time.After(200 * time.Millisecond): // as good as for ever: nobody reads
+		t.Fatalf("Write did not block until Close: %v", err)
+	case <-time.After(200 * time.Millisecond): // the write is blocked now, because the client does not read
 	}
 	end(t, tr)
 	select {
 	case err := <-ended:
 		if err == nil {
-			t.Fatal("a write that Close has ended tells of no error")
+			t.Fatal("a Write that Close interrupted returned no error")
 		}
 	case <-time.After(patience):
-		t.Fatal("a write goes on after Close")
+		t.Fatal("Close did not end a blocked Write")
 	}
 }
 
@@ -205,17 +205,17 @@ func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
 	end(t, tr)
 	within(t, "writing after close", func() {
 		if err := tr.Write(context.Background(), []nodebus.Frame{frame(2, 1)}); err == nil {
-			t.Error("a write after Close tells of no error")
+			t.Error("Write after Close returned no error")
 		}
 		if try, ok := tr.(nodebus.TryWriter); ok {
 			if _, err := try.TryWrite(nodebus.NewBatch(frame(3, 1))); err == nil {
-				t.Error("a try after Close tells of no error")
+				t.Error("TryWrite after Close returned no error")
 			}
 		}
 	})
 }
 
-// servesSession runs the transport under a hub's session, to the end.
+// servesSession runs a session of a hub over the transport until the hub is closed.
 func servesSession(t *testing.T, tr nodebus.Transport, c Client) {
 	hub := nodebus.NewHub(nil)
 	s := hub.Join("client", nil)
@@ -254,11 +254,11 @@ type note struct{ N int }
 
 func (note) EventType() string { return "conform.note" }
 
-// tryLosesNothing writes without waiting until there is no more room, then
-// waits for the rest.
+// tryLosesNothing calls TryWrite until the connection has no more room, and then sends the
+// rest with Write.
 func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
 	try, ok := tr.(nodebus.TryWriter)
-	if !ok { // it need not be one
+	if !ok { // a transport without TryWrite is valid
 		end(t, tr)
 		return
 	}
@@ -276,7 +276,7 @@ func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
 				return
 			}
 		}
-		t.Error("100 MiB were taken by a client that does not read")
+		t.Error("TryWrite accepted 100 MiB, although the client does not read; it must return false")
 	})
 	last := frame(-1, 10)
 	go func() {
@@ -287,8 +287,7 @@ func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
 	end(t, tr)
 }
 
-// slowClient lets a session run into a client that does not read, which then
-// reads everything.
+// slowClient publishes to a client that does not read at first, and then reads everything.
 func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
 	hub := nodebus.NewHub(&nodebus.HubOptions{QueueBytes: 1 << 30})
 	s := hub.Join("client", nil)
@@ -319,7 +318,7 @@ func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
 	within(t, "closing the hub", func() { _ = hub.Close() })
 	within(t, "serving", func() {
 		if err := <-over; !errors.Is(err, nodebus.ErrClosed) {
-			t.Errorf("serving ended with %v, not with ErrClosed", err)
+			t.Errorf("Serve ended with %v, want ErrClosed", err)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestClients runs each client through the same graphs. What it should see is in
-// a file beside it, a line for each scenario.
+// TestClients runs each client with the same graphs. A file beside the client lists
+// the expected observations, one line for each scenario.
 func TestClients(t *testing.T) {
 	for _, c := range []struct{ command, script, want string }{
 		{"node", "saintno.mjs", "saintno.jsonl"},
@@ -28,7 +28,7 @@ func TestClients(t *testing.T) {
 			saw := run(t, c.command, filepath.Join("clients", c.script), s.address)
 			pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
 			require.NoError(t, err)
-			require.Len(t, pictures, 1, "what is cached is not saved again")
+			require.Len(t, pictures, 1, "a cached node does not save its picture again")
 			picture, err := os.ReadFile(pictures[0])
 			require.NoError(t, err)
 			sum := sha256.Sum256(picture)

@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// frontend is where the static files of the official front end are.
+// frontend is a pattern for the folder with the static files of the official front end.
 const frontend = ".venv/lib/python3*/site-packages/comfyui_frontend_package/static"
 
-// TestFrontEnd goes through everything a person does in the official front end,
-// in both of its ways to draw nodes. Screenshots are left in the folder shots.
+// TestFrontEnd uses every feature of the official front end that a person uses, with
+// both of its renderers for nodes. It writes screenshots to the folder shots.
 func TestFrontEnd(t *testing.T) {
 	static, err := filepath.Glob(frontend)
 	require.NoError(t, err)

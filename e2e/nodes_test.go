@@ -16,13 +16,13 @@ import (
 	"github.com/nodebus/nodebus/internal/refpack"
 )
 
-// Fractal paints a picture: a Julia set.
+// Fractal paints a Julia set.
 type Fractal struct {
 	Width  int `default:"320" min:"1" max:"1024"`
 	Height int `default:"240" min:"1" max:"1024"`
 }
 
-// Run colours each pixel by how soon it gets away.
+// Run colours each pixel by the number of steps until its value diverges.
 func (n Fractal) Run(*nodebus.Context) (refpack.Image, error) {
 	const most = 120
 	pixels := make([]refpack.RGB, n.Width*n.Height)
@@ -40,9 +40,9 @@ func (n Fractal) Run(*nodebus.Context) (refpack.Image, error) {
 	return refpack.Image{Width: n.Width, Height: n.Height, Batch: [][]refpack.RGB{pixels}}, nil
 }
 
-// steps lets nodes go on that wait for that. Each request has one of them take a
-// step, and waits for one if there is none. So what a test sees in the middle of
-// a run does not depend on how fast the machine is.
+// steps controls nodes that wait for a step. Each HTTP request lets one waiting node
+// take one step; if no node waits, the request waits for a node. So the observations
+// of a test in the middle of a run do not depend on the speed of the machine.
 type steps chan struct{}
 
 func (s steps) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
@@ -61,20 +61,20 @@ func (s steps) wait(ctx context.Context) error {
 	}
 }
 
-// Gate passes a value on when it is let go on, and anew in each prompt.
+// Gate waits for one step and passes its value on. It runs again in each prompt.
 type Gate struct {
 	Value any
 
 	steps steps
 }
 
-// Fingerprint is never the same.
+// Fingerprint returns a different value each time, so that the node is never cached.
 func (Gate) Fingerprint() (string, error) { return rand.Text(), nil }
 
-// Run waits.
+// Run waits for one step and returns the value.
 func (n Gate) Run(ctx *nodebus.Context) (any, error) { return n.Value, n.steps.wait(ctx) }
 
-// Develop shows a picture finer and finer. Each step waits until it is let go on.
+// Develop shows a picture, sharper with each step. It waits before each step.
 type Develop struct {
 	Image refpack.Image
 	Steps int `default:"12" min:"1" max:"100"`
@@ -82,8 +82,8 @@ type Develop struct {
 	steps steps
 }
 
-// Run takes the steps and returns the picture. A preview comes before the progress:
-// where nodes are drawn on a canvas, that is what has them drawn anew.
+// Run takes the steps and returns the picture. It sends the preview before the
+// progress, because the canvas redraws a node only when the progress comes.
 func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
 	for i := range n.Steps {
 		if err := n.steps.wait(ctx); err != nil {
@@ -95,13 +95,13 @@ func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
 	return n.Image, nil
 }
 
-// mosaic is a picture in squares of one colour.
+// mosaic draws a picture as squares of one colour.
 type mosaic struct {
 	refpack.Image
 	side int
 }
 
-// AppendBinary appends it as a JPEG file.
+// AppendBinary appends the mosaic as a JPEG file.
 func (m mosaic) AppendBinary(b []byte) ([]byte, error) {
 	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
 	for y := range m.Height {

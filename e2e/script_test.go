@@ -15,15 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// run runs a script of this folder until it ends, at most four minutes, and
-// returns the lines in which it says what it saw: those are JSON objects that
-// begin with the member "scenario". It must end well.
+// run runs a script of this folder to its end. The script fails after four minutes, or
+// if it exits with an error. run returns the script's observations: the lines that are
+// JSON objects and begin with the member "scenario".
 func run(t *testing.T, command string, args ...string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children end with it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a process group, so that child processes end with the script
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	var out, diag bytes.Buffer
@@ -40,8 +40,8 @@ func run(t *testing.T, command string, args ...string) []string {
 	return lines
 }
 
-// requireLines compares what a script saw with the lines of a file, in which
-// names of what is not the same in every run are replaced first.
+// requireLines compares the observations of a script with the lines of a file. names
+// first replaces placeholders in the file, because some values differ in each run.
 func requireLines(t *testing.T, file string, names *strings.Replacer, saw []string) {
 	t.Helper()
 	text, err := os.ReadFile(file)

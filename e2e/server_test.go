@@ -14,15 +14,15 @@ import (
 	"github.com/nodebus/nodebus/internal/refpack"
 )
 
-// server is a program that offers its nodes to clients of ComfyUI.
+// server is a program with nodes for ComfyUI clients.
 type server struct {
 	address string // host and port
-	output  string // the folder that pictures are saved to
+	output  string // the folder for saved pictures
 }
 
-// serve starts a server that ends with the test. It runs one prompt at a time, as
-// ComfyUI does. Of opts, what a test leaves out is the default, and there are
-// folders for pictures. A POST to /step is no route of ComfyUI's: see [steps].
+// serve starts a server that ends with the test. Like ComfyUI, it runs one prompt at a
+// time. serve sets the folders in opts to temporary folders; all other empty options
+// have their default. The route POST /step is not a route of ComfyUI: see [steps].
 func serve(t *testing.T, cache nodebus.Cache, opts comfy.Options) *server {
 	t.Helper()
 	opts.Input, opts.Output, opts.Temp = t.TempDir(), t.TempDir(), t.TempDir()

@@ -36,10 +36,10 @@ func (n Search) Run(ctx *nodebus.Context) (hits int, err error) {
 	return hits, nil
 }
 
-// A test makes the node, lends it a context, and looks at what it gave and what
-// it sent.
+// A test creates the node, runs it with a context of the recorder, and checks the
+// outputs and the sent events.
 func Example() {
-	t := new(testing.T) // a test is given one
+	t := new(testing.T) // in a real test: the argument of the test function
 
 	rec := nodetest.New(t, &nodetest.Options{UniqueID: "7"})
 	hits, err := Search{Text: "wheelbarrow", For: 'r'}.Run(rec.Context())

@@ -1,11 +1,11 @@
-// Package nodetest lends a node what it needs to be run in a test, and keeps
-// what it sends.
+// Package nodetest runs a node in a test without an engine, and records the events that
+// the node sends.
 //
 //	func TestCount(t *testing.T) {
 //		rec := nodetest.New(t, nil)
 //		got, err := Count{To: 3}.Run(rec.Context())
 //		…
-//		nodetest.Sent[Ticked](rec) // what it sent of that type
+//		nodetest.Sent[Ticked](rec) // the sent payloads of type Ticked
 //	}
 package nodetest
 
@@ -21,16 +21,17 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Options say who the node is. Nil, and each zero field, is the default.
+// Options are the options of [New]. A nil *Options, and each zero field, means the
+// default.
 type Options struct {
 	UniqueID string            // default "1"
 	PromptID string            // default "prompt"
 	ClientID string            // default "client"
-	Prompt   *nodebus.Prompt   // in the place of PromptID and ClientID
-	Registry *nodebus.Registry // classes of the graphs that the node evaluates
+	Prompt   *nodebus.Prompt   // replaces PromptID and ClientID
+	Registry *nodebus.Registry // classes for graphs that the node evaluates
 }
 
-// Recorder is the world around a node under test. It is safe for concurrent use.
+// Recorder runs a node under test and records its events. It is safe for concurrent use.
 type Recorder struct {
 	t    testing.TB
 	opts Options
@@ -40,7 +41,7 @@ type Recorder struct {
 	events []nodebus.Event
 }
 
-// New returns a recorder for one test. Contexts it has made end with the test.
+// New returns a Recorder for one test. Its contexts end with the test. opts may be nil.
 func New(t testing.TB, opts *Options) *Recorder {
 	r := &Recorder{t: t, ctx: t.Context()}
 	if opts != nil {
@@ -62,11 +63,11 @@ func or(s, def string) string {
 	return s
 }
 
-// Context returns a context for one call of the node.
+// Context returns a context for one call of the node. It ends with the test.
 func (r *Recorder) Context() *nodebus.Context { return r.With(r.ctx) }
 
-// With returns a context for one call of the node that ends when ctx does, for
-// tests of nodes that are stopped.
+// With returns a context for one call of the node. It ends when ctx ends. Use it to test
+// that a node stops.
 func (r *Recorder) With(ctx context.Context) *nodebus.Context {
 	c := nodebus.NewContext(ctx, nodebus.CallInfo{
 		Prompt: r.opts.Prompt, Place: nodebus.Place{UniqueID: r.opts.UniqueID}, Publisher: r, Runtime: runtime{r},
@@ -76,8 +77,8 @@ func (r *Recorder) With(ctx context.Context) *nodebus.Context {
 	return c
 }
 
-// Publish keeps an event, as a hub would send it: what cannot be encoded is an
-// error.
+// Publish records an event. Like a hub, it returns an error if the event cannot be
+// encoded.
 func (r *Recorder) Publish(ev nodebus.Event) error {
 	if _, err := nodebus.JSON.Encode(ev); err != nil {
 		return err
@@ -88,14 +89,14 @@ func (r *Recorder) Publish(ev nodebus.Event) error {
 	return nil
 }
 
-// Events is everything the node has sent, in order.
+// Events returns all events that the node has sent, in order.
 func (r *Recorder) Events() []nodebus.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
 }
 
-// Sent is what the node has sent of one type, in order.
+// Sent returns the payloads of type P that the node has sent, in order.
 func Sent[P nodebus.Payload](r *Recorder) (sent []P) {
 	for _, ev := range r.Events() {
 		if p, ok := ev.Payload.(P); ok {
@@ -112,11 +113,11 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// runtime evaluates graphs made by the node, one node after the other.
+// runtime evaluates graphs of the node. It calls the nodes of a graph one after another.
 type runtime struct{ r *Recorder }
 
 func (rt runtime) Input(_ context.Context, name string) (any, error) {
-	return nil, fmt.Errorf("nodetest: lazy input %q was not set; use nodebus.Ready", name)
+	return nil, fmt.Errorf("nodetest: lazy input %q is not set; set it with nodebus.Ready", name)
 }
 
 func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
@@ -134,7 +135,7 @@ type evaluation struct {
 	r     *Recorder
 	specs map[string]nodebus.NodeSpec
 	done  map[string]nodebus.Result
-	busy  map[string]bool // nodes that wait for their inputs
+	busy  map[string]bool // nodes whose inputs are being evaluated
 }
 
 func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {

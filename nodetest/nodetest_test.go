@@ -77,7 +77,7 @@ type broken struct{}
 
 func (broken) Run(*nodebus.Context) (int, error) { return 0, errors.New("broken") }
 
-// thrice evaluates a graph.
+// thrice is a node that evaluates a graph.
 type thrice struct {
 	Value int
 	Class string
@@ -125,7 +125,7 @@ func TestLazyInputsAreReady(t *testing.T) {
 	require.Equal(t, "yes", got)
 }
 
-// ring evaluates nodes that wait for each other.
+// ring is a node that evaluates nodes which wait for each other.
 type ring struct{}
 
 func (ring) Run(ctx *nodebus.Context) (int, error) {
@@ -144,7 +144,7 @@ func TestGraphsThatAreRingsFail(t *testing.T) {
 	require.ErrorContains(t, err, "nodetest: node 1.0.0.a: ")
 }
 
-// upTo gives a list, by way of a graph if there is more to it than one.
+// upTo returns a list of numbers. For a list with more than one number it returns a graph.
 type upTo struct{ N int }
 
 func (n upTo) Run(ctx *nodebus.Context) (out nodebus.Out[nodebus.List[int]], err error) {
@@ -178,7 +178,7 @@ func TestGraphsOfListsAndExpansionsAreEvaluated(t *testing.T) {
 	require.Equal(t, nodebus.List[int]{1, 2, 3, 4}, got)
 }
 
-// gate is blocked, and gives a value too.
+// gate has one blocked output and one output with a value.
 type gate struct{}
 
 type gateOut struct {

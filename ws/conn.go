@@ -13,23 +13,23 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Conn is one client's WebSocket, accepted. It is a [nodebus.Transport], and
-// what [Conn.Transport] returns is a [nodebus.TryWriter] if the system has a way
-// to write without waiting.
+// Conn is the accepted WebSocket of one client. It is a [nodebus.Transport]. The
+// result of [Conn.Transport] is also a [nodebus.TryWriter] if the system supports
+// writes that do not block.
 type Conn struct {
 	ws   *websocket.Conn
 	net  *netConn
 	opts *Options
 
 	mu   sync.Mutex
-	ping *time.Timer // nil if there are no pings, or no more
+	ping *time.Timer // nil without pings, and after Free
 }
 
-// Accept answers the handshake. It has answered r with the error if there is
-// one: status 400 for a request that is no handshake, 403 for a page of another
-// origin that opts does not name.
+// Accept answers the handshake of r. If Accept returns an error, it has already
+// sent the error response: status 400 for a request that is not a handshake, or
+// 403 for a page of another origin that opts does not list.
 //
-// The caller reads until Read fails, and then calls Free.
+// The caller must call Read until it fails, and then Free.
 func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
 	o := opts.withDefaults()
 	if err := o.policy().Check(r); err != nil {
@@ -68,18 +68,19 @@ func (c *Conn) tick() {
 	}
 }
 
-// Heard is when the client was last heard of: it has joined, said something or
-// answered a ping. What was sent to a connection that was lost may have reached
-// the client until then. It is safe for concurrent use.
+// Heard returns the time at which the client was last heard: when it joined, sent
+// a message or answered a ping. If the connection is lost, messages that were sent
+// before this time may have reached the client. Heard is safe for concurrent use.
 func (c *Conn) Heard() time.Time { return time.Unix(0, c.net.heard.Load()) }
 
-// Probe sends a ping, unless one of Probe's is still to be answered, and calls f
-// once when the client is next heard of, which it may never be. It is the goroutine
-// that reads which calls f, so f must not wait. Probe is safe for concurrent use.
+// Probe sends a ping, unless an earlier ping of Probe has no answer yet. It calls f
+// once when the next bytes arrive from the client; if no bytes arrive, it never
+// calls f. The reading goroutine calls f, so f must not block. Probe is safe for
+// concurrent use.
 func (c *Conn) Probe(f func()) { c.net.probe(f) }
 
-// Transport is the write half: c itself, or c with a way to write without
-// waiting.
+// Transport returns the write half of the connection: c itself, or c with a
+// TryWrite method if the system supports writes that do not block.
 func (c *Conn) Transport() nodebus.Transport {
 	if c.net.try == nil {
 		return c
@@ -87,18 +88,18 @@ func (c *Conn) Transport() nodebus.Transport {
 	return direct{c}
 }
 
-// direct is a Conn whose socket can be tried.
+// direct is a Conn whose socket supports writes that do not block.
 type direct struct{ *Conn }
 
 func (c direct) TryWrite(b *nodebus.Batch) (all bool, err error) {
 	return c.net.tryWrite(b.Wire(form))
 }
 
-// buffers are for the batches of clients that are written to one by one.
+// buffers holds write buffers for clients that get their own batches.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
 
-// Write sends frames as one write for each 64 KiB; all of it must be done within
-// Options.WriteTimeout.
+// Write sends frames, joined into writes of at most 64 KiB; a larger frame is one
+// write. All writes together must end within Options.WriteTimeout.
 func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 	deadline := time.Now().Add(c.opts.WriteTimeout)
 	buf := buffers.Get().(*[]byte)
@@ -122,8 +123,10 @@ func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 	return c.net.writeAll(b, deadline)
 }
 
-// Close tells the client why, if it can be told: status 1001 if the program
-// ends, 1013 (try again) if the client was too slow.
+// Close ends the connection. If there is room, it sends a close frame first: status
+// 1001 (going away) if the program ends, 1013 (try again later) if the client was too
+// slow, 4000 if a newer connection replaces this connection. The client has one second
+// to answer. For any other cause there is no close frame.
 func (c *Conn) Close(cause error) error {
 	code, reason := closeStatus(cause)
 	if code == 0 {
@@ -133,7 +136,7 @@ func (c *Conn) Close(cause error) error {
 	return nil
 }
 
-// closeWait is how long a client may take to answer a close frame.
+// closeWait is how long the server waits for the client's answer to a close frame.
 const closeWait = time.Second
 
 func closeStatus(cause error) (code uint16, reason string) {
@@ -143,22 +146,22 @@ func closeStatus(cause error) (code uint16, reason string) {
 	case errors.Is(cause, nodebus.ErrClosed), errors.Is(cause, context.Canceled):
 		return uint16(websocket.StatusGoingAway), "the server is going away"
 	case errors.Is(cause, nodebus.ErrSlow):
-		return uint16(websocket.StatusTryAgainLater), "too far behind; come back"
+		return uint16(websocket.StatusTryAgainLater), "too far behind; reconnect"
 	case errors.Is(cause, nodebus.ErrReplaced):
 		return 4000, "replaced by a newer connection"
 	}
 	return 0, ""
 }
 
-// errGone is why a session ends whose client has gone; ErrLeft, if it took its
-// leave.
+// errGone ends a session whose client is gone. If the client closed the connection
+// itself, the error is also ErrLeft.
 var errGone = errors.New("ws: client is gone")
 
-// ErrLeft is part of what Serve returns if the client closed the connection
-// itself, rather than being lost.
+// ErrLeft is part of the error that Serve returns if the client closed the
+// connection itself. A lost connection does not have this error.
 var ErrLeft = errors.New("ws: client has left")
 
-// gone says why reading has ended.
+// gone converts an error of reading into an error that says how the client left.
 func gone(err error) error {
 	if websocket.CloseStatus(err) >= 0 {
 		return fmt.Errorf("%w: %w: %w", errGone, ErrLeft, err)
@@ -166,8 +169,8 @@ func gone(err error) error {
 	return fmt.Errorf("%w: %w", errGone, err)
 }
 
-// Read waits for the next message of the client. It must be called all the
-// time: it also answers pings and notices when the client has gone.
+// Read waits for the next message from the client. The caller must call it
+// continuously, because Read also answers pings and notices a closed connection.
 func (c *Conn) Read() (data []byte, binary bool, err error) {
 	typ, r, err := c.ws.Reader(context.Background())
 	if err != nil {
@@ -180,7 +183,7 @@ func (c *Conn) Read() (data []byte, binary bool, err error) {
 	return data, typ == websocket.MessageBinary, nil
 }
 
-// skip reads and forgets a message.
+// skip reads a message and discards it.
 func (c *Conn) skip() error {
 	_, r, err := c.ws.Reader(context.Background())
 	if err == nil {
@@ -192,7 +195,7 @@ func (c *Conn) skip() error {
 	return nil
 }
 
-// Free closes the connection for good.
+// Free stops the pings and closes the connection without a close frame.
 func (c *Conn) Free() {
 	c.mu.Lock()
 	if c.ping != nil {

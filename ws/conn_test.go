@@ -24,7 +24,8 @@ import (
 
 func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// accepting accepts connections outside a Handler, and frees them when done.
+// accepting accepts connections without a Handler, and frees them after done is
+// closed.
 func accepting(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, &ws.Options{PingInterval: -1})
@@ -41,7 +42,7 @@ func accepting(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}) htt
 	})
 }
 
-// pair accepts one connection and returns both its ends.
+// pair accepts one connection and returns both ends.
 func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
 	accepted := make(chan *ws.Conn, 1)
 	done := make(chan struct{})
@@ -87,7 +88,7 @@ func TestOnlySocketsAreTried(t *testing.T) {
 	require.False(t, ok)
 }
 
-// handshake connects by hand, so that the client can be as odd as it likes.
+// handshake connects without a WebSocket library, so that the client can misbehave.
 func handshake(t *testing.T, url string, early string) (net.Conn, *bufio.Reader) {
 	addr := strings.TrimPrefix(url, "http://")
 	c, err := net.Dial("tcp", addr)
@@ -96,8 +97,8 @@ func handshake(t *testing.T, url string, early string) (net.Conn, *bufio.Reader)
 	return c, greet(t, c, addr, early)
 }
 
-// greet makes a handshake, and says what comes early without waiting for the
-// answer.
+// greet does a handshake. It sends early at once, without waiting for the handshake
+// response.
 func greet(t *testing.T, c net.Conn, addr, early string) *bufio.Reader {
 	_, err := io.WriteString(c, "GET /?clientId=odd HTTP/1.1\r\nHost: "+addr+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+early)
@@ -110,7 +111,7 @@ func greet(t *testing.T, c net.Conn, addr, early string) *bufio.Reader {
 	return r
 }
 
-// frameOf reads one frame of the server's.
+// frameOf reads one frame from the server.
 func frameOf(t *testing.T, c net.Conn, r *bufio.Reader) (op byte, data []byte, err error) {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
@@ -139,7 +140,7 @@ func readFrame(r *bufio.Reader) (op byte, data []byte, err error) {
 	return h[0], data, err
 }
 
-// masked is a frame of a client's, masked with zeros.
+// masked returns a client's frame, masked with zeros.
 func masked(op byte, data string) string {
 	return string([]byte{op, 0x80 | byte(len(data)), 0, 0, 0, 0}) + data
 }
@@ -177,8 +178,8 @@ func TestPingsAreAnsweredInTheMiddleOfTheStream(t *testing.T) {
 	}
 }
 
-// TestStalledClientHarmsNobody is design point 4: a client that does not read is
-// ended, and another, in the same shard or not, is sent everything meanwhile.
+// TestStalledClientHarmsNobody checks that a client that does not read is
+// disconnected. Meanwhile another client, in any shard, receives everything.
 func TestStalledClientHarmsNobody(t *testing.T) {
 	s := serve(t, &nodebus.HubOptions{QueueLen: 50}, nil)
 	live := dial(t, s.URL+"?clientId=live", nil)
@@ -189,11 +190,11 @@ func TestStalledClientHarmsNobody(t *testing.T) {
 		stalled = append(stalled, c)
 	}
 	pad := strings.Repeat("x", 64<<10)
-	for n := range 300 { // 19 MB: more than the system takes for a client that does not read
+	for n := range 300 { // 19 MB: more than the system buffers for a client that does not read
 		require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "x", Data: []any{n, pad}}))
 		require.Contains(t, read(t, live)[:40], fmt.Sprintf(`"data":[%d,`, n))
 	}
-	for _, c := range stalled { // its connection has ended, after what was sent before
+	for _, c := range stalled { // the connection ends after the bytes that were sent before
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
 		_, err := io.Copy(io.Discard, c)
 		var timeout net.Error
@@ -208,7 +209,7 @@ func TestWriteTimeout(t *testing.T) {
 		require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "x", Data: strings.Repeat("x", 1<<20)}))
 	}
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
-	// Until the connection is closed nothing is read: wait for that by writing.
+	// Nothing is read before the connection is closed, so wait for the close by writing.
 	for {
 		if _, err := io.WriteString(c, masked(0x81, "are you there")); err != nil {
 			break

@@ -12,7 +12,7 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// connect is what a browser does. It prints the first messages.
+// connect does what a browser does. It prints the first messages.
 func connect(url string, messages int) {
 	ctx := context.Background()
 	c, _, err := websocket.Dial(ctx, url, nil)
@@ -27,8 +27,8 @@ func connect(url string, messages int) {
 	}
 }
 
-// A hub that clients reach at an address, each under an id that its request is
-// entitled to.
+// Clients reach a hub at an address. The request of a client determines its client
+// id.
 func ExampleNew() {
 	hub := nodebus.NewHub(nil)
 	mux := http.NewServeMux()
@@ -39,7 +39,7 @@ func ExampleNew() {
 			}
 			return ws.Grant{Client: "ann", WatchAll: true}, nil
 		},
-		Remaining: func() int { return 3 }, // as Engine.Remaining
+		Remaining: func() int { return 3 }, // usually Engine.Remaining
 	}))
 	server := httptest.NewServer(mux)
 	defer server.Close()
@@ -52,7 +52,7 @@ func ExampleNew() {
 	// failed to WebSocket dial: expected handshake response status code 101 but got 403
 }
 
-// A handler of one's own, which joins a client in another way than Handler does.
+// A custom handler can join a client with options that Handler does not have.
 func ExampleAccept() {
 	hub := nodebus.NewHub(nil)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,11 +61,11 @@ func ExampleAccept() {
 			Hello: []nodebus.Payload{nodebus.Custom{Type: "example.welcome", Data: "no introductions"}},
 		})
 		conn, err := ws.Accept(w, r, nil)
-		if err != nil { // the client has been told
+		if err != nil { // Accept has sent the error to the client
 			session.Close(err)
 			return
 		}
-		_ = conn.Serve(r.Context(), session, nil) // what the client sends is ignored
+		_ = conn.Serve(r.Context(), session, nil) // nil: messages of the client are ignored
 	}))
 	defer server.Close()
 	defer hub.Close()

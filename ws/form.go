@@ -6,11 +6,11 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// form puts frames on the wire: each is one final, unmasked message.
+// form encodes each nodebus frame as one final, unmasked WebSocket frame.
 var form = &nodebus.Form{Append: appendMessage}
 
 const (
-	opText   = 0x81 // with the bit that says it is final
+	opText   = 0x81 // includes the bit for the final frame
 	opBinary = 0x82
 	opClose  = 0x88
 	opPing   = 0x89
@@ -34,7 +34,7 @@ func appendMessage(b []byte, f nodebus.Frame) []byte {
 	return append(b, f.Data...)
 }
 
-// appendClose appends a close frame; reason is cut to what fits.
+// appendClose appends a close frame. It cuts reason to the maximum length.
 func appendClose(b []byte, code uint16, reason string) []byte {
 	reason = reason[:min(len(reason), 123)]
 	b = append(b, opClose, byte(2+len(reason)))

@@ -13,42 +13,48 @@ import (
 	"github.com/nodebus/nodebus/internal/origin"
 )
 
-// Grant is what a request is allowed: to be a client, and to watch prompts of
-// others.
+// Grant says what a request may do: which client it is, and which prompts of other
+// clients it may watch.
 type Grant struct {
-	Client   string   // the client's id; empty: the one it asks for, or a new one
-	Watch    []string // prompts it may watch
+	Client   string   // the client's id; "" means the requested id or a new id
+	Watch    []string // ids of prompts that it may watch
 	WatchAll bool
 }
 
-// Options of a [Handler], and of [Accept]. Nil, and each zero field, is the
-// default.
+// Options are the options of a [Handler] and of [Accept]. A nil *Options, and each
+// zero field, means the default.
 type Options struct {
-	// Authorize maps a request to what it may be and see, or refuses it with an
-	// error, whose text the client is sent with status 403. Cookies, headers and
-	// the query (browsers cannot set headers on a WebSocket) are all in r.
-	// Default: whoever knows an id may use it, and may watch the prompts it
-	// names with ?watch=.
+	// Authorize returns the rights of a request, or an error to refuse it. The
+	// client receives the text of the error with status 403. r contains cookies,
+	// headers and the query; a browser cannot set headers for a WebSocket.
+	// Default: a client may use any id that it knows, and may watch every prompt
+	// that it names with ?watch=.
 	Authorize func(r *http.Request) (Grant, error)
-	// Hello is what a client is told first. Default: a Status with the client's
-	// id and what Remaining says.
+	// Hello returns the first messages for a client. Default: a Status with the
+	// client's id and the result of Remaining.
 	Hello func(client string) []nodebus.Payload
-	// Remaining is how many prompts are queued or running, as Engine.Remaining.
+	// Remaining returns the number of queued or running prompts, like
+	// Engine.Remaining. Default: 0 is reported.
 	Remaining func() int
-	// Receive is called with each message of a client. It is called by one
-	// goroutine per client; while it runs, that client is not read. If it panics,
-	// that connection ends. Default: messages are ignored.
+	// Receive handles each message from a client. One goroutine per client calls
+	// it. While it runs, no further message of this client is read. If it panics,
+	// only this connection ends. Default: messages are ignored.
 	Receive func(s *nodebus.Session, data []byte, binary bool)
-	// Origins are hosts or origins of pages from elsewhere that may connect, and
-	// Hosts the names the server goes by; * stands for any part of a name.
-	// Default: pages of the same host, and any name that cannot be a trick.
+	// Origins lists hosts or origins of pages on other hosts that may connect.
+	// Hosts lists the host names of the server. * stands for any part of a name.
+	// Default: only pages of the same host may connect. Any host name is accepted,
+	// except that a request to a loopback address must name localhost or an IP
+	// address.
 	Origins, Hosts []string
-	// PingInterval is how often a client is asked whether it is there; after two
-	// and a half without a sign of it, it is not. Default 25 s; negative: never.
+	// PingInterval is the time between two pings to a client. A client that sends
+	// nothing for two and a half intervals is disconnected. Default: 25 s. A
+	// negative value disables pings; then lost clients may stay unnoticed.
 	PingInterval time.Duration
-	// WriteTimeout is how long a client may take to take a batch. Default 10 s.
+	// WriteTimeout is the maximum time for writing a batch to a client. A slower
+	// client is disconnected. Default: 10 s.
 	WriteTimeout time.Duration
-	// ReadLimit bounds a client's message, in bytes. Default 4 MiB.
+	// ReadLimit is the maximum size of a message from a client, in bytes. A larger
+	// message ends the connection. Default: 4 MiB.
 	ReadLimit int64
 }
 
@@ -73,31 +79,36 @@ func (o *Options) policy() *origin.Policy {
 	return &origin.Policy{Origins: o.Origins, Hosts: o.Hosts}
 }
 
-// Handler joins each client that connects to a hub. In the address, clientId is
-// who the client is; without it, it is given an id of 32 hexadecimal digits.
-// With since, the ID of the last event it saw, it is sent what it missed, and
-// its text frames carry "id"; since=0 asks for the ids alone. With watch, which
-// may come several times, it also follows those prompts.
+// Handler joins each client that connects to a hub. It reads these parameters of the
+// query:
+//
+//   - clientId is the client's id. Without it the client gets a new id of 32
+//     hexadecimal digits.
+//   - since is the ID of the last event that the client received. The client receives
+//     all later events, and its text frames contain "id". since=0 only adds "id".
+//   - watch is the id of a prompt that the client also follows. It may be repeated.
+//
+// A Handler is safe for concurrent use.
 type Handler struct {
 	hub  *nodebus.Hub
 	opts *Options
 }
 
-// New returns a handler that joins clients to hub.
+// New returns a Handler that joins clients to hub. opts may be nil.
 func New(hub *nodebus.Hub, opts *Options) *Handler {
 	return &Handler{hub: hub, opts: opts.withDefaults()}
 }
 
-// ServeHTTP returns once the client has joined the hub. Its session ends when the
-// client goes or the hub is closed, which waits for it: what net/http keeps while
-// a handler runs is more than an idle client costs otherwise.
+// ServeHTTP returns as soon as the client has joined the hub, because the memory that
+// net/http keeps during a handler is larger than the rest of an idle client. The
+// session ends when the client goes or the hub is closed; Hub.Close waits for it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client, opts, ok := h.admit(w, r)
 	if !ok {
 		return
 	}
-	// Joined before the handshake is answered: a client that submits a prompt the
-	// moment it is connected misses nothing.
+	// Join before the handshake response: a client that submits a prompt immediately
+	// after connecting must not miss events.
 	s := h.hub.Join(client, opts)
 	conn, err := Accept(w, r, h.opts)
 	if err != nil {
@@ -105,22 +116,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	receive := h.opts.Receive
-	go func() { _ = conn.Serve(context.Background(), s, receive) }() // the client knows why it ends, if it can
+	go func() { _ = conn.Serve(context.Background(), s, receive) }() // Close has sent the reason to the client, if possible
 }
 
-// Serve runs a session over the connection until either ends, and reads what the
-// client sends meanwhile. It returns why it ended.
+// Serve runs a session over the connection and passes the client's messages to
+// receive. A nil receive ignores them. Serve blocks until the session or the
+// connection ends. It returns the reason.
 func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
 	ended := make(chan error, 1)
 	s.Start(ctx, c.Transport(), func(err error) { ended <- err })
-	s.Close(c.readAll(s, receive)) // reading ends soon if the session does: the client answers the close frame, or the connection is closed
+	s.Close(c.readAll(s, receive)) // if the session ends first, reading ends soon: the client answers the close frame, or the connection is closed
 	err := <-ended
 	c.Free()
 	return err
 }
 
-// readAll returns why there is no more to read. A panic of receive is the end of
-// this connection alone.
+// readAll reads until the connection ends and returns the reason. A panic of receive
+// ends only this connection.
 func (c *Conn) readAll(s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -142,12 +154,13 @@ func (c *Conn) readAll(s *nodebus.Session, receive func(*nodebus.Session, []byte
 	}
 }
 
-// admit finds out who the client is and what it wants.
+// admit checks the request and returns the client's id and session options. If it
+// returns false, it has sent an error response.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, opts *nodebus.SessionOptions, ok bool) {
 	q := r.URL.Query()
 	grant := Grant{Watch: q["watch"]}
 	if h.opts.Authorize != nil {
-		if err := h.opts.policy().Check(r); err != nil { // before cookies are believed
+		if err := h.opts.policy().Check(r); err != nil { // before Authorize trusts cookies
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return "", nil, false
 		}
@@ -161,7 +174,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, 
 	if q.Has("since") {
 		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
 		if err != nil {
-			http.Error(w, fmt.Sprintf("since is %q, not the id of an event", q.Get("since")), http.StatusBadRequest)
+			http.Error(w, fmt.Sprintf("the query parameter since must be the id of an event, not %q", q.Get("since")), http.StatusBadRequest)
 			return "", nil, false
 		}
 		opts.Since, opts.Codec = since, nodebus.JSONCodec{IDs: true}
@@ -188,8 +201,8 @@ func (h *Handler) hello(client string) []nodebus.Payload {
 	return []nodebus.Payload{st}
 }
 
-// NewClientID is an id for a client that brings none: a random UUID, version 4, in
-// 32 hexadecimal digits. It is safe for concurrent use.
+// NewClientID returns a new client id: a random version 4 UUID as 32 hexadecimal
+// digits. It is safe for concurrent use.
 func NewClientID() string {
 	var b [16]byte
 	rand.Read(b[:])

@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// note is an event of the tests' own.
+// note is a custom event of the tests.
 type note struct {
 	N int `json:"n"`
 }
 
 func (note) EventType() string { return "test.note" }
 
-// server is a hub behind a WebSocket on a real socket.
+// server is a hub with a WebSocket handler on a real socket.
 type server struct {
 	*httptest.Server
 	hub *nodebus.Hub
@@ -38,7 +38,7 @@ func serve(t *testing.T, hubOpts *nodebus.HubOptions, opts *ws.Options) *server 
 	return s
 }
 
-// dial connects; the connection is closed at the end of the test.
+// dial connects a client. The connection is closed at the end of the test.
 func dial(t *testing.T, url string, header http.Header) *websocket.Conn {
 	c, res, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil && res != nil {
@@ -102,7 +102,7 @@ func TestEventsArriveInOrder(t *testing.T) {
 	}
 	const last = `{"type":"test.note","data":{"n":-1}}`
 	require.Equal(t, last, read(t, c))
-	require.Equal(t, last, read(t, other), "it was sent nothing else")
+	require.Equal(t, last, read(t, other), "the other client received nothing else")
 }
 
 func TestBinaryAndLargeMessages(t *testing.T) {
@@ -158,7 +158,7 @@ func TestDrainingHubSaysGoingAway(t *testing.T) {
 	read(t, c)
 	require.NoError(t, s.hub.Broadcast(note{1}))
 	require.NoError(t, s.hub.Close())
-	require.Contains(t, read(t, c), `test.note`, "what was published is delivered first")
+	require.Contains(t, read(t, c), `test.note`, "events from before Close are delivered first")
 	_, _, err := c.Read(t.Context())
 	require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(err))
 	require.Equal(t, http.StatusSwitchingProtocols, status(t, s.URL, nil), "a closed hub still answers")
@@ -200,7 +200,7 @@ func TestMessagesOfTheClientAreReceived(t *testing.T) {
 		ReadLimit: 100,
 	})
 	c := dial(t, s.URL+"?clientId=me", nil)
-	read(t, c) // the status: what is too long may end the connection before it is sent
+	read(t, c) // the status: a too long message may end the connection before the status is sent
 	require.NoError(t, c.Write(t.Context(), websocket.MessageText, []byte("hello")))
 	require.NoError(t, c.Write(t.Context(), websocket.MessageBinary, []byte("there")))
 	require.Equal(t, "me: hello", <-got)
@@ -211,7 +211,7 @@ func TestMessagesOfTheClientAreReceived(t *testing.T) {
 	require.Equal(t, websocket.StatusMessageTooBig, websocket.CloseStatus(err))
 }
 
-// TestReceiveThatPanics: it is the end of that connection, and of no other.
+// TestReceiveThatPanics checks that a panic of Receive ends only this connection.
 func TestReceiveThatPanics(t *testing.T) {
 	s := serve(t, nil, &ws.Options{Receive: func(*nodebus.Session, []byte, bool) { panic("no") }})
 	c, other := dial(t, s.URL+"?clientId=me", nil), dial(t, s.URL+"?clientId=other", nil)
@@ -268,14 +268,14 @@ func TestRefusals(t *testing.T) {
 		header http.Header
 		want   int
 	}{
-		{"no origin: not a browser", s.URL, nil, 101},
+		{"no origin, not a browser", s.URL, nil, 101},
 		{"page of the same host", s.URL, origin(s.URL), 101},
 		{"page of another host", s.URL, origin("http://evil.example"), 403},
 		{"page of another port", s.URL, origin("http://127.0.0.1:1"), 403},
 		{"page without an origin", s.URL, origin("null"), 403},
-		{"a name that was made to mean this address", s.URL, host("evil.example"), 403},
+		{"a name that resolves to this address", s.URL, host("evil.example"), 403},
 		{"localhost", s.URL, host("localhost:8188"), 101},
-		{"since is no number", s.URL + "?since=x", nil, 400},
+		{"since is not a number", s.URL + "?since=x", nil, 400},
 		{"since is negative", s.URL + "?since=-1", nil, 400},
 		{"listed origin", open.URL, origin("https://app.example.com"), 101},
 		{"listed origin, other scheme", open.URL, origin("http://app.example.com"), 403},

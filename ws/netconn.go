@@ -12,41 +12,41 @@ import (
 	"time"
 )
 
-// The library that does the handshake, the reading and the control frames is
-// given a connection of ours (see hijack), so that whole batches of data frames
-// can be written past it: framed once for all clients, one write a batch, and
-// without waiting if the system has room.
+// coder/websocket does the handshake, the reading and the control frames. It uses a
+// netConn (see hijack). Batches of data frames are written to the netConn directly,
+// not through coder/websocket: each batch is encoded once for all clients, is one
+// write, and does not block if the system has room.
 
-// netConn is that connection. mu keeps frames whole: while part of one is
-// unsent, everything else queues up behind it in rest.
+// netConn is the connection between a socket and coder/websocket. mu keeps frames
+// whole: while a part of a frame is unsent, all later bytes wait behind it in rest.
 type netConn struct {
 	net.Conn
-	heard   atomic.Int64 // when something was read last, in Unix nanoseconds
+	heard   atomic.Int64 // time of the last read with data, in Unix nanoseconds
 	rmu     sync.Mutex
-	silence time.Duration // a client that says nothing for so long is gone; 0: it may
-	probes  []func()      // to be called when something has been read
+	silence time.Duration // a client that sends nothing for this time is gone; 0: no limit
+	probes  []func()      // functions to call after the next read with data
 
-	closeBy atomic.Int64 // when a close frame must be out, in Unix nanoseconds; 0: none is to be sent
+	closeBy atomic.Int64 // deadline of the close frame, in Unix nanoseconds; 0: there is no close frame
 
 	mu      sync.Mutex
-	try     func(p []byte) (int, error) // writes what there is room for; nil if that cannot be done
-	rest    []byte                      // what there was no room for
-	control int                         // bytes of control frames in rest
-	err     error                       // the first that a write met
-	ending  bool                        // a close frame was written: nothing may follow
+	try     func(p []byte) (int, error) // writes as much as the socket takes now; nil if the system cannot do this
+	rest    []byte                      // unsent bytes
+	control int                         // number of bytes of control frames in rest
+	err     error                       // the first error of a write
+	ending  bool                        // a close frame was written: nothing may follow it
 }
 
-// controlMax bounds the control frames that wait behind unsent data: a client
-// could send pings for ever and not read the answers.
+// controlMax limits the bytes of control frames that wait behind unsent data.
+// Without a limit, a client that sends pings and never reads could fill the memory.
 const controlMax = 16 << 10
 
-// controlTimeout is how long a control frame may wait for room where it cannot
-// be tried whether there is any.
+// controlTimeout is how long a control frame may wait for room on a connection
+// without try.
 const controlTimeout = 5 * time.Second
 
 var errStalled = errors.New("ws: client does not read")
 
-// Read gives up on a client that is silent for too long: each answers pings.
+// Read fails if the client is silent for too long; every client answers pings.
 func (c *netConn) Read(p []byte) (int, error) {
 	if err := c.expect(); err != nil {
 		return 0, err
@@ -68,13 +68,13 @@ func (c *netConn) probed() (fs []func()) {
 	return fs
 }
 
-// probe asks the client for a sign of life, unless it has been asked already, at
-// which f is called.
+// probe sends a ping, unless an earlier probe still waits. It calls f when the next
+// bytes arrive.
 func (c *netConn) probe(f func()) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
 	if c.probes = append(c.probes, f); len(c.probes) == 1 {
-		go func() { _, _ = c.Write([]byte{opPing, 0}) }() // a write that is going on may have to wait
+		go func() { _, _ = c.Write([]byte{opPing, 0}) }() // in a goroutine: the lock of Write may be held for long
 	}
 }
 
@@ -87,7 +87,7 @@ func (c *netConn) expect() error {
 	return c.Conn.SetReadDeadline(time.Now().Add(c.silence))
 }
 
-// hangUp leaves the client so long to say its last.
+// hangUp gives the client the time wait for its last messages.
 func (c *netConn) hangUp(wait time.Duration) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
@@ -95,15 +95,15 @@ func (c *netConn) hangUp(wait time.Duration) {
 	_ = c.Conn.SetReadDeadline(time.Now().Add(wait))
 }
 
-// Write gets the library's control frames, each in one piece, because the
-// buffer in front of it (see hijack) is larger than a control frame can be.
+// Write writes control frames of coder/websocket. Each call gets a whole frame,
+// because the buffer of coder/websocket (see hijack) is larger than any control frame.
 func (c *netConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.err != nil:
 		return 0, c.err
-	case c.ending: // the library answers a close frame, and need not
+	case c.ending: // coder/websocket answers a close frame, but an answer is not needed
 		return len(p), nil
 	case len(c.rest) > 0:
 		return len(p), c.queue(p)
@@ -121,8 +121,8 @@ func (c *netConn) Write(p []byte) (int, error) {
 	return len(p), c.queue(p[n:])
 }
 
-// queue keeps a control frame, or the end of one, until data is written again.
-// c.mu is held.
+// queue keeps a control frame, or the unsent end of a control frame, until data is
+// written again. c.mu must be held.
 func (c *netConn) queue(p []byte) error {
 	if c.control += len(p); c.control > controlMax {
 		c.err = errStalled
@@ -132,7 +132,7 @@ func (c *netConn) queue(p []byte) error {
 	return nil
 }
 
-// unfit is why no more data can be written, if so. c.mu is held.
+// unfit returns an error if no more data can be written. c.mu must be held.
 func (c *netConn) unfit() error {
 	if c.err == nil && c.ending {
 		return net.ErrClosed
@@ -140,7 +140,8 @@ func (c *netConn) unfit() error {
 	return c.err
 }
 
-// tryWrite writes what there is room for and keeps the rest.
+// tryWrite writes as much as the socket takes now and keeps the rest. all is true if
+// nothing is left.
 func (c *netConn) tryWrite(p []byte) (all bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,8 +158,7 @@ func (c *netConn) tryWrite(p []byte) (all bool, err error) {
 	return len(c.rest) == 0, nil
 }
 
-// writeAll writes what is left over and then p, waiting for room until the
-// deadline.
+// writeAll writes the kept rest and then p. It waits for room until the deadline.
 func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,14 +175,14 @@ func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 	if c.err == nil && len(p) > 0 {
 		_, c.err = c.Conn.Write(p)
 	}
-	if c.err == nil { // try heeds the deadline too
+	if c.err == nil { // the deadline would also affect try
 		c.err = c.Conn.SetWriteDeadline(time.Time{})
 	}
 	return c.err
 }
 
-// allow sets the deadline of a write, which is no later than that of a close
-// frame: whichever of the two is set last heeds the other.
+// allow sets the write deadline. The deadline of a close frame has precedence: the
+// two deadlines may be set at the same time, and then the close frame's must win.
 func (c *netConn) allow(deadline time.Time) error {
 	err := c.Conn.SetWriteDeadline(deadline)
 	if by := c.closeBy.Load(); by != 0 && err == nil {
@@ -191,12 +191,12 @@ func (c *netConn) allow(deadline time.Time) error {
 	return err
 }
 
-// sendClose writes a close frame if there is room for it in time, and lets the
-// client answer it for a moment.
+// sendClose writes a close frame if there is room within the time wait, and then
+// waits as long for the client's answer.
 func (c *netConn) sendClose(frame []byte, wait time.Duration) {
 	by := time.Now().Add(wait)
 	c.closeBy.Store(by.UnixNano())
-	if !c.mu.TryLock() { // a write is going on, which may be waiting for room
+	if !c.mu.TryLock() { // another write holds the lock and may wait for room
 		_ = c.Conn.SetWriteDeadline(by)
 		c.mu.Lock()
 	}
@@ -214,8 +214,8 @@ func (c *netConn) sendClose(frame []byte, wait time.Duration) {
 	c.hangUp(wait)
 }
 
-// ping sends a ping, unless a write is waiting for room: that has a deadline of
-// its own.
+// ping sends a ping. It sends nothing while another write holds the lock: this write
+// has its own deadline, so a ping is not needed.
 func (c *netConn) ping() {
 	if c.mu.TryLock() {
 		c.mu.Unlock()
@@ -223,8 +223,8 @@ func (c *netConn) ping() {
 	}
 }
 
-// hijack makes the library hijack a netConn. It also replaces net/http's
-// buffers by smaller ones, which is most of what an idle client costs.
+// hijack makes coder/websocket use a netConn. It also replaces the buffers of net/http
+// with smaller buffers, because they are most of the memory of an idle client.
 type hijack struct {
 	http.ResponseWriter
 	conn *netConn
@@ -232,7 +232,7 @@ type hijack struct {
 
 const (
 	readBuffer  = 512
-	writeBuffer = 256 // more than a control frame, 127 bytes, so that each comes as one Write
+	writeBuffer = 256 // more than the longest control frame, 127 bytes, so that each frame is one Write
 )
 
 func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -241,7 +241,7 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	_ = nc.SetDeadline(time.Now().Add(controlTimeout))
-	if err := brw.Writer.Flush(); err != nil { // the answer to the handshake
+	if err := brw.Writer.Flush(); err != nil { // the handshake response
 		nc.Close()
 		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
 	}
@@ -250,10 +250,10 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.heard.Store(time.Now().UnixNano())
 	h.conn = c
 	r := bufio.NewReaderSize(c, readBuffer)
-	if n := brw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
+	if n := brw.Reader.Buffered(); n > 0 { // the client sent bytes before the handshake response
 		early, _ := brw.Reader.Peek(n)
 		r = bufio.NewReaderSize(bytes.NewReader(bytes.Clone(early)), max(n, readBuffer))
-		_, _ = r.Peek(n) // the library takes over what is buffered, and reads on from c
+		_, _ = r.Peek(n) // coder/websocket takes the buffered bytes first, and then reads from c
 	}
 	return c, bufio.NewReadWriter(r, bufio.NewWriterSize(c, writeBuffer)), nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProbe: a client is asked once, however often that is wanted before it
-// answers.
+// TestProbe checks that a client gets only one ping until it answers, even after many
+// probes.
 func TestProbe(t *testing.T) {
 	accepted := make(chan *ws.Conn, 1)
 	done := make(chan struct{})
@@ -39,6 +39,6 @@ func TestProbe(t *testing.T) {
 	require.NoError(t, conn.Close(nodebus.ErrSlow))
 	op, _, err := frameOf(t, c, r)
 	require.NoError(t, err)
-	require.Equal(t, byte(0x88), op, "it was not asked again")
+	require.Equal(t, byte(0x88), op, "there was no second ping")
 	require.Empty(t, heard)
 }

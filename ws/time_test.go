@@ -18,14 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pipes is a network without sockets, so that the time of a bubble is its time.
-// It is a listener, too.
+// pipes is a network without sockets, so that it uses the fake time of a synctest
+// bubble. It also implements net.Listener.
 type pipes struct {
 	hub   *nodebus.Hub
 	conns chan net.Conn
 	ended chan struct{}
-	left  chan struct{}           // the server is done with a connection
-	wrap  func(net.Conn) net.Conn // the server's end, if not nil
+	left  chan struct{}           // receives when the server has closed a connection
+	wrap  func(net.Conn) net.Conn // wraps the server's end, if not nil
 }
 
 func (n *pipes) Accept() (net.Conn, error) {
@@ -53,7 +53,7 @@ func (n *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return there, nil
 }
 
-// leaving tells when the server has closed its end.
+// leaving reports when the server has closed its end.
 type leaving struct {
 	net.Conn
 	once sync.Once
@@ -65,7 +65,7 @@ func (c *leaving) Close() error {
 	return c.Conn.Close()
 }
 
-// bubble runs a test with a server on pipes.
+// bubble runs a test with a server on pipes, in a synctest bubble.
 func bubble(t *testing.T, serve func(hub *nodebus.Hub) http.Handler, test func(t *testing.T, n *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &pipes{hub: nodebus.NewHub(nil), conns: make(chan net.Conn), ended: make(chan struct{}), left: make(chan struct{}, 1)}
@@ -81,7 +81,7 @@ func handler(opts *ws.Options) func(*nodebus.Hub) http.Handler {
 	return func(hub *nodebus.Hub) http.Handler { return ws.New(hub, opts) }
 }
 
-// knock is handshake on pipes.
+// knock is like handshake, but on pipes.
 func (n *pipes) knock(t *testing.T) (net.Conn, *bufio.Reader) {
 	c, err := n.dial(t.Context(), "", "")
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestClientThatAnswersPingsStays(t *testing.T) {
 		c, _, err := websocket.Dial(t.Context(), "http://localhost", &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
 		require.NoError(t, err)
 		got := make(chan string, 10)
-		go func() { // reading, the client answers pings
+		go func() { // the client must read to answer pings
 			defer close(got)
 			for {
 				_, data, err := c.Read(context.Background())
@@ -137,8 +137,8 @@ func TestClientThatAnswersPingsStays(t *testing.T) {
 	})
 }
 
-// TestEveryWaitHasAnEnd: whatever a client does not do, the server is done with
-// it in time.
+// TestEveryWaitHasAnEnd checks that the server ends every connection in time, no matter
+// what the client fails to do.
 func TestEveryWaitHasAnEnd(t *testing.T) {
 	for name, c := range map[string]struct {
 		client func(t *testing.T, hub *nodebus.Hub, c net.Conn, r *bufio.Reader)
@@ -146,7 +146,7 @@ func TestEveryWaitHasAnEnd(t *testing.T) {
 	}{
 		"it does not read": {func(*testing.T, *nodebus.Hub, net.Conn, *bufio.Reader) {}, 7 * time.Second},
 		"it does not answer the close frame": {func(t *testing.T, hub *nodebus.Hub, c net.Conn, r *bufio.Reader) {
-			_, _, err := readFrame(r) // its status
+			_, _, err := readFrame(r) // the status
 			require.NoError(t, err)
 			go func() { _ = hub.Close() }()
 			op, _, err := readFrame(r)
@@ -177,8 +177,8 @@ func TestEveryWaitHasAnEnd(t *testing.T) {
 	}
 }
 
-// pinged is a connection on which a ping takes until it is released. It never
-// fails, so that each is counted.
+// pinged is a connection on which the write of a ping blocks until released is closed.
+// Writes never fail, so every ping is counted.
 type pinged struct {
 	net.Conn
 	pings    atomic.Int32

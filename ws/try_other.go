@@ -4,6 +4,6 @@ package ws
 
 import "net"
 
-// nonBlocking: where sockets cannot be written to without waiting, each client
-// that is sent something has a goroutine for it meanwhile.
+// nonBlocking returns nil, because Go cannot write to sockets without blocking on this
+// system. Instead, a client has a goroutine while messages are sent to it.
 func nonBlocking(net.Conn) func(p []byte) (int, error) { return nil }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// nonBlocking returns how to write to c without waiting, or nil if c is not a
-// socket itself, as with TLS.
+// nonBlocking returns a function that writes to c without blocking. It returns nil if
+// c is not a socket, for example with TLS.
 func nonBlocking(c net.Conn) func(p []byte) (int, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -19,12 +19,12 @@ func nonBlocking(c net.Conn) func(p []byte) (int, error) {
 	if err != nil {
 		return nil
 	}
-	var p []byte // the arguments and results of write, which is made once
+	var p []byte // arguments and results of write; write is created once to avoid allocations
 	var n int
 	var werr error
 	write := func(fd uintptr) bool {
 		n, werr = syscall.Write(int(fd), p)
-		return true // do not wait until there is room
+		return true // do not wait for room in the socket
 	}
 	return func(b []byte) (int, error) {
 		p = b

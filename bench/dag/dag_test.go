@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// TestRunnersKeepTheOrder: each node runs once, after those it waits for.
+// TestRunnersKeepTheOrder checks that each node runs once, after its predecessors.
 func TestRunnersKeepTheOrder(t *testing.T) {
 	for _, g := range []*graph{chain(50), wide(50), layered(300)} {
 		for _, r := range runners() {
@@ -35,7 +35,7 @@ func TestRunnersKeepTheOrder(t *testing.T) {
 						require.Equal(t, want, times)
 					}
 					if want == 1 && g.n > 100 {
-						return // slow peers
+						return // some peers are slow
 					}
 				}
 			})

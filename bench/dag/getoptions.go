@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"io"
-	"log" //nolint:depguard // the type of its logger
+	"log" //nolint:depguard // dag.Logger has this type
 	"strconv"
 	"time"
 
@@ -11,8 +11,8 @@ import (
 	"github.com/DavidGamba/go-getoptions/dag"
 )
 
-// getOptions is DavidGamba/go-getoptions/dag. It polls; a graph can be run only
-// once, so that a run includes building it.
+// getOptions runs DavidGamba/go-getoptions/dag. This library polls. It can run a graph
+// only once, so each run includes the time to build the graph.
 func getOptions(g *graph, f func(int)) (run, end func()) {
 	dag.Logger = log.New(io.Discard, "", 0)
 	return func() {

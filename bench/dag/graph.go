@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// graph is nodes, numbered, and for each the nodes that wait for it.
+// graph is a graph with numbered nodes. succ lists the nodes that wait for a node, pred
+// lists the nodes that a node waits for.
 type graph struct {
 	name  string
 	n     int
@@ -26,7 +27,7 @@ func (g *graph) edge(from, to int) {
 	g.edges++
 }
 
-// chain is n nodes, each waiting for the one before.
+// chain returns n nodes. Each node waits for the node before it.
 func chain(n int) *graph {
 	g := newGraph("chain", n)
 	for i := 1; i < n; i++ {
@@ -35,7 +36,7 @@ func chain(n int) *graph {
 	return g
 }
 
-// wide is n nodes that wait for nothing, and one that waits for them.
+// wide returns n nodes that wait for nothing, and one node that waits for all of them.
 func wide(n int) *graph {
 	g := newGraph("wide", n+1)
 	for i := range n {
@@ -44,7 +45,8 @@ func wide(n int) *graph {
 	return g
 }
 
-// layered is layers of 100 nodes, each waiting for four of the layer before.
+// layered returns layers of 100 nodes. Each node waits for four nodes of the layer
+// before it.
 func layered(n int) *graph {
 	const width = 100
 	g := newGraph("layered", n)
@@ -57,14 +59,14 @@ func layered(n int) *graph {
 	return g
 }
 
-// parseGraphs reads "chain:1000,wide:1000".
+// parseGraphs parses a list like "chain:1000,wide:1000".
 func parseGraphs(list string) (gs []*graph, err error) {
 	shapes := map[string]func(int) *graph{"chain": chain, "wide": wide, "layered": layered}
 	for s := range strings.SplitSeq(list, ",") {
 		shape, count, _ := strings.Cut(s, ":")
 		n, err := strconv.Atoi(count)
 		if shapes[shape] == nil || err != nil || n < 1 {
-			return nil, fmt.Errorf("-graphs: %q is not chain, wide or layered, a colon and a number", s)
+			return nil, fmt.Errorf("-graphs: %q is not valid; use chain, wide or layered, a colon and a positive number", s)
 		}
 		gs = append(gs, shapes[shape](n))
 	}

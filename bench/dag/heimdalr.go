@@ -6,8 +6,9 @@ import (
 	"github.com/heimdalr/dag"
 )
 
-// heimdalr is heimdalr/dag, which runs from one vertex: one more precedes those
-// that wait for nothing. It has a goroutine per vertex, without a limit.
+// heimdalr runs heimdalr/dag. This library starts from one vertex, so an additional
+// root vertex comes before all nodes that wait for nothing. The library starts a
+// goroutine for each vertex, without a limit.
 func heimdalr(g *graph, f func(int)) (run, end func()) {
 	d := dag.NewDAG()
 	id := func(i int) string { return "n" + strconv.Itoa(i) }

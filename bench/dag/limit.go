@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// pool is the limit: in-degrees that count down, and two workers with a stack
-// each. A worker runs the first successor that becomes ready itself; it shares
-// what it has in surplus only while the other is idle.
+// pool is the limit: the least code that can run a graph. It counts down in-degrees
+// and has two workers, each with its own stack of ready nodes. A worker continues with
+// the first successor that becomes ready. It shares half of its stack only while
+// another worker is idle.
 type pool struct {
 	g    *graph
 	wait []atomic.Int32
@@ -71,7 +72,8 @@ func (p *pool) worker() {
 	}
 }
 
-// release counts down the successors of a node and returns one that is ready.
+// release counts down the successors of node i. It returns a ready successor, or -1,
+// and pushes the other ready successors on the stack own.
 func (p *pool) release(i int32, own []int32) (next int32, _ []int32) {
 	next = -1
 	for _, s := range p.g.succ[i] {
@@ -95,7 +97,8 @@ func (p *pool) release(i int32, own []int32) (next int32, _ []int32) {
 	return next, own
 }
 
-// fetch waits for nodes that others share; more is false at the end.
+// fetch waits for nodes that another worker shares. more is false when all nodes have
+// run.
 func (p *pool) fetch(own []int32, done int) (_ []int32, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,15 +120,15 @@ func (p *pool) fetch(own []int32, done int) (_ []int32, more bool) {
 	return own, true
 }
 
-// nodeEvent is what observed tells.
+// nodeEvent is an event of observed.
 type nodeEvent struct {
 	node  int32
 	state uint8
 	at    int64
 }
 
-// observed is the limit with what a usable executor does for each node: it
-// recovers, looks at the clock twice, stores a state and tells of two events.
+// observed is the limit plus the work that a usable executor does for each node: it
+// recovers from panics, reads the clock twice, stores a state and publishes two events.
 func observed(g *graph, f func(int)) (run, end func()) {
 	state := make([]uint8, g.n)
 	took := make([]int64, g.n)
@@ -155,8 +158,8 @@ func observed(g *graph, f func(int)) (run, end func()) {
 	}).run, nothing
 }
 
-// goroutinePerNode is how it is often written by hand: a goroutine and a channel
-// per node, and a semaphore.
+// goroutinePerNode is a common hand-written solution: a goroutine and a channel for
+// each node, and a semaphore.
 func goroutinePerNode(g *graph, f func(int)) (run, end func()) {
 	return func() {
 		done := make([]chan struct{}, g.n)

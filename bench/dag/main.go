@@ -1,6 +1,5 @@
-// Command dag measures what executors of graphs cost a node, with nodes that do
-// next to nothing. Peers are interleaved; each line of CSV is one graph run by
-// one of them.
+// Command dag measures the cost per node of graph executors. The nodes do almost
+// nothing. The peers take turns; each line of CSV is one graph that one peer has run.
 package main
 
 import (
@@ -13,11 +12,11 @@ import (
 	"strings"
 )
 
-// runner is a peer: it makes a graph ready, and returns how to run it, which
-// must call f once for each node, and how to let go of it.
+// runner is a peer. make prepares a graph and returns two functions: run runs the
+// graph and must call f once for each node, and end frees all resources.
 type runner struct {
 	name string
-	max  int // nodes; more would take minutes
+	max  int // maximum number of nodes; more nodes would take minutes
 	make func(g *graph, f func(i int)) (run, end func())
 }
 
@@ -44,9 +43,9 @@ func main() {
 
 func measureAll(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("dag", flag.ContinueOnError)
-	only := f.String("runners", "", "which peers; all if empty")
-	shapes := f.String("graphs", "chain:1000,wide:1000,layered:10000,chain:100000,wide:100000", "shape:nodes")
-	reps := f.Int("reps", 5, "repetitions")
+	only := f.String("runners", "", "comma-separated peers to measure; all peers if empty")
+	shapes := f.String("graphs", "chain:1000,wide:1000,layered:10000,chain:100000,wide:100000", "comma-separated graphs, each as shape:nodes; the shapes are chain, wide and layered")
+	reps := f.Int("reps", 5, "number of repetitions")
 	if err := f.Parse(args); err != nil {
 		return err
 	}

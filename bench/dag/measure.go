@@ -12,11 +12,11 @@ import (
 
 const header = "runner,graph,nodes,edges,rep,build_ns_node,run_ns_node,cpu_ns_node,allocs_node,bytes_node,held_bytes_node"
 
-// enough is how long a graph is run, again and again: a single run would end
-// before the garbage that it leaves is collected.
+// enough is the minimum duration of a measurement. A graph is run repeatedly for this
+// time, because a single run would end before its garbage is collected.
 const enough = 300 * time.Millisecond
 
-// measureOne runs a graph often enough to be measured.
+// measureOne runs a graph often enough for a measurement and returns a row of CSV.
 func measureOne(r runner, g *graph) (row string, err error) {
 	runtime.GC()
 	debug.FreeOSMemory()

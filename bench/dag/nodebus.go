@@ -7,7 +7,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// node calls f with its number. It gives a value on, as nodes do.
+// node calls f with its number, and returns its number as its output.
 type node struct {
 	I    int
 	Prev int `in:"prev,optional"`
@@ -19,14 +19,14 @@ func (n node) Run(*nodebus.Context) (int, error) {
 	return n.I, nil
 }
 
-// last is a node that nothing waits for: what a prompt asks for.
+// last is a node without successors: an output of the prompt.
 type last struct{ node }
 
 func (n last) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 
-// nodebusRunner is Local without a cache and with two workers. If told, its
-// events go to a hub with one subscriber, and a run is over when that has had
-// them all; otherwise they go nowhere.
+// nodebusRunner runs a Local without a cache and with two workers. If told is true, the
+// events go to a hub with one subscriber, and a run ends when the subscriber has received
+// all events. If told is false, the events are discarded.
 func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 	return func(g *graph, f func(int)) (run, end func()) {
 		r := nodebus.NewRegistry()
@@ -54,17 +54,17 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 	}
 }
 
-// keepLen and keepBytes are more than the defaults, because they bound what the
-// subscriber may be behind: on a busy machine the events of 100 000 nodes can come
-// faster than it is given a processor.
+// keepLen and keepBytes are larger than the defaults. They limit how far the subscriber
+// may be behind. On a busy machine the events of 100 000 nodes can come faster than the
+// subscriber gets a processor.
 const (
 	keepLen   = 1 << 21
 	keepBytes = 1 << 30
 )
 
-// promptNodes is g as a prompt. A node's first link goes to an input of its
-// class, further ones to inputs that the class does not declare, which only make
-// it wait.
+// promptNodes returns g as the nodes of a prompt. The first link of a node goes to the
+// declared input prev. Further links go to undeclared inputs, which only make the node
+// wait.
 func promptNodes(g *graph) nodebus.Nodes {
 	out := nodebus.NewGraph()
 	for i := range g.n {
@@ -85,8 +85,8 @@ func promptNodes(g *graph) nodebus.Nodes {
 	return out.Nodes()
 }
 
-// subscribe reads a hub's events. wait returns when that of the end of a prompt
-// has been read.
+// subscribe reads the events of a hub. wait returns when the subscriber has received the
+// event that ends a prompt.
 func subscribe(h *nodebus.Hub) (wait, end func()) {
 	events := h.Subscribe(context.Background())
 	over, done := make(chan struct{}), make(chan struct{})
@@ -105,7 +105,7 @@ func subscribe(h *nodebus.Hub) (wait, end func()) {
 	}
 }
 
-// nobody is a publisher that forgets.
+// nobody is a Publisher that discards all events.
 type nobody struct{}
 
 func (nobody) Publish(nodebus.Event) error { return nil }

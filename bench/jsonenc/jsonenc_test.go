@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEncodersAgree: what they make means the same.
+// TestEncodersAgree checks that all encoders write the same JSON value.
 func TestEncodersAgree(t *testing.T) {
 	for _, s := range samples() {
 		want, err := json.Marshal(s.plain)
@@ -23,7 +23,7 @@ func TestEncodersAgree(t *testing.T) {
 
 var kept []byte
 
-// BenchmarkEncode reports nanoseconds and CPU nanoseconds a frame.
+// BenchmarkEncode reports nanoseconds and CPU nanoseconds per frame.
 func BenchmarkEncode(b *testing.B) {
 	for _, s := range samples() {
 		size := len(s.append(nil))
@@ -32,7 +32,7 @@ func BenchmarkEncode(b *testing.B) {
 			name string
 			make func() ([]byte, error)
 		}{
-			{"limit-reused", func() ([]byte, error) { // of no use where frames are shared
+			{"limit-reused", func() ([]byte, error) { // not usable in practice: frames are shared between clients
 				buf = s.append(buf[:0])
 				return buf, nil
 			}},

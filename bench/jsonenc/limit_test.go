@@ -6,8 +6,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// What follows is the limit: each frame by a function of its own, with what is
-// known of it (whole numbers, no characters beyond ASCII) made use of.
+// The limit: one hand-written function for each frame. The functions use knowledge about
+// the samples: all numbers are whole, and all characters are ASCII.
 
 func appendProgress(b []byte, value, max int64, prompt, node string) []byte {
 	b = append(b, `{"type":"progress","data":{"value":`...)
@@ -73,7 +73,7 @@ func appendExecuted(b []byte, node, prompt string, files []nodebus.File) []byte 
 	return append(b, "}}"...)
 }
 
-// appendString looks for what would have to be escaped, and there is nothing.
+// appendString searches s for characters that need escaping. The samples have none.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x80 {

@@ -1,5 +1,5 @@
-// Package jsonenc compares what it costs to make the frames of three events: by
-// encoding/json, by this library, and by hand.
+// Package jsonenc compares the cost of encoding three events: with encoding/json, with
+// nodebus, and by hand.
 package jsonenc
 
 import (
@@ -10,12 +10,12 @@ import (
 
 const promptID = "4f1c2a9e-7b3d-4c55-9a86-0d2e5b7c1f34"
 
-// sample is an event as each encoder is given it.
+// sample is one event in the form that each encoder needs.
 type sample struct {
 	name   string
 	event  nodebus.Event
-	plain  any                   // for encoding/json: the same in plain structs
-	append func(b []byte) []byte // by hand
+	plain  any                   // for encoding/json: the same data in plain structs
+	append func(b []byte) []byte // encodes by hand
 }
 
 type envelope struct {

@@ -1,5 +1,5 @@
-// Package pubsub compares ways of telling listeners in the same process of an
-// event: each publishes and is done when every listener has had everything.
+// Package pubsub compares libraries that publish events to listeners in the same
+// process. A measurement ends when every listener has received every event.
 package pubsub
 
 import (
@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// event is what all peers carry, by value and with its type.
+// event is the event that all peers carry, by value and with its type.
 type event struct {
 	Prompt, Node string
 	Value, Max   float64
@@ -15,15 +15,15 @@ type event struct {
 
 var sample = event{"4f1c2a9e-7b3d-4c55-9a86-0d2e5b7c1f34", "17", 3, 20}
 
-// bus is a peer. Listeners are added before anything is published.
+// bus is a peer. All listeners are added before the first event is published.
 type bus struct {
 	listen  func(func(event))
 	publish func(event)
 	close   func() // may be nil
 }
 
-// peer is how a bus is made. Those that keep each event for every listener are
-// asynchronous: publish returns before the listeners have run.
+// peer names a bus and makes it. In an asynchronous peer, publish returns before the
+// listeners have run; such a peer queues each event for every listener.
 type peer struct {
 	name string
 	make func() bus
@@ -42,7 +42,8 @@ var peers = []peer{
 	{"nodebus-own-prompt", func() bus { return hub(ownPayloadOfPrompt) }},
 }
 
-// counter is a listener, on a cache line of its own.
+// counter is a listener that counts events. It fills a whole cache line, so that
+// counters do not share one.
 type counter struct {
 	n atomic.Int64
 	_ [56]byte
@@ -54,11 +55,11 @@ func (c *counter) on(e event) {
 	}
 }
 
-// maxLag is how far the publisher may be ahead, for peers without a bound, and
-// below that of peers with one.
+// maxLag limits how many events the publisher may be ahead of a listener. It protects
+// peers without a limit of their own, and is lower than the limits of the other peers.
 const maxLag = 1 << 14
 
-// gang is a bus with listeners that count.
+// gang is a bus whose listeners are counters.
 type gang struct {
 	bus
 	counters []counter
@@ -80,7 +81,7 @@ func (g *gang) send(e event) {
 	}
 }
 
-// wait returns when every listener has had n events.
+// wait returns when every listener has received n events.
 func (g *gang) wait(n int64) {
 	for i := range g.counters {
 		for g.counters[i].n.Load() < n {

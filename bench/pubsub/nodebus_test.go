@@ -7,7 +7,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// hub is a nodebus.Hub with its defaults, and a Subscribe for each listener.
+// hub returns a nodebus.Hub with default options. Each listener is a Subscribe.
 func hub(wrap func(event) nodebus.Event) bus {
 	h := nodebus.NewHub(nil)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -49,8 +49,8 @@ func unwrap(p nodebus.Payload) event {
 	return event{}
 }
 
-// own is a payload of the program's. It has no floats, which could fail to
-// encode, so that it is encoded only once a client is there to have it.
+// own is a custom payload. It has no floats, because encoding a float can fail. So the
+// hub encodes the payload only if a client needs it.
 type own struct {
 	Prompt, Node string
 	Value, Max   int

@@ -10,8 +10,8 @@ import (
 	"github.com/asaskevich/EventBus"
 )
 
-// funcs is the limit: a slice of functions, and nothing that would allow
-// listeners to come and go.
+// funcs is the limit: a slice of functions. Listeners cannot be added or removed while
+// events are published.
 func funcs() bus {
 	var on []func(event)
 	return bus{
@@ -24,7 +24,8 @@ func funcs() bus {
 	}
 }
 
-// copyOnWrite is the same behind an atomic pointer, so that they may.
+// copyOnWrite is like funcs, but listeners can be added and removed at any time,
+// because the slice is behind an atomic pointer.
 func copyOnWrite() bus {
 	var on atomic.Pointer[[]func(event)]
 	on.Store(new([]func(event)))
@@ -41,7 +42,7 @@ func copyOnWrite() bus {
 	}
 }
 
-// channels is a buffered channel and a goroutine per listener.
+// channels has a buffered channel and a goroutine for each listener.
 func channels() bus {
 	var to []chan event
 	var readers sync.WaitGroup
@@ -81,8 +82,8 @@ func eventBus() bus {
 	}
 }
 
-// watermill carries bytes. What is in them is made once and not looked at, so
-// that encoding and decoding are not in its figures.
+// watermill carries bytes. The bytes are encoded once and never decoded, so the figures
+// do not include encoding and decoding.
 func watermill(wait bool) bus {
 	g := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: 1024, BlockPublishUntilSubscriberAck: wait}, nil)
 	payload := []byte(`{"type":"progress","data":{"value":3,"max":20,"prompt_id":"` + sample.Prompt + `","node":"17"}}`)

@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// TestEveryListenerHasEveryEvent: that it ends at all shows that no event was
-// lost, the counts that none came twice.
+// TestEveryListenerHasEveryEvent ends only if no event is lost. The counts show that no
+// event came twice.
 func TestEveryListenerHasEveryEvent(t *testing.T) {
 	for _, p := range peers {
 		t.Run(p.name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestPayloadsCarryTheEvent(t *testing.T) {
 	}
 }
 
-// BenchmarkPublish reports nanoseconds and CPU nanoseconds an event, until every
+// BenchmarkPublish reports nanoseconds and CPU nanoseconds per event, until every
 // listener has run.
 func BenchmarkPublish(b *testing.B) {
 	for _, listeners := range []int{1, 10, 100} {

@@ -1,10 +1,10 @@
-// Command summary prints what the measurements wrote as Markdown: the median of
-// each figure, the range of the one that matters most, and its ratio to that of
-// the limit.
+// Command summary prints the output of the measurements as Markdown tables. The tables
+// contain the median of each figure. The main column also has its range, and its ratio
+// to the limit.
 //
 //	summary [-limit PEER] ws|dag|bench FILE...
 //
-// bench reads the output of go test -bench.
+// The format bench is the output of go test -bench.
 package main
 
 import (
@@ -22,11 +22,11 @@ func main() {
 	}
 }
 
-// format is what one kind of measurement looks like.
+// format describes the output of one kind of measurement.
 type format struct {
 	read  func(t *tables, in io.Reader) error
-	limit string // the peer that the others are held against
-	main  string // the column that matters most
+	limit string // the peer that the other peers are compared with
+	main  string // the name of the main column
 }
 
 func formats() map[string]format {
@@ -39,7 +39,7 @@ func formats() map[string]format {
 
 func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("summary", flag.ContinueOnError)
-	limit := flags.String("limit", "", "the peer to compare with")
+	limit := flags.String("limit", "", "the `peer` to compare with; if empty, the default of the format")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// readCSV calls f with the cells of each line by the names in the last header.
-// first is the name of the first column.
+// readCSV calls f for each line, with the names of the last header and the cells of the
+// line. first is the name of the first column; it identifies a header.
 func readCSV(in io.Reader, first string, f func(names, cells []string)) error {
 	var names []string
 	lines := bufio.NewScanner(in)
@@ -24,8 +24,8 @@ func readCSV(in io.Reader, first string, f func(names, cells []string)) error {
 	return lines.Err()
 }
 
-// readWS reads what wsload writes: a table for each phase and number of clients.
-// Cells of idle clients bring their own names along.
+// readWS reads the output of wsload: one table for each phase and number of clients. The
+// cells of an idle phase contain their own names, as name=value.
 func readWS(t *tables, in io.Reader) error {
 	return readCSV(in, "kind", func(names, cells []string) {
 		named := strings.Contains(strings.Join(cells, ""), "=")
@@ -42,7 +42,7 @@ func readWS(t *tables, in io.Reader) error {
 	})
 }
 
-// readDAG reads what dag writes: a table for each graph.
+// readDAG reads the output of dag: one table for each graph.
 func readDAG(t *tables, in io.Reader) error {
 	return readCSV(in, "runner", func(names, cells []string) {
 		for i, c := range cells {
@@ -53,9 +53,9 @@ func readDAG(t *tables, in io.Reader) error {
 	})
 }
 
-// readBench reads the output of go test -bench: a table for each benchmark, a
-// row for each peer=NAME in it. The first unit that counts CPU time, or else the
-// first, is the column that matters most.
+// readBench reads the output of go test -bench: one table for each benchmark, and one
+// row for each peer=NAME in the benchmark's name. The main column is the first unit that
+// counts CPU time, or the first unit if no unit does.
 func readBench(t *tables, in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
@@ -86,7 +86,7 @@ func readBench(t *tables, in io.Reader) error {
 	return lines.Err()
 }
 
-// withoutProcs cuts the number of processors off a benchmark's name.
+// withoutProcs removes the number of processors from the name of a benchmark.
 func withoutProcs(name string) string {
 	i := strings.LastIndexByte(name, '-')
 	if i < 0 {

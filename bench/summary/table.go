@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// tables are figures by table, row and column, each in the order in which it
-// came first.
+// tables holds all figures by table, row and column. Tables, rows and columns are in the
+// order of their first figure.
 type tables struct {
 	limit, main string
 	list        []*table
@@ -26,7 +26,7 @@ type row struct {
 	cells map[string][]float64
 }
 
-// add takes a figure; one that is none, or has no name, is left out.
+// add adds a figure. It ignores a value that is not a number, and a column without a name.
 func (t *tables) add(tableName, rowName, column, value string) {
 	v, err := strconv.ParseFloat(value, 64)
 	if err != nil || column == "" {
@@ -120,7 +120,7 @@ func median(v []float64) float64 {
 	return (s[n/2] + s[(n-1)/2]) / 2
 }
 
-// short is f with three digits that matter.
+// short formats f with three significant digits.
 func short(f float64) string {
 	switch a := max(f, -f); {
 	case a == 0:

@@ -1,18 +1,18 @@
-// Comfyui is a server for front ends, scripts and SDKs made for ComfyUI, whose
-// nodes are Go: they load, paint and save pictures. One of them, Paint, sends a
-// message of its own with its UNIQUE_ID, and a front-end extension of twenty lines
-// (files/extension) shows it on that node.
+// Comfyui is a server for front ends, scripts and SDKs that were made for ComfyUI.
+// Its nodes are written in Go: they load, paint and save pictures. The node Paint
+// sends a custom message with its UNIQUE_ID. A front-end extension of twenty lines
+// (files/extension) shows this message on the node.
 //
-//	go run ./examples/comfyui    # and open http://127.0.0.1:8188: a page of nodebus's own
+//	go run ./examples/comfyui    # then open http://127.0.0.1:8188, a page of nodebus
 //
-// To see it in ComfyUI's official front end, which is a Python package of static
-// files:
+// To use ComfyUI's official front end, install it first. It is a Python package of
+// static files:
 //
 //	pip install --no-deps --target /tmp/frontend comfyui-frontend-package
 //	go run ./examples/comfyui -frontend /tmp/frontend/comfyui_frontend_package/static
 //
-// In both, the workflow "painting" is among the examples or templates. Scripts
-// submit it like this, from this folder:
+// Both front ends list the workflow "painting" among the examples or templates. A
+// script can submit this workflow from this folder:
 //
 //	curl -d "{\"prompt\": $(cat files/page/painting.json)}" http://127.0.0.1:8188/prompt
 package main
@@ -77,10 +77,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	serving.Go(func() { _ = server.Serve(listener) })
 	fmt.Fprintf(out, "Open http://%s in a browser; stop with Ctrl-C\nPictures are in %s\n", listener.Addr(), *data)
 
-	_ = engine.Run(ctx) // until ctx ends, and with it what runs
+	_ = engine.Run(ctx) // returns when ctx ends and all prompts have ended
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err = errors.Join(hub.Close(), server.Shutdown(grace)) // clients are told that the server is going away
+	err = errors.Join(hub.Close(), server.Shutdown(grace)) // clients receive a close frame: the server is going away
 	serving.Wait()
 	fmt.Fprintln(out, "stopped")
 	return err

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// program is one that runs, on a free port.
+// program is a running program on a free port.
 type program struct {
 	t     *testing.T
 	url   string
@@ -51,14 +51,14 @@ func start(t *testing.T, args ...string) *program {
 	return p
 }
 
-// line is the next one that the program prints.
+// line returns the next line that the program prints.
 func (p *program) line() string {
 	p.t.Helper()
 	require.True(p.t, p.lines.Scan())
 	return p.lines.Text()
 }
 
-// get asks for a path, or posts a body to it.
+// get sends a GET request for path, or a POST request if there is a body.
 func (p *program) get(path string, body ...string) string {
 	p.t.Helper()
 	method := http.MethodGet
@@ -77,7 +77,7 @@ func (p *program) get(path string, body ...string) string {
 	return string(text)
 }
 
-// message is what comes over the WebSocket.
+// message is a text message from the WebSocket.
 type message struct {
 	Type string
 	Data struct {
@@ -90,8 +90,8 @@ type message struct {
 	}
 }
 
-// TestRun does what a script does: it connects, submits the example, follows it
-// to its end, and fetches the picture.
+// TestRun does the same as a script: it connects, submits the example, follows the
+// prompt to its end, and downloads the picture.
 func TestRun(t *testing.T) {
 	folder := t.TempDir()
 	p := start(t, "-data", folder)
@@ -113,7 +113,7 @@ func TestRun(t *testing.T) {
 		typ, data, err := socket.Read(t.Context())
 		require.NoError(t, err)
 		if typ == websocket.MessageBinary {
-			require.Equal(t, []byte{0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xd8}, data[:10], "a preview, a JPEG")
+			require.Equal(t, []byte{0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xd8}, data[:10], "a preview in JPEG format")
 			counts["preview"]++
 			continue
 		}
@@ -153,8 +153,8 @@ func TestRun(t *testing.T) {
 	require.NoError(t, <-p.ended)
 }
 
-// TestFrontend: the front end's files are served, and the example in its form,
-// which is the same workflow.
+// TestFrontend checks that the server serves the front end's files, and that the
+// example in the front end's format is the same workflow as in the API format.
 func TestFrontend(t *testing.T) {
 	front := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(front, "index.html"), []byte("the front end"), 0o600))
@@ -167,7 +167,7 @@ func TestFrontend(t *testing.T) {
 			Inputs  []struct{ Link int64 }
 			Widgets []any `json:"widgets_values"`
 		}
-		Links [][]any // id, node, slot, and where it leads
+		Links [][]any // link id, source node, source slot, target
 	}
 	dec := json.NewDecoder(strings.NewReader(p.get("/api/workflow_templates/example/painting.json")))
 	dec.UseNumber()
@@ -189,7 +189,7 @@ func TestFrontend(t *testing.T) {
 			require.Equal(t, fmt.Sprint(link.Node, link.Slot), fmt.Sprint(from[1], from[2]))
 		}
 		if n.Type == "Paint" {
-			values = append(values, "randomize") // the front end's own
+			values = append(values, "randomize") // a widget that only the front end has
 		}
 		require.Equal(t, nodes[i].ID+nodes[i].Class, n.ID.String()+n.Type)
 		require.ElementsMatch(t, values, n.Widgets)
@@ -212,14 +212,14 @@ func TestBadArguments(t *testing.T) {
 	}
 }
 
-// TestPaint is how a node's author tests it, without a server.
+// TestPaint shows how the author of a node tests the node without a server.
 func TestPaint(t *testing.T) {
 	red := imagenodes.Picture{RGBA: image.NewRGBA(image.Rect(0, 0, 60, 40))}
 	draw.Draw(red, red.Rect, image.NewUniform(color.RGBA{200, 0, 0, 255}), image.Point{}, draw.Src)
 	rec := nodetest.New(t, &nodetest.Options{UniqueID: "7"})
 	painting, err := Paint{Picture: red, Radius: 8, Seed: 1}.Run(rec.Context())
 	require.NoError(t, err)
-	require.Equal(t, red.Pix, painting.Pix, "no paper is left, and no other colour comes in")
+	require.Equal(t, red.Pix, painting.Pix, "the painting has no white paper left, and no other colour")
 	require.Equal(t, []Brush{{"7", 8, 48}, {"7", 4, 192}, {"7", 2, 800}}, nodetest.Sent[Brush](rec))
 	steps := nodetest.Sent[nodebus.Progress](rec)
 	require.Len(t, steps, 48)

@@ -10,9 +10,9 @@ import (
 	"github.com/nodebus/nodebus/comfy"
 )
 
-// options are what the server serves beside the nodes: folders below data, in
-// which there is a picture to begin with, the extension, an example workflow and,
-// if there is one, the front end.
+// options returns the options of the server: folders below data, one of them with a
+// first picture, the extension, an example workflow and, if frontend is not empty, the
+// official front end.
 func options(data, frontend string) (*comfy.Options, error) {
 	opts := &comfy.Options{
 		Input:      filepath.Join(data, "input"),
@@ -24,9 +24,9 @@ func options(data, frontend string) (*comfy.Options, error) {
 	}
 	if frontend != "" {
 		opts.Frontend = os.DirFS(frontend)
-		opts.Templates["example"] = sub("frontend") // with the places of the nodes
+		opts.Templates["example"] = sub("frontend") // with the positions of the nodes
 		if _, err := fs.Stat(opts.Frontend, "index.html"); err != nil {
-			return nil, fmt.Errorf("no front end: %w", err)
+			return nil, fmt.Errorf("no front end: the folder of -frontend has no index.html: %w", err)
 		}
 	}
 	for _, folder := range []string{opts.Input, opts.Output, opts.Temp} {
@@ -37,7 +37,7 @@ func options(data, frontend string) (*comfy.Options, error) {
 	return opts, addPicture(filepath.Join(opts.Input, "picture.jpg"))
 }
 
-// addPicture makes a file of the picture, unless there is one.
+// addPicture writes the picture to a file, unless the file exists.
 func addPicture(name string) error {
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -49,11 +49,11 @@ func addPicture(name string) error {
 	return os.WriteFile(name, picture, 0o644)
 }
 
-// sub is a folder of the files.
+// sub returns a folder of the embedded files.
 func sub(name string) fs.FS {
 	folder, err := fs.Sub(files, "files/"+name)
 	if err != nil {
-		panic(err) // the name is not valid
+		panic(err) // the name is not a valid path
 	}
 	return folder
 }

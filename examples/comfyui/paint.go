@@ -12,27 +12,27 @@ import (
 	"github.com/nodebus/nodebus/examples/imagenodes"
 )
 
-// Brush is a message of this program's own: a node has taken another brush.
+// Brush is a custom message: a node has taken another brush.
 type Brush struct {
 	Node    string `json:"node"` // its UNIQUE_ID
 	Radius  int    `json:"radius"`
-	Strokes int    `json:"strokes"` // that will be made with it
+	Strokes int    `json:"strokes"` // number of strokes with this brush
 }
 
-// EventType is its name on the wire; the extension listens for it by that name.
+// EventType returns the name of the message on the wire. The extension listens for it.
 func (Brush) EventType() string { return "example.brush" }
 
-// Paint paints a picture over, first with a broad brush and then with finer ones.
+// Paint paints a picture, first with a broad brush and then with finer brushes.
 type Paint struct {
 	Picture imagenodes.Picture
-	Radius  int     `default:"48" min:"1" max:"200" tip:"of the first brush, in pixels"`
-	Seed    uint64  `default:"1" tip:"other numbers give other paintings"`
-	Pause   float64 `default:"0.03" min:"0" max:"10" step:"0.01" tip:"seconds after each look at the painting, so that there is something to see"`
+	Radius  int     `default:"48" min:"1" max:"200" tip:"radius of the first brush, in pixels"`
+	Seed    uint64  `default:"1" tip:"another number gives another painting"`
+	Pause   float64 `default:"0.03" min:"0" max:"10" step:"0.01" tip:"seconds to wait after each preview, so that people can watch"`
 }
 
-// Run makes as many strokes with each brush as cover the picture about four times.
+// Run makes enough strokes with each brush to cover the picture about four times.
 func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
-	const looks = 16 // at the painting, with each brush: it is shown that often
+	const looks = 16 // number of previews for each brush
 	size := n.Picture.Rect.Size()
 	painting := imagenodes.Picture{RGBA: image.NewRGBA(n.Picture.Rect)}
 	draw.Draw(painting, painting.Rect, image.White, image.Point{}, draw.Src)
@@ -47,7 +47,7 @@ func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
 			for range strokes {
 				n.stroke(painting, random.IntN(size.X), random.IntN(size.Y), radius)
 			}
-			ctx.Preview(preview{painting}) // first: front ends draw it when the progress comes
+			ctx.Preview(preview{painting}) // before the progress: front ends draw the preview when the progress comes
 			ctx.Progress(float64(i*looks+look+1), float64(len(brushes)*looks))
 			if err := pause(ctx, n.Pause); err != nil {
 				return painting, err
@@ -57,7 +57,7 @@ func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
 	return painting, nil
 }
 
-// brushes are the radii of the brushes, each half the one before.
+// brushes returns the radii of the brushes. Each radius is half the previous radius.
 func brushes(radius int) (all []int) {
 	for ; radius > 3; radius /= 2 {
 		all = append(all, radius)
@@ -65,7 +65,7 @@ func brushes(radius int) (all []int) {
 	return append(all, radius)
 }
 
-// stroke is a dot of the colour that the picture has in the middle of it.
+// stroke paints a dot. Its colour is the picture's colour at the centre of the dot.
 func (n Paint) stroke(on imagenodes.Picture, x, y, radius int) {
 	c := n.Picture.RGBAAt(x, y)
 	for dy := -radius; dy <= radius; dy++ {
@@ -77,7 +77,8 @@ func (n Paint) stroke(on imagenodes.Picture, x, y, radius int) {
 	}
 }
 
-// pause waits, unless the node is interrupted.
+// pause waits for some seconds. It returns early with an error if the node is
+// interrupted.
 func pause(ctx *nodebus.Context, seconds float64) error {
 	select {
 	case <-time.After(time.Duration(seconds * float64(time.Second))):
@@ -87,7 +88,7 @@ func pause(ctx *nodebus.Context, seconds float64) error {
 	}
 }
 
-// preview is a picture as a JPEG file.
+// preview encodes a picture as a JPEG file.
 type preview struct{ imagenodes.Picture }
 
 // AppendBinary appends the file.

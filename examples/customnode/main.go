@@ -1,6 +1,6 @@
-// Customnode shows what a node can do beside computing: report progress, send a
-// message of its own that names the node (UNIQUE_ID), show something, and use a
-// client that the program has injected. It watches itself in the same process.
+// Customnode shows what a node can do besides computing: it reports progress, sends a
+// custom message with its node id (UNIQUE_ID), shows a result, and uses an object that
+// the program has injected. The program watches its own events in the same process.
 //
 //	go run ./examples/customnode
 package main
@@ -15,21 +15,21 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Found is the message: which node found which word, and where.
+// Found is the custom message: a node found a word in a line.
 type Found struct {
 	Node string `json:"node"`
 	Word string `json:"word"`
 	Line int    `json:"line"`
 }
 
-// EventType is its name on the wire; JavaScript listens for it by that name.
+// EventType returns the name of the message on the wire. JavaScript listens for it.
 func (Found) EventType() string { return "example.found" }
 
-// Library is what the program injects; it could as well be a database.
+// Library is the interface of the injected object. It could also be a database.
 type Library interface{ Lines(title string) []string }
 
-// Search looks for a word in a text. Its exported fields are its inputs; library
-// is copied from the value that was registered.
+// Search looks for a word in a text. Its exported fields are its inputs. The field
+// library is copied from the registered value.
 type Search struct {
 	Title string `default:"ode"`
 	Word  string `tip:"what to look for"`
@@ -37,13 +37,13 @@ type Search struct {
 	library Library
 }
 
-// Hits are its outputs: a number that other nodes can use, and what it shows.
+// Hits holds the outputs: a number for other nodes, and a text that clients show.
 type Hits struct {
 	Count int `out:"count"`
 	UI    nodebus.UI
 }
 
-// Run looks at each line.
+// Run searches each line.
 func (n Search) Run(ctx *nodebus.Context) (h Hits, err error) {
 	lines := n.library.Lines(n.Title)
 	for i, line := range lines {
@@ -91,7 +91,7 @@ func run(out io.Writer) {
 		case nodebus.ExecutionSuccess:
 			cancel()
 		case nil:
-			fmt.Fprintln(out, err) // fell too far behind
+			fmt.Fprintln(out, err) // this subscriber was too slow
 		}
 	}
 	<-done

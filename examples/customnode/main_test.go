@@ -25,7 +25,7 @@ shown: ["ee" stands in 1 of 5 lines]
 `, out.String())
 }
 
-// TestSearch is how a node's author tests it, without an engine.
+// TestSearch shows how the author of a node tests the node without an engine.
 func TestSearch(t *testing.T) {
 	rec := nodetest.New(t, &nodetest.Options{UniqueID: "3"})
 	hits, err := Search{Title: "x", Word: "a", library: shelf{"x": "a\nb\nab"}}.Run(rec.Context())

@@ -1,7 +1,7 @@
-// Embed puts nodebus into a program that has an http.ServeMux and a shutdown of
-// its own: events at /events, a way to submit beside the program's other routes,
-// and an orderly end in which what runs is told to stop and clients are told
-// that the server is going away.
+// Embed adds nodebus to a program that has its own http.ServeMux and its own shutdown.
+// It adds events at /events, and a route to submit prompts beside the program's other
+// routes. At shutdown it interrupts the running prompts, and clients receive a close
+// frame that says that the server is going away.
 //
 //	go run ./examples/embed
 package main
@@ -23,12 +23,12 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// Wait is a node that takes its time.
+// Wait is a node that waits for some seconds.
 type Wait struct {
 	Seconds float64 `default:"1" min:"0" max:"3600"`
 }
 
-// Run waits, unless it is interrupted.
+// Run waits. It ends early when the prompt is interrupted.
 func (n Wait) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	timer := time.NewTimer(time.Duration(n.Seconds * float64(time.Second)))
 	defer timer.Stop()
@@ -40,7 +40,7 @@ func (n Wait) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	}
 }
 
-// routes adds nodebus's to the program's own.
+// routes adds the routes of nodebus to the routes of the program.
 func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *nodebus.Engine) {
 	mux.Handle("GET /events", ws.New(hub, &ws.Options{Remaining: engine.Remaining}))
 	mux.HandleFunc("POST /jobs", func(w http.ResponseWriter, r *http.Request) {
@@ -85,10 +85,10 @@ func run(ctx context.Context, address string, out io.Writer) error {
 	serving.Go(func() { _ = server.Serve(listener) })
 	fmt.Fprintln(out, "listening on", listener.Addr())
 
-	_ = engine.Run(ctx) // until ctx ends, and with it what runs
+	_ = engine.Run(ctx) // returns when ctx ends and all prompts have ended
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err = errors.Join(hub.Close(), server.Shutdown(grace)) // the last words are sent, then 1001
+	err = errors.Join(hub.Close(), server.Shutdown(grace)) // sends the last events, then close code 1001
 	serving.Wait()
 	fmt.Fprintln(out, "stopped")
 	return err

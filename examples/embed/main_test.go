@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// TestRun starts the program, submits a job that takes an hour, and stops the
-// program: the client is told of both.
+// TestRun starts the program, submits a job of one hour, and stops the program. The
+// client must receive the start and the end of the job, and the close frame.
 func TestRun(t *testing.T) {
 	r, w := io.Pipe()
 	ctx, stop := context.WithCancel(t.Context())

@@ -1,5 +1,5 @@
-// Hello is the program in the README: a node, a graph of it, and what whoever
-// watches is told, in the form in which a client gets it.
+// Hello is the program in the README: a node, a graph with this node, and the events
+// of the run, in the form in which a client receives them.
 package main
 
 import (

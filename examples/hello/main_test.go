@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain runs the program instead of the tests if it is asked to.
+// TestMain runs the program instead of the tests if RUN_HELLO is set.
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_HELLO") != "" {
 		main()
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestReadme: what the README shows is this program, and what it prints.
+// TestReadme checks that the README shows this program and its output.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestReadme(t *testing.T) {
 	require.Len(t, timestamps.FindAll(out, -1), 3)
 }
 
-// TestReadmeLinks: what the README names exists.
+// TestReadmeLinks checks that every file exists that the README links to.
 func TestReadmeLinks(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)

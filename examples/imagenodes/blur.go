@@ -6,15 +6,15 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Blur averages each pixel with those around it, three times over, which comes
-// close to a Gaussian blur. It takes a while, tells how far it is and shows what
-// it has.
+// Blur averages each pixel with the pixels around it, three times. The result is
+// close to a Gaussian blur. The node takes a while, so it reports its progress and
+// sends previews.
 type Blur struct {
 	Picture Picture
 	Radius  int `default:"8" min:"1" max:"200" tip:"in pixels"`
 }
 
-// Run makes six passes: three times along the rows and along the columns.
+// Run makes six passes: three along the rows and three along the columns.
 func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 	const passes = 6
 	p := n.Picture
@@ -34,13 +34,14 @@ func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 			}
 		}
 		p = out
-		ctx.Preview(thumbnail{p}) // first: front ends draw it when the progress comes
+		ctx.Preview(thumbnail{p}) // before the progress: front ends draw the preview when the progress comes
 		ctx.Progress(float64(pass+1), passes)
 	}
 	return p, nil
 }
 
-// average blurs a line of n pixels that lie step bytes apart, with a running sum.
+// average blurs a line of n pixels with a running sum. step is the distance between
+// two pixels, in bytes.
 func average(dst, src []byte, n, step, radius int) {
 	for c := range 4 {
 		sum, count := 0, 0
@@ -62,7 +63,7 @@ func average(dst, src []byte, n, step, radius int) {
 	}
 }
 
-// thumbnail is a small JPEG of a picture, made when it is asked for.
+// thumbnail is a small JPEG of a picture. It is encoded only if a client needs it.
 type thumbnail struct{ Picture }
 
 // AppendBinary appends the JPEG file.

@@ -13,10 +13,10 @@ type Blend struct {
 	Amount float64 `default:"0.5" min:"0" max:"1" step:"0.01" tip:"share of B"`
 }
 
-// Run mixes them byte by byte.
+// Run mixes the pictures byte by byte.
 func (n Blend) Run(*nodebus.Context) (Picture, error) {
 	if n.A.Rect != n.B.Rect {
-		return Picture{}, fmt.Errorf("pictures of different sizes: %v and %v", n.A.Rect.Size(), n.B.Rect.Size())
+		return Picture{}, fmt.Errorf("the two pictures must have the same size, but they have %v and %v", n.A.Rect.Size(), n.B.Rect.Size())
 	}
 	out := n.A.fresh()
 	share := int(n.Amount*256 + 0.5)
@@ -32,7 +32,7 @@ type Vignette struct {
 	Strength float64 `default:"0.6" min:"0" max:"1" step:"0.05"`
 }
 
-// Run goes over each pixel.
+// Run darkens each pixel by its distance from the centre.
 func (n Vignette) Run(*nodebus.Context) (Picture, error) {
 	out := n.Picture.fresh()
 	w, h := float64(out.Rect.Dx()), float64(out.Rect.Dy())
@@ -50,10 +50,10 @@ func (n Vignette) Run(*nodebus.Context) (Picture, error) {
 	return out, nil
 }
 
-// Grayscale takes the colours out.
+// Grayscale removes the colours.
 type Grayscale struct{ Picture Picture }
 
-// Run weighs the colours as the eye does.
+// Run weights red, green and blue like the human eye.
 func (n Grayscale) Run(*nodebus.Context) (Picture, error) {
 	out := n.Picture.fresh()
 	for i := 0; i < len(out.Pix); i += 4 {
@@ -64,13 +64,13 @@ func (n Grayscale) Run(*nodebus.Context) (Picture, error) {
 	return out, nil
 }
 
-// Switch gives one of two inputs. The other is never computed.
+// Switch returns one of two inputs. The other input is never computed.
 type Switch struct {
 	Cond            bool
 	OnTrue, OnFalse nodebus.Lazy[any]
 }
 
-// Run asks for the one it needs.
+// Run requests only the chosen input.
 func (n Switch) Run(ctx *nodebus.Context) (any, error) {
 	if n.Cond {
 		return n.OnTrue.Get(ctx)

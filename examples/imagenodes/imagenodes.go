@@ -1,7 +1,7 @@
-// Package imagenodes is a small library of nodes that work on pictures, with
-// nothing but the standard library's image packages. The examples share it; it
-// also shows how a program keeps its nodes: a file for each kind, and one
-// function that registers them all.
+// Package imagenodes is a small library of nodes for pictures. It uses only the image
+// packages of the standard library. The examples share it. It also shows how a program
+// can organize its nodes: one file for each kind of node, and one function that
+// registers all nodes.
 package imagenodes
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Picture is what travels between the nodes. Its port type, PICTURE, is made of
-// the Go type's name.
+// Picture is the value that nodes pass to each other. Its port type, PICTURE, comes
+// from the name of the Go type.
 type Picture struct{ *image.RGBA }
 
-// Folders are where pictures come from and go to.
+// Folders holds the folders for pictures.
 type Folders struct {
-	In  fs.FS  // that Load reads from
-	Out string // that Save writes to
+	In  fs.FS  // Load reads from it
+	Out string // Save writes to it
 }
 
 // Register adds all nodes to r.
@@ -34,5 +34,5 @@ func Register(r *nodebus.Registry, f Folders) {
 	nodebus.Register(r, Save{folder: f.Out}, nodebus.Info{Category: "picture", Title: "Save Picture"})
 }
 
-// fresh makes a picture of the same size.
+// fresh returns an empty picture of the same size.
 func (p Picture) fresh() Picture { return Picture{image.NewRGBA(p.Rect)} }

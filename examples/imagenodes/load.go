@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"image"
 	"image/draw"
-	_ "image/jpeg" // the formats that can be read
+	_ "image/jpeg" // registers a format for image.Decode
 	_ "image/png"
 	"io/fs"
 
@@ -17,8 +17,7 @@ type Load struct {
 	files fs.FS
 }
 
-// Validate refuses paths that lead out of the folder, when the prompt is
-// submitted.
+// Validate refuses paths outside the folder. It runs when the prompt is submitted.
 func (n Load) Validate() error {
 	if !fs.ValidPath(n.Path) {
 		return &nodebus.InputError{Input: "path", Err: fmt.Errorf("%q is not a path within the folder", n.Path)}
@@ -26,7 +25,7 @@ func (n Load) Validate() error {
 	return nil
 }
 
-// Fingerprint makes a file that has changed be read again.
+// Fingerprint changes when the file changes, so that the node reads the file again.
 func (n Load) Fingerprint() (string, error) {
 	info, err := fs.Stat(n.files, n.Path)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Resize makes a picture so many pixels wide and keeps its proportions.
+// Resize scales a picture to a width and keeps its proportions.
 type Resize struct {
 	Picture Picture
 	Width   int `default:"480" min:"1" max:"8192" tip:"in pixels"`
 }
 
-// Run averages the pixels that fall into each new one.
+// Run averages the old pixels that fall into each new pixel.
 func (n Resize) Run(*nodebus.Context) (Picture, error) { return n.Picture.scaled(n.Width), nil }
 
 func (p Picture) scaled(width int) Picture {
@@ -30,7 +30,7 @@ func (p Picture) scaled(width int) Picture {
 	return out
 }
 
-// mean is the average colour of a rectangle.
+// mean returns the average colour of a rectangle.
 func (p Picture) mean(x0, y0, x1, y1 int) color.RGBA {
 	var r, g, b, a, n int
 	for y := y0; y < y1; y++ {

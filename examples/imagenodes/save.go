@@ -9,26 +9,26 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Palette is a message of this package's own: it says which node found which
-// colour.
+// Palette is a custom message of this package. It contains a node id and the mean
+// colour that the node found.
 type Palette struct {
 	Node   string `json:"node"`
 	Colour string `json:"colour"`
 }
 
-// EventType is its name on the wire.
+// EventType returns the name of the message on the wire.
 func (Palette) EventType() string { return "picture.palette" }
 
-// Description is what Describe gives and shows.
+// Description holds the output of Describe, and the same text for clients to show.
 type Description struct {
 	Text string `out:"text"`
 	UI   nodebus.UI
 }
 
-// Describe says in words what a picture is like.
+// Describe describes a picture in words.
 type Describe struct{ Picture Picture }
 
-// Run sends the mean colour to whoever submitted the prompt.
+// Run sends the mean colour to the client that submitted the prompt.
 func (n Describe) Run(ctx *nodebus.Context) (Description, error) {
 	size := n.Picture.Rect.Size()
 	c := n.Picture.mean(0, 0, size.X, size.Y)
@@ -47,7 +47,7 @@ type Save struct {
 	folder  string
 }
 
-// Validate refuses names that are more than a name.
+// Validate refuses names that contain a folder.
 func (n Save) Validate() error {
 	if n.Name == "" || n.Name != filepath.Base(n.Name) || n.Name == "." || n.Name == ".." {
 		return &nodebus.InputError{Input: "name", Err: fmt.Errorf("%q is not the name of a file", n.Name)}

@@ -1,7 +1,7 @@
-// Ownexecutor replaces nodebus's executor by one of forty lines: it calls the
-// nodes one after the other, in the order in which the workflow lists them, and
-// knows nothing of caching or lazy inputs. The engine does the rest: the queue,
-// the record, and the events that frame a prompt.
+// Ownexecutor replaces the executor of nodebus with an executor of forty lines. It
+// calls the nodes one after another, in the order of the workflow, without a cache and
+// without lazy inputs. The engine does the rest: it keeps the queue and the records,
+// and publishes the events at the start and at the end of a prompt.
 //
 //	go run ./examples/ownexecutor
 package main
@@ -15,7 +15,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// sequential is the executor.
+// sequential is an executor that runs one node at a time.
 type sequential struct{ registry *nodebus.Registry }
 
 // Execute runs the nodes of p in order.
@@ -34,7 +34,7 @@ func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.
 			}
 			inputs[name] = v
 		}
-		class, _ := x.registry.Class(node.Class) // it exists: Submit has checked
+		class, _ := x.registry.Class(node.Class) // the class exists: Submit has checked it
 		call := nodebus.NewContext(ctx, nodebus.CallInfo{Prompt: p, Place: nodebus.Place{UniqueID: node.ID}, Publisher: pub})
 		result, err := class.Call(call, inputs)
 		call.End()
@@ -56,10 +56,10 @@ type (
 	Show struct{ Value int }
 )
 
-// Run adds.
+// Run returns the sum.
 func (n Add) Run(*nodebus.Context) (int, error) { return n.A + n.B, nil }
 
-// Run shows.
+// Run shows the value.
 func (n Show) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(n.Value)), nil
 }

@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 `, got)
 }
 
-// TestConform: a small executor keeps what every executor promises.
+// TestConform checks that the small executor keeps the contract of every executor.
 func TestConform(t *testing.T) {
 	conform.Executor(t, func(r *nodebus.Registry) nodebus.Executor { return sequential{r} })
 }

@@ -1,6 +1,6 @@
-// Owntransport wires a transport of one's own: a TCP server that writes each
-// event as a line of JSON, so that a shell can follow what runs. The transport
-// itself is in ndjson.go, and its test proves it with conform.Transport.
+// Owntransport uses a custom transport: a TCP server that writes each event as a line
+// of JSON, so that a shell can follow the events. The transport is in ndjson.go; its
+// test checks it with conform.Transport.
 //
 //	go run ./examples/owntransport
 package main
@@ -17,7 +17,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// serve joins each connection to the hub: its first line is the client's id.
+// serve joins each connection to the hub. The first line of a connection is the
+// client's id.
 func serve(ctx context.Context, hub *nodebus.Hub, l net.Listener) {
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
@@ -32,7 +33,7 @@ func serve(ctx context.Context, hub *nodebus.Hub, l net.Listener) {
 			s := hub.Join(client.Text(), &nodebus.SessionOptions{Hello: []nodebus.Payload{nodebus.Status{SID: client.Text()}}})
 			ctx, cancel := context.WithCancel(ctx)
 			go func() {
-				defer cancel() // the client has gone
+				defer cancel() // the client has closed the connection
 				_, _ = io.Copy(io.Discard, conn)
 			}()
 			_ = s.Serve(ctx, &ndjson{conn: conn})
@@ -40,10 +41,10 @@ func serve(ctx context.Context, hub *nodebus.Hub, l net.Listener) {
 	}
 }
 
-// Greet is a node to run.
+// Greet is a node that shows a greeting.
 type Greet struct{ Name string }
 
-// Run greets.
+// Run returns the greeting.
 func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text("Hello, " + n.Name), nil
 }
@@ -76,7 +77,7 @@ func run(out io.Writer) error {
 	}
 	fmt.Fprintln(conn, "shell")
 	lines := bufio.NewScanner(conn)
-	lines.Scan() // the first says who it is: now it misses nothing
+	lines.Scan() // the first line confirms the id: from now on the client misses no event
 	fmt.Fprintln(out, lines.Text())
 	g := nodebus.NewGraph()
 	g.Add("Greet", nodebus.Inputs{"name": "world"})

@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 	require.Equal(t, `{"type":"executing","data":{"node":null,"prompt_id":"hello"}}`, lines[len(lines)-1])
 }
 
-// TestConform proves the transport right.
+// TestConform checks the transport against the contract of all transports.
 func TestConform(t *testing.T) {
 	conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

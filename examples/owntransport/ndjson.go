@@ -9,15 +9,15 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// ndjson writes each event as a line of JSON to a connection. Binary frames,
-// which have no form as text, are left out. This is all that a transport has to
-// be; conform.Transport proves it right.
+// ndjson writes each event as a line of JSON to a connection. It drops binary frames,
+// because they have no text form. A transport needs no more than these two methods;
+// conform.Transport checks that they are correct.
 type ndjson struct {
 	conn net.Conn
 	once sync.Once
 }
 
-// Write sends a batch as one write, within ten seconds.
+// Write sends a batch with one write. It fails after ten seconds.
 func (t *ndjson) Write(_ context.Context, frames []nodebus.Frame) error {
 	var batch []byte
 	for _, f := range frames {
@@ -35,7 +35,7 @@ func (t *ndjson) Write(_ context.Context, frames []nodebus.Frame) error {
 	return err
 }
 
-// Close ends the connection, and with it a Write that waits.
+// Close closes the connection. A blocked Write then returns.
 func (t *ndjson) Close(error) (err error) {
 	t.once.Do(func() { err = t.conn.Close() })
 	return err

@@ -14,8 +14,8 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// host is what every program that embeds nodebus has: nodes, a hub, an engine,
-// and a way in for the world.
+// host holds what every program with nodebus needs: nodes, a hub, an engine, and a
+// server for clients.
 type host struct {
 	engine  *nodebus.Engine
 	address string
@@ -46,23 +46,23 @@ func start(ctx context.Context, pictures fs.FS, results, address string, workflo
 	running.Go(func() { _ = engine.Run(ctx) })
 	running.Go(func() { _ = server.Serve(listener) })
 	return &host{engine, reachable(listener.Addr().(*net.TCPAddr)), func() {
-		cancel()        // ends what runs
-		_ = hub.Close() // tells clients that the program is going away
+		cancel()        // ends all running prompts
+		_ = hub.Close() // sends close frames: the program is going away
 		_ = server.Close()
 		running.Wait()
 	}}, nil
 }
 
-// reachable is an address that a client on this machine can use.
+// reachable returns an address that a client on this machine can use.
 func reachable(a *net.TCPAddr) string {
-	if a.IP.IsUnspecified() { // it listens on all
+	if a.IP.IsUnspecified() { // the server listens on all addresses
 		return net.JoinHostPort("localhost", strconv.Itoa(a.Port))
 	}
 	return a.String()
 }
 
-// page serves what a browser needs: the page, the workflow, the results, and a
-// way to run the workflow as the page's client.
+// page serves everything that the page in a browser needs: the page, the workflow, the
+// results, and a route that runs the workflow for the page's client.
 func page(engine *nodebus.Engine, local *nodebus.Local, results string, workflow []byte) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +75,7 @@ func page(engine *nodebus.Engine, local *nodebus.Local, results string, workflow
 	mux.Handle("GET /results/", http.StripPrefix("/results/", http.FileServer(http.Dir(results))))
 	mux.HandleFunc("POST /run", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("fresh") {
-			local.Free() // forget what the nodes gave
+			local.Free() // empty the cache
 		}
 		nodes, err := nodebus.ParseNodes(workflow)
 		if err == nil {

@@ -1,11 +1,11 @@
-// Quickstart runs a workflow of ten nodes on a picture and watches it happen,
-// over a real WebSocket, in the same program: progress, previews, results, and a
-// message that one of the nodes sends. Then it runs the workflow again, to show
-// what is remembered.
+// Quickstart runs a workflow of ten nodes on a picture and watches the events over a
+// real WebSocket, in the same program: progress, previews, results, and a custom
+// message from one of the nodes. Then it runs the workflow again, to show which nodes
+// are cached.
 //
-//	go run ./examples/quickstart                        # the picture and workflow beside this file
-//	go run ./examples/quickstart -workflow FILE         # another: JSON in API format, as ComfyUI saves it
-//	go run ./examples/quickstart -listen localhost:8188 # and stay: a page at this address shows the next runs
+//	go run ./examples/quickstart                        # uses the picture and workflow in this folder
+//	go run ./examples/quickstart -workflow FILE         # another workflow: JSON in ComfyUI's API format
+//	go run ./examples/quickstart -listen localhost:8188 # keeps running: a page at this address shows further runs
 package main
 
 import (
@@ -36,9 +36,9 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	workflow := flags.String("workflow", "", "a workflow `file`; pictures are looked for beside it")
+	workflow := flags.String("workflow", "", "a workflow `file`; pictures are read from the same folder")
 	results := flags.String("out", filepath.Join(os.TempDir(), "nodebus-quickstart"), "the `folder` for results")
-	listen := flags.String("listen", "", "stay and serve at this `address`")
+	listen := flags.String("listen", "", "after the two runs, keep serving at this `address`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

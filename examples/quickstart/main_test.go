@@ -42,7 +42,7 @@ func TestQuickstart(t *testing.T) {
 		require.Contains(t, first, line+"\n")
 	}
 	require.Equal(t, 6, strings.Count(first, "  preview          3 Blur       image/jpeg, "))
-	require.NotContains(t, first, "6 Grayscale", "the branch that is not taken never runs")
+	require.NotContains(t, first, "6 Grayscale", "the branch that Switch does not choose never runs")
 	require.Contains(t, second, "  cached                        1 2 3 4 5 7 8 9 10\n")
 	require.NotContains(t, second, "executing")
 	require.True(t, strings.HasSuffix(second, "The results are in "+folder+"\n"))
@@ -101,7 +101,7 @@ func TestBadWorkflows(t *testing.T) {
 	require.Error(t, run(t.Context(), []string{"-listen", "nowhere:99999999"}, io.Discard))
 }
 
-// TestListen: the page is served, and what it does works.
+// TestListen checks that the page is served, and that its requests work.
 func TestListen(t *testing.T) {
 	r, w := io.Pipe()
 	ctx, stop := context.WithCancel(t.Context())

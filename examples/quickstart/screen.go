@@ -10,14 +10,14 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// screen prints a line for each event and, on a terminal, keeps a bar below them
-// for each node that runs.
+// screen prints a line for each event. On a terminal it also draws a progress bar for
+// each running node, below the lines.
 type screen struct {
 	out   io.Writer
-	names map[string]string // class by node
+	names map[string]string // class by node id
 	bars  bool
 	runs  []nodebus.NodeState
-	drawn int // bars on the screen
+	drawn int // number of bars on the screen
 }
 
 func isTerminal(w io.Writer) bool {
@@ -52,7 +52,7 @@ func (s *screen) progress(_ nodebus.Event, p nodebus.Progress) {
 	s.line("progress", p.UniqueID, fmt.Sprintf("%g of %g", p.Value, p.Max))
 }
 
-// state is told how far all nodes of the prompt are.
+// state handles a snapshot of the progress of all nodes.
 func (s *screen) state(_ nodebus.Event, p nodebus.ProgressState) {
 	s.clear()
 	s.runs = slices.DeleteFunc(p.Nodes, func(n nodebus.NodeState) bool { return n.State != "running" })
@@ -73,7 +73,7 @@ func (s *screen) draw() {
 	s.drawn = len(s.runs)
 }
 
-// clear takes the bars away.
+// clear removes the bars.
 func (s *screen) clear() {
 	for ; s.drawn > 0; s.drawn-- {
 		fmt.Fprint(s.out, "\x1b[1A\x1b[2K")

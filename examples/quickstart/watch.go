@@ -14,7 +14,7 @@ import (
 	"github.com/nodebus/nodebus/examples/imagenodes"
 )
 
-// watch submits the workflow and tells what happens until it has ended.
+// watch submits the workflow and prints its events until the prompt has ended.
 func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer) error {
 	nodes, err := nodebus.ParseNodes(workflow)
 	if err != nil {
@@ -24,7 +24,7 @@ func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer
 	for _, n := range nodes {
 		s.names[n.ID] = n.Class
 	}
-	// Listening for a type, built in or of one's own, is what makes it known.
+	// A call of client.On makes a payload type known, built-in or custom.
 	for _, stop := range []func(){
 		client.On(c, s.executing),
 		client.On(c, s.progress),
@@ -61,7 +61,7 @@ func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer
 	return errors.Join(failed, ctx.Err())
 }
 
-// shown is what a node shows, in short.
+// shown returns a short text for the output of a node.
 func shown(ui nodebus.UI) string {
 	var parts []string
 	for name, list := range ui {
@@ -76,7 +76,7 @@ func shown(ui nodebus.UI) string {
 	return strings.Join(parts, ", ")
 }
 
-// describe lists what is wrong with a workflow, by node and input.
+// describe lists the problems of a workflow, by node and input.
 func describe(err error) error {
 	var invalid *nodebus.ValidationError
 	if !errors.As(err, &invalid) {

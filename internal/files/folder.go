@@ -12,9 +12,9 @@ import (
 	"syscall"
 )
 
-// Folder is a store in a folder of the file system, which is made when there is
-// something to keep. Symbolic links work as long as they stay inside. The empty
-// Folder has no files and takes none.
+// Folder is a store in a folder of the file system. The folder is created on the
+// first write. Symbolic links work if they lead to a place inside the folder. The
+// Folder "" has no files, and its writes fail with fs.ErrPermission.
 type Folder string
 
 var _ interface {
@@ -22,13 +22,13 @@ var _ interface {
 	fs.StatFS
 } = Folder("")
 
-// stagedPrefix begins the names of files that are not complete yet.
+// stagedPrefix begins the names of files that are not completely written yet.
 const stagedPrefix = ".staged-"
 
-// Staged reports whether a file is one that is only being written.
+// Staged reports whether name belongs to a file that is not completely written yet.
 func Staged(name string) bool { return strings.HasPrefix(path.Base(name), stagedPrefix) }
 
-// root opens the folder for something to be read.
+// root opens the folder for reading name.
 func (f Folder) root(name string) (*os.Root, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -39,7 +39,7 @@ func (f Folder) root(name string) (*os.Root, error) {
 	return os.OpenRoot(string(f))
 }
 
-// in calls use with the folder, which it makes if need be.
+// in creates the folder if it does not exist, and calls use with it.
 func (f Folder) in(use func(root *os.Root) error) error {
 	if f == "" {
 		return fs.ErrPermission
@@ -55,25 +55,25 @@ func (f Folder) in(use func(root *os.Root) error) error {
 	return named(root, use(root))
 }
 
-// named turns the errors of the system into ours.
+// named translates errors of the operating system into the errors of this package.
 func named(root *os.Root, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
 		return fmt.Errorf("%w: %w", fs.ErrExist, err)
-	case errors.Is(err, syscall.ENAMETOOLONG): // there are systems that take less than Clean does
+	case errors.Is(err, syscall.ENAMETOOLONG): // some systems accept shorter names than Clean
 		return fmt.Errorf("%w: %w", ErrName, err)
 	}
-	// The error for leaving a Root has no name, but can be asked for.
+	// The os package exports no error for a path that leaves a Root. So make one.
 	if _, escape := root.Lstat(".."); errors.Is(err, errors.Unwrap(escape)) {
 		return fmt.Errorf("%w: %w", ErrOutside, err)
 	}
 	return err
 }
 
-// notFound is named for reading, where what is in the way of a file means that
-// there is none.
+// notFound is like named, but the caller reads: if a file or a link loop is in the
+// way, the file does not exist.
 func notFound(root *os.Root, name string, err error) error {
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return notExist(name)
@@ -92,7 +92,7 @@ func (f Folder) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, notFound(root, name, err)
 	}
-	if !info.IsDir() && !info.Mode().IsRegular() { // to open a pipe is to wait
+	if !info.IsDir() && !info.Mode().IsRegular() { // opening a pipe would block
 		return nil, notExist(name)
 	}
 	file, err := root.FS().Open(name)
@@ -110,7 +110,7 @@ func (f Folder) Stat(name string) (fs.FileInfo, error) {
 	return info, notFound(root, name, err)
 }
 
-// Write keeps content under a name of its own until it is complete.
+// Write writes content to a temporary file and renames the file when it is complete.
 func (f Folder) Write(name string, content io.Reader, replace bool) error {
 	return f.in(func(root *os.Root) error {
 		return staged(root, content, func(temp string) error { return move(root, temp, name, replace) })
@@ -137,8 +137,7 @@ func (f Folder) Remove(name string) error {
 	})
 }
 
-// isFile returns an error unless there is something of that name that is no
-// folder.
+// isFile returns nil if name exists and is not a folder.
 func isFile(root *os.Root, name string) error {
 	info, err := root.Lstat(name)
 	if err == nil && info.IsDir() {
@@ -149,8 +148,8 @@ func isFile(root *os.Root, name string) error {
 
 func notExist(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
 
-// staged writes content to a file without a name that means something, and hands
-// that to use. If either fails nothing is left of it.
+// staged writes content to a temporary file and calls use with the name of this
+// file. If writing or use fails, staged removes the file.
 func staged(root *os.Root, content io.Reader, use func(temp string) error) error {
 	temp := stagedPrefix + rand.Text()
 	file, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -159,7 +158,7 @@ func staged(root *os.Root, content io.Reader, use func(temp string) error) error
 	}
 	_, err = io.Copy(file, content)
 	if err == nil {
-		err = file.Sync() // before the name: a crash leaves the old file or the new one
+		err = file.Sync() // before the rename: after a crash there is the old file or the new file
 	}
 	err = errors.Join(err, file.Close())
 	if err == nil {
@@ -171,12 +170,13 @@ func staged(root *os.Root, content io.Reader, use func(temp string) error) error
 	return err
 }
 
-// move gives a file another name, in one step.
+// move renames a file atomically. On a file system without hard links, a move that
+// must not replace is not atomic.
 func move(root *os.Root, from, to string, replace bool) error {
 	dir := path.Dir(to)
 	if err := root.MkdirAll(dir, 0o700); err != nil {
 		if _, there := root.Stat(dir); there != nil && errors.Is(err, fs.ErrExist) {
-			return there // some versions of Go do not say that it leads outside
+			return there // some versions of Go return fs.ErrExist for a folder that leads outside
 		}
 		return err
 	}
@@ -190,7 +190,7 @@ func move(root *os.Root, from, to string, replace bool) error {
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// There are file systems without hard links.
+	// The file system may have no hard links.
 	switch _, err := root.Lstat(to); {
 	case err == nil:
 		return errInTheWay(to)

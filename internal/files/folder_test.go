@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFolderAndLinks has symbolic links lead out of the folder in every way.
+// TestFolderAndLinks tries every kind of symbolic link that leads out of the folder.
 func TestFolderAndLinks(t *testing.T) {
 	around := t.TempDir()
 	folder := files.Folder(filepath.Join(around, "inside"))
@@ -104,5 +104,5 @@ func TestPlace(t *testing.T) {
 	_, err = folder.Place(longest, strings.NewReader("one"), false)
 	require.NoError(t, err)
 	_, err = folder.Place(longest, strings.NewReader("two"), false)
-	require.ErrorIs(t, err, files.ErrName, "there is no room for a number")
+	require.ErrorIs(t, err, files.ErrName, "a number would make the name too long")
 }

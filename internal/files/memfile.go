@@ -50,7 +50,7 @@ func (d *memDir) Read([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "read", Path: d.info.name, Err: fs.ErrInvalid}
 }
 
-// ReadDir is as fs.ReadDirFile has it.
+// ReadDir implements fs.ReadDirFile.
 func (d *memDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	if n <= 0 || n > len(d.entries) {
 		if n > 0 && len(d.entries) == 0 {

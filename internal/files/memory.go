@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Memory is a store without a disk. Its files end with the program.
+// Memory is a store in memory. Its files are lost when the program ends.
 type Memory struct {
 	maxBytes int64
 	maxFiles int
@@ -23,18 +23,20 @@ type Memory struct {
 
 var _ Store = (*Memory)(nil)
 
-// memFile is a file; content is never written to.
+// memFile is a file. Its content never changes after the write.
 type memFile struct {
 	content  []byte
 	modified time.Time
 }
 
-// NewMemory returns a store that keeps no more than that.
+// NewMemory returns a store that keeps at most maxBytes bytes in at most maxFiles
+// files.
 func NewMemory(maxBytes int64, maxFiles int) *Memory {
 	return &Memory{maxBytes: maxBytes, maxFiles: maxFiles, files: map[string]memFile{}}
 }
 
-// Write keeps what it can of content, and forgets that if it cannot keep all.
+// Write reads content completely before it stores the file. It returns ErrFull if
+// the file would exceed a limit; the store then does not change.
 func (m *Memory) Write(name string, content io.Reader, replace bool) error {
 	data, err := io.ReadAll(io.LimitReader(content, m.maxBytes+1))
 	if err != nil {
@@ -55,8 +57,8 @@ func (m *Memory) Write(name string, content io.Reader, replace bool) error {
 	return nil
 }
 
-// canHave returns an error if a file of that name would be in the way of
-// another, or of a folder.
+// canHave returns fs.ErrExist if a file with this name would conflict with another
+// file or a folder. m.mu must be held.
 func (m *Memory) canHave(name string, replace bool) error {
 	if _, is := m.files[name]; is && !replace {
 		return errInTheWay(name)
@@ -121,7 +123,7 @@ func (m *Memory) Open(name string) (fs.File, error) {
 	return &memDir{info: memInfo{name: path.Base(name), dir: true}, entries: entries}, nil
 }
 
-// entries are what is in a folder, by name.
+// entries lists the content of a folder, sorted by name. m.mu must be held.
 func (m *Memory) entries(dir string) (all []fs.DirEntry) {
 	folders := map[string]bool{}
 	for name, file := range m.files {

@@ -9,21 +9,21 @@ import (
 )
 
 var (
-	// ErrOutside is about a name that leads out of its folder.
-	ErrOutside = errors.New("the name leads out of its folder")
-	// ErrName is about a name that a file cannot have on every system.
-	ErrName = errors.New("no file can have this name")
+	// ErrOutside means that a name points outside its folder.
+	ErrOutside = errors.New("the name points outside its folder")
+	// ErrName means that a name is not valid for a file on every system.
+	ErrName = errors.New("invalid file name")
 )
 
-// nameMax and pathMax bound one part of a name and all of it, in bytes.
+// nameMax limits one part of a name, pathMax the whole name, both in bytes.
 const (
 	nameMax = 255
 	pathMax = 1024
 )
 
-// Clean makes the name of a file out of what a client gives: relative, with
-// slashes, and the same file on every system. The error is ErrOutside or
-// ErrName.
+// Clean converts a file name from a client to a name for a Store: a relative path
+// with slashes that means the same file on every system. Its error is ErrOutside
+// or ErrName.
 func Clean(name string) (string, error) {
 	p, err := CleanDir(name)
 	if err == nil && p == "." {
@@ -32,7 +32,7 @@ func Clean(name string) (string, error) {
 	return p, err
 }
 
-// CleanDir is Clean for the name of a folder, which may be empty: that is ".".
+// CleanDir is like Clean, for the name of a folder. The empty name means ".".
 func CleanDir(name string) (string, error) {
 	if len(name) > pathMax {
 		return "", fmt.Errorf("%w: it is longer than %d bytes", ErrName, pathMax)
@@ -51,8 +51,8 @@ func CleanDir(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// checkPart looks at what is between two slashes. Windows gives some names a
-// meaning of their own, and ignores dots and spaces at the end.
+// checkPart checks one part of a path, between two slashes. It refuses device
+// names, and dots and spaces at the end, because Windows treats them specially.
 func checkPart(part string) error {
 	switch part {
 	case "", ".":
@@ -62,20 +62,21 @@ func checkPart(part string) error {
 	}
 	switch i := strings.IndexFunc(part, isForbidden); {
 	case i >= 0:
-		return fmt.Errorf("%w: it has %q in it", ErrName, part[i])
+		return fmt.Errorf("%w: it contains %q", ErrName, part[i])
 	case strings.HasSuffix(part, ".") || strings.HasSuffix(part, " "):
 		return fmt.Errorf("%w: it ends with %q", ErrName, part[len(part)-1])
 	case len(part) > nameMax:
-		return fmt.Errorf("%w: a part of it is longer than %d bytes", ErrName, nameMax)
+		return fmt.Errorf("%w: a part between slashes is longer than %d bytes", ErrName, nameMax)
 	case isDevice(part):
-		return fmt.Errorf("%w: %q is a device", ErrName, part)
+		return fmt.Errorf("%w: %q is a device name on Windows", ErrName, part)
 	}
 	return nil
 }
 
 func isForbidden(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ':' }
 
-// isDevice reports whether Windows would open a device, whatever the extension.
+// isDevice reports whether Windows would open a device instead of a file. Windows
+// ignores the extension.
 func isDevice(part string) bool {
 	stem, _, _ := strings.Cut(part, ".")
 	stem = strings.ToUpper(strings.TrimRight(stem, " "))

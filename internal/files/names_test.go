@@ -84,7 +84,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// FuzzClean holds what is let through against what a name must be.
+// FuzzClean checks the properties of every name that Clean accepts.
 func FuzzClean(f *testing.F) {
 	for _, name := range []string{"a/b", "../a", "a\\..\\b", "C:a", "aux.x", "a. /b", "", "\x00", "a//./b", "COM¹.txt"} {
 		f.Add(name)
@@ -109,8 +109,8 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// FuzzFolder writes under any name: what it keeps is found again, and nothing
-// gets out of the folder.
+// FuzzFolder writes files under arbitrary names. Each written file must be readable,
+// and no file may appear outside the folder.
 func FuzzFolder(f *testing.F) {
 	for _, name := range []string{"a/b", "link/x", "link", "file/x", "../a", "a/../../b", "/x"} {
 		f.Add(name)

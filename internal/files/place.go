@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-// placeMax bounds the names that Place tries.
+// placeMax limits how many names Place tries.
 const placeMax = 1000
 
-// Place is Write for a file whose name need not be quite the one that was asked
-// for. Unless it is to replace the one there, it leaves a file of the same
-// content as it is, and takes "name (1).ext", "name (2).ext" and so on if there
-// are others. It returns the name.
+// Place writes a file like Write, but may choose another name. If replace is true,
+// it uses name and replaces an existing file. If replace is false and there is a
+// file with other content, it tries "name (1).ext", "name (2).ext" and so on, up to
+// 1000 names. A file with the same content is kept and used. Place returns the name
+// of the file. Its error is fs.ErrExist if all names are taken.
 func (f Folder) Place(name string, content io.Reader, replace bool) (string, error) {
 	err := f.in(func(root *os.Root) error {
 		return staged(root, content, func(temp string) (err error) {
@@ -45,7 +46,7 @@ func place(root *os.Root, temp, name string, replace bool) (string, error) {
 		}
 		candidate = fmt.Sprintf("%s (%d)%s", stem, i, ext)
 	}
-	return "", fmt.Errorf("%d files have names like this: %w", placeMax, fs.ErrExist)
+	return "", fmt.Errorf("%d files with this name and a number exist already; choose another name: %w", placeMax, fs.ErrExist)
 }
 
 // same reports whether two files can be read and have the same content.

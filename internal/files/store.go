@@ -1,5 +1,5 @@
-// Package files keeps files under names that clients give: in a folder, which
-// nothing gets out of, or in memory.
+// Package files stores files under names that clients choose. A store is a folder,
+// which no file can leave, or memory.
 package files
 
 import (
@@ -9,26 +9,27 @@ import (
 	"io/fs"
 )
 
-// ErrFull is about a store that takes no more.
-var ErrFull = errors.New("there is no more room")
+// ErrFull means that the store has reached its limit of bytes or files.
+var ErrFull = errors.New("the store is full")
 
-// Store keeps files. Names are as [Clean] returns them; folders come and go with
-// the files in them. It is safe for concurrent use, and whoever reads a file
-// sees all of it as it was at some time.
+// Store stores files. Names must have the form that [Clean] returns. A folder
+// exists as long as it contains files. A Store is safe for concurrent use. A
+// reader always sees the complete content of one write.
 type Store interface {
-	// FS is for reading. Its files are io.Seekers.
+	// FS is for reading. The files that it opens implement io.Seeker.
 	fs.FS
-	// Write makes a file of content. If there is one of that name it is replaced
-	// or, if replace is false, the error is fs.ErrExist. If content fails its
-	// error is returned, and nothing has changed.
+	// Write creates a file with this content. If the file exists, Write replaces
+	// it; if replace is false, Write returns fs.ErrExist instead. If reading from
+	// content fails, Write returns that error and changes nothing.
 	Write(name string, content io.Reader, replace bool) error
-	// Rename gives a file another name, on the terms of Write.
+	// Rename renames a file. replace has the same meaning as for Write.
 	Rename(from, to string, replace bool) error
-	// Remove deletes a file. The error is fs.ErrNotExist for a folder too.
+	// Remove deletes a file. It returns fs.ErrNotExist if name does not exist or is a
+	// folder.
 	Remove(name string) error
 }
 
-// errInTheWay is an fs.ErrExist.
+// errInTheWay returns an error that wraps fs.ErrExist.
 func errInTheWay(name string) error {
 	return fmt.Errorf("%s: %w", name, fs.ErrExist)
 }

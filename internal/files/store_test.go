@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stores runs a test on both kinds of store.
+// stores runs a test on a Folder and on a Memory.
 func stores(t *testing.T, test func(t *testing.T, s files.Store)) {
 	t.Run("folder", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "made", "when needed")
@@ -113,7 +113,8 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// TestWriteAtOnce has many write one file: each reader sees one of them whole.
+// TestWriteAtOnce writes the same file from many goroutines. Each reader must see
+// the complete content of one write.
 func TestWriteAtOnce(t *testing.T) {
 	stores(t, func(t *testing.T, s files.Store) {
 		var wg sync.WaitGroup

@@ -9,20 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answer is the answer to a request.
+// answer is the response to a request.
 type answer struct {
 	Request string
 	Status  int
 	Body    any
-	// Of one over HTTP also the type of the content, and if it is one in which
-	// the order of names counts, these.
+	// Type and Keys are set only for responses over HTTP. Type is the content
+	// type. Keys lists the names of objects where the order of names matters.
 	Type string
 	Keys []string
 }
 
 const jsonType = "application/json; charset=utf-8"
 
-// body is that of the answer.
+// body returns the recorded response body.
 func (e *entry) body() []byte {
 	switch {
 	case e.Words != "":
@@ -33,8 +33,8 @@ func (e *entry) body() []byte {
 	return e.Response
 }
 
-// overHTTP is an answer as it came. Names of inputs and of prompts in the history
-// are in an order that means something.
+// overHTTP returns a response as an answer. In a history and in an object_info, the
+// order of the names of prompts and inputs matters, so the answer keeps it.
 func overHTTP(t *testing.T, request string, status int, typ string, body []byte) answer {
 	a := answer{Request: request, Status: status, Type: typ}
 	switch {
@@ -53,8 +53,8 @@ func overHTTP(t *testing.T, request string, status int, typ string, body []byte)
 	return a
 }
 
-// keys are the names in all objects of a document down to a depth, in the order
-// of the document.
+// keys returns the names in all objects of a JSON document down to a depth, in the
+// order of the document.
 func keys(t *testing.T, document []byte, depth int) (all []string) {
 	dec := json.NewDecoder(bytes.NewReader(document))
 	token := func() json.Token {

@@ -16,8 +16,8 @@ import (
 
 var tempName = regexp.MustCompile(`^ComfyUI_temp_[a-z]{5}_`)
 
-// plain takes out of a transcript what may differ from run to run: times, the
-// order of sets, tracebacks, names of errors, and of temporary files.
+// plain replaces everything in a transcript that may differ between two runs: times,
+// the order of sets, tracebacks, error names, and names of temporary files.
 func (ts *transcript) plain(tr *trace) *transcript {
 	for _, messages := range ts.clients {
 		for _, m := range messages {
@@ -30,11 +30,11 @@ func (ts *transcript) plain(tr *trace) *transcript {
 	return ts
 }
 
-// plain changes v, which was decoded from JSON, in place.
+// plain does this for v, a decoded JSON value, and changes v in place.
 func (tr *trace) plain(v any) {
 	switch v := v.(type) {
 	case []any:
-		if len(v) == 5 { // a prompt in a listing: see listed
+		if len(v) == 5 { // a prompt in a listing; listed makes them
 			sortStrings(v[4])
 		}
 		for _, e := range v {
@@ -49,7 +49,8 @@ func (tr *trace) plain(v any) {
 	}
 }
 
-// plainMember is a member of an object that may name a prompt.
+// plainMember returns the replacement for one member of an object. promptID is the
+// prompt id in this object, or "".
 func (tr *trace) plainMember(promptID, name string, v any) any {
 	list, isList := v.([]any)
 	switch {
@@ -57,7 +58,7 @@ func (tr *trace) plainMember(promptID, name string, v any) any {
 		return "(time)"
 	case strings.HasPrefix(name, "ram_") || strings.Contains(name, "vram_"):
 		return "(bytes)"
-	case name == "traceback" && (len(list) > 0 || promptID == ""): // none at all means something while a prompt runs
+	case name == "traceback" && (len(list) > 0 || promptID == ""): // an empty traceback means something while a prompt runs
 		return "(lines)"
 	case name == "exception_type" && v != "ExecutionBlocked" && v != "graph.DependencyCycleError":
 		return "(type)"
@@ -65,7 +66,7 @@ func (tr *trace) plainMember(promptID, name string, v any) any {
 		return tempName.ReplaceAllString(v.(string), "ComfyUI_temp_(letters)_")
 	case name == "executed", name == "current_outputs":
 		sortStrings(v)
-	case name == "nodes" && isList && len(tr.outputs(promptID)) > 1: // see inOrderOfOutputs
+	case name == "nodes" && isList && len(tr.outputs(promptID)) > 1: // inOrderOfOutputs says why
 		sortStrings(v)
 	}
 	return v
@@ -77,7 +78,7 @@ func sortStrings(v any) {
 	slices.SortFunc(list, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 }
 
-// lines is a transcript as text, a line for each message and answer.
+// lines returns the transcript as text, one line per message and answer.
 func (ts *transcript) lines() (all []string) {
 	for _, client := range slices.Sorted(maps.Keys(ts.clients)) {
 		for _, m := range ts.clients[client] {
@@ -90,12 +91,12 @@ func (ts *transcript) lines() (all []string) {
 	return all
 }
 
-// ofConnection reports whether a message is its first or last word, rather than
-// about prompts.
+// ofConnection reports whether a message is about the connection: the first status
+// message or the close frame. All other messages are about prompts.
 func (m message) ofConnection() bool { return m.Type == "close" || m.Data["sid"] != nil }
 
 func (m message) String() string {
-	text, _ := json.Marshal(m.Data) // which came from JSON
+	text, _ := json.Marshal(m.Data) // cannot fail: Data came from JSON
 	return m.Type + " " + string(text)
 }
 
@@ -104,8 +105,8 @@ func (a answer) String() string {
 	return fmt.Sprintf("%s: %d %s\n%s\n%s", a.Request, a.Status, a.Type, text, strings.Join(a.Keys, "\n"))
 }
 
-// equal compares what is expected with what was seen, client by client and
-// answer by answer.
+// equal compares the expected transcript with the actual transcript, client by
+// client and answer by answer.
 func equal(t *testing.T, want, got *transcript) {
 	for _, client := range slices.Sorted(maps.Keys(want.clients)) {
 		t.Run(client, func(t *testing.T) {
@@ -140,8 +141,8 @@ func equalMessages(t *testing.T, want, got []message) {
 	}
 }
 
-// equalImages compares two pictures of the same size, roughly if the
-// format is one that loses something.
+// equalImages compares two pictures of the same size. JPEG loses information, so the
+// samples of a JPEG may differ a little.
 func equalImages(t *testing.T, want, got message) {
 	allowed := 0
 	if want.Data["format"] == "jpeg" {
@@ -155,7 +156,7 @@ func equalImages(t *testing.T, want, got message) {
 	}
 }
 
-// pixels are four bytes for each.
+// pixels returns the samples of img, four bytes for each pixel.
 func pixels(img image.Image) []byte {
 	out := image.NewNRGBA(image.Rectangle{Max: img.Bounds().Size()})
 	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)

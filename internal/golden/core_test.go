@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inside replays on an engine and a hub, with the calls that the requests and
-// connections of a client stand for.
+// inside replays a trace on an engine and a hub, without a server. It translates
+// requests and connections of clients into calls.
 type inside struct {
 	*replayer
-	counter  float64 // numbers prompts as the reference's POST /prompt does
+	counter  float64 // the number of the next prompt, as in the reference's POST /prompt
 	sessions map[string]*nodebus.Session
 	answers  []answer
 }
@@ -24,7 +24,7 @@ func (r *inside) open(e *entry) {
 	r.sessions[e.Client] = r.join(e.Client, r.tr.clientID(e), &nodebus.SessionOptions{Codec: r.tr.codec(e.Client)})
 }
 
-func (r *inside) say(*entry) {} // see codec
+func (r *inside) say(*entry) {} // codec handles the feature flags
 
 func (r *inside) leave(e *entry) { r.sessions[e.Client].Close(nil) }
 
@@ -39,7 +39,8 @@ func (r *inside) seen() *transcript {
 
 func (r *inside) stop() {}
 
-// clientID is the id a client connects with, or is given if it has none.
+// clientID returns the id that a client connects with, or the id that the reference
+// gave to the client.
 func (tr *trace) clientID(open *entry) string {
 	if _, id, ok := strings.Cut(open.Path, "clientId="); ok {
 		return id
@@ -52,7 +53,7 @@ func (tr *trace) clientID(open *entry) string {
 	return ""
 }
 
-// codec is what the client has asked for by its feature flags.
+// codec returns the codec that the client requested with its feature flags.
 func (tr *trace) codec(client string) nodebus.Codec {
 	for i := range tr.Log {
 		e := &tr.Log[i]
@@ -63,7 +64,7 @@ func (tr *trace) codec(client string) nodebus.Codec {
 	return nodebus.JSONCodec{BarePreviews: true}
 }
 
-// request makes of an HTTP request the calls it stands for.
+// request translates an HTTP request into calls, and returns the response.
 func (r *inside) request(e *entry) (status int, body any) {
 	ctx := r.t.Context()
 	var req struct {
@@ -97,11 +98,11 @@ func (r *inside) request(e *entry) (status int, body any) {
 	case history:
 		return http.StatusOK, r.history(func(rec nodebus.Record) bool { return rec.Prompt.ID == id })
 	}
-	require.Fail(r.t, "there is a request that is neither understood nor skipped", "%s %s", e.Method, e.Path)
+	require.Fail(r.t, "request of the trace is not supported; add it to inside.request or to skipped", "%s %s", e.Method, e.Path)
 	return 0, nil
 }
 
-// submit answers POST /prompt.
+// submit handles POST /prompt.
 func (r *inside) submit(e *entry) (status int, body any) {
 	var req struct {
 		Prompt   nodebus.Nodes
@@ -134,7 +135,7 @@ func (r *inside) submit(e *entry) (status int, body any) {
 	}
 	p.ClientID, _ = p.Extra["client_id"].(string)
 	if id := e.accepted(); id != "" {
-		p.ID = id // the one the reference chose
+		p.ID = id // the id that the reference chose
 		p.Nodes = r.tr.inOrderOfOutputs(p.ID, p.Nodes)
 	}
 	id, err := r.engine.Submit(r.t.Context(), p)
@@ -147,7 +148,7 @@ func (r *inside) submit(e *entry) (status int, body any) {
 	}
 	require.NoError(r.t, err)
 	synctest.Wait()
-	close(hold) // nothing of the prompt is told before the answer is there
+	close(hold) // only now the engine may publish events of the prompt
 	nodeErrors := map[string]*nodebus.NodeProblems{}
 	if p.Rejected != nil {
 		nodeErrors = p.Rejected.Nodes

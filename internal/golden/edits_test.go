@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The edits of deviations. All work on transcripts that are plain.
+// The edits for the table deviations. All edits work on transcripts after plain.
 
 func parse(text string) (v map[string]any) {
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
@@ -16,8 +16,7 @@ func parse(text string) (v map[string]any) {
 	return v
 }
 
-// index is the place of the first message of a type, from a place on; -1 if
-// there is none.
+// index returns the position of the first message of a type at or after from, or -1.
 func (ts *transcript) index(client, typ string, from int) int {
 	for i := from; i < len(ts.clients[client]); i++ {
 		if ts.clients[client][i].Type == typ {
@@ -27,13 +26,13 @@ func (ts *transcript) index(client, typ string, from int) int {
 	return -1
 }
 
-// replace puts other messages in the place of n from one on.
+// replace replaces n messages, beginning at position at, with other messages.
 func (ts *transcript) replace(client string, at, n int, by ...message) {
 	ts.clients[client] = slices.Replace(ts.clients[client], at, at+n, by...)
 }
 
-// with is a copy of a snapshot in which a node is in a state, or in none if
-// that is empty.
+// with returns a copy of a snapshot in which node has this state. An empty state
+// removes the node from the snapshot.
 func (m message) with(node, state string) message {
 	nodes := maps.Clone(m.Data["nodes"].(map[string]any))
 	s, ok := nodes[node].(map[string]any)
@@ -52,7 +51,7 @@ func (m message) with(node, state string) message {
 	return message{Type: m.Type, Data: map[string]any{"prompt_id": m.Data["prompt_id"], "nodes": nodes}}
 }
 
-// records calls f for each history entry in the answers, which it may change.
+// records calls f for each history entry in the answers. f may change the entry.
 func (ts *transcript) records(f func(promptID string, entry map[string]any)) {
 	for _, a := range ts.answers {
 		if body, ok := a.Body.(map[string]any); ok && strings.Contains(a.Request, "/history") {
@@ -63,13 +62,13 @@ func (ts *transcript) records(f func(promptID string, entry map[string]any)) {
 	}
 }
 
-// lastWord is the message that ended a prompt, by its history entry.
+// lastWord returns the message that ended a prompt, from the prompt's history entry.
 func lastWord(entry map[string]any) []any {
 	words := entry["status"].(map[string]any)["messages"].([]any)
 	return words[len(words)-1].([]any)
 }
 
-// end makes the records say that a prompt has ended with a message.
+// end changes the history entry of m's prompt: m becomes the message that ended it.
 func (ts *transcript) end(m message) {
 	ts.records(func(id string, entry map[string]any) {
 		if id != m.Data["prompt_id"] {
@@ -85,8 +84,8 @@ func (ts *transcript) end(m message) {
 	})
 }
 
-// toWatchers takes from everyone what is about a prompt that is nobody's,
-// and gives it, as one of them saw it, to the watcher.
+// toWatchers removes all messages about a prompt without a client from every client.
+// It gives the messages to the watcher, as the last of these clients received them.
 func toWatchers(ts *transcript) {
 	nobodys := map[any]bool{}
 	ts.records(func(id string, entry map[string]any) {
@@ -109,8 +108,8 @@ func toWatchers(ts *transcript) {
 	}
 }
 
-// isBroadcast reports whether the reference sends such a message to everyone if
-// it is about a prompt that is nobody's.
+// isBroadcast reports whether the reference sends such a message to everyone if the
+// prompt has no client.
 func (m message) isBroadcast() bool {
 	switch m.Type {
 	case "progress_state", "progress", "binary 1", "execution_interrupted":
@@ -121,8 +120,8 @@ func (m message) isBroadcast() bool {
 	return false
 }
 
-// interruptedAtOnce ends the prompt at node 2, before that or node 3 are
-// told of.
+// interruptedAtOnce ends the prompt at node 2: before any message says that node 2
+// has finished or that node 3 runs.
 func interruptedAtOnce(ts *transcript) {
 	at := ts.index("A", "execution_interrupted", 0)
 	m := ts.clients["A"][at]
@@ -131,8 +130,8 @@ func interruptedAtOnce(ts *transcript) {
 	ts.end(m)
 }
 
-// noCalls has nodes do nothing, one after the other, where the first of
-// them failed, and the prompt end well.
+// noCalls changes a prompt that failed at the first of these nodes. Now each node
+// finishes without a call, one after the other, and the prompt succeeds.
 func noCalls(nodes ...string) edit {
 	return func(ts *transcript) {
 		at := ts.index("A", "execution_error", 0)
@@ -155,9 +154,8 @@ func noCalls(nodes ...string) edit {
 	}
 }
 
-// lastSnapshots puts one more snapshot before the message that ends a
-// prompt, if that tells of a failure: with the last node that was executing as
-// the one to blame.
+// lastSnapshots adds one more snapshot before the message that ends a prompt, if the
+// prompt did not succeed. The snapshot shows the last executing node as failed.
 func lastSnapshots(ts *transcript) {
 	ts.records(func(id string, entry map[string]any) {
 		terminal := lastWord(entry)[0].(string)
@@ -172,9 +170,10 @@ func lastSnapshots(ts *transcript) {
 	})
 }
 
-// beforeEnd is where a client is told how a prompt ended, and the last snapshot
-// as it is then. A client that is not told of the end is told all else before
-// it; at is -1 for one that is told nothing.
+// beforeEnd returns the position of the message that ended a prompt at a client, and
+// the last snapshot that must come before it. If the client did not receive the last
+// message, at is the position after all messages about the prompt. If the client
+// received nothing about the prompt, at is -1.
 func (ts *transcript) beforeEnd(client, promptID, terminal string) (at int, last message) {
 	blamed, interrupted := "", terminal == "execution_interrupted"
 	at = -1
@@ -197,8 +196,8 @@ func (ts *transcript) beforeEnd(client, promptID, terminal string) (at int, last
 	return at, last.blaming(blamed, interrupted)
 }
 
-// blaming is a snapshot as it is after a failure. Without a name it is the one
-// node that runs that is to blame; after an interrupt it is none.
+// blaming returns a snapshot after a failure: node has failed, and no node runs. If
+// node is "", the running node has failed. After an interrupt no node has failed.
 func (m message) blaming(node string, interrupted bool) message {
 	for id, s := range m.Data["nodes"].(map[string]any) {
 		switch {
@@ -212,8 +211,8 @@ func (m message) blaming(node string, interrupted bool) message {
 	return m
 }
 
-// stepsToo adds the progress event to each step of a node whose interface
-// in the reference sends the snapshot alone.
+// stepsToo adds the progress event to each step of a node. For such a node the
+// reference sends only the snapshot.
 func stepsToo(ts *transcript) {
 	for i := len(ts.clients["A"]) - 1; i >= 0; i-- {
 		data := ts.clients["A"][i].Data

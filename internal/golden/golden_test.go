@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mode is where a scenario is replayed; several of them, where a deviation holds.
+// mode selects where a scenario is replayed. A deviation may apply to several modes.
 type mode uint
 
 const (
@@ -21,21 +21,21 @@ const (
 	anywhere = core | served
 )
 
-// TestGolden runs every recorded scenario of the reference server here, and
-// compares what each client is sent and what each request is answered. What
-// deviations does not list has to be the same. Those in which nothing runs are
-// about servers.
+// TestGolden replays the recorded scenarios of the reference server on an engine and
+// a hub. It compares the messages of each client and the response to each request.
+// Every difference that is not in deviations is an error. Scenarios without a prompt
+// test only a server, so they do not run here.
 func TestGolden(t *testing.T) {
 	compare(t, core, func(tr *trace) bool { return len(tr.Prompts) > 0 })
 }
 
-// TestGoldenServer does the same from outside, over HTTP and WebSocket.
+// TestGoldenServer does the same on a server, over HTTP and WebSocket.
 func TestGoldenServer(t *testing.T) {
 	compare(t, safe, func(*trace) bool { return true })
 }
 
-// TestGoldenLegacyBroadcasts does it with a server that tells everyone as much
-// as the reference does.
+// TestGoldenLegacyBroadcasts does the same on a server that broadcasts as much as
+// the reference does.
 func TestGoldenLegacyBroadcasts(t *testing.T) {
 	compare(t, legacy, func(*trace) bool { return true })
 }
@@ -58,23 +58,24 @@ func compare(t *testing.T, m mode, concerns func(*trace) bool) {
 		})
 		all = all && ran
 	}
-	if !all { // some were deselected on the command line
+	if !all { // the command line deselected some scenarios
 		return
 	}
 	for i, d := range deviations {
 		if d.where&m != 0 {
-			require.NotZero(t, applied[i], "no trace needs this deviation: %s, %s", d.ref, d.why)
+			require.NotZero(t, applied[i], "no trace needs this deviation; delete it: %s, %s", d.ref, d.why)
 		}
 	}
 	for _, s := range skipped {
 		if s.where&m != 0 {
-			require.NotZero(t, matches(traces, s), "no trace has this: %s", s.why)
+			require.NotZero(t, matches(traces, s), "no trace has such an entry; delete this skip: %s", s.why)
 		}
 	}
 }
 
-// deviate edits what is expected. For each deviation it reports 1 if that changes
-// something; as what is expected is then compared to the letter, it is needed.
+// deviate applies the deviations to the expected transcript. It reports 1 for each
+// deviation that changed the transcript. The comparison is exact, so the test would
+// fail without such a deviation.
 func (ts *transcript) deviate(tr *trace, m mode) (needed []int) {
 	before := ts.lines()
 	needed = make([]int, len(deviations))

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Edits of deviations that only a server has.
+// The edits for deviations that only a server has.
 
-// created has each prompt in a listing say when it was submitted.
+// created adds the time of submission to each prompt in a listing.
 func created(ts *transcript) {
 	var walk func(v any)
 	walk = func(v any) {
@@ -34,7 +34,7 @@ func created(ts *transcript) {
 	}
 }
 
-// extraOf is what goes along with a prompt, if v is one in a listing.
+// extraOf returns the extra data of a prompt, if v is a prompt in a listing.
 func extraOf(v []any) (extra map[string]any, ok bool) {
 	if len(v) != 5 {
 		return nil, false
@@ -46,7 +46,7 @@ func extraOf(v []any) (extra map[string]any, ok bool) {
 	return extra, ok
 }
 
-// described calls f for each class that is described in the answers.
+// described calls f for each class that the answers describe.
 func (ts *transcript) described(f func(class string, info map[string]any)) {
 	for _, a := range ts.answers {
 		if class, is := strings.CutPrefix(a.Request, "GET /object_info/"); is {
@@ -57,12 +57,13 @@ func (ts *transcript) described(f func(class string, info map[string]any)) {
 	}
 }
 
-// module has classes be of one module: there are none of Python's.
+// module replaces the Python module of each class with one fixed name.
 func module(ts *transcript) {
 	ts.described(func(_ string, info map[string]any) { info["python_module"] = "nodes" })
 }
 
-// inputs calls f for each input of a class, which it may change.
+// inputs calls f for each input of a class, except hidden inputs, and replaces the
+// configuration of the input with the result.
 func inputs(info map[string]any, f func(name string, config []any) []any) {
 	for kind, ports := range info["input"].(map[string]any) {
 		for name, config := range ports.(map[string]any) {
@@ -73,7 +74,7 @@ func inputs(info map[string]any, f func(name string, config []any) []any) {
 	}
 }
 
-// withOptions gives inputs that have no options an empty object of them.
+// withOptions gives each input without options an empty options object.
 func withOptions(ts *transcript) {
 	ts.described(func(_ string, info map[string]any) {
 		inputs(info, func(_ string, config []any) []any {
@@ -85,8 +86,8 @@ func withOptions(ts *transcript) {
 	})
 }
 
-// ownWords puts our words for people into the places of those that were taken
-// out of the recording.
+// ownWords fills in our descriptions and tooltips. The recording has a placeholder
+// at these places.
 func ownWords(ts *transcript) {
 	const taken = "(text)"
 	words := map[string]string{
@@ -108,7 +109,7 @@ func ownWords(ts *transcript) {
 	})
 }
 
-// answers puts another answer into the place of one.
+// answers replaces answer n.
 func answers(n, status int, body string) edit {
 	return func(ts *transcript) {
 		a := &ts.answers[n]
@@ -116,13 +117,13 @@ func answers(n, status int, body string) edit {
 	}
 }
 
-// refuses has a malformed submission be refused.
+// refuses replaces answer n with the refusal of a malformed submission.
 func refuses(n int, typ, message, details string) edit {
 	return answers(n, http.StatusBadRequest, fmt.Sprintf(
 		`{"error": {"type": %q, "message": %q, "details": %q, "extra_info": {}}, "node_errors": {}}`, typ, message, details))
 }
 
-// ownSystem is this program on this machine.
+// ownSystem fills in the facts about this program and this machine.
 func ownSystem(ts *transcript) {
 	system := ts.answers[7].Body.(map[string]any)["system"].(map[string]any)
 	system["os"] = runtime.GOOS
@@ -131,28 +132,28 @@ func ownSystem(ts *transcript) {
 	system["required_frontend_version"], system["required_templates_version"] = nil, nil
 }
 
-// noCommandLine keeps it to itself.
+// noCommandLine removes the command line.
 func noCommandLine(ts *transcript) {
 	ts.answers[7].Body.(map[string]any)["system"].(map[string]any)["argv"] = []any{}
 }
 
-// sortedModels lists folders by name.
+// sortedModels sorts the model folders by name.
 func sortedModels(ts *transcript) { sortStrings(ts.answers[12].Body) }
 
-// closesOlder has the server close the first connection of a client when there
-// is a second.
+// closesOlder adds that the server closes the first connection of a client when the
+// client opens a second.
 func closesOlder(ts *transcript) {
 	last := len(ts.clients["A"]) - 1
 	ts.clients["A"][last] = closing(4000)
 }
 
-// ofPrompt has the first messages of a connection say which prompt runs.
+// ofPrompt adds the running prompt to the first messages of a connection.
 func ofPrompt(ts *transcript) {
 	at := ts.clients["A2"][1].Data
 	at["display_node"], at["prompt_id"] = at["node"], ts.prompt(0)
 }
 
-// prompt is the id of the nth that was accepted.
+// prompt returns the id of the nth accepted prompt, counted from 0.
 func (ts *transcript) prompt(n int) any {
 	var ids []any
 	for _, a := range ts.answers {
@@ -163,8 +164,8 @@ func (ts *transcript) prompt(n int) any {
 	return ids[n]
 }
 
-// soFar tells the second connection what the first was told of the prompt, but
-// of the snapshots the last.
+// soFar sends to the second connection all messages about the prompt that the first
+// connection received. From the snapshots it sends only the last.
 func soFar(ts *transcript) {
 	var told []message
 	for _, m := range slices.Backward(ts.clients["A"]) {
@@ -177,7 +178,7 @@ func soFar(ts *transcript) {
 	ts.replace("A2", 2, 0, told...)
 }
 
-// goesOn has the second connection be told everything to the end.
+// goesOn sends all later messages to the second connection, until the end.
 func goesOn(ts *transcript) {
 	end := len(ts.clients["A2"]) - 1
 	state := ts.clients["A2"][end-2].with("3", "finished")
@@ -197,8 +198,8 @@ func goesOn(ts *transcript) {
 	ts.replace("A2", end, 0, append(rest, ended(id)...)...)
 }
 
-// visited is what is told of a node that runs after the snapshot m, and of the
-// text that it shows.
+// visited returns the messages about a node that runs after the snapshot m, and about
+// the text that the node shows.
 func (m message) visited(node string, text ...any) []message {
 	about := func(more map[string]any) map[string]any {
 		more["node"], more["display_node"], more["prompt_id"] = node, node, m.Data["prompt_id"]
@@ -212,7 +213,7 @@ func (m message) visited(node string, text ...any) []message {
 	return append(told, running.with(node, "finished"))
 }
 
-// ended is what is told of the end of the only prompt there is.
+// ended returns the messages about the end of a prompt when no other prompt waits.
 func ended(id any) []message {
 	return []message{
 		{Type: "execution_success", Data: map[string]any{"prompt_id": id, "timestamp": "(time)"}},

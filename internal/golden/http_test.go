@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// outside replays on a server, over HTTP and WebSocket.
+// outside replays a trace on a server, over HTTP and WebSocket.
 type outside struct {
 	*replayer
 	srv     *httptest.Server
@@ -26,11 +26,11 @@ type outside struct {
 	answers []answered
 }
 
-// answered is an answer as it came.
+// answered is an HTTP response, unchanged.
 type answered struct {
 	e      *entry
 	status int
-	typ    string // of the content
+	typ    string // content type
 	body   []byte
 }
 
@@ -44,7 +44,7 @@ func newOutside(r *replayer, m mode) *outside {
 	opts := &comfy.Options{
 		Temp: r.folders.Temp, Output: r.folders.Output, Models: r.tr.models(),
 		LegacyBroadcasts: m == legacy,
-		HeadStart:        -1, // the replay is what decides when something happens
+		HeadStart:        -1, // only the replay decides when something happens
 	}
 	o.srv = &httptest.Server{
 		Listener: network,
@@ -54,7 +54,7 @@ func newOutside(r *replayer, m mode) *outside {
 	return o
 }
 
-// models are folders of the names that the reference lists, without files.
+// models returns an empty folder for each model folder that the reference lists.
 func (tr *trace) models() map[string]fs.FS {
 	folders := map[string]fs.FS{}
 	for i := range tr.Log {
@@ -69,9 +69,9 @@ func (tr *trace) models() map[string]fs.FS {
 	return folders
 }
 
-// unrecorded is what the recorder did not keep, by trace and number of the
-// entry: frames and headers of which the description and the answer tell enough
-// to make others like them.
+// unrecorded holds frames and headers that the recorder did not keep, by trace and
+// number of the entry. They are reconstructed from the description of the trace and
+// from the response.
 var unrecorded = map[string]map[int]string{
 	"feature_flags_handshake": {
 		6:  `{"type":"something_else","data":{}}`,
@@ -79,7 +79,7 @@ var unrecorded = map[string]map[int]string{
 		15: `{"type":"feature_flags"}`,
 		19: `["feature_flags"]`,
 	},
-	"http_misc": {26: "http://elsewhere.example"}, // the Origin
+	"http_misc": {26: "http://elsewhere.example"}, // the Origin header
 }
 
 func (o *outside) ask(e *entry) {
@@ -110,8 +110,8 @@ func (o *outside) do(method, path string, body []byte, origin string) answered {
 	return answered{status: res.StatusCode, typ: res.Header.Get("Content-Type"), body: answer}
 }
 
-// body is what was sent then, but for ids that are others here, and the order of
-// the outputs.
+// body returns the recorded request body, with the ids of this run and with the
+// outputs in the recorded order.
 func (o *outside) body(e *entry) []byte {
 	if e.Request == nil {
 		return []byte(e.Raw)
@@ -133,12 +133,12 @@ func (o *outside) body(e *entry) []byte {
 	return body
 }
 
-// uuid is one of version 4, of which some are written without hyphens.
+// uuid matches a version 4 UUID, with or without hyphens.
 const uuid = "^[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$"
 
-// named checks what the server calls something. It is what the client has asked
-// for; if that was nothing, it is an id of the same form as the recorded one,
-// whose place it takes.
+// named checks an id from the server. If the client requested an id, the server must
+// use it. Otherwise the server must choose an id of the same form as the recorded id;
+// named then notes that the new id replaces the recorded id.
 func (r *replayer) named(asked, then, now string) {
 	if asked != "" {
 		require.Equal(r.t, asked, now)
@@ -149,10 +149,10 @@ func (r *replayer) named(asked, then, now string) {
 	r.given = append(r.given, then, now)
 }
 
-// here is text of the trace with the ids that the server has given.
+// here replaces the recorded ids in text with the ids of this run.
 func (r *replayer) here(text string) string { return strings.NewReplacer(r.given...).Replace(text) }
 
-// then is what the server has sent, with the ids of the trace.
+// then replaces the ids of this run in data with the recorded ids.
 func (r *replayer) then(data []byte) []byte {
 	back := slices.Clone(r.given)
 	slices.Reverse(back)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// network is a network in memory. What travels on it is what would on a real
-// one, but a bubble of synctest can tell when all of it has arrived.
+// network is a network in memory. It carries the same bytes as a real network, but
+// synctest can detect when all bytes have arrived.
 type network struct {
 	t        *testing.T
 	calls    chan net.Conn
@@ -50,16 +50,16 @@ func (n *network) Close() error {
 	return nil
 }
 
-// Addr is that of the recorded server.
+// Addr returns the address of the recorded server.
 func (n *network) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8188} }
 
-// wire is the server's end of a connection. As a socket does, it takes what is
-// written at once; and there is a descriptor to write to directly, because what
-// goes that way is written before anything newer can take its place.
+// wire is the server's end of a connection. Like a socket, it accepts every write at
+// once. It also has a file descriptor for direct writes: bytes that a server writes
+// directly are sent before any later message can replace them.
 type wire struct {
 	net.Conn
 	file  *os.File
-	taken int64 // of what is in file
+	taken int64 // number of bytes of file that are sent already
 
 	mu     sync.Mutex
 	closed bool
@@ -87,7 +87,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), w.send(append([]byte(nil), p...))
 }
 
-// send hands p over. w.mu is held.
+// send sends p. w.mu must be held.
 func (w *wire) send(p []byte) error {
 	if w.closed {
 		return net.ErrClosed
@@ -96,7 +96,7 @@ func (w *wire) send(p []byte) error {
 	return nil
 }
 
-// Close lets what was written arrive first.
+// Close closes the connection after all written bytes have arrived.
 func (w *wire) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,10 +108,10 @@ func (w *wire) Close() error {
 }
 
 func (w *wire) SetDeadline(at time.Time) error        { return w.SetReadDeadline(at) }
-func (w *wire) SetWriteDeadline(time.Time) error      { return nil } // nothing waits
+func (w *wire) SetWriteDeadline(time.Time) error      { return nil } // a write never blocks
 func (w *wire) SyscallConn() (syscall.RawConn, error) { return descriptor{w}, nil }
 
-// descriptor is a file in the place of a socket.
+// descriptor uses a file as if it were a socket.
 type descriptor struct{ *wire }
 
 func (d descriptor) Control(f func(fd uintptr)) error {
@@ -121,7 +121,7 @@ func (d descriptor) Control(f func(fd uintptr)) error {
 
 func (d descriptor) Read(func(fd uintptr) bool) error { return os.ErrInvalid }
 
-// Write has f write to the file, and sends what is in it then.
+// Write lets f write to the file, and then sends the new bytes of the file.
 func (d descriptor) Write(f func(fd uintptr) bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// viaJSON is v as a client reads it.
+// viaJSON returns v after encoding to JSON and decoding, as a client sees it.
 func viaJSON(t *testing.T, v any) (read any) {
 	data, err := json.Marshal(v)
 	require.NoError(t, err)
@@ -19,8 +19,8 @@ func viaJSON(t *testing.T, v any) (read any) {
 }
 
 // inOrderOfOutputs puts the output nodes of a graph into the order in which the
-// reference ran them. That is the order of a set there and means nothing; here
-// it is that of the graph.
+// reference ran them. The reference uses the order of a set, which has no meaning;
+// this project uses the order of the graph.
 func (tr *trace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) nodebus.Nodes {
 	order := tr.outputs(promptID)
 	if len(order) < 2 {
@@ -41,7 +41,7 @@ func (tr *trace) inOrderOfOutputs(promptID string, nodes nodebus.Nodes) nodebus.
 	return nodes
 }
 
-// outputs are the outputs of a prompt in the order that its history gives.
+// outputs returns the outputs of a prompt in the order of the recorded history.
 func (tr *trace) outputs(promptID string) (ids []string) {
 	for i := range tr.Log {
 		var body map[string]struct{ Prompt []json.RawMessage }
@@ -56,7 +56,7 @@ func (tr *trace) outputs(promptID string) (ids []string) {
 	return nil
 }
 
-// queue is the answer to GET /queue.
+// queue returns the response to GET /queue.
 func (r *inside) queue() any {
 	running, pending := []any{}, []any{}
 	for _, p := range r.engine.Running() {
@@ -69,7 +69,7 @@ func (r *inside) queue() any {
 	return map[string]any{"queue_running": running, "queue_pending": pending}
 }
 
-// waiting are the ids of the prompts that wait.
+// waiting returns the ids of the waiting prompts.
 func (r *inside) waiting() (ids []string) {
 	for p, err := range r.engine.Queue().List(r.t.Context()) {
 		require.NoError(r.t, err)
@@ -78,12 +78,12 @@ func (r *inside) waiting() (ids []string) {
 	return ids
 }
 
-// listed is a prompt as listings show it.
+// listed returns a prompt in the form of a listing.
 func listed(p *nodebus.Prompt) []any {
 	return []any{p.Priority, p.ID, p.Nodes, p.Extra, p.Outputs}
 }
 
-// history is the answer to GET /history, for some of the records.
+// history returns the response to GET /history for the records that want selects.
 func (r *inside) history(want func(nodebus.Record) bool) any {
 	entries := map[string]any{}
 	for rec, err := range r.engine.Store().List(r.t.Context()) {
@@ -95,7 +95,7 @@ func (r *inside) history(want func(nodebus.Record) bool) any {
 	return entries
 }
 
-// history is a record as an entry of the history.
+// history returns a record as a history entry.
 func history(rec nodebus.Record) any {
 	outputs, meta := map[string]any{}, map[string]any{}
 	for _, o := range rec.Outputs {
@@ -115,7 +115,7 @@ func history(rec nodebus.Record) any {
 	return map[string]any{"prompt": listed(rec.Prompt), "outputs": outputs, "meta": meta, "status": status}
 }
 
-// lastWords are the events that a record keeps.
+// lastWords returns the events in a record.
 func lastWords(rec nodebus.Record) (messages [][]any) {
 	add := func(p nodebus.Payload, kept bool) {
 		if kept {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// More edits of deviations: prompts that are refused, and records.
+// More edits for deviations: refused prompts, and records.
 
-// ringFails has a prompt fail that found a ring of nodes. Which of them
-// the last snapshot shows to blame is as good as any.
+// ringFails makes a prompt fail that contains a ring of nodes. The last snapshot may
+// blame any node of the ring; here it blames node now instead of node was.
 func ringFails(was, now string) edit {
 	return func(ts *transcript) {
 		at := ts.index("A", "execution_error", 0)
@@ -21,8 +21,7 @@ func ringFails(was, now string) edit {
 	}
 }
 
-// ringErrors has each node of a ring of RefAdd nodes told that it is in
-// one.
+// ringErrors gives each node of a ring of RefAdd nodes an error about the ring.
 func ringErrors(ring ...string) edit {
 	return func(ts *transcript) {
 		nodes := map[string]any{}
@@ -47,8 +46,7 @@ func ringErrors(ring ...string) edit {
 	}
 }
 
-// brokenLink has an answer describe a link in other words, wherever it
-// does.
+// brokenLink replaces the description of a broken link everywhere in an answer.
 func brokenLink(answer int, was, now string) edit {
 	const introduction = "Exception when validating node: "
 	var walk func(v any) any
@@ -95,8 +93,8 @@ const choiceRefused = `{
 	}]}}
 }`
 
-// rejected has the only prompt that was accepted be refused: nothing is
-// told of it, and it is in no list.
+// rejected refuses the only accepted prompt: there are no messages about the prompt,
+// and no list contains it.
 func rejected(answer int, because string) edit {
 	return func(ts *transcript) {
 		ts.answers[answer].Status, ts.answers[answer].Body = http.StatusBadRequest, parse(because)
@@ -112,7 +110,7 @@ func rejected(answer int, because string) edit {
 	}
 }
 
-// conflict is the answer to a prompt of an id that is taken.
+// conflict replaces the response to a prompt whose id is in use.
 func conflict(typ string, body any) edit {
 	return func(ts *transcript) {
 		a := &ts.answers[2]
@@ -120,8 +118,8 @@ func conflict(typ string, body any) edit {
 	}
 }
 
-// refuseDuplicate has the second prompt of the same id be refused, so
-// that there is one less from then on, and the first one's record is kept.
+// refuseDuplicate refuses the second prompt with the same id. So one prompt fewer
+// waits from then on, and the record of the first prompt is kept.
 func refuseDuplicate(ts *transcript) {
 	queue := ts.answers[3].Body.(map[string]any)
 	queue["queue_pending"] = queue["queue_pending"].([]any)[:1]
@@ -133,7 +131,7 @@ func refuseDuplicate(ts *transcript) {
 	for messages[end-1].ofConnection() {
 		end--
 	}
-	messages = slices.Delete(messages, again-1, end) // with the status before it
+	messages = slices.Delete(messages, again-1, end) // with the status message before it
 	for i := ts.index("A", "execution_success", 0); i < len(messages); i++ {
 		if status, ok := messages[i].Data["status"].(map[string]any); ok {
 			info := status["exec_info"].(map[string]any)
@@ -152,7 +150,7 @@ func refuseDuplicate(ts *transcript) {
 	})
 }
 
-// ownMeta has a node's output recorded under the node's own name.
+// ownMeta records the output of a node under the node's own name.
 func ownMeta(node string) edit {
 	return func(ts *transcript) {
 		ts.records(func(_ string, entry map[string]any) {
@@ -163,8 +161,8 @@ func ownMeta(node string) edit {
 	}
 }
 
-// notRecorded takes the output of a node out of the records of prompts
-// that did not ask for it.
+// notRecorded removes the output of a node from the records of prompts that did not
+// request it.
 func notRecorded(node string) edit {
 	return func(ts *transcript) {
 		ts.records(func(_ string, entry map[string]any) {
@@ -176,8 +174,7 @@ func notRecorded(node string) edit {
 	}
 }
 
-// previewAfterStep puts each preview behind the progress of the same
-// step.
+// previewAfterStep moves each preview after the progress message of the same step.
 func previewAfterStep(ts *transcript) {
 	messages := ts.clients["A"]
 	for i := 1; i < len(messages); i++ {
@@ -187,7 +184,7 @@ func previewAfterStep(ts *transcript) {
 	}
 }
 
-// barePreviews puts a preview behind each snapshot that tells of a step.
+// barePreviews adds a preview after each snapshot that reports a step.
 func barePreviews(ts *transcript) {
 	preview := message{Type: "binary 1", Data: parse(`{"image_type": 1, "format": "jpeg", "size": "(512,256)"}`)}
 	for i := len(ts.clients["A"]) - 1; i >= 0; i-- {

@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// watcher is a client that follows all prompts, beside those recorded.
+// watcher is an additional client that watches all prompts. No trace contains it.
 const watcher = "(watcher)"
 
-// replayer does here what the clients of a trace did, each thing at the time at
-// which it was done then.
+// replayer repeats the actions of the clients in a trace, each action at its recorded
+// time.
 type replayer struct {
 	t        *testing.T
 	tr       *trace
@@ -28,20 +28,20 @@ type replayer struct {
 	folders  refpack.Options
 	sinks    map[string]*sink
 	serving  sync.WaitGroup
-	given    []string // ids that were chosen here, each after the one in the trace
+	given    []string // pairs of a recorded id and the id that replaces it in this run
 }
 
-// stage is where the clients do it.
+// stage is the system under test: an engine with a hub, or a server.
 type stage interface {
-	open(e *entry)  // a client connects,
-	say(e *entry)   // sends a message,
-	leave(e *entry) // closes the connection;
-	ask(e *entry)   // a request is made
+	open(e *entry)  // a client connects
+	say(e *entry)   // a client sends a message
+	leave(e *entry) // a client closes its connection
+	ask(e *entry)   // a client sends a request
 	seen() *transcript
 	stop()
 }
 
-// replay runs the scenario, inside a synctest bubble.
+// replay runs the scenario and returns its transcript. Call it inside a synctest bubble.
 func (tr *trace) replay(t *testing.T, m mode) *transcript {
 	r := &replayer{
 		t: t, tr: tr, registry: nodebus.NewRegistry(), hub: nodebus.NewHub(nil),
@@ -51,7 +51,7 @@ func (tr *trace) replay(t *testing.T, m mode) *transcript {
 	r.folders.Hub = r.hub
 	refpack.Register(r.registry, &r.folders)
 	r.engine = nodebus.NewEngine(r.registry, r.hub, &nodebus.EngineOptions{
-		Executor: nodebus.NewLocal(r.registry, &nodebus.LocalOptions{Workers: 1}), // in the reference's order
+		Executor: nodebus.NewLocal(r.registry, &nodebus.LocalOptions{Workers: 1}), // one worker keeps the reference's order
 		Parallel: 1,
 	})
 	var s stage = &inside{replayer: r, sessions: map[string]*nodebus.Session{}}
@@ -68,7 +68,7 @@ func (tr *trace) replay(t *testing.T, m mode) *transcript {
 	}()
 	r.join(watcher, watcher, &nodebus.SessionOptions{WatchAll: true, Codec: nodebus.JSONCodec{BarePreviews: true}})
 	r.run(s, m)
-	time.Sleep(time.Minute) // until whatever still runs has ended
+	time.Sleep(time.Minute) // until everything has ended
 	synctest.Wait()
 	ts := s.seen()
 	for client, sink := range r.sinks {
@@ -81,8 +81,8 @@ func (tr *trace) replay(t *testing.T, m mode) *transcript {
 	return ts
 }
 
-// run does what the log says, in the order of time: a request is in the log at
-// its answer.
+// run performs the entries of the log in the order of time. For a request, the log
+// position is the time of the response, so run uses the start time instead.
 func (r *replayer) run(s stage, m mode) {
 	at := func(e *entry) float64 {
 		if e.Kind == "http" {
@@ -106,7 +106,7 @@ func (r *replayer) run(s stage, m mode) {
 			s.open(e)
 		case "ws_send":
 			s.say(e)
-		case "ws_close", "ws_close_frame": // the latter answers the former, which was not always logged
+		case "ws_close", "ws_close_frame": // ws_close_frame answers ws_close, and not every ws_close was logged
 			s.leave(e)
 		case "http":
 			s.ask(e)
@@ -119,11 +119,11 @@ func (r *replayer) join(name, id string, opts *nodebus.SessionOptions) *nodebus.
 	s, sink := r.hub.Join(id, opts), &sink{}
 	r.sinks[name] = sink
 	r.serving.Go(func() { _ = s.Serve(r.t.Context(), sink) })
-	synctest.Wait() // from now on all is written at once, and nothing merged
+	synctest.Wait() // from now on every message is written at once, and messages are not merged
 	return s
 }
 
-// sink is a Transport that keeps what it is sent.
+// sink is a Transport that keeps all frames.
 type sink struct{ frames []nodebus.Frame }
 
 func (s *sink) Write(_ context.Context, frames []nodebus.Frame) error {

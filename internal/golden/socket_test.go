@@ -12,14 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// socket is a client's WebSocket, and what has come through it.
+// socket is the WebSocket of a client. It keeps all frames that the client received.
 type socket struct {
 	conn *websocket.Conn
 
 	mu     sync.Mutex
 	frames []nodebus.Frame
 	over   bool
-	code   int // of the close frame; -1 if the connection broke
+	code   int // from the close frame; -1 if the connection broke
 }
 
 func (o *outside) open(e *entry) {
@@ -45,7 +45,7 @@ func (s *socket) read() {
 	}
 }
 
-// take reports whether more may come.
+// take stores a frame. It returns false when the connection has ended.
 func (s *socket) take(typ websocket.MessageType, data []byte, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,10 +69,11 @@ func (o *outside) say(e *entry) {
 }
 
 func (o *outside) leave(e *entry) {
-	_ = o.sockets[e.Client].conn.Close(websocket.StatusNormalClosure, "") // the code is in what it read
+	_ = o.sockets[e.Client].conn.Close(websocket.StatusNormalClosure, "") // read stores the close code
 }
 
-// messages are those that came, and how the connection ended if it has.
+// messages returns the received messages and, if the connection has ended, its close
+// code.
 func (s *socket) messages(o *outside) (all []message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

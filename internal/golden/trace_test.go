@@ -21,8 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// trace is a scenario as it was recorded; testdata/README.md says
-// what the files hold.
+// trace is a recorded scenario. testdata/README.md describes the files.
 type trace struct {
 	Name       string
 	Prompts    map[string]map[string]node
@@ -40,7 +39,7 @@ type node struct {
 type entry struct {
 	Seq    int
 	Kind   string
-	T      float64 // seconds since the beginning
+	T      float64 // seconds since the start of the recording
 	Client string
 	Path   string
 
@@ -48,26 +47,26 @@ type entry struct {
 		Type string
 		Data map[string]any
 	}
-	Event   uint32 // of a binary frame
+	Event   uint32 // type of a binary frame
 	Header  map[string]any
 	Text    string
 	Image   []byte `json:"payload_b64"`
 	Payload string `json:"payload_hex"`
 
-	Code int // of a close frame
+	Code int // code of a close frame
 
 	Method   string
 	Start    float64 `json:"t_start"`
 	Request  json.RawMessage
-	Raw      string `json:"request_raw"` // one that is no JSON
+	Raw      string `json:"request_raw"` // a body that is not JSON
 	Status   int
 	Type     string `json:"content_type"`
 	Response json.RawMessage
-	Words    string `json:"response_text"` // one that is no JSON
+	Words    string `json:"response_text"` // a body that is not JSON
 }
 
-// accepted is the id of the prompt that the request submitted; empty if it was
-// another request, or was refused.
+// accepted returns the id of the prompt that the request submitted. It returns "" for
+// other requests and for refused prompts.
 func (e *entry) accepted() string {
 	var body struct {
 		ID string `json:"prompt_id"`
@@ -92,21 +91,22 @@ func loadTraces(t *testing.T) []*trace {
 	return traces
 }
 
-// transcript is what was seen of a scenario: recorded, or here.
+// transcript holds the messages and answers of a scenario, from a recording or from
+// a replay.
 type transcript struct {
-	clients map[string][]message // by the trace's names of the clients
-	answers []answer             // to requests, in their order
+	clients map[string][]message // by the name of the client in the trace
+	answers []answer             // in the order of the requests
 }
 
-// message is one frame that a client was sent.
+// message is one frame that a client received.
 type message struct {
-	Type  string // of a binary frame, "binary" and its number
+	Type  string // for a binary frame: "binary" and its type number
 	Data  map[string]any
 	image image.Image
 }
 
-// recorded is what the trace has of the scenario, without what skipped
-// says is skipped.
+// recorded returns the transcript in the trace, without the entries that skipped
+// selects.
 func (tr *trace) recorded(t *testing.T, m mode) *transcript {
 	ts := &transcript{clients: map[string][]message{}}
 	for i := range tr.Log {
@@ -118,7 +118,7 @@ func (tr *trace) recorded(t *testing.T, m mode) *transcript {
 		case "ws_open":
 			ts.clients[e.Client] = nil
 		case "ws_text":
-			data, _ := viaJSON(t, e.JSON.Data).(map[string]any) // a copy, which plain may change
+			data, _ := viaJSON(t, e.JSON.Data).(map[string]any) // a copy, because plain may change it
 			ts.clients[e.Client] = append(ts.clients[e.Client], message{Type: e.JSON.Type, Data: data})
 		case "ws_binary":
 			ts.clients[e.Client] = append(ts.clients[e.Client], e.binary(t))
@@ -130,9 +130,9 @@ func (tr *trace) recorded(t *testing.T, m mode) *transcript {
 				a.Type, a.Keys = "", nil
 			}
 			ts.answers = append(ts.answers, a)
-		case "ws_send", "ws_close": // see replayer
+		case "ws_send", "ws_close": // replayer handles these
 		default:
-			require.Fail(t, "the log has an entry that is neither understood nor skipped", "%+v", e)
+			require.Fail(t, "kind of log entry is not supported; add it to recorded or to skipped", "%+v", e)
 		}
 	}
 	if m == core {
@@ -141,7 +141,7 @@ func (tr *trace) recorded(t *testing.T, m mode) *transcript {
 	for _, file := range ts.pictures() {
 		ts.clients[viewer] = append(ts.clients[viewer], tr.painted(t, file))
 	}
-	for _, class := range slices.Sorted(maps.Keys(tr.ObjectInfo)) { // which the recorder asked for last
+	for _, class := range slices.Sorted(maps.Keys(tr.ObjectInfo)) { // the recorder requested them last
 		body, err := json.Marshal(map[string]json.RawMessage{class: tr.ObjectInfo[class]})
 		require.NoError(t, err)
 		ts.answers = append(ts.answers, overHTTP(t, "GET /object_info/"+class, http.StatusOK, jsonType, body))
@@ -149,7 +149,7 @@ func (tr *trace) recorded(t *testing.T, m mode) *transcript {
 	return ts
 }
 
-// closing is the frame that ends a connection.
+// closing returns the close frame of a connection as a message.
 func closing(code int) message {
 	return message{Type: "close", Data: map[string]any{"code": float64(code)}}
 }
@@ -170,7 +170,7 @@ func (e *entry) binary(t *testing.T) message {
 	return message{Type: fmt.Sprint("binary ", e.Event), Data: map[string]any{"payload": e.Payload}}
 }
 
-// received reads a frame as a client would, byte by byte.
+// received decodes a frame, byte by byte, as a client does.
 func received(t *testing.T, f nodebus.Frame) message {
 	if !f.Binary {
 		var m message

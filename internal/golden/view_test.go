@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// viewer is a client that looks at each picture that a node shows, beside those
-// recorded.
+// viewer is an additional client that downloads each picture that a node shows. No
+// trace contains it.
 const viewer = "(viewer)"
 
-// pictures are what nodes show by name, each once.
+// pictures returns the files of all shown pictures, each file once.
 func (ts *transcript) pictures() (files []map[string]any) {
 	seen := map[any]bool{}
 	for _, client := range slices.Sorted(maps.Keys(ts.clients)) {
@@ -36,7 +36,7 @@ func (ts *transcript) pictures() (files []map[string]any) {
 	return files
 }
 
-// look is a picture as /view has it.
+// look downloads a picture from /view.
 func (o *outside) look(file map[string]any) message {
 	query := url.Values{}
 	for name, v := range file {
@@ -50,8 +50,8 @@ func (o *outside) look(file map[string]any) message {
 	return m
 }
 
-// painted is a picture as the trace's only node that makes some makes it: no
-// request for one was recorded.
+// painted draws the picture that the RefImage node of the trace makes. It is needed
+// because the recording has no request for a picture.
 func (tr *trace) painted(t *testing.T, file map[string]any) message {
 	for _, graph := range tr.Prompts {
 		for _, n := range graph {
@@ -65,6 +65,6 @@ func (tr *trace) painted(t *testing.T, file map[string]any) message {
 			return message{"view", file, img}
 		}
 	}
-	require.Fail(t, "nothing makes pictures")
+	require.Fail(t, "the trace has no RefImage node")
 	return message{}
 }

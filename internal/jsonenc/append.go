@@ -1,5 +1,5 @@
-// Package jsonenc appends JSON values to a buffer, byte for byte as
-// encoding/json writes them, without reflection and without allocating.
+// Package jsonenc appends JSON values to a buffer. The bytes equal the output of
+// encoding/json, but there is no reflection and no allocation.
 package jsonenc
 
 import (
@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// safe marks the ASCII bytes that encoding/json writes as they are: all
-// printable ones but the quote, the backslash and the three that HTML gives a
-// meaning to.
+// safe marks the ASCII bytes that encoding/json writes unescaped: all printable
+// bytes except the quote, the backslash and the HTML characters <, > and &.
 var safe = func() (t [utf8.RuneSelf]bool) {
 	for c := range t {
 		t[c] = c >= ' ' && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
@@ -20,7 +19,7 @@ var safe = func() (t [utf8.RuneSelf]bool) {
 
 const hex = "0123456789abcdef"
 
-// String appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
+// String appends s as a JSON string. Bytes that are not valid UTF-8 become U+FFFD.
 func String(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
@@ -41,7 +40,7 @@ func String(b []byte, s string) []byte {
 			b = append(b, s[start:i]...)
 			b = append(b, `\ufffd`...)
 			start = i + size
-		case r == '\u2028' || r == '\u2029': // line ends to JavaScript
+		case r == '\u2028' || r == '\u2029': // JavaScript treats these as line ends
 			b = append(b, s[start:i]...)
 			b = append(b, `\u202`...)
 			b = append(b, hex[r&0xf])
@@ -79,11 +78,11 @@ func StringOrNull(b []byte, s string) []byte {
 	return String(b, s)
 }
 
-// Float appends a finite f. What is not finite has no JSON form; the caller
-// checks with [Finite] first.
+// Float appends f, which must be finite. NaN and infinities have no JSON form;
+// the caller checks with [Finite] first.
 func Float(b []byte, f float64) []byte {
 	if n := int64(f); float64(n) == f && n > -1e15 && n < 1e15 && (n != 0 || !math.Signbit(f)) {
-		return strconv.AppendInt(b, n, 10) // the common case, four times as fast
+		return strconv.AppendInt(b, n, 10) // the common case; AppendInt is four times as fast
 	}
 	format := byte('f')
 	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
@@ -91,13 +90,13 @@ func Float(b []byte, f float64) []byte {
 	}
 	b = strconv.AppendFloat(b, f, format, -1, 64)
 	if n := len(b); format == 'e' && n >= 4 && b[n-4] == 'e' && (b[n-3] == '-' || b[n-3] == '+') && b[n-2] == '0' {
-		b[n-2] = b[n-1] // e-09 is written e-9
+		b[n-2] = b[n-1] // encoding/json writes e-9, not e-09
 		b = b[:n-1]
 	}
 	return b
 }
 
-// Finite reports whether all of fs have a JSON form.
+// Finite reports whether every number in fs is finite, so that JSON can hold it.
 func Finite(fs ...float64) bool {
 	for _, f := range fs {
 		if math.IsNaN(f) || math.IsInf(f, 0) {

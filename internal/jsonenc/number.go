@@ -5,9 +5,10 @@ import (
 	"strconv"
 )
 
-// TooLarge looks in v, decoded with numbers as they are written, for one that no
-// float64 can hold. JSON allows it, but hardly a program could read it back. Of
-// several it is always the same.
+// TooLarge searches v for a number that no float64 can hold. Such a number is
+// valid JSON, but most programs cannot read it. v is a decoded JSON value with
+// numbers of type json.Number. If v has several such numbers, TooLarge returns
+// the same one every time.
 func TooLarge(v any) (n json.Number, found bool) {
 	switch v := v.(type) {
 	case json.Number:

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Main runs the tests and then waits a moment for goroutines to end. If some do
-// not, it prints their stacks and returns a status that fails the run. Use it as
-// os.Exit(leak.Main(m)) in a TestMain.
+// Main runs the tests and then waits up to about 2 seconds for goroutines to end.
+// If some goroutines remain, it prints their stacks and returns 1, so that the
+// run fails. Use it as os.Exit(leak.Main(m)) in a TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
@@ -25,12 +25,12 @@ func Main(m *testing.M) int {
 		}
 		time.Sleep(wait)
 	}
-	fmt.Fprintf(os.Stderr, "%d goroutines are left over:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	fmt.Fprintf(os.Stderr, "%d goroutines still run after the tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
 	return 1
 }
 
-// running are the stacks of the goroutines that are neither this one nor the
-// runtime's and the testing package's own.
+// running returns the stacks of all goroutines except the calling goroutine and
+// the goroutines of the runtime and of package testing.
 func running() (left []string) {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]

@@ -1,7 +1,7 @@
-// Package origin decides whether a request comes from a page that may talk to
-// this server. Browsers send requests of any page, with the user's cookies and
-// from inside the user's network, so that a server must look at where they say
-// they come from.
+// Package origin decides whether a request comes from a web page that may talk
+// to this server. A browser sends requests for any page that the user opens,
+// with the user's cookies and from inside the user's network. So a server must
+// check which page sent a request.
 package origin
 
 import (
@@ -14,29 +14,30 @@ import (
 	"strings"
 )
 
-// Policy is what is let in beside pages of the same host. The zero value is
-// nothing.
+// Policy lists the pages and host names that are let in, in addition to pages of
+// the same host. The zero value adds nothing.
 type Policy struct {
-	// Origins are hosts ("app.example.com"), or origins ("https://app.example.com"),
-	// of pages that may connect; * stands for any part of a name.
+	// Origins lists the hosts ("app.example.com") or origins
+	// ("https://app.example.com") whose pages may connect. * stands for any part
+	// of a name.
 	Origins []string
-	// Hosts are the names under which the server may be addressed, without the
-	// port; * stands for any part of a name. If there are none, any name will do,
-	// except that a server reached through a loopback address must be addressed
-	// as localhost or by an address: a page could make its own name mean that
-	// address.
+	// Hosts lists the host names under which clients may address the server,
+	// without the port. * stands for any part of a name. An empty list allows any
+	// name, with one exception: a request that arrives at a loopback address must
+	// name localhost or an IP address. Otherwise a malicious page could point its
+	// own host name at the loopback address (DNS rebinding).
 	Hosts []string
 }
 
-// Check returns an error that says why r is not let in. Programs that are no
-// browsers send no Origin, and are.
+// Check returns nil if r is let in, or an error that says why not. Programs other
+// than browsers send no Origin header; they are let in.
 func (p *Policy) Check(r *http.Request) error {
 	if err := p.checkHost(r); err != nil {
 		return err
 	}
 	from := r.Header.Get("Origin")
 	if from == "" {
-		// Following a link is no harm: the page it is on cannot read the answer.
+		// Following a link is harmless: the page with the link cannot read the response.
 		follows := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate"
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && !follows {
 			return fmt.Errorf("cross-site requests are not allowed")
@@ -61,8 +62,8 @@ func (p *Policy) Check(r *http.Request) error {
 	return fmt.Errorf("pages of origin %q are not allowed to connect to %q", from, r.Host)
 }
 
-// sameHost compares two hosts, and their ports if both have one: a proxy may
-// leave it out of one of them.
+// sameHost compares two hosts. It compares the ports only if both hosts have one,
+// because a proxy may drop the port from one of them.
 func sameHost(a, b string) bool {
 	_, _, noPortA := net.SplitHostPort(a)
 	_, _, noPortB := net.SplitHostPort(b)
@@ -80,7 +81,7 @@ func (p *Policy) checkHost(r *http.Request) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("this server is not called %q", host)
+		return fmt.Errorf("host %q is not in the list of allowed hosts", host)
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if local == nil || !isLoopback(hostname(local.String())) {
@@ -89,10 +90,10 @@ func (p *Policy) checkHost(r *http.Request) error {
 	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "" {
 		return nil
 	}
-	return fmt.Errorf("this server is not called %q; if it should be, list the name", host)
+	return fmt.Errorf("host %q is not allowed on a loopback address; to allow it, add it to the allowed hosts", host)
 }
 
-// hostname is a host without port and brackets, in lower case.
+// hostname returns the host without port and brackets, in lower case.
 func hostname(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {

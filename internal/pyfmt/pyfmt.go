@@ -1,5 +1,5 @@
-// Package pyfmt writes JSON values the way Python prints them, since that is
-// what the wire's validation messages contain.
+// Package pyfmt formats JSON values as Python prints them, because ComfyUI's
+// validation messages contain values in this format.
 package pyfmt
 
 import (
@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// Str is Python's str(v) of a decoded JSON value. Members of an object come in
-// alphabetical order.
+// Str returns Python's str(v) for a decoded JSON value. It writes the members of
+// an object in alphabetical order.
 func Str(v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -23,7 +23,7 @@ func Str(v any) string {
 	return Repr(v)
 }
 
-// Repr is Python's repr(v) of a decoded JSON value.
+// Repr returns Python's repr(v) for a decoded JSON value.
 func Repr(v any) string {
 	var b strings.Builder
 	repr(&b, v)
@@ -79,7 +79,7 @@ func list[T any](b *strings.Builder, l []T) {
 	b.WriteByte(']')
 }
 
-// Number is a JSON number as Python reads and prints it.
+// Number returns a JSON number as Python reads and prints it.
 func Number(n json.Number) string {
 	if !strings.ContainsAny(string(n), ".eE") {
 		if n == "-0" {
@@ -87,11 +87,11 @@ func Number(n json.Number) string {
 		}
 		return string(n)
 	}
-	f, _ := n.Float64() // an error is one of range, and f is infinite then
+	f, _ := n.Float64() // the only possible error is out of range; f is then infinite
 	return Float(f)
 }
 
-// Float is Python's repr of a float.
+// Float returns Python's repr of a float.
 func Float(f float64) string {
 	switch {
 	case math.IsNaN(f):

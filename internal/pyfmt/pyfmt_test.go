@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The right column is what Python 3.11 prints for json.loads of the left.
+// The left column is JSON; the right column is what Python 3.11 prints after json.loads.
 func TestRepr(t *testing.T) {
 	for _, c := range [][2]string{
 		{`null`, `None`},

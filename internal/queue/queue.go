@@ -1,47 +1,48 @@
-// Package queue is a bounded mailbox in which a newer item may replace an older
-// one of the same key: what a slow client is still due, and what a prompt has
-// said so far.
+// Package queue provides a bounded FIFO queue in which a newer item replaces an
+// older item with the same key. It holds the messages that a slow client has not
+// received yet, and the messages that a prompt has published so far.
 package queue
 
 import "iter"
 
-// Item is what a Queue holds. Both methods must always answer the same.
+// Item is an item of a Queue. Each method must always return the same result.
 type Item[K comparable] interface {
-	// Key is what a newer item replaces this one under; false if nothing does.
+	// Key returns the key under which a newer item replaces this item. It returns
+	// false if no item may replace this item.
 	Key() (K, bool)
-	// Size is what the item weighs against MaxBytes.
+	// Size returns the number of bytes that the item counts against MaxBytes.
 	Size() int
 }
 
-// Queue is a FIFO of at most MaxLen items and MaxBytes bytes. An item with a
-// key goes to the tail and takes the older item with that key out. The zero
-// value is an empty queue without room; it is not safe for concurrent use.
+// Queue is a FIFO of at most MaxLen items and MaxBytes bytes. An item with a key
+// goes to the tail, and the older item with this key is removed. The zero value
+// is an empty queue that accepts no items. A Queue is not safe for concurrent use.
 type Queue[K comparable, V interface {
 	comparable
 	Item[K]
 }] struct {
 	MaxLen, MaxBytes int
 
-	slots []V       // the zero value where an item was replaced
-	head  int       // slots[:head] are gone
-	first int       // number of the slot at slots[0], counted from the first push
-	live  int       // slots that hold an item
-	bytes int       // their size
-	index map[K]int // key to slot number; nil while a scan is cheaper
+	slots []V       // a slot has the zero value if its item was replaced
+	head  int       // slots[:head] are already removed
+	first int       // sequence number of slots[0]; the first push has number 0
+	live  int       // number of slots that hold an item
+	bytes int       // total size of the items
+	index map[K]int // maps a key to its sequence number; nil while a scan is cheaper
 }
 
-// scanMax is the length up to which looking at each item beats keeping an index.
+// scanMax is the maximum queue length for which a scan is cheaper than an index.
 const scanMax = 8
 
-// Len is the number of items waiting.
+// Len returns the number of items.
 func (q *Queue[K, V]) Len() int { return q.live }
 
-// Bytes is the sum of their sizes.
+// Bytes returns the total size of the items.
 func (q *Queue[K, V]) Bytes() int { return q.bytes }
 
-// Push appends v. It reports false, and leaves the queue as it was, if that
-// would exceed a bound; v is not the zero value. An item larger than MaxBytes is
-// let into an empty queue.
+// Push appends v, which must not be the zero value. If v would exceed a limit, Push
+// returns false and the queue does not change. There is one exception: an empty
+// queue accepts an item that is larger than MaxBytes.
 func (q *Queue[K, V]) Push(v V) bool {
 	var zero V
 	k, keyed := v.Key()
@@ -58,7 +59,7 @@ func (q *Queue[K, V]) Push(v V) bool {
 	}
 	q.live, q.bytes = n, bytes
 	if old >= 0 {
-		if old == len(q.slots)-1 { // it is at the tail already
+		if old == len(q.slots)-1 { // the old item is already at the tail
 			q.slots[old] = v
 			return true
 		}
@@ -72,7 +73,7 @@ func (q *Queue[K, V]) Push(v V) bool {
 	return true
 }
 
-// find returns the place in slots of the item with key k, or -1.
+// find returns the index in slots of the item with key k, or -1.
 func (q *Queue[K, V]) find(k K) int {
 	var zero V
 	if q.index == nil && q.live > scanMax {
@@ -84,7 +85,7 @@ func (q *Queue[K, V]) find(k K) int {
 		}
 		return -1
 	}
-	for i := len(q.slots) - 1; i >= q.head; i-- { // what was said last is said again
+	for i := len(q.slots) - 1; i >= q.head; i-- { // newest first: a key often repeats soon
 		if v := q.slots[i]; v != zero {
 			if ki, ok := v.Key(); ok && ki == k {
 				return i
@@ -109,8 +110,8 @@ func (q *Queue[K, V]) reindex() {
 	}
 }
 
-// compact makes room at the front once most slots are gone or dead, so that
-// the cost of it is spread over the pushes that caused it.
+// compact removes the empty slots once most slots are empty. So its cost is spread
+// over many pushes.
 func (q *Queue[K, V]) compact() {
 	if len(q.slots) < 64 || len(q.slots) < 4*q.live {
 		return
@@ -131,7 +132,7 @@ func (q *Queue[K, V]) compact() {
 	}
 }
 
-// Peek returns the oldest item.
+// Peek returns the oldest item and leaves it in the queue.
 func (q *Queue[K, V]) Peek() (v V, ok bool) {
 	var zero V
 	for ; q.head < len(q.slots); q.head++ {
@@ -142,7 +143,7 @@ func (q *Queue[K, V]) Peek() (v V, ok bool) {
 	return zero, false
 }
 
-// Pop takes the oldest item out.
+// Pop removes the oldest item and returns it.
 func (q *Queue[K, V]) Pop() (v V, ok bool) {
 	if v, ok = q.Peek(); !ok {
 		return v, false
@@ -163,10 +164,12 @@ func (q *Queue[K, V]) Pop() (v V, ok bool) {
 	return v, true
 }
 
-// keepSlots is how many slots an empty queue holds on to: there may be many.
+// keepSlots limits how many slots an empty queue keeps allocated. The limit is low
+// because a program may have many queues.
 const keepSlots = 64
 
-// reset forgets an emptied queue's index, and its slots if a burst left many.
+// reset drops the index of an empty queue, and its slots if there are more than
+// keepSlots.
 func (q *Queue[K, V]) reset() {
 	q.first += len(q.slots)
 	q.head, q.index = 0, nil
@@ -178,7 +181,7 @@ func (q *Queue[K, V]) reset() {
 	}
 }
 
-// Take appends up to n of the oldest items to dst and takes them out.
+// Take removes up to n of the oldest items and appends them to dst.
 func (q *Queue[K, V]) Take(dst []V, n int) []V {
 	for range n {
 		v, ok := q.Pop()
@@ -190,7 +193,7 @@ func (q *Queue[K, V]) Take(dst []V, n int) []V {
 	return dst
 }
 
-// All yields the items, oldest first, and leaves them in.
+// All yields the items, oldest first, and does not remove them.
 func (q *Queue[K, V]) All() iter.Seq[V] {
 	return func(yield func(V) bool) {
 		var zero V

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// item is keyed by its letter unless that is 0.
+// item has its letter as key, or no key if the letter is 0.
 type item struct {
 	letter byte
 	n      int
@@ -23,7 +23,7 @@ func newQueue(maxLen, maxBytes int) *queue.Queue[byte, item] {
 	return &queue.Queue[byte, item]{MaxLen: maxLen, MaxBytes: maxBytes}
 }
 
-// model is the same thing, naively.
+// model is a simple queue with the same behaviour.
 type model struct {
 	maxLen, maxBytes int
 	items            []item
@@ -49,8 +49,8 @@ func (m *model) push(v item) bool {
 	return true
 }
 
-// FuzzQueue holds the queue against the model: the first byte is its length, any
-// two that follow are one operation.
+// FuzzQueue compares the queue with the model. The first byte is the maximum
+// length; each pair of bytes after it is one operation.
 func FuzzQueue(f *testing.F) {
 	f.Add([]byte{24, 1, 1, 2, 2, 1, 1, 255, 0})
 	f.Add([]byte("xaabbccddeeffgghhiijjkkllmmnnooppqqrrssttuuvvwwxxyyzzaabbccdd\xff\x05\xff\xffabab"))
@@ -60,7 +60,7 @@ func FuzzQueue(f *testing.F) {
 		for i := range ops {
 			ops[i] = byte(rnd.Uint32())
 		}
-		for i := 1; i < len(ops); i += 2 { // seldom taken from, at first
+		for i := 1; i < len(ops); i += 2 { // at first, few operations take items out
 			if i < 2000 && rnd.IntN(10) > 0 {
 				ops[i] %= 200
 			}
@@ -76,7 +76,7 @@ func FuzzQueue(f *testing.F) {
 		for n := 1; n+1 < len(ops); n += 2 {
 			op, arg := ops[n], ops[n+1]
 			switch {
-			case op >= 250: // take some
+			case op >= 250: // take several items
 				k := min(int(arg), len(m.items))
 				require.Equal(t, append([]item{}, m.items[:k]...), q.Take([]item{}, int(arg)))
 				m.items = m.items[k:]
@@ -87,7 +87,7 @@ func FuzzQueue(f *testing.F) {
 					require.Equal(t, m.items[0], v)
 					m.items = m.items[1:]
 				}
-			default: // half of them without a key
+			default: // half of the items have no key
 				v := item{letter: max(op%60, 30) - 30, n: n + 1, size: int(arg) / 3}
 				require.Equal(t, m.push(v), q.Push(v))
 			}
@@ -105,7 +105,7 @@ func same(t *testing.T, m *model, q *queue.Queue[byte, item]) {
 	}
 	require.Equal(t, len(m.items), q.Len())
 	require.Equal(t, m.bytes(), q.Bytes())
-	if got := slices.Collect(q.All()); !slices.Equal(m.items, got) { // require alone is slow
+	if got := slices.Collect(q.All()); !slices.Equal(m.items, got) { // require.Equal for each step is slow
 		require.Equal(t, m.items, got)
 	}
 }

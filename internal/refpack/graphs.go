@@ -2,14 +2,14 @@ package refpack
 
 import "github.com/nodebus/nodebus"
 
-// RefLazySwitch gives one of its two values; the other is never computed.
+// RefLazySwitch returns one of two values. The other value is never computed.
 type RefLazySwitch struct {
 	Cond    bool `default:"true"`
 	OnTrue  nodebus.Lazy[any]
 	OnFalse nodebus.Lazy[any]
 }
 
-// Run returns the value chosen.
+// Run returns the chosen value.
 func (n RefLazySwitch) Run(ctx *nodebus.Context) (any, error) {
 	if n.Cond {
 		return n.OnTrue.Get(ctx)
@@ -17,12 +17,12 @@ func (n RefLazySwitch) Run(ctx *nodebus.Context) (any, error) {
 	return n.OnFalse.Get(ctx)
 }
 
-// RefRange gives the numbers from 0 to n-1, one by one.
+// RefRange returns the numbers from 0 to n-1 as a list.
 type RefRange struct {
 	N int `default:"3" min:"0" max:"100000"`
 }
 
-// Run returns the numbers.
+// Run returns the list.
 func (n RefRange) Run(*nodebus.Context) (nodebus.List[int], error) {
 	list := make(nodebus.List[int], n.N)
 	for i := range list {
@@ -42,7 +42,7 @@ type total struct {
 	Count int `out:"count"`
 }
 
-// Run returns the sum times scale, and how many numbers there were.
+// Run returns the sum times scale, and the count of the numbers.
 func (n RefListSum) Run(*nodebus.Context) (total, error) {
 	t := total{Count: len(n.Values)}
 	for _, v := range n.Values {
@@ -51,15 +51,15 @@ func (n RefListSum) Run(*nodebus.Context) (total, error) {
 	return t, nil
 }
 
-// RefExpand stands for a row of nodes that each add 1.
+// RefExpand expands into a chain of nodes that each add 1.
 type RefExpand struct {
 	Value       int  `default:"0"`
 	Depth       int  `default:"2" min:"1" max:"100"`
 	InnerOutput bool `default:"false"`
 }
 
-// Run returns the row in its place, with an output node at the end if that is
-// asked for.
+// Run returns the chain as its replacement. If InnerOutput is set, an output node
+// is at the end of the chain.
 func (n RefExpand) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
 	g := ctx.NewGraph()
 	last := g.Add("RefAdd", nodebus.Inputs{"a": n.Value, "b": 1})
@@ -72,17 +72,17 @@ func (n RefExpand) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
 	return nodebus.Out[int]{Graph: g, From: last}, nil
 }
 
-// RefExpandRaise stands for a node that fails.
+// RefExpandRaise expands into a node that fails.
 type RefExpandRaise struct{ Value any }
 
-// Run returns the failing node in its place.
+// Run returns the failing node as its replacement.
 func (n RefExpandRaise) Run(ctx *nodebus.Context) (nodebus.Out[any], error) {
 	g := ctx.NewGraph()
 	bad := g.AddAs("bad", "RefRaise", nodebus.Inputs{"value": n.Value, "message": "inner boom"})
 	return nodebus.Out[any]{Graph: g, From: bad}, nil
 }
 
-// TestExecutionBlocker passes a value on, or stops what depends on it.
+// TestExecutionBlocker passes a value on, or blocks the nodes that depend on it.
 type TestExecutionBlocker struct {
 	Input   any
 	Block   bool
@@ -93,7 +93,8 @@ type passed struct {
 	Output nodebus.Out[any] `out:"output"`
 }
 
-// Run returns the value, or blocks its output: with a reason if verbose.
+// Run returns the value or, if Block is set, a blocked output. If Verbose is set,
+// the block has a reason.
 func (n TestExecutionBlocker) Run(*nodebus.Context) (passed, error) {
 	switch {
 	case n.Block && n.Verbose:
@@ -104,13 +105,13 @@ func (n TestExecutionBlocker) Run(*nodebus.Context) (passed, error) {
 	return passed{nodebus.Out[any]{Value: n.Input}}, nil
 }
 
-// TestDynamicDependencyCycle stands for two nodes that wait for each other.
+// TestDynamicDependencyCycle expands into two nodes that wait for each other.
 type TestDynamicDependencyCycle struct {
 	Input1 Image
 	Input2 Image
 }
 
-// Run returns the second of the two in its place.
+// Run returns the second node as its replacement.
 func (n TestDynamicDependencyCycle) Run(ctx *nodebus.Context) (nodebus.Out[Image], error) {
 	g := ctx.NewGraph()
 	mask := g.Add("StubMask", nodebus.Inputs{"value": 0.5, "width": 512, "height": 512})

@@ -14,17 +14,17 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Image is a batch of pictures of one size. Their samples go from 0 to 1.
+// Image is a batch of pictures with the same size. Samples are between 0 and 1.
 type Image struct {
 	Width, Height int
-	Batch         [][]RGB // each picture, row by row
+	Batch         [][]RGB // the pixels of each picture, row by row
 }
 
 // RGB is one pixel.
 type RGB [3]float64
 
-// picture is picture i of the batch in 8 bits a sample, what is too large or too
-// small cut off.
+// picture returns picture i of the batch with 8 bits per sample. Samples outside
+// the range from 0 to 1 are clamped.
 func (img Image) picture(i int) *image.NRGBA {
 	p := image.NewNRGBA(image.Rect(0, 0, img.Width, img.Height))
 	for k, px := range img.Batch[i] {
@@ -35,7 +35,7 @@ func (img Image) picture(i int) *image.NRGBA {
 
 func eightBits(sample float64) uint8 { return uint8(min(max(sample*255, 0), 255)) }
 
-// RefImage gives one picture in a shade of grey.
+// RefImage returns one picture in a shade of grey.
 type RefImage struct {
 	Value  float64 `default:"0.5"`
 	Width  int     `default:"8"`
@@ -54,7 +54,7 @@ func (n RefImage) Run(*nodebus.Context) (Image, error) {
 	return Image{n.Width, n.Height, [][]RGB{pixels}}, nil
 }
 
-// PreviewImage shows pictures, in files that need not be kept.
+// PreviewImage shows pictures. Their files are temporary.
 type PreviewImage struct {
 	Images       Image
 	Prompt       nodebus.Nodes `hidden:"PROMPT"`
@@ -72,7 +72,7 @@ func (n PreviewImage) Run(*nodebus.Context) (nodebus.UI, error) {
 	return write(n.Images, n.folder, string(prefix), "temp", png.BestSpeed)
 }
 
-// SaveImage shows pictures and keeps them.
+// SaveImage shows pictures and keeps their files.
 type SaveImage struct {
 	Images         Image         `tip:"What to save."`
 	FilenamePrefix string        `default:"ComfyUI" tip:"What the names of the files begin with."`
@@ -87,8 +87,8 @@ func (n SaveImage) Run(*nodebus.Context) (nodebus.UI, error) {
 	return write(n.Images, n.folder, n.FilenamePrefix, "output", png.DefaultCompression)
 }
 
-// write writes each picture to a file of its own, <prefix>_<number>_.png, and
-// returns what shows them. typ is what clients know the folder as.
+// write writes each picture to its own file, <prefix>_<number>_.png, and returns
+// the UI value that shows the files. typ is the folder type that clients see.
 func write(img Image, folder, prefix, typ string, level png.CompressionLevel) (nodebus.UI, error) {
 	if folder == "" {
 		return nil, fmt.Errorf("there is no folder for files of type %q", typ)
@@ -112,7 +112,7 @@ func write(img Image, folder, prefix, typ string, level png.CompressionLevel) (n
 	return nodebus.Images(files...), nil
 }
 
-// create makes the file with the first number that is free.
+// create creates the file with the first free number.
 func create(folder, prefix string) (*os.File, error) {
 	for n := 1; ; n++ {
 		name := filepath.Join(folder, fmt.Sprintf("%s_%05d_.png", prefix, n))

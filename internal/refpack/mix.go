@@ -7,18 +7,18 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Mask has a weight between 0 and 1 for each pixel, row by row.
+// Mask holds a weight between 0 and 1 for each pixel, row by row.
 type Mask struct {
 	Width, Height int
 	Weights       []float64
 }
 
-// at is the weight for a pixel of a picture that may be of another size.
+// at returns the weight for a pixel. The picture may have another size than the mask.
 func (m Mask) at(x, y, width, height int) float64 {
 	return m.Weights[y*m.Height/height*m.Width+x*m.Width/width]
 }
 
-// StubMask gives a mask that is the same everywhere.
+// StubMask returns a mask with the same weight for all pixels.
 type StubMask struct {
 	Value  float64 `default:"0" min:"0" max:"1"`
 	Width  int     `default:"512" min:"1"`
@@ -28,20 +28,21 @@ type StubMask struct {
 // Run returns the mask.
 func (n StubMask) Run(*nodebus.Context) (Mask, error) {
 	if n.Width < 1 || n.Height < 1 {
-		return Mask{}, errors.New("a mask needs a size")
+		return Mask{}, errors.New("the width and height of a mask must be at least 1")
 	}
 	return Mask{n.Width, n.Height, slices.Repeat([]float64{n.Value}, n.Width*n.Height)}, nil
 }
 
-// TestLazyMixImages mixes two batches of pictures: the more of the second, the
-// larger the mask. One that the mask hides everywhere is not computed.
+// TestLazyMixImages mixes two batches of pictures. A larger weight gives the second
+// batch more influence. If the mask hides a batch completely, the batch is not
+// computed.
 type TestLazyMixImages struct {
 	Image1 nodebus.Lazy[Image]
 	Image2 nodebus.Lazy[Image]
 	Mask   Mask
 }
 
-// Run returns the mixture.
+// Run returns the mixed pictures.
 func (n TestLazyMixImages) Run(ctx *nodebus.Context) (Image, error) {
 	if slices.Max(n.Mask.Weights) == 0 {
 		return n.Image1.Get(ctx)
@@ -62,7 +63,7 @@ func (n TestLazyMixImages) Run(ctx *nodebus.Context) (Image, error) {
 
 func (n TestLazyMixImages) mix(a, b Image) (Image, error) {
 	if a.Width != b.Width || a.Height != b.Height || len(a.Batch) != len(b.Batch) {
-		return Image{}, errors.New("pictures of different sizes do not mix")
+		return Image{}, errors.New("the two batches must have the same picture size and the same number of pictures")
 	}
 	out := Image{a.Width, a.Height, make([][]RGB, len(a.Batch))}
 	for i := range out.Batch {

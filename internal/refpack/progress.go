@@ -11,8 +11,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// RefProgressHook reports steps through the reference's older interface, with a
-// small preview if one is asked for.
+// RefProgressHook reports steps through the older interface of the reference
+// server. With Preview it sends a small preview for each step.
 type RefProgressHook struct {
 	Value   any
 	Steps   int     `default:"3" min:"1" max:"100000"`
@@ -34,8 +34,8 @@ func (n RefProgressHook) Run(ctx *nodebus.Context) (any, error) {
 	return n.Value, nil
 }
 
-// steps is what the nodes have in common that report through the reference's
-// newer interface.
+// steps holds the inputs of the nodes that report steps through the newer interface
+// of the reference server.
 type steps struct {
 	Value   any
 	Steps   int  `default:"3" min:"1" max:"100000"`
@@ -55,21 +55,21 @@ func (n steps) run(ctx *nodebus.Context, pause float64) (any, error) {
 	return n.Value, nil
 }
 
-// RefProgressApi takes its steps 10 ms apart, beside other nodes: it is
-// registered as asynchronous.
+// RefProgressApi pauses 10 ms after each step. It is registered as asynchronous, so
+// it runs beside other nodes.
 type RefProgressApi struct{ steps }
 
 // Run takes the steps and returns the value.
 func (n RefProgressApi) Run(ctx *nodebus.Context) (any, error) { return n.run(ctx, 0.01) }
 
-// RefProgressApiSync takes its steps without a pause.
+// RefProgressApiSync does its steps without pauses.
 type RefProgressApiSync struct{ steps }
 
 // Run takes the steps and returns the value.
 func (n RefProgressApiSync) Run(ctx *nodebus.Context) (any, error) { return n.run(ctx, 0) }
 
-// picture is the preview of a step, in a colour that tells which it is. The
-// reference makes it 32 by 16 and scales it to the size that clients are sent.
+// picture is the preview of a step. Its colour depends on the step. The reference
+// server draws it with 32 by 16 pixels and scales it to the size that clients receive.
 type picture struct {
 	step, width, height int
 	format              string

@@ -1,9 +1,8 @@
-// Package refpack has the nodes that the recorded message sequences of the
-// reference server are about, so that tests can run the same graphs here and
-// compare. Class names, inputs, limits and what the nodes do are those of the
-// recordings.
+// Package refpack contains the nodes that the recorded scenarios of the reference
+// server use. So tests can run the same graphs here and compare the messages. Class
+// names, inputs, limits and behaviour are equal to the recordings.
 //
-// A test registers them all and submits a recorded graph:
+// A test registers all nodes and submits a recorded graph:
 //
 //	r := nodebus.NewRegistry()
 //	refpack.Register(r, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: hub})
@@ -11,15 +10,15 @@ package refpack
 
 import "github.com/nodebus/nodebus"
 
-// Options is what some of the nodes need. A node whose field is left empty
+// Options holds values that some nodes need. If a node's field is empty, the node
 // fails when it runs.
 type Options struct {
 	Temp   string       // the folder that PreviewImage writes to
 	Output string       // the folder that SaveImage writes to
-	Hub    *nodebus.Hub // what RefSend reaches a client through that did not submit the prompt
+	Hub    *nodebus.Hub // RefSend uses it to reach clients that did not submit the prompt
 }
 
-// Register adds all nodes of the package to r. Nil options are empty ones.
+// Register adds all nodes of the package to r. Nil opts means empty Options.
 func Register(r *nodebus.Registry, opts *Options) {
 	if opts == nil {
 		opts = &Options{}

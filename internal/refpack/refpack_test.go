@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// call calls a node of a class.
+// call runs one node of a class.
 func call(ctx context.Context, t *testing.T, opts *refpack.Options, class string, in nodebus.Inputs) (nodebus.Result, error) {
 	r := nodebus.NewRegistry()
 	refpack.Register(r, opts)

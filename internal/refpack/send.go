@@ -7,7 +7,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// RefSend sends messages of a type of its own.
+// RefSend sends messages of a custom type.
 type RefSend struct {
 	Value    any
 	Event    string `default:"ref.custom"`
@@ -18,15 +18,16 @@ type RefSend struct {
 	hub *nodebus.Hub
 }
 
-// sent is what each message says: which node it is of, and which of how many.
+// sent is the content of a message: the id of the sending node, the number of the
+// message, and the total number of messages.
 type sent struct {
 	Node string `json:"node"`
 	I    int    `json:"i"`
 	Of   int    `json:"of"`
 }
 
-// Run sends to who submitted the prompt, to everyone, or to a client that does
-// not exist, and returns the value.
+// Run sends to the client that submitted the prompt, to all clients, or to a client
+// that does not exist. It returns the value.
 func (n RefSend) Run(ctx *nodebus.Context) (any, error) {
 	send := ctx.SendSync
 	switch {
@@ -48,7 +49,7 @@ func (n RefSend) Run(ctx *nodebus.Context) (any, error) {
 	return n.Value, nil
 }
 
-// RefSendText sends a line of text to be shown on it.
+// RefSendText sends a line of text that clients show on the node.
 type RefSendText struct {
 	Value    any
 	Text     string `default:"héllo"`
@@ -60,7 +61,7 @@ func (n RefSendText) Run(ctx *nodebus.Context) (any, error) {
 	return n.Value, ctx.SendSync(nodebus.ProgressText{PromptID: ctx.PromptID(), UniqueID: n.UniqueID, Text: n.Text})
 }
 
-// RefSendBytes sends a binary frame of a type of its own.
+// RefSendBytes sends a binary frame of a custom type.
 type RefSendBytes struct{ Value any }
 
 // Run sends five bytes as frame type 99 and returns the value.

@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
-// StubInt gives the integer it is given.
+// StubInt returns its input.
 type StubInt struct {
 	Value int `default:"0" min:"-4294967295" max:"4294967295" step:"1"`
 }
@@ -30,13 +30,13 @@ type sum struct {
 // Run returns the sum.
 func (n RefAdd) Run(*nodebus.Context) (sum, error) { return sum{n.A + n.B}, nil }
 
-// RefPass gives what it is given.
+// RefPass returns its input.
 type RefPass struct{ Value any }
 
 // Run returns the value.
 func (n RefPass) Run(*nodebus.Context) (any, error) { return n.Value, nil }
 
-// RefOutput shows a value as text and passes it on.
+// RefOutput shows a value as text and passes the value on.
 type RefOutput struct{ Value any }
 
 type shown struct {
@@ -44,7 +44,7 @@ type shown struct {
 	UI    nodebus.UI
 }
 
-// Run returns the value and, to be shown, its text as Python prints it.
+// Run returns the value. Clients see the value as text in Python's format.
 func (n RefOutput) Run(*nodebus.Context) (shown, error) {
 	return shown{n.Value, nodebus.Text(pyfmt.Str(n.Value))}, nil
 }
@@ -58,7 +58,7 @@ type RefRaise struct {
 // Run returns the error.
 func (n RefRaise) Run(*nodebus.Context) (any, error) { return nil, errors.New(n.Message) }
 
-// RefTypes has an input of each kind that a literal is checked for.
+// RefTypes has one input for each kind of literal that validation checks.
 type RefTypes struct {
 	I int     `default:"5" min:"0" max:"10" step:"1"`
 	F float64 `default:"0.5" min:"0" max:"1"`
@@ -78,13 +78,13 @@ type types struct {
 	B bool    `out:"BOOLEAN"`
 }
 
-// Run returns the required values that are no choice.
+// Run returns the required values except the choice.
 func (n RefTypes) Run(*nodebus.Context) (types, error) { return types{n.I, n.F, n.S, n.B}, nil }
 
-// thirty is a drop-down too long to be listed in an error message.
+// thirty is a drop-down with too many options for an error message to list.
 type thirty string
 
-// Options are opt0 to opt29.
+// Options returns opt0 to opt29.
 func (thirty) Options() []string {
 	names := make([]string, 30)
 	for i := range names {
@@ -93,7 +93,7 @@ func (thirty) Options() []string {
 	return names
 }
 
-// RefValidate checks its inputs itself, and fails in the way that mode says.
+// RefValidate checks its inputs itself. Mode selects how the check ends.
 type RefValidate struct {
 	Mode string `in:",unchecked" options:"ok,false,message,raise"`
 	N    int    `in:",unchecked" min:"0" max:"3"`
@@ -103,7 +103,7 @@ type number struct {
 	N int `out:"INT"`
 }
 
-// Validate fails unless mode is "ok".
+// Validate returns nil only if Mode is "ok".
 func (n RefValidate) Validate() error {
 	switch n.Mode {
 	case "raise":
@@ -119,7 +119,7 @@ func (n RefValidate) Validate() error {
 // Run returns n.
 func (n RefValidate) Run(*nodebus.Context) (number, error) { return number{n.N}, nil }
 
-// RefHidden shows what an executor fills hidden inputs with.
+// RefHidden shows the values that an executor puts into hidden inputs.
 type RefHidden struct {
 	Value        any
 	UniqueID     string        `in:"unique_id" hidden:"UNIQUE_ID"`
@@ -128,7 +128,7 @@ type RefHidden struct {
 }
 
 // Run shows the node's id, the ids of the prompt's nodes in alphabetical order,
-// and what goes along with the prompt.
+// and the extra PNG info of the prompt.
 func (n RefHidden) Run(*nodebus.Context) (nodebus.UI, error) {
 	ids := make([]string, len(n.Prompt))
 	for i, spec := range n.Prompt {

@@ -7,30 +7,31 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// RefSleep waits without giving its worker slot back, as a node does that
-// computes, and ends early when its prompt is interrupted.
+// RefSleep waits and keeps its worker slot, like a node that computes. It ends
+// early when its prompt is interrupted.
 type RefSleep struct {
 	Value   any
 	Seconds float64 `default:"1" min:"0" max:"60"`
 }
 
-// Run returns the value, later.
+// Run waits and returns the value.
 func (n RefSleep) Run(ctx *nodebus.Context) (any, error) {
 	return n.Value, wait(ctx, n.Seconds)
 }
 
-// RefAsyncSleep waits beside other nodes: it is registered as asynchronous.
+// RefAsyncSleep waits. It is registered as asynchronous, so other nodes can run
+// meanwhile.
 type RefAsyncSleep struct {
 	Value   any
 	Seconds float64 `default:"0.2" min:"0" max:"60"`
 }
 
-// Run returns the value, later.
+// Run waits and returns the value.
 func (n RefAsyncSleep) Run(ctx *nodebus.Context) (any, error) {
 	return n.Value, wait(ctx, n.Seconds)
 }
 
-// wait returns after some seconds, or with its cause as soon as ctx ends.
+// wait returns nil after some seconds. If ctx ends earlier, wait returns the cause.
 func wait(ctx context.Context, seconds float64) error {
 	if seconds <= 0 || ctx.Err() != nil {
 		return context.Cause(ctx)

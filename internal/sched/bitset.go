@@ -2,9 +2,10 @@ package sched
 
 import "math/bits"
 
-// bitset is a set of small numbers that knows its least one. Each level has a
-// bit for every word of the level below that is not zero, so that adding,
-// removing and finding touch one word a level: three for 262 144 numbers.
+// bitset is a set of small numbers that finds its smallest number fast. Level 0
+// has a bit for each number. Each higher level has a bit for each word of the
+// level below, set while this word is not zero. So add, remove and first touch one
+// word per level: three words for up to 262 144 numbers.
 type bitset struct {
 	levels [][]uint64
 }
@@ -33,7 +34,7 @@ func (s *bitset) remove(n int32) {
 	}
 }
 
-// first returns the least number, or -1 if there is none.
+// first returns the smallest number, or -1 if the set is empty.
 func (s *bitset) first() int32 {
 	if len(s.levels) == 0 || s.levels[len(s.levels)-1][0] == 0 {
 		return -1
@@ -45,13 +46,13 @@ func (s *bitset) first() int32 {
 	return int32(n)
 }
 
-// grow makes room for n; the top level is always a single word.
+// grow makes room for n. The top level always has exactly one word.
 func (s *bitset) grow(n int) {
 	for l := 0; ; l++ {
 		words := n>>6 + 1
 		if l == len(s.levels) {
 			s.levels = append(s.levels, make([]uint64, words))
-			if l > 0 && s.levels[l-1][0] != 0 { // what the old top word stood for
+			if l > 0 && s.levels[l-1][0] != 0 { // the old top level had numbers
 				s.levels[l][0] = 1
 			}
 		}

@@ -1,8 +1,9 @@
 package sched
 
-// Cycle returns nodes that wait for each other in a ring, each for the one
-// before it, or nil. It is what is left when nothing is ready, nothing runs and
-// something is still pending.
+// Cycle returns nodes that wait for each other in a ring: each node waits for
+// the node before it, and the first waits for the last. It returns nil if there is
+// no ring. A ring exists when no node is ready, no node runs and some node is
+// still pending.
 func (s *Sched) Cycle() []int32 {
 	const (
 		fresh = iota
@@ -10,7 +11,7 @@ func (s *Sched) Cycle() []int32 {
 		left
 	)
 	mark := make([]uint8, len(s.nodes))
-	at := make([]int32, len(s.nodes)) // the edge to follow next
+	at := make([]int32, len(s.nodes)) // the edge to follow next, for each node
 	for _, start := range s.order {
 		if s.nodes[start].state != pending || mark[start] != fresh {
 			continue

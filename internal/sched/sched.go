@@ -1,22 +1,24 @@
-// Package sched decides which node of a graph runs next. It knows ids and
-// edges only: nothing of values, classes or goroutines.
+// Package sched decides which node of a graph runs next. It knows only ids and
+// edges; it does not know values, classes or goroutines.
 //
-// Its order is the reference's (execution semantics, section 6): of the nodes
-// that wait for nothing, first one that is a root or asynchronous, then one
-// that feeds a root, then one that feeds such a one, then any; among equals the
-// one that was added first. Every operation is constant time but Cycle.
+// The order is the order of the reference server (execution semantics, section
+// 6). A node is ready when it waits for no other node. Among the ready nodes,
+// Next takes first the roots and the asynchronous nodes, then nodes that feed a
+// root, then nodes that feed such a node, then all others. Within each of these
+// tiers it takes the node that was added first. Every operation except Cycle
+// takes constant time per node and edge.
 package sched
 
-// Sched is the state of one run. The zero value is ready to use; it is not safe
-// for concurrent use.
+// Sched holds the state of one run. The zero value is ready to use. It is not
+// safe for concurrent use.
 type Sched struct {
 	nodes []node
-	order []int32 // position to node, in the order of Add
+	order []int32 // maps position to node, in the order of Add
 	edges []edge
-	ready [tiers]bitset // by position
+	ready [tiers]bitset // holds positions
 	nread int
 
-	pending int // added and not done
+	pending int // number of nodes added and not done
 }
 
 const tiers = 4
@@ -25,25 +27,25 @@ type state uint8
 
 const (
 	unknown state = iota // not added
-	pending              // waits, or is ready
+	pending              // waits or is ready
 	running              // handed out by Next
 	done
 )
 
 type node struct {
 	state state
-	tier  uint8 // 0 root or urgent, 1 feeds a root, 2 feeds one that feeds a root, 3 the rest
+	tier  uint8 // 0: root or urgent, 1: feeds a root, 2: feeds a node of tier 1, 3: all others
 	root  bool
 	feeds bool  // a root waits for it
-	held  bool  // it runs, but a stand-in waits for it
-	wait  int32 // sources not done, plus one until Open
-	pos   int32 // in order
-	out   int32 // first edge to a node that waits for this one, plus one
+	held  bool  // it has started, and now waits for a stand-in
+	wait  int32 // number of sources not done, plus one until Open
+	pos   int32 // index in Sched.order
+	out   int32 // first edge to a node that waits for this node: its index plus one, 0 for none
 }
 
-type edge struct{ to, next int32 } // next: index plus one of the source's next edge
+type edge struct{ to, next int32 } // next: the source's next edge, as its index plus one
 
-// Reserve makes room, so that adding n nodes and e edges does not allocate twice.
+// Reserve allocates memory for n nodes and e edges at once.
 func (s *Sched) Reserve(n, e int) {
 	s.nodes = make([]node, 0, n)
 	s.order = make([]int32, 0, n)
@@ -57,9 +59,9 @@ func (s *Sched) at(i int32) *node {
 	return &s.nodes[i]
 }
 
-// Add makes node i pending and reports whether that is new. It is not handed
-// out before Open. root is true for what the prompt asks for; urgent nodes,
-// such as those that only wait, are picked as early as roots.
+// Add makes node i pending. It returns false if i was added before. Next does not
+// return i before Open. root is true for the outputs that the prompt requests.
+// Urgent nodes are picked as early as roots; nodes that only wait are an example.
 func (s *Sched) Add(i int32, root, urgent bool) bool {
 	n := s.at(i)
 	if n.state != unknown {
@@ -82,8 +84,8 @@ func (s *Sched) Added(i int32) bool { return int(i) < len(s.nodes) && s.nodes[i]
 // IsDone reports whether i is done.
 func (s *Sched) IsDone(i int32) bool { return int(i) < len(s.nodes) && s.nodes[i].state == done }
 
-// Link makes to wait for from, unless that is done. To is between Add or Again
-// and Open; from may be added later.
+// Link makes node to wait for node from, unless from is done. Call Link for to
+// after Add or Again and before Open; from may be added later.
 func (s *Sched) Link(from, to int32) {
 	s.at(max(from, to))
 	f := &s.nodes[from]
@@ -103,7 +105,7 @@ func (s *Sched) Link(from, to int32) {
 	}
 }
 
-// promote raises n to tier t, if that is higher than its own.
+// promote moves n up to tier t, if t comes before the current tier of n.
 func (s *Sched) promote(n *node, t uint8) {
 	if t >= n.tier {
 		return
@@ -115,9 +117,9 @@ func (s *Sched) promote(n *node, t uint8) {
 	n.tier = t
 }
 
-// Rank finds the tier of the nodes added since position from (see Positions)
-// once all links are there: when Link was called it was not yet known whether a
-// root would wait for the consumer.
+// Rank computes the tier of the nodes added since position from (see Positions).
+// Call it when all links are made: at the time of a Link it may be still unknown
+// whether a root waits for the consumer.
 func (s *Sched) Rank(from int) {
 	for _, i := range s.order[from:] {
 		n := &s.nodes[i]
@@ -129,10 +131,10 @@ func (s *Sched) Rank(from int) {
 	}
 }
 
-// Positions is the number of nodes added so far.
+// Positions returns the number of nodes added so far.
 func (s *Sched) Positions() int { return len(s.order) }
 
-// Open says that i's links are complete; it is ready once they are all done.
+// Open says that all links of i are made. i is ready once all its sources are done.
 func (s *Sched) Open(i int32) { s.release(i) }
 
 func (s *Sched) release(i int32) {
@@ -140,7 +142,7 @@ func (s *Sched) release(i int32) {
 	n.wait--
 	switch {
 	case n.state != pending || n.wait > 0:
-	case n.held: // its last stand-in is done: it runs again
+	case n.held: // the last stand-in is done: the node runs again
 		n.state, n.held = running, false
 	default:
 		s.ready[n.tier].add(n.pos)
@@ -148,13 +150,14 @@ func (s *Sched) release(i int32) {
 	}
 }
 
-// Ready is the number of nodes that Next could hand out.
+// Ready returns the number of ready nodes.
 func (s *Sched) Ready() int { return s.nread }
 
-// Pending is the number of nodes added and not done.
+// Pending returns the number of nodes that were added and are not done.
 func (s *Sched) Pending() int { return s.pending }
 
-// Next hands out the node to run now; false if none is ready.
+// Next returns the node to run now and marks it as running. It returns false if
+// no node is ready.
 func (s *Sched) Next() (int32, bool) {
 	if s.nread == 0 {
 		return 0, false
@@ -171,16 +174,17 @@ func (s *Sched) Next() (int32, bool) {
 	panic("sched: a ready node is in no tier")
 }
 
-// Again puts a node that Next handed out back, to wait for more: Link what it
-// needs, then Open it. It keeps its place in the order.
+// Again makes a node pending that Next has returned, so that it can wait for more
+// sources: Link the sources, then Open the node. The node keeps its place in the
+// order.
 func (s *Sched) Again(i int32) {
 	n := &s.nodes[i]
 	n.state, n.wait = pending, 1
 }
 
-// StandIn adds a new node t that waits in the place of node i, which Next has
-// handed out and which cannot go on before t: Link what t needs, then Open it.
-// When Next hands t out, i may go on; call Done for t then.
+// StandIn adds a new node t that waits in the place of the running node i, which
+// cannot continue before t: Link what t needs, then Open t. When Next returns t,
+// i may continue; then call Done for t.
 func (s *Sched) StandIn(t, i int32) {
 	s.at(max(t, i))
 	n := &s.nodes[t]
@@ -196,8 +200,8 @@ func (s *Sched) StandIn(t, i int32) {
 	s.Link(t, i)
 }
 
-// Done ends a node that Next handed out and makes those ready that waited for
-// nothing else.
+// Done marks node i, which Next has returned, as done. Nodes that waited only for
+// i become ready.
 func (s *Sched) Done(i int32) {
 	n := &s.nodes[i]
 	n.state = done

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// graph is a random acyclic graph: needs[i] are the sources of i, all larger.
+// graph is a random acyclic graph: needs[i] lists the sources of i, all larger than i.
 type graph struct {
 	needs  [][]int32
 	root   []bool
@@ -48,7 +48,7 @@ func build(g graph) *sched.Sched {
 	return &s
 }
 
-// naive picks by the rule as it is written down.
+// naive picks a node by a direct translation of the rule in the package comment.
 func naive(g graph, gone, out []bool) int32 {
 	ready := func(i int) bool {
 		return !gone[i] && !out[i] && !slices.ContainsFunc(g.needs[i], func(f int32) bool { return !gone[f] })
@@ -94,7 +94,7 @@ func TestOrderIsTheRulesOrder(t *testing.T) {
 				out[got] = true
 				running = append(running, got)
 			}
-			if !ok || r.IntN(2) == 0 { // end one of those that run
+			if !ok || r.IntN(2) == 0 { // end a random running node
 				k := r.IntN(len(running))
 				i := running[k]
 				running = slices.Delete(running, k, k+1)
@@ -116,7 +116,7 @@ func TestAgainWaitsForMoreAndKeepsItsPlace(t *testing.T) {
 	s.Open(1)
 	i, _ := s.Next()
 	require.Equal(t, int32(0), i)
-	s.Again(0) // it turns out to need 2
+	s.Again(0) // node 0 turns out to need node 2
 	require.True(t, s.Add(2, false, false))
 	require.False(t, s.Add(2, false, false))
 	require.False(t, s.IsDone(2))
@@ -147,10 +147,10 @@ func TestStandInWaitsInANodesPlace(t *testing.T) {
 	s.Open(1)
 	i, _ := s.Next()
 	require.Equal(t, int32(0), i)
-	s.StandIn(3, 0) // 0 asks for 2
+	s.StandIn(3, 0) // node 0 asks for node 2
 	s.Link(2, 3)
 	s.Open(3)
-	s.StandIn(4, 0) // and, from another goroutine, too
+	s.StandIn(4, 0) // another goroutine of node 0 asks for node 2, too
 	s.Link(2, 4)
 	s.Open(4)
 	s.Open(2)
@@ -168,7 +168,7 @@ func TestStandInWaitsInANodesPlace(t *testing.T) {
 	s.Done(4)
 	_, ok := s.Next()
 	require.False(t, ok)
-	s.Again(0) // it still is a node like any other
+	s.Again(0) // node 0 is again an ordinary node
 	s.Open(0)
 	i, _ = s.Next()
 	require.Equal(t, int32(0), i)
@@ -182,7 +182,7 @@ func TestCycleThroughAStandIn(t *testing.T) {
 	s.Add(0, false, false)
 	s.Open(0)
 	s.Next()
-	s.Add(1, false, false) // needs 0, which asks for it
+	s.Add(1, false, false) // node 1 needs node 0, and node 0 asks for node 1
 	s.Link(0, 1)
 	s.Open(1)
 	s.StandIn(2, 0)
@@ -211,7 +211,7 @@ func TestCycleIsARing(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		n := 2 + r.IntN(30)
 		g := randomGraph(r, n)
-		for range r.IntN(3) { // an edge back, which may close a ring
+		for range r.IntN(3) { // a backward edge, which may close a ring
 			from := r.IntN(n)
 			to := n - 1 - r.IntN(n-from)
 			g.needs[to] = append(g.needs[to], int32(from))
@@ -235,7 +235,7 @@ func TestCycleIsARing(t *testing.T) {
 
 func TestManyNodes(t *testing.T) {
 	var s sched.Sched
-	const n = 300_000 // four levels
+	const n = 300_000 // needs four levels in the bitset
 	for i := range int32(n) {
 		s.Add(i, false, false)
 		s.Open(i)

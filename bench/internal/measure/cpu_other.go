@@ -4,5 +4,5 @@ package measure
 
 import "time"
 
-// CPU is not known here.
+// CPU returns 0, because the CPU time is not available on this system.
 func CPU() (user, system time.Duration) { return 0, 0 }

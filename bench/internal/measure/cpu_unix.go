@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// CPU is what this process has used so far, in user code and in the system.
+// CPU returns the CPU time of this process so far, in user code and in the system. It
+// returns 0 if the system call fails.
 func CPU() (user, system time.Duration) {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

@@ -1,4 +1,4 @@
-// Package measure reads what the measurements are made of.
+// Package measure reads CPU time and process figures from the operating system.
 package measure
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ProcField is the first number of a line of a file in /proc that begins with
-// key; 0 if there is none.
+// ProcField returns the first number in the line of a /proc file that begins with key.
+// It returns 0 if there is no such line or no such file.
 func ProcField(path, key string) int64 {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// coderPeer is coder/websocket as its documentation shows it: a goroutine and a
-// channel per client.
+// coderPeer uses coder/websocket as its documentation shows: a goroutine and a channel
+// for each client.
 //
-//	coder        each message is written by Conn.Write as it comes
-//	coder-batch  the same over a connection that gathers frames while there are more
+//	coder        writes each message at once with Conn.Write
+//	coder-batch  collects frames in the connection while more messages wait
 type coderPeer struct {
 	appended
 	queue   int
@@ -65,7 +65,7 @@ func (p *coderPeer) handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// write sends msg, and what has queued up behind it if that can go along.
+// write sends msg. In batch mode it also sends all messages that wait behind msg.
 func (p *coderPeer) write(c *websocket.Conn, gather *gatherConn, ch chan []byte, msg []byte) error {
 	ctx := context.Background()
 	if gather == nil {
@@ -95,7 +95,7 @@ func (p *coderPeer) Broadcast(seq int64) {
 	for ch := range p.clients {
 		select {
 		case ch <- msg:
-		default: // lost: the load counts what arrives
+		default: // the message is lost; wsload counts the messages that arrive
 		}
 	}
 }

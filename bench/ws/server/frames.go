@@ -14,15 +14,14 @@ import (
 	"github.com/coder/websocket"
 )
 
-// framesPeer frames an event once for all clients; coder/websocket does the
-// handshake, the reading and the control frames. Each client has a queue of
-// frames and, while there is something in it, a goroutine that copies what has
-// gathered into one write.
+// framesPeer encodes each event once as a frame for all clients. coder/websocket does
+// the handshake, the reading and the control frames. Each client has a queue of frames.
+// While the queue is not empty, a goroutine joins the waiting frames into one write.
 type framesPeer struct {
 	appended
 	queue   int
 	mu      sync.RWMutex
-	clients []*frameClient // never changed in place
+	clients []*frameClient // replaced by a new slice at each change
 }
 
 func newFrames(queue int) *framesPeer { return &framesPeer{queue: queue} }
@@ -37,7 +36,7 @@ type frameClient struct {
 	closed  bool
 }
 
-// frame is msg as a final, unmasked text frame.
+// frame returns msg as a final, unmasked text frame.
 func frame(msg []byte) []byte {
 	b := make([]byte, 0, len(msg)+10)
 	switch n := len(msg); {
@@ -65,7 +64,7 @@ func (p *framesPeer) handle(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.clients = append(slices.Clone(p.clients), fc)
 	p.mu.Unlock()
-	go fc.read(c) // not in this goroutine, so that the request is freed
+	go fc.read(c) // in a new goroutine, so that net/http can free the request
 }
 
 func (fc *frameClient) read(c *websocket.Conn) {
@@ -79,7 +78,7 @@ func (fc *frameClient) read(c *websocket.Conn) {
 	_ = c.CloseNow()
 }
 
-// skipAll reads until the client has gone.
+// skipAll reads until the client has closed the connection.
 func skipAll(c *websocket.Conn) {
 	for {
 		if _, _, err := c.Reader(context.Background()); err != nil {
@@ -107,7 +106,7 @@ func (fc *frameClient) push(f []byte) {
 	fc.mu.Lock()
 	defer fc.mu.Unlock()
 	if fc.closed || len(fc.queue) >= fc.p.queue {
-		return // lost: the load counts what arrives
+		return // the message is lost; wsload counts the messages that arrive
 	}
 	fc.queue = append(fc.queue, f)
 	if !fc.running {
@@ -116,7 +115,7 @@ func (fc *frameClient) push(f []byte) {
 	}
 }
 
-// drain writes until the queue is empty.
+// drain writes frames until the queue is empty or the client is closed.
 func (fc *frameClient) drain() {
 	for {
 		fc.mu.Lock()

@@ -15,8 +15,8 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// gatherHijack makes Hijack hand out a gatherConn with a small buffer in front
-// of it, so that the library's frames go through that.
+// gatherHijack makes Hijack return a gatherConn behind a small buffer. So all frames of
+// the library go through the gatherConn.
 type gatherHijack struct {
 	http.ResponseWriter
 	conn *gatherConn
@@ -27,7 +27,7 @@ func (h *gatherHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := rw.Writer.Flush(); err != nil { // the answer to the handshake
+	if err := rw.Writer.Flush(); err != nil { // the handshake response
 		_ = c.Close()
 		return nil, nil, err
 	}
@@ -37,9 +37,9 @@ func (h *gatherHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 var batchPool = sync.Pool{New: func() any { b := make([]byte, 0, batchMax); return &b }}
 
-// gatherConn gathers what is written between hold and release into one write.
-// At other times, as for a pong, it writes at once. It borrows a buffer only
-// while it holds something.
+// gatherConn joins all writes between hold and release into one write. At other times,
+// for example for a pong, it writes at once. It borrows a buffer only while it holds
+// bytes.
 type gatherConn struct {
 	net.Conn
 	mu   sync.Mutex

@@ -10,7 +10,7 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsPeer is lxzan/gws with its Broadcaster.
+// gwsPeer uses lxzan/gws with its Broadcaster.
 type gwsPeer struct {
 	appended
 	gws.BuiltinEventHandler
@@ -20,7 +20,7 @@ type gwsPeer struct {
 
 func newGWS() *gwsPeer { return &gwsPeer{conns: map[*gws.Conn]struct{}{}} }
 
-// OnOpen is called by the library, as are OnClose and OnPing.
+// OnOpen stores a new connection. The library calls OnOpen, OnClose and OnPing.
 func (p *gwsPeer) OnOpen(c *gws.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,7 +33,7 @@ func (p *gwsPeer) OnClose(c *gws.Conn, _ error) {
 	delete(p.conns, c)
 }
 
-// OnPing answers, which the library leaves to the program.
+// OnPing sends a pong, because the library does not do this itself.
 func (p *gwsPeer) OnPing(c *gws.Conn, payload []byte) { _ = c.WritePong(payload) }
 
 func (p *gwsPeer) Serve(ln net.Listener) error {
@@ -43,7 +43,7 @@ func (p *gwsPeer) Serve(ln net.Listener) error {
 		if err != nil {
 			return
 		}
-		go c.ReadLoop() // as its documentation advises: the request is freed
+		go c.ReadLoop() // as the documentation advises: net/http can free the request
 	}))
 }
 
@@ -52,7 +52,7 @@ func (p *gwsPeer) Broadcast(seq int64) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for c := range p.conns {
-		_ = b.Broadcast(c) // a client that has gone is found out by its reader
+		_ = b.Broadcast(c) // the reader of the client notices a closed connection
 	}
 	_ = b.Close()
 }

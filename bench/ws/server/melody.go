@@ -9,7 +9,7 @@ import (
 	"github.com/olahol/melody"
 )
 
-// melodyPeer is olahol/melody, which is gorilla/websocket with a hub.
+// melodyPeer uses olahol/melody, which adds a hub to gorilla/websocket.
 type melodyPeer struct {
 	appended
 	m *melody.Melody
@@ -23,7 +23,7 @@ func newMelody(queue int) *melodyPeer {
 
 func (p *melodyPeer) Serve(ln net.Listener) error {
 	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = p.m.HandleRequest(w, r) // it has told the client
+		_ = p.m.HandleRequest(w, r) // HandleRequest has sent the error to the client
 	}))
 }
 

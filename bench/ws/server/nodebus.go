@@ -13,13 +13,13 @@ import (
 	"github.com/nodebus/nodebus/ws"
 )
 
-// nodebusPeer is this library with its defaults: package ws, a hub that keeps
-// what it is told, and the greeting. What is published differs:
+// nodebusPeer uses nodebus with its defaults: package ws, a hub that keeps messages for
+// clients that reconnect, and the greeting. The variants publish different events:
 //
-//	nodebus         executing events, which the library encodes by appending, to everyone
-//	nodebus-watch   the same as events of a prompt that all clients watch
-//	nodebus-struct  a payload of the program's own, which encoding/json encodes, to everyone
-//	nodebus-pump    as nodebus, over connections that cannot be written to without waiting
+//	nodebus         executing events, which nodebus encodes by appending, to everyone
+//	nodebus-watch   the same events as events of a prompt that all clients watch
+//	nodebus-struct  a custom payload, which encoding/json encodes, to everyone
+//	nodebus-pump    like nodebus, but on connections without non-blocking writes
 type nodebusPeer struct {
 	hub     *nodebus.Hub
 	handler http.Handler
@@ -33,15 +33,15 @@ func newNodebus(event func(seq int64) nodebus.Event, opts *ws.Options) *nodebusP
 	return p
 }
 
-// watching lets all clients watch the prompt.
+// watching returns options that let all clients watch the prompt.
 func watching() *ws.Options {
 	return &ws.Options{Authorize: func(*http.Request) (ws.Grant, error) {
 		return ws.Grant{Watch: []string{promptID}}, nil
 	}}
 }
 
-// Serve is http.Serve. A client has joined before its handshake is answered, so
-// that those counted are those connected as soon as all answers are there.
+// Serve accepts clients with http.Serve. A client joins before its handshake is answered.
+// So Clients is exact as soon as all clients have received their handshake response.
 func (p *nodebusPeer) Serve(ln net.Listener) error { return p.serve(countingListener{ln, &p.n}) }
 
 func (p *nodebusPeer) serve(ln net.Listener) error {
@@ -51,7 +51,7 @@ func (p *nodebusPeer) serve(ln net.Listener) error {
 	}))
 }
 
-// countingListener counts down when a connection is closed.
+// countingListener decrements n when one of its connections is closed.
 type countingListener struct {
 	net.Listener
 	n *atomic.Int64
@@ -65,7 +65,7 @@ func (l countingListener) Accept() (net.Conn, error) {
 	return &countedConn{TCPConn: c.(*net.TCPConn), n: l.n}, nil
 }
 
-// countedConn is still a socket.
+// countedConn embeds *net.TCPConn, so that nodebus can still write to the socket directly.
 type countedConn struct {
 	*net.TCPConn
 	n      *atomic.Int64
@@ -87,11 +87,12 @@ func (p *nodebusPeer) Broadcast(seq int64) {
 
 func (p *nodebusPeer) Clients() int { return int(p.n.Load()) }
 
-// Wire is that of all payloads here, which have no field for a number.
+// Wire returns the key before the time. The payloads have no number field, so the time is
+// in display_node.
 func (p *nodebusPeer) Wire() (key string, greetings int) { return `"display_node":"`, 1 }
 
-// nodeIDs are as long as those of nodes in an expansion, which makes the frames
-// as long as those of the other peers.
+// nodeIDs are as long as the ids of nodes in an expansion. So the frames are as long as
+// the frames of the other peers.
 var nodeIDs = func() (ids [97]string) {
 	for i := range ids {
 		ids[i] = "1.0.0." + strconv.Itoa(i)
@@ -113,21 +114,21 @@ func watched(seq int64) nodebus.Event {
 	return ev
 }
 
-// ownPayload has the fields of an executing event.
+// ownPayload is a custom payload with the fields of an executing event.
 type ownPayload struct {
 	Node    string `json:"node"`
 	Display string `json:"display_node"`
 	Prompt  string `json:"prompt_id"`
 }
 
-// EventType is as long as "executing".
+// EventType returns a name that is as long as "executing".
 func (ownPayload) EventType() string { return "bench.own" }
 
 func own(seq int64) nodebus.Event {
 	return nodebus.Event{Payload: ownPayload{nodeIDs[seq%97], now(), promptID}}
 }
 
-// pumped hides from the library that connections are sockets, as TLS does.
+// pumped hides from nodebus that the connections are sockets, as TLS does.
 type pumped struct{ *nodebusPeer }
 
 func (p pumped) Serve(ln net.Listener) error { return p.serve(opaque{countingListener{ln, &p.n}}) }

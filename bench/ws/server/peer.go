@@ -12,21 +12,21 @@ import (
 
 // Peer is a server under test.
 type Peer interface {
-	// Serve accepts clients on ln. It runs in a goroutine of its own.
+	// Serve accepts clients on ln. It runs in its own goroutine.
 	Serve(ln net.Listener) error
-	// Broadcast makes event seq and sends it as one text message to all clients.
-	// It is called by one goroutine.
+	// Broadcast creates event number seq and sends it as one text message to all
+	// clients. Only one goroutine calls it.
 	Broadcast(seq int64)
-	// Clients is the number of clients that are sent what is broadcast now.
+	// Clients returns the number of clients that receive a broadcast now.
 	Clients() int
-	// Wire says what stands in a message before the time at which it was made, in
-	// Unix nanoseconds. greetings is how many messages each client is sent before
-	// what is broadcast.
+	// Wire returns key, the text in a message directly before the time at which the
+	// message was created, in Unix nanoseconds. greetings is the number of messages
+	// that each client receives before the first broadcast.
 	Wire() (key string, greetings int)
 }
 
-// peers are all that can be measured, each by what makes one. queue is how many
-// events a client may lag behind where a peer has to be told.
+// peers returns a constructor for each peer. queue is the number of events that a client
+// may lag behind; peers with a fixed limit ignore it.
 func peers() map[string]func(queue int) Peer {
 	return map[string]func(queue int) Peer{
 		"nodebus":        func(int) Peer { return newNodebus(executing, nil) },
@@ -44,14 +44,14 @@ func peers() map[string]func(queue int) Peer {
 	}
 }
 
-// Kinds are the names of the peers.
+// Kinds returns the sorted names of the peers.
 func Kinds() []string { return slices.Sorted(maps.Keys(peers())) }
 
-// promptID is as long as a UUID, as those of prompts are.
+// promptID is as long as a UUID, like the ids of real prompts.
 const promptID = "4f1c2a9e-7b3d-4c55-9a86-0d2e5b7c1f34"
 
-// message is event seq as all peers but nodebus are given it: a progress event
-// of about 130 bytes, made by appending, with the time.
+// message returns event number seq for all peers except nodebus: a progress event of about
+// 130 bytes with the time, built by appending.
 func message(seq int64) []byte {
 	b := make([]byte, 0, 160)
 	b = append(b, `{"type":"progress","data":{"value":`...)
@@ -63,8 +63,8 @@ func message(seq int64) []byte {
 	return append(b, '}')
 }
 
-// appended is embedded by the peers that send what message makes.
+// appended is embedded in the peers that send the result of message.
 type appended struct{}
 
-// Wire is that of message.
+// Wire returns the key in the result of message.
 func (appended) Wire() (key string, greetings int) { return `"ts":`, 0 }

@@ -15,22 +15,21 @@ import (
 	"sync/atomic"
 )
 
-// rawPeer is the limit: no WebSocket library. Frames are appended once to a log
-// of bytes that all clients share, and each client is written log[cursor:head]
-// at once.
+// rawPeer is the limit: it uses no WebSocket library. It appends each frame once to a log
+// of bytes that all clients share. A client gets all new bytes of the log in one write.
 //
-//	raw-shard  a worker per processor, no goroutine per client, nothing is read
-//	raw-pump   a parked goroutine per client, which writes
+//	raw-shard  one worker for each processor, no goroutine per client, reads nothing
+//	raw-pump   one waiting goroutine per client, which writes
 type rawPeer struct {
 	appended
-	log    []byte // a ring; the window of the load keeps clients within it
+	log    []byte // a ring buffer; the window of wsload keeps all clients within it
 	head   atomic.Int64
 	n      atomic.Int64
-	shards []*rawShard // of raw-shard
+	shards []*rawShard // only for raw-shard
 
 	mu    sync.RWMutex
 	next  int
-	pumps []*rawPump // of raw-pump
+	pumps []*rawPump // only for raw-pump
 }
 
 const logSize = 64 << 20
@@ -87,7 +86,7 @@ func (p *rawPeer) accept(c net.Conn) {
 	p.n.Add(1)
 }
 
-// upgrade answers the handshake.
+// upgrade reads the handshake request and answers it.
 func upgrade(c net.Conn) error {
 	r := textproto.NewReader(bufio.NewReaderSize(c, 1024))
 	if _, err := r.ReadLine(); err != nil {
@@ -129,7 +128,7 @@ func wake(c chan struct{}) {
 
 func (p *rawPeer) Clients() int { return int(p.n.Load()) }
 
-// chunk is what the log holds from at to head, up to its end.
+// chunk returns the bytes of the log from at to head, but not beyond the end of the ring.
 func (p *rawPeer) chunk(at, head int64) []byte {
 	off := at % logSize
 	return p.log[off:min(off+(head-at), logSize)]

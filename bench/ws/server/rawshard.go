@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// rawShard writes to some of the clients of a rawPeer.
+// rawShard writes to a part of the clients of a rawPeer.
 type rawShard struct {
 	p       *rawPeer
 	mu      sync.Mutex
@@ -19,12 +19,12 @@ type rawShard struct {
 }
 
 type rawClient struct {
-	conn net.Conn // held, so that it is not closed
+	conn net.Conn // keeps a reference, so that the connection is not closed
 	raw  syscall.RawConn
 	gone bool
 	at   int64
 	try  func(fd uintptr) bool
-	buf  []byte // what try writes, and what became of it
+	buf  []byte // the input of try; n and err are its results
 	n    int
 	err  error
 }
@@ -37,12 +37,13 @@ func newRawClient(c net.Conn, at int64) (*rawClient, error) {
 	cl := &rawClient{conn: c, raw: raw, at: at}
 	cl.try = func(fd uintptr) bool {
 		cl.n, cl.err = syscall.Write(int(fd), cl.buf)
-		return true // never wait for one client
+		return true // do not wait for this client
 	}
 	return cl, nil
 }
 
-// write writes what the socket takes now; false if it can take nothing.
+// write writes as much as the socket takes now. It returns false if the socket takes
+// nothing.
 func (c *rawClient) write(b []byte) bool {
 	c.buf = b
 	if err := c.raw.Write(c.try); err != nil {
@@ -74,7 +75,8 @@ func (s *rawShard) run() {
 	}
 }
 
-// round brings every client as near to head as its socket allows.
+// round writes to every client as many bytes up to head as its socket takes. lag reports
+// that a client is not at head yet; wrote reports that at least one write succeeded.
 func (s *rawShard) round(head int64) (lag, wrote bool) {
 	s.mu.Lock()
 	clients := s.clients

@@ -1,17 +1,17 @@
 //go:build linux
 
-// Package server is the server half of the WebSocket benchmark: one of the peers
-// listens on a port of its own, and commands on standard input make it publish.
+// Package server is the server of the WebSocket benchmark. One of the peers listens on its
+// own port, and commands on standard input make it publish.
 //
-//	blast EVENTS WINDOW        publish as fast as the window allows
+//	blast EVENTS WINDOW        publish EVENTS events as fast as the window allows
 //	paced PER-SECOND BURST S   publish bursts at a fixed rate, for S seconds
-//	a N                        the slowest client has seen N events
-//	stat, gc                   report; collect garbage, then report
-//	profile FILE, profile      begin a CPU profile, end it
+//	a N                        the slowest client has received N events
+//	stat, gc                   report figures; collect garbage, then report figures
+//	profile FILE, profile      start a CPU profile; stop the CPU profile
 //	heap FILE                  write a heap profile
-//	quit
+//	quit                       end the server
 //
-// Every command but a and quit is answered by one JSON object on standard output.
+// Every command except a and quit is answered by one JSON object on standard output.
 package server
 
 import (
@@ -32,17 +32,17 @@ import (
 	"time"
 )
 
-// Main runs a server as its arguments say, until it is told to quit.
+// Main runs a server with these arguments until it reads the command quit or the end of in.
 func Main(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("wsserver", flag.ContinueOnError)
-	kind := flags.String("kind", "", "which peer: "+strings.Join(Kinds(), ", "))
-	queue := flags.Int("queue", 1024, "events a client may lag behind, where a peer has to be told")
+	kind := flags.String("kind", "", "the peer to run: "+strings.Join(Kinds(), ", "))
+	queue := flags.Int("queue", 1024, "number of events that a client may lag behind; peers with a fixed limit ignore it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	mk, ok := peers()[*kind]
 	if !ok {
-		return fmt.Errorf("there is no peer %q; there are %s", *kind, strings.Join(Kinds(), ", "))
+		return fmt.Errorf("-kind: unknown peer %q; known peers are %s", *kind, strings.Join(Kinds(), ", "))
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,10 +72,10 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-// control carries out the commands.
+// control executes the commands.
 type control struct {
 	peer  Peer
-	out   *json.Encoder // one answer at a time: the driver waits for each
+	out   *json.Encoder // needs no lock: wsload waits for each answer before the next command
 	seen  atomic.Int64
 	ack   chan struct{}
 	files []io.Closer
@@ -87,7 +87,7 @@ func (c *control) answer(s Stat) {
 	}
 }
 
-var errArguments = errors.New("not enough arguments")
+var errArguments = errors.New("unknown command or wrong number of arguments")
 
 func (c *control) do(verb string, args []string) error {
 	switch {
@@ -143,7 +143,8 @@ func (c *control) acked(n int64) {
 	}
 }
 
-// blast publishes n events, never more than window ahead of the slowest client.
+// blast publishes n events. It is never more than window events ahead of the slowest
+// client.
 func (c *control) blast(n, window int64) {
 	began := time.Now()
 	for i := range n {
@@ -155,7 +156,7 @@ func (c *control) blast(n, window int64) {
 	c.answer(Stat{Published: n, Seconds: time.Since(began).Seconds()})
 }
 
-// paced publishes bursts, in all rate events a second.
+// paced publishes bursts of events; rate is the total number of events per second.
 func (c *control) paced(rate float64, burst int64, seconds float64) {
 	began := time.Now()
 	gap := time.Duration(float64(time.Second) * float64(burst) / rate)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEventsAreOfOneSize: peers are compared with frames of the same length.
+// TestEventsAreOfOneSize checks that all peers are compared with frames of the same length.
 func TestEventsAreOfOneSize(t *testing.T) {
 	for seq := range int64(97) {
 		want := message(seq)

@@ -12,11 +12,10 @@ import (
 	"github.com/coder/websocket"
 )
 
-// shardPeer is the sketch from which this library was designed: the publisher
-// hands a finished frame to one worker per processor; a worker joins what has
-// gathered into one buffer, once, and tries a write of that buffer on each of
-// its clients without waiting. Only a client whose socket is full has a backlog
-// and, while it has one, a goroutine.
+// shardPeer is the first sketch of nodebus. The publisher passes a finished frame to one
+// worker for each processor. A worker joins the waiting frames into one buffer, once, and
+// tries to write this buffer to each of its clients without blocking. A client has a
+// backlog only while its socket is full; only then does it have a goroutine.
 type shardPeer struct {
 	appended
 	queue  int
@@ -68,7 +67,7 @@ func (p *shardPeer) handle(w http.ResponseWriter, r *http.Request) {
 	s.reg.Unlock()
 	s.count.Add(1)
 	p.n.Add(1)
-	go func() { // not in this goroutine, so that the request is freed
+	go func() { // in a new goroutine, so that net/http can free the request
 		skipAll(c)
 		s.reg.Lock()
 		delete(s.clients, cl)

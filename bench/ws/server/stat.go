@@ -8,11 +8,12 @@ import (
 	"github.com/nodebus/nodebus/bench/internal/measure"
 )
 
-// Stat is an answer of the server; only what the command asked for is set.
+// Stat is an answer of the server. Only the fields for the command are set.
 type Stat struct {
-	Addr string `json:",omitempty"` // where it listens, in the first answer
-	Key  string `json:",omitempty"` // what stands before an event's time, in the first answer
-	// Greetings is how many messages a client is sent first, in the first answer.
+	Addr string `json:",omitempty"` // the server's address; only in the first answer
+	Key  string `json:",omitempty"` // the text before an event's time; only in the first answer
+	// Greetings is the number of messages that a client receives before the events. It
+	// is only in the first answer.
 	Greetings int `json:",omitempty"`
 
 	User, System float64 // CPU seconds
@@ -20,15 +21,15 @@ type Stat struct {
 	Heap, Stacks uint64  // bytes in use
 	Mallocs      uint64
 	Goroutines   int
-	Writes       int64 // system calls
+	Writes       int64 // number of system calls
 	Clients      int
 
-	Published int64   // events
-	Seconds   float64 // that took
+	Published int64   // number of events
+	Seconds   float64 // duration of the command
 	Busy      float64 // seconds spent inside Broadcast
 }
 
-// CPU is all CPU time, in seconds.
+// CPU returns the total CPU time, in seconds.
 func (s *Stat) CPU() float64 { return s.User + s.System }
 
 func readStat(p Peer) Stat {

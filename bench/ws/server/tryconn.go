@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// tryConn is the connection that coder/websocket is given by shardPeer, and the
-// way around it for whole data frames. mu keeps frames whole; while running, the
-// spill goroutine is the only writer and everything else queues in backlog.
+// tryConn is the connection that shardPeer gives to coder/websocket. shardPeer also writes
+// whole data frames to it directly. mu keeps the frames whole. While running is true, only
+// the goroutine of spill writes, and all other writes go to backlog.
 type tryConn struct {
 	net.Conn
 	raw syscall.RawConn
 
 	mu      sync.Mutex
 	try     func(fd uintptr) bool
-	buf     []byte // what try writes, and what became of it
+	buf     []byte // the input of try; n and err are its results
 	n       int
 	err     error
 	closed  bool
@@ -39,13 +39,13 @@ func newTryConn(c net.Conn) (*tryConn, error) {
 	t := &tryConn{Conn: c, raw: raw}
 	t.try = func(fd uintptr) bool {
 		t.n, t.err = syscall.Write(int(fd), t.buf)
-		return true // do not wait until there is room
+		return true // do not wait for room in the socket
 	}
 	return t, nil
 }
 
-// Write gets control frames, each whole because the buffer in front of it holds
-// more than one can be long.
+// Write writes control frames. Each call gets a whole frame, because the buffer in front
+// of tryConn is larger than the longest control frame.
 func (c *tryConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +81,7 @@ func (c *tryConn) send(b []byte, limit int) {
 	}
 }
 
-// write writes what the socket takes now. c.mu is held.
+// write writes as much as the socket takes now. c.mu must be held.
 func (c *tryConn) write(b []byte) (int, error) {
 	c.buf = b
 	err := c.raw.Write(c.try)
@@ -95,7 +95,7 @@ func (c *tryConn) write(b []byte) (int, error) {
 	return max(c.n, 0), c.err
 }
 
-// spill writes the backlog, waiting for room, until there is none.
+// spill writes the backlog until it is empty. It waits while the socket is full.
 func (c *tryConn) spill() {
 	for {
 		c.mu.Lock()
@@ -122,7 +122,7 @@ func (c *tryConn) shut() {
 	c.closed = true
 }
 
-// tryHijack makes Hijack hand out a tryConn, with small buffers.
+// tryHijack makes Hijack return a tryConn behind small buffers.
 type tryHijack struct {
 	http.ResponseWriter
 	conn *tryConn
@@ -133,7 +133,7 @@ func (h *tryHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err = rw.Writer.Flush(); err == nil { // the answer to the handshake
+	if err = rw.Writer.Flush(); err == nil { // the handshake response
 		h.conn, err = newTryConn(nc)
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ func start(command []string, kind string, queue int) (*child, error) {
 	return c, nil
 }
 
-// tell gives a command without waiting for an answer.
+// tell sends a command and does not wait for an answer.
 func (c *child) tell(format string, args ...any) error {
 	_, err := fmt.Fprintf(c.in, format+"\n", args...)
 	return err
@@ -64,12 +64,12 @@ func (c *child) tell(format string, args ...any) error {
 func (c *child) answer() (server.Stat, error) {
 	st, ok := <-c.answers
 	if !ok {
-		return st, fmt.Errorf("the server has ended")
+		return st, fmt.Errorf("the server process has ended; its standard error says why")
 	}
 	return st, nil
 }
 
-// ask gives a command and waits for the answer.
+// ask sends a command and waits for the answer.
 func (c *child) ask(format string, args ...any) (server.Stat, error) {
 	if err := c.tell(format, args...); err != nil {
 		return server.Stat{}, err
@@ -77,7 +77,7 @@ func (c *child) ask(format string, args ...any) (server.Stat, error) {
 	return c.answer()
 }
 
-// stop ends the server, which has a few seconds for it.
+// stop ends the server. After five seconds it kills the process.
 func (c *child) stop() {
 	_ = c.tell("quit")
 	_ = c.in.Close()

@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// load is the clients of one server.
+// load holds all clients of one server.
 type load struct {
 	child   *child
-	poll    int // of epoll
+	poll    int // epoll file descriptor
 	clients []*client
 	byFD    map[int32]*client
 	stalled []int // file descriptors that are never read
 	buf     []byte
-	key     []byte // what stands before an event's time
+	key     []byte // the text before an event's time
 
-	total   int64   // messages since the phase began
+	total   int64   // messages since the start of the phase
 	timed   bool    // collect latencies
 	samples []int64 // nanoseconds
-	closed  int     // connections that the server has ended
+	closed  int     // connections that the server has closed
 }
 
 type client struct {
 	fd    int
-	count int64  // messages since the phase began
-	carry []byte // the beginning of a frame
+	count int64  // messages since the start of the phase
+	carry []byte // the start of an incomplete frame
 }
 
 func newLoad(c *child) (*load, error) {
@@ -49,7 +49,7 @@ func (l *load) close() {
 	_ = syscall.Close(l.poll)
 }
 
-// connect adds a client; one that is stalled is never read.
+// connect adds a client. A stalled client never reads.
 func (l *load) connect(stalled bool) error {
 	fd, early, err := l.dial(stalled)
 	if err != nil {
@@ -60,7 +60,7 @@ func (l *load) connect(stalled bool) error {
 		return nil
 	}
 	c := &client{fd: fd}
-	c.carry = bytes.Clone(l.frames(c, early, 0)) // a greeting may be there already
+	c.carry = bytes.Clone(l.frames(c, early, 0)) // the server may have sent a greeting already
 	l.clients = append(l.clients, c)
 	l.byFD[int32(fd)] = c
 	if err := syscall.SetNonblock(fd, true); err != nil {
@@ -69,7 +69,7 @@ func (l *load) connect(stalled bool) error {
 	return syscall.EpollCtl(l.poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
 }
 
-// dial returns a connection after the handshake, and what came behind that.
+// dial connects and does the handshake. early holds the bytes after the handshake response.
 func (l *load) dial(stalled bool) (fd int, early []byte, err error) {
 	addr, err := net.ResolveTCPAddr("tcp", l.child.hello.Addr)
 	if err != nil {
@@ -90,7 +90,7 @@ func (l *load) dial(stalled bool) (fd int, early []byte, err error) {
 		return fd, nil, err
 	}
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	// Closed by a reset, so that thousands of connections leave nothing behind.
+	// Close the socket with a reset, so that thousands of connections leave nothing behind.
 	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	request := "GET /ws HTTP/1.1\r\nHost: " + l.child.hello.Addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -115,7 +115,7 @@ func (l *load) dial(stalled bool) (fd int, early []byte, err error) {
 	}
 }
 
-// frames takes the whole frames at the front of b and returns the rest.
+// frames handles the complete frames at the start of b and returns the rest.
 func (l *load) frames(c *client, b []byte, now int64) []byte {
 	for len(b) >= 2 {
 		op, n, head := b[0]&15, int(b[1]&127), 2
@@ -149,7 +149,7 @@ func (l *load) frames(c *client, b []byte, now int64) []byte {
 	return b
 }
 
-// sample notes how old a message is.
+// sample stores the age of a message.
 func (l *load) sample(msg []byte, now int64) {
 	_, rest, ok := bytes.Cut(msg, l.key)
 	if !ok {
@@ -163,7 +163,7 @@ func (l *load) sample(msg []byte, now int64) {
 	l.samples = append(l.samples, now-made)
 }
 
-// read takes what has come for one client.
+// read reads and handles the bytes that have arrived for one client.
 func (l *load) read(c *client) error {
 	k := copy(l.buf, c.carry)
 	n, err := syscall.Read(c.fd, l.buf[k:])

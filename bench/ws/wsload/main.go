@@ -1,10 +1,9 @@
 //go:build linux
 
-// Command wsload measures WebSocket servers. For each measurement it starts a
-// wsserver, connects clients to it and has it publish; each phase becomes one
-// line of CSV. Peers are interleaved: every repetition visits all of them before
-// the next one begins. The clients are one epoll loop that looks at the headers
-// of frames, so that it costs the machine as little as possible.
+// Command wsload measures WebSocket servers. For each measurement it starts a wsserver,
+// connects clients and makes the server publish. Each phase gives one line of CSV. The
+// peers take turns: a repetition measures every peer once. All clients run in one epoll
+// loop that reads only the headers of frames, so that the clients cost little CPU time.
 package main
 
 import (
@@ -19,38 +18,38 @@ import (
 	"time"
 )
 
-// options of a run.
+// options holds the command line.
 type options struct {
-	server  []string // command that starts a server
+	server  []string // the command that starts a server
 	kinds   []string
 	clients []int
 	reps    int
 	phases  string
-	total   int64 // deliveries of a blast
+	total   int64 // minimum number of deliveries in a blast
 	queue   int
 	stalled int
-	rate    float64 // of phase r
+	rate    float64 // events per second in phase r
 	length  time.Duration
-	quiet   time.Duration // how long clients must be idle before they are measured
-	profile string        // folder for profiles
+	quiet   time.Duration // minimum time without messages before idle clients are measured
+	profile string        // folder for profiles; "" means no profiles
 }
 
 const usage = `i idle clients, b blast, p single events at a fixed rate, u bursts of ten, r single events at -rate`
 
 func parse(args []string) (o options, output string, err error) {
 	f := flag.NewFlagSet("wsload", flag.ContinueOnError)
-	bin := f.String("server", "./wsserver", "the server's binary")
-	kinds := f.String("kinds", "gws,coder,shard,nodebus,raw-shard", "peers")
-	clients := f.String("n", "1,100,1000", "numbers of clients")
-	f.IntVar(&o.reps, "reps", 3, "repetitions")
+	bin := f.String("server", "./wsserver", "the `file` of the server program")
+	kinds := f.String("kinds", "gws,coder,shard,nodebus,raw-shard", "comma-separated peers to measure")
+	clients := f.String("n", "1,100,1000", "comma-separated numbers of clients")
+	f.IntVar(&o.reps, "reps", 3, "number of repetitions")
 	f.StringVar(&o.phases, "phases", "ibpu", usage)
-	f.Int64Var(&o.total, "total", 600_000, "deliveries of a blast, at least")
-	f.IntVar(&o.queue, "queue", 0, "events a client may lag behind; 0: twice the window")
-	f.IntVar(&o.stalled, "stall", 0, "further clients, which never read")
-	f.Float64Var(&o.rate, "rate", 1000, "events a second in phase r")
-	f.DurationVar(&o.length, "length", 2*time.Second, "how long phases p, u and r last")
-	f.StringVar(&o.profile, "cpuprofile", "", "folder for a profile of the server in each phase")
-	f.StringVar(&output, "o", "", "append to this file, not to standard output")
+	f.Int64Var(&o.total, "total", 600_000, "minimum number of deliveries in a blast")
+	f.IntVar(&o.queue, "queue", 0, "number of events that a client may lag behind; 0 means twice the window")
+	f.IntVar(&o.stalled, "stall", 0, "number of additional clients that never read")
+	f.Float64Var(&o.rate, "rate", 1000, "events per second in phase r")
+	f.DurationVar(&o.length, "length", 2*time.Second, "duration of each of the phases p, u and r")
+	f.StringVar(&o.profile, "cpuprofile", "", "`folder` for a profile of the server in each phase")
+	f.StringVar(&output, "o", "", "append to this `file` instead of writing to standard output")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
 	}
@@ -59,7 +58,7 @@ func parse(args []string) (o options, output string, err error) {
 	for s := range strings.SplitSeq(*clients, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return o, "", fmt.Errorf("-n: %q is no number of clients", s)
+			return o, "", fmt.Errorf("-n: %q is not a positive number of clients", s)
 		}
 		o.clients = append(o.clients, n)
 	}
@@ -80,7 +79,8 @@ func main() {
 	}
 }
 
-// write calls f with what name is a file of.
+// write calls f with a writer that appends to the file name, or with standard output if
+// name is empty.
 func write(name string, f func(io.Writer) error) error {
 	if name == "" {
 		return f(os.Stdout)
@@ -92,7 +92,7 @@ func write(name string, f func(io.Writer) error) error {
 	return errors.Join(f(file), file.Close())
 }
 
-// measureAll visits all peers in each repetition.
+// measureAll measures all peers in each repetition.
 func measureAll(out io.Writer, o *options) error {
 	w := bufio.NewWriter(out)
 	fmt.Fprintln(w, header)

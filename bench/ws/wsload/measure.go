@@ -12,7 +12,7 @@ import (
 	"github.com/nodebus/nodebus/bench/ws/server"
 )
 
-// session measures one server with one number of clients.
+// session measures one server with a fixed number of clients.
 type session struct {
 	*load
 	o    *options
@@ -22,7 +22,7 @@ type session struct {
 	rep  int
 }
 
-// measureOne runs the phases against one server.
+// measureOne runs all phases with one server.
 func measureOne(out io.Writer, o *options, kind string, n, rep int) (err error) {
 	queue := o.queue
 	if queue == 0 {
@@ -62,7 +62,7 @@ func measureOne(out io.Writer, o *options, kind string, n, rep int) (err error) 
 
 func (s *session) wants(phase byte) bool { return strings.IndexByte(s.o.phases, phase) >= 0 }
 
-// window is how many events the server may be ahead of the slowest client.
+// window returns how many events the server may be ahead of the slowest client.
 func window(clients int) int64 {
 	switch {
 	case clients == 1:
@@ -75,8 +75,8 @@ func window(clients int) int64 {
 	return 128
 }
 
-// connectAll returns once the server knows all clients and the clients have
-// read what they were greeted with.
+// connectAll returns when the server counts all clients and the clients have read their
+// greetings.
 func (s *session) connectAll() error {
 	for i := range s.o.stalled + s.n {
 		if err := s.connect(i < s.o.stalled); err != nil {
@@ -91,7 +91,7 @@ func (s *session) connectAll() error {
 		case st.Clients == s.n+s.o.stalled:
 			return s.settle(s.o.quiet)
 		case time.Since(began) > 10*time.Second:
-			return fmt.Errorf("the server has %d clients", st.Clients)
+			return fmt.Errorf("the server counts only %d clients after 10 seconds", st.Clients)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func (s *session) emit(phase, columns string) {
 	fmt.Fprintf(s.out, "%s,%d,%d,%s,%s\n", s.kind, s.n, s.rep, phase, columns)
 }
 
-// idle reports what a client costs that nothing is sent to.
+// idle reports the cost of a client that receives nothing.
 func (s *session) idle(phase string, empty *server.Stat) error {
 	st, err := s.child.ask("gc")
 	if err != nil {
@@ -118,8 +118,8 @@ func (s *session) idle(phase string, empty *server.Stat) error {
 	return nil
 }
 
-// publish runs the phases in which events are sent. A short blast comes before
-// them, so that buffers have grown and code is warm.
+// publish runs the phases that send events. A short blast comes first, so that buffers
+// have grown and the code is warm.
 func (s *session) publish() error {
 	events := max(s.o.total/int64(s.n), 64)
 	if s.n == 1 {
@@ -166,7 +166,7 @@ func (s *session) paced(name string, rate float64, burst int) phase {
 	return phase{name: name, command: fmt.Sprintf("paced %f %d %f", rate, burst, s.o.length.Seconds()), timed: true}
 }
 
-// measureBlast repeats a blast that was too short to be measured.
+// measureBlast measures a blast. If the blast was too short, it measures a longer blast.
 func (s *session) measureBlast(events int64) error {
 	const enough = 0.5 // seconds
 	return s.profiled("blast", func() error {
@@ -182,7 +182,7 @@ func (s *session) measureBlast(events int64) error {
 	})
 }
 
-// runAndTell runs a phase and writes its line.
+// runAndTell runs a phase and writes its line of CSV.
 func (s *session) runAndTell(p phase) error {
 	return s.profiled(p.name, func() error {
 		r, err := s.run(p)
@@ -193,7 +193,7 @@ func (s *session) runAndTell(p phase) error {
 	})
 }
 
-// profiled calls f while the server is profiled, if that is asked for.
+// profiled calls f. If profiles are requested, the server is profiled meanwhile.
 func (s *session) profiled(phase string, f func() error) error {
 	if s.o.profile == "" {
 		return f()

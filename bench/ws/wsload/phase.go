@@ -14,27 +14,27 @@ import (
 	"github.com/nodebus/nodebus/bench/ws/server"
 )
 
-// phase is a time in which the server publishes.
+// phase is a period in which the server publishes.
 type phase struct {
 	name    string
 	command string
-	ack     time.Duration // how often the server is told of the slowest client; 0: never
+	ack     time.Duration // how often wsload sends the count of the slowest client; 0 means never
 	timed   bool          // collect latencies
 }
 
-// lostAfter is how long nothing may come before what is missing counts as lost.
+// lostAfter is the time without any message after which missing messages count as lost.
 const lostAfter = 4 * time.Second
 
-// result of a phase.
+// result holds the result of a phase.
 type result struct {
 	before, after, published server.Stat
 	wall                     float64 // seconds
-	own, others              float64 // CPU seconds of the load, and of all but it and the server
+	own, others              float64 // CPU seconds of wsload, and of all processes except wsload and the server
 	lost                     int64
 }
 
-// run has the server publish and reads until everything has come, or nothing
-// has for a while.
+// run makes the server publish. It reads until all messages have arrived, or until no
+// message arrives for lostAfter.
 func (l *load) run(p phase) (r result, err error) {
 	for _, c := range l.clients {
 		c.count = 0
@@ -68,7 +68,7 @@ func (l *load) run(p phase) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if !done { // the window is closed because of lost messages
+	if !done { // lost messages keep the window closed; open it
 		if err := l.child.tell("a %d", int64(1)<<40); err != nil {
 			return r, err
 		}
@@ -83,7 +83,7 @@ func (l *load) run(p phase) (r result, err error) {
 	return r, err
 }
 
-// due is how many messages should come in all.
+// due returns the number of messages that all clients together should receive.
 func (l *load) due(r *result) int64 { return r.published.Published * int64(len(l.clients)) }
 
 func cpuSeconds() float64 {
@@ -91,7 +91,7 @@ func cpuSeconds() float64 {
 	return (user + system).Seconds()
 }
 
-// machineSeconds is how long the machine's processors have been busy.
+// machineSeconds returns the total busy time of all processors of the machine, in seconds.
 func machineSeconds() (t float64) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -99,7 +99,7 @@ func machineSeconds() (t float64) {
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	for i, f := range strings.Fields(line) {
-		if i == 0 || i == 4 || i == 5 || i > 8 { // the name, idle, waiting, guests
+		if i == 0 || i == 4 || i == 5 || i > 8 { // skip the name, idle, waiting and guests
 			continue
 		}
 		ticks, _ := strconv.ParseFloat(f, 64)
@@ -111,7 +111,7 @@ func machineSeconds() (t float64) {
 const header = "kind,clients,rep,phase,deliveries,lost,wall_s,per_s,cpu_s,cpu_s_per_M,user_per_M,sys_per_M," +
 	"writes_per_msg,mallocs_per_msg,load_cpu_s,p50_us,p99_us,p999_us,other_cores,closed,publish_us"
 
-// row is what the columns after phase say.
+// row returns the cells of the columns after phase.
 func (l *load) row(r *result) string {
 	d := float64(max(l.total, 1))
 	slices.Sort(l.samples)

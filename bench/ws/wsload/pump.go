@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// acks tell the server from time to time how far the slowest client is.
+// acks controls how often wsload sends the count of the slowest client to the server.
 type acks struct {
 	every time.Duration
 	last  time.Time
@@ -16,7 +16,7 @@ type acks struct {
 	dirty bool
 }
 
-// pump reads until stop says so; it asks at least every millisecond.
+// pump reads until stop returns true. It calls stop at least every millisecond.
 func (l *load) pump(a acks, stop func() bool) error {
 	ready := make([]syscall.EpollEvent, 512)
 	for !stop() {
@@ -55,8 +55,8 @@ func (l *load) acknowledge(a *acks) error {
 	return l.child.tell("a %d", low)
 }
 
-// settle reads until the clients have been greeted and nothing more has come for
-// so long.
+// settle reads until all clients have received their greetings and no message has
+// arrived for the time quiet.
 func (l *load) settle(quiet time.Duration) error {
 	greetings := int64(len(l.clients) * l.child.hello.Greetings)
 	last, since := int64(-1), time.Now()

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serverEnv makes this binary the server that the tests start.
+// serverEnv is the environment variable that makes this test binary run as the server.
 const serverEnv = "NODEBUS_BENCH_SERVER"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// command starts this binary as a server.
+// command returns the command that starts this binary as a server.
 func command(t *testing.T) []string {
 	t.Setenv(serverEnv, "1")
 	self, err := os.Executable()
@@ -39,8 +39,8 @@ func command(t *testing.T) []string {
 	return []string{self}
 }
 
-// TestMeasure runs every phase with every peer, for a moment: nothing may be
-// lost, and every client must be seen.
+// TestMeasure runs every phase with every peer for a short time. No message may be lost,
+// and the server must count every client.
 func TestMeasure(t *testing.T) {
 	o := &options{
 		server: command(t), kinds: server.Kinds(), clients: []int{1, 3}, reps: 1, phases: "ibpur",
@@ -90,9 +90,9 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestServersAreSound looks at each server with an ordinary client: messages come
-// in order, pings are answered in between, and the server notices that the client
-// has gone. The raw servers only write.
+// TestServersAreSound tests each server with an ordinary client. Messages must arrive in
+// order, pings must be answered meanwhile, and the server must notice that the client has
+// closed. The raw servers are skipped because they only write.
 func TestServersAreSound(t *testing.T) {
 	for _, kind := range server.Kinds() {
 		if strings.HasPrefix(kind, "raw-") {
@@ -124,7 +124,7 @@ func TestServersAreSound(t *testing.T) {
 	}
 }
 
-// await asks until the server has so many clients.
+// await waits until the server counts this number of clients.
 func await(t *testing.T, c *child, clients int) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		st, err := c.ask("stat")
@@ -136,7 +136,8 @@ func await(t *testing.T, c *child, clients int) {
 	}
 }
 
-// readInOrder reads the greeting and n events, each younger than the one before.
+// readInOrder reads the greetings and n events. No event may be older than the event before
+// it.
 func readInOrder(t *testing.T, client *websocket.Conn, hello *server.Stat, n int) {
 	last := int64(0)
 	for i := -hello.Greetings; i < n; i++ {

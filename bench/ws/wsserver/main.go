@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command wsserver is the server half of the WebSocket benchmark; wsload starts
-// it. See package server for how it is told what to do.
+// Command wsserver is the server of the WebSocket benchmark. wsload starts it. Package
+// server describes the commands that it reads.
 package main
 
 import (
