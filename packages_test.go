@@ -1,0 +1,108 @@
+package nodebus_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/importer"
+	"go/token"
+	"go/types"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// goPackage is a package as the go command lists it.
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	Export     string   // file with the compiled declarations, in the build cache
+	GoFiles    []string // names of the source files for this system, no tests
+}
+
+// listPackages returns the packages of this module and all that they import, by
+// import path. It has them compiled first; that is quick because the go command
+// has compiled them for the tests.
+var listPackages = sync.OnceValues(func() (map[string]goPackage, error) {
+	return goList("-deps", "./...")
+})
+
+// goList runs the go command's list with these arguments. A package that does
+// not compile has no Export; the tests of other packages can go on.
+func goList(args ...string) (map[string]goPackage, error) {
+	cmd := exec.Command("go", append([]string{"list", "-e", "-export", "-json=ImportPath,Dir,Export,GoFiles"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.String())
+	}
+	listed := map[string]goPackage{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		switch err := dec.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return listed, nil
+		case err != nil:
+			return nil, err
+		}
+		listed[p.ImportPath] = p
+	}
+}
+
+// newImporter returns an importer that reads compiled declarations, and so need
+// not check the sources of what is imported. It keeps what it has read. It is
+// not safe for concurrent use.
+func newImporter(t *testing.T, fset *token.FileSet) types.Importer {
+	t.Helper()
+	listed, err := listPackages()
+	require.NoError(t, err)
+	return importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
+		p, ok := listed[path]
+		if !ok { // this module does not use the package; a page may
+			found, err := goList(path)
+			if err != nil {
+				return nil, err
+			}
+			p = found[path]
+		}
+		if p.Export == "" {
+			return nil, fmt.Errorf("%s does not compile", path)
+		}
+		return os.Open(p.Export)
+	})
+}
+
+// importPath returns the import path of a folder of this module.
+func importPath(dir string) string {
+	if dir == "." {
+		return modulePath
+	}
+	return modulePath + "/" + dir
+}
+
+// everyGoFile lists the Go files of this repository, including tests and the
+// modules in folders. It leaves out test data and hidden folders.
+func everyGoFile(t *testing.T) (paths []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case !d.IsDir() && strings.HasSuffix(path, ".go"):
+			paths = append(paths, path)
+		}
+		return nil
+	}))
+	return paths
+}
