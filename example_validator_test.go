@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Between takes limits that only make sense together.

@@ -136,16 +136,19 @@ func (h *Hub) Publish(ev Event) error {
 	return h.publish(&ev, &d)
 }
 
-// SendSync sends to clients, outside any prompt. For errors see [Hub.Publish].
-func (h *Hub) SendSync(p Payload, to string, more ...string) error {
-	err := h.Publish(Event{To: to, Payload: p})
-	for _, client := range more {
-		if err != nil {
-			break
-		}
-		err = h.Publish(Event{To: client, Payload: p})
+// SendSync sends to the clients named, outside any prompt. Without a name it fails
+// with [ErrNoAddress]; [Hub.Broadcast] reaches everyone. For other errors see
+// [Hub.Publish].
+func (h *Hub) SendSync(p Payload, to ...string) error {
+	if len(to) == 0 {
+		return ErrNoAddress
 	}
-	return err
+	for _, client := range to {
+		if err := h.Publish(Event{To: client, Payload: p}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Broadcast sends to every client. For errors see [Hub.Publish].

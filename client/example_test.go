@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/ws"
 )
 
@@ -21,9 +22,9 @@ func (n greet) Run(*nodebus.Context) (nodebus.UI, error) {
 // A client submits a prompt and follows it to its end. In this example, the server is in
 // the same program, so Submit can be Engine.Submit.
 func ExampleClient_Submit() {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, greet{}, nodebus.Info{Name: "Greet"})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, greet{}, nodebus.Info{Name: "Greet"})
+	engine := flow.NewEngine(registry, hub, nil)
 	server := httptest.NewServer(ws.New(hub, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

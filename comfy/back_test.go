@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,8 +32,8 @@ func TestBackFromALostConnection(t *testing.T) {
 // TestBackBeforeItIsForgotten: a prompt ends and the client reconnects before the
 // server has found the prompts that the client was waiting for.
 func TestBackBeforeItIsForgotten(t *testing.T) {
-	q := &listedQueue{Queue: nodebus.NewQueue(0)}
-	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: q})
+	q := &listedQueue{Queue: flow.NewQueue(0)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q})
 	s, other := h.connect("me"), h.connect("other")
 	other.next()
 	h.submit("me", waitFor("a"))
@@ -50,7 +51,7 @@ func TestBackBeforeItIsForgotten(t *testing.T) {
 // over adds a prompt of a client that ended some time ago. Any goroutine may call
 // it.
 func (h *host) over(client, id string, ago time.Duration) {
-	rec := nodebus.Record{Prompt: &nodebus.Prompt{ID: id, ClientID: client}, State: nodebus.Succeeded, Ended: time.Now().Add(-ago)}
+	rec := flow.Record{Prompt: &nodebus.Prompt{ID: id, ClientID: client}, State: nodebus.Succeeded, Ended: time.Now().Add(-ago)}
 	err := h.engine.Store().Put(context.Background(), rec)
 	for _, said := range []nodebus.Payload{nodebus.ExecutionStart{PromptID: id}, nodebus.Executing{PromptID: id}} {
 		err = errors.Join(err, h.hub.Publish(nodebus.Event{PromptID: id, To: client, Payload: said}))
@@ -62,12 +63,12 @@ func (h *host) over(client, id string, ago time.Duration) {
 
 // listedStore calls listed once, at the end of the next List.
 type listedStore struct {
-	nodebus.Store
+	flow.Store
 	listed atomic.Pointer[func()]
 }
 
-func (st *listedStore) List(ctx context.Context) iter.Seq2[nodebus.Record, error] {
-	return func(yield func(nodebus.Record, error) bool) {
+func (st *listedStore) List(ctx context.Context) iter.Seq2[flow.Record, error] {
+	return func(yield func(flow.Record, error) bool) {
 		st.Store.List(ctx)(yield)
 		if listed := st.listed.Swap(nil); listed != nil {
 			(*listed)()
@@ -78,8 +79,8 @@ func (st *listedStore) List(ctx context.Context) iter.Seq2[nodebus.Record, error
 // TestEndsWhileItIsForgotten: a prompt ends after the server has found the prompts
 // of a disconnecting client, and before it has removed the connection.
 func TestEndsWhileItIsForgotten(t *testing.T) {
-	st := &listedStore{Store: nodebus.NewStore(0)}
-	h := newHostOf(t, nil, &nodebus.EngineOptions{Store: st})
+	st := &listedStore{Store: flow.NewStore(0)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Store: st})
 	s := h.connect("me")
 	s.next()
 	ended := make(chan struct{})

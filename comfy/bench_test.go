@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,12 +35,12 @@ func (n sink) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 // again. Prompts have no head start, because the benchmarks measure work and not
 // waiting.
 func benchHost(b *testing.B) *host {
-	reg := nodebus.NewRegistry()
-	nodebus.Register(reg, step{}, nodebus.Info{Name: "Step"})
-	nodebus.Register(reg, sink{}, nodebus.Info{Name: "Sink"})
+	reg := flow.NewRegistry()
+	flow.Register(reg, step{}, nodebus.Info{Name: "Step"})
+	flow.Register(reg, sink{}, nodebus.Info{Name: "Sink"})
 	h := &host{t: b, reg: reg, hub: nodebus.NewHub(nil)}
-	h.engine = nodebus.NewEngine(reg, h.hub, &nodebus.EngineOptions{
-		Executor: nodebus.NewLocal(reg, &nodebus.LocalOptions{Cache: nodebus.NoCache()}), Store: nodebus.NewStore(100),
+	h.engine = flow.NewEngine(reg, h.hub, &flow.EngineOptions{
+		Executor: flow.NewLocal(reg, &flow.LocalOptions{Cache: flow.NoCache()}), Store: flow.NewStore(100),
 	})
 	h.server = comfy.New(h.engine, h.hub, reg, &comfy.Options{HeadStart: -1})
 	srv := httptest.NewServer(h.server)
@@ -189,7 +190,7 @@ func BenchmarkWide1000(b *testing.B) {
 func BenchmarkObjectInfo(b *testing.B) {
 	h := benchHost(b)
 	for i := range 1000 {
-		nodebus.Register(h.reg, sampler{}, nodebus.Info{Name: fmt.Sprint("Class", i), Category: "a/b", Description: "Takes samples."})
+		flow.Register(h.reg, sampler{}, nodebus.Info{Name: fmt.Sprint("Class", i), Category: "a/b", Description: "Takes samples."})
 	}
 	b.ReportAllocs()
 	size := 0

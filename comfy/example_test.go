@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Greet is a node of the program.
@@ -28,9 +29,9 @@ func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) {
 // connects, submits a workflow in the API format, and reads messages until an
 // executing message has no node.
 func ExampleNew() {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Greet{}, nodebus.Info{})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Greet{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, nil)
 	server := httptest.NewServer(comfy.New(engine, hub, registry, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -16,7 +17,7 @@ var errDisk = errors.New("the disk of 10.0.0.7 is gone")
 
 // failingQueue and failingStore return errDisk while fails is true.
 type failingQueue struct {
-	nodebus.Queue
+	flow.Queue
 	fails atomic.Bool
 }
 
@@ -35,20 +36,20 @@ func (q *failingQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, erro
 }
 
 type failingStore struct {
-	nodebus.Store
+	flow.Store
 	fails atomic.Bool
 }
 
-func (s *failingStore) Get(ctx context.Context, id string) (nodebus.Record, error) {
+func (s *failingStore) Get(ctx context.Context, id string) (flow.Record, error) {
 	if s.fails.Load() {
-		return nodebus.Record{}, errDisk
+		return flow.Record{}, errDisk
 	}
 	return s.Store.Get(ctx, id)
 }
 
-func (s *failingStore) List(ctx context.Context) iter.Seq2[nodebus.Record, error] {
+func (s *failingStore) List(ctx context.Context) iter.Seq2[flow.Record, error] {
 	if s.fails.Load() {
-		return func(yield func(nodebus.Record, error) bool) { yield(nodebus.Record{}, errDisk) }
+		return func(yield func(flow.Record, error) bool) { yield(flow.Record{}, errDisk) }
 	}
 	return s.Store.List(ctx)
 }
@@ -63,8 +64,8 @@ func (s *failingStore) Delete(ctx context.Context, ids ...string) error {
 // TestQueueOrStoreFails: if the queue or the store fails, the answer has status 503
 // and does not show the reason. After the failure, everything is as before.
 func TestQueueOrStoreFails(t *testing.T) {
-	q, st := &failingQueue{Queue: nodebus.NewQueue(0)}, &failingStore{Store: nodebus.NewStore(0)}
-	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: q, Store: st})
+	q, st := &failingQueue{Queue: flow.NewQueue(0)}, &failingStore{Store: flow.NewStore(0)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q, Store: st})
 	done := h.submit("me", quick)
 	h.ended(done)
 	h.submit("me", waitFor("a"))

@@ -18,11 +18,12 @@ import (
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
 // idle is a queue whose Pop never returns a prompt.
-type idle struct{ nodebus.Queue }
+type idle struct{ flow.Queue }
 
 func (idle) Pop(ctx context.Context, _ func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
 	<-ctx.Done()
@@ -31,7 +32,7 @@ func (idle) Pop(ctx context.Context, _ func(*nodebus.Prompt) bool) (*nodebus.Pro
 
 // newIdleHost returns a host that runs nothing: all submitted prompts wait.
 func newIdleHost(t testing.TB, opts *comfy.Options) *host {
-	return newHostOf(t, opts, &nodebus.EngineOptions{Queue: idle{nodebus.NewQueue(0)}})
+	return newHostOf(t, opts, &flow.EngineOptions{Queue: idle{flow.NewQueue(0)}})
 }
 
 // serve sends a request to the handler without a connection. It checks that the
@@ -109,7 +110,7 @@ func FuzzQueries(f *testing.F) {
 	}
 	id, err := h.engine.Submit(f.Context(), &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "1", Class: "Secret", Inputs: nodebus.Inputs{}}}})
 	require.NoError(f, err)
-	require.NoError(f, h.engine.Store().Put(f.Context(), nodebus.Record{Prompt: &nodebus.Prompt{ID: "old"}, State: nodebus.Failed}))
+	require.NoError(f, h.engine.Store().Put(f.Context(), flow.Record{Prompt: &nodebus.Prompt{ID: "old"}, State: nodebus.Failed}))
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range []string{"/api/jobs", "/history", "/view", "/userdata", "/v2/userdata", "/view_metadata/x"} {
 			h.serve(t, "GET", &url.URL{Path: path, RawQuery: query}, "")

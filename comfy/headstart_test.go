@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -45,7 +46,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 type paced struct {
 	t      *testing.T
 	hub    *nodebus.Hub
-	engine *nodebus.Engine
+	engine *flow.Engine
 	server *comfy.Server
 	begun  chan string // the ids of the prompts that begin
 	stop   func()      // ends the engine
@@ -55,11 +56,11 @@ type paced struct {
 }
 
 func newPaced(t *testing.T, opts *comfy.Options) *paced {
-	reg, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(reg, Secret{}, nodebus.Info{})
+	reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(reg, Secret{}, nodebus.Info{})
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &paced{t: t, hub: hub, begun: make(chan string, 10), stop: cancel, network: make(pipes)}
-	p.engine = nodebus.NewEngine(reg, hub, &nodebus.EngineOptions{Parallel: 4})
+	p.engine = flow.NewEngine(reg, hub, &flow.EngineOptions{Parallel: 4})
 	p.server = comfy.New(p.engine, hub, reg, opts)
 	p.web = &http.Server{Handler: p.server}
 	events := hub.Subscribe(context.Background())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // now returns the time in Unix milliseconds.
@@ -64,7 +65,7 @@ func intQuery(w http.ResponseWriter, r *http.Request, name string, def int) (int
 
 // records returns records, the oldest first. If last is negative, it returns all
 // records; otherwise last is the number of the newest records to return.
-func (s *Server) records(r *http.Request, last int) (all []nodebus.Record, err error) {
+func (s *Server) records(r *http.Request, last int) (all []flow.Record, err error) {
 	for rec, err := range s.engine.Store().List(r.Context()) {
 		if err != nil {
 			return nil, err
@@ -120,7 +121,7 @@ func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
 }
 
 // entry returns a record in the format of the history.
-func (s *Server) entry(r *http.Request, rec *nodebus.Record) object {
+func (s *Server) entry(r *http.Request, rec *flow.Record) object {
 	outputs, meta := object{}, object{}
 	for _, o := range rec.Outputs {
 		outputs.add(o.UniqueID, o.UI)
@@ -137,7 +138,7 @@ func (s *Server) entry(r *http.Request, rec *nodebus.Record) object {
 
 // statusOf returns the result of a prompt, and the messages about its start, its
 // cached nodes and its end.
-func statusOf(rec *nodebus.Record) object {
+func statusOf(rec *flow.Record) object {
 	text := "error"
 	if rec.State == nodebus.Succeeded {
 		text = "success"
@@ -145,7 +146,7 @@ func statusOf(rec *nodebus.Record) object {
 	return object{{"status_str", text}, {"completed", rec.State == nodebus.Succeeded}, {"messages", messages(rec)}}
 }
 
-func messages(rec *nodebus.Record) [][2]any {
+func messages(rec *flow.Record) [][2]any {
 	all := [][2]any{}
 	add := func(p nodebus.Payload) { all = append(all, [2]any{p.EventType(), p}) }
 	if rec.Start != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/refpack"
 	"github.com/stretchr/testify/require"
 )
@@ -29,8 +30,8 @@ type host struct {
 	url    string
 	server *comfy.Server
 	hub    *nodebus.Hub
-	reg    *nodebus.Registry
-	engine *nodebus.Engine
+	reg    *flow.Registry
+	engine *flow.Engine
 	gate   *gate
 }
 
@@ -99,17 +100,17 @@ func (n Show) Run(*nodebus.Context) (ui nodebus.UI, err error) {
 
 // newHost starts a program with a server. It runs until the test ends.
 func newHost(t testing.TB, opts *comfy.Options) *host {
-	return newHostOf(t, opts, &nodebus.EngineOptions{Parallel: 4})
+	return newHostOf(t, opts, &flow.EngineOptions{Parallel: 4})
 }
 
-func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *nodebus.EngineOptions) *host {
-	reg := nodebus.NewRegistry()
+func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions) *host {
+	reg := flow.NewRegistry()
 	h := &host{t: t, reg: reg, hub: nodebus.NewHub(nil), gate: &gate{opened: map[string]chan struct{}{}}}
 	refpack.Register(reg, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: h.hub})
-	nodebus.Register(reg, Wait{gate: h.gate}, nodebus.Info{Async: true})
-	nodebus.Register(reg, Secret{}, nodebus.Info{NoCache: true})
-	nodebus.Register(reg, Show{}, nodebus.Info{})
-	h.engine = nodebus.NewEngine(reg, h.hub, engineOpts)
+	flow.Register(reg, Wait{gate: h.gate}, nodebus.Info{Async: true})
+	flow.Register(reg, Secret{}, nodebus.Info{NoCache: true})
+	flow.Register(reg, Show{}, nodebus.Info{})
+	h.engine = flow.NewEngine(reg, h.hub, engineOpts)
 	h.server = comfy.New(h.engine, h.hub, reg, opts)
 	srv := httptest.NewServer(h.server)
 	h.url = srv.URL

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // The states of a job, as clients read them.
@@ -23,10 +24,10 @@ const (
 type job struct {
 	prompt *nodebus.Prompt
 	status string
-	rec    *nodebus.Record // nil while the prompt waits or runs
+	rec    *flow.Record // nil while the prompt waits or runs
 }
 
-func recordJob(rec *nodebus.Record) job {
+func recordJob(rec *flow.Record) job {
 	j := job{rec.Prompt, failed, rec}
 	switch rec.State {
 	case nodebus.Succeeded:
@@ -177,7 +178,7 @@ func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 
 // jobDetail returns the summary of an ended job, and its outputs, messages and
 // workflow.
-func (s *Server) jobDetail(r *http.Request, rec *nodebus.Record) object {
+func (s *Server) jobDetail(r *http.Request, rec *flow.Record) object {
 	j := recordJob(rec)
 	o := j.summary()
 	outputs := object{}

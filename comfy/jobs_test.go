@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -197,12 +198,12 @@ func TestJobsByDuration(t *testing.T) {
 	h := newHost(t, nil)
 	for id, ms := range map[string]int64{"short": 10, "long": 5000, "middle": 100} {
 		ended := time.UnixMilli(1_700_000_000_000 + ms)
-		require.NoError(t, h.engine.Store().Put(t.Context(), nodebus.Record{
+		require.NoError(t, h.engine.Store().Put(t.Context(), flow.Record{
 			Prompt: &nodebus.Prompt{ID: id, Created: time.UnixMilli(1_600_000_000_000)}, State: nodebus.Succeeded, Ended: ended,
 			Start: &nodebus.ExecutionStart{PromptID: id, Timestamp: 1_700_000_000_000},
 		}))
 	}
-	require.NoError(t, h.engine.Store().Put(t.Context(), nodebus.Record{
+	require.NoError(t, h.engine.Store().Put(t.Context(), flow.Record{
 		Prompt: &nodebus.Prompt{ID: "never", Created: time.UnixMilli(1_600_000_000_000)}, State: nodebus.Interrupted, Ended: time.UnixMilli(1_700_000_000_000),
 	}))
 	got, all := h.list("?sort_by=execution_duration")
@@ -262,11 +263,11 @@ func TestJobCancelRefuses(t *testing.T) {
 
 // slowStore calls missed after Get has not found a record.
 type slowStore struct {
-	nodebus.Store
+	flow.Store
 	missed func()
 }
 
-func (s *slowStore) Get(ctx context.Context, id string) (nodebus.Record, error) {
+func (s *slowStore) Get(ctx context.Context, id string) (flow.Record, error) {
 	rec, err := s.Store.Get(ctx, id)
 	if err != nil && s.missed != nil {
 		s.missed()
@@ -277,8 +278,8 @@ func (s *slowStore) Get(ctx context.Context, id string) (nodebus.Record, error) 
 // TestJobThatEndsMeanwhile: a job is found although it ends during the request. At
 // first the store has no record of it, and later it no longer runs.
 func TestJobThatEndsMeanwhile(t *testing.T) {
-	st := &slowStore{Store: nodebus.NewStore(0)}
-	h := newHostOf(t, nil, &nodebus.EngineOptions{Store: st})
+	st := &slowStore{Store: flow.NewStore(0)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Store: st})
 	id := h.submit("me", waitFor("a"))
 	h.dial("watch="+id, nil).until("executing 1")
 	st.missed = func() {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // numbers makes the priorities of prompts. A prompt with a smaller number runs
@@ -25,7 +25,7 @@ func (n *numbers) normal() float64 {
 
 // first returns a number that is smaller than the numbers of all prompts that wait
 // in q, and smaller than the numbers that first returned before.
-func (n *numbers) first(ctx context.Context, q nodebus.Queue) float64 {
+func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	number := 0 - n.next // -n.next could be -0, which JSON shows as -0

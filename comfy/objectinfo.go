@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // objectInfo answers GET /object_info with the descriptions of all classes, and
@@ -29,7 +29,7 @@ func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 // describe adds the description of a class. If the choices of an input cannot be
 // read, or if the description cannot be encoded as JSON, describe logs the error
 // and leaves the class out.
-func (s *Server) describe(to *object, c *nodebus.Class) {
+func (s *Server) describe(to *object, c *flow.Class) {
 	d, err := definition(c.Schema())
 	var text []byte
 	if err == nil {
@@ -43,9 +43,9 @@ func (s *Server) describe(to *object, c *nodebus.Class) {
 }
 
 // definition returns a schema in the format of /object_info.
-func definition(sc nodebus.Schema) (object, error) {
+func definition(sc flow.Schema) (object, error) {
 	input, order := object{}, object{}
-	for _, kind := range []nodebus.PortKind{nodebus.Required, nodebus.Optional, nodebus.Hidden} {
+	for _, kind := range []flow.PortKind{flow.Required, flow.Optional, flow.Hidden} {
 		ports, names := object{}, []string{}
 		for _, p := range sc.Inputs {
 			if p.Kind == kind {
@@ -57,7 +57,7 @@ func definition(sc nodebus.Schema) (object, error) {
 				names = append(names, p.Name)
 			}
 		}
-		if len(names) > 0 || kind == nodebus.Required {
+		if len(names) > 0 || kind == flow.Required {
 			input.add(string(kind), ports)
 			order.add(string(kind), names)
 		}
@@ -101,8 +101,8 @@ func definition(sc nodebus.Schema) (object, error) {
 // config describes an input as [type, options]. The options have the order of the
 // declaration. For a hidden input, config returns the name of the value that the
 // engine puts in.
-func config(p *nodebus.Port) (any, error) {
-	if p.Kind == nodebus.Hidden {
+func config(p *flow.Port) (any, error) {
+	if p.Kind == flow.Hidden {
 		return p.Type, nil
 	}
 	typ, all, err := p.Config()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -55,7 +56,7 @@ func (n sampler) Run(*nodebus.Context) (samples, error) { return samples{}, nil 
 func TestObjectInfoOfOne(t *testing.T) {
 	twins(t, "/object_info", func(t *testing.T, path string) {
 		h := newHost(t, nil)
-		nodebus.Register(h.reg, sampler{}, nodebus.Info{
+		flow.Register(h.reg, sampler{}, nodebus.Info{
 			Name: "My/Sampler", Title: "Sampler ✓", Category: "a/b", Description: "Takes samples.", Output: true,
 		})
 		a := h.send("GET", path+"/My/Sampler", "")
@@ -98,7 +99,7 @@ func (bare) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 func TestObjectInfoOfAll(t *testing.T) {
 	twins(t, "/object_info", func(t *testing.T, path string) {
 		h := newHost(t, nil)
-		nodebus.Register(h.reg, bare{}, nodebus.Info{Name: "0 first"})
+		flow.Register(h.reg, bare{}, nodebus.Info{Name: "0 first"})
 		all := h.get(path).(map[string]any)
 		require.Equal(t, all, h.get(path+"/"))
 		n := 0
@@ -155,9 +156,9 @@ func TestObjectInfoSkips(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t, &comfy.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	all := h.get("/object_info").(map[string]any)
-	nodebus.Register(h.reg, moody{}, nodebus.Info{Name: "Moody"})
-	nodebus.Register(h.reg, noNumber{}, nodebus.Info{Name: "NoNumber"})
-	nodebus.Register(h.reg, moodMaker{}, nodebus.Info{Name: "MoodMaker"})
+	flow.Register(h.reg, moody{}, nodebus.Info{Name: "Moody"})
+	flow.Register(h.reg, noNumber{}, nodebus.Info{Name: "NoNumber"})
+	flow.Register(h.reg, moodMaker{}, nodebus.Info{Name: "MoodMaker"})
 	good := h.get("/object_info").(map[string]any)
 	require.Equal(t, []any{"fine"}, at(t, good, "Moody", "input", "required", "mood", 0))
 	require.Equal(t, []any{"fine"}, at(t, good, "MoodMaker", "output", 0))

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -81,7 +81,7 @@ func TestDuplicateID(t *testing.T) {
 // TestNumbers: the number that a prompt receives. Prompts with smaller numbers run
 // first.
 func TestNumbers(t *testing.T) {
-	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 1})
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 1})
 	h.submit("me", waitFor("first"))
 	var want []string
 	for i, c := range []struct{ more, number, after string }{
@@ -256,7 +256,7 @@ func TestValuesSurvive(t *testing.T) {
 
 // TestFullQueue: a prompt that the full queue refuses leaves nothing behind.
 func TestFullQueue(t *testing.T) {
-	h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: nodebus.NewQueue(1)})
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(1)})
 	running := h.submit("me", waitFor("a"))
 	s := h.dial("watch="+running, nil)
 	s.until("executing 1")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -63,7 +64,7 @@ func TestQueueListing(t *testing.T) {
 // listedQueue calls listed once, after it has listed the waiting prompts. The
 // server has not yet listed the running prompts at that moment.
 type listedQueue struct {
-	nodebus.Queue
+	flow.Queue
 	listed func()
 }
 
@@ -114,8 +115,8 @@ func TestListingsInTransition(t *testing.T) {
 	}
 	for path, list := range count {
 		t.Run(path, func(t *testing.T) {
-			q := &listedQueue{Queue: nodebus.NewQueue(0)}
-			h := newHostOf(t, nil, &nodebus.EngineOptions{Parallel: 4, Queue: q})
+			q := &listedQueue{Queue: flow.NewQueue(0)}
+			h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q})
 			h.submit("me", waitFor("a"), `"prompt_id":"first"`)
 			watch := h.dial("watch=first&watch=second", nil)
 			watch.until("executing 1")

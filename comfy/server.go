@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/origin"
 	"github.com/nodebus/nodebus/ws"
 )
@@ -15,9 +16,9 @@ import (
 // Server is an [http.Handler] that serves all routes. It is safe for concurrent
 // use. Use [New] to make a Server.
 type Server struct {
-	engine *nodebus.Engine
+	engine *flow.Engine
 	hub    *nodebus.Hub
-	reg    *nodebus.Registry
+	reg    *flow.Registry
 	opts   Options
 	policy origin.Policy
 	mux    *http.ServeMux
@@ -33,8 +34,8 @@ type Server struct {
 
 // New returns a server for an engine, the hub that receives the engine's events, and
 // the registry of its classes. Nil opts are the defaults. New starts no
-// goroutine, and it does not run the engine: call [nodebus.Engine.Run].
-func New(engine *nodebus.Engine, hub *nodebus.Hub, registry *nodebus.Registry, opts *Options) *Server {
+// goroutine, and it does not run the engine: call [flow.Engine.Run].
+func New(engine *flow.Engine, hub *nodebus.Hub, registry *flow.Registry, opts *Options) *Server {
 	s := &Server{engine: engine, hub: hub, reg: registry, opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
 	s.clients.init()

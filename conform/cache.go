@@ -5,13 +5,13 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
-// Cache tests a [nodebus.Cache] against its contract. fresh returns a new, empty cache.
+// Cache tests a [flow.Cache] against its contract. fresh returns a new, empty cache.
 // A cache may drop entries, but Get must never return an outdated result.
-func Cache(t *testing.T, fresh func(t *testing.T) nodebus.Cache) {
-	tests := map[string]func(*testing.T, nodebus.Cache){
+func Cache(t *testing.T, fresh func(t *testing.T) flow.Cache) {
+	tests := map[string]func(*testing.T, flow.Cache){
 		"Get returns the result put last": cacheGet,
 		"Retain drops unwanted entries":   cacheRetain,
 		"it is safe for concurrent use":   cacheConcurrent,
@@ -21,9 +21,9 @@ func Cache(t *testing.T, fresh func(t *testing.T) nodebus.Cache) {
 	}
 }
 
-func result(v any) nodebus.Result { return nodebus.Result{Outputs: []any{v}} }
+func result(v any) flow.Result { return flow.Result{Outputs: []any{v}} }
 
-func cacheGet(t *testing.T, c nodebus.Cache) {
+func cacheGet(t *testing.T, c flow.Cache) {
 	if r, ok := c.Get("a"); ok {
 		t.Errorf("Get on an empty cache returns %v, want nothing", r)
 	}
@@ -36,7 +36,7 @@ func cacheGet(t *testing.T, c nodebus.Cache) {
 	}
 }
 
-func cacheRetain(t *testing.T, c nodebus.Cache) {
+func cacheRetain(t *testing.T, c flow.Cache) {
 	for i := range 10 {
 		c.Put(fmt.Sprint(i), result(i))
 	}
@@ -52,7 +52,7 @@ func cacheRetain(t *testing.T, c nodebus.Cache) {
 	}
 }
 
-func cacheConcurrent(t *testing.T, c nodebus.Cache) {
+func cacheConcurrent(t *testing.T, c flow.Cache) {
 	var all sync.WaitGroup
 	for w := range 8 {
 		all.Go(func() {

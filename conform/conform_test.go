@@ -5,35 +5,36 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/flow"
 )
 
 func TestQueue(t *testing.T) {
-	conform.Queue(t, func(*testing.T) nodebus.Queue { return nodebus.NewQueue(0) })
+	conform.Queue(t, func(*testing.T) flow.Queue { return flow.NewQueue(0) })
 }
 
 func TestStore(t *testing.T) {
-	conform.Store(t, func(*testing.T) nodebus.Store { return nodebus.NewStore(0) })
+	conform.Store(t, func(*testing.T) flow.Store { return flow.NewStore(0) })
 }
 
 func TestCache(t *testing.T) {
-	for name, c := range map[string]func() nodebus.Cache{
-		"unbounded": func() nodebus.Cache { return nodebus.NewCache(nodebus.CacheOptions{}) },
-		"entries":   func() nodebus.Cache { return nodebus.NewCache(nodebus.CacheOptions{Entries: 3}) },
-		"bytes":     func() nodebus.Cache { return nodebus.NewCache(nodebus.CacheOptions{Bytes: 300}) },
-		"none":      nodebus.NoCache,
+	for name, c := range map[string]func() flow.Cache{
+		"unbounded": func() flow.Cache { return flow.NewCache(flow.CacheOptions{}) },
+		"entries":   func() flow.Cache { return flow.NewCache(flow.CacheOptions{Entries: 3}) },
+		"bytes":     func() flow.Cache { return flow.NewCache(flow.CacheOptions{Bytes: 300}) },
+		"none":      flow.NoCache,
 	} {
-		t.Run(name, func(t *testing.T) { conform.Cache(t, func(*testing.T) nodebus.Cache { return c() }) })
+		t.Run(name, func(t *testing.T) { conform.Cache(t, func(*testing.T) flow.Cache { return c() }) })
 	}
 }
 
 func TestExecutor(t *testing.T) {
-	for name, opts := range map[string]*nodebus.LocalOptions{
+	for name, opts := range map[string]*flow.LocalOptions{
 		"defaults":   nil,
 		"one worker": {Workers: 1},
-		"no cache":   {Cache: nodebus.NoCache()},
+		"no cache":   {Cache: flow.NoCache()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conform.Executor(t, func(r *nodebus.Registry) nodebus.Executor { return nodebus.NewLocal(r, opts) })
+			conform.Executor(t, func(r *flow.Registry) nodebus.Executor { return flow.NewLocal(r, opts) })
 		})
 	}
 }

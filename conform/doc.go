@@ -3,7 +3,7 @@
 // them. Call a suite from a test:
 //
 //	func TestQueue(t *testing.T) {
-//		conform.Queue(t, func(t *testing.T) nodebus.Queue { return open(t) })
+//		conform.Queue(t, func(t *testing.T) flow.Queue { return open(t) })
 //	}
 //
 // Run the suites with the race detector.

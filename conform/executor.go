@@ -10,12 +10,13 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Executor tests a [nodebus.Executor] against its contract, with an engine. fresh returns
 // an executor for the classes of a registry. The graphs contain only plain inputs and
 // links: no lazy inputs, lists, blocking or expansion.
-func Executor(t *testing.T, fresh func(r *nodebus.Registry) nodebus.Executor) {
+func Executor(t *testing.T, fresh func(r *flow.Registry) nodebus.Executor) {
 	tests := map[string]func(*testing.T, *host){
 		"links carry values":                       executesGraph,
 		"events of a node belong to its prompt":    executesSender,
@@ -36,20 +37,20 @@ func Executor(t *testing.T, fresh func(r *nodebus.Registry) nodebus.Executor) {
 // host is an engine with the executor under test.
 type host struct {
 	hub    *nodebus.Hub
-	engine *nodebus.Engine
+	engine *flow.Engine
 	began  chan struct{} // receives when the node Wait has begun
 	stop   func(t *testing.T)
 }
 
-func newHost(fresh func(r *nodebus.Registry) nodebus.Executor) *host {
+func newHost(fresh func(r *flow.Registry) nodebus.Executor) *host {
 	h := &host{hub: nodebus.NewHub(nil), began: make(chan struct{}, 1)}
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, sum{}, nodebus.Info{Name: "Sum"})
-	nodebus.Register(r, show{}, nodebus.Info{Name: "Show"})
-	nodebus.Register(r, speak{}, nodebus.Info{Name: "Speak"})
-	nodebus.Register(r, fail{}, nodebus.Info{Name: "Fail"})
-	nodebus.Register(r, wait{began: h.began}, nodebus.Info{Name: "Wait"})
-	h.engine = nodebus.NewEngine(r, h.hub, &nodebus.EngineOptions{Executor: fresh(r), Parallel: 8, PerClient: 8})
+	r := flow.NewRegistry()
+	flow.Register(r, sum{}, nodebus.Info{Name: "Sum"})
+	flow.Register(r, show{}, nodebus.Info{Name: "Show"})
+	flow.Register(r, speak{}, nodebus.Info{Name: "Speak"})
+	flow.Register(r, fail{}, nodebus.Info{Name: "Fail"})
+	flow.Register(r, wait{began: h.began}, nodebus.Info{Name: "Wait"})
+	h.engine = flow.NewEngine(r, h.hub, &flow.EngineOptions{Executor: fresh(r), Parallel: 8, PerClient: 8})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -101,7 +102,7 @@ func (n wait) Run(ctx *nodebus.Context) (int, error) {
 type outcome struct {
 	id     string
 	events []nodebus.Event
-	record nodebus.Record
+	record flow.Record
 }
 
 // run runs a graph to its end. If meanwhile is not nil, run calls it with the prompt's id

@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
-// Queue tests a [nodebus.Queue] against its contract. fresh returns a new, empty queue
+// Queue tests a [flow.Queue] against its contract. fresh returns a new, empty queue
 // with room for at least a hundred prompts.
-func Queue(t *testing.T, fresh func(t *testing.T) nodebus.Queue) {
-	tests := map[string]func(*testing.T, nodebus.Queue){
+func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
+	tests := map[string]func(*testing.T, flow.Queue){
 		"the smallest number first, then in order of arrival": queueOrder,
 		"a prompt that is not ready keeps its place":          queueReady,
 		"pop waits for a prompt":                              queueWaits,
@@ -30,14 +31,14 @@ func Queue(t *testing.T, fresh func(t *testing.T) nodebus.Queue) {
 
 func anyPrompt(*nodebus.Prompt) bool { return true }
 
-func push(t *testing.T, q nodebus.Queue, id string, priority float64) {
+func push(t *testing.T, q flow.Queue, id string, priority float64) {
 	t.Helper()
 	if err := q.Push(t.Context(), &nodebus.Prompt{ID: id, Priority: priority}); err != nil {
 		t.Fatalf("push %s: %v", id, err)
 	}
 }
 
-func pop(t *testing.T, q nodebus.Queue, ready func(*nodebus.Prompt) bool) (id string) {
+func pop(t *testing.T, q flow.Queue, ready func(*nodebus.Prompt) bool) (id string) {
 	t.Helper()
 	within(t, "taking a prompt", func() {
 		p, err := q.Pop(t.Context(), ready)
@@ -50,7 +51,7 @@ func pop(t *testing.T, q nodebus.Queue, ready func(*nodebus.Prompt) bool) (id st
 	return id
 }
 
-func queued(t *testing.T, q nodebus.Queue) (ids []string) {
+func queued(t *testing.T, q flow.Queue) (ids []string) {
 	t.Helper()
 	for p, err := range q.List(t.Context()) {
 		if err != nil {
@@ -68,7 +69,7 @@ func same(t *testing.T, what string, got, want []string) {
 	}
 }
 
-func queueOrder(t *testing.T, q nodebus.Queue) {
+func queueOrder(t *testing.T, q flow.Queue) {
 	for _, p := range []struct {
 		id       string
 		priority float64
@@ -85,7 +86,7 @@ func queueOrder(t *testing.T, q nodebus.Queue) {
 	same(t, "list of what is left", queued(t, q), nil)
 }
 
-func queueReady(t *testing.T, q nodebus.Queue) {
+func queueReady(t *testing.T, q flow.Queue) {
 	push(t, q, "a", 0)
 	push(t, q, "b", 1)
 	push(t, q, "c", 2)
@@ -93,7 +94,7 @@ func queueReady(t *testing.T, q nodebus.Queue) {
 	same(t, "list", queued(t, q), []string{"a", "c"})
 }
 
-func queueWaits(t *testing.T, q nodebus.Queue) {
+func queueWaits(t *testing.T, q flow.Queue) {
 	got := make(chan string, 1)
 	go func() {
 		p, err := q.Pop(context.WithoutCancel(t.Context()), func(p *nodebus.Prompt) bool { return p.ID == "wanted" })
@@ -108,7 +109,7 @@ func queueWaits(t *testing.T, q nodebus.Queue) {
 	within(t, "waiting in Pop for a new prompt", func() { same(t, "pop", []string{<-got}, []string{"wanted"}) })
 }
 
-func queueContext(t *testing.T, q nodebus.Queue) {
+func queueContext(t *testing.T, q flow.Queue) {
 	push(t, q, "a", 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := make(chan struct{}, 1)
@@ -133,7 +134,7 @@ func queueContext(t *testing.T, q nodebus.Queue) {
 	same(t, "list", queued(t, q), []string{"a"})
 }
 
-func queueDelete(t *testing.T, q nodebus.Queue) {
+func queueDelete(t *testing.T, q flow.Queue) {
 	for _, id := range []string{"a", "b", "c"} {
 		push(t, q, id, 0)
 	}
@@ -149,7 +150,7 @@ func queueDelete(t *testing.T, q nodebus.Queue) {
 	}
 }
 
-func queueListStops(t *testing.T, q nodebus.Queue) {
+func queueListStops(t *testing.T, q flow.Queue) {
 	push(t, q, "a", 0)
 	push(t, q, "b", 0)
 	for p, err := range q.List(t.Context()) {
@@ -163,7 +164,7 @@ func queueListStops(t *testing.T, q nodebus.Queue) {
 }
 
 // queueOnce pushes from several goroutines and pops from several goroutines.
-func queueOnce(t *testing.T, q nodebus.Queue) {
+func queueOnce(t *testing.T, q flow.Queue) {
 	const n = 100
 	var all sync.WaitGroup
 	taken := make(chan string, n)

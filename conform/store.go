@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
-// Store tests a [nodebus.Store] against its contract. fresh returns a new, empty store
+// Store tests a [flow.Store] against its contract. fresh returns a new, empty store
 // with room for at least a hundred records.
-func Store(t *testing.T, fresh func(t *testing.T) nodebus.Store) {
-	tests := map[string]func(*testing.T, nodebus.Store){
+func Store(t *testing.T, fresh func(t *testing.T) flow.Store) {
+	tests := map[string]func(*testing.T, flow.Store){
 		"Get returns the stored record":        storeGet,
 		"the newest comes first":               storeOrder,
 		"Put replaces a record with this id":   storeReplaces,
@@ -28,9 +29,9 @@ func Store(t *testing.T, fresh func(t *testing.T) nodebus.Store) {
 }
 
 // fullRecord returns a record with a value in every field that a failed prompt has.
-func fullRecord(id string) nodebus.Record {
+func fullRecord(id string) flow.Record {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC)
-	return nodebus.Record{
+	return flow.Record{
 		Prompt: &nodebus.Prompt{
 			ID: id, ClientID: "client", Priority: -1.5, Created: at, Outputs: []string{"9"},
 			Nodes: nodebus.Nodes{
@@ -50,14 +51,14 @@ func fullRecord(id string) nodebus.Record {
 	}
 }
 
-func put(t *testing.T, s nodebus.Store, r nodebus.Record) {
+func put(t *testing.T, s flow.Store, r flow.Record) {
 	t.Helper()
 	if err := s.Put(t.Context(), r); err != nil {
 		t.Fatalf("put %s: %v", r.Prompt.ID, err)
 	}
 }
 
-func stored(t *testing.T, s nodebus.Store) (ids []string) {
+func stored(t *testing.T, s flow.Store) (ids []string) {
 	t.Helper()
 	for r, err := range s.List(t.Context()) {
 		if err != nil {
@@ -69,7 +70,7 @@ func stored(t *testing.T, s nodebus.Store) (ids []string) {
 }
 
 // equalRecords compares the JSON forms of two records.
-func equalRecords(t *testing.T, got, want nodebus.Record) {
+func equalRecords(t *testing.T, got, want flow.Record) {
 	t.Helper()
 	g, err := json.Marshal(got)
 	if err != nil {
@@ -84,7 +85,7 @@ func equalRecords(t *testing.T, got, want nodebus.Record) {
 	}
 }
 
-func storeGet(t *testing.T, s nodebus.Store) {
+func storeGet(t *testing.T, s flow.Store) {
 	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
 		t.Errorf("Get on an empty store returns %v, want ErrNotFound", err)
 	}
@@ -102,14 +103,14 @@ func storeGet(t *testing.T, s nodebus.Store) {
 	}
 }
 
-func storeOrder(t *testing.T, s nodebus.Store) {
+func storeOrder(t *testing.T, s flow.Store) {
 	for _, id := range []string{"b", "c", "a"} {
 		put(t, s, fullRecord(id))
 	}
 	same(t, "list", stored(t, s), []string{"a", "c", "b"})
 }
 
-func storeReplaces(t *testing.T, s nodebus.Store) {
+func storeReplaces(t *testing.T, s flow.Store) {
 	put(t, s, fullRecord("a"))
 	put(t, s, fullRecord("b"))
 	r := fullRecord("a")
@@ -125,7 +126,7 @@ func storeReplaces(t *testing.T, s nodebus.Store) {
 	}
 }
 
-func storeDelete(t *testing.T, s nodebus.Store) {
+func storeDelete(t *testing.T, s flow.Store) {
 	for _, id := range []string{"a", "b", "c"} {
 		put(t, s, fullRecord(id))
 	}
@@ -138,7 +139,7 @@ func storeDelete(t *testing.T, s nodebus.Store) {
 	}
 }
 
-func storeConcurrent(t *testing.T, s nodebus.Store) {
+func storeConcurrent(t *testing.T, s flow.Store) {
 	const n = 100
 	var all sync.WaitGroup
 	for w := range 4 {
@@ -167,7 +168,7 @@ func storeConcurrent(t *testing.T, s nodebus.Store) {
 	}
 }
 
-func storeListStops(t *testing.T, s nodebus.Store) {
+func storeListStops(t *testing.T, s flow.Store) {
 	put(t, s, fullRecord("a"))
 	put(t, s, fullRecord("b"))
 	within(t, "using the store while it is listed", func() {

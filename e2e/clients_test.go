@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 		{".venv/bin/python", "plain.py", "plain.jsonl"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
-			s := serve(t, nodebus.NewCache(nodebus.CacheOptions{}), comfy.Options{})
+			s := serve(t, flow.NewCache(flow.CacheOptions{}), comfy.Options{})
 			saw := run(t, c.command, filepath.Join("clients", c.script), s.address)
 			pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
 			require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/refpack"
 )
 
@@ -23,17 +24,17 @@ type server struct {
 // serve starts a server that ends with the test. Like ComfyUI, it runs one prompt at a
 // time. serve sets the folders in opts to temporary folders; all other empty options
 // have their default. The route POST /step is not a route of ComfyUI: see [steps].
-func serve(t *testing.T, cache nodebus.Cache, opts comfy.Options) *server {
+func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	t.Helper()
 	opts.Input, opts.Output, opts.Temp = t.TempDir(), t.TempDir(), t.TempDir()
-	hub, registry := nodebus.NewHub(nil), nodebus.NewRegistry()
+	hub, registry := nodebus.NewHub(nil), flow.NewRegistry()
 	refpack.Register(registry, &refpack.Options{Temp: opts.Temp, Output: opts.Output, Hub: hub})
 	next := make(steps)
-	nodebus.Register(registry, Fractal{}, nodebus.Info{Category: "e2e"})
-	nodebus.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e", Async: true})
-	nodebus.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e", Async: true})
-	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{
-		Executor: nodebus.NewLocal(registry, &nodebus.LocalOptions{Cache: cache}),
+	flow.Register(registry, Fractal{}, nodebus.Info{Category: "e2e"})
+	flow.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e", Async: true})
+	flow.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e", Async: true})
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
+		Executor: flow.NewLocal(registry, &flow.LocalOptions{Cache: cache}),
 		Parallel: 1,
 	})
 

@@ -19,16 +19,17 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Options are the options of [New]. A nil *Options, and each zero field, means the
 // default.
 type Options struct {
-	UniqueID string            // default "1"
-	PromptID string            // default "prompt"
-	ClientID string            // default "client"
-	Prompt   *nodebus.Prompt   // replaces PromptID and ClientID
-	Registry *nodebus.Registry // classes for graphs that the node evaluates
+	UniqueID string          // default "1"
+	PromptID string          // default "prompt"
+	ClientID string          // default "client"
+	Prompt   *nodebus.Prompt // replaces PromptID and ClientID
+	Registry *flow.Registry  // classes for graphs that the node evaluates
 }
 
 // Recorder runs a node under test and records its events. It is safe for concurrent use.
@@ -124,7 +125,7 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 	if rt.r.opts.Registry == nil {
 		return nil, fmt.Errorf("nodetest: the node evaluates a graph; set Options.Registry")
 	}
-	e := evaluation{rt.r, map[string]nodebus.NodeSpec{}, map[string]nodebus.Result{}, map[string]bool{}}
+	e := evaluation{rt.r, map[string]nodebus.NodeSpec{}, map[string]flow.Result{}, map[string]bool{}}
 	for _, n := range g.Nodes() {
 		e.specs[n.ID] = n
 	}
@@ -134,7 +135,7 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 type evaluation struct {
 	r     *Recorder
 	specs map[string]nodebus.NodeSpec
-	done  map[string]nodebus.Result
+	done  map[string]flow.Result
 	busy  map[string]bool // nodes whose inputs are being evaluated
 }
 
@@ -157,7 +158,7 @@ func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
 	return out, nil
 }
 
-func (e *evaluation) call(ctx context.Context, id string) (res nodebus.Result, err error) {
+func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err error) {
 	spec, ok := e.specs[id]
 	if !ok {
 		return res, fmt.Errorf("nodetest: the graph has no node %s", id)
@@ -182,7 +183,7 @@ func (e *evaluation) call(ctx context.Context, id string) (res nodebus.Result, e
 	}
 	c := nodebus.NewContext(ctx, nodebus.CallInfo{
 		Prompt: e.r.opts.Prompt, Place: nodebus.Place{UniqueID: id, ParentID: e.r.opts.UniqueID, RealID: e.r.opts.UniqueID,
-		DisplayID: e.r.opts.UniqueID}, Publisher: e.r, Runtime: runtime{e.r},
+			DisplayID: e.r.opts.UniqueID}, Publisher: e.r, Runtime: runtime{e.r},
 	})
 	defer c.End()
 	return class.Call(c, in)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/leak"
 	"github.com/nodebus/nodebus/nodetest"
 	"github.com/stretchr/testify/require"
@@ -91,9 +92,9 @@ func (n thrice) Run(ctx *nodebus.Context) (int, error) {
 }
 
 func TestGraphsAreEvaluated(t *testing.T) {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, add{}, nodebus.Info{})
-	nodebus.Register(r, broken{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, add{}, nodebus.Info{})
+	flow.Register(r, broken{}, nodebus.Info{})
 	rec := nodetest.New(t, &nodetest.Options{Registry: r})
 	got, err := thrice{5, "add"}.Run(rec.Context())
 	require.NoError(t, err)
@@ -137,8 +138,8 @@ func (ring) Run(ctx *nodebus.Context) (int, error) {
 }
 
 func TestGraphsThatAreRingsFail(t *testing.T) {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, add{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, add{}, nodebus.Info{})
 	_, err := ring{}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
 	require.ErrorIs(t, err, nodebus.ErrCycle)
 	require.ErrorContains(t, err, "nodetest: node 1.0.0.a: ")
@@ -170,9 +171,9 @@ func (n listed) Run(ctx *nodebus.Context) (nodebus.List[int], error) {
 }
 
 func TestGraphsOfListsAndExpansionsAreEvaluated(t *testing.T) {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, upTo{}, nodebus.Info{})
-	nodebus.Register(r, joined{}, nodebus.Info{Name: "append"})
+	r := flow.NewRegistry()
+	flow.Register(r, upTo{}, nodebus.Info{})
+	flow.Register(r, joined{}, nodebus.Info{Name: "append"})
 	got, err := listed{4}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
 	require.NoError(t, err)
 	require.Equal(t, nodebus.List[int]{1, 2, 3, 4}, got)
@@ -198,8 +199,8 @@ func (n through) Run(ctx *nodebus.Context) (int, error) {
 }
 
 func TestOutputsThatAreBlocked(t *testing.T) {
-	r := nodebus.NewRegistry()
-	nodebus.Register(r, gate{}, nodebus.Info{})
+	r := flow.NewRegistry()
+	flow.Register(r, gate{}, nodebus.Info{})
 	ctx := nodetest.New(t, &nodetest.Options{Registry: r}).Context()
 	_, err := through{0}.Run(ctx)
 	require.ErrorIs(t, err, nodebus.ErrBlocked)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // node calls f with its number, and returns its number as its output.
@@ -29,12 +30,12 @@ func (n last) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 // all events. If told is false, the events are discarded.
 func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 	return func(g *graph, f func(int)) (run, end func()) {
-		r := nodebus.NewRegistry()
-		nodebus.Register(r, node{f: f}, nodebus.Info{Name: "Node"})
-		nodebus.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
-		local := nodebus.NewLocal(r, &nodebus.LocalOptions{Cache: nodebus.NoCache(), Workers: workers})
+		r := flow.NewRegistry()
+		flow.Register(r, node{f: f}, nodebus.Info{Name: "Node"})
+		flow.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
+		local := flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache(), Workers: workers})
 		prompt := &nodebus.Prompt{ClientID: "c", Nodes: promptNodes(g)}
-		must(nodebus.Validate(r, prompt))
+		must(flow.Validate(r, prompt))
 		var pub nodebus.Publisher = nobody{}
 		listen, end := nothing, nothing
 		if told {

@@ -35,6 +35,7 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/examples/imagenodes"
+	"github.com/nodebus/nodebus/flow"
 )
 
 //go:embed files
@@ -63,10 +64,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	imagenodes.Register(registry, imagenodes.Folders{In: os.DirFS(opts.Input), Out: opts.Output})
-	nodebus.Register(registry, Paint{}, nodebus.Info{Category: "picture/filter", Description: "Paints a picture over, with a brush that gets finer."})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	flow.Register(registry, Paint{}, nodebus.Info{Category: "picture/filter", Description: "Paints a picture over, with a brush that gets finer."})
+	engine := flow.NewEngine(registry, hub, nil)
 
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {

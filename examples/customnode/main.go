@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Found is the custom message: a node found a word in a line.
@@ -66,9 +67,9 @@ func (s shelf) Lines(title string) []string { return strings.Split(s[title], "\n
 func main() { run(os.Stdout) }
 
 func run(out io.Writer) {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Search{library: shelf{"ode": "so much depends\nupon\n\na red wheel\nbarrow"}}, nodebus.Info{Output: true})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Search{library: shelf{"ode": "so much depends\nupon\n\na red wheel\nbarrow"}}, nodebus.Info{Output: true})
+	engine := flow.NewEngine(registry, hub, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	events := hub.Subscribe(ctx)

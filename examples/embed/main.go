@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/ws"
 )
 
@@ -41,7 +42,7 @@ func (n Wait) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 }
 
 // routes adds the routes of nodebus to the routes of the program.
-func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *nodebus.Engine) {
+func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *flow.Engine) {
 	mux.Handle("GET /events", ws.New(hub, &ws.Options{Remaining: engine.Remaining}))
 	mux.HandleFunc("POST /jobs", func(w http.ResponseWriter, r *http.Request) {
 		var p nodebus.Prompt
@@ -69,9 +70,9 @@ func main() {
 }
 
 func run(ctx context.Context, address string, out io.Writer) error {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Wait{}, nodebus.Info{Async: true})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Wait{}, nodebus.Info{Async: true})
+	engine := flow.NewEngine(registry, hub, nil)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "the program's own page") })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 type Greet struct { // a node: its fields are its inputs
@@ -26,9 +27,9 @@ func (g Greet) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 }
 
 func main() {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Greet{}, nodebus.Info{})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Greet{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, nil)
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { _ = engine.Run(ctx) }()
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // Picture is the value that nodes pass to each other. Its port type, PICTURE, comes
@@ -22,16 +23,16 @@ type Folders struct {
 }
 
 // Register adds all nodes to r.
-func Register(r *nodebus.Registry, f Folders) {
-	nodebus.Register(r, Load{files: f.In}, nodebus.Info{Category: "picture", Title: "Load Picture"})
-	nodebus.Register(r, Resize{}, nodebus.Info{Category: "picture"})
-	nodebus.Register(r, Blur{}, nodebus.Info{Category: "picture/filter"})
-	nodebus.Register(r, Blend{}, nodebus.Info{Category: "picture"})
-	nodebus.Register(r, Vignette{}, nodebus.Info{Category: "picture/filter"})
-	nodebus.Register(r, Grayscale{}, nodebus.Info{Category: "picture/filter"})
-	nodebus.Register(r, Switch{}, nodebus.Info{Category: "logic"})
-	nodebus.Register(r, Describe{}, nodebus.Info{Category: "picture", Output: true})
-	nodebus.Register(r, Save{folder: f.Out}, nodebus.Info{Category: "picture", Title: "Save Picture"})
+func Register(r *flow.Registry, f Folders) {
+	flow.Register(r, Load{files: f.In}, nodebus.Info{Category: "picture", Title: "Load Picture"})
+	flow.Register(r, Resize{}, nodebus.Info{Category: "picture"})
+	flow.Register(r, Blur{}, nodebus.Info{Category: "picture/filter"})
+	flow.Register(r, Blend{}, nodebus.Info{Category: "picture"})
+	flow.Register(r, Vignette{}, nodebus.Info{Category: "picture/filter"})
+	flow.Register(r, Grayscale{}, nodebus.Info{Category: "picture/filter"})
+	flow.Register(r, Switch{}, nodebus.Info{Category: "logic"})
+	flow.Register(r, Describe{}, nodebus.Info{Category: "picture", Output: true})
+	flow.Register(r, Save{folder: f.Out}, nodebus.Info{Category: "picture", Title: "Save Picture"})
 }
 
 // fresh returns an empty picture of the same size.

@@ -13,15 +13,16 @@ import (
 	"os"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // sequential is an executor that runs one node at a time.
-type sequential struct{ registry *nodebus.Registry }
+type sequential struct{ registry *flow.Registry }
 
 // Execute runs the nodes of p in order.
 func (x sequential) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
 	shown := map[string]nodebus.UI{}
-	results := map[string]nodebus.Result{}
+	results := map[string]flow.Result{}
 	for _, node := range p.Nodes {
 		if err := ctx.Err(); err != nil {
 			return shown, err // interrupted
@@ -67,10 +68,10 @@ func (n Show) Run(*nodebus.Context) (nodebus.UI, error) {
 func main() { run(os.Stdout) }
 
 func run(out io.Writer) {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Add{}, nodebus.Info{})
-	nodebus.Register(registry, Show{}, nodebus.Info{})
-	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{Executor: sequential{registry}})
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Add{}, nodebus.Info{})
+	flow.Register(registry, Show{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: sequential{registry}})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	events := hub.Subscribe(ctx)

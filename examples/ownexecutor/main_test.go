@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/leak"
 	"github.com/stretchr/testify/require"
 )
@@ -34,5 +35,5 @@ func TestRun(t *testing.T) {
 
 // TestConform checks that the small executor keeps the contract of every executor.
 func TestConform(t *testing.T) {
-	conform.Executor(t, func(r *nodebus.Registry) nodebus.Executor { return sequential{r} })
+	conform.Executor(t, func(r *flow.Registry) nodebus.Executor { return sequential{r} })
 }

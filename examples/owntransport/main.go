@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // serve joins each connection to the hub. The first line of a connection is the
@@ -57,9 +58,9 @@ func main() {
 }
 
 func run(out io.Writer) error {
-	registry, hub := nodebus.NewRegistry(), nodebus.NewHub(nil)
-	nodebus.Register(registry, Greet{}, nodebus.Info{})
-	engine := nodebus.NewEngine(registry, hub, nil)
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Greet{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

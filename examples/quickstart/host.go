@@ -11,13 +11,14 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/examples/imagenodes"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/ws"
 )
 
 // host holds what every program with nodebus needs: nodes, a hub, an engine, and a
 // server for clients.
 type host struct {
-	engine  *nodebus.Engine
+	engine  *flow.Engine
 	address string
 	stop    func()
 }
@@ -30,11 +31,11 @@ func start(ctx context.Context, pictures fs.FS, results, address string, workflo
 	if err != nil {
 		return nil, err
 	}
-	registry := nodebus.NewRegistry()
+	registry := flow.NewRegistry()
 	imagenodes.Register(registry, imagenodes.Folders{In: pictures, Out: results})
 	hub := nodebus.NewHub(nil)
-	local := nodebus.NewLocal(registry, nil)
-	engine := nodebus.NewEngine(registry, hub, &nodebus.EngineOptions{Executor: local})
+	local := flow.NewLocal(registry, nil)
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: local})
 
 	mux := http.NewServeMux()
 	mux.Handle("/ws", ws.New(hub, &ws.Options{Remaining: engine.Remaining}))
@@ -63,7 +64,7 @@ func reachable(a *net.TCPAddr) string {
 
 // page serves everything that the page in a browser needs: the page, the workflow, the
 // results, and a route that runs the workflow for the page's client.
-func page(engine *nodebus.Engine, local *nodebus.Local, results string, workflow []byte) http.Handler {
+func page(engine *flow.Engine, local *flow.Local, results string, workflow []byte) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, files, "page.html")

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -94,9 +95,9 @@ func (r *inside) request(e *entry) (status int, body any) {
 	case e.Path == "/prompt":
 		return http.StatusOK, map[string]any{"exec_info": map[string]any{"queue_remaining": r.engine.Remaining()}}
 	case e.Path == "/history":
-		return http.StatusOK, r.history(func(nodebus.Record) bool { return true })
+		return http.StatusOK, r.history(func(flow.Record) bool { return true })
 	case history:
-		return http.StatusOK, r.history(func(rec nodebus.Record) bool { return rec.Prompt.ID == id })
+		return http.StatusOK, r.history(func(rec flow.Record) bool { return rec.Prompt.ID == id })
 	}
 	require.Fail(r.t, "request of the trace is not supported; add it to inside.request or to skipped", "%s %s", e.Method, e.Path)
 	return 0, nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -84,7 +85,7 @@ func listed(p *nodebus.Prompt) []any {
 }
 
 // history returns the response to GET /history for the records that want selects.
-func (r *inside) history(want func(nodebus.Record) bool) any {
+func (r *inside) history(want func(flow.Record) bool) any {
 	entries := map[string]any{}
 	for rec, err := range r.engine.Store().List(r.t.Context()) {
 		require.NoError(r.t, err)
@@ -96,7 +97,7 @@ func (r *inside) history(want func(nodebus.Record) bool) any {
 }
 
 // history returns a record as a history entry.
-func history(rec nodebus.Record) any {
+func history(rec flow.Record) any {
 	outputs, meta := map[string]any{}, map[string]any{}
 	for _, o := range rec.Outputs {
 		var parent any
@@ -116,7 +117,7 @@ func history(rec nodebus.Record) any {
 }
 
 // lastWords returns the events in a record.
-func lastWords(rec nodebus.Record) (messages [][]any) {
+func lastWords(rec flow.Record) (messages [][]any) {
 	add := func(p nodebus.Payload, kept bool) {
 		if kept {
 			messages = append(messages, []any{p.EventType(), p})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/refpack"
 	"github.com/stretchr/testify/require"
 )
@@ -22,8 +23,8 @@ const watcher = "(watcher)"
 type replayer struct {
 	t        *testing.T
 	tr       *trace
-	registry *nodebus.Registry
-	engine   *nodebus.Engine
+	registry *flow.Registry
+	engine   *flow.Engine
 	hub      *nodebus.Hub
 	folders  refpack.Options
 	sinks    map[string]*sink
@@ -44,14 +45,14 @@ type stage interface {
 // replay runs the scenario and returns its transcript. Call it inside a synctest bubble.
 func (tr *trace) replay(t *testing.T, m mode) *transcript {
 	r := &replayer{
-		t: t, tr: tr, registry: nodebus.NewRegistry(), hub: nodebus.NewHub(nil),
+		t: t, tr: tr, registry: flow.NewRegistry(), hub: nodebus.NewHub(nil),
 		folders: refpack.Options{Temp: t.TempDir(), Output: t.TempDir()},
 		sinks:   map[string]*sink{},
 	}
 	r.folders.Hub = r.hub
 	refpack.Register(r.registry, &r.folders)
-	r.engine = nodebus.NewEngine(r.registry, r.hub, &nodebus.EngineOptions{
-		Executor: nodebus.NewLocal(r.registry, &nodebus.LocalOptions{Workers: 1}), // one worker keeps the reference's order
+	r.engine = flow.NewEngine(r.registry, r.hub, &flow.EngineOptions{
+		Executor: flow.NewLocal(r.registry, &flow.LocalOptions{Workers: 1}), // one worker keeps the reference's order
 		Parallel: 1,
 	})
 	var s stage = &inside{replayer: r, sessions: map[string]*nodebus.Session{}}

@@ -4,11 +4,14 @@
 //
 // A test registers all nodes and submits a recorded graph:
 //
-//	r := nodebus.NewRegistry()
+//	r := flow.NewRegistry()
 //	refpack.Register(r, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: hub})
 package refpack
 
-import "github.com/nodebus/nodebus"
+import (
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
 
 // Options holds values that some nodes need. If a node's field is empty, the node
 // fails when it runs.
@@ -19,7 +22,7 @@ type Options struct {
 }
 
 // Register adds all nodes of the package to r. Nil opts means empty Options.
-func Register(r *nodebus.Registry, opts *Options) {
+func Register(r *flow.Registry, opts *Options) {
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -27,41 +30,41 @@ func Register(r *nodebus.Registry, opts *Options) {
 	output := nodebus.Info{Category: "ref", Output: true}
 	async := nodebus.Info{Category: "ref", Async: true}
 
-	nodebus.Register(r, RefAdd{}, nodebus.Info{Title: "Ref Add", Category: "ref", Description: "Adds two integers."})
-	nodebus.Register(r, RefPass{}, ref)
-	nodebus.Register(r, RefOutput{}, output)
-	nodebus.Register(r, RefRaise{}, ref)
-	nodebus.Register(r, RefTypes{}, ref)
-	nodebus.Register(r, RefValidate{}, ref)
-	nodebus.Register(r, RefHidden{}, ref)
-	nodebus.Register(r, RefSleep{}, ref)
-	nodebus.Register(r, RefAsyncSleep{}, async)
-	nodebus.Register(r, RefSend{hub: opts.Hub}, ref)
-	nodebus.Register(r, RefSendText{}, ref)
-	nodebus.Register(r, RefSendBytes{}, ref)
-	nodebus.Register(r, RefProgressHook{}, ref)
-	nodebus.Register(r, RefProgressApi{}, async)
-	nodebus.Register(r, RefProgressApiSync{}, ref)
-	nodebus.Register(r, RefLazySwitch{}, ref)
-	nodebus.Register(r, RefRange{}, ref)
-	nodebus.Register(r, RefListSum{}, ref)
-	nodebus.Register(r, RefExpand{}, ref)
-	nodebus.Register(r, RefExpandRaise{}, ref)
-	nodebus.Register(r, RefImage{}, ref)
+	flow.Register(r, RefAdd{}, nodebus.Info{Title: "Ref Add", Category: "ref", Description: "Adds two integers."})
+	flow.Register(r, RefPass{}, ref)
+	flow.Register(r, RefOutput{}, output)
+	flow.Register(r, RefRaise{}, ref)
+	flow.Register(r, RefTypes{}, ref)
+	flow.Register(r, RefValidate{}, ref)
+	flow.Register(r, RefHidden{}, ref)
+	flow.Register(r, RefSleep{}, ref)
+	flow.Register(r, RefAsyncSleep{}, async)
+	flow.Register(r, RefSend{hub: opts.Hub}, ref)
+	flow.Register(r, RefSendText{}, ref)
+	flow.Register(r, RefSendBytes{}, ref)
+	flow.Register(r, RefProgressHook{}, ref)
+	flow.Register(r, RefProgressApi{}, async)
+	flow.Register(r, RefProgressApiSync{}, ref)
+	flow.Register(r, RefLazySwitch{}, ref)
+	flow.Register(r, RefRange{}, ref)
+	flow.Register(r, RefListSum{}, ref)
+	flow.Register(r, RefExpand{}, ref)
+	flow.Register(r, RefExpandRaise{}, ref)
+	flow.Register(r, RefImage{}, ref)
 
-	nodebus.Register(r, PreviewImage{folder: opts.Temp}, nodebus.Info{
+	flow.Register(r, PreviewImage{folder: opts.Temp}, nodebus.Info{
 		Title: "Preview Image", Category: "image", Description: "Shows pictures without keeping them.",
 	})
-	nodebus.Register(r, SaveImage{folder: opts.Output}, nodebus.Info{
+	flow.Register(r, SaveImage{folder: opts.Output}, nodebus.Info{
 		Title: "Save Image", Category: "image", Description: "Keeps pictures as files.",
 	})
 
 	stub := nodebus.Info{Category: "Testing/Stub Nodes"}
 	stub.Title = "Stub Int"
-	nodebus.Register(r, StubInt{}, stub)
+	flow.Register(r, StubInt{}, stub)
 	stub.Title = "Stub Mask"
-	nodebus.Register(r, StubMask{}, stub)
-	nodebus.Register(r, TestExecutionBlocker{}, nodebus.Info{Title: "Execution Blocker", Category: "Testing/Flow"})
-	nodebus.Register(r, TestDynamicDependencyCycle{}, nodebus.Info{Title: "Dynamic Dependency Cycle", Category: "Testing/Nodes"})
-	nodebus.Register(r, TestLazyMixImages{}, nodebus.Info{Title: "Lazy Mix Images", Category: "Testing/Nodes"})
+	flow.Register(r, StubMask{}, stub)
+	flow.Register(r, TestExecutionBlocker{}, nodebus.Info{Title: "Execution Blocker", Category: "Testing/Flow"})
+	flow.Register(r, TestDynamicDependencyCycle{}, nodebus.Info{Title: "Dynamic Dependency Cycle", Category: "Testing/Nodes"})
+	flow.Register(r, TestLazyMixImages{}, nodebus.Info{Title: "Lazy Mix Images", Category: "Testing/Nodes"})
 }

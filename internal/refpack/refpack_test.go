@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/refpack"
 	"github.com/stretchr/testify/require"
 )
 
 // call runs one node of a class.
-func call(ctx context.Context, t *testing.T, opts *refpack.Options, class string, in nodebus.Inputs) (nodebus.Result, error) {
-	r := nodebus.NewRegistry()
+func call(ctx context.Context, t *testing.T, opts *refpack.Options, class string, in nodebus.Inputs) (flow.Result, error) {
+	r := flow.NewRegistry()
 	refpack.Register(r, opts)
 	c, ok := r.Class(class)
 	require.True(t, ok)
