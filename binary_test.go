@@ -76,7 +76,7 @@ var binaryFrames = []struct {
 		"type 4",
 		nodebus.JSONCodec{},
 		nodebus.Preview{
-			UniqueID: "5.0.0.1", PromptID: "8f1d", DisplayID: "5", ParentID: "5", RealID: "5",
+			Place: nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}, PromptID: "8f1d",
 			ImageType: "image/png", Image: []byte("\x89PNG"),
 		},
 		[]string{"00000004 0000007F", previewMeta, "89", `"PNG"`},
@@ -217,8 +217,8 @@ func TestPreviewMetadataIsJSON(t *testing.T) {
 	g := newWireGen(3)
 	for range 1000 {
 		p := nodebus.Preview{
-			UniqueID: g.wild(), PromptID: g.wild(), DisplayID: g.wild(), ParentID: g.wild(),
-			RealID: g.wild(), ImageType: g.wild(), Image: []byte(g.wild()),
+			Place:    nodebus.Place{UniqueID: g.wild(), DisplayID: g.wild(), ParentID: g.wild(), RealID: g.wild()},
+			PromptID: g.wild(), ImageType: g.wild(), Image: []byte(g.wild()),
 		}
 		meta, err := json.Marshal(metadata{p.UniqueID, p.PromptID, p.DisplayID, orNull(p.ParentID), p.RealID, p.ImageType})
 		require.NoError(t, err)

@@ -149,7 +149,7 @@ func TestEncodeErrors(t *testing.T) {
 			require.Zero(t, f)
 		}
 	}
-	_, err := nodebus.JSON.Encode(nodebus.Event{Payload: failingJSON{}})
+	_, err := nodebus.JSON.Encode(nodebus.Event{Broadcast: true, Payload: failingJSON{}})
 	require.ErrorIs(t, err, errMarshal, "the cause is there")
 }
 
@@ -160,7 +160,7 @@ func TestEncodeNothing(t *testing.T) {
 	h := nodebus.NewHub(nil)
 	defer func() { _ = h.Close() }()
 	nothing.is(t, h.Publish(nodebus.Event{PromptID: "p"}))
-	nothing.is(t, h.SendSync(nil))
+	nothing.is(t, h.Broadcast(nil))
 }
 
 // frameTape is a transport that keeps what it is sent.
@@ -204,7 +204,7 @@ func TestEncodeErrorIsTheSenders(t *testing.T) {
 			for _, b := range bad {
 				b.is(t, h.Publish(nodebus.Event{Broadcast: true, Payload: b.payload}))
 				b.is(t, h.Publish(nodebus.Event{PromptID: "p", To: "me", Payload: b.payload}))
-				b.is(t, h.SendSync(b.payload))
+				b.is(t, h.Broadcast(b.payload))
 				b.is(t, h.SendSync(b.payload, "me", "you"))
 				require.NoError(t, h.Publish(nodebus.Event{PromptID: "p", To: "me", Payload: sentNote{b.name}}))
 			}
@@ -243,7 +243,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 		c.IDs = false // which are the hub's
 		codecs[bits] = c
 		for _, p := range payloads {
-			f, err := c.Encode(nodebus.Event{Payload: p})
+			f, err := c.Encode(nodebus.Event{Broadcast: true, Payload: p})
 			require.NoError(t, err)
 			want[bits] = append(want[bits], f.Data)
 		}

@@ -44,8 +44,8 @@ func ExampleBlock() {
 	g.AddAs("letter", "Read", nodebus.Inputs{"text": letter})
 	g.AddAs("notice", "Read", nodebus.Inputs{"text": letter.At(1)})
 	events := hub.Subscribe(context.Background())
-	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
-	fmt.Println(shown, err)
+	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(outcome.Output("notice"), err)
 	_ = hub.Close()
 	for ev := range events {
 		if p, ok := ev.Payload.(nodebus.ExecutionError); ok { // only a notice
@@ -53,6 +53,6 @@ func ExampleBlock() {
 		}
 	}
 	// Output:
-	// map[notice:map[text:[the post has come]]] <nil>
+	// map[text:[the post has come]] <nil>
 	// node letter was skipped: Execution Blocked: no stamp
 }

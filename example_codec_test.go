@@ -28,7 +28,7 @@ func ExampleCodec() {
 		nodebus.Executing{UniqueID: "7", PromptID: "p"},
 		nodebus.ProgressText{UniqueID: "7", Text: "half way"},
 	} {
-		f, err := codec.Encode(nodebus.Event{Payload: p})
+		f, err := codec.Encode(nodebus.Event{Broadcast: true, Payload: p})
 		fmt.Printf("%s %v\n", f.Data, err)
 	}
 	// Output:

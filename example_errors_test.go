@@ -37,7 +37,7 @@ func ExampleValidationError() {
 	flow.Register(r, Open{}, nodebus.Info{})
 	engine := flow.NewEngine(r, nodebus.NewHub(nil), nil)
 
-	_, err := engine.Submit(context.Background(), opening("cat.png", 10))
+	_, err := engine.Submit(context.Background(), opening("cat.png", 10), nil)
 	var invalid *nodebus.ValidationError
 	fmt.Println(errors.As(err, &invalid), invalid.Message)
 	for id, node := range invalid.Nodes {
@@ -58,7 +58,8 @@ func ExampleNodeError() {
 	local := flow.NewLocal(r, nil)
 
 	for depth := range 2 {
-		_, err := local.Execute(context.Background(), opening("cat.png", depth), nodebus.NewHub(nil))
+		job := nodebus.Job{Prompt: opening("cat.png", depth)}
+		_, err := local.Execute(context.Background(), job, nodebus.NewHub(nil))
 		var failed *nodebus.NodeError
 		if errors.As(err, &failed) {
 			fmt.Println("node", failed.UniqueID, "of class", failed.Class, "was given", failed.Inputs["path"])

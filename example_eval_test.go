@@ -43,19 +43,19 @@ func ExampleEval() {
 	g := nodebus.NewGraph()
 	g.AddAs("tree", "Grow", nodebus.Inputs{"from": 3, "over": 10})
 	events := hub.Subscribe(context.Background())
-	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
 	_ = hub.Close()
 	for ev := range events {
-		if p, ok := ev.Payload.(nodebus.Executing); ok {
+		if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID != "" {
 			fmt.Println(p.UniqueID, "runs, shown on", p.DisplayID)
 		}
 	}
-	fmt.Println(shown, err)
+	fmt.Println(outcome.Output("tree"), err)
 	// Output:
 	// tree runs, shown on tree
 	// tree.0.0.1 runs, shown on tree
 	// tree runs, shown on tree
 	// tree.0.1.1 runs, shown on tree
 	// tree runs, shown on tree
-	// map[tree:map[text:[12]]] <nil>
+	// map[text:[12]] <nil>
 }

@@ -24,7 +24,7 @@ func ExampleCustom() {
 		nodebus.Custom{Type: "example.ticked", Data: map[string]any{"node": "5", "step": 1}},
 		nodebus.Custom{Type: "99", Data: []byte("abc")},
 	} {
-		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: p})
+		f, err := nodebus.JSON.Encode(nodebus.Event{Broadcast: true, Payload: p})
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -14,17 +14,18 @@ type DryRun struct{}
 
 // Execute tells of each node. One that really runs nodes is in
 // examples/ownexecutor; it needs twenty lines more.
-func (DryRun) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
-	shown := map[string]nodebus.UI{}
-	for _, n := range p.Nodes {
+func (DryRun) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+	id := job.Prompt.ID
+	for _, n := range job.Prompt.Nodes {
 		if err := ctx.Err(); err != nil {
-			return shown, err // interrupted
+			return nodebus.Report{}, err // interrupted
 		}
-		shown[n.ID] = nodebus.Text("would run " + n.Class)
-		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: n.ID, DisplayID: n.ID, PromptID: p.ID}})
-		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: n.ID, DisplayID: n.ID}, Output: shown[n.ID], PromptID: p.ID}})
+		place := nodebus.Place{UniqueID: n.ID, DisplayID: n.ID}
+		shown := nodebus.Text("would run " + n.Class)
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: n.ID, DisplayID: n.ID, PromptID: id}})
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: place, Output: shown, PromptID: id}})
 	}
-	return shown, nil
+	return nodebus.Report{}, nil // the engine has seen the outputs
 }
 
 // Launch is a node that had better not run by mistake.
@@ -47,7 +48,7 @@ func ExampleExecutor() {
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Launch", nil)
 	events := hub.Subscribe(ctx)
-	_, err := engine.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	_, err := engine.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nil)
 	fmt.Println(err)
 	for ev := range events {
 		if ev.PromptID == "p" {

@@ -30,18 +30,19 @@ func ExampleFingerprinter() {
 	notes := map[string]string{"fridge": "buy milk"}
 	r := flow.NewRegistry()
 	flow.Register(r, ReadNote{notes: notes}, nodebus.Info{})
-	local := flow.NewLocal(r, nil)
+	engine := flow.NewEngine(r, nodebus.NewHub(nil), nil)
 
 	g := nodebus.NewGraph()
 	g.AddAs("note", "ReadNote", nodebus.Inputs{"name": "fridge"})
 	for _, note := range []string{"buy milk", "buy milk", "buy plums"} {
 		notes["fridge"] = note
-		fmt.Println(local.Execute(context.Background(), &nodebus.Prompt{ID: note, Nodes: g.Nodes()}, nodebus.NewHub(nil)))
+		outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
+		fmt.Println(outcome.Output("note"), err)
 	}
 	// Output:
 	// reading fridge
-	// map[note:map[text:[buy milk]]] <nil>
-	// map[note:map[text:[buy milk]]] <nil>
+	// map[text:[buy milk]] <nil>
+	// map[text:[buy milk]] <nil>
 	// reading fridge
-	// map[note:map[text:[buy plums]]] <nil>
+	// map[text:[buy plums]] <nil>
 }

@@ -15,7 +15,7 @@ func ExampleHub_Subscribe() {
 	for _, ev := range []nodebus.Event{
 		{PromptID: "p", To: "ann", Payload: nodebus.Executing{UniqueID: "7", PromptID: "p"}},
 		{PromptID: "p", To: "ann", Payload: nodebus.Progress{UniqueID: "7", Value: 1, Max: 20, PromptID: "p"}},
-		{Payload: nodebus.Custom{Type: "example.news", Data: "spring is here"}},
+		{Broadcast: true, Payload: nodebus.Custom{Type: "example.news", Data: "spring is here"}},
 	} {
 		if err := hub.Publish(ev); err != nil {
 			fmt.Println(err)
@@ -26,19 +26,19 @@ func ExampleHub_Subscribe() {
 	for ev, err := range events {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
-			fmt.Println(ev.To, "is told that node", p.UniqueID, "runs")
+			fmt.Println(ev.To, "hears that node", p.UniqueID, "runs")
 		case nodebus.Progress:
-			fmt.Printf("%s is told that node %s is at %g of %g\n", ev.To, p.UniqueID, p.Value, p.Max)
+			fmt.Printf("%s hears that node %s is at %g of %g\n", ev.To, p.UniqueID, p.Value, p.Max)
 		case nil:
 			fmt.Println(err) // nodebus.ErrSlow: this loop is too far behind
 		default:
-			fmt.Println("everyone is told of", p.EventType())
+			fmt.Println("everyone hears", p.EventType())
 		}
 	}
 	// Output:
-	// ann is told that node 7 runs
-	// ann is told that node 7 is at 1 of 20
-	// everyone is told of example.news
+	// ann hears that node 7 runs
+	// ann hears that node 7 is at 1 of 20
+	// everyone hears example.news
 }
 
 // A message of the program's own, for some clients or for all. Only what has no

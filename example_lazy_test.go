@@ -45,11 +45,11 @@ func ExampleLazy() {
 		"a":     g.Add("Think", nodebus.Inputs{"word": "rose"}),
 		"b":     g.Add("Think", nodebus.Inputs{"word": "thorn"}),
 	})
-	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
-	fmt.Println(shown, err)
+	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(outcome.Output("choice"), err)
 	// Output:
 	// thinking of rose
-	// map[choice:map[text:[rose]]] <nil>
+	// map[text:[rose]] <nil>
 }
 
 // In a test of a node, the value is there already.

@@ -46,8 +46,8 @@ func ExampleList() {
 	g := nodebus.NewGraph()
 	words := g.Add("Words", nodebus.Inputs{"text": "so much depends"})
 	g.AddAs("all", "Join", nodebus.Inputs{"words": g.Add("Capital", nodebus.Inputs{"word": words}), "with": ", "})
-	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
-	fmt.Println(shown, err)
+	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(outcome.Output("all"), err)
 	// Output:
-	// map[all:map[text:[0:So, 1:Much, 2:Depends]]] <nil>
+	// map[text:[0:So, 1:Much, 2:Depends]] <nil>
 }

@@ -55,8 +55,8 @@ func ExampleNode() {
 	halves := g.Add("Split", nodebus.Inputs{"text": "nodebus", "at": 4})
 	g.AddAs("head", "Print", nodebus.Inputs{"text": halves})
 	g.AddAs("tail", "Print", nodebus.Inputs{"text": halves.At(1)})
-	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
-	fmt.Println(shown, err)
+	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(outcome.Output("head"), outcome.Output("tail"), err)
 	// Output:
 	// in  text STRING required <nil> []
 	// in  at INT required 1 []
@@ -64,5 +64,5 @@ func ExampleNode() {
 	// in  id UNIQUE_ID hidden <nil> []
 	// out head STRING
 	// out tail STRING
-	// map[head:map[text:[node]] tail:map[text:[bus]]] <nil>
+	// map[text:[node]] map[text:[bus]] <nil>
 }

@@ -49,8 +49,8 @@ func ExampleOut() {
 
 	g := nodebus.NewGraph()
 	g.AddAs("result", "Number", nodebus.Inputs{"value": g.Add("Factorial", nodebus.Inputs{"n": 5})})
-	shown, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, nodebus.NewHub(nil))
-	fmt.Println(shown, err)
+	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(outcome.Output("result"), err)
 	// Output:
-	// map[result:map[text:[120]]] <nil>
+	// map[text:[120]] <nil>
 }

@@ -11,16 +11,6 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// PNG is an image as Preview takes one: whatever appends a JPEG or PNG file.
-type PNG struct{ image.Image }
-
-// AppendBinary appends the file.
-func (p PNG) AppendBinary(b []byte) ([]byte, error) {
-	buf := bytes.NewBuffer(b)
-	err := png.Encode(buf, p.Image)
-	return buf.Bytes(), err
-}
-
 // Render shows an image before it is done.
 type Render struct{ Size int }
 
@@ -30,7 +20,13 @@ func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	for y := range n.Size {
 		img.Pix[y*n.Size] = 0xff
 		if y == n.Size/2 {
-			ctx.Preview(PNG{img})
+			var file bytes.Buffer
+			if err := png.Encode(&file, img); err != nil {
+				return nil, err
+			}
+			if err := ctx.Preview(file.Bytes()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return nodebus.Images(nodebus.File{Filename: "line.png", Type: "temp"}), ctx.Err()
@@ -44,7 +40,7 @@ func ExampleContext_Preview() {
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Render", nodebus.Inputs{"size": 64})
 	events := hub.Subscribe(context.Background())
-	_, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
+	_, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
 	fmt.Println(err)
 	_ = hub.Close()
 	for ev := range events {

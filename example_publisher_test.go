@@ -40,15 +40,23 @@ func ExamplePublisher() {
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Stir", nil)
 	events := hub.Subscribe(context.Background())
-	_, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, Quiet{hub})
+	engine := flow.NewEngine(r, hub, &flow.EngineOptions{
+		Wrap: func(pub nodebus.Publisher) nodebus.Publisher { return Quiet{pub} },
+	})
+	_, err := flow.Do(context.Background(), engine, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
 	fmt.Println(err)
 	_ = hub.Close()
 	for ev := range events {
-		fmt.Println(ev.Payload.EventType())
+		if ev.PromptID == "p" {
+			fmt.Println(ev.Payload.EventType())
+		}
 	}
 	// Output:
 	// <nil>
+	// execution_start
 	// execution_cached
 	// executing
 	// executed
+	// execution_success
+	// executing
 }

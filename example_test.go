@@ -35,8 +35,8 @@ func Example() {
 
 	graph := nodebus.NewGraph()
 	graph.AddAs("7", "Shout", nodebus.Inputs{"text": "hello", "times": 3})
-	id, err := engine.Submit(ctx, &nodebus.Prompt{ID: "greeting", Nodes: graph.Nodes()})
-	fmt.Println("submitted:", id, err)
+	submission, err := engine.Submit(ctx, &nodebus.Prompt{ID: "greeting", Nodes: graph.Nodes()}, nil)
+	fmt.Println("submitted:", submission.ID, err)
 
 	for ev, err := range events {
 		switch p := ev.Payload.(type) {

@@ -14,7 +14,7 @@ func ExampleUI() {
 		nodebus.Images(nodebus.File{Filename: "cat.png", Type: "output"}),
 		{"scores": {12, 20}},
 	} {
-		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: "7", DisplayID: "7"}, Output: ui, PromptID: "p"}})
+		f, err := nodebus.JSON.Encode(nodebus.Event{Broadcast: true, Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: "7", DisplayID: "7"}, Output: ui, PromptID: "p"}})
 		fmt.Printf("%s %v\n", f.Data, err)
 	}
 	// Output:

@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -29,11 +30,13 @@ func (n Between) Validate() error {
 func ExampleValidator() {
 	r := flow.NewRegistry()
 	flow.Register(r, Between{}, nodebus.Info{})
+	engine := flow.NewEngine(r, nodebus.NewHub(nil), nil)
 
 	for _, in := range []nodebus.Inputs{{"low": 1, "high": 3}, {"low": 5, "high": 3}} {
 		g := nodebus.NewGraph()
 		g.AddAs("7", "Between", in)
-		fmt.Println(flow.Validate(r, &nodebus.Prompt{Nodes: g.Nodes()}))
+		_, err := engine.Submit(context.Background(), &nodebus.Prompt{Nodes: g.Nodes()}, nil)
+		fmt.Println(err)
 	}
 	// Output:
 	// <nil>

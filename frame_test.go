@@ -117,7 +117,7 @@ func countingForm() (form *nodebus.Form, made func() int) {
 
 func TestClientsShareABatch(t *testing.T) {
 	for name, ev := range map[string]nodebus.Event{
-		"of everyone":              {},
+		"of everyone":              {Broadcast: true},
 		"of one client's sessions": {To: "alice"},
 		"of a prompt":              {To: "alice", PromptID: "1"},
 	} {
@@ -202,7 +202,7 @@ func TestMoodyConnectionsGetEverythingInOrder(t *testing.T) {
 		for range publishers {
 			all.Go(func() {
 				for range each {
-					publish(t, h, nodebus.Event{Payload: word("w")})
+					publish(t, h, nodebus.Event{Broadcast: true, Payload: word("w")})
 				}
 			})
 		}

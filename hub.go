@@ -187,7 +187,7 @@ func (h *Hub) route(m *message) {
 	if m.to.to != "" {
 		to = h.shardIndex(m.to.to)
 	}
-	everyone := m.to.to == "" && m.to.promptID == ""
+	everyone := m.to.everyone()
 	for i, s := range h.shards {
 		if i == to || everyone || m.to.promptID != "" && h.watching[i] > 0 {
 			s.post(m)

@@ -159,7 +159,7 @@ func joinMany(b *testing.B, h *nodebus.Hub, sessions int, m *meter, try bool) {
 		serveOn(b, h.Join(fmt.Sprint("client ", n), nil), t)
 	}
 	m.expect(sessions)
-	publish(b, h, nodebus.Event{Payload: word("hello")})
+	publish(b, h, nodebus.Event{Broadcast: true, Payload: word("hello")})
 	if sessions > 0 {
 		<-m.done
 	}
@@ -206,9 +206,9 @@ func BenchmarkIdleSession(b *testing.B) {
 				joinMany(b, h, sessions, m, try)
 				m.expect(501 * sessions)
 				for range 500 {
-					publish(b, h, nodebus.Event{Payload: word("hello")})
+					publish(b, h, nodebus.Event{Broadcast: true, Payload: word("hello")})
 				}
-				publish(b, h, nodebus.Event{Payload: word("last")})
+				publish(b, h, nodebus.Event{Broadcast: true, Payload: word("last")})
 				<-m.done
 				after := memory()
 				heap += float64(after.HeapAlloc) - float64(before.HeapAlloc)

@@ -125,7 +125,7 @@ func TestClosedHub(t *testing.T) {
 		require.Equal(t, "alice", s.Client())
 		requireOver(t, s)
 		require.ErrorIs(t, h.Publish(about("1", word("w"))), nodebus.ErrClosed)
-		require.ErrorIs(t, h.SendSync(word("w")), nodebus.ErrClosed)
+		require.ErrorIs(t, h.Broadcast(word("w")), nodebus.ErrClosed)
 		require.Empty(t, own.asked)
 		for ev, err := range h.Subscribe(t.Context()) {
 			t.Errorf("got %v, %v from a closed hub", ev, err)
@@ -146,14 +146,14 @@ func TestCloseWhileEverybodyIsBusy(t *testing.T) {
 		accepted := make([]int, 4)
 		for p := range accepted {
 			go func() {
-				for ; h.SendSync(word("w")) == nil; accepted[p]++ {
+				for ; h.Broadcast(word("w")) == nil; accepted[p]++ {
 				}
 			}()
 			go func() {
 				for {
 					s := h.Join("3", nil)
 					s.Close(nil)
-					if h.SendSync(word("joined")) != nil {
+					if h.Broadcast(word("joined")) != nil {
 						return
 					}
 				}

@@ -114,7 +114,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 	p, spoil := fresh()
 	var want []nodebus.Frame // of Publish and of SendSync, in the codec of each session
 	require.NoError(t, h.Publish(nodebus.Event{Broadcast: true, Payload: p}))
-	require.NoError(t, h.SendSync(p))
+	require.NoError(t, h.Broadcast(p))
 	spoil()
 	synctest.Wait()
 

@@ -134,7 +134,7 @@ func (c *hubCase) publish() {
 		e.to = hubModelClients[c.rnd.IntN(len(hubModelClients))]
 	}
 	c.note("publish %q of prompt %q to %q", e.text, e.prompt, e.to)
-	err := c.h.Publish(nodebus.Event{PromptID: e.prompt, To: e.to, Payload: p})
+	err := c.h.Publish(nodebus.Event{PromptID: e.prompt, To: e.to, Broadcast: e.prompt == "" && e.to == "", Payload: p})
 	if c.m.publish(e, starts, ends) {
 		require.NoError(c.t, err)
 	} else {

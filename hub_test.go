@@ -26,7 +26,7 @@ func TestContract2SessionsSeeIncreasingIDs(t *testing.T) {
 		for p := range publishers {
 			all.Go(func() {
 				for n := range each {
-					publish(t, h, nodebus.Event{Payload: word(fmt.Sprintf("%d/%03d", p, n))})
+					publish(t, h, nodebus.Event{Broadcast: true, Payload: word(fmt.Sprintf("%d/%03d", p, n))})
 				}
 			})
 		}
@@ -57,7 +57,7 @@ func comeAndGo(t *testing.T, h *nodebus.Hub, client string) {
 		p := &tape{enough: 1, full: make(chan struct{})}
 		s := h.Join(client, opts)
 		over := serveOn(t, s, p)
-		publish(t, h, nodebus.Event{Payload: word("9/visit")})
+		publish(t, h, nodebus.Event{Broadcast: true, Payload: word("9/visit")})
 		<-p.full
 		s.Close(nil)
 		require.ErrorIs(t, over(), nodebus.ErrClosed)
@@ -92,7 +92,7 @@ func TestContract3WhoGetsWhat(t *testing.T) {
 		ev   nodebus.Event
 		gets []string
 	}{
-		"to nobody in particular":            {nodebus.Event{}, everyone},
+		"to everyone":                        {nodebus.Event{Broadcast: true}, everyone},
 		"to bob":                             {nodebus.Event{To: "bob"}, []string{"bob"}},
 		"to alice":                           {nodebus.Event{To: "alice"}, []string{"alice", "alice, watching her own"}},
 		"to somebody who is not there":       {nodebus.Event{To: "zoe"}, nil},
@@ -135,7 +135,7 @@ func TestContract3SendSyncReachesEachClientNamed(t *testing.T) {
 			serveOn(t, h.Join(client, nil), p)
 		}
 		require.NoError(t, h.SendSync(word("some"), "a", "b"))
-		require.NoError(t, h.SendSync(word("all")))
+		require.NoError(t, h.Broadcast(word("all")))
 		synctest.Wait()
 		require.Equal(t, []string{"some", "all"}, tapes["a"].said(t))
 		require.Equal(t, []string{"some", "all"}, tapes["b"].said(t))

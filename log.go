@@ -120,7 +120,7 @@ func (l *eventLog) story(ev *Event) *story {
 		st = nil
 	}
 	if st == nil {
-		st = &story{addr: address{ev.PromptID, ev.To}}
+		st = &story{addr: address{ev.PromptID, ev.To, ev.Attempt}}
 		st.q.MaxLen, st.q.MaxBytes = math.MaxInt, math.MaxInt
 		st.place = l.running.PushBack(st)
 		l.prompts[ev.PromptID] = st
@@ -153,11 +153,12 @@ func nextIn(slab *[]message, n int) *message {
 
 // address is whom ev is for, shared with the rest of the story if it can be.
 func (st *story) address(ev *Event) *address {
-	if st.addr.promptID == ev.PromptID && st.addr.to == ev.To {
+	same := st.addr.promptID == ev.PromptID && st.addr.to == ev.To
+	if same && st.addr.attempt == ev.Attempt {
 		return &st.addr
 	}
-	st.mixed = true
-	return &address{ev.PromptID, ev.To}
+	st.mixed = st.mixed || !same
+	return &address{ev.PromptID, ev.To, ev.Attempt}
 }
 
 // keep files m, and lets go of what that leaves no room for.

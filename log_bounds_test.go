@@ -208,7 +208,7 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 					count++
 				}
 			}()
-			p := publishDocument(t, h, nodebus.Event{}, nodebus.Event{To: "1"})
+			p := publishDocument(t, h, nodebus.Event{Broadcast: true}, nodebus.Event{To: "1"})
 			time.Sleep(2 * time.Minute)
 			synctest.Wait()
 			gone(t, p)

@@ -49,7 +49,7 @@ func TestContract5CursorGetsExactlyWhatWasMissed(t *testing.T) {
 			about("1", gauge{"g", 1}),
 			nodebus.Event{PromptID: "2", To: "bob", Payload: word("of bob")},
 			about("1", gauge{"g", 2}),
-			nodebus.Event{Payload: word("for everyone")},
+			nodebus.Event{Broadcast: true, Payload: word("for everyone")},
 			nodebus.Event{To: "bob", Payload: word("for bob")},
 			nodebus.Event{To: "alice", Payload: word("for alice")},
 			about("1", word("b")),
@@ -74,7 +74,7 @@ func TestContract5WithoutACursorRunningPromptsAreReplayed(t *testing.T) {
 		publish(t, h,
 			start("ended"), about("ended", word("e")), ending("ended"),
 			start("1"),
-			nodebus.Event{Payload: word("for everyone")},
+			nodebus.Event{Broadcast: true, Payload: word("for everyone")},
 			nodebus.Event{To: "alice", Payload: word("for alice")},
 			about("1", gauge{"x", 1}), about("1", gauge{"y", 1}),
 			about("2", word("interleaved")),
@@ -204,7 +204,7 @@ func TestContract5ReplacingIsAMatterOfEachClient(t *testing.T) {
 		cursor := newestID(t, h)
 		for n, to := range []string{"", "alice", "bob", "alice", "bob"} {
 			publish(t, h,
-				nodebus.Event{To: to, Payload: gauge{"g", n}},
+				nodebus.Event{To: to, Broadcast: to == "", Payload: gauge{"g", n}},
 				nodebus.Event{To: to, PromptID: "1", Payload: gauge{"p", n}})
 		}
 		require.Equal(t, []string{"g=0", "g=3", "p=3"}, replayed(t, h, "alice", since(cursor)))
@@ -241,7 +241,7 @@ func TestContract5NothingFollowsTheEndOfAPrompt(t *testing.T) {
 		for _, p := range []nodebus.Payload{word("late"), gauge{"late", 1}, nodebus.Executing{PromptID: "1"}, nodebus.Executing{UniqueID: "5"}} {
 			require.ErrorIs(t, h.Publish(about("1", p)), nodebus.ErrClosed)
 		}
-		publish(t, h, about("2", word("of another")), nodebus.Event{Payload: nodebus.Executing{}})
+		publish(t, h, about("2", word("of another")), nodebus.Event{Broadcast: true, Payload: nodebus.Executing{}})
 		require.Equal(t, []string{"execution_start", "executing", "executing", "of another", "executing"}, replayed(t, h, "alice", since(cursor)))
 
 		again := newestID(t, h)

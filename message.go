@@ -30,10 +30,19 @@ type message struct {
 }
 
 // address is whom an event is for. Those of a prompt share theirs.
-type address struct{ promptID, to string }
+type address struct {
+	promptID, to string
+	attempt      int
+}
+
+// everyone reports whether the event is a broadcast.
+func (a *address) everyone() bool { return a.promptID == "" && a.to == "" }
 
 func (m *message) event() Event {
-	return Event{ID: m.id, Time: time.Unix(0, m.at), PromptID: m.to.promptID, To: m.to.to, Payload: m.payload}
+	return Event{
+		ID: m.id, Time: time.Unix(0, m.at), Payload: m.payload,
+		PromptID: m.to.promptID, To: m.to.to, Broadcast: m.to.everyone(), Attempt: m.to.attempt,
+	}
 }
 
 // encoded is a message in the form of one codec.

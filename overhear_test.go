@@ -23,11 +23,11 @@ func TestOverhear(t *testing.T) {
 	events := []nodebus.Event{
 		about("1", word("whispered")),
 		about("1", word("aloud")),
-		{Payload: word("to everyone")},
+		{Broadcast: true, Payload: word("to everyone")},
 		{PromptID: "2", Payload: gauge{"of nobody", 1}},
 		about("1", gauge{"of alice", 1}),
 		about("1", word("panic")),
-		{Payload: word("to everyone else")},
+		{Broadcast: true, Payload: word("to everyone else")},
 		{PromptID: "2", Payload: word("aloud")},
 	}
 	all := []string{"whispered", "aloud", "to everyone", "of nobody=1", "of alice=1", "panic", "to everyone else", "aloud"}
@@ -76,7 +76,7 @@ func TestOverhearIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
 		p := &tape{}
 		serveOn(t, h.Join("alice", opts), p)
 		publish(t, h, about("1", word("mine")), nodebus.Event{PromptID: "2", Payload: word("watched")},
-			nodebus.Event{PromptID: "3", Payload: word("of another")}, nodebus.Event{Payload: word("to everyone")})
+			nodebus.Event{PromptID: "3", Payload: word("of another")}, nodebus.Event{Broadcast: true, Payload: word("to everyone")})
 		synctest.Wait()
 		require.Equal(t, []nodebus.Payload{word("of another")}, asked)
 		require.Equal(t, []string{"mine", "watched", "of another", "to everyone"}, p.said(t))

@@ -12,49 +12,11 @@ type room struct {
 	circle int // files that use each other, directly or through others
 }
 
-// rooms is the table in force.
-var rooms = today
-
-var _ = target // is not in force yet
-
 // mustExist lists the files where a reader starts.
 var mustExist = []string{"doc.go", "events.go", "executor.go", "hub.go", "node.go"}
 
-// today is the table for the package as it is.
-var today = map[string]room{
-	".": {
-		imports: []string{"internal/jsonenc", "internal/pyfmt", "internal/queue", "internal/sched"},
-		files:   51, names: 111, circle: 41,
-	},
-	"ws": {
-		imports: []string{".", "internal/origin"},
-		files:   7, names: 8, circle: 2,
-	},
-	"client": {
-		imports: []string{"."},
-		files:   4, names: 7, circle: 3,
-	},
-	"nodetest": {
-		imports: []string{"."},
-		files:   1, names: 4, circle: 1,
-	},
-	"conform": {
-		imports: []string{"."},
-		files:   6, names: 6, circle: 1,
-	},
-	"comfy": {
-		imports: []string{".", "ws", "internal/files", "internal/jsonenc", "internal/origin"},
-		files:   33, names: 5, circle: 30,
-	},
-	"examples": {imports: []string{
-		".", "ws", "client", "comfy", "nodetest", "conform", "examples",
-	}},
-	"internal":         {},
-	"internal/refpack": {imports: []string{".", "internal/pyfmt"}}, // nodes, for tests
-}
-
-// target is the table for the package once flow is a package of its own.
-var target = map[string]room{
+// rooms is the table in force.
+var rooms = map[string]room{
 	".": {
 		imports: []string{"internal/jsonenc", "internal/queue", "internal/value"},
 		files:   25, names: 85, circle: 12,

@@ -44,7 +44,7 @@ func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
 		}
 		p, _ := mutable["struct with a map"]()
 		for n, p := range []nodebus.Payload{word("w"), p, nodebus.Status{}} {
-			require.NoError(t, h.SendSync(p))
+			require.NoError(t, h.Broadcast(p))
 			require.Len(t, own.asked, n+1)
 			require.Equal(t, p, own.asked[n].Payload)
 			synctest.Wait()
@@ -81,7 +81,7 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 				synctest.Wait()
 				own.fail, own.asked = fail, nil
 				require.NoError(t, h.Publish(ending("1")))
-				require.NoError(t, h.SendSync(word("w")))
+				require.NoError(t, h.Broadcast(word("w")))
 				require.ErrorIs(t, h.Publish(about("1", word("late"))), nodebus.ErrClosed, "the prompt is closed")
 				synctest.Wait()
 				require.Len(t, own.asked, 2, "once for each event")
@@ -150,7 +150,7 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: codec(n)}), asTransport(&tapes[n], n%3 == 0))
 		}
 		for _, p := range payloads {
-			require.NoError(t, h.SendSync(p))
+			require.NoError(t, h.Broadcast(p))
 			synctest.Wait()
 		}
 		for n := range tapes {

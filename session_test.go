@@ -25,7 +25,7 @@ func TestContract4SlowClientSeesTheLatest(t *testing.T) {
 				for _, p := range []nodebus.Payload{
 					gauge{"x", 1}, word("a"), gauge{"y", 1}, gauge{"x", 2}, word("b"), gauge{"x", 3}, gauge{"z", 1}, word("a"),
 				} {
-					require.NoError(t, h.SendSync(p))
+					require.NoError(t, h.Broadcast(p))
 					synctest.Wait()
 				}
 				slow.play()
@@ -51,7 +51,7 @@ func TestContract4FastClientLosesNothing(t *testing.T) {
 				serveOn(t, h.Join("fast", nil), asTransport(p, c.try))
 				synctest.Wait()
 				for i := range n {
-					require.NoError(t, h.SendSync(gauge{"g", i}))
+					require.NoError(t, h.Broadcast(gauge{"g", i}))
 					if !c.burst || i%500 == 0 {
 						synctest.Wait()
 					}
@@ -87,15 +87,15 @@ func TestContract4FullQueueEndsThatSessionAlone(t *testing.T) {
 					say(t, h, "in the write that waits")
 					synctest.Wait()
 					for _, p := range c.fits {
-						require.NoError(t, h.SendSync(p))
+						require.NoError(t, h.Broadcast(p))
 						synctest.Wait()
 					}
 					require.Empty(t, slow.closed)
-					require.NoError(t, h.SendSync(c.one))
+					require.NoError(t, h.Broadcast(c.one))
 					synctest.Wait()
 					require.Equal(t, []error{nodebus.ErrSlow}, slow.closed)
 					require.ErrorIs(t, over(), nodebus.ErrSlow)
-					require.NoError(t, h.SendSync(c.one))
+					require.NoError(t, h.Broadcast(c.one))
 					synctest.Wait()
 					require.Empty(t, slow.frames)
 					require.Len(t, slow.closed, 1)
@@ -345,12 +345,12 @@ func TestContract4KeysOfStandardPayloads(t *testing.T) {
 				serveOn(t, h.Join("x", nil), p)
 				say(t, h, "in the write that waits")
 				synctest.Wait()
-				require.NoError(t, h.SendSync(c.a))
+				require.NoError(t, h.Broadcast(c.a))
 				if a, ok := c.a.(*titled); ok {
 					a.Type, a.Name = "changed", "changed"
 				}
 				synctest.Wait()
-				require.NoError(t, h.SendSync(c.b))
+				require.NoError(t, h.Broadcast(c.b))
 				synctest.Wait()
 				p.play()
 				synctest.Wait()

@@ -51,11 +51,11 @@ func TestSubscriberGetsAllEventsFromTheCallOn(t *testing.T) {
 		events := h.Subscribe(t.Context())
 		p := &pointed{"the same pointer"}
 		sent := []nodebus.Event{
-			{Payload: word("w")},
+			{Broadcast: true, Payload: word("w")},
 			{To: "bob", Payload: gauge{"g", 1}},
 			{To: "bob", Payload: gauge{"g", 2}},
 			about("1", nodebus.Progress{Value: 1, Max: 2}),
-			{PromptID: "2", Payload: p},
+			{PromptID: "2", Attempt: 2, Payload: p},
 			ending("1"),
 		}
 		begin := time.Now()
@@ -97,7 +97,7 @@ func TestSubscriptionEnds(t *testing.T) {
 				synctest.Wait()
 				require.True(t, l.over)
 				require.NoError(t, l.err)
-				_ = h.SendSync(word("too late"))
+				_ = h.Broadcast(word("too late"))
 				synctest.Wait()
 				require.Equal(t, []nodebus.Payload{word("a"), word("b")}, payloads(l.events))
 			})
@@ -235,14 +235,14 @@ func TestSubscribersWhilePublishersRun(t *testing.T) {
 		for p := range publishers {
 			done.Go(func() {
 				for n := range each {
-					publish(t, h, nodebus.Event{Payload: gauge{fmt.Sprint(p), n}})
+					publish(t, h, nodebus.Event{Broadcast: true, Payload: gauge{fmt.Sprint(p), n}})
 				}
 			})
 		}
 		done.Go(func() {
 			for range visits { // others come and go meanwhile
 				events := h.Subscribe(t.Context())
-				publish(t, h, nodebus.Event{Payload: word("visit")})
+				publish(t, h, nodebus.Event{Broadcast: true, Payload: word("visit")})
 				for _, err := range events {
 					if err != nil {
 						t.Error(err)

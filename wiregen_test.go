@@ -210,7 +210,7 @@ func (g wireGen) event() nodebus.Event {
 	case 5:
 		ev.Payload = nodebus.ProgressState{PromptID: prompt, Nodes: g.nodeStates(g.text)}
 	case 6:
-		ev.Payload = nodebus.Executed{UniqueID: g.text(), DisplayID: g.text(), Output: g.lists(), PromptID: prompt, ParentID: "x", RealID: "y"}
+		ev.Payload = nodebus.Executed{Place: nodebus.Place{UniqueID: g.text(), DisplayID: g.text(), ParentID: "x", RealID: "y"}, Output: g.lists(), PromptID: prompt}
 	case 7:
 		ev.Payload = nodebus.ExecutionSuccess{PromptID: prompt, Timestamp: ms}
 	case 8:
@@ -228,7 +228,8 @@ func (g wireGen) event() nodebus.Event {
 		ev.Payload = flags
 	case 11:
 		ev.Payload = nodebus.Preview{
-			UniqueID: g.text(), PromptID: prompt, DisplayID: g.text(), ParentID: g.maybe(g.text()), RealID: g.text(),
+			Place:     nodebus.Place{UniqueID: g.text(), DisplayID: g.text(), ParentID: g.maybe(g.text()), RealID: g.text()},
+			PromptID:  prompt,
 			ImageType: []string{"image/jpeg", "image/png", "image/webp"}[g.IntN(3)], Image: []byte(g.wild()),
 		}
 	case 12: // its strings are bytes in the frame, whatever they are

@@ -191,7 +191,7 @@ func TestStalledClientHarmsNobody(t *testing.T) {
 	}
 	pad := strings.Repeat("x", 64<<10)
 	for n := range 300 { // 19 MB: more than the system buffers for a client that does not read
-		require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "x", Data: []any{n, pad}}))
+		require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "x", Data: []any{n, pad}}))
 		require.Contains(t, read(t, live)[:40], fmt.Sprintf(`"data":[%d,`, n))
 	}
 	for _, c := range stalled { // the connection ends after the bytes that were sent before

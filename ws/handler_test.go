@@ -96,7 +96,7 @@ func TestEventsArriveInOrder(t *testing.T) {
 		_ = s.hub.Broadcast(note{-1})
 	}()
 	for n := range 1000 {
-		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: note{n}})
+		f, err := nodebus.JSON.Encode(nodebus.Event{Broadcast: true, Payload: note{n}})
 		require.NoError(t, err)
 		require.Equal(t, string(f.Data), read(t, c))
 	}

@@ -1,0 +1,310 @@
+package nodebus_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// word is an event that is never replaced, gauge one that is, by newer ones of
+// the same name.
+type (
+	word  string
+	gauge struct {
+		Name string
+		N    int
+	}
+)
+
+func (word) EventType() string       { return "word" }
+func (gauge) EventType() string      { return "gauge" }
+func (g gauge) CoalesceKey() string  { return g.Name }
+func start(id string) nodebus.Event  { return about(id, nodebus.ExecutionStart{PromptID: id}) }
+func ending(id string) nodebus.Event { return about(id, nodebus.Executing{PromptID: id}) }
+
+// about is an event of a prompt that client "alice" submitted.
+func about(id string, p nodebus.Payload) nodebus.Event {
+	return nodebus.Event{PromptID: id, To: "alice", Payload: p}
+}
+
+// openHub returns a hub that is closed at the end of the test.
+func openHub(t testing.TB, opts *nodebus.HubOptions) *nodebus.Hub {
+	h := nodebus.NewHub(opts)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	return h
+}
+
+// publish publishes all of evs, which must succeed. Any goroutine may call it.
+func publish(t testing.TB, h *nodebus.Hub, evs ...nodebus.Event) {
+	t.Helper()
+	for _, ev := range evs {
+		if err := h.Publish(ev); err != nil {
+			t.Errorf("publish %v: %v", ev.Payload, err)
+		}
+	}
+}
+
+// say sends words to everyone.
+func say(t testing.TB, h *nodebus.Hub, words ...word) {
+	t.Helper()
+	for _, w := range words {
+		publish(t, h, nodebus.Event{Broadcast: true, Payload: w})
+	}
+}
+
+// tape is a transport that records. Read it after synctest.Wait.
+type tape struct {
+	mu     sync.Mutex
+	frames []nodebus.Frame
+	writes []int         // frames of each Write
+	closed []error       // what Close was told
+	pause  chan struct{} // Write waits for it to be closed; nil: it does not
+	gone   chan struct{} // closed by Close; may be nil
+	full   chan struct{} // closed with the frame that makes it enough
+	enough int
+	inside bool            // a Write runs
+	rest   []nodebus.Frame // what TryWrite kept
+	takes  int             // how many frames TryWrite takes while paused
+}
+
+func newPausedTape() *tape {
+	return &tape{pause: make(chan struct{}), gone: make(chan struct{})}
+}
+
+// play lets Writes that wait, and those to come, go on.
+func (p *tape) play() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.pause)
+	p.pause = nil
+}
+
+// stop makes Writes wait from now on.
+func (p *tape) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pause = make(chan struct{})
+}
+
+func (p *tape) Write(ctx context.Context, frames []nodebus.Frame) error {
+	p.enter()
+	defer p.leave()
+	p.mu.Lock()
+	pause := p.pause
+	p.mu.Unlock()
+	if pause != nil {
+		select {
+		case <-pause:
+		case <-p.gone:
+			return errors.New("tape: closed")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	p.mu.Lock()
+	rest := p.rest
+	p.rest = nil
+	p.writes = append(p.writes, len(frames))
+	p.mu.Unlock()
+	p.record(append(rest, frames...))
+	return nil
+}
+
+func (p *tape) record(frames []nodebus.Frame) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := len(p.frames)
+	p.frames = append(p.frames, frames...)
+	if p.full != nil && was < p.enough && len(p.frames) >= p.enough {
+		close(p.full)
+	}
+}
+
+// enter and leave see to it that nothing is written from two goroutines at once.
+func (p *tape) enter() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.inside {
+		panic("tape: two writes at once")
+	}
+	if len(p.closed) > 0 {
+		panic("tape: written to after Close")
+	}
+	p.inside = true
+}
+
+func (p *tape) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inside = false
+}
+
+func (p *tape) Close(cause error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = append(p.closed, cause)
+	if p.gone != nil && len(p.closed) == 1 {
+		close(p.gone)
+	}
+	return errors.New("tape: close errors are nobody's business")
+}
+
+// said is what was recorded, one string a frame: the text of a word, what a
+// gauge shows, where a gap is, and the type of anything else.
+func (p *tape) said(t testing.TB) (all []string) {
+	t.Helper()
+	for _, f := range p.frames {
+		all = append(all, spell(t, f))
+	}
+	return all
+}
+
+func spell(t testing.TB, f nodebus.Frame) string {
+	t.Helper()
+	ev, err := nodebus.JSON.Decode(nodebus.Frame{Binary: f.Binary, Data: f.Data})
+	require.NoError(t, err)
+	switch p := ev.Payload.(type) {
+	case nodebus.Gap:
+		return fmt.Sprintf("gap %d-%d", p.Since, p.Next)
+	case nodebus.Custom:
+		raw, _ := p.Data.(json.RawMessage)
+		var g gauge
+		switch {
+		case p.Type == "word":
+			return strings.Trim(string(raw), `"`)
+		case p.Type == "gauge" && json.Unmarshal(raw, &g) == nil:
+			return fmt.Sprintf("%s=%d", g.Name, g.N)
+		}
+	}
+	return f.Type
+}
+
+// bare are frames as far as they are visible.
+func bare(frames []nodebus.Frame) (all []string) {
+	for _, f := range frames {
+		all = append(all, fmt.Sprintf("%d %s %t %q", f.ID, f.Type, f.Binary, f.Data))
+	}
+	return all
+}
+
+// serveOn serves s on tr until it ends, or the test does. The result waits for
+// that and returns what Serve did.
+func serveOn(t testing.TB, s *nodebus.Session, tr nodebus.Transport) (over func() error) {
+	var err error
+	done := make(chan struct{})
+	ctx := t.Context()
+	go func() {
+		defer close(done)
+		err = s.Serve(ctx, tr)
+	}()
+	return func() error {
+		<-done
+		return err
+	}
+}
+
+// tryTape is a tape that takes what it can at once: everything, or, while it is
+// paused, the first few frames.
+type tryTape struct{ *tape }
+
+// asTransport is p as one transport or the other.
+func asTransport(p *tape, try bool) nodebus.Transport {
+	if try {
+		return tryTape{p}
+	}
+	return p
+}
+
+func (p tryTape) TryWrite(b *nodebus.Batch) (all bool, err error) {
+	p.enter()
+	defer p.leave()
+	if len(b.Frames()) == 0 {
+		panic("tape: tried with nothing")
+	}
+	p.mu.Lock()
+	paused, owes := p.pause != nil, len(p.rest) > 0
+	p.mu.Unlock()
+	if owes {
+		panic("tape: tried before the rest was written")
+	}
+	if !paused {
+		p.record(b.Frames())
+		return true, nil
+	}
+	n := min(p.takes, len(b.Frames()))
+	p.record(b.Frames()[:n])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rest = append(p.rest, b.Frames()[n:]...)
+	return len(p.rest) == 0, nil
+}
+
+// holdUp is a TryWriter that holds up its shard's worker until it is opened, which
+// a real one must not do.
+type holdUp struct {
+	opened  chan struct{}
+	once    sync.Once
+	mu      sync.Mutex
+	batches [][]nodebus.Frame
+}
+
+func newHoldUp(t testing.TB) *holdUp {
+	g := &holdUp{opened: make(chan struct{})}
+	t.Cleanup(g.open) // a test that fails must not wait for ever
+	return g
+}
+
+func (g *holdUp) open()                                      { g.once.Do(func() { close(g.opened) }) }
+func (*holdUp) Write(context.Context, []nodebus.Frame) error { return nil }
+func (*holdUp) Close(error) error                            { return nil }
+
+func (g *holdUp) TryWrite(b *nodebus.Batch) (bool, error) {
+	<-g.opened
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.batches = append(g.batches, append([]nodebus.Frame(nil), b.Frames()...))
+	return true, nil
+}
+
+// moodyTape takes what it likes: an unreliable connection. The tape inside checks
+// that the hub keeps to its side of the contract.
+type moodyTape struct {
+	tryTape
+	rnd *rand.Rand
+}
+
+func (p moodyTape) TryWrite(b *nodebus.Batch) (bool, error) {
+	p.mu.Lock()
+	p.pause = nil
+	if p.takes = p.rnd.IntN(4); p.takes < 3 {
+		p.pause = make(chan struct{})
+	}
+	p.mu.Unlock()
+	return p.tryTape.TryWrite(b)
+}
+
+func (p moodyTape) Write(ctx context.Context, frames []nodebus.Frame) error {
+	p.mu.Lock()
+	p.pause = nil
+	p.mu.Unlock()
+	return p.tryTape.Write(ctx, frames)
+}
+
+// hole is a transport that takes everything at once and keeps nothing.
+type hole struct{}
+
+func (hole) Write(context.Context, []nodebus.Frame) error { return nil }
+func (hole) Close(error) error                            { return nil }
+
+// tryHole is one that the hub writes to itself.
+type tryHole struct{ hole }
+
+func (tryHole) TryWrite(*nodebus.Batch) (bool, error) { return true, nil }
