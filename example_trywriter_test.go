@@ -9,12 +9,6 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// asLines is how frames look on this wire. That is made once for all clients that
-// are sent the same.
-var asLines = &nodebus.Form{Append: func(dst []byte, f nodebus.Frame) []byte {
-	return append(append(dst, f.Data...), '\n')
-}}
-
 // Memory is a transport that always has room, so that no client needs a goroutine
 // that waits for it. One for a socket keeps what does not fit for the next Write.
 type Memory struct {
@@ -24,19 +18,22 @@ type Memory struct {
 	due    sync.WaitGroup // a line each
 }
 
-// TryWrite takes a batch that other clients may be sent, too.
-func (m *Memory) TryWrite(b *nodebus.Batch) (all bool, err error) {
-	return true, m.keep(b.Wire(asLines))
+// AppendFrame appends a frame as this wire has it: a line. The hub does that once for
+// all clients that receive the same events.
+func (*Memory) AppendFrame(dst []byte, f nodebus.Frame) []byte {
+	return append(append(dst, f.Data...), '\n')
 }
 
-// Write is called with what had to wait.
+// TryWrite sends lines that other clients may receive, too.
+func (m *Memory) TryWrite(wire []byte) (all bool, err error) { return true, m.keep(wire) }
+
+// Write sends the events that had to wait.
 func (m *Memory) Write(_ context.Context, frames []nodebus.Frame) error {
+	var wire []byte
 	for _, f := range frames {
-		if err := m.keep(f.Wire(asLines)); err != nil {
-			return err
-		}
+		wire = m.AppendFrame(wire, f)
 	}
-	return nil
+	return m.keep(wire)
 }
 
 func (m *Memory) keep(lines []byte) error {

@@ -52,7 +52,6 @@ type encoded struct {
 	data   []byte
 	binary bool
 	none   bool // the codec has no form for it
-	wires  *wire
 	next   *encoded
 }
 
@@ -292,7 +291,7 @@ func (m *message) frame(c Codec) (_ Frame, ok bool) {
 }
 
 func (m *message) of(e *encoded) Frame {
-	return Frame{ID: m.id, Type: e.typ, Binary: e.binary, Data: e.data, m: m, e: e}
+	return Frame{ID: m.id, Type: e.typ, Binary: e.binary, Data: e.data}
 }
 
 // encode makes the frame of a codec from what JSON has made already, if it has:

@@ -2,7 +2,7 @@ package nodebus
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"reflect"
 	"slices"
 	"sync"
@@ -60,31 +60,32 @@ type Session struct {
 
 	writers sync.WaitGroup // the writer, which runs while there is something for it
 
-	// Set by Start.
+	// Set by Serve.
 	transport Transport
 	ctx       context.Context // of what is written
 	cancel    context.CancelCauseFunc
-	unhook    func() bool // from the context that Start was given
-	ended     func(error)
+	unhook    func() bool   // from the context that Serve was given
+	ended     chan struct{} // closed when the session is over and t runs no more
 
-	mu      sync.Mutex
-	codec   Codec
-	hello   []Payload
-	held    bool       // the replay is without its previews as yet
-	first   []*message // what is written before q: the replay, or what met a writer at rest
-	q       queue.Queue[mailKey, *message]
-	try     TryWriter // not nil once there is a transport that is one
-	started bool
-	writing bool  // the writer runs, and looks again before it ends
-	busy    bool  // a Write runs, or there is no transport yet
-	idle    bool  // nothing waits, nothing is being written
-	rest    bool  // try keeps part of a batch that it could not write
-	ending  bool  // end with ErrClosed once all is written
-	cause   error // why it is over; nil while it is not
+	mu        sync.Mutex
+	codec     Codec
+	hello     []Payload
+	held      bool       // the replay is without its previews as yet
+	first     []*message // what is written before q: the replay, or what met a writer at rest
+	q         queue.Queue[mailKey, *message]
+	try       TryWriter // not nil once there is a transport that is one
+	cannotTry bool      // TryWrite is not supported by this connection
+	started   bool
+	writing   bool  // the writer runs, and looks again before it ends
+	busy      bool  // a Write runs, or there is no transport yet
+	idle      bool  // nothing waits, nothing is being written
+	rest      bool  // try keeps part of a batch that it could not write
+	ending    bool  // end with ErrClosed once all is written
+	cause     error // why it is over; nil while it is not
 }
 
 // Join adds a session of a client and from then on queues what it is due. The
-// caller then calls [Session.Serve] or [Session.Start], or [Session.Close] if it
+// caller then calls [Session.Serve], or [Session.Close] if it
 // comes to nothing. On a closed hub the session is over already.
 func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if opts == nil {
@@ -107,7 +108,7 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 		s.holdPreviews()
 	}
 	s.from = h.lastID
-	s.cursor = s.start(opts.Since)
+	s.cursor = s.startCursor(opts.Since)
 	s.shard = h.shards[h.shardIndex(client)]
 	s.shard.join(s)
 	h.sessions[s] = struct{}{}
@@ -115,9 +116,9 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	return s
 }
 
-// start is the cursor that the greeting carries: a client whose connection
+// startCursor is the cursor that the greeting carries: a client whose connection
 // breaks before the first event still knows where it stood.
-func (s *Session) start(since uint64) uint64 {
+func (s *Session) startCursor(since uint64) uint64 {
 	switch {
 	case 0 < since && since <= s.from:
 		return since
@@ -206,7 +207,7 @@ func (s *Session) hangUp(cause error) {
 	s.hub.leave(s)
 	s.writers.Wait()
 	s.unhook()
-	s.ended(cause)
+	close(s.ended)
 }
 
 // finish ends the session once it has written what it is due. It reports false
@@ -228,12 +229,15 @@ func (s *Session) signal() {
 	}
 }
 
-// wants tells the shard's worker what to make for the session: batches of a
-// codec if it can write at once, nothing if messages have to queue.
-func (s *Session) wants() (c Codec, direct bool) {
+// wants returns what the shard's worker must make for the session. t is nil if
+// messages have to queue.
+func (s *Session) wants() (c Codec, t TryWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.codec, s.idle && s.try != nil
+	if !s.idle {
+		return s.codec, nil
+	}
+	return s.codec, s.try
 }
 
 // enqueue puts messages into the queue. One that is full ends the session.
@@ -263,7 +267,7 @@ func (s *Session) push(msgs []*message) {
 
 // write tries to send batches, made with c, at once and queues what the
 // connection does not take.
-func (s *Session) write(c Codec, batches []*Batch) {
+func (s *Session) write(c Codec, batches []*batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, b := range batches {
@@ -276,8 +280,14 @@ func (s *Session) write(c Codec, batches []*Batch) {
 			}
 			return
 		}
-		all, err := tryWrite(s.try, b)
+		if len(b.wire) == 0 {
+			continue
+		}
+		all, err := tryWriteSafely(s.try, b.wire)
 		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			s.cannotTry, s.try = true, nil
+			s.push(b.msgs)
 		case err != nil:
 			s.end(err)
 		case !all:
@@ -287,32 +297,36 @@ func (s *Session) write(c Codec, batches []*Batch) {
 	}
 }
 
-func tryWrite(t TryWriter, b *Batch) (all bool, err error) {
-	defer recovered(t, "TryWrite", &err)
-	return t.TryWrite(b)
-}
-
-func recovered(t Transport, method string, err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("nodebus: transport %T: %s panicked: %v", t, method, r)
-	}
-}
-
-// Serve writes what the session is due to t until ctx ends or the session is
-// over. It then closes t, once, and says why: [ErrSlow] if the client fell too
-// far behind, [ErrClosed] if the hub closed, ctx's cause, or the transport's
-// error.
+// Serve writes what the session is due to t until ctx ends or the session is over. It
+// then closes t, once, waits until no method of t runs any more, and says why the
+// session is over: [ErrSlow] if the client fell too far behind, [ErrClosed] if the hub
+// closed, ctx's cause, or the transport's error. Serve is called once.
+//
+// If t is a [Reader], Serve runs its ReadLoop; the return of ReadLoop ends the session.
+// An idle session has no goroutine but the goroutine that called Serve.
 func (s *Session) Serve(ctx context.Context, t Transport) error {
-	ended := make(chan error, 1)
-	s.Start(ctx, t, func(err error) { ended <- err })
-	return <-ended
+	s.start(ctx, t)
+	if r, ok := t.(Reader); ok {
+		s.read(r)
+	}
+	<-s.ended
+	return s.cause
 }
 
-// Start is Serve without waiting for the end, of which ended is told, in a
-// goroutine of its own, once t is closed and no Write runs any more. An idle
-// session has no goroutine at all then. Start or Serve is called once.
-func (s *Session) Start(ctx context.Context, t Transport, ended func(error)) {
-	s.transport, s.ended = t, ended
+// read runs the ReadLoop of the transport. The session ends also if ReadLoop ends
+// the goroutine.
+func (s *Session) read(r Reader) {
+	err := errReaderGone
+	defer func() { s.Close(err) }()
+	err = Protect(func() error { return r.ReadLoop(s.ctx) })
+	err = transportError(r, "ReadLoop", err)
+}
+
+var errReaderGone = errors.New("nodebus: the transport ended the goroutine that reads with runtime.Goexit")
+
+// start makes the session write to t.
+func (s *Session) start(ctx context.Context, t Transport) {
+	s.transport, s.ended = t, make(chan struct{})
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.unhook = context.AfterFunc(ctx, func() { s.Close(context.Cause(ctx)) })
 	s.mu.Lock()
@@ -324,10 +338,4 @@ func (s *Session) Start(ctx context.Context, t Transport, ended func(error)) {
 		return
 	}
 	s.signal()
-}
-
-func closeSafely(t Transport, cause error) {
-	var err error
-	defer recovered(t, "Close", &err)
-	_ = t.Close(cause)
 }

@@ -227,7 +227,7 @@ func TestFaultyTransports(t *testing.T) {
 		want         string
 	}{
 		"write fails":               {fails, nil, "broken pipe"},
-		"write panics":              {panics, nil, "nodebus: transport nodebus_test.faulty: Write panicked: broken pipe"},
+		"write panics":              {panics, nil, "nodebus: transport nodebus_test.faulty: Write: panic: broken pipe"},
 		"write fails, as close":     {fails, fails, "broken pipe"},
 		"write fails, close panics": {fails, panics, "broken pipe"},
 		"close panics":              {nil, panics, nodebus.ErrReplaced.Error()},

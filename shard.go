@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"hash/maphash"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -47,8 +48,8 @@ type roundState struct {
 	shared  []*message // due to everyone
 	touched []*Session // those who are due something else too, or not all of it
 	all     []*Session
-	batches map[Codec][]*Batch // of shared
-	pool    []*Batch
+	batches map[wireForm][]*batch // of shared
+	pool    []*batch
 }
 
 // shardCount: a worker for each processor, up to what fan-out can use.
@@ -64,7 +65,7 @@ var shardSeed = maphash.MakeSeed()
 func newShard(done *sync.WaitGroup) *shard {
 	s := &shard{byClient: map[string][]*Session{}, watchers: map[string][]*Session{}, done: done}
 	s.room.L = &s.mu
-	s.w.batches = map[Codec][]*Batch{}
+	s.w.batches = map[wireForm][]*batch{}
 	return s
 }
 
@@ -126,44 +127,71 @@ func (s *shard) deliver(round []*message) {
 	w.reset()
 }
 
-// writeTouched writes to those with a list of their own. Whoever has the same
-// list as the one before, as watchers of a prompt do, shares its batches.
+// wireForm is what the bytes on the wire depend on, beside the messages.
+type wireForm struct {
+	codec     Codec
+	transport reflect.Type
+}
+
+// batch is a run of messages that are one write. Sessions share its wire form.
+type batch struct {
+	msgs []*message
+	wire []byte
+}
+
+// writeTouched writes to the sessions with a list of their own. A session that has
+// the same list as the session before, as watchers of a prompt do, shares its batches.
 func (w *roundState) writeTouched() {
 	var made struct {
-		of      Codec
+		form    wireForm
 		due     []*message
-		batches []*Batch
+		batches []*batch
 	}
 	for _, x := range w.touched {
-		c, direct := x.wants()
-		if !direct {
+		c, t := x.wants()
+		if t == nil {
 			x.enqueue(x.due)
 			continue
 		}
-		if made.of != c || !slices.Equal(made.due, x.due) {
+		form := wireForm{c, reflect.TypeOf(t)}
+		if made.form != form || !slices.Equal(made.due, x.due) {
 			w.recycle(made.batches)
-			made.of, made.due, made.batches = c, x.due, w.cut(c, x.due)
+			made.form, made.due = wireForm{}, x.due
+			var err error
+			if made.batches, err = w.cut(c, t, x.due); err != nil {
+				x.Close(err)
+				continue
+			}
+			made.form = form
 		}
 		x.write(c, made.batches)
 	}
 	w.recycle(made.batches)
 }
 
-// writeShared writes to everyone else.
+// writeShared writes to all other sessions.
 func (w *roundState) writeShared() {
 	for _, x := range w.all {
 		if x.touched {
 			continue
 		}
-		c, direct := x.wants()
-		if !direct {
+		c, t := x.wants()
+		if t == nil {
 			x.enqueue(w.shared)
 			continue
 		}
-		if _, ok := w.batches[c]; !ok {
-			w.batches[c] = w.cut(c, w.shared)
+		form := wireForm{c, reflect.TypeOf(t)}
+		batches, ok := w.batches[form]
+		if !ok {
+			var err error
+			if batches, err = w.cut(c, t, w.shared); err != nil {
+				w.recycle(batches)
+				x.Close(err)
+				continue
+			}
+			w.batches[form] = batches
 		}
-		x.write(c, w.batches[c])
+		x.write(c, batches)
 	}
 }
 
@@ -227,41 +255,42 @@ func (x *Session) has(m *message) bool {
 	return m.id <= x.from || len(x.due) > 0 && x.due[len(x.due)-1] == m
 }
 
-// cut encodes messages for one codec and joins them into batches. A message
-// that has no form in it is left out.
-func (w *roundState) cut(c Codec, msgs []*message) (bs []*Batch) {
-	var b *Batch
-	size := 0
-	for _, m := range msgs {
-		f, ok := m.frame(c)
-		if !ok {
-			continue
+// cut encodes messages with c and joins them into batches in the wire form of t. A
+// message that c refuses is left out. The only error is a panic of t.
+func (w *roundState) cut(c Codec, t TryWriter, msgs []*message) (bs []*batch, err error) {
+	err = Protect(func() error {
+		var b *batch
+		for _, m := range msgs {
+			f, ok := m.frame(c)
+			if !ok {
+				continue
+			}
+			if b == nil || len(b.wire) > 0 && len(b.wire)+len(f.Data) > batchBytes {
+				b = w.batch()
+				bs = append(bs, b)
+			}
+			b.msgs = append(b.msgs, m)
+			b.wire = t.AppendFrame(b.wire, f)
 		}
-		if b == nil || size+len(f.Data) > batchBytes {
-			b, size = w.batch(), 0
-			bs = append(bs, b)
-		}
-		b.frames = append(b.frames, f)
-		b.msgs = append(b.msgs, m)
-		size += len(f.Data)
-	}
-	return bs
+		return nil
+	})
+	return bs, transportError(t, "AppendFrame", err)
 }
 
-func (w *roundState) batch() *Batch {
+func (w *roundState) batch() *batch {
 	if n := len(w.pool); n > 0 {
 		b := w.pool[n-1]
 		w.pool = w.pool[:n-1]
 		return b
 	}
-	return &Batch{}
+	return &batch{}
 }
 
 func (w *roundState) reset() {
 	for _, x := range w.touched {
 		x.touched = false
 		clear(x.due)
-		if x.due = x.due[:0]; cap(x.due) > 64 { // what a burst needed is given back
+		if x.due = x.due[:0]; cap(x.due) > 64 { // give back the memory of a burst
 			x.due = nil
 		}
 	}
@@ -274,12 +303,12 @@ func (w *roundState) reset() {
 	clear(w.batches)
 }
 
-func (w *roundState) recycle(bs []*Batch) {
+// recycle keeps some batches, and the memory of their wire forms, for later rounds.
+func (w *roundState) recycle(bs []*batch) {
 	for _, b := range bs {
-		clear(b.frames)
 		clear(b.msgs)
-		b.frames, b.msgs, b.form, b.wire = b.frames[:0], b.msgs[:0], nil, nil
-		if cap(b.buf) <= 4*batchBytes && len(w.pool) < 8 {
+		b.msgs, b.wire = b.msgs[:0], b.wire[:0]
+		if cap(b.wire) <= 4*batchBytes && len(w.pool) < 8 {
 			w.pool = append(w.pool, b)
 		}
 	}

@@ -1,11 +1,14 @@
 package nodebus_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -223,10 +226,12 @@ func asTransport(p *tape, try bool) nodebus.Transport {
 	return p
 }
 
-func (p tryTape) TryWrite(b *nodebus.Batch) (all bool, err error) {
+func (p tryTape) AppendFrame(dst []byte, f nodebus.Frame) []byte { return appendWire(dst, f) }
+
+func (p tryTape) TryWrite(wire []byte) (all bool, err error) {
 	p.enter()
 	defer p.leave()
-	if len(b.Frames()) == 0 {
+	if len(wire) == 0 {
 		panic("tape: tried with nothing")
 	}
 	p.mu.Lock()
@@ -235,16 +240,44 @@ func (p tryTape) TryWrite(b *nodebus.Batch) (all bool, err error) {
 	if owes {
 		panic("tape: tried before the rest was written")
 	}
+	frames := parseWire(wire)
 	if !paused {
-		p.record(b.Frames())
+		p.record(frames)
 		return true, nil
 	}
-	n := min(p.takes, len(b.Frames()))
-	p.record(b.Frames()[:n])
+	n := min(p.takes, len(frames))
+	p.record(frames[:n])
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rest = append(p.rest, b.Frames()[n:]...)
+	p.rest = append(p.rest, frames[n:]...)
 	return len(p.rest) == 0, nil
+}
+
+// appendWire appends a frame as the test transports have it on the wire: its parts,
+// each behind its length.
+func appendWire(dst []byte, f nodebus.Frame) []byte {
+	for _, part := range [][]byte{fmt.Append(nil, f.ID), []byte(f.Type), fmt.Append(nil, f.Binary), f.Data} {
+		dst = binary.AppendUvarint(dst, uint64(len(part)))
+		dst = append(dst, part...)
+	}
+	return dst
+}
+
+// parseWire returns the frames that appendWire appended.
+func parseWire(wire []byte) (frames []nodebus.Frame) {
+	part := func() []byte {
+		n, size := binary.Uvarint(wire)
+		p := wire[size:][:n]
+		wire = wire[size:][n:]
+		return bytes.Clone(p)
+	}
+	for len(wire) > 0 {
+		id, _ := strconv.ParseUint(string(part()), 10, 64)
+		f := nodebus.Frame{ID: id, Type: string(part()), Binary: string(part()) == "true"}
+		f.Data = part()
+		frames = append(frames, f)
+	}
+	return frames
 }
 
 // holdUp is a TryWriter that holds up its shard's worker until it is opened, which
@@ -266,11 +299,13 @@ func (g *holdUp) open()                                      { g.once.Do(func() 
 func (*holdUp) Write(context.Context, []nodebus.Frame) error { return nil }
 func (*holdUp) Close(error) error                            { return nil }
 
-func (g *holdUp) TryWrite(b *nodebus.Batch) (bool, error) {
+func (*holdUp) AppendFrame(dst []byte, f nodebus.Frame) []byte { return appendWire(dst, f) }
+
+func (g *holdUp) TryWrite(wire []byte) (bool, error) {
 	<-g.opened
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.batches = append(g.batches, append([]nodebus.Frame(nil), b.Frames()...))
+	g.batches = append(g.batches, parseWire(wire))
 	return true, nil
 }
 
@@ -281,14 +316,14 @@ type moodyTape struct {
 	rnd *rand.Rand
 }
 
-func (p moodyTape) TryWrite(b *nodebus.Batch) (bool, error) {
+func (p moodyTape) TryWrite(wire []byte) (bool, error) {
 	p.mu.Lock()
 	p.pause = nil
 	if p.takes = p.rnd.IntN(4); p.takes < 3 {
 		p.pause = make(chan struct{})
 	}
 	p.mu.Unlock()
-	return p.tryTape.TryWrite(b)
+	return p.tryTape.TryWrite(wire)
 }
 
 func (p moodyTape) Write(ctx context.Context, frames []nodebus.Frame) error {
@@ -307,4 +342,5 @@ func (hole) Close(error) error                            { return nil }
 // tryHole is one that the hub writes to itself.
 type tryHole struct{ hole }
 
-func (tryHole) TryWrite(*nodebus.Batch) (bool, error) { return true, nil }
+func (tryHole) AppendFrame(dst []byte, f nodebus.Frame) []byte { return append(dst, f.Data...) }
+func (tryHole) TryWrite([]byte) (bool, error)                  { return true, nil }

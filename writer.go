@@ -65,6 +65,9 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 		w.msgs = s.q.Take(w.msgs, framesPerWrite)
 	}
 	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
+	if s.cannotTry {
+		try = nil
+	}
 	s.hello, s.rest, s.try = nil, false, try
 	s.idle, s.busy, s.writing = w.idle, !w.idle, !w.idle
 	if w.idle && s.ending {
@@ -89,6 +92,5 @@ func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
 	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
-	defer recovered(t, "Write", &err)
-	return t.Write(ctx, w.frames)
+	return writeSafely(ctx, t, w.frames)
 }

@@ -208,7 +208,7 @@ func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
 			t.Error("Write after Close returned no error")
 		}
 		if try, ok := tr.(nodebus.TryWriter); ok {
-			if _, err := try.TryWrite(nodebus.NewBatch(frame(3, 1))); err == nil {
+			if _, err := try.TryWrite(try.AppendFrame(nil, frame(3, 1))); err == nil {
 				t.Error("TryWrite after Close returned no error")
 			}
 		}
@@ -266,7 +266,10 @@ func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
 	within(t, "trying", func() {
 		for n := 0; n < 1000; n++ {
 			f := frame(n, 100<<10)
-			all, err := try.TryWrite(nodebus.NewBatch(f))
+			all, err := try.TryWrite(try.AppendFrame(nil, f))
+			if n == 0 && errors.Is(err, errors.ErrUnsupported) { // only Write works on this connection
+				return
+			}
 			if err != nil {
 				t.Errorf("try %d: %v", n, err)
 				return

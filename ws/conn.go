@@ -13,23 +13,25 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Conn is the accepted WebSocket of one client. It is a [nodebus.Transport]. The
-// result of [Conn.Transport] is also a [nodebus.TryWriter] if the system supports
-// writes that do not block.
+// Conn is the accepted WebSocket of one client. It is a [nodebus.TryWriter] and a
+// [nodebus.Reader]. Close, Heard, Probe and the methods that write are safe for
+// concurrent use; one goroutine at a time may read.
 type Conn struct {
-	ws   *websocket.Conn
-	net  *netConn
-	opts *Options
+	ws      *websocket.Conn
+	net     *netConn
+	opts    *Options
+	receive func(data []byte, binary bool) // nil: messages are ignored
 
 	mu   sync.Mutex
-	ping *time.Timer // nil without pings, and after Free
+	ping *time.Timer // nil without pings, and after Close
 }
 
 // Accept answers the handshake of r. If Accept returns an error, it has already
 // sent the error response: status 400 for a request that is not a handshake, or
 // 403 for a page of another origin that opts does not list.
 //
-// The caller must call Read until it fails, and then Free.
+// The caller must call Serve. Or it must call Read until Read fails; then the
+// connection is closed and holds nothing any more.
 func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
 	o := opts.withDefaults()
 	if err := o.policy().Check(r); err != nil {
@@ -79,21 +81,13 @@ func (c *Conn) Heard() time.Time { return time.Unix(0, c.net.heard.Load()) }
 // concurrent use.
 func (c *Conn) Probe(f func()) { c.net.probe(f) }
 
-// Transport returns the write half of the connection: c itself, or c with a
-// TryWrite method if the system supports writes that do not block.
-func (c *Conn) Transport() nodebus.Transport {
-	if c.net.try == nil {
-		return c
-	}
-	return direct{c}
-}
+// AppendFrame appends f as one WebSocket frame. It makes Conn a [nodebus.TryWriter].
+func (c *Conn) AppendFrame(dst []byte, f nodebus.Frame) []byte { return appendMessage(dst, f) }
 
-// direct is a Conn whose socket supports writes that do not block.
-type direct struct{ *Conn }
-
-func (c direct) TryWrite(b *nodebus.Batch) (all bool, err error) {
-	return c.net.tryWrite(b.Wire(form))
-}
+// TryWrite writes as much of wire as the socket takes now, and keeps the rest for the
+// next Write. It returns [errors.ErrUnsupported] if the connection cannot write without
+// waiting, for example with TLS.
+func (c *Conn) TryWrite(wire []byte) (all bool, err error) { return c.net.tryWrite(wire) }
 
 // buffers holds write buffers for clients that get their own batches.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
@@ -107,31 +101,62 @@ func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 	b := (*buf)[:0]
 	for _, f := range frames {
 		if len(b) > 0 && len(b)+len(f.Data) > cap(b) {
-			if err := c.net.writeAll(b, deadline); err != nil {
+			if err := c.net.writeAll(deadline, b, nil); err != nil {
 				return err
 			}
 			b = b[:0]
 		}
-		if len(f.Data)+16 > cap(b) {
-			if err := c.net.writeAll(f.Wire(form), deadline); err != nil {
+		if len(f.Data)+16 > cap(b) { // too large to copy
+			if err := c.net.writeAll(deadline, appendHeader(b, f), f.Data); err != nil {
 				return err
 			}
 			continue
 		}
 		b = appendMessage(b, f)
 	}
-	return c.net.writeAll(b, deadline)
+	return c.net.writeAll(deadline, b, nil)
 }
 
-// Close ends the connection. If there is room, it sends a close frame first: status
-// 1001 (going away) if the program ends, 1013 (try again later) if the client was too
-// slow, 4000 if a newer connection replaces this connection. The client has one second
-// to answer. For any other cause there is no close frame.
+// Serve runs a session over the connection and passes the client's messages to
+// receive. A nil receive ignores them. Serve blocks until the session or the
+// connection ends. It returns the reason. Call it once.
+func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
+	if receive != nil {
+		c.receive = func(data []byte, binary bool) { receive(s, data, binary) }
+	}
+	return s.Serve(ctx, c)
+}
+
+// ReadLoop reads until the connection ends, and returns the reason. It makes Conn a
+// [nodebus.Reader]; [Conn.Serve] is for programs.
+func (c *Conn) ReadLoop(context.Context) error {
+	for {
+		if c.receive == nil {
+			if err := c.skip(); err != nil {
+				return err
+			}
+			continue
+		}
+		data, binary, err := c.Read()
+		if err != nil {
+			return err
+		}
+		c.receive(data, binary)
+	}
+}
+
+// Close ends the connection. It stops the pings. If there is room, it sends a close
+// frame first: status 1001 (going away) if the program ends, 1013 (try again later) if
+// the client was too slow, 4000 if a newer connection replaces this connection. The
+// client then has one second to answer; Read fails after the answer or that second. For
+// any other cause, nil included, the connection ends at once without a close frame.
 func (c *Conn) Close(cause error) error {
 	code, reason := closeStatus(cause)
 	if code == 0 {
-		return c.net.Conn.Close()
+		c.free()
+		return nil
 	}
+	c.stopPings()
 	c.net.sendClose(appendClose(nil, code, reason), closeWait)
 	return nil
 }
@@ -153,19 +178,12 @@ func closeStatus(cause error) (code uint16, reason string) {
 	return 0, ""
 }
 
-// errGone ends a session whose client is gone. If the client closed the connection
-// itself, the error is also ErrLeft.
+// errGone ends a session whose client is gone.
 var errGone = errors.New("ws: client is gone")
 
-// ErrLeft is part of the error that Serve returns if the client closed the
-// connection itself. A lost connection does not have this error.
-var ErrLeft = errors.New("ws: client has left")
-
-// gone converts an error of reading into an error that says how the client left.
-func gone(err error) error {
-	if websocket.CloseStatus(err) >= 0 {
-		return fmt.Errorf("%w: %w: %w", errGone, ErrLeft, err)
-	}
+// gone frees the connection after an error of reading.
+func (c *Conn) gone(err error) error {
+	c.free()
 	return fmt.Errorf("%w: %w", errGone, err)
 }
 
@@ -174,11 +192,11 @@ func gone(err error) error {
 func (c *Conn) Read() (data []byte, binary bool, err error) {
 	typ, r, err := c.ws.Reader(context.Background())
 	if err != nil {
-		return nil, false, gone(err)
+		return nil, false, c.gone(err)
 	}
 	data, err = io.ReadAll(r)
 	if err != nil {
-		return nil, false, gone(err)
+		return nil, false, c.gone(err)
 	}
 	return data, typ == websocket.MessageBinary, nil
 }
@@ -190,18 +208,22 @@ func (c *Conn) skip() error {
 		_, err = io.Copy(io.Discard, r)
 	}
 	if err != nil {
-		return gone(err)
+		return c.gone(err)
 	}
 	return nil
 }
 
-// Free stops the pings and closes the connection without a close frame.
-func (c *Conn) Free() {
+// free stops the pings and closes the connection without a close frame.
+func (c *Conn) free() {
+	c.stopPings()
+	_ = c.ws.CloseNow()
+}
+
+func (c *Conn) stopPings() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.ping != nil {
 		c.ping.Stop()
 		c.ping = nil
 	}
-	c.mu.Unlock()
-	_ = c.ws.CloseNow()
 }

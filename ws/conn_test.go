@@ -38,7 +38,7 @@ func accepting(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}) htt
 			_, _, err = c.Read()
 		}
 		<-done
-		c.Free()
+		_ = c.Close(nil)
 	})
 }
 
@@ -70,7 +70,7 @@ func TestConform(t *testing.T) {
 		t.Run(fmt.Sprintf("tls=%t", secure), func(t *testing.T) {
 			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
 				server, client := pair(t, secure)
-				return server.Transport(), conform.Client{Receive: func() (nodebus.Frame, error) {
+				return server, conform.Client{Receive: func() (nodebus.Frame, error) {
 					typ, data, err := client.Read(context.Background())
 					return nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data}, err
 				}}
@@ -81,11 +81,11 @@ func TestConform(t *testing.T) {
 
 func TestOnlySocketsAreTried(t *testing.T) {
 	plain, _ := pair(t, false)
-	_, ok := plain.Transport().(nodebus.TryWriter)
-	require.True(t, ok)
+	_, err := plain.TryWrite(plain.AppendFrame(nil, nodebus.Frame{Data: []byte("x")}))
+	require.NoError(t, err)
 	secure, _ := pair(t, true)
-	_, ok = secure.Transport().(nodebus.TryWriter)
-	require.False(t, ok)
+	_, err = secure.TryWrite(secure.AppendFrame(nil, nodebus.Frame{Data: []byte("x")}))
+	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
 // handshake connects without a WebSocket library, so that the client can misbehave.

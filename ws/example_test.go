@@ -33,11 +33,11 @@ func ExampleNew() {
 	hub := nodebus.NewHub(nil)
 	mux := http.NewServeMux()
 	mux.Handle("GET /events", ws.New(hub, &ws.Options{
-		Authorize: func(r *http.Request) (ws.Grant, error) {
+		Authorize: func(r *http.Request) (nodebus.Grant, error) {
 			if r.URL.Query().Get("token") != "secret" {
-				return ws.Grant{}, errors.New("who are you?")
+				return nodebus.Grant{}, errors.New("who are you?")
 			}
-			return ws.Grant{Client: "ann", WatchAll: true}, nil
+			return nodebus.Grant{Client: "ann", WatchAll: true}, nil
 		},
 		Remaining: func() int { return 3 }, // usually Engine.Remaining
 	}))

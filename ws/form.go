@@ -6,9 +6,6 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// form encodes each nodebus frame as one final, unmasked WebSocket frame.
-var form = &nodebus.Form{Append: appendMessage}
-
 const (
 	opText   = 0x81 // includes the bit for the final frame
 	opBinary = 0x82
@@ -16,7 +13,11 @@ const (
 	opPing   = 0x89
 )
 
-func appendMessage(b []byte, f nodebus.Frame) []byte {
+// appendMessage appends f as one final, unmasked WebSocket frame.
+func appendMessage(b []byte, f nodebus.Frame) []byte { return append(appendHeader(b, f), f.Data...) }
+
+// appendHeader appends the bytes that come before the data of f.
+func appendHeader(b []byte, f nodebus.Frame) []byte {
 	op := byte(opText)
 	if f.Binary {
 		op = opBinary
@@ -31,7 +32,7 @@ func appendMessage(b []byte, f nodebus.Frame) []byte {
 		b = append(b, op, 127)
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
-	return append(b, f.Data...)
+	return b
 }
 
 // appendClose appends a close frame. It cuts reason to the maximum length.

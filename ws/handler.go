@@ -13,14 +13,6 @@ import (
 	"github.com/nodebus/nodebus/internal/origin"
 )
 
-// Grant says what a request may do: which client it is, and which prompts of other
-// clients it may watch.
-type Grant struct {
-	Client   string   // the client's id; "" means the requested id or a new id
-	Watch    []string // ids of prompts that it may watch
-	WatchAll bool
-}
-
 // Options are the options of a [Handler] and of [Accept]. A nil *Options, and each
 // zero field, means the default.
 type Options struct {
@@ -29,7 +21,7 @@ type Options struct {
 	// headers and the query; a browser cannot set headers for a WebSocket.
 	// Default: a client may use any id that it knows, and may watch every prompt
 	// that it names with ?watch=.
-	Authorize func(r *http.Request) (Grant, error)
+	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Hello returns the first messages for a client. Default: a Status with the
 	// client's id and the result of Remaining.
 	Hello func(client string) []nodebus.Payload
@@ -119,46 +111,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go func() { _ = conn.Serve(context.Background(), s, receive) }() // Close has sent the reason to the client, if possible
 }
 
-// Serve runs a session over the connection and passes the client's messages to
-// receive. A nil receive ignores them. Serve blocks until the session or the
-// connection ends. It returns the reason.
-func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
-	ended := make(chan error, 1)
-	s.Start(ctx, c.Transport(), func(err error) { ended <- err })
-	s.Close(c.readAll(s, receive)) // if the session ends first, reading ends soon: the client answers the close frame, or the connection is closed
-	err := <-ended
-	c.Free()
-	return err
-}
-
-// readAll reads until the connection ends and returns the reason. A panic of receive
-// ends only this connection.
-func (c *Conn) readAll(s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("ws: receiving: %w", &nodebus.PanicError{Value: v})
-		}
-	}()
-	for {
-		if receive == nil {
-			if err := c.skip(); err != nil {
-				return err
-			}
-			continue
-		}
-		data, binary, err := c.Read()
-		if err != nil {
-			return err
-		}
-		receive(s, data, binary)
-	}
-}
-
 // admit checks the request and returns the client's id and session options. If it
 // returns false, it has sent an error response.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, opts *nodebus.SessionOptions, ok bool) {
 	q := r.URL.Query()
-	grant := Grant{Watch: q["watch"]}
+	grant := nodebus.Grant{Watch: q["watch"]}
 	if h.opts.Authorize != nil {
 		if err := h.opts.policy().Check(r); err != nil { // before Authorize trusts cookies
 			http.Error(w, err.Error(), http.StatusForbidden)

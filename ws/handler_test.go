@@ -236,14 +236,14 @@ func TestMessagesOfTheClientAreIgnoredByDefault(t *testing.T) {
 }
 
 func TestAuthorize(t *testing.T) {
-	s := serve(t, nil, &ws.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
+	s := serve(t, nil, &ws.Options{Authorize: func(r *http.Request) (nodebus.Grant, error) {
 		switch r.URL.Query().Get("token") {
 		case "alice":
-			return ws.Grant{Client: "alice", WatchAll: true}, nil
+			return nodebus.Grant{Client: "alice", WatchAll: true}, nil
 		case "anyone":
-			return ws.Grant{}, nil
+			return nodebus.Grant{}, nil
 		}
-		return ws.Grant{}, errors.New("who are you?")
+		return nodebus.Grant{}, errors.New("who are you?")
 	}})
 	require.Equal(t, http.StatusForbidden, status(t, s.URL, nil))
 	c := dial(t, s.URL+"?token=alice&clientId=bob&watch=p1", nil)

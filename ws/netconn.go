@@ -148,6 +148,9 @@ func (c *netConn) tryWrite(p []byte) (all bool, err error) {
 	if err := c.unfit(); err != nil {
 		return false, err
 	}
+	if c.try == nil {
+		return false, errors.ErrUnsupported
+	}
 	n := 0
 	if len(c.rest) == 0 {
 		if n, c.err = c.try(p); c.err != nil {
@@ -158,8 +161,9 @@ func (c *netConn) tryWrite(p []byte) (all bool, err error) {
 	return len(c.rest) == 0, nil
 }
 
-// writeAll writes the kept rest and then p. It waits for room until the deadline.
-func (c *netConn) writeAll(p []byte, deadline time.Time) error {
+// writeAll writes the kept rest, then head and then data, which may be empty. It waits
+// for room until the deadline.
+func (c *netConn) writeAll(deadline time.Time, head, data []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.unfit(); err != nil {
@@ -172,8 +176,12 @@ func (c *netConn) writeAll(p []byte, deadline time.Time) error {
 		_, c.err = c.Conn.Write(c.rest)
 		c.rest, c.control = nil, 0
 	}
-	if c.err == nil && len(p) > 0 {
-		_, c.err = c.Conn.Write(p)
+	switch {
+	case c.err != nil || len(head) == 0:
+	case len(data) == 0:
+		_, c.err = c.Conn.Write(head)
+	default: // one system call for both, without a copy of data
+		_, c.err = (&net.Buffers{head, data}).WriteTo(c.Conn)
 	}
 	if c.err == nil { // the deadline would also affect try
 		c.err = c.Conn.SetWriteDeadline(time.Time{})

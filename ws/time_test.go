@@ -199,7 +199,7 @@ func (c *pinged) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestFreeEndsPingsEvenOneThatIsBeingSent(t *testing.T) {
+func TestCloseEndsPingsEvenOneThatIsBeingSent(t *testing.T) {
 	var slow *pinged
 	serve := func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, &ws.Options{PingInterval: time.Minute})
@@ -208,7 +208,7 @@ func TestFreeEndsPingsEvenOneThatIsBeingSent(t *testing.T) {
 			return
 		}
 		<-slow.begun
-		c.Free()
+		_ = c.Close(nil)
 		close(slow.released)
 	}
 	bubble(t, func(*nodebus.Hub) http.Handler { return http.HandlerFunc(serve) }, func(t *testing.T, n *pipes) {
@@ -228,7 +228,7 @@ func TestPingsMayBeginAtOnce(t *testing.T) {
 	srv := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, &ws.Options{PingInterval: 1})
 		if err == nil {
-			c.Free()
+			_ = c.Close(nil)
 		}
 		done <- err
 	})}

@@ -1,8 +1,10 @@
 package golden_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"testing"
@@ -132,8 +134,20 @@ func (s *sink) Write(_ context.Context, frames []nodebus.Frame) error {
 	return nil
 }
 
-func (s *sink) TryWrite(b *nodebus.Batch) (bool, error) {
-	s.frames = append(s.frames, b.Frames()...)
+// AppendFrame encodes a frame as a line of JSON.
+func (s *sink) AppendFrame(dst []byte, f nodebus.Frame) []byte {
+	line, _ := json.Marshal(f)
+	return append(append(dst, line...), '\n')
+}
+
+func (s *sink) TryWrite(wire []byte) (bool, error) {
+	for line := range bytes.Lines(wire) {
+		var f nodebus.Frame
+		if err := json.Unmarshal(line, &f); err != nil {
+			return false, err
+		}
+		s.frames = append(s.frames, f)
+	}
 	return true, nil
 }
 

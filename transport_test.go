@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"unsafe"
@@ -79,11 +80,11 @@ func TestBatchesAreCutAt64KiB(t *testing.T) {
 	})
 }
 
-// wireTape is a tryTape that records the wire form of batches, and what memory
-// they were in.
+// wireTape is a tryTape that counts the frames that AppendFrame appended for its
+// type, and records which memory each TryWrite was given.
 type wireTape struct {
 	tryTape
-	form  *nodebus.Form
+	made  *atomic.Int32
 	wires *[]inMemory
 }
 
@@ -92,27 +93,22 @@ type inMemory struct {
 	at   *byte
 }
 
-func (p wireTape) TryWrite(b *nodebus.Batch) (bool, error) {
-	w := b.Wire(p.form)
-	*p.wires = append(*p.wires, inMemory{string(w), unsafe.SliceData(w)})
-	return p.tryTape.TryWrite(b)
+func (p wireTape) AppendFrame(dst []byte, f nodebus.Frame) []byte {
+	p.made.Add(1)
+	return p.tryTape.AppendFrame(dst, f)
 }
 
-// countingForm appends the frame in brackets.
-func countingForm() (form *nodebus.Form, made func() int) {
-	var mu sync.Mutex
-	n := 0
-	form = &nodebus.Form{Append: func(dst []byte, f nodebus.Frame) []byte {
-		mu.Lock()
-		defer mu.Unlock()
-		n++
-		return fmt.Appendf(dst, "[%s]", f.Data)
-	}}
-	return form, func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return n
-	}
+func (p wireTape) TryWrite(wire []byte) (bool, error) {
+	*p.wires = append(*p.wires, inMemory{string(wire), unsafe.SliceData(wire)})
+	return p.tryTape.TryWrite(wire)
+}
+
+// otherWireTape has a wire form of its own.
+type otherWireTape struct{ wireTape }
+
+func (p otherWireTape) AppendFrame(dst []byte, f nodebus.Frame) []byte {
+	f.Data = append([]byte(" "), f.Data...)
+	return p.wireTape.AppendFrame(dst, f)
 }
 
 func TestClientsShareABatch(t *testing.T) {
@@ -124,23 +120,25 @@ func TestClientsShareABatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
-				form, made := countingForm()
+				var made atomic.Int32
 				const sessions = 5
 				wires := make([][]inMemory, sessions)
 				for i := range sessions {
-					serveOn(t, h.Join("alice", nil), wireTape{tryTape{&tape{}}, form, &wires[i]})
+					serveOn(t, h.Join("alice", nil), wireTape{tryTape{&tape{}}, &made, &wires[i]})
 				}
 				ids := &nodebus.SessionOptions{Codec: nodebus.JSONCodec{IDs: true}}
-				var onWire []inMemory
-				serveOn(t, h.Join("alice", ids), wireTape{tryTape{&tape{}}, form, &onWire})
+				var withIDs, other []inMemory
+				serveOn(t, h.Join("alice", ids), wireTape{tryTape{&tape{}}, &made, &withIDs})
+				serveOn(t, h.Join("alice", nil), otherWireTape{wireTape{tryTape{&tape{}}, &made, &other}})
 				synctest.Wait()
 				for n := range 3 {
 					ev.Payload = word(fmt.Sprint(n))
 					publish(t, h, ev)
 					synctest.Wait()
-					require.Contains(t, onWire[n].text, fmt.Sprintf(`"data":"%d","id":`, n))
-					require.Equal(t, 2*(n+1), made(), "one form of each codec")
-					require.Equal(t, fmt.Sprintf(`[{"type":"word","data":"%d"}]`, n), wires[0][n].text)
+					require.Contains(t, withIDs[n].text, fmt.Sprintf(`"data":"%d","id":`, n))
+					require.EqualValues(t, 3*(n+1), made.Load(), "once for each codec and type of transport")
+					require.Contains(t, wires[0][n].text, fmt.Sprintf(`{"type":"word","data":"%d"}`, n))
+					require.Contains(t, other[n].text, fmt.Sprintf(` {"type":"word","data":"%d"}`, n))
 					for i := range wires {
 						require.Len(t, wires[i], n+1)
 						require.Equal(t, wires[0][n], wires[i][n])
@@ -149,43 +147,6 @@ func TestClientsShareABatch(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestBatchWireIsItsFramesOneAfterTheOther(t *testing.T) {
-	form, made := countingForm()
-	other := &nodebus.Form{Append: func(dst []byte, f nodebus.Frame) []byte { return append(dst, f.Data...) }}
-	b := nodebus.NewBatch(nodebus.Frame{Data: []byte("a")}, nodebus.Frame{Data: []byte("b")})
-	require.Equal(t, "[a][b]", string(b.Wire(form)))
-	require.Equal(t, "[a][b]", string(b.Wire(form)))
-	require.Equal(t, 2, made())
-	require.Equal(t, "ab", string(b.Wire(other)))
-	require.Equal(t, "[a][b]", string(b.Wire(form)))
-	require.Len(t, b.Frames(), 2)
-}
-
-func TestFrameWireIsMadeOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := openHub(t, nil)
-		form, made := countingForm()
-		other, otherMade := countingForm()
-		a, b, c := &tape{}, &tape{}, &tape{}
-		serveOn(t, h.Join("a", nil), a)
-		serveOn(t, h.Join("b", nil), b)
-		serveOn(t, h.Join("c", &nodebus.SessionOptions{Codec: nodebus.JSONCodec{IDs: true}}), c)
-		say(t, h, "w")
-		synctest.Wait()
-		w := a.frames[0].Wire(form)
-		require.Equal(t, `[{"type":"word","data":"w"}]`, string(w))
-		require.Same(t, unsafe.SliceData(w), unsafe.SliceData(b.frames[0].Wire(form)))
-		require.Equal(t, 1, made())
-		require.NotSame(t, unsafe.SliceData(w), unsafe.SliceData(a.frames[0].Wire(other)))
-		require.Equal(t, string(w), string(b.frames[0].Wire(other)))
-		require.Equal(t, 1, otherMade())
-		require.Contains(t, string(c.frames[0].Wire(form)), `"id":`)
-
-		own := nodebus.Frame{Data: []byte("x")} // of no hub: nobody to share it with
-		require.Equal(t, "[x]", string(own.Wire(form)))
-	})
 }
 
 func TestMoodyConnectionsGetEverythingInOrder(t *testing.T) {
@@ -239,35 +200,46 @@ func TestNothingIsTriedBeforeTheGreetingIsWritten(t *testing.T) {
 	})
 }
 
-// faultyTry fails or panics once it is written to.
+// faultyTry is a transport of which some methods fail or panic.
 type faultyTry struct {
-	*tape
-	err error
+	tryTape
+	try, appendFrame func() error
 }
 
-func (p faultyTry) TryWrite(*nodebus.Batch) (bool, error) {
-	if p.err == nil {
-		panic("no")
+func (p faultyTry) AppendFrame(dst []byte, f nodebus.Frame) []byte {
+	if p.appendFrame != nil {
+		_ = p.appendFrame()
 	}
-	return true, p.err
+	return p.tryTape.AppendFrame(dst, f)
 }
 
-func TestTryWriteThatFails(t *testing.T) {
+func (p faultyTry) TryWrite(wire []byte) (bool, error) {
+	if p.try != nil {
+		return true, p.try()
+	}
+	return p.tryTape.TryWrite(wire)
+}
+
+func TestTryWriterThatFails(t *testing.T) {
 	broken := errors.New("broken")
-	for name, err := range map[string]error{"error": broken, "panic": nil} {
+	panics := func() error { panic("no") }
+	for name, c := range map[string]struct {
+		try, appendFrame func() error
+		want             string
+	}{
+		"TryWrite fails":     {func() error { return broken }, nil, "broken"},
+		"TryWrite panics":    {panics, nil, "nodebus: transport nodebus_test.faultyTry: TryWrite: panic: no"},
+		"AppendFrame panics": {nil, panics, "nodebus: transport nodebus_test.faultyTry: AppendFrame: panic: no"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				good, bad := &tape{}, &tape{}
 				serveOn(t, h.Join("x", nil), tryTape{good})
-				over := serveOn(t, h.Join("x", nil), faultyTry{bad, err})
+				over := serveOn(t, h.Join("x", nil), faultyTry{tryTape{bad}, c.try, c.appendFrame})
 				synctest.Wait()
 				say(t, h, "a", "b")
-				if got := over(); err != nil {
-					require.ErrorIs(t, got, broken)
-				} else {
-					require.ErrorContains(t, got, "TryWrite panicked: no")
-				}
+				require.EqualError(t, over(), c.want)
 				synctest.Wait()
 				require.Equal(t, []string{"a", "b"}, good.said(t))
 				require.Equal(t, []error{over()}, bad.closed)
@@ -275,4 +247,42 @@ func TestTryWriteThatFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTransportThatCannotTry: a connection that cannot write without waiting is
+// written to by its own goroutine, and loses nothing.
+func TestTransportThatCannotTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p, tried := &tape{}, 0
+		serveOn(t, h.Join("x", nil), faultyTry{tryTape{p}, func() error {
+			tried++
+			return fmt.Errorf("no: %w", errors.ErrUnsupported)
+		}, nil})
+		synctest.Wait()
+		for _, w := range []word{"a", "b", "c"} {
+			say(t, h, w)
+			synctest.Wait()
+		}
+		require.Equal(t, []string{"a", "b", "c"}, p.said(t))
+		require.Equal(t, 1, tried)
+	})
+}
+
+// silent is a transport whose wire has no form for any frame.
+type silent struct{ tryTape }
+
+func (silent) AppendFrame(dst []byte, _ nodebus.Frame) []byte { return dst }
+
+func TestFramesThatTheTransportLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p := &tape{}
+		serveOn(t, h.Join("x", nil), silent{tryTape{p}})
+		synctest.Wait()
+		say(t, h, "a")
+		synctest.Wait()
+		require.Empty(t, p.frames)
+		require.Empty(t, p.closed)
+	})
 }
