@@ -55,21 +55,11 @@ func (p Preview) appendBare(b []byte) []byte {
 	return append(b, p.Image...)
 }
 
-// AppendBinary appends the frame of type 3 in its usual form, without the
-// prompt.
+// AppendBinary appends the frame of type 3, which does not name the prompt.
 func (t ProgressText) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, frameText)
 	b = appendSized(b, t.UniqueID)
 	return append(b, t.Text...), nil
-}
-
-// appendWithPrompt appends the frame of type 3 in the form for which both sides
-// have announced supports_progress_text_metadata.
-func (t ProgressText) appendWithPrompt(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, frameText)
-	b = appendSized(b, t.PromptID)
-	b = appendSized(b, t.UniqueID)
-	return append(b, t.Text...)
 }
 
 func appendSized(b []byte, s string) []byte {
@@ -80,7 +70,7 @@ func appendSized(b []byte, s string) []byte {
 // takeUint32 cuts a number off the front of a frame.
 func takeUint32(b []byte) (uint32, []byte, error) {
 	if len(b) < 4 {
-		return 0, nil, fmt.Errorf("%d bytes where 4 were due", len(b))
+		return 0, nil, fmt.Errorf("frame too short: %d bytes, need 4", len(b))
 	}
 	return binary.BigEndian.Uint32(b), b[4:], nil
 }
@@ -92,12 +82,12 @@ func takeSized(b []byte) (part, rest []byte, err error) {
 		return nil, nil, err
 	}
 	if uint64(n) > uint64(len(b)) {
-		return nil, nil, fmt.Errorf("a part of %d bytes in a frame with %d left", n, len(b))
+		return nil, nil, fmt.Errorf("frame too short: a part of %d bytes, %d left", n, len(b))
 	}
 	return b[:n], b[n:], nil
 }
 
-func decodeBinary(frame []byte, textHasPrompt bool) (Payload, error) {
+func decodeBinary(frame []byte) (Payload, error) {
 	typ, rest, err := takeUint32(frame)
 	if err != nil {
 		return nil, err
@@ -119,12 +109,6 @@ func decodeBinary(frame []byte, textHasPrompt bool) (Payload, error) {
 	case frameText:
 		var t ProgressText
 		var part []byte
-		if textHasPrompt {
-			if part, rest, err = takeSized(rest); err != nil {
-				return nil, err
-			}
-			t.PromptID = string(part)
-		}
 		if part, rest, err = takeSized(rest); err != nil {
 			return nil, err
 		}

@@ -55,12 +55,6 @@ var binaryFrames = []struct {
 		[]string{"00000003 00000000"},
 	},
 	{
-		"type 3 with the prompt",
-		nodebus.JSONCodec{TextPrompts: true},
-		nodebus.ProgressText{PromptID: "8f1d", UniqueID: "7", Text: "ok"},
-		[]string{"00000003 00000004", `"8f1d"`, "00000001 37 6F6B"},
-	},
-	{
 		"type 1: JPEG",
 		nodebus.JSONCodec{BarePreviews: true},
 		nodebus.Preview{ImageType: "image/jpeg", Image: []byte("\xff\xd8\xff\xe0")},
@@ -151,16 +145,14 @@ func TestDecodeMalformedBinary(t *testing.T) {
 		parts []string
 		says  string
 	}{
-		{"nothing", nodebus.JSONCodec{}, nil, "0 bytes where 4 were due"},
-		{"part of a type", nodebus.JSONCodec{}, []string{"000000"}, "3 bytes where 4 were due"},
-		{"type 1 without a format", nodebus.JSONCodec{}, []string{"00000001 0000"}, "2 bytes where 4 were due"},
-		{"type 3 without a length", nodebus.JSONCodec{}, []string{"00000003"}, "0 bytes where 4 were due"},
-		{"type 3 with an id that is cut off", nodebus.JSONCodec{}, []string{"00000003 00000003 3737"}, "a part of 3 bytes in a frame with 2 left"},
-		{"type 3 with a length beyond all bounds", nodebus.JSONCodec{}, []string{"00000003 FFFFFFFF 37"}, "a part of 4294967295 bytes in a frame with 1 left"},
-		{"type 3 with a prompt alone", nodebus.JSONCodec{TextPrompts: true}, []string{"00000003 00000001 37 00"}, "1 bytes where 4 were due"},
-		{"type 3 with a prompt that is cut off", nodebus.JSONCodec{TextPrompts: true}, []string{"00000003 00000002 37"}, "a part of 2 bytes in a frame with 1 left"},
-		{"type 4 without a length", nodebus.JSONCodec{}, []string{"00000004"}, "0 bytes where 4 were due"},
-		{"type 4 with metadata that are cut off", nodebus.JSONCodec{}, []string{"00000004 00000005", `"{}"`}, "a part of 5 bytes in a frame with 2 left"},
+		{"nothing", nodebus.JSONCodec{}, nil, "frame too short: 0 bytes, need 4"},
+		{"part of a type", nodebus.JSONCodec{}, []string{"000000"}, "frame too short: 3 bytes, need 4"},
+		{"type 1 without a format", nodebus.JSONCodec{}, []string{"00000001 0000"}, "frame too short: 2 bytes, need 4"},
+		{"type 3 without a length", nodebus.JSONCodec{}, []string{"00000003"}, "frame too short: 0 bytes, need 4"},
+		{"type 3 with an id that is cut off", nodebus.JSONCodec{}, []string{"00000003 00000003 3737"}, "frame too short: a part of 3 bytes, 2 left"},
+		{"type 3 with a length beyond all bounds", nodebus.JSONCodec{}, []string{"00000003 FFFFFFFF 37"}, "frame too short: a part of 4294967295 bytes, 1 left"},
+		{"type 4 without a length", nodebus.JSONCodec{}, []string{"00000004"}, "frame too short: 0 bytes, need 4"},
+		{"type 4 with metadata that are cut off", nodebus.JSONCodec{}, []string{"00000004 00000005", `"{}"`}, "frame too short: a part of 5 bytes, 2 left"},
 		{"type 4 without metadata", nodebus.JSONCodec{}, []string{"00000004 00000000", `"img"`}, "metadata: unexpected end of JSON input"},
 		{"type 4 with metadata in a list", nodebus.JSONCodec{}, []string{"00000004 00000002", `"[]"`}, "metadata: json: cannot unmarshal array"},
 		{"type 4 with metadata that are no JSON", nodebus.JSONCodec{}, []string{"00000004 00000003", `"abc"`}, "metadata: invalid character"},

@@ -29,7 +29,6 @@ var JSON Codec = JSONCodec{}
 type JSONCodec struct {
 	IDs          bool // text frames also carry "id", the cursor to come back with
 	BarePreviews bool // previews are frames of type 1, for clients that do not know type 4
-	TextPrompts  bool // progress text names its prompt
 }
 
 // Encode returns an [*EncodeError] for what has no form on the wire.
@@ -37,20 +36,18 @@ func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
 	if ev.Payload == nil {
 		return Frame{}, &EncodeError{Type: typeName(nil), Err: fmt.Errorf("payload is nil")}
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+	err = Protect(func() error {
+		f = Frame{ID: ev.ID, Type: ev.Payload.EventType()}
+		if f.Data, f.Binary, err = c.appendBinary(ev.Payload); f.Binary || err != nil {
+			return err
 		}
-		if err != nil {
-			f, err = Frame{}, &EncodeError{Type: typeName(ev.Payload), Err: err}
-		}
-	}()
-	f = Frame{ID: ev.ID, Type: ev.Payload.EventType()}
-	if f.Data, f.Binary, err = c.appendBinary(ev.Payload); f.Binary || err != nil {
-		return f, err
+		f.Data, err = c.text(f.Type, &ev)
+		return err
+	})
+	if err != nil {
+		return Frame{}, &EncodeError{Type: typeName(ev.Payload), Err: err}
 	}
-	f.Data, err = c.text(f.Type, &ev)
-	return f, err
+	return f, nil
 }
 
 // appendBinary reports binary false for payloads that go out as text.
@@ -61,11 +58,6 @@ func (c JSONCodec) appendBinary(p Payload) (b []byte, binary bool, err error) {
 			return p.appendBare(nil), true, nil
 		}
 		b, err = p.AppendBinary(make([]byte, 0, 256+len(p.Image)))
-	case ProgressText:
-		if c.TextPrompts {
-			return p.appendWithPrompt(nil), true, nil
-		}
-		b, err = p.AppendBinary(nil)
 	case Custom:
 		data, ok := p.Data.([]byte)
 		if !ok {
@@ -161,7 +153,7 @@ func insertID(text []byte, id uint64) []byte {
 // payload may refer to f.Data.
 func (c JSONCodec) Decode(f Frame) (Event, error) {
 	if f.Binary {
-		p, err := decodeBinary(f.Data, c.TextPrompts)
+		p, err := decodeBinary(f.Data)
 		if err != nil {
 			return Event{}, fmt.Errorf("nodebus: binary frame: %w", err)
 		}
@@ -192,33 +184,8 @@ func (c JSONCodec) Decode(f Frame) (Event, error) {
 }
 
 func decodeText(typ string, data json.RawMessage) (Payload, error) {
-	switch typ {
-	case Status{}.EventType():
-		return decodeAs[Status](data)
-	case ExecutionStart{}.EventType():
-		return decodeAs[ExecutionStart](data)
-	case ExecutionCached{}.EventType():
-		return decodeAs[ExecutionCached](data)
-	case Executing{}.EventType():
-		return decodeAs[Executing](data)
-	case Progress{}.EventType():
-		return decodeAs[Progress](data)
-	case ProgressState{}.EventType():
-		return decodeAs[ProgressState](data)
-	case Executed{}.EventType():
-		return decodeAs[Executed](data)
-	case ExecutionSuccess{}.EventType():
-		return decodeAs[ExecutionSuccess](data)
-	case ExecutionError{}.EventType():
-		return decodeAs[ExecutionError](data)
-	case ExecutionInterrupted{}.EventType():
-		return decodeAs[ExecutionInterrupted](data)
-	case FeatureFlags{}.EventType():
-		return decodeAs[FeatureFlags](data)
-	case Gap{}.EventType():
-		return decodeAs[Gap](data)
-	case Overall{}.EventType():
-		return decodeAs[Overall](data)
+	if decode, ok := textPayloads[typ]; ok {
+		return decode(data)
 	}
 	if data == nil {
 		data = json.RawMessage("null")
@@ -239,31 +206,6 @@ func decodeAs[P Payload](data json.RawMessage) (Payload, error) {
 
 // promptOf returns the prompt that a standard payload names.
 func promptOf(p Payload) string {
-	switch p := p.(type) {
-	case ExecutionStart:
-		return p.PromptID
-	case ExecutionCached:
-		return p.PromptID
-	case Executing:
-		return p.PromptID
-	case Progress:
-		return p.PromptID
-	case ProgressState:
-		return p.PromptID
-	case Executed:
-		return p.PromptID
-	case ExecutionSuccess:
-		return p.PromptID
-	case ExecutionError:
-		return p.PromptID
-	case ExecutionInterrupted:
-		return p.PromptID
-	case Preview:
-		return p.PromptID
-	case ProgressText:
-		return p.PromptID
-	case Overall:
-		return p.PromptID
-	}
-	return ""
+	t, _ := standardTraits(p, false)
+	return t.promptID
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// codecVariant is one of the eight JSONCodecs.
+// codecVariant is one of the four JSONCodecs.
 func codecVariant(bits uint8) nodebus.JSONCodec {
-	return nodebus.JSONCodec{IDs: bits&1 != 0, BarePreviews: bits&2 != 0, TextPrompts: bits&4 != 0}
+	return nodebus.JSONCodec{IDs: bits&1 != 0, BarePreviews: bits&2 != 0}
 }
 
-const codecVariants = 8
+const codecVariants = 4
 
 // overWire encodes ev and decodes what a wire carries of the frame: its bytes,
 // and whether they are binary.
@@ -31,7 +31,7 @@ func overWire(t *testing.T, c nodebus.Codec, ev nodebus.Event) nodebus.Event {
 //   - a PromptID that the payload does not name itself;
 //   - of Executed, what is not on the wire by its tags;
 //   - of a bare preview, anything but the image and whether it is a PNG;
-//   - the prompt of a text, unless both sides have agreed to it;
+//   - the prompt of a text;
 //   - the difference between a nil list and an empty one.
 func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 	got := nodebus.Event{ID: ev.ID, PromptID: ev.PromptID, Payload: ev.Payload}
@@ -52,9 +52,7 @@ func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 		got.Payload = p
 	case nodebus.ProgressText:
 		binary = true
-		if !c.TextPrompts {
-			p.PromptID, got.PromptID = "", ""
-		}
+		p.PromptID, got.PromptID = "", ""
 		got.Payload = p
 	case nodebus.Custom:
 		_, binary = p.Data.([]byte)

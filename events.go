@@ -197,7 +197,7 @@ type Preview struct {
 }
 
 // ProgressText is a line of text that a node shows while it works. PromptID
-// does not travel in the frame's usual form.
+// does not travel on the wire.
 type ProgressText struct {
 	PromptID string
 	UniqueID string
@@ -266,18 +266,3 @@ func (Gap) EventType() string { return "nodebus.gap" }
 
 // EventType is "nodebus.overall".
 func (Overall) EventType() string { return "nodebus.overall" }
-
-// CoalesceKey is empty: the newest count replaces any older one.
-func (Status) CoalesceKey() string { return "" }
-
-// CoalesceKey names the node.
-func (p Progress) CoalesceKey() string { return p.PromptID + "/" + p.UniqueID }
-
-// CoalesceKey names the prompt.
-func (p ProgressState) CoalesceKey() string { return p.PromptID }
-
-// CoalesceKey names the node.
-func (p Preview) CoalesceKey() string { return p.PromptID + "/" + p.UniqueID }
-
-// CoalesceKey names the prompt.
-func (p Overall) CoalesceKey() string { return p.PromptID }

@@ -48,14 +48,6 @@ func (o *HubOptions) withDefaults() HubOptions {
 	return opts
 }
 
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
 // Hub hands events to the clients they are for. What it promises:
 //
 //  1. Publish and SendSync encode before they return, so that the caller may
@@ -79,7 +71,6 @@ func orDefault[T comparable](v, def T) T {
 // Its methods are safe for concurrent use.
 type Hub struct {
 	opts HubOptions
-	done sync.WaitGroup // the shards' workers
 
 	mu       sync.Mutex
 	closed   bool
@@ -108,7 +99,7 @@ func NewHub(opts *HubOptions) *Hub {
 	}
 	h.log.init(h)
 	for range shardCount() {
-		h.shards = append(h.shards, newShard(&h.done))
+		h.shards = append(h.shards, newShard())
 	}
 	h.watching = make([]int, len(h.shards))
 	return h
@@ -127,13 +118,25 @@ func (h *Hub) Publish(ev Event) error {
 	case ev.PromptID == "" && ev.To == "":
 		return ErrNoAddress
 	}
-	d, err := newDraft(&ev)
-	if err != nil {
+	var d draft
+	if err := d.prepare(&ev); err != nil {
 		return err
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.publish(&ev, &d)
+	p, err := h.publish(&ev, &d)
+	h.mu.Unlock()
+	if err == nil {
+		p.m.encodeReserved(p.reserved)
+		h.waitForRoom(p.full)
+	}
+	return err
+}
+
+// published is what remains to be done for a message without the hub's lock.
+type published struct {
+	m        *message
+	reserved int    // how many codecs have an entry that is not ready
+	full     uint64 // bit i is set if shard i has no room
 }
 
 // SendSync sends to the clients named, outside any prompt. Without a name it fails
@@ -154,35 +157,35 @@ func (h *Hub) SendSync(p Payload, to ...string) error {
 // Broadcast sends to every client. For errors see [Hub.Publish].
 func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: true, Payload: p}) }
 
-// publish is Publish under the lock. A session's queue, the log and the
-// subscribers share one message.
-func (h *Hub) publish(ev *Event, d *draft) error {
+// publish is Publish under the lock. A session's queue, the log and the subscribers
+// share one message.
+func (h *Hub) publish(ev *Event, d *draft) (p published, err error) {
 	if h.closed {
-		return ErrClosed
+		return p, ErrClosed
 	}
 	st := h.log.story(ev)
 	if st == nil {
-		return ErrClosed
+		return p, ErrClosed
 	}
 	h.lastID++
-	m := st.newMessage(ev.Payload, d)
-	m.fill(h.lastID, h.clock.now(), ev.Payload, st.address(ev), d)
-	if len(h.codecs) > 0 {
-		m.encodeFor(h.codecs)
+	p.m, p.reserved = st.newMessage(ev.Payload, d), len(h.codecs)
+	p.m.fill(h.lastID, h.clock.now(), ev.Payload, st.address(ev), d)
+	if p.reserved > 0 {
+		p.m.reserve(h.codecs)
 	}
-	m.spent = d.now
-	h.log.keep(st, m)
+	h.log.keep(st, p.m)
 	for _, s := range h.subs {
-		s.push(m)
+		s.push(p.m)
 	}
 	if len(h.sessions) > 0 {
-		h.route(m)
+		p.full = h.route(p.m)
 	}
-	return nil
+	return p, nil
 }
 
-// route hands m to the shards that may have somebody who is due it.
-func (h *Hub) route(m *message) {
+// route hands m to the shards that may have a session that is due it, and returns
+// which of them have no room.
+func (h *Hub) route(m *message) (full uint64) {
 	to := -1
 	if m.to.to != "" {
 		to = h.shardIndex(m.to.to)
@@ -190,8 +193,21 @@ func (h *Hub) route(m *message) {
 	everyone := m.to.everyone()
 	for i, s := range h.shards {
 		if i == to || everyone || m.to.promptID != "" && h.watching[i] > 0 {
-			s.post(m)
+			if !s.post(m) {
+				full |= 1 << i
+			}
 		}
+	}
+	return full
+}
+
+// waitForRoom waits for shards that are behind.
+func (h *Hub) waitForRoom(full uint64) {
+	for i := 0; full != 0; i++ {
+		if full&1 != 0 {
+			h.shards[i].waitForRoom()
+		}
+		full >>= 1
 	}
 }
 
@@ -226,7 +242,7 @@ func (h *Hub) leave(s *Session) {
 }
 
 func (h *Hub) watches(s *Session, n int) {
-	if s.watchAll || s.overhear != nil || len(s.watch) > 0 {
+	if s.watchAll || s.include != nil || len(s.watch) > 0 {
 		h.watching[h.shardIndex(s.client)] += n
 	}
 }
@@ -235,34 +251,24 @@ func (h *Hub) watches(s *Session, n int) {
 // and subscription ends with [ErrClosed]. It waits for clients as long as
 // HubOptions.Drain says and no longer. Later calls do nothing.
 func (h *Hub) Close() error {
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
+	sessions, ok := h.shut()
+	if !ok {
 		return nil
 	}
-	h.closed = true
-	h.log.close()
-	for _, s := range h.subs {
-		s.end(nil)
-	}
-	h.subs = nil
-	sessions := make([]*Session, 0, len(h.sessions))
-	for s := range h.sessions {
-		sessions = append(sessions, s)
-	}
-	h.mu.Unlock()
-
-	h.done.Wait() // everything is in the sessions' queues
+	timer := time.NewTimer(h.opts.Drain)
+	defer timer.Stop()
+	late := !h.drain(timer.C) // a worker may be in a transport that does not return
 	if len(sessions) == 0 {
 		return nil
 	}
 	for _, s := range sessions {
-		if !s.finish() {
+		if late || !s.finish() {
 			s.Close(ErrClosed)
 		}
 	}
-	timer := time.NewTimer(h.opts.Drain)
-	defer timer.Stop()
+	if late {
+		return nil
+	}
 	select {
 	case <-h.left:
 	case <-timer.C:
@@ -271,4 +277,37 @@ func (h *Hub) Close() error {
 		}
 	}
 	return nil
+}
+
+// shut marks the hub as closed and returns its sessions. ok is false if it was closed
+// already.
+func (h *Hub) shut() (sessions []*Session, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, false
+	}
+	h.closed = true
+	h.log.close()
+	for _, s := range h.subs {
+		s.end(nil)
+	}
+	h.subs = nil
+	for s := range h.sessions {
+		sessions = append(sessions, s)
+	}
+	return sessions, true
+}
+
+// drain waits until everything is in the sessions' queues or written. It reports false
+// if that takes too long.
+func (h *Hub) drain(tooLong <-chan time.Time) bool {
+	for _, s := range h.shards {
+		select {
+		case <-s.drained():
+		case <-tooLong:
+			return false
+		}
+	}
+	return true
 }

@@ -104,7 +104,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 	synctest.Wait()
 	cursor := plain.frames[0].ID
 
-	ours := nodebus.JSONCodec{IDs: true, BarePreviews: true, TextPrompts: true}
+	ours := nodebus.JSONCodec{IDs: true, BarePreviews: true}
 	own := &ownCodec{}
 	codecs := map[*nodebus.Session]nodebus.Codec{
 		h.Join("a", nil): nodebus.JSON,

@@ -1,7 +1,6 @@
 package nodebus
 
 import (
-	"cmp"
 	"container/list"
 	"math"
 	"slices"
@@ -45,7 +44,7 @@ type story struct {
 type kept struct{ *message }
 
 type keptKey struct {
-	mailKey
+	coalesceKey
 	to string
 }
 
@@ -135,6 +134,14 @@ func (l *eventLog) story(ev *Event) *story {
 func (st *story) newMessage(p Payload, d *draft) *message {
 	if _, ok := p.(Progress); ok {
 		return nextIn(&st.brief, 4)
+	}
+	if d.foreignKey {
+		m := &struct {
+			message
+			key coalesceKey
+		}{key: d.key}
+		m.message.key = &m.key
+		return &m.message
 	}
 	if d.keyed || d.size > 4096 {
 		return &message{}
@@ -295,88 +302,4 @@ func (l *eventLog) close() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-}
-
-// replay returns what s is due of the past, in order, and tells it of a gap if
-// part of that is gone.
-func (l *eventLog) replay(s *Session, since, last uint64) []*message {
-	if since == 0 {
-		return l.soFar(s)
-	}
-	from, unknown := since, since > last // from another process, or made up
-	if unknown {
-		from = 0
-	}
-	lost := max(l.lost.everyone, l.lost.clients.of(s.client))
-	if s.watchAll {
-		lost = max(lost, l.lost.all)
-	}
-	for _, id := range s.watch {
-		lost = max(lost, l.lost.prompts.of(id))
-	}
-	var due []*message
-	for _, st := range l.prompts {
-		if s.isFor(&st.addr) {
-			lost = max(lost, st.lost)
-		} else if !st.mixed {
-			continue
-		}
-		if st.last > from {
-			due = st.appendTo(due, s, from)
-		}
-	}
-	if from < lost {
-		s.tellGap(from, lost)
-	}
-	due = l.lobby.appendTo(due, s, from)
-	slices.SortFunc(due, byID)
-	return due
-}
-
-// soFar returns what is kept of the prompts that s follows: those of its own
-// that run, and those that it asked for.
-func (l *eventLog) soFar(s *Session) (due []*message) {
-	var lost uint64
-	for id, st := range l.prompts {
-		mine := s.isFor(&st.addr)
-		if !mine && !st.mixed || st.over && !slices.Contains(s.watch, id) {
-			continue
-		}
-		if mine {
-			lost = max(lost, st.lost)
-		}
-		due = st.appendTo(due, s, 0)
-	}
-	if lost > 0 {
-		s.tellGap(0, lost)
-	}
-	slices.SortFunc(due, byID)
-	return due
-}
-
-func (s *Session) tellGap(since, lost uint64) {
-	s.hello = append(slices.Clip(s.hello), Gap{Since: since, Next: lost + 1})
-}
-
-func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
-
-// appendTo appends what is for s and newer than from.
-func (st *story) appendTo(due []*message, s *Session, from uint64) []*message {
-	for m := range st.q.All() {
-		if m.id > from && s.isFor(m.to) {
-			due = append(due, m.message)
-		}
-	}
-	return due
-}
-
-// isFor reports whether s is due what is addressed to a.
-func (s *Session) isFor(a *address) bool {
-	switch {
-	case a.to != "" && a.to == s.client:
-		return true
-	case a.promptID != "":
-		return s.watchAll || slices.Contains(s.watch, a.promptID)
-	}
-	return a.to == ""
 }

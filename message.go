@@ -3,33 +3,30 @@ package nodebus
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"sync"
 	"time"
-
-	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// message is one published event on its way: the log, the sessions' queues and
-// the frames made of it share it. It is small because a prompt of many nodes
-// leaves many of them in the log. Only enc changes after Publish.
+// message is one published event. The log, the queues of the sessions and the frames
+// made of it share one message. It is small because a prompt of many nodes leaves
+// many messages in the log. Only enc changes after Publish.
 type message struct {
 	id      uint64
 	at      int64 // Unix nanoseconds
 	to      *address
 	payload Payload
-	key     string // what a foreign Coalescer answered
-	size    int32  // about how many bytes its frame has
+	key     *coalesceKey // of a foreign Coalescer; standard payloads make theirs
+	size    int32        // about how many bytes its frame has
 	keyed   bool
-	spent   bool // payload may have been changed by its sender since: enc is what was said
+	early   bool // encoded by Publish: enc begins with JSON; the sender may have changed the payload since
 
-	mu  sync.Mutex
-	enc *encoded // in the form of the first codec that asked, linked to those of others
+	mu  sync.Mutex // guards what follows; a leaf: no other lock is taken and no foreign code called under it
+	enc *encoded   // list of the forms of the codecs that have asked
 }
 
-// address is whom an event is for. Those of a prompt share theirs.
+// address is for whom an event is. The messages of a prompt share one.
 type address struct {
 	promptID, to string
 	attempt      int
@@ -45,96 +42,83 @@ func (m *message) event() Event {
 	}
 }
 
-// encoded is a message in the form of one codec.
-type encoded struct {
-	codec  Codec
-	typ    string
-	data   []byte
-	binary bool
-	none   bool // the codec has no form for it
-	next   *encoded
-}
-
-// mailKey is what newer events replace older ones under.
-type mailKey struct{ typ, a, b string }
-
-// Key is the key of m's payload. The standard payloads answer without building
-// a string.
-func (m *message) Key() (mailKey, bool) {
-	if !m.keyed {
-		return mailKey{}, false
+// Key is the key under which a newer message replaces m. It calls no foreign code.
+func (m *message) Key() (coalesceKey, bool) {
+	switch {
+	case !m.keyed:
+		return coalesceKey{}, false
+	case m.key != nil:
+		return *m.key, true
 	}
-	switch p := m.payload.(type) {
-	case Status:
-		return mailKey{typ: "status"}, true
-	case Progress:
-		return mailKey{"progress", p.PromptID, p.UniqueID}, true
-	case ProgressState:
-		return mailKey{"progress_state", p.PromptID, ""}, true
-	case Preview:
-		return mailKey{"preview", p.PromptID, p.UniqueID}, true
-	case Overall:
-		return mailKey{"overall", p.PromptID, ""}, true
-	}
-	if m.spent {
-		return mailKey{"custom", m.enc.typ, m.key}, true
-	}
-	return mailKey{"custom", m.payload.EventType(), m.key}, true
+	return m.payload.(standardCoalescer).key(), true
 }
 
 // Size is what m weighs in a client's queue, which shares it with the log.
 func (m *message) Size() int { return int(m.size) }
 
-// draft is what Publish works out before it takes the hub's lock.
-type draft struct {
-	key   string
-	keyed bool
-	now   bool // encoded already
-	frame Frame
-	size  int
+// typeName is the event type of m. It may call foreign code.
+func (m *message) typeName() string {
+	if m.early {
+		return m.enc.typ
+	}
+	return m.payload.EventType()
 }
 
-// newDraft finds out whether ev can be encoded, and encodes it unless that can
-// wait: a payload that cannot change or fail any more costs nothing until a
-// client is there to have it.
-func newDraft(ev *Event) (d draft, err error) {
-	if ev.Payload == nil {
-		return d, &EncodeError{Type: typeName(nil), Err: errors.New("payload is nil")}
+// draft is what Publish finds out about an event before it takes the hub's lock. All
+// foreign methods of the payload are called here, except those of an encode that can
+// wait.
+type draft struct {
+	keyed      bool
+	foreignKey bool
+	key        coalesceKey // set if foreignKey
+	early      bool        // frame is set
+	frame      Frame
+	size       int
+}
+
+// prepare finds out whether ev can be encoded, and encodes it unless the encoding can
+// wait: a payload that cannot change or fail any more costs nothing until a client is
+// there to receive it.
+func (d *draft) prepare(ev *Event) (err error) {
+	later := false
+	if t, ok := standardTraits(ev.Payload, ev.Frozen); ok {
+		d.keyed, later = t.coalesces, t.later
+	} else if err := Protect(func() error { return d.ask(ev.Payload) }); err != nil {
+		return &EncodeError{Type: typeName(ev.Payload), Err: err}
+	} else {
+		later = isPlain(reflect.TypeOf(ev.Payload))
 	}
-	if d.keyed, d.key, err = coalesceKey(ev.Payload); err != nil {
-		return d, err
-	}
-	if ev.Frozen && isStandard(ev.Payload) {
+	if later {
 		d.size = sizeOf(ev.Payload)
-		return d, nil
+		return nil
 	}
-	if later, size, err := canWait(ev.Payload); later || err != nil {
-		d.size = size
-		return d, err
-	}
-	d.now = true
+	d.early = true
 	d.frame, err = JSON.Encode(*ev)
 	d.size = len(d.frame.Data)
-	return d, err
+	return err
 }
 
-// isStandard reports whether p can be encoded later if nobody changes it. It lists
-// the payloads that are large or many, and that cannot fail then.
-func isStandard(p Payload) bool {
-	switch p := p.(type) {
-	case Executing, ExecutionCached:
-		return true
-	case Progress:
-		return jsonenc.Finite(p.Value, p.Max)
-	case ProgressState:
-		for i := range p.Nodes {
-			if !jsonenc.Finite(p.Nodes[i].Value, p.Nodes[i].Max) {
-				return false
-			}
-		}
-		return true
+// ask asks a foreign payload for its type and its key.
+func (d *draft) ask(p Payload) error {
+	if p == nil {
+		return errors.New("payload is nil")
 	}
-	return false
+	typ := p.EventType()
+	c, ok := p.(Coalescer)
+	if ok {
+		d.keyed, d.foreignKey, d.key = true, true, coalesceKey{typ: typ, a: c.CoalesceKey()}
+	}
+	return nil
+}
+
+// fill puts a payload, and what its draft found out, into a fresh m.
+func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
+	m.id, m.at, m.to, m.payload = id, at, to, p
+	m.keyed, m.early, m.size = d.keyed, d.early, int32(min(d.size, math.MaxInt32))
+	if d.early {
+		m.enc = &encoded{codec: JSON, ready: true}
+		m.enc.set(d.frame, nil)
+	}
 }
 
 // sizeOf is about how many bytes p holds, and its frame will.
@@ -169,61 +153,17 @@ func stringBytes(v reflect.Value) (n int) {
 	return n
 }
 
-// coalesceKey asks p for its key. Code that is not ours is asked here, in the
-// sender's call, for all it could panic with.
-func coalesceKey(p Payload) (keyed bool, key string, err error) {
-	switch p := p.(type) {
-	case Status:
-		return p.SID == "", "", nil
-	case Progress, ProgressState, Preview, Overall:
-		return true, "", nil
-	case Executing, Executed:
-		return false, "", nil
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = &EncodeError{Type: typeName(p), Err: fmt.Errorf("panic: %v", r)}
-		}
-	}()
-	_ = p.EventType()
-	if c, ok := p.(Coalescer); ok {
-		return true, c.CoalesceKey(), nil
-	}
-	return false, "", nil
-}
+var plainTypes sync.Map // reflect.Type to bool
 
-// canWait reports whether p may be encoded after Publish has returned: it holds
-// no reference that its sender could still change, and nothing that could fail.
-// If so, size is about that of its frame.
-func canWait(p Payload) (_ bool, size int, _ error) {
-	switch p := p.(type) {
-	case Executing:
-		return true, p.sizeJSON(), nil
-	case Progress:
-		if !jsonenc.Finite(p.Value, p.Max) {
-			_, err := JSON.Encode(Event{Payload: p})
-			return false, 0, err
-		}
-		return true, p.sizeJSON(), nil
-	case Executed:
-		return p.Output == nil, p.sizeJSON(), nil
-	case Status, ExecutionStart, ExecutionSuccess, ProgressText, Gap:
-		return true, sizeOf(p), nil
-	case ExecutionCached, ExecutionError, ExecutionInterrupted, ProgressState, FeatureFlags, Preview, Overall, Custom:
-		return false, 0, nil
-	}
-	t := reflect.TypeOf(p)
+// isPlain reports whether values of t may be encoded after Publish has returned: they
+// hold no reference that the sender could change, and nothing that could fail.
+func isPlain(t reflect.Type) bool {
 	plain, ok := plainTypes.Load(t)
 	if !ok {
-		plain, _ = plainTypes.LoadOrStore(t, isPlain(t))
+		plain, _ = plainTypes.LoadOrStore(t, hasPlainFields(t))
 	}
-	if !plain.(bool) {
-		return false, 0, nil
-	}
-	return true, sizeOf(p), nil
+	return plain.(bool)
 }
-
-var plainTypes sync.Map // reflect.Type to bool
 
 var (
 	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
@@ -231,9 +171,9 @@ var (
 	binAppender   = reflect.TypeFor[interface{ AppendBinary([]byte) ([]byte, error) }]()
 )
 
-// isPlain reports whether values of t are made of strings, booleans and
+// hasPlainFields reports whether values of t are made of strings, booleans and
 // integers alone. Floats are not plain: a NaN cannot be encoded.
-func isPlain(t reflect.Type) bool {
+func hasPlainFields(t reflect.Type) bool {
 	for _, m := range []reflect.Type{jsonMarshaler, textMarshaler, binAppender} {
 		if t.Implements(m) || reflect.PointerTo(t).Implements(m) {
 			return false
@@ -245,106 +185,14 @@ func isPlain(t reflect.Type) bool {
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return true
 	case reflect.Array:
-		return isPlain(t.Elem())
+		return hasPlainFields(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if !isPlain(t.Field(i).Type) {
+			if !hasPlainFields(t.Field(i).Type) {
 				return false
 			}
 		}
 		return true
 	}
 	return false
-}
-
-// fill puts a payload, and what its draft found out, into a fresh m.
-func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
-	m.id, m.at, m.to, m.payload = id, at, to, p
-	m.key, m.keyed, m.size = d.key, d.keyed, int32(min(d.size, math.MaxInt32))
-	if d.now {
-		m.enc = &encoded{codec: JSON, typ: d.frame.Type, data: d.frame.Data, binary: d.frame.Binary}
-	}
-}
-
-// encodeFor encodes m for codecs that are not ours: now, for its sender may use
-// the payload again.
-func (m *message) encodeFor(codecs map[Codec]int) {
-	for c := range codecs {
-		m.frame(c)
-	}
-}
-
-// frame returns m in c's form, encoding it if nobody has asked before. ok is
-// false if c, which is not JSON, has none.
-func (m *message) frame(c Codec) (_ Frame, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at := &m.enc
-	for ; *at != nil; at = &(*at).next {
-		if (*at).codec == c {
-			return m.of(*at), !(*at).none
-		}
-	}
-	f, err := m.encode(c)
-	*at = &encoded{codec: c, typ: f.Type, data: f.Data, binary: f.Binary, none: err != nil}
-	return m.of(*at), err == nil
-}
-
-func (m *message) of(e *encoded) Frame {
-	return Frame{ID: m.id, Type: e.typ, Binary: e.binary, Data: e.data}
-}
-
-// encode makes the frame of a codec from what JSON has made already, if it has:
-// the payload itself may have been changed by its sender since.
-func (m *message) encode(c Codec) (Frame, error) {
-	jc, ours := c.(JSONCodec)
-	if !ours {
-		ev := m.event()
-		if m.spent {
-			said, err := JSON.Decode(m.of(m.enc))
-			if err != nil {
-				return Frame{}, err
-			}
-			ev.Payload = said.Payload
-		}
-		return encodeSafely(c, ev)
-	}
-	if m.enc == nil || m.enc.codec != JSON {
-		return encodeSafely(c, m.event())
-	}
-	f := m.of(m.enc)
-	switch p := m.payload.(type) {
-	case Preview:
-		if jc.BarePreviews {
-			sent, err := decodeBinary(f.Data, false)
-			if err != nil {
-				return Frame{}, err
-			}
-			p = sent.(Preview)
-			f.Data = p.appendBare(nil)
-		}
-	case ProgressText:
-		if jc.TextPrompts {
-			f.Data = p.appendWithPrompt(nil)
-		}
-	default:
-		if jc.IDs && !f.Binary {
-			f.Data = appendID(f.Data, m.id)
-		}
-	}
-	return f, nil
-}
-
-// encodeSafely calls a codec that may not be ours. Its error is an
-// [*EncodeError].
-func encodeSafely(c Codec, ev Event) (f Frame, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("codec %T panicked: %v", c, r)
-		}
-		if as := (*EncodeError)(nil); err != nil && !errors.As(err, &as) {
-			err = &EncodeError{Type: typeName(ev.Payload), Err: err}
-		}
-	}()
-	return c.Encode(ev)
 }

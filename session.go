@@ -12,108 +12,114 @@ import (
 
 // SessionOptions says what a session begins with. Nil is the defaults.
 type SessionOptions struct {
-	// Codec encodes what the session is sent. Default JSON. One that is not a
-	// JSONCodec is asked before Publish returns. What was published before a
-	// session used it, it is given as [JSON] decodes it, since the sender may
-	// have changed the payload. An event that it refuses, with an error or a
-	// panic, is left out for the sessions that use it; nobody else notices.
+	// Codec encodes what the session receives. Default [JSON]. A codec that is not a
+	// [JSONCodec] is called before Publish returns. An event that was published before
+	// a session used the codec is given to it as [JSON] decodes it, since the sender may
+	// have changed the payload. An event that the codec refuses, with an error or a
+	// panic, is left out for the sessions that use the codec; nobody else notices.
 	Codec Codec
 	// Hello is sent first, before anything the hub has. It must not change. Its
 	// events carry the ID after which the client's own begin.
 	Hello []Payload
-	// Since is the ID of the last event the client saw, if it comes back: it is
-	// sent what it missed. 0: it is sent all that is kept of its running prompts.
+	// Since is the ID of the last event the client saw, if it comes back: it receives
+	// what it missed. 0: it receives all that is kept of its running prompts.
 	Since uint64
-	// HoldPreviews leaves the previews out of what is sent of the past, until
-	// [Session.ReleasePreviews]: for a client that has yet to say which form of
-	// them it knows. Newer ones are not held. It is not for a client with a cursor,
-	// which would take them for having been sent.
-	HoldPreviews bool
-	// Watch names prompts of others to follow too: what is kept of them, and
-	// what is to come.
+	// Hold lists event types that are left out of what is sent of the past, until
+	// [Session.Release]: for a client that has yet to say which form of them it knows.
+	// Newer events are not held. Do not use Hold for a client with a cursor: the client
+	// would take the events that are held for events that it has received.
+	Hold []string
+	// Watch names prompts of other clients to follow too: what is kept of them, and
+	// what is to come. Repeated names count once.
 	Watch []string
 	// WatchAll follows every prompt.
 	WatchAll bool
-	// Overhear, if not nil, is asked about each event of a prompt that the session
-	// does not follow: it is due those for which that returns true, from now on; a
-	// replay has none of them. It may look at what a payload holds itself, its type
-	// first of all, and not at what that refers to, which its sender may be changing.
-	// The hub's workers call it, so it must be quick and not use the hub. A panic is
-	// a no.
-	Overhear func(Event) bool
+	// Include, if not nil, is asked about each event of a prompt that the session does
+	// not follow. The session receives the events for which Include returns true, from
+	// now on; a replay has none of them. Include may look at the payload's own fields,
+	// its type first of all, and not at what the payload refers to, which its sender may
+	// be changing. Include must be quick: one goroutine calls it for many events and
+	// clients. A panic means no.
+	Include func(Event) bool
 }
 
-// Session is the presence of one client in a [Hub]: what it is still due, and
-// the connection that drains to. Its methods are safe for concurrent use.
+// Session is the presence of one client in a [Hub]: what it is still due, and the
+// connection that drains to. Its methods are safe for concurrent use.
 type Session struct {
 	hub      *Hub
 	shard    *shard
 	client   string
 	watch    []string
 	watchAll bool
-	overhear func(Event) bool
-	from     uint64 // newer events come through the queue
+	include  func(Event) bool
+	from     uint64 // ID of the newest event when the session joined; newer events come through the queue
 	cursor   uint64 // where the client stands before its first event
 
 	due     []*message // the shard worker's own
-	touched bool
+	touched bool       // likewise
 
-	writers sync.WaitGroup // the writer, which runs while there is something for it
+	writers sync.WaitGroup // the writer and the shard's worker, while one of them writes
 
 	// Set by Serve.
 	transport Transport
-	ctx       context.Context // of what is written
+	ctx       context.Context // ends with the session
 	cancel    context.CancelCauseFunc
 	unhook    func() bool   // from the context that Serve was given
-	ended     chan struct{} // closed when the session is over and t runs no more
+	ended     chan struct{} // closed when the session is over and no method of transport runs
 
 	mu        sync.Mutex
 	codec     Codec
 	hello     []Payload
-	held      bool       // the replay is without its previews as yet
-	first     []*message // what is written before q: the replay, or what met a writer at rest
-	q         queue.Queue[mailKey, *message]
+	held      []string   // event types that the replay leaves out as yet
+	replay    []*message // what is written before q
+	q         queue.Queue[coalesceKey, *message]
 	try       TryWriter // not nil once there is a transport that is one
 	cannotTry bool      // TryWrite is not supported by this connection
 	started   bool
-	writing   bool  // the writer runs, and looks again before it ends
-	busy      bool  // a Write runs, or there is no transport yet
+	writing   bool  // the writer or the shard's worker writes, and looks again before it ends
 	idle      bool  // nothing waits, nothing is being written
-	rest      bool  // try keeps part of a batch that it could not write
+	rest      bool  // the transport keeps part of a batch that it could not write
 	ending    bool  // end with ErrClosed once all is written
 	cause     error // why it is over; nil while it is not
 }
 
 // Join adds a session of a client and from then on queues what it is due. The
-// caller then calls [Session.Serve], or [Session.Close] if it
-// comes to nothing. On a closed hub the session is over already.
+// caller then calls [Session.Serve], or [Session.Close] if it comes to nothing. On a
+// closed hub the session is over already.
 func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if opts == nil {
 		opts = &SessionOptions{}
 	}
 	s := &Session{
 		hub: h, client: client, codec: usable(opts.Codec), hello: opts.Hello,
-		watch: slices.Clone(opts.Watch), watchAll: opts.WatchAll, overhear: opts.Overhear, busy: true,
+		watchAll: opts.WatchAll, include: opts.Include,
 	}
+	s.watch = slices.Compact(slices.Sorted(slices.Values(opts.Watch)))
 	s.q.MaxLen, s.q.MaxBytes = h.opts.QueueLen, h.opts.QueueBytes
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
+	if !h.enter(s, opts.Since) {
 		s.cause = ErrClosed
 		return s
 	}
-	h.use(s.codec, +1)
-	s.first = h.log.replay(s, opts.Since, h.lastID)
-	if opts.HoldPreviews {
-		s.holdPreviews()
+	s.hold(opts.Hold)
+	return s
+}
+
+// enter adds s to the hub. It reports false if the hub is closed.
+func (h *Hub) enter(s *Session, since uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
 	}
+	h.use(s.codec, +1)
+	s.replay = h.log.replay(s, since, h.lastID)
 	s.from = h.lastID
-	s.cursor = s.startCursor(opts.Since)
-	s.shard = h.shards[h.shardIndex(client)]
+	s.cursor = s.startCursor(since)
+	s.shard = h.shards[h.shardIndex(s.client)]
 	s.shard.join(s)
 	h.sessions[s] = struct{}{}
 	h.watches(s, +1)
-	return s
+	return true
 }
 
 // startCursor is the cursor that the greeting carries: a client whose connection
@@ -122,8 +128,8 @@ func (s *Session) startCursor(since uint64) uint64 {
 	switch {
 	case 0 < since && since <= s.from:
 		return since
-	case len(s.first) > 0:
-		return s.first[0].id - 1
+	case len(s.replay) > 0:
+		return s.replay[0].id - 1
 	}
 	return s.from
 }
@@ -137,20 +143,6 @@ func usable(c Codec) Codec {
 		return &struct{ Codec }{c}
 	}
 	return c
-}
-
-// followsAll reports whether the session is due events of m's prompt whoever's
-// that is.
-func (s *Session) followsAll(m *message) (yes bool) {
-	if s.watchAll {
-		return true
-	}
-	defer func() {
-		if recover() != nil {
-			yes = false
-		}
-	}()
-	return s.overhear(m.event())
 }
 
 // Client is the id the session joined with.
@@ -170,6 +162,96 @@ func (s *Session) SetCodec(c Codec) {
 	s.codec = c
 }
 
+// hold takes events of some types out of the replay. The log still has them. Nobody
+// serves the session yet.
+func (s *Session) hold(types []string) {
+	if len(types) == 0 {
+		return
+	}
+	s.mu.Lock()
+	replay := s.replay
+	s.mu.Unlock()
+	var rest []*message
+	var held []string
+	for _, m := range replay { // without the lock: the type of an event is foreign code
+		if typ, ok := m.typeIn(types); ok {
+			held = append(held, typ)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil {
+		s.replay, s.held = rest, held
+	}
+}
+
+// typeIn returns the event type of m if it is one of types. No lock is held.
+func (m *message) typeIn(types []string) (typ string, ok bool) {
+	_ = Protect(func() error {
+		typ = m.typeName()
+		return nil
+	})
+	return typ, slices.Contains(types, typ)
+}
+
+// Release sends what is still kept of events that were held (see
+// [SessionOptions].Hold), of the prompts that run and that the session follows: all
+// events of the first type, then those of the second, and so on. Types that were not
+// held may follow the first: their newest events are then sent once more. Prompts
+// without an event of the first type are left out. Events that were replaced since, or
+// whose prompt has ended, are not sent, so that nothing newer about their subject has
+// been sent before. A second Release of the same first type does nothing.
+func (s *Session) Release(types ...string) {
+	if len(types) == 0 {
+		return
+	}
+	kept := s.keptOf(types[0])
+	if kept == nil {
+		return
+	}
+	kinds := map[*message]int{} // by message, the place of its type in types; found out without a lock
+	for _, m := range kept {
+		if typ, ok := m.typeIn(types); ok {
+			kinds[m] = slices.Index(types, typ)
+		}
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	due := s.hub.log.release(s, kinds, len(types))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || !slices.Contains(s.held, types[0]) {
+		return
+	}
+	s.held = slices.DeleteFunc(s.held, func(typ string) bool { return slices.Contains(types, typ) })
+	s.push(due)
+}
+
+// keptOf returns what the log has of the prompts that s follows, from before s joined.
+// It returns nil if nothing of this type is held.
+func (s *Session) keptOf(typ string) []*message {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.mu.Lock()
+	held := s.cause == nil && slices.Contains(s.held, typ)
+	s.mu.Unlock()
+	if !held {
+		return nil
+	}
+	return s.hub.log.unfinished(s)
+}
+
+// wantsIncluded asks Include about m. No lock is held.
+func (s *Session) wantsIncluded(m *message) (yes bool) {
+	err := Protect(func() error {
+		yes = s.include(m.event())
+		return nil
+	})
+	return yes && err == nil
+}
+
 // Close ends the session because of cause ([ErrClosed] if nil). The transport is
 // then closed, and Serve returns cause. Only the first cause counts.
 func (s *Session) Close(cause error) {
@@ -185,18 +267,17 @@ func (s *Session) Close(cause error) {
 	}
 }
 
-// end says that the session is over; what else there is to do is done by others.
-// s.mu is held, perhaps by the shard's worker, so that no other lock may be taken.
+// end marks the session as over. hangUp closes the transport. s.mu is held.
 func (s *Session) end(cause error) {
 	if s.cause != nil {
 		return
 	}
 	s.cause, s.idle = cause, false
-	s.q = queue.Queue[mailKey, *message]{}
-	s.first, s.hello = nil, nil
+	s.q = queue.Queue[coalesceKey, *message]{}
+	s.replay, s.hello = nil, nil
 	if s.started {
 		s.cancel(cause)
-		go s.hangUp(cause) // a Write may be waiting
+		go s.hangUp(cause) // a Write may be waiting; Serve waits for this goroutine
 	}
 }
 
@@ -218,83 +299,6 @@ func (s *Session) finish() bool {
 	s.ending = true
 	s.signal()
 	return s.started
-}
-
-// signal sees to it that the writer runs. s.mu is held.
-func (s *Session) signal() {
-	if s.started && !s.writing && s.cause == nil {
-		s.writing = true
-		s.writers.Add(1)
-		go s.drain()
-	}
-}
-
-// wants returns what the shard's worker must make for the session. t is nil if
-// messages have to queue.
-func (s *Session) wants() (c Codec, t TryWriter) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.idle {
-		return s.codec, nil
-	}
-	return s.codec, s.try
-}
-
-// enqueue puts messages into the queue. One that is full ends the session.
-func (s *Session) enqueue(msgs []*message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.push(msgs)
-}
-
-func (s *Session) push(msgs []*message) {
-	if s.cause != nil || len(msgs) == 0 {
-		return
-	}
-	s.idle = false
-	s.signal()
-	if !s.busy && len(s.first) < framesPerWrite {
-		s.first = append(s.first, msgs...) // none is late, so that none is replaced
-		return
-	}
-	for _, m := range msgs {
-		if !s.q.Push(m) {
-			s.end(ErrSlow)
-			return
-		}
-	}
-}
-
-// write tries to send batches, made with c, at once and queues what the
-// connection does not take.
-func (s *Session) write(c Codec, batches []*batch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, b := range batches {
-		if s.cause != nil {
-			return
-		}
-		if !s.idle || s.codec != c {
-			for _, b := range batches[i:] {
-				s.push(b.msgs)
-			}
-			return
-		}
-		if len(b.wire) == 0 {
-			continue
-		}
-		all, err := tryWriteSafely(s.try, b.wire)
-		switch {
-		case errors.Is(err, errors.ErrUnsupported):
-			s.cannotTry, s.try = true, nil
-			s.push(b.msgs)
-		case err != nil:
-			s.end(err)
-		case !all:
-			s.idle, s.rest = false, true
-			s.signal()
-		}
-	}
 }
 
 // Serve writes what the session is due to t until ctx ends or the session is over. It

@@ -86,7 +86,10 @@ func tryWriteSafely(t TryWriter, wire []byte) (all bool, err error) {
 
 // transportError says where a panic came from. Other errors stay as they are.
 func transportError(t Transport, method string, err error) error {
-	if p := (*PanicError)(nil); err != nil && errors.As(err, &p) {
+	if err == nil {
+		return nil
+	}
+	if p := (*PanicError)(nil); errors.As(err, &p) {
 		return fmt.Errorf("nodebus: transport %T: %s: %w", t, method, err)
 	}
 	return err

@@ -9,6 +9,99 @@ import (
 // framesPerWrite bounds what one Write is given.
 const framesPerWrite = 1024
 
+// push puts messages into the queue. A queue that is full ends the session. s.mu is
+// held.
+func (s *Session) push(msgs []*message) {
+	if s.cause != nil || len(msgs) == 0 {
+		return
+	}
+	s.idle = false
+	for _, m := range msgs {
+		if !s.q.Push(m) {
+			s.end(ErrSlow)
+			return
+		}
+	}
+	s.signal()
+}
+
+// enqueue is push for the shard's worker.
+func (s *Session) enqueue(msgs []*message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(msgs)
+}
+
+// signal sees to it that the writer runs. s.mu is held.
+func (s *Session) signal() {
+	if s.started && !s.writing && s.cause == nil {
+		s.writing = true
+		s.writers.Add(1)
+		go s.drain()
+	}
+}
+
+// claim makes the shard's worker the one that writes, until release, and returns what
+// to write with. t is nil if messages have to queue: something waits already, or the
+// transport cannot write without waiting.
+func (s *Session) claim() (c Codec, t TryWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.idle || s.try == nil {
+		return nil, nil
+	}
+	s.idle, s.writing = false, true
+	s.writers.Add(1)
+	return s.codec, s.try
+}
+
+// write tries to send batches at once, and queues what the connection does not take.
+// The worker has claimed the session and holds no lock.
+func (s *Session) write(t TryWriter, batches []*batch) {
+	sent, all, err := 0, true, errWriterGone // unless TryWrite returns
+	defer func() { s.release(batches[sent:], all, err) }()
+	for _, b := range batches {
+		if len(b.wire) > 0 {
+			if all, err = tryWriteSafely(t, b.wire); err != nil {
+				return
+			}
+		}
+		sent++
+		if !all {
+			break
+		}
+		err = errWriterGone
+	}
+	err = nil
+}
+
+// release ends a claim. Batches are what was not sent. all is false if the transport
+// keeps part of what was.
+func (s *Session) release(batches []*batch, all bool, err error) {
+	defer s.writers.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+	switch {
+	case s.cause != nil:
+		return
+	case errors.Is(err, errors.ErrUnsupported):
+		s.cannotTry, s.try = true, nil
+	case err != nil:
+		s.end(err)
+		return
+	case !all:
+		s.rest = true
+	}
+	for _, b := range batches {
+		s.push(b.msgs)
+	}
+	s.idle = !s.rest && s.q.Len() == 0
+	if !s.idle || s.ending {
+		s.signal()
+	}
+}
+
 // drain is the session's writer. It ends when all is written: what comes then is
 // written by the shard's worker, or by the next writer.
 func (s *Session) drain() {
@@ -57,26 +150,27 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 		return s.cause
 	}
 	w.codec, w.hello, w.cursor, w.rest, w.msgs = s.codec, s.hello, s.cursor, s.rest, w.msgs[:0]
-	if n := min(len(s.first), framesPerWrite); n > 0 {
-		w.msgs = append(w.msgs, s.first[:n]...)
-		s.first = s.first[n:]
+	if n := min(len(s.replay), framesPerWrite); n > 0 {
+		w.msgs = append(w.msgs, s.replay[:n]...)
+		s.replay = s.replay[n:]
 	} else {
-		s.first = nil
+		s.replay = nil
 		w.msgs = s.q.Take(w.msgs, framesPerWrite)
 	}
-	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
 	if s.cannotTry {
 		try = nil
 	}
+	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
 	s.hello, s.rest, s.try = nil, false, try
-	s.idle, s.busy, s.writing = w.idle, !w.idle, !w.idle
+	s.idle, s.writing = w.idle, !w.idle
 	if w.idle && s.ending {
 		return ErrClosed
 	}
 	return nil
 }
 
-func (w *outgoing) send(ctx context.Context, t Transport) (err error) {
+// send encodes and writes. No lock is held.
+func (w *outgoing) send(ctx context.Context, t Transport) error {
 	w.frames = w.frames[:0]
 	for _, p := range w.hello {
 		if f, err := encodeSafely(w.codec, Event{ID: w.cursor, Payload: p}); err == nil {

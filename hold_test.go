@@ -41,7 +41,7 @@ func TestHeldPreviews(t *testing.T) {
 				publish(t, h, start("a"), progress("a", 1), preview("a", "1"), preview("a", "2"), start("b"), preview("b", "1"),
 					start("over"), preview("over", "1"), progress("over", 1), ending("over"))
 				p := &tape{}
-				c.opts.HoldPreviews = true
+				c.opts.Hold = []string{nodebus.Preview{}.EventType()}
 				s := h.Join("alice", &c.opts)
 				serveOn(t, s, asTransport(p, true))
 				synctest.Wait()
@@ -50,7 +50,7 @@ func TestHeldPreviews(t *testing.T) {
 				synctest.Wait()
 				before := len(p.frames)
 				for range 2 {
-					s.ReleasePreviews()
+					s.Release(nodebus.Preview{}.EventType(), nodebus.Progress{}.EventType())
 				}
 				synctest.Wait()
 				p.frames = p.frames[before:]

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOverhear: of the prompts of others a session is due what it asks for, in
+// TestInclude: of the prompts of others a session is due what it asks for, in
 // the order of all, from when it joined on.
-func TestOverhear(t *testing.T) {
+func TestInclude(t *testing.T) {
 	aloud := func(ev nodebus.Event) bool {
 		switch ev.Payload {
 		case word("panic"):
@@ -36,10 +36,10 @@ func TestOverhear(t *testing.T) {
 		opts   nodebus.SessionOptions
 		want   []string
 	}{
-		"somebody else":    {"bob", nodebus.SessionOptions{Overhear: aloud}, []string{"aloud", "to everyone", "of nobody=1", "to everyone else", "aloud"}},
-		"the submitter":    {"alice", nodebus.SessionOptions{Overhear: aloud}, []string{"whispered", "aloud", "to everyone", "of nobody=1", "of alice=1", "panic", "to everyone else", "aloud"}},
-		"a watcher":        {"bob", nodebus.SessionOptions{Overhear: aloud, Watch: []string{"2"}}, []string{"aloud", "to everyone", "of nobody=1", "to everyone else", "aloud"}},
-		"one of all":       {"bob", nodebus.SessionOptions{Overhear: aloud, WatchAll: true}, all},
+		"somebody else":    {"bob", nodebus.SessionOptions{Include: aloud}, []string{"aloud", "to everyone", "of nobody=1", "to everyone else", "aloud"}},
+		"the submitter":    {"alice", nodebus.SessionOptions{Include: aloud}, []string{"whispered", "aloud", "to everyone", "of nobody=1", "of alice=1", "panic", "to everyone else", "aloud"}},
+		"a watcher":        {"bob", nodebus.SessionOptions{Include: aloud, Watch: []string{"2"}}, []string{"aloud", "to everyone", "of nobody=1", "to everyone else", "aloud"}},
+		"one of all":       {"bob", nodebus.SessionOptions{Include: aloud, WatchAll: true}, all},
 		"one who does not": {"bob", nodebus.SessionOptions{}, []string{"to everyone", "to everyone else"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,13 +62,13 @@ func TestOverhear(t *testing.T) {
 	}
 }
 
-// TestOverhearIsNotAskedAboutWhatIsDueAnyway: of one's own prompts, of those that
+// TestIncludeIsNotAskedAboutWhatIsDueAnyway: of one's own prompts, of those that
 // one watches, and of what was before.
-func TestOverhearIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
+func TestIncludeIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		var asked []nodebus.Payload
-		opts := &nodebus.SessionOptions{Watch: []string{"2"}, Overhear: func(ev nodebus.Event) bool {
+		opts := &nodebus.SessionOptions{Watch: []string{"2"}, Include: func(ev nodebus.Event) bool {
 			asked = append(asked, ev.Payload)
 			return true
 		}}

@@ -1,0 +1,196 @@
+package nodebus
+
+import (
+	"errors"
+	"fmt"
+)
+
+// encoded is a message in the form of one codec. The message's lock guards it until it
+// is ready; after that it does not change, except for next.
+//
+// Codecs of others are never called under a lock. The goroutine that adds an entry
+// must make it ready: Publish adds the entries of all codecs in use, under the hub's
+// lock, and encodes them after it has released the lock and before it returns. If a
+// worker or a writer finds no entry, for a codec that a session has begun to use since,
+// it adds the entry itself. Everybody else waits until the entry is ready.
+type encoded struct {
+	codec   Codec
+	typ     string
+	data    []byte
+	binary  bool
+	refused bool // the codec has no form for the event
+	ready   bool
+	wait    chan struct{} // closed when the entry is ready; nil if nobody waits
+	next    *encoded
+}
+
+func (e *encoded) set(f Frame, err error) {
+	e.typ, e.data, e.binary, e.refused = f.Type, f.Data, f.Binary, err != nil
+}
+
+// of returns the frame of a ready entry.
+func (m *message) of(e *encoded) (f Frame, ok bool) {
+	return Frame{ID: m.id, Type: e.typ, Binary: e.binary, Data: e.data}, !e.refused
+}
+
+// reserve adds entries for codecs to a message that nobody else has yet.
+func (m *message) reserve(codecs map[Codec]int) {
+	at := &m.enc
+	for *at != nil {
+		at = &(*at).next
+	}
+	for c := range codecs {
+		*at = &encoded{codec: c}
+		at = &(*at).next
+	}
+}
+
+// encodeReserved makes the entries ready that reserve has added: n of them.
+func (m *message) encodeReserved(n int) {
+	if n == 0 {
+		return
+	}
+	e := m.enc
+	if m.early {
+		e = e.next
+	}
+	for {
+		m.encodeEntry(e, encodeSafely) // the sender has not changed the payload yet
+		if n--; n == 0 {
+			return // not further: others may add entries behind the last
+		}
+		e = e.next
+	}
+}
+
+// frame returns m in c's form, and encodes it if nobody has asked before. ok is false
+// if c, which is not JSON, refuses the event.
+func (m *message) frame(c Codec) (f Frame, ok bool) {
+	m.mu.Lock()
+	at := &m.enc
+	for ; *at != nil; at = &(*at).next {
+		if e := *at; e.codec == c {
+			wait := e.waitChannel()
+			m.mu.Unlock()
+			if wait != nil {
+				<-wait
+			}
+			return m.of(e)
+		}
+	}
+	e := &encoded{codec: c}
+	*at = e
+	if jc, ours := c.(JSONCodec); ours && m.isOwn() {
+		e.set(m.encodeOwn(jc))
+		e.ready = true
+		m.mu.Unlock()
+		return m.of(e)
+	}
+	m.mu.Unlock()
+	m.encodeEntry(e, m.encode)
+	return m.of(e)
+}
+
+// waitChannel returns the channel that is closed when e is ready; nil if e is ready.
+// The message's lock is held.
+func (e *encoded) waitChannel() chan struct{} {
+	if e.ready {
+		return nil
+	}
+	if e.wait == nil {
+		e.wait = make(chan struct{})
+	}
+	return e.wait
+}
+
+// encodeEntry makes an entry ready that the calling goroutine has added. It holds no
+// lock while it encodes. The entry becomes ready also if the codec ends the goroutine.
+func (m *message) encodeEntry(e *encoded, encode func(Codec, Event) (Frame, error)) {
+	f, err := Frame{}, errCodecGone
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		e.set(f, err)
+		e.ready = true
+		if e.wait != nil {
+			close(e.wait)
+		}
+	}()
+	f, err = encode(e.codec, m.event())
+}
+
+var errCodecGone = errors.New("nodebus: the codec ended its goroutine with runtime.Goexit")
+
+// encode calls c. The payload of a message that Publish has encoded may have changed:
+// a foreign codec receives what JSON decodes in its place.
+func (m *message) encode(c Codec, ev Event) (Frame, error) {
+	if !m.early {
+		return encodeSafely(c, ev)
+	}
+	if jc, ours := c.(JSONCodec); ours {
+		return m.encodeOwn(jc)
+	}
+	said, _ := m.of(m.enc)
+	decoded, err := JSON.Decode(said)
+	if err != nil {
+		return Frame{}, err
+	}
+	ev.Payload = decoded.Payload
+	return encodeSafely(c, ev)
+}
+
+// isOwn reports whether a codec of this package can encode m without a call of foreign
+// code. m.mu is held.
+func (m *message) isOwn() bool {
+	if m.hasJSON() {
+		return true
+	}
+	_, standard := standardTraits(m.payload, false)
+	return standard
+}
+
+// hasJSON reports whether m.enc begins with the form of JSON.
+func (m *message) hasJSON() bool { return m.enc != nil && m.enc.codec == JSON && m.enc.ready }
+
+// encodeOwn encodes m with a codec of this package, from the form of JSON if there is
+// one: the payload may have changed since. m.mu is held, unless Publish has made that
+// form.
+func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
+	if !m.hasJSON() {
+		return c.Encode(m.event())
+	}
+	f, _ := m.of(m.enc)
+	if _, ok := m.payload.(Preview); ok {
+		if !c.BarePreviews {
+			return f, nil
+		}
+		sent, err := decodeBinary(f.Data)
+		if err != nil {
+			return Frame{}, err
+		}
+		f.Data = sent.(Preview).appendBare(nil)
+		return f, nil
+	}
+	if c.IDs && !f.Binary {
+		f.Data = appendID(f.Data, m.id)
+	}
+	return f, nil
+}
+
+// encodeSafely calls a codec that may not be ours. Its error is an [*EncodeError].
+func encodeSafely(c Codec, ev Event) (f Frame, err error) {
+	err = Protect(func() (err error) {
+		f, err = c.Encode(ev)
+		return err
+	})
+	if err == nil {
+		return f, nil
+	}
+	if p := (*PanicError)(nil); errors.As(err, &p) {
+		err = fmt.Errorf("codec %T: %w", c, err)
+	}
+	if as := (*EncodeError)(nil); !errors.As(err, &as) {
+		err = &EncodeError{Type: typeName(ev.Payload), Err: err}
+	}
+	return Frame{}, err
+}

@@ -1,0 +1,133 @@
+package nodebus
+
+import (
+	"encoding/json"
+	"reflect"
+	"strconv"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// A new standard payload needs: its type and EventType in events.go; a method traits,
+// and a method key if it is a Coalescer, in this file; an entry in textPayloads if it
+// is a text frame. Only binary payloads need more, in binary.go.
+
+// textPayloads decodes the data of a text frame, by event type.
+var textPayloads = map[string]func(json.RawMessage) (Payload, error){
+	Status{}.EventType():               decodeAs[Status],
+	ExecutionStart{}.EventType():       decodeAs[ExecutionStart],
+	ExecutionCached{}.EventType():      decodeAs[ExecutionCached],
+	Executing{}.EventType():            decodeAs[Executing],
+	Progress{}.EventType():             decodeAs[Progress],
+	ProgressState{}.EventType():        decodeAs[ProgressState],
+	Executed{}.EventType():             decodeAs[Executed],
+	ExecutionSuccess{}.EventType():     decodeAs[ExecutionSuccess],
+	ExecutionError{}.EventType():       decodeAs[ExecutionError],
+	ExecutionInterrupted{}.EventType(): decodeAs[ExecutionInterrupted],
+	FeatureFlags{}.EventType():         decodeAs[FeatureFlags],
+	Gap{}.EventType():                  decodeAs[Gap],
+	Overall{}.EventType():              decodeAs[Overall],
+}
+
+// traits are what the hub and the codec know about a standard payload, so that they
+// need no reflection and call no foreign code.
+type traits struct {
+	promptID string // the prompt that it names; empty if it names none
+	// later says that it may be encoded after Publish has returned: it holds no
+	// reference that its sender could still change, and nothing that could fail.
+	later     bool
+	coalesces bool // it is a standardCoalescer
+}
+
+// standardPayload is a payload type of this package. frozen is [Event].Frozen.
+type standardPayload interface {
+	Payload
+	traits(frozen bool) traits
+}
+
+// standardCoalescer is a payload type of this package whose newer events replace older
+// ones. Its CoalesceKey is the text of its key.
+type standardCoalescer interface {
+	Coalescer
+	key() coalesceKey
+}
+
+// standardTraits returns the traits of p. ok is false for other types, also for those
+// that embed a standard payload or point to one, and so have its methods.
+func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
+	if s, ok := p.(standardPayload); ok && reflect.TypeOf(p).PkgPath() == ownPath {
+		return s.traits(frozen), true
+	}
+	return traits{}, false
+}
+
+var ownPath = reflect.TypeFor[Custom]().PkgPath()
+
+func (Status) traits(bool) traits           { return traits{"", true, true} }
+func (e ExecutionStart) traits(bool) traits { return traits{e.PromptID, true, false} }
+func (e ExecutionCached) traits(frozen bool) traits {
+	return traits{e.PromptID, frozen, false}
+}
+func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false} }
+func (p Progress) traits(bool) traits {
+	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true}
+}
+func (p ProgressState) traits(frozen bool) traits {
+	return traits{p.PromptID, frozen && p.finite(), true}
+}
+func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false} }
+func (e ExecutionSuccess) traits(bool) traits {
+	return traits{e.PromptID, true, false}
+}
+func (e ExecutionError) traits(bool) traits {
+	return traits{e.PromptID, false, false}
+}
+func (e ExecutionInterrupted) traits(bool) traits {
+	return traits{e.PromptID, false, false}
+}
+func (FeatureFlags) traits(bool) traits   { return traits{"", false, false} }
+func (p Preview) traits(bool) traits      { return traits{p.PromptID, false, true} }
+func (t ProgressText) traits(bool) traits { return traits{t.PromptID, true, false} }
+func (Gap) traits(bool) traits            { return traits{"", true, false} }
+func (p Overall) traits(bool) traits      { return traits{p.PromptID, false, true} }
+func (Custom) traits(bool) traits         { return traits{"", false, false} }
+
+// finite reports whether all numbers can be encoded.
+func (p *ProgressState) finite() bool {
+	for i := range p.Nodes {
+		if !jsonenc.Finite(p.Nodes[i].Value, p.Nodes[i].Max) {
+			return false
+		}
+	}
+	return true
+}
+
+// coalesceKey is the key under which a newer event replaces an older event. Events of
+// different types never have equal keys.
+type coalesceKey struct{ typ, a, b string }
+
+// pair is the text of a key of two names. Different pairs have different texts: the
+// length of a separates it from b.
+func (k coalesceKey) pair() string { return strconv.Itoa(len(k.a)) + ":" + k.a + "/" + k.b }
+
+func (s Status) key() coalesceKey        { return coalesceKey{s.EventType(), s.SID, ""} }
+func (p Progress) key() coalesceKey      { return coalesceKey{p.EventType(), p.PromptID, p.UniqueID} }
+func (p ProgressState) key() coalesceKey { return coalesceKey{p.EventType(), p.PromptID, ""} }
+func (p Preview) key() coalesceKey       { return coalesceKey{p.EventType(), p.PromptID, p.UniqueID} }
+func (p Overall) key() coalesceKey       { return coalesceKey{p.EventType(), p.PromptID, ""} }
+
+// CoalesceKey names the client of a greeting, and is empty otherwise: the newest count
+// replaces an older count.
+func (s Status) CoalesceKey() string { return s.key().a }
+
+// CoalesceKey names the prompt and the node.
+func (p Progress) CoalesceKey() string { return p.key().pair() }
+
+// CoalesceKey names the prompt.
+func (p ProgressState) CoalesceKey() string { return p.key().a }
+
+// CoalesceKey names the prompt and the node.
+func (p Preview) CoalesceKey() string { return p.key().pair() }
+
+// CoalesceKey names the prompt.
+func (p Overall) CoalesceKey() string { return p.key().a }
