@@ -114,7 +114,7 @@ func newDraft(ev *Event) (d draft, err error) {
 // the payloads that are large or many, and that cannot fail then.
 func isStandard(p Payload) bool {
 	switch p := p.(type) {
-	case Executing, ExecutionCached:
+	case Executing, ExecutionCached, Preview:
 		return true
 	case Progress:
 		return jsonenc.Finite(p.Value, p.Max)

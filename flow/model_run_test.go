@@ -100,7 +100,7 @@ func modelCase(t *testing.T, seed uint64) {
 	}
 	if r.IntN(5) == 0 {
 		wire.at = 1 + r.Int64N(20)
-		wire.do = func() { engine.Interrupt("first") }
+		wire.do = func() { interrupt(engine, "first") }
 	}
 	first := run("first")
 	checkOrder(t, "first", first.events)
@@ -127,7 +127,7 @@ func modelCase(t *testing.T, seed uint64) {
 
 func modelSubmit(t *testing.T, ctx context.Context, hub *nodebus.Hub, engine *flow.Engine, p *nodebus.Prompt) (run modelRun) {
 	events := hub.Subscribe(ctx)
-	id, err := engine.Submit(ctx, p)
+	id, err := submit(engine, ctx, p)
 	require.NoError(t, err)
 	for ev, err := range events {
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package flow_test
+package nodebus_test
 
 import (
 	"math"
@@ -30,7 +30,7 @@ func executeThrough(t *testing.T, pub nodebus.Publisher) error {
 	flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Show", nil)
-	_, err := flow.NewLocal(reg, nil).Execute(t.Context(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, pub)
+	_, err := execute(flow.NewLocal(reg, nil), t.Context(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, pub)
 	return err
 }
 

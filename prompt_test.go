@@ -1,4 +1,4 @@
-package flow_test
+package nodebus_test
 
 import (
 	"encoding/json"
@@ -139,7 +139,7 @@ func TestParseNodesFaults(t *testing.T) {
 			stored, err := json.Marshal(parseNodes(t, c.graph))
 			require.NoError(t, err)
 			for _, graph := range []string{c.graph, string(stored)} {
-				err := flow.Validate(r, &nodebus.Prompt{Nodes: parseNodes(t, graph)})
+				err := prepare(r, &nodebus.Prompt{Nodes: parseNodes(t, graph)})
 				var invalid *nodebus.ValidationError
 				require.ErrorAs(t, err, &invalid)
 				require.Equal(t, "invalid_prompt", invalid.Type)
