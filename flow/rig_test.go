@@ -52,7 +52,7 @@ func inBubble(t *testing.T, local *flow.LocalOptions, opts *flow.EngineOptions, 
 	synctest.Test(t, func(t *testing.T) {
 		// Time passes in a bubble only while every goroutine waits. A test that waits
 		// for something that never comes fails here, instead of hanging.
-		late := time.AfterFunc(bubbleTime, func() { panic("flow_test: the test waits for something that never comes") })
+		late := time.AfterFunc(bubbleTime, func() { panic(t.Name() + ": the test waits for something that never comes") })
 		defer late.Stop()
 		r := &rig{t: t, reg: flow.NewRegistry(), hub: nodebus.NewHub(nil)}
 		flow.Register(r.reg, show{}, nodebus.Info{Name: "Show"})
