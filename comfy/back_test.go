@@ -32,7 +32,7 @@ func TestBackFromALostConnection(t *testing.T) {
 // TestBackBeforeItIsForgotten: a prompt ends and the client reconnects before the
 // server has found the prompts that the client was waiting for.
 func TestBackBeforeItIsForgotten(t *testing.T) {
-	q := &listedQueue{Queue: flow.NewQueue(0)}
+	q := &listedQueue{Queue: flow.NewQueue(nil)}
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q})
 	s, other := h.connect("me"), h.connect("other")
 	other.next()
@@ -79,7 +79,7 @@ func (st *listedStore) List(ctx context.Context) iter.Seq2[flow.Record, error] {
 // TestEndsWhileItIsForgotten: a prompt ends after the server has found the prompts
 // of a disconnecting client, and before it has removed the connection.
 func TestEndsWhileItIsForgotten(t *testing.T) {
-	st := &listedStore{Store: flow.NewStore(0)}
+	st := &listedStore{Store: flow.NewStore(nil)}
 	h := newHostOf(t, nil, &flow.EngineOptions{Store: st})
 	s := h.connect("me")
 	s.next()

@@ -1,8 +1,8 @@
 // Package comfy is an HTTP and WebSocket server with the API of ComfyUI for an
-// engine, its hub and its registry of classes. Front ends, scripts and SDKs that
+// engine. Front ends, scripts and SDKs that
 // are written for ComfyUI work with the Go program; ComfyUI itself is not needed.
 //
-//	server := comfy.New(engine, hub, registry, &comfy.Options{Output: "output"})
+//	server := comfy.New(engine, &comfy.Options{Output: "output"})
 //	http.ListenAndServe("127.0.0.1:8188", server)
 //
 // Most routes exist with and without the prefix /api. [Options] names the other

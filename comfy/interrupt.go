@@ -28,7 +28,7 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	if !names {
 		for _, p := range s.engine.Running() {
 			if mayChange(r, p) {
-				s.engine.Interrupt(p.ID)
+				s.end(r, p.ID)
 			}
 		}
 		done(w)
@@ -58,11 +58,21 @@ func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 	for _, now := range []bool{false, true} {
 		for _, id := range ids {
 			if runs[id] == now {
-				any = s.engine.Interrupt(id) || any
+				any = s.end(r, id) || any
 			}
 		}
 	}
 	return any
+}
+
+// end ends a running or waiting prompt and reports whether there was a prompt to
+// end. If the queue fails, the prompt ends when it leaves the queue.
+func (s *Server) end(r *http.Request, id string) bool {
+	found, err := s.engine.Interrupt(r.Context(), id)
+	if err != nil {
+		s.opts.Logger.Error("prompt not deleted from the queue", "prompt", id, "error", err)
+	}
+	return found
 }
 
 // ofClient returns the ids of a client's running and waiting prompts. If the queue

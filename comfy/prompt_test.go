@@ -256,7 +256,7 @@ func TestValuesSurvive(t *testing.T) {
 
 // TestFullQueue: a prompt that the full queue refuses leaves nothing behind.
 func TestFullQueue(t *testing.T) {
-	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(1)})
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(&flow.QueueOptions{Len: 1})})
 	running := h.submit("me", waitFor("a"))
 	s := h.dial("watch="+running, nil)
 	s.until("executing 1")

@@ -2,9 +2,9 @@ package comfy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path"
-	"runtime/debug"
 	"strings"
 
 	"github.com/nodebus/nodebus"
@@ -24,7 +24,6 @@ type Server struct {
 	mux    *http.ServeMux
 
 	numbers numbers
-	holds   holds
 	clients clients
 	users   *users
 
@@ -32,11 +31,11 @@ type Server struct {
 	terminals terminals
 }
 
-// New returns a server for an engine, the hub that receives the engine's events, and
-// the registry of its classes. Nil opts are the defaults. New starts no
-// goroutine, and it does not run the engine: call [flow.Engine.Run].
-func New(engine *flow.Engine, hub *nodebus.Hub, registry *flow.Registry, opts *Options) *Server {
-	s := &Server{engine: engine, hub: hub, reg: registry, opts: opts.withDefaults(), mux: http.NewServeMux()}
+// New returns a server for an engine, the engine's hub and the engine's registry.
+// Nil opts are the defaults. New starts no goroutine, and it does not run the
+// engine: call [flow.Engine.Run].
+func New(engine *flow.Engine, opts *Options) *Server {
+	s := &Server{engine: engine, hub: engine.Hub(), reg: engine.Registry(), opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
 	s.clients.init()
 	s.users = newUsers(s.opts.Data, s.opts.MultiUser)
@@ -53,16 +52,23 @@ func New(engine *flow.Engine, hub *nodebus.Hub, registry *flow.Registry, opts *O
 // calls the handler of its route. If a handler panics, the answer has status 500
 // and the Logger receives the panic.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(v)
-		default:
-			s.opts.Logger.Error("request failed", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-			fail(w, http.StatusInternalServerError, "internal error")
-		}
-	}()
+	err := nodebus.Protect(func() error {
+		s.serveHTTP(w, r)
+		return nil
+	})
+	if err == nil {
+		return
+	}
+	if errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	if p := (*nodebus.PanicError)(nil); errors.As(err, &p) {
+		s.opts.Logger.Error("request failed", "path", r.URL.Path, "panic", p.Value, "stack", p.Stack)
+	}
+	fail(w, http.StatusInternalServerError, "internal error")
+}
+
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.policy.Check(r); err != nil {
 		fail(w, http.StatusForbidden, err.Error())
 		return

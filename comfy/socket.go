@@ -29,7 +29,7 @@ import (
 // names a client.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
-		fail(w, http.StatusBadRequest, "this is the address of a WebSocket")
+		fail(w, http.StatusBadRequest, "this address accepts only WebSocket connections")
 		return
 	}
 	id, codec, opts, wrong := s.admit(r)
@@ -118,7 +118,7 @@ func (s *Server) hello(id string) []nodebus.Payload {
 		if p.ClientID != id {
 			continue
 		}
-		if at, ok := s.engine.Executing(p.ID); ok {
+		if at, ok := s.engine.Current(p.ID); ok {
 			shown := cmp.Or(at.DisplayID, at.UniqueID)
 			hello = append(hello, nodebus.Executing{UniqueID: shown, DisplayID: shown, PromptID: p.ID})
 		}

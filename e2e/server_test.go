@@ -43,7 +43,7 @@ func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	running.Go(func() { _ = engine.Run(ctx) })
 	routes := http.NewServeMux()
 	routes.Handle("POST /step", next)
-	routes.Handle("/", comfy.New(engine, hub, registry, &opts))
+	routes.Handle("/", comfy.New(engine, &opts))
 	web := httptest.NewServer(routes)
 	t.Cleanup(func() {
 		cancel()
