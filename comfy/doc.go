@@ -5,6 +5,13 @@
 //	server := comfy.New(engine, &comfy.Options{Output: "output"})
 //	http.ListenAndServe("127.0.0.1:8188", server)
 //
+// Each WebSocket has one goroutine, which belongs to the [Server] and not to
+// net/http: a handler that runs for the life of a WebSocket would hold 24 KiB more
+// for each client. So [net/http.Server.Shutdown] does not wait for WebSockets, but
+// [Server.Close] does. A program ends in this order: it ends Engine.Run, then it calls
+// Hub.Close, which sends all that was published, then Server.Close, then
+// [net/http.Server.Shutdown].
+//
 // Most routes exist with and without the prefix /api. [Options] names the other
 // things that the server can serve: files, settings, models and the front end.
 // By default there are no files and no models, settings are kept in memory, and

@@ -56,11 +56,15 @@ type paced struct {
 }
 
 func newPaced(t *testing.T, opts *comfy.Options) *paced {
+	return newPacedOf(t, opts, &flow.EngineOptions{Parallel: 4})
+}
+
+func newPacedOf(t *testing.T, opts *comfy.Options, engineOpts *flow.EngineOptions) *paced {
 	reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(reg, Secret{}, nodebus.Info{})
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &paced{t: t, hub: hub, begun: make(chan string, 10), stop: cancel, network: make(pipes)}
-	p.engine = flow.NewEngine(reg, hub, &flow.EngineOptions{Parallel: 4})
+	p.engine = flow.NewEngine(reg, hub, engineOpts)
 	p.server = comfy.New(p.engine, opts)
 	p.web = &http.Server{Handler: p.server}
 	events := hub.Subscribe(context.Background())
@@ -76,6 +80,7 @@ func newPaced(t *testing.T, opts *comfy.Options) *paced {
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, hub.Close())
+		require.NoError(t, p.server.Close())
 		require.NoError(t, p.web.Close())
 	})
 	return p

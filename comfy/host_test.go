@@ -121,6 +121,7 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions
 		stop()
 		running.Wait()
 		require.NoError(t, h.hub.Close())
+		require.NoError(t, h.server.Close())
 		srv.Close()
 	})
 	return h

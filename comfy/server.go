@@ -29,11 +29,12 @@ type Server struct {
 
 	pictures  slots
 	terminals terminals
+	unfollow  func() // from Options.Logs; nil without Logs
 }
 
 // New returns a server for an engine, the engine's hub and the engine's registry.
 // Nil opts are the defaults. New starts no goroutine, and it does not run the
-// engine: call [flow.Engine.Run].
+// engine: call [flow.Engine.Run]. Call [Server.Close] at the end.
 func New(engine *flow.Engine, opts *Options) *Server {
 	s := &Server{engine: engine, hub: engine.Hub(), reg: engine.Registry(), opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
@@ -42,10 +43,27 @@ func New(engine *flow.Engine, opts *Options) *Server {
 	s.pictures = make(slots, picturesMax)
 	s.terminals = terminals{logs: s.opts.Logs, present: s.clients.present, send: s.sendLogs, open: map[string]bool{}}
 	if s.opts.Logs != nil {
-		s.opts.Logs.follow(s.terminals.written)
+		s.unfollow = s.opts.Logs.follow(s.terminals.written)
 	}
 	s.routes()
 	return s
+}
+
+// Close closes the WebSockets of all clients and waits until no goroutine of the
+// server runs any more. After Close, the server accepts no WebSocket; it still
+// answers other requests. Close does not close the hub. To let clients receive all
+// that was published, call [nodebus.Hub.Close] first. Close always returns nil, and
+// it may be called several times.
+func (s *Server) Close() error {
+	if s.unfollow != nil {
+		s.unfollow()
+	}
+	for _, c := range s.clients.close() {
+		c.session.Close(nodebus.ErrClosed)
+	}
+	s.terminals.close()
+	s.clients.serving.Wait()
+	return nil
 }
 
 // ServeHTTP checks the origin, the host and the grant of a request, and then
