@@ -82,7 +82,7 @@ func TestDuplicateID(t *testing.T) {
 // first.
 func TestNumbers(t *testing.T) {
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 1})
-	h.submit("me", waitFor("first"))
+	h.busy("me")
 	var want []string
 	for i, c := range []struct{ more, number, after string }{
 		{`"front":false`, "1", ""},
@@ -106,7 +106,7 @@ func TestNumbers(t *testing.T) {
 	require.Equal(t, []string{"5", "4", "2", "3", "1", "0", "7", "8", "6", "9"}, want)
 	s := h.connect("me")
 	s.next()
-	h.gate.open("first")
+	h.gate.open("busy")
 	var got []string
 	for len(got) < len(want) {
 		if m := s.next(); m.Type == "execution_start" && len(m.Data["prompt_id"].(string)) == 1 {
