@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var wholeStory = []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"}
+var allEvents = []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"}
 
 // TestBackFromALostConnection: a connection is lost, and the server does not notice
 // it. When the client reconnects, it receives the events of a prompt that ended in
@@ -26,7 +26,7 @@ func TestBackFromALostConnection(t *testing.T) {
 	lost.until("executing 1") // the client reads no more from this socket
 	h.gate.open("a")
 	other.until("status 0")
-	require.Equal(t, wholeStory, without(h.connect("me").until("executing <nil>"), "status", "progress_state"))
+	require.Equal(t, allEvents, without(h.connect("me").until("executing <nil>"), "status", "progress_state"))
 }
 
 // TestBackBeforeItIsForgotten: a prompt ends and the client reconnects before the
@@ -45,7 +45,7 @@ func TestBackBeforeItIsForgotten(t *testing.T) {
 		back <- h.connect("me")
 	}
 	s.close()
-	require.Equal(t, wholeStory, without((<-back).until("executing <nil>"), "status", "progress_state"))
+	require.Equal(t, allEvents, without((<-back).until("executing <nil>"), "status", "progress_state"))
 }
 
 // over adds a prompt of a client that ended some time ago. Any goroutine may call
@@ -100,7 +100,7 @@ func TestSubmitsFirst(t *testing.T) {
 	h := newHost(t, nil)
 	h.ended(h.submit("me", quick))
 	me := h.connect("me")
-	require.Equal(t, wholeStory, without(me.until("executing <nil>"), "status", "progress_state"))
+	require.Equal(t, allEvents, without(me.until("executing <nil>"), "status", "progress_state"))
 }
 
 // TestLateIsNotForEver: a client receives no events of a prompt that ended long

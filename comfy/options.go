@@ -83,8 +83,9 @@ type Options struct {
 	// which takes a millisecond or two. If all nodes of the prompt are cached, the
 	// prompt could end before such a client listens, and the client would wait for
 	// ever. The time begins when the server has sent the answer and the client has
-	// replied to a ping on its socket, or 250 ms after the ping. If the client has
-	// no socket, the prompt does not wait. Negative disables the wait. Default
+	// replied to a ping on its socket, or 250 ms after the ping. Until it
+	// ends, the prompt waits in the queue, and later prompts of the client wait
+	// behind it. If the client has no socket, there is no head start. Negative disables the wait. Default
 	// 20 ms.
 	HeadStart time.Duration
 

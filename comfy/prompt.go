@@ -71,7 +71,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	if sub.Rejected != nil {
 		nodeErrors = sub.Rejected.Nodes
 	}
-	defer hurry(w)()
+	defer limitWrite(w)()
 	answer(w, http.StatusOK, object{{"prompt_id", sub.ID}, {"number", p.Priority}, {"node_errors", nodeErrors}})
 	_ = http.NewResponseController(w).Flush()
 }
@@ -86,6 +86,8 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 		answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "node_errors": struct{}{}})
 	case errors.Is(err, nodebus.ErrFull):
 		reject(w, http.StatusServiceUnavailable, &problem("queue_full", "The queue is full", "try again later").ValidationError)
+	case errors.Is(err, flow.ErrSecrets):
+		reject(w, http.StatusBadRequest, &problem("secrets_not_kept", "The server's queue keeps no secrets", "submit the prompt without an API key and without a token").ValidationError)
 	default:
 		s.opts.Logger.Error("prompt not submitted", "error", err)
 		reject(w, http.StatusServiceUnavailable, &problem("not_accepted", "The prompt was not accepted", "try again later").ValidationError)

@@ -1,12 +1,14 @@
 package comfy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
@@ -234,6 +236,27 @@ func TestSecrets(t *testing.T) {
 	h.ended(odd)
 	look()
 	require.EqualValues(t, 1, at(t, h.get("/history/"+id), id, "prompt", 3, "kept"))
+}
+
+// forgetfulQueue keeps no secrets.
+type forgetfulQueue struct{ flow.Queue }
+
+func (q forgetfulQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	if len(secrets) > 0 {
+		return flow.ErrSecrets
+	}
+	return q.Queue.Push(ctx, p, nil)
+}
+
+// TestSecretsAreNotKept: a queue that keeps no secrets refuses a prompt with secrets.
+// The answer says what the client can do.
+func TestSecretsAreNotKept(t *testing.T) {
+	h := newHostOf(t, nil, &flow.EngineOptions{Queue: forgetfulQueue{flow.NewQueue(nil)}})
+	a := h.post("/prompt", `{"prompt":`+quick+`,"extra_data":{"api_key_comfy_org":"top-secret-key"}}`)
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Equal(t, "secrets_not_kept", at(t, a.json(t), "error", "type"))
+	require.NotContains(t, a.body, "top-secret-key")
+	h.ended(h.submit("me", quick))
 }
 
 // TestValuesSurvive: extra data is returned unchanged, with large numbers. The
