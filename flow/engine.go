@@ -251,7 +251,9 @@ func (e *Engine) Current(promptID string) (now nodebus.Executing, ok bool) {
 // has a method Free, as [Local] has.
 func (e *Engine) Free() {
 	if f, ok := e.opts.Executor.(interface{ Free() }); ok {
-		f.Free()
+		if err := nodebus.Protect(func() error { f.Free(); return nil }); err != nil {
+			e.opts.Logger.Error("freeing failed", "error", err)
+		}
 	}
 }
 

@@ -42,6 +42,31 @@ func TestReady(t *testing.T) {
 	})
 }
 
+// TestReadyWhileTheFirstIsDeleted: a prompt that is not ready is given back if it was
+// taken because another prompt of its client, about which the queue had asked, was
+// deleted meanwhile.
+func TestReadyWhileTheFirstIsDeleted(t *testing.T) {
+	q := &slowQueue{Queue: flow.NewQueue(nil)}
+	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
+		ready := make(chan struct{})
+		var second func() outcome
+		q.asked = func(string) {
+			q.asked = nil
+			second = r.startWith(&nodebus.Prompt{ID: "second", ClientID: "me", Nodes: showing("x")}, &flow.SubmitOptions{Ready: ready})
+			require.True(t, interrupt(r.engine, "first"))
+		}
+		r.start(&nodebus.Prompt{ID: "first", ClientID: "me", Nodes: showing("x")})
+		synctest.Wait()
+		_, err := r.engine.Store().Get(r.ctx, "second")
+		require.ErrorIs(t, err, nodebus.ErrNotFound)
+		require.Equal(t, []any{"x"}, r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}).text("1"), "others do not wait")
+		close(ready)
+		rec := second().record
+		require.Equal(t, nodebus.Succeeded, rec.State)
+		require.Equal(t, 1, rec.Attempt, "an attempt that was given back does not count")
+	})
+}
+
 // TestReadyNever: a prompt that is never ready can be interrupted, deleted, and left
 // in the queue when the engine ends.
 func TestReadyNever(t *testing.T) {

@@ -118,6 +118,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		e.tellStatus()
 		return nil, err
 	}
+	e.pushed(j)
 	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, j: j}, nil
 }
 
