@@ -81,6 +81,7 @@ type Engine struct {
 	poke    context.CancelFunc // has the queue looked at again
 	running *sync.WaitGroup    // of what Run has started; nil while no Run runs
 	stop    context.Context    // ends with that Run
+	idle    chan struct{}      // closed when that Run has ended
 
 	statusDue  int  // status events still to be sent
 	statusBusy bool // a goroutine is sending them
@@ -154,7 +155,7 @@ func (e *Engine) began(ctx context.Context, all *sync.WaitGroup) bool {
 	if e.running != nil {
 		return false
 	}
-	e.running, e.stop = all, ctx
+	e.running, e.stop, e.idle = all, ctx, make(chan struct{})
 	for _, j := range e.jobs {
 		e.awaitReady(j)
 	}
@@ -166,6 +167,7 @@ func (e *Engine) ended(all *sync.WaitGroup) {
 	all.Wait()
 	e.mu.Lock()
 	e.running, e.stop = nil, nil
+	close(e.idle)
 	e.mu.Unlock()
 	all.Wait() // for a prompt that was submitted in between
 }
