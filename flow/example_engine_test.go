@@ -93,13 +93,13 @@ func ExampleSubmitOptions() {
 	// success <nil>
 }
 
-// counter counts the events that pass.
-type counter struct {
+// eventCounter counts the events that pass.
+type eventCounter struct {
 	nodebus.Publisher
 	n map[string]int
 }
 
-func (c counter) Publish(ev nodebus.Event) error {
+func (c eventCounter) Publish(ev nodebus.Event) error {
 	c.n[ev.Payload.EventType()]++
 	return c.Publisher.Publish(ev)
 }
@@ -112,7 +112,7 @@ func ExampleEngineOptions() {
 	seen := map[string]int{}
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
 		Parallel: 1,
-		Wrap:     func(next nodebus.Publisher) nodebus.Publisher { return counter{next, seen} },
+		Wrap:     func(next nodebus.Publisher) nodebus.Publisher { return eventCounter{next, seen} },
 	})
 	if _, err := flow.Do(context.Background(), engine, doubling(1)); err != nil {
 		fmt.Println(err)
