@@ -50,6 +50,7 @@ func ExampleEngine_Submit() {
 	flow.Register(registry, Double{}, nodebus.Info{})
 	engine := flow.NewEngine(registry, hub, nil)
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	ended := make(chan error)
 	go func() { ended <- engine.Run(ctx) }()
 
