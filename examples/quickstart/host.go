@@ -54,6 +54,15 @@ func start(ctx context.Context, pictures fs.FS, results, address string, workflo
 	}}, nil
 }
 
+// submit submits a prompt and returns its id.
+func (h *host) submit(ctx context.Context, p *nodebus.Prompt) (string, error) {
+	s, err := h.engine.Submit(ctx, p, nil)
+	if err != nil {
+		return "", err
+	}
+	return s.ID, nil
+}
+
 // reachable returns an address that a client on this machine can use.
 func reachable(a *net.TCPAddr) string {
 	if a.IP.IsUnspecified() { // the server listens on all addresses
@@ -80,7 +89,7 @@ func page(engine *flow.Engine, local *flow.Local, results string, workflow []byt
 		}
 		nodes, err := nodebus.ParseNodes(workflow)
 		if err == nil {
-			_, err = engine.Submit(r.Context(), &nodebus.Prompt{ClientID: r.FormValue("client"), Nodes: nodes})
+			_, err = engine.Submit(r.Context(), &nodebus.Prompt{ClientID: r.FormValue("client"), Nodes: nodes}, nil)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
