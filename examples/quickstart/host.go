@@ -54,15 +54,6 @@ func start(ctx context.Context, pictures fs.FS, results, address string, workflo
 	}}, nil
 }
 
-// submit submits a prompt and returns its id.
-func (h *host) submit(ctx context.Context, p *nodebus.Prompt) (string, error) {
-	s, err := h.engine.Submit(ctx, p, nil)
-	if err != nil {
-		return "", err
-	}
-	return s.ID, nil
-}
-
 // reachable returns an address that a client on this machine can use.
 func reachable(a *net.TCPAddr) string {
 	if a.IP.IsUnspecified() { // the server listens on all addresses

@@ -57,14 +57,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer h.stop()
-	c, err := client.Dial(ctx, "ws://"+h.address+"/ws", &client.Options{Submit: h.submit})
+	c, err := client.Dial(ctx, "ws://"+h.address+"/ws", nil)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	for _, title := range []string{"First run", "Again: what has not changed is not computed"} {
 		fmt.Fprintln(out, title)
-		if err := watch(ctx, c, data, out); err != nil {
+		if err := watch(ctx, h.engine, c, data, out); err != nil {
 			return err
 		}
 	}
