@@ -3,15 +3,16 @@
 //
 // The executor (host.go) runs in the program. It walks the prompt and decides which node
 // runs next. A worker (worker.go) calls the nodes. They talk over the worker's standard
-// input and output, in lines of JSON. The host sends the prompt once, and then which
-// node to call. The worker sends what the node sends, and then that the node has run.
-// A node that asks for a lazy input, or for nodes that it has made, waits in the worker
-// until the host has had those nodes called.
+// input and output, in lines of JSON. The host sends the prompt, and then which node to
+// call. The worker sends what the node sends, and then that the node has run. A node
+// that asks for a lazy input, or for nodes that it has made, waits in the worker until
+// those nodes have run. The end of the input means: cancel and exit.
 //
 // Outputs stay in the worker, and links name them. So they may be any Go values, such as
-// images and open files, and large values are not copied. The price: all nodes of a
-// prompt run in the same worker. A worker runs one prompt at a time. Workers that have
-// nothing to do wait for the next prompt; a worker that dies is replaced.
+// images and open files, and large values are not copied. Each prompt has a worker of
+// its own, which ends with the prompt: a crash, a leak or a node that does not stop
+// affects no other prompt. A program with nodes that are slow to start would keep its
+// workers for further prompts.
 //
 //	go run ./examples/remoteexecutor
 package main
@@ -59,7 +60,7 @@ func main() {
 		work(register)
 		return
 	}
-	run(os.Stdout, func() *exec.Cmd { return exec.Command(os.Args[0], "-worker") })
+	demo(os.Stdout, func() *exec.Cmd { return exec.Command(os.Args[0], "-worker") })
 }
 
 // work makes this process a worker.
@@ -71,14 +72,12 @@ func work(register func(*flow.Registry)) {
 	serve(r, os.Stdin, pipe)
 }
 
-// run runs three prompts: one of them crashes its worker.
-func run(out io.Writer, worker func() *exec.Cmd) {
+// demo runs three prompts: one of them crashes its worker.
+func demo(out io.Writer, worker func() *exec.Cmd) {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()
 	register(registry)
-	x := &remote{registry: registry, command: worker}
-	defer x.Close()
-	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: x})
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: remote{registry, worker}})
 	for _, class := range []string{"Where", "Crash", "Where"} {
 		g := nodebus.NewGraph()
 		in := nodebus.Inputs{}
