@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -93,9 +94,8 @@ func newHost(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.Ex
 	r := flow.NewRegistry()
 	Register(r)
 	h := &host{hub: nodebus.NewHub(nil)}
-	h.engine = flow.NewEngine(r, h.hub, &flow.EngineOptions{
-		Executor: &watched{t: t, Executor: fresh(t, r), registry: r}, Parallel: 8, PerClient: 8,
-	})
+	x := &watched{Executor: fresh(t, r), registry: r}
+	h.engine = flow.NewEngine(r, h.hub, &flow.EngineOptions{Executor: x, Parallel: 8, PerClient: 8})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -106,16 +106,19 @@ func newHost(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.Ex
 		cancel()
 		within(t, "ending the engine", func() { <-ended })
 		_ = h.hub.Close()
+		x.report(t)
 	})
 	return h
 }
 
-// watched is the executor under test. It reports events that are published after
-// Execute has returned.
+// watched is the executor under test. It notes events that are published after Execute
+// has returned.
 type watched struct {
 	nodebus.Executor
-	t        *testing.T
 	registry *flow.Registry
+
+	mu   sync.Mutex
+	late []string
 }
 
 func (w *watched) Prepare(p *nodebus.Prompt) (any, error) {
@@ -126,30 +129,31 @@ func (w *watched) Prepare(p *nodebus.Prompt) (any, error) {
 }
 
 func (w *watched) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
-	p := &watchedPublisher{Publisher: pub, t: w.t}
-	defer p.end()
+	p := &watchedPublisher{Publisher: pub, w: w}
+	defer p.over.Store(true)
 	return w.Executor.Execute(ctx, job, p)
+}
+
+// report reports the events that came too late.
+func (w *watched) report(t *testing.T) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.late) > 0 {
+		t.Errorf("%d events were published after Execute had returned, the first one is %q", len(w.late), w.late[0])
+	}
 }
 
 type watchedPublisher struct {
 	nodebus.Publisher
-	t    *testing.T
-	mu   sync.Mutex
-	over bool
-}
-
-func (p *watchedPublisher) end() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.over = true
+	w    *watched
+	over atomic.Bool
 }
 
 func (p *watchedPublisher) Publish(ev nodebus.Event) error {
-	p.mu.Lock()
-	over := p.over
-	p.mu.Unlock()
-	if over {
-		p.t.Errorf("an event %q was published after Execute had returned", ev.Payload.EventType())
+	if p.over.Load() {
+		p.w.mu.Lock()
+		p.w.late = append(p.w.late, ev.Payload.EventType())
+		p.w.mu.Unlock()
 	}
 	return p.Publisher.Publish(ev)
 }

@@ -23,7 +23,7 @@ type Client struct {
 }
 
 // patience limits the time of operations that should end immediately.
-const patience = 20 * time.Second
+var patience = 20 * time.Second
 
 // Transport tests a [nodebus.Transport] against its contract. connect returns a new pair
 // for each test: a transport and the client that receives its frames. The client must not
