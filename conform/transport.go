@@ -278,7 +278,7 @@ func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
 	pad := strings.Repeat("x", 64<<10)
 	within(t, "publishing to a client that does not read", func() {
 		for i := range n {
-			if err := hub.SendSync(nodebus.Custom{Type: "conform", Data: []any{i, pad}}, "client"); err != nil {
+			if err := hub.Broadcast(nodebus.Custom{Type: "conform", Data: []any{i, pad}}); err != nil {
 				t.Errorf("send %d: %v", i, err)
 			}
 		}

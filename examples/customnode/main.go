@@ -72,13 +72,12 @@ func run(out io.Writer) {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Search{library: shelf{"ode": "so much depends\nupon\n\na red wheel\nbarrow"}}, nodebus.Info{Output: true})
 	engine := flow.NewEngine(registry, hub, nil)
-	ctx := context.Background()
-	events := hub.Subscribe(ctx)
+	events := hub.Subscribe(context.Background())
 	var watching sync.WaitGroup
 	watching.Go(func() { watch(events, out) })
 	graph := nodebus.NewGraph()
 	graph.AddAs("7", "Search", nodebus.Inputs{"title": "ode", "word": "ee"})
-	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{Nodes: graph.Nodes()})
+	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: graph.Nodes()})
 	_ = hub.Close() // ends the events
 	watching.Wait()
 	fmt.Fprintln(out, outcome.State, err)
