@@ -51,12 +51,12 @@ func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *flow.Engine) {
 			return
 		}
 		p.ClientID = r.URL.Query().Get("client")
-		id, err := engine.Submit(r.Context(), &p)
+		job, err := engine.Submit(r.Context(), &p, nil)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		fmt.Fprintln(w, id)
+		fmt.Fprintln(w, job.ID)
 	})
 }
 
