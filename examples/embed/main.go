@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -61,7 +62,7 @@ func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *flow.Engine) {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, "127.0.0.1:8080", os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
