@@ -73,7 +73,10 @@ type Engine struct {
 	pub      nodebus.Publisher // the hub, or what Wrap has made of it
 	opts     EngineOptions
 
-	mu      sync.Mutex         // held for a few steps, never while code of others runs
+	// mu is held for a few steps, never while code of others runs. No other lock of
+	// this package is taken while it is held; the locks of a job, a gate, a lease and
+	// the queue in memory are never held together either.
+	mu      sync.Mutex
 	jobs    map[string]*job    // submitted or taken, and not ended, by prompt id
 	clients map[string]*client // clients with a job
 	seq     uint64             // of the job admitted last

@@ -1,6 +1,8 @@
 package flow_test
 
 import (
+	"context"
+	"encoding/json"
 	"testing"
 	"testing/synctest"
 
@@ -12,7 +14,31 @@ import (
 // TestReady: a prompt that is not ready stays in the queue, and with it the later
 // prompts of its client. Earlier prompts of the client and other clients do not wait.
 func TestReady(t *testing.T) {
-	inBubble(t, nil, &flow.EngineOptions{Parallel: 2}, func(r *rig) {
+	for name, q := range map[string]func() flow.Queue{
+		"in memory":    func() flow.Queue { return flow.NewQueue(nil) },
+		"kept as JSON": func() flow.Queue { return jsonQueue{flow.NewQueue(nil)} },
+	} {
+		t.Run(name, func(t *testing.T) { testReady(t, q()) })
+	}
+}
+
+// jsonQueue keeps prompts as JSON: whatever is not part of it does not come back.
+type jsonQueue struct{ flow.Queue }
+
+func (q jsonQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	enc, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	var kept nodebus.Prompt
+	if err := json.Unmarshal(enc, &kept); err != nil {
+		return err
+	}
+	return q.Queue.Push(ctx, &kept, secrets)
+}
+
+func testReady(t *testing.T, q flow.Queue) {
+	inBubble(t, nil, &flow.EngineOptions{Parallel: 2, Queue: q}, func(r *rig) {
 		var order []any
 		r.fn("Note", func(_ *nodebus.Context, in, _ any) (any, error) { order = append(order, in); return in, nil })
 		graph := func(name string) nodebus.Nodes {
