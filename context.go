@@ -131,10 +131,18 @@ func (c *Context) Progress(value, max float64) {
 	_ = c.SendSync(Progress{Value: value, Max: max, PromptID: c.PromptID(), UniqueID: c.UniqueID()})
 }
 
-// Preview shows an image of work in progress. file holds the bytes of a JPEG or
-// PNG file; the caller may reuse it afterwards. For errors see [Hub.Publish].
+// Preview shows an image of work in progress. file holds the bytes of a JPEG or PNG
+// file; Preview copies them. For errors see [Hub.Publish].
 func (c *Context) Preview(file []byte) error {
-	return c.SendSync(Preview{Place: c.Place(), PromptID: c.PromptID(), ImageType: imageType(file), Image: file})
+	if len(file) == 0 {
+		return &EncodeError{Type: typeName(Preview{}), Err: errors.New("the image file is empty")}
+	}
+	return c.preview(bytes.Clone(file))
+}
+
+func (c *Context) preview(file []byte) error {
+	p := Preview{Place: c.Place(), PromptID: c.PromptID(), ImageType: imageType(file), Image: file}
+	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Attempt: c.Attempt(), Payload: p, Frozen: true})
 }
 
 // PreviewImage shows an image of work in progress as a JPEG of medium quality.
@@ -143,7 +151,7 @@ func (c *Context) PreviewImage(img image.Image) error {
 	if err := Protect(func() error { return jpeg.Encode(&b, img, nil) }); err != nil {
 		return &EncodeError{Type: typeName(img), Err: err}
 	}
-	return c.Preview(b.Bytes())
+	return c.preview(b.Bytes())
 }
 
 // imageType distinguishes PNG from JPEG. Clients take any other format for JPEG.
@@ -177,26 +185,9 @@ func (c *Context) Hidden(name string) any {
 	return c.call.Job.Secrets[name]
 }
 
-// Input returns a lazy input of the node by name; it waits until the value is
-// there. For executors that bind [Lazy] inputs themselves.
-func (c *Context) Input(ctx context.Context, name string) (any, error) {
-	switch {
-	case c.over.Load():
-		return nil, ErrClosed
-	case c.call.Runtime == nil:
-		return nil, &InputError{Input: name, Err: errors.New("this executor has no lazy inputs")}
-	}
-	return c.call.Runtime.Input(ctx, name)
-}
-
-// Eval returns an output of nodes made at run time; it waits until the nodes have
-// run. Nodes use the function [Eval], which gives the value its type.
-func (c *Context) Eval(ctx context.Context, g *Graph, out Link) (any, error) {
-	if c.call.Runtime == nil {
-		return nil, errNoGraphs
-	}
-	return c.call.Runtime.Eval(ctx, g, out)
-}
+// Runtime returns what the executor lends to the node, for those who call nodes; nil
+// if it lends nothing.
+func (c *Context) Runtime() Runtime { return c.call.Runtime }
 
 // NewGraph returns an empty graph for nodes made at run time. Their ids are
 // "<unique id>.<index of the call>.<number of the graph>.<name>", so that they

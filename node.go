@@ -160,7 +160,10 @@ func Block(reason string) error { return &BlockedError{Reason: reason} }
 // [Lazy].Get it waits, and gives the node's worker slot back meanwhile.
 func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
 	var zero T
-	v, err := ctx.Eval(ctx, g, out)
+	if ctx.call.Runtime == nil {
+		return zero, errNoGraphs
+	}
+	v, err := ctx.call.Runtime.Eval(ctx, g, out)
 	if err != nil {
 		return zero, err
 	}

@@ -85,12 +85,12 @@ func (e ExecutionError) traits(bool) traits {
 func (e ExecutionInterrupted) traits(bool) traits {
 	return traits{e.PromptID, false, false}
 }
-func (FeatureFlags) traits(bool) traits   { return traits{"", false, false} }
-func (p Preview) traits(bool) traits      { return traits{p.PromptID, false, true} }
-func (t ProgressText) traits(bool) traits { return traits{t.PromptID, true, false} }
-func (Gap) traits(bool) traits            { return traits{"", true, false} }
-func (p Overall) traits(bool) traits      { return traits{p.PromptID, false, true} }
-func (Custom) traits(bool) traits         { return traits{"", false, false} }
+func (FeatureFlags) traits(bool) traits     { return traits{"", false, false} }
+func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true} }
+func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false} }
+func (Gap) traits(bool) traits              { return traits{"", true, false} }
+func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true} }
+func (Custom) traits(bool) traits           { return traits{"", false, false} }
 
 // finite reports whether all numbers can be encoded.
 func (p *ProgressState) finite() bool {

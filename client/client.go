@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -25,13 +24,10 @@ type Options struct {
 	// Header is sent with the handshake. HTTPClient sends the handshake.
 	Header     http.Header
 	HTTPClient *http.Client
-	// Submit submits a prompt for Client.Submit. The program provides it, for
-	// example Engine.Submit in the same process. Default: Client.Submit returns
-	// ErrNoSubmit.
-	Submit func(ctx context.Context, p *nodebus.Prompt) (id string, err error)
 	// Retry is the time to wait before connecting again after the connection broke.
-	// It doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. A
-	// negative value disables reconnecting.
+	// It doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With
+	// a negative value, a broken connection ends Events with an error; the next Events
+	// connects once.
 	Retry time.Duration
 	// ReadLimit is the maximum size of a message from the server, in bytes. A larger
 	// message breaks the connection. Default: 256 MiB.
@@ -40,9 +36,6 @@ type Options struct {
 	// panics of listeners. Default: nothing is logged.
 	Logger *slog.Logger
 }
-
-// ErrNoSubmit is the error of Submit if Options.Submit is not set.
-var ErrNoSubmit = errors.New("client: no way to submit prompts was given")
 
 // Client is a connection to a server. Only one goroutine at a time may run Events,
 // Follow or Run. All other methods, including Close, are safe for concurrent use.
@@ -104,18 +97,9 @@ func (c *Client) ID() string {
 	return c.id
 }
 
-// Submit sets p.ClientID to this client, submits the prompt with Options.Submit, and
-// returns the prompt's id. Without Options.Submit it returns ErrNoSubmit.
-func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err error) {
-	if c.opts.Submit == nil {
-		return "", ErrNoSubmit
-	}
-	p.ClientID = c.ID()
-	return c.opts.Submit(ctx, p)
-}
-
 // Events yields the events from the server until ctx ends or the loop breaks; after
-// that, Events can be called again. The listeners for an event run before the event is
+// that, Events can be called again and continues after the last event. If ctx ends while
+// Events waits, the connection breaks, and the next Events connects again. The listeners for an event run before the event is
 // yielded. An event of an unknown type is a [nodebus.Custom]; built-in types and types
 // with a listener (see [On]) are known. If an error ends Events, it is the last value:
 // the server refuses the client, the connection broke and reconnecting is disabled, or

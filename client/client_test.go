@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,11 +74,11 @@ func payloads(t *testing.T, c *client.Client, n int) (got []nodebus.Payload) {
 }
 
 func TestIDIsTheServersWord(t *testing.T) {
-	s := newSite(t, &ws.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
+	s := newSite(t, &ws.Options{Authorize: func(r *http.Request) (nodebus.Grant, error) {
 		if r.Header.Get("Token") == "secret" {
-			return ws.Grant{Client: "alice"}, nil
+			return nodebus.Grant{Client: "alice"}, nil
 		}
-		return ws.Grant{}, nil
+		return nodebus.Grant{}, nil
 	}})
 	require.Equal(t, "me", dial(t, s.URL, &client.Options{ID: "me"}).ID())
 	require.Regexp(t, "^[0-9a-f]{32}$", dial(t, s.URL, nil).ID())
@@ -114,46 +115,92 @@ func TestBuiltInAndRunTimeTypes(t *testing.T) {
 	var got []string
 	client.On(c, func(_ nodebus.Event, p nodebus.Progress) { got = append(got, "progress "+p.UniqueID) })
 	client.On(c, func(_ nodebus.Event, p nodebus.Preview) { got = append(got, "preview "+string(p.Image)) })
-	client.OnType(c, "mine", func(ev nodebus.Event) { got = append(got, ev.Payload.EventType()) })
-	require.Panics(t, func() { client.On(c, func(nodebus.Event, nodebus.Custom) {}) })
+	c.OnType("mine", func(ev nodebus.Event) { got = append(got, ev.Payload.EventType()) })
 
 	require.NoError(t, s.hub.Broadcast(nodebus.Progress{UniqueID: "7"}))
-	require.NoError(t, s.hub.SendSync(nodebus.Preview{Place: nodebus.Place{UniqueID: "7"}, Image: []byte("jpeg")}))
+	require.NoError(t, s.hub.Broadcast(nodebus.Preview{Place: nodebus.Place{UniqueID: "7"}, Image: []byte("jpeg")}))
 	require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "mine", Data: 1}))
 	require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "yours", Data: 1}))
 	payloads(t, c, 4)
 	require.Equal(t, []string{"progress 7", "preview jpeg", "mine"}, got)
 }
 
+// pointed is a payload whose methods belong to the pointer.
+type pointed struct {
+	Step int `json:"step"`
+}
+
+func (*pointed) EventType() string { return "test.pointed" }
+
+// TestListeningForAnyGoType: a listener may name any Go type, also a type without a
+// fixed event type, a pointer or an interface.
+func TestListeningForAnyGoType(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, nil)
+	var got []string
+	add := func(kind string) func(nodebus.Event) {
+		return func(ev nodebus.Event) { got = append(got, kind+" "+ev.Payload.EventType()) }
+	}
+	client.On(c, func(ev nodebus.Event, _ nodebus.Custom) { add("custom")(ev) })
+	client.On(c, func(ev nodebus.Event, _ nodebus.Payload) { add("any")(ev) })
+	client.On(c, func(ev nodebus.Event, _ *pointed) { add("pointed")(ev) })
+	remove := client.On(c, func(ev nodebus.Event, _ *ticked) { add("*ticked")(ev) })
+	c.OnType("", add("every"))
+	for range 2 {
+		require.NoError(t, s.hub.Broadcast(&pointed{1}))
+		require.NoError(t, s.hub.Broadcast(ticked{2}))
+		require.NoError(t, s.hub.Broadcast(nodebus.Custom{Type: "mine", Data: 1}))
+		payloads(t, c, 3)
+		remove()
+	}
+	pointed := []string{"pointed test.pointed", "any test.pointed", "every test.pointed"}
+	mine := []string{"custom mine", "any mine", "every mine"}
+	want := slices.Concat(pointed, []string{"*ticked test.ticked", "any test.ticked", "every test.ticked"}, mine,
+		pointed, []string{"any test.ticked", "every test.ticked"}, mine)
+	require.Equal(t, want, got)
+}
+
+// touchy is a payload whose decoding panics.
+type touchy struct{}
+
+func (touchy) EventType() string { return "test.touchy" }
+
+func (*touchy) UnmarshalJSON([]byte) error { panic("not decoded") }
+
+// TestDecodingMayPanic: a message whose decoding panics is skipped like any message that
+// cannot be decoded.
+func TestDecodingMayPanic(t *testing.T) {
+	s := newSite(t, nil)
+	var log strings.Builder
+	c := dial(t, s.URL, &client.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	client.On(c, func(nodebus.Event, touchy) {})
+	require.NoError(t, s.hub.Broadcast(touchy{}))
+	require.NoError(t, s.hub.Broadcast(ticked{1}))
+	require.Equal(t, "test.ticked", payloads(t, c, 1)[0].EventType())
+	require.Contains(t, log.String(), "not decoded")
+}
+
 func TestFollowEndsWithThePrompt(t *testing.T) {
 	s := newSite(t, nil)
-	submitted := func(_ context.Context, p *nodebus.Prompt) (string, error) {
-		for _, e := range []nodebus.Event{
-			{PromptID: "p", Payload: nodebus.Executing{UniqueID: "1", PromptID: "p"}},
-			{PromptID: "q", Payload: nodebus.Executing{UniqueID: "2", PromptID: "q"}},
-			{Payload: nodebus.Status{}},
-			{PromptID: "p", Payload: nodebus.ExecutionSuccess{PromptID: "p"}},
-			{PromptID: "p", Payload: nodebus.Executing{PromptID: "p"}},
-			{PromptID: "q", Payload: nodebus.Executing{PromptID: "q"}},
-		} {
-			e.To = p.ClientID
-			require.NoError(t, s.hub.Publish(e))
-		}
-		return "p", nil
+	c := dial(t, s.URL, nil)
+	for _, e := range []nodebus.Event{
+		{PromptID: "p", Payload: nodebus.Executing{UniqueID: "1", PromptID: "p"}},
+		{PromptID: "q", Payload: nodebus.Executing{UniqueID: "2", PromptID: "q"}},
+		{Payload: nodebus.Status{}},
+		{PromptID: "p", Payload: nodebus.ExecutionSuccess{PromptID: "p"}},
+		{PromptID: "p", Payload: nodebus.Executing{PromptID: "p"}},
+		{PromptID: "q", Payload: nodebus.Executing{PromptID: "q"}},
+	} {
+		e.To = c.ID()
+		require.NoError(t, s.hub.Publish(e))
 	}
-	c := dial(t, s.URL, &client.Options{Submit: submitted})
-	id, err := c.Submit(t.Context(), &nodebus.Prompt{})
-	require.NoError(t, err)
 	var got []string
-	for ev, err := range c.Follow(deadline(t), id) {
+	for ev, err := range c.Follow(deadline(t), "p") {
 		require.NoError(t, err)
 		got = append(got, ev.Payload.EventType())
 	}
 	require.Equal(t, []string{"executing", "execution_success", "executing"}, got)
 	require.Equal(t, nodebus.Executing{PromptID: "q"}, payloads(t, c, 1)[0])
-
-	_, err = dial(t, s.URL, nil).Submit(t.Context(), &nodebus.Prompt{})
-	require.ErrorIs(t, err, client.ErrNoSubmit)
 }
 
 func TestWatch(t *testing.T) {
@@ -235,13 +282,64 @@ func TestWithoutRetryABreakIsTheEnd(t *testing.T) {
 	require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(last))
 }
 
+// TestContextEndsDuringARead: the context of Events ends while Events waits for the next
+// event, which breaks the connection. The next Events connects again and misses nothing,
+// also without Retry.
+func TestContextEndsDuringARead(t *testing.T) {
+	for _, retry := range []time.Duration{-1, time.Millisecond} {
+		waiting := make(chan struct{}, 10)
+		s := newSite(t, nil)
+		c := dial(t, s.URL, &client.Options{ID: "me", Retry: retry, HTTPClient: &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+				return readsTold{nc, waiting}, err
+			},
+		}}})
+		require.NoError(t, s.hub.SendSync(ticked{1}, "me"))
+		require.Len(t, payloads(t, c, 1), 1)
+
+		for len(waiting) > 0 {
+			<-waiting
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- c.Run(ctx) }()
+		<-waiting
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, s.hub.SendSync(ticked{2}, "me"))
+		var got []string
+		for ev, err := range c.Events(deadline(t)) {
+			require.NoError(t, err)
+			if got = append(got, ev.Payload.EventType()); got[len(got)-1] == "test.ticked" {
+				break
+			}
+		}
+		require.Equal(t, []string{"status", "test.ticked"}, got)
+	}
+}
+
+// readsTold is a connection that tells when it begins to read.
+type readsTold struct {
+	net.Conn
+	waiting chan struct{}
+}
+
+func (c readsTold) Read(p []byte) (int, error) {
+	select {
+	case c.waiting <- struct{}{}:
+	default:
+	}
+	return c.Conn.Read(p)
+}
+
 func TestRefusal(t *testing.T) {
 	allow := atomic.Bool{}
-	s := newSite(t, &ws.Options{Authorize: func(*http.Request) (ws.Grant, error) {
+	s := newSite(t, &ws.Options{Authorize: func(*http.Request) (nodebus.Grant, error) {
 		if allow.Load() {
-			return ws.Grant{}, nil
+			return nodebus.Grant{}, nil
 		}
-		return ws.Grant{}, errors.New("no")
+		return nodebus.Grant{}, errors.New("no")
 	}})
 	_, err := client.Dial(t.Context(), s.URL, nil)
 	var refused *client.RefusedError

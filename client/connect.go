@@ -28,13 +28,16 @@ func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
 			continue
 		}
 		ev, err := c.read(ctx, conn)
-		if err == nil || ctx.Err() != nil {
-			return ev, err
+		if err == nil {
+			return ev, nil
 		}
 		if c.life.Err() != nil {
 			continue
 		}
 		c.drop(conn)
+		if ctx.Err() != nil { // this is what broke the connection
+			return nodebus.Event{}, err
+		}
 		c.opts.Logger.Info("connection to the server broke", "error", err)
 		if c.opts.Retry < 0 {
 			return nodebus.Event{}, err

@@ -1,8 +1,12 @@
 // Package client receives a server's events in another Go program.
 //
 //	c, err := client.Dial(ctx, "ws://127.0.0.1:8188/ws", nil)
-//	client.On(c, func(ev nodebus.Event, p nodebus.Progress) { fmt.Println(p.Node, p.Value, p.Max) })
+//	client.On(c, func(ev nodebus.Event, p nodebus.Progress) { fmt.Println(p.UniqueID, p.Value, p.Max) })
 //	for ev, err := range c.Events(ctx) { … }
+//
+// A prompt whose ClientID is the client's [Client.ID] sends its events to this client. How
+// the prompt reaches the server is not the client's matter: a program that has an engine
+// calls Engine.Submit, other programs send a request to a route of the server.
 //
 // Only Events, Follow and Run read the connection; without them nothing happens. The
 // client reconnects after a broken connection, and then receives the missed events.

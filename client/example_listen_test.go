@@ -58,7 +58,7 @@ func ExampleOn() {
 	client.On(c, func(_ nodebus.Event, f Found) {
 		fmt.Println("node", f.Node, "found", f.Word)
 	})
-	client.OnType(c, "example.bye", func(nodebus.Event) { cancel() })
+	c.OnType("example.bye", func(nodebus.Event) { cancel() })
 
 	_ = hub.Broadcast(nodebus.Progress{UniqueID: "7", Value: 1, Max: 2})
 	_ = hub.Broadcast(Found{Node: "7", Word: "wheelbarrow"})

@@ -19,9 +19,9 @@ func (n greet) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text("Hello, " + n.Name), nil
 }
 
-// A client submits a prompt and follows it to its end. In this example, the server is in
-// the same program, so Submit can be Engine.Submit.
-func ExampleClient_Submit() {
+// A program submits a prompt for its client and follows the prompt to its end. In this
+// example, the server is in the same program, so the program calls Engine.Submit.
+func ExampleClient_Follow() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, greet{}, nodebus.Info{Name: "Greet"})
 	engine := flow.NewEngine(registry, hub, nil)
@@ -36,7 +36,7 @@ func ExampleClient_Submit() {
 		server.Close()
 	}()
 
-	c, err := client.Dial(ctx, server.URL, &client.Options{Submit: engine.Submit})
+	c, err := client.Dial(ctx, server.URL, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -44,12 +44,12 @@ func ExampleClient_Submit() {
 	defer c.Close()
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Greet", nodebus.Inputs{"name": "world"})
-	id, err := c.Submit(ctx, &nodebus.Prompt{Nodes: g.Nodes()})
+	submitted, err := engine.Submit(ctx, &nodebus.Prompt{ClientID: c.ID(), Nodes: g.Nodes()}, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for ev, err := range c.Follow(ctx, id) {
+	for ev, err := range c.Follow(ctx, submitted.ID) {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executed:
 			fmt.Println("node", p.UniqueID, "shows", p.Output["text"])

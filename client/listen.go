@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/nodebus/nodebus"
@@ -11,41 +12,55 @@ import (
 type listener struct{ call func(nodebus.Event) }
 
 // On calls f for every event with a payload of type P until remove is called. f runs in
-// the goroutine of Events, Follow or Run. On also makes the type known: from now on the
-// payload of such an event is a P instead of a [nodebus.Custom]. P is a struct, and the
-// EventType method of its zero value must return the type's name; otherwise On panics.
-// Use [OnType] for other types.
+// the goroutine of Events, Follow or Run. If the zero value of P has an event type, On
+// also makes this type known: from now on the payload of such an event is a P instead of
+// a [nodebus.Custom]. If the zero value has no event type, P itself may be Custom, for all
+// events of unknown types, or an interface, for all events whose payload implements it.
 //
 // A panic of f is logged and has no other effect. On is safe for concurrent use.
 func On[P nodebus.Payload](c *Client, f func(nodebus.Event, P)) (remove func()) {
-	var zero P
-	typ := zero.EventType()
-	if typ == "" {
-		panic(fmt.Sprintf("client: On: %T has no fixed type; use OnType with the type's name", zero))
+	typ := eventType[P]()
+	if typ != "" {
+		c.mu.Lock()
+		c.types[typ] = func(data []byte) (p nodebus.Payload, err error) {
+			err = nodebus.Protect(func() error {
+				var v P
+				err := json.Unmarshal(data, &v)
+				p = v
+				return err
+			})
+			return p, err
+		}
+		c.mu.Unlock()
 	}
-	c.mu.Lock()
-	c.types[typ] = func(data []byte) (nodebus.Payload, error) {
-		var p P
-		err := json.Unmarshal(data, &p)
-		return p, err
-	}
-	c.mu.Unlock()
-	return c.listen(typ, func(ev nodebus.Event) {
+	return c.OnType(typ, func(ev nodebus.Event) {
 		if p, ok := ev.Payload.(P); ok {
 			f(ev, p)
 		}
 	})
 }
 
-// OnType calls f for every event of this type until remove is called. Use it for types
-// that are known only at run time. The payload is a [nodebus.Custom], or a P if [On] or
-// nodebus knows the type. OnType is safe for concurrent use.
-func OnType(c *Client, eventType string, f func(nodebus.Event)) (remove func()) {
-	return c.listen(eventType, f)
+// eventType returns the event type of P's zero value, or of a pointer to a zero value if
+// P is a pointer. It returns "" if there is none.
+func eventType[P nodebus.Payload]() (typ string) {
+	var zero P
+	if t := reflect.TypeFor[P](); t.Kind() == reflect.Pointer {
+		zero = reflect.New(t.Elem()).Interface().(P)
+	}
+	_ = nodebus.Protect(func() error { // an interface has no zero value, and EventType is code of others
+		typ = zero.EventType()
+		return nil
+	})
+	return typ
 }
 
-func (c *Client) listen(typ string, f func(nodebus.Event)) (remove func()) {
-	l := &listener{f}
+// OnType calls f for every event of this type until remove is called. Use it for types
+// that are known only at run time. The payload is a [nodebus.Custom], or a Go type that
+// nodebus or [On] knows. With the empty type, f is called for every event, after the
+// listeners for its type. OnType is safe for concurrent use; for the goroutine and a panic
+// of f see On.
+func (c *Client) OnType(eventType string, f func(nodebus.Event)) (remove func()) {
+	typ, l := eventType, &listener{f}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.listeners[typ] = append(slices.Clip(c.listeners[typ]), l)
@@ -81,18 +96,15 @@ func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 
 func (c *Client) dispatch(ev nodebus.Event) {
 	c.mu.Lock()
-	ls := c.listeners[ev.Payload.EventType()]
+	ls := slices.Concat(c.listeners[ev.Payload.EventType()], c.listeners[""])
 	c.mu.Unlock()
 	for _, l := range ls {
-		c.call(l, ev)
-	}
-}
-
-func (c *Client) call(l *listener, ev nodebus.Event) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.opts.Logger.Error("a listener panicked", "type", ev.Payload.EventType(), "panic", r)
+		err := nodebus.Protect(func() error {
+			l.call(ev)
+			return nil
+		})
+		if err != nil {
+			c.opts.Logger.Error("a listener panicked", "type", ev.Payload.EventType(), "error", err)
 		}
-	}()
-	l.call(ev)
+	}
 }

@@ -36,10 +36,10 @@ func fail(w http.ResponseWriter, status int, text string) {
 // requests wait for the end of that answer.
 const sendTime = time.Minute
 
-// hurry sets a write deadline of sendTime, because other requests wait until the
+// limitWrite sets a write deadline of sendTime, because other requests wait until the
 // answer is written. The caller must call sent after the answer is written; sent
 // removes the deadline, so that the next request on the connection has none.
-func hurry(w http.ResponseWriter) (sent func()) {
+func limitWrite(w http.ResponseWriter) (sent func()) {
 	c := http.NewResponseController(w)
 	_ = c.SetWriteDeadline(time.Now().Add(sendTime))
 	return func() { _ = c.SetWriteDeadline(time.Time{}) }

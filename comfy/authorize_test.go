@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nodebus/nodebus"
+
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus/comfy"
-	"github.com/nodebus/nodebus/ws"
 	"github.com/stretchr/testify/require"
 )
 
@@ -50,12 +51,12 @@ func effective(path string) (body, typ string) {
 func TestAuthorizeRefuses(t *testing.T) {
 	around, opts := folders(t)
 	asked := ""
-	opts.Authorize = func(r *http.Request) (ws.Grant, error) {
+	opts.Authorize = func(r *http.Request) (nodebus.Grant, error) {
 		asked = r.URL.Path
 		if r.Header.Get("Pass") == "" {
-			return ws.Grant{WatchAll: true}, errors.New("not you")
+			return nodebus.Grant{WatchAll: true}, errors.New("not you")
 		}
-		return ws.Grant{}, nil
+		return nodebus.Grant{}, nil
 	}
 	opts.MultiUser = true
 	h := newHost(t, opts)
@@ -104,12 +105,12 @@ func TestAuthorizeRefuses(t *testing.T) {
 // TestAuthorizeSeesCredentials: Authorize can read cookies, headers and the query
 // of a request and of a socket.
 func TestAuthorizeSeesCredentials(t *testing.T) {
-	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
+	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (nodebus.Grant, error) {
 		cookie, err := r.Cookie("token")
 		if err == nil && cookie.Value == "x" || r.Header.Get("Authorization") == "Bearer x" || r.URL.Query().Get("token") == "x;y" {
-			return ws.Grant{Client: "me"}, nil
+			return nodebus.Grant{Client: "me"}, nil
 		}
-		return ws.Grant{}, errors.New("who are you?")
+		return nodebus.Grant{}, errors.New("who are you?")
 	}})
 	for name, c := range map[string]struct {
 		query  string

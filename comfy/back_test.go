@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var wholeStory = []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"}
+var allEvents = []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"}
 
 // TestBackFromALostConnection: a connection is lost, and the server does not notice
 // it. When the client reconnects, it receives the events of a prompt that ended in
@@ -26,13 +26,13 @@ func TestBackFromALostConnection(t *testing.T) {
 	lost.until("executing 1") // the client reads no more from this socket
 	h.gate.open("a")
 	other.until("status 0")
-	require.Equal(t, wholeStory, without(h.connect("me").until("executing <nil>"), "status", "progress_state"))
+	require.Equal(t, allEvents, without(h.connect("me").until("executing <nil>"), "status", "progress_state"))
 }
 
 // TestBackBeforeItIsForgotten: a prompt ends and the client reconnects before the
 // server has found the prompts that the client was waiting for.
 func TestBackBeforeItIsForgotten(t *testing.T) {
-	q := &listedQueue{Queue: flow.NewQueue(0)}
+	q := &listedQueue{Queue: flow.NewQueue(nil)}
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q})
 	s, other := h.connect("me"), h.connect("other")
 	other.next()
@@ -45,7 +45,7 @@ func TestBackBeforeItIsForgotten(t *testing.T) {
 		back <- h.connect("me")
 	}
 	s.close()
-	require.Equal(t, wholeStory, without((<-back).until("executing <nil>"), "status", "progress_state"))
+	require.Equal(t, allEvents, without((<-back).until("executing <nil>"), "status", "progress_state"))
 }
 
 // over adds a prompt of a client that ended some time ago. Any goroutine may call
@@ -79,7 +79,7 @@ func (st *listedStore) List(ctx context.Context) iter.Seq2[flow.Record, error] {
 // TestEndsWhileItIsForgotten: a prompt ends after the server has found the prompts
 // of a disconnecting client, and before it has removed the connection.
 func TestEndsWhileItIsForgotten(t *testing.T) {
-	st := &listedStore{Store: flow.NewStore(0)}
+	st := &listedStore{Store: flow.NewStore(nil)}
 	h := newHostOf(t, nil, &flow.EngineOptions{Store: st})
 	s := h.connect("me")
 	s.next()
@@ -100,7 +100,7 @@ func TestSubmitsFirst(t *testing.T) {
 	h := newHost(t, nil)
 	h.ended(h.submit("me", quick))
 	me := h.connect("me")
-	require.Equal(t, wholeStory, without(me.until("executing <nil>"), "status", "progress_state"))
+	require.Equal(t, allEvents, without(me.until("executing <nil>"), "status", "progress_state"))
 }
 
 // TestLateIsNotForEver: a client receives no events of a prompt that ended long

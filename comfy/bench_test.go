@@ -40,9 +40,9 @@ func benchHost(b *testing.B) *host {
 	flow.Register(reg, sink{}, nodebus.Info{Name: "Sink"})
 	h := &host{t: b, reg: reg, hub: nodebus.NewHub(nil)}
 	h.engine = flow.NewEngine(reg, h.hub, &flow.EngineOptions{
-		Executor: flow.NewLocal(reg, &flow.LocalOptions{Cache: flow.NoCache()}), Store: flow.NewStore(100),
+		Executor: flow.NewLocal(reg, &flow.LocalOptions{Cache: flow.NoCache()}), Store: flow.NewStore(&flow.StoreOptions{Len: 100}),
 	})
-	h.server = comfy.New(h.engine, h.hub, reg, &comfy.Options{HeadStart: -1})
+	h.server = comfy.New(h.engine, &comfy.Options{HeadStart: -1})
 	srv := httptest.NewServer(h.server)
 	h.url = srv.URL
 	ctx, stop := context.WithCancel(context.Background())

@@ -23,9 +23,12 @@ type conn struct {
 // clients lists the connections of each client, and the prompts that disconnected
 // clients were waiting for.
 type clients struct {
-	mu   sync.Mutex
-	byID map[string][]*conn
-	away map[string]absence
+	serving sync.WaitGroup // the goroutines of the connections
+
+	mu     sync.Mutex
+	byID   map[string][]*conn
+	away   map[string]absence
+	closed bool // no connection may enter
 }
 
 // absence records what a disconnected client may miss: the prompts that it was
@@ -39,6 +42,9 @@ type absence struct {
 // awayMax is the maximum number of absences that are kept.
 const awayMax = 4096
 
+// leaveTime is the maximum time for finding the prompts of a client that has left.
+const leaveTime = 30 * time.Second
+
 // lateMax is the time for which a client without a connection still receives the
 // events of a prompt that has ended. Some clients submit first and connect only
 // after they have the answer.
@@ -49,22 +55,41 @@ func (cs *clients) init() {
 	cs.away = map[string]absence{}
 }
 
-// enter adds a connection. If keepOlder is false, it closes the older connections
-// of the client: two pages with the same id would each receive events of the other
-// page.
-func (cs *clients) enter(c *conn, keepOlder bool) {
+// enter adds a connection and counts it in serving. If keepOlder is false, the
+// connection replaces the older connections of the client, and the caller must close
+// the older connections. If ok is false, the server is closed.
+func (cs *clients) enter(c *conn, keepOlder bool) (older []*conn, ok bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	var older []*conn
+	if cs.closed {
+		return nil, false
+	}
 	if !keepOlder {
 		older = cs.byID[c.id]
 		delete(cs.byID, c.id)
 	}
-	for _, o := range older {
-		o.session.Close(nodebus.ErrReplaced)
-	}
 	cs.byID[c.id] = append(cs.byID[c.id], c)
 	delete(cs.away, c.id)
+	cs.serving.Add(1)
+	return older, true
+}
+
+// close lets no further connection enter. It returns all connections.
+func (cs *clients) close() (all []*conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.closed = true
+	for _, conns := range cs.byID {
+		all = append(all, conns...)
+	}
+	return all
+}
+
+// isClosed reports whether close was called.
+func (cs *clients) isClosed() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.closed
 }
 
 // exit removes a connection. If it was the last connection of the client, exit
@@ -105,16 +130,11 @@ func (cs *clients) forget() {
 	}
 }
 
-// ifPresent calls f if c is still connected and no newer connection has replaced
-// it. It holds mu during the call, so f must not log: a log handler may ask which
-// clients are connected, which needs mu.
-func (cs *clients) ifPresent(c *conn, f func() error) error {
+// has reports whether c is still connected and no newer connection has replaced it.
+func (cs *clients) has(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if slices.Contains(cs.byID[c.id], c) {
-		return f()
-	}
-	return nil
+	return slices.Contains(cs.byID[c.id], c)
 }
 
 // sockets returns the connections of a client.
@@ -154,29 +174,33 @@ func (cs *clients) missed(id string) (prompts []string, since time.Time, connect
 // registered until the prompts are found: missed treats a registered connection as
 // possibly lost.
 func (s *Server) leave(c *conn, heard time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
 	var ids []string
-	for p, err := range s.engine.Queue().List(context.Background()) {
-		if err == nil && p.ClientID == c.id {
-			ids = append(ids, p.ID)
-		}
+	for _, p := range s.ofClient(ctx, c.id) {
+		ids = append(ids, p.ID)
 	}
-	for _, p := range s.engine.Running() {
-		if p.ClientID == c.id {
-			ids = append(ids, p.ID)
-		}
-	}
-	s.clients.exit(c, absence{append(ids, s.endedSince(c.id, heard)...), heard})
+	ids = append(ids, s.endedSince(ctx, c.id, heard)...)
+	slices.Sort(ids)
+	s.clients.exit(c, absence{slices.Compact(ids), heard})
 }
 
-// endedSince returns the ids of a client's prompts that ended at or after a time.
-func (s *Server) endedSince(client string, at time.Time) (ids []string) {
-	for rec, err := range s.engine.Store().List(context.Background()) {
-		if err != nil || rec.Ended.Before(at) {
-			break
+// endedSince returns the ids of a client's prompts that ended at or after a time. If
+// the store fails, endedSince logs the error and returns the ids that it has.
+func (s *Server) endedSince(ctx context.Context, client string, at time.Time) (ids []string) {
+	err := nodebus.Protect(func() error {
+		for rec, err := range s.engine.Store().List(ctx) {
+			if err != nil || rec.Ended.Before(at) {
+				return err
+			}
+			if rec.Prompt.ClientID == client {
+				ids = append(ids, rec.Prompt.ID)
+			}
 		}
-		if rec.Prompt.ClientID == client {
-			ids = append(ids, rec.Prompt.ID)
-		}
+		return nil
+	})
+	if err != nil {
+		s.opts.Logger.Error("store failed; a client may not be sent the end of a prompt again", "error", err)
 	}
 	return ids
 }
@@ -184,7 +208,7 @@ func (s *Server) endedSince(client string, at time.Time) (ids []string) {
 // missed returns the ids of the prompts whose end a connecting client may not have
 // seen. If the client still has an older connection, that connection may be lost:
 // the server notices a lost connection late.
-func (s *Server) missed(client string) []string {
+func (s *Server) missed(ctx context.Context, client string) []string {
 	ids, since, connected := s.clients.missed(client)
 	switch late := time.Now().Add(-lateMax); {
 	case connected && s.opts.KeepOlder:
@@ -192,7 +216,7 @@ func (s *Server) missed(client string) []string {
 	case !connected && since.Before(late):
 		since = late
 	}
-	for _, id := range s.endedSince(client, since) {
+	for _, id := range s.endedSince(ctx, client, since) {
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}

@@ -1,9 +1,16 @@
 // Package comfy is an HTTP and WebSocket server with the API of ComfyUI for an
-// engine, its hub and its registry of classes. Front ends, scripts and SDKs that
+// engine. Front ends, scripts and SDKs that
 // are written for ComfyUI work with the Go program; ComfyUI itself is not needed.
 //
-//	server := comfy.New(engine, hub, registry, &comfy.Options{Output: "output"})
+//	server := comfy.New(engine, &comfy.Options{Output: "output"})
 //	http.ListenAndServe("127.0.0.1:8188", server)
+//
+// Each WebSocket has one goroutine, which belongs to the [Server] and not to
+// net/http: a handler that runs for the life of a WebSocket would hold 24 KiB more
+// for each client. So [net/http.Server.Shutdown] does not wait for WebSockets, but
+// [Server.Close] does. A program ends in this order: it ends Engine.Run, then it calls
+// Hub.Close, which sends all that was published, then Server.Close, then
+// [net/http.Server.Shutdown].
 //
 // Most routes exist with and without the prefix /api. [Options] names the other
 // things that the server can serve: files, settings, models and the front end.

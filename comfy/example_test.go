@@ -32,7 +32,7 @@ func ExampleNew() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Greet{}, nodebus.Info{})
 	engine := flow.NewEngine(registry, hub, nil)
-	server := httptest.NewServer(comfy.New(engine, hub, registry, nil))
+	server := httptest.NewServer(comfy.New(engine, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var running sync.WaitGroup

@@ -21,11 +21,11 @@ type failingQueue struct {
 	fails atomic.Bool
 }
 
-func (q *failingQueue) Push(ctx context.Context, p *nodebus.Prompt) error {
+func (q *failingQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
 	if q.fails.Load() {
 		return errDisk
 	}
-	return q.Queue.Push(ctx, p)
+	return q.Queue.Push(ctx, p, secrets)
 }
 
 func (q *failingQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
@@ -64,7 +64,7 @@ func (s *failingStore) Delete(ctx context.Context, ids ...string) error {
 // TestQueueOrStoreFails: if the queue or the store fails, the answer has status 503
 // and does not show the reason. After the failure, everything is as before.
 func TestQueueOrStoreFails(t *testing.T) {
-	q, st := &failingQueue{Queue: flow.NewQueue(0)}, &failingStore{Store: flow.NewStore(0)}
+	q, st := &failingQueue{Queue: flow.NewQueue(nil)}, &failingStore{Store: flow.NewStore(nil)}
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q, Store: st})
 	done := h.submit("me", quick)
 	h.ended(done)

@@ -22,17 +22,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// idle is a queue whose Pop never returns a prompt.
+// idle is a queue whose Take never returns a prompt.
 type idle struct{ flow.Queue }
 
-func (idle) Pop(ctx context.Context, _ func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
+func (idle) Take(ctx context.Context, _ func(string) bool) (flow.Lease, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
 
 // newIdleHost returns a host that runs nothing: all submitted prompts wait.
 func newIdleHost(t testing.TB, opts *comfy.Options) *host {
-	return newHostOf(t, opts, &flow.EngineOptions{Queue: idle{flow.NewQueue(0)}})
+	return newHostOf(t, opts, &flow.EngineOptions{Queue: idle{flow.NewQueue(nil)}})
 }
 
 // serve sends a request to the handler without a connection. It checks that the
@@ -108,14 +108,14 @@ func FuzzQueries(f *testing.F) {
 	} {
 		f.Add(query)
 	}
-	id, err := h.engine.Submit(f.Context(), &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "1", Class: "Secret", Inputs: nodebus.Inputs{}}}})
+	sub, err := h.engine.Submit(f.Context(), &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "1", Class: "Secret", Inputs: nodebus.Inputs{}}}}, nil)
 	require.NoError(f, err)
 	require.NoError(f, h.engine.Store().Put(f.Context(), flow.Record{Prompt: &nodebus.Prompt{ID: "old"}, State: nodebus.Failed}))
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range []string{"/api/jobs", "/history", "/view", "/userdata", "/v2/userdata", "/view_metadata/x"} {
 			h.serve(t, "GET", &url.URL{Path: path, RawQuery: query}, "")
 		}
-		require.Contains(t, h.serve(t, "GET", &url.URL{Path: "/queue", RawQuery: query}, "").Body.String(), id)
+		require.Contains(t, h.serve(t, "GET", &url.URL{Path: "/queue", RawQuery: query}, "").Body.String(), sub.ID)
 	})
 }
 

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nodebus/nodebus"
+
 	"github.com/nodebus/nodebus/comfy"
-	"github.com/nodebus/nodebus/ws"
 	"github.com/stretchr/testify/require"
 )
 
@@ -17,9 +18,9 @@ import (
 // a running and a waiting prompt, with the ids ann-ended, ann-runs, ann-waits and
 // so on.
 func shared(t *testing.T) *host {
-	h := newHost(t, &comfy.Options{Logs: comfy.NewLogs(), Authorize: func(r *http.Request) (ws.Grant, error) {
+	h := newHost(t, &comfy.Options{Logs: comfy.NewLogs(), Authorize: func(r *http.Request) (nodebus.Grant, error) {
 		who := r.Header.Get("Who")
-		grant := ws.Grant{Client: who, WatchAll: who == "boss"}
+		grant := nodebus.Grant{Client: who, WatchAll: who == "boss"}
 		if who == "boss" || who == "guest" {
 			grant.Client = ""
 		}
@@ -208,9 +209,9 @@ func TestGrantLogs(t *testing.T) {
 // may share.
 func TestGrantsMayShareTheirList(t *testing.T) {
 	watch := make([]string, 1, 8)
-	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (ws.Grant, error) {
+	h := newHost(t, &comfy.Options{Authorize: func(r *http.Request) (nodebus.Grant, error) {
 		who := r.URL.Query().Get("clientId")
-		return ws.Grant{Client: who, Watch: watch, WatchAll: who == "boss"}, nil
+		return nodebus.Grant{Client: who, Watch: watch, WatchAll: who == "boss"}, nil
 	}})
 	boss := h.connect("boss")
 	a := h.post("/prompt?clientId=me", `{"prompt_id":"mine","prompt":`+quick+`}`)

@@ -56,12 +56,16 @@ type paced struct {
 }
 
 func newPaced(t *testing.T, opts *comfy.Options) *paced {
+	return newPacedOf(t, opts, &flow.EngineOptions{Parallel: 4})
+}
+
+func newPacedOf(t *testing.T, opts *comfy.Options, engineOpts *flow.EngineOptions) *paced {
 	reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(reg, Secret{}, nodebus.Info{})
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &paced{t: t, hub: hub, begun: make(chan string, 10), stop: cancel, network: make(pipes)}
-	p.engine = flow.NewEngine(reg, hub, &flow.EngineOptions{Parallel: 4})
-	p.server = comfy.New(p.engine, hub, reg, opts)
+	p.engine = flow.NewEngine(reg, hub, engineOpts)
+	p.server = comfy.New(p.engine, opts)
 	p.web = &http.Server{Handler: p.server}
 	events := hub.Subscribe(context.Background())
 	go func() {
@@ -76,6 +80,7 @@ func newPaced(t *testing.T, opts *comfy.Options) *paced {
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, hub.Close())
+		require.NoError(t, p.server.Close())
 		require.NoError(t, p.web.Close())
 	})
 	return p
@@ -186,12 +191,17 @@ func TestHeadStartOfOneThatSleeps(t *testing.T) {
 	}
 }
 
-// TestHeadStartCountsAsRunning: during the head start, a prompt is in the list of
-// running prompts and can be ended like a running prompt.
-func TestHeadStartCountsAsRunning(t *testing.T) {
-	for name, end := range map[string]func(p *paced){
-		"interrupt": func(p *paced) { p.engine.Interrupt("held") },
-		"shutdown":  func(p *paced) { p.stop() },
+// TestHeadStartCountsAsWaiting: during the head start, a prompt is in the list of
+// waiting prompts and can be ended like a waiting prompt. If the engine stops, the
+// prompt stays in the queue, and the next run of the engine runs it.
+func TestHeadStartCountsAsWaiting(t *testing.T) {
+	for name, c := range map[string]struct {
+		end   func(p *paced)
+		waits int // the number of prompts that still wait after the end
+	}{
+		"interrupt": {func(p *paced) { _, _ = p.engine.Interrupt(context.Background(), "held") }, 0},
+		"delete":    {func(p *paced) { _, _ = p.engine.Delete(context.Background(), "held") }, 0},
+		"shutdown":  {func(p *paced) { p.stop() }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -199,16 +209,39 @@ func TestHeadStartCountsAsRunning(t *testing.T) {
 				p.connect("me")
 				p.submit("me", "held")
 				synctest.Wait()
-				require.Len(t, p.engine.Running(), 1)
-				end(p)
+				require.Empty(t, p.engine.Running())
+				require.Equal(t, []string{"held"}, p.waiting())
+				c.end(p)
 				synctest.Wait()
-				require.Equal(t, 0, p.engine.Remaining())
-				rec, err := p.engine.Store().Get(t.Context(), "held")
-				require.NoError(t, err)
-				require.NotNil(t, rec.Interrupted)
+				require.Len(t, p.waiting(), c.waits)
+				require.Equal(t, c.waits, p.engine.Remaining())
 				time.Sleep(2 * time.Hour)
 				require.Empty(t, p.begun)
+				rec, err := p.engine.Store().Get(t.Context(), "held")
+				if name == "interrupt" {
+					require.NoError(t, err)
+					require.Equal(t, nodebus.Interrupted, rec.State)
+					return
+				}
+				require.ErrorIs(t, err, nodebus.ErrNotFound)
+				if name == "shutdown" {
+					ctx, stop := context.WithCancel(t.Context())
+					defer stop()
+					go func() { _ = p.engine.Run(ctx) }()
+					require.Equal(t, "held", <-p.begun)
+				}
 			})
 		})
 	}
+}
+
+// waiting returns the ids of the prompts that GET /queue lists as pending.
+func (p *paced) waiting() (ids []string) {
+	w := httptest.NewRecorder()
+	p.server.ServeHTTP(w, httptest.NewRequestWithContext(p.t.Context(), "GET", "/queue", nil))
+	require.Equal(p.t, http.StatusOK, w.Code, w.Body)
+	for _, item := range at(p.t, answered{body: w.Body.String()}.json(p.t), "queue_pending").([]any) {
+		ids = append(ids, at(p.t, item, 1).(string))
+	}
+	return ids
 }

@@ -67,13 +67,13 @@ func TestEventsAfterTheAnswer(t *testing.T) {
 	}
 }
 
-// hurriedWriter records the write deadlines that the handler sets.
-type hurriedWriter struct {
+// deadlineWriter records the write deadlines that the handler sets.
+type deadlineWriter struct {
 	*httptest.ResponseRecorder
 	deadlines []time.Time
 }
 
-func (w *hurriedWriter) SetWriteDeadline(at time.Time) error {
+func (w *deadlineWriter) SetWriteDeadline(at time.Time) error {
 	w.deadlines = append(w.deadlines, at)
 	return nil
 }
@@ -82,7 +82,7 @@ func (w *hurriedWriter) SetWriteDeadline(at time.Time) error {
 // long, does not delay its later prompts for ever.
 func TestAnswerHasADeadline(t *testing.T) {
 	h := newHost(t, nil)
-	w := &hurriedWriter{httptest.NewRecorder(), nil}
+	w := &deadlineWriter{httptest.NewRecorder(), nil}
 	body := `{"client_id":"me","prompt":` + three + `}`
 	h.server.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", h.url+"/prompt", strings.NewReader(body)))
 	require.Equal(t, 200, w.Code)

@@ -111,7 +111,7 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions
 	flow.Register(reg, Secret{}, nodebus.Info{NoCache: true})
 	flow.Register(reg, Show{}, nodebus.Info{})
 	h.engine = flow.NewEngine(reg, h.hub, engineOpts)
-	h.server = comfy.New(h.engine, h.hub, reg, opts)
+	h.server = comfy.New(h.engine, opts)
 	srv := httptest.NewServer(h.server)
 	h.url = srv.URL
 	ctx, stop := context.WithCancel(context.Background())
@@ -121,6 +121,7 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions
 		stop()
 		running.Wait()
 		require.NoError(t, h.hub.Close())
+		require.NoError(t, h.server.Close())
 		srv.Close()
 	})
 	return h

@@ -1,9 +1,12 @@
 package comfy
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
+
+	"github.com/nodebus/nodebus"
 )
 
 // interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
@@ -28,7 +31,7 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	if !names {
 		for _, p := range s.engine.Running() {
 			if mayChange(r, p) {
-				s.engine.Interrupt(p.ID)
+				s.end(r, p.ID)
 			}
 		}
 		done(w)
@@ -46,7 +49,10 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 // change. It reports whether it ended a prompt.
 func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 	if only := granted(r).Client; only != "" {
-		own := s.ofClient(r, only)
+		own := map[string]bool{}
+		for _, p := range s.ofClient(r.Context(), only) {
+			own[p.ID] = true
+		}
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !own[id] })
 	}
 	// End the waiting prompts first: when a running prompt ends, a waiting prompt
@@ -58,27 +64,33 @@ func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
 	for _, now := range []bool{false, true} {
 		for _, id := range ids {
 			if runs[id] == now {
-				any = s.engine.Interrupt(id) || any
+				any = s.end(r, id) || any
 			}
 		}
 	}
 	return any
 }
 
-// ofClient returns the ids of a client's running and waiting prompts. If the queue
-// fails, it logs the error and returns the ids that it has.
-func (s *Server) ofClient(r *http.Request, client string) map[string]bool {
-	all, err := s.waiting(r) // before the running prompts: see queueList
+// end ends a running or waiting prompt and reports whether there was a prompt to
+// end. If the queue fails, the prompt ends when it leaves the queue.
+func (s *Server) end(r *http.Request, id string) bool {
+	found, err := s.engine.Interrupt(r.Context(), id)
+	if err != nil {
+		s.opts.Logger.Error("prompt not deleted from the queue", "prompt", id, "error", err)
+	}
+	return found
+}
+
+// ofClient returns a client's waiting and running prompts. A prompt that begins
+// meanwhile can be there twice. If the queue fails, ofClient logs the error and
+// returns the prompts that it has.
+func (s *Server) ofClient(ctx context.Context, client string) []*nodebus.Prompt {
+	all, err := s.waiting(ctx) // before the running prompts: see queueList
 	if err != nil {
 		s.opts.Logger.Error("queue failed", "error", err)
 	}
-	own := map[string]bool{}
-	for _, p := range append(all, s.engine.Running()...) {
-		if p.ClientID == client {
-			own[p.ID] = true
-		}
-	}
-	return own
+	all = append(all, s.engine.Running()...)
+	return slices.DeleteFunc(all, func(p *nodebus.Prompt) bool { return p.ClientID != client })
 }
 
 // free answers POST /free. With free_memory, the engine deletes the results that

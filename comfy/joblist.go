@@ -48,7 +48,7 @@ func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 // jobs returns the jobs that the query selects, in its order. Each job is in the
 // list once.
 func (s *Server) jobs(r *http.Request, q *jobQuery) (all []job, err error) {
-	waiting, err := s.waiting(r) // first waiting, then running prompts, then records: see queueList
+	waiting, err := s.waiting(r.Context()) // first waiting, then running prompts, then records: see queueList
 	if err != nil {
 		return nil, err
 	}

@@ -194,7 +194,7 @@ func (s *Server) jobDetail(r *http.Request, rec *flow.Record) object {
 
 // queued returns the waiting or running prompt with this id as a job, or nil.
 func (s *Server) queued(r *http.Request, id string) (*job, error) {
-	waiting, err := s.waiting(r) // before the running prompts: see queueList
+	waiting, err := s.waiting(r.Context()) // before the running prompts: see queueList
 	if err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func (s *slowStore) Get(ctx context.Context, id string) (flow.Record, error) {
 // TestJobThatEndsMeanwhile: a job is found although it ends during the request. At
 // first the store has no record of it, and later it no longer runs.
 func TestJobThatEndsMeanwhile(t *testing.T) {
-	st := &slowStore{Store: flow.NewStore(0)}
+	st := &slowStore{Store: flow.NewStore(nil)}
 	h := newHostOf(t, nil, &flow.EngineOptions{Store: st})
 	id := h.submit("me", waitFor("a"))
 	h.dial("watch="+id, nil).until("executing 1")

@@ -32,7 +32,7 @@ type Logs struct {
 	mu      sync.Mutex
 	entries []logEntry // the last logEntries entries
 	written uint64     // the number of all entries ever written
-	changed []func()   // called after each Write
+	changed []*func()  // called after each Write
 }
 
 // logEntry is one piece of text and the time when it was written.
@@ -65,7 +65,7 @@ func (l *Logs) Write(p []byte) (int, error) {
 	changed := l.changed
 	l.mu.Unlock()
 	for _, f := range changed {
-		f()
+		(*f)()
 	}
 	return len(p), nil
 }
@@ -82,11 +82,17 @@ func (l *Logs) since(n uint64) (entries []logEntry, written uint64) {
 	return append([]logEntry{}, l.entries[uint64(len(l.entries))-fresh:]...), l.written // the copy is never nil: JSON needs [], not null
 }
 
-// follow makes each Write call f at its end, without a lock. f must not block.
-func (l *Logs) follow(f func()) {
+// follow makes each Write call f at its end, without a lock, until stop is called. f
+// must not block.
+func (l *Logs) follow(f func()) (stop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.changed = append(slices.Clip(l.changed), f)
+	l.changed = append(slices.Clip(l.changed), &f)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.changed = slices.DeleteFunc(slices.Clone(l.changed), func(o *func()) bool { return o == &f })
+	}
 }
 
 // terminalSize is the size that the server reports; there is no real terminal.
@@ -132,11 +138,13 @@ type terminals struct {
 	present func(client string) bool
 	send    func(entries []logEntry, to []string) error
 
+	flushes sync.WaitGroup // counts a flush that is due or runs
+
 	mu     sync.Mutex
 	open   map[string]bool // the subscribed clients
 	sent   uint64          // the number of entries that were sent
 	timer  *time.Timer     // nil if no flush is due
-	closed bool            // the hub is closed
+	closed bool            // the hub or the server is closed
 }
 
 // terminalDelay is the time that a new entry waits for more entries. One event
@@ -165,14 +173,28 @@ func (t *terminals) written() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.timer == nil && len(t.open) > 0 && !t.closed {
+		t.flushes.Add(1)
 		t.timer = time.AfterFunc(terminalDelay, t.flush)
 	}
+}
+
+// close lets no further flush begin and waits for a flush that runs.
+func (t *terminals) close() {
+	t.mu.Lock()
+	t.closed = true
+	if t.timer != nil && t.timer.Stop() {
+		t.timer = nil
+		t.flushes.Done()
+	}
+	t.mu.Unlock()
+	t.flushes.Wait()
 }
 
 // flush sends the new entries to the subscribed clients that are still connected,
 // and removes the others. It does not hold mu while it sends, because code that
 // runs during the send may log something, which calls written.
 func (t *terminals) flush() {
+	defer t.flushes.Done()
 	t.mu.Lock()
 	t.timer = nil
 	entries, written := t.logs.since(t.sent)

@@ -2,6 +2,7 @@ package comfy
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/nodebus/nodebus/flow"
@@ -26,15 +27,19 @@ func (n *numbers) normal() float64 {
 // first returns a number that is smaller than the numbers of all prompts that wait
 // in q, and smaller than the numbers that first returned before.
 func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
+	least := math.Inf(1)
+	for p, err := range q.List(ctx) {
+		if err == nil {
+			least = p.Priority
+		}
+		break // the list is in order: the other numbers are larger
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	number := 0 - n.next // -n.next could be -0, which JSON shows as -0
 	n.next++
-	for p, err := range q.List(ctx) {
-		if err == nil && p.Priority <= number {
-			number = p.Priority - 1
-		}
-		break // the list is in order: the other numbers are larger
+	if least <= number {
+		number = least - 1
 	}
 	if number >= n.front && n.front < 0 { // an earlier prompt is not in the queue yet
 		number = n.front - 1

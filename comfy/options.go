@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/nodebus/nodebus/ws"
+	"github.com/nodebus/nodebus"
 )
 
 // Options configures a [Server]. A nil *Options and each zero field select the
@@ -20,7 +20,7 @@ type Options struct {
 	// client, the request can submit, interrupt and cancel prompts of that client
 	// only. If Authorize is set, lists hide the client ids of other clients.
 	// Default: every request may do everything.
-	Authorize func(r *http.Request) (ws.Grant, error)
+	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Origins lists the hosts ("app.example.com") or origins
 	// ("https://app.example.com") of web pages on other hosts that may use the
 	// server. Hosts lists the host names, without a port, that a request may
@@ -83,9 +83,10 @@ type Options struct {
 	// which takes a millisecond or two. If all nodes of the prompt are cached, the
 	// prompt could end before such a client listens, and the client would wait for
 	// ever. The time begins when the server has sent the answer and the client has
-	// replied to a ping on its socket, or 250 ms after the ping. If the client has
-	// no socket, the prompt does not wait. Negative disables the wait. Default
-	// 20 ms.
+	// replied to a ping on its socket, or 250 ms after the ping. Until the
+	// head start ends, the prompt waits in the queue, and later prompts of the
+	// client wait behind it. If the client has no socket, there is no head start.
+	// Negative disables the head start. Default 20 ms.
 	HeadStart time.Duration
 
 	// KeepOlder allows several sockets with the same client id. Default: a new

@@ -65,7 +65,7 @@ func (s *Server) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS,
 	if body.Len() <= smallAnswer {
 		free()
 	} else {
-		defer hurry(w)()
+		defer limitWrite(w)()
 	}
 	h := w.Header()
 	h.Set("Content-Type", typ)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
@@ -54,26 +55,24 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	p, invalid := s.parsePrompt(r, body)
+	p, secrets, invalid := s.parsePrompt(r, body)
 	if invalid != nil {
 		reject(w, invalid.status, &invalid.ValidationError)
 		return
 	}
-	held, letGo := s.holds.add(p.ClientID), s.holds.release
-	defer func() { letGo(p.ClientID, held) }()
-	p.Hold, p.Begin = held.open, held.begin
-	id, err := s.engine.Submit(r.Context(), p)
+	ready := make(chan struct{})
+	sub, err := s.engine.Submit(r.Context(), p, &flow.SubmitOptions{Ready: ready, Secrets: secrets})
 	if err != nil {
 		s.refuse(w, err)
 		return
 	}
-	letGo = s.letGo
+	defer s.headStart(p.ClientID, ready)
 	nodeErrors := map[string]*nodebus.NodeProblems{}
-	if p.Rejected != nil {
-		nodeErrors = p.Rejected.Nodes
+	if sub.Rejected != nil {
+		nodeErrors = sub.Rejected.Nodes
 	}
-	defer hurry(w)()
-	answer(w, http.StatusOK, object{{"prompt_id", id}, {"number", p.Priority}, {"node_errors", nodeErrors}})
+	defer limitWrite(w)()
+	answer(w, http.StatusOK, object{{"prompt_id", sub.ID}, {"number", p.Priority}, {"node_errors", nodeErrors}})
 	_ = http.NewResponseController(w).Flush()
 }
 
@@ -87,6 +86,8 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 		answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "node_errors": struct{}{}})
 	case errors.Is(err, nodebus.ErrFull):
 		reject(w, http.StatusServiceUnavailable, &problem("queue_full", "The queue is full", "try again later").ValidationError)
+	case errors.Is(err, flow.ErrSecrets):
+		reject(w, http.StatusBadRequest, &problem("secrets_not_kept", "The server's queue keeps no secrets", "submit the prompt without an API key and without a token").ValidationError)
 	default:
 		s.opts.Logger.Error("prompt not submitted", "error", err)
 		reject(w, http.StatusServiceUnavailable, &problem("not_accepted", "The prompt was not accepted", "try again later").ValidationError)
@@ -109,43 +110,42 @@ func reject(w http.ResponseWriter, status int, e *nodebus.ValidationError) { ans
 
 // parsePrompt makes a prompt from the body of a request. It checks only the form of
 // the graph; Submit validates the nodes.
-func (s *Server) parsePrompt(r *http.Request, body []byte) (*nodebus.Prompt, *refusal) {
+func (s *Server) parsePrompt(r *http.Request, body []byte) (p *nodebus.Prompt, secrets map[string]string, bad *refusal) {
 	var req submission
 	if err := json.Unmarshal(body, &req); err != nil {
-		return nil, problem("invalid_json", "The request is not the JSON it should be", err.Error())
+		return nil, nil, problem("invalid_json", "The request is not the JSON it should be", err.Error())
 	}
-	p := &nodebus.Prompt{Outputs: req.Targets}
-	var bad *refusal
+	p = &nodebus.Prompt{Outputs: req.Targets}
 	if p.ID, bad = promptID(req.PromptID); bad != nil {
-		return nil, bad
+		return nil, nil, bad
 	}
 	if p.Priority, bad = s.number(r, &req); bad != nil {
-		return nil, bad
+		return nil, nil, bad
 	}
-	if bad = readExtra(p, req.Extra); bad != nil {
-		return nil, bad
+	if secrets, bad = readExtra(p, req.Extra); bad != nil {
+		return nil, nil, bad
 	}
 	if bad = setClient(p, req.ClientID, granted(r).Client); bad != nil {
-		return nil, bad
+		return nil, nil, bad
 	}
 	if req.Prompt == nil {
-		return nil, problem("no_prompt", "No prompt provided", "No prompt provided")
+		return nil, nil, problem("no_prompt", "No prompt provided", "No prompt provided")
 	}
 	if text := bytes.TrimSpace(req.Prompt); string(text) == "[]" {
-		return p, nil // like an empty object: Submit refuses it because it has no outputs
+		return p, secrets, nil // like an empty object: Submit refuses it because it has no outputs
 	}
 	nodes, err := nodebus.ParseNodes(req.Prompt)
 	var invalid *nodebus.ValidationError
 	if errors.As(err, &invalid) {
-		return nil, &refusal{*invalid, http.StatusBadRequest}
+		return nil, nil, &refusal{*invalid, http.StatusBadRequest}
 	}
 	if len(nodes) > s.opts.MaxNodes {
-		bad := problem("prompt_too_large", "The prompt has too many nodes", fmt.Sprintf("%d nodes, at most %d are allowed", len(nodes), s.opts.MaxNodes))
+		bad = problem("prompt_too_large", "The prompt has too many nodes", fmt.Sprintf("%d nodes, at most %d are allowed", len(nodes), s.opts.MaxNodes))
 		bad.status = http.StatusRequestEntityTooLarge
-		return nil, bad
+		return nil, nil, bad
 	}
 	p.Nodes = nodes
-	return p, nil
+	return p, secrets, nil
 }
 
 // promptIDMax is the maximum length of a prompt id that a client chooses, in bytes.
@@ -190,35 +190,35 @@ func (s *Server) number(r *http.Request, req *submission) (float64, *refusal) {
 	return s.numbers.normal(), nil
 }
 
-// secrets lists the secret keys of extra_data. A value reaches only the nodes that
-// ask for it.
-var secrets = []string{"auth_token_comfy_org", "api_key_comfy_org"}
+// secretKeys lists the secret keys of extra_data. A value reaches only the nodes
+// that ask for it.
+var secretKeys = []string{"auth_token_comfy_org", "api_key_comfy_org"}
 
-// readExtra sets p.Extra from extra_data, moves the secrets to p.Secrets, and adds
-// the time of submission.
-func readExtra(p *nodebus.Prompt, raw json.RawMessage) *refusal {
+// readExtra sets p.Extra from extra_data, without the secrets, and adds the time of
+// submission. It returns the secrets by the names that nodes use.
+func readExtra(p *nodebus.Prompt, raw json.RawMessage) (secrets map[string]string, bad *refusal) {
 	p.Extra = map[string]any{}
 	if len(raw) > 0 && string(raw) != "null" {
 		dec := json.NewDecoder(bytes.NewReader(raw))
 		dec.UseNumber()
 		if err := dec.Decode(&p.Extra); err != nil {
-			return problem("invalid_extra_data", "extra_data is not an object", err.Error())
+			return nil, problem("invalid_extra_data", "extra_data is not an object", err.Error())
 		}
 		if n, found := jsonenc.TooLarge(p.Extra); found { // clients could not parse a list that contains it
-			return problem("invalid_extra_data", "extra_data has a number that is too large", string(n))
+			return nil, problem("invalid_extra_data", "extra_data has a number that is too large", string(n))
 		}
 	}
-	for _, name := range secrets {
+	for _, name := range secretKeys {
 		if v, ok := p.Extra[name].(string); ok {
-			if p.Secrets == nil {
-				p.Secrets = map[string]string{}
+			if secrets == nil {
+				secrets = map[string]string{}
 			}
-			p.Secrets[strings.ToUpper(name)] = v
+			secrets[strings.ToUpper(name)] = v
 		}
 		delete(p.Extra, name)
 	}
 	p.Extra["create_time"] = time.Now().UnixMilli()
-	return nil
+	return secrets, nil
 }
 
 // setClient sets the client that receives the prompt's events: asked, or else the

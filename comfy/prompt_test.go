@@ -1,12 +1,14 @@
 package comfy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
@@ -82,7 +84,7 @@ func TestDuplicateID(t *testing.T) {
 // first.
 func TestNumbers(t *testing.T) {
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 1})
-	h.submit("me", waitFor("first"))
+	h.busy("me")
 	var want []string
 	for i, c := range []struct{ more, number, after string }{
 		{`"front":false`, "1", ""},
@@ -106,7 +108,7 @@ func TestNumbers(t *testing.T) {
 	require.Equal(t, []string{"5", "4", "2", "3", "1", "0", "7", "8", "6", "9"}, want)
 	s := h.connect("me")
 	s.next()
-	h.gate.open("first")
+	h.gate.open("busy")
 	var got []string
 	for len(got) < len(want) {
 		if m := s.next(); m.Type == "execution_start" && len(m.Data["prompt_id"].(string)) == 1 {
@@ -236,6 +238,27 @@ func TestSecrets(t *testing.T) {
 	require.EqualValues(t, 1, at(t, h.get("/history/"+id), id, "prompt", 3, "kept"))
 }
 
+// forgetfulQueue keeps no secrets.
+type forgetfulQueue struct{ flow.Queue }
+
+func (q forgetfulQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	if len(secrets) > 0 {
+		return flow.ErrSecrets
+	}
+	return q.Queue.Push(ctx, p, nil)
+}
+
+// TestSecretsAreNotKept: a queue that keeps no secrets refuses a prompt with secrets.
+// The answer says what the client can do.
+func TestSecretsAreNotKept(t *testing.T) {
+	h := newHostOf(t, nil, &flow.EngineOptions{Queue: forgetfulQueue{flow.NewQueue(nil)}})
+	a := h.post("/prompt", `{"prompt":`+quick+`,"extra_data":{"api_key_comfy_org":"top-secret-key"}}`)
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Equal(t, "secrets_not_kept", at(t, a.json(t), "error", "type"))
+	require.NotContains(t, a.body, "top-secret-key")
+	h.ended(h.submit("me", quick))
+}
+
 // TestValuesSurvive: extra data is returned unchanged, with large numbers. The
 // graph keeps its order, and its values are the validated values.
 func TestValuesSurvive(t *testing.T) {
@@ -256,7 +279,7 @@ func TestValuesSurvive(t *testing.T) {
 
 // TestFullQueue: a prompt that the full queue refuses leaves nothing behind.
 func TestFullQueue(t *testing.T) {
-	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(1)})
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(&flow.QueueOptions{Len: 1})})
 	running := h.submit("me", waitFor("a"))
 	s := h.dial("watch="+running, nil)
 	s.until("executing 1")

@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"context"
 	"maps"
 	"net/http"
 
@@ -14,7 +15,7 @@ func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
 	// List the waiting prompts first. A prompt that begins between the two calls is
 	// then in both results, and the loop below removes it from one. In the other
 	// order it would be missing from both.
-	waiting, err := s.waiting(r)
+	waiting, err := s.waiting(r.Context())
 	if err != nil {
 		s.unavailable(w, err)
 		return
@@ -32,14 +33,19 @@ func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, object{{"queue_running", running}, {"queue_pending", pending}})
 }
 
-func (s *Server) waiting(r *http.Request) (ps []*nodebus.Prompt, err error) {
-	for p, err := range s.engine.Queue().List(r.Context()) {
-		if err != nil {
-			return nil, err
+// waiting returns the prompts in the queue. With an error, it returns the prompts
+// that it has received before the error.
+func (s *Server) waiting(ctx context.Context) (ps []*nodebus.Prompt, err error) {
+	err = nodebus.Protect(func() error {
+		for p, err := range s.engine.Queue().List(ctx) {
+			if err != nil {
+				return err
+			}
+			ps = append(ps, p)
 		}
-		ps = append(ps, p)
-	}
-	return ps, nil
+		return nil
+	})
+	return ps, err
 }
 
 // unavailable answers a request for which the queue or the store has failed. It
@@ -102,7 +108,7 @@ func (s *Server) queueChange(w http.ResponseWriter, r *http.Request) {
 	if !readJSON(w, r, &c) {
 		return
 	}
-	waiting, err := s.waiting(r)
+	waiting, err := s.waiting(r.Context())
 	if err != nil {
 		s.unavailable(w, err)
 		return

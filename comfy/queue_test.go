@@ -115,7 +115,7 @@ func TestListingsInTransition(t *testing.T) {
 	}
 	for path, list := range count {
 		t.Run(path, func(t *testing.T) {
-			q := &listedQueue{Queue: flow.NewQueue(0)}
+			q := &listedQueue{Queue: flow.NewQueue(nil)}
 			h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: q})
 			h.submit("me", waitFor("a"), `"prompt_id":"first"`)
 			watch := h.dial("watch=first&watch=second", nil)

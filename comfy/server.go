@@ -2,15 +2,14 @@ package comfy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path"
-	"runtime/debug"
 	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/origin"
-	"github.com/nodebus/nodebus/ws"
 )
 
 // Server is an [http.Handler] that serves all routes. It is safe for concurrent
@@ -24,45 +23,69 @@ type Server struct {
 	mux    *http.ServeMux
 
 	numbers numbers
-	holds   holds
 	clients clients
 	users   *users
 
 	pictures  slots
 	terminals terminals
+	unfollow  func() // from Options.Logs; nil without Logs
 }
 
-// New returns a server for an engine, the hub that receives the engine's events, and
-// the registry of its classes. Nil opts are the defaults. New starts no
-// goroutine, and it does not run the engine: call [flow.Engine.Run].
-func New(engine *flow.Engine, hub *nodebus.Hub, registry *flow.Registry, opts *Options) *Server {
-	s := &Server{engine: engine, hub: hub, reg: registry, opts: opts.withDefaults(), mux: http.NewServeMux()}
+// New returns a server for an engine, the engine's hub and the engine's registry.
+// Nil opts are the defaults. New starts no goroutine, and it does not run the
+// engine: call [flow.Engine.Run]. Call [Server.Close] at the end.
+func New(engine *flow.Engine, opts *Options) *Server {
+	s := &Server{engine: engine, hub: engine.Hub(), reg: engine.Registry(), opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
 	s.clients.init()
 	s.users = newUsers(s.opts.Data, s.opts.MultiUser)
 	s.pictures = make(slots, picturesMax)
 	s.terminals = terminals{logs: s.opts.Logs, present: s.clients.present, send: s.sendLogs, open: map[string]bool{}}
 	if s.opts.Logs != nil {
-		s.opts.Logs.follow(s.terminals.written)
+		s.unfollow = s.opts.Logs.follow(s.terminals.written)
 	}
 	s.routes()
 	return s
+}
+
+// Close closes the WebSockets of all clients and waits until no goroutine of the
+// server runs any more. After Close, the server accepts no WebSocket; it still
+// answers other requests. Close does not close the hub. To let clients receive all
+// that was published, call [nodebus.Hub.Close] first. Close always returns nil, and
+// it may be called several times.
+func (s *Server) Close() error {
+	if s.unfollow != nil {
+		s.unfollow()
+	}
+	for _, c := range s.clients.close() {
+		c.session.Close(nodebus.ErrClosed)
+	}
+	s.terminals.close()
+	s.clients.serving.Wait()
+	return nil
 }
 
 // ServeHTTP checks the origin, the host and the grant of a request, and then
 // calls the handler of its route. If a handler panics, the answer has status 500
 // and the Logger receives the panic.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(v)
-		default:
-			s.opts.Logger.Error("request failed", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-			fail(w, http.StatusInternalServerError, "internal error")
-		}
-	}()
+	err := nodebus.Protect(func() error {
+		s.serveHTTP(w, r)
+		return nil
+	})
+	if err == nil {
+		return
+	}
+	if errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	if p := (*nodebus.PanicError)(nil); errors.As(err, &p) {
+		s.opts.Logger.Error("request failed", "path", r.URL.Path, "panic", p.Value, "stack", p.Stack)
+	}
+	fail(w, http.StatusInternalServerError, "internal error")
+}
+
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.policy.Check(r); err != nil {
 		fail(w, http.StatusForbidden, err.Error())
 		return
@@ -139,7 +162,7 @@ type grantKey struct{}
 
 // granted returns the grant that Authorize gave to the request, or the zero Grant
 // if there is no Authorize.
-func granted(r *http.Request) ws.Grant {
-	g, _ := r.Context().Value(grantKey{}).(ws.Grant)
+func granted(r *http.Request) nodebus.Grant {
+	g, _ := r.Context().Value(grantKey{}).(nodebus.Grant)
 	return g
 }

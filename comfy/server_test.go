@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodebus/nodebus"
+
 	"github.com/nodebus/nodebus/comfy"
-	"github.com/nodebus/nodebus/ws"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,14 +21,14 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t, &comfy.Options{
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		Authorize: func(r *http.Request) (ws.Grant, error) {
+		Authorize: func(r *http.Request) (nodebus.Grant, error) {
 			switch r.Header.Get("Do") {
 			case "panic":
 				panic("the password is 1234")
 			case "abort":
 				panic(http.ErrAbortHandler)
 			}
-			return ws.Grant{}, nil
+			return nodebus.Grant{}, nil
 		},
 	})
 	a := h.send("GET", "/queue", "", "Do", "panic")

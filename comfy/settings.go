@@ -19,32 +19,29 @@ const settingsName = "comfy.settings.json"
 
 // settings reads the settings of the user who sends the request. If ok is false,
 // settings has already answered.
-func (s *Server) settings(w http.ResponseWriter, r *http.Request) (user string, all settings, ok bool) {
-	user, ok = s.user(w, r, http.StatusUnauthorized) // on 401 the front end logs out
+func (s *Server) settings(w http.ResponseWriter, r *http.Request) (all settings, ok bool) {
+	user, ok := s.user(w, r, http.StatusUnauthorized) // on 401 the front end logs out
 	if !ok {
-		return "", nil, false
+		return nil, false
 	}
-	all = settings{}
-	if err := readInto(s.users.store, user+"/"+settingsName, &all); err != nil {
+	all, err := s.users.settings(user)
+	if err != nil {
 		s.fileError(w, err)
-		return "", nil, false
+		return nil, false
 	}
-	if all == nil { // the file contains null
-		all = settings{}
-	}
-	return user, all, true
+	return all, true
 }
 
 // settingsAll answers GET /settings with all settings of the user.
 func (s *Server) settingsAll(w http.ResponseWriter, r *http.Request) {
-	if _, all, ok := s.settings(w, r); ok {
+	if all, ok := s.settings(w, r); ok {
 		answer(w, http.StatusOK, all)
 	}
 }
 
 // settingGet answers GET /settings/{id} with one value, or null if it is not set.
 func (s *Server) settingGet(w http.ResponseWriter, r *http.Request) {
-	if _, all, ok := s.settings(w, r); ok {
+	if all, ok := s.settings(w, r); ok {
 		answer(w, http.StatusOK, all[r.PathValue("id")])
 	}
 }
@@ -71,12 +68,26 @@ func (s *Server) settingSet(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// set sets some settings of the user who sends the request, and answers.
 func (s *Server) set(w http.ResponseWriter, r *http.Request, some settings) {
-	s.users.mu.Lock()
-	defer s.users.mu.Unlock()
-	user, all, ok := s.settings(w, r)
+	user, ok := s.user(w, r, http.StatusUnauthorized)
 	if !ok {
 		return
+	}
+	if err := s.users.merge(user, some); err != nil {
+		s.fileError(w, err)
+		return
+	}
+	done(w)
+}
+
+// merge sets some settings of a user and keeps the others.
+func (u *users) merge(user string, some settings) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all, err := u.settings(user)
+	if err != nil {
+		return err
 	}
 	maps.Copy(all, some)
 	size := 0
@@ -84,12 +95,19 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request, some settings) {
 		size += len(id) + len(value)
 	}
 	if size > settingsMax {
-		tooLarge(w, settingsMax)
-		return
+		return &http.MaxBytesError{Limit: settingsMax}
 	}
-	if err := writeFrom(s.users.store, user+"/"+settingsName, all); err != nil {
-		s.fileError(w, err)
-		return
+	return writeFrom(u.store, user+"/"+settingsName, all)
+}
+
+// settings reads the settings of a user.
+func (u *users) settings(user string) (all settings, err error) {
+	all = settings{}
+	if err := readInto(u.store, user+"/"+settingsName, &all); err != nil {
+		return nil, err
 	}
-	done(w)
+	if all == nil { // the file contains null
+		all = settings{}
+	}
+	return all, nil
 }

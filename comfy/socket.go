@@ -29,7 +29,11 @@ import (
 // names a client.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
-		fail(w, http.StatusBadRequest, "this is the address of a WebSocket")
+		fail(w, http.StatusBadRequest, "this address accepts only WebSocket connections")
+		return
+	}
+	if s.clients.isClosed() {
+		fail(w, http.StatusServiceUnavailable, "the server is closed")
 		return
 	}
 	id, codec, opts, wrong := s.admit(r)
@@ -46,8 +50,19 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.sock = sock
-	s.clients.enter(c, s.opts.KeepOlder)
-	go s.serve(c) // the handler returns, because net/http keeps much memory for a running handler
+	older, ok := s.clients.enter(c, s.opts.KeepOlder)
+	if !ok {
+		c.session.Close(nodebus.ErrClosed)
+		s.serve(c)
+		return
+	}
+	for _, o := range older { // two pages with the same id would each receive events of the other page
+		o.session.Close(nodebus.ErrReplaced)
+	}
+	go func() { // the handler returns, because net/http keeps 24 KiB for a running handler; Close waits
+		defer s.clients.serving.Done()
+		s.serve(c)
+	}()
 }
 
 // previewsWait is the delay of the last previews for a client that reconnects
@@ -59,7 +74,9 @@ const previewsWait = 2 * time.Second
 // serve reads from and writes to a connection until the connection ends. It then
 // removes the connection.
 func (s *Server) serve(c *conn) {
-	wait := time.AfterFunc(previewsWait, c.session.ReleasePreviews)
+	wait := time.AfterFunc(previewsWait, func() {
+		c.session.Release(nodebus.Preview{}.EventType(), nodebus.Progress{}.EventType()) // front ends draw a preview only with progress
+	})
 	defer wait.Stop()
 	_ = c.sock.Serve(context.Background(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
 		if !binary {
@@ -83,7 +100,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	}
 	opts = &nodebus.SessionOptions{Watch: slices.Clip(grant.Watch), WatchAll: grant.WatchAll} // clip: append must not write into the list of the grant
 	if s.opts.LegacyBroadcasts {
-		opts.Overhear = isBroadcast
+		opts.Include = isBroadcast
 	}
 	if q.Has("since") {
 		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
@@ -102,8 +119,10 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 		id = ws.NewClientID()
 	}
 	if opts.Since == 0 {
-		opts.Watch = append(opts.Watch, s.missed(id)...)
-		opts.HoldPreviews = !codec.IDs // a client with ids must receive all events in order
+		opts.Watch = append(opts.Watch, s.missed(r.Context(), id)...)
+		if !codec.IDs { // a client with ids must receive all events in order
+			opts.Hold = []string{nodebus.Preview{}.EventType()}
+		}
 	}
 	opts.Codec, opts.Hello = codec, s.hello(id)
 	return id, codec, opts, ""
@@ -118,7 +137,7 @@ func (s *Server) hello(id string) []nodebus.Payload {
 		if p.ClientID != id {
 			continue
 		}
-		if at, ok := s.engine.Executing(p.ID); ok {
+		if at, ok := s.engine.Current(p.ID); ok {
 			shown := cmp.Or(at.DisplayID, at.UniqueID)
 			hello = append(hello, nodebus.Executing{UniqueID: shown, DisplayID: shown, PromptID: p.ID})
 		}
@@ -148,8 +167,12 @@ func (s *Server) receive(c *conn, data []byte) {
 	}
 	c.codec.BarePreviews = string(m.Data["supports_preview_metadata"]) != "true"
 	c.session.SetCodec(c.codec)
-	err = s.clients.ifPresent(c, func() error { return s.hub.SendSync(nodebus.FeatureFlags(s.flags()), c.id) })
-	if err != nil {
+	if !s.clients.has(c) {
+		return
+	}
+	// A connection that replaces c at this moment may receive the flags too. Clients
+	// accept the flags of the server at any time.
+	if err = s.hub.SendSync(nodebus.FeatureFlags(s.flags()), c.id); err != nil {
 		s.opts.Logger.Warn("feature flags not sent", "error", err)
 	}
 }

@@ -12,8 +12,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nodebus/nodebus"
+
 	"github.com/nodebus/nodebus/comfy"
-	"github.com/nodebus/nodebus/ws"
 	"github.com/stretchr/testify/require"
 )
 
@@ -210,7 +211,7 @@ func TestLargeUpload(t *testing.T) {
 }
 
 // everyone is an Authorize function that allows everything.
-var everyone = func(*http.Request) (ws.Grant, error) { return ws.Grant{}, nil }
+var everyone = func(*http.Request) (nodebus.Grant, error) { return nodebus.Grant{}, nil }
 
 // TestUploadsAtOnce: several uploads at the same time have the same name and
 // different contents. Each content gets its own name, and each file is complete.

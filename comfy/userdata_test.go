@@ -1,7 +1,9 @@
 package comfy_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -217,4 +219,32 @@ func TestUserdataLinks(t *testing.T) {
 	require.Equal(t, []any{"fine", "in/real"}, h.get("/userdata?dir=.&recurse=true"))
 	require.Equal(t, 200, h.post("/userdata/out", "mine").status, "the link is replaced")
 	require.Equal(t, "secret", tree(t, around)["secret"])
+}
+
+// TestUserdataThatCannotBeRead: the lists leave out a folder that the program may not
+// read, and the log names it. Entries that are gone or lead nowhere need no log line.
+func TestUserdataThatCannotBeRead(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may read every folder")
+	}
+	dir := t.TempDir()
+	put(t, dir, "default/a.txt", []byte("a"))
+	put(t, dir, "default/private/b.txt", []byte("b"))
+	put(t, dir, "default/sub/c.txt", []byte("c"))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "default", "link")))
+	private := filepath.Join(dir, "default", "private")
+	require.NoError(t, os.Chmod(private, 0))
+	t.Cleanup(func() { _ = os.Chmod(private, 0o700) })
+	var log bytes.Buffer
+	h := newHost(t, &comfy.Options{Data: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for _, path := range []string{"/userdata?dir=.&recurse=true", "/v2/userdata"} {
+		log.Reset()
+		a := h.send("GET", path, "")
+		require.Equal(t, 200, a.status, a.body)
+		require.Contains(t, a.body, "a.txt")
+		require.Contains(t, a.body, "sub/c.txt")
+		require.NotContains(t, a.body, "b.txt")
+		require.Contains(t, log.String(), "private", path)
+		require.NotContains(t, log.String(), "link")
+	}
 }

@@ -2,6 +2,7 @@ package comfy
 
 import (
 	"cmp"
+	"errors"
 	"io/fs"
 	"net/http"
 	"path"
@@ -19,18 +20,31 @@ type userEntry struct {
 
 // userEntries returns the files and folders in a folder. If deep is true, it also
 // returns the content of the subfolders. For a symbolic link to a file, it returns
-// the file; it leaves out other symbolic links and files that are not complete yet.
+// the file. It leaves out other symbolic links, files that are not complete yet, and
+// files that are deleted meanwhile. It logs what it may not read, and leaves it out too.
 func (s *Server) userEntries(dir string, deep bool) (all []userEntry, err error) {
 	err = fs.WalkDir(s.users.store, dir, func(name string, d fs.DirEntry, err error) error {
 		if name == dir {
 			return err
 		}
-		if err != nil || files.Staged(name) {
-			return nil // deleted during the walk, or not complete yet
+		if files.Staged(name) {
+			return nil
 		}
-		info, err := fs.Stat(s.users.store, name)
-		if err != nil || info.IsDir() && !d.IsDir() {
-			return nil // a symbolic link to nothing or to a folder
+		var info fs.FileInfo
+		if err == nil {
+			info, err = fs.Stat(s.users.store, name)
+		}
+		switch link := d.Type()&fs.ModeSymlink != 0; {
+		case err == nil && info.IsDir() && link:
+			return nil
+		case err == nil:
+		case link || errors.Is(err, fs.ErrNotExist):
+			return nil
+		case errors.Is(err, fs.ErrPermission):
+			s.opts.Logger.Warn("file not listed", "error", err)
+			return nil
+		default:
+			return err
 		}
 		all = append(all, userEntry{strings.TrimPrefix(name, dir+"/"), info})
 		if d.IsDir() && !deep {

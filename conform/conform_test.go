@@ -9,32 +9,39 @@ import (
 )
 
 func TestQueue(t *testing.T) {
-	conform.Queue(t, func(*testing.T) flow.Queue { return flow.NewQueue(0) })
+	conform.Queue(t, func(*testing.T) flow.Queue { return flow.NewQueue(nil) })
 }
 
 func TestStore(t *testing.T) {
-	conform.Store(t, func(*testing.T) flow.Store { return flow.NewStore(0) })
+	conform.Store(t, func(*testing.T) flow.Store { return flow.NewStore(nil) })
 }
 
 func TestCache(t *testing.T) {
 	for name, c := range map[string]func() flow.Cache{
-		"unbounded": func() flow.Cache { return flow.NewCache(flow.CacheOptions{}) },
-		"entries":   func() flow.Cache { return flow.NewCache(flow.CacheOptions{Entries: 3}) },
-		"bytes":     func() flow.Cache { return flow.NewCache(flow.CacheOptions{Bytes: 300}) },
-		"none":      flow.NoCache,
+		"defaults": func() flow.Cache { return flow.NewCache(nil) },
+		"entries":  func() flow.Cache { return flow.NewCache(&flow.CacheOptions{Entries: 3}) },
+		"bytes":    func() flow.Cache { return flow.NewCache(&flow.CacheOptions{Bytes: 300}) },
+		"none":     flow.NoCache,
 	} {
 		t.Run(name, func(t *testing.T) { conform.Cache(t, func(*testing.T) flow.Cache { return c() }) })
 	}
 }
 
 func TestExecutor(t *testing.T) {
-	for name, opts := range map[string]*flow.LocalOptions{
-		"defaults":   nil,
-		"one worker": {Workers: 1},
-		"no cache":   {Cache: flow.NoCache()},
+	uncached := conform.AllClaims()
+	uncached.Cached = false
+	for name, c := range map[string]struct {
+		opts   *flow.LocalOptions
+		claims *conform.Claims
+	}{
+		"defaults":   {nil, conform.AllClaims()},
+		"one worker": {&flow.LocalOptions{Workers: 1}, conform.AllClaims()},
+		"no cache":   {&flow.LocalOptions{Cache: flow.NoCache()}, uncached},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conform.Executor(t, func(r *flow.Registry) nodebus.Executor { return flow.NewLocal(r, opts) })
+			conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
+				return flow.NewLocal(r, c.opts)
+			}, c.claims)
 		})
 	}
 }

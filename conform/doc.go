@@ -6,5 +6,6 @@
 //		conform.Queue(t, func(t *testing.T) flow.Queue { return open(t) })
 //	}
 //
-// Run the suites with the race detector.
+// Run the suites with the race detector. No suite fails because a machine is slow,
+// unless something takes 20 seconds that should take no time at all.
 package conform

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // lines is a transport that writes each event as a line. It drops binary frames, because
@@ -47,4 +48,54 @@ func ExampleTransport() {
 	var t *testing.T // in a real test: the argument of the test function
 
 	conform.Transport(t, connect)
+}
+
+// The suite calls the function once for each subtest. A queue in a file would open a
+// new file in t.TempDir().
+func ExampleQueue() {
+	var t *testing.T // in a real test: the argument of the test function
+
+	conform.Queue(t, func(*testing.T) flow.Queue { return flow.NewQueue(nil) })
+}
+
+// A store may keep its records in any form that returns them unchanged.
+func ExampleStore() {
+	var t *testing.T
+
+	conform.Store(t, func(*testing.T) flow.Store { return flow.NewStore(nil) })
+}
+
+// A cache may forget, so that a small cache passes too.
+func ExampleCache() {
+	var t *testing.T
+
+	conform.Cache(t, func(*testing.T) flow.Cache { return flow.NewCache(&flow.CacheOptions{Entries: 3}) })
+}
+
+// An executor claims what it can do. The suite skips the rest and says so.
+func ExampleExecutor() {
+	var t *testing.T
+
+	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
+		return flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache()})
+	}, &conform.Claims{Lazy: true, Lists: true})
+}
+
+// Local can do everything.
+func ExampleAllClaims() {
+	var t *testing.T
+
+	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
+		return flow.NewLocal(r, nil)
+	}, conform.AllClaims())
+}
+
+// A worker process that runs the nodes of an executor under test registers the nodes of
+// the suite.
+func ExampleRegister() {
+	r := flow.NewRegistry()
+	conform.Register(r)
+	_, ok := r.Class("conform.Sum")
+	fmt.Println(ok)
+	// Output: true
 }

@@ -7,29 +7,79 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Executor tests a [nodebus.Executor] against its contract, with an engine. fresh returns
-// an executor for the classes of a registry. The graphs contain only plain inputs and
-// links: no lazy inputs, lists, blocking or expansion.
-func Executor(t *testing.T, fresh func(r *flow.Registry) nodebus.Executor) {
-	tests := map[string]func(*testing.T, *host){
+// Claims lists what an executor can do beyond the contract of [nodebus.Executor].
+// [Executor] tests each ability that is claimed and skips the others. Nil claims
+// nothing.
+type Claims struct {
+	Lazy      bool // lazy inputs: what no node asks for does not run
+	Expansion bool // nodes may make nodes, with Eval and with Out.Graph
+	Hidden    bool // nodes get hidden inputs, secrets included
+	Values    bool // links carry any Go value, also one that has no form in JSON
+	Lists     bool // List inputs and outputs; a node without List inputs is called for each element
+	Blocking  bool // Block stops what depends on an output, and nothing else
+	Throttled bool // many progress reports become few events, and the last one is sent
+	Snapshots bool // progress_state events show the state of each node
+	Cached    bool // a prompt that is run again is cached, and execution_cached lists its nodes
+}
+
+// AllClaims claims everything.
+func AllClaims() *Claims {
+	return &Claims{
+		Lazy: true, Expansion: true, Hidden: true, Values: true, Lists: true, Blocking: true,
+		Throttled: true, Snapshots: true, Cached: true,
+	}
+}
+
+// Executor tests a [nodebus.Executor] against its contract, with an engine. fresh
+// returns an executor for the classes of r, which are the classes that [Register]
+// adds. The suite reads only events and records, so that the nodes may run in another
+// process.
+func Executor(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.Executor, claims *Claims) {
+	if claims == nil {
+		claims = &Claims{}
+	}
+	contract := map[string]func(*testing.T, *host){
 		"links carry values":                       executesGraph,
-		"events of a node belong to its prompt":    executesSender,
+		"only the chosen outputs run":              executesOutputs,
+		"a node knows its place and its prompt":    executesContext,
+		"what a node sends reaches the client":     executesMessages,
+		"events reach nobody but the submitter":    executesPrivately,
 		"the error names the failed node":          executesFailure,
 		"a node that panics is its prompt's error": executesPanic,
+		"a node may interrupt its prompt":          executesOwnInterrupt,
 		"it ends when its context ends":            executesInterrupt,
 		"it is safe for concurrent use":            executesMany,
 	}
-	for name, test := range tests {
+	for name, test := range contract {
+		t.Run(name, func(t *testing.T) { test(t, newHost(t, fresh)) })
+	}
+	abilities := map[string]struct {
+		claimed bool
+		test    func(*testing.T, *host)
+	}{
+		"lazy inputs":        {claims.Lazy, executesLazy},
+		"expansion":          {claims.Expansion, executesExpansion},
+		"hidden inputs":      {claims.Hidden, executesHidden},
+		"any Go value":       {claims.Values, executesValues},
+		"lists":              {claims.Lists, executesLists},
+		"blocking":           {claims.Blocking, executesBlocking},
+		"throttled progress": {claims.Throttled, executesThrottled},
+		"snapshots":          {claims.Snapshots, executesSnapshots},
+		"cached nodes":       {claims.Cached, executesCached},
+	}
+	for name, ability := range abilities {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(fresh)
-			defer h.stop(t)
-			test(t, h)
+			if !ability.claimed {
+				t.Skipf("this executor does not claim: %s", name)
+			}
+			ability.test(t, newHost(t, fresh))
 		})
 	}
 }
@@ -38,88 +88,99 @@ func Executor(t *testing.T, fresh func(r *flow.Registry) nodebus.Executor) {
 type host struct {
 	hub    *nodebus.Hub
 	engine *flow.Engine
-	began  chan struct{} // receives when the node Wait has begun
-	stop   func(t *testing.T)
 }
 
-func newHost(fresh func(r *flow.Registry) nodebus.Executor) *host {
-	h := &host{hub: nodebus.NewHub(nil), began: make(chan struct{}, 1)}
+func newHost(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.Executor) *host {
 	r := flow.NewRegistry()
-	flow.Register(r, sum{}, nodebus.Info{Name: "Sum"})
-	flow.Register(r, show{}, nodebus.Info{Name: "Show"})
-	flow.Register(r, speak{}, nodebus.Info{Name: "Speak"})
-	flow.Register(r, fail{}, nodebus.Info{Name: "Fail"})
-	flow.Register(r, wait{began: h.began}, nodebus.Info{Name: "Wait"})
-	h.engine = flow.NewEngine(r, h.hub, &flow.EngineOptions{Executor: fresh(r), Parallel: 8, PerClient: 8})
+	Register(r)
+	h := &host{hub: nodebus.NewHub(nil)}
+	x := &watched{Executor: fresh(t, r), registry: r}
+	h.engine = flow.NewEngine(r, h.hub, &flow.EngineOptions{Executor: x, Parallel: 8, PerClient: 8})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = h.engine.Run(ctx)
 	}()
-	h.stop = func(t *testing.T) {
+	t.Cleanup(func() {
 		cancel()
-		within(t, "ending", func() { <-ended })
+		within(t, "ending the engine", func() { <-ended })
 		_ = h.hub.Close()
-	}
+		x.report(t)
+	})
 	return h
 }
 
-type (
-	sum   struct{ A, B int }
-	show  struct{ Value any }
-	speak struct{ Text string }
-	fail  struct{ Panic bool }
-	wait  struct{ began chan struct{} }
-)
+// watched is the executor under test. It notes events that are published after Execute
+// has returned.
+type watched struct {
+	nodebus.Executor
+	registry *flow.Registry
 
-func (n sum) Run(*nodebus.Context) (int, error) { return n.A + n.B, nil }
-
-func (n show) Run(*nodebus.Context) (nodebus.UI, error) {
-	return nodebus.Text(fmt.Sprint(n.Value)), nil
+	mu   sync.Mutex
+	late []string
 }
 
-func (n speak) Run(ctx *nodebus.Context) (string, error) {
-	return n.Text, ctx.SendSync(nodebus.Custom{Type: "conform.said", Data: []string{ctx.UniqueID(), n.Text}})
-}
-
-var errFail = errors.New("conform: intended failure")
-
-func (n fail) Run(*nodebus.Context) (any, error) {
-	if n.Panic {
-		panic("conform: intended failure")
+func (w *watched) Prepare(p *nodebus.Prompt) (any, error) {
+	if x, ok := w.Executor.(nodebus.Preparer); ok {
+		return x.Prepare(p)
 	}
-	return nil, errFail
+	return w.registry.Prepare(p)
 }
 
-func (n wait) Run(ctx *nodebus.Context) (int, error) {
-	n.began <- struct{}{}
-	<-ctx.Done()
-	return 0, context.Cause(ctx)
+func (w *watched) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+	p := &watchedPublisher{Publisher: pub, w: w}
+	defer p.over.Store(true)
+	return w.Executor.Execute(ctx, job, p)
+}
+
+// report reports the events that came too late.
+func (w *watched) report(t *testing.T) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.late) > 0 {
+		t.Errorf("%d events were published after Execute had returned, the first one is %q", len(w.late), w.late[0])
+	}
+}
+
+type watchedPublisher struct {
+	nodebus.Publisher
+	w    *watched
+	over atomic.Bool
+}
+
+func (p *watchedPublisher) Publish(ev nodebus.Event) error {
+	if p.over.Load() {
+		p.w.mu.Lock()
+		p.w.late = append(p.w.late, ev.Payload.EventType())
+		p.w.mu.Unlock()
+	}
+	return p.Publisher.Publish(ev)
 }
 
 // outcome holds the events and the record of a prompt.
 type outcome struct {
-	id     string
 	events []nodebus.Event
 	record flow.Record
 }
 
-// run runs a graph to its end. If meanwhile is not nil, run calls it with the prompt's id
-// after the submission.
-func (h *host) run(t *testing.T, g *nodebus.Graph, meanwhile func(id string)) (o outcome) {
+// run runs a graph to its end.
+func (h *host) run(t *testing.T, g *nodebus.Graph) outcome {
+	t.Helper()
+	return h.submit(t, &nodebus.Prompt{Nodes: g.Nodes()}, nil, nil)
+}
+
+// submit runs a prompt to its end. If each is not nil, submit calls it with each event
+// of the prompt.
+func (h *host) submit(t *testing.T, p *nodebus.Prompt, opts *flow.SubmitOptions, each func(nodebus.Event)) (o outcome) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	p.ClientID = "client"
 	events := h.hub.Subscribe(ctx)
-	id, err := h.engine.Submit(ctx, &nodebus.Prompt{ClientID: "client", Nodes: g.Nodes()})
+	s, err := h.engine.Submit(ctx, p, opts)
 	if err != nil {
-		t.Errorf("submit: %v", err)
-		return o
-	}
-	o.id = id
-	if meanwhile != nil {
-		meanwhile(id)
+		t.Fatalf("submit: %v", err)
 	}
 	within(t, "running the graph", func() {
 		for ev, err := range events {
@@ -127,32 +188,68 @@ func (h *host) run(t *testing.T, g *nodebus.Graph, meanwhile func(id string)) (o
 				t.Errorf("events: %v", err)
 				return
 			}
-			if ev.PromptID != id {
+			if ev.PromptID != s.ID {
 				continue
 			}
 			o.events = append(o.events, ev)
+			if each != nil {
+				each(ev)
+			}
 			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
 				return
 			}
 		}
 	})
-	if o.record, err = h.engine.Store().Get(ctx, id); err != nil {
-		t.Errorf("record: %v", err)
+	if o.record, err = h.engine.Store().Get(ctx, s.ID); err != nil {
+		t.Fatalf("record: %v", err)
 	}
+	o.check(t)
 	return o
 }
 
-// order lists the events about nodes, each as "type node".
+// check checks the events that every prompt has, and their order.
+func (o outcome) check(t *testing.T) {
+	t.Helper()
+	all := o.order()
+	if len(all) < 2 || all[0] != "execution_start" || all[1] != "execution_cached" {
+		t.Errorf("the events do not begin with execution_start and execution_cached: %q", all)
+	}
+	began := map[string]bool{}
+	for i, ev := range o.events {
+		if ev.To != "client" {
+			t.Errorf("event %d (%s) is for client %q, want the submitter", i, all[i], ev.To)
+		}
+		switch p := ev.Payload.(type) {
+		case nodebus.ExecutionCached:
+			if i != 1 {
+				t.Errorf("execution_cached is event %d of %q", i, all)
+			}
+			for _, id := range p.Nodes {
+				began[id] = true
+			}
+		case nodebus.Executing:
+			began[p.UniqueID] = true
+		case nodebus.Executed:
+			if !began[p.UniqueID] {
+				t.Errorf("node %s was executed, but neither executing nor cached: %q", p.UniqueID, all)
+			}
+		}
+	}
+}
+
+// order lists the events, those about a node as "type node".
 func (o outcome) order() (all []string) {
 	for _, ev := range o.events {
+		thing := ev.Payload.EventType()
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
-			all = append(all, "executing "+p.UniqueID)
+			thing += " " + p.UniqueID
 		case nodebus.Executed:
-			all = append(all, "executed "+p.UniqueID)
-		case nodebus.Custom:
-			all = append(all, "said")
+			thing += " " + p.UniqueID
+		case nodebus.Progress:
+			thing += " " + p.UniqueID
 		}
+		all = append(all, thing)
 	}
 	return all
 }
@@ -163,74 +260,36 @@ func (o outcome) before(t *testing.T, things ...string) {
 	all := o.order()
 	at := -1
 	for _, thing := range things {
-		i := slices.Index(all, thing)
-		if i <= at {
+		i := slices.Index(all[at+1:], thing)
+		if i < 0 {
 			t.Errorf("%q is missing or too early in the events %q", thing, all)
 			return
 		}
-		at = i
+		at += 1 + i
 	}
 }
 
-// shows reports a test error unless the prompt succeeded and its node "show" showed text.
-func (o outcome) shows(t *testing.T, text string) {
+// ran reports whether a node began.
+func (o outcome) ran(id string) bool { return slices.Contains(o.order(), "executing "+id) }
+
+// shows reports a test error unless the prompt succeeded and a node showed these lines.
+func (o outcome) shows(t *testing.T, node string, lines ...any) {
 	t.Helper()
 	if o.record.State != nodebus.Succeeded {
 		t.Errorf("the prompt ended as %q: %+v", o.record.State, o.record.Error)
 		return
 	}
-	for _, out := range o.record.Outputs {
-		if out.UniqueID == "show" && len(out.UI["text"]) == 1 && out.UI["text"][0] == text {
+	want := fmt.Sprintf("%v", lines)
+	end := o.record.Outcome()
+	if got := fmt.Sprint(end.Output(node)["text"]); got != want {
+		t.Errorf("node %q shows %s in the record, want %s", node, got, want)
+	}
+	for _, ev := range o.events {
+		if p, ok := ev.Payload.(nodebus.Executed); ok && p.UniqueID == node && fmt.Sprint(p.Output["text"]) == want {
 			return
 		}
 	}
-	t.Errorf("no output of node \"show\" in the record shows %q: %+v", text, o.record.Outputs)
-}
-
-// sums returns a graph that adds a and b, adds c, and shows the result.
-func sums(a, b, c int) *nodebus.Graph {
-	g := nodebus.NewGraph()
-	first := g.AddAs("first", "Sum", nodebus.Inputs{"a": a, "b": b})
-	g.AddAs("show", "Show", nodebus.Inputs{"value": g.AddAs("second", "Sum", nodebus.Inputs{"a": first, "b": c})})
-	return g
-}
-
-func executesGraph(t *testing.T, h *host) {
-	o := h.run(t, sums(1, 2, 4), nil)
-	o.shows(t, "7")
-	o.before(t, "executing first", "executing second", "executing show", "executed show", "executing ")
-}
-
-func executesSender(t *testing.T, h *host) {
-	g := nodebus.NewGraph()
-	g.AddAs("show", "Show", nodebus.Inputs{"value": g.AddAs("speak", "Speak", nodebus.Inputs{"text": "hello"})})
-	o := h.run(t, g, nil)
-	o.shows(t, "hello")
-	o.before(t, "executing speak", "said", "executing show", "executing ")
-	for _, ev := range o.events {
-		if said, ok := ev.Payload.(nodebus.Custom); ok && (ev.To != "client" || fmt.Sprint(said.Data) != "[speak hello]") {
-			t.Errorf("the event has data %v and client %q, want [speak hello] and \"client\"", said.Data, ev.To)
-		}
-	}
-}
-
-// failing returns a graph in which one node fails and another node waits for it.
-func failing(panics bool) *nodebus.Graph {
-	g := nodebus.NewGraph()
-	g.AddAs("show", "Show", nodebus.Inputs{"value": g.AddAs("fail", "Fail", nodebus.Inputs{"panic": panics})})
-	return g
-}
-
-func executesFailure(t *testing.T, h *host) {
-	o := h.run(t, failing(false), nil)
-	o.blames(t, errFail.Error())
-	h.run(t, sums(1, 2, 3), nil).shows(t, "6")
-}
-
-func executesPanic(t *testing.T, h *host) {
-	o := h.run(t, failing(true), nil)
-	o.blames(t, "intended failure")
-	h.run(t, sums(1, 2, 3), nil).shows(t, "6")
+	t.Errorf("no executed event of node %q shows %s: %q", node, want, o.order())
 }
 
 // blames reports a test error unless the prompt ended with the error of its node "fail",
@@ -241,33 +300,36 @@ func (o outcome) blames(t *testing.T, text string) {
 	switch {
 	case o.record.State != nodebus.Failed || e == nil:
 		t.Errorf("the prompt ended as %q", o.record.State)
-	case e.NodeID != "fail" || e.Class != "Fail" || !strings.Contains(e.ExceptionMessage, text):
+	case e.NodeID != "fail" || e.Class != "conform.Fail" || !strings.Contains(e.ExceptionMessage, text):
 		t.Errorf("the error is %q of node %q (%s)", e.ExceptionMessage, e.NodeID, e.Class)
 	}
-	if slices.Contains(o.order(), "executing show") {
+	if o.ran("show") {
 		t.Errorf("a node that depends on the failed node ran: %q", o.order())
 	}
 }
 
-func executesInterrupt(t *testing.T, h *host) {
+// sums returns a graph that adds a and b, adds c, and shows the result.
+func sums(a, b, c int) *nodebus.Graph {
 	g := nodebus.NewGraph()
-	g.AddAs("show", "Show", nodebus.Inputs{"value": g.AddAs("wait", "Wait", nil)})
-	o := h.run(t, g, func(id string) {
-		within(t, "beginning", func() { <-h.began })
-		if !h.engine.Interrupt(id) {
-			t.Error("Interrupt does not find the running prompt")
-		}
-	})
-	if o.record.State != nodebus.Interrupted {
-		t.Errorf("the prompt ended as %q: %+v", o.record.State, o.record.Error)
-	}
-	h.run(t, sums(1, 2, 3), nil).shows(t, "6")
+	first := g.AddAs("first", "conform.Sum", nodebus.Inputs{"a": a, "b": b})
+	second := g.AddAs("second", "conform.Sum", nodebus.Inputs{"a": first, "b": c})
+	g.AddAs("show", "conform.Show", nodebus.Inputs{"value": second})
+	return g
 }
 
-func executesMany(t *testing.T, h *host) {
-	var all sync.WaitGroup
-	for i := range 20 {
-		all.Go(func() { h.run(t, sums(i, i, 1), nil).shows(t, fmt.Sprint(2*i+1)) })
+// shown returns a graph with a node "show" that shows the output of a node.
+func shown(id, class string, in nodebus.Inputs) *nodebus.Graph {
+	g := nodebus.NewGraph()
+	g.AddAs("show", "conform.Show", nodebus.Inputs{"value": g.AddAs(id, class, in)})
+	return g
+}
+
+// encoded returns an event as clients receive it.
+func encoded(t *testing.T, ev nodebus.Event) string {
+	t.Helper()
+	f, err := nodebus.JSON.Encode(ev)
+	if err != nil && !errors.Is(err, nodebus.ErrClosed) {
+		t.Errorf("encoding %s: %v", ev.Payload.EventType(), err)
 	}
-	all.Wait()
+	return string(f.Data)
 }

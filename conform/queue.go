@@ -2,11 +2,13 @@ package conform
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -14,41 +16,154 @@ import (
 
 // Queue tests a [flow.Queue] against its contract. fresh returns a new, empty queue
 // with room for at least a hundred prompts.
+//
+// To see a lease lapse, the suite shortens it with Extend to a tenth of a second and
+// waits as long as it takes, up to 20 seconds.
 func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
 	tests := map[string]func(*testing.T, flow.Queue){
 		"the smallest number first, then in order of arrival": queueOrder,
-		"a prompt that is not ready keeps its place":          queueReady,
-		"pop waits for a prompt":                              queueWaits,
-		"pop ends when its context ends":                      queueContext,
-		"delete removes waiting prompts":                      queueDelete,
+		"a prompt comes back as it was pushed":                queueKeeps,
+		"secrets come back, or Push refuses them":             queueSecrets,
+		"Push of an id that waits moves and replaces":         queueMoves,
+		"Push of an id that is leased is refused":             queueLeased,
+		"Delete removes waiting prompts only":                 queueDelete,
 		"a reader of the list may stop early":                 queueListStops,
-		"each prompt is taken once":                           queueOnce,
+		"Take asks about each client once, in order":          queueAsks,
+		"prompts of a client do not overtake each other":      queueNoOvertaking,
+		"skip may call the queue":                             queueSkipCalls,
+		"a panic of skip leaves the queue usable":             queueSkipPanics,
+		"Take waits for a prompt":                             queueWaitsForPush,
+		"Take waits for a release":                            queueWaitsForRelease,
+		"Take waits for a lapse":                              queueWaitsForLapse,
+		"Take ends when its context ends":                     queueContext,
+		"Done removes a prompt for good":                      queueDone,
+		"Release gives the old place back and does not count": queueRelease,
+		"a lapse gives the old place back and counts":         queueLapse,
+		"a lease that has lapsed can do nothing":              queueLapsed,
+		"Extend keeps a lease":                                queueExtend,
+		"each prompt is leased once":                          queueOnce,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}
 }
 
-func anyPrompt(*nodebus.Prompt) bool { return true }
+// soon is how long a lease lasts that the suite wants to lapse.
+const soon = 100 * time.Millisecond
 
-func push(t *testing.T, q flow.Queue, id string, priority float64) {
+func nobody(string) bool { return false }
+
+func push(t *testing.T, q flow.Queue, prompts ...*nodebus.Prompt) {
 	t.Helper()
-	if err := q.Push(t.Context(), &nodebus.Prompt{ID: id, Priority: priority}); err != nil {
-		t.Fatalf("push %s: %v", id, err)
+	for _, p := range prompts {
+		if err := q.Push(t.Context(), p, nil); err != nil {
+			t.Fatalf("push %s: %v", p.ID, err)
+		}
 	}
 }
 
-func pop(t *testing.T, q flow.Queue, ready func(*nodebus.Prompt) bool) (id string) {
+// of returns a prompt of a client.
+func of(client, id string) *nodebus.Prompt { return &nodebus.Prompt{ID: id, ClientID: client} }
+
+func ids(prompts ...string) (ps []*nodebus.Prompt) {
+	for _, id := range prompts {
+		ps = append(ps, of("", id))
+	}
+	return ps
+}
+
+// take leases the prompt that must be the first one.
+func take(t *testing.T, q flow.Queue, want string) flow.Lease {
+	t.Helper()
+	return takes(t, q, want, nobody)
+}
+
+func takes(t *testing.T, q flow.Queue, want string, skip func(string) bool) (lease flow.Lease) {
 	t.Helper()
 	within(t, "taking a prompt", func() {
-		p, err := q.Pop(t.Context(), ready)
+		var err error
+		if lease, err = q.Take(t.Context(), skip); err != nil {
+			t.Errorf("take: %v", err)
+		}
+	})
+	if lease == nil {
+		t.FailNow()
+	}
+	if got := lease.Job().Prompt.ID; got != want {
+		t.Fatalf("took prompt %q, want %q", got, want)
+	}
+	return lease
+}
+
+// waiter is a Take that waits, because it skips the client "skipped".
+type waiter struct {
+	got    chan flow.Lease
+	err    chan error
+	cancel context.CancelFunc
+}
+
+// waits starts a Take and returns after the Take has begun to look for a prompt. A
+// prompt of the client "skipped" must wait.
+func waits(t *testing.T, q flow.Queue) *waiter {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &waiter{make(chan flow.Lease, 1), make(chan error, 1), cancel}
+	asked := make(chan struct{})
+	var once sync.Once
+	go func() {
+		lease, err := q.Take(ctx, func(client string) bool {
+			once.Do(func() { close(asked) })
+			return client == "skipped"
+		})
 		if err != nil {
-			t.Errorf("pop: %v", err)
+			w.err <- err
 			return
 		}
-		id = p.ID
+		w.got <- lease
+	}()
+	within(t, "asking which client to skip", func() { <-asked })
+	return w
+}
+
+// takes waits until the Take has leased the wanted prompt.
+func (w *waiter) takes(t *testing.T, want string) (lease flow.Lease) {
+	t.Helper()
+	within(t, "waiting in Take", func() {
+		select {
+		case lease = <-w.got:
+		case err := <-w.err:
+			t.Errorf("take: %v", err)
+		}
 	})
-	return id
+	w.cancel()
+	if lease == nil {
+		t.FailNow()
+	}
+	if got := lease.Job().Prompt.ID; got != want {
+		t.Fatalf("the waiting Take took prompt %q, want %q", got, want)
+	}
+	return lease
+}
+
+func attempt(t *testing.T, l flow.Lease, want int) {
+	t.Helper()
+	if got := l.Job().Attempt; got != want {
+		t.Errorf("prompt %s has attempt %d, want %d", l.Job().Prompt.ID, got, want)
+	}
+}
+
+func done(t *testing.T, l flow.Lease) {
+	t.Helper()
+	if err := l.Done(t.Context()); err != nil {
+		t.Errorf("done %s: %v", l.Job().Prompt.ID, err)
+	}
+}
+
+func extend(t *testing.T, l flow.Lease, d time.Duration) {
+	t.Helper()
+	if err := l.Extend(t.Context(), d); err != nil {
+		t.Errorf("extend %s: %v", l.Job().Prompt.ID, err)
+	}
 }
 
 func queued(t *testing.T, q flow.Queue) (ids []string) {
@@ -74,71 +189,94 @@ func queueOrder(t *testing.T, q flow.Queue) {
 		id       string
 		priority float64
 	}{{"z", 1}, {"a", 1}, {"late", 2.5}, {"front", -3}, {"m", 1}, {"half", 0.5}} {
-		push(t, q, p.id, p.priority)
+		push(t, q, &nodebus.Prompt{ID: p.id, Priority: p.priority})
 	}
 	want := []string{"front", "half", "z", "a", "m", "late"}
 	same(t, "list", queued(t, q), want)
-	var got []string
-	for range want {
-		got = append(got, pop(t, q, anyPrompt))
+	for _, id := range want {
+		attempt(t, take(t, q, id), 1)
 	}
-	same(t, "pop", got, want)
 	same(t, "list of what is left", queued(t, q), nil)
 }
 
-func queueReady(t *testing.T, q flow.Queue) {
-	push(t, q, "a", 0)
-	push(t, q, "b", 1)
-	push(t, q, "c", 2)
-	same(t, "pop", []string{pop(t, q, func(p *nodebus.Prompt) bool { return p.ID != "a" })}, []string{"b"})
-	same(t, "list", queued(t, q), []string{"a", "c"})
+// queueKeeps compares JSON, because a queue may store its prompts as JSON.
+func queueKeeps(t *testing.T, q flow.Queue) {
+	p := fullRecord("a").Prompt
+	p.Nodes = append(p.Nodes, nodebus.NodeSpec{ID: "2", Class: "List", Inputs: nodebus.Inputs{
+		"list": map[string]any{"__value__": []any{"1", 0.5}}, "flag": true, "none": nil,
+	}})
+	push(t, q, p)
+	want, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(take(t, q, "a").Job().Prompt)
+	if err != nil || string(got) != string(want) {
+		t.Errorf("got  %s (%v)\nwant %s", got, err, want)
+	}
 }
 
-func queueWaits(t *testing.T, q flow.Queue) {
-	got := make(chan string, 1)
-	go func() {
-		p, err := q.Pop(context.WithoutCancel(t.Context()), func(p *nodebus.Prompt) bool { return p.ID == "wanted" })
-		if err != nil {
-			got <- err.Error()
-			return
+func queueSecrets(t *testing.T, q flow.Queue) {
+	secrets := map[string]string{"KEY": "s3cret"}
+	err := q.Push(t.Context(), of("", "a"), secrets)
+	if errors.Is(err, flow.ErrSecrets) {
+		same(t, "list after a refused Push", queued(t, q), nil)
+		push(t, q, ids("a")...)
+		take(t, q, "a")
+		return
+	}
+	if err != nil {
+		t.Fatalf("Push with secrets returns %v, want nil or ErrSecrets", err)
+	}
+	check := func(l flow.Lease) flow.Lease {
+		if s := l.Job().Secrets; len(s) != 1 || s["KEY"] != "s3cret" {
+			t.Errorf("the secrets of attempt %d are %q", l.Job().Attempt, s)
 		}
-		got <- p.ID
-	}()
-	push(t, q, "other", 0)
-	push(t, q, "wanted", 0)
-	within(t, "waiting in Pop for a new prompt", func() { same(t, "pop", []string{<-got}, []string{"wanted"}) })
+		return l
+	}
+	l := check(take(t, q, "a"))
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatalf("release: %v", err)
+	}
+	extend(t, check(take(t, q, "a")), soon)
+	check(take(t, q, "a")) // after the lapse
 }
 
-func queueContext(t *testing.T, q flow.Queue) {
-	push(t, q, "a", 0)
-	ctx, cancel := context.WithCancel(t.Context())
-	asked := make(chan struct{}, 1)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := q.Pop(ctx, func(*nodebus.Prompt) bool {
-			select {
-			case asked <- struct{}{}:
-			default:
-			}
-			return false
-		})
-		ended <- err
-	}()
-	within(t, "asking whether a prompt is ready", func() { <-asked })
-	cancel()
-	within(t, "ending with the context", func() {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("pop ended with %v", err)
+func queueMoves(t *testing.T, q flow.Queue) {
+	push(t, q, ids("a", "b", "c")...)
+	push(t, q, of("new", "a"))
+	same(t, "list", queued(t, q), []string{"b", "c", "a"})
+	push(t, q, &nodebus.Prompt{ID: "c", Priority: -1})
+	same(t, "list", queued(t, q), []string{"c", "b", "a"})
+	take(t, q, "c")
+	take(t, q, "b")
+	if got := take(t, q, "a").Job().Prompt.ClientID; got != "new" {
+		t.Errorf("the prompt is still that of client %q", got)
+	}
+	secret := func(s string) error { return q.Push(t.Context(), of("", "s"), map[string]string{"KEY": s}) }
+	if secret("old") == nil && secret("new") == nil {
+		if got := take(t, q, "s").Job().Secrets["KEY"]; got != "new" {
+			t.Errorf("the secret is %q, want the one that was pushed last", got)
 		}
-	})
-	same(t, "list", queued(t, q), []string{"a"})
+	}
+}
+
+func queueLeased(t *testing.T, q flow.Queue) {
+	push(t, q, ids("a")...)
+	l := take(t, q, "a")
+	if err := q.Push(t.Context(), of("", "a"), nil); !errors.Is(err, nodebus.ErrDuplicate) {
+		t.Errorf("Push of a leased id returns %v, want ErrDuplicate", err)
+	}
+	same(t, "list", queued(t, q), nil)
+	done(t, l)
+	push(t, q, ids("a")...)
+	attempt(t, take(t, q, "a"), 1)
 }
 
 func queueDelete(t *testing.T, q flow.Queue) {
-	for _, id := range []string{"a", "b", "c"} {
-		push(t, q, id, 0)
-	}
-	gone, err := q.Delete(t.Context(), "c", "nobody", "a")
+	push(t, q, ids("leased", "a", "b", "c")...)
+	l := take(t, q, "leased")
+	gone, err := q.Delete(t.Context(), "c", "nobody", "a", "leased")
 	if err != nil {
 		t.Fatalf("delete: %v", err)
 	}
@@ -148,46 +286,65 @@ func queueDelete(t *testing.T, q flow.Queue) {
 	if gone, err = q.Delete(t.Context()); err != nil || len(gone) > 0 {
 		t.Errorf("deleting nothing: %q, %v", gone, err)
 	}
+	if err := l.Release(t.Context()); err != nil {
+		t.Errorf("Release of a prompt that Delete was called for: %v", err)
+	}
+	same(t, "list", queued(t, q), []string{"leased", "b"})
+	if gone, err = q.Delete(t.Context(), "leased"); err != nil || len(gone) != 1 {
+		t.Errorf("Delete of a released prompt: %q, %v", gone, err)
+	}
+	take(t, q, "b")
 }
 
 func queueListStops(t *testing.T, q flow.Queue) {
-	push(t, q, "a", 0)
-	push(t, q, "b", 0)
+	push(t, q, ids("a", "b")...)
 	for p, err := range q.List(t.Context()) {
 		if err != nil {
 			t.Fatalf("list: %v", err)
 		}
 		same(t, "first", []string{p.ID}, []string{"a"})
+		take(t, q, "a") // the queue is not locked
 		break
 	}
-	same(t, "pop", []string{pop(t, q, anyPrompt)}, []string{"a"})
+	take(t, q, "b")
 }
 
-// queueOnce pushes from several goroutines and pops from several goroutines.
+// queueOnce pushes and takes in several goroutines.
 func queueOnce(t *testing.T, q flow.Queue) {
 	const n = 100
 	var all sync.WaitGroup
-	taken := make(chan string, n)
+	taken := make(chan string, 2*n)
 	for w := range 4 {
 		all.Go(func() {
 			for i := range n / 4 {
-				if err := q.Push(t.Context(), &nodebus.Prompt{ID: fmt.Sprint(w, "-", i)}); err != nil {
+				if err := q.Push(t.Context(), of(fmt.Sprint(w), fmt.Sprint(w, "-", i)), nil); err != nil {
 					t.Errorf("push: %v", err)
 				}
 			}
 		})
-		all.Go(func() {
-			for range n / 4 {
-				p, err := q.Pop(t.Context(), anyPrompt)
-				if err != nil {
-					t.Errorf("pop: %v", err)
-					return
+		for range 2 {
+			all.Go(func() {
+				for range n / 8 {
+					l, err := q.Take(t.Context(), nobody)
+					if err != nil {
+						t.Errorf("take: %v", err)
+						return
+					}
+					taken <- l.Job().Prompt.ID
+					done(t, l)
 				}
-				taken <- p.ID
+			})
+		}
+	}
+	left := n - 8*(n/8)
+	within(t, "pushing and taking", all.Wait)
+	for range left {
+		within(t, "taking the rest", func() {
+			if l, err := q.Take(t.Context(), nobody); err == nil {
+				taken <- l.Job().Prompt.ID
 			}
 		})
 	}
-	within(t, "taking all", all.Wait)
 	close(taken)
 	seen := map[string]bool{}
 	for id := range taken {
@@ -199,4 +356,5 @@ func queueOnce(t *testing.T, q flow.Queue) {
 	if len(seen) != n {
 		t.Errorf("%d of %d prompts were taken", len(seen), n)
 	}
+	same(t, "list", queued(t, q), nil)
 }

@@ -40,7 +40,7 @@ func fullRecord(id string) flow.Record {
 			},
 			Extra: map[string]any{"extra_pnginfo": map[string]any{"workflow": "w"}},
 		},
-		State: nodebus.Failed, Started: at, Ended: at.Add(time.Second),
+		Attempt: 2, State: nodebus.Failed, Started: at, Ended: at.Add(time.Second),
 		Outputs: []nodebus.NodeOutput{{Place: nodebus.Place{UniqueID: "9", DisplayID: "9", RealID: "9"}, UI: nodebus.UI{"text": {"héllo"}}}},
 		Start:   &nodebus.ExecutionStart{PromptID: id, Timestamp: 1},
 		Cached:  &nodebus.ExecutionCached{PromptID: id, Nodes: []string{"1"}, Timestamp: 2},

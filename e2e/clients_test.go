@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 		{".venv/bin/python", "plain.py", "plain.jsonl"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
-			s := serve(t, flow.NewCache(flow.CacheOptions{}), comfy.Options{})
+			s := serve(t, flow.NewCache(nil), comfy.Options{})
 			saw := run(t, c.command, filepath.Join("clients", c.script), s.address)
 			pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
 			require.NoError(t, err)

@@ -3,12 +3,10 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"math/cmplx"
 	"net/http"
 
@@ -89,28 +87,22 @@ func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
 		if err := n.steps.wait(ctx); err != nil {
 			return refpack.Image{}, err
 		}
-		ctx.Preview(mosaic{n.Image, 1 + 32*(n.Steps-1-i)/n.Steps})
+		if err := ctx.PreviewImage(mosaic(n.Image, 1+32*(n.Steps-1-i)/n.Steps)); err != nil {
+			return refpack.Image{}, err
+		}
 		ctx.Progress(float64(i+1), float64(n.Steps))
 	}
 	return n.Image, nil
 }
 
-// mosaic draws a picture as squares of one colour.
-type mosaic struct {
-	refpack.Image
-	side int
-}
-
-// AppendBinary appends the mosaic as a JPEG file.
-func (m mosaic) AppendBinary(b []byte) ([]byte, error) {
-	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
-	for y := range m.Height {
-		for x := range m.Width {
-			px := m.Batch[0][y/m.side*m.side*m.Width+x/m.side*m.side]
+// mosaic draws a picture as squares of one colour. side is the length of their sides.
+func mosaic(from refpack.Image, side int) image.Image {
+	img := image.NewRGBA(image.Rect(0, 0, from.Width, from.Height))
+	for y := range from.Height {
+		for x := range from.Width {
+			px := from.Batch[0][y/side*side*from.Width+x/side*side]
 			img.Set(x, y, color.RGBA{uint8(255 * px[0]), uint8(255 * px[1]), uint8(255 * px[2]), 255})
 		}
 	}
-	file := bytes.NewBuffer(b)
-	err := jpeg.Encode(file, img, nil)
-	return file.Bytes(), err
+	return img
 }

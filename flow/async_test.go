@@ -92,7 +92,7 @@ func TestSection14InterruptReachesAsyncNodesAtOnce(t *testing.T) {
 		wait := r.start(&nodebus.Prompt{ID: "id", Nodes: g.Nodes()})
 		synctest.Wait()
 		began := time.Now()
-		require.True(t, r.engine.Interrupt("id"))
+		require.True(t, interrupt(r.engine, "id"))
 		o := wait()
 		require.Zero(t, time.Since(began))
 		require.Equal(t, "p", o.record.Interrupted.NodeID)

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"reflect"
 	"sync"
 
@@ -22,24 +23,30 @@ type Cache interface {
 	Retain(keep func(key string) bool)
 }
 
-// CacheOptions bounds a cache made by [NewCache]. What was used least recently
-// is dropped first; zero is no bound.
+// CacheOptions are the bounds of the cache that [NewCache] makes. The results that
+// were used least recently are dropped first. Nil, and each zero field, is the
+// default; a negative number is no bound.
 type CacheOptions struct {
-	Entries int
-	// Bytes bounds what the results hold, as far as that can be told: lists,
-	// strings and the buffers of images count, and what has a method
-	// Size() int says itself.
+	Entries int // number of results; default 100 000
+	// Bytes bounds what the results hold, as far as that can be told: lists, strings
+	// and the buffers of images count, and a value with a method Size() int says
+	// itself. Default 1 GiB.
 	Bytes int
 }
 
 // NewCache returns a cache in memory that keeps results over any number of prompts.
 func NewCache(opts *CacheOptions) Cache {
-	c := &memCache{entries: map[string]*cacheEntry{}}
+	c := &memCache{opts: CacheOptions{Entries: 100_000, Bytes: 1 << 30}, entries: map[string]*cacheEntry{}}
 	if opts != nil {
-		c.opts = *opts
+		c.opts.Entries = cmp.Or(opts.Entries, c.opts.Entries)
+		c.opts.Bytes = cmp.Or(opts.Bytes, c.opts.Bytes)
 	}
 	return c
 }
+
+// newRecent returns the default cache of a Local: it is swept after each prompt, and
+// needs no bounds.
+func newRecent() *memCache { return &memCache{entries: map[string]*cacheEntry{}} }
 
 // NoCache returns a cache that keeps nothing: every node runs in every prompt.
 func NoCache() Cache { return noCache{} }

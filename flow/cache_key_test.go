@@ -34,7 +34,7 @@ func TestResultsOfPromptsAndSecretsAreTheirOwn(t *testing.T) {
 		run := func(id, class string, secrets map[string]string) []any {
 			g := nodebus.NewGraph()
 			g.AddAs("o", "Show", in{"in": g.Add(class, nil), "in2": g.Add(class, nil)})
-			return r.submit(&nodebus.Prompt{ID: id, Nodes: g.Nodes(), Secrets: secrets}).text("o")
+			return r.startWith(&nodebus.Prompt{ID: id, Nodes: g.Nodes()}, &flow.SubmitOptions{Secrets: secrets})().text("o")
 		}
 		require.Equal(t, []any{"p1"}, run("p1", "OfPrompt", nil))
 		require.Equal(t, []any{"p2"}, run("p2", "OfPrompt", nil))

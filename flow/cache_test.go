@@ -298,7 +298,7 @@ func TestSection10TwinOfOneThatIsAbandoned(t *testing.T) {
 		synctest.Wait()
 		second := r.start(&nodebus.Prompt{ClientID: "b", Nodes: pipe("b", "Stuck", 1)})
 		synctest.Wait()
-		r.engine.Interrupt("first")
+		interrupt(r.engine, "first")
 		require.Equal(t, nodebus.Interrupted, first().record.State)
 		require.Equal(t, []any{"1"}, second().text("bo"))
 		close(release)

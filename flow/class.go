@@ -37,6 +37,7 @@ func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 }
 
 func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
+	rt := ctx.Runtime()
 	args := make([]any, len(c.inputs))
 	for i := range c.inputs {
 		f := &c.inputs[i]
@@ -46,11 +47,11 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			if args[i], err = f.argument(v); err != nil {
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
 			}
-		case f.Lazy:
-			args[i] = getter(func(gctx context.Context) (any, error) { return ctx.Input(gctx, f.Name) })
+		case f.Lazy && rt != nil:
+			args[i] = getter(func(gctx context.Context) (any, error) { return rt.Input(gctx, f.Name) })
 		case f.Default != nil:
 			args[i] = f.Default
-		case f.Kind == Optional:
+		case f.Kind == Optional || f.Lazy:
 			args[i] = absent
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
@@ -95,10 +96,11 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)
 		case out.Graph != nil:
-			var err error
-			if out.Value, err = ctx.Eval(ctx, out.Graph, out.From); err != nil {
+			v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
+			if err != nil {
 				return nil, fmt.Errorf("output %q: %w", f.Name, err)
 			}
+			out.Value = v
 		}
 		val = out.Value
 	}

@@ -40,9 +40,9 @@ func (mode) Options() []string { return nil }
 func TestRegisterRefusesDefaultsThatAPromptMayNotSay(t *testing.T) {
 	r := flow.NewRegistry()
 	for want, register := range map[string]func(){
-		"nodebus: node nodebus_test.lowDefault: field X: tag `default:\"0\"` is smaller than min, 1; write a value within the limits":            func() { flow.Register(r, lowDefault{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.highDefault: field X: tag `default:\"1.5\"` is bigger than max, 1; write a value within the limits":          func() { flow.Register(r, highDefault{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.strangeDefault: field X: tag `default:\"fit\"` is not in the list \"fill,stretch\"; write one of its values": func() { flow.Register(r, strangeDefault{}, nodebus.Info{}) },
+		"nodebus: node flow_test.lowDefault: field X: tag `default:\"0\"` is smaller than min, 1; write a value within the limits":            func() { flow.Register(r, lowDefault{}, nodebus.Info{}) },
+		"nodebus: node flow_test.highDefault: field X: tag `default:\"1.5\"` is bigger than max, 1; write a value within the limits":          func() { flow.Register(r, highDefault{}, nodebus.Info{}) },
+		"nodebus: node flow_test.strangeDefault: field X: tag `default:\"fit\"` is not in the list \"fill,stretch\"; write one of its values": func() { flow.Register(r, strangeDefault{}, nodebus.Info{}) },
 	} {
 		require.PanicsWithValue(t, want, register)
 	}

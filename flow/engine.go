@@ -73,7 +73,10 @@ type Engine struct {
 	pub      nodebus.Publisher // the hub, or what Wrap has made of it
 	opts     EngineOptions
 
-	mu      sync.Mutex         // held for a few steps, never while code of others runs
+	// mu is held for a few steps, never while code of others runs. No other lock of
+	// this package is taken while it is held; the locks of a job, a gate, a lease and
+	// the queue in memory are never held together either.
+	mu      sync.Mutex
 	jobs    map[string]*job    // submitted or taken, and not ended, by prompt id
 	clients map[string]*client // clients with a job
 	seq     uint64             // of the job admitted last
@@ -81,6 +84,7 @@ type Engine struct {
 	poke    context.CancelFunc // has the queue looked at again
 	running *sync.WaitGroup    // of what Run has started; nil while no Run runs
 	stop    context.Context    // ends with that Run
+	idle    chan struct{}      // closed when that Run has ended
 
 	statusDue  int  // status events still to be sent
 	statusBusy bool // a goroutine is sending them
@@ -154,7 +158,7 @@ func (e *Engine) began(ctx context.Context, all *sync.WaitGroup) bool {
 	if e.running != nil {
 		return false
 	}
-	e.running, e.stop = all, ctx
+	e.running, e.stop, e.idle = all, ctx, make(chan struct{})
 	for _, j := range e.jobs {
 		e.awaitReady(j)
 	}
@@ -166,6 +170,7 @@ func (e *Engine) ended(all *sync.WaitGroup) {
 	all.Wait()
 	e.mu.Lock()
 	e.running, e.stop = nil, nil
+	close(e.idle)
 	e.mu.Unlock()
 	all.Wait() // for a prompt that was submitted in between
 }
@@ -251,7 +256,9 @@ func (e *Engine) Current(promptID string) (now nodebus.Executing, ok bool) {
 // has a method Free, as [Local] has.
 func (e *Engine) Free() {
 	if f, ok := e.opts.Executor.(interface{ Free() }); ok {
-		f.Free()
+		if err := nodebus.Protect(func() error { f.Free(); return nil }); err != nil {
+			e.opts.Logger.Error("freeing failed", "error", err)
+		}
 	}
 }
 

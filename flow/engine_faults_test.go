@@ -34,7 +34,7 @@ func TestErrorsWithoutAnythingToSay(t *testing.T) {
 		err  error
 		text string
 	}{
-		"a nil pointer":          {(*nilError)(nil), "*nodebus_test.nilError\n"},
+		"a nil pointer":          {(*nilError)(nil), "*flow_test.nilError\n"},
 		"a wrapped nil pointer":  {fmt.Errorf("it said: %w", (*nilError)(nil)), "it said: <nil>\n"},
 		"one that panics":        {wildError{}, "panic: none\n"},
 		"one that panics inside": {fmt.Errorf("it said: %w", wildError{}), "panic: none\n"},
@@ -53,16 +53,16 @@ func TestErrorsWithoutAnythingToSay(t *testing.T) {
 }
 
 // executorFunc is an executor that is a function.
-type executorFunc func(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error)
+type executorFunc func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error)
 
-func (f executorFunc) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
-	return f(ctx, p, pub)
+func (f executorFunc) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+	return f(ctx, job, pub)
 }
 
 func TestExecutorThatSaysLittle(t *testing.T) {
 	said := &nodebus.NodeError{Place: nodebus.Place{UniqueID: "out"}, Class: "Show"}
-	exec := executorFunc(func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
-		return nil, said
+	exec := executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+		return nodebus.Report{}, said
 	})
 	inBubble(t, nil, &flow.EngineOptions{Executor: exec}, func(r *rig) {
 		e := r.run(shown("x")).failed(t)
@@ -92,7 +92,7 @@ func TestSection6OnlyTheEngineTellsOfTheEnd(t *testing.T) {
 		r.fn("Say", func(ctx *nodebus.Context, _, _ any) (any, error) {
 			for _, p := range reserved {
 				for _, send := range []func(nodebus.Payload) error{ctx.SendSync, ctx.Broadcast} {
-					if err := send(p); err == nil || !strings.Contains(err.Error(), "for the engine to tell") {
+					if err := send(p); err == nil || !strings.Contains(err.Error(), "only the engine may publish") {
 						return nil, fmt.Errorf("%#v was sent: %w", p, err)
 					}
 				}
@@ -141,14 +141,14 @@ type moodyQueue struct {
 	*moody
 }
 
-func (q moodyQueue) Push(ctx context.Context, p *nodebus.Prompt) error {
+func (q moodyQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
 	q.moan("push")
-	return q.Queue.Push(ctx, p)
+	return q.Queue.Push(ctx, p, secrets)
 }
 
-func (q moodyQueue) Pop(ctx context.Context, ready func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
-	q.moan("pop")
-	return q.Queue.Pop(ctx, ready)
+func (q moodyQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	q.moan("take")
+	return q.Queue.Take(ctx, skip)
 }
 
 func (q moodyQueue) Delete(ctx context.Context, ids ...string) ([]string, error) {
@@ -165,17 +165,19 @@ func TestQueueThatPanics(t *testing.T) {
 		var pe *nodebus.PanicError
 
 		q.panics = "push"
-		_, err := e.Submit(t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		_, err := submit(e, t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
 		require.ErrorAs(t, err, &pe)
 		require.Zero(t, e.Remaining())
-		q.panics = "pop"
-		_, err = e.Submit(t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		q.panics = "take"
+		_, err = submit(e, t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
 		require.NoError(t, err, "its id is free again")
 		require.ErrorAs(t, e.Run(t.Context()), &pe)
 		q.panics = "delete"
 		_, err = e.Delete(t.Context(), "p")
 		require.ErrorAs(t, err, &pe)
-		require.True(t, e.Interrupt("p"))
+		found, err := e.Interrupt(t.Context(), "p")
+		require.True(t, found)
+		require.ErrorAs(t, err, &pe)
 		require.NoError(t, hub.Close())
 	})
 }
@@ -207,7 +209,7 @@ func TestStoreThatPanicsOrWaits(t *testing.T) {
 		inBubble(t, nil, &flow.EngineOptions{Store: s}, func(r *rig) {
 			began := time.Now()
 			events := r.hub.Subscribe(r.ctx)
-			_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+			_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
 			require.NoError(t, err)
 			var last nodebus.ExecutionError
 			for ev, err := range events {
@@ -222,7 +224,7 @@ func TestStoreThatPanicsOrWaits(t *testing.T) {
 			require.Contains(t, last.ExceptionMessage, "the record could not be stored")
 			require.LessOrEqual(t, time.Since(began), time.Minute)
 			s.panics = "get"
-			_, err = r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")})
+			_, err = submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: shown("x")})
 			var pe *nodebus.PanicError
 			require.ErrorAs(t, err, &pe)
 			s.panics = ""
@@ -236,6 +238,11 @@ type publisherFunc func(nodebus.Event) error
 
 func (f publisherFunc) Publish(ev nodebus.Event) error { return f(ev) }
 
+// wrapped are options of an engine that publishes to f alone.
+func wrapped(f publisherFunc) *flow.EngineOptions {
+	return &flow.EngineOptions{Wrap: func(nodebus.Publisher) nodebus.Publisher { return f }}
+}
+
 // TestEnginesPublisher: what is wrapped around a hub sees all events, and its
 // panic is the loss of that event alone.
 func TestEnginesPublisher(t *testing.T) {
@@ -244,17 +251,17 @@ func TestEnginesPublisher(t *testing.T) {
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 		var seen []string
 		closed := make(chan struct{})
-		e := flow.NewEngine(reg, publisherFunc(func(ev nodebus.Event) error {
+		e := flow.NewEngine(reg, hub, wrapped(func(ev nodebus.Event) error {
 			seen = append(seen, ev.Payload.EventType())
 			if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID == "" {
 				defer close(closed)
 			}
 			panic("no")
-		}), nil)
+		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()
-		_, err := e.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		_, err := submit(e, ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
 		require.NoError(t, err)
 		<-closed
 		cancel()
@@ -287,13 +294,13 @@ func TestSection13NextPromptOfAClientBeginsAfterTheLastWord(t *testing.T) {
 			}
 			return hub.Publish(ev)
 		})
-		e := flow.NewEngine(reg, slow, &flow.EngineOptions{Parallel: 4})
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Parallel: 4, Wrap: func(nodebus.Publisher) nodebus.Publisher { return slow }})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()
 		events := hub.Subscribe(ctx)
 		for i := range 3 {
-			_, err := e.Submit(ctx, &nodebus.Prompt{ID: fmt.Sprint(i), ClientID: "me", Nodes: shown("x")})
+			_, err := submit(e, ctx, &nodebus.Prompt{ID: fmt.Sprint(i), ClientID: "me", Nodes: shown("x")})
 			require.NoError(t, err)
 		}
 		var order []string
@@ -346,7 +353,7 @@ func TestSection13DuplicateOfAPromptThatEndsMeanwhile(t *testing.T) {
 			end()
 			synctest.Wait()
 		}
-		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
 		require.ErrorIs(t, err, nodebus.ErrDuplicate)
 		end()
 		require.Equal(t, nodebus.Succeeded, wait().record.State)

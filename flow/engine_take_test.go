@@ -14,22 +14,22 @@ import (
 // slowQueue lets a test do something while a prompt is taken.
 type slowQueue struct {
 	flow.Queue
-	asked func(p *nodebus.Prompt) // after ready was asked of p, by the goroutine that takes
+	asked func(client string)     // skip was asked about a client, by the goroutine that takes
 	taken func(p *nodebus.Prompt) // p is not in the queue any more
 }
 
-func (q *slowQueue) Pop(ctx context.Context, ready func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
-	p, err := q.Queue.Pop(ctx, func(p *nodebus.Prompt) bool {
-		ok := ready(p)
+func (q *slowQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, func(client string) bool {
+		skips := skip(client)
 		if q.asked != nil {
-			q.asked(p)
+			q.asked(client)
 		}
-		return ok
+		return skips
 	})
 	if err == nil && q.taken != nil {
-		q.taken(p)
+		q.taken(l.Job().Prompt)
 	}
-	return p, err
+	return l, err
 }
 
 // TestTakenPromptIsListed: a prompt that has left the queue is among those that
@@ -66,17 +66,19 @@ func TestPriorityWhileAnotherEnds(t *testing.T) {
 		first := r.start(&nodebus.Prompt{ID: "first", ClientID: "c", Nodes: graph("Wait", "first")})
 		synctest.Wait()
 		low := r.start(&nodebus.Prompt{ID: "low", ClientID: "c", Priority: 2, Nodes: graph("Note", "low")})
+		high := r.start(&nodebus.Prompt{ID: "high", ClientID: "c", Priority: 1, Nodes: graph("Note", "high")})
 		synctest.Wait()
-		q.asked = func(p *nodebus.Prompt) {
-			if p.ID == "high" {
-				q.asked = nil
-				close(gate)
-				for len(r.engine.Running()) > 0 {
-					runtime.Gosched()
-				}
+		q.asked = func(client string) {
+			if client != "c" {
+				return
+			}
+			q.asked = nil
+			close(gate)
+			for len(r.engine.Running()) > 0 {
+				runtime.Gosched()
 			}
 		}
-		high := r.start(&nodebus.Prompt{ID: "high", ClientID: "c", Priority: 1, Nodes: graph("Note", "high")})
+		r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}) // after it, the queue is asked anew
 		first()
 		high()
 		low()
@@ -92,18 +94,21 @@ func TestOrderWhileHoldsEnd(t *testing.T) {
 		var order []string
 		q.taken = func(p *nodebus.Prompt) { order = append(order, p.ID) }
 		hold := make(chan struct{})
-		first := r.start(&nodebus.Prompt{ID: "first", ClientID: "c", Hold: hold, Nodes: showing("x")})
+		first := r.startWith(&nodebus.Prompt{ID: "first", ClientID: "c", Nodes: showing("x")}, &flow.SubmitOptions{Ready: hold})
 		synctest.Wait()
-		q.asked = func(p *nodebus.Prompt) {
-			if p.ID == "first" {
-				q.asked = nil
-				close(hold)
+		second := r.startWith(&nodebus.Prompt{ID: "second", ClientID: "c", Nodes: showing("x")}, &flow.SubmitOptions{Ready: hold})
+		synctest.Wait()
+		q.asked = func(client string) {
+			if client != "c" {
+				return
 			}
+			q.asked = nil
+			close(hold)
 		}
-		second := r.start(&nodebus.Prompt{ID: "second", ClientID: "c", Hold: hold, Nodes: showing("x")})
+		r.submit(&nodebus.Prompt{ID: "other", ClientID: "other", Nodes: showing("x")}) // after it, the queue is asked anew
 		first()
 		second()
-		require.Equal(t, []string{"first", "second"}, order)
+		require.Equal(t, []string{"other", "first", "second"}, order)
 	})
 }
 

@@ -13,13 +13,6 @@ import (
 
 // Execution semantics, section 12: the outcome of a prompt.
 
-// execute is an Executor that is a function.
-type execute func(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error)
-
-func (f execute) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
-	return f(ctx, p, pub)
-}
-
 func shown(id string) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	g.AddAs("o", "Show", in{"in": id})
@@ -29,35 +22,35 @@ func shown(id string) nodebus.Nodes {
 // TestSection12AnyExecutorIsFramedRight: whatever an executor does, the prompt
 // has its first words and one last.
 func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
-	ui := map[string]nodebus.UI{"o": nodebus.Text("x")}
+	ui := nodebus.Report{Outputs: []nodebus.NodeOutput{{Place: nodebus.Place{UniqueID: "o"}, UI: nodebus.Text("x")}}}
 	var kept nodebus.Publisher
 	for _, c := range []struct {
 		name string
-		run  execute
+		run  executorFunc
 		want []string
 	}{
-		{"does nothing", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+		{"does nothing", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			return ui, nil
 		}, []string{"start", "cached", "success", "executing "}},
-		{"fails", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+		{"fails", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			return ui, errors.New("boom")
 		}, []string{"start", "cached", "errors.errorString ", "executing "}},
-		{"panics", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+		{"panics", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			panic("at the disco")
 		}, []string{"start", "cached", "panic ", "executing "}},
-		{"interrupts itself", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
+		{"interrupts itself", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			return ui, fmt.Errorf("enough: %w", nodebus.ErrInterrupted)
 		}, []string{"start", "cached", "interrupted ", "executing "}},
-		{"names the node", func(context.Context, *nodebus.Prompt, nodebus.Publisher) (map[string]nodebus.UI, error) {
-			return ui, &nodebus.NodeError{UniqueID: "o.1", Class: "Inner", RealID: "o", RealClass: "Show", Err: errors.New("boom")}
+		{"names the node", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+			return ui, &nodebus.NodeError{Place: nodebus.Place{UniqueID: "o.1", RealID: "o"}, Class: "Inner", RealClass: "Show", Err: errors.New("boom")}
 		}, []string{"start", "cached", "errors.errorString o", "executing "}},
-		{"tells without addressing", func(_ context.Context, _ *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+		{"tells without addressing", func(_ context.Context, _ nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: "o"}})
 			_ = pub.Publish(nodebus.Event{Payload: nodebus.ExecutionCached{Nodes: []string{"late"}}})
 			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: nodebus.Place{UniqueID: "o"}, Output: nodebus.Text("x")}})
-			return nil, nil
+			return nodebus.Report{}, nil
 		}, []string{"start", "cached", "executing o", "executed o", "success", "executing "}},
-		{"tells after its end", func(_ context.Context, _ *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
+		{"tells after its end", func(_ context.Context, _ nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 			kept = pub
 			return ui, pub.Publish(nodebus.Event{Payload: nodebus.ExecutionCached{Nodes: []string{"o"}}})
 		}, []string{"start", "cached o", "success", "executing "}},
@@ -85,7 +78,7 @@ func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
 		for i, nodes := range []nodebus.Nodes{shown("x"), two("Fail")} {
 			id := fmt.Sprint("p", i)
 			events := r.hub.Subscribe(r.ctx)
-			_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: id, Nodes: nodes})
+			_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: id, Nodes: nodes})
 			require.NoError(t, err)
 			for ev, err := range events {
 				require.NoError(t, err)
@@ -108,7 +101,7 @@ func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
 func TestSection12StoreThatFails(t *testing.T) {
 	inBubble(t, nil, &flow.EngineOptions{Store: badStore{flow.NewStore(nil)}}, func(r *rig) {
 		events := r.hub.Subscribe(r.ctx)
-		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")})
+		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: shown("x")})
 		require.NoError(t, err)
 		var got []string
 		for ev, err := range events {
@@ -134,8 +127,8 @@ func (badStore) Put(context.Context, flow.Record) error { return errors.New("dis
 
 func TestSection12Record(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
-		p := &nodebus.Prompt{ID: "p", ClientID: "c", Nodes: shown("x"), Extra: map[string]any{"k": "v"}, Secrets: map[string]string{"API_KEY_COMFY_ORG": "secret"}}
-		o := r.submit(p)
+		p := &nodebus.Prompt{ID: "p", ClientID: "c", Nodes: shown("x"), Extra: map[string]any{"k": "v"}}
+		o := r.startWith(p, &flow.SubmitOptions{Secrets: map[string]string{"API_KEY_COMFY_ORG": "secret"}})()
 		rec := o.record
 		require.Equal(t, "p", rec.Start.PromptID)
 		require.Equal(t, []string{}, rec.Cached.Nodes)

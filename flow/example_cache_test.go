@@ -32,7 +32,7 @@ func ExampleNewCache() {
 		cache flow.Cache
 	}{
 		{"default", nil},
-		{"no bound", flow.NewCache(&flow.CacheOptions{})},
+		{"bounded by the defaults", flow.NewCache(nil)},
 		{"the last two", flow.NewCache(&flow.CacheOptions{Entries: 2})},
 		{"1 GiB of results", flow.NewCache(&flow.CacheOptions{Bytes: 1 << 30})},
 		{"none", flow.NoCache()},
@@ -42,17 +42,18 @@ func ExampleNewCache() {
 		for i, color := range []string{"red", "red", "blue", "red", "green", "blue"} {
 			g := nodebus.NewGraph()
 			g.Add("Paint", nodebus.Inputs{"color": color})
-			_, err := local.Execute(context.Background(), &nodebus.Prompt{ID: fmt.Sprint(i), Nodes: g.Nodes()}, nodebus.NewHub(nil))
+			job := nodebus.Job{Prompt: &nodebus.Prompt{ID: fmt.Sprint(i), Nodes: g.Nodes()}, Attempt: 1}
+			_, err := local.Execute(context.Background(), job, nodebus.NewHub(nil))
 			if err != nil {
 				fmt.Println(err)
 			}
 		}
-		fmt.Printf("%-16s %v\n", c.name, log)
+		fmt.Printf("%-23s %v\n", c.name, log)
 	}
 	// Output:
-	// default          [red blue red green blue]
-	// no bound         [red blue green]
-	// the last two     [red blue green blue]
-	// 1 GiB of results [red blue green]
-	// none             [red red blue red green blue]
+	// default                 [red blue red green blue]
+	// bounded by the defaults [red blue green]
+	// the last two            [red blue green blue]
+	// 1 GiB of results        [red blue green]
+	// none                    [red red blue red green blue]
 }

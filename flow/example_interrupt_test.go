@@ -31,13 +31,13 @@ func ExampleEngine_Interrupt() {
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Endless", nil)
 	events := hub.Subscribe(ctx)
-	_, err := engine.Submit(ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	_, err := submit(engine, ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
 	fmt.Println(err)
 	for ev := range events {
 		switch p := ev.Payload.(type) {
 		case nodebus.Executing:
 			if p.UniqueID != "" {
-				fmt.Println(engine.Interrupt("q"), engine.Interrupt("p"))
+				fmt.Println(interrupt(engine, "q"), interrupt(engine, "p"))
 			}
 		case nodebus.ExecutionInterrupted:
 			fmt.Println("interrupted at node", p.NodeID)

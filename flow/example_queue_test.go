@@ -19,7 +19,7 @@ func ExampleNewQueue() {
 	for i := range 3 { // the engine does not run: all of them wait
 		g := nodebus.NewGraph()
 		g.Add("Toss", nodebus.Inputs{"side": "heads"})
-		_, err := engine.Submit(ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()})
+		_, err := submit(engine, ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()})
 		fmt.Println(err, errors.Is(err, nodebus.ErrFull))
 	}
 	gone, err := engine.Delete(ctx, "toss 1")

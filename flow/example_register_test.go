@@ -40,8 +40,9 @@ func ExampleRegister() {
 	g := nodebus.NewGraph()
 	g.AddAs("7", "CountSheep", nodebus.Inputs{"to": 2})
 	events := hub.Subscribe(context.Background())
-	_, err := flow.NewLocal(r, nil).Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
-	fmt.Println(err)
+	engine := flow.NewEngine(r, hub, nil)
+	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	fmt.Println(outcome.State, err)
 	_ = hub.Close() // the events that wait are still read
 
 	for ev := range events {
@@ -55,7 +56,7 @@ func ExampleRegister() {
 		}
 	}
 	// Output:
-	// <nil>
+	// success <nil>
 	// node 7 is at 1 of 2
 	// node 7 counts 1 sheep
 	// node 7 is at 2 of 2

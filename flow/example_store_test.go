@@ -36,7 +36,7 @@ func ExampleStore() {
 	for i, side := range []string{"heads", "tails", "heads"} { // of one client, hence in order
 		g := nodebus.NewGraph()
 		g.AddAs("coin", "Toss", nodebus.Inputs{"side": side})
-		if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()}); err != nil {
+		if _, err := submit(engine, ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()}); err != nil {
 			fmt.Println(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"strings"
 	"sync"
 	"testing"
@@ -69,13 +70,13 @@ func TestExecuteReturnsANodeError(t *testing.T) {
 	flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 	flow.Register(reg, fn{f: func(*nodebus.Context, any, any) (any, error) { return nil, boom }}, nodebus.Info{Name: "Fail"})
 	hub := nodebus.NewHub(nil)
-	_, err := flow.NewLocal(reg, nil).Execute(t.Context(), &nodebus.Prompt{ID: "p", Nodes: two("Fail")}, hub)
+	_, err := execute(flow.NewLocal(reg, nil), t.Context(), &nodebus.Prompt{ID: "p", Nodes: two("Fail")}, hub)
 	var ne *nodebus.NodeError
 	require.ErrorAs(t, err, &ne)
 	require.ErrorIs(t, err, boom)
 	require.Equal(t, "x", ne.UniqueID)
 	require.Equal(t, "nodebus: node x (Fail): boom", err.Error())
-	_, err = flow.NewLocal(reg, nil).Execute(t.Context(), &nodebus.Prompt{ID: "q", Nodes: two("None")}, hub)
+	_, err = execute(flow.NewLocal(reg, nil), t.Context(), &nodebus.Prompt{ID: "q", Nodes: two("None")}, hub)
 	var ve *nodebus.ValidationError
 	require.ErrorAs(t, err, &ve)
 	require.NoError(t, hub.Close())
@@ -107,14 +108,14 @@ func (badUI) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.UI{"x": 
 func TestNodeThatSendsAfterItHasReturned(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		go_ := make(chan struct{})
-		sent := make(chan error, 3)
+		sent := make(chan error, 4)
 		r.fn("Late", func(ctx *nodebus.Context, _, _ any) (any, error) {
 			go func() {
 				<-go_
 				sent <- ctx.SendSync(nodebus.Custom{Type: "late"})
 				sent <- ctx.Broadcast(nodebus.Custom{Type: "late"})
 				ctx.Progress(1, 2)
-				ctx.Preview(noImage{})
+				sent <- ctx.Preview([]byte("x"))
 				close(sent)
 			}()
 			return 1, nil
@@ -135,9 +136,8 @@ func TestNodeThatSendsAfterItHasReturned(t *testing.T) {
 	})
 }
 
-type noImage struct{}
-
-func (noImage) AppendBinary([]byte) ([]byte, error) { return nil, errors.New("no image") }
+// noImage is an image whose methods panic.
+type noImage struct{ image.Image }
 
 func TestNodeThatSendsFromManyGoroutines(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
@@ -180,7 +180,7 @@ func TestNodeThatNeverEnds(t *testing.T) {
 		wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "c", Nodes: two("Stuck")})
 		synctest.Wait()
 		began := time.Now()
-		require.True(t, r.engine.Interrupt("p"))
+		require.True(t, interrupt(r.engine, "p"))
 		o := wait()
 		require.Equal(t, time.Minute, time.Since(began), "it was waited for as long as Grace says")
 		require.Equal(t, []string{"start", "cached", "executing x", "interrupted x", "executing "}, o.types())
@@ -197,7 +197,7 @@ func TestHubThatClosesInTheMiddle(t *testing.T) {
 			require.ErrorIs(t, ctx.SendSync(nodebus.Custom{Type: "x"}), nodebus.ErrClosed)
 			return 7, nil
 		})
-		id, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: two("Close")})
+		id, err := submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: two("Close")})
 		require.NoError(t, err)
 		synctest.Wait()
 		rec, err := r.engine.Store().Get(r.ctx, id)
@@ -220,8 +220,7 @@ func TestContextThatEndsAtEveryStep(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				why := errors.New("enough")
 				wire.do = func() { cancel(why) }
-				_, err := flow.NewLocal(reg, &flow.LocalOptions{Workers: workers}).
-					Execute(ctx, &nodebus.Prompt{ID: "p", Nodes: nodes}, hub)
+				_, err := execute(flow.NewLocal(reg, &flow.LocalOptions{Workers: workers}), ctx, &nodebus.Prompt{ID: "p", Nodes: nodes}, hub)
 				if at == 0 {
 					require.NoError(t, err)
 					total = wire.calls.Load()
@@ -257,9 +256,9 @@ func TestPublisherAndCacheThatPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := modelRegistry(nil)
 		p := func() *nodebus.Prompt { return &nodebus.Prompt{ID: "p", Nodes: randomGraphWithoutFailures()} }
-		_, err := flow.NewLocal(reg, nil).Execute(t.Context(), p(), panicky{})
+		_, err := execute(flow.NewLocal(reg, nil), t.Context(), p(), panicky{})
 		require.NoError(t, err, "a listener's panic is its own")
-		_, err = flow.NewLocal(reg, &flow.LocalOptions{Cache: panicky{}}).Execute(t.Context(), p(), nodebus.NewHub(nil))
+		_, err = execute(flow.NewLocal(reg, &flow.LocalOptions{Cache: panicky{}}), t.Context(), p(), nodebus.NewHub(nil))
 		var pe *nodebus.PanicError
 		require.ErrorAs(t, err, &pe)
 	})
@@ -277,7 +276,7 @@ func TestLargeGraphs(t *testing.T) {
 	for name, nodes := range map[string]nodebus.Nodes{"chain": chain(100_000), "wide": wide(100_000)} {
 		t.Run(name, func(t *testing.T) {
 			hub := nodebus.NewHub(nil)
-			_, err := flow.NewLocal(benchRegistry(), nil).Execute(t.Context(), &nodebus.Prompt{ID: "p", Nodes: nodes}, hub)
+			_, err := execute(flow.NewLocal(benchRegistry(), nil), t.Context(), &nodebus.Prompt{ID: "p", Nodes: nodes}, hub)
 			require.NoError(t, err)
 			require.NoError(t, hub.Close())
 		})
@@ -333,7 +332,7 @@ func TestSection14InputsOfTheNodeThatFailed(t *testing.T) {
 			{nil, nil},
 			{map[string]any{"a": []any{1, "b"}}, "{'a': [1, 'b']}"},
 			{[]any{1, []any{}}, "[1, []]"},
-			{&pixels{}, "nodebus_test.pixels"},
+			{&pixels{}, "flow_test.pixels"},
 		} {
 			g := nodebus.NewGraph()
 			g.Add("Show", in{"in": g.Add("Fail", in{"in": c.value})})
@@ -355,7 +354,7 @@ func TestInputsOfAnySizeOfTheNodeThatFailed(t *testing.T) {
 		cases := []struct{ value, shown any }{
 			{loop, around[:1000] + "…"},
 			{wide, ("[" + strings.Repeat("None, ", 200))[:1000] + "…"},
-			{[]any{&pixels{}, word("w"), nil, uint8(1), json.Number("2")}, "[nodebus_test.pixels, 'w', None, 1, 2]"},
+			{[]any{&pixels{}, word("w"), nil, uint8(1), json.Number("2")}, "[flow_test.pixels, 'w', None, 1, 2]"},
 		}
 		r.fn("Make", func(_ *nodebus.Context, n, _ any) (any, error) { return cases[n.(int)].value, nil })
 		for n, c := range cases {

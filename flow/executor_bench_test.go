@@ -87,7 +87,7 @@ func newBenchRig(b *testing.B, reg *flow.Registry, cache flow.Cache) *benchRig {
 // prompt returns a prompt that has been checked, and run once.
 func (r *benchRig) prompt(nodes nodebus.Nodes) *nodebus.Prompt {
 	p := &nodebus.Prompt{ClientID: "c", Nodes: nodes}
-	require.NoError(r.b, flow.Validate(r.reg, p))
+	require.NoError(r.b, prepare(r.reg, p))
 	r.run(p)
 	return p
 }
@@ -96,7 +96,7 @@ func (r *benchRig) prompt(nodes nodebus.Nodes) *nodebus.Prompt {
 func (r *benchRig) run(p *nodebus.Prompt) {
 	r.n++
 	p.ID = strconv.Itoa(r.n)
-	if _, err := r.local.Execute(r.b.Context(), p, r.hub); err != nil {
+	if _, err := execute(r.local, r.b.Context(), p, r.hub); err != nil {
 		r.b.Fatal(err)
 	}
 	if err := r.hub.Publish(nodebus.Event{PromptID: p.ID, To: p.ClientID, Payload: nodebus.Executing{PromptID: p.ID}}); err != nil {

@@ -177,7 +177,7 @@ func TestSection11ErrorsInside(t *testing.T) {
 		require.Equal(r.t, "inner boom\n", e.ExceptionMessage)
 		require.Equal(r.t, map[string][]any{"in": {int64(5)}}, e.CurrentInputs)
 		var ne *nodebus.NodeError
-		_, err := r.local.Execute(r.ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, r.hub)
+		_, err := execute(r.local, r.ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, r.hub)
 		require.ErrorAs(r.t, err, &ne)
 		require.Equal(r.t, "x.0.0.bad", ne.UniqueID)
 		r.nextRuns()
@@ -258,7 +258,7 @@ func TestSection11DynamicCycle(t *testing.T) {
 		require.Equal(r.t, kind+"Ring", e.Class)
 		require.Empty(r.t, e.Traceback)
 		require.Nil(r.t, e.CurrentInputs)
-		_, err := r.local.Execute(r.ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, r.hub)
+		_, err := execute(r.local, r.ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, r.hub)
 		require.ErrorIs(r.t, err, nodebus.ErrCycle)
 		r.nextRuns()
 	})

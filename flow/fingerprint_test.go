@@ -40,7 +40,7 @@ func TestSection10FingerprintThatIsStuck(t *testing.T) {
 			wait := r.start(&nodebus.Prompt{ID: "p", Nodes: two(class)})
 			synctest.Wait()
 			began := time.Now()
-			require.True(t, r.engine.Interrupt("p"))
+			require.True(t, interrupt(r.engine, "p"))
 			require.Equal(t, nodebus.Interrupted, wait().record.State, class)
 			require.Equal(t, time.Second, time.Since(began))
 			r.nextRuns()

@@ -30,15 +30,15 @@ func TestSection14InterruptHitsOnePromptAlone(t *testing.T) {
 			waits = append(waits, r.start(&nodebus.Prompt{ID: fmt.Sprint(i), ClientID: fmt.Sprint(i % 2), Nodes: pipe("x", "Work", i)}))
 		}
 		synctest.Wait()
-		require.True(t, r.engine.Interrupt("0"), "it runs")
-		require.True(t, r.engine.Interrupt("3"), "it waits")
-		require.False(t, r.engine.Interrupt("nobody"))
+		require.True(t, interrupt(r.engine, "0"), "it runs")
+		require.True(t, interrupt(r.engine, "3"), "it waits")
+		require.False(t, interrupt(r.engine, "nobody"))
 		require.Equal(t, []string{"start", "cached", "executing x", "interrupted x", "executing "}, waits[0]().types())
 		require.Equal(t, []string{"interrupted ", "executing "}, waits[3]().types())
 		for _, i := range []int{1, 2} {
 			require.Equal(t, []any{fmt.Sprint(i)}, waits[i]().text("xo"))
 		}
-		require.False(t, r.engine.Interrupt("1"), "it has ended")
+		require.False(t, interrupt(r.engine, "1"), "it has ended")
 		for id, want := range map[string]nodebus.State{"0": nodebus.Interrupted, "1": nodebus.Succeeded, "2": nodebus.Succeeded, "3": nodebus.Interrupted} {
 			rec, err := r.engine.Store().Get(r.ctx, id)
 			require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestSection14InterruptAtEveryMoment(t *testing.T) {
 			stop := make(chan struct{})
 			go func() {
 				for range i {
-					r.engine.Interrupt(id)
+					interrupt(r.engine, id)
 				}
 				close(stop)
 			}()
@@ -100,9 +100,9 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		}}, nodebus.Info{Name: "Wait"})
 		hub := nodebus.NewHub(nil)
 		engine := flow.NewEngine(reg, hub, nil)
-		_, err := engine.Submit(t.Context(), &nodebus.Prompt{ID: "runs", Nodes: two("Wait")})
+		_, err := submit(engine, t.Context(), &nodebus.Prompt{ID: "runs", Nodes: two("Wait")})
 		require.NoError(t, err)
-		_, err = engine.Submit(t.Context(), &nodebus.Prompt{ID: "waits", Nodes: shown("x")})
+		_, err = submit(engine, t.Context(), &nodebus.Prompt{ID: "waits", Nodes: shown("x")})
 		require.NoError(t, err)
 		why := errors.New("the program ends")
 		ctx, cancel := context.WithCancelCause(t.Context())

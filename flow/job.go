@@ -14,7 +14,8 @@ import (
 type job struct {
 	p        *nodebus.Prompt
 	seq      uint64          // the order of arrival
-	ready    <-chan struct{} // see SubmitOptions; nil once it is closed
+	ready    <-chan struct{} // see SubmitOptions; nil: it is ready
+	pushed   bool            // it is in the queue for certain; guarded by Engine.mu
 	prepared any             // see nodebus.Preparer
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -61,8 +62,10 @@ func (j *job) isReady() bool {
 
 // client is what an engine knows of the jobs of one client.
 type client struct {
-	waiting []*job // by priority, then in order of arrival
-	running int
+	waiting  []*job // by priority, then in order of arrival
+	running  int
+	skipped  bool // because a prompt is not ready
+	heldBack *job // was taken before it was ready; the client is skipped until it is
 }
 
 // precedes orders jobs as a queue does.
@@ -83,6 +86,7 @@ func (e *Engine) admit(j *job) bool {
 	c := e.client(j)
 	at, _ := slices.BinarySearchFunc(c.waiting, j, precedes)
 	c.waiting = slices.Insert(c.waiting, at, j)
+	c.heldBack = nil
 	e.awaitReady(j)
 	return true
 }
@@ -102,9 +106,35 @@ func (e *Engine) leaves(j *job) {
 	c := e.client(j)
 	if at := slices.Index(c.waiting, j); at >= 0 {
 		c.waiting = slices.Delete(c.waiting, at, at+1)
+		c.heldBack = nil
 	}
 	if len(c.waiting) == 0 && c.running == 0 {
 		delete(e.clients, j.p.ClientID)
+	}
+}
+
+// isUnready reports whether the first of the prompts that wait is not ready. A prompt
+// that is being pushed may be in the queue already or not: then the first is either
+// this prompt or the next.
+func (c *client) isUnready() bool {
+	for _, j := range c.waiting {
+		if !j.isReady() {
+			return true
+		}
+		if j.pushed {
+			break
+		}
+	}
+	return c.heldBack != nil && !c.heldBack.isReady()
+}
+
+// pushed notes that a job is in the queue, unless it was taken already.
+func (e *Engine) pushed(j *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.pushed = true
+	if c := e.clients[j.p.ClientID]; c != nil && c.skipped && e.poke != nil {
+		e.poke() // the answer about this client may be another now
 	}
 }
 

@@ -224,7 +224,7 @@ func TestSection7Interrupted(t *testing.T) {
 		g.AddAs("o", "Show", in{"in": g.AddAs("x", "Ask", in{"a": g.AddAs("slow", "Slow", nil)})})
 		wait := r.start(&nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
 		synctest.Wait()
-		require.True(t, r.engine.Interrupt("p"))
+		require.True(t, interrupt(r.engine, "p"))
 		require.ErrorIs(t, <-asked, nodebus.ErrInterrupted)
 		require.ErrorIs(t, <-asked, nodebus.ErrInterrupted)
 		require.Equal(t, nodebus.Interrupted, wait().record.State)

@@ -54,7 +54,7 @@ func TestLeftoverProgressIsNotTold(t *testing.T) {
 	}
 	for range 50 {
 		tape := &recorder{}
-		_, err := local.Execute(t.Context(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, tape)
+		_, err := execute(local, t.Context(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, tape)
 		require.NoError(t, err)
 		shown := map[string]bool{}
 		for _, p := range tape.payloads {

@@ -80,10 +80,10 @@ func TestListsOfPromptsSurviveStorage(t *testing.T) {
 		}(),
 	} {
 		p := &nodebus.Prompt{Nodes: nodes}
-		require.NoError(t, flow.Validate(reg, p))
+		require.NoError(t, prepare(reg, p))
 		enc, err := json.Marshal(p.Nodes)
 		require.NoError(t, err)
-		require.NoError(t, flow.Validate(reg, &nodebus.Prompt{Nodes: parse(t, string(enc))}), string(enc))
+		require.NoError(t, prepare(reg, &nodebus.Prompt{Nodes: parse(t, string(enc))}), string(enc))
 	}
 }
 
@@ -154,6 +154,10 @@ func (n sumOf) Run(*nodebus.Context) (sum int, err error) {
 }
 
 // sumRuntime is an executor's Runtime that knows one class.
+func (sumRuntime) Progress(float64, float64) error { return nil }
+
+func (sumRuntime) Graph() nodebus.Nodes { return nil }
+
 type sumRuntime struct{ sum *flow.Class }
 
 func (sumRuntime) Input(context.Context, string) (any, error) {

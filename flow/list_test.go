@@ -124,7 +124,7 @@ func TestSection8ErrorNamesTheElement(t *testing.T) {
 		g := nodebus.NewGraph()
 		g.AddAs("o", "Show", in{"in": g.AddAs("x", "Fail", in{"in": g.Add("Range", in{"n": 4})})})
 		p := &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}
-		_, err := r.local.Execute(r.ctx, p, r.hub)
+		_, err := execute(r.local, r.ctx, p, r.hub)
 		require.EqualError(t, err, "nodebus: node x (Fail), element 2: boom")
 		e := r.run(g.Nodes()).failed(t)
 		require.Equal(t, "boom\n", e.ExceptionMessage)

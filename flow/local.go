@@ -58,7 +58,7 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	l.slots.free = l.opts.Workers
 	l.cache = l.opts.Cache
 	if l.cache == nil {
-		l.recent = NewCache(nil).(*memCache)
+		l.recent = newRecent()
 		l.cache = l.recent
 	}
 	if _, none := l.cache.(noCache); none {

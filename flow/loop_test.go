@@ -39,7 +39,7 @@ func TestSection11Loop(t *testing.T) {
 				r.loops(kind)
 				session, sent, ended := r.hub.Join("c", nil), &scale{}, make(chan error, 1)
 				go func() { ended <- session.Serve(context.Background(), sent) }()
-				shown, err := r.local.Execute(r.ctx, loopOf(kind, n), r.hub)
+				shown, err := execute(r.local, r.ctx, loopOf(kind, n), r.hub)
 				require.NoError(t, err)
 				require.Equal(t, nodebus.UI{"text": {"done"}}, shown["o"])
 				require.NoError(t, r.hub.Close())
@@ -71,7 +71,7 @@ func TestSection11IdsOfALoop(t *testing.T) {
 		inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
 			r.loops(kind)
 			tape, seen := &recorder{}, map[string]bool{}
-			_, err := r.local.Execute(r.ctx, loopOf(kind, 1000), tape)
+			_, err := execute(r.local, r.ctx, loopOf(kind, 1000), tape)
 			require.NoError(t, err)
 			for _, p := range tape.payloads {
 				if e, ok := p.(nodebus.Executing); ok && !seen[e.UniqueID] {

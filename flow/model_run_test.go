@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -62,13 +63,18 @@ type modelRun struct {
 	record flow.Record
 }
 
+var long = flag.Bool("long", false, "run the model tests for longer")
+
 // TestModel holds the executor and the engine against a naive evaluator, on
 // random graphs with lazy inputs, lists, blockers, expansion, asynchronous
 // nodes, failures and interrupts, with 1 to 8 workers, each prompt twice.
 func TestModel(t *testing.T) {
-	cases := 3000
-	if testing.Short() {
+	cases := 800
+	switch {
+	case testing.Short():
 		cases = 300
+	case *long:
+		cases = 4000
 	}
 	for seed := range uint64(cases) {
 		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
@@ -100,7 +106,7 @@ func modelCase(t *testing.T, seed uint64) {
 	}
 	if r.IntN(5) == 0 {
 		wire.at = 1 + r.Int64N(20)
-		wire.do = func() { engine.Interrupt("first") }
+		wire.do = func() { interrupt(engine, "first") }
 	}
 	first := run("first")
 	checkOrder(t, "first", first.events)
@@ -127,7 +133,7 @@ func modelCase(t *testing.T, seed uint64) {
 
 func modelSubmit(t *testing.T, ctx context.Context, hub *nodebus.Hub, engine *flow.Engine, p *nodebus.Prompt) (run modelRun) {
 	events := hub.Subscribe(ctx)
-	id, err := engine.Submit(ctx, p)
+	id, err := submit(engine, ctx, p)
 	require.NoError(t, err)
 	for ev, err := range events {
 		require.NoError(t, err)

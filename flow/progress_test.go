@@ -1,7 +1,11 @@
 package flow_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"math"
 	"testing"
 	"time"
@@ -100,7 +104,7 @@ func TestProgressOfAnInterruptedPrompt(t *testing.T) {
 			wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: two("Stop")})
 			if how == "from outside" {
 				<-began
-				require.True(t, r.engine.Interrupt("p"))
+				require.True(t, interrupt(r.engine, "p"))
 			}
 			o := wait()
 			require.Equal(t, nodebus.Interrupted, o.record.State, how)
@@ -269,11 +273,14 @@ func TestProgressOfNodesSideBySide(t *testing.T) {
 func TestPreview(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Draw", func(ctx *nodebus.Context, v, _ any) (any, error) {
-			ctx.Preview(picture("\x89PNG\r\n\x1a\nrest"))
-			ctx.Preview(picture("\xff\xd8\xffrest"))
-			ctx.Preview(noImage{}) // logged, and not shown
-			ctx.Preview(nil)
-			return 1, nil
+			file := []byte("\x89PNG\r\n\x1a\nrest")
+			err := ctx.Preview(file)
+			clear(file) // the caller may use it again
+			var bad *nodebus.EncodeError
+			if !errors.As(ctx.Preview(nil), &bad) || !errors.As(ctx.PreviewImage(noImage{}), &bad) {
+				return nil, errors.New("what is no image was shown")
+			}
+			return 1, errors.Join(err, ctx.Preview([]byte("\xff\xd8\xffrest")), ctx.PreviewImage(image.NewGray(image.Rect(0, 0, 2, 1))))
 		})
 		o := r.run(two("Draw"))
 		require.Equal(t, nodebus.Succeeded, o.record.State)
@@ -283,15 +290,14 @@ func TestPreview(t *testing.T) {
 				got = append(got, p)
 			}
 		}
-		require.Len(t, got, 2)
+		require.Len(t, got, 3)
 		require.Equal(t, nodebus.Preview{
 			Place: nodebus.Place{UniqueID: "x", DisplayID: "x", RealID: "x"}, PromptID: o.record.Prompt.ID,
 			ImageType: "image/png", Image: []byte("\x89PNG\r\n\x1a\nrest"),
 		}, got[0])
 		require.Equal(t, "image/jpeg", got[1].ImageType)
+		img, err := jpeg.Decode(bytes.NewReader(got[2].Image))
+		require.NoError(t, err)
+		require.Equal(t, image.Pt(2, 1), img.Bounds().Size())
 	})
 }
-
-type picture string
-
-func (p picture) AppendBinary(b []byte) ([]byte, error) { return append(b, p...), nil }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,19 +17,19 @@ import (
 // queue is one.
 var ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
 
-// ErrLapsed is the error of a lease that has run out: the prompt may have been taken
+// ErrLapsed is the error of a lease that has ended: the prompt may have been taken
 // again.
 var ErrLapsed = errors.New("nodebus: the lease has lapsed")
 
 // Queue keeps the prompts that wait, in order of priority, and among equals in order
 // of arrival. It must be safe for concurrent use. It must not hold a lock while it
-// calls skip.
+// calls skip: skip may call the queue.
 type Queue interface {
 	// Push adds a prompt, with the secrets that belong to it. If a prompt with the
-	// same id waits, Push replaces it, and the prompt moves to its new place. Errors:
-	// [nodebus.ErrFull] if there is no room, [ErrSecrets] if the queue cannot keep
-	// secrets and there are some, [nodebus.ErrDuplicate] if the prompt of this id is
-	// leased.
+	// same id waits, Push replaces the prompt and its secrets and moves it to its new
+	// place. Errors: [nodebus.ErrFull] if there is no room, [ErrSecrets] if the queue
+	// cannot keep secrets and there are some, [nodebus.ErrDuplicate] if the prompt of
+	// this id is leased.
 	Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error
 	// Take waits for the first prompt whose client is not skipped and leases it. It
 	// asks skip at most once for each client, in the order of their first prompts, so
@@ -40,22 +41,23 @@ type Queue interface {
 	Take(ctx context.Context, skip func(clientID string) bool) (Lease, error)
 	// List yields the prompts that wait, in order. Leased prompts are not among them.
 	List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error]
-	// Delete takes prompts that wait out and returns the ids of those that it found.
+	// Delete removes prompts that wait and returns the ids of the prompts that it
+	// found. A leased prompt stays.
 	Delete(ctx context.Context, promptIDs ...string) ([]string, error)
 }
 
-// Lease is a prompt taken from a queue. Its methods are safe for concurrent use.
+// Lease is a prompt taken from a queue. Its methods are safe for concurrent use. A
+// lease ends when it lapses, and with Done or Release. After that, Extend, Done and
+// Release do nothing and return [ErrLapsed], also if the prompt was leased again.
 type Lease interface {
 	// Job returns the prompt, its secrets and the number of the attempt, from 1.
 	Job() nodebus.Job
-	// Extend makes the lease lapse d from now. It returns [ErrLapsed] if the lease has
-	// lapsed already.
+	// Extend makes the lease lapse d from now, which may be sooner than before.
 	Extend(ctx context.Context, d time.Duration) error
-	// Done takes the prompt out of the queue for good. It returns [ErrLapsed] if the
-	// lease has lapsed and the prompt was taken again.
+	// Done removes the prompt from the queue for good.
 	Done(ctx context.Context) error
-	// Release gives the prompt back: it waits in its old place. It returns [ErrLapsed]
-	// if the lease has lapsed.
+	// Release gives the prompt back: it waits in its old place, and this attempt does
+	// not count.
 	Release(ctx context.Context) error
 }
 
@@ -84,15 +86,16 @@ type memQueue struct {
 	leased  []*queued
 	byID    map[string]*queued
 	seq     uint64
-	changed chan struct{} // closed and replaced when a prompt begins to wait
+	changed chan struct{} // closed and replaced when Take must look again
 	version uint64        // counts changes of waiting
 }
 
-// queued is a prompt in the queue.
+// queued is a prompt in the queue. A lease holds a pointer to the queued that it has
+// taken; a prompt that waits again is a new queued, so that no old lease matches it.
 type queued struct {
-	job    nodebus.Job
-	seq    uint64    // order of arrival
-	lapses time.Time // when its lease does; zero while it waits
+	job    nodebus.Job // does not change
+	seq    uint64      // order of arrival
+	lapses time.Time   // when its lease does; zero while it waits
 }
 
 func inOrder(a, b *queued) int {
@@ -110,29 +113,33 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	case old == nil && len(q.waiting) >= q.max:
 		return nodebus.ErrFull
 	}
-	x := &queued{job: nodebus.Job{Prompt: p, Secrets: secrets}}
+	x := &queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}}
 	if old != nil {
 		x.job.Attempt = old.job.Attempt
 		q.remove(old)
 	}
 	q.seq++
 	x.seq = q.seq
-	q.byID[p.ID] = x
 	q.insert(x)
 	return nil
 }
 
-// insert lets x wait in its place. q.mu is held.
+// insert makes x wait in its place. q.mu is held.
 func (q *memQueue) insert(x *queued) {
-	x.lapses = time.Time{}
 	at, _ := slices.BinarySearchFunc(q.waiting, x, inOrder)
 	q.waiting = slices.Insert(q.waiting, at, x)
+	q.byID[x.job.Prompt.ID] = x
 	q.version++
+	q.wake()
+}
+
+// wake makes every Take that waits look again. q.mu is held.
+func (q *memQueue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
-// remove takes x from those that wait. q.mu is held.
+// remove takes x from the prompts that wait. q.mu is held.
 func (q *memQueue) remove(x *queued) {
 	if at, found := slices.BinarySearchFunc(q.waiting, x, inOrder); found {
 		q.waiting = slices.Delete(q.waiting, at, at+1)
@@ -140,31 +147,39 @@ func (q *memQueue) remove(x *queued) {
 	}
 }
 
-// lapse lets the prompts wait again whose leases have run out. q.mu is held.
+// lapse makes the prompts wait again whose leases have run out. q.mu is held.
 func (q *memQueue) lapse() {
 	now := time.Now()
-	for i := 0; i < len(q.leased); {
-		x := q.leased[i]
-		if now.Before(x.lapses) {
-			i++
-			continue
+	for at := 0; at < len(q.leased); {
+		if x := q.leased[at]; now.Before(x.lapses) {
+			at++
+		} else {
+			q.again(at, x.job.Attempt+1)
 		}
-		q.leased = slices.Delete(q.leased, i, i+1)
-		again := *x // a new value: the old lease no longer matches
-		q.byID[x.job.Prompt.ID] = &again
-		q.insert(&again)
 	}
 }
 
+// again ends a lease and makes its prompt wait again. q.mu is held.
+func (q *memQueue) again(at, attempt int) {
+	x := *q.leased[at]
+	q.leased = slices.Delete(q.leased, at, at+1)
+	x.job.Attempt, x.lapses = attempt, time.Time{}
+	q.insert(&x)
+}
+
 func (q *memQueue) Take(ctx context.Context, skip func(clientID string) bool) (Lease, error) {
-	skipped := map[string]bool{}
+	s := search{q: q, skips: map[string]bool{}}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		x, changed, wait := q.first(skipped, skip)
-		if x != nil {
-			return &memLease{q, x}, nil
+		lease, ask, changed, wait := s.next()
+		switch {
+		case lease != nil:
+			return lease, nil
+		case ask != nil:
+			s.skips[*ask] = skip(*ask)
+			continue
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -176,41 +191,44 @@ func (q *memQueue) Take(ctx context.Context, skip func(clientID string) bool) (L
 	}
 }
 
-// first leases the first prompt that is not skipped. If there is none, it returns
-// what to wait for: a change, or the next lapse.
-func (q *memQueue) first(skipped map[string]bool, skip func(string) bool) (*queued, <-chan struct{}, time.Duration) {
+// search is one call of Take.
+type search struct {
+	q       *memQueue
+	skips   map[string]bool // answers, by client
+	at      int             // the prompts before this place are skipped
+	version uint64          // of the queue, when at was true
+}
+
+// next leases the first prompt that is not skipped. If it does not know yet whether a
+// client is skipped, it returns the client to ask about. If every prompt is skipped,
+// it returns how long to wait: until the queue changes, or until the next lapse.
+func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait time.Duration) {
+	q := s.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lapse()
-	version := q.version
-	for i := 0; i < len(q.waiting); i++ {
-		x := q.waiting[i]
-		id := x.job.Prompt.ClientID
-		skips, asked := skipped[id]
-		if !asked {
-			q.mu.Unlock()
-			skips = skip(id)
-			q.mu.Lock()
-			skipped[id] = skips
-			if q.version != version { // begin again: x may be gone, or no longer the first
-				version, i = q.version, -1
-				continue
-			}
-		}
-		if !skips {
-			q.waiting = slices.Delete(q.waiting, i, i+1)
-			q.version++
-			x.job.Attempt++
+	if s.version != q.version {
+		s.version, s.at = q.version, 0
+	}
+	for ; s.at < len(q.waiting); s.at++ {
+		x := q.waiting[s.at]
+		client := x.job.Prompt.ClientID
+		skipped, known := s.skips[client]
+		switch {
+		case !known:
+			return nil, &client, nil, 0
+		case !skipped:
+			q.remove(x)
 			x.lapses = time.Now().Add(leaseTime)
 			q.leased = append(q.leased, x)
-			return x, nil, 0
+			return &memLease{q, x}, nil, nil, 0
 		}
 	}
-	wait := time.Hour
+	wait = time.Hour
 	for _, x := range q.leased {
 		wait = min(wait, time.Until(x.lapses))
 	}
-	return nil, q.changed, max(wait, 0)
+	return nil, nil, q.changed, wait
 }
 
 func (q *memQueue) List(context.Context) iter.Seq2[*nodebus.Prompt, error] {
@@ -241,7 +259,6 @@ func (q *memQueue) Delete(_ context.Context, ids ...string) (deleted []string, e
 	return deleted, nil
 }
 
-// memLease is a lease of a memQueue.
 type memLease struct {
 	q *memQueue
 	x *queued
@@ -249,7 +266,8 @@ type memLease struct {
 
 func (l *memLease) Job() nodebus.Job { return l.x.job }
 
-// hold calls f with the queue's lock held, unless the lease has lapsed.
+// hold calls f with the queue's lock held, unless the lease has ended. at is the
+// place of the prompt among the leased ones.
 func (l *memLease) hold(f func(at int)) error {
 	l.q.mu.Lock()
 	defer l.q.mu.Unlock()
@@ -263,7 +281,10 @@ func (l *memLease) hold(f func(at int)) error {
 }
 
 func (l *memLease) Extend(_ context.Context, d time.Duration) error {
-	return l.hold(func(int) { l.x.lapses = time.Now().Add(d) })
+	return l.hold(func(int) {
+		l.x.lapses = time.Now().Add(d)
+		l.q.wake() // the lease may lapse sooner than a Take expects
+	})
 }
 
 func (l *memLease) Done(context.Context) error {
@@ -274,9 +295,5 @@ func (l *memLease) Done(context.Context) error {
 }
 
 func (l *memLease) Release(context.Context) error {
-	return l.hold(func(at int) {
-		l.q.leased = slices.Delete(l.q.leased, at, at+1)
-		l.x.job.Attempt--
-		l.q.insert(l.x)
-	})
+	return l.hold(func(at int) { l.q.again(at, l.x.job.Attempt) })
 }

@@ -90,13 +90,13 @@ func TestSection13DuplicateIDs(t *testing.T) {
 		synctest.Wait()
 		waiting := r.start(&nodebus.Prompt{ID: "waiting", Nodes: shown("x")})
 		for _, id := range []string{"running", "waiting"} {
-			_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: id, Nodes: shown("y")})
+			_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: id, Nodes: shown("y")})
 			require.ErrorIs(t, err, nodebus.ErrDuplicate, id)
 		}
 		close(hold)
 		running()
 		require.Equal(t, []any{"x"}, waiting().text("o"), "the first of that id is untouched")
-		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "waiting", Nodes: shown("y")})
+		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "waiting", Nodes: shown("y")})
 		require.ErrorIs(t, err, nodebus.ErrDuplicate, "it has a record")
 		require.NoError(t, r.engine.Store().Delete(r.ctx, "waiting"))
 		require.Equal(t, []any{"y"}, r.submit(&nodebus.Prompt{ID: "waiting", Nodes: shown("y")}).text("o"), "an id that is forgotten can be used again")
@@ -111,28 +111,13 @@ func TestSection13FullQueue(t *testing.T) {
 		synctest.Wait()
 		r.start(&nodebus.Prompt{Nodes: shown("a")})
 		last := r.start(&nodebus.Prompt{Nodes: shown("b")})
-		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "c", Nodes: shown("c")})
+		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "c", Nodes: shown("c")})
 		require.ErrorIs(t, err, nodebus.ErrFull)
 		require.Equal(t, 3, r.engine.Remaining())
-		require.False(t, r.engine.Interrupt("c"), "it was not taken")
+		require.False(t, interrupt(r.engine, "c"), "it was not taken")
 		close(hold)
 		last()
 		require.Equal(t, []any{"c"}, r.submit(&nodebus.Prompt{ID: "c", Nodes: shown("c")}).text("o"))
-	})
-}
-
-func TestSection13Hold(t *testing.T) {
-	inBubble(t, nil, nil, func(r *rig) {
-		answered := make(chan struct{})
-		held := r.start(&nodebus.Prompt{ID: "held", ClientID: "a", Hold: answered, Nodes: shown("held")})
-		require.Equal(t, []any{"free"}, r.submit(&nodebus.Prompt{ClientID: "b", Nodes: shown("free")}).text("o"), "no other is held up")
-		synctest.Wait()
-		require.Empty(t, r.engine.Running())
-		close(answered)
-		require.Equal(t, []any{"held"}, held().text("o"))
-
-		r.start(&nodebus.Prompt{ID: "never", Hold: make(chan struct{}), Nodes: shown("x")})
-		require.True(t, r.engine.Interrupt("never"))
 	})
 }
 
@@ -142,7 +127,7 @@ func TestSection13StatusTellsEveryone(t *testing.T) {
 		r.submit(&nodebus.Prompt{ID: "p", Nodes: shown("x")})
 		_, err := r.engine.Delete(r.ctx)
 		require.NoError(t, err)
-		_, err = r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: two("None")})
+		_, err = submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: two("None")})
 		require.Error(t, err)
 		var got []any
 		for ev, err := range events {
@@ -177,10 +162,8 @@ type badQueue struct{}
 
 var errQueue = errors.New("no connection")
 
-func (badQueue) Push(context.Context, *nodebus.Prompt) error { return errQueue }
-func (badQueue) Pop(context.Context, func(*nodebus.Prompt) bool) (*nodebus.Prompt, error) {
-	return nil, errQueue
-}
+func (badQueue) Push(context.Context, *nodebus.Prompt, map[string]string) error { return errQueue }
+func (badQueue) Take(context.Context, func(string) bool) (flow.Lease, error)    { return nil, errQueue }
 
 func (badQueue) List(context.Context) iter.Seq2[*nodebus.Prompt, error] {
 	return func(yield func(*nodebus.Prompt, error) bool) { yield(nil, errQueue) }

@@ -245,23 +245,23 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, pointer{}.ptr(), nodebus.Info{Name: "Taken"})
 	for want, register := range map[string]func(){
-		"nodebus: node nodebus_test.badHidden: field X: tag `hidden:\"UNIQUE\"` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG": func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                                                               func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked":                                                                      func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                          func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                                 func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                   func() { flow.Register(r, badMin{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                       func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                                func() { flow.Register(r, badType{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type nodebus_test.Latent":                                                                  func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                   func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badTwice: field X: its input is called \"x\" like that of field A; name one of them with a tag `in:\"name\"`":                                                                      func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                             func() { flow.Register(r, badOut{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                                 func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                                                                 func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
-		"nodebus: node nodebus_test.notStruct: is not a struct; its inputs are the fields of one":                                                                                                                      func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
-		"nodebus: Register: the node is nil; give a value of its type":                                                                                                                                                 func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
-		"nodebus: node nodebus_test.onlyUI: the name \"Taken\" is taken by nodebus_test.pointer; set Info.Name to another":                                                                                             func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
+		"nodebus: node flow_test.badHidden: field X: tag `hidden:\"UNIQUE\"` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG": func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                                                               func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked":                                                                      func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                          func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                                 func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                   func() { flow.Register(r, badMin{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                       func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                                func() { flow.Register(r, badType{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                                                                     func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                   func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badTwice: field X: its input is called \"x\" like that of field A; name one of them with a tag `in:\"name\"`":                                                                      func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                             func() { flow.Register(r, badOut{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                                 func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                                                                 func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
+		"nodebus: node flow_test.notStruct: is not a struct; its inputs are the fields of one":                                                                                                                      func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
+		"nodebus: Register: the node is nil; give a value of its type":                                                                                                                                              func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
+		"nodebus: node flow_test.onlyUI: the name \"Taken\" is taken by flow_test.pointer; set Info.Name to another":                                                                                                func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
 	} {
 		require.PanicsWithValue(t, want, register)
 	}
@@ -294,10 +294,9 @@ func TestHiddenInputs(t *testing.T) {
 	delete(nodes[0].Inputs, "token")
 	p := &nodebus.Prompt{
 		ID: "p", Nodes: nodes, Extra: map[string]any{"extra_pnginfo": "png"},
-		Secrets: map[string]string{"API_KEY_COMFY_ORG": "key"},
 	}
 	hub := nodebus.NewHub(nil)
-	_, err := flow.NewLocal(r, nil).Execute(t.Context(), p, hub)
+	_, err := flow.NewLocal(r, nil).Execute(t.Context(), nodebus.Job{Prompt: p, Secrets: map[string]string{"API_KEY_COMFY_ORG": "key"}}, hub)
 	require.NoError(t, err)
 	got.got = nil
 	require.Equal(t, secretive{ID: "7", Prompt: "p", Nodes: nodes, Live: nodes, Info: "png", Key: "key"}, got)
@@ -347,8 +346,10 @@ func TestCall(t *testing.T) {
 	var ne *nodebus.NodeError
 	require.ErrorAs(t, err, &ne)
 	require.Equal(t, []string{"1", "Crash", "1", "Crash"}, []string{ne.UniqueID, ne.Class, ne.RealID, ne.RealClass})
-	require.Equal(t, &nodebus.PanicError{Value: "ouch"}, ne.Err)
-	require.Contains(t, ne.Stack, "crashes")
+	var pe *nodebus.PanicError
+	require.ErrorAs(t, ne.Err, &pe)
+	require.Equal(t, "ouch", pe.Value)
+	require.Contains(t, pe.Stack, "crashes")
 	ctx.End()
 	require.ErrorIs(t, ctx.SendSync(nodebus.Custom{Type: "x"}), nodebus.ErrClosed)
 }
@@ -372,8 +373,8 @@ func TestCallOfANodeMadeAtRunTime(t *testing.T) {
 	flow.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
 	c, _ := r.Class("Crash")
 	_, err := c.Call(nodebus.NewContext(t.Context(), nodebus.CallInfo{
-		Prompt: &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "4", Class: "Maker"}}},
-		Place:  nodebus.Place{UniqueID: "4.0.0.1", DisplayID: "4", ParentID: "4", RealID: "4"}, Index: 2,
+		Job:   &nodebus.Job{Prompt: &nodebus.Prompt{Nodes: nodebus.Nodes{{ID: "4", Class: "Maker"}}}},
+		Place: nodebus.Place{UniqueID: "4.0.0.1", DisplayID: "4", ParentID: "4", RealID: "4"}, Index: 2,
 	}), nil)
 	require.EqualError(t, err, "nodebus: node 4.0.0.1 (Crash), element 2: panic: ouch")
 	var ne *nodebus.NodeError
@@ -385,6 +386,9 @@ func TestCallOfANodeMadeAtRunTime(t *testing.T) {
 type answers map[string]any
 
 func (a answers) Input(_ context.Context, name string) (any, error) { return a[name], nil }
+func (answers) Progress(float64, float64) error                     { return nil }
+func (answers) Graph() nodebus.Nodes                                { return nil }
+
 func (a answers) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
 	return nil, errors.New("no")
 }

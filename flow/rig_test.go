@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -42,10 +43,17 @@ func (n show) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(strings.TrimSpace(fmt.Sprintln(n.In))), nil
 }
 
+// bubbleTime is how long a test may take, in the time of its bubble.
+const bubbleTime = 24 * time.Hour
+
 // inBubble runs a test with a rig, to the end of everything it began.
 func inBubble(t *testing.T, local *flow.LocalOptions, opts *flow.EngineOptions, test func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		// Time passes in a bubble only while every goroutine waits. A test that waits
+		// for something that never comes fails here, instead of hanging.
+		late := time.AfterFunc(bubbleTime, func() { panic(t.Name() + ": the test waits for something that never comes") })
+		defer late.Stop()
 		r := &rig{t: t, reg: flow.NewRegistry(), hub: nodebus.NewHub(nil)}
 		flow.Register(r.reg, show{}, nodebus.Info{Name: "Show"})
 		r.local = flow.NewLocal(r.reg, local)
@@ -129,12 +137,18 @@ func (r *rig) submit(p *nodebus.Prompt) outcome {
 	return wait()
 }
 
-// start submits a prompt; what it returns waits until it is closed.
+// start submits a prompt. The function that it returns waits for the last event.
 func (r *rig) start(p *nodebus.Prompt) (wait func() outcome) {
 	r.t.Helper()
+	return r.startWith(p, nil)
+}
+
+func (r *rig) startWith(p *nodebus.Prompt, opts *flow.SubmitOptions) (wait func() outcome) {
+	r.t.Helper()
 	events := r.hub.Subscribe(r.ctx)
-	id, err := r.engine.Submit(r.ctx, p)
+	s, err := r.engine.Submit(r.ctx, p, opts)
 	require.NoError(r.t, err)
+	id := s.ID
 	return func() (o outcome) {
 		r.t.Helper()
 		for ev, err := range events {
@@ -163,3 +177,34 @@ func parse(t *testing.T, api string) nodebus.Nodes {
 
 // in is shorthand for inputs.
 type in = nodebus.Inputs
+
+// submit submits a prompt without options and returns its id.
+func submit(e *flow.Engine, ctx context.Context, p *nodebus.Prompt) (id string, err error) { //nolint:revive // in the order of Submit
+	s, err := e.Submit(ctx, p, nil)
+	if err != nil {
+		return "", err
+	}
+	return s.ID, nil
+}
+
+// interrupt interrupts a prompt and reports whether there was one.
+func interrupt(e *flow.Engine, id string) bool {
+	found, err := e.Interrupt(context.Background(), id)
+	return found && err == nil
+}
+
+// prepare checks a prompt. It fails if a part of the prompt is invalid, too.
+func prepare(r *flow.Registry, p *nodebus.Prompt) error {
+	_, err := r.Prepare(p)
+	return err
+}
+
+// execute runs a prompt on an executor and returns what its nodes showed, by id.
+func execute(x nodebus.Executor, ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) { //nolint:revive // in the order of Execute
+	report, err := x.Execute(ctx, nodebus.Job{Prompt: p, Attempt: 1}, pub)
+	shown := map[string]nodebus.UI{}
+	for _, o := range report.Outputs {
+		shown[o.UniqueID] = o.UI
+	}
+	return shown, err
+}

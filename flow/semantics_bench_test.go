@@ -235,7 +235,7 @@ func BenchmarkCache(b *testing.B) {
 			{"put", known, func(c flow.Cache, key string) { c.Put(key, flow.Result{Outputs: []any{key}}) }},
 		} {
 			b.Run(kind.name+"/"+op.name, func(b *testing.B) {
-				cache, limit := flow.NewCache(kind.opts), &lockedMap{m: map[string]flow.Result{}}
+				cache, limit := flow.NewCache(&kind.opts), &lockedMap{m: map[string]flow.Result{}}
 				all := func(c flow.Cache) func() {
 					for _, key := range known {
 						c.Put(key, flow.Result{Outputs: []any{key}})

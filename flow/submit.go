@@ -67,18 +67,40 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 	if err != nil {
 		return nodebus.Outcome{}, err
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(run) }()
-	outcome, err := s.Wait(ctx)
+	waiting, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		give(e.runUnlessRunning(running))
+	}()
+	outcome, err := s.Wait(waiting)
 	if err != nil {
-		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // its end is of no interest any more
+		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err says more
 	}
 	stop()
-	if failed := <-ended; err == nil && outcome.State == "" && failed != nil {
-		err = failed
-	}
+	<-ended
 	return outcome, err
+}
+
+// runUnlessRunning runs the engine, or waits until the Run that runs has ended and
+// then runs the engine.
+func (e *Engine) runUnlessRunning(ctx context.Context) error {
+	for {
+		err := e.Run(ctx)
+		if !errors.Is(err, errRunning) {
+			return err
+		}
+		e.mu.Lock()
+		idle := e.idle
+		e.mu.Unlock()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Submit checks a prompt and queues it. From then on the prompt belongs to the
@@ -118,6 +140,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		e.tellStatus()
 		return nil, err
 	}
+	e.pushed(j)
 	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, j: j}, nil
 }
 

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/nodebus/nodebus"
 )
@@ -22,12 +23,39 @@ func (e *Engine) take(ctx context.Context) (*job, error) {
 		poked := asking.Err() != nil
 		cancel()
 		switch {
+		case err == nil && e.holdsBack(taken):
+			if err := e.giveBack(ctx, lease, taken); err != nil {
+				return nil, err
+			}
 		case err == nil:
 			return e.begin(lease, taken), nil
 		case ctx.Err() != nil || !poked:
 			return nil, err
 		}
 	}
+}
+
+// holdsBack reports whether a prompt was taken that is not ready: while the queue
+// asked about its client, another prompt was the client's first. The client is then
+// skipped until the prompt is ready.
+func (e *Engine) holdsBack(taken nodebus.Job) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j := e.jobs[taken.Prompt.ID]
+	if j == nil || j.isReady() || j.ctx.Err() != nil {
+		return false
+	}
+	e.client(j).heldBack = j
+	return true
+}
+
+// giveBack lets a prompt wait again in its place.
+func (e *Engine) giveBack(ctx context.Context, lease Lease, taken nodebus.Job) error {
+	err := nodebus.Protect(func() error { return lease.Release(ctx) })
+	if err != nil {
+		return fmt.Errorf("giving prompt %s back: %w", taken.Prompt.ID, err)
+	}
+	return nil
 }
 
 func (e *Engine) setPoke(poke context.CancelFunc) {
@@ -56,11 +84,13 @@ func (e *Engine) skips(clientID string) bool {
 		return false
 	case c.running >= e.opts.PerClient:
 		return true
+	case c.isUnready():
+		c.skipped = true
+		return true
 	case len(c.waiting) == 0:
 		return false
-	case !c.waiting[0].isReady():
-		return true
 	}
+	c.skipped = false
 	// From now on the prompt counts as one that runs: it leaves the queue before this
 	// engine learns of it, and must always be in one of the two lists.
 	e.taking = c.waiting[0].p

@@ -149,7 +149,7 @@ func TestSection10TwinOfOneThatIsInterrupted(t *testing.T) {
 		second := r.start(&nodebus.Prompt{ClientID: "b", Nodes: pipe("b", "Slow", 1)})
 		synctest.Wait()
 		require.Equal(t, int64(1), n.Load(), "the second waits")
-		require.True(t, r.engine.Interrupt("first"))
+		require.True(t, interrupt(r.engine, "first"))
 		require.Equal(t, nodebus.Interrupted, first().record.State)
 		require.Equal(t, []any{"1"}, second().text("bo"))
 		require.Equal(t, int64(2), n.Load(), "it computed it itself")

@@ -33,16 +33,16 @@ func TestErrorsOfValidatorsThatPanic(t *testing.T) {
 		err  func() error
 		want string
 	}{
-		"nil pointer":            {func() error { var e *touchy; return e }, "in - *nodebus_test.touchy"},
+		"nil pointer":            {func() error { var e *touchy; return e }, "in - *flow_test.touchy"},
 		"nil input error":        {func() error { var e *nodebus.InputError; return e }, "in - *nodebus.InputError"},
-		"nil pointer of input":   {func() error { return &nodebus.InputError{Input: "in", Err: (*touchy)(nil)} }, "in - *nodebus_test.touchy"},
+		"nil pointer of input":   {func() error { return &nodebus.InputError{Input: "in", Err: (*touchy)(nil)} }, "in - *flow_test.touchy"},
 		"input error of nothing": {func() error { return &nodebus.InputError{Input: "in"} }, "in - <nil>"},
 		"nil pointer in a wrap":  {func() error { return fmt.Errorf("odd: %w", (*touchy)(nil)) }, "in - odd: <nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg := flow.NewRegistry()
 			flow.Register(reg, complainer{err: c.err}, nodebus.Info{Name: "C"})
-			err := flow.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"o":{"class_type":"C","inputs":{"in":1}}}`)})
+			err := prepare(reg, &nodebus.Prompt{Nodes: parse(t, `{"o":{"class_type":"C","inputs":{"in":1}}}`)})
 			var ve *nodebus.ValidationError
 			require.ErrorAs(t, err, &ve)
 			require.Equal(t, "custom_validation_failed", ve.Nodes["o"].Errors[0].Type)
@@ -89,7 +89,7 @@ func TestPanicsWhileANodeIsChecked(t *testing.T) {
 	} {
 		t.Run(inputs, func(t *testing.T) {
 			problems := func(class, rest string) *nodebus.ValidationError {
-				err := flow.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"p":{"class_type":"`+class+`","inputs":`+inputs+`},"a":{"class_type":"Add","inputs":{"a":1,"b":1}}`+rest+`}`)})
+				err := prepare(reg, &nodebus.Prompt{Nodes: parse(t, `{"p":{"class_type":"`+class+`","inputs":`+inputs+`},"a":{"class_type":"Add","inputs":{"a":1,"b":1}}`+rest+`}`)})
 				var ve *nodebus.ValidationError
 				require.ErrorAs(t, err, &ve)
 				require.Len(t, ve.Nodes["p"].Errors, 1)
@@ -101,7 +101,7 @@ func TestPanicsWhileANodeIsChecked(t *testing.T) {
 			require.Equal(t, []string{"exception_during_inner_validation", want}, []string{p.Type, p.Details})
 		})
 	}
-	err := flow.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"a":{"class_type":"Add","inputs":{"a":1,"b":1}},"p":{"class_type":"Unsteady","inputs":{"mode":["p",0]}},"o":{"class_type":"Out","inputs":{"mode":["p",0]}}}`)})
+	err := prepare(reg, &nodebus.Prompt{Nodes: parse(t, `{"a":{"class_type":"Add","inputs":{"a":1,"b":1}},"p":{"class_type":"Unsteady","inputs":{"mode":["p",0]}},"o":{"class_type":"Out","inputs":{"mode":["p",0]}}}`)})
 	var ve *nodebus.ValidationError
 	require.ErrorAs(t, err, &ve, "what describes the inputs does not panic either")
 }

@@ -114,9 +114,9 @@ func validationRegistry() *flow.Registry {
 func validate(t *testing.T, nodes nodebus.Nodes) (*nodebus.Prompt, *nodebus.ValidationError) {
 	t.Helper()
 	p := &nodebus.Prompt{Nodes: nodes}
-	err := flow.Validate(validationRegistry(), p)
+	err := prepare(validationRegistry(), p)
 	if err == nil {
-		return p, p.Rejected
+		return p, nil
 	}
 	var ve *nodebus.ValidationError
 	require.ErrorAs(t, err, &ve)

@@ -43,7 +43,7 @@ func TestSection4Inputs(t *testing.T) {
 		{`{"i":99999999999999999999}`, "invalid_input_type", "Failed to convert an input value to a INT value", "i, 99999999999999999999, 99999999999999999999 does not fit in 64 bits", `{"input_name":"i","input_config":` + i + `,"received_value":99999999999999999999,"exception_message":"99999999999999999999 does not fit in 64 bits"}`},
 		{`{"small":200}`, "invalid_input_type", "Failed to convert an input value to a INT value", "small, 200, needs a value of type int8, got int64 200", `{"input_name":"small","input_config":["INT",{}],"received_value":200,"exception_message":"needs a value of type int8, got int64 200"}`},
 		{`{"u":-1}`, "invalid_input_type", "Failed to convert an input value to a INT value", "u, -1, needs a value of type uint64, got int64 -1", `{"input_name":"u","input_config":["INT",{}],"received_value":-1,"exception_message":"needs a value of type uint64, got int64 -1"}`},
-		{`{"pic":"x"}`, "invalid_input_type", "Failed to convert an input value to a PIXELS value", "pic, x, needs a value of type *nodebus_test.pixels, got string \"x\"", `{"input_name":"pic","input_config":["PIXELS",{}],"received_value":"x","exception_message":"needs a value of type *nodebus_test.pixels, got string \"x\""}`},
+		{`{"pic":"x"}`, "invalid_input_type", "Failed to convert an input value to a PIXELS value", "pic, x, needs a value of type *flow_test.pixels, got string \"x\"", `{"input_name":"pic","input_config":["PIXELS",{}],"received_value":"x","exception_message":"needs a value of type *flow_test.pixels, got string \"x\""}`},
 	} {
 		t.Run(tt.change, func(t *testing.T) {
 			_, ve := validate(t, typedWith(t, tt.change))
@@ -80,7 +80,7 @@ func TestSection4NumbersInText(t *testing.T) {
 		flow.Register(reg, twoNumbers{}, nodebus.Info{Name: "Numbers", Output: true})
 		check := func(text string) error {
 			field[c.input] = fmt.Sprintf("%q", text)
-			return flow.Validate(reg, &nodebus.Prompt{Nodes: parse(t, `{"o":{"class_type":"Numbers","inputs":{"i":`+field["i"]+`,"f":`+field["f"]+`}}}`)})
+			return prepare(reg, &nodebus.Prompt{Nodes: parse(t, `{"o":{"class_type":"Numbers","inputs":{"i":`+field["i"]+`,"f":`+field["f"]+`}}}`)})
 		}
 		for _, text := range c.ok {
 			require.NoError(t, check(text), "%s: %q", c.input, text)
@@ -220,7 +220,7 @@ func TestNodesMayBeSharedByPrompts(t *testing.T) {
 			go func() {
 				var errs []error
 				for range 5 {
-					_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: nodes})
+					_, err := submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: nodes})
 					errs = append(errs, err)
 					for rec, err := range r.engine.Store().List(r.ctx) {
 						_, bad := json.Marshal(rec.Prompt)

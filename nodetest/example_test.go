@@ -1,10 +1,13 @@
 package nodetest_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/nodetest"
 )
 
@@ -52,4 +55,87 @@ func Example() {
 	// [{7 7} {7 8}]
 	// 11 steps
 	// 13 events in all
+}
+
+// Sent returns the payloads of one type. They are Go values, not JSON.
+func ExampleSent() {
+	t := new(testing.T)
+
+	rec := nodetest.New(t, nil)
+	_, _ = Search{Text: "abc", For: 'b'}.Run(rec.Context())
+	for _, p := range nodetest.Sent[nodebus.Progress](rec) {
+		fmt.Println(p.Value, "of", p.Max)
+	}
+	// Output:
+	// 0 of 3
+	// 1 of 3
+	// 2 of 3
+}
+
+// Download is a node that needs a secret.
+type Download struct{ URL string }
+
+func (n Download) Run(ctx *nodebus.Context) (string, error) {
+	if key := ctx.Hidden("API_KEY_COMFY_ORG"); key != "" {
+		return fmt.Sprintf("%s with key %s, attempt %d", n.URL, key, ctx.Attempt()), nil
+	}
+	return "", errors.New("no key")
+}
+
+// Options say what the node finds in its context.
+func ExampleOptions() {
+	t := new(testing.T)
+
+	rec := nodetest.New(t, &nodetest.Options{Attempt: 2, Secrets: map[string]string{"API_KEY_COMFY_ORG": "k"}})
+	fmt.Println(Download{URL: "x.png"}.Run(rec.Context()))
+	fmt.Println(Download{URL: "x.png"}.Run(nodetest.New(t, nil).Context()))
+	// Output:
+	// x.png with key k, attempt 2 <nil>
+	//  no key
+}
+
+// With tests that a node stops when its context ends.
+func ExampleRecorder_With() {
+	t := new(testing.T)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := Poll{}.Run(nodetest.New(t, nil).With(ctx))
+	fmt.Println(err)
+	// Output: context canceled
+}
+
+// Poll is a node that waits until it is stopped.
+type Poll struct{}
+
+func (Poll) Run(ctx *nodebus.Context) (int, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// Both is a node that makes two other nodes and adds their results.
+type Both struct{ Text string }
+
+func (n Both) Run(ctx *nodebus.Context) (int, error) {
+	g := ctx.NewGraph()
+	a, err := nodebus.Eval[int](ctx, g, g.Add("Search", nodebus.Inputs{"text": n.Text, "for": 'a'}))
+	if err != nil {
+		return 0, err
+	}
+	b, err := nodebus.Eval[int](ctx, g, g.Add("Search", nodebus.Inputs{"text": n.Text, "for": 'b'}))
+	return a + b, err
+}
+
+// With a registry, the recorder runs the graphs that the node makes.
+func ExampleOptions_graphs() {
+	t := new(testing.T)
+
+	r := flow.NewRegistry()
+	flow.Register(r, Search{}, nodebus.Info{})
+	rec := nodetest.New(t, &nodetest.Options{Registry: r})
+	fmt.Println(Both{Text: "abracadabra"}.Run(rec.Context()))
+	fmt.Println(len(nodetest.Sent[Found](rec)), "events of the nodes that Both has made")
+	// Output:
+	// 7 <nil>
+	// 7 events of the nodes that Both has made
 }

@@ -10,6 +10,7 @@
 package nodetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,21 +26,25 @@ import (
 // Options are the options of [New]. A nil *Options, and each zero field, means the
 // default.
 type Options struct {
-	UniqueID string          // default "1"
-	PromptID string          // default "prompt"
-	ClientID string          // default "client"
-	Prompt   *nodebus.Prompt // replaces PromptID and ClientID
-	Registry *flow.Registry  // classes for graphs that the node evaluates
+	UniqueID string            // default "1"
+	PromptID string            // default "prompt"
+	ClientID string            // default "client"
+	Prompt   *nodebus.Prompt   // replaces PromptID and ClientID
+	Attempt  int               // how often the prompt was begun; default 1
+	Secrets  map[string]string // for nodes with a `hidden` tag that names a secret
+	Registry *flow.Registry    // classes for graphs that the node evaluates
 }
 
 // Recorder runs a node under test and records its events. It is safe for concurrent use.
 type Recorder struct {
 	t    testing.TB
 	opts Options
+	job  nodebus.Job
 	ctx  context.Context
 
 	mu     sync.Mutex
 	events []nodebus.Event
+	made   nodebus.Nodes // nodes that the node under test has made
 }
 
 // New returns a Recorder for one test. Its contexts end with the test. opts may be nil.
@@ -48,20 +53,12 @@ func New(t testing.TB, opts *Options) *Recorder {
 	if opts != nil {
 		r.opts = *opts
 	}
-	if r.opts.UniqueID == "" {
-		r.opts.UniqueID = "1"
-	}
-	if r.opts.Prompt == nil {
-		r.opts.Prompt = &nodebus.Prompt{ID: or(r.opts.PromptID, "prompt"), ClientID: or(r.opts.ClientID, "client")}
+	r.opts.UniqueID = cmp.Or(r.opts.UniqueID, "1")
+	r.job = nodebus.Job{Prompt: r.opts.Prompt, Attempt: cmp.Or(r.opts.Attempt, 1), Secrets: r.opts.Secrets}
+	if r.job.Prompt == nil {
+		r.job.Prompt = &nodebus.Prompt{ID: cmp.Or(r.opts.PromptID, "prompt"), ClientID: cmp.Or(r.opts.ClientID, "client")}
 	}
 	return r
-}
-
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
 }
 
 // Context returns a context for one call of the node. It ends with the test.
@@ -70,12 +67,16 @@ func (r *Recorder) Context() *nodebus.Context { return r.With(r.ctx) }
 // With returns a context for one call of the node. It ends when ctx ends. Use it to test
 // that a node stops.
 func (r *Recorder) With(ctx context.Context) *nodebus.Context {
-	c := nodebus.NewContext(ctx, nodebus.CallInfo{
-		Prompt: r.opts.Prompt, Place: nodebus.Place{UniqueID: r.opts.UniqueID}, Publisher: r, Runtime: runtime{r},
-		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
-	})
+	c := r.context(ctx, nodebus.Place{UniqueID: r.opts.UniqueID})
 	r.t.Cleanup(c.End)
 	return c
+}
+
+func (r *Recorder) context(ctx context.Context, at nodebus.Place) *nodebus.Context {
+	return nodebus.NewContext(ctx, nodebus.CallInfo{
+		Place: at, Job: &r.job, Publisher: r, Runtime: runtime{r, at},
+		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
+	})
 }
 
 // Publish records an event. Like a hub, it returns an error if the event cannot be
@@ -114,8 +115,27 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// runtime evaluates graphs of the node. It calls the nodes of a graph one after another.
-type runtime struct{ r *Recorder }
+// runtime is what the executor lends to a node. It calls the nodes of a graph one
+// after another.
+type runtime struct {
+	r  *Recorder
+	at nodebus.Place
+}
+
+// Progress records every report.
+func (rt runtime) Progress(value, max float64) error {
+	p := rt.r.job.Prompt
+	return rt.r.Publish(nodebus.Event{
+		PromptID: p.ID, To: p.ClientID, Attempt: rt.r.job.Attempt,
+		Payload: nodebus.Progress{Value: value, Max: max, PromptID: p.ID, UniqueID: rt.at.UniqueID},
+	})
+}
+
+func (rt runtime) Graph() nodebus.Nodes {
+	rt.r.mu.Lock()
+	defer rt.r.mu.Unlock()
+	return slices.Concat(rt.r.job.Prompt.Nodes, rt.r.made)
+}
 
 func (rt runtime) Input(_ context.Context, name string) (any, error) {
 	return nil, fmt.Errorf("nodetest: lazy input %q is not set; set it with nodebus.Ready", name)
@@ -125,7 +145,10 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 	if rt.r.opts.Registry == nil {
 		return nil, fmt.Errorf("nodetest: the node evaluates a graph; set Options.Registry")
 	}
-	e := evaluation{rt.r, map[string]nodebus.NodeSpec{}, map[string]flow.Result{}, map[string]bool{}}
+	rt.r.mu.Lock()
+	rt.r.made = append(rt.r.made, g.Nodes()...)
+	rt.r.mu.Unlock()
+	e := evaluation{rt.r, rt.at.WithDefaults(), map[string]nodebus.NodeSpec{}, map[string]flow.Result{}, map[string]bool{}}
 	for _, n := range g.Nodes() {
 		e.specs[n.ID] = n
 	}
@@ -134,6 +157,7 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 
 type evaluation struct {
 	r     *Recorder
+	maker nodebus.Place // of the node that has made the graph
 	specs map[string]nodebus.NodeSpec
 	done  map[string]flow.Result
 	busy  map[string]bool // nodes whose inputs are being evaluated
@@ -181,10 +205,7 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 		}
 		in[name] = v
 	}
-	c := nodebus.NewContext(ctx, nodebus.CallInfo{
-		Prompt: e.r.opts.Prompt, Place: nodebus.Place{UniqueID: id, ParentID: e.r.opts.UniqueID, RealID: e.r.opts.UniqueID,
-			DisplayID: e.r.opts.UniqueID}, Publisher: e.r, Runtime: runtime{e.r},
-	})
+	c := e.r.context(ctx, nodebus.Place{UniqueID: id, ParentID: e.maker.UniqueID, RealID: e.maker.RealID, DisplayID: e.maker.DisplayID})
 	defer c.End()
 	return class.Call(c, in)
 }

@@ -52,4 +52,9 @@ func TestMeasureAll(t *testing.T) {
 		require.Equal(t, strings.Count(header, ","), strings.Count(l, ","), l)
 	}
 	require.Error(t, measureAll([]string{"-graphs", "ring:3"}, &out))
+
+	out.Reset()
+	require.NoError(t, measureAll([]string{"-reps", "1", "-graphs", "chain:20", "-runners", "limit,nodebus"}, &out))
+	require.Equal(t, 3, strings.Count(out.String(), "\n"))
+	require.ErrorContains(t, measureAll([]string{"-runners", "limit,nodbus"}, &out), "nodbus")
 }

@@ -32,6 +32,21 @@ func runners() []runner {
 	}
 }
 
+// parseRunners returns the runners of a comma-separated list, or all if it is empty.
+func parseRunners(list string) (rs []runner, err error) {
+	if list == "" {
+		return runners(), nil
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		i := slices.IndexFunc(runners(), func(r runner) bool { return r.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-runners: there is no peer %q", name)
+		}
+		rs = append(rs, runners()[i])
+	}
+	return rs, nil
+}
+
 func main() {
 	if err := measureAll(os.Args[1:], os.Stdout); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
@@ -53,12 +68,15 @@ func measureAll(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	wanted := strings.Split(*only, ",")
+	measured, err := parseRunners(*only)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintln(out, header)
 	for rep := range *reps {
 		for _, g := range graphs {
-			for _, r := range runners() {
-				if g.n > r.max || *only != "" && !slices.Contains(wanted, r.name) {
+			for _, r := range measured {
+				if g.n > r.max {
 					continue
 				}
 				row, err := measureOne(r, g)

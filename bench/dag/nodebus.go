@@ -35,7 +35,8 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 		flow.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
 		local := flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache(), Workers: workers})
 		prompt := &nodebus.Prompt{ClientID: "c", Nodes: promptNodes(g)}
-		must(flow.Validate(r, prompt))
+		prepared, err := local.Prepare(prompt)
+		must(err)
 		var pub nodebus.Publisher = nobody{}
 		listen, end := nothing, nothing
 		if told {
@@ -47,7 +48,7 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 		return func() {
 			runs++
 			prompt.ID = strconv.Itoa(runs)
-			_, err := local.Execute(context.Background(), prompt, pub)
+			_, err := local.Execute(context.Background(), nodebus.Job{Prompt: prompt, Attempt: 1, Prepared: prepared}, pub)
 			must(err)
 			must(pub.Publish(nodebus.Event{PromptID: prompt.ID, To: prompt.ClientID, Payload: nodebus.Executing{PromptID: prompt.ID}}))
 			listen()

@@ -59,7 +59,7 @@ type own struct {
 func (own) EventType() string { return "bench.own" }
 
 func progress(e event) nodebus.Event {
-	return nodebus.Event{Payload: nodebus.Progress{Value: e.Value, Max: e.Max, PromptID: e.Prompt, UniqueID: e.Node}}
+	return nodebus.Event{Broadcast: true, Payload: nodebus.Progress{Value: e.Value, Max: e.Max, PromptID: e.Prompt, UniqueID: e.Node}}
 }
 
 func progressOfPrompt(e event) nodebus.Event {
@@ -69,7 +69,7 @@ func progressOfPrompt(e event) nodebus.Event {
 }
 
 func ownPayload(e event) nodebus.Event {
-	return nodebus.Event{Payload: own{e.Prompt, e.Node, int(e.Value), int(e.Max)}}
+	return nodebus.Event{Broadcast: true, Payload: own{e.Prompt, e.Node, int(e.Value), int(e.Max)}}
 }
 
 func ownPayloadOfPrompt(e event) nodebus.Event {

@@ -30,6 +30,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -42,7 +43,7 @@ import (
 var files embed.FS
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: comfy.New(engine, hub, registry, opts), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: comfy.New(engine, opts), ReadHeaderTimeout: 10 * time.Second}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
 	fmt.Fprintf(out, "Open http://%s in a browser; stop with Ctrl-C\nPictures are in %s\n", listener.Addr(), *data)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"image"
 	"image/draw"
-	"image/jpeg"
 	"math/rand/v2"
 	"time"
 
@@ -47,7 +45,10 @@ func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
 			for range strokes {
 				n.stroke(painting, random.IntN(size.X), random.IntN(size.Y), radius)
 			}
-			ctx.Preview(preview{painting}) // before the progress: front ends draw the preview when the progress comes
+			// The preview comes before the progress: front ends draw it when the progress comes.
+			if err := ctx.PreviewImage(painting); err != nil {
+				return painting, err
+			}
 			ctx.Progress(float64(i*looks+look+1), float64(len(brushes)*looks))
 			if err := pause(ctx, n.Pause); err != nil {
 				return painting, err
@@ -86,14 +87,4 @@ func pause(ctx *nodebus.Context, seconds float64) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// preview encodes a picture as a JPEG file.
-type preview struct{ imagenodes.Picture }
-
-// AppendBinary appends the file.
-func (p preview) AppendBinary(b []byte) ([]byte, error) {
-	file := bytes.NewBuffer(b)
-	err := jpeg.Encode(file, p, nil)
-	return file.Bytes(), err
 }

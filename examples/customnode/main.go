@@ -9,8 +9,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -70,17 +72,18 @@ func run(out io.Writer) {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Search{library: shelf{"ode": "so much depends\nupon\n\na red wheel\nbarrow"}}, nodebus.Info{Output: true})
 	engine := flow.NewEngine(registry, hub, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	events := hub.Subscribe(ctx)
-	done := make(chan struct{})
-	go func() { defer close(done); _ = engine.Run(ctx) }()
-
+	events := hub.Subscribe(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { watch(events, out) })
 	graph := nodebus.NewGraph()
 	graph.AddAs("7", "Search", nodebus.Inputs{"title": "ode", "word": "ee"})
-	if _, err := engine.Submit(ctx, &nodebus.Prompt{Nodes: graph.Nodes()}); err != nil {
-		fmt.Fprintln(out, err)
-	}
+	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: graph.Nodes()})
+	_ = hub.Close() // ends the events
+	watching.Wait()
+	fmt.Fprintln(out, outcome.State, err)
+}
+
+func watch(events iter.Seq2[nodebus.Event, error], out io.Writer) {
 	for ev, err := range events {
 		switch p := ev.Payload.(type) {
 		case Found:
@@ -89,12 +92,8 @@ func run(out io.Writer) {
 			fmt.Fprintf(out, "node %s: %g of %g\n", p.UniqueID, p.Value, p.Max)
 		case nodebus.Executed:
 			fmt.Fprintln(out, "shown:", p.Output["text"])
-		case nodebus.ExecutionSuccess:
-			cancel()
-		case nil:
-			fmt.Fprintln(out, err) // this subscriber was too slow
+		case nil: // this subscriber was too slow
+			fmt.Fprintln(out, err)
 		}
 	}
-	<-done
-	_ = hub.Close()
 }

@@ -22,6 +22,7 @@ node 7 found "ee" in line 4
 node 7: 4 of 5
 node 7: 5 of 5
 shown: ["ee" stands in 1 of 5 lines]
+success <nil>
 `, out.String())
 }
 

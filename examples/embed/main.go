@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -51,17 +52,17 @@ func routes(mux *http.ServeMux, hub *nodebus.Hub, engine *flow.Engine) {
 			return
 		}
 		p.ClientID = r.URL.Query().Get("client")
-		id, err := engine.Submit(r.Context(), &p)
+		job, err := engine.Submit(r.Context(), &p, nil)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		fmt.Fprintln(w, id)
+		fmt.Fprintln(w, job.ID)
 	})
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, "127.0.0.1:8080", os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -30,23 +30,15 @@ func main() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Greet{}, nodebus.Info{})
 	engine := flow.NewEngine(registry, hub, nil)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() { _ = engine.Run(ctx) }()
 
-	graph := nodebus.NewGraph()
+	ctx, graph := context.Background(), nodebus.NewGraph()
 	graph.AddAs("7", "Greet", nodebus.Inputs{"name": "Gopher"})
 	events := hub.Subscribe(ctx)
-	if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: "first", Nodes: graph.Nodes()}); err != nil {
-		panic(err)
-	}
-	for ev, err := range events {
-		if err != nil {
-			panic(err) // too far behind
-		}
+	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ID: "first", Nodes: graph.Nodes()})
+	_ = hub.Close()
+	for ev := range events {
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Println(string(frame.Data))
-		if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" { // the prompt is over
-			stop()
-		}
 	}
+	fmt.Println(outcome.State, outcome.Output("7"), err)
 }

@@ -1,10 +1,6 @@
 package imagenodes
 
-import (
-	"image/jpeg"
-
-	"github.com/nodebus/nodebus"
-)
+import "github.com/nodebus/nodebus"
 
 // Blur averages each pixel with the pixels around it, three times. The result is
 // close to a Gaussian blur. The node takes a while, so it reports its progress and
@@ -34,7 +30,10 @@ func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 			}
 		}
 		p = out
-		ctx.Preview(thumbnail{p}) // before the progress: front ends draw the preview when the progress comes
+		// The preview comes before the progress: front ends draw it when the progress comes.
+		if err := ctx.PreviewImage(p.scaled(min(160, w))); err != nil {
+			return Picture{}, err
+		}
 		ctx.Progress(float64(pass+1), passes)
 	}
 	return p, nil
@@ -61,21 +60,4 @@ func average(dst, src []byte, n, step, radius int) {
 			dst[i*step+c] = byte((sum + count/2) / count)
 		}
 	}
-}
-
-// thumbnail is a small JPEG of a picture. It is encoded only if a client needs it.
-type thumbnail struct{ Picture }
-
-// AppendBinary appends the JPEG file.
-func (t thumbnail) AppendBinary(b []byte) ([]byte, error) {
-	w := appender{b}
-	err := jpeg.Encode(&w, t.scaled(min(160, t.Rect.Dx())), nil)
-	return w.b, err
-}
-
-type appender struct{ b []byte }
-
-func (a *appender) Write(p []byte) (int, error) {
-	a.b = append(a.b, p...)
-	return len(p), nil
 }

@@ -82,7 +82,7 @@ func run(out io.Writer) error {
 	fmt.Fprintln(out, lines.Text())
 	g := nodebus.NewGraph()
 	g.Add("Greet", nodebus.Inputs{"name": "world"})
-	if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: "hello", ClientID: "shell", Nodes: g.Nodes()}); err != nil {
+	if _, err := engine.Submit(ctx, &nodebus.Prompt{ID: "hello", ClientID: "shell", Nodes: g.Nodes()}, nil); err != nil {
 		return err
 	}
 	for lines.Scan() {

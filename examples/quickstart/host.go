@@ -80,7 +80,7 @@ func page(engine *flow.Engine, local *flow.Local, results string, workflow []byt
 		}
 		nodes, err := nodebus.ParseNodes(workflow)
 		if err == nil {
-			_, err = engine.Submit(r.Context(), &nodebus.Prompt{ClientID: r.FormValue("client"), Nodes: nodes})
+			_, err = engine.Submit(r.Context(), &nodebus.Prompt{ClientID: r.FormValue("client"), Nodes: nodes}, nil)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

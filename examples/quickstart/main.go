@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"embed"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/nodebus/nodebus/client"
 )
@@ -26,9 +28,9 @@ import (
 var files embed.FS
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -56,14 +58,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer h.stop()
-	c, err := client.Dial(ctx, "ws://"+h.address+"/ws", &client.Options{Submit: h.engine.Submit})
+	c, err := client.Dial(ctx, "ws://"+h.address+"/ws", nil)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	for _, title := range []string{"First run", "Again: what has not changed is not computed"} {
 		fmt.Fprintln(out, title)
-		if err := watch(ctx, c, data, out); err != nil {
+		if err := watch(ctx, h.engine, c, data, out); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +21,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+// TestMain runs the program instead of the tests if RUN_QUICKSTART is set.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUN_QUICKSTART") != "" {
+		main()
+		return
+	}
+	os.Exit(leak.Main(m))
+}
+
+// TestHelp checks that -h prints help and ends with status 0.
+func TestHelp(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "-h")
+	cmd.Env = append(os.Environ(), "RUN_QUICKSTART=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err)
+	require.Contains(t, string(out), "-workflow file")
+}
 
 func TestQuickstart(t *testing.T) {
 	folder := t.TempDir()

@@ -12,10 +12,12 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/nodebus/nodebus/examples/imagenodes"
+	"github.com/nodebus/nodebus/flow"
 )
 
-// watch submits the workflow and prints its events until the prompt has ended.
-func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer) error {
+// watch submits the workflow for the client and prints its events until the prompt has
+// ended.
+func watch(ctx context.Context, engine *flow.Engine, c *client.Client, workflow []byte, out io.Writer) error {
 	nodes, err := nodebus.ParseNodes(workflow)
 	if err != nil {
 		return err
@@ -41,12 +43,12 @@ func watch(ctx context.Context, c *client.Client, workflow []byte, out io.Writer
 	} {
 		defer stop()
 	}
-	id, err := c.Submit(ctx, &nodebus.Prompt{Nodes: nodes})
+	job, err := engine.Submit(ctx, &nodebus.Prompt{ClientID: c.ID(), Nodes: nodes}, nil)
 	if err != nil {
 		return describe(err)
 	}
 	var failed error
-	for ev, err := range c.Follow(ctx, id) {
+	for ev, err := range c.Follow(ctx, job.ID) {
 		if err != nil {
 			return err
 		}

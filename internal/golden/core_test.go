@@ -82,7 +82,9 @@ func (r *inside) request(e *entry) (status int, body any) {
 	case e.Method == "POST" && e.Path == "/interrupt":
 		for _, p := range r.engine.Running() {
 			if req.PromptID == "" || req.PromptID == p.ID {
-				require.True(r.t, r.engine.Interrupt(p.ID))
+				found, err := r.engine.Interrupt(ctx, p.ID)
+				require.NoError(r.t, err)
+				require.True(r.t, found)
 			}
 		}
 		return http.StatusOK, nil
@@ -115,9 +117,10 @@ func (r *inside) submit(e *entry) (status int, body any) {
 		Targets  []string       `json:"partial_execution_targets"`
 	}
 	require.NoError(r.t, json.Unmarshal(e.Request, &req))
-	hold := make(chan struct{})
+	ready := make(chan struct{})
+	defer close(ready)
 	p := &nodebus.Prompt{
-		ID: req.PromptID, Nodes: req.Prompt, Outputs: req.Targets, Hold: hold,
+		ID: req.PromptID, Nodes: req.Prompt, Outputs: req.Targets,
 		Extra: map[string]any{}, Priority: r.counter,
 	}
 	if req.Front {
@@ -139,7 +142,7 @@ func (r *inside) submit(e *entry) (status int, body any) {
 		p.ID = id // the id that the reference chose
 		p.Nodes = r.tr.inOrderOfOutputs(p.ID, p.Nodes)
 	}
-	id, err := r.engine.Submit(r.t.Context(), p)
+	sub, err := r.engine.Submit(r.t.Context(), p, &flow.SubmitOptions{Ready: ready})
 	var invalid *nodebus.ValidationError
 	switch {
 	case errors.As(err, &invalid):
@@ -148,11 +151,10 @@ func (r *inside) submit(e *entry) (status int, body any) {
 		return http.StatusConflict, err.Error()
 	}
 	require.NoError(r.t, err)
-	synctest.Wait()
-	close(hold) // only now the engine may publish events of the prompt
+	synctest.Wait() // the engine publishes no event of the prompt until submit returns
 	nodeErrors := map[string]*nodebus.NodeProblems{}
-	if p.Rejected != nil {
-		nodeErrors = p.Rejected.Nodes
+	if sub.Rejected != nil {
+		nodeErrors = sub.Rejected.Nodes
 	}
-	return http.StatusOK, map[string]any{"prompt_id": id, "number": p.Priority, "node_errors": nodeErrors}
+	return http.StatusOK, map[string]any{"prompt_id": sub.ID, "number": p.Priority, "node_errors": nodeErrors}
 }

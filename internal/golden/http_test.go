@@ -48,7 +48,7 @@ func newOutside(r *replayer, m mode) *outside {
 	}
 	o.srv = &httptest.Server{
 		Listener: network,
-		Config:   &http.Server{Handler: comfy.New(r.engine, r.hub, r.registry, opts)},
+		Config:   &http.Server{Handler: comfy.New(r.engine, opts)},
 	}
 	o.srv.Start()
 	return o

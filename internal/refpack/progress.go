@@ -25,7 +25,9 @@ func (n RefProgressHook) Run(ctx *nodebus.Context) (any, error) {
 	for i := range n.Steps {
 		ctx.Progress(float64(i+1), float64(n.Steps))
 		if n.Preview != "none" {
-			ctx.Preview(picture{i, 16, 8, n.Preview})
+			if err := preview(ctx, picture{i, 16, 8, n.Preview}); err != nil {
+				return nil, err
+			}
 		}
 		if err := wait(ctx, n.Delay); err != nil {
 			return nil, err
@@ -46,7 +48,9 @@ func (n steps) run(ctx *nodebus.Context, pause float64) (any, error) {
 	for i := range n.Steps {
 		ctx.Progress(float64(i+1), float64(n.Steps))
 		if n.Preview {
-			ctx.Preview(picture{i, 512, 256, "JPEG"})
+			if err := preview(ctx, picture{i, 512, 256, "JPEG"}); err != nil {
+				return nil, err
+			}
 		}
 		if err := wait(ctx, pause); err != nil {
 			return nil, err
@@ -75,16 +79,18 @@ type picture struct {
 	format              string
 }
 
-// AppendBinary appends the picture as a JPEG or PNG file.
-func (p picture) AppendBinary(b []byte) ([]byte, error) {
+// preview sends a picture as a JPEG or PNG file.
+func preview(ctx *nodebus.Context, p picture) error {
 	img := image.NewRGBA(image.Rect(0, 0, p.width, p.height))
 	c := color.RGBA{uint8(p.step * 40), 64, 128, 255}
 	draw.Draw(img, img.Bounds(), image.NewUniform(c), image.Point{}, draw.Src)
-	file := bytes.NewBuffer(b)
+	var file bytes.Buffer
+	encode := func() error { return jpeg.Encode(&file, img, &jpeg.Options{Quality: 95}) }
 	if p.format == "PNG" {
-		err := png.Encode(file, img)
-		return file.Bytes(), err
+		encode = func() error { return png.Encode(&file, img) }
 	}
-	err := jpeg.Encode(file, img, &jpeg.Options{Quality: 95})
-	return file.Bytes(), err
+	if err := encode(); err != nil {
+		return err
+	}
+	return ctx.Preview(file.Bytes())
 }

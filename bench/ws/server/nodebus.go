@@ -35,8 +35,8 @@ func newNodebus(event func(seq int64) nodebus.Event, opts *ws.Options) *nodebusP
 
 // watching returns options that let all clients watch the prompt.
 func watching() *ws.Options {
-	return &ws.Options{Authorize: func(*http.Request) (ws.Grant, error) {
-		return ws.Grant{Watch: []string{promptID}}, nil
+	return &ws.Options{Authorize: func(*http.Request) (nodebus.Grant, error) {
+		return nodebus.Grant{Watch: []string{promptID}}, nil
 	}}
 }
 
@@ -103,14 +103,14 @@ var nodeIDs = func() (ids [97]string) {
 func now() string { return strconv.FormatInt(time.Now().UnixNano(), 10) }
 
 func executing(seq int64) nodebus.Event {
-	return nodebus.Event{Payload: nodebus.Executing{
+	return nodebus.Event{Broadcast: true, Payload: nodebus.Executing{
 		UniqueID: nodeIDs[seq%97], DisplayID: now(), PromptID: promptID,
 	}}
 }
 
 func watched(seq int64) nodebus.Event {
 	ev := executing(seq)
-	ev.PromptID = promptID
+	ev.Broadcast, ev.PromptID = false, promptID
 	return ev
 }
 
@@ -125,7 +125,7 @@ type ownPayload struct {
 func (ownPayload) EventType() string { return "bench.own" }
 
 func own(seq int64) nodebus.Event {
-	return nodebus.Event{Payload: ownPayload{nodeIDs[seq%97], now(), promptID}}
+	return nodebus.Event{Broadcast: true, Payload: ownPayload{nodeIDs[seq%97], now(), promptID}}
 }
 
 // pumped hides from nodebus that the connections are sockets, as TLS does.

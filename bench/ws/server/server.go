@@ -93,8 +93,10 @@ func (c *control) do(verb string, args []string) error {
 	switch {
 	case verb == "a" && len(args) == 1:
 		n, err := strconv.ParseInt(args[0], 10, 64)
+		if err != nil {
+			return err
+		}
 		c.acked(n)
-		return err
 	case verb == "stat":
 		c.answer(readStat(c.peer))
 	case verb == "gc":

@@ -25,6 +25,16 @@ func TestEventsAreOfOneSize(t *testing.T) {
 	}
 }
 
+// TestAcknowledgement: an acknowledgement that is not a number changes nothing.
+func TestAcknowledgement(t *testing.T) {
+	c := &control{ack: make(chan struct{}, 1)}
+	require.NoError(t, c.do("a", []string{"7"}))
+	<-c.ack
+	require.Error(t, c.do("a", []string{"x"}))
+	require.EqualValues(t, 7, c.seen.Load())
+	require.Empty(t, c.ack)
+}
+
 func wireKey(p interface{ Wire() (string, int) }) string {
 	key, _ := p.Wire()
 	return key

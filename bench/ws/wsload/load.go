@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -100,7 +101,10 @@ func (l *load) dial(stalled bool) (fd int, early []byte, err error) {
 	var got []byte
 	for {
 		n, err := syscall.Read(fd, l.buf)
-		if err != nil || n == 0 {
+		if err == nil && n == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return fd, nil, fmt.Errorf("handshake: %w after %q", err, got)
 		}
 		got = append(got, l.buf[:n]...)

@@ -3,9 +3,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -88,6 +92,31 @@ func TestParse(t *testing.T) {
 		_, _, err := parse([]string{"-n", n})
 		require.Error(t, err)
 	}
+}
+
+// TestServerClosesDuringTheHandshake: the error says what has happened.
+func TestServerClosesDuringTheHandshake(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	served := make(chan error, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err == nil {
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = c.Write([]byte("HTTP/1.1 101"))
+			err = c.Close()
+		}
+		served <- err
+	}()
+	l, err := newLoad(&child{hello: server.Stat{Addr: ln.Addr().String()}})
+	require.NoError(t, err)
+	defer l.close()
+	err = l.connect(false)
+	require.NoError(t, <-served)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorContains(t, err, "HTTP/1.1 101")
+	require.NotContains(t, err.Error(), "%!")
 }
 
 // TestServersAreSound tests each server with an ordinary client. Messages must arrive in

@@ -1,4 +1,4 @@
-package flow_test
+package nodebus_test
 
 import (
 	"math"
@@ -27,10 +27,10 @@ func (r redacting) Publish(ev nodebus.Event) error {
 // executeThrough runs a node that shows something, and tells through pub.
 func executeThrough(t *testing.T, pub nodebus.Publisher) error {
 	reg := flow.NewRegistry()
-	flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+	flow.Register(reg, nothingToShow{}, nodebus.Info{Name: "Show"})
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Show", nil)
-	_, err := flow.NewLocal(reg, nil).Execute(t.Context(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, pub)
+	_, err := flow.NewLocal(reg, nil).Execute(t.Context(), nodebus.Job{Prompt: &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}}, pub)
 	return err
 }
 
@@ -89,3 +89,8 @@ func TestReplacedPayloadThatCannotBeEncodedIsAnError(t *testing.T) {
 		})
 	}
 }
+
+// nothingToShow is an output node.
+type nothingToShow struct{}
+
+func (nothingToShow) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text("x"), nil }

@@ -1,4 +1,4 @@
-package flow_test
+package nodebus_test
 
 import (
 	"encoding/json"
@@ -139,7 +139,7 @@ func TestParseNodesFaults(t *testing.T) {
 			stored, err := json.Marshal(parseNodes(t, c.graph))
 			require.NoError(t, err)
 			for _, graph := range []string{c.graph, string(stored)} {
-				err := flow.Validate(r, &nodebus.Prompt{Nodes: parseNodes(t, graph)})
+				_, err := r.Prepare(&nodebus.Prompt{Nodes: parseNodes(t, graph)})
 				var invalid *nodebus.ValidationError
 				require.ErrorAs(t, err, &invalid)
 				require.Equal(t, "invalid_prompt", invalid.Type)
@@ -257,19 +257,16 @@ func TestContextGraph(t *testing.T) {
 	require.Equal(t, "5.1.1.x", g.Nodes()[0].ID)
 }
 
-// TestPromptJSON: a stored prompt has no secrets in it, and no time or place of
-// this process.
+// TestPromptJSON: a stored prompt reads back as it was.
 func TestPromptJSON(t *testing.T) {
 	p := nodebus.Prompt{
 		ID: "p", ClientID: "me", Priority: -1.5, Nodes: parseNodes(t, `{"1":{"class_type":"A","inputs":{}}}`), Outputs: []string{"1"},
-		Extra: map[string]any{"a": "b"}, Secrets: map[string]string{"key": "hush"}, Hold: make(chan struct{}),
-		Rejected: &nodebus.ValidationError{},
+		Extra: map[string]any{"a": "b"},
 	}
 	out, err := json.Marshal(p)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"id":"p","client_id":"me","priority":-1.5,"nodes":{"1":{"class_type":"A","inputs":{}}},"outputs":["1"],"extra":{"a":"b"},"created":"0001-01-01T00:00:00Z"}`, string(out))
 	var again nodebus.Prompt
 	require.NoError(t, json.Unmarshal(out, &again))
-	p.Secrets, p.Hold, p.Rejected = nil, nil, nil
 	require.Equal(t, p, again)
 }

@@ -1,4 +1,4 @@
-package flow_test
+package nodebus_test
 
 import (
 	"context"
@@ -19,6 +19,10 @@ func (g givenRuntime) Input(context.Context, string) (any, error) { return g.v, 
 func (g givenRuntime) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
 	return g.v, nil
 }
+
+func (givenRuntime) Progress(float64, float64) error { return nil }
+
+func (givenRuntime) Graph() nodebus.Nodes { return nil }
 
 // takenAs is v as a node takes it that needs a T.
 func takenAs[T any](v any) (any, error) {

@@ -1,7 +1,8 @@
-package flow_test
+package nodebus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nodebus/nodebus"
@@ -13,19 +14,19 @@ import (
 type InTurn struct{ classes *flow.Registry }
 
 // Execute calls each node with the context that it needs to tell who it is.
-func (x InTurn) Execute(ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) {
-	shown := map[string]nodebus.UI{}
-	for _, n := range p.Nodes {
+func (x InTurn) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (report nodebus.Report, err error) {
+	for _, n := range job.Prompt.Nodes {
 		class, _ := x.classes.Class(n.Class) // checked by Submit
-		call := nodebus.NewContext(ctx, nodebus.CallInfo{Prompt: p, Place: nodebus.Place{UniqueID: n.ID}, Publisher: pub})
+		at := nodebus.Place{UniqueID: n.ID}
+		call := nodebus.NewContext(ctx, nodebus.CallInfo{Place: at, Job: &job, Publisher: pub})
 		res, err := class.Call(call, n.Inputs)
 		call.End()
 		if err != nil {
-			return shown, err
+			return report, err
 		}
-		shown[n.ID] = res.UI
+		report.Outputs = append(report.Outputs, nodebus.NodeOutput{Place: at, UI: res.UI})
 	}
-	return shown, nil
+	return report, nil
 }
 
 // What an executor of one's own does for each node.
@@ -36,10 +37,22 @@ func ExampleNewContext() {
 	g := nodebus.NewGraph()
 	g.AddAs("1", "Toss", nodebus.Inputs{"side": "heads"})
 	g.AddAs("2", "Toss", nodebus.Inputs{"side": "tails"})
-	shown, err := InTurn{r}.Execute(context.Background(), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, hub)
-	fmt.Println(shown["1"]["text"])
+	job := nodebus.Job{Prompt: &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, Attempt: 1}
+	report, err := InTurn{r}.Execute(context.Background(), job, hub)
+	fmt.Println(report.Outputs[0].UI["text"])
 	fmt.Println(err)
 	// Output:
 	// [heads]
 	// nodebus: node 2 (Toss): lost
+}
+
+// Toss fails for tails.
+type Toss struct{ Side string }
+
+// Run tosses.
+func (n Toss) Run(*nodebus.Context) (nodebus.UI, error) {
+	if n.Side == "tails" {
+		return nil, errors.New("lost")
+	}
+	return nodebus.Text(n.Side), nil
 }

@@ -1,0 +1,244 @@
+package conform_test
+
+import (
+	"context"
+	"iter"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// mutants are implementations with one fault each. What the suite must report is in
+// the first string.
+var mutants = map[string]struct {
+	want string
+	test func(*testing.T)
+}{
+	"queue: skip under a lock": {"did not end in time", queueMutant(func(q flow.Queue) flow.Queue { return &lockedQueue{Queue: q} })},
+	"queue: asks twice":        {"asked about the clients", queueMutant(func(q flow.Queue) flow.Queue { return askTwice{q} })},
+	"queue: loses secrets":     {"the secrets of attempt", queueMutant(func(q flow.Queue) flow.Queue { return noSecrets{q} })},
+	"queue: Release counts": {"has attempt", queueMutant(func(q flow.Queue) flow.Queue {
+		return leased{q, func(l flow.Lease) flow.Lease { return lapseOnRelease{l} }}
+	})},
+	"queue: Done forgets": {"", queueMutant(func(q flow.Queue) flow.Queue { return leased{q, func(l flow.Lease) flow.Lease { return noDone{l} }} })},
+	"queue: leases are free": {"want ErrLapsed", queueMutant(func(q flow.Queue) flow.Queue {
+		return leased{q, func(l flow.Lease) flow.Lease { return neverLapsed{l} }}
+	})},
+
+	"executor: everyone hears":    {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
+	"executor: no throttling":     {"progress events", executorMutant(floods)},
+	"executor: publishes late":    {"after Execute had returned", executorMutant(publishesLate)},
+	"executor: deaf":              {"did not end in time", executorMutant(ignoresContext)},
+	"executor: no executing":      {"executing", executorMutant(drops("executing"))},
+	"executor: no snapshots":      {"in its first snapshot", executorMutant(drops("progress_state"))},
+	"executor: drops messages":    {"conform.said", executorMutant(drops("conform.said"))},
+	"executor: hides secrets":     {"ask", executorMutant(noJobSecrets)},
+	"executor: swallows the node": {"the error is", executorMutant(anonymousError)},
+}
+
+// TestSuitesFindFaults runs the suites on the mutants, each in a process of its own,
+// because the suites must fail.
+func TestSuitesFindFaults(t *testing.T) {
+	if name := os.Getenv("CONFORM_MUTANT"); name != "" {
+		conform.SetPatience(2 * time.Second)
+		mutants[name].test(t)
+		return
+	}
+	if testing.Short() {
+		t.Skip("starts a process for each fault")
+	}
+	for name, m := range mutants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestSuitesFindFaults$")
+			cmd.Env = append(os.Environ(), "CONFORM_MUTANT="+name)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err, "the suite finds nothing")
+			require.Contains(t, string(out), m.want)
+			require.NotContains(t, string(out), "DATA RACE")
+		})
+	}
+}
+
+func queueMutant(mutate func(flow.Queue) flow.Queue) func(*testing.T) {
+	return func(t *testing.T) {
+		conform.Queue(t, func(*testing.T) flow.Queue { return mutate(flow.NewQueue(nil)) })
+	}
+}
+
+// lockedQueue calls skip under a lock.
+type lockedQueue struct {
+	flow.Queue
+	mu sync.Mutex
+}
+
+func (q *lockedQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	return q.Queue.Take(ctx, func(client string) bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return skip(client)
+	})
+}
+
+func (q *lockedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.Queue.List(ctx)
+}
+
+type askTwice struct{ flow.Queue }
+
+func (q askTwice) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	return q.Queue.Take(ctx, func(client string) bool { return skip(client) && skip(client) })
+}
+
+type noSecrets struct{ flow.Queue }
+
+func (q noSecrets) Push(ctx context.Context, p *nodebus.Prompt, _ map[string]string) error {
+	return q.Queue.Push(ctx, p, nil)
+}
+
+// leased replaces the leases of a queue.
+type leased struct {
+	flow.Queue
+	mutate func(flow.Lease) flow.Lease
+}
+
+func (q leased) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, skip)
+	if err != nil {
+		return nil, err
+	}
+	return q.mutate(l), nil
+}
+
+type (
+	lapseOnRelease struct{ flow.Lease }
+	noDone         struct{ flow.Lease }
+	neverLapsed    struct{ flow.Lease }
+)
+
+func (l lapseOnRelease) Release(ctx context.Context) error { return l.Extend(ctx, 0) }
+func (l noDone) Done(ctx context.Context) error            { return l.Release(ctx) }
+func (l neverLapsed) Done(ctx context.Context) error       { _ = l.Lease.Done(ctx); return nil }
+
+// mutant is Local with a fault.
+type mutant struct {
+	*flow.Local
+	execute func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error)
+}
+
+func (x mutant) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+	return x.execute(ctx, job, pub)
+}
+
+type execute = func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error)
+
+func executorMutant(mutate func(execute) execute) func(*testing.T) {
+	return func(t *testing.T) {
+		conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
+			local := flow.NewLocal(r, nil)
+			return mutant{local, mutate(local.Execute)}
+		}, conform.AllClaims())
+	}
+}
+
+// publisher is a function as a Publisher.
+type publisher func(nodebus.Event) error
+
+func (p publisher) Publish(ev nodebus.Event) error { return p(ev) }
+
+func eachEvent(f func(nodebus.Event) nodebus.Event) func(execute) execute {
+	return func(next execute) execute {
+		return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+			return next(ctx, job, publisher(func(ev nodebus.Event) error { return pub.Publish(f(ev)) }))
+		}
+	}
+}
+
+func drops(eventType string) func(execute) execute {
+	return func(next execute) execute {
+		return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+			return next(ctx, job, publisher(func(ev nodebus.Event) error {
+				if ev.Payload.EventType() == eventType {
+					return nil
+				}
+				return pub.Publish(ev)
+			}))
+		}
+	}
+}
+
+// floods sends each progress event ten times.
+func floods(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		return next(ctx, job, publisher(func(ev nodebus.Event) error {
+			if _, ok := ev.Payload.(nodebus.Progress); ok {
+				for range 9 {
+					_ = pub.Publish(ev)
+				}
+			}
+			return pub.Publish(ev)
+		}))
+	}
+}
+
+func publishesLate(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		defer time.AfterFunc(time.Millisecond, func() { _ = pub.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}}) })
+		return next(ctx, job, pub)
+	}
+}
+
+func ignoresContext(next execute) execute {
+	return func(_ context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		return next(context.Background(), job, pub)
+	}
+}
+
+func noJobSecrets(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		job.Secrets = nil
+		return next(ctx, job, pub)
+	}
+}
+
+func anonymousError(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		report, err := next(ctx, job, pub)
+		if node, ok := err.(*nodebus.NodeError); ok { //nolint:errorlint // the executor's own
+			err = node.Err
+		}
+		return report, err
+	}
+}
+
+// loose publishes a message without an address, as executors may.
+func loose(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: job.Prompt.Nodes[0].ID}})
+		_ = pub.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "loose"}})
+		return next(ctx, job, publisher(func(ev nodebus.Event) error {
+			if !ev.Broadcast {
+				ev.PromptID, ev.To = "", ""
+			}
+			return pub.Publish(ev)
+		}))
+	}
+}
+
+// TestEventsWithoutAnAddress runs an executor whose events have no address. They must
+// reach the submitter and nobody else.
+func TestEventsWithoutAnAddress(t *testing.T) {
+	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
+		local := flow.NewLocal(r, nil)
+		return mutant{local, loose(local.Execute)}
+	}, &conform.Claims{Lazy: true, Expansion: true, Hidden: true, Values: true, Lists: true, Blocking: true, Throttled: true, Snapshots: true})
+}

@@ -1,0 +1,200 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// TestWait: whoever waits for a prompt gets the same outcome, from the submission,
+// from the engine while the prompt runs, and from the record afterwards.
+func TestWait(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		boom := errors.New("boom")
+		gate := make(chan struct{})
+		r.fn("Gate", func(*nodebus.Context, any, any) (any, error) { <-gate; return "x", nil })
+		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, boom })
+		r.fn("Stop", func(*nodebus.Context, any, any) (any, error) { return nil, nodebus.ErrInterrupted })
+		for _, c := range []struct {
+			class string
+			state nodebus.State
+			err   string
+		}{
+			{"Gate", nodebus.Succeeded, ""},
+			{"Fail", nodebus.Failed, "nodebus: node x (Fail): boom"},
+			{"Stop", nodebus.Interrupted, "nodebus: interrupted"},
+		} {
+			s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: c.class, Nodes: two(c.class)}, nil)
+			require.NoError(t, err)
+			require.Equal(t, c.class, s.ID)
+			synctest.Wait()
+			if c.class == "Gate" {
+				short, cancel := context.WithCancelCause(r.ctx)
+				cancel(boom)
+				_, err = s.Wait(short)
+				require.ErrorIs(t, err, boom, "the prompt runs on")
+				running := make(chan nodebus.Outcome, 1)
+				go func() {
+					o, err := r.engine.Wait(r.ctx, c.class)
+					require.NoError(t, err)
+					running <- o
+				}()
+				synctest.Wait()
+				close(gate)
+				require.Equal(t, nodebus.Succeeded, (<-running).State)
+			}
+			o, err := s.Wait(r.ctx)
+			require.NoError(t, err)
+			require.Equal(t, c.state, o.State)
+			later, err := r.engine.Wait(r.ctx, c.class)
+			require.NoError(t, err)
+			require.Equal(t, o, later)
+			if c.err == "" {
+				require.NoError(t, o.Err())
+				require.Equal(t, nodebus.Text("x"), o.Output("out"))
+				require.Nil(t, o.Output("x"))
+			} else {
+				require.EqualError(t, o.Err(), c.err)
+			}
+		}
+		_, err := r.engine.Wait(r.ctx, "nobody")
+		require.ErrorIs(t, err, nodebus.ErrNotFound)
+	})
+}
+
+// TestDo: Do needs no running engine, and uses one that runs.
+func TestDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		began := make(chan struct{}, 1)
+		flow.Register(reg, fn{f: func(ctx *nodebus.Context, _, _ any) (any, error) {
+			began <- struct{}{}
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}}, nodebus.Info{Name: "Wait"})
+		e := flow.NewEngine(reg, hub, nil)
+		o, err := flow.Do(t.Context(), e, &nodebus.Prompt{Nodes: shown("x")})
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Text("x"), o.Output("o"))
+
+		// Its context ends: so does the prompt.
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-began; cancel() }()
+		_, err = flow.Do(ctx, e, &nodebus.Prompt{ID: "stopped", Nodes: two("Wait")})
+		require.ErrorIs(t, err, context.Canceled)
+		rec, err := e.Store().Get(t.Context(), "stopped")
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Interrupted, rec.State)
+
+		// Beside a Run.
+		run, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(run) }()
+		synctest.Wait()
+		o, err = flow.Do(t.Context(), e, &nodebus.Prompt{Nodes: shown("y")})
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Text("y"), o.Output("o"))
+		require.ErrorContains(t, e.Run(run), "call it once at a time")
+
+		// Beside a Run that ends before the prompt does.
+		done := make(chan error, 1)
+		stop()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		run, stop = context.WithCancel(t.Context())
+		go func() { ended <- e.Run(run) }()
+		_, err = e.Submit(run, &nodebus.Prompt{ID: "first", Nodes: two("Wait")}, nil)
+		require.NoError(t, err)
+		<-began
+		go func() {
+			_, err := flow.Do(t.Context(), e, &nodebus.Prompt{Nodes: shown("z")})
+			done <- err
+		}()
+		synctest.Wait()
+		stop()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, <-done)
+
+		var invalid *nodebus.ValidationError
+		_, err = flow.Do(t.Context(), e, &nodebus.Prompt{})
+		require.ErrorAs(t, err, &invalid)
+		require.NoError(t, hub.Close())
+	})
+}
+
+// TestDoOverAQueueThatFails: Do returns the queue's error instead of waiting.
+func TestDoOverAQueueThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Queue: deadQueue{flow.NewQueue(nil)}})
+		_, err := flow.Do(t.Context(), e, &nodebus.Prompt{Nodes: shown("x")})
+		require.ErrorIs(t, err, errQueue)
+		require.NoError(t, hub.Close())
+	})
+}
+
+// deadQueue takes prompts and does not give them back.
+type deadQueue struct{ flow.Queue }
+
+func (deadQueue) Take(context.Context, func(string) bool) (flow.Lease, error) { return nil, errQueue }
+
+// TestRejectedOutputs: the submission says which outputs do not run.
+func TestRejectedOutputs(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		g := nodebus.NewGraph()
+		g.AddAs("good", "Show", in{"in": "x"})
+		g.AddAs("bad", "Show", in{"in": nodebus.Link{Node: "nobody"}})
+		s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: g.Nodes()}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []string{"good"}, s.Prompt.Outputs)
+		require.Contains(t, s.Rejected.Nodes, "bad")
+		o, err := s.Wait(r.ctx)
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Text("x"), o.Output("good"))
+	})
+}
+
+// TestPreparedOnce: a prompt is planned when it is submitted, and not again when it
+// runs; a prompt that was queued by another process is planned when it is taken.
+func TestPreparedOnce(t *testing.T) {
+	q := flow.NewQueue(nil)
+	x := &preparing{}
+	inBubble(t, nil, &flow.EngineOptions{Executor: x, Queue: q}, func(r *rig) {
+		x.Local = r.local
+		require.Equal(t, nodebus.Succeeded, r.run(shown("x")).record.State)
+		require.Equal(t, 1, x.asked)
+		events := r.hub.Subscribe(r.ctx)
+		require.NoError(t, q.Push(r.ctx, &nodebus.Prompt{ID: "older", Nodes: shown("y")}, nil))
+		for ev, err := range events {
+			require.NoError(t, err)
+			if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID == "" {
+				break
+			}
+		}
+		require.Equal(t, 2, x.asked)
+		require.Equal(t, 2, x.given)
+	})
+}
+
+type preparing struct {
+	*flow.Local
+	asked, given int
+}
+
+func (x *preparing) Prepare(p *nodebus.Prompt) (any, error) {
+	x.asked++
+	return x.Local.Prepare(p)
+}
+
+func (x *preparing) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+	if job.Prepared != nil {
+		x.given++
+	}
+	return x.Local.Execute(ctx, job, pub)
+}
