@@ -14,18 +14,8 @@ var (
 	ErrSlow = errors.New("nodebus: client is too slow")
 	// ErrReplaced ends a session in favor of a newer session of the same client.
 	ErrReplaced = errors.New("nodebus: replaced by a newer session")
-	// ErrNotFound means that nothing is known under a name or an id.
-	ErrNotFound = errors.New("nodebus: not found")
 	// ErrInterrupted ends a prompt that was stopped. A node may return it.
 	ErrInterrupted = errors.New("nodebus: interrupted")
-	// ErrDuplicate refuses a prompt whose id is in use.
-	ErrDuplicate = errors.New("nodebus: prompt id is in use")
-	// ErrFull refuses a prompt because the queue has no room.
-	ErrFull = errors.New("nodebus: queue is full")
-	// ErrBlocked is the error that Block makes.
-	ErrBlocked = errors.New("nodebus: blocked")
-	// ErrCycle ends a prompt whose nodes wait for each other in a ring.
-	ErrCycle = errors.New("nodebus: nodes wait for each other in a ring")
 	// ErrNoAddress refuses an event that names neither a prompt nor a client and is
 	// not a broadcast.
 	ErrNoAddress = errors.New("nodebus: the event has no address; set PromptID, To or Broadcast")
@@ -94,7 +84,7 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// BlockedError is the error that [Block] makes. It is [ErrBlocked].
+// BlockedError is the error that [Block] makes.
 type BlockedError struct{ Reason string }
 
 func (b *BlockedError) Error() string {
@@ -103,9 +93,6 @@ func (b *BlockedError) Error() string {
 	}
 	return "nodebus: blocked: " + b.Reason
 }
-
-// Is reports true for [ErrBlocked].
-func (b *BlockedError) Is(target error) bool { return target == ErrBlocked }
 
 // Protect calls f and returns its error. A panic of f becomes a [*PanicError] that
 // keeps the stack. Whoever calls code of others (executors, transports) uses it,

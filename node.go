@@ -153,7 +153,7 @@ func (o Out[T]) Any() Out[any] {
 // Block stops what depends on a node, but not the prompt: return it as the error
 // of Run, or put it into [Out].Blocked. A reason that is not empty is told to
 // the client by each node that takes something from the blocked one and is
-// skipped; those after them are silent. The error is [ErrBlocked].
+// skipped; those after them are silent. The error is a [*BlockedError].
 func Block(reason string) error { return &BlockedError{Reason: reason} }
 
 // Eval runs nodes made at run time and returns the value at out. Like

@@ -223,7 +223,7 @@ func TestHeadStartCountsAsWaiting(t *testing.T) {
 					require.Equal(t, nodebus.Interrupted, rec.State)
 					return
 				}
-				require.ErrorIs(t, err, nodebus.ErrNotFound)
+				require.ErrorIs(t, err, flow.ErrNotFound)
 				if name == "shutdown" {
 					ctx, stop := context.WithCancel(t.Context())
 					defer stop()

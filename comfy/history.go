@@ -87,7 +87,7 @@ func (s *Server) historyOne(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		entries.add(rec.Prompt.ID, s.entry(r, &rec))
-	case !errors.Is(err, nodebus.ErrNotFound):
+	case !errors.Is(err, flow.ErrNotFound):
 		s.unavailable(w, err)
 		return
 	}

@@ -167,7 +167,7 @@ func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		answer(w, http.StatusOK, s.jobDetail(r, &rec))
-	case !errors.Is(err, nodebus.ErrNotFound):
+	case !errors.Is(err, flow.ErrNotFound):
 		s.unavailable(w, err)
 	case queued == nil:
 		fail(w, http.StatusNotFound, "Job not found")

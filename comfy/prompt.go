@@ -82,9 +82,9 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &invalid):
 		reject(w, http.StatusBadRequest, invalid)
-	case errors.Is(err, nodebus.ErrDuplicate):
+	case errors.Is(err, flow.ErrDuplicate):
 		answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "node_errors": struct{}{}})
-	case errors.Is(err, nodebus.ErrFull):
+	case errors.Is(err, flow.ErrFull):
 		reject(w, http.StatusServiceUnavailable, &problem("queue_full", "The queue is full", "try again later").ValidationError)
 	case errors.Is(err, flow.ErrSecrets):
 		reject(w, http.StatusBadRequest, &problem("secrets_not_kept", "The server's queue keeps no secrets", "submit the prompt without an API key and without a token").ValidationError)

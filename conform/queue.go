@@ -264,7 +264,7 @@ func queueMoves(t *testing.T, q flow.Queue) {
 func queueLeased(t *testing.T, q flow.Queue) {
 	push(t, q, ids("a")...)
 	l := take(t, q, "a")
-	if err := q.Push(t.Context(), of("", "a"), nil); !errors.Is(err, nodebus.ErrDuplicate) {
+	if err := q.Push(t.Context(), of("", "a"), nil); !errors.Is(err, flow.ErrDuplicate) {
 		t.Errorf("Push of a leased id returns %v, want ErrDuplicate", err)
 	}
 	same(t, "list", queued(t, q), nil)

@@ -86,7 +86,7 @@ func equalRecords(t *testing.T, got, want flow.Record) {
 }
 
 func storeGet(t *testing.T, s flow.Store) {
-	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, flow.ErrNotFound) {
 		t.Errorf("Get on an empty store returns %v, want ErrNotFound", err)
 	}
 	put(t, s, fullRecord("a"))
@@ -134,7 +134,7 @@ func storeDelete(t *testing.T, s flow.Store) {
 		t.Fatalf("delete: %v", err)
 	}
 	same(t, "list", stored(t, s), []string{"b"})
-	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, nodebus.ErrNotFound) {
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, flow.ErrNotFound) {
 		t.Errorf("Get of a deleted record returns %v, want ErrNotFound", err)
 	}
 }

@@ -21,7 +21,7 @@ type Result struct {
 // any output may be an input of another Call. A [List] input takes a slice, and
 // a List output is a []any. An [Out] is its value; the graph that stands in for
 // one is run by the context's Runtime, and one that is blocked is what [Block]
-// gave: an error that is [ErrBlocked], and that of a Call to which it is input.
+// gave: a [*nodebus.BlockedError], and that of a Call to which it is input.
 // An input that is not in in is its default, or zero if it is optional. A lazy
 // input is the value in in, or is fetched through the Runtime when the node
 // asks. An error is a [*NodeError] that says which node it was, around what the

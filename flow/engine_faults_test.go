@@ -333,7 +333,7 @@ type lookingStore struct {
 
 func (s lookingStore) Get(ctx context.Context, id string) (flow.Record, error) {
 	r, err := s.Store.Get(ctx, id)
-	if errors.Is(err, nodebus.ErrNotFound) {
+	if errors.Is(err, flow.ErrNotFound) {
 		s.look()
 	}
 	return r, err
@@ -354,7 +354,7 @@ func TestSection13DuplicateOfAPromptThatEndsMeanwhile(t *testing.T) {
 			synctest.Wait()
 		}
 		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
-		require.ErrorIs(t, err, nodebus.ErrDuplicate)
+		require.ErrorIs(t, err, flow.ErrDuplicate)
 		end()
 		require.Equal(t, nodebus.Succeeded, wait().record.State)
 	})

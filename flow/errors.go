@@ -7,6 +7,18 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
+// Errors that callers test for with [errors.Is].
+var (
+	// ErrFull refuses a prompt because the queue has no room.
+	ErrFull = errors.New("nodebus: queue is full")
+	// ErrDuplicate refuses a prompt whose id is in use.
+	ErrDuplicate = errors.New("nodebus: prompt id is in use")
+	// ErrNotFound means that nothing is known under a name or an id.
+	ErrNotFound = errors.New("nodebus: not found")
+	// ErrCycle ends a prompt whose nodes wait for each other in a ring.
+	ErrCycle = errors.New("nodebus: nodes wait for each other in a ring")
+)
+
 func typeName(v any) string { return fmt.Sprintf("%T", v) }
 
 // errorText returns the text of an error. Errors of nodes are foreign code: if Error

@@ -20,7 +20,7 @@ func ExampleNewQueue() {
 		g := nodebus.NewGraph()
 		g.Add("Toss", nodebus.Inputs{"side": "heads"})
 		_, err := submit(engine, ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()})
-		fmt.Println(err, errors.Is(err, nodebus.ErrFull))
+		fmt.Println(err, errors.Is(err, flow.ErrFull))
 	}
 	gone, err := engine.Delete(ctx, "toss 1")
 	fmt.Println(gone, err, engine.Remaining())

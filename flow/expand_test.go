@@ -259,7 +259,7 @@ func TestSection11DynamicCycle(t *testing.T) {
 		require.Empty(r.t, e.Traceback)
 		require.Nil(r.t, e.CurrentInputs)
 		_, err := execute(r.local, r.ctx, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}, r.hub)
-		require.ErrorIs(r.t, err, nodebus.ErrCycle)
+		require.ErrorIs(r.t, err, flow.ErrCycle)
 		r.nextRuns()
 	})
 }

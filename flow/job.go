@@ -166,7 +166,7 @@ func (e *Engine) forget(id string) {
 	e.mu.Unlock()
 	if j != nil {
 		j.cancel(nodebus.ErrClosed)
-		j.err = fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", id, nodebus.ErrNotFound)
+		j.err = fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", id, ErrNotFound)
 		close(j.done)
 	}
 }

@@ -214,7 +214,7 @@ func TestCallsOfOwnExecutorsConnect(t *testing.T) {
 	require.EqualError(t, outs[1].(error), "nodebus: blocked: not today")
 	for _, input := range []string{"values", "lazy"} {
 		_, err = call(nil, map[string]string{"values": "Sum", "lazy": "Takes"}[input], in{input: outs[1]})
-		require.ErrorIs(t, err, nodebus.ErrBlocked, "and nothing is called with it")
+		require.ErrorAs(t, err, new(*nodebus.BlockedError), "and nothing is called with it")
 	}
 	_, err = call(nil, "Wrong", in{"n": 1})
 	require.EqualError(t, err, `nodebus: node 7 (Wrong): output "maybe": Blocked is odd; use Block for a reason`)

@@ -27,8 +27,8 @@ var ErrLapsed = errors.New("nodebus: the lease has lapsed")
 type Queue interface {
 	// Push adds a prompt, with the secrets that belong to it. If a prompt with the
 	// same id waits, Push replaces the prompt and its secrets and moves it to its new
-	// place. Errors: [nodebus.ErrFull] if there is no room, [ErrSecrets] if the queue
-	// cannot keep secrets and there are some, [nodebus.ErrDuplicate] if the prompt of
+	// place. Errors: [ErrFull] if there is no room, [ErrSecrets] if the queue
+	// cannot keep secrets and there are some, [ErrDuplicate] if the prompt of
 	// this id is leased.
 	Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error
 	// Take waits for the first prompt whose client is not skipped and leases it. It
@@ -109,9 +109,9 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	old := q.byID[p.ID]
 	switch {
 	case old != nil && !old.lapses.IsZero():
-		return nodebus.ErrDuplicate
+		return ErrDuplicate
 	case old == nil && len(q.waiting) >= q.max:
-		return nodebus.ErrFull
+		return ErrFull
 	}
 	x := &queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}}
 	if old != nil {

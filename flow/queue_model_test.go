@@ -139,10 +139,10 @@ func (m *queueModel) push() {
 	old := m.find(p.id)
 	switch {
 	case old != nil && !old.lapses.IsZero():
-		require.ErrorIs(m.t, err, nodebus.ErrDuplicate)
+		require.ErrorIs(m.t, err, flow.ErrDuplicate)
 		return
 	case old == nil && len(m.waiting()) >= modelLen:
-		require.ErrorIs(m.t, err, nodebus.ErrFull)
+		require.ErrorIs(m.t, err, flow.ErrFull)
 		return
 	case old != nil:
 		p.attempt = old.attempt

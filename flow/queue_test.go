@@ -48,7 +48,7 @@ func TestSection13Priorities(t *testing.T) {
 		last()
 		require.Equal(t, []string{"first", "3:-1", "4:0", "0:5", "2:5", "6:7"}, order)
 		_, err = r.engine.Store().Get(r.ctx, "1:0")
-		require.ErrorIs(t, err, nodebus.ErrNotFound)
+		require.ErrorIs(t, err, flow.ErrNotFound)
 	})
 }
 
@@ -91,13 +91,13 @@ func TestSection13DuplicateIDs(t *testing.T) {
 		waiting := r.start(&nodebus.Prompt{ID: "waiting", Nodes: shown("x")})
 		for _, id := range []string{"running", "waiting"} {
 			_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: id, Nodes: shown("y")})
-			require.ErrorIs(t, err, nodebus.ErrDuplicate, id)
+			require.ErrorIs(t, err, flow.ErrDuplicate, id)
 		}
 		close(hold)
 		running()
 		require.Equal(t, []any{"x"}, waiting().text("o"), "the first of that id is untouched")
 		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "waiting", Nodes: shown("y")})
-		require.ErrorIs(t, err, nodebus.ErrDuplicate, "it has a record")
+		require.ErrorIs(t, err, flow.ErrDuplicate, "it has a record")
 		require.NoError(t, r.engine.Store().Delete(r.ctx, "waiting"))
 		require.Equal(t, []any{"y"}, r.submit(&nodebus.Prompt{ID: "waiting", Nodes: shown("y")}).text("o"), "an id that is forgotten can be used again")
 	})
@@ -112,7 +112,7 @@ func TestSection13FullQueue(t *testing.T) {
 		r.start(&nodebus.Prompt{Nodes: shown("a")})
 		last := r.start(&nodebus.Prompt{Nodes: shown("b")})
 		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "c", Nodes: shown("c")})
-		require.ErrorIs(t, err, nodebus.ErrFull)
+		require.ErrorIs(t, err, flow.ErrFull)
 		require.Equal(t, 3, r.engine.Remaining())
 		require.False(t, interrupt(r.engine, "c"), "it was not taken")
 		close(hold)

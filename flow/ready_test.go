@@ -84,7 +84,7 @@ func TestReadyWhileTheFirstIsDeleted(t *testing.T) {
 		r.start(&nodebus.Prompt{ID: "first", ClientID: "me", Nodes: showing("x")})
 		synctest.Wait()
 		_, err := r.engine.Store().Get(r.ctx, "second")
-		require.ErrorIs(t, err, nodebus.ErrNotFound)
+		require.ErrorIs(t, err, flow.ErrNotFound)
 		require.Equal(t, []any{"x"}, r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}).text("1"), "others do not wait")
 		close(ready)
 		rec := second().record
@@ -109,7 +109,7 @@ func TestReadyNever(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"b"}, gone)
 		_, err = s.Wait(r.ctx)
-		require.ErrorIs(t, err, nodebus.ErrNotFound)
+		require.ErrorIs(t, err, flow.ErrNotFound)
 
 		_, err = r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "c", ClientID: "c", Nodes: showing("x")}, opts)
 		require.NoError(t, err)

@@ -95,7 +95,7 @@ func executionError(err error, node *nodebus.NodeError) *nodebus.ExecutionError 
 		ExceptionMessage: errorText(cause) + "\n", ExceptionType: exceptionType(cause),
 		Traceback: []string{}, CurrentInputs: node.Inputs, CurrentOutputs: orEmpty(node.Cacheable),
 	}
-	if errors.Is(cause, nodebus.ErrCycle) {
+	if errors.Is(cause, ErrCycle) {
 		e.ExceptionMessage = "Dependency cycle detected"
 		return e
 	}
@@ -127,7 +127,7 @@ func exceptionType(err error) string {
 	switch {
 	case errors.As(err, &named):
 		return named.ExceptionType()
-	case errors.Is(err, nodebus.ErrCycle):
+	case errors.Is(err, ErrCycle):
 		return "graph.DependencyCycleError"
 	case errors.As(err, &p):
 		return "panic"

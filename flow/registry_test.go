@@ -323,7 +323,7 @@ func TestCall(t *testing.T) {
 	res, err = call("Split", in{"in": 4})
 	require.NoError(t, err)
 	require.Equal(t, 4, res.Outputs[0])
-	require.ErrorIs(t, res.Outputs[1].(error), nodebus.ErrBlocked)
+	require.ErrorAs(t, res.Outputs[1].(error), new(*nodebus.BlockedError))
 
 	res, err = call("Fork", in{"cond": true})
 	require.NoError(t, err)

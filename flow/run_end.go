@@ -204,7 +204,7 @@ func (r *run) cycleError() error {
 			break
 		}
 	}
-	e := r.nodeError(blame, &nodebus.NodeError{Err: nodebus.ErrCycle})
+	e := r.nodeError(blame, &nodebus.NodeError{Err: ErrCycle})
 	if made := r.at(blame).plan.made; made != nil {
 		e.RealID = made.displayID
 		if i, ok := r.plan.byID[e.RealID]; ok {

@@ -117,7 +117,7 @@ func (r *run) graft(parent int32, g *nodebus.Graph, out nodebus.Link) (int32, er
 	find := func(id string) (int32, error) { return r.find(ids, id) }
 	src, err := find(out.Node)
 	switch {
-	case errors.Is(err, nodebus.ErrNotFound):
+	case errors.Is(err, ErrNotFound):
 		return 0, fmt.Errorf("the result is output %d of node %q, which was not added to the graph: %w", out.Slot, out.Node, err)
 	case err != nil:
 		return 0, fmt.Errorf("the result is output %d of node %q: %w", out.Slot, out.Node, err)
@@ -168,7 +168,7 @@ func (r *run) find(adding map[string]int32, id string) (int32, error) {
 	}
 	i, ok := r.plan.byID[id]
 	if !ok {
-		return 0, nodebus.ErrNotFound
+		return 0, ErrNotFound
 	}
 	return i, r.vet(i)
 }
@@ -225,7 +225,7 @@ func (r *run) madeIDs(nodes nodebus.Nodes, done int) (map[string]int32, error) {
 func (r *run) newMade(parent int32, spec *nodebus.NodeSpec, find func(string) (int32, error)) (*runNode, error) {
 	c, ok := r.l.reg.Class(spec.Class)
 	if !ok {
-		return nil, fmt.Errorf("class %q: %w", spec.Class, nodebus.ErrNotFound)
+		return nil, fmt.Errorf("class %q: %w", spec.Class, ErrNotFound)
 	}
 	p := &planNode{id: spec.ID, made: r.originOf(parent), class: c, args: make([]arg, len(c.inputs)), sound: true}
 	for k := range c.inputs {

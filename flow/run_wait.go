@@ -23,7 +23,7 @@ func (v *visit) Input(ctx context.Context, name string) (any, error) {
 			return v.input(ctx, k, 0)
 		}
 	}
-	return nil, &nodebus.InputError{Input: name, Err: nodebus.ErrNotFound}
+	return nil, &nodebus.InputError{Input: name, Err: ErrNotFound}
 }
 
 // input waits for input k, and returns the element for a call of the node if it

@@ -6,8 +6,6 @@ import (
 	"context"
 	"iter"
 	"sync"
-
-	"github.com/nodebus/nodebus"
 )
 
 // Store keeps records. It must be safe for concurrent use, and calls must end soon
@@ -65,7 +63,7 @@ func (s *memStore) Get(_ context.Context, promptID string) (Record, error) {
 	if e, ok := s.byID[promptID]; ok {
 		return e.Value.(Record), nil
 	}
-	return Record{}, nodebus.ErrNotFound
+	return Record{}, ErrNotFound
 }
 
 func (s *memStore) List(context.Context) iter.Seq2[Record, error] {

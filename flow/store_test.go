@@ -23,7 +23,7 @@ func TestStore(t *testing.T) {
 	}
 	require.Equal(t, []string{"4", "3", "2"}, ids(), "newest first, and no more than it was made for")
 	_, err := s.Get(t.Context(), "1")
-	require.ErrorIs(t, err, nodebus.ErrNotFound)
+	require.ErrorIs(t, err, flow.ErrNotFound)
 	require.NoError(t, s.Put(t.Context(), flow.Record{Prompt: &nodebus.Prompt{ID: "3"}, State: nodebus.Failed}))
 	rec, err := s.Get(t.Context(), "3")
 	require.NoError(t, err)

@@ -38,11 +38,11 @@ type Submission struct {
 
 // Wait waits until the prompt has ended and its last event was sent, and returns
 // how it ended. It returns ctx's cause if ctx ends first, and an error that is
-// [nodebus.ErrNotFound] if the prompt was deleted from the queue.
+// [ErrNotFound] if the prompt was deleted from the queue.
 func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.j.wait(ctx) }
 
 // Wait waits until a prompt has ended and returns how, like [Submission.Wait]. It
-// also knows the prompts that have a record. It returns [nodebus.ErrNotFound] for any
+// also knows the prompts that have a record. It returns [ErrNotFound] for any
 // other id.
 func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
 	e.mu.Lock()
@@ -105,8 +105,8 @@ func (e *Engine) runUnlessRunning(ctx context.Context) error {
 
 // Submit checks a prompt and queues it. From then on the prompt belongs to the
 // engine. Errors: a [*nodebus.ValidationError] if nothing of the prompt can run (if a
-// part can, see [Submission].Rejected); [nodebus.ErrDuplicate] if the id belongs to a
-// prompt that waits, runs or has a record; [nodebus.ErrFull] if the queue has no room;
+// part can, see [Submission].Rejected); [ErrDuplicate] if the id belongs to a
+// prompt that waits, runs or has a record; [ErrFull] if the queue has no room;
 // [ErrSecrets]; or an error of the queue or the store.
 func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOptions) (*Submission, error) {
 	if opts == nil {
@@ -125,12 +125,12 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	// Admitted before the store is asked: a prompt of the same id that ends meanwhile
 	// has its record by then.
 	if !e.admit(j) {
-		return nil, nodebus.ErrDuplicate
+		return nil, ErrDuplicate
 	}
-	if _, err := e.record(ctx, p.ID); !errors.Is(err, nodebus.ErrNotFound) {
+	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
 		e.forget(p.ID)
 		if err == nil {
-			err = nodebus.ErrDuplicate
+			err = ErrDuplicate
 		}
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func TestWait(t *testing.T) {
 			}
 		}
 		_, err := r.engine.Wait(r.ctx, "nobody")
-		require.ErrorIs(t, err, nodebus.ErrNotFound)
+		require.ErrorIs(t, err, flow.ErrNotFound)
 	})
 }
 

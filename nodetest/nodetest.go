@@ -176,7 +176,7 @@ func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
 		return nil, fmt.Errorf("nodetest: node %s has no output %d", l.Node, l.Slot)
 	}
 	out := res.Outputs[l.Slot]
-	if err, ok := out.(error); ok && errors.Is(err, nodebus.ErrBlocked) {
+	if err, ok := out.(error); ok && errors.As(err, new(*nodebus.BlockedError)) {
 		return nil, err
 	}
 	return out, nil
@@ -192,7 +192,7 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 		return res, fmt.Errorf("nodetest: class %s is not in the registry", spec.Class)
 	}
 	if e.busy[id] {
-		return res, fmt.Errorf("nodetest: node %s: %w", id, nodebus.ErrCycle)
+		return res, fmt.Errorf("nodetest: node %s: %w", id, flow.ErrCycle)
 	}
 	e.busy[id] = true
 	defer delete(e.busy, id)

@@ -141,7 +141,7 @@ func TestGraphsThatAreRingsFail(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, add{}, nodebus.Info{})
 	_, err := ring{}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
-	require.ErrorIs(t, err, nodebus.ErrCycle)
+	require.ErrorIs(t, err, flow.ErrCycle)
 	require.ErrorContains(t, err, "nodetest: node 1.0.0.a: ")
 }
 
@@ -203,7 +203,7 @@ func TestOutputsThatAreBlocked(t *testing.T) {
 	flow.Register(r, gate{}, nodebus.Info{})
 	ctx := nodetest.New(t, &nodetest.Options{Registry: r}).Context()
 	_, err := through{0}.Run(ctx)
-	require.ErrorIs(t, err, nodebus.ErrBlocked)
+	require.ErrorAs(t, err, new(*nodebus.BlockedError))
 	got, err := through{1}.Run(ctx)
 	require.NoError(t, err)
 	require.Equal(t, 7, got)

@@ -72,7 +72,7 @@ func (r *run) need(ctx context.Context, id string) error {
 	case n.done:
 		return nil
 	case n.begun:
-		return r.failed(n, nodebus.ErrCycle)
+		return r.failed(n, flow.ErrCycle)
 	case !ok:
 		return r.failed(n, fmt.Errorf("there is no class %q", n.spec.Class))
 	}

@@ -147,7 +147,7 @@ func (r *inside) submit(e *entry) (status int, body any) {
 	switch {
 	case errors.As(err, &invalid):
 		return http.StatusBadRequest, invalid
-	case errors.Is(err, nodebus.ErrDuplicate):
+	case errors.Is(err, flow.ErrDuplicate):
 		return http.StatusConflict, err.Error()
 	}
 	require.NoError(r.t, err)
