@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Publisher accepts events. A [Hub] is one; tests and tracers wrap one. What wraps
-// one may pass on other payloads than it was given, but must not change what those
-// refer to.
+// Publisher accepts events. A [Hub] is a Publisher; tests and tracers wrap one. A
+// wrapper may replace the payload but must not modify the payload that it received.
 type Publisher interface {
 	Publish(Event) error
 }
@@ -16,10 +15,13 @@ type Publisher interface {
 // HubOptions are the bounds of a [Hub]. Nil, and each zero field, is the
 // default.
 type HubOptions struct {
-	// QueueLen and QueueBytes bound what waits for one client: by default 65 536
-	// events and 16 MiB. It is that many because a graph of small nodes says
-	// more in a millisecond than a healthy client reads in ten; the events are
-	// shared with the log and all other clients.
+	// QueueLen and QueueBytes bound what waits for one client, exactly: by default
+	// 65 536 events and 16 MiB. Events that were handed to a Write of the transport no
+	// longer count, and neither does what a client that comes back receives of the past.
+	// An event larger than QueueBytes may wait alone. The default is large because a
+	// graph of small nodes publishes more events in a millisecond than a healthy client
+	// reads in ten; the log and all clients share the events. A smaller value cuts off
+	// clients that are only briefly behind.
 	QueueLen   int
 	QueueBytes int
 	// Retain is how long the events of a prompt are kept after its end, and other
@@ -52,37 +54,45 @@ func (o *HubOptions) withDefaults() HubOptions {
 //
 //  1. Publish and SendSync encode before they return, so that the caller may
 //     use its value again. They never wait for a client, and fail only if the
-//     payload cannot be encoded as [JSON] or the hub is closed.
-//  2. IDs increase, and every session sees its events in the order of IDs, but for
-//     those that [Session.ReleasePreviews] sends.
-//  3. An event of a prompt goes to its submitter (To) and to whoever watches
-//     the prompt or overhears it; one with To alone to that client; any other
-//     to everyone.
+//     payload cannot be encoded as [JSON] or the hub is closed. If the hub itself
+//     is far behind, they wait for it, a second at most.
+//  2. IDs increase, and every session sees its events in the order of IDs, except
+//     the events that [Session.Release] sends.
+//  3. An event of a prompt goes to its submitter (To) and to the clients that watch
+//     the prompt or include the event. An event with To alone goes to that client.
+//     Only a broadcast goes to everyone.
 //  4. Each session has a bounded queue, in which a newer [Coalescer] replaces an
-//     older one. A full queue ends that session with [ErrSlow], and no other
-//     notices. Nothing else is dropped, but what a session's own [Codec] refuses:
-//     that is left out for it, and no other notices either.
+//     older one. A full queue ends that session with [ErrSlow]; no other session
+//     notices. Nothing else is dropped, except an event that a session's own [Codec]
+//     refuses: it is left out for this session, and no other session notices.
 //  5. Events are kept, for sessions that join later, until Retain has passed;
-//     see [SessionOptions].Since. What is missing from a replay is announced by
-//     a [Gap] before it.
+//     see [SessionOptions].Since. A [Gap] before a replay announces what is missing
+//     from it.
 //  6. A client may have several sessions; each gets everything, and the end of
 //     one does not touch the others.
+//  7. No lock is held while code of others runs: transports, codecs, payloads,
+//     subscribers and filters may use the hub and its sessions.
 //
 // Its methods are safe for concurrent use.
 type Hub struct {
-	opts HubOptions
+	opts   HubOptions
+	shards []*shard
 
-	mu       sync.Mutex
+	// The order of locks: Hub.mu is taken first, then shard.reg, and last any of
+	// shard.mu, Session.mu, subscription.mu and message.mu. Nobody who holds one of the
+	// last four takes another lock. Nobody who holds a lock calls code of others: a
+	// method of a Transport, a Codec, a Payload that is not standard, an Include, or the
+	// body of a Subscribe loop.
+	mu       sync.Mutex // guards what follows
 	closed   bool
 	lastID   uint64
 	clock    clock
 	log      eventLog
 	subs     []*subscription
-	shards   []*shard
-	watching []int // per shard, sessions that watch others' prompts
+	watching []int // per shard, the sessions that may be due events of prompts of others
 	sessions map[*Session]struct{}
 	left     chan struct{} // closed when the last session has left a closed hub
-	codecs   map[Codec]int // those not ours that sessions use
+	codecs   map[Codec]int // the codecs that are not ours, with the number of sessions that use them
 }
 
 // NewHub returns a hub that is ready to use. It runs no goroutine while nothing
@@ -105,12 +115,12 @@ func NewHub(opts *HubOptions) *Hub {
 	return h
 }
 
-// Publish gives ev an ID and hands it to whom it is for. It returns an
-// [*EncodeError] for what has no form as [JSON], or [ErrClosed] after Close or for an event of a prompt that
-// has been closed.
+// Publish gives ev an ID and hands it to the clients it is for. It returns an
+// [*EncodeError] if the payload cannot be encoded as [JSON], [ErrNoAddress] if ev has no
+// address, and [ErrClosed] after Close and for an event of a prompt that has been closed.
 //
-// Readers in this process (see Subscribe) get ev.Payload itself: what it refers
-// to must not change any more if there are any.
+// Readers in this process (see Subscribe) get ev.Payload itself: if there are readers,
+// what the payload refers to must not change any more.
 func (h *Hub) Publish(ev Event) error {
 	switch {
 	case ev.Broadcast:
@@ -163,17 +173,17 @@ func (h *Hub) publish(ev *Event, d *draft) (p published, err error) {
 	if h.closed {
 		return p, ErrClosed
 	}
-	st := h.log.story(ev)
-	if st == nil {
+	l := h.log.logOf(ev)
+	if l == nil {
 		return p, ErrClosed
 	}
 	h.lastID++
-	p.m, p.reserved = st.newMessage(ev.Payload, d), len(h.codecs)
-	p.m.fill(h.lastID, h.clock.now(), ev.Payload, st.address(ev), d)
+	p.m, p.reserved = l.newMessage(ev.Payload, d), len(h.codecs)
+	p.m.fill(h.lastID, h.clock.now(), ev.Payload, l.address(ev), d)
 	if p.reserved > 0 {
 		p.m.reserve(h.codecs)
 	}
-	h.log.keep(st, p.m)
+	h.log.keep(l, p.m)
 	for _, s := range h.subs {
 		s.push(p.m)
 	}
@@ -211,8 +221,8 @@ func (h *Hub) waitForRoom(full uint64) {
 	}
 }
 
-// use counts the sessions of codecs that are not ours: those have to be asked
-// before Publish returns.
+// use counts the sessions of codecs that are not ours: Publish calls these codecs before
+// it returns. h.mu is held.
 func (h *Hub) use(c Codec, n int) {
 	if _, ours := c.(JSONCodec); ours {
 		return
@@ -231,7 +241,7 @@ func (h *Hub) leave(s *Session) {
 	}
 	delete(h.sessions, s)
 	s.shard.leave(s)
-	h.watches(s, -1)
+	h.countWatcher(s, -1)
 	s.mu.Lock()
 	c := s.codec
 	s.mu.Unlock()
@@ -241,7 +251,8 @@ func (h *Hub) leave(s *Session) {
 	}
 }
 
-func (h *Hub) watches(s *Session, n int) {
+// countWatcher counts sessions that may be due events of prompts of others. h.mu is held.
+func (h *Hub) countWatcher(s *Session, n int) {
 	if s.watchAll || s.include != nil || len(s.watch) > 0 {
 		h.watching[h.shardIndex(s.client)] += n
 	}
@@ -310,4 +321,22 @@ func (h *Hub) drain(tooLong <-chan time.Time) bool {
 		}
 	}
 	return true
+}
+
+// clock tells the time of day in Unix nanoseconds, at half the price of [time.Now],
+// which reads two clocks. If it was set less than a second ago, it reads only the
+// monotonic clock. The hub reads it for each event; time.Now would be a fifth of the
+// event's cost.
+type clock struct {
+	set  time.Time
+	unix int64
+}
+
+func (c *clock) now() int64 {
+	if ago := time.Since(c.set); ago < time.Second {
+		return c.unix + int64(ago)
+	}
+	c.set = time.Now()
+	c.unix = c.set.UnixNano()
+	return c.unix
 }

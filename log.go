@@ -3,44 +3,42 @@ package nodebus
 import (
 	"container/list"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus/internal/queue"
 )
 
-// eventLog is what has been said, compacted: a newer keyed event replaces the
-// older one. That makes it a log and a snapshot at once. The hub's lock guards
-// it.
+// eventLog keeps the published events, compacted: a newer keyed event replaces the
+// older event. So it is a log and a snapshot at once. The hub's lock guards it.
 type eventLog struct {
 	hub     *Hub
-	prompts map[string]*story
-	latest  *story    // the one that spoke last, which speaks again as a rule; or nil
-	running list.List // of *story: the one that was silent longest comes first
-	ended   []*story  // in the order in which they ended, which is that of expiry
-	lobby   story     // what belongs to no prompt
+	prompts map[string]*promptLog
+	latest  *promptLog // the prompt of the newest event, as a rule of the next event too; or nil
+	running list.List  // of *promptLog; the prompt without a new event for longest is first
+	ended   list.List  // of *promptLog, in the order in which they ended and expire
+	general promptLog  // the events that belong to no prompt
 	count   int
 	bytes   int
 	timer   *time.Timer
 	lost    losses
 }
 
-// story is what one prompt has said.
-type story struct {
-	addr    address // of its first event, and as a rule of all
-	mixed   bool    // not of all
+// promptLog keeps the events of one prompt.
+type promptLog struct {
+	addr    address // of the first event; as a rule all events have it
+	mixed   bool    // not all events have addr
 	q       queue.Queue[keptKey, kept]
-	slab    []message     // for those to come
-	brief   []message     // for the progress to come
-	last    uint64        // ID of its newest event
-	lost    uint64        // ID of the newest event it had to let go, while not mixed
-	place   *list.Element // among those running; nil in the lobby
+	slab    []message     // memory for the next messages
+	steps   []message     // memory for the next progress messages
+	last    uint64        // ID of the newest event
+	lost    uint64        // ID of the newest event that made room while not mixed
+	place   *list.Element // in running, or in ended if over; nil in general
 	over    bool
 	expires time.Time
 }
 
-// kept is a message in the log, where what was said to one client does not
-// replace what was said to another.
+// kept is a message in the log. An event for one client does not replace an event for
+// another client.
 type kept struct{ *message }
 
 type keptKey struct {
@@ -48,39 +46,38 @@ type keptKey struct {
 	to string
 }
 
-// messageWeight is what keeping a message costs beside its payload and its
-// frame, roughly.
+// messageWeight is about how many bytes it costs to keep a message, beside its payload
+// and its frame.
 const messageWeight = 300
 
 // Size is about how many bytes are kept.
 func (k kept) Size() int { return messageWeight + 2*k.message.Size() }
 
-// Key is that of the message, and to whom it went.
+// Key is the message's key and the client in its address.
 func (k kept) Key() (keptKey, bool) {
 	key, keyed := k.message.Key()
 	return keptKey{key, k.to.to}, keyed
 }
 
-// losses remembers what is no longer kept, for the [Gap] that says so: the IDs
-// of the newest lost events.
+// losses holds the IDs of the newest events that are no longer kept, for [Gap].
 type losses struct {
-	all      uint64 // of any prompt
-	everyone uint64 // of those that were for everyone
-	clients  newest
-	prompts  newest
+	all       uint64 // of any prompt
+	broadcast uint64 // of the events for everyone
+	clients   newestIDs
+	prompts   newestIDs
 }
 
-// newest is the newest ID by name.
-type newest struct {
+// newestIDs holds the newest ID by name.
+type newestIDs struct {
 	ids  map[string]uint64
-	rest uint64 // of those not in the map any more
+	rest uint64 // of all names that are not in the map any more
 }
 
-// newestMax bounds the names remembered; beyond it, a client that was long away
-// is told of a gap whether it missed something or not.
+// newestMax bounds the names in the map. Beyond it, a client that was away for long
+// receives a gap whether it missed something or not.
 const newestMax = 4096
 
-func (n *newest) add(name string, id uint64) {
+func (n *newestIDs) add(name string, id uint64) {
 	if len(n.ids) >= newestMax {
 		for _, id := range n.ids {
 			n.rest = max(n.rest, id)
@@ -90,50 +87,51 @@ func (n *newest) add(name string, id uint64) {
 	n.ids[name] = max(n.ids[name], id)
 }
 
-func (n *newest) of(name string) uint64 { return max(n.rest, n.ids[name]) }
+func (n *newestIDs) of(name string) uint64 { return max(n.rest, n.ids[name]) }
 
 func (l *eventLog) init(h *Hub) {
 	l.hub = h
-	l.prompts = map[string]*story{}
-	l.lobby.q.MaxLen, l.lobby.q.MaxBytes = math.MaxInt, math.MaxInt
+	l.prompts = map[string]*promptLog{}
+	l.general.q.MaxLen, l.general.q.MaxBytes = math.MaxInt, math.MaxInt
 	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
-	l.lost.everyone = h.lastID // an earlier process
+	l.lost.broadcast = h.lastID // the events of an earlier process
 }
 
-// story is where ev belongs: what its prompt has said, which begins with it if
-// need be, or the lobby. It is nil if the prompt is closed: nothing follows that
-// but a new start under the same id.
-func (l *eventLog) story(ev *Event) *story {
+// logOf returns where ev belongs: the log of its prompt, which begins with ev if need
+// be, or general. It is nil if the prompt is closed: nothing may follow but a new start
+// under the same id.
+func (l *eventLog) logOf(ev *Event) *promptLog {
 	if ev.PromptID == "" {
-		return &l.lobby
+		return &l.general
 	}
-	st := l.latest
-	if st == nil || st.addr.promptID != ev.PromptID {
-		st = l.prompts[ev.PromptID]
+	p := l.latest
+	if p == nil || p.addr.promptID != ev.PromptID {
+		p = l.prompts[ev.PromptID]
 	}
-	if st != nil && st.over {
+	if p != nil && p.over {
 		if _, again := ev.Payload.(ExecutionStart); !again {
 			return nil
 		}
-		l.drop(st)
-		st = nil
+		l.drop(p)
+		p = nil
 	}
-	if st == nil {
-		st = &story{addr: address{ev.PromptID, ev.To, ev.Attempt}}
-		st.q.MaxLen, st.q.MaxBytes = math.MaxInt, math.MaxInt
-		st.place = l.running.PushBack(st)
-		l.prompts[ev.PromptID] = st
+	if p == nil {
+		p = &promptLog{addr: address{ev.PromptID, ev.To, ev.Attempt}}
+		p.q.MaxLen, p.q.MaxBytes = math.MaxInt, math.MaxInt
+		p.place = l.running.PushBack(p)
+		l.prompts[ev.PromptID] = p
 	}
-	l.latest = st
-	return st
+	l.latest = p
+	return p
 }
 
-// newMessage takes one from a slab, which saves an allocation. A slab is freed as
-// a whole, so that one that is large, or will be replaced, is on its own; but for
-// progress, of which there is much and each is small.
-func (st *story) newMessage(p Payload, d *draft) *message {
-	if _, ok := p.(Progress); ok {
-		return nextIn(&st.brief, 4)
+// newMessage returns an empty message. Most messages are allocated many at a time. This
+// memory is freed when all of them are unused, so a message that is large or will be
+// replaced is allocated alone. Progress will be replaced, too, but is small and
+// frequent.
+func (p *promptLog) newMessage(payload Payload, d *draft) *message {
+	if _, ok := payload.(Progress); ok {
+		return nextIn(&p.steps, 4)
 	}
 	if d.foreignKey {
 		m := &struct {
@@ -146,7 +144,7 @@ func (st *story) newMessage(p Payload, d *draft) *message {
 	if d.keyed || d.size > 4096 {
 		return &message{}
 	}
-	return nextIn(&st.slab, min(max(st.q.Len(), 4), 64))
+	return nextIn(&p.slab, min(max(p.q.Len(), 4), 64))
 }
 
 func nextIn(slab *[]message, n int) *message {
@@ -158,33 +156,33 @@ func nextIn(slab *[]message, n int) *message {
 	return m
 }
 
-// address is whom ev is for, shared with the rest of the story if it can be.
-func (st *story) address(ev *Event) *address {
-	same := st.addr.promptID == ev.PromptID && st.addr.to == ev.To
-	if same && st.addr.attempt == ev.Attempt {
-		return &st.addr
+// address returns the address of ev. The events of a prompt share it if they can.
+func (p *promptLog) address(ev *Event) *address {
+	same := p.addr.promptID == ev.PromptID && p.addr.to == ev.To
+	if same && p.addr.attempt == ev.Attempt {
+		return &p.addr
 	}
-	st.mixed = st.mixed || !same
+	p.mixed = p.mixed || !same
 	return &address{ev.PromptID, ev.To, ev.Attempt}
 }
 
-// keep files m, and lets go of what that leaves no room for.
-func (l *eventLog) keep(st *story, m *message) {
-	n, b := st.q.Len(), st.q.Bytes()
-	st.q.Push(kept{m})
-	l.count += st.q.Len() - n
-	l.bytes += st.q.Bytes() - b
-	st.last = m.id
-	if st.place != nil {
-		l.running.MoveToBack(st.place)
+// keep adds m, and drops events if there is no room.
+func (l *eventLog) keep(p *promptLog, m *message) {
+	n, b := p.q.Len(), p.q.Bytes()
+	p.q.Push(kept{m})
+	l.count += p.q.Len() - n
+	l.bytes += p.q.Bytes() - b
+	p.last = m.id
+	if p.place != nil {
+		l.running.MoveToBack(p.place)
 		if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
-			l.running.Remove(st.place)
-			st.over, st.expires = true, time.Unix(0, m.at).Add(l.hub.opts.Retain)
-			l.ended = append(l.ended, st)
+			l.running.Remove(p.place)
+			p.over, p.expires = true, time.Unix(0, m.at).Add(l.hub.opts.Retain)
+			p.place = l.ended.PushBack(p)
 		}
 	}
 	if l.full() {
-		l.makeRoom(st)
+		l.makeRoom(p)
 	}
 	if l.timer == nil {
 		l.timer = time.AfterFunc(l.hub.opts.Retain, l.tick)
@@ -195,65 +193,58 @@ func (l *eventLog) full() bool {
 	return l.count > l.hub.opts.KeepLen || l.bytes > l.hub.opts.KeepBytes
 }
 
-// makeRoom drops whole prompts that have ended, oldest first, then the oldest
-// events outside prompts, then the oldest of the prompt that speaks, then whole
-// prompts that have been silent.
-func (l *eventLog) makeRoom(speaks *story) {
-	for l.full() && len(l.ended) > 0 && l.ended[0] != speaks {
-		l.drop(l.ended[0])
+// makeRoom drops, in this order: whole prompts that have ended, oldest first; the
+// oldest events without a prompt; the oldest events of current, the prompt of the
+// newest event; whole prompts that run, beginning with the prompt without a new event
+// for longest.
+func (l *eventLog) makeRoom(current *promptLog) {
+	for l.full() && l.ended.Len() > 0 && l.ended.Front() != current.place {
+		l.drop(l.ended.Front().Value.(*promptLog))
 	}
-	for l.full() && l.lobby.q.Len() > 0 {
-		l.shift(&l.lobby)
+	for l.full() && l.general.q.Len() > 0 {
+		l.dropOldest(&l.general)
 	}
-	for l.full() && speaks.q.Len() > 1 {
-		l.shift(speaks)
+	for l.full() && current.q.Len() > 1 {
+		l.dropOldest(current)
 	}
-	for l.full() && l.running.Len() > 0 && l.running.Front() != speaks.place {
-		l.drop(l.running.Front().Value.(*story))
+	for l.full() && l.running.Len() > 0 && l.running.Front() != current.place {
+		l.drop(l.running.Front().Value.(*promptLog))
 	}
 }
 
-// shift lets go of a story's oldest event.
-func (l *eventLog) shift(st *story) {
-	n, b := st.q.Len(), st.q.Bytes()
-	m, _ := st.q.Pop()
-	l.count += st.q.Len() - n
-	l.bytes += st.q.Bytes() - b
-	if st.mixed || st == &l.lobby {
+// dropOldest drops the oldest event of p.
+func (l *eventLog) dropOldest(p *promptLog) {
+	n, b := p.q.Len(), p.q.Bytes()
+	m, _ := p.q.Pop()
+	l.count += p.q.Len() - n
+	l.bytes += p.q.Bytes() - b
+	if p.mixed || p == &l.general {
 		l.lost.add(m.to, m.id)
 	} else {
-		st.lost = m.id
+		p.lost = m.id
 	}
 }
 
-// drop lets go of a whole story.
-func (l *eventLog) drop(st *story) {
-	l.count -= st.q.Len()
-	l.bytes -= st.q.Bytes()
-	if st.mixed {
-		for m := range st.q.All() {
+// drop drops a whole prompt.
+func (l *eventLog) drop(p *promptLog) {
+	l.count -= p.q.Len()
+	l.bytes -= p.q.Bytes()
+	if p.mixed {
+		for m := range p.q.All() {
 			l.lost.add(m.to, m.id)
 		}
-		l.lost.add(&st.addr, st.lost)
+		l.lost.add(&p.addr, p.lost)
 	} else {
-		l.lost.add(&st.addr, st.last)
+		l.lost.add(&p.addr, p.last)
 	}
-	// A message that waits for a client keeps the story alive, not what it holds.
-	st.q, st.slab, st.brief = queue.Queue[keptKey, kept]{}, nil, nil
-	delete(l.prompts, st.addr.promptID)
-	if l.latest == st {
+	// A message that waits for a client refers to p, and must not keep the events alive.
+	p.q, p.slab, p.steps = queue.Queue[keptKey, kept]{}, nil, nil
+	delete(l.prompts, p.addr.promptID)
+	if l.latest == p {
 		l.latest = nil
 	}
-	switch {
-	case !st.over:
-		l.running.Remove(st.place)
-	case l.ended[0] == st:
-		l.ended[0] = nil
-		l.ended = l.ended[1:]
-	default: // an id used again
-		i := slices.Index(l.ended, st)
-		l.ended = slices.Delete(l.ended, i, i+1)
-	}
+	l.running.Remove(p.place) // one of the two has it
+	l.ended.Remove(p.place)
 }
 
 func (x *losses) add(to *address, id uint64) {
@@ -262,14 +253,14 @@ func (x *losses) add(to *address, id uint64) {
 		x.all = max(x.all, id)
 		x.prompts.add(to.promptID, id)
 	case to.to == "":
-		x.everyone = max(x.everyone, id)
+		x.broadcast = max(x.broadcast, id)
 	}
 	if to.to != "" {
 		x.clients.add(to.to, id)
 	}
 }
 
-// tick lets go of what is older than Retain.
+// tick drops what is older than Retain.
 func (l *eventLog) tick() {
 	h := l.hub
 	h.mu.Lock()
@@ -278,20 +269,21 @@ func (l *eventLog) tick() {
 		return
 	}
 	now := time.Now()
-	for len(l.ended) > 0 && !now.Before(l.ended[0].expires) {
-		l.drop(l.ended[0])
-	}
-	old := now.Add(-h.opts.Retain)
-	next := h.opts.Retain
-	for m, ok := l.lobby.q.Peek(); ok; m, ok = l.lobby.q.Peek() {
-		if at := time.Unix(0, m.at); at.After(old) {
-			next = at.Sub(old)
+	old, next := now.Add(-h.opts.Retain), h.opts.Retain
+	for e := l.ended.Front(); e != nil; e = l.ended.Front() {
+		p := e.Value.(*promptLog)
+		if now.Before(p.expires) {
+			next = p.expires.Sub(now)
 			break
 		}
-		l.shift(&l.lobby)
+		l.drop(p)
 	}
-	if len(l.ended) > 0 {
-		next = min(next, l.ended[0].expires.Sub(now))
+	for m, ok := l.general.q.Peek(); ok; m, ok = l.general.q.Peek() {
+		if at := time.Unix(0, m.at); at.After(old) {
+			next = min(next, at.Sub(old))
+			break
+		}
+		l.dropOldest(&l.general)
 	}
 	if l.timer = nil; l.count > 0 {
 		l.timer = time.AfterFunc(max(next, min(h.opts.Retain, time.Second)), l.tick)

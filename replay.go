@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// replay returns what s is due of the past, in order, and tells it of a gap if
-// part of that is gone.
+// replay returns what s is due of the past, in order of IDs. If a part of it is gone,
+// s gets a [Gap]. last is the newest ID that the hub has given out.
 func (l *eventLog) replay(s *Session, since, last uint64) []*message {
 	if since == 0 {
 		return l.soFar(s)
 	}
-	from, unknown := since, since > last // from another process, or made up
-	if unknown {
+	from := since
+	if since > last { // of another process, or made up
 		from = 0
 	}
-	lost := max(l.lost.everyone, l.lost.clients.of(s.client))
+	lost := max(l.lost.broadcast, l.lost.clients.of(s.client))
 	if s.watchAll {
 		lost = max(lost, l.lost.all)
 	}
@@ -23,54 +23,55 @@ func (l *eventLog) replay(s *Session, since, last uint64) []*message {
 		lost = max(lost, l.lost.prompts.of(id))
 	}
 	var due []*message
-	for _, st := range l.prompts {
-		if s.isFor(&st.addr) {
-			lost = max(lost, st.lost)
-		} else if !st.mixed {
+	for _, p := range l.prompts {
+		if s.isFor(&p.addr) {
+			lost = max(lost, p.lost)
+		} else if !p.mixed {
 			continue
 		}
-		if st.last > from {
-			due = st.appendTo(due, s, from)
+		if p.last > from {
+			due = p.appendTo(due, s, from)
 		}
 	}
 	if from < lost {
-		s.tellGap(from, lost)
+		s.announceGap(from, lost)
 	}
-	due = l.lobby.appendTo(due, s, from)
+	due = l.general.appendTo(due, s, from)
 	slices.SortFunc(due, byID)
 	return due
 }
 
-// soFar returns what is kept of the prompts that s follows: those of its own
-// that run, and those that it asked for.
+// soFar returns what is kept of the prompts that s follows: its own prompts that run,
+// and the prompts that it watches.
 func (l *eventLog) soFar(s *Session) (due []*message) {
 	var lost uint64
-	for id, st := range l.prompts {
-		mine := s.isFor(&st.addr)
-		if !mine && !st.mixed || st.over && !slices.Contains(s.watch, id) {
+	for id, p := range l.prompts {
+		mine := s.isFor(&p.addr)
+		if !mine && !p.mixed || p.over && !s.watches(id) {
 			continue
 		}
 		if mine {
-			lost = max(lost, st.lost)
+			lost = max(lost, p.lost)
 		}
-		due = st.appendTo(due, s, 0)
+		due = p.appendTo(due, s, 0)
 	}
 	if lost > 0 {
-		s.tellGap(0, lost)
+		s.announceGap(0, lost)
 	}
 	slices.SortFunc(due, byID)
 	return due
 }
 
-func (s *Session) tellGap(since, lost uint64) {
+// announceGap adds a gap to the greeting.
+func (s *Session) announceGap(since, lost uint64) {
 	s.hello = append(slices.Clip(s.hello), Gap{Since: since, Next: lost + 1})
 }
 
 func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
 
 // appendTo appends what is for s and newer than from.
-func (st *story) appendTo(due []*message, s *Session, from uint64) []*message {
-	for m := range st.q.All() {
+func (p *promptLog) appendTo(due []*message, s *Session, from uint64) []*message {
+	for m := range p.q.All() {
 		if m.id > from && s.isFor(m.to) {
 			due = append(due, m.message)
 		}
@@ -78,33 +79,38 @@ func (st *story) appendTo(due []*message, s *Session, from uint64) []*message {
 	return due
 }
 
-// isFor reports whether s is due what is addressed to a.
+// isFor reports whether s is due what is addressed to a. It needs no lock.
 func (s *Session) isFor(a *address) bool {
 	switch {
 	case a.to != "" && a.to == s.client:
 		return true
 	case a.promptID != "":
-		_, found := slices.BinarySearch(s.watch, a.promptID)
-		return s.watchAll || found
+		return s.watchAll || s.watches(a.promptID)
 	}
 	return a.to == ""
+}
+
+// watches reports whether s watches a prompt by name.
+func (s *Session) watches(promptID string) bool {
+	_, found := slices.BinarySearch(s.watch, promptID)
+	return found
 }
 
 // unfinished returns what is kept of the prompts that run and that s follows, from
 // before s joined.
 func (l *eventLog) unfinished(s *Session) (kept []*message) {
-	for _, st := range l.prompts {
-		kept = append(kept, st.keptFor(s)...)
+	for _, p := range l.prompts {
+		kept = append(kept, p.keptFor(s)...)
 	}
 	return kept
 }
 
-// keptFor returns what is kept of a prompt that runs for s from before s joined.
-func (st *story) keptFor(s *Session) (kept []*message) {
-	if st.over || !st.mixed && !s.isFor(&st.addr) {
+// keptFor returns what is kept for s of a prompt that runs, from before s joined.
+func (p *promptLog) keptFor(s *Session) (kept []*message) {
+	if p.over || !p.mixed && !s.isFor(&p.addr) {
 		return nil
 	}
-	for m := range st.q.All() {
+	for m := range p.q.All() {
 		if m.id <= s.from && s.isFor(m.to) {
 			kept = append(kept, m.message)
 		}
@@ -112,14 +118,14 @@ func (st *story) keptFor(s *Session) (kept []*message) {
 	return kept
 }
 
-// release returns what is kept of messages, by kind and then by ID. kinds holds the kind of
-// each message, less than n; messages without a kind and prompts without a message of
-// kind 0 are left out.
+// release returns what is still kept of some messages for s, by kind and then by ID.
+// kinds holds the kind of each message, from 0 to n-1. Messages without a kind, and
+// prompts without a message of kind 0, are left out.
 func (l *eventLog) release(s *Session, kinds map[*message]int, n int) (due []*message) {
 	byKind := make([][]*message, n)
-	for _, st := range l.prompts {
+	for _, p := range l.prompts {
 		found := make([][]*message, n)
-		for _, m := range st.keptFor(s) {
+		for _, m := range p.keptFor(s) {
 			if kind, ok := kinds[m]; ok {
 				found[kind] = append(found[kind], m)
 			}

@@ -118,7 +118,7 @@ func (h *Hub) enter(s *Session, since uint64) bool {
 	s.shard = h.shards[h.shardIndex(s.client)]
 	s.shard.join(s)
 	h.sessions[s] = struct{}{}
-	h.watches(s, +1)
+	h.countWatcher(s, +1)
 	return true
 }
 
@@ -276,7 +276,6 @@ func (s *Session) end(cause error) {
 	s.q = queue.Queue[coalesceKey, *message]{}
 	s.replay, s.hello = nil, nil
 	if s.started {
-		s.cancel(cause)
 		go s.hangUp(cause) // a Write may be waiting; Serve waits for this goroutine
 	}
 }
@@ -284,6 +283,7 @@ func (s *Session) end(cause error) {
 // hangUp closes the transport of a session that is over. Only then does it leave
 // the hub, whose Close waits for that: the program may end after it.
 func (s *Session) hangUp(cause error) {
+	s.cancel(cause) // without a lock: the context that Serve was given may be of foreign code
 	closeSafely(s.transport, cause)
 	s.hub.leave(s)
 	s.writers.Wait()
@@ -337,7 +337,6 @@ func (s *Session) start(ctx context.Context, t Transport) {
 	defer s.mu.Unlock()
 	s.started = true
 	if cause := s.cause; cause != nil { // it was over before
-		s.cancel(cause)
 		go s.hangUp(cause)
 		return
 	}
