@@ -195,7 +195,7 @@ func TestBinaryAppender(t *testing.T) {
 	require.Zero(t, f)
 }
 
-// TestPreviewMetadataIsJSON: the metadata are encoding/json's but for the null,
+// TestPreviewMetadataIsJSON: the metadata are what encoding/json writes, except the null,
 // whatever the ids are.
 func TestPreviewMetadataIsJSON(t *testing.T) {
 	type metadata struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -130,7 +131,7 @@ func TestForeignCodeMayUseTheHub(t *testing.T) {
 	for _, place := range callbackPlaces {
 		for name, act := range callbackActs {
 			t.Run(place+" calls "+name, func(t *testing.T) {
-				bubble(t, func(t *testing.T) { callback(t, place, name == "hub.Close", act) })
+				bubble.Test(t, func(t *testing.T) { callback(t, place, name == "hub.Close", act) })
 			})
 		}
 	}
@@ -201,7 +202,7 @@ func within(t *testing.T, d time.Duration, done <-chan struct{}, what string) {
 // TestForeignCodeMayPublishInAFlood: also when the shard is as far behind as it may be,
 // its worker may be in a transport that publishes.
 func TestForeignCodeMayPublishInAFlood(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 1})
 		c := &caller{tryTape: tryTape{&tape{}}, at: "TryWrite"}
 		begun, flooded := make(chan struct{}), make(chan struct{})
@@ -241,7 +242,7 @@ func TestForeignCodeMayPublishInAFlood(t *testing.T) {
 func TestForeignCodeThatEndsItsGoroutine(t *testing.T) {
 	for _, place := range []string{"TryWrite", "AppendFrame", "Include", "Write"} {
 		t.Run(place, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				c := &caller{tryTape: tryTape{&tape{}}, at: place, act: runtime.Goexit}
 				neighbours := []*tape{{}, {}, {}}

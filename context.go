@@ -42,8 +42,8 @@ func NewContext(ctx context.Context, call CallInfo) *Context {
 	return c
 }
 
-// Begin makes a zero Context that of a call. It is [NewContext] for executors that
-// hold their Contexts in a larger allocation of their own. It is called once.
+// Begin makes a zero Context the context of a call. It is [NewContext] for executors that
+// hold their Contexts in a larger allocation of their own. Call it once.
 func (c *Context) Begin(ctx context.Context, call CallInfo) {
 	c.Context, c.call = ctx, call
 	if c.call.Job == nil {
@@ -100,7 +100,7 @@ func (c *Context) SendSync(p Payload) error {
 	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Attempt: c.Attempt(), Payload: p})
 }
 
-// Broadcast sends to every client of the hub, also to those of other people.
+// Broadcast sends to every client of the hub, also to the clients of other people.
 func (c *Context) Broadcast(p Payload) error {
 	return c.publish(Event{Broadcast: true, Payload: p})
 }

@@ -1,7 +1,7 @@
 // Package nodebus tells programs, scripts and browsers what happens while a
 // graph of nodes runs.
 //
-// Whoever writes a node writes a struct: its exported fields are the inputs, its
+// The author of a node writes a struct: its exported fields are the inputs, its
 // Run method turns them into the output, and the [Context] it gets knows the
 // node's unique id and can send.
 //
@@ -18,44 +18,47 @@
 //	}
 //
 // A program registers its nodes, makes a [Hub], which hands events to clients,
-// and an [Engine], which takes prompts (graphs in ComfyUI's API format) from a
-// queue and has them executed:
+// and an engine of package flow, which takes prompts (graphs in ComfyUI's API
+// format) from a queue and has them executed:
 //
-//	r := nodebus.NewRegistry()
-//	nodebus.Register(r, Blur{}, nodebus.Info{Category: "image"})
-//	hub := nodebus.NewHub(nil)
-//	engine := nodebus.NewEngine(r, hub, nil)
-//	go engine.Run(ctx)
-//	id, err := engine.Submit(ctx, &nodebus.Prompt{ClientID: "me", Nodes: nodes})
+//	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+//	flow.Register(r, Blur{}, nodebus.Info{Category: "image"})
+//	engine := flow.NewEngine(r, hub, nil)
+//	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ClientID: "me", Nodes: nodes})
 //
-// Whoever watches subscribes to the hub in the same program, or joins it through
-// a transport such as package ws. The events are those of ComfyUI's wire, so
-// that its clients understand them.
+// Observers subscribe to the hub in the same program, or join it through a
+// transport such as package ws. The events have the names and the form of
+// ComfyUI's wire, so that its clients understand them.
 //
 // # How one event travels
 //
-//	node.Run          the author calls ctx.SendSync(payload)
-//	  Context         names the sender and the recipients       → Event      context.go
-//	  Hub.Publish     gives it the next ID, files it in the log              hub.go log.go
-//	  shard           finds the sessions that are due it                     shard.go
-//	  Codec.Encode    once per codec in use                     → Frame      codec.go
-//	  Session         bounded; a newer keyed frame replaces an older         session.go
-//	  Transport       writes, once for a batch                  → bytes      ws/
-//	client            decodes, dispatches by type                            client/
+//	node.Run       the author calls ctx.SendSync(payload)
+//	  Context      names the sender and the recipients            → Event    context.go
+//	  Engine       one gate per prompt: nothing before its start
+//	               or after its end                                          flow/gate.go
+//	  Hub          gives it the next ID, files it in the log                 hub.go log.go
+//	  shard        finds the sessions that are due it                        shard.go round.go
+//	  Codec        once per codec in use                          → Frame    codec.go encoded.go
+//	  Session      bounded; a newer keyed frame replaces an older            session.go writer.go
+//	  Transport    writes, once for a batch                       → bytes    transport.go ws/
+//	client         decodes, dispatches by type                               client/
 //
+// An event that the program sends by [Hub.SendSync] or [Hub.Broadcast] begins at Hub.
 // Commands travel the other way and never through the hub:
 //
 //	client → Engine.Submit → Queue → Engine.Run → Executor → Class → node.Run
 //
 // # What can be relied on
 //
-// The promises of delivery are listed at [Hub], those about how prompts end at
-// [Engine]. Options are structs; nil, and every zero field, is the default.
-// Run and Serve methods block until their context ends. Only [Register] panics.
+// [Hub] lists the promises of delivery, flow.Engine the promises about how prompts
+// end. Options are structs; nil, and every zero field, is the default. Run and Serve
+// methods block until their context ends. Code of others, such as transports, codecs,
+// payloads and filters, runs without a lock of the hub, and a panic there ends one call
+// and not the program.
 //
 // # Imports
 //
-// They point one way: examples → comfy → ws → nodebus → internal; client, nodetest
-// and conform import nodebus and none of the others. Nothing but the standard
-// library is imported here.
+// They point one way: examples → comfy → flow, ws → nodebus → internal; client
+// imports nodebus alone; nodetest and conform import nodebus and flow. A library of
+// nodes imports nodebus alone. Nothing but the standard library is imported here.
 package nodebus

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -61,7 +62,7 @@ type badPayload struct {
 // badPayloads are payloads that have no form on the wire.
 func badPayloads() []badPayload { return append(badValues(), badTypes()...) }
 
-// badValues are those of which only the value is wrong.
+// badValues are the payloads whose type is right and whose value is wrong.
 func badValues() []badPayload {
 	nan, inf := math.NaN(), math.Inf(-1)
 	knot := &ringPayload{}
@@ -195,11 +196,11 @@ func taped(t *testing.T, publish func(h *nodebus.Hub), codecs ...nodebus.Codec) 
 	return frames
 }
 
-// TestEncodeErrorIsTheSenders: whoever sends what cannot be encoded is told so;
+// TestEncodeErrorIsTheSenders: the sender of a payload that cannot be encoded receives the error;
 // nobody else notices.
 func TestEncodeErrorIsTheSenders(t *testing.T) {
 	bad := append(badPayloads(), badPayload{"a key that panics", panickyKey{}, "nodebus_test.panickyKey", "panic: no key"})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		got := taped(t, func(h *nodebus.Hub) {
 			for _, b := range bad {
 				b.is(t, h.Publish(nodebus.Event{Broadcast: true, Payload: b.payload}))
@@ -248,7 +249,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 			want[bits] = append(want[bits], f.Data)
 		}
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		got := taped(t, func(h *nodebus.Hub) {
 			for _, p := range payloads {
 				require.NoError(t, h.Publish(nodebus.Event{To: "me", Payload: p}))
@@ -265,8 +266,8 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 	})
 }
 
-// TestHubSendsWhatCodecsEncode: the hub derives frames of one codec from those
-// of another; what it sends is what the codec would have made.
+// TestHubSendsWhatCodecsEncode: the hub derives frames of one codec from the
+// frames of another; what it sends is what the codec would have made.
 func TestHubSendsWhatCodecsEncode(t *testing.T) {
 	g := newWireGen(5)
 	payloads := make([]nodebus.Payload, 100)
@@ -275,7 +276,7 @@ func TestHubSendsWhatCodecsEncode(t *testing.T) {
 	}
 	for bits := range uint8(codecVariants) {
 		for _, codecs := range [][]nodebus.Codec{{nodebus.JSON, codecVariant(bits)}, {codecVariant(bits), nodebus.JSON}} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				got := taped(t, func(h *nodebus.Hub) {
 					for _, p := range payloads {
 						require.NoError(t, h.Publish(nodebus.Event{To: "me", Payload: p}))

@@ -78,7 +78,7 @@ func plainStates(t testing.TB, p nodebus.ProgressState) []byte {
 }
 
 // TestHotPayloadsAreJSON: the frames that are appended by hand are, byte for
-// byte, those of encoding/json.
+// byte, what encoding/json writes.
 func TestHotPayloadsAreJSON(t *testing.T) {
 	g := newWireGen(1)
 	same := func(p nodebus.Payload, data []byte) {

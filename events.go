@@ -49,10 +49,10 @@ func (p Place) WithDefaults() Place {
 	return p
 }
 
-// Coalescer marks payloads of which only the newest matters to a slow client:
-// while one waits in a client's queue, a newer one with the same key replaces
-// it. The key should name the prompt or node it speaks of; those of different
-// event types never meet.
+// Coalescer marks payloads whose newest value alone matters to a slow client: while
+// an event waits in a client's queue, a newer event of the same type with the same key
+// replaces it. The key should name the prompt or the node that the event is about. Two
+// different subjects must have different keys.
 type Coalescer interface{ CoalesceKey() string }
 
 // Custom is an event whose type is known only at run time. Data is any value
@@ -67,8 +67,8 @@ type Custom struct {
 // EventType is c.Type.
 func (c Custom) EventType() string { return c.Type }
 
-// Status tells how many prompts are queued or running, and, as the first event
-// of a connection, under which id the server knows the client.
+// Status is the number of prompts that are queued or running. As the first event of a
+// connection it also names the client.
 type Status struct {
 	QueueRemaining int
 	SID            string // the client's id; only in the first event
@@ -88,8 +88,8 @@ type ExecutionCached struct {
 	Timestamp int64    `json:"timestamp"`
 }
 
-// Executing says which node runs now. Without a node it closes the prompt:
-// nothing follows it.
+// Executing names the node that runs now. Without a node it closes the prompt: no event
+// of the prompt follows it.
 type Executing struct {
 	UniqueID  string `json:"node"`                   // unique id; null on the wire if empty
 	DisplayID string `json:"display_node,omitempty"` // the node to highlight
@@ -105,7 +105,7 @@ type Progress struct {
 }
 
 // ProgressState is a snapshot of all nodes of a prompt that have begun, in the
-// order in which they did. On the wire Nodes is an object by node id.
+// order in which they began. On the wire Nodes is an object by node id.
 type ProgressState struct {
 	PromptID string
 	Nodes    []NodeState
@@ -152,7 +152,7 @@ func anyList[T any](values []T) []any {
 	return list
 }
 
-// ExecutionSuccess ends a prompt of which all outputs are done.
+// ExecutionSuccess ends a prompt whose outputs are all done.
 type ExecutionSuccess struct {
 	PromptID  string `json:"prompt_id"`
 	Timestamp int64  `json:"timestamp"`
@@ -184,7 +184,7 @@ type ExecutionInterrupted struct {
 	Timestamp int64    `json:"timestamp"`
 }
 
-// FeatureFlags are the abilities one side tells the other of.
+// FeatureFlags lists what one side of a connection supports, for the other side.
 type FeatureFlags map[string]any
 
 // Preview is an image of work in progress. A frame of the old form, type 1,
@@ -204,18 +204,19 @@ type ProgressText struct {
 	Text     string
 }
 
-// Gap tells a client that came back that events it missed are no longer kept:
-// some or all of those after Since and before Next. Since is the cursor it brought,
-// or 0 for one that this hub has not given out: then it may have missed anything.
+// Gap tells a client that came back that events it missed are no longer kept: some or
+// all events after Since and before Next. Since is the cursor that the client brought.
+// It is 0 if this hub has not given out the cursor; the client may then have missed
+// anything.
 type Gap struct {
 	Since uint64 `json:"since"`
 	Next  uint64 `json:"next"`
 }
 
-// Overall is how much of a prompt is done, from 0 to 1; it never goes back. What
-// was cached counts neither way; what is made at run time shares in the part of
-// the node that makes it. It ends at 1 if the prompt succeeds. It is told if
-// [LocalOptions].Overall asks for it: ComfyUI has no such event.
+// Overall is how much of a prompt is done, from 0 to 1; it never goes back. Cached nodes
+// do not count. Nodes made at run time share the part of the node that made them. The
+// value ends at 1 if the prompt succeeds. ComfyUI has no such event, so an executor
+// publishes it only if it is asked to.
 type Overall struct {
 	PromptID string  `json:"prompt_id"`
 	Value    float64 `json:"value"`

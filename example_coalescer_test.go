@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Temperature is an event of which only the newest matters.
+// Temperature is an event whose newest value alone matters.
 type Temperature struct {
 	Oven    string `json:"oven"`
 	Degrees int    `json:"degrees"`

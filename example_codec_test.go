@@ -11,7 +11,7 @@ import (
 // goes out as text.
 type TextOnly struct{ nodebus.Codec }
 
-// Encode is that of the codec inside, and then some.
+// Encode replaces binary frames with text frames.
 func (c TextOnly) Encode(ev nodebus.Event) (nodebus.Frame, error) {
 	f, err := c.Codec.Encode(ev)
 	if err != nil || !f.Binary {

@@ -33,8 +33,8 @@ func (n Grow) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(v)), nil
 }
 
-// The nodes that a node makes run like those of the prompt, with events and ids
-// of their own, and are shown in its place.
+// Nodes that a node makes run like the nodes of the prompt: they have their own ids
+// and events. Clients show them on the node that made them.
 func ExampleEval() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Double{}, nodebus.Info{})

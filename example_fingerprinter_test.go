@@ -22,7 +22,7 @@ func (n ReadNote) Run(*nodebus.Context) (nodebus.UI, error) {
 }
 
 // Fingerprint joins the cache key: while it stays the same, the node does not run
-// again. That of a file could be its time and size.
+// again. For a file it could be the time and the size.
 func (n ReadNote) Fingerprint() (string, error) { return n.notes[n.Name], nil }
 
 // A node that runs again when what it reads has changed.

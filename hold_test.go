@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -36,7 +37,7 @@ func TestHeldPreviews(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				publish(t, h, start("a"), progress("a", 1), preview("a", "1"), preview("a", "2"), start("b"), preview("b", "1"),
 					start("over"), preview("over", "1"), progress("over", 1), ending("over"))

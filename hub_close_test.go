@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
 func TestCloseDeliversWhatWasPublished(t *testing.T) {
 	for _, try := range []bool{false, true} {
 		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := nodebus.NewHub(nil)
 				quick, slow := &tape{}, newPausedTape()
 				quickOver := serveOn(t, h.Join("quick", nil), asTransport(quick, try))
@@ -48,7 +49,7 @@ func TestCloseDeliversWhatWasPublished(t *testing.T) {
 }
 
 func TestCloseWaitsForAStalledClientAsLongAsDrainSays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(&nodebus.HubOptions{Drain: 3 * time.Second})
 		quick, stalled := &tape{}, newPausedTape()
 		quickOver := serveOn(t, h.Join("quick", nil), quick)
@@ -67,7 +68,7 @@ func TestCloseWaitsForAStalledClientAsLongAsDrainSays(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForASessionNobodyServes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(nil)
 		s := h.Join("x", &nodebus.SessionOptions{Hello: []nodebus.Payload{word("hello")}})
 		begin := time.Now()
@@ -90,7 +91,7 @@ func (f *farewell) Close(error) error {
 }
 
 func TestCloseWaitsUntilClientsAreTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(nil)
 		f := &farewell{}
 		over := serveOn(t, h.Join("x", nil), f)
@@ -101,8 +102,8 @@ func TestCloseWaitsUntilClientsAreTold(t *testing.T) {
 	})
 }
 
-// requireOver checks that a session writes nothing and ends as that of a closed
-// hub does.
+// requireOver checks that a session writes nothing and ends like a session of a closed
+// hub.
 func requireOver(t *testing.T, s *nodebus.Session) {
 	p := &tape{}
 	require.ErrorIs(t, s.Serve(t.Context(), p), nodebus.ErrClosed)
@@ -111,7 +112,7 @@ func requireOver(t *testing.T, s *nodebus.Session) {
 }
 
 func TestClosedHub(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(nil)
 		publish(t, h, start("1"))
 		require.NoError(t, h.Close())
@@ -134,7 +135,7 @@ func TestClosedHub(t *testing.T) {
 }
 
 func TestCloseWhileEverybodyIsBusy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(nil)
 		var over []func() error
 		tapes := make([]*tape, 6)

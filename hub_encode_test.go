@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -86,7 +87,7 @@ func (n *titled) CoalesceKey() string { return n.Name }
 func TestContract1PublishEncodesBeforeItReturns(t *testing.T) {
 	for name, fresh := range mutable {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				first := h.Join("x", nil) // before the event, to have a cursor
 				publishedThen(t, h, fresh, first)
@@ -142,7 +143,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 }
 
 func TestContract1PublishNeverWaitsForClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		stuck := newPausedTape()
 		serveOn(t, h.Join("stuck", nil), stuck)
@@ -176,7 +177,7 @@ func TestContract1PublishFailsForWhatCannotBeEncoded(t *testing.T) {
 		"nil pointer":             (*panicking)(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				got := &tape{}
 				serveOn(t, h.Join("alice", nil), got)
@@ -222,7 +223,7 @@ func (p *panicking) CoalesceKey() string {
 }
 
 func TestContract1ClosedHubRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		require.NoError(t, h.Close())
 		require.ErrorIs(t, h.Publish(nodebus.Event{Broadcast: true, Payload: word("w")}), nodebus.ErrClosed)

@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,10 +12,11 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
-// hubCase is a hub and its model, to which the same happens.
+// hubCase is a hub and its model. A test does the same with both.
 type hubCase struct {
 	t     *testing.T
 	rnd   *rand.Rand
@@ -37,12 +39,18 @@ type hubCaseClient struct {
 
 var hubModelClients = []string{"alice", "bob", "carol", ""}
 
+var long = flag.Bool("long", false, "run the models on many more cases")
+
 // TestHubAgainstModel compares what sessions were sent with what they should
 // have been, whatever happens. The name of a subtest is its seed.
 func TestHubAgainstModel(t *testing.T) {
-	for seed := range 2000 {
+	cases := 1000
+	if *long {
+		cases = 20_000
+	}
+	for seed := range cases {
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { runHubCase(t, uint64(seed)) })
+			bubble.Test(t, func(t *testing.T) { runHubCase(t, uint64(seed)) })
 		})
 	}
 }
@@ -50,7 +58,7 @@ func TestHubAgainstModel(t *testing.T) {
 func runHubCase(t *testing.T, seed uint64) {
 	c := &hubCase{t: t, rnd: rand.New(rand.NewPCG(seed, 42))}
 	opts := &nodebus.HubOptions{Retain: hubModelRetain, QueueLen: 1 + c.rnd.IntN(6)}
-	c.m = &hubModel{base: uint64(time.Now().UnixMicro()), keepLen: 1 << 18, queueLen: opts.QueueLen, stories: map[string]*hubModelStory{}}
+	c.m = &hubModel{base: uint64(time.Now().UnixMicro()), keepLen: 1 << 18, queueLen: opts.QueueLen, prompts: map[string]*hubModelPrompt{}}
 	c.m.last = c.m.base
 	if c.mixed = c.rnd.IntN(2) == 0; c.rnd.IntN(2) == 0 {
 		opts.KeepLen = 1 + c.rnd.IntN(15)

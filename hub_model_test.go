@@ -17,9 +17,9 @@ type hubModel struct {
 	now        time.Duration
 	keepLen    int
 	queueLen   int
-	stories    map[string]*hubModelStory // by prompt; "" is what belongs to none
-	ended      []*hubModelStory          // in that order
-	running    []*hubModelStory          // the one that was silent longest first
+	prompts    map[string]*hubModelPrompt // by prompt; "" is what belongs to none
+	ended      []*hubModelPrompt          // in that order
+	running    []*hubModelPrompt          // the one that was silent longest first
 	lost       []hubModelEvent
 	sessions   []*hubModelSession
 }
@@ -32,7 +32,7 @@ type hubModelEvent struct {
 	at         time.Duration
 }
 
-type hubModelStory struct {
+type hubModelPrompt struct {
 	kept  []hubModelEvent
 	to    string // of its first event
 	mixed bool   // and not of all
@@ -66,7 +66,7 @@ func (e hubModelEvent) String() string { return fmt.Sprint(e.id, " ", e.text) }
 
 // publish reports whether the event is accepted.
 func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
-	st := m.stories[e.prompt]
+	st := m.prompts[e.prompt]
 	if st != nil && st.over {
 		if !starts {
 			return false
@@ -75,8 +75,8 @@ func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
 		st = nil
 	}
 	if st == nil {
-		st = &hubModelStory{to: e.to}
-		m.stories[e.prompt] = st
+		st = &hubModelPrompt{to: e.to}
+		m.prompts[e.prompt] = st
 	}
 	st.mixed = st.mixed || e.to != st.to
 	m.last++
@@ -87,7 +87,7 @@ func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
 		}
 	}
 	st.kept = append(slices.DeleteFunc(st.kept, func(o hubModelEvent) bool { return replaces(e, o) && e.to == o.to }), e)
-	m.running = slices.DeleteFunc(m.running, func(o *hubModelStory) bool { return o == st })
+	m.running = slices.DeleteFunc(m.running, func(o *hubModelPrompt) bool { return o == st })
 	switch {
 	case e.prompt != "" && ends:
 		st.over, st.since = true, m.now
@@ -115,14 +115,14 @@ func (m *hubModel) deliver(s *hubModelSession, e hubModelEvent) {
 }
 
 func (m *hubModel) count() (n int) {
-	for _, st := range m.stories {
+	for _, st := range m.prompts {
 		n += len(st.kept)
 	}
 	return n
 }
 
-func (m *hubModel) makeRoom(speaks *hubModelStory) {
-	shift := func(st *hubModelStory) {
+func (m *hubModel) makeRoom(current *hubModelPrompt) {
+	shift := func(st *hubModelPrompt) {
 		m.lost = append(m.lost, st.kept[0])
 		if !st.mixed {
 			st.lost = st.kept[0].id
@@ -130,15 +130,15 @@ func (m *hubModel) makeRoom(speaks *hubModelStory) {
 		st.kept = st.kept[1:]
 	}
 	for m.count() > m.keepLen {
-		lobby := m.stories[""]
+		general := m.prompts[""]
 		switch {
-		case len(m.ended) > 0 && m.ended[0] != speaks:
+		case len(m.ended) > 0 && m.ended[0] != current:
 			m.drop(m.ended[0])
-		case lobby != nil && len(lobby.kept) > 0:
-			shift(lobby)
-		case len(speaks.kept) > 1:
-			shift(speaks)
-		case len(m.running) > 0 && m.running[0] != speaks:
+		case general != nil && len(general.kept) > 0:
+			shift(general)
+		case len(current.kept) > 1:
+			shift(current)
+		case len(m.running) > 0 && m.running[0] != current:
 			m.drop(m.running[0])
 		default:
 			return
@@ -146,13 +146,13 @@ func (m *hubModel) makeRoom(speaks *hubModelStory) {
 	}
 }
 
-func (m *hubModel) drop(st *hubModelStory) {
+func (m *hubModel) drop(st *hubModelPrompt) {
 	m.lost = append(m.lost, st.kept...)
-	is := func(o *hubModelStory) bool { return o == st }
+	is := func(o *hubModelPrompt) bool { return o == st }
 	m.ended, m.running = slices.DeleteFunc(m.ended, is), slices.DeleteFunc(m.running, is)
-	for id, o := range m.stories {
+	for id, o := range m.prompts {
 		if o == st {
-			delete(m.stories, id)
+			delete(m.prompts, id)
 		}
 	}
 }
@@ -163,10 +163,10 @@ func (m *hubModel) advance(d time.Duration) {
 	for len(m.ended) > 0 && m.ended[0].since+hubModelRetain < m.now {
 		m.drop(m.ended[0])
 	}
-	if lobby := m.stories[""]; lobby != nil {
-		for len(lobby.kept) > 0 && lobby.kept[0].at+hubModelRetain < m.now {
-			m.lost = append(m.lost, lobby.kept[0])
-			lobby.kept = lobby.kept[1:]
+	if general := m.prompts[""]; general != nil {
+		for len(general.kept) > 0 && general.kept[0].at+hubModelRetain < m.now {
+			m.lost = append(m.lost, general.kept[0])
+			general.kept = general.kept[1:]
 		}
 	}
 }
@@ -188,7 +188,7 @@ func (m *hubModel) join(s *hubModelSession, since uint64) {
 			from, gap = 0, true
 		}
 	}
-	for id, st := range m.stories {
+	for id, st := range m.prompts {
 		if since == 0 && (id == "" || st.over && !slices.Contains(s.watch, id)) {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -16,7 +17,7 @@ const visits = 20
 
 func TestContract2SessionsSeeIncreasingIDs(t *testing.T) {
 	const publishers, each, visitors = 8, 300, 4
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		stay := []*tape{{}, {}, {}}
 		serveOn(t, h.Join("a", nil), stay[0])
@@ -103,7 +104,7 @@ func TestContract3WhoGetsWhat(t *testing.T) {
 		"of a prompt of one who is not here": {nodebus.Event{PromptID: "3", To: "zoe"}, []string{"watcher of all", "alice, watching her own"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				tapes := map[string]*tape{}
 				for i, s := range sessions {
@@ -128,7 +129,7 @@ func TestContract3WhoGetsWhat(t *testing.T) {
 }
 
 func TestContract3SendSyncReachesEachClientNamed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		tapes := map[string]*tape{"a": {}, "b": {}, "c": {}}
 		for client, p := range tapes {
@@ -144,7 +145,7 @@ func TestContract3SendSyncReachesEachClientNamed(t *testing.T) {
 }
 
 func TestContract6SessionsOfOneClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{QueueLen: 2})
 		good, closed, slow := &tape{}, &tape{}, newPausedTape()
 		serveOn(t, h.Join("alice", nil), good)
@@ -169,7 +170,7 @@ func TestContract6SessionsOfOneClient(t *testing.T) {
 
 func TestContract7NothingDependsOnWhoListens(t *testing.T) {
 	record := func(t *testing.T, listeners int) (kept []string) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			h := openHub(t, &nodebus.HubOptions{QueueLen: 3})
 			for n := range listeners {
 				serveOn(t, h.Join("alice", &nodebus.SessionOptions{WatchAll: n > 1}), asTransport(newPausedTape(), n == 0))
@@ -203,7 +204,7 @@ func TestPublishersWaitForTheHubItself(t *testing.T) {
 		"large": {40, word(strings.Repeat("x", 1<<20))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, &nodebus.HubOptions{KeepLen: 1})
 				worker := newHoldUp(t)
 				serveOn(t, h.Join("x", nil), worker)

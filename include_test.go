@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -43,7 +44,7 @@ func TestInclude(t *testing.T) {
 		"one who does not": {"bob", nodebus.SessionOptions{}, []string{"to everyone", "to everyone else"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // before
 				direct, queued := &tape{}, &tape{}
@@ -65,7 +66,7 @@ func TestInclude(t *testing.T) {
 // TestIncludeIsNotAskedAboutWhatIsDueAnyway: of one's own prompts, of those that
 // one watches, and of what was before.
 func TestIncludeIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		var asked []nodebus.Payload
 		opts := &nodebus.SessionOptions{Watch: []string{"2"}, Include: func(ev nodebus.Event) bool {

@@ -10,6 +10,7 @@ import (
 	"weak"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,7 +25,7 @@ func TestContract5BoundsLetTheOldestEndedPromptsGoFirst(t *testing.T) {
 		"bytes of anybody": {nodebus.HubOptions{KeepBytes: 8 * 21_000}, func(s string) nodebus.Payload { return nodebus.Custom{Type: "word", Data: s + pad} }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, &c.opts)
 				speak := func(id string, words ...string) {
 					for _, w := range words {
@@ -58,7 +59,7 @@ func TestContract5BoundsLetTheOldestEndedPromptsGoFirst(t *testing.T) {
 }
 
 func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 4})
 		cursor := newestID(t, h) // and the only event outside prompts
 		publish(t, h, start("1"), ending("1"))
@@ -81,7 +82,7 @@ func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
 }
 
 func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 10})
 		publish(t, h, about("talks", word("0")))
 		cursor := newestID(t, h)
@@ -104,11 +105,11 @@ func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
 	})
 }
 
-// Which clients and prompts have lost something is remembered for some
-// thousands of them; beyond that, a gap is told rather too often than too rarely.
+// The hub remembers some thousands of clients and prompts that have lost something.
+// Beyond that, it announces gaps also where nothing was lost.
 func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
 	const clients = 10_000
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
 		cursor := newestID(t, h)
 		for n := range clients {
@@ -128,7 +129,7 @@ func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
 	})
 }
 
-// document is a payload of which one can tell whether it is still in memory.
+// document is a payload that a test can find in memory.
 type document struct {
 	Title string
 	Key   string
@@ -158,7 +159,7 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 		require.Nil(t, p.Value())
 	}
 	t.Run("replaced", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			h := openHub(t, nil)
 			var replaced []weak.Pointer[document]
 			for n := range 100 {
@@ -175,7 +176,7 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 		})
 	})
 	t.Run("expired", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
 			waits := h.Join("alice", nil) // what it is due of the prompt does not keep all of it alive
 			publish(t, h, about("2", word("first")))
@@ -191,7 +192,7 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 		})
 	})
 	t.Run("delivered", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
 			count := 0
 			for _, client := range []string{"0", "1"} {
@@ -218,7 +219,7 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 }
 
 func TestSessionThatLeftIsForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		stays := &tape{}
 		serveOn(t, h.Join("0", nil), stays)

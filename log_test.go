@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,7 +41,7 @@ func newestID(t *testing.T, h *nodebus.Hub) uint64 {
 }
 
 func TestContract5CursorGetsExactlyWhatWasMissed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		begin := newestID(t, h)
 		publish(t, h, start("1"), about("1", word("a")))
@@ -69,7 +70,7 @@ func TestContract5CursorGetsExactlyWhatWasMissed(t *testing.T) {
 }
 
 func TestContract5WithoutACursorRunningPromptsAreReplayed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		publish(t, h,
 			start("ended"), about("ended", word("e")), ending("ended"),
@@ -101,7 +102,7 @@ func TestContract5NothingIsLostOrDoubledOnTheWayToLiveEvents(t *testing.T) {
 	const publishers, each = 4, 400
 	for _, try := range []bool{false, true} {
 		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				cursor := newestID(t, h)
 				stayed := &tape{}
@@ -153,7 +154,7 @@ func visit(t *testing.T, h *nodebus.Hub, cursor uint64, frames int, try bool) []
 }
 
 func TestContract5EndedPromptsAreKeptUntilRetain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
 		cursor := newestID(t, h)
 		publish(t, h, start("1"), about("1", word("a")))
@@ -179,7 +180,7 @@ func TestContract5EndedPromptsAreKeptUntilRetain(t *testing.T) {
 }
 
 func TestContract5EventsOutsidePromptsAreKeptUntilRetain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
 		begin := newestID(t, h)
 		require.NoError(t, h.SendSync(word("for alice"), "alice"))
@@ -197,9 +198,9 @@ func TestContract5EventsOutsidePromptsAreKeptUntilRetain(t *testing.T) {
 	})
 }
 
-// What one client is told does not replace what another is, or everyone.
+// An event for one client does not replace an event for another client, or for everyone.
 func TestContract5ReplacingIsAMatterOfEachClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		cursor := newestID(t, h)
 		for n, to := range []string{"", "alice", "bob", "alice", "bob"} {
@@ -214,7 +215,7 @@ func TestContract5ReplacingIsAMatterOfEachClient(t *testing.T) {
 }
 
 func TestContract5CursorOfAnotherProcess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		old := openHub(t, nil)
 		earlier := newestID(t, old)
 		time.Sleep(time.Second)
@@ -234,7 +235,7 @@ func TestContract5CursorOfAnotherProcess(t *testing.T) {
 }
 
 func TestContract5NothingFollowsTheEndOfAPrompt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		cursor := newestID(t, h)
 		publish(t, h, start("1"), about("1", nodebus.Executing{UniqueID: "5", PromptID: "1"}), ending("1"))

@@ -64,9 +64,8 @@ func (m *message) typeName() string {
 	return m.payload.EventType()
 }
 
-// draft is what Publish finds out about an event before it takes the hub's lock. All
-// foreign methods of the payload are called here, except those of an encode that can
-// wait.
+// draft is what Publish finds out about an event before it takes the hub's lock. The
+// foreign methods of the payload that must not wait are called here.
 type draft struct {
 	keyed      bool
 	foreignKey bool

@@ -24,9 +24,9 @@ import (
 //	                    (a drop-down of the newer form), unchecked (Validate
 //	                    checks limits and choices)
 //	default:"0.5"       what a front end begins with, within the limits and
-//	                    options below; and what an optional input is if the
-//	                    prompt does not say. A required one must be said all the
-//	                    same, except of nodes made at run time
+//	                    options below; and used for an optional input that the
+//	                    prompt leaves out. Required inputs must still be given,
+//	                    except in graphs made at run time
 //	min:"0" max:"1"     limits, and the step of the front end's control: step
 //	options:"a,b"       a drop-down; so is a string type with Options() []string
 //	type:"A,B"          the port types it connects to, by default the field's
@@ -55,8 +55,8 @@ type Info struct {
 }
 
 // Validator is a node that checks its inputs when the prompt is submitted.
-// Inputs that are linked are zero then. The error is told about each input that
-// was given; an [InputError], about that input alone.
+// Inputs that are linked are zero then. Clients receive the error for each input that
+// was given; an [InputError], for its input alone.
 //
 // A node may also have a method ValidateLinks(types map[string]string) error: it
 // is asked first, with the port types of what is linked to its inputs, by name.
@@ -151,9 +151,9 @@ func (o Out[T]) Any() Out[any] {
 }
 
 // Block stops what depends on a node, but not the prompt: return it as the error
-// of Run, or put it into [Out].Blocked. A reason that is not empty is told to
-// the client by each node that takes something from the blocked one and is
-// skipped; those after them are silent. The error is a [*BlockedError].
+// of Run, or put it into [Out].Blocked. If reason is not empty,
+// the client receives it for each node that is skipped because it takes a value from
+// the blocked node. Nodes further down are skipped without a message. The error is a [*BlockedError].
 func Block(reason string) error { return &BlockedError{Reason: reason} }
 
 // Eval runs nodes made at run time and returns the value at out. Like

@@ -210,8 +210,8 @@ func (n *NodeSpec) marshal() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// Graph builds nodes in Go: a prompt's, or those of a running node that expands
-// (see [Context.NewGraph]). It is not safe for concurrent use.
+// Graph builds nodes in Go: the nodes of a prompt, or the nodes that a running node
+// makes (see [Context.NewGraph]). It is not safe for concurrent use.
 type Graph struct {
 	prefix string
 	n      int

@@ -117,8 +117,8 @@ type idleNode struct{}
 
 func (idleNode) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 
-// TestParseNodesFaults: what is JSON but no sensible graph parses, and is told
-// by validation, in terms of the node.
+// TestParseNodesFaults: JSON that is not a sensible graph parses. Validation then
+// reports the fault and names the node.
 func TestParseNodesFaults(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, idleNode{}, nodebus.Info{Name: "Idle"})
@@ -246,8 +246,8 @@ func TestGraph(t *testing.T) {
 	require.Equal(t, g.Nodes(), parseNodes(t, string(out)))
 }
 
-// TestContextGraph: graphs of a running node do not meet each other, nor those
-// of another call.
+// TestContextGraph: the graphs that a running node makes do not share ids with each
+// other or with the graphs of another call.
 func TestContextGraph(t *testing.T) {
 	ctx := nodebus.NewContext(t.Context(), nodebus.CallInfo{Place: nodebus.Place{UniqueID: "5"}, Index: 1})
 	require.Equal(t, nodebus.Link{Node: "5.1.0.1"}, ctx.NewGraph().Add("A", nil))

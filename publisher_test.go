@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,7 +38,7 @@ func executeThrough(t *testing.T, pub nodebus.Publisher) error {
 // TestReplacedPayloadIsEncodedBeforePublishReturns: that the executor's own
 // payloads may be encoded later says nothing of those that take their place.
 func TestReplacedPayloadIsEncodedBeforePublishReturns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		line := []string{"said"}
 		n := 0
@@ -77,7 +78,7 @@ func TestReplacedPayloadThatCannotBeEncodedIsAnError(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n := 0
 				var as *nodebus.EncodeError
 				require.ErrorAs(t, executeThrough(t, redacting{openHub(t, nil), replace, func(err error) {

@@ -196,13 +196,14 @@ func (m *message) typeIn(types []string) (typ string, ok bool) {
 	return typ, slices.Contains(types, typ)
 }
 
-// Release sends what is still kept of events that were held (see
-// [SessionOptions].Hold), of the prompts that run and that the session follows: all
-// events of the first type, then those of the second, and so on. Types that were not
-// held may follow the first: their newest events are then sent once more. Prompts
-// without an event of the first type are left out. Events that were replaced since, or
-// whose prompt has ended, are not sent, so that nothing newer about their subject has
-// been sent before. A second Release of the same first type does nothing.
+// Release sends the events that were held (see [SessionOptions].Hold): the events that
+// are still kept of the prompts that run and that the session follows. It sends all
+// events of the first type, then all events of the second type, and so on. The second
+// and later types need not have been held; their kept events are then sent once more.
+// Prompts without an event of the first type are left out. Events that were replaced
+// since, or whose prompt has ended, are not sent. So nothing newer about the subject of
+// such an event has been sent before. A second Release of the same first type does
+// nothing.
 func (s *Session) Release(types ...string) {
 	if len(types) == 0 {
 		return

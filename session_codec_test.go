@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -35,7 +36,7 @@ func (c *ownCodec) Encode(ev nodebus.Event) (nodebus.Frame, error) {
 }
 
 func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		own := &ownCodec{}
 		tapes := [...]*tape{{}, {}, {}, {}}
@@ -68,7 +69,7 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 		"panic": func() error { panic(refused) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				own := &ownCodec{}
 				mine, queued, other := &tape{}, &tape{}, &tape{}
@@ -104,7 +105,7 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 func TestSetCodecFromTheNextFrameOn(t *testing.T) {
 	for _, try := range []bool{false, true} {
 		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				p := &tape{pause: make(chan struct{})}
 				s := h.Join("x", nil)
@@ -140,7 +141,7 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 		nodebus.ProgressText{PromptID: "1", UniqueID: "2", Text: "t"},
 		nodebus.Preview{Place: nodebus.Place{UniqueID: "1"}, ImageType: "image/png", Image: []byte("i")},
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		var tapes [4]tape
 		codec := func(n int) nodebus.JSONCodec {
@@ -168,7 +169,7 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 // Whether a codec is asked before Publish returns is a matter of counting its
 // sessions right.
 func TestSetCodecKeepsCountOfSessions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		own, another := &ownCodec{}, &ownCodec{}
 		asked := func() (n [2]int) {
@@ -216,7 +217,7 @@ func TestCodecThatCannotBeCompared(t *testing.T) {
 		"by its type": listCodec{}, "by its value": anyCodec{any: []int{}}, "after all": anyCodec{any: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				joined, switched := &tape{}, &tape{}
 				serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), joined)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -61,7 +62,7 @@ func TestServeRunsTheReadLoop(t *testing.T) {
 	} {
 		for _, try := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, try=%t", name, try), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					h := openHub(t, nil)
 					s := h.Join("x", nil)
 					r, p, lose := reading(try)
@@ -106,7 +107,7 @@ func TestReadLoopThatFails(t *testing.T) {
 		"Goexit": {runtime.Goexit, "nodebus: the transport ended the goroutine that reads with runtime.Goexit"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				p := &tape{}
 				s := h.Join("x", nil)
@@ -128,7 +129,7 @@ func (quitter) Write(context.Context, []nodebus.Frame) error {
 }
 
 func TestTransportThatEndsItsGoroutine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		p := &tape{}
 		over := serveOn(t, h.Join("x", nil), quitter{p})

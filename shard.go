@@ -33,9 +33,9 @@ type shard struct {
 	w roundState // the worker's own
 }
 
-// inboxMax and inboxBytes bound what a shard's worker may be behind. A publisher that
-// is faster than that waits for the worker, but for roomWait at most: the worker may be
-// in a transport that does not return.
+// inboxMax and inboxBytes bound what a shard's worker may be behind. A publisher that is
+// faster waits for the worker, and for no longer than roomWait: the worker may be in a
+// transport that does not return.
 const (
 	inboxMax   = 1 << 14
 	inboxBytes = 16 << 20

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -45,7 +46,7 @@ func payloads(events []nodebus.Event) (all []nodebus.Payload) {
 }
 
 func TestSubscriberGetsAllEventsFromTheCallOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		say(t, h, "before")
 		events := h.Subscribe(t.Context())
@@ -86,7 +87,7 @@ func TestSubscriptionEnds(t *testing.T) {
 		"with both":        func(h *nodebus.Hub, cancel func()) { cancel(); _ = h.Close(); cancel() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				ctx, cancel := context.WithCancel(t.Context())
 				l := listen(ctx, h)
@@ -106,7 +107,7 @@ func TestSubscriptionEnds(t *testing.T) {
 }
 
 func TestSubscriptionOfAContextThatHasEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -121,7 +122,7 @@ func TestSubscriptionOfAContextThatHasEnded(t *testing.T) {
 
 // Nothing follows the end of the context, not even what waits already.
 func TestSubscriptionEndsBetweenTwoEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -140,7 +141,7 @@ func TestSubscriptionEndsBetweenTwoEvents(t *testing.T) {
 }
 
 func TestSubscriberWhoBreaksIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		events := h.Subscribe(t.Context())
 		say(t, h, "a", "b", "c")
@@ -175,7 +176,7 @@ func TestSubscriberTooFarBehindGetsErrSlowLast(t *testing.T) {
 		"one":    {nodebus.HubOptions{KeepBytes: 10}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, &c.opts)
 				fast := listen(t.Context(), h)
 				slow := h.Subscribe(t.Context())
@@ -205,7 +206,7 @@ func TestSubscriberTooFarBehindGetsErrSlowLast(t *testing.T) {
 }
 
 func TestSubscriptionThatIsNeverRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 2})
 		ctx, cancel := context.WithCancel(t.Context())
 		forgotten := h.Subscribe(ctx)
@@ -225,7 +226,7 @@ func TestSubscriptionThatIsNeverRead(t *testing.T) {
 
 func TestSubscribersWhilePublishersRun(t *testing.T) {
 	const publishers, each, readers = 4, 2000, 3
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		var all []*listening
 		for range readers {

@@ -12,13 +12,14 @@ import (
 	"unsafe"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
 func TestPartOfABatchIsWrittenFirstNextTime(t *testing.T) {
 	for takes := range 4 {
 		t.Run(fmt.Sprint("takes ", takes), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				gate := newHoldUp(t)
 				serveOn(t, h.Join("x", nil), gate) // holds the worker, so that a batch gathers
@@ -53,7 +54,7 @@ func TestPartOfABatchIsWrittenFirstNextTime(t *testing.T) {
 func TestBatchesAreCutAt64KiB(t *testing.T) {
 	const most = 64 << 10
 	sizes := []int{10, 30_000, 30_000, 30_000, 10, 10, 70_000, 10, 70_000, 70_000, 65_000, 400}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		g := newHoldUp(t)
 		serveOn(t, h.Join("x", nil), g)
@@ -118,7 +119,7 @@ func TestClientsShareABatch(t *testing.T) {
 		"of a prompt":              {To: "alice", PromptID: "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				var made atomic.Int32
 				const sessions = 5
@@ -151,7 +152,7 @@ func TestClientsShareABatch(t *testing.T) {
 
 func TestMoodyConnectionsGetEverythingInOrder(t *testing.T) {
 	const publishers, each = 4, 500
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		tapes := make([]*tape, 8)
 		for i := range tapes {
@@ -177,7 +178,7 @@ func TestMoodyConnectionsGetEverythingInOrder(t *testing.T) {
 }
 
 func TestNothingIsTriedBeforeTheGreetingIsWritten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		publish(t, h, start("1"))
 		p := newPausedTape()
@@ -200,7 +201,7 @@ func TestNothingIsTriedBeforeTheGreetingIsWritten(t *testing.T) {
 	})
 }
 
-// faultyTry is a transport of which some methods fail or panic.
+// faultyTry is a transport whose methods may fail or panic.
 type faultyTry struct {
 	tryTape
 	try, appendFrame func() error
@@ -232,7 +233,7 @@ func TestTryWriterThatFails(t *testing.T) {
 		"AppendFrame panics": {nil, panics, "nodebus: transport nodebus_test.faultyTry: AppendFrame: panic: no"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				good, bad := &tape{}, &tape{}
 				serveOn(t, h.Join("x", nil), tryTape{good})
@@ -252,7 +253,7 @@ func TestTryWriterThatFails(t *testing.T) {
 // TestTransportThatCannotTry: a connection that cannot write without waiting is
 // written to by its own goroutine, and loses nothing.
 func TestTransportThatCannotTry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		p, tried := &tape{}, 0
 		serveOn(t, h.Join("x", nil), faultyTry{tryTape{p}, func() error {
@@ -275,7 +276,7 @@ type silent struct{ tryTape }
 func (silent) AppendFrame(dst []byte, _ nodebus.Frame) []byte { return dst }
 
 func TestFramesThatTheTransportLeavesOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		p := &tape{}
 		serveOn(t, h.Join("x", nil), silent{tryTape{p}})

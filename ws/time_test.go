@@ -9,11 +9,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/nodebus/nodebus/ws"
 	"github.com/stretchr/testify/require"
 )
@@ -65,9 +65,9 @@ func (c *leaving) Close() error {
 	return c.Conn.Close()
 }
 
-// bubble runs a test with a server on pipes, in a synctest bubble.
-func bubble(t *testing.T, serve func(hub *nodebus.Hub) http.Handler, test func(t *testing.T, n *pipes)) {
-	synctest.Test(t, func(t *testing.T) {
+// onPipes runs a test with a server on pipes, in a synctest bubble.
+func onPipes(t *testing.T, serve func(hub *nodebus.Hub) http.Handler, test func(t *testing.T, n *pipes)) {
+	bubble.Test(t, func(t *testing.T) {
 		n := &pipes{hub: nodebus.NewHub(nil), conns: make(chan net.Conn), ended: make(chan struct{}), left: make(chan struct{}, 1)}
 		srv := &http.Server{Handler: serve(n.hub)}
 		go func() { _ = srv.Serve(n) }()
@@ -90,7 +90,7 @@ func (n *pipes) knock(t *testing.T) (net.Conn, *bufio.Reader) {
 }
 
 func TestSilentClientIsPingedAndThenGone(t *testing.T) {
-	bubble(t, handler(&ws.Options{PingInterval: 20 * time.Second}), func(t *testing.T, n *pipes) {
+	onPipes(t, handler(&ws.Options{PingInterval: 20 * time.Second}), func(t *testing.T, n *pipes) {
 		began := time.Now()
 		_, r := n.knock(t)
 		var pings []time.Duration
@@ -111,7 +111,7 @@ func TestSilentClientIsPingedAndThenGone(t *testing.T) {
 }
 
 func TestClientThatAnswersPingsStays(t *testing.T) {
-	bubble(t, handler(&ws.Options{PingInterval: 10 * time.Second}), func(t *testing.T, n *pipes) {
+	onPipes(t, handler(&ws.Options{PingInterval: 10 * time.Second}), func(t *testing.T, n *pipes) {
 		transport := &http.Transport{DialContext: n.dial}
 		c, _, err := websocket.Dial(t.Context(), "http://localhost", &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
 		require.NoError(t, err)
@@ -166,7 +166,7 @@ func TestEveryWaitHasAnEnd(t *testing.T) {
 		}, 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, handler(&ws.Options{WriteTimeout: 7 * time.Second, PingInterval: -1}), func(t *testing.T, n *pipes) {
+			onPipes(t, handler(&ws.Options{WriteTimeout: 7 * time.Second, PingInterval: -1}), func(t *testing.T, n *pipes) {
 				conn, r := n.knock(t)
 				began := time.Now()
 				c.client(t, n.hub, conn, r)
@@ -211,7 +211,7 @@ func TestCloseEndsPingsEvenOneThatIsBeingSent(t *testing.T) {
 		_ = c.Close(nil)
 		close(slow.released)
 	}
-	bubble(t, func(*nodebus.Hub) http.Handler { return http.HandlerFunc(serve) }, func(t *testing.T, n *pipes) {
+	onPipes(t, func(*nodebus.Hub) http.Handler { return http.HandlerFunc(serve) }, func(t *testing.T, n *pipes) {
 		n.wrap = func(c net.Conn) net.Conn {
 			slow = &pinged{Conn: c, begun: make(chan struct{}), released: make(chan struct{})}
 			return slow

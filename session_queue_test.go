@@ -1,0 +1,165 @@
+package nodebus_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
+	"github.com/stretchr/testify/require"
+)
+
+// TestContract4TheBoundIsExact: what waits for a client that was at rest is bounded
+// like what waits for any other. A burst within the bound loses nothing.
+func TestContract4TheBoundIsExact(t *testing.T) {
+	const most = 4
+	long := strings.Repeat("x", 200)
+	for name, c := range map[string]struct {
+		opts  nodebus.HubOptions
+		event func(n int) nodebus.Payload
+		fits  int
+	}{
+		"events":           {nodebus.HubOptions{QueueLen: most}, func(n int) nodebus.Payload { return word(fmt.Sprint(n)) }, most},
+		"bytes":            {nodebus.HubOptions{QueueBytes: 1000}, func(n int) nodebus.Payload { return word(fmt.Sprint(n, long)) }, 4},
+		"events that meet": {nodebus.HubOptions{QueueLen: most}, func(n int) nodebus.Payload { return gauge{"g", n} }, 1000},
+	} {
+		for burst := range 2 {
+			t.Run(fmt.Sprintf("%s, %d too many", name, burst), func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
+					h := openHub(t, &c.opts)
+					worker, p := newHoldUp(t), newPausedTape()
+					over := serveOn(t, h.Join("x", nil), p)
+					serveOn(t, h.Join("x", nil), worker) // so that a burst gathers
+					synctest.Wait()
+					require.NoError(t, h.SendSync(word("holds the worker up"), "x"))
+					synctest.Wait()
+					p.play()
+					synctest.Wait()
+					p.stop() // the client is at rest, and reads no more
+					for n := range c.fits + burst {
+						require.NoError(t, h.SendSync(c.event(n), "x"))
+					}
+					worker.open()
+					synctest.Wait()
+					if burst > 0 && c.fits == most {
+						require.Equal(t, []error{nodebus.ErrSlow}, p.closed)
+						require.ErrorIs(t, over(), nodebus.ErrSlow)
+						return
+					}
+					require.Empty(t, p.closed)
+					p.play()
+					synctest.Wait()
+					want := c.fits + 1
+					if c.fits > most {
+						want = 2 // the newest has replaced all others
+					}
+					require.Len(t, p.frames, want)
+				})
+			})
+		}
+	}
+}
+
+// TestContract4ClientThatDoesNotReadIsCutSoon: no second, larger queue lies before the
+// one that QueueLen bounds.
+func TestContract4ClientThatDoesNotReadIsCutSoon(t *testing.T) {
+	for _, try := range []bool{false, true} {
+		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				h := openHub(t, &nodebus.HubOptions{QueueLen: 4})
+				p := newPausedTape()
+				over := serveOn(t, h.Join("x", nil), asTransport(p, try))
+				synctest.Wait()
+				for range 5000 {
+					require.NoError(t, h.SendSync(word("w"), "x"))
+				}
+				synctest.Wait()
+				say(t, h, "1", "2", "3", "4", "5")
+				synctest.Wait()
+				say(t, h, "1", "2", "3", "4", "5")
+				synctest.Wait()
+				require.Equal(t, []error{nodebus.ErrSlow}, p.closed)
+				require.ErrorIs(t, over(), nodebus.ErrSlow)
+			})
+		})
+	}
+}
+
+func TestContract4KeysOfStandardPayloads(t *testing.T) {
+	progress := nodebus.Progress{PromptID: "1", UniqueID: "1"}
+	state := nodebus.ProgressState{PromptID: "1"}
+	preview := nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "1"}}
+	for name, c := range map[string]struct {
+		a, b     nodebus.Payload
+		replaces bool
+	}{
+		"progress of a node":       {progress, nodebus.Progress{PromptID: "1", UniqueID: "1", Value: 1}, true},
+		"progress of two nodes":    {progress, nodebus.Progress{PromptID: "1", UniqueID: "2"}, false},
+		"progress of two prompts":  {progress, nodebus.Progress{PromptID: "2", UniqueID: "1"}, false},
+		"state of a prompt":        {state, nodebus.ProgressState{PromptID: "1", Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}}}, true},
+		"state of two prompts":     {state, nodebus.ProgressState{PromptID: "2"}, false},
+		"preview of a node":        {preview, nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "1"}, Image: []byte("i")}, true},
+		"preview of two nodes":     {preview, nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "2"}}, false},
+		"preview of two prompts":   {preview, nodebus.Preview{PromptID: "2", Place: nodebus.Place{UniqueID: "1"}}, false},
+		"status":                   {nodebus.Status{QueueRemaining: 1}, nodebus.Status{}, true},
+		"status of the handshake":  {nodebus.Status{SID: "x"}, nodebus.Status{SID: "x"}, true},
+		"status of two handshakes": {nodebus.Status{SID: "x"}, nodebus.Status{SID: "y"}, false},
+		"slashes in ids":           {nodebus.Progress{PromptID: "a/b", UniqueID: "c"}, nodebus.Progress{PromptID: "a", UniqueID: "b/c"}, false},
+		"numbers in ids":           {nodebus.Preview{PromptID: "1:x/y"}, nodebus.Preview{PromptID: "x", Place: nodebus.Place{UniqueID: "y"}}, false},
+		"overall of a prompt":      {nodebus.Overall{PromptID: "1"}, nodebus.Overall{PromptID: "1", Value: 1}, true},
+		"overall of two prompts":   {nodebus.Overall{PromptID: "1"}, nodebus.Overall{PromptID: "2"}, false},
+		"one embeds the other":     {progress, progressOfAnother{progress}, false},
+		"executing":                {nodebus.Executing{UniqueID: "1"}, nodebus.Executing{UniqueID: "1"}, false},
+		"executed":                 {nodebus.Executed{Place: nodebus.Place{UniqueID: "1"}}, nodebus.Executed{Place: nodebus.Place{UniqueID: "1"}}, false},
+		"text":                     {nodebus.ProgressText{UniqueID: "1"}, nodebus.ProgressText{UniqueID: "1"}, false},
+		"different types, one key": {state, preview, false},
+		"a key that has changed":   {&titled{"t", "was"}, &titled{"t", "was"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name != "a key that has changed" {
+				require.Equal(t, c.replaces, sameKey(c.a, c.b), "CoalesceKey says what the hub does")
+			}
+			bubble.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				cursor := newestID(t, h)
+				p := newPausedTape()
+				serveOn(t, h.Join("x", nil), p)
+				say(t, h, "in the write that waits")
+				synctest.Wait()
+				require.NoError(t, h.Broadcast(c.a))
+				if a, ok := c.a.(*titled); ok {
+					a.Type, a.Name = "changed", "changed"
+				}
+				synctest.Wait()
+				require.NoError(t, h.Broadcast(c.b))
+				synctest.Wait()
+				p.play()
+				synctest.Wait()
+				want := []uint64{cursor + 1, cursor + 2, cursor + 3}
+				if c.replaces {
+					want = []uint64{cursor + 1, cursor + 3}
+				}
+				var got []uint64
+				for _, f := range p.frames {
+					got = append(got, f.ID)
+				}
+				require.Equal(t, want, got)
+				require.Len(t, replayed(t, h, "x", since(cursor+1)), len(want)-1, "the log replaces by the same keys")
+			})
+		})
+	}
+}
+
+// progressOfAnother has the methods of Progress, and a name of its own.
+type progressOfAnother struct{ nodebus.Progress }
+
+func (progressOfAnother) EventType() string { return "another" }
+
+// sameKey reports whether a newer b replaces an a, as far as their methods say.
+func sameKey(a, b nodebus.Payload) bool {
+	ka, ok := a.(nodebus.Coalescer)
+	kb, too := b.(nodebus.Coalescer)
+	return ok && too && a.EventType() == b.EventType() && ka.CoalesceKey() == kb.CoalesceKey()
+}
