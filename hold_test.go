@@ -19,7 +19,7 @@ func TestHeldPreviews(t *testing.T) {
 	progress := func(prompt string, value float64) nodebus.Event {
 		return about(prompt, nodebus.Progress{PromptID: prompt, UniqueID: "1", Value: value, Max: 2})
 	}
-	running := []string{"execution_start", "progress", "execution_start"}
+	running := []string{"execution_start", "progress", "execution_start", "execution_start", "progress"}
 	for name, c := range map[string]struct {
 		opts      nodebus.SessionOptions
 		meanwhile []nodebus.Event
@@ -40,6 +40,7 @@ func TestHeldPreviews(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				publish(t, h, start("a"), progress("a", 1), preview("a", "1"), preview("a", "2"), start("b"), preview("b", "1"),
+					start("no preview"), progress("no preview", 1),
 					start("over"), preview("over", "1"), progress("over", 1), ending("over"))
 				p := &tape{}
 				c.opts.Hold = []string{nodebus.Preview{}.EventType()}
@@ -73,4 +74,22 @@ func typesOf(t *testing.T, p *tape) (all []string) {
 		all = append(all, f.Type)
 	}
 	return all
+}
+
+// TestHoldKnowsTypesAsTheyWereSent: the sender may have changed the payload since.
+func TestHoldKnowsTypesAsTheyWereSent(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p := &titled{"held", "a"}
+		publish(t, h, start("1"), about("1", p), about("1", word("w")))
+		p.Type = "changed"
+		got := &tape{}
+		s := h.Join("alice", &nodebus.SessionOptions{Hold: []string{"held"}})
+		serveOn(t, s, got)
+		synctest.Wait()
+		require.Equal(t, []string{"execution_start", "word"}, typesOf(t, got))
+		s.Release("held")
+		synctest.Wait()
+		require.Equal(t, []string{"execution_start", "word", "held"}, typesOf(t, got))
+	})
 }

@@ -180,3 +180,23 @@ func TestCloseWhileEverybodyIsBusy(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseDoesNotWaitForATransportThatDoesNotReturn: its sessions end all the same.
+func TestCloseDoesNotWaitForATransportThatDoesNotReturn(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(&nodebus.HubOptions{Drain: 3 * time.Second})
+		stuck, neighbour := newHoldUp(t), &tape{}
+		over := serveOn(t, h.Join("x", nil), stuck)
+		neighbourOver := serveOn(t, h.Join("x", nil), neighbour)
+		synctest.Wait()
+		say(t, h, "a")
+		synctest.Wait()
+		begin := time.Now()
+		require.NoError(t, h.Close())
+		require.Equal(t, 3*time.Second, time.Since(begin))
+		require.ErrorIs(t, neighbourOver(), nodebus.ErrClosed)
+		require.Equal(t, []error{nodebus.ErrClosed}, neighbour.closed)
+		stuck.open()
+		require.ErrorIs(t, over(), nodebus.ErrClosed)
+	})
+}

@@ -97,7 +97,7 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 		s.push(b.msgs)
 	}
 	s.idle = !s.rest && s.q.Len() == 0
-	if !s.idle || s.ending {
+	if !s.idle {
 		s.signal()
 	}
 }
