@@ -20,9 +20,9 @@ type checker struct {
 	pl       *planner
 	node     *planNode
 	spec     *nodebus.NodeSpec
-	consumer *step // whom it is validated for; nil for an output
-	keep     bool  // write coerced literals back into the prompt
-	owned    bool  // the inputs are the prompt's own and may be written to
+	consumer *pathStep // the node that needs this one; nil for an output
+	keep     bool      // write coerced literals back into the prompt
+	owned    bool      // the inputs are the prompt's own and may be written to
 	found    []nodebus.Problem
 	given    int               // declared inputs that are there
 	types    map[string]string // source types of the linked inputs
@@ -52,7 +52,7 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	c.pl.slab = c.pl.slab[len(class.inputs):]
 	for i := range class.inputs {
 		f := &class.inputs[i]
-		args[i] = arg{src: -1, val: absent}
+		args[i] = arg{src: -1, val: notGiven}
 		if f.Kind == Hidden {
 			continue
 		}
@@ -86,7 +86,7 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 		return p, false
 	default:
 		if f.Default != nil {
-			a.val, _ = value.Literal(f.elem, f.Default) // Register has checked it
+			a.val = f.defaultValue
 		}
 		return p, false
 	}
@@ -126,7 +126,7 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 			c.types = map[string]string{}
 		}
 		c.types[f.Name] = out.Type
-	} else if !linkable(out, &f.Port) {
+	} else if !linkable(out, &f.Port, sameChoices) {
 		received, wanted := out.config()[0], f.config()[0]
 		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
 			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
@@ -137,17 +137,16 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 	return p, false
 }
 
-// linkable reports whether an output may be connected to an input.
-func linkable(out, in *Port) bool {
+// linkable reports whether an output may be connected to an input. same reports whether
+// two drop-downs offer the same choices.
+func linkable(out, in *Port, same func(out, in *Port) bool) bool {
 	switch {
 	case out.Type == in.Type && (in.choices == nil || in.newForm):
 		return true
 	case out.Type == "*" || in.Type == "*":
 		return true
 	case in.choices != nil && !in.newForm: // its type is its choices
-		given, _ := out.Choices()
-		taken, _ := in.Choices()
-		return out.choices != nil && slices.Equal(given, taken)
+		return out.choices != nil && same(out, in)
 	}
 	ins := strings.Split(in.Type, ",")
 	for o := range strings.SplitSeq(out.Type, ",") {
@@ -159,6 +158,12 @@ func linkable(out, in *Port) bool {
 		}
 	}
 	return false
+}
+
+func sameChoices(out, in *Port) bool {
+	given, _ := out.Choices()
+	taken, _ := in.Choices()
+	return slices.Equal(given, taken)
 }
 
 // literal coerces a literal and holds it against the limits; of an input that
@@ -342,7 +347,7 @@ func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
 	args := make([]any, len(n.args))
 	for i, a := range n.args {
 		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
-			args[i] = absent
+			args[i] = notGiven
 		}
 	}
 	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})

@@ -52,12 +52,12 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 		case f.Default != nil:
 			args[i] = f.Default
 		case f.Kind == Optional || f.Lazy:
-			args[i] = absent
+			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	out, err := c.invoke(ctx, args)
+	out, err := c.run(ctx, args)
 	if err != nil {
 		return Result{}, err
 	}
@@ -138,16 +138,16 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 // getter is an argument that is fetched when a Lazy asks for it.
 type getter func(context.Context) (any, error)
 
-// absent is the argument of an input that is not given: the field stays zero.
-var absent any = new(struct{ _ byte })
+// notGiven is the argument of an input that is not given: the field stays zero.
+var notGiven any = new(struct{ _ byte })
 
-// invoke makes the node and runs it. args has an argument for every input.
-func (c *Class) invoke(ctx *nodebus.Context, args []any) (any, error) {
+// run makes the node and calls its Run. args has an argument for every input.
+func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
 	node := reflect.New(c.typ)
 	if err := c.fill(node.Elem(), ctx, args); err != nil {
 		return nil, err
 	}
-	return c.run(ctx, node.Interface())
+	return c.body(ctx, node.Interface())
 }
 
 // fill sets the fields of a fresh node.
@@ -160,7 +160,7 @@ func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error
 		switch v := args[i]; {
 		case f.Kind == Hidden:
 			err = value.Assign(dst, ctx.Hidden(f.Type))
-		case v == absent:
+		case v == notGiven:
 		case f.Lazy:
 			bindLazy(dst, v)
 		case f.List:

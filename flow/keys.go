@@ -1,0 +1,195 @@
+package flow
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// keyLen is the length of a cache key. A key stands for a node's class, all its
+// literals, also those of inputs that the class does not declare, and, through
+// the keys of its sources, everything upstream: it takes time linear in nodes
+// and edges, and ids do not matter unless a node asks for its own.
+//
+// What is hashed is a sequence of parts: the name of the class; 'i' and the node's id;
+// 'h' and each secret or prompt id that the node receives; 'f' and the fingerprint; '='
+// and the number of an input that the class declares, with the input; '+' and the name
+// of an input that it does not declare, with the input. An input is '[' with the slot
+// and the key of its source, or a literal; see [value.AppendKey].
+const keyLen = sha256.Size
+
+// keys works out the cache keys of a run's nodes. Nodes that cannot be cached, and all
+// nodes downstream of such a node, have no key.
+type keys struct {
+	job  *nodebus.Job
+	node func(i int32) *runNode // may take run.mu
+
+	// The keys of the prompt's nodes. signPrompt makes them, before anything else uses
+	// them; they do not change afterwards.
+	base  []byte // keyLen bytes for each node
+	text  string // the same as base
+	state []keyState
+
+	mu   sync.Mutex
+	made map[int32]string // of nodes made at run time; "" for a node without a key
+}
+
+type keyState uint8
+
+const (
+	keyUnknown keyState = iota
+	keyOnPath
+	keyNone
+	keyMade
+)
+
+func (k *keys) init(job *nodebus.Job, node func(i int32) *runNode) {
+	k.job, k.node = job, node
+}
+
+// signPrompt works out the keys of the prompt's nodes.
+func (k *keys) signPrompt() {
+	n := len(k.job.Prompt.Nodes)
+	k.base, k.state = make([]byte, n*keyLen), make([]keyState, n)
+	var buf []byte
+	walk := walker{node: func(i int32) *planNode { return k.node(i).plan }}
+	meet := func(_ *pathStep, to int32) bool {
+		if k.state[to] != keyUnknown {
+			return false
+		}
+		k.state[to] = keyOnPath
+		return true
+	}
+	leave := func(i int32, _ *pathStep) {
+		k.state[i] = keyNone
+		var ok bool
+		if buf, ok = k.append(buf[:0], k.node(i).plan); ok {
+			sum := sha256.Sum256(buf)
+			copy(k.base[int(i)*keyLen:], sum[:])
+			k.state[i] = keyMade
+		}
+	}
+	for i := range int32(n) {
+		walk.up(i, meet, leave)
+	}
+	k.text = string(k.base)
+}
+
+// of returns the key of node i; "" if it has none. It may call the Fingerprint of nodes
+// made at run time, also of nodes that another call works out at the same moment: then
+// the first answer counts.
+func (k *keys) of(i int32) string {
+	if key, known := k.known(i); known {
+		return key
+	}
+	met := map[int32]bool{}
+	walk := walker{node: func(i int32) *planNode { return k.node(i).plan }}
+	walk.up(i, func(_ *pathStep, to int32) bool {
+		if _, known := k.known(to); known || met[to] {
+			return false
+		}
+		met[to] = true
+		return true
+	}, func(i int32, _ *pathStep) {
+		key := ""
+		if b, ok := k.append(nil, k.node(i).plan); ok {
+			sum := sha256.Sum256(b)
+			key = string(sum[:])
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if _, known := k.made[i]; !known {
+			if k.made == nil {
+				k.made = map[int32]string{}
+			}
+			k.made[i] = key
+		}
+	})
+	key, _ := k.known(i)
+	return key
+}
+
+// known returns the key of a node whose key was worked out.
+func (k *keys) known(i int32) (key string, ok bool) {
+	if int(i) < len(k.state) {
+		if k.state[i] != keyMade {
+			return "", true
+		}
+		return k.text[int(i)*keyLen:][:keyLen], true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, ok = k.made[i]
+	return key, ok
+}
+
+// append appends what the key of a node is made from, given the keys of its sources. ok
+// is false if the node has no key. No lock is held: Fingerprint is foreign code.
+func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
+	c := n.class
+	if n.args == nil && len(c.inputs) > 0 || !n.sound {
+		return b, false
+	}
+	b = value.AppendText(b, c.Name())
+	if c.usesID || c.schema.NoCache {
+		b = value.AppendText(append(b, 'i'), n.id)
+	}
+	for _, kind := range c.private {
+		text := k.job.Prompt.ID
+		if kind != "PROMPT_ID" {
+			text = k.job.Secrets[kind]
+		}
+		b = value.AppendText(append(b, 'h'), text)
+	}
+	if c.fingerprints {
+		print, err := fingerprint(k.job, n)
+		if err != nil {
+			return b, false
+		}
+		b = value.AppendText(append(b, 'f'), print)
+	}
+	for i := range n.args {
+		a := &n.args[i]
+		if a.src < 0 && (a.val == notGiven || c.inputs[i].Kind == Hidden) {
+			continue
+		}
+		if b, ok = k.appendArg(binary.AppendUvarint(append(b, '='), uint64(i)), a); !ok {
+			return b, false
+		}
+	}
+	for i := range n.extra {
+		a := &n.extra[i]
+		if b, ok = k.appendArg(value.AppendText(append(b, '+'), a.name), &a.arg); !ok {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+// appendArg appends an input; ok is false if the input cannot be part of a key.
+func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
+	if a.src < 0 {
+		return value.AppendKey(b, a.val)
+	}
+	b = binary.AppendUvarint(append(b, '['), uint64(a.slot))
+	if int(a.src) < len(k.state) {
+		return append(b, k.base[int(a.src)*keyLen:][:keyLen]...), k.state[a.src] == keyMade
+	}
+	key, _ := k.known(a.src)
+	return append(b, key...), key != ""
+}
+
+// fingerprint asks a node for what it depends on beside its inputs.
+func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
+	err = nodebus.Protect(func() error {
+		node, err := n.class.sample(job, n)
+		if err == nil {
+			print, err = node.(nodebus.Fingerprinter).Fingerprint()
+		}
+		return err
+	})
+	return print, err
+}
