@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -227,4 +229,46 @@ func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
 		ui, _ = v.FieldByIndex(c.ui).Interface().(nodebus.UI)
 	}
 	return ui
+}
+
+// sample returns a node with its literals and its id. Linked inputs are zero.
+func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
+	node := reflect.New(class.typ)
+	args := make([]any, len(n.args))
+	for i, a := range n.args {
+		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
+			args[i] = notGiven
+		}
+	}
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
+	return node.Interface(), class.fill(node.Elem(), ctx, args)
+}
+
+// linkable reports whether an output may be connected to an input. same reports whether
+// two drop-downs offer the same choices.
+func linkable(out, in *Port, same func(out, in *Port) bool) bool {
+	switch {
+	case out.Type == in.Type && (in.choices == nil || in.newForm):
+		return true
+	case out.Type == "*" || in.Type == "*":
+		return true
+	case in.choices != nil && !in.newForm: // its type is its choices
+		return out.choices != nil && same(out, in)
+	}
+	ins := strings.Split(in.Type, ",")
+	for o := range strings.SplitSeq(out.Type, ",") {
+		o = strings.TrimSpace(o)
+		for _, i := range ins {
+			if i = strings.TrimSpace(i); o == i || o == "*" || i == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sameChoices(out, in *Port) bool {
+	given, _ := out.Choices()
+	taken, _ := in.Choices()
+	return slices.Equal(given, taken)
 }

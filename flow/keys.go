@@ -193,3 +193,83 @@ func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
 	})
 	return print, err
 }
+
+// lookUp finds the nodes of the prompt whose results are cached. Until begin has
+// scheduled the first node, nothing else uses the nodes.
+func (r *run) lookUp() (cached []string) {
+	cached = []string{}
+	cache, recent := r.local.cache, r.local.recent
+	if cache == nil {
+		return cached
+	}
+	var generation uint64
+	if recent != nil {
+		generation = recent.nextPrompt()
+	}
+	r.keys.signPrompt()
+	for i := range r.graph.base {
+		n := &r.graph.base[i]
+		key := r.keys.of(int32(i))
+		if key == "" {
+			continue
+		}
+		if res, ok := cache.Get(key); ok && fits(res, n.plan.class) {
+			n.state, n.outs, n.ui = nodeCached, res.Outputs, res.UI
+			cached = append(cached, n.plan.id)
+		}
+	}
+	if recent != nil {
+		recent.sweep(generation)
+	}
+	return cached
+}
+
+// fits reports whether a cached result has the shape of the class: a cache may be
+// older than the program.
+func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs) }
+
+// claim makes w the worker that computes the node's result, unless the result is known.
+// If an equal node computes it, the node waits for that, and later is true. It fails if
+// the run has ended while the key was worked out.
+func (w *worker) claim() (later bool, err error) {
+	r := w.r
+	if r.local.cache == nil {
+		return false, nil
+	}
+	key := r.keys.of(w.i)
+	if key == "" {
+		return false, nil
+	}
+	if claimed, err := w.claimKey(key); !claimed {
+		return err == nil, err
+	}
+	if res, ok := r.local.cache.Get(key); ok && fits(res, w.n.plan.class) {
+		w.cached, w.outs, w.ui = true, res.Outputs, res.UI
+	}
+	return false, nil
+}
+
+func (w *worker) claimKey(key string) (claimed bool, err error) {
+	r := w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sched.over {
+		return false, r.sched.err
+	}
+	w.key = key
+	if w.claimed = r.local.claims.claim(key, r, w.i); !w.claimed {
+		r.sched.Again(w.i)
+		r.sched.deferred++
+	}
+	return w.claimed, nil
+}
+
+// reopen is called when the key that node i waits for was released.
+func (r *run) reopen(i int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sched.deferred--
+	r.sched.Open(i)
+	r.startWorkers()
+	r.settle()
+}

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -146,40 +145,6 @@ func (r *run) begin() {
 		return nil
 	})
 }
-
-// lookUp finds the nodes of the prompt whose results are cached. Until begin has
-// scheduled the first node, nothing else uses the nodes.
-func (r *run) lookUp() (cached []string) {
-	cached = []string{}
-	cache, recent := r.local.cache, r.local.recent
-	if cache == nil {
-		return cached
-	}
-	var generation uint64
-	if recent != nil {
-		generation = recent.nextPrompt()
-	}
-	r.keys.signPrompt()
-	for i := range r.graph.base {
-		n := &r.graph.base[i]
-		key := r.keys.of(int32(i))
-		if key == "" {
-			continue
-		}
-		if res, ok := cache.Get(key); ok && fits(res, n.plan.class) {
-			n.state, n.outs, n.ui = nodeCached, res.Outputs, res.UI
-			cached = append(cached, n.plan.id)
-		}
-	}
-	if recent != nil {
-		recent.sweep(generation)
-	}
-	return cached
-}
-
-// fits reports whether a cached result has the shape of the class: a cache may be
-// older than the program.
-func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs) }
 
 // start schedules what the outputs need, and the first workers.
 func (r *run) start(cached int) {
@@ -394,35 +359,6 @@ func (r *run) executed(limit int) []string {
 	return ids
 }
 
-var errDeadlock = errors.New("nodebus: deadlock: nodes wait, but no node runs")
-
-// cycleError blames the first node of a ring that was made at run time: only such
-// nodes can close a ring. mu is held.
-func (r *run) cycleError() error {
-	ring := r.sched.Cycle()
-	if len(ring) == 0 {
-		return errDeadlock
-	}
-	blame := ring[0]
-	for _, i := range ring {
-		if r.graph.at(i).stand != nil {
-			continue
-		}
-		blame = i
-		if r.graph.at(i).plan.made != nil {
-			break
-		}
-	}
-	e := r.nodeError(blame, &nodebus.NodeError{Err: nodebus.ErrCycle})
-	if made := r.graph.at(blame).plan.made; made != nil {
-		e.RealID = made.displayID
-		if i, ok := r.plan.byID[e.RealID]; ok {
-			e.RealClass = r.graph.at(i).plan.class.Name()
-		}
-	}
-	return e
-}
-
 // errGoexit is the error of a node that ends the goroutine it runs in, as FailNow of a
 // test does.
-var errGoexit = fmt.Errorf("the node ended its goroutine with runtime.Goexit")
+var errGoexit = errors.New("the node ended its goroutine with runtime.Goexit")

@@ -319,3 +319,30 @@ func (w *worker) assemble() {
 	w.ui, w.ran = exp.ui, true
 	w.finish()
 }
+
+// showCached publishes a node whose result was known before its turn.
+func (w *worker) showCached() error {
+	w.cached = true
+	err := w.showUI()
+	w.r.tracker.Finish(int(w.n.number))
+	return err
+}
+
+// showUI publishes what the node shows. It fails if that cannot be encoded; that no
+// client can be reached is no failure of the node.
+func (w *worker) showUI() error {
+	err := w.r.tracker.Executed(int(w.n.number), w.ui)
+	var bad *nodebus.EncodeError
+	if errors.As(err, &bad) {
+		return err
+	}
+	return nil
+}
+
+// finish keeps the node's result for later prompts and publishes that the node is done.
+func (w *worker) finish() {
+	if w.key != "" && !w.turn.over.Load() {
+		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
+	}
+	w.r.tracker.Finish(int(w.n.number))
+}
