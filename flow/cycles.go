@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -180,33 +179,4 @@ func (r *cycles) around(i int32) (head, tail []int32, whole bool) {
 	head, tail = head[:min(len(head), ringEnd)], tail[:min(len(tail), ringEnd)]
 	slices.Reverse(tail)
 	return head, tail, false
-}
-
-var errDeadlock = errors.New("nodebus: deadlock: nodes wait, but no node runs")
-
-// cycleError blames the first node of a ring that was made at run time: only such
-// nodes can close a ring. mu is held.
-func (r *run) cycleError() error {
-	ring := r.sched.Cycle()
-	if len(ring) == 0 {
-		return errDeadlock
-	}
-	blame := ring[0]
-	for _, i := range ring {
-		if r.graph.at(i).stand != nil {
-			continue
-		}
-		blame = i
-		if r.graph.at(i).plan.made != nil {
-			break
-		}
-	}
-	e := r.nodeError(blame, &nodebus.NodeError{Err: nodebus.ErrCycle})
-	if made := r.graph.at(blame).plan.made; made != nil {
-		e.RealID = made.displayID
-		if i, ok := r.plan.byID[e.RealID]; ok {
-			e.RealClass = r.graph.at(i).plan.class.Name()
-		}
-	}
-	return e
 }
