@@ -261,6 +261,9 @@ func (t *Tracker) Close(err error) {
 // failedNode returns the id of the node that err blames. Errors of nodes are foreign
 // code.
 func failedNode(err error) (id string) {
+	if err == nil {
+		return ""
+	}
 	_ = Protect(func() error {
 		if e := (*NodeError)(nil); errors.As(err, &e) && !errors.Is(err, ErrInterrupted) {
 			id = e.UniqueID

@@ -28,8 +28,9 @@ func (t *Tracker) snapshot() {
 	t.dirty = false
 	states := make([]NodeState, len(t.shown))
 	for k, n := range t.shown {
-		node := t.node(int(n))
-		states[k] = NodeState{Place: t.place(int(n)), Value: node.value, Max: node.max, State: phaseNames[node.phase]}
+		node, s := &t.nodes[n], &states[k]
+		s.Place = t.place(int(n))
+		s.Value, s.Max, s.State = node.value, node.max, phaseNames[node.phase]
 	}
 	_ = t.publish(ProgressState{PromptID: t.job.Prompt.ID, Nodes: states})
 }

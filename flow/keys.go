@@ -24,8 +24,7 @@ const keyLen = sha256.Size
 // keys works out the cache keys of a run's nodes. Nodes that cannot be cached, and all
 // nodes downstream of such a node, have no key.
 type keys struct {
-	job  *nodebus.Job
-	node func(i int32) *runNode // may take run.mu
+	r *run // its lock may be taken, but is not held by who calls
 
 	// The keys of the prompt's nodes. signPrompt makes them, before anything else uses
 	// them; they do not change afterwards.
@@ -46,16 +45,14 @@ const (
 	keyMade
 )
 
-func (k *keys) init(job *nodebus.Job, node func(i int32) *runNode) {
-	k.job, k.node = job, node
-}
+func (k *keys) planNode(i int32) *planNode { return k.r.node(i).plan }
 
 // signPrompt works out the keys of the prompt's nodes.
 func (k *keys) signPrompt() {
-	n := len(k.job.Prompt.Nodes)
+	n := len(k.r.job.Prompt.Nodes)
 	k.base, k.state = make([]byte, n*keyLen), make([]keyState, n)
 	var buf []byte
-	walk := walker{node: func(i int32) *planNode { return k.node(i).plan }}
+	walk := walker{node: k.planNode}
 	meet := func(_ *pathStep, to int32) bool {
 		if k.state[to] != keyUnknown {
 			return false
@@ -66,7 +63,7 @@ func (k *keys) signPrompt() {
 	leave := func(i int32, _ *pathStep) {
 		k.state[i] = keyNone
 		var ok bool
-		if buf, ok = k.append(buf[:0], k.node(i).plan); ok {
+		if buf, ok = k.append(buf[:0], k.planNode(i)); ok {
 			sum := sha256.Sum256(buf)
 			copy(k.base[int(i)*keyLen:], sum[:])
 			k.state[i] = keyMade
@@ -86,7 +83,7 @@ func (k *keys) of(i int32) string {
 		return key
 	}
 	met := map[int32]bool{}
-	walk := walker{node: func(i int32) *planNode { return k.node(i).plan }}
+	walk := walker{node: k.planNode}
 	walk.up(i, func(_ *pathStep, to int32) bool {
 		if _, known := k.known(to); known || met[to] {
 			return false
@@ -95,7 +92,7 @@ func (k *keys) of(i int32) string {
 		return true
 	}, func(i int32, _ *pathStep) {
 		key := ""
-		if b, ok := k.append(nil, k.node(i).plan); ok {
+		if b, ok := k.append(nil, k.planNode(i)); ok {
 			sum := sha256.Sum256(b)
 			key = string(sum[:])
 		}
@@ -138,14 +135,14 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 		b = value.AppendText(append(b, 'i'), n.id)
 	}
 	for _, kind := range c.private {
-		text := k.job.Prompt.ID
+		text := k.r.job.Prompt.ID
 		if kind != "PROMPT_ID" {
-			text = k.job.Secrets[kind]
+			text = k.r.job.Secrets[kind]
 		}
 		b = value.AppendText(append(b, 'h'), text)
 	}
 	if c.fingerprints {
-		print, err := fingerprint(k.job, n)
+		print, err := fingerprint(k.r.job, n)
 		if err != nil {
 			return b, false
 		}

@@ -73,7 +73,7 @@ func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodeb
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.tracker = nodebus.NewTracker(job, pub, &nodebus.TrackerOptions{Overall: l.opts.Overall})
 	r.graph.init(l.reg, pl, r.tracker)
-	r.keys.init(job, r.node)
+	r.keys.r = r
 	return r
 }
 
@@ -160,7 +160,9 @@ func (r *run) start(cached int) {
 	}
 	r.sched.Reserve(len(r.graph.base), links)
 	r.sched.ran = make([]int32, 0, len(r.graph.base)-cached)
+	r.sched.added = make([]int32, 0, cap(r.sched.ran))
 	r.need(nil, r.plan.outputs...)
+	r.sched.added, r.sched.stack = nil, nil // later they are small
 	r.startWorkers()
 }
 
@@ -290,7 +292,7 @@ func (r *run) abandon() {
 	looking := r.sched.looking
 	for _, w := range r.sched.workers {
 		if w.turn != nil {
-			w.turn.end()
+			w.turn.abandon()
 			nodes = append(nodes, w.n.plan)
 		}
 		if w.slot {

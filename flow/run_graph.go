@@ -23,7 +23,6 @@ type liveGraph struct {
 	graphs  map[*nodebus.Graph]int // how many nodes of each graph were added
 	specs   nodebus.Nodes          // of the nodes made at run time
 	vetted  []bool                 // nodes of base that are known to be valid, with all upstream
-	walk    walker
 }
 
 // runNode is a node of a run.
@@ -81,7 +80,6 @@ func (g *liveGraph) init(reg *Registry, pl *plan, tracker *nodebus.Tracker) {
 		n := len(pl.nodes[i].class.outputs)
 		g.base[i].outs, outs = outs[:n:n], outs[n:]
 	}
-	g.walk.node = func(i int32) *planNode { return g.base[i].plan }
 }
 
 func (g *liveGraph) at(i int32) *runNode {
@@ -203,7 +201,8 @@ func (g *liveGraph) vet(i int32) error {
 	}
 	var seen []int32
 	var bad *planNode
-	g.walk.up(i, func(_ *pathStep, to int32) bool {
+	walk := walker{node: func(i int32) *planNode { return g.base[i].plan }}
+	walk.up(i, func(_ *pathStep, to int32) bool {
 		if g.vetted[to] || bad != nil {
 			return false
 		}

@@ -15,9 +15,9 @@ import (
 type turn struct {
 	w     *worker
 	n     *runNode
-	first nodebus.Context // of the first call
-	call  atomic.Pointer[nodebus.Context]
-	over  atomic.Bool // the turn has ended or was abandoned; w may run another node
+	first nodebus.Context                 // of the first call
+	later atomic.Pointer[nodebus.Context] // of the last call after the first; nil if there is none
+	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node
 
 	// What follows is guarded by run.mu.
 	length int   // of the longest list that a lazy input gave
@@ -29,23 +29,30 @@ func (t *turn) begin(k int) *nodebus.Context {
 	c := &t.first
 	if k > 0 {
 		c = &nodebus.Context{}
+		if t.later.Store(c); t.over.Load() {
+			c.End()
+		}
 	}
 	r := t.w.r
 	c.Begin(r.ctx, nodebus.CallInfo{
 		Place: t.n.plan.place(), Job: r.job, Index: k, Publisher: r.pub, Runtime: t, Logger: r.local.opts.Logger,
 	})
-	if t.call.Store(c); t.over.Load() {
-		c.End()
-	}
 	return c
 }
 
-// end ends the turn for the node's code: it can send no more.
-func (t *turn) end() {
-	t.over.Store(true)
-	if c := t.call.Load(); c != nil {
-		c.End()
+// current returns the context of the call that was made last.
+func (t *turn) current() *nodebus.Context {
+	if c := t.later.Load(); c != nil {
+		return c
 	}
+	return &t.first
+}
+
+// abandon ends the contexts of the node: it can send no more, in no call.
+func (t *turn) abandon() {
+	t.over.Store(true)
+	t.first.End()
+	t.current().End()
 }
 
 // Graph returns the prompt and the nodes made at run time so far.
@@ -125,8 +132,8 @@ func (t *turn) unblock(val any) (any, error) {
 	}
 	switch {
 	case b != nil:
-		if c := t.call.Load(); b.Reason != "" && c != nil {
-			t.notifyBlocked(c, b.Reason)
+		if b.Reason != "" {
+			t.notifyBlocked(t.current(), b.Reason)
 		}
 		return nil, blockedSilently
 	case isList:

@@ -283,7 +283,7 @@ func (w *worker) endTurn(then *after) {
 		r.sched.waiting--
 		r.sched.working++
 	}
-	t.end()
+	t.over.Store(true) // its calls have ended their contexts
 	switch {
 	case w.err != nil:
 		r.lose(w)
