@@ -212,6 +212,9 @@ func (r *run) lookUp() (cached []string) {
 		}
 		if res, ok := cache.Get(key); ok && fits(res, n.plan.class) {
 			n.state, n.outs, n.ui = nodeCached, res.Outputs, res.UI
+			if len(cached) == 0 {
+				cached = make([]string, 0, len(r.graph.base)-i)
+			}
 			cached = append(cached, n.plan.id)
 		}
 	}

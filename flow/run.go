@@ -160,7 +160,7 @@ func (r *run) start(cached int) {
 	}
 	r.sched.Reserve(len(r.graph.base), links)
 	r.sched.ran = make([]int32, 0, len(r.graph.base)-cached)
-	r.sched.added = make([]int32, 0, cap(r.sched.ran))
+	r.sched.added = make([]int32, 0, max(cap(r.sched.ran), len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
 	r.sched.added, r.sched.stack = nil, nil // later they are small
 	r.startWorkers()
