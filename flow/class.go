@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -52,12 +54,12 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 		case f.Default != nil:
 			args[i] = f.Default
 		case f.Kind == Optional || f.Lazy:
-			args[i] = absent
+			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	out, err := c.invoke(ctx, args)
+	out, err := c.run(ctx, args)
 	if err != nil {
 		return Result{}, err
 	}
@@ -138,16 +140,16 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 // getter is an argument that is fetched when a Lazy asks for it.
 type getter func(context.Context) (any, error)
 
-// absent is the argument of an input that is not given: the field stays zero.
-var absent any = new(struct{ _ byte })
+// notGiven is the argument of an input that is not given: the field stays zero.
+var notGiven any = new(struct{ _ byte })
 
-// invoke makes the node and runs it. args has an argument for every input.
-func (c *Class) invoke(ctx *nodebus.Context, args []any) (any, error) {
+// run makes the node and calls its Run. args has an argument for every input.
+func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
 	node := reflect.New(c.typ)
 	if err := c.fill(node.Elem(), ctx, args); err != nil {
 		return nil, err
 	}
-	return c.run(ctx, node.Interface())
+	return c.body(ctx, node.Interface())
 }
 
 // fill sets the fields of a fresh node.
@@ -160,7 +162,7 @@ func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error
 		switch v := args[i]; {
 		case f.Kind == Hidden:
 			err = value.Assign(dst, ctx.Hidden(f.Type))
-		case v == absent:
+		case v == notGiven:
 		case f.Lazy:
 			bindLazy(dst, v)
 		case f.List:
@@ -227,4 +229,46 @@ func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
 		ui, _ = v.FieldByIndex(c.ui).Interface().(nodebus.UI)
 	}
 	return ui
+}
+
+// sample returns a node with its literals and its id. Linked inputs are zero.
+func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
+	node := reflect.New(class.typ)
+	args := make([]any, len(n.args))
+	for i, a := range n.args {
+		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
+			args[i] = notGiven
+		}
+	}
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
+	return node.Interface(), class.fill(node.Elem(), ctx, args)
+}
+
+// linkable reports whether an output may be connected to an input. same reports whether
+// two drop-downs offer the same choices.
+func linkable(out, in *Port, same func(out, in *Port) bool) bool {
+	switch {
+	case out.Type == in.Type && (in.choices == nil || in.newForm):
+		return true
+	case out.Type == "*" || in.Type == "*":
+		return true
+	case in.choices != nil && !in.newForm: // its type is its choices
+		return out.choices != nil && same(out, in)
+	}
+	ins := strings.Split(in.Type, ",")
+	for o := range strings.SplitSeq(out.Type, ",") {
+		o = strings.TrimSpace(o)
+		for _, i := range ins {
+			if i = strings.TrimSpace(i); o == i || o == "*" || i == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sameChoices(out, in *Port) bool {
+	given, _ := out.Choices()
+	taken, _ := in.Choices()
+	return slices.Equal(given, taken)
 }

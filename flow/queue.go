@@ -13,13 +13,19 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// ErrSecrets is the error of a queue that cannot keep secrets, and of Submit if its
-// queue is one.
-var ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
-
-// ErrLapsed is the error of a lease that has ended: the prompt may have been taken
-// again.
-var ErrLapsed = errors.New("nodebus: the lease has lapsed")
+// Errors of submitting prompts and of looking them up, for [errors.Is].
+var (
+	// ErrFull refuses a prompt because the queue has no room.
+	ErrFull = errors.New("nodebus: queue is full")
+	// ErrDuplicate refuses a prompt whose id is in use.
+	ErrDuplicate = errors.New("nodebus: prompt id is in use")
+	// ErrSecrets refuses a prompt with secrets, because the queue cannot keep them.
+	ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
+	// ErrLapsed means that a lease has ended: the prompt may have been taken again.
+	ErrLapsed = errors.New("nodebus: the lease has lapsed")
+	// ErrNotFound means that nothing is known under a name or an id.
+	ErrNotFound = errors.New("nodebus: not found")
+)
 
 // Queue keeps the prompts that wait, in order of priority, and among equals in order
 // of arrival. It must be safe for concurrent use. It must not hold a lock while it

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // Registry holds the classes a program knows. The zero value is empty and ready
@@ -27,7 +28,7 @@ func NewRegistry() *Registry { return &Registry{} }
 // is and how to mend it.
 func Register[Out any](r *Registry, proto nodebus.Node[Out], info nodebus.Info) {
 	c := newClass(proto, reflect.TypeFor[Out](), info)
-	c.run = func(ctx *nodebus.Context, node any) (any, error) {
+	c.body = func(ctx *nodebus.Context, node any) (any, error) {
 		return node.(nodebus.Node[Out]).Run(ctx)
 	}
 	r.mu.Lock()
@@ -71,9 +72,9 @@ type Class struct {
 	proto   reflect.Value // of typ
 	inputs  []field
 	outputs []field
-	ui      []int // index of the field of type UI in the result
-	multi   bool  // the result is a struct of outputs
-	run     func(ctx *nodebus.Context, node any) (any, error)
+	ui      []int                                             // index of the field of type UI in the result
+	multi   bool                                              // the result is a struct of outputs
+	body    func(ctx *nodebus.Context, node any) (any, error) // calls Run
 
 	takesList                            bool     // some input is a List: one call for all
 	lazy                                 bool     // some input is Lazy
@@ -154,3 +155,69 @@ func (c *Class) Name() string { return c.schema.Name }
 
 // Schema describes the class. The result is shared: do not modify it.
 func (c *Class) Schema() Schema { return c.schema }
+
+// outputsOf reads the outputs from the type that Run returns.
+func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
+	if out == reflect.TypeFor[nodebus.UI]() {
+		return nil, nil, true
+	}
+	if !isResultStruct(out) {
+		return []field{outputOf(t, "", out, nil)}, nil, false
+	}
+	for i := range out.NumField() {
+		sf := out.Field(i)
+		if sf.Type == reflect.TypeFor[nodebus.UI]() {
+			ui = sf.Index
+			continue
+		}
+		name, ok := sf.Tag.Lookup("out")
+		if !ok {
+			if sf.IsExported() {
+				panic(mistake(t, out.Name()+"."+sf.Name, "is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported"))
+			}
+			continue
+		}
+		if !sf.IsExported() {
+			panic(mistake(t, out.Name()+"."+sf.Name, "has a tag `out` but is unexported; begin its name with a capital"))
+		}
+		f := outputOf(t, cmp.Or(name, snake(sf.Name)), sf.Type, sf.Index)
+		if tip, ok := sf.Tag.Lookup("tip"); ok {
+			f.Options = append(f.Options, Option{"tooltip", tip})
+		}
+		outs = append(outs, f)
+	}
+	return outs, ui, len(outs) == 0
+}
+
+// isResultStruct: a struct is several outputs if it says so, by a tag or a UI.
+func isResultStruct(out reflect.Type) bool {
+	if out.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range out.NumField() {
+		sf := out.Field(i)
+		if _, ok := sf.Tag.Lookup("out"); ok || sf.Type == reflect.TypeFor[nodebus.UI]() {
+			return true
+		}
+	}
+	return false
+}
+
+func outputOf(t reflect.Type, name string, typ reflect.Type, index []int) field {
+	f := field{index: index, elem: typ}
+	if value.IsGeneric(typ, "Out") {
+		v, _ := typ.FieldByName("Value")
+		f.elem, f.special = v.Type, true
+	}
+	if value.IsGeneric(f.elem, "List") {
+		f.List, f.elem = true, f.elem.Elem()
+	}
+	if f.Type, f.choices = portType(f.elem), choicesOf(f.elem); f.choices != nil {
+		f.Type = "COMBO"
+	}
+	if f.Type == "" {
+		panic(mistake(t, "of the result", "type %s has no name to connect by; give it a named type or a method PortType() string", f.elem))
+	}
+	f.Name = cmp.Or(name, f.Type)
+	return f
+}

@@ -85,8 +85,9 @@ type field struct {
 	Port
 	index []int // see reflect.Value.FieldByIndex
 	elem  reflect.Type
-	// special: an output of type Out.
-	special bool
+	// defaultValue is Default as the field holds it.
+	defaultValue any
+	special      bool // an output of type Out
 }
 
 // The methods of the generic types of package nodebus that executors use. Reflection
@@ -211,7 +212,9 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	}
 	force := f.Options
 	f.Options = nil
-	f.Default, _ = parse("default")
+	if f.Default, _ = parse("default"); f.Default != nil {
+		f.defaultValue, _ = value.Literal(f.elem, f.Default) // parse has checked it
+	}
 	f.Min, f.Max = numeric("min"), numeric("max")
 	numeric("step")
 	f.checkDefault(t, sf)
