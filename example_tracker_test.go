@@ -12,7 +12,7 @@ import (
 type oneByOne struct{}
 
 func (oneByOne) Execute(_ context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
-	t := nodebus.NewTracker(&job, pub, nil)
+	t := nodebus.NewTracker(&job, pub)
 	for n, node := range job.Prompt.Nodes {
 		t.Begin(n)
 		_ = t.Progress(n, 1, 2)

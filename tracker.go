@@ -3,18 +3,11 @@ package nodebus
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
-
-// TrackerOptions says what a [Tracker] publishes. Nil, and each zero field, is the
-// default.
-type TrackerOptions struct {
-	// Overall has the tracker publish [Overall] events, at most a hundred for a
-	// prompt. Default: none. Clients that do not know the event ignore it.
-	Overall bool
-}
 
 // Tracker publishes what happens to the nodes of one prompt, for an [Executor]:
 // [ExecutionCached], [Executing], [Progress], [ProgressState], [Executed] and
@@ -39,7 +32,7 @@ type TrackerOptions struct {
 type Tracker struct {
 	job     *Job
 	pub     Publisher
-	overall bool
+	overall atomic.Bool // Expect was called
 
 	// order is held while an event is published. It guards what follows.
 	order  sync.Mutex
@@ -83,14 +76,12 @@ var phaseNames = [...]string{phaseRunning: "running", phaseFinished: "finished",
 
 // NewTracker returns a tracker for a prompt that publishes to pub. The prompt must
 // not change while the tracker is in use.
-func NewTracker(job *Job, pub Publisher, opts *TrackerOptions) *Tracker {
-	t := &Tracker{
+func NewTracker(job *Job, pub Publisher) *Tracker {
+	return &Tracker{
 		job: job, pub: pub, budget: snapshotBudget, steps: stepsAtOnce,
 		nodes: make([]trackedNode, len(job.Prompt.Nodes)),
 		shown: make([]int32, 0, len(job.Prompt.Nodes)),
 	}
-	t.overall = opts != nil && opts.Overall
-	return t
 }
 
 // Add numbers a node that was made at run time. It does not wait for Publish.
@@ -102,12 +93,11 @@ func (t *Tracker) Add(at Place) int {
 }
 
 // Expect says that nodes will run because node by needs them; a negative number is
-// the prompt itself. It matters for [Overall] alone: nodes that were not expected do
-// not count. It publishes nothing and does not wait for Publish.
+// the prompt itself. From the first call on the tracker publishes [Overall] events, at
+// most a hundred for a prompt; nodes that were not expected do not count. Without a
+// call it publishes none. Expect does not wait for Publish.
 func (t *Tracker) Expect(by int, nodes ...int) {
-	if !t.overall {
-		return
-	}
+	t.overall.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.shares.divide(by, nodes)
@@ -281,7 +271,7 @@ func (t *Tracker) end(err error, failed string) {
 	if t.dirty {
 		t.snapshot()
 	}
-	if err == nil && t.overall {
+	if err == nil && t.overall.Load() {
 		t.mu.Lock()
 		number, due := t.shares.rest()
 		t.mu.Unlock()

@@ -94,7 +94,7 @@ func (t *Tracker) send(p Payload, frozen bool) error {
 
 // earn counts value of max of node n's share as done.
 func (t *Tracker) earn(n int, value, max float64, reports bool) {
-	if !t.overall {
+	if !t.overall.Load() {
 		return
 	}
 	part := 0.0

@@ -85,17 +85,17 @@ func (p *trackerTape) count(prefix string) (n int) {
 }
 
 // tracked returns a tracker of a prompt with nodes 0, 1, 2, …
-func tracked(nodes int, opts *nodebus.TrackerOptions) (*nodebus.Tracker, *trackerTape) {
+func tracked(nodes int) (*nodebus.Tracker, *trackerTape) {
 	p := &nodebus.Prompt{ID: "p", ClientID: "me"}
 	for i := range nodes {
 		p.Nodes = append(p.Nodes, nodebus.NodeSpec{ID: fmt.Sprint(i)})
 	}
 	tape := &trackerTape{}
-	return nodebus.NewTracker(&nodebus.Job{Prompt: p, Attempt: 3}, tape, opts), tape
+	return nodebus.NewTracker(&nodebus.Job{Prompt: p, Attempt: 3}, tape), tape
 }
 
 func TestTrackerOfASmallPrompt(t *testing.T) {
-	tr, tape := tracked(3, nil)
+	tr, tape := tracked(3)
 	tr.Cached(nil)
 	tr.Begin(0)
 	require.NoError(t, tr.Progress(0, math.NaN(), 1))
@@ -144,7 +144,7 @@ func TestTrackerOfAPromptThatEndsEarly(t *testing.T) {
 		{errors.New("the executor has failed"), []string{"state 0:finished 1/1"}},
 		{hostileError{}, []string{"state 0:finished 1/1"}},
 	} {
-		tr, tape := tracked(3, nil)
+		tr, tape := tracked(3)
 		for n := range 3 {
 			tr.Begin(n)
 		}
@@ -166,7 +166,7 @@ func (hostileError) As(any) bool   { panic("no answer") }
 // is sent, and after a pause every change is sent again.
 func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, tape := tracked(2, nil)
+		tr, tape := tracked(2)
 		tr.Begin(0)
 		for i := range 100_000 {
 			require.NoError(t, tr.Progress(0, float64(i+1), 100_000))
@@ -198,7 +198,7 @@ func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
 // TestTrackerCloseWaitsForItsTimer: nothing is published after Close has returned.
 func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, tape := tracked(1, nil)
+		tr, tape := tracked(1)
 		tr.Begin(0)
 		for i := range 2000 {
 			require.NoError(t, tr.Progress(0, float64(i), 2000))
@@ -230,7 +230,7 @@ func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
 // its own held.
 func TestTrackerAddsWhilePublishWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, tape := tracked(1, &nodebus.TrackerOptions{Overall: true})
+		tr, tape := tracked(1)
 		release := tape.hold()
 		go tr.Begin(0)
 		synctest.Wait()
@@ -242,7 +242,7 @@ func TestTrackerAddsWhilePublishWaits(t *testing.T) {
 }
 
 func TestTrackerOverall(t *testing.T) {
-	tr, tape := tracked(4, &nodebus.TrackerOptions{Overall: true})
+	tr, tape := tracked(4)
 	tr.Expect(-1, 0, 1)
 	tr.Begin(0)
 	require.NoError(t, tr.Progress(0, 1, 2))
@@ -267,7 +267,7 @@ func TestTrackerOverall(t *testing.T) {
 
 // TestTrackerPublisherThatFails: errors reach the calls that return one.
 func TestTrackerPublisherThatFails(t *testing.T) {
-	tr, tape := tracked(1, nil)
+	tr, tape := tracked(1)
 	tape.err = nodebus.ErrSlow
 	tr.Begin(0)
 	require.ErrorIs(t, tr.Progress(0, 1, 2), nodebus.ErrSlow)
@@ -283,7 +283,7 @@ func TestTrackerOfALargePrompt(t *testing.T) {
 	pub := &countingPublisher{}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	tr := nodebus.NewTracker(&nodebus.Job{Prompt: p}, pub, nil)
+	tr := nodebus.NewTracker(&nodebus.Job{Prompt: p}, pub)
 	for i := range n {
 		tr.Begin(i)
 		tr.Finish(i)

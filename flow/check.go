@@ -53,7 +53,7 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	for i := range class.inputs {
 		f := &class.inputs[i]
 		args[i] = arg{src: -1, val: notGiven}
-		if f.Kind == Hidden {
+		if f.Kind == PortHidden {
 			continue
 		}
 		if p, broken := c.input(f, &args[i]); broken {
@@ -81,7 +81,7 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	switch {
 	case given:
 		c.given++
-	case f.Kind == Required:
+	case f.Kind == PortRequired:
 		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
 		return p, false
 	default:
@@ -260,7 +260,7 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 		return p, false
 	}
 	for name, v := range c.spec.Inputs {
-		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != Hidden }) {
+		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != PortHidden }) {
 			continue
 		}
 		a := arg{src: -1}
@@ -317,7 +317,7 @@ func (c *checker) custom() {
 	}
 	for i := range class.inputs {
 		name := class.inputs[i].Name
-		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == Hidden || one && name != about.Input {
+		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == PortHidden || one && name != about.Input {
 			continue
 		}
 		details := name

@@ -44,7 +44,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 	for i := range c.inputs {
 		f := &c.inputs[i]
 		switch v, given := in[f.Name]; {
-		case f.Kind == Hidden:
+		case f.Kind == PortHidden:
 		case given:
 			if args[i], err = f.argument(v); err != nil {
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
@@ -53,7 +53,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			args[i] = getter(func(gctx context.Context) (any, error) { return rt.Input(gctx, f.Name) })
 		case f.Default != nil:
 			args[i] = f.Default
-		case f.Kind == Optional || f.Lazy:
+		case f.Kind == PortOptional || f.Lazy:
 			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
@@ -160,7 +160,7 @@ func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error
 		dst := node.FieldByIndex(f.index)
 		var err error
 		switch v := args[i]; {
-		case f.Kind == Hidden:
+		case f.Kind == PortHidden:
 			err = value.Assign(dst, ctx.Hidden(f.Type))
 		case v == notGiven:
 		case f.Lazy:

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -9,9 +8,6 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
-
-// ErrCycle ends a prompt whose nodes wait for each other in a ring.
-var ErrCycle = errors.New("nodebus: nodes wait for each other in a ring")
 
 // walker goes upstream in a graph, depth first. It does not recurse: a chain may be as
 // long as memory allows.

@@ -150,7 +150,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	}
 	for i := range n.args {
 		a := &n.args[i]
-		if a.src < 0 && (a.val == notGiven || c.inputs[i].Kind == Hidden) {
+		if a.src < 0 && (a.val == notGiven || c.inputs[i].Kind == PortHidden) {
 			continue
 		}
 		if b, ok = k.appendArg(binary.AppendUvarint(append(b, '='), uint64(i)), a); !ok {

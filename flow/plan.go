@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -318,45 +317,4 @@ func (r *Registry) Prepare(p *nodebus.Prompt) (prepared any, err error) {
 		return pl, pl.rejected
 	}
 	return pl, nil
-}
-
-func typeName(v any) string { return fmt.Sprintf("%T", v) }
-
-// errorText returns the text of an error. Errors of nodes are foreign code: if Error
-// panics, as a nil pointer may, the text is the error's type.
-func errorText(err error) (text string) {
-	if nodebus.Protect(func() error { text = err.Error(); return nil }) != nil {
-		return typeName(err)
-	}
-	return text
-}
-
-// asError is [errors.As] for errors of nodes. It finds nothing if a method of the
-// error panics, or if what it finds is a nil pointer.
-func asError[E interface {
-	comparable
-	error
-}](err error) (found E, ok bool) {
-	var zero E
-	if nodebus.Protect(func() error { ok = errors.As(err, &found); return nil }) != nil {
-		return zero, false
-	}
-	return found, ok && found != zero
-}
-
-// orEmpty returns a list that is not nil: JSON has [] for it, not null.
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
-}
-
-// promptError returns an error about a prompt as a whole.
-func promptError(typ, message, details string) *nodebus.ValidationError {
-	return &nodebus.ValidationError{Problem: problem(typ, message, details, map[string]any{})}
-}
-
-func problem(typ, message, details string, extra map[string]any) nodebus.Problem {
-	return nodebus.Problem{Type: typ, Message: message, Details: details, Extra: extra}
 }

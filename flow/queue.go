@@ -3,7 +3,6 @@ package flow
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -13,19 +12,9 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Errors of submitting prompts and of looking them up, for [errors.Is].
-var (
-	// ErrFull refuses a prompt because the queue has no room.
-	ErrFull = errors.New("nodebus: queue is full")
-	// ErrDuplicate refuses a prompt whose id is in use.
-	ErrDuplicate = errors.New("nodebus: prompt id is in use")
-	// ErrSecrets refuses a prompt with secrets, because the queue cannot keep them.
-	ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
-	// ErrLapsed means that a lease has ended: the prompt may have been taken again.
-	ErrLapsed = errors.New("nodebus: the lease has lapsed")
-	// ErrNotFound means that nothing is known under a name or an id.
-	ErrNotFound = errors.New("nodebus: not found")
-)
+// leaseTime is how long the queue keeps a prompt for this process without hearing
+// from it. The engine extends a lease three times as often.
+const leaseTime = 30 * time.Second
 
 // Queue keeps the prompts that wait, in order of priority, and among equals in order
 // of arrival. It must be safe for concurrent use. It must not hold a lock while it

@@ -100,13 +100,13 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	names := map[string]string{}
 	for _, f := range c.inputs {
 		sf := t.FieldByIndex(f.index).Name
-		if other, twice := names[f.Name]; twice && f.Kind != Hidden {
+		if other, twice := names[f.Name]; twice && f.Kind != PortHidden {
 			panic(mistake(t, sf, "its input is called %q like that of field %s; name one of them with a tag `in:\"name\"`", f.Name, other))
 		}
 		names[f.Name] = sf
 		c.takesList = c.takesList || f.List
 		c.lazy = c.lazy || f.Lazy
-		if f.Kind == Hidden {
+		if f.Kind == PortHidden {
 			c.keyed(f.Type)
 		}
 	}
@@ -182,7 +182,7 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 		}
 		f := outputOf(t, cmp.Or(name, snake(sf.Name)), sf.Type, sf.Index)
 		if tip, ok := sf.Tag.Lookup("tip"); ok {
-			f.Options = append(f.Options, Option{"tooltip", tip})
+			f.Options = append(f.Options, PortOption{"tooltip", tip})
 		}
 		outs = append(outs, f)
 	}

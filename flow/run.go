@@ -71,7 +71,7 @@ func (r *run) unlock(then *after) {
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
 	r := &run{local: l, job: job, plan: pl, pub: pub, finished: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.tracker = nodebus.NewTracker(job, pub, &nodebus.TrackerOptions{Overall: l.opts.Overall})
+	r.tracker = nodebus.NewTracker(job, pub)
 	r.graph.init(l.reg, pl, r.tracker)
 	r.keys.r = r
 	return r

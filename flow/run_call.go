@@ -376,7 +376,7 @@ func (w *worker) shownInputs() map[string][]any {
 	in := map[string][]any{}
 	for k := range w.n.plan.class.inputs {
 		f := &w.n.plan.class.inputs[k]
-		if f.Kind == Hidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
+		if f.Kind == PortHidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
 			continue
 		}
 		list, ok := w.inputs[k].(value.List)

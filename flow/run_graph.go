@@ -263,7 +263,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
 		switch l, isLink := v.(nodebus.Link); {
-		case f.Kind == Hidden:
+		case f.Kind == PortHidden:
 		case given && isLink:
 			src, err := g.find(ids, l.Node)
 			if err != nil {
@@ -274,7 +274,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			a.val = v
 		case f.Default != nil:
 			a.val = f.defaultValue
-		case f.Kind == Required:
+		case f.Kind == PortRequired:
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}

@@ -79,7 +79,7 @@ type waiter struct {
 // Input waits for a lazy input by name; see [nodebus.Runtime].
 func (t *turn) Input(ctx context.Context, name string) (any, error) {
 	for k := range t.n.plan.class.inputs {
-		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != Hidden {
+		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != PortHidden {
 			return t.input(ctx, k, 0)
 		}
 	}

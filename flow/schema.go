@@ -31,9 +31,9 @@ type Port struct {
 	Kind     PortKind
 	List     bool // takes or gives whole lists
 	Lazy     bool
-	Default  any      // in the input's JSON form; nil if there is none
-	Min, Max any      // int64, uint64 or float64
-	Options  []Option // what a client needs to draw the input, in order
+	Default  any          // in the input's JSON form; nil if there is none
+	Min, Max any          // int64, uint64 or float64
+	Options  []PortOption // what a client needs to draw the input, in order
 
 	choices func() []string // of a drop-down
 	newForm bool            // a drop-down of type COMBO, not one whose type is its choices
@@ -47,13 +47,13 @@ type PortKind string
 // The kinds of inputs. A hidden one is filled by the executor; its Type says
 // with what.
 const (
-	Required PortKind = "required"
-	Optional PortKind = "optional"
-	Hidden   PortKind = "hidden"
+	PortRequired PortKind = "required"
+	PortOptional PortKind = "optional"
+	PortHidden   PortKind = "hidden"
 )
 
 // Option is a name and a value that encoding/json takes.
-type Option struct {
+type PortOption struct {
 	Name  string
 	Value any
 }
@@ -127,7 +127,7 @@ func fieldsOf(t reflect.Type, index []int) (fields []field) {
 
 func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	f := field{index: index, elem: sf.Type}
-	f.Kind = Required
+	f.Kind = PortRequired
 	name, flags, _ := strings.Cut(sf.Tag.Get("in"), ",")
 	f.Name = cmp.Or(name, snake(sf.Name))
 	if h, ok := sf.Tag.Lookup("hidden"); ok {
@@ -138,7 +138,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 		if !gives.AssignableTo(sf.Type) {
 			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
 		}
-		f.Kind, f.Type = Hidden, h
+		f.Kind, f.Type = PortHidden, h
 		return f
 	}
 	if value.IsGeneric(f.elem, "Lazy") {
@@ -152,9 +152,9 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 		switch flag {
 		case "":
 		case "optional":
-			f.Kind = Optional
+			f.Kind = PortOptional
 		case "force":
-			f.Options = append(f.Options, Option{"forceInput", true})
+			f.Options = append(f.Options, PortOption{"forceInput", true})
 		case "combo":
 			f.newForm = true
 		case "unchecked":
@@ -200,7 +200,7 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 		if err != nil {
 			panic(mistake(t, sf.Name, "tag `%s:%q` is %v; write a value of type %s", tag, s, err, f.elem))
 		}
-		f.Options = append(f.Options, Option{tag, v})
+		f.Options = append(f.Options, PortOption{tag, v})
 		return v, true
 	}
 	numeric := func(tag string) any {
@@ -219,15 +219,15 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	numeric("step")
 	f.checkDefault(t, sf)
 	if _, ok := sf.Tag.Lookup("multiline"); ok {
-		f.Options = append(f.Options, Option{"multiline", true})
+		f.Options = append(f.Options, PortOption{"multiline", true})
 	}
 	if tip, ok := sf.Tag.Lookup("tip"); ok {
-		f.Options = append(f.Options, Option{"tooltip", tip})
+		f.Options = append(f.Options, PortOption{"tooltip", tip})
 	}
 	f.Options = append(f.Options, hints(t, sf)...)
 	f.Options = append(f.Options, force...)
 	if f.Lazy {
-		f.Options = append(f.Options, Option{"lazy", true})
+		f.Options = append(f.Options, PortOption{"lazy", true})
 	}
 }
 
@@ -249,7 +249,7 @@ func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 
 // hints reads the tag widget: options that mean something to a front end alone,
 // as name=value, or a name for true.
-func hints(t reflect.Type, sf reflect.StructField) (all []Option) {
+func hints(t reflect.Type, sf reflect.StructField) (all []PortOption) {
 	tag, ok := sf.Tag.Lookup("widget")
 	if !ok {
 		return nil
@@ -263,7 +263,7 @@ func hints(t reflect.Type, sf reflect.StructField) (all []Option) {
 		if given && json.Unmarshal([]byte(text), &v) != nil {
 			v = text
 		}
-		all = append(all, Option{name, v})
+		all = append(all, PortOption{name, v})
 	}
 	return all
 }
