@@ -84,7 +84,7 @@ func (t *Tracker) sendStep(n int) {
 	_ = t.publish(t.progress(n))
 }
 
-// publish sends a payload that the tracker has made, and that nobody else can change.
+// publish sends a payload that the tracker has made; nothing else can change it.
 func (t *Tracker) publish(p Payload) error { return t.send(p, true) }
 
 func (t *Tracker) send(p Payload, frozen bool) error {
@@ -125,7 +125,7 @@ type shares struct {
 	byNode []share // shorter than the number of nodes until it is needed
 }
 
-// share is what a node counts for, and how much of that the node has earned.
+// share is the part of the prompt that a node counts for, and how much of it is done.
 type share struct {
 	part, earned float64
 	reports      bool // the node reports progress, and so earns its share by itself

@@ -105,7 +105,7 @@ func (c *boundedCache) Put(key string, r Result) {
 	}
 }
 
-// use makes an entry the one that was used last.
+// use notes that an entry is used now.
 func (c *boundedCache) use(key string, e boundedEntry) {
 	c.number++
 	e.use = c.number

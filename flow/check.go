@@ -33,8 +33,8 @@ type linkTypeValidator interface {
 	ValidateLinks(types map[string]string) error
 }
 
-// check fills the node's args. It calls methods of foreign types: what panics
-// there ends the check of the node, as in the reference.
+// check fills the node's args. It calls methods of foreign types: a panic of a method
+// ends the check of the node, as in the reference.
 func (c *checker) check() (found []nodebus.Problem) {
 	var p *nodebus.PanicError
 	if err := nodebus.Protect(func() error { found = c.checkInputs(); return nil }); errors.As(err, &p) {
@@ -74,7 +74,7 @@ func (c *checker) fail(typ, message, details string, extra map[string]any) {
 	c.found = append(c.found, problem(typ, message, details, extra))
 }
 
-// input checks one input. broken is a link that leads nowhere, which ends the
+// input checks one input. broken is true for a link that leads nowhere, which ends the
 // check of the node.
 func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	v, given := c.spec.Inputs[f.Name]
@@ -195,8 +195,8 @@ func isGoSlice(v any) bool {
 	return !isList && reflect.ValueOf(v).Kind() == reflect.Slice
 }
 
-// element checks one literal. val is what the node's field will hold; what is
-// returned goes into the record.
+// element checks one literal. It sets val to the value for the node's field, and returns
+// the value for the record.
 func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
 	about := func(v any) map[string]any {
 		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
@@ -326,7 +326,7 @@ func (c *checker) custom() {
 		}
 		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": name})
 	}
-	if len(c.found) == 0 { // it was about none that was given
+	if len(c.found) == 0 { // the error is about no input that was given
 		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
 	}
 }
@@ -348,8 +348,8 @@ func (c *checker) ask() error {
 	return nil
 }
 
-// exception is a problem that the reference finds by failing: it is told to the
-// node itself, in terms of the consumer that led there if there is one.
+// exception returns a problem that the reference finds by an exception. It is a problem
+// of the node itself; its extra data describes the input of the consumer that led there.
 func (c *checker) exception(text, typ string) nodebus.Problem {
 	if c.consumer == nil {
 		return problem(

@@ -12,22 +12,25 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Result is what a node gave: its outputs in order, and what it shows.
+// Result holds the outputs of a node, in order, and the UI that it shows.
 type Result struct {
 	Outputs []any
 	UI      nodebus.UI
 }
 
-// Call calls the node once, for executors of one's own: it sets the inputs,
-// the hidden ones from ctx, runs the node and takes its result apart, so that
-// any output may be an input of another Call. A [List] input takes a slice, and
-// a List output is a []any. An [Out] is its value; the graph that stands in for
-// one is run by the context's Runtime, and one that is blocked is what [Block]
-// gave: a [*nodebus.BlockedError], and that of a Call to which it is input.
-// An input that is not in in is its default, or zero if it is optional. A lazy
-// input is the value in in, or is fetched through the Runtime when the node
-// asks. An error is a [*NodeError] that says which node it was, around what the
-// node returned, an [*InputError], or the [*PanicError] of its panic.
+// Call calls the node once, for executors of one's own. It sets the inputs, the hidden
+// ones from ctx, runs the node and takes its result apart. Any output may be an input of
+// another Call.
+//
+//   - An input that in does not name is its default, or zero if it is optional.
+//   - A lazy input is the value in in, or is fetched through the context's Runtime when
+//     the node asks.
+//   - A [nodebus.List] input takes a slice; a List output is a []any.
+//   - An [nodebus.Out] output becomes its value. The Runtime runs the graph of an Out.
+//   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A Call that has such an input returns that error.
+//
+// An error is a [*nodebus.NodeError] that names the node. It wraps the error of the node,
+// an [*nodebus.InputError], or the [*nodebus.PanicError] of a panic.
 func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
 	defer func() {
 		if err != nil {
@@ -75,7 +78,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 
 var errRequired = errors.New("is required")
 
-// argument is what Call gives a node for v.
+// argument returns the argument of a node for the input v of Call.
 func (f *field) argument(v any) (any, error) {
 	b, stopped := v.(*nodebus.BlockedError)
 	switch {

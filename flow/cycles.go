@@ -19,7 +19,7 @@ type walker struct {
 // pathStep is a node on the path from the start to its sources.
 type pathStep struct {
 	node int32
-	next int // number of the input to look at next; those beyond args are extra
+	next int // number of the input to look at next; see planNode.source
 }
 
 // up goes upstream from a node. It calls meet for the start, with a nil by, and for each
@@ -63,7 +63,7 @@ type cycles struct {
 	open  []int32 // nodes whose component is not complete
 }
 
-// cycleMark is what is known of a node.
+// cycleMark holds what the walk has found out about a node.
 type cycleMark struct {
 	order int32 // when the node was met, from 1; 0: not yet; orderComplete: it no longer matters
 	low   int32 // the least order that the node leads back to

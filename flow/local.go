@@ -170,8 +170,8 @@ type claimant struct {
 	i int32
 }
 
-// claim reports whether node i of r now has the key. Otherwise the node's run is told,
-// by reopen, when the key is released.
+// claim reports whether node i of r now has the key. If not, release calls reopen of the
+// run later.
 func (c *claims) claim(key string, r *run, i int32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

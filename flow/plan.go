@@ -9,9 +9,8 @@ import (
 	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
-// plan is a prompt made ready to run: ids have become numbers, classes are
-// looked up, and literals are what the nodes' fields will hold. It does not
-// change while it runs.
+// plan is a prompt made ready to run: ids have become numbers, classes are looked up,
+// and literals have the types of the nodes' fields. It does not change while it runs.
 type plan struct {
 	rejected *nodebus.ValidationError // about outputs that are invalid; nil if there are none
 	reg      *Registry
@@ -47,14 +46,15 @@ func (n *planNode) place() nodebus.Place {
 	return p
 }
 
-// extraArg is an input that the class does not declare. What it links to is run
-// before the node, as in the reference, and what it says is part of its key.
+// extraArg is an input that the class does not declare. The node that it links to runs
+// before this node, as in the reference, and the input is part of the node's key.
 type extraArg struct {
 	name string
 	arg
 }
 
-// source is what input at, declared or not, is linked to; -1 if it is not.
+// source returns the node that an input is linked to; -1 if the input is not linked. The
+// inputs that the class does not declare come after the others.
 func (n *planNode) source(at int) (src int32, more bool) {
 	switch {
 	case at < len(n.args):
@@ -72,7 +72,7 @@ type arg struct {
 	src, slot int32
 }
 
-// planner makes a plan, finding all that is wrong.
+// planner makes a plan and finds everything that is wrong with the prompt.
 type planner struct {
 	plan
 	prompt *nodebus.Prompt
@@ -93,8 +93,8 @@ const (
 	planInvalid
 )
 
-// plan validates p and makes it ready to run, or says why it cannot. p gets
-// nodes of its own, whose literals are what they are taken for.
+// plan validates p and makes it ready to run, or returns why it cannot run. p gets nodes
+// of its own, whose literals have the declared types.
 func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	p.Nodes = slices.Clone(p.Nodes)
 	pl := &planner{prompt: p, found: map[int32][]nodebus.Problem{}}
@@ -134,7 +134,7 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	return &pl.plan, nil
 }
 
-// lookUp finds the classes. The first node that has none ends it.
+// lookUp finds the classes. It ends at the first node without a class.
 func (pl *planner) lookUp() *nodebus.ValidationError {
 	inputs := 0
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
@@ -231,8 +231,8 @@ func (pl *planner) check(by *pathStep, i int32, keep bool) {
 	}
 }
 
-// rest looks at the nodes that no output needs. They are not run, but their
-// shape must be sound, and those that are valid may be known to be cached.
+// rest checks the nodes that no output needs. They are not run, but they must have
+// inputs, and the valid ones can be listed as cached.
 func (pl *planner) rest() *nodebus.ValidationError {
 	for i := range pl.nodes {
 		if pl.state[i] != planUnseen {
@@ -269,8 +269,8 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	return e
 }
 
-// dependentsMax bounds the work and the text of naming the outputs behind each
-// problem: a prompt can have many of both, and all that depends on it is a hint.
+// dependentsMax bounds the work and the text of naming the outputs behind each problem.
+// A prompt can have many outputs and many problems, and the names are only a hint.
 const dependentsMax = 5_000_000
 
 // dependents names for each node with problems the outputs that wait for it, by

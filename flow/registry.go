@@ -23,9 +23,9 @@ type Registry struct {
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry { return &Registry{} }
 
-// Register adds a node. It panics on a mistake in the program, such as a name
-// used twice or a tag that makes no sense, with a sentence that says where it
-// is and how to mend it.
+// Register adds a node. It panics on a mistake in the program, such as a name that is
+// used twice or a tag that makes no sense. The text says where the mistake is and how to
+// correct it.
 func Register[Out any](r *Registry, proto nodebus.Node[Out], info nodebus.Info) {
 	c := newClass(proto, reflect.TypeFor[Out](), info)
 	c.body = func(ctx *nodebus.Context, node any) (any, error) {
@@ -78,10 +78,10 @@ type Class struct {
 
 	takesList                            bool     // some input is a List: one call for all
 	lazy                                 bool     // some input is Lazy
-	plainOuts                            bool     // outputs are values as they are: no List, no Out
-	validates, checksLinks, fingerprints bool     // it has the methods for that
-	usesID                               bool     // what it gives may depend on its unique id
-	private                              []string // what else it is told that no other prompt may be
+	plainOuts                            bool     // no output is a List or an Out
+	validates, checksLinks, fingerprints bool     // the node has the method
+	usesID                               bool     // the result may depend on the unique id
+	private                              []string // hidden inputs that other prompts must not see
 }
 
 func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
@@ -130,9 +130,9 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	return c
 }
 
-// keyed notes the hidden inputs that results depend on. The rest, the graph and
-// what is written into images, is left out as in the reference: with it, hardly
-// anything would be found again.
+// keyed notes the hidden inputs that are part of the cache key. The graph and the data
+// written into images are not, as in the reference: with them, hardly any result would be
+// found again.
 func (c *Class) keyed(kind string) {
 	switch kind {
 	case "UNIQUE_ID":

@@ -51,7 +51,7 @@ type run struct {
 	sched schedule
 }
 
-// after is what is to be done for other runs once run.mu is released.
+// after collects what has to be done for other runs once run.mu is released.
 type after struct {
 	grant *run   // the run that a slot was given to; nil for none
 	key   string // a claim to release; "" for none
@@ -198,8 +198,8 @@ func (r *run) need(by *runNode, want ...int32) {
 	r.sched.added, r.sched.stack = added[:0], stack[:0]
 }
 
-// isWanted reports whether output node i was asked for: of the prompt's own nodes
-// those that the plan names, of those made at run time all.
+// isWanted reports whether output node i was asked for. Of the prompt's own nodes, the
+// plan names the wanted ones; nodes made at run time are all wanted.
 func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.plan.isOutput[i] }
 
 // link makes i wait for its sources and puts them on the stack. mu is held.

@@ -241,7 +241,7 @@ func isBlocked(args []any) bool {
 	return false
 }
 
-// callResult is what one call gave, or several.
+// callResult is the result of one call, or of several calls put together.
 type callResult struct {
 	outs   []any
 	ui     nodebus.UI

@@ -10,7 +10,8 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// liveGraph holds the nodes of a run: those of the prompt, and those made at run time.
+// liveGraph holds the nodes of a run: the nodes of the prompt, and the nodes made at run
+// time.
 // run.mu guards it, except that the number of nodes of the prompt is fixed. The result
 // of a node may be read without the lock by the nodes that wait for it.
 type liveGraph struct {
@@ -115,7 +116,7 @@ func (g *liveGraph) shown() (outputs []nodebus.NodeOutput) {
 
 // add adds the nodes of a graph that are not in the run yet, made by node by. It
 // returns the node that out is an output of: a node of the graph, or any other node of
-// the run; and the output nodes among those added. Without a graph there is nothing to
+// the run; and the output nodes among the added nodes. Without a graph there is nothing to
 // add. If same has open questions afterwards, nothing was added, and add is to be called
 // again when they are answered.
 func (g *liveGraph) add(by *runNode, made *nodebus.Graph, out nodebus.Link, same *choices) (src int32, outputs []int32, err error) {
@@ -177,8 +178,8 @@ func (g *liveGraph) number(nodes nodebus.Nodes) (map[string]int32, error) {
 	return ids, nil
 }
 
-// find returns the node with an id: one that is being added, one that was made before,
-// or one of the prompt.
+// find returns the node with an id: a node that is being added, a node that was made
+// before, or a node of the prompt.
 func (g *liveGraph) find(adding map[string]int32, id string) (int32, error) {
 	if i, ok := adding[id]; ok {
 		return i, nil
@@ -281,7 +282,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
 }
 
-// classOf returns the class of node i, which may be one of those that are being added.
+// classOf returns the class of node i, which may be one of the nodes being added.
 func (g *liveGraph) classOf(added []*runNode, i int32) *Class {
 	if k := int(i) - g.size(); k >= 0 {
 		return added[k].plan.class

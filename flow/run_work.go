@@ -55,7 +55,7 @@ type worker struct {
 	number  uint64 // number of the turn in the run
 }
 
-// result is what a turn found out about its node.
+// result holds what a turn found out about its node.
 type result struct {
 	key    string // "" if the result is not cached
 	cached bool   // the result was in the cache

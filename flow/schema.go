@@ -16,8 +16,7 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Schema describes a class to people and programs; it is what /object_info
-// shows.
+// Schema describes a class to people and programs; /object_info shows it.
 type Schema struct {
 	nodebus.Info
 	Inputs  []Port // in the order of the struct's fields
@@ -41,11 +40,10 @@ type Port struct {
 	unchecked bool
 }
 
-// PortKind says when an input must be given.
+// PortKind says whether an input must be given.
 type PortKind string
 
-// The kinds of inputs. A hidden one is filled by the executor; its Type says
-// with what.
+// The kinds of inputs. The executor fills a hidden input; its Type names the value.
 const (
 	PortRequired PortKind = "required"
 	PortOptional PortKind = "optional"
@@ -58,8 +56,8 @@ type PortOption struct {
 	Value any
 }
 
-// Choices are the values of a drop-down, asked for anew each time; nil if the
-// port is none. The error is the [*PanicError] of Options.
+// Choices returns the values of a drop-down, and nil for any other port. It asks the
+// port's type each time. The error is the [*nodebus.PanicError] of its method Options.
 func (p *Port) Choices() (values []string, err error) {
 	if p.choices == nil {
 		return nil, nil
@@ -68,8 +66,7 @@ func (p *Port) Choices() (values []string, err error) {
 	return values, err
 }
 
-// hiddenKinds are what a field may be filled with by a `hidden` tag, and what
-// type that has.
+// hiddenKinds lists the values that a `hidden` tag can ask for, and their types.
 var hiddenKinds = map[string]reflect.Type{
 	"UNIQUE_ID":            reflect.TypeFor[string](),
 	"PROMPT_ID":            reflect.TypeFor[string](),
@@ -103,12 +100,13 @@ type (
 	outPort   interface{ Any() nodebus.Out[any] }
 )
 
-// mistake is what Register panics with, as a sentence: where, what, the mend.
+// mistake returns the text of a panic of Register: where the mistake is, what it is, and
+// how to correct it.
 func mistake(t reflect.Type, f string, format string, args ...any) string {
 	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
 }
 
-// fieldsOf reads the inputs of a node's struct, those of embedded structs too.
+// fieldsOf reads the inputs of a node's struct, and of the structs embedded in it.
 func fieldsOf(t reflect.Type, index []int) (fields []field) {
 	for i := range t.NumField() {
 		sf := t.Field(i)
@@ -231,8 +229,8 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// checkDefault holds the default against the other tags. What Options says of it
-// may change, and is not asked here.
+// checkDefault compares the default with the other tags. It does not ask the method
+// Options, whose answer may change.
 func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	text := sf.Tag.Get("default")
 	options, isList := sf.Tag.Lookup("options")
@@ -247,8 +245,8 @@ func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// hints reads the tag widget: options that mean something to a front end alone,
-// as name=value, or a name for true.
+// hints reads the tag widget: options that only a front end understands, as name=value,
+// or a name alone, which means true.
 func hints(t reflect.Type, sf reflect.StructField) (all []PortOption) {
 	tag, ok := sf.Tag.Lookup("widget")
 	if !ok {
@@ -302,7 +300,7 @@ func plainNumError(err error) error {
 	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // of a *strconv.NumError
 }
 
-// portType is the name that a Go type connects by, "" if it has none.
+// portType returns the name that a Go type connects by, "" if it has none.
 func portType(t reflect.Type) string {
 	if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
 		return callPortType(p)
@@ -330,8 +328,8 @@ func portType(t reflect.Type) string {
 	return strings.ToUpper(name)
 }
 
-// callPortType asks a zero value; a method on an embedded nil pointer has
-// nothing to answer from.
+// callPortType asks a zero value. The method may panic, as a method of an embedded nil
+// pointer does.
 func callPortType(p interface{ PortType() string }) (name string) {
 	_ = nodebus.Protect(func() error { name = p.PortType(); return nil })
 	return name
@@ -366,9 +364,8 @@ func snake(name string) string {
 	return b.String()
 }
 
-// Config describes an input as the wire does: its type, or for a drop-down its
-// choices, and its options. The error is that of [Port.Choices], without which
-// there are none.
+// Config describes an input as the wire does: its type, or the choices of a drop-down,
+// and its options. The error is the error of [Port.Choices]; there are no choices then.
 func (p Port) Config() (typ any, options map[string]any, err error) {
 	options = make(map[string]any, len(p.Options))
 	for _, o := range p.Options {
@@ -388,8 +385,8 @@ func (p Port) Config() (typ any, options map[string]any, err error) {
 	return choices, options, err
 }
 
-// config is [type, options], for a problem with the input: what is wrong with
-// its choices is said elsewhere.
+// config returns [type, options], for a problem with the input. An error of the choices is
+// reported elsewhere.
 func (p *Port) config() []any {
 	typ, options, _ := p.Config()
 	return []any{typ, options}
