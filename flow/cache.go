@@ -170,11 +170,18 @@ func (c *recentCache) Put(key string, r Result) {
 	c.entries[key] = &recentEntry{r, c.generation}
 }
 
-// Retain is called by Local alone, with a function that takes no lock.
+// Retain is there to make a Cache; Local calls clear and sweep instead.
 func (c *recentCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	maps.DeleteFunc(c.entries, func(key string, _ *recentEntry) bool { return !keep(key) })
+}
+
+// clear drops all results.
+func (c *recentCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.entries)
 }
 
 // nextPrompt begins a generation: what is used from now on belongs to it.

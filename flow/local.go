@@ -72,7 +72,10 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 
 // Free drops all cached results.
 func (l *Local) Free() {
-	if l.cache != nil {
+	switch {
+	case l.recent != nil:
+		l.recent.clear()
+	case l.cache != nil:
 		l.cache.Retain(func(string) bool { return false })
 	}
 }
