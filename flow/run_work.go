@@ -43,8 +43,9 @@ type worker struct {
 	later bool  // the turn ended without a result; the node has another turn
 	err   error // the turn failed
 
-	spare []turn // turns, allocated a few at a time
-	slab  int    // how many were allocated the last time
+	unused *turn  // the last turn, if the node's code has not seen it
+	spare  []turn // turns, allocated a few at a time
+	slab   int    // how many were allocated the last time
 
 	// What follows is guarded by run.mu.
 	index   int  // place in schedule.workers
@@ -260,17 +261,28 @@ func (r *run) resume(t int32, w *waiter, by *worker) {
 
 // beginTurn gives node i its turn. mu is held.
 func (w *worker) beginTurn(i int32, n *runNode) {
+	t := w.nextTurn()
+	t.w, t.n = w, n
+	w.i, w.n, w.turn = i, n, t
+	w.result, w.later, w.err = result{}, false, errGoexit // unless something else comes of it
+	w.r.sched.turns++
+	w.number = w.r.sched.turns
+}
+
+// nextTurn returns a fresh turn.
+func (w *worker) nextTurn() *turn {
+	if t := w.unused; t != nil {
+		w.unused = nil
+		t.over.Store(false)
+		return t
+	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
 		w.slab = min(2*w.slab+1, 16)
 		w.spare = make([]turn, w.slab)
 	}
 	t := &w.spare[0]
 	w.spare = w.spare[1:]
-	t.w, t.n = w, n
-	w.i, w.n, w.turn = i, n, t
-	w.result, w.later, w.err = result{}, false, errGoexit // unless something else comes of it
-	w.r.sched.turns++
-	w.number = w.r.sched.turns
+	return t
 }
 
 // endTurn ends the turn of w, if it has one. mu is held.
@@ -283,7 +295,10 @@ func (w *worker) endTurn(then *after) {
 		r.sched.waiting--
 		r.sched.working++
 	}
-	t.over.Store(true) // its calls have ended their contexts
+	t.over.Store(true)          // its calls have ended their contexts
+	if t.first.Context == nil { // the result was cached: no code of the node has seen the turn
+		w.unused = t
+	}
 	switch {
 	case w.err != nil:
 		r.lose(w)
