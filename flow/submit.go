@@ -110,7 +110,8 @@ func (e *Engine) runUnlessRunning(ctx context.Context) error {
 // to the engine: do not modify it. Submit sets p.Created, and p.ID if it is empty.
 // Errors:
 //
-//   - a [*nodebus.ValidationError] if no output of the prompt can run (if some outputs can run, see Submission.Rejected);
+//   - a [*nodebus.ValidationError] if no output of the prompt can run (if some
+//     outputs can run, see Submission.Rejected);
 //   - [ErrDuplicate] if a prompt with the same id waits, runs or has a record;
 //   - [ErrFull] if the queue has no room;
 //   - [ErrSecrets] if the queue cannot keep secrets and opts has some;
