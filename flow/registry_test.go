@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What Register makes of a struct, and what it says to one it cannot make
-// anything of.
+// These tests check the schema that Register makes from a struct, and the panic
+// texts for invalid structs.
 
 type Latent struct{ Samples []float32 }
 
@@ -25,7 +25,7 @@ type Common struct {
 	Seed uint64 `default:"1" max:"18446744073709551615"`
 }
 
-// everything uses every way of declaring an input.
+// everything declares inputs in every possible way.
 type everything struct {
 	Common
 	Image       image.Image
@@ -46,7 +46,7 @@ type everything struct {
 	Ignored     chan int `in:"-"`
 	ID          string   `hidden:"UNIQUE_ID"`
 	PromptNodes any      `hidden:"PROMPT"`
-	client      *int     //nolint:unused // not exported, so no input
+	client      *int     //nolint:unused // not exported, so it is not an input
 }
 
 type results struct {
@@ -170,7 +170,8 @@ func TestRegisterForms(t *testing.T) {
 	require.False(t, ok)
 }
 
-// The mistakes, each with the whole sentence that Register panics with.
+// Each type below has one mistake. The test compares the whole panic text of
+// Register.
 
 type badHidden struct {
 	X string `hidden:"UNIQUE"`
@@ -269,7 +270,7 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 
 func (p pointer) ptr() *pointer { return &p }
 
-// secretive asks for everything that is hidden.
+// secretive has every kind of hidden input.
 type secretive struct {
 	ID     string        `hidden:"UNIQUE_ID"`
 	Prompt string        `hidden:"PROMPT_ID"`
@@ -367,7 +368,8 @@ type crashes struct{}
 
 func (crashes) Run(*nodebus.Context) (int, error) { panic("ouch") }
 
-// TestCallOfANodeMadeAtRunTime: the error names the node of the prompt too.
+// TestCallOfANodeMadeAtRunTime checks that the error also names the node of the
+// prompt that made the node.
 func TestCallOfANodeMadeAtRunTime(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
@@ -382,7 +384,7 @@ func TestCallOfANodeMadeAtRunTime(t *testing.T) {
 	require.Equal(t, []string{"4", "Maker"}, []string{ne.RealID, ne.RealClass})
 }
 
-// answers is a Runtime that knows the lazy inputs.
+// answers is a Runtime that returns the lazy inputs by name.
 type answers map[string]any
 
 func (a answers) Input(_ context.Context, name string) (any, error) { return a[name], nil }

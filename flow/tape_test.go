@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// word is an event that is never replaced, gauge one that is, by newer ones of
-// the same name.
+// word is an event that is never replaced. gauge is an event that a newer gauge of
+// the same name replaces.
 type (
 	word  string
 	gauge struct {
@@ -33,7 +33,7 @@ func (g gauge) CoalesceKey() string  { return g.Name }
 func start(id string) nodebus.Event  { return about(id, nodebus.ExecutionStart{PromptID: id}) }
 func ending(id string) nodebus.Event { return about(id, nodebus.Executing{PromptID: id}) }
 
-// about is an event of a prompt that client "alice" submitted.
+// about returns an event of a prompt that client "alice" submitted.
 func about(id string, p nodebus.Payload) nodebus.Event {
 	return nodebus.Event{PromptID: id, To: "alice", Payload: p}
 }
@@ -45,7 +45,8 @@ func openHub(t testing.TB, opts *nodebus.HubOptions) *nodebus.Hub {
 	return h
 }
 
-// publish publishes all of evs, which must succeed. Any goroutine may call it.
+// publish publishes all events of evs and reports errors to t. Any goroutine may
+// call it.
 func publish(t testing.TB, h *nodebus.Hub, evs ...nodebus.Event) {
 	t.Helper()
 	for _, ev := range evs {
@@ -55,7 +56,7 @@ func publish(t testing.TB, h *nodebus.Hub, evs ...nodebus.Event) {
 	}
 }
 
-// say sends words to everyone.
+// say publishes words to every client.
 func say(t testing.TB, h *nodebus.Hub, words ...word) {
 	t.Helper()
 	for _, w := range words {
@@ -63,26 +64,26 @@ func say(t testing.TB, h *nodebus.Hub, words ...word) {
 	}
 }
 
-// tape is a transport that records. Read it after synctest.Wait.
+// tape is a transport that records frames. Read its fields after synctest.Wait.
 type tape struct {
 	mu     sync.Mutex
 	frames []nodebus.Frame
-	writes []int         // frames of each Write
-	closed []error       // what Close was told
-	pause  chan struct{} // Write waits for it to be closed; nil: it does not
+	writes []int         // number of frames of each Write
+	closed []error       // causes given to Close
+	pause  chan struct{} // Write waits until it is closed; nil: Write does not wait
 	gone   chan struct{} // closed by Close; may be nil
-	full   chan struct{} // closed with the frame that makes it enough
+	full   chan struct{} // closed when the tape has enough frames
 	enough int
-	inside bool            // a Write runs
-	rest   []nodebus.Frame // what TryWrite kept
-	takes  int             // how many frames TryWrite takes while paused
+	inside bool            // a Write is in progress
+	rest   []nodebus.Frame // frames that TryWrite did not send
+	takes  int             // number of frames that TryWrite accepts while paused
 }
 
 func newPausedTape() *tape {
 	return &tape{pause: make(chan struct{}), gone: make(chan struct{})}
 }
 
-// play lets Writes that wait, and those to come, go on.
+// play ends the pause: waiting and later Writes continue.
 func (p *tape) play() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +91,7 @@ func (p *tape) play() {
 	p.pause = nil
 }
 
-// stop makes Writes wait from now on.
+// stop begins a pause: later Writes wait.
 func (p *tape) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,7 +132,8 @@ func (p *tape) record(frames []nodebus.Frame) {
 	}
 }
 
-// enter and leave see to it that nothing is written from two goroutines at once.
+// enter and leave check that only one goroutine writes at a time, and that nobody
+// writes after Close.
 func (p *tape) enter() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,8 +162,8 @@ func (p *tape) Close(cause error) error {
 	return errors.New("tape: close errors are nobody's business")
 }
 
-// said is what was recorded, one string a frame: the text of a word, what a
-// gauge shows, where a gap is, and the type of anything else.
+// said returns one string for each recorded frame: the text of a word, the name and
+// number of a gauge, the range of a gap, or else the type.
 func (p *tape) said(t testing.TB) (all []string) {
 	t.Helper()
 	for _, f := range p.frames {
@@ -190,7 +192,7 @@ func spell(t testing.TB, f nodebus.Frame) string {
 	return f.Type
 }
 
-// bare are frames as far as they are visible.
+// bare returns the visible content of frames as text.
 func bare(frames []nodebus.Frame) (all []string) {
 	for _, f := range frames {
 		all = append(all, fmt.Sprintf("%d %s %t %q", f.ID, f.Type, f.Binary, f.Data))
@@ -198,8 +200,8 @@ func bare(frames []nodebus.Frame) (all []string) {
 	return all
 }
 
-// serveOn serves s on tr until it ends, or the test does. The result waits for
-// that and returns what Serve did.
+// serveOn serves s on tr in a goroutine, until the session or the test ends. The
+// returned function waits for the end and returns the error of Serve.
 func serveOn(t testing.TB, s *nodebus.Session, tr nodebus.Transport) (over func() error) {
 	var err error
 	done := make(chan struct{})
@@ -214,11 +216,11 @@ func serveOn(t testing.TB, s *nodebus.Session, tr nodebus.Transport) (over func(
 	}
 }
 
-// tryTape is a tape that takes what it can at once: everything, or, while it is
-// paused, the first few frames.
+// tryTape is a tape with TryWrite. It accepts all frames, or only the first few
+// while it is paused.
 type tryTape struct{ *tape }
 
-// asTransport is p as one transport or the other.
+// asTransport returns p as a tryTape or as a plain tape.
 func asTransport(p *tape, try bool) nodebus.Transport {
 	if try {
 		return tryTape{p}
@@ -253,8 +255,8 @@ func (p tryTape) TryWrite(wire []byte) (all bool, err error) {
 	return len(p.rest) == 0, nil
 }
 
-// appendWire appends a frame as the test transports have it on the wire: its parts,
-// each behind its length.
+// appendWire appends the wire form of a frame in these tests: its parts, each with
+// its length before it.
 func appendWire(dst []byte, f nodebus.Frame) []byte {
 	for _, part := range [][]byte{fmt.Append(nil, f.ID), []byte(f.Type), fmt.Append(nil, f.Binary), f.Data} {
 		dst = binary.AppendUvarint(dst, uint64(len(part)))
@@ -280,8 +282,8 @@ func parseWire(wire []byte) (frames []nodebus.Frame) {
 	return frames
 }
 
-// holdUp is a TryWriter that holds up its shard's worker until it is opened, which
-// a real one must not do.
+// holdUp is a TryWriter whose TryWrite blocks until open is called. A real TryWriter
+// must not block, because it blocks the worker of its shard.
 type holdUp struct {
 	opened  chan struct{}
 	once    sync.Once
@@ -291,7 +293,7 @@ type holdUp struct {
 
 func newHoldUp(t testing.TB) *holdUp {
 	g := &holdUp{opened: make(chan struct{})}
-	t.Cleanup(g.open) // a test that fails must not wait for ever
+	t.Cleanup(g.open) // a failing test must not hang
 	return g
 }
 
@@ -309,8 +311,9 @@ func (g *holdUp) TryWrite(wire []byte) (bool, error) {
 	return true, nil
 }
 
-// moodyTape takes what it likes: an unreliable connection. The tape inside checks
-// that the hub keeps to its side of the contract.
+// moodyTape simulates an unreliable connection: each TryWrite accepts a random
+// number of frames. The tape inside checks that the hub uses the transport
+// correctly.
 type moodyTape struct {
 	tryTape
 	rnd *rand.Rand
@@ -333,13 +336,13 @@ func (p moodyTape) Write(ctx context.Context, frames []nodebus.Frame) error {
 	return p.tryTape.Write(ctx, frames)
 }
 
-// hole is a transport that takes everything at once and keeps nothing.
+// hole is a transport that accepts all frames and drops them.
 type hole struct{}
 
 func (hole) Write(context.Context, []nodebus.Frame) error { return nil }
 func (hole) Close(error) error                            { return nil }
 
-// tryHole is one that the hub writes to itself.
+// tryHole is a hole with TryWrite.
 type tryHole struct{ hole }
 
 func (tryHole) AppendFrame(dst []byte, f nodebus.Frame) []byte { return append(dst, f.Data...) }
