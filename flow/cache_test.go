@@ -196,7 +196,7 @@ func (n file) Run(*nodebus.Context) (any, error) { return n.runs.Add(1), nil }
 func (n file) Fingerprint() (string, error) {
 	switch p := n.print.Load().(string); p {
 	case "never":
-		return "", errors.New("cannot be told")
+		return "", errors.New("unknown")
 	case "panic":
 		panic(p)
 	default:

@@ -101,7 +101,7 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	for _, f := range c.inputs {
 		sf := t.FieldByIndex(f.index).Name
 		if other, twice := names[f.Name]; twice && f.Kind != PortHidden {
-			panic(mistake(t, sf, "its input is called %q like that of field %s; name one of them with a tag `in:\"name\"`", f.Name, other))
+			panic(mistake(t, sf, "its input has the name %q, as has the input of field %s; rename one of them with a tag `in:\"name\"`", f.Name, other))
 		}
 		names[f.Name] = sf
 		c.takesList = c.takesList || f.List

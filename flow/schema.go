@@ -137,7 +137,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	if h, ok := sf.Tag.Lookup("hidden"); ok {
 		gives, exists := hiddenKinds[h]
 		if !exists {
-			panic(mistake(t, sf.Name, "tag `hidden:%q` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
+			panic(mistake(t, sf.Name, "tag `hidden:%q` names an unknown value; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
 		}
 		if !gives.AssignableTo(sf.Type) {
 			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
