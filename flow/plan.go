@@ -23,7 +23,7 @@ type plan struct {
 
 type planNode struct {
 	id    string
-	made  *origin // true if the node was made at run time; nil for a node of the submitted prompt
+	made  *origin // nil for a node of the submitted prompt
 	class *Class
 	args  []arg      // one for each input of the class; nil if an input has a broken link
 	extra []extraArg // inputs that the class does not declare, by name
