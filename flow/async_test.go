@@ -13,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 9: asynchronous nodes, and nodes side by side.
+// Execution semantics, section 9: asynchronous nodes, and nodes that run at the same
+// time.
 
-// pause waits, as an asynchronous node.
+// pause is an asynchronous node that waits.
 type pause struct {
 	In  any `in:"in,optional"`
 	For int // milliseconds
@@ -63,7 +64,7 @@ func TestSection9CompletionOrder(t *testing.T) {
 		require.Equal(t, []string{
 			"start", "cached", "executing a", "executing b", "executing c",
 			"executing oc", "executed oc", "executing ob", "executed ob", "executing oa", "executed oa", "success", "executing ",
-		}, r.run(g.Nodes()).types(), "none is executing a second time")
+		}, r.run(g.Nodes()).types(), "each node sends executing only once")
 	})
 }
 
@@ -79,7 +80,7 @@ func TestSection9CancelledWithThePrompt(t *testing.T) {
 		require.Equal(t, "f", r.run(g.Nodes()).failed(t).NodeID)
 		require.Equal(t, 5*time.Millisecond, time.Since(began))
 		require.NoError(t, <-told)
-		require.ErrorIs(t, <-told, boom, "it is told why")
+		require.ErrorIs(t, <-told, boom, "the cause reaches the node")
 	})
 }
 
@@ -119,8 +120,8 @@ func TestSection6IndependentNodesRunSideBySide(t *testing.T) {
 	}
 }
 
-// TestSection6WorkersAreSharedByPrompts: the bound is over all prompts, and none
-// is starved by another that has more to do.
+// TestSection6WorkersAreSharedByPrompts checks that the limit on workers holds over
+// all prompts, and that a small prompt does not wait for a large prompt.
 func TestSection6WorkersAreSharedByPrompts(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 2}, &flow.EngineOptions{Parallel: 3}, func(r *rig) {
 		at, most := 0, 0
@@ -142,7 +143,7 @@ func TestSection6WorkersAreSharedByPrompts(t *testing.T) {
 		}
 		waits[1]()
 		waits[2]()
-		require.LessOrEqual(t, time.Since(began), 7*time.Second, "the small ones do not wait for the large one")
+		require.LessOrEqual(t, time.Since(began), 7*time.Second, "the small prompts do not wait for the large prompt")
 		waits[0]()
 		require.Equal(t, 12*time.Second, time.Since(began))
 		close(work)
@@ -154,8 +155,9 @@ func TestSection6WorkersAreSharedByPrompts(t *testing.T) {
 	})
 }
 
-// TestSection6NoPromptStarves: a prompt that comes while a large one has all workers
-// gets one after the node that runs, and not when the large one is done.
+// TestSection6NoPromptStarves checks that a new prompt gets a worker while a large
+// prompt holds all workers: it waits only until a running node ends, not until the
+// large prompt ends.
 func TestSection6NoPromptStarves(t *testing.T) {
 	for _, workers := range []int{1, 2} {
 		inBubble(t, &flow.LocalOptions{Workers: workers}, &flow.EngineOptions{Parallel: 3}, func(r *rig) {

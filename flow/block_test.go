@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 9a: blockers.
+// Execution semantics, section 9a: blocked outputs.
 
-// gate blocks, with or without a reason, as a whole or one of its outputs.
+// gate blocks the whole node or one output, with or without a reason.
 type gate struct {
 	In     any
 	How    string `options:"open,whole,one"`
@@ -43,7 +43,7 @@ func TestSection9aBlockers(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		how, reason string
-		a, b        []any // what the two outputs show
+		a, b        []any // text of the two output nodes
 		told        []string
 	}{
 		{"open", "open", "", []any{"0:v+<nil>"}, []any{"0:v+<nil>"}, nil},
@@ -74,9 +74,9 @@ func TestSection9aBlockers(t *testing.T) {
 						require.Contains(t, e.Executed, "x")
 					}
 				}
-				require.ElementsMatch(t, c.told, told, "told once, by the first that is skipped")
+				require.ElementsMatch(t, c.told, told, "each skipped node next to the gate reports the reason once")
 
-				again := r.run(g.Nodes()) // blocked results are cached, and nothing is told again
+				again := r.run(g.Nodes()) // blocked results are cached, and no notice is sent again
 				require.Contains(t, again.types(), "executed a")
 				require.NotContains(t, fmt.Sprint(again.types()), "ExecutionBlocked")
 				require.NotContains(t, fmt.Sprint(again.types()), "executing x")
@@ -142,8 +142,9 @@ func (wrongBlock) Run(*nodebus.Context) (nodebus.Out[int], error) {
 	return nodebus.Out[int]{Blocked: nodebus.ErrClosed}, nil
 }
 
-// TestSection9aManyNotices: what is told of all that is skipped is linear in its
-// number, however much has run before.
+// TestSection9aManyNotices checks that the total size of the notices about skipped
+// nodes is linear in the number of skipped nodes, however many nodes have run
+// before.
 func TestSection9aManyNotices(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		const n = 1000
@@ -160,7 +161,7 @@ func TestSection9aManyNotices(t *testing.T) {
 			if e, ok := ev.Payload.(nodebus.ExecutionError); ok {
 				notices++
 				ids += len(e.Executed)
-				require.NotNil(t, e.Executed, "it is a list also when it is empty")
+				require.NotNil(t, e.Executed, "an empty list is not null")
 			}
 		}
 		require.Equal(t, n, notices)

@@ -10,34 +10,40 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Cache keeps the results of nodes by key. Keys are opaque and the same in every
-// process. Prompts that run side by side share the cache, so its methods must be safe
-// for concurrent use. Results are shared too: nobody modifies them. No lock of the
-// executor is held while a method runs.
+// Cache keeps the results of nodes by key. A key is an opaque string; equal keys
+// mean equal results in every process. Prompts that run at the same time share the
+// cache, so its methods must be safe for concurrent use. Results are shared too:
+// nobody may modify them. The executor holds no lock while it calls a method.
 //
-// Whoever submits the same nodes with the same inputs gets the same results. A node that
-// gets its unique id, its prompt's id or a secret by a `hidden` tag shares its results
-// only where these are the same. If a result depends on anything else, the node is a
-// [nodebus.Fingerprinter].
+// Every client that submits the same nodes with the same inputs gets the same
+// results. A node with a `hidden` tag for its unique id, its prompt id or a secret
+// shares results only if these values are equal. If a result depends on anything
+// else, the node must implement [nodebus.Fingerprinter]; otherwise clients get old
+// results.
 type Cache interface {
+	// Get returns the result for key. ok is false if the cache does not have it.
 	Get(key string) (Result, bool)
+	// Put stores the result for key. The cache may drop it at any time.
 	Put(key string, r Result)
-	// Retain drops the results whose keys keep does not want.
+	// Retain drops the results for whose keys keep returns false.
 	Retain(keep func(key string) bool)
 }
 
-// CacheOptions are the bounds of the cache that [NewCache] makes. The results that
-// were used least recently are dropped first. Nil, and each zero field, is the
-// default; a negative number is no bound.
+// CacheOptions holds the limits of the cache that [NewCache] makes. When a limit is
+// reached, the cache drops the least recently used results. A nil pointer, and a
+// zero value in any field, select the defaults. A negative number means no limit:
+// memory may then grow without end.
 type CacheOptions struct {
-	Entries int // number of results; default 100 000
-	// Bytes bounds what the results hold, as far as that can be known: lists, strings
-	// and the buffers of images count, and a value with a method Size() int reports its
-	// size itself. Default 1 GiB.
+	Entries int // maximum number of results; default 100 000
+	// Bytes limits the estimated size of all results, in bytes. Lists, strings and
+	// image buffers count. For a value with a method Size() int, the method's result
+	// counts. Default 1 GiB.
 	Bytes int
 }
 
-// NewCache returns a cache in memory that keeps results over any number of prompts.
+// NewCache returns a cache in memory that keeps results across prompts, up to its
+// limits. It is safe for concurrent use. If opts is nil, the cache has the default
+// limits.
 func NewCache(opts *CacheOptions) Cache {
 	c := &boundedCache{opts: CacheOptions{Entries: 100_000, Bytes: 1 << 30}, entries: map[string]boundedEntry{}}
 	if opts != nil {
@@ -47,7 +53,8 @@ func NewCache(opts *CacheOptions) Cache {
 	return c
 }
 
-// NoCache returns a cache that keeps nothing: every node runs in every prompt.
+// NoCache returns a cache that keeps nothing: every node runs in every prompt. It is
+// safe for concurrent use.
 func NoCache() Cache { return noCache{} }
 
 type noCache struct{}
@@ -56,14 +63,14 @@ func (noCache) Get(string) (Result, bool) { return Result{}, false }
 func (noCache) Put(string, Result)        {}
 func (noCache) Retain(func(string) bool)  {}
 
-// boundedCache drops the results that were used least recently.
+// boundedCache drops the least recently used results.
 type boundedCache struct {
 	opts CacheOptions
 
 	mu      sync.Mutex
 	entries map[string]boundedEntry
-	uses    []cacheUse // in order; a use counts if its number is the last of its entry
-	number  uint64     // of the last use
+	uses    []cacheUse // in order; a use is current if its number equals the use of its entry
+	number  uint64     // number of the last use
 	bytes   int
 }
 
@@ -91,7 +98,7 @@ func (c *boundedCache) Get(key string) (Result, bool) {
 func (c *boundedCache) Put(key string, r Result) {
 	size := 0
 	if c.opts.Bytes > 0 {
-		size = resultSize(r) // asks methods of foreign types, so that the lock is not held
+		size = resultSize(r) // the lock is not held, because Size is foreign code
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +112,7 @@ func (c *boundedCache) Put(key string, r Result) {
 	}
 }
 
-// use notes that an entry is used now.
+// use records a use of an entry and stores the entry.
 func (c *boundedCache) use(key string, e boundedEntry) {
 	c.number++
 	e.use = c.number
@@ -129,7 +136,7 @@ func (c *boundedCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
 	keys := slices.Collect(maps.Keys(c.entries))
 	c.mu.Unlock()
-	keys = slices.DeleteFunc(keys, keep) // keep is foreign code
+	keys = slices.DeleteFunc(keys, keep) // no lock is held, because keep is foreign code
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range keys {
@@ -137,8 +144,8 @@ func (c *boundedCache) Retain(keep func(key string) bool) {
 	}
 }
 
-// recentCache is the default cache of a Local. It keeps the results that the last prompt
-// used, as the reference's default cache does, and needs no bounds.
+// recentCache is the default cache of a Local. It keeps the results that the last
+// prompt used, as the default cache of ComfyUI does. It has no limits.
 type recentCache struct {
 	mu         sync.Mutex
 	entries    map[string]*recentEntry
@@ -147,7 +154,7 @@ type recentCache struct {
 
 type recentEntry struct {
 	r          Result
-	generation uint64 // of the prompt that used the result last
+	generation uint64 // generation of the last prompt that used the result
 }
 
 func (c *recentCache) Get(key string) (Result, bool) {
@@ -170,7 +177,7 @@ func (c *recentCache) Put(key string, r Result) {
 	c.entries[key] = &recentEntry{r, c.generation}
 }
 
-// Retain is there to make a Cache; Local calls clear and sweep instead.
+// Retain makes the type a Cache. Local calls clear and sweep instead.
 func (c *recentCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,7 +191,7 @@ func (c *recentCache) clear() {
 	clear(c.entries)
 }
 
-// nextPrompt begins a generation: what is used from now on belongs to it.
+// nextPrompt begins a new generation: all later uses belong to it.
 func (c *recentCache) nextPrompt() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,8 +199,8 @@ func (c *recentCache) nextPrompt() uint64 {
 	return c.generation
 }
 
-// sweep drops what no prompt since the one of a generation has used. Once that prompt
-// has looked up all its keys, only the results that it uses are left.
+// sweep drops the results of earlier generations. After the prompt has looked up all
+// its keys, only the results that it uses remain.
 func (c *recentCache) sweep(generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,7 +221,7 @@ func resultSize(r Result) int {
 	return n
 }
 
-// askSize returns 0 if the method panics, as that of a nil pointer may.
+// askSize returns v.Size(), or 0 if the method panics, for example on a nil pointer.
 func askSize(v interface{ Size() int }) (n int) {
 	_ = nodebus.Protect(func() error { n = v.Size(); return nil })
 	return n

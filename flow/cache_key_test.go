@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nodes that are told of their prompt by a hidden input.
+// These nodes receive the prompt id or secrets through hidden inputs.
 
 type ofPrompt struct {
 	ID string `hidden:"PROMPT_ID"`
@@ -25,8 +25,8 @@ func (n bought) Run(ctx *nodebus.Context) (string, error) {
 	return ctx.PromptID() + " with " + n.Key + "/" + n.Token, nil
 }
 
-// TestResultsOfPromptsAndSecretsAreTheirOwn: what depends on a prompt's id or on
-// a secret is not given to a prompt with another.
+// TestResultsOfPromptsAndSecretsAreTheirOwn checks that a result that depends on the
+// prompt id or a secret is not shared with a prompt that has another id or secret.
 func TestResultsOfPromptsAndSecretsAreTheirOwn(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		flow.Register(r.reg, ofPrompt{}, nodebus.Info{Name: "OfPrompt"})

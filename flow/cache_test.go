@@ -25,7 +25,8 @@ func (r *rig) counted(name string) *atomic.Int64 {
 	return n
 }
 
-// pipe is a graph of one node of a class on a value, with ids of one's own.
+// pipe returns a graph of one node of a class, with the given input and id, and an
+// output node.
 func pipe(id, class string, v any) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	g.AddAs(id+"o", "Show", in{"in": g.AddAs(id, class, in{"in": v})})
@@ -102,7 +103,7 @@ func TestSection10Policies(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		cache flow.Cache
-		want  int64 // runs of A, B, A, B, A, A
+		want  int64 // number of runs for the inputs A, B, A, B, A, A
 	}{
 		{"what the last prompt used", nil, 5},
 		{"nothing", flow.NoCache(), 6},
@@ -153,7 +154,7 @@ func TestSection10BytesHeld(t *testing.T) {
 	require.False(t, ok)
 	cache.Put("nil", result((*sizedPointer)(nil)))
 	_, ok = cache.Get("nil")
-	require.True(t, ok, "a Size that panics is not asked again")
+	require.True(t, ok, "a Size that panics counts as 0")
 }
 
 type sized int
@@ -183,7 +184,7 @@ func TestSection10Fingerprint(t *testing.T) {
 	})
 }
 
-// file depends on more than its inputs.
+// file depends on data other than its inputs.
 type file struct {
 	In    any
 	runs  *atomic.Int64
@@ -195,7 +196,7 @@ func (n file) Run(*nodebus.Context) (any, error) { return n.runs.Add(1), nil }
 func (n file) Fingerprint() (string, error) {
 	switch p := n.print.Load().(string); p {
 	case "never":
-		return "", errors.New("cannot be told")
+		return "", errors.New("unknown")
 	case "panic":
 		panic(p)
 	default:
@@ -252,8 +253,8 @@ func TestSection10FailuresAreNotCachedAndWhatWasDoneIs(t *testing.T) {
 	})
 }
 
-// TestSection10TwinsAtTheSameMoment: equal nodes of one prompt, or of prompts
-// that run side by side, are computed once even when they are due at once.
+// TestSection10TwinsAtTheSameMoment checks that equal nodes are computed once, even
+// if they are ready at the same time, in one prompt or in several.
 func TestSection10TwinsAtTheSameMoment(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 8}, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
 		n := new(atomic.Int64)
@@ -282,8 +283,8 @@ func TestSection10TwinsAtTheSameMoment(t *testing.T) {
 	})
 }
 
-// TestSection10TwinOfOneThatIsAbandoned: a stuck node does not hold up another
-// prompt for ever.
+// TestSection10TwinOfOneThatIsAbandoned checks that a stuck node does not block an
+// equal node of another prompt forever.
 func TestSection10TwinOfOneThatIsAbandoned(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 4, Grace: time.Second}, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
 		n := new(atomic.Int64)
@@ -312,7 +313,7 @@ func TestSection10ResultOfAnotherShapeIsIgnored(t *testing.T) {
 	})
 }
 
-// wrongShape answers with results of an older program.
+// wrongShape returns results of an older program, with another number of outputs.
 type wrongShape struct{}
 
 func (wrongShape) Get(string) (flow.Result, bool) {

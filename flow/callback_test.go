@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the code of others may do while the executor calls it: everything. No lock of
-// ours is held.
+// Foreign code may call any method of the engine or its node's context while the
+// executor calls it, because the executor holds no lock.
 
-// caller is what foreign code does when it is called for the first time: it reports
-// progress of a node that runs, runs another node of the prompt, has another client's
-// prompt run, and perhaps interrupts its own.
+// caller is foreign code. At its first call it reports progress of a running node,
+// runs another node of the prompt, runs a prompt of another client, and, if
+// interrupt is set, interrupts its own prompt.
 type caller struct {
 	r         *rig
 	interrupt bool
@@ -46,7 +46,8 @@ func (c *caller) call() {
 	}
 }
 
-// hook is called by the methods of the types below, which are made by reflection.
+// hook is called by the methods of the types below. The types cannot have a field
+// for it, because reflection creates their values.
 var hook atomic.Pointer[caller]
 
 type (
@@ -109,20 +110,20 @@ func (callingLogger) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// liveNode runs for a second; its context is there to be used.
+// liveNode runs for a second, so that other code can use its context.
 func (n liveNode) Run(ctx *nodebus.Context) (any, error) {
 	n.c.running.Store(ctx)
 	time.Sleep(time.Second)
 	return 1, ctx.Err()
 }
 
-// unhearing does not end with its context.
+// unhearing does not return when its context ends.
 func (n unhearing) Run(*nodebus.Context) (any, error) {
 	<-n.release
 	return 1, nil
 }
 
-// lateCache calls back only once the prompt runs.
+// lateCache calls the hook only when the prompt runs.
 type lateCache struct {
 	flow.Cache
 	put bool
@@ -147,7 +148,7 @@ func TestForeignCodeMayCallBack(t *testing.T) {
 		name, class string
 		in          in
 		cache       func() flow.Cache
-		submit      bool // it is called by Submit, where there is no prompt to interrupt
+		submit      bool // Submit calls the foreign code, so there is no prompt to interrupt
 	}{
 		{name: "Fingerprint", class: "Print", in: in{"in": 1}},
 		{name: "Fingerprint of a node made at run time", class: "NowPrint"},
@@ -181,7 +182,7 @@ func TestForeignCodeMayCallBack(t *testing.T) {
 				flow.Register(r.reg, callingShow{}, nodebus.Info{Name: "ShowCalling"})
 				flow.Register(r.reg, liveNode{calls}, nodebus.Info{Name: "Live"})
 				r.makers("Print", func(_ *nodebus.Context, g *nodebus.Graph, _, _ any) (nodebus.Link, error) {
-					time.Sleep(time.Millisecond) // by then the other node runs
+					time.Sleep(time.Millisecond) // after this time the other node runs
 					return g.Add("Print", in{"in": 1}), nil
 				})
 				r.makers("Mode", func(_ *nodebus.Context, g *nodebus.Graph, _, _ any) (nodebus.Link, error) {
@@ -211,7 +212,8 @@ func TestForeignCodeMayCallBack(t *testing.T) {
 	}
 }
 
-// TestLoggerMayCallBack: also with one worker, which the abandoned node has no more.
+// TestLoggerMayCallBack checks that a logger may call the engine, even if the
+// abandoned node had the only worker.
 func TestLoggerMayCallBack(t *testing.T) {
 	opts := &flow.LocalOptions{Workers: 1, Logger: slog.New(callingLogger{slog.DiscardHandler})}
 	inBubble(t, opts, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
@@ -228,7 +230,7 @@ func TestLoggerMayCallBack(t *testing.T) {
 	})
 }
 
-// TestRetainMayCallBack: what a cache is asked to keep may ask the cache.
+// TestRetainMayCallBack checks that the function given to Retain may call the cache.
 func TestRetainMayCallBack(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		c := flow.NewCache(nil)

@@ -14,18 +14,18 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// checker checks one node of a prompt by itself: the rules of execution
-// semantics, section 4.2, input by input.
+// checker checks one node of a prompt, without its sources. It applies the rules of
+// execution semantics, section 4.2, to each input.
 type checker struct {
 	pl       *planner
 	node     *planNode
 	spec     *nodebus.NodeSpec
-	consumer *pathStep // the node that needs this one; nil for an output
+	consumer *pathStep // the node that needs this node; nil for an output
 	keep     bool      // write coerced literals back into the prompt
-	owned    bool      // the inputs are the prompt's own and may be written to
+	owned    bool      // the map of inputs is a copy that belongs to the prompt and may be modified
 	found    []nodebus.Problem
-	given    int               // declared inputs that are there
-	types    map[string]string // source types of the linked inputs
+	given    int               // number of declared inputs that the prompt contains
+	types    map[string]string // types of the source outputs, by name of the linked input
 }
 
 // linkTypeValidator is a node that checks the types of its links itself.
@@ -33,8 +33,8 @@ type linkTypeValidator interface {
 	ValidateLinks(types map[string]string) error
 }
 
-// check fills the node's args. It calls methods of foreign types: a panic of a method
-// ends the check of the node, as in the reference.
+// check checks the inputs and sets the args of the node. It calls foreign code; if
+// that panics, the check of this node ends with one problem, as in ComfyUI.
 func (c *checker) check() (found []nodebus.Problem) {
 	var p *nodebus.PanicError
 	if err := nodebus.Protect(func() error { found = c.checkInputs(); return nil }); errors.As(err, &p) {
@@ -57,7 +57,7 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 			continue
 		}
 		if p, broken := c.input(f, &args[i]); broken {
-			return []nodebus.Problem{p} // as the reference, which stops there
+			return []nodebus.Problem{p} // ComfyUI also stops here
 		}
 	}
 	c.node.args = args
@@ -74,8 +74,8 @@ func (c *checker) fail(typ, message, details string, extra map[string]any) {
 	c.found = append(c.found, problem(typ, message, details, extra))
 }
 
-// input checks one input. broken is true for a link that leads nowhere, which ends the
-// check of the node.
+// input checks one input. broken is true for a broken link; the check of the node
+// then ends.
 func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	v, given := c.spec.Inputs[f.Name]
 	switch {
@@ -137,8 +137,8 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 	return p, false
 }
 
-// literal coerces a literal and compares it with the limits; of an input that takes a
-// list, each element.
+// literal coerces a literal and checks it against the limits. If the input takes a
+// list, literal does so for each element.
 func (c *checker) literal(f *field, a *arg, received any) {
 	v, _ := value.Normal(value.Unwrap(received))
 	var elems []any
@@ -162,11 +162,12 @@ func (c *checker) literal(f *field, a *arg, received any) {
 	c.write(f.Name, received, v)
 }
 
-// write puts a coerced literal into the prompt, for the record and for queues that store
-// prompts: read again, the prompt must have the same meaning. The map that is there is
-// the caller's, who may use it for more prompts, also at this moment.
+// write stores a coerced literal in the prompt, for the record and for queues that
+// store prompts: after decoding, the prompt must have the same meaning. write
+// modifies a copy of the map of inputs, because the caller may use the original map
+// for other prompts at the same time.
 func (c *checker) write(name string, received, v any) {
-	if !c.keep { // the record has it as it was received
+	if !c.keep { // keep the received form for the record
 		var changed bool
 		if v, changed = value.Normal(value.Unwrap(received)); !changed && !isGoSlice(received) {
 			return
@@ -181,7 +182,7 @@ func (c *checker) write(name string, received, v any) {
 	c.own()[name] = value.Literally(v)
 }
 
-// own returns the inputs of the node, which may be written to.
+// own returns the map of inputs as a copy that may be modified.
 func (c *checker) own() nodebus.Inputs {
 	if !c.owned {
 		c.spec.Inputs, c.owned = maps.Clone(c.spec.Inputs), true
@@ -189,14 +190,15 @@ func (c *checker) own() nodebus.Inputs {
 	return c.spec.Inputs
 }
 
-// isGoSlice reports whether v is a slice of a Go type, which a program may submit bare.
+// isGoSlice reports whether v is a slice of a type other than []any. A program may
+// submit such a slice as a literal without wrapping it.
 func isGoSlice(v any) bool {
 	_, isList := v.([]any)
 	return !isList && reflect.ValueOf(v).Kind() == reflect.Slice
 }
 
-// element checks one literal. It sets val to the value for the node's field, and returns
-// the value for the record.
+// element checks one literal. It sets val to the value for the node's field and
+// returns the value for the record.
 func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
 	about := func(v any) map[string]any {
 		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
@@ -233,7 +235,8 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 	return v, true
 }
 
-// exceeds reports whether v lies beyond a limit, on the side of sign.
+// exceeds reports whether v is beyond limit: sign is -1 for a minimum and +1 for a
+// maximum.
 func exceeds(v, limit any, sign int) bool {
 	s, ok := value.Compare(v, limit)
 	return ok && s == sign
@@ -254,7 +257,7 @@ func (c *checker) choice(f *field, val *any, v any) bool {
 	return false
 }
 
-// undeclared finds inputs that the class does not declare.
+// undeclared collects the inputs that the class does not declare.
 func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 	if c.given == len(c.spec.Inputs) {
 		return p, false
@@ -279,9 +282,9 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 	return p, false
 }
 
-// undeclaredLiteral returns the literal of an input that the class does not declare. In
-// the record it stays as it was received, unless JSON would change it: a bare list that
-// looks like a link becomes one.
+// undeclaredLiteral returns the literal of an undeclared input. The record keeps the
+// literal as received, unless JSON would change it: after decoding, a bare list that
+// looks like a link would be a link, so undeclaredLiteral wraps it.
 func (c *checker) undeclaredLiteral(name string, received any) any {
 	v, changed := value.Normal(value.Unwrap(received))
 	list, isList := received.([]any)
@@ -300,7 +303,8 @@ func (c *checker) undeclaredLiteral(name string, received any) any {
 	return lit
 }
 
-// custom asks the node's own methods.
+// custom calls the node's own validation methods and reports their error for each
+// input that the error concerns.
 func (c *checker) custom() {
 	class := c.node.class
 	if !class.validates && !class.checksLinks {
@@ -326,12 +330,12 @@ func (c *checker) custom() {
 		}
 		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": name})
 	}
-	if len(c.found) == 0 { // the error is about no input that was given
+	if len(c.found) == 0 { // the error is about no given input
 		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
 	}
 }
 
-// ask calls the validators on a node that holds the literals.
+// ask calls the node's validators on a node that holds the literals.
 func (c *checker) ask() error {
 	node, err := c.node.class.sample(&nodebus.Job{Prompt: &nodebus.Prompt{ID: c.pl.prompt.ID}}, c.node)
 	if err != nil {
@@ -348,8 +352,9 @@ func (c *checker) ask() error {
 	return nil
 }
 
-// exception returns a problem that the reference finds by an exception. It is a problem
-// of the node itself; its extra data describes the input of the consumer that led there.
+// exception returns a problem that ComfyUI reports as an exception. The problem
+// belongs to the node itself; its extra data describes the consumer's input that led
+// to the node.
 func (c *checker) exception(text, typ string) nodebus.Problem {
 	if c.consumer == nil {
 		return problem(

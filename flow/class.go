@@ -12,25 +12,29 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Result holds the outputs of a node, in order, and the UI that it shows.
+// Result holds the outputs of a node, in order, and the UI output of the node.
 type Result struct {
 	Outputs []any
 	UI      nodebus.UI
 }
 
-// Call calls the node once, for executors of one's own. It sets the inputs, the hidden
-// ones from ctx, runs the node and takes its result apart. Any output may be an input of
-// another Call.
+// Call calls the node once. It is for executors outside this package. Call sets the
+// inputs, takes the hidden inputs from ctx, runs the node and splits its result into
+// outputs. Any output may be an input of another Call.
 //
-//   - An input that in does not name is its default, or zero if it is optional.
-//   - A lazy input is the value in in, or is fetched through the context's Runtime when
-//     the node asks.
+//   - If in does not contain an input, the input has its default. An optional input
+//     without a default keeps the value of the registered node, usually zero.
+//   - A lazy input is the value in in. If in does not contain it, the Runtime of ctx
+//     fetches the value when the node asks for it.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
-//   - An [nodebus.Out] output becomes its value. The Runtime runs the graph of an Out.
-//   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A Call that has such an input returns that error.
+//   - An [nodebus.Out] output becomes its value. If the Out has a graph, the Runtime
+//     runs the graph.
+//   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A
+//     Call with such an input returns that error.
 //
-// An error is a [*nodebus.NodeError] that names the node. It wraps the error of the node,
-// an [*nodebus.InputError], or the [*nodebus.PanicError] of a panic.
+// The error is a [*nodebus.NodeError] that names the node. It wraps the error of the
+// node, an [*nodebus.InputError], or a [*nodebus.PanicError]. Call is safe for
+// concurrent use.
 func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
 	defer func() {
 		if err != nil {
@@ -78,7 +82,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 
 var errRequired = errors.New("is required")
 
-// argument returns the argument of a node for the input v of Call.
+// argument converts the input v of Call to an argument of the node.
 func (f *field) argument(v any) (any, error) {
 	b, stopped := v.(*nodebus.BlockedError)
 	switch {
@@ -92,7 +96,7 @@ func (f *field) argument(v any) (any, error) {
 	return v, nil
 }
 
-// settle turns an output, as the node's result holds it, into a value that may be an
+// settle converts an output field of the node's result to a value that may be an
 // input of another node.
 func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 	if f.special {
@@ -115,7 +119,7 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 	return val, nil
 }
 
-// failure returns err as the error of the node whose context this is.
+// failure wraps err in a NodeError for the node of ctx.
 func (c *Class) failure(ctx *nodebus.Context, err error) *nodebus.NodeError {
 	e := &nodebus.NodeError{Place: ctx.Place(), Class: c.Name(), RealClass: c.Name(), Index: ctx.Index(), Err: err}
 	if e.RealID == e.UniqueID {
@@ -130,8 +134,8 @@ func (c *Class) failure(ctx *nodebus.Context, err error) *nodebus.NodeError {
 	return e
 }
 
-// blockOf returns the error of an output that is blocked. Only [nodebus.Block] makes
-// such errors.
+// blockOf returns err as a BlockedError. It returns an error if err was not made by
+// [nodebus.Block].
 func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 	b, ok := err.(*nodebus.BlockedError) //nolint:errorlint // nothing is wrapped around it
 	if !ok {
@@ -140,13 +144,16 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 	return b, nil
 }
 
-// getter is an argument that is fetched when a Lazy asks for it.
+// getter is the argument of a lazy input: Lazy calls it when the node asks for the
+// value.
 type getter func(context.Context) (any, error)
 
-// notGiven is the argument of an input that is not given: the field stays zero.
+// notGiven is the argument of a missing input: the field keeps the value of the
+// prototype.
 var notGiven any = new(struct{ _ byte })
 
-// run makes the node and calls its Run. args has an argument for every input.
+// run creates a node and calls its method Run. args has one argument for every
+// input.
 func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
 	node := reflect.New(c.typ)
 	if err := c.fill(node.Elem(), ctx, args); err != nil {
@@ -155,7 +162,7 @@ func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
 	return c.body(ctx, node.Interface())
 }
 
-// fill sets the fields of a fresh node.
+// fill sets the fields of a new node.
 func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error {
 	node.Set(c.proto)
 	for i := range c.inputs {
@@ -193,7 +200,7 @@ func fillList(dst reflect.Value, v any) error {
 	return port.SetValues(value.ListOf(v, dst.Type().Elem()))
 }
 
-// assignFast is assign, with the common types set without a comparison of types.
+// assignFast is value.Assign with a fast path for the common types.
 func assignFast(dst reflect.Value, v any) error {
 	switch v := v.(type) {
 	case int:
@@ -215,7 +222,7 @@ func assignFast(dst reflect.Value, v any) error {
 	return value.Assign(dst, v)
 }
 
-// split takes a result apart: the outputs go to outs, the UI is returned.
+// split copies the outputs of a result to outs and returns the UI.
 func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
 	if !c.multi {
 		if c.ui != nil {
@@ -234,7 +241,8 @@ func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
 	return ui
 }
 
-// sample returns a node with its literals and its id. Linked inputs are zero.
+// sample returns a node whose literals and id are set, but not its linked and lazy
+// inputs.
 func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
 	node := reflect.New(class.typ)
 	args := make([]any, len(n.args))
@@ -247,15 +255,15 @@ func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
 	return node.Interface(), class.fill(node.Elem(), ctx, args)
 }
 
-// linkable reports whether an output may be connected to an input. same reports whether
-// two drop-downs offer the same choices.
+// linkable reports whether an output may be linked to an input. same compares the
+// choices of two drop-downs.
 func linkable(out, in *Port, same func(out, in *Port) bool) bool {
 	switch {
 	case out.Type == in.Type && (in.choices == nil || in.newForm):
 		return true
 	case out.Type == "*" || in.Type == "*":
 		return true
-	case in.choices != nil && !in.newForm: // its type is its choices
+	case in.choices != nil && !in.newForm: // the type of this drop-down is its choices
 		return out.choices != nil && same(out, in)
 	}
 	ins := strings.Split(in.Type, ",")

@@ -9,24 +9,24 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// walker goes upstream in a graph, depth first. It does not recurse: a chain may be as
-// long as memory allows.
+// walker walks upstream in a graph, depth first. It does not recurse, because a
+// chain of nodes may be very long.
 type walker struct {
 	node func(i int32) *planNode
 	path []pathStep
 }
 
-// pathStep is a node on the path from the start to its sources.
+// pathStep is a node on the path from the start to a source.
 type pathStep struct {
 	node int32
-	next int // number of the input to look at next; see planNode.source
+	next int // number of the next input to follow; see planNode.source
 }
 
-// up goes upstream from a node. It calls meet for the start, with a nil by, and for each
-// link that it comes to, with the node that takes it; by.next-1 is then the number of
-// the input. If meet returns true, up goes on to the sources of that node, and calls
-// leave after all of them, again with the node that led there. meet must return false
-// for a node it knows.
+// up walks upstream from node start. It calls meet for start, with a nil by, and for
+// each link it finds, with the node that has the linked input as by; the number of
+// the input is by.next-1. If meet returns true, up continues with the sources of
+// node to, and then calls leave, with the same by. meet must return false for a node
+// that it has met before.
 func (w *walker) up(start int32, meet func(by *pathStep, to int32) bool, leave func(i int32, by *pathStep)) {
 	if !meet(nil, start) {
 		return
@@ -51,25 +51,26 @@ func (w *walker) up(start int32, meet func(by *pathStep, to int32) bool, leave f
 	}
 }
 
-// cycles finds the nodes that wait for themselves, and adds to each a problem that shows
-// one ring it is in. These are the strongly connected components of the graph, found by
-// Tarjan's algorithm; its walk leaves behind, for every node of a component, how the
-// first of them leads to it and how it leads back there. Time and memory are linear in
-// nodes and edges, whatever the number of rings.
+// cycles finds the nodes that depend on themselves. It adds to each of them a
+// problem that shows one cycle through the node. These nodes form the strongly
+// connected components of the graph, found with Tarjan's algorithm. For every node
+// of a component, the walk also records a path from the component's first node and a
+// path back to it. Time and memory are linear in the number of nodes and links, for
+// any number of cycles.
 type cycles struct {
 	pl    *planner
 	marks []cycleMark
-	order int32   // of the node that was met last
+	order int32   // order of the last met node
 	open  []int32 // nodes whose component is not complete
 }
 
-// cycleMark holds what the walk has found out about a node.
+// cycleMark holds the results of the walk for one node.
 type cycleMark struct {
-	order int32 // when the node was met, from 1; 0: not yet; orderComplete: it no longer matters
-	low   int32 // the least order that the node leads back to
-	first int32 // first node of the component, once that is complete
+	order int32 // when the node was met, from 1; 0: not met yet; orderComplete: the component is complete
+	low   int32 // the lowest order that the node leads back to
+	first int32 // first node of the component; noNode until the component is complete
 	by    int32 // the node that led here
-	via   int32 // the source through which the node leads back to low; noNode: it is in no ring
+	via   int32 // the source on the way back to low; noNode: the node is in no cycle
 }
 
 const (
@@ -77,7 +78,7 @@ const (
 	orderComplete = math.MaxInt32
 )
 
-// report looks upstream of the outputs given.
+// report searches upstream of the given outputs.
 func (r *cycles) report(outputs []int32) {
 	r.marks = make([]cycleMark, len(r.pl.nodes))
 	for _, o := range outputs {
@@ -123,8 +124,8 @@ func (r *cycles) leave(i int32, _ *pathStep) {
 	}
 }
 
-// A problem shows all nodes of a ring of up to ringWhole nodes, ringEnd nodes from each
-// end of a longer ring, and ringID bytes of an id.
+// A problem shows all nodes of a cycle of up to ringWhole nodes. For a longer cycle
+// it shows ringEnd nodes from each end. It shows at most ringID bytes of an id.
 const (
 	ringWhole = 32
 	ringEnd   = 4
@@ -151,16 +152,16 @@ func (r *cycles) problem(i int32) nodebus.Problem {
 		map[string]any{"node_id": r.pl.nodes[i].id, "cycle_nodes": ids})
 }
 
-// around returns a ring that begins with node i and goes against the links, in two
-// parts. If the ring is not whole, there are more nodes between the parts.
+// around returns a cycle that begins with node i and goes against the links, in two
+// parts. If whole is false, the cycle has more nodes between the two parts.
 func (r *cycles) around(i int32) (head, tail []int32, whole bool) {
 	first := r.marks[i].first
-	for n := i; n != first && len(tail) < ringWhole; { // how first leads to i, backwards
+	for n := i; n != first && len(tail) < ringWhole; { // the path from first to i, backwards
 		n = r.marks[n].by
 		tail = append(tail, n)
 	}
 	head = []int32{i}
-	for n := r.marks[i].via; ; n = r.marks[n].via { // how i leads to first
+	for n := r.marks[i].via; ; n = r.marks[n].via { // the path from i back to first
 		if n == i {
 			return head, nil, true
 		}

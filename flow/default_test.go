@@ -32,7 +32,7 @@ func (highDefault) Run(*nodebus.Context) (int, error)    { return 0, nil }
 func (strangeDefault) Run(*nodebus.Context) (int, error) { return 0, nil }
 func (edgeDefaults) Run(*nodebus.Context) (int, error)   { return 0, nil }
 
-// mode has choices that come and go.
+// mode has choices that may change.
 type mode string
 
 func (mode) Options() []string { return nil }

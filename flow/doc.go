@@ -1,9 +1,9 @@
-// Package flow runs graphs of nodes and publishes what happens to a hub of package
-// nodebus.
+// Package flow runs graphs of nodes and publishes events about them to a hub of
+// package nodebus.
 //
 // A program registers its nodes in a [Registry] and makes an [Engine]. The engine
-// checks prompts, keeps them in a [Queue], has an executor run them, and keeps a
-// [Record] of each in a [Store]:
+// checks prompts, keeps waiting prompts in a [Queue], runs them with an executor,
+// and keeps a [Record] of each ended prompt in a [Store]:
 //
 //	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 //	flow.Register(registry, Blur{}, nodebus.Info{Category: "image"})
@@ -12,20 +12,21 @@
 //	submission, err := engine.Submit(ctx, &nodebus.Prompt{ClientID: "me", Nodes: nodes}, nil)
 //	outcome, err := submission.Wait(ctx)
 //
-// A program that only runs one graph needs no Run: [Do] submits, runs and waits.
+// A program that only runs one graph does not need Run: [Do] submits the prompt,
+// runs the engine and waits.
 //
-// # The way of a prompt
+// # The stages of a prompt
 //
-//	Engine.Submit   checks the prompt and has the executor prepare it      submit.go plan.go
-//	Queue           keeps it until it may run                              queue.go
-//	Engine.Run      takes it under a lease                                 take.go process.go
-//	Executor        runs its nodes; Local is the executor of this package  local.go
-//	Class           makes the node and calls Run                           class.go
-//	gate            lets the events of the prompt pass, and nothing else   gate.go
-//	Record, Store   what became of the prompt                              record.go store.go
+//	Engine.Submit   checks the prompt; the executor prepares it            submit.go plan.go
+//	Queue           keeps the prompt until it may run                      queue.go
+//	Engine.Run      takes the prompt under a lease                         take.go process.go
+//	Executor        runs the nodes; Local is the executor of this package  local.go
+//	Class           creates a node and calls its method Run                class.go
+//	gate            checks and passes on the events of the prompt          gate.go
+//	Record, Store   keep the outcome and the outputs                       record.go store.go
 //
 // # Parts that can be replaced
 //
-// Queue, Store, Cache and the executor are interfaces with a default in memory.
-// Package conform has a suite for each that proves an implementation right.
+// Queue, Store, Cache and the executor are interfaces with a default implementation
+// in memory. Package conform has a test suite for each interface.
 package flow

@@ -14,24 +14,27 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// EngineOptions says what an [Engine] is made of. Nil, and each zero field, is the
-// default.
+// EngineOptions holds the parts and limits of an [Engine]. A nil pointer, and a zero
+// value in any field, select the defaults.
 type EngineOptions struct {
-	Executor nodebus.Executor // runs prompts; default NewLocal(registry, nil)
-	Queue    Queue            // keeps prompts that wait; default NewQueue(nil)
-	Store    Store            // keeps records of prompts that ended; default NewStore(nil)
-	// Parallel is how many prompts run at once. Default GOMAXPROCS.
+	Executor nodebus.Executor // runs the prompts; default NewLocal(registry, nil)
+	Queue    Queue            // keeps waiting prompts; default NewQueue(nil)
+	Store    Store            // keeps records of ended prompts; default NewStore(nil)
+	// Parallel is the maximum number of prompts that run at the same time. Default
+	// GOMAXPROCS.
 	Parallel int
-	// PerClient is how many prompts of one client run at once; prompts without a
-	// client count as one client. Default 1: the prompts of a client run in order.
+	// PerClient is the maximum number of prompts of one client that run at the same
+	// time. All prompts without a client id count as one client. Default 1: the prompts
+	// of a client run in order.
 	PerClient int
-	// Wrap returns a publisher around the hub, for tracing and metrics. Every event
-	// of the engine, its executor and its nodes passes through it. The events of one
-	// prompt come one at a time, in order, so that Publish must not wait for the
-	// prompt. Default: none.
+	// Wrap returns a publisher that wraps the hub, for example for tracing or metrics.
+	// Every event of the engine, the executor and the nodes passes through this
+	// publisher. The events of one prompt arrive in order, one at a time. Publish must
+	// not wait for the prompt, because the prompt waits for Publish. Default: the
+	// engine publishes to the hub directly.
 	Wrap func(nodebus.Publisher) nodebus.Publisher
-	// Logger receives problems that no caller and no client learns about. Nil is
-	// silent.
+	// Logger receives problems that no caller and no client learns about. Default: no
+	// logging.
 	Logger *slog.Logger
 }
 
@@ -59,39 +62,43 @@ func (o *EngineOptions) withDefaults(r *Registry) EngineOptions {
 	return opts
 }
 
-// Engine takes prompts from a queue, has an executor run them, publishes how they
-// begin and end, and keeps the records. Whatever happens to a prompt, it ends with
-// exactly one of execution_success, execution_error and execution_interrupted, and
-// then an executing event without a node. The record is stored before the first of
-// these is sent. Only the engine sends them: a node or executor that tries gets an
-// error. A panic of an executor, queue, store or publisher becomes an error.
+// Engine takes prompts from a queue, runs them with an executor, publishes their
+// start and end events, and stores their records.
 //
-// Its methods are safe for concurrent use.
+// Every prompt that runs ends with exactly one of the events execution_success,
+// execution_error and execution_interrupted, followed by an executing event without
+// a node. The engine stores the record before it sends the first of these two
+// events. Only the engine may send them: if a node or an executor tries, Publish
+// returns an error. A panic of an executor, queue, store or publisher becomes an
+// error.
+//
+// An Engine is safe for concurrent use.
 type Engine struct {
 	registry *Registry
 	hub      *nodebus.Hub
-	pub      nodebus.Publisher // the hub, or what Wrap has made of it
+	pub      nodebus.Publisher // the hub, or the publisher that Wrap returned
 	opts     EngineOptions
 
-	// mu is held for a few steps, never while code of others runs. No other lock of
-	// this package is taken while it is held; the locks of a job, a gate, a lease and
-	// the queue in memory are never held together either.
+	// mu is held only for a few steps, and never while foreign code runs. While mu is
+	// held, no other lock of this package is taken. The locks of a job, a gate, a lease
+	// and the in-memory queue are also never held together.
 	mu      sync.Mutex
-	jobs    map[string]*job    // submitted or taken, and not ended, by prompt id
-	clients map[string]*client // clients with a job
-	seq     uint64             // of the job admitted last
-	taking  *nodebus.Prompt    // may have left the queue, and is not yet known to run
-	poke    context.CancelFunc // has the queue looked at again
-	running *sync.WaitGroup    // of what Run has started; nil while no Run runs
-	stop    context.Context    // ends with that Run
+	jobs    map[string]*job    // by prompt id: submitted or taken from the queue, and not ended
+	clients map[string]*client // by client id: the clients that have a job
+	seq     uint64             // sequence number of the last admitted job
+	taking  *nodebus.Prompt    // may have left the queue, but is not marked as running yet
+	poke    context.CancelFunc // cancels the current Take, so that the queue is searched again
+	running *sync.WaitGroup    // counts the goroutines of Run; nil if Run is not active
+	stop    context.Context    // the context of that Run
 	idle    chan struct{}      // closed when that Run has ended
 
-	statusDue  int  // status events still to be sent
-	statusBusy bool // a goroutine is sending them
+	statusDue  int  // number of status events still to send
+	statusBusy bool // a goroutine is sending status events
 }
 
-// NewEngine returns an engine for the classes of registry that publishes to hub.
-// Prompts may be submitted at once; they run while [Engine.Run] does.
+// NewEngine returns an engine that runs the classes of registry and publishes to
+// hub. A program may submit prompts at once; they run when [Engine.Run] is called.
+// If opts is nil, the engine uses the defaults.
 func NewEngine(registry *Registry, hub *nodebus.Hub, opts *EngineOptions) *Engine {
 	e := &Engine{
 		registry: registry, hub: hub, pub: hub, opts: opts.withDefaults(registry),
@@ -109,18 +116,18 @@ func (e *Engine) Registry() *Registry { return e.registry }
 // Hub returns the hub that the engine publishes to.
 func (e *Engine) Hub() *nodebus.Hub { return e.hub }
 
-// Queue returns the queue of prompts that wait.
+// Queue returns the queue that holds the waiting prompts.
 func (e *Engine) Queue() Queue { return e.opts.Queue }
 
-// Store returns the store of records.
+// Store returns the store that holds the records of ended prompts.
 func (e *Engine) Store() Store { return e.opts.Store }
 
 var errRunning = errors.New("flow: Engine.Run is running already; call it once at a time")
 
-// Run executes queued prompts until ctx ends. It then ends the prompts that run as
-// interrupted and waits for them; prompts that wait stay in the queue. It returns
-// ctx's cause, or an error of the queue. Only one Run may run at a time: a second
-// call returns an error at once.
+// Run executes queued prompts until ctx ends. Then it interrupts the running prompts
+// and waits until they have ended; waiting prompts stay in the queue. It returns the
+// cause of ctx, or an error of the queue. Only one Run may be active at a time: a
+// second call returns an error at once.
 func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var all sync.WaitGroup
@@ -151,7 +158,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// began notes that Run runs, and lets prompts that are not ready wait for that.
+// began marks Run as active and starts to watch the prompts that are not ready. It
+// returns false if another Run is active.
 func (e *Engine) began(ctx context.Context, all *sync.WaitGroup) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -165,19 +173,20 @@ func (e *Engine) began(ctx context.Context, all *sync.WaitGroup) bool {
 	return true
 }
 
-// ended waits for all that Run has started.
+// ended waits for all goroutines that Run has started, and marks Run as not active.
 func (e *Engine) ended(all *sync.WaitGroup) {
 	all.Wait()
 	e.mu.Lock()
 	e.running, e.stop = nil, nil
 	close(e.idle)
 	e.mu.Unlock()
-	all.Wait() // for a prompt that was submitted in between
+	all.Wait() // for a prompt that was submitted between Wait and Lock
 }
 
-// Interrupt ends a prompt, and no other, as interrupted, whether it runs or still
-// waits. It reports whether there was one to end. The error is that of the queue,
-// which may still hold the prompt; it is then interrupted when it is taken.
+// Interrupt ends one prompt as interrupted, whether the prompt runs or waits. found
+// is true if the engine knows the prompt. err is an error of the queue: a waiting
+// prompt may then still be in the queue, and the engine interrupts it when it takes
+// it. Other prompts do not change.
 func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	e.mu.Lock()
 	j := e.jobs[promptID]
@@ -195,7 +204,7 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 	return true, err
 }
 
-// remove takes prompts that wait out of the queue.
+// remove deletes waiting prompts from the queue and returns their ids.
 func (e *Engine) remove(ctx context.Context, ids ...string) (gone []string, err error) {
 	err = nodebus.Protect(func() (err error) {
 		gone, err = e.opts.Queue.Delete(ctx, ids...)
@@ -207,9 +216,9 @@ func (e *Engine) remove(ctx context.Context, ids ...string) (gone []string, err 
 	return gone, err
 }
 
-// Delete takes prompts that wait out of the queue. They leave no record; clients
-// only receive the new number of prompts. It returns the ids of the prompts that
-// were waiting.
+// Delete removes waiting prompts from the queue and returns the ids of the removed
+// prompts. The removed prompts leave no record; clients only receive the new number
+// of prompts. The error is an error of the queue.
 func (e *Engine) Delete(ctx context.Context, promptIDs ...string) ([]string, error) {
 	gone, err := e.remove(ctx, promptIDs...)
 	for _, id := range gone {
@@ -219,7 +228,7 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) ([]string, err
 	return gone, err
 }
 
-// Running lists the prompts that are being executed, the oldest first.
+// Running lists the prompts that are being executed, oldest first.
 func (e *Engine) Running() []*nodebus.Prompt {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -238,8 +247,8 @@ func (e *Engine) Running() []*nodebus.Prompt {
 	return ps
 }
 
-// Current returns the event that named the node of a prompt that began last. ok is
-// false if the prompt does not run, or none of its nodes has begun.
+// Current returns the last executing event of a prompt that named a node. ok is
+// false if the prompt does not run, or if none of its nodes has begun.
 func (e *Engine) Current(promptID string) (now nodebus.Executing, ok bool) {
 	e.mu.Lock()
 	j := e.jobs[promptID]
@@ -252,8 +261,8 @@ func (e *Engine) Current(promptID string) (now nodebus.Executing, ok bool) {
 	return j.now, j.now.UniqueID != ""
 }
 
-// Free makes the executor drop what it keeps from one prompt to the next, if it
-// has a method Free, as [Local] has.
+// Free calls the method Free of the executor, if it has one. The method Free of
+// [Local] drops the cached results. A panic goes to the Logger.
 func (e *Engine) Free() {
 	if f, ok := e.opts.Executor.(interface{ Free() }); ok {
 		if err := nodebus.Protect(func() error { f.Free(); return nil }); err != nil {
@@ -262,16 +271,16 @@ func (e *Engine) Free() {
 	}
 }
 
-// Remaining is the number of prompts that wait or run.
+// Remaining returns the number of prompts that wait or run.
 func (e *Engine) Remaining() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.jobs)
 }
 
-// tellStatus sends everyone the number of prompts. Each call sends one event. The
-// numbers are sent in the order in which they were true, by one goroutine at a time:
-// a call that finds another one sending leaves its event to that.
+// tellStatus sends the number of prompts to every client. Each call causes one
+// event. Only one goroutine sends at a time, so the numbers go out in order: if
+// another goroutine is sending already, it also sends the event of this call.
 func (e *Engine) tellStatus() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -289,7 +298,7 @@ func (e *Engine) tellStatus() {
 	e.statusBusy = false
 }
 
-// tell publishes an event of the engine's own.
+// tell publishes an event that the engine itself makes.
 func (e *Engine) tell(ev nodebus.Event) {
 	ev.Frozen = true
 	if err := e.publish(ev); err != nil {
@@ -301,6 +310,6 @@ func (e *Engine) publish(ev nodebus.Event) error {
 	return nodebus.Protect(func() error { return e.pub.Publish(ev) })
 }
 
-// storeTime is how long the queue and the store may take for what must be done even
-// if no caller waits for it.
+// storeTime is the time limit for calls to the queue and the store that must happen
+// even if no caller waits for them.
 const storeTime = 30 * time.Second

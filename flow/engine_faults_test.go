@@ -15,14 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the engine does about the faults of what is plugged into it.
+// These tests check how the engine handles faults of the parts that are plugged into
+// it.
 
-// nilError is an error whose methods need a value.
+// nilError is an error whose method panics on a nil pointer.
 type nilError struct{ text string }
 
 func (e *nilError) Error() string { return e.text }
 
-// wildError is one whose methods panic.
+// wildError is an error whose methods panic.
 type wildError struct{}
 
 func (wildError) Error() string   { panic("no words") }
@@ -52,7 +53,7 @@ func TestErrorsWithoutAnythingToSay(t *testing.T) {
 	}
 }
 
-// executorFunc is an executor that is a function.
+// executorFunc is a function that implements Executor.
 type executorFunc func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error)
 
 func (f executorFunc) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
@@ -66,15 +67,15 @@ func TestExecutorThatSaysLittle(t *testing.T) {
 	})
 	inBubble(t, nil, &flow.EngineOptions{Executor: exec}, func(r *rig) {
 		e := r.run(shown("x")).failed(t)
-		require.Equal(t, "out", e.NodeID, "the node is to blame itself if nothing else is said")
+		require.Equal(t, "out", e.NodeID, "without a RealID, the error names the node itself")
 		require.Equal(t, "Show", e.Class)
 		require.Equal(t, "the executor does not say what went wrong\n", e.ExceptionMessage)
-		require.NoError(t, said.Err, "what the executor returned is its own")
+		require.NoError(t, said.Err, "the engine does not modify the executor's error")
 	})
 }
 
-// TestSection6OnlyTheEngineTellsOfTheEnd: a node, or an executor, that says how
-// its prompt ends, or that it begins, is refused, and the prompt goes on.
+// TestSection6OnlyTheEngineTellsOfTheEnd checks that a node or an executor gets an
+// error if it publishes a start or end event, and that the prompt continues.
 func TestSection6OnlyTheEngineTellsOfTheEnd(t *testing.T) {
 	reserved := []nodebus.Payload{
 		nodebus.Executing{},
@@ -107,8 +108,8 @@ func TestSection6OnlyTheEngineTellsOfTheEnd(t *testing.T) {
 	})
 }
 
-// TestBroadcastOfAStandardPayload: what is for everyone is not taken for an
-// event that nobody has addressed yet.
+// TestBroadcastOfAStandardPayload checks that a broadcast of a node stays a
+// broadcast: the engine does not address it to the client.
 func TestBroadcastOfAStandardPayload(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Say", func(ctx *nodebus.Context, _, _ any) (any, error) {
@@ -127,7 +128,7 @@ func TestBroadcastOfAStandardPayload(t *testing.T) {
 	})
 }
 
-// moody is what panics in one of its calls.
+// moody panics in the call that panics names.
 type moody struct{ panics string }
 
 func (m *moody) moan(call string) {
@@ -170,7 +171,7 @@ func TestQueueThatPanics(t *testing.T) {
 		require.Zero(t, e.Remaining())
 		q.panics = "take"
 		_, err = submit(e, t.Context(), &nodebus.Prompt{ID: "p", Nodes: shown("x")})
-		require.NoError(t, err, "its id is free again")
+		require.NoError(t, err, "the id is free again")
 		require.ErrorAs(t, e.Run(t.Context()), &pe)
 		q.panics = "delete"
 		_, err = e.Delete(t.Context(), "p")
@@ -201,8 +202,8 @@ func (s moodyStore) Get(ctx context.Context, id string) (flow.Record, error) {
 	return s.Store.Get(ctx, id)
 }
 
-// TestStoreThatPanicsOrWaits: a prompt whose record cannot be stored has failed,
-// and is over in bounded time.
+// TestStoreThatPanicsOrWaits checks that a prompt fails if its record cannot be
+// stored, and that the prompt ends in bounded time.
 func TestStoreThatPanicsOrWaits(t *testing.T) {
 	for _, fault := range []string{"put", "wait"} {
 		s := moodyStore{flow.NewStore(nil), &moody{panics: fault}}
@@ -233,18 +234,18 @@ func TestStoreThatPanicsOrWaits(t *testing.T) {
 	}
 }
 
-// publisherFunc is a publisher that is a function.
+// publisherFunc is a function that implements Publisher.
 type publisherFunc func(nodebus.Event) error
 
 func (f publisherFunc) Publish(ev nodebus.Event) error { return f(ev) }
 
-// wrapped are options of an engine that publishes to f alone.
+// wrapped returns options of an engine that publishes only to f.
 func wrapped(f publisherFunc) *flow.EngineOptions {
 	return &flow.EngineOptions{Wrap: func(nodebus.Publisher) nodebus.Publisher { return f }}
 }
 
-// TestEnginesPublisher: what is wrapped around a hub sees all events, and its
-// panic is the loss of that event alone.
+// TestEnginesPublisher checks that the publisher from Wrap receives all events, and
+// that a panic of the publisher loses only the event.
 func TestEnginesPublisher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
@@ -277,8 +278,9 @@ func TestEnginesPublisher(t *testing.T) {
 	})
 }
 
-// TestSection13NextPromptOfAClientBeginsAfterTheLastWord: also if that takes a
-// while to be said.
+// TestSection13NextPromptOfAClientBeginsAfterTheLastWord checks that the next prompt
+// of a client starts after the last event of the prompt before it, even if
+// publishing the last event takes long.
 func TestSection13NextPromptOfAClientBeginsAfterTheLastWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
@@ -325,7 +327,7 @@ func TestSection13NextPromptOfAClientBeginsAfterTheLastWord(t *testing.T) {
 	})
 }
 
-// lookingStore tells when it is asked for a record.
+// lookingStore calls look when the store finds no record.
 type lookingStore struct {
 	flow.Store
 	look func()
@@ -339,8 +341,8 @@ func (s lookingStore) Get(ctx context.Context, id string) (flow.Record, error) {
 	return r, err
 }
 
-// TestSection13DuplicateOfAPromptThatEndsMeanwhile: between looking among the
-// records and among those that run, a prompt cannot slip from one to the other.
+// TestSection13DuplicateOfAPromptThatEndsMeanwhile checks that Submit finds a
+// duplicate even if the first prompt ends while Submit looks for its record.
 func TestSection13DuplicateOfAPromptThatEndsMeanwhile(t *testing.T) {
 	store := &lookingStore{Store: flow.NewStore(nil), look: func() {}}
 	inBubble(t, nil, &flow.EngineOptions{Store: store}, func(r *rig) {

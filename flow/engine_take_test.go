@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowQueue lets a test do something while a prompt is taken.
+// slowQueue lets a test run code while the engine takes a prompt.
 type slowQueue struct {
 	flow.Queue
-	asked func(client string)     // skip was asked about a client, by the goroutine that takes
-	taken func(p *nodebus.Prompt) // p is not in the queue any more
+	asked func(client string)     // called after skip, in the goroutine that takes
+	taken func(p *nodebus.Prompt) // called when p has left the queue
 }
 
 func (q *slowQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
@@ -32,8 +32,8 @@ func (q *slowQueue) Take(ctx context.Context, skip func(string) bool) (flow.Leas
 	return l, err
 }
 
-// TestTakenPromptIsListed: a prompt that has left the queue is among those that
-// run, from that moment on.
+// TestTakenPromptIsListed checks that Running lists a prompt as soon as the prompt
+// has left the queue.
 func TestTakenPromptIsListed(t *testing.T) {
 	q := &slowQueue{Queue: flow.NewQueue(nil)}
 	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
@@ -49,8 +49,8 @@ func TestTakenPromptIsListed(t *testing.T) {
 	})
 }
 
-// TestPriorityWhileAnotherEnds: which prompt is next is decided at one moment,
-// although the client's running one may end while the queue is asked.
+// TestPriorityWhileAnotherEnds checks that the prompt with the highest priority runs
+// next, even if a running prompt of the same client ends while the queue calls skip.
 func TestPriorityWhileAnotherEnds(t *testing.T) {
 	q := &slowQueue{Queue: flow.NewQueue(nil)}
 	inBubble(t, nil, &flow.EngineOptions{Queue: q, Parallel: 2}, func(r *rig) {
@@ -78,7 +78,7 @@ func TestPriorityWhileAnotherEnds(t *testing.T) {
 				runtime.Gosched()
 			}
 		}
-		r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}) // after it, the queue is asked anew
+		r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}) // when it ends, the queue calls skip again
 		first()
 		high()
 		low()
@@ -86,8 +86,8 @@ func TestPriorityWhileAnotherEnds(t *testing.T) {
 	})
 }
 
-// TestOrderWhileHoldsEnd: of one client's prompts that may both begin now, the
-// first does, although both were held when the queue was asked about it.
+// TestOrderWhileHoldsEnd checks that the first prompt of a client runs first if two
+// prompts become ready while the queue calls skip.
 func TestOrderWhileHoldsEnd(t *testing.T) {
 	q := &slowQueue{Queue: flow.NewQueue(nil)}
 	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
@@ -105,14 +105,14 @@ func TestOrderWhileHoldsEnd(t *testing.T) {
 			q.asked = nil
 			close(hold)
 		}
-		r.submit(&nodebus.Prompt{ID: "other", ClientID: "other", Nodes: showing("x")}) // after it, the queue is asked anew
+		r.submit(&nodebus.Prompt{ID: "other", ClientID: "other", Nodes: showing("x")}) // when it ends, the queue calls skip again
 		first()
 		second()
 		require.Equal(t, []string{"other", "first", "second"}, order)
 	})
 }
 
-// showing is a graph that shows a text.
+// showing returns a graph that shows a text.
 func showing(text string) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	g.Add("Show", nodebus.Inputs{"in": text})

@@ -19,8 +19,8 @@ func shown(id string) nodebus.Nodes {
 	return g.Nodes()
 }
 
-// TestSection12AnyExecutorIsFramedRight: whatever an executor does, the prompt
-// has its first words and one last.
+// TestSection12AnyExecutorIsFramedRight checks that a prompt has its start events
+// and exactly one end event, whatever the executor does.
 func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
 	ui := nodebus.Report{Outputs: []nodebus.NodeOutput{{Place: nodebus.Place{UniqueID: "o"}, UI: nodebus.Text("x")}}}
 	var kept nodebus.Publisher
@@ -60,7 +60,7 @@ func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
 				o := r.run(shown("x"))
 				require.Equal(t, c.want, o.types())
 				if o.record.State == nodebus.Succeeded {
-					require.Equal(t, []any{"x"}, o.text("o"), "what it showed is recorded, told or not")
+					require.Equal(t, []any{"x"}, o.text("o"), "the record has the output, from an event or from the report")
 				}
 				if kept != nil {
 					require.ErrorIs(t, kept.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}}), nodebus.ErrClosed)
@@ -70,11 +70,12 @@ func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
 	}
 }
 
-// TestSection12RecordIsThereBeforeTheLastWord reads the record from within the
-// delivery of the last word.
+// TestSection12RecordIsThereBeforeTheLastWord checks that the record is in the store
+// when a client receives the end event.
 func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("boom") })
+		checked := 0
 		for i, nodes := range []nodebus.Nodes{shown("x"), two("Fail")} {
 			id := fmt.Sprint("p", i)
 			events := r.hub.Subscribe(r.ctx)
@@ -87,14 +88,15 @@ func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
 					rec, err := r.engine.Store().Get(r.ctx, id)
 					require.NoError(t, err)
 					require.NotZero(t, rec.Ended)
-					require.Empty(t, r.engine.Running(), "it is in one place or the other")
-				case nodebus.Executing:
-					if ev.Payload.(nodebus.Executing).UniqueID == "" {
-						return
-					}
+					require.Empty(t, r.engine.Running(), "a prompt with a record does not run")
+					checked++
+				}
+				if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
+					break
 				}
 			}
 		}
+		require.Equal(t, 2, checked)
 	})
 }
 
@@ -116,7 +118,7 @@ func TestSection12StoreThatFails(t *testing.T) {
 				break
 			}
 		}
-		require.Contains(t, got, "execution_error", "a last word that promises a record is not said")
+		require.Contains(t, got, "execution_error", "without a record, the prompt fails")
 		require.NotContains(t, got, "execution_success")
 	})
 }

@@ -7,26 +7,27 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Errors that callers test for with [errors.Is].
+// These errors are for use with [errors.Is].
 var (
-	// ErrFull refuses a prompt because the queue has no room.
+	// ErrFull is returned if the queue has no room for a prompt.
 	ErrFull = errors.New("nodebus: queue is full")
-	// ErrDuplicate refuses a prompt whose id is in use.
+	// ErrDuplicate is returned if the id of a prompt is in use.
 	ErrDuplicate = errors.New("nodebus: prompt id is in use")
-	// ErrSecrets refuses a prompt with secrets, because the queue cannot keep them.
+	// ErrSecrets is returned if a prompt has secrets and the queue cannot keep secrets.
 	ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
-	// ErrLapsed means that a lease has ended: the prompt may have been taken again.
+	// ErrLapsed is returned if a lease has ended. The prompt may have been taken again.
 	ErrLapsed = errors.New("nodebus: the lease has lapsed")
-	// ErrNotFound means that nothing is known under a name or an id.
+	// ErrNotFound is returned if nothing with the given name or id exists.
 	ErrNotFound = errors.New("nodebus: not found")
-	// ErrCycle ends a prompt whose nodes wait for each other in a ring.
+	// ErrCycle is the error of a prompt whose nodes depend on each other in a cycle.
 	ErrCycle = errors.New("nodebus: nodes wait for each other in a ring")
 )
 
 func typeName(v any) string { return fmt.Sprintf("%T", v) }
 
-// errorText returns the text of an error. Errors of nodes are foreign code: if Error
-// panics, as a nil pointer may, the text is the error's type.
+// errorText returns the text of an error. An error of a node is foreign code: if its
+// method Error panics, for example on a nil pointer, errorText returns the type of
+// the error.
 func errorText(err error) (text string) {
 	if nodebus.Protect(func() error { text = err.Error(); return nil }) != nil {
 		return typeName(err)
@@ -34,8 +35,8 @@ func errorText(err error) (text string) {
 	return text
 }
 
-// asError is [errors.As] for errors of nodes. It finds nothing if a method of the
-// error panics, or if what it finds is a nil pointer.
+// asError calls [errors.As] for an error of a node. ok is false if a method of the
+// error panics, or if the found error is a nil pointer.
 func asError[E interface {
 	comparable
 	error
@@ -47,7 +48,8 @@ func asError[E interface {
 	return found, ok && found != zero
 }
 
-// orEmpty returns a list that is not nil: JSON has [] for it, not null.
+// orEmpty returns an empty list instead of nil, because JSON must contain [], not
+// null.
 func orEmpty(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -55,7 +57,7 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-// promptError returns an error about a prompt as a whole.
+// promptError returns an error about the whole prompt.
 func promptError(typ, message, details string) *nodebus.ValidationError {
 	return &nodebus.ValidationError{Problem: problem(typ, message, details, map[string]any{})}
 }

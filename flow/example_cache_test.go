@@ -8,7 +8,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Paint says which calls there were.
+// Paint records its calls.
 type Paint struct {
 	Color string
 
@@ -21,8 +21,9 @@ func (n Paint) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(n.Color), nil
 }
 
-// The same prompts with each kind of cache, and what had to run. By default what
-// the last prompt used is kept, as ComfyUI does.
+// The example runs the same prompts with each kind of cache and prints which nodes
+// ran. The default cache keeps the results that the last prompt used, as ComfyUI
+// does.
 func ExampleNewCache() {
 	var log []string
 	r := flow.NewRegistry()

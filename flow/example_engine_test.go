@@ -8,7 +8,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Double is a node.
+// Double shows twice its input.
 type Double struct{ N int }
 
 func (d Double) Run(*nodebus.Context) (nodebus.UI, error) {
@@ -24,7 +24,7 @@ func doubling(n int) *nodebus.Prompt {
 	return &nodebus.Prompt{ID: fmt.Sprint("double ", n), Nodes: g.Nodes()}
 }
 
-// Do runs a graph and returns how it ended.
+// Do runs a graph and returns the outcome.
 func ExampleDo() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()
@@ -44,7 +44,7 @@ func ExampleDo() {
 	// error [] nodebus: node double (Double): 101 is too large
 }
 
-// A long-running program starts Run once, and waits for the prompts that it submits.
+// A long-running program calls Run once and waits for the prompts that it submits.
 func ExampleEngine_Submit() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Double{}, nodebus.Info{})
@@ -62,14 +62,14 @@ func ExampleEngine_Submit() {
 	outcome, err := submission.Wait(ctx)
 	fmt.Println(submission.ID, outcome.State, outcome.Output("double")["text"], err)
 
-	stop() // ends what runs
+	stop() // interrupts the running prompts
 	<-ended
 	_ = hub.Close() // tells clients that the program ends
 	// Output:
 	// double 4 success [8] <nil>
 }
 
-// Ready holds a prompt back until the program is ready for its events.
+// Ready delays a prompt until the program is ready for its events.
 func ExampleSubmitOptions() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()
@@ -94,7 +94,7 @@ func ExampleSubmitOptions() {
 	// success <nil>
 }
 
-// eventCounter counts the events that pass.
+// eventCounter counts events by type.
 type eventCounter struct {
 	nodebus.Publisher
 	n map[string]int
@@ -105,7 +105,7 @@ func (c eventCounter) Publish(ev nodebus.Event) error {
 	return c.Publisher.Publish(ev)
 }
 
-// Wrap sees every event of the engine, for tracing and metrics.
+// A publisher from Wrap receives every event of the engine, for tracing and metrics.
 func ExampleEngineOptions() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()

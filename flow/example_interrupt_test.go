@@ -9,16 +9,16 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Endless waits until it is told to stop.
+// Endless runs until its context ends.
 type Endless struct{}
 
-// Run ends with its context, and says why.
+// Run returns the reason why its context ended.
 func (Endless) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	<-ctx.Done()
 	return nil, context.Cause(ctx)
 }
 
-// One prompt is interrupted, and no other.
+// Interrupt ends one prompt; other prompts continue.
 func ExampleEngine_Interrupt() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Endless{}, nodebus.Info{})

@@ -9,14 +9,15 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// A queue is bounded. Who submits to one that is full is told, and nobody waits.
+// A queue has a maximum length. If the queue is full, Submit returns an error at
+// once and does not wait.
 func ExampleNewQueue() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()
 	flow.Register(r, Toss{}, nodebus.Info{})
 	engine := flow.NewEngine(r, hub, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2})})
 	ctx := context.Background()
-	for i := range 3 { // the engine does not run: all of them wait
+	for i := range 3 { // the engine does not run, so all prompts wait
 		g := nodebus.NewGraph()
 		g.Add("Toss", nodebus.Inputs{"side": "heads"})
 		_, err := submit(engine, ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()})

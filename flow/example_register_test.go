@@ -8,8 +8,8 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Counted is a message of the program's own; clients listen for it by the name
-// that EventType gives it.
+// Counted is a custom event. Clients listen for it by the name that EventType
+// returns.
 type Counted struct {
 	Node  string `json:"node"`
 	Sheep int    `json:"sheep"`
@@ -17,7 +17,7 @@ type Counted struct {
 
 func (Counted) EventType() string { return "example.counted" }
 
-// CountSheep tells how far it is, and sends a message that names it.
+// CountSheep reports progress and sends a custom event for each sheep.
 type CountSheep struct {
 	To int `default:"3" min:"1" max:"1000" tip:"when to be asleep"`
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Toss shows heads, and fails for tails.
+// Toss shows heads and fails for tails.
 type Toss struct{ Side string }
 
-// Run looks at the coin.
+// Run shows the side of the coin.
 func (n Toss) Run(*nodebus.Context) (nodebus.UI, error) {
 	if n.Side == "tails" {
 		return nil, errors.New("lost")
@@ -22,7 +22,7 @@ func (n Toss) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(n.Side), nil
 }
 
-// What became of prompts, the newest first.
+// The store lists the records of ended prompts, newest first.
 func ExampleStore() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Toss{}, nodebus.Info{})
@@ -33,7 +33,7 @@ func ExampleStore() {
 	running.Go(func() { _ = engine.Run(ctx) })
 
 	events := hub.Subscribe(ctx)
-	for i, side := range []string{"heads", "tails", "heads"} { // of one client, hence in order
+	for i, side := range []string{"heads", "tails", "heads"} { // all of one client, so they run in order
 		g := nodebus.NewGraph()
 		g.AddAs("coin", "Toss", nodebus.Inputs{"side": side})
 		if _, err := submit(engine, ctx, &nodebus.Prompt{ID: fmt.Sprint("toss ", i+1), Nodes: g.Nodes()}); err != nil {
@@ -42,7 +42,7 @@ func ExampleStore() {
 	}
 	for ev := range events {
 		if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID == "" && p.PromptID == "toss 3" {
-			break // the record was there before the last word was said
+			break // the engine stores the record before it sends the last event
 		}
 	}
 	for rec, err := range engine.Store().List(ctx) {

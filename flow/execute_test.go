@@ -17,11 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The executor against nodes that do what they should not, and against graphs
-// that are larger than they should be. Whatever happens, the prompt ends with
-// one last word, nothing is left running, and the next prompt runs.
+// These tests run nodes that misbehave and graphs that are very large. In every case
+// the prompt ends with one end event, no goroutine is left, and the next prompt
+// runs.
 
-// two is a graph of one node of a class, and one that shows its output.
+// two returns a graph of one node of a class and an output node that shows its
+// output.
 func two(class string) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	g.AddAs("out", "Show", in{"in": g.AddAs("x", class, in{"in": 1})})
@@ -30,7 +31,6 @@ func two(class string) nodebus.Nodes {
 
 func (r *rig) nextRuns() {
 	r.t.Helper()
-	r.reg.Class("Show")
 	g := nodebus.NewGraph()
 	g.AddAs("o", "Show", in{"in": "still here"})
 	require.Equal(r.t, []any{"still here"}, r.run(g.Nodes()).text("o"))
@@ -173,7 +173,7 @@ func TestNodeThatNeverEnds(t *testing.T) {
 		release := make(chan struct{})
 		late := make(chan error, 1)
 		r.fn("Stuck", func(ctx *nodebus.Context, _, _ any) (any, error) {
-			<-release // and not ctx.Done
+			<-release // the node ignores ctx.Done
 			late <- ctx.SendSync(nodebus.Custom{Type: "late"})
 			return 1, nil
 		})
@@ -184,7 +184,7 @@ func TestNodeThatNeverEnds(t *testing.T) {
 		o := wait()
 		require.Equal(t, time.Minute, time.Since(began), "it was waited for as long as Grace says")
 		require.Equal(t, []string{"start", "cached", "executing x", "interrupted x", "executing "}, o.types())
-		r.nextRuns() // although there is only one worker, and that is stuck
+		r.nextRuns() // although the only worker slot was held by the stuck node
 		close(release)
 		require.ErrorIs(t, <-late, nodebus.ErrClosed)
 	})
@@ -202,11 +202,12 @@ func TestHubThatClosesInTheMiddle(t *testing.T) {
 		synctest.Wait()
 		rec, err := r.engine.Store().Get(r.ctx, id)
 		require.NoError(t, err)
-		require.Equal(t, nodebus.Succeeded, rec.State, "who listens is not the run's affair")
+		require.Equal(t, nodebus.Succeeded, rec.State, "a run does not need a listener")
 	})
 }
 
-// TestContextThatEndsAtEveryStep stops the same graph at each of its calls.
+// TestContextThatEndsAtEveryStep runs the same graph many times. Each time, the
+// context ends at another node call.
 func TestContextThatEndsAtEveryStep(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		nodes := randomGraphWithoutFailures()
@@ -230,7 +231,7 @@ func TestContextThatEndsAtEveryStep(t *testing.T) {
 				synctest.Wait()
 				ran := wire.calls.Load()
 				require.NoError(t, hub.Close())
-				for _, err := range events { // the log is whole
+				for _, err := range events { // the events are complete
 					require.NoError(t, err)
 				}
 				require.Equal(t, ran, wire.calls.Load(), "something ran after the end")
@@ -257,14 +258,14 @@ func TestPublisherAndCacheThatPanic(t *testing.T) {
 		reg := modelRegistry(nil)
 		p := func() *nodebus.Prompt { return &nodebus.Prompt{ID: "p", Nodes: randomGraphWithoutFailures()} }
 		_, err := execute(flow.NewLocal(reg, nil), t.Context(), p(), panicky{})
-		require.NoError(t, err, "a listener's panic is its own")
+		require.NoError(t, err, "a panic of the publisher does not fail the run")
 		_, err = execute(flow.NewLocal(reg, &flow.LocalOptions{Cache: panicky{}}), t.Context(), p(), nodebus.NewHub(nil))
 		var pe *nodebus.PanicError
 		require.ErrorAs(t, err, &pe)
 	})
 }
 
-// panicky is a Publisher and a Cache whose every method panics.
+// panicky is a Publisher and a Cache; every method panics.
 type panicky struct{}
 
 func (panicky) Publish(nodebus.Event) error    { panic("publisher") }
@@ -311,7 +312,7 @@ func TestNodesGetTheirOwnCopy(t *testing.T) {
 	})
 }
 
-// counter changes itself, which concerns no other call.
+// counter modifies itself. This must not affect other calls.
 type counter struct {
 	Start  int
 	shared string
@@ -342,8 +343,8 @@ func TestSection14InputsOfTheNodeThatFailed(t *testing.T) {
 	})
 }
 
-// TestInputsOfAnySizeOfTheNodeThatFailed: what one node gives another may be too
-// much to be shown, even without end.
+// TestInputsOfAnySizeOfTheNodeThatFailed checks that the error of a node shows a
+// shortened form of inputs that are too large, or that contain themselves.
 func TestInputsOfAnySizeOfTheNodeThatFailed(t *testing.T) {
 	loop := map[string]any{"a": 1.5}
 	loop["b"] = loop
@@ -365,3 +366,6 @@ func TestInputsOfAnySizeOfTheNodeThatFailed(t *testing.T) {
 		}
 	})
 }
+
+// word is a named string type.
+type word string

@@ -19,7 +19,7 @@ type step struct{ In int }
 
 func (n step) Run(*nodebus.Context) (int, error) { return n.In + 1, nil }
 
-// sink takes a list of any length as separate inputs would be: it reads the last.
+// sink is an output node with one input. It shows nothing.
 type sink struct{ In int }
 
 func (n sink) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
@@ -31,8 +31,8 @@ func benchRegistry() *flow.Registry {
 	return r
 }
 
-// chain is n nodes, each waiting for the one before; wide is n that wait for
-// nobody, each of which is an output of its own.
+// chain returns a graph of n nodes, where each node waits for the node before it.
+// wide returns a graph of n output nodes that wait for no other node.
 func chain(n int) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	var last any = 0
@@ -51,20 +51,20 @@ func wide(n int) nodebus.Nodes {
 	return g.Nodes()
 }
 
-// benchRig executes prompts with their events published to one subscriber.
+// benchRig executes prompts and publishes their events to one subscriber.
 type benchRig struct {
 	b     *testing.B
 	reg   *flow.Registry
 	hub   *nodebus.Hub
 	local *flow.Local
-	ended chan struct{} // the subscriber has read a prompt's last word
+	ended chan struct{} // receives when the subscriber has read the last event of a prompt
 	n     int
-	plans map[*nodebus.Prompt]any // what Prepare has made of each prompt
+	plans map[*nodebus.Prompt]any // results of Prepare
 }
 
-// newBenchRig returns a rig with a cache; nil is the default one. Its subscriber
-// may be further behind than by default: on a busy machine it is given no
-// processor for a while.
+// newBenchRig returns a rig with the given cache; nil selects the default cache. The
+// hub keeps more bytes than by default, because on a busy machine the subscriber may
+// not run for a while.
 func newBenchRig(b *testing.B, reg *flow.Registry, cache flow.Cache) *benchRig {
 	r := &benchRig{
 		b: b, reg: reg, hub: openHub(b, &nodebus.HubOptions{KeepBytes: 1 << 30}), ended: make(chan struct{}),
@@ -85,7 +85,7 @@ func newBenchRig(b *testing.B, reg *flow.Registry, cache flow.Cache) *benchRig {
 	return r
 }
 
-// prompt returns a prompt that has been checked, and run once.
+// prompt prepares a prompt and runs it once.
 func (r *benchRig) prompt(nodes nodebus.Nodes) *nodebus.Prompt {
 	p := &nodebus.Prompt{ClientID: "c", Nodes: nodes}
 	prepared, err := r.reg.Prepare(p)
@@ -95,7 +95,8 @@ func (r *benchRig) prompt(nodes nodebus.Nodes) *nodebus.Prompt {
 	return p
 }
 
-// run executes a prompt that was prepared, as an engine does, under a new id, and returns when its events were read.
+// run executes a prepared prompt under a new id, as an engine does. It returns when
+// the subscriber has read the events.
 func (r *benchRig) run(p *nodebus.Prompt) {
 	r.n++
 	p.ID = strconv.Itoa(r.n)
@@ -114,7 +115,7 @@ func cpuTime() float64 {
 	return float64(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// cost is what something took, in nanoseconds and allocations.
+// cost holds the time, in nanoseconds, and the allocations of some work.
 type cost struct {
 	wall, cpu, allocs float64
 
@@ -146,7 +147,7 @@ func allocations() uint64 {
 	return m.Mallocs
 }
 
-// report reports what each of n things cost that were done in an op.
+// report reports the cost of each of the n items that one op processes.
 func (c *cost) report(b *testing.B, n int, unit string) {
 	total := float64(b.N) * float64(n)
 	b.ReportMetric(c.wall/total, "ns/"+unit)
@@ -155,9 +156,8 @@ func (c *cost) report(b *testing.B, n int, unit string) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkExecute runs graphs of trivial nodes with their events published to
-// one subscriber. It reports nanoseconds, CPU nanoseconds and allocations a
-// node.
+// BenchmarkExecute runs graphs of trivial nodes and publishes their events to one
+// subscriber. It reports nanoseconds, CPU nanoseconds and allocations per node.
 func BenchmarkExecute(b *testing.B) {
 	for _, shape := range []struct {
 		name string
@@ -191,4 +191,11 @@ func benchExecute(b *testing.B, nodes nodebus.Nodes, mode string) {
 		})
 	}
 	c.report(b, len(nodes), "node")
+}
+
+// openHub returns a hub that is closed at the end of the test.
+func openHub(t testing.TB, opts *nodebus.HubOptions) *nodebus.Hub {
+	h := nodebus.NewHub(opts)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	return h
 }

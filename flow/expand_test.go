@@ -13,8 +13,9 @@ import (
 
 // Execution semantics, section 11: nodes made at run time.
 
-// maker is a node that makes others: f adds them to a graph, and their result
-// either stands in for the node's (then), or is asked for (now).
+// maker is a node that makes other nodes: f adds them to a graph. The type then
+// returns their result as its own output; the type now waits for their result with
+// Eval.
 type maker struct {
 	In  any `in:"in,optional"`
 	In2 any `in:"in2,optional"`
@@ -41,13 +42,13 @@ func (n now) Run(ctx *nodebus.Context) (any, error) {
 	return nodebus.Eval[any](ctx, g, l)
 }
 
-// makers registers a function as both, "Then"+name and "Now"+name.
+// makers registers two classes for a function: "Then"+name and "Now"+name.
 func (r *rig) makers(name string, f func(ctx *nodebus.Context, g *nodebus.Graph, in, in2 any) (nodebus.Link, error)) {
 	flow.Register(r.reg, then{maker{f: f}}, nodebus.Info{Name: "Then" + name})
 	flow.Register(r.reg, now{maker{f: f}}, nodebus.Info{Name: "Now" + name})
 }
 
-// bothWays runs a test with nodes of both kinds.
+// bothWays runs a test with both kinds of nodes, and with one and with four workers.
 func bothWays(t *testing.T, test func(r *rig, kind string)) {
 	for _, kind := range []string{"Then", "Now"} {
 		for _, workers := range []int{1, 4} {
@@ -73,7 +74,7 @@ func TestSection11IdsAndEvents(t *testing.T) {
 		require.Equal(r.t, []any{"7"}, o.text("o"))
 		want := []string{"start", "cached", "executing x", "executing x.0.0.1", "executing x.0.0.last"}
 		if kind == "Now" {
-			want = append(want, "executing x") // it goes on
+			want = append(want, "executing x") // the node continues after Eval
 		}
 		require.Equal(r.t, append(want, "executing o", "executed o", "success", "executing "), o.types())
 		for _, ev := range o.events {
@@ -264,7 +265,8 @@ func TestSection11DynamicCycle(t *testing.T) {
 	})
 }
 
-// TestSection11WaitsForItself: a node that asks for a value which needs the node.
+// TestSection11WaitsForItself checks that a node fails if it asks for a value that
+// depends on the node itself.
 func TestSection11WaitsForItself(t *testing.T) {
 	bothWays(t, func(r *rig, kind string) {
 		r.makers("Self", func(_ *nodebus.Context, g *nodebus.Graph, v, _ any) (nodebus.Link, error) {
@@ -281,7 +283,7 @@ func TestSection11EvalMoreThanOnce(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
 		r.fn("Inc", func(_ *nodebus.Context, v, _ any) (any, error) { return v.(int) + 1, nil })
 		r.fn("Count", func(ctx *nodebus.Context, _, _ any) (any, error) {
-			g := ctx.NewGraph() // grows while it is evaluated
+			g := ctx.NewGraph() // the graph grows between calls of Eval
 			at := g.Add("Inc", in{"in": 0})
 			for {
 				v, err := nodebus.Eval[int](ctx, g, at)

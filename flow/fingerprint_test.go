@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stuckPrint is a node whose Fingerprint waits for a gate.
+// stuckPrint is a node whose Fingerprint waits until gate is closed.
 type stuckPrint struct {
 	In   any `in:"in,optional"`
 	gate chan struct{}
@@ -27,8 +27,9 @@ func (n stuckPrint) Fingerprint() (string, error) {
 	return "x", nil
 }
 
-// TestSection10FingerprintThatIsStuck: it holds up its prompt, as a node that is
-// stuck does, but not the end of it, wherever the node comes from.
+// TestSection10FingerprintThatIsStuck checks that a prompt with a stuck Fingerprint
+// can be interrupted: it ends after Grace, as with a stuck node. The node may be a
+// node of the prompt or made at run time.
 func TestSection10FingerprintThatIsStuck(t *testing.T) {
 	for _, class := range []string{"Print", "NowMade", "ThenMade"} {
 		inBubble(t, &flow.LocalOptions{Workers: 1, Grace: time.Second}, nil, func(r *rig) {
@@ -46,12 +47,13 @@ func TestSection10FingerprintThatIsStuck(t *testing.T) {
 			r.nextRuns()
 			close(node.gate)
 			synctest.Wait()
-			require.Empty(t, node.runs, "%s: it does not run when the prompt is over", class)
+			require.Empty(t, node.runs, "%s: a node runs after the end of the prompt", class)
 		})
 	}
 }
 
-// TestSection10FingerprintThatEndsLate: the prompt goes on then.
+// TestSection10FingerprintThatEndsLate checks that the prompt continues when a slow
+// Fingerprint returns.
 func TestSection10FingerprintThatEndsLate(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		node := stuckPrint{gate: make(chan struct{}), runs: make(chan struct{}, 1)}

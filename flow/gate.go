@@ -9,28 +9,28 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// gate is the publisher of one prompt: every event of the executor and its nodes
-// passes through it, and none passes before the start or after the end. It fills in
-// what an executor need not care about, refuses what only the engine may send, and
-// keeps what belongs in the record.
+// gate is the publisher of one prompt. Every event of the executor and the nodes
+// passes through it. It passes no event before the start or after the end of the
+// prompt. It fills in fields that executors may leave empty, refuses events that
+// only the engine may send, and keeps the data for the record.
 type gate struct {
 	e *Engine
 	j *job
 
 	mu      sync.Mutex // not held while an event is published
 	open    bool
-	passing int           // events that are being published
-	empty   chan struct{} // closed when the last of them has passed a shut gate
+	passing int           // number of events that are being published
+	empty   chan struct{} // set by shut; closed when the last of these events was published
 
 	record  Record
-	outputs map[string]int // place in record.Outputs by node
+	outputs map[string]int // index into record.Outputs, by unique id
 }
 
 func newGate(e *Engine, j *job) *gate {
 	return &gate{e: e, j: j, open: true, record: Record{Prompt: j.p, Attempt: j.attempt}}
 }
 
-// start sends the first event of the prompt.
+// start sends execution_start.
 func (g *gate) start() {
 	now := time.Now()
 	s := nodebus.ExecutionStart{PromptID: g.j.p.ID, Timestamp: now.UnixMilli()}
@@ -38,12 +38,13 @@ func (g *gate) start() {
 	g.e.tell(g.j.event(s))
 }
 
-// event returns an event of the prompt.
+// event returns an event for the prompt's client.
 func (j *job) event(p nodebus.Payload) nodebus.Event {
 	return nodebus.Event{PromptID: j.p.ID, To: j.p.ClientID, Attempt: j.attempt, Payload: p}
 }
 
-// Publish passes an event of the executor on.
+// Publish checks and completes an event of the executor and publishes it. After
+// shut, it returns ErrClosed.
 func (g *gate) Publish(ev nodebus.Event) error {
 	if !g.enter() {
 		return nodebus.ErrClosed
@@ -98,8 +99,8 @@ func (g *gate) leave() {
 	}
 }
 
-// shut lets no further event pass and waits for those that are passing. It takes
-// what the executor has reported.
+// shut closes the gate and waits for the events that are being published. Then it
+// adds the outputs of the executor's report that no event has reported.
 func (g *gate) shut(report nodebus.Report) {
 	if g.record.Start != nil {
 		g.cached(nil)
@@ -121,11 +122,12 @@ func (g *gate) shut(report nodebus.Report) {
 	}
 }
 
-// errReserved refuses the words of the engine to a node or an executor.
+// errReserved is the error for an executor or a node that publishes a reserved
+// event.
 var errReserved = errors.New("nodebus: only the engine may publish start and end events of a prompt")
 
-// reserved returns an error for events that only the engine may send: a client takes
-// a prompt for ended after them.
+// reserved returns an error for events that only the engine may send. Clients take
+// these events as the end of a prompt.
 func reserved(p nodebus.Payload) (err error) {
 	switch p := p.(type) {
 	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall:
@@ -136,7 +138,7 @@ func reserved(p nodebus.Payload) (err error) {
 		}
 		return nil
 	case nodebus.ExecutionError:
-		if p.ExceptionType != "ExecutionBlocked" { // a notice: the prompt goes on
+		if p.ExceptionType != "ExecutionBlocked" { // a notice about a blocked node does not end the prompt
 			return errReserved
 		}
 		return nil
@@ -153,8 +155,9 @@ func reserved(p nodebus.Payload) (err error) {
 
 var reservedTypes = []string{"execution_start", "execution_success", "execution_error", "execution_interrupted", "executing"}
 
-// cached makes sure that execution_cached is sent once, before any other event of
-// the executor about a node. It reports whether c is to be sent.
+// cached makes sure that execution_cached is sent exactly once, before any other
+// event about a node. Callers pass nil for other events; cached then sends an empty
+// execution_cached if none was sent. It reports whether the caller must send c.
 func (g *gate) cached(c *nodebus.ExecutionCached) (send bool) {
 	g.mu.Lock()
 	if g.record.Cached != nil {
@@ -173,7 +176,7 @@ func (g *gate) cached(c *nodebus.ExecutionCached) (send bool) {
 	return false
 }
 
-// executed keeps what a node showed.
+// executed keeps the UI output of a node for the record.
 func (g *gate) executed(at nodebus.Place, ui nodebus.UI) {
 	if ui == nil {
 		return

@@ -16,7 +16,7 @@ type private struct{}
 
 func (private) EventType() string { return "private" }
 
-// frames is a transport that keeps the types of the frames.
+// frames is a transport that records the types of the frames.
 type frames struct {
 	mu    sync.Mutex
 	types []string
@@ -39,8 +39,9 @@ func (f *frames) got() []string {
 	return append([]string{}, f.types...)
 }
 
-// TestUnaddressedEventIsTheSubmitters: an event of an executor that names nobody goes
-// to the client whose prompt it is, custom payloads too; and Broadcast to everyone.
+// TestUnaddressedEventIsTheSubmitters checks that an event without an address goes
+// to the client of the prompt, also with a custom payload, and that a broadcast goes
+// to every client.
 func TestUnaddressedEventIsTheSubmitters(t *testing.T) {
 	exec := executorFunc(func(_ context.Context, _ nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 		if err := pub.Publish(nodebus.Event{Payload: private{}}); err != nil {
@@ -68,8 +69,8 @@ func TestUnaddressedEventIsTheSubmitters(t *testing.T) {
 	})
 }
 
-// TestGateWaitsForEventsThatArePassing: an event that is being published when the
-// executor returns comes before the end of the prompt.
+// TestGateWaitsForEventsThatArePassing checks that an event that is being published
+// when the executor returns comes before the end event.
 func TestGateWaitsForEventsThatArePassing(t *testing.T) {
 	var order []string
 	slow := func(next nodebus.Publisher) nodebus.Publisher {
@@ -94,8 +95,8 @@ func TestGateWaitsForEventsThatArePassing(t *testing.T) {
 	})
 }
 
-// TestWrapMayUseTheEngine: what is wrapped around the hub may call the engine while an
-// event passes: no lock is held.
+// TestWrapMayUseTheEngine checks that the publisher from Wrap may call the engine,
+// because the engine holds no lock while it publishes.
 func TestWrapMayUseTheEngine(t *testing.T) {
 	var e *flow.Engine
 	var second *flow.Submission
@@ -109,7 +110,7 @@ func TestWrapMayUseTheEngine(t *testing.T) {
 			}
 			_, status := ev.Payload.(nodebus.Status)
 			if e != nil && !status {
-				_, _ = e.Delete(context.Background(), "nobody") // sends a status
+				_, _ = e.Delete(context.Background(), "nobody") // sends a status event
 			}
 			if status && e != nil && second == nil {
 				second = &flow.Submission{}
@@ -132,8 +133,8 @@ func TestWrapMayUseTheEngine(t *testing.T) {
 	})
 }
 
-// TestLeaseIsKept: the engine extends the lease of a prompt that runs for long, so
-// that no other process takes it, and ends it at the end.
+// TestLeaseIsKept checks that the engine extends the lease of a long prompt, so that
+// the prompt is not taken again.
 func TestLeaseIsKept(t *testing.T) {
 	q := flow.NewQueue(nil)
 	inBubble(t, nil, &flow.EngineOptions{Queue: q, Parallel: 4, PerClient: 4}, func(r *rig) {

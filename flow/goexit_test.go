@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestGoexit: a node that does not return, but ends the goroutine it runs in,
-// has failed. It takes no worker slot along.
+// TestGoexit checks that a node fails if it calls runtime.Goexit, and that its
+// worker slot becomes free.
 func TestGoexit(t *testing.T) {
 	for _, class := range []string{"Exit", "ExitAsync", "ExitLater", "ExitMade"} {
 		t.Run(class, func(t *testing.T) {
@@ -22,7 +22,7 @@ func TestGoexit(t *testing.T) {
 				r.fn("Exit", exit)
 				flow.Register(r.reg, fn{f: exit}, nodebus.Info{Name: "ExitAsync", Async: true})
 				r.counted("Count")
-				r.fn("ExitLater", func(ctx *nodebus.Context, _, _ any) (any, error) { // once it has waited
+				r.fn("ExitLater", func(ctx *nodebus.Context, _, _ any) (any, error) { // calls Goexit after a wait
 					g := ctx.NewGraph()
 					if _, err := nodebus.Eval[any](ctx, g, g.Add("Count", nil)); err != nil {
 						return nil, err

@@ -8,17 +8,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 11: what is made at run time refers to nodes of
+// Execution semantics, section 11: results made at run time that refer to nodes of
 // the prompt.
 
-// standIn has a node of the prompt stand in for it, without a graph.
+// standIn returns the result of another node of the prompt as its own, without a
+// graph.
 type standIn struct{ To string }
 
 func (n standIn) Run(*nodebus.Context) (nodebus.Out[any], error) {
 	return nodebus.Out[any]{From: nodebus.Link{Node: n.To}}, nil
 }
 
-// askFor asks for the result of a node of the prompt, without a graph.
+// askFor waits for the result of another node of the prompt, without a graph.
 type askFor struct{ To string }
 
 func (n askFor) Run(ctx *nodebus.Context) (any, error) {
@@ -53,7 +54,7 @@ func TestSection11ANodeOfThePromptStandsIn(t *testing.T) {
 					g.AddAs("unneeded", "Id", in{"in": g.AddAs("source", "Id", in{"in": 42})})
 					g.AddAs("first", "Show", in{"in": g.AddAs("needed", "Id", in{"in": 43})})
 					g.AddAs("o", "Show", in{"in": g.AddAs("x", class, in{"to": c.to})})
-					for range 2 { // the second time from the cache
+					for range 2 { // the second run uses the cache
 						o := r.run(g.Nodes())
 						if c.failure != "" {
 							require.Contains(t, o.failed(t).ExceptionMessage, c.failure)
@@ -67,8 +68,9 @@ func TestSection11ANodeOfThePromptStandsIn(t *testing.T) {
 	}
 }
 
-// TestSection11NodesThatAreNotValidAreNotRun: a prompt may hold nodes with
-// mistakes, if no output that runs needs them.
+// TestSection11NodesThatAreNotValidAreNotRun checks that a node at run time cannot
+// use an invalid node of the prompt. A prompt may have invalid nodes if no output
+// needs them.
 func TestSection11NodesThatAreNotValidAreNotRun(t *testing.T) {
 	for name, broken := range map[string]string{
 		"missing input": `"u":{"class_type":"Needy","inputs":{"a":1}}`,

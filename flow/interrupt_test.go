@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 14: interrupts, and the end of the program.
+// Execution semantics, section 14: interrupts and the end of the program.
 
 func TestSection14InterruptHitsOnePromptAlone(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
@@ -26,19 +26,19 @@ func TestSection14InterruptHitsOnePromptAlone(t *testing.T) {
 			}
 		})
 		var waits []func() outcome
-		for i := range 4 { // two run, two wait
+		for i := range 4 { // two prompts run and two wait
 			waits = append(waits, r.start(&nodebus.Prompt{ID: fmt.Sprint(i), ClientID: fmt.Sprint(i % 2), Nodes: pipe("x", "Work", i)}))
 		}
 		synctest.Wait()
-		require.True(t, interrupt(r.engine, "0"), "it runs")
-		require.True(t, interrupt(r.engine, "3"), "it waits")
+		require.True(t, interrupt(r.engine, "0"), "prompt 0 runs")
+		require.True(t, interrupt(r.engine, "3"), "prompt 3 waits")
 		require.False(t, interrupt(r.engine, "nobody"))
 		require.Equal(t, []string{"start", "cached", "executing x", "interrupted x", "executing "}, waits[0]().types())
 		require.Equal(t, []string{"interrupted ", "executing "}, waits[3]().types())
 		for _, i := range []int{1, 2} {
 			require.Equal(t, []any{fmt.Sprint(i)}, waits[i]().text("xo"))
 		}
-		require.False(t, interrupt(r.engine, "1"), "it has ended")
+		require.False(t, interrupt(r.engine, "1"), "prompt 1 has ended")
 		for id, want := range map[string]nodebus.State{"0": nodebus.Interrupted, "1": nodebus.Succeeded, "2": nodebus.Succeeded, "3": nodebus.Interrupted} {
 			rec, err := r.engine.Store().Get(r.ctx, id)
 			require.NoError(t, err)
@@ -47,8 +47,9 @@ func TestSection14InterruptHitsOnePromptAlone(t *testing.T) {
 	})
 }
 
-// TestSection14InterruptAtEveryMoment interrupts a prompt again and again while
-// it is taken, run and ended, and the next is never hit.
+// TestSection14InterruptAtEveryMoment interrupts a prompt many times while it is
+// taken, runs and ends, and checks that the next prompt of the client is never
+// interrupted.
 func TestSection14InterruptAtEveryMoment(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Id", func(_ *nodebus.Context, v, _ any) (any, error) { return v, nil })
@@ -112,11 +113,11 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		cancel(why)
 		require.ErrorIs(t, <-ended, why)
 		rec, err := engine.Store().Get(t.Context(), "runs")
-		require.NoError(t, err, "it was waited for")
+		require.NoError(t, err, "Run waits for the running prompt")
 		require.Equal(t, nodebus.Interrupted, rec.State)
-		require.Equal(t, 1, engine.Remaining(), "what waits stays")
+		require.Equal(t, 1, engine.Remaining(), "the waiting prompt stays in the queue")
 
-		ctx, cancel2 := context.WithCancel(t.Context()) // and can be taken up again
+		ctx, cancel2 := context.WithCancel(t.Context()) // a second Run takes the waiting prompt
 		go func() { ended <- engine.Run(ctx) }()
 		synctest.Wait()
 		rec, err = engine.Store().Get(t.Context(), "waits")
@@ -128,7 +129,8 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestAbandonedNodeGivesItsSlotBack: to a prompt that waits in line for it.
+// TestAbandonedNodeGivesItsSlotBack checks that the slot of an abandoned node goes
+// to a prompt that waits for a slot.
 func TestAbandonedNodeGivesItsSlotBack(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 1}, &flow.EngineOptions{Parallel: 2}, func(r *rig) {
 		n := unhearing{release: make(chan struct{})}
@@ -144,7 +146,8 @@ func TestAbandonedNodeGivesItsSlotBack(t *testing.T) {
 	})
 }
 
-// TestAbandonedNodeSendsNoMore: also if the publisher would take it.
+// TestAbandonedNodeSendsNoMore checks that an abandoned node can send no events,
+// even if the publisher would accept them.
 func TestAbandonedNodeSendsNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := flow.NewRegistry()

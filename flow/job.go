@@ -10,12 +10,13 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// job is a prompt on its way from Submit, or from the queue, to its end.
+// job is a prompt that the engine handles, from Submit, or from the queue, to its
+// end.
 type job struct {
 	p        *nodebus.Prompt
-	seq      uint64          // the order of arrival
-	ready    <-chan struct{} // see SubmitOptions; nil: it is ready
-	pushed   bool            // it is in the queue for certain; guarded by Engine.mu
+	seq      uint64          // order of arrival
+	ready    <-chan struct{} // see SubmitOptions; nil: the prompt is ready
+	pushed   bool            // Queue.Push has returned; guarded by Engine.mu
 	prepared any             // see nodebus.Preparer
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -24,12 +25,12 @@ type job struct {
 	secrets  map[string]string
 	running  bool // guarded by Engine.mu
 
-	done    chan struct{} // closed at the end
+	done    chan struct{} // closed when the job has ended
 	outcome nodebus.Outcome
-	err     error // why there is no outcome
+	err     error // set if there is no outcome
 
 	mu  sync.Mutex
-	now nodebus.Executing // the last that was sent
+	now nodebus.Executing // the last executing event
 }
 
 func newJob(p *nodebus.Prompt) *job {
@@ -47,7 +48,6 @@ func (j *job) wait(ctx context.Context) (nodebus.Outcome, error) {
 	}
 }
 
-// isReady reports whether the prompt may leave the queue.
 func (j *job) isReady() bool {
 	if j.ready == nil {
 		return true
@@ -60,20 +60,20 @@ func (j *job) isReady() bool {
 	}
 }
 
-// client is what an engine knows of the jobs of one client.
+// client holds the jobs of one client.
 type client struct {
-	waiting  []*job // by priority, then in order of arrival
+	waiting  []*job // by priority, then by order of arrival
 	running  int
-	skipped  bool // because a prompt is not ready
-	heldBack *job // was taken before it was ready; the client is skipped until it is
+	skipped  bool // Take skipped the client because a prompt is not ready
+	heldBack *job // was taken before it was ready; the client is skipped until this job is ready
 }
 
-// precedes orders jobs as a queue does.
+// precedes compares jobs by the order of the queue.
 func precedes(a, b *job) int {
 	return cmp.Or(cmp.Compare(a.p.Priority, b.p.Priority), cmp.Compare(a.seq, b.seq))
 }
 
-// admit makes a job known under its id, unless the id is in use.
+// admit registers a job under its id. It returns false if the id is in use.
 func (e *Engine) admit(j *job) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,7 +91,8 @@ func (e *Engine) admit(j *job) bool {
 	return true
 }
 
-// client returns the client of a job. e.mu is held.
+// client returns the entry of the job's client, and creates it if needed. e.mu is
+// held.
 func (e *Engine) client(j *job) *client {
 	c := e.clients[j.p.ClientID]
 	if c == nil {
@@ -101,7 +102,8 @@ func (e *Engine) client(j *job) *client {
 	return c
 }
 
-// leaves takes a job from those that wait. e.mu is held.
+// leaves removes a job from the waiting jobs of its client, and the client if it has
+// no jobs left. e.mu is held.
 func (e *Engine) leaves(j *job) {
 	c := e.client(j)
 	if at := slices.Index(c.waiting, j); at >= 0 {
@@ -113,9 +115,9 @@ func (e *Engine) leaves(j *job) {
 	}
 }
 
-// isUnready reports whether the first of the prompts that wait is not ready. A prompt
-// that is being pushed may be in the queue already or not: then the first is either
-// this prompt or the next.
+// isUnready reports whether the client's first prompt in the queue is not ready. A
+// prompt that is being pushed may or may not be in the queue yet: the first prompt
+// in the queue is then this prompt or the next, so isUnready checks both.
 func (c *client) isUnready() bool {
 	for _, j := range c.waiting {
 		if !j.isReady() {
@@ -128,18 +130,18 @@ func (c *client) isUnready() bool {
 	return c.heldBack != nil && !c.heldBack.isReady()
 }
 
-// pushed notes that a job is in the queue, unless it was taken already.
+// pushed marks a job as being in the queue. The job may have been taken already.
 func (e *Engine) pushed(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.pushed = true
 	if c := e.clients[j.p.ClientID]; c != nil && c.skipped && e.poke != nil {
-		e.poke() // the answer about this client may be another now
+		e.poke() // skips may now give another answer for this client
 	}
 }
 
-// awaitReady has the queue looked at again once a job is ready, if the engine runs.
-// e.mu is held.
+// awaitReady starts a goroutine that makes the queue search again when the job is
+// ready. It does nothing if Run is not active. e.mu is held.
 func (e *Engine) awaitReady(j *job) {
 	if e.running == nil || j.isReady() {
 		return
@@ -155,7 +157,7 @@ func (e *Engine) awaitReady(j *job) {
 	})
 }
 
-// forget drops a job that will not run.
+// forget drops a job that will not run. Callers of Wait receive ErrNotFound.
 func (e *Engine) forget(id string) {
 	e.mu.Lock()
 	j := e.jobs[id]
@@ -171,12 +173,12 @@ func (e *Engine) forget(id string) {
 	}
 }
 
-// begin notes that a prompt was taken from the queue and runs now.
+// begin marks a prompt that was taken from the queue as running.
 func (e *Engine) begin(lease Lease, taken nodebus.Job) *job {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j := e.jobs[taken.Prompt.ID]
-	if j == nil { // queued by an earlier process, or by another one
+	if j == nil { // queued by an earlier process, or by another process
 		j = newJob(taken.Prompt)
 		e.jobs[taken.Prompt.ID] = j
 	}
@@ -187,7 +189,8 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job) *job {
 	return j
 }
 
-// end is the step in which a prompt stops to count as one that runs.
+// end removes a job from the engine: from now on the prompt does not count as
+// running.
 func (e *Engine) end(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -198,7 +201,8 @@ func (e *Engine) end(j *job) {
 	}
 }
 
-// release lets the next prompt of the client begin, after the last event of j.
+// release lets the next prompt of the client begin. It is called after the last
+// event of j.
 func (e *Engine) release(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

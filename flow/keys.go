@@ -9,25 +9,31 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// keyLen is the length of a cache key. A key stands for a node's class, all its
-// literals, also those of inputs that the class does not declare, and, through
-// the keys of its sources, everything upstream: it takes time linear in nodes
-// and edges, and ids do not matter unless a node asks for its own.
+// keyLen is the length of a cache key, in bytes. A key identifies the node's class,
+// all its literals (also of undeclared inputs), and, through the keys of its
+// sources, all upstream nodes. Computing all keys takes time linear in nodes and
+// links. The node's id is part of the key only if the node asks for it.
 //
-// What is hashed is a sequence of parts: the name of the class; 'i' and the node's id;
-// 'h' and each secret or prompt id that the node receives; 'f' and the fingerprint; '='
-// and the number of an input that the class declares, with the input; '+' and the name
-// of an input that it does not declare, with the input. An input is '[' with the slot
-// and the key of its source, or a literal; see [value.AppendKey].
+// A key is the SHA-256 hash of a sequence of parts:
+//
+//   - the name of the class;
+//   - 'i' and the node's id;
+//   - 'h' and each secret or prompt id that the node receives;
+//   - 'f' and the fingerprint;
+//   - '=', the number of a declared input, and the input;
+//   - '+', the name of an undeclared input, and the input.
+//
+// An input is '[' with the slot and the key of its source, or a literal; see
+// [value.AppendKey].
 const keyLen = sha256.Size
 
-// keys works out the cache keys of a run's nodes. Nodes that cannot be cached, and all
-// nodes downstream of such a node, have no key.
+// keys computes the cache keys of a run's nodes. A node that cannot be cached has no
+// key, and neither has any node downstream of it.
 type keys struct {
-	r *run // its lock may be taken, but is not held by who calls
+	r *run // callers must not hold run.mu, because keys may lock it
 
-	// The keys of the prompt's nodes. signPrompt makes them, before anything else uses
-	// them; they do not change afterwards.
+	// These fields hold the keys of the prompt's nodes. signPrompt sets them before any
+	// other use; they do not change afterwards.
 	base  []byte // keyLen bytes for each node
 	text  string // the same as base
 	state []keyState
@@ -47,7 +53,7 @@ const (
 
 func (k *keys) planNode(i int32) *planNode { return k.r.node(i).plan }
 
-// signPrompt works out the keys of the prompt's nodes.
+// signPrompt computes the keys of the prompt's nodes.
 func (k *keys) signPrompt() {
 	n := len(k.r.job.Prompt.Nodes)
 	k.base, k.state = make([]byte, n*keyLen), make([]keyState, n)
@@ -75,9 +81,9 @@ func (k *keys) signPrompt() {
 	k.text = string(k.base)
 }
 
-// of returns the key of node i; "" if it has none. It may call the Fingerprint of nodes
-// made at run time, also of nodes that another call works out at the same moment: then
-// the first answer counts.
+// of returns the key of node i; "" if it has none. It may call the Fingerprint of
+// nodes made at run time. Two calls may do this for the same node at the same time;
+// the first result counts.
 func (k *keys) of(i int32) string {
 	if key, known := k.known(i); known {
 		return key
@@ -109,7 +115,7 @@ func (k *keys) of(i int32) string {
 	return key
 }
 
-// known returns the key of a node whose key was worked out.
+// known returns the key of node i if it is computed already.
 func (k *keys) known(i int32) (key string, ok bool) {
 	if int(i) < len(k.state) {
 		if k.state[i] != keyMade {
@@ -123,8 +129,9 @@ func (k *keys) known(i int32) (key string, ok bool) {
 	return key, ok
 }
 
-// append appends what the key of a node is made from, given the keys of its sources. ok
-// is false if the node has no key. No lock is held: Fingerprint is foreign code.
+// append appends the parts of a node's key. The keys of its sources must be known.
+// ok is false if the node has no key. No lock is held, because Fingerprint is
+// foreign code.
 func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	c := n.class
 	if n.args == nil && len(c.inputs) > 0 || !n.sound {
@@ -166,7 +173,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	return b, true
 }
 
-// appendArg appends an input; ok is false if the input cannot be part of a key.
+// appendArg appends an input. ok is false if the input cannot be part of a key.
 func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 	if a.src < 0 {
 		return value.AppendKey(b, a.val)
@@ -179,7 +186,7 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 	return append(b, key...), key != ""
 }
 
-// fingerprint asks a node for what it depends on beside its inputs.
+// fingerprint calls the method Fingerprint of a node.
 func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
 	err = nodebus.Protect(func() error {
 		node, err := n.class.sample(job, n)
@@ -191,8 +198,8 @@ func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
 	return print, err
 }
 
-// lookUp finds the nodes of the prompt whose results are cached. Until begin has
-// scheduled the first node, nothing else uses the nodes.
+// lookUp finds the nodes of the prompt that have cached results. It needs no lock:
+// nothing else uses the nodes until begin schedules the first node.
 func (r *run) lookUp() (cached []string) {
 	cached = []string{}
 	cache, recent := r.local.cache, r.local.recent
@@ -224,13 +231,13 @@ func (r *run) lookUp() (cached []string) {
 	return cached
 }
 
-// fits reports whether a cached result has the shape of the class: a cache may be
-// older than the program.
+// fits reports whether a cached result has as many outputs as the class. A
+// persistent cache may be older than the program.
 func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs) }
 
-// claim makes w the worker that computes the node's result, unless the result is known.
-// If an equal node computes it, the node waits for that, and later is true. It fails if
-// the run has ended while the key was worked out.
+// claim makes w the worker that computes the node's result, unless the result is
+// cached. If an equal node is computing the result, later is true: this node waits
+// for it. claim returns an error if the run ended in the meantime.
 func (w *worker) claim() (later bool, err error) {
 	r := w.r
 	if r.local.cache == nil {
@@ -264,7 +271,8 @@ func (w *worker) claimKey(key string) (claimed bool, err error) {
 	return w.claimed, nil
 }
 
-// reopen is called when the key that node i waits for was released.
+// reopen makes node i ready again. It is called when the claim that the node waits
+// for is released.
 func (r *run) reopen(i int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 
 // Execution semantics, section 7: lazy inputs.
 
-// fork asks for one of two.
+// fork asks for one of its two lazy inputs.
 type fork struct {
 	Cond            bool
 	OnTrue, OnFalse nodebus.Lazy[any]
@@ -29,7 +29,7 @@ func (n fork) Run(ctx *nodebus.Context) (any, error) {
 	return n.OnFalse.Get(ctx)
 }
 
-// lazyFn is a node whose two inputs are lazy.
+// lazyFn is a node with two lazy inputs.
 type lazyFn struct {
 	A nodebus.Lazy[int] `in:"a,optional"`
 	B nodebus.Lazy[int] `in:"b,optional"`
@@ -42,7 +42,7 @@ func (r *rig) lazy(name string, f func(ctx *nodebus.Context, a, b nodebus.Lazy[i
 	flow.Register(r.reg, lazyFn{f: f}, nodebus.Info{Name: name})
 }
 
-// value registers a class that gives its number, and counts how often it did.
+// value registers a class that returns its literal and counts its calls.
 func (r *rig) value() *tripwire {
 	wire := &tripwire{}
 	flow.Register(r.reg, mConst{wire: wire}, nodebus.Info{Name: "Const"})
@@ -83,7 +83,7 @@ func TestSection7WhatIsThereAlreadyIsNotWaitedFor(t *testing.T) {
 		require.LessOrEqual(t, n, 2)
 		require.Equal(t, []any{"1"}, o.text("o"))
 
-		g = nodebus.NewGraph() // a literal is there too
+		g = nodebus.NewGraph() // a literal needs no wait either
 		g.AddAs("o", "Show", in{"in": g.AddAs("x", "Fork", in{"cond": false, "on_true": g.Add("Const", in{"value": 9}), "on_false": 3})})
 		o = r.run(g.Nodes())
 		require.Equal(t, []any{"3"}, o.text("o"))
@@ -104,7 +104,7 @@ func TestSection7AskedTwiceByManyAndNested(t *testing.T) {
 				return v + w, err
 			})
 			r.lazy("Both", func(ctx *nodebus.Context, a, b nodebus.Lazy[int]) (any, error) {
-				var all sync.WaitGroup // from two goroutines at once
+				var all sync.WaitGroup // two goroutines ask at the same time
 				var v, w int
 				var err1, err2 error
 				all.Go(func() { v, err1 = a.Get(ctx) })
@@ -123,8 +123,8 @@ func TestSection7AskedTwiceByManyAndNested(t *testing.T) {
 	}
 }
 
-// TestSection7HundredsWaitWithOneWorker: a chain of lazy nodes, each of which
-// waits for the next, with a single slot.
+// TestSection7HundredsWaitWithOneWorker runs a chain of lazy nodes, where each node
+// waits for the node before it, with a single worker slot.
 func TestSection7HundredsWaitWithOneWorker(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
 		r.value()
@@ -140,7 +140,7 @@ func TestSection7HundredsWaitWithOneWorker(t *testing.T) {
 		g.AddAs("o", "Show", in{"in": at})
 		require.Equal(t, []any{"1000"}, r.run(g.Nodes()).text("o"))
 
-		g = nodebus.NewGraph() // and a fan: all wait for one
+		g = nodebus.NewGraph() // many nodes wait for the same node
 		slow := g.Add("Const", in{"value": 7})
 		for i := range 500 {
 			g.AddAs(fmt.Sprint("o", i), "Show", in{"in": g.Add("Next", in{"a": slow})})
@@ -179,14 +179,14 @@ func TestSection7UnconnectedAndFailing(t *testing.T) {
 			v, err := a.Get(ctx)
 			require.NoError(t, err)
 			w, err := b.Get(ctx)
-			if err != nil { // it may not turn that into a result
+			if err != nil { // the node cannot turn the error into a result
 				return nil, nil
 			}
 			return v + w, nil
 		})
 		g := nodebus.NewGraph()
 		g.AddAs("o", "Show", in{"in": g.Add("Sum", in{"a": 5})})
-		require.Equal(t, []any{"5"}, r.run(g.Nodes()).text("o"), "what is not connected is zero")
+		require.Equal(t, []any{"5"}, r.run(g.Nodes()).text("o"), "an unconnected input is zero")
 
 		g = nodebus.NewGraph()
 		g.AddAs("o", "Show", in{"in": g.Add("Sum", in{"b": g.AddAs("f", "Fail", nil)})})
@@ -216,7 +216,7 @@ func TestSection7Interrupted(t *testing.T) {
 		r.lazy("Ask", func(ctx *nodebus.Context, a, _ nodebus.Lazy[int]) (any, error) {
 			_, err := a.Get(ctx)
 			asked <- err
-			_, err = a.Get(ctx) // once more, after the interrupt
+			_, err = a.Get(ctx) // asks again after the interrupt
 			asked <- err
 			return nil, err
 		})
@@ -270,8 +270,8 @@ func TestSection7AskedAfterTheNodeIsDone(t *testing.T) {
 	})
 }
 
-// TestSection7LeakedWaiter: a goroutine of a node still waits when the node's
-// Run has returned.
+// TestSection7LeakedWaiter checks that a goroutine of a node gets an error if it
+// still waits for a lazy input when Run has returned.
 func TestSection7LeakedWaiter(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
 		r.fn("Slow", func(ctx *nodebus.Context, _, _ any) (any, error) {

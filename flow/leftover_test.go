@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What goroutines that a node leaves behind can do: nothing that brings it back.
+// These tests check that goroutines that a node leaves behind cannot make the node
+// active again.
 
-// TestLeftoverWaiterIsNotExecutingAgain: the prompt runs on when a goroutine of
-// a node that is done is due the value it waits for.
+// TestLeftoverWaiterIsNotExecutingAgain checks that a finished node does not become
+// active again when a goroutine of the node gets the value that it waits for.
 func TestLeftoverWaiterIsNotExecutingAgain(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 4}, nil, func(r *rig) {
 		got := make(chan error, 1)
@@ -41,8 +42,8 @@ func TestLeftoverWaiterIsNotExecutingAgain(t *testing.T) {
 	})
 }
 
-// TestLeftoverProgressIsNotTold: however late its goroutines are, a node tells
-// nothing of itself once it was told what it shows.
+// TestLeftoverProgressIsNotTold checks that no progress of a node is sent after the
+// output of the node, however late its goroutines report progress.
 func TestLeftoverProgressIsNotTold(t *testing.T) {
 	reg := flow.NewRegistry()
 	var all sync.WaitGroup
@@ -62,7 +63,7 @@ func TestLeftoverProgressIsNotTold(t *testing.T) {
 			case nodebus.Executed:
 				shown[p.UniqueID] = true
 			case nodebus.Progress:
-				require.False(t, shown[p.UniqueID], "a step of node %s after what it shows", p.UniqueID)
+				require.False(t, shown[p.UniqueID], "progress of node %s after its output", p.UniqueID)
 			case nodebus.ProgressState:
 				for _, s := range p.Nodes {
 					require.False(t, s.State == "finished" && s.Value != s.Max, "%+v", s)
@@ -73,7 +74,7 @@ func TestLeftoverProgressIsNotTold(t *testing.T) {
 	all.Wait()
 }
 
-// chatty leaves goroutines behind that tell how far it is.
+// chatty leaves goroutines behind that report progress.
 type chatty struct{ all *sync.WaitGroup }
 
 func (n chatty) Run(ctx *nodebus.Context) (nodebus.UI, error) {
@@ -90,7 +91,7 @@ func (n chatty) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text("x"), nil
 }
 
-// recorder keeps what is published.
+// recorder is a publisher that records the payloads.
 type recorder struct {
 	mu       sync.Mutex
 	payloads []nodebus.Payload

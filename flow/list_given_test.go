@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Lists that a program gives: in prompts it builds, in graphs that nodes make,
-// and from one Call to the next.
+// These tests pass Go lists to nodes: in prompts built in Go, in graphs that nodes
+// make, and from one Call to the next.
 
-type vector []int // a slice that is one value
+type vector []int // as an input, a vector is one value, not a list
 
-// takes shows what its lists came as.
+// takes returns the text of the lists that it receives.
 type takes struct {
 	Ints    nodebus.List[int]                `in:"ints,optional"`
 	Any     nodebus.List[any]                `in:"any,optional"`
@@ -59,15 +59,15 @@ func TestListsOfPromptsBuiltInGo(t *testing.T) {
 			g := nodebus.NewGraph()
 			before := fmt.Sprint(c.given)
 			g.AddAs("o", "Show", in{"in": g.AddAs("x", "Takes", c.given)})
-			require.Equal(t, before, fmt.Sprint(c.given), "the caller's inputs are as they were")
+			require.Equal(t, before, fmt.Sprint(c.given), "the caller's inputs do not change")
 			p := &nodebus.Prompt{ClientID: "me", Nodes: g.Nodes()}
 			require.Equal(t, []any{c.want}, r.start(p)().text("o"), c.name)
 		}
 	})
 }
 
-// TestListsOfPromptsSurviveStorage: a prompt built in Go that waits is read
-// again as what it was.
+// TestListsOfPromptsSurviveStorage checks that a prompt built in Go is still valid
+// after it was stored as JSON and read again.
 func TestListsOfPromptsSurviveStorage(t *testing.T) {
 	reg := flow.NewRegistry()
 	flow.Register(reg, takes{}, nodebus.Info{Name: "Takes", Output: true})
@@ -87,7 +87,7 @@ func TestListsOfPromptsSurviveStorage(t *testing.T) {
 	}
 }
 
-// hands gives what it holds to a node it makes.
+// hands makes a node and passes its own inputs to it.
 type hands struct {
 	given in
 	eval  bool
@@ -118,7 +118,7 @@ func TestListsOfGraphsMadeByNodes(t *testing.T) {
 	})
 }
 
-// counts gives a list, in an output that need not be a value.
+// counts returns a list, also in an output of type Out.
 type counts struct {
 	N     int
 	block error
@@ -153,7 +153,7 @@ func (n sumOf) Run(*nodebus.Context) (sum int, err error) {
 	return sum, nil
 }
 
-// sumRuntime is an executor's Runtime that knows one class.
+// sumRuntime is the Runtime of an executor that can only run the class Sum.
 func (sumRuntime) Progress(float64, float64) error { return nil }
 
 func (sumRuntime) Graph() nodebus.Nodes { return nil }
@@ -172,7 +172,8 @@ func (e sumRuntime) Eval(ctx context.Context, g *nodebus.Graph, _ nodebus.Link) 
 	return res.Outputs[0].(int) * 100, nil
 }
 
-// TestCallsOfOwnExecutorsConnect: what one Call gives, another takes.
+// TestCallsOfOwnExecutorsConnect checks that any output of one Call can be an input
+// of another Call.
 func TestCallsOfOwnExecutorsConnect(t *testing.T) {
 	reg := flow.NewRegistry()
 	flow.Register(reg, sumOf{}, nodebus.Info{Name: "Sum"})
@@ -206,15 +207,15 @@ func TestCallsOfOwnExecutorsConnect(t *testing.T) {
 	g.Add("Sum", in{"values": []int{1, 2}})
 	outs, err = call(nil, "Sum", g.Nodes()[0].Inputs)
 	require.NoError(t, err)
-	require.Equal(t, []any{3}, outs, "a literal is a list as a prompt holds it")
+	require.Equal(t, []any{3}, outs, "Call accepts a literal in the form that a prompt has")
 
 	outs, err = call(nil, "Blocked", in{"n": 4})
 	require.NoError(t, err)
-	require.Equal(t, 6, outs[2], "what is not blocked goes on")
+	require.Equal(t, 6, outs[2], "the other outputs are not blocked")
 	require.EqualError(t, outs[1].(error), "nodebus: blocked: not today")
 	for _, input := range []string{"values", "lazy"} {
 		_, err = call(nil, map[string]string{"values": "Sum", "lazy": "Takes"}[input], in{input: outs[1]})
-		require.ErrorAs(t, err, new(*nodebus.BlockedError), "and nothing is called with it")
+		require.ErrorAs(t, err, new(*nodebus.BlockedError), "no node is called with a blocked input")
 	}
 	_, err = call(nil, "Wrong", in{"n": 1})
 	require.EqualError(t, err, `nodebus: node 7 (Wrong): output "maybe": Blocked is odd; use Block for a reason`)

@@ -17,7 +17,7 @@ type list struct {
 	Other  any `in:"other,optional"`
 }
 
-// Run shows what it got, in one piece.
+// Run returns its inputs as one text.
 func (n list) Run(*nodebus.Context) (string, error) {
 	return fmt.Sprint([]any(n.Values), " ", n.Other), nil
 }

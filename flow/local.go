@@ -12,40 +12,43 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// LocalOptions says how a [Local] runs prompts. Nil, and each zero field, is the
-// default.
+// LocalOptions holds the options of a [Local]. A nil pointer, and a zero value in
+// any field, select the defaults.
 type LocalOptions struct {
-	// Cache keeps results from one prompt to the next. Default: the results that the
-	// last prompt used, without a bound; see NewCache and NoCache for others.
+	// Cache keeps results across prompts. Default: a cache that keeps the results that
+	// the last prompt used, without a limit. See NewCache and NoCache for other caches.
 	Cache Cache
-	// Workers is how many nodes compute at once, over all prompts. Default
-	// GOMAXPROCS. With 1, nodes run in the order in which ComfyUI runs them.
+	// Workers is the maximum number of nodes that compute at the same time, over all
+	// prompts. Asynchronous nodes do not count. Default GOMAXPROCS. With 1, nodes run
+	// in the same order as in ComfyUI.
 	Workers int
-	// Grace is how long the end of a prompt waits for a node that does not end with
-	// its context. After that the node is abandoned: it goes on, but what it sends and
-	// returns is dropped. Default 3 seconds.
+	// Grace is how long the end of a prompt waits for a node that does not return when
+	// its context ends. After that time, Local abandons the node: the node's goroutine
+	// continues, but Local drops its events and its result. Default 3 seconds.
 	Grace time.Duration
-	// Overall publishes [nodebus.Overall] events: how much of a prompt is done, at most
-	// a hundred times for a prompt. Clients that do not know the event ignore it.
+	// Overall enables [nodebus.Overall] events, which report the progress of the whole
+	// prompt. Local sends at most a hundred of them for a prompt. Clients that do not
+	// know the event ignore it. Default: false.
 	Overall bool
-	// Logger receives problems that no caller and no client learns about. Nil is
-	// silent.
+	// Logger receives problems that no caller and no client learns about. Default: no
+	// logging.
 	Logger *slog.Logger
 }
 
-// Local runs prompts in this process: nodes that do not wait for each other run
-// side by side, and results are cached by what they were made from. It is safe
-// for concurrent use.
+// Local is an executor that runs prompts in this process. Nodes that do not depend
+// on each other run at the same time. Results are cached by the inputs of the nodes.
+// A Local is safe for concurrent use.
 type Local struct {
 	reg    *Registry
 	opts   LocalOptions
-	cache  Cache        // nil if there is none
-	recent *recentCache // the default cache, which is swept by prompt; nil for another cache
+	cache  Cache        // nil if nothing is cached
+	recent *recentCache // the default cache, swept at each prompt; nil if another cache is set
 	slots  slots
 	claims claims
 }
 
-// NewLocal returns an executor for the classes of r.
+// NewLocal returns an executor for the classes of r. If opts is nil, the executor
+// uses the defaults.
 func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	l := &Local{reg: r}
 	if opts != nil {
@@ -80,11 +83,12 @@ func (l *Local) Free() {
 	}
 }
 
-// Prepare makes a prompt ready to run; see [nodebus.Preparer].
+// Prepare checks a prompt and makes it ready to run; see [nodebus.Preparer] and
+// [Registry.Prepare].
 func (l *Local) Prepare(p *nodebus.Prompt) (prepared any, err error) { return l.reg.Prepare(p) }
 
-// Execute runs a prompt; see [nodebus.Executor]. A prompt that was not prepared by
-// this executor, or by one of the same registry, is prepared first.
+// Execute runs a prompt; see [nodebus.Executor]. If the prompt was not prepared by
+// an executor with the same registry, Execute prepares it first.
 func (l *Local) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 	pl, ok := job.Prepared.(*plan)
 	if !ok || pl.reg != l.reg {
@@ -100,14 +104,14 @@ func (l *Local) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 	return r.report(), err
 }
 
-// slots are the worker slots of a Local: at most so many nodes compute at once, over
-// all prompts it runs. A run that finds no slot free waits in line, and gets the slot
-// that another run gives back.
+// slots holds the worker slots of a Local. The number of slots limits how many nodes
+// compute at the same time, over all prompts. If no slot is free, a run waits in
+// line for the next slot that another run gives back.
 type slots struct {
 	mu       sync.Mutex
 	free     int
 	line     []slotRequest
-	starving atomic.Int32 // how many runs in line have no slot at all
+	starving atomic.Int32 // number of runs in line that have no slot at all
 }
 
 type slotRequest struct {
@@ -115,8 +119,9 @@ type slotRequest struct {
 	starving bool
 }
 
-// take takes a slot for r, or puts r in line and reports false. A run that starves,
-// because it has no slot, makes other runs give a slot back after each node.
+// take takes a slot for r. If no slot is free, take puts r in line and returns
+// false. starving is true if r has no slot at all; other runs then give a slot back
+// after each node.
 func (s *slots) take(r *run, starving bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,9 +136,9 @@ func (s *slots) take(r *run, starving bool) bool {
 	return false
 }
 
-// give gives a slot of r back. It returns the next run in line, which has the slot
-// from now on; the caller calls its granted. It returns nil if no run is in line. last
-// says that r has no slot left, so that r starves if it is in line itself.
+// give gives back a slot of r. It returns the next run in line, which now has the
+// slot; the caller must call its method granted. It returns nil if no run is in
+// line. last is true if r has no slot left; r then starves if it is in line itself.
 func (s *slots) give(r *run, last bool) (next *run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,17 +160,17 @@ func (s *slots) give(r *run, last bool) (next *run) {
 	return first.r
 }
 
-// claims are the keys of the results that are being computed right now. Of two nodes
-// with the same key, of one prompt or of two, the first claims the key and computes the
-// result. The second waits, and then finds the result in the cache.
+// claims holds the keys of the results that are being computed. If two nodes have
+// the same key, in one prompt or in two, the first node claims the key and computes
+// the result. The second node waits and then finds the result in the cache.
 //
-// A node that waits, for a lazy input or for nodes it made, releases its claim; nodes
-// that wait for the key then compute the result themselves. So a claim is never held by
-// a node that waits, and waiting for a claim closes no ring, within a prompt or through
-// several.
+// A node that waits for a lazy input, or for nodes that it made, releases its claim.
+// Nodes that wait for this key then compute the result themselves. So a waiting node
+// never holds a claim, and waiting for a claim cannot cause a deadlock, within one
+// prompt or across prompts.
 type claims struct {
 	mu      sync.Mutex
-	waiting map[string][]claimant // the nodes that wait for each claimed key
+	waiting map[string][]claimant // by claimed key: the nodes that wait for the key
 }
 
 type claimant struct {
@@ -173,8 +178,8 @@ type claimant struct {
 	i int32
 }
 
-// claim reports whether node i of r now has the key. If not, release calls reopen of the
-// run later.
+// claim claims key for node i of r and returns true. If the key is claimed already,
+// it returns false, and release later calls r.reopen.
 func (c *claims) claim(key string, r *run, i int32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,8 +195,8 @@ func (c *claims) claim(key string, r *run, i int32) bool {
 	return false
 }
 
-// release ends a claim and wakes the nodes that wait for the key. The caller holds no
-// run's lock.
+// release ends a claim and wakes the nodes that wait for the key. The caller must
+// not hold a lock of any run.
 func (c *claims) release(key string) {
 	c.mu.Lock()
 	nodes := c.waiting[key]

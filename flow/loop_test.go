@@ -10,9 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 11: loops, whose iterations each make the next.
+// Execution semantics, section 11: loops, where each iteration makes the next
+// iteration.
 
-// loops registers ThenLoop and NowLoop, which count down to the end.
+// loops registers the class ThenLoop or NowLoop, which counts down to zero.
 func (r *rig) loops(kind string) {
 	r.makers("Loop", func(_ *nodebus.Context, g *nodebus.Graph, v, _ any) (nodebus.Link, error) {
 		if v.(int) == 0 {
@@ -29,8 +30,9 @@ func loopOf(kind string, n int) *nodebus.Prompt {
 	return &nodebus.Prompt{ID: "p", ClientID: "c", Nodes: g.Nodes()}
 }
 
-// TestSection11Loop is a loop of 10 000 iterations with a client that reads as
-// fast as it can. What it is sent is bounded by the number of iterations.
+// TestSection11Loop runs a loop of 10 000 iterations with a client that reads
+// without delay. It checks that the number of bytes sent is linear in the number of
+// iterations.
 func TestSection11Loop(t *testing.T) {
 	for _, kind := range []string{"Then", "Now"} {
 		t.Run(kind, func(t *testing.T) {
@@ -51,7 +53,7 @@ func TestSection11Loop(t *testing.T) {
 	}
 }
 
-// scale is a transport that weighs what is written.
+// scale is a transport that counts frames and bytes.
 type scale struct{ frames, bytes int }
 
 func (s *scale) Write(_ context.Context, frames []nodebus.Frame) error {
@@ -64,8 +66,8 @@ func (s *scale) Write(_ context.Context, frames []nodebus.Frame) error {
 
 func (*scale) Close(error) error { return nil }
 
-// TestSection11IdsOfALoop: however deep they are, ids are short, each is its
-// node's alone, and they are the same in every run.
+// TestSection11IdsOfALoop checks that ids at any depth are short and unique, and are
+// the same in every run.
 func TestSection11IdsOfALoop(t *testing.T) {
 	ids := func(kind string) (ids []string) {
 		inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
@@ -84,7 +86,7 @@ func TestSection11IdsOfALoop(t *testing.T) {
 	}
 	for _, kind := range []string{"Then", "Now"} {
 		all := ids(kind)
-		require.Len(t, all, 1003, "x, its thousand, the end and o")
+		require.Len(t, all, 1003, "x, a thousand iterations, the end and o")
 		require.Equal(t, "x"+strings.Repeat(".0.0.n", 30), all[30])
 		for _, id := range all {
 			require.Less(t, len(id), 200)

@@ -9,23 +9,23 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// cell is one value on its way in the model.
+// cell is one value on a link in the model.
 type cell struct {
 	n       int
 	blocked bool
 }
 
-// cells is what travels on a link: a list, of one element as a rule.
+// cells is the content of a link: a list, usually of one element.
 type cells []cell
 
-// evaluator is the model: it computes a prompt recursively, in no order to speak
-// of and with no thought of speed, by the rules of execution semantics 7 to 11.
+// evaluator is the model. It computes a prompt recursively by the rules of execution
+// semantics 7 to 11. It ignores order and speed.
 type evaluator struct {
 	specs map[string]nodebus.NodeSpec
 	done  map[string][]cells
-	keys  map[string]string // what a node is computed from, in words
+	keys  map[string]string // cache keys in readable form
 
-	ran    map[string]int // keys of nodes that were evaluated; how many nodes have each
+	ran    map[string]int // number of evaluated nodes by key
 	failed map[string]bool
 	shown  map[string][]string
 }
@@ -41,8 +41,8 @@ func newEvaluator(nodes nodebus.Nodes) *evaluator {
 	return e
 }
 
-// key says what a node is computed from: its class, its literals and the keys of
-// its sources.
+// key returns the key of a node: its class, its literals and the keys of its
+// sources.
 func (e *evaluator) key(id string) string {
 	if k, ok := e.keys[id]; ok {
 		return k
@@ -57,7 +57,7 @@ func (e *evaluator) key(id string) string {
 			fmt.Fprintf(&b, " %s=%v", name, s.Inputs[name])
 		}
 	}
-	if b.Len() > 200 { // they grow without bound otherwise
+	if b.Len() > 200 { // without a limit, the keys would grow exponentially
 		k := fmt.Sprintf("#%d", len(b.String()))
 		for _, c := range b.String() {
 			k = fmt.Sprintf("#%x", hash(k)*31+uint64(c))
@@ -78,14 +78,14 @@ func hash(s string) (h uint64) {
 
 type failure struct{ node string }
 
-// input is a whole list.
+// input returns an input as a list.
 func (e *evaluator) input(s nodebus.NodeSpec, name string) cells {
 	switch v := s.Inputs[name].(type) {
 	case nodebus.Link:
 		return e.eval(v.Node)[v.Slot]
 	case int:
 		return cells{{n: v}}
-	case int64: // as validation leaves it
+	case int64: // the type after validation
 		return cells{{n: int(v)}}
 	}
 	panic(fmt.Sprintf("model: node %s has no input %s", s.ID, name))
@@ -129,8 +129,8 @@ func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
 	return []cells{{total}}
 }
 
-// pick evaluates what is asked for only. Lists that lazy inputs turn out to be
-// make it run for each element.
+// pick evaluates only the inputs that the node asks for. If a lazy input is a list,
+// pick computes a result for each element.
 func (e *evaluator) pick(s nodebus.NodeSpec) []cells {
 	which := e.input(s, "which")
 	calls, out := len(which), cells{}
@@ -229,7 +229,7 @@ func (e *evaluator) call(s nodebus.NodeSpec, k int, args []cell) []cells {
 	panic("model: class " + s.Class)
 }
 
-// expand evaluates the row of nodes that Expand and Eval make.
+// expand evaluates the chain of nodes that Expand and Eval make.
 func (e *evaluator) expand(s nodebus.NodeSpec, k int, args []cell) []cells {
 	id := func(n int) string { return fmt.Sprintf("%s.%d.0.%d", s.ID, k, n) }
 	last := nodebus.Link{Node: id(1)}
@@ -241,7 +241,7 @@ func (e *evaluator) expand(s nodebus.NodeSpec, k int, args []cell) []cells {
 	return []cells{e.eval(last.Node)[0]}
 }
 
-// prompt evaluates outputs; it reports whether something that is needed fails.
+// prompt evaluates the outputs. It returns false if a needed node fails.
 func (e *evaluator) prompt(outputs []string) (ok bool) {
 	ok = true
 	for _, o := range outputs {

@@ -10,14 +10,14 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// The nodes of the model: small functions of whole numbers that between them
-// use everything a node can do. What each computes stands again, naively, in
-// model_eval_test.go.
+// These are the nodes of the model: small functions of integers that together use
+// every feature of nodes. The file model_eval_test.go computes each of them again in
+// a simple way.
 
-// tripwire is called by every node of the model that runs.
+// tripwire counts the calls of the model's nodes, and calls do at one of them.
 type tripwire struct {
 	calls atomic.Int64
-	at    int64 // 0: never
+	at    int64 // the number of the call that calls do; 0: never
 	do    func()
 }
 
@@ -47,7 +47,7 @@ func (n mAdd) Run(*nodebus.Context) (int, error) {
 	return n.A + n.B, nil
 }
 
-// mAsync is mAdd for those who wait.
+// mAsync is an asynchronous mAdd.
 type mAsync struct {
 	A, B int
 	wire *tripwire
@@ -59,7 +59,7 @@ func (n mAsync) Run(ctx *nodebus.Context) (int, error) {
 	return n.A + n.B, ctx.Err()
 }
 
-// mPick asks for one of two lazy inputs, or both.
+// mPick asks for one of its two lazy inputs, for both, or for none.
 type mPick struct {
 	Which int
 	A, B  nodebus.Lazy[int]
@@ -121,7 +121,7 @@ func (n mGate) Run(*nodebus.Context) (int, error) {
 	return n.In, nil
 }
 
-// mSplit blocks one of its outputs.
+// mSplit blocks one of its two outputs.
 type mSplit struct {
 	In   int
 	wire *tripwire
@@ -143,7 +143,8 @@ func (n mSplit) Run(*nodebus.Context) (h mHalves, err error) {
 	return h, nil
 }
 
-// mExpand stands for a row of mAdd; mEval runs the same row and takes its value.
+// mExpand returns the result of a chain of mAdd nodes that it makes. mEval makes the
+// same chain and waits for its value.
 type mExpand struct {
 	In, Depth int
 	wire      *tripwire
@@ -176,7 +177,7 @@ func (n mEval) Run(ctx *nodebus.Context) (int, error) {
 
 var errModel = errors.New("a number that fails")
 
-// mFail fails for one number.
+// mFail fails for one input value.
 type mFail struct {
 	In, At int
 	wire   *tripwire

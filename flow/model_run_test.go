@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// randomPrompt makes a graph of n nodes. Fails and interrupts come rarely, or
-// nothing else would be seen.
+// randomPrompt returns a random graph of about n nodes. Nodes that fail are rare, so
+// that most nodes run.
 func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 	g := nodebus.NewGraph()
-	var links []nodebus.Link // outputs to connect to
+	var links []nodebus.Link // outputs that later nodes may link to
 	value := func(most int) any {
 		if len(links) == 0 || r.IntN(4) == 0 {
 			return r.IntN(most)
@@ -57,7 +57,7 @@ func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 	return g.Nodes()
 }
 
-// modelRun is what came of one prompt.
+// modelRun holds the events and the record of one prompt.
 type modelRun struct {
 	events []nodebus.Event
 	record flow.Record
@@ -65,9 +65,9 @@ type modelRun struct {
 
 var long = flag.Bool("long", false, "run the model tests for longer")
 
-// TestModel holds the executor and the engine against a naive evaluator, on
-// random graphs with lazy inputs, lists, blockers, expansion, asynchronous
-// nodes, failures and interrupts, with 1 to 8 workers, each prompt twice.
+// TestModel compares the executor and the engine with a simple evaluator. It uses
+// random graphs with lazy inputs, lists, blocked outputs, expansion, asynchronous
+// nodes, failures and interrupts, with 1 to 8 workers. It runs each prompt twice.
 func TestModel(t *testing.T) {
 	cases := 800
 	switch {
@@ -150,12 +150,12 @@ func modelSubmit(t *testing.T, ctx context.Context, hub *nodebus.Hub, engine *fl
 	return run
 }
 
-// checkOrder holds the events of a prompt against the rules of order: G3 and G5
-// of the protocol, for any number of workers.
+// checkOrder checks the events of a prompt against the rules of order G3 and G5 of
+// the protocol, for any number of workers.
 func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 	state := map[string]string{} // by node: "executing", "executed"
 	bars := map[string]string{}
-	phase := 0 // 0 nothing, 1 started, 2 cached told, 3 ended, 4 closed
+	phase := 0 // 0: nothing sent, 1: started, 2: cached sent, 3: ended, 4: closed
 	var last uint64
 	var whole float64
 	for i, ev := range events {
@@ -214,10 +214,10 @@ func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 			require.Fail(t, "unexpected", at)
 		}
 	}
-	require.Equal(t, 4, phase, "it is not closed")
+	require.Equal(t, 4, phase, "the last event is missing")
 }
 
-// executing are the nodes that ran, each once.
+// executing returns the ids of the nodes that ran, without duplicates.
 func executing(events []nodebus.Event) (ids []string) {
 	for _, ev := range events {
 		if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID != "" && !slices.Contains(ids, p.UniqueID) {
@@ -235,7 +235,8 @@ func outputsOf(rec flow.Record) map[string][]any {
 	return out
 }
 
-// checkAgainst compares a prompt that was not interrupted with the model.
+// checkAgainst compares a prompt that was not interrupted with the model. shared is
+// true if equal nodes share a cached result.
 func checkAgainst(t *testing.T, e *evaluator, ok bool, run modelRun, shared bool) {
 	if !ok {
 		require.Equal(t, nodebus.Failed, run.record.State)

@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A prompt that is stored as JSON, by a queue or a record, and read again is the same
-// prompt: its nodes get the same arguments and its results have the same keys.
+// These tests check that a prompt keeps its meaning when a queue or a record stores
+// it as JSON: its nodes get the same arguments, and its results have the same cache
+// keys.
 
 type (
-	hue    float64  // a type of its own, by name
+	hue    float64  // a named type
 	mood   string   // a drop-down
 	points []any    // a slice with a port type of its own
 	place  struct { // an object with a port type of its own
@@ -29,7 +30,7 @@ type (
 
 func (mood) Options() []string { return []string{"1", "good", "1.0"} }
 
-// probe has an input of every port type. It gives what it was given to seen.
+// probe has an input of every port type. It stores its inputs in seen.
 type probe struct {
 	Any       any                   `in:",optional"`
 	Lazy      nodebus.Lazy[any]     `in:",optional"`
@@ -69,7 +70,7 @@ func (n probe) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nil, nil
 }
 
-// unneeded is a node that no output needs. It is not run, but has a key.
+// unneeded is a node that no output needs. It does not run, but it has a cache key.
 type unneeded struct {
 	Any  any               `in:",optional"`
 	Text string            `in:",optional"`
@@ -78,7 +79,7 @@ type unneeded struct {
 
 func (unneeded) Run(*nodebus.Context) (any, error) { return nil, nil }
 
-// keyNotes is a cache that notes the keys it is asked for.
+// keyNotes is a cache that records the requested keys.
 type keyNotes struct {
 	flow.Cache
 	mu   sync.Mutex
@@ -92,8 +93,7 @@ func (c *keyNotes) Get(key string) (flow.Result, bool) {
 	return flow.Result{}, false
 }
 
-// literals makes random literals. With json they are what JSON carries; without, also
-// values of Go types.
+// literals makes random literals of JSON types and of Go types.
 type literals struct{ *rand.Rand }
 
 func (r literals) basic() any {
@@ -127,7 +127,8 @@ func (r literals) nested(depth int) any {
 	}
 }
 
-// given returns a literal as a prompt may have it: a list only in its wrapped form.
+// given returns a literal in a form that a prompt may contain: a list must be
+// wrapped.
 func (r literals) given() any {
 	v := r.nested(3)
 	if _, isList := v.([]any); isList || r.IntN(4) == 0 {
@@ -142,8 +143,8 @@ var probeInputs = []string{
 	"undeclared", "other",
 }
 
-// runProbes runs the valid ones among nodes and returns what they saw, the keys that the
-// cache was asked for, and the prompt as JSON.
+// runProbes runs the valid nodes. It returns the inputs that the nodes saw, the keys
+// that were requested from the cache, and the prompt as JSON.
 func runProbes(t *testing.T, nodes nodebus.Nodes) (seen map[any]any, keys []string, stored []byte) {
 	t.Helper()
 	all := &sync.Map{}
@@ -184,7 +185,7 @@ func TestPromptsSurviveTheirEncoding(t *testing.T) {
 			g.Add([]string{"Probe", "Probe", "Probe", "Unneeded"}[r.IntN(4)], inputs)
 		}
 		nodes := g.Nodes()
-		for i := range nodes { // bare lists, which Add would have wrapped
+		for i := range nodes { // Add would wrap these bare lists
 			if r.IntN(6) == 0 {
 				nodes[i].Inputs["ints"] = []int{3, 4}
 			}
@@ -207,8 +208,8 @@ func TestPromptsSurviveTheirEncoding(t *testing.T) {
 	require.Greater(t, valid, int(seeds))
 }
 
-// TestGoValuesStayLiterals: JSON does not carry the Go type of these, but what they are
-// read as is a literal, and stays the same from then on.
+// TestGoValuesStayLiterals checks values whose Go type JSON does not keep: after
+// decoding they are still literals, and later encodings do not change them.
 func TestGoValuesStayLiterals(t *testing.T) {
 	for _, v := range []any{
 		[]int{1, 2}, []string{"1", "0"}, []byte("ab"), points{"1", 0}, hue(1), mood("good"), place{X: 1},
@@ -233,7 +234,8 @@ func TestGoValuesStayLiterals(t *testing.T) {
 	}
 }
 
-// TestKeysTellLiteralsApart: an int in a list is not the float of the same value.
+// TestKeysTellLiteralsApart checks that different literals have different keys, for
+// example an int and a float of the same value in a list.
 func TestKeysTellLiteralsApart(t *testing.T) {
 	var all []string
 	for _, text := range []string{`1`, `1.0`, `"1"`, `[1]`, `[1.0]`, `["1"]`, `{"a":1}`, `{"a":1.0}`, `[[1]]`, `{"a":[]}`, `{}`, `[]`, `null`, `true`} {
@@ -245,8 +247,8 @@ func TestKeysTellLiteralsApart(t *testing.T) {
 	require.Len(t, slices.Compact(slices.Clone(all)), len(all))
 }
 
-// TestUnneededNodesStayAsReceived: literals of a node that no output needs are not
-// converted in the record.
+// TestUnneededNodesStayAsReceived checks that the record keeps the literals of a
+// node that no output needs in the received form.
 func TestUnneededNodesStayAsReceived(t *testing.T) {
 	_, _, stored := runProbes(t, parse(t, `{"x":{"class_type":"Unneeded","inputs":{"text":5}},"y":{"class_type":"Probe","inputs":{"text":5}}}`))
 	require.JSONEq(t, `{"x":{"class_type":"Unneeded","inputs":{"text":5}},"y":{"class_type":"Probe","inputs":{"text":"5"}}}`, string(stored))

@@ -9,9 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// How much of a prompt is done, as one number.
+// These tests check Overall events, which report the progress of a prompt as one
+// number.
 
-// overall are the numbers that were told.
+// overall returns the values of the Overall events.
 func (o outcome) overall() (all []float64) {
 	for _, ev := range o.events {
 		if p, ok := ev.Payload.(nodebus.Overall); ok {
@@ -23,7 +24,7 @@ func (o outcome) overall() (all []float64) {
 
 var withOverall = &flow.LocalOptions{Workers: 1, Overall: true}
 
-// line is a line of nodes that pass their input on, and an output.
+// line returns a chain of nodes that return their input, and an output node.
 func line(n int) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	at := any(1)
@@ -62,12 +63,12 @@ func TestOverallCountsStepsOfANode(t *testing.T) {
 	})
 }
 
-// TestOverallLeavesOutWhatIsCached: it is about what there is to do.
+// TestOverallLeavesOutWhatIsCached checks that cached nodes do not count.
 func TestOverallLeavesOutWhatIsCached(t *testing.T) {
 	inBubble(t, withOverall, nil, func(r *rig) {
 		r.id()
 		r.run(line(2))
-		require.Equal(t, []float64{1}, r.run(line(2)).overall(), "there is nothing to do")
+		require.Equal(t, []float64{1}, r.run(line(2)).overall(), "everything is cached")
 		longer := line(2)
 		g := nodebus.NewGraph()
 		g.AddAs("more", "Id", in{"in": nodebus.Link{Node: "1"}})
@@ -85,12 +86,13 @@ func TestOverallOfLazyInputs(t *testing.T) {
 		no := g.Add("Id", in{"in": 2})
 		g.AddAs("out", "Show", in{"in": g.AddAs("e", "Either", in{"yes": yes, "no": no, "which": true})})
 		all := r.run(g.Nodes()).overall()
-		// Two nodes have a half each; one of them divides its own by three.
+		// The nodes Either and Show have a half each. Either divides its half by three:
+		// for two Id nodes and for itself.
 		require.InDeltaSlice(t, []float64{1. / 6, 2. / 6, 3. / 6, 1}, all, 1e-9)
 	})
 }
 
-// either gives one of two lazy inputs.
+// either returns one of its two lazy inputs.
 type either struct {
 	Yes, No nodebus.Lazy[any]
 	Which   bool
@@ -134,14 +136,14 @@ func TestOverallOfNodesMadeAtRunTime(t *testing.T) {
 		require.LessOrEqual(t, len(all), 100)
 
 		all = r.run(graph("Loop", in{"in": 20, "in2": true})).overall()
-		require.Len(t, all, 21, "it says itself how far it is, and what it makes does not count")
+		require.Len(t, all, 21, "a node that reports progress counts by its reports, not by the nodes that it makes")
 		for i, v := range all[:20] {
 			require.InDelta(t, float64(i+1)*0.025, v, 1e-9)
 		}
 	})
 }
 
-// chainOf expands to a chain of n nodes.
+// chainOf expands to a chain of N nodes.
 type chainOf struct{ N int }
 
 func (c chainOf) Run(ctx *nodebus.Context) (nodebus.Out[any], error) {
@@ -169,6 +171,6 @@ func TestOverallOfAPromptThatFails(t *testing.T) {
 		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, fmt.Errorf("boom") })
 		g := nodebus.NewGraph()
 		g.AddAs("out", "Show", in{"in": g.Add("Fail", in{"in": g.Add("Id", in{"in": 1})})})
-		require.InDeltaSlice(t, []float64{1. / 3}, r.run(g.Nodes()).overall(), 1e-9, "it stays where it was")
+		require.InDeltaSlice(t, []float64{1. / 3}, r.run(g.Nodes()).overall(), 1e-9, "the value does not change after the failure")
 	})
 }

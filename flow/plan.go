@@ -9,35 +9,36 @@ import (
 	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
-// plan is a prompt made ready to run: ids have become numbers, classes are looked up,
-// and literals have the types of the nodes' fields. It does not change while it runs.
+// plan is a prompt that is ready to run: ids are numbers, classes are looked up, and
+// literals have the types of the nodes' fields. A plan does not change while it
+// runs.
 type plan struct {
-	rejected *nodebus.ValidationError // about outputs that are invalid; nil if there are none
+	rejected *nodebus.ValidationError // lists the invalid outputs; nil if all outputs are valid
 	reg      *Registry
 	nodes    []planNode // in the order of the prompt
 	byID     map[string]int32
-	outputs  []int32 // to be run
-	isOutput []bool  // by node
+	outputs  []int32 // outputs that will run
+	isOutput []bool  // by node: the node is in outputs
 }
 
 type planNode struct {
 	id    string
 	made  *origin // nil for a node of the submitted prompt
 	class *Class
-	args  []arg      // of each input of the class; nil if a link of it leads nowhere
+	args  []arg      // one for each input of the class; nil if an input has a broken link
 	extra []extraArg // inputs that the class does not declare, by name
-	sound bool       // nothing is wrong with the node itself
+	sound bool       // the node itself has no problem
 }
 
-// origin says where a node made at run time comes from.
+// origin holds the parent, real and display ids of a node made at run time.
 type origin struct {
 	parentID  string
 	realID    string
 	displayID string
-	real      int32 // number of the node realID in a run of Local
+	real      int32 // number of node realID in a run of Local
 }
 
-// place returns where the node stands.
+// place returns the ids of the node.
 func (n *planNode) place() nodebus.Place {
 	p := nodebus.Place{UniqueID: n.id, DisplayID: n.id, RealID: n.id}
 	if m := n.made; m != nil {
@@ -46,15 +47,16 @@ func (n *planNode) place() nodebus.Place {
 	return p
 }
 
-// extraArg is an input that the class does not declare. The node that it links to runs
-// before this node, as in the reference, and the input is part of the node's key.
+// extraArg is an input that the class does not declare. As in ComfyUI, the node that
+// it links to runs before this node. The input is part of the node's cache key.
 type extraArg struct {
 	name string
 	arg
 }
 
-// source returns the node that an input is linked to; -1 if the input is not linked. The
-// inputs that the class does not declare come after the others.
+// source returns the source node of input number at, or -1 if the input is not
+// linked. Declared inputs come first, then undeclared inputs. more is false after
+// the last input.
 func (n *planNode) source(at int) (src int32, more bool) {
 	switch {
 	case at < len(n.args):
@@ -65,14 +67,14 @@ func (n *planNode) source(at int) (src int32, more bool) {
 	return -1, false
 }
 
-// arg is an input of a node: the output of another if src is not negative,
-// otherwise a value, or absent.
+// arg is an input of a node. If src is not negative, the input is an output of node
+// src; otherwise it is the value val, which may be notGiven.
 type arg struct {
 	val       any
 	src, slot int32
 }
 
-// planner makes a plan and finds everything that is wrong with the prompt.
+// planner makes a plan and finds all problems of the prompt.
 type planner struct {
 	plan
 	prompt *nodebus.Prompt
@@ -80,21 +82,21 @@ type planner struct {
 	found  map[int32][]nodebus.Problem
 	slab   []arg
 	walk   walker
-	ring   bool // some node waits for itself
+	ring   bool // some node depends on itself
 }
 
 type planState uint8
 
 const (
 	planUnseen    planState = iota
-	planOnPath              // being validated: to meet the node again is a ring
-	planOnBadPath           // the same, and it needs an invalid node
+	planOnPath              // being validated: meeting the node again means a cycle
+	planOnBadPath           // as planOnPath, and it depends on an invalid node
 	planValid
 	planInvalid
 )
 
-// plan validates p and makes it ready to run, or returns why it cannot run. p gets nodes
-// of its own, whose literals have the declared types.
+// plan validates p and makes it ready to run, or returns the error that prevents it.
+// It replaces p.Nodes with a copy whose literals have the declared types.
 func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	p.Nodes = slices.Clone(p.Nodes)
 	pl := &planner{prompt: p, found: map[int32][]nodebus.Problem{}}
@@ -134,7 +136,8 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	return &pl.plan, nil
 }
 
-// lookUp finds the classes. It ends at the first node without a class.
+// lookUp finds the class of each node. It returns an error for the first node that
+// has no class.
 func (pl *planner) lookUp() *nodebus.ValidationError {
 	inputs := 0
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
@@ -169,7 +172,8 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 
 func aboutNode(s *nodebus.NodeSpec) string { return fmt.Sprintf("Node ID '#%s'", s.ID) }
 
-// wanted are the output nodes that the prompt asks for, in its order.
+// wanted returns the output nodes that the prompt asks for, in the order of the
+// prompt.
 func (pl *planner) wanted() (outs []int32) {
 	asked := make(map[string]bool, len(pl.prompt.Outputs))
 	for _, id := range pl.prompt.Outputs {
@@ -184,7 +188,7 @@ func (pl *planner) wanted() (outs []int32) {
 	return outs
 }
 
-// validate checks node o and everything upstream that was not checked yet.
+// validate checks node o and all upstream nodes that are not checked yet.
 func (pl *planner) validate(o int32) {
 	pl.walk.up(o, pl.meet, pl.leave)
 }
@@ -197,7 +201,7 @@ func (pl *planner) meet(by *pathStep, to int32) bool {
 	case planValid:
 	case planInvalid:
 		pl.markBad(by)
-	default: // the node is on the path: it waits for itself
+	default: // the node is on the path: it depends on itself
 		pl.markBad(by)
 		pl.ring = true
 	}
@@ -213,14 +217,14 @@ func (pl *planner) leave(i int32, by *pathStep) {
 	pl.markBad(by)
 }
 
-// markBad notes that a node on the path needs an invalid node.
+// markBad marks a node on the path as depending on an invalid node.
 func (pl *planner) markBad(by *pathStep) {
 	if by != nil {
 		pl.state[by.node] = planOnBadPath
 	}
 }
 
-// check checks a node by itself; by is the node that needs it.
+// check checks node i without its sources. by is the node that needs it.
 func (pl *planner) check(by *pathStep, i int32, keep bool) {
 	pl.state[i] = planOnPath
 	c := checker{pl: pl, node: &pl.nodes[i], spec: &pl.prompt.Nodes[i], consumer: by, keep: keep}
@@ -231,8 +235,8 @@ func (pl *planner) check(by *pathStep, i int32, keep bool) {
 	}
 }
 
-// rest checks the nodes that no output needs. They are not run, but they must have
-// inputs, and the valid ones can be listed as cached.
+// rest checks the nodes that no output needs. These nodes do not run, but each must
+// have the property inputs. Valid nodes among them may be listed as cached.
 func (pl *planner) rest() *nodebus.ValidationError {
 	for i := range pl.nodes {
 		if pl.state[i] != planUnseen {
@@ -248,7 +252,8 @@ func (pl *planner) rest() *nodebus.ValidationError {
 	return nil
 }
 
-// report lists what is wrong with the nodes that failed outputs depend on.
+// report lists the problems of the failed outputs and of the nodes that they depend
+// on.
 func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
 	e.Nodes = map[string]*nodebus.NodeProblems{}
@@ -269,14 +274,14 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	return e
 }
 
-// dependentsMax bounds the work and the text of naming the outputs behind each problem.
-// A prompt can have many outputs and many problems, and the names are only a hint.
+// dependentsMax limits the work and the text size of dependents. A prompt can have
+// many outputs and many problems, and the listed outputs are only a hint.
 const dependentsMax = 5_000_000
 
-// dependents names for each node with problems the outputs that wait for it, by
-// walking up from each output once.
+// dependents lists, for each node with problems, the outputs that depend on it. It
+// walks upstream once from each output.
 func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
-	seen := make([]int32, len(pl.nodes)) // the last output that led to the node, from 1
+	seen := make([]int32, len(pl.nodes)) // number of the last output that led to the node, counted from 1
 	work := 0
 	for k, o := range failed {
 		pl.walk.up(o, func(_ *pathStep, to int32) bool {
@@ -297,7 +302,7 @@ func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
 	}
 }
 
-// describeList is a list of choices as messages show it.
+// describeList formats a list of choices for messages.
 func describeList(choices []string) string {
 	if len(choices) > 20 {
 		return fmt.Sprintf("(list of length %d)", len(choices))
@@ -305,9 +310,11 @@ func describeList(choices []string) string {
 	return pyfmt.Repr(choices)
 }
 
-// Prepare checks a prompt against the classes of r and makes it ready to run by a
-// [Local] of r; see [nodebus.Preparer]. An executor of your own may use it to check
-// prompts and ignore what it returns. It is safe for concurrent use.
+// Prepare checks a prompt against the classes of r and makes it ready to run on a
+// [Local] of r; see [nodebus.Preparer]. Other executors may call Prepare only to
+// check prompts, and ignore the result. If only a part of the prompt is valid,
+// Prepare returns both a result and a [*nodebus.ValidationError]. It is safe for
+// concurrent use.
 func (r *Registry) Prepare(p *nodebus.Prompt) (prepared any, err error) {
 	pl, invalid := r.plan(p)
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// process runs one prompt, from its first event to its last.
+// process runs one prompt, from the first event to the last.
 func (e *Engine) process(ctx context.Context, j *job) {
 	stop := context.AfterFunc(ctx, func() { j.cancel(context.Cause(ctx)) })
 	defer stop()
@@ -25,7 +25,7 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	e.conclude(j, g, err)
 }
 
-// execute calls the executor. A panic of the executor becomes its error.
+// execute calls the executor. A panic of the executor becomes an error.
 func (e *Engine) execute(j *job, g *gate) (report nodebus.Report, err error) {
 	if err := context.Cause(j.ctx); err != nil { // interrupted before it began
 		return report, err
@@ -43,9 +43,10 @@ func (e *Engine) execute(j *job, g *gate) (report nodebus.Report, err error) {
 	return report, err
 }
 
-// conclude stores what became of a prompt and sends its last events. The record comes
-// first: what the last events promise must be there to be read. The lease is done
-// last: if the process dies before that, the prompt is still known.
+// conclude stores the record of a prompt and then sends its last events. The order
+// matters: a client that receives the last events must be able to read the record.
+// The lease is completed after both: if the process dies earlier, the queue still
+// has the prompt.
 func (e *Engine) conclude(j *job, g *gate, err error) {
 	terminal := g.end(err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
@@ -76,7 +77,7 @@ type leaseKeeper struct {
 
 	mu      sync.Mutex // not held while the queue is called
 	stopped bool
-	idle    chan struct{} // not nil while the queue is being called; closed then
+	idle    chan struct{} // set when extend begins; closed when extend returns
 }
 
 func (e *Engine) keepLease(j *job) *leaseKeeper {
@@ -107,7 +108,7 @@ func (k *leaseKeeper) extend() {
 	}
 }
 
-// stop ends the extensions and waits for one that is under way.
+// stop stops the extensions and waits for an extension that is in progress.
 func (k *leaseKeeper) stop() {
 	k.mu.Lock()
 	k.stopped = true

@@ -15,9 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What clients are told of progress, and how often (quirks Q11 and Q29).
+// These tests check which progress events clients receive, and how often (quirks Q11
+// and Q29).
 
-// snapshots are the progress_state events, as "node:state value/max" each.
+// snapshots returns the progress_state events, each as a list of "node:state
+// value/max".
 func (o outcome) snapshots() (all [][]string) {
 	for _, ev := range o.events {
 		if p, ok := ev.Payload.(nodebus.ProgressState); ok {
@@ -59,7 +61,7 @@ func TestProgressEveryChangeOfASmallGraphIsTold(t *testing.T) {
 			{"x:finished 2/2", "out:running 0/1"},
 			{"x:finished 2/2", "out:finished 1/1"},
 		}, o.snapshots())
-		require.Equal(t, []float64{1, 2}, o.steps(), "what is not a number is ignored")
+		require.Equal(t, []float64{1, 2}, o.steps(), "progress that is not a finite number is ignored")
 		var order []string
 		for _, ev := range o.events[4:6] {
 			order = append(order, ev.Payload.EventType())
@@ -87,7 +89,8 @@ func TestProgressOfAFailedPrompt(t *testing.T) {
 	})
 }
 
-// TestProgressOfAnInterruptedPrompt: a node that was stopped has not failed.
+// TestProgressOfAnInterruptedPrompt checks that an interrupted node does not have
+// the state error.
 func TestProgressOfAnInterruptedPrompt(t *testing.T) {
 	for _, how := range []string{"from outside", "by the node"} {
 		inBubble(t, nil, nil, func(r *rig) {
@@ -114,14 +117,15 @@ func TestProgressOfAnInterruptedPrompt(t *testing.T) {
 	}
 }
 
-// TestProgressOfALargeGraphIsThrottled: what is sent is linear in the nodes and
-// in time, and the last snapshot is always among it.
+// TestProgressOfALargeGraphIsThrottled checks that the total size of the snapshots
+// is linear in the number of nodes and in time, and that the last snapshot is always
+// sent.
 func TestProgressOfALargeGraphIsThrottled(t *testing.T) {
 	const n = 2000
 	inBubble(t, &flow.LocalOptions{Workers: 2}, nil, func(r *rig) {
 		r.fn("Work", func(_ *nodebus.Context, v, _ any) (any, error) {
 			if v == 1000 {
-				time.Sleep(10 * time.Second) // in which nothing changes
+				time.Sleep(10 * time.Second) // nothing changes in this time
 			}
 			return v, nil
 		})
@@ -141,12 +145,12 @@ func TestProgressOfALargeGraphIsThrottled(t *testing.T) {
 			states += len(s)
 		}
 		require.Less(t, states, 10*n, "%d snapshots", len(all))
-		require.Greater(t, len(all), 20, "as long as it is small, every change is told")
+		require.Greater(t, len(all), 20, "every change is sent while the snapshots are small")
 	})
 }
 
-// TestProgressOfALongNodeIsToldInTime: a change that came while there was no
-// budget is told when there is, not with the next change.
+// TestProgressOfALongNodeIsToldInTime checks that a change that was held back is
+// sent as soon as the limit permits, without waiting for the next change.
 func TestProgressOfALongNodeIsToldInTime(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
 		const n = 300
@@ -177,8 +181,8 @@ func TestProgressOfALongNodeIsToldInTime(t *testing.T) {
 	})
 }
 
-// TestProgressFloodIsThrottled: a node that reports a hundred thousand steps in
-// no time, and one that does so for a minute.
+// TestProgressFloodIsThrottled runs a node that reports a hundred thousand steps at
+// once, and a node that reports them over a minute.
 func TestProgressFloodIsThrottled(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Flood", func(ctx *nodebus.Context, v, _ any) (any, error) {
@@ -198,15 +202,15 @@ func TestProgressFloodIsThrottled(t *testing.T) {
 			steps := o.steps()
 			require.Less(t, len(steps), 5000, "pause %d", pause)
 			require.Greater(t, len(steps), 500)
-			require.Equal(t, 100_000.0, steps[len(steps)-1], "the last is always told")
+			require.Equal(t, 100_000.0, steps[len(steps)-1], "the last step is always sent")
 			require.Less(t, len(o.snapshots()), 5000)
 			require.IsIncreasing(t, steps)
 		}
 	})
 }
 
-// TestProgressHeldBackComesBeforeWhatIsShown: the last step of a flood is told
-// before the node is told to be done.
+// TestProgressHeldBackComesBeforeWhatIsShown checks that the last step of a flood is
+// sent before the output of the node.
 func TestProgressHeldBackComesBeforeWhatIsShown(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		flow.Register(r.reg, flood{}, nodebus.Info{Name: "Flood"})
@@ -241,7 +245,7 @@ func TestProgressRecoversAfterAQuietTime(t *testing.T) {
 			return 1, nil
 		})
 		steps := r.run(two("Twice")).steps()
-		require.Greater(t, len(steps), 2000, "the second burst is told like the first")
+		require.Greater(t, len(steps), 2000, "the second burst is sent like the first burst")
 	})
 }
 
@@ -275,10 +279,10 @@ func TestPreview(t *testing.T) {
 		r.fn("Draw", func(ctx *nodebus.Context, v, _ any) (any, error) {
 			file := []byte("\x89PNG\r\n\x1a\nrest")
 			err := ctx.Preview(file)
-			clear(file) // the caller may use it again
+			clear(file) // the caller may reuse the buffer
 			var bad *nodebus.EncodeError
 			if !errors.As(ctx.Preview(nil), &bad) || !errors.As(ctx.PreviewImage(noImage{}), &bad) {
-				return nil, errors.New("what is no image was shown")
+				return nil, errors.New("data that is not an image was sent")
 			}
 			return 1, errors.Join(err, ctx.Preview([]byte("\xff\xd8\xffrest")), ctx.PreviewImage(image.NewGray(image.Rect(0, 0, 2, 1))))
 		})

@@ -12,59 +12,65 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// leaseTime is how long the queue keeps a prompt for this process without hearing
-// from it. The engine extends a lease three times as often.
+// leaseTime is how long a lease lasts unless the engine extends it. The engine
+// extends a lease every leaseTime/3.
 const leaseTime = 30 * time.Second
 
-// Queue keeps the prompts that wait, in order of priority, and among equals in order
-// of arrival. It must be safe for concurrent use. It must not hold a lock while it
-// calls skip: skip may call the queue.
+// Queue holds the waiting prompts, ordered by priority, then by arrival. It must be
+// safe for concurrent use. It must not hold a lock while it calls skip, because skip
+// may call the queue.
 type Queue interface {
-	// Push adds a prompt, with the secrets that belong to it. If a prompt with the
-	// same id waits, Push replaces the prompt and its secrets and moves it to its new
-	// place. Errors: [ErrFull] if there is no room, [ErrSecrets] if the queue
-	// cannot keep secrets and there are some, [ErrDuplicate] if the prompt of
+	// Push adds a prompt with its secrets. If a prompt with the same id waits, Push
+	// replaces the prompt and its secrets and moves it to the place of the new priority
+	// and arrival. Errors: [ErrFull] if the queue has no room; [ErrSecrets] if there
+	// are secrets and the queue cannot keep secrets; [ErrDuplicate] if the prompt with
 	// this id is leased.
 	Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error
-	// Take waits for the first prompt whose client is not skipped and leases it. It
-	// asks skip at most once for each client, in the order of their first prompts, so
-	// that no prompt overtakes an earlier one of its client. The answers are forgotten
-	// when Take returns. It returns ctx's error when ctx ends.
+	// Take waits for the first prompt whose client is not skipped, and leases the
+	// prompt. A client whose skip result is true is skipped. Take calls skip at most
+	// once for each client, in the order of the clients' first prompts, so that a
+	// prompt never overtakes an earlier prompt of the same client. Take forgets the
+	// results of skip when it returns. It returns the error of ctx when ctx ends.
 	//
 	// The lease lapses after 30 seconds unless it is extended. The prompt then waits
-	// again, in its old place, and the next lease counts one attempt more.
+	// again in its old place, and the next lease has an attempt number that is one
+	// higher.
 	Take(ctx context.Context, skip func(clientID string) bool) (Lease, error)
-	// List yields the prompts that wait, in order. Leased prompts are not among them.
+	// List yields the waiting prompts, in order. Leased prompts are not listed.
 	List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error]
-	// Delete removes prompts that wait and returns the ids of the prompts that it
-	// found. A leased prompt stays.
+	// Delete removes waiting prompts and returns the ids of the removed prompts. It
+	// does not remove leased prompts.
 	Delete(ctx context.Context, promptIDs ...string) ([]string, error)
 }
 
 // Lease is a prompt taken from a queue. Its methods are safe for concurrent use. A
-// lease ends when it lapses, and with Done or Release. After that, Extend, Done and
-// Release do nothing and return [ErrLapsed], also if the prompt was leased again.
+// lease ends when it lapses, or when Done or Release is called. After the end,
+// Extend, Done and Release do nothing and return [ErrLapsed], even if the prompt was
+// leased again.
 type Lease interface {
-	// Job returns the prompt, its secrets and the number of the attempt, from 1.
+	// Job returns the prompt, its secrets and the attempt number, which starts at 1.
 	Job() nodebus.Job
-	// Extend makes the lease lapse d from now, which may be sooner than before.
+	// Extend makes the lease lapse after the duration d, counted from now. The new time
+	// may be earlier than the old time.
 	Extend(ctx context.Context, d time.Duration) error
-	// Done removes the prompt from the queue for good.
+	// Done removes the prompt from the queue permanently.
 	Done(ctx context.Context) error
-	// Release gives the prompt back: it waits in its old place, and this attempt does
-	// not count.
+	// Release returns the prompt to the queue: it waits in its old place, and this
+	// attempt does not count.
 	Release(ctx context.Context) error
 }
 
-// QueueOptions are the bounds of the queue that [NewQueue] makes. Nil, and each zero
-// field, is the default.
+// QueueOptions holds the limits of the queue that [NewQueue] makes. A nil pointer,
+// and a zero value in any field, select the defaults.
 type QueueOptions struct {
-	// Len is how many prompts may wait. Default 10 000.
+	// Len is the maximum number of waiting prompts. If Len prompts wait, Push returns
+	// [ErrFull]. Default 10 000.
 	Len int
 }
 
-// NewQueue returns a queue in memory. It keeps secrets. It is safe for concurrent
-// use.
+// NewQueue returns a queue in memory: its prompts are lost when the process ends.
+// The queue keeps secrets. It is safe for concurrent use. If opts is nil, the queue
+// has the default limits.
 func NewQueue(opts *QueueOptions) Queue {
 	q := &memQueue{max: 10_000, byID: map[string]*queued{}, changed: make(chan struct{})}
 	if opts != nil {
@@ -81,16 +87,17 @@ type memQueue struct {
 	leased  []*queued
 	byID    map[string]*queued
 	seq     uint64
-	changed chan struct{} // closed and replaced when Take must look again
-	version uint64        // counts changes of waiting
+	changed chan struct{} // closed and replaced when Take must search again
+	version uint64        // incremented at each change of waiting
 }
 
-// queued is a prompt in the queue. A lease holds a pointer to the queued that it has
-// taken; a prompt that waits again is a new queued, so that no old lease matches it.
+// queued is a prompt in the queue. A lease points to the queued value that it has
+// taken. If the prompt waits again, the queue makes a new queued value, so an old
+// lease never matches it.
 type queued struct {
 	job    nodebus.Job // does not change
 	seq    uint64      // order of arrival
-	lapses time.Time   // when its lease does; zero while it waits
+	lapses time.Time   // when the lease lapses; zero while the prompt waits
 }
 
 func inOrder(a, b *queued) int {
@@ -119,7 +126,7 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	return nil
 }
 
-// insert makes x wait in its place. q.mu is held.
+// insert adds x to the waiting prompts, at its place in the order. q.mu is held.
 func (q *memQueue) insert(x *queued) {
 	at, _ := slices.BinarySearchFunc(q.waiting, x, inOrder)
 	q.waiting = slices.Insert(q.waiting, at, x)
@@ -128,13 +135,13 @@ func (q *memQueue) insert(x *queued) {
 	q.wake()
 }
 
-// wake makes every Take that waits look again. q.mu is held.
+// wake makes every waiting Take search again. q.mu is held.
 func (q *memQueue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
-// remove takes x from the prompts that wait. q.mu is held.
+// remove removes x from the waiting prompts. q.mu is held.
 func (q *memQueue) remove(x *queued) {
 	if at, found := slices.BinarySearchFunc(q.waiting, x, inOrder); found {
 		q.waiting = slices.Delete(q.waiting, at, at+1)
@@ -142,7 +149,7 @@ func (q *memQueue) remove(x *queued) {
 	}
 }
 
-// lapse makes the prompts wait again whose leases have run out. q.mu is held.
+// lapse returns prompts with lapsed leases to the waiting prompts. q.mu is held.
 func (q *memQueue) lapse() {
 	now := time.Now()
 	for at := 0; at < len(q.leased); {
@@ -154,7 +161,7 @@ func (q *memQueue) lapse() {
 	}
 }
 
-// again ends a lease and makes its prompt wait again. q.mu is held.
+// again ends the lease at index at, and its prompt waits again. q.mu is held.
 func (q *memQueue) again(at, attempt int) {
 	x := *q.leased[at]
 	q.leased = slices.Delete(q.leased, at, at+1)
@@ -186,17 +193,18 @@ func (q *memQueue) Take(ctx context.Context, skip func(clientID string) bool) (L
 	}
 }
 
-// search is one call of Take.
+// search holds the state of one call of Take.
 type search struct {
 	q       *memQueue
-	skips   map[string]bool // answers, by client
-	at      int             // the prompts before this place are skipped
-	version uint64          // of the queue, when at was true
+	skips   map[string]bool // results of skip, by client
+	at      int             // the prompts before this index are skipped
+	version uint64          // the version of the queue for which at is valid
 }
 
-// next leases the first prompt that is not skipped. If it does not know yet whether a
-// client is skipped, it returns the client to ask about. If every prompt is skipped,
-// it returns how long to wait: until the queue changes, or until the next lapse.
+// next leases the first prompt that is not skipped. If the result of skip for a
+// client is not known yet, next returns the client in ask. If every prompt is
+// skipped, the caller waits until changed is closed, or for the duration wait, after
+// which the next lease lapses.
 func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait time.Duration) {
 	q := s.q
 	q.mu.Lock()
@@ -261,8 +269,8 @@ type memLease struct {
 
 func (l *memLease) Job() nodebus.Job { return l.x.job }
 
-// hold calls f with the queue's lock held, unless the lease has ended. at is the
-// place of the prompt among the leased ones.
+// hold calls f with q.mu held. If the lease has ended, hold returns ErrLapsed
+// instead. at is the index of the prompt in q.leased.
 func (l *memLease) hold(f func(at int)) error {
 	l.q.mu.Lock()
 	defer l.q.mu.Unlock()
@@ -278,7 +286,7 @@ func (l *memLease) hold(f func(at int)) error {
 func (l *memLease) Extend(_ context.Context, d time.Duration) error {
 	return l.hold(func(int) {
 		l.x.lapses = time.Now().Add(d)
-		l.q.wake() // the lease may lapse sooner than a Take expects
+		l.q.wake() // a waiting Take must see that the lease may lapse earlier
 	})
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestQueueModel makes random calls of the queue in memory and compares each answer
-// with the answer of a naive model: a list that is sorted and searched as a whole.
+// TestQueueModel makes random calls of the in-memory queue and compares each result
+// with a simple model: a list that is sorted and searched as a whole.
 func TestQueueModel(t *testing.T) {
 	seeds := 300
 	if testing.Short() {
@@ -43,10 +43,10 @@ type modelPrompt struct {
 	attempt    int
 	secret     string
 	lapses     time.Time // zero while the prompt waits
-	lease      int       // number of its lease
+	lease      int       // index of its lease
 }
 
-// modelTake is a Take that waits.
+// modelTake is a call of Take that waits.
 type modelTake struct {
 	skips  map[string]bool
 	cancel context.CancelFunc
@@ -63,7 +63,7 @@ type queueModel struct {
 	all     []*modelPrompt
 	arrival int
 	leases  []flow.Lease
-	take    *modelTake // at most one waits, so that the model knows who is served
+	take    *modelTake // at most one call waits, so that the model knows which call is served
 }
 
 const modelLen = 6
@@ -75,7 +75,7 @@ func newQueueModel(t *testing.T, seed uint64) *queueModel {
 	}
 }
 
-// waiting returns the prompts that wait, in order.
+// waiting returns the waiting prompts, in order.
 func (m *queueModel) waiting() (ps []*modelPrompt) {
 	for _, p := range m.all {
 		if p.lapses.IsZero() {
@@ -88,7 +88,7 @@ func (m *queueModel) waiting() (ps []*modelPrompt) {
 	return ps
 }
 
-// lapse ends the leases that have run out.
+// lapse ends the lapsed leases.
 func (m *queueModel) lapse() {
 	for _, p := range m.all {
 		if !p.lapses.IsZero() && !time.Now().Before(p.lapses) {
@@ -179,7 +179,8 @@ func (m *queueModel) startTake() {
 	}()
 }
 
-// settle checks that the Take that waits was served if and only if it can be.
+// settle checks that the waiting Take was served if, and only if, a prompt can be
+// taken.
 func (m *queueModel) settle() {
 	if m.take == nil {
 		return
@@ -216,7 +217,7 @@ func (m *queueModel) cancelTake() {
 	m.take = nil
 }
 
-// useLease calls a method of a lease, as a rule of a recent one.
+// useLease calls a random method of one of the last leases.
 func (m *queueModel) useLease() {
 	if len(m.leases) == 0 {
 		return
@@ -280,7 +281,8 @@ func (m *queueModel) list() {
 	require.Equal(m.t, want, got)
 }
 
-// sleep waits from one lapse to the next, so that a Take is served at each.
+// sleep waits from one lapse to the next, so that settle can check the Take at each
+// lapse.
 func (m *queueModel) sleep(d time.Duration) {
 	for end := time.Now().Add(d); ; {
 		next := end

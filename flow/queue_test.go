@@ -43,7 +43,7 @@ func TestSection13Priorities(t *testing.T) {
 		require.Equal(t, want, waiting)
 		gone, err := r.engine.Delete(r.ctx, "1:0", "5:0.5", "nobody", "first")
 		require.NoError(t, err)
-		require.ElementsMatch(t, []string{"1:0", "5:0.5"}, gone, "only what waits can be deleted")
+		require.ElementsMatch(t, []string{"1:0", "5:0.5"}, gone, "only waiting prompts can be deleted")
 		close(hold)
 		last()
 		require.Equal(t, []string{"first", "3:-1", "4:0", "0:5", "2:5", "6:7"}, order)
@@ -95,11 +95,11 @@ func TestSection13DuplicateIDs(t *testing.T) {
 		}
 		close(hold)
 		running()
-		require.Equal(t, []any{"x"}, waiting().text("o"), "the first of that id is untouched")
+		require.Equal(t, []any{"x"}, waiting().text("o"), "the first prompt with this id does not change")
 		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "waiting", Nodes: shown("y")})
-		require.ErrorIs(t, err, flow.ErrDuplicate, "it has a record")
+		require.ErrorIs(t, err, flow.ErrDuplicate, "the id has a record")
 		require.NoError(t, r.engine.Store().Delete(r.ctx, "waiting"))
-		require.Equal(t, []any{"y"}, r.submit(&nodebus.Prompt{ID: "waiting", Nodes: shown("y")}).text("o"), "an id that is forgotten can be used again")
+		require.Equal(t, []any{"y"}, r.submit(&nodebus.Prompt{ID: "waiting", Nodes: shown("y")}).text("o"), "without a record, the id can be used again")
 	})
 }
 
@@ -114,7 +114,7 @@ func TestSection13FullQueue(t *testing.T) {
 		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "c", Nodes: shown("c")})
 		require.ErrorIs(t, err, flow.ErrFull)
 		require.Equal(t, 3, r.engine.Remaining())
-		require.False(t, interrupt(r.engine, "c"), "it was not taken")
+		require.False(t, interrupt(r.engine, "c"), "the queue did not accept the prompt")
 		close(hold)
 		last()
 		require.Equal(t, []any{"c"}, r.submit(&nodebus.Prompt{ID: "c", Nodes: shown("c")}).text("o"))

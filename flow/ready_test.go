@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReady: a prompt that is not ready stays in the queue, and with it the later
-// prompts of its client. Earlier prompts of the client and other clients do not wait.
+// TestReady checks that a prompt that is not ready stays in the queue, together with
+// the later prompts of its client. Earlier prompts of the client and other clients
+// do not wait.
 func TestReady(t *testing.T) {
 	for name, q := range map[string]func() flow.Queue{
 		"in memory":    func() flow.Queue { return flow.NewQueue(nil) },
@@ -22,7 +23,8 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// jsonQueue keeps prompts as JSON: whatever is not part of it does not come back.
+// jsonQueue encodes prompts as JSON and decodes them: data that JSON does not
+// contain is lost.
 type jsonQueue struct{ flow.Queue }
 
 func (q jsonQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
@@ -68,9 +70,9 @@ func testReady(t *testing.T, q flow.Queue) {
 	})
 }
 
-// TestReadyWhileTheFirstIsDeleted: a prompt that is not ready is given back if it was
-// taken because another prompt of its client, about which the queue had asked, was
-// deleted meanwhile.
+// TestReadyWhileTheFirstIsDeleted checks that the engine returns a prompt to the
+// queue if the prompt is not ready. The engine takes this prompt because the
+// client's first prompt is deleted while the queue calls skip.
 func TestReadyWhileTheFirstIsDeleted(t *testing.T) {
 	q := &slowQueue{Queue: flow.NewQueue(nil)}
 	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
@@ -85,16 +87,16 @@ func TestReadyWhileTheFirstIsDeleted(t *testing.T) {
 		synctest.Wait()
 		_, err := r.engine.Store().Get(r.ctx, "second")
 		require.ErrorIs(t, err, flow.ErrNotFound)
-		require.Equal(t, []any{"x"}, r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}).text("1"), "others do not wait")
+		require.Equal(t, []any{"x"}, r.submit(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")}).text("1"), "other clients do not wait")
 		close(ready)
 		rec := second().record
 		require.Equal(t, nodebus.Succeeded, rec.State)
-		require.Equal(t, 1, rec.Attempt, "an attempt that was given back does not count")
+		require.Equal(t, 1, rec.Attempt, "a released attempt does not count")
 	})
 }
 
-// TestReadyNever: a prompt that is never ready can be interrupted, deleted, and left
-// in the queue when the engine ends.
+// TestReadyNever checks that a prompt that is never ready can be interrupted or
+// deleted, and that the engine can end while the prompt is in the queue.
 func TestReadyNever(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		opts := &flow.SubmitOptions{Ready: make(chan struct{})}

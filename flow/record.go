@@ -10,17 +10,19 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Record is what became of a prompt. A store may keep it as JSON.
+// Record describes a prompt that has ended: its outcome, outputs and events. A store
+// may keep it as JSON.
 type Record struct {
 	Prompt  *nodebus.Prompt `json:"prompt"`
 	Attempt int             `json:"attempt"`
 	State   nodebus.State   `json:"state"`
 	Started time.Time       `json:"started,omitzero"` // zero if the prompt never began
 	Ended   time.Time       `json:"ended"`
-	// Outputs is what nodes showed, in the order in which they first did.
+	// Outputs lists the UI outputs of nodes, in the order in which the nodes first
+	// showed output.
 	Outputs []nodebus.NodeOutput `json:"outputs"`
-	// The prompt's own events as sent. Exactly one of Success, Error and Interrupted
-	// is set; it matches State.
+	// The fields below are the events of the prompt, as sent. Exactly one of Success,
+	// Error and Interrupted is set; it matches State.
 	Start       *nodebus.ExecutionStart       `json:"execution_start,omitempty"`
 	Cached      *nodebus.ExecutionCached      `json:"execution_cached,omitempty"`
 	Success     *nodebus.ExecutionSuccess     `json:"execution_success,omitempty"`
@@ -28,13 +30,13 @@ type Record struct {
 	Interrupted *nodebus.ExecutionInterrupted `json:"execution_interrupted,omitempty"`
 }
 
-// Outcome returns how the prompt ended.
+// Outcome returns the outcome of the prompt.
 func (r *Record) Outcome() nodebus.Outcome {
 	return nodebus.Outcome{PromptID: r.Prompt.ID, State: r.State, Outputs: r.Outputs, Error: r.Error}
 }
 
-// end completes the record and returns the event that ends the prompt. The error may
-// wrap a node's own error, whose methods may panic.
+// end completes the record and returns the event that ends the prompt. err may wrap
+// an error of a node, whose methods may panic; end then uses the panic as the error.
 func (g *gate) end(err error) (terminal nodebus.Payload) {
 	panicked := nodebus.Protect(func() error { terminal = g.finish(err); return nil })
 	if panicked == nil {
@@ -80,7 +82,7 @@ func (j *job) stopped(err error) bool {
 	return cause != nil && (errors.Is(err, cause) || errors.Is(err, j.ctx.Err()))
 }
 
-// executionError returns an error in the words of the wire.
+// executionError converts an error to an execution_error event.
 func executionError(err error, node *nodebus.NodeError) *nodebus.ExecutionError {
 	if node == nil {
 		node = &nodebus.NodeError{Err: err}
@@ -111,7 +113,7 @@ func executionError(err error, node *nodebus.NodeError) *nodebus.ExecutionError 
 
 var errUnknown = errors.New("the executor does not say what went wrong")
 
-// blamed returns the node of the submitted prompt that clients show the error on.
+// blamed returns the node of the submitted prompt on which clients show the error.
 func blamed(e *nodebus.NodeError) (id, class string) {
 	if e.RealID == "" {
 		return e.UniqueID, e.Class
@@ -119,8 +121,8 @@ func blamed(e *nodebus.NodeError) (id, class string) {
 	return e.RealID, e.RealClass
 }
 
-// exceptionType returns the kind of an error: what the error says itself, or its Go
-// type.
+// exceptionType returns the type of an error for clients: the result of its method
+// ExceptionType, or else its Go type.
 func exceptionType(err error) string {
 	var named interface{ ExceptionType() string }
 	var p *nodebus.PanicError
@@ -138,8 +140,8 @@ func exceptionType(err error) string {
 	return strings.TrimPrefix(typeName(err), "*")
 }
 
-// traceback returns the stack of a panic; of another error it lists the error and
-// the errors that it wraps.
+// traceback returns the stack of a panic. For any other error it returns the error
+// and the errors that it wraps.
 func traceback(err error) (lines []string) {
 	if p, ok := asError[*nodebus.PanicError](err); ok && p.Stack != "" {
 		return strings.SplitAfter(strings.TrimSpace(p.Stack), "\n")

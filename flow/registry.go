@@ -13,8 +13,8 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Registry holds the classes a program knows. The zero value is empty and ready
-// to use; it is safe for concurrent use.
+// Registry holds the node classes of a program. The zero value is an empty registry
+// that is ready to use. It is safe for concurrent use.
 type Registry struct {
 	mu      sync.RWMutex
 	classes map[string]*Class
@@ -23,9 +23,9 @@ type Registry struct {
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry { return &Registry{} }
 
-// Register adds a node. It panics on a mistake in the program, such as a name that is
-// used twice or a tag that makes no sense. The text says where the mistake is and how to
-// correct it.
+// Register adds a node class to r. It panics if the program has a mistake, for
+// example a name that is used twice or an invalid tag. The panic text names the
+// place of the mistake and the correction.
 func Register[Out any](r *Registry, proto nodebus.Node[Out], info nodebus.Info) {
 	c := newClass(proto, reflect.TypeFor[Out](), info)
 	c.body = func(ctx *nodebus.Context, node any) (any, error) {
@@ -42,7 +42,7 @@ func Register[Out any](r *Registry, proto nodebus.Node[Out], info nodebus.Info) 
 	r.classes[c.Name()] = c
 }
 
-// Class finds a class by name.
+// Class returns the class with this name. ok is false if there is none.
 func (r *Registry) Class(name string) (*Class, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -50,7 +50,7 @@ func (r *Registry) Class(name string) (*Class, bool) {
 	return c, ok
 }
 
-// Classes yields all classes, by name.
+// Classes yields all classes, sorted by name.
 func (r *Registry) Classes() iter.Seq[*Class] {
 	return func(yield func(*Class) bool) {
 		r.mu.RLock()
@@ -64,24 +64,24 @@ func (r *Registry) Classes() iter.Seq[*Class] {
 	}
 }
 
-// Class is a registered kind of node. It does not change, and is safe for
+// Class is a registered kind of node. A Class never changes; it is safe for
 // concurrent use.
 type Class struct {
 	schema  Schema
-	typ     reflect.Type  // the struct
-	proto   reflect.Value // of typ
+	typ     reflect.Type  // the node's struct
+	proto   reflect.Value // a value of typ: new nodes are copies of it
 	inputs  []field
 	outputs []field
-	ui      []int                                             // index of the field of type UI in the result
-	multi   bool                                              // the result is a struct of outputs
+	ui      []int                                             // index of the field of type UI in the result; see reflect.Value.FieldByIndex
+	multi   bool                                              // the result is a struct with several outputs
 	body    func(ctx *nodebus.Context, node any) (any, error) // calls Run
 
-	takesList                            bool     // some input is a List: one call for all
+	takesList                            bool     // some input is a List: the node gets all elements in one call
 	lazy                                 bool     // some input is Lazy
 	plainOuts                            bool     // no output is a List or an Out
-	validates, checksLinks, fingerprints bool     // the node has the method
+	validates, checksLinks, fingerprints bool     // the node has the method Validate, ValidateLinks or Fingerprint
 	usesID                               bool     // the result may depend on the unique id
-	private                              []string // hidden inputs that other prompts must not see
+	private                              []string // hidden inputs whose values other prompts must not see
 }
 
 func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
@@ -101,7 +101,7 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	for _, f := range c.inputs {
 		sf := t.FieldByIndex(f.index).Name
 		if other, twice := names[f.Name]; twice && f.Kind != PortHidden {
-			panic(mistake(t, sf, "its input is called %q like that of field %s; name one of them with a tag `in:\"name\"`", f.Name, other))
+			panic(mistake(t, sf, "its input has the name %q, as has the input of field %s; rename one of them with a tag `in:\"name\"`", f.Name, other))
 		}
 		names[f.Name] = sf
 		c.takesList = c.takesList || f.List
@@ -130,9 +130,9 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	return c
 }
 
-// keyed notes the hidden inputs that are part of the cache key. The graph and the data
-// written into images are not, as in the reference: with them, hardly any result would be
-// found again.
+// keyed notes the hidden inputs that are part of the cache key. As in ComfyUI,
+// PROMPT, DYNPROMPT and EXTRA_PNGINFO are not part of the key: otherwise almost
+// every key would be new, and the cache would be useless.
 func (c *Class) keyed(kind string) {
 	switch kind {
 	case "UNIQUE_ID":
@@ -150,10 +150,11 @@ func portsOf(fields []field) []Port {
 	return ports
 }
 
-// Name is the name of the class.
+// Name returns the name of the class.
 func (c *Class) Name() string { return c.schema.Name }
 
-// Schema describes the class. The result is shared: do not modify it.
+// Schema returns the description of the class. Callers share the result: do not
+// modify it.
 func (c *Class) Schema() Schema { return c.schema }
 
 // outputsOf reads the outputs from the type that Run returns.
@@ -189,7 +190,8 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 	return outs, ui, len(outs) == 0
 }
 
-// isResultStruct: a struct is several outputs if it says so, by a tag or a UI.
+// isResultStruct reports whether out is a struct of several outputs: one of its
+// fields has a tag `out` or the type UI.
 func isResultStruct(out reflect.Type) bool {
 	if out.Kind() != reflect.Struct {
 		return false

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What Register makes of a struct, and what it says to one it cannot make
-// anything of.
+// These tests check the schema that Register makes from a struct, and the panic
+// texts for invalid structs.
 
 type Latent struct{ Samples []float32 }
 
@@ -25,7 +25,7 @@ type Common struct {
 	Seed uint64 `default:"1" max:"18446744073709551615"`
 }
 
-// everything uses every way of declaring an input.
+// everything declares inputs in every possible way.
 type everything struct {
 	Common
 	Image       image.Image
@@ -46,7 +46,7 @@ type everything struct {
 	Ignored     chan int `in:"-"`
 	ID          string   `hidden:"UNIQUE_ID"`
 	PromptNodes any      `hidden:"PROMPT"`
-	client      *int     //nolint:unused // not exported, so no input
+	client      *int     //nolint:unused // not exported, so it is not an input
 }
 
 type results struct {
@@ -170,7 +170,8 @@ func TestRegisterForms(t *testing.T) {
 	require.False(t, ok)
 }
 
-// The mistakes, each with the whole sentence that Register panics with.
+// Each type below has one mistake. The test compares the whole panic text of
+// Register.
 
 type badHidden struct {
 	X string `hidden:"UNIQUE"`
@@ -245,23 +246,23 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, pointer{}.ptr(), nodebus.Info{Name: "Taken"})
 	for want, register := range map[string]func(){
-		"nodebus: node flow_test.badHidden: field X: tag `hidden:\"UNIQUE\"` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG": func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                                                               func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked":                                                                      func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                          func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                                 func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                   func() { flow.Register(r, badMin{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                       func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                                func() { flow.Register(r, badType{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                                                                     func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                   func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badTwice: field X: its input is called \"x\" like that of field A; name one of them with a tag `in:\"name\"`":                                                                      func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                             func() { flow.Register(r, badOut{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                                 func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                                                                 func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
-		"nodebus: node flow_test.notStruct: is not a struct; its inputs are the fields of one":                                                                                                                      func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
-		"nodebus: Register: the node is nil; give a value of its type":                                                                                                                                              func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
-		"nodebus: node flow_test.onlyUI: the name \"Taken\" is taken by flow_test.pointer; set Info.Name to another":                                                                                                func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
+		"nodebus: node flow_test.badHidden: field X: tag `hidden:\"UNIQUE\"` names an unknown value; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG": func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                                                            func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked":                                                                   func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                       func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                              func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                func() { flow.Register(r, badMin{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                    func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                             func() { flow.Register(r, badType{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                                                                  func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badTwice: field X: its input has the name \"x\", as has the input of field A; rename one of them with a tag `in:\"name\"`":                                                      func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                          func() { flow.Register(r, badOut{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                              func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                                                              func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
+		"nodebus: node flow_test.notStruct: is not a struct; its inputs are the fields of one":                                                                                                                   func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
+		"nodebus: Register: the node is nil; give a value of its type":                                                                                                                                           func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
+		"nodebus: node flow_test.onlyUI: the name \"Taken\" is taken by flow_test.pointer; set Info.Name to another":                                                                                             func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
 	} {
 		require.PanicsWithValue(t, want, register)
 	}
@@ -269,7 +270,7 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 
 func (p pointer) ptr() *pointer { return &p }
 
-// secretive asks for everything that is hidden.
+// secretive has every kind of hidden input.
 type secretive struct {
 	ID     string        `hidden:"UNIQUE_ID"`
 	Prompt string        `hidden:"PROMPT_ID"`
@@ -367,7 +368,8 @@ type crashes struct{}
 
 func (crashes) Run(*nodebus.Context) (int, error) { panic("ouch") }
 
-// TestCallOfANodeMadeAtRunTime: the error names the node of the prompt too.
+// TestCallOfANodeMadeAtRunTime checks that the error also names the node of the
+// prompt that made the node.
 func TestCallOfANodeMadeAtRunTime(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, crashes{}, nodebus.Info{Name: "Crash"})
@@ -382,7 +384,7 @@ func TestCallOfANodeMadeAtRunTime(t *testing.T) {
 	require.Equal(t, []string{"4", "Maker"}, []string{ne.RealID, ne.RealClass})
 }
 
-// answers is a Runtime that knows the lazy inputs.
+// answers is a Runtime that returns the lazy inputs by name.
 type answers map[string]any
 
 func (a answers) Input(_ context.Context, name string) (any, error) { return a[name], nil }

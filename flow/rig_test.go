@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rig is an engine whose nodes are functions, for tests of what it does with
-// them. It is made inside a synctest bubble.
+// rig is an engine for tests, whose nodes are functions. It lives inside a synctest
+// bubble.
 type rig struct {
 	t      *testing.T
 	reg    *flow.Registry
@@ -24,7 +24,7 @@ type rig struct {
 	ctx    context.Context
 }
 
-// fn is a node that is a function of up to two inputs.
+// fn is a node that calls a function with up to two inputs.
 type fn struct {
 	In  any `in:"in,optional"`
 	In2 any `in:"in2,optional"`
@@ -33,7 +33,7 @@ type fn struct {
 
 func (n fn) Run(ctx *nodebus.Context) (any, error) { return n.f(ctx, n.In, n.In2) }
 
-// show is an output node: its text is what it is given.
+// show is an output node. It shows its input as text.
 type show struct {
 	In  any `in:"in,optional"`
 	In2 any `in:"in2,optional"`
@@ -44,21 +44,21 @@ func (n show) Run(*nodebus.Context) (nodebus.UI, error) {
 }
 
 const (
-	// bubbleTime is how long a test may take, in the time of its bubble.
+	// bubbleTime is the time limit of a test, in the time of its bubble.
 	bubbleTime = 24 * time.Hour
-	// lockTime is how long a test may take, in real time. While a goroutine waits for a
-	// mutex, the time of its bubble stands still.
+	// lockTime is the time limit of a test, in real time. It is needed because the time
+	// of a bubble stops while a goroutine waits for a mutex.
 	lockTime = 45 * time.Second
 )
 
-// inBubble runs a test with a rig, to the end of everything it began.
+// inBubble runs a test with a rig and waits until everything has ended.
 func inBubble(t *testing.T, local *flow.LocalOptions, opts *flow.EngineOptions, test func(r *rig)) {
 	t.Helper()
 	stuck := time.AfterFunc(lockTime, func() { panic("flow_test: " + t.Name() + " waits for a lock that is never released") })
 	defer stuck.Stop()
 	synctest.Test(t, func(t *testing.T) {
 		// Time passes in a bubble only while every goroutine waits. A test that waits
-		// for something that never comes fails here, instead of hanging.
+		// forever therefore panics here, instead of hanging.
 		late := time.AfterFunc(bubbleTime, func() { panic("flow_test: " + t.Name() + " waits for something that never comes") })
 		defer late.Stop()
 		r := &rig{t: t, reg: flow.NewRegistry(), hub: nodebus.NewHub(nil)}
@@ -88,13 +88,13 @@ func (r *rig) fn(name string, f func(ctx *nodebus.Context, in, in2 any) (any, er
 	flow.Register(r.reg, fn{f: f}, nodebus.Info{Name: name})
 }
 
-// outcome is what came of a prompt, as a client and the store saw it.
+// outcome holds the events and the record of a prompt.
 type outcome struct {
 	events []nodebus.Event
 	record flow.Record
 }
 
-// types are the types of the events, without snapshots of progress.
+// types returns the types of the events, without progress snapshots.
 func (o outcome) types() (types []string) {
 	for _, ev := range o.events {
 		switch p := ev.Payload.(type) {
@@ -116,7 +116,7 @@ func (o outcome) types() (types []string) {
 	return types
 }
 
-// text is what an output node showed; nil if it showed nothing.
+// text returns the text that an output node showed; nil if it showed nothing.
 func (o outcome) text(node string) []any {
 	for _, out := range o.record.Outputs {
 		if out.UniqueID == node {
@@ -132,7 +132,7 @@ func (o outcome) failed(t *testing.T) *nodebus.ExecutionError {
 	return o.record.Error
 }
 
-// run submits a graph and waits until it is closed.
+// run submits a graph and waits for its last event.
 func (r *rig) run(nodes nodebus.Nodes) outcome {
 	r.t.Helper()
 	return r.submit(&nodebus.Prompt{Nodes: nodes, ClientID: "client"})
@@ -144,7 +144,8 @@ func (r *rig) submit(p *nodebus.Prompt) outcome {
 	return wait()
 }
 
-// start submits a prompt. The function that it returns waits for the last event.
+// start submits a prompt and returns a function that waits for the prompt's last
+// event.
 func (r *rig) start(p *nodebus.Prompt) (wait func() outcome) {
 	r.t.Helper()
 	return r.startWith(p, nil)
@@ -182,7 +183,7 @@ func parse(t *testing.T, api string) nodebus.Nodes {
 	return nodes
 }
 
-// in is shorthand for inputs.
+// in is a short name for Inputs.
 type in = nodebus.Inputs
 
 // submit submits a prompt without options and returns its id.
@@ -194,19 +195,21 @@ func submit(e *flow.Engine, ctx context.Context, p *nodebus.Prompt) (id string, 
 	return s.ID, nil
 }
 
-// interrupt interrupts a prompt and reports whether there was one.
+// interrupt interrupts a prompt. It returns true if the engine knew the prompt.
 func interrupt(e *flow.Engine, id string) bool {
 	found, err := e.Interrupt(context.Background(), id)
 	return found && err == nil
 }
 
-// prepare checks a prompt. It fails if a part of the prompt is invalid, too.
+// prepare checks a prompt. It returns an error even if only a part of the prompt is
+// invalid.
 func prepare(r *flow.Registry, p *nodebus.Prompt) error {
 	_, err := r.Prepare(p)
 	return err
 }
 
-// execute runs a prompt on an executor and returns what its nodes showed, by id.
+// execute runs a prompt on an executor and returns the UI outputs of the nodes, by
+// id.
 func execute(x nodebus.Executor, ctx context.Context, p *nodebus.Prompt, pub nodebus.Publisher) (map[string]nodebus.UI, error) { //nolint:revive // in the order of Execute
 	report, err := x.Execute(ctx, nodebus.Job{Prompt: p, Attempt: 1}, pub)
 	shown := map[string]nodebus.UI{}

@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 4.4: nodes that wait for themselves are told so.
+// Execution semantics, section 4.4: every node that depends on itself has a problem
+// that shows a cycle.
 
-// ringGraph is a graph of nodes named 0, 1, … of up to two sources each, with an
-// output that needs the first.
+// ringGraph returns a graph of nodes named 0, 1, … with up to two sources each, and
+// an output node that needs node 0.
 func ringGraph(sources [][]int) nodebus.Nodes {
 	g := nodebus.NewGraph()
 	for i, from := range sources {
@@ -29,11 +30,11 @@ func ringGraph(sources [][]int) nodebus.Nodes {
 	return g.Nodes()
 }
 
-// ringsTold are the rings that nodes were told of, by node.
+// ringsTold returns the reported cycle of each node.
 func ringsTold(t *testing.T, ve *nodebus.ValidationError) map[string]string {
 	told := map[string]string{}
 	for id, n := range ve.Nodes {
-		require.Len(t, n.Errors, 1, "node %s is told once", id)
+		require.Len(t, n.Errors, 1, "node %s has one problem", id)
 		require.Equal(t, "dependency_cycle", n.Errors[0].Type)
 		require.Equal(t, []string{"o"}, n.DependentOutputs)
 		told[id] = strings.ReplaceAll(n.Errors[0].Details, " (Add)", "")
@@ -75,8 +76,9 @@ func TestSection44EveryNodeOfARingIsTold(t *testing.T) {
 	}
 }
 
-// TestSection44RingsOfAnyGraph: in graphs at random, just the nodes that reach
-// themselves are told, each of a ring that goes through it.
+// TestSection44RingsOfAnyGraph checks in random graphs that exactly the nodes that
+// depend on themselves have a problem, and that the problem shows a cycle through
+// the node.
 func TestSection44RingsOfAnyGraph(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(4, 4))
 	for range 2000 {
@@ -103,7 +105,7 @@ func TestSection44RingsOfAnyGraph(t *testing.T) {
 	}
 }
 
-// upstream are the nodes that i waits for.
+// upstream returns the nodes that node i depends on.
 func upstream(sources [][]int, i int) map[int]bool {
 	seen := map[int]bool{}
 	walk := []int{i}
@@ -133,7 +135,7 @@ func requireRing(t *testing.T, sources [][]int, i int, ring string) {
 	}
 	require.Equal(t, []int{i, i}, []int{at[0], at[len(at)-1]}, "%v: %s", sources, ring)
 	slices.Sort(at[1:])
-	require.Len(t, slices.Compact(at[1:]), len(at)-1, "%v: %s comes by a node twice", sources, ring)
+	require.Len(t, slices.Compact(at[1:]), len(at)-1, "%v: %s contains a node twice", sources, ring)
 }
 
 func TestSection44LongRings(t *testing.T) {
@@ -155,7 +157,8 @@ func TestSection44LongRings(t *testing.T) {
 	require.Equal(t, []string{"0", "1", "2", "3"}, ve.Nodes["0"].Errors[0].Extra["cycle_nodes"])
 }
 
-// TestSection44ManyRings: what is told grows with the prompt, not with its square.
+// TestSection44ManyRings checks that the size of the error is linear in the size of
+// the prompt, for any number of cycles.
 func TestSection44ManyRings(t *testing.T) {
 	const n = 4000
 	for name, source := range map[string]func(i int) []int{
@@ -175,7 +178,7 @@ func TestSection44ManyRings(t *testing.T) {
 			require.Less(t, len(enc), n*2000)
 		})
 	}
-	id := strings.Repeat("long", n) // an id is shown to many
+	id := strings.Repeat("long", n) // the id appears in the cycles of many nodes
 	g := nodebus.NewGraph()
 	last := g.Link(id)
 	for range 1000 {

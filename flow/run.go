@@ -9,31 +9,31 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// run is one prompt being executed by a Local. Four words name what it does with a
+// run is one prompt that a Local executes. These four words describe how it runs a
 // node, from the outside in:
 //
-//   - work: a worker is a goroutine that holds a slot and takes one ready node after
-//     the other. An asynchronous node has a worker of its own, without a slot.
-//   - turn: what a worker does with one node: it prepares (a cached result? an equal
-//     node that runs already?), calls the node, and commits the result. A node that
-//     must wait for an equal node, or for nodes that it made, has another turn later.
-//   - call: one call of the node's Run. A turn makes one call, or one for each element
-//     of a list.
+//   - work: a worker is a goroutine that holds a slot and runs ready nodes, one after
+//     another. An asynchronous node has its own worker, without a slot.
+//   - turn: the work on one node. The worker prepares the node (is its result cached?
+//     does an equal node run already?), calls the node, and commits the result. A node
+//     that must wait for an equal node, or for nodes that it made, has another turn later.
+//   - call: one call of the node's method Run. A turn makes one call, or one call for
+//     each element of a list.
 //   - wait: a node that asks for a lazy input or runs a graph waits in the middle of a
-//     call. Its slot is free meanwhile, and its worker's goroutine continues with the
-//     slot of the worker that finds it ready.
+//     call. Its slot is free during the wait. When the input is ready, the worker that
+//     finds this gives its slot to the waiting node's worker.
 //
-// Locks, in the order in which they are taken:
+// Locks, in locking order:
 //
-//  1. run.mu guards the fields below it, and in turn and worker what says so.
-//  2. slots.mu and claims.mu, of Local, guard what runs share.
+//  1. run.mu guards the fields below it, and the marked fields of turn and worker.
+//  2. slots.mu and claims.mu, of Local, guard the data that runs share.
 //  3. keys.mu guards the keys of nodes made at run time.
-//  4. The small lock of the tracker, for Add and Expect.
+//  4. The tracker's lock, in its methods Add and Expect.
 //
-// No two runs' locks are held at once, and no code of others runs while any of these
-// locks is held: no cache, logger, publisher, or method of a node or a port type. What
-// has to be done for other runs is collected in an after and done by unlock. The
-// tracker's other methods publish; they are called without any lock.
+// The locks of two runs are never held together. No foreign code runs while any of
+// these locks is held: no cache, logger, publisher, or method of a node or a port type.
+// Work for other runs is collected in an after, and unlock does it. The tracker's other
+// methods publish events; callers must not hold any of these locks.
 type run struct {
 	local    *Local
 	job      *nodebus.Job
@@ -43,7 +43,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
 	keys     keys
-	finished chan struct{}  // closed when nothing runs and nothing waits
+	finished chan struct{}  // closed when no node runs and no node waits
 	all      sync.WaitGroup // the goroutines of the run
 
 	mu    sync.Mutex
@@ -51,13 +51,13 @@ type run struct {
 	sched schedule
 }
 
-// after collects what has to be done for other runs once run.mu is released.
+// after collects work for other runs, to do when run.mu is released.
 type after struct {
-	grant *run   // the run that a slot was given to; nil for none
-	key   string // a claim to release; "" for none
+	grant *run   // the run that receives a slot; nil if there is none
+	key   string // a claim to release; "" if there is none
 }
 
-// unlock releases run.mu and then does what was put off.
+// unlock releases run.mu and then does the collected work.
 func (r *run) unlock(then *after) {
 	r.mu.Unlock()
 	if then.grant != nil {
@@ -87,8 +87,7 @@ func (r *run) node(i int32) *runNode {
 	return r.graph.at(i)
 }
 
-// execute runs the prompt and waits until nothing of it runs any more, or what runs
-// has been abandoned.
+// execute runs the prompt. It returns when all nodes have ended or were abandoned.
 func (r *run) execute() error {
 	r.sched.working, r.sched.starting = 1, 0
 	r.sched.looking = true
@@ -109,13 +108,13 @@ func (r *run) execute() error {
 		}
 	}
 	if !abandoned {
-		r.all.Wait() // they have nothing more to do than to give back their slots
+		r.all.Wait() // the goroutines only give back their slots now
 	}
 	r.mu.Lock()
 	err, stopped := r.sched.err, r.sched.stopped
 	r.mu.Unlock()
 	if stopped {
-		r.tracker.Close(nodebus.ErrInterrupted) // no node is to blame
+		r.tracker.Close(nodebus.ErrInterrupted) // no node caused the error
 	} else {
 		r.tracker.Close(err)
 	}
@@ -123,12 +122,12 @@ func (r *run) execute() error {
 	return err
 }
 
-// begin looks up what is cached and schedules what the outputs need. It runs in a
-// goroutine of its own, which counts as a worker: a Fingerprint or a cache may take
-// its time, or never return.
+// begin looks up cached results and schedules the nodes that the outputs need. It
+// runs in its own goroutine, which counts as a worker, because a Fingerprint or a
+// cache may take long or never return.
 func (r *run) begin() {
 	defer r.all.Done()
-	err := errGoexit // unless Protect returns
+	err := errGoexit // replaced if Protect returns
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -146,7 +145,7 @@ func (r *run) begin() {
 	})
 }
 
-// start schedules what the outputs need, and the first workers.
+// start schedules the nodes that the outputs need, and starts the first workers.
 func (r *run) start(cached int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,15 +161,16 @@ func (r *run) start(cached int) {
 	r.sched.ran = make([]int32, 0, len(r.graph.base)-cached)
 	r.sched.added = make([]int32, 0, max(cap(r.sched.ran), len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
-	r.sched.added, r.sched.stack = nil, nil // later they are small
+	r.sched.added, r.sched.stack = nil, nil // the lists are large now; later calls need only small lists
 	r.startWorkers()
 }
 
-// need schedules nodes and what they wait for, unless they are scheduled already. by
-// is the node that needs them, nil for the prompt. mu is held.
+// need schedules nodes and their sources, unless they are scheduled already. by is
+// the node that needs them; nil for the prompt. mu is held.
 //
-// The order in which nodes are added decides which of them runs first, so that this
-// walk is its own: it adds a node, then what the node's last input needs, and so on.
+// The order of adding decides which node runs first. need therefore does not use
+// walker: it adds a node, then everything that the node's last input needs, then the
+// input before it, and so on.
 func (r *run) need(by *runNode, want ...int32) {
 	first := r.sched.Positions()
 	added, stack := r.sched.added[:0], r.sched.stack[:0]
@@ -198,11 +198,12 @@ func (r *run) need(by *runNode, want ...int32) {
 	r.sched.added, r.sched.stack = added[:0], stack[:0]
 }
 
-// isWanted reports whether output node i was asked for. Of the prompt's own nodes, the
-// plan names the wanted ones; nodes made at run time are all wanted.
+// isWanted reports whether output node i must run. The plan lists the wanted outputs
+// of the prompt; output nodes made at run time always run.
 func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.plan.isOutput[i] }
 
-// link makes i wait for its sources and puts them on the stack. mu is held.
+// link makes node i wait for its sources and pushes the sources on the stack. mu is
+// held.
 func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	for k := range n.args {
 		src := n.args[k].src
@@ -221,7 +222,7 @@ func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	return stack
 }
 
-// expect tells the tracker which nodes will run, for Overall. mu is held.
+// expect adds nodes to the expected work of the tracker, for Overall. mu is held.
 func (r *run) expect(by *runNode, nodes []int32) {
 	if !r.local.opts.Overall {
 		return
@@ -239,9 +240,9 @@ func (r *run) expect(by *runNode, nodes []int32) {
 	r.tracker.Expect(number, fresh...)
 }
 
-// fail ends the run because of err; only the first error counts. mu is held. The
-// context is canceled under it: what waits for the context runs in goroutines of its
-// own.
+// fail ends the run with err. If the run has an error already, it keeps the first
+// error. mu is held; canceling the context is safe, because the functions that wait
+// for the context run in other goroutines.
 func (r *run) fail(err error) {
 	if r.sched.err == nil {
 		r.sched.err = err
@@ -250,7 +251,7 @@ func (r *run) fail(err error) {
 	r.cancel(err)
 }
 
-// stop ends the run because its context has ended, unless the run has ended it.
+// stop ends the run because its context has ended, unless the run has ended already.
 func (r *run) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,7 +267,7 @@ func (r *run) stop() {
 	r.settle()
 }
 
-// settle finds out whether the run has ended, or cannot go on. mu is held.
+// settle checks whether the run has ended or is in a deadlock. mu is held.
 func (r *run) settle() {
 	s := &r.sched
 	if s.working > 0 || s.ended {
@@ -281,8 +282,8 @@ func (r *run) settle() {
 	}
 }
 
-// abandon gives up nodes that do not end with their context: they can send no more,
-// and others get their slots and their claims.
+// abandon gives up nodes that do not return when their context ends. These nodes can
+// send no more events, and other nodes get their slots and claims.
 func (r *run) abandon() {
 	var grants []*run
 	var keys []string
@@ -323,17 +324,17 @@ func (r *run) abandon() {
 	}
 }
 
-// report lists what the nodes showed in this prompt.
+// report returns the UI outputs of nodes in this prompt.
 func (r *run) report() (rep nodebus.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.sched.looking { // otherwise the nodes are still in use by lookUp
+	if !r.sched.looking { // otherwise lookUp may still use the nodes
 		rep.Outputs = r.graph.shown()
 	}
 	return rep
 }
 
-// nodeError fills in what is known of node i. mu is held.
+// nodeError sets the fields of e that describe node i and the run. mu is held.
 func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
 	n := r.graph.at(i)
 	e.UniqueID, e.Class = n.plan.id, n.plan.class.Name()
@@ -351,8 +352,8 @@ func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
 	return e
 }
 
-// executed returns the ids of the last nodes that were evaluated in this run, at most
-// limit. mu is held.
+// executed returns the ids of the nodes that ran in this run, at most the last limit
+// ids. mu is held.
 func (r *run) executed(limit int) []string {
 	ids := []string{}
 	for _, i := range r.sched.ran[len(r.sched.ran)-min(len(r.sched.ran), limit):] {
@@ -361,6 +362,6 @@ func (r *run) executed(limit int) []string {
 	return ids
 }
 
-// errGoexit is the error of a node that ends the goroutine it runs in, as FailNow of a
-// test does.
+// errGoexit is the error of a node that calls runtime.Goexit, for example through
+// FailNow of a test.
 var errGoexit = errors.New("the node ended its goroutine with runtime.Goexit")

@@ -8,7 +8,7 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// prepare does what comes before the node's code, and reports whether that is to run.
+// prepare looks up the node's result. It returns true if the node must be called.
 func (w *worker) prepare() (calls bool) {
 	w.err = nodebus.Protect(func() (err error) {
 		calls, w.later, err = w.lookUp()
@@ -17,12 +17,12 @@ func (w *worker) prepare() (calls bool) {
 	if !calls || w.err != nil {
 		return false
 	}
-	w.err = errGoexit // unless compute returns
+	w.err = errGoexit // replaced if compute returns
 	return true
 }
 
-// lookUp finds out whether the node's result is known. If it is not, calls is true, or
-// later if an equal node computes it.
+// lookUp checks whether the node's result is known. calls is true if the node must
+// be called. later is true if an equal node is computing the result.
 func (w *worker) lookUp() (calls, later bool, err error) {
 	switch {
 	case w.n.state == nodeCached:
@@ -35,14 +35,14 @@ func (w *worker) lookUp() (calls, later bool, err error) {
 	if later, err := w.claim(); later || err != nil {
 		return false, later, err
 	}
-	if w.cached { // an equal node has run meanwhile
+	if w.cached { // an equal node has computed the result meanwhile
 		return false, false, w.showCached()
 	}
 	w.r.tracker.Begin(int(w.n.number))
 	return true, false, nil
 }
 
-// compute calls the node and publishes what it shows.
+// compute calls the node and publishes its UI output.
 func (w *worker) compute() {
 	w.err = nodebus.Protect(func() (err error) {
 		w.later, err = w.callAll()
@@ -50,8 +50,8 @@ func (w *worker) compute() {
 	})
 }
 
-// callAll calls the node as often as its inputs ask for. later is true if the result
-// has yet to be made by nodes that this node made.
+// callAll calls the node, once or for each element of its lists. later is true if
+// the result needs nodes that this node made and that have not run yet.
 func (w *worker) callAll() (later bool, err error) {
 	kind, err := w.gather()
 	if err != nil {
@@ -86,13 +86,13 @@ func (w *worker) callAll() (later bool, err error) {
 	return false, nil
 }
 
-// inputKind says how the inputs of a node came.
+// inputKind describes the inputs of a node.
 type inputKind uint8
 
 const (
-	inputsSingle  inputKind = iota // one value each: one call
-	inputsListed                   // there are lists among them: a call for each element
-	inputsBlocked                  // one is blocked, and none is a list
+	inputsSingle  inputKind = iota // single values: one call
+	inputsListed                   // some inputs are lists: one call for each element
+	inputsBlocked                  // an input is blocked, and no input is a list
 )
 
 // gather collects the node's inputs in w.inputs.
@@ -126,13 +126,14 @@ func (w *worker) gather() (kind inputKind, err error) {
 	return kind, nil
 }
 
-// gatherLists prepares the one call of a node that takes whole lists.
+// gatherLists prepares the inputs of a node that takes whole lists. Such a node has
+// only one call.
 func (w *worker) gatherLists(c *Class, inputs []any) (inputKind, error) {
 	for k, val := range inputs {
 		list, ok := val.(value.List)
 		if !ok {
 			if c.inputs[k].List && w.n.plan.args[k].src >= 0 && !c.inputs[k].Lazy {
-				inputs[k] = value.List{val} // one value, even if it is a list itself
+				inputs[k] = value.List{val} // a single value, even if the value is itself a list
 			}
 			continue
 		}
@@ -150,12 +151,13 @@ func (w *worker) gatherLists(c *Class, inputs []any) (inputKind, error) {
 	return inputsSingle, nil
 }
 
-// lazyArg is the argument of a lazy input that is linked: the number of the input.
+// lazyArg is the argument of a linked lazy input. Its value is the number of the
+// input.
 type lazyArg int
 
-// callEach calls the node for each element of its longest list; shorter lists repeat
-// their last element. An empty list means no call at all. first is the result of the
-// first call, if it was made already.
+// callEach calls the node for each element of its longest list. Shorter lists repeat
+// their last element. If a list is empty, callEach makes no call. first is the
+// result of the first call if that call was made already, else nil.
 func (w *worker) callEach(first *callResult) (total callResult, err error) {
 	c := w.n.plan.class
 	calls := w.longestList()
@@ -189,7 +191,8 @@ func (w *worker) callEach(first *callResult) (total callResult, err error) {
 	return total, nil
 }
 
-// longestList returns how many calls the lists among the inputs ask for.
+// longestList returns the length of the longest list among the inputs, or 0 if a
+// list is empty.
 func (w *worker) longestList() (calls int) {
 	for _, val := range w.inputs {
 		if list, ok := val.(value.List); ok {
@@ -202,7 +205,8 @@ func (w *worker) longestList() (calls int) {
 	return calls
 }
 
-// listLength returns the length of the longest list that lazy inputs gave so far.
+// listLength returns the length of the longest list that a lazy input has returned
+// so far.
 func (w *worker) listLength() int {
 	if !w.n.plan.class.lazy {
 		return 0
@@ -212,7 +216,7 @@ func (w *worker) listLength() int {
 	return w.turn.length
 }
 
-// roomFor returns room for the outputs of one call of several.
+// roomFor returns a reused slice for the outputs of one call of several.
 func (w *worker) roomFor(c *Class) []any {
 	if cap(w.room) < len(c.outputs) {
 		w.room = make([]any, len(c.outputs))
@@ -241,14 +245,14 @@ func isBlocked(args []any) bool {
 	return false
 }
 
-// callResult is the result of one call, or of several calls put together.
+// callResult is the result of one call, or the combined result of several calls.
 type callResult struct {
 	outs   []any
 	ui     nodebus.UI
-	unmade bool // some outputs are outputs of nodes that have yet to run
+	unmade bool // some outputs come from nodes that have not run yet
 }
 
-// collect adds the result of one call; outs are the lists of outputs so far.
+// collect adds the result of one call. outs holds the list of each output so far.
 func (r *callResult) collect(outs []value.List, one callResult) {
 	r.unmade = r.unmade || one.unmade
 	for o, val := range one.outs {
@@ -266,7 +270,7 @@ func (r *callResult) collect(outs []value.List, one callResult) {
 	}
 }
 
-// unlist turns a list of one value into that value.
+// unlist replaces a list of one value by the value.
 func unlist(list value.List) any {
 	if len(list) == 1 {
 		return list[0]
@@ -274,7 +278,7 @@ func unlist(list value.List) any {
 	return list
 }
 
-// callOnce calls the node once; its outputs go into room.
+// callOnce calls the node once and stores its outputs in room.
 func (w *worker) callOnce(k int, args, room []any) (res callResult, err error) {
 	c := w.n.plan.class
 	out, err := w.callRun(k, args)
@@ -300,7 +304,8 @@ func (w *worker) callOnce(k int, args, room []any) (res callResult, err error) {
 	return res, nil
 }
 
-// callRun calls the node's Run. The context of the call ends with it.
+// callRun calls the node's method Run. The context of the call ends when Run
+// returns.
 func (w *worker) callRun(k int, args []any) (any, error) {
 	t := w.turn
 	ctx := t.begin(k)
@@ -322,7 +327,7 @@ func (w *worker) callRun(k int, args []any) (any, error) {
 	return c.run(ctx, args)
 }
 
-// unpack turns an output as the node's result holds it into what travels on links: a
+// unpack converts an output field of the node's result to the form that links use: a
 // value, a list, a *nodebus.BlockedError or a *madeOutput.
 func (w *worker) unpack(f *field, val any) (any, error) {
 	if f.special {
@@ -350,8 +355,9 @@ func blockedOuts(c *Class, b *nodebus.BlockedError) []any {
 	return outs
 }
 
-// skip returns the result of call k, which is not made because an input is blocked. The
-// reason, if there is one, is published here and goes no further.
+// skip returns the result of call k, which is not made because an input is blocked.
+// skip publishes the reason, if there is one; the outputs are blocked without a
+// reason, so that no node publishes it again.
 func (w *worker) skip(k int, args []any) []any {
 	for _, a := range args {
 		list, ok := a.(value.List)
@@ -370,7 +376,7 @@ func (w *worker) skip(k int, args []any) []any {
 	return blockedOuts(w.n.plan.class, blockedSilently)
 }
 
-// shownInputs returns the inputs of the current call in plain values, for the error
+// shownInputs returns the inputs of the current call as plain values, for the error
 // message of a node that fails.
 func (w *worker) shownInputs() map[string][]any {
 	in := map[string][]any{}

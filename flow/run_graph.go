@@ -10,53 +10,52 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// liveGraph holds the nodes of a run: the nodes of the prompt, and the nodes made at run
-// time.
-// run.mu guards it, except that the number of nodes of the prompt is fixed. The result
-// of a node may be read without the lock by the nodes that wait for it.
+// liveGraph holds the nodes of a run: the nodes of the prompt and the nodes made at
+// run time. run.mu guards it, except for the number of the prompt's nodes, which is
+// fixed. A node may read the results of its sources without the lock.
 type liveGraph struct {
 	reg     *Registry
 	plan    *plan
 	tracker *nodebus.Tracker
 	base    []runNode              // the prompt's nodes
 	made    []*runNode             // nodes made at run time, and stand-ins
-	byID    map[string]int32       // nodes made at run time
-	graphs  map[*nodebus.Graph]int // how many nodes of each graph were added
-	specs   nodebus.Nodes          // of the nodes made at run time
-	vetted  []bool                 // nodes of base that are known to be valid, with all upstream
+	byID    map[string]int32       // by id: the nodes made at run time
+	graphs  map[*nodebus.Graph]int // number of added nodes of each graph
+	specs   nodebus.Nodes          // specs of the nodes made at run time
+	vetted  []bool                 // nodes of base that are valid, together with all their upstream nodes
 }
 
 // runNode is a node of a run.
 type runNode struct {
 	plan   *planNode
-	outs   []any // of each output: a value, a value.List or a *nodebus.BlockedError
+	outs   []any // one for each output: a value, a value.List or a *nodebus.BlockedError
 	ui     nodebus.UI
-	stand  *waiter    // this is no node, but stands in for a node that waits
-	exp    *expansion // the node has expanded and waits for the nodes it made
-	number int32      // in the tracker
+	stand  *waiter    // not nil: this is not a node, but a stand-in for a waiting node
+	exp    *expansion // not nil: the node has expanded and waits for the nodes that it made
+	number int32      // number in the tracker
 	state  nodeState
-	shows  bool // ui belongs to this prompt's record
+	shows  bool // ui belongs to the record of this prompt
 }
 
 type nodeState uint8
 
 const (
 	nodeFresh  nodeState = iota
-	nodeCached           // the result was known before the prompt began
+	nodeCached           // the result was cached when the prompt began
 	nodeDone
 )
 
-// expansion is a node whose result has yet to be made by nodes it made.
+// expansion holds the state of a node whose result comes from nodes that it made.
 type expansion struct {
-	outs []any // values, lists and *madeOutput
+	outs []any // values, lists and *madeOutput values
 	ui   nodebus.UI
 	key  string // see result
 }
 
-// madeOutput stands for the output of another node.
+// madeOutput refers to an output of another node.
 type madeOutput struct{ src, slot int32 }
 
-// eachMade calls f for each output of another node among outs.
+// eachMade calls f for each madeOutput in outs, also in lists.
 func eachMade(outs []any, f func(*madeOutput)) {
 	for _, o := range outs {
 		switch o := o.(type) {
@@ -92,13 +91,13 @@ func (g *liveGraph) at(i int32) *runNode {
 
 func (g *liveGraph) size() int { return len(g.base) + len(g.made) }
 
-// addStandIn numbers a stand-in.
+// addStandIn adds a stand-in and returns its number.
 func (g *liveGraph) addStandIn(w *waiter) int32 {
 	g.made = append(g.made, &runNode{stand: w})
 	return int32(g.size() - 1)
 }
 
-// shown lists what the nodes showed in this prompt.
+// shown lists the UI outputs of nodes in this prompt.
 func (g *liveGraph) shown() (outputs []nodebus.NodeOutput) {
 	add := func(n *runNode) {
 		if n.shows && n.ui != nil {
@@ -114,11 +113,12 @@ func (g *liveGraph) shown() (outputs []nodebus.NodeOutput) {
 	return outputs
 }
 
-// add adds the nodes of a graph that are not in the run yet, made by node by. It
-// returns the node that out is an output of: a node of the graph, or any other node of
-// the run; and the output nodes among the added nodes. Without a graph there is nothing to
-// add. If same has open questions afterwards, nothing was added, and add is to be called
-// again when they are answered.
+// add adds the nodes of a graph that node by has made. Nodes of the graph that are
+// in the run already are skipped. made may be nil: then there is nothing to add. add
+// returns src, the node that out refers to: a node of the graph or any other node of
+// the run. It also returns the output nodes among the added nodes. If same.open is
+// not empty afterwards, add has added nothing: the caller must call same.compare and
+// then call add again.
 func (g *liveGraph) add(by *runNode, made *nodebus.Graph, out nodebus.Link, same *choices) (src int32, outputs []int32, err error) {
 	var nodes nodebus.Nodes
 	if made != nil {
@@ -163,7 +163,8 @@ func (g *liveGraph) add(by *runNode, made *nodebus.Graph, out nodebus.Link, same
 	return src, outputs, nil
 }
 
-// number gives numbers to new nodes. An id must be new to the run.
+// number assigns numbers to new nodes. It returns an error if an id is used already
+// in the run.
 func (g *liveGraph) number(nodes nodebus.Nodes) (map[string]int32, error) {
 	ids := map[string]int32{}
 	for k := range nodes {
@@ -178,8 +179,8 @@ func (g *liveGraph) number(nodes nodebus.Nodes) (map[string]int32, error) {
 	return ids, nil
 }
 
-// find returns the node with an id: a node that is being added, a node that was made
-// before, or a node of the prompt.
+// find returns the node with this id: a node that is being added, a node made
+// earlier, or a node of the prompt.
 func (g *liveGraph) find(adding map[string]int32, id string) (int32, error) {
 	if i, ok := adding[id]; ok {
 		return i, nil
@@ -194,8 +195,8 @@ func (g *liveGraph) find(adding map[string]int32, id string) (int32, error) {
 	return i, g.vet(i)
 }
 
-// vet returns an error if node i of the prompt, or a node upstream of it, is not valid:
-// nodes that no output needs may be invalid.
+// vet returns an error if node i of the prompt, or one of its upstream nodes, is
+// invalid. The prompt may have invalid nodes that no output needs.
 func (g *liveGraph) vet(i int32) error {
 	if g.vetted == nil {
 		g.vetted = make([]bool, len(g.base))
@@ -224,7 +225,7 @@ func (g *liveGraph) vet(i int32) error {
 	return fmt.Errorf("node %q (%s) of the prompt is not valid", bad.id, bad.class.Name())
 }
 
-// prepare makes nodes ready that node by has made.
+// prepare makes the nodes of specs ready to run. by is the node that made them.
 func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int32, same *choices) (added []*runNode, err error) {
 	made := madeBy(by, g)
 	added = make([]*runNode, len(specs))
@@ -233,7 +234,7 @@ func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int
 			return nil, fmt.Errorf("node %q made at run time: %w", specs[k].ID, err)
 		}
 	}
-	for _, n := range added { // now that all exist, links can be checked
+	for _, n := range added { // links can be checked only when all nodes exist
 		if err := g.checkLinks(n, added, same); err != nil {
 			return nil, fmt.Errorf("node %q made at run time: %w", n.plan.id, err)
 		}
@@ -241,7 +242,7 @@ func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int
 	return added, nil
 }
 
-// madeBy returns where nodes that node by makes come from.
+// madeBy returns the origin of nodes that node by makes.
 func madeBy(by *runNode, g *liveGraph) *origin {
 	p := by.plan
 	if p.made != nil {
@@ -250,8 +251,8 @@ func madeBy(by *runNode, g *liveGraph) *origin {
 	return &origin{parentID: p.id, real: g.plan.byID[p.id], realID: p.id, displayID: p.id}
 }
 
-// prepareNode makes a node ready. Its literals are live values, which are checked when
-// the node runs.
+// prepareNode makes one node ready to run. Its literals are Go values, which are
+// checked when the node runs.
 func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[string]int32) (*runNode, error) {
 	c, ok := g.reg.Class(spec.Class)
 	if !ok {
@@ -282,7 +283,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
 }
 
-// classOf returns the class of node i, which may be one of the nodes being added.
+// classOf returns the class of node i, which may be a node that is being added.
 func (g *liveGraph) classOf(added []*runNode, i int32) *Class {
 	if k := int(i) - g.size(); k >= 0 {
 		return added[k].plan.class
@@ -290,7 +291,7 @@ func (g *liveGraph) classOf(added []*runNode, i int32) *Class {
 	return g.at(i).plan.class
 }
 
-// checkLinks compares the links of a node with the classes they lead to.
+// checkLinks checks the links of a node against the classes of its sources.
 func (g *liveGraph) checkLinks(n *runNode, added []*runNode, same *choices) error {
 	for k := range n.plan.args {
 		a := &n.plan.args[k]
@@ -315,8 +316,9 @@ func (g *liveGraph) checkLinks(n *runNode, added []*runNode, same *choices) erro
 	return nil
 }
 
-// choices knows which drop-downs offer the same choices. Whoever holds a lock may not
-// ask them, because Options is foreign code: equal takes a note, and compare answers.
+// choices remembers which pairs of drop-downs have the same choices. The method
+// Options is foreign code and must not be called under a lock. Therefore equal only
+// notes the question, and compare answers it later without a lock.
 type choices struct {
 	known map[choicePair]bool
 	open  []choicePair
@@ -324,8 +326,8 @@ type choices struct {
 
 type choicePair struct{ out, in *Port }
 
-// equal reports whether two ports offer the same choices. It reports true while that is
-// an open question.
+// equal reports whether two ports have the same choices. If the answer is not known
+// yet, equal notes the question and returns true.
 func (c *choices) equal(out, in *Port) bool {
 	pair := choicePair{out, in}
 	is, known := c.known[pair]
@@ -335,7 +337,7 @@ func (c *choices) equal(out, in *Port) bool {
 	return is || !known
 }
 
-// compare answers the open questions.
+// compare answers the open questions. The caller must not hold a lock.
 func (c *choices) compare() {
 	if c.known == nil {
 		c.known = map[choicePair]bool{}
@@ -348,8 +350,9 @@ func (c *choices) compare() {
 
 var errDeadlock = errors.New("nodebus: deadlock: nodes wait, but no node runs")
 
-// cycleError blames the first node of a ring that was made at run time: only such
-// nodes can close a ring. mu is held.
+// cycleError returns the error of a run whose nodes wait for each other in a cycle.
+// It names the first node of the cycle that was made at run time, because only such
+// nodes can close a cycle. mu is held.
 func (r *run) cycleError() error {
 	ring := r.sched.Cycle()
 	if len(ring) == 0 {

@@ -10,18 +10,18 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// turn is the part of a node's turn that the node's code may still refer to after the
+// turn is the part of a node's turn that the node's code may still use after the
 // turn has ended. It is the Runtime of the node's contexts.
 type turn struct {
 	w     *worker
 	n     *runNode
-	first nodebus.Context                 // of the first call
-	later atomic.Pointer[nodebus.Context] // of the last call after the first; nil if there is none
-	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node
+	first nodebus.Context                 // context of the first call
+	later atomic.Pointer[nodebus.Context] // context of the last call, if there is more than one; else nil
+	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node now
 
-	// What follows is guarded by run.mu.
-	length int   // of the longest list that a lazy input gave
-	waits  int32 // calls of await that have not returned
+	// run.mu guards the fields below.
+	length int   // length of the longest list that a lazy input returned
+	waits  int32 // number of calls of await that have not returned
 }
 
 // begin returns the context of call k.
@@ -40,7 +40,7 @@ func (t *turn) begin(k int) *nodebus.Context {
 	return c
 }
 
-// current returns the context of the call that was made last.
+// current returns the context of the last call.
 func (t *turn) current() *nodebus.Context {
 	if c := t.later.Load(); c != nil {
 		return c
@@ -48,14 +48,14 @@ func (t *turn) current() *nodebus.Context {
 	return &t.first
 }
 
-// abandon ends the contexts of the node: it can send no more, in no call.
+// abandon ends the contexts of the node, so that the node can send no more events.
 func (t *turn) abandon() {
 	t.over.Store(true)
 	t.first.End()
 	t.current().End()
 }
 
-// Graph returns the prompt and the nodes made at run time so far.
+// Graph returns the nodes of the prompt and the nodes made at run time so far.
 func (t *turn) Graph() nodebus.Nodes {
 	r := t.w.r
 	r.mu.Lock()
@@ -63,20 +63,20 @@ func (t *turn) Graph() nodebus.Nodes {
 	return slices.Concat(r.job.Prompt.Nodes, r.graph.specs)
 }
 
-// Progress takes a progress report of the node.
+// Progress receives a progress report of the node.
 func (t *turn) Progress(value, max float64) error {
 	return t.w.r.tracker.Progress(int(t.n.number), value, max)
 }
 
-// waiter is a call of await. In the schedule, a stand-in takes the place of the node
-// that waits.
+// waiter is one call of await. In the schedule, a stand-in replaces the waiting
+// node.
 type waiter struct {
 	t       *turn
-	resumed chan struct{} // closed when the node may go on
-	gone    bool          // the call waits no more; guarded by run.mu
+	resumed chan struct{} // closed when the node may continue
+	gone    bool          // the call no longer waits; guarded by run.mu
 }
 
-// Input waits for a lazy input by name; see [nodebus.Runtime].
+// Input waits for the lazy input with this name; see [nodebus.Runtime].
 func (t *turn) Input(ctx context.Context, name string) (any, error) {
 	for k := range t.n.plan.class.inputs {
 		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != PortHidden {
@@ -86,8 +86,8 @@ func (t *turn) Input(ctx context.Context, name string) (any, error) {
 	return nil, &nodebus.InputError{Input: name, Err: ErrNotFound}
 }
 
-// input waits for input k. If the input is a list, input returns the element for one
-// call of the node.
+// input waits for input k. If the input is a list, input returns the element for the
+// given call of the node.
 func (t *turn) input(ctx context.Context, k, call int) (any, error) {
 	a := t.n.plan.args[k]
 	if a.src < 0 {
@@ -114,16 +114,16 @@ func emptyList(f *field) error {
 	return &nodebus.InputError{Input: f.Name, Err: errors.New("got an empty list where one value is needed")}
 }
 
-// lengthen has the node called for each element of a list that a lazy input turned out
-// to be.
+// lengthen records the length of a list that a lazy input returned. The node is then
+// called for each element.
 func (t *turn) lengthen(n int) {
 	t.w.r.mu.Lock()
 	defer t.w.r.mu.Unlock()
 	t.length = max(t.length, n)
 }
 
-// unblock turns a blocked value into an error, which blocks the node that returns it,
-// and publishes the reason.
+// unblock returns an error for a blocked value and publishes the reason. A node that
+// returns this error is blocked too.
 func (t *turn) unblock(val any) (any, error) {
 	list, isList := val.(value.List)
 	b, _ := val.(*nodebus.BlockedError)
@@ -142,26 +142,28 @@ func (t *turn) unblock(val any) (any, error) {
 	return val, nil
 }
 
-// blockedSilently blocks a node because of another one whose reason was published.
+// blockedSilently blocks a node without a reason, because the reason was published
+// already.
 var blockedSilently = &nodebus.BlockedError{}
 
-// blockedExecuted is how many nodes that have run a notice of a skipped node names: a
-// prompt may have as many notices as it has nodes.
+// blockedExecuted is the maximum number of executed nodes that a notice about a
+// blocked node lists. It limits the total size, because a prompt may have as many
+// notices as nodes.
 const blockedExecuted = 100
 
-// notifyBlocked publishes why the node is skipped. The prompt goes on.
+// notifyBlocked publishes the reason why the node is skipped. The prompt continues.
 func (t *turn) notifyBlocked(c *nodebus.Context, reason string) {
 	r := t.w.r
 	r.mu.Lock()
 	executed := r.executed(blockedExecuted)
 	r.mu.Unlock()
-	_ = c.SendSync(nodebus.ExecutionError{ // a notice that cannot be sent is no failure of the node
+	_ = c.SendSync(nodebus.ExecutionError{ // the node does not fail if the notice cannot be sent
 		PromptID: r.job.Prompt.ID, NodeID: t.n.plan.id, Class: t.n.plan.class.Name(), Executed: executed,
 		ExceptionMessage: "Execution Blocked: " + reason, ExceptionType: "ExecutionBlocked",
 	})
 }
 
-// Eval runs a graph made by the node; see [nodebus.Runtime].
+// Eval runs a graph that the node has made; see [nodebus.Runtime].
 func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
 	if t.over.Load() {
 		return nil, nodebus.ErrClosed
@@ -177,8 +179,8 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (an
 	return t.unblock(val)
 }
 
-// await waits for an output of node src. The node's slot is free meanwhile. That the
-// node runs is published again when it goes on.
+// await waits for an output of node src. The waiting node's slot is free during the
+// wait. When the node continues, the tracker publishes again that it runs.
 func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -202,9 +204,9 @@ func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	return r.node(src).outs[slot], nil
 }
 
-// beginWait schedules node src and a stand-in for the node that waits, and frees what
-// others may have meanwhile: the slot and the claim. If there is nothing to wait for,
-// it returns the value.
+// beginWait schedules node src and a stand-in for the waiting node. It releases the
+// node's slot and claim for others. If the output is available already, beginWait
+// returns the value and a nil waiter.
 func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 	r := t.w.r
 	var then after
@@ -225,7 +227,7 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 	r.sched.StandIn(i, t.w.i)
 	r.sched.Link(src, i)
 	r.sched.Open(i)
-	if t.waits++; t.waits == 1 { // otherwise another call of the node waits already
+	if t.waits++; t.waits == 1 { // if it is more, another call of await has released them already
 		r.sched.waiting++
 		t.w.dropClaim(&then)
 		r.rest(t.w, &then)
@@ -233,13 +235,14 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 	return w, nil, nil
 }
 
-// endWait ends a wait, with an error unless it was resumed.
+// endWait ends a wait. It returns nil only if the wait was resumed and the run goes
+// on.
 func (t *turn) endWait(ctx context.Context, w *waiter) error {
 	r := t.w.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	over := t.over.Load()
-	if !w.gone { // the call gives up, and goes on without a slot
+	if !w.gone { // the caller gives up and continues without a slot
 		w.gone = true
 		if t.waits--; t.waits == 0 && !over {
 			r.sched.waiting--
@@ -260,9 +263,9 @@ func (t *turn) endWait(ctx context.Context, w *waiter) error {
 	return context.Cause(r.ctx)
 }
 
-// addGraph adds a graph to the run, made by node by, and schedules the output nodes in
-// it. It returns the node that out is an output of. The lists of choices that have to
-// be compared are foreign code, so that they are compared between two attempts.
+// addGraph adds a graph that node by has made, and schedules the graph's output
+// nodes. It returns the node that out refers to. Comparing drop-downs calls foreign
+// code, so addGraph does it without the lock and then tries again.
 func (r *run) addGraph(by *runNode, g *nodebus.Graph, out nodebus.Link) (src int32, err error) {
 	for same := (choices{}); ; same.compare() {
 		r.mu.Lock()
@@ -279,7 +282,7 @@ func (r *run) addGraph(by *runNode, g *nodebus.Graph, out nodebus.Link) (src int
 	}
 }
 
-// expand puts the node off until the nodes that its outputs come from are done.
+// expand postpones the node until the nodes that make its outputs are done.
 func (w *worker) expand() error {
 	r := w.r
 	if len(w.ui) > 0 {
@@ -300,7 +303,8 @@ func (w *worker) expand() error {
 	return nil
 }
 
-// assemble gives the node's result once the nodes it made have given theirs.
+// assemble computes the result of an expanded node from the results of the nodes
+// that it made.
 func (w *worker) assemble() {
 	exp := w.n.exp
 	w.key = exp.key
@@ -327,7 +331,8 @@ func (w *worker) assemble() {
 	w.finish()
 }
 
-// showCached publishes a node whose result was known before its turn.
+// showCached publishes the UI output of a node whose result was known before its
+// turn.
 func (w *worker) showCached() error {
 	w.cached = true
 	err := w.showUI()
@@ -335,8 +340,8 @@ func (w *worker) showCached() error {
 	return err
 }
 
-// showUI publishes what the node shows. It fails if that cannot be encoded; that no
-// client can be reached is no failure of the node.
+// showUI publishes the UI output of the node. It returns an error only if the output
+// cannot be encoded. If no client can be reached, the node does not fail.
 func (w *worker) showUI() error {
 	err := w.r.tracker.Executed(int(w.n.number), w.ui)
 	var bad *nodebus.EncodeError
@@ -346,7 +351,7 @@ func (w *worker) showUI() error {
 	return nil
 }
 
-// finish keeps the node's result for later prompts and publishes that the node is done.
+// finish caches the node's result and publishes that the node is done.
 func (w *worker) finish() {
 	if w.key != "" && !w.turn.over.Load() {
 		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})

@@ -7,30 +7,29 @@ import (
 	"github.com/nodebus/nodebus/internal/sched"
 )
 
-// schedule says what runs and what waits in a run. run.mu guards it.
+// schedule holds the running and waiting nodes of a run. run.mu guards it.
 type schedule struct {
 	sched.Sched
 	workers  []*worker
-	working  int    // goroutines that run nodes, or look for a node to run
-	starting int    // workers among these that have not looked yet
-	waiting  int    // turns that wait for other nodes
-	deferred int    // nodes that wait for an equal node, of this run or another
-	slots    int    // slots that the workers hold
+	working  int    // number of goroutines that run nodes or search for one
+	starting int    // number of these goroutines that have not searched yet
+	waiting  int    // number of turns that wait for other nodes
+	deferred int    // number of nodes that wait for an equal node, in this run or another
+	slots    int    // number of slots that the workers hold
 	inLine   bool   // the run waits for a slot
-	turns    uint64 // number of turns begun
+	turns    uint64 // number of turns that have begun
 	ran      []int32
-	added    []int32 // scratch of need
-	stack    []int32 // scratch of need
+	added    []int32 // reused by need
+	stack    []int32 // reused by need
 
-	looking bool  // lookUp has not returned
-	err     error // why the run ends early
-	stopped bool  // err is the end of the context, not the fault of a node
-	over    bool  // nothing more begins
-	ended   bool  // nothing is waited for any more
+	looking bool  // lookUp has not returned yet
+	err     error // error that ends the run early
+	stopped bool  // err comes from the end of the context, not from a node
+	over    bool  // no new node begins
+	ended   bool  // the run no longer waits for anything
 }
 
-// worker is a goroutine that runs nodes. What it works out about a node stays in it,
-// to be used again for the next node.
+// worker is a goroutine that runs nodes. It reuses its buffers for the next node.
 type worker struct {
 	r *run
 	i int32
@@ -38,32 +37,32 @@ type worker struct {
 
 	inputs []any // the inputs of the node
 	args   []any // the inputs of one call
-	room   []any // for the outputs of one of several calls
+	room   []any // for the outputs of one call, if there are several calls
 	result
-	later bool  // the turn ended without a result; the node has another turn
-	err   error // the turn failed
+	later bool  // the turn ended without a result; the node will have another turn
+	err   error // set if the turn failed
 
 	unused *turn  // the last turn, if the node's code has not seen it
 	spare  []turn // turns, allocated a few at a time
 	slab   int    // how many were allocated the last time
 
-	// What follows is guarded by run.mu.
-	index   int  // place in schedule.workers
+	// run.mu guards the fields below.
+	index   int  // index in schedule.workers
 	slot    bool // the worker holds a slot
-	picked  bool // the worker has had a node
-	claimed bool // other nodes with the same key wait for this one
+	picked  bool // the worker has run a node or a stand-in
+	claimed bool // the worker has claimed its key
 	turn    *turn
-	number  uint64 // number of the turn in the run
+	number  uint64 // sequence number of the turn in the run
 }
 
-// result holds what a turn found out about its node.
+// result holds the results of a turn.
 type result struct {
-	key    string // "" if the result is not cached
+	key    string // cache key; "" if the result is not cached
 	cached bool   // the result was in the cache
-	ran    bool   // the node was evaluated
+	ran    bool   // the node was computed in this run
 	outs   []any
 	ui     nodebus.UI
-	call   int // number of the call that is being made
+	call   int // number of the current call
 }
 
 func (s *schedule) add(w *worker) {
@@ -79,7 +78,7 @@ func (s *schedule) remove(w *worker) {
 	s.workers = s.workers[:last]
 }
 
-// latest returns the worker whose turn began last; nil if no turn runs.
+// latest returns the worker with the latest turn; nil if no turn is in progress.
 func (s *schedule) latest() (l *worker) {
 	for _, w := range s.workers {
 		if w.turn != nil && (l == nil || w.number > l.number) {
@@ -89,8 +88,8 @@ func (s *schedule) latest() (l *worker) {
 	return l
 }
 
-// startWorkers starts workers for the nodes that are ready, as far as slots are free.
-// If none is free, the run waits in line for one. mu is held.
+// startWorkers starts workers for the ready nodes while slots are free. If no slot
+// is free, the run waits in line for a slot. mu is held.
 func (r *run) startWorkers() {
 	s := &r.sched
 	for !s.over && !s.inLine && s.Ready() > s.starting {
@@ -102,7 +101,7 @@ func (r *run) startWorkers() {
 	}
 }
 
-// startWorker starts a worker that has a slot. mu is held.
+// startWorker starts a worker. The caller has taken a slot for it. mu is held.
 func (r *run) startWorker() {
 	r.sched.slots++
 	r.sched.starting++
@@ -111,7 +110,7 @@ func (r *run) startWorker() {
 	go r.work()
 }
 
-// granted is called with a slot that the run has waited in line for.
+// granted receives a slot for which the run has waited in line.
 func (r *run) granted() {
 	var then after
 	r.mu.Lock()
@@ -125,7 +124,7 @@ func (r *run) granted() {
 	r.startWorkers()
 }
 
-// work runs nodes until none is ready, or another prompt needs the slot.
+// work runs nodes until no node is ready, or until another prompt needs the slot.
 func (r *run) work() {
 	defer r.all.Done()
 	w := &worker{r: r, slot: true}
@@ -133,7 +132,7 @@ func (r *run) work() {
 	r.sched.add(w)
 	r.sched.starting--
 	r.mu.Unlock()
-	defer w.leave() // also if a node takes the goroutine with it
+	defer w.leave() // also if a node calls runtime.Goexit
 	for {
 		switch next := w.take(); next {
 		case nil:
@@ -148,9 +147,9 @@ func (r *run) work() {
 	}
 }
 
-// workAlone gives an asynchronous node its turn, in a goroutine of its own. That the
-// node runs is published before the goroutine begins, so that with one worker the
-// order of events is always the same.
+// workAlone runs an asynchronous node in its own goroutine. It publishes that the
+// node runs before the goroutine starts, so that with one worker the order of events
+// is always the same.
 func (w *worker) workAlone() {
 	started := false
 	defer func() {
@@ -169,13 +168,13 @@ func (w *worker) workAlone() {
 	}()
 }
 
-// take ends the turn of the worker, if it has one, and takes the next node. It returns
-// the worker that runs it: w, or a new worker for an asynchronous node; nil if w is to
-// end.
+// take ends the worker's current turn, if any, and picks the next node. It returns
+// the worker that runs the node: w, or a new worker for an asynchronous node. It
+// returns nil if w must end.
 func (w *worker) take() *worker {
 	var then after
 	w.r.mu.Lock()
-	if w.endTurn(&then); then.key != "" { // a node that waits for the key may be the next
+	if w.endTurn(&then); then.key != "" { // a node that waits for the key may be the next node
 		w.r.unlock(&then)
 		then = after{}
 		w.r.mu.Lock()
@@ -184,12 +183,12 @@ func (w *worker) take() *worker {
 	return w.pick()
 }
 
-// pick takes a ready node out of the schedule. mu is held.
+// pick takes a ready node from the schedule. mu is held.
 func (w *worker) pick() *worker {
 	r := w.r
 	for !r.sched.over && w.slot {
 		if w.picked && r.local.slots.starving.Load() > 0 {
-			return nil // a prompt without a slot waits for this one
+			return nil // a prompt without any slot needs this slot
 		}
 		i, ok := r.sched.Next()
 		if !ok {
@@ -214,7 +213,8 @@ func (w *worker) pick() *worker {
 	return nil
 }
 
-// leave ends a worker, and its turn if a node took the goroutine with it.
+// leave ends a worker. It also ends the worker's turn if a node has called
+// runtime.Goexit.
 func (w *worker) leave() {
 	var then after
 	w.r.mu.Lock()
@@ -224,7 +224,7 @@ func (w *worker) leave() {
 	w.r.sched.remove(w)
 }
 
-// rest notes that a worker runs no more: it ends, or its node waits. mu is held.
+// rest marks a worker as not running: it ends, or its node waits. mu is held.
 func (r *run) rest(w *worker, then *after) {
 	s := &r.sched
 	s.working--
@@ -237,8 +237,9 @@ func (r *run) rest(w *worker, then *after) {
 	r.settle()
 }
 
-// resume lets a wait end whose stand-in t was picked by a worker, and gives it that
-// worker's slot unless its node needs none. mu is held.
+// resume continues the wait whose stand-in t was picked by worker by. The waiting
+// worker receives the slot of by, unless its node is asynchronous and needs no slot.
+// mu is held.
 func (r *run) resume(t int32, w *waiter, by *worker) {
 	r.sched.Done(t)
 	if w.gone {
@@ -250,7 +251,7 @@ func (r *run) resume(t int32, w *waiter, by *worker) {
 		return
 	}
 	if w.t.waits--; w.t.waits > 0 {
-		return // the node waits for more
+		return // the node still waits for another output
 	}
 	r.sched.waiting--
 	r.sched.working++
@@ -259,7 +260,7 @@ func (r *run) resume(t int32, w *waiter, by *worker) {
 	}
 }
 
-// beginTurn gives node i its turn. mu is held.
+// beginTurn begins a turn for node i. mu is held.
 func (w *worker) beginTurn(i int32, n *runNode) {
 	t := w.nextTurn()
 	t.w, t.n = w, n
@@ -285,13 +286,13 @@ func (w *worker) nextTurn() *turn {
 	return t
 }
 
-// endTurn ends the turn of w, if it has one. mu is held.
+// endTurn ends the turn of w, if any. mu is held.
 func (w *worker) endTurn(then *after) {
 	r, t := w.r, w.turn
 	if t == nil {
 		return
 	}
-	if w.turn = nil; t.waits > 0 { // a goroutine that the node left behind still waits
+	if w.turn = nil; t.waits > 0 { // a goroutine of the node still waits
 		r.sched.waiting--
 		r.sched.working++
 	}
@@ -308,7 +309,7 @@ func (w *worker) endTurn(then *after) {
 	w.dropClaim(then)
 }
 
-// dropClaim ends the claim of w on its key. mu is held.
+// dropClaim releases the claim of w on its key. mu is held.
 func (w *worker) dropClaim(then *after) {
 	if w.claimed {
 		w.claimed = false
@@ -316,7 +317,7 @@ func (w *worker) dropClaim(then *after) {
 	}
 }
 
-// commit makes the node's result visible to others. mu is held.
+// commit makes the node's result visible to other nodes. mu is held.
 func (w *worker) commit() {
 	n := w.n
 	n.state, n.outs, n.exp = nodeDone, w.outs, nil
@@ -331,11 +332,11 @@ func (w *worker) commit() {
 
 // lose ends the run because the node of w failed. mu is held.
 func (r *run) lose(w *worker) {
-	if r.sched.over { // it failed because something else did
+	if r.sched.over { // the node failed because the run had ended already
 		return
 	}
 	e := &nodebus.NodeError{Err: w.err, Index: w.call, Inputs: w.shownInputs()}
-	if cause := context.Cause(r.ctx); cause != nil { // it failed because it was stopped
+	if cause := context.Cause(r.ctx); cause != nil { // the node failed because the context has ended
 		e.Err, r.sched.stopped = cause, true
 	}
 	r.fail(r.nodeError(w.i, e))

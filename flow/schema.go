@@ -16,48 +16,51 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Schema describes a class to people and programs; /object_info shows it.
+// Schema describes a class. The /object_info endpoint shows it to clients.
 type Schema struct {
 	nodebus.Info
 	Inputs  []Port // in the order of the struct's fields
 	Outputs []Port
 }
 
-// Port is an input or an output of a class. Only what applies is set.
+// Port is an input or an output of a class. Fields that do not apply are zero.
 type Port struct {
 	Name     string
-	Type     string // "INT", "IMAGE", …; "*" connects to all, commas separate alternatives
+	Type     string // "INT", "IMAGE", …; "*" connects to every type; commas separate alternatives
 	Kind     PortKind
-	List     bool // takes or gives whole lists
+	List     bool // the port takes or returns a whole list
 	Lazy     bool
-	Default  any          // in the input's JSON form; nil if there is none
-	Min, Max any          // int64, uint64 or float64
-	Options  []PortOption // what a client needs to draw the input, in order
+	Default  any          // in the JSON form of the input; nil if there is no default
+	Min, Max any          // int64, uint64 or float64; nil if there is no limit
+	Options  []PortOption // options for the client's input widget, in order
 
-	choices func() []string // of a drop-down
-	newForm bool            // a drop-down of type COMBO, not one whose type is its choices
-	// unchecked: limits and choices are left to the node's Validate.
+	choices func() []string // returns the choices of a drop-down; nil for other ports
+	newForm bool            // the drop-down has the type COMBO; otherwise its type is its choices
+	// unchecked is true if only the node's Validate checks limits and choices.
 	unchecked bool
 }
 
-// PortKind says whether an input must be given.
+// PortKind says whether an input is required, optional or hidden.
 type PortKind string
 
-// The kinds of inputs. The executor fills a hidden input; its Type names the value.
+// The kinds of inputs. Clients do not send hidden inputs: the executor sets them.
+// The Type of a hidden input names the value.
 const (
 	PortRequired PortKind = "required"
 	PortOptional PortKind = "optional"
 	PortHidden   PortKind = "hidden"
 )
 
-// Option is a name and a value that encoding/json takes.
+// PortOption is a named option of an input. encoding/json must be able to encode
+// Value.
 type PortOption struct {
 	Name  string
 	Value any
 }
 
-// Choices returns the values of a drop-down, and nil for any other port. It asks the
-// port's type each time. The error is the [*nodebus.PanicError] of its method Options.
+// Choices returns the choices of a drop-down. For any other port it returns nil. If
+// the choices come from a method Options of the port's type, each call of Choices
+// calls Options. If Options panics, the error is a [*nodebus.PanicError].
 func (p *Port) Choices() (values []string, err error) {
 	if p.choices == nil {
 		return nil, nil
@@ -66,29 +69,31 @@ func (p *Port) Choices() (values []string, err error) {
 	return values, err
 }
 
-// hiddenKinds lists the values that a `hidden` tag can ask for, and their types.
+// hiddenKinds lists the values that a `hidden` tag may name, and the Go types of the
+// values.
 var hiddenKinds = map[string]reflect.Type{
 	"UNIQUE_ID":            reflect.TypeFor[string](),
 	"PROMPT_ID":            reflect.TypeFor[string](),
 	"PROMPT":               reflect.TypeFor[nodebus.Nodes](),
-	"DYNPROMPT":            reflect.TypeFor[nodebus.Nodes](), // with the nodes made at run time
+	"DYNPROMPT":            reflect.TypeFor[nodebus.Nodes](), // includes the nodes made at run time
 	"EXTRA_PNGINFO":        reflect.TypeFor[any](),
 	"AUTH_TOKEN_COMFY_ORG": reflect.TypeFor[string](),
 	"API_KEY_COMFY_ORG":    reflect.TypeFor[string](),
 }
 
-// field is an input as a field of the node's struct.
+// field is a Port with its field in the node's struct or in the result.
 type field struct {
 	Port
 	index []int // see reflect.Value.FieldByIndex
 	elem  reflect.Type
-	// defaultValue is Default as the field holds it.
+	// defaultValue is Default converted to the type of the field.
 	defaultValue any
-	special      bool // an output of type Out
+	special      bool // the output has type Out
 }
 
-// The methods of the generic types of package nodebus that executors use. Reflection
-// finds their type parameters: Lazy has a field of type [0]T, Out one called Value.
+// These interfaces are the methods of generic types of package nodebus that
+// executors use. Reflection finds the type parameters: Lazy has a field of type
+// [0]T, and Out has a field named Value.
 type (
 	lazyPort interface {
 		Bind(get func(context.Context) (any, error))
@@ -100,13 +105,14 @@ type (
 	outPort   interface{ Any() nodebus.Out[any] }
 )
 
-// mistake returns the text of a panic of Register: where the mistake is, what it is, and
-// how to correct it.
+// mistake returns the text of a panic of Register. It names the place and the
+// mistake; the format must also say how to correct it.
 func mistake(t reflect.Type, f string, format string, args ...any) string {
 	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
 }
 
-// fieldsOf reads the inputs of a node's struct, and of the structs embedded in it.
+// fieldsOf returns the inputs of a node's struct, including the fields of embedded
+// structs.
 func fieldsOf(t reflect.Type, index []int) (fields []field) {
 	for i := range t.NumField() {
 		sf := t.Field(i)
@@ -131,7 +137,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	if h, ok := sf.Tag.Lookup("hidden"); ok {
 		gives, exists := hiddenKinds[h]
 		if !exists {
-			panic(mistake(t, sf.Name, "tag `hidden:%q` names nothing that exists; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
+			panic(mistake(t, sf.Name, "tag `hidden:%q` names an unknown value; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
 		}
 		if !gives.AssignableTo(sf.Type) {
 			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
@@ -165,7 +171,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	return f
 }
 
-// setType finds the port type of the field.
+// setType sets the port type and the choices of the field.
 func (f *field) setType(t reflect.Type, sf reflect.StructField) {
 	f.Type = portType(f.elem)
 	f.choices = choicesOf(f.elem)
@@ -211,7 +217,7 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	force := f.Options
 	f.Options = nil
 	if f.Default, _ = parse("default"); f.Default != nil {
-		f.defaultValue, _ = value.Literal(f.elem, f.Default) // parse has checked it
+		f.defaultValue, _ = value.Literal(f.elem, f.Default) // cannot fail: parse has checked the value
 	}
 	f.Min, f.Max = numeric("min"), numeric("max")
 	numeric("step")
@@ -229,8 +235,8 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// checkDefault compares the default with the other tags. It does not ask the method
-// Options, whose answer may change.
+// checkDefault checks the default against the other tags. It does not check against
+// the method Options, because the result of Options may change.
 func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	text := sf.Tag.Get("default")
 	options, isList := sf.Tag.Lookup("options")
@@ -245,8 +251,8 @@ func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// hints reads the tag widget: options that only a front end understands, as name=value,
-// or a name alone, which means true.
+// hints reads the tag widget. The tag lists options that only a front end
+// understands, as name=value. A name without a value means true.
 func hints(t reflect.Type, sf reflect.StructField) (all []PortOption) {
 	tag, ok := sf.Tag.Lookup("widget")
 	if !ok {
@@ -271,7 +277,7 @@ func isNumber(t reflect.Type) bool {
 	return v.CanInt() || v.CanUint() || v.CanFloat()
 }
 
-// parseLiteral reads a tag's value as the JSON form of a value of type t.
+// parseLiteral parses a tag value as a literal of type t, in its JSON form.
 func parseLiteral(t reflect.Type, s string) (any, error) {
 	v := reflect.New(t).Elem()
 	switch {
@@ -297,10 +303,10 @@ func plainNumError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // of a *strconv.NumError
+	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // err is a *strconv.NumError
 }
 
-// portType returns the name that a Go type connects by, "" if it has none.
+// portType returns the port type of a Go type; "" if it has none.
 func portType(t reflect.Type) string {
 	if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
 		return callPortType(p)
@@ -328,14 +334,15 @@ func portType(t reflect.Type) string {
 	return strings.ToUpper(name)
 }
 
-// callPortType asks a zero value. The method may panic, as a method of an embedded nil
-// pointer does.
+// callPortType calls PortType on a zero value. If PortType panics, for example on an
+// embedded nil pointer, the name is "".
 func callPortType(p interface{ PortType() string }) (name string) {
 	_ = nodebus.Protect(func() error { name = p.PortType(); return nil })
 	return name
 }
 
-// choicesOf returns how to ask a type with a method Options, if t is one.
+// choicesOf returns a function that calls the method Options of type t; nil if t has
+// no such method.
 func choicesOf(t reflect.Type) func() []string {
 	if t.Kind() != reflect.String {
 		return nil
@@ -346,8 +353,8 @@ func choicesOf(t reflect.Type) func() []string {
 	return func() []string { return reflect.New(t).Interface().(interface{ Options() []string }).Options() }
 }
 
-// snake turns a Go name into the customary form of input names: OnTrue becomes
-// on_true, and HTTPClient http_client.
+// snake converts a Go name to the form of input names: OnTrue becomes on_true, and
+// HTTPClient becomes http_client.
 func snake(name string) string {
 	var b strings.Builder
 	rs := []rune(name)
@@ -364,8 +371,9 @@ func snake(name string) string {
 	return b.String()
 }
 
-// Config describes an input as the wire does: its type, or the choices of a drop-down,
-// and its options. The error is the error of [Port.Choices]; there are no choices then.
+// Config returns the input in the form of the wire: its type, or the choices of a
+// drop-down, and its options. If Choices fails, Config returns the error of
+// [Port.Choices] and an empty list of choices.
 func (p Port) Config() (typ any, options map[string]any, err error) {
 	options = make(map[string]any, len(p.Options))
 	for _, o := range p.Options {
@@ -385,8 +393,8 @@ func (p Port) Config() (typ any, options map[string]any, err error) {
 	return choices, options, err
 }
 
-// config returns [type, options], for a problem with the input. An error of the choices is
-// reported elsewhere.
+// config returns [type, options] for the description of a problem. It ignores an
+// error of Choices, which is reported elsewhere.
 func (p *Port) config() []any {
 	typ, options, _ := p.Config()
 	return []any{typ, options}

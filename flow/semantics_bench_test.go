@@ -11,12 +11,12 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// What the semantics beyond a plain graph cost: lists, lazy inputs, nodes made
-// at run time, cache keys. Each benchmark does the work and a limit by turns, an
-// op being both, and reports what a node or element costs and how many times
-// that of the limit it is, by CPU time.
+// These benchmarks measure the cost of lists, lazy inputs, nodes made at run time,
+// and cache keys. Each op does the measured work once and a reference task ("limit")
+// once. The benchmark reports the cost for each node or element, and the CPU time of
+// the work as a multiple of the CPU time of the limit.
 
-// byTurns runs work and limit until the benchmark ends.
+// byTurns runs limit and work alternately until the benchmark ends.
 func byTurns(b *testing.B, n int, unit string, work, limit func()) {
 	runtime.GC()
 	var w, l cost
@@ -33,8 +33,9 @@ func reportBeside(b *testing.B, work, limit *cost, n int, unit string) {
 	b.ReportMetric(work.cpu/limit.cpu, "×limit")
 }
 
-// The nodes below make others: a chain of them, which they ask for or return,
-// or two, of which one does the same again.
+// These nodes make other nodes. askChain makes a chain and waits for its result;
+// returnChain makes a chain and returns its result. turn makes a Step and another
+// turn, until N is 0.
 type (
 	askChain    struct{ N int }
 	returnChain struct{ N int }
@@ -69,8 +70,8 @@ func (n turn) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
 	return nodebus.Out[int]{Graph: g, From: next}, nil
 }
 
-// BenchmarkExpand has nodes made at run time; the limit is a prompt with as many
-// of them.
+// BenchmarkExpand runs nodes made at run time. The limit is a prompt with the same
+// number of nodes.
 func BenchmarkExpand(b *testing.B) {
 	for _, n := range []int{1000, 10_000} {
 		for _, way := range []struct {
@@ -96,7 +97,7 @@ func BenchmarkExpand(b *testing.B) {
 	}
 }
 
-// numbers gives a list, and total takes one.
+// numbers returns a list; total takes a list.
 type (
 	numbers struct{ N int }
 	total   struct{ Values nodebus.List[int] }
@@ -114,8 +115,8 @@ func (n total) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.UI{"sum": {sum}}, nil
 }
 
-// BenchmarkList maps a list; the limit is a loop that calls the node and keeps
-// what it gives.
+// BenchmarkList calls a node for each element of a list. The limit is a loop that
+// calls the node and keeps the results.
 func BenchmarkList(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -142,7 +143,7 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// lazyStep waits for what it asks for.
+// lazyStep waits for its lazy input.
 type lazyStep struct{ In nodebus.Lazy[int] }
 
 func (n lazyStep) Run(ctx *nodebus.Context) (nodebus.UI, error) {
@@ -150,8 +151,8 @@ func (n lazyStep) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nil, err
 }
 
-// BenchmarkLazy has as many nodes wait, each for a node of its own; the limit is
-// the same graph with inputs that are not lazy.
+// BenchmarkLazy runs many nodes that each wait for a lazy input from another node.
+// The limit is the same graph with inputs that are not lazy.
 func BenchmarkLazy(b *testing.B) {
 	for _, n := range []int{1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -171,7 +172,8 @@ func BenchmarkLazy(b *testing.B) {
 	}
 }
 
-// oracle is a cache that knows everything. It calls first when it is first asked.
+// oracle is a cache that has a result for every key. It calls first once, at the
+// first Get.
 type oracle struct{ first func() }
 
 func (o *oracle) Get(string) (flow.Result, bool) {
@@ -184,9 +186,9 @@ func (o *oracle) Get(string) (flow.Result, bool) {
 func (*oracle) Put(string, flow.Result)  {}
 func (*oracle) Retain(func(string) bool) {}
 
-// BenchmarkSignature makes the cache keys of a chain, each of which stands for
-// all that is upstream: it measures what comes before the cache is first asked.
-// The limit hashes as many keys, each with the one before.
+// BenchmarkSignature computes the cache keys of a chain, where each key depends on
+// all upstream nodes. It measures the time until the first call of the cache. The
+// limit computes the same number of hashes, each from the hash before it.
 func BenchmarkSignature(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -212,8 +214,8 @@ func BenchmarkSignature(b *testing.B) {
 	}
 }
 
-// BenchmarkCache asks for what a cache has and for what it does not have, and
-// puts what it has; the limit is a map and a lock.
+// BenchmarkCache gets existing keys, gets missing keys, and puts existing keys. The
+// limit is a map with a lock.
 func BenchmarkCache(b *testing.B) {
 	const n = 10_000
 	var known, unknown []string

@@ -8,25 +8,32 @@ import (
 	"sync"
 )
 
-// Store keeps records. It must be safe for concurrent use, and calls must end soon
-// after their ctx does: nothing else bounds how long a prompt's end takes.
+// Store keeps the records of ended prompts. It must be safe for concurrent use. A
+// call must end soon after its ctx ends, because the end of a prompt waits for the
+// store without any other time limit.
 type Store interface {
+	// Put stores a record. It replaces a record of the same prompt id.
 	Put(ctx context.Context, r Record) error
-	// Get returns [ErrNotFound] for a prompt it has no record of.
+	// Get returns the record of a prompt. It returns [ErrNotFound] if there is no
+	// record.
 	Get(ctx context.Context, promptID string) (Record, error)
 	// List yields the records, newest first.
 	List(ctx context.Context) iter.Seq2[Record, error]
+	// Delete removes the records of the given prompts. Ids without a record are
+	// ignored.
 	Delete(ctx context.Context, promptIDs ...string) error
 }
 
-// StoreOptions are the bounds of the store that [NewStore] makes. Nil, and each zero
-// field, is the default.
+// StoreOptions holds the limits of the store that [NewStore] makes. A nil pointer,
+// and a zero value in any field, select the defaults.
 type StoreOptions struct {
-	// Len is how many records are kept; the oldest are dropped. Default 10 000.
+	// Len is the maximum number of records. When the store is full, it drops the oldest
+	// record. Default 10 000.
 	Len int
 }
 
-// NewStore returns a store in memory. It is safe for concurrent use.
+// NewStore returns a store in memory: its records are lost when the process ends. It
+// is safe for concurrent use. If opts is nil, the store has the default limits.
 func NewStore(opts *StoreOptions) Store {
 	s := &memStore{max: 10_000, byID: map[string]*list.Element{}}
 	if opts != nil {

@@ -21,17 +21,17 @@ func TestStore(t *testing.T) {
 		}
 		return ids
 	}
-	require.Equal(t, []string{"4", "3", "2"}, ids(), "newest first, and no more than it was made for")
+	require.Equal(t, []string{"4", "3", "2"}, ids(), "newest first, and at most Len records")
 	_, err := s.Get(t.Context(), "1")
 	require.ErrorIs(t, err, flow.ErrNotFound)
 	require.NoError(t, s.Put(t.Context(), flow.Record{Prompt: &nodebus.Prompt{ID: "3"}, State: nodebus.Failed}))
 	rec, err := s.Get(t.Context(), "3")
 	require.NoError(t, err)
 	require.Equal(t, nodebus.Failed, rec.State)
-	require.Equal(t, []string{"4", "3", "2"}, ids(), "an id that is put again keeps its place")
+	require.Equal(t, []string{"4", "3", "2"}, ids(), "a replaced record keeps its place")
 	require.NoError(t, s.Delete(t.Context(), "4", "nobody"))
 	require.Equal(t, []string{"3", "2"}, ids())
-	for rec, err := range s.List(t.Context()) { // a reader may stop early
+	for rec, err := range s.List(t.Context()) { // a caller may stop early
 		require.NoError(t, err)
 		require.Equal(t, "3", rec.Prompt.ID)
 		break

@@ -10,40 +10,43 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// SubmitOptions says how a prompt is submitted. Nil, and each zero field, is the
-// default.
+// SubmitOptions holds the options of [Engine.Submit]. A nil pointer, and a zero
+// value in any field, select the defaults.
 type SubmitOptions struct {
-	// Ready, if not nil, keeps the prompt in the queue until the channel is closed,
-	// and with it the prompts of the same client that come after it. The channel
-	// must be closed in any case. Default: the prompt may run at once.
+	// Ready delays the prompt: it stays in the queue until the channel is closed. Later
+	// prompts of the same client wait too. The program must close the channel in every
+	// case, or the client's prompts wait forever. Default nil: the prompt may run at
+	// once.
 	Ready <-chan struct{}
-	// Secrets reach the nodes that ask for a secret by name in a `hidden` tag. They
-	// are in no listing, log or record. A queue that cannot keep secrets refuses the
-	// prompt with [ErrSecrets].
+	// Secrets holds secrets by name. A node receives a secret if it asks for the name
+	// in a `hidden` tag. Secrets never appear in a listing, log or record. If the queue
+	// cannot keep secrets, Submit returns [ErrSecrets]. Default: no secrets.
 	Secrets map[string]string
 }
 
 // Submission is a prompt that the engine has accepted. It is safe for concurrent
 // use.
 type Submission struct {
-	ID string // the prompt's id
-	// Prompt is the prompt as it will run: its literals have the declared types, and
-	// Outputs lists the output nodes that will run. It is read-only.
+	ID string // the id of the prompt
+	// Prompt is the prompt that will run: its literals have the declared types, and
+	// Outputs lists the output nodes that will run. Do not modify it.
 	Prompt *nodebus.Prompt
-	// Rejected says which outputs are invalid and will not run; nil if all will.
+	// Rejected lists the outputs that are invalid and will not run. It is nil if all
+	// outputs will run.
 	Rejected *nodebus.ValidationError
 
 	j *job
 }
 
-// Wait waits until the prompt has ended and its last event was sent, and returns
-// how it ended. It returns ctx's cause if ctx ends first, and an error that is
-// [ErrNotFound] if the prompt was deleted from the queue.
+// Wait waits until the prompt has ended and its last event was sent. It returns the
+// outcome. If ctx ends first, the error is the cause of ctx. If the prompt was
+// deleted from the queue, the error wraps [ErrNotFound].
 func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.j.wait(ctx) }
 
-// Wait waits until a prompt has ended and returns how, like [Submission.Wait]. It
-// also knows the prompts that have a record. It returns [ErrNotFound] for any
-// other id.
+// Wait waits until the prompt with this id has ended, like [Submission.Wait]. If the
+// prompt has ended already, Wait returns the outcome from the prompt's record. If
+// the engine knows neither the prompt nor a record of it, the error wraps
+// [ErrNotFound].
 func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
 	e.mu.Lock()
 	j := e.jobs[promptID]
@@ -58,10 +61,10 @@ func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, er
 	return rec.Outcome(), nil
 }
 
-// Do submits a prompt, waits until it has ended, and returns how. If ctx ends first,
-// Do interrupts the prompt and returns ctx's cause. While Do waits it runs the
-// engine, unless [Engine.Run] does so already: a program that only runs a graph needs
-// nothing else.
+// Do submits a prompt, waits until it has ended, and returns the outcome. If ctx
+// ends first, Do interrupts the prompt and returns the cause of ctx. Do also runs
+// the engine while it waits, unless [Engine.Run] is active already. A program that
+// only runs one graph does not need to call Run. Do is safe for concurrent use.
 func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, error) {
 	s, err := e.Submit(ctx, p, nil)
 	if err != nil {
@@ -77,15 +80,15 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 	}()
 	outcome, err := s.Wait(waiting)
 	if err != nil {
-		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err says more
+		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
 	}
 	stop()
 	<-ended
 	return outcome, err
 }
 
-// runUnlessRunning runs the engine, or waits until the Run that runs has ended and
-// then runs the engine.
+// runUnlessRunning runs the engine until ctx ends. If another Run is active, it
+// waits until that Run has ended first.
 func (e *Engine) runUnlessRunning(ctx context.Context) error {
 	for {
 		err := e.Run(ctx)
@@ -103,11 +106,16 @@ func (e *Engine) runUnlessRunning(ctx context.Context) error {
 	}
 }
 
-// Submit checks a prompt and queues it. From then on the prompt belongs to the
-// engine. Errors: a [*nodebus.ValidationError] if nothing of the prompt can run (if a
-// part can, see [Submission].Rejected); [ErrDuplicate] if the id belongs to a
-// prompt that waits, runs or has a record; [ErrFull] if the queue has no room;
-// [ErrSecrets]; or an error of the queue or the store.
+// Submit checks a prompt and adds it to the queue. After Submit, the prompt belongs
+// to the engine: do not modify it. Submit sets p.Created, and p.ID if it is empty.
+// Errors:
+//
+//   - a [*nodebus.ValidationError] if no output of the prompt can run (if some
+//     outputs can run, see Submission.Rejected);
+//   - [ErrDuplicate] if a prompt with the same id waits, runs or has a record;
+//   - [ErrFull] if the queue has no room;
+//   - [ErrSecrets] if the queue cannot keep secrets and opts has some;
+//   - any other error of the queue or the store.
 func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOptions) (*Submission, error) {
 	if opts == nil {
 		opts = &SubmitOptions{}
@@ -122,8 +130,8 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	p.Created = time.Now()
 	j := newJob(p)
 	j.prepared, j.ready = prepared, opts.Ready
-	// Admitted before the store is asked: a prompt of the same id that ends meanwhile
-	// has its record by then.
+	// Admit the job before asking the store: if a prompt with the same id ends
+	// meanwhile, its record is in the store by then.
 	if !e.admit(j) {
 		return nil, ErrDuplicate
 	}
@@ -134,7 +142,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		}
 		return nil, err
 	}
-	e.tellStatus() // before the prompt can be taken, so that the number comes first
+	e.tellStatus() // before the queue has the prompt, so that clients receive the number before any event of the prompt
 	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, opts.Secrets) }); err != nil {
 		e.forget(p.ID)
 		e.tellStatus()
@@ -144,8 +152,8 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, j: j}, nil
 }
 
-// prepare has the executor make a prompt ready, or the registry if the executor does
-// not.
+// prepare calls Prepare of the executor, or of the registry if the executor is not a
+// Preparer. If only a part of the prompt is invalid, rejected is set and err is nil.
 func (e *Engine) prepare(p *nodebus.Prompt) (prepared any, rejected *nodebus.ValidationError, err error) {
 	var preparer nodebus.Preparer = e.registry
 	if x, ok := e.opts.Executor.(nodebus.Preparer); ok {
@@ -161,7 +169,7 @@ func (e *Engine) prepare(p *nodebus.Prompt) (prepared any, rejected *nodebus.Val
 	return prepared, rejected, err
 }
 
-// record looks for the record of a prompt.
+// record reads the record of a prompt from the store.
 func (e *Engine) record(ctx context.Context, id string) (rec Record, err error) {
 	err = nodebus.Protect(func() (err error) {
 		rec, err = e.opts.Store.Get(ctx, id)

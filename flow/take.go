@@ -7,7 +7,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// take waits for a prompt that may run now.
+// take waits until a prompt may run, and leases it.
 func (e *Engine) take(ctx context.Context) (*job, error) {
 	for {
 		asking, cancel := context.WithCancel(ctx)
@@ -35,9 +35,9 @@ func (e *Engine) take(ctx context.Context) (*job, error) {
 	}
 }
 
-// holdsBack reports whether a prompt was taken that is not ready: while the queue
-// asked about its client, another prompt was the client's first. The client is then
-// skipped until the prompt is ready.
+// holdsBack reports whether the taken prompt is not ready. This happens if another
+// prompt was the client's first when the queue called skips. The client is then
+// skipped until the taken prompt is ready.
 func (e *Engine) holdsBack(taken nodebus.Job) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -49,7 +49,7 @@ func (e *Engine) holdsBack(taken nodebus.Job) bool {
 	return true
 }
 
-// giveBack lets a prompt wait again in its place.
+// giveBack returns a prompt to its place in the queue.
 func (e *Engine) giveBack(ctx context.Context, lease Lease, taken nodebus.Job) error {
 	err := nodebus.Protect(func() error { return lease.Release(ctx) })
 	if err != nil {
@@ -64,7 +64,7 @@ func (e *Engine) setPoke(poke context.CancelFunc) {
 	e.poke, e.taking = poke, nil
 }
 
-// lookAgain has the queue ask anew whom to skip.
+// lookAgain cancels the current Take, so that the queue calls skips again.
 func (e *Engine) lookAgain() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -73,8 +73,8 @@ func (e *Engine) lookAgain() {
 	}
 }
 
-// skips reports whether the prompts of a client must wait: as many as PerClient run,
-// or the first of those that wait is not ready.
+// skips reports whether the prompts of a client must wait: PerClient of them run
+// already, or the first waiting prompt is not ready.
 func (e *Engine) skips(clientID string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,8 +91,8 @@ func (e *Engine) skips(clientID string) bool {
 		return false
 	}
 	c.skipped = false
-	// From now on the prompt counts as one that runs: it leaves the queue before this
-	// engine learns of it, and must always be in one of the two lists.
+	// From now on the prompt counts as running. It leaves the queue before the engine
+	// receives it, and it must always be in one of the two lists.
 	e.taking = c.waiting[0].p
 	return false
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, section 10: equal nodes that are due at the same moment,
-// some of which wait for others.
+// Execution semantics, section 10: equal nodes that are ready at the same time,
+// while some of them wait for other nodes.
 
-// follow asks for the result of another node of the prompt, by way of one it
-// makes; it begins once the gate, if there is one, is open.
+// follow makes a node that returns the result of another node of the prompt, and
+// waits for it. If gate is not nil, follow first waits until gate is closed.
 type follow struct {
 	To   string
 	gate chan struct{}
@@ -32,7 +32,8 @@ func (n follow) Run(ctx *nodebus.Context) (any, error) {
 	return nodebus.Eval[any](ctx, g, g.Add("Id", in{"in": nodebus.Link{Node: n.To}}))
 }
 
-// TestSection10TwinsInARing: two equal nodes both need the second.
+// TestSection10TwinsInARing checks that a cycle is found if two equal nodes both
+// depend on the second.
 func TestSection10TwinsInARing(t *testing.T) {
 	for _, workers := range []int{1, 4} {
 		inBubble(t, &flow.LocalOptions{Workers: workers}, nil, func(r *rig) {
@@ -47,8 +48,9 @@ func TestSection10TwinsInARing(t *testing.T) {
 	}
 }
 
-// TestSection10TwinsOfTwoPromptsThatWaitForEachOther: what each prompt waits for
-// is equal to what waits in the other. It is no ring in either.
+// TestSection10TwinsOfTwoPromptsThatWaitForEachOther checks that there is no
+// deadlock if each prompt waits for a node that is equal to a waiting node of the
+// other prompt. Neither prompt has a cycle.
 func TestSection10TwinsOfTwoPromptsThatWaitForEachOther(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 8}, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
 		gate := make(chan struct{})
@@ -71,8 +73,9 @@ func TestSection10TwinsOfTwoPromptsThatWaitForEachOther(t *testing.T) {
 	})
 }
 
-// TestSection10TwinOfOneThatWaits: a node that waits, for a lazy input or for
-// nodes it made, holds up no equal one; what they wait for is computed once.
+// TestSection10TwinOfOneThatWaits checks that a node that waits for a lazy input, or
+// for nodes that it made, does not block an equal node, and that the awaited node is
+// computed once.
 func TestSection10TwinOfOneThatWaits(t *testing.T) {
 	for _, class := range []string{"Ask", "NowMade", "ThenMade"} {
 		inBubble(t, &flow.LocalOptions{Workers: 8}, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
@@ -106,7 +109,7 @@ func TestSection10TwinOfOneThatWaits(t *testing.T) {
 	}
 }
 
-// slow registers a class that takes a second, and counts how often it ran.
+// slow registers a class that takes a second. It returns the counter of its calls.
 func (r *rig) slow() *atomic.Int64 {
 	n := new(atomic.Int64)
 	r.fn("Slow", func(ctx *nodebus.Context, v, _ any) (any, error) {
@@ -121,8 +124,8 @@ func (r *rig) slow() *atomic.Int64 {
 	return n
 }
 
-// TestSection10TwinsMadeAtRunTime: equal nodes that one node makes are computed
-// once, also when they are due at once.
+// TestSection10TwinsMadeAtRunTime checks that equal nodes made by one node are
+// computed once, even if they are ready at the same time.
 func TestSection10TwinsMadeAtRunTime(t *testing.T) {
 	for _, kind := range []string{"Then", "Now"} {
 		inBubble(t, &flow.LocalOptions{Workers: 4}, nil, func(r *rig) {
@@ -139,8 +142,8 @@ func TestSection10TwinsMadeAtRunTime(t *testing.T) {
 	}
 }
 
-// TestSection10TwinOfOneThatIsInterrupted: the end of a prompt is no end for the
-// node of another that waited for its result.
+// TestSection10TwinOfOneThatIsInterrupted checks that a node computes the result
+// itself if the prompt with the equal node is interrupted.
 func TestSection10TwinOfOneThatIsInterrupted(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 4}, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
 		n := r.slow()
@@ -148,16 +151,16 @@ func TestSection10TwinOfOneThatIsInterrupted(t *testing.T) {
 		synctest.Wait()
 		second := r.start(&nodebus.Prompt{ClientID: "b", Nodes: pipe("b", "Slow", 1)})
 		synctest.Wait()
-		require.Equal(t, int64(1), n.Load(), "the second waits")
+		require.Equal(t, int64(1), n.Load(), "the second node waits for the first")
 		require.True(t, interrupt(r.engine, "first"))
 		require.Equal(t, nodebus.Interrupted, first().record.State)
 		require.Equal(t, []any{"1"}, second().text("bo"))
-		require.Equal(t, int64(2), n.Load(), "it computed it itself")
+		require.Equal(t, int64(2), n.Load(), "the second node has computed the result itself")
 	})
 }
 
-// TestSection10TwinOfOneThatFails: who waited for a result that does not come
-// computes it.
+// TestSection10TwinOfOneThatFails checks that a node computes the result itself if
+// the equal node fails.
 func TestSection10TwinOfOneThatFails(t *testing.T) {
 	inBubble(t, &flow.LocalOptions{Workers: 4}, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
 		n := new(atomic.Int64)

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, sections 4 and 5: graphs that are wrong as a whole, or in
+// Execution semantics, sections 4 and 5: graphs that are invalid as a whole or in
 // part.
 
-// TestSection4Shapes: what is wrong with a graph as a whole.
+// TestSection4Shapes checks the errors about a graph as a whole.
 func TestSection4Shapes(t *testing.T) {
 	for _, c := range []struct{ name, api, typ, message, details string }{
 		{"empty", `{}`, "prompt_no_outputs", "Prompt has no outputs", ""},
@@ -80,7 +80,7 @@ func TestSection4Cycles(t *testing.T) {
 func TestSection4LongCycleAndManyProblems(t *testing.T) {
 	g := nodebus.NewGraph()
 	const n = 50_000
-	for i := range n { // a ring
+	for i := range n { // one long cycle
 		g.AddAs(fmt.Sprint(i), "Add", in{"a": nodebus.Link{Node: fmt.Sprint((i + 1) % n)}, "b": 1})
 	}
 	g.AddAs("o", "Show", in{"in": nodebus.Link{Node: "0"}})
@@ -105,7 +105,7 @@ func TestSection4PartlyValidAndPartialPrompts(t *testing.T) {
 	api := `{"bad":{"class_type":"Add","inputs":{"a":"x","b":1}},"o1":{"class_type":"Show","inputs":{"in":["bad",0]}},
 		"ok":{"class_type":"Add","inputs":{"a":"2","b":1}},"o2":{"class_type":"Show","inputs":{"in":["ok",0]}},"o3":{"class_type":"Show","inputs":{"in":["bad",0]}}}`
 	p, ve := validate(t, parse(t, api))
-	require.Equal(t, []string{"o2"}, p.Outputs, "the valid part runs")
+	require.Equal(t, []string{"o2"}, p.Outputs, "the valid outputs run")
 	require.NotNil(t, ve)
 	require.ElementsMatch(t, []string{"o1", "o3"}, ve.Nodes["bad"].DependentOutputs)
 	for _, c := range []struct {
@@ -119,7 +119,7 @@ func TestSection4PartlyValidAndPartialPrompts(t *testing.T) {
 			require.Error(t, err)
 			continue
 		}
-		require.NoError(t, err, "what is not asked for is not looked at")
+		require.NoError(t, err, "outputs that are not requested are not checked")
 		require.Equal(t, c.want, p.Outputs)
 	}
 }
@@ -139,8 +139,9 @@ func TestValidationErrorIsTheWiresAnswer(t *testing.T) {
 	require.EqualError(t, ve, "nodebus: Prompt has no outputs")
 }
 
-// FuzzPrompt: what is accepted runs, to an end of its own; what is not is
-// refused. Nothing panics, and nothing fails inside the framework.
+// FuzzPrompt checks that any input is either refused with a ValidationError or runs
+// to its end. The only error of a run is a value that does not fit the input of a
+// node. Nothing panics.
 func FuzzPrompt(f *testing.F) {
 	for _, api := range []string{
 		`{"t":{"class_type":"Typed","inputs":{"i":1,"f":0.5,"s":"x","b":true,"c":"red"}},"o":{"class_type":"Show","inputs":{"in":["t",0]}}}`,
@@ -168,7 +169,7 @@ func FuzzPrompt(f *testing.F) {
 		hub := nodebus.NewHub(nil)
 		_, err = execute(local, t.Context(), p, hub)
 		var ne *nodebus.NodeError
-		if err != nil { // only for a value that does not fit what an input of any type was linked to
+		if err != nil { // only for a value that does not fit an input, linked from an output of any type
 			require.ErrorAs(t, err, &ne)
 			var ie *nodebus.InputError
 			require.ErrorAs(t, err, &ie)

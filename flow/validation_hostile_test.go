@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the methods of a node do wrong while a prompt is checked is a problem of
-// that node.
+// These tests check that a fault in a method of a node becomes a problem of that
+// node when a prompt is checked.
 
-// touchy is an error whose methods use their receiver.
+// touchy is an error whose methods panic on a nil pointer.
 type touchy struct{ text string }
 
 func (e *touchy) Error() string        { return e.text }
@@ -51,12 +51,12 @@ func TestErrorsOfValidatorsThatPanic(t *testing.T) {
 	}
 }
 
-// brokenMode is a drop-down whose choices cannot be had.
+// brokenMode is a drop-down whose method Options panics.
 type brokenMode string
 
 func (brokenMode) Options() []string { panic("disk is gone") }
 
-// brokenJSON cannot be read.
+// brokenJSON panics when it is decoded.
 type brokenJSON struct{}
 
 func (*brokenJSON) UnmarshalJSON([]byte) error { panic("no memory") }
@@ -103,7 +103,7 @@ func TestPanicsWhileANodeIsChecked(t *testing.T) {
 	}
 	err := prepare(reg, &nodebus.Prompt{Nodes: parse(t, `{"a":{"class_type":"Add","inputs":{"a":1,"b":1}},"p":{"class_type":"Unsteady","inputs":{"mode":["p",0]}},"o":{"class_type":"Out","inputs":{"mode":["p",0]}}}`)})
 	var ve *nodebus.ValidationError
-	require.ErrorAs(t, err, &ve, "what describes the inputs does not panic either")
+	require.ErrorAs(t, err, &ve, "describing the inputs must not panic")
 }
 
 func TestSchemaOfADropDownThatPanics(t *testing.T) {

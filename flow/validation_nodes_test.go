@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The nodes of graphs that are right or wrong in some way, and how to find out.
+// The nodes and helper functions of the validation tests.
 
-// typed has an input of every kind.
+// typed has inputs of every kind.
 type typed struct {
 	I     int     `default:"5" min:"0" max:"10" step:"1"`
 	F     float64 `default:"0.5" min:"0" max:"1"`
@@ -60,7 +60,7 @@ func (n typed) Run(*nodebus.Context) (typedOut, error) {
 	return typedOut{I: n.I, F: n.F, S: n.S, A: n}, nil
 }
 
-// strict checks its inputs itself.
+// strict checks its inputs itself, with Validate.
 type strict struct {
 	Mode string `in:"mode,unchecked" options:"ok,error,one,silent,panic"`
 	N    int    `in:"n,unchecked" max:"3"`
@@ -86,7 +86,7 @@ func (n strict) Validate() error {
 	return nil
 }
 
-// linked looks at the types of its links.
+// linked checks the types of its links itself.
 type linked struct {
 	A, B any `type:"INT"`
 }
@@ -110,7 +110,8 @@ func validationRegistry() *flow.Registry {
 	return r
 }
 
-// validate returns what is wrong with a graph, which may be that some of it is.
+// validate checks a graph. It returns the prompt and the error, also if only a part
+// of the graph is invalid.
 func validate(t *testing.T, nodes nodebus.Nodes) (*nodebus.Prompt, *nodebus.ValidationError) {
 	t.Helper()
 	p := &nodebus.Prompt{Nodes: nodes}
@@ -123,7 +124,8 @@ func validate(t *testing.T, nodes nodebus.Nodes) (*nodebus.Prompt, *nodebus.Vali
 	return p, ve
 }
 
-// typedWith is a graph of one Typed node with an input changed, and an output.
+// typedWith returns a graph of one Typed node and an output node. change replaces
+// inputs of the Typed node.
 func typedWith(t *testing.T, change string) nodebus.Nodes {
 	in := map[string]json.RawMessage{}
 	require.NoError(t, json.Unmarshal([]byte(`{"i":1,"f":0.5,"s":"x","b":true,"c":"red"}`), &in))

@@ -19,7 +19,7 @@ func TestSection4OwnValidators(t *testing.T) {
 		want    []string
 	}{
 		{"ok", "1", nil},
-		{"ok", "99", nil}, // it checks limits itself
+		{"ok", "99", nil}, // an unchecked input: the node checks limits itself
 		{"other", "1", nil},
 		{"error", "1", []string{"mode - not today", "n - not today", "link - not today"}},
 		{"one", "1", []string{"n - too odd"}},
@@ -42,7 +42,7 @@ func TestSection4OwnValidators(t *testing.T) {
 	require.Equal(t, "exception_during_inner_validation", ve.Nodes["s"].Errors[0].Type)
 	require.Equal(t, "validation blew up", ve.Nodes["s"].Errors[0].Details)
 	_, ve = validate(t, strictWith("ok", `"x"`))
-	require.Equal(t, "invalid_input_type", ve.Nodes["s"].Errors[0].Type, "what cannot be set is not asked about")
+	require.Equal(t, "invalid_input_type", ve.Nodes["s"].Errors[0].Type, "Validate is not called if an input cannot be set")
 }
 
 func TestSection4LinkTypesForValidators(t *testing.T) {
@@ -52,7 +52,7 @@ func TestSection4LinkTypesForValidators(t *testing.T) {
 		return append(parse(t, fmt.Sprintf(`{"l":{"class_type":"Linked","inputs":{"a":["src",2],"b":["src",%d]}},"o":{"class_type":"Show","inputs":{"in":["l",0]}}}`, slot)), src)
 	}
 	_, ve := validate(t, graph(2))
-	require.Nil(t, ve, "a node that looks at types itself may be given others")
+	require.Nil(t, ve, "the engine does not check link types of a node that checks them itself")
 	_, ve = validate(t, graph(0))
 	require.Equal(t, "a - STRING and INT are not alike", ve.Nodes["l"].Errors[0].Details)
 }

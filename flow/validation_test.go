@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Execution semantics, sections 4 and 5: validation of inputs and links, in the
-// words of the wire.
+// Execution semantics, sections 4 and 5: validation of inputs and links, with the
+// exact texts of the wire.
 
-// TestSection4Inputs: what is wrong with an input, to the letter.
+// TestSection4Inputs checks the exact problem for each kind of invalid input.
 func TestSection4Inputs(t *testing.T) {
 	const i = `["INT",{"default":5,"max":10,"min":0,"step":1}]`
 	const f = `["FLOAT",{"default":0.5,"max":1,"min":0}]`
@@ -49,7 +49,7 @@ func TestSection4Inputs(t *testing.T) {
 			_, ve := validate(t, typedWith(t, tt.change))
 			require.NotNil(t, ve)
 			require.Equal(t, "prompt_outputs_failed_validation", ve.Type)
-			require.Empty(t, ve.Details, "it tells of the outputs themselves")
+			require.Empty(t, ve.Details, "Details lists only problems of the output nodes")
 			require.Equal(t, []string{"t"}, slices.Collect(maps.Keys(ve.Nodes)))
 			n := ve.Nodes["t"]
 			require.Equal(t, "Typed", n.Class)
@@ -66,7 +66,7 @@ func TestSection4Inputs(t *testing.T) {
 	}
 }
 
-// TestSection4NumbersInText: as Python reads them.
+// TestSection4NumbersInText checks that numbers in text are parsed as in Python.
 func TestSection4NumbersInText(t *testing.T) {
 	for _, c := range []struct {
 		input  string
@@ -98,7 +98,8 @@ type twoNumbers struct {
 
 func (n twoNumbers) Run(*nodebus.Context) (int, error) { return n.I, nil }
 
-// TestChoicesOfANamedType: a drop-down takes values of its own type.
+// TestChoicesOfANamedType checks that a drop-down of a named string type accepts
+// values of the named type.
 func TestChoicesOfANamedType(t *testing.T) {
 	nodes := typedWith(t, `{}`)
 	nodes[0].Inputs["big"] = manyChoices("opt7")
@@ -110,10 +111,11 @@ func TestChoicesOfANamedType(t *testing.T) {
 	require.Equal(t, "big: 'opt99' not in (list of length 30)", ve.Nodes["t"].Errors[0].Details)
 	nodes[0].Inputs["big"] = json.Number("7")
 	_, ve = validate(t, nodes)
-	require.Equal(t, "value_not_in_list", ve.Nodes["t"].Errors[0].Type, "a number is no text")
+	require.Equal(t, "value_not_in_list", ve.Nodes["t"].Errors[0].Type, "a number is not a choice")
 }
 
-// TestSection4Coercion: what is taken for what, and stands in the record.
+// TestSection4Coercion checks the conversion of literals, and the values in the
+// record.
 func TestSection4Coercion(t *testing.T) {
 	for _, c := range []struct {
 		change, input string
@@ -169,7 +171,7 @@ func TestSection2TypesOfLinks(t *testing.T) {
 	for _, c := range []struct {
 		input string
 		slot  int
-		ok    string // "" or the mismatch
+		ok    string // the text of the mismatch; "" if the link is valid
 	}{
 		{"i", 0, ""},
 		{"i", 2, "i, received_type(STRING) mismatch input_type(INT)"},
@@ -205,8 +207,8 @@ func TestSection2TypesOfLinks(t *testing.T) {
 	}
 }
 
-// TestNodesMayBeSharedByPrompts: a graph that was read once may be submitted any
-// number of times, also at once and while records of it are read.
+// TestNodesMayBeSharedByPrompts checks that a program may submit the same nodes many
+// times, also at the same time and while records of the nodes are read.
 func TestNodesMayBeSharedByPrompts(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		flow.Register(r.reg, typed{}, nodebus.Info{Name: "Typed"})
@@ -235,8 +237,8 @@ func TestNodesMayBeSharedByPrompts(t *testing.T) {
 		}
 		after, err := json.Marshal(nodes)
 		require.NoError(t, err)
-		require.Equal(t, string(before), string(after), "the caller's nodes are as they were")
+		require.Equal(t, string(before), string(after), "the caller's nodes do not change")
 		in := end().record.Prompt.Nodes[0].Inputs
-		require.Equal(t, []any{int64(3), 0.25, "5", "red"}, []any{in["i"], in["f"], in["s"], in["c"]}, "the record shows what ran")
+		require.Equal(t, []any{int64(3), 0.25, "5", "red"}, []any{in["i"], in["f"], in["s"], in["c"]}, "the record shows the converted values")
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWait: whoever waits for a prompt gets the same outcome, from the submission,
-// from the engine while the prompt runs, and from the record afterwards.
+// TestWait checks that Wait returns the same outcome from the submission, from the
+// engine while the prompt runs, and from the record.
 func TestWait(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		boom := errors.New("boom")
@@ -37,7 +37,7 @@ func TestWait(t *testing.T) {
 				short, cancel := context.WithCancelCause(r.ctx)
 				cancel(boom)
 				_, err = s.Wait(short)
-				require.ErrorIs(t, err, boom, "the prompt runs on")
+				require.ErrorIs(t, err, boom, "only the wait ends, not the prompt")
 				running := make(chan nodebus.Outcome, 1)
 				go func() {
 					o, err := r.engine.Wait(r.ctx, c.class)
@@ -67,7 +67,7 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestDo: Do needs no running engine, and uses one that runs.
+// TestDo checks that Do runs the engine itself, or uses an active Run.
 func TestDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
@@ -83,7 +83,7 @@ func TestDo(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, nodebus.Text("x"), o.Output("o"))
 
-		// Its context ends: so does the prompt.
+		// When the context of Do ends, the prompt ends too.
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-began; cancel() }()
 		_, err = flow.Do(ctx, e, &nodebus.Prompt{ID: "stopped", Nodes: two("Wait")})
@@ -92,7 +92,7 @@ func TestDo(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, nodebus.Interrupted, rec.State)
 
-		// Beside a Run.
+		// Do uses an active Run.
 		run, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(run) }()
@@ -102,7 +102,7 @@ func TestDo(t *testing.T) {
 		require.Equal(t, nodebus.Text("y"), o.Output("o"))
 		require.ErrorContains(t, e.Run(run), "call it once at a time")
 
-		// Beside a Run that ends before the prompt does.
+		// The active Run ends before the prompt of Do has run.
 		done := make(chan error, 1)
 		stop()
 		require.ErrorIs(t, <-ended, context.Canceled)
@@ -127,7 +127,8 @@ func TestDo(t *testing.T) {
 	})
 }
 
-// TestDoOverAQueueThatFails: Do returns the queue's error instead of waiting.
+// TestDoOverAQueueThatFails checks that Do returns the error of the queue and does
+// not wait forever.
 func TestDoOverAQueueThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
@@ -139,12 +140,13 @@ func TestDoOverAQueueThatFails(t *testing.T) {
 	})
 }
 
-// deadQueue takes prompts and does not give them back.
+// deadQueue accepts prompts, but its Take always fails.
 type deadQueue struct{ flow.Queue }
 
 func (deadQueue) Take(context.Context, func(string) bool) (flow.Lease, error) { return nil, errQueue }
 
-// TestRejectedOutputs: the submission says which outputs do not run.
+// TestRejectedOutputs checks that the submission lists the outputs that will not
+// run.
 func TestRejectedOutputs(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		g := nodebus.NewGraph()
@@ -160,8 +162,8 @@ func TestRejectedOutputs(t *testing.T) {
 	})
 }
 
-// TestPreparedOnce: a prompt is planned when it is submitted, and not again when it
-// runs; a prompt that was queued by another process is planned when it is taken.
+// TestPreparedOnce checks that the engine prepares a submitted prompt only once, and
+// prepares a prompt of another process when it takes the prompt.
 func TestPreparedOnce(t *testing.T) {
 	q := flow.NewQueue(nil)
 	x := &preparing{}
