@@ -58,8 +58,6 @@ type Session struct {
 	due     []*message // the shard worker's own
 	touched bool       // likewise
 
-	writers sync.WaitGroup // the writer and the shard's worker, while one of them writes
-
 	// Set by Serve.
 	transport Transport
 	ctx       context.Context // ends with the session
@@ -76,11 +74,12 @@ type Session struct {
 	try       TryWriter // not nil once there is a transport that is one
 	cannotTry bool      // TryWrite is not supported by this connection
 	started   bool
-	writing   bool  // the writer or the shard's worker writes, and looks again before it ends
-	idle      bool  // nothing waits, nothing is being written
-	rest      bool  // the transport keeps part of a batch that it could not write
-	ending    bool  // end with ErrClosed once all is written
-	cause     error // why it is over; nil while it is not
+	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
+	wrote     chan struct{} // if not nil, it is closed when neither writes any more
+	idle      bool          // nothing waits, nothing is being written
+	rest      bool          // the transport keeps part of a batch that it could not write
+	ending    bool          // end with ErrClosed once all is written
+	cause     error         // why it is over; nil while it is not
 }
 
 // Join adds a session of a client and from then on queues what it is due. The
@@ -287,7 +286,7 @@ func (s *Session) hangUp(cause error) {
 	s.cancel(cause) // without a lock: the context that Serve was given may be of foreign code
 	closeSafely(s.transport, cause)
 	s.hub.leave(s)
-	s.writers.Wait()
+	s.waitForWriter()
 	s.unhook()
 	close(s.ended)
 }

@@ -36,7 +36,6 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.started && !s.writing && s.cause == nil {
 		s.writing = true
-		s.writers.Add(1)
 		go s.drain()
 	}
 }
@@ -51,7 +50,6 @@ func (s *Session) claim() (c Codec, t TryWriter) {
 		return nil, nil
 	}
 	s.idle, s.writing = false, true
-	s.writers.Add(1)
 	return s.codec, s.try
 }
 
@@ -78,10 +76,9 @@ func (s *Session) write(t TryWriter, batches []*batch) {
 // release ends a claim. Batches are what was not sent. all is false if the transport
 // keeps part of what was.
 func (s *Session) release(batches []*batch, all bool, err error) {
-	defer s.writers.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing = false
+	s.stopWriting()
 	switch {
 	case s.cause != nil:
 		return
@@ -105,14 +102,38 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 // drain is the session's writer. It ends when all is written: what comes then is
 // written by the shard's worker, or by the next writer.
 func (s *Session) drain() {
-	defer s.writers.Done()
 	err := errWriterGone // unless what follows returns
 	defer func() {
 		if err != nil {
 			s.Close(cmp.Or(context.Cause(s.ctx), err)) // a Write that its context ends says less
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.stopWriting()
 		}
 	}()
 	err = s.writeDue()
+}
+
+// stopWriting notes that the goroutine that wrote does so no more. s.mu is held.
+func (s *Session) stopWriting() {
+	s.writing = false
+	if s.wrote != nil {
+		close(s.wrote)
+		s.wrote = nil
+	}
+}
+
+// waitForWriter waits until nobody writes. The session is over: no writer begins.
+func (s *Session) waitForWriter() {
+	s.mu.Lock()
+	if !s.writing {
+		s.mu.Unlock()
+		return
+	}
+	wrote := make(chan struct{})
+	s.wrote = wrote
+	s.mu.Unlock()
+	<-wrote
 }
 
 var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")
@@ -162,10 +183,15 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 	}
 	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
 	s.hello, s.rest, s.try = nil, false, try
-	s.idle, s.writing = w.idle, !w.idle
-	if w.idle && s.ending {
+	if !w.idle {
+		s.idle, s.writing = false, true
+		return nil
+	}
+	if s.ending {
 		return ErrClosed
 	}
+	s.idle = true
+	s.stopWriting()
 	return nil
 }
 
