@@ -15,7 +15,8 @@ type Payload interface{ EventType() string }
 
 // Event is a payload and its address. The address decides who receives the event:
 //
-//   - PromptID: the client in To, usually the submitter, and all clients that watch the prompt.
+//   - PromptID: the client in To, usually the submitter, and all clients that watch the
+//     prompt.
 //   - To without PromptID: this client only.
 //   - Broadcast: every client.
 //
