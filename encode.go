@@ -185,8 +185,8 @@ func (f File) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// plainDepth is the depth of nested lists up to which appendValue encodes them itself.
-// A deeper list may contain itself; encoding/json detects that.
+// plainDepth is the maximum depth of nested lists that appendValue encodes itself. A
+// deeper list may contain itself; encoding/json detects that.
 const plainDepth = 32
 
 // appendValue appends the JSON of v. It encodes the types that nodes usually show
