@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInclude: of the prompts of others a session is due what it asks for, in
-// the order of all, from when it joined on.
+// TestInclude checks that a session receives the events of other clients' prompts that
+// its Include accepts, in the order of all events, from the time it joined.
 func TestInclude(t *testing.T) {
 	aloud := func(ev nodebus.Event) bool {
 		switch ev.Payload {
@@ -63,8 +63,9 @@ func TestInclude(t *testing.T) {
 	}
 }
 
-// TestIncludeIsNotAskedAboutWhatIsDueAnyway: of one's own prompts, of those that
-// one watches, and of what was before.
+// TestIncludeIsNotAskedAboutWhatIsDueAnyway checks that Include is not called for
+// events of the client's own prompts, of prompts that the session watches, and from
+// before it joined.
 func TestIncludeIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
