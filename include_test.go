@@ -46,7 +46,7 @@ func TestInclude(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
-				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // before
+				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // published before the session joins
 				direct, queued := &tape{}, &tape{}
 				c.opts.Since = newestID(t, h)
 				serveOn(t, h.Join(c.client, &c.opts), asTransport(direct, true))
@@ -54,7 +54,7 @@ func TestInclude(t *testing.T) {
 				synctest.Wait()
 				for _, ev := range events {
 					publish(t, h, ev)
-					synctest.Wait() // so that nothing replaces anything
+					synctest.Wait() // so that no event replaces another event
 				}
 				require.Equal(t, c.want, direct.said(t))
 				require.Equal(t, c.want, queued.said(t))
