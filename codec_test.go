@@ -107,7 +107,7 @@ func TestCodecIDs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"type":"executing","data":{"node":"5"},"id":18446744073709551615}`, string(f.Data))
 	got, err := nodebus.JSON.Decode(nodebus.Frame{ID: 3, Data: f.Data})
-	require.NoError(t, err, "a codec without IDs must ignore the id")
+	require.NoError(t, err, "a codec without IDs must decode frames with an id")
 	require.Equal(t, ev, got)
 
 	plain, err := nodebus.JSON.Encode(ev)

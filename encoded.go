@@ -55,7 +55,7 @@ func (m *message) encodeReserved(n int) {
 		e = e.next
 	}
 	for {
-		m.encodeEntry(e, encodeSafely) // encode the original payload: Publish has not returned, so the sender has not changed it
+		m.encodeEntry(e, encodeSafely) // the sender has not changed the payload yet
 		if n--; n == 0 {
 			return // do not read e.next: other goroutines may add entries after the last one
 		}

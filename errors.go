@@ -46,7 +46,7 @@ type NodeError struct {
 	Inputs    map[string][]any // the inputs of the failed call, as plain values
 	Executed  []string         // unique ids of the nodes that had run, in no particular order
 	Cacheable []string         // unique ids of the nodes whose results a cache may hold
-	Index     int              // number of the failed call, from 0, if the node is called once for each element of a list
+	Index     int              // number of the failed call, from 0, for a node that is called for each element of a list
 	Err       error            // a *PanicError if the node panicked
 }
 

@@ -23,7 +23,7 @@ type Payload interface{ EventType() string }
 // An executor and its nodes may leave the address empty; the engine then fills in the
 // prompt and its submitter. [Hub.Publish] refuses an event without an address.
 type Event struct {
-	ID        uint64    // set by the Hub; increases with each event. A client that reconnects sends the last ID that it received.
+	ID        uint64    // set by the Hub; increases with each event; see SessionOptions.Since
 	Time      time.Time // set by the Hub
 	PromptID  string    // the prompt that the event belongs to, if any
 	To        string    // the id of the client that receives it, if only one does
@@ -46,7 +46,7 @@ type Place struct {
 	UniqueID  string `json:"node_id"`         // the node's id in the graph that runs; nodes receive it as UNIQUE_ID
 	DisplayID string `json:"display_node_id"` // the node of the prompt on which clients show this node; default UniqueID
 	ParentID  string `json:"parent_node_id"`  // the node that made this node at run time; empty for a node of the prompt
-	RealID    string `json:"real_node_id"`    // the node of the prompt from which this node comes, through any number of parents; default UniqueID
+	RealID    string `json:"real_node_id"`    // the node of the prompt from which its chain of parents starts; default UniqueID
 }
 
 // WithDefaults returns a copy of p in which an empty DisplayID or RealID is UniqueID.

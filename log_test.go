@@ -230,7 +230,7 @@ func TestContract5CursorOfAnotherProcess(t *testing.T) {
 		}
 		require.Equal(t, kept, replayed(t, h, "alice", since(first-1)))
 		got := replayed(t, h, "alice", since(first+1000))
-		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", first)}, kept...), got, "an unknown ID counts as 0")
+		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", first)}, kept...), got, "the hub never used this ID, so the gap starts at 0")
 	})
 }
 

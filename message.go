@@ -20,7 +20,7 @@ type message struct {
 	key     *coalesceKey // key of a foreign Coalescer; standard payloads compute their key
 	size    int32        // estimated size of its frame, in bytes
 	keyed   bool
-	early   bool // Publish has encoded it: enc begins with the form of JSON. The sender may have changed the payload since
+	early   bool // Publish has encoded it as JSON; the sender may have changed the payload since
 
 	mu  sync.Mutex // guards enc. While it is held, take no other lock and call no foreign code
 	enc *encoded   // linked list of encoded forms, one for each codec that was used

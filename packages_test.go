@@ -59,7 +59,7 @@ func goList(args ...string) (map[string]goPackage, error) {
 }
 
 // newImporter returns an importer that reads compiled declarations instead of sources.
-// It caches what it has read. It is not safe for concurrent use.
+// It caches the declarations. It is not safe for concurrent use.
 func newImporter(t *testing.T, fset *token.FileSet) types.Importer {
 	t.Helper()
 	listed, err := listPackages()

@@ -19,7 +19,7 @@ import (
 // may keep. After Submit the prompt belongs to the engine: nobody may change it.
 type Prompt struct {
 	ID       string  `json:"id"`                  // if empty, Submit sets a new id
-	ClientID string  `json:"client_id,omitempty"` // the client that receives the events; empty: only clients that watch the prompt receive them
+	ClientID string  `json:"client_id,omitempty"` // the client that receives the events; empty: only watchers receive them
 	Priority float64 `json:"priority"`            // a smaller number runs first; equal numbers run in order of arrival
 	// Nodes is the graph. Submit replaces Nodes with a copy whose literals are
 	// converted to the declared types. It does not modify the original Nodes: a program

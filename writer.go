@@ -110,7 +110,7 @@ func (s *Session) drain() {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err != nil {
-			s.Close(cmp.Or(context.Cause(s.ctx), err)) // prefer the cause of the context: a Write that the context ended returns a less useful error
+			s.Close(cmp.Or(context.Cause(s.ctx), err)) // the cause of ctx tells more than the error of a Write that ctx ended
 		}
 	}()
 	err = s.writeDue()
