@@ -33,9 +33,9 @@ type Event struct {
 
 	// Frozen promises that nothing changes Payload, or data that Payload points to,
 	// after Publish. The hub may then encode a standard payload later, or never if no
-	// client needs it. The default, false, makes the hub encode before Publish returns.
-	// Code that replaces the payload of an event must set Frozen again for the new
-	// payload.
+	// client needs it. By default, the hub encodes a payload that could change before
+	// Publish returns. Code that replaces the payload of an event must set Frozen again
+	// for the new payload.
 	Frozen bool
 }
 

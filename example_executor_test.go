@@ -31,7 +31,7 @@ func (DryRun) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publishe
 // Launch is a node that must not run by mistake.
 type Launch struct{}
 
-// Run starts the rocket.
+// Run panics, because it must not be called.
 func (Launch) Run(*nodebus.Context) (nodebus.UI, error) { panic("too late") }
 
 // A custom executor. The engine does the rest: the queue, the record, and the events at

@@ -39,8 +39,8 @@ type Job struct {
 	Prompt *Prompt // read-only
 	// Attempt is the number of times that the prompt was started, including this time.
 	Attempt int
-	// Secrets holds secrets by name. Nodes receive a secret only if they have a
-	// `hidden` tag with its name. Secrets do not appear in listings, logs or records.
+	// Secrets holds secrets by name. A node reads a secret with a `hidden` tag or with
+	// [Context.Hidden]. Secrets do not appear in listings, logs or records.
 	Secrets map[string]string
 	// Prepared is the result of the executor's Prepare, if the executor is a
 	// [Preparer].

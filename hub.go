@@ -33,9 +33,9 @@ type HubOptions struct {
 	// minutes.
 	Retain time.Duration
 	// KeepLen and KeepBytes limit all events that the hub keeps. Defaults: 262 144
-	// events and 64 MiB. If there is no room, the hub drops the prompts that ended
-	// first. KeepLen and KeepBytes also limit the events that wait for one
-	// [Hub.Subscribe] loop.
+	// events and 64 MiB. If there is no room, the hub drops ended prompts before other
+	// events; the prompt that ended first goes first. KeepLen and KeepBytes also limit
+	// the events that wait for one [Hub.Subscribe] loop.
 	KeepLen   int
 	KeepBytes int
 	// Drain is how long Close waits until clients have received the events that wait
@@ -60,11 +60,12 @@ func (o *HubOptions) withDefaults() HubOptions {
 // Hub delivers events to clients. Its guarantees:
 //
 //  1. Publish and SendSync encode the payload before they return, so the caller may
-//     then change its value. The only exceptions are payloads that cannot change, such
-//     as standard payloads of a Frozen event. Publish and SendSync do not wait for
-//     clients. If the hub itself is far behind, they wait for it, at most about a
-//     second for each shard. They fail only if the payload cannot be encoded as [JSON],
-//     the event has no address, or the hub or the prompt is closed.
+//     then change its value. Only a payload that cannot change may be encoded later: a
+//     struct of strings, booleans and integers, or a standard payload of a Frozen
+//     event. Publish and SendSync do not wait for clients. If the hub itself is far
+//     behind, they wait for it, at most about a second for each shard. They fail only
+//     if the payload cannot be encoded as [JSON], the event has no address, or the hub
+//     or the prompt is closed.
 //  2. IDs increase. Every session receives its events in the order of IDs, except the
 //     events that [Session.Release] sends.
 //  3. An event of a prompt goes to its submitter (To), to clients that watch the
@@ -270,8 +271,9 @@ func (h *Hub) countWatcher(s *Session, n int) {
 }
 
 // Close ends the hub. It delivers the events that were published before, and then ends
-// every session and subscription with [ErrClosed]. It waits for clients at most
-// HubOptions.Drain. It returns nil. Later calls do nothing.
+// every session with [ErrClosed]. Loops of [Hub.Subscribe] end without an error, after
+// the events that wait. Close waits for clients at most HubOptions.Drain. It returns
+// nil. Later calls do nothing.
 func (h *Hub) Close() error {
 	sessions, ok := h.shut()
 	if !ok {
