@@ -20,8 +20,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite api.txt")
 
-// TestAPI compares what the public packages export with api.txt, so that a
-// change of it is seen in review. Run with -update to accept one.
+// TestAPI compares the exported declarations of the public packages with api.txt, so
+// that a review shows each change of the API. Run the test with -update to accept a
+// change.
 func TestAPI(t *testing.T) {
 	var api strings.Builder
 	for _, dir := range publicPackages(t) {
@@ -44,12 +45,12 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// missing are the lines that others do not have.
+// missing returns the lines of a text that another text does not have.
 func missing(lines, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(others, l) })
 }
 
-// publicPackages are the folders of this module that others may import.
+// publicPackages returns the folders of this module that other modules may import.
 func publicPackages(t *testing.T) (dirs []string) {
 	t.Helper()
 	eachGoFile(t, func(path string) {
@@ -62,7 +63,7 @@ func publicPackages(t *testing.T) (dirs []string) {
 	return dirs
 }
 
-// eachGoFile calls f for the files of this module that are not tests.
+// eachGoFile calls f for each Go file of this module that is not a test.
 func eachGoFile(t *testing.T, f func(path string)) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -80,8 +81,8 @@ func eachGoFile(t *testing.T, f func(path string)) {
 	}))
 }
 
-// exported are the declarations that a package exports, without comments and
-// bodies, in alphabetical order.
+// exported returns the exported declarations of a package, without comments and bodies,
+// in alphabetical order.
 func exported(t *testing.T, dir string) (decls []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -115,8 +116,7 @@ func exported(t *testing.T, dir string) (decls []string) {
 	return decls
 }
 
-// ofExported reports whether d is a function, or a method of a type that can be
-// named.
+// ofExported reports whether d is a function, or a method of an exported type.
 func ofExported(d *ast.FuncDecl) bool {
 	if d.Recv == nil {
 		return true
@@ -126,7 +126,7 @@ func ofExported(d *ast.FuncDecl) bool {
 		switch x := typ.(type) {
 		case *ast.StarExpr:
 			typ = x.X
-		case *ast.IndexExpr: // of a generic type
+		case *ast.IndexExpr: // a generic type
 			typ = x.X
 		case *ast.Ident:
 			return x.IsExported()
@@ -138,6 +138,6 @@ func printed(t *testing.T, fset *token.FileSet, d ast.Decl) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, format.Node(&b, fset, d))
-	// Where a comment was is a line too many, and what stands below each other.
+	// Remove the empty lines where comments were, and the spaces of alignment.
 	return regexp.MustCompile("(\n)\n|( ) +").ReplaceAllString(b.String(), "$1$2")
 }

@@ -14,20 +14,20 @@ import (
 
 const modulePath = "github.com/nodebus/nodebus"
 
-// others say who may import which package that is neither in this module nor in
-// the standard library.
+// others lists the packages outside this module and the standard library that may be
+// imported, and the folders that may import them.
 var others = map[string][]string{
 	"github.com/coder/websocket": {"ws", "client"},
 }
 
-// TestImportsPointOneWay parses every import of what is not a test, and fails on
-// an import that rooms does not have.
+// TestImportsPointOneWay fails if a file that is not a test has an import that rooms
+// does not allow.
 func TestImportsPointOneWay(t *testing.T) {
 	used := map[string]bool{}
 	eachGoFile(t, func(path string) {
 		dir := filepath.ToSlash(filepath.Dir(path))
 		rule := roomOf(dir)
-		require.NotEmpty(t, rule, "%s: there is no room for this folder", dir)
+		require.NotEmpty(t, rule, "%s: rooms has no entry for this folder", dir)
 		used[rule] = true
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
@@ -48,16 +48,16 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		for _, d := range file.Decls {
 			f, ok := d.(*ast.FuncDecl)
-			require.False(t, ok && f.Recv == nil && f.Name.Name == "init", "%s: importing a package does nothing", path)
+			require.False(t, ok && f.Recv == nil && f.Name.Name == "init", "%s: a package must not have a function init", path)
 		}
 	})
 	for rule := range rooms {
-		require.True(t, used[rule], "the room %s is about no folder", rule)
+		require.True(t, used[rule], "rooms has an entry for %s, but no such folder exists", rule)
 	}
 }
 
-// roomOf returns the folder whose room holds for a folder: its own or the nearest
-// one above it.
+// roomOf returns the folder whose entry in rooms applies to dir: dir itself, or the
+// nearest folder above it that has an entry.
 func roomOf(dir string) string {
 	for at := dir; ; at = filepath.ToSlash(filepath.Dir(at)) {
 		if _, ok := rooms[at]; ok && (at != "." || dir == ".") {
@@ -69,8 +69,8 @@ func roomOf(dir string) string {
 	}
 }
 
-// isUnder reports whether a package is one of those allowed, or in one of their
-// folders. Only the root is not everything below it.
+// isUnder reports whether a package is in the list, or in a folder below a package of
+// the list. The root package does not include the folders below it.
 func isUnder(pkg string, allowed []string) bool {
 	if pkg == "" {
 		pkg = "."

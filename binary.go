@@ -8,7 +8,7 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// Binary frames begin with their type, a big-endian uint32.
+// The types of binary frames. A binary frame begins with its type, a big-endian uint32.
 const (
 	framePreview     = 1 // image format, image
 	frameText        = 3 // length of node id, node id, text
@@ -20,8 +20,8 @@ const (
 	imagePNG  = 2
 )
 
-// AppendBinary appends the frame of type 4: the image with a description of the
-// node it comes from.
+// AppendBinary appends a frame of type 4: the image and metadata about its node. It
+// returns no error.
 func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, framePreviewMeta)
 	at := len(b)
@@ -43,8 +43,8 @@ func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, p.Image...), nil
 }
 
-// appendBare appends the frame of type 1: the image and its format alone, for
-// clients that do not know type 4.
+// appendBare appends a frame of type 1: only the format and the image, for clients that
+// do not support type 4.
 func (p Preview) appendBare(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, framePreview)
 	format := uint32(imageJPEG)
@@ -55,7 +55,8 @@ func (p Preview) appendBare(b []byte) []byte {
 	return append(b, p.Image...)
 }
 
-// AppendBinary appends the frame of type 3, which does not name the prompt.
+// AppendBinary appends a frame of type 3. It does not contain the prompt id. It returns
+// no error.
 func (t ProgressText) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, frameText)
 	b = appendSized(b, t.UniqueID)
@@ -67,7 +68,7 @@ func appendSized(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// takeUint32 cuts a number off the front of a frame.
+// takeUint32 reads a number from the start of b and returns the rest.
 func takeUint32(b []byte) (uint32, []byte, error) {
 	if len(b) < 4 {
 		return 0, nil, fmt.Errorf("frame too short: %d bytes, need 4", len(b))
@@ -75,14 +76,15 @@ func takeUint32(b []byte) (uint32, []byte, error) {
 	return binary.BigEndian.Uint32(b), b[4:], nil
 }
 
-// takeSized cuts a length and that many bytes off the front of a frame.
+// takeSized reads a length, and a part with that length, from the start of b and
+// returns the rest.
 func takeSized(b []byte) (part, rest []byte, err error) {
 	n, b, err := takeUint32(b)
 	if err != nil {
 		return nil, nil, err
 	}
 	if uint64(n) > uint64(len(b)) {
-		return nil, nil, fmt.Errorf("frame too short: a part of %d bytes, %d left", n, len(b))
+		return nil, nil, fmt.Errorf("frame too short: the next part has %d bytes, but only %d are left", n, len(b))
 	}
 	return b[:n], b[n:], nil
 }

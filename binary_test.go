@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bytesOf reads hexadecimal digits; blanks in it, and text in quotes, are for
-// the reader.
+// bytesOf returns the bytes of hexadecimal digits. It ignores blanks. Text in quotes
+// stands for its own bytes.
 func bytesOf(t testing.TB, parts ...string) []byte {
 	var b []byte
 	for _, p := range parts {
@@ -27,7 +27,7 @@ func bytesOf(t testing.TB, parts ...string) []byte {
 	return b
 }
 
-// previewMeta is what precedes the image in a frame of type 4: 127 bytes.
+// previewMeta is the metadata before the image in a frame of type 4: 127 bytes.
 const previewMeta = `"{"node_id":"5.0.0.1","prompt_id":"8f1d","display_node_id":"5","parent_node_id":"5","real_node_id":"5","image_type":"image/png"}"`
 
 var binaryFrames = []struct {
@@ -112,7 +112,8 @@ func TestBinaryFrames(t *testing.T) {
 	}
 }
 
-// TestDecodeBinaryIsLiberal covers frames that we would not write.
+// TestDecodeBinaryIsLiberal checks that Decode accepts valid frames that Encode never
+// writes.
 func TestDecodeBinaryIsLiberal(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -149,10 +150,10 @@ func TestDecodeMalformedBinary(t *testing.T) {
 		{"part of a type", nodebus.JSONCodec{}, []string{"000000"}, "frame too short: 3 bytes, need 4"},
 		{"type 1 without a format", nodebus.JSONCodec{}, []string{"00000001 0000"}, "frame too short: 2 bytes, need 4"},
 		{"type 3 without a length", nodebus.JSONCodec{}, []string{"00000003"}, "frame too short: 0 bytes, need 4"},
-		{"type 3 with an id that is cut off", nodebus.JSONCodec{}, []string{"00000003 00000003 3737"}, "frame too short: a part of 3 bytes, 2 left"},
-		{"type 3 with a length beyond all bounds", nodebus.JSONCodec{}, []string{"00000003 FFFFFFFF 37"}, "frame too short: a part of 4294967295 bytes, 1 left"},
+		{"type 3 with an id that is cut off", nodebus.JSONCodec{}, []string{"00000003 00000003 3737"}, "frame too short: the next part has 3 bytes, but only 2 are left"},
+		{"type 3 with a length beyond all bounds", nodebus.JSONCodec{}, []string{"00000003 FFFFFFFF 37"}, "frame too short: the next part has 4294967295 bytes, but only 1 are left"},
 		{"type 4 without a length", nodebus.JSONCodec{}, []string{"00000004"}, "frame too short: 0 bytes, need 4"},
-		{"type 4 with metadata that are cut off", nodebus.JSONCodec{}, []string{"00000004 00000005", `"{}"`}, "frame too short: a part of 5 bytes, 2 left"},
+		{"type 4 with metadata that are cut off", nodebus.JSONCodec{}, []string{"00000004 00000005", `"{}"`}, "frame too short: the next part has 5 bytes, but only 2 are left"},
 		{"type 4 without metadata", nodebus.JSONCodec{}, []string{"00000004 00000000", `"img"`}, "metadata: unexpected end of JSON input"},
 		{"type 4 with metadata in a list", nodebus.JSONCodec{}, []string{"00000004 00000002", `"[]"`}, "metadata: json: cannot unmarshal array"},
 		{"type 4 with metadata that are no JSON", nodebus.JSONCodec{}, []string{"00000004 00000003", `"abc"`}, "metadata: invalid character"},
@@ -166,7 +167,7 @@ func TestDecodeMalformedBinary(t *testing.T) {
 	}
 }
 
-// heatMap is a payload of somebody else's that goes out as a binary frame.
+// heatMap is a foreign payload that is sent as a binary frame.
 type heatMap struct {
 	cells []byte
 	err   error
@@ -178,8 +179,8 @@ func (h heatMap) AppendBinary(b []byte) ([]byte, error) {
 	return append(append(b, 0, 0, 0, 77), h.cells...), h.err
 }
 
-// TestBinaryAppender: any payload may write its own binary frame. It is decoded
-// as what its first four bytes say.
+// TestBinaryAppender checks that a payload of any type may write its own binary frame.
+// Decode takes the type from the first four bytes.
 func TestBinaryAppender(t *testing.T) {
 	for _, p := range []nodebus.Payload{heatMap{cells: []byte("abc")}, &heatMap{cells: []byte("abc")}} {
 		f, err := nodebus.JSON.Encode(nodebus.Event{ID: 3, Payload: p})
@@ -195,8 +196,8 @@ func TestBinaryAppender(t *testing.T) {
 	require.Zero(t, f)
 }
 
-// TestPreviewMetadataIsJSON: the metadata are what encoding/json writes, except the null,
-// whatever the ids are.
+// TestPreviewMetadataIsJSON checks that the metadata of a preview are the bytes that
+// encoding/json writes, except for null, for ids of any bytes.
 func TestPreviewMetadataIsJSON(t *testing.T) {
 	type metadata struct {
 		NodeID        string  `json:"node_id"`

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	longestFile = 400 // lines of a Go file, at most
-	shortFile   = 150 // half of the files of a package have fewer lines
+	longestFile = 400 // maximum number of lines of a Go file
+	shortFile   = 150 // at least half of the files of a package have fewer lines
 )
 
 // TestBudgets fails if a package has more source files or exported names than
@@ -48,22 +48,22 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// TestLandmarks fails if a file where a reader starts is not there.
+// TestLandmarks fails if a file of mustExist is missing.
 func TestLandmarks(t *testing.T) {
 	for _, name := range mustExist {
 		require.FileExists(t, name)
 	}
 }
 
-// TestPublicRooms fails if a package that others can import has no limits.
+// TestPublicRooms fails if a public package has no limits in rooms.
 func TestPublicRooms(t *testing.T) {
 	for _, dir := range publicPackages(t) {
 		limit := rooms[dir]
-		require.True(t, limit.files > 0 && limit.names > 0 && limit.circle > 0, "%s: rooms has no limits for it", dir)
+		require.True(t, limit.files > 0 && limit.names > 0 && limit.circle > 0, "%s: rooms has no limits for this package", dir)
 	}
 }
 
-// size holds what is counted in a package.
+// size holds the counts of a package.
 type size struct {
 	files, short, names int
 }
@@ -101,8 +101,7 @@ func exportedNames(file *ast.File) (n int) {
 	return n
 }
 
-// declared returns the names that a declaration adds to the package. A method
-// adds none.
+// declared returns the package-level names of a declaration. A method has no such name.
 func declared(d ast.Decl) (names []*ast.Ident) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:

@@ -16,17 +16,17 @@ import (
 )
 
 // caller is foreign code that uses the hub and its own session. It is the transport,
-// the codec, the filter and the payload of one session; at the place under test it calls
-// act, once.
+// the codec, the filter and the payload of one session. At one place, it calls act
+// once.
 type caller struct {
 	tryTape
 	nodebus.JSONCodec
-	at    string // the place under test
+	at    string // the place that calls act
 	act   func()
 	fired atomic.Bool
 }
 
-// reach calls act if this is the place, and returns when act has returned.
+// reach calls act if place is the chosen place. It returns when act has returned.
 func (c *caller) reach(place string) {
 	if c.at == place && c.fired.CompareAndSwap(false, true) {
 		c.act()
@@ -54,7 +54,7 @@ func (c *caller) Close(cause error) error {
 }
 
 func (c *caller) Encode(ev nodebus.Event) (nodebus.Frame, error) {
-	if ev.Payload == word("a") { // what came before is encoded by the writer
+	if ev.Payload == word("a") { // earlier events are encoded by the writer
 		c.reach("Encode")
 	}
 	return c.JSONCodec.Encode(ev)
@@ -65,7 +65,8 @@ func (c *caller) include(nodebus.Event) bool {
 	return true
 }
 
-// calling is a payload that is encoded at once, callingPlain one that waits.
+// calling is a payload that Publish encodes at once. callingPlain is a payload that is
+// encoded later.
 type (
 	calling struct {
 		c *caller
@@ -89,8 +90,9 @@ func (p calling) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%d", p.N), nil
 }
 
-// plainCaller is called by the EventType of a callingPlain, which itself must be made of
-// plain fields: not in the call of Publish, but when it is encoded later.
+// plainCaller is called by the method EventType of a callingPlain. It is a variable,
+// because a callingPlain must have only plain fields. It is not called during Publish,
+// but when the payload is encoded later.
 var (
 	plainCaller atomic.Pointer[caller]
 	plainAsked  atomic.Int32
@@ -124,9 +126,9 @@ var callbackActs = map[string]func(h *nodebus.Hub, s *nodebus.Session){
 	"hub.Close": func(h *nodebus.Hub, _ *nodebus.Session) { _ = h.Close() },
 }
 
-// TestForeignCodeMayUseTheHub: the hub holds no lock while it calls code of others.
-// Whatever that code calls returns, and the other sessions, of the same shard too, go
-// on.
+// TestForeignCodeMayUseTheHub checks that the hub holds no lock while it calls foreign
+// code: every call from there returns, and the other sessions, also of the same shard,
+// receive their events.
 func TestForeignCodeMayUseTheHub(t *testing.T) {
 	for _, place := range callbackPlaces {
 		for name, act := range callbackActs {
@@ -169,7 +171,7 @@ func callback(t *testing.T, place string, closes bool, act func(*nodebus.Hub, *n
 	}()
 	within(t, time.Minute, sent, "publishing")
 	time.Sleep(time.Minute) // longer than Drain
-	require.True(t, c.fired.Load(), "the place is reached")
+	require.True(t, c.fired.Load(), "act was never called")
 
 	if closes {
 		require.ErrorIs(t, h.Broadcast(word("late")), nodebus.ErrClosed)
@@ -189,7 +191,7 @@ func callback(t *testing.T, place string, closes bool, act func(*nodebus.Hub, *n
 	require.Len(t, c.closed, 1)
 }
 
-// within waits for done, in the time of the bubble.
+// within waits for done, in the fake time of the bubble.
 func within(t *testing.T, d time.Duration, done <-chan struct{}, what string) {
 	t.Helper()
 	select {
@@ -199,8 +201,8 @@ func within(t *testing.T, d time.Duration, done <-chan struct{}, what string) {
 	}
 }
 
-// TestForeignCodeMayPublishInAFlood: also when the shard is as far behind as it may be,
-// its worker may be in a transport that publishes.
+// TestForeignCodeMayPublishInAFlood checks that a transport may publish even when the
+// inbox of its shard is full.
 func TestForeignCodeMayPublishInAFlood(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 1})
@@ -237,8 +239,8 @@ func TestForeignCodeMayPublishInAFlood(t *testing.T) {
 	})
 }
 
-// TestForeignCodeThatEndsItsGoroutine: a Goexit ends the session whose code has called
-// it, and no other.
+// TestForeignCodeThatEndsItsGoroutine checks that runtime.Goexit in foreign code ends
+// only the session of that code.
 func TestForeignCodeThatEndsItsGoroutine(t *testing.T) {
 	for _, place := range []string{"TryWrite", "AppendFrame", "Include", "Write"} {
 		t.Run(place, func(t *testing.T) {

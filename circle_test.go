@@ -38,7 +38,7 @@ func TestCircles(t *testing.T) {
 	}
 }
 
-// TestLargestCircle checks the search for circles by itself.
+// TestLargestCircle tests the search for circles with small graphs.
 func TestLargestCircle(t *testing.T) {
 	uses := func(pairs ...string) graph {
 		g := graph{}
@@ -119,7 +119,7 @@ func fileUses(t *testing.T, fset *token.FileSet, imp types.Importer, dir string)
 	}
 	in := func(pos token.Pos) string { return filepath.Base(fset.File(pos).Name()) }
 	for ident, obj := range info.Uses {
-		if obj.Pkg() == pkg { // what is local has its declaration in the same file
+		if obj.Pkg() == pkg { // local names are declared in the same file
 			uses.add(in(ident.Pos()), in(obj.Pos()))
 		}
 	}

@@ -11,27 +11,29 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// Codec turns events into frames and back. Encode is called once per event for
-// all sessions that share the codec, from the call that publishes; it must not
-// publish itself. It returns an error for what has no form: those sessions do
-// without. A Codec must be comparable (==) and safe for concurrent use.
+// Codec encodes events as frames and decodes frames. The hub calls Encode once for each
+// event, for all sessions that share the codec, and holds no lock. The call may come
+// from Publish, so Encode must not publish. If Encode returns an error, the event is
+// left out for these sessions. A Codec must be safe for concurrent use. It should be
+// comparable with ==; sessions share frames only if their codecs are equal.
 type Codec interface {
 	Encode(Event) (Frame, error)
-	Decode(Frame) (Event, error) // unknown types become Custom
+	Decode(Frame) (Event, error) // an unknown type becomes a Custom
 }
 
-// JSON is the codec of ComfyUI's wire, the default of sessions and clients.
+// JSON is the codec for the wire of ComfyUI. It is the default of sessions and clients.
 var JSON Codec = JSONCodec{}
 
-// JSONCodec writes text frames {"type": …, "data": …}, and binary frames for
-// payloads that are an [encoding.BinaryAppender]. The zero value is [JSON]; its
-// fields are what a client may have asked for.
+// JSONCodec encodes events as text frames {"type": …, "data": …}, and payloads that are
+// an [encoding.BinaryAppender] as binary frames. The zero value is [JSON]. The fields
+// are for clients that support or need a different form. It is safe for concurrent use.
 type JSONCodec struct {
-	IDs          bool // text frames also carry "id", the cursor to come back with
-	BarePreviews bool // previews are frames of type 1, for clients that do not know type 4
+	IDs          bool // text frames also contain "id", the ID to reconnect with
+	BarePreviews bool // previews are frames of type 1, for clients that do not support type 4
 }
 
-// Encode returns an [*EncodeError] for what has no form on the wire.
+// Encode returns the frame of ev, or an [*EncodeError] if the payload cannot be
+// encoded.
 func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
 	if ev.Payload == nil {
 		return Frame{}, &EncodeError{Type: typeName(nil), Err: fmt.Errorf("payload is nil")}
@@ -50,7 +52,7 @@ func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
 	return f, nil
 }
 
-// appendBinary reports binary false for payloads that go out as text.
+// appendBinary returns the binary frame of p. binary is false if p is sent as text.
 func (c JSONCodec) appendBinary(p Payload) (b []byte, binary bool, err error) {
 	switch p := p.(type) {
 	case Preview:
@@ -82,7 +84,7 @@ func appendCustom(typ string, data []byte) ([]byte, error) {
 	return append(b, data...), nil
 }
 
-// text makes a text frame.
+// text returns the text frame of ev.
 func (c JSONCodec) text(typ string, ev *Event) (_ []byte, err error) {
 	size := 32 + len(typ)
 	if c.IDs {
@@ -126,9 +128,9 @@ func marshalBody(p Payload) ([]byte, error) {
 	return marshal(p)
 }
 
-// marshal is json.Marshal, except that bytes which are not UTF-8 become U+FFFD
-// also in JSON that v brings along ready-made: browsers end the connection over
-// a text frame with such bytes.
+// marshal does the same as json.Marshal, but replaces bytes that are not UTF-8 with
+// U+FFFD, also in the JSON that a marshaller of v returns. Browsers end a connection
+// over a text frame with invalid UTF-8.
 func marshal(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err == nil && !utf8.Valid(b) {
@@ -137,20 +139,20 @@ func marshal(v any) ([]byte, error) {
 	return b, err
 }
 
-// appendID returns a copy of text with the cursor in it.
+// appendID returns a copy of text with an "id".
 func appendID(text []byte, id uint64) []byte {
 	return insertID(append(make([]byte, 0, len(text)+32), text...), id)
 }
 
-// insertID puts the cursor beside type and data, which stock clients ignore.
+// insertID adds "id" next to "type" and "data". Clients of ComfyUI ignore it.
 func insertID(text []byte, id uint64) []byte {
 	b := append(text[:len(text)-1], `,"id":`...)
 	b = strconv.AppendUint(b, id, 10)
 	return append(b, '}')
 }
 
-// Decode returns an error that names what is wrong with a malformed frame. The
-// payload may refer to f.Data.
+// Decode returns the event of a frame. For a malformed frame it returns an error that
+// names the problem. The payload may refer to the memory of f.Data.
 func (c JSONCodec) Decode(f Frame) (Event, error) {
 	if f.Binary {
 		p, err := decodeBinary(f.Data)
@@ -175,7 +177,7 @@ func (c JSONCodec) Decode(f Frame) (Event, error) {
 		return Event{}, fmt.Errorf("nodebus: %s: %w", *w.Type, err)
 	}
 	id := f.ID
-	if len(w.ID) > 0 { // what is not a number means something else to its sender
+	if len(w.ID) > 0 { // an "id" that is not a number is not ours; ignore it
 		if n, err := strconv.ParseUint(string(w.ID), 10, 64); err == nil {
 			id = n
 		}
@@ -204,7 +206,7 @@ func decodeAs[P Payload](data json.RawMessage) (Payload, error) {
 	return p, nil
 }
 
-// promptOf returns the prompt that a standard payload names.
+// promptOf returns the prompt id in a standard payload, or "".
 func promptOf(p Payload) string {
 	t, _ := standardTraits(p, false)
 	return t.promptID

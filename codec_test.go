@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// codecVariant is one of the four JSONCodecs.
+// codecVariant returns one of the four JSONCodecs.
 func codecVariant(bits uint8) nodebus.JSONCodec {
 	return nodebus.JSONCodec{IDs: bits&1 != 0, BarePreviews: bits&2 != 0}
 }
 
 const codecVariants = 4
 
-// overWire encodes ev and decodes what a wire carries of the frame: its bytes,
-// and whether they are binary.
+// overWire encodes ev and decodes the parts of the frame that a wire transports: the
+// bytes, and whether they are binary.
 func overWire(t *testing.T, c nodebus.Codec, ev nodebus.Event) nodebus.Event {
 	f, err := c.Encode(ev)
 	require.NoError(t, err)
@@ -26,13 +26,13 @@ func overWire(t *testing.T, c nodebus.Codec, ev nodebus.Event) nodebus.Event {
 	return got
 }
 
-// keptOnWire is what arrives of ev. The wire does not carry
-//   - Time and To, nor, without IDs or in a binary frame, the ID;
-//   - a PromptID that the payload does not name itself;
-//   - of Executed, what is not on the wire by its tags;
-//   - of a bare preview, anything but the image and whether it is a PNG;
-//   - the prompt of a text;
-//   - the difference between a nil list and an empty one.
+// keptOnWire returns ev as a client decodes it. These things are lost:
+//   - Time and To; the ID, if the codec has no IDs or the frame is binary
+//   - a PromptID that the payload does not contain
+//   - ParentID and RealID of Executed
+//   - of a preview of type 1, everything except the image and its format
+//   - the prompt id of a ProgressText
+//   - the difference between a nil list and an empty list
 func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 	got := nodebus.Event{ID: ev.ID, PromptID: ev.PromptID, Payload: ev.Payload}
 	binary := false
@@ -76,7 +76,7 @@ func TestCodecRoundTrip(t *testing.T) {
 	}
 }
 
-// TestCodecFrame covers what Encode says about a frame besides its bytes.
+// TestCodecFrame checks the fields of a frame other than its bytes.
 func TestCodecFrame(t *testing.T) {
 	for _, c := range []struct {
 		payload nodebus.Payload
@@ -98,8 +98,8 @@ func TestCodecFrame(t *testing.T) {
 	}
 }
 
-// TestCodecIDs: the cursor travels beside type and data in text frames alone;
-// for binary ones a transport has to carry Frame.ID itself.
+// TestCodecIDs checks that only text frames contain the ID, next to type and data. For
+// binary frames, a transport must send Frame.ID itself.
 func TestCodecIDs(t *testing.T) {
 	ids := nodebus.JSONCodec{IDs: true}
 	ev := nodebus.Event{ID: 1<<64 - 1, Payload: nodebus.Executing{UniqueID: "5"}}
@@ -107,7 +107,7 @@ func TestCodecIDs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"type":"executing","data":{"node":"5"},"id":18446744073709551615}`, string(f.Data))
 	got, err := nodebus.JSON.Decode(nodebus.Frame{ID: 3, Data: f.Data})
-	require.NoError(t, err, "a codec without IDs understands them")
+	require.NoError(t, err, "a codec without IDs must decode frames with an id")
 	require.Equal(t, ev, got)
 
 	plain, err := nodebus.JSON.Encode(ev)
@@ -115,7 +115,7 @@ func TestCodecIDs(t *testing.T) {
 	require.Equal(t, `{"type":"executing","data":{"node":"5"}}`, string(plain.Data))
 	got, err = ids.Decode(nodebus.Frame{ID: 3, Data: plain.Data})
 	require.NoError(t, err)
-	require.Equal(t, uint64(3), got.ID, "the frame's, if the text has none")
+	require.Equal(t, uint64(3), got.ID, "the ID of the frame is used if the text has no id")
 
 	f, err = ids.Encode(nodebus.Event{ID: 4, Payload: nodebus.ProgressText{UniqueID: "1", Text: "x"}})
 	require.NoError(t, err)
@@ -124,8 +124,8 @@ func TestCodecIDs(t *testing.T) {
 	require.Equal(t, uint64(4), got.ID)
 }
 
-// TestEncodeLeavesUTF8 covers JSON that a payload brings along ready-made: a
-// browser ends the connection over a text frame that is not UTF-8.
+// TestEncodeLeavesUTF8 checks that a text frame is valid UTF-8 even if a payload's own
+// marshaller is not. Browsers end the connection over an invalid text frame.
 func TestEncodeLeavesUTF8(t *testing.T) {
 	broken := json.RawMessage("[\"a\xff\xfe\",{\"\xc3\":1}]")
 	const mended = "[\"a\ufffd\ufffd\",{\"\ufffd\":1}]"
@@ -176,8 +176,8 @@ func TestDecodeMalformedText(t *testing.T) {
 	}
 }
 
-// FuzzDecode: no bytes make Decode panic, and what it takes can be sent on
-// without a change.
+// FuzzDecode checks that Decode never panics, and that Encode writes each decoded event
+// so that it decodes to the same event.
 func FuzzDecode(f *testing.F) {
 	for _, c := range standardFrames {
 		f.Add([]byte(c.wire), false, uint8(1))
@@ -208,12 +208,13 @@ func FuzzDecode(f *testing.F) {
 		again, err := c.Decode(frame)
 		require.NoError(t, err)
 		want := keptOnWire(c, ev)
-		want.ID = ev.ID // the frame has it
+		want.ID = ev.ID // the ID comes from the frame
 		require.Equal(t, settledEvent(t, want), settledEvent(t, again))
 	})
 }
 
-// settledEvent makes nil lists empty and reads what JSON a custom event holds.
+// settledEvent replaces nil lists with empty lists, and decodes the JSON of a custom
+// event.
 func settledEvent(t *testing.T, ev nodebus.Event) nodebus.Event {
 	some := func(s []string) []string { return append([]string{}, s...) }
 	switch p := ev.Payload.(type) {

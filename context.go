@@ -14,9 +14,8 @@ import (
 	"sync/atomic"
 )
 
-// Context is the [context.Context] of one call of one node. It is safe for
-// concurrent use. After Run has returned, whatever is sent through it fails with
-// [ErrClosed].
+// Context is the [context.Context] of one call of one node. It is safe for concurrent
+// use. After Run has returned, its methods that send events return [ErrClosed].
 type Context struct {
 	context.Context
 	call   CallInfo
@@ -24,17 +23,17 @@ type Context struct {
 	over   atomic.Bool
 }
 
-// CallInfo is what an executor knows of one call of a node; see [NewContext].
+// CallInfo describes one call of a node. An executor gives it to [NewContext].
 type CallInfo struct {
 	Place
 	Job       *Job         // the prompt that runs
 	Index     int          // number of the call, if the node is called for each element of a list
-	Publisher Publisher    // takes what the node sends; nil: SendSync fails
-	Runtime   Runtime      // nil: the node cannot ask for lazy inputs or run graphs
-	Logger    *slog.Logger // nil is silent
+	Publisher Publisher    // receives the events of the node; if nil, SendSync returns an error
+	Runtime   Runtime      // if nil, the node cannot use lazy inputs or run graphs
+	Logger    *slog.Logger // nil: log messages are discarded
 }
 
-// NewContext returns the context of a call, for executors. They call
+// NewContext returns the context of a call. It is for executors. An executor calls
 // [Context.End] when Run has returned.
 func NewContext(ctx context.Context, call CallInfo) *Context {
 	c := &Context{}
@@ -42,8 +41,8 @@ func NewContext(ctx context.Context, call CallInfo) *Context {
 	return c
 }
 
-// Begin makes a zero Context the context of a call. It is [NewContext] for executors that
-// hold their Contexts in a larger allocation of their own. Call it once.
+// Begin makes a zero Context the context of a call. It does the same as [NewContext],
+// for an executor that allocates its Contexts as part of a larger struct. Call it once.
 func (c *Context) Begin(ctx context.Context, call CallInfo) {
 	c.Context, c.call = ctx, call
 	if c.call.Job == nil {
@@ -53,39 +52,44 @@ func (c *Context) Begin(ctx context.Context, call CallInfo) {
 
 var noJob = &Job{Prompt: &Prompt{}}
 
-// End makes the context useless: code that kept it can send no more.
+// End ends the use of the context: from now on its methods that send events return
+// [ErrClosed]. It is for executors. End does not cancel the context.Context inside.
 func (c *Context) End() { c.over.Store(true) }
 
 // Ended reports whether End was called.
 func (c *Context) Ended() bool { return c.over.Load() }
 
-// UniqueID is the node's place in the graph; inside an expansion, the id it was
-// given there. A result that depends on it, or on PromptID, needs an input with
-// a `hidden` tag for it: otherwise it is shared with nodes of other ids.
+// UniqueID returns the node's id in the graph that runs. A node made at run time has
+// the id that the expansion gave to it. If a result depends on UniqueID or PromptID,
+// the node needs an input with a `hidden` tag for that id. Otherwise the cache shares
+// the result with equal nodes that have other ids.
 func (c *Context) UniqueID() string { return c.call.UniqueID }
 
-// DisplayID is the node of the submitted prompt that clients show this node on.
+// DisplayID returns the id of the node of the submitted prompt on which clients show
+// this node.
 func (c *Context) DisplayID() string { return cmp.Or(c.call.DisplayID, c.call.UniqueID) }
 
-// Place is where the node stands in the graph and in the submitted prompt.
+// Place returns all ids of the node: in the graph that runs and in the submitted
+// prompt.
 func (c *Context) Place() Place { return c.call.Place.WithDefaults() }
 
-// PromptID is the id of the prompt that runs.
+// PromptID returns the id of the prompt that runs.
 func (c *Context) PromptID() string { return c.call.Job.Prompt.ID }
 
-// ClientID is the id of the client that submitted the prompt. It is empty if no
+// ClientID returns the id of the client that submitted the prompt. It is empty if no
 // client did.
 func (c *Context) ClientID() string { return c.call.Job.Prompt.ClientID }
 
-// Attempt is the number of times that the prompt was begun, this time included.
-// It is 0 if the executor does not say.
+// Attempt returns how many times the prompt was started, including this time. It is 0
+// if the executor does not know.
 func (c *Context) Attempt() int { return c.call.Job.Attempt }
 
-// Index is the number of this call, from 0, if the node is called for each element
-// of a list.
+// Index returns the number of this call, from 0, if the node is called once for each
+// element of a list.
 func (c *Context) Index() int { return c.call.Index }
 
-// Logger logs for the node; it is never nil.
+// Logger returns a logger that adds the ids of the prompt and the node to each message.
+// It is never nil.
 func (c *Context) Logger() *slog.Logger {
 	if c.call.Logger == nil {
 		return slog.New(slog.DiscardHandler)
@@ -93,14 +97,16 @@ func (c *Context) Logger() *slog.Logger {
 	return c.call.Logger.With("prompt", c.PromptID(), "node", c.UniqueID())
 }
 
-// SendSync sends to the client that submitted the prompt and to all who watch the
-// prompt. It returns when p is encoded, and does not wait for clients; see
-// [Hub.Publish] for its errors.
+// SendSync sends p to the client that submitted the prompt and to all clients that
+// watch the prompt. It returns when p is encoded. It does not wait for clients. It
+// returns [ErrClosed] after Run has returned, and otherwise the errors of
+// [Hub.Publish].
 func (c *Context) SendSync(p Payload) error {
 	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Attempt: c.Attempt(), Payload: p})
 }
 
-// Broadcast sends to every client of the hub, also to the clients of other people.
+// Broadcast sends p to every client of the hub, including the clients of other users.
+// It returns the same errors as SendSync.
 func (c *Context) Broadcast(p Payload) error {
 	return c.publish(Event{Broadcast: true, Payload: p})
 }
@@ -117,9 +123,9 @@ func (c *Context) publish(ev Event) error {
 	return c.call.Publisher.Publish(ev)
 }
 
-// Progress reports how far the node is. A node may call it for every step: the
-// executor limits how much of it clients receive. It does not fail; numbers that
-// are not finite are ignored.
+// Progress reports that the node has done value out of max. A node may call it for
+// every step: the executor limits how many reports clients receive. Progress returns no
+// error. Numbers that are not finite are ignored.
 func (c *Context) Progress(value, max float64) {
 	if c.over.Load() {
 		return
@@ -131,8 +137,9 @@ func (c *Context) Progress(value, max float64) {
 	_ = c.SendSync(Progress{Value: value, Max: max, PromptID: c.PromptID(), UniqueID: c.UniqueID()})
 }
 
-// Preview shows an image of work in progress. file holds the bytes of a JPEG or PNG
-// file; Preview copies them. For errors see [Hub.Publish].
+// Preview sends an image of unfinished work. file holds the bytes of a JPEG or PNG
+// file; Preview copies them. It returns an [*EncodeError] if file is empty, and
+// otherwise the same errors as SendSync.
 func (c *Context) Preview(file []byte) error {
 	if len(file) == 0 {
 		return &EncodeError{Type: typeName(Preview{}), Err: errors.New("the image file is empty")}
@@ -145,7 +152,8 @@ func (c *Context) preview(file []byte) error {
 	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Attempt: c.Attempt(), Payload: p, Frozen: true})
 }
 
-// PreviewImage shows an image of work in progress as a JPEG of medium quality.
+// PreviewImage sends img as a JPEG of medium quality, as Preview does. It returns an
+// [*EncodeError] if img cannot be encoded as JPEG.
 func (c *Context) PreviewImage(img image.Image) error {
 	var b bytes.Buffer
 	if err := Protect(func() error { return jpeg.Encode(&b, img, nil) }); err != nil {
@@ -154,7 +162,8 @@ func (c *Context) PreviewImage(img image.Image) error {
 	return c.preview(b.Bytes())
 }
 
-// imageType distinguishes PNG from JPEG. Clients take any other format for JPEG.
+// imageType returns the type of an image file: PNG, or JPEG for everything else,
+// because clients treat all other formats as JPEG.
 func imageType(data []byte) string {
 	if bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
 		return "image/png"
@@ -162,9 +171,9 @@ func imageType(data []byte) string {
 	return "image/jpeg"
 }
 
-// Hidden returns the value of a hidden input, by the name that a `hidden` tag has:
-// UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, or the name of a secret.
-// An unknown name is an empty string.
+// Hidden returns the value of a hidden input. name is the name in a `hidden` tag:
+// UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, or the name of a secret. If a
+// secret is unknown, Hidden returns an empty string.
 func (c *Context) Hidden(name string) any {
 	p := c.call.Job.Prompt
 	switch name {
@@ -185,14 +194,15 @@ func (c *Context) Hidden(name string) any {
 	return c.call.Job.Secrets[name]
 }
 
-// Runtime returns what the executor lends to the node, for those who call nodes; nil
-// if it lends nothing.
+// Runtime returns the executor's services for the node, or nil if it has none. It is
+// for code that calls other nodes.
 func (c *Context) Runtime() Runtime { return c.call.Runtime }
 
-// NewGraph returns an empty graph for nodes made at run time. Their ids are
-// "<unique id>.<index of the call>.<number of the graph>.<name>", so that they
-// are the same in every run. What comes before the name is replaced by a hash of
-// it where it is long, as in a loop whose iterations each make the next.
+// NewGraph returns an empty graph for nodes made at run time. The ids of its nodes are
+// "<unique id>.<index of the call>.<number of the graph>.<name>", so that the same run
+// always makes the same ids. If the part before the name is longer than 192 bytes, a
+// hash replaces that part. It becomes long in loops, where each iteration makes the
+// next iteration.
 func (c *Context) NewGraph() *Graph {
 	n := int(c.graphs.Add(1)) - 1
 	prefix := c.call.UniqueID + "." + strconv.Itoa(c.call.Index) + "." + strconv.Itoa(n)
@@ -203,5 +213,6 @@ func (c *Context) NewGraph() *Graph {
 	return &Graph{prefix: prefix + "."}
 }
 
-// prefixMax is how long the ids of nodes made at run time are before their names.
+// prefixMax is the maximum length, in bytes, of the part before the name in the id of a
+// node made at run time.
 const prefixMax = 192

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// givenRuntime is a Runtime in which every node has the same output.
+// givenRuntime is a Runtime in which every output has the same value.
 type givenRuntime struct{ v any }
 
 func (g givenRuntime) Input(context.Context, string) (any, error) { return g.v, nil }
@@ -24,7 +24,7 @@ func (givenRuntime) Progress(float64, float64) error { return nil }
 
 func (givenRuntime) Graph() nodebus.Nodes { return nil }
 
-// takenAs is v as a node takes it that needs a T.
+// takenAs returns v as a node with an input of type T receives it.
 func takenAs[T any](v any) (any, error) {
 	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Runtime: givenRuntime{v}})
 	return nodebus.Eval[T](ctx, nodebus.NewGraph(), nodebus.Link{})
@@ -36,8 +36,9 @@ type (
 	yesNo      bool
 )
 
-// TestConvert: a value of the type a node needs passes as it is, and a number
-// becomes one of another type if that can hold it.
+// TestConvert checks the conversion of values for a node: a value of the right type
+// stays unchanged, and a number is converted to another number type if that type can
+// hold it.
 func TestConvert(t *testing.T) {
 	list, point := []int{1}, &shownPoint{}
 	for _, c := range []struct {
@@ -131,7 +132,7 @@ func TestConvertFails(t *testing.T) {
 	}
 }
 
-// TestReady: a lazy input of a test has its value at once, of whatever type.
+// TestReady checks that Get of a Ready input returns its value at once, for any type.
 func TestReady(t *testing.T) {
 	v, err := nodebus.Ready[any](nil).Get(t.Context())
 	require.NoError(t, err)

@@ -1,9 +1,9 @@
-// Package nodebus tells programs, scripts and browsers what happens while a
-// graph of nodes runs.
+// Package nodebus runs graphs of nodes and reports to programs, scripts and
+// browsers what happens while a graph runs.
 //
-// The author of a node writes a struct: its exported fields are the inputs, its
-// Run method turns them into the output, and the [Context] it gets knows the
-// node's unique id and can send.
+// The author of a node writes a struct. Its exported fields are the inputs. Its Run
+// method computes the output. The [Context] of the call knows the unique id of the
+// node and sends events.
 //
 //	type Blur struct {
 //		Image  Picture
@@ -17,48 +17,62 @@
 //		}
 //	}
 //
-// A program registers its nodes, makes a [Hub], which hands events to clients,
-// and an engine of package flow, which takes prompts (graphs in ComfyUI's API
-// format) from a queue and has them executed:
+// A program registers its nodes. It makes a [Hub], which delivers events to clients,
+// and an engine of package flow. The engine takes prompts (graphs in ComfyUI's API
+// format) from a queue and runs them:
 //
 //	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 //	flow.Register(r, Blur{}, nodebus.Info{Category: "image"})
 //	engine := flow.NewEngine(r, hub, nil)
 //	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ClientID: "me", Nodes: nodes})
 //
-// Observers subscribe to the hub in the same program, or join it through a
-// transport such as package ws. The events have the names and the form of
-// ComfyUI's wire, so that its clients understand them.
+// A program reads events in two ways: a loop in the same process calls
+// [Hub.Subscribe], and a client connects through a transport such as package ws. The
+// events have the names and the JSON of ComfyUI, so that clients of ComfyUI
+// understand them.
 //
 // # How one event travels
 //
-//	node.Run       the author calls ctx.SendSync(payload)
-//	  Context      names the sender and the recipients            → Event    context.go
-//	  Engine       one gate per prompt: nothing before its start
-//	               or after its end                                          flow/gate.go
-//	  Hub          gives it the next ID, files it in the log                 hub.go log.go
-//	  shard        finds the sessions that are due it                        shard.go round.go
-//	  Codec        once per codec in use                          → Frame    codec.go encoded.go
-//	  Session      bounded; a newer keyed frame replaces an older            session.go writer.go
-//	  Transport    writes, once for a batch                       → bytes    transport.go ws/
-//	client         decodes, dispatches by type                               client/
+// Each line is a stage of the code. The file is on the right.
 //
-// An event that the program sends by [Hub.SendSync] or [Hub.Broadcast] begins at Hub.
-// Commands travel the other way and never through the hub:
+//	node.Run       calls ctx.SendSync(payload)
+//	  Context      adds the prompt, its client and the attempt    → Event    context.go
+//	  Engine       one gate for each prompt: no event passes
+//	               before the start or after the end                         flow/gate.go
+//	  Hub          gives the event an ID and keeps it in the log             hub.go log.go
+//	  shard        finds the sessions that must receive the event            shard.go round.go
+//	  Codec        encodes once for all sessions with the same
+//	               codec, in Publish or before the first write    → Frame    codec.go encoded.go
+//	  Session      bounded queue for a client that is behind; a
+//	               newer event replaces an older event with the
+//	               same key                                                  session.go writer.go
+//	  Transport    writes a batch of frames in one call           → bytes    transport.go ws/
+//	client         decodes the frame and calls the listeners of its type     client/
+//
+// An event that the program itself sends with [Hub.SendSync] or [Hub.Broadcast] starts
+// at the Hub. [Context.Progress] takes another way to the gate: the executor's
+// [Tracker] limits how many progress events it publishes.
+//
+// Commands travel in the other direction, and not through the hub:
 //
 //	client → Engine.Submit → Queue → Engine.Run → Executor → Class → node.Run
 //
-// # What can be relied on
+// # What you can rely on
 //
-// [Hub] lists the promises of delivery, flow.Engine the promises about how prompts
-// end. Options are structs; nil, and every zero field, is the default. Run and Serve
-// methods block until their context ends. Code of others, such as transports, codecs,
-// payloads and filters, runs without a lock of the hub, and a panic there ends one call
-// and not the program.
+// The comment of [Hub] lists the guarantees of delivery. The comment of flow.Engine
+// lists the guarantees about the end of a prompt. Options are structs: nil, and every
+// zero field, means the default. Methods named Run or Serve block until their context
+// ends. The hub holds no lock while it calls foreign code, such as transports, codecs,
+// payloads and filters. A panic of foreign code ends one call or one session, not the program.
 //
 // # Imports
 //
-// They point one way: examples → comfy → flow, ws → nodebus → internal; client
-// imports nodebus alone; nodetest and conform import nodebus and flow. A library of
-// nodes imports nodebus alone. Nothing but the standard library is imported here.
+// Imports point in one direction only. Each package may import the packages to its
+// right:
+//
+//	examples → comfy → flow, ws → nodebus → internal
+//
+// Package client imports only nodebus. Packages nodetest and conform import nodebus
+// and flow. A library of nodes needs only nodebus. Package nodebus imports the
+// standard library and internal packages, and no other module.
 package nodebus

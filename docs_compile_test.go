@@ -25,8 +25,7 @@ func newCompiler(t *testing.T) *compiler {
 	return &compiler{fset, newImporter(t, fset)}
 }
 
-// check returns what is wrong with the Go blocks of a page, each with page and
-// line.
+// check returns the errors of the Go blocks of a page, each with the page and the line.
 func (c *compiler) check(blocks []block) (problems []string) {
 	for i, b := range blocks {
 		if b.lang != "go" {
@@ -42,7 +41,7 @@ func (c *compiler) check(blocks []block) (problems []string) {
 			found = c.typeCheck(files, b)
 		}
 		for _, p := range found {
-			if !slices.Contains(problems, p) { // a problem of a shared block comes again
+			if !slices.Contains(problems, p) { // a problem of a shared block appears in each block that uses it
 				problems = append(problems, p)
 			}
 		}
@@ -74,8 +73,8 @@ func isFile(b block) bool {
 	return err == nil
 }
 
-// parse makes Go files of a block and the blocks that it may use. They all are of
-// one package.
+// parse makes Go files from a block and the blocks that it may use. All are in one
+// package.
 func (c *compiler) parse(b block, shared []block) (files []*ast.File, problems []string) {
 	var parts []fragment
 	var sources []string
@@ -104,7 +103,7 @@ func (c *compiler) parse(b block, shared []block) (files []*ast.File, problems [
 	return files, nil
 }
 
-// problemsOf returns the errors of a list of errors.
+// problemsOf splits a list of errors.
 func problemsOf(err error) (problems []string) {
 	var list scanner.ErrorList
 	if !errors.As(err, &list) {
@@ -116,14 +115,14 @@ func problemsOf(err error) (problems []string) {
 	return problems
 }
 
-// typeCheck checks the files of a block. A name without a use is a problem in a
-// block that is a whole file, but not in a fragment.
+// typeCheck checks the files of a block. An unused name is a problem only in a block
+// that is a whole file.
 func (c *compiler) typeCheck(files []*ast.File, b block) (problems []string) {
 	whole := isFile(b)
 	config := types.Config{Importer: c.importer, Error: func(err error) {
 		var e types.Error
 		if errors.As(err, &e) && e.Soft && strings.Contains(e.Msg, "and not used") {
-			shared := c.fset.Position(e.Pos).Line < b.line // such blocks come earlier
+			shared := c.fset.Position(e.Pos).Line < b.line // shared blocks come earlier on the page
 			if shared || !whole {
 				return
 			}

@@ -43,11 +43,13 @@ type fragment struct {
 	statements string
 }
 
-// methodOrFunc matches the declaration of a function, and no function literal.
+// methodOrFunc matches the declaration of a function or method, but no function
+// literal.
 var methodOrFunc = regexp.MustCompile(`^func\s*(\([^)]*\)\s*|\s)\w+\s*[(\[]`)
 
-// takeApart sorts the code of a block. Functions and types are declarations. So
-// are variables and constants if the block has no statements.
+// takeApart separates the code of a block into imports, declarations and statements.
+// Functions and types are declarations. Variables and constants are declarations only
+// if the block has no statements.
 func takeApart(b block) fragment {
 	f := fragment{block: b}
 	var values string
@@ -73,13 +75,13 @@ func takeApart(b block) fragment {
 
 // chunk is a declaration or a statement at the top level of a block.
 type chunk struct {
-	line  int // in the page
+	line  int // line in the page
 	first token.Token
 	text  string
 }
 
-// chunks splits the code of a block at the semicolons outside of brackets, which
-// may be those that a line's end implies.
+// chunks splits the code of a block at the semicolons outside of brackets, including
+// the semicolons that Go inserts at the end of a line.
 func (b block) chunks() (chunks []chunk) {
 	file := token.NewFileSet().AddFile(b.page, -1, len(b.code))
 	var s scanner.Scanner
@@ -121,9 +123,9 @@ func importSpecs(text string) (specs []string) {
 }
 
 // asFile writes a Go file with a fragment and the fragments that it may use. The
-// statements of each are in a function, whose parameters are the given variables;
-// the functions are nested. A fragment of declarations only gets its given
-// variables as variables of the package.
+// statements of each fragment are in a function, with the given variables as its
+// parameters. The functions are nested. If a fragment has only declarations, its given
+// variables become package variables.
 func (f fragment) asFile(shared []fragment) (string, error) {
 	var imports []string
 	var decls, body, ends string
@@ -172,9 +174,9 @@ func addVars(vars map[string]string, line, given string) error {
 	return nil
 }
 
-// withQualifiers returns the specs without repetitions, and a spec for each other
-// qualifier before a dot in the code. A spec too many does no harm, because a
-// fragment may have imports that it does not use.
+// withQualifiers returns the specs without repetitions, and adds a spec for each other
+// qualifier before a dot in the code. An unnecessary spec is harmless, because unused
+// imports of a fragment are allowed.
 func withQualifiers(code string, specs []string) ([]string, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", "package page\n"+code, parser.SkipObjectResolution)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDocs compiles each block of Go in the documents, and parses each block of
-// JavaScript if Node is installed. See [block] for how a block gets what it
-// assumes.
+// TestDocs compiles each block of Go in the documents. If Node is installed, it also
+// parses each block of JavaScript. See [block] for the notes that declare the names a
+// block assumes.
 func TestDocs(t *testing.T) {
 	c := newCompiler(t)
 	pages, err := filepath.Glob("docs/*.md")
@@ -29,8 +29,8 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// scriptProblems has Node parse the blocks of JavaScript and returns what it
-// reports. Lines are counted as in the page.
+// scriptProblems parses the blocks of JavaScript with Node and returns the errors, with
+// the line numbers of the page.
 func scriptProblems(t *testing.T, blocks []block) (problems []string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -50,7 +50,8 @@ func scriptProblems(t *testing.T, blocks []block) (problems []string) {
 	return problems
 }
 
-// TestScripts has Node parse a page with a right block and a wrong one.
+// TestScripts checks that scriptProblems finds the error in a page with a correct block
+// and a wrong block.
 func TestScripts(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("Node is not installed")
@@ -63,7 +64,7 @@ func TestScripts(t *testing.T) {
 	require.Contains(t, problems[0], "SyntaxError")
 }
 
-// TestCompiler compiles pages that are right or wrong in one thing.
+// TestCompiler compiles pages that are correct or have one error.
 func TestCompiler(t *testing.T) {
 	c := newCompiler(t)
 	for _, tt := range []struct{ name, page, want string }{
@@ -89,7 +90,7 @@ func TestCompiler(t *testing.T) {
 	}
 }
 
-// TestNotes compiles pages whose blocks need their notes.
+// TestNotes compiles pages whose blocks depend on notes.
 func TestNotes(t *testing.T) {
 	c := newCompiler(t)
 	const greet = "@@go\ntype Greet struct{ Name string }\n@@\n"
@@ -120,8 +121,8 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// compiles checks a page, with @@ for the marks of a fence. It must have the
-// problem that begins as wanted first, or none.
+// compiles checks a page, in which @@ stands for the mark of a fence. The first problem
+// must begin with wanted; if wanted is empty, there must be no problem.
 func compiles(t *testing.T, c *compiler, page, want string) {
 	t.Helper()
 	blocks, err := pageBlocks("p.md", strings.ReplaceAll(page, "@@", "```"))

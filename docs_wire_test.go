@@ -16,8 +16,8 @@ import (
 // eventTypePattern matches a method EventType that returns a constant.
 var eventTypePattern = regexp.MustCompile(`EventType\(\) string\s*\{\s*return "([^"]+)"`)
 
-// TestDocsWire checks that docs/wire.md has a section for each standard payload,
-// and that its examples are what the codec writes.
+// TestDocsWire checks that docs/wire.md has a section for each standard payload, and
+// that the codec writes its examples.
 func TestDocsWire(t *testing.T) {
 	text, err := os.ReadFile("docs/wire.md")
 	require.NoError(t, err)

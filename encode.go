@@ -8,12 +8,12 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// jsonPayload is a payload that writes its own JSON, by appending, byte for byte
-// as encoding/json would write its fields.
+// jsonPayload is a payload with its own JSON encoder. The encoder appends the same
+// bytes that encoding/json writes for the fields of the wire, but is faster.
 type jsonPayload interface {
 	Payload
 	appendJSON(b []byte) ([]byte, error)
-	sizeJSON() int // about how many bytes; a few too many is fine
+	sizeJSON() int // estimate in bytes; a little too large is better than too small
 }
 
 func (s Status) appendJSON(b []byte) ([]byte, error) {
@@ -138,11 +138,11 @@ func (e Executed) sizeJSON() int {
 	return n
 }
 
-// sizeValue is about what appendValue appends.
+// sizeValue estimates the number of bytes that appendValue appends.
 func sizeValue(v any) int {
 	switch v := v.(type) {
 	case string:
-		return 8 + len(v) + len(v)/8 // some of it escaped
+		return 8 + len(v) + len(v)/8 // room for escaped characters
 	case File:
 		return 56 + len(v.Filename) + len(v.Subfolder) + len(v.Type)
 	}
@@ -153,7 +153,7 @@ func (u UI) appendJSON(b []byte) (_ []byte, err error) {
 	if u == nil {
 		return append(b, "null"...), nil
 	}
-	var few [8]string // keys are sorted, as encoding/json does
+	var few [8]string // room for the sorted keys; encoding/json also sorts keys
 	keys := few[:0]
 	for k := range u {
 		keys = append(keys, k)
@@ -185,12 +185,13 @@ func (f File) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// plainDepth is how deep appendValue goes by itself: beyond it a list may
-// contain itself, which encoding/json knows how to find out.
+// plainDepth is the maximum depth of nested lists that appendValue encodes itself. A
+// deeper list may contain itself; encoding/json detects that.
 const plainDepth = 32
 
-// appendValue appends what nodes usually show without reflection, the rest
-// with encoding/json, which also finds what cannot be encoded.
+// appendValue appends the JSON of v. It encodes the types that nodes usually show
+// without reflection. encoding/json encodes the other types and returns an error for
+// values that cannot be encoded.
 func appendValue(b []byte, v any, depth int) (_ []byte, err error) {
 	switch v := v.(type) {
 	case nil:

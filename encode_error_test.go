@@ -15,7 +15,7 @@ import (
 
 var errMarshal = errors.New("does not want to")
 
-// Payloads that cannot be encoded, each in its own way.
+// Types of payloads that cannot be encoded, each for a different reason.
 type (
 	failingJSON    struct{}
 	panickyJSON    struct{}
@@ -28,8 +28,8 @@ type (
 	ringPayload    struct{ Next *ringPayload }
 	holePayload    struct{ C chan int }
 	readingPayload struct{ Celsius float64 }
-	sentNote       struct{ Text string } // this one can be
-	nilSafe        struct{ Text string } // and this one, unless it is nil
+	sentNote       struct{ Text string } // can be encoded
+	nilSafe        struct{ Text string } // can be encoded, unless it is a nil pointer
 )
 
 func (failingJSON) EventType() string    { return "test.failing" }
@@ -55,14 +55,14 @@ func (panickyBytes) AppendBinary([]byte) ([]byte, error)   { panic("no bytes") }
 type badPayload struct {
 	name    string
 	payload nodebus.Payload
-	typ     string // what EncodeError.Type must say
+	typ     string // the expected EncodeError.Type
 	says    string
 }
 
-// badPayloads are payloads that have no form on the wire.
+// badPayloads returns payloads that cannot be encoded.
 func badPayloads() []badPayload { return append(badValues(), badTypes()...) }
 
-// badValues are the payloads whose type is right and whose value is wrong.
+// badValues returns payloads whose type can be encoded, but whose value cannot.
 func badValues() []badPayload {
 	nan, inf := math.NaN(), math.Inf(-1)
 	knot := &ringPayload{}
@@ -108,8 +108,8 @@ func badValues() []badPayload {
 	}
 }
 
-// badTypes are those that have no form whatever their value, and those whose
-// own methods fail.
+// badTypes returns payloads whose type cannot be encoded, whatever the value is, and
+// payloads whose own methods fail.
 func badTypes() []badPayload {
 	return []badPayload{
 		{"a channel that is shown", shownAsX(make(chan int)), "nodebus.Executed", `ui "x": json: unsupported type: chan int`},
@@ -151,7 +151,7 @@ func TestEncodeErrors(t *testing.T) {
 		}
 	}
 	_, err := nodebus.JSON.Encode(nodebus.Event{Broadcast: true, Payload: failingJSON{}})
-	require.ErrorIs(t, err, errMarshal, "the cause is there")
+	require.ErrorIs(t, err, errMarshal, "the error of the marshaller is wrapped")
 }
 
 func TestEncodeNothing(t *testing.T) {
@@ -164,7 +164,7 @@ func TestEncodeNothing(t *testing.T) {
 	nothing.is(t, h.Broadcast(nil))
 }
 
-// frameTape is a transport that keeps what it is sent.
+// frameTape is a transport that keeps the frames it receives.
 type frameTape struct{ frames []nodebus.Frame }
 
 func (f *frameTape) Write(_ context.Context, frames []nodebus.Frame) error {
@@ -174,8 +174,8 @@ func (f *frameTape) Write(_ context.Context, frames []nodebus.Frame) error {
 
 func (*frameTape) Close(error) error { return nil }
 
-// taped runs publish on a hub with a session of "me" for each codec, and returns
-// what those were sent. It must run in a bubble.
+// taped runs publish on a hub with one session of "me" for each codec, and returns the
+// frames of each session. It must run in a bubble.
 func taped(t *testing.T, publish func(h *nodebus.Hub), codecs ...nodebus.Codec) [][]nodebus.Frame {
 	h := nodebus.NewHub(nil)
 	defer func() { _ = h.Close() }() // also if the test fails
@@ -196,8 +196,8 @@ func taped(t *testing.T, publish func(h *nodebus.Hub), codecs ...nodebus.Codec) 
 	return frames
 }
 
-// TestEncodeErrorIsTheSenders: the sender of a payload that cannot be encoded receives the error;
-// nobody else notices.
+// TestEncodeErrorIsTheSenders checks that the sender of a payload that cannot be
+// encoded receives the error, and that clients notice nothing.
 func TestEncodeErrorIsTheSenders(t *testing.T) {
 	bad := append(badPayloads(), badPayload{"a key that panics", panickyKey{}, "nodebus_test.panickyKey", "panic: no key"})
 	bubble.Test(t, func(t *testing.T) {
@@ -219,8 +219,9 @@ func TestEncodeErrorIsTheSenders(t *testing.T) {
 	})
 }
 
-// TestEncodeIsInTheSendersCall: what the sender does with its value after
-// Publish has returned is not seen by clients, of whatever codec.
+// TestEncodeIsInTheSendersCall checks that clients of every codec receive the value as
+// it was when Publish was called, even if the sender changes the value after Publish
+// has returned.
 func TestEncodeIsInTheSendersCall(t *testing.T) {
 	list, image, raw := []any{"a"}, []byte("image"), []byte("raw")
 	nodes, states := []string{"1"}, []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}}
@@ -241,7 +242,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 	want := make([][][]byte, codecVariants)
 	for bits := range uint8(codecVariants) {
 		c := codecVariant(bits)
-		c.IDs = false // which are the hub's
+		c.IDs = false // the hub chooses the IDs
 		codecs[bits] = c
 		for _, p := range payloads {
 			f, err := c.Encode(nodebus.Event{Broadcast: true, Payload: p})
@@ -266,8 +267,8 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 	})
 }
 
-// TestHubSendsWhatCodecsEncode: the hub derives frames of one codec from the
-// frames of another; what it sends is what the codec would have made.
+// TestHubSendsWhatCodecsEncode checks the frames that the hub derives from the frame of
+// another codec: they are equal to the frames that the codec itself makes.
 func TestHubSendsWhatCodecsEncode(t *testing.T) {
 	g := newWireGen(5)
 	payloads := make([]nodebus.Payload, 100)
@@ -280,7 +281,7 @@ func TestHubSendsWhatCodecsEncode(t *testing.T) {
 				got := taped(t, func(h *nodebus.Hub) {
 					for _, p := range payloads {
 						require.NoError(t, h.Publish(nodebus.Event{To: "me", Payload: p}))
-						synctest.Wait() // so that no newer one replaces it
+						synctest.Wait() // so that no newer event replaces it in the queue
 					}
 				}, codecs...)
 				for i, frames := range got {

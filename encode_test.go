@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The hot payloads as encoding/json sees them: with its tags and nothing else.
+// Copies of the frequent payloads with tags for encoding/json and without own methods.
 type (
 	plainFrame struct {
 		Type string          `json:"type"`
@@ -61,8 +61,8 @@ func plainState(s nodebus.NodeState, prompt string) plainNodeState {
 	return plainNodeState{s.Value, s.Max, s.State, s.UniqueID, prompt, s.DisplayID, orNull(s.ParentID), s.RealID}
 }
 
-// plainStates is the data of a progress_state: encoding/json has no object that
-// keeps an order, so that it is put together from members.
+// plainStates holds the data of a progress_state. encoding/json has no object that
+// keeps the order of its members, so the test joins the members itself.
 func plainStates(t testing.TB, p nodebus.ProgressState) []byte {
 	b := append([]byte(`{"prompt_id":`), marshalled(t, p.PromptID)...)
 	b = append(b, `,"nodes":{`...)
@@ -77,8 +77,8 @@ func plainStates(t testing.TB, p nodebus.ProgressState) []byte {
 	return append(b, "}}"...)
 }
 
-// TestHotPayloadsAreJSON: the frames that are appended by hand are, byte for
-// byte, what encoding/json writes.
+// TestHotPayloadsAreJSON checks that the fast encoders write the same bytes as
+// encoding/json.
 func TestHotPayloadsAreJSON(t *testing.T) {
 	g := newWireGen(1)
 	same := func(p nodebus.Payload, data []byte) {
@@ -103,7 +103,7 @@ func TestHotPayloadsAreJSON(t *testing.T) {
 		x := nodebus.Executed{Place: nodebus.Place{UniqueID: g.wild(), DisplayID: g.wild()}, PromptID: g.wild(), Output: g.ui()}
 		same(x, marshalled(t, plainExecuted{x.UniqueID, x.DisplayID, x.Output, x.PromptID}))
 
-		// Status is appended too.
+		// Status has a fast encoder, too.
 		st := nodebus.Status{QueueRemaining: int(g.Int64()), SID: g.wild()}
 		info := map[string]any{"exec_info": map[string]any{"queue_remaining": st.QueueRemaining}}
 		same(st, marshalled(t, struct {
@@ -113,13 +113,13 @@ func TestHotPayloadsAreJSON(t *testing.T) {
 	}
 }
 
-// ui is a UI of anything.
+// ui returns a UI with random values.
 func (g wireGen) ui() nodebus.UI {
 	if g.IntN(8) == 0 {
 		return nil
 	}
 	ui := nodebus.UI{}
-	for range g.IntN(12) { // more than the few keys that are sorted in place
+	for range g.IntN(12) { // more keys than fit in the array of UI.appendJSON
 		list := make([]any, g.IntN(4))
 		for i := range list {
 			list[i] = g.value(3)
@@ -132,8 +132,8 @@ func (g wireGen) ui() nodebus.UI {
 	return ui
 }
 
-// TestDeepUIIsJSON: from some depth on lists are left to encoding/json, which
-// must not show.
+// TestDeepUIIsJSON checks that deep lists, which encoding/json encodes, look the same
+// as other lists.
 func TestDeepUIIsJSON(t *testing.T) {
 	var v any = "bottom <&>"
 	for depth := range 100 {
@@ -145,7 +145,7 @@ func TestDeepUIIsJSON(t *testing.T) {
 	}
 }
 
-// hotEvents are events as a running prompt sends them.
+// hotEvents returns the frequent events of a running prompt.
 func hotEvents() map[string]nodebus.Event {
 	ui := nodebus.Images(
 		nodebus.File{Filename: "ComfyUI_00001_.png", Type: "output"},
@@ -175,7 +175,8 @@ func snapshotOf(n int) nodebus.ProgressState {
 	return p
 }
 
-// TestHotPayloadsAllocateOnce: the frame's bytes, and nothing besides.
+// TestHotPayloadsAllocateOnce checks that Encode allocates nothing except the bytes of
+// the frame.
 func TestHotPayloadsAllocateOnce(t *testing.T) {
 	for name, ev := range hotEvents() {
 		for _, c := range []nodebus.JSONCodec{{}, {IDs: true}} {

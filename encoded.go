@@ -5,20 +5,20 @@ import (
 	"fmt"
 )
 
-// encoded is a message in the form of one codec. The message's lock guards it until it
-// is ready; after that it does not change, except for next.
+// encoded is the form of a message for one codec. The message's lock guards it until it
+// is ready. After that only next changes.
 //
-// Codecs of others are never called under a lock. The goroutine that adds an entry
-// must make it ready: Publish adds the entries of all codecs in use, under the hub's
-// lock, and encodes them after it has released the lock and before it returns. If a
-// worker or a writer finds no entry, for a codec that a session has begun to use since,
-// it adds the entry itself. Everybody else waits until the entry is ready.
+// A foreign codec is never called while a lock is held. Therefore the goroutine that
+// adds an entry must make it ready, and all others wait until it is ready. Publish adds
+// entries for all foreign codecs in use while it holds the hub's lock. It encodes them
+// after it has released the lock and before it returns. A worker or a writer that finds
+// no entry, because the session began to use the codec later, adds the entry itself.
 type encoded struct {
 	codec   Codec
 	typ     string
 	data    []byte
 	binary  bool
-	refused bool // the codec has no form for the event
+	refused bool // the codec returned an error or panicked
 	ready   bool
 	wait    chan struct{} // closed when the entry is ready; nil if nobody waits
 	next    *encoded
@@ -28,12 +28,12 @@ func (e *encoded) set(f Frame, err error) {
 	e.typ, e.data, e.binary, e.refused = f.Type, f.Data, f.Binary, err != nil
 }
 
-// of returns the frame of a ready entry.
+// of returns the frame of a ready entry. ok is false if the codec refused the event.
 func (m *message) of(e *encoded) (f Frame, ok bool) {
 	return Frame{ID: m.id, Type: e.typ, Binary: e.binary, Data: e.data}, !e.refused
 }
 
-// reserve adds entries for codecs to a message that nobody else has yet.
+// reserve adds an entry for each codec. No other goroutine knows the message yet.
 func (m *message) reserve(codecs map[Codec]int) {
 	at := &m.enc
 	for *at != nil {
@@ -45,7 +45,7 @@ func (m *message) reserve(codecs map[Codec]int) {
 	}
 }
 
-// encodeReserved makes the entries ready that reserve has added: n of them.
+// encodeReserved makes the n entries ready that reserve has added.
 func (m *message) encodeReserved(n int) {
 	if n == 0 {
 		return
@@ -57,14 +57,14 @@ func (m *message) encodeReserved(n int) {
 	for {
 		m.encodeEntry(e, encodeSafely) // the sender has not changed the payload yet
 		if n--; n == 0 {
-			return // not further: others may add entries behind the last
+			return // do not read e.next: other goroutines may add entries after the last one
 		}
 		e = e.next
 	}
 }
 
-// frame returns m in c's form, and encodes it if nobody has asked before. ok is false
-// if c, which is not JSON, refuses the event.
+// frame returns the frame of m for c. It encodes m if no goroutine has done so before.
+// ok is false if c refuses the event; [JSON] never refuses.
 func (m *message) frame(c Codec) (f Frame, ok bool) {
 	m.mu.Lock()
 	at := &m.enc
@@ -104,7 +104,8 @@ func (e *encoded) waitChannel() chan struct{} {
 }
 
 // encodeEntry makes an entry ready that the calling goroutine has added. It holds no
-// lock while it encodes. The entry becomes ready also if the codec ends the goroutine.
+// lock while it encodes. The entry becomes ready even if the codec ends the goroutine
+// with runtime.Goexit.
 func (m *message) encodeEntry(e *encoded, encode func(Codec, Event) (Frame, error)) {
 	f, err := Frame{}, errCodecGone
 	defer func() {
@@ -121,8 +122,9 @@ func (m *message) encodeEntry(e *encoded, encode func(Codec, Event) (Frame, erro
 
 var errCodecGone = errors.New("nodebus: the codec ended its goroutine with runtime.Goexit")
 
-// encode calls c. The payload of a message that Publish has encoded may have changed:
-// a foreign codec receives what JSON decodes in its place.
+// encode encodes m with c. If Publish has already encoded m as JSON, the sender may
+// have changed the payload since; a foreign codec then receives the payload that is
+// decoded from the JSON.
 func (m *message) encode(c Codec, ev Event) (Frame, error) {
 	if !m.early {
 		return encodeSafely(c, ev)
@@ -139,8 +141,8 @@ func (m *message) encode(c Codec, ev Event) (Frame, error) {
 	return encodeSafely(c, ev)
 }
 
-// isOwn reports whether a codec of this package can encode m without a call of foreign
-// code. m.mu is held.
+// isOwn reports whether a JSONCodec can encode m without calling foreign code. m.mu is
+// held.
 func (m *message) isOwn() bool {
 	if m.hasJSON() {
 		return true
@@ -149,12 +151,12 @@ func (m *message) isOwn() bool {
 	return standard
 }
 
-// hasJSON reports whether m.enc begins with the form of JSON.
+// hasJSON reports whether m.enc begins with a ready form of JSON.
 func (m *message) hasJSON() bool { return m.enc != nil && m.enc.codec == JSON && m.enc.ready }
 
-// encodeOwn encodes m with a codec of this package, from the form of JSON if there is
-// one: the payload may have changed since. m.mu is held, unless Publish has made that
-// form.
+// encodeOwn encodes m with a JSONCodec. If m already has the form of JSON, it uses that
+// form, because the payload may have changed since. m.mu is held, unless Publish has
+// made the form of JSON.
 func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 	if !m.hasJSON() {
 		return c.Encode(m.event())
@@ -177,7 +179,8 @@ func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 	return f, nil
 }
 
-// encodeSafely calls a codec that may not be ours. Its error is an [*EncodeError].
+// encodeSafely calls a codec that may be foreign. Its error is always an
+// [*EncodeError], also after a panic.
 func encodeSafely(c Codec, ev Event) (f Frame, err error) {
 	err = Protect(func() (err error) {
 		f, err = c.Encode(ev)

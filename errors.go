@@ -6,24 +6,25 @@ import (
 	"runtime/debug"
 )
 
-// Errors that callers test for with [errors.Is].
+// Errors for [errors.Is].
 var (
-	// ErrClosed means that the hub, the prompt or the call is over.
+	// ErrClosed means that the hub, the session, the prompt or the call has ended.
 	ErrClosed = errors.New("nodebus: closed")
-	// ErrSlow ends a session or a subscription that fell too far behind.
+	// ErrSlow ends a session or a subscription whose queue is full because its reader
+	// is too slow.
 	ErrSlow = errors.New("nodebus: client is too slow")
-	// ErrReplaced ends a session in favor of a newer session of the same client.
+	// ErrReplaced ends a session when a newer session of the same client replaces it.
 	ErrReplaced = errors.New("nodebus: replaced by a newer session")
-	// ErrInterrupted ends a prompt that was stopped. A node may return it.
+	// ErrInterrupted means that a prompt was interrupted. A node may return it to
+	// interrupt its prompt.
 	ErrInterrupted = errors.New("nodebus: interrupted")
-	// ErrNoAddress refuses an event that names neither a prompt nor a client and is
-	// not a broadcast.
+	// ErrNoAddress means that an event has none of PromptID, To and Broadcast.
 	ErrNoAddress = errors.New("nodebus: the event has no address; set PromptID, To or Broadcast")
 )
 
-// EncodeError says that a payload has no form on the wire: it holds a NaN, a
-// channel or a cycle, or its marshaller failed or panicked. Only the call that
-// sent the payload fails.
+// EncodeError means that a payload cannot be encoded: it holds a NaN, a channel or a
+// cycle, or its marshaller failed or panicked. Only the call that sent the payload
+// fails.
 type EncodeError struct {
 	Type string // the payload's Go type
 	Err  error
@@ -35,17 +36,17 @@ func (e *EncodeError) Error() string {
 
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// NodeError says which node failed, and why. Clients receive the kind of Err: the
-// answer of its method ExceptionType() string, if Err or an error that it wraps
-// has this method, otherwise its Go type.
+// NodeError contains the node that failed and the reason. Clients receive the type of
+// Err: the result of its method ExceptionType() string, if Err or an error that it
+// wraps has this method; otherwise the Go type of Err.
 type NodeError struct {
 	Place
 	Class     string           // the class of the node
-	RealClass string           // the class of the node RealID
+	RealClass string           // the class of the node with the id RealID
 	Inputs    map[string][]any // the inputs of the failed call, as plain values
-	Executed  []string         // unique ids of the nodes that had run, in no order
+	Executed  []string         // unique ids of the nodes that had run, in no particular order
 	Cacheable []string         // unique ids of the nodes whose results a cache may hold
-	Index     int              // number of the failed call, if the node is called for each element of a list
+	Index     int              // number of the failed call, from 0, for a node that is called for each element of a list
 	Err       error            // a *PanicError if the node panicked
 }
 
@@ -58,8 +59,8 @@ func (e *NodeError) Error() string {
 
 func (e *NodeError) Unwrap() error { return e.Err }
 
-// InputError is an error about one input of a node. A node's Validate may return
-// one; clients then mark this input alone.
+// InputError is an error about one input of a node. A node's Validate may return it;
+// clients then mark only this input.
 type InputError struct {
 	Input string // the name of the input
 	Err   error
@@ -69,8 +70,8 @@ func (e *InputError) Error() string { return fmt.Sprintf("input %q: %v", e.Input
 
 func (e *InputError) Unwrap() error { return e.Err }
 
-// PanicError is a panic of foreign code: a node, codec, transport, listener, queue
-// or store.
+// PanicError is a recovered panic of foreign code: a node, codec, transport, listener,
+// queue or store.
 type PanicError struct {
 	Value any    // the argument of panic
 	Stack string // the stack of the goroutine that panicked; may be empty
@@ -78,13 +79,13 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Unwrap returns the value if it is an error.
+// Unwrap returns Value if it is an error, otherwise nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// BlockedError is the error that [Block] makes.
+// BlockedError is the error that [Block] returns.
 type BlockedError struct{ Reason string }
 
 func (b *BlockedError) Error() string {
@@ -94,9 +95,9 @@ func (b *BlockedError) Error() string {
 	return "nodebus: blocked: " + b.Reason
 }
 
-// Protect calls f and returns its error. A panic of f becomes a [*PanicError] that
-// keeps the stack. Whoever calls code of others (executors, transports) uses it,
-// so that a panic there ends one call and not the program.
+// Protect calls f and returns its error. If f panics, Protect returns a [*PanicError]
+// with the stack. Executors and transports use it to call foreign code, so that a panic
+// ends one call and not the program. It does not stop runtime.Goexit.
 func Protect(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -5,21 +5,25 @@ import (
 	"time"
 )
 
-// Payload is the body of an event. EventType is its name on the wire, the same
-// for every value of the type; [Custom] is for names known only at run time.
+// Payload is the body of an event. EventType returns the name of the event on the wire.
+// All values of a Go type have the same name; [Custom] is for names that are known only
+// at run time.
 //
-// A payload is encoded as JSON by encoding/json's rules, or, if it implements
-// [encoding.BinaryAppender], goes out as a binary frame.
+// A payload is encoded as JSON by the rules of encoding/json. A payload that implements
+// [encoding.BinaryAppender] is sent as a binary frame instead.
 type Payload interface{ EventType() string }
 
-// Event is a payload and its address. An event of a prompt goes to the client in
-// To, as a rule the submitter, and to all who watch the prompt. An event with To
-// alone goes to this client. Only Broadcast reaches everyone.
+// Event is a payload and its address. The address decides who receives the event:
 //
-// An executor and its nodes may leave the address empty: the engine then fills in
-// the prompt and its submitter. [Hub.Publish] refuses an event without an address.
+//   - PromptID: the client in To, usually the submitter, and all clients that watch the
+//     prompt.
+//   - To without PromptID: this client only.
+//   - Broadcast: every client.
+//
+// An executor and its nodes may leave the address empty; the engine then fills in the
+// prompt and its submitter. [Hub.Publish] refuses an event without an address.
 type Event struct {
-	ID        uint64    // set by the Hub, increasing; a session's cursor
+	ID        uint64    // set by the Hub; increases with each event; see SessionOptions.Since
 	Time      time.Time // set by the Hub
 	PromptID  string    // the prompt that the event belongs to, if any
 	To        string    // the id of the client that receives it, if only one does
@@ -27,76 +31,81 @@ type Event struct {
 	Attempt   int       // the attempt of the prompt that the event belongs to, from 1; 0 if unknown
 	Payload   Payload
 
-	// Frozen promises that nothing changes Payload, nor what it refers to, after
-	// Publish. The hub may then encode a standard payload later, or never if no
-	// client needs it. Whoever replaces the payload of an event must set Frozen anew.
+	// Frozen promises that nothing changes Payload, or data that Payload points to,
+	// after Publish. The hub may then encode a standard payload later, or never if no
+	// client needs it. By default, the hub encodes a payload that could change before
+	// Publish returns. Code that replaces the payload of an event must set Frozen again
+	// for the new payload.
 	Frozen bool
 }
 
-// Place is where a node stands: in the graph that runs, and in the prompt that was
-// submitted. For a node of the submitted prompt the three other ids may be empty.
+// Place identifies a node in two graphs: the graph that runs, and the prompt that was
+// submitted. For a node of the submitted prompt, DisplayID, ParentID and RealID may be
+// empty.
 type Place struct {
-	UniqueID  string `json:"node_id"`         // the node's id in the graph, UNIQUE_ID to nodes
-	DisplayID string `json:"display_node_id"` // the node of the prompt that clients show it on; default UniqueID
-	ParentID  string `json:"parent_node_id"`  // the node that made it at run time; empty for a node of the prompt
-	RealID    string `json:"real_node_id"`    // the node of the prompt at the end of the line of parents; default UniqueID
+	UniqueID  string `json:"node_id"`         // the node's id in the graph that runs; nodes receive it as UNIQUE_ID
+	DisplayID string `json:"display_node_id"` // the node of the prompt on which clients show this node; default UniqueID
+	ParentID  string `json:"parent_node_id"`  // the node that made this node at run time; empty for a node of the prompt
+	RealID    string `json:"real_node_id"`    // the node of the prompt from which its chain of parents starts; default UniqueID
 }
 
-// WithDefaults returns p with the ids filled in that default to UniqueID.
+// WithDefaults returns a copy of p in which an empty DisplayID or RealID is UniqueID.
 func (p Place) WithDefaults() Place {
 	p.DisplayID = cmp.Or(p.DisplayID, p.UniqueID)
 	p.RealID = cmp.Or(p.RealID, p.UniqueID)
 	return p
 }
 
-// Coalescer marks payloads whose newest value alone matters to a slow client: while
-// an event waits in a client's queue, a newer event of the same type with the same key
-// replaces it. The key should name the prompt or the node that the event is about. Two
-// different subjects must have different keys.
+// Coalescer is a payload whose older values a slow client does not need. While an
+// event waits in a client's queue, a newer event with the same type and the same key
+// replaces the older event. The key should name the prompt or the node that the event
+// is about. Events about two different subjects must have different keys; otherwise
+// clients miss events.
 type Coalescer interface{ CoalesceKey() string }
 
-// Custom is an event whose type is known only at run time. Data is any value
-// that encoding/json takes; with a []byte it is a binary frame, and Type must be
-// the decimal number that starts the frame (the standard types use 1 to 4).
-// Received, Data is a [json.RawMessage] or a []byte.
+// Custom is a payload whose type is known only at run time. Data is any value that
+// encoding/json accepts. If Data is a []byte, the event is a binary frame, and Type
+// must be the decimal number at the start of the frame (the standard types use 1 to 4).
+// In a received event, Data is a [json.RawMessage] or a []byte.
 type Custom struct {
 	Type string
 	Data any
 }
 
-// EventType is c.Type.
+// EventType returns c.Type.
 func (c Custom) EventType() string { return c.Type }
 
-// Status is the number of prompts that are queued or running. As the first event of a
-// connection it also names the client.
+// Status reports the number of prompts that are queued or running. The first event of a
+// connection is a Status that also contains the client's id.
 type Status struct {
 	QueueRemaining int
 	SID            string // the client's id; only in the first event
 }
 
-// ExecutionStart says that a prompt begins. Times are Unix milliseconds.
+// ExecutionStart reports that a prompt begins. All timestamps of events are Unix
+// milliseconds.
 type ExecutionStart struct {
 	PromptID  string `json:"prompt_id"`
 	Timestamp int64  `json:"timestamp"`
 }
 
-// ExecutionCached lists the nodes of the prompt whose results are known from
-// an earlier run. It is sent once a prompt, also when there are none.
+// ExecutionCached lists the nodes of the prompt whose results are known from an earlier
+// run. Each prompt has this event once, also when the list is empty.
 type ExecutionCached struct {
 	Nodes     []string `json:"nodes"`
 	PromptID  string   `json:"prompt_id"`
 	Timestamp int64    `json:"timestamp"`
 }
 
-// Executing names the node that runs now. Without a node it closes the prompt: no event
-// of the prompt follows it.
+// Executing reports which node runs now. With an empty UniqueID it closes the prompt:
+// no event of the prompt follows.
 type Executing struct {
-	UniqueID  string `json:"node"`                   // unique id; null on the wire if empty
-	DisplayID string `json:"display_node,omitempty"` // the node to highlight
+	UniqueID  string `json:"node"`                   // the node that runs; null on the wire if empty
+	DisplayID string `json:"display_node,omitempty"` // the node of the prompt that a client highlights
 	PromptID  string `json:"prompt_id,omitempty"`
 }
 
-// Progress is one step of one node.
+// Progress reports how far one node is: Value out of Max.
 type Progress struct {
 	Value    float64 `json:"value"`
 	Max      float64 `json:"max"`
@@ -104,14 +113,14 @@ type Progress struct {
 	UniqueID string  `json:"node"` // null on the wire if empty
 }
 
-// ProgressState is a snapshot of all nodes of a prompt that have begun, in the
-// order in which they began. On the wire Nodes is an object by node id.
+// ProgressState is a snapshot of all nodes of a prompt that have begun, in the order in
+// which the nodes began. On the wire, Nodes is an object with the node ids as names.
 type ProgressState struct {
 	PromptID string
 	Nodes    []NodeState
 }
 
-// NodeState is one node in a [ProgressState].
+// NodeState is the state of one node in a [ProgressState].
 type NodeState struct {
 	Place
 	Value float64 `json:"value"`
@@ -119,19 +128,19 @@ type NodeState struct {
 	State string  `json:"state"` // "running", "finished" or "error"
 }
 
-// Executed carries what a node shows. Output is null for a cached node that
-// showed nothing. ParentID and RealID do not travel on the wire.
+// Executed contains what a node shows to the user. Output is nil (null on the wire) for
+// a cached node that shows nothing. ParentID and RealID are not sent on the wire.
 type Executed struct {
 	Place
 	Output   UI
 	PromptID string
 }
 
-// UI is what a node shows: names, each with a list. Lists of images and other
-// files hold [File] values.
+// UI contains what a node shows to the user: lists of values by name. Lists of images
+// and other files hold [File] values.
 type UI map[string][]any
 
-// File names a file that clients may fetch.
+// File identifies a file that clients may fetch.
 type File struct {
 	Filename  string `json:"filename"`
 	Subfolder string `json:"subfolder"`
@@ -152,20 +161,20 @@ func anyList[T any](values []T) []any {
 	return list
 }
 
-// ExecutionSuccess ends a prompt whose outputs are all done.
+// ExecutionSuccess ends a prompt when all its outputs are done.
 type ExecutionSuccess struct {
 	PromptID  string `json:"prompt_id"`
 	Timestamp int64  `json:"timestamp"`
 }
 
-// ExecutionError ends a prompt in which a node failed. With ExceptionType
-// "ExecutionBlocked" it is only a notice that a node was skipped, and the
-// prompt goes on.
+// ExecutionError ends a prompt in which a node failed. If ExceptionType is
+// "ExecutionBlocked", the event is only a notice that one node was skipped, and the
+// prompt continues.
 type ExecutionError struct {
 	PromptID         string           `json:"prompt_id"`
-	NodeID           string           `json:"node_id"` // of the submitted prompt; for a skipped node its unique id
+	NodeID           string           `json:"node_id"` // the node of the submitted prompt; for a skipped node its unique id
 	Class            string           `json:"node_type"`
-	Executed         []string         `json:"executed"` // nodes that ran, in no order
+	Executed         []string         `json:"executed"` // ids of the nodes that ran, in no particular order
 	ExceptionMessage string           `json:"exception_message"`
 	ExceptionType    string           `json:"exception_type"`
 	Traceback        []string         `json:"traceback"`
@@ -174,8 +183,8 @@ type ExecutionError struct {
 	Timestamp        int64            `json:"timestamp,omitempty"`
 }
 
-// ExecutionInterrupted ends a prompt that was stopped. NodeID is empty if no
-// node was running.
+// ExecutionInterrupted ends a prompt that was interrupted. NodeID is empty if no node
+// was running.
 type ExecutionInterrupted struct {
 	PromptID  string   `json:"prompt_id"`
 	NodeID    string   `json:"node_id"`
@@ -184,8 +193,8 @@ type ExecutionInterrupted struct {
 	Timestamp int64    `json:"timestamp"`
 }
 
-// Preview is an image of work in progress. A frame of the old form, type 1,
-// carries the image and its type alone.
+// Preview is an image of the unfinished work of a node. A binary frame of type 1, for
+// older clients, contains only the image and its format.
 type Preview struct {
 	Place
 	PromptID  string `json:"prompt_id"`
@@ -193,71 +202,71 @@ type Preview struct {
 	Image     []byte `json:"-"`          // the bytes of the image file
 }
 
-// ProgressText is a line of text that a node shows while it works. PromptID
-// does not travel on the wire.
+// ProgressText is a line of text that a node shows while it works. PromptID is not sent
+// on the wire.
 type ProgressText struct {
 	PromptID string
 	UniqueID string
 	Text     string
 }
 
-// Gap tells a client that came back that events it missed are no longer kept: some or
-// all events after Since and before Next. Since is the cursor that the client brought.
-// It is 0 if this hub has not given out the cursor; the client may then have missed
-// anything.
+// Gap reports to a client that reconnected that some events are lost: some or all
+// events after Since and before Next, because the hub no longer keeps them. Since is
+// the last ID that the client received. It is 0 if this hub never used that ID; the
+// client may then have missed any number of events.
 type Gap struct {
 	Since uint64 `json:"since"`
 	Next  uint64 `json:"next"`
 }
 
-// Overall is how much of a prompt is done, from 0 to 1; it never goes back. Cached nodes
-// do not count. Nodes made at run time share the part of the node that made them. The
-// value ends at 1 if the prompt succeeds. ComfyUI has no such event, so an executor
-// publishes it only if it is asked to.
+// Overall reports how much of a prompt is done, from 0 to 1. The value never decreases.
+// Cached nodes do not count. Nodes made at run time share the part of the node that
+// made them. If the prompt succeeds, the last value is 1. ComfyUI has no such event; an
+// executor publishes it only if an option asks for it.
 type Overall struct {
 	PromptID string  `json:"prompt_id"`
 	Value    float64 `json:"value"`
 }
 
-// EventType is "status".
+// EventType returns "status".
 func (Status) EventType() string { return "status" }
 
-// EventType is "execution_start".
+// EventType returns "execution_start".
 func (ExecutionStart) EventType() string { return "execution_start" }
 
-// EventType is "execution_cached".
+// EventType returns "execution_cached".
 func (ExecutionCached) EventType() string { return "execution_cached" }
 
-// EventType is "executing".
+// EventType returns "executing".
 func (Executing) EventType() string { return "executing" }
 
-// EventType is "progress".
+// EventType returns "progress".
 func (Progress) EventType() string { return "progress" }
 
-// EventType is "progress_state".
+// EventType returns "progress_state".
 func (ProgressState) EventType() string { return "progress_state" }
 
-// EventType is "executed".
+// EventType returns "executed".
 func (Executed) EventType() string { return "executed" }
 
-// EventType is "execution_success".
+// EventType returns "execution_success".
 func (ExecutionSuccess) EventType() string { return "execution_success" }
 
-// EventType is "execution_error".
+// EventType returns "execution_error".
 func (ExecutionError) EventType() string { return "execution_error" }
 
-// EventType is "execution_interrupted".
+// EventType returns "execution_interrupted".
 func (ExecutionInterrupted) EventType() string { return "execution_interrupted" }
 
-// EventType is "b_preview_with_metadata", the name under which the stock
-// front end dispatches such a frame.
+// EventType returns "b_preview_with_metadata", the name that ComfyUI's front end uses
+// for such a frame.
 func (Preview) EventType() string { return "b_preview_with_metadata" }
 
-// EventType is "progress_text".
+// EventType returns "progress_text".
 func (ProgressText) EventType() string { return "progress_text" }
 
-// EventType is "nodebus.gap".
+// EventType returns "nodebus.gap".
 func (Gap) EventType() string { return "nodebus.gap" }
 
-// EventType is "nodebus.overall".
+// EventType returns "nodebus.overall".
 func (Overall) EventType() string { return "nodebus.overall" }

@@ -11,12 +11,12 @@ import (
 // wirePrompt is the prompt id of the frames below.
 const wirePrompt = "8f1d6a52-3c0e-4b7a-9d55-2f6e1c0b7a94"
 
-// standardFrames are the payloads of the wire, each as it must look there. Both
-// ways lose nothing.
+// standardFrames lists the standard payloads and their frames. Encode must give the
+// frame, and Decode must give the payload.
 var standardFrames = []struct {
 	name    string
 	payload nodebus.Payload
-	prompt  string // what Decode puts into Event.PromptID
+	prompt  string // the Event.PromptID that Decode must return
 	wire    string
 }{
 	{
@@ -182,7 +182,7 @@ func TestStandardPayloads(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, nodebus.Event{PromptID: c.prompt, Payload: c.payload}, ev)
 
-			// The payload by itself, in another document, looks the same.
+			// The payload has the same JSON as a part of another document.
 			var w struct{ Data json.RawMessage }
 			require.NoError(t, json.Unmarshal([]byte(c.wire), &w))
 			alone, err := json.Marshal(c.payload)
@@ -192,8 +192,8 @@ func TestStandardPayloads(t *testing.T) {
 	}
 }
 
-// TestNilIsEmpty covers what Go code leaves out: clients index lists and objects
-// without a look.
+// TestNilIsEmpty checks that nil lists and maps become empty lists and objects, because
+// clients use them without a check for null.
 func TestNilIsEmpty(t *testing.T) {
 	for _, c := range []struct {
 		payload nodebus.Payload
@@ -221,8 +221,8 @@ func TestNilIsEmpty(t *testing.T) {
 	}
 }
 
-// TestDecodeIsLiberal covers frames of other servers: keys that may be absent,
-// null or new.
+// TestDecodeIsLiberal checks that Decode accepts frames of other servers, with keys
+// that are missing, null or unknown.
 func TestDecodeIsLiberal(t *testing.T) {
 	for _, c := range []struct {
 		name, wire string
@@ -259,8 +259,8 @@ func TestDecodeIsLiberal(t *testing.T) {
 	}
 }
 
-// TestCoalesceKeys: of the standard payloads those that are snapshots have a
-// key, which names what they are a snapshot of.
+// TestCoalesceKeys checks which standard payloads have a key, and that keys differ for
+// different prompts and nodes.
 func TestCoalesceKeys(t *testing.T) {
 	snapshot := func(p nodebus.Payload) string {
 		c, ok := p.(nodebus.Coalescer)

@@ -8,17 +8,17 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Letter is a node with an output that it may withhold.
+// Letter is a node that may block one of its outputs.
 type Letter struct{ Postage int }
 
-// Mail are its outputs: an Out can be more than a value.
+// Mail holds the outputs of Letter. An Out can be a value or blocked.
 type Mail struct {
 	Letter nodebus.Out[string] `out:"letter"`
 	Notice string              `out:"notice"`
 }
 
-// Run blocks the letter, and what depends on it, if it is not paid for. To block
-// all of its outputs, a node returns what Block gives as its error.
+// Run blocks the output Letter, and the nodes that depend on it, if the letter has no
+// stamp. To block all outputs, a node returns the error of Block.
 func (n Letter) Run(*nodebus.Context) (Mail, error) {
 	m := Mail{Notice: "the post has come"}
 	if m.Letter.Value = "Dear all"; n.Postage < 1 {
@@ -27,13 +27,13 @@ func (n Letter) Run(*nodebus.Context) (Mail, error) {
 	return m, nil
 }
 
-// Read shows what it gets.
+// Read shows its input.
 type Read struct{ Text string }
 
-// Run shows it.
+// Run shows the input.
 func (n Read) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(n.Text), nil }
 
-// What depends on a blocked output is skipped, and the prompt goes on.
+// Nodes that depend on a blocked output are skipped. The prompt continues.
 func ExampleBlock() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Letter{}, nodebus.Info{})
@@ -48,7 +48,7 @@ func ExampleBlock() {
 	fmt.Println(outcome.Output("notice"), err)
 	_ = hub.Close()
 	for ev := range events {
-		if p, ok := ev.Payload.(nodebus.ExecutionError); ok { // only a notice
+		if p, ok := ev.Payload.(nodebus.ExecutionError); ok { // a notice; the prompt continues
 			fmt.Println("node", p.NodeID, "was skipped:", p.ExceptionMessage)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Temperature is an event whose newest value alone matters.
+// Temperature is an event. A slow client needs only the newest value.
 type Temperature struct {
 	Oven    string `json:"oven"`
 	Degrees int    `json:"degrees"`
@@ -17,11 +17,12 @@ type Temperature struct {
 
 func (Temperature) EventType() string { return "example.temperature" }
 
-// CoalesceKey says which older one it replaces, where events wait: for a client
-// that is behind, or for one that is yet to come.
+// CoalesceKey returns the key under which a newer Temperature replaces an older one: in
+// the queue of a slow client, and in the log for clients that join later.
 func (t Temperature) CoalesceKey() string { return t.Oven }
 
-// A client that keeps up sees every event; any other sees the latest.
+// A client that is not behind receives every event. A client that is behind receives
+// the newest event only.
 func ExampleCoalescer() {
 	hub := nodebus.NewHub(nil)
 	for degrees := range 180 {

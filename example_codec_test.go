@@ -7,8 +7,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// TextOnly is a codec for clients that take no binary frames: what is in them
-// goes out as text.
+// TextOnly is a codec for clients that do not support binary frames. It sends the
+// content of binary frames as text.
 type TextOnly struct{ nodebus.Codec }
 
 // Encode replaces binary frames with text frames.
@@ -21,7 +21,7 @@ func (c TextOnly) Encode(ev nodebus.Event) (nodebus.Frame, error) {
 	return c.Codec.Encode(ev)
 }
 
-// A codec wraps another. A session is given one by SessionOptions.Codec.
+// A codec can wrap another codec. SessionOptions.Codec sets the codec of a session.
 func ExampleCodec() {
 	codec := TextOnly{nodebus.JSON}
 	for _, p := range []nodebus.Payload{

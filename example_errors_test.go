@@ -10,13 +10,13 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Open fails in two ways.
+// Open is a node that fails in two ways.
 type Open struct {
 	Path  string
 	Depth int `min:"0" max:"9"`
 }
 
-// Run fails.
+// Run returns an error or panics.
 func (n Open) Run(*nodebus.Context) (nodebus.UI, error) {
 	if n.Depth > 0 {
 		panic("too deep")
@@ -30,8 +30,8 @@ func opening(path string, depth any) *nodebus.Prompt {
 	return &nodebus.Prompt{ID: "p", Nodes: g.Nodes()}
 }
 
-// What is wrong with a prompt is found out before it runs: by Submit, by
-// Validate, and by an executor that is given it directly.
+// The errors of a prompt are found before it runs: by Submit, by Validate, or by an
+// executor that receives the prompt directly.
 func ExampleValidationError() {
 	r := flow.NewRegistry()
 	flow.Register(r, Open{}, nodebus.Info{})
@@ -50,8 +50,8 @@ func ExampleValidationError() {
 	// node 7 (Open): Value 10 bigger than max of 9: depth
 }
 
-// What went wrong while a prompt ran names the node, and wraps what it said. A
-// panic of a node is its error too.
+// The error of a prompt that failed names the node and wraps the error of the node. A
+// panic of a node is an error, too.
 func ExampleNodeError() {
 	r := flow.NewRegistry()
 	flow.Register(r, Open{}, nodebus.Info{})

@@ -8,10 +8,10 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Double is a node that others make.
+// Double is a node that Grow makes at run time.
 type Double struct{ Value int }
 
-// Run doubles.
+// Run returns twice the number.
 func (n Double) Run(*nodebus.Context) (int, error) { return 2 * n.Value, nil }
 
 // Grow doubles a number until it is large enough.
@@ -20,7 +20,7 @@ type Grow struct {
 	Over int
 }
 
-// Run makes nodes and waits for what they give: a loop is a loop.
+// Run makes nodes and waits for their results, in a Go loop.
 func (n Grow) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	v := n.From
 	for v <= n.Over {
@@ -33,8 +33,8 @@ func (n Grow) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(v)), nil
 }
 
-// Nodes that a node makes run like the nodes of the prompt: they have their own ids
-// and events. Clients show them on the node that made them.
+// Nodes that a node makes run in the same way as the nodes of the prompt. They have
+// their own ids and events. Clients show them on the node that made them.
 func ExampleEval() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Double{}, nodebus.Info{})

@@ -8,7 +8,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Ticked is an event of one's own: any struct with an EventType is one.
+// Ticked is a custom event. Any struct with a method EventType can be an event.
 type Ticked struct {
 	Node string `json:"node"`
 	Step int    `json:"step"`
@@ -16,8 +16,8 @@ type Ticked struct {
 
 func (Ticked) EventType() string { return "example.ticked" }
 
-// An event whose type is known only at run time needs no type of its own. With a
-// []byte as data it is a binary frame, which begins with the number.
+// An event whose type is known only at run time is a Custom. If its data is a []byte,
+// it is sent as a binary frame, which begins with the number.
 func ExampleCustom() {
 	for _, p := range []nodebus.Payload{
 		Ticked{Node: "5", Step: 1},
@@ -37,8 +37,8 @@ func ExampleCustom() {
 	// 99             "\x00\x00\x00cabc"
 }
 
-// Whoever reads frames gets the standard events as their types, and all others
-// as Custom, with data that are still JSON.
+// Decode returns the standard events as their Go types. All other events are Custom,
+// with data that is still JSON.
 func ExampleJSONCodec() {
 	codec := nodebus.JSONCodec{IDs: true}
 	for _, ev := range []nodebus.Event{
@@ -74,7 +74,7 @@ func ExampleJSONCodec() {
 	// nodebus: cannot encode nodebus.Progress: value NaN of 20 is not a JSON number
 }
 
-// A graph that ComfyUI has saved in its API format.
+// ParseNodes reads a graph that ComfyUI has saved in the API format.
 func ExampleParseNodes() {
 	nodes, err := nodebus.ParseNodes([]byte(`{
 		"4": {"class_type": "Load", "inputs": {"path": "cat.png"}},
@@ -100,7 +100,7 @@ func ExampleParseNodes() {
 	// nodebus: The prompt is not a JSON object of nodes: not a JSON object
 }
 
-// A graph made in Go, to be submitted or to be saved.
+// A program can make a graph in Go, to submit it or to save it.
 func ExampleGraph() {
 	g := nodebus.NewGraph()
 	cat := g.Add("Load", nodebus.Inputs{"path": "cat.png"})

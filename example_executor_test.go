@@ -9,11 +9,11 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// DryRun is an executor that runs nothing and says what would run.
+// DryRun is an executor that runs no nodes. It reports which nodes would run.
 type DryRun struct{}
 
-// Execute tells of each node. One that really runs nodes is in
-// examples/ownexecutor; it needs twenty lines more.
+// Execute publishes the events of each node. An executor that really runs nodes needs
+// twenty lines more; see examples/ownexecutor.
 func (DryRun) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 	id := job.Prompt.ID
 	for _, n := range job.Prompt.Nodes {
@@ -28,14 +28,14 @@ func (DryRun) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publishe
 	return nodebus.Report{}, nil // the engine has seen the outputs
 }
 
-// Launch is a node that had better not run by mistake.
+// Launch is a node that must not run by mistake.
 type Launch struct{}
 
-// Run launches.
+// Run panics, because it must not be called.
 func (Launch) Run(*nodebus.Context) (nodebus.UI, error) { panic("too late") }
 
-// An executor of one's own. The engine does the rest: the queue, the record, and
-// the events that frame a prompt.
+// A custom executor. The engine does the rest: the queue, the record, and the events at
+// the start and at the end of a prompt.
 func ExampleExecutor() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Launch{}, nodebus.Info{})

@@ -8,11 +8,11 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// ReadNote shows a note. What it gives depends on more than its input.
+// ReadNote shows a note. Its result depends on more than its input.
 type ReadNote struct {
 	Name string
 
-	notes map[string]string // the program's, given to Register
+	notes map[string]string // set by the program before Register
 }
 
 // Run reads the note.
@@ -21,11 +21,11 @@ func (n ReadNote) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(n.notes[n.Name]), nil
 }
 
-// Fingerprint joins the cache key: while it stays the same, the node does not run
-// again. For a file it could be the time and the size.
+// Fingerprint returns a part of the cache key. While the result stays the same, the
+// node does not run again. For a file, it could be the time and the size.
 func (n ReadNote) Fingerprint() (string, error) { return n.notes[n.Name], nil }
 
-// A node that runs again when what it reads has changed.
+// A node that runs again when the data that it reads has changed.
 func ExampleFingerprinter() {
 	notes := map[string]string{"fridge": "buy milk"}
 	r := flow.NewRegistry()

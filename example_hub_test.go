@@ -8,7 +8,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Readers in the same program get every event, as the value that was sent.
+// A loop in the same program receives every event. The payload is the Go value that was
+// sent.
 func ExampleHub_Subscribe() {
 	hub := nodebus.NewHub(nil)
 	events := hub.Subscribe(context.Background())
@@ -21,7 +22,7 @@ func ExampleHub_Subscribe() {
 			fmt.Println(err)
 		}
 	}
-	_ = hub.Close() // what waits is still read, and then the loop ends
+	_ = hub.Close() // the loop still receives the events that wait, and then ends
 
 	for ev, err := range events {
 		switch p := ev.Payload.(type) {
@@ -30,7 +31,7 @@ func ExampleHub_Subscribe() {
 		case nodebus.Progress:
 			fmt.Printf("%s hears that node %s is at %g of %g\n", ev.To, p.UniqueID, p.Value, p.Max)
 		case nil:
-			fmt.Println(err) // nodebus.ErrSlow: this loop is too far behind
+			fmt.Println(err) // nodebus.ErrSlow: the loop is too far behind
 		default:
 			fmt.Println("everyone hears", p.EventType())
 		}
@@ -41,8 +42,8 @@ func ExampleHub_Subscribe() {
 	// everyone hears example.news
 }
 
-// A message of the program's own, for some clients or for all. Only what has no
-// form on the wire is an error.
+// A program sends a message to some clients or to all clients. SendSync returns an
+// error if the payload cannot be encoded.
 func ExampleHub_SendSync() {
 	hub := nodebus.NewHub(nil)
 	events := hub.Subscribe(context.Background())

@@ -8,22 +8,22 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Think gives a word, at a cost.
+// Think is an expensive node that returns a word.
 type Think struct{ Word string }
 
-// Run says that it does.
+// Run prints that it runs.
 func (n Think) Run(*nodebus.Context) (string, error) {
 	fmt.Println("thinking of", n.Word)
 	return n.Word, nil
 }
 
-// Choose shows one of two words, and asks for no other.
+// Choose shows one of two words. It requests only that word.
 type Choose struct {
 	First bool
 	A, B  nodebus.Lazy[string]
 }
 
-// Run waits for the word it needs; meanwhile other nodes may run in its place.
+// Run waits for the word that it needs. Meanwhile other nodes may use its worker slot.
 func (n Choose) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	word := n.B
 	if n.First {
@@ -33,7 +33,7 @@ func (n Choose) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(text), err
 }
 
-// What a lazy input depends on runs only if the node asks for it.
+// The nodes before a lazy input run only if the node requests the input.
 func ExampleLazy() {
 	r := flow.NewRegistry()
 	flow.Register(r, Think{}, nodebus.Info{})
@@ -52,7 +52,7 @@ func ExampleLazy() {
 	// map[text:[rose]] <nil>
 }
 
-// In a test of a node, the value is there already.
+// In a test of a node, Ready gives the value of a lazy input.
 func ExampleReady() {
 	ui, err := Choose{First: true, A: nodebus.Ready("rose")}.Run(nodebus.NewContext(context.Background(), nodebus.CallInfo{}))
 	fmt.Println(ui, err)

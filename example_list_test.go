@@ -9,23 +9,23 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Words gives a list, whose elements go on one by one.
+// Words returns a list. Its elements are passed on one by one.
 type Words struct{ Text string }
 
-// Run cuts a text into words.
+// Run splits a text into words.
 func (n Words) Run(*nodebus.Context) (nodebus.List[string], error) {
 	return strings.Fields(n.Text), nil
 }
 
-// Capital takes one word, and is called for each that there is.
+// Capital has one word as its input. It is called once for each word.
 type Capital struct{ Word string }
 
-// Run begins the word with a capital.
+// Run writes the first letter of the word as a capital letter.
 func (n Capital) Run(ctx *nodebus.Context) (string, error) {
 	return fmt.Sprint(ctx.Index(), ":", strings.ToUpper(n.Word[:1]), n.Word[1:]), nil
 }
 
-// Join takes the whole list, and is called once.
+// Join has the whole list as its input. It is called once.
 type Join struct {
 	Words nodebus.List[string]
 	With  string `default:" "`
@@ -36,7 +36,8 @@ func (n Join) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(strings.Join(n.Words, n.With)), nil
 }
 
-// Only the types say which node is called for each element, and which once.
+// The types of the inputs decide whether a node is called once or once for each
+// element.
 func ExampleList() {
 	r := flow.NewRegistry()
 	flow.Register(r, Words{}, nodebus.Info{})

@@ -9,14 +9,14 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// InTurn is an executor that calls node after node. It knows neither links nor
-// caches: examples/ownexecutor does.
+// InTurn is an executor that calls the nodes one after another. It supports no links
+// and no cache. For an executor with links see examples/ownexecutor.
 type InTurn struct{ classes *flow.Registry }
 
-// Execute calls each node with the context that it needs to tell who it is.
+// Execute calls each node with a context that contains the ids of the node.
 func (x InTurn) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (report nodebus.Report, err error) {
 	for _, n := range job.Prompt.Nodes {
-		class, _ := x.classes.Class(n.Class) // checked by Submit
+		class, _ := x.classes.Class(n.Class) // with an engine, Submit has checked that the class exists
 		at := nodebus.Place{UniqueID: n.ID}
 		call := nodebus.NewContext(ctx, nodebus.CallInfo{Place: at, Job: &job, Publisher: pub})
 		res, err := class.Call(call, n.Inputs)
@@ -29,7 +29,8 @@ func (x InTurn) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 	return report, nil
 }
 
-// What an executor of one's own does for each node.
+// A custom executor makes a context for each call of a node, and ends the context after
+// the call.
 func ExampleNewContext() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()
@@ -49,7 +50,7 @@ func ExampleNewContext() {
 // Toss fails for tails.
 type Toss struct{ Side string }
 
-// Run tosses.
+// Run returns an error for tails.
 func (n Toss) Run(*nodebus.Context) (nodebus.UI, error) {
 	if n.Side == "tails" {
 		return nil, errors.New("lost")

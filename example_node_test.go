@@ -8,8 +8,8 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Split cuts a text in two. What is not said by a field's name and type is said
-// by its tags.
+// Split divides a text in two. The tags of a field add what the name and the type of
+// the field do not say.
 type Split struct {
 	Text  string
 	At    int    `default:"1" min:"0" tip:"how much of it is the head"`
@@ -17,13 +17,13 @@ type Split struct {
 	ID    string `hidden:"UNIQUE_ID"`
 }
 
-// Halves are its outputs.
+// Halves holds the outputs of Split.
 type Halves struct {
 	Head string `out:"head"`
 	Tail string `out:"tail"`
 }
 
-// Run cuts.
+// Run divides the text.
 func (n Split) Run(*nodebus.Context) (Halves, error) {
 	at := min(n.At, len(n.Text))
 	return Halves{n.Text[:at], n.Text[at:]}, nil
@@ -32,11 +32,11 @@ func (n Split) Run(*nodebus.Context) (Halves, error) {
 // Print shows a text.
 type Print struct{ Text string }
 
-// Run shows it. A node that returns a UI alone is an output: a prompt runs what
-// its outputs need.
+// Run shows the text. A node that returns only a UI is an output node: a prompt runs
+// its output nodes and all nodes that they need.
 func (n Print) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(n.Text), nil }
 
-// A node with several inputs and outputs, and what it is to a front end.
+// A node with several inputs and outputs, and its description for a front end.
 func ExampleNode() {
 	r := flow.NewRegistry()
 	flow.Register(r, Split{}, nodebus.Info{})
@@ -44,7 +44,7 @@ func ExampleNode() {
 
 	split, _ := r.Class("Split")
 	for _, in := range split.Schema().Inputs {
-		choices, _ := in.Choices() // Options, which may panic, is asked
+		choices, _ := in.Choices() // Choices calls the method Options, which may panic
 		fmt.Println("in ", in.Name, in.Type, in.Kind, in.Default, choices)
 	}
 	for _, out := range split.Schema().Outputs {

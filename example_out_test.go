@@ -14,13 +14,14 @@ type Times struct{ A, B int }
 // Run multiplies.
 func (n Times) Run(*nodebus.Context) (int, error) { return n.A * n.B, nil }
 
-// Factorial does not compute anything: it says what to compute in its place.
+// Factorial does not compute its result. It returns nodes that compute the result.
 type Factorial struct {
 	N   int
 	Acc int `in:"acc,optional" default:"1"`
 }
 
-// Run is a loop, one turn of it: the last node of the graph is a Factorial again.
+// Run makes the nodes of one iteration of a loop. The last node of the graph is again a
+// Factorial.
 func (n Factorial) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
 	if n.N < 2 {
 		return nodebus.Out[int]{Value: n.Acc}, nil
@@ -34,13 +35,13 @@ func (n Factorial) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
 // Number shows a number.
 type Number struct{ Value int }
 
-// Run shows it.
+// Run shows the number.
 func (n Number) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(n.Value)), nil
 }
 
-// A node may return a graph that stands in for it. It is done then, however long
-// the graph takes.
+// A node may return a graph that replaces its output. The node is then done, although
+// the graph runs later.
 func ExampleOut() {
 	r := flow.NewRegistry()
 	flow.Register(r, Times{}, nodebus.Info{})

@@ -11,10 +11,10 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Render shows an image before it is done.
+// Render sends a preview of an unfinished image.
 type Render struct{ Size int }
 
-// Run renders.
+// Run draws the image and sends a preview.
 func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	img := image.NewGray(image.Rect(0, 0, n.Size, n.Size))
 	for y := range n.Size {
@@ -32,7 +32,7 @@ func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Images(nodebus.File{Filename: "line.png", Type: "temp"}), ctx.Err()
 }
 
-// An image of work in progress, which clients draw on the node.
+// A preview is an image of unfinished work. Clients show it on the node.
 func ExampleContext_Preview() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Render{}, nodebus.Info{})

@@ -8,11 +8,11 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Quiet is a publisher that passes on everything but progress. To log, trace or
-// filter events, one wraps a publisher; there is no list of hooks.
+// Quiet is a publisher that passes on all events except progress. To log, trace or
+// filter events, wrap a publisher.
 type Quiet struct{ nodebus.Publisher }
 
-// Publish filters.
+// Publish drops progress events and passes on the others.
 func (q Quiet) Publish(ev nodebus.Event) error {
 	switch ev.Payload.(type) {
 	case nodebus.Progress, nodebus.ProgressState:
@@ -21,10 +21,10 @@ func (q Quiet) Publish(ev nodebus.Event) error {
 	return q.Publisher.Publish(ev)
 }
 
-// Stir tells of its progress.
+// Stir is a node that reports its progress.
 type Stir struct{}
 
-// Run stirs.
+// Run reports progress.
 func (Stir) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	for i := range 100 {
 		ctx.Progress(float64(i+1), 100)
@@ -32,7 +32,7 @@ func (Stir) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text("smooth"), nil
 }
 
-// An executor is given a publisher that wraps the hub.
+// EngineOptions.Wrap puts a publisher around the hub. All events of prompts pass through it.
 func ExamplePublisher() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(r, Stir{}, nodebus.Info{})

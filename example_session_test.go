@@ -7,10 +7,10 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Inbox is a transport into the same program.
+// Inbox is a transport to the same program.
 type Inbox chan nodebus.Frame
 
-// Write puts frames into the channel.
+// Write sends frames to the channel.
 func (in Inbox) Write(ctx context.Context, frames []nodebus.Frame) error {
 	for _, f := range frames {
 		select {
@@ -22,10 +22,11 @@ func (in Inbox) Write(ctx context.Context, frames []nodebus.Frame) error {
 	return nil
 }
 
-// Close has nothing to close.
+// Close does nothing: a channel needs no end.
 func (Inbox) Close(error) error { return nil }
 
-// A client that comes back is sent what it missed, from where it was.
+// A client that reconnects receives the events that it missed, after the ID that it
+// sends.
 func ExampleSessionOptions() {
 	hub := nodebus.NewHub(nil)
 	read := func(since uint64, events int) (last uint64) {

@@ -10,7 +10,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Shout is a node: its fields are its inputs, Run is what it does.
+// Shout is a node. Its fields are its inputs. Run computes its output.
 type Shout struct {
 	Text  string
 	Times int `default:"1" min:"1"`

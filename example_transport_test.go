@@ -9,11 +9,11 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Lines is a transport: it writes each event as a line. Package conform proves
-// one right.
+// Lines is a transport that writes each event as a line. A test with package conform
+// can check a transport.
 type Lines struct{ to io.WriteCloser }
 
-// Write sends frames in order. Its goroutine is the client's own.
+// Write sends frames in order. It runs in a goroutine of this client, so it may wait.
 func (l Lines) Write(_ context.Context, frames []nodebus.Frame) error {
 	for _, f := range frames {
 		if _, err := fmt.Fprintf(l.to, "%s\n", f.Data); err != nil {
@@ -23,10 +23,10 @@ func (l Lines) Write(_ context.Context, frames []nodebus.Frame) error {
 	return nil
 }
 
-// Close ends the connection. The client could be told of cause.
+// Close ends the connection. It could send cause to the client.
 func (l Lines) Close(error) error { return l.to.Close() }
 
-// A client joins the hub through a transport of one's own.
+// A client joins the hub through a custom transport.
 func ExampleHub_Join() {
 	hub := nodebus.NewHub(nil)
 	there, here := io.Pipe()

@@ -9,22 +9,23 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Memory is a transport that always has room, so that no client needs a goroutine
-// that waits for it. One for a socket keeps what does not fit for the next Write.
+// Memory is a transport that always has room, so no client needs its own goroutine for
+// writing. A transport for a socket must keep the bytes that do not fit for the next
+// Write.
 type Memory struct {
 	mu     sync.Mutex
 	text   []byte
 	closed bool
-	due    sync.WaitGroup // a line each
+	due    sync.WaitGroup // counts the lines that are missing
 }
 
-// AppendFrame appends a frame as this wire has it: a line. The hub does that once for
-// all clients that receive the same events.
+// AppendFrame appends the wire form of a frame: a line. The hub calls it once for all
+// clients that receive the same events.
 func (*Memory) AppendFrame(dst []byte, f nodebus.Frame) []byte {
 	return append(append(dst, f.Data...), '\n')
 }
 
-// TryWrite sends lines that other clients may receive, too.
+// TryWrite sends lines. Other clients may receive the same bytes.
 func (m *Memory) TryWrite(wire []byte) (all bool, err error) { return true, m.keep(wire) }
 
 // Write sends the events that had to wait.
@@ -55,7 +56,7 @@ func (m *Memory) Close(error) error {
 	return nil
 }
 
-// Two clients are sent the same bytes, which are made once.
+// Two clients receive the same bytes. The hub makes the bytes once.
 func ExampleTryWriter() {
 	hub := nodebus.NewHub(nil)
 	clients := []*Memory{{}, {}}

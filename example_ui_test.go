@@ -6,8 +6,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// What a node shows goes to clients under names that front ends know, and any
-// others.
+// A node shows lists of values by name. Front ends know some names, such as text and
+// images; a node may use other names, too.
 func ExampleUI() {
 	for _, ui := range []nodebus.UI{
 		nodebus.Text("12 of 20", "not bad"),

@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Between takes limits that only make sense together.
+// Between is a node with two inputs that depend on each other.
 type Between struct{ Low, High int }
 
 // Run shows the limits.
@@ -17,8 +17,8 @@ func (n Between) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(n.Low, " to ", n.High)), nil
 }
 
-// Validate is asked when a prompt is submitted. An InputError marks one input, any
-// other error all of them.
+// Validate is called when a prompt is submitted. An InputError marks one input. Any
+// other error marks all inputs.
 func (n Between) Validate() error {
 	if n.Low > n.High {
 		return &nodebus.InputError{Input: "high", Err: errors.New("must not be below low")}
@@ -26,7 +26,7 @@ func (n Between) Validate() error {
 	return nil
 }
 
-// A node that checks its inputs before anything runs.
+// A node that checks its inputs before the prompt runs.
 func ExampleValidator() {
 	r := flow.NewRegistry()
 	flow.Register(r, Between{}, nodebus.Info{})

@@ -6,93 +6,96 @@ import (
 	"strings"
 )
 
-// Executor runs one prompt. It publishes what happens to nodes ([ExecutionCached],
-// [Executing], [Progress], [ProgressState], [Executed]); [Tracker] does this for it.
-// The engine publishes what happens to the prompt ([ExecutionStart], the end).
+// Executor runs one prompt. It publishes events about nodes: [ExecutionCached],
+// [Executing], [Progress], [ProgressState] and [Executed]; a [Tracker] can publish
+// them. The engine publishes the events about the prompt: [ExecutionStart] and the end.
 //
-// Execute returns when nothing of the prompt runs any more, soon after ctx has
-// ended, and publishes nothing after it has returned. An event without an address
-// goes to the client that submitted the prompt. Execute must be safe for concurrent
-// use.
+// Execute returns when nothing of the prompt runs any more, and soon after ctx has
+// ended. It publishes nothing after it has returned. An event without an address goes
+// to the client that submitted the prompt. Execute must be safe for concurrent use.
 //
-// An error that wraps [ErrInterrupted], or ctx's cause, ends the prompt as
-// interrupted; any other error ends it as failed. A [*NodeError] names the node.
+// An error that wraps [ErrInterrupted] or the cause of ctx ends the prompt as
+// interrupted. Any other error ends it as failed. A [*NodeError] names the node that
+// failed.
 type Executor interface {
 	Execute(ctx context.Context, job Job, pub Publisher) (Report, error)
 }
 
-// Preparer is an [Executor] that makes a prompt ready before it waits in a queue.
-// The engine asks it once for each prompt: when the prompt is submitted, or when it
-// is taken from a queue that is older than the process. The answer comes back in
-// [Job].Prepared and is never stored.
+// Preparer is an [Executor] that checks and prepares a prompt before it waits in a
+// queue. The engine calls Prepare once for each prompt: when the prompt is submitted,
+// or when the engine takes it from a queue that was filled before this process started.
+// The engine passes the result to Execute in [Job].Prepared and never stores it.
 //
-// Prepare replaces p.Nodes by a copy whose literals have the declared types, and
-// p.Outputs by the outputs that will run. An error refuses the prompt, as a rule
-// with a [*ValidationError]. If only some outputs are invalid, Prepare returns
-// both: what it has prepared of the others, and the *ValidationError.
+// Prepare replaces p.Nodes with a copy whose literals have the declared types, and
+// p.Outputs with the outputs that will run. An error refuses the prompt; usually it is
+// a [*ValidationError]. If only some outputs are invalid, Prepare returns both a result
+// for the other outputs and the *ValidationError.
 type Preparer interface {
 	Prepare(p *Prompt) (prepared any, err error)
 }
 
-// Job is a prompt to be run, and what belongs to this run of it.
+// Job is a prompt to run, with the data of this run of the prompt.
 type Job struct {
 	Prompt *Prompt // read-only
-	// Attempt counts how often the prompt was begun, from 1.
+	// Attempt is the number of times that the prompt was started, including this time.
 	Attempt int
-	// Secrets reach the nodes that ask for a secret by name in a `hidden` tag. They
-	// are in no listing, log or record.
+	// Secrets holds secrets by name. A node reads a secret with a `hidden` tag or with
+	// [Context.Hidden]. Secrets do not appear in listings, logs or records.
 	Secrets map[string]string
-	// Prepared is the answer of the executor's Prepare, if it is a [Preparer].
+	// Prepared is the result of the executor's Prepare, if the executor is a
+	// [Preparer].
 	Prepared any
 }
 
-// Report is what an executor knows of a prompt that it has run, also if it failed.
+// Report is the result of a prompt that an executor has run, also of a prompt that
+// failed.
 type Report struct {
-	// Outputs lists what nodes showed. The engine adds to it what nodes showed by
-	// Executed events, so that an executor may leave it empty.
+	// Outputs lists what nodes showed. An executor may leave it empty: the engine also
+	// records the Executed events.
 	Outputs []NodeOutput
 }
 
-// Runtime is what an executor lends to a node while the node runs. Its methods must
-// be safe for concurrent use; after the call of the node they fail with [ErrClosed].
+// Runtime contains the services that an executor gives to a node while the node runs.
+// Its methods must be safe for concurrent use. After the call of the node they must
+// return [ErrClosed].
 type Runtime interface {
-	// Input waits for a lazy input of the node.
+	// Input waits for a lazy input of the node and returns its value.
 	Input(ctx context.Context, name string) (any, error)
-	// Eval waits for an output of nodes that the node made.
+	// Eval runs the nodes of g, which the node made, and returns the value at out.
 	Eval(ctx context.Context, g *Graph, out Link) (any, error)
-	// Progress takes a report of the node; see [Tracker.Progress].
+	// Progress reports how far the node is; see [Tracker.Progress].
 	Progress(value, max float64) error
 	// Graph returns the prompt's nodes and all nodes made at run time so far.
 	Graph() Nodes
 }
 
-// State is how a prompt ended.
+// State tells how a prompt ended.
 type State string
 
-// The ways in which a prompt ends.
+// The values of [State].
 const (
 	Succeeded   State = "success"
 	Failed      State = "error"
 	Interrupted State = "interrupted"
 )
 
-// Outcome is how a prompt ended, and what its nodes showed.
+// Outcome contains the end of a prompt and what its nodes showed.
 type Outcome struct {
 	PromptID string
 	State    State
-	Outputs  []NodeOutput    // in the order in which nodes first showed something
-	Error    *ExecutionError // what went wrong; nil unless State is Failed
+	Outputs  []NodeOutput    // in the order in which the nodes first showed something
+	Error    *ExecutionError // why the prompt failed; nil unless State is Failed
 }
 
-// NodeOutput is what one node showed.
+// NodeOutput contains what one node showed.
 type NodeOutput struct {
 	Place
 	UI UI `json:"ui"`
 }
 
-// Err returns nil if the prompt succeeded, an error that is [ErrInterrupted] if it
-// was interrupted, and a [*NodeError] or another error with the text of Error if it
-// failed.
+// Err returns nil if the prompt succeeded and [ErrInterrupted] if it was interrupted.
+// If the prompt failed, Err returns an error with the text of Error; it is a
+// [*NodeError] if Error names a node.
 func (o *Outcome) Err() error {
 	switch {
 	case o.State == Succeeded:
@@ -112,7 +115,8 @@ func (o *Outcome) Err() error {
 	}
 }
 
-// Output returns what a node showed, and nil if it showed nothing.
+// Output returns what the node with this unique id showed. It returns nil if the node
+// showed nothing.
 func (o *Outcome) Output(uniqueID string) UI {
 	for i := range o.Outputs {
 		if o.Outputs[i].UniqueID == uniqueID {

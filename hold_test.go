@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHeldPreviews: they are left out of the replay and come when they are
-// released, once, unless nobody needs them any more.
+// TestHeldPreviews checks that held previews are not in the replay, and that Release
+// sends them once, if they are still kept.
 func TestHeldPreviews(t *testing.T) {
 	preview := func(prompt, node string) nodebus.Event {
 		return about(prompt, nodebus.Preview{PromptID: prompt, Place: nodebus.Place{UniqueID: node}, ImageType: "image/png"})
@@ -62,7 +62,8 @@ func TestHeldPreviews(t *testing.T) {
 	}
 }
 
-// typesOf are the types of what was recorded; of a preview, of what it is.
+// typesOf returns the types of the recorded frames, and the prompt and node of
+// previews.
 func typesOf(t *testing.T, p *tape) (all []string) {
 	for _, f := range p.frames {
 		ev, err := nodebus.JSON.Decode(f)
@@ -76,7 +77,8 @@ func typesOf(t *testing.T, p *tape) (all []string) {
 	return all
 }
 
-// TestHoldKnowsTypesAsTheyWereSent: the sender may have changed the payload since.
+// TestHoldKnowsTypesAsTheyWereSent checks that Hold uses the type that an event had
+// when it was published, even if the sender has changed the payload since.
 func TestHoldKnowsTypesAsTheyWereSent(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)

@@ -6,33 +6,40 @@ import (
 	"time"
 )
 
-// Publisher accepts events. A [Hub] is a Publisher; tests and tracers wrap one. A
-// wrapper may replace the payload but must not modify the payload that it received.
+// Publisher accepts events. A [Hub] is a Publisher. Tests and tracers wrap a Publisher:
+// the wrapper may replace the payload, but must not modify the payload that it
+// received. It must be safe for concurrent use.
 type Publisher interface {
 	Publish(Event) error
 }
 
-// HubOptions are the bounds of a [Hub]. Nil, and each zero field, is the
-// default.
+// HubOptions are the limits of a [Hub]. A nil *HubOptions, and each zero field, means
+// the default.
 type HubOptions struct {
-	// QueueLen and QueueBytes bound what waits for one client, exactly: by default
-	// 65 536 events and 16 MiB. Events that were handed to a Write of the transport no
-	// longer count, and neither does what a client that comes back receives of the past.
-	// An event larger than QueueBytes may wait alone. The default is large because a
-	// graph of small nodes publishes more events in a millisecond than a healthy client
-	// reads in ten; the log and all clients share the events. A smaller value cuts off
-	// clients that are only briefly behind.
+	// QueueLen and QueueBytes limit the events that wait for one session. The session
+	// of a client that falls further behind ends with [ErrSlow]. Defaults: 65 536
+	// events and 16 MiB. Two kinds of events do not count: events that were passed to a
+	// Write of the transport, and the replay for a client that reconnects. An event
+	// larger than QueueBytes may wait alone.
+	//
+	// The defaults are large because a graph of small nodes publishes more events in
+	// one millisecond than a healthy client reads in ten. The log and all clients share
+	// the memory of the events. A smaller value disconnects clients that are only
+	// briefly behind.
 	QueueLen   int
 	QueueBytes int
-	// Retain is how long the events of a prompt are kept after its end, and other
-	// events after they were sent, for clients that come back. Default 5 minutes.
+	// Retain is how long the hub keeps events for clients that reconnect: events of a
+	// prompt after the end of the prompt, other events after they were sent. Default: 5
+	// minutes.
 	Retain time.Duration
-	// KeepLen and KeepBytes bound what is kept in all: by default 262 144 events
-	// and 64 MiB. The oldest ended prompts go first.
+	// KeepLen and KeepBytes limit all events that the hub keeps. Defaults: 262 144
+	// events and 64 MiB. If there is no room, the hub drops ended prompts before other
+	// events; the prompt that ended first goes first. KeepLen and KeepBytes also limit
+	// the events that wait for one [Hub.Subscribe] loop.
 	KeepLen   int
 	KeepBytes int
-	// Drain is how long Close waits for clients to take what they are still due.
-	// Default 5 seconds.
+	// Drain is how long Close waits until clients have received the events that wait
+	// for them. Default: 5 seconds.
 	Drain time.Duration
 }
 
@@ -50,61 +57,64 @@ func (o *HubOptions) withDefaults() HubOptions {
 	return opts
 }
 
-// Hub hands events to the clients they are for. What it promises:
+// Hub delivers events to clients. Its guarantees:
 //
-//  1. Publish and SendSync encode before they return, so that the caller may
-//     use its value again. They never wait for a client, and fail only if the
-//     payload cannot be encoded as [JSON] or the hub is closed. If the hub itself
-//     is far behind, they wait for it, a second at most.
-//  2. IDs increase, and every session sees its events in the order of IDs, except
-//     the events that [Session.Release] sends.
-//  3. An event of a prompt goes to its submitter (To) and to the clients that watch
-//     the prompt or include the event. An event with To alone goes to that client.
-//     Only a broadcast goes to everyone.
-//  4. Each session has a bounded queue, in which a newer [Coalescer] replaces an
-//     older one. A full queue ends that session with [ErrSlow]; no other session
-//     notices. Nothing else is dropped, except an event that a session's own [Codec]
-//     refuses: it is left out for this session, and no other session notices.
-//  5. Events are kept, for sessions that join later, until Retain has passed;
-//     see [SessionOptions].Since. A [Gap] before a replay announces what is missing
-//     from it.
-//  6. A client may have several sessions; each gets everything, and the end of
-//     one does not touch the others.
-//  7. No lock is held while code of others runs: transports, codecs, payloads,
-//     subscribers and filters may use the hub and its sessions.
+//  1. Publish and SendSync encode the payload before they return, so the caller may
+//     then change its value. Only a payload that cannot change may be encoded later: a
+//     struct of strings, booleans and integers, or a standard payload of a Frozen
+//     event. Publish and SendSync do not wait for clients. If the hub itself is far
+//     behind, they wait for it, at most about a second for each shard. They fail only
+//     if the payload cannot be encoded as [JSON], the event has no address, or the hub
+//     or the prompt is closed.
+//  2. IDs increase. Every session receives its events in the order of IDs, except the
+//     events that [Session.Release] sends.
+//  3. An event of a prompt goes to its submitter (To), to clients that watch the
+//     prompt, and to clients whose Include accepts the event. An event with only To
+//     goes to that client. Only a broadcast goes to every client.
+//  4. Each session has a limited queue, in which a newer [Coalescer] replaces an older
+//     one. A full queue ends this session with [ErrSlow]. The hub drops no other event,
+//     with one exception: an event that the session's own [Codec] refuses is left out
+//     for this session. Other sessions are not affected.
+//  5. The hub keeps events for sessions that join later, until Retain has passed; see
+//     [SessionOptions].Since. If events are missing from a replay, a [Gap] comes before
+//     the replay.
+//  6. A client may have several sessions. Each session receives all events of the
+//     client. The end of a session does not affect the others.
+//  7. The hub holds no lock while it calls foreign code. Transports, codecs, payloads,
+//     subscribers and filters may therefore use the hub and its sessions.
 //
-// Its methods are safe for concurrent use.
+// All methods are safe for concurrent use.
 type Hub struct {
 	opts   HubOptions
 	shards []*shard
 
-	// The order of locks: Hub.mu is taken first, then shard.reg, and last any of
-	// shard.mu, Session.mu, subscription.mu and message.mu. Nobody who holds one of the
-	// last four takes another lock. Nobody who holds a lock calls code of others: a
-	// method of a Transport, a Codec, a Payload that is not standard, an Include, or the
-	// body of a Subscribe loop.
+	// The order of locks: first Hub.mu, then shard.reg, then one of shard.mu,
+	// Session.mu, subscription.mu and message.mu. Code that holds one of the last four
+	// takes no other lock. Code that holds any lock calls no foreign code: no method of
+	// a Transport, a Codec or a Payload that is not standard, no Include, and no body
+	// of a Subscribe loop.
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	lastID   uint64
 	clock    clock
 	log      eventLog
 	subs     []*subscription
-	watching []int // per shard, the sessions that may be due events of prompts of others
+	watching []int // per shard, the number of sessions that may receive events of other clients' prompts
 	sessions map[*Session]struct{}
 	left     chan struct{} // closed when the last session has left a closed hub
-	codecs   map[Codec]int // the codecs that are not ours, with the number of sessions that use them
+	codecs   map[Codec]int // foreign codecs, with the number of sessions that use each
 }
 
-// NewHub returns a hub that is ready to use. It runs no goroutine while nothing
-// is published; Close it to end its sessions.
+// NewHub returns a hub. nil options mean the defaults. The hub has no goroutine while
+// nothing is published. Call Close to end its sessions.
 func NewHub(opts *HubOptions) *Hub {
 	h := &Hub{
 		opts:     opts.withDefaults(),
 		sessions: map[*Session]struct{}{},
 		left:     make(chan struct{}),
 		codecs:   map[Codec]int{},
-		// A cursor that a client brings from an earlier process is always older
-		// than what this one gives out. Microseconds stay exact in JavaScript.
+		// The IDs of an earlier process must be older than all IDs of this hub, because
+		// clients reconnect with them. JavaScript represents microseconds exactly.
 		lastID: uint64(time.Now().UnixMicro()),
 	}
 	h.log.init(h)
@@ -115,12 +125,13 @@ func NewHub(opts *HubOptions) *Hub {
 	return h
 }
 
-// Publish gives ev an ID and hands it to the clients it is for. It returns an
-// [*EncodeError] if the payload cannot be encoded as [JSON], [ErrNoAddress] if ev has no
-// address, and [ErrClosed] after Close and for an event of a prompt that has been closed.
+// Publish gives ev an ID and delivers it to its clients. It returns an [*EncodeError]
+// if the payload cannot be encoded as [JSON], [ErrNoAddress] if ev has no address, and
+// [ErrClosed] if the hub is closed or ev belongs to a prompt that has been closed (only
+// an [ExecutionStart] may follow then).
 //
-// Readers in this process (see Subscribe) get ev.Payload itself: if there are readers,
-// what the payload refers to must not change any more.
+// Loops in this process (see [Hub.Subscribe]) receive ev.Payload itself. If there are
+// such loops, the data that the payload points to must not change any more.
 func (h *Hub) Publish(ev Event) error {
 	switch {
 	case ev.Broadcast:
@@ -142,16 +153,16 @@ func (h *Hub) Publish(ev Event) error {
 	return err
 }
 
-// published is what remains to be done for a message without the hub's lock.
+// published holds the work that remains for a message after the hub's lock is released.
 type published struct {
 	m        *message
-	reserved int    // how many codecs have an entry that is not ready
+	reserved int    // the number of codecs whose entry is not ready
 	full     uint64 // bit i is set if shard i has no room
 }
 
-// SendSync sends to the clients named, outside any prompt. Without a name it fails
-// with [ErrNoAddress]; [Hub.Broadcast] reaches everyone. For other errors see
-// [Hub.Publish].
+// SendSync sends p to the clients with these ids. The event belongs to no prompt.
+// Without an id, SendSync returns [ErrNoAddress]; to send to every client, use
+// [Hub.Broadcast]. It stops at the first error. For other errors see [Hub.Publish].
 func (h *Hub) SendSync(p Payload, to ...string) error {
 	if len(to) == 0 {
 		return ErrNoAddress
@@ -164,11 +175,11 @@ func (h *Hub) SendSync(p Payload, to ...string) error {
 	return nil
 }
 
-// Broadcast sends to every client. For errors see [Hub.Publish].
+// Broadcast sends p to every client. For errors see [Hub.Publish].
 func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: true, Payload: p}) }
 
-// publish is Publish under the lock. A session's queue, the log and the subscribers
-// share one message.
+// publish is the part of Publish that needs the hub's lock. The sessions' queues, the
+// log and the subscribers share one message.
 func (h *Hub) publish(ev *Event, d *draft) (p published, err error) {
 	if h.closed {
 		return p, ErrClosed
@@ -193,8 +204,8 @@ func (h *Hub) publish(ev *Event, d *draft) (p published, err error) {
 	return p, nil
 }
 
-// route hands m to the shards that may have a session that is due it, and returns
-// which of them have no room.
+// route passes m to the shards that may have a session for it. It returns the shards
+// that have no room, as bits.
 func (h *Hub) route(m *message) (full uint64) {
 	to := -1
 	if m.to.to != "" {
@@ -211,7 +222,7 @@ func (h *Hub) route(m *message) (full uint64) {
 	return full
 }
 
-// waitForRoom waits for shards that are behind.
+// waitForRoom waits for the shards in full.
 func (h *Hub) waitForRoom(full uint64) {
 	for i := 0; full != 0; i++ {
 		if full&1 != 0 {
@@ -221,8 +232,8 @@ func (h *Hub) waitForRoom(full uint64) {
 	}
 }
 
-// use counts the sessions of codecs that are not ours: Publish calls these codecs before
-// it returns. h.mu is held.
+// use changes the number of sessions that use a foreign codec by n. Publish calls these
+// codecs before it returns. h.mu is held.
 func (h *Hub) use(c Codec, n int) {
 	if _, ours := c.(JSONCodec); ours {
 		return
@@ -232,7 +243,7 @@ func (h *Hub) use(c Codec, n int) {
 	}
 }
 
-// leave takes a session out of the hub; a second call does nothing.
+// leave removes a session from the hub. A second call does nothing.
 func (h *Hub) leave(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -251,16 +262,18 @@ func (h *Hub) leave(s *Session) {
 	}
 }
 
-// countWatcher counts sessions that may be due events of prompts of others. h.mu is held.
+// countWatcher changes the number of sessions that may receive events of other clients'
+// prompts by n. h.mu is held.
 func (h *Hub) countWatcher(s *Session, n int) {
 	if s.watchAll || s.include != nil || len(s.watch) > 0 {
 		h.watching[h.shardIndex(s.client)] += n
 	}
 }
 
-// Close ends the hub: what was published is still delivered, then every session
-// and subscription ends with [ErrClosed]. It waits for clients as long as
-// HubOptions.Drain says and no longer. Later calls do nothing.
+// Close ends the hub. It delivers the events that were published before, and then ends
+// every session with [ErrClosed]. Loops of [Hub.Subscribe] end without an error, after
+// the events that wait. Close waits for clients at most HubOptions.Drain. It returns
+// nil. Later calls do nothing.
 func (h *Hub) Close() error {
 	sessions, ok := h.shut()
 	if !ok {
@@ -268,7 +281,7 @@ func (h *Hub) Close() error {
 	}
 	timer := time.NewTimer(h.opts.Drain)
 	defer timer.Stop()
-	late := !h.drain(timer.C) // a worker may be in a transport that does not return
+	late := !h.drain(timer.C) // true if a worker is stuck, for example in a transport that does not return
 	if len(sessions) == 0 {
 		return nil
 	}
@@ -290,8 +303,8 @@ func (h *Hub) Close() error {
 	return nil
 }
 
-// shut marks the hub as closed and returns its sessions. ok is false if it was closed
-// already.
+// shut marks the hub as closed and returns its sessions. ok is false if the hub was
+// already closed.
 func (h *Hub) shut() (sessions []*Session, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -310,8 +323,8 @@ func (h *Hub) shut() (sessions []*Session, ok bool) {
 	return sessions, true
 }
 
-// drain waits until everything is in the sessions' queues or written. It reports false
-// if that takes too long.
+// drain waits until every event is written or in the queue of its session. It returns
+// false if tooLong fires first.
 func (h *Hub) drain(tooLong <-chan time.Time) bool {
 	for _, s := range h.shards {
 		select {
@@ -323,10 +336,10 @@ func (h *Hub) drain(tooLong <-chan time.Time) bool {
 	return true
 }
 
-// clock tells the time of day in Unix nanoseconds, at half the price of [time.Now],
-// which reads two clocks. If it was set less than a second ago, it reads only the
-// monotonic clock. The hub reads it for each event; time.Now would be a fifth of the
-// event's cost.
+// clock returns the time of day in Unix nanoseconds. The hub reads it for each event;
+// [time.Now] would be a fifth of the event's cost, because it reads two clocks. If
+// clock was set less than a second ago, it reads only the monotonic clock and so costs
+// half.
 type clock struct {
 	set  time.Time
 	unix int64

@@ -11,9 +11,9 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// BenchmarkSubscribe sends events to one reader in this process, and as many
-// over a Go channel, by turns. An op is a chunk of both. It reports nanoseconds
-// an event from the first send to the last receipt, and their ratio.
+// BenchmarkSubscribe sends events to one Subscribe loop, and the same number of events
+// over a Go channel, in turns. One op is a batch of both. It reports the nanoseconds
+// for each event, from the first send to the last receive, and the ratio of the two.
 func BenchmarkSubscribe(b *testing.B) {
 	progress := func(n int) nodebus.Payload {
 		return nodebus.Progress{Value: float64(n), Max: 4096, PromptID: "prompt", UniqueID: "12"}
@@ -94,9 +94,9 @@ func benchSubscribe(b *testing.B, prompt string, payload func(int) nodebus.Paylo
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/total, "allocs/event")
 }
 
-// BenchmarkPublish reports what a publisher waits for: the time inside Publish.
-// Between bursts it waits until all sessions have been written to, which is in
-// ns/op alone.
+// BenchmarkPublish reports the time inside Publish, which is the time a publisher
+// waits. Between bursts it waits until all sessions have been written to; only ns/op
+// includes that time.
 func BenchmarkPublish(b *testing.B) {
 	for _, burst := range []int{1, 10} {
 		for _, sessions := range []int{0, 1, 100, 1000} {
@@ -111,8 +111,8 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// meter counts the frames that its transports are written, and tells when there
-// are as many as were wanted.
+// meter counts the frames that its transports receive, and signals when the wanted
+// number is reached.
 type meter struct {
 	left atomic.Int64
 	done chan struct{}
@@ -149,7 +149,7 @@ func (p meteredTryHole) TryWrite(wire []byte) (bool, error) {
 	return true, nil
 }
 
-// joinMany joins sessions that keep up.
+// joinMany joins sessions that read at once.
 func joinMany(b *testing.B, h *nodebus.Hub, sessions int, m *meter, try bool) {
 	for n := range sessions {
 		var t nodebus.Transport = meteredHole{meter: m}
@@ -190,8 +190,8 @@ func benchPublish(b *testing.B, burst, sessions int, try bool) {
 	b.ReportMetric(float64(b.Elapsed())/float64(events*max(sessions, 1)), "ns/delivery")
 }
 
-// BenchmarkIdleSession reports what a session costs that has been sent
-// something and now waits.
+// BenchmarkIdleSession reports the memory of a session that has received an event and
+// now waits.
 func BenchmarkIdleSession(b *testing.B) {
 	for _, try := range []bool{false, true} {
 		b.Run(fmt.Sprintf("try=%t", try), func(b *testing.B) {
@@ -199,7 +199,7 @@ func BenchmarkIdleSession(b *testing.B) {
 			var heap, stack float64
 			for b.Loop() {
 				h := nodebus.NewHub(&nodebus.HubOptions{KeepLen: 1})
-				// What it costs to have any session counts apart, and so do its frames.
+				// Do not count the memory for the first session and for frames.
 				joinMany(b, h, 1, &meter{done: make(chan struct{}, 1)}, try)
 				m := &meter{done: make(chan struct{}, 1)}
 				before := memory()

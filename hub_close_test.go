@@ -21,7 +21,7 @@ func TestCloseDeliversWhatWasPublished(t *testing.T) {
 				slowOver := serveOn(t, h.Join("slow", nil), asTransport(slow, try))
 				synctest.Wait() // both are served
 				events := h.Subscribe(t.Context())
-				const n = 3000 // more than goes into one Write
+				const n = 3000 // more frames than one Write
 				for i := range n {
 					say(t, h, word(fmt.Sprint(i)))
 				}
@@ -78,7 +78,7 @@ func TestCloseDoesNotWaitForASessionNobodyServes(t *testing.T) {
 	})
 }
 
-// farewell is a transport that takes a while to say goodbye.
+// farewell is a transport whose Close takes some time.
 type farewell struct {
 	hole
 	said bool
@@ -95,15 +95,15 @@ func TestCloseWaitsUntilClientsAreTold(t *testing.T) {
 		h := nodebus.NewHub(nil)
 		f := &farewell{}
 		over := serveOn(t, h.Join("x", nil), f)
-		synctest.Wait() // it is served
+		synctest.Wait() // wait until the session is served
 		require.NoError(t, h.Close())
 		require.True(t, f.said)
 		require.ErrorIs(t, over(), nodebus.ErrClosed)
 	})
 }
 
-// requireOver checks that a session writes nothing and ends like a session of a closed
-// hub.
+// requireOver checks that a session writes nothing and ends with ErrClosed, like a
+// session of a closed hub.
 func requireOver(t *testing.T, s *nodebus.Session) {
 	p := &tape{}
 	require.ErrorIs(t, s.Serve(t.Context(), p), nodebus.ErrClosed)
@@ -143,7 +143,7 @@ func TestCloseWhileEverybodyIsBusy(t *testing.T) {
 			tapes[i] = &tape{enough: 100, full: make(chan struct{})}
 			over = append(over, serveOn(t, h.Join(fmt.Sprint(i%3), nil), asTransport(tapes[i], i%2 == 0)))
 		}
-		synctest.Wait() // all are served
+		synctest.Wait() // wait until all sessions are served
 		accepted := make([]int, 4)
 		for p := range accepted {
 			go func() {
@@ -176,12 +176,13 @@ func TestCloseWhileEverybodyIsBusy(t *testing.T) {
 					words++
 				}
 			}
-			require.Equal(t, n, words, "what was accepted is delivered")
+			require.Equal(t, n, words, "every event that Publish accepted must be delivered")
 		}
 	})
 }
 
-// TestCloseDoesNotWaitForATransportThatDoesNotReturn: its sessions end all the same.
+// TestCloseDoesNotWaitForATransportThatDoesNotReturn checks that Close returns after
+// Drain although a transport is stuck, and that the sessions end.
 func TestCloseDoesNotWaitForATransportThatDoesNotReturn(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(&nodebus.HubOptions{Drain: 3 * time.Second})

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mutable are payloads that refer to what their sender may change, each with
-// a function that does.
+// mutable holds payloads that point to data. spoil changes the data, as a sender may do
+// after Publish.
 var mutable = map[string]func() (p nodebus.Payload, spoil func()){
 	"struct with a slice": func() (nodebus.Payload, func()) {
 		p := withSlice{Lines: []string{"a", "b"}}
@@ -85,15 +85,15 @@ func TestContract1PublishEncodesBeforeItReturns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
-				first := h.Join("x", nil) // before the event, to have a cursor
+				first := h.Join("x", nil) // joined before the event, to know an earlier ID
 				publishedThen(t, h, fresh, first)
 			})
 		})
 	}
 }
 
-// publishedThen publishes a payload to sessions that do not write it until it is
-// spoiled; all of them must write what it was.
+// publishedThen publishes a payload, then changes its data, and only then lets the
+// sessions write. All sessions must write the original data.
 func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, func()), first *nodebus.Session) {
 	say(t, h, "cursor")
 	plain := &tape{}
@@ -109,7 +109,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 		h.Join("c", &nodebus.SessionOptions{Codec: own}):  own,
 	}
 	p, spoil := fresh()
-	var want []nodebus.Frame // of Publish and of SendSync, in the codec of each session
+	var want []nodebus.Frame // frames of Publish and of Broadcast, in the codec of each session
 	require.NoError(t, h.Publish(nodebus.Event{Broadcast: true, Payload: p}))
 	require.NoError(t, h.Broadcast(p))
 	spoil()

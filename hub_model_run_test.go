@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hubCase is a hub and its model. A test does the same with both.
+// hubCase holds a hub and its model. The test does the same with both.
 type hubCase struct {
 	t     *testing.T
 	rnd   *rand.Rand
@@ -28,7 +28,7 @@ type hubCase struct {
 	trace []string
 }
 
-// hubCaseClient is a session, in both.
+// hubCaseClient is a session of the hub and of the model.
 type hubCaseClient struct {
 	model *hubModelSession
 	s     *nodebus.Session
@@ -41,8 +41,8 @@ var hubModelClients = []string{"alice", "bob", "carol", ""}
 
 var long = flag.Bool("long", false, "run the models on many more cases")
 
-// TestHubAgainstModel compares what sessions were sent with what they should
-// have been, whatever happens. The name of a subtest is its seed.
+// TestHubAgainstModel compares the events that sessions received from the hub with the
+// events of the model, for random actions. The name of a subtest is its seed.
 func TestHubAgainstModel(t *testing.T) {
 	cases := 1000
 	if *long {
@@ -107,8 +107,8 @@ func (c *hubCase) step() {
 	}
 }
 
-// mayMerge reports whether it is a matter of timing what j is sent of a burst:
-// what meets a Write waits, and may be replaced.
+// mayMerge reports whether timing decides which events of a burst j receives: events
+// that come during a Write wait in the queue and may be replaced.
 func (j *hubCaseClient) mayMerge() bool {
 	return !j.model.slow && len(j.model.writing) == 0 && (j.model.paused || !j.try)
 }

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// hubModelRetain lies between the instants at which anything happens in a
-// case, which are tens of seconds, so that what has expired is beyond doubt.
+// hubModelRetain is the Retain of the hub. All actions happen at multiples of ten
+// seconds, so it is always clear whether an event has expired.
 const hubModelRetain = 55 * time.Second
 
-// hubModel is the hub without anything that makes it fast: lists of events, and
-// the rules.
+// hubModel is a simple model of the hub: lists of events and the rules, without
+// optimizations.
 type hubModel struct {
 	base, last uint64
 	now        time.Duration
 	keepLen    int
 	queueLen   int
-	prompts    map[string]*hubModelPrompt // by prompt; "" is what belongs to none
-	ended      []*hubModelPrompt          // in that order
-	running    []*hubModelPrompt          // the one that was silent longest first
+	prompts    map[string]*hubModelPrompt // by prompt; "" for events without a prompt
+	ended      []*hubModelPrompt          // in the order in which the prompts ended
+	running    []*hubModelPrompt          // the prompt whose newest event is oldest is first
 	lost       []hubModelEvent
 	sessions   []*hubModelSession
 }
@@ -27,18 +27,18 @@ type hubModel struct {
 type hubModelEvent struct {
 	id         uint64
 	prompt, to string
-	key        string // empty: never replaced
+	key        string // empty: the event is never replaced
 	text       string
 	at         time.Duration
 }
 
 type hubModelPrompt struct {
 	kept  []hubModelEvent
-	to    string // of its first event
-	mixed bool   // and not of all
-	lost  uint64 // newest event of a running prompt that made room
+	to    string // the client of its first event
+	mixed bool   // not all events have the same client
+	lost  uint64 // newest event that was dropped to make room while the prompt ran
 	over  bool
-	since time.Duration // when it ended
+	since time.Duration // time of the end
 }
 
 type hubModelSession struct {
@@ -46,8 +46,8 @@ type hubModelSession struct {
 	watch   []string
 	all     bool
 	paused  bool
-	writing []string        // what the Write that waits was given
-	waiting []hubModelEvent // what queues behind it
+	writing []string        // events of the Write that waits
+	waiting []hubModelEvent // events in the queue behind it
 	got     []string
 	slow    bool
 }
@@ -64,7 +64,7 @@ func (s *hubModelSession) isFor(e hubModelEvent) bool {
 
 func (e hubModelEvent) String() string { return fmt.Sprint(e.id, " ", e.text) }
 
-// publish reports whether the event is accepted.
+// publish adds an event and reports whether the hub accepts it.
 func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
 	st := m.prompts[e.prompt]
 	if st != nil && st.over {
@@ -157,7 +157,7 @@ func (m *hubModel) drop(st *hubModelPrompt) {
 	}
 }
 
-// advance lets time pass and forgets what has expired.
+// advance lets time pass and drops expired events.
 func (m *hubModel) advance(d time.Duration) {
 	m.now += d
 	for len(m.ended) > 0 && m.ended[0].since+hubModelRetain < m.now {
@@ -171,13 +171,13 @@ func (m *hubModel) advance(d time.Duration) {
 	}
 }
 
-// join adds s, which is sent what it missed.
+// join adds s with its replay.
 func (m *hubModel) join(s *hubModelSession, since uint64) {
 	var due []hubModelEvent
 	var lost uint64
 	from, gap := since, false
 	if since > 0 {
-		lost = m.base // an earlier process
+		lost = m.base // the ID is from an earlier process
 		for _, e := range m.lost {
 			if s.isFor(e) {
 				lost = max(lost, e.id)

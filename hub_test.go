@@ -41,13 +41,13 @@ func TestContract2SessionsSeeIncreasingIDs(t *testing.T) {
 			requireConsecutive(t, p.frames)
 			words := p.said(t)
 			slices.SortStableFunc(words, func(a, b string) int { return strings.Compare(a[:2], b[:2]) })
-			require.True(t, slices.IsSorted(words), "the events of one publisher are in its order")
+			require.True(t, slices.IsSorted(words), "the events of one publisher must stay in order")
 		}
 	})
 }
 
-// comeAndGo joins for a while, several times, always with the cursor of the time
-// before: all of it together is as good as one long session.
+// comeAndGo joins and leaves several times, each time with the ID of the last event it
+// received. Together, the sessions must receive the same events as one long session.
 func comeAndGo(t *testing.T, h *nodebus.Hub, client string) {
 	var seen []nodebus.Frame
 	for range visits {
@@ -193,8 +193,9 @@ func TestContract7NothingDependsOnWhoListens(t *testing.T) {
 	require.Equal(t, alone, record(t, 3))
 }
 
-// A publisher may only be so far ahead of the goroutines that hand events to
-// clients. Those wait for nobody; here, one is made to.
+// TestPublishersWaitForTheHubItself checks that a publisher waits when the inbox of a
+// shard is full. The worker of a shard never waits for clients; here a special
+// transport stops it.
 func TestPublishersWaitForTheHubItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		n int

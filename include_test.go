@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInclude: of the prompts of others a session is due what it asks for, in
-// the order of all, from when it joined on.
+// TestInclude checks that a session receives the events of other clients' prompts that
+// its Include accepts, in the order of all events, from the time it joined.
 func TestInclude(t *testing.T) {
 	aloud := func(ev nodebus.Event) bool {
 		switch ev.Payload {
@@ -46,7 +46,7 @@ func TestInclude(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
-				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // before
+				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // published before the session joins
 				direct, queued := &tape{}, &tape{}
 				c.opts.Since = newestID(t, h)
 				serveOn(t, h.Join(c.client, &c.opts), asTransport(direct, true))
@@ -54,7 +54,7 @@ func TestInclude(t *testing.T) {
 				synctest.Wait()
 				for _, ev := range events {
 					publish(t, h, ev)
-					synctest.Wait() // so that nothing replaces anything
+					synctest.Wait() // so that no event replaces another event
 				}
 				require.Equal(t, c.want, direct.said(t))
 				require.Equal(t, c.want, queued.said(t))
@@ -63,8 +63,9 @@ func TestInclude(t *testing.T) {
 	}
 }
 
-// TestIncludeIsNotAskedAboutWhatIsDueAnyway: of one's own prompts, of those that
-// one watches, and of what was before.
+// TestIncludeIsNotAskedAboutWhatIsDueAnyway checks that Include is not called for
+// events of the client's own prompts, of prompts that the session watches, and from
+// before it joined.
 func TestIncludeIsNotAskedAboutWhatIsDueAnyway(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)

@@ -8,14 +8,15 @@ import (
 	"github.com/nodebus/nodebus/internal/queue"
 )
 
-// eventLog keeps the published events, compacted: a newer keyed event replaces the
-// older event. So it is a log and a snapshot at once. The hub's lock guards it.
+// eventLog keeps the published events for replays. A newer event with a key replaces
+// the older event with the same key. So the log contains the newest state, and not
+// every step to it. The hub's lock guards it.
 type eventLog struct {
 	hub     *Hub
 	prompts map[string]*promptLog
-	latest  *promptLog // the prompt of the newest event, as a rule of the next event too; or nil
-	running list.List  // of *promptLog; the prompt without a new event for longest is first
-	ended   list.List  // of *promptLog, in the order in which they ended and expire
+	latest  *promptLog // the prompt of the newest event, usually also of the next event; or nil
+	running list.List  // of *promptLog; the prompt whose newest event is oldest is first
+	ended   list.List  // of *promptLog, in the order in which the prompts ended and expire
 	general promptLog  // the events that belong to no prompt
 	count   int
 	bytes   int
@@ -25,20 +26,20 @@ type eventLog struct {
 
 // promptLog keeps the events of one prompt.
 type promptLog struct {
-	addr    address // of the first event; as a rule all events have it
+	addr    address // address of the first event; usually all events have it
 	mixed   bool    // not all events have addr
 	q       queue.Queue[keptKey, kept]
-	slab    []message     // memory for the next messages
-	steps   []message     // memory for the next progress messages
+	slab    []message     // preallocated memory for the next messages
+	steps   []message     // preallocated memory for the next progress messages
 	last    uint64        // ID of the newest event
-	lost    uint64        // ID of the newest event that made room while not mixed
-	place   *list.Element // in running, or in ended if over; nil in general
+	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
+	place   *list.Element // position in running, or in ended if over; nil for general
 	over    bool
 	expires time.Time
 }
 
 // kept is a message in the log. An event for one client does not replace an event for
-// another client.
+// another client, so the key contains the client.
 type kept struct{ *message }
 
 type keptKey struct {
@@ -46,35 +47,36 @@ type keptKey struct {
 	to string
 }
 
-// messageWeight is about how many bytes it costs to keep a message, beside its payload
-// and its frame.
+// messageWeight is an estimate, in bytes, of the memory for a message without its
+// payload and its frame.
 const messageWeight = 300
 
-// Size is about how many bytes are kept.
+// Size estimates the memory for the message in bytes.
 func (k kept) Size() int { return messageWeight + 2*k.message.Size() }
 
-// Key is the message's key and the client in its address.
+// Key returns the message's key together with the client in its address.
 func (k kept) Key() (keptKey, bool) {
 	key, keyed := k.message.Key()
 	return keptKey{key, k.to.to}, keyed
 }
 
-// losses holds the IDs of the newest events that are no longer kept, for [Gap].
+// losses holds the IDs of the newest events that are no longer kept, to compute a
+// [Gap].
 type losses struct {
-	all       uint64 // of any prompt
-	broadcast uint64 // of the events for everyone
+	all       uint64 // the newest lost event of any prompt
+	broadcast uint64 // the newest lost broadcast
 	clients   newestIDs
 	prompts   newestIDs
 }
 
-// newestIDs holds the newest ID by name.
+// newestIDs holds the newest ID for each name.
 type newestIDs struct {
 	ids  map[string]uint64
-	rest uint64 // of all names that are not in the map any more
+	rest uint64 // the newest ID of all names that were removed from the map
 }
 
-// newestMax bounds the names in the map. Beyond it, a client that was away for long
-// receives a gap whether it missed something or not.
+// newestMax limits the names in the map. When it is reached, all names are removed, and
+// a client that was away for long receives a gap even if it missed nothing.
 const newestMax = 4096
 
 func (n *newestIDs) add(name string, id uint64) {
@@ -94,12 +96,12 @@ func (l *eventLog) init(h *Hub) {
 	l.prompts = map[string]*promptLog{}
 	l.general.q.MaxLen, l.general.q.MaxBytes = math.MaxInt, math.MaxInt
 	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
-	l.lost.broadcast = h.lastID // the events of an earlier process
+	l.lost.broadcast = h.lastID // the events of an earlier process are lost
 }
 
-// logOf returns where ev belongs: the log of its prompt, which begins with ev if need
-// be, or general. It is nil if the prompt is closed: nothing may follow but a new start
-// under the same id.
+// logOf returns the log for ev: the log of its prompt, which logOf creates if
+// necessary, or general. It returns nil if the prompt has ended; only a new
+// ExecutionStart may follow under the same id.
 func (l *eventLog) logOf(ev *Event) *promptLog {
 	if ev.PromptID == "" {
 		return &l.general
@@ -125,10 +127,11 @@ func (l *eventLog) logOf(ev *Event) *promptLog {
 	return p
 }
 
-// newMessage returns an empty message. Most messages are allocated many at a time. This
-// memory is freed when all of them are unused, so a message that is large or will be
-// replaced is allocated alone. Progress will be replaced, too, but is small and
-// frequent.
+// newMessage returns an empty message. It allocates most messages in slabs of several
+// messages. The memory of a slab is freed when none of its messages is used any more.
+// Therefore a message that is large, or that a newer message will replace, is allocated
+// alone. Progress messages are replaced, too, but they are small and frequent, so they
+// have small slabs of their own.
 func (p *promptLog) newMessage(payload Payload, d *draft) *message {
 	if _, ok := payload.(Progress); ok {
 		return nextIn(&p.steps, 4)
@@ -156,7 +159,8 @@ func nextIn(slab *[]message, n int) *message {
 	return m
 }
 
-// address returns the address of ev. The events of a prompt share it if they can.
+// address returns the address of ev. Events with the same address as the prompt share
+// one.
 func (p *promptLog) address(ev *Event) *address {
 	same := p.addr.promptID == ev.PromptID && p.addr.to == ev.To
 	if same && p.addr.attempt == ev.Attempt {
@@ -166,7 +170,7 @@ func (p *promptLog) address(ev *Event) *address {
 	return &address{ev.PromptID, ev.To, ev.Attempt}
 }
 
-// keep adds m, and drops events if there is no room.
+// keep adds m to the log, and drops events if there is no room.
 func (l *eventLog) keep(p *promptLog, m *message) {
 	n, b := p.q.Len(), p.q.Bytes()
 	p.q.Push(kept{m})
@@ -193,10 +197,9 @@ func (l *eventLog) full() bool {
 	return l.count > l.hub.opts.KeepLen || l.bytes > l.hub.opts.KeepBytes
 }
 
-// makeRoom drops, in this order: whole prompts that have ended, oldest first; the
+// makeRoom drops events in this order: whole prompts that have ended, oldest first; the
 // oldest events without a prompt; the oldest events of current, the prompt of the
-// newest event; whole prompts that run, beginning with the prompt without a new event
-// for longest.
+// newest event; whole prompts that run, first the prompt whose newest event is oldest.
 func (l *eventLog) makeRoom(current *promptLog) {
 	for l.full() && l.ended.Len() > 0 && l.ended.Front() != current.place {
 		l.drop(l.ended.Front().Value.(*promptLog))
@@ -237,13 +240,13 @@ func (l *eventLog) drop(p *promptLog) {
 	} else {
 		l.lost.add(&p.addr, p.last)
 	}
-	// A message that waits for a client refers to p, and must not keep the events alive.
+	// A message that still waits for a client points to p. Free the events of p now.
 	p.q, p.slab, p.steps = queue.Queue[keptKey, kept]{}, nil, nil
 	delete(l.prompts, p.addr.promptID)
 	if l.latest == p {
 		l.latest = nil
 	}
-	l.running.Remove(p.place) // one of the two has it
+	l.running.Remove(p.place) // only the list that contains it removes it
 	l.ended.Remove(p.place)
 }
 
@@ -260,7 +263,7 @@ func (x *losses) add(to *address, id uint64) {
 	}
 }
 
-// tick drops what is older than Retain.
+// tick drops events that are older than Retain.
 func (l *eventLog) tick() {
 	h := l.hub
 	h.mu.Lock()

@@ -50,7 +50,7 @@ func TestContract5BoundsLetTheOldestEndedPromptsGoFirst(t *testing.T) {
 				speak("c", "c2")
 				require.Equal(t, []string{"a0", "b0", "b1", "executing", "executing", "c0", "c1", "c2"}, kept())
 				speak("d", "d0")
-				require.Equal(t, []string{"a0", "executing", "c0", "c1", "c2", "d0"}, kept(), "b ended first")
+				require.Equal(t, []string{"a0", "executing", "c0", "c1", "c2", "d0"}, kept(), "b must be dropped: it ended first")
 				speak("d", "d1", "d2", "d3")
 				require.Equal(t, []string{"c0", "c1", "c2", "d0", "d1", "d2", "d3"}, kept())
 			})
@@ -61,7 +61,7 @@ func TestContract5BoundsLetTheOldestEndedPromptsGoFirst(t *testing.T) {
 func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 4})
-		cursor := newestID(t, h) // and the only event outside prompts
+		cursor := newestID(t, h) // the only event without a prompt
 		publish(t, h, start("1"), ending("1"))
 		require.Equal(t, []string{"execution_start", "executing"}, replayed(t, h, "alice", since(cursor)))
 		publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: word("a")})
@@ -74,7 +74,7 @@ func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
 		}
 		kept := []string{"c", "d", "e", "f"}
 		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor, cursor+5)}, kept...), replayed(t, h, "bob", since(cursor)))
-		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", cursor+5)}, kept...), replayed(t, h, "bob", nil), "its prompt has lost its beginning")
+		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", cursor+5)}, kept...), replayed(t, h, "bob", nil), "the prompt of bob has lost its first events")
 		require.Equal(t, kept, replayed(t, h, "bob", since(cursor+4)))
 		watch := &nodebus.SessionOptions{Since: cursor + 3, Watch: []string{"2"}}
 		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor+3, cursor+5)}, kept...), replayed(t, h, "carol", watch))
@@ -94,10 +94,10 @@ func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
 		}
 		got := replayed(t, h, "alice", nil)
 		require.Len(t, got, 1+10)
-		require.Equal(t, "gap ", got[0][:4], "one that talks loses its own oldest events first")
+		require.Equal(t, "gap ", got[0][:4], "the prompt of the newest event loses its own oldest events first")
 		require.Equal(t, "silent 99", got[10])
 		require.NotContains(t, got, "silent 90")
-		require.Contains(t, got, "95", "it was not silent")
+		require.Contains(t, got, "95", "events of the active prompt are kept")
 
 		publish(t, h, about("1", word("speaks again")))
 		again := replayed(t, h, "bob", &nodebus.SessionOptions{Since: cursor, Watch: []string{"1"}})
@@ -105,8 +105,8 @@ func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
 	})
 }
 
-// The hub remembers some thousands of clients and prompts that have lost something.
-// Beyond that, it announces gaps also where nothing was lost.
+// The hub remembers the losses of some thousands of clients and prompts. With
+// more, it sends a gap also to clients that have lost nothing.
 func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
 	const clients = 10_000
 	bubble.Test(t, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
 	})
 }
 
-// document is a payload that a test can find in memory.
+// document is a payload whose memory a test can observe.
 type document struct {
 	Title string
 	Key   string
@@ -144,7 +144,7 @@ func (d *keyedDocument) CoalesceKey() string { return d.Key }
 
 // publishDocument publishes a new document to each address.
 func publishDocument(t *testing.T, h *nodebus.Hub, to ...nodebus.Event) weak.Pointer[document] {
-	d := &document{Title: strings.Repeat("x", 5000)} // small events are freed together
+	d := &document{Title: strings.Repeat("x", 5000)} // large, because small events share memory and are freed together
 	for _, ev := range to {
 		ev.Payload = d
 		require.NoError(t, h.Publish(ev))
@@ -178,7 +178,7 @@ func TestWhatIsNotKeptIsNotInMemory(t *testing.T) {
 	t.Run("expired", func(t *testing.T) {
 		bubble.Test(t, func(t *testing.T) {
 			h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
-			waits := h.Join("alice", nil) // what it is due of the prompt does not keep all of it alive
+			waits := h.Join("alice", nil) // its queue must not keep the other events of the prompt in memory
 			publish(t, h, about("2", word("first")))
 			p := publishDocument(t, h, nodebus.Event{PromptID: "2"})
 			publish(t, h, nodebus.Event{PromptID: "2", Payload: nodebus.Executing{}})

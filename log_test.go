@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// replayed is what a session that joins now is sent.
+// replayed returns the events that a session receives if it joins now.
 func replayed(t *testing.T, h *nodebus.Hub, client string, opts *nodebus.SessionOptions) []string {
 	t.Helper()
 	p := &tape{}
@@ -27,7 +27,7 @@ func replayed(t *testing.T, h *nodebus.Hub, client string, opts *nodebus.Session
 
 func since(id uint64) *nodebus.SessionOptions { return &nodebus.SessionOptions{Since: id} }
 
-// newestID is a cursor: the ID of an event just published, for nobody.
+// newestID publishes an event for no client and returns its ID.
 func newestID(t *testing.T, h *nodebus.Hub) uint64 {
 	t.Helper()
 	p := &tape{}
@@ -96,8 +96,8 @@ func TestContract5WithoutACursorRunningPromptsAreReplayed(t *testing.T) {
 	})
 }
 
-// A client comes back again and again while its prompts speak: what it is sent
-// in all is what one that stayed was sent.
+// A client leaves and reconnects many times while its prompts publish events. Together,
+// its sessions must receive the same events as a session that stayed.
 func TestContract5NothingIsLostOrDoubledOnTheWayToLiveEvents(t *testing.T) {
 	const publishers, each = 4, 400
 	for _, try := range []bool{false, true} {
@@ -138,8 +138,8 @@ func TestContract5NothingIsLostOrDoubledOnTheWayToLiveEvents(t *testing.T) {
 	}
 }
 
-// visit joins alice with a cursor and leaves after some frames; it sends her as
-// many, so that they will come.
+// visit joins alice with the ID cursor and leaves after some frames. It sends alice
+// that many events, so that the frames arrive.
 func visit(t *testing.T, h *nodebus.Hub, cursor uint64, frames int, try bool) []nodebus.Frame {
 	p := &tape{enough: frames, full: make(chan struct{})}
 	s := h.Join("alice", since(cursor))
@@ -158,7 +158,7 @@ func TestContract5EndedPromptsAreKeptUntilRetain(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
 		cursor := newestID(t, h)
 		publish(t, h, start("1"), about("1", word("a")))
-		time.Sleep(time.Hour) // running prompts are kept as long as it takes
+		time.Sleep(time.Hour) // events of a running prompt do not expire
 		running := newestID(t, h)
 		publish(t, h, about("1", word("b")), ending("1"))
 		end := newestID(t, h)
@@ -172,8 +172,8 @@ func TestContract5EndedPromptsAreKeptUntilRetain(t *testing.T) {
 		require.Equal(t, gap(running), replayed(t, h, "alice", since(running)))
 		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, Watch: []string{"1"}}))
 		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, WatchAll: true}))
-		require.Empty(t, replayed(t, h, "alice", since(end-1)), "it has seen the last event")
-		require.Empty(t, replayed(t, h, "bob", since(running)), "it was not for bob")
+		require.Empty(t, replayed(t, h, "alice", since(end-1)), "alice has seen the last event")
+		require.Empty(t, replayed(t, h, "bob", since(running)), "the events were not for bob")
 		require.Empty(t, replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, Watch: []string{"2"}}))
 		require.Empty(t, replayed(t, h, "alice", nil))
 	})
@@ -230,7 +230,7 @@ func TestContract5CursorOfAnotherProcess(t *testing.T) {
 		}
 		require.Equal(t, kept, replayed(t, h, "alice", since(first-1)))
 		got := replayed(t, h, "alice", since(first+1000))
-		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", first)}, kept...), got, "a cursor of the future says nothing")
+		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", first)}, kept...), got, "the hub never used this ID, so the gap starts at 0")
 	})
 }
 

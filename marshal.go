@@ -7,13 +7,13 @@ import (
 	"io"
 )
 
-// What encoding/json would not write by itself: null for an empty id, [] for a
-// nil list, and the shapes that are flatter in Go than on the wire.
+// This file has the JSON that differs from the default of encoding/json: null for an
+// empty id, [] for a nil list, and objects that are nested on the wire but flat in Go.
 
-// MarshalJSON writes the shape of the wire.
+// MarshalJSON writes the JSON of the wire.
 func (s Status) MarshalJSON() ([]byte, error) { return s.appendJSON(nil) }
 
-// UnmarshalJSON reads the shape of the wire.
+// UnmarshalJSON reads the JSON of the wire.
 func (s *Status) UnmarshalJSON(b []byte) error {
 	var w struct {
 		Status struct {
@@ -30,16 +30,16 @@ func (s *Status) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes null for an empty Node.
+// MarshalJSON writes null for an empty UniqueID.
 func (e Executing) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
 
-// MarshalJSON writes null for an empty Node.
+// MarshalJSON writes null for an empty UniqueID.
 func (p Progress) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
 
-// MarshalJSON writes Nodes as an object.
+// MarshalJSON writes Nodes as an object with the node ids as names.
 func (p ProgressState) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
 
-// UnmarshalJSON reads Nodes from an object and keeps its order.
+// UnmarshalJSON reads Nodes from an object and keeps the order of the object.
 func (p *ProgressState) UnmarshalJSON(b []byte) error {
 	var w struct {
 		PromptID string          `json:"prompt_id"`
@@ -66,10 +66,10 @@ func (p *ProgressState) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the shape of the wire.
+// MarshalJSON writes the JSON of the wire.
 func (e Executed) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
 
-// UnmarshalJSON reads the shape of the wire.
+// UnmarshalJSON reads the JSON of the wire.
 func (e *Executed) UnmarshalJSON(b []byte) error {
 	var w struct {
 		Node        string `json:"node"`
@@ -101,7 +101,8 @@ func (e ExecutionError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads a list in the place of CurrentInputs as nil.
+// UnmarshalJSON reads the JSON that MarshalJSON writes: [] for CurrentInputs becomes
+// nil.
 func (e *ExecutionError) UnmarshalJSON(b []byte) error {
 	type plain ExecutionError
 	w := struct {
@@ -139,8 +140,8 @@ func orEmpty(s []string) []string {
 	return s
 }
 
-// eachMember calls f for every member of a JSON object, in order; f must read
-// the value.
+// eachMember calls f for every member of a JSON object, in order. f must read the value
+// of the member from dec.
 func eachMember(object []byte, f func(name string, dec *json.Decoder) error) error {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	dec.UseNumber()

@@ -10,23 +10,23 @@ import (
 )
 
 // message is one published event. The log, the queues of the sessions and the frames
-// made of it share one message. It is small because a prompt of many nodes leaves
-// many messages in the log. Only enc changes after Publish.
+// share it. It is small because the log keeps many messages of a large prompt. Only enc
+// changes after Publish.
 type message struct {
 	id      uint64
 	at      int64 // Unix nanoseconds
 	to      *address
 	payload Payload
-	key     *coalesceKey // of a foreign Coalescer; standard payloads make theirs
-	size    int32        // about how many bytes its frame has
+	key     *coalesceKey // key of a foreign Coalescer; standard payloads compute their key
+	size    int32        // estimated size of its frame, in bytes
 	keyed   bool
-	early   bool // encoded by Publish: enc begins with JSON; the sender may have changed the payload since
+	early   bool // Publish has encoded it as JSON; the sender may have changed the payload since
 
-	mu  sync.Mutex // guards what follows; a leaf: no other lock is taken and no foreign code called under it
-	enc *encoded   // list of the forms of the codecs that have asked
+	mu  sync.Mutex // guards enc. While it is held, take no other lock and call no foreign code
+	enc *encoded   // linked list of encoded forms, one for each codec that was used
 }
 
-// address is for whom an event is. The messages of a prompt share one.
+// address holds the receivers of an event. The messages of a prompt share one address.
 type address struct {
 	promptID, to string
 	attempt      int
@@ -42,7 +42,7 @@ func (m *message) event() Event {
 	}
 }
 
-// Key is the key under which a newer message replaces m. It calls no foreign code.
+// Key returns the key under which a newer message replaces m. It calls no foreign code.
 func (m *message) Key() (coalesceKey, bool) {
 	switch {
 	case !m.keyed:
@@ -53,10 +53,11 @@ func (m *message) Key() (coalesceKey, bool) {
 	return m.payload.(standardCoalescer).key(), true
 }
 
-// Size is what m weighs in a client's queue, which shares it with the log.
+// Size returns the size of m in a client's queue, in bytes. The queue shares m with the
+// log.
 func (m *message) Size() int { return int(m.size) }
 
-// typeName is the event type of m. It may call foreign code.
+// typeName returns the event type of m. It may call foreign code.
 func (m *message) typeName() string {
 	if m.early {
 		return m.enc.typ
@@ -64,8 +65,8 @@ func (m *message) typeName() string {
 	return m.payload.EventType()
 }
 
-// draft is what Publish finds out about an event before it takes the hub's lock. The
-// foreign methods of the payload that must not wait are called here.
+// draft holds the properties of an event that Publish computes before it takes the
+// hub's lock. Publish calls the foreign methods of the payload in this step.
 type draft struct {
 	keyed      bool
 	foreignKey bool
@@ -75,9 +76,9 @@ type draft struct {
 	size       int
 }
 
-// prepare finds out whether ev can be encoded, and encodes it unless the encoding can
-// wait: a payload that cannot change or fail any more costs nothing until a client is
-// there to receive it.
+// prepare checks that ev can be encoded. It encodes ev at once, unless the payload
+// cannot change and cannot fail to encode; such a payload is encoded only when a client
+// needs it.
 func (d *draft) prepare(ev *Event) (err error) {
 	later := false
 	if t, ok := standardTraits(ev.Payload, ev.Frozen); ok {
@@ -97,7 +98,7 @@ func (d *draft) prepare(ev *Event) (err error) {
 	return err
 }
 
-// ask asks a foreign payload for its type and its key.
+// ask calls the methods of a foreign payload for its type and its key.
 func (d *draft) ask(p Payload) error {
 	if p == nil {
 		return errors.New("payload is nil")
@@ -110,7 +111,7 @@ func (d *draft) ask(p Payload) error {
 	return nil
 }
 
-// fill puts a payload, and what its draft found out, into a fresh m.
+// fill sets the fields of a new message from a payload and its draft.
 func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
 	m.id, m.at, m.to, m.payload = id, at, to, p
 	m.keyed, m.early, m.size = d.keyed, d.early, int32(min(d.size, math.MaxInt32))
@@ -120,7 +121,7 @@ func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
 	}
 }
 
-// sizeOf is about how many bytes p holds, and its frame will.
+// sizeOf estimates the size of p, and of its frame, in bytes.
 func sizeOf(p Payload) (n int) {
 	if p, ok := p.(jsonPayload); ok {
 		return p.sizeJSON()
@@ -129,7 +130,8 @@ func sizeOf(p Payload) (n int) {
 	return int(v.Type().Size()) + stringBytes(v)
 }
 
-// stringBytes adds up the strings in v, a value that JSON has a form for.
+// stringBytes returns the total length of the strings in v. JSON must be able to encode
+// v, so v has no cycle.
 func stringBytes(v reflect.Value) (n int) {
 	switch v.Kind() {
 	case reflect.String:
@@ -139,7 +141,7 @@ func stringBytes(v reflect.Value) (n int) {
 			n += stringBytes(v.Field(i))
 		}
 	case reflect.Array, reflect.Slice:
-		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // not numbers
+		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // skip lists of numbers and booleans
 			n += stringBytes(v.Index(i))
 		}
 	case reflect.Map:
@@ -155,7 +157,8 @@ func stringBytes(v reflect.Value) (n int) {
 var plainTypes sync.Map // reflect.Type to bool
 
 // isPlain reports whether values of t may be encoded after Publish has returned: they
-// hold no reference that the sender could change, and nothing that could fail.
+// hold no reference through which the sender could change them, and encoding cannot
+// fail.
 func isPlain(t reflect.Type) bool {
 	plain, ok := plainTypes.Load(t)
 	if !ok {
@@ -170,8 +173,8 @@ var (
 	binAppender   = reflect.TypeFor[interface{ AppendBinary([]byte) ([]byte, error) }]()
 )
 
-// hasPlainFields reports whether values of t are made of strings, booleans and
-// integers alone. Floats are not plain: a NaN cannot be encoded.
+// hasPlainFields reports whether values of t consist only of strings, booleans and
+// integers. Floats are not plain, because a NaN cannot be encoded.
 func hasPlainFields(t reflect.Type) bool {
 	for _, m := range []reflect.Type{jsonMarshaler, textMarshaler, binAppender} {
 		if t.Implements(m) || reflect.PointerTo(t).Implements(m) {

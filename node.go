@@ -9,78 +9,91 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Node is one kind of node. Its exported fields are its inputs; Run turns them
-// into its output. Each call gets a fresh copy, so Run keeps no state in it;
-// unexported fields are copied from the value given to [Register].
+// Node is implemented by a class of nodes. The exported fields of the struct are the
+// inputs. Run computes the output. The executor makes a new copy of the struct for
+// each call, so Run cannot keep state in it. Unexported fields are copied from the
+// value that was registered.
 //
-// Out is the type of the one output; or a struct whose fields with an `out` tag
-// are the outputs, and may have a tip, with a field of type [UI] for what the node
-// shows; or UI alone.
+// Out is one of:
+//
+//   - the type of the only output
+//   - a struct: its fields with an `out` tag are the outputs and may have a tip; a
+//     field of type [UI] holds what the node shows
+//   - [UI], for a node that only shows something
 //
 // Tags of an input's field:
 //
-//	in:"name,optional"  its name, by default the field's in snake case; - for no
-//	                    input; flags: optional, force (must be linked), combo
-//	                    (a drop-down of the newer form), unchecked (Validate
-//	                    checks limits and choices)
-//	default:"0.5"       what a front end begins with, within the limits and
-//	                    options below; and used for an optional input that the
-//	                    prompt leaves out. Required inputs must still be given,
-//	                    except in graphs made at run time
-//	min:"0" max:"1"     limits, and the step of the front end's control: step
-//	options:"a,b"       a drop-down; so is a string type with Options() []string
-//	type:"A,B"          the port types it connects to, by default the field's
-//	                    type in capitals, or what its PortType() string says
-//	tip:"…" multiline:"true"
-//	widget:"image_upload,display=slider"  what only a front end understands
-//	hidden:"UNIQUE_ID"  filled by the executor: also PROMPT_ID, PROMPT,
+//	in:"name,optional"  name of the input; default: the field's name in snake
+//	                    case; - means that the field is no input.
+//	                    Flags: optional, force (must be linked), combo (a
+//	                    drop-down of the newer form), unchecked (Validate
+//	                    checks limits and choices instead of the executor)
+//	default:"0.5"       initial value in a front end, within the limits and
+//	                    options below; also the value of an optional input
+//	                    that the prompt leaves out. A prompt must still contain
+//	                    required inputs; graphs made at run time need not
+//	min:"0" max:"1"     limits; step:"0.1" is the step of the front end's control
+//	options:"a,b"       the choices of a drop-down; a string type with a method
+//	                    Options() []string is a drop-down, too
+//	type:"A,B"          port types that the input accepts; default: the result of
+//	                    the type's method PortType() string, or else the
+//	                    field's type in capitals
+//	tip:"…"             help text
+//	multiline:"true"    a text field with several lines
+//	widget:"image_upload,display=slider"  options that only a front end uses
+//	hidden:"UNIQUE_ID"  the executor sets the field: UNIQUE_ID, PROMPT_ID, PROMPT,
 //	                    DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG,
 //	                    API_KEY_COMFY_ORG
 //
-// Run may be called at the same time in several goroutines. Values it is given
-// are shared with other nodes and must not be modified.
+// The executor may call Run in several goroutines at the same time. Other nodes
+// share the values of the inputs: Run must not modify them.
 type Node[Out any] interface {
 	Run(ctx *Context) (Out, error)
 }
 
-// Info is what the struct cannot say about itself.
+// Info describes a class of nodes: what the Go struct and its tags cannot express. All
+// fields are optional.
 type Info struct {
-	Name        string // class name; default: the Go type's name
-	Title       string // for people; default: Name
-	Category    string // where node libraries list it, with / between levels
+	Name        string // the class in prompts; default: the name of the Go type
+	Title       string // the name that users see; default: Name
+	Category    string // the menu of the front end, with / between levels
 	Description string
-	Output      bool // run even if nothing reads it; implied when it returns UI alone
-	Async       bool // waits more than it computes, so needs no worker slot
-	NoCache     bool // two equal nodes are not the same, and none is remembered under another id
+	Output      bool // the node runs even if no node uses its outputs; implied if Run returns only a UI
+	Async       bool // the node mostly waits and computes little, so it runs without a worker slot
+	NoCache     bool // equal nodes do not share a result; a cached result is used only for the same node id
 }
 
-// Validator is a node that checks its inputs when the prompt is submitted.
-// Inputs that are linked are zero then. Clients receive the error for each input that
-// was given; an [InputError], for its input alone.
+// Validator is implemented by nodes that check their inputs when the prompt is
+// submitted. At that time, inputs that are linked to other nodes have their zero value.
+// Clients receive the error for each input that was given. If the error is an
+// [InputError], clients receive it only for the input that it names.
 //
-// A node may also have a method ValidateLinks(types map[string]string) error: it
-// is asked first, with the port types of what is linked to its inputs, by name.
-// Such a node may be linked to anything, unless it says no.
+// A node may also have a method ValidateLinks(types map[string]string) error. The
+// executor calls it before Validate. types maps the name of each linked input to the
+// port type of the output it is linked to. Such a node accepts links of every type for
+// which ValidateLinks returns nil.
 type Validator interface{ Validate() error }
 
-// Fingerprinter is a node that depends on more than its inputs, a file's
-// content say. Its answer joins the cache key; an error makes the node run.
-// Inputs that are linked are zero then.
+// Fingerprinter is implemented by nodes whose result depends on more than their inputs,
+// for example on the content of a file. The result of Fingerprint becomes part of the
+// cache key. If Fingerprint returns an error, the node runs. At the time of the call,
+// inputs that are linked to other nodes have their zero value.
 type Fingerprinter interface{ Fingerprint() (string, error) }
 
-// Lazy is an input that is computed only if Get is called.
+// Lazy is an input that the executor computes only if the node calls Get.
 type Lazy[T any] struct {
-	_   [0]T // gives the type of the value to those who use reflection
+	_   [0]T // makes the type of the value visible to reflection
 	get func(context.Context) (any, error)
 }
 
-// Bind sets where Get takes the value from, for executors. It is called before
-// the node runs.
+// Bind sets the function from which Get takes the value. Only executors call Bind,
+// before the node runs.
 func (l *Lazy[T]) Bind(get func(context.Context) (any, error)) { l.get = get }
 
-// Get waits until the value is there. It ends early when ctx does, and with an
-// error if what it waits for fails, is blocked, or needs this node itself. An
-// optional input that is not connected is the zero value.
+// Get waits for the value and returns it. It returns early when ctx ends. It returns an
+// error if the node that computes the value fails, is blocked, or itself needs the node
+// that called Get. For an optional input that is not connected, Get returns the zero
+// value.
 func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	var zero T
 	if l.get == nil {
@@ -93,7 +106,7 @@ func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	return receive[T](v)
 }
 
-// receive converts a value that came over a link to a T, which may be a List.
+// receive converts a value from a link to a T. T may be a List.
 func receive[T any](v any) (t T, err error) {
 	if list, ok := any(&t).(interface{ SetValues([]any) error }); ok {
 		err = list.SetValues(value.ListOf(v, reflect.TypeFor[T]().Elem()))
@@ -105,18 +118,18 @@ func receive[T any](v any) (t T, err error) {
 	return value.To[T](v)
 }
 
-// Ready returns a Lazy whose value is there already, for tests of nodes.
+// Ready returns a Lazy that already has its value, for tests of nodes.
 func Ready[T any](v T) Lazy[T] {
 	return Lazy[T]{get: func(context.Context) (any, error) { return v, nil }}
 }
 
-// List is a whole list. As an input, it makes the node be called once, not once
-// per element, and its other inputs are the first of theirs unless they are
-// lists too. As an output, its elements go on one by one. In Go, any slice may
-// be given where a List is taken.
+// List is a list of values that stays one value. A node with a List input is called
+// once for the whole list, not once for each element; each of its other inputs then has
+// the first element of its list, unless it is a List too. If a node returns a List, the
+// elements are passed on one by one. In Go code, any slice may be given for a List.
 type List[T any] []T
 
-// SetValues fills the list, converting each value to T, for executors.
+// SetValues fills the list and converts each value to T. It is for executors.
 func (l *List[T]) SetValues(values []any) error {
 	*l = make(List[T], len(values))
 	for i, v := range values {
@@ -129,35 +142,37 @@ func (l *List[T]) SetValues(values []any) error {
 	return nil
 }
 
-// Values returns the elements, for executors.
+// Values returns the elements. It is for executors.
 func (l List[T]) Values() []any { return anyList(l) }
 
-// Out is an output that need not be a value: another node may stand in for it,
-// or it may be blocked while the node's other outputs are not. The zero value
-// is the zero value of T.
+// Out is an output that can be something else than a value: the output of another node
+// can replace it, or it can be blocked although the node's other outputs are not. The
+// zero Out holds the zero value of T.
 type Out[T any] struct {
 	Value T
-	// Blocked, if not nil, stops what depends on this output: see [Block].
+	// Blocked, if not nil, skips the nodes that depend on this output: see [Block].
 	Blocked error
-	// From, if set, is the output of a node whose result goes on in the place of
-	// Value: a node of Graph, which runs after this one, or one of the prompt.
+	// From, if set, is the output of another node. Its result replaces Value. The node
+	// belongs to Graph, which runs after this node, or to the prompt.
 	From  Link
 	Graph *Graph
 }
 
-// Any returns o with its value as an any, for executors.
+// Any returns a copy of o whose value is an any. It is for executors.
 func (o Out[T]) Any() Out[any] {
 	return Out[any]{Value: o.Value, Blocked: o.Blocked, From: o.From, Graph: o.Graph}
 }
 
-// Block stops what depends on a node, but not the prompt: return it as the error
-// of Run, or put it into [Out].Blocked. If reason is not empty,
-// the client receives it for each node that is skipped because it takes a value from
-// the blocked node. Nodes further down are skipped without a message. The error is a [*BlockedError].
+// Block returns an error that skips the nodes that depend on a node. The prompt
+// continues. Return the error from Run, or set it as [Out].Blocked. If reason is not
+// empty, the client receives reason once for each skipped node that takes a value
+// directly from the blocked node. Nodes further downstream are skipped without a
+// message. The error is a [*BlockedError].
 func Block(reason string) error { return &BlockedError{Reason: reason} }
 
-// Eval runs nodes made at run time and returns the value at out. Like
-// [Lazy].Get it waits, and gives the node's worker slot back meanwhile.
+// Eval runs the nodes of g and returns the value at out. Like [Lazy.Get] it waits, and
+// the node does not hold its worker slot while it waits. It returns an error if the
+// executor does not run graphs made by nodes.
 func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
 	var zero T
 	if ctx.call.Runtime == nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goPackage is a package as the go command lists it.
+// goPackage is a package in the output of go list.
 type goPackage struct {
 	ImportPath string
 	Dir        string
@@ -28,15 +28,15 @@ type goPackage struct {
 	GoFiles    []string // names of the source files for this system, no tests
 }
 
-// listPackages returns the packages of this module and all that they import, by
-// import path. It has them compiled first; that is quick because the go command
-// has compiled them for the tests.
+// listPackages returns the packages of this module and all packages that they import,
+// by import path. The go command compiles them first; this is quick, because they are
+// compiled already for the tests.
 var listPackages = sync.OnceValues(func() (map[string]goPackage, error) {
 	return goList("-deps", "./...")
 })
 
-// goList runs the go command's list with these arguments. A package that does
-// not compile has no Export; the tests of other packages can go on.
+// goList runs go list with these arguments. A package that does not compile has no
+// Export, so that tests of other packages can run.
 func goList(args ...string) (map[string]goPackage, error) {
 	cmd := exec.Command("go", append([]string{"list", "-e", "-export", "-json=ImportPath,Dir,Export,GoFiles"}, args...)...)
 	var stderr bytes.Buffer
@@ -58,16 +58,15 @@ func goList(args ...string) (map[string]goPackage, error) {
 	}
 }
 
-// newImporter returns an importer that reads compiled declarations, and so need
-// not check the sources of what is imported. It keeps what it has read. It is
-// not safe for concurrent use.
+// newImporter returns an importer that reads compiled declarations instead of sources.
+// It caches the declarations. It is not safe for concurrent use.
 func newImporter(t *testing.T, fset *token.FileSet) types.Importer {
 	t.Helper()
 	listed, err := listPackages()
 	require.NoError(t, err)
 	return importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
 		p, ok := listed[path]
-		if !ok { // this module does not use the package; a page may
+		if !ok { // a package that only a page uses
 			found, err := goList(path)
 			if err != nil {
 				return nil, err

@@ -15,28 +15,28 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Prompt is a graph submitted to be run. It holds only what a queue or a store may
-// keep. After Submit it belongs to the engine: nobody changes it.
+// Prompt is a graph that a client submits. It holds only data that a queue or a store
+// may keep. After Submit the prompt belongs to the engine: nobody may change it.
 type Prompt struct {
-	ID       string  `json:"id"`                  // Submit chooses one if it is empty
-	ClientID string  `json:"client_id,omitempty"` // the client that receives its events; empty: nobody does
-	Priority float64 `json:"priority"`            // smaller runs first, equals in order of arrival
+	ID       string  `json:"id"`                  // if empty, Submit sets a new id
+	ClientID string  `json:"client_id,omitempty"` // the client that receives the events; empty: only watchers receive them
+	Priority float64 `json:"priority"`            // a smaller number runs first; equal numbers run in order of arrival
 	// Nodes is the graph. Submit replaces Nodes with a copy whose literals are
-	// converted to the declared types. The given Nodes are not written to; a program
+	// converted to the declared types. It does not modify the original Nodes: a program
 	// may submit them again, also at the same time.
 	Nodes Nodes `json:"nodes"`
-	// Outputs names the output nodes to run; nil means all. Submit replaces it with
-	// the output nodes that will run.
+	// Outputs lists the ids of the output nodes to run; nil means all. Submit replaces
+	// it with the output nodes that will run.
 	Outputs []string `json:"outputs"`
-	// Extra is data of the submitter that travels with the prompt, into listings and
-	// records too. Nothing reads it but EXTRA_PNGINFO.
+	// Extra holds data of the submitter. It stays with the prompt and appears in
+	// listings and records. Only the hidden input EXTRA_PNGINFO reads it.
 	Extra map[string]any `json:"extra,omitempty"`
-	// Created is when Submit accepted the prompt.
+	// Created is the time at which Submit accepted the prompt.
 	Created time.Time `json:"created"`
 }
 
-// Inputs are the inputs of one node by name: literals, and a [Link] for what
-// another node gives.
+// Inputs holds the inputs of one node by name. A value is a literal, or a [Link] to an
+// output of another node.
 type Inputs map[string]any
 
 // NodeSpec is one node of a graph.
@@ -44,11 +44,11 @@ type NodeSpec struct {
 	ID     string
 	Class  string
 	Inputs Inputs
-	Meta   json.RawMessage // "_meta" of the API format, unread
+	Meta   json.RawMessage // "_meta" of the API format; not used
 
-	// Malformed says what ParseNodes found wrong with the shape of the node: it "is
-	// not an object", for example. Submit refuses a graph with such a node. Empty is
-	// well formed.
+	// Malformed describes what ParseNodes found wrong with the JSON of the node, for
+	// example "is not an object". Submit refuses a graph with such a node. It is empty
+	// for a valid node.
 	Malformed string
 }
 
@@ -57,8 +57,8 @@ const (
 	badInputs = "has inputs that are not an object"
 )
 
-// Nodes is a graph in ComfyUI's API format: in JSON an object by node id, whose
-// order it keeps.
+// Nodes is a graph in ComfyUI's API format. In JSON it is an object with the node ids
+// as names. Nodes keeps the order of the object.
 type Nodes []NodeSpec
 
 // Link points at an output of a node. In JSON it is [node, slot].
@@ -67,16 +67,16 @@ type Link struct {
 	Slot int
 }
 
-// At is the link to another output of the same node.
+// At returns the link to another output of the same node.
 func (l Link) At(slot int) Link { return Link{l.Node, slot} }
 
 // MarshalJSON writes [node, slot].
 func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal([]any{l.Node, l.Slot}) }
 
-// ParseNodes reads a graph in API format, as ComfyUI saves it. What is not JSON
-// of that form is a [*ValidationError]; whether the graph makes sense is found
-// out by Submit. A list of a string and a whole number becomes a Link, any other
-// number stays a [json.Number].
+// ParseNodes reads a graph in the API format, as ComfyUI saves it. If data is not a
+// JSON object of nodes, it returns a [*ValidationError]. It does not check whether the
+// graph can run; Submit does. A list of a string and a whole number becomes a [Link].
+// Every other number stays a [json.Number].
 func ParseNodes(data []byte) (Nodes, error) {
 	var nodes Nodes
 	seen := map[string]bool{}
@@ -135,7 +135,7 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 			if err := dec.Decode(&n.Meta); err != nil {
 				return err
 			}
-			return json.Unmarshal(n.Meta, &v) // finds numbers that are too large to be read back
+			return json.Unmarshal(n.Meta, &v) // returns an error for a number that is too large to be read again
 		default:
 			var ignored json.RawMessage
 			return dec.Decode(&ignored)
@@ -144,7 +144,7 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 	})
 }
 
-// findLinks replaces lists of a string and a whole number by links.
+// findLinks replaces each list of a string and a whole number with a Link.
 func findLinks(in Inputs) {
 	for name, v := range in {
 		list, ok := v.([]any)
@@ -193,8 +193,8 @@ func (n Nodes) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// marshal writes a node with what ParseNodes found wrong with its shape, so that
-// it is found again.
+// marshal writes a node. It also writes an error of its JSON again, so that the next
+// ParseNodes finds the same error.
 func (n *NodeSpec) marshal() ([]byte, error) {
 	if n.Malformed == notObject {
 		return []byte("null"), nil
@@ -210,7 +210,7 @@ func (n *NodeSpec) marshal() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// Graph builds nodes in Go: the nodes of a prompt, or the nodes that a running node
+// Graph builds nodes in Go code: the nodes of a prompt, or nodes that a running node
 // makes (see [Context.NewGraph]). It is not safe for concurrent use.
 type Graph struct {
 	prefix string
@@ -218,19 +218,19 @@ type Graph struct {
 	nodes  Nodes
 }
 
-// NewGraph returns an empty graph, for a prompt.
+// NewGraph returns an empty graph for a prompt.
 func NewGraph() *Graph { return &Graph{} }
 
-// Add adds a node and returns its first output. Inputs that are a [Link] are
-// connected; the others may be any Go values. A slice is a list: in a prompt it
-// takes the form {"__value__": […]}, by which the wire tells it from a link.
+// Add adds a node and returns the link to its first output. Inputs that are a [Link]
+// are connected. Other inputs may be any Go values. A slice is a list. In a prompt, Add
+// writes a list as {"__value__": […]}, because a plain JSON list could be a link.
 func (g *Graph) Add(class string, in Inputs) Link {
 	g.n++
 	return g.AddAs(strconv.Itoa(g.n), class, in)
 }
 
-// AddAs is Add with a name of the caller's, which must be new in this graph, in
-// the place of a number.
+// AddAs does the same as Add, with a name instead of a number as the id. The name must
+// be new in this graph.
 func (g *Graph) AddAs(name, class string, in Inputs) Link {
 	if in == nil {
 		in = Inputs{}
@@ -242,7 +242,8 @@ func (g *Graph) AddAs(name, class string, in Inputs) Link {
 	return g.Link(name)
 }
 
-// wrapLists returns in with its lists in the form of literals.
+// wrapLists returns a copy of in whose lists are literals, or in itself if it has no
+// lists.
 func wrapLists(in Inputs) Inputs {
 	var own Inputs
 	for name, v := range in {
@@ -260,35 +261,37 @@ func wrapLists(in Inputs) Inputs {
 	return own
 }
 
-// Link is the first output of a node that was or will be added under a name.
+// Link returns the link to the first output of the node with this name. The node may be
+// added later.
 func (g *Graph) Link(name string) Link { return Link{Node: g.prefix + name} }
 
-// Nodes is what was added so far.
+// Nodes returns the nodes that were added so far.
 func (g *Graph) Nodes() Nodes { return g.nodes }
 
-// Problem is one thing that is wrong with a prompt, in the words of the wire.
+// Problem is one error of a prompt. Its texts are part of the wire: clients compare
+// them.
 type Problem struct {
 	Type    string         `json:"type"` // e.g. "required_input_missing"
 	Message string         `json:"message"`
-	Details string         `json:"details"` // what it is about: a name, a value, a path
+	Details string         `json:"details"` // the name, value or path that is wrong
 	Extra   map[string]any `json:"extra_info"`
 }
 
-// NodeProblems is what is wrong with one node.
+// NodeProblems lists the errors of one node.
 type NodeProblems struct {
 	Errors           []Problem `json:"errors"`
-	DependentOutputs []string  `json:"dependent_outputs"` // outputs that cannot run because of it
+	DependentOutputs []string  `json:"dependent_outputs"` // ids of outputs that cannot run because of these errors
 	Class            string    `json:"class_type"`
 }
 
-// ValidationError says why a prompt cannot run, or why some of its outputs do not
-// run. Its JSON is the answer that ComfyUI's clients expect.
+// ValidationError contains the reasons why a prompt cannot run, or why some of its
+// outputs will not run. Its JSON has the form that ComfyUI's clients expect.
 type ValidationError struct {
 	Problem
 	Nodes map[string]*NodeProblems // by node id
 }
 
-// Error is the message and, in order of their ids, what is wrong with the nodes.
+// Error returns the message and the errors of the nodes, in order of node ids.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
 	b.WriteString("nodebus: " + e.Message)
@@ -321,7 +324,7 @@ func (e *ValidationError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{"error": e.Problem, "node_errors": nodes})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads the JSON that MarshalJSON writes.
 func (e *ValidationError) UnmarshalJSON(b []byte) error {
 	var w struct {
 		Error Problem                  `json:"error"`
@@ -332,7 +335,7 @@ func (e *ValidationError) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// PromptError returns a ValidationError about the prompt as a whole.
+// promptError returns a ValidationError about the whole prompt.
 func promptError(typ, message, details string) *ValidationError {
 	return &ValidationError{Problem: Problem{typ, message, details, map[string]any{}}}
 }

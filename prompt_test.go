@@ -35,8 +35,8 @@ func TestParseNodes(t *testing.T) {
 	}, nodes)
 }
 
-// TestParseNodesLinks: only a list of a string and a whole number is a link, and
-// only as an input itself.
+// TestParseNodesLinks checks that only a list of a string and a whole number becomes a
+// link, and only directly as an input.
 func TestParseNodesLinks(t *testing.T) {
 	for _, c := range []struct {
 		literal string
@@ -64,8 +64,8 @@ func TestParseNodesLinks(t *testing.T) {
 	}
 }
 
-// TestParseNodesNumbers: literals are read by the node that takes them, so that
-// until then no digit may be lost.
+// TestParseNodesNumbers checks that ParseNodes keeps all digits of a number, because
+// only the node's declared type decides how the number is read.
 func TestParseNodesNumbers(t *testing.T) {
 	for _, n := range []string{
 		"0", "-0", "18446744073709551615", "-9223372036854775808", "9007199254740993",
@@ -117,8 +117,8 @@ type idleNode struct{}
 
 func (idleNode) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 
-// TestParseNodesFaults: JSON that is not a sensible graph parses. Validation then
-// reports the fault and names the node.
+// TestParseNodesFaults checks that ParseNodes accepts JSON that is not a valid graph.
+// Validation then reports the fault and names the node.
 func TestParseNodesFaults(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, idleNode{}, nodebus.Info{Name: "Idle"})
@@ -135,7 +135,7 @@ func TestParseNodesFaults(t *testing.T) {
 		{"class a number", `{"3":{"class_type":5,"inputs":{}}}`, "Cannot execute because node 5 does not exist.", "Node ID '#3'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// The fault is still there when the graph has been stored and read again.
+			// The fault must remain when the graph is stored and read again.
 			stored, err := json.Marshal(parseNodes(t, c.graph))
 			require.NoError(t, err)
 			for _, graph := range []string{c.graph, string(stored)} {
@@ -160,7 +160,7 @@ func TestNodesMarshal(t *testing.T) {
 	nodes := parseNodes(t, graph)
 	out, err := json.Marshal(nodes)
 	require.NoError(t, err)
-	require.Equal(t, graph, string(out), "in the same order")
+	require.Equal(t, graph, string(out), "MarshalJSON must keep the order")
 
 	var again nodebus.Nodes
 	require.NoError(t, json.Unmarshal(out, &again))
@@ -175,7 +175,7 @@ func TestNodesMarshal(t *testing.T) {
 	require.ErrorContains(t, err, `node "5": json: unsupported type: chan int`)
 }
 
-// TestParseNodesLarge: what large graphs do to a parser that is careless.
+// TestParseNodesLarge checks that the parser is fast enough for large and deep graphs.
 func TestParseNodesLarge(t *testing.T) {
 	deep := strings.Repeat(`[`, 1000) + `"bottom"` + strings.Repeat(`]`, 1000)
 	nodes := parseNodes(t, `{"1":{"class_type":"A","inputs":{"x":`+deep+`}}}`)
@@ -188,8 +188,8 @@ func TestParseNodesLarge(t *testing.T) {
 	require.Equal(t, nodebus.Nodes{{ID: "1", Class: "A", Inputs: nodebus.Inputs{"x": literal}}}, nodes)
 }
 
-// FuzzParseNodes: no bytes make it panic, and a graph stays as it is when it is
-// written and read again, its faults included.
+// FuzzParseNodes checks that ParseNodes never panics, and that a graph is the same,
+// including its faults, after it is written and read again.
 func FuzzParseNodes(f *testing.F) {
 	for _, graph := range []string{
 		`{}`, `{"1":5}`, `{"1":{},"1":{}}`, `{"1":{"inputs":null}}`, ` { "a" : { "class_type" : 5 , "inputs" : { "x" : [ "b" , 0 ] } } } `,
@@ -211,7 +211,7 @@ func FuzzParseNodes(f *testing.F) {
 		again, err := nodebus.ParseNodes(written)
 		require.NoError(t, err)
 		require.Len(t, again, len(nodes))
-		for i := range nodes { // spaces in it may go
+		for i := range nodes { // spaces in the JSON may be lost
 			require.Equal(t, nodes[i].Meta == nil, again[i].Meta == nil)
 			if nodes[i].Meta != nil {
 				require.Equal(t, readJSON(t, nodes[i].Meta), readJSON(t, again[i].Meta))
@@ -228,8 +228,8 @@ func TestGraph(t *testing.T) {
 	load := g.Add("Load", nil)
 	require.Equal(t, nodebus.Link{Node: "1"}, load)
 	require.Equal(t, nodebus.Link{Node: "1", Slot: 2}, load.At(2))
-	require.Equal(t, nodebus.Link{Node: "1"}, load, "At returns another")
-	end := g.Link("end") // will be added
+	require.Equal(t, nodebus.Link{Node: "1"}, load, "At must not change the link")
+	end := g.Link("end") // the node is added later
 	blur := g.AddAs("blur", "Blur", nodebus.Inputs{"image": load.At(1), "next": end})
 	require.Equal(t, nodebus.Link{Node: "blur"}, blur)
 	require.Equal(t, end, g.AddAs("end", "Save", nodebus.Inputs{"image": blur}))
@@ -246,8 +246,8 @@ func TestGraph(t *testing.T) {
 	require.Equal(t, g.Nodes(), parseNodes(t, string(out)))
 }
 
-// TestContextGraph: the graphs that a running node makes do not share ids with each
-// other or with the graphs of another call.
+// TestContextGraph checks that the ids of all graphs that nodes make are different,
+// also for different calls of a node.
 func TestContextGraph(t *testing.T) {
 	ctx := nodebus.NewContext(t.Context(), nodebus.CallInfo{Place: nodebus.Place{UniqueID: "5"}, Index: 1})
 	require.Equal(t, nodebus.Link{Node: "5.1.0.1"}, ctx.NewGraph().Add("A", nil))
@@ -257,7 +257,7 @@ func TestContextGraph(t *testing.T) {
 	require.Equal(t, "5.1.1.x", g.Nodes()[0].ID)
 }
 
-// TestPromptJSON: a stored prompt reads back as it was.
+// TestPromptJSON checks that a prompt is the same after it is stored and read again.
 func TestPromptJSON(t *testing.T) {
 	p := nodebus.Prompt{
 		ID: "p", ClientID: "me", Priority: -1.5, Nodes: parseNodes(t, `{"1":{"class_type":"A","inputs":{}}}`), Outputs: []string{"1"},

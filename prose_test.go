@@ -16,20 +16,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// riddles matches phrases that make a sentence hard to read: a pronoun stands
-// where a noun belongs, a passive hides who acts, or a negation is turned round.
+// riddles matches phrases that make a sentence hard to read: a pronoun instead of a
+// noun, a passive that hides who acts, or an inverted negation.
 var riddles = regexp.MustCompile(`(?i)\b(` + strings.ReplaceAll(
 	`of which|to which|that of|those of|but for|is told|are told|so that it is never|is never in no`,
 	" ", `\s+`) + `)\b`)
 
-// proseException lets a fragment of a text stand.
+// proseException allows a fragment of a text.
 type proseException struct {
 	file     string
 	fragment string // as the test prints it
 	reason   string
 }
 
-// proseExceptions must all match something.
+// proseExceptions lists the exceptions. Each must match a text.
 var proseExceptions = []proseException{}
 
 // TestProse fails on riddles in the comments of all Go files and in the
@@ -66,7 +66,7 @@ func TestProse(t *testing.T) {
 	}
 }
 
-// TestProseFinds checks what is read and what is found.
+// TestProseFinds checks which texts TestProse reads, and which phrases it finds.
 func TestProseFinds(t *testing.T) {
 	found := func(passages []passage) (sentences []string) {
 		for _, p := range passages {
@@ -84,7 +84,7 @@ func TestProseFinds(t *testing.T) {
 	require.Equal(t, []string{"1 # of which", "3 One that of two."}, found(documentPassages(page)))
 }
 
-// proseDocuments lists the documents in which riddles are looked for.
+// proseDocuments lists the documents that TestProse reads.
 func proseDocuments(t *testing.T) []string {
 	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")
@@ -92,14 +92,14 @@ func proseDocuments(t *testing.T) []string {
 	return append([]string{"README.md", "CONTRIBUTING.md"}, pages...)
 }
 
-// passage is a text whose lines are joined, with the place of each line.
+// passage is a text whose lines are joined. It keeps the position of each line.
 type passage struct {
 	text   string
-	starts []int // of each line, in text
+	starts []int // start of each line in text
 	lines  []int // the number of each line in its file
 }
 
-// add appends a line, which has this number in its file.
+// add appends a line. line is its number in the file.
 func (p *passage) add(text string, line int) {
 	if p.text != "" {
 		p.text += " "
@@ -109,9 +109,9 @@ func (p *passage) add(text string, line int) {
 	p.text += strings.TrimSpace(text)
 }
 
-// finding is a riddle and the sentence that has it.
+// finding is a riddle and its sentence.
 type finding struct {
-	line         int // where the riddle begins
+	line         int // line of the start of the riddle
 	riddle, text string
 }
 
@@ -129,8 +129,8 @@ func (p *passage) findings() (found []finding) {
 	return found
 }
 
-// commentPassages returns the comments of a Go file. A comment continues the one
-// before it if it has the next line for itself. Generated files have none.
+// commentPassages returns the comments of a Go file. A comment continues the previous
+// comment if it is alone on the next line. A generated file has no passages.
 func commentPassages(t *testing.T, path, source string) (passages []passage) {
 	t.Helper()
 	fset := token.NewFileSet()

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// redacting publishes other payloads than it is given.
+// redacting is a publisher that replaces each payload.
 type redacting struct {
 	nodebus.Publisher
 	replace func(nodebus.Payload) nodebus.Payload
@@ -25,7 +25,7 @@ func (r redacting) Publish(ev nodebus.Event) error {
 	return err
 }
 
-// executeThrough runs a node that shows something, and tells through pub.
+// executeThrough runs a prompt with one output node, and publishes its events to pub.
 func executeThrough(t *testing.T, pub nodebus.Publisher) error {
 	reg := flow.NewRegistry()
 	flow.Register(reg, nothingToShow{}, nodebus.Info{Name: "Show"})
@@ -35,8 +35,9 @@ func executeThrough(t *testing.T, pub nodebus.Publisher) error {
 	return err
 }
 
-// TestReplacedPayloadIsEncodedBeforePublishReturns: that the executor's own
-// payloads may be encoded later says nothing of those that take their place.
+// TestReplacedPayloadIsEncodedBeforePublishReturns checks that a wrapper's payload is
+// encoded during Publish. The executor's own payloads are frozen and may be encoded
+// later, but a payload that replaces one may not.
 func TestReplacedPayloadIsEncodedBeforePublishReturns(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
@@ -55,7 +56,7 @@ func TestReplacedPayloadIsEncodedBeforePublishReturns(t *testing.T) {
 		serveOn(t, h.Join("late", &nodebus.SessionOptions{Since: 1, Watch: []string{"p"}}), p)
 		synctest.Wait()
 		require.Positive(t, n)
-		for _, f := range p.frames[1:] { // after the gap
+		for _, f := range p.frames[1:] { // skip the gap
 			require.JSONEq(t, `{"type":"slice","data":{"Lines":["said"]}}`, string(f.Data))
 		}
 		require.Len(t, p.frames, 1+n)
@@ -91,7 +92,7 @@ func TestReplacedPayloadThatCannotBeEncodedIsAnError(t *testing.T) {
 	}
 }
 
-// nothingToShow is an output node.
+// nothingToShow is an output node without results.
 type nothingToShow struct{}
 
 func (nothingToShow) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text("x"), nil }

@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// replay returns what s is due of the past, in order of IDs. If a part of it is gone,
-// s gets a [Gap]. last is the newest ID that the hub has given out.
+// replay returns the kept events for s that are newer than since, in order of IDs. If a
+// part of them is lost, it adds a [Gap] to the greeting of s. last is the newest ID of
+// the hub.
 func (l *eventLog) replay(s *Session, since, last uint64) []*message {
 	if since == 0 {
 		return l.soFar(s)
 	}
 	from := since
-	if since > last { // of another process, or made up
+	if since > last { // the ID is not from this hub
 		from = 0
 	}
 	lost := max(l.lost.broadcast, l.lost.clients.of(s.client))
@@ -41,8 +42,8 @@ func (l *eventLog) replay(s *Session, since, last uint64) []*message {
 	return due
 }
 
-// soFar returns what is kept of the prompts that s follows: its own prompts that run,
-// and the prompts that it watches.
+// soFar returns the kept events of the prompts that s follows: the client's own prompts
+// that run, and the prompts that s watches.
 func (l *eventLog) soFar(s *Session) (due []*message) {
 	var lost uint64
 	for id, p := range l.prompts {
@@ -62,14 +63,14 @@ func (l *eventLog) soFar(s *Session) (due []*message) {
 	return due
 }
 
-// announceGap adds a gap to the greeting.
+// announceGap adds a Gap to the greeting.
 func (s *Session) announceGap(since, lost uint64) {
 	s.hello = append(slices.Clip(s.hello), Gap{Since: since, Next: lost + 1})
 }
 
 func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
 
-// appendTo appends what is for s and newer than from.
+// appendTo appends the events for s that are newer than from.
 func (p *promptLog) appendTo(due []*message, s *Session, from uint64) []*message {
 	for m := range p.q.All() {
 		if m.id > from && s.isFor(m.to) {
@@ -79,7 +80,8 @@ func (p *promptLog) appendTo(due []*message, s *Session, from uint64) []*message
 	return due
 }
 
-// isFor reports whether s is due what is addressed to a. It needs no lock.
+// isFor reports whether s receives events with the address a, not counting Include. It
+// needs no lock.
 func (s *Session) isFor(a *address) bool {
 	switch {
 	case a.to != "" && a.to == s.client:
@@ -90,14 +92,14 @@ func (s *Session) isFor(a *address) bool {
 	return a.to == ""
 }
 
-// watches reports whether s watches a prompt by name.
+// watches reports whether Watch contains the prompt.
 func (s *Session) watches(promptID string) bool {
 	_, found := slices.BinarySearch(s.watch, promptID)
 	return found
 }
 
-// unfinished returns what is kept of the prompts that run and that s follows, from
-// before s joined.
+// unfinished returns the kept events, from before s joined, of running prompts that s
+// follows.
 func (l *eventLog) unfinished(s *Session) (kept []*message) {
 	for _, p := range l.prompts {
 		kept = append(kept, p.keptFor(s)...)
@@ -105,7 +107,8 @@ func (l *eventLog) unfinished(s *Session) (kept []*message) {
 	return kept
 }
 
-// keptFor returns what is kept for s of a prompt that runs, from before s joined.
+// keptFor returns the kept events for s, from before s joined, if the prompt still
+// runs.
 func (p *promptLog) keptFor(s *Session) (kept []*message) {
 	if p.over || !p.mixed && !s.isFor(&p.addr) {
 		return nil
@@ -118,9 +121,9 @@ func (p *promptLog) keptFor(s *Session) (kept []*message) {
 	return kept
 }
 
-// release returns what is still kept of some messages for s, by kind and then by ID.
-// kinds holds the kind of each message, from 0 to n-1. Messages without a kind, and
-// prompts without a message of kind 0, are left out.
+// release returns the messages in kinds that are still kept for s, sorted by kind and
+// then by ID. kinds holds the kind of each message, from 0 to n-1. It leaves out
+// messages without a kind, and prompts without a message of kind 0.
 func (l *eventLog) release(s *Session, kinds map[*message]int, n int) (due []*message) {
 	byKind := make([][]*message, n)
 	for _, p := range l.prompts {

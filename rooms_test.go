@@ -1,21 +1,22 @@
 package nodebus_test
 
-// A room is what this module allows a folder. A folder without an entry has the
-// room of the nearest folder above it, except that the root has no say below it.
+// A room holds the rules for a folder. A folder without an entry in rooms has the room
+// of the nearest folder above it that has one. The room of the root applies to the root
+// only.
 type room struct {
 	imports []string // packages of this module that the folder may import
 
-	// The limits are of the folder itself. A limit of 0 is no limit; that is for
-	// rooms that hold many packages.
-	files  int // source files, tests not counted, variants for systems counted
+	// The limits apply to the folder itself, not to folders below it. 0 means no limit,
+	// for folders that hold many packages.
+	files  int // source files without tests; each variant for a system counts
 	names  int // exported types, functions, constants and variables; not methods
-	circle int // files that use each other, directly or through others
+	circle int // maximum number of files that all use each other, directly or indirectly
 }
 
-// mustExist lists the files where a reader starts.
+// mustExist lists the files where a new reader starts.
 var mustExist = []string{"doc.go", "events.go", "executor.go", "hub.go", "node.go"}
 
-// rooms is the table in force.
+// rooms holds the room of each folder.
 var rooms = map[string]room{
 	".": {
 		imports: []string{"internal/jsonenc", "internal/queue", "internal/value"},
@@ -49,5 +50,5 @@ var rooms = map[string]room{
 		".", "flow", "ws", "client", "comfy", "nodetest", "conform", "examples",
 	}},
 	"internal":         {imports: []string{"internal"}},
-	"internal/refpack": {imports: []string{".", "flow", "internal/pyfmt"}}, // nodes, for tests
+	"internal/refpack": {imports: []string{".", "flow", "internal/pyfmt"}}, // nodes for tests
 }

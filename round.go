@@ -5,44 +5,45 @@ import (
 	"slices"
 )
 
-// batchBytes is the size above which no further frame joins a batch: a write of that
-// many bytes is as cheap per byte as a larger one.
+// batchBytes is the size, in bytes, above which no further frame joins a batch. Larger
+// writes are not cheaper per byte.
 const batchBytes = 64 << 10
 
-// roundState is the worker's own. It says how far a round is, so that another
-// goroutine can go on with the round if foreign code ends the worker's goroutine.
+// roundState is the state of a round. Only the worker uses it. It records the progress
+// of the round, so that another goroutine can continue the round if foreign code ends
+// the worker's goroutine.
 type roundState struct {
 	round   []*message
 	filters []*Session
-	asked   int  // how many questions to filters were asked
-	sorted  bool // the lists below are complete
-	written int  // how many sessions of touched and then of all have been written to
+	asked   int  // number of calls of filters so far
+	sorted  bool // true when the lists below are complete
+	written int  // number of sessions, first of touched and then of all, that were written to
 
-	shared   []*message // due to everyone
-	touched  []*Session // those that are due something else too, or not all of it
+	shared   []*message // messages for all sessions
+	touched  []*Session // sessions with more messages than shared, or only a part of shared
 	all      []*Session
-	included []inclusion // answers of filters, in the order of the messages
+	included []inclusion // results of filters, in the order of the messages
 
 	batches map[wireForm][]*batch // of shared
-	last    made                  // of shared or of the due of a touched session
+	last    made                  // the newest batches: made from shared, or from the due of a touched session
 	pool    []*batch
 }
 
-// made are batches and what they were made of.
+// made holds batches together with the messages and the form they were made from.
 type made struct {
 	form    wireForm
-	shared  bool // made of the shared messages; otherwise of due
+	shared  bool // true: made from the shared messages; false: made from due
 	due     []*message
 	batches []*batch
 }
 
-// inclusion is the answer of a session's Include that it wants a message.
+// inclusion records that the Include of session x accepted message m.
 type inclusion struct {
 	m *message
 	x *Session
 }
 
-// deliver finds who is due what, and writes it.
+// deliver finds the sessions of each message and writes the messages.
 func (s *shard) deliver() {
 	w := &s.w
 	if !w.sorted {
@@ -65,7 +66,7 @@ func (s *shard) deliver() {
 	s.spare = w.reset()
 }
 
-// sort puts the messages of the round on the lists of those who are due them.
+// sort adds each message of the round to the lists of its sessions.
 func (s *shard) sort() {
 	w := &s.w
 	if w.asked == 0 {
@@ -96,7 +97,7 @@ func (s *shard) sort() {
 }
 
 // ask calls the filters, without a lock. A session that joins after the filters were
-// copied is not due the messages of this round: they are older.
+// copied does not need the messages of this round, because they are older.
 func (w *roundState) ask() {
 	for w.asked < len(w.round)*len(w.filters) {
 		m, x := w.round[w.asked/len(w.filters)], w.filters[w.asked%len(w.filters)]
@@ -107,20 +108,21 @@ func (w *roundState) ask() {
 	}
 }
 
-// wireForm is what the bytes on the wire depend on, beside the messages.
+// wireForm identifies the encoding of messages: for equal forms, the same messages have
+// the same bytes.
 type wireForm struct {
 	codec     Codec
 	transport reflect.Type
 }
 
-// batch is a run of messages that are one write. Sessions share its wire form.
+// batch is a sequence of messages for one write. Sessions share its wire form.
 type batch struct {
 	msgs []*message
 	wire []byte
 }
 
-// send writes messages to one session, or queues them. It holds no lock while it
-// calls the session's codec and transport.
+// send writes messages to one session, or adds them to its queue. It holds no lock
+// while it calls the session's codec and transport.
 func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 	c, t := x.claim()
 	if t == nil {
@@ -128,7 +130,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	var batches []*batch
-	err := errWriterGone // unless cut returns
+	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err != nil {
 			x.release(nil, true, err)
@@ -139,9 +141,10 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 	}
 }
 
-// batchesOf returns messages in the wire form of a session. Sessions with the same
-// messages and the same form share the batches: all that are due the shared messages,
-// and sessions one after the other with equal lists, as the watchers of a prompt.
+// batchesOf returns batches of msgs for a codec and a type of transport. Sessions with
+// the same messages and the same form share batches: sessions that need only the shared
+// messages, and consecutive sessions with equal lists, such as the watchers of a
+// prompt.
 func (w *roundState) batchesOf(msgs []*message, shared bool, c Codec, t TryWriter) ([]*batch, error) {
 	form := wireForm{c, reflect.TypeOf(t)}
 	if w.last.form == form && w.last.shared == shared && (shared || slices.Equal(w.last.due, msgs)) {
@@ -164,8 +167,7 @@ func (w *roundState) batchesOf(msgs []*message, shared bool, c Codec, t TryWrite
 	return batches, nil
 }
 
-// forgetLast makes the batches that were made last available again, unless other
-// sessions may share them.
+// forgetLast recycles the newest batches, unless other sessions may share them.
 func (w *roundState) forgetLast() {
 	if !w.last.shared {
 		w.recycle(w.last.batches)
@@ -173,7 +175,7 @@ func (w *roundState) forgetLast() {
 	w.last = made{}
 }
 
-// address puts m on the lists of those who are due it. s.reg is held.
+// address adds m to the lists of its sessions. s.reg is held.
 func (s *shard) address(m *message, included []inclusion) {
 	if m.to.everyone() {
 		s.addressAll(m)
@@ -197,7 +199,7 @@ func (s *shard) address(m *message, included []inclusion) {
 	}
 }
 
-// addressAll puts a broadcast on the list of everyone. s.reg is held.
+// addressAll adds a broadcast to the lists of all sessions. s.reg is held.
 func (s *shard) addressAll(m *message) {
 	for _, x := range s.w.touched {
 		s.w.add(x, m)
@@ -206,14 +208,14 @@ func (s *shard) addressAll(m *message) {
 		if m.id > s.newest {
 			break
 		}
-		if x.from >= m.id { // joined since: not due what is older
+		if x.from >= m.id { // joined after m was published: must not receive m
 			s.w.touch(x)
 		}
 	}
 	s.w.shared = append(s.w.shared, m)
 }
 
-// touch gives x a list of its own, beginning with what everyone is due so far.
+// touch gives x its own list. The list begins with the shared messages so far.
 func (w *roundState) touch(x *Session) {
 	if x.touched {
 		return
@@ -232,14 +234,14 @@ func (w *roundState) add(x *Session, m *message) {
 	}
 }
 
-// has reports whether the session has m, the newest, in its replay or is due it
-// for another reason.
+// has reports whether the session already has m, the newest message: in its replay, or
+// in its list for another reason.
 func (x *Session) has(m *message) bool {
 	return m.id <= x.from || len(x.due) > 0 && x.due[len(x.due)-1] == m
 }
 
-// cut encodes messages with c and joins them into batches in the wire form of t. A
-// message that c refuses is left out. The only error is a panic of t.
+// cut encodes messages with c and joins them to batches in the wire form of t. It
+// leaves out messages that c refuses. The only possible error is a panic of t.
 func (w *roundState) cut(c Codec, t TryWriter, msgs []*message) (bs []*batch, err error) {
 	err = Protect(func() error {
 		var b *batch
@@ -269,12 +271,13 @@ func (w *roundState) batch() *batch {
 	return &batch{}
 }
 
-// reset makes w ready for the next round. It returns the memory of the round's list.
+// reset prepares w for the next round. It returns the memory of the round's list, to be
+// used again.
 func (w *roundState) reset() (spare []*message) {
 	for _, x := range w.touched {
 		x.touched = false
 		clear(x.due)
-		if x.due = x.due[:0]; cap(x.due) > 64 { // give back the memory of a burst
+		if x.due = x.due[:0]; cap(x.due) > 64 { // free the memory after a burst
 			x.due = nil
 		}
 	}
@@ -295,7 +298,7 @@ func (w *roundState) reset() (spare []*message) {
 	return spare
 }
 
-// recycle keeps some batches, and the memory of their wire forms, for later rounds.
+// recycle keeps some batches, with the memory of their wire forms, for later rounds.
 func (w *roundState) recycle(bs []*batch) {
 	for _, b := range bs {
 		clear(b.msgs)

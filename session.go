@@ -10,41 +10,44 @@ import (
 	"github.com/nodebus/nodebus/internal/queue"
 )
 
-// SessionOptions says what a session begins with. Nil is the defaults.
+// SessionOptions are the options of [Hub.Join]. A nil *SessionOptions, and each zero
+// field, means the default.
 type SessionOptions struct {
-	// Codec encodes what the session receives. Default [JSON]. A codec that is not a
-	// [JSONCodec] is called before Publish returns. An event that was published before
-	// a session used the codec is given to it as [JSON] decodes it, since the sender may
-	// have changed the payload. An event that the codec refuses, with an error or a
-	// panic, is left out for the sessions that use the codec; nobody else notices.
+	// Codec encodes the events of the session. Default: [JSON]. Publish calls a codec
+	// that is not a [JSONCodec] before it returns. If an event was published before any
+	// session used the codec, the sender may have changed the payload; the codec then
+	// receives the payload that [JSON] decodes. If the codec returns an error or
+	// panics, the event is left out for the sessions that use the codec. Other sessions
+	// are not affected.
 	Codec Codec
-	// Hello is sent first, before anything the hub has. It must not change. Its
-	// events carry the ID after which the client's own begin.
+	// Hello contains the payloads that the session sends first. They must not change.
+	// Their events have the ID after which the client's own events begin.
 	Hello []Payload
-	// Since is the ID of the last event the client saw, if it comes back: it receives
-	// what it missed. 0: it receives all that is kept of its running prompts.
+	// Since is the ID of the last event that the client received, if it reconnects. The
+	// session then sends the events that the client missed. If Since is 0, the session
+	// sends all kept events of the client's running prompts.
 	Since uint64
-	// Hold lists event types that are left out of what is sent of the past, until
-	// [Session.Release]: for a client that has yet to say which form of them it knows.
-	// Newer events are not held. Do not use Hold for a client with a cursor: the client
-	// would take the events that are held for events that it has received.
+	// Hold lists event types that the session leaves out of the replay until
+	// [Session.Release]. It is for a client that has not yet told which form of these
+	// events it supports. Newer events are not held. Do not use Hold for a client that
+	// reconnects with Since: the client would treat the held events as received.
 	Hold []string
-	// Watch names prompts of other clients to follow too: what is kept of them, and
-	// what is to come. Repeated names count once.
+	// Watch lists ids of prompts of other clients that the session also follows: kept
+	// events and new events. Repeated ids count once.
 	Watch []string
-	// WatchAll follows every prompt.
+	// WatchAll makes the session follow every prompt.
 	WatchAll bool
-	// Include, if not nil, is asked about each event of a prompt that the session does
-	// not follow. The session receives the events for which Include returns true, from
-	// now on; a replay has none of them. Include may look at the payload's own fields,
-	// its type first of all, and not at what the payload refers to, which its sender may
-	// be changing. Include must be quick: one goroutine calls it for many events and
-	// clients. A panic means no.
+	// Include, if not nil, is called for each new event of a prompt that the session
+	// does not follow. The session receives the event if Include returns true. A replay
+	// contains no such events. Include may read the type and the fields of the payload,
+	// but not the data that the payload points to, because the sender may change that
+	// data. Include must be quick: one goroutine calls it for many events and clients.
+	// A panic counts as false.
 	Include func(Event) bool
 }
 
-// Session is the presence of one client in a [Hub]: what it is still due, and the
-// connection that drains to. Its methods are safe for concurrent use.
+// Session is one connection of a client to a [Hub]: the events that wait for the
+// client, and the transport that writes them. Its methods are safe for concurrent use.
 type Session struct {
 	hub      *Hub
 	shard    *shard
@@ -52,27 +55,28 @@ type Session struct {
 	watch    []string
 	watchAll bool
 	include  func(Event) bool
-	from     uint64 // ID of the newest event when the session joined; newer events come through the queue
-	cursor   uint64 // where the client stands before its first event
+	from     uint64 // ID of the newest event when the session joined; only newer events come through the queue
+	cursor   uint64 // the client's position before its first event
 
-	due     []*message // the shard worker's own
-	touched bool       // likewise
+	due     []*message // only the shard's worker uses it
+	touched bool       // only the shard's worker uses it
+
 
 	// Set by Serve.
 	transport Transport
 	ctx       context.Context // ends with the session
 	cancel    context.CancelCauseFunc
-	unhook    func() bool   // from the context that Serve was given
-	ended     chan struct{} // closed when the session is over and no method of transport runs
+	unhook    func() bool   // detaches the session from the context that was passed to Serve
+	ended     chan struct{} // closed when the session has ended and no method of transport runs
 
 	mu        sync.Mutex
 	codec     Codec
 	hello     []Payload
-	held      []string   // event types that the replay leaves out as yet
-	replay    []*message // what is written before q
+	held      []string   // event types that the replay leaves out until Release
+	replay    []*message // written before q
 	q         queue.Queue[coalesceKey, *message]
-	try       TryWriter // not nil once there is a transport that is one
-	cannotTry bool      // TryWrite is not supported by this connection
+	try       TryWriter // the transport, if it is a TryWriter and the replay is written
+	cannotTry bool      // TryWrite has returned ErrUnsupported
 	started   bool
 	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
 	wrote     chan struct{} // if not nil, it is closed when neither writes any more
@@ -82,9 +86,11 @@ type Session struct {
 	cause     error         // why it is over; nil while it is not
 }
 
-// Join adds a session of a client and from then on queues what it is due. The
-// caller then calls [Session.Serve], or [Session.Close] if it comes to nothing. On a
-// closed hub the session is over already.
+// Join adds a session of a client to the hub. From then on the session queues the
+// client's events. nil options mean the defaults. The caller must call [Session.Serve],
+// or [Session.Close] if no connection is made; otherwise the session uses memory until
+// its queue is full. If the hub is closed, Join returns a session that has already
+// ended with [ErrClosed].
 func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if opts == nil {
 		opts = &SessionOptions{}
@@ -121,8 +127,8 @@ func (h *Hub) enter(s *Session, since uint64) bool {
 	return true
 }
 
-// startCursor is the cursor that the greeting carries: a client whose connection
-// breaks before the first event still knows where it stood.
+// startCursor returns the ID that the Hello events carry. With this ID, a client whose
+// connection breaks before the first event can continue at the right event.
 func (s *Session) startCursor(since uint64) uint64 {
 	switch {
 	case 0 < since && since <= s.from:
@@ -133,7 +139,8 @@ func (s *Session) startCursor(since uint64) uint64 {
 	return s.from
 }
 
-// usable returns a codec that can be compared with ==.
+// usable returns c, or [JSON] for nil. If c cannot be compared with ==, usable wraps it
+// in a pointer that can.
 func usable(c Codec) Codec {
 	if c == nil {
 		return JSON
@@ -144,10 +151,10 @@ func usable(c Codec) Codec {
 	return c
 }
 
-// Client is the id the session joined with.
+// Client returns the client id that was passed to Join.
 func (s *Session) Client() string { return s.client }
 
-// SetCodec changes what the session is encoded with, from the next frame on.
+// SetCodec changes the codec of the session, from the next frame on. nil means [JSON].
 func (s *Session) SetCodec(c Codec) {
 	c = usable(c)
 	s.hub.mu.Lock()
@@ -161,8 +168,8 @@ func (s *Session) SetCodec(c Codec) {
 	s.codec = c
 }
 
-// hold takes events of some types out of the replay. The log still has them. Nobody
-// serves the session yet.
+// hold removes events of these types from the replay. The log keeps them. Serve has not
+// been called yet.
 func (s *Session) hold(types []string) {
 	if len(types) == 0 {
 		return
@@ -172,7 +179,7 @@ func (s *Session) hold(types []string) {
 	s.mu.Unlock()
 	var rest []*message
 	var held []string
-	for _, m := range replay { // without the lock: the type of an event is foreign code
+	for _, m := range replay { // without the lock, because the method EventType may be foreign code
 		if typ, ok := m.typeIn(types); ok {
 			held = append(held, typ)
 		} else {
@@ -186,7 +193,7 @@ func (s *Session) hold(types []string) {
 	}
 }
 
-// typeIn returns the event type of m if it is one of types. No lock is held.
+// typeIn returns the event type of m. ok is true if types contains it. No lock is held.
 func (m *message) typeIn(types []string) (typ string, ok bool) {
 	_ = Protect(func() error {
 		typ = m.typeName()
@@ -195,14 +202,16 @@ func (m *message) typeIn(types []string) (typ string, ok bool) {
 	return typ, slices.Contains(types, typ)
 }
 
-// Release sends the events that were held (see [SessionOptions].Hold): the events that
-// are still kept of the prompts that run and that the session follows. It sends all
-// events of the first type, then all events of the second type, and so on. The second
-// and later types need not have been held; their kept events are then sent once more.
-// Prompts without an event of the first type are left out. Events that were replaced
-// since, or whose prompt has ended, are not sent. So nothing newer about the subject of
-// such an event has been sent before. A second Release of the same first type does
+// Release sends the events that were held (see [SessionOptions].Hold). It sends the
+// kept events of running prompts that the session follows: first all events of the
+// first type, then all events of the second type, and so on. If no event of the first
+// type is held, Release does nothing, so a second call with the same first type does
 // nothing.
+//
+// The second and later types need not have been held; their kept events are then sent
+// once more. Release leaves out prompts that have no event of the first type, events
+// that a newer event has replaced, and prompts that have ended. Therefore the client
+// never receives an outdated state after a newer one.
 func (s *Session) Release(types ...string) {
 	if len(types) == 0 {
 		return
@@ -211,7 +220,7 @@ func (s *Session) Release(types ...string) {
 	if kept == nil {
 		return
 	}
-	kinds := map[*message]int{} // by message, the place of its type in types; found out without a lock
+	kinds := map[*message]int{} // index of each message's type in types; computed without a lock
 	for _, m := range kept {
 		if typ, ok := m.typeIn(types); ok {
 			kinds[m] = slices.Index(types, typ)
@@ -229,8 +238,8 @@ func (s *Session) Release(types ...string) {
 	s.push(due)
 }
 
-// keptOf returns what the log has of the prompts that s follows, from before s joined.
-// It returns nil if nothing of this type is held.
+// keptOf returns the kept events, from before s joined, of the prompts that s follows.
+// It returns nil if no event of type typ is held.
 func (s *Session) keptOf(typ string) []*message {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
@@ -243,7 +252,7 @@ func (s *Session) keptOf(typ string) []*message {
 	return s.hub.log.unfinished(s)
 }
 
-// wantsIncluded asks Include about m. No lock is held.
+// wantsIncluded calls Include for m. No lock is held.
 func (s *Session) wantsIncluded(m *message) (yes bool) {
 	err := Protect(func() error {
 		yes = s.include(m.event())
@@ -252,8 +261,9 @@ func (s *Session) wantsIncluded(m *message) (yes bool) {
 	return yes && err == nil
 }
 
-// Close ends the session because of cause ([ErrClosed] if nil). The transport is
-// then closed, and Serve returns cause. Only the first cause counts.
+// Close ends the session with cause; nil means [ErrClosed]. The hub then closes the
+// transport, and Serve returns cause. Only the first call has an effect. Close does not
+// wait.
 func (s *Session) Close(cause error) {
 	if cause == nil {
 		cause = ErrClosed
@@ -267,7 +277,7 @@ func (s *Session) Close(cause error) {
 	}
 }
 
-// end marks the session as over. hangUp closes the transport. s.mu is held.
+// end marks the session as ended. hangUp then closes the transport. s.mu is held.
 func (s *Session) end(cause error) {
 	if s.cause != nil {
 		return
@@ -276,14 +286,14 @@ func (s *Session) end(cause error) {
 	s.q = queue.Queue[coalesceKey, *message]{}
 	s.replay, s.hello = nil, nil
 	if s.started {
-		go s.hangUp(cause) // a Write may be waiting; Serve waits for this goroutine
+		go s.hangUp(cause) // in a goroutine, because a Write may be waiting; Serve waits for the goroutine
 	}
 }
 
-// hangUp closes the transport of a session that is over. Only then does it leave
-// the hub, whose Close waits for that: the program may end after it.
+// hangUp closes the transport of a session that has ended. The session leaves the hub
+// only after that: Hub.Close waits for it, and the program may exit after Hub.Close.
 func (s *Session) hangUp(cause error) {
-	s.cancel(cause) // without a lock: the context that Serve was given may be of foreign code
+	s.cancel(cause) // without a lock, because the context that was passed to Serve may be foreign code
 	closeSafely(s.transport, cause)
 	s.hub.leave(s)
 	s.waitForWriter()
@@ -291,8 +301,8 @@ func (s *Session) hangUp(cause error) {
 	close(s.ended)
 }
 
-// finish ends the session once it has written what it is due. It reports false
-// if it has no transport.
+// finish makes the session end when all its events are written. It returns false if the
+// session has no transport.
 func (s *Session) finish() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -301,13 +311,14 @@ func (s *Session) finish() bool {
 	return s.started
 }
 
-// Serve writes what the session is due to t until ctx ends or the session is over. It
-// then closes t, once, waits until no method of t runs any more, and says why the
-// session is over: [ErrSlow] if the client fell too far behind, [ErrClosed] if the hub
-// closed, ctx's cause, or the transport's error. Serve is called once.
+// Serve writes the events of the session to t until ctx ends or the session ends. It
+// then closes t, once, and waits until no method of t runs any more. It returns the
+// reason: [ErrSlow] if the client fell too far behind, [ErrClosed] if the hub closed,
+// the cause of ctx, the error of the transport, or the cause that was passed to Close.
+// Call Serve once.
 //
-// If t has a method ReadLoop (see [Transport]), Serve runs it, and the session ends when
-// it returns. An idle session has no goroutine but the goroutine that called Serve.
+// If t has a method ReadLoop (see [Transport]), Serve calls it, and the session ends
+// when ReadLoop returns. An idle session needs only the goroutine that called Serve.
 func (s *Session) Serve(ctx context.Context, t Transport) error {
 	s.start(ctx, t)
 	if r, ok := t.(reader); ok {
@@ -317,8 +328,8 @@ func (s *Session) Serve(ctx context.Context, t Transport) error {
 	return s.cause
 }
 
-// read runs the ReadLoop of the transport. The session ends also if ReadLoop ends
-// the goroutine.
+// read calls the ReadLoop of the transport. The session also ends if ReadLoop ends the
+// goroutine with runtime.Goexit.
 func (s *Session) read(r reader) {
 	err := errReaderGone
 	defer func() { s.Close(err) }()
@@ -328,7 +339,7 @@ func (s *Session) read(r reader) {
 
 var errReaderGone = errors.New("nodebus: the transport ended the goroutine that reads with runtime.Goexit")
 
-// start makes the session write to t.
+// start connects the session to t and starts to write.
 func (s *Session) start(ctx context.Context, t Transport) {
 	s.transport, s.ended = t, make(chan struct{})
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
@@ -336,7 +347,7 @@ func (s *Session) start(ctx context.Context, t Transport) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started = true
-	if cause := s.cause; cause != nil { // it was over before
+	if cause := s.cause; cause != nil { // the session ended before Serve
 		go s.hangUp(cause)
 		return
 	}

@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ownCodec is a codec that is not the library's. It marks what it encodes.
+// ownCodec is a foreign codec. It marks the frames that it encodes and records its
+// calls.
 type ownCodec struct {
 	nodebus.JSONCodec
 	mu    sync.Mutex
 	asked []nodebus.Event
-	fail  func() error // for every event, if not nil
+	fail  func() error // called for every event, if not nil
 }
 
 func (c *ownCodec) Encode(ev nodebus.Event) (nodebus.Frame, error) {
@@ -59,9 +60,9 @@ func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
 	})
 }
 
-// TestWhatAnOwnCodecRefusesIsItsSessionsAffair: it goes without, also in a replay
-// and though others have the same codec; neither the sender nor anybody else
-// notices, not even if it is the last word about a prompt.
+// TestWhatAnOwnCodecRefusesIsItsSessionsAffair checks that an event that a foreign
+// codec refuses is left out only for the sessions with this codec, also in a replay.
+// The sender and other sessions are not affected, even if the event closes a prompt.
 func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 	refused := errors.New("refused")
 	for name, fail := range map[string]func() error{
@@ -85,7 +86,7 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 				require.NoError(t, h.Broadcast(word("w")))
 				require.ErrorIs(t, h.Publish(about("1", word("late"))), nodebus.ErrClosed, "the prompt is closed")
 				synctest.Wait()
-				require.Len(t, own.asked, 2, "once for each event")
+				require.Len(t, own.asked, 2, "the codec is called once for each event")
 				own.fail = nil
 				say(t, h, "fine")
 				synctest.Wait()
@@ -166,8 +167,8 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 	})
 }
 
-// Whether a codec is asked before Publish returns is a matter of counting its
-// sessions right.
+// TestSetCodecKeepsCountOfSessions checks that Publish calls exactly the foreign codecs
+// that sessions use now.
 func TestSetCodecKeepsCountOfSessions(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
@@ -187,7 +188,7 @@ func TestSetCodecKeepsCountOfSessions(t *testing.T) {
 		require.Equal(t, [2]int{1, 0}, asked())
 		a.SetCodec(nil)
 		a.Close(nil)
-		a.SetCodec(another) // too late to matter
+		a.SetCodec(another) // the session has ended, so this must change nothing
 		require.Equal(t, [2]int{1, 0}, asked())
 		a.SetCodec(own)
 		a.SetCodec(nil)
@@ -200,7 +201,8 @@ func TestSetCodecKeepsCountOfSessions(t *testing.T) {
 	})
 }
 
-// listCodec cannot be compared, anyCodec only sometimes.
+// listCodec cannot be compared with ==. anyCodec can be compared only with some values
+// of any.
 type (
 	listCodec struct {
 		nodebus.JSONCodec

@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestContract4TheBoundIsExact: what waits for a client that was at rest is bounded
-// like what waits for any other. A burst within the bound loses nothing.
+// TestContract4TheBoundIsExact checks that the queue of an idle client has the same
+// limit as the queue of any other client, and that a burst within the limit loses
+// nothing.
 func TestContract4TheBoundIsExact(t *testing.T) {
 	const most = 4
 	long := strings.Repeat("x", 200)
@@ -31,13 +32,13 @@ func TestContract4TheBoundIsExact(t *testing.T) {
 					h := openHub(t, &c.opts)
 					worker, p := newHoldUp(t), newPausedTape()
 					over := serveOn(t, h.Join("x", nil), p)
-					serveOn(t, h.Join("x", nil), worker) // so that a burst gathers
+					serveOn(t, h.Join("x", nil), worker) // so that the events of the burst wait in the inbox
 					synctest.Wait()
 					require.NoError(t, h.SendSync(word("holds the worker up"), "x"))
 					synctest.Wait()
 					p.play()
 					synctest.Wait()
-					p.stop() // the client is at rest, and reads no more
+					p.stop() // the client is idle and stops to read
 					for n := range c.fits + burst {
 						require.NoError(t, h.SendSync(c.event(n), "x"))
 					}
@@ -53,7 +54,7 @@ func TestContract4TheBoundIsExact(t *testing.T) {
 					synctest.Wait()
 					want := c.fits + 1
 					if c.fits > most {
-						want = 2 // the newest has replaced all others
+						want = 2 // the newest event has replaced all others
 					}
 					require.Len(t, p.frames, want)
 				})
@@ -62,8 +63,8 @@ func TestContract4TheBoundIsExact(t *testing.T) {
 	}
 }
 
-// TestContract4ClientThatDoesNotReadIsCutSoon: no second, larger queue lies before the
-// one that QueueLen bounds.
+// TestContract4ClientThatDoesNotReadIsCutSoon checks that events do not wait in
+// another, larger queue before the queue that QueueLen limits.
 func TestContract4ClientThatDoesNotReadIsCutSoon(t *testing.T) {
 	for _, try := range []bool{false, true} {
 		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestContract4KeysOfStandardPayloads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name != "a key that has changed" {
-				require.Equal(t, c.replaces, sameKey(c.a, c.b), "CoalesceKey says what the hub does")
+				require.Equal(t, c.replaces, sameKey(c.a, c.b), "the hub must replace events by CoalesceKey")
 			}
 			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
@@ -146,18 +147,18 @@ func TestContract4KeysOfStandardPayloads(t *testing.T) {
 					got = append(got, f.ID)
 				}
 				require.Equal(t, want, got)
-				require.Len(t, replayed(t, h, "x", since(cursor+1)), len(want)-1, "the log replaces by the same keys")
+				require.Len(t, replayed(t, h, "x", since(cursor+1)), len(want)-1, "the log must use the same keys as the queue")
 			})
 		})
 	}
 }
 
-// progressOfAnother has the methods of Progress, and a name of its own.
+// progressOfAnother has the methods of Progress, but another event type.
 type progressOfAnother struct{ nodebus.Progress }
 
 func (progressOfAnother) EventType() string { return "another" }
 
-// sameKey reports whether a newer b replaces an a, as far as their methods say.
+// sameKey reports whether, by their methods, a newer b replaces an older a.
 func sameKey(a, b nodebus.Payload) bool {
 	ka, ok := a.(nodebus.Coalescer)
 	kb, too := b.(nodebus.Coalescer)

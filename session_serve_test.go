@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// readingTape is a tape that also reads its client: messages come through a channel,
-// and reading ends with the error in lost, or when the transport is closed.
+// readingTape is a tape with a ReadLoop. Messages come through a channel. ReadLoop ends
+// with the error in lost, or when the transport is closed.
 type readingTape struct {
 	nodebus.Transport
 	tape *tape
@@ -73,7 +73,7 @@ func TestServeRunsTheReadLoop(t *testing.T) {
 					p.play()
 					synctest.Wait()
 					require.Equal(t, []string{"w"}, p.said(t))
-					require.Equal(t, before+1, runtime.NumGoroutine(), "an idle session has the goroutine of Serve alone")
+					require.Equal(t, before+1, runtime.NumGoroutine(), "an idle session must have only the goroutine of Serve")
 					p.stop()
 					say(t, h, "a write waits")
 					synctest.Wait()
@@ -120,7 +120,7 @@ func TestReadLoopThatFails(t *testing.T) {
 	}
 }
 
-// quitter is a transport that takes the goroutine that writes with it.
+// quitter is a transport that ends the goroutine of the writer with runtime.Goexit.
 type quitter struct{ *tape }
 
 func (quitter) Write(context.Context, []nodebus.Frame) error {

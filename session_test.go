@@ -68,8 +68,8 @@ func TestContract4FullQueueEndsThatSessionAlone(t *testing.T) {
 	long := word(strings.Repeat("x", 400))
 	for name, c := range map[string]struct {
 		opts nodebus.HubOptions
-		fits []nodebus.Payload // what may wait
-		one  nodebus.Payload   // and what is too much
+		fits []nodebus.Payload // events that fit into the queue
+		one  nodebus.Payload   // the event that does not fit any more
 	}{
 		"events":              {nodebus.HubOptions{QueueLen: 3}, []nodebus.Payload{word("a"), word("b"), word("c")}, word("d")},
 		"events of all keys":  {nodebus.HubOptions{QueueLen: 2}, []nodebus.Payload{gauge{"x", 1}, gauge{"y", 1}, gauge{"x", 2}, gauge{"y", 2}}, gauge{"z", 1}},
@@ -123,7 +123,7 @@ func TestContract4QueueOfASessionNobodyServes(t *testing.T) {
 func TestHelloComesFirst(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
-		hello := make([]nodebus.Payload, 0, 8) // room that sessions must not share
+		hello := make([]nodebus.Payload, 0, 8) // spare capacity that sessions must not share
 		hello = append(hello, nodebus.Status{SID: "alice"}, nodebus.Custom{Type: "no form", Data: t.Context}, word("hello"))
 		publish(t, h, start("1"))
 		var tapes [2]tape
@@ -198,8 +198,7 @@ func TestSessionEnds(t *testing.T) {
 	}
 }
 
-// faulty is a transport whose methods fail, or panic with the error that they
-// would return.
+// faulty is a transport whose methods return an error, or panic with it.
 type faulty struct {
 	*tape
 	write, close func() error
@@ -244,7 +243,7 @@ func TestFaultyTransports(t *testing.T) {
 				synctest.Wait()
 				say(t, h, "b")
 				synctest.Wait()
-				s.Close(nodebus.ErrReplaced) // for those that have not ended
+				s.Close(nodebus.ErrReplaced) // for sessions that have not ended
 				require.EqualError(t, over(), c.want)
 				require.Equal(t, []error{over()}, bad.closed)
 				require.Equal(t, []string{"a", "b"}, good.said(t))
@@ -253,7 +252,7 @@ func TestFaultyTransports(t *testing.T) {
 	}
 }
 
-// deaf is a transport whose Write does not mind its context, only Close.
+// deaf is a transport whose Write ignores its context and returns only after Close.
 type deaf struct{ *tape }
 
 func (p deaf) Write(_ context.Context, frames []nodebus.Frame) error {

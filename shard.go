@@ -8,44 +8,46 @@ import (
 	"time"
 )
 
-// shard delivers to some of the hub's sessions. Publish hands it a message and goes
-// on. The shard's worker lives only while there is work: it finds the sessions, joins
-// the messages that have gathered into batches, and writes each batch to all its
-// clients without waiting for any. All sessions of a client are in one shard, so that
-// each sees its events in order.
+// shard delivers events to a part of the hub's sessions. Publish passes a message to
+// the shard and continues. The shard's worker is a goroutine that runs only while there
+// is work. It finds the sessions of each message, joins waiting messages to batches,
+// and writes each batch to its clients without waiting for a client. All sessions of a
+// client are in the same shard, so that each session receives its events in order.
 type shard struct {
 	mu      sync.Mutex
 	inbox   []*message
-	bytes   int // of the inbox
+	bytes   int // size of the inbox
 	spare   []*message
 	active  bool
-	room    chan struct{} // closed when the worker has emptied the inbox; nil if nobody waits
+	room    chan struct{} // closed when the worker has taken the inbox; nil if nobody waits
 	stopped chan struct{} // closed when the worker has ended; nil if nobody waits
 
-	reg      sync.Mutex // guards what follows; never held while writing
+	reg      sync.Mutex // guards the fields below; not held during a write
 	byClient map[string][]*Session
 	watchers map[string][]*Session // by prompt
 	watchAll []*Session
-	filters  []*Session // those with an Include; replaced on a change, so that a copy of the slice stays valid
-	list     []*Session // all; nil after a change
-	newest   uint64     // the largest from of a session that ever joined
+	filters  []*Session // sessions with an Include; a change makes a new slice, so a copy of the old slice stays valid
+	list     []*Session // all sessions; nil after a change
+	newest   uint64     // the largest from of all sessions that ever joined
 
-	w roundState // the worker's own
+	w roundState // only the worker uses it
 }
 
-// inboxMax and inboxBytes bound what a shard's worker may be behind. A publisher that is
-// faster waits for the worker, and for no longer than roomWait: the worker may be in a
-// transport that does not return.
+// inboxMax and inboxBytes limit the messages that wait for a shard's worker. A
+// publisher that exceeds the limit waits for the worker, but at most roomWait, because
+// the worker may be stuck in a transport that does not return.
 const (
 	inboxMax   = 1 << 14
 	inboxBytes = 16 << 20
 	roomWait   = time.Second
 )
 
-// shardCount: a worker for each processor, up to what fan-out can use. It is at most 64.
+// shardCount returns the number of shards: one for each processor, at most 8, because
+// more do not deliver faster. It must be at most 64, because route returns the shards
+// as bits.
 func shardCount() int { return min(runtime.GOMAXPROCS(0), 8) }
 
-// shardIndex is where a client's sessions are.
+// shardIndex returns the index of the shard for the client's sessions.
 func (h *Hub) shardIndex(client string) int {
 	return int(maphash.String(shardSeed, client) % uint64(len(h.shards)))
 }
@@ -58,8 +60,8 @@ func newShard() *shard {
 	return s
 }
 
-// post hands over a message, in the order of ids. It reports false if the inbox has no
-// room for more. The hub's lock is held.
+// post adds a message to the inbox and starts the worker if necessary. Messages come in
+// the order of IDs. It returns false if the inbox is full now. The hub's lock is held.
 func (s *shard) post(m *message) (room bool) {
 	s.mu.Lock()
 	s.inbox = append(s.inbox, m)
@@ -74,7 +76,7 @@ func (s *shard) post(m *message) (room bool) {
 	return room
 }
 
-// waitForRoom waits until the worker has emptied the inbox, or roomWait has passed. No
+// waitForRoom waits until the worker has taken the inbox, or roomWait has passed. No
 // lock is held.
 func (s *shard) waitForRoom() {
 	s.mu.Lock()
@@ -95,11 +97,11 @@ func (s *shard) waitForRoom() {
 	}
 }
 
-// run is the worker. [Hub.Close] waits for its end.
+// run is the worker. [Hub.Close] waits until it ends.
 func (s *shard) run() {
 	ended := false
 	defer func() {
-		if !ended { // foreign code has called runtime.Goexit
+		if !ended { // foreign code called runtime.Goexit: continue the round in a new goroutine
 			go s.run()
 		}
 	}()
@@ -109,8 +111,8 @@ func (s *shard) run() {
 	ended = true
 }
 
-// take begins a round with all that is in the inbox. It reports false, and the worker
-// must end, if the inbox is empty.
+// take begins a round with all messages in the inbox. If the inbox is empty, it returns
+// false and the worker must end.
 func (s *shard) take() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +132,8 @@ func (s *shard) take() bool {
 	return true
 }
 
-// drained returns a channel that is closed when the worker has delivered everything.
-// Nothing is posted any more.
+// drained returns a channel that is closed when the worker has delivered everything. It
+// is called when nothing is posted any more.
 func (s *shard) drained() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,11 +8,12 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// A new standard payload needs: its type and EventType in events.go; a method traits,
-// and a method key if it is a Coalescer, in this file; an entry in textPayloads if it
-// is a text frame. Only binary payloads need more, in binary.go.
+// A new standard payload needs: its type and its EventType in events.go; in this file a
+// method traits, a method key if it is a Coalescer, and an entry in textPayloads if it
+// is sent as a text frame; and a section in docs/wire.md. A binary payload also needs
+// code in binary.go.
 
-// textPayloads decodes the data of a text frame, by event type.
+// textPayloads holds the decoder for the data of a text frame, by event type.
 var textPayloads = map[string]func(json.RawMessage) (Payload, error){
 	Status{}.EventType():               decodeAs[Status],
 	ExecutionStart{}.EventType():       decodeAs[ExecutionStart],
@@ -28,31 +29,33 @@ var textPayloads = map[string]func(json.RawMessage) (Payload, error){
 	Overall{}.EventType():              decodeAs[Overall],
 }
 
-// traits are what the hub and the codec know about a standard payload, so that they
-// need no reflection and call no foreign code.
+// traits holds properties of a standard payload that the hub and the codec need. With
+// them, they need no reflection and call no foreign code.
 type traits struct {
-	promptID string // the prompt that it names; empty if it names none
-	// later says that it may be encoded after Publish has returned: it holds no
-	// reference that its sender could still change, and nothing that could fail.
+	promptID string // the prompt id in the payload; empty if it has none
+	// later is true if the payload may be encoded after Publish has returned: the
+	// sender cannot change it any more, and encoding cannot fail.
 	later     bool
-	coalesces bool // it is a standardCoalescer
+	coalesces bool // the payload is a standardCoalescer
 }
 
-// standardPayload is a payload type of this package. frozen is [Event].Frozen.
+// standardPayload is implemented by the payload types of this package. frozen is
+// [Event].Frozen.
 type standardPayload interface {
 	Payload
 	traits(frozen bool) traits
 }
 
-// standardCoalescer is a payload type of this package whose newer events replace older
-// ones. Its CoalesceKey is the text of its key.
+// standardCoalescer is implemented by the payload types of this package that are a
+// Coalescer. CoalesceKey returns the text of key.
 type standardCoalescer interface {
 	Coalescer
 	key() coalesceKey
 }
 
-// standardTraits returns the traits of p. ok is false for other types, also for those
-// that embed a standard payload or point to one, and so have its methods.
+// standardTraits returns the traits of p. ok is false for types of other packages. It
+// is also false for a type that embeds a standard payload, and for a pointer to a
+// standard payload, although both have the methods of the standard payload.
 func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
 	if s, ok := p.(standardPayload); ok && reflect.TypeOf(p).PkgPath() == ownPath {
 		return s.traits(frozen), true
@@ -90,7 +93,7 @@ func (Gap) traits(bool) traits              { return traits{"", true, false} }
 func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true} }
 func (Custom) traits(bool) traits           { return traits{"", false, false} }
 
-// finite reports whether all numbers can be encoded.
+// finite reports whether all numbers are finite, so that JSON can represent them.
 func (p *ProgressState) finite() bool {
 	for i := range p.Nodes {
 		if !jsonenc.Finite(p.Nodes[i].Value, p.Nodes[i].Max) {
@@ -104,8 +107,8 @@ func (p *ProgressState) finite() bool {
 // different types never have equal keys.
 type coalesceKey struct{ typ, a, b string }
 
-// pair is the text of a key of two names. Different pairs have different texts: the
-// length of a separates it from b.
+// pair returns the text of a key with two names. It begins with the length of a, so
+// different pairs have different texts.
 func (k coalesceKey) pair() string { return strconv.Itoa(len(k.a)) + ":" + k.a + "/" + k.b }
 
 func (s Status) key() coalesceKey        { return coalesceKey{s.EventType(), s.SID, ""} }
@@ -114,18 +117,18 @@ func (p ProgressState) key() coalesceKey { return coalesceKey{p.EventType(), p.P
 func (p Preview) key() coalesceKey       { return coalesceKey{p.EventType(), p.PromptID, p.UniqueID} }
 func (p Overall) key() coalesceKey       { return coalesceKey{p.EventType(), p.PromptID, ""} }
 
-// CoalesceKey names the client of a greeting, and is empty otherwise: the newest count
+// CoalesceKey returns the client's id in a greeting, and otherwise "": a newer count
 // replaces an older count.
 func (s Status) CoalesceKey() string { return s.key().a }
 
-// CoalesceKey names the prompt and the node.
+// CoalesceKey returns a key of the ids of the prompt and the node.
 func (p Progress) CoalesceKey() string { return p.key().pair() }
 
-// CoalesceKey names the prompt.
+// CoalesceKey returns the id of the prompt.
 func (p ProgressState) CoalesceKey() string { return p.key().a }
 
-// CoalesceKey names the prompt and the node.
+// CoalesceKey returns a key of the ids of the prompt and the node.
 func (p Preview) CoalesceKey() string { return p.key().pair() }
 
-// CoalesceKey names the prompt.
+// CoalesceKey returns the id of the prompt.
 func (p Overall) CoalesceKey() string { return p.key().a }

@@ -7,14 +7,15 @@ import (
 	"sync"
 )
 
-// Subscribe receives all events in this process, from this call until ctx ends,
-// the hub closes or the loop breaks. A reader that falls behind by more than the
-// hub keeps (HubOptions.KeepLen and KeepBytes: a program must not lose itself to
-// a burst that its own machine makes) gets [ErrSlow] as the last value. The
-// sequence is for one loop, in one goroutine; one that is never read ends with
-// ctx.
+// Subscribe returns a sequence of all events of the hub, for a loop in the same
+// process. It contains the events from this call on, until ctx ends, the hub closes or
+// the loop breaks. If the loop falls behind by more than HubOptions.KeepLen or
+// KeepBytes, the sequence ends and its last value is [ErrSlow]. These limits are large
+// so that the loop does not fail because of a burst of events in its own program.
 //
-// What an event's payload refers to is shared: read it only.
+// Use the sequence in one loop only, in one goroutine. If no loop reads it, it ends
+// with ctx; until then it collects events. All readers share the data that an event's
+// payload points to: do not modify it.
 func (h *Hub) Subscribe(ctx context.Context) iter.Seq2[Event, error] {
 	s := &subscription{maxLen: h.opts.KeepLen, maxBytes: h.opts.KeepBytes, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
@@ -51,10 +52,11 @@ func (h *Hub) unsubscribe(s *subscription) {
 	h.subs = slices.DeleteFunc(h.subs, func(o *subscription) bool { return o == s })
 }
 
-// subscription is a queue that its reader takes over whole.
+// subscription is the queue of one Subscribe loop. The reader takes all waiting
+// messages at once.
 type subscription struct {
 	maxLen, maxBytes int
-	wake             chan struct{} // of capacity 1
+	wake             chan struct{} // capacity 1
 
 	mu     sync.Mutex
 	buf    []*message
@@ -92,7 +94,8 @@ func (s *subscription) rouse() {
 	}
 }
 
-// end lets the reader have what waits, and then no more.
+// end ends the subscription after the reader has received the messages that wait. The
+// first err counts.
 func (s *subscription) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +105,7 @@ func (s *subscription) end(err error) {
 	s.rouse()
 }
 
-// drop ends at once.
+// drop ends the subscription at once and discards the messages that wait.
 func (s *subscription) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +113,8 @@ func (s *subscription) drop() {
 	s.rouse()
 }
 
-// take waits for events and returns all there are; nil at the end. used is the
-// batch taken before, to be filled again.
+// take waits for messages and returns all of them, or nil at the end. used is the
+// previous batch; take reuses its memory.
 func (s *subscription) take(used []*message) []*message {
 	clear(used)
 	s.mu.Lock()
@@ -128,7 +131,7 @@ func (s *subscription) take(used []*message) []*message {
 	defer s.mu.Unlock()
 	batch := s.buf
 	s.buf, s.bytes = used[:0], 0
-	if cap(used) > 1<<14 { // what a burst needed is given back
+	if cap(used) > 1<<14 { // free the memory after a burst
 		s.buf = nil
 	}
 	return batch

@@ -13,15 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// listening is one loop over a subscription, run by listen.
+// listening is one Subscribe loop, run by listen.
 type listening struct {
 	events []nodebus.Event
-	err    error // the last value, if it was one
+	err    error // the error of the last value
 	over   bool
 }
 
-// listen reads a subscription to its end. Look at the result after
-// synctest.Wait.
+// listen reads a subscription to its end. Read the result only after synctest.Wait.
 func listen(ctx context.Context, h *nodebus.Hub) *listening {
 	l := &listening{}
 	events := h.Subscribe(ctx)
@@ -120,7 +119,7 @@ func TestSubscriptionOfAContextThatHasEnded(t *testing.T) {
 	})
 }
 
-// Nothing follows the end of the context, not even what waits already.
+// No event follows the end of the context, not even an event that waits already.
 func TestSubscriptionEndsBetweenTwoEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
@@ -151,7 +150,7 @@ func TestSubscriberWhoBreaksIsGone(t *testing.T) {
 			break
 		}
 		say(t, h, "d")
-		for ev, err := range events { // a second loop has nothing to wait for
+		for ev, err := range events { // a second loop ends at once
 			t.Errorf("got %v, %v after the loop", ev, err)
 		}
 		require.PanicsWithValue(t, "in the loop", func() {
@@ -241,7 +240,7 @@ func TestSubscribersWhilePublishersRun(t *testing.T) {
 			})
 		}
 		done.Go(func() {
-			for range visits { // others come and go meanwhile
+			for range visits { // other subscribers come and go at the same time
 				events := h.Subscribe(t.Context())
 				publish(t, h, nodebus.Event{Broadcast: true, Payload: word("visit")})
 				for _, err := range events {

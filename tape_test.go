@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// word is an event that is never replaced, gauge one that is, by newer ones of
-// the same name.
+// word is an event that is never replaced. gauge is an event that a newer gauge with
+// the same name replaces.
 type (
 	word  string
 	gauge struct {
@@ -33,7 +33,7 @@ func (g gauge) CoalesceKey() string  { return g.Name }
 func start(id string) nodebus.Event  { return about(id, nodebus.ExecutionStart{PromptID: id}) }
 func ending(id string) nodebus.Event { return about(id, nodebus.Executing{PromptID: id}) }
 
-// about is an event of a prompt that client "alice" submitted.
+// about returns an event of a prompt that client "alice" submitted.
 func about(id string, p nodebus.Payload) nodebus.Event {
 	return nodebus.Event{PromptID: id, To: "alice", Payload: p}
 }
@@ -45,7 +45,7 @@ func openHub(t testing.TB, opts *nodebus.HubOptions) *nodebus.Hub {
 	return h
 }
 
-// publish publishes all of evs, which must succeed. Any goroutine may call it.
+// publish publishes all events, without errors. Any goroutine may call it.
 func publish(t testing.TB, h *nodebus.Hub, evs ...nodebus.Event) {
 	t.Helper()
 	for _, ev := range evs {
@@ -55,7 +55,7 @@ func publish(t testing.TB, h *nodebus.Hub, evs ...nodebus.Event) {
 	}
 }
 
-// say sends words to everyone.
+// say broadcasts words.
 func say(t testing.TB, h *nodebus.Hub, words ...word) {
 	t.Helper()
 	for _, w := range words {
@@ -63,26 +63,27 @@ func say(t testing.TB, h *nodebus.Hub, words ...word) {
 	}
 }
 
-// tape is a transport that records. Read it after synctest.Wait.
+// tape is a transport that records its frames. Read the fields only after
+// synctest.Wait.
 type tape struct {
 	mu     sync.Mutex
 	frames []nodebus.Frame
-	writes []int         // frames of each Write
-	closed []error       // what Close was told
-	pause  chan struct{} // Write waits for it to be closed; nil: it does not
+	writes []int         // number of frames of each Write
+	closed []error       // the causes that Close received
+	pause  chan struct{} // Write waits until it is closed; nil: Write does not wait
 	gone   chan struct{} // closed by Close; may be nil
-	full   chan struct{} // closed with the frame that makes it enough
+	full   chan struct{} // closed when enough frames have arrived
 	enough int
 	inside bool            // a Write runs
-	rest   []nodebus.Frame // what TryWrite kept
-	takes  int             // how many frames TryWrite takes while paused
+	rest   []nodebus.Frame // frames that TryWrite kept
+	takes  int             // number of frames that TryWrite accepts while paused
 }
 
 func newPausedTape() *tape {
 	return &tape{pause: make(chan struct{}), gone: make(chan struct{})}
 }
 
-// play lets Writes that wait, and those to come, go on.
+// play lets waiting Writes and later Writes continue.
 func (p *tape) play() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +91,7 @@ func (p *tape) play() {
 	p.pause = nil
 }
 
-// stop makes Writes wait from now on.
+// stop makes all later Writes wait.
 func (p *tape) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,7 +132,7 @@ func (p *tape) record(frames []nodebus.Frame) {
 	}
 }
 
-// enter and leave see to it that nothing is written from two goroutines at once.
+// enter and leave panic if two goroutines write at the same time.
 func (p *tape) enter() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,8 +161,8 @@ func (p *tape) Close(cause error) error {
 	return errors.New("tape: close errors are nobody's business")
 }
 
-// said is what was recorded, one string a frame: the text of a word, what a
-// gauge shows, where a gap is, and the type of anything else.
+// said returns one string for each recorded frame: the text of a word, the value of a
+// gauge, the range of a gap, and the event type of other frames.
 func (p *tape) said(t testing.TB) (all []string) {
 	t.Helper()
 	for _, f := range p.frames {
@@ -190,7 +191,7 @@ func spell(t testing.TB, f nodebus.Frame) string {
 	return f.Type
 }
 
-// bare are frames as far as they are visible.
+// bare returns the frames as strings, to compare them.
 func bare(frames []nodebus.Frame) (all []string) {
 	for _, f := range frames {
 		all = append(all, fmt.Sprintf("%d %s %t %q", f.ID, f.Type, f.Binary, f.Data))
@@ -198,8 +199,8 @@ func bare(frames []nodebus.Frame) (all []string) {
 	return all
 }
 
-// serveOn serves s on tr until it ends, or the test does. The result waits for
-// that and returns what Serve did.
+// serveOn serves s on tr until the session or the test ends. over waits for the end and
+// returns the error of Serve.
 func serveOn(t testing.TB, s *nodebus.Session, tr nodebus.Transport) (over func() error) {
 	var err error
 	done := make(chan struct{})
@@ -214,11 +215,11 @@ func serveOn(t testing.TB, s *nodebus.Session, tr nodebus.Transport) (over func(
 	}
 }
 
-// tryTape is a tape that takes what it can at once: everything, or, while it is
-// paused, the first few frames.
+// tryTape is a tape that is a TryWriter. It accepts all frames at once, or only the
+// first few while it is paused.
 type tryTape struct{ *tape }
 
-// asTransport is p as one transport or the other.
+// asTransport returns p as a tape or as a tryTape.
 func asTransport(p *tape, try bool) nodebus.Transport {
 	if try {
 		return tryTape{p}
@@ -253,8 +254,8 @@ func (p tryTape) TryWrite(wire []byte) (all bool, err error) {
 	return len(p.rest) == 0, nil
 }
 
-// appendWire appends a frame as the test transports have it on the wire: its parts,
-// each behind its length.
+// appendWire appends the wire form of the test transports: the parts of the frame, each
+// after its length.
 func appendWire(dst []byte, f nodebus.Frame) []byte {
 	for _, part := range [][]byte{fmt.Append(nil, f.ID), []byte(f.Type), fmt.Append(nil, f.Binary), f.Data} {
 		dst = binary.AppendUvarint(dst, uint64(len(part)))
@@ -263,7 +264,7 @@ func appendWire(dst []byte, f nodebus.Frame) []byte {
 	return dst
 }
 
-// parseWire returns the frames that appendWire appended.
+// parseWire returns the frames in the output of appendWire.
 func parseWire(wire []byte) (frames []nodebus.Frame) {
 	part := func() []byte {
 		n, size := binary.Uvarint(wire)
@@ -280,8 +281,8 @@ func parseWire(wire []byte) (frames []nodebus.Frame) {
 	return frames
 }
 
-// holdUp is a TryWriter that holds up its shard's worker until it is opened, which
-// a real one must not do.
+// holdUp is a TryWriter that blocks the worker of its shard until it is opened. A real
+// TryWriter must not block.
 type holdUp struct {
 	opened  chan struct{}
 	once    sync.Once
@@ -291,7 +292,7 @@ type holdUp struct {
 
 func newHoldUp(t testing.TB) *holdUp {
 	g := &holdUp{opened: make(chan struct{})}
-	t.Cleanup(g.open) // a test that fails must not wait for ever
+	t.Cleanup(g.open) // so that a failed test ends
 	return g
 }
 
@@ -309,8 +310,8 @@ func (g *holdUp) TryWrite(wire []byte) (bool, error) {
 	return true, nil
 }
 
-// moodyTape takes what it likes: an unreliable connection. The tape inside checks
-// that the hub keeps to its side of the contract.
+// moodyTape accepts a random number of bytes, like an unreliable connection. The tape
+// inside checks that the hub respects the contract of TryWriter.
 type moodyTape struct {
 	tryTape
 	rnd *rand.Rand
@@ -333,13 +334,13 @@ func (p moodyTape) Write(ctx context.Context, frames []nodebus.Frame) error {
 	return p.tryTape.Write(ctx, frames)
 }
 
-// hole is a transport that takes everything at once and keeps nothing.
+// hole is a transport that accepts all frames at once and keeps none.
 type hole struct{}
 
 func (hole) Write(context.Context, []nodebus.Frame) error { return nil }
 func (hole) Close(error) error                            { return nil }
 
-// tryHole is one that the hub writes to itself.
+// tryHole is a hole that is a TryWriter.
 type tryHole struct{ hole }
 
 func (tryHole) AppendFrame(dst []byte, f nodebus.Frame) []byte { return append(dst, f.Data...) }

@@ -9,26 +9,28 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// Tracker publishes what happens to the nodes of one prompt, for an [Executor]:
+// Tracker publishes the events about the nodes of one prompt for an [Executor]:
 // [ExecutionCached], [Executing], [Progress], [ProgressState], [Executed] and
 // [Overall].
 //
-// Nodes are numbers. The numbers from 0 to len(job.Prompt.Nodes)-1 are the nodes of
-// the prompt; [Tracker.Add] gives a number to a node that was made at run time.
+// A tracker identifies nodes by number. The numbers from 0 to len(job.Prompt.Nodes)-1
+// are the nodes of the prompt. [Tracker.Add] returns the number of a node that was made
+// at run time.
 //
-// A ProgressState lists all nodes that have begun, so that sending every change
-// would cost the square of their number. The tracker therefore has a budget for
-// snapshots, in bytes, and another one for progress events. What the budget allows
-// goes out at once; what exceeds it goes out later, the newest state only. The last
-// state is always sent.
+// A ProgressState lists all nodes that have begun. If the tracker sent one for every
+// change, the cost would grow with the square of the number of nodes. The tracker
+// therefore has a budget for snapshots, in bytes, and another budget for progress
+// events. A change within the budget is sent at once. A change beyond the budget is
+// sent later, and only the newest state is sent. The last state is always sent.
 //
-// The order of the events of a prompt is a promise. A tracker therefore holds a lock
-// while it calls Publish, and the other calls wait: Publish must not call the tracker
-// and must not wait for a node of the prompt. There are three exceptions, in which
-// Publish is called without a lock or is not waited for: [Tracker.Executed],
-// [Tracker.Add] and [Tracker.Expect].
+// The tracker guarantees the order of the events of a prompt. It therefore holds a lock
+// while it calls Publish, and the other calls wait. Publish must not call the tracker,
+// and must not wait for a node of the prompt. There are three exceptions:
+// [Tracker.Executed] holds no lock while it calls Publish, and [Tracker.Add] and
+// [Tracker.Expect] do not wait for a Publish.
 //
-// A Tracker is safe for concurrent use. Whoever makes one must call [Tracker.Close].
+// A Tracker is safe for concurrent use. Whoever makes a Tracker must call
+// [Tracker.Close].
 type Tracker struct {
 	job     *Job
 	pub     Publisher
@@ -38,18 +40,18 @@ type Tracker struct {
 	order  sync.Mutex
 	nodes  []trackedNode // by number; shorter than the number of nodes until it is needed
 	shown  []int32       // the nodes of snapshots, in the order in which they began
-	size   int           // estimate of a snapshot, in bytes
-	budget int           // what is left for snapshots, in bytes
-	steps  int           // how many progress events may go out at once
-	dirty  bool          // the last snapshot is not the newest state
-	late   []int32       // nodes that had a progress event held back since the last tick
+	size   int           // estimated size of a snapshot, in bytes
+	budget int           // remaining budget for snapshots, in bytes; negative after a large snapshot
+	steps  int           // remaining number of progress events that may be sent at once
+	dirty  bool          // the state has changed since the last snapshot
+	late   []int32       // nodes whose progress event was held back since the last tick
 	held   int           // how many of these events are still to be sent
 	timer  *time.Timer   // runs while something is held back or a budget recovers
 	timers sync.WaitGroup
 	closed bool
 
-	// mu is held for a few steps only, never while anything is published. It is
-	// locked after order, or alone.
+	// mu is held only briefly, and never while an event is published. It is locked
+	// after order, or alone.
 	mu     sync.Mutex
 	added  []Place // the nodes made at run time
 	shares shares
@@ -74,8 +76,8 @@ const (
 
 var phaseNames = [...]string{phaseRunning: "running", phaseFinished: "finished", phaseFailed: "error"}
 
-// NewTracker returns a tracker for a prompt that publishes to pub. The prompt must
-// not change while the tracker is in use.
+// NewTracker returns a tracker that publishes the events of job's prompt to pub. The
+// prompt must not change while the tracker is in use.
 func NewTracker(job *Job, pub Publisher) *Tracker {
 	return &Tracker{
 		job: job, pub: pub, budget: snapshotBudget, steps: stepsAtOnce,
@@ -84,7 +86,8 @@ func NewTracker(job *Job, pub Publisher) *Tracker {
 	}
 }
 
-// Add numbers a node that was made at run time. It does not wait for Publish.
+// Add registers a node that was made at run time and returns its number. It does not
+// wait for Publish.
 func (t *Tracker) Add(at Place) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,10 +95,10 @@ func (t *Tracker) Add(at Place) int {
 	return len(t.job.Prompt.Nodes) + len(t.added) - 1
 }
 
-// Expect says that nodes will run because node by needs them; a negative number is
-// the prompt itself. From the first call on the tracker publishes [Overall] events, at
-// most a hundred for a prompt; nodes that were not expected do not count. Without a
-// call it publishes none. Expect does not wait for Publish.
+// Expect reports that nodes will run because node by needs them. A negative by means
+// the prompt itself. The first call enables [Overall] events, at most about a hundred
+// for each prompt. Nodes that were not expected do not count. Without a call of Expect
+// the tracker publishes no Overall. Expect does not wait for Publish.
 func (t *Tracker) Expect(by int, nodes ...int) {
 	t.overall.Store(true)
 	t.mu.Lock()
@@ -104,8 +107,8 @@ func (t *Tracker) Expect(by int, nodes ...int) {
 }
 
 // Cached publishes the ids of the nodes whose results were known before the prompt
-// began. It is called once, before any other event. If an executor does not call it,
-// the engine publishes an empty list.
+// began. Call it once, before any other event. If an executor does not call it, the
+// engine publishes an empty list.
 func (t *Tracker) Cached(ids []string) {
 	if ids == nil {
 		ids = []string{}
@@ -117,7 +120,7 @@ func (t *Tracker) Cached(ids []string) {
 	}
 }
 
-// Begin publishes that node n runs. From now on the node may report progress.
+// Begin publishes that node n runs. After Begin, the node may report progress.
 func (t *Tracker) Begin(n int) {
 	t.order.Lock()
 	defer t.order.Unlock()
@@ -130,9 +133,9 @@ func (t *Tracker) Begin(n int) {
 	t.executing(at)
 }
 
-// Resume publishes that a node runs on after it has waited. It reports false, and
-// publishes nothing, if the node has ended meanwhile: then a goroutine that the node
-// left behind has waited.
+// Resume publishes that node n continues after it has waited. If the node has ended in
+// the meantime, Resume publishes nothing and returns false. This happens when a
+// goroutine that the node left behind has waited.
 func (t *Tracker) Resume(n int) bool {
 	t.order.Lock()
 	defer t.order.Unlock()
@@ -148,9 +151,9 @@ func (t *Tracker) executing(at Place) {
 	_ = t.publish(Executing{UniqueID: at.UniqueID, DisplayID: at.DisplayID, PromptID: t.job.Prompt.ID})
 }
 
-// Progress publishes how far node n is, now or later; see [Tracker]. Numbers that are
-// not finite are ignored. It returns [ErrClosed] unless the node runs, and otherwise
-// the error of Publish if the event went out at once.
+// Progress publishes how far node n is, at once or later; see [Tracker]. Numbers that
+// are not finite are ignored. It returns [ErrClosed] if the node does not run. If the
+// event is sent at once, Progress returns the error of Publish.
 func (t *Tracker) Progress(n int, value, max float64) error {
 	if !jsonenc.Finite(value, max) {
 		return nil
@@ -181,10 +184,10 @@ func (t *Tracker) progress(n int) Progress {
 	return Progress{Value: node.value, Max: node.max, PromptID: t.job.Prompt.ID, UniqueID: t.place(n).UniqueID}
 }
 
-// Quiet ends the progress of node n before the node ends: the step that was held back
-// goes out, and further reports fail. An executor calls it when the node's code has
-// returned and its result is not complete. [Tracker.Executed] and [Tracker.Finish] do
-// the same.
+// Quiet ends the progress of node n before the node ends: it sends the progress event
+// that was held back, and later calls of Progress return [ErrClosed]. An executor calls
+// it when the node's code has returned but its result is not complete.
+// [Tracker.Executed] and [Tracker.Finish] do the same.
 func (t *Tracker) Quiet(n int) {
 	t.order.Lock()
 	defer t.order.Unlock()
@@ -195,16 +198,16 @@ func (t *Tracker) quiet(n int) {
 	node := t.node(n)
 	node.open = false
 	if node.late && !t.closed {
-		t.sendStep(n) // the caller of Progress has its answer already
+		t.sendStep(n) // the error is lost: Progress has already returned
 	}
 }
 
-// Executed publishes what node n shows; ui is nil for a cached node that shows
-// nothing. The error is an [*EncodeError] if ui has no form on the wire, or another
-// error of Publish.
+// Executed publishes what node n shows. ui is nil for a cached node that shows nothing.
+// It returns an [*EncodeError] if ui cannot be encoded, [ErrClosed] after Close, or
+// another error of Publish.
 //
-// The tracker's lock is not held while it publishes, because encoding ui may call code
-// of the node.
+// The tracker holds no lock while it publishes, because encoding ui may call code of
+// the node.
 func (t *Tracker) Executed(n int, ui UI) error {
 	t.order.Lock()
 	t.quiet(n)
@@ -216,8 +219,8 @@ func (t *Tracker) Executed(n int, ui UI) error {
 	return t.send(Executed{Place: at, Output: ui, PromptID: t.job.Prompt.ID}, false)
 }
 
-// Finish publishes that node n is done. It need not have begun: a node whose result
-// was cached has not.
+// Finish publishes that node n is done. A call of Begin is not necessary before: a node
+// with a cached result never begins.
 func (t *Tracker) Finish(n int) {
 	t.order.Lock()
 	defer t.order.Unlock()
@@ -232,12 +235,12 @@ func (t *Tracker) Finish(n int) {
 }
 
 // Close publishes the last snapshot and waits until nothing of the tracker runs any
-// more; only an Executed whose Publish runs already may end later. Whatever is called
-// afterwards does nothing.
+// more. Only a call of Executed that is already in Publish may end later. Calls after
+// Close publish nothing.
 //
-// err is why the prompt ended early; nil means that it succeeded. A [*NodeError] in
-// err names the node that failed, unless err is [ErrInterrupted]. Nodes that still
-// run are left out of the last snapshot.
+// err is the reason why the prompt ended early; nil means that the prompt succeeded. A
+// [*NodeError] in err names the node that failed, unless err is [ErrInterrupted]. The
+// last snapshot does not contain nodes that still run.
 func (t *Tracker) Close(err error) {
 	failed := failedNode(err)
 	t.order.Lock()
@@ -248,8 +251,8 @@ func (t *Tracker) Close(err error) {
 	t.timers.Wait()
 }
 
-// failedNode returns the id of the node that err blames. Errors of nodes are foreign
-// code.
+// failedNode returns the id of the node that err names as failed. It uses Protect
+// because the methods of err may be code of a node.
 func failedNode(err error) (id string) {
 	if err == nil {
 		return ""
@@ -283,7 +286,7 @@ func (t *Tracker) end(err error, failed string) {
 	}
 }
 
-// drop marks the node that failed, and takes the others that still run out of the
+// drop marks the node that failed and removes the other nodes that still run from the
 // snapshots.
 func (t *Tracker) drop(failed string) {
 	kept := t.shown[:0]
@@ -302,7 +305,7 @@ func (t *Tracker) drop(failed string) {
 	t.shown = kept
 }
 
-// node returns the state of node n. It is valid until the next call.
+// node returns the state of node n. The pointer is valid until the next call of node.
 func (t *Tracker) node(n int) *trackedNode {
 	for n >= len(t.nodes) {
 		t.nodes = append(t.nodes, trackedNode{})
@@ -320,7 +323,7 @@ func (t *Tracker) place(n int) Place {
 	return t.added[n-len(t.job.Prompt.Nodes)]
 }
 
-// show sets the phase of a node. Snapshots contain the node from its first phase on.
+// show sets the phase of a node and adds the node to the snapshots if it is new.
 func (t *Tracker) show(n int, at Place, phase nodePhase) *trackedNode {
 	node := t.node(n)
 	if node.phase == phaseNone {

@@ -3,13 +3,13 @@ package nodebus
 import "time"
 
 const (
-	snapshotBudget = 160 << 10 // every change of a graph of about 30 nodes
-	snapshotRate   = 4 << 10   // bytes that the budget recovers in a millisecond
+	snapshotBudget = 160 << 10 // bytes; enough to send every change of a graph of about 30 nodes
+	snapshotRate   = 4 << 10   // bytes that the budget gains in a millisecond
 	snapshotPause  = 50 * time.Millisecond
-	stepsAtOnce    = 1000 // progress events before they are held back
+	stepsAtOnce    = 1000 // progress events that are sent before the tracker holds them back
 
-	// stateSize is what a node adds to a snapshot beside its ids: the names of the
-	// fields and the numbers.
+	// stateSize is the size, in bytes, of a node in a snapshot without its ids: the
+	// names of the fields and the numbers.
 	stateSize = 150
 )
 
@@ -35,8 +35,8 @@ func (t *Tracker) snapshot() {
 	_ = t.publish(ProgressState{PromptID: t.job.Prompt.ID, Nodes: states})
 }
 
-// arm starts the timer, unless it runs: for as long as the budget takes to pay for
-// the next snapshot.
+// arm starts the timer, unless the timer runs. The timer fires when the budget is large
+// enough for the next snapshot.
 func (t *Tracker) arm() {
 	if t.timer != nil || t.closed {
 		return
@@ -46,8 +46,8 @@ func (t *Tracker) arm() {
 	t.timer = time.AfterFunc(max(pay, snapshotPause), t.tick)
 }
 
-// tick sends what was held back. If nothing was, time has passed without a change,
-// and every change may go out at once again.
+// tick sends the events that were held back. If no event was held back, nothing has
+// changed since the last tick, and the full budget is available again.
 func (t *Tracker) tick() {
 	defer t.timers.Done()
 	t.order.Lock()
@@ -84,7 +84,8 @@ func (t *Tracker) sendStep(n int) {
 	_ = t.publish(t.progress(n))
 }
 
-// publish sends a payload that the tracker has made; nothing else can change it.
+// publish sends a payload that the tracker has made. Nothing else can change the
+// payload, so the event is Frozen.
 func (t *Tracker) publish(p Payload) error { return t.send(p, true) }
 
 func (t *Tracker) send(p Payload, frozen bool) error {
@@ -92,7 +93,8 @@ func (t *Tracker) send(p Payload, frozen bool) error {
 	return Protect(func() error { return t.pub.Publish(ev) })
 }
 
-// earn counts value of max of node n's share as done.
+// earn counts value out of max of node n's share as done, and publishes an Overall if
+// the number has grown enough.
 func (t *Tracker) earn(n int, value, max float64, reports bool) {
 	if !t.overall.Load() {
 		return
@@ -113,26 +115,27 @@ func (t *Tracker) tellOverall(number float64, due bool) {
 	}
 }
 
-// shares is how much of a prompt is done, as one number. Each node that has to run
-// when the prompt begins has an equal share of the whole. Nodes that turn out to be
-// needed later, because a node asks for a lazy input or makes other nodes, divide
-// what that node has left of its share among them and it. All shares together are
-// always the whole, and nothing that was earned is taken away. So the number never
-// goes back, however much the graph grows.
+// shares computes how much of a prompt is done, as one number. When the prompt begins,
+// each node that has to run gets an equal share of the whole. A running node may need
+// more nodes, because it asks for a lazy input or makes nodes. The new nodes and the
+// running node then divide the rest of the running node's share. The sum of all shares
+// is always 1, and a part that is done stays done. So the number never decreases,
+// however much the graph grows.
 type shares struct {
 	done   float64
 	told   float64 // the number that was published last
 	byNode []share // shorter than the number of nodes until it is needed
 }
 
-// share is the part of the prompt that a node counts for, and how much of it is done.
+// share is the part of the prompt that a node counts for, and the part of it that is
+// done.
 type share struct {
 	part, earned float64
-	reports      bool // the node reports progress, and so earns its share by itself
+	reports      bool // the node reports progress, so new nodes take nothing from its share
 }
 
-// overallStep is by how much the number grows before it is published again. It
-// bounds the events of a prompt of any size.
+// overallStep is the growth of the number after which it is published again. It limits
+// the number of events of a prompt of any size.
 const overallStep = 0.01
 
 func (s *shares) at(n int) *share {
@@ -142,7 +145,7 @@ func (s *shares) at(n int) *share {
 	return &s.byNode[n]
 }
 
-// divide gives nodes a share of what by has left; a negative by is the prompt.
+// divide gives nodes a share of the rest of by's share. A negative by means the prompt.
 func (s *shares) divide(by int, nodes []int) {
 	left, among := 1.0, len(nodes)
 	if by >= 0 {
@@ -151,7 +154,7 @@ func (s *shares) divide(by int, nodes []int) {
 			return
 		}
 		left = of.part - of.earned
-		among++ // by has something left to do itself
+		among++ // by keeps a part for its own remaining work
 		of.part = of.earned + left/float64(among)
 	}
 	for _, n := range nodes {
@@ -159,8 +162,8 @@ func (s *shares) divide(by int, nodes []int) {
 	}
 }
 
-// earn counts a part of a node's share, from 0 to 1, as done. due is true if the
-// number is to be published.
+// earn counts a part of a node's share, from 0 to 1, as done. due is true if the number
+// must be published.
 func (s *shares) earn(n int, part float64, reports bool) (number float64, due bool) {
 	of := s.at(n)
 	of.reports = of.reports || reports
@@ -175,7 +178,7 @@ func (s *shares) earn(n int, part float64, reports bool) (number float64, due bo
 	return s.told, true
 }
 
-// rest counts all that is left as done.
+// rest counts everything that is left as done.
 func (s *shares) rest() (number float64, due bool) {
 	due = s.told < 1
 	s.told = 1

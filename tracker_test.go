@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// trackerTape keeps what a tracker publishes, in short.
+// trackerTape records the events of a tracker as short lines.
 type trackerTape struct {
 	mu    sync.Mutex
 	lines []string
-	bad   []nodebus.Event // events that the hub could not encode later
-	block chan struct{}   // Publish waits for it, if it is not nil
+	bad   []nodebus.Event // events with a wrong address, or a wrong Frozen
+	block chan struct{}   // if not nil, Publish waits until it is closed
 	err   error
 }
 
@@ -66,7 +66,7 @@ func (p *trackerTape) hold() (release func()) {
 	return func() { close(block) }
 }
 
-// take returns what was published since it was called last.
+// take returns the events since the last call of take.
 func (p *trackerTape) take() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,8 +162,8 @@ func (hostileError) Error() string { panic("no text") }
 func (hostileError) Is(error) bool { panic("no answer") }
 func (hostileError) As(any) bool   { panic("no answer") }
 
-// TestTrackerHoldsBackWhatIsTooMuch: the events of a flood are bounded, the last one
-// is sent, and after a pause every change is sent again.
+// TestTrackerHoldsBackWhatIsTooMuch checks a flood of progress: the number of events is
+// limited, the last state is sent, and after a pause every change is sent again.
 func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, tape := tracked(2)
@@ -195,7 +195,8 @@ func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
 	})
 }
 
-// TestTrackerCloseWaitsForItsTimer: nothing is published after Close has returned.
+// TestTrackerCloseWaitsForItsTimer checks that no event is published after Close has
+// returned.
 func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, tape := tracked(1)
@@ -226,8 +227,8 @@ func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
 	})
 }
 
-// TestTrackerAddsWhilePublishWaits: an executor may call Add and Expect with locks of
-// its own held.
+// TestTrackerAddsWhilePublishWaits checks that Add and Expect do not wait for Publish,
+// so that an executor may call them while it holds its own locks.
 func TestTrackerAddsWhilePublishWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, tape := tracked(1)
@@ -248,7 +249,7 @@ func TestTrackerOverall(t *testing.T) {
 	require.NoError(t, tr.Progress(0, 1, 2))
 	require.NoError(t, tr.Progress(0, -1, 2))
 	require.NoError(t, tr.Progress(0, 9, 0))
-	tr.Expect(0, 2) // it reports, so that what it needs does not count
+	tr.Expect(0, 2) // node 0 reports progress, so node 2 takes nothing from its share
 	tr.Finish(2)
 	tr.Finish(0)
 	tr.Begin(1)
@@ -265,7 +266,8 @@ func TestTrackerOverall(t *testing.T) {
 	require.Equal(t, []string{"overall 0.25", "overall 0.5", "overall 0.667", "overall 0.833", "overall 1"}, all)
 }
 
-// TestTrackerPublisherThatFails: errors reach the calls that return one.
+// TestTrackerPublisherThatFails checks that the error of Publish is returned by the
+// methods that return an error.
 func TestTrackerPublisherThatFails(t *testing.T) {
 	tr, tape := tracked(1)
 	tape.err = nodebus.ErrSlow
@@ -275,8 +277,8 @@ func TestTrackerPublisherThatFails(t *testing.T) {
 	tr.Close(nil)
 }
 
-// TestTrackerOfALargePrompt: memory and snapshots are linear in the nodes, and
-// nothing is allocated for each node.
+// TestTrackerOfALargePrompt checks that memory and snapshots grow linearly with the
+// number of nodes, and that the tracker makes no allocation for each node.
 func TestTrackerOfALargePrompt(t *testing.T) {
 	const n = 100_000
 	p := &nodebus.Prompt{ID: "p", Nodes: make(nodebus.Nodes, n)}
@@ -291,7 +293,7 @@ func TestTrackerOfALargePrompt(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	tr.Close(nil)
 	require.Less(t, pub.states, 10*n)
-	// Each Executing event is one allocation of the test's interface value.
+	// Each Executing event costs one allocation, for the interface value in the test.
 	require.Less(t, after.Mallocs-before.Mallocs, uint64(n+n/5))
 }
 

@@ -6,80 +6,85 @@ import (
 	"fmt"
 )
 
-// Frame is an event encoded for the wire. Sessions with the same codec share a
-// frame.
+// Frame is an event encoded for the wire. Data is read-only, because all sessions with
+// the same codec share it.
 type Frame struct {
 	ID     uint64
 	Type   string
 	Binary bool
-	Data   []byte // read-only
+	Data   []byte // the encoded event; read-only
 }
 
-// Transport carries frames to one client. A panic in a method of a transport ends
-// the session with an error; no other session notices.
+// Transport sends frames to one client. A panic in a method of a transport ends only
+// its session, with an error.
 //
-// The hub holds no lock while it calls a transport. A transport may therefore use
-// the hub and its session, for example call [Session.Close]. A method of a transport
-// must not wait for the end of its own session.
+// The hub holds no lock while it calls a transport. A transport may therefore use the
+// hub and its session, for example call [Session.Close]. A method of a transport must
+// not wait for the end of its own session.
 //
-// A transport that also reads what its client sends may have a method
+// A transport that also reads messages of its client may have a method
 //
 //	ReadLoop(ctx context.Context) error
 //
-// which reads until the connection ends, and returns the reason. [Session.Serve] calls
-// it once, in its own goroutine; its return ends the session. ReadLoop must return
-// soon after Close has been called. ctx ends with the session.
+// It reads until the connection ends and returns the reason. [Session.Serve] calls it
+// once, in its own goroutine. When ReadLoop returns, the session ends. ReadLoop must
+// return soon after Close has been called. ctx ends with the session.
 type Transport interface {
-	// Write sends frames in order and flushes. The next Write begins after this Write
-	// has returned, perhaps in another goroutine. Write should return when ctx ends.
+	// Write sends frames in order and flushes. The hub calls the next Write after this
+	// Write has returned, perhaps in another goroutine. Write should return when ctx
+	// ends. An error ends the session.
 	Write(ctx context.Context, frames []Frame) error
-	// Close ends the connection because of cause, which may be an error of this
-	// package. The hub calls Close once, perhaps while a Write, a TryWrite or a
-	// ReadLoop runs. Close must end a Write that waits. A Write after Close must fail.
+	// Close ends the connection. cause is the reason why the session ended; it may be
+	// an error of this package. The hub calls Close once, perhaps while a Write, a
+	// TryWrite or a ReadLoop runs. Close must end a Write that waits. A Write after
+	// Close must fail. The hub ignores the error.
 	Close(cause error) error
 }
 
-// TryWriter is a [Transport] that can also write without waiting. The hub then needs
-// no goroutine for a client that keeps up. Clients that receive the same events share
-// the bytes: the hub makes the wire form of a batch of frames once for all sessions
-// that have the same codec and the same type of transport.
+// TryWriter is a [Transport] that can also write without waiting. The hub then needs no
+// goroutine for a client that is not behind. Clients that receive the same events share
+// the encoded bytes: the hub makes the wire form of a batch of frames once for all
+// sessions with the same codec and the same type of transport.
 type TryWriter interface {
 	Transport
-	// AppendFrame appends the wire form of f to dst and returns the result. It must
-	// depend on f alone, and not on the connection: the hub sends the bytes to other
-	// connections of the same Go type, too. It may append nothing, to leave f out.
+	// AppendFrame appends the wire form of f to dst and returns the result. The result
+	// must depend only on f, not on the connection, because the hub sends the same
+	// bytes to other connections of the same Go type. AppendFrame may append nothing;
+	// then f is not sent.
 	AppendFrame(dst []byte, f Frame) []byte
-	// TryWrite sends as much of wire as the connection takes at once. wire holds whole
-	// frames. If all of wire is sent, TryWrite returns true. Otherwise it keeps a copy of
-	// the rest, returns false, and sends the rest first in the next Write, which may come
-	// without frames. TryWrite must not wait, because one goroutine calls it for many
-	// clients, and it must not keep wire. It does not run while a Write runs.
+	// TryWrite sends as much of wire as the connection accepts at once. wire holds
+	// whole frames. If all bytes are sent, TryWrite returns true. Otherwise it keeps a
+	// copy of the rest and returns false. The next Write must send the rest first; it
+	// may come without frames. TryWrite must not wait, because one goroutine calls it
+	// for many clients. It must not keep wire. The hub does not call it while a Write
+	// runs.
 	//
 	// A connection that cannot write without waiting returns [errors.ErrUnsupported]
-	// and sends nothing. The hub then calls Write for this session and does not try again.
+	// and sends nothing. The hub then calls Write for this session and never TryWrite
+	// again.
 	TryWrite(wire []byte) (all bool, err error)
 }
 
-// reader is a [Transport] that also reads; see there.
+// reader is a [Transport] with the method ReadLoop.
 type reader interface {
 	Transport
 	ReadLoop(ctx context.Context) error
 }
 
-// Grant says what a request to a transport may do: which client it is, and which
-// prompts of other clients it may watch.
+// Grant contains the rights of a request to a transport: the client's id, and the
+// prompts of other clients that it may watch.
 type Grant struct {
-	Client   string   // the client's id; empty: the id that the request asks for, or a new id
-	Watch    []string // ids of prompts that it may watch
-	WatchAll bool     // it may watch every prompt
+	Client   string   // the client's id; if empty, the id that the request names, or a new id
+	Watch    []string // ids of prompts that the client may watch
+	WatchAll bool     // the client may watch every prompt
 }
 
-// writeSafely calls t.Write. A panic is an error.
+// writeSafely calls t.Write. It returns a panic as an error.
 func writeSafely(ctx context.Context, t Transport, frames []Frame) error {
 	return transportError(t, "Write", Protect(func() error { return t.Write(ctx, frames) }))
 }
 
-// tryWriteSafely calls t.TryWrite. A panic is an error.
+// tryWriteSafely calls t.TryWrite. It returns a panic as an error.
 func tryWriteSafely(t TryWriter, wire []byte) (all bool, err error) {
 	err = Protect(func() (err error) {
 		all, err = t.TryWrite(wire)
@@ -88,7 +93,8 @@ func tryWriteSafely(t TryWriter, wire []byte) (all bool, err error) {
 	return all && err == nil, transportError(t, "TryWrite", err)
 }
 
-// transportError says where a panic came from. Other errors stay as they are.
+// transportError adds the transport and the method to a panic. It returns other errors
+// unchanged.
 func transportError(t Transport, method string, err error) error {
 	if err == nil {
 		return nil
@@ -99,7 +105,7 @@ func transportError(t Transport, method string, err error) error {
 	return err
 }
 
-// closeSafely calls t.Close. Nobody can use its error.
+// closeSafely calls t.Close and ignores its error and panic.
 func closeSafely(t Transport, cause error) {
 	_ = Protect(func() error { return t.Close(cause) })
 }

@@ -22,7 +22,7 @@ func TestPartOfABatchIsWrittenFirstNextTime(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				gate := newHoldUp(t)
-				serveOn(t, h.Join("x", nil), gate) // holds the worker, so that a batch gathers
+				serveOn(t, h.Join("x", nil), gate) // blocks the worker, so that events gather in a batch
 				p := newPausedTape()
 				p.takes = takes
 				serveOn(t, h.Join("x", nil), tryTape{p})
@@ -81,8 +81,8 @@ func TestBatchesAreCutAt64KiB(t *testing.T) {
 	})
 }
 
-// wireTape is a tryTape that counts the frames that AppendFrame appended for its
-// type, and records which memory each TryWrite was given.
+// wireTape is a tryTape that counts the frames that AppendFrame encodes for its type,
+// and records the memory of each TryWrite.
 type wireTape struct {
 	tryTape
 	made  *atomic.Int32
@@ -104,7 +104,7 @@ func (p wireTape) TryWrite(wire []byte) (bool, error) {
 	return p.tryTape.TryWrite(wire)
 }
 
-// otherWireTape has a wire form of its own.
+// otherWireTape is another Go type, so it has its own wire form.
 type otherWireTape struct{ wireTape }
 
 func (p otherWireTape) AppendFrame(dst []byte, f nodebus.Frame) []byte {
@@ -250,8 +250,8 @@ func TestTryWriterThatFails(t *testing.T) {
 	}
 }
 
-// TestTransportThatCannotTry: a connection that cannot write without waiting is
-// written to by its own goroutine, and loses nothing.
+// TestTransportThatCannotTry checks that a connection that cannot write without waiting
+// has its own goroutine for writing, and loses no event.
 func TestTransportThatCannotTry(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
@@ -270,7 +270,7 @@ func TestTransportThatCannotTry(t *testing.T) {
 	})
 }
 
-// silent is a transport whose wire has no form for any frame.
+// silent is a transport whose AppendFrame appends nothing.
 type silent struct{ tryTape }
 
 func (silent) AppendFrame(dst []byte, _ nodebus.Frame) []byte { return dst }

@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wireGen makes random events and parts of them, the same for the same seed.
+// wireGen makes random events and parts of events. The same seed makes the same events.
 type wireGen struct{ *rand.Rand }
 
 func newWireGen(seed uint64) wireGen { return wireGen{rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))} }
 
-// wild is a string of all that may be in one, bytes that are not UTF-8 too.
+// wild returns a string with any bytes, also bytes that are not UTF-8.
 func (g wireGen) wild() string {
 	var b []byte
 	for range g.IntN(12) {
@@ -29,7 +29,7 @@ func (g wireGen) wild() string {
 		case 2:
 			b = append(b, "<>&\"\\/\b\f\n\r\t"[g.IntN(11)])
 		case 3:
-			b = append(b, string(rune(0x2026+g.IntN(6)))...) // around the line ends of JavaScript
+			b = append(b, string(rune(0x2026+g.IntN(6)))...) // includes the line separators of JavaScript
 		case 4:
 			b = append(b, string(rune(g.IntN(0x110000)))...)
 		case 5:
@@ -41,10 +41,10 @@ func (g wireGen) wild() string {
 	return string(b)
 }
 
-// text is a string that JSON keeps.
+// text returns a string that JSON does not change.
 func (g wireGen) text() string { return strings.ToValidUTF8(g.wild(), "?") }
 
-// number is a finite float, often one at which the way to write it changes.
+// number returns a finite float, often a number near which its JSON form changes.
 func (g wireGen) number() float64 {
 	switch g.IntN(6) {
 	case 0:
@@ -66,7 +66,7 @@ func (g wireGen) number() float64 {
 	}
 }
 
-// maybe is s, or empty.
+// maybe returns s or "".
 func (g wireGen) maybe(s string) string {
 	if g.IntN(3) == 0 {
 		return ""
@@ -82,7 +82,7 @@ func (g wireGen) texts() []string {
 	return list
 }
 
-// plain is a value that JSON gives back as it was.
+// plain returns a value that JSON does not change.
 func (g wireGen) plain(depth int) any {
 	n := 6
 	if depth <= 0 {
@@ -134,7 +134,7 @@ type shownPoint struct {
 	self *shownPoint
 }
 
-// value is anything a node may show.
+// value returns a value that a node may show.
 func (g wireGen) value(depth int) any {
 	switch g.IntN(20) {
 	case 0:
@@ -192,7 +192,7 @@ func (g wireGen) nodeStates(text func() string) (states []nodebus.NodeState) {
 	return states
 }
 
-// event is any event whose payload the wire keeps.
+// event returns an event whose payload the wire does not change.
 func (g wireGen) event() nodebus.Event {
 	prompt, ms := g.text(), g.Int64()
 	ev := nodebus.Event{ID: g.Uint64(), Time: time.Unix(1, 0), To: "me", PromptID: prompt}
@@ -229,7 +229,7 @@ func (g wireGen) event() nodebus.Event {
 			PromptID:  prompt,
 			ImageType: []string{"image/jpeg", "image/png", "image/webp"}[g.IntN(3)], Image: []byte(g.wild()),
 		}
-	case 12: // its strings are bytes in the frame, whatever they are
+	case 12: // the frame holds the bytes of these strings without change
 		ev.PromptID = g.wild()
 		ev.Payload = nodebus.ProgressText{PromptID: ev.PromptID, UniqueID: g.wild(), Text: g.wild()}
 	case 13:
@@ -252,7 +252,7 @@ func (g wireGen) custom() nodebus.Payload {
 	return nodebus.Custom{Type: "my." + g.text(), Data: json.RawMessage(data)}
 }
 
-// readJSON is what data says, numbers as they are written.
+// readJSON decodes data and keeps numbers as they are written.
 func readJSON(t *testing.T, data []byte) (v any) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()

@@ -6,11 +6,12 @@ import (
 	"errors"
 )
 
-// framesPerWrite bounds what one Write is given.
+// framesPerWrite is the maximum number of frames of one Write, without the frames of
+// the greeting.
 const framesPerWrite = 1024
 
-// push puts messages into the queue. A queue that is full ends the session. s.mu is
-// held.
+// push adds messages to the queue. If the queue is full, the session ends with ErrSlow.
+// s.mu is held.
 func (s *Session) push(msgs []*message) {
 	if s.cause != nil || len(msgs) == 0 {
 		return
@@ -25,14 +26,14 @@ func (s *Session) push(msgs []*message) {
 	s.signal()
 }
 
-// enqueue is push for the shard's worker.
+// enqueue locks s.mu and calls push.
 func (s *Session) enqueue(msgs []*message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.push(msgs)
 }
 
-// signal sees to it that the writer runs. s.mu is held.
+// signal starts the writer if nobody writes. s.mu is held.
 func (s *Session) signal() {
 	if s.started && !s.writing && s.cause == nil {
 		s.writing = true
@@ -40,9 +41,9 @@ func (s *Session) signal() {
 	}
 }
 
-// claim makes the shard's worker the one that writes, until release, and returns what
-// to write with. t is nil if messages have to queue: something waits already, or the
-// transport cannot write without waiting.
+// claim gives the shard's worker the right to write until release. It returns the codec
+// and the transport for the write. t is nil if the worker must use the queue instead:
+// another message waits, or the transport cannot write without waiting.
 func (s *Session) claim() (c Codec, t TryWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,10 +54,10 @@ func (s *Session) claim() (c Codec, t TryWriter) {
 	return s.codec, s.try
 }
 
-// write tries to send batches at once, and queues what the connection does not take.
-// The worker has claimed the session and holds no lock.
+// write tries to send batches at once, and adds messages that the connection does not
+// accept to the queue. The worker has claimed the session and holds no lock.
 func (s *Session) write(t TryWriter, batches []*batch) {
-	sent, all, err := 0, true, errWriterGone // unless TryWrite returns
+	sent, all, err := 0, true, errWriterGone // stays if TryWrite calls runtime.Goexit
 	defer func() { s.release(batches[sent:], all, err) }()
 	for _, b := range batches {
 		if len(b.wire) > 0 {
@@ -73,8 +74,8 @@ func (s *Session) write(t TryWriter, batches []*batch) {
 	err = nil
 }
 
-// release ends a claim. Batches are what was not sent. all is false if the transport
-// keeps part of what was.
+// release ends a claim. batches were not sent. all is false if the transport keeps a
+// part of the bytes that were passed to TryWrite.
 func (s *Session) release(batches []*batch, all bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +100,8 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 	}
 }
 
-// drain is the session's writer. It ends when all is written: what comes then is
-// written by the shard's worker, or by the next writer.
+// drain is the session's writer. It ends when everything is written. The shard's worker
+// or the next writer writes later messages.
 func (s *Session) drain() {
 	err := errWriterGone // unless what follows returns
 	defer func() {
@@ -138,7 +139,7 @@ func (s *Session) waitForWriter() {
 
 var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")
 
-// writeDue writes until nothing is due.
+// writeDue writes until nothing waits.
 func (s *Session) writeDue() error {
 	try, _ := s.transport.(TryWriter)
 	var w outgoing
@@ -152,18 +153,19 @@ func (s *Session) writeDue() error {
 	}
 }
 
-// outgoing is what goes into one Write.
+// outgoing holds the content of one Write.
 type outgoing struct {
 	codec  Codec
 	hello  []Payload
-	cursor uint64 // of the hello
+	cursor uint64 // ID of the events in hello
 	msgs   []*message
 	frames []Frame
-	rest   bool // the transport keeps some
+	rest   bool // the transport keeps unsent bytes
 	idle   bool
 }
 
-// next takes what is to be written now: the greeting, the replay, the queue.
+// next takes the content of the next Write: the greeting and the replay first, then the
+// queue.
 func (s *Session) next(w *outgoing, try TryWriter) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +197,7 @@ func (s *Session) next(w *outgoing, try TryWriter) error {
 	return nil
 }
 
-// send encodes and writes. No lock is held.
+// send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(ctx context.Context, t Transport) error {
 	w.frames = w.frames[:0]
 	for _, p := range w.hello {

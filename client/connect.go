@@ -35,7 +35,7 @@ func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
 			continue
 		}
 		c.drop(conn)
-		if ctx.Err() != nil { // this is what broke the connection
+		if ctx.Err() != nil { // the end of ctx broke the connection
 			return nodebus.Event{}, err
 		}
 		c.opts.Logger.Info("connection to the server broke", "error", err)

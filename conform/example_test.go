@@ -72,7 +72,7 @@ func ExampleCache() {
 	conform.Cache(t, func(*testing.T) flow.Cache { return flow.NewCache(&flow.CacheOptions{Entries: 3}) })
 }
 
-// An executor claims what it can do. The suite skips the rest and says so.
+// An executor claims what it can do. The suite skips the other tests and reports that.
 func ExampleExecutor() {
 	var t *testing.T
 

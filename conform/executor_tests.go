@@ -89,8 +89,8 @@ func executesPrivately(t *testing.T, h *host) {
 	})
 }
 
-// inbox is the transport of a client. It keeps what it receives, except for the number
-// of prompts.
+// inbox is the transport of a client. It keeps the frames it receives, except for the
+// number of prompts.
 type inbox struct {
 	frames []string
 	last   chan struct{} // closed when the last message is there

@@ -48,7 +48,7 @@ func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
 	}
 }
 
-// soon is how long a lease lasts that the suite wants to lapse.
+// soon is the duration of a lease that the suite lets expire.
 const soon = 100 * time.Millisecond
 
 func nobody(string) bool { return false }

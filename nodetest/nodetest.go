@@ -115,7 +115,7 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// runtime is what the executor lends to a node. It calls the nodes of a graph one
+// runtime provides the executor's services to a node. It calls the nodes of a graph one
 // after another.
 type runtime struct {
 	r  *Recorder

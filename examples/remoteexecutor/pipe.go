@@ -15,7 +15,7 @@ type message struct {
 	// The host sends one of these.
 	Begin *nodebus.Job   `json:"begin,omitempty"` // the prompt, its secrets and the attempt
 	Call  *nodebus.Place `json:"call,omitempty"`  // call this node: its inputs are ready
-	Ready string         `json:"ready,omitempty"` // this node has what it needs
+	Ready string         `json:"ready,omitempty"` // all inputs of this node are ready
 
 	// The worker sends the rest. The node has run if neither Frame nor Need is set.
 	Node     string         `json:"node,omitempty"`
