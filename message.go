@@ -50,6 +50,9 @@ func (m *message) Key() (coalesceKey, bool) {
 	case m.key != nil:
 		return *m.key, true
 	}
+	if p, ok := m.payload.(Progress); ok { // the most frequent type, for speed
+		return p.key(), true
+	}
 	return m.payload.(standardCoalescer).key(), true
 }
 

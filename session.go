@@ -58,8 +58,6 @@ type Session struct {
 	due     []*message // the shard worker's own
 	touched bool       // likewise
 
-	writers sync.WaitGroup // the writer and the shard's worker, while one of them writes
-
 	// Set by Serve.
 	transport Transport
 	ctx       context.Context // ends with the session
@@ -76,11 +74,12 @@ type Session struct {
 	try       TryWriter // not nil once there is a transport that is one
 	cannotTry bool      // TryWrite is not supported by this connection
 	started   bool
-	writing   bool  // the writer or the shard's worker writes, and looks again before it ends
-	idle      bool  // nothing waits, nothing is being written
-	rest      bool  // the transport keeps part of a batch that it could not write
-	ending    bool  // end with ErrClosed once all is written
-	cause     error // why it is over; nil while it is not
+	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
+	quiet     chan struct{} // closed when the session is over and nobody writes; nil if nobody does
+	idle      bool          // nothing waits, nothing is being written
+	rest      bool          // the transport keeps part of a batch that it could not write
+	ending    bool          // end with ErrClosed once all is written
+	cause     error         // why it is over; nil while it is not
 }
 
 // Join adds a session of a client and from then on queues what it is due. The
@@ -277,17 +276,22 @@ func (s *Session) end(cause error) {
 	s.q = queue.Queue[coalesceKey, *message]{}
 	s.replay, s.hello = nil, nil
 	if s.started {
-		go s.hangUp(cause) // a Write may be waiting; Serve waits for this goroutine
+		if s.writing {
+			s.quiet = make(chan struct{})
+		}
+		go s.hangUp(cause, s.quiet) // a Write may be waiting; Serve waits for this goroutine
 	}
 }
 
 // hangUp closes the transport of a session that is over. Only then does it leave
 // the hub, whose Close waits for that: the program may end after it.
-func (s *Session) hangUp(cause error) {
+func (s *Session) hangUp(cause error, quiet <-chan struct{}) {
 	s.cancel(cause) // without a lock: the context that Serve was given may be of foreign code
 	closeSafely(s.transport, cause)
 	s.hub.leave(s)
-	s.writers.Wait()
+	if quiet != nil {
+		<-quiet
+	}
 	s.unhook()
 	close(s.ended)
 }
@@ -338,7 +342,7 @@ func (s *Session) start(ctx context.Context, t Transport) {
 	defer s.mu.Unlock()
 	s.started = true
 	if cause := s.cause; cause != nil { // it was over before
-		go s.hangUp(cause)
+		go s.hangUp(cause, nil)
 		return
 	}
 	s.signal()

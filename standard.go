@@ -55,6 +55,12 @@ type standardCoalescer interface {
 // standardTraits returns the traits of p. ok is false for other types, also for those
 // that embed a standard payload or point to one, and so have its methods.
 func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
+	switch p := p.(type) { // the most frequent types, for speed
+	case Executing:
+		return p.traits(frozen), true
+	case Progress:
+		return p.traits(frozen), true
+	}
 	if s, ok := p.(standardPayload); ok && reflect.TypeOf(p).PkgPath() == ownPath {
 		return s.traits(frozen), true
 	}

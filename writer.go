@@ -36,8 +36,17 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.started && !s.writing && s.cause == nil {
 		s.writing = true
-		s.writers.Add(1)
-		go s.drain()
+		go s.drain() // hangUp waits for it
+	}
+}
+
+// stopWriting says that no method of the transport that writes is running any more.
+// s.mu is held.
+func (s *Session) stopWriting() {
+	s.writing = false
+	if s.quiet != nil {
+		close(s.quiet)
+		s.quiet = nil
 	}
 }
 
@@ -51,37 +60,34 @@ func (s *Session) claim() (c Codec, t TryWriter) {
 		return nil, nil
 	}
 	s.idle, s.writing = false, true
-	s.writers.Add(1)
 	return s.codec, s.try
 }
 
-// write tries to send batches at once, and queues what the connection does not take.
-// The worker has claimed the session and holds no lock.
-func (s *Session) write(t TryWriter, batches []*batch) {
-	sent, all, err := 0, true, errWriterGone // unless TryWrite returns
-	defer func() { s.release(batches[sent:], all, err) }()
-	for _, b := range batches {
-		if len(b.wire) > 0 {
-			if all, err = tryWriteSafely(t, b.wire); err != nil {
-				return
-			}
+// tryBatches tries to send batches at once. It returns how many were handed to the
+// transport, and false if the transport keeps part of them. The worker has claimed the
+// session and holds no lock.
+func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
+	for i, b := range batches {
+		if len(b.wire) == 0 {
+			continue
 		}
-		sent++
+		all, err := tryWriteSafely(t, b.wire)
+		if err != nil {
+			return i, true, err
+		}
 		if !all {
-			break
+			return i + 1, false, nil
 		}
-		err = errWriterGone
 	}
-	err = nil
+	return len(batches), true, nil
 }
 
-// release ends a claim. Batches are what was not sent. all is false if the transport
-// keeps part of what was.
+// release ends a claim. It queues the messages of batches that were not sent. all is
+// false if the transport keeps part of what was sent.
 func (s *Session) release(batches []*batch, all bool, err error) {
-	defer s.writers.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing = false
+	s.stopWriting()
 	switch {
 	case s.cause != nil:
 		return
@@ -96,7 +102,7 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 	for _, b := range batches {
 		s.push(b.msgs)
 	}
-	s.idle = !s.rest && s.q.Len() == 0
+	s.idle = s.cause == nil && !s.rest && s.q.Len() == 0
 	if !s.idle {
 		s.signal()
 	}
@@ -105,12 +111,15 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 // drain is the session's writer. It ends when all is written: what comes then is
 // written by the shard's worker, or by the next writer.
 func (s *Session) drain() {
-	defer s.writers.Done()
 	err := errWriterGone // unless what follows returns
 	defer func() {
-		if err != nil {
-			s.Close(cmp.Or(context.Cause(s.ctx), err)) // a Write that its context ends says less
+		if err == nil {
+			return // next has stopped writing
 		}
+		s.Close(cmp.Or(context.Cause(s.ctx), err)) // a Write that its context ends says less
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stopWriting()
 	}()
 	err = s.writeDue()
 }
