@@ -84,14 +84,16 @@ type draft struct {
 func (d *draft) prepare(ev *Event) (err error) {
 	later := false
 	if t, ok := standardTraits(ev.Payload, ev.Frozen); ok {
-		d.keyed, later = t.coalesces, t.later
+		d.keyed, d.size, later = t.coalesces, t.size, t.later
 	} else if err := Protect(func() error { return d.ask(ev.Payload) }); err != nil {
 		return &EncodeError{Type: typeName(ev.Payload), Err: err}
 	} else {
 		later = isPlain(reflect.TypeOf(ev.Payload))
 	}
 	if later {
-		d.size = sizeOf(ev.Payload)
+		if d.size == 0 {
+			d.size = sizeOf(ev.Payload)
+		}
 		return nil
 	}
 	d.early = true

@@ -37,6 +37,7 @@ type traits struct {
 	// reference that its sender could still change, and nothing that could fail.
 	later     bool
 	coalesces bool // it is a standardCoalescer
+	size      int  // about how many bytes its frame has; 0: [sizeOf] finds out
 }
 
 // standardPayload is a payload type of this package. frozen is [Event].Frozen.
@@ -69,34 +70,34 @@ func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
 
 var ownPath = reflect.TypeFor[Custom]().PkgPath()
 
-func (Status) traits(bool) traits           { return traits{"", true, true} }
-func (e ExecutionStart) traits(bool) traits { return traits{e.PromptID, true, false} }
+func (Status) traits(bool) traits           { return traits{"", true, true, 0} }
+func (e ExecutionStart) traits(bool) traits { return traits{e.PromptID, true, false, 0} }
 func (e ExecutionCached) traits(frozen bool) traits {
-	return traits{e.PromptID, frozen, false}
+	return traits{e.PromptID, frozen, false, 0}
 }
-func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false} }
+func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false, e.sizeJSON()} }
 func (p Progress) traits(bool) traits {
-	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true}
+	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true, p.sizeJSON()}
 }
 func (p ProgressState) traits(frozen bool) traits {
-	return traits{p.PromptID, frozen && p.finite(), true}
+	return traits{p.PromptID, frozen && p.finite(), true, 0}
 }
-func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false} }
+func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false, 0} }
 func (e ExecutionSuccess) traits(bool) traits {
-	return traits{e.PromptID, true, false}
+	return traits{e.PromptID, true, false, 0}
 }
 func (e ExecutionError) traits(bool) traits {
-	return traits{e.PromptID, false, false}
+	return traits{e.PromptID, false, false, 0}
 }
 func (e ExecutionInterrupted) traits(bool) traits {
-	return traits{e.PromptID, false, false}
+	return traits{e.PromptID, false, false, 0}
 }
-func (FeatureFlags) traits(bool) traits     { return traits{"", false, false} }
-func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true} }
-func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false} }
-func (Gap) traits(bool) traits              { return traits{"", true, false} }
-func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true} }
-func (Custom) traits(bool) traits           { return traits{"", false, false} }
+func (FeatureFlags) traits(bool) traits     { return traits{"", false, false, 0} }
+func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true, 0} }
+func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false, 0} }
+func (Gap) traits(bool) traits              { return traits{"", true, false, 0} }
+func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true, 0} }
+func (Custom) traits(bool) traits           { return traits{"", false, false, 0} }
 
 // finite reports whether all numbers can be encoded.
 func (p *ProgressState) finite() bool {
