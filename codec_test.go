@@ -57,7 +57,7 @@ func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 	case nodebus.Custom:
 		_, binary = p.Data.([]byte)
 		got.PromptID = ""
-	case nodebus.Status, nodebus.FeatureFlags, nodebus.Gap:
+	case nodebus.Status, nodebus.Gap:
 		got.PromptID = ""
 	}
 	if !c.IDs || binary {
@@ -132,7 +132,6 @@ func TestEncodeLeavesUTF8(t *testing.T) {
 	for _, p := range []nodebus.Payload{
 		nodebus.Custom{Type: "my.event", Data: broken},
 		nodebus.Executed{Output: nodebus.UI{"x": {broken}}},
-		nodebus.FeatureFlags{"x": broken},
 		nodebus.ExecutionError{CurrentInputs: map[string][]any{"x": {broken}}},
 	} {
 		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: p})
@@ -157,7 +156,6 @@ func TestDecodeMalformedText(t *testing.T) {
 		{"type a number", `{"type":5,"data":{}}`, "type"},
 		{"no data", `{"type":"progress"}`, "progress: no data"},
 		{"data null", `{"type":"executing","data":null}`, "executing: no data"},
-		{"flags null", `{"type":"feature_flags","data":null}`, "feature_flags: no data"},
 		{"data a list", `{"type":"status","data":[]}`, "status: json: cannot unmarshal array"},
 		{"a number for a string", `{"type":"executing","data":{"node":5}}`, "node"},
 		{"a string for a number", `{"type":"progress","data":{"value":"1"}}`, "value"},

@@ -93,7 +93,7 @@ func badValues() []badPayload {
 		{"a list in itself that is shown", shownAsX(list), "nodebus.Executed", `ui "x": json: unsupported value: encountered a cycle`},
 		{"a map in itself that is shown", shownAsX(tangle), "nodebus.Executed", `ui "x": json: unsupported value: encountered a cycle`},
 		{"NaN in inputs of an error", nodebus.ExecutionError{CurrentInputs: map[string][]any{"a": {nan}}}, "nodebus.ExecutionError", "NaN"},
-		{"NaN in flags", nodebus.FeatureFlags{"a": nan}, "nodebus.FeatureFlags", "NaN"},
+		{"NaN in a map", customOf(map[string]any{"a": nan}), "nodebus.Custom", "NaN"},
 		{"NaN", customOf(nan), "nodebus.Custom", "NaN"},
 		{"NaN in a field", readingPayload{nan}, "nodebus_test.readingPayload", "NaN"},
 		{"a pointer to itself", knot, "*nodebus_test.ringPayload", "cycle"},
@@ -224,7 +224,7 @@ func TestEncodeErrorIsTheSenders(t *testing.T) {
 func TestEncodeIsInTheSendersCall(t *testing.T) {
 	list, image, raw := []any{"a"}, []byte("image"), []byte("raw")
 	nodes, states := []string{"1"}, []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}}
-	flags, inputs := nodebus.FeatureFlags{"a": 1}, map[string][]any{"a": {1}}
+	flags, inputs := map[string]any{"a": 1}, map[string][]any{"a": {1}}
 	text := &sentNote{"a"}
 	payloads := []nodebus.Payload{
 		nodebus.Custom{Type: "my.list", Data: list},
@@ -235,7 +235,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 		nodebus.ExecutionInterrupted{Executed: nodes},
 		nodebus.ExecutionError{CurrentInputs: inputs},
 		nodebus.ProgressState{Nodes: states},
-		flags, text,
+		nodebus.Custom{Type: "my.flags", Data: flags}, text,
 	}
 	codecs := make([]nodebus.Codec, codecVariants)
 	want := make([][][]byte, codecVariants)

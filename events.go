@@ -184,9 +184,6 @@ type ExecutionInterrupted struct {
 	Timestamp int64    `json:"timestamp"`
 }
 
-// FeatureFlags lists what one side of a connection supports, for the other side.
-type FeatureFlags map[string]any
-
 // Preview is an image of work in progress. A frame of the old form, type 1,
 // carries the image and its type alone.
 type Preview struct {
@@ -251,9 +248,6 @@ func (ExecutionError) EventType() string { return "execution_error" }
 
 // EventType is "execution_interrupted".
 func (ExecutionInterrupted) EventType() string { return "execution_interrupted" }
-
-// EventType is "feature_flags".
-func (FeatureFlags) EventType() string { return "feature_flags" }
 
 // EventType is "b_preview_with_metadata", the name under which the stock
 // front end dispatches such a frame.

@@ -155,12 +155,6 @@ var standardFrames = []struct {
 		`{"type":"execution_interrupted","data":{"prompt_id":"` + wirePrompt + `","node_id":"3","node_type":"Sampler","executed":["1"],"timestamp":1767225602000}}`,
 	},
 	{
-		"feature_flags",
-		nodebus.FeatureFlags{"supports_preview_metadata": true, "max_upload_size": 104857600.0, "extension": map[string]any{"manager": map[string]any{"supports_v4": true}}},
-		"",
-		`{"type":"feature_flags","data":{"supports_preview_metadata":true,"max_upload_size":104857600,"extension":{"manager":{"supports_v4":true}}}}`,
-	},
-	{
 		"nodebus.gap",
 		nodebus.Gap{Since: 7, Next: 9007199254740993},
 		"",
@@ -216,7 +210,6 @@ func TestNilIsEmpty(t *testing.T) {
 			"exception_type":"","traceback":[],"current_inputs":{},"current_outputs":[]}`},
 		{nodebus.ProgressState{PromptID: "p"}, `{"prompt_id":"p","nodes":{}}`},
 		{nodebus.ProgressState{Nodes: []nodebus.NodeState{}}, `{"prompt_id":"","nodes":{}}`},
-		{nodebus.FeatureFlags(nil), `{}`},
 		{nodebus.Executing{}, `{"node":null}`},
 		{nodebus.Executed{}, `{"node":"","display_node":"","output":null,"prompt_id":""}`},
 		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":null},"prompt_id":""}`},
@@ -291,7 +284,6 @@ func TestCoalesceKeys(t *testing.T) {
 		nodebus.ExecutionSuccess{},
 		nodebus.ExecutionError{},
 		nodebus.ExecutionInterrupted{},
-		nodebus.FeatureFlags{},
 		nodebus.ProgressText{},
 		nodebus.Gap{},
 		nodebus.Custom{},

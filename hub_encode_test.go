@@ -43,10 +43,6 @@ var mutable = map[string]func() (p nodebus.Payload, spoil func()){
 		data := []byte("abc")
 		return nodebus.Custom{Type: "9", Data: data}, func() { copy(data, "XXX") }
 	},
-	"feature flags": func() (nodebus.Payload, func()) {
-		p := nodebus.FeatureFlags{"a": true}
-		return p, func() { p["a"] = "spoiled" }
-	},
 	"preview": func() (nodebus.Payload, func()) {
 		img := []byte("image")
 		return nodebus.Preview{Place: nodebus.Place{UniqueID: "1"}, ImageType: "image/png", Image: img}, func() { copy(img, "XXXXX") }

@@ -84,14 +84,6 @@ func (e *Executed) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes {} for nil.
-func (f FeatureFlags) MarshalJSON() ([]byte, error) {
-	if f == nil {
-		return []byte("{}"), nil
-	}
-	return json.Marshal(map[string]any(f))
-}
-
 // MarshalJSON writes [] for nil lists and for nil inputs.
 func (e ExecutionError) MarshalJSON() ([]byte, error) {
 	type plain ExecutionError

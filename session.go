@@ -311,11 +311,11 @@ func (s *Session) finish() bool {
 // session is over: [ErrSlow] if the client fell too far behind, [ErrClosed] if the hub
 // closed, ctx's cause, or the transport's error. Serve is called once.
 //
-// If t is a [Reader], Serve runs its ReadLoop; the return of ReadLoop ends the session.
-// An idle session has no goroutine but the goroutine that called Serve.
+// If t has a method ReadLoop (see [Transport]), Serve runs it, and the session ends when
+// it returns. An idle session has no goroutine but the goroutine that called Serve.
 func (s *Session) Serve(ctx context.Context, t Transport) error {
 	s.start(ctx, t)
-	if r, ok := t.(Reader); ok {
+	if r, ok := t.(reader); ok {
 		s.read(r)
 	}
 	<-s.ended
@@ -324,7 +324,7 @@ func (s *Session) Serve(ctx context.Context, t Transport) error {
 
 // read runs the ReadLoop of the transport. The session ends also if ReadLoop ends
 // the goroutine.
-func (s *Session) read(r Reader) {
+func (s *Session) read(r reader) {
 	err := errReaderGone
 	defer func() { s.Close(err) }()
 	err = Protect(func() error { return r.ReadLoop(s.ctx) })

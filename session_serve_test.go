@@ -41,7 +41,7 @@ func (p readingTryTape) Write(ctx context.Context, frames []nodebus.Frame) error
 }
 func (p readingTryTape) Close(cause error) error { return p.tryTape.Close(cause) }
 
-func reading(try bool) (nodebus.Reader, *tape, chan error) {
+func reading(try bool) (nodebus.Transport, *tape, chan error) {
 	p, lost := newPausedTape(), make(chan error)
 	r := readingTape{p, p, lost}
 	if try {

@@ -24,7 +24,6 @@ var textPayloads = map[string]func(json.RawMessage) (Payload, error){
 	ExecutionSuccess{}.EventType():     decodeAs[ExecutionSuccess],
 	ExecutionError{}.EventType():       decodeAs[ExecutionError],
 	ExecutionInterrupted{}.EventType(): decodeAs[ExecutionInterrupted],
-	FeatureFlags{}.EventType():         decodeAs[FeatureFlags],
 	Gap{}.EventType():                  decodeAs[Gap],
 	Overall{}.EventType():              decodeAs[Overall],
 }
@@ -92,7 +91,6 @@ func (e ExecutionError) traits(bool) traits {
 func (e ExecutionInterrupted) traits(bool) traits {
 	return traits{e.PromptID, false, false, 0}
 }
-func (FeatureFlags) traits(bool) traits     { return traits{"", false, false, 0} }
 func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true, 0} }
 func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false, 0} }
 func (Gap) traits(bool) traits              { return traits{"", true, false, 0} }

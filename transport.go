@@ -21,6 +21,14 @@ type Frame struct {
 // The hub holds no lock while it calls a transport. A transport may therefore use
 // the hub and its session, for example call [Session.Close]. A method of a transport
 // must not wait for the end of its own session.
+//
+// A transport that also reads what its client sends may have a method
+//
+//	ReadLoop(ctx context.Context) error
+//
+// which reads until the connection ends, and returns the reason. [Session.Serve] calls
+// it once, in its own goroutine; its return ends the session. ReadLoop must return
+// soon after Close has been called. ctx ends with the session.
 type Transport interface {
 	// Write sends frames in order and flushes. The next Write begins after this Write
 	// has returned, perhaps in another goroutine. Write should return when ctx ends.
@@ -52,13 +60,9 @@ type TryWriter interface {
 	TryWrite(wire []byte) (all bool, err error)
 }
 
-// Reader is a [Transport] that also reads what its client sends.
-type Reader interface {
+// reader is a [Transport] that also reads; see there.
+type reader interface {
 	Transport
-	// ReadLoop reads until the connection ends, and returns the reason.
-	// [Session.Serve] calls it once, in its own goroutine; its return ends the
-	// session. ReadLoop must return soon after Close has been called. ctx ends with the
-	// session.
 	ReadLoop(ctx context.Context) error
 }
 

@@ -221,11 +221,8 @@ func (g wireGen) event() nodebus.Event {
 	case 9:
 		ev.Payload = nodebus.ExecutionInterrupted{PromptID: prompt, NodeID: g.text(), Class: g.text(), Executed: g.texts(), Timestamp: ms}
 	case 10:
-		flags := nodebus.FeatureFlags{}
-		for range g.IntN(4) {
-			flags[g.text()] = g.plain(3)
-		}
-		ev.Payload = flags
+		ev.Payload = nodebus.Gap{Since: g.Uint64(), Next: g.Uint64()}
+		ev.PromptID = ""
 	case 11:
 		ev.Payload = nodebus.Preview{
 			Place:     nodebus.Place{UniqueID: g.text(), DisplayID: g.text(), ParentID: g.maybe(g.text()), RealID: g.text()},

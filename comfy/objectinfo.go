@@ -45,7 +45,7 @@ func (s *Server) describe(to *object, c *flow.Class) {
 // definition returns a schema in the format of /object_info.
 func definition(sc flow.Schema) (object, error) {
 	input, order := object{}, object{}
-	for _, kind := range []flow.PortKind{flow.Required, flow.Optional, flow.Hidden} {
+	for _, kind := range []flow.PortKind{flow.PortRequired, flow.PortOptional, flow.PortHidden} {
 		ports, names := object{}, []string{}
 		for _, p := range sc.Inputs {
 			if p.Kind == kind {
@@ -57,7 +57,7 @@ func definition(sc flow.Schema) (object, error) {
 				names = append(names, p.Name)
 			}
 		}
-		if len(names) > 0 || kind == flow.Required {
+		if len(names) > 0 || kind == flow.PortRequired {
 			input.add(string(kind), ports)
 			order.add(string(kind), names)
 		}
@@ -102,7 +102,7 @@ func definition(sc flow.Schema) (object, error) {
 // declaration. For a hidden input, config returns the name of the value that the
 // engine puts in.
 func config(p *flow.Port) (any, error) {
-	if p.Kind == flow.Hidden {
+	if p.Kind == flow.PortHidden {
 		return p.Type, nil
 	}
 	typ, all, err := p.Config()

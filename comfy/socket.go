@@ -172,7 +172,7 @@ func (s *Server) receive(c *conn, data []byte) {
 	}
 	// A connection that replaces c at this moment may receive the flags too. Clients
 	// accept the flags of the server at any time.
-	if err = s.hub.SendSync(nodebus.FeatureFlags(s.flags()), c.id); err != nil {
+	if err = s.hub.SendSync(nodebus.Custom{Type: "feature_flags", Data: s.flags()}, c.id); err != nil {
 		s.opts.Logger.Warn("feature flags not sent", "error", err)
 	}
 }

@@ -31,9 +31,9 @@ func executesLazy(t *testing.T, h *host) {
 }
 
 func executesExpansion(t *testing.T, h *host) {
-	for class, want := range map[string]int{"conform.Evaluate": 10, "conform.Grow": 15} {
-		o := h.run(t, shown("maker", class, nodebus.Inputs{"value": 5}))
-		o.shows(t, "show", want)
+	for class, value := range map[string]int{"conform.Evaluate": 5, "conform.Grow": 6} { // a cache may know equal nodes
+		o := h.run(t, shown("maker", class, nodebus.Inputs{"value": value}))
+		o.shows(t, "show", map[string]int{"conform.Evaluate": 10, "conform.Grow": 18}[class])
 		made := 0
 		for _, ev := range o.events {
 			p, ok := ev.Payload.(nodebus.Executing)

@@ -2,6 +2,7 @@ package conform_test
 
 import (
 	"context"
+	"flag"
 	"iter"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
+
+var long = flag.Bool("long", false, "run the faulty implementations too")
 
 // mutants are implementations with one fault each. What the suite must report is in
 // the first string.
@@ -51,8 +54,8 @@ func TestSuitesFindFaults(t *testing.T) {
 		mutants[name].test(t)
 		return
 	}
-	if testing.Short() {
-		t.Skip("starts a process for each fault")
+	if !*long {
+		t.Skip("starts a process for each fault; run with -long, as CI does")
 	}
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {

@@ -333,7 +333,9 @@ func appendsFrames(t *testing.T, tr nodebus.Transport, _ Client) {
 
 // readLoopEnds checks that a transport that reads its client stops after Close.
 func readLoopEnds(t *testing.T, tr nodebus.Transport, _ Client) {
-	r, ok := tr.(nodebus.Reader)
+	r, ok := tr.(interface {
+		ReadLoop(ctx context.Context) error
+	})
 	if !ok {
 		end(t, tr)
 		return

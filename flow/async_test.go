@@ -153,3 +153,36 @@ func TestSection6WorkersAreSharedByPrompts(t *testing.T) {
 		require.Equal(t, 2, most)
 	})
 }
+
+// TestSection6NoPromptStarves: a prompt that comes while a large one has all workers
+// gets one after the node that runs, and not when the large one is done.
+func TestSection6NoPromptStarves(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		inBubble(t, &flow.LocalOptions{Workers: workers}, &flow.EngineOptions{Parallel: 3}, func(r *rig) {
+			r.fn("Work", func(*nodebus.Context, any, any) (any, error) {
+				time.Sleep(time.Second)
+				return 1, nil
+			})
+			prompt := func(client string, n int) *nodebus.Prompt {
+				g := nodebus.NewGraph()
+				for i := range n {
+					g.AddAs(fmt.Sprint("o", i), "Show", in{"in": g.Add("Work", in{"in": i, "in2": client})})
+				}
+				return &nodebus.Prompt{ClientID: client, Nodes: g.Nodes()}
+			}
+			began := time.Now()
+			large := r.start(prompt("large", 100))
+			synctest.Wait()
+			var small []func() outcome
+			for _, client := range []string{"b", "c"} {
+				small = append(small, r.start(prompt(client, 2)))
+			}
+			for _, wait := range small {
+				wait()
+			}
+			require.LessOrEqual(t, time.Since(began), 9*time.Second, "%d workers: a small prompt starves", workers)
+			large()
+			require.Equal(t, time.Duration(104/workers)*time.Second, time.Since(began), "no worker was idle")
+		})
+	}
+}

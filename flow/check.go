@@ -1,7 +1,7 @@
 package flow
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,9 +20,9 @@ type checker struct {
 	pl       *planner
 	node     *planNode
 	spec     *nodebus.NodeSpec
-	consumer *step // whom it is validated for; nil for an output
-	keep     bool  // write coerced literals back into the prompt
-	owned    bool  // the inputs are the prompt's own and may be written to
+	consumer *pathStep // the node that needs this one; nil for an output
+	keep     bool      // write coerced literals back into the prompt
+	owned    bool      // the inputs are the prompt's own and may be written to
 	found    []nodebus.Problem
 	given    int               // declared inputs that are there
 	types    map[string]string // source types of the linked inputs
@@ -33,8 +33,8 @@ type linkTypeValidator interface {
 	ValidateLinks(types map[string]string) error
 }
 
-// check fills the node's args. It calls methods of foreign types: what panics
-// there ends the check of the node, as in the reference.
+// check fills the node's args. It calls methods of foreign types: a panic of a method
+// ends the check of the node, as in the reference.
 func (c *checker) check() (found []nodebus.Problem) {
 	var p *nodebus.PanicError
 	if err := nodebus.Protect(func() error { found = c.checkInputs(); return nil }); errors.As(err, &p) {
@@ -52,8 +52,8 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	c.pl.slab = c.pl.slab[len(class.inputs):]
 	for i := range class.inputs {
 		f := &class.inputs[i]
-		args[i] = arg{src: -1, val: absent}
-		if f.Kind == Hidden {
+		args[i] = arg{src: -1, val: notGiven}
+		if f.Kind == PortHidden {
 			continue
 		}
 		if p, broken := c.input(f, &args[i]); broken {
@@ -74,19 +74,19 @@ func (c *checker) fail(typ, message, details string, extra map[string]any) {
 	c.found = append(c.found, problem(typ, message, details, extra))
 }
 
-// input checks one input. broken is a link that leads nowhere, which ends the
+// input checks one input. broken is true for a link that leads nowhere, which ends the
 // check of the node.
 func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	v, given := c.spec.Inputs[f.Name]
 	switch {
 	case given:
 		c.given++
-	case f.Kind == Required:
+	case f.Kind == PortRequired:
 		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
 		return p, false
 	default:
 		if f.Default != nil {
-			a.val, _ = value.Literal(f.elem, f.Default) // Register has checked it
+			a.val = f.defaultValue
 		}
 		return p, false
 	}
@@ -126,7 +126,7 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 			c.types = map[string]string{}
 		}
 		c.types[f.Name] = out.Type
-	} else if !linkable(out, &f.Port) {
+	} else if !linkable(out, &f.Port, sameChoices) {
 		received, wanted := out.config()[0], f.config()[0]
 		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
 			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
@@ -137,34 +137,10 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 	return p, false
 }
 
-// linkable reports whether an output may be connected to an input.
-func linkable(out, in *Port) bool {
-	switch {
-	case out.Type == in.Type && (in.choices == nil || in.newForm):
-		return true
-	case out.Type == "*" || in.Type == "*":
-		return true
-	case in.choices != nil && !in.newForm: // its type is its choices
-		given, _ := out.Choices()
-		taken, _ := in.Choices()
-		return out.choices != nil && slices.Equal(given, taken)
-	}
-	ins := strings.Split(in.Type, ",")
-	for o := range strings.SplitSeq(out.Type, ",") {
-		o = strings.TrimSpace(o)
-		for _, i := range ins {
-			if i = strings.TrimSpace(i); o == i || o == "*" || i == "*" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// literal coerces a literal and holds it against the limits; of an input that
-// takes a list, each element.
+// literal coerces a literal and compares it with the limits; of an input that takes a
+// list, each element.
 func (c *checker) literal(f *field, a *arg, received any) {
-	v := value.Unwrap(received)
+	v, _ := value.Normal(value.Unwrap(received))
 	var elems []any
 	isList := false
 	if f.List {
@@ -183,31 +159,44 @@ func (c *checker) literal(f *field, a *arg, received any) {
 		}
 	}
 	a.val = list
-	if _, wrapped := received.(map[string]any); !wrapped {
-		c.write(f.Name, received, value.Wrap(v))
-	}
+	c.write(f.Name, received, v)
 }
 
-// write puts a coerced literal into the prompt, for the record. The map that is
-// there is the caller's, who may use it for more prompts, also at this moment.
+// write puts a coerced literal into the prompt, for the record and for queues that store
+// prompts: read again, the prompt must have the same meaning. The map that is there is
+// the caller's, who may use it for more prompts, also at this moment.
 func (c *checker) write(name string, received, v any) {
-	if !c.keep {
-		return
+	if !c.keep { // the record has it as it was received
+		var changed bool
+		if v, changed = value.Normal(value.Unwrap(received)); !changed && !isGoSlice(received) {
+			return
+		}
 	}
 	switch v.(type) {
-	case nil, bool, int, int64, uint64, float64, string:
+	case nil, bool, int, int64, uint64, float64, string, json.Number:
 		if v == received {
 			return
 		}
 	}
+	c.own()[name] = value.Literally(v)
+}
+
+// own returns the inputs of the node, which may be written to.
+func (c *checker) own() nodebus.Inputs {
 	if !c.owned {
 		c.spec.Inputs, c.owned = maps.Clone(c.spec.Inputs), true
 	}
-	c.spec.Inputs[name] = v
+	return c.spec.Inputs
 }
 
-// element checks one literal. val is what the node's field will hold; what is
-// returned goes into the record.
+// isGoSlice reports whether v is a slice of a Go type, which a program may submit bare.
+func isGoSlice(v any) bool {
+	_, isList := v.([]any)
+	return !isList && reflect.ValueOf(v).Kind() == reflect.Slice
+}
+
+// element checks one literal. It sets val to the value for the node's field, and returns
+// the value for the record.
 func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
 	about := func(v any) map[string]any {
 		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
@@ -271,21 +260,44 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 		return p, false
 	}
 	for name, v := range c.spec.Inputs {
-		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != Hidden }) {
+		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != PortHidden }) {
 			continue
 		}
-		a := arg{src: -1, val: v}
+		a := arg{src: -1}
 		if l, ok := v.(nodebus.Link); ok {
 			src, ok := c.pl.byID[l.Node]
 			if !ok {
 				return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
 			}
 			a = arg{src: src, slot: int32(l.Slot)}
+		} else {
+			a.val = c.undeclaredLiteral(name, v)
 		}
 		c.node.extra = append(c.node.extra, extraArg{name, a})
 	}
 	slices.SortFunc(c.node.extra, func(a, b extraArg) int { return strings.Compare(a.name, b.name) })
 	return p, false
+}
+
+// undeclaredLiteral returns the literal of an input that the class does not declare. In
+// the record it stays as it was received, unless JSON would change it: a bare list that
+// looks like a link becomes one.
+func (c *checker) undeclaredLiteral(name string, received any) any {
+	v, changed := value.Normal(value.Unwrap(received))
+	list, isList := received.([]any)
+	looksLinked := false
+	if isList && len(list) == 2 {
+		_, isString := list[0].(string)
+		_, isNumber := value.Compare(list[1], 0)
+		looksLinked = isString && isNumber
+	}
+	if _, wrapped := received.(map[string]any); changed && isList && !looksLinked && !wrapped {
+		c.own()[name] = v
+	} else if changed || looksLinked {
+		c.own()[name] = value.Literally(v)
+	}
+	lit, _ := value.Literal(reflect.TypeFor[any](), v)
+	return lit
 }
 
 // custom asks the node's own methods.
@@ -305,7 +317,7 @@ func (c *checker) custom() {
 	}
 	for i := range class.inputs {
 		name := class.inputs[i].Name
-		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == Hidden || one && name != about.Input {
+		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == PortHidden || one && name != about.Input {
 			continue
 		}
 		details := name
@@ -314,7 +326,7 @@ func (c *checker) custom() {
 		}
 		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": name})
 	}
-	if len(c.found) == 0 { // it was about none that was given
+	if len(c.found) == 0 { // the error is about no input that was given
 		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
 	}
 }
@@ -336,21 +348,8 @@ func (c *checker) ask() error {
 	return nil
 }
 
-// sample returns a node with its literals and its id. Linked inputs are zero.
-func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
-	node := reflect.New(class.typ)
-	args := make([]any, len(n.args))
-	for i, a := range n.args {
-		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
-			args[i] = absent
-		}
-	}
-	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
-	return node.Interface(), class.fill(node.Elem(), ctx, args)
-}
-
-// exception is a problem that the reference finds by failing: it is told to the
-// node itself, in terms of the consumer that led there if there is one.
+// exception returns a problem that the reference finds by an exception. It is a problem
+// of the node itself; its extra data describes the input of the consumer that led there.
 func (c *checker) exception(text, typ string) nodebus.Problem {
 	if c.consumer == nil {
 		return problem(

@@ -5,27 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Result is what a node gave: its outputs in order, and what it shows.
+// Result holds the outputs of a node, in order, and the UI that it shows.
 type Result struct {
 	Outputs []any
 	UI      nodebus.UI
 }
 
-// Call calls the node once, for executors of one's own: it sets the inputs,
-// the hidden ones from ctx, runs the node and takes its result apart, so that
-// any output may be an input of another Call. A [List] input takes a slice, and
-// a List output is a []any. An [Out] is its value; the graph that stands in for
-// one is run by the context's Runtime, and one that is blocked is what [Block]
-// gave: a [*nodebus.BlockedError], and that of a Call to which it is input.
-// An input that is not in in is its default, or zero if it is optional. A lazy
-// input is the value in in, or is fetched through the Runtime when the node
-// asks. An error is a [*NodeError] that says which node it was, around what the
-// node returned, an [*InputError], or the [*PanicError] of its panic.
+// Call calls the node once, for executors of one's own. It sets the inputs, the hidden
+// ones from ctx, runs the node and takes its result apart. Any output may be an input of
+// another Call.
+//
+//   - An input that in does not name is its default, or zero if it is optional.
+//   - A lazy input is the value in in, or is fetched through the context's Runtime when
+//     the node asks.
+//   - A [nodebus.List] input takes a slice; a List output is a []any.
+//   - An [nodebus.Out] output becomes its value. The Runtime runs the graph of an Out.
+//   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A Call that has such an input returns that error.
+//
+// An error is a [*nodebus.NodeError] that names the node. It wraps the error of the node,
+// an [*nodebus.InputError], or the [*nodebus.PanicError] of a panic.
 func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
 	defer func() {
 		if err != nil {
@@ -42,7 +47,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 	for i := range c.inputs {
 		f := &c.inputs[i]
 		switch v, given := in[f.Name]; {
-		case f.Kind == Hidden:
+		case f.Kind == PortHidden:
 		case given:
 			if args[i], err = f.argument(v); err != nil {
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
@@ -51,13 +56,13 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			args[i] = getter(func(gctx context.Context) (any, error) { return rt.Input(gctx, f.Name) })
 		case f.Default != nil:
 			args[i] = f.Default
-		case f.Kind == Optional || f.Lazy:
-			args[i] = absent
+		case f.Kind == PortOptional || f.Lazy:
+			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	out, err := c.invoke(ctx, args)
+	out, err := c.run(ctx, args)
 	if err != nil {
 		return Result{}, err
 	}
@@ -73,7 +78,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 
 var errRequired = errors.New("is required")
 
-// argument is what Call gives a node for v.
+// argument returns the argument of a node for the input v of Call.
 func (f *field) argument(v any) (any, error) {
 	b, stopped := v.(*nodebus.BlockedError)
 	switch {
@@ -138,16 +143,16 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 // getter is an argument that is fetched when a Lazy asks for it.
 type getter func(context.Context) (any, error)
 
-// absent is the argument of an input that is not given: the field stays zero.
-var absent any = new(struct{ _ byte })
+// notGiven is the argument of an input that is not given: the field stays zero.
+var notGiven any = new(struct{ _ byte })
 
-// invoke makes the node and runs it. args has an argument for every input.
-func (c *Class) invoke(ctx *nodebus.Context, args []any) (any, error) {
+// run makes the node and calls its Run. args has an argument for every input.
+func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
 	node := reflect.New(c.typ)
 	if err := c.fill(node.Elem(), ctx, args); err != nil {
 		return nil, err
 	}
-	return c.run(ctx, node.Interface())
+	return c.body(ctx, node.Interface())
 }
 
 // fill sets the fields of a fresh node.
@@ -158,9 +163,9 @@ func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error
 		dst := node.FieldByIndex(f.index)
 		var err error
 		switch v := args[i]; {
-		case f.Kind == Hidden:
+		case f.Kind == PortHidden:
 			err = value.Assign(dst, ctx.Hidden(f.Type))
-		case v == absent:
+		case v == notGiven:
 		case f.Lazy:
 			bindLazy(dst, v)
 		case f.List:
@@ -227,4 +232,46 @@ func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
 		ui, _ = v.FieldByIndex(c.ui).Interface().(nodebus.UI)
 	}
 	return ui
+}
+
+// sample returns a node with its literals and its id. Linked inputs are zero.
+func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
+	node := reflect.New(class.typ)
+	args := make([]any, len(n.args))
+	for i, a := range n.args {
+		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
+			args[i] = notGiven
+		}
+	}
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
+	return node.Interface(), class.fill(node.Elem(), ctx, args)
+}
+
+// linkable reports whether an output may be connected to an input. same reports whether
+// two drop-downs offer the same choices.
+func linkable(out, in *Port, same func(out, in *Port) bool) bool {
+	switch {
+	case out.Type == in.Type && (in.choices == nil || in.newForm):
+		return true
+	case out.Type == "*" || in.Type == "*":
+		return true
+	case in.choices != nil && !in.newForm: // its type is its choices
+		return out.choices != nil && same(out, in)
+	}
+	ins := strings.Split(in.Type, ",")
+	for o := range strings.SplitSeq(out.Type, ",") {
+		o = strings.TrimSpace(o)
+		for _, i := range ins {
+			if i = strings.TrimSpace(i); o == i || o == "*" || i == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sameChoices(out, in *Port) bool {
+	given, _ := out.Choices()
+	taken, _ := in.Choices()
+	return slices.Equal(given, taken)
 }

@@ -18,7 +18,7 @@
 //
 //	Engine.Submit   checks the prompt and has the executor prepare it      submit.go plan.go
 //	Queue           keeps it until it may run                              queue.go
-//	Engine.Run      takes it under a lease                                 take.go lease.go
+//	Engine.Run      takes it under a lease                                 take.go process.go
 //	Executor        runs its nodes; Local is the executor of this package  local.go
 //	Class           makes the node and calls Run                           class.go
 //	gate            lets the events of the prompt pass, and nothing else   gate.go

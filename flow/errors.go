@@ -13,6 +13,10 @@ var (
 	ErrFull = errors.New("nodebus: queue is full")
 	// ErrDuplicate refuses a prompt whose id is in use.
 	ErrDuplicate = errors.New("nodebus: prompt id is in use")
+	// ErrSecrets refuses a prompt with secrets, because the queue cannot keep them.
+	ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
+	// ErrLapsed means that a lease has ended: the prompt may have been taken again.
+	ErrLapsed = errors.New("nodebus: the lease has lapsed")
 	// ErrNotFound means that nothing is known under a name or an id.
 	ErrNotFound = errors.New("nodebus: not found")
 	// ErrCycle ends a prompt whose nodes wait for each other in a ring.

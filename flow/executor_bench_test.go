@@ -59,6 +59,7 @@ type benchRig struct {
 	local *flow.Local
 	ended chan struct{} // the subscriber has read a prompt's last word
 	n     int
+	plans map[*nodebus.Prompt]any // what Prepare has made of each prompt
 }
 
 // newBenchRig returns a rig with a cache; nil is the default one. Its subscriber
@@ -67,7 +68,7 @@ type benchRig struct {
 func newBenchRig(b *testing.B, reg *flow.Registry, cache flow.Cache) *benchRig {
 	r := &benchRig{
 		b: b, reg: reg, hub: openHub(b, &nodebus.HubOptions{KeepBytes: 1 << 30}), ended: make(chan struct{}),
-		local: flow.NewLocal(reg, &flow.LocalOptions{Cache: cache}),
+		local: flow.NewLocal(reg, &flow.LocalOptions{Cache: cache}), plans: map[*nodebus.Prompt]any{},
 	}
 	events := r.hub.Subscribe(context.Background())
 	go func() {
@@ -87,16 +88,18 @@ func newBenchRig(b *testing.B, reg *flow.Registry, cache flow.Cache) *benchRig {
 // prompt returns a prompt that has been checked, and run once.
 func (r *benchRig) prompt(nodes nodebus.Nodes) *nodebus.Prompt {
 	p := &nodebus.Prompt{ClientID: "c", Nodes: nodes}
-	require.NoError(r.b, prepare(r.reg, p))
+	prepared, err := r.reg.Prepare(p)
+	require.NoError(r.b, err)
+	r.plans[p] = prepared
 	r.run(p)
 	return p
 }
 
-// run executes a prompt under a new id, and returns when its events were read.
+// run executes a prompt that was prepared, as an engine does, under a new id, and returns when its events were read.
 func (r *benchRig) run(p *nodebus.Prompt) {
 	r.n++
 	p.ID = strconv.Itoa(r.n)
-	if _, err := execute(r.local, r.b.Context(), p, r.hub); err != nil {
+	if _, err := r.local.Execute(r.b.Context(), nodebus.Job{Prompt: p, Attempt: 1, Prepared: r.plans[p]}, r.hub); err != nil {
 		r.b.Fatal(err)
 	}
 	if err := r.hub.Publish(nodebus.Event{PromptID: p.ID, To: p.ClientID, Payload: nodebus.Executing{PromptID: p.ID}}); err != nil {

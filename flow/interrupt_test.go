@@ -127,3 +127,49 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		require.NoError(t, hub.Close())
 	})
 }
+
+// TestAbandonedNodeGivesItsSlotBack: to a prompt that waits in line for it.
+func TestAbandonedNodeGivesItsSlotBack(t *testing.T) {
+	inBubble(t, &flow.LocalOptions{Workers: 1}, &flow.EngineOptions{Parallel: 2}, func(r *rig) {
+		n := unhearing{release: make(chan struct{})}
+		flow.Register(r.reg, n, nodebus.Info{Name: "Deaf"})
+		deaf := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: two("Deaf")})
+		synctest.Wait()
+		other := r.start(&nodebus.Prompt{ClientID: "other", Nodes: showing("x")})
+		synctest.Wait()
+		require.True(t, interrupt(r.engine, "p"))
+		require.Equal(t, nodebus.Interrupted, deaf().record.State)
+		require.Equal(t, nodebus.Succeeded, other().record.State)
+		close(n.release)
+	})
+}
+
+// TestAbandonedNodeSendsNoMore: also if the publisher would take it.
+func TestAbandonedNodeSendsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := flow.NewRegistry()
+		release, sent := make(chan struct{}), make(chan error, 2)
+		flow.Register(reg, fn{f: func(c *nodebus.Context, _, _ any) (any, error) {
+			<-release
+			sent <- c.SendSync(nodebus.Custom{Type: "late"})
+			c.Progress(1, 2)
+			_, err := nodebus.Eval[any](c, c.NewGraph(), nodebus.Link{Node: "x"})
+			sent <- err
+			return 1, nil
+		}}, nodebus.Info{Name: "Deaf", Output: true})
+		local := flow.NewLocal(reg, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		tape := &recorder{}
+		_, err := execute(local, ctx, &nodebus.Prompt{ID: "p", Nodes: two("Deaf")[:1]}, tape)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		tape.mu.Lock()
+		said := len(tape.payloads)
+		tape.mu.Unlock()
+		close(release)
+		require.ErrorIs(t, <-sent, nodebus.ErrClosed)
+		require.ErrorIs(t, <-sent, nodebus.ErrClosed)
+		synctest.Wait()
+		require.Len(t, tape.payloads, said)
+	})
+}

@@ -9,9 +9,8 @@ import (
 	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
-// plan is a prompt made ready to run: ids have become numbers, classes are
-// looked up, and literals are what the nodes' fields will hold. It does not
-// change while it runs.
+// plan is a prompt made ready to run: ids have become numbers, classes are looked up,
+// and literals have the types of the nodes' fields. It does not change while it runs.
 type plan struct {
 	rejected *nodebus.ValidationError // about outputs that are invalid; nil if there are none
 	reg      *Registry
@@ -47,14 +46,15 @@ func (n *planNode) place() nodebus.Place {
 	return p
 }
 
-// extraArg is an input that the class does not declare. What it links to is run
-// before the node, as in the reference, and what it says is part of its key.
+// extraArg is an input that the class does not declare. The node that it links to runs
+// before this node, as in the reference, and the input is part of the node's key.
 type extraArg struct {
 	name string
 	arg
 }
 
-// source is what input at, declared or not, is linked to; -1 if it is not.
+// source returns the node that an input is linked to; -1 if the input is not linked. The
+// inputs that the class does not declare come after the others.
 func (n *planNode) source(at int) (src int32, more bool) {
 	switch {
 	case at < len(n.args):
@@ -72,27 +72,29 @@ type arg struct {
 	src, slot int32
 }
 
-// planner makes a plan, finding all that is wrong.
+// planner makes a plan and finds everything that is wrong with the prompt.
 type planner struct {
 	plan
 	prompt *nodebus.Prompt
 	state  []planState
 	found  map[int32][]nodebus.Problem
 	slab   []arg
+	walk   walker
 	ring   bool // some node waits for itself
 }
 
 type planState uint8
 
 const (
-	unseen planState = iota
-	onPath           // being validated: to come upon it again is a ring
-	valid
-	invalid
+	planUnseen    planState = iota
+	planOnPath              // being validated: to meet the node again is a ring
+	planOnBadPath           // the same, and it needs an invalid node
+	planValid
+	planInvalid
 )
 
-// plan validates p and makes it ready to run, or says why it cannot. p gets
-// nodes of its own, whose literals are what they are taken for.
+// plan validates p and makes it ready to run, or returns why it cannot run. p gets nodes
+// of its own, whose literals have the declared types.
 func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	p.Nodes = slices.Clone(p.Nodes)
 	pl := &planner{prompt: p, found: map[int32][]nodebus.Problem{}}
@@ -106,7 +108,7 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	}
 	var failed []int32
 	for _, o := range wanted {
-		if pl.validate(o); pl.state[o] == valid {
+		if pl.validate(o); pl.state[o] == planValid {
 			pl.outputs = append(pl.outputs, o)
 		} else {
 			failed = append(failed, o)
@@ -132,7 +134,7 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	return &pl.plan, nil
 }
 
-// lookUp finds the classes. The first node that has none ends it.
+// lookUp finds the classes. It ends at the first node without a class.
 func (pl *planner) lookUp() *nodebus.ValidationError {
 	inputs := 0
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
@@ -161,6 +163,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 	}
 	pl.state = make([]planState, len(pl.nodes))
 	pl.slab = make([]arg, inputs)
+	pl.walk.node = func(i int32) *planNode { return &pl.nodes[i] }
 	return nil
 }
 
@@ -181,61 +184,46 @@ func (pl *planner) wanted() (outs []int32) {
 	return outs
 }
 
-// step is a node on the path from an output up to its sources.
-type step struct {
-	node int32
-	next int // the input to look at next; those beyond args are extra
-	bad  bool
+// validate checks node o and everything upstream that was not checked yet.
+func (pl *planner) validate(o int32) {
+	pl.walk.up(o, pl.meet, pl.leave)
 }
 
-// validate checks o and everything upstream of it that was not checked yet.
-// It does not recurse: a chain may be as long as memory allows.
-func (pl *planner) validate(o int32) {
-	if pl.state[o] != unseen {
+func (pl *planner) meet(by *pathStep, to int32) bool {
+	switch pl.state[to] {
+	case planUnseen:
+		pl.check(by, to, true)
+		return true
+	case planValid:
+	case planInvalid:
+		pl.markBad(by)
+	default: // the node is on the path: it waits for itself
+		pl.markBad(by)
+		pl.ring = true
+	}
+	return false
+}
+
+func (pl *planner) leave(i int32, by *pathStep) {
+	if pl.state[i] == planOnPath && len(pl.found[i]) == 0 {
+		pl.state[i] = planValid
 		return
 	}
-	path := []step{{node: o}}
-	pl.enter(path, true)
-	for len(path) > 0 {
-		top := &path[len(path)-1]
-		src, more := pl.source(top)
-		switch {
-		case !more:
-			pl.state[top.node] = valid
-			if top.bad || len(pl.found[top.node]) > 0 {
-				pl.state[top.node] = invalid
-			}
-			bad := pl.state[top.node] == invalid
-			if path = path[:len(path)-1]; len(path) > 0 && bad {
-				path[len(path)-1].bad = true
-			}
-		case src < 0 || pl.state[src] == valid:
-		case pl.state[src] == invalid:
-			top.bad = true
-		case pl.state[src] == onPath:
-			top.bad, pl.ring = true, true
-		default:
-			path = append(path, step{node: src})
-			pl.enter(path, true)
-		}
+	pl.state[i] = planInvalid
+	pl.markBad(by)
+}
+
+// markBad notes that a node on the path needs an invalid node.
+func (pl *planner) markBad(by *pathStep) {
+	if by != nil {
+		pl.state[by.node] = planOnBadPath
 	}
 }
 
-// source is the next node that the top of a path takes something from; -1 is
-// an input that is not linked.
-func (pl *planner) source(s *step) (src int32, more bool) {
-	s.next++
-	return pl.nodes[s.node].source(s.next - 1)
-}
-
-// enter checks the node at the end of the path by itself.
-func (pl *planner) enter(path []step, needed bool) {
-	i := path[len(path)-1].node
-	pl.state[i] = onPath
-	c := checker{pl: pl, node: &pl.nodes[i], spec: &pl.prompt.Nodes[i], keep: needed}
-	if len(path) > 1 {
-		c.consumer = &path[len(path)-2]
-	}
+// check checks a node by itself; by is the node that needs it.
+func (pl *planner) check(by *pathStep, i int32, keep bool) {
+	pl.state[i] = planOnPath
+	c := checker{pl: pl, node: &pl.nodes[i], spec: &pl.prompt.Nodes[i], consumer: by, keep: keep}
 	if found := c.check(); len(found) > 0 {
 		pl.found[i] = found
 	} else {
@@ -243,18 +231,18 @@ func (pl *planner) enter(path []step, needed bool) {
 	}
 }
 
-// rest looks at the nodes that no output needs. They are not run, but their
-// shape must be sound, and those that are valid may be known to be cached.
+// rest checks the nodes that no output needs. They are not run, but they must have
+// inputs, and the valid ones can be listed as cached.
 func (pl *planner) rest() *nodebus.ValidationError {
 	for i := range pl.nodes {
-		if pl.state[i] != unseen {
+		if pl.state[i] != planUnseen {
 			continue
 		}
 		if pl.prompt.Nodes[i].Inputs == nil {
 			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.",
 				fmt.Sprintf("Node ID '#%s'", pl.nodes[i].id))
 		}
-		pl.enter([]step{{node: int32(i)}}, false)
+		pl.check(nil, int32(i), false)
 		delete(pl.found, int32(i))
 	}
 	return nil
@@ -265,7 +253,7 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
 	e.Nodes = map[string]*nodebus.NodeProblems{}
 	if pl.ring {
-		(&rings{pl: pl}).tell(failed)
+		(&cycles{pl: pl}).report(failed)
 	}
 	var lines []string
 	for _, o := range failed {
@@ -281,36 +269,28 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	return e
 }
 
-// dependentsMax bounds the work and the text of naming the outputs behind each
-// problem: a prompt can have many of both, and all that depends on it is a hint.
+// dependentsMax bounds the work and the text of naming the outputs behind each problem.
+// A prompt can have many outputs and many problems, and the names are only a hint.
 const dependentsMax = 5_000_000
 
 // dependents names for each node with problems the outputs that wait for it, by
 // walking up from each output once.
 func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
-	seen := make([]int32, len(pl.nodes))
+	seen := make([]int32, len(pl.nodes)) // the last output that led to the node, from 1
 	work := 0
 	for k, o := range failed {
-		walk := []int32{o}
-		seen[o] = int32(k) + 1
-		for len(walk) > 0 && work < dependentsMax {
-			i := walk[len(walk)-1]
-			walk = walk[:len(walk)-1]
-			if n := e.Nodes[pl.nodes[i].id]; n != nil {
+		pl.walk.up(o, func(_ *pathStep, to int32) bool {
+			if seen[to] == int32(k)+1 || work >= dependentsMax {
+				return false
+			}
+			seen[to] = int32(k) + 1
+			work += len(pl.nodes[to].args) + len(pl.nodes[to].extra)
+			if n := e.Nodes[pl.nodes[to].id]; n != nil {
 				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
 				work += len(pl.nodes[o].id)
 			}
-			for s := (step{node: i}); ; work++ {
-				src, more := pl.source(&s)
-				if !more {
-					break
-				}
-				if src >= 0 && seen[src] != int32(k)+1 {
-					seen[src] = int32(k) + 1
-					walk = append(walk, src)
-				}
-			}
-		}
+			return true
+		}, func(int32, *pathStep) {})
 	}
 	for _, n := range e.Nodes {
 		n.DependentOutputs = orEmpty(n.DependentOutputs)

@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -64,4 +66,55 @@ func (e *Engine) conclude(j *job, g *gate, err error) {
 	e.release(j)
 	j.outcome = g.record.Outcome()
 	close(j.done)
+}
+
+// leaseKeeper extends the lease of a prompt while the prompt runs.
+type leaseKeeper struct {
+	e     *Engine
+	j     *job
+	timer *time.Timer
+
+	mu      sync.Mutex // not held while the queue is called
+	stopped bool
+	idle    chan struct{} // not nil while the queue is being called; closed then
+}
+
+func (e *Engine) keepLease(j *job) *leaseKeeper {
+	k := &leaseKeeper{e: e, j: j}
+	k.timer = time.AfterFunc(leaseTime/3, k.extend)
+	return k
+}
+
+func (k *leaseKeeper) extend() {
+	idle := make(chan struct{})
+	defer close(idle)
+	k.mu.Lock()
+	k.idle = idle
+	stopped := k.stopped
+	k.mu.Unlock()
+	if stopped {
+		return
+	}
+	ctx, cancel := context.WithTimeout(k.j.ctx, leaseTime/3)
+	defer cancel()
+	if err := nodebus.Protect(func() error { return k.j.lease.Extend(ctx, leaseTime) }); err != nil {
+		k.e.opts.Logger.Warn("lease not extended", "prompt", k.j.p.ID, "error", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.stopped {
+		k.timer.Reset(leaseTime / 3)
+	}
+}
+
+// stop ends the extensions and waits for one that is under way.
+func (k *leaseKeeper) stop() {
+	k.mu.Lock()
+	k.stopped = true
+	running := !k.timer.Stop()
+	idle := k.idle
+	k.mu.Unlock()
+	if running && idle != nil {
+		<-idle
+	}
 }

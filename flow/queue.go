@@ -3,7 +3,6 @@ package flow
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -13,13 +12,9 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// ErrSecrets is the error of a queue that cannot keep secrets, and of Submit if its
-// queue is one.
-var ErrSecrets = errors.New("nodebus: this queue does not keep secrets; submit the prompt without them")
-
-// ErrLapsed is the error of a lease that has ended: the prompt may have been taken
-// again.
-var ErrLapsed = errors.New("nodebus: the lease has lapsed")
+// leaseTime is how long the queue keeps a prompt for this process without hearing
+// from it. The engine extends a lease three times as often.
+const leaseTime = 30 * time.Second
 
 // Queue keeps the prompts that wait, in order of priority, and among equals in order
 // of arrival. It must be safe for concurrent use. It must not hold a lock while it

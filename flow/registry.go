@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // Registry holds the classes a program knows. The zero value is empty and ready
@@ -22,12 +23,12 @@ type Registry struct {
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry { return &Registry{} }
 
-// Register adds a node. It panics on a mistake in the program, such as a name
-// used twice or a tag that makes no sense, with a sentence that says where it
-// is and how to mend it.
+// Register adds a node. It panics on a mistake in the program, such as a name that is
+// used twice or a tag that makes no sense. The text says where the mistake is and how to
+// correct it.
 func Register[Out any](r *Registry, proto nodebus.Node[Out], info nodebus.Info) {
 	c := newClass(proto, reflect.TypeFor[Out](), info)
-	c.run = func(ctx *nodebus.Context, node any) (any, error) {
+	c.body = func(ctx *nodebus.Context, node any) (any, error) {
 		return node.(nodebus.Node[Out]).Run(ctx)
 	}
 	r.mu.Lock()
@@ -71,16 +72,16 @@ type Class struct {
 	proto   reflect.Value // of typ
 	inputs  []field
 	outputs []field
-	ui      []int // index of the field of type UI in the result
-	multi   bool  // the result is a struct of outputs
-	run     func(ctx *nodebus.Context, node any) (any, error)
+	ui      []int                                             // index of the field of type UI in the result
+	multi   bool                                              // the result is a struct of outputs
+	body    func(ctx *nodebus.Context, node any) (any, error) // calls Run
 
 	takesList                            bool     // some input is a List: one call for all
 	lazy                                 bool     // some input is Lazy
-	plainOuts                            bool     // outputs are values as they are: no List, no Out
-	validates, checksLinks, fingerprints bool     // it has the methods for that
-	usesID                               bool     // what it gives may depend on its unique id
-	private                              []string // what else it is told that no other prompt may be
+	plainOuts                            bool     // no output is a List or an Out
+	validates, checksLinks, fingerprints bool     // the node has the method
+	usesID                               bool     // the result may depend on the unique id
+	private                              []string // hidden inputs that other prompts must not see
 }
 
 func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
@@ -99,13 +100,13 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	names := map[string]string{}
 	for _, f := range c.inputs {
 		sf := t.FieldByIndex(f.index).Name
-		if other, twice := names[f.Name]; twice && f.Kind != Hidden {
+		if other, twice := names[f.Name]; twice && f.Kind != PortHidden {
 			panic(mistake(t, sf, "its input is called %q like that of field %s; name one of them with a tag `in:\"name\"`", f.Name, other))
 		}
 		names[f.Name] = sf
 		c.takesList = c.takesList || f.List
 		c.lazy = c.lazy || f.Lazy
-		if f.Kind == Hidden {
+		if f.Kind == PortHidden {
 			c.keyed(f.Type)
 		}
 	}
@@ -129,9 +130,9 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	return c
 }
 
-// keyed notes the hidden inputs that results depend on. The rest, the graph and
-// what is written into images, is left out as in the reference: with it, hardly
-// anything would be found again.
+// keyed notes the hidden inputs that are part of the cache key. The graph and the data
+// written into images are not, as in the reference: with them, hardly any result would be
+// found again.
 func (c *Class) keyed(kind string) {
 	switch kind {
 	case "UNIQUE_ID":
@@ -154,3 +155,69 @@ func (c *Class) Name() string { return c.schema.Name }
 
 // Schema describes the class. The result is shared: do not modify it.
 func (c *Class) Schema() Schema { return c.schema }
+
+// outputsOf reads the outputs from the type that Run returns.
+func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
+	if out == reflect.TypeFor[nodebus.UI]() {
+		return nil, nil, true
+	}
+	if !isResultStruct(out) {
+		return []field{outputOf(t, "", out, nil)}, nil, false
+	}
+	for i := range out.NumField() {
+		sf := out.Field(i)
+		if sf.Type == reflect.TypeFor[nodebus.UI]() {
+			ui = sf.Index
+			continue
+		}
+		name, ok := sf.Tag.Lookup("out")
+		if !ok {
+			if sf.IsExported() {
+				panic(mistake(t, out.Name()+"."+sf.Name, "is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported"))
+			}
+			continue
+		}
+		if !sf.IsExported() {
+			panic(mistake(t, out.Name()+"."+sf.Name, "has a tag `out` but is unexported; begin its name with a capital"))
+		}
+		f := outputOf(t, cmp.Or(name, snake(sf.Name)), sf.Type, sf.Index)
+		if tip, ok := sf.Tag.Lookup("tip"); ok {
+			f.Options = append(f.Options, PortOption{"tooltip", tip})
+		}
+		outs = append(outs, f)
+	}
+	return outs, ui, len(outs) == 0
+}
+
+// isResultStruct: a struct is several outputs if it says so, by a tag or a UI.
+func isResultStruct(out reflect.Type) bool {
+	if out.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range out.NumField() {
+		sf := out.Field(i)
+		if _, ok := sf.Tag.Lookup("out"); ok || sf.Type == reflect.TypeFor[nodebus.UI]() {
+			return true
+		}
+	}
+	return false
+}
+
+func outputOf(t reflect.Type, name string, typ reflect.Type, index []int) field {
+	f := field{index: index, elem: typ}
+	if value.IsGeneric(typ, "Out") {
+		v, _ := typ.FieldByName("Value")
+		f.elem, f.special = v.Type, true
+	}
+	if value.IsGeneric(f.elem, "List") {
+		f.List, f.elem = true, f.elem.Elem()
+	}
+	if f.Type, f.choices = portType(f.elem), choicesOf(f.elem); f.choices != nil {
+		f.Type = "COMBO"
+	}
+	if f.Type == "" {
+		panic(mistake(t, "of the result", "type %s has no name to connect by; give it a named type or a method PortType() string", f.elem))
+	}
+	f.Name = cmp.Or(name, f.Type)
+	return f
+}

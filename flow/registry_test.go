@@ -72,37 +72,37 @@ func TestRegisterReadsTheStruct(t *testing.T) {
 	type port struct {
 		name, typ string
 		kind      flow.PortKind
-		options   []flow.Option
+		options   []flow.PortOption
 	}
 	var got []port
 	for _, p := range s.Inputs {
 		got = append(got, port{p.Name, p.Type, p.Kind, p.Options})
 	}
-	option := func(nv ...any) (o []flow.Option) {
+	option := func(nv ...any) (o []flow.PortOption) {
 		for i := 0; i < len(nv); i += 2 {
-			o = append(o, flow.Option{Name: nv[i].(string), Value: nv[i+1]})
+			o = append(o, flow.PortOption{Name: nv[i].(string), Value: nv[i+1]})
 		}
 		return o
 	}
 	require.Equal(t, []port{
-		{"seed", "INT", flow.Required, option("default", uint64(1), "max", uint64(18446744073709551615))},
-		{"image", "IMAGE", flow.Required, nil},
-		{"samples", "LATENT", flow.Required, nil},
-		{"model", "LATENT", flow.Required, nil},
-		{"strength", "FLOAT", flow.Required, option("default", 0.5, "min", 0.0, "max", 1.0, "step", 0.01, "tooltip", "how much")},
-		{"steps", "INT", flow.Optional, option("default", int64(20), "min", int64(1), "max", int64(100))},
-		{"prompt", "STRING", flow.Required, option("default", "a cat", "multiline", true, "dynamicPrompts", true, "display", "slider", "round", 0.01)},
-		{"flip", "BOOLEAN", flow.Required, option("default", true)},
-		{"mode", "COMBO", flow.Required, option("default", "good")},
-		{"sampler_name", "COMBO", flow.Required, nil},
-		{"on_true", "*", flow.Required, option("lazy", true)},
-		{"values", "INT", flow.Required, option("forceInput", true)},
-		{"lazy_list", "LATENT", flow.Required, option("lazy", true)},
-		{"anything", "*", flow.Optional, nil},
-		{"mixed", "INT,FLOAT", flow.Required, nil},
-		{"http_client", "STRING", flow.Optional, nil},
-		{"id", "UNIQUE_ID", flow.Hidden, nil},
-		{"prompt_nodes", "PROMPT", flow.Hidden, nil},
+		{"seed", "INT", flow.PortRequired, option("default", uint64(1), "max", uint64(18446744073709551615))},
+		{"image", "IMAGE", flow.PortRequired, nil},
+		{"samples", "LATENT", flow.PortRequired, nil},
+		{"model", "LATENT", flow.PortRequired, nil},
+		{"strength", "FLOAT", flow.PortRequired, option("default", 0.5, "min", 0.0, "max", 1.0, "step", 0.01, "tooltip", "how much")},
+		{"steps", "INT", flow.PortOptional, option("default", int64(20), "min", int64(1), "max", int64(100))},
+		{"prompt", "STRING", flow.PortRequired, option("default", "a cat", "multiline", true, "dynamicPrompts", true, "display", "slider", "round", 0.01)},
+		{"flip", "BOOLEAN", flow.PortRequired, option("default", true)},
+		{"mode", "COMBO", flow.PortRequired, option("default", "good")},
+		{"sampler_name", "COMBO", flow.PortRequired, nil},
+		{"on_true", "*", flow.PortRequired, option("lazy", true)},
+		{"values", "INT", flow.PortRequired, option("forceInput", true)},
+		{"lazy_list", "LATENT", flow.PortRequired, option("lazy", true)},
+		{"anything", "*", flow.PortOptional, nil},
+		{"mixed", "INT,FLOAT", flow.PortRequired, nil},
+		{"http_client", "STRING", flow.PortOptional, nil},
+		{"id", "UNIQUE_ID", flow.PortHidden, nil},
+		{"prompt_nodes", "PROMPT", flow.PortHidden, nil},
 	}, got)
 
 	byName := func(name string) flow.Port {

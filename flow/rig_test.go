@@ -43,16 +43,23 @@ func (n show) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(strings.TrimSpace(fmt.Sprintln(n.In))), nil
 }
 
-// bubbleTime is how long a test may take, in the time of its bubble.
-const bubbleTime = 24 * time.Hour
+const (
+	// bubbleTime is how long a test may take, in the time of its bubble.
+	bubbleTime = 24 * time.Hour
+	// lockTime is how long a test may take, in real time. While a goroutine waits for a
+	// mutex, the time of its bubble stands still.
+	lockTime = 45 * time.Second
+)
 
 // inBubble runs a test with a rig, to the end of everything it began.
 func inBubble(t *testing.T, local *flow.LocalOptions, opts *flow.EngineOptions, test func(r *rig)) {
 	t.Helper()
+	stuck := time.AfterFunc(lockTime, func() { panic("flow_test: " + t.Name() + " waits for a lock that is never released") })
+	defer stuck.Stop()
 	synctest.Test(t, func(t *testing.T) {
 		// Time passes in a bubble only while every goroutine waits. A test that waits
 		// for something that never comes fails here, instead of hanging.
-		late := time.AfterFunc(bubbleTime, func() { panic(t.Name() + ": the test waits for something that never comes") })
+		late := time.AfterFunc(bubbleTime, func() { panic("flow_test: " + t.Name() + " waits for something that never comes") })
 		defer late.Stop()
 		r := &rig{t: t, reg: flow.NewRegistry(), hub: nodebus.NewHub(nil)}
 		flow.Register(r.reg, show{}, nodebus.Info{Name: "Show"})

@@ -2,201 +2,186 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/nodebus/nodebus"
-	"github.com/nodebus/nodebus/internal/sched"
 )
 
-// run is one prompt being executed by a Local.
+// run is one prompt being executed by a Local. Four words name what it does with a
+// node, from the outside in:
 //
-// Its workers are goroutines that hold a slot and take one ready node after the
-// other. A node that waits for others (visit.await) lets go of its slot, and
-// its goroutine is handed that of the worker who finds it ready to go on.
+//   - work: a worker is a goroutine that holds a slot and takes one ready node after
+//     the other. An asynchronous node has a worker of its own, without a slot.
+//   - turn: what a worker does with one node: it prepares (a cached result? an equal
+//     node that runs already?), calls the node, and commits the result. A node that
+//     must wait for an equal node, or for nodes that it made, has another turn later.
+//   - call: one call of the node's Run. A turn makes one call, or one for each element
+//     of a list.
+//   - wait: a node that asks for a lazy input or runs a graph waits in the middle of a
+//     call. Its slot is free meanwhile, and its worker's goroutine continues with the
+//     slot of the worker that finds it ready.
+//
+// Locks, in the order in which they are taken:
+//
+//  1. run.mu guards the fields below it, and in turn and worker what says so.
+//  2. slots.mu and claims.mu, of Local, guard what runs share.
+//  3. keys.mu guards the keys of nodes made at run time.
+//  4. The small lock of the tracker, for Add and Expect.
+//
+// No two runs' locks are held at once, and no code of others runs while any of these
+// locks is held: no cache, logger, publisher, or method of a node or a port type. What
+// has to be done for other runs is collected in an after and done by unlock. The
+// tracker's other methods publish; they are called without any lock.
 type run struct {
-	l      *Local
-	job    *nodebus.Job
-	p      *nodebus.Prompt
-	pub    nodebus.Publisher
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	plan   *plan
+	local    *Local
+	job      *nodebus.Job
+	plan     *plan
+	pub      nodebus.Publisher
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	tracker  *nodebus.Tracker
+	keys     keys
+	finished chan struct{}  // closed when nothing runs and nothing waits
+	all      sync.WaitGroup // the goroutines of the run
 
-	gate sync.RWMutex // held for reading while publishing
-	shut bool         // nothing is published any more
-
-	mu       sync.Mutex
-	sch      sched.Sched
-	base     []runNode              // the prompt's nodes
-	made     []*runNode             // those made at run time, and stand-ins
-	byID     map[string]int32       // nodes made at run time
-	graphs   map[*nodebus.Graph]int // how many nodes of each are in made already
-	specs    nodebus.Nodes          // of the nodes in made
-	vetted   []bool                 // nodes of base that are valid, as far as was asked
-	err      error                  // why it ends early
-	over     bool                   // nothing more begins
-	working  int                    // goroutines that run nodes, or look for one to run
-	starting int                    // of those, workers that have not looked yet
-	parked   int                    // visits that wait for other nodes
-	away     int                    // nodes whose result another visit is computing
-	slots    int                    // that its workers hold
-	asking   bool                   // in line for a slot
-	looking  bool                   // it has not begun: it works out the keys of its nodes
-	workers  workerList
-	turns    uint64
-	ran      []int32       // nodes that were evaluated, not cached
-	finished chan struct{} // closed at the end
-	ended    bool
-
-	progress progress
-
-	// The keys of base, one after the other, and which of them there are. They do
-	// not change once they have been looked up.
-	baseKeys string
-	baseKey  []keyState
-	keyMu    sync.Mutex // not held by those who hold mu: a Fingerprint may never return
-	keys     signer     // guarded by keyMu
+	mu    sync.Mutex
+	graph liveGraph
+	sched schedule
 }
 
-// runNode is a node of a run.
-type runNode struct {
-	plan  *planNode
-	outs  []any // what it gave: a value, a list (many) or *blocked each
-	ui    nodebus.UI
-	stand *waiter    // it is no node, but stands in for one that waits
-	exp   *expansion // it has expanded and waits for what it made
-	state nodeState
-	shows bool // ui belongs to this prompt's record
-
-	// What follows is guarded by the run's progress.
-	open       bool // it may tell of itself
-	reports    bool // it has said how far it is
-	phase      phase
-	value, max float64
+// after collects what has to be done for other runs once run.mu is released.
+type after struct {
+	grant *run   // the run that a slot was given to; nil for none
+	key   string // a claim to release; "" for none
 }
 
-type nodeState uint8
-
-const (
-	nodeFresh  nodeState = iota
-	nodeCached           // known before the prompt began
-	nodeDone
-)
+// unlock releases run.mu and then does what was put off.
+func (r *run) unlock(then *after) {
+	r.mu.Unlock()
+	if then.grant != nil {
+		then.grant.granted()
+	}
+	if then.key != "" {
+		r.local.claims.release(then.key)
+	}
+}
 
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
-	r := &run{l: l, job: job, p: job.Prompt, pub: pub, plan: pl, finished: make(chan struct{})}
+	r := &run{local: l, job: job, plan: pl, pub: pub, finished: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.base = make([]runNode, len(pl.nodes))
-	slots := 0
-	for i := range r.base {
-		r.base[i].plan = &pl.nodes[i]
-		slots += len(pl.nodes[i].class.outputs)
-	}
-	outs := make([]any, slots)
-	for i := range r.base {
-		n := len(pl.nodes[i].class.outputs)
-		r.base[i].outs, outs = outs[:n:n], outs[n:]
-	}
-	r.progress.init(r)
+	r.tracker = nodebus.NewTracker(job, pub)
+	r.graph.init(l.reg, pl, r.tracker)
+	r.keys.r = r
 	return r
 }
 
-// at is node i. r.mu is held, or i is known to exist.
-func (r *run) at(i int32) *runNode {
-	if int(i) < len(r.base) {
-		return &r.base[i]
-	}
-	return r.made[int(i)-len(r.base)]
-}
-
-// node is at for those who do not hold r.mu.
+// node returns node i for callers that do not hold run.mu.
 func (r *run) node(i int32) *runNode {
-	if int(i) < len(r.base) {
-		return &r.base[i]
+	if int(i) < len(r.graph.base) {
+		return &r.graph.base[i]
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.at(i)
+	return r.graph.at(i)
 }
 
-// publish sends an event of the prompt, unless it is over.
-func (r *run) publish(ev nodebus.Event) (err error) {
-	r.gate.RLock()
-	defer r.gate.RUnlock()
-	if r.shut {
-		return nodebus.ErrClosed
+// execute runs the prompt and waits until nothing of it runs any more, or what runs
+// has been abandoned.
+func (r *run) execute() error {
+	r.sched.working, r.sched.starting = 1, 0
+	r.sched.looking = true
+	r.all.Add(1)
+	go r.begin()
+	abandoned := false
+	select {
+	case <-r.finished:
+	case <-r.ctx.Done():
+		r.stop()
+		grace := time.NewTimer(r.local.opts.Grace)
+		defer grace.Stop()
+		select {
+		case <-r.finished:
+		case <-grace.C:
+			r.abandon()
+			abandoned = true
+		}
 	}
-	return nodebus.Protect(func() error { return r.pub.Publish(ev) })
-}
-
-// isShut reports whether the prompt is over.
-func (r *run) isShut() bool {
-	r.gate.RLock()
-	defer r.gate.RUnlock()
-	return r.shut
-}
-
-// tell sends what cannot fail but for a hub that is closed.
-func (r *run) tell(p nodebus.Payload) {
-	if err := r.publish(nodebus.Event{PromptID: r.p.ID, To: r.p.ClientID, Payload: p, Frozen: true}); err != nil {
-		r.l.opts.Logger.Debug("event not sent", "prompt", r.p.ID, "type", p.EventType(), "error", err)
+	if !abandoned {
+		r.all.Wait() // they have nothing more to do than to give back their slots
 	}
+	r.mu.Lock()
+	err, stopped := r.sched.err, r.sched.stopped
+	r.mu.Unlock()
+	if stopped {
+		r.tracker.Close(nodebus.ErrInterrupted) // no node is to blame
+	} else {
+		r.tracker.Close(err)
+	}
+	r.cancel(nodebus.ErrClosed)
+	return err
 }
 
-// begin has the run start in a goroutine of its own, which counts as a worker,
-// for a Fingerprint may take its time, or never return.
+// begin looks up what is cached and schedules what the outputs need. It runs in a
+// goroutine of its own, which counts as a worker: a Fingerprint or a cache may take
+// its time, or never return.
 func (r *run) begin() {
-	r.working, r.looking = 1, true
-	go func() {
-		err := errGoexit // unless Protect returns
-		defer func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			if err != nil {
-				r.fail(err)
-			}
-			r.working--
-			r.settle()
-		}()
-		err = nodebus.Protect(func() error { r.start(); return nil })
+	defer r.all.Done()
+	err := errGoexit // unless Protect returns
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil {
+			r.fail(err)
+		}
+		r.sched.working--
+		r.settle()
 	}()
+	err = nodebus.Protect(func() error {
+		cached := r.lookUp()
+		r.tracker.Cached(cached)
+		r.start(len(cached))
+		return nil
+	})
 }
 
-// start looks up what is cached and schedules what the outputs need.
-func (r *run) start() {
-	cached := r.lookUp()
-	r.tell(nodebus.ExecutionCached{Nodes: cached, PromptID: r.p.ID, Timestamp: time.Now().UnixMilli()})
+// start schedules what the outputs need, and the first workers.
+func (r *run) start(cached int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looking = false
-	if r.over {
+	r.sched.looking = false
+	if r.sched.over {
 		return
 	}
-	edges := 0
-	for i := range r.base {
-		edges += len(r.base[i].plan.args)
+	links := 0
+	for i := range r.graph.base {
+		links += len(r.graph.base[i].plan.args)
 	}
-	r.sch.Reserve(len(r.base), edges)
-	r.ran = make([]int32, 0, len(r.base)-len(cached))
+	r.sched.Reserve(len(r.graph.base), links)
+	r.sched.ran = make([]int32, 0, len(r.graph.base)-cached)
+	r.sched.added = make([]int32, 0, max(cap(r.sched.ran), len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
-	r.kick()
+	r.sched.added, r.sched.stack = nil, nil // later they are small
+	r.startWorkers()
 }
 
-// need schedules nodes and what they wait for, if they are not already. by is
-// the node that needs them, nil for the prompt. r.mu is held.
+// need schedules nodes and what they wait for, unless they are scheduled already. by
+// is the node that needs them, nil for the prompt. mu is held.
+//
+// The order in which nodes are added decides which of them runs first, so that this
+// walk is its own: it adds a node, then what the node's last input needs, and so on.
 func (r *run) need(by *runNode, want ...int32) {
-	from := r.sch.Positions()
-	var added []int32
-	var stack []int32
+	first := r.sched.Positions()
+	added, stack := r.sched.added[:0], r.sched.stack[:0]
 	for _, w := range want {
 		stack = append(stack, w)
 		for len(stack) > 0 {
 			i := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
-			n := r.at(i)
-			root := n.plan.class.schema.Output && r.isWanted(i)
-			if !r.sch.Add(i, root, n.plan.class.schema.Async) {
+			n := r.graph.at(i)
+			schema := &n.plan.class.schema
+			if !r.sched.Add(i, schema.Output && r.isWanted(i), schema.Async) {
 				continue
 			}
 			added = append(added, i)
@@ -205,32 +190,177 @@ func (r *run) need(by *runNode, want ...int32) {
 			}
 		}
 	}
-	r.progress.share(by, added)
-	r.sch.Rank(from)
+	r.expect(by, added)
+	r.sched.Rank(first)
 	for _, i := range added {
-		r.sch.Open(i)
+		r.sched.Open(i)
 	}
+	r.sched.added, r.sched.stack = added[:0], stack[:0]
 }
 
-// isWanted reports whether i is an output that was asked for: of the prompt's
-// own nodes only those it names, of those made at run time all.
-func (r *run) isWanted(i int32) bool { return int(i) >= len(r.base) || r.plan.isOutput[i] }
+// isWanted reports whether output node i was asked for. Of the prompt's own nodes, the
+// plan names the wanted ones; nodes made at run time are all wanted.
+func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.plan.isOutput[i] }
 
-// link makes i wait for its sources and puts them on the stack.
+// link makes i wait for its sources and puts them on the stack. mu is held.
 func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	for k := range n.args {
 		src := n.args[k].src
-		if src < 0 || n.class.inputs[k].Lazy || r.at(src).state != nodeFresh {
+		if src < 0 || n.class.inputs[k].Lazy || r.graph.at(src).state != nodeFresh {
 			continue
 		}
-		r.sch.Link(src, i)
+		r.sched.Link(src, i)
 		stack = append(stack, src)
 	}
 	for k := range n.extra {
-		if src := n.extra[k].src; src >= 0 && r.at(src).state == nodeFresh {
-			r.sch.Link(src, i)
+		if src := n.extra[k].src; src >= 0 && r.graph.at(src).state == nodeFresh {
+			r.sched.Link(src, i)
 			stack = append(stack, src)
 		}
 	}
 	return stack
 }
+
+// expect tells the tracker which nodes will run, for Overall. mu is held.
+func (r *run) expect(by *runNode, nodes []int32) {
+	if !r.local.opts.Overall {
+		return
+	}
+	number := -1
+	if by != nil {
+		number = int(by.number)
+	}
+	var fresh []int
+	for _, i := range nodes {
+		if n := r.graph.at(i); n.state == nodeFresh {
+			fresh = append(fresh, int(n.number))
+		}
+	}
+	r.tracker.Expect(number, fresh...)
+}
+
+// fail ends the run because of err; only the first error counts. mu is held. The
+// context is canceled under it: what waits for the context runs in goroutines of its
+// own.
+func (r *run) fail(err error) {
+	if r.sched.err == nil {
+		r.sched.err = err
+	}
+	r.sched.over = true
+	r.cancel(err)
+}
+
+// stop ends the run because its context has ended, unless the run has ended it.
+func (r *run) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sched.ended || r.sched.over {
+		return
+	}
+	err := context.Cause(r.ctx)
+	if w := r.sched.latest(); w != nil {
+		err = r.nodeError(w.i, &nodebus.NodeError{Err: err})
+	}
+	r.sched.stopped = true
+	r.fail(err)
+	r.settle()
+}
+
+// settle finds out whether the run has ended, or cannot go on. mu is held.
+func (r *run) settle() {
+	s := &r.sched
+	if s.working > 0 || s.ended {
+		return
+	}
+	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 {
+		r.fail(r.cycleError())
+	}
+	if s.waiting == 0 && (s.over || s.Pending() == 0) {
+		s.ended = true
+		close(r.finished)
+	}
+}
+
+// abandon gives up nodes that do not end with their context: they can send no more,
+// and others get their slots and their claims.
+func (r *run) abandon() {
+	var grants []*run
+	var keys []string
+	var nodes []*planNode
+	r.mu.Lock()
+	r.sched.ended = true
+	looking := r.sched.looking
+	for _, w := range r.sched.workers {
+		if w.turn != nil {
+			w.turn.abandon()
+			nodes = append(nodes, w.n.plan)
+		}
+		if w.slot {
+			w.slot = false
+			if next := r.local.slots.give(r, false); next != nil {
+				grants = append(grants, next)
+			}
+		}
+		var then after
+		w.dropClaim(&then)
+		if then.key != "" {
+			keys = append(keys, then.key)
+		}
+	}
+	r.mu.Unlock()
+	for _, next := range grants {
+		next.granted()
+	}
+	for _, key := range keys {
+		r.local.claims.release(key)
+	}
+	log := r.local.opts.Logger
+	if looking {
+		log.Warn("prompt abandoned: a Fingerprint or the cache did not return", "prompt", r.job.Prompt.ID)
+	}
+	for _, n := range nodes {
+		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", n.id, "class", n.class.Name())
+	}
+}
+
+// report lists what the nodes showed in this prompt.
+func (r *run) report() (rep nodebus.Report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.sched.looking { // otherwise the nodes are still in use by lookUp
+		rep.Outputs = r.graph.shown()
+	}
+	return rep
+}
+
+// nodeError fills in what is known of node i. mu is held.
+func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
+	n := r.graph.at(i)
+	e.UniqueID, e.Class = n.plan.id, n.plan.class.Name()
+	e.RealID, e.RealClass = e.UniqueID, e.Class
+	if made := n.plan.made; made != nil {
+		origin := r.graph.at(made.real)
+		e.RealID, e.RealClass = origin.plan.id, origin.plan.class.Name()
+	}
+	e.Executed = r.executed(len(r.sched.ran))
+	if r.local.cache != nil {
+		for k := range r.graph.base {
+			e.Cacheable = append(e.Cacheable, r.graph.base[k].plan.id)
+		}
+	}
+	return e
+}
+
+// executed returns the ids of the last nodes that were evaluated in this run, at most
+// limit. mu is held.
+func (r *run) executed(limit int) []string {
+	ids := []string{}
+	for _, i := range r.sched.ran[len(r.sched.ran)-min(len(r.sched.ran), limit):] {
+		ids = append(ids, r.graph.at(i).plan.id)
+	}
+	return ids
+}
+
+// errGoexit is the error of a node that ends the goroutine it runs in, as FailNow of a
+// test does.
+var errGoexit = errors.New("the node ended its goroutine with runtime.Goexit")

@@ -16,8 +16,7 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Schema describes a class to people and programs; it is what /object_info
-// shows.
+// Schema describes a class to people and programs; /object_info shows it.
 type Schema struct {
 	nodebus.Info
 	Inputs  []Port // in the order of the struct's fields
@@ -31,9 +30,9 @@ type Port struct {
 	Kind     PortKind
 	List     bool // takes or gives whole lists
 	Lazy     bool
-	Default  any      // in the input's JSON form; nil if there is none
-	Min, Max any      // int64, uint64 or float64
-	Options  []Option // what a client needs to draw the input, in order
+	Default  any          // in the input's JSON form; nil if there is none
+	Min, Max any          // int64, uint64 or float64
+	Options  []PortOption // what a client needs to draw the input, in order
 
 	choices func() []string // of a drop-down
 	newForm bool            // a drop-down of type COMBO, not one whose type is its choices
@@ -41,25 +40,24 @@ type Port struct {
 	unchecked bool
 }
 
-// PortKind says when an input must be given.
+// PortKind says whether an input must be given.
 type PortKind string
 
-// The kinds of inputs. A hidden one is filled by the executor; its Type says
-// with what.
+// The kinds of inputs. The executor fills a hidden input; its Type names the value.
 const (
-	Required PortKind = "required"
-	Optional PortKind = "optional"
-	Hidden   PortKind = "hidden"
+	PortRequired PortKind = "required"
+	PortOptional PortKind = "optional"
+	PortHidden   PortKind = "hidden"
 )
 
 // Option is a name and a value that encoding/json takes.
-type Option struct {
+type PortOption struct {
 	Name  string
 	Value any
 }
 
-// Choices are the values of a drop-down, asked for anew each time; nil if the
-// port is none. The error is the [*PanicError] of Options.
+// Choices returns the values of a drop-down, and nil for any other port. It asks the
+// port's type each time. The error is the [*nodebus.PanicError] of its method Options.
 func (p *Port) Choices() (values []string, err error) {
 	if p.choices == nil {
 		return nil, nil
@@ -68,8 +66,7 @@ func (p *Port) Choices() (values []string, err error) {
 	return values, err
 }
 
-// hiddenKinds are what a field may be filled with by a `hidden` tag, and what
-// type that has.
+// hiddenKinds lists the values that a `hidden` tag can ask for, and their types.
 var hiddenKinds = map[string]reflect.Type{
 	"UNIQUE_ID":            reflect.TypeFor[string](),
 	"PROMPT_ID":            reflect.TypeFor[string](),
@@ -85,8 +82,9 @@ type field struct {
 	Port
 	index []int // see reflect.Value.FieldByIndex
 	elem  reflect.Type
-	// special: an output of type Out.
-	special bool
+	// defaultValue is Default as the field holds it.
+	defaultValue any
+	special      bool // an output of type Out
 }
 
 // The methods of the generic types of package nodebus that executors use. Reflection
@@ -102,12 +100,13 @@ type (
 	outPort   interface{ Any() nodebus.Out[any] }
 )
 
-// mistake is what Register panics with, as a sentence: where, what, the mend.
+// mistake returns the text of a panic of Register: where the mistake is, what it is, and
+// how to correct it.
 func mistake(t reflect.Type, f string, format string, args ...any) string {
 	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
 }
 
-// fieldsOf reads the inputs of a node's struct, those of embedded structs too.
+// fieldsOf reads the inputs of a node's struct, and of the structs embedded in it.
 func fieldsOf(t reflect.Type, index []int) (fields []field) {
 	for i := range t.NumField() {
 		sf := t.Field(i)
@@ -126,7 +125,7 @@ func fieldsOf(t reflect.Type, index []int) (fields []field) {
 
 func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	f := field{index: index, elem: sf.Type}
-	f.Kind = Required
+	f.Kind = PortRequired
 	name, flags, _ := strings.Cut(sf.Tag.Get("in"), ",")
 	f.Name = cmp.Or(name, snake(sf.Name))
 	if h, ok := sf.Tag.Lookup("hidden"); ok {
@@ -137,7 +136,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 		if !gives.AssignableTo(sf.Type) {
 			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
 		}
-		f.Kind, f.Type = Hidden, h
+		f.Kind, f.Type = PortHidden, h
 		return f
 	}
 	if value.IsGeneric(f.elem, "Lazy") {
@@ -151,9 +150,9 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 		switch flag {
 		case "":
 		case "optional":
-			f.Kind = Optional
+			f.Kind = PortOptional
 		case "force":
-			f.Options = append(f.Options, Option{"forceInput", true})
+			f.Options = append(f.Options, PortOption{"forceInput", true})
 		case "combo":
 			f.newForm = true
 		case "unchecked":
@@ -199,7 +198,7 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 		if err != nil {
 			panic(mistake(t, sf.Name, "tag `%s:%q` is %v; write a value of type %s", tag, s, err, f.elem))
 		}
-		f.Options = append(f.Options, Option{tag, v})
+		f.Options = append(f.Options, PortOption{tag, v})
 		return v, true
 	}
 	numeric := func(tag string) any {
@@ -211,25 +210,27 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	}
 	force := f.Options
 	f.Options = nil
-	f.Default, _ = parse("default")
+	if f.Default, _ = parse("default"); f.Default != nil {
+		f.defaultValue, _ = value.Literal(f.elem, f.Default) // parse has checked it
+	}
 	f.Min, f.Max = numeric("min"), numeric("max")
 	numeric("step")
 	f.checkDefault(t, sf)
 	if _, ok := sf.Tag.Lookup("multiline"); ok {
-		f.Options = append(f.Options, Option{"multiline", true})
+		f.Options = append(f.Options, PortOption{"multiline", true})
 	}
 	if tip, ok := sf.Tag.Lookup("tip"); ok {
-		f.Options = append(f.Options, Option{"tooltip", tip})
+		f.Options = append(f.Options, PortOption{"tooltip", tip})
 	}
 	f.Options = append(f.Options, hints(t, sf)...)
 	f.Options = append(f.Options, force...)
 	if f.Lazy {
-		f.Options = append(f.Options, Option{"lazy", true})
+		f.Options = append(f.Options, PortOption{"lazy", true})
 	}
 }
 
-// checkDefault holds the default against the other tags. What Options says of it
-// may change, and is not asked here.
+// checkDefault compares the default with the other tags. It does not ask the method
+// Options, whose answer may change.
 func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	text := sf.Tag.Get("default")
 	options, isList := sf.Tag.Lookup("options")
@@ -244,9 +245,9 @@ func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// hints reads the tag widget: options that mean something to a front end alone,
-// as name=value, or a name for true.
-func hints(t reflect.Type, sf reflect.StructField) (all []Option) {
+// hints reads the tag widget: options that only a front end understands, as name=value,
+// or a name alone, which means true.
+func hints(t reflect.Type, sf reflect.StructField) (all []PortOption) {
 	tag, ok := sf.Tag.Lookup("widget")
 	if !ok {
 		return nil
@@ -260,7 +261,7 @@ func hints(t reflect.Type, sf reflect.StructField) (all []Option) {
 		if given && json.Unmarshal([]byte(text), &v) != nil {
 			v = text
 		}
-		all = append(all, Option{name, v})
+		all = append(all, PortOption{name, v})
 	}
 	return all
 }
@@ -299,7 +300,7 @@ func plainNumError(err error) error {
 	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // of a *strconv.NumError
 }
 
-// portType is the name that a Go type connects by, "" if it has none.
+// portType returns the name that a Go type connects by, "" if it has none.
 func portType(t reflect.Type) string {
 	if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
 		return callPortType(p)
@@ -327,8 +328,8 @@ func portType(t reflect.Type) string {
 	return strings.ToUpper(name)
 }
 
-// callPortType asks a zero value; a method on an embedded nil pointer has
-// nothing to answer from.
+// callPortType asks a zero value. The method may panic, as a method of an embedded nil
+// pointer does.
 func callPortType(p interface{ PortType() string }) (name string) {
 	_ = nodebus.Protect(func() error { name = p.PortType(); return nil })
 	return name
@@ -363,9 +364,8 @@ func snake(name string) string {
 	return b.String()
 }
 
-// Config describes an input as the wire does: its type, or for a drop-down its
-// choices, and its options. The error is that of [Port.Choices], without which
-// there are none.
+// Config describes an input as the wire does: its type, or the choices of a drop-down,
+// and its options. The error is the error of [Port.Choices]; there are no choices then.
 func (p Port) Config() (typ any, options map[string]any, err error) {
 	options = make(map[string]any, len(p.Options))
 	for _, o := range p.Options {
@@ -385,8 +385,8 @@ func (p Port) Config() (typ any, options map[string]any, err error) {
 	return choices, options, err
 }
 
-// config is [type, options], for a problem with the input: what is wrong with
-// its choices is said elsewhere.
+// config returns [type, options], for a problem with the input. An error of the choices is
+// reported elsewhere.
 func (p *Port) config() []any {
 	typ, options, _ := p.Config()
 	return []any{typ, options}

@@ -44,9 +44,25 @@ func TestReadmeLinks(t *testing.T) {
 	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(readme), -1)
 	require.NotEmpty(t, links)
 	for _, l := range links {
-		if !strings.HasPrefix(l[1], "https://") {
-			_, err := os.Stat("../../" + l[1])
-			require.NoError(t, err, l[1])
+		if strings.HasPrefix(l[1], "https://") {
+			continue
+		}
+		file, anchor, found := strings.Cut(l[1], "#")
+		page, err := os.Stat("../../" + file)
+		require.NoError(t, err, l[1])
+		if found && !page.IsDir() {
+			text, err := os.ReadFile("../../" + file)
+			require.NoError(t, err)
+			require.Contains(t, anchors(string(text)), anchor, l[1])
 		}
 	}
+}
+
+// anchors lists the anchors of a page's headings, as code hosts make them.
+func anchors(page string) (all []string) {
+	odd := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for _, h := range regexp.MustCompile(`(?m)^#+ +(.*)$`).FindAllStringSubmatch(page, -1) {
+		all = append(all, strings.ReplaceAll(strings.ToLower(odd.ReplaceAllString(h[1], "")), " ", "-"))
+	}
+	return all
 }

@@ -12,13 +12,15 @@ type List []any
 
 // Wrap returns a list in the form {"__value__": list}. In a prompt, a plain list
 // is an attempt at a link; the wrapped form marks it as a literal.
-func Wrap(list any) any { return map[string]any{"__value__": list} }
+func Wrap(list any) any { return map[string]any{wrapper: list} }
+
+const wrapper = "__value__"
 
 // Unwrap returns the literal in {"__value__": literal}. It returns any other
 // value unchanged.
 func Unwrap(v any) any {
 	if m, ok := v.(map[string]any); ok {
-		if inner, ok := m["__value__"]; ok {
+		if inner, ok := m[wrapper]; ok {
 			return inner
 		}
 	}

@@ -1,0 +1,89 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/ws"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRefusal(t *testing.T) {
+	allow := atomic.Bool{}
+	s := newSite(t, &ws.Options{Authorize: func(*http.Request) (nodebus.Grant, error) {
+		if allow.Load() {
+			return nodebus.Grant{}, nil
+		}
+		return nodebus.Grant{}, errors.New("no")
+	}})
+	_, err := client.Dial(t.Context(), s.URL, nil)
+	var refused *client.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusForbidden, refused.Status)
+
+	allow.Store(true)
+	c := dial(t, s.URL, &client.Options{Retry: time.Millisecond})
+	allow.Store(false)
+	require.NoError(t, s.hub.Close())
+	require.ErrorAs(t, c.Run(deadline(t)), &refused, "reconnecting is refused, too")
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, &client.Options{Retry: time.Millisecond})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	client.On(c, func(nodebus.Event, ticked) { cancel(why) })
+	require.NoError(t, s.hub.Broadcast(ticked{1}))
+	require.ErrorIs(t, c.Run(ctx), why)
+	require.NoError(t, s.hub.Broadcast(ticked{2}))
+	require.Len(t, payloads(t, c, 1), 1, "it can be run again")
+}
+
+// TestServersThatAreNotOurs uses a server without event ids, with malformed messages,
+// and with a first message without a sid.
+func TestServersThatAreNotOurs(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		for _, m := range []string{
+			`{"type":"status","data":{"status":{"exec_info":{"queue_remaining":0}}}}`,
+			`not JSON`, `{"type":"executing"}`, `{}`,
+			`{"type":"executing","data":{"node":"5"}}`,
+		} {
+			_ = c.Write(r.Context(), websocket.MessageText, []byte(m))
+		}
+		_ = c.Write(r.Context(), websocket.MessageBinary, []byte{0, 0})
+		_ = c.Write(r.Context(), websocket.MessageText, []byte(`{"type":"done","data":null}`))
+		_ = c.Close(websocket.StatusNormalClosure, "")
+	}))
+	defer srv.Close()
+	var log strings.Builder
+	c := dial(t, srv.URL, &client.Options{ID: "me", Retry: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.Equal(t, "me", c.ID())
+	got := payloads(t, c, 2)
+	require.Equal(t, nodebus.Executing{UniqueID: "5"}, got[0])
+	require.Equal(t, "done", got[1].EventType())
+	require.Equal(t, 4, strings.Count(log.String(), "message skipped"))
+}
+
+func TestBadAddress(t *testing.T) {
+	_, err := client.Dial(t.Context(), "://", nil)
+	require.ErrorContains(t, err, "missing protocol scheme")
+	_, err = client.Dial(t.Context(), "ws://127.0.0.1:1/ws", nil)
+	require.Error(t, err)
+	var refused *client.RefusedError
+	require.NotErrorAs(t, err, &refused)
+}

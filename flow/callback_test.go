@@ -1,0 +1,247 @@
+package flow_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// What the code of others may do while the executor calls it: everything. No lock of
+// ours is held.
+
+// caller is what foreign code does when it is called for the first time: it reports
+// progress of a node that runs, runs another node of the prompt, has another client's
+// prompt run, and perhaps interrupts its own.
+type caller struct {
+	r         *rig
+	interrupt bool
+	called    atomic.Bool
+	running   atomic.Pointer[nodebus.Context]
+}
+
+func (c *caller) call() {
+	if c == nil || c.called.Swap(true) {
+		return
+	}
+	if ctx := c.running.Load(); ctx != nil {
+		ctx.Progress(1, 2)
+		_ = ctx.Hidden("DYNPROMPT")
+		g := ctx.NewGraph()
+		_, err := nodebus.Eval[any](ctx, g, g.Add("Id", in{"in": "asked for"}))
+		require.NoError(c.r.t, err)
+	}
+	s, err := c.r.engine.Submit(c.r.ctx, &nodebus.Prompt{ClientID: "other", Nodes: showing("other")}, nil)
+	require.NoError(c.r.t, err)
+	o, err := s.Wait(c.r.ctx)
+	require.NoError(c.r.t, err)
+	require.Equal(c.r.t, nodebus.Succeeded, o.State)
+	if c.interrupt {
+		require.True(c.r.t, interrupt(c.r.engine, "p"))
+	}
+}
+
+// hook is called by the methods of the types below, which are made by reflection.
+var hook atomic.Pointer[caller]
+
+type (
+	callingPrint  struct{ In any }
+	callingMode   string
+	callingShape  struct{ N int }
+	callingSize   struct{}
+	callingShow   struct{}
+	callingValue  struct{}
+	givesMode     struct{}
+	takesMode     struct{ Mode callingMode }
+	takesShape    struct{ Shape callingShape }
+	callingCache  struct{ flow.Cache }
+	callingLogger struct{ slog.Handler }
+	liveNode      struct{ c *caller }
+	unhearing     struct{ release chan struct{} }
+)
+
+func (n callingPrint) Run(*nodebus.Context) (any, error) { return n.In, nil }
+func (callingPrint) Fingerprint() (string, error)        { hook.Load().call(); return "x", nil }
+
+func (callingMode) Options() []string { hook.Load().call(); return []string{"a"} }
+func (callingMode) PortType() string  { hook.Load().call(); return "MODE" }
+
+func (givesMode) Run(*nodebus.Context) (callingMode, error) { return "a", nil }
+
+func (n takesMode) Run(*nodebus.Context) (any, error) { return string(n.Mode), nil }
+
+func (*callingShape) UnmarshalJSON([]byte) error { hook.Load().call(); return nil }
+
+func (n takesShape) Run(*nodebus.Context) (any, error) { return n.Shape.N, nil }
+
+func (callingSize) Size() int { hook.Load().call(); return 1 }
+
+func (callingValue) Run(*nodebus.Context) (callingSize, error) {
+	time.Sleep(time.Millisecond)
+	return callingSize{}, nil
+}
+
+func (callingSize) MarshalJSON() ([]byte, error) { hook.Load().call(); return []byte("1"), nil }
+
+func (callingShow) Run(*nodebus.Context) (nodebus.UI, error) {
+	time.Sleep(time.Millisecond)
+	return nodebus.UI{"x": {callingSize{}}}, nil
+}
+
+func (c callingCache) Get(key string) (flow.Result, bool) {
+	hook.Load().call()
+	return c.Cache.Get(key)
+}
+
+func (c callingCache) Put(key string, r flow.Result) {
+	hook.Load().call()
+	c.Cache.Put(key, r)
+}
+
+func (callingLogger) Enabled(context.Context, slog.Level) bool { return true }
+func (callingLogger) Handle(context.Context, slog.Record) error {
+	hook.Load().call()
+	return nil
+}
+
+// liveNode runs for a second; its context is there to be used.
+func (n liveNode) Run(ctx *nodebus.Context) (any, error) {
+	n.c.running.Store(ctx)
+	time.Sleep(time.Second)
+	return 1, ctx.Err()
+}
+
+// unhearing does not end with its context.
+func (n unhearing) Run(*nodebus.Context) (any, error) {
+	<-n.release
+	return 1, nil
+}
+
+// lateCache calls back only once the prompt runs.
+type lateCache struct {
+	flow.Cache
+	put bool
+}
+
+func (c lateCache) Get(key string) (flow.Result, bool) {
+	if x := hook.Load(); !c.put && x.running.Load() != nil {
+		x.call()
+	}
+	return c.Cache.Get(key)
+}
+
+func (c lateCache) Put(key string, r flow.Result) {
+	if x := hook.Load(); c.put && x.running.Load() != nil {
+		x.call()
+	}
+	c.Cache.Put(key, r)
+}
+
+func TestForeignCodeMayCallBack(t *testing.T) {
+	for _, c := range []struct {
+		name, class string
+		in          in
+		cache       func() flow.Cache
+		submit      bool // it is called by Submit, where there is no prompt to interrupt
+	}{
+		{name: "Fingerprint", class: "Print", in: in{"in": 1}},
+		{name: "Fingerprint of a node made at run time", class: "NowPrint"},
+		{name: "Fingerprint of a node returned", class: "ThenPrint"},
+		{name: "Options", class: "NowMode"},
+		{name: "Options of a graph returned", class: "ThenMode"},
+		{name: "UnmarshalJSON", class: "Shape", in: in{"shape": map[string]any{"n": 1}}, submit: true},
+		{name: "Size", class: "Value", cache: func() flow.Cache { return flow.NewCache(nil) }},
+		{name: "MarshalJSON", class: "ShowCalling"},
+		{name: "Get before the prompt", class: "Id", cache: func() flow.Cache { return callingCache{flow.NewCache(nil)} }},
+		{name: "Get while the prompt runs", class: "NowId", cache: func() flow.Cache { return lateCache{Cache: flow.NewCache(nil)} }},
+		{name: "Put", class: "NowId", cache: func() flow.Cache { return lateCache{flow.NewCache(nil), true} }},
+	} {
+		for _, stop := range []bool{false, true} {
+			if stop && c.submit {
+				continue
+			}
+			opts := &flow.LocalOptions{Workers: 4}
+			if c.cache != nil {
+				opts.Cache = c.cache()
+			}
+			inBubble(t, opts, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
+				calls := &caller{r: r, interrupt: stop}
+				hook.Store(nil)
+				r.id()
+				flow.Register(r.reg, callingPrint{}, nodebus.Info{Name: "Print"})
+				flow.Register(r.reg, givesMode{}, nodebus.Info{Name: "GivesMode"})
+				flow.Register(r.reg, takesMode{}, nodebus.Info{Name: "TakesMode"})
+				flow.Register(r.reg, takesShape{}, nodebus.Info{Name: "Shape"})
+				flow.Register(r.reg, callingValue{}, nodebus.Info{Name: "Value"})
+				flow.Register(r.reg, callingShow{}, nodebus.Info{Name: "ShowCalling"})
+				flow.Register(r.reg, liveNode{calls}, nodebus.Info{Name: "Live"})
+				r.makers("Print", func(_ *nodebus.Context, g *nodebus.Graph, _, _ any) (nodebus.Link, error) {
+					time.Sleep(time.Millisecond) // by then the other node runs
+					return g.Add("Print", in{"in": 1}), nil
+				})
+				r.makers("Mode", func(_ *nodebus.Context, g *nodebus.Graph, _, _ any) (nodebus.Link, error) {
+					time.Sleep(time.Millisecond)
+					return g.Add("TakesMode", in{"mode": g.Add("GivesMode", nil)}), nil
+				})
+				r.makers("Id", func(_ *nodebus.Context, g *nodebus.Graph, _, _ any) (nodebus.Link, error) {
+					time.Sleep(time.Millisecond)
+					return g.Add("Id", in{"in": 1}), nil
+				})
+				hook.Store(calls)
+				g := nodebus.NewGraph()
+				x := g.AddAs("x", c.class, c.in)
+				if c.class != "ShowCalling" {
+					g.AddAs("out", "Show", in{"in": x})
+				}
+				g.AddAs("o2", "Show", in{"in": g.AddAs("live", "Live", nil)})
+				o := r.submit(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: g.Nodes()})
+				require.True(t, calls.called.Load(), c.name)
+				want := nodebus.Succeeded
+				if stop {
+					want = nodebus.Interrupted
+				}
+				require.Equal(t, want, o.record.State, "%s: %+v", c.name, o.record.Error)
+			})
+		}
+	}
+}
+
+// TestLoggerMayCallBack: also with one worker, which the abandoned node has no more.
+func TestLoggerMayCallBack(t *testing.T) {
+	opts := &flow.LocalOptions{Workers: 1, Logger: slog.New(callingLogger{slog.DiscardHandler})}
+	inBubble(t, opts, &flow.EngineOptions{Parallel: 4}, func(r *rig) {
+		calls := &caller{r: r}
+		hook.Store(calls)
+		n := unhearing{release: make(chan struct{})}
+		flow.Register(r.reg, n, nodebus.Info{Name: "Deaf"})
+		wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: two("Deaf")})
+		time.Sleep(time.Second)
+		require.True(t, interrupt(r.engine, "p"))
+		require.Equal(t, nodebus.Interrupted, wait().record.State)
+		require.True(t, calls.called.Load())
+		close(n.release)
+	})
+}
+
+// TestRetainMayCallBack: what a cache is asked to keep may ask the cache.
+func TestRetainMayCallBack(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		c := flow.NewCache(nil)
+		c.Put("a", flow.Result{})
+		c.Put("b", flow.Result{})
+		c.Retain(func(key string) bool {
+			_, there := c.Get(key)
+			c.Put("c", flow.Result{})
+			return there && key == "a"
+		})
+		for key, want := range map[string]bool{"a": true, "b": false, "c": true} {
+			_, there := c.Get(key)
+			require.Equal(t, want, there, key)
+		}
+	})
+}

@@ -1,0 +1,376 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// liveGraph holds the nodes of a run: the nodes of the prompt, and the nodes made at run
+// time.
+// run.mu guards it, except that the number of nodes of the prompt is fixed. The result
+// of a node may be read without the lock by the nodes that wait for it.
+type liveGraph struct {
+	reg     *Registry
+	plan    *plan
+	tracker *nodebus.Tracker
+	base    []runNode              // the prompt's nodes
+	made    []*runNode             // nodes made at run time, and stand-ins
+	byID    map[string]int32       // nodes made at run time
+	graphs  map[*nodebus.Graph]int // how many nodes of each graph were added
+	specs   nodebus.Nodes          // of the nodes made at run time
+	vetted  []bool                 // nodes of base that are known to be valid, with all upstream
+}
+
+// runNode is a node of a run.
+type runNode struct {
+	plan   *planNode
+	outs   []any // of each output: a value, a value.List or a *nodebus.BlockedError
+	ui     nodebus.UI
+	stand  *waiter    // this is no node, but stands in for a node that waits
+	exp    *expansion // the node has expanded and waits for the nodes it made
+	number int32      // in the tracker
+	state  nodeState
+	shows  bool // ui belongs to this prompt's record
+}
+
+type nodeState uint8
+
+const (
+	nodeFresh  nodeState = iota
+	nodeCached           // the result was known before the prompt began
+	nodeDone
+)
+
+// expansion is a node whose result has yet to be made by nodes it made.
+type expansion struct {
+	outs []any // values, lists and *madeOutput
+	ui   nodebus.UI
+	key  string // see result
+}
+
+// madeOutput stands for the output of another node.
+type madeOutput struct{ src, slot int32 }
+
+// eachMade calls f for each output of another node among outs.
+func eachMade(outs []any, f func(*madeOutput)) {
+	for _, o := range outs {
+		switch o := o.(type) {
+		case *madeOutput:
+			f(o)
+		case value.List:
+			eachMade(o, f)
+		}
+	}
+}
+
+func (g *liveGraph) init(reg *Registry, pl *plan, tracker *nodebus.Tracker) {
+	g.reg, g.plan, g.tracker = reg, pl, tracker
+	g.base = make([]runNode, len(pl.nodes))
+	slots := 0
+	for i := range g.base {
+		g.base[i].plan, g.base[i].number = &pl.nodes[i], int32(i)
+		slots += len(pl.nodes[i].class.outputs)
+	}
+	outs := make([]any, slots)
+	for i := range g.base {
+		n := len(pl.nodes[i].class.outputs)
+		g.base[i].outs, outs = outs[:n:n], outs[n:]
+	}
+}
+
+func (g *liveGraph) at(i int32) *runNode {
+	if int(i) < len(g.base) {
+		return &g.base[i]
+	}
+	return g.made[int(i)-len(g.base)]
+}
+
+func (g *liveGraph) size() int { return len(g.base) + len(g.made) }
+
+// addStandIn numbers a stand-in.
+func (g *liveGraph) addStandIn(w *waiter) int32 {
+	g.made = append(g.made, &runNode{stand: w})
+	return int32(g.size() - 1)
+}
+
+// shown lists what the nodes showed in this prompt.
+func (g *liveGraph) shown() (outputs []nodebus.NodeOutput) {
+	add := func(n *runNode) {
+		if n.shows && n.ui != nil {
+			outputs = append(outputs, nodebus.NodeOutput{Place: n.plan.place(), UI: n.ui})
+		}
+	}
+	for i := range g.base {
+		add(&g.base[i])
+	}
+	for _, n := range g.made {
+		add(n)
+	}
+	return outputs
+}
+
+// add adds the nodes of a graph that are not in the run yet, made by node by. It
+// returns the node that out is an output of: a node of the graph, or any other node of
+// the run; and the output nodes among the added nodes. Without a graph there is nothing to
+// add. If same has open questions afterwards, nothing was added, and add is to be called
+// again when they are answered.
+func (g *liveGraph) add(by *runNode, made *nodebus.Graph, out nodebus.Link, same *choices) (src int32, outputs []int32, err error) {
+	var nodes nodebus.Nodes
+	if made != nil {
+		nodes = made.Nodes()
+	}
+	old := g.graphs[made]
+	ids, err := g.number(nodes[old:])
+	if err != nil {
+		return 0, nil, err
+	}
+	src, err = g.find(ids, out.Node)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, nil, fmt.Errorf("the result is output %d of node %q, which was not added to the graph: %w", out.Slot, out.Node, err)
+	case err != nil:
+		return 0, nil, fmt.Errorf("the result is output %d of node %q: %w", out.Slot, out.Node, err)
+	}
+	added, err := g.prepare(by, nodes[old:], ids, same)
+	if err != nil || len(same.open) > 0 {
+		return 0, nil, err
+	}
+	class := g.classOf(added, src)
+	if out.Slot < 0 || out.Slot >= len(class.outputs) {
+		return 0, nil, fmt.Errorf("the result is output %d of node %q (%s), which has %d", out.Slot, out.Node, class.Name(), len(class.outputs))
+	}
+	if len(nodes) == 0 {
+		return src, nil, nil
+	}
+	if g.graphs == nil {
+		g.graphs, g.byID = map[*nodebus.Graph]int{}, map[string]int32{}
+	}
+	g.graphs[made] = len(nodes)
+	g.specs = append(g.specs, nodes[old:]...)
+	maps.Copy(g.byID, ids)
+	for _, n := range added {
+		n.number = int32(g.tracker.Add(n.plan.place()))
+		if n.plan.class.schema.Output {
+			outputs = append(outputs, int32(g.size()))
+		}
+		g.made = append(g.made, n)
+	}
+	return src, outputs, nil
+}
+
+// number gives numbers to new nodes. An id must be new to the run.
+func (g *liveGraph) number(nodes nodebus.Nodes) (map[string]int32, error) {
+	ids := map[string]int32{}
+	for k := range nodes {
+		id := nodes[k].ID
+		_, twice := ids[id]
+		_, made := g.byID[id]
+		if _, taken := g.plan.byID[id]; twice || made || taken {
+			return nil, fmt.Errorf("node %q made at run time: the id is taken", id)
+		}
+		ids[id] = int32(g.size() + k)
+	}
+	return ids, nil
+}
+
+// find returns the node with an id: a node that is being added, a node that was made
+// before, or a node of the prompt.
+func (g *liveGraph) find(adding map[string]int32, id string) (int32, error) {
+	if i, ok := adding[id]; ok {
+		return i, nil
+	}
+	if i, ok := g.byID[id]; ok {
+		return i, nil
+	}
+	i, ok := g.plan.byID[id]
+	if !ok {
+		return 0, ErrNotFound
+	}
+	return i, g.vet(i)
+}
+
+// vet returns an error if node i of the prompt, or a node upstream of it, is not valid:
+// nodes that no output needs may be invalid.
+func (g *liveGraph) vet(i int32) error {
+	if g.vetted == nil {
+		g.vetted = make([]bool, len(g.base))
+	}
+	var seen []int32
+	var bad *planNode
+	walk := walker{node: func(i int32) *planNode { return g.base[i].plan }}
+	walk.up(i, func(_ *pathStep, to int32) bool {
+		if g.vetted[to] || bad != nil {
+			return false
+		}
+		if n := g.base[to].plan; !n.sound {
+			bad = n
+			return false
+		}
+		g.vetted[to] = true
+		seen = append(seen, to)
+		return true
+	}, func(int32, *pathStep) {})
+	if bad == nil {
+		return nil
+	}
+	for _, i := range seen {
+		g.vetted[i] = false
+	}
+	return fmt.Errorf("node %q (%s) of the prompt is not valid", bad.id, bad.class.Name())
+}
+
+// prepare makes nodes ready that node by has made.
+func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int32, same *choices) (added []*runNode, err error) {
+	made := madeBy(by, g)
+	added = make([]*runNode, len(specs))
+	for k := range specs {
+		if added[k], err = g.prepareNode(made, &specs[k], ids); err != nil {
+			return nil, fmt.Errorf("node %q made at run time: %w", specs[k].ID, err)
+		}
+	}
+	for _, n := range added { // now that all exist, links can be checked
+		if err := g.checkLinks(n, added, same); err != nil {
+			return nil, fmt.Errorf("node %q made at run time: %w", n.plan.id, err)
+		}
+	}
+	return added, nil
+}
+
+// madeBy returns where nodes that node by makes come from.
+func madeBy(by *runNode, g *liveGraph) *origin {
+	p := by.plan
+	if p.made != nil {
+		return &origin{parentID: p.id, real: p.made.real, realID: p.made.realID, displayID: p.made.displayID}
+	}
+	return &origin{parentID: p.id, real: g.plan.byID[p.id], realID: p.id, displayID: p.id}
+}
+
+// prepareNode makes a node ready. Its literals are live values, which are checked when
+// the node runs.
+func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[string]int32) (*runNode, error) {
+	c, ok := g.reg.Class(spec.Class)
+	if !ok {
+		return nil, fmt.Errorf("class %q: %w", spec.Class, ErrNotFound)
+	}
+	p := &planNode{id: spec.ID, made: made, class: c, args: make([]arg, len(c.inputs)), sound: true}
+	for k := range c.inputs {
+		f := &c.inputs[k]
+		a := &p.args[k]
+		*a = arg{src: -1, val: notGiven}
+		v, given := spec.Inputs[f.Name]
+		switch l, isLink := v.(nodebus.Link); {
+		case f.Kind == PortHidden:
+		case given && isLink:
+			src, err := g.find(ids, l.Node)
+			if err != nil {
+				return nil, &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
+			}
+			*a = arg{src: src, slot: int32(l.Slot)}
+		case given:
+			a.val = v
+		case f.Default != nil:
+			a.val = f.defaultValue
+		case f.Kind == PortRequired:
+			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
+		}
+	}
+	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
+}
+
+// classOf returns the class of node i, which may be one of the nodes being added.
+func (g *liveGraph) classOf(added []*runNode, i int32) *Class {
+	if k := int(i) - g.size(); k >= 0 {
+		return added[k].plan.class
+	}
+	return g.at(i).plan.class
+}
+
+// checkLinks compares the links of a node with the classes they lead to.
+func (g *liveGraph) checkLinks(n *runNode, added []*runNode, same *choices) error {
+	for k := range n.plan.args {
+		a := &n.plan.args[k]
+		if a.src < 0 {
+			continue
+		}
+		f := &n.plan.class.inputs[k]
+		class := g.classOf(added, a.src)
+		id := func() string {
+			if k := int(a.src) - g.size(); k >= 0 {
+				return added[k].plan.id
+			}
+			return g.at(a.src).plan.id
+		}
+		if a.slot < 0 || int(a.slot) >= len(class.outputs) {
+			return &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("links to output %d of node %q (%s), which has %d", a.slot, id(), class.Name(), len(class.outputs))}
+		}
+		if out := &class.outputs[a.slot].Port; !linkable(out, &f.Port, same.equal) {
+			return &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("needs %s, and output %d of node %q gives %s", f.Type, a.slot, id(), out.Type)}
+		}
+	}
+	return nil
+}
+
+// choices knows which drop-downs offer the same choices. Whoever holds a lock may not
+// ask them, because Options is foreign code: equal takes a note, and compare answers.
+type choices struct {
+	known map[choicePair]bool
+	open  []choicePair
+}
+
+type choicePair struct{ out, in *Port }
+
+// equal reports whether two ports offer the same choices. It reports true while that is
+// an open question.
+func (c *choices) equal(out, in *Port) bool {
+	pair := choicePair{out, in}
+	is, known := c.known[pair]
+	if !known && !slices.Contains(c.open, pair) {
+		c.open = append(c.open, pair)
+	}
+	return is || !known
+}
+
+// compare answers the open questions.
+func (c *choices) compare() {
+	if c.known == nil {
+		c.known = map[choicePair]bool{}
+	}
+	for _, p := range c.open {
+		c.known[p] = sameChoices(p.out, p.in)
+	}
+	c.open = nil
+}
+
+var errDeadlock = errors.New("nodebus: deadlock: nodes wait, but no node runs")
+
+// cycleError blames the first node of a ring that was made at run time: only such
+// nodes can close a ring. mu is held.
+func (r *run) cycleError() error {
+	ring := r.sched.Cycle()
+	if len(ring) == 0 {
+		return errDeadlock
+	}
+	blame := ring[0]
+	for _, i := range ring {
+		if r.graph.at(i).stand != nil {
+			continue
+		}
+		blame = i
+		if r.graph.at(i).plan.made != nil {
+			break
+		}
+	}
+	e := r.nodeError(blame, &nodebus.NodeError{Err: ErrCycle})
+	if made := r.graph.at(blame).plan.made; made != nil {
+		e.RealID = made.displayID
+		if i, ok := r.plan.byID[e.RealID]; ok {
+			e.RealClass = r.graph.at(i).plan.class.Name()
+		}
+	}
+	return e
+}

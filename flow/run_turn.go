@@ -1,0 +1,355 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// turn is the part of a node's turn that the node's code may still refer to after the
+// turn has ended. It is the Runtime of the node's contexts.
+type turn struct {
+	w     *worker
+	n     *runNode
+	first nodebus.Context                 // of the first call
+	later atomic.Pointer[nodebus.Context] // of the last call after the first; nil if there is none
+	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node
+
+	// What follows is guarded by run.mu.
+	length int   // of the longest list that a lazy input gave
+	waits  int32 // calls of await that have not returned
+}
+
+// begin returns the context of call k.
+func (t *turn) begin(k int) *nodebus.Context {
+	c := &t.first
+	if k > 0 {
+		c = &nodebus.Context{}
+		if t.later.Store(c); t.over.Load() {
+			c.End()
+		}
+	}
+	r := t.w.r
+	c.Begin(r.ctx, nodebus.CallInfo{
+		Place: t.n.plan.place(), Job: r.job, Index: k, Publisher: r.pub, Runtime: t, Logger: r.local.opts.Logger,
+	})
+	return c
+}
+
+// current returns the context of the call that was made last.
+func (t *turn) current() *nodebus.Context {
+	if c := t.later.Load(); c != nil {
+		return c
+	}
+	return &t.first
+}
+
+// abandon ends the contexts of the node: it can send no more, in no call.
+func (t *turn) abandon() {
+	t.over.Store(true)
+	t.first.End()
+	t.current().End()
+}
+
+// Graph returns the prompt and the nodes made at run time so far.
+func (t *turn) Graph() nodebus.Nodes {
+	r := t.w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Concat(r.job.Prompt.Nodes, r.graph.specs)
+}
+
+// Progress takes a progress report of the node.
+func (t *turn) Progress(value, max float64) error {
+	return t.w.r.tracker.Progress(int(t.n.number), value, max)
+}
+
+// waiter is a call of await. In the schedule, a stand-in takes the place of the node
+// that waits.
+type waiter struct {
+	t       *turn
+	resumed chan struct{} // closed when the node may go on
+	gone    bool          // the call waits no more; guarded by run.mu
+}
+
+// Input waits for a lazy input by name; see [nodebus.Runtime].
+func (t *turn) Input(ctx context.Context, name string) (any, error) {
+	for k := range t.n.plan.class.inputs {
+		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != PortHidden {
+			return t.input(ctx, k, 0)
+		}
+	}
+	return nil, &nodebus.InputError{Input: name, Err: ErrNotFound}
+}
+
+// input waits for input k. If the input is a list, input returns the element for one
+// call of the node.
+func (t *turn) input(ctx context.Context, k, call int) (any, error) {
+	a := t.n.plan.args[k]
+	if a.src < 0 {
+		return a.val, nil
+	}
+	val, err := t.await(ctx, a.src, a.slot)
+	if err != nil {
+		return nil, err
+	}
+	class := t.n.plan.class
+	if list, ok := val.(value.List); ok && !class.inputs[k].List {
+		if len(list) == 0 {
+			return nil, emptyList(&class.inputs[k])
+		}
+		if !class.takesList {
+			t.lengthen(len(list))
+		}
+		val = list[min(call, len(list)-1)]
+	}
+	return t.unblock(val)
+}
+
+func emptyList(f *field) error {
+	return &nodebus.InputError{Input: f.Name, Err: errors.New("got an empty list where one value is needed")}
+}
+
+// lengthen has the node called for each element of a list that a lazy input turned out
+// to be.
+func (t *turn) lengthen(n int) {
+	t.w.r.mu.Lock()
+	defer t.w.r.mu.Unlock()
+	t.length = max(t.length, n)
+}
+
+// unblock turns a blocked value into an error, which blocks the node that returns it,
+// and publishes the reason.
+func (t *turn) unblock(val any) (any, error) {
+	list, isList := val.(value.List)
+	b, _ := val.(*nodebus.BlockedError)
+	for k := 0; b == nil && k < len(list); k++ {
+		b, _ = list[k].(*nodebus.BlockedError)
+	}
+	switch {
+	case b != nil:
+		if b.Reason != "" {
+			t.notifyBlocked(t.current(), b.Reason)
+		}
+		return nil, blockedSilently
+	case isList:
+		return []any(list), nil
+	}
+	return val, nil
+}
+
+// blockedSilently blocks a node because of another one whose reason was published.
+var blockedSilently = &nodebus.BlockedError{}
+
+// blockedExecuted is how many nodes that have run a notice of a skipped node names: a
+// prompt may have as many notices as it has nodes.
+const blockedExecuted = 100
+
+// notifyBlocked publishes why the node is skipped. The prompt goes on.
+func (t *turn) notifyBlocked(c *nodebus.Context, reason string) {
+	r := t.w.r
+	r.mu.Lock()
+	executed := r.executed(blockedExecuted)
+	r.mu.Unlock()
+	_ = c.SendSync(nodebus.ExecutionError{ // a notice that cannot be sent is no failure of the node
+		PromptID: r.job.Prompt.ID, NodeID: t.n.plan.id, Class: t.n.plan.class.Name(), Executed: executed,
+		ExceptionMessage: "Execution Blocked: " + reason, ExceptionType: "ExecutionBlocked",
+	})
+}
+
+// Eval runs a graph made by the node; see [nodebus.Runtime].
+func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
+	if t.over.Load() {
+		return nil, nodebus.ErrClosed
+	}
+	src, err := t.w.r.addGraph(t.n, g, out)
+	if err != nil {
+		return nil, err
+	}
+	val, err := t.await(ctx, src, int32(out.Slot))
+	if err != nil {
+		return nil, err
+	}
+	return t.unblock(val)
+}
+
+// await waits for an output of node src. The node's slot is free meanwhile. That the
+// node runs is published again when it goes on.
+func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	r := t.w.r
+	w, val, err := t.beginWait(src, slot)
+	if w == nil {
+		return val, err
+	}
+	select {
+	case <-w.resumed:
+	case <-ctx.Done():
+	case <-r.ctx.Done():
+	}
+	if err := t.endWait(ctx, w); err != nil {
+		return nil, err
+	}
+	if !r.tracker.Resume(int(t.n.number)) {
+		return nil, nodebus.ErrClosed
+	}
+	return r.node(src).outs[slot], nil
+}
+
+// beginWait schedules node src and a stand-in for the node that waits, and frees what
+// others may have meanwhile: the slot and the claim. If there is nothing to wait for,
+// it returns the value.
+func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
+	r := t.w.r
+	var then after
+	r.mu.Lock()
+	defer r.unlock(&then)
+	n := r.graph.at(src)
+	switch {
+	case t.over.Load():
+		return nil, nil, nodebus.ErrClosed
+	case n.state != nodeFresh:
+		return nil, n.outs[slot], nil
+	case r.sched.over:
+		return nil, nil, r.sched.err
+	}
+	r.need(t.n, src)
+	w = &waiter{t: t, resumed: make(chan struct{})}
+	i := r.graph.addStandIn(w)
+	r.sched.StandIn(i, t.w.i)
+	r.sched.Link(src, i)
+	r.sched.Open(i)
+	if t.waits++; t.waits == 1 { // otherwise another call of the node waits already
+		r.sched.waiting++
+		t.w.dropClaim(&then)
+		r.rest(t.w, &then)
+	}
+	return w, nil, nil
+}
+
+// endWait ends a wait, with an error unless it was resumed.
+func (t *turn) endWait(ctx context.Context, w *waiter) error {
+	r := t.w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	over := t.over.Load()
+	if !w.gone { // the call gives up, and goes on without a slot
+		w.gone = true
+		if t.waits--; t.waits == 0 && !over {
+			r.sched.waiting--
+			r.sched.working++
+		}
+	} else if r.sched.err == nil && ctx.Err() == nil && !over {
+		return nil
+	}
+	switch {
+	case over:
+		return nodebus.ErrClosed
+	case r.sched.err != nil:
+		return context.Cause(r.ctx)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return context.Cause(r.ctx)
+}
+
+// addGraph adds a graph to the run, made by node by, and schedules the output nodes in
+// it. It returns the node that out is an output of. The lists of choices that have to
+// be compared are foreign code, so that they are compared between two attempts.
+func (r *run) addGraph(by *runNode, g *nodebus.Graph, out nodebus.Link) (src int32, err error) {
+	for same := (choices{}); ; same.compare() {
+		r.mu.Lock()
+		src, outputs, err := r.graph.add(by, g, out, &same)
+		if err == nil {
+			for _, o := range outputs {
+				r.need(by, o)
+			}
+		}
+		r.mu.Unlock()
+		if len(same.open) == 0 {
+			return src, err
+		}
+	}
+}
+
+// expand puts the node off until the nodes that its outputs come from are done.
+func (w *worker) expand() error {
+	r := w.r
+	if len(w.ui) > 0 {
+		if err := w.showUI(); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
+	w.n.ui, w.n.shows = w.ui, w.ui != nil
+	r.sched.Again(w.i)
+	eachMade(w.outs, func(o *madeOutput) {
+		r.need(w.n, o.src)
+		r.sched.Link(o.src, w.i)
+	})
+	r.sched.Open(w.i)
+	return nil
+}
+
+// assemble gives the node's result once the nodes it made have given theirs.
+func (w *worker) assemble() {
+	exp := w.n.exp
+	w.key = exp.key
+	w.outs = make([]any, len(exp.outs))
+	for i, o := range exp.outs {
+		list, ok := o.(value.List)
+		if !ok {
+			list = value.List{o}
+		}
+		all := make(value.List, 0, len(list))
+		for _, e := range list {
+			if made, ok := e.(*madeOutput); ok {
+				e = w.r.node(made.src).outs[made.slot]
+			}
+			if inner, ok := e.(value.List); ok {
+				all = append(all, inner...)
+			} else {
+				all = append(all, e)
+			}
+		}
+		w.outs[i] = unlist(all)
+	}
+	w.ui, w.ran = exp.ui, true
+	w.finish()
+}
+
+// showCached publishes a node whose result was known before its turn.
+func (w *worker) showCached() error {
+	w.cached = true
+	err := w.showUI()
+	w.r.tracker.Finish(int(w.n.number))
+	return err
+}
+
+// showUI publishes what the node shows. It fails if that cannot be encoded; that no
+// client can be reached is no failure of the node.
+func (w *worker) showUI() error {
+	err := w.r.tracker.Executed(int(w.n.number), w.ui)
+	var bad *nodebus.EncodeError
+	if errors.As(err, &bad) {
+		return err
+	}
+	return nil
+}
+
+// finish keeps the node's result for later prompts and publishes that the node is done.
+func (w *worker) finish() {
+	if w.key != "" && !w.turn.over.Load() {
+		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
+	}
+	w.r.tracker.Finish(int(w.n.number))
+}

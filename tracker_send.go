@@ -1,0 +1,183 @@
+package nodebus
+
+import "time"
+
+const (
+	snapshotBudget = 160 << 10 // every change of a graph of about 30 nodes
+	snapshotRate   = 4 << 10   // bytes that the budget recovers in a millisecond
+	snapshotPause  = 50 * time.Millisecond
+	stepsAtOnce    = 1000 // progress events before they are held back
+
+	// stateSize is what a node adds to a snapshot beside its ids: the names of the
+	// fields and the numbers.
+	stateSize = 150
+)
+
+// changed sends a snapshot if the budget allows it; otherwise the timer sends one
+// later.
+func (t *Tracker) changed() {
+	if t.dirty = true; t.budget <= 0 {
+		t.arm()
+		return
+	}
+	t.budget -= t.size
+	t.snapshot()
+}
+
+func (t *Tracker) snapshot() {
+	t.dirty = false
+	states := make([]NodeState, len(t.shown))
+	for k, n := range t.shown {
+		node, s := &t.nodes[n], &states[k]
+		s.Place = t.place(int(n))
+		s.Value, s.Max, s.State = node.value, node.max, phaseNames[node.phase]
+	}
+	_ = t.publish(ProgressState{PromptID: t.job.Prompt.ID, Nodes: states})
+}
+
+// arm starts the timer, unless it runs: for as long as the budget takes to pay for
+// the next snapshot.
+func (t *Tracker) arm() {
+	if t.timer != nil || t.closed {
+		return
+	}
+	pay := time.Duration(max(t.size, -t.budget)) * time.Millisecond / snapshotRate
+	t.timers.Add(1)
+	t.timer = time.AfterFunc(max(pay, snapshotPause), t.tick)
+}
+
+// tick sends what was held back. If nothing was, time has passed without a change,
+// and every change may go out at once again.
+func (t *Tracker) tick() {
+	defer t.timers.Done()
+	t.order.Lock()
+	defer t.order.Unlock()
+	t.timer = nil
+	if t.closed {
+		return
+	}
+	if !t.dirty && t.held == 0 {
+		t.budget, t.steps = snapshotBudget, stepsAtOnce
+		return
+	}
+	t.sendLate()
+	if t.dirty {
+		t.budget = -t.size
+		t.snapshot()
+	}
+	t.arm()
+}
+
+// sendLate sends the progress events that were held back.
+func (t *Tracker) sendLate() {
+	for _, n := range t.late {
+		if t.node(int(n)).late {
+			t.sendStep(int(n))
+		}
+	}
+	t.late = t.late[:0]
+}
+
+func (t *Tracker) sendStep(n int) {
+	t.node(n).late = false
+	t.held--
+	_ = t.publish(t.progress(n))
+}
+
+// publish sends a payload that the tracker has made; nothing else can change it.
+func (t *Tracker) publish(p Payload) error { return t.send(p, true) }
+
+func (t *Tracker) send(p Payload, frozen bool) error {
+	ev := Event{PromptID: t.job.Prompt.ID, To: t.job.Prompt.ClientID, Attempt: t.job.Attempt, Payload: p, Frozen: frozen}
+	return Protect(func() error { return t.pub.Publish(ev) })
+}
+
+// earn counts value of max of node n's share as done.
+func (t *Tracker) earn(n int, value, max float64, reports bool) {
+	if !t.overall.Load() {
+		return
+	}
+	part := 0.0
+	if max > 0 {
+		part = value / max
+	}
+	t.mu.Lock()
+	number, due := t.shares.earn(n, part, reports)
+	t.mu.Unlock()
+	t.tellOverall(number, due)
+}
+
+func (t *Tracker) tellOverall(number float64, due bool) {
+	if due {
+		_ = t.publish(Overall{PromptID: t.job.Prompt.ID, Value: number})
+	}
+}
+
+// shares is how much of a prompt is done, as one number. Each node that has to run
+// when the prompt begins has an equal share of the whole. Nodes that turn out to be
+// needed later, because a node asks for a lazy input or makes other nodes, divide
+// what that node has left of its share among them and it. All shares together are
+// always the whole, and nothing that was earned is taken away. So the number never
+// goes back, however much the graph grows.
+type shares struct {
+	done   float64
+	told   float64 // the number that was published last
+	byNode []share // shorter than the number of nodes until it is needed
+}
+
+// share is the part of the prompt that a node counts for, and how much of it is done.
+type share struct {
+	part, earned float64
+	reports      bool // the node reports progress, and so earns its share by itself
+}
+
+// overallStep is by how much the number grows before it is published again. It
+// bounds the events of a prompt of any size.
+const overallStep = 0.01
+
+func (s *shares) at(n int) *share {
+	for n >= len(s.byNode) {
+		s.byNode = append(s.byNode, share{})
+	}
+	return &s.byNode[n]
+}
+
+// divide gives nodes a share of what by has left; a negative by is the prompt.
+func (s *shares) divide(by int, nodes []int) {
+	left, among := 1.0, len(nodes)
+	if by >= 0 {
+		of := s.at(by)
+		if of.reports || len(nodes) == 0 {
+			return
+		}
+		left = of.part - of.earned
+		among++ // by has something left to do itself
+		of.part = of.earned + left/float64(among)
+	}
+	for _, n := range nodes {
+		*s.at(n) = share{part: left / float64(among)}
+	}
+}
+
+// earn counts a part of a node's share, from 0 to 1, as done. due is true if the
+// number is to be published.
+func (s *shares) earn(n int, part float64, reports bool) (number float64, due bool) {
+	of := s.at(n)
+	of.reports = of.reports || reports
+	if e := of.part * min(part, 1); e > of.earned {
+		s.done += e - of.earned
+		of.earned = e
+	}
+	if s.done < s.told+overallStep {
+		return 0, false
+	}
+	s.told = min(s.done, 1) // the sum of many shares has a rounding error
+	return s.told, true
+}
+
+// rest counts all that is left as done.
+func (s *shares) rest() (number float64, due bool) {
+	due = s.told < 1
+	s.told = 1
+	return 1, due
+}
