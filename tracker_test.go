@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -165,7 +166,7 @@ func (hostileError) As(any) bool   { panic("no answer") }
 // TestTrackerHoldsBackWhatIsTooMuch: the events of a flood are bounded, the last one
 // is sent, and after a pause every change is sent again.
 func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr, tape := tracked(2)
 		tr.Begin(0)
 		for i := range 100_000 {
@@ -197,7 +198,7 @@ func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
 
 // TestTrackerCloseWaitsForItsTimer: nothing is published after Close has returned.
 func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr, tape := tracked(1)
 		tr.Begin(0)
 		for i := range 2000 {
@@ -229,7 +230,7 @@ func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
 // TestTrackerAddsWhilePublishWaits: an executor may call Add and Expect with locks of
 // its own held.
 func TestTrackerAddsWhilePublishWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr, tape := tracked(1)
 		release := tape.hold()
 		go tr.Begin(0)
