@@ -75,7 +75,7 @@ func benchSubscribe(b *testing.B, prompt string, payload func(int) nodebus.Paylo
 		chunks++
 		begin := time.Now()
 		for n := range benchChunk {
-			_ = h.Publish(nodebus.Event{PromptID: prompt, Payload: payload(n)})
+			_ = h.Publish(nodebus.Event{PromptID: prompt, Broadcast: prompt == "", Payload: payload(n)})
 		}
 		<-received
 		middle := time.Now()

@@ -50,6 +50,9 @@ func (m *message) Key() (coalesceKey, bool) {
 	case m.key != nil:
 		return *m.key, true
 	}
+	if p, ok := m.payload.(Progress); ok { // the most frequent type, for speed
+		return p.key(), true
+	}
 	return m.payload.(standardCoalescer).key(), true
 }
 
@@ -82,14 +85,16 @@ type draft struct {
 func (d *draft) prepare(ev *Event) (err error) {
 	later := false
 	if t, ok := standardTraits(ev.Payload, ev.Frozen); ok {
-		d.keyed, later = t.coalesces, t.later
+		d.keyed, d.size, later = t.coalesces, t.size, t.later
 	} else if err := Protect(func() error { return d.ask(ev.Payload) }); err != nil {
 		return &EncodeError{Type: typeName(ev.Payload), Err: err}
 	} else {
 		later = isPlain(reflect.TypeOf(ev.Payload))
 	}
 	if later {
-		d.size = sizeOf(ev.Payload)
+		if d.size == 0 {
+			d.size = sizeOf(ev.Payload)
+		}
 		return nil
 	}
 	d.early = true

@@ -130,15 +130,15 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	var batches []*batch
-	err := errWriterGone // stays if foreign code calls runtime.Goexit
-	defer func() {
-		if err != nil {
-			x.release(nil, true, err)
-		}
-	}()
-	if batches, err = w.batchesOf(msgs, shared, c, t); err == nil {
-		x.write(t, batches)
+	sent, all, err := 0, true, errWriterGone // unless foreign code returns
+	defer func() { x.release(batches[sent:], all, err) }()
+	made, failed := w.batchesOf(msgs, shared, c, t)
+	if failed != nil {
+		err = failed
+		return
 	}
+	batches = made
+	sent, all, err = tryBatches(t, batches)
 }
 
 // batchesOf returns batches of msgs for a codec and a type of transport. Sessions with

@@ -61,7 +61,6 @@ type Session struct {
 	due     []*message // only the shard's worker uses it
 	touched bool       // only the shard's worker uses it
 
-
 	// Set by Serve.
 	transport Transport
 	ctx       context.Context // ends with the session
@@ -79,7 +78,7 @@ type Session struct {
 	cannotTry bool      // TryWrite has returned ErrUnsupported
 	started   bool
 	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
-	wrote     chan struct{} // if not nil, it is closed when neither writes any more
+	quiet     chan struct{} // closed when the session is over and nobody writes; nil if nobody does
 	idle      bool          // nothing waits, nothing is being written
 	rest      bool          // the transport keeps part of a batch that it could not write
 	ending    bool          // end with ErrClosed once all is written
@@ -286,17 +285,22 @@ func (s *Session) end(cause error) {
 	s.q = queue.Queue[coalesceKey, *message]{}
 	s.replay, s.hello = nil, nil
 	if s.started {
-		go s.hangUp(cause) // in a goroutine, because a Write may be waiting; Serve waits for the goroutine
+		if s.writing {
+			s.quiet = make(chan struct{})
+		}
+		go s.hangUp(cause, s.quiet) // in a goroutine, because a Write may be waiting; Serve waits for the goroutine
 	}
 }
 
 // hangUp closes the transport of a session that has ended. The session leaves the hub
 // only after that: Hub.Close waits for it, and the program may exit after Hub.Close.
-func (s *Session) hangUp(cause error) {
+func (s *Session) hangUp(cause error, quiet <-chan struct{}) {
 	s.cancel(cause) // without a lock, because the context that was passed to Serve may be foreign code
 	closeSafely(s.transport, cause)
 	s.hub.leave(s)
-	s.waitForWriter()
+	if quiet != nil {
+		<-quiet
+	}
 	s.unhook()
 	close(s.ended)
 }
@@ -348,7 +352,7 @@ func (s *Session) start(ctx context.Context, t Transport) {
 	defer s.mu.Unlock()
 	s.started = true
 	if cause := s.cause; cause != nil { // the session ended before Serve
-		go s.hangUp(cause)
+		go s.hangUp(cause, nil)
 		return
 	}
 	s.signal()

@@ -107,6 +107,7 @@ func (s *shard) run() {
 	}()
 	for s.w.round != nil || s.take() {
 		s.deliver()
+		runtime.Gosched() // a publisher that has waited for this round may have more
 	}
 	ended = true
 }

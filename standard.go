@@ -37,6 +37,7 @@ type traits struct {
 	// sender cannot change it any more, and encoding cannot fail.
 	later     bool
 	coalesces bool // the payload is a standardCoalescer
+	size      int  // estimate of the frame's bytes; 0: sizeOf computes it
 }
 
 // standardPayload is implemented by the payload types of this package. frozen is
@@ -57,6 +58,12 @@ type standardCoalescer interface {
 // is also false for a type that embeds a standard payload, and for a pointer to a
 // standard payload, although both have the methods of the standard payload.
 func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
+	switch p := p.(type) { // the most frequent types, for speed
+	case Executing:
+		return p.traits(frozen), true
+	case Progress:
+		return p.traits(frozen), true
+	}
 	if s, ok := p.(standardPayload); ok && reflect.TypeOf(p).PkgPath() == ownPath {
 		return s.traits(frozen), true
 	}
@@ -65,33 +72,33 @@ func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
 
 var ownPath = reflect.TypeFor[Custom]().PkgPath()
 
-func (Status) traits(bool) traits           { return traits{"", true, true} }
-func (e ExecutionStart) traits(bool) traits { return traits{e.PromptID, true, false} }
+func (Status) traits(bool) traits           { return traits{"", true, true, 0} }
+func (e ExecutionStart) traits(bool) traits { return traits{e.PromptID, true, false, 0} }
 func (e ExecutionCached) traits(frozen bool) traits {
-	return traits{e.PromptID, frozen, false}
+	return traits{e.PromptID, frozen, false, 0}
 }
-func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false} }
+func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false, e.sizeJSON()} }
 func (p Progress) traits(bool) traits {
-	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true}
+	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true, p.sizeJSON()}
 }
 func (p ProgressState) traits(frozen bool) traits {
-	return traits{p.PromptID, frozen && p.finite(), true}
+	return traits{p.PromptID, frozen && p.finite(), true, 0}
 }
-func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false} }
+func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false, 0} }
 func (e ExecutionSuccess) traits(bool) traits {
-	return traits{e.PromptID, true, false}
+	return traits{e.PromptID, true, false, 0}
 }
 func (e ExecutionError) traits(bool) traits {
-	return traits{e.PromptID, false, false}
+	return traits{e.PromptID, false, false, 0}
 }
 func (e ExecutionInterrupted) traits(bool) traits {
-	return traits{e.PromptID, false, false}
+	return traits{e.PromptID, false, false, 0}
 }
-func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true} }
-func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false} }
-func (Gap) traits(bool) traits              { return traits{"", true, false} }
-func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true} }
-func (Custom) traits(bool) traits           { return traits{"", false, false} }
+func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true, 0} }
+func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false, 0} }
+func (Gap) traits(bool) traits              { return traits{"", true, false, 0} }
+func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true, 0} }
+func (Custom) traits(bool) traits           { return traits{"", false, false, 0} }
 
 // finite reports whether all numbers are finite, so that JSON can represent them.
 func (p *ProgressState) finite() bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -165,7 +166,7 @@ func (hostileError) As(any) bool   { panic("no answer") }
 // TestTrackerHoldsBackWhatIsTooMuch checks a flood of progress: the number of events is
 // limited, the last state is sent, and after a pause every change is sent again.
 func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr, tape := tracked(2)
 		tr.Begin(0)
 		for i := range 100_000 {
@@ -198,7 +199,7 @@ func TestTrackerHoldsBackWhatIsTooMuch(t *testing.T) {
 // TestTrackerCloseWaitsForItsTimer checks that no event is published after Close has
 // returned.
 func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr, tape := tracked(1)
 		tr.Begin(0)
 		for i := range 2000 {
@@ -230,7 +231,7 @@ func TestTrackerCloseWaitsForItsTimer(t *testing.T) {
 // TestTrackerAddsWhilePublishWaits checks that Add and Expect do not wait for Publish,
 // so that an executor may call them while it holds its own locks.
 func TestTrackerAddsWhilePublishWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr, tape := tracked(1)
 		release := tape.hold()
 		go tr.Begin(0)

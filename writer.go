@@ -37,7 +37,17 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.started && !s.writing && s.cause == nil {
 		s.writing = true
-		go s.drain()
+		go s.drain() // hangUp waits for it
+	}
+}
+
+// stopWriting says that no method of the transport that writes is running any more.
+// s.mu is held.
+func (s *Session) stopWriting() {
+	s.writing = false
+	if s.quiet != nil {
+		close(s.quiet)
+		s.quiet = nil
 	}
 }
 
@@ -54,28 +64,27 @@ func (s *Session) claim() (c Codec, t TryWriter) {
 	return s.codec, s.try
 }
 
-// write tries to send batches at once, and adds messages that the connection does not
-// accept to the queue. The worker has claimed the session and holds no lock.
-func (s *Session) write(t TryWriter, batches []*batch) {
-	sent, all, err := 0, true, errWriterGone // stays if TryWrite calls runtime.Goexit
-	defer func() { s.release(batches[sent:], all, err) }()
-	for _, b := range batches {
-		if len(b.wire) > 0 {
-			if all, err = tryWriteSafely(t, b.wire); err != nil {
-				return
-			}
+// tryBatches tries to send batches at once. It returns how many were handed to the
+// transport, and false if the transport keeps part of them. The worker has claimed the
+// session and holds no lock.
+func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
+	for i, b := range batches {
+		if len(b.wire) == 0 {
+			continue
 		}
-		sent++
+		all, err := tryWriteSafely(t, b.wire)
+		if err != nil {
+			return i, true, err
+		}
 		if !all {
-			break
+			return i + 1, false, nil
 		}
-		err = errWriterGone
 	}
-	err = nil
+	return len(batches), true, nil
 }
 
-// release ends a claim. batches were not sent. all is false if the transport keeps a
-// part of the bytes that were passed to TryWrite.
+// release ends a claim. It queues the messages of batches that were not sent. all is
+// false if the transport keeps part of what was sent.
 func (s *Session) release(batches []*batch, all bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +103,7 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 	for _, b := range batches {
 		s.push(b.msgs)
 	}
-	s.idle = !s.rest && s.q.Len() == 0
+	s.idle = s.cause == nil && !s.rest && s.q.Len() == 0
 	if !s.idle {
 		s.signal()
 	}
@@ -103,38 +112,17 @@ func (s *Session) release(batches []*batch, all bool, err error) {
 // drain is the session's writer. It ends when everything is written. The shard's worker
 // or the next writer writes later messages.
 func (s *Session) drain() {
-	err := errWriterGone // unless what follows returns
+	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
-		if err != nil {
-			s.Close(cmp.Or(context.Cause(s.ctx), err)) // a Write that its context ends says less
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.stopWriting()
+		if err == nil {
+			return // next has stopped writing
 		}
+		s.Close(cmp.Or(context.Cause(s.ctx), err)) // the cause of ctx says more than the error of a Write that ctx ended
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stopWriting()
 	}()
 	err = s.writeDue()
-}
-
-// stopWriting notes that the goroutine that wrote does so no more. s.mu is held.
-func (s *Session) stopWriting() {
-	s.writing = false
-	if s.wrote != nil {
-		close(s.wrote)
-		s.wrote = nil
-	}
-}
-
-// waitForWriter waits until nobody writes. The session is over: no writer begins.
-func (s *Session) waitForWriter() {
-	s.mu.Lock()
-	if !s.writing {
-		s.mu.Unlock()
-		return
-	}
-	wrote := make(chan struct{})
-	s.wrote = wrote
-	s.mu.Unlock()
-	<-wrote
 }
 
 var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")

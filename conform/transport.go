@@ -38,6 +38,8 @@ func Transport(t *testing.T, connect func(t *testing.T) (nodebus.Transport, Clie
 		"a write after close fails":               writeAfterClose,
 		"a session works with it":                 servesSession,
 		"TryWrite never blocks and loses nothing": tryLosesNothing,
+		"AppendFrame depends on the frame alone":  appendsFrames,
+		"ReadLoop ends after Close":               readLoopEnds,
 		"a session survives a slow client":        slowClient,
 	}
 	for name, test := range tests {
@@ -305,4 +307,41 @@ func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
 			t.Errorf("Serve ended with %v, want ErrClosed", err)
 		}
 	})
+}
+
+// appendsFrames checks that the hub can give the bytes of AppendFrame to any connection.
+func appendsFrames(t *testing.T, tr nodebus.Transport, _ Client) {
+	defer end(t, tr)
+	try, ok := tr.(nodebus.TryWriter)
+	if !ok {
+		return
+	}
+	frames := []nodebus.Frame{frame(1, 0), frame(2, 1000), frame(3, 1<<17), binaryFrame(4)}
+	var all, apart []byte
+	for _, f := range frames {
+		all = try.AppendFrame(all, f)
+		one := try.AppendFrame([]byte("before"), f)
+		if !bytes.HasPrefix(one, []byte("before")) {
+			t.Errorf("AppendFrame changes the bytes before the frame: %.20q", one)
+		}
+		apart = append(apart, one[len("before"):]...)
+	}
+	if !bytes.Equal(all, apart) {
+		t.Error("AppendFrame returns other bytes for the same frames after other bytes")
+	}
+}
+
+// readLoopEnds checks that a transport that reads its client stops after Close.
+func readLoopEnds(t *testing.T, tr nodebus.Transport, _ Client) {
+	r, ok := tr.(interface {
+		ReadLoop(ctx context.Context) error
+	})
+	if !ok {
+		end(t, tr)
+		return
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.ReadLoop(context.Background()) }()
+	end(t, tr)
+	within(t, "ReadLoop", func() { <-ended })
 }

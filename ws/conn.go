@@ -14,7 +14,7 @@ import (
 )
 
 // Conn is the accepted WebSocket of one client. It is a [nodebus.TryWriter] and a
-// [nodebus.Reader]. Close, Heard, Probe and the methods that write are safe for
+// transport that reads (see [nodebus.Transport]). Close, Heard, Probe and the methods that write are safe for
 // concurrent use; one goroutine at a time may read.
 type Conn struct {
 	ws      *websocket.Conn
@@ -128,7 +128,7 @@ func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*node
 }
 
 // ReadLoop reads until the connection ends, and returns the reason. It makes Conn a
-// [nodebus.Reader]; [Conn.Serve] is for programs.
+// transport that reads (see [nodebus.Transport]); [Conn.Serve] is for programs.
 func (c *Conn) ReadLoop(context.Context) error {
 	for {
 		if c.receive == nil {
