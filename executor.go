@@ -56,9 +56,11 @@ type Report struct {
 // Runtime is what an executor lends to a node while the node runs. Its methods must
 // be safe for concurrent use; after the call of the node they fail with [ErrClosed].
 type Runtime interface {
-	// Input waits for a lazy input of the node.
+	// Input waits for a lazy input of the node. The value of an input that is not
+	// connected is nil.
 	Input(ctx context.Context, name string) (any, error)
-	// Eval waits for an output of nodes that the node made.
+	// Eval waits for an output of nodes that the node made. If g is nil, out is an
+	// output of another node: of the prompt, or made earlier.
 	Eval(ctx context.Context, g *Graph, out Link) (any, error)
 	// Progress takes a report of the node; see [Tracker.Progress].
 	Progress(value, max float64) error

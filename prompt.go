@@ -263,8 +263,13 @@ func wrapLists(in Inputs) Inputs {
 // Link is the first output of a node that was or will be added under a name.
 func (g *Graph) Link(name string) Link { return Link{Node: g.prefix + name} }
 
-// Nodes is what was added so far.
-func (g *Graph) Nodes() Nodes { return g.nodes }
+// Nodes is what was added so far. A nil Graph has no nodes.
+func (g *Graph) Nodes() Nodes {
+	if g == nil {
+		return nil
+	}
+	return g.nodes
+}
 
 // Problem is one thing that is wrong with a prompt, in the words of the wire.
 type Problem struct {

@@ -23,6 +23,7 @@ func Register(r *flow.Registry) {
 	flow.Register(r, choose{}, nodebus.Info{Name: "conform.Choose"})
 	flow.Register(r, evaluate{}, nodebus.Info{Name: "conform.Evaluate"})
 	flow.Register(r, grow{}, nodebus.Info{Name: "conform.Grow"})
+	flow.Register(r, relay{}, nodebus.Info{Name: "conform.Relay"})
 	flow.Register(r, ask{}, nodebus.Info{Name: "conform.Ask"})
 	flow.Register(r, wrap{}, nodebus.Info{Name: "conform.Wrap"})
 	flow.Register(r, unwrap{}, nodebus.Info{Name: "conform.Unwrap"})
@@ -147,6 +148,22 @@ func (n grow) Run(ctx *nodebus.Context) (out nodebus.Out[int], err error) {
 	g := ctx.NewGraph()
 	twice := g.Add("conform.Evaluate", nodebus.Inputs{"value": n.Value})
 	out.Graph, out.From = g, g.Add("conform.Sum", nodebus.Inputs{"a": twice, "b": n.Value})
+	return out, nil
+}
+
+// relay passes on the output of another node of its prompt, which it names without a
+// link: it asks for the value, or lets the node stand in for it.
+type relay struct {
+	Node string
+	Eval bool
+}
+
+func (n relay) Run(ctx *nodebus.Context) (out nodebus.Out[int], err error) {
+	out.From = nodebus.Link{Node: n.Node}
+	if n.Eval {
+		value, err := nodebus.Eval[int](ctx, nil, out.From)
+		return nodebus.Out[int]{Value: value}, err
+	}
 	return out, nil
 }
 

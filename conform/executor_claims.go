@@ -48,6 +48,13 @@ func executesExpansion(t *testing.T, h *host) {
 			t.Errorf("%s: no event about a node that was made at run time: %q", class, o.order())
 		}
 	}
+	for i, eval := range []bool{false, true} {
+		g := shown("relay", "conform.Relay", nodebus.Inputs{"node": "other", "eval": eval})
+		g.AddAs("other", "conform.Sum", nodebus.Inputs{"a": 7, "b": i})
+		o := h.run(t, g)
+		o.shows(t, "show", 7+i)
+		o.before(t, "executing relay", "executing other", "executing show")
+	}
 }
 
 func executesHidden(t *testing.T, h *host) {
