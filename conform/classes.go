@@ -133,12 +133,16 @@ func (n choose) Run(ctx *nodebus.Context) (any, error) {
 	return n.OnFalse.Get(ctx)
 }
 
-// evaluate makes nodes and asks for their result: twice the value.
+// evaluate makes nodes, one after another, and asks for their results: twice the value.
 type evaluate struct{ Value int }
 
 func (n evaluate) Run(ctx *nodebus.Context) (int, error) {
 	g := ctx.NewGraph()
-	return nodebus.Eval[int](ctx, g, g.Add("conform.Sum", nodebus.Inputs{"a": n.Value, "b": n.Value}))
+	once := g.Add("conform.Sum", nodebus.Inputs{"a": n.Value, "b": 0})
+	if _, err := nodebus.Eval[int](ctx, g, once); err != nil {
+		return 0, err
+	}
+	return nodebus.Eval[int](ctx, g, g.Add("conform.Sum", nodebus.Inputs{"a": once, "b": n.Value}))
 }
 
 // grow makes nodes whose result takes the place of its own: three times the value.
