@@ -34,16 +34,19 @@ type Preparer interface {
 	Prepare(p *Prompt) (prepared any, err error)
 }
 
-// Job is a prompt to be run, and what belongs to this run of it.
+// Job is a prompt to be run, and what belongs to this run of it. Its JSON is for workers
+// in other processes. Whoever writes the JSON sends the secrets, too: write it to a pipe
+// or an encrypted connection, and keep it out of logs and files.
 type Job struct {
-	Prompt *Prompt // read-only
+	Prompt *Prompt `json:"prompt"` // read-only
 	// Attempt counts how often the prompt was begun, from 1.
-	Attempt int
+	Attempt int `json:"attempt"`
 	// Secrets reach the nodes that ask for a secret by name in a `hidden` tag. They
 	// are in no listing, log or record.
-	Secrets map[string]string
-	// Prepared is the answer of the executor's Prepare, if it is a [Preparer].
-	Prepared any
+	Secrets map[string]string `json:"secrets,omitempty"`
+	// Prepared is the answer of the executor's Prepare, if it is a [Preparer]. It is of
+	// use in this process only: the JSON leaves it out.
+	Prepared any `json:"-"`
 }
 
 // Report is what an executor knows of a prompt that it has run, also if it failed.

@@ -30,7 +30,6 @@ func (x remote) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 	for n, spec := range job.Prompt.Nodes {
 		r.nodes[spec.ID] = &node{spec: spec, at: nodebus.Place{UniqueID: spec.ID}.WithDefaults(), number: n}
 	}
-	job.Prepared = nil // it is of use in this process only
 	w.send(message{Begin: &job})
 	for _, id := range job.Prompt.Outputs {
 		if err := r.need(ctx, id); err != nil {
