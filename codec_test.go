@@ -156,7 +156,6 @@ func TestDecodeMalformedText(t *testing.T) {
 		{"type a number", `{"type":5,"data":{}}`, "type"},
 		{"no data", `{"type":"progress"}`, "progress: no data"},
 		{"data null", `{"type":"executing","data":null}`, "executing: no data"},
-		{"flags null", `{"type":"feature_flags","data":null}`, "feature_flags: no data"},
 		{"data a list", `{"type":"status","data":[]}`, "status: json: cannot unmarshal array"},
 		{"a number for a string", `{"type":"executing","data":{"node":5}}`, "node"},
 		{"a string for a number", `{"type":"progress","data":{"value":"1"}}`, "value"},

@@ -34,6 +34,7 @@ func TestDocsWire(t *testing.T) {
 		}
 	}
 	require.True(t, types[nodebus.Executed{}.EventType()])
+	types["feature_flags"] = true // a Custom of package comfy
 	blocks, err := pageBlocks("docs/wire.md", string(text))
 	require.NoError(t, err)
 	examples := 0

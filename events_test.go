@@ -155,12 +155,6 @@ var standardFrames = []struct {
 		`{"type":"execution_interrupted","data":{"prompt_id":"` + wirePrompt + `","node_id":"3","node_type":"Sampler","executed":["1"],"timestamp":1767225602000}}`,
 	},
 	{
-		"feature_flags",
-		nodebus.Custom{Type: "feature_flags", Data: json.RawMessage(`{"supports_preview_metadata":true,"max_upload_size":104857600,"extension":{"manager":{"supports_v4":true}}}`)},
-		"",
-		`{"type":"feature_flags","data":{"supports_preview_metadata":true,"max_upload_size":104857600,"extension":{"manager":{"supports_v4":true}}}}`,
-	},
-	{
 		"nodebus.gap",
 		nodebus.Gap{Since: 7, Next: 9007199254740993},
 		"",
