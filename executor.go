@@ -34,17 +34,19 @@ type Preparer interface {
 	Prepare(p *Prompt) (prepared any, err error)
 }
 
-// Job is a prompt to run, with the data of this run of the prompt.
+// Job is a prompt to run, with the data of this run of the prompt. Its JSON is for
+// workers in other processes. The JSON contains the secrets: write it only to a pipe or
+// an encrypted connection, and keep it out of logs and files.
 type Job struct {
-	Prompt *Prompt // read-only
+	Prompt *Prompt `json:"prompt"` // read-only
 	// Attempt is the number of times that the prompt was started, including this time.
-	Attempt int
+	Attempt int `json:"attempt"`
 	// Secrets holds secrets by name. A node reads a secret with a `hidden` tag or with
 	// [Context.Hidden]. Secrets do not appear in listings, logs or records.
-	Secrets map[string]string
+	Secrets map[string]string `json:"secrets,omitempty"`
 	// Prepared is the result of the executor's Prepare, if the executor is a
-	// [Preparer].
-	Prepared any
+	// [Preparer]. It is of use in this process only; the JSON leaves it out.
+	Prepared any `json:"-"`
 }
 
 // Report is the result of a prompt that an executor has run, also of a prompt that
@@ -59,9 +61,11 @@ type Report struct {
 // Its methods must be safe for concurrent use. After the call of the node they must
 // return [ErrClosed].
 type Runtime interface {
-	// Input waits for a lazy input of the node and returns its value.
+	// Input waits for a lazy input of the node and returns its value. The value of an
+	// input that is not connected is nil.
 	Input(ctx context.Context, name string) (any, error)
-	// Eval runs the nodes of g, which the node made, and returns the value at out.
+	// Eval runs the nodes of g, which the node made, and returns the value at out. If g
+	// is nil, out is an output of another node: of the prompt, or made earlier.
 	Eval(ctx context.Context, g *Graph, out Link) (any, error)
 	// Progress reports how far the node is; see [Tracker.Progress].
 	Progress(value, max float64) error

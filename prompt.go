@@ -265,8 +265,13 @@ func wrapLists(in Inputs) Inputs {
 // added later.
 func (g *Graph) Link(name string) Link { return Link{Node: g.prefix + name} }
 
-// Nodes returns the nodes that were added so far.
-func (g *Graph) Nodes() Nodes { return g.nodes }
+// Nodes returns the nodes that were added so far. A nil Graph has no nodes.
+func (g *Graph) Nodes() Nodes {
+	if g == nil {
+		return nil
+	}
+	return g.nodes
+}
 
 // Problem is one error of a prompt. Its texts are part of the wire: clients compare
 // them.

@@ -23,6 +23,7 @@ func Register(r *flow.Registry) {
 	flow.Register(r, choose{}, nodebus.Info{Name: "conform.Choose"})
 	flow.Register(r, evaluate{}, nodebus.Info{Name: "conform.Evaluate"})
 	flow.Register(r, grow{}, nodebus.Info{Name: "conform.Grow"})
+	flow.Register(r, relay{}, nodebus.Info{Name: "conform.Relay"})
 	flow.Register(r, ask{}, nodebus.Info{Name: "conform.Ask"})
 	flow.Register(r, wrap{}, nodebus.Info{Name: "conform.Wrap"})
 	flow.Register(r, unwrap{}, nodebus.Info{Name: "conform.Unwrap"})
@@ -132,12 +133,16 @@ func (n choose) Run(ctx *nodebus.Context) (any, error) {
 	return n.OnFalse.Get(ctx)
 }
 
-// evaluate makes nodes and asks for their result: twice the value.
+// evaluate makes nodes, one after another, and asks for their results: twice the value.
 type evaluate struct{ Value int }
 
 func (n evaluate) Run(ctx *nodebus.Context) (int, error) {
 	g := ctx.NewGraph()
-	return nodebus.Eval[int](ctx, g, g.Add("conform.Sum", nodebus.Inputs{"a": n.Value, "b": n.Value}))
+	once := g.Add("conform.Sum", nodebus.Inputs{"a": n.Value, "b": 0})
+	if _, err := nodebus.Eval[int](ctx, g, once); err != nil {
+		return 0, err
+	}
+	return nodebus.Eval[int](ctx, g, g.Add("conform.Sum", nodebus.Inputs{"a": once, "b": n.Value}))
 }
 
 // grow makes nodes whose result takes the place of its own: three times the value.
@@ -147,6 +152,22 @@ func (n grow) Run(ctx *nodebus.Context) (out nodebus.Out[int], err error) {
 	g := ctx.NewGraph()
 	twice := g.Add("conform.Evaluate", nodebus.Inputs{"value": n.Value})
 	out.Graph, out.From = g, g.Add("conform.Sum", nodebus.Inputs{"a": twice, "b": n.Value})
+	return out, nil
+}
+
+// relay passes on the output of another node of its prompt, which it names without a
+// link: it asks for the value, or lets the node stand in for it.
+type relay struct {
+	Node string
+	Eval bool
+}
+
+func (n relay) Run(ctx *nodebus.Context) (out nodebus.Out[int], err error) {
+	out.From = nodebus.Link{Node: n.Node}
+	if n.Eval {
+		value, err := nodebus.Eval[int](ctx, nil, out.From)
+		return nodebus.Out[int]{Value: value}, err
+	}
 	return out, nil
 }
 

@@ -19,7 +19,7 @@ import (
 // nothing.
 type Claims struct {
 	Lazy      bool // lazy inputs: what no node asks for does not run
-	Expansion bool // nodes may make nodes, with Eval and with Out.Graph
+	Expansion bool // nodes may make nodes, with Eval and with Out.Graph, and name nodes of the prompt there
 	Hidden    bool // nodes get hidden inputs, secrets included
 	Values    bool // links carry any Go value, also one that has no form in JSON
 	Lists     bool // List inputs and outputs; a node without List inputs is called for each element

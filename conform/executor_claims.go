@@ -34,19 +34,31 @@ func executesExpansion(t *testing.T, h *host) {
 	for class, value := range map[string]int{"conform.Evaluate": 5, "conform.Grow": 6} { // a cache may know equal nodes
 		o := h.run(t, shown("maker", class, nodebus.Inputs{"value": value}))
 		o.shows(t, "show", map[string]int{"conform.Evaluate": 10, "conform.Grow": 18}[class])
-		made := 0
+		made := map[string]int{}
 		for _, ev := range o.events {
 			p, ok := ev.Payload.(nodebus.Executing)
 			if !ok || !strings.HasPrefix(p.UniqueID, "maker.") {
 				continue
 			}
-			if made++; p.DisplayID != "maker" {
+			if made[p.UniqueID]++; p.DisplayID != "maker" {
 				t.Errorf("node %s is shown on node %q, want \"maker\"", p.UniqueID, p.DisplayID)
 			}
 		}
-		if made == 0 {
+		for id, times := range made {
+			if class == "conform.Evaluate" && times > 1 { // the nodes that it makes do not wait
+				t.Errorf("node %s, made at run time, ran %d times, want once", id, times)
+			}
+		}
+		if len(made) == 0 {
 			t.Errorf("%s: no event about a node that was made at run time: %q", class, o.order())
 		}
+	}
+	for i, eval := range []bool{false, true} {
+		g := shown("relay", "conform.Relay", nodebus.Inputs{"node": "other", "eval": eval})
+		g.AddAs("other", "conform.Sum", nodebus.Inputs{"a": 7, "b": i})
+		o := h.run(t, g)
+		o.shows(t, "show", 7+i)
+		o.before(t, "executing relay", "executing other", "executing show")
 	}
 }
 

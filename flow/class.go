@@ -26,9 +26,10 @@ type Result struct {
 //     without a default keeps the value of the registered node, usually zero.
 //   - A lazy input is the value in in. If in does not contain it, the Runtime of ctx
 //     fetches the value when the node asks for it.
+//   - A literal may have the form {"__value__": literal}, as in a prompt.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
-//   - An [nodebus.Out] output becomes its value. If the Out has a graph, the Runtime
-//     runs the graph.
+//   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
+//     evaluates that output.
 //   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A
 //     Call with such an input returns that error.
 //
@@ -57,7 +58,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
 			}
 		case f.Lazy && rt != nil:
-			args[i] = getter(func(gctx context.Context) (any, error) { return rt.Input(gctx, f.Name) })
+			args[i] = f.fetch(rt)
 		case f.Default != nil:
 			args[i] = f.Default
 		case f.Kind == PortOptional || f.Lazy:
@@ -90,10 +91,62 @@ func (f *field) argument(v any) (any, error) {
 		return getter(func(context.Context) (any, error) { return nil, b }), nil
 	case stopped:
 		return nil, b
-	case f.List:
-		return value.Unwrap(v), nil
 	}
-	return v, nil
+	return f.literal(v), nil
+}
+
+// fetch returns the argument of a lazy input that the Runtime knows. If the input is not
+// connected, the Runtime answers nil.
+func (f *field) fetch(rt nodebus.Runtime) getter {
+	return func(ctx context.Context) (any, error) {
+		v, err := rt.Input(ctx, f.Name)
+		b, stopped := v.(*nodebus.BlockedError)
+		switch {
+		case err != nil:
+			return nil, err
+		case stopped:
+			return nil, b
+		case v != nil:
+			return f.literal(v), nil
+		case f.Default != nil:
+			return f.defaultValue, nil
+		case f.Kind == PortOptional && f.List:
+			return value.List{}, nil
+		case f.Kind == PortOptional:
+			return reflect.Zero(f.elem).Interface(), nil
+		}
+		return nil, nil
+	}
+}
+
+// literal converts v if v has a form that only literals of a prompt have: an object with
+// the one key __value__, or an object where the field holds another type. A literal that
+// does not fit stays as it is; setting the field then fails.
+func (f *field) literal(v any) any {
+	m, isObject := v.(map[string]any)
+	inner, wrapped := m["__value__"]
+	switch wrapped = wrapped && (f.List || len(m) == 1); {
+	case wrapped:
+	case isObject && f.elem.Kind() != reflect.Interface && f.elem.Kind() != reflect.Map:
+		inner = v
+	default:
+		return v
+	}
+	convert := func(v any) any {
+		if lit, err := value.Literal(f.elem, v); err == nil {
+			return lit
+		}
+		return v
+	}
+	elems, isList := value.Elements(inner, f.elem)
+	if !f.List || !isList {
+		return convert(inner)
+	}
+	list := make(value.List, len(elems))
+	for i, e := range elems {
+		list[i] = convert(e)
+	}
+	return list
 }
 
 // settle converts an output field of the node's result to a value that may be an
@@ -104,7 +157,7 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 		switch {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)
-		case out.Graph != nil:
+		case out.Graph != nil || out.From != (nodebus.Link{}):
 			v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
 			if err != nil {
 				return nil, fmt.Errorf("output %q: %w", f.Name, err)

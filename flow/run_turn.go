@@ -80,7 +80,11 @@ type waiter struct {
 func (t *turn) Input(ctx context.Context, name string) (any, error) {
 	for k := range t.n.plan.class.inputs {
 		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != PortHidden {
-			return t.input(ctx, k, 0)
+			val, err := t.input(ctx, k, 0)
+			if val == notGiven {
+				val = nil
+			}
+			return val, err
 		}
 	}
 	return nil, &nodebus.InputError{Input: name, Err: ErrNotFound}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -67,14 +68,15 @@ func (r *Recorder) Context() *nodebus.Context { return r.With(r.ctx) }
 // With returns a context for one call of the node. It ends when ctx ends. Use it to test
 // that a node stops.
 func (r *Recorder) With(ctx context.Context) *nodebus.Context {
-	c := r.context(ctx, nodebus.Place{UniqueID: r.opts.UniqueID})
+	c := r.context(ctx, nodebus.Place{UniqueID: r.opts.UniqueID}, nil)
 	r.t.Cleanup(c.End)
 	return c
 }
 
-func (r *Recorder) context(ctx context.Context, at nodebus.Place) *nodebus.Context {
+// context returns the context of a node; busy holds the nodes that wait for it.
+func (r *Recorder) context(ctx context.Context, at nodebus.Place, busy map[string]bool) *nodebus.Context {
 	return nodebus.NewContext(ctx, nodebus.CallInfo{
-		Place: at, Job: &r.job, Publisher: r, Runtime: runtime{r, at},
+		Place: at, Job: &r.job, Publisher: r, Runtime: runtime{r, at, busy},
 		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
 	})
 }
@@ -118,8 +120,9 @@ func (w logWriter) Write(p []byte) (int, error) {
 // runtime provides the executor's services to a node. It calls the nodes of a graph one
 // after another.
 type runtime struct {
-	r  *Recorder
-	at nodebus.Place
+	r    *Recorder
+	at   nodebus.Place
+	busy map[string]bool // nodes that wait for this node
 }
 
 // Progress records every report.
@@ -148,8 +151,9 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 	rt.r.mu.Lock()
 	rt.r.made = append(rt.r.made, g.Nodes()...)
 	rt.r.mu.Unlock()
-	e := evaluation{rt.r, rt.at.WithDefaults(), map[string]nodebus.NodeSpec{}, map[string]flow.Result{}, map[string]bool{}}
-	for _, n := range g.Nodes() {
+	e := evaluation{rt.r, rt.at.WithDefaults(), map[string]nodebus.NodeSpec{}, map[string]flow.Result{}, map[string]bool{rt.at.UniqueID: true}}
+	maps.Copy(e.busy, rt.busy)
+	for _, n := range slices.Concat(rt.r.job.Prompt.Nodes, g.Nodes()) {
 		e.specs[n.ID] = n
 	}
 	return e.value(ctx, out)
@@ -160,7 +164,7 @@ type evaluation struct {
 	maker nodebus.Place // of the node that has made the graph
 	specs map[string]nodebus.NodeSpec
 	done  map[string]flow.Result
-	busy  map[string]bool // nodes whose inputs are being evaluated
+	busy  map[string]bool // nodes that wait for the value
 }
 
 func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
@@ -205,7 +209,11 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 		}
 		in[name] = v
 	}
-	c := e.r.context(ctx, nodebus.Place{UniqueID: id, ParentID: e.maker.UniqueID, RealID: e.maker.RealID, DisplayID: e.maker.DisplayID})
+	at := nodebus.Place{UniqueID: id}
+	if !slices.ContainsFunc(e.r.job.Prompt.Nodes, func(n nodebus.NodeSpec) bool { return n.ID == id }) {
+		at.ParentID, at.RealID, at.DisplayID = e.maker.UniqueID, e.maker.RealID, e.maker.DisplayID
+	}
+	c := e.r.context(ctx, at, maps.Clone(e.busy))
 	defer c.End()
 	return class.Call(c, in)
 }

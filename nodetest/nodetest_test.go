@@ -208,3 +208,43 @@ func TestOutputsThatAreBlocked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 7, got)
 }
+
+// relay returns the output of another node of its prompt.
+type relay struct{ Node string }
+
+func (n relay) Run(*nodebus.Context) (nodebus.Out[int], error) {
+	return nodebus.Out[int]{From: nodebus.Link{Node: n.Node}}, nil
+}
+
+// same asks for the output of another node of its prompt.
+type same struct{ Node string }
+
+func (n same) Run(ctx *nodebus.Context) (int, error) {
+	return nodebus.Eval[int](ctx, nil, nodebus.Link{Node: n.Node})
+}
+
+func TestNodesOfThePromptAreEvaluated(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, add{}, nodebus.Info{})
+	flow.Register(r, relay{}, nodebus.Info{})
+	flow.Register(r, same{}, nodebus.Info{})
+	flow.Register(r, count{}, nodebus.Info{})
+	g := nodebus.NewGraph()
+	g.AddAs("1", "same", nodebus.Inputs{"node": "relay"})
+	sum := g.AddAs("sum", "add", nodebus.Inputs{"a": g.AddAs("count", "count", nodebus.Inputs{"to": 2}), "b": 3})
+	g.AddAs("relay", "relay", nodebus.Inputs{"node": sum.Node})
+	g.AddAs("ring", "relay", nodebus.Inputs{"node": "back"})
+	g.AddAs("back", "same", nodebus.Inputs{"node": "ring"})
+	g.AddAs("self", "relay", nodebus.Inputs{"node": "1"})
+	rec := nodetest.New(t, &nodetest.Options{Registry: r, Prompt: &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: g.Nodes()}})
+	got, err := same{"relay"}.Run(rec.Context())
+	require.NoError(t, err)
+	require.Equal(t, 5, got)
+	require.Equal(t, []ticked{{"count", 0}, {"count", 1}}, nodetest.Sent[ticked](rec))
+	for _, node := range []string{"ring", "self"} {
+		_, err = same{node}.Run(rec.Context())
+		require.ErrorIs(t, err, flow.ErrCycle)
+	}
+	_, err = same{"nobody"}.Run(rec.Context())
+	require.EqualError(t, err, "nodetest: the graph has no node nobody")
+}

@@ -1,7 +1,10 @@
-// Ownexecutor replaces the executor of nodebus with an executor of sixty lines. It
-// calls the nodes one after another, without a cache and without lazy inputs. The engine does the rest: it keeps the queue and the records,
-// and publishes the events at the start and at the end of a prompt. The executor is in
-// sequential.go; its test checks it with conform.Executor.
+// Ownexecutor replaces the executor of nodebus with an executor of seventy lines. It calls
+// the nodes one after another. It has no cache, no lazy inputs and no nodes made at run
+// time, and does not call a node for each element of a list.
+//
+// The engine does the rest: it keeps the queue and the records, and publishes the events at
+// the start and at the end of a prompt. A nodebus.Tracker publishes the events of the
+// nodes. The executor is in sequential.go; its test checks it with conform.Executor.
 //
 //	go run ./examples/ownexecutor
 package main

@@ -19,6 +19,9 @@ func TestRun(t *testing.T) {
 	var out strings.Builder
 	run(&out)
 	got := regexp.MustCompile(`"timestamp":\d+`).ReplaceAllString(out.String(), `"timestamp":0`)
+	snapshots := regexp.MustCompile(`\{"type":"progress_state",.*\n`)
+	require.Len(t, snapshots.FindAllString(got, -1), 6, "each node begins and ends")
+	got = snapshots.ReplaceAllString(got, "")
 	require.Equal(t, `{"type":"status","data":{"status":{"exec_info":{"queue_remaining":1}}}}
 {"type":"status","data":{"status":{"exec_info":{"queue_remaining":1}}}}
 {"type":"execution_start","data":{"prompt_id":"sum","timestamp":0}}
@@ -38,5 +41,5 @@ success <nil>
 func TestConform(t *testing.T) {
 	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
 		return sequential{r}
-	}, &conform.Claims{Hidden: true, Values: true})
+	}, &conform.Claims{Hidden: true, Values: true, Throttled: true, Snapshots: true})
 }

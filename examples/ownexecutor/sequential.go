@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -12,59 +10,70 @@ import (
 // sequential is an executor that runs one node at a time.
 type sequential struct{ registry *flow.Registry }
 
-// Execute runs the nodes of the prompt in order. The engine adds the address to events
-// that have none.
-func (x sequential) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
-	results := map[string]flow.Result{}
-	for _, node := range needed(job.Prompt) {
-		if err := ctx.Err(); err != nil {
-			return nodebus.Report{}, err // interrupted
+// Execute runs the outputs of a prompt, and before each node the nodes that it takes its
+// inputs from. The tracker publishes what happens to the nodes, and the engine keeps what
+// they show. Submit has checked that there is no cycle and that each class exists.
+func (x sequential) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (report nodebus.Report, err error) {
+	tracker := nodebus.NewTracker(&job, pub)
+	defer func() { tracker.Close(err) }()
+	numbers, results := map[string]int{}, map[string]flow.Result{}
+	for n, node := range job.Prompt.Nodes {
+		numbers[node.ID] = n
+	}
+	var need func(id string) error
+	need = func(id string) error {
+		if _, done := results[id]; done {
+			return nil
 		}
-		at := nodebus.Place{UniqueID: node.ID, DisplayID: node.ID}
-		_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: node.ID, DisplayID: node.ID, PromptID: job.Prompt.ID}})
-		inputs := nodebus.Inputs{}
-		for name, v := range node.Inputs {
+		n := numbers[id]
+		node, inputs := job.Prompt.Nodes[n], nodebus.Inputs{}
+		class, _ := x.registry.Class(node.Class)
+		for _, port := range class.Schema().Inputs {
+			v, given := node.Inputs[port.Name]
 			if link, ok := v.(nodebus.Link); ok {
+				if err := need(link.Node); err != nil {
+					return err
+				}
 				v = results[link.Node].Outputs[link.Slot]
 			}
-			inputs[name] = v
-		}
-		class, _ := x.registry.Class(node.Class) // the class exists: Submit has checked it
-		call := nodebus.NewContext(ctx, nodebus.CallInfo{Place: at, Job: &job, Publisher: pub})
-		result, err := class.Call(call, inputs)
-		call.End()
-		if err != nil {
-			return nodebus.Report{}, err // a *NodeError
-		}
-		results[node.ID] = result
-		if result.UI != nil {
-			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executed{Place: at, Output: result.UI, PromptID: job.Prompt.ID}})
-		}
-	}
-	return nodebus.Report{}, nil // the engine has kept what the nodes showed
-}
-
-// needed returns the nodes that the outputs of a prompt need, each after its inputs.
-func needed(p *nodebus.Prompt) (order []nodebus.NodeSpec) {
-	specs, done := map[string]nodebus.NodeSpec{}, map[string]bool{}
-	for _, node := range p.Nodes {
-		specs[node.ID] = node
-	}
-	var add func(id string)
-	add = func(id string) {
-		if done[id] {
-			return
-		}
-		done[id] = true
-		for _, name := range slices.Sorted(maps.Keys(specs[id].Inputs)) {
-			if link, ok := specs[id].Inputs[name].(nodebus.Link); ok {
-				add(link.Node)
+			if given {
+				inputs[port.Name] = v
 			}
 		}
-		order = append(order, specs[id])
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // interrupted
+		}
+		tracker.Begin(n)
+		at := nodebus.Place{UniqueID: id}
+		call := nodebus.NewContext(ctx, nodebus.CallInfo{Place: at, Job: &job, Publisher: sender{pub, tracker, n}})
+		defer call.End()
+		results[id], err = class.Call(call, inputs)
+		if err == nil && results[id].UI != nil {
+			err = tracker.Executed(n, results[id].UI)
+		}
+		if err == nil {
+			tracker.Finish(n)
+		}
+		return err
 	}
-	for _, id := range p.Outputs {
-		add(id)
+	for _, id := range job.Prompt.Outputs {
+		if err := need(id); err != nil {
+			return report, err
+		}
 	}
-	return order
+	return report, nil
+}
+
+// sender publishes what a node sends, and has the tracker limit its progress events.
+type sender struct {
+	nodebus.Publisher
+	tracker *nodebus.Tracker
+	node    int
+}
+
+func (s sender) Publish(ev nodebus.Event) error {
+	if p, ok := ev.Payload.(nodebus.Progress); ok {
+		return s.tracker.Progress(s.node, p.Value, p.Max)
+	}
+	return s.Publisher.Publish(ev)
 }

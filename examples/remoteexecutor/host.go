@@ -16,33 +16,35 @@ type remote struct {
 }
 
 // Execute runs what the outputs of a prompt need, one node after another. All of it
-// happens in one goroutine.
-func (x remote) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+// happens in one goroutine, so that nothing needs a lock.
+func (x remote) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (report nodebus.Report, err error) {
 	w, err := start(x.command())
 	if err != nil {
-		return nodebus.Report{}, fmt.Errorf("starting a worker: %w", err)
+		return report, fmt.Errorf("starting a worker: %w", err)
 	}
 	defer w.end()
 	stop := context.AfterFunc(ctx, w.cancel)
 	defer stop()
-	r := &run{x.registry, w, job.Prompt, pub, map[string]*node{}}
-	r.add(job.Prompt.Nodes, nodebus.Place{})
-	job.Prepared = nil // it is of use in this process only
+	r := &run{x.registry, w, pub, nodebus.NewTracker(&job, pub), map[string]*node{}}
+	defer func() { r.tracker.Close(err) }()
+	for n, spec := range job.Prompt.Nodes {
+		r.nodes[spec.ID] = &node{spec: spec, at: nodebus.Place{UniqueID: spec.ID}.WithDefaults(), number: n}
+	}
 	w.send(message{Begin: &job})
 	for _, id := range job.Prompt.Outputs {
 		if err := r.need(ctx, id); err != nil {
-			return nodebus.Report{}, err
+			return report, err
 		}
 	}
-	return nodebus.Report{}, nil // the engine has kept what the nodes showed
+	return report, nil // the engine has kept what the nodes showed
 }
 
 // run is one run of a prompt.
 type run struct {
 	registry *flow.Registry
 	w        *process
-	prompt   *nodebus.Prompt
 	pub      nodebus.Publisher
+	tracker  *nodebus.Tracker // publishes what happens to the nodes
 	nodes    map[string]*node
 }
 
@@ -50,15 +52,9 @@ type run struct {
 type node struct {
 	spec        nodebus.NodeSpec
 	at          nodebus.Place
+	number      int // in the tracker
 	begun, done bool
 	inbox       []message // from the worker, about this node
-}
-
-func (r *run) add(nodes nodebus.Nodes, maker nodebus.Place) {
-	for _, spec := range nodes {
-		at := nodebus.Place{UniqueID: spec.ID, ParentID: maker.UniqueID, DisplayID: maker.DisplayID, RealID: maker.RealID}
-		r.nodes[spec.ID] = &node{spec: spec, at: at.WithDefaults()}
-	}
 }
 
 // need runs a node unless it has run, after the nodes that it takes its inputs from.
@@ -84,9 +80,9 @@ func (r *run) need(ctx context.Context, id string) error {
 			}
 		}
 	}
-	for m := (message{Call: &n.at}); !n.done; m = (message{Ready: id}) {
-		r.tell(nodebus.Executing{UniqueID: id, DisplayID: n.at.DisplayID, PromptID: r.prompt.ID})
-		r.w.send(m)
+	r.tracker.Begin(n.number)
+	r.w.send(message{Call: &n.at})
+	for {
 		m, err := r.next(n)
 		switch {
 		case ctx.Err() != nil:
@@ -95,38 +91,49 @@ func (r *run) need(ctx context.Context, id string) error {
 			return r.failed(n, err)
 		case m.Error != nil:
 			return r.failed(n, m.Error)
-		case m.Need == "":
-			n.done = true
-			if m.UI != nil {
-				r.tell(nodebus.Executed{Place: n.at, Output: m.UI, PromptID: r.prompt.ID})
+		case m.Need != "": // the node waits for a lazy input, or for a node that it has made
+			for _, spec := range m.Made {
+				if r.nodes[spec.ID] != nil {
+					continue // of an earlier request: the graph has grown
+				}
+				at := nodebus.Place{UniqueID: spec.ID, ParentID: id, DisplayID: n.at.DisplayID, RealID: n.at.RealID}
+				r.nodes[spec.ID] = &node{spec: spec, at: at, number: r.tracker.Add(at)}
 			}
-		default: // the node waits for a lazy input, or for a node that it has made
-			r.add(m.Made, n.at)
 			if err := r.need(ctx, m.Need); err != nil {
 				return err
 			}
+			r.tracker.Resume(n.number)
+			r.w.send(message{Ready: id})
+		default:
+			n.done = true
+			if m.UI != nil {
+				_ = r.tracker.Executed(n.number, m.UI)
+			}
+			r.tracker.Finish(n.number)
+			return nil
 		}
 	}
-	return nil
 }
 
 func (r *run) failed(n *node, err error) error {
 	return &nodebus.NodeError{Place: n.at, Class: n.spec.Class, RealClass: r.nodes[n.at.RealID].spec.Class, Err: err}
 }
 
-func (r *run) tell(p nodebus.Payload) { _ = r.pub.Publish(nodebus.Event{Payload: p, Frozen: true}) }
-
-// next returns the next message about a node, and publishes events on the way.
+// next returns the next message about a node. It publishes what nodes send on the way.
 func (r *run) next(n *node) (m message, err error) {
 	for len(n.inbox) == 0 {
 		m, err := r.w.receive()
-		if err != nil {
+		switch from := r.nodes[m.Node]; {
+		case err != nil:
 			return m, err
-		}
-		if m.Frame == nil {
-			r.nodes[m.Node].inbox = append(r.nodes[m.Node].inbox, m)
-		} else if ev, err := nodebus.JSON.Decode(*m.Frame); err == nil {
-			_ = r.pub.Publish(nodebus.Event{Broadcast: m.Everyone, Payload: ev.Payload})
+		case m.Steps != nil:
+			_ = r.tracker.Progress(from.number, m.Steps.Value, m.Steps.Max)
+		case m.Frame == nil:
+			from.inbox = append(from.inbox, m)
+		default:
+			if ev, err := nodebus.JSON.Decode(*m.Frame); err == nil {
+				_ = r.pub.Publish(nodebus.Event{Broadcast: m.Everyone, Payload: ev.Payload})
+			}
 		}
 	}
 	m, n.inbox = n.inbox[0], n.inbox[1:]

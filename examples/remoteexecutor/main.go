@@ -1,20 +1,29 @@
 // Remoteexecutor runs nodes in another process: this program, started again with
 // -worker. A node that crashes ends its prompt, and not the program.
 //
+//	go run ./examples/remoteexecutor
+//
+// # How it works
+//
 // The executor (host.go) runs in the program. It walks the prompt and decides which node
-// runs next. A worker (worker.go) calls the nodes. They talk over the worker's standard
-// input and output, in lines of JSON. The host sends the prompt, and then which node to
-// call. The worker sends what the node sends, and then that the node has run. A node
-// that asks for a lazy input, or for nodes that it has made, waits in the worker until
-// those nodes have run. The end of the input means: cancel and exit.
+// runs next. A nodebus.Tracker publishes what happens to the nodes. A worker (worker.go)
+// calls the nodes. Host and worker talk over the worker's standard input and output, in
+// lines of JSON (pipe.go). The host sends the prompt with its secrets, and then which node
+// to call. The worker sends progress reports, the events of the node, and then that the
+// node has run. A node that asks for a lazy input, or for nodes that it has made, waits in
+// the worker until those nodes have run. The end of the input means: cancel and exit.
 //
 // Outputs stay in the worker, and links name them. So they may be any Go values, such as
 // images and open files, and large values are not copied. Each prompt has a worker of
-// its own, which ends with the prompt: a crash, a leak or a node that does not stop
-// affects no other prompt. A program with nodes that are slow to start would keep its
-// workers for further prompts.
+// its own, which ends with the prompt: a crash or a leak affects no other prompt. A node
+// that ignores the end of its context is killed after three seconds.
 //
-//	go run ./examples/remoteexecutor
+// # What it does not do
+//
+//   - It runs one node of a prompt at a time, and has no cache.
+//   - It does not call a node for each element of a list. A blocked output ends the prompt.
+//   - It keeps no workers, as a program with nodes that are slow to start would.
+//   - It does not protect from hostile nodes: a worker has the rights of the program.
 package main
 
 import (
@@ -80,11 +89,7 @@ func demo(out io.Writer, worker func() *exec.Cmd) {
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: remote{registry, worker}})
 	for _, class := range []string{"Where", "Crash", "Where"} {
 		g := nodebus.NewGraph()
-		in := nodebus.Inputs{}
-		if class == "Where" {
-			in["parent"] = os.Getpid()
-		}
-		node := g.Add(class, in).Node
+		node := g.Add(class, nodebus.Inputs{"parent": os.Getpid()}).Node // Crash ignores the input
 		outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
 		if err == nil {
 			err = outcome.Err()

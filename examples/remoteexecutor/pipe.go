@@ -17,8 +17,9 @@ type message struct {
 	Call  *nodebus.Place `json:"call,omitempty"`  // call this node: its inputs are ready
 	Ready string         `json:"ready,omitempty"` // all inputs of this node are ready
 
-	// The worker sends the rest. The node has run if neither Frame nor Need is set.
+	// The worker sends the rest. The node has run if Steps, Frame and Need are not set.
 	Node     string         `json:"node,omitempty"`
+	Steps    *steps         `json:"steps,omitempty"` // how far the node is
 	Frame    *nodebus.Frame `json:"frame,omitempty"` // the node sends this message
 	Everyone bool           `json:"everyone,omitempty"`
 	Need     string         `json:"need,omitempty"` // the node waits for another node
@@ -26,6 +27,9 @@ type message struct {
 	UI       nodebus.UI     `json:"ui,omitempty"`
 	Error    *failure       `json:"error,omitempty"`
 }
+
+// steps is a progress report of a node.
+type steps struct{ Value, Max float64 }
 
 // failure is an error on its way through the pipe.
 type failure struct {

@@ -140,9 +140,10 @@ func (c *call) Publish(ev nodebus.Event) error {
 	return err
 }
 
-// Progress sends a report to the host.
+// Progress sends a report to the host, which publishes it.
 func (c *call) Progress(value, max float64) error {
-	return c.Publish(nodebus.Event{Payload: nodebus.Progress{Value: value, Max: max, PromptID: c.w.job.Prompt.ID, UniqueID: c.at.UniqueID}})
+	c.w.send(message{Node: c.at.UniqueID, Steps: &steps{value, max}})
+	return nil
 }
 
 // Graph returns the nodes of the prompt and the nodes made at run time.
