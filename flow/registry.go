@@ -7,7 +7,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -222,4 +224,22 @@ func outputOf(t reflect.Type, name string, typ reflect.Type, index []int) field 
 	}
 	f.Name = cmp.Or(name, f.Type)
 	return f
+}
+
+// snake converts a Go name to the form of input names: OnTrue becomes on_true, and
+// HTTPClient becomes http_client.
+func snake(name string) string {
+	var b strings.Builder
+	rs := []rune(name)
+	for i, r := range rs {
+		if unicode.IsUpper(r) {
+			after := i > 0 && !unicode.IsUpper(rs[i-1])
+			before := i > 0 && i+1 < len(rs) && unicode.IsLower(rs[i+1])
+			if (after || before) && rs[i-1] != '_' {
+				b.WriteByte('_')
+			}
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }

@@ -375,30 +375,3 @@ func (w *worker) skip(k int, args []any) []any {
 	}
 	return blockedOuts(w.n.plan.class, blockedSilently)
 }
-
-// shownInputs returns the inputs of the current call as plain values, for the error
-// message of a node that fails.
-func (w *worker) shownInputs() map[string][]any {
-	in := map[string][]any{}
-	for k := range w.n.plan.class.inputs {
-		f := &w.n.plan.class.inputs[k]
-		if f.Kind == PortHidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
-			continue
-		}
-		list, ok := w.inputs[k].(value.List)
-		if !ok {
-			list = value.List{w.inputs[k]}
-		}
-		list = list[:min(len(list), 100)]
-		shown := make([]any, len(list))
-		for i, e := range list {
-			if _, isLazy := e.(lazyArg); isLazy {
-				shown[i] = "lazy"
-			} else {
-				shown[i] = value.Shown(e)
-			}
-		}
-		in[f.Name] = shown
-	}
-	return in
-}

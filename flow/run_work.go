@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/sched"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // schedule holds the running and waiting nodes of a run. run.mu guards it.
@@ -340,4 +341,31 @@ func (r *run) lose(w *worker) {
 		e.Err, r.sched.stopped = cause, true
 	}
 	r.fail(r.nodeError(w.i, e))
+}
+
+// shownInputs returns the inputs of the current call as plain values, for the error
+// message of a node that fails.
+func (w *worker) shownInputs() map[string][]any {
+	in := map[string][]any{}
+	for k := range w.n.plan.class.inputs {
+		f := &w.n.plan.class.inputs[k]
+		if f.Kind == PortHidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
+			continue
+		}
+		list, ok := w.inputs[k].(value.List)
+		if !ok {
+			list = value.List{w.inputs[k]}
+		}
+		list = list[:min(len(list), 100)]
+		shown := make([]any, len(list))
+		for i, e := range list {
+			if _, isLazy := e.(lazyArg); isLazy {
+				shown[i] = "lazy"
+			} else {
+				shown[i] = value.Shown(e)
+			}
+		}
+		in[f.Name] = shown
+	}
+	return in
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -351,24 +350,6 @@ func choicesOf(t reflect.Type) func() []string {
 		return nil
 	}
 	return func() []string { return reflect.New(t).Interface().(interface{ Options() []string }).Options() }
-}
-
-// snake converts a Go name to the form of input names: OnTrue becomes on_true, and
-// HTTPClient becomes http_client.
-func snake(name string) string {
-	var b strings.Builder
-	rs := []rune(name)
-	for i, r := range rs {
-		if unicode.IsUpper(r) {
-			after := i > 0 && !unicode.IsUpper(rs[i-1])
-			before := i > 0 && i+1 < len(rs) && unicode.IsLower(rs[i+1])
-			if (after || before) && rs[i-1] != '_' {
-				b.WriteByte('_')
-			}
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }
 
 // Config returns the input in the form of the wire: its type, or the choices of a
