@@ -152,7 +152,10 @@ func callback(t *testing.T, place string, closes bool, act func(*nodebus.Hub, *n
 	serveOn(t, h.Join("x", nil), tryTape{neighbour})
 	over := serveOn(t, s, c)
 	go func() {
-		for range h.Subscribe(t.Context()) {
+		for _, err := range h.Subscribe(t.Context()) {
+			if err != nil {
+				return
+			}
 			c.reach("a subscriber")
 		}
 	}()

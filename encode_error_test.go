@@ -236,7 +236,8 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 		nodebus.ExecutionInterrupted{Executed: nodes},
 		nodebus.ExecutionError{CurrentInputs: inputs},
 		nodebus.ProgressState{Nodes: states},
-		nodebus.Custom{Type: "my.flags", Data: flags}, text,
+		nodebus.Custom{Type: "my.flags", Data: flags},
+		text,
 	}
 	codecs := make([]nodebus.Codec, codecVariants)
 	want := make([][][]byte, codecVariants)

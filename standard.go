@@ -81,6 +81,7 @@ func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false, 
 func (p Progress) traits(bool) traits {
 	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true, p.sizeJSON()}
 }
+
 func (p ProgressState) traits(frozen bool) traits {
 	return traits{p.PromptID, frozen && p.finite(), true, 0}
 }
@@ -88,9 +89,11 @@ func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == ni
 func (e ExecutionSuccess) traits(bool) traits {
 	return traits{e.PromptID, true, false, 0}
 }
+
 func (e ExecutionError) traits(bool) traits {
 	return traits{e.PromptID, false, false, 0}
 }
+
 func (e ExecutionInterrupted) traits(bool) traits {
 	return traits{e.PromptID, false, false, 0}
 }

@@ -185,8 +185,10 @@ func (g wireGen) value(depth int) any {
 func (g wireGen) nodeStates(text func() string) (states []nodebus.NodeState) {
 	for range g.IntN(6) {
 		states = append(states, nodebus.NodeState{
-			Value: g.number(), Max: g.number(), State: text(), Place: nodebus.Place{UniqueID: text(),
-				DisplayID: text(), ParentID: g.maybe(text()), RealID: text()},
+			Value: g.number(), Max: g.number(), State: text(), Place: nodebus.Place{
+				UniqueID:  text(),
+				DisplayID: text(), ParentID: g.maybe(text()), RealID: text(),
+			},
 		})
 	}
 	return states

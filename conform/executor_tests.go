@@ -82,7 +82,7 @@ func executesPrivately(t *testing.T, h *host) {
 	}
 	within(t, "sending to another client", func() { <-bob.last })
 	cancel()
-	within(t, "ending a session", func() { <-ended })
+	within(t, "ending a session", func() { _ = <-ended })
 	same(t, "another client receives", bob.frames, []string{
 		`{"type":"conform.said","data":{"node":"speak","text":"all"}}`,
 		`{"type":"conform.said","data":{"node":"","text":"last"}}`,

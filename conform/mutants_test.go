@@ -99,7 +99,10 @@ func (q *lockedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error
 type askTwice struct{ flow.Queue }
 
 func (q askTwice) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
-	return q.Queue.Take(ctx, func(client string) bool { return skip(client) && skip(client) })
+	return q.Queue.Take(ctx, func(client string) bool {
+		skip(client)
+		return skip(client)
+	})
 }
 
 type noSecrets struct{ flow.Queue }

@@ -63,10 +63,11 @@ func ExampleEngine_Submit() {
 	fmt.Println(submission.ID, outcome.State, outcome.Output("double")["text"], err)
 
 	stop() // interrupts the running prompts
-	<-ended
+	fmt.Println(<-ended)
 	_ = hub.Close() // tells clients that the program ends
 	// Output:
 	// double 4 success [8] <nil>
+	// context canceled
 }
 
 // Ready delays a prompt until the program is ready for its events.

@@ -212,8 +212,16 @@ func TestPromptsSurviveTheirEncoding(t *testing.T) {
 // decoding they are still literals, and later encodings do not change them.
 func TestGoValuesStayLiterals(t *testing.T) {
 	for _, v := range []any{
-		[]int{1, 2}, []string{"1", "0"}, []byte("ab"), points{"1", 0}, hue(1), mood("good"), place{X: 1},
-		map[string]int{"a": 1}, []any{"1", 0}, []any{[]any{"1", 0}}, [][]int{{1}},
+		[]int{1, 2},
+		[]string{"1", "0"},
+		[]byte("ab"),
+		points{"1", 0},
+		hue(1), mood("good"),
+		place{X: 1},
+		map[string]int{"a": 1},
+		[]any{"1", 0},
+		[]any{[]any{"1", 0}},
+		[][]int{{1}},
 	} {
 		for _, name := range []string{"any", "list", "lazy"} {
 			g := nodebus.NewGraph()

@@ -36,7 +36,10 @@ func main() {
 	events := hub.Subscribe(ctx)
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ID: "first", Nodes: graph.Nodes()})
 	_ = hub.Close()
-	for ev := range events {
+	for ev, err := range events {
+		if err != nil {
+			panic(err) // this reader fell too far behind
+		}
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Println(string(frame.Data))
 	}

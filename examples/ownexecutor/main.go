@@ -46,7 +46,11 @@ func run(out io.Writer) {
 	events := hub.Subscribe(ctx)
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ID: "sum", Nodes: graph.Nodes()})
 	_ = hub.Close()
-	for ev := range events {
+	for ev, err := range events {
+		if err != nil {
+			fmt.Fprintln(out, err) // this reader fell too far behind
+			break
+		}
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Fprintf(out, "%s\n", frame.Data)
 	}

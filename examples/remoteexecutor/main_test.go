@@ -65,7 +65,10 @@ func TestDeafNode(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	events := hub.Subscribe(t.Context())
 	go func() {
-		for ev := range events {
+		for ev, err := range events {
+			if err != nil {
+				return
+			}
 			if ev.Payload.EventType() == "begun" {
 				cancel()
 				return
