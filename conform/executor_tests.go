@@ -82,7 +82,11 @@ func executesPrivately(t *testing.T, h *host) {
 	}
 	within(t, "sending to another client", func() { <-bob.last })
 	cancel()
-	within(t, "ending a session", func() { _ = <-ended })
+	within(t, "ending a session", func() {
+		if err := <-ended; err == nil {
+			t.Error("it ended without a reason")
+		}
+	})
 	same(t, "another client receives", bob.frames, []string{
 		`{"type":"conform.said","data":{"node":"speak","text":"all"}}`,
 		`{"type":"conform.said","data":{"node":"","text":"last"}}`,

@@ -343,5 +343,9 @@ func readLoopEnds(t *testing.T, tr nodebus.Transport, _ Client) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.ReadLoop(context.Background()) }()
 	end(t, tr)
-	within(t, "ReadLoop", func() { _ = <-ended })
+	within(t, "ReadLoop", func() {
+		if err := <-ended; err == nil {
+			t.Error("it ended without a reason")
+		}
+	})
 }
