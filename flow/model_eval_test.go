@@ -91,6 +91,36 @@ func (e *evaluator) input(s nodebus.NodeSpec, name string) cells {
 	panic(fmt.Sprintf("model: node %s has no input %s", s.ID, name))
 }
 
+// inputs returns inputs that a node needs before it runs. If some of the sources fail,
+// any of them may be the first to fail in a run: inputs notes all of them.
+func (e *evaluator) inputs(s nodebus.NodeSpec, names ...string) (lists []cells) {
+	var failed any
+	for _, name := range names {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					e.noteFailure(r)
+					failed = r
+				}
+			}()
+			lists = append(lists, e.input(s, name))
+		}()
+	}
+	if failed != nil {
+		panic(failed)
+	}
+	return lists
+}
+
+// noteFailure notes a failure that was recovered, and panics with anything else.
+func (e *evaluator) noteFailure(recovered any) {
+	f, ok := recovered.(failure)
+	if !ok {
+		panic(recovered)
+	}
+	e.failed[f.node] = true
+}
+
 func (e *evaluator) eval(id string) []cells {
 	if outs, ok := e.done[id]; ok {
 		return outs
@@ -111,7 +141,8 @@ func (e *evaluator) eval(id string) []cells {
 }
 
 func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
-	values, scale := e.input(s, "values"), e.input(s, "scale")
+	in := e.inputs(s, "values", "scale")
+	values, scale := in[0], in[1]
 	total := cell{}
 	for _, v := range append(slices.Clone(values), scale...) {
 		total.blocked = total.blocked || v.blocked
@@ -162,16 +193,13 @@ var modelInputs = map[string][]string{
 
 // mapped calls a node for each element of its longest list.
 func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
-	var lists []cells
+	lists := e.inputs(s, modelInputs[s.Class]...)
 	calls := 0
-	for _, name := range modelInputs[s.Class] {
-		lists = append(lists, e.input(s, name))
-		calls = max(calls, len(lists[len(lists)-1]))
-	}
 	for _, l := range lists {
-		if len(l) == 0 {
-			calls = 0
-		}
+		calls = max(calls, len(l))
+	}
+	if slices.ContainsFunc(lists, func(l cells) bool { return len(l) == 0 }) {
+		calls = 0
 	}
 	outs := make([]cells, 1)
 	if s.Class == "Split" {
@@ -248,11 +276,7 @@ func (e *evaluator) prompt(outputs []string) (ok bool) {
 		func() {
 			defer func() {
 				if r := recover(); r != nil {
-					f, is := r.(failure)
-					if !is {
-						panic(r)
-					}
-					e.failed[f.node] = true
+					e.noteFailure(r)
 					ok = false
 				}
 			}()
