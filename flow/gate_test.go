@@ -72,13 +72,16 @@ func TestUnaddressedEventIsTheSubmitters(t *testing.T) {
 // TestGateWaitsForEventsThatArePassing checks that an event that is being published
 // when the executor returns comes before the end event.
 func TestGateWaitsForEventsThatArePassing(t *testing.T) {
+	var mu sync.Mutex
 	var order []string
 	slow := func(next nodebus.Publisher) nodebus.Publisher {
 		return publisherFunc(func(ev nodebus.Event) error {
 			if _, ok := ev.Payload.(private); ok {
 				time.Sleep(time.Second)
 			}
+			mu.Lock()
 			order = append(order, ev.Payload.EventType())
+			mu.Unlock()
 			return next.Publish(ev)
 		})
 	}
