@@ -75,11 +75,7 @@ func TestServeRunsTheReadLoop(t *testing.T) {
 					p.play()
 					synctest.Wait()
 					require.Equal(t, []string{"w"}, p.said(t))
-<<<<<<< HEAD
-					require.Equal(t, before+1, runtime.NumGoroutine(), "an idle session must have only the goroutine of Serve")
-=======
 					require.Equal(t, before+1, goroutines(), "an idle session has the goroutine of Serve alone")
->>>>>>> bus
 					p.stop()
 					say(t, h, "a write waits")
 					synctest.Wait()

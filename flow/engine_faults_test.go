@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -158,7 +159,7 @@ func (q moodyQueue) Delete(ctx context.Context, ids ...string) ([]string, error)
 }
 
 func TestQueueThatPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		q := moodyQueue{flow.NewQueue(nil), &moody{}}
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
@@ -247,7 +248,7 @@ func wrapped(f publisherFunc) *flow.EngineOptions {
 // TestEnginesPublisher checks that the publisher from Wrap receives all events, and
 // that a panic of the publisher loses only the event.
 func TestEnginesPublisher(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 		var seen []string
@@ -282,7 +283,7 @@ func TestEnginesPublisher(t *testing.T) {
 // of a client starts after the last event of the prompt before it, even if
 // publishing the last event takes long.
 func TestSection13NextPromptOfAClientBeginsAfterTheLastWord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 		slow := publisherFunc(func(ev nodebus.Event) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -213,7 +214,7 @@ func TestContextThatEndsAtEveryStep(t *testing.T) {
 		nodes := randomGraphWithoutFailures()
 		total := int64(0)
 		for at := int64(0); at == 0 || at <= total; at++ {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				wire := &tripwire{at: at}
 				reg := modelRegistry(wire)
 				hub := nodebus.NewHub(nil)
@@ -254,7 +255,7 @@ func randomGraphWithoutFailures() nodebus.Nodes {
 }
 
 func TestPublisherAndCacheThatPanic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg := modelRegistry(nil)
 		p := func() *nodebus.Prompt { return &nodebus.Prompt{ID: "p", Nodes: randomGraphWithoutFailures()} }
 		_, err := execute(flow.NewLocal(reg, nil), t.Context(), p(), panicky{})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -92,7 +93,7 @@ func TestSection14NodesMayInterruptThemselves(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg := flow.NewRegistry()
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 		flow.Register(reg, fn{f: func(ctx *nodebus.Context, _, _ any) (any, error) {
@@ -149,7 +150,7 @@ func TestAbandonedNodeGivesItsSlotBack(t *testing.T) {
 // TestAbandonedNodeSendsNoMore checks that an abandoned node can send no events,
 // even if the publisher would accept them.
 func TestAbandonedNodeSendsNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg := flow.NewRegistry()
 		release, sent := make(chan struct{}), make(chan error, 2)
 		flow.Register(reg, fn{f: func(c *nodebus.Context, _, _ any) (any, error) {

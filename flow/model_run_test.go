@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -78,7 +78,7 @@ func TestModel(t *testing.T) {
 	}
 	for seed := range uint64(cases) {
 		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { modelCase(t, seed) })
+			bubble.Test(t, func(t *testing.T) { modelCase(t, seed) })
 		})
 		if !ok {
 			return

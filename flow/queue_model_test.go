@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,7 +26,7 @@ func TestQueueModel(t *testing.T) {
 		seeds = 30
 	}
 	for seed := range uint64(seeds) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			m := newQueueModel(t, seed)
 			for range 200 {
 				m.step()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -150,7 +151,7 @@ func TestSection13StatusTellsEveryone(t *testing.T) {
 }
 
 func TestQueueThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hub := nodebus.NewHub(nil)
 		err := flow.NewEngine(flow.NewRegistry(), hub, &flow.EngineOptions{Queue: badQueue{}}).Run(t.Context())
 		require.EqualError(t, err, "nodebus: taking a prompt from the queue: no connection")

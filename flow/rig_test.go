@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 )
 
@@ -43,24 +42,10 @@ func (n show) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(strings.TrimSpace(fmt.Sprintln(n.In))), nil
 }
 
-const (
-	// bubbleTime is the time limit of a test, in the time of its bubble.
-	bubbleTime = 24 * time.Hour
-	// lockTime is the time limit of a test, in real time. It is needed because the time
-	// of a bubble stops while a goroutine waits for a mutex.
-	lockTime = 45 * time.Second
-)
-
 // inBubble runs a test with a rig and waits until everything has ended.
 func inBubble(t *testing.T, local *flow.LocalOptions, opts *flow.EngineOptions, test func(r *rig)) {
 	t.Helper()
-	stuck := time.AfterFunc(lockTime, func() { panic("flow_test: " + t.Name() + " waits for a lock that is never released") })
-	defer stuck.Stop()
-	synctest.Test(t, func(t *testing.T) {
-		// Time passes in a bubble only while every goroutine waits. A test that waits
-		// forever therefore panics here, instead of hanging.
-		late := time.AfterFunc(bubbleTime, func() { panic("flow_test: " + t.Name() + " waits for something that never comes") })
-		defer late.Stop()
+	bubble.Test(t, func(t *testing.T) {
 		r := &rig{t: t, reg: flow.NewRegistry(), hub: nodebus.NewHub(nil)}
 		flow.Register(r.reg, show{}, nodebus.Info{Name: "Show"})
 		r.local = flow.NewLocal(r.reg, local)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -70,7 +71,7 @@ func TestWait(t *testing.T) {
 
 // TestDo checks that Do runs the engine itself, or uses an active Run.
 func TestDo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 		began := make(chan struct{}, 1)
@@ -131,7 +132,7 @@ func TestDo(t *testing.T) {
 // TestDoOverAQueueThatFails checks that Do returns the error of the queue and does
 // not wait forever.
 func TestDoOverAQueueThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Queue: deadQueue{flow.NewQueue(nil)}})

@@ -15,7 +15,7 @@ const (
 	limit = 48 * time.Hour
 	// realLimit is how much real time a bubble may take. A goroutine that waits for a
 	// lock stops the time of its bubble, so that only real time can end it.
-	realLimit = 30 * time.Second
+	realLimit = 100 * time.Second
 )
 
 // Test is [synctest.Test], except that a test that hangs fails: the program ends with the
