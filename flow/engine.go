@@ -1,9 +1,7 @@
 package flow
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -29,9 +27,9 @@ type EngineOptions struct {
 	PerClient int
 	// Wrap returns a publisher that wraps the hub, for example for tracing or metrics.
 	// Every event of the engine, the executor and the nodes passes through this
-	// publisher. The events of one prompt arrive in order, one at a time. Publish must
-	// not wait for the prompt, because the prompt waits for Publish. Default: the
-	// engine publishes to the hub directly.
+	// publisher. Publish is called by several goroutines at the same time, also for one
+	// prompt. It must not wait for the prompt, because the prompt waits for Publish.
+	// Default, and if Wrap returns nil: the engine publishes to the hub directly.
 	Wrap func(nodebus.Publisher) nodebus.Publisher
 	// Logger receives problems that no caller and no client learns about. Default: no
 	// logging.
@@ -43,7 +41,7 @@ func (o *EngineOptions) withDefaults(r *Registry) EngineOptions {
 	if o != nil {
 		opts = *o
 	}
-	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	opts.Logger = protectedLogger(opts.Logger)
 	if opts.Executor == nil {
 		opts.Executor = NewLocal(r, &LocalOptions{Logger: opts.Logger})
 	}
@@ -84,13 +82,13 @@ type Engine struct {
 	// and the in-memory queue are also never held together.
 	mu      sync.Mutex
 	jobs    map[string]*job    // by prompt id: submitted or taken from the queue, and not ended
+	ending  map[string]*job    // by prompt id: ended, and the last event is not sent yet
 	clients map[string]*client // by client id: the clients that have a job
 	seq     uint64             // sequence number of the last admitted job
 	taking  *nodebus.Prompt    // may have left the queue, but is not marked as running yet
 	poke    context.CancelFunc // cancels the current Take, so that the queue is searched again
-	running *sync.WaitGroup    // counts the goroutines of Run; nil if Run is not active
-	stop    context.Context    // the context of that Run
-	idle    chan struct{}      // closed when that Run has ended
+	runner  *runner            // the Run that is active; nil if none is
+	shared  *shared            // the Run of those who call Do; nil if nobody does
 
 	statusDue  int  // number of status events still to send
 	statusBusy bool // a goroutine is sending status events
@@ -102,10 +100,13 @@ type Engine struct {
 func NewEngine(registry *Registry, hub *nodebus.Hub, opts *EngineOptions) *Engine {
 	e := &Engine{
 		registry: registry, hub: hub, pub: hub, opts: opts.withDefaults(registry),
-		jobs: map[string]*job{}, clients: map[string]*client{},
+		jobs: map[string]*job{}, ending: map[string]*job{}, clients: map[string]*client{},
 	}
 	if e.opts.Wrap != nil {
 		e.pub = e.opts.Wrap(hub)
+	}
+	if e.pub == nil { // Wrap had nothing to wrap around it
+		e.pub = hub
 	}
 	return e
 }
@@ -122,67 +123,6 @@ func (e *Engine) Queue() Queue { return e.opts.Queue }
 // Store returns the store that holds the records of ended prompts.
 func (e *Engine) Store() Store { return e.opts.Store }
 
-var errRunning = errors.New("flow: Engine.Run is running already; call it once at a time")
-
-// Run executes queued prompts until ctx ends. Then it interrupts the running prompts
-// and waits until they have ended; waiting prompts stay in the queue. It returns the
-// cause of ctx, or an error of the queue. Only one Run may be active at a time: a
-// second call returns an error at once.
-func (e *Engine) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	var all sync.WaitGroup
-	if !e.began(ctx, &all) {
-		cancel(nil)
-		return errRunning
-	}
-	defer e.ended(&all)
-	defer cancel(nodebus.ErrClosed)
-	free := make(chan struct{}, e.opts.Parallel)
-	for {
-		select {
-		case free <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		j, err := e.take(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return fmt.Errorf("nodebus: taking a prompt from the queue: %w", err)
-		}
-		all.Go(func() {
-			e.process(ctx, j)
-			<-free
-		})
-	}
-}
-
-// began marks Run as active and starts to watch the prompts that are not ready. It
-// returns false if another Run is active.
-func (e *Engine) began(ctx context.Context, all *sync.WaitGroup) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.running != nil {
-		return false
-	}
-	e.running, e.stop, e.idle = all, ctx, make(chan struct{})
-	for _, j := range e.jobs {
-		e.awaitReady(j)
-	}
-	return true
-}
-
-// ended waits for all goroutines that Run has started, and marks Run as not active.
-func (e *Engine) ended(all *sync.WaitGroup) {
-	all.Wait()
-	e.mu.Lock()
-	e.running, e.stop = nil, nil
-	close(e.idle)
-	e.mu.Unlock()
-	all.Wait() // for a prompt that was submitted between Wait and Lock
-}
-
 // Interrupt ends one prompt as interrupted, whether the prompt runs or waits. found
 // is true if the engine knows the prompt. err is an error of the queue: a waiting
 // prompt may then still be in the queue, and the engine interrupts it when it takes
@@ -198,8 +138,8 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
 	gone, err := e.remove(ctx, promptID)
-	if len(gone) > 0 {
-		e.conclude(j, newGate(e, j), nodebus.ErrInterrupted)
+	if len(gone) > 0 && e.claimEnd(j) {
+		e.conclude(j, newGate(e, j), nodebus.ErrInterrupted, nil)
 	}
 	return true, err
 }
@@ -282,20 +222,38 @@ func (e *Engine) Remaining() int {
 // event. Only one goroutine sends at a time, so the numbers go out in order: if
 // another goroutine is sending already, it also sends the event of this call.
 func (e *Engine) tellStatus() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.statusDue++
-	if e.statusBusy {
+	n, due := e.nextStatus(1)
+	if !due {
 		return
 	}
-	e.statusBusy = true
-	for ; e.statusDue > 0; e.statusDue-- {
-		n := len(e.jobs)
-		e.mu.Unlock()
+	done := false
+	defer func() {
+		if !done { // foreign code has ended the goroutine: the next call goes on
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.statusBusy = false
+		}
+	}()
+	for ; due; n, due = e.nextStatus(0) {
 		e.tell(nodebus.Event{Broadcast: true, Payload: nodebus.Status{QueueRemaining: n}})
-		e.mu.Lock()
 	}
-	e.statusBusy = false
+	done = true
+}
+
+// nextStatus adds to the status events that are due, and returns the number of prompts
+// for the next one. due is false if there is none, or if another goroutine sends them.
+func (e *Engine) nextStatus(more int) (n int, due bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.statusDue += more
+	if more > 0 && e.statusBusy {
+		return 0, false
+	}
+	if e.statusBusy = e.statusDue > 0; !e.statusBusy {
+		return 0, false
+	}
+	e.statusDue--
+	return len(e.jobs), true
 }
 
 // tell publishes an event that the engine itself makes.

@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/nodebus/nodebus"
 )
@@ -65,3 +67,48 @@ func promptError(typ, message, details string) *nodebus.ValidationError {
 func problem(typ, message, details string, extra map[string]any) nodebus.Problem {
 	return nodebus.Problem{Type: typ, Message: message, Details: details, Extra: extra}
 }
+
+// protectedLogger returns a logger whose panics do no harm; nil is silent.
+func protectedLogger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	if _, protected := l.Handler().(protectedHandler); protected {
+		return l
+	}
+	return slog.New(protectedHandler{l.Handler()})
+}
+
+// protectedHandler passes records on. A panic of the handler is its error.
+type protectedHandler struct{ next slog.Handler }
+
+func (h protectedHandler) Enabled(ctx context.Context, level slog.Level) (yes bool) {
+	_ = nodebus.Protect(func() error { yes = h.next.Enabled(ctx, level); return nil })
+	return yes
+}
+
+func (h protectedHandler) Handle(ctx context.Context, r slog.Record) error {
+	return nodebus.Protect(func() error { return h.next.Handle(ctx, r) })
+}
+
+func (h protectedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return protectedHandler{h.next.WithAttrs(attrs)}
+}
+
+func (h protectedHandler) WithGroup(name string) slog.Handler {
+	return protectedHandler{h.next.WithGroup(name)}
+}
+
+// apart is [nodebus.Protect] in a goroutine of its own, so that foreign code which calls
+// runtime.Goexit does not end the caller.
+func apart(f func() error) error {
+	ended := make(chan error, 1)
+	go func() {
+		err := errGoexitApart // unless Protect returns
+		defer func() { ended <- err }()
+		err = nodebus.Protect(f)
+	}()
+	return <-ended
+}
+
+var errGoexitApart = errors.New("nodebus: foreign code ended its goroutine with runtime.Goexit")

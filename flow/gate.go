@@ -22,6 +22,8 @@ type gate struct {
 	passing int           // number of events that are being published
 	empty   chan struct{} // set by shut; closed when the last of these events was published
 
+	cachedSent chan struct{} // closed when execution_cached was sent; nil until it is being sent
+
 	record  Record
 	outputs map[string]int // index into record.Outputs, by unique id
 }
@@ -61,18 +63,16 @@ func (g *gate) Publish(ev nodebus.Event) error {
 	}
 	switch p := ev.Payload.(type) {
 	case nodebus.ExecutionCached:
-		if !g.cached(&p) {
-			return nil
-		}
+		return g.cached(&ev)
 	case nodebus.Executing:
-		g.cached(nil)
+		_ = g.cached(nil)
 		g.j.mu.Lock()
 		g.j.now = p
 		g.j.mu.Unlock()
 	case nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText:
-		g.cached(nil)
+		_ = g.cached(nil)
 	case nodebus.Executed:
-		g.cached(nil)
+		_ = g.cached(nil)
 		if err := g.e.publish(ev); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (g *gate) leave() {
 // adds the outputs of the executor's report that no event has reported.
 func (g *gate) shut(report nodebus.Report) {
 	if g.record.Start != nil {
-		g.cached(nil)
+		_ = g.cached(nil)
 	}
 	g.mu.Lock()
 	g.open = false
@@ -155,25 +155,30 @@ func reserved(p nodebus.Payload) (err error) {
 
 var reservedTypes = []string{"execution_start", "execution_success", "execution_error", "execution_interrupted", "executing"}
 
-// cached makes sure that execution_cached is sent exactly once, before any other
-// event about a node. Callers pass nil for other events; cached then sends an empty
-// execution_cached if none was sent. It reports whether the caller must send c.
-func (g *gate) cached(c *nodebus.ExecutionCached) (send bool) {
+// cached makes sure that execution_cached is sent once, before any other event about a
+// node: calls wait until it was sent. ev is the executor's own event; nil is any other
+// event of the executor. Only the first call sends: ev, or an empty list.
+func (g *gate) cached(ev *nodebus.Event) error {
 	g.mu.Lock()
-	if g.record.Cached != nil {
+	if sent := g.cachedSent; sent != nil {
 		g.mu.Unlock()
-		return false
+		<-sent
+		return nil
 	}
-	if c != nil {
-		g.record.Cached = c
-		g.mu.Unlock()
-		return true
+	sent := make(chan struct{})
+	g.cachedSent = sent
+	c := nodebus.ExecutionCached{Nodes: []string{}, PromptID: g.j.p.ID, Timestamp: time.Now().UnixMilli()}
+	if ev != nil {
+		c = ev.Payload.(nodebus.ExecutionCached)
 	}
-	none := nodebus.ExecutionCached{Nodes: []string{}, PromptID: g.j.p.ID, Timestamp: time.Now().UnixMilli()}
-	g.record.Cached = &none
+	g.record.Cached = &c
 	g.mu.Unlock()
-	g.e.tell(g.j.event(none))
-	return false
+	defer close(sent)
+	if ev != nil {
+		return g.e.publish(*ev)
+	}
+	g.e.tell(g.j.event(c))
+	return nil
 }
 
 // executed keeps the UI output of a node for the record.

@@ -16,14 +16,18 @@ type job struct {
 	p        *nodebus.Prompt
 	seq      uint64          // order of arrival
 	ready    <-chan struct{} // see SubmitOptions; nil: the prompt is ready
-	pushed   bool            // Queue.Push has returned; guarded by Engine.mu
+	pushed   bool            // Queue.Push has returned; Engine.mu guards it
 	prepared any             // see nodebus.Preparer
+	refused  error           // why Prepare refused a prompt that was in the queue already
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	lease    Lease // nil while the prompt waits
 	attempt  int
 	secrets  map[string]string
-	running  bool // guarded by Engine.mu
+
+	// Engine.mu guards these.
+	lease   Lease // the newest; nil while the prompt waits
+	running bool
+	ends    bool // conclude was called, or is about to be
 
 	done    chan struct{} // closed when the job has ended
 	outcome nodebus.Outcome
@@ -60,6 +64,10 @@ func (j *job) isReady() bool {
 	}
 }
 
+// holdsUp reports whether the prompt makes its client wait: it is not ready. A prompt
+// that was interrupted need not be.
+func (j *job) holdsUp() bool { return !j.isReady() && j.ctx.Err() == nil }
+
 // client holds the jobs of one client.
 type client struct {
 	waiting  []*job // by priority, then by order of arrival
@@ -73,12 +81,14 @@ func precedes(a, b *job) int {
 	return cmp.Or(cmp.Compare(a.p.Priority, b.p.Priority), cmp.Compare(a.seq, b.seq))
 }
 
-// admit registers a job under its id. It returns false if the id is in use.
-func (e *Engine) admit(j *job) bool {
+// admit registers a job under its id. It returns false if the id is in use. If an earlier
+// prompt with this id is about to end, admit returns that prompt: the caller waits until
+// it has ended, and tries again.
+func (e *Engine) admit(j *job) (admitted bool, earlier *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, taken := e.jobs[j.p.ID]; taken {
-		return false
+	if e.jobs[j.p.ID] != nil || e.ending[j.p.ID] != nil {
+		return false, e.ending[j.p.ID]
 	}
 	e.seq++
 	j.seq = e.seq
@@ -88,7 +98,7 @@ func (e *Engine) admit(j *job) bool {
 	c.waiting = slices.Insert(c.waiting, at, j)
 	c.heldBack = nil
 	e.awaitReady(j)
-	return true
+	return true, nil
 }
 
 // client returns the entry of the job's client, and creates it if needed. e.mu is
@@ -120,14 +130,14 @@ func (e *Engine) leaves(j *job) {
 // in the queue is then this prompt or the next, so isUnready checks both.
 func (c *client) isUnready() bool {
 	for _, j := range c.waiting {
-		if !j.isReady() {
+		if j.holdsUp() {
 			return true
 		}
 		if j.pushed {
 			break
 		}
 	}
-	return c.heldBack != nil && !c.heldBack.isReady()
+	return c.heldBack != nil && c.heldBack.holdsUp()
 }
 
 // pushed marks a job as being in the queue. The job may have been taken already.
@@ -135,83 +145,94 @@ func (e *Engine) pushed(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.pushed = true
-	if c := e.clients[j.p.ClientID]; c != nil && c.skipped && e.poke != nil {
-		e.poke() // skips may now give another answer for this client
+	if c := e.clients[j.p.ClientID]; c != nil && c.skipped {
+		e.lookAgain() // skips may now give another answer for this client
 	}
-}
-
-// awaitReady starts a goroutine that makes the queue search again when the job is
-// ready. It does nothing if Run is not active. e.mu is held.
-func (e *Engine) awaitReady(j *job) {
-	if e.running == nil || j.isReady() {
-		return
-	}
-	stop := e.stop
-	e.running.Go(func() {
-		select {
-		case <-j.ready:
-		case <-j.ctx.Done():
-		case <-stop.Done():
-		}
-		e.lookAgain()
-	})
 }
 
 // forget drops a job that will not run. Callers of Wait receive ErrNotFound.
 func (e *Engine) forget(id string) {
 	e.mu.Lock()
 	j := e.jobs[id]
-	if j != nil {
-		delete(e.jobs, id)
-		e.leaves(j)
+	if j == nil || j.running || j.ends {
+		e.mu.Unlock()
+		return
 	}
+	j.ends = true
+	delete(e.jobs, id)
+	e.leaves(j)
 	e.mu.Unlock()
-	if j != nil {
-		j.cancel(nodebus.ErrClosed)
-		j.err = fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", id, ErrNotFound)
-		close(j.done)
-	}
+	j.cancel(nodebus.ErrClosed)
+	j.err = fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", id, ErrNotFound)
+	close(j.done)
 }
 
-// begin marks a prompt that was taken from the queue as running.
-func (e *Engine) begin(lease Lease, taken nodebus.Job) *job {
+// claimEnd reports whether the caller is the one that ends a prompt which was deleted
+// from the queue. It is false if the prompt runs: a lease that lapses puts a prompt back
+// into the queue although it runs.
+func (e *Engine) claimEnd(j *job) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j := e.jobs[taken.Prompt.ID]
-	if j == nil { // queued by an earlier process, or by another process
-		j = newJob(taken.Prompt)
-		e.jobs[taken.Prompt.ID] = j
+	if j.running || j.ends {
+		return false
 	}
-	e.leaves(j)
-	j.lease, j.attempt, j.secrets = lease, max(taken.Attempt, 1), taken.Secrets
-	j.running, e.taking = true, nil
-	e.client(j).running++
-	return j
+	j.ends = true
+	return true
 }
 
-// end removes a job from the engine: from now on the prompt does not count as
-// running.
+// begin marks a prompt that was taken from the queue as running. j is what fromQueue
+// returned for it. begins is false if the prompt runs already, or ends: its old lease
+// has lapsed, and only the lease is exchanged.
+func (e *Engine) begin(lease Lease, taken nodebus.Job, j *job) (_ *job, begins bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.taking = nil
+	id := taken.Prompt.ID
+	for _, known := range []*job{e.jobs[id], e.ending[id]} {
+		if known != nil {
+			j = known
+		}
+	}
+	if j.lease != nil || j.ends {
+		j.lease = lease
+		return j, false
+	}
+	e.jobs[id] = j
+	e.leaves(j)
+	j.lease, j.attempt, j.secrets, j.running = lease, max(taken.Attempt, 1), taken.Secrets, true
+	e.client(j).running++
+	return j, true
+}
+
+// leaseOf returns the newest lease of a job; nil if it has none.
+func (e *Engine) leaseOf(j *job) Lease {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return j.lease
+}
+
+// end is the step in which a prompt stops to count as one that runs.
 func (e *Engine) end(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.cancel(nodebus.ErrClosed)
 	delete(e.jobs, j.p.ID)
+	e.ending[j.p.ID] = j
 	if !j.running {
 		e.leaves(j)
 	}
 }
 
-// release lets the next prompt of the client begin. It is called after the last
-// event of j.
+// release lets the next prompt of the client begin. It is called after the last event
+// of j.
 func (e *Engine) release(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.ending, j.p.ID)
 	if !j.running {
 		return
 	}
 	e.client(j).running--
 	e.leaves(j)
-	if e.poke != nil {
-		e.poke()
-	}
+	e.lookAgain()
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,25 +18,28 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	keep := e.keepLease(j)
 	defer keep.stop()
 	g := newGate(e, j)
+	report, err := nodebus.Report{}, errExecutorGone // unless execute returns
+	defer func() {
+		g.shut(report)
+		e.conclude(j, g, err, keep)
+	}()
 	if context.Cause(j.ctx) == nil {
 		g.start()
 	}
-	report, err := e.execute(j, g)
-	g.shut(report)
-	e.conclude(j, g, err)
+	report, err = e.execute(j, g)
 }
+
+var errExecutorGone = errors.New("nodebus: the executor ended its goroutine with runtime.Goexit")
 
 // execute calls the executor. A panic of the executor becomes an error.
 func (e *Engine) execute(j *job, g *gate) (report nodebus.Report, err error) {
 	if err := context.Cause(j.ctx); err != nil { // interrupted before it began
 		return report, err
 	}
-	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.prepared, Secrets: j.secrets}
-	if j.prepared == nil {
-		if job.Prepared, _, err = e.prepare(j.p); err != nil {
-			return report, err
-		}
+	if j.refused != nil {
+		return report, j.refused
 	}
+	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.prepared, Secrets: j.secrets}
 	err = nodebus.Protect(func() (err error) {
 		report, err = e.opts.Executor.Execute(j.ctx, job, g)
 		return err
@@ -46,12 +50,12 @@ func (e *Engine) execute(j *job, g *gate) (report nodebus.Report, err error) {
 // conclude stores the record of a prompt and then sends its last events. The order
 // matters: a client that receives the last events must be able to read the record.
 // The lease is completed after both: if the process dies earlier, the queue still
-// has the prompt.
-func (e *Engine) conclude(j *job, g *gate, err error) {
+// has the prompt. keep is nil if the prompt did not run.
+func (e *Engine) conclude(j *job, g *gate, err error, keep *leaseKeeper) {
 	terminal := g.end(err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
 	defer cancel()
-	if err := nodebus.Protect(func() error { return e.opts.Store.Put(ctx, g.record) }); err != nil {
+	if err := apart(func() error { return e.opts.Store.Put(ctx, g.record) }); err != nil {
 		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
 		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
@@ -59,29 +63,42 @@ func (e *Engine) conclude(j *job, g *gate, err error) {
 	e.tell(j.event(terminal))
 	e.tellStatus()
 	e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
-	if j.lease != nil {
-		if err := nodebus.Protect(func() error { return j.lease.Done(ctx) }); err != nil {
-			e.opts.Logger.Error("lease not done: the prompt may be taken again", "prompt", j.p.ID, "error", err)
-		}
+	if keep != nil {
+		keep.stop()
+		e.completeLease(ctx, j)
 	}
 	e.release(j)
 	j.outcome = g.record.Outcome()
 	close(j.done)
 }
 
+// completeLease takes a prompt that has ended out of the queue, also if its lease has
+// lapsed and the prompt waits again.
+func (e *Engine) completeLease(ctx context.Context, j *job) {
+	err := apart(func() error { return e.leaseOf(j).Done(ctx) })
+	if errors.Is(err, ErrLapsed) {
+		_, err = e.remove(ctx, j.p.ID)
+	}
+	if err != nil {
+		e.opts.Logger.Error("prompt not taken out of the queue: it may run again", "prompt", j.p.ID, "error", err)
+	}
+}
+
 // leaseKeeper extends the lease of a prompt while the prompt runs.
 type leaseKeeper struct {
-	e     *Engine
-	j     *job
-	timer *time.Timer
+	e *Engine
+	j *job
 
-	mu      sync.Mutex // not held while the queue is called
+	mu      sync.Mutex // not held while the queue is called; it guards what follows
+	timer   *time.Timer
 	stopped bool
 	idle    chan struct{} // set when extend begins; closed when extend returns
 }
 
 func (e *Engine) keepLease(j *job) *leaseKeeper {
 	k := &leaseKeeper{e: e, j: j}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.timer = time.AfterFunc(leaseTime/3, k.extend)
 	return k
 }
@@ -96,9 +113,10 @@ func (k *leaseKeeper) extend() {
 	if stopped {
 		return
 	}
-	ctx, cancel := context.WithTimeout(k.j.ctx, leaseTime/3)
+	// An interrupted prompt keeps its lease until it has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.j.ctx), leaseTime/3)
 	defer cancel()
-	if err := nodebus.Protect(func() error { return k.j.lease.Extend(ctx, leaseTime) }); err != nil {
+	if err := nodebus.Protect(func() error { return k.e.leaseOf(k.j).Extend(ctx, leaseTime) }); err != nil {
 		k.e.opts.Logger.Warn("lease not extended", "prompt", k.j.p.ID, "error", err)
 	}
 	k.mu.Lock()

@@ -40,6 +40,7 @@ func (r *Record) Outcome() nodebus.Outcome {
 func (g *gate) end(err error) (terminal nodebus.Payload) {
 	panicked := nodebus.Protect(func() error { terminal = g.finish(err); return nil })
 	if panicked == nil {
+		g.makeEncodable(&terminal)
 		return terminal
 	}
 	if node, ok := err.(*nodebus.NodeError); ok { //nolint:errorlint // looking deeper would panic again
@@ -47,6 +48,20 @@ func (g *gate) end(err error) (terminal nodebus.Payload) {
 		e.Err, panicked = panicked, &e
 	}
 	return g.finish(panicked)
+}
+
+// makeEncodable replaces inputs in an execution_error that have no form on the wire, such
+// as a NaN: without its end event, a client would wait for ever.
+func (g *gate) makeEncodable(terminal *nodebus.Payload) {
+	e := g.record.Error
+	if e == nil {
+		return
+	}
+	if _, err := nodebus.JSON.Encode(nodebus.Event{Payload: *e}); err != nil {
+		e.CurrentInputs = map[string][]any{}
+		e.Traceback = append(e.Traceback, fmt.Sprintf("the inputs are left out: %v\n", err))
+		*terminal = *e
+	}
 }
 
 func (g *gate) finish(err error) nodebus.Payload {

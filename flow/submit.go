@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -49,7 +50,7 @@ func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return
 // [ErrNotFound].
 func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
 	e.mu.Lock()
-	j := e.jobs[promptID]
+	j := cmp.Or(e.jobs[promptID], e.ending[promptID])
 	e.mu.Unlock()
 	if j != nil {
 		return j.wait(ctx)
@@ -64,46 +65,33 @@ func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, er
 // Do submits a prompt, waits until it has ended, and returns the outcome. If ctx
 // ends first, Do interrupts the prompt and returns the cause of ctx. Do also runs
 // the engine while it waits, unless [Engine.Run] is active already. A program that
-// only runs one graph does not need to call Run. Do is safe for concurrent use.
+// only runs graphs does not need to call Run. Several calls of Do share one Run. Do is
+// safe for concurrent use.
 func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, error) {
 	s, err := e.Submit(ctx, p, nil)
 	if err != nil {
 		return nodebus.Outcome{}, err
 	}
-	waiting, give := context.WithCancelCause(ctx)
-	defer give(nil)
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	run := e.share()
+	defer e.unshare(ctx, run)
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	ended := make(chan struct{})
+	defer func() { <-ended }()
+	defer cancel(nil)
 	go func() {
 		defer close(ended)
-		give(e.runUnlessRunning(running))
+		select {
+		case <-run.ended:
+			cancel(run.err)
+		case <-waiting.Done():
+		}
 	}()
 	outcome, err := s.Wait(waiting)
 	if err != nil {
 		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
 	}
-	stop()
-	<-ended
 	return outcome, err
-}
-
-// runUnlessRunning runs the engine until ctx ends. If another Run is active, it
-// waits until that Run has ended first.
-func (e *Engine) runUnlessRunning(ctx context.Context) error {
-	for {
-		err := e.Run(ctx)
-		if !errors.Is(err, errRunning) {
-			return err
-		}
-		e.mu.Lock()
-		idle := e.idle
-		e.mu.Unlock()
-		select {
-		case <-idle:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // Submit checks a prompt and adds it to the queue. After Submit, the prompt belongs
@@ -120,6 +108,9 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	if opts == nil {
 		opts = &SubmitOptions{}
 	}
+	if p == nil {
+		return nil, promptError("no_prompt", "No prompt provided", "the prompt is nil")
+	}
 	prepared, rejected, err := e.prepare(p)
 	if err != nil {
 		return nil, err
@@ -132,8 +123,18 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	j.prepared, j.ready = prepared, opts.Ready
 	// Admit the job before asking the store: if a prompt with the same id ends
 	// meanwhile, its record is in the store by then.
-	if !e.admit(j) {
-		return nil, ErrDuplicate
+	for {
+		admitted, earlier := e.admit(j)
+		if admitted {
+			break
+		}
+		if earlier == nil {
+			return nil, ErrDuplicate
+		}
+		_, _ = earlier.wait(ctx) // how it ended does not matter
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
 		e.forget(p.ID)
@@ -142,7 +143,9 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		}
 		return nil, err
 	}
-	e.tellStatus() // before the queue has the prompt, so that clients receive the number before any event of the prompt
+	// Before the queue has the prompt, so that clients receive the number before any event
+	// of the prompt, unless another goroutine is sending numbers at this moment.
+	e.tellStatus()
 	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, opts.Secrets) }); err != nil {
 		e.forget(p.ID)
 		e.tellStatus()
