@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"runtime"
@@ -12,8 +11,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// LocalOptions holds the options of a [Local]. A nil pointer, and a zero value in
-// any field, select the defaults.
+// LocalOptions holds the options of a [Local]. A nil pointer, and a zero value or a
+// negative number in any field, select the defaults.
 type LocalOptions struct {
 	// Cache keeps results across prompts. Default: a cache that keeps the results that
 	// the last prompt used, without a limit. See NewCache and NoCache for other caches.
@@ -54,10 +53,8 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	if opts != nil {
 		l.opts = *opts
 	}
-	if l.opts.Workers <= 0 {
-		l.opts.Workers = runtime.GOMAXPROCS(0)
-	}
-	l.opts.Grace = cmp.Or(l.opts.Grace, 3*time.Second)
+	l.opts.Workers = limit(l.opts.Workers, runtime.GOMAXPROCS(0))
+	l.opts.Grace = limit(l.opts.Grace, 3*time.Second)
 	if l.opts.Logger == nil {
 		l.opts.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -61,7 +61,7 @@ type Lease interface {
 }
 
 // QueueOptions holds the limits of the queue that [NewQueue] makes. A nil pointer,
-// and a zero value in any field, select the defaults.
+// and zero or less in any field, select the defaults.
 type QueueOptions struct {
 	// Len is the maximum number of waiting prompts. If Len prompts wait, Push returns
 	// [ErrFull]. Default 10 000.
@@ -72,11 +72,10 @@ type QueueOptions struct {
 // The queue keeps secrets. It is safe for concurrent use. If opts is nil, the queue
 // has the default limits.
 func NewQueue(opts *QueueOptions) Queue {
-	q := &memQueue{max: 10_000, byID: map[string]*queued{}, changed: make(chan struct{})}
-	if opts != nil {
-		q.max = cmp.Or(opts.Len, q.max)
+	if opts == nil {
+		opts = &QueueOptions{}
 	}
-	return q
+	return &memQueue{max: limit(opts.Len, 10_000), byID: map[string]*queued{}, changed: make(chan struct{})}
 }
 
 type memQueue struct {
