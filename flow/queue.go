@@ -3,6 +3,7 @@ package flow
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -110,9 +111,9 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	old := q.byID[p.ID]
 	switch {
 	case old != nil && !old.lapses.IsZero():
-		return ErrDuplicate
+		return fmt.Errorf("%w: the prompt runs; choose another id, or submit again when it has ended: prompt %q", ErrDuplicate, p.ID)
 	case old == nil && len(q.waiting) >= q.max:
-		return ErrFull
+		return fmt.Errorf("%w: %d prompts wait; submit again later, or raise QueueOptions.Len: prompt %q", ErrFull, len(q.waiting), p.ID)
 	}
 	x := &queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}}
 	if old != nil {
