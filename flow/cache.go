@@ -137,7 +137,8 @@ func (c *boundedCache) Retain(keep func(key string) bool) {
 }
 
 // recentCache is the default cache of a Local. It keeps the results that the last
-// prompt used, as the default cache of ComfyUI does. It has no limits.
+// prompt used, as the default cache of ComfyUI does. It has no limits. It is not a
+// Cache: Local calls clear and sweep instead of Retain.
 type recentCache struct {
 	mu         sync.Mutex
 	entries    map[string]*recentEntry
@@ -167,13 +168,6 @@ func (c *recentCache) Put(key string, r Result) {
 		c.entries = map[string]*recentEntry{}
 	}
 	c.entries[key] = &recentEntry{r, c.generation}
-}
-
-// Retain makes the type a Cache. Local calls clear and sweep instead.
-func (c *recentCache) Retain(keep func(key string) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	maps.DeleteFunc(c.entries, func(key string, _ *recentEntry) bool { return !keep(key) })
 }
 
 // clear drops all results.

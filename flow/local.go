@@ -40,10 +40,16 @@ type LocalOptions struct {
 type Local struct {
 	reg    *Registry
 	opts   LocalOptions
-	cache  Cache        // nil if nothing is cached
+	cache  resultCache  // nil if nothing is cached
 	recent *recentCache // the default cache, swept at each prompt; nil if another cache is set
 	slots  slots
 	claims claims
+}
+
+// resultCache contains the methods of a Cache that a run calls.
+type resultCache interface {
+	Get(key string) (Result, bool)
+	Put(key string, r Result)
 }
 
 // NewLocal returns an executor for the classes of r. If opts is nil, the executor
@@ -59,25 +65,24 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 		l.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	l.slots.free = l.opts.Workers
-	l.cache = l.opts.Cache
-	if l.cache == nil {
+	switch l.opts.Cache.(type) {
+	case nil:
 		l.recent = &recentCache{}
 		l.cache = l.recent
-	}
-	if _, off := l.cache.(noCache); off {
-		l.cache = nil
+	case noCache:
+	default:
+		l.cache = l.opts.Cache
 	}
 	return l
 }
 
 // Free drops all cached results.
 func (l *Local) Free() {
-	switch {
-	case l.recent != nil:
+	if l.recent != nil {
 		l.recent.clear()
-	case l.cache != nil:
-		l.cache.Retain(func(string) bool { return false })
+		return
 	}
+	l.opts.Cache.Retain(func(string) bool { return false })
 }
 
 // Prepare checks a prompt and makes it ready to run; see [nodebus.Preparer] and
