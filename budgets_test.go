@@ -15,10 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	longestFile = 400 // maximum number of lines of a Go file
-	shortFile   = 150 // at least half of the files of a package have fewer lines
-)
+// longestFile is the maximum number of lines of a Go file.
+const longestFile = 400
 
 // TestBudgets fails if a package has more source files or exported names than
 // its room allows, or a file is too long. It logs the numbers.
@@ -29,11 +27,7 @@ func TestBudgets(t *testing.T) {
 			continue
 		}
 		n := measure(t, dir)
-		t.Logf("%-9s %2d files, at most %2d; %3d names, at most %3d; %2d files under %d lines",
-			dir, n.files, limit.files, n.names, limit.names, n.short, shortFile)
-		if 2*n.short < n.files {
-			t.Logf("%-9s fewer than half of the files are that short", dir)
-		}
+		t.Logf("%-9s %2d files, at most %2d; %3d names, at most %3d", dir, n.files, limit.files, n.names, limit.names)
 		if n.files > limit.files {
 			t.Errorf("%s has %d source files, at most %d are allowed", dir, n.files, limit.files)
 		}
@@ -65,7 +59,7 @@ func TestPublicRooms(t *testing.T) {
 
 // size holds the counts of a package.
 type size struct {
-	files, short, names int
+	files, names int
 }
 
 // measure counts the source files and the exported names of a folder.
@@ -80,9 +74,6 @@ func measure(t *testing.T, dir string) (n size) {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		n.files++
-		if lines(t, path) < shortFile {
-			n.short++
-		}
 		n.names += exportedNames(file)
 	}
 	return n

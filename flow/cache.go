@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -30,9 +29,9 @@ type Cache interface {
 }
 
 // CacheOptions holds the limits of the cache that [NewCache] makes. When a limit is
-// reached, the cache drops the least recently used results. A nil pointer, and a
-// zero value in any field, select the defaults. A negative number means no limit:
-// memory may then grow without end.
+// reached, the cache drops the least recently used results. A nil pointer, and zero
+// or less in any field, select the defaults. [math.MaxInt] removes a limit; if it
+// removes both, memory may grow without end.
 type CacheOptions struct {
 	Entries int // maximum number of results; default 100 000
 	// Bytes limits the estimated size of all results, in bytes. Lists, strings and
@@ -45,12 +44,13 @@ type CacheOptions struct {
 // limits. It is safe for concurrent use. If opts is nil, the cache has the default
 // limits.
 func NewCache(opts *CacheOptions) Cache {
-	c := &boundedCache{opts: CacheOptions{Entries: 100_000, Bytes: 1 << 30}, entries: map[string]boundedEntry{}}
-	if opts != nil {
-		c.opts.Entries = cmp.Or(opts.Entries, c.opts.Entries)
-		c.opts.Bytes = cmp.Or(opts.Bytes, c.opts.Bytes)
+	if opts == nil {
+		opts = &CacheOptions{}
 	}
-	return c
+	return &boundedCache{
+		opts:    CacheOptions{Entries: limit(opts.Entries, 100_000), Bytes: limit(opts.Bytes, 1<<30)},
+		entries: map[string]boundedEntry{},
+	}
 }
 
 // NoCache returns a cache that keeps nothing: every node runs in every prompt. It is
@@ -96,15 +96,12 @@ func (c *boundedCache) Get(key string) (Result, bool) {
 }
 
 func (c *boundedCache) Put(key string, r Result) {
-	size := 0
-	if c.opts.Bytes > 0 {
-		size = resultSize(r) // the lock is not held, because Size is foreign code
-	}
+	size := resultSize(r) // the lock is not held, because Size is foreign code
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes += size - c.entries[key].size
 	c.use(key, boundedEntry{r: r, size: size})
-	for c.opts.Entries > 0 && len(c.entries) > c.opts.Entries || c.opts.Bytes > 0 && c.bytes > c.opts.Bytes {
+	for len(c.entries) > c.opts.Entries || c.bytes > c.opts.Bytes {
 		oldest := c.uses[0]
 		if c.uses = c.uses[1:]; c.entries[oldest.key].use == oldest.number {
 			c.remove(oldest.key)
@@ -117,15 +114,10 @@ func (c *boundedCache) use(key string, e boundedEntry) {
 	c.number++
 	e.use = c.number
 	c.entries[key] = e
-	if !c.bounded() {
-		return
-	}
 	if c.uses = append(c.uses, cacheUse{key, c.number}); len(c.uses) > 2*len(c.entries)+64 {
 		c.uses = slices.DeleteFunc(c.uses, func(u cacheUse) bool { return c.entries[u.key].use != u.number })
 	}
 }
-
-func (c *boundedCache) bounded() bool { return c.opts.Entries > 0 || c.opts.Bytes > 0 }
 
 func (c *boundedCache) remove(key string) {
 	c.bytes -= c.entries[key].size
@@ -145,7 +137,8 @@ func (c *boundedCache) Retain(keep func(key string) bool) {
 }
 
 // recentCache is the default cache of a Local. It keeps the results that the last
-// prompt used, as the default cache of ComfyUI does. It has no limits.
+// prompt used, as the default cache of ComfyUI does. It has no limits. It is not a
+// Cache: Local calls clear and sweep instead of Retain.
 type recentCache struct {
 	mu         sync.Mutex
 	entries    map[string]*recentEntry
@@ -175,13 +168,6 @@ func (c *recentCache) Put(key string, r Result) {
 		c.entries = map[string]*recentEntry{}
 	}
 	c.entries[key] = &recentEntry{r, c.generation}
-}
-
-// Retain makes the type a Cache. Local calls clear and sweep instead.
-func (c *recentCache) Retain(keep func(key string) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	maps.DeleteFunc(c.entries, func(key string, _ *recentEntry) bool { return !keep(key) })
 }
 
 // clear drops all results.

@@ -247,3 +247,106 @@ func TestRetainMayCallBack(t *testing.T) {
 		}
 	})
 }
+
+// callingContext is a foreign context whose methods ask for the graph of a running
+// node.
+type callingContext struct {
+	context.Context
+	running *atomic.Pointer[nodebus.Context]
+}
+
+func (c callingContext) call() {
+	if ctx := c.running.Load(); ctx != nil {
+		_ = ctx.Hidden("DYNPROMPT")
+	}
+}
+
+func (c callingContext) Err() error            { c.call(); return c.Context.Err() }
+func (c callingContext) Done() <-chan struct{} { c.call(); return c.Context.Done() }
+func (c callingContext) Value(key any) any     { c.call(); return c.Context.Value(key) }
+
+// asksLazily waits for its lazy input with a foreign context.
+type asksLazily struct {
+	In nodebus.Lazy[any]
+}
+
+func (n asksLazily) Run(ctx *nodebus.Context) (any, error) {
+	var running atomic.Pointer[nodebus.Context]
+	running.Store(ctx)
+	return n.In.Get(callingContext{ctx, &running})
+}
+
+// TestContextOfWaitMayCallBack checks that a node may wait with a context whose
+// methods call the node's own context, whether the wait succeeds or is interrupted.
+func TestContextOfWaitMayCallBack(t *testing.T) {
+	for _, stop := range []bool{false, true} {
+		inBubble(t, nil, nil, func(r *rig) {
+			flow.Register(r.reg, asksLazily{}, nodebus.Info{Name: "Asks"})
+			r.fn("Slow", func(ctx *nodebus.Context, _, _ any) (any, error) {
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+				}
+				return "slow", ctx.Err()
+			})
+			g := nodebus.NewGraph()
+			g.AddAs("out", "Show", in{"in": g.Add("Asks", in{"in": g.Add("Slow", nil)})})
+			wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: g.Nodes()})
+			if stop {
+				time.Sleep(time.Second / 2)
+				require.True(t, interrupt(r.engine, "p"))
+				require.Equal(t, nodebus.Interrupted, wait().record.State)
+				return
+			}
+			require.Equal(t, []any{"slow"}, wait().text("out"))
+		})
+	}
+}
+
+// TestContextOfExecuteMayCallBack checks that the methods of the context given to
+// Execute may call a node's context, even while a failing node ends the prompt.
+func TestContextOfExecuteMayCallBack(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		var running atomic.Pointer[nodebus.Context]
+		r.fn("Fail", func(ctx *nodebus.Context, _, _ any) (any, error) {
+			running.Store(ctx)
+			return nil, errQueue
+		})
+		_, err := execute(r.local, callingContext{r.ctx, &running}, &nodebus.Prompt{ID: "p", Nodes: two("Fail")}, r.hub)
+		require.ErrorIs(t, err, errQueue)
+	})
+}
+
+// TestContextOfWaitMayPanic checks that a panic in the context of a wait fails the
+// node.
+func TestContextOfWaitMayPanic(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		flow.Register(r.reg, asksBadly{}, nodebus.Info{Name: "Asks"})
+		r.fn("Slow", func(*nodebus.Context, any, any) (any, error) { time.Sleep(time.Second); return "slow", nil })
+		g := nodebus.NewGraph()
+		g.AddAs("out", "Show", in{"in": g.Add("Asks", in{"in": g.Add("Slow", nil)})})
+		e := r.run(g.Nodes()).failed(t)
+		require.Contains(t, e.ExceptionMessage, "bad context")
+	})
+}
+
+// asksBadly waits for its lazy input with a context that panics after the wait.
+type asksBadly struct {
+	In nodebus.Lazy[any]
+}
+
+func (n asksBadly) Run(ctx *nodebus.Context) (any, error) {
+	return n.In.Get(badContext{ctx, time.Now()})
+}
+
+type badContext struct {
+	context.Context
+	begin time.Time
+}
+
+func (c badContext) Err() error {
+	if time.Since(c.begin) > 0 {
+		panic("bad context")
+	}
+	return c.Context.Err()
+}

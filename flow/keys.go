@@ -274,10 +274,11 @@ func (w *worker) claimKey(key string) (claimed bool, err error) {
 // reopen makes node i ready again. It is called when the claim that the node waits
 // for is released.
 func (r *run) reopen(i int32) {
+	var then after
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock(&then)
 	r.sched.deferred--
 	r.sched.Open(i)
 	r.startWorkers()
-	r.settle()
+	r.settle(&then)
 }

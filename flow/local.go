@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"runtime"
@@ -12,8 +11,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// LocalOptions holds the options of a [Local]. A nil pointer, and a zero value in
-// any field, select the defaults.
+// LocalOptions holds the options of a [Local]. A nil pointer, and a zero value or a
+// negative number in any field, select the defaults.
 type LocalOptions struct {
 	// Cache keeps results across prompts. Default: a cache that keeps the results that
 	// the last prompt used, without a limit. See NewCache and NoCache for other caches.
@@ -41,10 +40,16 @@ type LocalOptions struct {
 type Local struct {
 	reg    *Registry
 	opts   LocalOptions
-	cache  Cache        // nil if nothing is cached
+	cache  resultCache  // nil if nothing is cached
 	recent *recentCache // the default cache, swept at each prompt; nil if another cache is set
 	slots  slots
 	claims claims
+}
+
+// resultCache contains the methods of a Cache that a run calls.
+type resultCache interface {
+	Get(key string) (Result, bool)
+	Put(key string, r Result)
 }
 
 // NewLocal returns an executor for the classes of r. If opts is nil, the executor
@@ -54,33 +59,30 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	if opts != nil {
 		l.opts = *opts
 	}
-	if l.opts.Workers <= 0 {
-		l.opts.Workers = runtime.GOMAXPROCS(0)
-	}
-	l.opts.Grace = cmp.Or(l.opts.Grace, 3*time.Second)
+	l.opts.Workers = limit(l.opts.Workers, runtime.GOMAXPROCS(0))
+	l.opts.Grace = limit(l.opts.Grace, 3*time.Second)
 	if l.opts.Logger == nil {
 		l.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	l.slots.free = l.opts.Workers
-	l.cache = l.opts.Cache
-	if l.cache == nil {
+	switch l.opts.Cache.(type) {
+	case nil:
 		l.recent = &recentCache{}
 		l.cache = l.recent
-	}
-	if _, off := l.cache.(noCache); off {
-		l.cache = nil
+	case noCache:
+	default:
+		l.cache = l.opts.Cache
 	}
 	return l
 }
 
 // Free drops all cached results.
 func (l *Local) Free() {
-	switch {
-	case l.recent != nil:
+	if l.recent != nil {
 		l.recent.clear()
-	case l.cache != nil:
-		l.cache.Retain(func(string) bool { return false })
+		return
 	}
+	l.opts.Cache.Retain(func(string) bool { return false })
 }
 
 // Prepare checks a prompt and makes it ready to run; see [nodebus.Preparer] and

@@ -242,9 +242,8 @@ func (pl *planner) rest() *nodebus.ValidationError {
 		if pl.state[i] != planUnseen {
 			continue
 		}
-		if pl.prompt.Nodes[i].Inputs == nil {
-			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.",
-				fmt.Sprintf("Node ID '#%s'", pl.nodes[i].id))
+		if s := &pl.prompt.Nodes[i]; s.Inputs == nil {
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.", aboutNode(s))
 		}
 		pl.check(nil, int32(i), false)
 		delete(pl.found, int32(i))

@@ -3,6 +3,7 @@ package flow
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -61,7 +62,7 @@ type Lease interface {
 }
 
 // QueueOptions holds the limits of the queue that [NewQueue] makes. A nil pointer,
-// and a zero value in any field, select the defaults.
+// and zero or less in any field, select the defaults.
 type QueueOptions struct {
 	// Len is the maximum number of waiting prompts. If Len prompts wait, Push returns
 	// [ErrFull]. Default 10 000.
@@ -72,11 +73,10 @@ type QueueOptions struct {
 // The queue keeps secrets. It is safe for concurrent use. If opts is nil, the queue
 // has the default limits.
 func NewQueue(opts *QueueOptions) Queue {
-	q := &memQueue{max: 10_000, byID: map[string]*queued{}, changed: make(chan struct{})}
-	if opts != nil {
-		q.max = cmp.Or(opts.Len, q.max)
+	if opts == nil {
+		opts = &QueueOptions{}
 	}
-	return q
+	return &memQueue{max: limit(opts.Len, 10_000), byID: map[string]*queued{}, changed: make(chan struct{})}
 }
 
 type memQueue struct {
@@ -111,9 +111,9 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	old := q.byID[p.ID]
 	switch {
 	case old != nil && !old.lapses.IsZero():
-		return ErrDuplicate
+		return fmt.Errorf("%w: the prompt runs; choose another id, or submit again when it has ended: prompt %q", ErrDuplicate, p.ID)
 	case old == nil && len(q.waiting) >= q.max:
-		return ErrFull
+		return fmt.Errorf("%w: %d prompts wait; submit again later, or raise QueueOptions.Len: prompt %q", ErrFull, len(q.waiting), p.ID)
 	}
 	x := &queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}}
 	if old != nil {

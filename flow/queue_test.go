@@ -150,6 +150,26 @@ func TestSection13StatusTellsEveryone(t *testing.T) {
 	})
 }
 
+// TestQueueErrors checks that the errors of the queue in memory name the prompt, the
+// limit and a way out.
+func TestQueueErrors(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		q := flow.NewQueue(&flow.QueueOptions{Len: 2})
+		push := func(id string) error { return q.Push(t.Context(), &nodebus.Prompt{ID: id}, nil) }
+		require.NoError(t, push("a"))
+		_, err := q.Take(t.Context(), func(string) bool { return false })
+		require.NoError(t, err)
+		err = push("a")
+		require.ErrorIs(t, err, flow.ErrDuplicate)
+		require.EqualError(t, err, `nodebus: prompt id is in use: the prompt runs; choose another id, or submit again when it has ended: prompt "a"`)
+		require.NoError(t, push("b"))
+		require.NoError(t, push("c"))
+		err = push("d")
+		require.ErrorIs(t, err, flow.ErrFull)
+		require.EqualError(t, err, `nodebus: queue is full: 2 prompts wait; submit again later, or raise QueueOptions.Len: prompt "d"`)
+	})
+}
+
 func TestQueueThatFails(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		hub := nodebus.NewHub(nil)

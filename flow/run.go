@@ -31,9 +31,10 @@ import (
 //  4. The tracker's lock, in its methods Add and Expect.
 //
 // The locks of two runs are never held together. No foreign code runs while any of
-// these locks is held: no cache, logger, publisher, or method of a node or a port type.
-// Work for other runs is collected in an after, and unlock does it. The tracker's other
-// methods publish events; callers must not hold any of these locks.
+// these locks is held: no cache, logger, publisher, or method of a node, a port type or
+// a context from outside. Work for other runs, and the cancellation of the run, are
+// collected in an after, and unlock does them. The tracker's other methods publish
+// events; callers must not hold any of these locks.
 type run struct {
 	local    *Local
 	job      *nodebus.Job
@@ -51,15 +52,19 @@ type run struct {
 	sched schedule
 }
 
-// after collects work for other runs, to do when run.mu is released.
+// after collects work to do when run.mu is released.
 type after struct {
-	grant *run   // the run that receives a slot; nil if there is none
-	key   string // a claim to release; "" if there is none
+	cancel error  // cancels the run's context with this cause; nil if the run goes on
+	grant  *run   // the run that receives a slot; nil if there is none
+	key    string // a claim to release; "" if there is none
 }
 
 // unlock releases run.mu and then does the collected work.
 func (r *run) unlock(then *after) {
 	r.mu.Unlock()
+	if then.cancel != nil {
+		r.cancel(then.cancel)
+	}
 	if then.grant != nil {
 		then.grant.granted()
 	}
@@ -129,13 +134,14 @@ func (r *run) begin() {
 	defer r.all.Done()
 	err := errGoexit // replaced if Protect returns
 	defer func() {
+		var then after
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		defer r.unlock(&then)
 		if err != nil {
-			r.fail(err)
+			r.fail(err, &then)
 		}
 		r.sched.working--
-		r.settle()
+		r.settle(&then)
 	}()
 	err = nodebus.Protect(func() error {
 		cached := r.lookUp()
@@ -241,20 +247,21 @@ func (r *run) expect(by *runNode, nodes []int32) {
 }
 
 // fail ends the run with err. If the run has an error already, it keeps the first
-// error. mu is held; canceling the context is safe, because the functions that wait
-// for the context run in other goroutines.
-func (r *run) fail(err error) {
+// error. mu is held, so unlock cancels the context later: that calls methods of the
+// context that Execute received, which is foreign code.
+func (r *run) fail(err error, then *after) {
 	if r.sched.err == nil {
 		r.sched.err = err
 	}
 	r.sched.over = true
-	r.cancel(err)
+	then.cancel = r.sched.err
 }
 
 // stop ends the run because its context has ended, unless the run has ended already.
 func (r *run) stop() {
+	var then after
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock(&then)
 	if r.sched.ended || r.sched.over {
 		return
 	}
@@ -263,18 +270,18 @@ func (r *run) stop() {
 		err = r.nodeError(w.i, &nodebus.NodeError{Err: err})
 	}
 	r.sched.stopped = true
-	r.fail(err)
-	r.settle()
+	r.fail(err, &then)
+	r.settle(&then)
 }
 
 // settle checks whether the run has ended or is in a deadlock. mu is held.
-func (r *run) settle() {
+func (r *run) settle(then *after) {
 	s := &r.sched
 	if s.working > 0 || s.ended {
 		return
 	}
 	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 {
-		r.fail(r.cycleError())
+		r.fail(r.cycleError(), then)
 	}
 	if s.waiting == 0 && (s.over || s.Pending() == 0) {
 		s.ended = true

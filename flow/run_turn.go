@@ -184,22 +184,25 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (an
 }
 
 // await waits for an output of node src. The waiting node's slot is free during the
-// wait. When the node continues, the tracker publishes again that it runs.
+// wait. When the node continues, the tracker publishes again that it runs. The methods
+// of ctx are foreign code: await calls them without the lock, and no panic of them
+// skips endWait.
 func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	r := t.w.r
+	r, done := t.w.r, ctx.Done()
 	w, val, err := t.beginWait(src, slot)
 	if w == nil {
 		return val, err
 	}
 	select {
 	case <-w.resumed:
-	case <-ctx.Done():
+	case <-done:
 	case <-r.ctx.Done():
 	}
-	if err := t.endWait(ctx, w); err != nil {
+	cause := nodebus.Protect(func() error { return context.Cause(ctx) })
+	if err := t.endWait(w, cause); err != nil {
 		return nil, err
 	}
 	if !r.tracker.Resume(int(t.n.number)) {
@@ -240,8 +243,9 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 }
 
 // endWait ends a wait. It returns nil only if the wait was resumed and the run goes
-// on.
-func (t *turn) endWait(ctx context.Context, w *waiter) error {
+// on. cause is the reason why the context of the wait has ended; nil if it has not
+// ended.
+func (t *turn) endWait(w *waiter, cause error) error {
 	r := t.w.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -252,19 +256,23 @@ func (t *turn) endWait(ctx context.Context, w *waiter) error {
 			r.sched.waiting--
 			r.sched.working++
 		}
-	} else if r.sched.err == nil && ctx.Err() == nil && !over {
+	} else if r.sched.err == nil && cause == nil && !over {
 		return nil
 	}
+	ended := context.Cause(r.ctx)
 	switch {
 	case over:
 		return nodebus.ErrClosed
-	case r.sched.err != nil:
-		return context.Cause(r.ctx)
+	case r.sched.err != nil && ended != nil:
+		return ended
+	case r.sched.err != nil: // the goroutine that ended the run cancels the context next
+		return r.sched.err
+	case cause != nil:
+		return cause
+	case ended != nil:
+		return ended
 	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return context.Cause(r.ctx)
+	return context.Canceled // Done of the context is closed, but its Err returns nil
 }
 
 // addGraph adds a graph that node by has made, and schedules the graph's output

@@ -175,9 +175,8 @@ func (w *worker) workAlone() {
 func (w *worker) take() *worker {
 	var then after
 	w.r.mu.Lock()
-	if w.endTurn(&then); then.key != "" { // a node that waits for the key may be the next node
+	if w.endTurn(&then); then.cancel != nil || then.key != "" { // a node that waits for the key may be the next node
 		w.r.unlock(&then)
-		then = after{}
 		w.r.mu.Lock()
 	}
 	defer w.r.mu.Unlock()
@@ -235,7 +234,7 @@ func (r *run) rest(w *worker, then *after) {
 		then.grant = r.local.slots.give(r, s.slots == 0)
 	}
 	r.startWorkers()
-	r.settle()
+	r.settle(then)
 }
 
 // resume continues the wait whose stand-in t was picked by worker by. The waiting
@@ -303,7 +302,7 @@ func (w *worker) endTurn(then *after) {
 	}
 	switch {
 	case w.err != nil:
-		r.lose(w)
+		r.lose(w, then)
 	case !w.later && !r.sched.ended:
 		w.commit()
 	}
@@ -332,7 +331,7 @@ func (w *worker) commit() {
 }
 
 // lose ends the run because the node of w failed. mu is held.
-func (r *run) lose(w *worker) {
+func (r *run) lose(w *worker, then *after) {
 	if r.sched.over { // the node failed because the run had ended already
 		return
 	}
@@ -340,7 +339,7 @@ func (r *run) lose(w *worker) {
 	if cause := context.Cause(r.ctx); cause != nil { // the node failed because the context has ended
 		e.Err, r.sched.stopped = cause, true
 	}
-	r.fail(r.nodeError(w.i, e))
+	r.fail(r.nodeError(w.i, e), then)
 }
 
 // shownInputs returns the inputs of the current call as plain values, for the error

@@ -226,7 +226,7 @@ func BenchmarkCache(b *testing.B) {
 	for _, kind := range []struct {
 		name string
 		opts flow.CacheOptions
-	}{{"unbounded", flow.CacheOptions{}}, {"entries", flow.CacheOptions{Entries: 2 * n}}, {"bytes", flow.CacheOptions{Bytes: 1 << 30}}} {
+	}{{"defaults", flow.CacheOptions{}}, {"entries", flow.CacheOptions{Entries: 2 * n}}, {"bytes", flow.CacheOptions{Bytes: 1 << 30}}} {
 		for _, op := range []struct {
 			name string
 			keys []string

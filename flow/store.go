@@ -1,11 +1,11 @@
 package flow
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"iter"
 	"sync"
+	"time"
 )
 
 // Store keeps the records of ended prompts. It must be safe for concurrent use. A
@@ -25,7 +25,7 @@ type Store interface {
 }
 
 // StoreOptions holds the limits of the store that [NewStore] makes. A nil pointer,
-// and a zero value in any field, select the defaults.
+// and zero or less in any field, select the defaults.
 type StoreOptions struct {
 	// Len is the maximum number of records. When the store is full, it drops the oldest
 	// record. Default 10 000.
@@ -35,11 +35,18 @@ type StoreOptions struct {
 // NewStore returns a store in memory: its records are lost when the process ends. It
 // is safe for concurrent use. If opts is nil, the store has the default limits.
 func NewStore(opts *StoreOptions) Store {
-	s := &memStore{max: 10_000, byID: map[string]*list.Element{}}
-	if opts != nil {
-		s.max = cmp.Or(opts.Len, s.max)
+	if opts == nil {
+		opts = &StoreOptions{}
 	}
-	return s
+	return &memStore{max: limit(opts.Len, 10_000), byID: map[string]*list.Element{}}
+}
+
+// limit returns the value of an option: n, or byDefault if n is zero or less.
+func limit[N int | time.Duration](n, byDefault N) N {
+	if n <= 0 {
+		return byDefault
+	}
+	return n
 }
 
 type memStore struct {
