@@ -1,0 +1,449 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// These tests check that a prompt begins and ends exactly once, whatever the parts that
+// are plugged into the engine do.
+
+// TestDoSharesRun checks that one Do does not end the prompt of another.
+func TestDoSharesRun(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		gates := map[any]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{})}
+		flow.Register(reg, fn{f: func(ctx *nodebus.Context, name, _ any) (any, error) {
+			select {
+			case <-gates[name]:
+				return name, nil
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		}}, nodebus.Info{Name: "Gate"})
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Parallel: 2})
+		ended := map[string]chan nodebus.Outcome{"a": make(chan nodebus.Outcome, 1), "b": make(chan nodebus.Outcome, 1)}
+		for name, out := range ended {
+			go func() {
+				g := nodebus.NewGraph()
+				g.Add("Show", in{"in": g.Add("Gate", in{"in": name})})
+				o, err := flow.Do(t.Context(), e, &nodebus.Prompt{ClientID: name, Nodes: g.Nodes()})
+				assert.NoError(t, err)
+				out <- o
+			}()
+		}
+		synctest.Wait()
+		for _, name := range []string{"a", "b"} { // whichever has begun first
+			close(gates[name])
+			require.Equal(t, nodebus.Succeeded, (<-ended[name]).State, name)
+		}
+		require.NoError(t, hub.Close())
+	})
+}
+
+// TestUnreadyWhileRunEnds submits prompts that are not ready while Run ends and begins.
+func TestUnreadyWhileRunEnds(t *testing.T) {
+	hub := nodebus.NewHub(nil)
+	reg := flow.NewRegistry()
+	flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+	e := flow.NewEngine(reg, hub, nil)
+	for i := range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { assert.ErrorIs(t, e.Run(ctx), context.Canceled) })
+		for range 2 {
+			all.Go(func() {
+				for range 4 {
+					s, err := e.Submit(t.Context(), &nodebus.Prompt{Nodes: showing("x")}, &flow.SubmitOptions{Ready: make(chan struct{})})
+					if assert.NoError(t, err) {
+						_, err = e.Delete(t.Context(), s.ID)
+						assert.NoError(t, err)
+					}
+				}
+			})
+		}
+		for range i {
+			runtime.Gosched()
+		}
+		cancel()
+		all.Wait()
+	}
+	require.Zero(t, e.Remaining())
+	require.NoError(t, hub.Close())
+}
+
+// lapsingQueue gives away the leases, so that a test can let them lapse.
+type lapsingQueue struct {
+	flow.Queue
+	leases chan flow.Lease
+}
+
+func (q lapsingQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, skip)
+	if err == nil {
+		q.leases <- l
+	}
+	return l, err
+}
+
+// TestLapsedLeaseRunsNothingTwice lets the lease of a running prompt lapse, as happens
+// when a process stands still for a while. The queue then has the prompt again.
+func TestLapsedLeaseRunsNothingTwice(t *testing.T) {
+	for name, then := range map[string]func(e *flow.Engine) error{
+		"nothing else":       func(*flow.Engine) error { return nil },
+		"and is deleted":     func(e *flow.Engine) error { _, err := e.Delete(context.Background(), "p"); return err },
+		"and is interrupted": func(e *flow.Engine) error { _, err := e.Interrupt(context.Background(), "p"); return err },
+	} {
+		for _, perClient := range []int{1, 2} {
+			t.Run(name, func(t *testing.T) {
+				q := lapsingQueue{flow.NewQueue(nil), make(chan flow.Lease, 8)}
+				inBubble(t, nil, &flow.EngineOptions{Queue: q, Parallel: 4, PerClient: perClient}, func(r *rig) {
+					runs := 0
+					gate := make(chan struct{})
+					r.fn("Gate", func(ctx *nodebus.Context, _, _ any) (any, error) {
+						runs++
+						select {
+						case <-gate:
+							return "x", nil
+						case <-ctx.Done():
+							return nil, context.Cause(ctx)
+						}
+					})
+					wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "c", Nodes: two("Gate")})
+					synctest.Wait()
+					require.NoError(t, (<-q.leases).Extend(r.ctx, 0))
+					synctest.Wait()
+					require.NoError(t, then(r.engine))
+					synctest.Wait()
+					close(gate)
+					o := wait()
+					ends := 0
+					for _, kind := range o.types() {
+						if kind == "success" || strings.HasPrefix(kind, "interrupted") {
+							ends++
+						}
+					}
+					require.Equal(t, 1, ends, o.types())
+					time.Sleep(time.Minute) // longer than any lease
+					require.Equal(t, 1, runs)
+					require.Zero(t, r.engine.Remaining())
+					for p, err := range q.List(r.ctx) {
+						require.NoError(t, err)
+						require.Fail(t, "the queue still has a prompt", p.ID)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestInterruptedPromptKeepsItsLease has an executor that takes longer to stop than a
+// lease lasts, and a queue that respects contexts, as one over a network does.
+func TestInterruptedPromptKeepsItsLease(t *testing.T) {
+	q := strictQueue{flow.NewQueue(nil), &atomic.Int64{}}
+	runs := 0
+	slow := executorFunc(func(ctx context.Context, _ nodebus.Job, _ nodebus.Publisher) (nodebus.Report, error) {
+		runs++
+		<-ctx.Done()
+		time.Sleep(45 * time.Second)
+		return nodebus.Report{}, context.Cause(ctx)
+	})
+	inBubble(t, nil, &flow.EngineOptions{Executor: slow, Queue: q, Parallel: 2}, func(r *rig) {
+		s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")}, nil)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.True(t, interrupt(r.engine, s.ID))
+		o, err := s.Wait(r.ctx)
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Interrupted, o.State)
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, runs)
+		require.Zero(t, q.refused.Load(), "Extend was called with a context that had ended")
+	})
+}
+
+type strictQueue struct {
+	flow.Queue
+	refused *atomic.Int64
+}
+
+func (q strictQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, skip)
+	return strictLease{l, q.refused}, err
+}
+
+type strictLease struct {
+	flow.Lease
+	refused *atomic.Int64
+}
+
+func (l strictLease) Extend(ctx context.Context, d time.Duration) error {
+	if err := context.Cause(ctx); err != nil {
+		l.refused.Add(1)
+		return err
+	}
+	return l.Lease.Extend(ctx, d)
+}
+
+// TestInterruptOfAnUnreadyPrompt checks that the prompt ends although the queue cannot
+// delete it: the engine takes it and ends it.
+func TestInterruptOfAnUnreadyPrompt(t *testing.T) {
+	inBubble(t, nil, &flow.EngineOptions{Queue: keepingQueue{flow.NewQueue(nil)}}, func(r *rig) {
+		s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")}, &flow.SubmitOptions{Ready: make(chan struct{})})
+		require.NoError(t, err)
+		synctest.Wait()
+		found, err := r.engine.Interrupt(r.ctx, s.ID)
+		require.True(t, found)
+		require.ErrorIs(t, err, errQueue)
+		o, err := s.Wait(r.ctx)
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Interrupted, o.State)
+	})
+}
+
+type keepingQueue struct{ flow.Queue }
+
+func (keepingQueue) Delete(context.Context, ...string) ([]string, error) { return nil, errQueue }
+
+// TestPromptOfTheQueueIsNotChanged checks that Prepare gets a copy of a prompt that an
+// earlier process has queued: Running and the queue hand out the original.
+func TestPromptOfTheQueueIsNotChanged(t *testing.T) {
+	q := flow.NewQueue(nil)
+	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
+		older := &nodebus.Prompt{ID: "older", Nodes: shown("x")}
+		require.NoError(t, q.Push(r.ctx, older, nil))
+		synctest.Wait()
+		rec, err := r.engine.Store().Get(r.ctx, "older")
+		require.NoError(t, err)
+		require.Equal(t, []string{"o"}, rec.Prompt.Outputs)
+		require.Empty(t, older.Outputs)
+	})
+}
+
+// TestLeaseOfARunThatEnds checks that a prompt stays in the queue if Run ends in the
+// moment in which the queue hands it out.
+func TestLeaseOfARunThatEnds(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		q := &slowQueue{Queue: flow.NewQueue(nil), taken: func(*nodebus.Prompt) { cancel() }}
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Queue: q})
+		s, err := e.Submit(t.Context(), &nodebus.Prompt{Nodes: shown("x")}, nil)
+		require.NoError(t, err)
+		require.ErrorIs(t, e.Run(ctx), context.Canceled)
+		require.Equal(t, 1, e.Remaining())
+		run, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(run) }()
+		o, err := s.Wait(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Succeeded, o.State)
+		stop()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, hub.Close())
+	})
+}
+
+// TestForeignCodeThatEndsItsGoroutine checks that a prompt ends, and the next one runs,
+// although an executor, a store or a lease calls runtime.Goexit.
+func TestForeignCodeThatEndsItsGoroutine(t *testing.T) {
+	for name, opts := range map[string]*flow.EngineOptions{
+		"executor": {Executor: executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+			runtime.Goexit()
+			return nodebus.Report{}, nil
+		})},
+		"store": {Store: exitingStore{flow.NewStore(nil)}},
+		"lease": {Queue: exitingQueue{flow.NewQueue(nil)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts.Parallel = 1
+			inBubble(t, nil, opts, func(r *rig) {
+				for range 2 {
+					s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")}, nil)
+					require.NoError(t, err)
+					o, err := s.Wait(r.ctx)
+					require.NoError(t, err)
+					if name == "lease" {
+						require.Equal(t, nodebus.Succeeded, o.State)
+					} else {
+						require.Equal(t, nodebus.Failed, o.State)
+						require.ErrorContains(t, o.Err(), "runtime.Goexit")
+					}
+				}
+			})
+		})
+	}
+}
+
+type exitingStore struct{ flow.Store }
+
+func (exitingStore) Put(context.Context, flow.Record) error { runtime.Goexit(); return nil }
+
+type exitingQueue struct{ flow.Queue }
+
+func (q exitingQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, skip)
+	return exitingLease{l}, err
+}
+
+type exitingLease struct{ flow.Lease }
+
+func (exitingLease) Done(context.Context) error { runtime.Goexit(); return nil }
+
+// TestStatusGoesOnAfterGoexit checks that a publisher which ends the goroutine of Submit
+// does not stop the status events of later calls.
+func TestStatusGoesOnAfterGoexit(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		exits, statuses := true, 0
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Wrap: func(nodebus.Publisher) nodebus.Publisher {
+			return publisherFunc(func(nodebus.Event) error {
+				if exits {
+					exits = false
+					runtime.Goexit()
+				}
+				statuses++
+				return nil
+			})
+		}})
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = e.Submit(t.Context(), &nodebus.Prompt{Nodes: shown("x")}, nil)
+		}()
+		<-gone
+		_, err := e.Submit(t.Context(), &nodebus.Prompt{Nodes: shown("x")}, nil)
+		require.NoError(t, err)
+		require.Equal(t, 1, statuses)
+		require.NoError(t, hub.Close())
+	})
+}
+
+// TestWrapThatReturnsNil checks that the engine then publishes to the hub.
+func TestWrapThatReturnsNil(t *testing.T) {
+	inBubble(t, nil, &flow.EngineOptions{Wrap: func(nodebus.Publisher) nodebus.Publisher { return nil }}, func(r *rig) {
+		require.Equal(t, nodebus.Succeeded, r.run(shown("x")).record.State)
+	})
+}
+
+// TestLoggerThatPanics checks that the engine goes on.
+func TestLoggerThatPanics(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		require.NoError(t, hub.Close()) // the engine logs that nobody gets the status
+		logger := slog.New(panicHandler{slog.DiscardHandler}).With("app", "test").WithGroup("engine")
+		e := flow.NewEngine(reg, hub, &flow.EngineOptions{Logger: logger})
+		o, err := flow.Do(t.Context(), e, &nodebus.Prompt{Nodes: shown("x")})
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Text("x"), o.Output("o"))
+	})
+}
+
+type panicHandler struct{ slog.Handler }
+
+func (panicHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (panicHandler) Handle(context.Context, slog.Record) error { panic("the disk is full") }
+func (h panicHandler) WithAttrs([]slog.Attr) slog.Handler      { return h }
+func (h panicHandler) WithGroup(string) slog.Handler           { return h }
+
+// TestErrorInputsWithoutAForm checks that a client receives the end of a prompt although
+// the inputs in the executor's error have no form on the wire.
+func TestErrorInputsWithoutAForm(t *testing.T) {
+	exec := executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+		return nodebus.Report{}, &nodebus.NodeError{
+			Place: nodebus.Place{UniqueID: "o"}, Class: "Show", Err: errors.New("boom"),
+			Inputs: map[string][]any{"x": {math.NaN()}, "y": {make(chan int)}},
+		}
+	})
+	inBubble(t, nil, &flow.EngineOptions{Executor: exec}, func(r *rig) {
+		o := r.run(shown("x"))
+		e := o.failed(t)
+		require.Equal(t, "o", e.NodeID)
+		require.Empty(t, e.CurrentInputs)
+		require.Contains(t, strings.Join(e.Traceback, ""), "the inputs are left out")
+		require.Contains(t, o.types(), e.ExceptionType+" o")
+	})
+}
+
+// TestCachedIsSentFirst has an executor whose two first nodes begin at the same time.
+func TestCachedIsSentFirst(t *testing.T) {
+	exec := executorFunc(func(_ context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		var both sync.WaitGroup
+		for _, id := range []string{"a", "b"} {
+			both.Go(func() {
+				assert.NoError(t, pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: id, PromptID: job.Prompt.ID}}))
+			})
+		}
+		both.Wait()
+		return nodebus.Report{}, nil
+	})
+	slow := func(next nodebus.Publisher) nodebus.Publisher {
+		return publisherFunc(func(ev nodebus.Event) error {
+			if _, ok := ev.Payload.(nodebus.ExecutionCached); ok {
+				time.Sleep(time.Second)
+			}
+			return next.Publish(ev)
+		})
+	}
+	inBubble(t, nil, &flow.EngineOptions{Executor: exec, Wrap: slow}, func(r *rig) {
+		require.Equal(t, []string{"start", "cached"}, r.run(shown("x")).types()[:2])
+	})
+}
+
+// TestEngineWaitsForTheLastEvent checks that Engine.Wait returns after the last event was
+// sent, also if it is called between the record and that event.
+func TestEngineWaitsForTheLastEvent(t *testing.T) {
+	var e *flow.Engine
+	waited := make(chan error, 1)
+	sent := false
+	watch := func(next nodebus.Publisher) nodebus.Publisher {
+		return publisherFunc(func(ev nodebus.Event) error {
+			switch p := ev.Payload.(type) {
+			case nodebus.ExecutionSuccess:
+				go func() {
+					_, err := e.Wait(context.Background(), p.PromptID)
+					assert.True(t, sent)
+					waited <- err
+				}()
+				synctest.Wait()
+			case nodebus.Executing:
+				sent = p.UniqueID == ""
+			}
+			return next.Publish(ev)
+		})
+	}
+	inBubble(t, nil, &flow.EngineOptions{Wrap: watch}, func(r *rig) {
+		e = r.engine
+		r.run(shown("x"))
+		require.NoError(t, <-waited)
+	})
+}
+
+// TestSubmitNothing checks that a nil prompt is a validation error.
+func TestSubmitNothing(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		_, err := r.engine.Submit(r.ctx, nil, nil)
+		var invalid *nodebus.ValidationError
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, "no_prompt", invalid.Type)
+	})
+}
