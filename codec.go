@@ -59,7 +59,7 @@ func (c JSONCodec) appendBinary(p Payload) (b []byte, binary bool, err error) {
 		if c.BarePreviews {
 			return p.appendBare(nil), true, nil
 		}
-		b, err = p.AppendBinary(make([]byte, 0, 256+len(p.Image)))
+		b, err = p.AppendBinary(make([]byte, 0, p.frameSize()))
 	case Custom:
 		data, ok := p.Data.([]byte)
 		if !ok {

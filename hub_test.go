@@ -199,10 +199,11 @@ func TestContract7NothingDependsOnWhoListens(t *testing.T) {
 func TestPublishersWaitForTheHubItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		n int
-		p word
+		p nodebus.Payload
 	}{
-		"many":  {40_000, "w"},
-		"large": {40, word(strings.Repeat("x", 1<<20))},
+		"many":   {40_000, word("w")},
+		"large":  {40, word(strings.Repeat("x", 1<<20))},
+		"images": {40, nodebus.Preview{Image: make([]byte, 1<<20)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
@@ -213,7 +214,7 @@ func TestPublishersWaitForTheHubItself(t *testing.T) {
 				sent := 0
 				go func() {
 					for range c.n {
-						publish(t, h, nodebus.Event{To: "x", Payload: c.p})
+						publish(t, h, nodebus.Event{To: "x", Payload: c.p, Frozen: true})
 						sent++
 					}
 				}()

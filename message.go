@@ -132,29 +132,35 @@ func sizeOf(p Payload) (n int) {
 		return p.sizeJSON()
 	}
 	v := reflect.ValueOf(p)
-	return int(v.Type().Size()) + stringBytes(v)
+	return int(v.Type().Size()) + referencedBytes(v)
 }
 
-// stringBytes returns the total length of the strings in v. JSON must be able to encode
-// v, so v has no cycle.
-func stringBytes(v reflect.Value) (n int) {
+// referencedBytes returns the total size of the strings, slices and maps in v. The size
+// of v itself does not count. JSON must be able to encode v, so v has no cycle.
+func referencedBytes(v reflect.Value) (n int) {
 	switch v.Kind() {
 	case reflect.String:
 		return v.Len()
 	case reflect.Struct:
 		for i := range v.NumField() {
-			n += stringBytes(v.Field(i))
+			n += referencedBytes(v.Field(i))
 		}
-	case reflect.Array, reflect.Slice:
-		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // skip lists of numbers and booleans
-			n += stringBytes(v.Index(i))
+	case reflect.Slice:
+		n = v.Len() * int(v.Type().Elem().Size())
+		fallthrough
+	case reflect.Array:
+		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // numbers and booleans refer to nothing
+			n += referencedBytes(v.Index(i))
 		}
 	case reflect.Map:
+		n = v.Len() * int(v.Type().Key().Size()+v.Type().Elem().Size())
 		for it := v.MapRange(); it.Next(); {
-			n += stringBytes(it.Key()) + stringBytes(it.Value())
+			n += referencedBytes(it.Key()) + referencedBytes(it.Value())
 		}
-	case reflect.Interface:
-		return stringBytes(v.Elem())
+	case reflect.Interface, reflect.Pointer:
+		if !v.IsNil() {
+			n = int(v.Elem().Type().Size()) + referencedBytes(v.Elem())
+		}
 	}
 	return n
 }
