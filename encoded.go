@@ -54,12 +54,23 @@ func (m *message) encodeReserved(n int) {
 	if m.early {
 		e = e.next
 	}
-	for {
-		m.encodeEntry(e, encodeSafely) // the sender has not changed the payload yet
-		if n--; n == 0 {
-			return // do not read e.next: other goroutines may add entries after the last one
+	m.encodeEntries(e, n)
+}
+
+// encodeEntries makes e and the n-1 entries after it ready. If a codec ends the
+// goroutine with runtime.Goexit, only the entry of this codec is refused.
+func (m *message) encodeEntries(e *encoded, n int) {
+	defer func() {
+		if n > 0 {
+			m.encodeEntries(e, n)
 		}
-		e = e.next
+	}()
+	for n > 0 {
+		current := e
+		if n--; n > 0 { // do not read next of the last entry: other goroutines may add entries after it
+			e = e.next
+		}
+		m.encodeEntry(current, encodeSafely) // the sender has not changed the payload yet
 	}
 }
 

@@ -3,6 +3,7 @@ package nodebus_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,48 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 			})
 		})
 	}
+}
+
+// exitingCodec is a foreign codec that ends the goroutine that calls it.
+type exitingCodec struct {
+	nodebus.JSONCodec
+	_ int
+}
+
+func (exitingCodec) Encode(nodebus.Event) (nodebus.Frame, error) {
+	runtime.Goexit()
+	return nodebus.Frame{}, nil
+}
+
+// TestCodecThatEndsThePublisher checks that runtime.Goexit in a codec, which ends the
+// goroutine that calls Publish, does not affect the sessions with other codecs.
+func TestCodecThatEndsThePublisher(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		bad := &tape{}
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: exitingCodec{}}), bad)
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &exitingCodec{}}), bad)
+		good := make([]*tape, 6)
+		for i := range good {
+			good[i] = &tape{}
+			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &ownCodec{}}), asTransport(good[i], i%2 == 0))
+		}
+		synctest.Wait()
+		for _, p := range []nodebus.Payload{word("a"), withSlice{}, word("b")} {
+			returned := false
+			go func() {
+				_ = h.Broadcast(p)
+				returned = true
+			}()
+			synctest.Wait()
+			require.False(t, returned)
+		}
+		for _, p := range good {
+			require.Equal(t, []string{"a", "slice", "b"}, p.said(t))
+		}
+		require.Empty(t, bad.frames)
+		require.Empty(t, bad.closed)
+	})
 }
 
 func TestSetCodecFromTheNextFrameOn(t *testing.T) {
