@@ -222,8 +222,12 @@ func (h *Hub) route(m *message) (full uint64) {
 	return full
 }
 
-// waitForRoom waits for the shards in full.
+// waitForRoom waits for the shards in full. A worker does not wait: it would wait for
+// itself, or for another worker that waits for it.
 func (h *Hub) waitForRoom(full uint64) {
+	if full == 0 || isWorker() {
+		return
+	}
 	for i := 0; full != 0; i++ {
 		if full&1 != 0 {
 			h.shards[i].waitForRoom()

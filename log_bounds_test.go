@@ -127,7 +127,10 @@ func TestLimitsCountFrozenPayloads(t *testing.T) {
 					publish(t, h, nodebus.Event{PromptID: "1", To: "alice", Payload: payload(n), Frozen: true})
 				}
 				synctest.Wait()
-				require.ErrorIs(t, late.Serve(t.Context(), &tape{}), nodebus.ErrSlow)
+				over := serveOn(t, late, &tape{})
+				synctest.Wait()
+				late.Close(nil)
+				require.ErrorIs(t, over(), nodebus.ErrSlow)
 				got := replayed(t, h, "alice", nil)
 				require.Len(t, got, 1+2, "a gap, and two events that count twice: their payload and their frame")
 				var last error
