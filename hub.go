@@ -128,7 +128,8 @@ func NewHub(opts *HubOptions) *Hub {
 // Publish gives ev an ID and delivers it to its clients. It returns an [*EncodeError]
 // if the payload cannot be encoded as [JSON], [ErrNoAddress] if ev has no address, and
 // [ErrClosed] if the hub is closed or ev belongs to a prompt that has been closed (only
-// an [ExecutionStart] may follow then).
+// an [ExecutionStart] may follow then). Of the closed prompts whose events are no longer
+// kept, the hub remembers at least the last 4096.
 //
 // Loops in this process (see [Hub.Subscribe]) receive ev.Payload itself. If there are
 // such loops, the data that the payload points to must not change any more.

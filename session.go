@@ -74,10 +74,10 @@ type Session struct {
 	held      []string   // event types that the replay leaves out until Release
 	replay    []*message // written before q
 	q         queue.Queue[coalesceKey, *message]
-	try       TryWriter // the transport, if it is a TryWriter and the replay is written
-	cannotTry bool      // TryWrite has returned ErrUnsupported
-	served    bool       // Serve was called
-	started   bool       // the fields that Serve sets are set
+	try       TryWriter     // the transport, if it is a TryWriter and the replay is written
+	cannotTry bool          // TryWrite has returned ErrUnsupported
+	served    bool          // Serve was called
+	started   bool          // the fields that Serve sets are set
 	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
 	quiet     chan struct{} // closed when the session is over and nobody writes; nil if nobody does
 	idle      bool          // nothing waits, nothing is being written
