@@ -13,8 +13,8 @@ type Publisher interface {
 	Publish(Event) error
 }
 
-// HubOptions are the limits of a [Hub]. A nil *HubOptions, and each zero field, means
-// the default.
+// HubOptions are the limits of a [Hub]. A nil *HubOptions means the defaults. A field
+// that is zero or less means its default.
 type HubOptions struct {
 	// QueueLen and QueueBytes limit the events that wait for one session. The session
 	// of a client that falls further behind ends with [ErrSlow]. Defaults: 65 536
@@ -48,13 +48,22 @@ func (o *HubOptions) withDefaults() HubOptions {
 	if o != nil {
 		opts = *o
 	}
-	opts.QueueLen = cmp.Or(opts.QueueLen, 1<<16)
-	opts.QueueBytes = cmp.Or(opts.QueueBytes, 16<<20)
-	opts.Retain = cmp.Or(opts.Retain, 5*time.Minute)
-	opts.KeepLen = cmp.Or(opts.KeepLen, 1<<18)
-	opts.KeepBytes = cmp.Or(opts.KeepBytes, 64<<20)
-	opts.Drain = cmp.Or(opts.Drain, 5*time.Second)
+	opts.QueueLen = positiveOr(opts.QueueLen, 1<<16)
+	opts.QueueBytes = positiveOr(opts.QueueBytes, 16<<20)
+	opts.Retain = positiveOr(opts.Retain, 5*time.Minute)
+	opts.KeepLen = positiveOr(opts.KeepLen, 1<<18)
+	opts.KeepBytes = positiveOr(opts.KeepBytes, 64<<20)
+	opts.Drain = positiveOr(opts.Drain, 5*time.Second)
 	return opts
+}
+
+// positiveOr returns v, or otherwise if v is zero or less.
+func positiveOr[T cmp.Ordered](v, otherwise T) T {
+	var zero T
+	if v > zero {
+		return v
+	}
+	return otherwise
 }
 
 // Hub delivers events to clients. Its guarantees:
