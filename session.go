@@ -139,13 +139,13 @@ func (s *Session) startCursor(since uint64) uint64 {
 	return s.from
 }
 
-// usable returns c, or [JSON] for nil. If c cannot be compared with ==, usable wraps it
-// in a pointer that can.
+// usable returns c, or JSONCodec{} for nil. If c cannot be compared with ==, or does not
+// equal itself because it holds a NaN, usable wraps it in a pointer.
 func usable(c Codec) Codec {
 	if c == nil {
-		return JSON
+		return JSONCodec{}
 	}
-	if !reflect.ValueOf(c).Comparable() {
+	if same := c; !reflect.ValueOf(c).Comparable() || c != same {
 		return &struct{ Codec }{c}
 	}
 	return c

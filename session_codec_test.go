@@ -3,6 +3,7 @@ package nodebus_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -241,6 +242,39 @@ func TestSetCodecKeepsCountOfSessions(t *testing.T) {
 		require.Equal(t, [2]int{1, 0}, asked())
 		c.Close(nil)
 		require.Equal(t, [2]int{}, asked())
+	})
+}
+
+// numberCodec is a codec that does not equal itself if the number is a NaN.
+type numberCodec struct {
+	*ownCodec
+	number float64
+}
+
+// TestCodecThatDoesNotEqualItself checks that the hub does not call a codec after its
+// sessions have left or have changed their codec.
+func TestCodecThatDoesNotEqualItself(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		own := &ownCodec{}
+		c := numberCodec{own, math.NaN()}
+		got := &tape{}
+		over := serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), tryTape{got})
+		leaves := h.Join("x", &nodebus.SessionOptions{Codec: c})
+		switches := h.Join("x", nil)
+		switches.SetCodec(c)
+		synctest.Wait()
+		say(t, h, "w")
+		synctest.Wait()
+		require.Equal(t, []string{"w"}, got.said(t))
+		require.Len(t, own.asked, 3, "the sessions do not share the codec")
+		leaves.Close(nil)
+		switches.SetCodec(nil)
+		say(t, h, "w")
+		synctest.Wait()
+		require.Len(t, own.asked, 4)
+		_ = h.Close()
+		require.ErrorIs(t, over(), nodebus.ErrClosed)
 	})
 }
 
