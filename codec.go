@@ -22,6 +22,7 @@ type Codec interface {
 }
 
 // JSON is the codec for the wire of ComfyUI. It is the default of sessions and clients.
+// Its value is JSONCodec{}. Do not assign to JSON: the hub uses JSONCodec{} itself.
 var JSON Codec = JSONCodec{}
 
 // JSONCodec encodes events as text frames {"type": …, "data": …}, and payloads that are

@@ -144,7 +144,7 @@ func (m *message) encode(c Codec, ev Event) (Frame, error) {
 		return m.encodeOwn(jc)
 	}
 	said, _ := m.of(m.enc)
-	decoded, err := JSON.Decode(said)
+	decoded, err := JSONCodec{}.Decode(said)
 	if err != nil {
 		return Frame{}, err
 	}
@@ -163,7 +163,9 @@ func (m *message) isOwn() bool {
 }
 
 // hasJSON reports whether m.enc begins with a ready form of JSON.
-func (m *message) hasJSON() bool { return m.enc != nil && m.enc.codec == JSON && m.enc.ready }
+func (m *message) hasJSON() bool {
+	return m.enc != nil && m.enc.codec == Codec(JSONCodec{}) && m.enc.ready
+}
 
 // encodeOwn encodes m with a JSONCodec. If m already has the form of JSON, it uses that
 // form, because the payload may have changed since. m.mu is held, unless Publish has

@@ -98,7 +98,7 @@ func (d *draft) prepare(ev *Event) (err error) {
 		return nil
 	}
 	d.early = true
-	d.frame, err = JSON.Encode(*ev)
+	d.frame, err = JSONCodec{}.Encode(*ev)
 	d.size = len(d.frame.Data)
 	return err
 }
@@ -121,7 +121,7 @@ func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
 	m.id, m.at, m.to, m.payload = id, at, to, p
 	m.keyed, m.early, m.size = d.keyed, d.early, int32(min(d.size, math.MaxInt32))
 	if d.early {
-		m.enc = &encoded{codec: JSON, ready: true}
+		m.enc = &encoded{codec: JSONCodec{}, ready: true}
 		m.enc.set(d.frame, nil)
 	}
 }
