@@ -12,10 +12,15 @@ import (
 )
 
 // Codec encodes events as frames and decodes frames. The hub calls Encode once for each
-// event, for all sessions that share the codec, and holds no lock. The call may come
-// from Publish, so Encode must not publish. If Encode returns an error, the event is
-// left out for these sessions. A Codec must be safe for concurrent use. It should be
-// comparable with ==; sessions share frames only if their codecs are equal.
+// event, for all sessions that share the codec, and holds no lock. If Encode returns an
+// error, the event is left out for these sessions.
+//
+// Encode must be quick, because [Hub.Publish] calls the codecs of all sessions, except a
+// [JSONCodec], and waits for them, also if the event is for other clients. A slow codec
+// slows down all publishers. Encode must not publish.
+//
+// A Codec must be safe for concurrent use. It should be comparable with ==; sessions
+// share frames only if their codecs are equal.
 type Codec interface {
 	Encode(Event) (Frame, error)
 	Decode(Frame) (Event, error) // an unknown type becomes a Custom

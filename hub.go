@@ -287,7 +287,8 @@ func (h *Hub) countWatcher(s *Session, n int) {
 // Close ends the hub. It delivers the events that were published before, and then ends
 // every session with [ErrClosed]. Loops of [Hub.Subscribe] end without an error, after
 // the events that wait. Close waits for clients at most HubOptions.Drain. It returns
-// nil. Later calls do nothing.
+// nil. Only the first call has an effect: a later call returns at once, even while the
+// first call still waits for clients.
 func (h *Hub) Close() error {
 	sessions, ok := h.shut()
 	if !ok {
