@@ -265,38 +265,51 @@ func deep(n int, f func()) {
 	deep(n-1, f)
 }
 
-// TestForeignCodeThatEndsItsGoroutine checks that runtime.Goexit in foreign code ends
-// only the session of that code.
+// TestForeignCodeThatEndsItsGoroutine checks that runtime.Goexit in foreign code affects
+// only the session of that code. A codec that ends the publisher loses one event.
 func TestForeignCodeThatEndsItsGoroutine(t *testing.T) {
-	for _, place := range []string{"TryWrite", "AppendFrame", "Include", "Write"} {
+	for _, place := range []string{"TryWrite", "AppendFrame", "Include", "Write", "Transport.Close", "Encode"} {
 		t.Run(place, func(t *testing.T) {
-			bubble.Test(t, func(t *testing.T) {
-				h := openHub(t, nil)
-				c := &caller{tryTape: tryTape{&tape{}}, at: place, act: runtime.Goexit}
-				neighbours := []*tape{{}, {}, {}}
-				serveOn(t, h.Join("x", nil), tryTape{neighbours[0]})
-				s := h.Join("x", &nodebus.SessionOptions{Include: c.include})
-				if place == "Write" {
-					say(t, h, "queued")
-					synctest.Wait()
-				}
-				over := serveOn(t, s, c)
-				serveOn(t, h.Join("x", nil), tryTape{neighbours[1]})
-				serveOn(t, h.Join("x", &nodebus.SessionOptions{WatchAll: true}), neighbours[2])
-				synctest.Wait()
-				for _, w := range []word{"a", "b", "c"} {
-					publish(t, h, nodebus.Event{PromptID: "p", To: "y", Payload: w}, nodebus.Event{Broadcast: true, Payload: w})
-					synctest.Wait()
-				}
-				require.True(t, c.fired.Load())
-				for _, p := range neighbours[:2] {
-					require.Equal(t, []string{"a", "b", "c"}, p.said(t)[len(p.said(t))-3:])
-				}
-				require.Len(t, neighbours[2].frames, 6)
-				if place != "Include" {
-					require.ErrorContains(t, over(), "runtime.Goexit")
-				}
-			})
+			bubble.Test(t, func(t *testing.T) { endsItsGoroutine(t, place) })
 		})
+	}
+}
+
+func endsItsGoroutine(t *testing.T, place string) {
+	h := openHub(t, nil)
+	c := &caller{tryTape: tryTape{&tape{}}, at: place, act: runtime.Goexit}
+	neighbours := []*tape{{}, {}, {}, {}}
+	serveOn(t, h.Join("x", nil), tryTape{neighbours[0]})
+	s := h.Join("x", &nodebus.SessionOptions{Include: c.include, Codec: c})
+	if place == "Write" {
+		say(t, h, "queued")
+		synctest.Wait()
+	}
+	over := serveOn(t, s, c)
+	serveOn(t, h.Join("x", nil), tryTape{neighbours[1]})
+	serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &ownCodec{}}), tryTape{neighbours[2]})
+	serveOn(t, h.Join("x", &nodebus.SessionOptions{WatchAll: true}), neighbours[3])
+	synctest.Wait()
+	for _, w := range []word{"a", "b", "c"} {
+		for _, ev := range []nodebus.Event{{PromptID: "p", To: "y", Payload: w}, {Broadcast: true, Payload: w}} {
+			go publish(t, h, ev) // in a goroutine that the codec may end
+			synctest.Wait()
+		}
+	}
+	if place == "Transport.Close" {
+		s.Close(errors.New("before runtime.Goexit"))
+	}
+	synctest.Wait()
+	require.True(t, c.fired.Load())
+	for _, p := range neighbours[:3] {
+		require.Equal(t, []string{"a", "b", "c"}, p.said(t)[len(p.said(t))-3:])
+	}
+	require.Len(t, neighbours[3].frames, 6)
+	switch place {
+	case "Include":
+	case "Encode":
+		require.Len(t, c.frames, 5)
+	default:
+		require.ErrorContains(t, over(), "runtime.Goexit")
 	}
 }

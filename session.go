@@ -296,14 +296,16 @@ func (s *Session) end(cause error) {
 // hangUp closes the transport of a session that has ended. The session leaves the hub
 // only after that: Hub.Close waits for it, and the program may exit after Hub.Close.
 func (s *Session) hangUp(cause error, quiet <-chan struct{}) {
+	defer func() { // deferred, because Close of the transport may call runtime.Goexit
+		s.hub.leave(s)
+		if quiet != nil {
+			<-quiet
+		}
+		s.unhook()
+		close(s.ended)
+	}()
 	s.cancel(cause) // without a lock, because the context that was passed to Serve may be foreign code
 	closeSafely(s.transport, cause)
-	s.hub.leave(s)
-	if quiet != nil {
-		<-quiet
-	}
-	s.unhook()
-	close(s.ended)
 }
 
 // finish makes the session end when all its events are written. It returns false if the
