@@ -43,6 +43,11 @@ func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, p.Image...), nil
 }
 
+// frameSize returns about the size of the frame of type 4, in bytes.
+func (p Preview) frameSize() int {
+	return 192 + len(p.PromptID) + len(p.UniqueID) + len(p.DisplayID) + len(p.ParentID) + len(p.RealID) + len(p.Image)
+}
+
 // appendBare appends a frame of type 1: only the format and the image, for clients that
 // do not support type 4.
 func (p Preview) appendBare(b []byte) []byte {

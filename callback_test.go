@@ -204,76 +204,112 @@ func within(t *testing.T, d time.Duration, done <-chan struct{}, what string) {
 	}
 }
 
-// TestForeignCodeMayPublishInAFlood checks that a transport may publish even when the
-// inbox of its shard is full.
+// TestForeignCodeMayPublishInAFlood checks that a transport or a filter may publish even
+// when the inbox of its shard is full. The worker, which calls them, must not wait for
+// itself.
 func TestForeignCodeMayPublishInAFlood(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		h := openHub(t, &nodebus.HubOptions{KeepLen: 1})
-		c := &caller{tryTape: tryTape{&tape{}}, at: "TryWrite"}
-		begun, flooded := make(chan struct{}), make(chan struct{})
-		c.act = func() {
-			close(begun)
-			<-flooded
+	for _, place := range []string{"TryWrite", "AppendFrame", "Include"} {
+		t.Run(place, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) { flood(t, place) })
+		})
+	}
+}
+
+func flood(t *testing.T, place string) {
+	h := openHub(t, &nodebus.HubOptions{KeepLen: 1})
+	c := &caller{tryTape: tryTape{&tape{}}, at: place}
+	begun, flooded := make(chan struct{}), make(chan struct{})
+	c.act = func() {
+		close(begun)
+		<-flooded
+		deep(100, func() {
+			begin := time.Now()
 			for range 3 {
 				_ = h.Broadcast(word("from inside"))
 			}
-		}
-		serveOn(t, h.Join("x", nil), c)
-		synctest.Wait()
-		say(t, h, "first")
-		<-begun
-		var all [2]chan struct{}
-		for i := range all {
-			all[i] = make(chan struct{})
-			go func() {
-				defer close(all[i])
-				for range 20_000 {
-					publish(t, h, nodebus.Event{To: "x", Payload: word("w")})
-				}
-			}()
-		}
-		synctest.Wait() // the publishers wait for the worker
-		close(flooded)
-		for i := range all {
-			within(t, time.Hour, all[i], "publishing")
-		}
-		synctest.Wait()
-		require.Len(t, c.frames, 1+3+40_000)
-	})
+			if waited := time.Since(begin); waited > 0 {
+				t.Errorf("the worker has waited for itself: %v", waited)
+			}
+		})
+	}
+	serveOn(t, h.Join("x", &nodebus.SessionOptions{Include: c.include}), c)
+	synctest.Wait()
+	ev := nodebus.Event{PromptID: "of another", Payload: word("w")} // only Include selects the session
+	publish(t, h, ev)
+	<-begun
+	var all [2]chan struct{}
+	for i := range all {
+		all[i] = make(chan struct{})
+		go func() {
+			defer close(all[i])
+			for range 20_000 {
+				publish(t, h, ev)
+			}
+		}()
+	}
+	synctest.Wait() // the publishers wait for the worker
+	close(flooded)
+	for i := range all {
+		within(t, time.Hour, all[i], "publishing")
+	}
+	synctest.Wait()
+	require.Len(t, c.frames, 1+3+40_000)
 }
 
-// TestForeignCodeThatEndsItsGoroutine checks that runtime.Goexit in foreign code ends
-// only the session of that code.
+// deep calls f with n more functions on the stack.
+func deep(n int, f func()) {
+	if n == 0 {
+		f()
+		return
+	}
+	deep(n-1, f)
+}
+
+// TestForeignCodeThatEndsItsGoroutine checks that runtime.Goexit in foreign code affects
+// only the session of that code. A codec that ends the publisher loses one event.
 func TestForeignCodeThatEndsItsGoroutine(t *testing.T) {
-	for _, place := range []string{"TryWrite", "AppendFrame", "Include", "Write"} {
+	for _, place := range []string{"TryWrite", "AppendFrame", "Include", "Write", "Transport.Close", "Encode"} {
 		t.Run(place, func(t *testing.T) {
-			bubble.Test(t, func(t *testing.T) {
-				h := openHub(t, nil)
-				c := &caller{tryTape: tryTape{&tape{}}, at: place, act: runtime.Goexit}
-				neighbours := []*tape{{}, {}, {}}
-				serveOn(t, h.Join("x", nil), tryTape{neighbours[0]})
-				s := h.Join("x", &nodebus.SessionOptions{Include: c.include})
-				if place == "Write" {
-					say(t, h, "queued")
-					synctest.Wait()
-				}
-				over := serveOn(t, s, c)
-				serveOn(t, h.Join("x", nil), tryTape{neighbours[1]})
-				serveOn(t, h.Join("x", &nodebus.SessionOptions{WatchAll: true}), neighbours[2])
-				synctest.Wait()
-				for _, w := range []word{"a", "b", "c"} {
-					publish(t, h, nodebus.Event{PromptID: "p", To: "y", Payload: w}, nodebus.Event{Broadcast: true, Payload: w})
-					synctest.Wait()
-				}
-				require.True(t, c.fired.Load())
-				for _, p := range neighbours[:2] {
-					require.Equal(t, []string{"a", "b", "c"}, p.said(t)[len(p.said(t))-3:])
-				}
-				require.Len(t, neighbours[2].frames, 6)
-				if place != "Include" {
-					require.ErrorContains(t, over(), "runtime.Goexit")
-				}
-			})
+			bubble.Test(t, func(t *testing.T) { endsItsGoroutine(t, place) })
 		})
+	}
+}
+
+func endsItsGoroutine(t *testing.T, place string) {
+	h := openHub(t, nil)
+	c := &caller{tryTape: tryTape{&tape{}}, at: place, act: runtime.Goexit}
+	neighbours := []*tape{{}, {}, {}, {}}
+	serveOn(t, h.Join("x", nil), tryTape{neighbours[0]})
+	s := h.Join("x", &nodebus.SessionOptions{Include: c.include, Codec: c})
+	if place == "Write" {
+		say(t, h, "queued")
+		synctest.Wait()
+	}
+	over := serveOn(t, s, c)
+	serveOn(t, h.Join("x", nil), tryTape{neighbours[1]})
+	serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &ownCodec{}}), tryTape{neighbours[2]})
+	serveOn(t, h.Join("x", &nodebus.SessionOptions{WatchAll: true}), neighbours[3])
+	synctest.Wait()
+	for _, w := range []word{"a", "b", "c"} {
+		for _, ev := range []nodebus.Event{{PromptID: "p", To: "y", Payload: w}, {Broadcast: true, Payload: w}} {
+			go publish(t, h, ev) // in a goroutine that the codec may end
+			synctest.Wait()
+		}
+	}
+	if place == "Transport.Close" {
+		s.Close(errors.New("before runtime.Goexit"))
+	}
+	synctest.Wait()
+	require.True(t, c.fired.Load())
+	for _, p := range neighbours[:3] {
+		require.Equal(t, []string{"a", "b", "c"}, p.said(t)[len(p.said(t))-3:])
+	}
+	require.Len(t, neighbours[3].frames, 6)
+	switch place {
+	case "Include":
+	case "Encode":
+		require.Len(t, c.frames, 5)
+	default:
+		require.ErrorContains(t, over(), "runtime.Goexit")
 	}
 }

@@ -12,16 +12,22 @@ import (
 )
 
 // Codec encodes events as frames and decodes frames. The hub calls Encode once for each
-// event, for all sessions that share the codec, and holds no lock. The call may come
-// from Publish, so Encode must not publish. If Encode returns an error, the event is
-// left out for these sessions. A Codec must be safe for concurrent use. It should be
-// comparable with ==; sessions share frames only if their codecs are equal.
+// event, for all sessions that share the codec, and holds no lock. If Encode returns an
+// error, the event is left out for these sessions.
+//
+// Encode must be quick, because [Hub.Publish] calls the codecs of all sessions, except a
+// [JSONCodec], and waits for them, also if the event is for other clients. A slow codec
+// slows down all publishers. Encode must not publish.
+//
+// A Codec must be safe for concurrent use. It should be comparable with ==; sessions
+// share frames only if their codecs are equal.
 type Codec interface {
 	Encode(Event) (Frame, error)
 	Decode(Frame) (Event, error) // an unknown type becomes a Custom
 }
 
 // JSON is the codec for the wire of ComfyUI. It is the default of sessions and clients.
+// Its value is JSONCodec{}. Do not assign to JSON: the hub uses JSONCodec{} itself.
 var JSON Codec = JSONCodec{}
 
 // JSONCodec encodes events as text frames {"type": …, "data": …}, and payloads that are
@@ -59,7 +65,7 @@ func (c JSONCodec) appendBinary(p Payload) (b []byte, binary bool, err error) {
 		if c.BarePreviews {
 			return p.appendBare(nil), true, nil
 		}
-		b, err = p.AppendBinary(make([]byte, 0, 256+len(p.Image)))
+		b, err = p.AppendBinary(make([]byte, 0, p.frameSize()))
 	case Custom:
 		data, ok := p.Data.([]byte)
 		if !ok {

@@ -54,12 +54,23 @@ func (m *message) encodeReserved(n int) {
 	if m.early {
 		e = e.next
 	}
-	for {
-		m.encodeEntry(e, encodeSafely) // the sender has not changed the payload yet
-		if n--; n == 0 {
-			return // do not read e.next: other goroutines may add entries after the last one
+	m.encodeEntries(e, n)
+}
+
+// encodeEntries makes e and the n-1 entries after it ready. If a codec ends the
+// goroutine with runtime.Goexit, only the entry of this codec is refused.
+func (m *message) encodeEntries(e *encoded, n int) {
+	defer func() {
+		if n > 0 {
+			m.encodeEntries(e, n)
 		}
-		e = e.next
+	}()
+	for n > 0 {
+		current := e
+		if n--; n > 0 { // do not read next of the last entry: other goroutines may add entries after it
+			e = e.next
+		}
+		m.encodeEntry(current, encodeSafely) // the sender has not changed the payload yet
 	}
 }
 
@@ -133,7 +144,7 @@ func (m *message) encode(c Codec, ev Event) (Frame, error) {
 		return m.encodeOwn(jc)
 	}
 	said, _ := m.of(m.enc)
-	decoded, err := JSON.Decode(said)
+	decoded, err := JSONCodec{}.Decode(said)
 	if err != nil {
 		return Frame{}, err
 	}
@@ -152,7 +163,9 @@ func (m *message) isOwn() bool {
 }
 
 // hasJSON reports whether m.enc begins with a ready form of JSON.
-func (m *message) hasJSON() bool { return m.enc != nil && m.enc.codec == JSON && m.enc.ready }
+func (m *message) hasJSON() bool {
+	return m.enc != nil && m.enc.codec == Codec(JSONCodec{}) && m.enc.ready
+}
 
 // encodeOwn encodes m with a JSONCodec. If m already has the form of JSON, it uses that
 // form, because the payload may have changed since. m.mu is held, unless Publish has

@@ -10,9 +10,9 @@ import (
 var (
 	// ErrClosed means that the hub, the session, the prompt or the call has ended.
 	ErrClosed = errors.New("nodebus: closed")
-	// ErrSlow ends a session or a subscription whose queue is full because its reader
-	// is too slow.
-	ErrSlow = errors.New("nodebus: client is too slow")
+	// ErrSlow ends a session, or a loop of [Hub.Subscribe], whose queue is full because
+	// its reader is too slow.
+	ErrSlow = errors.New("nodebus: reader is too slow")
 	// ErrReplaced ends a session when a newer session of the same client replaces it.
 	ErrReplaced = errors.New("nodebus: replaced by a newer session")
 	// ErrInterrupted means that a prompt was interrupted. A node may return it to

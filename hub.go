@@ -13,8 +13,8 @@ type Publisher interface {
 	Publish(Event) error
 }
 
-// HubOptions are the limits of a [Hub]. A nil *HubOptions, and each zero field, means
-// the default.
+// HubOptions are the limits of a [Hub]. A nil *HubOptions means the defaults. A field
+// that is zero or less means its default.
 type HubOptions struct {
 	// QueueLen and QueueBytes limit the events that wait for one session. The session
 	// of a client that falls further behind ends with [ErrSlow]. Defaults: 65 536
@@ -48,13 +48,22 @@ func (o *HubOptions) withDefaults() HubOptions {
 	if o != nil {
 		opts = *o
 	}
-	opts.QueueLen = cmp.Or(opts.QueueLen, 1<<16)
-	opts.QueueBytes = cmp.Or(opts.QueueBytes, 16<<20)
-	opts.Retain = cmp.Or(opts.Retain, 5*time.Minute)
-	opts.KeepLen = cmp.Or(opts.KeepLen, 1<<18)
-	opts.KeepBytes = cmp.Or(opts.KeepBytes, 64<<20)
-	opts.Drain = cmp.Or(opts.Drain, 5*time.Second)
+	opts.QueueLen = positiveOr(opts.QueueLen, 1<<16)
+	opts.QueueBytes = positiveOr(opts.QueueBytes, 16<<20)
+	opts.Retain = positiveOr(opts.Retain, 5*time.Minute)
+	opts.KeepLen = positiveOr(opts.KeepLen, 1<<18)
+	opts.KeepBytes = positiveOr(opts.KeepBytes, 64<<20)
+	opts.Drain = positiveOr(opts.Drain, 5*time.Second)
 	return opts
+}
+
+// positiveOr returns v, or otherwise if v is zero or less.
+func positiveOr[T cmp.Ordered](v, otherwise T) T {
+	var zero T
+	if v > zero {
+		return v
+	}
+	return otherwise
 }
 
 // Hub delivers events to clients. Its guarantees:
@@ -128,7 +137,8 @@ func NewHub(opts *HubOptions) *Hub {
 // Publish gives ev an ID and delivers it to its clients. It returns an [*EncodeError]
 // if the payload cannot be encoded as [JSON], [ErrNoAddress] if ev has no address, and
 // [ErrClosed] if the hub is closed or ev belongs to a prompt that has been closed (only
-// an [ExecutionStart] may follow then).
+// an [ExecutionStart] may follow then). Of the closed prompts whose events are no longer
+// kept, the hub remembers at least the last 4096.
 //
 // Loops in this process (see [Hub.Subscribe]) receive ev.Payload itself. If there are
 // such loops, the data that the payload points to must not change any more.
@@ -222,8 +232,12 @@ func (h *Hub) route(m *message) (full uint64) {
 	return full
 }
 
-// waitForRoom waits for the shards in full.
+// waitForRoom waits for the shards in full. A worker does not wait: it would wait for
+// itself, or for another worker that waits for it.
 func (h *Hub) waitForRoom(full uint64) {
+	if full == 0 || isWorker() {
+		return
+	}
 	for i := 0; full != 0; i++ {
 		if full&1 != 0 {
 			h.shards[i].waitForRoom()
@@ -273,7 +287,8 @@ func (h *Hub) countWatcher(s *Session, n int) {
 // Close ends the hub. It delivers the events that were published before, and then ends
 // every session with [ErrClosed]. Loops of [Hub.Subscribe] end without an error, after
 // the events that wait. Close waits for clients at most HubOptions.Drain. It returns
-// nil. Later calls do nothing.
+// nil. Only the first call has an effect: a later call returns at once, even while the
+// first call still waits for clients.
 func (h *Hub) Close() error {
 	sessions, ok := h.shut()
 	if !ok {

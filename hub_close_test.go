@@ -67,6 +67,29 @@ func TestCloseWaitsForAStalledClientAsLongAsDrainSays(t *testing.T) {
 	})
 }
 
+// TestSecondCloseReturnsAtOnce checks that a second Close does not wait while the first
+// Close waits for a client.
+func TestSecondCloseReturnsAtOnce(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(&nodebus.HubOptions{Drain: 3 * time.Second})
+		over := serveOn(t, h.Join("stalled", nil), newPausedTape())
+		synctest.Wait()
+		say(t, h, "w")
+		begin := time.Now()
+		first := make(chan struct{})
+		go func() {
+			defer close(first)
+			_ = h.Close()
+		}()
+		synctest.Wait()
+		require.NoError(t, h.Close())
+		require.Zero(t, time.Since(begin))
+		<-first
+		require.Equal(t, 3*time.Second, time.Since(begin))
+		require.ErrorIs(t, over(), nodebus.ErrClosed)
+	})
+}
+
 func TestCloseDoesNotWaitForASessionNobodyServes(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := nodebus.NewHub(nil)

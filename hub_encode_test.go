@@ -138,6 +138,29 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 	}
 }
 
+// TestHubDoesNotUseTheVariableJSON checks that an assignment to JSON does not change
+// the hub.
+func TestHubDoesNotUseTheVariableJSON(t *testing.T) {
+	defer func(c nodebus.Codec) { nodebus.JSON = c }(nodebus.JSON)
+	nodebus.JSON = &ownCodec{fail: func() error { return errors.New("refused") }}
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		def, ids := &tape{}, &tape{}
+		serveOn(t, h.Join("x", nil), def)
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: nodebus.JSONCodec{IDs: true}}), ids)
+		p, spoil := mutable["struct with a slice"]()
+		require.NoError(t, h.Broadcast(p))
+		spoil()
+		synctest.Wait()
+		own := &ownCodec{}
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Since: def.frames[0].ID - 1, Codec: own}), &tape{})
+		synctest.Wait()
+		require.Len(t, own.asked, 1)
+		require.JSONEq(t, `{"type":"slice","data":{"Lines":["a","b"]}}`, string(def.frames[0].Data))
+		require.Contains(t, string(ids.frames[0].Data), `"a","b"`)
+	})
+}
+
 func TestContract1PublishNeverWaitsForClients(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)

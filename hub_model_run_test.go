@@ -58,7 +58,7 @@ func TestHubAgainstModel(t *testing.T) {
 func runHubCase(t *testing.T, seed uint64) {
 	c := &hubCase{t: t, rnd: rand.New(rand.NewPCG(seed, 42))}
 	opts := &nodebus.HubOptions{Retain: hubModelRetain, QueueLen: 1 + c.rnd.IntN(6)}
-	c.m = &hubModel{base: uint64(time.Now().UnixMicro()), keepLen: 1 << 18, queueLen: opts.QueueLen, prompts: map[string]*hubModelPrompt{}}
+	c.m = &hubModel{base: uint64(time.Now().UnixMicro()), keepLen: 1 << 18, queueLen: opts.QueueLen, prompts: map[string]*hubModelPrompt{}, closed: map[string]bool{}}
 	c.m.last = c.m.base
 	if c.mixed = c.rnd.IntN(2) == 0; c.rnd.IntN(2) == 0 {
 		opts.KeepLen = 1 + c.rnd.IntN(15)

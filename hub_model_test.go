@@ -18,6 +18,7 @@ type hubModel struct {
 	keepLen    int
 	queueLen   int
 	prompts    map[string]*hubModelPrompt // by prompt; "" for events without a prompt
+	closed     map[string]bool            // prompts that ended and are not kept any more
 	ended      []*hubModelPrompt          // in the order in which the prompts ended
 	running    []*hubModelPrompt          // the prompt whose newest event is oldest is first
 	lost       []hubModelEvent
@@ -67,12 +68,15 @@ func (e hubModelEvent) String() string { return fmt.Sprint(e.id, " ", e.text) }
 // publish adds an event and reports whether the hub accepts it.
 func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
 	st := m.prompts[e.prompt]
-	if st != nil && st.over {
+	if st != nil && st.over || st == nil && m.closed[e.prompt] {
 		if !starts {
 			return false
 		}
-		m.drop(st)
-		st = nil
+		if st != nil {
+			m.drop(st)
+			st = nil
+		}
+		delete(m.closed, e.prompt)
 	}
 	if st == nil {
 		st = &hubModelPrompt{to: e.to}
@@ -153,6 +157,9 @@ func (m *hubModel) drop(st *hubModelPrompt) {
 	for id, o := range m.prompts {
 		if o == st {
 			delete(m.prompts, id)
+			if st.over {
+				m.closed[id] = true
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/bubble"
@@ -193,16 +194,43 @@ func TestContract7NothingDependsOnWhoListens(t *testing.T) {
 	require.Equal(t, alone, record(t, 3))
 }
 
+// TestNegativeLimits checks that a limit below zero means the default.
+func TestNegativeLimits(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := nodebus.NewHub(&nodebus.HubOptions{QueueLen: -1, QueueBytes: -1, Retain: -1, KeepLen: -1, KeepBytes: -1, Drain: -1})
+		cursor := newestID(t, h)
+		loop := listen(t.Context(), h)
+		p := newPausedTape()
+		over := serveOn(t, h.Join("alice", nil), p)
+		synctest.Wait()
+		for _, w := range []word{"a", "b", "c"} {
+			publish(t, h, about("1", w))
+			synctest.Wait()
+		}
+		publish(t, h, ending("1"))
+		time.Sleep(4 * time.Minute)
+		require.Equal(t, []string{"a", "b", "c", "executing"}, replayed(t, h, "alice", since(cursor)))
+		time.AfterFunc(4*time.Second, p.play)
+		require.NoError(t, h.Close())
+		require.ErrorIs(t, over(), nodebus.ErrClosed)
+		require.Equal(t, []string{"a", "b", "c", "executing"}, p.said(t))
+		synctest.Wait()
+		require.NoError(t, loop.err)
+		require.Len(t, loop.events, 4)
+	})
+}
+
 // TestPublishersWaitForTheHubItself checks that a publisher waits when the inbox of a
 // shard is full. The worker of a shard never waits for clients; here a special
 // transport stops it.
 func TestPublishersWaitForTheHubItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		n int
-		p word
+		p nodebus.Payload
 	}{
-		"many":  {40_000, "w"},
-		"large": {40, word(strings.Repeat("x", 1<<20))},
+		"many":   {40_000, word("w")},
+		"large":  {40, word(strings.Repeat("x", 1<<20))},
+		"images": {40, nodebus.Preview{Image: make([]byte, 1<<20)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
@@ -213,7 +241,7 @@ func TestPublishersWaitForTheHubItself(t *testing.T) {
 				sent := 0
 				go func() {
 					for range c.n {
-						publish(t, h, nodebus.Event{To: "x", Payload: c.p})
+						publish(t, h, nodebus.Event{To: "x", Payload: c.p, Frozen: true})
 						sent++
 					}
 				}()

@@ -22,6 +22,7 @@ type eventLog struct {
 	bytes   int
 	timer   *time.Timer
 	lost    losses
+	closed  closedIDs
 }
 
 // promptLog keeps the events of one prompt.
@@ -91,6 +92,33 @@ func (n *newestIDs) add(name string, id uint64) {
 
 func (n *newestIDs) of(name string) uint64 { return max(n.rest, n.ids[name]) }
 
+// closedIDs holds the ids of the prompts that ended and are not kept any more: at least
+// the newest closedMax, at most twice as many.
+type closedIDs struct{ newer, older map[string]struct{} }
+
+const closedMax = 4096
+
+func (c *closedIDs) add(id string) {
+	if len(c.newer) >= closedMax {
+		c.newer, c.older = nil, c.newer
+	}
+	if c.newer == nil {
+		c.newer = map[string]struct{}{}
+	}
+	c.newer[id] = struct{}{}
+}
+
+func (c *closedIDs) has(id string) bool {
+	_, newer := c.newer[id]
+	_, older := c.older[id]
+	return newer || older
+}
+
+func (c *closedIDs) remove(id string) {
+	delete(c.newer, id)
+	delete(c.older, id)
+}
+
 func (l *eventLog) init(h *Hub) {
 	l.hub = h
 	l.prompts = map[string]*promptLog{}
@@ -110,12 +138,15 @@ func (l *eventLog) logOf(ev *Event) *promptLog {
 	if p == nil || p.addr.promptID != ev.PromptID {
 		p = l.prompts[ev.PromptID]
 	}
-	if p != nil && p.over {
+	if p != nil && p.over || p == nil && l.closed.has(ev.PromptID) {
 		if _, again := ev.Payload.(ExecutionStart); !again {
 			return nil
 		}
-		l.drop(p)
-		p = nil
+		if p != nil {
+			l.drop(p)
+			p = nil
+		}
+		l.closed.remove(ev.PromptID)
 	}
 	if p == nil {
 		p = &promptLog{addr: address{ev.PromptID, ev.To, ev.Attempt}}
@@ -243,6 +274,9 @@ func (l *eventLog) drop(p *promptLog) {
 	// A message that still waits for a client points to p. Free the events of p now.
 	p.q, p.slab, p.steps = queue.Queue[keptKey, kept]{}, nil, nil
 	delete(l.prompts, p.addr.promptID)
+	if p.over {
+		l.closed.add(p.addr.promptID)
+	}
 	if l.latest == p {
 		l.latest = nil
 	}

@@ -105,6 +105,48 @@ func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
 	})
 }
 
+// TestLimitsCountFrozenPayloads checks that the limits in bytes count the data of a
+// payload that the hub encodes later: of a session's queue, of the log, and of a
+// Subscribe loop.
+func TestLimitsCountFrozenPayloads(t *testing.T) {
+	const size, limit, events = 100_000, 250_000, 10
+	image := make([]byte, size)
+	ids := make([]string, size/16) // the headers of the strings count
+	for name, payload := range map[string]func(n int) nodebus.Payload{
+		"image": func(n int) nodebus.Payload {
+			return nodebus.Preview{Place: nodebus.Place{UniqueID: fmt.Sprint(n)}, ImageType: "image/png", Image: image}
+		},
+		"list of empty strings": func(int) nodebus.Payload { return nodebus.ExecutionCached{Nodes: ids} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				h := openHub(t, &nodebus.HubOptions{QueueBytes: limit, KeepBytes: 2 * limit})
+				late := h.Join("alice", nil)
+				loop := h.Subscribe(t.Context())
+				for n := range events {
+					publish(t, h, nodebus.Event{PromptID: "1", To: "alice", Payload: payload(n), Frozen: true})
+				}
+				synctest.Wait()
+				over := serveOn(t, late, &tape{})
+				synctest.Wait()
+				late.Close(nil)
+				require.ErrorIs(t, over(), nodebus.ErrSlow)
+				got := replayed(t, h, "alice", nil)
+				require.Len(t, got, 1+2, "a gap, and two events that count twice: their payload and their frame")
+				var last error
+				n := 0
+				for _, err := range loop {
+					if last = err; err == nil {
+						n++
+					}
+				}
+				require.ErrorIs(t, last, nodebus.ErrSlow)
+				require.Equal(t, 4, n, "the events that fit into KeepBytes")
+			})
+		})
+	}
+}
+
 // The hub remembers the losses of some thousands of clients and prompts. With
 // more, it sends a gap also to clients that have lost nothing.
 func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {

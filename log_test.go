@@ -255,3 +255,33 @@ func TestContract5NothingFollowsTheEndOfAPrompt(t *testing.T) {
 		require.True(t, slices.Contains(watched, got[0]), "%v", watched)
 	})
 }
+
+// TestContract5NothingFollowsTheEndOfAPromptThatIsNotKept checks that a closed prompt
+// stays closed when the log drops its events: to make room, or after Retain. Otherwise a
+// late event would create the prompt again, and the new prompt would never end.
+func TestContract5NothingFollowsTheEndOfAPromptThatIsNotKept(t *testing.T) {
+	for name, drop := range map[string]func(t *testing.T, h *nodebus.Hub){
+		"no room": func(t *testing.T, h *nodebus.Hub) { say(t, h, "a", "b", "c") },
+		"expired": func(*testing.T, *nodebus.Hub) { time.Sleep(time.Hour) },
+		"many prompts ended later": func(t *testing.T, h *nodebus.Hub) {
+			for n := range 4095 {
+				publish(t, h, ending(fmt.Sprint("later ", n)))
+			}
+			say(t, h, "a", "b", "c")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				h := openHub(t, &nodebus.HubOptions{KeepLen: 2})
+				publish(t, h, start("1"), ending("1"))
+				drop(t, h)
+				require.ErrorIs(t, h.Publish(about("1", word("late"))), nodebus.ErrClosed)
+				require.ErrorIs(t, h.Publish(ending("1")), nodebus.ErrClosed)
+				publish(t, h, start("1"), about("1", word("again")))
+				require.Contains(t, replayed(t, h, "alice", nil), "again")
+				publish(t, h, ending("1"))
+				require.ErrorIs(t, h.Publish(about("1", word("late"))), nodebus.ErrClosed)
+			})
+		})
+	}
+}

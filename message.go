@@ -98,7 +98,7 @@ func (d *draft) prepare(ev *Event) (err error) {
 		return nil
 	}
 	d.early = true
-	d.frame, err = JSON.Encode(*ev)
+	d.frame, err = JSONCodec{}.Encode(*ev)
 	d.size = len(d.frame.Data)
 	return err
 }
@@ -121,7 +121,7 @@ func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
 	m.id, m.at, m.to, m.payload = id, at, to, p
 	m.keyed, m.early, m.size = d.keyed, d.early, int32(min(d.size, math.MaxInt32))
 	if d.early {
-		m.enc = &encoded{codec: JSON, ready: true}
+		m.enc = &encoded{codec: JSONCodec{}, ready: true}
 		m.enc.set(d.frame, nil)
 	}
 }
@@ -132,29 +132,35 @@ func sizeOf(p Payload) (n int) {
 		return p.sizeJSON()
 	}
 	v := reflect.ValueOf(p)
-	return int(v.Type().Size()) + stringBytes(v)
+	return int(v.Type().Size()) + referencedBytes(v)
 }
 
-// stringBytes returns the total length of the strings in v. JSON must be able to encode
-// v, so v has no cycle.
-func stringBytes(v reflect.Value) (n int) {
+// referencedBytes returns the total size of the strings, slices and maps in v. The size
+// of v itself does not count. JSON must be able to encode v, so v has no cycle.
+func referencedBytes(v reflect.Value) (n int) {
 	switch v.Kind() {
 	case reflect.String:
 		return v.Len()
 	case reflect.Struct:
 		for i := range v.NumField() {
-			n += stringBytes(v.Field(i))
+			n += referencedBytes(v.Field(i))
 		}
-	case reflect.Array, reflect.Slice:
-		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // skip lists of numbers and booleans
-			n += stringBytes(v.Index(i))
+	case reflect.Slice:
+		n = v.Len() * int(v.Type().Elem().Size())
+		fallthrough
+	case reflect.Array:
+		for i := 0; v.Type().Elem().Kind() >= reflect.Array && i < v.Len(); i++ { // numbers and booleans refer to nothing
+			n += referencedBytes(v.Index(i))
 		}
 	case reflect.Map:
+		n = v.Len() * int(v.Type().Key().Size()+v.Type().Elem().Size())
 		for it := v.MapRange(); it.Next(); {
-			n += stringBytes(it.Key()) + stringBytes(it.Value())
+			n += referencedBytes(it.Key()) + referencedBytes(it.Value())
 		}
-	case reflect.Interface:
-		return stringBytes(v.Elem())
+	case reflect.Interface, reflect.Pointer:
+		if !v.IsNil() {
+			n = int(v.Elem().Type().Size()) + referencedBytes(v.Elem())
+		}
 	}
 	return n
 }

@@ -74,9 +74,10 @@ type Session struct {
 	held      []string   // event types that the replay leaves out until Release
 	replay    []*message // written before q
 	q         queue.Queue[coalesceKey, *message]
-	try       TryWriter // the transport, if it is a TryWriter and the replay is written
-	cannotTry bool      // TryWrite has returned ErrUnsupported
-	started   bool
+	try       TryWriter     // the transport, if it is a TryWriter and the replay is written
+	cannotTry bool          // TryWrite has returned ErrUnsupported
+	served    bool          // Serve was called
+	started   bool          // the fields that Serve sets are set
 	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
 	quiet     chan struct{} // closed when the session is over and nobody writes; nil if nobody does
 	idle      bool          // nothing waits, nothing is being written
@@ -138,13 +139,13 @@ func (s *Session) startCursor(since uint64) uint64 {
 	return s.from
 }
 
-// usable returns c, or [JSON] for nil. If c cannot be compared with ==, usable wraps it
-// in a pointer that can.
+// usable returns c, or JSONCodec{} for nil. If c cannot be compared with ==, or does not
+// equal itself because it holds a NaN, usable wraps it in a pointer.
 func usable(c Codec) Codec {
 	if c == nil {
-		return JSON
+		return JSONCodec{}
 	}
-	if !reflect.ValueOf(c).Comparable() {
+	if same := c; !reflect.ValueOf(c).Comparable() || c != same {
 		return &struct{ Codec }{c}
 	}
 	return c
@@ -295,14 +296,16 @@ func (s *Session) end(cause error) {
 // hangUp closes the transport of a session that has ended. The session leaves the hub
 // only after that: Hub.Close waits for it, and the program may exit after Hub.Close.
 func (s *Session) hangUp(cause error, quiet <-chan struct{}) {
+	defer func() { // deferred, because Close of the transport may call runtime.Goexit
+		s.hub.leave(s)
+		if quiet != nil {
+			<-quiet
+		}
+		s.unhook()
+		close(s.ended)
+	}()
 	s.cancel(cause) // without a lock, because the context that was passed to Serve may be foreign code
 	closeSafely(s.transport, cause)
-	s.hub.leave(s)
-	if quiet != nil {
-		<-quiet
-	}
-	s.unhook()
-	close(s.ended)
 }
 
 // finish makes the session end when all its events are written. It returns false if the
@@ -319,12 +322,15 @@ func (s *Session) finish() bool {
 // then closes t, once, and waits until no method of t runs any more. It returns the
 // reason: [ErrSlow] if the client fell too far behind, [ErrClosed] if the hub closed,
 // the cause of ctx, the error of the transport, or the cause that was passed to Close.
-// Call Serve once.
+// Call Serve once: a further call returns an error at once and does not use or close
+// its transport.
 //
 // If t has a method ReadLoop (see [Transport]), Serve calls it, and the session ends
 // when ReadLoop returns. An idle session needs only the goroutine that called Serve.
 func (s *Session) Serve(ctx context.Context, t Transport) error {
-	s.start(ctx, t)
+	if !s.start(ctx, t) {
+		return errServedBefore
+	}
 	if r, ok := t.(reader); ok {
 		s.read(r)
 	}
@@ -343,8 +349,18 @@ func (s *Session) read(r reader) {
 
 var errReaderGone = errors.New("nodebus: the transport ended the goroutine that reads with runtime.Goexit")
 
-// start connects the session to t and starts to write.
-func (s *Session) start(ctx context.Context, t Transport) {
+var errServedBefore = errors.New("nodebus: Session.Serve was called before; join again for each connection")
+
+// start connects the session to t and starts to write. It returns false if Serve was
+// called before.
+func (s *Session) start(ctx context.Context, t Transport) bool {
+	s.mu.Lock()
+	before := s.served
+	s.served = true
+	s.mu.Unlock()
+	if before {
+		return false
+	}
 	s.transport, s.ended = t, make(chan struct{})
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.unhook = context.AfterFunc(ctx, func() { s.Close(context.Cause(ctx)) })
@@ -353,7 +369,8 @@ func (s *Session) start(ctx context.Context, t Transport) {
 	s.started = true
 	if cause := s.cause; cause != nil { // the session ended before Serve
 		go s.hangUp(cause, nil)
-		return
+		return true
 	}
 	s.signal()
+	return true
 }

@@ -3,6 +3,8 @@ package nodebus_test
 import (
 	"errors"
 	"fmt"
+	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +105,48 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 	}
 }
 
+// exitingCodec is a foreign codec that ends the goroutine that calls it.
+type exitingCodec struct {
+	nodebus.JSONCodec
+	_ int
+}
+
+func (exitingCodec) Encode(nodebus.Event) (nodebus.Frame, error) {
+	runtime.Goexit()
+	return nodebus.Frame{}, nil
+}
+
+// TestCodecThatEndsThePublisher checks that runtime.Goexit in a codec, which ends the
+// goroutine that calls Publish, does not affect the sessions with other codecs.
+func TestCodecThatEndsThePublisher(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		bad := &tape{}
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: exitingCodec{}}), bad)
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &exitingCodec{}}), bad)
+		good := make([]*tape, 6)
+		for i := range good {
+			good[i] = &tape{}
+			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &ownCodec{}}), asTransport(good[i], i%2 == 0))
+		}
+		synctest.Wait()
+		for _, p := range []nodebus.Payload{word("a"), withSlice{}, word("b")} {
+			returned := false
+			go func() {
+				_ = h.Broadcast(p)
+				returned = true
+			}()
+			synctest.Wait()
+			require.False(t, returned)
+		}
+		for _, p := range good {
+			require.Equal(t, []string{"a", "slice", "b"}, p.said(t))
+		}
+		require.Empty(t, bad.frames)
+		require.Empty(t, bad.closed)
+	})
+}
+
 func TestSetCodecFromTheNextFrameOn(t *testing.T) {
 	for _, try := range []bool{false, true} {
 		t.Run(fmt.Sprintf("try=%t", try), func(t *testing.T) {
@@ -198,6 +242,39 @@ func TestSetCodecKeepsCountOfSessions(t *testing.T) {
 		require.Equal(t, [2]int{1, 0}, asked())
 		c.Close(nil)
 		require.Equal(t, [2]int{}, asked())
+	})
+}
+
+// numberCodec is a codec that does not equal itself if the number is a NaN.
+type numberCodec struct {
+	*ownCodec
+	number float64
+}
+
+// TestCodecThatDoesNotEqualItself checks that the hub does not call a codec after its
+// sessions have left or have changed their codec.
+func TestCodecThatDoesNotEqualItself(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		own := &ownCodec{}
+		c := numberCodec{own, math.NaN()}
+		got := &tape{}
+		over := serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), tryTape{got})
+		leaves := h.Join("x", &nodebus.SessionOptions{Codec: c})
+		switches := h.Join("x", nil)
+		switches.SetCodec(c)
+		synctest.Wait()
+		say(t, h, "w")
+		synctest.Wait()
+		require.Equal(t, []string{"w"}, got.said(t))
+		require.Len(t, own.asked, 3, "the sessions do not share the codec")
+		leaves.Close(nil)
+		switches.SetCodec(nil)
+		say(t, h, "w")
+		synctest.Wait()
+		require.Len(t, own.asked, 4)
+		_ = h.Close()
+		require.ErrorIs(t, over(), nodebus.ErrClosed)
 	})
 }
 

@@ -123,6 +123,31 @@ func TestReadLoopThatFails(t *testing.T) {
 	}
 }
 
+// TestSecondServe checks that a second call of Serve returns an error at once, and
+// changes nothing for the first call.
+func TestSecondServe(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		first, second := &tape{}, &tape{}
+		s := h.Join("x", nil)
+		over := serveOn(t, s, first)
+		synctest.Wait()
+		refused := serveOn(t, s, second)
+		synctest.Wait()
+		say(t, h, "w")
+		synctest.Wait()
+		require.Equal(t, []string{"w"}, first.said(t))
+		require.Empty(t, first.closed)
+		require.ErrorContains(t, refused(), "Serve was called before")
+		s.Close(nodebus.ErrReplaced)
+		require.ErrorIs(t, over(), nodebus.ErrReplaced)
+		require.Equal(t, []error{nodebus.ErrReplaced}, first.closed)
+		require.ErrorContains(t, s.Serve(t.Context(), second), "Serve was called before")
+		require.Empty(t, second.frames)
+		require.Empty(t, second.closed)
+	})
+}
+
 // quitter is a transport that ends the goroutine of the writer with runtime.Goexit.
 type quitter struct{ *tape }
 

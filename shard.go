@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"hash/maphash"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -35,7 +36,8 @@ type shard struct {
 
 // inboxMax and inboxBytes limit the messages that wait for a shard's worker. A
 // publisher that exceeds the limit waits for the worker, but at most roomWait, because
-// the worker may be stuck in a transport that does not return.
+// the worker may be stuck in a transport that does not return. A worker that publishes
+// does not wait.
 const (
 	inboxMax   = 1 << 14
 	inboxBytes = 16 << 20
@@ -111,6 +113,26 @@ func (s *shard) run() {
 	}
 	ended = true
 }
+
+// isWorker reports whether the calling goroutine is the worker of a shard, which calls
+// foreign code that may publish. It looks for the method run on the stack, which takes
+// some microseconds.
+func isWorker() bool {
+	var pcs [64]uintptr
+	for skip, n := 0, len(pcs); n == len(pcs); skip += n {
+		n = runtime.Callers(skip, pcs[:])
+		frames := runtime.CallersFrames(pcs[:n])
+		for more := n > 0; more; {
+			var f runtime.Frame
+			if f, more = frames.Next(); f.Entry == runEntry {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var runEntry = reflect.ValueOf((*shard).run).Pointer()
 
 // take begins a round with all messages in the inbox. If the inbox is empty, it returns
 // false and the worker must end.

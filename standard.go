@@ -97,11 +97,13 @@ func (e ExecutionError) traits(bool) traits {
 func (e ExecutionInterrupted) traits(bool) traits {
 	return traits{e.PromptID, false, false, 0}
 }
-func (p Preview) traits(frozen bool) traits { return traits{p.PromptID, frozen, true, 0} }
-func (t ProgressText) traits(bool) traits   { return traits{t.PromptID, true, false, 0} }
-func (Gap) traits(bool) traits              { return traits{"", true, false, 0} }
-func (p Overall) traits(bool) traits        { return traits{p.PromptID, false, true, 0} }
-func (Custom) traits(bool) traits           { return traits{"", false, false, 0} }
+func (p Preview) traits(frozen bool) traits {
+	return traits{p.PromptID, frozen, true, p.frameSize()}
+}
+func (t ProgressText) traits(bool) traits { return traits{t.PromptID, true, false, 0} }
+func (Gap) traits(bool) traits            { return traits{"", true, false, 0} }
+func (p Overall) traits(bool) traits      { return traits{p.PromptID, false, true, 0} }
+func (Custom) traits(bool) traits         { return traits{"", false, false, 0} }
 
 // finite reports whether all numbers are finite, so that JSON can represent them.
 func (p *ProgressState) finite() bool {
