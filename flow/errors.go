@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -64,4 +65,12 @@ func promptError(typ, message, details string) *nodebus.ValidationError {
 
 func problem(typ, message, details string, extra map[string]any) nodebus.Problem {
 	return nodebus.Problem{Type: typ, Message: message, Details: details, Extra: extra}
+}
+
+// limit returns the value of an option: n, or byDefault if n is zero or less.
+func limit[N int | time.Duration](n, byDefault N) N {
+	if n <= 0 {
+		return byDefault
+	}
+	return n
 }
