@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -112,3 +113,11 @@ func apart(f func() error) error {
 }
 
 var errGoexitApart = errors.New("nodebus: foreign code ended its goroutine with runtime.Goexit")
+
+// limit returns the value of an option: n, or byDefault if n is zero or less.
+func limit[N int | time.Duration](n, byDefault N) N {
+	if n <= 0 {
+		return byDefault
+	}
+	return n
+}

@@ -61,9 +61,7 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	}
 	l.opts.Workers = limit(l.opts.Workers, runtime.GOMAXPROCS(0))
 	l.opts.Grace = limit(l.opts.Grace, 3*time.Second)
-	if l.opts.Logger == nil {
-		l.opts.Logger = slog.New(slog.DiscardHandler)
-	}
+	l.opts.Logger = protectedLogger(l.opts.Logger)
 	l.slots.free = l.opts.Workers
 	switch l.opts.Cache.(type) {
 	case nil:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"iter"
 	"sync"
-	"time"
 )
 
 // Store keeps the records of ended prompts. It must be safe for concurrent use. A
@@ -39,14 +38,6 @@ func NewStore(opts *StoreOptions) Store {
 		opts = &StoreOptions{}
 	}
 	return &memStore{max: limit(opts.Len, 10_000), byID: map[string]*list.Element{}}
-}
-
-// limit returns the value of an option: n, or byDefault if n is zero or less.
-func limit[N int | time.Duration](n, byDefault N) N {
-	if n <= 0 {
-		return byDefault
-	}
-	return n
 }
 
 type memStore struct {

@@ -129,7 +129,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 			break
 		}
 		if earlier == nil {
-			return nil, ErrDuplicate
+			return nil, fmt.Errorf("%w: the prompt waits or runs; choose another id: prompt %q", ErrDuplicate, p.ID)
 		}
 		_, _ = earlier.wait(ctx) // how it ended does not matter
 		if err := context.Cause(ctx); err != nil {
@@ -139,7 +139,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
 		e.forget(p.ID)
 		if err == nil {
-			err = ErrDuplicate
+			err = fmt.Errorf("%w: the prompt has ended, and the store has its record; choose another id, or delete the record: prompt %q", ErrDuplicate, p.ID)
 		}
 		return nil, err
 	}
