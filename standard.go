@@ -97,6 +97,7 @@ func (e ExecutionError) traits(bool) traits {
 func (e ExecutionInterrupted) traits(bool) traits {
 	return traits{e.PromptID, false, false, 0}
 }
+
 func (p Preview) traits(frozen bool) traits {
 	return traits{p.PromptID, frozen, true, p.frameSize()}
 }

@@ -9,7 +9,7 @@ import (
 
 // Store keeps the records of ended prompts. It must be safe for concurrent use. A
 // call must end soon after its ctx ends, because the end of a prompt waits for the
-// store without any other time limit.
+// store. For Put, ctx ends after 30 s; the prompt then ends as failed.
 type Store interface {
 	// Put stores a record. It replaces a record of the same prompt id.
 	Put(ctx context.Context, r Record) error
