@@ -191,6 +191,15 @@ type badDefaultRange struct {
 type badMin struct {
 	X string `min:"1"`
 }
+type badMinMax struct {
+	X int `min:"3" max:"2"`
+}
+type badFloat struct {
+	X float64 `default:"NaN"`
+}
+type badLazy struct {
+	X nodebus.List[nodebus.Lazy[int]]
+}
 type badOptions struct {
 	X int `options:"1,2"`
 }
@@ -223,6 +232,9 @@ func (badFlag) Run(*nodebus.Context) (int, error)            { return 0, nil }
 func (badDefault) Run(*nodebus.Context) (int, error)         { return 0, nil }
 func (badDefaultRange) Run(*nodebus.Context) (int, error)    { return 0, nil }
 func (badMin) Run(*nodebus.Context) (int, error)             { return 0, nil }
+func (badMinMax) Run(*nodebus.Context) (int, error)          { return 0, nil }
+func (badFloat) Run(*nodebus.Context) (int, error)           { return 0, nil }
+func (badLazy) Run(*nodebus.Context) (int, error)            { return 0, nil }
 func (badOptions) Run(*nodebus.Context) (int, error)         { return 0, nil }
 func (badType) Run(*nodebus.Context) (int, error)            { return 0, nil }
 func (badDefaultOfStruct) Run(*nodebus.Context) (int, error) { return 0, nil }
@@ -252,6 +264,9 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 		"nodebus: node flow_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                       func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                              func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                func() { flow.Register(r, badMin{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badMinMax: field X: tag `min:\"3\"` is bigger than max, 2; no value is possible":                                                                                                func() { flow.Register(r, badMinMax{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badFloat: field X: tag `default:\"NaN\"` is not a finite number; write a value of type float64":                                                                                 func() { flow.Register(r, badFloat{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badLazy: field X: a List of Lazy is not possible; write Lazy[List[int]]":                                                                                                        func() { flow.Register(r, badLazy{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                    func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                             func() { flow.Register(r, badType{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                                                                  func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
@@ -269,40 +284,6 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 }
 
 func (p pointer) ptr() *pointer { return &p }
-
-// secretive has every kind of hidden input.
-type secretive struct {
-	ID     string        `hidden:"UNIQUE_ID"`
-	Prompt string        `hidden:"PROMPT_ID"`
-	Nodes  nodebus.Nodes `hidden:"PROMPT"`
-	Live   nodebus.Nodes `hidden:"DYNPROMPT"`
-	Info   any           `hidden:"EXTRA_PNGINFO"`
-	Token  string        `hidden:"AUTH_TOKEN_COMFY_ORG"`
-	Key    string        `hidden:"API_KEY_COMFY_ORG"`
-	got    *secretive
-}
-
-func (n secretive) Run(*nodebus.Context) (int, error) {
-	*n.got = n
-	return 0, nil
-}
-
-func TestHiddenInputs(t *testing.T) {
-	r := flow.NewRegistry()
-	var got secretive
-	flow.Register(r, secretive{got: &got}, nodebus.Info{Name: "S", Output: true})
-	nodes := parse(t, `{"7":{"class_type":"S","inputs":{"id":"forged","token":["7",0]}}}`)
-	delete(nodes[0].Inputs, "token")
-	p := &nodebus.Prompt{
-		ID: "p", Nodes: nodes, Extra: map[string]any{"extra_pnginfo": "png"},
-	}
-	hub := nodebus.NewHub(nil)
-	_, err := flow.NewLocal(r, nil).Execute(t.Context(), nodebus.Job{Prompt: p, Secrets: map[string]string{"API_KEY_COMFY_ORG": "key"}}, hub)
-	require.NoError(t, err)
-	got.got = nil
-	require.Equal(t, secretive{ID: "7", Prompt: "p", Nodes: nodes, Live: nodes, Info: "png", Key: "key"}, got)
-	require.NoError(t, hub.Close())
-}
 
 func TestCall(t *testing.T) {
 	r := flow.NewRegistry()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -150,6 +151,9 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 	if value.IsGeneric(f.elem, "List") {
 		f.List, f.elem = true, f.elem.Elem()
 	}
+	if f.List && value.IsGeneric(f.elem, "Lazy") {
+		panic(mistake(t, sf.Name, "a List of Lazy is not possible; write Lazy[List[%s]]", f.elem.Field(0).Type.Elem()))
+	}
 	f.setType(t, sf)
 	for flag := range strings.SplitSeq(flags, ",") {
 		switch flag {
@@ -234,12 +238,14 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	}
 }
 
-// checkDefault checks the default against the other tags. It does not check against
+// checkDefault checks the limits and the default against each other. It does not check against
 // the method Options, because the result of Options may change.
 func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	text := sf.Tag.Get("default")
 	options, isList := sf.Tag.Lookup("options")
 	switch {
+	case exceeds(f.Min, f.Max, +1):
+		panic(mistake(t, sf.Name, "tag `min:%q` is bigger than max, %v; no value is possible", sf.Tag.Get("min"), f.Max))
 	case f.Default == nil || f.unchecked:
 	case exceeds(f.Default, f.Min, -1):
 		panic(mistake(t, sf.Name, "tag `default:%q` is smaller than min, %v; write a value within the limits", text, f.Min))
@@ -288,6 +294,9 @@ func parseLiteral(t reflect.Type, s string) (any, error) {
 		return n, plainNumError(err)
 	case v.CanFloat():
 		n, err := strconv.ParseFloat(s, t.Bits())
+		if math.IsNaN(n) || math.IsInf(n, 0) { // JSON cannot represent it
+			return nil, errors.New("not a finite number")
+		}
 		return n, plainNumError(err)
 	case t.Kind() == reflect.Bool:
 		b, err := strconv.ParseBool(s)
