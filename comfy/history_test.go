@@ -200,15 +200,17 @@ func TestHistoryRefuses(t *testing.T) {
 	require.Len(t, h.get("/history"), 1)
 }
 
-// TestNoFormInJSON: the host program can submit a prompt with extra data that
+// TestNoFormInJSON: the host program can put a prompt into the queue whose extra data
 // cannot be encoded as JSON. The server then answers with an error, and never with
-// an incomplete answer.
+// an incomplete answer. Submit refuses such a prompt.
 func TestNoFormInJSON(t *testing.T) {
 	h := newHost(t, nil)
 	nodes, err := nodebus.ParseNodes([]byte(waitFor("busy")))
 	require.NoError(t, err)
-	_, err = h.engine.Submit(t.Context(), &nodebus.Prompt{ID: "odd", Nodes: nodes, Extra: map[string]any{"f": func() {}}}, nil)
-	require.NoError(t, err)
+	odd := &nodebus.Prompt{ID: "odd", Nodes: nodes, Extra: map[string]any{"f": func() {}}}
+	_, err = h.engine.Submit(t.Context(), odd, nil)
+	require.ErrorContains(t, err, "Extra has no JSON form")
+	require.NoError(t, h.engine.Queue().Push(t.Context(), odd, nil))
 	a := h.send("GET", "/queue", "")
 	require.Equal(t, 500, a.status)
 	require.JSONEq(t, `{"error":"the answer cannot be encoded as JSON"}`, a.body)

@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // SubmitOptions holds the options of [Engine.Submit]. A nil pointer, and a zero
@@ -110,6 +112,12 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	}
 	if p == nil {
 		return nil, promptError("no_prompt", "No prompt provided", "the prompt is nil")
+	}
+	if math.IsNaN(p.Priority) || math.IsInf(p.Priority, 0) {
+		return nil, promptError("invalid_number", "The priority is not a finite number", fmt.Sprint(p.Priority))
+	}
+	if err := value.Encodable(p.Extra); err != nil {
+		return nil, promptError("invalid_extra_data", "Extra has no JSON form", err.Error())
 	}
 	prepared, rejected, err := e.prepare(p)
 	if err != nil {

@@ -1,7 +1,9 @@
 package flow_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -55,4 +57,30 @@ func TestSection4LinkTypesForValidators(t *testing.T) {
 	require.Nil(t, ve, "the engine does not check link types of a node that checks them itself")
 	_, ve = validate(t, graph(0))
 	require.Equal(t, "a - STRING and INT are not alike", ve.Nodes["l"].Errors[0].Details)
+}
+
+// TestInputsWithoutAForm checks that Submit refuses what a record could not show: GET
+// /history would then fail for every client.
+func TestInputsWithoutAForm(t *testing.T) {
+	inBubble(t, nil, nil, func(r *rig) {
+		for name, p := range map[string]*nodebus.Prompt{
+			"a NaN":                  {Nodes: shownValue(math.NaN())},
+			"a channel in a map":     {Nodes: shownValue(map[string]any{"c": make(chan int)})},
+			"a function":             {Nodes: shownValue(func() {})},
+			"extra data":             {Nodes: shown("x"), Extra: map[string]any{"f": func() {}}},
+			"a priority without end": {Nodes: shown("x"), Priority: math.Inf(1)},
+		} {
+			_, err := r.engine.Submit(r.ctx, p, nil)
+			var invalid *nodebus.ValidationError
+			require.ErrorAs(t, err, &invalid, name)
+			_, err = json.Marshal(invalid)
+			require.NoError(t, err, name)
+		}
+	})
+}
+
+func shownValue(v any) nodebus.Nodes {
+	g := nodebus.NewGraph()
+	g.AddAs("o", "Show", in{"in": v})
+	return g.Nodes()
 }
