@@ -67,8 +67,9 @@ func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, er
 // Do submits a prompt, waits until it has ended, and returns the outcome. If ctx
 // ends first, Do interrupts the prompt and returns the cause of ctx. Do also runs
 // the engine while it waits, unless [Engine.Run] is active already. A program that
-// only runs graphs does not need to call Run. Several calls of Do share one Run. Do is
-// safe for concurrent use.
+// only runs graphs does not need to call Run. Several calls of Do share one Run. The last
+// of them also waits for prompts of [Engine.Submit] that this Run has begun, and
+// interrupts them if its ctx ends. Do is safe for concurrent use.
 func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, error) {
 	s, err := e.Submit(ctx, p, nil)
 	if err != nil {
