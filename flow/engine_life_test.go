@@ -3,11 +3,13 @@ package flow_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,9 +220,48 @@ func TestStatusGoesOnAfterGoexit(t *testing.T) {
 		<-gone
 		_, err := e.Submit(t.Context(), &nodebus.Prompt{Nodes: shown("x")}, nil)
 		require.NoError(t, err)
-		require.Equal(t, 1, statuses)
+		require.Equal(t, 2, statuses, "the prompt that was not accepted has gone, and there is a new prompt")
 		require.NoError(t, hub.Close())
 	})
+}
+
+// TestPublisherThatEndsItsGoroutine checks that a prompt ends, whichever event of the
+// engine the publisher does not survive. Only that event is lost.
+func TestPublisherThatEndsItsGoroutine(t *testing.T) {
+	for n := range 7 { // status, status, start, cached, success, status, executing
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			var sent atomic.Int64
+			exits := func(next nodebus.Publisher) nodebus.Publisher {
+				return publisherFunc(func(ev nodebus.Event) error {
+					if int(sent.Add(1)) == n+1 {
+						runtime.Goexit()
+					}
+					return next.Publish(ev)
+				})
+			}
+			idle := executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+				return nodebus.Report{}, nil
+			})
+			inBubble(t, nil, &flow.EngineOptions{Executor: idle, Wrap: exits, Parallel: 1}, func(r *rig) {
+				for i := range 2 {
+					ended := make(chan error, 1)
+					go func() {
+						err := errors.New("the goroutine of Submit has ended")
+						defer func() { ended <- err }()
+						var s *flow.Submission
+						if s, err = r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "p" + fmt.Sprint(i), Nodes: shown("x")}, nil); err == nil {
+							_, err = s.Wait(r.ctx)
+						}
+					}()
+					if err := <-ended; n > 0 || i > 0 {
+						require.NoError(t, err)
+					}
+				}
+				require.Zero(t, r.engine.Remaining())
+				require.Empty(t, r.engine.Running())
+			})
+		})
+	}
 }
 
 // TestWrapThatReturnsNil checks that the engine then publishes to the hub.

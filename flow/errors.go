@@ -105,14 +105,14 @@ func (h protectedHandler) WithGroup(name string) slog.Handler {
 func apart(f func() error) error {
 	ended := make(chan error, 1)
 	go func() {
-		err := errGoexitApart // unless Protect returns
+		err := errForeignGoexit // unless Protect returns
 		defer func() { ended <- err }()
 		err = nodebus.Protect(f)
 	}()
 	return <-ended
 }
 
-var errGoexitApart = errors.New("nodebus: foreign code ended its goroutine with runtime.Goexit")
+var errForeignGoexit = errors.New("nodebus: foreign code ended its goroutine with runtime.Goexit")
 
 // limit returns the value of an option: n, or byDefault if n is zero or less.
 func limit[N int | time.Duration](n, byDefault N) N {

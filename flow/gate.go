@@ -102,9 +102,13 @@ func (g *gate) leave() {
 // shut closes the gate and waits for the events that are being published. Then it
 // adds the outputs of the executor's report that no event has reported.
 func (g *gate) shut(report nodebus.Report) {
+	defer g.close(report) // deferred, because a publisher may call runtime.Goexit
 	if g.record.Start != nil {
 		_ = g.cached(nil)
 	}
+}
+
+func (g *gate) close(report nodebus.Report) {
 	g.mu.Lock()
 	g.open = false
 	if g.passing > 0 {

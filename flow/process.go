@@ -14,22 +14,18 @@ import (
 func (e *Engine) process(ctx context.Context, j *job) {
 	stop := context.AfterFunc(ctx, func() { j.cancel(context.Cause(ctx)) })
 	defer stop()
-	e.tellStatus()
 	keep := e.keepLease(j)
 	defer keep.stop()
 	g := newGate(e, j)
-	report, err := nodebus.Report{}, errExecutorGone // unless execute returns
-	defer func() {
-		g.shut(report)
-		e.conclude(j, g, err, keep)
-	}()
+	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
+	defer func() { e.conclude(j, g, err, keep) }()
+	defer func() { g.shut(report) }()
+	e.tellStatus()
 	if context.Cause(j.ctx) == nil {
 		g.start()
 	}
 	report, err = e.execute(j, g)
 }
-
-var errExecutorGone = errors.New("nodebus: the executor ended its goroutine with runtime.Goexit")
 
 // execute calls the executor. A panic of the executor becomes an error.
 func (e *Engine) execute(j *job, g *gate) (report nodebus.Report, err error) {
@@ -60,16 +56,22 @@ func (e *Engine) conclude(j *job, g *gate, err error, keep *leaseKeeper) {
 		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
 	e.end(j)
+	// The steps are deferred, the last step first: a publisher that calls runtime.Goexit
+	// ends one step, and not the rest.
+	defer func() {
+		e.release(j)
+		j.outcome = g.record.Outcome()
+		close(j.done)
+	}()
+	defer func() {
+		if keep != nil {
+			keep.stop()
+			e.completeLease(ctx, j)
+		}
+	}()
+	defer e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
+	defer e.tellStatus()
 	e.tell(j.event(terminal))
-	e.tellStatus()
-	e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
-	if keep != nil {
-		keep.stop()
-		e.completeLease(ctx, j)
-	}
-	e.release(j)
-	j.outcome = g.record.Outcome()
-	close(j.done)
 }
 
 // completeLease takes a prompt that has ended out of the queue, also if its lease has

@@ -145,8 +145,17 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 			return nil, err
 		}
 	}
-	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
+	told, accepted := false, false
+	defer func() { // deferred, because a publisher, the queue or the store may call runtime.Goexit
+		if accepted {
+			return
+		}
 		e.forget(p.ID)
+		if told {
+			e.tellStatus()
+		}
+	}()
+	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
 		if err == nil {
 			err = fmt.Errorf("%w: the prompt has ended, and the store has its record; choose another id, or delete the record: prompt %q", ErrDuplicate, p.ID)
 		}
@@ -154,12 +163,12 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	}
 	// Before the queue has the prompt, so that clients receive the number before any event
 	// of the prompt, unless another goroutine is sending numbers at this moment.
+	told = true
 	e.tellStatus()
 	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, opts.Secrets) }); err != nil {
-		e.forget(p.ID)
-		e.tellStatus()
 		return nil, err
 	}
+	accepted = true
 	e.pushed(j)
 	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, j: j}, nil
 }
