@@ -138,7 +138,16 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
 	gone, err := e.remove(ctx, promptID)
-	if len(gone) > 0 && e.claimEnd(j) {
+	if len(gone) == 0 {
+		return true, err
+	}
+	e.mu.Lock()
+	if now := e.jobs[promptID]; now != nil { // a newer prompt has the id, if j was deleted meanwhile
+		j = now
+	}
+	e.mu.Unlock()
+	j.cancel(nodebus.ErrInterrupted)
+	if e.claimEnd(j) {
 		e.conclude(j, newGate(e, j), nodebus.ErrInterrupted, nil)
 	}
 	return true, err

@@ -77,6 +77,9 @@ func (e *Engine) conclude(j *job, g *gate, err error, keep *leaseKeeper) {
 // completeLease takes a prompt that has ended out of the queue, also if its lease has
 // lapsed and the prompt waits again.
 func (e *Engine) completeLease(ctx context.Context, j *job) {
+	// A time limit of its own: the store may have used up the other.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
 	err := apart(func() error { return e.leaseOf(j).Done(ctx) })
 	if errors.Is(err, ErrLapsed) {
 		_, err = e.remove(ctx, j.p.ID)
@@ -115,16 +118,19 @@ func (k *leaseKeeper) extend() {
 	if stopped {
 		return
 	}
-	// An interrupted prompt keeps its lease until it has ended.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.j.ctx), leaseTime/3)
+	// An interrupted prompt keeps its lease until it has ended. The limits leave time for
+	// more attempts before the lease lapses.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.j.ctx), leaseTime/6)
 	defer cancel()
-	if err := nodebus.Protect(func() error { return k.e.leaseOf(k.j).Extend(ctx, leaseTime) }); err != nil {
+	next := leaseTime / 3
+	if err := apart(func() error { return k.e.leaseOf(k.j).Extend(ctx, leaseTime) }); err != nil {
+		next = leaseTime / 30
 		k.e.opts.Logger.Warn("lease not extended", "prompt", k.j.p.ID, "error", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.stopped {
-		k.timer.Reset(leaseTime / 3)
+		k.timer.Reset(next)
 	}
 }
 

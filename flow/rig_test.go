@@ -203,3 +203,14 @@ func execute(x nodebus.Executor, ctx context.Context, p *nodebus.Prompt, pub nod
 	}
 	return shown, err
 }
+
+// doInBubble runs a test with an engine that only Do runs.
+func doInBubble(t *testing.T, opts *flow.EngineOptions, test func(e *flow.Engine, reg *flow.Registry)) {
+	t.Helper()
+	bubble.Test(t, func(t *testing.T) {
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
+		test(flow.NewEngine(reg, hub, opts), reg)
+		require.NoError(t, hub.Close())
+	})
+}

@@ -11,8 +11,8 @@ import (
 
 // runner is the Run of an engine that is active. Engine.mu guards it.
 type runner struct {
-	idle      chan struct{} // closed when Run has ended
-	stop      chan struct{} // closed when no prompt runs any more
+	idle      chan struct{} // closed when Run takes no further prompt
+	stop      chan struct{} // closed to stop the watchers
 	stopped   bool          // stop is closed
 	watchers  int           // goroutines that wait until a prompt is ready
 	unwatched chan struct{} // closed when there are no watchers any more; nil until ends waits for that
@@ -20,11 +20,19 @@ type runner struct {
 
 var errRunning = errors.New("nodebus: Engine.Run is active already; call it once at a time")
 
+// takeError is the error of a Run whose queue has failed.
+type takeError struct{ err error }
+
+func (e *takeError) Error() string {
+	return fmt.Sprintf("nodebus: taking a prompt from the queue: %v", e.err)
+}
+func (e *takeError) Unwrap() error { return e.err }
+
 // Run executes queued prompts until ctx ends. Then it interrupts the running prompts
 // and waits until they have ended; waiting prompts stay in the queue. It returns the
 // cause of ctx, or an error of the queue, which also ends the running prompts. Only one
-// Run may be active at a time: a second call returns an error at once. After Run has
-// returned, it may be called again.
+// Run may take prompts at a time: a second call returns an error at once, also while [Do]
+// runs the engine. After Run has returned, it may be called again.
 func (e *Engine) Run(ctx context.Context) error { return e.run(ctx, ctx) }
 
 // run takes prompts from the queue until taking ends, waits for the prompts that run,
@@ -37,7 +45,8 @@ func (e *Engine) run(taking, ctx context.Context) error {
 		return errRunning
 	}
 	var all sync.WaitGroup
-	defer e.ends(r, &all)
+	defer all.Wait()
+	defer e.ends(r)
 	free := make(chan struct{}, e.opts.Parallel)
 	for {
 		select {
@@ -50,8 +59,9 @@ func (e *Engine) run(taking, ctx context.Context) error {
 			if taking.Err() != nil {
 				return context.Cause(taking)
 			}
+			err = &takeError{err}
 			cancel(err)
-			return fmt.Errorf("nodebus: taking a prompt from the queue: %w", err)
+			return err
 		}
 		all.Go(func() {
 			defer func() { <-free }()
@@ -75,9 +85,9 @@ func (e *Engine) begins(r *runner) bool {
 	return true
 }
 
-// ends waits for all that a runner has started, and marks it as not active.
-func (e *Engine) ends(r *runner, all *sync.WaitGroup) {
-	all.Wait()
+// ends marks a runner as not active, when it takes no further prompt. Its prompts may still
+// run, and another Run may begin beside them: a node that runs may call Do.
+func (e *Engine) ends(r *runner) {
 	e.mu.Lock()
 	r.stopped = true // no further watcher begins
 	close(r.stop)
@@ -137,8 +147,13 @@ func (e *Engine) share() *shared {
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop, s.cancel, e.shared = stop, cancel, s
 		go func() {
-			defer close(s.ended)
 			s.err = e.runUnlessRunning(taking, ctx)
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if e.shared == s {
+				e.shared = nil
+			}
+			close(s.ended)
 		}()
 	}
 	e.shared.users++
@@ -151,7 +166,7 @@ func (e *Engine) unshare(ctx context.Context, s *shared) {
 	e.mu.Lock()
 	s.users--
 	last := s.users == 0
-	if last {
+	if last && e.shared == s {
 		e.shared = nil
 	}
 	e.mu.Unlock()
@@ -196,11 +211,14 @@ func (e *Engine) take(ctx context.Context) (*job, error) {
 		e.setPoke(cancel)
 		var lease Lease
 		var taken nodebus.Job
-		err := nodebus.Protect(func() (err error) {
-			if lease, err = e.opts.Queue.Take(asking, e.skips); err == nil {
-				taken = lease.Job()
+		err := apart(func() (err error) {
+			if lease, err = e.opts.Queue.Take(asking, e.skips); err != nil {
+				return err
 			}
-			return err
+			if taken = lease.Job(); taken.Prompt == nil {
+				return errNoPrompt
+			}
+			return nil
 		})
 		poked := asking.Err() != nil
 		cancel()
@@ -221,6 +239,8 @@ func (e *Engine) take(ctx context.Context) (*job, error) {
 		}
 	}
 }
+
+var errNoPrompt = errors.New("nodebus: the queue gave a lease whose Job has no prompt")
 
 // fromQueue returns the job that is known for a prompt, or a new one for a prompt that
 // another process, or an earlier one, has queued. A new job has a copy of the prompt,
@@ -255,7 +275,7 @@ func (e *Engine) holdsBack(taken nodebus.Job) bool {
 func (e *Engine) giveBack(ctx context.Context, lease Lease, taken nodebus.Job) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	err := nodebus.Protect(func() error { return lease.Release(ctx) })
+	err := apart(func() error { return lease.Release(ctx) })
 	if err != nil {
 		return fmt.Errorf("giving prompt %s back: %w", taken.Prompt.ID, err)
 	}

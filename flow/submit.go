@@ -93,6 +93,8 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 	outcome, err := s.Wait(waiting)
 	if err != nil {
 		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
+	} else if failed := (*takeError)(nil); outcome.State == nodebus.Interrupted && errors.As(context.Cause(s.j.ctx), &failed) {
+		err = failed // the queue has ended the run
 	}
 	return outcome, err
 }
