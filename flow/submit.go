@@ -77,26 +77,24 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 	}
 	run := e.share()
 	defer e.unshare(ctx, run)
-	waiting, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ended := make(chan struct{})
-	defer func() { <-ended }()
-	defer cancel(nil)
-	go func() {
-		defer close(ended)
-		select {
-		case <-run.ended:
-			cancel(run.err)
-		case <-waiting.Done():
-		}
-	}()
-	outcome, err := s.Wait(waiting)
-	if err != nil {
-		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
-	} else if failed := (*takeError)(nil); outcome.State == nodebus.Interrupted && errors.As(context.Cause(s.j.ctx), &failed) {
-		err = failed // the queue has ended the run
+	select {
+	case <-s.j.done:
+	case <-run.ended:
+		err = run.err
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
-	return outcome, err
+	select {
+	case <-s.j.done: // perhaps at the same time as something else
+	default:
+		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
+		return nodebus.Outcome{}, err
+	}
+	var failed *takeError
+	if s.j.outcome.State == nodebus.Interrupted && errors.As(context.Cause(s.j.ctx), &failed) {
+		return s.j.outcome, failed // the queue has ended the run
+	}
+	return s.j.outcome, s.j.err
 }
 
 // Submit checks a prompt and adds it to the queue. After Submit, the prompt belongs
