@@ -68,14 +68,15 @@ func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"prompt_id":`...)
 	b = jsonenc.String(b, p.PromptID)
 	b = append(b, `,"nodes":{`...)
-	for i := range p.Nodes {
-		n := &p.Nodes[i]
+	first := true
+	for n := range p.each {
 		if !jsonenc.Finite(n.Value, n.Max) {
 			return nil, fmt.Errorf("node %q: value %v of %v is not a JSON number", n.UniqueID, n.Value, n.Max)
 		}
-		if i > 0 {
+		if !first {
 			b = append(b, ',')
 		}
+		first = false
 		b = jsonenc.String(b, n.UniqueID)
 		b = append(b, ':')
 		b = n.appendJSON(b, p.PromptID)
@@ -105,11 +106,24 @@ func (n *NodeState) appendJSON(b []byte, promptID string) []byte {
 
 func (p ProgressState) sizeJSON() int {
 	n := 32 + len(p.PromptID)
-	for i := range p.Nodes {
-		s := &p.Nodes[i]
-		n += 176 + len(p.PromptID) + 2*len(s.UniqueID) + len(s.DisplayID) + len(s.ParentID) + len(s.RealID)
+	if p.shared != nil {
+		return n + p.shared.size
+	}
+	for i := range p.list {
+		n += p.list[i].sizeJSON(p.PromptID)
 	}
 	return n
+}
+
+// stateSize is the size, in bytes, of the JSON of a node without its ids: the names of
+// the fields and the numbers.
+const stateSize = 176
+
+func (n *NodeState) sizeJSON(promptID string) int { return stateSize + n.sizeIDs(promptID) }
+
+// sizeIDs returns the number of bytes of the ids in the JSON of a node.
+func (p *Place) sizeIDs(promptID string) int {
+	return len(promptID) + 2*len(p.UniqueID) + len(p.DisplayID) + len(p.ParentID) + len(p.RealID)
 }
 
 func (e Executed) appendJSON(b []byte) ([]byte, error) {

@@ -103,10 +103,10 @@ var standardFrames = []struct {
 	},
 	{
 		"progress_state",
-		nodebus.ProgressState{PromptID: wirePrompt, Nodes: []nodebus.NodeState{
-			{Value: 0, Max: 1, State: "running", Place: nodebus.Place{UniqueID: "5", DisplayID: "5", RealID: "5"}},
-			{Value: 2, Max: 4, State: "running", Place: nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}},
-		}},
+		nodebus.ProgressState{PromptID: wirePrompt}.With(
+			nodebus.NodeState{Value: 0, Max: 1, State: "running", Place: nodebus.Place{UniqueID: "5", DisplayID: "5", RealID: "5"}},
+			nodebus.NodeState{Value: 2, Max: 4, State: "running", Place: nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}},
+		),
 		wirePrompt,
 		`{"type":"progress_state","data":{"prompt_id":"` + wirePrompt + `","nodes":{
 			"5":{"value":0,"max":1,"state":"running","node_id":"5","prompt_id":"` + wirePrompt + `","display_node_id":"5","parent_node_id":null,"real_node_id":"5"},
@@ -209,7 +209,7 @@ func TestNilIsEmpty(t *testing.T) {
 		{nodebus.ExecutionError{CurrentInputs: map[string][]any{}}, `{"prompt_id":"","node_id":"","node_type":"","executed":[],"exception_message":"",
 			"exception_type":"","traceback":[],"current_inputs":{},"current_outputs":[]}`},
 		{nodebus.ProgressState{PromptID: "p"}, `{"prompt_id":"p","nodes":{}}`},
-		{nodebus.ProgressState{Nodes: []nodebus.NodeState{}}, `{"prompt_id":"","nodes":{}}`},
+		{nodebus.ProgressState{}.With(), `{"prompt_id":"","nodes":{}}`},
 		{nodebus.Executing{}, `{"node":null}`},
 		{nodebus.Executed{}, `{"node":"","display_node":"","output":null,"prompt_id":""}`},
 		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":null},"prompt_id":""}`},
@@ -243,7 +243,9 @@ func TestDecodeIsLiberal(t *testing.T) {
 		{
 			"progress_state with floats and bare nodes",
 			`{"type":"progress_state","data":{"prompt_id":"p","nodes":{"b":{"value":0.0,"max":1.0,"state":"running"},"a":{"node_id":"a","parent_node_id":null}}}}`,
-			nodebus.ProgressState{PromptID: "p", Nodes: []nodebus.NodeState{{Max: 1, State: "running", Place: nodebus.Place{UniqueID: "b"}}, {Place: nodebus.Place{UniqueID: "a"}}}},
+			nodebus.ProgressState{PromptID: "p"}.With(
+				nodebus.NodeState{Max: 1, State: "running", Place: nodebus.Place{UniqueID: "b"}}, nodebus.NodeState{Place: nodebus.Place{UniqueID: "a"}},
+			),
 		},
 		{"status without a count", `{"type":"status","data":{"sid":"s"}}`, nodebus.Status{SID: "s"}},
 		{"custom without data", `{"type":"my.event"}`, nodebus.Custom{Type: "my.event", Data: json.RawMessage("null")}},
@@ -271,7 +273,7 @@ func TestCoalesceKeys(t *testing.T) {
 	require.Equal(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 1}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 2}))
 	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "2"}))
 	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "q", UniqueID: "1"}))
-	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p", Nodes: make([]nodebus.NodeState, 2)}))
+	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p"}.With(make([]nodebus.NodeState, 2)...)))
 	require.NotEqual(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "q"}))
 	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "2"}}))
 	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "q", Place: nodebus.Place{UniqueID: "1"}}))

@@ -20,7 +20,7 @@ var mustExist = []string{"doc.go", "events.go", "executor.go", "hub.go", "node.g
 var rooms = map[string]room{
 	".": {
 		imports: []string{"internal/jsonenc", "internal/queue", "internal/value"},
-		files:   25, names: 85, circle: 8,
+		files:   26, names: 85, circle: 8, // 26: in any other file, the snapshots would close a large circle
 	},
 	"flow": {
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},

@@ -82,8 +82,8 @@ func (p Progress) traits(bool) traits {
 	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true, p.sizeJSON()}
 }
 
-func (p ProgressState) traits(frozen bool) traits {
-	return traits{p.PromptID, frozen && p.finite(), true, 0}
+func (p ProgressState) traits(bool) traits {
+	return traits{p.PromptID, p.finite(), true, 0}
 }
 func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false, 0} }
 func (e ExecutionSuccess) traits(bool) traits {
@@ -107,9 +107,9 @@ func (p Overall) traits(bool) traits      { return traits{p.PromptID, false, tru
 func (Custom) traits(bool) traits         { return traits{"", false, false, 0} }
 
 // finite reports whether all numbers are finite, so that JSON can represent them.
-func (p *ProgressState) finite() bool {
-	for i := range p.Nodes {
-		if !jsonenc.Finite(p.Nodes[i].Value, p.Nodes[i].Max) {
+func (p ProgressState) finite() bool {
+	for i := range p.list { // a tracker accepts only finite numbers
+		if !jsonenc.Finite(p.list[i].Value, p.list[i].Max) {
 			return false
 		}
 	}
