@@ -39,7 +39,7 @@ type run struct {
 	local    *Local
 	job      *nodebus.Job
 	plan     *plan
-	pub      nodebus.Publisher
+	calls    *nodebus.Context // what the contexts of all calls share
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
@@ -74,8 +74,9 @@ func (r *run) unlock(then *after) {
 }
 
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
-	r := &run{local: l, job: job, plan: pl, pub: pub, finished: make(chan struct{})}
+	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger})
 	r.tracker = nodebus.NewTracker(job, pub)
 	r.graph.init(l.reg, pl, r.tracker)
 	r.keys.r = r

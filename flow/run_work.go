@@ -278,7 +278,7 @@ func (w *worker) nextTurn() *turn {
 		return t
 	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
-		w.slab = min(2*w.slab+1, 16)
+		w.slab = min(2*w.slab+1, 17) // 17 turns fill a block of the allocator
 		w.spare = make([]turn, w.slab)
 	}
 	t := &w.spare[0]
