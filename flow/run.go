@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,6 +120,9 @@ func (r *run) execute() error {
 	r.mu.Lock()
 	err, stopped := r.sched.err, r.sched.stopped
 	r.mu.Unlock()
+	if err == nil && !abandoned {
+		r.giveBack()
+	}
 	if stopped {
 		r.tracker.Close(nodebus.ErrInterrupted) // no node caused the error
 	} else {
@@ -164,11 +168,11 @@ func (r *run) start(cached int) {
 	for i := range r.graph.base {
 		links += len(r.graph.base[i].plan.args)
 	}
+	r.borrow()
 	r.sched.Reserve(len(r.graph.base), links)
-	r.sched.ran = make([]int32, 0, len(r.graph.base)-cached)
-	r.sched.added = make([]int32, 0, max(cap(r.sched.ran), len(r.plan.outputs)))
+	r.sched.ran = slices.Grow(r.sched.ran, len(r.graph.base)-cached)
+	r.sched.added = slices.Grow(r.sched.added, max(len(r.graph.base)-cached, len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
-	r.sched.added, r.sched.stack = nil, nil // the lists are large now; later calls need only small lists
 	r.startWorkers()
 }
 
