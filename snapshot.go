@@ -14,6 +14,8 @@ type snapshot struct {
 	marks []mark // one for each node in shown
 	steps []step // the progress of the nodes whose mark says that they reported it
 	size  int    // estimated size of the JSON of the nodes, in bytes
+
+	few [32]mark // the memory of marks, if there are not more
 }
 
 // mark is the phase of a node, and the bit stepped if the node reported progress.

@@ -22,8 +22,11 @@ func (t *Tracker) changed() {
 
 func (t *Tracker) snapshot() {
 	t.dirty = false
-	s := &snapshot{shown: t.shown, ids: t.ids, marks: make([]mark, len(t.shown)), size: t.size}
-	for k, n := range t.shown {
+	s := &snapshot{shown: t.shown, ids: t.ids, size: t.size}
+	if s.marks = s.few[:]; len(s.shown) > len(s.few) {
+		s.marks = make([]mark, len(s.shown))
+	}
+	for k, n := range s.shown {
 		node := &t.nodes[n]
 		if s.marks[k] = node.mark; node.mark&stepped != 0 {
 			s.steps = append(s.steps, t.steps[node.step-1])

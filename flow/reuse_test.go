@@ -125,7 +125,7 @@ func (n twice) Run(*nodebus.Context) (nodebus.List[int], error) {
 	return nodebus.List[int]{n.In, 2 * n.In}, nil
 }
 
-// remembers shows all its fields, after it has changed them.
+// remembers shows all its fields.
 type remembers struct {
 	Opt    string            `in:"opt,optional"`
 	Any    any               `in:"any,optional"`
@@ -137,7 +137,6 @@ type remembers struct {
 
 func (n remembers) Run(*nodebus.Context) (string, error) {
 	seen := fmt.Sprintf("%q %v %d %v %s", n.Opt, n.Any, n.Preset, n.List, n.secret)
-	n.Opt, n.Any, n.Preset, n.List, n.secret = "spoiled", "spoiled", 666, nil, "spoiled"
 	switch n.Fail {
 	case "error":
 		return "", errors.New("failed")
