@@ -25,7 +25,7 @@ func (l *memoryLog) makeRoom(current *source) {
 		}
 		l.dropOldest(src)
 	}
-	for l.full() && current.q.Len() > 1 {
+	for l.full() && current.q.Len()+current.tape.n > 1 {
 		l.dropOldest(current)
 	}
 	for l.full() && l.running.Len() > 0 && l.running.Front() != current.place {
@@ -35,14 +35,24 @@ func (l *memoryLog) makeRoom(current *source) {
 
 // dropOldest drops the oldest event of p.
 func (l *memoryLog) dropOldest(p *source) {
-	n, b := p.q.Len(), p.q.Bytes()
-	m, _ := p.q.Pop()
-	l.count += p.q.Len() - n
-	l.bytes += p.q.Bytes() - b
-	if p.mixed || p.place == nil {
-		l.lost.add(m.to, m.id)
+	id, to := uint64(0), &p.addr
+	oldest, ok := p.q.Peek()
+	if taped, any := p.tape.oldest(); any && (!ok || taped < oldest.id) {
+		size := 0
+		id, size = p.tape.pop()
+		l.count--
+		l.bytes -= size
 	} else {
-		p.lost = m.id
+		n, b := p.q.Len(), p.q.Bytes()
+		p.q.Pop()
+		l.count += p.q.Len() - n
+		l.bytes += p.q.Bytes() - b
+		id, to = oldest.id, oldest.to
+	}
+	if p.mixed || p.place == nil {
+		l.lost.add(to, id)
+	} else {
+		p.lost = id
 	}
 	if p.place == nil && p.q.Len() == 0 {
 		l.leave(p.addr.to)
@@ -58,10 +68,13 @@ func (l *memoryLog) leave(client string) {
 
 // drop drops a whole prompt.
 func (l *memoryLog) drop(p *source) {
-	l.count -= p.q.Len()
-	l.bytes -= p.q.Bytes()
+	l.count -= p.q.Len() + p.tape.n
+	l.bytes -= p.q.Bytes() + p.tape.bytes
 	l.disown(p, p.addr.to)
 	if p.mixed {
+		for r := range p.tape.from(0) {
+			l.lost.add(&p.addr, r.id)
+		}
 		for m := range p.q.All() {
 			l.lost.add(m.to, m.id)
 			l.disown(p, m.to.to)
@@ -71,7 +84,7 @@ func (l *memoryLog) drop(p *source) {
 		l.lost.add(&p.addr, p.last)
 	}
 	// A message that still waits for a client points to p. Free the events of p now.
-	p.q, p.slab, p.steps = queue.Queue[keptKey, kept]{}, nil, nil
+	p.q, p.tape, p.slab, p.steps = queue.Queue[keptKey, kept]{}, tape{}, nil, nil
 	delete(l.prompts, p.addr.promptID)
 	if p.over {
 		l.closed.add(p.addr.promptID)
