@@ -55,6 +55,7 @@ func newMemoryLog(opts HubOptions) *memoryLog {
 		clients: map[string]*clientSources{},
 	}
 	l.broadcast.init(address{epoch: l.epoch})
+	l.outside.enter(&l.broadcast)
 	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
 	return l
 }
@@ -152,6 +153,7 @@ func (l *memoryLog) clientOf(client string) *clientSources {
 	if c == nil {
 		c = &clientSources{prompts: map[*source]struct{}{}}
 		c.general.init(address{to: client, epoch: l.epoch})
+		l.outside.enter(&c.general)
 		l.clients[client] = c
 	}
 	return c
