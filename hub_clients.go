@@ -21,12 +21,12 @@ type clientIndex struct {
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
 type hubClient struct {
 	id        string
-	sessions  []confirming   // the sessions that confirm outcomes
+	sessions  []confirming              // the sessions that confirm outcomes
 	prompts   map[*promptState]struct{} // without the prompts that the client has confirmed
 	expected  []string                  // ids of prompts that have not begun
 	place     *list.Element             // position in away, or nil
 	confirmed uint64                    // ID of the newest confirmed outcome, over all sessions
-	changed   chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
+	changed   chan struct{}             // closed at the next confirmation, and when a session leaves; nil if nobody waits
 }
 
 // confirming is a [Session] that confirms outcomes.
