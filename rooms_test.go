@@ -20,7 +20,9 @@ var mustExist = []string{"doc.go", "events.go", "executor.go", "hub.go", "node.g
 var rooms = map[string]room{
 	".": {
 		imports: []string{"internal/jsonenc", "internal/queue", "internal/value"},
-		files:   26, names: 85, circle: 8, // 26: in any other file, the snapshots would close a large circle
+		// The log, the receipts, the watching and the statistics are boxes of their own, and
+		// so are the payloads of events that ComfyUI does not have. Snapshots are one, too.
+		files: 39, names: 105, circle: 8,
 	},
 	"flow": {
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,10 @@ import (
 type shard struct {
 	mu      sync.Mutex
 	inbox   []*message
-	bytes   int // size of the inbox
+	bytes   int         // size of the inbox
+	full    atomic.Bool // the inbox has no room
+	stuck   bool        // the worker has not taken the full inbox for roomWait: nobody waits for it any more
+	skipped uint64      // ID of the newest message that was dropped from the inbox; the sessions read from the log
 	spare   []*message
 	active  bool
 	room    chan struct{} // closed when the worker has taken the inbox; nil if nobody waits
@@ -25,7 +29,7 @@ type shard struct {
 
 	reg      sync.Mutex // guards the fields below; not held during a write
 	byClient map[string][]*Session
-	watchers map[string][]*Session // by prompt
+	watchers map[string][]*Session // by prompt; see Session.watch
 	watchAll []*Session
 	filters  []*Session // sessions with an Include; a change makes a new slice, so a copy of the old slice stays valid
 	list     []*Session // all sessions; nil after a change
@@ -35,9 +39,10 @@ type shard struct {
 }
 
 // inboxMax and inboxBytes limit the messages that wait for a shard's worker. A
-// publisher that exceeds the limit waits for the worker, but at most roomWait, because
-// the worker may be stuck in a transport that does not return. A worker that publishes
-// does not wait.
+// publisher that exceeds the limit waits for the worker, but at most roomWait: then the
+// worker is stuck, probably in a transport that does not return. Until it continues,
+// nobody waits for it, and the inbox is emptied whenever it is full. A worker that
+// publishes does not wait.
 const (
 	inboxMax   = 1 << 14
 	inboxBytes = 16 << 20
@@ -45,8 +50,7 @@ const (
 )
 
 // shardCount returns the number of shards: one for each processor, at most 8, because
-// more do not deliver faster. It must be at most 64, because route returns the shards
-// as bits.
+// more do not deliver faster.
 func shardCount() int { return min(runtime.GOMAXPROCS(0), 8) }
 
 // shardIndex returns the index of the shard for the client's sessions.
@@ -63,26 +67,31 @@ func newShard() *shard {
 }
 
 // post adds a message to the inbox and starts the worker if necessary. Messages come in
-// the order of IDs. It returns false if the inbox is full now. The hub's lock is held.
-func (s *shard) post(m *message) (room bool) {
+// the order of IDs. The hub's lock is held.
+func (s *shard) post(m *message) {
 	s.mu.Lock()
 	s.inbox = append(s.inbox, m)
 	s.bytes += m.Size()
-	room = len(s.inbox) < inboxMax && s.bytes < inboxBytes
+	if len(s.inbox) >= inboxMax || s.bytes >= inboxBytes {
+		if s.stuck {
+			s.drop()
+		} else {
+			s.full.Store(true)
+		}
+	}
 	start := !s.active
 	s.active = true
 	s.mu.Unlock()
 	if start {
 		go s.run()
 	}
-	return room
 }
 
 // waitForRoom waits until the worker has taken the inbox, or roomWait has passed. No
 // lock is held.
 func (s *shard) waitForRoom() {
 	s.mu.Lock()
-	if len(s.inbox) < inboxMax && s.bytes < inboxBytes {
+	if !s.full.Load() {
 		s.mu.Unlock()
 		return
 	}
@@ -96,7 +105,21 @@ func (s *shard) waitForRoom() {
 	select {
 	case <-room:
 	case <-timer.C:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.full.Load() {
+			s.stuck = true
+			s.full.Store(false)
+			s.drop()
+		}
 	}
+}
+
+// drop drops the messages in the inbox. s.mu is held.
+func (s *shard) drop() {
+	s.skipped = s.inbox[len(s.inbox)-1].id
+	clear(s.inbox)
+	s.inbox, s.bytes = s.inbox[:0], 0
 }
 
 // run is the worker. [Hub.Close] waits until it ends.
@@ -143,7 +166,8 @@ func (s *shard) take() bool {
 		close(s.room)
 		s.room = nil
 	}
-	if len(s.inbox) == 0 {
+	s.w.skipped, s.skipped, s.stuck = s.skipped, 0, false
+	if len(s.inbox) == 0 && s.w.skipped == 0 {
 		s.active = false
 		if s.stopped != nil {
 			close(s.stopped)
@@ -152,6 +176,7 @@ func (s *shard) take() bool {
 	}
 	s.w.round = s.inbox
 	s.inbox, s.spare, s.bytes = s.spare[:0], nil, 0
+	s.full.Store(false)
 	return true
 }
 
@@ -173,7 +198,7 @@ func (s *shard) join(x *Session) {
 	s.reg.Lock()
 	defer s.reg.Unlock()
 	s.byClient[x.client] = append(s.byClient[x.client], x)
-	for _, p := range x.watch {
+	for p := range x.watch {
 		s.watchers[p] = append(s.watchers[p], x)
 	}
 	switch {
@@ -190,7 +215,7 @@ func (s *shard) leave(x *Session) {
 	s.reg.Lock()
 	defer s.reg.Unlock()
 	without(s.byClient, x.client, x)
-	for _, p := range x.watch {
+	for p := range x.watch {
 		without(s.watchers, p, x)
 	}
 	is := func(o *Session) bool { return o == x }
@@ -199,6 +224,39 @@ func (s *shard) leave(x *Session) {
 		s.filters = slices.DeleteFunc(slices.Clone(s.filters), is)
 	}
 	s.list = nil
+}
+
+// watch makes x follow a prompt: the events above the ID after. The hub's lock is held.
+func (s *shard) watch(x *Session, promptID string, after uint64) {
+	s.reg.Lock()
+	defer s.reg.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.watch == nil {
+		x.watch = map[string]uint64{}
+	}
+	x.watch[promptID] = after
+	s.watchers[promptID] = append(s.watchers[promptID], x)
+}
+
+// unwatch ends watch. The hub's lock is held.
+func (s *shard) unwatch(x *Session, promptID string) {
+	s.reg.Lock()
+	defer s.reg.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.watch, promptID)
+	without(s.watchers, promptID, x)
+}
+
+// narrow ends the following of every prompt. The hub's lock is held.
+func (s *shard) narrow(x *Session) {
+	s.reg.Lock()
+	defer s.reg.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.watchAll = false
+	s.watchAll = slices.DeleteFunc(s.watchAll, func(o *Session) bool { return o == x })
 }
 
 func without(m map[string][]*Session, k string, x *Session) {

@@ -11,24 +11,24 @@ type snapshot struct {
 	ids   []string // shared: the ids of the nodes of the prompt, by number
 	added []Place  // shared: the nodes made at run time, which have the next numbers
 
-	marks []mark // one for each node in shown
-	steps []step // the progress of the nodes whose mark says that they reported it
-	size  int    // estimated size of the JSON of the nodes, in bytes
+	marks []nodeMark // one for each node in shown
+	steps []step     // the progress of the nodes whose mark says that they reported it
+	size  int        // estimated size of the JSON of the nodes, in bytes
 
-	few [32]mark // the memory of marks, if there are not more
+	few [32]nodeMark // the memory of marks, if there are not more
 }
 
-// mark is the phase of a node, and the bit stepped if the node reported progress.
-type mark uint8
+// nodeMark is the phase of a node, and the bit stepped if the node reported progress.
+type nodeMark uint8
 
 const (
-	phaseNone mark = iota // the node has not begun
+	phaseNone nodeMark = iota // the node has not begun
 	phaseRunning
 	phaseFinished
 	phaseFailed
 
-	stepped  mark = 1 << 7
-	anyPhase      = stepped - 1
+	stepped  nodeMark = 1 << 7
+	anyPhase          = stepped - 1
 )
 
 var phaseNames = [...]string{phaseRunning: "running", phaseFinished: "finished", phaseFailed: "error"}
@@ -38,7 +38,7 @@ type step struct{ value, max float64 }
 
 // progress returns the progress of a node that reported none. A node that has finished has
 // done all of it.
-func (m mark) progress() step {
+func (m nodeMark) progress() step {
 	if m == phaseFinished {
 		return step{1, 1}
 	}

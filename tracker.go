@@ -62,7 +62,7 @@ type Tracker struct {
 // trackedNode is the state of one node.
 type trackedNode struct {
 	step int32 // index in Tracker.steps plus one, once the node has reported progress
-	mark mark
+	mark nodeMark
 	open bool // the node may report progress
 	late bool // a progress event is held back
 }
@@ -335,7 +335,7 @@ func (t *Tracker) finish(n int) {
 
 // show sets the phase of a node and adds the node to the snapshots if it is new. The node
 // has no progress yet.
-func (t *Tracker) show(n int, at Place, phase mark) *trackedNode {
+func (t *Tracker) show(n int, at Place, phase nodeMark) *trackedNode {
 	node := t.node(n)
 	if node.mark == phaseNone {
 		t.shown = append(t.shown, int32(n))

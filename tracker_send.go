@@ -24,7 +24,7 @@ func (t *Tracker) snapshot() {
 	t.dirty = false
 	s := &snapshot{shown: t.shown, ids: t.ids, size: t.size}
 	if s.marks = s.few[:]; len(s.shown) > len(s.few) {
-		s.marks = make([]mark, len(s.shown))
+		s.marks = make([]nodeMark, len(s.shown))
 	}
 	for k, n := range s.shown {
 		node := &t.nodes[n]
