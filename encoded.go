@@ -169,10 +169,15 @@ func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 	return f, nil
 }
 
+var errNoEnvelope = errors.New("only clients that ask for the envelope receive this event")
+
 // encodeSafely calls a codec that may be foreign. Its error is always an
-// [*EncodeError], also after a panic.
+// [*EncodeError], also after a panic. It refuses the same payloads as message.frame.
 func encodeSafely(c Codec, ev Event) (f Frame, err error) {
 	err = Protect(func() (err error) {
+		if jc, ours := c.(JSONCodec); ours && !jc.Envelope && ev.Payload != nil && isExtension(ev.Payload.EventType()) {
+			return errNoEnvelope
+		}
 		f, err = c.Encode(ev)
 		return err
 	})
