@@ -37,9 +37,9 @@ type JSONCodec struct {
 	// Envelope adds to each frame what a client needs to reconnect and to sort events:
 	// the cursor, the prompt, the time in milliseconds, and the attempt if it is above 1.
 	// A text frame has them next to "type" and "data". A binary frame is wrapped in a
-	// frame of type 20034. Without Envelope, the frames are byte for byte those of
-	// ComfyUI, and the hub does not send [NodeFailed], [Waiting], [Answered], [TextPiece]
-	// and [NodeDone]. Decode reads both forms. Default: false.
+	// frame of type 20034. Without Envelope, the frames have the same bytes as in ComfyUI,
+	// and the hub does not send [NodeFailed], [Waiting], [Answered], [TextPiece] and
+	// [NodeDone]. Decode reads both forms. Default: false.
 	Envelope bool
 	// BarePreviews makes previews frames of type 1, for clients that do not support type
 	// 4. Type 1 does not say which node the preview belongs to. Default: false.
