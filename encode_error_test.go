@@ -295,7 +295,7 @@ func TestHubSendsWhatCodecsEncode(t *testing.T) {
 					if !codecs[i].(nodebus.JSONCodec).Envelope {
 						due = slices.DeleteFunc(slices.Clone(due), isExtension)
 					}
-					require.True(t, len(frames) == len(due), "%d frames", len(frames))
+					require.Equal(t, len(due), len(frames)) //nolint:testifylint // Len prints all frames
 					for j, f := range frames {
 						want, err := codecs[i].Encode(nodebus.Event{ID: f.ID, Epoch: f.Epoch, Time: time.Now(), Payload: due[j]})
 						require.NoError(t, err)

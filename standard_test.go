@@ -66,7 +66,8 @@ func TestStandardTable(t *testing.T) {
 		got := overWire(t, nodebus.JSON, nodebus.Event{Payload: p})
 		require.Equal(t, reflect.TypeOf(p), reflect.TypeOf(got.Payload), name)
 	}
-	require.Equal(t, methodReceivers(t, "CoalesceKey"), []string{"Overall", "Preview", "Progress", "ProgressState", "Status"})
+	coalescers := []string{"Overall", "Preview", "Progress", "ProgressState", "Status"}
+	require.Equal(t, coalescers, methodReceivers(t, "CoalesceKey"))
 }
 
 // TestStandardCoalescers checks that in the queue of a client that is behind, a newer
