@@ -257,9 +257,11 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 		}
 	}
 	bubble.Test(t, func(t *testing.T) {
+		past := &frameTape{}
 		got := taped(t, func(h *nodebus.Hub) {
+			defer watchPast(t, h, past)
 			for _, p := range payloads {
-				require.NoError(t, h.Publish(nodebus.Event{To: "me", Payload: p}))
+				require.NoError(t, h.Publish(nodebus.Event{PromptID: "p", To: "me", Payload: p}))
 			}
 			list[0], image[0], raw[0], nodes[0], states[0].UniqueID, text.Text = "b", 'b', 'b', "b", "b", "b"
 			flags["a"], inputs["a"][0] = 2, 2
@@ -270,7 +272,21 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 				require.Equal(t, string(want[i][j]), string(f.Data), "%+v", codecs[i])
 			}
 		}
+		var watched [][]byte
+		for _, f := range past.frames {
+			watched = append(watched, f.Data)
+		}
+		require.Subset(t, want[0], watched[:len(watched)-1], "a session that watches the prompt later")
+		require.Contains(t, watched, want[0][len(want[0])-1])
 	})
+}
+
+// watchPast lets a new session watch the prompt "p".
+func watchPast(t *testing.T, h *nodebus.Hub, got *frameTape) {
+	s := h.Join("watcher", &nodebus.SessionOptions{May: func(string) bool { return true }})
+	go func() { _ = s.Serve(context.Background(), got) }()
+	require.NoError(t, s.Watch("p"))
+	synctest.Wait()
 }
 
 // TestHubSendsWhatCodecsEncode checks the frames that the hub derives from the frame of

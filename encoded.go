@@ -68,6 +68,22 @@ func (m *message) frame(c Codec) (f Frame, ok bool) {
 	return m.of(e)
 }
 
+// withoutCursor returns a copy of m without a cursor. The copy keeps the form of JSON that
+// Publish has made, because the payload may have changed since.
+func (m *message) withoutCursor() *message {
+	c := &message{
+		at: m.at, to: &address{promptID: m.to.promptID, to: m.to.to, attempt: m.to.attempt}, payload: m.payload,
+		early: m.early, frozen: m.frozen, extension: m.extension,
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.hasJSON() {
+		e := *m.enc
+		e.next, c.enc = nil, &e
+	}
+	return c
+}
+
 // waitChannel returns the channel that is closed when e is ready; nil if e is ready.
 // The message's lock is held.
 func (e *encoded) waitChannel() chan struct{} {
