@@ -245,9 +245,9 @@ func (w *outgoing) send(s *Session) error {
 	}
 	for _, m := range w.msgs {
 		if w.past {
-			ev := m.event()
-			ev.ID, ev.Epoch = 0, ""
-			w.add(encodeSafely(w.codec, ev))
+			if f, ok := m.withoutCursor().frame(w.codec); ok {
+				w.frames = append(w.frames, f)
+			}
 			continue
 		}
 		w.newest = max(w.newest, m.id)
