@@ -339,7 +339,7 @@ func (t *Tracker) show(n int, at Place, phase nodeMark) *trackedNode {
 	node := t.node(n)
 	if node.mark == phaseNone {
 		t.shown = append(t.shown, int32(n))
-		t.size += stateSize + at.sizeIDs(t.job.Prompt.ID)
+		t.size += at.sizeState(t.job.Prompt.ID)
 	}
 	node.mark = phase
 	return node
