@@ -217,6 +217,15 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
+// dialTo connects a client to a server, also with TLS.
+func dialTo(t *testing.T, srv *httptest.Server) *websocket.Conn {
+	c, _, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{HTTPClient: srv.Client()})
+	require.NoError(t, err)
+	c.SetReadLimit(-1)
+	t.Cleanup(func() { _ = c.CloseNow() })
+	return c
+}
+
 func TestSecureServer(t *testing.T) {
 	hub := nodebus.NewHub(nil)
 	srv := httptest.NewTLSServer(ws.New(hub, nil))

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,16 +39,38 @@ type Options struct {
 	// except that a request to a loopback address must name localhost or an IP
 	// address.
 	Origins, Hosts []string
-	// PingInterval is the time between two pings to a client. A client that sends
-	// nothing for two and a half intervals is disconnected. Default: 25 s. A
-	// negative value disables pings; then lost clients may stay unnoticed.
+	// PingInterval is the time between two pings to a client. If a client sends
+	// nothing for two and a half intervals, not even a pong, the server asks its
+	// system whether the client's system has acknowledged the pings. If not, the
+	// client is lost and is disconnected. If it has, the client is only silent: some
+	// programs answer no pings while they are busy. Where the system cannot say
+	// (other systems than Linux, connections that are not TCP), a silent client is
+	// disconnected. Default: 25 s. A negative value disables pings; then lost clients
+	// may stay unnoticed.
 	PingInterval time.Duration
-	// WriteTimeout is the maximum time for writing a batch to a client. A slower
-	// client is disconnected. Default: 10 s.
+	// MaxSilence is how long a silent client may stay. It must not be too long: a
+	// proxy acknowledges bytes although the client behind it is lost. Default: 15
+	// minutes.
+	MaxSilence time.Duration
+	// StrictPings disconnects every client that sends nothing for two and a half
+	// ping intervals. Default: false. With true, programs that do not read for a
+	// minute lose their connection.
+	StrictPings bool
+	// WriteTimeout is how long a client may take no byte although bytes wait for it.
+	// It is then disconnected with an error that wraps [nodebus.ErrSlow]. A client
+	// that takes bytes stays, however slow its line is. Default: 10 s.
 	WriteTimeout time.Duration
 	// ReadLimit is the maximum size of a message from a client, in bytes. A larger
 	// message ends the connection. Default: 4 MiB.
 	ReadLimit int64
+
+	sys system
+}
+
+// system is what the system says about a connection. Tests replace it.
+type system struct {
+	queued       func(net.Conn) (n int, ok bool)
+	acknowledged func(net.Conn) (unacked bool, since time.Duration, ok bool)
 }
 
 func (o *Options) withDefaults() *Options {
@@ -57,6 +80,12 @@ func (o *Options) withDefaults() *Options {
 	}
 	if opts.PingInterval == 0 {
 		opts.PingInterval = 25 * time.Second
+	}
+	if opts.MaxSilence <= 0 {
+		opts.MaxSilence = 15 * time.Minute
+	}
+	if opts.sys.queued == nil {
+		opts.sys = system{queued, acknowledged}
 	}
 	if opts.WriteTimeout <= 0 {
 		opts.WriteTimeout = 10 * time.Second
@@ -102,7 +131,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Join before the handshake response: a client that submits a prompt immediately
 	// after connecting must not miss events.
 	s := h.hub.Join(client, opts)
-	conn, err := Accept(w, r, h.opts)
+	conn, err := accept(w, r, h.opts)
 	if err != nil {
 		s.Close(err)
 		return
