@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -50,6 +51,11 @@ func accept(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ws: %w", err)
 	}
+	return newConn(nc, early, o), nil
+}
+
+// newConn begins to ping the client.
+func newConn(nc net.Conn, early []byte, o *Options) *Conn {
 	c := &Conn{opts: o, net: netConn{Conn: nc, opts: o, sock: nonBlocking(nc)}}
 	c.in.early = early
 	c.net.heard.Store(unheard)
@@ -58,7 +64,7 @@ func accept(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
 		defer c.mu.Unlock()
 		c.timer = time.AfterFunc(c.tickTime(), c.tick)
 	}
-	return c, nil
+	return c
 }
 
 // Probe sends a ping, unless an earlier ping of Probe has no answer yet. It calls f

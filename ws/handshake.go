@@ -72,8 +72,9 @@ func takeOver(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []by
 		conn, brw, err = http.NewResponseController(w).Hijack()
 		return err
 	})
+	var panicked *nodebus.PanicError
 	switch {
-	case errors.Is(err, http.ErrNotSupported):
+	case errors.Is(err, http.ErrNotSupported), errors.As(err, &panicked):
 		return nil, nil, notHijacked(w, http.StatusNotImplemented, err)
 	case err != nil:
 		return nil, nil, notHijacked(w, http.StatusInternalServerError, err)
