@@ -34,22 +34,18 @@ type Conn struct {
 // The caller must call Serve. Or it must call Read until Read fails; then the
 // connection is closed and holds nothing any more.
 func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
-	return accept(w, r, opts.withDefaults())
+	o := opts.withDefaults()
+	if err := check(w, r, o); err != nil {
+		return nil, err
+	}
+	return upgrade(w, r, o)
 }
 
-func accept(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
-	if err := o.policy().Check(r); err != nil {
-		http.Error(w, err.Error(), http.StatusForbidden)
-		return nil, fmt.Errorf("ws: %w", err)
-	}
-	if wrong := verify(r); wrong != nil {
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, wrong.text, wrong.status)
-		return nil, errors.New("ws: " + wrong.text)
-	}
+// upgrade answers the handshake of a request that check has accepted.
+func upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
 	nc, early, err := takeOver(w, r)
 	if err != nil {
-		return nil, fmt.Errorf("ws: %w", err)
+		return nil, err
 	}
 	return newConn(nc, early, o), nil
 }
@@ -99,7 +95,7 @@ func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 			}
 			b, outcomes = b[:0], outcomes[:0]
 		}
-		if isOutcome(f) {
+		if f.Outcome {
 			outcomes = append(outcomes, f.ID)
 		}
 		if headerMax+len(f.Data) > cap(b) { // too large to copy
@@ -117,10 +113,12 @@ func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 }
 
 // Serve runs a session over the connection and passes the client's messages to
-// receive. A nil receive ignores them. Serve blocks until the session or the
+// receive, except the messages to the hub (see [nodebus.Session.Receive]). A nil receive
+// ignores them. Serve tells the session what the client has received (see
+// [nodebus.Session.Confirm]), so the session may be joined with SessionOptions.Confirms. Serve blocks until the session or the
 // connection ends. It returns the reason. Call it once.
 func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
-	c.net.session, _ = any(s).(confirmer)
+	c.net.session = s
 	if receive != nil {
 		c.receive = func(data []byte, binary bool) { receive(s, data, binary) }
 	}
@@ -136,7 +134,9 @@ func (c *Conn) ReadLoop(context.Context) error {
 		if err != nil {
 			return err
 		}
-		if c.receive != nil {
+		switch s := c.net.session; {
+		case s != nil && !binary && len(data) <= watchMax && s.Receive(data): // a message to the hub
+		case c.receive != nil:
 			c.receive(data, binary)
 		}
 	}
@@ -157,8 +157,9 @@ func (c *Conn) await() {
 
 // Close ends the connection. It stops the pings. If there is room, it sends a close
 // frame first: status 1001 (going away) if the program ends, or 1013 (try again later) if
-// the client was too slow. The client then has one second to answer; Read fails after the answer or that second. For
-// any other cause, nil included, the connection ends at once without a close frame.
+// the client was too slow. The client then has one second to answer; Read fails after the
+// answer or that second. For any other cause, nil included, the connection ends at once
+// without a close frame.
 func (c *Conn) Close(cause error) error {
 	code, reason := closeStatus(cause)
 	if code == 0 {
@@ -194,11 +195,14 @@ var errGone = errors.New("ws: client is gone")
 // a CloseError of package coder/websocket. Read does not check that text is UTF-8.
 func (c *Conn) Read() (data []byte, binary bool, err error) { return c.read() }
 
+// watchMax is the maximum size of a message to the hub, see [nodebus.Session.Receive].
+const watchMax = 8 << 10
+
 // read is Read.
 func (c *Conn) read() (data []byte, binary bool, err error) {
 	keep := c.opts.ReadLimit
 	if c.receive == nil && c.net.session != nil {
-		keep = watchMax // only messages for the server itself
+		keep = watchMax // only messages to the hub
 	}
 	c.net.listen()
 	data, binary, err = c.message(keep)
@@ -216,8 +220,3 @@ func (c *Conn) free() {
 	c.stopPings()
 	_ = c.net.Conn.Close()
 }
-
-// Heard is temporary.
-func (c *Conn) Heard() time.Time { return time.Now() }
-
-const watchMax = 8 << 10

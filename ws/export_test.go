@@ -32,8 +32,8 @@ func (c *Conn) Acknowledged() (unacked bool, since time.Duration, ok bool) {
 	return acknowledged(c.net.Conn)
 }
 
-// SetConfirmer replaces the session that receives the receipts of the client.
-func (c *Conn) SetConfirmer(s confirmer) { c.net.session = s }
+// SetSession replaces the session that receives the receipts of the client.
+func (c *Conn) SetSession(s session) { c.net.session = s }
 
 // NewConn returns a Conn without a handshake.
 func NewConn(nc net.Conn, opts *Options) *Conn { return newConn(nc, nil, opts.withDefaults()) }

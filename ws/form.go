@@ -22,10 +22,6 @@ const (
 	codeTryAgain  = 1013
 )
 
-func isOutcome(f nodebus.Frame) bool {
-	return f.Type == "execution_success" || f.Type == "execution_error" || f.Type == "execution_interrupted"
-}
-
 // headerMax is the maximum number of bytes of appendHeader.
 const headerMax = 10 + 2 + len(mark) + 20
 
@@ -35,7 +31,7 @@ func appendMessage(b []byte, f nodebus.Frame) []byte { return append(appendHeade
 
 // appendHeader appends the bytes that come before the data of f.
 func appendHeader(b []byte, f nodebus.Frame) []byte {
-	if isOutcome(f) {
+	if f.Outcome {
 		b = appendPing(b, f.ID)
 	}
 	op := byte(opText)

@@ -18,30 +18,47 @@ import (
 // handshakeTimeout is how long the answer to the handshake may wait for room.
 const handshakeTimeout = 5 * time.Second
 
-// refusal is the answer to a request that is not a correct handshake.
-type refusal struct {
-	status int
-	text   string
+// check returns whether r is a handshake of a page that may connect. If it is not,
+// check sends an error response.
+func check(w http.ResponseWriter, r *http.Request, o *Options) error {
+	if err := o.policy().Check(r); err != nil {
+		return refuse(w, http.StatusForbidden, err)
+	}
+	if status, text := verify(r); status != 0 {
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		return refuse(w, status, errors.New(text))
+	}
+	if !canHijack(w) {
+		return refuse(w, http.StatusNotImplemented, errCannotHijack)
+	}
+	return nil
 }
 
-// verify checks that r is a WebSocket handshake. It returns nil if it is.
-func verify(r *http.Request) *refusal {
+// refuse sends err to the client.
+func refuse(w http.ResponseWriter, status int, err error) error {
+	http.Error(w, err.Error(), status)
+	return fmt.Errorf("ws: %w", err)
+}
+
+// verify checks that r is a WebSocket handshake. If it is not, verify returns the status
+// and the text of the answer.
+func verify(r *http.Request) (status int, text string) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
 	case r.Header.Get("Upgrade") == "":
-		return &refusal{http.StatusBadRequest, "this is the address of a WebSocket"}
+		return http.StatusBadRequest, "this is the address of a WebSocket"
 	case !hasToken(r.Header, "Upgrade", "websocket"):
-		return &refusal{http.StatusBadRequest, "the header Upgrade must be websocket"}
+		return http.StatusBadRequest, "the header Upgrade must be websocket"
 	case !r.ProtoAtLeast(1, 1) || !hasToken(r.Header, "Connection", "upgrade"):
-		return &refusal{http.StatusBadRequest, "the handshake needs HTTP/1.1 and the header Connection: Upgrade; a proxy may have removed the header"}
+		return http.StatusBadRequest, "the handshake needs HTTP/1.1 and the header Connection: Upgrade; a proxy may have removed the header"
 	case r.Method != http.MethodGet:
-		return &refusal{http.StatusMethodNotAllowed, "the method of a WebSocket handshake must be GET, not " + r.Method}
+		return http.StatusMethodNotAllowed, "the method of a WebSocket handshake must be GET, not " + r.Method
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return &refusal{http.StatusUpgradeRequired, "the header Sec-WebSocket-Version must be 13"}
+		return http.StatusUpgradeRequired, "the header Sec-WebSocket-Version must be 13"
 	case err != nil || len(key) != 16 || len(r.Header.Values("Sec-WebSocket-Key")) != 1:
-		return &refusal{http.StatusBadRequest, "the header Sec-WebSocket-Key must be 16 bytes in base64"}
+		return http.StatusBadRequest, "the header Sec-WebSocket-Key must be 16 bytes in base64"
 	}
-	return nil
+	return 0, ""
 }
 
 // hasToken reports whether a header contains a token. Upper and lower case are equal.
@@ -64,9 +81,6 @@ func hasToken(h http.Header, name, token string) bool {
 // w.WriteHeader(101), because a wrapper of the ResponseWriter may only note the status
 // and write it when the handler returns.
 func takeOver(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
-	if !canHijack(w) {
-		return nil, nil, notHijacked(w, http.StatusNotImplemented, http.ErrNotSupported)
-	}
 	var brw *bufio.ReadWriter
 	err = nodebus.Protect(func() (err error) {
 		conn, brw, err = http.NewResponseController(w).Hijack()
@@ -75,14 +89,14 @@ func takeOver(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []by
 	var panicked *nodebus.PanicError
 	switch {
 	case errors.Is(err, http.ErrNotSupported), errors.As(err, &panicked):
-		return nil, nil, notHijacked(w, http.StatusNotImplemented, err)
+		return nil, nil, refuse(w, http.StatusNotImplemented, errCannotHijack)
 	case err != nil:
-		return nil, nil, notHijacked(w, http.StatusInternalServerError, err)
+		return nil, nil, refuse(w, http.StatusInternalServerError, fmt.Errorf("a WebSocket cannot be opened: Hijack of the ResponseWriter: %w", err))
 	}
 	_ = conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	if _, err := conn.Write(answer(w.Header(), r.Header.Get("Sec-WebSocket-Key"))); err != nil {
 		conn.Close()
-		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
+		return nil, nil, fmt.Errorf("ws: answering the handshake: %w", err)
 	}
 	_ = conn.SetDeadline(time.Time{})
 	if brw != nil && brw.Reader.Buffered() > 0 {
@@ -107,13 +121,8 @@ func canHijack(w http.ResponseWriter) bool {
 	return ok
 }
 
-// notHijacked sends the error response for a connection that cannot be taken over.
-func notHijacked(w http.ResponseWriter, status int, err error) error {
-	const text = "a WebSocket cannot be opened here: the ResponseWriter of the program does not allow to take over the connection " +
-		"(http.TimeoutHandler and HTTP/2 do not; a middleware that wraps the ResponseWriter needs a method Unwrap)"
-	http.Error(w, text, status)
-	return fmt.Errorf("%s: %w", text, err)
-}
+var errCannotHijack = errors.New("a WebSocket cannot be opened here: the ResponseWriter of the program has no Hijack " +
+	"(http.TimeoutHandler and HTTP/2 have none; a middleware that wraps the ResponseWriter needs a method Unwrap)")
 
 // answer returns the response that ends the handshake. It contains the header that the
 // program has set, for example cookies.

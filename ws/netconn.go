@@ -37,7 +37,7 @@ type netConn struct {
 	probes  []func()   // functions to call when the client is next heard
 	receipts
 
-	session confirmer // nil if the program reads by itself
+	session session // nil if the program reads by itself
 }
 
 // controlMax limits the bytes of control frames and answers that wait behind unsent

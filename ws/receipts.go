@@ -54,10 +54,11 @@ type receipts struct {
 	answered uint64   // an answered outcome that is not sent entirely; 0: none
 }
 
-// confirmer is a [nodebus.Session].
-type confirmer interface {
+// session is a [nodebus.Session].
+type session interface {
 	Confirm(id uint64)
 	ConfirmWritten()
+	Receive(data []byte) (handled bool)
 }
 
 // expect notes that the ping for the outcome id will be written.
