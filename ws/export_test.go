@@ -37,3 +37,6 @@ func (c *Conn) SetSession(s session) { c.net.session = s }
 
 // NewConn returns a Conn without a handshake.
 func NewConn(nc net.Conn, opts *Options) *Conn { return newConn(nc, nil, opts.withDefaults()) }
+
+// Asked returns the number of outcomes that wait for a receipt.
+func (c *Conn) Asked() int { return len(c.net.asked) }
