@@ -80,10 +80,10 @@ func (c *netConn) hear() {
 func (c *netConn) probe(f func()) {
 	c.mu.Lock()
 	c.probes = append(c.probes, f)
-	first := len(c.probes) == 1
+	first, id := len(c.probes) == 1, c.newest()
 	c.mu.Unlock()
 	if first {
-		c.ping()
+		_ = c.post(appendPing(nil, id)) // after an error the client is never heard again
 	}
 }
 
