@@ -35,7 +35,4 @@ func TestAcknowledgement(t *testing.T) {
 	require.Empty(t, c.ack)
 }
 
-func wireKey(p interface{ Wire() (string, int) }) string {
-	key, _ := p.Wire()
-	return key
-}
+func wireKey(p interface{ Wire() Wire }) string { return p.Wire().Key }

@@ -80,11 +80,19 @@ func (l *load) run(p phase) (r result, err error) {
 	r.own, r.others = cpuSeconds()-own, machineSeconds()-machine
 	r.after, err = l.child.ask("stat")
 	r.others -= r.own + r.after.CPU() - r.before.CPU()
+	if err == nil && l.strict && (r.lost != 0 || l.closed != 0) {
+		err = fmt.Errorf("%s: %d messages were lost, and the server has closed %d connections", p.name, r.lost, l.closed)
+	}
 	return r, err
 }
 
 // due returns the number of messages that all clients together should receive.
-func (l *load) due(r *result) int64 { return r.published.Published * int64(len(l.clients)) }
+func (l *load) due(r *result) int64 {
+	if l.wire.Each {
+		return r.published.Published
+	}
+	return r.published.Published * int64(len(l.clients))
+}
 
 func cpuSeconds() float64 {
 	user, system := measure.CPU()
