@@ -27,7 +27,6 @@ type load struct {
 	buf     []byte
 	key     []byte // the text before an event's time
 	cursor  []byte // the text before an event's cursor; empty if nobody needs cursors
-	strict  bool   // a lost message or a closed connection is an error
 
 	total   int64   // messages since the start of the phase
 	timed   bool    // collect latencies

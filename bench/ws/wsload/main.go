@@ -29,7 +29,6 @@ type options struct {
 	queue   int
 	stalled int
 	resumes int     // how often a client comes back in phase c
-	strict  bool    // fail if a message is lost or a connection is closed
 	rate    float64 // events per second in phase r
 	length  time.Duration
 	quiet   time.Duration // minimum time without messages before idle clients are measured
@@ -49,7 +48,6 @@ func parse(args []string) (o options, output string, err error) {
 	f.IntVar(&o.queue, "queue", 0, "number of events that a client may lag behind; 0 means twice the window")
 	f.IntVar(&o.stalled, "stall", 0, "number of additional clients that never read")
 	f.IntVar(&o.resumes, "resumes", 200, "how often a client comes back in phase c")
-	f.BoolVar(&o.strict, "strict", false, "fail if a message is lost or a connection is closed by the server")
 	f.Float64Var(&o.rate, "rate", 1000, "events per second in phase r")
 	f.DurationVar(&o.length, "length", 2*time.Second, "duration of each of the phases p, u and r")
 	f.StringVar(&o.profile, "cpuprofile", "", "`folder` for a profile of the server in each phase")

@@ -38,7 +38,6 @@ func measureOne(out io.Writer, o *options, kind string, n, rep int) (err error) 
 		return err
 	}
 	defer l.close()
-	l.strict = o.strict
 	s := &session{l, o, out, kind, n, rep}
 	empty, err := c.ask("gc")
 	if err != nil {
