@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 // command returns the command that starts this binary as a server.
 func command(t *testing.T) []string {
 	t.Setenv(serverEnv, "1")
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each server of a race test waits for a second at its end
 	self, err := os.Executable()
 	require.NoError(t, err)
 	return []string{self}
