@@ -113,10 +113,10 @@ var callbackPlaces = []string{
 }
 
 var callbackActs = map[string]func(h *nodebus.Hub, s *nodebus.Session){
-	"Close":    func(_ *nodebus.Hub, s *nodebus.Session) { s.Close(nodebus.ErrReplaced) },
-	"Join":     func(h *nodebus.Hub, _ *nodebus.Session) { h.Join("x", &nodebus.SessionOptions{Since: 1}).Close(nil) },
+	"Close":    func(_ *nodebus.Hub, s *nodebus.Session) { s.Close(nodebus.ErrForbidden) },
+	"Join":     func(h *nodebus.Hub, _ *nodebus.Session) { h.Join("x", &nodebus.SessionOptions{Since: nodebus.Cursor{Epoch: "0", ID: 1}}).Close(nil) },
 	"Publish":  func(h *nodebus.Hub, _ *nodebus.Session) { _ = h.Broadcast(word("from inside")) },
-	"SetCodec": func(_ *nodebus.Hub, s *nodebus.Session) { s.SetCodec(nodebus.JSONCodec{IDs: true}) },
+	"SetCodec": func(_ *nodebus.Hub, s *nodebus.Session) { s.SetCodec(nodebus.JSONCodec{Envelope: true}) },
 	"Release":  func(_ *nodebus.Hub, s *nodebus.Session) { s.Release("gauge", "calling") },
 	"Subscribe": func(h *nodebus.Hub, _ *nodebus.Session) {
 		done, cancel := context.WithCancel(context.Background())

@@ -34,7 +34,12 @@ var JSON Codec = JSONCodec{}
 // an [encoding.BinaryAppender] as binary frames. The zero value is [JSON]. The fields
 // are for clients that support or need a different form. It is safe for concurrent use.
 type JSONCodec struct {
-	IDs          bool // text frames also contain "id", the ID to reconnect with
+	// Envelope adds to each frame what a client needs to reconnect and to sort events:
+	// the cursor, the prompt, the time and the attempt. A text frame has them next to
+	// "type" and "data". A binary frame is wrapped in a frame of type 20034. Only
+	// sessions with an Envelope receive the payloads that ComfyUI does not know, such as
+	// [NodeDone].
+	Envelope     bool
 	BarePreviews bool // previews are frames of type 1, for clients that do not support type 4
 }
 
@@ -45,11 +50,15 @@ func (c JSONCodec) Encode(ev Event) (f Frame, err error) {
 		return Frame{}, &EncodeError{Type: typeName(nil), Err: fmt.Errorf("payload is nil")}
 	}
 	err = Protect(func() error {
-		f = Frame{ID: ev.ID, Type: ev.Payload.EventType()}
-		if f.Data, f.Binary, err = c.appendBinary(ev.Payload); f.Binary || err != nil {
+		f = Frame{ID: ev.ID, Epoch: ev.Epoch, Type: ev.Payload.EventType(), Outcome: isOutcome(ev.Payload)}
+		if f.Data, f.Binary, err = c.appendBinary(ev.Payload); err != nil {
 			return err
 		}
-		f.Data, err = c.text(f.Type, &ev)
+		if !f.Binary {
+			f.Data, err = c.text(f.Type, &ev)
+		} else if c.Envelope {
+			f.Data = wrapBinary(f.Type, &ev, f.Data)
+		}
 		return err
 	})
 	if err != nil {
@@ -93,8 +102,8 @@ func appendCustom(typ string, data []byte) ([]byte, error) {
 // text returns the text frame of ev.
 func (c JSONCodec) text(typ string, ev *Event) (_ []byte, err error) {
 	size := 32 + len(typ)
-	if c.IDs {
-		size += 32
+	if c.Envelope {
+		size += envelopeSize(ev)
 	}
 	var plain []byte
 	jp, fast := ev.Payload.(jsonPayload)
@@ -117,11 +126,10 @@ func (c JSONCodec) text(typ string, ev *Event) (_ []byte, err error) {
 	} else {
 		b = append(b, plain...)
 	}
-	b = append(b, '}')
-	if c.IDs {
-		b = insertID(b, ev.ID)
+	if c.Envelope {
+		b = appendEnvelope(b, ev)
 	}
-	return b, nil
+	return append(b, '}'), nil
 }
 
 func marshalBody(p Payload) ([]byte, error) {
@@ -145,55 +153,46 @@ func marshal(v any) ([]byte, error) {
 	return b, err
 }
 
-// appendID returns a copy of text with an "id".
-func appendID(text []byte, id uint64) []byte {
-	return insertID(append(make([]byte, 0, len(text)+32), text...), id)
-}
-
-// insertID adds "id" next to "type" and "data". Clients of ComfyUI ignore it.
-func insertID(text []byte, id uint64) []byte {
-	b := append(text[:len(text)-1], `,"id":`...)
-	b = strconv.AppendUint(b, id, 10)
-	return append(b, '}')
-}
-
 // Decode returns the event of a frame. For a malformed frame it returns an error that
 // names the problem. The payload may refer to the memory of f.Data.
 func (c JSONCodec) Decode(f Frame) (Event, error) {
+	ev := Event{ID: f.ID, Epoch: f.Epoch}
 	if f.Binary {
-		p, err := decodeBinary(f.Data)
+		data, err := ev.unwrapBinary(f.Data)
+		if err == nil {
+			ev.Payload, err = decodeBinary(data)
+		}
 		if err != nil {
 			return Event{}, fmt.Errorf("nodebus: binary frame: %w", err)
 		}
-		return Event{ID: f.ID, PromptID: promptOf(p), Payload: p}, nil
-	}
-	var w struct {
-		Type *string         `json:"type"`
-		Data json.RawMessage `json:"data"`
-		ID   json.RawMessage `json:"id"`
-	}
-	if err := json.Unmarshal(f.Data, &w); err != nil {
-		return Event{}, fmt.Errorf("nodebus: text frame: %w", err)
-	}
-	if w.Type == nil {
-		return Event{}, fmt.Errorf("nodebus: text frame has no type")
-	}
-	p, err := decodeText(*w.Type, w.Data)
-	if err != nil {
-		return Event{}, fmt.Errorf("nodebus: %s: %w", *w.Type, err)
-	}
-	id := f.ID
-	if len(w.ID) > 0 { // an "id" that is not a number is not ours; ignore it
-		if n, err := strconv.ParseUint(string(w.ID), 10, 64); err == nil {
-			id = n
+	} else {
+		var w struct {
+			Type *string         `json:"type"`
+			Data json.RawMessage `json:"data"`
+			envelope
 		}
+		if err := json.Unmarshal(f.Data, &w); err != nil {
+			return Event{}, fmt.Errorf("nodebus: text frame: %w", err)
+		}
+		if w.Type == nil {
+			return Event{}, fmt.Errorf("nodebus: text frame has no type")
+		}
+		p, err := decodeText(*w.Type, w.Data)
+		if err != nil {
+			return Event{}, fmt.Errorf("nodebus: %s: %w", *w.Type, err)
+		}
+		ev.Payload = p
+		w.fill(&ev)
 	}
-	return Event{ID: id, PromptID: promptOf(p), Payload: p}, nil
+	if ev.PromptID == "" {
+		ev.PromptID = promptOf(ev.Payload)
+	}
+	return ev, nil
 }
 
 func decodeText(typ string, data json.RawMessage) (Payload, error) {
-	if decode, ok := textPayloads[typ]; ok {
-		return decode(data)
+	if s := standardByName[typ]; s != nil {
+		return s.decode(data)
 	}
 	if data == nil {
 		data = json.RawMessage("null")
@@ -210,6 +209,12 @@ func decodeAs[P Payload](data json.RawMessage) (Payload, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// isOutcome reports whether p is the outcome of a prompt.
+func isOutcome(p Payload) bool {
+	t, _ := standardTraits(p, false)
+	return t.outcome
 }
 
 // promptOf returns the prompt id in a standard payload, or "".

@@ -11,7 +11,7 @@ import (
 
 // codecVariant returns one of the four JSONCodecs.
 func codecVariant(bits uint8) nodebus.JSONCodec {
-	return nodebus.JSONCodec{IDs: bits&1 != 0, BarePreviews: bits&2 != 0}
+	return nodebus.JSONCodec{Envelope: bits&1 != 0, BarePreviews: bits&2 != 0}
 }
 
 const codecVariants = 4
@@ -60,7 +60,7 @@ func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 	case nodebus.Status, nodebus.Gap:
 		got.PromptID = ""
 	}
-	if !c.IDs || binary {
+	if !c.Envelope || binary {
 		got.ID = 0
 	}
 	return got
@@ -101,7 +101,7 @@ func TestCodecFrame(t *testing.T) {
 // TestCodecIDs checks that only text frames contain the ID, next to type and data. For
 // binary frames, a transport must send Frame.ID itself.
 func TestCodecIDs(t *testing.T) {
-	ids := nodebus.JSONCodec{IDs: true}
+	ids := nodebus.JSONCodec{Envelope: true}
 	ev := nodebus.Event{ID: 1<<64 - 1, Payload: nodebus.Executing{UniqueID: "5"}}
 	f, err := ids.Encode(ev)
 	require.NoError(t, err)

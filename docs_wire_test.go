@@ -59,7 +59,7 @@ func requireTextExample(t *testing.T, types map[string]bool, b block) {
 	ev, err := nodebus.JSON.Decode(nodebus.Frame{Data: []byte(b.code)})
 	require.NoError(t, err, "%s:%d", b.page, b.line)
 	require.True(t, types[ev.Payload.EventType()], "%s:%d", b.page, b.line)
-	frame, err := nodebus.JSONCodec{IDs: strings.Contains(b.code, `"id":`)}.Encode(ev)
+	frame, err := nodebus.JSONCodec{Envelope: strings.Contains(b.code, `"id":`)}.Encode(ev)
 	require.NoError(t, err)
 	require.True(t, json.Valid(frame.Data))
 	require.JSONEq(t, b.code, string(frame.Data), "%s:%d", b.page, b.line)

@@ -209,7 +209,7 @@ func TestEncodeErrorIsTheSenders(t *testing.T) {
 				b.is(t, h.SendSync(b.payload, "me", "you"))
 				require.NoError(t, h.Publish(nodebus.Event{PromptID: "p", To: "me", Payload: sentNote{b.name}}))
 			}
-		}, nodebus.JSON, nodebus.JSONCodec{IDs: true})
+		}, nodebus.JSON, nodebus.JSONCodec{Envelope: true})
 		for _, frames := range got {
 			require.Len(t, frames, len(bad))
 			for i, f := range frames {
@@ -243,7 +243,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 	want := make([][][]byte, codecVariants)
 	for bits := range uint8(codecVariants) {
 		c := codecVariant(bits)
-		c.IDs = false // the hub chooses the IDs
+		c.Envelope = false // the hub chooses the IDs
 		codecs[bits] = c
 		for _, p := range payloads {
 			f, err := c.Encode(nodebus.Event{Broadcast: true, Payload: p})

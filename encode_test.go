@@ -179,7 +179,7 @@ func snapshotOf(n int) nodebus.ProgressState {
 // the frame.
 func TestHotPayloadsAllocateOnce(t *testing.T) {
 	for name, ev := range hotEvents() {
-		for _, c := range []nodebus.JSONCodec{{}, {IDs: true}} {
+		for _, c := range []nodebus.JSONCodec{{}, {Envelope: true}} {
 			n := testing.AllocsPerRun(100, func() {
 				if _, err := c.Encode(ev); err != nil {
 					t.Fatal(err)

@@ -1,18 +1,20 @@
 package nodebus
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // encoded is the form of a message for one codec. The message's lock guards it until it
 // is ready. After that only next changes.
 //
-// A foreign codec is never called while a lock is held. Therefore the goroutine that
-// adds an entry must make it ready, and all others wait until it is ready. Publish adds
-// entries for all foreign codecs in use while it holds the hub's lock. It encodes them
-// after it has released the lock and before it returns. A worker or a writer that finds
-// no entry, because the session began to use the codec later, adds the entry itself.
+// When an event is encoded: Publish encodes it as JSON, unless the payload cannot change
+// and JSON can represent it. All other forms are made when the first session needs them.
+// A foreign codec is called only by the writer of a session, and never while a lock is
+// held. Therefore the goroutine that adds an entry must make it ready, and all others
+// wait until it is ready.
 type encoded struct {
 	codec   Codec
 	typ     string
@@ -30,53 +32,17 @@ func (e *encoded) set(f Frame, err error) {
 
 // of returns the frame of a ready entry. ok is false if the codec refused the event.
 func (m *message) of(e *encoded) (f Frame, ok bool) {
-	return Frame{ID: m.id, Type: e.typ, Binary: e.binary, Data: e.data}, !e.refused
-}
-
-// reserve adds an entry for each codec. No other goroutine knows the message yet.
-func (m *message) reserve(codecs map[Codec]int) {
-	at := &m.enc
-	for *at != nil {
-		at = &(*at).next
-	}
-	for c := range codecs {
-		*at = &encoded{codec: c}
-		at = &(*at).next
-	}
-}
-
-// encodeReserved makes the n entries ready that reserve has added.
-func (m *message) encodeReserved(n int) {
-	if n == 0 {
-		return
-	}
-	e := m.enc
-	if m.early {
-		e = e.next
-	}
-	m.encodeEntries(e, n)
-}
-
-// encodeEntries makes e and the n-1 entries after it ready. If a codec ends the
-// goroutine with runtime.Goexit, only the entry of this codec is refused.
-func (m *message) encodeEntries(e *encoded, n int) {
-	defer func() {
-		if n > 0 {
-			m.encodeEntries(e, n)
-		}
-	}()
-	for n > 0 {
-		current := e
-		if n--; n > 0 { // do not read next of the last entry: other goroutines may add entries after it
-			e = e.next
-		}
-		m.encodeEntry(current, encodeSafely) // the sender has not changed the payload yet
-	}
+	return Frame{ID: m.id, Epoch: m.to.epoch, Type: e.typ, Binary: e.binary, Outcome: m.outcome, Data: e.data}, !e.refused
 }
 
 // frame returns the frame of m for c. It encodes m if no goroutine has done so before.
-// ok is false if c refuses the event; [JSON] never refuses.
+// ok is false if c refuses the event. A JSONCodec without an Envelope refuses payloads
+// that ComfyUI does not know.
 func (m *message) frame(c Codec) (f Frame, ok bool) {
+	jc, ours := c.(JSONCodec)
+	if ours && m.extension && !jc.Envelope {
+		return Frame{}, false
+	}
 	m.mu.Lock()
 	at := &m.enc
 	for ; *at != nil; at = &(*at).next {
@@ -91,7 +57,7 @@ func (m *message) frame(c Codec) (f Frame, ok bool) {
 	}
 	e := &encoded{codec: c}
 	*at = e
-	if jc, ours := c.(JSONCodec); ours && m.isOwn() {
+	if ours && m.isOwn() {
 		e.set(m.encodeOwn(jc))
 		e.ready = true
 		m.mu.Unlock()
@@ -133,23 +99,37 @@ func (m *message) encodeEntry(e *encoded, encode func(Codec, Event) (Frame, erro
 
 var errCodecGone = errors.New("nodebus: the codec ended its goroutine with runtime.Goexit")
 
-// encode encodes m with c. If Publish has already encoded m as JSON, the sender may
-// have changed the payload since; a foreign codec then receives the payload that is
-// decoded from the JSON.
+// encode encodes m with c. If the sender may have changed the payload since Publish, a
+// foreign codec receives a copy that is decoded from the JSON, of the same Go type if
+// JSON can be decoded into it, otherwise a [Custom].
 func (m *message) encode(c Codec, ev Event) (Frame, error) {
-	if !m.early {
-		return encodeSafely(c, ev)
-	}
-	if jc, ours := c.(JSONCodec); ours {
+	if jc, ours := c.(JSONCodec); ours && m.early {
 		return m.encodeOwn(jc)
 	}
-	said, _ := m.of(m.enc)
-	decoded, err := JSONCodec{}.Decode(said)
-	if err != nil {
-		return Frame{}, err
+	if !m.frozen {
+		said, _ := m.of(m.enc)
+		decoded, err := JSONCodec{}.Decode(said)
+		if err != nil {
+			return Frame{}, err
+		}
+		ev.Payload = likeOriginal(decoded.Payload, ev.Payload)
 	}
-	ev.Payload = decoded.Payload
 	return encodeSafely(c, ev)
+}
+
+// likeOriginal decodes the data of a [Custom] into the Go type of the original payload.
+// It returns other payloads, and a payload that it cannot decode, unchanged.
+func likeOriginal(decoded, original Payload) Payload {
+	c, ok := decoded.(Custom)
+	data, text := c.Data.(json.RawMessage)
+	if _, custom := original.(Custom); !ok || !text || custom {
+		return decoded
+	}
+	v := reflect.New(reflect.TypeOf(original))
+	if err := Protect(func() error { return json.Unmarshal(data, v.Interface()) }); err != nil {
+		return decoded
+	}
+	return v.Elem().Interface().(Payload)
 }
 
 // isOwn reports whether a JSONCodec can encode m without calling foreign code. m.mu is
@@ -175,19 +155,16 @@ func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 		return c.Encode(m.event())
 	}
 	f, _ := m.of(m.enc)
-	if _, ok := m.payload.(Preview); ok {
-		if !c.BarePreviews {
-			return f, nil
-		}
+	if _, ok := m.payload.(Preview); ok && c.BarePreviews {
 		sent, err := decodeBinary(f.Data)
 		if err != nil {
 			return Frame{}, err
 		}
 		f.Data = sent.(Preview).appendBare(nil)
-		return f, nil
 	}
-	if c.IDs && !f.Binary {
-		f.Data = appendID(f.Data, m.id)
+	if c.Envelope {
+		ev := m.event()
+		f = withEnvelope(f, &ev)
 	}
 	return f, nil
 }

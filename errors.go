@@ -13,8 +13,12 @@ var (
 	// ErrSlow ends a session, or a loop of [Hub.Subscribe], whose queue is full because
 	// its reader is too slow.
 	ErrSlow = errors.New("nodebus: reader is too slow")
-	// ErrReplaced ends a session when a newer session of the same client replaces it.
-	ErrReplaced = errors.New("nodebus: replaced by a newer session")
+	// ErrUnauthenticated is for the Authorize function of a transport: the request does
+	// not say, or does not prove, who sends it. The client receives status 401. For any
+	// other error of Authorize the client receives status 403.
+	ErrUnauthenticated = errors.New("nodebus: sign in first")
+	// ErrForbidden means that the grant of a session does not allow it to watch a prompt.
+	ErrForbidden = errors.New("nodebus: the client may not watch this prompt")
 	// ErrInterrupted means that a prompt was interrupted. A node may return it to
 	// interrupt its prompt.
 	ErrInterrupted = errors.New("nodebus: interrupted")

@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"cmp"
+	"encoding/json"
 	"time"
 )
 
@@ -23,7 +24,8 @@ type Payload interface{ EventType() string }
 // An executor and its nodes may leave the address empty; the engine then fills in the
 // prompt and its submitter. [Hub.Publish] refuses an event without an address.
 type Event struct {
-	ID        uint64    // set by the Hub; increases with each event; see SessionOptions.Since
+	ID        uint64    // set by the Hub; increases with each event
+	Epoch     string    // set by the Hub; the life of the log that gave ID, see Cursor
 	Time      time.Time // set by the Hub
 	PromptID  string    // the prompt that the event belongs to, if any
 	To        string    // the id of the client that receives it, if only one does
@@ -37,7 +39,12 @@ type Event struct {
 	// Publish returns. Code that replaces the payload of an event must set Frozen again
 	// for the new payload.
 	Frozen bool
+
+	m *message // the event with its encoded forms, while it passes through a log; otherwise nil
 }
+
+// Cursor returns the place of the event in the log, see [SessionOptions].Since.
+func (ev Event) Cursor() Cursor { return Cursor{ev.Epoch, ev.ID} }
 
 // Place identifies a node in two graphs: the graph that runs, and the prompt that was
 // submitted. For a node of the submitted prompt, DisplayID, ParentID and RealID may be
@@ -83,10 +90,12 @@ type Status struct {
 }
 
 // ExecutionStart reports that a prompt begins. All timestamps of events are Unix
-// milliseconds.
+// milliseconds. If a prompt begins again, because an earlier attempt was lost, a reader
+// must forget what the earlier attempt has reported.
 type ExecutionStart struct {
 	PromptID  string `json:"prompt_id"`
 	Timestamp int64  `json:"timestamp"`
+	Attempt   int    `json:"attempt,omitempty"` // the number of the attempt if it is above 1, otherwise 0
 }
 
 // ExecutionCached lists the nodes of the prompt whose results are known from an earlier
@@ -228,6 +237,57 @@ type Overall struct {
 	Value    float64 `json:"value"`
 }
 
+// NodeFailed reports a further failed node of a prompt that continues after an error.
+// The prompt still ends with one [ExecutionError]. ComfyUI has no such event.
+type NodeFailed struct {
+	Place
+	PromptID         string   `json:"prompt_id"`
+	Class            string   `json:"node_type"`
+	ExceptionMessage string   `json:"exception_message"`
+	ExceptionType    string   `json:"exception_type"`
+	Traceback        []string `json:"traceback"`
+	Attempt          int      `json:"attempt,omitempty"` // the attempt of the node's call, if above 1
+}
+
+// Waiting reports that a node waits for an answer from outside. Name identifies the
+// question within the node. ComfyUI has no such event.
+type Waiting struct {
+	Place
+	PromptID string          `json:"prompt_id"`
+	Name     string          `json:"name"`
+	Schema   json.RawMessage `json:"schema,omitempty"`   // JSON Schema of the answer
+	Deadline int64           `json:"deadline,omitempty"` // Unix milliseconds; 0: the node waits without a limit
+}
+
+// Answered reports that the question of a [Waiting] is settled. Clients can then remove
+// their form. ComfyUI has no such event.
+type Answered struct {
+	Place
+	PromptID string `json:"prompt_id"`
+	Name     string `json:"name"`
+	Refused  bool   `json:"refused,omitempty"` // no answer will come: it was refused, or the deadline has passed
+}
+
+// TextPiece is a piece of a text that a node produces bit by bit. Readers put the piece
+// at Offset, counted in bytes of UTF-8 from the start of the text. Name identifies the
+// text within the node. ComfyUI has no such event.
+type TextPiece struct {
+	Place
+	PromptID string `json:"prompt_id"`
+	Name     string `json:"name,omitempty"`
+	Offset   int    `json:"offset"`
+	Piece    string `json:"piece"`
+}
+
+// NodeDone reports that a node has ended without an error. ComfyUI has no such event.
+type NodeDone struct {
+	Place
+	PromptID string  `json:"prompt_id"`
+	Duration float64 `json:"duration"`          // milliseconds; 0 for a cached node
+	Cached   bool    `json:"cached,omitempty"`  // the result is from an earlier run
+	Attempt  int     `json:"attempt,omitempty"` // the attempt of the node's call, if above 1
+}
+
 // EventType returns "status".
 func (Status) EventType() string { return "status" }
 
@@ -270,3 +330,18 @@ func (Gap) EventType() string { return "nodebus.gap" }
 
 // EventType returns "nodebus.overall".
 func (Overall) EventType() string { return "nodebus.overall" }
+
+// EventType returns "nodebus.node_error".
+func (NodeFailed) EventType() string { return "nodebus.node_error" }
+
+// EventType returns "nodebus.waiting".
+func (Waiting) EventType() string { return "nodebus.waiting" }
+
+// EventType returns "nodebus.answered".
+func (Answered) EventType() string { return "nodebus.answered" }
+
+// EventType returns "nodebus.text".
+func (TextPiece) EventType() string { return "nodebus.text" }
+
+// EventType returns "nodebus.node_done".
+func (NodeDone) EventType() string { return "nodebus.node_done" }

@@ -40,7 +40,7 @@ func ExampleCustom() {
 // Decode returns the standard events as their Go types. All other events are Custom,
 // with data that is still JSON.
 func ExampleJSONCodec() {
-	codec := nodebus.JSONCodec{IDs: true}
+	codec := nodebus.JSONCodec{Envelope: true}
 	for _, ev := range []nodebus.Event{
 		{ID: 7, Payload: nodebus.Executing{UniqueID: "5", DisplayID: "5", PromptID: "p"}},
 		{ID: 8, Payload: Ticked{Node: "5", Step: 1}},

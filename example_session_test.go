@@ -25,15 +25,15 @@ func (in Inbox) Write(ctx context.Context, frames []nodebus.Frame) error {
 // Close does nothing: a channel needs no end.
 func (Inbox) Close(error) error { return nil }
 
-// A client that reconnects receives the events that it missed, after the ID that it
+// A client that reconnects receives the events that it missed, after the cursor that it
 // sends.
 func ExampleSessionOptions() {
 	hub := nodebus.NewHub(nil)
-	read := func(since uint64, events int) (last uint64) {
+	read := func(since nodebus.Cursor, events int) (last nodebus.Cursor) {
 		session, inbox := hub.Join("ann", &nodebus.SessionOptions{Since: since}), make(Inbox)
 		served := make(chan error)
 		go func() { served <- session.Serve(context.Background(), inbox) }()
-		if since == 0 {
+		if since == (nodebus.Cursor{}) {
 			for n := range 3 {
 				_ = hub.SendSync(nodebus.Custom{Type: "example.page", Data: n + 1}, "ann")
 			}
@@ -41,13 +41,13 @@ func ExampleSessionOptions() {
 		for range events {
 			f := <-inbox
 			fmt.Printf("%s\n", f.Data)
-			last = f.ID
+			last = f.Cursor()
 		}
 		session.Close(nil) // the connection breaks
 		fmt.Println(<-served)
 		return last
 	}
-	last := read(0, 1)
+	last := read(nodebus.Cursor{}, 1)
 	read(last, 2)
 	// Output:
 	// {"type":"example.page","data":1}

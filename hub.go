@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"cmp"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -16,26 +17,29 @@ type Publisher interface {
 // HubOptions are the limits of a [Hub]. A nil *HubOptions means the defaults. A field
 // that is zero or less means its default.
 type HubOptions struct {
-	// QueueLen and QueueBytes limit the events that wait for one session. The session
-	// of a client that falls further behind ends with [ErrSlow]. Defaults: 65 536
-	// events and 16 MiB. Two kinds of events do not count: events that were passed to a
-	// Write of the transport, and the replay for a client that reconnects. An event
-	// larger than QueueBytes may wait alone.
+	// QueueLen and QueueBytes limit the events that wait in memory for one session.
+	// Defaults: 65 536 events and 16 MiB. An event larger than QueueBytes may wait
+	// alone. The session of a client that falls further behind reads the events from the
+	// log, at its own pace, as long as the log keeps them. Two kinds of events do not
+	// count: events that were passed to a Write of the transport, and at most 1024
+	// events or 1 MiB that were read from the log.
 	//
 	// The defaults are large because a graph of small nodes publishes more events in
 	// one millisecond than a healthy client reads in ten. The log and all clients share
-	// the memory of the events. A smaller value disconnects clients that are only
-	// briefly behind.
+	// the memory of the events.
 	QueueLen   int
 	QueueBytes int
-	// Retain is how long the hub keeps events for clients that reconnect: events of a
-	// prompt after the end of the prompt, other events after they were sent. Default: 5
-	// minutes.
+	// Log keeps the events for clients that reconnect or are behind. Default: a new log
+	// in memory, see [NewMemoryLog].
+	Log Log
+	// Retain is how long the log in memory keeps events: events of a prompt after the
+	// end of the prompt, other events after they were sent. For as long, the hub knows
+	// which ended prompts a client without a cursor may have missed. Default: 5 minutes.
 	Retain time.Duration
-	// KeepLen and KeepBytes limit all events that the hub keeps. Defaults: 262 144
-	// events and 64 MiB. If there is no room, the hub drops ended prompts before other
-	// events; the prompt that ended first goes first. KeepLen and KeepBytes also limit
-	// the events that wait for one [Hub.Subscribe] loop.
+	// KeepLen and KeepBytes limit all events that the log in memory keeps. Defaults:
+	// 262 144 events and 64 MiB. If there is no room, the log drops ended prompts before
+	// other events; the prompt that ended first goes first. KeepLen and KeepBytes also
+	// limit the events that wait for one [Hub.Subscribe] loop.
 	KeepLen   int
 	KeepBytes int
 	// Drain is how long Close waits until clients have received the events that wait
@@ -73,72 +77,111 @@ func positiveOr[T cmp.Ordered](v, otherwise T) T {
 //     struct of strings, booleans and integers, or a standard payload of a Frozen
 //     event. Publish and SendSync do not wait for clients. If the hub itself is far
 //     behind, they wait for it, at most about a second for each shard. They fail only
-//     if the payload cannot be encoded as [JSON], the event has no address, or the hub
-//     or the prompt is closed.
+//     if the payload cannot be encoded as [JSON], the event has no address, the log
+//     fails, or the hub or the prompt is closed.
 //  2. IDs increase. Every session receives its events in the order of IDs, except the
-//     events that [Session.Release] sends.
+//     events that [Session.Release] and [Session.Watch] send.
 //  3. An event of a prompt goes to its submitter (To), to clients that watch the
 //     prompt, and to clients whose Include accepts the event. An event with only To
 //     goes to that client. Only a broadcast goes to every client.
 //  4. Each session has a limited queue, in which a newer [Coalescer] replaces an older
-//     one. A full queue ends this session with [ErrSlow]. The hub drops no other event,
-//     with one exception: an event that the session's own [Codec] refuses is left out
-//     for this session. Other sessions are not affected.
-//  5. The hub keeps events for sessions that join later, until Retain has passed; see
-//     [SessionOptions].Since. If events are missing from a replay, a [Gap] comes before
-//     the replay.
-//  6. A client may have several sessions. Each session receives all events of the
+//     one, but no state from before a step of the prompt. If the queue is full, the
+//     session continues from the log. The hub drops no other event, with one exception:
+//     an event that the session's own [Codec] refuses is left out for this session.
+//     Other sessions are not affected.
+//  5. The log keeps events for sessions that join later; see [SessionOptions].Since. A
+//     session joins at one point between two events: it receives what the log kept up
+//     to this point, and then every later event. If events are missing, a [Gap] comes
+//     in their place. A session without a cursor cannot know of a gap; it ends with
+//     [ErrSlow] if it has fallen behind and the log no longer has the events.
+//  6. A client without a cursor that reconnects is sent again exactly the prompts that
+//     it has not confirmed; see [SessionOptions].Confirms.
+//  7. A client may have several sessions. Each session receives all events of the
 //     client. The end of a session does not affect the others.
-//  7. The hub holds no lock while it calls foreign code. Transports, codecs, payloads,
+//  8. The hub holds no lock while it calls foreign code. Transports, codecs, payloads,
 //     subscribers and filters may therefore use the hub and its sessions.
 //
 // All methods are safe for concurrent use.
 type Hub struct {
-	opts   HubOptions
-	shards []*shard
+	opts     HubOptions
+	log      Log
+	unfollow func()
+	epoch    string // the life of the log
+	shards   []*shard
 
-	// The order of locks: first Hub.mu, then shard.reg, then one of shard.mu,
-	// Session.mu, subscription.mu and message.mu. Code that holds one of the last four
-	// takes no other lock. Code that holds any lock calls no foreign code: no method of
-	// a Transport, a Codec or a Payload that is not standard, no Include, and no body
-	// of a Subscribe loop.
+	// The order of locks: first a lock of the log, then Hub.mu, then shard.reg, then one
+	// of shard.mu, Session.mu, subscription.mu and message.mu. Code that holds one of the
+	// last four takes no other lock. Code that holds any lock calls no foreign code: no
+	// method of a Log, a Transport, a Codec or a Payload that is not standard, no
+	// Include, no May, and no body of a Subscribe loop.
 	mu       sync.Mutex // guards what follows
 	closed   bool
-	lastID   uint64
-	clock    clock
-	log      eventLog
+	lastID   uint64 // ID of the newest event that the log has passed on
+	index    clientIndex
 	subs     []*subscription
 	watching []int // per shard, the number of sessions that may receive events of other clients' prompts
 	sessions map[*Session]struct{}
+	named    uint64        // number of sessions that ever joined
+	total    HubStats      // the counters of the sessions that have left
 	left     chan struct{} // closed when the last session has left a closed hub
-	codecs   map[Codec]int // foreign codecs, with the number of sessions that use each
 }
 
 // NewHub returns a hub. nil options mean the defaults. The hub has no goroutine while
 // nothing is published. Call Close to end its sessions.
+//
+// If the log of the options fails, Publish and Subscribe return its error, and sessions
+// end with it.
 func NewHub(opts *HubOptions) *Hub {
 	h := &Hub{
 		opts:     opts.withDefaults(),
 		sessions: map[*Session]struct{}{},
 		left:     make(chan struct{}),
-		codecs:   map[Codec]int{},
-		// The IDs of an earlier process must be older than all IDs of this hub, because
-		// clients reconnect with them. JavaScript represents microseconds exactly.
-		lastID: uint64(time.Now().UnixMicro()),
 	}
-	h.log.init(h)
+	h.index.init(h.opts.Retain)
 	for range shardCount() {
 		h.shards = append(h.shards, newShard())
 	}
 	h.watching = make([]int, len(h.shards))
+	if h.log = h.opts.Log; h.log == nil {
+		h.log = newMemoryLog(h.opts)
+	}
+	h.follow()
 	return h
 }
 
+// follow begins to receive events from the log.
+func (h *Hub) follow() {
+	var at Cursor
+	err := Protect(func() (err error) {
+		at, h.unfollow, err = h.log.Follow(h.deliver)
+		return err
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.log = brokenLog{fmt.Errorf("nodebus: the log cannot be followed: %w", err)}
+		h.unfollow = func() {}
+	}
+	h.epoch, h.lastID = at.Epoch, max(h.lastID, at.ID)
+}
+
+// brokenLog is a log that cannot be used.
+type brokenLog struct{ err error }
+
+func (l brokenLog) Append(Event) error                         { return l.err }
+func (l brokenLog) Read(LogQuery) (LogPage, error)             { return LogPage{}, l.err }
+func (l brokenLog) Follow(func(Event)) (Cursor, func(), error) { return Cursor{}, nil, l.err }
+func (l brokenLog) Drop(string) error                          { return l.err }
+
+// Epoch returns the life of the hub's log. Every event and cursor of the hub has it.
+func (h *Hub) Epoch() string { return h.epoch }
+
 // Publish gives ev an ID and delivers it to its clients. It returns an [*EncodeError]
 // if the payload cannot be encoded as [JSON], [ErrNoAddress] if ev has no address, and
-// [ErrClosed] if the hub is closed or ev belongs to a prompt that has been closed (only
-// an [ExecutionStart] may follow then). Of the closed prompts whose events are no longer
-// kept, the hub remembers at least the last 4096.
+// [ErrClosed] if the hub is closed or ev belongs to a prompt that has been closed. Then
+// only an [ExecutionStart], or the outcome of a prompt that never began, may follow. Of
+// the closed prompts whose events are no longer kept, the log in memory remembers at
+// least the last 4096.
 //
 // Loops in this process (see [Hub.Subscribe]) receive ev.Payload itself. If there are
 // such loops, the data that the payload points to must not change any more.
@@ -153,21 +196,32 @@ func (h *Hub) Publish(ev Event) error {
 	if err := d.prepare(&ev); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	p, err := h.publish(&ev, &d)
-	h.mu.Unlock()
-	if err == nil {
-		p.m.encodeReserved(p.reserved)
-		h.waitForRoom(p.full)
+	if ev.m = nil; d.early || d.foreign {
+		ev.m = &message{}
+		ev.m.fill(&ev, &d)
 	}
-	return err
+	if h.isClosed() {
+		return ErrClosed
+	}
+	if err := h.append(ev); err != nil {
+		return err
+	}
+	h.waitForRoom()
+	return nil
 }
 
-// published holds the work that remains for a message after the hub's lock is released.
-type published struct {
-	m        *message
-	reserved int    // the number of codecs whose entry is not ready
-	full     uint64 // bit i is set if shard i has no room
+// append calls the log. It returns a panic of a foreign log as an error.
+func (h *Hub) append(ev Event) error {
+	if l, ours := h.log.(*memoryLog); ours { // it does not panic
+		return l.Append(ev)
+	}
+	return Protect(func() error { return h.log.Append(ev) })
+}
+
+func (h *Hub) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
 }
 
 // SendSync sends p to the clients with these ids. The event belongs to no prompt.
@@ -188,35 +242,42 @@ func (h *Hub) SendSync(p Payload, to ...string) error {
 // Broadcast sends p to every client. For errors see [Hub.Publish].
 func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: true, Payload: p}) }
 
-// publish is the part of Publish that needs the hub's lock. The sessions' queues, the
-// log and the subscribers share one message.
-func (h *Hub) publish(ev *Event, d *draft) (p published, err error) {
-	if h.closed {
-		return p, ErrClosed
+// deliver receives the next event of the log. It passes the event to the subscribers
+// and to the shards. The sessions' queues share one message.
+func (h *Hub) deliver(ev Event) {
+	m := ev.m
+	ev.m = nil
+	t, standard := standardTraits(ev.Payload, true)
+	if m == nil && !standard { // before the lock, because this calls foreign code
+		m = newMessage(&ev)
 	}
-	l := h.log.logOf(ev)
-	if l == nil {
-		return p, ErrClosed
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || ev.ID <= h.lastID {
+		return
 	}
-	h.lastID++
-	p.m, p.reserved = l.newMessage(ev.Payload, d), len(h.codecs)
-	p.m.fill(h.lastID, h.clock.now(), ev.Payload, l.address(ev), d)
-	if p.reserved > 0 {
-		p.m.reserve(h.codecs)
-	}
-	h.log.keep(l, p.m)
-	for _, s := range h.subs {
-		s.push(p.m)
+	h.lastID = ev.ID
+	steps := h.index.add(&ev, &t)
+	if len(h.subs) > 0 {
+		size := t.size
+		if m != nil {
+			size = m.Size()
+		}
+		for _, s := range h.subs {
+			s.push(&ev, size)
+		}
 	}
 	if len(h.sessions) > 0 {
-		p.full = h.route(p.m)
+		if m == nil {
+			m = newMessage(&ev)
+			m.steps = steps
+		}
+		h.route(m)
 	}
-	return p, nil
 }
 
-// route passes m to the shards that may have a session for it. It returns the shards
-// that have no room, as bits.
-func (h *Hub) route(m *message) (full uint64) {
+// route passes m to the shards that may have a session for it. h.mu is held.
+func (h *Hub) route(m *message) {
 	to := -1
 	if m.to.to != "" {
 		to = h.shardIndex(m.to.to)
@@ -224,36 +285,18 @@ func (h *Hub) route(m *message) (full uint64) {
 	everyone := m.to.everyone()
 	for i, s := range h.shards {
 		if i == to || everyone || m.to.promptID != "" && h.watching[i] > 0 {
-			if !s.post(m) {
-				full |= 1 << i
-			}
+			s.post(m)
 		}
-	}
-	return full
-}
-
-// waitForRoom waits for the shards in full. A worker does not wait: it would wait for
-// itself, or for another worker that waits for it.
-func (h *Hub) waitForRoom(full uint64) {
-	if full == 0 || isWorker() {
-		return
-	}
-	for i := 0; full != 0; i++ {
-		if full&1 != 0 {
-			h.shards[i].waitForRoom()
-		}
-		full >>= 1
 	}
 }
 
-// use changes the number of sessions that use a foreign codec by n. Publish calls these
-// codecs before it returns. h.mu is held.
-func (h *Hub) use(c Codec, n int) {
-	if _, ours := c.(JSONCodec); ours {
-		return
-	}
-	if h.codecs[c] += n; h.codecs[c] <= 0 {
-		delete(h.codecs, c)
+// waitForRoom waits for the shards that have no room. A worker does not wait: it would
+// wait for itself, or for another worker that waits for it.
+func (h *Hub) waitForRoom() {
+	for _, s := range h.shards {
+		if s.full.Load() && !isWorker() {
+			s.waitForRoom()
+		}
 	}
 }
 
@@ -267,17 +310,17 @@ func (h *Hub) leave(s *Session) {
 	delete(h.sessions, s)
 	s.shard.leave(s)
 	h.countWatcher(s, -1)
-	s.mu.Lock()
-	c := s.codec
-	s.mu.Unlock()
-	h.use(c, -1)
+	if s.confirms {
+		h.index.leave(s)
+	}
+	h.total.add(s.stats())
 	if h.closed && len(h.sessions) == 0 {
 		close(h.left)
 	}
 }
 
 // countWatcher changes the number of sessions that may receive events of other clients'
-// prompts by n. h.mu is held.
+// prompts by n, if s is such a session. h.mu is held.
 func (h *Hub) countWatcher(s *Session, n int) {
 	if s.watchAll || s.include != nil || len(s.watch) > 0 {
 		h.watching[h.shardIndex(s.client)] += n
@@ -294,6 +337,12 @@ func (h *Hub) Close() error {
 	if !ok {
 		return nil
 	}
+	defer func() { // deferred, because the log may be foreign code
+		_ = Protect(func() error {
+			h.unfollow()
+			return nil
+		})
+	}()
 	timer := time.NewTimer(h.opts.Drain)
 	defer timer.Stop()
 	late := !h.drain(timer.C) // true if a worker is stuck, for example in a transport that does not return
@@ -327,7 +376,6 @@ func (h *Hub) shut() (sessions []*Session, ok bool) {
 		return nil, false
 	}
 	h.closed = true
-	h.log.close()
 	for _, s := range h.subs {
 		s.end(nil)
 	}

@@ -101,7 +101,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 	synctest.Wait()
 	cursor := plain.frames[0].ID
 
-	ours := nodebus.JSONCodec{IDs: true, BarePreviews: true}
+	ours := nodebus.JSONCodec{Envelope: true, BarePreviews: true}
 	own := &ownCodec{}
 	codecs := map[*nodebus.Session]nodebus.Codec{
 		h.Join("a", nil): nodebus.JSON,
@@ -115,11 +115,11 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 	spoil()
 	synctest.Wait()
 
-	switched := h.Join("d", &nodebus.SessionOptions{Since: cursor})
+	switched := h.Join("d", &nodebus.SessionOptions{Since: at(h, cursor)})
 	late := &ownCodec{}
 	switched.SetCodec(late)
 	codecs[switched] = late
-	codecs[h.Join("e", &nodebus.SessionOptions{Since: cursor, Codec: ours})] = ours
+	codecs[h.Join("e", &nodebus.SessionOptions{Since: at(h, cursor), Codec: ours})] = ours
 	p, _ = fresh()
 	for s, c := range codecs {
 		got := &tape{}
@@ -147,13 +147,13 @@ func TestHubDoesNotUseTheVariableJSON(t *testing.T) {
 		h := openHub(t, nil)
 		def, ids := &tape{}, &tape{}
 		serveOn(t, h.Join("x", nil), def)
-		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: nodebus.JSONCodec{IDs: true}}), ids)
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: nodebus.JSONCodec{Envelope: true}}), ids)
 		p, spoil := mutable["struct with a slice"]()
 		require.NoError(t, h.Broadcast(p))
 		spoil()
 		synctest.Wait()
 		own := &ownCodec{}
-		serveOn(t, h.Join("x", &nodebus.SessionOptions{Since: def.frames[0].ID - 1, Codec: own}), &tape{})
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Since: at(h, def.frames[0].ID-1), Codec: own}), &tape{})
 		synctest.Wait()
 		require.Len(t, own.asked, 1)
 		require.JSONEq(t, `{"type":"slice","data":{"Lines":["a","b"]}}`, string(def.frames[0].Data))

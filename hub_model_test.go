@@ -13,16 +13,16 @@ const hubModelRetain = 55 * time.Second
 // hubModel is a simple model of the hub: lists of events and the rules, without
 // optimizations.
 type hubModel struct {
-	base, last uint64
-	now        time.Duration
-	keepLen    int
-	queueLen   int
-	prompts    map[string]*hubModelPrompt // by prompt; "" for events without a prompt
-	closed     map[string]bool            // prompts that ended and are not kept any more
-	ended      []*hubModelPrompt          // in the order in which the prompts ended
-	running    []*hubModelPrompt          // the prompt whose newest event is oldest is first
-	lost       []hubModelEvent
-	sessions   []*hubModelSession
+	last     uint64
+	now      time.Duration
+	keepLen  int
+	queueLen int
+	prompts  map[string]*hubModelPrompt // by prompt; "" for events without a prompt
+	closed   map[string]bool            // prompts that ended and are not kept any more
+	ended    []*hubModelPrompt          // in the order in which the prompts ended
+	running  []*hubModelPrompt          // the prompt whose newest event is oldest is first
+	lost     []hubModelEvent
+	sessions []*hubModelSession
 }
 
 type hubModelEvent struct {
@@ -31,6 +31,7 @@ type hubModelEvent struct {
 	key        string // empty: the event is never replaced
 	text       string
 	at         time.Duration
+	steps      int // number of steps of the prompt before it
 }
 
 type hubModelPrompt struct {
@@ -38,6 +39,7 @@ type hubModelPrompt struct {
 	to    string // the client of its first event
 	mixed bool   // not all events have the same client
 	lost  uint64 // newest event that was dropped to make room while the prompt ran
+	steps int
 	over  bool
 	since time.Duration // time of the end
 }
@@ -49,9 +51,14 @@ type hubModelSession struct {
 	paused  bool
 	writing []string        // events of the Write that waits
 	waiting []hubModelEvent // events in the queue behind it
+	cursors bool            // the session joined with a cursor
+	pos     uint64          // everything up to here is written, being written, or in behind or waiting
+	behind  *hubModelRange  // what the session must read from the log before waiting
 	got     []string
 	slow    bool
 }
+
+type hubModelRange struct{ after, upTo uint64 }
 
 func (s *hubModelSession) isFor(e hubModelEvent) bool {
 	if e.to != "" && e.to == s.client {
@@ -66,7 +73,7 @@ func (s *hubModelSession) isFor(e hubModelEvent) bool {
 func (e hubModelEvent) String() string { return fmt.Sprint(e.id, " ", e.text) }
 
 // publish adds an event and reports whether the hub accepts it.
-func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
+func (m *hubModel) publish(e hubModelEvent, starts, step, ends bool) bool {
 	st := m.prompts[e.prompt]
 	if st != nil && st.over || st == nil && m.closed[e.prompt] {
 		if !starts {
@@ -84,7 +91,12 @@ func (m *hubModel) publish(e hubModelEvent, starts, ends bool) bool {
 	}
 	st.mixed = st.mixed || e.to != st.to
 	m.last++
-	e.id, e.at = m.last, m.now
+	e.id, e.at, e.steps = m.last, m.now, st.steps
+	if e.prompt == "" {
+		e.steps = 0
+	} else if step {
+		st.steps++
+	}
 	for _, s := range m.sessions {
 		if s.isFor(e) {
 			m.deliver(s, e)
@@ -109,12 +121,18 @@ func (m *hubModel) deliver(s *hubModelSession, e hubModelEvent) {
 	switch {
 	case s.slow:
 	case !s.paused:
-		s.got = append(s.got, e.String())
+		s.got, s.pos = append(s.got, e.String()), e.id
 	case len(s.writing) == 0:
-		s.writing = []string{e.String()}
+		s.writing, s.pos = []string{e.String()}, e.id
 	default:
-		s.waiting = append(slices.DeleteFunc(s.waiting, func(o hubModelEvent) bool { return replaces(e, o) }), e)
-		s.slow = len(s.waiting) > m.queueLen
+		s.waiting = append(slices.DeleteFunc(s.waiting, func(o hubModelEvent) bool { return replaces(e, o) && e.steps == o.steps }), e)
+		if len(s.waiting) <= m.queueLen {
+			return
+		}
+		if s.waiting = nil; s.behind == nil {
+			s.behind = &hubModelRange{after: s.pos}
+		}
+		s.behind.upTo, s.pos = e.id, e.id
 	}
 }
 
@@ -178,53 +196,36 @@ func (m *hubModel) advance(d time.Duration) {
 	}
 }
 
-// join adds s with its replay.
-func (m *hubModel) join(s *hubModelSession, since uint64) {
-	var due []hubModelEvent
-	var lost uint64
-	from, gap := since, false
-	if since > 0 {
-		lost = m.base // the ID is from an earlier process
-		for _, e := range m.lost {
-			if s.isFor(e) {
-				lost = max(lost, e.id)
-			}
-		}
-		gap = since < lost
-		if since > m.last {
-			from, gap = 0, true
-		}
-	}
-	for id, st := range m.prompts {
-		if since == 0 && (id == "" || st.over && !slices.Contains(s.watch, id)) {
-			continue
-		}
-		for _, e := range st.kept {
-			if e.id > from && s.isFor(e) {
-				due = append(due, e)
-			}
-		}
-		if since == 0 && st.lost > 0 && s.isFor(hubModelEvent{prompt: id, to: st.to}) {
-			lost, gap = max(lost, st.lost), true
-		}
-	}
-	slices.SortFunc(due, func(a, b hubModelEvent) int { return int(a.id) - int(b.id) })
+// join adds s with its replay. ours is true if since is an ID of the hub.
+func (m *hubModel) join(s *hubModelSession, ours bool, since uint64) {
 	var greeting []string
-	if gap {
-		cursor := since
-		switch {
-		case 0 < since && since <= m.last:
-		case len(due) > 0:
-			cursor = due[0].id - 1
-		default:
-			cursor = m.last
+	switch {
+	case !s.cursors:
+		for id, st := range m.prompts {
+			if id == "" || st.over && !slices.Contains(s.watch, id) {
+				continue
+			}
+			for _, e := range st.kept {
+				if s.isFor(e) {
+					greeting = append(greeting, e.String())
+				}
+			}
 		}
-		greeting = append(greeting, fmt.Sprintf("%d gap %d-%d", cursor, from, lost+1))
+		slices.SortFunc(greeting, byNumber)
+	case ours && since <= m.last:
+		greeting = m.read(s, hubModelRange{since, m.last})
+	default:
+		due, lost := m.kept(s, hubModelRange{0, m.last})
+		next := max(lost+1, m.last+1)
+		if len(due) > 0 {
+			next = max(lost+1, due[0].id)
+		}
+		greeting = append(greeting, fmt.Sprintf("0 gap 0-%d", next))
+		for _, e := range due {
+			greeting = append(greeting, e.String())
+		}
 	}
-	for _, e := range due {
-		greeting = append(greeting, e.String())
-	}
-	if s.paused {
+	if s.pos = m.last; s.paused {
 		s.writing = greeting
 	} else {
 		s.got = greeting
@@ -232,14 +233,60 @@ func (m *hubModel) join(s *hubModelSession, since uint64) {
 	m.sessions = append(m.sessions, s)
 }
 
-func (s *hubModelSession) resume() {
+// byNumber compares texts by the number at their start.
+func byNumber(a, b string) int {
+	var x, y int
+	_, _ = fmt.Sscan(a, &x)
+	_, _ = fmt.Sscan(b, &y)
+	return x - y
+}
+
+// kept returns the kept events for s in a range, and the newest lost ID.
+func (m *hubModel) kept(s *hubModelSession, r hubModelRange) (due []hubModelEvent, lost uint64) {
+	for _, e := range m.lost {
+		if s.isFor(e) && e.id > r.after {
+			lost = max(lost, min(e.id, r.upTo))
+		}
+	}
+	for _, st := range m.prompts {
+		for _, e := range st.kept {
+			if e.id > r.after && e.id <= r.upTo && s.isFor(e) {
+				due = append(due, e)
+			}
+		}
+	}
+	slices.SortFunc(due, func(a, b hubModelEvent) int { return int(a.id) - int(b.id) })
+	return due, lost
+}
+
+// read returns what a session with a cursor is sent for a range.
+func (m *hubModel) read(s *hubModelSession, r hubModelRange) (sent []string) {
+	due, lost := m.kept(s, r)
+	if lost > 0 {
+		sent = append(sent, fmt.Sprintf("%d gap %d-%d", r.after, r.after, lost+1))
+	}
+	for _, e := range due {
+		sent = append(sent, e.String())
+	}
+	return sent
+}
+
+// resume ends the pause of s.
+func (m *hubModel) resume(s *hubModelSession) {
 	s.paused = false
 	if s.slow {
 		return
 	}
 	s.got = append(s.got, s.writing...)
+	if r := s.behind; r != nil {
+		if _, lost := m.kept(s, *r); lost > 0 && !s.cursors {
+			s.slow = true
+			return
+		}
+		s.got = append(s.got, m.read(s, *r)...)
+	}
 	for _, e := range s.waiting {
 		s.got = append(s.got, e.String())
 	}
-	s.writing, s.waiting = nil, nil
+	s.writing, s.waiting, s.behind, s.pos = nil, nil, nil, m.last
 }

@@ -54,7 +54,7 @@ func comeAndGo(t *testing.T, h *nodebus.Hub, client string) {
 	for range visits {
 		opts := &nodebus.SessionOptions{}
 		if len(seen) > 0 {
-			opts.Since = seen[len(seen)-1].ID
+			opts.Since = seen[len(seen)-1].Cursor()
 		}
 		p := &tape{enough: 1, full: make(chan struct{})}
 		s := h.Join(client, opts)
@@ -158,14 +158,14 @@ func TestContract6SessionsOfOneClient(t *testing.T) {
 			publish(t, h, about("1", word(fmt.Sprint(n))))
 			synctest.Wait()
 			if n == 2 {
-				leaver.Close(nodebus.ErrReplaced)
+				leaver.Close(nodebus.ErrForbidden)
 				synctest.Wait()
 			}
 		}
 		require.ErrorIs(t, tooSlow(), nodebus.ErrSlow)
 		require.Equal(t, []string{"0", "1", "2", "3", "4", "5"}, good.said(t))
 		require.Equal(t, []string{"0", "1", "2"}, closed.said(t))
-		require.Equal(t, []error{nodebus.ErrReplaced}, closed.closed)
+		require.Equal(t, []error{nodebus.ErrForbidden}, closed.closed)
 	})
 }
 
@@ -209,7 +209,7 @@ func TestNegativeLimits(t *testing.T) {
 		}
 		publish(t, h, ending("1"))
 		time.Sleep(4 * time.Minute)
-		require.Equal(t, []string{"a", "b", "c", "executing"}, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, []string{"a", "b", "c", "executing"}, replayed(t, h, "alice", since(h, cursor)))
 		time.AfterFunc(4*time.Second, p.play)
 		require.NoError(t, h.Close())
 		require.ErrorIs(t, over(), nodebus.ErrClosed)

@@ -48,7 +48,7 @@ func TestInclude(t *testing.T) {
 				h := openHub(t, nil)
 				publish(t, h, nodebus.Event{PromptID: "0", Payload: word("aloud")}) // published before the session joins
 				direct, queued := &tape{}, &tape{}
-				c.opts.Since = newestID(t, h)
+				c.opts.Since = at(h, newestID(t, h))
 				serveOn(t, h.Join(c.client, &c.opts), asTransport(direct, true))
 				serveOn(t, h.Join(c.client, &c.opts), asTransport(queued, false))
 				synctest.Wait()

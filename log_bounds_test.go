@@ -63,20 +63,20 @@ func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 4})
 		cursor := newestID(t, h) // the only event without a prompt
 		publish(t, h, start("1"), ending("1"))
-		require.Equal(t, []string{"execution_start", "executing"}, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, []string{"execution_start", "executing"}, replayed(t, h, "alice", since(h, cursor)))
 		publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: word("a")})
 		publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: word("b")})
-		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+3)}, replayed(t, h, "alice", since(cursor)))
-		require.Equal(t, []string{"a", "b"}, replayed(t, h, "bob", since(cursor)), "bob has missed nothing")
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+3)}, replayed(t, h, "alice", since(h, cursor)))
+		require.Equal(t, []string{"a", "b"}, replayed(t, h, "bob", since(h, cursor)), "bob has missed nothing")
 
 		for _, w := range []word{"c", "d", "e", "f"} {
 			publish(t, h, nodebus.Event{PromptID: "2", To: "bob", Payload: w})
 		}
 		kept := []string{"c", "d", "e", "f"}
-		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor, cursor+5)}, kept...), replayed(t, h, "bob", since(cursor)))
+		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor, cursor+5)}, kept...), replayed(t, h, "bob", since(h, cursor)))
 		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", cursor+5)}, kept...), replayed(t, h, "bob", nil), "the prompt of bob has lost its first events")
-		require.Equal(t, kept, replayed(t, h, "bob", since(cursor+4)))
-		watch := &nodebus.SessionOptions{Since: cursor + 3, Watch: []string{"2"}}
+		require.Equal(t, kept, replayed(t, h, "bob", since(h, cursor+4)))
+		watch := &nodebus.SessionOptions{Since: at(h, cursor+3), Watch: []string{"2"}}
 		require.Equal(t, append([]string{fmt.Sprintf("gap %d-%d", cursor+3, cursor+5)}, kept...), replayed(t, h, "carol", watch))
 	})
 }
@@ -100,7 +100,7 @@ func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
 		require.Contains(t, got, "95", "events of the active prompt are kept")
 
 		publish(t, h, about("1", word("speaks again")))
-		again := replayed(t, h, "bob", &nodebus.SessionOptions{Since: cursor, Watch: []string{"1"}})
+		again := replayed(t, h, "bob", &nodebus.SessionOptions{Since: at(h, cursor), Watch: []string{"1"}})
 		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+4), "speaks again"}, again)
 	})
 }
@@ -164,9 +164,9 @@ func TestGapsAreToldToAnyNumberOfClients(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		for n := 0; n < clients; n += 999 {
-			require.Len(t, replayed(t, h, fmt.Sprint(n), since(cursor)), 1)
-			require.Len(t, replayed(t, h, "x", &nodebus.SessionOptions{Since: cursor, Watch: []string{fmt.Sprint(n)}}), 1)
-			require.Empty(t, replayed(t, h, fmt.Sprint(n), since(last)))
+			require.Len(t, replayed(t, h, fmt.Sprint(n), since(h, cursor)), 1)
+			require.Len(t, replayed(t, h, "x", &nodebus.SessionOptions{Since: at(h, cursor), Watch: []string{fmt.Sprint(n)}}), 1)
+			require.Empty(t, replayed(t, h, fmt.Sprint(n), since(h, last)))
 		}
 	})
 }

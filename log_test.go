@@ -25,7 +25,11 @@ func replayed(t *testing.T, h *nodebus.Hub, client string, opts *nodebus.Session
 	return p.said(t)
 }
 
-func since(id uint64) *nodebus.SessionOptions { return &nodebus.SessionOptions{Since: id} }
+func since(h *nodebus.Hub, id uint64) *nodebus.SessionOptions {
+	return &nodebus.SessionOptions{Since: nodebus.Cursor{Epoch: h.Epoch(), ID: id}}
+}
+
+func at(h *nodebus.Hub, id uint64) nodebus.Cursor { return nodebus.Cursor{Epoch: h.Epoch(), ID: id} }
 
 // newestID publishes an event for no client and returns its ID.
 func newestID(t *testing.T, h *nodebus.Hub) uint64 {
@@ -57,14 +61,14 @@ func TestContract5CursorGetsExactlyWhatWasMissed(t *testing.T) {
 			about("1", gauge{"g", 3}),
 			ending("1"))
 		missed := []string{"for everyone", "for alice", "b", "g=3", "executing"}
-		require.Equal(t, missed, replayed(t, h, "alice", since(cursor)))
-		require.Equal(t, append([]string{"execution_start", "a"}, missed...), replayed(t, h, "alice", since(begin)))
-		require.Equal(t, []string{"for everyone"}, replayed(t, h, "carol", since(cursor)))
-		require.Empty(t, replayed(t, h, "alice", since(newestID(t, h))))
+		require.Equal(t, missed, replayed(t, h, "alice", since(h, cursor)))
+		require.Equal(t, append([]string{"execution_start", "a"}, missed...), replayed(t, h, "alice", since(h, begin)))
+		require.Equal(t, []string{"for everyone"}, replayed(t, h, "carol", since(h, cursor)))
+		require.Empty(t, replayed(t, h, "alice", since(h, newestID(t, h))))
 
-		watchBob := &nodebus.SessionOptions{Since: cursor, Watch: []string{"2"}}
+		watchBob := &nodebus.SessionOptions{Since: at(h, cursor), Watch: []string{"2"}}
 		require.Equal(t, []string{"of bob", "for everyone"}, replayed(t, h, "carol", watchBob))
-		watchAll := &nodebus.SessionOptions{Since: cursor, WatchAll: true}
+		watchAll := &nodebus.SessionOptions{Since: at(h, cursor), WatchAll: true}
 		require.Equal(t, []string{"of bob", "for everyone", "b", "g=3", "executing"}, replayed(t, h, "carol", watchAll))
 	})
 }
@@ -128,7 +132,7 @@ func TestContract5NothingIsLostOrDoubledOnTheWayToLiveEvents(t *testing.T) {
 				}
 				all.Wait()
 				last := &tape{}
-				serveOn(t, h.Join("alice", since(cursor)), asTransport(last, try))
+				serveOn(t, h.Join("alice", since(h, cursor)), asTransport(last, try))
 				synctest.Wait()
 				seen = append(seen, last.frames...)
 				require.Greater(t, len(seen), publishers*each)
@@ -142,7 +146,7 @@ func TestContract5NothingIsLostOrDoubledOnTheWayToLiveEvents(t *testing.T) {
 // that many events, so that the frames arrive.
 func visit(t *testing.T, h *nodebus.Hub, cursor uint64, frames int, try bool) []nodebus.Frame {
 	p := &tape{enough: frames, full: make(chan struct{})}
-	s := h.Join("alice", since(cursor))
+	s := h.Join("alice", since(h, cursor))
 	over := serveOn(t, s, asTransport(p, try))
 	for range frames {
 		require.NoError(t, h.SendSync(word("visit"), "alice"))
@@ -163,18 +167,18 @@ func TestContract5EndedPromptsAreKeptUntilRetain(t *testing.T) {
 		publish(t, h, about("1", word("b")), ending("1"))
 		end := newestID(t, h)
 		time.Sleep(time.Minute - time.Nanosecond)
-		require.Equal(t, []string{"b", "executing"}, replayed(t, h, "alice", since(running)))
-		require.Equal(t, []string{"execution_start", "a", "b", "executing"}, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, []string{"b", "executing"}, replayed(t, h, "alice", since(h, running)))
+		require.Equal(t, []string{"execution_start", "a", "b", "executing"}, replayed(t, h, "alice", since(h, cursor)))
 
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		gap := func(from uint64) []string { return []string{fmt.Sprintf("gap %d-%d", from, end)} }
-		require.Equal(t, gap(running), replayed(t, h, "alice", since(running)))
-		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, Watch: []string{"1"}}))
-		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, WatchAll: true}))
-		require.Empty(t, replayed(t, h, "alice", since(end-1)), "alice has seen the last event")
-		require.Empty(t, replayed(t, h, "bob", since(running)), "the events were not for bob")
-		require.Empty(t, replayed(t, h, "bob", &nodebus.SessionOptions{Since: running, Watch: []string{"2"}}))
+		require.Equal(t, gap(running), replayed(t, h, "alice", since(h, running)))
+		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: at(h, running), Watch: []string{"1"}}))
+		require.Equal(t, gap(running), replayed(t, h, "bob", &nodebus.SessionOptions{Since: at(h, running), WatchAll: true}))
+		require.Empty(t, replayed(t, h, "alice", since(h, end-1)), "alice has seen the last event")
+		require.Empty(t, replayed(t, h, "bob", since(h, running)), "the events were not for bob")
+		require.Empty(t, replayed(t, h, "bob", &nodebus.SessionOptions{Since: at(h, running), Watch: []string{"2"}}))
 		require.Empty(t, replayed(t, h, "alice", nil))
 	})
 }
@@ -189,12 +193,12 @@ func TestContract5EventsOutsidePromptsAreKeptUntilRetain(t *testing.T) {
 		cursor := newestID(t, h)
 		time.Sleep(25 * time.Second)
 		synctest.Wait()
-		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", begin, begin+2), "for everyone"}, replayed(t, h, "alice", since(begin)))
-		require.Equal(t, []string{"for everyone"}, replayed(t, h, "bob", since(begin)))
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", begin, begin+2), "for everyone"}, replayed(t, h, "alice", since(h, begin)))
+		require.Equal(t, []string{"for everyone"}, replayed(t, h, "bob", since(h, begin)))
 		time.Sleep(40 * time.Second)
 		synctest.Wait()
-		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", begin, begin+3)}, replayed(t, h, "bob", since(begin)))
-		require.Empty(t, replayed(t, h, "bob", since(cursor)))
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", begin, begin+3)}, replayed(t, h, "bob", since(h, begin)))
+		require.Empty(t, replayed(t, h, "bob", since(h, cursor)))
 	})
 }
 
@@ -208,9 +212,9 @@ func TestContract5ReplacingIsAMatterOfEachClient(t *testing.T) {
 				nodebus.Event{To: to, Broadcast: to == "", Payload: gauge{"g", n}},
 				nodebus.Event{To: to, PromptID: "1", Payload: gauge{"p", n}})
 		}
-		require.Equal(t, []string{"g=0", "g=3", "p=3"}, replayed(t, h, "alice", since(cursor)))
-		require.Equal(t, []string{"g=0", "g=4", "p=4"}, replayed(t, h, "bob", since(cursor)))
-		require.Equal(t, []string{"g=0"}, replayed(t, h, "carol", since(cursor)))
+		require.Equal(t, []string{"g=0", "g=3", "p=3"}, replayed(t, h, "alice", since(h, cursor)))
+		require.Equal(t, []string{"g=0", "g=4", "p=4"}, replayed(t, h, "bob", since(h, cursor)))
+		require.Equal(t, []string{"g=0"}, replayed(t, h, "carol", since(h, cursor)))
 	})
 }
 
@@ -226,10 +230,10 @@ func TestContract5CursorOfAnotherProcess(t *testing.T) {
 		kept := []string{"execution_start", "executing", "for everyone"}
 		for _, cursor := range []uint64{1, earlier, first - 2} {
 			gap := fmt.Sprintf("gap %d-%d", cursor, first)
-			require.Equal(t, append([]string{gap}, kept...), replayed(t, h, "alice", since(cursor)))
+			require.Equal(t, append([]string{gap}, kept...), replayed(t, h, "alice", since(h, cursor)))
 		}
-		require.Equal(t, kept, replayed(t, h, "alice", since(first-1)))
-		got := replayed(t, h, "alice", since(first+1000))
+		require.Equal(t, kept, replayed(t, h, "alice", since(h, first-1)))
+		got := replayed(t, h, "alice", since(h, first+1000))
 		require.Equal(t, append([]string{fmt.Sprintf("gap 0-%d", first)}, kept...), got, "the hub never used this ID, so the gap starts at 0")
 	})
 }
@@ -243,15 +247,15 @@ func TestContract5NothingFollowsTheEndOfAPrompt(t *testing.T) {
 			require.ErrorIs(t, h.Publish(about("1", p)), nodebus.ErrClosed)
 		}
 		publish(t, h, about("2", word("of another")), nodebus.Event{Broadcast: true, Payload: nodebus.Executing{}})
-		require.Equal(t, []string{"execution_start", "executing", "executing", "of another", "executing"}, replayed(t, h, "alice", since(cursor)))
+		require.Equal(t, []string{"execution_start", "executing", "executing", "of another", "executing"}, replayed(t, h, "alice", since(h, cursor)))
 
 		again := newestID(t, h)
 		publish(t, h, start("1"), about("1", word("again")))
 		require.Equal(t, []string{"of another", "execution_start", "again"}, replayed(t, h, "alice", nil))
-		require.Equal(t, []string{"execution_start", "again"}, replayed(t, h, "alice", since(again)))
-		got := replayed(t, h, "alice", since(cursor))
+		require.Equal(t, []string{"execution_start", "again"}, replayed(t, h, "alice", since(h, again)))
+		got := replayed(t, h, "alice", since(h, cursor))
 		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+4), "of another", "executing", "execution_start", "again"}, got)
-		watched := replayed(t, h, "bob", &nodebus.SessionOptions{Since: cursor, Watch: []string{"1"}})
+		watched := replayed(t, h, "bob", &nodebus.SessionOptions{Since: at(h, cursor), Watch: []string{"1"}})
 		require.True(t, slices.Contains(watched, got[0]), "%v", watched)
 	})
 }

@@ -11,25 +11,41 @@ import (
 
 // message is one published event. The log, the queues of the sessions and the frames
 // share it. It is small because the log keeps many messages of a large prompt. Only enc
-// changes after Publish.
+// changes after the log has taken it.
 type message struct {
-	id      uint64
-	at      int64 // Unix nanoseconds
-	to      *address
-	payload Payload
-	key     *coalesceKey // key of a foreign Coalescer; standard payloads compute their key
-	size    int32        // estimated size of its frame, in bytes
-	keyed   bool
-	early   bool // Publish has encoded it as JSON; the sender may have changed the payload since
+	id        uint64
+	at        int64 // Unix nanoseconds
+	to        *address
+	payload   Payload
+	key       *coalesceKey // key of a foreign Coalescer; standard payloads compute their key
+	size      int32        // estimated size of its frame, in bytes
+	steps     uint32       // number of steps of the prompt before it, see traits
+	keyed     bool
+	early     bool // Publish has encoded it as JSON
+	frozen    bool // the sender does not change the payload; true for all messages that are not early
+	outcome   bool // see traits
+	extension bool // see traits
 
 	mu  sync.Mutex // guards enc. While it is held, take no other lock and call no foreign code
 	enc *encoded   // linked list of encoded forms, one for each codec that was used
+}
+
+// newMessage returns a message for an event that a log has passed on without a message.
+func newMessage(ev *Event) *message {
+	var d draft
+	frozen := *ev
+	frozen.Frozen = true // nobody changes a payload that comes from a log
+	m := &message{id: ev.ID, at: ev.Time.UnixNano(), to: &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}}
+	d.err = d.prepare(&frozen) // a payload that cannot be encoded is refused for each session
+	m.fill(&frozen, &d)
+	return m
 }
 
 // address holds the receivers of an event. The messages of a prompt share one address.
 type address struct {
 	promptID, to string
 	attempt      int
+	epoch        string // the life of the log
 }
 
 // everyone reports whether the event is a broadcast.
@@ -37,13 +53,14 @@ func (a *address) everyone() bool { return a.promptID == "" && a.to == "" }
 
 func (m *message) event() Event {
 	return Event{
-		ID: m.id, Time: time.Unix(0, m.at), Payload: m.payload,
+		ID: m.id, Epoch: m.to.epoch, Time: time.Unix(0, m.at), Payload: m.payload,
 		PromptID: m.to.promptID, To: m.to.to, Broadcast: m.to.everyone(), Attempt: m.to.attempt,
 	}
 }
 
-// Key returns the key under which a newer message replaces m. It calls no foreign code.
-func (m *message) Key() (coalesceKey, bool) {
+// stateKey returns the key under which a newer message replaces m in the log. It
+// calls no foreign code.
+func (m *message) stateKey() (coalesceKey, bool) {
 	switch {
 	case !m.keyed:
 		return coalesceKey{}, false
@@ -54,6 +71,23 @@ func (m *message) Key() (coalesceKey, bool) {
 		return p.key(), true
 	}
 	return m.payload.(standardCoalescer).key(), true
+}
+
+// queueKey is the key under which a newer message replaces m in the queue of a session.
+// A state from before a step of its prompt stays: the step must not overtake it. This
+// does not apply to previews, because they are large.
+type queueKey struct {
+	coalesceKey
+	steps uint32
+}
+
+// Key returns the key of m in the queue of a session. It calls no foreign code.
+func (m *message) Key() (queueKey, bool) {
+	key, keyed := m.stateKey()
+	if _, preview := m.payload.(Preview); preview {
+		return queueKey{key, 0}, keyed
+	}
+	return queueKey{key, m.steps}, keyed
 }
 
 // Size returns the size of m in a client's queue, in bytes. The queue shares m with the
@@ -68,30 +102,29 @@ func (m *message) typeName() string {
 	return m.payload.EventType()
 }
 
-// draft holds the properties of an event that Publish computes before it takes the
-// hub's lock. Publish calls the foreign methods of the payload in this step.
+// draft holds the properties of an event that are computed before a lock is taken. The
+// foreign methods of the payload are called in this step.
 type draft struct {
-	keyed      bool
-	foreignKey bool
-	key        coalesceKey // set if foreignKey
-	early      bool        // frame is set
-	frame      Frame
-	size       int
+	traits
+	foreign bool         // the payload is not a standard payload
+	key     *coalesceKey // set for a foreign Coalescer
+	early   bool         // frame is set
+	frame   Frame
+	err     error // the payload cannot be encoded
 }
 
 // prepare checks that ev can be encoded. It encodes ev at once, unless the payload
 // cannot change and cannot fail to encode; such a payload is encoded only when a client
 // needs it.
 func (d *draft) prepare(ev *Event) (err error) {
-	later := false
 	if t, ok := standardTraits(ev.Payload, ev.Frozen); ok {
-		d.keyed, d.size, later = t.coalesces, t.size, t.later
+		d.traits = t
 	} else if err := Protect(func() error { return d.ask(ev.Payload) }); err != nil {
 		return &EncodeError{Type: typeName(ev.Payload), Err: err}
 	} else {
-		later = isPlain(reflect.TypeOf(ev.Payload))
+		d.foreign, d.later = true, isPlain(reflect.TypeOf(ev.Payload))
 	}
-	if later {
+	if d.later {
 		if d.size == 0 {
 			d.size = sizeOf(ev.Payload)
 		}
@@ -109,20 +142,19 @@ func (d *draft) ask(p Payload) error {
 		return errors.New("payload is nil")
 	}
 	typ := p.EventType()
-	c, ok := p.(Coalescer)
-	if ok {
-		d.keyed, d.foreignKey, d.key = true, true, coalesceKey{typ: typ, a: c.CoalesceKey()}
+	if c, ok := p.(Coalescer); ok {
+		d.coalesces, d.key = true, &coalesceKey{typ: typ, a: c.CoalesceKey()}
 	}
 	return nil
 }
 
-// fill sets the fields of a new message from a payload and its draft.
-func (m *message) fill(id uint64, at int64, p Payload, to *address, d *draft) {
-	m.id, m.at, m.to, m.payload = id, at, to, p
-	m.keyed, m.early, m.size = d.keyed, d.early, int32(min(d.size, math.MaxInt32))
+// fill sets the fields of a new message that follow from the payload.
+func (m *message) fill(ev *Event, d *draft) {
+	m.payload, m.key, m.keyed, m.early, m.frozen = ev.Payload, d.key, d.coalesces, d.early, !d.early || ev.Frozen
+	m.size, m.outcome, m.extension = int32(min(d.size, math.MaxInt32)), d.outcome, d.extension
 	if d.early {
 		m.enc = &encoded{codec: JSONCodec{}, ready: true}
-		m.enc.set(d.frame, nil)
+		m.enc.set(d.frame, d.err)
 	}
 }
 

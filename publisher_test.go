@@ -53,7 +53,7 @@ func TestReplacedPayloadIsEncodedBeforePublishReturns(t *testing.T) {
 		}))
 		line[0] = "spoiled"
 		p := &tape{}
-		serveOn(t, h.Join("late", &nodebus.SessionOptions{Since: 1, Watch: []string{"p"}}), p)
+		serveOn(t, h.Join("late", &nodebus.SessionOptions{Since: at(h, 0), Watch: []string{"p"}}), p)
 		synctest.Wait()
 		require.Positive(t, n)
 		for _, f := range p.frames[1:] { // skip the gap

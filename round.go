@@ -102,7 +102,7 @@ func (w *roundState) ask() {
 	for w.asked < len(w.round)*len(w.filters) {
 		m, x := w.round[w.asked/len(w.filters)], w.filters[w.asked%len(w.filters)]
 		w.asked++
-		if m.to.promptID != "" && m.id > x.from && !x.isFor(m.to) && x.wantsIncluded(m) {
+		if m.to.promptID != "" && m.id > x.from && !x.follows(m) && x.wantsIncluded(m) {
 			w.included = append(w.included, inclusion{m, x})
 		}
 	}
@@ -111,14 +111,15 @@ func (w *roundState) ask() {
 // wireForm identifies the encoding of messages: for equal forms, the same messages have
 // the same bytes.
 type wireForm struct {
-	codec     Codec
+	codec     JSONCodec
 	transport reflect.Type
 }
 
 // batch is a sequence of messages for one write. Sessions share its wire form.
 type batch struct {
-	msgs []*message
-	wire []byte
+	msgs    []*message
+	wire    []byte
+	outcome uint64 // ID of the newest outcome in msgs, or 0
 }
 
 // send writes messages to one session, or adds them to its queue. It holds no lock
@@ -131,7 +132,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 	}
 	var batches []*batch
 	sent, all, err := 0, true, errWriterGone // unless foreign code returns
-	defer func() { x.release(batches[sent:], all, err) }()
+	defer func() { x.release(batches, sent, all, err) }()
 	made, failed := w.batchesOf(msgs, shared, c, t)
 	if failed != nil {
 		err = failed
@@ -145,7 +146,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 // the same messages and the same form share batches: sessions that need only the shared
 // messages, and consecutive sessions with equal lists, such as the watchers of a
 // prompt.
-func (w *roundState) batchesOf(msgs []*message, shared bool, c Codec, t TryWriter) ([]*batch, error) {
+func (w *roundState) batchesOf(msgs []*message, shared bool, c JSONCodec, t TryWriter) ([]*batch, error) {
 	form := wireForm{c, reflect.TypeOf(t)}
 	if w.last.form == form && w.last.shared == shared && (shared || slices.Equal(w.last.due, msgs)) {
 		return w.last.batches, nil
@@ -188,7 +189,9 @@ func (s *shard) address(m *message, included []inclusion) {
 	}
 	if m.to.promptID != "" {
 		for _, x := range s.watchers[m.to.promptID] {
-			s.w.add(x, m)
+			if m.id > x.watch[m.to.promptID] {
+				s.w.add(x, m)
+			}
 		}
 		for _, x := range s.watchAll {
 			s.w.add(x, m)
@@ -242,7 +245,7 @@ func (x *Session) has(m *message) bool {
 
 // cut encodes messages with c and joins them to batches in the wire form of t. It
 // leaves out messages that c refuses. The only possible error is a panic of t.
-func (w *roundState) cut(c Codec, t TryWriter, msgs []*message) (bs []*batch, err error) {
+func (w *roundState) cut(c JSONCodec, t TryWriter, msgs []*message) (bs []*batch, err error) {
 	err = Protect(func() error {
 		var b *batch
 		for _, m := range msgs {
@@ -255,6 +258,9 @@ func (w *roundState) cut(c Codec, t TryWriter, msgs []*message) (bs []*batch, er
 				bs = append(bs, b)
 			}
 			b.msgs = append(b.msgs, m)
+			if m.outcome {
+				b.outcome = m.id
+			}
 			b.wire = t.AppendFrame(b.wire, f)
 		}
 		return nil
@@ -302,7 +308,7 @@ func (w *roundState) reset() (spare []*message) {
 func (w *roundState) recycle(bs []*batch) {
 	for _, b := range bs {
 		clear(b.msgs)
-		b.msgs, b.wire = b.msgs[:0], b.wire[:0]
+		b.msgs, b.wire, b.outcome = b.msgs[:0], b.wire[:0], 0
 		if cap(b.wire) <= 4*batchBytes && len(w.pool) < 8 {
 			w.pool = append(w.pool, b)
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nodebus/nodebus/internal/queue"
 )
@@ -13,36 +15,52 @@ import (
 // SessionOptions are the options of [Hub.Join]. A nil *SessionOptions, and each zero
 // field, means the default.
 type SessionOptions struct {
-	// Codec encodes the events of the session. Default: [JSON]. Publish calls a codec
-	// that is not a [JSONCodec] before it returns. If an event was published before any
-	// session used the codec, the sender may have changed the payload; the codec then
-	// receives the payload that [JSON] decodes. If the codec returns an error or
-	// panics, the event is left out for the sessions that use the codec. Other sessions
-	// are not affected.
+	// Codec encodes the events of the session. Default: [JSON]. A codec that is not a
+	// [JSONCodec] receives the payload itself only if the payload cannot change: it is
+	// Frozen, or a struct of strings, booleans and integers. Otherwise the codec
+	// receives a copy that went through JSON. If the codec returns an error or panics,
+	// the event is left out for the sessions that use the codec. Other sessions are not
+	// affected; a slow codec slows only the sessions that use it.
 	Codec Codec
 	// Hello contains the payloads that the session sends first. They must not change.
-	// Their events have the ID after which the client's own events begin.
+	// They have the cursor after which the client's own events begin.
 	Hello []Payload
-	// Since is the ID of the last event that the client received, if it reconnects. The
-	// session then sends the events that the client missed. If Since is 0, the session
-	// sends all kept events of the client's running prompts.
-	Since uint64
+	// Current adds to Hello, for a client without Since, an [Executing] for each running
+	// prompt of the client: the node that runs at the moment when the session joins.
+	Current bool
+	// Since is the cursor of the last event that the client received, if it reconnects.
+	// The session then sends the events that the client missed. If the cursor is of
+	// another life of the log, the session sends a [Gap] whose Since is 0, and all kept
+	// events of the client. Without Since, the session sends all kept events of the
+	// client's running prompts, and see Confirms.
+	Since Cursor
+	// Confirms says that the transport calls [Session.Confirm]. Without Since, the
+	// session then also sends the ended prompts that the client has not confirmed, if
+	// the client had a session, or expected the prompt, before the end, or the prompt
+	// ended less than 2 seconds ago. Join then waits up to 100 ms if another session of
+	// the client has not yet confirmed a recent outcome. Default: an ended prompt is
+	// not sent again.
+	Confirms bool
 	// Hold lists event types that the session leaves out of the replay until
 	// [Session.Release]. It is for a client that has not yet told which form of these
 	// events it supports. Newer events are not held. Do not use Hold for a client that
 	// reconnects with Since: the client would treat the held events as received.
 	Hold []string
 	// Watch lists ids of prompts of other clients that the session also follows: kept
-	// events and new events. Repeated ids count once.
+	// events and new events. Repeated ids count once. Limit the ids that a client may
+	// name; at most [WatchMax] are followed.
 	Watch []string
 	// WatchAll makes the session follow every prompt.
 	WatchAll bool
+	// May reports whether the client may watch a further prompt, see [Session.Watch].
+	// Default: it may not.
+	May func(promptID string) bool
 	// Include, if not nil, is called for each new event of a prompt that the session
 	// does not follow. The session receives the event if Include returns true. A replay
-	// contains no such events. Include may read the type and the fields of the payload,
-	// but not the data that the payload points to, because the sender may change that
-	// data. Include must be quick: one goroutine calls it for many events and clients.
-	// A panic counts as false.
+	// contains no such events, so the session ends with [ErrSlow] if its queue is full.
+	// Include may read the type and the fields of the payload, but not the data that the
+	// payload points to, because the sender may change that data. Include must be quick:
+	// one goroutine calls it for many events and clients. A panic counts as false.
 	Include func(Event) bool
 }
 
@@ -51,15 +69,25 @@ type SessionOptions struct {
 type Session struct {
 	hub      *Hub
 	shard    *shard
+	name     string
 	client   string
-	watch    []string
 	watchAll bool
 	include  func(Event) bool
-	from     uint64 // ID of the newest event when the session joined; only newer events come through the queue
-	cursor   uint64 // the client's position before its first event
+	confirms bool
+	cursors  bool   // the client has asked for cursors, so it understands a Gap
+	joined   uint64 // ID of the newest event when the session joined
+	greetAt  uint64 // the ID that Hello carries
 
-	due     []*message // only the shard's worker uses it
-	touched bool       // only the shard's worker uses it
+	// watch holds the prompts that the session follows besides the client's own: only
+	// events above the ID come through the queue. It is written while Hub.mu, shard.reg
+	// and mu are held, and read while one of them is held.
+	watch map[string]uint64
+
+	// Only the shard's worker uses due and touched. Only the worker changes from after
+	// Join, while it holds mu.
+	due     []*message
+	touched bool
+	from    uint64 // only events above this ID come through the queue
 
 	// Set by Serve.
 	transport Transport
@@ -68,75 +96,104 @@ type Session struct {
 	unhook    func() bool   // detaches the session from the context that was passed to Serve
 	ended     chan struct{} // closed when the session has ended and no method of transport runs
 
-	mu        sync.Mutex
-	codec     Codec
-	hello     []Payload
-	held      []string   // event types that the replay leaves out until Release
-	replay    []*message // written before q
-	q         queue.Queue[coalesceKey, *message]
-	try       TryWriter     // the transport, if it is a TryWriter and the replay is written
-	cannotTry bool          // TryWrite has returned ErrUnsupported
-	served    bool          // Serve was called
-	started   bool          // the fields that Serve sets are set
-	writing   bool          // the writer or the shard's worker writes, and looks again before it ends
-	quiet     chan struct{} // closed when the session is over and nobody writes; nil if nobody does
-	idle      bool          // nothing waits, nothing is being written
-	rest      bool          // the transport keeps part of a batch that it could not write
-	ending    bool          // end with ErrClosed once all is written
-	cause     error         // why it is over; nil while it is not
+	mu       sync.Mutex
+	state    sessionState
+	cause    error // why the session is over; nil while it is not
+	codec    Codec
+	may      func(promptID string) bool
+	hello    []Payload
+	held     []string   // event types that the replay left out until Release
+	readings []*reading // written before q
+	q        queue.Queue[queueKey, *message]
+	try      TryWriter     // the transport, if it can write without waiting
+	ending   bool          // end with ErrClosed once all is written
+	quiet    chan struct{} // closed when the session is over and nobody writes; nil if nobody waits
+
+	taken   uint64 // ID up to which events were taken from the log and the queue
+	written uint64 // ID up to which the transport has taken events
+
+	asked, answered uint64 // the newest outcomes that the client was sent and has confirmed
+	askedAt         time.Time
+	unsettled       bool // a confirmed prompt has events in our buffers
+
+	resumed    bool
+	replaced   uint64 // number of events that newer events replaced in q
+	gaps       uint64
+	fellBehind uint64
+	slow       bool // the session has ended with ErrSlow
 }
+
+// sessionState says who may use the transport to write. The session is over if cause is
+// not nil; the writer or the worker may still be busy then.
+type sessionState uint8
+
+const (
+	stateJoined   sessionState = iota // Serve was not called
+	stateStarting                     // Serve sets its fields
+	stateIdle                         // nothing waits; the shard's worker may write
+	stateClaimed                      // the shard's worker writes
+	stateWriting                      // the writer runs; it looks again before it ends
+)
+
+// WatchMax is the maximum number of prompts of other clients that a session follows by
+// their ids.
+const WatchMax = 1024
 
 // Join adds a session of a client to the hub. From then on the session queues the
 // client's events. nil options mean the defaults. The caller must call [Session.Serve],
-// or [Session.Close] if no connection is made; otherwise the session uses memory until
-// its queue is full. If the hub is closed, Join returns a session that has already
+// or [Session.Close] if no connection is made; otherwise the session uses memory up to
+// the limits of its queue. If the hub is closed, Join returns a session that has already
 // ended with [ErrClosed].
 func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if opts == nil {
 		opts = &SessionOptions{}
 	}
+	c := usable(opts.Codec)
+	jc, _ := c.(JSONCodec)
 	s := &Session{
-		hub: h, client: client, codec: usable(opts.Codec), hello: opts.Hello,
+		hub: h, client: client, codec: c, hello: opts.Hello, may: opts.May,
 		watchAll: opts.WatchAll, include: opts.Include,
+		cursors: jc.Envelope || opts.Since != Cursor{},
 	}
-	s.watch = slices.Compact(slices.Sorted(slices.Values(opts.Watch)))
+	s.confirms = opts.Confirms && !s.cursors && client != ""
+	for _, p := range opts.Watch {
+		if s.watch == nil {
+			s.watch = map[string]uint64{}
+		}
+		if len(s.watch) < WatchMax && p != "" {
+			s.watch[p] = 0
+		}
+	}
 	s.q.MaxLen, s.q.MaxBytes = h.opts.QueueLen, h.opts.QueueBytes
-	if !h.enter(s, opts.Since) {
-		s.cause = ErrClosed
-		return s
+	if s.confirms {
+		h.awaitConfirmations(client)
 	}
-	s.hold(opts.Hold)
+	if !h.enter(s, opts) {
+		s.cause = ErrClosed
+	}
 	return s
 }
 
-// enter adds s to the hub. It reports false if the hub is closed.
-func (h *Hub) enter(s *Session, since uint64) bool {
+// enter adds s to the hub. It reports false if the hub is closed. The replay and the live
+// events are one step: the log has all events up to h.lastID, and the shard passes on all
+// later events.
+func (h *Hub) enter(s *Session, opts *SessionOptions) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return false
 	}
-	h.use(s.codec, +1)
-	s.replay = h.log.replay(s, since, h.lastID)
-	s.from = h.lastID
-	s.cursor = s.startCursor(since)
+	h.named++
+	s.name = "s" + strconv.FormatUint(h.named, 10)
+	s.greetAt = h.begin(s, opts)
+	if s.confirms {
+		h.index.enter(s)
+	}
 	s.shard = h.shards[h.shardIndex(s.client)]
 	s.shard.join(s)
 	h.sessions[s] = struct{}{}
 	h.countWatcher(s, +1)
 	return true
-}
-
-// startCursor returns the ID that the Hello events carry. With this ID, a client whose
-// connection breaks before the first event can continue at the right event.
-func (s *Session) startCursor(since uint64) uint64 {
-	switch {
-	case 0 < since && since <= s.from:
-		return since
-	case len(s.replay) > 0:
-		return s.replay[0].id - 1
-	}
-	return s.from
 }
 
 // usable returns c, or JSONCodec{} for nil. If c cannot be compared with ==, or does not
@@ -154,102 +211,42 @@ func usable(c Codec) Codec {
 // Client returns the client id that was passed to Join.
 func (s *Session) Client() string { return s.client }
 
+// Name returns a name of the session that no other session of the hub has, see
+// [Hub.End].
+func (s *Session) Name() string { return s.name }
+
 // SetCodec changes the codec of the session, from the next frame on. nil means [JSON].
 func (s *Session) SetCodec(c Codec) {
 	c = usable(c)
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, in := s.hub.sessions[s]; in {
-		s.hub.use(c, +1)
-		s.hub.use(s.codec, -1)
-	}
 	s.codec = c
 }
 
-// hold removes events of these types from the replay. The log keeps them. Serve has not
-// been called yet.
-func (s *Session) hold(types []string) {
-	if len(types) == 0 {
-		return
-	}
-	s.mu.Lock()
-	replay := s.replay
-	s.mu.Unlock()
-	var rest []*message
-	var held []string
-	for _, m := range replay { // without the lock, because the method EventType may be foreign code
-		if typ, ok := m.typeIn(types); ok {
-			held = append(held, typ)
-		} else {
-			rest = append(rest, m)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause == nil {
-		s.replay, s.held = rest, held
-	}
-}
-
-// typeIn returns the event type of m. ok is true if types contains it. No lock is held.
-func (m *message) typeIn(types []string) (typ string, ok bool) {
-	_ = Protect(func() error {
-		typ = m.typeName()
-		return nil
-	})
-	return typ, slices.Contains(types, typ)
-}
-
 // Release sends the events that were held (see [SessionOptions].Hold). It sends the
-// kept events of running prompts that the session follows: first all events of the
-// first type, then all events of the second type, and so on. If no event of the first
-// type is held, Release does nothing, so a second call with the same first type does
-// nothing.
+// kept events, from before the session joined, of running prompts that the session
+// follows: first all events of the first type, then all events of the second type, and so
+// on. If no event of the first type is held, Release does nothing, so a second call with
+// the same first type does nothing.
 //
 // The second and later types need not have been held; their kept events are then sent
 // once more. Release leaves out prompts that have no event of the first type, events
 // that a newer event has replaced, and prompts that have ended. Therefore the client
 // never receives an outdated state after a newer one.
 func (s *Session) Release(types ...string) {
-	if len(types) == 0 {
-		return
-	}
-	kept := s.keptOf(types[0])
-	if kept == nil {
-		return
-	}
-	kinds := map[*message]int{} // index of each message's type in types; computed without a lock
-	for _, m := range kept {
-		if typ, ok := m.typeIn(types); ok {
-			kinds[m] = slices.Index(types, typ)
-		}
-	}
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	due := s.hub.log.release(s, kinds, len(types))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil || !slices.Contains(s.held, types[0]) {
+	if s.cause != nil || len(types) == 0 || !slices.Contains(s.held, types[0]) {
 		return
 	}
 	s.held = slices.DeleteFunc(s.held, func(typ string) bool { return slices.Contains(types, typ) })
-	s.push(due)
+	s.read(&reading{release: types})
 }
 
-// keptOf returns the kept events, from before s joined, of the prompts that s follows.
-// It returns nil if no event of type typ is held.
-func (s *Session) keptOf(typ string) []*message {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.mu.Lock()
-	held := s.cause == nil && slices.Contains(s.held, typ)
-	s.mu.Unlock()
-	if !held {
-		return nil
-	}
-	return s.hub.log.unfinished(s)
+// read adds a reading. s.mu is held.
+func (s *Session) read(r *reading) {
+	s.readings = append(s.readings, r)
+	s.signal()
 }
 
 // wantsIncluded calls Include for m. No lock is held.
@@ -268,9 +265,11 @@ func (s *Session) Close(cause error) {
 	if cause == nil {
 		cause = ErrClosed
 	}
+	slow := errors.Is(cause, ErrSlow) // without a lock, because the error may be foreign
 	s.mu.Lock()
+	s.slow = s.slow || slow && s.cause == nil
 	s.end(cause)
-	started := s.started
+	started := s.state >= stateIdle
 	s.mu.Unlock()
 	if !started {
 		s.hub.leave(s)
@@ -282,11 +281,11 @@ func (s *Session) end(cause error) {
 	if s.cause != nil {
 		return
 	}
-	s.cause, s.idle = cause, false
-	s.q = queue.Queue[coalesceKey, *message]{}
-	s.replay, s.hello = nil, nil
-	if s.started {
-		if s.writing {
+	s.cause, s.slow = cause, s.slow || cause == ErrSlow //nolint:errorlint // no foreign code is called under the lock
+	s.q = queue.Queue[queueKey, *message]{}
+	s.readings, s.hello = nil, nil
+	if s.state >= stateIdle {
+		if s.state != stateIdle {
 			s.quiet = make(chan struct{})
 		}
 		go s.hangUp(cause, s.quiet) // in a goroutine, because a Write may be waiting; Serve waits for the goroutine
@@ -315,7 +314,7 @@ func (s *Session) finish() bool {
 	defer s.mu.Unlock()
 	s.ending = true
 	s.signal()
-	return s.started
+	return s.state >= stateIdle
 }
 
 // Serve writes the events of the session to t until ctx ends or the session ends. It
@@ -332,15 +331,15 @@ func (s *Session) Serve(ctx context.Context, t Transport) error {
 		return errServedBefore
 	}
 	if r, ok := t.(reader); ok {
-		s.read(r)
+		s.readFrom(r)
 	}
 	<-s.ended
 	return s.cause
 }
 
-// read calls the ReadLoop of the transport. The session also ends if ReadLoop ends the
+// readFrom calls the ReadLoop of the transport. The session also ends if ReadLoop ends the
 // goroutine with runtime.Goexit.
-func (s *Session) read(r reader) {
+func (s *Session) readFrom(r reader) {
 	err := errReaderGone
 	defer func() { s.Close(err) }()
 	err = Protect(func() error { return r.ReadLoop(s.ctx) })
@@ -355,8 +354,10 @@ var errServedBefore = errors.New("nodebus: Session.Serve was called before; join
 // called before.
 func (s *Session) start(ctx context.Context, t Transport) bool {
 	s.mu.Lock()
-	before := s.served
-	s.served = true
+	before := s.state != stateJoined
+	if !before {
+		s.state = stateStarting
+	}
 	s.mu.Unlock()
 	if before {
 		return false
@@ -366,7 +367,8 @@ func (s *Session) start(ctx context.Context, t Transport) bool {
 	s.unhook = context.AfterFunc(ctx, func() { s.Close(context.Cause(ctx)) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started = true
+	s.try, _ = t.(TryWriter)
+	s.state = stateIdle
 	if cause := s.cause; cause != nil { // the session ended before Serve
 		go s.hangUp(cause, nil)
 		return true

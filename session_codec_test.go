@@ -93,7 +93,7 @@ func TestWhatAnOwnCodecRefusesIsItsSessionsAffair(t *testing.T) {
 				say(t, h, "fine")
 				synctest.Wait()
 				back := &tape{}
-				serveOn(t, h.Join("alice", &nodebus.SessionOptions{Codec: own, Since: cursor}), back)
+				serveOn(t, h.Join("alice", &nodebus.SessionOptions{Codec: own, Since: at(h, cursor)}), back)
 				synctest.Wait()
 				for _, p := range []*tape{mine, queued, back} {
 					require.Equal(t, []string{"execution_start", "fine"}, p.said(t))
@@ -159,7 +159,7 @@ func TestSetCodecFromTheNextFrameOn(t *testing.T) {
 				synctest.Wait()
 				say(t, h, "b")
 				synctest.Wait()
-				s.SetCodec(nodebus.JSONCodec{IDs: true})
+				s.SetCodec(nodebus.JSONCodec{Envelope: true})
 				p.play()
 				synctest.Wait()
 				say(t, h, "c")
@@ -190,7 +190,7 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 		h := openHub(t, nil)
 		var tapes [4]tape
 		codec := func(n int) nodebus.JSONCodec {
-			return nodebus.JSONCodec{IDs: n&1 != 0, BarePreviews: n&2 != 0}
+			return nodebus.JSONCodec{Envelope: n&1 != 0, BarePreviews: n&2 != 0}
 		}
 		for n := range tapes {
 			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: codec(n)}), asTransport(&tapes[n], n%3 == 0))

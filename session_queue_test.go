@@ -147,7 +147,7 @@ func TestContract4KeysOfStandardPayloads(t *testing.T) {
 					got = append(got, f.ID)
 				}
 				require.Equal(t, want, got)
-				require.Len(t, replayed(t, h, "x", since(cursor+1)), len(want)-1, "the log must use the same keys as the queue")
+				require.Len(t, replayed(t, h, "x", since(h, cursor+1)), len(want)-1, "the log must use the same keys as the queue")
 			})
 		})
 	}

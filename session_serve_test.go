@@ -60,7 +60,7 @@ func TestServeRunsTheReadLoop(t *testing.T) {
 	}{
 		"the client is lost":   {func(_ *nodebus.Session, lose chan error) { lose <- lost }, lost},
 		"the client leaves":    {func(_ *nodebus.Session, lose chan error) { lose <- nil }, nodebus.ErrClosed},
-		"the session is ended": {func(s *nodebus.Session, _ chan error) { s.Close(nodebus.ErrReplaced) }, nodebus.ErrReplaced},
+		"the session is ended": {func(s *nodebus.Session, _ chan error) { s.Close(nodebus.ErrForbidden) }, nodebus.ErrForbidden},
 	} {
 		for _, try := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, try=%t", name, try), func(t *testing.T) {
@@ -140,9 +140,9 @@ func TestSecondServe(t *testing.T) {
 		require.Equal(t, []string{"w"}, first.said(t))
 		require.Empty(t, first.closed)
 		require.ErrorContains(t, refused(), "Serve was called before")
-		s.Close(nodebus.ErrReplaced)
-		require.ErrorIs(t, over(), nodebus.ErrReplaced)
-		require.Equal(t, []error{nodebus.ErrReplaced}, first.closed)
+		s.Close(nodebus.ErrForbidden)
+		require.ErrorIs(t, over(), nodebus.ErrForbidden)
+		require.Equal(t, []error{nodebus.ErrForbidden}, first.closed)
 		require.ErrorContains(t, s.Serve(t.Context(), second), "Serve was called before")
 		require.Empty(t, second.frames)
 		require.Empty(t, second.closed)

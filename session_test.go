@@ -129,7 +129,7 @@ func TestHelloComesFirst(t *testing.T) {
 		var tapes [2]tape
 		var sessions [2]*nodebus.Session
 		for i := range sessions {
-			sessions[i] = h.Join("alice", &nodebus.SessionOptions{Hello: hello, Since: uint64(i + 1)})
+			sessions[i] = h.Join("alice", &nodebus.SessionOptions{Hello: hello, Since: at(h, uint64(i+1))})
 		}
 		say(t, h, "live")
 		for i, s := range sessions {
@@ -230,7 +230,7 @@ func TestFaultyTransports(t *testing.T) {
 		"write panics":              {panics, nil, "nodebus: transport nodebus_test.faulty: Write: panic: broken pipe"},
 		"write fails, as close":     {fails, fails, "broken pipe"},
 		"write fails, close panics": {fails, panics, "broken pipe"},
-		"close panics":              {nil, panics, nodebus.ErrReplaced.Error()},
+		"close panics":              {nil, panics, nodebus.ErrForbidden.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestFaultyTransports(t *testing.T) {
 				synctest.Wait()
 				say(t, h, "b")
 				synctest.Wait()
-				s.Close(nodebus.ErrReplaced) // for sessions that have not ended
+				s.Close(nodebus.ErrForbidden) // for sessions that have not ended
 				require.EqualError(t, over(), c.want)
 				require.Equal(t, []error{over()}, bad.closed)
 				require.Equal(t, []string{"a", "b"}, good.said(t))
@@ -267,9 +267,9 @@ func TestCloseEndsAWriteThatIgnoresItsContext(t *testing.T) {
 		over := serveOn(t, s, deaf{p})
 		say(t, h, "w")
 		synctest.Wait()
-		s.Close(nodebus.ErrReplaced)
-		require.ErrorIs(t, over(), nodebus.ErrReplaced)
-		require.Equal(t, []error{nodebus.ErrReplaced}, p.closed)
+		s.Close(nodebus.ErrForbidden)
+		require.ErrorIs(t, over(), nodebus.ErrForbidden)
+		require.Equal(t, []error{nodebus.ErrForbidden}, p.closed)
 	})
 }
 
@@ -279,7 +279,7 @@ func TestWriteIsNeverCalledWithoutFrames(t *testing.T) {
 		own := &ownCodec{fail: func() error { return errors.New("refused") }}
 		say(t, h, "before the codec")
 		p := &tape{}
-		s := h.Join("x", &nodebus.SessionOptions{Since: 1, Hello: []nodebus.Payload{nodebus.Custom{Type: "no form", Data: t.Context}}})
+		s := h.Join("x", &nodebus.SessionOptions{Since: nodebus.Cursor{Epoch: "0"}, Hello: []nodebus.Payload{nodebus.Custom{Type: "no form", Data: t.Context}}})
 		s.SetCodec(own)
 		serveOn(t, s, p)
 		synctest.Wait()

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,8 @@ import (
 type shard struct {
 	mu      sync.Mutex
 	inbox   []*message
-	bytes   int // size of the inbox
+	bytes   int         // size of the inbox
+	full    atomic.Bool // the inbox has no room
 	spare   []*message
 	active  bool
 	room    chan struct{} // closed when the worker has taken the inbox; nil if nobody waits
@@ -25,7 +27,7 @@ type shard struct {
 
 	reg      sync.Mutex // guards the fields below; not held during a write
 	byClient map[string][]*Session
-	watchers map[string][]*Session // by prompt
+	watchers map[string][]*Session // by prompt; see Session.watch
 	watchAll []*Session
 	filters  []*Session // sessions with an Include; a change makes a new slice, so a copy of the old slice stays valid
 	list     []*Session // all sessions; nil after a change
@@ -45,8 +47,7 @@ const (
 )
 
 // shardCount returns the number of shards: one for each processor, at most 8, because
-// more do not deliver faster. It must be at most 64, because route returns the shards
-// as bits.
+// more do not deliver faster.
 func shardCount() int { return min(runtime.GOMAXPROCS(0), 8) }
 
 // shardIndex returns the index of the shard for the client's sessions.
@@ -63,26 +64,27 @@ func newShard() *shard {
 }
 
 // post adds a message to the inbox and starts the worker if necessary. Messages come in
-// the order of IDs. It returns false if the inbox is full now. The hub's lock is held.
-func (s *shard) post(m *message) (room bool) {
+// the order of IDs. The hub's lock is held.
+func (s *shard) post(m *message) {
 	s.mu.Lock()
 	s.inbox = append(s.inbox, m)
 	s.bytes += m.Size()
-	room = len(s.inbox) < inboxMax && s.bytes < inboxBytes
+	if len(s.inbox) >= inboxMax || s.bytes >= inboxBytes {
+		s.full.Store(true)
+	}
 	start := !s.active
 	s.active = true
 	s.mu.Unlock()
 	if start {
 		go s.run()
 	}
-	return room
 }
 
 // waitForRoom waits until the worker has taken the inbox, or roomWait has passed. No
 // lock is held.
 func (s *shard) waitForRoom() {
 	s.mu.Lock()
-	if len(s.inbox) < inboxMax && s.bytes < inboxBytes {
+	if !s.full.Load() {
 		s.mu.Unlock()
 		return
 	}
@@ -152,6 +154,7 @@ func (s *shard) take() bool {
 	}
 	s.w.round = s.inbox
 	s.inbox, s.spare, s.bytes = s.spare[:0], nil, 0
+	s.full.Store(false)
 	return true
 }
 
@@ -173,7 +176,7 @@ func (s *shard) join(x *Session) {
 	s.reg.Lock()
 	defer s.reg.Unlock()
 	s.byClient[x.client] = append(s.byClient[x.client], x)
-	for _, p := range x.watch {
+	for p := range x.watch {
 		s.watchers[p] = append(s.watchers[p], x)
 	}
 	switch {
@@ -190,7 +193,7 @@ func (s *shard) leave(x *Session) {
 	s.reg.Lock()
 	defer s.reg.Unlock()
 	without(s.byClient, x.client, x)
-	for _, p := range x.watch {
+	for p := range x.watch {
 		without(s.watchers, p, x)
 	}
 	is := func(o *Session) bool { return o == x }
@@ -199,6 +202,39 @@ func (s *shard) leave(x *Session) {
 		s.filters = slices.DeleteFunc(slices.Clone(s.filters), is)
 	}
 	s.list = nil
+}
+
+// watch makes x follow a prompt: the events above the ID after. The hub's lock is held.
+func (s *shard) watch(x *Session, promptID string, after uint64) {
+	s.reg.Lock()
+	defer s.reg.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.watch == nil {
+		x.watch = map[string]uint64{}
+	}
+	x.watch[promptID] = after
+	s.watchers[promptID] = append(s.watchers[promptID], x)
+}
+
+// unwatch ends watch. The hub's lock is held.
+func (s *shard) unwatch(x *Session, promptID string) {
+	s.reg.Lock()
+	defer s.reg.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.watch, promptID)
+	without(s.watchers, promptID, x)
+}
+
+// narrow ends the following of every prompt. The hub's lock is held.
+func (s *shard) narrow(x *Session) {
+	s.reg.Lock()
+	defer s.reg.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.watchAll = false
+	s.watchAll = slices.DeleteFunc(s.watchAll, func(o *Session) bool { return o == x })
 }
 
 func without(m map[string][]*Session, k string, x *Session) {

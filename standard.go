@@ -8,26 +8,51 @@ import (
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// A new standard payload needs: its type and its EventType in events.go; in this file a
-// method traits, a method key if it is a Coalescer, and an entry in textPayloads if it
-// is sent as a text frame; and a section in docs/wire.md. A binary payload also needs
-// code in binary.go.
-
-// textPayloads holds the decoder for the data of a text frame, by event type.
-var textPayloads = map[string]func(json.RawMessage) (Payload, error){
-	Status{}.EventType():               decodeAs[Status],
-	ExecutionStart{}.EventType():       decodeAs[ExecutionStart],
-	ExecutionCached{}.EventType():      decodeAs[ExecutionCached],
-	Executing{}.EventType():            decodeAs[Executing],
-	Progress{}.EventType():             decodeAs[Progress],
-	ProgressState{}.EventType():        decodeAs[ProgressState],
-	Executed{}.EventType():             decodeAs[Executed],
-	ExecutionSuccess{}.EventType():     decodeAs[ExecutionSuccess],
-	ExecutionError{}.EventType():       decodeAs[ExecutionError],
-	ExecutionInterrupted{}.EventType(): decodeAs[ExecutionInterrupted],
-	Gap{}.EventType():                  decodeAs[Gap],
-	Overall{}.EventType():              decodeAs[Overall],
+// standard describes the payload types of this package. A new standard payload is a
+// type with an EventType in events.go, and one entry here. A Coalescer also needs the
+// method key, and a binary payload needs code in binary.go.
+var standard = []standardType{
+	textType(func(Status, bool) traits { return traits{later: true, coalesces: true} }),
+	textType(func(p ExecutionStart, _ bool) traits { return traits{promptID: p.PromptID, later: true, step: true} }),
+	textType(func(p ExecutionCached, frozen bool) traits {
+		return traits{promptID: p.PromptID, later: frozen, step: true}
+	}),
+	textType(executingTraits),
+	textType(progressTraits),
+	textType(func(p ProgressState, frozen bool) traits {
+		return traits{promptID: p.PromptID, later: frozen && p.finite(), coalesces: true}
+	}),
+	textType(func(p Executed, _ bool) traits {
+		return traits{promptID: p.PromptID, later: p.Output == nil, step: true}
+	}),
+	textType(func(p ExecutionSuccess, _ bool) traits {
+		return traits{promptID: p.PromptID, later: true, step: true, outcome: true}
+	}),
+	textType(func(p ExecutionError, _ bool) traits {
+		return traits{promptID: p.PromptID, step: true, outcome: p.ExceptionType != blockedType}
+	}),
+	textType(func(p ExecutionInterrupted, _ bool) traits {
+		return traits{promptID: p.PromptID, step: true, outcome: true}
+	}),
+	textType(func(Gap, bool) traits { return traits{later: true} }),
+	textType(func(p Overall, _ bool) traits { return traits{promptID: p.PromptID, coalesces: true} }),
+	textType(func(p NodeFailed, _ bool) traits { return traits{promptID: p.PromptID, extension: true} }),
+	textType(func(p Waiting, _ bool) traits { return traits{promptID: p.PromptID, extension: true} }),
+	textType(func(p Answered, _ bool) traits { return traits{promptID: p.PromptID, later: true, extension: true} }),
+	textType(func(p TextPiece, _ bool) traits { return traits{promptID: p.PromptID, later: true, extension: true} }),
+	textType(func(p NodeDone, _ bool) traits {
+		return traits{promptID: p.PromptID, later: jsonenc.Finite(p.Duration), extension: true}
+	}),
+	textType(func(p Watching, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
+	binaryType(func(p Preview, frozen bool) traits {
+		return traits{promptID: p.PromptID, later: frozen, coalesces: true, size: p.frameSize()}
+	}),
+	binaryType(func(p ProgressText, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
+	binaryType(func(Custom, bool) traits { return traits{} }),
 }
+
+// blockedType is the ExceptionType of an [ExecutionError] that does not end its prompt.
+const blockedType = "ExecutionBlocked"
 
 // traits holds properties of a standard payload that the hub and the codec need. With
 // them, they need no reflection and call no foreign code.
@@ -37,14 +62,56 @@ type traits struct {
 	// sender cannot change it any more, and encoding cannot fail.
 	later     bool
 	coalesces bool // the payload is a standardCoalescer
+	step      bool // a step in the life of a prompt: a later state does not replace a state from before it
+	outcome   bool // the payload is the outcome of a prompt
+	extension bool // only clients that ask for the envelope receive the payload
 	size      int  // estimate of the frame's bytes; 0: sizeOf computes it
 }
 
-// standardPayload is implemented by the payload types of this package. frozen is
-// [Event].Frozen.
-type standardPayload interface {
-	Payload
-	traits(frozen bool) traits
+// standardType is one payload type of this package.
+type standardType struct {
+	typ    reflect.Type
+	name   string                                 // the event type
+	traits func(p Payload, frozen bool) traits    // frozen is [Event].Frozen
+	decode func(json.RawMessage) (Payload, error) // nil for a binary payload
+}
+
+func textType[P Payload](t func(p P, frozen bool) traits) standardType {
+	s := binaryType(t)
+	var zero P
+	s.name, s.decode = zero.EventType(), decodeAs[P]
+	return s
+}
+
+func binaryType[P Payload](t func(p P, frozen bool) traits) standardType {
+	return standardType{
+		typ:    reflect.TypeFor[P](),
+		traits: func(p Payload, frozen bool) traits { return t(p.(P), frozen) },
+	}
+}
+
+// standardByType holds the entries by Go type. standardByName holds the entries of text
+// payloads by event type.
+var standardByType, standardByName = indexStandard()
+
+func indexStandard() (byType map[reflect.Type]*standardType, byName map[string]*standardType) {
+	byType, byName = map[reflect.Type]*standardType{}, map[string]*standardType{}
+	for i := range standard {
+		s := &standard[i]
+		byType[s.typ] = s
+		if s.decode != nil {
+			byName[s.name] = s
+		}
+	}
+	return byType, byName
+}
+
+func executingTraits(p Executing, _ bool) traits {
+	return traits{promptID: p.PromptID, later: true, step: true, size: p.sizeJSON()}
+}
+
+func progressTraits(p Progress, _ bool) traits {
+	return traits{promptID: p.PromptID, later: jsonenc.Finite(p.Value, p.Max), coalesces: true, size: p.sizeJSON()}
 }
 
 // standardCoalescer is implemented by the payload types of this package that are a
@@ -60,51 +127,15 @@ type standardCoalescer interface {
 func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
 	switch p := p.(type) { // the most frequent types, for speed
 	case Executing:
-		return p.traits(frozen), true
+		return executingTraits(p, frozen), true
 	case Progress:
-		return p.traits(frozen), true
+		return progressTraits(p, frozen), true
 	}
-	if s, ok := p.(standardPayload); ok && reflect.TypeOf(p).PkgPath() == ownPath {
-		return s.traits(frozen), true
+	if s := standardByType[reflect.TypeOf(p)]; s != nil {
+		return s.traits(p, frozen), true
 	}
 	return traits{}, false
 }
-
-var ownPath = reflect.TypeFor[Custom]().PkgPath()
-
-func (Status) traits(bool) traits           { return traits{"", true, true, 0} }
-func (e ExecutionStart) traits(bool) traits { return traits{e.PromptID, true, false, 0} }
-func (e ExecutionCached) traits(frozen bool) traits {
-	return traits{e.PromptID, frozen, false, 0}
-}
-func (e Executing) traits(bool) traits { return traits{e.PromptID, true, false, e.sizeJSON()} }
-func (p Progress) traits(bool) traits {
-	return traits{p.PromptID, jsonenc.Finite(p.Value, p.Max), true, p.sizeJSON()}
-}
-
-func (p ProgressState) traits(frozen bool) traits {
-	return traits{p.PromptID, frozen && p.finite(), true, 0}
-}
-func (e Executed) traits(bool) traits { return traits{e.PromptID, e.Output == nil, false, 0} }
-func (e ExecutionSuccess) traits(bool) traits {
-	return traits{e.PromptID, true, false, 0}
-}
-
-func (e ExecutionError) traits(bool) traits {
-	return traits{e.PromptID, false, false, 0}
-}
-
-func (e ExecutionInterrupted) traits(bool) traits {
-	return traits{e.PromptID, false, false, 0}
-}
-
-func (p Preview) traits(frozen bool) traits {
-	return traits{p.PromptID, frozen, true, p.frameSize()}
-}
-func (t ProgressText) traits(bool) traits { return traits{t.PromptID, true, false, 0} }
-func (Gap) traits(bool) traits            { return traits{"", true, false, 0} }
-func (p Overall) traits(bool) traits      { return traits{p.PromptID, false, true, 0} }
-func (Custom) traits(bool) traits         { return traits{"", false, false, 0} }
 
 // finite reports whether all numbers are finite, so that JSON can represent them.
 func (p *ProgressState) finite() bool {

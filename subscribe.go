@@ -34,8 +34,8 @@ func (h *Hub) Subscribe(ctx context.Context) iter.Seq2[Event, error] {
 		defer s.drop()
 		defer h.unsubscribe(s)
 		for batch := s.take(nil); batch != nil; batch = s.take(batch) {
-			for _, m := range batch {
-				if ctx.Err() != nil || !yield(m.event(), nil) {
+			for _, ev := range batch {
+				if ctx.Err() != nil || !yield(ev, nil) {
 					return
 				}
 			}
@@ -59,24 +59,25 @@ type subscription struct {
 	wake             chan struct{} // capacity 1
 
 	mu     sync.Mutex
-	buf    []*message
+	buf    []Event
 	bytes  int
 	asleep bool
 	over   bool
 	err    error
 }
 
-func (s *subscription) push(m *message) {
+// push adds an event. size is the estimated size of its frame, in bytes.
+func (s *subscription) push(ev *Event, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch n := len(s.buf); {
 	case s.over:
 		return
-	case n >= s.maxLen || n > 0 && s.bytes+m.Size() > s.maxBytes:
+	case n >= s.maxLen || n > 0 && s.bytes+size > s.maxBytes:
 		s.over, s.err = true, ErrSlow
 	default:
-		s.buf = append(s.buf, m)
-		s.bytes += m.Size()
+		s.buf = append(s.buf, *ev)
+		s.bytes += size
 	}
 	s.rouse()
 }
@@ -115,7 +116,7 @@ func (s *subscription) drop() {
 
 // take waits for messages and returns all of them, or nil at the end. used is the
 // previous batch; take reuses its memory.
-func (s *subscription) take(used []*message) []*message {
+func (s *subscription) take(used []Event) []Event {
 	clear(used)
 	s.mu.Lock()
 	for len(s.buf) == 0 {

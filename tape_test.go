@@ -178,6 +178,8 @@ func spell(t testing.TB, f nodebus.Frame) string {
 	switch p := ev.Payload.(type) {
 	case nodebus.Gap:
 		return fmt.Sprintf("gap %d-%d", p.Since, p.Next)
+	case nodebus.Executing:
+		return strings.TrimSpace("executing " + p.UniqueID)
 	case nodebus.Custom:
 		raw, _ := p.Data.(json.RawMessage)
 		var g gauge

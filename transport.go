@@ -4,16 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Frame is an event encoded for the wire. Data is read-only, because all sessions with
 // the same codec share it.
 type Frame struct {
 	ID     uint64
+	Epoch  string // together with ID the cursor of the event
 	Type   string
 	Binary bool
-	Data   []byte // the encoded event; read-only
+	// Outcome is true if the event tells how a prompt ended. A transport whose clients
+	// confirm what they receive asks for a confirmation of ID with this frame, see
+	// [Session.Confirm].
+	Outcome bool
+	Data    []byte // the encoded event; read-only
 }
+
+// Cursor returns the place of the event in the log.
+func (f Frame) Cursor() Cursor { return Cursor{f.Epoch, f.ID} }
 
 // Transport sends frames to one client. A panic in a method of a transport ends only
 // its session, with an error.
@@ -75,8 +84,27 @@ type reader interface {
 // prompts of other clients that it may watch.
 type Grant struct {
 	Client   string   // the client's id; if empty, the id that the request names, or a new id
-	Watch    []string // ids of prompts that the client may watch
-	WatchAll bool     // the client may watch every prompt
+	Watch    []string // ids of prompts that the client follows from the start
+	WatchAll bool     // the client follows every prompt
+	// May reports whether the client may watch a prompt that it asks for. It is called
+	// without a lock, perhaps by several goroutines. A panic counts as false. Default:
+	// the client may watch only the prompts in Watch.
+	May func(promptID string) bool
+}
+
+// Allows reports whether the client may watch a prompt.
+func (g *Grant) Allows(promptID string) (yes bool) {
+	if g.WatchAll || slices.Contains(g.Watch, promptID) {
+		return true
+	}
+	if g.May == nil {
+		return false
+	}
+	err := Protect(func() error {
+		yes = g.May(promptID)
+		return nil
+	})
+	return yes && err == nil
 }
 
 // writeSafely calls t.Write. It returns a panic as an error.

@@ -127,7 +127,7 @@ func TestClientsShareABatch(t *testing.T) {
 				for i := range sessions {
 					serveOn(t, h.Join("alice", nil), wireTape{tryTape{&tape{}}, &made, &wires[i]})
 				}
-				ids := &nodebus.SessionOptions{Codec: nodebus.JSONCodec{IDs: true}}
+				ids := &nodebus.SessionOptions{Codec: nodebus.JSONCodec{Envelope: true}}
 				var withIDs, other []inMemory
 				serveOn(t, h.Join("alice", ids), wireTape{tryTape{&tape{}}, &made, &withIDs})
 				serveOn(t, h.Join("alice", nil), otherWireTape{wireTape{tryTape{&tape{}}, &made, &other}})

@@ -10,17 +10,20 @@ import (
 // the greeting.
 const framesPerWrite = 1024
 
-// push adds messages to the queue. If the queue is full, the session ends with ErrSlow.
-// s.mu is held.
+// push adds messages to the queue. If the queue is full, the session continues from the
+// log. s.mu is held. Only the shard's worker calls it.
 func (s *Session) push(msgs []*message) {
 	if s.cause != nil || len(msgs) == 0 {
 		return
 	}
-	s.idle = false
 	for _, m := range msgs {
+		n := s.q.Len()
 		if !s.q.Push(m) {
-			s.end(ErrSlow)
-			return
+			s.fallBehind(msgs[len(msgs)-1].id)
+			break
+		}
+		if s.q.Len() == n {
+			s.replaced++
 		}
 	}
 	s.signal()
@@ -35,16 +38,16 @@ func (s *Session) enqueue(msgs []*message) {
 
 // signal starts the writer if nobody writes. s.mu is held.
 func (s *Session) signal() {
-	if s.started && !s.writing && s.cause == nil {
-		s.writing = true
-		go s.drain() // hangUp waits for it
+	if s.state == stateIdle && s.cause == nil {
+		s.state = stateWriting
+		go s.drain(false) // hangUp waits for it
 	}
 }
 
 // stopWriting says that no method of the transport that writes is running any more.
 // s.mu is held.
 func (s *Session) stopWriting() {
-	s.writing = false
+	s.state = stateIdle
 	if s.quiet != nil {
 		close(s.quiet)
 		s.quiet = nil
@@ -53,15 +56,17 @@ func (s *Session) stopWriting() {
 
 // claim gives the shard's worker the right to write until release. It returns the codec
 // and the transport for the write. t is nil if the worker must use the queue instead:
-// another message waits, or the transport cannot write without waiting.
-func (s *Session) claim() (c Codec, t TryWriter) {
+// something else waits, the transport cannot write without waiting, or the codec is
+// foreign and may be slow.
+func (s *Session) claim() (c JSONCodec, t TryWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.idle || s.try == nil {
-		return nil, nil
+	c, ours := s.codec.(JSONCodec)
+	if s.state != stateIdle || s.cause != nil || s.try == nil || !ours || len(s.hello) > 0 || len(s.readings) > 0 {
+		return c, nil
 	}
-	s.idle, s.writing = false, true
-	return s.codec, s.try
+	s.state = stateClaimed
+	return c, s.try
 }
 
 // tryBatches tries to send batches at once. It returns how many were handed to the
@@ -85,33 +90,48 @@ func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
 
 // release ends a claim. It queues the messages of batches that were not sent. all is
 // false if the transport keeps part of what was sent.
-func (s *Session) release(batches []*batch, all bool, err error) {
+func (s *Session) release(batches []*batch, sent int, all bool, err error) {
+	if s.endClaim(batches, sent, all, err) {
+		s.settle()
+	}
+}
+
+func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (settle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
 	switch {
 	case s.cause != nil:
-		return
+		return false
 	case errors.Is(err, errors.ErrUnsupported):
-		s.cannotTry, s.try = true, nil
+		s.try = nil
 	case err != nil:
 		s.end(err)
-		return
-	case !all:
-		s.rest = true
+		return false
 	}
-	for _, b := range batches {
+	for i, b := range batches[:sent] {
+		s.taken = b.msgs[len(b.msgs)-1].id
+		if i < sent-1 || all { // the transport may keep a part of the last batch
+			settle = s.wrote(s.taken, b.outcome)
+		}
+	}
+	if !all {
+		s.state = stateWriting
+		go s.drain(true)
+	}
+	for _, b := range batches[sent:] {
 		s.push(b.msgs)
 	}
-	s.idle = s.cause == nil && !s.rest && s.q.Len() == 0
-	if !s.idle {
+	if s.ending {
 		s.signal()
 	}
+	return settle
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages.
-func (s *Session) drain() {
+// or the next writer writes later messages. rest is true if the transport keeps bytes
+// that it could not send.
+func (s *Session) drain(rest bool) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err == nil {
@@ -122,85 +142,129 @@ func (s *Session) drain() {
 		defer s.mu.Unlock()
 		s.stopWriting()
 	}()
-	err = s.writeDue()
+	err = s.writeDue(rest)
 }
 
 var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")
 
 // writeDue writes until nothing waits.
-func (s *Session) writeDue() error {
-	try, _ := s.transport.(TryWriter)
-	var w outgoing
+func (s *Session) writeDue(rest bool) error {
+	w := outgoing{rest: rest}
 	for {
-		if err := s.next(&w, try); err != nil || w.idle {
+		if err := s.next(&w); err != nil || w.idle {
 			return err
 		}
-		if err := w.send(s.ctx, s.transport); err != nil {
+		if w.reading != nil {
+			page, err := s.readPage(w.reading, w.query)
+			if err != nil {
+				return err
+			}
+			w.page = page
+		}
+		if err := w.send(s); err != nil {
 			return err
+		}
+		if s.sent(&w) {
+			s.settle()
 		}
 	}
 }
 
 // outgoing holds the content of one Write.
 type outgoing struct {
-	codec  Codec
-	hello  []Payload
-	cursor uint64 // ID of the events in hello
-	msgs   []*message
-	frames []Frame
-	rest   bool // the transport keeps unsent bytes
-	idle   bool
+	codec   Codec
+	hello   []Payload
+	reading *reading // the page is read from the log; nil: the page is from the queue
+	query   LogQuery // of the reading
+	page
+	frames  []Frame
+	outcome uint64 // the newest outcome in frames
+	newest  uint64 // ID of the newest event in frames
+	rest    bool   // the transport keeps unsent bytes
+	idle    bool
 }
 
-// next takes the content of the next Write: the greeting and the replay first, then the
-// queue.
-func (s *Session) next(w *outgoing, try TryWriter) error {
+// next takes the content of the next Write: the greeting and the readings first, then
+// the queue.
+func (s *Session) next(w *outgoing) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause != nil {
 		return s.cause
 	}
-	w.codec, w.hello, w.cursor, w.rest, w.msgs = s.codec, s.hello, s.cursor, s.rest, w.msgs[:0]
-	if n := min(len(s.replay), framesPerWrite); n > 0 {
-		w.msgs = append(w.msgs, s.replay[:n]...)
-		s.replay = s.replay[n:]
-	} else {
-		s.replay = nil
-		w.msgs = s.q.Take(w.msgs, framesPerWrite)
+	w.codec, w.hello, w.reading = s.codec, s.hello, nil
+	w.page = page{msgs: w.msgs[:0]}
+	s.hello = nil
+	if len(s.readings) > 0 {
+		w.reading, w.query = s.readings[0], s.readings[0].query
+		return nil
 	}
-	if s.cannotTry {
-		try = nil
+	w.msgs = s.q.Take(w.msgs, framesPerWrite)
+	if n := len(w.msgs); n > 0 {
+		s.taken = w.msgs[n-1].id
 	}
-	w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest
-	s.hello, s.rest, s.try = nil, false, try
-	if !w.idle {
-		s.idle, s.writing = false, true
+	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest; !w.idle {
 		return nil
 	}
 	if s.ending {
 		return ErrClosed
 	}
-	s.idle = true
 	s.stopWriting()
 	return nil
 }
 
 // send encodes the messages and calls Write. No lock is held.
-func (w *outgoing) send(ctx context.Context, t Transport) error {
-	w.frames = w.frames[:0]
+func (w *outgoing) send(s *Session) error {
+	w.frames, w.outcome, w.newest = w.frames[:0], 0, 0
 	for _, p := range w.hello {
-		if f, err := encodeSafely(w.codec, Event{ID: w.cursor, Payload: p}); err == nil {
-			w.frames = append(w.frames, f)
-		}
+		w.add(s.greeting(w.codec, p, s.greetAt))
+	}
+	if w.gap != nil {
+		w.add(s.greeting(w.codec, w.gap, w.query.After))
 	}
 	for _, m := range w.msgs {
+		if w.past {
+			ev := m.event()
+			ev.ID, ev.Epoch = 0, ""
+			w.add(encodeSafely(w.codec, ev))
+			continue
+		}
+		w.newest = m.id
 		if f, ok := m.frame(w.codec); ok {
 			w.frames = append(w.frames, f)
+			if f.Outcome {
+				w.outcome = m.id
+			}
 		}
+	}
+	if w.reply != nil {
+		w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
 	}
 	clear(w.msgs)
 	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
-	return writeSafely(ctx, t, w.frames)
+	w.rest = false
+	return writeSafely(s.ctx, s.transport, w.frames)
+}
+
+// add adds a frame, unless the codec has refused it.
+func (w *outgoing) add(f Frame, err error) {
+	if err == nil {
+		w.frames = append(w.frames, f)
+	}
+}
+
+// greeting encodes a payload that only this session receives, with the ID after which
+// the client continues.
+func (s *Session) greeting(c Codec, p Payload, id uint64) (Frame, error) {
+	return encodeSafely(c, Event{ID: id, Epoch: s.hub.epoch, To: s.client, Payload: p})
+}
+
+// sent records what the transport has taken. It reports whether the caller must call
+// settle.
+func (s *Session) sent(w *outgoing) (settle bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wrote(w.newest, w.outcome)
 }

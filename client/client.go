@@ -51,7 +51,7 @@ type Client struct {
 	types     map[string]func(data []byte) (nodebus.Payload, error)
 	conn      *websocket.Conn // nil while the connection is broken, and after Close
 
-	last uint64 // ID of the last received event; 0 if the server sends no IDs
+	last nodebus.Cursor // of the last received event; zero if the server sends no cursors
 }
 
 // Dial connects to a server's WebSocket. The scheme of address is ws, wss, http or

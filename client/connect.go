@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/coder/websocket"
@@ -96,7 +95,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if id := c.ID(); id != "" {
 		q.Set("clientId", id)
 	}
-	q.Set("since", strconv.FormatUint(c.last, 10)) // 0 requests only ids; servers without ids ignore it
+	q.Set("since", c.last.String()) // empty requests only cursors; servers without cursors ignore it
 	for _, w := range c.opts.Watch {
 		q.Add("watch", w)
 	}
@@ -134,8 +133,8 @@ func (c *Client) read(ctx context.Context, conn *websocket.Conn) (nodebus.Event,
 			c.opts.Logger.Warn("message skipped", "error", err)
 			continue
 		}
-		if ev.ID > 0 {
-			c.last = ev.ID
+		if ev.Epoch != "" {
+			c.last = ev.Cursor()
 		}
 		if s, ok := ev.Payload.(nodebus.Status); ok && s.SID != "" {
 			c.mu.Lock()

@@ -56,8 +56,8 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		s.serve(c)
 		return
 	}
-	for _, o := range older { // two pages with the same id would each receive events of the other page
-		o.session.Close(nodebus.ErrReplaced)
+	for _, o := range older {
+		o.session.Close(nil)
 	}
 	go func() { // the handler returns, because net/http keeps 24 KiB for a running handler; Close waits
 		defer s.clients.serving.Done()
@@ -103,11 +103,11 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 		opts.Include = isBroadcast
 	}
 	if q.Has("since") {
-		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
+		since, err := nodebus.ParseCursor(q.Get("since"))
 		if err != nil {
-			return "", codec, nil, "since must be the id of an event, a whole number"
+			return "", codec, nil, err.Error()
 		}
-		opts.Since, codec.IDs = since, true
+		opts.Since, codec.Envelope = since, true
 	}
 	if id = grant.Client; id == "" {
 		id = strings.ToValidUTF8(q.Get("clientId"), "\ufffd") // as the client reads it back from JSON
@@ -118,9 +118,9 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	case id == "":
 		id = ws.NewClientID()
 	}
-	if opts.Since == 0 {
+	if opts.Since == (nodebus.Cursor{}) {
 		opts.Watch = append(opts.Watch, s.missed(r.Context(), id)...)
-		if !codec.IDs { // a client with ids must receive all events in order
+		if !codec.Envelope { // a client with ids must receive all events in order
 			opts.Hold = []string{nodebus.Preview{}.EventType()}
 		}
 	}

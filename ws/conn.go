@@ -147,8 +147,7 @@ func (c *Conn) ReadLoop(context.Context) error {
 
 // Close ends the connection. It stops the pings. If there is room, it sends a close
 // frame first: status 1001 (going away) if the program ends, 1013 (try again later) if
-// the client was too slow, 4000 if a newer connection replaces this connection. The
-// client then has one second to answer; Read fails after the answer or that second. For
+// the client was too slow. The client then has one second to answer; Read fails after the answer or that second. For
 // any other cause, nil included, the connection ends at once without a close frame.
 func (c *Conn) Close(cause error) error {
 	code, reason := closeStatus(cause)
@@ -172,8 +171,6 @@ func closeStatus(cause error) (code uint16, reason string) {
 		return uint16(websocket.StatusGoingAway), "the server is going away"
 	case errors.Is(cause, nodebus.ErrSlow):
 		return uint16(websocket.StatusTryAgainLater), "too far behind; reconnect"
-	case errors.Is(cause, nodebus.ErrReplaced):
-		return 4000, "replaced by a newer connection"
 	}
 	return 0, ""
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -129,12 +127,12 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, 
 	}
 	opts = &nodebus.SessionOptions{Watch: grant.Watch, WatchAll: grant.WatchAll}
 	if q.Has("since") {
-		since, err := strconv.ParseUint(q.Get("since"), 10, 64)
+		since, err := nodebus.ParseCursor(q.Get("since"))
 		if err != nil {
-			http.Error(w, fmt.Sprintf("the query parameter since must be the id of an event, not %q", q.Get("since")), http.StatusBadRequest)
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return "", nil, false
 		}
-		opts.Since, opts.Codec = since, nodebus.JSONCodec{IDs: true}
+		opts.Since, opts.Codec = since, nodebus.JSONCodec{Envelope: true}
 	}
 	client = grant.Client
 	if client == "" {

@@ -181,6 +181,13 @@ func (q *Queue[K, V]) reset() {
 	}
 }
 
+// Clear removes all items.
+func (q *Queue[K, V]) Clear() {
+	q.live, q.bytes = 0, 0
+	clear(q.slots)
+	q.reset()
+}
+
 // Take removes up to n of the oldest items and appends them to dst.
 func (q *Queue[K, V]) Take(dst []V, n int) []V {
 	for range n {
@@ -191,6 +198,33 @@ func (q *Queue[K, V]) Take(dst []V, n int) []V {
 		dst = append(dst, v)
 	}
 	return dst
+}
+
+// From yields the items from the first item for which after is true, and does not
+// remove them. after must be false for the older items and true for the newer items.
+// From finds the first item in logarithmic time, except for slots of replaced items.
+func (q *Queue[K, V]) From(after func(V) bool) iter.Seq[V] {
+	return func(yield func(V) bool) {
+		var zero V
+		low, high := q.head, len(q.slots) // the first item is in slots[low:]; after is true for slots[high:]
+		for low < high {
+			mid := low + (high-low)/2
+			at := mid
+			for at < high && q.slots[at] == zero {
+				at++
+			}
+			if at < high && !after(q.slots[at]) {
+				low = at + 1
+			} else {
+				high = mid
+			}
+		}
+		for i := low; i < len(q.slots); i++ {
+			if v := q.slots[i]; v != zero && !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 // All yields the items, oldest first, and does not remove them.

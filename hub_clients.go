@@ -1,0 +1,245 @@
+package nodebus
+
+import (
+	"container/list"
+	"slices"
+	"time"
+)
+
+// clientIndex knows the prompts of each client and what each client has confirmed. It
+// decides what a client without a cursor is sent again. The hub's lock guards it.
+type clientIndex struct {
+	retain  time.Duration
+	clients map[string]*hubClient
+	prompts map[string]*promptState
+	latest  *promptState // the prompt of the newest event, or nil
+	ended   list.List    // of *promptState, in the order of their ends
+}
+
+// hubClient is a client with a session, a prompt, or a prompt that it expects.
+type hubClient struct {
+	id        string
+	sessions  []*Session     // the sessions that confirm outcomes
+	prompts   []*promptState // in the order of their beginnings
+	expected  []string       // ids of prompts that have not begun
+	confirmed uint64         // ID of the newest confirmed outcome, over all sessions
+	changed   chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
+}
+
+// promptState is what the hub knows about a prompt that runs or has ended.
+type promptState struct {
+	id      string
+	owners  []*hubClient // the clients that its events name; usually one
+	now     Executing    // the newest event that names a running node
+	first   uint64       // ID of the first event
+	outcome uint64       // ID of the outcome; 0 if there is none yet
+	last    uint64       // ID of the newest event
+	steps   uint32       // number of steps so far, see traits
+	over    bool
+	awaited bool // the client had a session, or expected the prompt, before the end
+	end     time.Time
+	place   *list.Element // position in ended, if over
+}
+
+const (
+	// expectedMax is the maximum number of expected prompts of one client.
+	expectedMax = 1024
+	// endedMax is the maximum number of ended prompts that the index knows.
+	endedMax = 1 << 16
+	// lateMax is how long after the end of a prompt a client may connect and still be
+	// sent the prompt, although it had no session. Some clients submit first and connect
+	// only after they have the answer.
+	lateMax = 2 * time.Second
+)
+
+func (x *clientIndex) init(retain time.Duration) {
+	x.retain = retain
+	x.clients, x.prompts = map[string]*hubClient{}, map[string]*promptState{}
+}
+
+// client returns the entry of a client; it creates the entry if necessary.
+func (x *clientIndex) client(id string) *hubClient {
+	c := x.clients[id]
+	if c == nil {
+		c = &hubClient{id: id}
+		x.clients[id] = c
+	}
+	return c
+}
+
+// tidy removes the entry of a client of which nothing is left.
+func (x *clientIndex) tidy(c *hubClient) {
+	if len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 {
+		delete(x.clients, c.id)
+	}
+}
+
+// add counts an event of the log. It returns the number of steps of the prompt before
+// the event.
+func (x *clientIndex) add(ev *Event, t *traits) (steps uint32) {
+	if ev.PromptID == "" {
+		return 0
+	}
+	p := x.latest
+	if p == nil || p.id != ev.PromptID {
+		p = x.prompts[ev.PromptID]
+	}
+	if p != nil && p.over {
+		x.remove(p)
+		p = nil
+	}
+	if p == nil {
+		p = &promptState{id: ev.PromptID, first: ev.ID}
+		x.prompts[p.id] = p
+	}
+	if ev.To != "" && !p.isOf(ev.To) {
+		x.own(p, ev.To)
+	}
+	x.latest = p
+	p.last, steps = ev.ID, p.steps
+	if t.step {
+		p.steps++
+	}
+	if t.outcome {
+		p.outcome = ev.ID
+	}
+	if e, ok := ev.Payload.(Executing); ok {
+		if p.now = e; e.UniqueID == "" {
+			x.close(p, ev.Time)
+		}
+	}
+	return steps
+}
+
+// isOf reports whether an event of the prompt names the client.
+func (p *promptState) isOf(client string) bool {
+	for _, c := range p.owners {
+		if c.id == client {
+			return true
+		}
+	}
+	return false
+}
+
+// own adds a prompt to the prompts of a client.
+func (x *clientIndex) own(p *promptState, client string) {
+	c := x.client(client)
+	p.owners = append(p.owners, c)
+	p.awaited = p.awaited || len(c.sessions) > 0
+	if i := slices.Index(c.expected, p.id); i >= 0 {
+		p.awaited = true
+		c.expected = slices.Delete(c.expected, i, i+1)
+	}
+	c.prompts = append(c.prompts, p)
+}
+
+// close marks a prompt as ended, and removes the prompts that ended too long ago.
+func (x *clientIndex) close(p *promptState, now time.Time) {
+	p.over, p.end = true, now
+	for _, c := range p.owners {
+		p.awaited = p.awaited || len(c.sessions) > 0
+	}
+	p.place = x.ended.PushBack(p)
+	for e := x.ended.Front(); e != nil; e = x.ended.Front() {
+		oldest := e.Value.(*promptState)
+		if x.ended.Len() <= endedMax && now.Sub(oldest.end) < x.retain {
+			break
+		}
+		x.remove(oldest)
+	}
+}
+
+// remove forgets a prompt.
+func (x *clientIndex) remove(p *promptState) {
+	delete(x.prompts, p.id)
+	if p.place != nil {
+		x.ended.Remove(p.place)
+	}
+	if x.latest == p {
+		x.latest = nil
+	}
+	for _, c := range p.owners {
+		c.prompts = slices.DeleteFunc(c.prompts, func(o *promptState) bool { return o == p })
+		x.tidy(c)
+	}
+}
+
+// due returns the prompts whose events a client without a cursor is sent when it
+// connects: its running prompts, and, if the session confirms outcomes, its ended prompts
+// without a confirmation.
+func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
+	for _, p := range c.prompts {
+		switch {
+		case !p.over:
+			p.awaited = p.awaited || confirms
+		case !confirms, p.outcome <= c.confirmed, !p.awaited && now.Sub(p.end) > lateMax:
+			continue
+		}
+		due = append(due, p)
+	}
+	return due
+}
+
+// enter adds a session that confirms outcomes.
+func (x *clientIndex) enter(s *Session) {
+	c := x.client(s.client)
+	c.sessions = append(c.sessions, s)
+}
+
+// leave removes a session that confirms outcomes.
+func (x *clientIndex) leave(s *Session) {
+	c := x.clients[s.client]
+	if c == nil {
+		return
+	}
+	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
+	c.notify()
+	x.tidy(c)
+}
+
+// notify wakes those who wait for a confirmation of the client.
+func (c *hubClient) notify() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// confirm records that a client has received the outcomes up to id. A prompt whose last
+// event has an ID above written does not count: the event is still in our buffers.
+// complete is false if such a prompt exists; the caller tries again later.
+func (c *hubClient) confirm(id, written uint64) (complete bool) {
+	newest, complete := uint64(0), true
+	for _, p := range c.prompts {
+		switch {
+		case p.outcome == 0 || p.outcome > id:
+		case p.over && p.last <= written:
+			newest = max(newest, p.outcome)
+		default:
+			complete = false
+		}
+	}
+	c.confirmed = max(c.confirmed, newest)
+	return complete
+}
+
+// Expect says that a client waits for a prompt that has not begun. If the client's
+// connection breaks and the client returns without a cursor, it is sent the events of the
+// prompt again, also if the prompt began and ended in the meantime. Expect has no effect
+// for a client without a session that confirms outcomes. It is safe for concurrent use.
+func (h *Hub) Expect(client, promptID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.index.clients[client]
+	if c == nil || len(c.sessions) == 0 || slices.Contains(c.expected, promptID) {
+		return
+	}
+	if p := h.index.prompts[promptID]; p != nil && !p.over { // it has begun
+		p.awaited = true
+		return
+	}
+	if len(c.expected) >= expectedMax {
+		c.expected = c.expected[1:]
+	}
+	c.expected = append(c.expected, promptID)
+}

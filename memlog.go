@@ -1,0 +1,396 @@
+package nodebus
+
+import (
+	"container/list"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus/internal/queue"
+)
+
+// memoryLog is the default [Log]. A newer event with a key replaces the older event with
+// the same key. So the log contains the newest state, and not every step to it.
+type memoryLog struct {
+	opts  HubOptions
+	epoch string
+
+	mu        sync.Mutex // held while followers are called, so that they receive events in order
+	followers []*follower
+	clock     clock
+	last      uint64
+	prompts   map[string]*source
+	clients   map[string]*clientSources
+	broadcast source
+	latest    *source   // the prompt of the newest event, usually also of the next event; or nil
+	running   list.List // of *source; the prompt whose newest event is oldest is first
+	ended     list.List // of *source, in the order in which the prompts ended and expire
+	outside   outside   // the order of the events that belong to no prompt
+	count     int
+	bytes     int
+	timer     *time.Timer
+	lost      losses
+	closed    closedIDs
+}
+
+type follower struct{ deliver func(Event) }
+
+// clientSources holds the events of one client: its prompts, and its events that belong
+// to no prompt.
+type clientSources struct {
+	general source
+	prompts map[*source]struct{}
+}
+
+// NewMemoryLog returns a log that keeps events in memory, for several hubs of one
+// process. Retain, KeepLen and KeepBytes of opts are its limits; nil means the defaults.
+// The log has no goroutine. It forgets expired events only while a hub follows it.
+func NewMemoryLog(opts *HubOptions) Log { return newMemoryLog(opts.withDefaults()) }
+
+func newMemoryLog(opts HubOptions) *memoryLog {
+	l := &memoryLog{
+		opts:    opts,
+		epoch:   strings.ToLower(rand.Text()[:10]),
+		prompts: map[string]*source{},
+		clients: map[string]*clientSources{},
+	}
+	l.broadcast.init(address{epoch: l.epoch})
+	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
+	return l
+}
+
+// Append implements [Log].
+func (l *memoryLog) Append(ev Event) error {
+	var d draft
+	if ev.m == nil {
+		if err := d.prepare(&ev); err != nil {
+			return err
+		}
+	} else {
+		d.traits, _ = standardTraits(ev.Payload, ev.Frozen)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	src := l.sourceOf(&ev)
+	if src == nil {
+		return ErrClosed
+	}
+	l.last++
+	ev.ID, ev.Epoch = l.last, l.epoch
+	m := ev.m
+	if m == nil {
+		m = src.newMessage(ev.Payload, &d)
+		m.fill(&ev, &d)
+	}
+	m.id, m.at, m.to = l.last, l.clock.now(), l.address(src, &ev)
+	m.steps = src.stepped
+	if d.step {
+		src.stepped++
+	}
+	ev.m, ev.Time = m, time.Unix(0, m.at)
+	l.keep(src, m)
+	for _, f := range l.followers {
+		f.deliver(ev)
+	}
+	return nil
+}
+
+// sourceOf returns the source for ev: the source of its prompt, which sourceOf creates
+// if necessary, of its client, or of the broadcasts. It returns nil if the prompt has
+// ended and ev does not begin the prompt again.
+func (l *memoryLog) sourceOf(ev *Event) *source {
+	if ev.PromptID == "" {
+		if ev.To == "" {
+			return &l.broadcast
+		}
+		return &l.clientOf(ev.To).general
+	}
+	p := l.latest
+	if p == nil || p.addr.promptID != ev.PromptID {
+		p = l.prompts[ev.PromptID]
+	}
+	if p != nil && p.over || p == nil && l.closed.has(ev.PromptID) {
+		if !beginsAgain(ev.Payload) {
+			return nil
+		}
+		l.forget(ev.PromptID, p)
+		p = nil
+	}
+	if p == nil {
+		p = &source{}
+		p.init(address{ev.PromptID, ev.To, ev.Attempt, l.epoch})
+		p.place = l.running.PushBack(p)
+		l.prompts[ev.PromptID] = p
+		l.own(ev.To, p)
+	}
+	l.latest = p
+	return p
+}
+
+// beginsAgain reports whether p may be the first event of a prompt whose id was used
+// before: its start, or its outcome, if the prompt ends before it begins.
+func beginsAgain(p Payload) bool {
+	_, start := p.(ExecutionStart)
+	return start || isOutcome(p)
+}
+
+// forget makes an id free for a new prompt. p is the source of the old prompt, or nil.
+func (l *memoryLog) forget(promptID string, p *source) {
+	if p != nil {
+		l.drop(p)
+	}
+	l.closed.remove(promptID)
+}
+
+// clientOf returns the sources of a client.
+func (l *memoryLog) clientOf(client string) *clientSources {
+	c := l.clients[client]
+	if c == nil {
+		c = &clientSources{prompts: map[*source]struct{}{}}
+		c.general.init(address{to: client, epoch: l.epoch})
+		l.clients[client] = c
+	}
+	return c
+}
+
+// own adds a prompt to the sources of a client.
+func (l *memoryLog) own(client string, p *source) {
+	if client != "" {
+		l.clientOf(client).prompts[p] = struct{}{}
+	}
+}
+
+// address returns the address of ev. Events with the same address as their source share
+// one.
+func (l *memoryLog) address(p *source, ev *Event) *address {
+	if p.addr.to == ev.To {
+		if p.addr.attempt == ev.Attempt || ev.PromptID == "" {
+			return &p.addr
+		}
+	} else {
+		p.mixed = true
+		l.own(ev.To, p)
+	}
+	return &address{ev.PromptID, ev.To, ev.Attempt, l.epoch}
+}
+
+// keep adds m to its source, and drops events if there is no room.
+func (l *memoryLog) keep(p *source, m *message) {
+	n, b := p.q.Len(), p.q.Bytes()
+	p.q.Push(kept{m})
+	l.count += p.q.Len() - n
+	l.bytes += p.q.Bytes() - b
+	p.last = m.id
+	if p.place == nil {
+		l.outside.add(p, m.id)
+	} else {
+		l.running.MoveToBack(p.place)
+		if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
+			l.running.Remove(p.place)
+			p.over, p.expires = true, time.Unix(0, m.at).Add(l.opts.Retain)
+			p.place = l.ended.PushBack(p)
+		}
+	}
+	if l.full() {
+		l.makeRoom(p)
+	}
+	if l.timer == nil && len(l.followers) > 0 {
+		l.timer = time.AfterFunc(l.opts.Retain, l.tick)
+	}
+}
+
+// Follow implements [Log].
+func (l *memoryLog) Follow(deliver func(Event)) (Cursor, func(), error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := &follower{deliver}
+	l.followers = append(l.followers, f)
+	return Cursor{l.epoch, l.last}, func() { l.unfollow(f) }, nil
+}
+
+func (l *memoryLog) unfollow(f *follower) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.followers = slices.DeleteFunc(slices.Clone(l.followers), func(o *follower) bool { return o == f })
+	if len(l.followers) == 0 && l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+// Drop implements [Log].
+func (l *memoryLog) Drop(promptID string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forget(promptID, l.prompts[promptID])
+	return nil
+}
+
+// Read implements [Log].
+func (l *memoryLog) Read(q LogQuery) (page LogPage, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var due []*message
+	for _, src := range l.selected(&q, &page.Lost) {
+		due = src.appendTo(due, &q)
+	}
+	slices.SortFunc(due, byID)
+	if page.Lost <= q.After {
+		page.Lost = 0
+	}
+	page.Lost = min(page.Lost, q.UpTo)
+	bytes := 0
+	for i, m := range due {
+		bytes += m.Size()
+		if i > 0 && (q.Limit > 0 && i >= q.Limit || q.LimitBytes > 0 && bytes > q.LimitBytes) {
+			page.More = true
+			break
+		}
+		ev := m.event()
+		ev.m = m
+		page.Events = append(page.Events, ev)
+	}
+	return page, nil
+}
+
+// selected returns the sources with events for q, each once, and raises lost to the ID
+// of the newest lost event of q.
+func (l *memoryLog) selected(q *LogQuery, lost *uint64) (sources []*source) {
+	seen := map[*source]bool{}
+	add := func(src *source) {
+		if !seen[src] {
+			seen[src] = true
+			sources = append(sources, src)
+		}
+	}
+	prompt := func(p *source) {
+		*lost = max(*lost, p.lost)
+		add(p)
+	}
+	if q.Own {
+		*lost = max(*lost, l.lost.broadcast)
+		add(&l.broadcast)
+	}
+	if q.Own && q.Client != "" {
+		*lost = max(*lost, l.lost.clients.of(q.Client))
+		if c := l.clients[q.Client]; c != nil {
+			add(&c.general)
+			for p := range c.prompts {
+				if p.addr.to == q.Client {
+					*lost = max(*lost, p.lost)
+				}
+				add(p)
+			}
+		}
+	}
+	if q.All {
+		*lost = max(*lost, l.lost.all)
+		for _, p := range l.prompts {
+			prompt(p)
+		}
+	}
+	for _, id := range q.Prompts {
+		*lost = max(*lost, l.lost.prompts.of(id))
+		if p := l.prompts[id]; p != nil {
+			prompt(p)
+		}
+	}
+	return sources
+}
+
+// selects reports whether q selects an event with the address a.
+func (q *LogQuery) selects(a *address) bool {
+	if q.Own && (a.to != "" && a.to == q.Client || a.everyone()) {
+		return true
+	}
+	return a.promptID != "" && (q.All || slices.Contains(q.Prompts, a.promptID))
+}
+
+// source keeps the events of one prompt, the events of one client that belong to no
+// prompt, or the broadcasts.
+type source struct {
+	addr    address // address of the first event; usually all events have it
+	mixed   bool    // not all events have addr
+	q       queue.Queue[keptKey, kept]
+	slab    []message     // preallocated memory for the next messages
+	steps   []message     // preallocated memory for the next progress messages
+	last    uint64        // ID of the newest event
+	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
+	stepped uint32        // number of steps so far, see traits
+	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
+	over    bool
+	expires time.Time
+}
+
+func (p *source) init(addr address) {
+	p.addr = addr
+	p.q.MaxLen, p.q.MaxBytes = maxInt, maxInt
+}
+
+const maxInt = int(^uint(0) >> 1)
+
+// appendTo appends the messages that q selects, at most as many as a page may have.
+func (p *source) appendTo(due []*message, q *LogQuery) []*message {
+	if p.last <= q.After {
+		return due
+	}
+	n := 0
+	for k := range p.q.From(func(k kept) bool { return k.id > q.After }) {
+		if k.id > q.UpTo || q.Limit > 0 && n > q.Limit {
+			break
+		}
+		if !p.mixed || q.selects(k.to) {
+			due = append(due, k.message)
+			n++
+		}
+	}
+	return due
+}
+
+// newMessage returns an empty message. It allocates most messages in slabs of several
+// messages. The memory of a slab is freed when none of its messages is used any more.
+// Therefore a message that is large, or that a newer message will replace, is allocated
+// alone. Progress messages are replaced, too, but they are small and frequent, so they
+// have small slabs of their own.
+func (p *source) newMessage(payload Payload, d *draft) *message {
+	if _, ok := payload.(Progress); ok {
+		return nextIn(&p.steps, 4)
+	}
+	if d.coalesces || d.size > 4096 {
+		return &message{}
+	}
+	return nextIn(&p.slab, min(max(p.q.Len(), 4), 64))
+}
+
+func nextIn(slab *[]message, n int) *message {
+	if len(*slab) == 0 {
+		*slab = make([]message, n)
+	}
+	m := &(*slab)[0]
+	*slab = (*slab)[1:]
+	return m
+}
+
+// kept is a message in the log. An event for one client does not replace an event for
+// another client, so the key contains the client.
+type kept struct{ *message }
+
+type keptKey struct {
+	coalesceKey
+	to string
+}
+
+// messageWeight is an estimate, in bytes, of the memory for a message without its
+// payload and its frame.
+const messageWeight = 300
+
+// Size estimates the memory for the message in bytes.
+func (k kept) Size() int { return messageWeight + 2*k.message.Size() }
+
+// Key returns the message's key together with the client in its address.
+func (k kept) Key() (keptKey, bool) {
+	key, keyed := k.message.stateKey()
+	return keptKey{key, k.to.to}, keyed
+}

@@ -1,0 +1,324 @@
+package nodebus
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A session reads from the log what its queue does not have: what the client missed, the
+// prompts of its own that run, the past of a prompt that it begins to watch, and the
+// events that found no room in the queue.
+
+const (
+	// pageLen and pageBytes limit the events that a session reads from the log at once.
+	pageLen   = 1024
+	pageBytes = 1 << 20
+)
+
+// reading is a part of the log that a session must read before it continues with its
+// queue.
+type reading struct {
+	query LogQuery // After moves forward with each page
+	// tail is true for the part of the log up to Session.from. If the queue overflows, it
+	// becomes longer.
+	tail bool
+	// behind is true if the queue has overflowed: a session without a cursor cannot be
+	// told about lost events, and ends.
+	behind bool
+	// otherLife is true if the client's cursor is of another life of the log, until the
+	// gap is announced.
+	otherLife bool
+	hold      []string // event types to leave out
+	release   []string // see Session.Release; the reading then has no query
+	// past is true if the events are older than events that the client already has. They
+	// are sent without a cursor.
+	past  bool
+	reply Payload // sent at the end; may be nil
+}
+
+// page holds the messages of one page, and what goes before and after them.
+type page struct {
+	gap   Payload // sent before the messages; nil without a gap
+	msgs  []*message
+	reply Payload // sent after the messages; nil if the reading continues
+	past  bool
+}
+
+// readLog calls the log. It holds no lock.
+func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
+	q.Limit, q.LimitBytes = pageLen, pageBytes
+	err = Protect(func() (err error) {
+		found, err = h.log.Read(q)
+		return err
+	})
+	if err != nil {
+		return found, nil, fmt.Errorf("nodebus: the log cannot be read: %w", err)
+	}
+	for i := range found.Events {
+		m := found.Events[i].m
+		if m == nil {
+			m = newMessage(&found.Events[i])
+		}
+		msgs = append(msgs, m)
+	}
+	return found, msgs, nil
+}
+
+// readPage reads the next page of the first reading. Only the writer calls it.
+func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
+	if r.release != nil {
+		return s.readReleased(r)
+	}
+	found, msgs, err := s.hub.readLog(q)
+	if err != nil {
+		return p, err
+	}
+	p.past = r.past
+	var held []string
+	for _, m := range msgs {
+		if len(r.hold) > 0 {
+			if typ, hold := m.typeIn(r.hold); hold {
+				held = append(held, typ)
+				continue
+			}
+		}
+		p.msgs = append(p.msgs, m)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = append(s.held, held...)
+	p.msgs = slices.DeleteFunc(p.msgs, func(m *message) bool { return !s.mayReplay(r, m) })
+	if err := s.announceGap(r, &q, &found, &p); err != nil {
+		return p, err
+	}
+	s.turnPage(r, &q, &found, &p)
+	return p, nil
+}
+
+// mayReplay reports whether a message that was read is for the session. s.mu is held.
+func (s *Session) mayReplay(r *reading, m *message) bool {
+	switch {
+	case r.past:
+		return m.to.to == "" || m.to.to != s.client // the session already has its own events
+	case s.cause != nil:
+		return false
+	case m.to.promptID == "" || m.to.to != "" && m.to.to == s.client || s.watchAll:
+		return true
+	}
+	after, watches := s.watch[m.to.promptID]
+	return watches && m.id > after
+}
+
+// announceGap adds a gap to the page if events are lost. s.mu is held.
+func (s *Session) announceGap(r *reading, q *LogQuery, found *LogPage, p *page) error {
+	if found.Lost == 0 && !r.otherLife {
+		return nil
+	}
+	if !s.cursors {
+		if r.behind {
+			return ErrSlow
+		}
+		return nil
+	}
+	gap := Gap{Since: q.After, Next: found.Lost + 1}
+	if r.otherLife && len(p.msgs) > 0 {
+		gap.Next = max(gap.Next, p.msgs[0].id)
+	} else if r.otherLife {
+		gap.Next = max(gap.Next, q.UpTo+1)
+	}
+	r.otherLife = false
+	p.gap = gap
+	s.gaps++
+	return nil
+}
+
+// turnPage moves the reading forward. At its end, it removes the reading. s.mu is held.
+func (s *Session) turnPage(r *reading, q *LogQuery, found *LogPage, p *page) {
+	if len(s.readings) == 0 || s.readings[0] != r { // the session has ended
+		return
+	}
+	if n := len(found.Events); found.More && n > 0 {
+		r.query.After = found.Events[n-1].ID
+	} else {
+		r.query.After = q.UpTo
+	}
+	if !r.past {
+		s.taken = max(s.taken, r.query.After)
+	}
+	if r.query.After >= r.query.UpTo {
+		p.reply = r.reply
+		s.readings = slices.Delete(s.readings, 0, 1)
+	}
+}
+
+// fallBehind makes the session read the events up to id from the log instead of its
+// queue. s.mu is held. Only the shard's worker calls it.
+func (s *Session) fallBehind(id uint64) {
+	if s.include != nil { // the log does not know which events Include has accepted
+		s.end(ErrSlow)
+		return
+	}
+	s.q.Clear()
+	s.fellBehind++
+	after := max(s.taken, s.from)
+	s.from = id
+	if n := len(s.readings); n > 0 && s.readings[n-1].tail {
+		s.readings[n-1].query.UpTo = id
+		return
+	}
+	q := s.ownQuery()
+	q.After, q.UpTo = after, id
+	s.readings = append(s.readings, &reading{query: q, tail: true, behind: true})
+}
+
+// ownQuery returns a query for the events that the session receives. s.mu is held.
+func (s *Session) ownQuery() LogQuery {
+	q := LogQuery{Own: true, Client: s.client, All: s.watchAll}
+	for p := range s.watch {
+		q.Prompts = append(q.Prompts, p)
+	}
+	return q
+}
+
+// follows reports whether the session receives m without Include.
+func (s *Session) follows(m *message) bool {
+	if m.to.to != "" && m.to.to == s.client || s.watchAll {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	after, watches := s.watch[m.to.promptID]
+	return watches && m.id > after
+}
+
+// begin decides what the session reads first. It returns the ID of the place that the
+// greeting names: with its cursor, a client whose connection breaks before the first
+// event can continue at the right event. h.mu is held.
+func (h *Hub) begin(s *Session, opts *SessionOptions) (start uint64) {
+	from := h.lastID
+	s.from, s.joined = from, from
+	if opts.Since != (Cursor{}) {
+		r := &reading{query: s.ownQuery(), tail: true, hold: opts.Hold}
+		if r.query.UpTo = from; opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
+			r.query.After = opts.Since.ID
+		} else {
+			r.otherLife = true
+		}
+		if r.query.After < from || r.otherLife {
+			s.readings = append(s.readings, r)
+		}
+		s.taken, s.resumed = r.query.After, true
+		return r.query.After
+	}
+	due := h.dueAtJoin(s)
+	first := from + 1
+	q := LogQuery{UpTo: from}
+	for _, p := range due {
+		q.Prompts = append(q.Prompts, p.id)
+		first = min(first, p.first)
+		if n := p.now; opts.Current && !p.over && n.UniqueID != "" && p.isOf(s.client) {
+			shown := cmp.Or(n.DisplayID, n.UniqueID)
+			s.hello = append(slices.Clip(s.hello), Executing{UniqueID: shown, DisplayID: shown, PromptID: p.id})
+		}
+	}
+	for id := range s.watch {
+		if h.index.prompts[id] == nil { // the log may know it
+			q.Prompts = append(q.Prompts, id)
+		}
+	}
+	if len(q.Prompts) > 0 {
+		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
+	}
+	return first - 1
+}
+
+// dueAtJoin returns the prompts whose events a session without a cursor receives first,
+// each once. h.mu is held.
+func (h *Hub) dueAtJoin(s *Session) (due []*promptState) {
+	if c := h.index.clients[s.client]; c != nil {
+		due = c.due(s.confirms, time.Now())
+	}
+	add := func(p *promptState) {
+		if p != nil && !(p.isOf(s.client) && slices.Contains(due, p)) {
+			due = append(due, p)
+		}
+	}
+	if s.watchAll {
+		for _, p := range h.index.prompts {
+			if _, watched := s.watch[p.id]; !p.over && !watched {
+				add(p)
+			}
+		}
+	}
+	for id := range s.watch {
+		add(h.index.prompts[id])
+	}
+	return due
+}
+
+// readReleased returns the messages that [Session.Release] sends.
+func (s *Session) readReleased(r *reading) (p page, err error) {
+	q := s.hub.runningFor(s)
+	found := make([][]*message, len(r.release))
+	for q.After < q.UpTo && len(q.Prompts) > 0 {
+		read, msgs, err := s.hub.readLog(q)
+		if err != nil {
+			return p, err
+		}
+		for _, m := range msgs {
+			if typ, ok := m.typeIn(r.release); ok {
+				i := slices.Index(r.release, typ)
+				found[i] = append(found[i], m)
+			}
+		}
+		if q.After = q.UpTo; read.More && len(msgs) > 0 {
+			q.After = msgs[len(msgs)-1].id
+		}
+	}
+	prompts := map[string]bool{}
+	for _, m := range found[0] {
+		prompts[m.to.promptID] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, msgs := range found {
+		for _, m := range msgs {
+			if prompts[m.to.promptID] && s.mayReplay(r, m) {
+				p.msgs = append(p.msgs, m)
+			}
+		}
+	}
+	if len(s.readings) > 0 && s.readings[0] == r {
+		s.readings = slices.Delete(s.readings, 0, 1)
+	}
+	return p, nil
+}
+
+// runningFor returns a query for the events, from before s joined, of the running
+// prompts that s follows.
+func (h *Hub) runningFor(s *Session) (q LogQuery) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q.UpTo = s.joined
+	for _, p := range h.dueAtJoin(s) {
+		if !p.over {
+			q.Prompts = append(q.Prompts, p.id)
+		}
+	}
+	return q
+}
+
+func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
+
+// typeIn returns the event type of m. ok is true if types contains it. No lock is held.
+func (m *message) typeIn(types []string) (typ string, ok bool) {
+	_ = Protect(func() error {
+		typ = m.typeName()
+		return nil
+	})
+	return typ, slices.Contains(types, typ)
+}
