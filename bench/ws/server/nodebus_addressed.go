@@ -62,6 +62,6 @@ func (p *kept) Keep(prompts, events, clients int) {
 // Wire asks for cursors.
 func (p *kept) Wire() Wire {
 	w := p.nodebusPeer.Wire()
-	w.Cursor, w.Since = `"id":`, "since=0"
+	w.Cursor, w.Since = `"cursor":"`, "since="
 	return w
 }
