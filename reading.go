@@ -57,7 +57,7 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 		return found, nil, fmt.Errorf("nodebus: the log cannot be read: %w", err)
 	}
 	for i := range found.Events {
-		m := found.Events[i].m
+		m, _ := found.Events[i].memo.(*message)
 		if m == nil {
 			m = newMessage(&found.Events[i])
 		}
@@ -228,6 +228,9 @@ func (h *Hub) begin(s *Session, opts *SessionOptions) (start uint64) {
 			q.Prompts = append(q.Prompts, id)
 		}
 	}
+	if len(q.Prompts) == len(due) { // prompts that only the log may know are read from their first event
+		q.After = first - 1
+	}
 	if len(q.Prompts) > 0 {
 		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
 	}
@@ -311,8 +314,6 @@ func (h *Hub) runningFor(s *Session) (q LogQuery) {
 	}
 	return q
 }
-
-func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
 
 // typeIn returns the event type of m. ok is true if types contains it. No lock is held.
 func (m *message) typeIn(types []string) (typ string, ok bool) {

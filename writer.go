@@ -145,7 +145,7 @@ func (s *Session) drain(rest bool) {
 	err = s.writeDue(rest)
 }
 
-var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")
+var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
 
 // writeDue writes until nothing waits.
 func (s *Session) writeDue(rest bool) error {
