@@ -84,15 +84,23 @@ func (p *centrifugePeer) Wire() Wire {
 }
 
 // centrifugeEach addresses each event to the channel of one client.
-type centrifugeEach struct{ *centrifugePeer }
+type centrifugeEach struct {
+	*centrifugePeer
+	channels []string // by the number of the client
+}
 
 func newCentrifugeEach() *centrifugeEach {
-	p := &centrifugeEach{newCentrifuge()}
+	p := &centrifugeEach{centrifugePeer: newCentrifuge()}
 	p.own = true
 	return p
 }
 
-func (p *centrifugeEach) Send(n int, seq int64) { p.publish("c"+strconv.Itoa(n), seq) }
+func (p *centrifugeEach) Send(n int, seq int64) {
+	for len(p.channels) <= n {
+		p.channels = append(p.channels, "c"+strconv.Itoa(len(p.channels)))
+	}
+	p.publish(p.channels[n], seq)
+}
 
 func (p *centrifugeEach) Wire() Wire {
 	w := p.centrifugePeer.Wire()

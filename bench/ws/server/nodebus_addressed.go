@@ -12,11 +12,23 @@ import (
 // addressed publishes each event as an event of a prompt of one client:
 //
 //	nodebus-each  each client has one prompt, which does not end
-type addressed struct{ *nodebusPeer }
+type addressed struct {
+	*nodebusPeer
+	clients []nodebus.Event // by the number of the client; without payload, so that a Send makes no ids
+}
 
-func (p addressed) Send(n int, seq int64) { p.publish(ownEvent(n, n, executing(seq).Payload)) }
+func newAddressed() *addressed { return &addressed{nodebusPeer: newNodebus(executing, nil)} }
 
-func (p addressed) Wire() Wire {
+func (p *addressed) Send(n int, seq int64) {
+	for len(p.clients) <= n {
+		p.clients = append(p.clients, ownEvent(len(p.clients), len(p.clients), nil))
+	}
+	ev := p.clients[n]
+	ev.Payload = nodebus.Executing{UniqueID: nodeIDs[seq%97], DisplayID: now(), PromptID: ev.PromptID}
+	p.publish(ev)
+}
+
+func (p *addressed) Wire() Wire {
 	w := p.nodebusPeer.Wire()
 	w.Each = true
 	return w

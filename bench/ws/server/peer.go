@@ -61,7 +61,7 @@ func peers() map[string]func(queue int) Peer {
 		"nodebus-watch":   func(int) Peer { return newNodebus(watched, watching()) },
 		"nodebus-struct":  func(int) Peer { return newNodebus(own, nil) },
 		"nodebus-pump":    func(int) Peer { return pumped{newNodebus(executing, nil)} },
-		"nodebus-each":    func(int) Peer { return addressed{newNodebus(executing, nil)} },
+		"nodebus-each":    func(int) Peer { return newAddressed() },
 		"nodebus-log":     func(int) Peer { return &kept{nodebusPeer: newNodebus(executing, nil)} },
 		"coder":           func(queue int) Peer { return newCoder(queue, false) },
 		"coder-batch":     func(queue int) Peer { return newCoder(queue, true) },
