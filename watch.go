@@ -144,7 +144,7 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.cause == nil && len(s.readings) < readingsMax {
+		if s.cause == nil {
 			s.read(&reading{past: true, reply: Watching{PromptID: d.PromptID[:min(len(d.PromptID), promptIDMax)], Error: err.Error()}})
 		}
 	}
