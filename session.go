@@ -114,6 +114,7 @@ type Session struct {
 	asked, answered uint64 // the newest outcomes that the client was sent and has confirmed
 	askedAt         time.Time
 	unsettled       bool // a confirmed prompt has events in our buffers
+	leaving         bool // ConfirmWritten was called
 
 	resumed    bool
 	replaced   uint64 // number of events that newer events replaced in q
@@ -241,6 +242,9 @@ func (s *Session) Release(types ...string) {
 	s.held = slices.DeleteFunc(s.held, func(typ string) bool { return slices.Contains(types, typ) })
 	s.read(&reading{release: types})
 }
+
+// readingsMax limits the answers that wait for one client.
+const readingsMax = 4 * WatchMax
 
 // read adds a reading. If the client sends requests and does not read the answers, the
 // session ends. s.mu is held.
