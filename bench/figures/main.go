@@ -131,8 +131,8 @@ func (o *options) groups() []group {
 	})
 }
 
-// readFolder reads what an earlier run has kept. It stops at the first repetition of which a
-// file is missing.
+// readFolder reads what an earlier run has kept. It stops before the first repetition that is
+// not complete.
 func readFolder(o *options, all *results) error {
 	for rep := range o.reps {
 		var files []string
