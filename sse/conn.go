@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -27,12 +26,30 @@ type conn struct {
 	hangUp   func(cause error) // ends the session
 
 	closed atomic.Bool
-	rest   *[]byte // what TryWrite keeps; used only by TryWrite and Write
+	began  time.Time
+	due    atomic.Int64 // when the current write must end, in nanoseconds after began; 0 if nothing is written
+	rest   *[]byte      // what TryWrite keeps; used only by TryWrite and Write
 
-	mu     sync.Mutex // held while something is written
-	last   time.Time  // when the newest write ended
+	lock   lock      // held while something is written
+	last   time.Time // when the newest write began
 	ping   *time.Timer
 	failed bool // nothing can be written any more
+}
+
+// lock is a mutex. A wait for a channel can be tested with synctest, although the holder
+// of the lock waits for the network.
+type lock chan struct{}
+
+func (l lock) take() { l <- struct{}{} }
+func (l lock) free() { <-l }
+
+func (l lock) try() bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 const (
@@ -49,7 +66,7 @@ var errEnded = errors.New("sse: the stream has ended")
 func newConn(w http.ResponseWriter, r *http.Request, h *Handler) (*conn, error) {
 	c := &conn{
 		w: w, control: http.NewResponseController(w), opts: h.opts, previews: h.previews,
-		http2: r.ProtoMajor >= 2,
+		http2: r.ProtoMajor >= 2, began: time.Now(), lock: make(lock, 1),
 	}
 	if !canFlush(w) {
 		return nil, fmt.Errorf("sse: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", w)
@@ -85,8 +102,8 @@ func (c *conn) begin(hangUp func(cause error)) {
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
 	h.Set("X-Content-Type-Options", "nosniff")
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.free()
 	retry := append(strconv.AppendInt([]byte("retry: "), c.opts.Retry.Milliseconds(), 10), "\n\n"...)
 	if err := c.send(retry, c.opts.WriteTimeout); err != nil {
 		hangUp(err)
@@ -99,8 +116,8 @@ func (c *conn) begin(hangUp func(cause error)) {
 
 // finish waits until nothing is written any more. The handler returns after it.
 func (c *conn) finish() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.free()
 	c.failed = true
 	if c.ping != nil {
 		c.ping.Stop()
@@ -109,8 +126,8 @@ func (c *conn) finish() {
 
 // tick sends a comment if the stream was silent for an interval.
 func (c *conn) tick() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.free()
 	if c.failed || c.closed.Load() {
 		return
 	}
@@ -178,8 +195,8 @@ func (c *conn) Write(_ context.Context, frames []nodebus.Frame) error {
 		buf = takeBuffer()
 	}
 	defer giveBack(buf)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.free()
 	for _, f := range frames {
 		if len(*buf) >= pieceSize {
 			if err := c.put(*buf, c.opts.WriteTimeout); err != nil {
@@ -200,7 +217,7 @@ func (c *conn) append(dst []byte, f nodebus.Frame) []byte {
 	return c.takeImages(dst, appendBlock(nil, f))
 }
 
-// send writes b and flushes. c.mu is held.
+// send writes b and flushes. c.lock is held.
 func (c *conn) send(b []byte, timeout time.Duration) error {
 	if err := c.put(b, timeout); err != nil {
 		return err
@@ -208,6 +225,7 @@ func (c *conn) send(b []byte, timeout time.Duration) error {
 	if err := c.control.Flush(); err != nil {
 		return c.fail(err)
 	}
+	c.due.Store(0)
 	if c.http2 { // a deadline that passes ends the response, also if nothing is written
 		_ = c.control.SetWriteDeadline(time.Time{})
 	}
@@ -215,13 +233,14 @@ func (c *conn) send(b []byte, timeout time.Duration) error {
 }
 
 // put writes b in pieces, each with its own deadline: a client that takes bytes, however
-// slowly, is not cut off. c.mu is held.
+// slowly, is not cut off. c.lock is held.
 func (c *conn) put(b []byte, timeout time.Duration) error {
 	for len(b) > 0 {
 		if c.failed {
 			return errEnded
 		}
 		c.last = time.Now()
+		c.due.Store(int64(c.last.Sub(c.began) + timeout))
 		if err := c.control.SetWriteDeadline(c.last.Add(timeout)); err != nil {
 			return c.fail(err)
 		}
@@ -237,28 +256,35 @@ func (c *conn) put(b []byte, timeout time.Duration) error {
 	return nil
 }
 
-// fail returns the reason for an error of writing. c.mu is held.
+// fail returns the reason for an error of writing. c.lock is held.
 func (c *conn) fail(err error) error {
 	c.failed = true
-	switch {
-	case c.closed.Load():
+	if c.closed.Load() {
 		return errEnded
-	case errors.Is(err, os.ErrDeadlineExceeded), time.Since(c.last) >= c.opts.WriteTimeout: // HTTP/2 has an error of its own
-		return fmt.Errorf("sse: the client took no %d bytes in %v: %w", pieceSize, c.opts.WriteTimeout, nodebus.ErrSlow)
 	}
-	return fmt.Errorf("sse: the client is gone: %w", err)
+	return c.reason(fmt.Errorf("sse: the client is gone: %w", err))
+}
+
+// reason returns err, or an error that wraps ErrSlow if the time of a write is over. Not
+// the error but the time decides: HTTP/2 has an error of its own for a deadline, and
+// net/http also ends the context of the request, perhaps before the write returns.
+func (c *conn) reason(err error) error {
+	if due := c.due.Load(); due == 0 || int64(time.Since(c.began)) < due {
+		return err
+	}
+	return fmt.Errorf("sse: the client took less than %d bytes in %v: %w", pieceSize, c.opts.WriteTimeout, nodebus.ErrSlow)
 }
 
 // Close ends the stream. If nothing is being written, it first sends a comment that says
 // why. The handler then returns.
 func (c *conn) Close(cause error) error {
 	c.closed.Store(true)
-	if !c.mu.TryLock() {
+	if !c.lock.try() {
 		// Something is being written. put looks at closed after it has set a deadline, so
 		// that it sees closed, or waits with this deadline.
 		return c.control.SetWriteDeadline(time.Unix(1, 0))
 	}
-	defer c.mu.Unlock()
+	defer c.lock.free()
 	if reason := goodbye(cause); reason != "" && !c.failed {
 		c.last = time.Now()
 		_ = c.control.SetWriteDeadline(c.last.Add(closeWait))

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -162,7 +163,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := h.hub.Join(client, opts)
 	c.begin(s.Close)
 	defer c.finish()
-	_ = s.Serve(r.Context(), c) // Close has told the client the reason, if possible
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer cancel(nil)
+	defer context.AfterFunc(r.Context(), func() { cancel(c.reason(context.Cause(r.Context()))) })()
+	_ = s.Serve(ctx, c) // Close has told the client the reason, if possible
 }
 
 // allowOrigin lets the page that sent the request read the response. The origin of the

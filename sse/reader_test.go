@@ -41,7 +41,7 @@ type reader struct {
 	close    func()
 }
 
-func newReader(r io.Reader) *reader { return &reader{r: bufio.NewReaderSize(r, 16)} }
+func newReader(r io.Reader) *reader { return &reader{r: bufio.NewReaderSize(r, 4<<10)} }
 
 // block reads lines up to the end of an event with data, and returns the data.
 func (s *reader) block() (data string, err error) {
@@ -134,7 +134,7 @@ func serve(t *testing.T, opts *sse.Options, wrap func(http.Handler) http.Handler
 func open(t *testing.T, c *http.Client, url string, header ...string) *reader {
 	t.Helper()
 	res := get(t, c, url, header...)
-	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, http.StatusOK, res.StatusCode, res.Header)
 	s := newReader(res.Body)
 	s.header, s.close = res.Header, func() { _ = res.Body.Close() }
 	return s
