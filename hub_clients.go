@@ -19,11 +19,18 @@ type clientIndex struct {
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
 type hubClient struct {
 	id        string
-	sessions  []*Session     // the sessions that confirm outcomes
+	sessions  []confirming   // the sessions that confirm outcomes
 	prompts   []*promptState // in the order of their beginnings
 	expected  []string       // ids of prompts that have not begun
 	confirmed uint64         // ID of the newest confirmed outcome, over all sessions
 	changed   chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
+}
+
+// confirming is a [Session] that confirms outcomes.
+type confirming interface {
+	// owes reports whether the client was sent an outcome recently and has not confirmed
+	// it.
+	owes() bool
 }
 
 // promptState is what the hub knows about a prompt that runs or has ended.
@@ -67,7 +74,7 @@ func (x *clientIndex) client(id string) *hubClient {
 	return c
 }
 
-// tidy removes the entry of a client of which nothing is left.
+// tidy removes the entry of a client if nothing is left of it.
 func (x *clientIndex) tidy(c *hubClient) {
 	if len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 {
 		delete(x.clients, c.id)
@@ -76,7 +83,7 @@ func (x *clientIndex) tidy(c *hubClient) {
 
 // add counts an event of the log. It returns the number of steps of the prompt before
 // the event.
-func (x *clientIndex) add(ev *Event, t *traits) (steps uint32) {
+func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
 	if ev.PromptID == "" {
 		return 0
 	}
@@ -97,10 +104,10 @@ func (x *clientIndex) add(ev *Event, t *traits) (steps uint32) {
 	}
 	x.latest = p
 	p.last, steps = ev.ID, p.steps
-	if t.step {
+	if k.step {
 		p.steps++
 	}
-	if t.outcome {
+	if k.outcome {
 		p.outcome = ev.ID
 	}
 	if e, ok := ev.Payload.(Executing); ok {
@@ -181,18 +188,18 @@ func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
 }
 
 // enter adds a session that confirms outcomes.
-func (x *clientIndex) enter(s *Session) {
-	c := x.client(s.client)
+func (x *clientIndex) enter(client string, s confirming) {
+	c := x.client(client)
 	c.sessions = append(c.sessions, s)
 }
 
 // leave removes a session that confirms outcomes.
-func (x *clientIndex) leave(s *Session) {
-	c := x.clients[s.client]
+func (x *clientIndex) leave(client string, s confirming) {
+	c := x.clients[client]
 	if c == nil {
 		return
 	}
-	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
+	c.sessions = slices.DeleteFunc(c.sessions, func(o confirming) bool { return o == s })
 	c.notify()
 	x.tidy(c)
 }
@@ -223,18 +230,9 @@ func (c *hubClient) confirm(id, written uint64) (complete bool) {
 	return complete
 }
 
-// Expect says that a client waits for a prompt that has not begun. If the client's
-// connection breaks and the client returns without a cursor, it is sent the events of the
-// prompt again, also if the prompt began and ended in the meantime. Expect has no effect
-// for a client without a session that confirms outcomes. It is safe for concurrent use.
-func (h *Hub) Expect(client, promptID string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.index.clients[client]
-	if c == nil || len(c.sessions) == 0 || slices.Contains(c.expected, promptID) {
-		return
-	}
-	if p := h.index.prompts[promptID]; p != nil && !p.over { // it has begun
+// expect records that a client waits for a prompt.
+func (x *clientIndex) expect(c *hubClient, promptID string) {
+	if p := x.prompts[promptID]; p != nil && !p.over { // it has begun
 		p.awaited = true
 		return
 	}

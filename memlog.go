@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/nodebus/nodebus/internal/queue"
 )
 
 // memoryLog is the default [Log]. A newer event with a key replaces the older event with
@@ -57,19 +55,21 @@ func newMemoryLog(opts HubOptions) *memoryLog {
 		clients: map[string]*clientSources{},
 	}
 	l.broadcast.init(address{epoch: l.epoch})
+	l.outside.enter(&l.broadcast)
 	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
 	return l
 }
 
 // Append implements [Log].
 func (l *memoryLog) Append(ev Event) error {
-	var d draft
-	if ev.m == nil {
+	if !ev.mark.known {
+		var d draft
 		if err := d.prepare(&ev); err != nil {
 			return err
 		}
-	} else {
-		d.traits, _ = standardTraits(ev.Payload, ev.Frozen)
+		m := &message{}
+		d.fill(m, &ev)
+		ev.mark, ev.memo = d.mark(), m
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,19 +78,22 @@ func (l *memoryLog) Append(ev Event) error {
 		return ErrClosed
 	}
 	l.last++
-	ev.ID, ev.Epoch = l.last, l.epoch
-	m := ev.m
-	if m == nil {
-		m = src.newMessage(ev.Payload, &d)
-		m.fill(&ev, &d)
+	at := l.clock.now()
+	ev.ID, ev.Epoch, ev.Time = l.last, l.epoch, time.Unix(0, at)
+	if m, _ := ev.memo.(*message); m != nil || !src.takes(&ev) {
+		if m == nil {
+			m = src.newMessage(ev.Payload, ev.mark)
+			m.fill(ev.Payload, ev.mark)
+			ev.memo = m
+		}
+		m.id, m.at, m.to, m.steps = l.last, at, l.address(src, &ev), src.stepped
+		l.keep(src, m)
+	} else {
+		l.keepOnTape(src, &ev, at)
 	}
-	m.id, m.at, m.to = l.last, l.clock.now(), l.address(src, &ev)
-	m.steps = src.stepped
-	if d.step {
+	if ev.mark.step {
 		src.stepped++
 	}
-	ev.m, ev.Time = m, time.Unix(0, m.at)
-	l.keep(src, m)
 	for _, f := range l.followers {
 		f.deliver(ev)
 	}
@@ -150,6 +153,7 @@ func (l *memoryLog) clientOf(client string) *clientSources {
 	if c == nil {
 		c = &clientSources{prompts: map[*source]struct{}{}}
 		c.general.init(address{to: client, epoch: l.epoch})
+		l.outside.enter(&c.general)
 		l.clients[client] = c
 	}
 	return c
@@ -182,16 +186,28 @@ func (l *memoryLog) keep(p *source, m *message) {
 	p.q.Push(kept{m})
 	l.count += p.q.Len() - n
 	l.bytes += p.q.Bytes() - b
-	p.last = m.id
 	if p.place == nil {
 		l.outside.add(p, m.id)
-	} else {
+	} else if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
+		l.running.Remove(p.place)
+		p.over, p.expires = true, time.Unix(0, m.at).Add(l.opts.Retain)
+		p.place = l.ended.PushBack(p)
+	}
+	l.added(p, m.id)
+}
+
+// keepOnTape adds an executing event to the tape of its source.
+func (l *memoryLog) keepOnTape(p *source, ev *Event, at int64) {
+	l.bytes += p.tape.add(ev.ID, at, ev.Payload.(Executing))
+	l.count++
+	l.added(p, ev.ID)
+}
+
+// added completes the adding of an event.
+func (l *memoryLog) added(p *source, id uint64) {
+	p.last = id
+	if p.place != nil && !p.over {
 		l.running.MoveToBack(p.place)
-		if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
-			l.running.Remove(p.place)
-			p.over, p.expires = true, time.Unix(0, m.at).Add(l.opts.Retain)
-			p.place = l.ended.PushBack(p)
-		}
 	}
 	if l.full() {
 		l.makeRoom(p)
@@ -249,7 +265,7 @@ func (l *memoryLog) Read(q LogQuery) (page LogPage, err error) {
 			break
 		}
 		ev := m.event()
-		ev.m = m
+		ev.memo = m
 		page.Events = append(page.Events, ev)
 	}
 	return page, nil
@@ -306,91 +322,4 @@ func (q *LogQuery) selects(a *address) bool {
 		return true
 	}
 	return a.promptID != "" && (q.All || slices.Contains(q.Prompts, a.promptID))
-}
-
-// source keeps the events of one prompt, the events of one client that belong to no
-// prompt, or the broadcasts.
-type source struct {
-	addr    address // address of the first event; usually all events have it
-	mixed   bool    // not all events have addr
-	q       queue.Queue[keptKey, kept]
-	slab    []message     // preallocated memory for the next messages
-	steps   []message     // preallocated memory for the next progress messages
-	last    uint64        // ID of the newest event
-	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
-	stepped uint32        // number of steps so far, see traits
-	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
-	over    bool
-	expires time.Time
-}
-
-func (p *source) init(addr address) {
-	p.addr = addr
-	p.q.MaxLen, p.q.MaxBytes = maxInt, maxInt
-}
-
-const maxInt = int(^uint(0) >> 1)
-
-// appendTo appends the messages that q selects, at most as many as a page may have.
-func (p *source) appendTo(due []*message, q *LogQuery) []*message {
-	if p.last <= q.After {
-		return due
-	}
-	n := 0
-	for k := range p.q.From(func(k kept) bool { return k.id > q.After }) {
-		if k.id > q.UpTo || q.Limit > 0 && n > q.Limit {
-			break
-		}
-		if !p.mixed || q.selects(k.to) {
-			due = append(due, k.message)
-			n++
-		}
-	}
-	return due
-}
-
-// newMessage returns an empty message. It allocates most messages in slabs of several
-// messages. The memory of a slab is freed when none of its messages is used any more.
-// Therefore a message that is large, or that a newer message will replace, is allocated
-// alone. Progress messages are replaced, too, but they are small and frequent, so they
-// have small slabs of their own.
-func (p *source) newMessage(payload Payload, d *draft) *message {
-	if _, ok := payload.(Progress); ok {
-		return nextIn(&p.steps, 4)
-	}
-	if d.coalesces || d.size > 4096 {
-		return &message{}
-	}
-	return nextIn(&p.slab, min(max(p.q.Len(), 4), 64))
-}
-
-func nextIn(slab *[]message, n int) *message {
-	if len(*slab) == 0 {
-		*slab = make([]message, n)
-	}
-	m := &(*slab)[0]
-	*slab = (*slab)[1:]
-	return m
-}
-
-// kept is a message in the log. An event for one client does not replace an event for
-// another client, so the key contains the client.
-type kept struct{ *message }
-
-type keptKey struct {
-	coalesceKey
-	to string
-}
-
-// messageWeight is an estimate, in bytes, of the memory for a message without its
-// payload and its frame.
-const messageWeight = 300
-
-// Size estimates the memory for the message in bytes.
-func (k kept) Size() int { return messageWeight + 2*k.message.Size() }
-
-// Key returns the message's key together with the client in its address.
-func (k kept) Key() (keptKey, bool) {
-	key, keyed := k.message.stateKey()
-	return keptKey{key, k.to.to}, keyed
 }

@@ -2,9 +2,9 @@ package nodebus
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
-	"sync"
 )
 
 // Subscribe returns a sequence of all events of the hub, for a loop in the same
@@ -52,88 +52,42 @@ func (h *Hub) unsubscribe(s *subscription) {
 	h.subs = slices.DeleteFunc(h.subs, func(o *subscription) bool { return o == s })
 }
 
-// subscription is the queue of one Subscribe loop. The reader takes all waiting
-// messages at once.
-type subscription struct {
-	maxLen, maxBytes int
-	wake             chan struct{} // capacity 1
-
-	mu     sync.Mutex
-	buf    []Event
-	bytes  int
-	asleep bool
-	over   bool
-	err    error
-}
-
-// push adds an event. size is the estimated size of its frame, in bytes.
-func (s *subscription) push(ev *Event, size int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch n := len(s.buf); {
-	case s.over:
-		return
-	case n >= s.maxLen || n > 0 && s.bytes+size > s.maxBytes:
-		s.over, s.err = true, ErrSlow
-	default:
-		s.buf = append(s.buf, *ev)
-		s.bytes += size
-	}
-	s.rouse()
-}
-
-func (s *subscription) reason() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
-}
-
-func (s *subscription) rouse() {
-	if s.asleep {
-		s.asleep = false
-		s.wake <- struct{}{}
+// On calls f for each later event whose payload is a P, in the order of IDs, in a goroutine
+// of its own. On(hub, func(ev Event, p Payload)) receives every event. f may take its
+// time: the events wait, up to HubOptions.KeepLen and KeepBytes. Do not modify the data
+// that a payload points to.
+//
+// stop ends the listener and waits until f has returned; f must not call it. It returns
+// why the listener has ended before: [ErrSlow] if f was too far behind, a [*PanicError] if
+// f has panicked, otherwise nil. The listener also ends, without an error, when the hub
+// closes, after the events that wait. On is safe for concurrent use.
+func On[P Payload](h *Hub, f func(Event, P)) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	events := h.Subscribe(ctx)
+	ended := make(chan struct{})
+	err := errListenerGone // unless f returns
+	go func() {
+		defer close(ended)
+		err = Protect(func() error { return each(events, f) })
+	}()
+	return func() error {
+		cancel()
+		<-ended
+		return err
 	}
 }
 
-// end ends the subscription after the reader has received the messages that wait. The
-// first err counts.
-func (s *subscription) end(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over {
-		s.over, s.err = true, err
-	}
-	s.rouse()
-}
+var errListenerGone = errors.New("nodebus: the listener ended its goroutine with runtime.Goexit")
 
-// drop ends the subscription at once and discards the messages that wait.
-func (s *subscription) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over, s.err, s.buf = true, nil, nil
-	s.rouse()
-}
-
-// take waits for messages and returns all of them, or nil at the end. used is the
-// previous batch; take reuses its memory.
-func (s *subscription) take(used []Event) []Event {
-	clear(used)
-	s.mu.Lock()
-	for len(s.buf) == 0 {
-		if s.over {
-			s.mu.Unlock()
-			return nil
+// each calls f for each event whose payload is a P.
+func each[P Payload](events iter.Seq2[Event, error], f func(Event, P)) error {
+	for ev, err := range events {
+		if err != nil {
+			return err
 		}
-		s.asleep = true
-		s.mu.Unlock()
-		<-s.wake
-		s.mu.Lock()
+		if p, ok := ev.Payload.(P); ok {
+			f(ev, p)
+		}
 	}
-	defer s.mu.Unlock()
-	batch := s.buf
-	s.buf, s.bytes = used[:0], 0
-	if cap(used) > 1<<14 { // free the memory after a burst
-		s.buf = nil
-	}
-	return batch
+	return nil
 }
