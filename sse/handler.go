@@ -130,7 +130,7 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 }
 
 // ServeHTTP returns when the client goes or the session ends. [nodebus.Hub.Close] ends
-// all sessions.
+// all sessions; call it before Shutdown of the http.Server, which waits for all streams.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	notAllowed := h.policy.Check(r)

@@ -74,7 +74,7 @@ func TestClientThatTakesNothingIsSlow(t *testing.T) {
 		require.NoError(t, n.hub.Broadcast(large))
 		require.Equal(t, 10*time.Second, <-n.left) // a quarter longer
 		synctest.Wait()
-		require.EqualValues(t, uint64(1), n.hub.Stats().Slow)
+		require.Equal(t, uint64(1), n.hub.Stats().Slow)
 		_, err := r.next()
 		require.Error(t, err)
 	})
