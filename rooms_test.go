@@ -32,6 +32,10 @@ var rooms = map[string]room{
 		imports: []string{".", "internal/origin"},
 		files:   7, names: 8, circle: 2,
 	},
+	"sse": {
+		imports: []string{".", "internal/origin", "internal/query"},
+		files:   5, names: 3, circle: 2,
+	},
 	"client": {
 		imports: []string{"."},
 		files:   4, names: 7, circle: 3,
