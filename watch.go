@@ -144,16 +144,12 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.cause == nil && len(s.readings) < readingsMax {
+		if s.cause == nil {
 			s.read(&reading{past: true, reply: Watching{PromptID: d.PromptID[:min(len(d.PromptID), promptIDMax)], Error: err.Error()}})
 		}
 	}
 	return true
 }
 
-const (
-	// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
-	promptIDMax = 512
-	// readingsMax limits the answers that wait for one client.
-	readingsMax = 4 * WatchMax
-)
+// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
+const promptIDMax = 512

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,6 +92,24 @@ func TestGroups(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRead prints what an earlier run has kept. A repetition that is not complete does not
+// count.
+func TestRead(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
+	}
+	write("each-0.csv", wsHeader+"nodebus-each,1000,0,blast,10,0,6,0,0\nraw-each,1000,0,blast,10,0,2,0,0\n")
+	write("log-0.csv", wsHeader+"nodebus-log,1000,0,resume,10,0,cpu_ms=0.7\n")
+	write("each-1.csv", wsHeader+"nodebus-each,1000,0,blast,10,0,60,0,0\nraw-each,1000,0,blast,10,0,2,0,0\n")
+	var out strings.Builder
+	require.NoError(t, run([]string{"-long", "-read", "-only", "each,log", "-o", folder}, &out))
+	require.Contains(t, out.String(), "| blast 1000 | ×3.00 | 2.00 | ≤ 2.00: missed |")
+	require.Contains(t, out.String(), "| resume 1000 | 0.70 | ≤ 1.00: reached |")
+	require.NoError(t, os.Remove(filepath.Join(folder, "log-0.csv")))
+	require.ErrorIs(t, run([]string{"-read", "-only", "each,log", "-o", folder}, &out), os.ErrNotExist)
 }
 
 func TestParse(t *testing.T) {

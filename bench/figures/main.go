@@ -11,6 +11,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,6 +34,7 @@ type options struct {
 	reps   int
 	only   []string // names of groups; all if empty
 	folder string   // keeps the output of the programs
+	read   bool     // measure nothing; print what is in the folder
 }
 
 func main() {
@@ -51,6 +53,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.reps, "reps", 0, "number of repetitions; 0 means 3 if -long, else 1")
 	only := f.String("only", "", "comma-separated groups to measure: "+strings.Join(groupNames(), ", ")+"; all if empty")
 	f.StringVar(&o.folder, "o", "", "keep the output of the programs in this `folder`")
+	f.BoolVar(&o.read, "read", false, "measure nothing; print the figures of complete repetitions in the folder of -o")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -71,41 +74,86 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-func run(args []string, out io.Writer) (err error) {
+func run(args []string, out io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
+	all := newResults(o.long)
+	began := time.Now()
+	if o.read {
+		err = readFolder(&o, all)
+	} else {
+		err = measureAll(&o, all)
+	}
+	if err != nil {
+		return err
+	}
+	if !o.read {
+		fmt.Fprintf(out, "%d repetitions took %s. ", o.reps, time.Since(began).Round(time.Second))
+	}
+	fmt.Fprintf(out, "%s, %d processors. Other programs used %s processors meanwhile.\n", runtime.Version(), runtime.NumCPU(), all.others())
+	for _, t := range tables(&o) {
+		t.print(out, all)
+	}
+	return all.lost()
+}
+
+// measureAll builds the programs and measures all groups in each repetition.
+func measureAll(o *options, all *results) (err error) {
 	bin, err := os.MkdirTemp("", "nodebus-figures")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
-	if o.folder == "" {
-		o.folder = bin
+	folder := o.folder
+	if folder == "" {
+		folder = bin
 	}
 	const bench = "github.com/nodebus/nodebus/bench/"
-	if err := execute(out, "go", "build", "-o", bin, bench+"ws/wsserver", bench+"ws/wsload", bench+"dag"); err != nil {
+	if err := execute(os.Stderr, "go", "build", "-o", bin, bench+"ws/wsserver", bench+"ws/wsload", bench+"dag"); err != nil {
 		return err
 	}
-	all := newResults(o.long)
-	began := time.Now()
 	for rep := range o.reps {
-		for _, g := range groups(&o) {
-			if len(o.only) > 0 && !slices.Contains(o.only, g.name) {
-				continue
-			}
-			if err := g.measure(bin, o.folder, rep, all); err != nil {
+		for _, g := range o.groups() {
+			if err := g.measure(bin, folder, rep, all); err != nil {
 				return fmt.Errorf("%s: %w", g.name, err)
 			}
 		}
 	}
-	fmt.Fprintf(out, "%s, %d processors, %d repetitions in %s. Other programs used %s processors meanwhile.\n",
-		runtime.Version(), runtime.NumCPU(), o.reps, time.Since(began).Round(time.Second), all.others())
-	for _, t := range tables(&o) {
-		t.print(out, all)
+	return nil
+}
+
+// groups returns the groups to measure.
+func (o *options) groups() []group {
+	return slices.DeleteFunc(groups(o), func(g group) bool {
+		return len(o.only) > 0 && !slices.Contains(o.only, g.name)
+	})
+}
+
+// readFolder reads what an earlier run has kept. It stops before the first repetition that is
+// not complete.
+func readFolder(o *options, all *results) error {
+	for rep := range o.reps {
+		var files []string
+		for _, g := range o.groups() {
+			name := g.file(o.folder, rep)
+			if _, err := os.Stat(name); err != nil && rep > 0 {
+				return nil
+			}
+			files = append(files, name)
+		}
+		for _, name := range files {
+			b, err := os.ReadFile(name)
+			if err == nil {
+				err = all.read(bytes.NewReader(b), rep)
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
-	return all.lost()
+	return nil
 }
 
 // group is one call of a program in each repetition.
@@ -144,13 +192,17 @@ func groupNames() (names []string) {
 	return names
 }
 
+func (g *group) file(folder string, rep int) string {
+	return filepath.Join(folder, g.name+"-"+strconv.Itoa(rep)+".csv")
+}
+
 // measure runs the program, writes its output to a file and adds its figures to all.
 func (g *group) measure(bin, folder string, rep int, all *results) (err error) {
 	args := slices.Clone(g.args)
 	if g.program == "wsload" {
 		args = append(args, "-server", filepath.Join(bin, "wsserver"))
 	}
-	file, err := os.Create(filepath.Join(folder, g.name+"-"+strconv.Itoa(rep)+".csv"))
+	file, err := os.Create(g.file(folder, rep))
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -192,17 +193,29 @@ func (c *control) paced(rate float64, burst int64, seconds float64) {
 	turns := c.turns()
 	var events int64
 	var busy time.Duration
+	var each []time.Duration
 	began := time.Now()
 	for round := range int64(seconds / gap.Seconds()) {
 		time.Sleep(time.Until(began.Add(time.Duration(round) * gap)))
 		for range burst * bursts {
 			t := time.Now()
 			c.publish(events, turns, burst)
-			busy += time.Since(t)
+			d := time.Since(t)
+			busy += d
+			each = append(each, d)
 			events++
 		}
 	}
-	c.answer(Stat{Published: events, Seconds: time.Since(began).Seconds(), Busy: busy.Seconds()})
+	c.answer(Stat{Published: events, Seconds: time.Since(began).Seconds(), Busy: busy.Seconds(), Median: median(each).Seconds()})
+}
+
+// median sorts d. The median of no durations is 0.
+func median(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[len(d)/2]
 }
 
 func (c *control) keep(args []string) error {

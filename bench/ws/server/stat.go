@@ -23,7 +23,8 @@ type Stat struct {
 
 	Published int64   // number of events
 	Seconds   float64 // duration of the command
-	Busy      float64 // seconds spent inside Broadcast
+	Busy      float64 // seconds spent inside Broadcast and Send
+	Median    float64 // median of these times, in seconds; other programs do not change it much
 }
 
 // CPU returns the total CPU time, in seconds.
