@@ -226,7 +226,9 @@ func (c *hubClient) confirm(id, written uint64) (complete bool) {
 // Expect says that a client waits for a prompt that has not begun. If the client's
 // connection breaks and the client returns without a cursor, it is sent the events of the
 // prompt again, also if the prompt began and ended in the meantime. Expect has no effect
-// for a client without a session that confirms outcomes. It is safe for concurrent use.
+// for a client without a session that confirms outcomes. If the prompt does not begin, call
+// [Hub.Unexpect]; otherwise the hub remembers the client forever. It is safe for
+// concurrent use.
 func (h *Hub) Expect(client, promptID string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -242,4 +244,17 @@ func (h *Hub) Expect(client, promptID string) {
 		c.expected = c.expected[1:]
 	}
 	c.expected = append(c.expected, promptID)
+}
+
+// Unexpect takes back [Hub.Expect]: the prompt will not begin. It has no effect on a
+// prompt that has begun. It is safe for concurrent use.
+func (h *Hub) Unexpect(client, promptID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.index.clients[client]
+	if c == nil {
+		return
+	}
+	c.expected = slices.DeleteFunc(c.expected, func(id string) bool { return id == promptID })
+	h.index.tidy(c)
 }
