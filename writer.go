@@ -217,10 +217,10 @@ func (s *Session) next(w *outgoing) error {
 func (w *outgoing) send(s *Session) error {
 	w.frames, w.outcome, w.newest = w.frames[:0], 0, 0
 	for _, p := range w.hello {
-		w.add(s.greeting(w.codec, p, s.greetAt))
+		w.add(s.greeting(w.codec, p, s.greet))
 	}
 	if w.gap != nil {
-		w.add(s.greeting(w.codec, w.gap, w.query.After))
+		w.add(s.greeting(w.codec, w.gap, Cursor{s.hub.epoch, w.query.After}))
 	}
 	for _, m := range w.msgs {
 		if w.past {
@@ -255,10 +255,10 @@ func (w *outgoing) add(f Frame, err error) {
 	}
 }
 
-// greeting encodes a payload that only this session receives, with the ID after which
+// greeting encodes a payload that only this session receives, with the place after which
 // the client continues.
-func (s *Session) greeting(c Codec, p Payload, id uint64) (Frame, error) {
-	return encodeSafely(c, Event{ID: id, Epoch: s.hub.epoch, To: s.client, Payload: p})
+func (s *Session) greeting(c Codec, p Payload, at Cursor) (Frame, error) {
+	return encodeSafely(c, Event{ID: at.ID, Epoch: at.Epoch, To: s.client, Payload: p})
 }
 
 // sent records what the transport has taken. It reports whether the caller must call
