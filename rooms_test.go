@@ -43,7 +43,7 @@ var rooms = map[string]room{
 		files:   10, names: 9, circle: 3,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "ws", "internal/files", "internal/jsonenc", "internal/origin"},
+		imports: []string{".", "flow", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
 		files:   33, names: 5, circle: 30,
 	},
 	"examples": {imports: []string{
