@@ -3,6 +3,7 @@ package comfy_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -215,8 +216,13 @@ func (h *host) connect(client string) *socket {
 type message struct {
 	Type   string         `json:"type"`
 	Data   map[string]any `json:"data"`
-	ID     *uint64        `json:"id"`
 	binary []byte
+
+	// Only with since.
+	Cursor   string `json:"cursor"`
+	PromptID string `json:"prompt_id"`
+	Time     int64  `json:"time"`
+	Attempt  int    `json:"attempt"`
 }
 
 // short returns the type and, for some types, the node, the word or the count.
@@ -252,7 +258,12 @@ func (s *socket) read() (m message, err error) {
 		return m, err
 	}
 	if typ == websocket.MessageBinary {
-		return message{binary: data}, nil
+		m.binary = data
+		if binary.BigEndian.Uint32(data) != 20034 { // no envelope
+			return m, nil
+		}
+		end := 8 + binary.BigEndian.Uint32(data[4:])
+		m.binary, data = data[end:], data[8:end]
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -301,8 +312,6 @@ func (s *socket) closed() websocket.StatusCode {
 		}
 	}
 }
-
-func itoa(n uint64) string { return fmt.Sprint(n) }
 
 // quick is a graph of one node that ends at once.
 const quick = `{"1":{"class_type":"Secret","inputs":{}}}`
