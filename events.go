@@ -40,7 +40,7 @@ type Event struct {
 	// for the new payload.
 	Frozen bool
 
-	m *message // the event with its encoded forms, while it passes through a log; otherwise nil
+	memo any // what the hub has made from the event, while the event passes through a log; otherwise nil
 }
 
 // Cursor returns the place of the event in the log, see [SessionOptions].Since.
@@ -287,6 +287,17 @@ type NodeDone struct {
 	Cached   bool    `json:"cached,omitempty"`  // the result is from an earlier run
 	Attempt  int     `json:"attempt,omitempty"` // the attempt of the node's call, if above 1
 }
+
+// Watching answers a client's request to watch a prompt, or to watch it no longer. ComfyUI
+// has no such event.
+type Watching struct {
+	PromptID string `json:"prompt_id"`
+	Watching bool   `json:"watching"`
+	Error    string `json:"error,omitempty"` // why the request was refused
+}
+
+// EventType returns "nodebus.watching".
+func (Watching) EventType() string { return "nodebus.watching" }
 
 // EventType returns "status".
 func (Status) EventType() string { return "status" }

@@ -1,7 +1,6 @@
 package nodebus
 
 import (
-	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -12,62 +11,6 @@ import (
 // received. It must be safe for concurrent use.
 type Publisher interface {
 	Publish(Event) error
-}
-
-// HubOptions are the limits of a [Hub]. A nil *HubOptions means the defaults. A field
-// that is zero or less means its default.
-type HubOptions struct {
-	// QueueLen and QueueBytes limit the events that wait in memory for one session.
-	// Defaults: 65 536 events and 16 MiB. An event larger than QueueBytes may wait
-	// alone. The session of a client that falls further behind reads the events from the
-	// log, at its own pace, as long as the log keeps them. Two kinds of events do not
-	// count: events that were passed to a Write of the transport, and at most 1024
-	// events or 1 MiB that were read from the log.
-	//
-	// The defaults are large because a graph of small nodes publishes more events in
-	// one millisecond than a healthy client reads in ten. The log and all clients share
-	// the memory of the events.
-	QueueLen   int
-	QueueBytes int
-	// Log keeps the events for clients that reconnect or are behind. Default: a new log
-	// in memory, see [NewMemoryLog].
-	Log Log
-	// Retain is how long the log in memory keeps events: events of a prompt after the
-	// end of the prompt, other events after they were sent. For as long, the hub knows
-	// which ended prompts a client without a cursor may have missed. Default: 5 minutes.
-	Retain time.Duration
-	// KeepLen and KeepBytes limit all events that the log in memory keeps. Defaults:
-	// 262 144 events and 64 MiB. If there is no room, the log drops ended prompts before
-	// other events; the prompt that ended first goes first. KeepLen and KeepBytes also
-	// limit the events that wait for one [Hub.Subscribe] loop.
-	KeepLen   int
-	KeepBytes int
-	// Drain is how long Close waits until clients have received the events that wait
-	// for them. Default: 5 seconds.
-	Drain time.Duration
-}
-
-func (o *HubOptions) withDefaults() HubOptions {
-	var opts HubOptions
-	if o != nil {
-		opts = *o
-	}
-	opts.QueueLen = positiveOr(opts.QueueLen, 1<<16)
-	opts.QueueBytes = positiveOr(opts.QueueBytes, 16<<20)
-	opts.Retain = positiveOr(opts.Retain, 5*time.Minute)
-	opts.KeepLen = positiveOr(opts.KeepLen, 1<<18)
-	opts.KeepBytes = positiveOr(opts.KeepBytes, 64<<20)
-	opts.Drain = positiveOr(opts.Drain, 5*time.Second)
-	return opts
-}
-
-// positiveOr returns v, or otherwise if v is zero or less.
-func positiveOr[T cmp.Ordered](v, otherwise T) T {
-	var zero T
-	if v > zero {
-		return v
-	}
-	return otherwise
 }
 
 // Hub delivers events to clients. Its guarantees:
@@ -109,6 +52,8 @@ type Hub struct {
 	epoch    string // the life of the log
 	shards   []*shard
 
+	publishing inFlight // the calls of the log's Append
+
 	// The order of locks: first a lock of the log, then Hub.mu, then shard.reg, then one
 	// of shard.mu, Session.mu, subscription.mu and message.mu. Code that holds one of the
 	// last four takes no other lock. Code that holds any lock calls no foreign code: no
@@ -137,6 +82,7 @@ func NewHub(opts *HubOptions) *Hub {
 		sessions: map[*Session]struct{}{},
 		left:     make(chan struct{}),
 	}
+	h.publishing.ended = make(chan struct{})
 	h.index.init(h.opts.Retain)
 	for range shardCount() {
 		h.shards = append(h.shards, newShard())
@@ -196,11 +142,12 @@ func (h *Hub) Publish(ev Event) error {
 	if err := d.prepare(&ev); err != nil {
 		return err
 	}
-	if ev.m = nil; d.early || d.foreign {
-		ev.m = &message{}
-		ev.m.fill(&ev, &d)
+	if ev.memo = nil; d.early || d.foreign {
+		m := &message{}
+		m.fill(&ev, &d)
+		ev.memo = m
 	}
-	if h.isClosed() {
+	if !h.publishing.begin() {
 		return ErrClosed
 	}
 	if err := h.append(ev); err != nil {
@@ -210,18 +157,14 @@ func (h *Hub) Publish(ev Event) error {
 	return nil
 }
 
-// append calls the log. It returns a panic of a foreign log as an error.
+// append calls the log and ends the call of begin. It returns a panic of a foreign log as
+// an error.
 func (h *Hub) append(ev Event) error {
+	defer h.publishing.end()
 	if l, ours := h.log.(*memoryLog); ours { // it does not panic
 		return l.Append(ev)
 	}
 	return Protect(func() error { return h.log.Append(ev) })
-}
-
-func (h *Hub) isClosed() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.closed
 }
 
 // SendSync sends p to the clients with these ids. The event belongs to no prompt.
@@ -245,8 +188,8 @@ func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: tru
 // deliver receives the next event of the log. It passes the event to the subscribers
 // and to the shards. The sessions' queues share one message.
 func (h *Hub) deliver(ev Event) {
-	m := ev.m
-	ev.m = nil
+	m, _ := ev.memo.(*message)
+	ev.memo = nil
 	t, standard := standardTraits(ev.Payload, true)
 	if m == nil && !standard { // before the lock, because this calls foreign code
 		m = newMessage(&ev)
@@ -311,7 +254,7 @@ func (h *Hub) leave(s *Session) {
 	s.shard.leave(s)
 	h.countWatcher(s, -1)
 	if s.confirms {
-		h.index.leave(s)
+		h.index.leave(s.client, s)
 	}
 	h.total.add(s.stats())
 	if h.closed && len(h.sessions) == 0 {
@@ -333,28 +276,30 @@ func (h *Hub) countWatcher(s *Session, n int) {
 // nil. Only the first call has an effect: a later call returns at once, even while the
 // first call still waits for clients.
 func (h *Hub) Close() error {
-	sessions, ok := h.shut()
-	if !ok {
+	last, first := h.publishing.close()
+	if !first {
 		return nil
 	}
-	defer func() { // deferred, because the log may be foreign code
-		_ = Protect(func() error {
-			h.unfollow()
-			return nil
-		})
-	}()
 	timer := time.NewTimer(h.opts.Drain)
 	defer timer.Stop()
-	late := !h.drain(timer.C) // true if a worker is stuck, for example in a transport that does not return
-	if len(sessions) == 0 {
-		return nil
+	late := false // true if foreign code is stuck, for example a transport that does not return
+	select {
+	case <-last:
+	case <-timer.C:
+		late = true
 	}
+	sessions := h.shut()
+	_ = Protect(func() error {
+		h.unfollow()
+		return nil
+	})
+	late = late || !h.drain(timer.C)
 	for _, s := range sessions {
 		if late || !s.finish() {
 			s.Close(ErrClosed)
 		}
 	}
-	if late {
+	if late || len(sessions) == 0 {
 		return nil
 	}
 	select {
@@ -367,14 +312,10 @@ func (h *Hub) Close() error {
 	return nil
 }
 
-// shut marks the hub as closed and returns its sessions. ok is false if the hub was
-// already closed.
-func (h *Hub) shut() (sessions []*Session, ok bool) {
+// shut marks the hub as closed and returns its sessions.
+func (h *Hub) shut() (sessions []*Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return nil, false
-	}
 	h.closed = true
 	for _, s := range h.subs {
 		s.end(nil)
@@ -383,7 +324,7 @@ func (h *Hub) shut() (sessions []*Session, ok bool) {
 	for s := range h.sessions {
 		sessions = append(sessions, s)
 	}
-	return sessions, true
+	return sessions
 }
 
 // drain waits until every event is written or in the queue of its session. It returns
@@ -397,22 +338,4 @@ func (h *Hub) drain(tooLong <-chan time.Time) bool {
 		}
 	}
 	return true
-}
-
-// clock returns the time of day in Unix nanoseconds. The hub reads it for each event;
-// [time.Now] would be a fifth of the event's cost, because it reads two clocks. If
-// clock was set less than a second ago, it reads only the monotonic clock and so costs
-// half.
-type clock struct {
-	set  time.Time
-	unix int64
-}
-
-func (c *clock) now() int64 {
-	if ago := time.Since(c.set); ago < time.Second {
-		return c.unix + int64(ago)
-	}
-	c.set = time.Now()
-	c.unix = c.set.UnixNano()
-	return c.unix
 }

@@ -19,11 +19,18 @@ type clientIndex struct {
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
 type hubClient struct {
 	id        string
-	sessions  []*Session     // the sessions that confirm outcomes
+	sessions  []confirming   // the sessions that confirm outcomes
 	prompts   []*promptState // in the order of their beginnings
 	expected  []string       // ids of prompts that have not begun
 	confirmed uint64         // ID of the newest confirmed outcome, over all sessions
 	changed   chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
+}
+
+// confirming is a [Session] that confirms outcomes.
+type confirming interface {
+	// owes reports whether the client was sent an outcome recently and has not confirmed
+	// it.
+	owes() bool
 }
 
 // promptState is what the hub knows about a prompt that runs or has ended.
@@ -67,7 +74,7 @@ func (x *clientIndex) client(id string) *hubClient {
 	return c
 }
 
-// tidy removes the entry of a client of which nothing is left.
+// tidy removes the entry of a client if nothing is left of it.
 func (x *clientIndex) tidy(c *hubClient) {
 	if len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 {
 		delete(x.clients, c.id)
@@ -181,18 +188,18 @@ func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
 }
 
 // enter adds a session that confirms outcomes.
-func (x *clientIndex) enter(s *Session) {
-	c := x.client(s.client)
+func (x *clientIndex) enter(client string, s confirming) {
+	c := x.client(client)
 	c.sessions = append(c.sessions, s)
 }
 
 // leave removes a session that confirms outcomes.
-func (x *clientIndex) leave(s *Session) {
-	c := x.clients[s.client]
+func (x *clientIndex) leave(client string, s confirming) {
+	c := x.clients[client]
 	if c == nil {
 		return
 	}
-	c.sessions = slices.DeleteFunc(c.sessions, func(o *Session) bool { return o == s })
+	c.sessions = slices.DeleteFunc(c.sessions, func(o confirming) bool { return o == s })
 	c.notify()
 	x.tidy(c)
 }
@@ -223,20 +230,9 @@ func (c *hubClient) confirm(id, written uint64) (complete bool) {
 	return complete
 }
 
-// Expect says that a client waits for a prompt that has not begun. If the client's
-// connection breaks and the client returns without a cursor, it is sent the events of the
-// prompt again, also if the prompt began and ended in the meantime. Expect has no effect
-// for a client without a session that confirms outcomes. If the prompt does not begin, call
-// [Hub.Unexpect]; otherwise the hub remembers the client forever. It is safe for
-// concurrent use.
-func (h *Hub) Expect(client, promptID string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.index.clients[client]
-	if c == nil || len(c.sessions) == 0 || slices.Contains(c.expected, promptID) {
-		return
-	}
-	if p := h.index.prompts[promptID]; p != nil && !p.over { // it has begun
+// expect records that a client waits for a prompt.
+func (x *clientIndex) expect(c *hubClient, promptID string) {
+	if p := x.prompts[promptID]; p != nil && !p.over { // it has begun
 		p.awaited = true
 		return
 	}
@@ -244,17 +240,4 @@ func (h *Hub) Expect(client, promptID string) {
 		c.expected = c.expected[1:]
 	}
 	c.expected = append(c.expected, promptID)
-}
-
-// Unexpect takes back [Hub.Expect]: the prompt will not begin. It has no effect on a
-// prompt that has begun. It is safe for concurrent use.
-func (h *Hub) Unexpect(client, promptID string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.index.clients[client]
-	if c == nil {
-		return
-	}
-	c.expected = slices.DeleteFunc(c.expected, func(id string) bool { return id == promptID })
-	h.index.tidy(c)
 }

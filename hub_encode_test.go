@@ -127,7 +127,7 @@ func publishedThen(t *testing.T, h *nodebus.Hub, fresh func() (nodebus.Payload, 
 		synctest.Wait()
 		want = want[:0]
 		for n := range uint64(2) {
-			f, err := c.Encode(nodebus.Event{ID: cursor + 1 + n, Payload: p})
+			f, err := c.Encode(nodebus.Event{ID: cursor + 1 + n, Epoch: h.Epoch(), Time: time.Now(), Payload: p})
 			require.NoError(t, err)
 			want = append(want, f)
 		}

@@ -147,7 +147,7 @@ func TestContract3SendSyncReachesEachClientNamed(t *testing.T) {
 
 func TestContract6SessionsOfOneClient(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		h := openHub(t, &nodebus.HubOptions{QueueLen: 2})
+		h := openHub(t, &nodebus.HubOptions{QueueLen: 2, KeepLen: 2})
 		good, closed, slow := &tape{}, &tape{}, newPausedTape()
 		serveOn(t, h.Join("alice", nil), good)
 		leaver := h.Join("alice", nil)
@@ -162,6 +162,7 @@ func TestContract6SessionsOfOneClient(t *testing.T) {
 				synctest.Wait()
 			}
 		}
+		slow.play()
 		require.ErrorIs(t, tooSlow(), nodebus.ErrSlow)
 		require.Equal(t, []string{"0", "1", "2", "3", "4", "5"}, good.said(t))
 		require.Equal(t, []string{"0", "1", "2"}, closed.said(t))

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/nodebus/nodebus/internal/queue"
 )
 
 // memoryLog is the default [Log]. A newer event with a key replaces the older event with
@@ -64,7 +62,8 @@ func newMemoryLog(opts HubOptions) *memoryLog {
 // Append implements [Log].
 func (l *memoryLog) Append(ev Event) error {
 	var d draft
-	if ev.m == nil {
+	m, _ := ev.memo.(*message)
+	if m == nil {
 		if err := d.prepare(&ev); err != nil {
 			return err
 		}
@@ -79,7 +78,6 @@ func (l *memoryLog) Append(ev Event) error {
 	}
 	l.last++
 	ev.ID, ev.Epoch = l.last, l.epoch
-	m := ev.m
 	if m == nil {
 		m = src.newMessage(ev.Payload, &d)
 		m.fill(&ev, &d)
@@ -89,7 +87,7 @@ func (l *memoryLog) Append(ev Event) error {
 	if d.step {
 		src.stepped++
 	}
-	ev.m, ev.Time = m, time.Unix(0, m.at)
+	ev.memo, ev.Time = m, time.Unix(0, m.at)
 	l.keep(src, m)
 	for _, f := range l.followers {
 		f.deliver(ev)
@@ -249,7 +247,7 @@ func (l *memoryLog) Read(q LogQuery) (page LogPage, err error) {
 			break
 		}
 		ev := m.event()
-		ev.m = m
+		ev.memo = m
 		page.Events = append(page.Events, ev)
 	}
 	return page, nil
@@ -306,91 +304,4 @@ func (q *LogQuery) selects(a *address) bool {
 		return true
 	}
 	return a.promptID != "" && (q.All || slices.Contains(q.Prompts, a.promptID))
-}
-
-// source keeps the events of one prompt, the events of one client that belong to no
-// prompt, or the broadcasts.
-type source struct {
-	addr    address // address of the first event; usually all events have it
-	mixed   bool    // not all events have addr
-	q       queue.Queue[keptKey, kept]
-	slab    []message     // preallocated memory for the next messages
-	steps   []message     // preallocated memory for the next progress messages
-	last    uint64        // ID of the newest event
-	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
-	stepped uint32        // number of steps so far, see traits
-	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
-	over    bool
-	expires time.Time
-}
-
-func (p *source) init(addr address) {
-	p.addr = addr
-	p.q.MaxLen, p.q.MaxBytes = maxInt, maxInt
-}
-
-const maxInt = int(^uint(0) >> 1)
-
-// appendTo appends the messages that q selects, at most as many as a page may have.
-func (p *source) appendTo(due []*message, q *LogQuery) []*message {
-	if p.last <= q.After {
-		return due
-	}
-	n := 0
-	for k := range p.q.From(func(k kept) bool { return k.id > q.After }) {
-		if k.id > q.UpTo || q.Limit > 0 && n > q.Limit {
-			break
-		}
-		if !p.mixed || q.selects(k.to) {
-			due = append(due, k.message)
-			n++
-		}
-	}
-	return due
-}
-
-// newMessage returns an empty message. It allocates most messages in slabs of several
-// messages. The memory of a slab is freed when none of its messages is used any more.
-// Therefore a message that is large, or that a newer message will replace, is allocated
-// alone. Progress messages are replaced, too, but they are small and frequent, so they
-// have small slabs of their own.
-func (p *source) newMessage(payload Payload, d *draft) *message {
-	if _, ok := payload.(Progress); ok {
-		return nextIn(&p.steps, 4)
-	}
-	if d.coalesces || d.size > 4096 {
-		return &message{}
-	}
-	return nextIn(&p.slab, min(max(p.q.Len(), 4), 64))
-}
-
-func nextIn(slab *[]message, n int) *message {
-	if len(*slab) == 0 {
-		*slab = make([]message, n)
-	}
-	m := &(*slab)[0]
-	*slab = (*slab)[1:]
-	return m
-}
-
-// kept is a message in the log. An event for one client does not replace an event for
-// another client, so the key contains the client.
-type kept struct{ *message }
-
-type keptKey struct {
-	coalesceKey
-	to string
-}
-
-// messageWeight is an estimate, in bytes, of the memory for a message without its
-// payload and its frame.
-const messageWeight = 300
-
-// Size estimates the memory for the message in bytes.
-func (k kept) Size() int { return messageWeight + 2*k.message.Size() }
-
-// Key returns the message's key together with the client in its address.
-func (k kept) Key() (keptKey, bool) {
-	key, keyed := k.message.stateKey()
-	return keptKey{key, k.to.to}, keyed
 }

@@ -21,6 +21,8 @@ const (
 // queue.
 type reading struct {
 	query LogQuery // After moves forward with each page
+	// queued is an ID: events in the queue up to this ID are written before the reading.
+	queued uint64
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
 	tail bool
@@ -57,7 +59,7 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 		return found, nil, fmt.Errorf("nodebus: the log cannot be read: %w", err)
 	}
 	for i := range found.Events {
-		m := found.Events[i].m
+		m, _ := found.Events[i].memo.(*message)
 		if m == nil {
 			m = newMessage(&found.Events[i])
 		}
@@ -100,10 +102,11 @@ func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
 // mayReplay reports whether a message that was read is for the session. s.mu is held.
 func (s *Session) mayReplay(r *reading, m *message) bool {
 	switch {
-	case r.past:
-		return m.to.to == "" || m.to.to != s.client // the session already has its own events
 	case s.cause != nil:
 		return false
+	case r.past: // the session already has its own events
+		_, watches := s.watch[m.to.promptID]
+		return watches && (m.to.to == "" || m.to.to != s.client)
 	case m.to.promptID == "" || m.to.to != "" && m.to.to == s.client || s.watchAll:
 		return true
 	}
@@ -229,6 +232,9 @@ func (h *Hub) begin(s *Session, opts *SessionOptions) (start Cursor) {
 			q.Prompts = append(q.Prompts, id)
 		}
 	}
+	if len(q.Prompts) == len(due) { // prompts that only the log may know are read from their first event
+		q.After = first - 1
+	}
 	if len(q.Prompts) > 0 {
 		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
 	}
@@ -312,8 +318,6 @@ func (h *Hub) runningFor(s *Session) (q LogQuery) {
 	}
 	return q
 }
-
-func byID(a, b *message) int { return cmp.Compare(a.id, b.id) }
 
 // typeIn returns the event type of m. ok is true if types contains it. No lock is held.
 func (m *message) typeIn(types []string) (typ string, ok bool) {

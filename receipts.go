@@ -1,6 +1,9 @@
 package nodebus
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // This file decides what a client has received. Only a client that confirms an outcome
 // has received the prompt: bytes that were written may still be lost on the way. A
@@ -11,7 +14,7 @@ const (
 	// recent outcome. A client that reconnects at once would otherwise be judged before
 	// its confirmation is read.
 	confirmWait = 100 * time.Millisecond
-	// recentOutcome is the age up to which an outcome without a confirmation is recent.
+	// recentOutcome is the maximum age of a recent outcome.
 	recentOutcome = 2 * time.Second
 )
 
@@ -71,6 +74,35 @@ func (s *Session) wrote(id, outcome uint64) (settle bool) {
 	return s.unsettled
 }
 
+// Expect says that a client waits for a prompt that has not begun. If the client's
+// connection breaks and the client returns without a cursor, it is sent the events of the
+// prompt again, also if the prompt began and ended in the meantime. Expect has no effect
+// for a client without a session that confirms outcomes. If the prompt does not begin, call
+// [Hub.Unexpect]; otherwise the hub remembers the client forever. It is safe for
+// concurrent use.
+func (h *Hub) Expect(client, promptID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.index.clients[client]
+	if c == nil || len(c.sessions) == 0 || slices.Contains(c.expected, promptID) {
+		return
+	}
+	h.index.expect(c, promptID)
+}
+
+// Unexpect takes back [Hub.Expect]: the prompt will not begin. It has no effect on a
+// prompt that has begun. It is safe for concurrent use.
+func (h *Hub) Unexpect(client, promptID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.index.clients[client]
+	if c == nil {
+		return
+	}
+	c.expected = slices.DeleteFunc(c.expected, func(id string) bool { return id == promptID })
+	h.index.tidy(c)
+}
+
 // awaitConfirmations waits, at most confirmWait, until no session of the client has a
 // recent outcome without a confirmation.
 func (h *Hub) awaitConfirmations(client string) {
@@ -103,10 +135,7 @@ func (h *Hub) unconfirmed(client string) <-chan struct{} {
 		return nil
 	}
 	for _, s := range c.sessions {
-		s.mu.Lock()
-		recent := s.answered < s.asked && time.Since(s.askedAt) < recentOutcome
-		s.mu.Unlock()
-		if recent {
+		if s.owes() {
 			if c.changed == nil {
 				c.changed = make(chan struct{})
 			}
@@ -114,4 +143,10 @@ func (h *Hub) unconfirmed(client string) <-chan struct{} {
 		}
 	}
 	return nil
+}
+
+func (s *Session) owes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answered < s.asked && time.Since(s.askedAt) < recentOutcome
 }

@@ -20,7 +20,9 @@ var mustExist = []string{"doc.go", "events.go", "executor.go", "hub.go", "node.g
 var rooms = map[string]room{
 	".": {
 		imports: []string{"internal/jsonenc", "internal/queue", "internal/value"},
-		files:   25, names: 85, circle: 8,
+		// The log, the receipts, the watching and the statistics are boxes of their own, and
+		// so are the payloads of events that ComfyUI does not have.
+		files: 38, names: 105, circle: 8,
 	},
 	"flow": {
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},

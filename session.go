@@ -110,8 +110,8 @@ type Session struct {
 	ending   bool          // end with ErrClosed once all is written
 	quiet    chan struct{} // closed when the session is over and nobody writes; nil if nobody waits
 
-	taken   uint64 // ID up to which events were taken from the log and the queue
-	written uint64 // ID up to which the transport has taken events
+	taken   uint64 // the events up to this ID were taken from the log and the queue
+	written uint64 // the transport has taken the events up to this ID
 
 	asked, answered uint64 // the newest outcomes that the client was sent and has confirmed
 	askedAt         time.Time
@@ -188,7 +188,7 @@ func (h *Hub) enter(s *Session, opts *SessionOptions) bool {
 	s.name = "s" + strconv.FormatUint(h.named, 10)
 	s.greet = h.begin(s, opts)
 	if s.confirms {
-		h.index.enter(s)
+		h.index.enter(s.client, s)
 	}
 	s.shard = h.shards[h.shardIndex(s.client)]
 	s.shard.join(s)

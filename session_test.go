@@ -64,7 +64,11 @@ func TestContract4FastClientLosesNothing(t *testing.T) {
 	}
 }
 
-func TestContract4FullQueueEndsThatSessionAlone(t *testing.T) {
+// TestContract4FullQueueContinuesFromTheLog checks what becomes of a session whose queue
+// is full: it reads on from the log. If the log has lost the events, a session with
+// cursors receives a gap, and a session without cursors ends. Other sessions are
+// not affected.
+func TestContract4FullQueueContinuesFromTheLog(t *testing.T) {
 	long := word(strings.Repeat("x", 400))
 	for name, c := range map[string]struct {
 		opts nodebus.HubOptions
@@ -79,31 +83,57 @@ func TestContract4FullQueueEndsThatSessionAlone(t *testing.T) {
 		"one larger than all": {nodebus.HubOptions{QueueBytes: 100}, []nodebus.Payload{long}, word("d")},
 	} {
 		for _, try := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, try=%t", name, try), func(t *testing.T) {
-				bubble.Test(t, func(t *testing.T) {
-					h := openHub(t, &c.opts)
-					slow, fast := newPausedTape(), &tape{}
-					over := serveOn(t, h.Join("slow", nil), asTransport(slow, try))
-					serveOn(t, h.Join("fast", nil), asTransport(fast, try))
-					say(t, h, "in the write that waits")
-					synctest.Wait()
-					for _, p := range c.fits {
-						require.NoError(t, h.Broadcast(p))
-						synctest.Wait()
-					}
-					require.Empty(t, slow.closed)
-					require.NoError(t, h.Broadcast(c.one))
-					synctest.Wait()
-					require.Equal(t, []error{nodebus.ErrSlow}, slow.closed)
-					require.ErrorIs(t, over(), nodebus.ErrSlow)
-					require.NoError(t, h.Broadcast(c.one))
-					synctest.Wait()
-					require.Empty(t, slow.frames)
-					require.Len(t, slow.closed, 1)
-					require.Len(t, fast.frames, len(c.fits)+3)
+			for _, keep := range []string{"kept", "lost", "lost, with cursors"} {
+				t.Run(fmt.Sprintf("%s, try=%t, %s", name, try, keep), func(t *testing.T) {
+					bubble.Test(t, func(t *testing.T) { fullQueue(t, c.opts, c.fits, c.one, try, keep) })
 				})
-			})
+			}
 		}
+	}
+}
+
+func fullQueue(t *testing.T, hubOpts nodebus.HubOptions, fits []nodebus.Payload, tooMany nodebus.Payload, try bool, keep string) {
+	opts := &nodebus.SessionOptions{}
+	if keep != "kept" {
+		hubOpts.KeepLen = 1
+	}
+	if keep == "lost, with cursors" {
+		opts.Codec = nodebus.JSONCodec{Envelope: true}
+	}
+	h := openHub(t, &hubOpts)
+	slow, fast := newPausedTape(), &tape{}
+	over := serveOn(t, h.Join("slow", opts), asTransport(slow, try))
+	serveOn(t, h.Join("fast", nil), asTransport(fast, try))
+	say(t, h, "in the write that waits")
+	synctest.Wait()
+	for _, p := range fits {
+		require.NoError(t, h.Broadcast(p))
+		synctest.Wait()
+	}
+	require.Zero(t, h.Stats().FellBehind)
+	require.NoError(t, h.Broadcast(tooMany))
+	synctest.Wait()
+	require.EqualValues(t, 1, h.Stats().FellBehind)
+	require.NoError(t, h.Broadcast(word("last")))
+	synctest.Wait()
+	require.Empty(t, slow.closed)
+	slow.play()
+	synctest.Wait()
+	require.Len(t, fast.frames, len(fits)+3)
+	switch keep {
+	case "kept":
+		want := replayed(t, h, "fast", since(h, fast.frames[0].ID))
+		require.Equal(t, append([]string{"in the write that waits"}, want...), slow.said(t))
+	case "lost":
+		require.ErrorIs(t, over(), nodebus.ErrSlow)
+		require.Equal(t, []error{nodebus.ErrSlow}, slow.closed)
+		require.EqualValues(t, 1, h.Stats().Slow)
+	default:
+		from := fast.frames[0].ID
+		said := slow.said(t)
+		gap := fmt.Sprintf("gap %d-%d", from, fast.frames[len(fits)+1].ID+1)
+		require.Equal(t, []string{"in the write that waits", gap, "last"}, said)
+		require.EqualValues(t, 1, h.Stats().Gaps)
 	}
 }
 
@@ -111,12 +141,15 @@ func TestContract4QueueOfASessionNobodyServes(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{QueueLen: 2})
 		s := h.Join("x", nil)
-		say(t, h, "a", "b", "c")
-		synctest.Wait()
+		for range 10 {
+			say(t, h, "a", "b", "c")
+			synctest.Wait()
+		}
+		require.LessOrEqual(t, h.Stats().Queued, 2)
 		p := &tape{}
-		require.ErrorIs(t, s.Serve(t.Context(), p), nodebus.ErrSlow)
-		require.Equal(t, []error{nodebus.ErrSlow}, p.closed)
-		require.Empty(t, p.frames)
+		serveOn(t, s, p)
+		synctest.Wait()
+		require.Len(t, p.frames, 30)
 	})
 }
 
@@ -129,16 +162,16 @@ func TestHelloComesFirst(t *testing.T) {
 		var tapes [2]tape
 		var sessions [2]*nodebus.Session
 		for i := range sessions {
-			sessions[i] = h.Join("alice", &nodebus.SessionOptions{Hello: hello, Since: at(h, uint64(i+1))})
+			sessions[i] = h.Join("alice", &nodebus.SessionOptions{Hello: hello, Since: at(h, uint64(i))})
 		}
 		say(t, h, "live")
 		for i, s := range sessions {
 			serveOn(t, s, &tapes[i])
 			synctest.Wait()
-			next := tapes[i].frames[3].ID
-			gap := fmt.Sprintf("gap %d-%d", i+1, next)
-			require.Equal(t, []string{"status", "hello", gap, "execution_start", "live"}, tapes[i].said(t))
-			require.EqualValues(t, i+1, tapes[i].frames[2].ID)
+			want := []string{"status", "hello", "execution_start", "live"}
+			require.Equal(t, append(want[:2:2], want[2+i:]...), tapes[i].said(t))
+			require.EqualValues(t, i, tapes[i].frames[0].ID)
+			require.Equal(t, h.Epoch(), tapes[i].frames[0].Epoch)
 		}
 	})
 }

@@ -62,7 +62,7 @@ func (s *Session) stats() SessionStats {
 	}
 }
 
-// position returns the ID up to which the session has taken events. s.mu is held.
+// position returns an ID; the session has taken the events up to it. s.mu is held.
 func (s *Session) position() uint64 {
 	if s.q.Len() == 0 && len(s.readings) == 0 {
 		return maxID

@@ -72,7 +72,8 @@ func TestSubscriberGetsAllEventsFromTheCallOn(t *testing.T) {
 		for i := range got {
 			require.Equal(t, first+uint64(i), got[i].ID)
 			require.WithinDuration(t, begin, got[i].Time, 0)
-			got[i].ID, got[i].Time = 0, time.Time{}
+			require.Equal(t, h.Epoch(), got[i].Epoch)
+			got[i].ID, got[i].Epoch, got[i].Time = 0, "", time.Time{}
 		}
 		require.Equal(t, sent, got)
 		require.Same(t, p, got[4].Payload)

@@ -136,7 +136,7 @@ func TestClientsShareABatch(t *testing.T) {
 					ev.Payload = word(fmt.Sprint(n))
 					publish(t, h, ev)
 					synctest.Wait()
-					require.Contains(t, withIDs[n].text, fmt.Sprintf(`"data":"%d","id":`, n))
+					require.Contains(t, withIDs[n].text, fmt.Sprintf(`"data":"%d","cursor":"%s-%d"`, n, h.Epoch(), n+1))
 					require.EqualValues(t, 3*(n+1), made.Load(), "once for each codec and type of transport")
 					require.Contains(t, wires[0][n].text, fmt.Sprintf(`{"type":"word","data":"%d"}`, n))
 					require.Contains(t, other[n].text, fmt.Sprintf(` {"type":"word","data":"%d"}`, n))

@@ -7,17 +7,6 @@ import (
 	"slices"
 )
 
-// Watching answers a client's request to watch a prompt, or to watch it no longer. ComfyUI
-// has no such event.
-type Watching struct {
-	PromptID string `json:"prompt_id"`
-	Watching bool   `json:"watching"`
-	Error    string `json:"error,omitempty"` // why the request was refused
-}
-
-// EventType returns "nodebus.watching".
-func (Watching) EventType() string { return "nodebus.watching" }
-
 // Watch makes the session also follow a prompt of another client. The session sends the
 // kept events of the prompt, then a [Watching], then the later events. The kept events
 // have no cursor, because they are older than events that the client may have received:
@@ -36,7 +25,7 @@ func (s *Session) Watch(promptID string) error {
 	if _, in := h.sessions[s]; !in {
 		return ErrClosed
 	}
-	r := &reading{past: true, reply: Watching{PromptID: promptID, Watching: true}}
+	r := &reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: true}}
 	_, already := s.watch[promptID]
 	if already = already || s.watchAll; !already {
 		if len(s.watch) >= WatchMax {
@@ -82,7 +71,7 @@ func (s *Session) Unwatch(promptID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause == nil {
-		s.read(&reading{past: true, reply: Watching{PromptID: promptID, Watching: s.watchAll}})
+		s.read(&reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: s.watchAll}})
 	}
 }
 

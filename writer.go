@@ -145,7 +145,7 @@ func (s *Session) drain(rest bool) {
 	err = s.writeDue(rest)
 }
 
-var errWriterGone = errors.New("nodebus: the transport ended the goroutine that writes with runtime.Goexit")
+var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
 
 // writeDue writes until nothing waits.
 func (s *Session) writeDue(rest bool) error {
@@ -184,7 +184,7 @@ type outgoing struct {
 	idle    bool
 }
 
-// next takes the content of the next Write: the greeting and the readings first, then
+// next takes the content of the next Write: the greeting first, then the readings, then
 // the queue.
 func (s *Session) next(w *outgoing) error {
 	s.mu.Lock()
@@ -195,13 +195,21 @@ func (s *Session) next(w *outgoing) error {
 	w.codec, w.hello, w.reading = s.codec, s.hello, nil
 	w.page = page{msgs: w.msgs[:0]}
 	s.hello = nil
+	upTo := uint64(maxID)
 	if len(s.readings) > 0 {
+		upTo = s.readings[0].queued
+	}
+	for len(w.msgs) < framesPerWrite {
+		if m, ok := s.q.Peek(); !ok || m.id > upTo {
+			break
+		}
+		m, _ := s.q.Pop()
+		w.msgs = append(w.msgs, m)
+		s.taken = m.id
+	}
+	if len(w.msgs) == 0 && len(s.readings) > 0 {
 		w.reading, w.query = s.readings[0], s.readings[0].query
 		return nil
-	}
-	w.msgs = s.q.Take(w.msgs, framesPerWrite)
-	if n := len(w.msgs); n > 0 {
-		s.taken = w.msgs[n-1].id
 	}
 	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest; !w.idle {
 		return nil
