@@ -21,7 +21,8 @@ const (
 // Confirm says that the client has received the outcome with this ID, and all outcomes
 // before it. A client without a cursor is not sent these prompts again. A transport calls
 // Confirm when the client has answered for the frame of the outcome, see [Frame].Outcome.
-// An ID that was not yet written to the transport has no effect.
+// Confirm may come before the Write of the frame has returned. An ID that the transport
+// was not given has no effect.
 func (s *Session) Confirm(id uint64) {
 	s.mu.Lock()
 	known := id <= s.asked
@@ -63,14 +64,23 @@ func (s *Session) settle() {
 	c.notify()
 }
 
-// wrote records that the transport has taken the messages up to an ID. outcome is the
-// newest outcome among them, or 0. It reports whether the caller must call settle, without
-// a lock. s.mu is held.
-func (s *Session) wrote(id, outcome uint64) (settle bool) {
-	s.written = max(s.written, id)
+// ask records that the transport is about to be given an outcome. The client may confirm
+// it before the write has returned. No lock is held.
+func (s *Session) ask(outcome uint64) {
+	if outcome == 0 || !s.confirms {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if outcome > s.asked {
 		s.asked, s.askedAt = outcome, time.Now()
 	}
+}
+
+// wrote records that the transport has sent the messages up to an ID. It reports whether
+// the caller must call settle, without a lock. s.mu is held.
+func (s *Session) wrote(id uint64) (settle bool) {
+	s.written = max(s.written, id)
 	return s.unsettled
 }
 

@@ -112,7 +112,7 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 	for i, b := range batches[:sent] {
 		s.taken = b.msgs[len(b.msgs)-1].id
 		if i < sent-1 || all { // the transport may keep a part of the last batch
-			settle = s.wrote(s.taken, b.outcome)
+			settle = s.wrote(s.taken)
 		}
 	}
 	if !all {
@@ -164,7 +164,7 @@ func (s *Session) writeDue(rest bool) error {
 		if err := w.send(s); err != nil {
 			return err
 		}
-		if s.sent(&w) {
+		if s.sent() {
 			s.settle()
 		}
 	}
@@ -179,7 +179,6 @@ type outgoing struct {
 	page
 	frames  []Frame
 	outcome uint64 // the newest outcome in frames
-	newest  uint64 // ID of the newest event in frames
 	rest    bool   // the transport keeps unsent bytes
 	idle    bool
 }
@@ -223,7 +222,7 @@ func (s *Session) next(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	w.frames, w.outcome, w.newest = w.frames[:0], 0, 0
+	w.frames, w.outcome = w.frames[:0], 0
 	for _, p := range w.hello {
 		w.add(s.greeting(w.codec, p, s.greet))
 	}
@@ -237,7 +236,6 @@ func (w *outgoing) send(s *Session) error {
 			w.add(encodeSafely(w.codec, ev))
 			continue
 		}
-		w.newest = m.id
 		if f, ok := m.frame(w.codec); ok {
 			w.frames = append(w.frames, f)
 			if f.Outcome {
@@ -253,6 +251,7 @@ func (w *outgoing) send(s *Session) error {
 		return nil
 	}
 	w.rest = false
+	s.ask(w.outcome)
 	return writeSafely(s.ctx, s.transport, w.frames)
 }
 
@@ -269,10 +268,11 @@ func (s *Session) greeting(c Codec, p Payload, at Cursor) (Frame, error) {
 	return encodeSafely(c, Event{ID: at.ID, Epoch: at.Epoch, To: s.client, Payload: p})
 }
 
-// sent records what the transport has taken. It reports whether the caller must call
-// settle.
-func (s *Session) sent(w *outgoing) (settle bool) {
+// sent records that the transport has sent everything that was taken so far: what it kept
+// of an earlier write, and the frames of the last Write. It reports whether the caller
+// must call settle.
+func (s *Session) sent() (settle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.wrote(w.newest, w.outcome)
+	return s.wrote(s.taken)
 }

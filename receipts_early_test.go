@@ -1,0 +1,71 @@
+package nodebus_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// eager is a transport whose client confirms the outcome 2 before the write returns.
+type eager struct {
+	tryTape
+	s *nodebus.Session
+}
+
+func (e eager) Write(ctx context.Context, frames []nodebus.Frame) error {
+	e.s.Confirm(2)
+	return e.tryTape.Write(ctx, frames)
+}
+
+func (e eager) TryWrite(wire []byte) (bool, error) {
+	e.s.Confirm(2)
+	return e.tryTape.TryWrite(wire)
+}
+
+// TestConfirmationBeforeTheWriteReturns: a quick client answers while the transport still
+// writes, or keeps a part for the next write. The confirmation counts, but not before
+// the last event of the prompt is sent.
+func TestConfirmationBeforeTheWriteReturns(t *testing.T) {
+	for name, takes := range map[string]int{"all at once": -1, "a part": 1, "nothing": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				first := eager{tryTape{newPausedTape()}, h.Join("alice", &nodebus.SessionOptions{Confirms: true})}
+				first.takes = takes
+				if takes < 0 {
+					first.play()
+				}
+				go func() { _ = first.s.Serve(t.Context(), first) }()
+				synctest.Wait()
+				publish(t, h, start("p"), about("p", nodebus.ExecutionSuccess{PromptID: "p"}), ending("p"))
+				synctest.Wait()
+				if takes >= 0 {
+					require.Equal(t, []string{"execution_start", "execution_success", "executing"}, typesAtReturn(t, h), "a part is not sent")
+					first.play()
+					synctest.Wait()
+				}
+				require.Empty(t, typesAtReturn(t, h))
+				require.Len(t, first.frames, 3)
+			})
+		})
+	}
+}
+
+// typesAtReturn returns the types of the events that a client without a cursor is sent
+// when it connects.
+func typesAtReturn(t *testing.T, h *nodebus.Hub) (types []string) {
+	t.Helper()
+	s, p := h.Join("alice", &nodebus.SessionOptions{Confirms: true}), &tape{}
+	ended := make(chan error)
+	go func() { ended <- s.Serve(t.Context(), p) }()
+	synctest.Wait()
+	s.Close(nil)
+	<-ended
+	for _, f := range p.frames {
+		types = append(types, f.Type)
+	}
+	return types
+}
