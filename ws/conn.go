@@ -53,6 +53,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) 
 // newConn begins to ping the client.
 func newConn(nc net.Conn, early []byte, o *Options) *Conn {
 	c := &Conn{opts: o, net: netConn{Conn: nc, opts: o, sock: nonBlocking(nc)}}
+	c.net.over.L = &c.net.mu
 	c.in.early = early
 	c.net.heard.Store(unheard)
 	if o.PingInterval > 0 {

@@ -3,6 +3,7 @@ package ws
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"sync"
@@ -25,10 +26,10 @@ type netConn struct {
 	heard atomic.Int64 // time since epoch at which the client was last heard; see hear
 
 	closeBy atomic.Int64 // deadline of the close frame, in Unix nanoseconds; 0: there is no close frame
-	turn    sync.Mutex   // held by the goroutine that runs write or sends the close frame
 
 	mu      sync.Mutex // held shortly; never while a write waits
-	writing bool       // a goroutine runs write: later bytes wait in rest
+	writing bool       // a goroutine runs write or sends the close frame: later bytes wait in rest
+	over    sync.Cond  // signals that writing has become false
 	flush   bool       // a goroutine will run write
 	ending  bool       // a close frame was written: nothing may follow it
 	rest    []byte     // unsent bytes
@@ -173,8 +174,6 @@ func (c *netConn) ping() {
 // kept meanwhile. It waits for room as long as the client takes bytes. outcomes are the
 // outcomes in head.
 func (c *netConn) write(head, data []byte, outcomes []uint64) error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
 	rest, err := c.begin(outcomes)
 	if err != nil {
 		return err
@@ -186,11 +185,10 @@ func (c *netConn) write(head, data []byte, outcomes []uint64) error {
 		}
 	}
 	for more := true; more; {
-		if rest, more = c.more(err); more {
+		if rest, more = c.more(w, err); more {
 			err = w.write(rest)
 		}
 	}
-	w.stop()
 	if err == nil {
 		c.confirmAnswered()
 	}
@@ -204,14 +202,18 @@ func (c *netConn) isWriting() bool {
 	return c.writing
 }
 
-// begin takes the kept bytes. From then on all other bytes are kept.
+// begin waits for its turn and takes the kept bytes. From then on all other bytes are kept.
 func (c *netConn) begin(outcomes []uint64) (rest []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.writing {
+		c.over.Wait()
+	}
+	c.flush = false
 	if err := c.unfit(); err != nil {
 		return nil, err
 	}
-	c.writing, c.flush = true, false
+	c.writing = true
 	rest = c.rest
 	c.rest, c.control = nil, 0
 	for _, id := range outcomes {
@@ -222,14 +224,16 @@ func (c *netConn) begin(outcomes []uint64) (rest []byte, err error) {
 
 // more takes the bytes that were kept during a write. It returns false if there are
 // none; then the write is over. err is the error of the write.
-func (c *netConn) more(err error) (rest []byte, more bool) {
+func (c *netConn) more(w *patience, err error) (rest []byte, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
 		c.err = err
 	}
 	if len(c.rest) == 0 || err != nil || c.ending {
+		w.stop()
 		c.writing = false
+		c.over.Broadcast()
 		return nil, false
 	}
 	rest = c.rest
@@ -252,7 +256,7 @@ func (c *netConn) end(err error) {
 func (c *netConn) reason(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil && errors.Is(err, net.ErrClosed) {
+	if c.err != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)) {
 		return c.err
 	}
 	return err
@@ -274,21 +278,26 @@ func (c *netConn) sendClose(frame []byte, wait time.Duration) {
 	by := time.Now().Add(wait)
 	c.closeBy.Store(by.UnixNano())
 	_ = c.Conn.SetWriteDeadline(by) // ends a write that waits for room
-	c.turn.Lock()
-	defer c.turn.Unlock()
 	c.mu.Lock()
+	for c.writing {
+		c.over.Wait()
+	}
 	ready := c.err == nil && !c.ending && len(c.rest) == 0
-	c.ending = true
+	c.ending, c.writing = true, true
 	c.mu.Unlock()
-	if !ready {
-		c.Conn.Close()
-		return
+	var err error
+	if ready {
+		_, err = c.Conn.Write(frame)
 	}
-	if _, err := c.Conn.Write(frame); err != nil {
+	if !ready || err != nil {
 		c.Conn.Close()
-		return
+	} else {
+		_ = c.Conn.SetReadDeadline(by)
 	}
-	_ = c.Conn.SetReadDeadline(by)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing = false
+	c.over.Broadcast()
 }
 
 // patience ends a write to a client that takes nothing for the time Options.WriteTimeout.
