@@ -86,7 +86,7 @@ func (c *netConn) probe(f func()) {
 	first := len(c.probes) == 1
 	c.mu.Unlock()
 	if first {
-		c.ping()
+		_ = c.post(appendPing(nil, 0)) // also while other bytes wait: f waits for the answer
 	}
 }
 
