@@ -105,7 +105,7 @@ func TestConnectingReadsNoLists(t *testing.T) {
 		synctest.Wait()
 		for range 3 {
 			s := p.dial("me")
-			s.until("executing <nil>")
+			s.next()
 			s.c.CloseNow()
 			synctest.Wait()
 		}
