@@ -122,7 +122,7 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
 	}
-	if s.ending {
+	if s.ending || len(s.readings) > 0 {
 		s.signal()
 	}
 	return settle
