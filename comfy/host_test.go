@@ -208,6 +208,12 @@ func (h *host) dial(query string, header http.Header) *socket {
 	return &socket{h.t, c}
 }
 
+// tryDial is connect for any goroutine.
+func (h *host) tryDial(client string) (*socket, error) {
+	c, _, err := websocket.Dial(h.t.Context(), h.url+"/ws?clientId="+url.QueryEscape(client), nil)
+	return &socket{h.t, c}, err
+}
+
 func (h *host) connect(client string) *socket {
 	return h.dial("clientId="+url.QueryEscape(client), nil)
 }

@@ -150,6 +150,7 @@ func TestWatch(t *testing.T) {
 func TestWatchOnAnOpenSocket(t *testing.T) {
 	h := newHost(t, nil)
 	id := h.submit("me", waitFor("a"))
+	h.dial("watch="+id, nil).until("executing 1")
 	s := h.connect("w")
 	s.next()
 	s.say(`{"type":"nodebus.watch","data":{"prompt_id":"` + id + `"}}`)
