@@ -108,7 +108,9 @@ func TestAllowWithdrawsAndGives(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		s, p := watcher(t, h, nodebus.SessionOptions{Watch: []string{"1", "2"}, WatchAll: true})
-		prompt := func(id string) nodebus.Event { return nodebus.Event{PromptID: id, To: "bob", Payload: word("of " + id)} }
+		prompt := func(id string) nodebus.Event {
+			return nodebus.Event{PromptID: id, To: "bob", Payload: word("of " + id)}
+		}
 		all := func() []nodebus.Event { return []nodebus.Event{prompt("1"), prompt("2"), prompt("3")} }
 		publish(t, h, all()...)
 		synctest.Wait()

@@ -151,7 +151,11 @@ var errWriterGone = errors.New("nodebus: the transport or the codec ended the go
 func (s *Session) writeDue(rest bool) error {
 	w := outgoing{rest: rest}
 	for {
-		if err := s.next(&w); err != nil || w.idle {
+		settle, err := s.next(&w)
+		if settle {
+			s.settle()
+		}
+		if err != nil || w.idle {
 			return err
 		}
 		if w.reading != nil {
@@ -163,9 +167,6 @@ func (s *Session) writeDue(rest bool) error {
 		}
 		if err := w.send(s); err != nil {
 			return err
-		}
-		if s.sent() {
-			s.settle()
 		}
 	}
 }
@@ -183,11 +184,20 @@ type outgoing struct {
 	idle    bool
 }
 
-// next takes the content of the next Write: the greeting first, then the readings, then
-// the queue.
-func (s *Session) next(w *outgoing) error {
+// next records that the transport has taken the content of the Write before. Then it takes
+// the content of the next Write: the greeting first, then the readings, then the queue. It
+// reports whether the caller must call settle.
+func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !w.rest { // the transport has sent everything that was taken so far
+		settle = s.wrote(s.taken)
+	}
+	return settle, s.take(w)
+}
+
+// take is the part of next that takes the content. s.mu is held.
+func (s *Session) take(w *outgoing) error {
 	if s.cause != nil {
 		return s.cause
 	}
@@ -266,13 +276,4 @@ func (w *outgoing) add(f Frame, err error) {
 // the client continues.
 func (s *Session) greeting(c Codec, p Payload, at Cursor) (Frame, error) {
 	return encodeSafely(c, Event{ID: at.ID, Epoch: at.Epoch, To: s.client, Payload: p})
-}
-
-// sent records that the transport has sent everything that was taken so far: what it kept
-// of an earlier write, and the frames of the last Write. It reports whether the caller
-// must call settle.
-func (s *Session) sent() (settle bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.wrote(s.taken)
 }

@@ -110,19 +110,19 @@ func TestBadQueries(t *testing.T) {
 	}
 	each := func(i int) string { return fmt.Sprint(i) }
 	for query, status := range map[string]int{
-		"since=":                                 101,
-		"since=5":                                101,
-		"since=" + h.hub.Epoch() + "-5":          101,
-		"since=x":                                400,
-		"since=a-b":                              400,
-		"since=a_b-5":                            400,
-		"since=" + strings.Repeat("a", 80) + "-5": 400,
-		"clientId=" + strings.Repeat("x", 512):   101,
-		"clientId=" + strings.Repeat("x", 513):   400,
-		"watch=" + strings.Repeat("x", 512):      101,
-		"watch=" + strings.Repeat("x", 513):      400,
-		many(256, each):                          101,
-		many(257, each):                          400,
+		"since=":                        101,
+		"since=5":                       101,
+		"since=" + h.hub.Epoch() + "-5": 101,
+		"since=x":                       400,
+		"since=a-b":                     400,
+		"since=a_b-5":                   400,
+		"since=" + strings.Repeat("a", 80) + "-5":     400,
+		"clientId=" + strings.Repeat("x", 512):        101,
+		"clientId=" + strings.Repeat("x", 513):        400,
+		"watch=" + strings.Repeat("x", 512):           101,
+		"watch=" + strings.Repeat("x", 513):           400,
+		many(256, each):                               101,
+		many(257, each):                               400,
 		many(9990, func(int) string { return "one" }): 400,
 	} {
 		_, res, err := websocket.Dial(t.Context(), h.url+"/ws?"+query, nil)
