@@ -83,10 +83,10 @@ func (c *netConn) hear() {
 func (c *netConn) probe(f func()) {
 	c.mu.Lock()
 	c.probes = append(c.probes, f)
-	first := len(c.probes) == 1
+	first, frame := len(c.probes) == 1, appendPing(nil, c.newest())
 	c.mu.Unlock()
 	if first {
-		_ = c.post(appendPing(nil, 0)) // also while other bytes wait: f waits for the answer
+		_ = c.post(frame) // also while other bytes wait: f waits for the answer
 	}
 }
 
