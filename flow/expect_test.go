@@ -74,6 +74,7 @@ func TestDeletedPromptIsNotExpected(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"p"}, gone)
 		s.Close(nil)
+		synctest.Wait()
 		r.submit(&nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
 		time.Sleep(time.Minute)
 		_, got := r.connect("me")
