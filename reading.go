@@ -176,6 +176,17 @@ func (s *Session) fallBehind(id uint64) {
 	s.readings = append(s.readings, &reading{query: q, tail: true, behind: true})
 }
 
+// skip makes the session read the events up to id from the log. Only the shard's worker
+// calls it.
+func (s *Session) skip(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil && s.from < id {
+		s.fallBehind(id)
+		s.signal()
+	}
+}
+
 // ownQuery returns a query for the events that the session receives. s.mu is held.
 func (s *Session) ownQuery() LogQuery {
 	q := LogQuery{Own: true, Client: s.client, All: s.watchAll}

@@ -134,9 +134,6 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	}
 	err := json.Unmarshal(m.Data, &d)
 	switch {
-	case s.owesAnswers():
-		s.Close(ErrSlow)
-		return true
 	case err != nil || d.PromptID == "" || len(d.PromptID) > promptIDMax:
 		err = fmt.Errorf("nodebus: %s needs data with a prompt_id, a text of 1 to %d bytes", m.Type, promptIDMax)
 	case m.Type == "nodebus.watch":
@@ -145,42 +142,31 @@ func (s *Session) Receive(data []byte) (handled bool) {
 		s.Unwatch(d.PromptID)
 	}
 	if err != nil {
-		s.answer(Watching{PromptID: d.PromptID[:min(len(d.PromptID), promptIDMax)], Error: err.Error()})
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.cause == nil {
+			s.read(&reading{past: true, reply: Watching{PromptID: d.PromptID[:min(len(d.PromptID), promptIDMax)], Error: err.Error()}})
+		}
 	}
 	return true
-}
-
-// owesAnswers reports whether so many answers wait for the client that it gets no more.
-func (s *Session) owesAnswers() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.readings) >= readingsMax
-}
-
-// answer sends p to this session, without a cursor. It reports whether the session is
-// still open.
-func (s *Session) answer(p Payload) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause == nil {
-		s.read(&reading{past: true, reply: p})
-	}
-	return s.cause == nil
 }
 
 // Send sends p to this session only, and not to other sessions of the client: it is for
 // an answer to a message of the client. The event has no cursor and is not kept. It may
 // overtake events that wait for the session. p must not change any more. Send does not
-// wait. It returns an [*EncodeError] if p cannot be encoded, [ErrSlow] if thousands of
-// answers wait for the client already, and [ErrClosed] if the session has ended.
+// wait. It returns an [*EncodeError] if p cannot be encoded, and [ErrClosed] if the
+// session has ended. If thousands of answers wait for the client already, the session ends
+// with [ErrSlow].
 func (s *Session) Send(p Payload) error {
 	if _, err := (JSONCodec{}).Encode(Event{Payload: p}); err != nil {
 		return err
 	}
-	if s.owesAnswers() {
-		return ErrSlow
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil {
+		s.read(&reading{past: true, reply: p})
 	}
-	if !s.answer(p) {
+	if s.cause != nil {
 		return ErrClosed
 	}
 	return nil
