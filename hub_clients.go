@@ -45,6 +45,7 @@ type promptState struct {
 	outcome uint64       // ID of the outcome; 0 if there is none yet
 	last    uint64       // ID of the newest event
 	steps   uint32       // number of steps so far, see traits
+	addr    *address // of the newest message that the hub has made for the prompt
 	over    bool
 	awaited bool // the client had a session, or expected the prompt, before the end
 	end     time.Time
@@ -92,13 +93,13 @@ func (x *clientIndex) tidy(c *hubClient) {
 	}
 }
 
-// add counts an event of the log. It returns the number of steps of the prompt before
-// the event.
-func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
+// add counts an event of the log. It returns the prompt of the event, or nil, and the
+// number of steps of the prompt before the event.
+func (x *clientIndex) add(ev *Event, k mark) (p *promptState, steps uint32) {
 	if ev.PromptID == "" {
-		return 0
+		return nil, 0
 	}
-	p := x.latest
+	p = x.latest
 	if p == nil || p.id != ev.PromptID {
 		p = x.prompts[ev.PromptID]
 	}
@@ -132,7 +133,15 @@ func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
 			x.close(p, ev.Time)
 		}
 	}
-	return steps
+	return p, steps
+}
+
+// address returns the address of ev. Consecutive events with the same address share one.
+func (p *promptState) address(ev *Event) *address {
+	if a := p.addr; a == nil || a.to != ev.To || a.attempt != ev.Attempt {
+		p.addr = &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}
+	}
+	return p.addr
 }
 
 // isOf reports whether an event of the prompt names the client.

@@ -26,9 +26,9 @@ type reading struct {
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
 	tail bool
-	// behind is true if the queue has overflowed: a session without a cursor cannot be
-	// told about lost events, and ends.
-	behind bool
+	// exact is true if the client has received the events before the reading: a session
+	// without cursors cannot be told about lost events, so it ends.
+	exact bool
 	// otherLife is true if the client's cursor is of another life of the log, until the
 	// gap is announced.
 	otherLife bool
@@ -120,7 +120,7 @@ func (s *Session) announceGap(r *reading, q *LogQuery, found *LogPage, p *page) 
 		return nil
 	}
 	if !s.cursors {
-		if r.behind {
+		if r.exact {
 			return ErrSlow
 		}
 		return nil
@@ -147,6 +147,7 @@ func (s *Session) turnPage(r *reading, q *LogQuery, found *LogPage, p *page) {
 	} else {
 		r.query.After = q.UpTo
 	}
+	r.exact = true
 	if !r.past {
 		s.taken = max(s.taken, r.query.After)
 	}
@@ -173,7 +174,7 @@ func (s *Session) fallBehind(id uint64) {
 	}
 	q := s.ownQuery()
 	q.After, q.UpTo = after, id
-	s.readings = append(s.readings, &reading{query: q, tail: true, behind: true})
+	s.readings = append(s.readings, &reading{query: q, tail: true, exact: true})
 }
 
 // skip makes the session read the events up to id from the log. Only the shard's worker

@@ -20,19 +20,13 @@ const (
 
 // Confirm says that the client has received the outcome with this ID, and all outcomes
 // before it. A client without a cursor is not sent these prompts again. A transport calls
-// Confirm when the client has answered for the frame of the outcome, see [Frame].Outcome.
-// Confirm may come before the Write of the frame has returned. An ID that the transport
-// was not given has no effect.
+// Confirm when the client has answered for the frame of the outcome, see [Frame].Outcome. It
+// must not call Confirm for a frame that it was not given, even if the client says so.
 func (s *Session) Confirm(id uint64) {
 	s.mu.Lock()
-	known := id <= s.asked
-	if known {
-		s.answered = max(s.answered, id)
-	}
+	s.answered = max(s.answered, id)
 	s.mu.Unlock()
-	if known {
-		s.settle()
-	}
+	s.settle()
 }
 
 // ConfirmWritten says that the client has received all that was written to the
@@ -40,7 +34,7 @@ func (s *Session) Confirm(id uint64) {
 // connection in an orderly way.
 func (s *Session) ConfirmWritten() {
 	s.mu.Lock()
-	s.answered = max(s.answered, s.written)
+	s.answered, s.leaving = max(s.answered, s.written), true
 	s.mu.Unlock()
 	s.settle()
 }
@@ -60,36 +54,30 @@ func (s *Session) settle() {
 	if c == nil || s.answered == 0 {
 		return
 	}
+	s.answered = min(s.answered, h.lastID)
 	s.unsettled = !c.confirm(s.answered, s.written)
 	c.notify()
 }
 
-// ask records that the transport is about to be given an outcome. The client may confirm
-// it before the write has returned. No lock is held.
-func (s *Session) ask(outcome uint64) {
-	if outcome == 0 || !s.confirms {
-		return
+// wrote records that the transport has taken the messages up to an ID. outcome is the
+// newest outcome among them, or 0. It reports whether the caller must call settle, without
+// a lock. s.mu is held.
+func (s *Session) wrote(id, outcome uint64) (settle bool) {
+	s.written = max(s.written, id)
+	if s.leaving { // a write has ended that ran when the client said so
+		s.answered = max(s.answered, s.written)
+		s.unsettled = true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if outcome > s.asked {
 		s.asked, s.askedAt = outcome, time.Now()
 	}
-}
-
-// wrote records that the transport has sent the messages up to an ID. It reports whether
-// the caller must call settle, without a lock. s.mu is held.
-func (s *Session) wrote(id uint64) (settle bool) {
-	s.written = max(s.written, id)
 	return s.unsettled
 }
 
 // Expect says that a client waits for a prompt that has not begun. If the client's
 // connection breaks and the client returns without a cursor, it is sent the events of the
 // prompt again, also if the prompt began and ended in the meantime. Expect has no effect
-// for a client without a session that confirms outcomes. If the prompt does not begin, call
-// [Hub.Unexpect]; otherwise the hub remembers the client forever. It is safe for
-// concurrent use.
+// for a client without a session that confirms outcomes. It is safe for concurrent use.
 func (h *Hub) Expect(client, promptID string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

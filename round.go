@@ -136,7 +136,7 @@ func (w *roundState) ask() {
 // wireForm identifies the encoding of messages: for equal forms, the same messages have
 // the same bytes.
 type wireForm struct {
-	codec     JSONCodec
+	codec     Codec
 	transport reflect.Type
 }
 
@@ -164,9 +164,6 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	batches = made
-	for _, b := range batches {
-		x.ask(b.outcome)
-	}
 	sent, all, err = tryBatches(t, batches)
 }
 
@@ -174,7 +171,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 // the same messages and the same form share batches: sessions that need only the shared
 // messages, and consecutive sessions with equal lists, such as the watchers of a
 // prompt.
-func (w *roundState) batchesOf(msgs []*message, shared bool, c JSONCodec, t TryWriter) ([]*batch, error) {
+func (w *roundState) batchesOf(msgs []*message, shared bool, c Codec, t TryWriter) ([]*batch, error) {
 	form := wireForm{c, reflect.TypeOf(t)}
 	if w.last.form == form && w.last.shared == shared && (shared || slices.Equal(w.last.due, msgs)) {
 		return w.last.batches, nil
@@ -273,7 +270,7 @@ func (x *Session) has(m *message) bool {
 
 // cut encodes messages with c and joins them to batches in the wire form of t. It
 // leaves out messages that c refuses. The only possible error is a panic of t.
-func (w *roundState) cut(c JSONCodec, t TryWriter, msgs []*message) (bs []*batch, err error) {
+func (w *roundState) cut(c Codec, t TryWriter, msgs []*message) (bs []*batch, err error) {
 	err = Protect(func() error {
 		var b *batch
 		for _, m := range msgs {
