@@ -59,17 +59,26 @@ func (s *Session) settle() {
 	c.notify()
 }
 
-// wrote records that the transport has taken the messages up to an ID. outcome is the
-// newest outcome among them, or 0. It reports whether the caller must call settle, without
-// a lock. s.mu is held.
-func (s *Session) wrote(id, outcome uint64) (settle bool) {
+// ask records that the transport is about to be given an outcome, or 0 for none. The client
+// may have it, and may reconnect, before the write has returned. No lock is held.
+func (s *Session) ask(outcome uint64) {
+	if outcome == 0 || !s.confirms {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if outcome > s.asked {
+		s.asked, s.askedAt = outcome, time.Now()
+	}
+}
+
+// wrote records that the transport has taken the messages up to an ID. It reports whether
+// the caller must call settle, without a lock. s.mu is held.
+func (s *Session) wrote(id uint64) (settle bool) {
 	s.written = max(s.written, id)
 	if s.leaving { // a write has ended that ran when the client said so
 		s.answered = max(s.answered, s.written)
 		s.unsettled = true
-	}
-	if outcome > s.asked {
-		s.asked, s.askedAt = outcome, time.Now()
 	}
 	return s.unsettled
 }
@@ -146,5 +155,5 @@ func (h *Hub) unconfirmed(client string) <-chan struct{} {
 func (s *Session) owes() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.answered < s.asked && time.Since(s.askedAt) < recentOutcome
+	return (s.unsettled || s.answered < s.asked) && time.Since(s.askedAt) < recentOutcome
 }

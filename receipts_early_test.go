@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,35 @@ func TestConfirmationBeforeTheWriteReturns(t *testing.T) {
 				}
 				require.Empty(t, typesAtReturn(t, h))
 				require.Len(t, first.frames, 3)
+			})
+		})
+	}
+}
+
+// TestReturnsBeforeTheWriteReturns: a client has received and confirmed the end of its
+// prompt and reconnects, while the hub still waits for the write to return. The hub waits
+// a moment, and does not send the prompt again. If the client has not confirmed, the hub
+// also waits a moment for the confirmation.
+func TestReturnsBeforeTheWriteReturns(t *testing.T) {
+	for name, early := range map[string]bool{"confirmed before": true, "confirmed after": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				s, p := h.Join("alice", &nodebus.SessionOptions{Confirms: true}), newPausedTape()
+				serveOn(t, s, p)
+				publish(t, h, start("p"), about("p", nodebus.ExecutionSuccess{PromptID: "p"}), ending("p"))
+				synctest.Wait() // Write waits
+				if early {
+					s.Confirm(2)
+				}
+				time.AfterFunc(50*time.Millisecond, func() {
+					p.play()
+					if !early {
+						time.Sleep(time.Millisecond)
+						s.Confirm(2)
+					}
+				})
+				require.Empty(t, typesAtReturn(t, h))
 			})
 		})
 	}

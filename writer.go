@@ -110,18 +110,18 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 		s.end(err)
 		return false
 	}
-	var rest *batch // the transport keeps a part of it
+	rest := false // the transport keeps a part of the last batch
 	for i, b := range batches[:sent] {
 		s.taken = b.msgs[len(b.msgs)-1].id
 		if i < sent-1 || all {
-			settle = s.wrote(s.taken, b.outcome)
+			settle = s.wrote(s.taken)
 		} else {
-			rest = b
+			rest = true
 		}
 	}
-	if rest != nil {
+	if rest {
 		s.state = stateWriting
-		go s.drain(outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
+		go s.drain(outgoing{rest: true, restNewest: s.taken})
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
@@ -186,8 +186,8 @@ type outgoing struct {
 	newest  uint64 // ID of the newest event in frames
 	idle    bool
 
-	rest                    bool   // the transport keeps unsent bytes
-	restNewest, restOutcome uint64 // newest and outcome of these bytes
+	rest       bool   // the transport keeps unsent bytes
+	restNewest uint64 // newest of these bytes
 }
 
 // next records that the transport has taken the content of the Write before. Then it takes
@@ -196,7 +196,7 @@ type outgoing struct {
 func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settle = s.wrote(w.newest, w.outcome)
+	settle = s.wrote(w.newest)
 	return settle, s.take(w)
 }
 
@@ -236,7 +236,7 @@ func (s *Session) take(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, w.restOutcome
+	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, 0
 	for _, p := range w.hello {
 		w.add(s.greeting(w.codec, p, s.greet))
 	}
@@ -265,7 +265,8 @@ func (w *outgoing) send(s *Session) error {
 	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
-	w.rest, w.restNewest, w.restOutcome = false, 0, 0
+	w.rest, w.restNewest = false, 0
+	s.ask(w.outcome)
 	return writeSafely(s.ctx, s.transport, w.frames)
 }
 
