@@ -125,8 +125,8 @@ func TestEventsWithoutACursor(t *testing.T) {
 	require.Zero(t, dial(t, stock(t), nil).Cursor())
 }
 
-// TestCursorOfAnotherLife: the server was restarted. The client is told that events are
-// missing, and receives what is kept.
+// TestCursorOfAnotherLife: the server was restarted. The client receives a
+// gap, and what is kept.
 func TestCursorOfAnotherLife(t *testing.T) {
 	s := newSite(t, nil)
 	require.NoError(t, s.hub.SendSync(ticked{1}, "me"))

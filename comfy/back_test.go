@@ -33,6 +33,14 @@ func (h *host) mark(client string) string {
 	return "spoken mark"
 }
 
+// afterTheEnd reads up to the end of a prompt. It returns an event that the server has
+// sent when it knows that it has sent the end.
+func (h *host) afterTheEnd(s *socket) string {
+	h.t.Helper()
+	s.until("executing <nil>")
+	return h.mark("me")
+}
+
 // back connects a client again. It returns what the client is sent, without states.
 func (h *host) back(client string) []string {
 	h.t.Helper()
@@ -49,7 +57,7 @@ func TestBackWithTheOldSocketOpen(t *testing.T) {
 	h := newHost(t, nil)
 	old := h.connect("me")
 	h.submit("me", quick)
-	old.until("executing <nil>")
+	old.until(h.afterTheEnd(old))
 	old.reads()()
 	for range 3 {
 		require.Empty(t, h.back("me"))
@@ -207,6 +215,7 @@ func TestIDUsedAgain(t *testing.T) {
 	h.submit("me", quick, `"prompt_id":"p"`)
 	require.Equal(t, 200, h.post("/interrupt", `{"prompt_id":"p"}`).status)
 	require.Equal(t, []string{"execution_interrupted", "executing <nil>"}, without(s.until("executing <nil>"), "status", "progress_state"))
+	s.until(h.mark("me"))
 	s.reads()()
 	again := h.connect("me").until(h.mark("me"))
 	require.NotContains(t, again, "execution_interrupted", "it was received")

@@ -80,8 +80,8 @@ func TestSince(t *testing.T) {
 		without(s.until("executing <nil>"), "progress_state", "status"))
 }
 
-// TestSinceOfAnotherLife: a client whose cursor is of another life is told that events
-// are missing, and receives what is kept.
+// TestSinceOfAnotherLife: a client whose cursor is of another life receives a gap, and
+// what is kept.
 func TestSinceOfAnotherLife(t *testing.T) {
 	h := newHost(t, nil)
 	h.ended(h.submit("me", quick))
