@@ -172,10 +172,5 @@ func (s *Session) Send(p Payload) error {
 	return nil
 }
 
-const (
-	// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
-	promptIDMax = 512
-	// readingsMax limits the answers that wait for one client. A client that asks for more
-	// reads nothing.
-	readingsMax = 4 * WatchMax
-)
+// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
+const promptIDMax = 512

@@ -80,10 +80,10 @@ func (c *netConn) hear() {
 func (c *netConn) probe(f func()) {
 	c.mu.Lock()
 	c.probes = append(c.probes, f)
-	first, frame := len(c.probes) == 1, appendPing(nil, c.newest())
+	first, id := len(c.probes) == 1, c.newest()
 	c.mu.Unlock()
 	if first {
-		_ = c.post(frame) // also while other bytes wait: f waits for the answer
+		_ = c.post(appendPing(nil, id)) // after an error the client is never heard again
 	}
 }
 
