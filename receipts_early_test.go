@@ -93,7 +93,7 @@ func typesAtReturn(t *testing.T, h *nodebus.Hub) (types []string) {
 	go func() { ended <- s.Serve(t.Context(), p) }()
 	synctest.Wait()
 	s.Close(nil)
-	<-ended
+	require.Error(t, <-ended)
 	for _, f := range p.frames {
 		types = append(types, f.Type)
 	}

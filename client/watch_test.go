@@ -60,10 +60,9 @@ func TestWatchAnOpenClient(t *testing.T) {
 			ctx, cancel := context.WithCancel(deadline(t))
 			answer := make(chan error, 1)
 			go func() { answer <- ask() }()
-			stop := client.On(c, func(_ nodebus.Event, w nodebus.Watching) { cancel() })
+			stop := client.On(c, func(nodebus.Event, nodebus.Watching) { cancel() })
 			defer stop()
-			for range c.Events(ctx) {
-			}
+			require.ErrorIs(t, c.Run(ctx), context.Canceled)
 			return <-answer
 		},
 	} {

@@ -101,7 +101,7 @@ func TestBackAfterABrokenLine(t *testing.T) {
 	h.gate.open("a")
 	other.until("status 0")
 	s.say(`{"type":"feature_flags","data":{}}`)
-	s.c.CloseNow()
+	_ = s.c.CloseNow()
 	require.Equal(t, allEvents, h.back("me"))
 	require.Empty(t, h.back("me"))
 }
@@ -171,7 +171,7 @@ func TestBackFromAQueue(t *testing.T) {
 		s := p.dial("me")
 		s.next()
 		p.submit("me", "p")
-		s.c.CloseNow()
+		_ = s.c.CloseNow()
 		require.Equal(t, "p", <-p.begun)
 		time.Sleep(time.Minute)
 		require.Equal(t, allEvents, without(p.dial("me").until("executing <nil>"), "status", "progress_state"))

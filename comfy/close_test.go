@@ -106,7 +106,7 @@ func TestConnectingReadsNoLists(t *testing.T) {
 		for range 3 {
 			s := p.dial("me")
 			s.next()
-			s.c.CloseNow()
+			_ = s.c.CloseNow()
 			synctest.Wait()
 		}
 		require.Zero(t, lists.Load())
