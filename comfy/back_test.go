@@ -181,9 +181,13 @@ func TestBackFromAQueue(t *testing.T) {
 // TestSubmitsFirst: a client submits, and connects after it has the answer. It
 // receives the events of the prompt, which has already ended.
 func TestSubmitsFirst(t *testing.T) {
-	h := newHost(t, nil)
-	h.ended(h.submit("me", quick))
-	require.Equal(t, allEvents, h.back("me"))
+	synctest.Test(t, func(t *testing.T) {
+		p := newPaced(t, nil)
+		p.submit("me", "p")
+		require.Equal(t, "p", <-p.begun)
+		time.Sleep(time.Second)
+		require.Equal(t, allEvents, without(p.dial("me").until("executing <nil>"), "status", "progress_state"))
+	})
 }
 
 // TestLateIsNotForEver: a client without a connection receives no events of a prompt that
