@@ -45,18 +45,34 @@ func (s *Session) settle() {
 	if !s.confirms {
 		return
 	}
-	h := s.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.record()
+}
+
+// record is settle with the lock of the hub.
+func (s *Session) record() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := h.index.clients[s.client]
+	c := s.hub.index.clients[s.client]
 	if c == nil || s.answered == 0 {
 		return
 	}
-	s.answered = min(s.answered, h.lastID)
+	s.answered = min(s.answered, s.hub.lastID)
 	s.unsettled = !c.confirm(s.answered, s.written)
 	c.notify()
+}
+
+// settleForGood settles a session that has ended, when nobody writes any more. Before
+// that, the session counts as a session that may still confirm something.
+func (s *Session) settleForGood() {
+	if !s.confirms {
+		return
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.record()
+	s.hub.index.leave(s.client, s)
 }
 
 // ask records that the transport is about to be given an outcome, or 0 for none. The client

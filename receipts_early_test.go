@@ -1,7 +1,10 @@
 package nodebus_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,9 +68,10 @@ func TestReturnsBeforeTheWriteReturns(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := openHub(t, nil)
 				s, p := h.Join("alice", &nodebus.SessionOptions{Confirms: true}), newPausedTape()
-				serveOn(t, s, p)
 				publish(t, h, start("p"), about("p", nodebus.ExecutionSuccess{PromptID: "p"}), ending("p"))
-				synctest.Wait() // Write waits
+				synctest.Wait()
+				serveOn(t, s, p)
+				synctest.Wait() // one Write waits with all three
 				if early {
 					s.Confirm(2)
 				}
@@ -78,6 +82,54 @@ func TestReturnsBeforeTheWriteReturns(t *testing.T) {
 						s.Confirm(2)
 					}
 				})
+				require.Empty(t, typesAtReturn(t, h))
+			})
+		})
+	}
+}
+
+// parting is a transport whose client reads everything and says goodbye before the write
+// returns.
+type parting struct {
+	tryTape
+	s   *nodebus.Session
+	try bool
+}
+
+func (p parting) part(sent []byte) {
+	if !bytes.Contains(sent, []byte(`"node":null`)) {
+		return
+	}
+	p.s.ConfirmWritten()
+	p.s.Close(nil)
+	time.Sleep(time.Millisecond) // the session has ended, and only this write still runs
+}
+
+func (p parting) Write(ctx context.Context, frames []nodebus.Frame) error {
+	defer p.part(frames[len(frames)-1].Data)
+	return p.tryTape.Write(ctx, frames)
+}
+
+func (p parting) TryWrite(wire []byte) (bool, error) {
+	if !p.try {
+		return false, errors.ErrUnsupported
+	}
+	defer p.part(wire)
+	return p.tryTape.TryWrite(wire)
+}
+
+// TestLeavesBeforeTheWriteReturns: a client has received the end of its prompt and ends
+// the connection in an orderly way, while the hub still waits for the write to return.
+func TestLeavesBeforeTheWriteReturns(t *testing.T) {
+	for _, try := range []bool{true, false} {
+		t.Run(fmt.Sprint("try=", try), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				s := h.Join("alice", &nodebus.SessionOptions{Confirms: true})
+				over := serveOn(t, s, parting{tryTape{&tape{}}, s, try})
+				synctest.Wait()
+				publish(t, h, start("p"), about("p", nodebus.ExecutionSuccess{PromptID: "p"}), ending("p"))
+				require.ErrorIs(t, over(), nodebus.ErrClosed)
 				require.Empty(t, typesAtReturn(t, h))
 			})
 		})

@@ -282,6 +282,7 @@ func (s *Session) Close(cause error) {
 	s.mu.Unlock()
 	if !started {
 		s.hub.leave(s)
+		s.settleForGood()
 	}
 }
 
@@ -309,6 +310,7 @@ func (s *Session) hangUp(cause error, quiet <-chan struct{}) {
 		if quiet != nil {
 			<-quiet
 		}
+		s.settleForGood()
 		s.unhook()
 		close(s.ended)
 	}()

@@ -101,15 +101,6 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
-	switch {
-	case s.cause != nil:
-		return false
-	case unsupported:
-		s.try = nil
-	case err != nil:
-		s.end(err)
-		return false
-	}
 	rest := false // the transport keeps a part of the last batch
 	for i, b := range batches[:sent] {
 		s.taken = b.msgs[len(b.msgs)-1].id
@@ -118,6 +109,15 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 		} else {
 			rest = true
 		}
+	}
+	switch {
+	case s.cause != nil:
+		return settle
+	case unsupported:
+		s.try = nil
+	case err != nil:
+		s.end(err)
+		return settle
 	}
 	if rest {
 		s.state = stateWriting
