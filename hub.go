@@ -188,7 +188,7 @@ func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: tru
 // deliver receives the next event of the log. It passes the event to the subscribers
 // and to the shards. The sessions' queues share one message.
 func (h *Hub) deliver(ev Event) {
-	m, _ := ev.memo.(*message)
+	m, shared := ev.message()
 	ev.memo = nil
 	t, standard := standardTraits(ev.Payload, true)
 	if m == nil && !standard { // before the lock, because this calls foreign code
@@ -213,6 +213,8 @@ func (h *Hub) deliver(ev Event) {
 	if len(h.sessions) > 0 {
 		if m == nil {
 			m = newMessage(&ev)
+		}
+		if !shared {
 			m.steps = steps
 		}
 		h.route(m)

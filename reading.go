@@ -57,7 +57,7 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 		return found, nil, fmt.Errorf("nodebus: the log cannot be read: %w", err)
 	}
 	for i := range found.Events {
-		m, _ := found.Events[i].memo.(*message)
+		m, _ := found.Events[i].message()
 		if m == nil {
 			m = newMessage(&found.Events[i])
 		}
