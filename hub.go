@@ -121,8 +121,7 @@ func (h *Hub) follow() {
 	}
 	h.epoch, h.lastID = at.Epoch, max(h.lastID, at.ID)
 	for i := range h.early {
-		t, _ := standardTraits(h.early[i].Payload, true)
-		h.index.add(&h.early[i], &t)
+		h.index.add(&h.early[i], h.early[i].mark)
 	}
 	h.catching, h.early = false, nil
 }
@@ -139,9 +138,9 @@ func (h *Hub) catchUp(upTo uint64) error {
 		for i := range found.Events {
 			ev := &found.Events[i]
 			t, _ := standardTraits(ev.Payload, true)
-			h.index.add(ev, &t)
+			p, _ := h.index.add(ev, mark{step: t.step, outcome: t.outcome})
 			if q.After = ev.ID; found.Lost > 0 { // perhaps it is not the first event of its prompt
-				h.index.prompts[ev.PromptID].first = 1
+				p.first = 1
 			}
 		}
 		h.mu.Unlock()
@@ -183,9 +182,10 @@ func (h *Hub) Publish(ev Event) error {
 	if err := d.prepare(&ev); err != nil {
 		return err
 	}
-	if ev.memo = nil; d.early || d.foreign {
+	ev.mark, ev.memo = d.mark(), nil
+	if d.early || d.foreign {
 		m := &message{}
-		m.fill(&ev, &d)
+		d.fill(m, &ev)
 		ev.memo = m
 	}
 	if !h.publishing.begin() {
@@ -230,11 +230,13 @@ func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: tru
 // and to the shards. The sessions' queues share one message.
 func (h *Hub) deliver(ev Event) {
 	m, shared := ev.message()
-	ev.memo = nil
-	t, standard := standardTraits(ev.Payload, true)
-	if m == nil && !standard { // before the lock, because this calls foreign code
+	if m == nil && !ev.mark.known { // before the lock, because this calls foreign code
 		m = newMessage(&ev)
+		t, _ := standardTraits(ev.Payload, true)
+		ev.mark = mark{m.size, true, m.keyed, t.step, m.outcome, m.extension}
 	}
+	k := ev.mark
+	ev.memo, ev.mark = nil, mark{}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed || ev.ID <= h.lastID {
@@ -242,22 +244,22 @@ func (h *Hub) deliver(ev Event) {
 	}
 	h.lastID = ev.ID
 	if h.catching {
+		ev.mark = k
 		h.early = append(h.early, ev)
 		return
 	}
-	steps := h.index.add(&ev, &t)
-	if len(h.subs) > 0 {
-		size := t.size
-		if m != nil {
-			size = m.Size()
-		}
-		for _, s := range h.subs {
-			s.push(&ev, size)
-		}
+	p, steps := h.index.add(&ev, k)
+	for _, s := range h.subs {
+		s.push(&ev, int(k.size))
 	}
 	if len(h.sessions) > 0 {
 		if m == nil {
-			m = newMessage(&ev)
+			m = &message{id: ev.ID, at: ev.Time.UnixNano()}
+			if m.fill(ev.Payload, k); p != nil {
+				m.to = p.address(&ev)
+			} else {
+				m.to = &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}
+			}
 		}
 		if !shared {
 			m.steps = steps

@@ -21,12 +21,14 @@ const (
 // queue.
 type reading struct {
 	query LogQuery // After moves forward with each page
+	// queued is an ID: events in the queue up to this ID are written before the reading.
+	queued uint64
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
 	tail bool
-	// behind is true if the queue has overflowed: a session without a cursor cannot be
-	// told about lost events, and ends.
-	behind bool
+	// exact is true if the client has received the events before the reading: a session
+	// without cursors cannot be told about lost events, so it ends.
+	exact bool
 	// otherLife is true if the client's cursor is of another life of the log, until the
 	// gap is announced.
 	otherLife bool
@@ -100,10 +102,11 @@ func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
 // mayReplay reports whether a message that was read is for the session. s.mu is held.
 func (s *Session) mayReplay(r *reading, m *message) bool {
 	switch {
-	case r.past:
-		return m.to.to == "" || m.to.to != s.client // the session already has its own events
 	case s.cause != nil:
 		return false
+	case r.past: // the session already has its own events
+		_, watches := s.watch[m.to.promptID]
+		return watches && (m.to.to == "" || m.to.to != s.client)
 	case m.to.promptID == "" || m.to.to != "" && m.to.to == s.client || s.watchAll:
 		return true
 	}
@@ -117,7 +120,7 @@ func (s *Session) announceGap(r *reading, q *LogQuery, found *LogPage, p *page) 
 		return nil
 	}
 	if !s.cursors {
-		if r.behind {
+		if r.exact {
 			return ErrSlow
 		}
 		return nil
@@ -144,6 +147,7 @@ func (s *Session) turnPage(r *reading, q *LogQuery, found *LogPage, p *page) {
 	} else {
 		r.query.After = q.UpTo
 	}
+	r.exact = true
 	if !r.past {
 		s.taken = max(s.taken, r.query.After)
 	}
@@ -170,7 +174,18 @@ func (s *Session) fallBehind(id uint64) {
 	}
 	q := s.ownQuery()
 	q.After, q.UpTo = after, id
-	s.readings = append(s.readings, &reading{query: q, tail: true, behind: true})
+	s.readings = append(s.readings, &reading{query: q, tail: true, exact: true})
+}
+
+// skip makes the session read the events up to id from the log. Only the shard's worker
+// calls it.
+func (s *Session) skip(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil && s.from < id {
+		s.fallBehind(id)
+		s.signal()
+	}
 }
 
 // ownQuery returns a query for the events that the session receives. s.mu is held.

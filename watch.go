@@ -25,7 +25,7 @@ func (s *Session) Watch(promptID string) error {
 	if _, in := h.sessions[s]; !in {
 		return ErrClosed
 	}
-	r := &reading{past: true, reply: Watching{PromptID: promptID, Watching: true}}
+	r := &reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: true}}
 	_, already := s.watch[promptID]
 	if already = already || s.watchAll; !already {
 		if len(s.watch) >= WatchMax {
@@ -72,7 +72,7 @@ func (s *Session) Unwatch(promptID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause == nil {
-		s.read(&reading{past: true, reply: Watching{PromptID: promptID, Watching: s.watchAll}})
+		s.read(&reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: s.watchAll}})
 	}
 }
 
@@ -145,7 +145,7 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.cause == nil && len(s.readings) < readingsMax {
+		if s.cause == nil {
 			s.read(&reading{past: true, reply: Watching{PromptID: d.PromptID[:min(len(d.PromptID), promptIDMax)], Error: err.Error()}})
 		}
 	}

@@ -40,7 +40,7 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.state == stateIdle && s.cause == nil {
 		s.state = stateWriting
-		go s.drain(false) // hangUp waits for it
+		go s.drain(outgoing{}) // hangUp waits for it
 	}
 }
 
@@ -58,15 +58,15 @@ func (s *Session) stopWriting() {
 // and the transport for the write. t is nil if the worker must use the queue instead:
 // something else waits, the transport cannot write without waiting, or the codec is
 // foreign and may be slow.
-func (s *Session) claim() (c JSONCodec, t TryWriter) {
+func (s *Session) claim() (c Codec, t TryWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ours := s.codec.(JSONCodec)
+	_, ours := s.codec.(JSONCodec)
 	if s.state != stateIdle || s.cause != nil || s.try == nil || !ours || len(s.hello) > 0 || len(s.readings) > 0 {
-		return c, nil
+		return nil, nil
 	}
 	s.state = stateClaimed
-	return c, s.try
+	return s.codec, s.try
 }
 
 // tryBatches tries to send batches at once. It returns how many were handed to the
@@ -91,33 +91,37 @@ func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
 // release ends a claim. It queues the messages of batches that were not sent. all is
 // false if the transport keeps part of what was sent.
 func (s *Session) release(batches []*batch, sent int, all bool, err error) {
-	if s.endClaim(batches, sent, all, err) {
+	unsupported := errors.Is(err, errors.ErrUnsupported) // without a lock, because the error may be foreign
+	if s.endClaim(batches, sent, all, err, unsupported) {
 		s.settle()
 	}
 }
 
-func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (settle bool) {
+func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsupported bool) (settle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
 	switch {
 	case s.cause != nil:
 		return false
-	case errors.Is(err, errors.ErrUnsupported):
+	case unsupported:
 		s.try = nil
 	case err != nil:
 		s.end(err)
 		return false
 	}
+	var rest *batch // the transport keeps a part of it
 	for i, b := range batches[:sent] {
 		s.taken = b.msgs[len(b.msgs)-1].id
-		if i < sent-1 || all { // the transport may keep a part of the last batch
+		if i < sent-1 || all {
 			settle = s.wrote(s.taken, b.outcome)
+		} else {
+			rest = b
 		}
 	}
-	if !all {
+	if rest != nil {
 		s.state = stateWriting
-		go s.drain(true)
+		go s.drain(outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
@@ -129,9 +133,9 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages. rest is true if the transport keeps bytes
-// that it could not send.
-func (s *Session) drain(rest bool) {
+// or the next writer writes later messages. w says whether the transport keeps bytes that
+// it could not send.
+func (s *Session) drain(w outgoing) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err == nil {
@@ -142,16 +146,19 @@ func (s *Session) drain(rest bool) {
 		defer s.mu.Unlock()
 		s.stopWriting()
 	}()
-	err = s.writeDue(rest)
+	err = s.writeDue(&w)
 }
 
 var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
 
 // writeDue writes until nothing waits.
-func (s *Session) writeDue(rest bool) error {
-	w := outgoing{rest: rest}
+func (s *Session) writeDue(w *outgoing) error {
 	for {
-		if err := s.next(&w); err != nil || w.idle {
+		settle, err := s.next(w)
+		if settle {
+			s.settle()
+		}
+		if err != nil || w.idle {
 			return err
 		}
 		if w.reading != nil {
@@ -163,9 +170,6 @@ func (s *Session) writeDue(rest bool) error {
 		}
 		if err := w.send(s); err != nil {
 			return err
-		}
-		if s.sent(&w) {
-			s.settle()
 		}
 	}
 }
@@ -180,28 +184,45 @@ type outgoing struct {
 	frames  []Frame
 	outcome uint64 // the newest outcome in frames
 	newest  uint64 // ID of the newest event in frames
-	rest    bool   // the transport keeps unsent bytes
 	idle    bool
+
+	rest                    bool   // the transport keeps unsent bytes
+	restNewest, restOutcome uint64 // newest and outcome of these bytes
 }
 
-// next takes the content of the next Write: the greeting and the readings first, then
-// the queue.
-func (s *Session) next(w *outgoing) error {
+// next records that the transport has taken the content of the Write before. Then it takes
+// the content of the next Write: the greeting first, then the readings, then the queue. It
+// reports whether the caller must call settle.
+func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	settle = s.wrote(w.newest, w.outcome)
+	return settle, s.take(w)
+}
+
+// take is the part of next that takes the content. s.mu is held.
+func (s *Session) take(w *outgoing) error {
 	if s.cause != nil {
 		return s.cause
 	}
 	w.codec, w.hello, w.reading = s.codec, s.hello, nil
 	w.page = page{msgs: w.msgs[:0]}
 	s.hello = nil
+	upTo := uint64(maxID)
 	if len(s.readings) > 0 {
+		upTo = s.readings[0].queued
+	}
+	for len(w.msgs) < framesPerWrite {
+		if m, ok := s.q.Peek(); !ok || m.id > upTo {
+			break
+		}
+		m, _ := s.q.Pop()
+		w.msgs = append(w.msgs, m)
+		s.taken = m.id
+	}
+	if len(w.msgs) == 0 && len(s.readings) > 0 {
 		w.reading, w.query = s.readings[0], s.readings[0].query
 		return nil
-	}
-	w.msgs = s.q.Take(w.msgs, framesPerWrite)
-	if n := len(w.msgs); n > 0 {
-		s.taken = w.msgs[n-1].id
 	}
 	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest; !w.idle {
 		return nil
@@ -215,7 +236,7 @@ func (s *Session) next(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	w.frames, w.outcome, w.newest = w.frames[:0], 0, 0
+	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, w.restOutcome
 	for _, p := range w.hello {
 		w.add(s.greeting(w.codec, p, s.greetAt))
 	}
@@ -224,16 +245,16 @@ func (w *outgoing) send(s *Session) error {
 	}
 	for _, m := range w.msgs {
 		if w.past {
-			ev := m.event()
-			ev.ID, ev.Epoch = 0, ""
-			w.add(encodeSafely(w.codec, ev))
+			if f, ok := m.withoutCursor().frame(w.codec); ok {
+				w.frames = append(w.frames, f)
+			}
 			continue
 		}
-		w.newest = m.id
+		w.newest = max(w.newest, m.id)
 		if f, ok := m.frame(w.codec); ok {
 			w.frames = append(w.frames, f)
 			if f.Outcome {
-				w.outcome = m.id
+				w.outcome = max(w.outcome, m.id)
 			}
 		}
 	}
@@ -244,7 +265,7 @@ func (w *outgoing) send(s *Session) error {
 	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
-	w.rest = false
+	w.rest, w.restNewest, w.restOutcome = false, 0, 0
 	return writeSafely(s.ctx, s.transport, w.frames)
 }
 
@@ -259,12 +280,4 @@ func (w *outgoing) add(f Frame, err error) {
 // the client continues.
 func (s *Session) greeting(c Codec, p Payload, id uint64) (Frame, error) {
 	return encodeSafely(c, Event{ID: id, Epoch: s.hub.epoch, To: s.client, Payload: p})
-}
-
-// sent records what the transport has taken. It reports whether the caller must call
-// settle.
-func (s *Session) sent(w *outgoing) (settle bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.wrote(w.newest, w.outcome)
 }
