@@ -243,6 +243,9 @@ func (s *Session) Release(types ...string) {
 	s.read(&reading{release: types})
 }
 
+// readingsMax limits the answers that wait for one client.
+const readingsMax = 4 * WatchMax
+
 // read adds a reading. If the client sends requests and does not read the answers, the
 // session ends. s.mu is held.
 func (s *Session) read(r *reading) {

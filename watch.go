@@ -152,9 +152,5 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	return true
 }
 
-const (
-	// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
-	promptIDMax = 512
-	// readingsMax limits the answers that wait for one client.
-	readingsMax = 4 * WatchMax
-)
+// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
+const promptIDMax = 512
