@@ -102,7 +102,7 @@ func (m *model) check(q nodebus.LogQuery, page nodebus.LogPage) error {
 		return fmt.Errorf("the page has %s, which the query does not select, or out of order", describeAll(got[:1]))
 	}
 	if page.Lost != 0 && (!m.loses || page.Lost <= q.After || page.Lost > q.UpTo) {
-		return fmt.Errorf("Lost is %d; events after %d and up to %d were read, anything was lost: %t", page.Lost, q.After, q.UpTo, m.loses)
+		return fmt.Errorf("the page says Lost %d; events after %d and up to %d were read, anything was lost: %t", page.Lost, q.After, q.UpTo, m.loses)
 	}
 	return nil
 }
