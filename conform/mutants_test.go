@@ -35,14 +35,25 @@ var mutants = map[string]struct {
 		return leased{q, func(l flow.Lease) flow.Lease { return neverLapsed{l} }}
 	})},
 
-	"executor: everyone hears": {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
-	"executor: no throttling":  {"progress events", executorMutant(floods)},
-	"executor: publishes late": {"after Execute had returned", executorMutant(publishesLate)},
-	"executor: deaf":           {"did not end in time", executorMutant(ignoresContext)},
-	"executor: no executing":   {"executing", executorMutant(drops("executing"))},
-	"executor: no snapshots":   {"in its first snapshot", executorMutant(drops("progress_state"))},
-	"executor: drops messages": {"conform.said", executorMutant(drops("conform.said"))},
-	"executor: hides secrets":  {"ask", executorMutant(noJobSecrets)},
+	"executor: everyone hears":         {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
+	"executor: no throttling":          {"progress events", executorMutant(floods)},
+	"executor: publishes late":         {"after Execute had returned", executorMutant(publishesLate)},
+	"executor: deaf":                   {"did not end in time", executorMutant(ignoresContext)},
+	"executor: no executing":           {"executing", executorMutant(drops("executing"))},
+	"executor: no snapshots":           {"in its first snapshot", executorMutant(drops("progress_state"))},
+	"executor: drops messages":         {"conform.said", executorMutant(drops("conform.said"))},
+	"executor: hides secrets":          {"ask", executorMutant(noJobSecrets)},
+	"transport: ignores its context":   {"whose context has ended", transportMutant(faultyTransport{write: ignoresContextOfWrite})},
+	"transport: writes after Close":    {"after Close", transportMutant(faultyTransport{write: hidesErrors})},
+	"transport: never closes":          {"did not end in time", transportMutant(faultyTransport{close: neverCloses})},
+	"transport: drops a frame":         {"frame", transportMutant(faultyTransport{write: dropsLast})},
+	"transport: reorders":              {"frame", transportMutant(faultyTransport{write: turnsRound})},
+	"server: drops a frame on a cut":   {"cut after", serverMutant(faultyTransport{}, skipsOne)},
+	"server: doubles a frame on a cut": {"cut after", serverMutant(faultyTransport{}, repeatsOne)},
+	"server: drops a frame":            {"the client", serverMutant(faultyTransport{write: dropsLast}, nil)},
+	"server: forgets epochs":           {"gap", serverMutant(faultyTransport{}, forgetsEpochs)},
+	"server: mixes up clients":         {"client ", serverMutant(faultyTransport{}, oneForAll)},
+
 	"log: reorders":            {"", logMutant(faultyLog{hear: reorders})},
 	"log: loses":               {"has received", logMutant(faultyLog{hear: losesSome})},
 	"log: doubles":             {"event", logMutant(faultyLog{hear: doubles})},
@@ -76,7 +87,7 @@ func TestSuitesFindFaults(t *testing.T) {
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestSuitesFindFaults$")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestSuitesFindFaults$", "-test.timeout=1m")
 			cmd.Env = append(os.Environ(), "CONFORM_MUTANT="+name)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err, "the suite finds nothing")
