@@ -48,7 +48,7 @@ var mutants = map[string]struct {
 	"transport: never closes":          {"did not end in time", transportMutant(faultyTransport{close: neverCloses})},
 	"transport: drops a frame":         {"frame", transportMutant(faultyTransport{write: dropsLast})},
 	"transport: reorders":              {"frame", transportMutant(faultyTransport{write: turnsRound})},
-	"server: drops a frame on a cut":   {"cut after", serverMutant(faultyTransport{}, skipsOne)},
+	"server: drops a frame on a cut":   {"no further event", serverMutant(faultyTransport{}, skipsOne)},
 	"server: doubles a frame on a cut": {"cut after", serverMutant(faultyTransport{}, repeatsOne)},
 	"server: drops a frame":            {"the client", serverMutant(faultyTransport{write: dropsLast}, nil)},
 	"server: forgets epochs":           {"gap", serverMutant(faultyTransport{}, forgetsEpochs)},
