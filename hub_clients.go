@@ -45,7 +45,7 @@ type promptState struct {
 	outcome uint64       // ID of the outcome; 0 if there is none yet
 	last    uint64       // ID of the newest event
 	steps   uint32       // number of steps so far, see traits
-	addr    *address // of the newest message that the hub has made for the prompt
+	addr    *address     // of the newest message that the hub has made for the prompt
 	over    bool
 	awaited bool // the client had a session, or expected the prompt, before the end
 	end     time.Time

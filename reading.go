@@ -68,11 +68,20 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 	return found, msgs, nil
 }
 
-// readPage reads the next page of the first reading. Only the writer calls it.
-func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
-	if r.release != nil {
-		return s.readReleased(r)
+// readPage reads the next page of the first reading into w. Only the writer calls it.
+//
+//go:noinline
+func (s *Session) readPage(w *outgoing) (err error) {
+	if w.reading.release != nil {
+		w.page, err = s.readReleased(w.reading)
+		return err
 	}
+	w.page, err = s.nextPage(w.reading, w.query)
+	return err
+}
+
+// nextPage reads the next page of a reading.
+func (s *Session) nextPage(r *reading, q LogQuery) (p page, err error) {
 	found, msgs, err := s.hub.readLog(q)
 	if err != nil {
 		return p, err
@@ -208,11 +217,12 @@ func (s *Session) follows(m *message) bool {
 	return watches && m.id > after
 }
 
-// begin decides what the session reads first. It returns the ID of the place that the
-// greeting names: with its cursor, a client whose connection breaks before the first
-// event can continue at the right event. ahead is true if the client has received events
-// that the hub has not yet received, see isAhead. h.mu is held.
-func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start uint64) {
+// begin decides what the session reads first. It returns the place that the greeting
+// names: with it, a client whose connection breaks before the first event can continue
+// at the right event. A cursor of another life stays until the client has the gap. ahead
+// is true if the client has received events that the hub has not yet received, see
+// isAhead. h.mu is held.
+func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor) {
 	from := h.lastID
 	if ahead {
 		from = max(from, opts.Since.ID)
@@ -229,7 +239,7 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start uint64)
 			s.readings = append(s.readings, r)
 		}
 		s.taken, s.resumed = r.query.After, true
-		return r.query.After
+		return opts.Since
 	}
 	due := h.dueAtJoin(s)
 	first := from + 1
@@ -253,7 +263,7 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start uint64)
 	if len(q.Prompts) > 0 {
 		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
 	}
-	return first - 1
+	return Cursor{h.epoch, first - 1}
 }
 
 // isAhead reports whether c is a place in the log that the log has not yet passed on to
@@ -286,7 +296,7 @@ func (h *Hub) dueAtJoin(s *Session) (due []*promptState) {
 		due = c.due(s.confirms, time.Now())
 	}
 	add := func(p *promptState) {
-		if p != nil && !(p.isOf(s.client) && slices.Contains(due, p)) {
+		if p != nil && (!p.isOf(s.client) || !slices.Contains(due, p)) {
 			due = append(due, p)
 		}
 	}

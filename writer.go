@@ -40,7 +40,7 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.state == stateIdle && s.cause == nil {
 		s.state = stateWriting
-		go s.drain(outgoing{}) // hangUp waits for it
+		go s.drain(nil) // hangUp waits for it
 	}
 }
 
@@ -101,41 +101,41 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
+	rest := false // the transport keeps a part of the last batch
+	for i, b := range batches[:sent] {
+		s.taken = b.msgs[len(b.msgs)-1].id
+		if i < sent-1 || all {
+			settle = s.wrote(s.taken)
+		} else {
+			rest = true
+		}
+	}
 	switch {
 	case s.cause != nil:
-		return false
+		return settle
 	case unsupported:
 		s.try = nil
 	case err != nil:
 		s.end(err)
-		return false
+		return settle
 	}
-	var rest *batch // the transport keeps a part of it
-	for i, b := range batches[:sent] {
-		s.taken = b.msgs[len(b.msgs)-1].id
-		if i < sent-1 || all {
-			settle = s.wrote(s.taken, b.outcome)
-		} else {
-			rest = b
-		}
-	}
-	if rest != nil {
+	if rest {
 		s.state = stateWriting
-		go s.drain(outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
+		go s.drain(&outgoing{rest: true, restNewest: s.taken})
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
 	}
-	if s.ending {
+	if s.ending || len(s.readings) > 0 { // asked for while the worker wrote
 		s.signal()
 	}
 	return settle
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages. w says whether the transport keeps bytes that
-// it could not send.
-func (s *Session) drain(w outgoing) {
+// or the next writer writes later messages. rest is not nil if the transport keeps bytes
+// that it could not send.
+func (s *Session) drain(rest *outgoing) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err == nil {
@@ -146,7 +146,10 @@ func (s *Session) drain(w outgoing) {
 		defer s.mu.Unlock()
 		s.stopWriting()
 	}()
-	err = s.writeDue(&w)
+	if rest == nil {
+		rest = &outgoing{}
+	}
+	err = s.writeDue(rest)
 }
 
 var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
@@ -162,11 +165,9 @@ func (s *Session) writeDue(w *outgoing) error {
 			return err
 		}
 		if w.reading != nil {
-			page, err := s.readPage(w.reading, w.query)
-			if err != nil {
+			if err := s.readPage(w); err != nil {
 				return err
 			}
-			w.page = page
 		}
 		if err := w.send(s); err != nil {
 			return err
@@ -186,8 +187,8 @@ type outgoing struct {
 	newest  uint64 // ID of the newest event in frames
 	idle    bool
 
-	rest                    bool   // the transport keeps unsent bytes
-	restNewest, restOutcome uint64 // newest and outcome of these bytes
+	rest       bool   // the transport keeps unsent bytes
+	restNewest uint64 // newest of these bytes
 }
 
 // next records that the transport has taken the content of the Write before. Then it takes
@@ -196,7 +197,7 @@ type outgoing struct {
 func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settle = s.wrote(w.newest, w.outcome)
+	settle = s.wrote(w.newest)
 	return settle, s.take(w)
 }
 
@@ -208,7 +209,7 @@ func (s *Session) take(w *outgoing) error {
 	w.codec, w.hello, w.reading = s.codec, s.hello, nil
 	w.page = page{msgs: w.msgs[:0]}
 	s.hello = nil
-	upTo := uint64(maxID)
+	upTo := maxID
 	if len(s.readings) > 0 {
 		upTo = s.readings[0].queued
 	}
@@ -236,18 +237,13 @@ func (s *Session) take(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, w.restOutcome
-	for _, p := range w.hello {
-		w.add(s.greeting(w.codec, p, s.greetAt))
-	}
-	if w.gap != nil {
-		w.add(s.greeting(w.codec, w.gap, w.query.After))
+	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, 0
+	if len(w.hello) > 0 || w.gap != nil {
+		w.addBefore(s)
 	}
 	for _, m := range w.msgs {
 		if w.past {
-			if f, ok := m.withoutCursor().frame(w.codec); ok {
-				w.frames = append(w.frames, f)
-			}
+			w.addPast(m)
 			continue
 		}
 		w.newest = max(w.newest, m.id)
@@ -259,14 +255,46 @@ func (w *outgoing) send(s *Session) error {
 		}
 	}
 	if w.reply != nil {
-		w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
+		w.addReply(s)
 	}
 	clear(w.msgs)
 	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
-	w.rest, w.restNewest, w.restOutcome = false, 0, 0
+	w.rest, w.restNewest = false, 0
+	s.ask(w.outcome)
 	return writeSafely(s.ctx, s.transport, w.frames)
+}
+
+// The following functions are not inlined, so that a writer that does not need them, as
+// most do, fits into a small stack.
+
+// addBefore adds the greeting and the gap.
+//
+//go:noinline
+func (w *outgoing) addBefore(s *Session) {
+	for _, p := range w.hello {
+		w.add(s.greeting(w.codec, p, s.greet))
+	}
+	if w.gap != nil {
+		w.add(s.greeting(w.codec, w.gap, Cursor{s.hub.epoch, w.query.After}))
+	}
+}
+
+// addPast adds an event from the past of a prompt.
+//
+//go:noinline
+func (w *outgoing) addPast(m *message) {
+	if f, ok := m.withoutCursor().frame(w.codec); ok {
+		w.frames = append(w.frames, f)
+	}
+}
+
+// addReply adds the answer to a request of the client.
+//
+//go:noinline
+func (w *outgoing) addReply(s *Session) {
+	w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
 }
 
 // add adds a frame, unless the codec has refused it.
@@ -276,8 +304,8 @@ func (w *outgoing) add(f Frame, err error) {
 	}
 }
 
-// greeting encodes a payload that only this session receives, with the ID after which
+// greeting encodes a payload that only this session receives, with the place after which
 // the client continues.
-func (s *Session) greeting(c Codec, p Payload, id uint64) (Frame, error) {
-	return encodeSafely(c, Event{ID: id, Epoch: s.hub.epoch, To: s.client, Payload: p})
+func (s *Session) greeting(c Codec, p Payload, at Cursor) (Frame, error) {
+	return encodeSafely(c, Event{ID: at.ID, Epoch: at.Epoch, To: s.client, Payload: p})
 }

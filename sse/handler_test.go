@@ -1,9 +1,12 @@
 package sse_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -85,10 +88,10 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, &sse.Options{Authorize: authorize}, nil)
 			res := do(t, s.web.Client(), c.method, s.web.URL+"/"+c.query, c.header...)
-			require.Equal(t, c.status, res.StatusCode)
-			require.Contains(t, text(t, res), c.text)
-			require.Equal(t, c.status == 405, res.Header.Get("Allow") != "")
-			require.Empty(t, res.Header.Get("Access-Control-Allow-Origin"))
+			require.Equal(t, c.status, res.status)
+			require.Contains(t, res.text, c.text)
+			require.Equal(t, c.status == 405, res.header.Get("Allow") != "")
+			require.Empty(t, res.header.Get("Access-Control-Allow-Origin"))
 			require.Zero(t, s.hub.Stats().Sessions)
 		})
 	}
@@ -139,6 +142,7 @@ func TestWrappedWriters(t *testing.T) {
 		text   string
 	}{
 		"unwrapped":       {wrapped(func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{bare{w}, w} }), 200, ""},
+		"no hijack":       {wrapped(withoutHijack), 200, ""},
 		"without methods": {wrapped(func(w http.ResponseWriter) http.ResponseWriter { return bare{w} }), 501, "cannot flush"},
 		"only flush":      {wrapped(func(w http.ResponseWriter) http.ResponseWriter { return flushing{bare{w}} }), 501, "cannot set a deadline"},
 		"timeout": {func(h http.Handler) http.Handler {
@@ -152,8 +156,8 @@ func TestWrappedWriters(t *testing.T) {
 				return
 			}
 			res := get(t, s.web.Client(), s.web.URL)
-			require.Equal(t, c.status, res.StatusCode)
-			require.Contains(t, text(t, res), c.text)
+			require.Equal(t, c.status, res.status)
+			require.Contains(t, res.text, c.text)
 			require.Zero(t, s.hub.Stats().Sessions)
 		})
 	}
@@ -165,7 +169,7 @@ func wrapped(f func(http.ResponseWriter) http.ResponseWriter) func(http.Handler)
 	}
 }
 
-// bare hides all methods but those of the interface.
+// bare has only the three methods of the interface.
 type bare struct{ http.ResponseWriter }
 
 type flushing struct{ http.ResponseWriter }
@@ -178,6 +182,54 @@ type unwrapping struct {
 }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.inner }
+
+// controlled has the methods that a stream needs, and no others.
+type controlled struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+func withoutHijack(w http.ResponseWriter) http.ResponseWriter {
+	return controlled{w, http.NewResponseController(w)}
+}
+
+func (c controlled) FlushError() error                   { return c.c.Flush() }
+func (c controlled) SetWriteDeadline(at time.Time) error { return c.c.SetWriteDeadline(at) }
+func (c controlled) SetReadDeadline(at time.Time) error  { return c.c.SetReadDeadline(at) }
+
+func TestHeadersOfOtherHandlersStay(t *testing.T) {
+	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
+		"hijacked": func(w http.ResponseWriter) http.ResponseWriter { return w }, "net/http": withoutHijack,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil, wrapped(func(w http.ResponseWriter) http.ResponseWriter {
+				w.Header().Set("X-Trace", "a\r\nb")
+				return wrap(w)
+			}))
+			r := s.open(t, "")
+			require.Equal(t, "a  b", r.header.Get("X-Trace"))
+			require.NotEmpty(t, r.header.Get("Date"))
+			require.Equal(t, "status", r.must(t).Type)
+		})
+	}
+}
+
+func TestHTTP10(t *testing.T) {
+	s := serve(t, nil, nil)
+	c, err := net.Dial("tcp", s.web.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	_, err = io.WriteString(c, "GET /events?clientId=me HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	require.Empty(t, res.TransferEncoding)
+	r := newReader(res.Body)
+	require.Equal(t, "status", r.must(t).Type)
+	s.say(t, "p", 1)
+	require.Equal(t, []string{`{"N":1}`}, r.types(t, 1))
+}
 
 func TestClosedHubEndsTheResponse(t *testing.T) {
 	hub := nodebus.NewHub(nil)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -64,16 +65,21 @@ func (n *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return there, nil
 }
 
-// onPipes runs a test for both versions of HTTP with a server on pipes, in a synctest
+// onPipes runs a test for each kind of connection with a server on pipes, in a synctest
 // bubble.
 func onPipes(t *testing.T, opts *sse.Options, test func(t *testing.T, n *pipes)) {
-	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+	for _, version := range []string{"HTTP/1.1", "HTTP/1.1 without Hijack", "HTTP/2"} {
 		t.Run(version, func(t *testing.T) {
+			emptyPools()
+			defer emptyPools()
 			bubble.Test(t, func(t *testing.T) {
 				n := &pipes{hub: nodebus.NewHub(nil), conns: make(chan net.Conn), ended: make(chan struct{}), left: make(chan time.Duration, 1)}
-				h := sse.New(n.hub, opts)
+				var h http.Handler = sse.New(n.hub, opts)
+				if version == "HTTP/1.1 without Hijack" {
+					h = wrapped(withoutHijack)(h)
+				}
 				var p http.Protocols
-				p.SetHTTP1(version == "HTTP/1.1")
+				p.SetHTTP1(version != "HTTP/2")
 				p.SetUnencryptedHTTP2(version == "HTTP/2")
 				srv := &http.Server{
 					Protocols: &p, WriteTimeout: time.Second, ReadTimeout: time.Second, IdleTimeout: time.Second,
@@ -95,6 +101,14 @@ func onPipes(t *testing.T, opts *sse.Options, test func(t *testing.T, n *pipes))
 			})
 		})
 	}
+}
+
+// emptyPools removes the channels that the HTTP/2 of Go 1.25 keeps in a [sync.Pool]. A
+// channel of a bubble may be used in this bubble only. A pool is empty after two rounds of
+// garbage collection.
+func emptyPools() {
+	runtime.GC()
+	runtime.GC()
 }
 
 func (n *pipes) open(t *testing.T, query string, header ...string) *reader {
