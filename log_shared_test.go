@@ -148,8 +148,12 @@ func TestLogThatKeepsEventsAsTheyAre(t *testing.T) {
 		}
 		data := map[string]any{"n": "before"}
 		for i, p := range []nodebus.Payload{
-			nodebus.ExecutionStart{PromptID: "1"}, word("a"), gauge{"g", 1}, nodebus.Custom{Type: "data", Data: data},
-			nodebus.Custom{Type: "9", Data: []byte{1, 2}}, nodebus.Progress{PromptID: "1", Value: 1, Max: 2},
+			nodebus.ExecutionStart{PromptID: "1"},
+			word("a"),
+			gauge{"g", 1},
+			nodebus.Custom{Type: "data", Data: data},
+			nodebus.Custom{Type: "9", Data: []byte{1, 2}},
+			nodebus.Progress{PromptID: "1", Value: 1, Max: 2},
 		} {
 			publish(t, hubs[i%2], about("1", p))
 		}

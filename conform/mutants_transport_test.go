@@ -12,13 +12,13 @@ import (
 // faultyTransport is a transport with one fault.
 type faultyTransport struct {
 	nodebus.Transport
-	write func(nodebus.Transport, context.Context, []nodebus.Frame) error
+	write func(context.Context, nodebus.Transport, []nodebus.Frame) error
 	close func(nodebus.Transport, error) error
 }
 
 func (f faultyTransport) Write(ctx context.Context, frames []nodebus.Frame) error {
 	if f.write != nil {
-		return f.write(f.Transport, ctx, frames)
+		return f.write(ctx, f.Transport, frames)
 	}
 	return f.Transport.Write(ctx, frames)
 }
@@ -46,18 +46,18 @@ func serverMutant(fault faultyTransport, admit func(string, *nodebus.SessionOpti
 }
 
 // ignoresContextOfWrite does not end a Write when the context ends.
-func ignoresContextOfWrite(tr nodebus.Transport, ctx context.Context, frames []nodebus.Frame) error {
+func ignoresContextOfWrite(ctx context.Context, tr nodebus.Transport, frames []nodebus.Frame) error {
 	return tr.Write(context.WithoutCancel(ctx), frames)
 }
 
 // hidesErrors returns no error, also after Close.
-func hidesErrors(tr nodebus.Transport, ctx context.Context, frames []nodebus.Frame) error {
+func hidesErrors(ctx context.Context, tr nodebus.Transport, frames []nodebus.Frame) error {
 	_ = tr.Write(ctx, frames)
 	return nil
 }
 
 // dropsLast leaves out the last frame of a long write.
-func dropsLast(tr nodebus.Transport, ctx context.Context, frames []nodebus.Frame) error {
+func dropsLast(ctx context.Context, tr nodebus.Transport, frames []nodebus.Frame) error {
 	if len(frames) > 4 {
 		frames = frames[:len(frames)-1]
 	}
@@ -65,7 +65,7 @@ func dropsLast(tr nodebus.Transport, ctx context.Context, frames []nodebus.Frame
 }
 
 // turnsRound writes the frames in the wrong order.
-func turnsRound(tr nodebus.Transport, ctx context.Context, frames []nodebus.Frame) error {
+func turnsRound(ctx context.Context, tr nodebus.Transport, frames []nodebus.Frame) error {
 	frames = slices.Clone(frames)
 	slices.Reverse(frames)
 	return tr.Write(ctx, frames)

@@ -30,7 +30,7 @@ func dialStream(ctx context.Context, d conform.Dial) (conform.Reader, error) {
 		return nil, err
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	res, err := transport.RoundTrip(req)
+	res, err := transport.RoundTrip(req) //nolint:bodyclose // streamClient.Close closes it
 	if err == nil && res.StatusCode != http.StatusOK {
 		_ = res.Body.Close()
 		err = fmt.Errorf("status %s", res.Status)
