@@ -75,7 +75,7 @@ func TestConform(t *testing.T) {
 		t.Run(fmt.Sprintf("tls=%t", secure), func(t *testing.T) {
 			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
 				server, client := pair(t, secure)
-				return server, conform.Client{Cancels: true, Receive: func() (nodebus.Frame, error) {
+				return server, conform.Client{Receive: func() (nodebus.Frame, error) {
 					typ, data, err := client.Read(context.Background())
 					return nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data}, err
 				}}
