@@ -232,7 +232,8 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor)
 	s.from, s.joined = from, from
 	if opts.Since != (Cursor{}) {
 		r := &reading{query: s.ownQuery(), tail: true, hold: opts.Hold}
-		if r.query.UpTo = from; opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
+		r.query.UpTo = from
+		if opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
 			r.query.After = opts.Since.ID
 		} else {
 			r.otherLife = true
@@ -336,7 +337,8 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 				found[i] = append(found[i], m)
 			}
 		}
-		if q.After = q.UpTo; read.More && len(msgs) > 0 {
+		q.After = q.UpTo
+		if read.More && len(msgs) > 0 {
 			q.After = msgs[len(msgs)-1].id
 		}
 	}
