@@ -25,7 +25,7 @@ type reading struct {
 	queued uint64
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
-	tail bool
+	tail      bool
 	announced uint64 // the newest lost ID of the gaps so far
 	// exact is true if the client has received the events before the reading: a session
 	// without cursors cannot be told about lost events, so it ends.
