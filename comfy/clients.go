@@ -159,11 +159,6 @@ func (cs *clients) missed(id string) (prompts []string, since time.Time, connect
 	defer cs.mu.Unlock()
 	gone := cs.away[id]
 	since = gone.since
-	for _, c := range cs.byID[id] {
-		if at := c.sock.Heard(); at.After(since) {
-			since = at
-		}
-	}
 	return slices.Clone(gone.prompts), since, len(cs.byID[id]) > 0
 }
 

@@ -83,7 +83,7 @@ func (s *Server) serve(c *conn) {
 			s.receive(c, data)
 		}
 	})
-	s.leave(c, c.sock.Heard())
+	s.leave(c, time.Now())
 }
 
 // clientIDMax is the maximum length of a client id, in bytes.

@@ -4,76 +4,65 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 )
 
 // Conn is the accepted WebSocket of one client. It is a [nodebus.TryWriter] and a
-// transport that reads (see [nodebus.Transport]). Close, Heard, Probe and the methods that write are safe for
-// concurrent use; one goroutine at a time may read.
+// transport that reads (see [nodebus.Transport]). Close, Probe and the methods that write
+// are safe for concurrent use; one goroutine at a time may read.
 type Conn struct {
-	ws      *websocket.Conn
-	net     *netConn
+	net     netConn
+	in      incoming
 	opts    *Options
 	receive func(data []byte, binary bool) // nil: messages are ignored
 
-	mu   sync.Mutex
-	ping *time.Timer // nil without pings, and after Close
+	mu    sync.Mutex
+	timer *time.Timer // for pings; nil without pings, and after Close
+	ticks uint        // only tick uses it
 }
 
 // Accept answers the handshake of r. If Accept returns an error, it has already
-// sent the error response: status 400 for a request that is not a handshake, or
-// 403 for a page of another origin that opts does not list.
+// sent the error response: status 400, 405 or 426 for a request that is not a
+// handshake, 403 for a page of another origin that opts does not list, or 501 if w does
+// not allow to take over the connection. The answer contains the header of w.
 //
 // The caller must call Serve. Or it must call Read until Read fails; then the
 // connection is closed and holds nothing any more.
 func Accept(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
 	o := opts.withDefaults()
-	if err := o.policy().Check(r); err != nil {
-		http.Error(w, err.Error(), http.StatusForbidden)
-		return nil, fmt.Errorf("ws: %w", err)
+	if err := check(w, r, o); err != nil {
+		return nil, err
 	}
-	if r.Header.Get("Upgrade") == "" {
-		http.Error(w, "this is the address of a WebSocket", http.StatusBadRequest)
-		return nil, errors.New("ws: not a WebSocket handshake")
-	}
-	h := &hijack{ResponseWriter: w}
-	c, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // checked above
-		CompressionMode:    websocket.CompressionDisabled,
-	})
+	return upgrade(w, r, o)
+}
+
+// upgrade answers the handshake of a request that check has accepted.
+func upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
+	nc, early, err := takeOver(w, r)
 	if err != nil {
-		return nil, fmt.Errorf("ws: %w", err)
+		return nil, err
 	}
-	c.SetReadLimit(o.ReadLimit)
-	conn := &Conn{ws: c, net: h.conn, opts: o}
+	return newConn(nc, early, o), nil
+}
+
+// newConn begins to ping the client.
+func newConn(nc net.Conn, early []byte, o *Options) *Conn {
+	c := &Conn{opts: o, net: netConn{Conn: nc, opts: o, sock: nonBlocking(nc)}}
+	c.net.over.L = &c.net.mu
+	c.in.early = early
+	c.net.heard.Store(unheard)
 	if o.PingInterval > 0 {
-		h.conn.silence = 2*o.PingInterval + o.PingInterval/2
-		conn.mu.Lock()
-		defer conn.mu.Unlock()
-		conn.ping = time.AfterFunc(o.PingInterval, conn.tick)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.timer = time.AfterFunc(c.tickTime(), c.tick)
 	}
-	return conn, nil
+	return c
 }
-
-func (c *Conn) tick() {
-	c.net.ping()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ping != nil {
-		c.ping.Reset(c.opts.PingInterval)
-	}
-}
-
-// Heard returns the time at which the client was last heard: when it joined, sent
-// a message or answered a ping. If the connection is lost, messages that were sent
-// before this time may have reached the client. Heard is safe for concurrent use.
-func (c *Conn) Heard() time.Time { return time.Unix(0, c.net.heard.Load()) }
 
 // Probe sends a ping, unless an earlier ping of Probe has no answer yet. It calls f
 // once when the next bytes arrive from the client; if no bytes arrive, it never
@@ -81,7 +70,8 @@ func (c *Conn) Heard() time.Time { return time.Unix(0, c.net.heard.Load()) }
 // concurrent use.
 func (c *Conn) Probe(f func()) { c.net.probe(f) }
 
-// AppendFrame appends f as one WebSocket frame. It makes Conn a [nodebus.TryWriter].
+// AppendFrame appends f as one WebSocket frame. Before the frame of an outcome, it
+// appends a ping that asks for a receipt. It makes Conn a [nodebus.TryWriter].
 func (c *Conn) AppendFrame(dst []byte, f nodebus.Frame) []byte { return appendMessage(dst, f) }
 
 // TryWrite writes as much of wire as the socket takes now, and keeps the rest for the
@@ -92,35 +82,44 @@ func (c *Conn) TryWrite(wire []byte) (all bool, err error) { return c.net.tryWri
 // buffers holds write buffers for clients that get their own batches.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
 
-// Write sends frames, joined into writes of at most 64 KiB; a larger frame is one
-// write. All writes together must end within Options.WriteTimeout.
+// Write sends frames, joined into writes of at most 64 KiB. Write waits as long as the client takes bytes. It returns an error that wraps
+// [nodebus.ErrSlow] if the client takes nothing for Options.WriteTimeout.
 func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
-	deadline := time.Now().Add(c.opts.WriteTimeout)
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	b := (*buf)[:0]
+	var outcomes []uint64 // in b
 	for _, f := range frames {
-		if len(b) > 0 && len(b)+len(f.Data) > cap(b) {
-			if err := c.net.writeAll(deadline, b, nil); err != nil {
+		if len(b) > 0 && len(b)+headerMax+len(f.Data) > cap(b) {
+			if err := c.net.write(b, nil, outcomes); err != nil {
 				return err
 			}
-			b = b[:0]
+			b, outcomes = b[:0], outcomes[:0]
 		}
-		if len(f.Data)+16 > cap(b) { // too large to copy
-			if err := c.net.writeAll(deadline, appendHeader(b, f), f.Data); err != nil {
+		if f.Outcome {
+			outcomes = append(outcomes, f.ID)
+		}
+		if headerMax+len(f.Data) > cap(b) { // too large to copy
+			b = appendHeader(b, f)
+			n := cap(b) - len(b)
+			if err := c.net.write(append(b, f.Data[:n]...), f.Data[n:], outcomes); err != nil {
 				return err
 			}
+			b, outcomes = b[:0], outcomes[:0]
 			continue
 		}
 		b = appendMessage(b, f)
 	}
-	return c.net.writeAll(deadline, b, nil)
+	return c.net.write(b, nil, outcomes)
 }
 
 // Serve runs a session over the connection and passes the client's messages to
-// receive. A nil receive ignores them. Serve blocks until the session or the
+// receive, except the messages to the hub (see [nodebus.Session.Receive]). A nil receive
+// ignores them. Serve tells the session what the client has received (see
+// [nodebus.Session.Confirm]), so the session may be joined with SessionOptions.Confirms. Serve blocks until the session or the
 // connection ends. It returns the reason. Call it once.
 func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
+	c.net.session = s
 	if receive != nil {
 		c.receive = func(data []byte, binary bool) { receive(s, data, binary) }
 	}
@@ -131,24 +130,37 @@ func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*node
 // transport that reads (see [nodebus.Transport]); [Conn.Serve] is for programs.
 func (c *Conn) ReadLoop(context.Context) error {
 	for {
-		if c.receive == nil {
-			if err := c.skip(); err != nil {
-				return err
-			}
-			continue
-		}
-		data, binary, err := c.Read()
+		c.await()
+		data, binary, err := c.read()
 		if err != nil {
 			return err
 		}
-		c.receive(data, binary)
+		switch s := c.net.session; {
+		case s != nil && !binary && len(data) <= watchMax && s.Receive(data): // a message to the hub
+		case c.receive != nil:
+			c.receive(data, binary)
+		}
+	}
+}
+
+// await reads the first bytes of the next frame, if none are there. Most clients are idle
+// and their goroutines wait here: ReadLoop has called nothing else that needs stack, so
+// that a stack of 2 KiB is enough.
+func (c *Conn) await() {
+	if in := &c.in; in.at == in.to && len(in.early) == 0 {
+		c.net.listen()
+		in.at = 0
+		if in.to, _ = c.net.Conn.Read(in.buf[:]); in.to > 0 { // after an error, read fails too
+			c.net.hear()
+		}
 	}
 }
 
 // Close ends the connection. It stops the pings. If there is room, it sends a close
-// frame first: status 1001 (going away) if the program ends, 1013 (try again later) if
-// the client was too slow. The client then has one second to answer; Read fails after the answer or that second. For
-// any other cause, nil included, the connection ends at once without a close frame.
+// frame first: status 1001 (going away) if the program ends, or 1013 (try again later) if
+// the client was too slow. The client then has one second to answer; Read fails after the
+// answer or that second. For any other cause, nil included, the connection ends at once
+// without a close frame.
 func (c *Conn) Close(cause error) error {
 	code, reason := closeStatus(cause)
 	if code == 0 {
@@ -168,9 +180,9 @@ func closeStatus(cause error) (code uint16, reason string) {
 	case errors.Is(cause, errGone), errors.Is(cause, context.DeadlineExceeded):
 		return 0, ""
 	case errors.Is(cause, nodebus.ErrClosed), errors.Is(cause, context.Canceled):
-		return uint16(websocket.StatusGoingAway), "the server is going away"
+		return codeGoingAway, "the server is going away"
 	case errors.Is(cause, nodebus.ErrSlow):
-		return uint16(websocket.StatusTryAgainLater), "too far behind; reconnect"
+		return codeTryAgain, "too far behind; reconnect"
 	}
 	return 0, ""
 }
@@ -178,49 +190,34 @@ func closeStatus(cause error) (code uint16, reason string) {
 // errGone ends a session whose client is gone.
 var errGone = errors.New("ws: client is gone")
 
-// gone frees the connection after an error of reading.
-func (c *Conn) gone(err error) error {
-	c.free()
-	return fmt.Errorf("%w: %w", errGone, err)
-}
-
 // Read waits for the next message from the client. The caller must call it
-// continuously, because Read also answers pings and notices a closed connection.
-func (c *Conn) Read() (data []byte, binary bool, err error) {
-	typ, r, err := c.ws.Reader(context.Background())
-	if err != nil {
-		return nil, false, c.gone(err)
-	}
-	data, err = io.ReadAll(r)
-	if err != nil {
-		return nil, false, c.gone(err)
-	}
-	return data, typ == websocket.MessageBinary, nil
-}
+// continuously, because Read also answers pings and notices a closed connection. Read
+// returns a whole message or an error. After a close frame of the client the error wraps
+// a CloseError of package coder/websocket. Read does not check that text is UTF-8.
+func (c *Conn) Read() (data []byte, binary bool, err error) { return c.read() }
 
-// skip reads a message and discards it.
-func (c *Conn) skip() error {
-	_, r, err := c.ws.Reader(context.Background())
-	if err == nil {
-		_, err = io.Copy(io.Discard, r)
+// watchMax is the maximum size of a message to the hub, see [nodebus.Session.Receive].
+const watchMax = 8 << 10
+
+// read is Read.
+func (c *Conn) read() (data []byte, binary bool, err error) {
+	keep := c.opts.ReadLimit
+	if c.receive == nil && c.net.session != nil {
+		keep = watchMax // only messages to the hub
 	}
+	c.net.listen()
+	data, binary, err = c.message(keep)
+	c.net.heard.Store(unheard)
 	if err != nil {
-		return c.gone(err)
+		c.refuse(err)
+		c.free()
+		return nil, false, fmt.Errorf("%w: %w", errGone, c.net.reason(err))
 	}
-	return nil
+	return data, binary, nil
 }
 
 // free stops the pings and closes the connection without a close frame.
 func (c *Conn) free() {
 	c.stopPings()
-	_ = c.ws.CloseNow()
-}
-
-func (c *Conn) stopPings() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ping != nil {
-		c.ping.Stop()
-		c.ping = nil
-	}
+	_ = c.net.Conn.Close()
 }

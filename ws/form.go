@@ -11,13 +11,29 @@ const (
 	opBinary = 0x82
 	opClose  = 0x88
 	opPing   = 0x89
+	opPong   = 0x8a
 )
 
-// appendMessage appends f as one final, unmasked WebSocket frame.
+// Close codes.
+const (
+	codeGoingAway = 1001
+	codeWrong     = 1002
+	codeTooBig    = 1009
+	codeTryAgain  = 1013
+)
+
+// headerMax is the maximum number of bytes of appendHeader.
+const headerMax = 10 + 2 + len(mark) + 20
+
+// appendMessage appends f as one final, unmasked WebSocket frame. Before an outcome, it
+// appends a ping that asks for a receipt.
 func appendMessage(b []byte, f nodebus.Frame) []byte { return append(appendHeader(b, f), f.Data...) }
 
 // appendHeader appends the bytes that come before the data of f.
 func appendHeader(b []byte, f nodebus.Frame) []byte {
+	if f.Outcome {
+		b = appendPing(b, f.ID)
+	}
 	op := byte(opText)
 	if f.Binary {
 		op = opBinary

@@ -2,9 +2,12 @@ package ws_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,22 +126,45 @@ func TestBinaryAndLargeMessages(t *testing.T) {
 	}
 }
 
+// cursorOf returns the cursor in the envelope of a text message.
+func cursorOf(t *testing.T, message string) string {
+	t.Helper()
+	var m struct {
+		Cursor string `json:"cursor"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(message), &m))
+	require.NotEmpty(t, m.Cursor, message)
+	return m.Cursor
+}
+
 func TestClientThatComesBackIsSentWhatItMissed(t *testing.T) {
 	s := serve(t, nil, nil)
-	c := dial(t, s.URL+"?clientId=me&since=0", nil)
+	c := dial(t, s.URL+"?clientId=me&since=", nil)
 	read(t, c)
 	require.NoError(t, s.hub.SendSync(note{1}, "me"))
-	ev, err := nodebus.JSON.Decode(nodebus.Frame{Data: []byte(read(t, c))})
-	require.NoError(t, err)
-	require.NotZero(t, ev.ID)
+	cursor := cursorOf(t, read(t, c))
 	require.NoError(t, c.CloseNow())
 
 	require.NoError(t, s.hub.SendSync(note{2}, "me"))
 	require.NoError(t, s.hub.SendSync(note{3}, "me"))
-	c = dial(t, s.URL+"?clientId=me&since="+itoa(ev.ID), nil)
-	read(t, c)
-	require.Equal(t, `{"type":"test.note","data":{"n":2},"id":`+itoa(ev.ID+1)+`}`, read(t, c))
-	require.Equal(t, `{"type":"test.note","data":{"n":3},"id":`+itoa(ev.ID+2)+`}`, read(t, c))
+	c = dial(t, s.URL+"?clientId=me&since="+cursor, nil)
+	require.Equal(t, cursor, cursorOf(t, read(t, c)), "the greeting has the cursor before the first event")
+	for n := 2; n <= 3; n++ {
+		message := read(t, c)
+		require.Contains(t, message, `"n":`+strconv.Itoa(n))
+		require.NotEqual(t, cursor, cursorOf(t, message))
+	}
+}
+
+func TestCursorOfAnotherLife(t *testing.T) {
+	s := serve(t, nil, nil)
+	require.NoError(t, s.hub.SendSync(note{1}, "me"))
+	for _, since := range []string{"0", "17", "another-1"} {
+		c := dial(t, s.URL+"?clientId=me&since="+since, nil)
+		read(t, c)
+		require.Contains(t, read(t, c), `"nodebus.gap"`)
+		require.Contains(t, read(t, c), `"n":1`)
+	}
 }
 
 func TestWatchFollowsAPromptOfAnother(t *testing.T) {
@@ -242,10 +268,13 @@ func TestAuthorize(t *testing.T) {
 			return nodebus.Grant{Client: "alice", WatchAll: true}, nil
 		case "anyone":
 			return nodebus.Grant{}, nil
+		case "":
+			return nodebus.Grant{}, fmt.Errorf("no token: %w", nodebus.ErrUnauthenticated)
 		}
 		return nodebus.Grant{}, errors.New("who are you?")
 	}})
-	require.Equal(t, http.StatusForbidden, status(t, s.URL, nil))
+	require.Equal(t, http.StatusForbidden, status(t, s.URL+"?token=bad", nil))
+	require.Equal(t, http.StatusUnauthorized, status(t, s.URL, nil))
 	c := dial(t, s.URL+"?token=alice&clientId=bob&watch=p1", nil)
 	require.Contains(t, read(t, c), `"sid":"alice"`)
 	d := dial(t, s.URL+"?token=anyone&clientId=bob&watch=p1", nil)
@@ -275,8 +304,14 @@ func TestRefusals(t *testing.T) {
 		{"page without an origin", s.URL, origin("null"), 403},
 		{"a name that resolves to this address", s.URL, host("evil.example"), 403},
 		{"localhost", s.URL, host("localhost:8188"), 101},
-		{"since is not a number", s.URL + "?since=x", nil, 400},
-		{"since is negative", s.URL + "?since=-1", nil, 400},
+		{"since is not a cursor", s.URL + "?since=x", nil, 400},
+		{"since has no epoch", s.URL + "?since=-1", nil, 400},
+		{"since is empty", s.URL + "?since=", nil, 101},
+		{"since is of another life", s.URL + "?since=1", nil, 101},
+		{"256 times the same prompt", s.URL + "?" + strings.Repeat("watch=p&", 256), nil, 101},
+		{"9990 times the same prompt", s.URL + "?" + strings.Repeat("watch=p&", 9990), nil, 400},
+		{"long id of a prompt", s.URL + "?watch=" + strings.Repeat("x", 513), nil, 400},
+		{"long id of the client", s.URL + "?clientId=" + strings.Repeat("x", 513), nil, 400},
 		{"listed origin", open.URL, origin("https://app.example.com"), 101},
 		{"listed origin, other scheme", open.URL, origin("http://app.example.com"), 403},
 		{"listed pattern", open.URL, origin("http://a.friend.example"), 101},

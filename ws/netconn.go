@@ -1,138 +1,95 @@
 package ws
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nodebus/nodebus"
 )
 
-// coder/websocket does the handshake, the reading and the control frames. It uses a
-// netConn (see hijack). Batches of data frames are written to the netConn directly,
-// not through coder/websocket: each batch is encoded once for all clients, is one
-// write, and does not block if the system has room.
-
-// netConn is the connection between a socket and coder/websocket. mu keeps frames
-// whole: while a part of a frame is unsent, all later bytes wait behind it in rest.
+// netConn writes to the connection of a client. Batches of data frames come from the
+// hub, control frames and answers come from the goroutine that reads. netConn keeps
+// frames whole: while a part of a frame is unsent, all later bytes wait behind it.
+//
+// Only write waits for room in the connection. The goroutine that reads never waits for
+// it, so that a client can send while it does not read.
 type netConn struct {
 	net.Conn
-	heard   atomic.Int64 // time of the last read with data, in Unix nanoseconds
-	rmu     sync.Mutex
-	silence time.Duration // a client that sends nothing for this time is gone; 0: no limit
-	probes  []func()      // functions to call after the next read with data
+	opts  *Options
+	sock  *socket      // nil if the system cannot write without waiting or is not asked
+	heard atomic.Int64 // time since epoch at which the client was last heard; see hear
 
 	closeBy atomic.Int64 // deadline of the close frame, in Unix nanoseconds; 0: there is no close frame
 
-	mu      sync.Mutex
-	try     func(p []byte) (int, error) // writes as much as the socket takes now; nil if the system cannot do this
-	rest    []byte                      // unsent bytes
-	control int                         // number of bytes of control frames in rest
-	err     error                       // the first error of a write
-	ending  bool                        // a close frame was written: nothing may follow it
+	mu      sync.Mutex // held shortly; never while a write waits
+	writing bool       // a goroutine runs write or sends the close frame: later bytes wait in rest
+	over    sync.Cond  // signals that writing has become false
+	flush   bool       // a goroutine will run write
+	ending  bool       // a close frame was written: nothing may follow it
+	rest    []byte     // unsent bytes
+	control int        // number of bytes in rest that do not come from the hub
+	err     error      // the first error of a write
+	probes  []func()   // functions to call when the client is next heard
+	receipts
+
+	session session // nil if the program reads by itself
 }
 
-// controlMax limits the bytes of control frames that wait behind unsent data.
-// Without a limit, a client that sends pings and never reads could fill the memory.
+// controlMax limits the bytes of control frames and answers that wait behind unsent
+// data. Without a limit, a client that sends pings and never reads could fill the
+// memory.
 const controlMax = 16 << 10
 
-// controlTimeout is how long a control frame may wait for room on a connection
-// without try.
-const controlTimeout = 5 * time.Second
+// writeMax and writeBlind are the maximum number of bytes of one write to the connection.
+// A client has taken something when it has taken this many bytes, or when the system
+// says so. writeBlind is for connections about which the system says nothing.
+const (
+	writeMax   = 64 << 10
+	writeBlind = 8 << 10
+)
 
 var errStalled = errors.New("ws: client does not read")
 
-// Read fails if the client is silent for too long; every client answers pings.
-func (c *netConn) Read(p []byte) (int, error) {
-	if err := c.expect(); err != nil {
-		return 0, err
-	}
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.heard.Store(time.Now().UnixNano())
-		for _, f := range c.probed() {
-			f()
-		}
-	}
-	return n, err
-}
+// epoch is the zero of netConn.heard, because a monotonic time has no number.
+var epoch = time.Now()
 
-func (c *netConn) probed() (fs []func()) {
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
-	fs, c.probes = c.probes, nil
-	return fs
-}
+// unheard is the value of netConn.heard while nobody reads. The silence of a client
+// means nothing then.
+const unheard = math.MaxInt64
 
-// probe sends a ping, unless an earlier probe still waits. It calls f when the next
-// bytes arrive.
-func (c *netConn) probe(f func()) {
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
-	if c.probes = append(c.probes, f); len(c.probes) == 1 {
-		go func() { _, _ = c.Write([]byte{opPing, 0}) }() // in a goroutine: the lock of Write may be held for long
-	}
-}
+// listen notes that somebody reads from now on.
+func (c *netConn) listen() { c.heard.Store(int64(time.Since(epoch))) }
 
-func (c *netConn) expect() error {
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
-	if c.silence == 0 {
-		return nil
-	}
-	return c.Conn.SetReadDeadline(time.Now().Add(c.silence))
-}
-
-// hangUp gives the client the time wait for its last messages.
-func (c *netConn) hangUp(wait time.Duration) {
-	c.rmu.Lock()
-	defer c.rmu.Unlock()
-	c.silence = 0
-	_ = c.Conn.SetReadDeadline(time.Now().Add(wait))
-}
-
-// Write writes control frames of coder/websocket. Each call gets a whole frame,
-// because the buffer of coder/websocket (see hijack) is larger than any control frame.
-func (c *netConn) Write(p []byte) (int, error) {
+// hear notes that the client was heard, and calls the functions that wait for it.
+func (c *netConn) hear() {
+	c.listen()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.err != nil:
-		return 0, c.err
-	case c.ending: // coder/websocket answers a close frame, but an answer is not needed
-		return len(p), nil
-	case len(c.rest) > 0:
-		return len(p), c.queue(p)
-	case c.try == nil:
-		_ = c.allow(time.Now().Add(controlTimeout))
-		if _, c.err = c.Conn.Write(p); c.err == nil {
-			c.err = c.Conn.SetWriteDeadline(time.Time{})
-		}
-		return len(p), c.err
+	probes := c.probes
+	c.probes = nil
+	c.mu.Unlock()
+	for _, f := range probes {
+		f()
 	}
-	n := 0
-	if n, c.err = c.try(p); c.err != nil || n == len(p) {
-		return n, c.err
-	}
-	return len(p), c.queue(p[n:])
 }
 
-// queue keeps a control frame, or the unsent end of a control frame, until data is
-// written again. c.mu must be held.
-func (c *netConn) queue(p []byte) error {
-	if c.control += len(p); c.control > controlMax {
-		c.err = errStalled
-		return c.err
+// probe sends a ping, unless an earlier probe still waits. It calls f when the client is
+// next heard.
+func (c *netConn) probe(f func()) {
+	c.mu.Lock()
+	c.probes = append(c.probes, f)
+	first := len(c.probes) == 1
+	c.mu.Unlock()
+	if first {
+		c.ping()
 	}
-	c.rest = append(c.rest, p...)
-	return nil
 }
 
-// unfit returns an error if no more data can be written. c.mu must be held.
+// unfit returns an error if no more data can be written. c.mu is held.
 func (c *netConn) unfit() error {
 	if c.err == nil && c.ending {
 		return net.ErrClosed
@@ -142,51 +99,166 @@ func (c *netConn) unfit() error {
 
 // tryWrite writes as much as the socket takes now and keeps the rest. all is true if
 // nothing is left.
-func (c *netConn) tryWrite(p []byte) (all bool, err error) {
+func (c *netConn) tryWrite(wire []byte) (all bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.unfit(); err != nil {
 		return false, err
 	}
-	if c.try == nil {
+	if c.sock == nil {
 		return false, errors.ErrUnsupported
 	}
+	c.expectAll(wire)
 	n := 0
-	if len(c.rest) == 0 {
-		if n, c.err = c.try(p); c.err != nil {
+	if !c.writing && len(c.rest) == 0 {
+		if n, c.err = c.sock.try(wire); c.err != nil {
 			return false, c.err
 		}
 	}
-	c.rest = append(c.rest, p[n:]...)
-	return len(c.rest) == 0, nil
+	if n == len(wire) {
+		c.unsent = 0
+		return true, nil
+	}
+	c.rest = append(c.rest, wire[n:]...)
+	return false, nil
 }
 
-// writeAll writes the kept rest, then head and then data, which may be empty. It waits
-// for room until the deadline.
-func (c *netConn) writeAll(deadline time.Time, head, data []byte) error {
+// post sends a frame that does not come from the hub. It does not wait: what the
+// connection does not take now is written by another goroutine.
+func (c *netConn) post(frame []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.unfit(); err != nil {
-		return err
+	switch {
+	case c.err != nil:
+		return c.err
+	case c.ending:
+		return nil
 	}
-	if c.err = c.allow(deadline); c.err != nil {
+	n := 0
+	if c.sock != nil && !c.writing && len(c.rest) == 0 {
+		if n, c.err = c.sock.try(frame); c.err != nil || n == len(frame) {
+			return c.err
+		}
+	}
+	if c.control += len(frame) - n; c.control > controlMax {
+		c.err = errStalled
 		return c.err
 	}
-	if len(c.rest) > 0 {
-		_, c.err = c.Conn.Write(c.rest)
-		c.rest, c.control = nil, 0
+	if c.rest = append(c.rest, frame[n:]...); !c.writing && !c.flush {
+		c.flush = true
+		go func() {
+			if err := c.write(nil, nil, nil); err != nil {
+				c.Conn.Close()
+			}
+		}()
 	}
-	switch {
-	case c.err != nil || len(head) == 0:
-	case len(data) == 0:
-		_, c.err = c.Conn.Write(head)
-	default: // one system call for both, without a copy of data
-		_, c.err = (&net.Buffers{head, data}).WriteTo(c.Conn)
+	return nil
+}
+
+// ping sends a ping. It sends nothing while other bytes wait: a client that does not
+// take them ends anyway.
+func (c *netConn) ping() {
+	c.mu.Lock()
+	var frame []byte
+	if !c.writing && len(c.rest) == 0 {
+		frame = appendPing(nil, c.newest())
 	}
-	if c.err == nil { // the deadline would also affect try
-		c.err = c.Conn.SetWriteDeadline(time.Time{})
+	c.mu.Unlock()
+	if frame != nil {
+		_ = c.post(frame)
 	}
-	return c.err
+}
+
+// write writes the kept bytes, then head and data, which may be empty, and then what was
+// kept meanwhile. It waits for room as long as the client takes bytes. outcomes are the
+// outcomes in head.
+func (c *netConn) write(head, data []byte, outcomes []uint64) error {
+	rest, err := c.begin(outcomes)
+	if err != nil {
+		return err
+	}
+	w := c.watch()
+	for _, p := range [...][]byte{rest, head, data} {
+		if err == nil {
+			err = w.write(p)
+		}
+	}
+	for more := true; more; {
+		if rest, more = c.more(w, err); more {
+			err = w.write(rest)
+		}
+	}
+	if err == nil {
+		c.confirmAnswered()
+	}
+	return err
+}
+
+// isWriting reports whether a goroutine runs write.
+func (c *netConn) isWriting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writing
+}
+
+// begin waits for its turn and takes the kept bytes. From then on all other bytes are kept.
+func (c *netConn) begin(outcomes []uint64) (rest []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.writing {
+		c.over.Wait()
+	}
+	c.flush = false
+	if err := c.unfit(); err != nil {
+		return nil, err
+	}
+	c.writing = true
+	rest = c.rest
+	c.rest, c.control = nil, 0
+	for _, id := range outcomes {
+		c.expect(id)
+	}
+	return rest, nil
+}
+
+// more takes the bytes that were kept during a write. It returns false if there are
+// none; then the write is over. err is the error of the write.
+func (c *netConn) more(w *patience, err error) (rest []byte, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+	if len(c.rest) == 0 || err != nil || c.ending {
+		w.stop()
+		c.writing = false
+		c.over.Broadcast()
+		return nil, false
+	}
+	rest = c.rest
+	c.rest, c.control = nil, 0
+	return rest, true
+}
+
+// end ends the connection because of err.
+func (c *netConn) end(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	c.Conn.Close()
+}
+
+// reason returns why reading failed with err. If the server has closed the connection,
+// the first error says more.
+func (c *netConn) reason(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil && errors.Is(err, net.ErrClosed) {
+		return c.err
+	}
+	return err
 }
 
 // allow sets the write deadline. The deadline of a close frame has precedence: the
@@ -204,64 +276,98 @@ func (c *netConn) allow(deadline time.Time) error {
 func (c *netConn) sendClose(frame []byte, wait time.Duration) {
 	by := time.Now().Add(wait)
 	c.closeBy.Store(by.UnixNano())
-	if !c.mu.TryLock() { // another write holds the lock and may wait for room
-		_ = c.Conn.SetWriteDeadline(by)
-		c.mu.Lock()
+	_ = c.Conn.SetWriteDeadline(by) // ends a write that waits for room
+	c.mu.Lock()
+	for c.writing {
+		c.over.Wait()
 	}
+	ready := c.err == nil && !c.ending && len(c.rest) == 0
+	c.ending, c.writing = true, true
+	c.mu.Unlock()
+	var err error
+	if ready {
+		_, err = c.Conn.Write(frame)
+	}
+	if !ready || err != nil {
+		c.Conn.Close()
+	} else {
+		_ = c.Conn.SetReadDeadline(by)
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.ending || len(c.rest) > 0 {
-		c.Conn.Close()
+	c.writing = false
+	c.over.Broadcast()
+}
+
+// patience ends a write to a client that takes nothing for the time Options.WriteTimeout.
+type patience struct {
+	c     *netConn
+	max   int // bytes of one write
+	mu    sync.Mutex
+	timer *time.Timer // nil if the system does not say what the client takes, and after stop
+	queue int         // bytes that the system held when it was last asked
+}
+
+// watch begins to watch what the client takes. The system may hold some megabytes for
+// the client, and make room only when a third of them are taken. On a slow line, that
+// takes longer than the timeout, so the system is asked for what it holds.
+func (c *netConn) watch() *patience {
+	w := &patience{c: c, max: writeBlind}
+	if n, ok := c.opts.sys.queued(c.Conn); ok {
+		w.queue, w.max = n, writeMax
+		w.mu.Lock()
+		w.timer = time.AfterFunc(max(c.opts.WriteTimeout/4, time.Millisecond), w.look)
+		w.mu.Unlock()
+	}
+	return w
+}
+
+func (w *patience) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
 		return
 	}
-	c.ending = true
-	_ = c.Conn.SetWriteDeadline(by)
-	if _, err := c.Conn.Write(frame); err != nil {
-		c.Conn.Close()
-		return
+	if n, ok := w.c.opts.sys.queued(w.c.Conn); ok && n != w.queue {
+		w.queue = n
+		_ = w.c.allow(time.Now().Add(w.c.opts.WriteTimeout))
 	}
-	c.hangUp(wait)
+	w.timer.Reset(max(w.c.opts.WriteTimeout/4, time.Millisecond))
 }
 
-// ping sends a ping. It sends nothing while another write holds the lock: this write
-// has its own deadline, so a ping is not needed.
-func (c *netConn) ping() {
-	if c.mu.TryLock() {
-		c.mu.Unlock()
-		_, _ = c.Write([]byte{opPing, 0})
+// write writes p.
+func (w *patience) write(p []byte) error {
+	for len(p) > 0 {
+		if err := w.c.allow(time.Now().Add(w.c.opts.WriteTimeout)); err != nil {
+			return err
+		}
+		n, err := w.c.Conn.Write(p[:min(len(p), w.max)])
+		if err != nil {
+			return w.reason(err)
+		}
+		p = p[n:]
 	}
+	return nil
 }
 
-// hijack makes coder/websocket use a netConn. It also replaces the buffers of net/http
-// with smaller buffers, because they are most of the memory of an idle client.
-type hijack struct {
-	http.ResponseWriter
-	conn *netConn
+// reason returns ErrSlow with a text if a write failed because of its deadline.
+func (w *patience) reason(err error) error {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() && w.c.closeBy.Load() == 0 {
+		return fmt.Errorf("%w: ws: the client took nothing for %v (Options.WriteTimeout)", nodebus.ErrSlow, w.c.opts.WriteTimeout)
+	}
+	return err
 }
 
-const (
-	readBuffer  = 512
-	writeBuffer = 256 // more than the longest control frame, 127 bytes, so that each frame is one Write
-)
-
-func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
+// stop ends the watching. It removes the deadline, which would also affect later writes.
+func (w *patience) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
 	}
-	_ = nc.SetDeadline(time.Now().Add(controlTimeout))
-	if err := brw.Writer.Flush(); err != nil { // the handshake response
-		nc.Close()
-		return nil, nil, fmt.Errorf("answering the handshake: %w", err)
+	if w.c.closeBy.Load() == 0 {
+		_ = w.c.Conn.SetWriteDeadline(time.Time{})
 	}
-	_ = nc.SetDeadline(time.Time{})
-	c := &netConn{Conn: nc, try: nonBlocking(nc)}
-	c.heard.Store(time.Now().UnixNano())
-	h.conn = c
-	r := bufio.NewReaderSize(c, readBuffer)
-	if n := brw.Reader.Buffered(); n > 0 { // the client sent bytes before the handshake response
-		early, _ := brw.Reader.Peek(n)
-		r = bufio.NewReaderSize(bytes.NewReader(bytes.Clone(early)), max(n, readBuffer))
-		_, _ = r.Peek(n) // coder/websocket takes the buffered bytes first, and then reads from c
-	}
-	return c, bufio.NewReadWriter(r, bufio.NewWriterSize(c, writeBuffer)), nil
 }

@@ -163,7 +163,7 @@ func TestEveryWaitHasAnEnd(t *testing.T) {
 			require.NoError(t, err)
 			_, err = io.WriteString(c, masked(0x89, "are you there"))
 			require.NoError(t, err)
-		}, 5 * time.Second},
+		}, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onPipes(t, handler(&ws.Options{WriteTimeout: 7 * time.Second, PingInterval: -1}), func(t *testing.T, n *pipes) {

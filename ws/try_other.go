@@ -2,8 +2,15 @@
 
 package ws
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
-// nonBlocking returns nil, because Go cannot write to sockets without blocking on this
+// socket has no values, because Go cannot write to sockets without blocking on this
 // system. Instead, a client has a goroutine while messages are sent to it.
-func nonBlocking(net.Conn) func(p []byte) (int, error) { return nil }
+type socket struct{}
+
+func nonBlocking(net.Conn) *socket { return nil }
+
+func (*socket) try([]byte) (n int, err error) { return 0, errors.ErrUnsupported }

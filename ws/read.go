@@ -1,0 +1,281 @@
+package ws
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/coder/websocket"
+)
+
+// inBuffer is the size of the buffer for what the client sends. It holds the longest
+// control frame with its header, 131 bytes. It is small, because most clients send only
+// control frames; a longer payload is read without the buffer.
+const inBuffer = 144
+
+// incoming holds the bytes that were read from the connection and not yet used. One
+// goroutine at a time uses it.
+type incoming struct {
+	early  []byte // sent by the client before the answer to the handshake
+	buf    [inBuffer]byte
+	at, to int // the unused bytes are buf[at:to]
+}
+
+// header is the header of a frame from the client.
+type header struct {
+	op   byte // with the bit for the final frame
+	size int64
+	mask [4]byte
+}
+
+const finalBit = 0x80
+
+func (h *header) final() bool   { return h.op&finalBit != 0 }
+func (h *header) control() bool { return h.op&0x08 != 0 }
+
+// protocolError is a mistake of the client. It ends the connection with a close code.
+type protocolError struct {
+	code uint16
+	text string
+}
+
+func (e *protocolError) Error() string { return "ws: the client " + e.text }
+
+func violation(text string) error { return &protocolError{codeWrong, text} }
+
+// message reads the next message. A message of more than keep bytes is read, and its
+// data is nil. Control frames between and in messages are handled.
+func (c *Conn) message(keep int64) (data []byte, binary bool, err error) {
+	var total int64
+	for first := true; ; {
+		h, err := c.header()
+		if err == nil && h.control() {
+			err = c.controlFrame(&h)
+		}
+		if err != nil {
+			return nil, false, unexpected(err, !first)
+		}
+		if h.control() {
+			continue
+		}
+		switch op := h.op &^ finalBit; {
+		case first && op == 0:
+			return nil, false, violation("continued a message that did not begin")
+		case !first && op != 0:
+			return nil, false, violation("began a message before the end of another message")
+		case first:
+			binary, first, data = op == opBinary&^finalBit, false, []byte{}
+		}
+		if total += h.size; total > c.opts.ReadLimit || total < 0 {
+			return nil, false, &protocolError{codeTooBig, fmt.Sprintf("sent a message of more than %d bytes", c.opts.ReadLimit)}
+		}
+		if total > keep {
+			data, err = nil, c.discard(h.size)
+		} else {
+			data, err = c.payload(data, &h)
+		}
+		if err != nil || h.final() {
+			return data, binary, unexpected(err, true)
+		}
+	}
+}
+
+// unexpected replaces io.EOF in a message by io.ErrUnexpectedEOF. A message that is not
+// whole must not be taken for a whole message.
+func unexpected(err error, within bool) error {
+	if within && err == io.EOF { //nolint:errorlint // only the bare io.EOF means the end of the stream
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// header reads the header of the next frame.
+func (c *Conn) header() (h header, err error) {
+	b, err := c.need(2, false)
+	if err != nil {
+		return h, err
+	}
+	h.op, h.size = b[0], int64(b[1]&0x7f)
+	masked := b[1]&0x80 != 0
+	c.in.at += 2
+	more := 0
+	switch {
+	case h.op&0x70 != 0:
+		return h, violation("used a bit that an extension must define; the server has no extensions")
+	case !masked:
+		return h, violation("sent a frame without a mask")
+	case h.control() && (!h.final() || h.size > 125):
+		return h, violation("sent a control frame in fragments or of more than 125 bytes")
+	case h.op&0x0f > 0x0a || h.op&0x07 > 2:
+		return h, violation(fmt.Sprintf("sent a frame with the unknown opcode %d", h.op&0x0f))
+	case h.size == 126:
+		more = 2
+	case h.size == 127:
+		more = 8
+	}
+	if b, err = c.need(more+4, true); err != nil {
+		return h, err
+	}
+	switch more {
+	case 2:
+		h.size = int64(binary.BigEndian.Uint16(b))
+	case 8:
+		h.size = int64(binary.BigEndian.Uint64(b))
+	}
+	copy(h.mask[:], b[more:])
+	if c.in.at += more + 4; h.size < 0 {
+		return h, violation("sent a frame of an impossible size")
+	}
+	return h, nil
+}
+
+// need returns the next n bytes, which stay in the buffer. n is at most inBuffer.
+// within means that the bytes belong to a frame that has begun.
+func (c *Conn) need(n int, within bool) ([]byte, error) {
+	in := &c.in
+	for in.to-in.at < n {
+		if in.at > 0 {
+			in.to = copy(in.buf[:], in.buf[in.at:in.to])
+			in.at = 0
+		}
+		m, err := c.fetch(in.buf[in.to:])
+		if in.to += m; m == 0 && err != nil {
+			return nil, unexpected(err, within || in.to > 0)
+		}
+	}
+	return in.buf[in.at : in.at+n], nil
+}
+
+// fetch reads from the connection.
+func (c *Conn) fetch(p []byte) (n int, err error) {
+	if len(c.in.early) > 0 {
+		n = copy(p, c.in.early)
+		if c.in.early = c.in.early[n:]; len(c.in.early) == 0 {
+			c.in.early = nil
+		}
+	} else {
+		n, err = c.net.Conn.Read(p)
+	}
+	if n > 0 {
+		c.net.hear()
+	}
+	return n, err
+}
+
+// firstRead limits the memory for a message whose header has arrived and whose payload
+// has not. The memory for a longer message grows with what arrives.
+const firstRead = 4 << 10
+
+// payload appends the payload of a frame to data.
+func (c *Conn) payload(data []byte, h *header) ([]byte, error) {
+	begin := len(data)
+	for left := h.size; left > 0; {
+		n := int(min(left, int64(max(firstRead, len(data)))))
+		data = slices.Grow(data, n)[:len(data)+n]
+		if err := c.readFull(data[len(data)-n:]); err != nil {
+			return nil, err
+		}
+		left -= int64(n)
+	}
+	unmask(data[begin:], h.mask)
+	return data, nil
+}
+
+func (c *Conn) readFull(p []byte) error {
+	n := copy(p, c.in.buf[c.in.at:c.in.to])
+	c.in.at += n
+	for n < len(p) {
+		m, err := c.fetch(p[n:])
+		if n += m; m == 0 && err != nil {
+			return unexpected(err, true)
+		}
+	}
+	return nil
+}
+
+// discard reads n bytes and drops them.
+func (c *Conn) discard(n int64) error {
+	m := min(n, int64(c.in.to-c.in.at))
+	c.in.at += int(m)
+	n -= m
+	if n == 0 {
+		return nil
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for n > 0 {
+		p := (*buf)[:min(n, int64(cap(*buf)))]
+		if err := c.readFull(p); err != nil {
+			return err
+		}
+		n -= int64(len(p))
+	}
+	return nil
+}
+
+// unmask removes the mask of a client from p.
+func unmask(p []byte, mask [4]byte) {
+	var twice [8]byte
+	copy(twice[:4], mask[:])
+	copy(twice[4:], mask[:])
+	key := binary.LittleEndian.Uint64(twice[:])
+	for ; len(p) >= 8; p = p[8:] {
+		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)^key)
+	}
+	for i := range p {
+		p[i] ^= mask[i&3]
+	}
+}
+
+// controlFrame reads the payload of a control frame and handles the frame. It returns
+// an error after a close frame.
+func (c *Conn) controlFrame(h *header) error {
+	b, err := c.need(int(h.size), true)
+	if err != nil {
+		return err
+	}
+	c.in.at += len(b)
+	unmask(b, h.mask)
+	switch h.op {
+	case opPing:
+		return c.net.post(append([]byte{opPong, byte(len(b))}, b...))
+	case opPong:
+		c.net.pong(b)
+		return nil
+	}
+	return c.closed(b)
+}
+
+// closed handles a close frame of the client. It returns the reason of the client.
+func (c *Conn) closed(b []byte) error {
+	e := websocket.CloseError{Code: websocket.StatusNoStatusRcvd}
+	if len(b) > 0 {
+		if len(b) == 1 {
+			return violation("sent a close frame with half a code")
+		}
+		code := binary.BigEndian.Uint16(b)
+		if code < 1000 || code >= 5000 || code >= 1004 && code <= 1006 || code >= 1015 && code < 3000 {
+			return violation(fmt.Sprintf("sent a close frame with the impossible code %d", code))
+		}
+		e.Code, e.Reason = websocket.StatusCode(code), string(b[2:])
+	}
+	if c.net.left() {
+		c.net.sendClose(append([]byte{opClose, byte(len(b))}, b...), closeWait)
+	}
+	return fmt.Errorf("received close frame: %w", e)
+}
+
+// refuse tells the client about its mistake and waits until the client is gone, because
+// a connection that is closed too early would lose the close frame.
+func (c *Conn) refuse(err error) {
+	var wrong *protocolError
+	if !errors.As(err, &wrong) {
+		return
+	}
+	c.net.sendClose(appendClose(nil, wrong.code, wrong.Error()), closeWait)
+	for failed := error(nil); failed == nil; {
+		_, failed = c.net.Conn.Read(c.in.buf[:])
+	}
+}
