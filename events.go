@@ -40,7 +40,20 @@ type Event struct {
 	// for the new payload.
 	Frozen bool
 
-	memo any // what the hub has made from the event, while the event passes through a log; otherwise nil
+	// What the hub knows about the event while it passes through a log. A foreign log need
+	// not keep them.
+	mark mark
+	memo any // the message, if it exists
+}
+
+// mark holds the properties of a payload that the log and the hub need.
+type mark struct {
+	size      int32 // estimate of the frame's bytes
+	known     bool  // the other fields are set
+	coalesces bool
+	step      bool // see traits
+	outcome   bool // see traits
+	extension bool // see traits
 }
 
 // Cursor returns the place of the event in the log, see [SessionOptions].Since.

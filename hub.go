@@ -142,9 +142,10 @@ func (h *Hub) Publish(ev Event) error {
 	if err := d.prepare(&ev); err != nil {
 		return err
 	}
-	if ev.memo = nil; d.early || d.foreign {
+	ev.mark, ev.memo = d.mark(), nil
+	if d.early || d.foreign {
 		m := &message{}
-		m.fill(&ev, &d)
+		d.fill(m, &ev)
 		ev.memo = m
 	}
 	if !h.publishing.begin() {
@@ -189,29 +190,26 @@ func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: tru
 // and to the shards. The sessions' queues share one message.
 func (h *Hub) deliver(ev Event) {
 	m, _ := ev.memo.(*message)
-	ev.memo = nil
-	t, standard := standardTraits(ev.Payload, true)
-	if m == nil && !standard { // before the lock, because this calls foreign code
+	if m == nil && !ev.mark.known { // before the lock, because this calls foreign code
 		m = newMessage(&ev)
+		t, _ := standardTraits(ev.Payload, true)
+		ev.mark = mark{m.size, true, m.keyed, t.step, m.outcome, m.extension}
 	}
+	k := ev.mark
+	ev.memo, ev.mark = nil, mark{}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed || ev.ID <= h.lastID {
 		return
 	}
 	h.lastID = ev.ID
-	steps := h.index.add(&ev, &t)
-	if len(h.subs) > 0 {
-		size := t.size
-		if m != nil {
-			size = m.Size()
-		}
-		for _, s := range h.subs {
-			s.push(&ev, size)
-		}
+	steps := h.index.add(&ev, k)
+	for _, s := range h.subs {
+		s.push(&ev, int(k.size))
 	}
 	if len(h.sessions) > 0 {
 		if m == nil {
+			ev.mark = k
 			m = newMessage(&ev)
 			m.steps = steps
 		}

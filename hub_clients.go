@@ -83,7 +83,7 @@ func (x *clientIndex) tidy(c *hubClient) {
 
 // add counts an event of the log. It returns the number of steps of the prompt before
 // the event.
-func (x *clientIndex) add(ev *Event, t *traits) (steps uint32) {
+func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
 	if ev.PromptID == "" {
 		return 0
 	}
@@ -104,10 +104,10 @@ func (x *clientIndex) add(ev *Event, t *traits) (steps uint32) {
 	}
 	x.latest = p
 	p.last, steps = ev.ID, p.steps
-	if t.step {
+	if k.step {
 		p.steps++
 	}
-	if t.outcome {
+	if k.outcome {
 		p.outcome = ev.ID
 	}
 	if e, ok := ev.Payload.(Executing); ok {

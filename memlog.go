@@ -55,20 +55,21 @@ func newMemoryLog(opts HubOptions) *memoryLog {
 		clients: map[string]*clientSources{},
 	}
 	l.broadcast.init(address{epoch: l.epoch})
+	l.outside.enter(&l.broadcast)
 	l.lost.clients.ids, l.lost.prompts.ids = map[string]uint64{}, map[string]uint64{}
 	return l
 }
 
 // Append implements [Log].
 func (l *memoryLog) Append(ev Event) error {
-	var d draft
-	m, _ := ev.memo.(*message)
-	if m == nil {
+	if !ev.mark.known {
+		var d draft
 		if err := d.prepare(&ev); err != nil {
 			return err
 		}
-	} else {
-		d.traits, _ = standardTraits(ev.Payload, ev.Frozen)
+		m := &message{}
+		d.fill(m, &ev)
+		ev.mark, ev.memo = d.mark(), m
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,18 +78,22 @@ func (l *memoryLog) Append(ev Event) error {
 		return ErrClosed
 	}
 	l.last++
-	ev.ID, ev.Epoch = l.last, l.epoch
-	if m == nil {
-		m = src.newMessage(ev.Payload, &d)
-		m.fill(&ev, &d)
+	at := l.clock.now()
+	ev.ID, ev.Epoch, ev.Time = l.last, l.epoch, time.Unix(0, at)
+	if m, _ := ev.memo.(*message); m != nil || !src.takes(&ev) {
+		if m == nil {
+			m = src.newMessage(ev.Payload, ev.mark)
+			m.fill(ev.Payload, ev.mark)
+			ev.memo = m
+		}
+		m.id, m.at, m.to, m.steps = l.last, at, l.address(src, &ev), src.stepped
+		l.keep(src, m)
+	} else {
+		l.keepOnTape(src, &ev, at)
 	}
-	m.id, m.at, m.to = l.last, l.clock.now(), l.address(src, &ev)
-	m.steps = src.stepped
-	if d.step {
+	if ev.mark.step {
 		src.stepped++
 	}
-	ev.memo, ev.Time = m, time.Unix(0, m.at)
-	l.keep(src, m)
 	for _, f := range l.followers {
 		f.deliver(ev)
 	}
@@ -148,6 +153,7 @@ func (l *memoryLog) clientOf(client string) *clientSources {
 	if c == nil {
 		c = &clientSources{prompts: map[*source]struct{}{}}
 		c.general.init(address{to: client, epoch: l.epoch})
+		l.outside.enter(&c.general)
 		l.clients[client] = c
 	}
 	return c
@@ -180,16 +186,28 @@ func (l *memoryLog) keep(p *source, m *message) {
 	p.q.Push(kept{m})
 	l.count += p.q.Len() - n
 	l.bytes += p.q.Bytes() - b
-	p.last = m.id
 	if p.place == nil {
 		l.outside.add(p, m.id)
-	} else {
+	} else if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
+		l.running.Remove(p.place)
+		p.over, p.expires = true, time.Unix(0, m.at).Add(l.opts.Retain)
+		p.place = l.ended.PushBack(p)
+	}
+	l.added(p, m.id)
+}
+
+// keepOnTape adds an executing event to the tape of its source.
+func (l *memoryLog) keepOnTape(p *source, ev *Event, at int64) {
+	l.bytes += p.tape.add(ev.ID, at, ev.Payload.(Executing))
+	l.count++
+	l.added(p, ev.ID)
+}
+
+// added completes the adding of an event.
+func (l *memoryLog) added(p *source, id uint64) {
+	p.last = id
+	if p.place != nil && !p.over {
 		l.running.MoveToBack(p.place)
-		if e, ok := m.payload.(Executing); ok && e.UniqueID == "" {
-			l.running.Remove(p.place)
-			p.over, p.expires = true, time.Unix(0, m.at).Add(l.opts.Retain)
-			p.place = l.ended.PushBack(p)
-		}
 	}
 	if l.full() {
 		l.makeRoom(p)

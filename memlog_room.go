@@ -25,7 +25,7 @@ func (l *memoryLog) makeRoom(current *source) {
 		}
 		l.dropOldest(src)
 	}
-	for l.full() && current.q.Len() > 1 {
+	for l.full() && current.q.Len()+current.tape.n > 1 {
 		l.dropOldest(current)
 	}
 	for l.full() && l.running.Len() > 0 && l.running.Front() != current.place {
@@ -35,14 +35,24 @@ func (l *memoryLog) makeRoom(current *source) {
 
 // dropOldest drops the oldest event of p.
 func (l *memoryLog) dropOldest(p *source) {
-	n, b := p.q.Len(), p.q.Bytes()
-	m, _ := p.q.Pop()
-	l.count += p.q.Len() - n
-	l.bytes += p.q.Bytes() - b
-	if p.mixed || p.place == nil {
-		l.lost.add(m.to, m.id)
+	id, to := uint64(0), &p.addr
+	oldest, ok := p.q.Peek()
+	if taped, any := p.tape.oldest(); any && (!ok || taped < oldest.id) {
+		size := 0
+		id, size = p.tape.pop()
+		l.count--
+		l.bytes -= size
 	} else {
-		p.lost = m.id
+		n, b := p.q.Len(), p.q.Bytes()
+		p.q.Pop()
+		l.count += p.q.Len() - n
+		l.bytes += p.q.Bytes() - b
+		id, to = oldest.id, oldest.to
+	}
+	if p.mixed || p.place == nil {
+		l.lost.add(to, id)
+	} else {
+		p.lost = id
 	}
 	if p.place == nil && p.q.Len() == 0 {
 		l.leave(p.addr.to)
@@ -52,16 +62,20 @@ func (l *memoryLog) dropOldest(p *source) {
 // leave removes the sources of a client that has no events.
 func (l *memoryLog) leave(client string) {
 	if c := l.clients[client]; c != nil && c.general.q.Len() == 0 && len(c.prompts) == 0 {
+		l.outside.leave(&c.general)
 		delete(l.clients, client)
 	}
 }
 
 // drop drops a whole prompt.
 func (l *memoryLog) drop(p *source) {
-	l.count -= p.q.Len()
-	l.bytes -= p.q.Bytes()
+	l.count -= p.q.Len() + p.tape.n
+	l.bytes -= p.q.Bytes() + p.tape.bytes
 	l.disown(p, p.addr.to)
 	if p.mixed {
+		for r := range p.tape.from(0) {
+			l.lost.add(&p.addr, r.id)
+		}
 		for m := range p.q.All() {
 			l.lost.add(m.to, m.id)
 			l.disown(p, m.to.to)
@@ -71,7 +85,7 @@ func (l *memoryLog) drop(p *source) {
 		l.lost.add(&p.addr, p.last)
 	}
 	// A message that still waits for a client points to p. Free the events of p now.
-	p.q, p.slab, p.steps = queue.Queue[keptKey, kept]{}, nil, nil
+	p.q, p.tape, p.slab, p.steps = queue.Queue[keptKey, kept]{}, tape{}, nil, nil
 	delete(l.prompts, p.addr.promptID)
 	if p.over {
 		l.closed.add(p.addr.promptID)
@@ -120,36 +134,83 @@ func (l *memoryLog) tick() {
 	}
 }
 
-// outside holds the order of the events that belong to no prompt, over all clients. Some
-// of its entries are stale: a newer event has replaced the event, or it was dropped.
+// outside holds the order of the events that belong to no prompt, over all clients, in a
+// ring. Some of its entries are stale: a newer event has replaced the event, or the event
+// was dropped. The ring holds no pointers, so the garbage collector does not look into it.
 type outside struct {
-	entries []outsideEntry
-	live    int // number of entries after the newest cleaning
+	ring    []outsideEntry // its length is a power of two
+	head, n int
+	live    int       // number of entries after the newest cleaning
+	sources []*source // by number; nil if the number is free
+	free    []int32
 }
 
 type outsideEntry struct {
-	src *source
-	id  uint64
+	id     uint64
+	source int32
 }
 
-// add adds the newest event. It removes stale entries once there are many.
-func (o *outside) add(src *source, id uint64) {
-	if len(o.entries) >= 64 && len(o.entries) >= 2*o.live {
-		live := o.entries[:0]
-		for _, e := range o.entries {
-			if e.kept() {
-				live = append(live, e)
-			}
-		}
-		clear(o.entries[len(live):])
-		o.entries, o.live = live, len(live)
+// enter gives a source a number.
+func (o *outside) enter(src *source) {
+	if n := len(o.free); n > 0 {
+		src.number, o.free = o.free[n-1], o.free[:n-1]
+	} else {
+		src.number = int32(len(o.sources))
+		o.sources = append(o.sources, nil)
 	}
-	o.entries = append(o.entries, outsideEntry{src, id})
+	o.sources[src.number] = src
 }
 
-// kept reports whether the source still has the event.
-func (e *outsideEntry) kept() bool {
-	for k := range e.src.q.From(func(k kept) bool { return k.id >= e.id }) {
+// leave frees the number of a source that has no events.
+func (o *outside) leave(src *source) {
+	o.sources[src.number] = nil
+	o.free = append(o.free, src.number)
+}
+
+func (o *outside) at(i int) *outsideEntry { return &o.ring[(o.head+i)&(len(o.ring)-1)] }
+
+// add adds the newest event. When the ring is full, it removes stale entries, if there may
+// be many, or makes the ring larger.
+func (o *outside) add(src *source, id uint64) {
+	if o.n == len(o.ring) {
+		if o.n >= 2*o.live && o.n >= 64 {
+			o.clean()
+		}
+		if 2*o.n > len(o.ring) || o.n == 0 {
+			o.grow()
+		}
+	}
+	o.n++
+	*o.at(o.n - 1) = outsideEntry{id, src.number}
+}
+
+// clean removes the stale entries.
+func (o *outside) clean() {
+	kept := 0
+	for i := range o.n {
+		if e := *o.at(i); o.has(e) {
+			*o.at(kept) = e
+			kept++
+		}
+	}
+	o.n, o.live = kept, kept
+}
+
+func (o *outside) grow() {
+	larger := make([]outsideEntry, max(64, 2*len(o.ring)))
+	for i := range o.n {
+		larger[i] = *o.at(i)
+	}
+	o.ring, o.head = larger, 0
+}
+
+// has reports whether the source still has the event.
+func (o *outside) has(e outsideEntry) bool {
+	src := o.sources[e.source]
+	if src == nil {
+		return false
+	}
+	for k := range src.q.From(func(k kept) bool { return k.id >= e.id }) {
 		return k.id == e.id
 	}
 	return false
@@ -157,13 +218,14 @@ func (e *outsideEntry) kept() bool {
 
 // oldest returns the oldest event. It is also the oldest event of its source.
 func (o *outside) oldest() (*source, *message, bool) {
-	for len(o.entries) > 0 {
-		e := o.entries[0]
-		if k, ok := e.src.q.Peek(); ok && k.id == e.id {
-			return e.src, k.message, true
+	for o.n > 0 {
+		e := o.at(0)
+		if src := o.sources[e.source]; src != nil {
+			if k, ok := src.q.Peek(); ok && k.id == e.id {
+				return src, k.message, true
+			}
 		}
-		o.entries[0] = outsideEntry{}
-		o.entries = o.entries[1:]
+		o.head, o.n = o.head+1, o.n-1
 	}
 	return nil, nil, false
 }

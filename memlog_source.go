@@ -14,12 +14,14 @@ type source struct {
 	addr    address // address of the first event; usually all events have it
 	mixed   bool    // not all events have addr
 	q       queue.Queue[keptKey, kept]
+	tape    tape          // executing events; all other events are in q
 	slab    []message     // preallocated memory for the next messages
 	steps   []message     // preallocated memory for the next progress messages
 	last    uint64        // ID of the newest event
 	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
 	stepped uint32        // number of steps so far, see traits
 	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
+	number  int32         // number in outside, if it is not a prompt
 	over    bool
 	expires time.Time
 }
@@ -37,6 +39,16 @@ func (p *source) appendTo(due []*message, q *LogQuery) []*message {
 		return due
 	}
 	n := 0
+	if !p.mixed || q.selects(&p.addr) {
+		for r := range p.tape.from(q.After) {
+			if r.id > q.UpTo || q.Limit > 0 && n > q.Limit {
+				break
+			}
+			due = append(due, p.message(r))
+			n++
+		}
+	}
+	n = 0
 	for k := range p.q.From(func(k kept) bool { return k.id > q.After }) {
 		if k.id > q.UpTo || q.Limit > 0 && n > q.Limit {
 			break
@@ -54,11 +66,11 @@ func (p *source) appendTo(due []*message, q *LogQuery) []*message {
 // Therefore a message that is large, or that a newer message will replace, is allocated
 // alone. Progress messages are replaced, too, but they are small and frequent, so they
 // have small slabs of their own.
-func (p *source) newMessage(payload Payload, d *draft) *message {
+func (p *source) newMessage(payload Payload, k mark) *message {
 	if _, ok := payload.(Progress); ok {
 		return nextIn(&p.steps, 4)
 	}
-	if d.coalesces || d.size > 4096 {
+	if k.coalesces || k.size > 4096 {
 		return &message{}
 	}
 	return nextIn(&p.slab, min(max(p.q.Len(), 4), 64))

@@ -32,12 +32,19 @@ type message struct {
 
 // newMessage returns a message for an event that a log has passed on without a message.
 func newMessage(ev *Event) *message {
+	m := &message{id: ev.ID, at: ev.Time.UnixNano(), to: &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}}
+	if ev.mark.known && ev.memo == nil { // a standard payload that is encoded later
+		m.fill(ev.Payload, ev.mark)
+		return m
+	}
 	var d draft
 	frozen := *ev
 	frozen.Frozen = true // nobody changes a payload that comes from a log
-	m := &message{id: ev.ID, at: ev.Time.UnixNano(), to: &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}}
-	d.err = d.prepare(&frozen) // a payload that cannot be encoded is refused for each session
-	m.fill(&frozen, &d)
+	err := d.prepare(&frozen)
+	d.fill(m, &frozen)
+	if err != nil { // each session refuses it
+		m.early, m.enc = true, &encoded{codec: JSONCodec{}, typ: typeName(ev.Payload), refused: true, ready: true}
+	}
 	return m
 }
 
@@ -110,7 +117,11 @@ type draft struct {
 	key     *coalesceKey // set for a foreign Coalescer
 	early   bool         // frame is set
 	frame   Frame
-	err     error // the payload cannot be encoded
+}
+
+// mark returns what the log and the hub need.
+func (d *draft) mark() mark {
+	return mark{int32(min(d.size, math.MaxInt32)), true, d.coalesces, d.step, d.outcome, d.extension}
 }
 
 // prepare checks that ev can be encoded. It encodes ev at once, unless the payload
@@ -148,13 +159,19 @@ func (d *draft) ask(p Payload) error {
 	return nil
 }
 
+// fill sets the fields of a new message for a payload that is encoded later.
+func (m *message) fill(p Payload, k mark) {
+	m.payload, m.frozen = p, true
+	m.size, m.keyed, m.outcome, m.extension = k.size, k.coalesces, k.outcome, k.extension
+}
+
 // fill sets the fields of a new message that follow from the payload.
-func (m *message) fill(ev *Event, d *draft) {
-	m.payload, m.key, m.keyed, m.early, m.frozen = ev.Payload, d.key, d.coalesces, d.early, !d.early || ev.Frozen
-	m.size, m.outcome, m.extension = int32(min(d.size, math.MaxInt32)), d.outcome, d.extension
+func (d *draft) fill(m *message, ev *Event) {
+	m.fill(ev.Payload, d.mark())
+	m.key, m.early, m.frozen = d.key, d.early, !d.early || ev.Frozen
 	if d.early {
 		m.enc = &encoded{codec: JSONCodec{}, ready: true}
-		m.enc.set(d.frame, d.err)
+		m.enc.set(d.frame, nil)
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 // queue.
 type reading struct {
 	query LogQuery // After moves forward with each page
+	// queued is an ID: events in the queue up to this ID are written before the reading.
+	queued uint64
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
 	tail bool
@@ -100,10 +102,11 @@ func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
 // mayReplay reports whether a message that was read is for the session. s.mu is held.
 func (s *Session) mayReplay(r *reading, m *message) bool {
 	switch {
-	case r.past:
-		return m.to.to == "" || m.to.to != s.client // the session already has its own events
 	case s.cause != nil:
 		return false
+	case r.past: // the session already has its own events
+		_, watches := s.watch[m.to.promptID]
+		return watches && (m.to.to == "" || m.to.to != s.client)
 	case m.to.promptID == "" || m.to.to != "" && m.to.to == s.client || s.watchAll:
 		return true
 	}

@@ -32,6 +32,10 @@ var rooms = map[string]room{
 		imports: []string{".", "internal/origin", "internal/query"},
 		files:   15, names: 8, circle: 2, // handshake, reader and receipts are its own; five files are for single systems
 	},
+	"sse": {
+		imports: []string{".", "internal/origin", "internal/query"},
+		files:   5, names: 3, circle: 2,
+	},
 	"client": {
 		imports: []string{"."},
 		files:   4, names: 7, circle: 3,

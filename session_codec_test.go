@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/bubble"
@@ -38,7 +39,7 @@ func (c *ownCodec) Encode(ev nodebus.Event) (nodebus.Frame, error) {
 	return f, err
 }
 
-func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
+func TestOwnCodecIsAskedOnce(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		own := &ownCodec{}
@@ -46,19 +47,64 @@ func TestOwnCodecIsAskedOnceBeforePublishReturns(t *testing.T) {
 		for i, c := range []nodebus.Codec{own, own, own, nil} {
 			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), asTransport(tapes[i], i == 1))
 		}
-		p, _ := mutable["struct with a map"]()
+		p, spoil := mutable["struct with a map"]()
+		original, _ := mutable["struct with a map"]()
 		for n, p := range []nodebus.Payload{word("w"), p, nodebus.Status{}} {
 			require.NoError(t, h.Broadcast(p))
-			require.Len(t, own.asked, n+1)
-			require.Equal(t, p, own.asked[n].Payload)
+			if n == 1 {
+				spoil()
+				p = original
+			}
 			synctest.Wait()
 			require.Len(t, own.asked, n+1)
+			require.Equal(t, p, own.asked[n].Payload)
 			require.Equal(t, tapes[0].frames[n].ID, own.asked[n].ID)
 		}
 		for i, p := range tapes {
 			require.Equal(t, []string{"w", "map", "status"}, p.said(t))
 			require.Equal(t, i < 3, strings.HasSuffix(string(p.frames[0].Data), " "))
 		}
+	})
+}
+
+// TestFrozenPayloadReachesOwnCodecs checks that a foreign codec receives the payload
+// itself if the sender promises not to change it.
+func TestFrozenPayloadReachesOwnCodecs(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		own := &ownCodec{}
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: own}), &tape{})
+		p := &pointed{Name: "a"}
+		require.NoError(t, h.Publish(nodebus.Event{To: "x", Payload: p, Frozen: true}))
+		require.NoError(t, h.Publish(nodebus.Event{To: "x", Payload: p}))
+		synctest.Wait()
+		require.Same(t, p, own.asked[0].Payload)
+		require.NotSame(t, p, own.asked[1].Payload)
+		require.Equal(t, p, own.asked[1].Payload)
+	})
+}
+
+// TestSlowCodecSlowsOnlyItsSessions checks that neither a publisher nor another session
+// waits for a codec.
+func TestSlowCodecSlowsOnlyItsSessions(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		stuck := make(chan struct{})
+		slow := &ownCodec{fail: func() error { <-stuck; return nil }}
+		late, others := &tape{}, []*tape{{}, {}, {}}
+		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: slow}), tryTape{late})
+		for i, c := range []nodebus.Codec{nil, nodebus.JSONCodec{Envelope: true}, &ownCodec{}} {
+			serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), tryTape{others[i]})
+		}
+		say(t, h, "a", "b")
+		synctest.Wait()
+		for _, p := range others {
+			require.Equal(t, []string{"a", "b"}, p.said(t))
+		}
+		require.Empty(t, late.frames)
+		close(stuck)
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b"}, late.said(t))
 	})
 }
 
@@ -116,14 +162,13 @@ func (exitingCodec) Encode(nodebus.Event) (nodebus.Frame, error) {
 	return nodebus.Frame{}, nil
 }
 
-// TestCodecThatEndsThePublisher checks that runtime.Goexit in a codec, which ends the
-// goroutine that calls Publish, does not affect the sessions with other codecs.
-func TestCodecThatEndsThePublisher(t *testing.T) {
+// TestCodecThatEndsItsGoroutine checks that runtime.Goexit in a codec ends the session
+// that uses the codec. The publisher and other sessions are not affected.
+func TestCodecThatEndsItsGoroutine(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		bad := &tape{}
-		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: exitingCodec{}}), bad)
-		serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: &exitingCodec{}}), bad)
+		over := serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: exitingCodec{}}), bad)
 		good := make([]*tape, 6)
 		for i := range good {
 			good[i] = &tape{}
@@ -131,19 +176,14 @@ func TestCodecThatEndsThePublisher(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, p := range []nodebus.Payload{word("a"), withSlice{}, word("b")} {
-			returned := false
-			go func() {
-				_ = h.Broadcast(p)
-				returned = true
-			}()
+			require.NoError(t, h.Broadcast(p))
 			synctest.Wait()
-			require.False(t, returned)
 		}
 		for _, p := range good {
 			require.Equal(t, []string{"a", "slice", "b"}, p.said(t))
 		}
 		require.Empty(t, bad.frames)
-		require.Empty(t, bad.closed)
+		require.ErrorContains(t, over(), "runtime.Goexit")
 	})
 }
 
@@ -170,7 +210,7 @@ func TestSetCodecFromTheNextFrameOn(t *testing.T) {
 				require.Equal(t, []string{"a", "b", "c", "d"}, p.said(t))
 				var ids []bool
 				for _, f := range p.frames {
-					ids = append(ids, strings.Contains(string(f.Data), fmt.Sprintf(`,"id":%d}`, f.ID)))
+					ids = append(ids, strings.Contains(string(f.Data), fmt.Sprintf(`,"cursor":"%s-%d"`, h.Epoch(), f.ID)))
 				}
 				require.Equal(t, []bool{false, true, true, false}, ids)
 			})
@@ -202,46 +242,12 @@ func TestEachCodecVariantIsWhatItEncodes(t *testing.T) {
 		for n := range tapes {
 			var want []nodebus.Frame
 			for i, p := range payloads {
-				f, err := codec(n).Encode(nodebus.Event{ID: tapes[n].frames[i].ID, Payload: p})
+				f, err := codec(n).Encode(nodebus.Event{ID: tapes[n].frames[i].ID, Epoch: h.Epoch(), Time: time.Now(), Payload: p})
 				require.NoError(t, err)
 				want = append(want, f)
 			}
 			require.Equal(t, bare(want), bare(tapes[n].frames))
 		}
-	})
-}
-
-// TestSetCodecKeepsCountOfSessions checks that Publish calls exactly the foreign codecs
-// that sessions use now.
-func TestSetCodecKeepsCountOfSessions(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		h := openHub(t, nil)
-		own, another := &ownCodec{}, &ownCodec{}
-		asked := func() (n [2]int) {
-			n[0], n[1] = len(own.asked), len(another.asked)
-			say(t, h, "w")
-			return [2]int{len(own.asked) - n[0], len(another.asked) - n[1]}
-		}
-		withOwn := &nodebus.SessionOptions{Codec: own}
-		a, b, c := h.Join("a", withOwn), h.Join("b", withOwn), h.Join("c", nil)
-		require.Equal(t, [2]int{1, 0}, asked())
-		a.SetCodec(another)
-		require.Equal(t, [2]int{1, 1}, asked())
-		a.SetCodec(own)
-		a.SetCodec(own)
-		require.Equal(t, [2]int{1, 0}, asked())
-		a.SetCodec(nil)
-		a.Close(nil)
-		a.SetCodec(another) // the session has ended, so this must change nothing
-		require.Equal(t, [2]int{1, 0}, asked())
-		a.SetCodec(own)
-		a.SetCodec(nil)
-		require.Equal(t, [2]int{1, 0}, asked())
-		c.SetCodec(own)
-		b.Close(nil)
-		require.Equal(t, [2]int{1, 0}, asked())
-		c.Close(nil)
-		require.Equal(t, [2]int{}, asked())
 	})
 }
 
@@ -251,30 +257,31 @@ type numberCodec struct {
 	number float64
 }
 
-// TestCodecThatDoesNotEqualItself checks that the hub does not call a codec after its
-// sessions have left or have changed their codec.
+// TestCodecThatDoesNotEqualItself checks that sessions do not share such a codec, and that
+// the hub does not call it after its sessions have left or have changed their codec.
 func TestCodecThatDoesNotEqualItself(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)
 		own := &ownCodec{}
 		c := numberCodec{own, math.NaN()}
-		got := &tape{}
-		over := serveOn(t, h.Join("x", &nodebus.SessionOptions{Codec: c}), tryTape{got})
-		leaves := h.Join("x", &nodebus.SessionOptions{Codec: c})
-		switches := h.Join("x", nil)
+		got := [...]*tape{{}, {}, {}}
+		withC := &nodebus.SessionOptions{Codec: c}
+		leaves, switches := h.Join("x", withC), h.Join("x", nil)
 		switches.SetCodec(c)
-		synctest.Wait()
+		for i, s := range []*nodebus.Session{h.Join("x", withC), leaves, switches} {
+			serveOn(t, s, tryTape{got[i]})
+		}
 		say(t, h, "w")
 		synctest.Wait()
-		require.Equal(t, []string{"w"}, got.said(t))
-		require.Len(t, own.asked, 3, "the sessions do not share the codec")
+		for _, p := range got {
+			require.Equal(t, []string{"w"}, p.said(t))
+		}
+		require.Len(t, own.asked, 3)
 		leaves.Close(nil)
 		switches.SetCodec(nil)
 		say(t, h, "w")
 		synctest.Wait()
 		require.Len(t, own.asked, 4)
-		_ = h.Close()
-		require.ErrorIs(t, over(), nodebus.ErrClosed)
 	})
 }
 

@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 )
@@ -49,4 +50,44 @@ func (h *Hub) unsubscribe(s *subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.subs = slices.DeleteFunc(h.subs, func(o *subscription) bool { return o == s })
+}
+
+// On calls f for each later event whose payload is a P, in the order of IDs, in a goroutine
+// of its own. On(hub, func(ev Event, p Payload)) receives every event. f may take its
+// time: the events wait, up to HubOptions.KeepLen and KeepBytes. Do not modify the data
+// that a payload points to.
+//
+// stop ends the listener and waits until f has returned; f must not call it. It returns
+// why the listener has ended before: [ErrSlow] if f was too far behind, a [*PanicError] if
+// f has panicked, otherwise nil. The listener also ends, without an error, when the hub
+// closes, after the events that wait. On is safe for concurrent use.
+func On[P Payload](h *Hub, f func(Event, P)) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	events := h.Subscribe(ctx)
+	ended := make(chan struct{})
+	err := errListenerGone // unless f returns
+	go func() {
+		defer close(ended)
+		err = Protect(func() error { return each(events, f) })
+	}()
+	return func() error {
+		cancel()
+		<-ended
+		return err
+	}
+}
+
+var errListenerGone = errors.New("nodebus: the listener ended its goroutine with runtime.Goexit")
+
+// each calls f for each event whose payload is a P.
+func each[P Payload](events iter.Seq2[Event, error], f func(Event, P)) error {
+	for ev, err := range events {
+		if err != nil {
+			return err
+		}
+		if p, ok := ev.Payload.(P); ok {
+			f(ev, p)
+		}
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ func (s *Session) Watch(promptID string) error {
 	if _, in := h.sessions[s]; !in {
 		return ErrClosed
 	}
-	r := &reading{past: true, reply: Watching{PromptID: promptID, Watching: true}}
+	r := &reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: true}}
 	_, already := s.watch[promptID]
 	if already = already || s.watchAll; !already {
 		if len(s.watch) >= WatchMax {
@@ -71,7 +71,7 @@ func (s *Session) Unwatch(promptID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause == nil {
-		s.read(&reading{past: true, reply: Watching{PromptID: promptID, Watching: s.watchAll}})
+		s.read(&reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: s.watchAll}})
 	}
 }
 

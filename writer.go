@@ -151,7 +151,11 @@ var errWriterGone = errors.New("nodebus: the transport or the codec ended the go
 func (s *Session) writeDue(rest bool) error {
 	w := outgoing{rest: rest}
 	for {
-		if err := s.next(&w); err != nil || w.idle {
+		settle, err := s.next(&w)
+		if settle {
+			s.settle()
+		}
+		if err != nil || w.idle {
 			return err
 		}
 		if w.reading != nil {
@@ -163,9 +167,6 @@ func (s *Session) writeDue(rest bool) error {
 		}
 		if err := w.send(s); err != nil {
 			return err
-		}
-		if s.sent(&w) {
-			s.settle()
 		}
 	}
 }
@@ -184,24 +185,39 @@ type outgoing struct {
 	idle    bool
 }
 
-// next takes the content of the next Write: the greeting and the readings first, then
-// the queue.
-func (s *Session) next(w *outgoing) error {
+// next records that the transport has taken the content of the Write before. Then it takes
+// the content of the next Write: the greeting first, then the readings, then the queue. It
+// reports whether the caller must call settle.
+func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	settle = s.wrote(w.newest, w.outcome)
+	return settle, s.take(w)
+}
+
+// take is the part of next that takes the content. s.mu is held.
+func (s *Session) take(w *outgoing) error {
 	if s.cause != nil {
 		return s.cause
 	}
 	w.codec, w.hello, w.reading = s.codec, s.hello, nil
 	w.page = page{msgs: w.msgs[:0]}
 	s.hello = nil
+	upTo := uint64(maxID)
 	if len(s.readings) > 0 {
+		upTo = s.readings[0].queued
+	}
+	for len(w.msgs) < framesPerWrite {
+		if m, ok := s.q.Peek(); !ok || m.id > upTo {
+			break
+		}
+		m, _ := s.q.Pop()
+		w.msgs = append(w.msgs, m)
+		s.taken = m.id
+	}
+	if len(w.msgs) == 0 && len(s.readings) > 0 {
 		w.reading, w.query = s.readings[0], s.readings[0].query
 		return nil
-	}
-	w.msgs = s.q.Take(w.msgs, framesPerWrite)
-	if n := len(w.msgs); n > 0 {
-		s.taken = w.msgs[n-1].id
 	}
 	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest; !w.idle {
 		return nil
@@ -259,12 +275,4 @@ func (w *outgoing) add(f Frame, err error) {
 // the client continues.
 func (s *Session) greeting(c Codec, p Payload, id uint64) (Frame, error) {
 	return encodeSafely(c, Event{ID: id, Epoch: s.hub.epoch, To: s.client, Payload: p})
-}
-
-// sent records what the transport has taken. It reports whether the caller must call
-// settle.
-func (s *Session) sent(w *outgoing) (settle bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.wrote(w.newest, w.outcome)
 }

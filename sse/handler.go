@@ -1,0 +1,244 @@
+package sse
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/origin"
+	"github.com/nodebus/nodebus/internal/query"
+)
+
+// Options are the options of a [Handler]. A nil *Options, and each zero field, means
+// the default.
+type Options struct {
+	// Authorize returns the rights of a request, or an error to refuse it. The
+	// client receives the text of the error with status 403, or with status 401 if the
+	// error wraps [nodebus.ErrUnauthenticated]. After both, an EventSource does not
+	// reconnect. r contains cookies, headers and the query; an EventSource cannot set
+	// headers. The client follows the prompts in Grant.Watch, and the prompts that it
+	// names with ?watch= and the grant allows. Default: a client may use any id that it
+	// knows, and may watch every prompt that it names.
+	Authorize func(r *http.Request) (nodebus.Grant, error)
+	// Hello returns the first messages for a client. Default: a Status with the
+	// client's id and the result of Remaining.
+	Hello func(client string) []nodebus.Payload
+	// Remaining returns the number of queued or running prompts, like
+	// Engine.Remaining. Default: 0 is reported.
+	Remaining func() int
+	// Origins lists hosts or origins of pages on other hosts that may connect, with
+	// their cookies. Hosts lists the host names of the server. * stands for any part of
+	// a name. Default: only pages of the same host may connect. Any host name is
+	// accepted, except that a request to a loopback address must name localhost or an
+	// IP address.
+	Origins, Hosts []string
+	// PingInterval is how long the stream may be silent. Then the server sends a
+	// comment, so that proxies do not end the connection and lost clients are noticed.
+	// Default: 25 s. A negative value disables comments; then lost clients may stay
+	// unnoticed.
+	PingInterval time.Duration
+	// WriteTimeout is the maximum time for 16 KiB. A client that takes less is
+	// disconnected with an error that wraps [nodebus.ErrSlow]. The WriteTimeout of the
+	// http.Server has no effect on the stream. Default: 10 s.
+	WriteTimeout time.Duration
+	// Retry is how long an EventSource waits before it reconnects, in whole
+	// milliseconds. Default: 2 s.
+	Retry time.Duration
+	// PreviewAge is how long the server keeps the image of a preview for clients that
+	// ask for it. Default: 1 minute.
+	PreviewAge time.Duration
+	// PreviewBytes is the maximum size of all kept images. If it is exceeded, the oldest
+	// images are removed; a client that asks for them receives status 404. Default:
+	// 64 MiB.
+	PreviewBytes int
+}
+
+func (o *Options) withDefaults() *Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.PingInterval == 0 {
+		opts.PingInterval = 25 * time.Second
+	}
+	if opts.WriteTimeout <= 0 {
+		opts.WriteTimeout = 10 * time.Second
+	}
+	if opts.Retry <= 0 {
+		opts.Retry = 2 * time.Second
+	}
+	if opts.PreviewAge <= 0 {
+		opts.PreviewAge = time.Minute
+	}
+	if opts.PreviewBytes <= 0 {
+		opts.PreviewBytes = 64 << 20
+	}
+	return &opts
+}
+
+// Handler joins each client that connects to a hub. It reads these parameters of the
+// query:
+//
+//   - clientId is the client's id. Without it the client gets a new id of 32
+//     hexadecimal digits.
+//   - since is the cursor of the last event that the client received (see
+//     [nodebus.ParseCursor]). The client receives all later events. The header
+//     Last-Event-ID has the same meaning and wins, because an EventSource sends it when
+//     it reconnects to the same address. Without both, the client receives the kept
+//     events of its running prompts, and new events.
+//   - watch is the id of a prompt that the client also follows, if Authorize allows it.
+//     It may be repeated.
+//
+// Each event has the cursor as its id and the JSON of the event in an envelope as its
+// data, see JSONCodec.Envelope. Events have no event name: an EventSource would pass an
+// event with a name only to the listeners of this name, so that a page could not
+// receive types that it does not know, and a custom type "error" would look like a
+// broken connection. The type is in the data, in the form that a WebSocket of package
+// ws has.
+//
+// Binary events are sent as text. The data of a preview has the address of the image,
+// "url", relative to the address of the stream; the Handler serves it for a short time
+// without asking Authorize, because only receivers of the event know the address. The
+// data of a progress text is {"node_id": …, "text": …}. The data of other binary events
+// is {"base64": …}.
+//
+// A Handler is safe for concurrent use. It needs an [http.ResponseWriter] that can flush
+// and set a deadline, also behind methods Unwrap; otherwise it answers with status 501.
+type Handler struct {
+	hub      *nodebus.Hub
+	opts     *Options
+	policy   *origin.Policy
+	previews *previews
+}
+
+// New returns a Handler that joins clients to hub. opts may be nil.
+func New(hub *nodebus.Hub, opts *Options) *Handler {
+	o := opts.withDefaults()
+	return &Handler{
+		hub: hub, opts: o,
+		policy:   &origin.Policy{Origins: o.Origins, Hosts: o.Hosts},
+		previews: newPreviews(o.PreviewAge, o.PreviewBytes),
+	}
+}
+
+// ServeHTTP returns when the client goes or the session ends. [nodebus.Hub.Close] ends
+// all sessions.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	notAllowed := h.policy.Check(r)
+	if notAllowed == nil {
+		allowOrigin(w, r)
+	}
+	if q.Has("preview") {
+		h.previews.serve(w, r, q.Get("preview"))
+		return
+	}
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "a stream of events is read with GET", http.StatusMethodNotAllowed)
+		return
+	}
+	if notAllowed != nil { // before Authorize trusts cookies
+		http.Error(w, notAllowed.Error(), http.StatusForbidden)
+		return
+	}
+	client, opts, ok := h.admit(w, r, q)
+	if !ok {
+		return
+	}
+	c, err := newConn(w, r, h)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return
+	}
+	// Join before the response begins: a client that submits a prompt immediately after
+	// its EventSource is open must not miss events.
+	s := h.hub.Join(client, opts)
+	c.begin(s.Close)
+	defer c.finish()
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer cancel(nil)
+	defer context.AfterFunc(r.Context(), func() { cancel(c.reason(context.Cause(r.Context()))) })()
+	_ = s.Serve(ctx, c) // Close has told the client the reason, if possible
+}
+
+// allowOrigin lets the page that sent the request read the response. The origin of the
+// page is allowed.
+func allowOrigin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Origin")
+	if from := r.Header.Get("Origin"); from != "" {
+		w.Header().Set("Access-Control-Allow-Origin", from)
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// admit checks the request and returns the client's id and session options. If it
+// returns false, it has sent an error response.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, q url.Values) (client string, opts *nodebus.SessionOptions, ok bool) {
+	asked, err := query.Watch(q)
+	if err == nil {
+		client, err = query.ClientID(q)
+	}
+	var since nodebus.Cursor
+	if err == nil {
+		since, err = nodebus.ParseCursor(cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("since")))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return "", nil, false
+	}
+	grant := nodebus.Grant{Watch: asked, May: anyPrompt}
+	if h.opts.Authorize != nil {
+		if grant, err = h.opts.Authorize(r); err != nil {
+			http.Error(w, err.Error(), refusalStatus(err))
+			return "", nil, false
+		}
+		if !grant.WatchAll {
+			grant.Watch = slices.Concat(grant.Watch, slices.DeleteFunc(asked, func(id string) bool { return !grant.Allows(id) }))
+		}
+	}
+	if client = cmp.Or(grant.Client, client); client == "" {
+		client = newID()
+	}
+	return client, &nodebus.SessionOptions{
+		Codec: nodebus.JSONCodec{Envelope: true},
+		Hello: h.hello(client),
+		Since: since,
+		Watch: grant.Watch, WatchAll: grant.WatchAll, May: grant.May,
+	}, true
+}
+
+func anyPrompt(string) bool { return true }
+
+// refusalStatus returns the status for an error of Authorize.
+func refusalStatus(err error) int {
+	if errors.Is(err, nodebus.ErrUnauthenticated) {
+		return http.StatusUnauthorized
+	}
+	return http.StatusForbidden
+}
+
+func (h *Handler) hello(client string) []nodebus.Payload {
+	if h.opts.Hello != nil {
+		return h.opts.Hello(client)
+	}
+	st := nodebus.Status{SID: client}
+	if h.opts.Remaining != nil {
+		st.QueueRemaining = h.opts.Remaining()
+	}
+	return []nodebus.Payload{st}
+}
+
+// newID returns a random id of 32 hexadecimal digits.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
