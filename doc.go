@@ -26,8 +26,8 @@
 //	engine := flow.NewEngine(r, hub, nil)
 //	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ClientID: "me", Nodes: nodes})
 //
-// A program reads events in two ways: a loop in the same process calls
-// [Hub.Subscribe], and a client connects through a transport such as package ws. The
+// A program reads events in two ways: code in the same process calls
+// [Hub.Subscribe] or [On], and a client connects through a transport such as package ws. The
 // events have the names and the JSON of ComfyUI, so that clients of ComfyUI
 // understand them.
 //
@@ -39,13 +39,16 @@
 //	  Context      adds the prompt, its client and the attempt    → Event    context.go
 //	  Engine       one gate for each prompt: no event passes
 //	               before the start or after the end                         flow/gate.go
-//	  Hub          gives the event an ID and keeps it in the log             hub.go log.go
+//	  Hub          encodes a payload that could change                       hub.go message.go
+//	  Log          gives the event an ID, keeps it, and passes it
+//	               on to each hub that shares the log                        log.go memlog.go
 //	  shard        finds the sessions that must receive the event            shard.go round.go
 //	  Codec        encodes once for all sessions with the same
-//	               codec, in Publish or before the first write    → Frame    codec.go encoded.go
+//	               codec                                          → Frame    codec.go encoded.go
 //	  Session      bounded queue for a client that is behind; a
 //	               newer event replaces an older event with the
-//	               same key                                                  session.go writer.go
+//	               same key; a session that is far behind, or has
+//	               just joined, reads from the log                           session.go writer.go reading.go
 //	  Transport    writes a batch of frames in one call           → bytes    transport.go ws/
 //	client         decodes the frame and calls the listeners of its type     client/
 //
