@@ -53,7 +53,8 @@ type Options struct {
 	// disconnected. Default: 25 s. A negative value disables pings; then lost clients
 	// may stay unnoticed.
 	PingInterval time.Duration
-	// MaxSilence is how long a silent client may stay. It must not be too long: a
+	// MaxSilence is how long a silent client may stay; it is checked twice in each ping
+	// interval. It must not be too long: a
 	// proxy acknowledges bytes although the client behind it is lost. Default: 15
 	// minutes.
 	MaxSilence time.Duration

@@ -3,6 +3,7 @@ package ws
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"sync"
@@ -255,7 +256,7 @@ func (c *netConn) end(err error) {
 func (c *netConn) reason(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil && errors.Is(err, net.ErrClosed) {
+	if c.err != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)) {
 		return c.err
 	}
 	return err
