@@ -18,12 +18,11 @@ type clientIndex struct {
 
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
 type hubClient struct {
-	id        string
-	sessions  []confirming   // the sessions that confirm outcomes
-	prompts   []*promptState // in the order of their beginnings
-	expected  []string       // ids of prompts that have not begun
-	confirmed uint64         // ID of the newest confirmed outcome, over all sessions
-	changed   chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
+	id       string
+	sessions []confirming   // the sessions that confirm outcomes
+	prompts  []*promptState // those that are not confirmed, in the order of their beginnings
+	expected []string       // ids of prompts that have not begun
+	changed  chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
 }
 
 // confirming is a [Session] that confirms outcomes.
@@ -76,7 +75,7 @@ func (x *clientIndex) client(id string) *hubClient {
 
 // tidy removes the entry of a client if nothing is left of it.
 func (x *clientIndex) tidy(c *hubClient) {
-	if len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 {
+	if x.clients[c.id] == c && len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 {
 		delete(x.clients, c.id)
 	}
 }
@@ -179,7 +178,7 @@ func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
 		switch {
 		case !p.over:
 			p.awaited = p.awaited || confirms
-		case !confirms, p.outcome <= c.confirmed, !p.awaited && now.Sub(p.end) > lateMax:
+		case !confirms, p.outcome == 0, !p.awaited && now.Sub(p.end) > lateMax:
 			continue
 		}
 		due = append(due, p)
@@ -212,21 +211,20 @@ func (c *hubClient) notify() {
 	}
 }
 
-// confirm records that a client has received the outcomes up to id. A prompt whose last
-// event has an ID above written does not count: the event is still in our buffers.
-// complete is false if such a prompt exists; the caller tries again later.
+// confirm records that a client has received the outcomes up to id: it forgets their
+// prompts. A prompt whose last event has an ID above written does not count: the event is
+// still in our buffers. complete is false if such a prompt exists; the caller tries again
+// later.
 func (c *hubClient) confirm(id, written uint64) (complete bool) {
-	newest, complete := uint64(0), true
-	for _, p := range c.prompts {
-		switch {
-		case p.outcome == 0 || p.outcome > id:
-		case p.over && p.last <= written:
-			newest = max(newest, p.outcome)
-		default:
-			complete = false
+	complete = true
+	c.prompts = slices.DeleteFunc(c.prompts, func(p *promptState) bool {
+		if p.outcome == 0 || p.outcome > id {
+			return false
 		}
-	}
-	c.confirmed = max(c.confirmed, newest)
+		done := p.over && p.last <= written
+		complete = complete && done
+		return done
+	})
 	return complete
 }
 

@@ -96,6 +96,11 @@ func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
 		return p, err
 	}
 	s.turnPage(r, &q, &found, &p)
+	for _, m := range p.msgs {
+		if m.outcome && !p.past {
+			s.ask(m.id)
+		}
+	}
 	return p, nil
 }
 

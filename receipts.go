@@ -21,7 +21,7 @@ const (
 // Confirm says that the client has received the outcome with this ID, and all outcomes
 // before it. A client without a cursor is not sent these prompts again. A transport calls
 // Confirm when the client has answered for the frame of the outcome, see [Frame].Outcome.
-// An ID that was not yet written to the transport has no effect.
+// An ID that was not yet passed to the transport has no effect.
 func (s *Session) Confirm(id uint64) {
 	s.mu.Lock()
 	known := id <= s.asked
@@ -61,16 +61,32 @@ func (s *Session) settle() {
 	}
 	s.unsettled = !c.confirm(s.answered, s.written)
 	c.notify()
+	h.index.tidy(c) // the session may have left
 }
 
-// wrote records that the transport has taken the messages up to an ID. outcome is the
-// newest outcome among them, or 0. It reports whether the caller must call settle, without
-// a lock. s.mu is held.
-func (s *Session) wrote(id, outcome uint64) (settle bool) {
-	s.written = max(s.written, id)
+// ask records that an outcome is going to be passed to the transport. The client may
+// confirm it before the transport returns. s.mu is held.
+func (s *Session) ask(outcome uint64) {
 	if outcome > s.asked {
 		s.asked, s.askedAt = outcome, time.Now()
 	}
+}
+
+// askFor calls ask for the outcomes in batches. No lock is held.
+func (s *Session) askFor(batches []*batch) {
+	for _, b := range batches {
+		if b.outcome != 0 {
+			s.mu.Lock()
+			s.ask(b.outcome)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// wrote records that the transport has taken the messages up to an ID. It reports whether
+// the caller must call settle, without a lock. s.mu is held.
+func (s *Session) wrote(id uint64) (settle bool) {
+	s.written = max(s.written, id)
 	return s.unsettled
 }
 

@@ -139,6 +139,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	batches = made
+	x.askFor(batches)
 	sent, all, err = tryBatches(t, batches)
 }
 

@@ -40,7 +40,7 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.state == stateIdle && s.cause == nil {
 		s.state = stateWriting
-		go s.drain(false) // hangUp waits for it
+		go s.drain(0) // hangUp waits for it
 	}
 }
 
@@ -100,24 +100,24 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
+	for i, b := range batches[:sent] { // also if the session is over: its client may have confirmed them
+		s.taken = b.msgs[len(b.msgs)-1].id
+		if i < sent-1 || all { // the transport may keep a part of the last batch
+			settle = s.wrote(s.taken)
+		}
+	}
 	switch {
 	case s.cause != nil:
-		return false
+		return settle
 	case errors.Is(err, errors.ErrUnsupported):
 		s.try = nil
 	case err != nil:
 		s.end(err)
-		return false
-	}
-	for i, b := range batches[:sent] {
-		s.taken = b.msgs[len(b.msgs)-1].id
-		if i < sent-1 || all { // the transport may keep a part of the last batch
-			settle = s.wrote(s.taken, b.outcome)
-		}
+		return settle
 	}
 	if !all {
 		s.state = stateWriting
-		go s.drain(true)
+		go s.drain(s.taken)
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
@@ -129,9 +129,9 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages. rest is true if the transport keeps bytes
-// that it could not send.
-func (s *Session) drain(rest bool) {
+// or the next writer writes later messages. kept is the ID of the newest event of
+// which the transport keeps bytes that it could not send, or 0.
+func (s *Session) drain(kept uint64) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err == nil {
@@ -142,14 +142,14 @@ func (s *Session) drain(rest bool) {
 		defer s.mu.Unlock()
 		s.stopWriting()
 	}()
-	err = s.writeDue(rest)
+	err = s.writeDue(kept)
 }
 
 var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
 
 // writeDue writes until nothing waits.
-func (s *Session) writeDue(rest bool) error {
-	w := outgoing{rest: rest}
+func (s *Session) writeDue(kept uint64) error {
+	w := outgoing{kept: kept}
 	for {
 		settle, err := s.next(&w)
 		if settle {
@@ -178,11 +178,10 @@ type outgoing struct {
 	reading *reading // the page is read from the log; nil: the page is from the queue
 	query   LogQuery // of the reading
 	page
-	frames  []Frame
-	outcome uint64 // the newest outcome in frames
-	newest  uint64 // ID of the newest event in frames
-	rest    bool   // the transport keeps unsent bytes
-	idle    bool
+	frames []Frame
+	newest uint64 // ID of the newest event in frames
+	kept   uint64 // ID of the newest event of which the transport keeps unsent bytes, or 0
+	idle   bool
 }
 
 // next records that the transport has taken the content of the Write before. Then it takes
@@ -191,7 +190,7 @@ type outgoing struct {
 func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settle = s.wrote(w.newest, w.outcome)
+	settle = s.wrote(w.newest)
 	return settle, s.take(w)
 }
 
@@ -214,12 +213,15 @@ func (s *Session) take(w *outgoing) error {
 		m, _ := s.q.Pop()
 		w.msgs = append(w.msgs, m)
 		s.taken = m.id
+		if m.outcome {
+			s.ask(m.id)
+		}
 	}
 	if len(w.msgs) == 0 && len(s.readings) > 0 {
 		w.reading, w.query = s.readings[0], s.readings[0].query
 		return nil
 	}
-	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest; !w.idle {
+	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && w.kept == 0; !w.idle {
 		return nil
 	}
 	if s.ending {
@@ -231,7 +233,8 @@ func (s *Session) take(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	w.frames, w.outcome, w.newest = w.frames[:0], 0, 0
+	rest := w.kept != 0
+	w.frames, w.newest, w.kept = w.frames[:0], w.kept, 0
 	for _, p := range w.hello {
 		w.add(s.greeting(w.codec, p, s.greetAt))
 	}
@@ -248,19 +251,15 @@ func (w *outgoing) send(s *Session) error {
 		w.newest = m.id
 		if f, ok := m.frame(w.codec); ok {
 			w.frames = append(w.frames, f)
-			if f.Outcome {
-				w.outcome = m.id
-			}
 		}
 	}
 	if w.reply != nil {
 		w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
 	}
 	clear(w.msgs)
-	if len(w.frames) == 0 && !w.rest {
+	if len(w.frames) == 0 && !rest {
 		return nil
 	}
-	w.rest = false
 	return writeSafely(s.ctx, s.transport, w.frames)
 }
 
