@@ -129,8 +129,8 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages. kept is the ID of the newest event of
-// which the transport keeps bytes that it could not send, or 0.
+// or the next writer writes later messages. If the transport keeps bytes that it
+// could not send, kept is the ID of the newest event in them; otherwise it is 0.
 func (s *Session) drain(kept uint64) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
@@ -180,7 +180,7 @@ type outgoing struct {
 	page
 	frames []Frame
 	newest uint64 // ID of the newest event in frames
-	kept   uint64 // ID of the newest event of which the transport keeps unsent bytes, or 0
+	kept   uint64 // ID of the newest event in the unsent bytes that the transport keeps, or 0
 	idle   bool
 }
 
