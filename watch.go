@@ -120,7 +120,8 @@ func (s *Session) Allow(grant Grant) {
 // Receive handles a message of the client to the hub: "nodebus.watch" and
 // "nodebus.unwatch", with the prompt's id in "data". It reports whether data is such a
 // message. A transport calls it with each text message. A request that is refused is
-// answered with a [Watching] that says why.
+// answered with a [Watching] that says why. The session ends with [ErrSlow] if 4096
+// answers wait for the client.
 func (s *Session) Receive(data []byte) (handled bool) {
 	var m struct {
 		Type string          `json:"type"`
@@ -128,6 +129,10 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	}
 	if json.Unmarshal(data, &m) != nil || m.Type != "nodebus.watch" && m.Type != "nodebus.unwatch" {
 		return false
+	}
+	if s.ignoresAnswers() {
+		s.Close(errIgnoresAnswers)
+		return true
 	}
 	var d struct {
 		PromptID string `json:"prompt_id"`
@@ -144,12 +149,21 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.cause == nil && len(s.readings) < readingsMax {
+		if s.cause == nil {
 			s.read(&reading{past: true, reply: Watching{PromptID: d.PromptID[:min(len(d.PromptID), promptIDMax)], Error: err.Error()}})
 		}
 	}
 	return true
 }
+
+// ignoresAnswers reports whether too many answers wait for the client.
+func (s *Session) ignoresAnswers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.readings) >= readingsMax
+}
+
+var errIgnoresAnswers = fmt.Errorf("%w: the client sends requests and does not read the answers", ErrSlow)
 
 const (
 	// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
