@@ -26,16 +26,7 @@ func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, framePreviewMeta)
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
-	b = append(b, `{"node_id":`...)
-	b = jsonenc.String(b, p.UniqueID)
-	b = append(b, `,"prompt_id":`...)
-	b = jsonenc.String(b, p.PromptID)
-	b = append(b, `,"display_node_id":`...)
-	b = jsonenc.String(b, p.DisplayID)
-	b = append(b, `,"parent_node_id":`...)
-	b = jsonenc.StringOrNull(b, p.ParentID)
-	b = append(b, `,"real_node_id":`...)
-	b = jsonenc.String(b, p.RealID)
+	b = p.appendMembers(append(b, '{'), p.PromptID)
 	b = append(b, `,"image_type":`...)
 	b = jsonenc.String(b, p.ImageType)
 	b = append(b, '}')
@@ -45,7 +36,7 @@ func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 
 // frameSize returns about the size of the frame of type 4, in bytes.
 func (p Preview) frameSize() int {
-	return 192 + len(p.PromptID) + len(p.UniqueID) + len(p.DisplayID) + len(p.ParentID) + len(p.RealID) + len(p.Image)
+	return 80 + p.sizeMembers(p.PromptID) + len(p.Image)
 }
 
 // appendBare appends a frame of type 1: only the format and the image, for clients that

@@ -35,12 +35,15 @@ var JSON Codec = JSONCodec{}
 // are for clients that support or need a different form. It is safe for concurrent use.
 type JSONCodec struct {
 	// Envelope adds to each frame what a client needs to reconnect and to sort events:
-	// the cursor, the prompt, the time and the attempt. A text frame has them next to
-	// "type" and "data". A binary frame is wrapped in a frame of type 20034. Only
-	// sessions with an Envelope receive the payloads that ComfyUI does not know, such as
-	// [NodeDone].
-	Envelope     bool
-	BarePreviews bool // previews are frames of type 1, for clients that do not support type 4
+	// the cursor, the prompt, the time in milliseconds, and the attempt if it is above 1.
+	// A text frame has them next to "type" and "data". A binary frame is wrapped in a
+	// frame of type 20034. Without Envelope, the frames have the same bytes as in ComfyUI,
+	// and the hub does not send [NodeFailed], [Waiting], [Answered], [TextPiece] and
+	// [NodeDone]. Decode reads both forms. Default: false.
+	Envelope bool
+	// BarePreviews makes previews frames of type 1, for clients that do not support type
+	// 4. Type 1 does not say which node the preview belongs to. Default: false.
+	BarePreviews bool
 }
 
 // Encode returns the frame of ev, or an [*EncodeError] if the payload cannot be
@@ -93,6 +96,9 @@ func appendCustom(typ string, data []byte) ([]byte, error) {
 	n, err := strconv.ParseUint(typ, 10, 32)
 	if err != nil {
 		return nil, fmt.Errorf("a custom event with []byte data needs a number as its type, not %q", typ)
+	}
+	if n == frameEnvelope {
+		return nil, fmt.Errorf("type %d is reserved for frames with an envelope", n)
 	}
 	b := make([]byte, 0, 4+len(data))
 	b = append(b, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))

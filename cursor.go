@@ -8,16 +8,17 @@ import (
 
 // Cursor is a place in the sequence of events: the life of the log, and the ID of an
 // event in it. A client that reconnects with the cursor of its last event receives what
-// it missed. The zero Cursor is no place. Clients must treat the text of a cursor as
-// opaque.
+// it missed. A Cursor without an Epoch is no place. Clients must treat the text of a
+// cursor as opaque.
 type Cursor struct {
-	Epoch string // the life of the log; letters and digits
+	Epoch string // the life of the log; 1 to 43 letters and digits of ASCII
 	ID    uint64
 }
 
-// String returns "<epoch>-<id>". The text of the zero Cursor is empty.
+// String returns "<epoch>-<id>", the text that [ParseCursor] reads. It is empty if Epoch
+// is empty.
 func (c Cursor) String() string {
-	if c == (Cursor{}) {
+	if c.Epoch == "" {
 		return ""
 	}
 	return c.Epoch + "-" + strconv.FormatUint(c.ID, 10)
@@ -26,12 +27,17 @@ func (c Cursor) String() string {
 // otherEpoch is the epoch of a cursor without an epoch. No log has this epoch.
 const otherEpoch = "0"
 
-// cursorMax is the maximum length of the text of a cursor, in bytes.
-const cursorMax = 64
+const (
+	// epochMax is the maximum length of an epoch, in bytes.
+	epochMax = 43
+	// idMax is the maximum number of digits of an ID.
+	idMax = 20
+)
 
 // ParseCursor reads the text of a cursor. The empty text is the zero Cursor. A number
 // alone is a place in another life of the log, because clients of earlier versions
-// store such numbers.
+// store such numbers. For any other text, ParseCursor returns an error that contains the
+// start of the text.
 func ParseCursor(text string) (Cursor, error) {
 	if text == "" {
 		return Cursor{}, nil
@@ -41,18 +47,18 @@ func ParseCursor(text string) (Cursor, error) {
 		epoch, number = otherEpoch, text
 	}
 	id, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || !isEpoch(epoch) || len(text) > cursorMax {
+	if err != nil || !isEpoch(epoch) || len(number) > idMax {
 		return Cursor{}, fmt.Errorf("nodebus: %.64q is not a cursor; send the cursor of the last event, or an empty text", text)
 	}
 	return Cursor{Epoch: epoch, ID: id}, nil
 }
 
-// isEpoch reports whether s consists of letters and digits.
+// isEpoch reports whether s is the epoch of a log: 1 to 43 letters and digits.
 func isEpoch(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && len(s) <= epochMax
 }

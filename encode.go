@@ -29,6 +29,25 @@ func (s Status) appendJSON(b []byte) ([]byte, error) {
 
 func (s Status) sizeJSON() int { return 80 + len(s.SID) }
 
+func (e ExecutionStart) appendJSON(b []byte) ([]byte, error) {
+	b = append(b, `{"prompt_id":`...)
+	b = jsonenc.String(b, e.PromptID)
+	b = append(b, `,"timestamp":`...)
+	b = strconv.AppendInt(b, e.Timestamp, 10)
+	return append(appendAttempt(b, e.Attempt), '}'), nil
+}
+
+func (e ExecutionStart) sizeJSON() int { return 64 + len(e.PromptID) }
+
+// appendAttempt appends the number of an attempt as a member of a JSON object, if it is
+// above 1. Without the member, the attempt is the first.
+func appendAttempt(b []byte, n int) []byte {
+	if n <= 1 {
+		return b
+	}
+	return strconv.AppendInt(append(b, `,"attempt":`...), int64(n), 10)
+}
+
 func (e Executing) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"node":`...)
 	b = jsonenc.StringOrNull(b, e.UniqueID)
@@ -90,24 +109,35 @@ func (n *NodeState) appendJSON(b []byte, promptID string) []byte {
 	b = jsonenc.Float(b, n.Max)
 	b = append(b, `,"state":`...)
 	b = jsonenc.String(b, n.State)
-	b = append(b, `,"node_id":`...)
-	b = jsonenc.String(b, n.UniqueID)
+	b = append(b, ',')
+	b = n.appendMembers(b, promptID)
+	return append(b, '}')
+}
+
+// appendMembers appends the ids of a node and its prompt as members of a JSON object.
+func (p *Place) appendMembers(b []byte, promptID string) []byte {
+	b = append(b, `"node_id":`...)
+	b = jsonenc.String(b, p.UniqueID)
 	b = append(b, `,"prompt_id":`...)
 	b = jsonenc.String(b, promptID)
 	b = append(b, `,"display_node_id":`...)
-	b = jsonenc.String(b, n.DisplayID)
+	b = jsonenc.String(b, p.DisplayID)
 	b = append(b, `,"parent_node_id":`...)
-	b = jsonenc.StringOrNull(b, n.ParentID)
+	b = jsonenc.StringOrNull(b, p.ParentID)
 	b = append(b, `,"real_node_id":`...)
-	b = jsonenc.String(b, n.RealID)
-	return append(b, '}')
+	return jsonenc.String(b, p.RealID)
+}
+
+// sizeMembers estimates the number of bytes that appendMembers appends.
+func (p *Place) sizeMembers(promptID string) int {
+	return 112 + len(promptID) + len(p.UniqueID) + len(p.DisplayID) + len(p.ParentID) + len(p.RealID)
 }
 
 func (p ProgressState) sizeJSON() int {
 	n := 32 + len(p.PromptID)
 	for i := range p.Nodes {
 		s := &p.Nodes[i]
-		n += 176 + len(p.PromptID) + 2*len(s.UniqueID) + len(s.DisplayID) + len(s.ParentID) + len(s.RealID)
+		n += 64 + len(s.UniqueID) + s.sizeMembers(p.PromptID)
 	}
 	return n
 }
@@ -232,3 +262,86 @@ func appendList(b []byte, v []any, depth int) (_ []byte, err error) {
 	}
 	return append(b, ']'), nil
 }
+
+func (f NodeFailed) appendJSON(b []byte) ([]byte, error) {
+	b = f.appendMembers(append(b, '{'), f.PromptID)
+	b = append(b, `,"node_type":`...)
+	b = jsonenc.String(b, f.Class)
+	b = append(b, `,"exception_message":`...)
+	b = jsonenc.String(b, f.ExceptionMessage)
+	b = append(b, `,"exception_type":`...)
+	b = jsonenc.String(b, f.ExceptionType)
+	b = append(b, `,"traceback":[`...)
+	for i, line := range f.Traceback {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = jsonenc.String(b, line)
+	}
+	return append(appendAttempt(append(b, ']'), f.Attempt), '}'), nil
+}
+
+func (f NodeFailed) sizeJSON() int {
+	n := 112 + f.sizeMembers(f.PromptID) + len(f.Class) + len(f.ExceptionMessage) + len(f.ExceptionType)
+	for _, line := range f.Traceback {
+		n += 8 + len(line) + len(line)/8 // room for escaped characters
+	}
+	return n
+}
+
+func (w Waiting) appendJSON(b []byte) ([]byte, error) {
+	b = w.appendMembers(append(b, '{'), w.PromptID)
+	b = append(b, `,"name":`...)
+	b = jsonenc.String(b, w.Name)
+	if len(w.Schema) > 0 {
+		schema, err := marshal(w.Schema)
+		if err != nil {
+			return nil, fmt.Errorf("the schema of question %q is not JSON: %w", w.Name, err)
+		}
+		b = append(append(b, `,"schema":`...), schema...)
+	}
+	if w.Deadline != 0 {
+		b = append(b, `,"deadline":`...)
+		b = strconv.AppendInt(b, w.Deadline, 10)
+	}
+	return append(b, '}'), nil
+}
+
+func (w Waiting) sizeJSON() int { return 64 + w.sizeMembers(w.PromptID) + len(w.Name) + len(w.Schema) }
+
+func (a Answered) appendJSON(b []byte) ([]byte, error) {
+	b = a.appendMembers(append(b, '{'), a.PromptID)
+	b = append(b, `,"name":`...)
+	b = jsonenc.String(b, a.Name)
+	b = append(b, `,"result":`...)
+	b = jsonenc.String(b, a.Result)
+	return append(b, '}'), nil
+}
+
+func (a Answered) sizeJSON() int { return 32 + a.sizeMembers(a.PromptID) + len(a.Name) + len(a.Result) }
+
+func (t TextPiece) appendJSON(b []byte) ([]byte, error) {
+	b = t.appendMembers(append(b, '{'), t.PromptID)
+	b = append(b, `,"name":`...)
+	b = jsonenc.String(b, t.Name)
+	b = append(b, `,"offset":`...)
+	b = strconv.AppendInt(b, int64(t.Offset), 10)
+	b = append(b, `,"piece":`...)
+	b = jsonenc.String(b, t.Piece)
+	return append(b, '}'), nil
+}
+
+func (t TextPiece) sizeJSON() int {
+	return 64 + t.sizeMembers(t.PromptID) + len(t.Name) + len(t.Piece) + len(t.Piece)/8
+}
+
+func (d NodeDone) appendJSON(b []byte) ([]byte, error) {
+	b = d.appendMembers(append(b, '{'), d.PromptID)
+	b = append(b, `,"duration":`...)
+	b = jsonenc.Float(b, float64(d.Duration)/1e6)
+	b = append(b, `,"cached":`...)
+	b = strconv.AppendBool(b, d.Cached)
+	return append(appendAttempt(b, d.Attempt), '}'), nil
+}
+
+func (d NodeDone) sizeJSON() int { return 80 + d.sizeMembers(d.PromptID) }

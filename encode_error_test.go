@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/bubble"
@@ -104,6 +106,9 @@ func badValues() []badPayload {
 		{"a number that is none", customOf(json.Number("many")), "nodebus.Custom", "many"},
 		{"bytes of no type", nodebus.Custom{Type: "my.event", Data: []byte{1}}, "nodebus.Custom", `needs a number as its type, not "my.event"`},
 		{"bytes of a type that is too large", nodebus.Custom{Type: "4294967296", Data: []byte{1}}, "nodebus.Custom", "4294967296"},
+		{"bytes of the type of the envelope", nodebus.Custom{Type: "20034", Data: []byte{1}}, "nodebus.Custom", "type 20034 is reserved for frames with an envelope"},
+		{"a schema that is no JSON", nodebus.Waiting{Name: "ok", Schema: json.RawMessage(`{`)}, "nodebus.Waiting", `the schema of question "ok" is not JSON: `},
+		{"NaN in overall", nodebus.Overall{Value: nan}, "nodebus.Overall", "NaN"},
 		{"bytes of a negative type", nodebus.Custom{Type: "-1", Data: []byte(nil)}, "nodebus.Custom", "-1"},
 	}
 }
@@ -252,9 +257,11 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 		}
 	}
 	bubble.Test(t, func(t *testing.T) {
+		past := &frameTape{}
 		got := taped(t, func(h *nodebus.Hub) {
+			defer watchPast(t, h, past)
 			for _, p := range payloads {
-				require.NoError(t, h.Publish(nodebus.Event{To: "me", Payload: p}))
+				require.NoError(t, h.Publish(nodebus.Event{PromptID: "p", To: "me", Payload: p}))
 			}
 			list[0], image[0], raw[0], nodes[0], states[0].UniqueID, text.Text = "b", 'b', 'b', "b", "b", "b"
 			flags["a"], inputs["a"][0] = 2, 2
@@ -265,7 +272,21 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 				require.Equal(t, string(want[i][j]), string(f.Data), "%+v", codecs[i])
 			}
 		}
+		var watched [][]byte
+		for _, f := range past.frames {
+			watched = append(watched, f.Data)
+		}
+		require.Subset(t, want[0], watched[:len(watched)-1], "a session that watches the prompt later")
+		require.Contains(t, watched, want[0][len(want[0])-1])
 	})
+}
+
+// watchPast lets a new session watch the prompt "p".
+func watchPast(t *testing.T, h *nodebus.Hub, got *frameTape) {
+	s := h.Join("watcher", &nodebus.SessionOptions{May: func(string) bool { return true }})
+	go func() { _ = s.Serve(context.Background(), got) }()
+	require.NoError(t, s.Watch("p"))
+	synctest.Wait()
 }
 
 // TestHubSendsWhatCodecsEncode checks the frames that the hub derives from the frame of
@@ -286,16 +307,30 @@ func TestHubSendsWhatCodecsEncode(t *testing.T) {
 					}
 				}, codecs...)
 				for i, frames := range got {
-					require.Len(t, frames, len(payloads))
+					due := payloads
+					if !codecs[i].(nodebus.JSONCodec).Envelope {
+						due = slices.DeleteFunc(slices.Clone(due), isExtension)
+					}
+					require.Equal(t, len(due), len(frames)) //nolint:testifylint // Len prints all frames
 					for j, f := range frames {
-						want, err := codecs[i].Encode(nodebus.Event{ID: f.ID, Payload: payloads[j]})
+						want, err := codecs[i].Encode(nodebus.Event{ID: f.ID, Epoch: f.Epoch, Time: time.Now(), Payload: due[j]})
 						require.NoError(t, err)
 						require.Equal(t, string(want.Data), string(f.Data), "%+v", codecs[i])
 						require.Equal(t, want.Type, f.Type)
 						require.Equal(t, want.Binary, f.Binary)
+						require.Equal(t, want.Outcome, f.Outcome)
 					}
 				}
 			})
 		}
 	}
+}
+
+// isExtension reports whether only clients that ask for the envelope receive p.
+func isExtension(p nodebus.Payload) bool {
+	switch p.(type) {
+	case nodebus.NodeFailed, nodebus.Waiting, nodebus.Answered, nodebus.TextPiece, nodebus.NodeDone:
+		return true
+	}
+	return false
 }

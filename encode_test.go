@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,13 @@ type (
 		Value         float64 `json:"value"`
 		Max           float64 `json:"max"`
 		State         string  `json:"state"`
+		NodeID        string  `json:"node_id"`
+		PromptID      string  `json:"prompt_id"`
+		DisplayNodeID string  `json:"display_node_id"`
+		ParentNodeID  *string `json:"parent_node_id"`
+		RealNodeID    string  `json:"real_node_id"`
+	}
+	plainPlace struct {
 		NodeID        string  `json:"node_id"`
 		PromptID      string  `json:"prompt_id"`
 		DisplayNodeID string  `json:"display_node_id"`
@@ -132,6 +140,63 @@ func (g wireGen) ui() nodebus.UI {
 	return ui
 }
 
+// TestExtensionsAreJSON is the same for the payloads that ComfyUI does not have.
+func TestExtensionsAreJSON(t *testing.T) {
+	g := newWireGen(2)
+	same := func(p nodebus.Payload, plain any) {
+		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: p})
+		require.NoError(t, err)
+		require.Equal(t, string(marshalled(t, plainFrame{p.EventType(), marshalled(t, plain)})), string(f.Data))
+		require.Equal(t, string(marshalled(t, plain)), string(marshalled(t, p)))
+	}
+	for range 1000 {
+		at := nodebus.Place{UniqueID: g.wild(), DisplayID: g.wild(), ParentID: g.wild(), RealID: g.wild()}
+		prompt, name := g.wild(), g.wild()
+		place := plainPlace{at.UniqueID, prompt, at.DisplayID, orNull(at.ParentID), at.RealID}
+
+		failed := nodebus.NodeFailed{Place: at, PromptID: prompt, Class: g.wild(), ExceptionMessage: g.wild(), ExceptionType: g.wild(), Traceback: g.texts(), Attempt: g.attempt()}
+		same(failed, struct {
+			plainPlace
+			Class     string   `json:"node_type"`
+			Message   string   `json:"exception_message"`
+			Type      string   `json:"exception_type"`
+			Traceback []string `json:"traceback"`
+			Attempt   int      `json:"attempt,omitempty"`
+		}{place, failed.Class, failed.ExceptionMessage, failed.ExceptionType, failed.Traceback, failed.Attempt})
+
+		waiting := nodebus.Waiting{Place: at, PromptID: prompt, Name: name, Schema: g.json(), Deadline: g.Int64N(2)}
+		same(waiting, struct {
+			plainPlace
+			Name     string `json:"name"`
+			Schema   any    `json:"schema"`
+			Deadline int64  `json:"deadline,omitempty"`
+		}{place, name, waiting.Schema, waiting.Deadline})
+
+		answered := nodebus.Answered{Place: at, PromptID: prompt, Name: name, Result: g.wild()}
+		same(answered, struct {
+			plainPlace
+			Name   string `json:"name"`
+			Result string `json:"result"`
+		}{place, name, answered.Result})
+
+		piece := nodebus.TextPiece{Place: at, PromptID: prompt, Name: name, Offset: g.IntN(100), Piece: g.wild()}
+		same(piece, struct {
+			plainPlace
+			Name   string `json:"name"`
+			Offset int    `json:"offset"`
+			Piece  string `json:"piece"`
+		}{place, name, piece.Offset, piece.Piece})
+
+		done := nodebus.NodeDone{Place: at, PromptID: prompt, Duration: g.duration(), Cached: g.IntN(2) == 0, Attempt: g.attempt()}
+		same(done, struct {
+			plainPlace
+			Duration float64 `json:"duration"`
+			Cached   bool    `json:"cached"`
+			Attempt  int     `json:"attempt,omitempty"`
+		}{place, float64(done.Duration) / 1e6, done.Cached, done.Attempt})
+	}
+}
+
 // TestDeepUIIsJSON checks that deep lists, which encoding/json encodes, look the same
 // as other lists.
 func TestDeepUIIsJSON(t *testing.T) {
@@ -158,10 +223,15 @@ func hotEvents() map[string]nodebus.Event {
 		snapshotOf(20),
 		nodebus.Executed{Place: nodebus.Place{UniqueID: "12", DisplayID: "12"}, Output: ui, PromptID: wirePrompt},
 		nodebus.Status{QueueRemaining: 3},
+		nodebus.ExecutionStart{PromptID: wirePrompt, Timestamp: 1767225600123},
+		nodebus.NodeDone{Place: madePlace, PromptID: wirePrompt, Duration: 1234567},
+		nodebus.TextPiece{Place: madePlace, PromptID: wirePrompt, Piece: "a piece of the text"},
 	}
 	events := map[string]nodebus.Event{}
 	for _, p := range payloads {
-		events[p.EventType()] = nodebus.Event{ID: 1<<64 - 1, PromptID: wirePrompt, To: "me", Payload: p}
+		events[p.EventType()] = nodebus.Event{
+			ID: 1<<64 - 1, Epoch: "k3Zq5f0m2", Time: time.UnixMilli(1767225600123), PromptID: wirePrompt, To: "me", Attempt: 2, Payload: p,
+		}
 	}
 	return events
 }

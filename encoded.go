@@ -68,6 +68,22 @@ func (m *message) frame(c Codec) (f Frame, ok bool) {
 	return m.of(e)
 }
 
+// withoutCursor returns a copy of m without a cursor. The copy keeps the form of JSON that
+// Publish has made, because the payload may have changed since.
+func (m *message) withoutCursor() *message {
+	c := &message{
+		at: m.at, to: &address{promptID: m.to.promptID, to: m.to.to, attempt: m.to.attempt}, payload: m.payload,
+		early: m.early, frozen: m.frozen, extension: m.extension,
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.hasJSON() {
+		e := *m.enc
+		e.next, c.enc = nil, &e
+	}
+	return c
+}
+
 // waitChannel returns the channel that is closed when e is ready; nil if e is ready.
 // The message's lock is held.
 func (e *encoded) waitChannel() chan struct{} {
@@ -169,10 +185,15 @@ func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 	return f, nil
 }
 
+var errNoEnvelope = errors.New("only clients that ask for the envelope receive this event")
+
 // encodeSafely calls a codec that may be foreign. Its error is always an
-// [*EncodeError], also after a panic.
+// [*EncodeError], also after a panic. It refuses the same payloads as message.frame.
 func encodeSafely(c Codec, ev Event) (f Frame, err error) {
 	err = Protect(func() (err error) {
+		if jc, ours := c.(JSONCodec); ours && !jc.Envelope && ev.Payload != nil && isExtension(ev.Payload.EventType()) {
+			return errNoEnvelope
+		}
 		f, err = c.Encode(ev)
 		return err
 	})

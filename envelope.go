@@ -11,7 +11,8 @@ import (
 )
 
 // envelope is what a frame says about its event besides the type and the payload. The
-// members are raw, because a member of another type is not ours; it is ignored.
+// members are raw: a member whose value has another type comes from another program, and
+// fill ignores it.
 type envelope struct {
 	Cursor   json.RawMessage `json:"cursor"`
 	PromptID json.RawMessage `json:"prompt_id"`
@@ -22,8 +23,8 @@ type envelope struct {
 // fill sets the fields of ev that the envelope contains.
 func (e *envelope) fill(ev *Event) {
 	var cursor, prompt string
-	if json.Unmarshal(e.Cursor, &cursor) == nil && cursor != "" {
-		if c, err := ParseCursor(cursor); err == nil {
+	if json.Unmarshal(e.Cursor, &cursor) == nil {
+		if c, err := ParseCursor(cursor); err == nil && c.Epoch != "" {
 			ev.Epoch, ev.ID = c.Epoch, c.ID
 		}
 	}
@@ -33,7 +34,7 @@ func (e *envelope) fill(ev *Event) {
 	if ms, err := strconv.ParseInt(string(e.Time), 10, 64); err == nil {
 		ev.Time = time.UnixMilli(ms)
 	}
-	if n, err := strconv.Atoi(string(e.Attempt)); err == nil {
+	if n, err := strconv.Atoi(string(e.Attempt)); err == nil && n > 0 {
 		ev.Attempt = n
 	}
 }
@@ -42,9 +43,10 @@ func (e *envelope) fill(ev *Event) {
 func envelopeSize(ev *Event) int { return 96 + len(ev.Epoch) + len(ev.PromptID) }
 
 // appendEnvelope appends the members of the envelope to a JSON object that has a member
-// and no closing brace yet. It leaves out members without a value, and attempt 1.
+// and no closing brace yet. It leaves out members without a value, and attempt 1. It also
+// leaves out a cursor that ParseCursor does not accept.
 func appendEnvelope(b []byte, ev *Event) []byte {
-	if ev.Epoch != "" {
+	if isEpoch(ev.Epoch) {
 		b = append(b, `,"cursor":"`...)
 		b = append(b, ev.Epoch...)
 		b = append(b, '-')
@@ -59,11 +61,7 @@ func appendEnvelope(b []byte, ev *Event) []byte {
 		b = append(b, `,"time":`...)
 		b = strconv.AppendInt(b, ev.Time.UnixMilli(), 10)
 	}
-	if ev.Attempt > 1 {
-		b = append(b, `,"attempt":`...)
-		b = strconv.AppendInt(b, int64(ev.Attempt), 10)
-	}
-	return b
+	return appendAttempt(b, ev.Attempt)
 }
 
 // withEnvelope returns a copy of the frame of the zero JSONCodec, with an envelope.
@@ -103,11 +101,14 @@ func (ev *Event) unwrapBinary(frame []byte) ([]byte, error) {
 	}
 	part, rest, err := takeSized(rest)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("envelope: %w", err)
 	}
 	var e envelope
 	if err := json.Unmarshal(part, &e); err != nil {
 		return nil, fmt.Errorf("envelope: %w", err)
+	}
+	if typ, _, err := takeUint32(rest); err == nil && typ == frameEnvelope {
+		return nil, fmt.Errorf("envelope: it contains another envelope")
 	}
 	e.fill(ev)
 	return rest, nil

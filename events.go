@@ -30,7 +30,7 @@ type Event struct {
 	PromptID  string    // the prompt that the event belongs to, if any
 	To        string    // the id of the client that receives it, if only one does
 	Broadcast bool      // everyone receives it; PromptID and To are empty then
-	Attempt   int       // the attempt of the prompt that the event belongs to, from 1; 0 if unknown
+	Attempt   int       // the attempt of the prompt that the event belongs to, from 1; 0 if unknown. Sent only above 1
 	Payload   Payload
 
 	// Frozen promises that nothing changes Payload, or data that Payload points to,
@@ -108,7 +108,7 @@ type Status struct {
 type ExecutionStart struct {
 	PromptID  string `json:"prompt_id"`
 	Timestamp int64  `json:"timestamp"`
-	Attempt   int    `json:"attempt,omitempty"` // the number of the attempt if it is above 1, otherwise 0
+	Attempt   int    `json:"attempt"` // the number of the attempt, from 1; sent only above 1
 }
 
 // ExecutionCached lists the nodes of the prompt whose results are known from an earlier
@@ -250,55 +250,61 @@ type Overall struct {
 	Value    float64 `json:"value"`
 }
 
-// NodeFailed reports a further failed node of a prompt that continues after an error.
-// The prompt still ends with one [ExecutionError]. ComfyUI has no such event.
+// NodeFailed reports that a node has failed in a prompt that continues after errors. The
+// prompt still ends with one [ExecutionError]. It is sent only in an envelope, see
+// [JSONCodec].
 type NodeFailed struct {
 	Place
 	PromptID         string   `json:"prompt_id"`
 	Class            string   `json:"node_type"`
 	ExceptionMessage string   `json:"exception_message"`
 	ExceptionType    string   `json:"exception_type"`
-	Traceback        []string `json:"traceback"`
-	Attempt          int      `json:"attempt,omitempty"` // the attempt of the node's call, if above 1
+	Traceback        []string `json:"traceback"` // [] on the wire if nil
+	Attempt          int      `json:"attempt"`   // the attempt of the call that failed; sent only above 1
 }
 
-// Waiting reports that a node waits for an answer from outside. Name identifies the
-// question within the node. ComfyUI has no such event.
+// Waiting reports that a node waits for an answer from outside. The place and Name
+// identify the question. A later Waiting of the same question replaces the earlier one. It
+// is sent only in an envelope, see [JSONCodec].
 type Waiting struct {
 	Place
 	PromptID string          `json:"prompt_id"`
-	Name     string          `json:"name"`
-	Schema   json.RawMessage `json:"schema,omitempty"`   // JSON Schema of the answer
-	Deadline int64           `json:"deadline,omitempty"` // Unix milliseconds; 0: the node waits without a limit
+	Name     string          `json:"name"`     // identifies the question within the node
+	Schema   json.RawMessage `json:"schema"`   // JSON Schema of the answer; nil: any JSON. Not sent if nil
+	Deadline int64           `json:"deadline"` // Unix milliseconds; 0: none. Not sent if 0
 }
 
-// Answered reports that the question of a [Waiting] is settled. Clients can then remove
-// their form. ComfyUI has no such event.
+// Answered reports that the question of a [Waiting] is settled, so clients remove their
+// form. It does not contain the answer, because an answer may be secret. The end of the
+// prompt settles all questions without this event. It is sent only in an envelope, see
+// [JSONCodec].
 type Answered struct {
 	Place
 	PromptID string `json:"prompt_id"`
-	Name     string `json:"name"`
-	Refused  bool   `json:"refused,omitempty"` // no answer will come: it was refused, or the deadline has passed
+	Name     string `json:"name"`   // the Name of the Waiting
+	Result   string `json:"result"` // "answered", "refused", or "expired" if the deadline has passed
 }
 
-// TextPiece is a piece of a text that a node produces bit by bit. Readers put the piece
-// at Offset, counted in bytes of UTF-8 from the start of the text. Name identifies the
-// text within the node. ComfyUI has no such event.
+// TextPiece is a piece of a text that a node produces bit by bit. A piece with Offset 0
+// begins the text anew. Readers append every other piece. The place and Name identify
+// the text. Piece should not split a character: the JSON of an incomplete character is
+// U+FFFD. It is sent only in an envelope, see [JSONCodec].
 type TextPiece struct {
 	Place
 	PromptID string `json:"prompt_id"`
-	Name     string `json:"name,omitempty"`
-	Offset   int    `json:"offset"`
+	Name     string `json:"name"`   // identifies the text within the node; may be empty
+	Offset   int    `json:"offset"` // the length of the text before the piece, in bytes of UTF-8
 	Piece    string `json:"piece"`
 }
 
-// NodeDone reports that a node has ended without an error. ComfyUI has no such event.
+// NodeDone reports that a node has ended without an error. It is sent only in an
+// envelope, see [JSONCodec].
 type NodeDone struct {
 	Place
-	PromptID string  `json:"prompt_id"`
-	Duration float64 `json:"duration"`          // milliseconds; 0 for a cached node
-	Cached   bool    `json:"cached,omitempty"`  // the result is from an earlier run
-	Attempt  int     `json:"attempt,omitempty"` // the attempt of the node's call, if above 1
+	PromptID string        `json:"prompt_id"`
+	Duration time.Duration `json:"duration"` // of the node's calls; 0 for a cached node. Milliseconds on the wire, with a fraction
+	Cached   bool          `json:"cached"`   // the result is from an earlier run
+	Attempt  int           `json:"attempt"`  // the attempt of the call that succeeded; sent only above 1
 }
 
 // Watching answers a client's request to watch a prompt, or to watch it no longer. ComfyUI

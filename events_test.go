@@ -3,6 +3,7 @@ package nodebus_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,11 @@ import (
 
 // wirePrompt is the prompt id of the frames below.
 const wirePrompt = "8f1d6a52-3c0e-4b7a-9d55-2f6e1c0b7a94"
+
+// madePlace is the place of a node that was made at run time. madeWire is its JSON.
+var madePlace = nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}
+
+const madeWire = `"node_id":"5.0.0.1","prompt_id":"` + wirePrompt + `","display_node_id":"5","parent_node_id":"5","real_node_id":"5"`
 
 // standardFrames lists the standard payloads and their frames. Encode must give the
 // frame, and Decode must give the payload.
@@ -155,6 +161,12 @@ var standardFrames = []struct {
 		`{"type":"execution_interrupted","data":{"prompt_id":"` + wirePrompt + `","node_id":"3","node_type":"Sampler","executed":["1"],"timestamp":1767225602000}}`,
 	},
 	{
+		"execution_start of a second attempt",
+		nodebus.ExecutionStart{PromptID: wirePrompt, Timestamp: 1767225600123, Attempt: 2},
+		wirePrompt,
+		`{"type":"execution_start","data":{"prompt_id":"` + wirePrompt + `","timestamp":1767225600123,"attempt":2}}`,
+	},
+	{
 		"nodebus.gap",
 		nodebus.Gap{Since: 7, Next: 9007199254740993},
 		"",
@@ -165,6 +177,67 @@ var standardFrames = []struct {
 		nodebus.Overall{PromptID: wirePrompt, Value: 0.25},
 		wirePrompt,
 		`{"type":"nodebus.overall","data":{"prompt_id":"` + wirePrompt + `","value":0.25}}`,
+	},
+	{
+		"nodebus.watching",
+		nodebus.Watching{PromptID: wirePrompt, Watching: true},
+		wirePrompt,
+		`{"type":"nodebus.watching","data":{"prompt_id":"` + wirePrompt + `","watching":true}}`,
+	},
+	{
+		"nodebus.watching that is refused",
+		nodebus.Watching{PromptID: wirePrompt, Error: "no"},
+		wirePrompt,
+		`{"type":"nodebus.watching","data":{"prompt_id":"` + wirePrompt + `","watching":false,"error":"no"}}`,
+	},
+	{
+		"nodebus.node_error",
+		nodebus.NodeFailed{
+			Place: madePlace, PromptID: wirePrompt, Class: "Divide", ExceptionMessage: "division by zero\n",
+			ExceptionType: "ZeroDivisionError", Traceback: []string{"  at Divide.run"}, Attempt: 3,
+		},
+		wirePrompt,
+		`{"type":"nodebus.node_error","data":{` + madeWire + `,"node_type":"Divide","exception_message":"division by zero\n",
+			"exception_type":"ZeroDivisionError","traceback":["  at Divide.run"],"attempt":3}}`,
+	},
+	{
+		"nodebus.waiting",
+		nodebus.Waiting{
+			Place: madePlace, PromptID: wirePrompt, Name: "approve",
+			Schema: json.RawMessage(`{"type":"boolean"}`), Deadline: 1767225900000,
+		},
+		wirePrompt,
+		`{"type":"nodebus.waiting","data":{` + madeWire + `,"name":"approve","schema":{"type":"boolean"},"deadline":1767225900000}}`,
+	},
+	{
+		"nodebus.waiting for anything, without a deadline",
+		nodebus.Waiting{Place: nodebus.Place{UniqueID: "5"}.WithDefaults(), PromptID: wirePrompt, Name: "approve"},
+		wirePrompt,
+		`{"type":"nodebus.waiting","data":{"node_id":"5","prompt_id":"` + wirePrompt + `","display_node_id":"5","parent_node_id":null,"real_node_id":"5","name":"approve"}}`,
+	},
+	{
+		"nodebus.answered",
+		nodebus.Answered{Place: madePlace, PromptID: wirePrompt, Name: "approve", Result: "answered"},
+		wirePrompt,
+		`{"type":"nodebus.answered","data":{` + madeWire + `,"name":"approve","result":"answered"}}`,
+	},
+	{
+		"nodebus.text",
+		nodebus.TextPiece{Place: madePlace, PromptID: wirePrompt, Name: "answer", Offset: 12, Piece: " world"},
+		wirePrompt,
+		`{"type":"nodebus.text","data":{` + madeWire + `,"name":"answer","offset":12,"piece":" world"}}`,
+	},
+	{
+		"nodebus.node_done",
+		nodebus.NodeDone{Place: madePlace, PromptID: wirePrompt, Duration: 1234567 * time.Nanosecond, Attempt: 2},
+		wirePrompt,
+		`{"type":"nodebus.node_done","data":{` + madeWire + `,"duration":1.234567,"cached":false,"attempt":2}}`,
+	},
+	{
+		"nodebus.node_done of a cached node",
+		nodebus.NodeDone{Place: madePlace, PromptID: wirePrompt, Cached: true},
+		wirePrompt,
+		`{"type":"nodebus.node_done","data":{` + madeWire + `,"duration":0,"cached":true}}`,
 	},
 }
 
@@ -213,6 +286,13 @@ func TestNilIsEmpty(t *testing.T) {
 		{nodebus.Executing{}, `{"node":null}`},
 		{nodebus.Executed{}, `{"node":"","display_node":"","output":null,"prompt_id":""}`},
 		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":null},"prompt_id":""}`},
+		{nodebus.ExecutionStart{PromptID: "p", Timestamp: 1, Attempt: 1}, `{"prompt_id":"p","timestamp":1}`},
+		{
+			nodebus.NodeFailed{Attempt: 1},
+			`{"node_id":"","prompt_id":"","display_node_id":"","parent_node_id":null,"real_node_id":"","node_type":"","exception_message":"","exception_type":"","traceback":[]}`,
+		},
+		{nodebus.Waiting{Schema: json.RawMessage{}}, `{"node_id":"","prompt_id":"","display_node_id":"","parent_node_id":null,"real_node_id":"","name":""}`},
+		{nodebus.NodeDone{Attempt: -1}, `{"node_id":"","prompt_id":"","display_node_id":"","parent_node_id":null,"real_node_id":"","duration":0,"cached":false}`},
 		{nodebus.Status{}, `{"status":{"exec_info":{"queue_remaining":0}}}`},
 	} {
 		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: c.payload})
@@ -230,8 +310,10 @@ func TestDecodeIsLiberal(t *testing.T) {
 	}{
 		{"keys in another order", `{"data":{"timestamp":1,"prompt_id":"p"},"type":"execution_start"}`, nodebus.ExecutionStart{PromptID: "p", Timestamp: 1}},
 		{"keys that are not ours", `{"type":"progress","data":{"value":1,"max":2,"prompt_id":"p","node":"3","workflow_id":null},"ts":1}`, nodebus.Progress{Value: 1, Max: 2, PromptID: "p", UniqueID: "3"}},
-		{"an id that is not a cursor", `{"type":"executing","data":{"node":"3"},"id":"abc"}`, nodebus.Executing{UniqueID: "3"}},
-		{"an id that is null", `{"type":"executing","data":{"node":"3"},"id":null}`, nodebus.Executing{UniqueID: "3"}},
+		{"a duration with an exponent", `{"type":"nodebus.node_done","data":{"node_id":"3","duration":2.5E3}}`, nodebus.NodeDone{Place: nodebus.Place{UniqueID: "3"}, Duration: 2500 * time.Millisecond}},
+		{"a duration of a year and a bit", `{"type":"nodebus.node_done","data":{"duration":31536000000.4}}`, nodebus.NodeDone{Duration: 365 * 24 * time.Hour}},
+		{"a duration that is null", `{"type":"nodebus.node_done","data":{"duration":null}}`, nodebus.NodeDone{}},
+		{"a question without a schema", `{"type":"nodebus.waiting","data":{"node_id":"3","name":"n"}}`, nodebus.Waiting{Place: nodebus.Place{UniqueID: "3"}, Name: "n"}},
 		{"merge", `{"type":"executed","data":{"node":"9","display_node":"9","output":{"text":["x"]},"prompt_id":"p","merge":true}}`, nodebus.Executed{Place: nodebus.Place{UniqueID: "9", DisplayID: "9"}, Output: nodebus.Text("x"), PromptID: "p"}},
 		{"output absent", `{"type":"executed","data":{"node":"9"}}`, nodebus.Executed{Place: nodebus.Place{UniqueID: "9"}}},
 		{"lists absent", `{"type":"execution_cached","data":{"prompt_id":"p"}}`, nodebus.ExecutionCached{PromptID: "p"}},
@@ -256,39 +338,5 @@ func TestDecodeIsLiberal(t *testing.T) {
 			require.Equal(t, c.want, ev.Payload)
 			require.Zero(t, ev.ID)
 		})
-	}
-}
-
-// TestCoalesceKeys checks which standard payloads have a key, and that keys differ for
-// different prompts and nodes.
-func TestCoalesceKeys(t *testing.T) {
-	snapshot := func(p nodebus.Payload) string {
-		c, ok := p.(nodebus.Coalescer)
-		require.True(t, ok, "%T", p)
-		return c.CoalesceKey()
-	}
-	require.Equal(t, snapshot(nodebus.Status{QueueRemaining: 1}), snapshot(nodebus.Status{QueueRemaining: 2}))
-	require.Equal(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 1}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 2}))
-	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "2"}))
-	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "q", UniqueID: "1"}))
-	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p", Nodes: make([]nodebus.NodeState, 2)}))
-	require.NotEqual(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "q"}))
-	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "2"}}))
-	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "q", Place: nodebus.Place{UniqueID: "1"}}))
-
-	for _, p := range []nodebus.Payload{
-		nodebus.ExecutionStart{},
-		nodebus.ExecutionCached{},
-		nodebus.Executing{},
-		nodebus.Executed{},
-		nodebus.ExecutionSuccess{},
-		nodebus.ExecutionError{},
-		nodebus.ExecutionInterrupted{},
-		nodebus.ProgressText{},
-		nodebus.Gap{},
-		nodebus.Custom{},
-	} {
-		_, ok := p.(nodebus.Coalescer)
-		require.False(t, ok, "%T must reach everyone", p)
 	}
 }

@@ -42,9 +42,9 @@ func ExampleCustom() {
 func ExampleJSONCodec() {
 	codec := nodebus.JSONCodec{Envelope: true}
 	for _, ev := range []nodebus.Event{
-		{ID: 7, Payload: nodebus.Executing{UniqueID: "5", DisplayID: "5", PromptID: "p"}},
-		{ID: 8, Payload: Ticked{Node: "5", Step: 1}},
-		{ID: 9, Payload: nodebus.Progress{Value: math.NaN(), Max: 20}},
+		{ID: 7, Epoch: "k3Zq", PromptID: "p", Payload: nodebus.Executing{UniqueID: "5", DisplayID: "5", PromptID: "p"}},
+		{ID: 8, Epoch: "k3Zq", PromptID: "p", Payload: Ticked{Node: "5", Step: 1}},
+		{ID: 9, Epoch: "k3Zq", PromptID: "p", Payload: nodebus.Progress{Value: math.NaN(), Max: 20}},
 	} {
 		f, err := codec.Encode(ev)
 		if err != nil {
@@ -59,19 +59,34 @@ func ExampleJSONCodec() {
 		}
 		switch p := got.Payload.(type) {
 		case nodebus.Executing:
-			fmt.Println("event", got.ID, "of prompt", got.PromptID, "is about node", p.UniqueID)
+			fmt.Println("event", got.Cursor(), "of prompt", got.PromptID, "is about node", p.UniqueID)
 		case nodebus.Custom:
 			var t Ticked
 			err := json.Unmarshal(p.Data.(json.RawMessage), &t)
-			fmt.Println("event", got.ID, "is", p.Type, t, err)
+			fmt.Println("event", got.Cursor(), "of prompt", got.PromptID, "is", p.Type, t, err)
 		}
 	}
 	// Output:
-	// {"type":"executing","data":{"node":"5","display_node":"5","prompt_id":"p"},"id":7}
-	// event 7 of prompt p is about node 5
-	// {"type":"example.ticked","data":{"node":"5","step":1},"id":8}
-	// event 8 is example.ticked {5 1} <nil>
+	// {"type":"executing","data":{"node":"5","display_node":"5","prompt_id":"p"},"cursor":"k3Zq-7","prompt_id":"p"}
+	// event k3Zq-7 of prompt p is about node 5
+	// {"type":"example.ticked","data":{"node":"5","step":1},"cursor":"k3Zq-8","prompt_id":"p"}
+	// event k3Zq-8 of prompt p is example.ticked {5 1} <nil>
 	// nodebus: cannot encode nodebus.Progress: value NaN of 20 is not a JSON number
+}
+
+// A client that stores the cursor of the last event can continue there after a break.
+func ExampleParseCursor() {
+	last := nodebus.Event{ID: 7, Epoch: "k3Zq"}.Cursor()
+	fmt.Println("?since=" + last.String())
+
+	since, err := nodebus.ParseCursor("k3Zq-7")
+	fmt.Println(since.Epoch, since.ID, err)
+	_, err = nodebus.ParseCursor("yesterday")
+	fmt.Println(err)
+	// Output:
+	// ?since=k3Zq-7
+	// k3Zq 7 <nil>
+	// nodebus: "yesterday" is not a cursor; send the cursor of the last event, or an empty text
 }
 
 // ParseNodes reads a graph that ComfyUI has saved in the API format.

@@ -203,15 +203,18 @@ func (h *Hub) deliver(ev Event) {
 		return
 	}
 	h.lastID = ev.ID
-	steps := h.index.add(&ev, k)
+	p, steps := h.index.add(&ev, k)
 	for _, s := range h.subs {
 		s.push(&ev, int(k.size))
 	}
 	if len(h.sessions) > 0 {
 		if m == nil {
-			ev.mark = k
-			m = newMessage(&ev)
-			m.steps = steps
+			m = &message{id: ev.ID, at: ev.Time.UnixNano(), steps: steps}
+			if m.fill(ev.Payload, k); p != nil {
+				m.to = p.address(&ev)
+			} else {
+				m.to = &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}
+			}
 		}
 		h.route(m)
 	}

@@ -13,16 +13,20 @@ type clientIndex struct {
 	clients map[string]*hubClient
 	prompts map[string]*promptState
 	latest  *promptState // the prompt of the newest event, or nil
+	running list.List    // of *promptState; the prompt whose newest event is oldest is first
 	ended   list.List    // of *promptState, in the order of their ends
+	away    list.List    // of *hubClient, without a session but with expected prompts, in the order in which they left
 }
 
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
 type hubClient struct {
-	id       string
-	sessions []confirming   // the sessions that confirm outcomes
-	prompts  []*promptState // those that are not confirmed, in the order of their beginnings
-	expected []string       // ids of prompts that have not begun
-	changed  chan struct{}  // closed at the next confirmation, and when a session leaves; nil if nobody waits
+	id        string
+	sessions  []confirming              // the sessions that confirm outcomes
+	prompts   map[*promptState]struct{} // without the prompts that the client has confirmed
+	expected  []string                  // ids of prompts that have not begun
+	place     *list.Element             // position in away, or nil
+	confirmed uint64                    // ID of the newest confirmed outcome, over all sessions
+	changed   chan struct{}             // closed at the next confirmation, and when a session leaves; nil if nobody waits
 }
 
 // confirming is a [Session] that confirms outcomes.
@@ -41,17 +45,22 @@ type promptState struct {
 	outcome uint64       // ID of the outcome; 0 if there is none yet
 	last    uint64       // ID of the newest event
 	steps   uint32       // number of steps so far, see traits
+	addr    *address // of the newest message that the hub has made for the prompt
 	over    bool
 	awaited bool // the client had a session, or expected the prompt, before the end
 	end     time.Time
-	place   *list.Element // position in ended, if over
+	place   *list.Element // position in running, or in ended if over
 }
 
 const (
 	// expectedMax is the maximum number of expected prompts of one client.
 	expectedMax = 1024
-	// endedMax is the maximum number of ended prompts that the index knows.
-	endedMax = 1 << 16
+	// promptsMax is the maximum number of ended prompts that the index knows, and of
+	// prompts that run. A publisher may never end its prompts.
+	promptsMax = 1 << 16
+	// awayMax is the maximum number of clients without a session whose expected prompts
+	// are remembered.
+	awayMax = 4096
 	// lateMax is how long after the end of a prompt a client may connect and still be
 	// sent the prompt, although it had no session. Some clients submit first and connect
 	// only after they have the answer.
@@ -67,7 +76,7 @@ func (x *clientIndex) init(retain time.Duration) {
 func (x *clientIndex) client(id string) *hubClient {
 	c := x.clients[id]
 	if c == nil {
-		c = &hubClient{id: id}
+		c = &hubClient{id: id, prompts: map[*promptState]struct{}{}}
 		x.clients[id] = c
 	}
 	return c
@@ -75,18 +84,22 @@ func (x *clientIndex) client(id string) *hubClient {
 
 // tidy removes the entry of a client if nothing is left of it.
 func (x *clientIndex) tidy(c *hubClient) {
-	if x.clients[c.id] == c && len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 {
+	if len(c.sessions) == 0 && len(c.prompts) == 0 && len(c.expected) == 0 && x.clients[c.id] == c {
+		if c.place != nil {
+			x.away.Remove(c.place)
+			c.place = nil
+		}
 		delete(x.clients, c.id)
 	}
 }
 
-// add counts an event of the log. It returns the number of steps of the prompt before
-// the event.
-func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
+// add counts an event of the log. It returns the prompt of the event, or nil, and the
+// number of steps of the prompt before the event.
+func (x *clientIndex) add(ev *Event, k mark) (p *promptState, steps uint32) {
 	if ev.PromptID == "" {
-		return 0
+		return nil, 0
 	}
-	p := x.latest
+	p = x.latest
 	if p == nil || p.id != ev.PromptID {
 		p = x.prompts[ev.PromptID]
 	}
@@ -96,7 +109,13 @@ func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
 	}
 	if p == nil {
 		p = &promptState{id: ev.PromptID, first: ev.ID}
+		p.place = x.running.PushBack(p)
 		x.prompts[p.id] = p
+		if x.running.Len() > promptsMax {
+			x.remove(x.running.Front().Value.(*promptState))
+		}
+	} else if x.latest != p {
+		x.running.MoveToBack(p.place)
 	}
 	if ev.To != "" && !p.isOf(ev.To) {
 		x.own(p, ev.To)
@@ -114,7 +133,15 @@ func (x *clientIndex) add(ev *Event, k mark) (steps uint32) {
 			x.close(p, ev.Time)
 		}
 	}
-	return steps
+	return p, steps
+}
+
+// address returns the address of ev. Consecutive events with the same address share one.
+func (p *promptState) address(ev *Event) *address {
+	if a := p.addr; a == nil || a.to != ev.To || a.attempt != ev.Attempt {
+		p.addr = &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}
+	}
+	return p.addr
 }
 
 // isOf reports whether an event of the prompt names the client.
@@ -136,7 +163,7 @@ func (x *clientIndex) own(p *promptState, client string) {
 		p.awaited = true
 		c.expected = slices.Delete(c.expected, i, i+1)
 	}
-	c.prompts = append(c.prompts, p)
+	c.prompts[p] = struct{}{}
 }
 
 // close marks a prompt as ended, and removes the prompts that ended too long ago.
@@ -145,10 +172,11 @@ func (x *clientIndex) close(p *promptState, now time.Time) {
 	for _, c := range p.owners {
 		p.awaited = p.awaited || len(c.sessions) > 0
 	}
+	x.running.Remove(p.place)
 	p.place = x.ended.PushBack(p)
 	for e := x.ended.Front(); e != nil; e = x.ended.Front() {
 		oldest := e.Value.(*promptState)
-		if x.ended.Len() <= endedMax && now.Sub(oldest.end) < x.retain {
+		if x.ended.Len() <= promptsMax && now.Sub(oldest.end) < x.retain {
 			break
 		}
 		x.remove(oldest)
@@ -158,14 +186,13 @@ func (x *clientIndex) close(p *promptState, now time.Time) {
 // remove forgets a prompt.
 func (x *clientIndex) remove(p *promptState) {
 	delete(x.prompts, p.id)
-	if p.place != nil {
-		x.ended.Remove(p.place)
-	}
+	x.running.Remove(p.place) // only the list that contains it removes it
+	x.ended.Remove(p.place)
 	if x.latest == p {
 		x.latest = nil
 	}
 	for _, c := range p.owners {
-		c.prompts = slices.DeleteFunc(c.prompts, func(o *promptState) bool { return o == p })
+		delete(c.prompts, p)
 		x.tidy(c)
 	}
 }
@@ -174,11 +201,11 @@ func (x *clientIndex) remove(p *promptState) {
 // connects: its running prompts, and, if the session confirms outcomes, its ended prompts
 // without a confirmation.
 func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
-	for _, p := range c.prompts {
+	for p := range c.prompts {
 		switch {
 		case !p.over:
 			p.awaited = p.awaited || confirms
-		case !confirms, p.outcome == 0, !p.awaited && now.Sub(p.end) > lateMax:
+		case !confirms, p.outcome <= c.confirmed, !p.awaited && now.Sub(p.end) > lateMax:
 			continue
 		}
 		due = append(due, p)
@@ -190,6 +217,10 @@ func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
 func (x *clientIndex) enter(client string, s confirming) {
 	c := x.client(client)
 	c.sessions = append(c.sessions, s)
+	if c.place != nil {
+		x.away.Remove(c.place)
+		c.place = nil
+	}
 }
 
 // leave removes a session that confirms outcomes.
@@ -200,6 +231,14 @@ func (x *clientIndex) leave(client string, s confirming) {
 	}
 	c.sessions = slices.DeleteFunc(c.sessions, func(o confirming) bool { return o == s })
 	c.notify()
+	if len(c.sessions) == 0 && len(c.expected) > 0 {
+		c.place = x.away.PushBack(c)
+		if x.away.Len() > awayMax {
+			oldest := x.away.Remove(x.away.Front()).(*hubClient)
+			oldest.place, oldest.expected = nil, nil
+			x.tidy(oldest)
+		}
+	}
 	x.tidy(c)
 }
 
@@ -211,20 +250,22 @@ func (c *hubClient) notify() {
 	}
 }
 
-// confirm records that a client has received the outcomes up to id: it forgets their
-// prompts. A prompt whose last event has an ID above written does not count: the event is
-// still in our buffers. complete is false if such a prompt exists; the caller tries again
-// later.
+// confirm records that a client has received the outcomes up to id. A prompt whose last
+// event has an ID above written does not count: the event is still in our buffers.
+// complete is false if such a prompt exists; the caller tries again later.
 func (c *hubClient) confirm(id, written uint64) (complete bool) {
-	complete = true
-	c.prompts = slices.DeleteFunc(c.prompts, func(p *promptState) bool {
-		if p.outcome == 0 || p.outcome > id {
-			return false
+	newest, complete := uint64(0), true
+	for p := range c.prompts {
+		switch {
+		case p.outcome == 0 || p.outcome > id:
+		case p.over && p.last <= written:
+			newest = max(newest, p.outcome)
+			delete(c.prompts, p)
+		default:
+			complete = false
 		}
-		done := p.over && p.last <= written
-		complete = complete && done
-		return done
-	})
+	}
+	c.confirmed = max(c.confirmed, newest)
 	return complete
 }
 

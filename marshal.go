@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"time"
 )
 
 // This file has the JSON that differs from the default of encoding/json: null for an
@@ -62,6 +64,48 @@ func (p *ProgressState) UnmarshalJSON(b []byte) error {
 	})
 	if err != nil {
 		return fmt.Errorf("nodes: %w", err)
+	}
+	return nil
+}
+
+// MarshalJSON writes the attempt only above 1.
+func (e ExecutionStart) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
+
+// MarshalJSON writes null for an empty ParentID, and [] for nil Traceback.
+func (f NodeFailed) MarshalJSON() ([]byte, error) { return f.appendJSON(nil) }
+
+// MarshalJSON writes null for an empty ParentID. It returns an error if the schema is not
+// JSON.
+func (w Waiting) MarshalJSON() ([]byte, error) { return w.appendJSON(nil) }
+
+// MarshalJSON writes null for an empty ParentID.
+func (a Answered) MarshalJSON() ([]byte, error) { return a.appendJSON(nil) }
+
+// MarshalJSON writes null for an empty ParentID.
+func (t TextPiece) MarshalJSON() ([]byte, error) { return t.appendJSON(nil) }
+
+// MarshalJSON writes null for an empty ParentID, and the duration in milliseconds.
+func (d NodeDone) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
+
+// UnmarshalJSON reads the JSON of the wire. A duration of 26 days or more is rounded to
+// milliseconds.
+func (d *NodeDone) UnmarshalJSON(b []byte) error {
+	type plain NodeDone
+	w := struct {
+		*plain
+		Duration float64 `json:"duration"`
+	}{plain: (*plain)(d)}
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	const exact = 1 << 51 / 1e6 // from here on, a float64 does not hold each nanosecond
+	switch ms := w.Duration; {
+	case math.Abs(ms) < exact:
+		d.Duration = time.Duration(math.Round(ms * 1e6))
+	case math.Abs(ms) < math.MaxInt64/1e6-1:
+		d.Duration = time.Duration(math.Round(ms)) * time.Millisecond
+	default:
+		return fmt.Errorf("duration %v is out of range", ms)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type memoryLog struct {
 	count     int
 	bytes     int
 	timer     *time.Timer
+	reads     uint64 // number of calls of Read
 	lost      losses
 	closed    closedIDs
 }
@@ -274,16 +275,12 @@ func (l *memoryLog) Read(q LogQuery) (page LogPage, err error) {
 // selected returns the sources with events for q, each once, and raises lost to the ID
 // of the newest lost event of q.
 func (l *memoryLog) selected(q *LogQuery, lost *uint64) (sources []*source) {
-	seen := map[*source]bool{}
+	l.reads++
 	add := func(src *source) {
-		if !seen[src] {
-			seen[src] = true
+		if src.last > q.After && src.read != l.reads {
+			src.read = l.reads
 			sources = append(sources, src)
 		}
-	}
-	prompt := func(p *source) {
-		*lost = max(*lost, p.lost)
-		add(p)
 	}
 	if q.Own {
 		*lost = max(*lost, l.lost.broadcast)
@@ -304,13 +301,15 @@ func (l *memoryLog) selected(q *LogQuery, lost *uint64) (sources []*source) {
 	if q.All {
 		*lost = max(*lost, l.lost.all)
 		for _, p := range l.prompts {
-			prompt(p)
+			*lost = max(*lost, p.lost)
+			add(p)
 		}
 	}
 	for _, id := range q.Prompts {
 		*lost = max(*lost, l.lost.prompts.of(id))
 		if p := l.prompts[id]; p != nil {
-			prompt(p)
+			*lost = max(*lost, p.lost)
+			add(p)
 		}
 	}
 	return sources

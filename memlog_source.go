@@ -21,6 +21,7 @@ type source struct {
 	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
 	stepped uint32        // number of steps so far, see traits
 	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
+	read    uint64        // number of the newest Read that has selected it
 	number  int32         // number in outside, if it is not a prompt
 	over    bool
 	expires time.Time

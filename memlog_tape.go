@@ -91,7 +91,7 @@ func (b *tapeBlock) next(r *tapeRecord) (size int) {
 	return len(b.data) - len(rest)
 }
 
-// skip removes the first event of the block, of which r holds the values.
+// skip removes the first event of the block. r holds the values of the event.
 func (b *tapeBlock) skip(r *tapeRecord, size int) {
 	b.data, b.id, b.at = b.data[size:], r.id, r.at
 }

@@ -153,6 +153,7 @@ func (d *draft) ask(p Payload) error {
 		return errors.New("payload is nil")
 	}
 	typ := p.EventType()
+	d.extension = isExtension(typ) // for example a pointer to a standard payload
 	if c, ok := p.(Coalescer); ok {
 		d.coalesces, d.key = true, &coalesceKey{typ: typ, a: c.CoalesceKey()}
 	}

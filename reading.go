@@ -26,9 +26,9 @@ type reading struct {
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
 	tail bool
-	// behind is true if the queue has overflowed: a session without a cursor cannot be
-	// told about lost events, and ends.
-	behind bool
+	// exact is true if the client has received the events before the reading: a session
+	// without cursors cannot be told about lost events, so it ends.
+	exact bool
 	// otherLife is true if the client's cursor is of another life of the log, until the
 	// gap is announced.
 	otherLife bool
@@ -96,11 +96,6 @@ func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
 		return p, err
 	}
 	s.turnPage(r, &q, &found, &p)
-	for _, m := range p.msgs {
-		if m.outcome && !p.past {
-			s.ask(m.id)
-		}
-	}
 	return p, nil
 }
 
@@ -125,7 +120,7 @@ func (s *Session) announceGap(r *reading, q *LogQuery, found *LogPage, p *page) 
 		return nil
 	}
 	if !s.cursors {
-		if r.behind {
+		if r.exact {
 			return ErrSlow
 		}
 		return nil
@@ -152,6 +147,7 @@ func (s *Session) turnPage(r *reading, q *LogQuery, found *LogPage, p *page) {
 	} else {
 		r.query.After = q.UpTo
 	}
+	r.exact = true
 	if !r.past {
 		s.taken = max(s.taken, r.query.After)
 	}
@@ -178,7 +174,18 @@ func (s *Session) fallBehind(id uint64) {
 	}
 	q := s.ownQuery()
 	q.After, q.UpTo = after, id
-	s.readings = append(s.readings, &reading{query: q, tail: true, behind: true})
+	s.readings = append(s.readings, &reading{query: q, tail: true, exact: true})
+}
+
+// skip makes the session read the events up to id from the log. Only the shard's worker
+// calls it.
+func (s *Session) skip(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil && s.from < id {
+		s.fallBehind(id)
+		s.signal()
+	}
 }
 
 // ownQuery returns a query for the events that the session receives. s.mu is held.

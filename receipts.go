@@ -20,18 +20,13 @@ const (
 
 // Confirm says that the client has received the outcome with this ID, and all outcomes
 // before it. A client without a cursor is not sent these prompts again. A transport calls
-// Confirm when the client has answered for the frame of the outcome, see [Frame].Outcome.
-// An ID that was not yet passed to the transport has no effect.
+// Confirm when the client has answered for the frame of the outcome, see [Frame].Outcome. It
+// must not call Confirm for a frame that it was not given, even if the client says so.
 func (s *Session) Confirm(id uint64) {
 	s.mu.Lock()
-	known := id <= s.asked
-	if known {
-		s.answered = max(s.answered, id)
-	}
+	s.answered = max(s.answered, id)
 	s.mu.Unlock()
-	if known {
-		s.settle()
-	}
+	s.settle()
 }
 
 // ConfirmWritten says that the client has received all that was written to the
@@ -39,7 +34,7 @@ func (s *Session) Confirm(id uint64) {
 // connection in an orderly way.
 func (s *Session) ConfirmWritten() {
 	s.mu.Lock()
-	s.answered = max(s.answered, s.written)
+	s.answered, s.leaving = max(s.answered, s.written), true
 	s.mu.Unlock()
 	s.settle()
 }
@@ -59,34 +54,23 @@ func (s *Session) settle() {
 	if c == nil || s.answered == 0 {
 		return
 	}
+	s.answered = min(s.answered, h.lastID)
 	s.unsettled = !c.confirm(s.answered, s.written)
 	c.notify()
-	h.index.tidy(c) // the session may have left
 }
 
-// ask records that an outcome is going to be passed to the transport. The client may
-// confirm it before the transport returns. s.mu is held.
-func (s *Session) ask(outcome uint64) {
+// wrote records that the transport has taken the messages up to an ID. outcome is the
+// newest outcome among them, or 0. It reports whether the caller must call settle, without
+// a lock. s.mu is held.
+func (s *Session) wrote(id, outcome uint64) (settle bool) {
+	s.written = max(s.written, id)
+	if s.leaving { // a write has ended that ran when the client said so
+		s.answered = max(s.answered, s.written)
+		s.unsettled = true
+	}
 	if outcome > s.asked {
 		s.asked, s.askedAt = outcome, time.Now()
 	}
-}
-
-// askFor calls ask for the outcomes in batches. No lock is held.
-func (s *Session) askFor(batches []*batch) {
-	for _, b := range batches {
-		if b.outcome != 0 {
-			s.mu.Lock()
-			s.ask(b.outcome)
-			s.mu.Unlock()
-		}
-	}
-}
-
-// wrote records that the transport has taken the messages up to an ID. It reports whether
-// the caller must call settle, without a lock. s.mu is held.
-func (s *Session) wrote(id uint64) (settle bool) {
-	s.written = max(s.written, id)
 	return s.unsettled
 }
 

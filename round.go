@@ -13,6 +13,7 @@ const batchBytes = 64 << 10
 // of the round, so that another goroutine can continue the round if foreign code ends
 // the worker's goroutine.
 type roundState struct {
+	skipped uint64 // see shard.skipped
 	round   []*message
 	filters []*Session
 	asked   int  // number of calls of filters so far
@@ -27,6 +28,12 @@ type roundState struct {
 	batches map[wireForm][]*batch // of shared
 	last    made                  // the newest batches: made from shared, or from the due of a touched session
 	pool    []*batch
+}
+
+// lane is what the worker keeps for a session during a round.
+type lane struct {
+	due     []*message // the messages for the session, if touched
+	touched bool       // the session has a list of its own
 }
 
 // made holds batches together with the messages and the form they were made from.
@@ -46,24 +53,42 @@ type inclusion struct {
 // deliver finds the sessions of each message and writes the messages.
 func (s *shard) deliver() {
 	w := &s.w
+	if w.skipped > 0 {
+		s.skip(w.skipped)
+		w.skipped = 0
+	}
 	if !w.sorted {
 		s.sort()
 	}
 	for n := len(w.touched); w.written < n; {
 		x := w.touched[w.written]
 		w.written++
-		w.send(x, x.due, false)
+		w.send(x, x.lane.due, false)
 	}
 	if len(w.shared) > 0 {
 		for n := len(w.touched); w.written < n+len(w.all); {
 			x := w.all[w.written-n]
 			w.written++
-			if !x.touched {
+			if !x.lane.touched {
 				w.send(x, w.shared, true)
 			}
 		}
 	}
 	s.spare = w.reset()
+}
+
+// skip makes all sessions read the messages up to an ID from the log, because the inbox
+// has dropped them.
+func (s *shard) skip(id uint64) {
+	s.reg.Lock()
+	var all []*Session
+	for _, of := range s.byClient {
+		all = append(all, of...)
+	}
+	s.reg.Unlock()
+	for _, x := range all {
+		x.skip(id)
+	}
 }
 
 // sort adds each message of the round to the lists of its sessions.
@@ -111,7 +136,7 @@ func (w *roundState) ask() {
 // wireForm identifies the encoding of messages: for equal forms, the same messages have
 // the same bytes.
 type wireForm struct {
-	codec     JSONCodec
+	codec     Codec
 	transport reflect.Type
 }
 
@@ -139,7 +164,6 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	batches = made
-	x.askFor(batches)
 	sent, all, err = tryBatches(t, batches)
 }
 
@@ -147,7 +171,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 // the same messages and the same form share batches: sessions that need only the shared
 // messages, and consecutive sessions with equal lists, such as the watchers of a
 // prompt.
-func (w *roundState) batchesOf(msgs []*message, shared bool, c JSONCodec, t TryWriter) ([]*batch, error) {
+func (w *roundState) batchesOf(msgs []*message, shared bool, c Codec, t TryWriter) ([]*batch, error) {
 	form := wireForm{c, reflect.TypeOf(t)}
 	if w.last.form == form && w.last.shared == shared && (shared || slices.Equal(w.last.due, msgs)) {
 		return w.last.batches, nil
@@ -221,10 +245,10 @@ func (s *shard) addressAll(m *message) {
 
 // touch gives x its own list. The list begins with the shared messages so far.
 func (w *roundState) touch(x *Session) {
-	if x.touched {
+	if x.lane.touched {
 		return
 	}
-	x.touched = true
+	x.lane.touched = true
 	w.touched = append(w.touched, x)
 	for _, m := range w.shared {
 		w.add(x, m)
@@ -234,19 +258,19 @@ func (w *roundState) touch(x *Session) {
 func (w *roundState) add(x *Session, m *message) {
 	w.touch(x)
 	if !x.has(m) {
-		x.due = append(x.due, m)
+		x.lane.due = append(x.lane.due, m)
 	}
 }
 
 // has reports whether the session already has m, the newest message: in its replay, or
 // in its list for another reason.
 func (x *Session) has(m *message) bool {
-	return m.id <= x.from || len(x.due) > 0 && x.due[len(x.due)-1] == m
+	return m.id <= x.from || len(x.lane.due) > 0 && x.lane.due[len(x.lane.due)-1] == m
 }
 
 // cut encodes messages with c and joins them to batches in the wire form of t. It
 // leaves out messages that c refuses. The only possible error is a panic of t.
-func (w *roundState) cut(c JSONCodec, t TryWriter, msgs []*message) (bs []*batch, err error) {
+func (w *roundState) cut(c Codec, t TryWriter, msgs []*message) (bs []*batch, err error) {
 	err = Protect(func() error {
 		var b *batch
 		for _, m := range msgs {
@@ -282,10 +306,10 @@ func (w *roundState) batch() *batch {
 // used again.
 func (w *roundState) reset() (spare []*message) {
 	for _, x := range w.touched {
-		x.touched = false
-		clear(x.due)
-		if x.due = x.due[:0]; cap(x.due) > 64 { // free the memory after a burst
-			x.due = nil
+		x.lane.touched = false
+		clear(x.lane.due)
+		if x.lane.due = x.lane.due[:0]; cap(x.lane.due) > 64 { // free the memory after a burst
+			x.lane.due = nil
 		}
 	}
 	w.forgetLast()

@@ -83,11 +83,10 @@ type Session struct {
 	// and mu are held, and read while one of them is held.
 	watch map[string]uint64
 
-	// Only the shard's worker uses due and touched. Only the worker changes from after
-	// Join, while it holds mu.
-	due     []*message
-	touched bool
-	from    uint64 // only events above this ID come through the queue
+	lane lane // only the shard's worker uses it
+	// from is an ID: only events above it come through the queue. After Join, only the
+	// shard's worker changes it, while it holds mu.
+	from uint64
 
 	// Set by Serve.
 	transport Transport
@@ -115,6 +114,7 @@ type Session struct {
 	asked, answered uint64 // the newest outcomes that the client was sent and has confirmed
 	askedAt         time.Time
 	unsettled       bool // a confirmed prompt has events in our buffers
+	leaving         bool // ConfirmWritten was called
 
 	resumed    bool
 	replaced   uint64 // number of events that newer events replaced in q
@@ -243,8 +243,16 @@ func (s *Session) Release(types ...string) {
 	s.read(&reading{release: types})
 }
 
-// read adds a reading. s.mu is held.
+// readingsMax limits the answers that wait for one client.
+const readingsMax = 4 * WatchMax
+
+// read adds a reading. If the client sends requests and does not read the answers, the
+// session ends. s.mu is held.
 func (s *Session) read(r *reading) {
+	if len(s.readings) >= readingsMax {
+		s.end(ErrSlow)
+		return
+	}
 	s.readings = append(s.readings, r)
 	s.signal()
 }

@@ -38,6 +38,43 @@ func TestContract4SlowClientSeesTheLatest(t *testing.T) {
 	}
 }
 
+// TestContract4StateComesBeforeTheStep checks that a state that was reported before a step
+// of the prompt reaches a slow client before the step. A newer state replaces it only if no
+// step lies between.
+func TestContract4StateComesBeforeTheStep(t *testing.T) {
+	progress := func(n float64) nodebus.Payload { return nodebus.Progress{Value: n, Max: 9, PromptID: "1", UniqueID: "5"} }
+	state := func(value float64) nodebus.Payload {
+		return nodebus.ProgressState{PromptID: "1", Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "5"}, Value: value, Max: 9}}}
+	}
+	executed := nodebus.Executed{Place: nodebus.Place{UniqueID: "5"}, PromptID: "1"}
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		slow := newPausedTape()
+		serveOn(t, h.Join("alice", nil), slow)
+		say(t, h, "in the write that waits")
+		synctest.Wait()
+		for _, p := range []nodebus.Payload{
+			gauge{"g", 1}, progress(1), state(1), gauge{"g", 2}, progress(2), state(2), executed,
+			state(3), nodebus.Preview{PromptID: "1", Image: []byte("a")}, nodebus.Executing{UniqueID: "6", PromptID: "1"},
+			nodebus.Preview{PromptID: "1", Image: []byte("b")}, state(4), state(5), gauge{"g", 3},
+		} {
+			publish(t, h, about("1", p))
+		}
+		publish(t, h, about("2", executed), about("1", state(6)))
+		synctest.Wait()
+		slow.play()
+		synctest.Wait()
+		require.Equal(t, []string{
+			"g=2", "progress", "progress_state", "executed", "progress_state", "executing 6",
+			"b_preview_with_metadata", "g=3", "executed", "progress_state",
+		}, slow.said(t)[1:])
+		require.Contains(t, string(slow.frames[3].Data), `"value":2`)
+		require.Contains(t, string(slow.frames[5].Data), `"value":3`)
+		require.Contains(t, string(slow.frames[10].Data), `"value":6`)
+		require.EqualValues(t, 6, h.Stats().Replaced)
+	})
+}
+
 func TestContract4FastClientLosesNothing(t *testing.T) {
 	const n = 2000
 	for name, c := range map[string]struct{ try, burst bool }{

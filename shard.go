@@ -20,6 +20,8 @@ type shard struct {
 	inbox   []*message
 	bytes   int         // size of the inbox
 	full    atomic.Bool // the inbox has no room
+	stuck   bool        // the worker has not taken the full inbox for roomWait: nobody waits for it any more
+	skipped uint64      // ID of the newest message that was dropped from the inbox; the sessions read from the log
 	spare   []*message
 	active  bool
 	room    chan struct{} // closed when the worker has taken the inbox; nil if nobody waits
@@ -37,9 +39,10 @@ type shard struct {
 }
 
 // inboxMax and inboxBytes limit the messages that wait for a shard's worker. A
-// publisher that exceeds the limit waits for the worker, but at most roomWait, because
-// the worker may be stuck in a transport that does not return. A worker that publishes
-// does not wait.
+// publisher that exceeds the limit waits for the worker, but at most roomWait: then the
+// worker is stuck, probably in a transport that does not return. Until it continues,
+// nobody waits for it, and the inbox is emptied whenever it is full. A worker that
+// publishes does not wait.
 const (
 	inboxMax   = 1 << 14
 	inboxBytes = 16 << 20
@@ -70,7 +73,11 @@ func (s *shard) post(m *message) {
 	s.inbox = append(s.inbox, m)
 	s.bytes += m.Size()
 	if len(s.inbox) >= inboxMax || s.bytes >= inboxBytes {
-		s.full.Store(true)
+		if s.stuck {
+			s.drop()
+		} else {
+			s.full.Store(true)
+		}
 	}
 	start := !s.active
 	s.active = true
@@ -98,7 +105,21 @@ func (s *shard) waitForRoom() {
 	select {
 	case <-room:
 	case <-timer.C:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.full.Load() {
+			s.stuck = true
+			s.full.Store(false)
+			s.drop()
+		}
 	}
+}
+
+// drop drops the messages in the inbox. s.mu is held.
+func (s *shard) drop() {
+	s.skipped = s.inbox[len(s.inbox)-1].id
+	clear(s.inbox)
+	s.inbox, s.bytes = s.inbox[:0], 0
 }
 
 // run is the worker. [Hub.Close] waits until it ends.
@@ -145,7 +166,8 @@ func (s *shard) take() bool {
 		close(s.room)
 		s.room = nil
 	}
-	if len(s.inbox) == 0 {
+	s.w.skipped, s.skipped, s.stuck = s.skipped, 0, false
+	if len(s.inbox) == 0 && s.w.skipped == 0 {
 		s.active = false
 		if s.stopped != nil {
 			close(s.stopped)

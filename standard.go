@@ -10,9 +10,9 @@ import (
 
 // standard describes the payload types of this package. A new standard payload is a
 // type with an EventType in events.go, and one entry here. A Coalescer also needs the
-// method key, and a binary payload needs code in binary.go.
+// method key, which indexStandard checks, and a binary payload needs code in binary.go.
 var standard = []standardType{
-	textType(func(Status, bool) traits { return traits{later: true, coalesces: true} }),
+	textType(func(Status, bool) traits { return traits{later: true} }),
 	textType(func(p ExecutionStart, _ bool) traits { return traits{promptID: p.PromptID, later: true, step: true} }),
 	textType(func(p ExecutionCached, frozen bool) traits {
 		return traits{promptID: p.PromptID, later: frozen, step: true}
@@ -20,7 +20,7 @@ var standard = []standardType{
 	textType(executingTraits),
 	textType(progressTraits),
 	textType(func(p ProgressState, frozen bool) traits {
-		return traits{promptID: p.PromptID, later: frozen && p.finite(), coalesces: true}
+		return traits{promptID: p.PromptID, later: frozen && p.finite()}
 	}),
 	textType(func(p Executed, _ bool) traits {
 		return traits{promptID: p.PromptID, later: p.Output == nil, step: true}
@@ -35,17 +35,15 @@ var standard = []standardType{
 		return traits{promptID: p.PromptID, step: true, outcome: true}
 	}),
 	textType(func(Gap, bool) traits { return traits{later: true} }),
-	textType(func(p Overall, _ bool) traits { return traits{promptID: p.PromptID, coalesces: true} }),
-	textType(func(p NodeFailed, _ bool) traits { return traits{promptID: p.PromptID, extension: true} }),
-	textType(func(p Waiting, _ bool) traits { return traits{promptID: p.PromptID, extension: true} }),
-	textType(func(p Answered, _ bool) traits { return traits{promptID: p.PromptID, later: true, extension: true} }),
-	textType(func(p TextPiece, _ bool) traits { return traits{promptID: p.PromptID, later: true, extension: true} }),
-	textType(func(p NodeDone, _ bool) traits {
-		return traits{promptID: p.PromptID, later: jsonenc.Finite(p.Duration), extension: true}
-	}),
+	textType(func(p Overall, _ bool) traits { return traits{promptID: p.PromptID, later: jsonenc.Finite(p.Value)} }),
 	textType(func(p Watching, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
+	extension(func(p NodeFailed, frozen bool) traits { return traits{promptID: p.PromptID, later: frozen} }),
+	extension(func(p Waiting, _ bool) traits { return traits{promptID: p.PromptID} }),
+	extension(func(p Answered, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
+	extension(func(p TextPiece, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
+	extension(func(p NodeDone, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	binaryType(func(p Preview, frozen bool) traits {
-		return traits{promptID: p.PromptID, later: frozen, coalesces: true, size: p.frameSize()}
+		return traits{promptID: p.PromptID, later: frozen, size: p.frameSize()}
 	}),
 	binaryType(func(p ProgressText, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	binaryType(func(Custom, bool) traits { return traits{} }),
@@ -61,10 +59,10 @@ type traits struct {
 	// later is true if the payload may be encoded after Publish has returned: the
 	// sender cannot change it any more, and encoding cannot fail.
 	later     bool
-	coalesces bool // the payload is a standardCoalescer
 	step      bool // a step in the life of a prompt: a later state does not replace a state from before it
 	outcome   bool // the payload is the outcome of a prompt
-	extension bool // only clients that ask for the envelope receive the payload
+	coalesces bool // the payload is a standardCoalescer; set by standardTraits
+	extension bool // only clients that ask for the envelope receive it; set by standardTraits
 	size      int  // estimate of the frame's bytes; 0: sizeOf computes it
 }
 
@@ -74,6 +72,8 @@ type standardType struct {
 	name   string                                 // the event type
 	traits func(p Payload, frozen bool) traits    // frozen is [Event].Frozen
 	decode func(json.RawMessage) (Payload, error) // nil for a binary payload
+
+	coalesces, extension bool // see traits
 }
 
 func textType[P Payload](t func(p P, frozen bool) traits) standardType {
@@ -83,10 +83,18 @@ func textType[P Payload](t func(p P, frozen bool) traits) standardType {
 	return s
 }
 
+// extension is a textType that ComfyUI does not have.
+func extension[P Payload](t func(p P, frozen bool) traits) standardType {
+	s := textType(t)
+	s.extension = true
+	return s
+}
+
 func binaryType[P Payload](t func(p P, frozen bool) traits) standardType {
 	return standardType{
-		typ:    reflect.TypeFor[P](),
-		traits: func(p Payload, frozen bool) traits { return t(p.(P), frozen) },
+		typ:       reflect.TypeFor[P](),
+		traits:    func(p Payload, frozen bool) traits { return t(p.(P), frozen) },
+		coalesces: reflect.TypeFor[P]().Implements(reflect.TypeFor[Coalescer]()),
 	}
 }
 
@@ -98,6 +106,9 @@ func indexStandard() (byType map[reflect.Type]*standardType, byName map[string]*
 	byType, byName = map[reflect.Type]*standardType{}, map[string]*standardType{}
 	for i := range standard {
 		s := &standard[i]
+		if s.coalesces && !s.typ.Implements(reflect.TypeFor[standardCoalescer]()) {
+			panic("nodebus: " + s.typ.String() + " needs a method key")
+		}
 		byType[s.typ] = s
 		if s.decode != nil {
 			byName[s.name] = s
@@ -131,10 +142,23 @@ func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
 	case Progress:
 		return progressTraits(p, frozen), true
 	}
-	if s := standardByType[reflect.TypeOf(p)]; s != nil {
-		return s.traits(p, frozen), true
+	s := standardByType[reflect.TypeOf(p)]
+	if s == nil {
+		return traits{}, false
 	}
-	return traits{}, false
+	t = s.traits(p, frozen)
+	t.coalesces, t.extension = s.coalesces, s.extension
+	if c, custom := p.(Custom); custom {
+		t.extension = isExtension(c.Type)
+	}
+	return t, true
+}
+
+// isExtension reports whether only clients that ask for the envelope receive events of
+// this type.
+func isExtension(typ string) bool {
+	s := standardByName[typ]
+	return s != nil && s.extension
 }
 
 // finite reports whether all numbers are finite, so that JSON can represent them.

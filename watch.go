@@ -120,8 +120,7 @@ func (s *Session) Allow(grant Grant) {
 // Receive handles a message of the client to the hub: "nodebus.watch" and
 // "nodebus.unwatch", with the prompt's id in "data". It reports whether data is such a
 // message. A transport calls it with each text message. A request that is refused is
-// answered with a [Watching] that says why. The session ends with [ErrSlow] if 4096
-// answers wait for the client.
+// answered with a [Watching] that says why.
 func (s *Session) Receive(data []byte) (handled bool) {
 	var m struct {
 		Type string          `json:"type"`
@@ -129,10 +128,6 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	}
 	if json.Unmarshal(data, &m) != nil || m.Type != "nodebus.watch" && m.Type != "nodebus.unwatch" {
 		return false
-	}
-	if s.ignoresAnswers() {
-		s.Close(errIgnoresAnswers)
-		return true
 	}
 	var d struct {
 		PromptID string `json:"prompt_id"`
@@ -156,18 +151,5 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	return true
 }
 
-// ignoresAnswers reports whether too many answers wait for the client.
-func (s *Session) ignoresAnswers() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.readings) >= readingsMax
-}
-
-var errIgnoresAnswers = fmt.Errorf("%w: the client sends requests and does not read the answers", ErrSlow)
-
-const (
-	// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
-	promptIDMax = 512
-	// readingsMax limits the answers that wait for one client.
-	readingsMax = 4 * WatchMax
-)
+// promptIDMax is the maximum length of a prompt's id in a request, in bytes.
+const promptIDMax = 512

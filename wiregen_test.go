@@ -197,12 +197,15 @@ func (g wireGen) nodeStates(text func() string) (states []nodebus.NodeState) {
 // event returns an event whose payload the wire does not change.
 func (g wireGen) event() nodebus.Event {
 	prompt, ms := g.text(), g.Int64()
-	ev := nodebus.Event{ID: g.Uint64(), Time: time.Unix(1, 0), To: "me", PromptID: prompt}
-	switch g.IntN(14) {
+	ev := nodebus.Event{
+		ID: g.Uint64(), Epoch: g.epoch(), Time: time.UnixMilli(ms), To: "me",
+		PromptID: prompt, Attempt: g.attempt(),
+	}
+	switch g.IntN(16) {
 	case 0:
 		ev.Payload = nodebus.Status{QueueRemaining: int(g.Int64()), SID: g.maybe(g.text())}
 	case 1:
-		ev.Payload = nodebus.ExecutionStart{PromptID: prompt, Timestamp: ms}
+		ev.Payload = nodebus.ExecutionStart{PromptID: prompt, Timestamp: ms, Attempt: g.attempt()}
 	case 2:
 		ev.Payload = nodebus.ExecutionCached{Nodes: g.texts(), PromptID: prompt, Timestamp: ms}
 	case 3:
@@ -227,31 +230,91 @@ func (g wireGen) event() nodebus.Event {
 		ev.PromptID = ""
 	case 11:
 		ev.Payload = nodebus.Preview{
-			Place:     nodebus.Place{UniqueID: g.text(), DisplayID: g.text(), ParentID: g.maybe(g.text()), RealID: g.text()},
-			PromptID:  prompt,
+			Place: g.place(), PromptID: prompt,
 			ImageType: []string{"image/jpeg", "image/png", "image/webp"}[g.IntN(3)], Image: []byte(g.wild()),
 		}
 	case 12: // the frame holds the bytes of these strings without change
 		ev.PromptID = g.wild()
 		ev.Payload = nodebus.ProgressText{PromptID: ev.PromptID, UniqueID: g.wild(), Text: g.wild()}
-	case 13:
-		ev.Payload = g.custom()
+	default:
+		ev.Payload = g.extension(prompt)
 	}
 	return ev
 }
 
-func (g wireGen) custom() nodebus.Payload {
-	switch g.IntN(3) {
-	case 0:
-		return nodebus.Gap{Since: g.Uint64(), Next: g.Uint64()}
-	case 1:
-		return nodebus.Custom{Type: strconv.FormatUint(5+g.Uint64N(1<<32-5), 10), Data: []byte(g.wild())}
+// epoch returns the epoch of a log. It may be empty.
+func (g wireGen) epoch() string {
+	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	b := make([]byte, g.IntN(44))
+	for i := range b {
+		b[i] = letters[g.IntN(len(letters))]
 	}
+	return string(b)
+}
+
+// attempt returns 0 or a number above 1. The wire leaves out attempt 1.
+func (g wireGen) attempt() int { return []int{0, 0, 2, 3, 1 << 40}[g.IntN(5)] }
+
+// place returns a place that the wire does not change.
+func (g wireGen) place() nodebus.Place {
+	return nodebus.Place{UniqueID: g.text(), DisplayID: g.text(), ParentID: g.maybe(g.text()), RealID: g.text()}
+}
+
+// extension returns a payload that ComfyUI does not have.
+func (g wireGen) extension(prompt string) nodebus.Payload {
+	switch g.IntN(9) {
+	case 0:
+		return nodebus.NodeFailed{
+			Place: g.place(), PromptID: prompt, Class: g.text(), ExceptionMessage: g.text(), ExceptionType: g.text(),
+			Traceback: g.texts(), Attempt: g.attempt(),
+		}
+	case 1:
+		w := nodebus.Waiting{Place: g.place(), PromptID: prompt, Name: g.text(), Deadline: int64(g.IntN(2)) * g.Int64()}
+		if g.IntN(3) > 0 {
+			w.Schema = g.json()
+		}
+		return w
+	case 2:
+		return nodebus.Answered{Place: g.place(), PromptID: prompt, Name: g.text(), Result: g.text()}
+	case 3:
+		return nodebus.TextPiece{Place: g.place(), PromptID: prompt, Name: g.text(), Offset: int(g.Int64()), Piece: g.text()}
+	case 4:
+		return nodebus.NodeDone{Place: g.place(), PromptID: prompt, Duration: g.duration(), Cached: g.IntN(2) == 0, Attempt: g.attempt()}
+	case 5:
+		return nodebus.Watching{PromptID: prompt, Watching: g.IntN(2) == 0, Error: g.maybe(g.text())}
+	case 6:
+		return nodebus.Overall{PromptID: prompt, Value: g.number()}
+	}
+	return g.custom()
+}
+
+// duration returns a duration that the wire does not change: fewer than 26 days, or whole
+// milliseconds.
+func (g wireGen) duration() time.Duration {
+	if g.IntN(5) == 0 {
+		return time.Duration(g.Int64N(math.MaxInt64/int64(time.Millisecond)-1)) * time.Millisecond
+	}
+	return time.Duration(g.Int64N(1<<51) >> g.IntN(51))
+}
+
+// json returns JSON in the form that json.Marshal writes.
+func (g wireGen) json() json.RawMessage {
 	data, err := json.Marshal(g.plain(4))
 	if err != nil {
 		panic(err)
 	}
-	return nodebus.Custom{Type: "my." + g.text(), Data: json.RawMessage(data)}
+	return data
+}
+
+func (g wireGen) custom() nodebus.Payload {
+	if g.IntN(2) == 0 {
+		return nodebus.Custom{Type: "my." + g.text(), Data: g.json()}
+	}
+	for {
+		if n := 5 + g.Uint64N(1<<32-5); n != 20034 { // the type of the envelope
+			return nodebus.Custom{Type: strconv.FormatUint(n, 10), Data: []byte(g.wild())}
+		}
+	}
 }
 
 // readJSON decodes data and keeps numbers as they are written.

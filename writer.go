@@ -40,7 +40,7 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.state == stateIdle && s.cause == nil {
 		s.state = stateWriting
-		go s.drain(0) // hangUp waits for it
+		go s.drain(outgoing{}) // hangUp waits for it
 	}
 }
 
@@ -58,15 +58,15 @@ func (s *Session) stopWriting() {
 // and the transport for the write. t is nil if the worker must use the queue instead:
 // something else waits, the transport cannot write without waiting, or the codec is
 // foreign and may be slow.
-func (s *Session) claim() (c JSONCodec, t TryWriter) {
+func (s *Session) claim() (c Codec, t TryWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ours := s.codec.(JSONCodec)
+	_, ours := s.codec.(JSONCodec)
 	if s.state != stateIdle || s.cause != nil || s.try == nil || !ours || len(s.hello) > 0 || len(s.readings) > 0 {
-		return c, nil
+		return nil, nil
 	}
 	s.state = stateClaimed
-	return c, s.try
+	return s.codec, s.try
 }
 
 // tryBatches tries to send batches at once. It returns how many were handed to the
@@ -91,33 +91,37 @@ func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
 // release ends a claim. It queues the messages of batches that were not sent. all is
 // false if the transport keeps part of what was sent.
 func (s *Session) release(batches []*batch, sent int, all bool, err error) {
-	if s.endClaim(batches, sent, all, err) {
+	unsupported := errors.Is(err, errors.ErrUnsupported) // without a lock, because the error may be foreign
+	if s.endClaim(batches, sent, all, err, unsupported) {
 		s.settle()
 	}
 }
 
-func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (settle bool) {
+func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsupported bool) (settle bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
-	for i, b := range batches[:sent] { // also if the session is over: its client may have confirmed them
-		s.taken = b.msgs[len(b.msgs)-1].id
-		if i < sent-1 || all { // the transport may keep a part of the last batch
-			settle = s.wrote(s.taken)
-		}
-	}
 	switch {
 	case s.cause != nil:
-		return settle
-	case errors.Is(err, errors.ErrUnsupported):
+		return false
+	case unsupported:
 		s.try = nil
 	case err != nil:
 		s.end(err)
-		return settle
+		return false
 	}
-	if !all {
+	var rest *batch // the transport keeps a part of it
+	for i, b := range batches[:sent] {
+		s.taken = b.msgs[len(b.msgs)-1].id
+		if i < sent-1 || all {
+			settle = s.wrote(s.taken, b.outcome)
+		} else {
+			rest = b
+		}
+	}
+	if rest != nil {
 		s.state = stateWriting
-		go s.drain(s.taken)
+		go s.drain(outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
@@ -129,9 +133,9 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error) (set
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages. If the transport keeps bytes that it
-// could not send, kept is the ID of the newest event in them; otherwise it is 0.
-func (s *Session) drain(kept uint64) {
+// or the next writer writes later messages. w says whether the transport keeps bytes that
+// it could not send.
+func (s *Session) drain(w outgoing) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err == nil {
@@ -142,16 +146,15 @@ func (s *Session) drain(kept uint64) {
 		defer s.mu.Unlock()
 		s.stopWriting()
 	}()
-	err = s.writeDue(kept)
+	err = s.writeDue(&w)
 }
 
 var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
 
 // writeDue writes until nothing waits.
-func (s *Session) writeDue(kept uint64) error {
-	w := outgoing{kept: kept}
+func (s *Session) writeDue(w *outgoing) error {
 	for {
-		settle, err := s.next(&w)
+		settle, err := s.next(w)
 		if settle {
 			s.settle()
 		}
@@ -178,10 +181,13 @@ type outgoing struct {
 	reading *reading // the page is read from the log; nil: the page is from the queue
 	query   LogQuery // of the reading
 	page
-	frames []Frame
-	newest uint64 // ID of the newest event in frames
-	kept   uint64 // ID of the newest event in the unsent bytes that the transport keeps, or 0
-	idle   bool
+	frames  []Frame
+	outcome uint64 // the newest outcome in frames
+	newest  uint64 // ID of the newest event in frames
+	idle    bool
+
+	rest                    bool   // the transport keeps unsent bytes
+	restNewest, restOutcome uint64 // newest and outcome of these bytes
 }
 
 // next records that the transport has taken the content of the Write before. Then it takes
@@ -190,7 +196,7 @@ type outgoing struct {
 func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settle = s.wrote(w.newest)
+	settle = s.wrote(w.newest, w.outcome)
 	return settle, s.take(w)
 }
 
@@ -213,15 +219,12 @@ func (s *Session) take(w *outgoing) error {
 		m, _ := s.q.Pop()
 		w.msgs = append(w.msgs, m)
 		s.taken = m.id
-		if m.outcome {
-			s.ask(m.id)
-		}
 	}
 	if len(w.msgs) == 0 && len(s.readings) > 0 {
 		w.reading, w.query = s.readings[0], s.readings[0].query
 		return nil
 	}
-	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && w.kept == 0; !w.idle {
+	if w.idle = len(w.msgs) == 0 && len(w.hello) == 0 && !w.rest; !w.idle {
 		return nil
 	}
 	if s.ending {
@@ -233,8 +236,7 @@ func (s *Session) take(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	rest := w.kept != 0
-	w.frames, w.newest, w.kept = w.frames[:0], w.kept, 0
+	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, w.restOutcome
 	for _, p := range w.hello {
 		w.add(s.greeting(w.codec, p, s.greetAt))
 	}
@@ -243,23 +245,27 @@ func (w *outgoing) send(s *Session) error {
 	}
 	for _, m := range w.msgs {
 		if w.past {
-			ev := m.event()
-			ev.ID, ev.Epoch = 0, ""
-			w.add(encodeSafely(w.codec, ev))
+			if f, ok := m.withoutCursor().frame(w.codec); ok {
+				w.frames = append(w.frames, f)
+			}
 			continue
 		}
-		w.newest = m.id
+		w.newest = max(w.newest, m.id)
 		if f, ok := m.frame(w.codec); ok {
 			w.frames = append(w.frames, f)
+			if f.Outcome {
+				w.outcome = max(w.outcome, m.id)
+			}
 		}
 	}
 	if w.reply != nil {
 		w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
 	}
 	clear(w.msgs)
-	if len(w.frames) == 0 && !rest {
+	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
+	w.rest, w.restNewest, w.restOutcome = false, 0, 0
 	return writeSafely(s.ctx, s.transport, w.frames)
 }
 
