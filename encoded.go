@@ -167,9 +167,17 @@ func (m *message) hasJSON() bool {
 // form, because the payload may have changed since. m.mu is held, unless Publish has
 // made the form of JSON.
 func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
-	if !m.hasJSON() {
-		return c.Encode(m.event())
+	if m.hasJSON() {
+		return m.encodeAgain(c)
 	}
+	return c.Encode(m.event())
+}
+
+// encodeAgain encodes m, which has the form of JSON. It is a function of its own so that
+// the writers of sessions, which usually do not need it, fit into a small stack.
+//
+//go:noinline
+func (m *message) encodeAgain(c JSONCodec) (Frame, error) {
 	f, _ := m.of(m.enc)
 	if _, ok := m.payload.(Preview); ok && c.BarePreviews {
 		sent, err := decodeBinary(f.Data)

@@ -68,11 +68,20 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 	return found, msgs, nil
 }
 
-// readPage reads the next page of the first reading. Only the writer calls it.
-func (s *Session) readPage(r *reading, q LogQuery) (p page, err error) {
-	if r.release != nil {
-		return s.readReleased(r)
+// readPage reads the next page of the first reading into w. Only the writer calls it.
+//
+//go:noinline
+func (s *Session) readPage(w *outgoing) (err error) {
+	if w.reading.release != nil {
+		w.page, err = s.readReleased(w.reading)
+		return err
 	}
+	w.page, err = s.nextPage(w.reading, w.query)
+	return err
+}
+
+// nextPage reads the next page of a reading.
+func (s *Session) nextPage(r *reading, q LogQuery) (p page, err error) {
 	found, msgs, err := s.hub.readLog(q)
 	if err != nil {
 		return p, err

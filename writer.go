@@ -40,7 +40,7 @@ func (s *Session) enqueue(msgs []*message) {
 func (s *Session) signal() {
 	if s.state == stateIdle && s.cause == nil {
 		s.state = stateWriting
-		go s.drain(outgoing{}) // hangUp waits for it
+		go s.drain(nil) // hangUp waits for it
 	}
 }
 
@@ -121,21 +121,21 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 	}
 	if rest != nil {
 		s.state = stateWriting
-		go s.drain(outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
+		go s.drain(&outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
 	}
-	if s.ending {
+	if s.ending || len(s.readings) > 0 { // asked for while the worker wrote
 		s.signal()
 	}
 	return settle
 }
 
 // drain is the session's writer. It ends when everything is written. The shard's worker
-// or the next writer writes later messages. w says whether the transport keeps bytes that
-// it could not send.
-func (s *Session) drain(w outgoing) {
+// or the next writer writes later messages. rest is not nil if the transport keeps bytes
+// that it could not send.
+func (s *Session) drain(rest *outgoing) {
 	err := errWriterGone // stays if foreign code calls runtime.Goexit
 	defer func() {
 		if err == nil {
@@ -146,7 +146,10 @@ func (s *Session) drain(w outgoing) {
 		defer s.mu.Unlock()
 		s.stopWriting()
 	}()
-	err = s.writeDue(&w)
+	if rest == nil {
+		rest = &outgoing{}
+	}
+	err = s.writeDue(rest)
 }
 
 var errWriterGone = errors.New("nodebus: the transport or the codec ended the goroutine that writes with runtime.Goexit")
@@ -162,11 +165,9 @@ func (s *Session) writeDue(w *outgoing) error {
 			return err
 		}
 		if w.reading != nil {
-			page, err := s.readPage(w.reading, w.query)
-			if err != nil {
+			if err := s.readPage(w); err != nil {
 				return err
 			}
-			w.page = page
 		}
 		if err := w.send(s); err != nil {
 			return err
@@ -237,17 +238,12 @@ func (s *Session) take(w *outgoing) error {
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
 	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, w.restOutcome
-	for _, p := range w.hello {
-		w.add(s.greeting(w.codec, p, s.greetAt))
-	}
-	if w.gap != nil {
-		w.add(s.greeting(w.codec, w.gap, w.query.After))
+	if len(w.hello) > 0 || w.gap != nil {
+		w.addBefore(s)
 	}
 	for _, m := range w.msgs {
 		if w.past {
-			if f, ok := m.withoutCursor().frame(w.codec); ok {
-				w.frames = append(w.frames, f)
-			}
+			w.addPast(m)
 			continue
 		}
 		w.newest = max(w.newest, m.id)
@@ -259,7 +255,7 @@ func (w *outgoing) send(s *Session) error {
 		}
 	}
 	if w.reply != nil {
-		w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
+		w.addReply(s)
 	}
 	clear(w.msgs)
 	if len(w.frames) == 0 && !w.rest {
@@ -267,6 +263,37 @@ func (w *outgoing) send(s *Session) error {
 	}
 	w.rest, w.restNewest, w.restOutcome = false, 0, 0
 	return writeSafely(s.ctx, s.transport, w.frames)
+}
+
+// The following functions are not inlined, so that a writer that does not need them, as
+// most do, fits into a small stack.
+
+// addBefore adds the greeting and the gap.
+//
+//go:noinline
+func (w *outgoing) addBefore(s *Session) {
+	for _, p := range w.hello {
+		w.add(s.greeting(w.codec, p, s.greetAt))
+	}
+	if w.gap != nil {
+		w.add(s.greeting(w.codec, w.gap, w.query.After))
+	}
+}
+
+// addPast adds an event from the past of a prompt.
+//
+//go:noinline
+func (w *outgoing) addPast(m *message) {
+	if f, ok := m.withoutCursor().frame(w.codec); ok {
+		w.frames = append(w.frames, f)
+	}
+}
+
+// addReply adds the answer to a request of the client.
+//
+//go:noinline
+func (w *outgoing) addReply(s *Session) {
+	w.add(encodeSafely(w.codec, Event{To: s.client, Payload: w.reply}))
 }
 
 // add adds a frame, unless the codec has refused it.

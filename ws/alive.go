@@ -2,6 +2,7 @@ package ws
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -13,48 +14,66 @@ import (
 // ackTime is the minimum time that the system of a client has to acknowledge bytes.
 const ackTime = 3 * time.Second
 
+// pings sends pings to a client and ends the connection of a lost client.
+type pings struct {
+	net *netConn
+
+	mu    sync.Mutex
+	timer *time.Timer // nil without pings, and after stop
+	ticks uint        // only tick uses it
+}
+
+// start begins to send pings, unless the options say that there are none.
+func (p *pings) start() {
+	if p.net.opts.PingInterval > 0 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.timer = time.AfterFunc(p.tickTime(), p.tick)
+	}
+}
+
 // tickTime is half of the ping interval, because a client may be silent for two and a
 // half intervals.
-func (c *Conn) tickTime() time.Duration { return max(c.opts.PingInterval/2, 1) }
+func (p *pings) tickTime() time.Duration { return max(p.net.opts.PingInterval/2, 1) }
 
 // tick looks at the client twice in each ping interval, and sends a ping once.
-func (c *Conn) tick() {
-	heard := c.net.heard.Load()
+func (p *pings) tick() {
+	heard := p.net.heard.Load()
 	switch {
 	case heard == unheard:
-	case c.net.isWriting(): // no ping can reach the client now; the write has its own patience
-		c.net.heard.CompareAndSwap(heard, int64(time.Since(epoch)))
+	case p.net.isWriting(): // no ping can reach the client now; the write has its own patience
+		p.net.heard.CompareAndSwap(heard, int64(time.Since(epoch)))
 	default:
 		silent := time.Since(epoch) - time.Duration(heard)
-		if silent >= 5*c.tickTime() && c.lost(silent) {
-			c.net.end(fmt.Errorf("the client has answered nothing for %v", silent))
+		if silent >= 5*p.tickTime() && p.lost(silent) {
+			p.net.end(fmt.Errorf("the client has answered nothing for %v", silent))
 			return
 		}
 	}
-	if c.ticks++; c.ticks%2 == 0 {
-		c.net.ping()
+	if p.ticks++; p.ticks%2 == 0 {
+		p.net.ping()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timer != nil {
-		c.timer.Reset(c.tickTime())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer != nil {
+		p.timer.Reset(p.tickTime())
 	}
 }
 
 // lost reports whether a client that is silent for some time must be given up.
-func (c *Conn) lost(silent time.Duration) bool {
-	if c.opts.StrictPings || silent >= c.opts.MaxSilence {
+func (p *pings) lost(silent time.Duration) bool {
+	if p.net.opts.StrictPings || silent >= p.net.opts.MaxSilence {
 		return true
 	}
-	unacked, since, ok := c.opts.sys.acknowledged(c.net.Conn)
-	return !ok || unacked && since >= max(3*c.tickTime(), ackTime)
+	unacked, since, ok := p.net.opts.sys.acknowledged(p.net.Conn)
+	return !ok || unacked && since >= max(3*p.tickTime(), ackTime)
 }
 
-func (c *Conn) stopPings() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timer != nil {
-		c.timer.Stop()
-		c.timer = nil
+func (p *pings) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
 	}
 }

@@ -18,12 +18,8 @@ import (
 type Conn struct {
 	net     netConn
 	in      incoming
-	opts    *Options
+	pings   pings
 	receive func(data []byte, binary bool) // nil: messages are ignored
-
-	mu    sync.Mutex
-	timer *time.Timer // for pings; nil without pings, and after Close
-	ticks uint        // only tick uses it
 }
 
 // Accept answers the handshake of r. If Accept returns an error, it has already
@@ -52,15 +48,12 @@ func upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) 
 
 // newConn begins to ping the client.
 func newConn(nc net.Conn, early []byte, o *Options) *Conn {
-	c := &Conn{opts: o, net: netConn{Conn: nc, opts: o, sock: nonBlocking(nc)}}
+	c := &Conn{net: netConn{Conn: nc, opts: o, sock: nonBlocking(nc)}}
 	c.net.over.L = &c.net.mu
-	c.in.early = early
 	c.net.heard.Store(unheard)
-	if o.PingInterval > 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.timer = time.AfterFunc(c.tickTime(), c.tick)
-	}
+	c.in.net, c.in.early = &c.net, early
+	c.pings.net = &c.net
+	c.pings.start()
 	return c
 }
 
@@ -167,7 +160,7 @@ func (c *Conn) Close(cause error) error {
 		c.free()
 		return nil
 	}
-	c.stopPings()
+	c.pings.stop()
 	c.net.sendClose(appendClose(nil, code, reason), closeWait)
 	return nil
 }
@@ -201,15 +194,15 @@ const watchMax = 8 << 10
 
 // read is Read.
 func (c *Conn) read() (data []byte, binary bool, err error) {
-	keep := c.opts.ReadLimit
+	keep := c.net.opts.ReadLimit
 	if c.receive == nil && c.net.session != nil {
 		keep = watchMax // only messages to the hub
 	}
 	c.net.listen()
-	data, binary, err = c.message(keep)
+	data, binary, err = c.in.message(keep)
 	c.net.heard.Store(unheard)
 	if err != nil {
-		c.refuse(err)
+		c.in.refuse(err)
 		c.free()
 		return nil, false, fmt.Errorf("%w: %w", errGone, c.net.reason(err))
 	}
@@ -218,6 +211,6 @@ func (c *Conn) read() (data []byte, binary bool, err error) {
 
 // free stops the pings and closes the connection without a close frame.
 func (c *Conn) free() {
-	c.stopPings()
+	c.pings.stop()
 	_ = c.net.Conn.Close()
 }

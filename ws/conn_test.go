@@ -21,9 +21,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// accepting accepts connections without a Handler, and frees them after done is
-// closed.
+// accepting accepts connections without a Handler, reads from them, and frees them after
+// done is closed.
 func accepting(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}) http.Handler {
+	return acceptingWith(t, accepted, done, func(c *ws.Conn) {
+		for err := error(nil); err == nil; {
+			_, _, err = c.Read()
+		}
+	})
+}
+
+// acceptingWith is accepting with a function that reads.
+func acceptingWith(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}, read func(*ws.Conn)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := ws.Accept(w, r, &ws.Options{PingInterval: -1})
 		if err != nil {
@@ -31,19 +40,18 @@ func accepting(t *testing.T, accepted chan<- *ws.Conn, done <-chan struct{}) htt
 			return
 		}
 		accepted <- c
-		for err == nil {
-			_, _, err = c.Read()
-		}
+		read(c)
 		<-done
 		_ = c.Close(nil)
 	})
 }
 
-// pair accepts one connection and returns both ends.
+// pair accepts one connection and returns both ends. Nobody reads at the server's end,
+// unless the test does.
 func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
 	accepted := make(chan *ws.Conn, 1)
 	done := make(chan struct{})
-	srv := httptest.NewUnstartedServer(accepting(t, accepted, done))
+	srv := httptest.NewUnstartedServer(acceptingWith(t, accepted, done, func(*ws.Conn) {}))
 	opts := &websocket.DialOptions{}
 	if secure {
 		srv.StartTLS()

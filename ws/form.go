@@ -1,7 +1,9 @@
 package ws
 
 import (
+	"bytes"
 	"encoding/binary"
+	"strconv"
 
 	"github.com/nodebus/nodebus"
 )
@@ -57,4 +59,34 @@ func appendClose(b []byte, code uint16, reason string) []byte {
 	b = append(b, opClose, byte(2+len(reason)))
 	b = binary.BigEndian.AppendUint16(b, code)
 	return append(b, reason...)
+}
+
+// mark begins the payload of a ping that asks for a receipt. The payload is ASCII,
+// because some libraries fail on other bytes.
+const mark = "nb"
+
+// appendPing appends a ping that asks for a receipt for the outcome id, or a ping
+// without a payload if id is 0.
+func appendPing(b []byte, id uint64) []byte {
+	b = append(b, opPing, 0)
+	if id == 0 {
+		return b
+	}
+	at := len(b)
+	b = strconv.AppendUint(append(b, mark...), id, 10)
+	b[at-1] = byte(len(b) - at)
+	return b
+}
+
+// markedID returns the ID in the payload of a ping or pong, or 0 if there is none.
+func markedID(payload []byte) uint64 {
+	digits, ok := bytes.CutPrefix(payload, []byte(mark))
+	if !ok {
+		return 0
+	}
+	id, err := strconv.ParseUint(string(digits), 10, 64)
+	if err != nil || len(digits) > 0 && (digits[0] == '+' || digits[0] == '0') {
+		return 0
+	}
+	return id
 }

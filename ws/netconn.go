@@ -2,15 +2,12 @@ package ws
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nodebus/nodebus"
 )
 
 // netConn writes to the connection of a client. Batches of data frames come from the
@@ -83,10 +80,10 @@ func (c *netConn) hear() {
 func (c *netConn) probe(f func()) {
 	c.mu.Lock()
 	c.probes = append(c.probes, f)
-	first := len(c.probes) == 1
+	first, id := len(c.probes) == 1, c.newest()
 	c.mu.Unlock()
 	if first {
-		c.ping()
+		_ = c.post(appendPing(nil, id)) // after an error the client is never heard again
 	}
 }
 
@@ -185,12 +182,11 @@ func (c *netConn) write(head, data []byte, outcomes []uint64) error {
 		}
 	}
 	for more := true; more; {
-		if rest, more = c.more(w, err); more {
+		var confirm uint64
+		if rest, confirm, more = c.more(w, err); more {
 			err = w.write(rest)
 		}
-	}
-	if err == nil {
-		c.confirmAnswered()
+		c.confirm(confirm)
 	}
 	return err
 }
@@ -223,8 +219,9 @@ func (c *netConn) begin(outcomes []uint64) (rest []byte, err error) {
 }
 
 // more takes the bytes that were kept during a write. It returns false if there are
-// none; then the write is over. err is the error of the write.
-func (c *netConn) more(w *patience, err error) (rest []byte, more bool) {
+// none; then the write is over. err is the error of the write. confirm is an outcome that
+// the client has answered for and that is written now, or 0.
+func (c *netConn) more(w *patience, err error) (rest []byte, confirm uint64, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
@@ -234,11 +231,14 @@ func (c *netConn) more(w *patience, err error) (rest []byte, more bool) {
 		w.stop()
 		c.writing = false
 		c.over.Broadcast()
-		return nil, false
+		if err == nil {
+			confirm = c.written()
+		}
+		return nil, confirm, false
 	}
 	rest = c.rest
 	c.rest, c.control = nil, 0
-	return rest, true
+	return rest, 0, true
 }
 
 // end ends the connection because of err.
@@ -300,75 +300,42 @@ func (c *netConn) sendClose(frame []byte, wait time.Duration) {
 	c.over.Broadcast()
 }
 
-// patience ends a write to a client that takes nothing for the time Options.WriteTimeout.
-type patience struct {
-	c     *netConn
-	max   int // bytes of one write
-	mu    sync.Mutex
-	timer *time.Timer // nil if the system does not say what the client takes, and after stop
-	queue int         // bytes that the system held when it was last asked
+// session is a [nodebus.Session].
+type session interface {
+	Confirm(id uint64)
+	ConfirmWritten()
+	Receive(data []byte) (handled bool)
 }
 
-// watch begins to watch what the client takes. The system may hold some megabytes for
-// the client, and make room only when a third of them are taken. On a slow line, that
-// takes longer than the timeout, so the system is asked for what it holds.
-func (c *netConn) watch() *patience {
-	w := &patience{c: c, max: writeBlind}
-	if n, ok := c.opts.sys.queued(c.Conn); ok {
-		w.queue, w.max = n, writeMax
-		w.mu.Lock()
-		w.timer = time.AfterFunc(max(c.opts.WriteTimeout/4, time.Millisecond), w.look)
-		w.mu.Unlock()
-	}
-	return w
+// pong handles the payload of a pong. Only the answer to a ping of this connection is a
+// receipt.
+func (c *netConn) pong(payload []byte) {
+	c.mu.Lock()
+	id := c.answer(markedID(payload))
+	c.mu.Unlock()
+	c.confirm(id)
 }
 
-func (w *patience) look() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer == nil {
-		return
+func (c *netConn) confirm(id uint64) {
+	if id != 0 && c.session != nil {
+		c.session.Confirm(id)
 	}
-	if n, ok := w.c.opts.sys.queued(w.c.Conn); ok && n != w.queue {
-		w.queue = n
-		_ = w.c.allow(time.Now().Add(w.c.opts.WriteTimeout))
-	}
-	w.timer.Reset(max(w.c.opts.WriteTimeout/4, time.Millisecond))
 }
 
-// write writes p.
-func (w *patience) write(p []byte) error {
-	for len(p) > 0 {
-		if err := w.c.allow(time.Now().Add(w.c.opts.WriteTimeout)); err != nil {
-			return err
-		}
-		n, err := w.c.Conn.Write(p[:min(len(p), w.max)])
-		if err != nil {
-			return w.reason(err)
-		}
-		p = p[n:]
+// left handles a close frame that the client sends first: the client says by this that
+// it has everything that was sent. left returns false if the server has closed first,
+// because the answer to the server's close frame says nothing.
+func (c *netConn) left() bool {
+	if c.closeBy.Load() != 0 {
+		return false
 	}
-	return nil
-}
-
-// reason returns ErrSlow with a text if a write failed because of its deadline.
-func (w *patience) reason(err error) error {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() && w.c.closeBy.Load() == 0 {
-		return fmt.Errorf("%w: ws: the client took nothing for %v (Options.WriteTimeout)", nodebus.ErrSlow, w.c.opts.WriteTimeout)
+	c.mu.Lock()
+	all, id := len(c.rest) == 0 && !c.writing && c.err == nil, c.sent()
+	c.mu.Unlock()
+	if all && c.session != nil {
+		c.session.ConfirmWritten()
+	} else {
+		c.confirm(id)
 	}
-	return err
-}
-
-// stop ends the watching. It removes the deadline, which would also affect later writes.
-func (w *patience) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer != nil {
-		w.timer.Stop()
-		w.timer = nil
-	}
-	if w.c.closeBy.Load() == 0 {
-		_ = w.c.Conn.SetWriteDeadline(time.Time{})
-	}
+	return true
 }

@@ -2,10 +2,13 @@ package ws_test
 
 import (
 	"io"
+	"net"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/nodebus/nodebus/ws"
 	"github.com/stretchr/testify/require"
 )
@@ -41,4 +44,32 @@ func TestProbe(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, byte(0x88), op, "there was no second ping")
 	require.Empty(t, heard)
+}
+
+// TestProbeDuringAWrite checks that the ping of a probe is sent after a write that waits
+// for room.
+func TestProbeDuringAWrite(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		there, here := net.Pipe()
+		conn := ws.NewConn(here, &ws.Options{PingInterval: -1})
+		read, written := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, _, err := conn.Read()
+			read <- err
+		}()
+		go func() { written <- conn.Write(t.Context(), []nodebus.Frame{{Data: []byte("{}")}}) }()
+		synctest.Wait() // the write waits for the client
+		heard := false
+		conn.Probe(func() { heard = true })
+		wire := make([]byte, 6)
+		_, err := io.ReadFull(there, wire)
+		require.NoError(t, err)
+		require.Equal(t, "\x81\x02{}\x89\x00", string(wire))
+		require.NoError(t, <-written)
+		_, err = io.WriteString(there, masked(0x8a, ""))
+		require.NoError(t, err)
+		require.NoError(t, there.Close())
+		require.Error(t, <-read)
+		require.True(t, heard)
+	})
 }

@@ -18,6 +18,7 @@ const inBuffer = 144
 // incoming holds the bytes that were read from the connection and not yet used. One
 // goroutine at a time uses it.
 type incoming struct {
+	net    *netConn
 	early  []byte // sent by the client before the answer to the handshake
 	buf    [inBuffer]byte
 	at, to int // the unused bytes are buf[at:to]
@@ -47,12 +48,12 @@ func violation(text string) error { return &protocolError{codeWrong, text} }
 
 // message reads the next message. A message of more than keep bytes is read, and its
 // data is nil. Control frames between and in messages are handled.
-func (c *Conn) message(keep int64) (data []byte, binary bool, err error) {
+func (in *incoming) message(keep int64) (data []byte, binary bool, err error) {
 	var total int64
 	for first := true; ; {
-		h, err := c.header()
+		h, err := in.header()
 		if err == nil && h.control() {
-			err = c.controlFrame(&h)
+			err = in.controlFrame(&h)
 		}
 		if err != nil {
 			return nil, false, unexpected(err, !first)
@@ -68,13 +69,13 @@ func (c *Conn) message(keep int64) (data []byte, binary bool, err error) {
 		case first:
 			binary, first, data = op == opBinary&^finalBit, false, []byte{}
 		}
-		if total += h.size; total > c.opts.ReadLimit || total < 0 {
-			return nil, false, &protocolError{codeTooBig, fmt.Sprintf("sent a message of more than %d bytes", c.opts.ReadLimit)}
+		if total += h.size; total > in.net.opts.ReadLimit || total < 0 {
+			return nil, false, &protocolError{codeTooBig, fmt.Sprintf("sent a message of more than %d bytes", in.net.opts.ReadLimit)}
 		}
 		if total > keep {
-			data, err = nil, c.discard(h.size)
+			data, err = nil, in.discard(h.size)
 		} else {
-			data, err = c.payload(data, &h)
+			data, err = in.payload(data, &h)
 		}
 		if err != nil || h.final() {
 			return data, binary, unexpected(err, true)
@@ -92,14 +93,14 @@ func unexpected(err error, within bool) error {
 }
 
 // header reads the header of the next frame.
-func (c *Conn) header() (h header, err error) {
-	b, err := c.need(2, false)
+func (in *incoming) header() (h header, err error) {
+	b, err := in.need(2, false)
 	if err != nil {
 		return h, err
 	}
 	h.op, h.size = b[0], int64(b[1]&0x7f)
 	masked := b[1]&0x80 != 0
-	c.in.at += 2
+	in.at += 2
 	more := 0
 	switch {
 	case h.op&0x70 != 0:
@@ -115,7 +116,7 @@ func (c *Conn) header() (h header, err error) {
 	case h.size == 127:
 		more = 8
 	}
-	if b, err = c.need(more+4, true); err != nil {
+	if b, err = in.need(more+4, true); err != nil {
 		return h, err
 	}
 	switch more {
@@ -125,7 +126,7 @@ func (c *Conn) header() (h header, err error) {
 		h.size = int64(binary.BigEndian.Uint64(b))
 	}
 	copy(h.mask[:], b[more:])
-	if c.in.at += more + 4; h.size < 0 {
+	if in.at += more + 4; h.size < 0 {
 		return h, violation("sent a frame of an impossible size")
 	}
 	return h, nil
@@ -133,14 +134,13 @@ func (c *Conn) header() (h header, err error) {
 
 // need returns the next n bytes, which stay in the buffer. n is at most inBuffer.
 // within means that the bytes belong to a frame that has begun.
-func (c *Conn) need(n int, within bool) ([]byte, error) {
-	in := &c.in
+func (in *incoming) need(n int, within bool) ([]byte, error) {
 	for in.to-in.at < n {
 		if in.at > 0 {
 			in.to = copy(in.buf[:], in.buf[in.at:in.to])
 			in.at = 0
 		}
-		m, err := c.fetch(in.buf[in.to:])
+		m, err := in.fetch(in.buf[in.to:])
 		if in.to += m; m == 0 && err != nil {
 			return nil, unexpected(err, within || in.to > 0)
 		}
@@ -149,17 +149,17 @@ func (c *Conn) need(n int, within bool) ([]byte, error) {
 }
 
 // fetch reads from the connection.
-func (c *Conn) fetch(p []byte) (n int, err error) {
-	if len(c.in.early) > 0 {
-		n = copy(p, c.in.early)
-		if c.in.early = c.in.early[n:]; len(c.in.early) == 0 {
-			c.in.early = nil
+func (in *incoming) fetch(p []byte) (n int, err error) {
+	if len(in.early) > 0 {
+		n = copy(p, in.early)
+		if in.early = in.early[n:]; len(in.early) == 0 {
+			in.early = nil
 		}
 	} else {
-		n, err = c.net.Conn.Read(p)
+		n, err = in.net.Conn.Read(p)
 	}
 	if n > 0 {
-		c.net.hear()
+		in.net.hear()
 	}
 	return n, err
 }
@@ -169,12 +169,12 @@ func (c *Conn) fetch(p []byte) (n int, err error) {
 const firstRead = 4 << 10
 
 // payload appends the payload of a frame to data.
-func (c *Conn) payload(data []byte, h *header) ([]byte, error) {
+func (in *incoming) payload(data []byte, h *header) ([]byte, error) {
 	begin := len(data)
 	for left := h.size; left > 0; {
 		n := int(min(left, int64(max(firstRead, len(data)))))
 		data = slices.Grow(data, n)[:len(data)+n]
-		if err := c.readFull(data[len(data)-n:]); err != nil {
+		if err := in.readFull(data[len(data)-n:]); err != nil {
 			return nil, err
 		}
 		left -= int64(n)
@@ -183,11 +183,11 @@ func (c *Conn) payload(data []byte, h *header) ([]byte, error) {
 	return data, nil
 }
 
-func (c *Conn) readFull(p []byte) error {
-	n := copy(p, c.in.buf[c.in.at:c.in.to])
-	c.in.at += n
+func (in *incoming) readFull(p []byte) error {
+	n := copy(p, in.buf[in.at:in.to])
+	in.at += n
 	for n < len(p) {
-		m, err := c.fetch(p[n:])
+		m, err := in.fetch(p[n:])
 		if n += m; m == 0 && err != nil {
 			return unexpected(err, true)
 		}
@@ -196,9 +196,9 @@ func (c *Conn) readFull(p []byte) error {
 }
 
 // discard reads n bytes and drops them.
-func (c *Conn) discard(n int64) error {
-	m := min(n, int64(c.in.to-c.in.at))
-	c.in.at += int(m)
+func (in *incoming) discard(n int64) error {
+	m := min(n, int64(in.to-in.at))
+	in.at += int(m)
 	n -= m
 	if n == 0 {
 		return nil
@@ -207,7 +207,7 @@ func (c *Conn) discard(n int64) error {
 	defer buffers.Put(buf)
 	for n > 0 {
 		p := (*buf)[:min(n, int64(cap(*buf)))]
-		if err := c.readFull(p); err != nil {
+		if err := in.readFull(p); err != nil {
 			return err
 		}
 		n -= int64(len(p))
@@ -231,25 +231,25 @@ func unmask(p []byte, mask [4]byte) {
 
 // controlFrame reads the payload of a control frame and handles the frame. It returns
 // an error after a close frame.
-func (c *Conn) controlFrame(h *header) error {
-	b, err := c.need(int(h.size), true)
+func (in *incoming) controlFrame(h *header) error {
+	b, err := in.need(int(h.size), true)
 	if err != nil {
 		return err
 	}
-	c.in.at += len(b)
+	in.at += len(b)
 	unmask(b, h.mask)
 	switch h.op {
 	case opPing:
-		return c.net.post(append([]byte{opPong, byte(len(b))}, b...))
+		return in.net.post(append([]byte{opPong, byte(len(b))}, b...))
 	case opPong:
-		c.net.pong(b)
+		in.net.pong(b)
 		return nil
 	}
-	return c.closed(b)
+	return in.closed(b)
 }
 
 // closed handles a close frame of the client. It returns the reason of the client.
-func (c *Conn) closed(b []byte) error {
+func (in *incoming) closed(b []byte) error {
 	e := websocket.CloseError{Code: websocket.StatusNoStatusRcvd}
 	if len(b) > 0 {
 		if len(b) == 1 {
@@ -261,21 +261,21 @@ func (c *Conn) closed(b []byte) error {
 		}
 		e.Code, e.Reason = websocket.StatusCode(code), string(b[2:])
 	}
-	if c.net.left() {
-		c.net.sendClose(append([]byte{opClose, byte(len(b))}, b...), closeWait)
+	if in.net.left() {
+		in.net.sendClose(append([]byte{opClose, byte(len(b))}, b...), closeWait)
 	}
 	return fmt.Errorf("received close frame: %w", e)
 }
 
 // refuse tells the client about its mistake and waits until the client is gone, because
 // a connection that is closed too early would lose the close frame.
-func (c *Conn) refuse(err error) {
+func (in *incoming) refuse(err error) {
 	var wrong *protocolError
 	if !errors.As(err, &wrong) {
 		return
 	}
-	c.net.sendClose(appendClose(nil, wrong.code, wrong.Error()), closeWait)
+	in.net.sendClose(appendClose(nil, wrong.code, wrong.Error()), closeWait)
 	for failed := error(nil); failed == nil; {
-		_, failed = c.net.Conn.Read(c.in.buf[:])
+		_, failed = in.net.Conn.Read(in.buf[:])
 	}
 }

@@ -189,7 +189,7 @@ func simply(raw []byte) (messages [][]byte) {
 				n, long = 0, false
 			}
 			n, raw = n<<8|int(raw[0]), raw[1:]
-			if n > 1<<40 {
+			if n > 1<<30 {
 				return messages
 			}
 		}

@@ -41,6 +41,16 @@ func (c *clerk) taken() (notes []string) {
 	return notes
 }
 
+// readFor returns a function that reads from a connection for a session.
+func readFor(s *clerk) func(*ws.Conn) {
+	return func(c *ws.Conn) {
+		c.SetSession(s)
+		for err := error(nil); err == nil; {
+			_, _, err = c.Read()
+		}
+	}
+}
+
 // nextPing reads up to the next ping of the server and returns its payload.
 func nextPing(t *testing.T, c net.Conn, r *bufio.Reader) string {
 	t.Helper()
@@ -84,13 +94,12 @@ func TestReceipts(t *testing.T) {
 	} {
 		for _, try := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, try=%t", name, try), func(t *testing.T) {
-				accept := make(chan *ws.Conn, 1)
+				accept, s := make(chan *ws.Conn, 1), &clerk{}
 				done := make(chan struct{})
-				srv := httptest.NewServer(accepting(t, accept, done))
+				srv := httptest.NewServer(acceptingWith(t, accept, done, readFor(s)))
 				defer srv.Close()
 				client, r := handshake(t, srv.URL, "")
-				conn, s := <-accept, &clerk{}
-				conn.SetSession(s)
+				conn := <-accept
 				for _, id := range c.sent {
 					if try {
 						all, err := conn.TryWrite(conn.AppendFrame(conn.AppendFrame(nil, nodebus.Frame{Data: make([]byte, 200)}), outcome(id)))
@@ -123,12 +132,11 @@ func TestReceipts(t *testing.T) {
 // TestAnswerToOurCloseFrame checks that it is no receipt.
 func TestAnswerToOurCloseFrame(t *testing.T) {
 	for _, cause := range []error{nodebus.ErrSlow, nodebus.ErrClosed} {
-		accept := make(chan *ws.Conn, 1)
+		accept, s := make(chan *ws.Conn, 1), &clerk{}
 		done := make(chan struct{})
-		srv := httptest.NewServer(accepting(t, accept, done))
+		srv := httptest.NewServer(acceptingWith(t, accept, done, readFor(s)))
 		client, r := handshake(t, srv.URL, "")
-		conn, s := <-accept, &clerk{}
-		conn.SetSession(s)
+		conn := <-accept
 		require.NoError(t, conn.Close(cause))
 		op, data, err := frameOf(t, client, r)
 		require.NoError(t, err)
@@ -238,7 +246,7 @@ func TestPingsAskAgain(t *testing.T) {
 		_, err = io.WriteString(client, masked(0x8a, c.answer)+masked(0x81, ""))
 		require.NoError(t, err)
 		<-heard
-		<-read
+		require.NoError(t, <-read)
 	}
 	require.Equal(t, []string{"8"}, s.taken())
 	require.NoError(t, client.Close())

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plain hides all methods but those of http.ResponseWriter.
+// plain has only the methods of http.ResponseWriter.
 type plain struct{ http.ResponseWriter }
 
 // unwrapping is a wrapper for logging, with only Unwrap.

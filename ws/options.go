@@ -1,0 +1,100 @@
+package ws
+
+import (
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/origin"
+)
+
+// Options are the options of a [Handler] and of [Accept]. A nil *Options, and each
+// zero field, means the default.
+type Options struct {
+	// Authorize returns the rights of a request, or an error to refuse it. The
+	// client receives the text of the error with status 403, or with status 401 if the
+	// error wraps [nodebus.ErrUnauthenticated]. r contains cookies, headers and the
+	// query; a browser cannot set headers for a WebSocket. The client follows the
+	// prompts in Grant.Watch, and the prompts that it names with ?watch= and the grant
+	// allows. Default: a client may use any id that it knows, and may watch every
+	// prompt that it names.
+	Authorize func(r *http.Request) (nodebus.Grant, error)
+	// Hello returns the first messages for a client. Default: a Status with the
+	// client's id and the result of Remaining.
+	Hello func(client string) []nodebus.Payload
+	// Remaining returns the number of queued or running prompts, like
+	// Engine.Remaining. Default: 0 is reported.
+	Remaining func() int
+	// Receive handles each message from a client, except nodebus.watch and
+	// nodebus.unwatch, which are for the hub. One goroutine per client calls
+	// it. While it runs, no further message of this client is read. If it panics,
+	// only this connection ends. Default: messages are ignored.
+	Receive func(s *nodebus.Session, data []byte, binary bool)
+	// Origins lists hosts or origins of pages on other hosts that may connect.
+	// Hosts lists the host names of the server. * stands for any part of a name.
+	// Default: only pages of the same host may connect. Any host name is accepted,
+	// except that a request to a loopback address must name localhost or an IP
+	// address.
+	Origins, Hosts []string
+	// PingInterval is the time between two pings to a client. If a client sends
+	// nothing for two and a half intervals, not even a pong, the server asks its
+	// system whether the client's system has acknowledged the pings. If not, the
+	// client is lost and is disconnected. If it has, the client is only silent: some
+	// programs answer no pings while they are busy. Where the system cannot say
+	// (other systems than Linux, connections that are not TCP), a silent client is
+	// disconnected. Default: 25 s. A negative value disables pings; then lost clients
+	// may stay unnoticed.
+	PingInterval time.Duration
+	// MaxSilence is how long a silent client may stay; it is checked twice in each ping
+	// interval. It must not be too long: a
+	// proxy acknowledges bytes although the client behind it is lost. Default: 15
+	// minutes.
+	MaxSilence time.Duration
+	// StrictPings disconnects every client that sends nothing for two and a half
+	// ping intervals. Default: false. With true, programs that do not read for a
+	// minute lose their connection.
+	StrictPings bool
+	// WriteTimeout is how long a client may take no byte although bytes wait for it.
+	// It is then disconnected with an error that wraps [nodebus.ErrSlow]. A client
+	// that takes bytes stays, however slow its line is. Default: 10 s.
+	WriteTimeout time.Duration
+	// ReadLimit is the maximum size of a message from a client, in bytes. A larger
+	// message ends the connection. Default: 4 MiB.
+	ReadLimit int64
+
+	sys system
+}
+
+// system is what the system says about a connection. Tests replace it.
+type system struct {
+	queued       func(net.Conn) (n int, ok bool)
+	acknowledged func(net.Conn) (unacked bool, since time.Duration, ok bool)
+}
+
+func (o *Options) withDefaults() *Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.PingInterval == 0 {
+		opts.PingInterval = 25 * time.Second
+	}
+	if opts.MaxSilence <= 0 {
+		opts.MaxSilence = 15 * time.Minute
+	}
+	if opts.sys.queued == nil {
+		opts.sys = system{queued, acknowledged}
+	}
+	if opts.WriteTimeout <= 0 {
+		opts.WriteTimeout = 10 * time.Second
+	}
+	if opts.ReadLimit <= 0 {
+		opts.ReadLimit = 4 << 20
+	}
+	return &opts
+}
+
+func (o *Options) policy() *origin.Policy {
+	return &origin.Policy{Origins: o.Origins, Hosts: o.Hosts}
+}
