@@ -27,7 +27,7 @@
 //	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ClientID: "me", Nodes: nodes})
 //
 // A program reads events in two ways: code in the same process calls
-// [Hub.Subscribe] or [On], and a client connects through a transport such as package ws. The
+// [Hub.Subscribe] or [On], and a client connects through a transport such as package ws or package sse. The
 // events have the names and the JSON of ComfyUI, so that clients of ComfyUI
 // understand them.
 //
@@ -49,7 +49,7 @@
 //	               newer event replaces an older event with the
 //	               same key; a session that is far behind, or has
 //	               just joined, reads from the log                           session.go writer.go reading.go
-//	  Transport    writes a batch of frames in one call           → bytes    transport.go ws/
+//	  Transport    writes a batch of frames in one call           → bytes    transport.go ws/ sse/
 //	client         decodes the frame and calls the listeners of its type     client/
 //
 // An event that the program itself sends with [Hub.SendSync] or [Hub.Broadcast] starts
@@ -73,7 +73,7 @@
 // Imports point in one direction only. Each package may import the packages to its
 // right:
 //
-//	examples → comfy → flow, ws → nodebus → internal
+//	examples → comfy → flow, ws, sse → nodebus → internal
 //
 // Package client imports only nodebus. Packages nodetest and conform import nodebus
 // and flow. A library of nodes needs only nodebus. Package nodebus imports the

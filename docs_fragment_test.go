@@ -15,7 +15,7 @@ import (
 // qualifiers holds the packages that a fragment can use without importing them,
 // by the name that it uses.
 var qualifiers = map[string]string{
-	"nodebus": modulePath, "flow": modulePath + "/flow", "ws": modulePath + "/ws",
+	"nodebus": modulePath, "flow": modulePath + "/flow", "ws": modulePath + "/ws", "sse": modulePath + "/sse",
 	"client": modulePath + "/client", "comfy": modulePath + "/comfy",
 	"nodetest": modulePath + "/nodetest", "conform": modulePath + "/conform",
 

@@ -30,10 +30,11 @@ type conn struct {
 	due    atomic.Int64 // when the current write must end, in nanoseconds after began; 0 if nothing is written
 	rest   *[]byte      // what TryWrite keeps; used only by TryWrite and Write
 
-	lock   lock      // held while something is written
-	last   time.Time // when the newest write began
-	ping   *time.Timer
-	failed bool // nothing can be written any more
+	lock     lock      // held while something is written
+	last     time.Time // when the newest write began
+	ping     *time.Timer
+	deadline time.Duration // the deadline of writes, after began
+	failed   bool          // nothing can be written any more
 }
 
 // lock is a mutex. A wait for a channel can be tested with synctest, although the holder
@@ -227,6 +228,7 @@ func (c *conn) send(b []byte, timeout time.Duration) error {
 	}
 	c.due.Store(0)
 	if c.http2 { // a deadline that passes ends the response, also if nothing is written
+		c.deadline = 0
 		_ = c.control.SetWriteDeadline(time.Time{})
 	}
 	return nil
@@ -239,9 +241,7 @@ func (c *conn) put(b []byte, timeout time.Duration) error {
 		if c.failed {
 			return errEnded
 		}
-		c.last = time.Now()
-		c.due.Store(int64(c.last.Sub(c.began) + timeout))
-		if err := c.control.SetWriteDeadline(c.last.Add(timeout)); err != nil {
+		if err := c.renew(timeout); err != nil {
 			return c.fail(err)
 		}
 		if c.closed.Load() { // after the deadline is set, see Close
@@ -253,6 +253,22 @@ func (c *conn) put(b []byte, timeout time.Duration) error {
 		}
 		b = b[n:]
 	}
+	return nil
+}
+
+// renew makes sure that a write may last for timeout. A new deadline costs as much as a
+// quarter of a small write, so the deadline is later than necessary, and serves the
+// writes of the next time, too. c.lock is held.
+func (c *conn) renew(timeout time.Duration) error {
+	c.last = time.Now()
+	now := c.last.Sub(c.began)
+	if c.deadline-now < timeout {
+		c.deadline = now + timeout + timeout/4
+		if err := c.control.SetWriteDeadline(c.began.Add(c.deadline)); err != nil {
+			return err
+		}
+	}
+	c.due.Store(int64(c.deadline))
 	return nil
 }
 

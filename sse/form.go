@@ -42,13 +42,13 @@ func appendBlock(dst []byte, f nodebus.Frame) []byte {
 // replaces them with spaces.
 func appendLine(dst, data []byte) []byte {
 	start := 0
-	for i, c := range data {
-		if c >= ' ' && c != 0xc2 && c != 0xe2 {
-			continue
+	for i := 0; i < len(data); i++ {
+		if i += plain(data[i:]); i == len(data) {
+			break
 		}
 		escaped, size := " ", 1
 		switch rest := data[i:]; {
-		case c < ' ':
+		case rest[0] < ' ':
 		case hasPrefix(rest, "\u0085"):
 			escaped, size = `\u0085`, 2
 		case hasPrefix(rest, "\u2028"):
@@ -63,6 +63,26 @@ func appendLine(dst, data []byte) []byte {
 		start = i + size
 	}
 	return append(dst, data[start:]...)
+}
+
+// plain returns the number of bytes before the first control character or the first
+// byte that may begin a character to escape. It looks at eight bytes at once: most
+// frames contain only printable ASCII.
+func plain(data []byte) int {
+	const high, space = 0x8080808080808080, 0x2020202020202020
+	i := 0
+	for ; len(data)-i >= 8; i += 8 {
+		x := binary.LittleEndian.Uint64(data[i:])
+		if (x|(x-space))&high != 0 {
+			break
+		}
+	}
+	for ; i < len(data); i++ {
+		if c := data[i]; c < ' ' || c == 0xc2 || c == 0xe2 {
+			break
+		}
+	}
+	return i
 }
 
 func hasPrefix(b []byte, prefix string) bool {

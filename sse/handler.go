@@ -44,9 +44,10 @@ type Options struct {
 	// Default: 25 s. A negative value disables comments; then lost clients may stay
 	// unnoticed.
 	PingInterval time.Duration
-	// WriteTimeout is the maximum time for 16 KiB. A client that takes less is
-	// disconnected with an error that wraps [nodebus.ErrSlow]. The WriteTimeout of the
-	// http.Server has no effect on the stream. Default: 10 s.
+	// WriteTimeout is the time that a client has for each 16 KiB, at least: the server
+	// may wait a quarter longer. A client that takes less is disconnected with an error
+	// that wraps [nodebus.ErrSlow]. The WriteTimeout and the ReadTimeout of the
+	// http.Server have no effect on the stream. Default: 10 s.
 	WriteTimeout time.Duration
 	// Retry is how long an EventSource waits before it reconnects, in whole
 	// milliseconds. Default: 2 s.
@@ -129,7 +130,7 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 }
 
 // ServeHTTP returns when the client goes or the session ends. [nodebus.Hub.Close] ends
-// all sessions.
+// all sessions; call it before Shutdown of the http.Server, which waits for all streams.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	notAllowed := h.policy.Check(r)

@@ -42,7 +42,7 @@ func TestReverseProxy(t *testing.T) {
 				require.Equal(t, "test.note", r.must(t).Type)
 			}
 			require.NoError(t, hub.Publish(preview("image/png", "seen")))
-			require.Equal(t, "seen", text(t, get(t, c, r.mustShow(t, front+"/events?clientId=me"))))
+			require.Equal(t, "seen", get(t, c, r.mustShow(t, front+"/events?clientId=me")).text)
 			<-left
 			r.close() // the proxy passes the end on
 			<-left

@@ -130,22 +130,41 @@ func serve(t *testing.T, opts *sse.Options, wrap func(http.Handler) http.Handler
 	return s
 }
 
-// open connects to an address. header holds names and values.
+// answer is a whole response.
+type answer struct {
+	status int
+	header http.Header
+	length int64
+	text   string
+}
+
+// do sends a request and reads the whole response. header holds names and values.
+func do(t *testing.T, c *http.Client, method, url string, header ...string) answer {
+	t.Helper()
+	res := request(t, c, method, url, header)
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return answer{res.StatusCode, res.Header, res.ContentLength, string(b)}
+}
+
+func get(t *testing.T, c *http.Client, url string, header ...string) answer {
+	t.Helper()
+	return do(t, c, http.MethodGet, url, header...)
+}
+
+// open connects to an address and reads the stream. header holds names and values.
 func open(t *testing.T, c *http.Client, url string, header ...string) *reader {
 	t.Helper()
-	res := get(t, c, url, header...)
-	require.Equal(t, http.StatusOK, res.StatusCode, res.Header)
+	res := request(t, c, http.MethodGet, url, header)
+	t.Cleanup(func() { _ = res.Body.Close() })
+	require.Equal(t, http.StatusOK, res.StatusCode)
 	s := newReader(res.Body)
 	s.header, s.close = res.Header, func() { _ = res.Body.Close() }
 	return s
 }
 
-func get(t *testing.T, c *http.Client, url string, header ...string) *http.Response {
-	t.Helper()
-	return do(t, c, http.MethodGet, url, header...)
-}
-
-func do(t *testing.T, c *http.Client, method, url string, header ...string) *http.Response {
+func request(t *testing.T, c *http.Client, method, url string, header []string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	require.NoError(t, err)
@@ -154,16 +173,7 @@ func do(t *testing.T, c *http.Client, method, url string, header ...string) *htt
 	}
 	res, err := c.Do(req)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = res.Body.Close() })
 	return res
-}
-
-// text reads the whole body of a response.
-func text(t *testing.T, res *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	return string(b)
 }
 
 // open connects to the server.
