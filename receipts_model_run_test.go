@@ -121,14 +121,16 @@ func (c *receiptCase) sleep(d time.Duration) {
 	c.m.now += d
 }
 
-// confirm answers for an outcome that the client has seen, or for any number that a faulty
-// client may send.
+// confirm answers for an outcome that the client has seen.
 func (c *receiptCase) confirm(line *receiptLine) {
-	id := c.rnd.Uint64N(c.m.last + 3)
+	id := uint64(0)
 	for _, e := range line.model.seen {
-		if e.outcome && c.rnd.IntN(4) > 0 {
+		if e.outcome && (id == 0 || c.rnd.IntN(4) > 0) {
 			id = e.id
 		}
+	}
+	if id == 0 {
+		return
 	}
 	c.note("%s confirms %d on %s", line.model.client, id, line.s.Name())
 	line.s.Confirm(id)

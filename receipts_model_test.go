@@ -105,17 +105,15 @@ func (m *receiptModel) flow(s *receiptSession) {
 	for {
 		if len(s.handed) == 0 {
 			s.handed, s.queue = s.queue, nil
-			for _, e := range s.handed {
-				if e.outcome {
-					s.asked, s.askedAt = e.id, m.now
-				}
-			}
 		}
 		if s.paused || len(s.handed) == 0 {
 			break
 		}
 		for _, e := range s.handed {
 			s.got = append(s.got, e.String())
+			if e.outcome && e.id > s.asked {
+				s.asked, s.askedAt = e.id, m.now
+			}
 		}
 		s.seen, s.handed = append(s.seen, s.handed...), nil
 	}

@@ -101,23 +101,23 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
-	switch {
-	case s.cause != nil:
-		return false
-	case unsupported:
-		s.try = nil
-	case err != nil:
-		s.end(err)
-		return false
-	}
 	var rest *batch // the transport keeps a part of it
-	for i, b := range batches[:sent] {
+	for i, b := range batches[:sent] { // also if the session is over: its client may have confirmed them
 		s.taken = b.msgs[len(b.msgs)-1].id
 		if i < sent-1 || all {
 			settle = s.wrote(s.taken, b.outcome)
 		} else {
 			rest = b
 		}
+	}
+	switch {
+	case s.cause != nil:
+		return settle
+	case unsupported:
+		s.try = nil
+	case err != nil:
+		s.end(err)
+		return settle
 	}
 	if rest != nil {
 		s.state = stateWriting
