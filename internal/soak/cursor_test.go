@@ -60,9 +60,17 @@ var errEnough = errors.New("the client has received everything")
 
 // run reads until the last event has arrived.
 func (c *cursorClient) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for vain := 0; ctx.Err() == nil; vain++ {
+		had := c.since
 		err := c.connection(ctx)
 		if errors.Is(err, errEnough) {
+			return
+		}
+		if c.since != had {
+			vain = 0
+		}
+		if vain > vainMax {
+			c.fail("has received nothing on %d connections, with cursor %s: %w", vain, c.since, err)
 			return
 		}
 		if errors.Is(err, errRefused) || errors.Is(err, errBadFrame) {
@@ -73,6 +81,9 @@ func (c *cursorClient) run(ctx context.Context) {
 	}
 	c.fail("has not received the last event in time")
 }
+
+// vainMax is how often a client may connect in vain. It is more than the bad line causes.
+const vainMax = 300
 
 // pauseBefore waits before a client connects again.
 func pauseBefore(rnd *rand.Rand) { time.Sleep(time.Duration(rnd.IntN(200)) * time.Millisecond) }
