@@ -58,7 +58,7 @@ func plainData(p nodebus.Payload) any {
 		return plainExecuted{p.UniqueID, p.DisplayID, p.Output, p.PromptID}
 	case nodebus.ProgressState:
 		nodes := map[string]plainNodeState{}
-		for _, s := range p.Nodes {
+		for _, s := range p.Nodes() {
 			nodes[s.UniqueID] = plainState(s, p.PromptID)
 		}
 		return struct {

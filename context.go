@@ -2,7 +2,6 @@ package nodebus
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,9 +17,13 @@ import (
 // use. After Run has returned, its methods that send events return [ErrClosed].
 type Context struct {
 	context.Context
-	call   CallInfo
-	graphs atomic.Int32
-	over   atomic.Bool
+	call    *CallInfo // its Job, Publisher and Logger; the calls of a prompt may share it
+	runtime Runtime
+	id      string
+	made    *Place // all ids of the node, with defaults; nil if they all are id
+	index   int32
+	graphs  atomic.Int32
+	over    atomic.Bool
 }
 
 // CallInfo describes one call of a node. An executor gives it to [NewContext].
@@ -36,19 +39,28 @@ type CallInfo struct {
 // NewContext returns the context of a call. It is for executors. An executor calls
 // [Context.End] when Run has returned.
 func NewContext(ctx context.Context, call CallInfo) *Context {
+	if call.Job == nil {
+		call.Job = noJob
+	}
 	c := &Context{}
-	c.Begin(ctx, call)
+	c.Begin(&Context{Context: ctx, call: &call}, call.Place, call.Index, call.Runtime)
 	return c
 }
 
-// Begin makes a zero Context the context of a call. It does the same as [NewContext],
-// for an executor that allocates its Contexts as part of a larger struct. Call it once.
-func (c *Context) Begin(ctx context.Context, call CallInfo) {
-	c.Context, c.call = ctx, call
-	if c.call.Job == nil {
-		c.call.Job = noJob
+// Begin makes a zero Context the context of a call in the same prompt as other: it has the
+// context.Context, Job, Publisher and Logger of other. It is for an executor that
+// allocates its Contexts as part of a larger struct. Call it once.
+func (c *Context) Begin(other *Context, at Place, index int, rt Runtime) {
+	c.Context, c.call, c.runtime, c.index = other.Context, other.call, rt, int32(index)
+	c.id = at.UniqueID
+	if ids := at.WithDefaults(); ids != c.ofPrompt() {
+		made := ids // a copy, so that ids is not on the heap
+		c.made = &made
 	}
 }
+
+// ofPrompt returns the ids of a node of the prompt, which are all the same.
+func (c *Context) ofPrompt() Place { return Place{UniqueID: c.id, DisplayID: c.id, RealID: c.id} }
 
 var noJob = &Job{Prompt: &Prompt{}}
 
@@ -63,15 +75,20 @@ func (c *Context) Ended() bool { return c.over.Load() }
 // the id that the expansion gave to it. If a result depends on UniqueID or PromptID,
 // the node needs an input with a `hidden` tag for that id. Otherwise the cache shares
 // the result with equal nodes that have other ids.
-func (c *Context) UniqueID() string { return c.call.UniqueID }
+func (c *Context) UniqueID() string { return c.id }
 
 // DisplayID returns the id of the node of the submitted prompt on which clients show
 // this node.
-func (c *Context) DisplayID() string { return cmp.Or(c.call.DisplayID, c.call.UniqueID) }
+func (c *Context) DisplayID() string { return c.Place().DisplayID }
 
 // Place returns all ids of the node: in the graph that runs and in the submitted
 // prompt.
-func (c *Context) Place() Place { return c.call.Place.WithDefaults() }
+func (c *Context) Place() Place {
+	if c.made != nil {
+		return *c.made
+	}
+	return c.ofPrompt()
+}
 
 // PromptID returns the id of the prompt that runs.
 func (c *Context) PromptID() string { return c.call.Job.Prompt.ID }
@@ -86,7 +103,7 @@ func (c *Context) Attempt() int { return c.call.Job.Attempt }
 
 // Index returns the number of this call, from 0, if the node is called once for each
 // element of a list.
-func (c *Context) Index() int { return c.call.Index }
+func (c *Context) Index() int { return int(c.index) }
 
 // Logger returns a logger that adds the ids of the prompt and the node to each message.
 // It is never nil.
@@ -130,8 +147,8 @@ func (c *Context) Progress(value, max float64) {
 	if c.over.Load() {
 		return
 	}
-	if c.call.Runtime != nil {
-		_ = c.call.Runtime.Progress(value, max)
+	if c.runtime != nil {
+		_ = c.runtime.Progress(value, max)
 		return
 	}
 	_ = c.SendSync(Progress{Value: value, Max: max, PromptID: c.PromptID(), UniqueID: c.UniqueID()})
@@ -184,8 +201,8 @@ func (c *Context) Hidden(name string) any {
 	case "PROMPT":
 		return p.Nodes
 	case "DYNPROMPT":
-		if c.call.Runtime != nil {
-			return c.call.Runtime.Graph()
+		if c.runtime != nil {
+			return c.runtime.Graph()
 		}
 		return p.Nodes
 	case "EXTRA_PNGINFO":
@@ -196,7 +213,7 @@ func (c *Context) Hidden(name string) any {
 
 // Runtime returns the executor's services for the node, or nil if it has none. It is
 // for code that calls other nodes.
-func (c *Context) Runtime() Runtime { return c.call.Runtime }
+func (c *Context) Runtime() Runtime { return c.runtime }
 
 // NewGraph returns an empty graph for nodes made at run time. The ids of its nodes are
 // "<unique id>.<index of the call>.<number of the graph>.<name>", so that the same run
@@ -205,7 +222,7 @@ func (c *Context) Runtime() Runtime { return c.call.Runtime }
 // next iteration.
 func (c *Context) NewGraph() *Graph {
 	n := int(c.graphs.Add(1)) - 1
-	prefix := c.call.UniqueID + "." + strconv.Itoa(c.call.Index) + "." + strconv.Itoa(n)
+	prefix := c.id + "." + strconv.Itoa(c.Index()) + "." + strconv.Itoa(n)
 	if len(prefix) > prefixMax {
 		sum := sha256.Sum256([]byte(prefix))
 		prefix = hex.EncodeToString(sum[:16])

@@ -87,14 +87,15 @@ func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"prompt_id":`...)
 	b = jsonenc.String(b, p.PromptID)
 	b = append(b, `,"nodes":{`...)
-	for i := range p.Nodes {
-		n := &p.Nodes[i]
+	first := true
+	for n := range p.each {
 		if !jsonenc.Finite(n.Value, n.Max) {
 			return nil, fmt.Errorf("node %q: value %v of %v is not a JSON number", n.UniqueID, n.Value, n.Max)
 		}
-		if i > 0 {
+		if !first {
 			b = append(b, ',')
 		}
+		first = false
 		b = jsonenc.String(b, n.UniqueID)
 		b = append(b, ':')
 		b = n.appendJSON(b, p.PromptID)
@@ -135,12 +136,17 @@ func (p *Place) sizeMembers(promptID string) int {
 
 func (p ProgressState) sizeJSON() int {
 	n := 32 + len(p.PromptID)
-	for i := range p.Nodes {
-		s := &p.Nodes[i]
-		n += 64 + len(s.UniqueID) + s.sizeMembers(p.PromptID)
+	if p.shared != nil {
+		return n + p.shared.size
+	}
+	for i := range p.list {
+		n += p.list[i].sizeState(p.PromptID)
 	}
 	return n
 }
+
+// sizeState estimates the number of bytes of a node in a progress_state.
+func (p *Place) sizeState(promptID string) int { return 64 + len(p.UniqueID) + p.sizeMembers(promptID) }
 
 func (e Executed) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"node":`...)

@@ -77,6 +77,7 @@ func badValues() []badPayload {
 	}
 	tangle := map[string]any{}
 	tangle["self"] = map[string]any{"again": tangle}
+	endless := nodebus.ProgressState{}.With(nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}, Max: inf})
 	return []badPayload{
 		{"nil pointer to a payload of ours", (*nodebus.Progress)(nil), "*nodebus.Progress", "nil"},
 		{"nil pointer to another's", (*sentNote)(nil), "*nodebus_test.sentNote", "nil"},
@@ -85,10 +86,10 @@ func badValues() []badPayload {
 		{"Inf in progress", nodebus.Progress{Value: 1, Max: inf}, "nodebus.Progress", "value 1 of -Inf is not a JSON number"},
 		{
 			"NaN in a snapshot",
-			nodebus.ProgressState{Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}, {Place: nodebus.Place{UniqueID: "5.0"}, Value: nan}}},
+			nodebus.ProgressState{}.With(nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}}, nodebus.NodeState{Place: nodebus.Place{UniqueID: "5.0"}, Value: nan}),
 			"nodebus.ProgressState", `node "5.0": value NaN of 0 is not a JSON number`,
 		},
-		{"Inf in a snapshot", &nodebus.ProgressState{Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}, Max: inf}}}, "*nodebus.ProgressState", `node "1"`},
+		{"Inf in a snapshot", &endless, "*nodebus.ProgressState", `node "1"`},
 		{"NaN that is shown", shownAsX(nan), "nodebus.Executed", `ui "x": json: unsupported value: NaN`},
 		{"NaN that is shown deep inside", shownAsX(deep), "nodebus.Executed", `ui "x": json: unsupported value: NaN`},
 		{"Inf in a map that is shown", shownAsX(map[string]any{"a": inf}), "nodebus.Executed", `ui "x": json: unsupported value: -Inf`},
@@ -240,7 +241,7 @@ func TestEncodeIsInTheSendersCall(t *testing.T) {
 		nodebus.ExecutionCached{Nodes: nodes},
 		nodebus.ExecutionInterrupted{Executed: nodes},
 		nodebus.ExecutionError{CurrentInputs: inputs},
-		nodebus.ProgressState{Nodes: states},
+		nodebus.ProgressState{}.With(states...),
 		nodebus.Custom{Type: "my.flags", Data: flags},
 		text,
 	}

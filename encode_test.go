@@ -74,7 +74,7 @@ func plainState(s nodebus.NodeState, prompt string) plainNodeState {
 func plainStates(t testing.TB, p nodebus.ProgressState) []byte {
 	b := append([]byte(`{"prompt_id":`), marshalled(t, p.PromptID)...)
 	b = append(b, `,"nodes":{`...)
-	for i, s := range p.Nodes {
+	for i, s := range p.Nodes() {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -105,7 +105,7 @@ func TestHotPayloadsAreJSON(t *testing.T) {
 		p := nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: g.wild(), UniqueID: g.wild()}
 		same(p, marshalled(t, plainProgress{p.Value, p.Max, p.PromptID, orNull(p.UniqueID)}))
 
-		s := nodebus.ProgressState{PromptID: g.wild(), Nodes: g.nodeStates(g.wild)}
+		s := nodebus.ProgressState{PromptID: g.wild()}.With(g.nodeStates(g.wild)...)
 		same(s, plainStates(t, s))
 
 		x := nodebus.Executed{Place: nodebus.Place{UniqueID: g.wild(), DisplayID: g.wild()}, PromptID: g.wild(), Output: g.ui()}
@@ -237,12 +237,12 @@ func hotEvents() map[string]nodebus.Event {
 }
 
 func snapshotOf(n int) nodebus.ProgressState {
-	p := nodebus.ProgressState{PromptID: wirePrompt}
-	for i := range n {
+	nodes := make([]nodebus.NodeState, n)
+	for i := range nodes {
 		id := strconv.Itoa(i)
-		p.Nodes = append(p.Nodes, nodebus.NodeState{Value: 1, Max: 1, State: "finished", Place: nodebus.Place{UniqueID: id, DisplayID: id, RealID: id}})
+		nodes[i] = nodebus.NodeState{Value: 1, Max: 1, State: "finished", Place: nodebus.Place{UniqueID: id, DisplayID: id, RealID: id}}
 	}
-	return p
+	return nodebus.ProgressState{PromptID: wirePrompt}.With(nodes...)
 }
 
 // TestHotPayloadsAllocateOnce checks that Encode allocates nothing except the bytes of

@@ -3,6 +3,7 @@ package nodebus
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -135,11 +136,28 @@ type Progress struct {
 	UniqueID string  `json:"node"` // null on the wire if empty
 }
 
-// ProgressState is a snapshot of all nodes of a prompt that have begun, in the order in
-// which the nodes began. On the wire, Nodes is an object with the node ids as names.
+// ProgressState is a snapshot of all nodes of a prompt that have begun. On the wire, the
+// nodes are an object with the node ids as names. The nodes of a ProgressState never
+// change; the zero value has none.
 type ProgressState struct {
 	PromptID string
-	Nodes    []NodeState
+	list     []NodeState // nil if the snapshot is shared
+	shared   *snapshot   // the list of a Tracker; or nil
+}
+
+// With returns a copy of p with further nodes. A [Tracker] makes snapshots that need less
+// memory.
+func (p ProgressState) With(nodes ...NodeState) ProgressState {
+	return ProgressState{PromptID: p.PromptID, list: slices.Concat(p.Nodes(), nodes)}
+}
+
+// Nodes returns the nodes in the order in which they began. Each call makes a new list.
+func (p ProgressState) Nodes() []NodeState {
+	nodes := make([]NodeState, 0, p.count())
+	for n := range p.each {
+		nodes = append(nodes, n)
+	}
+	return nodes
 }
 
 // NodeState is the state of one node in a [ProgressState].

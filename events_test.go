@@ -109,10 +109,10 @@ var standardFrames = []struct {
 	},
 	{
 		"progress_state",
-		nodebus.ProgressState{PromptID: wirePrompt, Nodes: []nodebus.NodeState{
-			{Value: 0, Max: 1, State: "running", Place: nodebus.Place{UniqueID: "5", DisplayID: "5", RealID: "5"}},
-			{Value: 2, Max: 4, State: "running", Place: nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}},
-		}},
+		nodebus.ProgressState{PromptID: wirePrompt}.With(
+			nodebus.NodeState{Value: 0, Max: 1, State: "running", Place: nodebus.Place{UniqueID: "5", DisplayID: "5", RealID: "5"}},
+			nodebus.NodeState{Value: 2, Max: 4, State: "running", Place: nodebus.Place{UniqueID: "5.0.0.1", DisplayID: "5", ParentID: "5", RealID: "5"}},
+		),
 		wirePrompt,
 		`{"type":"progress_state","data":{"prompt_id":"` + wirePrompt + `","nodes":{
 			"5":{"value":0,"max":1,"state":"running","node_id":"5","prompt_id":"` + wirePrompt + `","display_node_id":"5","parent_node_id":null,"real_node_id":"5"},
@@ -282,7 +282,7 @@ func TestNilIsEmpty(t *testing.T) {
 		{nodebus.ExecutionError{CurrentInputs: map[string][]any{}}, `{"prompt_id":"","node_id":"","node_type":"","executed":[],"exception_message":"",
 			"exception_type":"","traceback":[],"current_inputs":{},"current_outputs":[]}`},
 		{nodebus.ProgressState{PromptID: "p"}, `{"prompt_id":"p","nodes":{}}`},
-		{nodebus.ProgressState{Nodes: []nodebus.NodeState{}}, `{"prompt_id":"","nodes":{}}`},
+		{nodebus.ProgressState{}.With(), `{"prompt_id":"","nodes":{}}`},
 		{nodebus.Executing{}, `{"node":null}`},
 		{nodebus.Executed{}, `{"node":"","display_node":"","output":null,"prompt_id":""}`},
 		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":null},"prompt_id":""}`},
@@ -325,7 +325,9 @@ func TestDecodeIsLiberal(t *testing.T) {
 		{
 			"progress_state with floats and bare nodes",
 			`{"type":"progress_state","data":{"prompt_id":"p","nodes":{"b":{"value":0.0,"max":1.0,"state":"running"},"a":{"node_id":"a","parent_node_id":null}}}}`,
-			nodebus.ProgressState{PromptID: "p", Nodes: []nodebus.NodeState{{Max: 1, State: "running", Place: nodebus.Place{UniqueID: "b"}}, {Place: nodebus.Place{UniqueID: "a"}}}},
+			nodebus.ProgressState{PromptID: "p"}.With(
+				nodebus.NodeState{Max: 1, State: "running", Place: nodebus.Place{UniqueID: "b"}}, nodebus.NodeState{Place: nodebus.Place{UniqueID: "a"}},
+			),
 		},
 		{"status without a count", `{"type":"status","data":{"sid":"s"}}`, nodebus.Status{SID: "s"}},
 		{"custom without data", `{"type":"my.event"}`, nodebus.Custom{Type: "my.event", Data: json.RawMessage("null")}},

@@ -38,7 +38,7 @@ func (printer) Publish(ev nodebus.Event) error {
 	case nodebus.Executed:
 		fmt.Println("executed", p.UniqueID, p.Output["text"])
 	case nodebus.ProgressState:
-		for _, n := range p.Nodes {
+		for _, n := range p.Nodes() {
 			fmt.Println("  state", n.UniqueID, n.State, n.Value)
 		}
 	}

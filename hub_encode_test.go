@@ -49,7 +49,7 @@ var mutable = map[string]func() (p nodebus.Payload, spoil func()){
 	},
 	"progress state": func() (nodebus.Payload, func()) {
 		nodes := []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}, State: "running", Max: 1}}
-		return nodebus.ProgressState{Nodes: nodes}, func() { nodes[0].State = "spoiled" }
+		return nodebus.ProgressState{}.With(nodes...), func() { nodes[0].State = "spoiled" }
 	},
 	"executed": func() (nodebus.Payload, func()) {
 		ui := nodebus.UI{"text": {"a"}}

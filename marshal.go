@@ -38,10 +38,10 @@ func (e Executing) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
 // MarshalJSON writes null for an empty UniqueID.
 func (p Progress) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
 
-// MarshalJSON writes Nodes as an object with the node ids as names.
+// MarshalJSON writes the nodes as an object with the node ids as names.
 func (p ProgressState) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
 
-// UnmarshalJSON reads Nodes from an object and keeps the order of the object.
+// UnmarshalJSON reads the nodes from an object and keeps the order of the object.
 func (p *ProgressState) UnmarshalJSON(b []byte) error {
 	var w struct {
 		PromptID string          `json:"prompt_id"`
@@ -59,7 +59,7 @@ func (p *ProgressState) UnmarshalJSON(b []byte) error {
 		if err := dec.Decode(&n); err != nil {
 			return fmt.Errorf("%q: %w", id, err)
 		}
-		p.Nodes = append(p.Nodes, n)
+		p.list = append(p.list, n)
 		return nil
 	})
 	if err != nil {

@@ -175,10 +175,10 @@ func Block(reason string) error { return &BlockedError{Reason: reason} }
 // executor does not run graphs made by nodes.
 func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
 	var zero T
-	if ctx.call.Runtime == nil {
+	if ctx.runtime == nil {
 		return zero, errNoGraphs
 	}
-	v, err := ctx.call.Runtime.Eval(ctx, g, out)
+	v, err := ctx.runtime.Eval(ctx, g, out)
 	if err != nil {
 		return zero, err
 	}

@@ -73,7 +73,7 @@ func TestReplacedPayloadThatCannotBeEncodedIsAnError(t *testing.T) {
 			case nodebus.Executed:
 				return nodebus.Executed{Output: nodebus.UI{"x": {math.NaN()}}}
 			case nodebus.ProgressState:
-				return nodebus.ProgressState{Nodes: []nodebus.NodeState{{Value: math.NaN()}}}
+				return nodebus.ProgressState{}.With(nodebus.NodeState{Value: math.NaN()})
 			}
 			return nodebus.Progress{Value: math.NaN()}
 		},

@@ -268,7 +268,7 @@ func (h *Hub) dueAtJoin(s *Session) (due []*promptState) {
 		due = c.due(s.confirms, time.Now())
 	}
 	add := func(p *promptState) {
-		if p != nil && !(p.isOf(s.client) && slices.Contains(due, p)) {
+		if p != nil && (!p.isOf(s.client) || !slices.Contains(due, p)) {
 			due = append(due, p)
 		}
 	}

@@ -104,7 +104,7 @@ func TestContract4KeysOfStandardPayloads(t *testing.T) {
 		"progress of a node":       {progress, nodebus.Progress{PromptID: "1", UniqueID: "1", Value: 1}, true},
 		"progress of two nodes":    {progress, nodebus.Progress{PromptID: "1", UniqueID: "2"}, false},
 		"progress of two prompts":  {progress, nodebus.Progress{PromptID: "2", UniqueID: "1"}, false},
-		"state of a prompt":        {state, nodebus.ProgressState{PromptID: "1", Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}}}}, true},
+		"state of a prompt":        {state, state.With(nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}}), true},
 		"state of two prompts":     {state, nodebus.ProgressState{PromptID: "2"}, false},
 		"preview of a node":        {preview, nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "1"}, Image: []byte("i")}, true},
 		"preview of two nodes":     {preview, nodebus.Preview{PromptID: "1", Place: nodebus.Place{UniqueID: "2"}}, false},

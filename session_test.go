@@ -42,9 +42,11 @@ func TestContract4SlowClientSeesTheLatest(t *testing.T) {
 // of the prompt reaches a slow client before the step. A newer state replaces it only if no
 // step lies between.
 func TestContract4StateComesBeforeTheStep(t *testing.T) {
-	progress := func(n float64) nodebus.Payload { return nodebus.Progress{Value: n, Max: 9, PromptID: "1", UniqueID: "5"} }
+	progress := func(n float64) nodebus.Payload {
+		return nodebus.Progress{Value: n, Max: 9, PromptID: "1", UniqueID: "5"}
+	}
 	state := func(value float64) nodebus.Payload {
-		return nodebus.ProgressState{PromptID: "1", Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "5"}, Value: value, Max: 9}}}
+		return nodebus.ProgressState{PromptID: "1"}.With(nodebus.NodeState{Place: nodebus.Place{UniqueID: "5"}, Value: value, Max: 9})
 	}
 	executed := nodebus.Executed{Place: nodebus.Place{UniqueID: "5"}, PromptID: "1"}
 	bubble.Test(t, func(t *testing.T) {
@@ -54,9 +56,16 @@ func TestContract4StateComesBeforeTheStep(t *testing.T) {
 		say(t, h, "in the write that waits")
 		synctest.Wait()
 		for _, p := range []nodebus.Payload{
-			gauge{"g", 1}, progress(1), state(1), gauge{"g", 2}, progress(2), state(2), executed,
-			state(3), nodebus.Preview{PromptID: "1", Image: []byte("a")}, nodebus.Executing{UniqueID: "6", PromptID: "1"},
-			nodebus.Preview{PromptID: "1", Image: []byte("b")}, state(4), state(5), gauge{"g", 3},
+			gauge{"g", 1},
+			progress(1), state(1),
+			gauge{"g", 2},
+			progress(2), state(2), executed,
+			state(3),
+			nodebus.Preview{PromptID: "1", Image: []byte("a")},
+			nodebus.Executing{UniqueID: "6", PromptID: "1"},
+			nodebus.Preview{PromptID: "1", Image: []byte("b")},
+			state(4), state(5),
+			gauge{"g", 3},
 		} {
 			publish(t, h, about("1", p))
 		}

@@ -19,8 +19,8 @@ var standard = []standardType{
 	}),
 	textType(executingTraits),
 	textType(progressTraits),
-	textType(func(p ProgressState, frozen bool) traits {
-		return traits{promptID: p.PromptID, later: frozen && p.finite()}
+	textType(func(p ProgressState, _ bool) traits {
+		return traits{promptID: p.PromptID, later: p.finite()}
 	}),
 	textType(func(p Executed, _ bool) traits {
 		return traits{promptID: p.PromptID, later: p.Output == nil, step: true}
@@ -162,9 +162,9 @@ func isExtension(typ string) bool {
 }
 
 // finite reports whether all numbers are finite, so that JSON can represent them.
-func (p *ProgressState) finite() bool {
-	for i := range p.Nodes {
-		if !jsonenc.Finite(p.Nodes[i].Value, p.Nodes[i].Max) {
+func (p ProgressState) finite() bool {
+	for i := range p.list { // a tracker accepts only finite numbers
+		if !jsonenc.Finite(p.list[i].Value, p.list[i].Max) {
 			return false
 		}
 	}

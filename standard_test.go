@@ -106,7 +106,7 @@ func TestCoalesceKeys(t *testing.T) {
 	require.Equal(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 1}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1", Value: 2}))
 	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "p", UniqueID: "2"}))
 	require.NotEqual(t, snapshot(nodebus.Progress{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.Progress{PromptID: "q", UniqueID: "1"}))
-	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p", Nodes: make([]nodebus.NodeState, 2)}))
+	require.Equal(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "p"}.With(make([]nodebus.NodeState, 2)...)))
 	require.NotEqual(t, snapshot(nodebus.ProgressState{PromptID: "p"}), snapshot(nodebus.ProgressState{PromptID: "q"}))
 	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "2"}}))
 	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "q", Place: nodebus.Place{UniqueID: "1"}}))

@@ -33,16 +33,18 @@ import (
 // [Tracker.Close].
 type Tracker struct {
 	job     *Job
+	ids     []string // of the nodes of the prompt, by number
 	pub     Publisher
 	overall atomic.Bool // Expect was called
 
 	// order is held while an event is published. It guards what follows.
 	order  sync.Mutex
 	nodes  []trackedNode // by number; shorter than the number of nodes until it is needed
-	shown  []int32       // the nodes of snapshots, in the order in which they began
+	steps  []step        // the progress of the nodes that reported it
+	shown  []int32       // the nodes of snapshots, in the order in which they began; see snapshot
 	size   int           // estimated size of a snapshot, in bytes
 	budget int           // remaining budget for snapshots, in bytes; negative after a large snapshot
-	steps  int           // remaining number of progress events that may be sent at once
+	atOnce int           // remaining number of progress events that may be sent at once
 	dirty  bool          // the state has changed since the last snapshot
 	late   []int32       // nodes whose progress event was held back since the last tick
 	held   int           // how many of these events are still to be sent
@@ -53,37 +55,31 @@ type Tracker struct {
 	// mu is held only briefly, and never while an event is published. It is locked
 	// after order, or alone.
 	mu     sync.Mutex
-	added  []Place // the nodes made at run time
+	added  []Place // the nodes made at run time; see snapshot
 	shares shares
 }
 
 // trackedNode is the state of one node.
 type trackedNode struct {
-	value, max float64
-	phase      nodePhase
-	open       bool // the node may report progress
-	late       bool // a progress event with value and max is held back
+	step int32 // index in Tracker.steps plus one, once the node has reported progress
+	mark nodeMark
+	open bool // the node may report progress
+	late bool // a progress event is held back
 }
-
-type nodePhase uint8
-
-const (
-	phaseNone nodePhase = iota // the node has not begun
-	phaseRunning
-	phaseFinished
-	phaseFailed
-)
-
-var phaseNames = [...]string{phaseRunning: "running", phaseFinished: "finished", phaseFailed: "error"}
 
 // NewTracker returns a tracker that publishes the events of job's prompt to pub. The
 // prompt must not change while the tracker is in use.
 func NewTracker(job *Job, pub Publisher) *Tracker {
-	return &Tracker{
-		job: job, pub: pub, budget: snapshotBudget, steps: stepsAtOnce,
+	t := &Tracker{
+		job: job, pub: pub, budget: snapshotBudget, atOnce: stepsAtOnce,
+		ids:   make([]string, len(job.Prompt.Nodes)),
 		nodes: make([]trackedNode, len(job.Prompt.Nodes)),
 		shown: make([]int32, 0, len(job.Prompt.Nodes)),
 	}
+	for i := range t.ids {
+		t.ids[i] = job.Prompt.Nodes[i].ID
+	}
+	return t
 }
 
 // Add registers a node that was made at run time and returns its number. It does not
@@ -92,7 +88,7 @@ func (t *Tracker) Add(at Place) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.added = append(t.added, at.WithDefaults())
-	return len(t.job.Prompt.Nodes) + len(t.added) - 1
+	return len(t.ids) + len(t.added) - 1
 }
 
 // Expect reports that nodes will run because node by needs them. A negative by means
@@ -128,8 +124,7 @@ func (t *Tracker) Begin(n int) {
 		return
 	}
 	at := t.place(n)
-	node := t.show(n, at, phaseRunning)
-	node.open, node.value, node.max = true, 0, 1
+	t.show(n, at, phaseRunning).open = true
 	t.executing(at)
 }
 
@@ -164,10 +159,15 @@ func (t *Tracker) Progress(n int, value, max float64) error {
 	if t.closed || !node.open {
 		return ErrClosed
 	}
-	node.value, node.max = value, max
+	if node.step == 0 {
+		t.steps = append(t.steps, step{})
+		node.step = int32(len(t.steps))
+	}
+	node.mark |= stepped
+	t.steps[node.step-1] = step{value, max}
 	t.changed()
 	t.earn(n, value, max, true)
-	if t.steps--; t.steps >= 0 {
+	if t.atOnce--; t.atOnce >= 0 {
 		return t.publish(t.progress(n))
 	}
 	if !node.late {
@@ -180,8 +180,8 @@ func (t *Tracker) Progress(n int, value, max float64) error {
 }
 
 func (t *Tracker) progress(n int) Progress {
-	node := t.node(n)
-	return Progress{Value: node.value, Max: node.max, PromptID: t.job.Prompt.ID, UniqueID: t.place(n).UniqueID}
+	at := t.steps[t.node(n).step-1]
+	return Progress{Value: at.value, Max: at.max, PromptID: t.job.Prompt.ID, UniqueID: t.place(n).UniqueID}
 }
 
 // Quiet ends the progress of node n before the node ends: it sends the progress event
@@ -228,8 +228,7 @@ func (t *Tracker) Finish(n int) {
 		return
 	}
 	t.quiet(n)
-	node := t.show(n, t.place(n), phaseFinished)
-	node.value = node.max
+	t.finish(n)
 	t.changed()
 	t.earn(n, 1, 1, false)
 }
@@ -289,12 +288,12 @@ func (t *Tracker) end(err error, failed string) {
 // drop marks the node that failed and removes the other nodes that still run from the
 // snapshots.
 func (t *Tracker) drop(failed string) {
-	kept := t.shown[:0]
+	kept := make([]int32, 0, len(t.shown)) // snapshots share t.shown
 	for _, n := range t.shown {
 		switch node := t.node(int(n)); {
-		case node.phase != phaseRunning:
+		case node.mark&anyPhase != phaseRunning:
 		case t.place(int(n)).UniqueID == failed:
-			node.phase = phaseFailed
+			node.mark = node.mark&stepped | phaseFailed
 			t.dirty = true
 		default:
 			t.dirty = true
@@ -314,23 +313,34 @@ func (t *Tracker) node(n int) *trackedNode {
 }
 
 func (t *Tracker) place(n int) Place {
-	if n < len(t.job.Prompt.Nodes) {
-		id := t.job.Prompt.Nodes[n].ID
+	if n < len(t.ids) {
+		id := t.ids[n]
 		return Place{UniqueID: id, DisplayID: id, RealID: id}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.added[n-len(t.job.Prompt.Nodes)]
+	return t.added[n-len(t.ids)]
 }
 
-// show sets the phase of a node and adds the node to the snapshots if it is new.
-func (t *Tracker) show(n int, at Place, phase nodePhase) *trackedNode {
-	node := t.node(n)
-	if node.phase == phaseNone {
-		node.max = 1
-		t.shown = append(t.shown, int32(n))
-		t.size += stateSize + 2*len(at.UniqueID) + len(at.DisplayID) + len(at.ParentID) + len(at.RealID) + len(t.job.Prompt.ID)
+// finish shows node n as done. If the node has reported progress, its last report now says
+// that all is done.
+func (t *Tracker) finish(n int) {
+	reported := t.node(n).mark & stepped
+	node := t.show(n, t.place(n), phaseFinished)
+	if node.mark |= reported; reported != 0 {
+		at := &t.steps[node.step-1]
+		at.value = at.max
 	}
-	node.phase = phase
+}
+
+// show sets the phase of a node and adds the node to the snapshots if it is new. The node
+// has no progress yet.
+func (t *Tracker) show(n int, at Place, phase nodeMark) *trackedNode {
+	node := t.node(n)
+	if node.mark == phaseNone {
+		t.shown = append(t.shown, int32(n))
+		t.size += at.sizeState(t.job.Prompt.ID)
+	}
+	node.mark = phase
 	return node
 }

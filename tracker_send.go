@@ -7,10 +7,6 @@ const (
 	snapshotRate   = 4 << 10   // bytes that the budget gains in a millisecond
 	snapshotPause  = 50 * time.Millisecond
 	stepsAtOnce    = 1000 // progress events that are sent before the tracker holds them back
-
-	// stateSize is the size, in bytes, of a node in a snapshot without its ids: the
-	// names of the fields and the numbers.
-	stateSize = 150
 )
 
 // changed sends a snapshot if the budget allows it; otherwise the timer sends one
@@ -26,13 +22,20 @@ func (t *Tracker) changed() {
 
 func (t *Tracker) snapshot() {
 	t.dirty = false
-	states := make([]NodeState, len(t.shown))
-	for k, n := range t.shown {
-		node, s := &t.nodes[n], &states[k]
-		s.Place = t.place(int(n))
-		s.Value, s.Max, s.State = node.value, node.max, phaseNames[node.phase]
+	s := &snapshot{shown: t.shown, ids: t.ids, size: t.size}
+	if s.marks = s.few[:]; len(s.shown) > len(s.few) {
+		s.marks = make([]nodeMark, len(s.shown))
 	}
-	_ = t.publish(ProgressState{PromptID: t.job.Prompt.ID, Nodes: states})
+	for k, n := range s.shown {
+		node := &t.nodes[n]
+		if s.marks[k] = node.mark; node.mark&stepped != 0 {
+			s.steps = append(s.steps, t.steps[node.step-1])
+		}
+	}
+	t.mu.Lock()
+	s.added = t.added
+	t.mu.Unlock()
+	_ = t.publish(ProgressState{PromptID: t.job.Prompt.ID, shared: s})
 }
 
 // arm starts the timer, unless the timer runs. The timer fires when the budget is large
@@ -57,7 +60,7 @@ func (t *Tracker) tick() {
 		return
 	}
 	if !t.dirty && t.held == 0 {
-		t.budget, t.steps = snapshotBudget, stepsAtOnce
+		t.budget, t.atOnce = snapshotBudget, stepsAtOnce
 		return
 	}
 	t.sendLate()

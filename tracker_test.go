@@ -50,7 +50,7 @@ func (p *trackerTape) Publish(ev nodebus.Event) error {
 		p.lines = append(p.lines, fmt.Sprintf("overall %.3g", e.Value))
 	case nodebus.ProgressState:
 		line := "state"
-		for _, n := range e.Nodes {
+		for _, n := range e.Nodes() {
 			line += fmt.Sprint(" ", n.UniqueID, ":", n.State, " ", n.Value, "/", n.Max)
 		}
 		p.lines = append(p.lines, line)
@@ -302,7 +302,7 @@ type countingPublisher struct{ states int }
 
 func (p *countingPublisher) Publish(ev nodebus.Event) error {
 	if s, ok := ev.Payload.(nodebus.ProgressState); ok {
-		p.states += len(s.Nodes)
+		p.states += len(s.Nodes())
 	}
 	return nil
 }

@@ -213,7 +213,7 @@ func (g wireGen) event() nodebus.Event {
 	case 4:
 		ev.Payload = nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: prompt, UniqueID: g.maybe(g.text())}
 	case 5:
-		ev.Payload = nodebus.ProgressState{PromptID: prompt, Nodes: g.nodeStates(g.text)}
+		ev.Payload = nodebus.ProgressState{PromptID: prompt}.With(g.nodeStates(g.text)...)
 	case 6:
 		ev.Payload = nodebus.Executed{Place: nodebus.Place{UniqueID: g.text(), DisplayID: g.text(), ParentID: "x", RealID: "y"}, Output: g.lists(), PromptID: prompt}
 	case 7:

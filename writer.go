@@ -209,7 +209,7 @@ func (s *Session) take(w *outgoing) error {
 	w.codec, w.hello, w.reading = s.codec, s.hello, nil
 	w.page = page{msgs: w.msgs[:0]}
 	s.hello = nil
-	upTo := uint64(maxID)
+	upTo := maxID
 	if len(s.readings) > 0 {
 		upTo = s.readings[0].queued
 	}

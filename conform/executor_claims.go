@@ -160,7 +160,7 @@ func executesSnapshots(t *testing.T, h *host) {
 				continue
 			}
 			last = map[string]string{}
-			for _, n := range p.Nodes {
+			for _, n := range p.Nodes() {
 				last[n.UniqueID] = n.State
 				if _, seen := first[n.UniqueID]; !seen {
 					first[n.UniqueID] = n.State

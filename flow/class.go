@@ -207,17 +207,35 @@ var notGiven any = new(struct{ _ byte })
 
 // run creates a node and calls its method Run. args has one argument for every
 // input.
+//
+// If Run receives a copy of the node, nothing can keep the node itself, and a later call
+// uses its memory again. A node whose Run panics or ends its goroutine is not used again.
 func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
-	node := reflect.New(c.typ)
-	if err := c.fill(node.Elem(), ctx, args); err != nil {
+	node := c.used.Get()
+	if node == nil {
+		node = c.newNode()
+	}
+	fields := reflect.ValueOf(node).Elem()
+	if err := c.fill(fields, ctx, args); err != nil {
 		return nil, err
 	}
-	return c.body(ctx, node.Interface())
+	out, err := c.body(ctx, node)
+	if c.copied {
+		fields.Set(c.proto) // so that the node does not keep its inputs in memory
+		c.used.Put(node)
+	}
+	return out, err
 }
 
-// fill sets the fields of a new node.
+// newNode returns a pointer to a copy of the registered node.
+func (c *Class) newNode() any {
+	node := reflect.New(c.typ)
+	node.Elem().Set(c.proto)
+	return node.Interface()
+}
+
+// fill sets the inputs of a new node.
 func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error {
-	node.Set(c.proto)
 	for i := range c.inputs {
 		f := &c.inputs[i]
 		dst := node.FieldByIndex(f.index)
@@ -297,7 +315,7 @@ func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
 // sample returns a node whose literals and id are set, but not its linked and lazy
 // inputs.
 func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
-	node := reflect.New(class.typ)
+	node := class.newNode()
 	args := make([]any, len(n.args))
 	for i, a := range n.args {
 		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
@@ -305,7 +323,7 @@ func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
 		}
 	}
 	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
-	return node.Interface(), class.fill(node.Elem(), ctx, args)
+	return node, class.fill(reflect.ValueOf(node).Elem(), ctx, args)
 }
 
 // linkable reports whether an output may be linked to an input. same compares the

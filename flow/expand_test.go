@@ -84,7 +84,7 @@ func TestSection11IdsAndEvents(t *testing.T) {
 					require.Equal(r.t, "x", p.DisplayID)
 				}
 			case nodebus.ProgressState:
-				for _, n := range p.Nodes {
+				for _, n := range p.Nodes() {
 					if n.UniqueID == "x.0.0.1" {
 						require.Equal(r.t, nodebus.NodeState{Value: n.Value, Max: 1, State: n.State, Place: nodebus.Place{UniqueID: "x.0.0.1", DisplayID: "x", ParentID: "x", RealID: "x"}}, n)
 					}
@@ -115,7 +115,7 @@ func TestSection11NestedAndRecursive(t *testing.T) {
 		var parent string
 		for _, ev := range o.events {
 			if p, ok := ev.Payload.(nodebus.ProgressState); ok {
-				for _, n := range p.Nodes {
+				for _, n := range p.Nodes() {
 					if n.UniqueID == deepest {
 						require.Equal(r.t, "x", n.DisplayID)
 						require.Equal(r.t, "x", n.RealID)

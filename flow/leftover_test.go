@@ -65,7 +65,7 @@ func TestLeftoverProgressIsNotTold(t *testing.T) {
 			case nodebus.Progress:
 				require.False(t, shown[p.UniqueID], "progress of node %s after its output", p.UniqueID)
 			case nodebus.ProgressState:
-				for _, s := range p.Nodes {
+				for _, s := range p.Nodes() {
 					require.False(t, s.State == "finished" && s.Value != s.Max, "%+v", s)
 				}
 			}

@@ -43,7 +43,9 @@ type Local struct {
 	cache  resultCache  // nil if nothing is cached
 	recent *recentCache // the default cache, swept at each prompt; nil if another cache is set
 	slots  slots
-	claims claims
+	// scratch holds *scratch values of runs that have ended well.
+	scratch sync.Pool
+	claims  claims
 }
 
 // resultCache contains the methods of a Cache that a run calls.

@@ -187,7 +187,7 @@ func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 			state[p.UniqueID] = "executed"
 		case nodebus.ProgressState:
 			require.Equal(t, 2, phase, at)
-			for _, n := range p.Nodes {
+			for _, n := range p.Nodes() {
 				was := bars[n.UniqueID]
 				require.False(t, was == "finished" && n.State != "finished", at)
 				bars[n.UniqueID] = n.State

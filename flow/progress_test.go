@@ -24,7 +24,7 @@ func (o outcome) snapshots() (all [][]string) {
 	for _, ev := range o.events {
 		if p, ok := ev.Payload.(nodebus.ProgressState); ok {
 			s := []string{}
-			for _, n := range p.Nodes {
+			for _, n := range p.Nodes() {
 				s = append(s, fmt.Sprintf("%s:%s %v/%v", n.UniqueID, n.State, n.Value, n.Max))
 			}
 			all = append(all, s)
@@ -171,7 +171,7 @@ func TestProgressOfALongNodeIsToldInTime(t *testing.T) {
 		began := time.Now()
 		for ev, err := range events {
 			require.NoError(t, err)
-			if p, ok := ev.Payload.(nodebus.ProgressState); ok && p.Nodes[len(p.Nodes)-1].UniqueID == "long" {
+			if p, ok := ev.Payload.(nodebus.ProgressState); ok && p.Nodes()[len(p.Nodes())-1].UniqueID == "long" {
 				break
 			}
 		}

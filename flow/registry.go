@@ -77,9 +77,11 @@ type Class struct {
 	ui      []int                                             // index of the field of type UI in the result; see reflect.Value.FieldByIndex
 	multi   bool                                              // the result is a struct with several outputs
 	body    func(ctx *nodebus.Context, node any) (any, error) // calls Run
+	used    sync.Pool                                         // pointers to nodes that a call may use again, if copied
 
 	takesList                            bool     // some input is a List: the node gets all elements in one call
 	lazy                                 bool     // some input is Lazy
+	copied                               bool     // Run receives a copy of the node
 	plainOuts                            bool     // no output is a List or an Out
 	validates, checksLinks, fingerprints bool     // the node has the method Validate, ValidateLinks or Fingerprint
 	usesID                               bool     // the result may depend on the unique id
@@ -125,6 +127,7 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 	}
 	info.Title = cmp.Or(info.Title, info.Name)
 	info.Output = info.Output || onlyUI
+	_, c.copied = t.MethodByName("Run")
 	_, c.validates = reflect.New(t).Interface().(nodebus.Validator)
 	_, c.checksLinks = reflect.New(t).Interface().(linkTypeValidator)
 	_, c.fingerprints = reflect.New(t).Interface().(nodebus.Fingerprinter)

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ type run struct {
 	local    *Local
 	job      *nodebus.Job
 	plan     *plan
-	pub      nodebus.Publisher
+	calls    *nodebus.Context // what the contexts of all calls share
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
@@ -74,8 +75,9 @@ func (r *run) unlock(then *after) {
 }
 
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
-	r := &run{local: l, job: job, plan: pl, pub: pub, finished: make(chan struct{})}
+	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger})
 	r.tracker = nodebus.NewTracker(job, pub)
 	r.graph.init(l.reg, pl, r.tracker)
 	r.keys.r = r
@@ -118,6 +120,9 @@ func (r *run) execute() error {
 	r.mu.Lock()
 	err, stopped := r.sched.err, r.sched.stopped
 	r.mu.Unlock()
+	if err == nil && !abandoned {
+		r.giveBack()
+	}
 	if stopped {
 		r.tracker.Close(nodebus.ErrInterrupted) // no node caused the error
 	} else {
@@ -163,11 +168,11 @@ func (r *run) start(cached int) {
 	for i := range r.graph.base {
 		links += len(r.graph.base[i].plan.args)
 	}
+	r.borrow()
 	r.sched.Reserve(len(r.graph.base), links)
-	r.sched.ran = make([]int32, 0, len(r.graph.base)-cached)
-	r.sched.added = make([]int32, 0, max(cap(r.sched.ran), len(r.plan.outputs)))
+	r.sched.ran = slices.Grow(r.sched.ran, len(r.graph.base)-cached)
+	r.sched.added = slices.Grow(r.sched.added, max(len(r.graph.base)-cached, len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
-	r.sched.added, r.sched.stack = nil, nil // the lists are large now; later calls need only small lists
 	r.startWorkers()
 }
 

@@ -213,7 +213,7 @@ func (w *worker) listLength() int {
 	}
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
-	return w.turn.length
+	return int(w.turn.length)
 }
 
 // roomFor returns a reused slice for the outputs of one call of several.

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -20,7 +21,7 @@ type turn struct {
 	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node now
 
 	// run.mu guards the fields below.
-	length int   // length of the longest list that a lazy input returned
+	length int32 // length of the longest list that a lazy input returned
 	waits  int32 // number of calls of await that have not returned
 }
 
@@ -33,10 +34,7 @@ func (t *turn) begin(k int) *nodebus.Context {
 			c.End()
 		}
 	}
-	r := t.w.r
-	c.Begin(r.ctx, nodebus.CallInfo{
-		Place: t.n.plan.place(), Job: r.job, Index: k, Publisher: r.pub, Runtime: t, Logger: r.local.opts.Logger,
-	})
+	c.Begin(t.w.r.calls, t.n.plan.place(), k, t)
 	return c
 }
 
@@ -123,7 +121,7 @@ func emptyList(f *field) error {
 func (t *turn) lengthen(n int) {
 	t.w.r.mu.Lock()
 	defer t.w.r.mu.Unlock()
-	t.length = max(t.length, n)
+	t.length = max(t.length, int32(min(n, math.MaxInt32)))
 }
 
 // unblock returns an error for a blocked value and publishes the reason. A node that

@@ -10,7 +10,7 @@ import (
 
 // schedule holds the running and waiting nodes of a run. run.mu guards it.
 type schedule struct {
-	sched.Sched
+	scratch
 	workers  []*worker
 	working  int    // number of goroutines that run nodes or search for one
 	starting int    // number of these goroutines that have not searched yet
@@ -19,15 +19,40 @@ type schedule struct {
 	slots    int    // number of slots that the workers hold
 	inLine   bool   // the run waits for a slot
 	turns    uint64 // number of turns that have begun
-	ran      []int32
-	added    []int32 // reused by need
-	stack    []int32 // reused by need
 
 	looking bool  // lookUp has not returned yet
 	err     error // error that ends the run early
 	stopped bool  // err comes from the end of the context, not from a node
 	over    bool  // no new node begins
 	ended   bool  // the run no longer waits for anything
+}
+
+// scratch holds the lists of a schedule that grow with the number of nodes. A run whose
+// nodes have all ended well gives them to a later run. A goroutine that a node left behind
+// may still use the schedule, under run.mu, but it does not find the lists there.
+type scratch struct {
+	sched.Sched
+	ran   []int32 // nodes that were computed in this run
+	added []int32 // reused by need
+	stack []int32 // reused by need
+}
+
+// borrow takes the lists of an earlier run, if there are any. mu is held.
+func (r *run) borrow() {
+	if s, ok := r.local.scratch.Get().(*scratch); ok {
+		r.sched.scratch = *s
+	}
+}
+
+// giveBack gives the lists to later runs.
+func (r *run) giveBack() {
+	r.mu.Lock()
+	s := r.sched.scratch
+	r.sched.scratch = scratch{}
+	r.mu.Unlock()
+	s.Reset()
+	s.ran = s.ran[:0]
+	r.local.scratch.Put(&s)
 }
 
 // worker is a goroutine that runs nodes. It reuses its buffers for the next node.
@@ -278,7 +303,7 @@ func (w *worker) nextTurn() *turn {
 		return t
 	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
-		w.slab = min(2*w.slab+1, 16)
+		w.slab = min(2*w.slab+1, 34) // 34 turns fill a block of the allocator
 		w.spare = make([]turn, w.slab)
 	}
 	t := &w.spare[0]

@@ -21,12 +21,11 @@ func appendProgress(b []byte, value, max int64, prompt, node string) []byte {
 	return append(b, "}}"...)
 }
 
-func appendState(b []byte, s *nodebus.ProgressState) []byte {
+func appendState(b []byte, nodes []nodebus.NodeState) []byte {
 	b = append(b, `{"type":"progress_state","data":{"prompt_id":`...)
-	b = appendString(b, s.PromptID)
+	b = appendString(b, promptID)
 	b = append(b, `,"nodes":{`...)
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	for i, n := range nodes {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -40,7 +39,7 @@ func appendState(b []byte, s *nodebus.ProgressState) []byte {
 		b = append(b, `,"node_id":`...)
 		b = appendString(b, n.UniqueID)
 		b = append(b, `,"prompt_id":`...)
-		b = appendString(b, s.PromptID)
+		b = appendString(b, promptID)
 		b = append(b, `,"display_node_id":`...)
 		b = appendString(b, n.DisplayID)
 		b = append(b, `,"parent_node_id":null,"real_node_id":`...)

@@ -71,15 +71,16 @@ func progressState(nodes int) sample {
 	plain := plainState{promptID, map[string]plainNode{}}
 	for i := range nodes {
 		id := strconv.Itoa(i + 10)
-		state.Nodes = append(state.Nodes, nodebus.NodeState{
+		state = state.With(nodebus.NodeState{
 			Value: float64(i), Max: 20, State: "running", Place: nodebus.Place{UniqueID: id, DisplayID: id, RealID: id},
 		})
 		plain.Nodes[id] = plainNode{
 			Value: float64(i), Max: 20, State: "running", NodeID: id, PromptID: promptID, DisplayNodeID: id, RealNodeID: id,
 		}
 	}
+	list := state.Nodes()
 	return sample{"progress_state", nodebus.Event{Payload: state}, &envelope{"progress_state", &plain}, func(b []byte) []byte {
-		return appendState(b, &state)
+		return appendState(b, list)
 	}}
 }
 

@@ -165,7 +165,7 @@ func TestListen(t *testing.T) {
 func TestScreen(t *testing.T) {
 	var out strings.Builder
 	s := &screen{out: &out, names: map[string]string{"3": "Blur"}, bars: true}
-	state := func(nodes ...nodebus.NodeState) { s.state(nodebus.Event{}, nodebus.ProgressState{Nodes: nodes}) }
+	state := func(nodes ...nodebus.NodeState) { s.state(nodebus.Event{}, nodebus.ProgressState{}.With(nodes...)) }
 	state(nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}, State: "finished", Value: 1, Max: 1}, nodebus.NodeState{Place: nodebus.Place{UniqueID: "3"}, State: "running"})
 	s.executing(nodebus.Event{}, nodebus.Executing{UniqueID: "3"})
 	state(nodebus.NodeState{Place: nodebus.Place{UniqueID: "3"}, State: "running", Value: 3, Max: 6})

@@ -55,7 +55,7 @@ func (s *screen) progress(_ nodebus.Event, p nodebus.Progress) {
 // state handles a snapshot of the progress of all nodes.
 func (s *screen) state(_ nodebus.Event, p nodebus.ProgressState) {
 	s.clear()
-	s.runs = slices.DeleteFunc(p.Nodes, func(n nodebus.NodeState) bool { return n.State != "running" })
+	s.runs = slices.DeleteFunc(p.Nodes(), func(n nodebus.NodeState) bool { return n.State != "running" })
 	s.draw()
 }
 

@@ -34,6 +34,13 @@ func (s *bitset) remove(n int32) {
 	}
 }
 
+// clear removes all numbers.
+func (s *bitset) clear() {
+	for _, level := range s.levels {
+		clear(level)
+	}
+}
+
 // first returns the smallest number, or -1 if the set is empty.
 func (s *bitset) first() int32 {
 	if len(s.levels) == 0 || s.levels[len(s.levels)-1][0] == 0 {

@@ -9,6 +9,8 @@
 // takes constant time per node and edge.
 package sched
 
+import "slices"
+
 // Sched holds the state of one run. The zero value is ready to use. It is not
 // safe for concurrent use.
 type Sched struct {
@@ -45,11 +47,19 @@ type node struct {
 
 type edge struct{ to, next int32 } // next: the source's next edge, as its index plus one
 
-// Reserve allocates memory for n nodes and e edges at once.
+// Reserve makes sure that there is memory for n nodes and e edges.
 func (s *Sched) Reserve(n, e int) {
-	s.nodes = make([]node, 0, n)
-	s.order = make([]int32, 0, n)
-	s.edges = make([]edge, 0, e)
+	s.nodes = slices.Grow(s.nodes, n)
+	s.order = slices.Grow(s.order, n)
+	s.edges = slices.Grow(s.edges, e)
+}
+
+// Reset makes s as good as new, but keeps its memory.
+func (s *Sched) Reset() {
+	for t := range s.ready {
+		s.ready[t].clear()
+	}
+	*s = Sched{nodes: s.nodes[:0], order: s.order[:0], edges: s.edges[:0], ready: s.ready}
 }
 
 func (s *Sched) at(i int32) *node {

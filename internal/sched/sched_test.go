@@ -32,7 +32,18 @@ func randomGraph(r *rand.Rand, n int) graph {
 }
 
 func build(g graph) *sched.Sched {
-	var s sched.Sched
+	s := &sched.Sched{}
+	fill(s, g)
+	return s
+}
+
+// fill adds a graph to an empty Sched.
+func fill(s *sched.Sched, g graph) {
+	links := 0
+	for _, from := range g.needs {
+		links += len(from)
+	}
+	s.Reserve(len(g.needs), links)
 	for i := range g.needs {
 		s.Add(int32(i), g.root[i], g.urgent[i])
 	}
@@ -45,7 +56,6 @@ func build(g graph) *sched.Sched {
 	for i := range g.needs {
 		s.Open(int32(i))
 	}
-	return &s
 }
 
 // naive picks a node by a direct translation of the rule in the package comment.
@@ -82,30 +92,65 @@ func TestOrderIsTheRulesOrder(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		g := randomGraph(r, 1+r.IntN(40))
-		s := build(g)
-		gone, out := make([]bool, len(g.needs)), make([]bool, len(g.needs))
-		var running []int32
-		for s.Pending() > 0 {
-			want := naive(g, gone, out)
-			got, ok := s.Next()
-			require.Equal(t, want >= 0, ok, "seed %d", seed)
-			if ok {
-				require.Equal(t, want, got, "seed %d", seed)
-				out[got] = true
-				running = append(running, got)
-			}
-			if !ok || r.IntN(2) == 0 { // end a random running node
-				k := r.IntN(len(running))
-				i := running[k]
-				running = slices.Delete(running, k, k+1)
+		checkOrder(t, r, build(g), g, seed)
+	}
+}
+
+// TestResetSchedIsLikeNew uses one Sched for many graphs of different sizes, and leaves
+// some of them at any point.
+func TestResetSchedIsLikeNew(t *testing.T) {
+	var s sched.Sched
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		g := randomGraph(r, 1+r.IntN(300))
+		fill(&s, g)
+		for range r.IntN(len(g.needs)) {
+			if i, ok := s.Next(); ok && r.IntN(4) > 0 {
 				s.Done(i)
-				gone[i], out[i] = true, false
-				require.True(t, s.IsDone(i))
 			}
 		}
+		s.Reset()
 		require.Zero(t, s.Ready())
-		require.Nil(t, s.Cycle())
+		require.Zero(t, s.Pending())
+		require.Zero(t, s.Positions())
+		g = randomGraph(r, 1+r.IntN(40))
+		fill(&s, g)
+		checkOrder(t, r, &s, g, seed)
+		s.Reset()
 	}
+	g := randomGraph(rand.New(rand.NewPCG(1, 3)), 300)
+	fill(&s, g)
+	require.Zero(t, testing.AllocsPerRun(5, func() {
+		s.Reset()
+		fill(&s, g)
+	}))
+}
+
+// checkOrder runs g, which s contains, and compares the order with naive.
+func checkOrder(t *testing.T, r *rand.Rand, s *sched.Sched, g graph, seed uint64) {
+	t.Helper()
+	gone, out := make([]bool, len(g.needs)), make([]bool, len(g.needs))
+	var running []int32
+	for s.Pending() > 0 {
+		want := naive(g, gone, out)
+		got, ok := s.Next()
+		require.Equal(t, want >= 0, ok, "seed %d", seed)
+		if ok {
+			require.Equal(t, want, got, "seed %d", seed)
+			out[got] = true
+			running = append(running, got)
+		}
+		if !ok || r.IntN(2) == 0 { // end a random running node
+			k := r.IntN(len(running))
+			i := running[k]
+			running = slices.Delete(running, k, k+1)
+			s.Done(i)
+			gone[i], out[i] = true, false
+			require.True(t, s.IsDone(i))
+		}
+	}
+	require.Zero(t, s.Ready())
+	require.Nil(t, s.Cycle())
 }
 
 func TestAgainWaitsForMoreAndKeepsItsPlace(t *testing.T) {

@@ -89,7 +89,9 @@ func (p *nodebusPeer) Clients() int { return int(p.n.Load()) }
 
 // Wire returns the key before the time. The payloads have no number field, so the time is
 // in display_node.
-func (p *nodebusPeer) Wire() (key string, greetings int) { return `"display_node":"`, 1 }
+func (p *nodebusPeer) Wire() Wire {
+	return Wire{Key: `"display_node":"`, Greetings: 1, Path: "/ws?clientId=c%d"}
+}
 
 // nodeIDs are as long as the ids of nodes in an expansion. So the frames are as long as
 // the frames of the other peers.

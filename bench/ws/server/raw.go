@@ -3,12 +3,10 @@
 package server
 
 import (
-	"bufio"
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
 	"net"
-	"net/textproto"
 	"runtime"
 	"strings"
 	"sync"
@@ -48,33 +46,28 @@ func newRaw(pump bool) *rawPeer {
 }
 
 func (p *rawPeer) Serve(ln net.Listener) error {
-	for {
-		c, err := ln.Accept()
-		if err != nil {
+	return acceptAll(ln, func(c net.Conn) error {
+		if _, err := upgrade(c); err != nil {
 			return err
 		}
-		go p.accept(c)
-	}
+		return p.join(c, p.head.Load())
+	})
 }
 
-func (p *rawPeer) accept(c net.Conn) {
-	if err := upgrade(c); err != nil {
-		_ = c.Close()
-		return
-	}
+// join sends the log from at on to a client.
+func (p *rawPeer) join(c net.Conn, at int64) error {
 	if p.shards == nil {
-		pump := &rawPump{p: p, c: c, at: p.head.Load(), wake: make(chan struct{}, 1)}
+		pump := &rawPump{p: p, c: c, at: at, wake: make(chan struct{}, 1)}
 		p.mu.Lock()
 		p.pumps = append(p.pumps, pump)
 		p.mu.Unlock()
 		p.n.Add(1)
 		pump.run()
-		return
+		return nil
 	}
-	cl, err := newRawClient(c, p.head.Load())
+	cl, err := newRawClient(c, at)
 	if err != nil {
-		_ = c.Close()
-		return
+		return err
 	}
 	p.mu.Lock()
 	s := p.shards[p.next%len(p.shards)]
@@ -84,27 +77,28 @@ func (p *rawPeer) accept(c net.Conn) {
 	s.clients = append(s.clients, cl)
 	s.mu.Unlock()
 	p.n.Add(1)
+	wake(s.wake)
+	return nil
 }
 
-// upgrade reads the handshake request and answers it.
-func upgrade(c net.Conn) error {
-	r := textproto.NewReader(bufio.NewReaderSize(c, 1024))
-	if _, err := r.ReadLine(); err != nil {
-		return err
-	}
-	header, err := r.ReadMIMEHeader()
+// upgrade reads the handshake request and answers it. It returns the first line of the
+// request.
+func upgrade(c net.Conn) (request string, err error) {
+	request, header, err := readRequest(c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	key := strings.TrimSpace(header.Get("Sec-Websocket-Key"))
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	_, err = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
-	return err
+	return request, err
 }
 
-func (p *rawPeer) Broadcast(seq int64) {
-	f := frame(message(seq))
+func (p *rawPeer) Broadcast(seq int64) { p.append(frame(message(seq))) }
+
+// append appends f to the log and wakes the workers.
+func (p *rawPeer) append(f []byte) {
 	h := p.head.Load()
 	n := copy(p.log[h%logSize:], f)
 	copy(p.log, f[n:])

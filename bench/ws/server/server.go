@@ -1,11 +1,12 @@
 //go:build linux
 
-// Package server is the server of the WebSocket benchmark. One of the peers listens on its
+// Package server is the server of the benchmarks of WebSocket and of text/event-stream. One of the peers listens on its
 // own port, and commands on standard input make it publish.
 //
 //	blast EVENTS WINDOW        publish EVENTS events as fast as the window allows
 //	paced PER-SECOND BURST S   publish bursts at a fixed rate, for S seconds
 //	a N                        the slowest client has received N events
+//	keep PROMPTS EVENTS N      publish prompts of N clients and end them
 //	stat, gc                   report figures; collect garbage, then report figures
 //	profile FILE, profile      start a CPU profile; stop the CPU profile
 //	heap FILE                  write a heap profile
@@ -26,6 +27,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -54,8 +56,8 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 			fmt.Fprintln(os.Stderr, "wsserver:", err)
 		}
 	}()
-	key, greetings := c.peer.Wire()
-	c.answer(Stat{Addr: ln.Addr().String(), Key: key, Greetings: greetings})
+	wire := c.peer.Wire()
+	c.answer(Stat{Addr: ln.Addr().String(), Wire: &wire})
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
@@ -116,6 +118,8 @@ func (c *control) do(verb string, args []string) error {
 			return err
 		}
 		go c.paced(n[0], int64(n[1]), n[2])
+	case verb == "keep" && len(args) == 3:
+		return c.keep(args)
 	case verb == "profile":
 		return c.profile(args)
 	case verb == "heap" && len(args) == 1:
@@ -145,35 +149,87 @@ func (c *control) acked(n int64) {
 	}
 }
 
+// turns returns the number of events after which each client has received one more.
+func (c *control) turns() int64 {
+	if c.peer.Wire().Each {
+		return int64(max(c.peer.Clients(), 1))
+	}
+	return 1
+}
+
+// publish publishes event number seq. If the events are addressed, the clients take turns;
+// a turn is a burst.
+func (c *control) publish(seq, turns, burst int64) {
+	if s, ok := c.peer.(Sender); ok {
+		s.Send(int(seq/burst%turns), seq)
+		return
+	}
+	c.peer.Broadcast(seq)
+}
+
 // blast publishes n events. It is never more than window events ahead of the slowest
 // client.
 func (c *control) blast(n, window int64) {
+	turns := c.turns()
 	began := time.Now()
 	for i := range n {
-		for i-c.seen.Load() >= window {
+		for i/turns-c.seen.Load() >= window {
 			<-c.ack
 		}
-		c.peer.Broadcast(i)
+		c.publish(i, turns, 1)
 	}
 	c.answer(Stat{Published: n, Seconds: time.Since(began).Seconds()})
 }
 
+// shortest is the shortest pause between two bursts. More bursts per second are published
+// several at a time, because waking up would cost more than publishing.
+const shortest = time.Millisecond
+
 // paced publishes bursts of events; rate is the total number of events per second.
 func (c *control) paced(rate float64, burst int64, seconds float64) {
-	began := time.Now()
 	gap := time.Duration(float64(time.Second) * float64(burst) / rate)
+	bursts := max(int64(shortest/gap), 1)
+	gap *= time.Duration(bursts)
+	turns := c.turns()
 	var events int64
 	var busy time.Duration
+	var each []time.Duration
+	began := time.Now()
 	for round := range int64(seconds / gap.Seconds()) {
 		time.Sleep(time.Until(began.Add(time.Duration(round) * gap)))
-		for range burst {
+		for range burst * bursts {
 			t := time.Now()
-			c.peer.Broadcast(events)
-			busy += time.Since(t)
+			c.publish(events, turns, burst)
+			d := time.Since(t)
+			busy += d
+			each = append(each, d)
 			events++
 		}
 	}
-	c.answer(Stat{Published: events, Seconds: time.Since(began).Seconds(), Busy: busy.Seconds()})
+	c.answer(Stat{Published: events, Seconds: time.Since(began).Seconds(), Busy: busy.Seconds(), Median: median(each).Seconds()})
+}
+
+// median sorts d. The median of no durations is 0.
+func median(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func (c *control) keep(args []string) error {
+	k, ok := c.peer.(Keeper)
+	if !ok {
+		return errors.New("this peer keeps no events")
+	}
+	n, err := numbers(args)
+	if err != nil {
+		return err
+	}
+	k.Keep(int(n[0]), int(n[1]), int(n[2]))
+	c.answer(Stat{})
+	return nil
 }
 
 func (c *control) profile(args []string) error {

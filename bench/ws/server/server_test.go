@@ -25,6 +25,13 @@ func TestEventsAreOfOneSize(t *testing.T) {
 	}
 }
 
+// TestPromptsOfClients: their ids are different, and as long as promptID.
+func TestPromptsOfClients(t *testing.T) {
+	require.Len(t, ownPrompt(7), len(promptID))
+	require.Len(t, ownPrompt(1<<40), len(promptID))
+	require.NotEqual(t, ownPrompt(7), ownPrompt(8))
+}
+
 // TestAcknowledgement: an acknowledgement that is not a number changes nothing.
 func TestAcknowledgement(t *testing.T) {
 	c := &control{ack: make(chan struct{}, 1)}
@@ -35,7 +42,4 @@ func TestAcknowledgement(t *testing.T) {
 	require.Empty(t, c.ack)
 }
 
-func wireKey(p interface{ Wire() (string, int) }) string {
-	key, _ := p.Wire()
-	return key
-}
+func wireKey(p interface{ Wire() Wire }) string { return p.Wire().Key }

@@ -11,10 +11,7 @@ import (
 // Stat is an answer of the server. Only the fields for the command are set.
 type Stat struct {
 	Addr string `json:",omitempty"` // the server's address; only in the first answer
-	Key  string `json:",omitempty"` // the text before an event's time; only in the first answer
-	// Greetings is the number of messages that a client receives before the events. It
-	// is only in the first answer.
-	Greetings int `json:",omitempty"`
+	Wire *Wire  `json:",omitempty"` // only in the first answer
 
 	User, System float64 // CPU seconds
 	RSS          int64   // bytes
@@ -26,7 +23,8 @@ type Stat struct {
 
 	Published int64   // number of events
 	Seconds   float64 // duration of the command
-	Busy      float64 // seconds spent inside Broadcast
+	Busy      float64 // seconds spent inside Broadcast and Send
+	Median    float64 // median of these times, in seconds; other programs do not change it much
 }
 
 // CPU returns the total CPU time, in seconds.

@@ -140,9 +140,13 @@ func (h *tryHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = nc.Close()
 		return nil, nil, err
 	}
-	var r io.Reader = h.conn
-	if early, _ := rw.Reader.Peek(rw.Reader.Buffered()); len(early) > 0 {
-		r = io.MultiReader(bytes.NewReader(bytes.Clone(early)), r)
+	// net/http may have read the first byte of the client already. coder/websocket takes what
+	// is buffered, and then reads from the connection.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), h.conn), max(512, len(early)))
+	if _, err := r.Peek(len(early)); err != nil {
+		_ = nc.Close()
+		return nil, nil, err
 	}
-	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(r, 512), bufio.NewWriterSize(h.conn, 256)), nil
+	return h.conn, bufio.NewReadWriter(r, bufio.NewWriterSize(h.conn, 256)), nil
 }

@@ -4,22 +4,29 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/nodebus/nodebus/bench/ws/server"
 )
 
 // load holds all clients of one server.
 type load struct {
 	child   *child
+	wire    *server.Wire
 	poll    int // epoll file descriptor
 	clients []*client
 	byFD    map[int32]*client
 	stalled []int // file descriptors that are never read
 	buf     []byte
 	key     []byte // the text before an event's time
+	cursor  []byte // the text before an event's cursor; empty if nobody needs cursors
 
 	total   int64   // messages since the start of the phase
 	timed   bool    // collect latencies
@@ -28,15 +35,21 @@ type load struct {
 }
 
 type client struct {
-	fd    int
-	count int64  // messages since the start of the phase
-	carry []byte // the start of an incomplete frame
+	fd     int
+	number int
+	open   bool   // the handshake is over
+	count  int64  // messages since the start of the phase
+	events int64  // messages with the key of an event
+	cursor string // the cursor of the last event
+	carry  []byte // the start of an incomplete frame or chunk
+	text   []byte // the start of an incomplete event of a stream
 }
 
 func newLoad(c *child) (*load, error) {
 	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	return &load{
-		child: c, poll: poll, byFD: map[int32]*client{}, buf: make([]byte, 512<<10), key: []byte(c.hello.Key),
+		child: c, wire: c.hello.Wire, poll: poll, byFD: map[int32]*client{},
+		buf: make([]byte, 512<<10), key: []byte(c.hello.Wire.Key),
 	}, err
 }
 
@@ -50,107 +63,154 @@ func (l *load) close() {
 	_ = syscall.Close(l.poll)
 }
 
-// connect adds a client. A stalled client never reads.
+// drop closes the connections of all clients and forgets them.
+func (l *load) drop() {
+	for _, c := range l.clients {
+		_ = syscall.Close(c.fd)
+	}
+	l.clients, l.byFD = nil, map[int32]*client{}
+}
+
+// connect adds a client and waits for the end of its handshake. A stalled client reads
+// nothing after that.
 func (l *load) connect(stalled bool) error {
-	fd, early, err := l.dial(stalled)
+	c, err := l.dial(len(l.clients), "", stalled)
+	if err == nil {
+		err = l.pump(acks{}, func() bool { return c.open })
+	}
 	if err != nil {
 		return fmt.Errorf("connecting client %d: %w", len(l.clients), err)
 	}
 	if stalled {
-		l.stalled = append(l.stalled, fd)
-		return nil
+		l.clients = l.clients[:len(l.clients)-1]
+		l.stalled = append(l.stalled, c.fd)
+		return syscall.EpollCtl(l.poll, syscall.EPOLL_CTL_DEL, c.fd, nil)
 	}
-	c := &client{fd: fd}
-	c.carry = bytes.Clone(l.frames(c, early, 0)) // the server may have sent a greeting already
-	l.clients = append(l.clients, c)
-	l.byFD[int32(fd)] = c
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		return err
-	}
-	return syscall.EpollCtl(l.poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
+	return nil
 }
 
-// dial connects and does the handshake. early holds the bytes after the handshake response.
-func (l *load) dial(stalled bool) (fd int, early []byte, err error) {
+// dial adds a client and sends its request. query is appended to the path.
+func (l *load) dial(number int, query string, stalled bool) (*client, error) {
 	addr, err := net.ResolveTCPAddr("tcp", l.child.hello.Addr)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	if fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0); err != nil {
-		return 0, nil, err
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = syscall.Close(fd)
-		}
-	}()
+	c := &client{fd: fd, number: number}
+	l.clients = append(l.clients, c)
+	l.byFD[int32(fd)] = c
 	if stalled {
 		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
 	}
 	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: addr.Port, Addr: [4]byte(addr.IP.To4())}); err != nil {
-		return fd, nil, err
+		return nil, err
 	}
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	// Close the socket with a reset, so that thousands of connections leave nothing behind.
 	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
-	request := "GET /ws HTTP/1.1\r\nHost: " + l.child.hello.Addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	if _, err := syscall.Write(fd, []byte(request)); err != nil {
-		return fd, nil, err
+	if _, err := syscall.Write(fd, l.request(number, query)); err != nil {
+		return nil, err
 	}
-	var got []byte
-	for {
-		n, err := syscall.Read(fd, l.buf)
-		if err == nil && n == 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return fd, nil, fmt.Errorf("handshake: %w after %q", err, got)
-		}
-		got = append(got, l.buf[:n]...)
-		head, rest, all := bytes.Cut(got, []byte("\r\n\r\n"))
-		switch {
-		case !all:
-		case !bytes.Contains(head, []byte(" 101 ")):
-			return fd, nil, fmt.Errorf("handshake: %q", head)
-		default:
-			return fd, rest, nil
-		}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, err
 	}
+	return c, syscall.EpollCtl(l.poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
 }
 
-// frames handles the complete frames at the start of b and returns the rest.
-func (l *load) frames(c *client, b []byte, now int64) []byte {
-	for len(b) >= 2 {
-		op, n, head := b[0]&15, int(b[1]&127), 2
-		switch n {
-		case 126:
-			if len(b) < 4 {
-				return b
-			}
-			n, head = int(b[2])<<8|int(b[3]), 4
-		case 127:
-			if len(b) < 10 {
-				return b
-			}
-			n, head = 0, 10
-			for _, x := range b[2:10] {
-				n = n<<8 | int(x)
-			}
-		}
-		if len(b) < head+n {
-			return b
-		}
-		if op == 1 {
-			c.count++
-			l.total++
-			if l.timed {
-				l.sample(b[head:head+n], now)
-			}
-		}
-		b = b[head+n:]
+// request returns the request of a client.
+func (l *load) request(number int, query string) []byte {
+	path := l.wire.Path
+	if strings.Contains(path, "%") {
+		path = fmt.Sprintf(path, number)
 	}
-	return b
+	head := "GET " + path + query + " HTTP/1.1\r\nHost: " + l.child.hello.Addr + "\r\n"
+	if l.wire.Stream {
+		return []byte(head + "Accept: text/event-stream\r\n\r\n")
+	}
+	return []byte(head + "Connection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+}
+
+// handshake handles the response at the start of b and returns the bytes behind it. While
+// the response is not complete, it returns all of b.
+func (l *load) handshake(c *client, b []byte) ([]byte, error) {
+	head, rest, all := bytes.Cut(b, []byte("\r\n\r\n"))
+	if !all {
+		return b, nil
+	}
+	want := " 101 "
+	if l.wire.Stream {
+		want = " 200 "
+	}
+	if line, _, _ := bytes.Cut(head, []byte("\r\n")); !bytes.Contains(line, []byte(want)) {
+		return nil, fmt.Errorf("handshake: %q", head)
+	}
+	c.open = true
+	if l.wire.First == "" {
+		return rest, nil
+	}
+	_, err := syscall.Write(c.fd, masked(l.wire.First))
+	return rest, err
+}
+
+// masked returns msg as a text frame of a client; the mask is zero. msg must be shorter than
+// 126 bytes.
+func masked(msg string) []byte {
+	return append([]byte{0x81, 0x80 | byte(len(msg)), 0, 0, 0, 0}, msg...)
+}
+
+// read reads and handles the bytes that have arrived for one client.
+func (l *load) read(c *client) error {
+	k := copy(l.buf, c.carry)
+	n, err := syscall.Read(c.fd, l.buf[k:])
+	switch {
+	case errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR):
+		return nil
+	case !c.open && (err != nil || n == 0):
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("handshake: %w after %q", err, c.carry)
+	case err != nil || n == 0:
+		l.closed++
+		return syscall.EpollCtl(l.poll, syscall.EPOLL_CTL_DEL, c.fd, nil)
+	}
+	rest := l.buf[:k+n]
+	if !c.open {
+		if rest, err = l.handshake(c, rest); err != nil {
+			return err
+		}
+	}
+	if c.open {
+		now := time.Now().UnixNano()
+		if l.wire.Stream {
+			rest, err = l.chunks(c, rest, now)
+		} else {
+			rest = l.frames(c, rest, now)
+		}
+	}
+	c.carry = append(c.carry[:0], rest...)
+	return err
+}
+
+// message counts a message. If somebody needs them, it stores its age and its cursor.
+func (l *load) message(c *client, msg []byte, now int64) {
+	c.count++
+	l.total++
+	if l.timed {
+		l.sample(msg, now)
+	}
+	if len(l.cursor) == 0 || !bytes.Contains(msg, l.key) {
+		return
+	}
+	c.events++
+	if _, rest, ok := bytes.Cut(msg, l.cursor); ok {
+		end := bytes.IndexAny(rest, `",}`)
+		c.cursor = string(rest[:max(end, 0)])
+	}
 }
 
 // sample stores the age of a message.
@@ -159,26 +219,12 @@ func (l *load) sample(msg []byte, now int64) {
 	if !ok {
 		return
 	}
-	var made int64
-	for len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' {
-		made = made*10 + int64(rest[0]-'0')
-		rest = rest[1:]
+	end := 0
+	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
+		end++
 	}
-	l.samples = append(l.samples, now-made)
-}
-
-// read reads and handles the bytes that have arrived for one client.
-func (l *load) read(c *client) error {
-	k := copy(l.buf, c.carry)
-	n, err := syscall.Read(c.fd, l.buf[k:])
-	switch {
-	case err == syscall.EAGAIN || err == syscall.EINTR:
-		return nil
-	case err != nil || n == 0:
-		l.closed++
-		return syscall.EpollCtl(l.poll, syscall.EPOLL_CTL_DEL, c.fd, nil)
+	made, err := strconv.ParseInt(string(rest[:end]), 10, 64)
+	if err == nil {
+		l.samples = append(l.samples, now-made)
 	}
-	rest := l.frames(c, l.buf[:k+n], time.Now().UnixNano())
-	c.carry = append(c.carry[:0], rest...)
-	return nil
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command wsload measures WebSocket servers. For each measurement it starts a wsserver,
+// Command wsload measures servers of WebSocket and text/event-stream. For each measurement it starts a wsserver,
 // connects clients and makes the server publish. Each phase gives one line of CSV. The
 // peers take turns: a repetition measures every peer once. All clients run in one epoll
 // loop that reads only the headers of frames, so that the clients cost little CPU time.
@@ -28,13 +28,14 @@ type options struct {
 	total   int64 // minimum number of deliveries in a blast
 	queue   int
 	stalled int
+	resumes int     // how often a client comes back in phase c
 	rate    float64 // events per second in phase r
 	length  time.Duration
 	quiet   time.Duration // minimum time without messages before idle clients are measured
 	profile string        // folder for profiles; "" means no profiles
 }
 
-const usage = `i idle clients, b blast, p single events at a fixed rate, u bursts of ten, r single events at -rate`
+const usage = `i idle clients, b blast, p single events at a fixed rate, u bursts of ten, r single events at -rate, c a client comes back with a cursor, x all clients come back at once`
 
 func parse(args []string) (o options, output string, err error) {
 	f := flag.NewFlagSet("wsload", flag.ContinueOnError)
@@ -42,10 +43,11 @@ func parse(args []string) (o options, output string, err error) {
 	kinds := f.String("kinds", "gws,coder,shard,nodebus,raw-shard", "comma-separated peers to measure")
 	clients := f.String("n", "1,100,1000", "comma-separated numbers of clients")
 	f.IntVar(&o.reps, "reps", 3, "number of repetitions")
-	f.StringVar(&o.phases, "phases", "ibpu", usage)
+	f.StringVar(&o.phases, "phases", "ibpucx", usage)
 	f.Int64Var(&o.total, "total", 600_000, "minimum number of deliveries in a blast")
 	f.IntVar(&o.queue, "queue", 0, "number of events that a client may lag behind; 0 means twice the window")
 	f.IntVar(&o.stalled, "stall", 0, "number of additional clients that never read")
+	f.IntVar(&o.resumes, "resumes", 200, "how often a client comes back in phase c")
 	f.Float64Var(&o.rate, "rate", 1000, "events per second in phase r")
 	f.DurationVar(&o.length, "length", 2*time.Second, "duration of each of the phases p, u and r")
 	f.StringVar(&o.profile, "cpuprofile", "", "`folder` for a profile of the server in each phase")

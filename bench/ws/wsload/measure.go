@@ -43,6 +43,9 @@ func measureOne(out io.Writer, o *options, kind string, n, rep int) (err error) 
 	if err != nil {
 		return err
 	}
+	if s.wire.Cursor != "" {
+		return s.comeBack()
+	}
 	if err := s.connectAll(); err != nil {
 		return err
 	}
@@ -73,6 +76,14 @@ func window(clients int) int64 {
 		return 512
 	}
 	return 128
+}
+
+// ahead returns how many events the server may be ahead of the slowest client in a blast.
+func (s *session) ahead() int64 {
+	if s.wire.Each {
+		return min(window(s.n), 64) // there is a window for each client
+	}
+	return window(s.n)
 }
 
 // connectAll returns when the server counts all clients and the clients have read their
@@ -122,10 +133,13 @@ func (s *session) idle(phase string, empty *server.Stat) error {
 // have grown and the code is warm.
 func (s *session) publish() error {
 	events := max(s.o.total/int64(s.n), 64)
+	if s.wire.Each {
+		events *= int64(s.n)
+	}
 	if s.n == 1 {
 		events = min(events, 200_000)
 	}
-	if _, err := s.run(s.blast(min(events, 64))); err != nil {
+	if _, err := s.run(s.blast(s.warm(events))); err != nil {
 		return err
 	}
 	if s.wants('b') {
@@ -133,10 +147,7 @@ func (s *session) publish() error {
 			return err
 		}
 	}
-	rate := max(20_000/float64(s.n), 4)
-	if s.n == 1 {
-		rate = 1000
-	}
+	rate := s.rate()
 	for _, p := range []struct {
 		letter byte
 		phase
@@ -154,12 +165,32 @@ func (s *session) publish() error {
 	return nil
 }
 
+// warm returns the number of events before the first measurement.
+func (s *session) warm(events int64) int64 {
+	if s.wire.Each {
+		return int64(s.n) * 16
+	}
+	return min(events, 64)
+}
+
+// rate returns the events per second in the phases p and u, so that there are about 20 000
+// deliveries per second.
+func (s *session) rate() float64 {
+	switch {
+	case s.n == 1:
+		return 1000
+	case s.wire.Each:
+		return 20_000
+	}
+	return max(20_000/float64(s.n), 4)
+}
+
 func (s *session) blast(events int64) phase {
 	ack := time.Millisecond
 	if s.n == 1 {
 		ack = 200 * time.Microsecond
 	}
-	return phase{name: "blast", command: fmt.Sprintf("blast %d %d", events, window(s.n)), ack: ack}
+	return phase{name: "blast", command: fmt.Sprintf("blast %d %d", events, s.ahead()), ack: ack}
 }
 
 func (s *session) paced(name string, rate float64, burst int) phase {

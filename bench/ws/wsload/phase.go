@@ -84,7 +84,12 @@ func (l *load) run(p phase) (r result, err error) {
 }
 
 // due returns the number of messages that all clients together should receive.
-func (l *load) due(r *result) int64 { return r.published.Published * int64(len(l.clients)) }
+func (l *load) due(r *result) int64 {
+	if l.wire.Each {
+		return r.published.Published
+	}
+	return r.published.Published * int64(len(l.clients))
+}
 
 func cpuSeconds() float64 {
 	user, system := measure.CPU()
@@ -109,7 +114,7 @@ func machineSeconds() (t float64) {
 }
 
 const header = "kind,clients,rep,phase,deliveries,lost,wall_s,per_s,cpu_s,cpu_s_per_M,user_per_M,sys_per_M," +
-	"writes_per_msg,mallocs_per_msg,load_cpu_s,p50_us,p99_us,p999_us,other_cores,closed,publish_us"
+	"writes_per_msg,mallocs_per_msg,load_cpu_s,p50_us,p99_us,p999_us,other_cores,closed,publish_us,publish_p50_us"
 
 // row returns the cells of the columns after phase.
 func (l *load) row(r *result) string {
@@ -122,10 +127,10 @@ func (l *load) row(r *result) string {
 		return float64(l.samples[int(f*float64(len(l.samples)-1))]) / 1e3
 	}
 	cpu := r.after.CPU() - r.before.CPU()
-	return fmt.Sprintf("%d,%d,%.4f,%.0f,%.4f,%.4f,%.4f,%.4f,%.4f,%.5f,%.4f,%.1f,%.1f,%.1f,%.3f,%d,%.2f",
+	return fmt.Sprintf("%d,%d,%.4f,%.0f,%.4f,%.4f,%.4f,%.4f,%.4f,%.5f,%.4f,%.1f,%.1f,%.1f,%.3f,%d,%.2f,%.2f",
 		l.total, r.lost, r.wall, d/r.wall, cpu, cpu/d*1e6,
 		(r.after.User-r.before.User)/d*1e6, (r.after.System-r.before.System)/d*1e6,
 		float64(r.after.Writes-r.before.Writes)/d, float64(r.after.Mallocs-r.before.Mallocs)/d,
 		r.own, q(.5), q(.99), q(.999), r.others/r.wall, l.closed,
-		r.published.Busy/float64(max(r.published.Published, 1))*1e6)
+		r.published.Busy/float64(max(r.published.Published, 1))*1e6, r.published.Median*1e6)
 }

@@ -58,7 +58,7 @@ func (l *load) acknowledge(a *acks) error {
 // settle reads until all clients have received their greetings and no message has
 // arrived for the time quiet.
 func (l *load) settle(quiet time.Duration) error {
-	greetings := int64(len(l.clients) * l.child.hello.Greetings)
+	greetings := int64(len(l.clients) * l.wire.Greetings)
 	last, since := int64(-1), time.Now()
 	return l.pump(acks{}, func() bool {
 		if l.total != last {
