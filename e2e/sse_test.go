@@ -37,6 +37,7 @@ type stream struct {
 
 func newStream(t *testing.T) *stream {
 	s := &stream{hub: nodebus.NewHub(nil)}
+	var streams sync.Map // connections
 	routes := http.NewServeMux()
 	routes.Handle("/events", sse.New(s.hub, nil))
 	routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -59,13 +60,22 @@ func newStream(t *testing.T) *stream {
 	})
 	routes.HandleFunc("POST /cut", func(_ http.ResponseWriter, r *http.Request) {
 		if r.FormValue("hard") != "" {
-			s.web.CloseClientConnections()
+			streams.Range(func(c, _ any) bool {
+				_ = c.(net.Conn).Close()
+				return true
+			})
 		}
 		for _, x := range s.hub.Sessions() {
 			s.hub.End(x.Name, nil)
 		}
 	})
-	s.web = httptest.NewServer(routes)
+	s.web = httptest.NewUnstartedServer(routes)
+	s.web.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateHijacked {
+			streams.Store(c, nil)
+		}
+	}
+	s.web.Start()
 	t.Cleanup(func() {
 		_ = s.hub.Close()
 		s.web.CloseClientConnections()

@@ -1,7 +1,6 @@
 package sse
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// conn is the response to one client. It is a [nodebus.TryWriter], so that all clients
+// conn is the response to one client, with net/http: for HTTP/2, TLS and HTTP/1.0. It is a [nodebus.TryWriter], so that all clients
 // share the wire form of a batch. An [http.ResponseWriter] cannot write without waiting;
 // TryWrite therefore only keeps the bytes for the next Write.
 type conn struct {
@@ -94,19 +93,27 @@ func canFlush(w http.ResponseWriter) bool {
 	}
 }
 
-// begin sends the headers and the first line, and starts the comments. It calls hangUp
-// if the client cannot be written to.
-func (c *conn) begin(hangUp func(cause error)) {
-	c.hangUp = hangUp
-	h := c.w.Header()
+// setHeaders sets the headers of the response.
+func setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
 	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// firstLine returns the line that says how long an EventSource waits before it
+// reconnects.
+func (o *Options) firstLine() []byte {
+	return append(strconv.AppendInt([]byte("retry: "), o.Retry.Milliseconds(), 10), "\n\n"...)
+}
+
+// begin sends the headers and the first line, and starts the comments. It calls hangUp
+// if the client cannot be written to.
+func (c *conn) begin(hangUp func(cause error)) {
+	c.hangUp = hangUp
 	c.lock.take()
 	defer c.lock.free()
-	retry := append(strconv.AppendInt([]byte("retry: "), c.opts.Retry.Milliseconds(), 10), "\n\n"...)
-	if err := c.send(retry, c.opts.WriteTimeout); err != nil {
+	if err := c.send(c.opts.firstLine(), c.opts.WriteTimeout); err != nil {
 		hangUp(err)
 		return
 	}
@@ -167,22 +174,8 @@ func (c *conn) TryWrite(wire []byte) (all bool, err error) {
 	if c.rest == nil {
 		c.rest = takeBuffer()
 	}
-	*c.rest = c.takeImages(*c.rest, wire)
+	*c.rest = c.previews.takeImages(*c.rest, wire)
 	return false, nil
-}
-
-// takeImages appends the lines in wire to dst, and stores the images in wire.
-func (c *conn) takeImages(dst, wire []byte) []byte {
-	for {
-		i := bytes.IndexByte(wire, imageMark)
-		if i < 0 {
-			return append(dst, wire...)
-		}
-		dst = append(dst, wire[:i]...)
-		token, typ, image, rest := takeImage(wire[i:])
-		c.previews.put(token, typ, image)
-		wire = rest
-	}
 }
 
 // Write sends what TryWrite has kept, and the frames, and flushes once.
@@ -215,7 +208,7 @@ func (c *conn) append(dst []byte, f nodebus.Frame) []byte {
 	if !f.Binary {
 		return appendBlock(dst, f)
 	}
-	return c.takeImages(dst, appendBlock(nil, f))
+	return c.previews.takeImages(dst, appendBlock(nil, f))
 }
 
 // send writes b and flushes. c.lock is held.

@@ -10,31 +10,53 @@ import (
 var AppendBlock = appendBlock
 
 // Transport is the transport of a Handler, without a session.
-type Transport struct {
-	*conn
-	ended chan struct{}
+type Transport interface {
+	nodebus.TryWriter
+	// Wait waits until the transport is closed.
+	Wait()
 }
 
-var _ nodebus.TryWriter = (*Transport)(nil)
-
 // Connect begins the response to a client. The handler must call Wait and return.
-func Connect(w http.ResponseWriter, r *http.Request, h *Handler) (*Transport, error) {
+func Connect(w http.ResponseWriter, r *http.Request, h *Handler) (Transport, error) {
 	c, err := newConn(w, r, h)
 	if err != nil {
 		return nil, err
 	}
+	setHeaders(w.Header())
+	if d := takeOver(c, r); d != nil {
+		d.begin(func(error) {}, w.Header())
+		return &directTransport{d, make(chan struct{})}, nil
+	}
 	c.begin(func(error) {})
-	return &Transport{c, make(chan struct{})}, nil
+	return &connTransport{c, make(chan struct{})}, nil
 }
 
-// Close closes the transport.
-func (t *Transport) Close(cause error) error {
+type connTransport struct {
+	*conn
+	ended chan struct{}
+}
+
+func (t *connTransport) Close(cause error) error {
 	defer close(t.ended)
 	return t.conn.Close(cause)
 }
 
-// Wait waits until the transport is closed.
-func (t *Transport) Wait() {
+func (t *connTransport) Wait() {
+	<-t.ended
+	t.finish()
+}
+
+type directTransport struct {
+	*direct
+	ended chan struct{}
+}
+
+func (t *directTransport) Close(cause error) error {
+	defer close(t.ended)
+	return t.direct.Close(cause)
+}
+
+func (t *directTransport) Wait() {
 	<-t.ended
 	t.finish()
 }

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -184,6 +185,20 @@ func takeImage(wire []byte) (token, typ string, image, rest []byte) {
 	size := int(binary.BigEndian.Uint32(wire))
 	wire = wire[4:]
 	return token, typ, wire[:size], wire[size:]
+}
+
+// takeImages appends the lines in wire to dst, and stores the images in wire.
+func (p *previews) takeImages(dst, wire []byte) []byte {
+	for {
+		i := bytes.IndexByte(wire, imageMark)
+		if i < 0 {
+			return append(dst, wire...)
+		}
+		dst = append(dst, wire[:i]...)
+		token, typ, image, rest := takeImage(wire[i:])
+		p.put(token, typ, image)
+		wire = rest
+	}
 }
 
 // shownTypes holds the types of images that browsers show and that contain no scripts.

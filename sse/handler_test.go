@@ -1,9 +1,12 @@
 package sse_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -139,6 +142,7 @@ func TestWrappedWriters(t *testing.T) {
 		text   string
 	}{
 		"unwrapped":       {wrapped(func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{bare{w}, w} }), 200, ""},
+		"no hijack":       {wrapped(withoutHijack), 200, ""},
 		"without methods": {wrapped(func(w http.ResponseWriter) http.ResponseWriter { return bare{w} }), 501, "cannot flush"},
 		"only flush":      {wrapped(func(w http.ResponseWriter) http.ResponseWriter { return flushing{bare{w}} }), 501, "cannot set a deadline"},
 		"timeout": {func(h http.Handler) http.Handler {
@@ -178,6 +182,54 @@ type unwrapping struct {
 }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.inner }
+
+// controlled has the methods that a stream needs, and no others.
+type controlled struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+func withoutHijack(w http.ResponseWriter) http.ResponseWriter {
+	return controlled{w, http.NewResponseController(w)}
+}
+
+func (c controlled) FlushError() error                   { return c.c.Flush() }
+func (c controlled) SetWriteDeadline(at time.Time) error { return c.c.SetWriteDeadline(at) }
+func (c controlled) SetReadDeadline(at time.Time) error  { return c.c.SetReadDeadline(at) }
+
+func TestHeadersOfOtherHandlersStay(t *testing.T) {
+	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
+		"hijacked": func(w http.ResponseWriter) http.ResponseWriter { return w }, "net/http": withoutHijack,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil, wrapped(func(w http.ResponseWriter) http.ResponseWriter {
+				w.Header().Set("X-Trace", "a\r\nb")
+				return wrap(w)
+			}))
+			r := s.open(t, "")
+			require.Equal(t, "a  b", r.header.Get("X-Trace"))
+			require.NotEmpty(t, r.header.Get("Date"))
+			require.Equal(t, "status", r.must(t).Type)
+		})
+	}
+}
+
+func TestHTTP10(t *testing.T) {
+	s := serve(t, nil, nil)
+	c, err := net.Dial("tcp", s.web.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	_, err = io.WriteString(c, "GET /events?clientId=me HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	require.Empty(t, res.TransferEncoding)
+	r := newReader(res.Body)
+	require.Equal(t, "status", r.must(t).Type)
+	s.say(t, "p", 1)
+	require.Equal(t, []string{`{"N":1}`}, r.types(t, 1))
+}
 
 func TestClosedHubEndsTheResponse(t *testing.T) {
 	hub := nodebus.NewHub(nil)

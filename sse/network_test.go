@@ -64,16 +64,19 @@ func (n *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return there, nil
 }
 
-// onPipes runs a test for both versions of HTTP with a server on pipes, in a synctest
+// onPipes runs a test for each kind of connection with a server on pipes, in a synctest
 // bubble.
 func onPipes(t *testing.T, opts *sse.Options, test func(t *testing.T, n *pipes)) {
-	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+	for _, version := range []string{"HTTP/1.1", "HTTP/1.1 without Hijack", "HTTP/2"} {
 		t.Run(version, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				n := &pipes{hub: nodebus.NewHub(nil), conns: make(chan net.Conn), ended: make(chan struct{}), left: make(chan time.Duration, 1)}
-				h := sse.New(n.hub, opts)
+				var h http.Handler = sse.New(n.hub, opts)
+				if version == "HTTP/1.1 without Hijack" {
+					h = wrapped(withoutHijack)(h)
+				}
 				var p http.Protocols
-				p.SetHTTP1(version == "HTTP/1.1")
+				p.SetHTTP1(version != "HTTP/2")
 				p.SetUnencryptedHTTP2(version == "HTTP/2")
 				srv := &http.Server{
 					Protocols: &p, WriteTimeout: time.Second, ReadTimeout: time.Second, IdleTimeout: time.Second,

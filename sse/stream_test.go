@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/nodebus/nodebus"
@@ -17,11 +18,17 @@ import (
 
 // TestTransport runs the suite on sockets, for both versions of HTTP.
 func TestTransport(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, http.Handler) (*http.Client, string){"HTTP/1.1": http1, "HTTP/2": http2} {
+	for name, start := range map[string]func(*testing.T, http.Handler) (*http.Client, string){
+		"HTTP/1.1": http1,
+		"HTTP/1.1 without Hijack": func(t *testing.T, h http.Handler) (*http.Client, string) {
+			return http1(t, wrapped(withoutHijack)(h))
+		},
+		"HTTP/2": http2,
+	} {
 		t.Run(name, func(t *testing.T) {
 			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
-				made := make(chan *sse.Transport, 1)
-				h := sse.New(nodebus.NewHub(nil), nil)
+				made := make(chan sse.Transport, 1)
+				h := sse.New(nodebus.NewHub(nil), &sse.Options{PingInterval: time.Millisecond}) // comments between all blocks
 				c, url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					tr, err := sse.Connect(w, r, h)
 					if err != nil {

@@ -72,7 +72,9 @@ func TestClientThatTakesNothingIsSlow(t *testing.T) {
 		r := n.open(t, "")
 		r.must(t)
 		require.NoError(t, n.hub.Broadcast(large))
-		require.Equal(t, 10*time.Second, <-n.left) // a quarter longer
+		took := <-n.left
+		require.GreaterOrEqual(t, took, 8*time.Second)
+		require.LessOrEqual(t, took, 10*time.Second) // with net/http a quarter longer
 		synctest.Wait()
 		require.Equal(t, uint64(1), n.hub.Stats().Slow)
 		_, err := r.next()
