@@ -202,16 +202,13 @@ func (l *load) prompt(ctx context.Context, n int) error {
 		if i%5 == 0 {
 			send(nodebus.Executing{UniqueID: fmt.Sprint(i), DisplayID: fmt.Sprint(i), PromptID: id})
 		}
-		pad := strings.Repeat("x", rnd.IntN(200))
-		if rnd.IntN(100) == 0 {
-			pad = strings.Repeat("x", rnd.IntN(100_000))
-		}
+		pad := strings.Repeat("x", padLen(rnd))
 		if i%2 == 0 {
 			send(piece{id, i, pad})
 		} else {
 			send(blob(id, i, pad))
 		}
-		send(nodebus.ProgressState{PromptID: id, Nodes: []nodebus.NodeState{{Place: nodebus.Place{UniqueID: "1"}, Value: float64(i), Max: 100}}})
+		send(nodebus.ProgressState{PromptID: id}.With(nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}, Value: float64(i), Max: 100}))
 		if rnd.IntN(4) > 0 {
 			time.Sleep(time.Duration(rnd.Int64N(int64(2 * l.pause))))
 		}
@@ -230,6 +227,18 @@ func (l *load) prompt(ctx context.Context, n int) error {
 	}
 	send(nodebus.Executing{PromptID: id})
 	return errors.Join(errs...)
+}
+
+// padLen returns the length of an event: mostly short, sometimes long, and sometimes about
+// as long as the buffers of the transports.
+func padLen(rnd *rand.Rand) int {
+	switch rnd.IntN(200) {
+	case 0:
+		return rnd.IntN(100_000)
+	case 1:
+		return 64<<10 - 300 + rnd.IntN(400)
+	}
+	return rnd.IntN(200)
 }
 
 // awaitSession waits until a client has a session. The hub knows only of clients with a
