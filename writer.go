@@ -101,7 +101,7 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
-	var rest *batch // the transport keeps a part of it
+	var rest *batch                    // the transport keeps a part of it
 	for i, b := range batches[:sent] { // also if the session is over: its client may have confirmed them
 		s.taken = b.msgs[len(b.msgs)-1].id
 		if i < sent-1 || all {
