@@ -232,7 +232,7 @@ func (l *load) prompt(ctx context.Context, n int) error {
 // padLen returns the length of an event: mostly short, sometimes long, and sometimes about
 // as long as the buffers of the transports.
 func padLen(rnd *rand.Rand) int {
-	switch rnd.IntN(200) {
+	switch rnd.IntN(1000) {
 	case 0:
 		return rnd.IntN(100_000)
 	case 1:

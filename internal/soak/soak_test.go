@@ -44,7 +44,8 @@ func sizeOf() size {
 	case *long:
 		s.prompts = 28_000
 	}
-	s.hub = nodebus.HubOptions{QueueLen: 32, KeepLen: 1 << 19, KeepBytes: 256 << 20, Retain: time.Hour}
+	s.hub = nodebus.HubOptions{QueueLen: 32, KeepLen: 1 << 20, KeepBytes: 1 << 30, Retain: time.Hour}
+	s.hub.Log = nodebus.NewMemoryLog(&s.hub)
 	return s
 }
 
@@ -168,18 +169,36 @@ func await(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
+// waits reports whether a stock client waits for an outcome. It calls f, if not nil, for
+// each of them.
+func (c *crowd) waits(f func(s *stockClient, missing []string)) (any bool) {
+	for _, s := range c.stock {
+		if missing := s.missing(); len(missing) > 0 {
+			if any = true; f != nil {
+				f(s, missing)
+			}
+		}
+	}
+	return any
+}
+
 // finish ends the clients when they have received everything.
-func (c *crowd) finish(ctx context.Context, hub *nodebus.Hub) error {
+func (c *crowd) finish(ctx context.Context, t *testing.T, hub *nodebus.Hub) error {
 	if err := hub.Broadcast(finish{}); err != nil {
 		return err
 	}
-	for _, s := range c.stock {
-		for len(s.missing()) > 0 || hub.Stats().Unconfirmed > 0 {
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("stock client %s still waits for %v; unconfirmed sessions: %d", s.id, s.missing(), hub.Stats().Unconfirmed)
-			case <-time.After(20 * time.Millisecond):
-			}
+	for waits := 1; c.waits(nil) || hub.Stats().Unconfirmed > 0; waits++ {
+		if waits%500 == 0 {
+			t.Logf("unconfirmed sessions: %d", hub.Stats().Unconfirmed)
+			c.waits(func(s *stockClient, missing []string) {
+				page, err := c.load.size.hub.Log.Read(nodebus.LogQuery{UpTo: 1 << 60, Prompts: missing})
+				t.Logf("stock client %s still waits for %v; the log has %d events of them, lost %d, %v", s.id, missing, len(page.Events), page.Lost, err)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("stock clients still wait")
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	for _, s := range c.stock {
@@ -228,7 +247,7 @@ func soak(t *testing.T, s size) (gaps uint64) {
 	require.NoError(t, l.run(ctx))
 	bad.calm.Store(true)
 	t.Logf("%d prompts were published in %v", s.prompts, time.Since(began).Round(time.Second))
-	require.NoError(t, c.finish(ctx, hub))
+	require.NoError(t, c.finish(ctx, t, hub))
 	stats := hub.Stats()
 	require.NoError(t, hub.Close())
 	recorder.Wait()
