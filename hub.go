@@ -254,9 +254,6 @@ func (h *Hub) leave(s *Session) {
 	delete(h.sessions, s)
 	s.shard.leave(s)
 	h.countWatcher(s, -1)
-	if s.confirms {
-		h.index.leave(s.client, s)
-	}
 	h.total.add(s.stats())
 	if h.closed && len(h.sessions) == 0 {
 		close(h.left)

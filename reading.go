@@ -217,10 +217,11 @@ func (s *Session) follows(m *message) bool {
 	return watches && m.id > after
 }
 
-// begin decides what the session reads first. It returns the ID of the place that the
-// greeting names: with its cursor, a client whose connection breaks before the first
-// event can continue at the right event. h.mu is held.
-func (h *Hub) begin(s *Session, opts *SessionOptions) (start uint64) {
+// begin decides what the session reads first. It returns the place that the greeting
+// names: with it, a client whose connection breaks before the first event can continue
+// at the right event. A cursor of another life stays until the client has the gap. h.mu
+// is held.
+func (h *Hub) begin(s *Session, opts *SessionOptions) (start Cursor) {
 	from := h.lastID
 	s.from, s.joined = from, from
 	if opts.Since != (Cursor{}) {
@@ -234,7 +235,7 @@ func (h *Hub) begin(s *Session, opts *SessionOptions) (start uint64) {
 			s.readings = append(s.readings, r)
 		}
 		s.taken, s.resumed = r.query.After, true
-		return r.query.After
+		return opts.Since
 	}
 	due := h.dueAtJoin(s)
 	first := from + 1
@@ -258,7 +259,7 @@ func (h *Hub) begin(s *Session, opts *SessionOptions) (start uint64) {
 	if len(q.Prompts) > 0 {
 		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
 	}
-	return first - 1
+	return Cursor{h.epoch, first - 1}
 }
 
 // dueAtJoin returns the prompts whose events a session without a cursor receives first,

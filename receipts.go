@@ -45,31 +45,56 @@ func (s *Session) settle() {
 	if !s.confirms {
 		return
 	}
-	h := s.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.record()
+}
+
+// record is settle with the lock of the hub.
+func (s *Session) record() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := h.index.clients[s.client]
+	c := s.hub.index.clients[s.client]
 	if c == nil || s.answered == 0 {
 		return
 	}
-	s.answered = min(s.answered, h.lastID)
+	s.answered = min(s.answered, s.hub.lastID)
 	s.unsettled = !c.confirm(s.answered, s.written)
 	c.notify()
 }
 
-// wrote records that the transport has taken the messages up to an ID. outcome is the
-// newest outcome among them, or 0. It reports whether the caller must call settle, without
-// a lock. s.mu is held.
-func (s *Session) wrote(id, outcome uint64) (settle bool) {
+// settleForGood settles a session that has ended, when nobody writes any more. Before
+// that, the session counts as a session that may still confirm something.
+func (s *Session) settleForGood() {
+	if !s.confirms {
+		return
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.record()
+	s.hub.index.leave(s.client, s)
+}
+
+// ask records that the transport is about to be given an outcome, or 0 for none. The client
+// may have it, and may reconnect, before the write has returned. No lock is held.
+func (s *Session) ask(outcome uint64) {
+	if outcome == 0 || !s.confirms {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if outcome > s.asked {
+		s.asked, s.askedAt = outcome, time.Now()
+	}
+}
+
+// wrote records that the transport has taken the messages up to an ID. It reports whether
+// the caller must call settle, without a lock. s.mu is held.
+func (s *Session) wrote(id uint64) (settle bool) {
 	s.written = max(s.written, id)
 	if s.leaving { // a write has ended that ran when the client said so
 		s.answered = max(s.answered, s.written)
 		s.unsettled = true
-	}
-	if outcome > s.asked {
-		s.asked, s.askedAt = outcome, time.Now()
 	}
 	return s.unsettled
 }
@@ -86,6 +111,19 @@ func (h *Hub) Expect(client, promptID string) {
 		return
 	}
 	h.index.expect(c, promptID)
+}
+
+// Unexpect takes back [Hub.Expect]: the prompt will not begin. It has no effect on a
+// prompt that has begun. It is safe for concurrent use.
+func (h *Hub) Unexpect(client, promptID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.index.clients[client]
+	if c == nil {
+		return
+	}
+	c.expected = slices.DeleteFunc(c.expected, func(id string) bool { return id == promptID })
+	h.index.tidy(c)
 }
 
 // awaitConfirmations waits, at most confirmWait, until no session of the client has a
@@ -133,5 +171,5 @@ func (h *Hub) unconfirmed(client string) <-chan struct{} {
 func (s *Session) owes() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.answered < s.asked && time.Since(s.askedAt) < recentOutcome
+	return (s.unsettled || s.answered < s.asked) && time.Since(s.askedAt) < recentOutcome
 }

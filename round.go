@@ -164,6 +164,9 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	batches = made
+	for _, b := range batches {
+		x.ask(b.outcome)
+	}
 	sent, all, err = tryBatches(t, batches)
 }
 

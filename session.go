@@ -23,7 +23,8 @@ type SessionOptions struct {
 	// affected; a slow codec slows only the sessions that use it.
 	Codec Codec
 	// Hello contains the payloads that the session sends first. They must not change.
-	// They have the cursor after which the client's own events begin.
+	// They have the cursor after which the client's own events begin; if Since is of
+	// another life of the log, they have Since.
 	Hello []Payload
 	// Current adds to Hello, for a client without Since, an [Executing] for each running
 	// prompt of the client: the node that runs at the moment when the session joins.
@@ -76,7 +77,7 @@ type Session struct {
 	confirms bool
 	cursors  bool   // the client has asked for cursors, so it understands a Gap
 	joined   uint64 // ID of the newest event when the session joined
-	greetAt  uint64 // the ID that Hello carries
+	greet    Cursor // the place that Hello carries
 
 	// watch holds the prompts that the session follows besides the client's own: only
 	// events above the ID come through the queue. It is written while Hub.mu, shard.reg
@@ -185,7 +186,7 @@ func (h *Hub) enter(s *Session, opts *SessionOptions) bool {
 	}
 	h.named++
 	s.name = "s" + strconv.FormatUint(h.named, 10)
-	s.greetAt = h.begin(s, opts)
+	s.greet = h.begin(s, opts)
 	if s.confirms {
 		h.index.enter(s.client, s)
 	}
@@ -281,6 +282,7 @@ func (s *Session) Close(cause error) {
 	s.mu.Unlock()
 	if !started {
 		s.hub.leave(s)
+		s.settleForGood()
 	}
 }
 
@@ -308,6 +310,7 @@ func (s *Session) hangUp(cause error, quiet <-chan struct{}) {
 		if quiet != nil {
 			<-quiet
 		}
+		s.settleForGood()
 		s.unhook()
 		close(s.ended)
 	}()

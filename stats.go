@@ -67,7 +67,10 @@ func (s *Session) position() uint64 {
 	if s.q.Len() == 0 && len(s.readings) == 0 {
 		return maxID
 	}
-	return max(s.taken, s.greetAt)
+	if s.greet.Epoch != s.hub.epoch {
+		return s.taken
+	}
+	return max(s.taken, s.greet.ID)
 }
 
 const maxID = ^uint64(0)

@@ -151,5 +151,26 @@ func (s *Session) Receive(data []byte) (handled bool) {
 	return true
 }
 
+// Send sends p to this session only, and not to other sessions of the client: it is for
+// an answer to a message of the client. The event has no cursor and is not kept. It may
+// overtake events that wait for the session. p must not change any more. Send does not
+// wait. It returns an [*EncodeError] if p cannot be encoded, and [ErrClosed] if the
+// session has ended. If thousands of answers wait for the client already, the session ends
+// with [ErrSlow].
+func (s *Session) Send(p Payload) error {
+	if _, err := (JSONCodec{}).Encode(Event{Payload: p}); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil {
+		s.read(&reading{past: true, reply: p})
+	}
+	if s.cause != nil {
+		return ErrClosed
+	}
+	return nil
+}
+
 // promptIDMax is the maximum length of a prompt's id in a request, in bytes.
 const promptIDMax = 512

@@ -101,13 +101,13 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopWriting()
-	var rest *batch                    // the transport keeps a part of it
-	for i, b := range batches[:sent] { // also if the session is over: its client may have confirmed them
+	rest := false // the transport keeps a part of the last batch
+	for i, b := range batches[:sent] {
 		s.taken = b.msgs[len(b.msgs)-1].id
 		if i < sent-1 || all {
-			settle = s.wrote(s.taken, b.outcome)
+			settle = s.wrote(s.taken)
 		} else {
-			rest = b
+			rest = true
 		}
 	}
 	switch {
@@ -119,9 +119,9 @@ func (s *Session) endClaim(batches []*batch, sent int, all bool, err error, unsu
 		s.end(err)
 		return settle
 	}
-	if rest != nil {
+	if rest {
 		s.state = stateWriting
-		go s.drain(&outgoing{rest: true, restNewest: s.taken, restOutcome: rest.outcome})
+		go s.drain(&outgoing{rest: true, restNewest: s.taken})
 	}
 	for _, b := range batches[sent:] {
 		s.push(b.msgs)
@@ -187,8 +187,8 @@ type outgoing struct {
 	newest  uint64 // ID of the newest event in frames
 	idle    bool
 
-	rest                    bool   // the transport keeps unsent bytes
-	restNewest, restOutcome uint64 // newest and outcome of these bytes
+	rest       bool   // the transport keeps unsent bytes
+	restNewest uint64 // newest of these bytes
 }
 
 // next records that the transport has taken the content of the Write before. Then it takes
@@ -197,7 +197,7 @@ type outgoing struct {
 func (s *Session) next(w *outgoing) (settle bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	settle = s.wrote(w.newest, w.outcome)
+	settle = s.wrote(w.newest)
 	return settle, s.take(w)
 }
 
@@ -237,7 +237,7 @@ func (s *Session) take(w *outgoing) error {
 
 // send encodes the messages and calls Write. No lock is held.
 func (w *outgoing) send(s *Session) error {
-	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, w.restOutcome
+	w.frames, w.newest, w.outcome = w.frames[:0], w.restNewest, 0
 	if len(w.hello) > 0 || w.gap != nil {
 		w.addBefore(s)
 	}
@@ -261,7 +261,8 @@ func (w *outgoing) send(s *Session) error {
 	if len(w.frames) == 0 && !w.rest {
 		return nil
 	}
-	w.rest, w.restNewest, w.restOutcome = false, 0, 0
+	w.rest, w.restNewest = false, 0
+	s.ask(w.outcome)
 	return writeSafely(s.ctx, s.transport, w.frames)
 }
 
@@ -273,10 +274,10 @@ func (w *outgoing) send(s *Session) error {
 //go:noinline
 func (w *outgoing) addBefore(s *Session) {
 	for _, p := range w.hello {
-		w.add(s.greeting(w.codec, p, s.greetAt))
+		w.add(s.greeting(w.codec, p, s.greet))
 	}
 	if w.gap != nil {
-		w.add(s.greeting(w.codec, w.gap, w.query.After))
+		w.add(s.greeting(w.codec, w.gap, Cursor{s.hub.epoch, w.query.After}))
 	}
 }
 
@@ -303,8 +304,8 @@ func (w *outgoing) add(f Frame, err error) {
 	}
 }
 
-// greeting encodes a payload that only this session receives, with the ID after which
+// greeting encodes a payload that only this session receives, with the place after which
 // the client continues.
-func (s *Session) greeting(c Codec, p Payload, id uint64) (Frame, error) {
-	return encodeSafely(c, Event{ID: id, Epoch: s.hub.epoch, To: s.client, Payload: p})
+func (s *Session) greeting(c Codec, p Payload, at Cursor) (Frame, error) {
+	return encodeSafely(c, Event{ID: at.ID, Epoch: at.Epoch, To: s.client, Payload: p})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,13 +20,19 @@ import (
 type Options struct {
 	// ID is the client's id. Default: the server chooses an id.
 	ID string
-	// Watch lists ids of prompts of other clients that this client also follows.
+	// Since is the cursor of the last event that an earlier client handled, see
+	// [Client.Cursor]. The server then sends the events after it, or a [nodebus.Gap] if
+	// some are no longer kept. Default: events from now on, and all kept events of the
+	// client's running prompts.
+	Since nodebus.Cursor
+	// Watch lists ids of prompts of other clients that this client also follows, at most
+	// 256. See also [Client.Watch].
 	Watch []string
 	// Header is sent with the handshake. HTTPClient sends the handshake.
 	Header     http.Header
 	HTTPClient *http.Client
-	// Retry is the time to wait before connecting again after the connection broke.
-	// It doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With
+	// Retry is the time to wait before connecting again after the connection broke, or
+	// after the server has closed it, for example because the client was too slow. It doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With
 	// a negative value, a broken connection ends Events with an error; the next Events
 	// connects once.
 	Retry time.Duration
@@ -45,13 +52,19 @@ type Client struct {
 	life context.Context // ends at Close
 	end  context.CancelFunc
 
+	reading chan struct{}   // capacity 1: who puts a value in may read and use pending
+	pending []nodebus.Event // received while Watch waited; Events yields them first
+	asking  chan struct{}   // capacity 1: who puts a value in may make a request
+
 	mu        sync.Mutex
 	id        string
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
 	conn      *websocket.Conn // nil while the connection is broken, and after Close
-
-	last nodebus.Cursor // of the last received event; zero if the server sends no cursors
+	last      nodebus.Cursor  // of the last received event; zero if the server sends no cursors
+	handled   nodebus.Cursor  // of the last event that was given to listeners and to Events
+	watched   []string        // prompts that a connection names
+	request   *request        // waits for its answer; nil: none
 }
 
 // Dial connects to a server's WebSocket. The scheme of address is ws, wss, http or
@@ -62,10 +75,14 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	c := &Client{url: u, listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){}}
+	c := &Client{
+		url: u, listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
+		reading: make(chan struct{}, 1), asking: make(chan struct{}, 1),
+	}
 	if opts != nil {
 		c.opts = *opts
 	}
+	c.last, c.handled, c.watched = c.opts.Since, c.opts.Since, slices.Clone(c.opts.Watch)
 	if c.opts.Retry == 0 {
 		c.opts.Retry = 300 * time.Millisecond
 	}
@@ -97,10 +114,22 @@ func (c *Client) ID() string {
 	return c.id
 }
 
+// Cursor returns the place after the events that were given to listeners and to the loop
+// over Events; the event that the loop is handling counts. A program that stores it can
+// continue there with Options.Since after a restart. It is zero if the server sends no
+// cursors.
+func (c *Client) Cursor() nodebus.Cursor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.handled
+}
+
 // Events yields the events from the server until ctx ends or the loop breaks; after
 // that, Events can be called again and continues after the last event. If ctx ends while
-// Events waits, the connection breaks, and the next Events connects again. The listeners for an event run before the event is
-// yielded. An event of an unknown type is a [nodebus.Custom]; built-in types and types
+// Events waits, the connection breaks, and the next Events connects again. After a broken
+// connection, the client receives the events that it missed, each once; a [nodebus.Gap]
+// comes first if the server no longer has some of them. The listeners for an event run
+// before the event is yielded. An event of an unknown type is a [nodebus.Custom]; built-in types and types
 // with a listener (see [On]) are known. If an error ends Events, it is the last value:
 // the server refuses the client, the connection broke and reconnecting is disabled, or
 // Close was called ([nodebus.ErrClosed]).

@@ -11,8 +11,26 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// next reads an event. It reconnects as often as necessary.
-func (c *Client) next(ctx context.Context) (nodebus.Event, error) {
+// next returns the next event for Events.
+func (c *Client) next(ctx context.Context) (ev nodebus.Event, err error) {
+	select {
+	case c.reading <- struct{}{}:
+		defer func() { <-c.reading }()
+	case <-ctx.Done():
+		return ev, context.Cause(ctx)
+	case <-c.life.Done():
+		return ev, nodebus.ErrClosed
+	}
+	if len(c.pending) > 0 && c.life.Err() == nil {
+		ev, c.pending = c.pending[0], c.pending[1:]
+		return ev, nil
+	}
+	return c.receive(ctx)
+}
+
+// receive reads an event. It reconnects as often as necessary. The caller has the right to
+// read.
+func (c *Client) receive(ctx context.Context) (nodebus.Event, error) {
 	for {
 		if c.life.Err() != nil {
 			return nodebus.Event{}, nodebus.ErrClosed
@@ -73,7 +91,7 @@ func (c *Client) reconnect(ctx context.Context) error {
 }
 
 // RefusedError is the error of a handshake that the server refused with an error
-// status below 500.
+// status below 500. It is [nodebus.ErrUnauthenticated] if the status is 401.
 type RefusedError struct {
 	Status int
 	Err    error
@@ -85,22 +103,17 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// Is reports whether target is the reason that the status tells.
+func (e *RefusedError) Is(target error) bool {
+	return target == nodebus.ErrUnauthenticated && e.Status == http.StatusUnauthorized
+}
+
 // connect connects and resumes after the last received event.
 func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	u := *c.url
-	q := u.Query()
-	if id := c.ID(); id != "" {
-		q.Set("clientId", id)
-	}
-	q.Set("since", c.last.String()) // empty requests only cursors; servers without cursors ignore it
-	for _, w := range c.opts.Watch {
-		q.Add("watch", w)
-	}
-	u.RawQuery = q.Encode()
-	conn, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header})
+	conn, res, err := websocket.Dial(ctx, c.address(), &websocket.DialOptions{HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header})
 	if err != nil {
 		if c.life.Err() != nil {
 			return nodebus.ErrClosed
@@ -112,13 +125,36 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	conn.SetReadLimit(c.opts.ReadLimit)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.life.Err() != nil {
+		c.mu.Unlock()
 		_ = conn.CloseNow()
 		return nodebus.ErrClosed
 	}
 	c.conn = conn
+	again := c.request
+	c.mu.Unlock()
+	if again != nil { // the connection before broke before the answer
+		_ = again.send(ctx, conn) // read reports that the connection is broken
+	}
 	return nil
+}
+
+// address returns the address of the server with the client's id, its place and the
+// prompts that it watches.
+func (c *Client) address() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := *c.url
+	q := u.Query()
+	if c.id != "" {
+		q.Set("clientId", c.id)
+	}
+	q.Set("since", c.last.String()) // empty requests only cursors; servers without cursors ignore it
+	for _, w := range c.watched {
+		q.Add("watch", w)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // read waits for an event that can be decoded. The connection breaks when ctx ends.
@@ -133,15 +169,25 @@ func (c *Client) read(ctx context.Context, conn *websocket.Conn) (nodebus.Event,
 			c.opts.Logger.Warn("message skipped", "error", err)
 			continue
 		}
-		if ev.Epoch != "" {
-			c.last = ev.Cursor()
-		}
-		if s, ok := ev.Payload.(nodebus.Status); ok && s.SID != "" {
-			c.mu.Lock()
-			c.id = s.SID
-			c.mu.Unlock()
-		}
+		c.note(&ev)
 		return ev, nil
+	}
+}
+
+// note takes from an event what the client itself needs.
+func (c *Client) note(ev *nodebus.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ev.Epoch != "" {
+		c.last = ev.Cursor()
+	}
+	switch p := ev.Payload.(type) {
+	case nodebus.Status:
+		if p.SID != "" {
+			c.id = p.SID
+		}
+	case nodebus.Watching:
+		c.answered(p)
 	}
 }
 

@@ -8,6 +8,8 @@
 // the prompt reaches the server is not the client's matter: a program that has an engine
 // calls Engine.Submit, other programs send a request to a route of the server.
 //
-// Only Events, Follow and Run read the connection; without them nothing happens. The
-// client reconnects after a broken connection, and then receives the missed events.
+// Only Events, Follow and Run read the connection, and Watch and Unwatch while they wait;
+// without them nothing happens. The client reconnects after a broken connection, and then
+// receives the missed events. With [Client.Cursor] and Options.Since, it does so after a
+// restart of its program, too.
 package client

@@ -94,8 +94,12 @@ func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 	return ev, nil
 }
 
+// dispatch calls the listeners for an event. The event is handled from now on.
 func (c *Client) dispatch(ev nodebus.Event) {
 	c.mu.Lock()
+	if ev.Epoch != "" {
+		c.handled = ev.Cursor()
+	}
 	ls := slices.Concat(c.listeners[ev.Payload.EventType()], c.listeners[""])
 	c.mu.Unlock()
 	for _, l := range ls {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
@@ -225,6 +226,25 @@ func BenchmarkIdleSocket(b *testing.B) {
 	}
 	b.ReportMetric(bytes/float64(b.N), "B/conn")
 	b.ReportMetric(goroutines/float64(b.N), "goroutines/conn")
+}
+
+// BenchmarkConnect measures connecting and leaving, with an empty store and with 10 000
+// records of other clients. The cost must be the same.
+func BenchmarkConnect(b *testing.B) {
+	for _, records := range []int{0, 10_000} {
+		b.Run(fmt.Sprint(records), func(b *testing.B) {
+			h := newHostOf(b, nil, &flow.EngineOptions{Store: flow.NewStore(&flow.StoreOptions{Len: 10_001})})
+			for i := range records {
+				id := fmt.Sprint(i)
+				require.NoError(b, h.engine.Store().Put(b.Context(), flow.Record{
+					Prompt: &nodebus.Prompt{ID: id, ClientID: id}, State: nodebus.Succeeded, Ended: time.Now(),
+				}))
+			}
+			for b.Loop() {
+				_ = h.bareSocket().Close()
+			}
+		})
+	}
 }
 
 // inUse returns the memory in use for the heap and for stacks, in bytes.

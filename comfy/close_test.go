@@ -1,12 +1,11 @@
 package comfy_test
 
 import (
-	"bytes"
 	"context"
 	"iter"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -22,7 +21,7 @@ import (
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := comfy.NewLogs()
-		p := newPaced(t, &comfy.Options{KeepOlder: true, Logs: logs})
+		p := newPaced(t, &comfy.Options{Logs: logs})
 		codes := make(chan websocket.StatusCode)
 		for _, client := range []string{"me", "me", "you"} {
 			s := p.dial(client)
@@ -48,16 +47,20 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCloseWaits: Close waits for the goroutines of the sockets, which ask the store
-// after the end of the socket.
+// TestCloseWaits: Close waits for the goroutines of the sockets, which may call code of
+// the program.
 func TestCloseWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st := &listedStore{Store: flow.NewStore(nil)}
-		p := newPacedOf(t, nil, &flow.EngineOptions{Store: st})
-		p.connect("me")
-		let := make(chan struct{})
-		wait := func() { <-let }
-		st.listed.Store(&wait)
+		asked, let := make(chan struct{}), make(chan struct{})
+		wait := sync.OnceFunc(func() {
+			close(asked)
+			<-let
+		})
+		p := newPaced(t, &comfy.Options{Features: map[string]any{"odd": calling(wait)}})
+		s := p.dial("me")
+		s.next()
+		s.say(`{"type":"feature_flags"}`)
+		<-asked
 		closed := make(chan error, 1)
 		go func() { closed <- p.server.Close() }()
 		synctest.Wait()
@@ -67,59 +70,47 @@ func TestCloseWaits(t *testing.T) {
 	})
 }
 
-// panickingQueue and panickingStore panic in List.
-type panickingQueue struct{ flow.Queue }
-
-func (panickingQueue) List(context.Context) iter.Seq2[*nodebus.Prompt, error] {
-	panic("queue of somebody")
+// untouchedQueue and untouchedStore count the walks over all prompts and records.
+type untouchedQueue struct {
+	flow.Queue
+	lists *atomic.Int32
 }
 
-type panickingStore struct{ flow.Store }
-
-func (panickingStore) List(context.Context) iter.Seq2[flow.Record, error] {
-	panic("store of somebody")
+func (q untouchedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
+	q.lists.Add(1)
+	return q.Queue.List(ctx)
 }
 
-// TestLeavesWhileQueueOrStoreFails: a client disconnects while the queue or the store
-// fails or panics. The server logs the problem and goes on.
-func TestLeavesWhileQueueOrStoreFails(t *testing.T) {
-	for name, c := range map[string]struct {
-		opts func() *flow.EngineOptions
-		want string
-	}{
-		"queue fails": {func() *flow.EngineOptions {
-			q := &failingQueue{Queue: flow.NewQueue(nil)}
-			q.fails.Store(true)
-			return &flow.EngineOptions{Queue: q}
-		}, "10.0.0.7"},
-		"store fails": {func() *flow.EngineOptions {
-			st := &failingStore{Store: flow.NewStore(nil)}
-			st.fails.Store(true)
-			return &flow.EngineOptions{Store: st}
-		}, "10.0.0.7"},
-		"queue panics": {func() *flow.EngineOptions {
-			return &flow.EngineOptions{Queue: panickingQueue{flow.NewQueue(nil)}}
-		}, "queue of somebody"},
-		"store panics": {func() *flow.EngineOptions {
-			return &flow.EngineOptions{Store: panickingStore{flow.NewStore(nil)}}
-		}, "store of somebody"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				p := newPacedOf(t, &comfy.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, c.opts())
-				for range 2 { // to connect asks the store too
-					s := p.dial("secret-id")
-					s.next()
-					s.close()
-					synctest.Wait()
-					require.Contains(t, log.String(), c.want)
-					require.NotContains(t, log.String(), "secret-id", "the id of a client is secret")
-				}
-				w := httptest.NewRecorder()
-				p.server.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/prompt", nil))
-				require.Equal(t, 200, w.Code)
-			})
+type untouchedStore struct {
+	flow.Store
+	lists *atomic.Int32
+}
+
+func (s untouchedStore) List(ctx context.Context) iter.Seq2[flow.Record, error] {
+	s.lists.Add(1)
+	return s.Store.List(ctx)
+}
+
+// TestConnectingReadsNoLists: to connect and to leave costs the same with many records
+// and many waiting prompts of other clients, because the server reads neither list.
+func TestConnectingReadsNoLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lists atomic.Int32
+		p := newPacedOf(t, nil, &flow.EngineOptions{
+			Queue: untouchedQueue{flow.NewQueue(nil), &lists},
+			Store: untouchedStore{flow.NewStore(nil), &lists},
 		})
-	}
+		p.submit("me", "mine")
+		p.submit("you", "yours")
+		synctest.Wait()
+		for range 3 {
+			s := p.dial("me")
+			s.next()
+			_ = s.c.CloseNow()
+			synctest.Wait()
+		}
+		require.Zero(t, lists.Load())
+		require.Empty(t, p.waiting())
+		require.Equal(t, int32(1), lists.Load(), "the test counts")
+	})
 }

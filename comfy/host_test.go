@@ -3,6 +3,7 @@ package comfy_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -207,6 +208,12 @@ func (h *host) dial(query string, header http.Header) *socket {
 	return &socket{h.t, c}
 }
 
+// tryDial is connect for any goroutine.
+func (h *host) tryDial(client string) (*socket, error) {
+	c, _, err := websocket.Dial(h.t.Context(), h.url+"/ws?clientId="+url.QueryEscape(client), nil)
+	return &socket{h.t, c}, err
+}
+
 func (h *host) connect(client string) *socket {
 	return h.dial("clientId="+url.QueryEscape(client), nil)
 }
@@ -215,8 +222,13 @@ func (h *host) connect(client string) *socket {
 type message struct {
 	Type   string         `json:"type"`
 	Data   map[string]any `json:"data"`
-	ID     *uint64        `json:"id"`
 	binary []byte
+
+	// Only with since.
+	Cursor   string `json:"cursor"`
+	PromptID string `json:"prompt_id"`
+	Time     int64  `json:"time"`
+	Attempt  int    `json:"attempt"`
 }
 
 // short returns the type and, for some types, the node, the word or the count.
@@ -252,7 +264,12 @@ func (s *socket) read() (m message, err error) {
 		return m, err
 	}
 	if typ == websocket.MessageBinary {
-		return message{binary: data}, nil
+		m.binary = data
+		if binary.BigEndian.Uint32(data) != 20034 { // no envelope
+			return m, nil
+		}
+		end := 8 + binary.BigEndian.Uint32(data[4:])
+		m.binary, data = data[end:], data[8:end]
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -301,8 +318,6 @@ func (s *socket) closed() websocket.StatusCode {
 		}
 	}
 }
-
-func itoa(n uint64) string { return fmt.Sprint(n) }
 
 // quick is a graph of one node that ends at once.
 const quick = `{"1":{"class_type":"Secret","inputs":{}}}`

@@ -16,10 +16,12 @@ type Options struct {
 	// Authorize decides what a request may do. The server calls it for each
 	// request on every route and for each WebSocket handshake, except for OPTIONS
 	// requests. Calls can be concurrent. If Authorize returns an error, the server
-	// answers with status 403 and the text of the error. If the grant names a
+	// answers with the text of the error: with status 401 if the error wraps
+	// [nodebus.ErrUnauthenticated], otherwise with status 403. If the grant names a
 	// client, the request can submit, interrupt and cancel prompts of that client
-	// only. If Authorize is set, lists hide the client ids of other clients.
-	// Default: every request may do everything.
+	// only. A socket watches the prompts of other clients that the grant names, and
+	// those that it asks for and that the grant allows. If Authorize is set, lists
+	// hide the client ids of other clients. Default: every request may do everything.
 	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Origins lists the hosts ("app.example.com") or origins
 	// ("https://app.example.com") of web pages on other hosts that may use the
@@ -89,9 +91,6 @@ type Options struct {
 	// Negative disables the head start. Default 20 ms.
 	HeadStart time.Duration
 
-	// KeepOlder allows several sockets with the same client id. Default: a new
-	// socket closes the older socket of the same client.
-	KeepOlder bool
 	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: the
 	// progress, previews, interruptions and blocked nodes of prompts without a
 	// client, and the progress text of all prompts. Clients then see content of

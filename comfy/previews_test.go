@@ -70,14 +70,14 @@ func TestPreviewsAtReload(t *testing.T) {
 // original order, without a delay of the previews.
 func TestPreviewsInOrder(t *testing.T) {
 	h := newHost(t, nil)
-	s := h.dial("clientId=me&since=0", nil)
+	s := h.dial("clientId=me&since=", nil)
 	s.next()
 	told(t, h.hub, nodebus.ExecutionStart{PromptID: "run"})
-	cursor := *s.next().ID
+	cursor := s.next().Cursor
 	s.close()
 	told(t, h.hub, spoken{Text: "one"}, previewOf("1", 50), spoken{Text: "two"})
-	s = h.dial("clientId=me&since="+itoa(cursor), nil)
+	s = h.dial("clientId=me&since="+cursor, nil)
 	require.Equal(t, []string{"status 0", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
-	s = h.dial("clientId=me&since=0", nil)
+	s = h.dial("clientId=me&since=", nil)
 	require.Equal(t, []string{"status 0", "execution_start", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
 }

@@ -99,7 +99,11 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.opts.Authorize != nil {
 		grant, err := s.opts.Authorize(r)
 		if err != nil {
-			fail(w, http.StatusForbidden, err.Error())
+			status := http.StatusForbidden
+			if errors.Is(err, nodebus.ErrUnauthenticated) {
+				status = http.StatusUnauthorized
+			}
+			fail(w, status, err.Error())
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))

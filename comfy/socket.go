@@ -2,31 +2,34 @@ package comfy
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/query"
 	"github.com/nodebus/nodebus/ws"
 )
 
 // socket answers GET /ws. The query can have three parameters:
 //
-//   - clientId is the id of the client. Without it, the server makes an id.
-//   - since is the ID of the last event that the client saw. The client receives
-//     the events that it missed, and its text frames contain "id". With since=0 it
-//     receives the ids, and the kept events of its running prompts.
+//   - clientId is the id of the client. Without it, the server makes an id. Several
+//     sockets may have the same id; each receives everything.
+//   - since is the cursor of the last event that the client has (see
+//     [nodebus.ParseCursor]). The client receives the events that it missed, and all its
+//     frames contain a cursor. With an empty since it receives cursors, and the kept
+//     events of its running prompts.
 //   - watch is the id of a prompt of another client. The client also receives the
-//     events of that prompt. The parameter may be repeated.
+//     events of that prompt. The parameter may be repeated, at most 256 times.
 //
-// With Authorize, the server ignores watch, and it ignores clientId if the grant
-// names a client.
+// With Authorize, the client watches only what the grant allows, and the server ignores
+// clientId if the grant names a client. A client may also send nodebus.watch and
+// nodebus.unwatch, see [nodebus.Session.Receive].
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
 		fail(w, http.StatusBadRequest, "this address accepts only WebSocket connections")
@@ -36,31 +39,26 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, "the server is closed")
 		return
 	}
-	id, codec, opts, wrong := s.admit(r)
-	if wrong != "" {
-		fail(w, http.StatusBadRequest, wrong)
+	id, codec, opts, err := s.admit(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	// Join before the answer to the handshake, so that a client that submits a
 	// prompt immediately after it has connected misses no event.
 	c := &conn{id: id, codec: codec, session: s.hub.Join(id, opts)}
-	sock, err := ws.Accept(w, r, &ws.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts})
+	c.sock, err = ws.Accept(w, r, &ws.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts})
 	if err != nil {
 		c.session.Close(err)
 		return
 	}
-	c.sock = sock
-	older, ok := s.clients.enter(c, s.opts.KeepOlder)
-	if !ok {
+	if !s.clients.enter(c) {
 		c.session.Close(nodebus.ErrClosed)
 		s.serve(c)
 		return
 	}
-	for _, o := range older {
-		o.session.Close(nil)
-	}
 	go func() { // the handler returns, because net/http keeps 24 KiB for a running handler; Close waits
-		defer s.clients.serving.Done()
+		defer s.clients.exit(c)
 		s.serve(c)
 	}()
 }
@@ -71,8 +69,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 // arrive before it has loaded its workflow.
 const previewsWait = 2 * time.Second
 
-// serve reads from and writes to a connection until the connection ends. It then
-// removes the connection.
+// serve reads from and writes to a connection until the connection ends.
 func (s *Server) serve(c *conn) {
 	wait := time.AfterFunc(previewsWait, func() {
 		c.session.Release(nodebus.Preview{}.EventType(), nodebus.Progress{}.EventType()) // front ends draw a preview only with progress
@@ -83,66 +80,50 @@ func (s *Server) serve(c *conn) {
 			s.receive(c, data)
 		}
 	})
-	s.leave(c, time.Now())
 }
 
 // clientIDMax is the maximum length of a client id, in bytes.
 const clientIDMax = 512
 
 // admit reads the query and the grant. It returns the id of the client, its codec
-// and the options of its session. If the query is not valid, wrong is the error
-// text for the client.
-func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opts *nodebus.SessionOptions, wrong string) {
+// and the options of its session. If the query is not valid, err is for the client.
+func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opts *nodebus.SessionOptions, err error) {
 	q, grant := r.URL.Query(), granted(r)
-	codec.BarePreviews = true // until the client says that it can read previews with metadata
-	if s.opts.Authorize == nil {
-		grant.Watch = q["watch"]
-	}
-	opts = &nodebus.SessionOptions{Watch: slices.Clip(grant.Watch), WatchAll: grant.WatchAll} // clip: append must not write into the list of the grant
-	if s.opts.LegacyBroadcasts {
-		opts.Include = isBroadcast
-	}
-	if q.Has("since") {
-		since, err := nodebus.ParseCursor(q.Get("since"))
-		if err != nil {
-			return "", codec, nil, err.Error()
-		}
-		opts.Since, codec.Envelope = since, true
+	asked, err := query.Watch(q)
+	if err != nil {
+		return "", codec, nil, err
 	}
 	if id = grant.Client; id == "" {
 		id = strings.ToValidUTF8(q.Get("clientId"), "\ufffd") // as the client reads it back from JSON
 	}
 	switch {
 	case len(id) > clientIDMax:
-		return "", codec, nil, "clientId must have at most " + strconv.Itoa(clientIDMax) + " bytes"
+		return "", codec, nil, fmt.Errorf("clientId has %d bytes, at most %d are allowed", len(id), clientIDMax)
 	case id == "":
 		id = ws.NewClientID()
 	}
-	if opts.Since == (nodebus.Cursor{}) {
-		opts.Watch = append(opts.Watch, s.missed(r.Context(), id)...)
-		if !codec.Envelope { // a client with ids must receive all events in order
-			opts.Hold = []string{nodebus.Preview{}.EventType()}
-		}
+	if s.opts.Authorize == nil {
+		grant.May = func(string) bool { return true }
 	}
-	opts.Codec, opts.Hello = codec, s.hello(id)
-	return id, codec, opts, ""
-}
-
-// hello returns the first events of a connection: the id of the client, the number
-// of prompts that wait or run, and the current node of each running prompt of the
-// client.
-func (s *Server) hello(id string) []nodebus.Payload {
-	hello := []nodebus.Payload{nodebus.Status{SID: id, QueueRemaining: s.engine.Remaining()}}
-	for _, p := range s.engine.Running() {
-		if p.ClientID != id {
-			continue
-		}
-		if at, ok := s.engine.Current(p.ID); ok {
-			shown := cmp.Or(at.DisplayID, at.UniqueID)
-			hello = append(hello, nodebus.Executing{UniqueID: shown, DisplayID: shown, PromptID: p.ID})
-		}
+	codec.BarePreviews = true // until the client says that it can read previews with metadata
+	opts = &nodebus.SessionOptions{
+		Watch:    slices.Concat(grant.Watch, slices.DeleteFunc(asked, func(id string) bool { return !grant.Allows(id) })),
+		WatchAll: grant.WatchAll, May: grant.May, Confirms: true,
 	}
-	return hello
+	if s.opts.LegacyBroadcasts {
+		opts.Include = isBroadcast
+	}
+	if codec.Envelope = q.Has("since"); codec.Envelope {
+		if opts.Since, err = nodebus.ParseCursor(q.Get("since")); err != nil {
+			return "", codec, nil, err
+		}
+	} else { // a client with cursors must receive all events once and in order
+		opts.Current = true
+		opts.Hold = []string{nodebus.Preview{}.EventType()}
+	}
+	opts.Codec = codec
+	opts.Hello = []nodebus.Payload{nodebus.Status{SID: id, QueueRemaining: s.engine.Remaining()}}
+	return id, codec, opts, nil
 }
 
 // receive handles a text message of a client. Only the first JSON object that the
@@ -167,12 +148,7 @@ func (s *Server) receive(c *conn, data []byte) {
 	}
 	c.codec.BarePreviews = string(m.Data["supports_preview_metadata"]) != "true"
 	c.session.SetCodec(c.codec)
-	if !s.clients.has(c) {
-		return
-	}
-	// A connection that replaces c at this moment may receive the flags too. Clients
-	// accept the flags of the server at any time.
-	if err = s.hub.SendSync(nodebus.Custom{Type: "feature_flags", Data: s.flags()}, c.id); err != nil {
+	if err = c.session.Send(nodebus.Custom{Type: "feature_flags", Data: s.flags()}); err != nil {
 		s.opts.Logger.Warn("feature flags not sent", "error", err)
 	}
 }

@@ -19,7 +19,7 @@ func TestHandshake(t *testing.T) {
 		m := (&socket{t, c}).next()
 		require.Equal(t, "status 0", m.short())
 		require.Regexp(t, "^[0-9a-f]{32}$", m.Data["sid"], "an id is made for who has none")
-		require.Nil(t, m.ID, "who does not ask for cursors gets none")
+		require.Empty(t, m.Cursor, "who does not ask for cursors gets none")
 		_ = c.CloseNow()
 	}
 	m := h.connect("me & you").next()
@@ -122,120 +122,5 @@ func TestPreviewsByFlag(t *testing.T) {
 			}
 		}
 		require.Equal(t, []string{want}, binary, say)
-	}
-}
-
-// TestTakeover: a new socket of a client closes the older socket. The older socket
-// then has no effect on the new socket.
-func TestTakeover(t *testing.T) {
-	h := newHost(t, nil)
-	older := h.connect("me")
-	older.next()
-	newer := h.connect("me")
-	newer.next()
-	require.EqualValues(t, 4000, older.closed())
-
-	// Requests that are not valid handshakes do not close a socket.
-	h.send("GET", "/ws?clientId=me", "")
-	h.send("GET", "/ws?clientId=me", "", "Upgrade", "websocket", "Connection", "Upgrade")
-	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
-	require.Contains(t, newer.until("executing <nil>"), "executed 1")
-}
-
-func TestSeveralSocketsOfOneClient(t *testing.T) {
-	h := newHost(t, &comfy.Options{KeepOlder: true})
-	a, b := h.connect("me"), h.connect("me")
-	a.next()
-	b.next()
-	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
-	for _, s := range []*socket{a, b} { // the hub may replace status and progress_state, so the sockets can differ in these
-		require.Equal(t, []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"},
-			without(s.until("executing <nil>"), "status", "progress_state"))
-	}
-	a.close()
-	h.submit("me", `{"1":{"class_type":"Secret","inputs":{}}}`)
-	require.Contains(t, b.until("executing <nil>"), "executed 1")
-}
-
-// TestBackInTheMiddleOfARun: a client that reconnects without a cursor receives the
-// kept events of its running prompt.
-func TestBackInTheMiddleOfARun(t *testing.T) {
-	h := newHost(t, nil)
-	s := h.connect("me")
-	s.next()
-	id := h.submit("me", `{"1":{"class_type":"Wait","inputs":{"name":"a","words":"one two"}}}`)
-	s.until("spoken two")
-	s.close()
-	s.closed()
-
-	s = h.connect("me")
-	require.Equal(t, "status 1", s.next().short())
-	at := s.next()
-	require.Equal(t, "executing 1", at.short())
-	require.Equal(t, id, at.Data["prompt_id"], "it says of which prompt")
-	require.Equal(t, []string{"execution_start", "execution_cached", "executing 1", "spoken one", "spoken two"},
-		without(s.until("spoken two"), "status", "progress_state"))
-	h.gate.open("a")
-	require.Equal(t, []string{"executed 1", "execution_success", "executing <nil>"},
-		without(s.until("executing <nil>"), "status", "progress_state"))
-}
-
-// TestBackAfterTheEnd: a prompt ends while its client is disconnected. The client
-// receives the events of the prompt once, when it reconnects.
-func TestBackAfterTheEnd(t *testing.T) {
-	h := newHost(t, nil)
-	s := h.connect("me")
-	s.next()
-	h.submit("me", waitFor("a"))
-	s.until("executing 1")
-	s.close()
-	s.closed()
-	other := h.connect("other")
-	other.next()
-	h.gate.open("a")
-	other.until("status 0")
-
-	s = h.connect("me")
-	require.Equal(t, []string{"execution_start", "execution_cached", "executing 1", "executed 1", "execution_success", "executing <nil>"},
-		without(s.until("executing <nil>"), "status", "progress_state"))
-	s.close()
-	s.closed()
-	s = h.connect("me")
-	require.Equal(t, "status 0", s.next().short())
-	h.submit("me", waitFor("a"))
-	require.Equal(t, "execution_start", without(s.until("execution_start"), "status")[0], "nothing comes twice")
-}
-
-// TestSince: a client with a cursor receives exactly the events that it missed.
-func TestSince(t *testing.T) {
-	h := newHost(t, nil)
-	s := h.dial("clientId=me&since=0", nil)
-	m := s.next()
-	require.NotNil(t, m.ID, "who asks for cursors gets them")
-	h.submit("me", `{"1":{"class_type":"Wait","inputs":{"name":"a","words":"one two three"}}}`)
-	for m.short() != "spoken two" {
-		m = s.next()
-	}
-	cursor := *m.ID
-	s.close()
-	s.closed()
-	h.gate.open("a")
-
-	s = h.dial("clientId=me&since="+itoa(cursor), nil)
-	require.Contains(t, s.next().short(), "status")
-	require.Equal(t, []string{"spoken three", "executed 1", "execution_success", "executing <nil>"},
-		without(s.until("executing <nil>"), "status", "progress_state", "executing 1"))
-}
-
-func TestWatch(t *testing.T) {
-	h := newHost(t, nil)
-	id := h.submit("me", waitFor("a"))
-	watcher, stranger := h.dial("clientId=w&watch="+id, nil), h.connect("s")
-	watcher.next()
-	stranger.next()
-	h.gate.open("a")
-	require.Contains(t, watcher.until("executing <nil>"), "executed 1")
-	for _, m := range stranger.until("status 0") {
-		require.Contains(t, m, "status", "of the prompts of others only the count is told")
 	}
 }

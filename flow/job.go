@@ -162,6 +162,7 @@ func (e *Engine) forget(id string) {
 	delete(e.jobs, id)
 	e.leaves(j)
 	e.mu.Unlock()
+	e.hub.Unexpect(j.p.ClientID, id)
 	j.cancel(nodebus.ErrClosed)
 	j.err = fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", id, ErrNotFound)
 	close(j.done)

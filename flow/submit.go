@@ -165,6 +165,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	// of the prompt, unless another goroutine is sending numbers at this moment.
 	told = true
 	e.tellStatus()
+	e.hub.Expect(p.ClientID, p.ID)
 	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, opts.Secrets) }); err != nil {
 		return nil, err
 	}

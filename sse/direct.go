@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/nowait"
 )
 
 // direct is the response to a client of HTTP/1.1 without TLS. It writes to the
@@ -20,7 +20,7 @@ import (
 // goroutine for each, because net/http cannot write without waiting.
 type direct struct {
 	net      net.Conn
-	raw      syscall.RawConn // nil if the connection cannot write without waiting
+	socket   *nowait.Writer // nil if the connection cannot write without waiting
 	opts     *Options
 	previews *previews
 	hangUp   func(cause error)
@@ -45,11 +45,7 @@ func takeOver(c *conn, r *http.Request) *direct {
 		return nil
 	}
 	_ = n.SetDeadline(time.Time{}) // the timeouts of the server
-	d := &direct{net: n, opts: c.opts, previews: c.previews, lock: make(lock, 1)}
-	if sc, ok := n.(syscall.Conn); ok && writesWithoutWaiting {
-		d.raw, _ = sc.SyscallConn()
-	}
-	return d
+	return &direct{net: n, socket: nowait.Of(n), opts: c.opts, previews: c.previews, lock: make(lock, 1)}
 }
 
 // begin sends the headers and the first line, and starts the comments. It calls hangUp
@@ -147,7 +143,7 @@ func (*direct) AppendFrame(dst []byte, f nodebus.Frame) []byte {
 
 // TryWrite sends what the connection accepts at once.
 func (d *direct) TryWrite(wire []byte) (all bool, err error) {
-	if d.raw == nil {
+	if d.socket == nil {
 		return false, errors.ErrUnsupported
 	}
 	if d.closed.Load() {
@@ -158,7 +154,7 @@ func (d *direct) TryWrite(wire []byte) (all bool, err error) {
 	}
 	n := 0
 	if len(d.rest) == 0 && d.lock.try() { // otherwise a comment waits for the client
-		n, err = tryWrite(d.raw, wire)
+		n, err = d.socket.Write(wire)
 		d.last, d.broken = time.Now(), n < len(wire)
 		d.lock.free()
 	}

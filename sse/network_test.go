@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -69,6 +70,8 @@ func (n *pipes) dial(context.Context, string, string) (net.Conn, error) {
 func onPipes(t *testing.T, opts *sse.Options, test func(t *testing.T, n *pipes)) {
 	for _, version := range []string{"HTTP/1.1", "HTTP/1.1 without Hijack", "HTTP/2"} {
 		t.Run(version, func(t *testing.T) {
+			emptyPools()
+			defer emptyPools()
 			bubble.Test(t, func(t *testing.T) {
 				n := &pipes{hub: nodebus.NewHub(nil), conns: make(chan net.Conn), ended: make(chan struct{}), left: make(chan time.Duration, 1)}
 				var h http.Handler = sse.New(n.hub, opts)
@@ -98,6 +101,14 @@ func onPipes(t *testing.T, opts *sse.Options, test func(t *testing.T, n *pipes))
 			})
 		})
 	}
+}
+
+// emptyPools removes the channels that the HTTP/2 of Go 1.25 keeps in a [sync.Pool]. A
+// channel of a bubble may be used in this bubble only. A pool is empty after two rounds of
+// garbage collection.
+func emptyPools() {
+	runtime.GC()
+	runtime.GC()
 }
 
 func (n *pipes) open(t *testing.T, query string, header ...string) *reader {

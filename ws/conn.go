@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/nowait"
 )
 
 // Conn is the accepted WebSocket of one client. It is a [nodebus.TryWriter] and a
@@ -48,7 +49,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) 
 
 // newConn begins to ping the client.
 func newConn(nc net.Conn, early []byte, o *Options) *Conn {
-	c := &Conn{net: netConn{Conn: nc, opts: o, sock: nonBlocking(nc)}}
+	c := &Conn{net: netConn{Conn: nc, opts: o, sock: nowait.Of(nc)}}
 	c.net.over.L = &c.net.mu
 	c.net.heard.Store(unheard)
 	c.in.net, c.in.early = &c.net, early

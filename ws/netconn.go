@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nodebus/nodebus/internal/nowait"
 )
 
 // netConn writes to the connection of a client. Batches of data frames come from the
@@ -19,8 +21,8 @@ import (
 type netConn struct {
 	net.Conn
 	opts  *Options
-	sock  *socket      // nil if the system cannot write without waiting or is not asked
-	heard atomic.Int64 // time since epoch at which the client was last heard; see hear
+	sock  *nowait.Writer // nil if the system cannot write without waiting or is not asked
+	heard atomic.Int64   // time since epoch at which the client was last heard; see hear
 
 	closeBy atomic.Int64 // deadline of the close frame, in Unix nanoseconds; 0: there is no close frame
 
@@ -109,7 +111,7 @@ func (c *netConn) tryWrite(wire []byte) (all bool, err error) {
 	c.expectAll(wire)
 	n := 0
 	if !c.writing && len(c.rest) == 0 {
-		if n, c.err = c.sock.try(wire); c.err != nil {
+		if n, c.err = c.sock.Write(wire); c.err != nil {
 			return false, c.err
 		}
 	}
@@ -134,7 +136,7 @@ func (c *netConn) post(frame []byte) error {
 	}
 	n := 0
 	if c.sock != nil && !c.writing && len(c.rest) == 0 {
-		if n, c.err = c.sock.try(frame); c.err != nil || n == len(frame) {
+		if n, c.err = c.sock.Write(frame); c.err != nil || n == len(frame) {
 			return c.err
 		}
 	}

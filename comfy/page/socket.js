@@ -4,7 +4,6 @@
 
 const again = 300;
 const kept = "clientId";
-const replaced = 4000; // the close code if a newer connection has replaced this one
 
 export class Socket {
   #id = sessionStorage.getItem(kept) ?? "";
@@ -51,9 +50,8 @@ export class Socket {
       if (socket === this.#socket) this.state(true);
     };
     socket.onmessage = ({ data }) => socket === this.#socket && this.#take(data);
-    socket.onclose = ({ code }) => {
+    socket.onclose = () => {
       if (socket !== this.#socket) return;
-      if (code === replaced) this.#rename(""); // a copy of this page uses the id now: get a new id
       this.state(false);
       this.#timer = setTimeout(() => this.#open(), again);
     };

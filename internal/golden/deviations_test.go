@@ -51,9 +51,9 @@ var deviations = []deviation{
 	{served, "http_misc", "H5.2", "this is another program on another machine", ownSystem},
 	{served, "http_misc", "H5.2", "the command line is hidden: it may contain secrets", noCommandLine},
 	{served, "http_misc", "H5.2", "model folders are sorted by name", sortedModels},
-	{served, "reconnect_old_still_open", "Q2", "a new connection of a client closes the older one", closesOlder},
 	{served, "reconnect_old_still_open", "Q5", "the message about the running node names its prompt", ofPrompt},
 	{served, "reconnect_old_still_open", "Q1", "a client that reconnects receives the events of its prompt so far", soFar},
+	{served, "reconnect_old_still_open", "Q2", "several connections of a client all receive everything", bothHear},
 	{served, "reconnect_old_still_open", "Q2", "the end of the older connection does not affect the newer connection", goesOn},
 	{anywhere, "fully_cached", "Q28", "an output is recorded under its own node, not under an equal node", ownMeta("z")},
 	{anywhere, "partial_execution", "X10", "a cached node that the prompt did not request is not in the record", notRecorded("o1")},
@@ -82,7 +82,7 @@ var skipped = []skip{
 	{core, "the reply to feature flags comes from the server", func(_ *trace, e *entry) bool {
 		return e.Kind == "ws_text" && e.JSON.Type == "feature_flags"
 	}},
-	{core, "the server decides how a second connection of a client affects the first", func(tr *trace, e *entry) bool {
+	{core, "the server decides what a second connection of a client receives first", func(tr *trace, e *entry) bool {
 		return tr.Name == "reconnect_old_still_open" && slices.Contains([]string{"ws_open", "ws_text", "ws_close"}, e.Kind)
 	}},
 	{core, "mode core has no URL query to select a part of the history", func(_ *trace, e *entry) bool {

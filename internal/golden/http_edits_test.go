@@ -140,11 +140,12 @@ func noCommandLine(ts *transcript) {
 // sortedModels sorts the model folders by name.
 func sortedModels(ts *transcript) { sortStrings(ts.answers[12].Body) }
 
-// closesOlder adds that the server closes the first connection of a client when the
-// client opens a second.
-func closesOlder(ts *transcript) {
-	last := len(ts.clients["A"]) - 1
-	ts.clients["A"][last] = closing(4000)
+// bothHear sends to the first connection of a client the newer events that the second
+// connection receives while both are open.
+func bothHear(ts *transcript) {
+	second := ts.clients["A2"]
+	end := len(second) - 1
+	ts.replace("A", len(ts.clients["A"])-1, 0, second[end-3:end]...)
 }
 
 // ofPrompt adds the running prompt to the first messages of a connection.
@@ -165,7 +166,7 @@ func (ts *transcript) prompt(n int) any {
 }
 
 // soFar sends to the second connection all messages about the prompt that the first
-// connection received. From the snapshots it sends only the last.
+// connection received before. From the snapshots it sends only the last.
 func soFar(ts *transcript) {
 	var told []message
 	for _, m := range slices.Backward(ts.clients["A"]) {

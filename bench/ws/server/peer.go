@@ -62,6 +62,7 @@ func peers() map[string]func(queue int) Peer {
 		"nodebus-struct":  func(int) Peer { return newNodebus(own, nil) },
 		"nodebus-pump":    func(int) Peer { return pumped{newNodebus(executing, nil)} },
 		"nodebus-each":    func(int) Peer { return newAddressed() },
+		"nodebus-sse":     func(int) Peer { return newNodebusSSE() },
 		"nodebus-log":     func(int) Peer { return &kept{nodebusPeer: newNodebus(executing, nil)} },
 		"coder":           func(queue int) Peer { return newCoder(queue, false) },
 		"coder-batch":     func(queue int) Peer { return newCoder(queue, true) },

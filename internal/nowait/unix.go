@@ -1,6 +1,6 @@
 //go:build unix
 
-package ws
+package nowait
 
 import (
 	"errors"
@@ -9,11 +9,10 @@ import (
 	"syscall"
 )
 
-// socket writes to a socket without waiting.
-type socket struct{ raw syscall.RawConn }
+// Writer is the socket of a connection.
+type Writer struct{ raw syscall.RawConn }
 
-// nonBlocking returns nil if c is not a socket, for example with TLS.
-func nonBlocking(c net.Conn) *socket {
+func of(c net.Conn) *Writer {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
@@ -22,7 +21,7 @@ func nonBlocking(c net.Conn) *socket {
 	if err != nil {
 		return nil
 	}
-	return &socket{raw}
+	return &Writer{raw}
 }
 
 // attempt holds the argument and the results of one system call.
@@ -33,7 +32,7 @@ type attempt struct {
 	call func(fd uintptr) bool
 }
 
-// attempts are shared, because most clients are idle.
+// attempts are shared, because most connections are idle.
 var attempts = sync.Pool{New: func() any {
 	a := &attempt{}
 	a.call = func(fd uintptr) bool {
@@ -43,12 +42,11 @@ var attempts = sync.Pool{New: func() any {
 	return a
 }}
 
-// try writes as much of p as the socket takes now.
-func (s *socket) try(p []byte) (n int, err error) {
+func (w *Writer) write(p []byte) (n int, err error) {
 	a := attempts.Get().(*attempt)
 	defer attempts.Put(a)
 	a.p = p
-	err = s.raw.Write(a.call)
+	err = w.raw.Write(a.call)
 	a.p = nil
 	switch {
 	case err != nil:
