@@ -195,15 +195,17 @@ func (c *receiptCase) join(client string, confirms, cursor, paused bool) {
 		line.tape.play()
 	}
 	begin := time.Now()
-	owed := s.confirms && c.m.owed(client)
+	surely, perhaps := c.m.owed(client)
 	line.s = c.h.Join(client, opts)
 	c.note("%s joins as %s, confirms %t, cursor %t, paused %t, after %v", client, line.s.Name(), confirms, cursor, paused, time.Since(begin))
-	wait := time.Duration(0)
-	if owed {
-		wait = receiptWait
+	waited := time.Since(begin)
+	switch {
+	case waited == 0:
+		c.require(!s.confirms || !surely, "Join has not waited for a receipt")
+	default:
+		c.require(s.confirms && perhaps && waited == receiptWait, "Join has waited %v", waited)
 	}
-	c.require(wait == time.Since(begin), "Join has waited %v", time.Since(begin))
-	c.m.now += wait
+	c.m.now += waited
 	serveOn(c.t, line.s, asTransport(line.tape, c.rnd.IntN(2) == 0))
 	synctest.Wait()
 	c.m.join(s, cursor)

@@ -44,6 +44,7 @@ type receiptSession struct {
 	seen            []receiptEvent
 	handed, queue   []receiptEvent
 	asked, answered uint64
+	unsettled       bool // a confirmed prompt is not closed, or its end waits
 	askedAt         time.Duration
 	got             []string
 }
@@ -105,19 +106,23 @@ func (m *receiptModel) flow(s *receiptSession) {
 	for {
 		if len(s.handed) == 0 {
 			s.handed, s.queue = s.queue, nil
+			for _, e := range s.handed {
+				if e.outcome {
+					s.asked, s.askedAt = e.id, m.now
+				}
+			}
 		}
 		if s.paused || len(s.handed) == 0 {
-			break
+			return
 		}
 		for _, e := range s.handed {
 			s.got = append(s.got, e.String())
-			if e.outcome && e.id > s.asked {
-				s.asked, s.askedAt = e.id, m.now
-			}
 		}
 		s.seen, s.handed = append(s.seen, s.handed...), nil
+		if s.unsettled {
+			m.settle(s)
+		}
 	}
-	m.settle(s)
 }
 
 // settle marks the prompts that the client has answered for and that have left our
@@ -131,6 +136,7 @@ func (m *receiptModel) settle(s *receiptSession) {
 			p.confirmed = true
 		}
 	}
+	s.unsettled = m.outstanding(s)
 }
 
 // newest returns the ID of the newest event that the transport has taken.
@@ -167,9 +173,22 @@ func (m *receiptModel) expect(client, id string) {
 }
 
 // owed reports whether a connection of the client has a recent outcome without a receipt.
-func (m *receiptModel) owed(client string) bool {
-	return slices.ContainsFunc(m.sessions, func(s *receiptSession) bool {
-		return s.client == client && s.confirms && s.answered < s.asked && m.now-s.askedAt < 2*time.Second
+// perhaps is also true for a connection that has not noticed that the receipt of another
+// connection, or a new life of the prompt, has settled what it waits for.
+func (m *receiptModel) owed(client string) (surely, perhaps bool) {
+	for _, s := range m.sessions {
+		if s.client == client && s.confirms && m.now-s.askedAt < 2*time.Second {
+			surely = surely || s.answered < s.asked || m.outstanding(s)
+			perhaps = perhaps || surely || s.unsettled
+		}
+	}
+	return surely, perhaps
+}
+
+// outstanding reports whether a prompt that the client has answered for is not confirmed.
+func (m *receiptModel) outstanding(s *receiptSession) bool {
+	return slices.ContainsFunc(m.prompts, func(p *receiptPrompt) bool {
+		return p.client == s.client && !p.confirmed && p.outcome > 0 && p.outcome <= s.answered
 	})
 }
 
