@@ -100,6 +100,7 @@ type Session struct {
 	state    sessionState
 	cause    error // why the session is over; nil while it is not
 	codec    Codec
+	granted  []string // prompts that the session may watch again after it has left them
 	may      func(promptID string) bool
 	hello    []Payload
 	held     []string   // event types that the replay left out until Release
@@ -152,7 +153,7 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	c := usable(opts.Codec)
 	jc, _ := c.(JSONCodec)
 	s := &Session{
-		hub: h, client: client, codec: c, hello: opts.Hello, may: opts.May,
+		hub: h, client: client, codec: c, hello: opts.Hello, may: opts.May, granted: slices.Clone(opts.Watch),
 		watchAll: opts.WatchAll, include: opts.Include,
 		cursors: jc.Envelope || opts.Since != Cursor{},
 	}

@@ -49,7 +49,7 @@ func (s *Session) Watch(promptID string) error {
 func (s *Session) mayWatch(promptID string) error {
 	s.mu.Lock()
 	_, watches := s.watch[promptID]
-	g := Grant{WatchAll: s.watchAll || watches, May: s.may}
+	g := Grant{WatchAll: s.watchAll || watches, Watch: s.granted, May: s.may}
 	s.mu.Unlock()
 	if promptID == "" || !g.Allows(promptID) {
 		return fmt.Errorf("%w: %q", ErrForbidden, promptID)
@@ -109,7 +109,7 @@ func (s *Session) Allow(grant Grant) {
 		h.countWatcher(s, +1)
 	}
 	s.mu.Lock()
-	s.may = func(promptID string) bool { return grant.Allows(promptID) }
+	s.granted, s.may = slices.Clone(grant.Watch), grant.May
 	s.mu.Unlock()
 	h.mu.Unlock()
 	for _, p := range grant.Watch {

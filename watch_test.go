@@ -103,6 +103,19 @@ func TestWatchIsExactUnderPublishing(t *testing.T) {
 	})
 }
 
+func TestPromptsOfTheOptionsMayBeWatchedAgain(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		s := h.Join("carol", &nodebus.SessionOptions{Watch: []string{"1"}})
+		s.Unwatch("1")
+		require.Zero(t, h.Sessions()[0].Watches)
+		require.ErrorIs(t, s.Watch("2"), nodebus.ErrForbidden)
+		require.NoError(t, s.Watch("1"))
+		require.Equal(t, 1, h.Sessions()[0].Watches)
+		s.Close(nil)
+	})
+}
+
 func TestAllowWithdrawsAndGives(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, nil)

@@ -102,6 +102,20 @@ func TestAuthorizeRefuses(t *testing.T) {
 	}
 }
 
+// TestAuthorizeAsksToSignIn: a request without credentials receives 401, on a route and
+// on the socket.
+func TestAuthorizeAsksToSignIn(t *testing.T) {
+	h := newHost(t, &comfy.Options{Authorize: func(*http.Request) (nodebus.Grant, error) {
+		return nodebus.Grant{}, fmt.Errorf("no cookie: %w", nodebus.ErrUnauthenticated)
+	}})
+	a := h.get("/queue")
+	require.Equal(t, 401, a.status)
+	require.JSONEq(t, `{"error":"no cookie: nodebus: sign in first"}`, a.body)
+	_, res, err := websocket.Dial(t.Context(), h.url+"/ws", nil)
+	require.Error(t, err)
+	require.Equal(t, 401, res.StatusCode)
+}
+
 // TestAuthorizeSeesCredentials: Authorize can read cookies, headers and the query
 // of a request and of a socket.
 func TestAuthorizeSeesCredentials(t *testing.T) {

@@ -239,6 +239,7 @@ func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
 		bad.status = http.StatusForbidden
 		return bad
 	}
+	const clientIDMax = 512 // as for sockets
 	if len(client) > clientIDMax {
 		return problem("invalid_client_id", "client_id is too long", fmt.Sprintf("client_id must have at most %d bytes", clientIDMax))
 	}

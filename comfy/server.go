@@ -10,6 +10,7 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/origin"
+	"github.com/nodebus/nodebus/internal/query"
 )
 
 // Server is an [http.Handler] that serves all routes. It is safe for concurrent
@@ -99,11 +100,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.opts.Authorize != nil {
 		grant, err := s.opts.Authorize(r)
 		if err != nil {
-			status := http.StatusForbidden
-			if errors.Is(err, nodebus.ErrUnauthenticated) {
-				status = http.StatusUnauthorized
-			}
-			fail(w, status, err.Error())
+			fail(w, query.RefusalStatus(err), err.Error())
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))

@@ -5,10 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -82,42 +79,23 @@ func (s *Server) serve(c *conn) {
 	})
 }
 
-// clientIDMax is the maximum length of a client id, in bytes.
-const clientIDMax = 512
-
 // admit reads the query and the grant. It returns the id of the client, its codec
 // and the options of its session. If the query is not valid, err is for the client.
 func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opts *nodebus.SessionOptions, err error) {
 	q, grant := r.URL.Query(), granted(r)
-	asked, err := query.Watch(q)
-	if err != nil {
-		return "", codec, nil, err
-	}
-	if id = grant.Client; id == "" {
-		id = strings.ToValidUTF8(q.Get("clientId"), "\ufffd") // as the client reads it back from JSON
-	}
-	switch {
-	case len(id) > clientIDMax:
-		return "", codec, nil, fmt.Errorf("clientId has %d bytes, at most %d are allowed", len(id), clientIDMax)
-	case id == "":
-		id = ws.NewClientID()
-	}
 	if s.opts.Authorize == nil {
 		grant.May = func(string) bool { return true }
 	}
-	codec.BarePreviews = true // until the client says that it can read previews with metadata
-	opts = &nodebus.SessionOptions{
-		Watch:    slices.Concat(grant.Watch, slices.DeleteFunc(asked, func(id string) bool { return !grant.Allows(id) })),
-		WatchAll: grant.WatchAll, May: grant.May, Confirms: true,
+	id, opts, err = query.Admit(q, &grant, q.Get("since"))
+	if err != nil {
+		return "", codec, nil, err
 	}
+	codec.BarePreviews = true // until the client says that it can read previews with metadata
+	opts.Confirms = true
 	if s.opts.LegacyBroadcasts {
 		opts.Include = isBroadcast
 	}
-	if codec.Envelope = q.Has("since"); codec.Envelope {
-		if opts.Since, err = nodebus.ParseCursor(q.Get("since")); err != nil {
-			return "", codec, nil, err
-		}
-	} else { // a client with cursors must receive all events once and in order
+	if codec.Envelope = q.Has("since"); !codec.Envelope { // a client with cursors must receive all events once and in order
 		opts.Current = true
 		opts.Hold = []string{nodebus.Preview{}.EventType()}
 	}

@@ -3,12 +3,8 @@ package sse
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -193,63 +189,17 @@ func allowOrigin(w http.ResponseWriter, r *http.Request) {
 // admit checks the request and returns the client's id and session options. If it
 // returns false, it has sent an error response.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, q url.Values) (client string, opts *nodebus.SessionOptions, ok bool) {
-	asked, err := query.Watch(q)
-	if err == nil {
-		client, err = query.ClientID(q)
+	grant, status, err := query.Authorize(r, h.opts.Authorize)
+	if err != nil {
+		http.Error(w, err.Error(), status)
+		return "", nil, false
 	}
-	var since nodebus.Cursor
-	if err == nil {
-		since, err = nodebus.ParseCursor(cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("since")))
-	}
+	client, opts, err = query.Admit(q, &grant, cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("since")))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return "", nil, false
 	}
-	grant := nodebus.Grant{Watch: asked, May: anyPrompt}
-	if h.opts.Authorize != nil {
-		if grant, err = h.opts.Authorize(r); err != nil {
-			http.Error(w, err.Error(), refusalStatus(err))
-			return "", nil, false
-		}
-		if !grant.WatchAll {
-			grant.Watch = slices.Concat(grant.Watch, slices.DeleteFunc(asked, func(id string) bool { return !grant.Allows(id) }))
-		}
-	}
-	if client = cmp.Or(grant.Client, client); client == "" {
-		client = newID()
-	}
-	return client, &nodebus.SessionOptions{
-		Codec: nodebus.JSONCodec{Envelope: true},
-		Hello: h.hello(client),
-		Since: since,
-		Watch: grant.Watch, WatchAll: grant.WatchAll, May: grant.May,
-	}, true
-}
-
-func anyPrompt(string) bool { return true }
-
-// refusalStatus returns the status for an error of Authorize.
-func refusalStatus(err error) int {
-	if errors.Is(err, nodebus.ErrUnauthenticated) {
-		return http.StatusUnauthorized
-	}
-	return http.StatusForbidden
-}
-
-func (h *Handler) hello(client string) []nodebus.Payload {
-	if h.opts.Hello != nil {
-		return h.opts.Hello(client)
-	}
-	st := nodebus.Status{SID: client}
-	if h.opts.Remaining != nil {
-		st.QueueRemaining = h.opts.Remaining()
-	}
-	return []nodebus.Payload{st}
-}
-
-// newID returns a random id of 32 hexadecimal digits.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+	opts.Codec = nodebus.JSONCodec{Envelope: true}
+	opts.Hello = query.Greeting(client, h.opts.Hello, h.opts.Remaining)
+	return client, opts, true
 }

@@ -1,13 +1,8 @@
 package ws
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/query"
@@ -67,66 +62,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // admit checks the request and returns the client's id and session options. If it
 // returns false, it has sent an error response.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (client string, opts *nodebus.SessionOptions, ok bool) {
-	q := r.URL.Query()
-	asked, err := query.Watch(q)
-	if err == nil {
-		client, err = query.ClientID(q)
+	grant, status, err := query.Authorize(r, h.opts.Authorize)
+	if err != nil {
+		http.Error(w, err.Error(), status)
+		return "", nil, false
 	}
+	q := r.URL.Query()
+	client, opts, err = query.Admit(q, &grant, q.Get("since"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return "", nil, false
 	}
-	grant := nodebus.Grant{Watch: asked, May: anyPrompt}
-	if h.opts.Authorize != nil {
-		if grant, err = h.opts.Authorize(r); err != nil {
-			http.Error(w, err.Error(), refusalStatus(err))
-			return "", nil, false
-		}
-		if !grant.WatchAll {
-			grant.Watch = slices.Concat(grant.Watch, slices.DeleteFunc(asked, func(id string) bool { return !grant.Allows(id) }))
-		}
-	}
-	opts = &nodebus.SessionOptions{Watch: grant.Watch, WatchAll: grant.WatchAll, May: grant.May, Confirms: true}
+	opts.Confirms = true
 	if q.Has("since") {
-		if opts.Since, err = nodebus.ParseCursor(q.Get("since")); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return "", nil, false
-		}
 		opts.Codec = nodebus.JSONCodec{Envelope: true}
 	}
-	if client = cmp.Or(grant.Client, client); client == "" {
-		client = NewClientID()
-	}
-	opts.Hello = h.hello(client)
+	opts.Hello = query.Greeting(client, h.opts.Hello, h.opts.Remaining)
 	return client, opts, true
-}
-
-func anyPrompt(string) bool { return true }
-
-// refusalStatus returns the status for an error of Authorize.
-func refusalStatus(err error) int {
-	if errors.Is(err, nodebus.ErrUnauthenticated) {
-		return http.StatusUnauthorized
-	}
-	return http.StatusForbidden
-}
-
-func (h *Handler) hello(client string) []nodebus.Payload {
-	if h.opts.Hello != nil {
-		return h.opts.Hello(client)
-	}
-	st := nodebus.Status{SID: client}
-	if h.opts.Remaining != nil {
-		st.QueueRemaining = h.opts.Remaining()
-	}
-	return []nodebus.Payload{st}
 }
 
 // NewClientID returns a new client id: a random version 4 UUID as 32 hexadecimal
 // digits. It is safe for concurrent use.
-func NewClientID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return hex.EncodeToString(b[:])
-}
+func NewClientID() string { return query.NewID() }
