@@ -199,10 +199,9 @@ func (c *receiptCase) join(client string, confirms, cursor, paused bool) {
 	line.s = c.h.Join(client, opts)
 	c.note("%s joins as %s, confirms %t, cursor %t, paused %t, after %v", client, line.s.Name(), confirms, cursor, paused, time.Since(begin))
 	waited := time.Since(begin)
-	switch {
-	case waited == 0:
+	if waited == 0 {
 		c.require(!s.confirms || !surely, "Join has not waited for a receipt")
-	default:
+	} else {
 		c.require(s.confirms && perhaps && waited == receiptWait, "Join has waited %v", waited)
 	}
 	c.m.now += waited

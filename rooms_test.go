@@ -56,6 +56,6 @@ var rooms = map[string]room{
 		".", "flow", "ws", "client", "comfy", "nodetest", "conform", "examples",
 	}},
 	"internal":         {imports: []string{"internal"}},
-	"internal/query":   {imports: []string{"."}},                            // what the transports read from a request
+	"internal/query":   {imports: []string{"."}},                           // what the transports read from a request
 	"internal/refpack": {imports: []string{".", "flow", "internal/pyfmt"}}, // nodes for tests
 }
