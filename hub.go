@@ -66,6 +66,8 @@ type Hub struct {
 	subs     []*subscription
 	watching []int // per shard, the number of sessions that may receive events of other clients' prompts
 	sessions map[*Session]struct{}
+	catching bool          // NewHub still reads the log
+	early    []Event       // events that the log has passed on meanwhile
 	named    uint64        // number of sessions that ever joined
 	total    HubStats      // the counters of the sessions that have left
 	left     chan struct{} // closed when the last session has left a closed hub
@@ -73,6 +75,9 @@ type Hub struct {
 
 // NewHub returns a hub. nil options mean the defaults. The hub has no goroutine while
 // nothing is published. Call Close to end its sessions.
+//
+// If the log already has events, NewHub reads the events of all prompts, because a
+// client without a cursor must receive the prompts that run.
 //
 // If the log of the options fails, Publish and Subscribe return its error, and sessions
 // end with it.
@@ -98,17 +103,52 @@ func NewHub(opts *HubOptions) *Hub {
 // follow begins to receive events from the log.
 func (h *Hub) follow() {
 	var at Cursor
+	h.catching = true
 	err := Protect(func() (err error) {
 		at, h.unfollow, err = h.log.Follow(h.deliver)
 		return err
 	})
+	if err != nil {
+		err = fmt.Errorf("nodebus: the log cannot be followed: %w", err)
+		h.unfollow = func() {}
+	} else {
+		err = h.catchUp(at.ID)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
-		h.log = brokenLog{fmt.Errorf("nodebus: the log cannot be followed: %w", err)}
-		h.unfollow = func() {}
+		h.log = brokenLog{err}
 	}
 	h.epoch, h.lastID = at.Epoch, max(h.lastID, at.ID)
+	for i := range h.early {
+		h.index.add(&h.early[i], h.early[i].mark)
+	}
+	h.catching, h.early = false, nil
+}
+
+// catchUp adds to the index the prompts that the log had before the hub followed it.
+func (h *Hub) catchUp(upTo uint64) error {
+	q := LogQuery{All: true, UpTo: upTo}
+	for q.After < upTo {
+		found, _, err := h.readLog(q)
+		if err != nil {
+			return err
+		}
+		h.mu.Lock()
+		for i := range found.Events {
+			ev := &found.Events[i]
+			t, _ := standardTraits(ev.Payload, true)
+			p, _ := h.index.add(ev, mark{step: t.step, outcome: t.outcome})
+			if q.After = ev.ID; found.Lost > 0 { // perhaps it is not the first event of its prompt
+				p.first = 1
+			}
+		}
+		h.mu.Unlock()
+		if !found.More {
+			return nil
+		}
+	}
+	return nil
 }
 
 // brokenLog is a log that cannot be used.
@@ -189,7 +229,7 @@ func (h *Hub) Broadcast(p Payload) error { return h.Publish(Event{Broadcast: tru
 // deliver receives the next event of the log. It passes the event to the subscribers
 // and to the shards. The sessions' queues share one message.
 func (h *Hub) deliver(ev Event) {
-	m, _ := ev.memo.(*message)
+	m, shared := ev.message()
 	if m == nil && !ev.mark.known { // before the lock, because this calls foreign code
 		m = newMessage(&ev)
 		t, _ := standardTraits(ev.Payload, true)
@@ -203,18 +243,26 @@ func (h *Hub) deliver(ev Event) {
 		return
 	}
 	h.lastID = ev.ID
+	if h.catching {
+		ev.mark = k
+		h.early = append(h.early, ev)
+		return
+	}
 	p, steps := h.index.add(&ev, k)
 	for _, s := range h.subs {
 		s.push(&ev, int(k.size))
 	}
 	if len(h.sessions) > 0 {
 		if m == nil {
-			m = &message{id: ev.ID, at: ev.Time.UnixNano(), steps: steps}
+			m = &message{id: ev.ID, at: ev.Time.UnixNano()}
 			if m.fill(ev.Payload, k); p != nil {
 				m.to = p.address(&ev)
 			} else {
 				m.to = &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}
 			}
+		}
+		if !shared {
+			m.steps = steps
 		}
 		h.route(m)
 	}

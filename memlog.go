@@ -254,10 +254,9 @@ func (l *memoryLog) Read(q LogQuery) (page LogPage, err error) {
 		due = src.appendTo(due, &q)
 	}
 	slices.SortFunc(due, byID)
-	if page.Lost <= q.After {
+	if page.Lost = min(page.Lost, q.UpTo); page.Lost <= q.After {
 		page.Lost = 0
 	}
-	page.Lost = min(page.Lost, q.UpTo)
 	bytes := 0
 	for i, m := range due {
 		bytes += m.Size()

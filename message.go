@@ -48,6 +48,27 @@ func newMessage(ev *Event) *message {
 	return m
 }
 
+// message returns the message that came with an event through a log, or nil. shared is
+// true if the log in memory has completed the message: then other hubs use it, too. A
+// foreign log may have kept the event as Publish has made it; message then returns a copy
+// with the ID and the address.
+func (ev *Event) message() (m *message, shared bool) {
+	made, _ := ev.memo.(*message)
+	if made == nil || made.to != nil {
+		return made, made != nil
+	}
+	m = &message{
+		id: ev.ID, at: ev.Time.UnixNano(), to: &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch},
+		payload: made.payload, key: made.key, size: made.size, keyed: made.keyed, early: made.early, frozen: made.frozen,
+		outcome: made.outcome, extension: made.extension,
+	}
+	if made.early {
+		json := *made.enc // nobody uses made, so it has no other form
+		m.enc = &json
+	}
+	return m, false
+}
+
 // address holds the receivers of an event. The messages of a prompt share one address.
 type address struct {
 	promptID, to string

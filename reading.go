@@ -59,7 +59,7 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 		return found, nil, fmt.Errorf("nodebus: the log cannot be read: %w", err)
 	}
 	for i := range found.Events {
-		m, _ := found.Events[i].memo.(*message)
+		m, _ := found.Events[i].message()
 		if m == nil {
 			m = newMessage(&found.Events[i])
 		}
@@ -219,10 +219,14 @@ func (s *Session) follows(m *message) bool {
 
 // begin decides what the session reads first. It returns the place that the greeting
 // names: with it, a client whose connection breaks before the first event can continue
-// at the right event. A cursor of another life stays until the client has the gap. h.mu
-// is held.
-func (h *Hub) begin(s *Session, opts *SessionOptions) (start Cursor) {
+// at the right event. A cursor of another life stays until the client has the gap. ahead
+// is true if the client has received events that the hub has not yet received, see
+// isAhead. h.mu is held.
+func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor) {
 	from := h.lastID
+	if ahead {
+		from = max(from, opts.Since.ID)
+	}
 	s.from, s.joined = from, from
 	if opts.Since != (Cursor{}) {
 		r := &reading{query: s.ownQuery(), tail: true, hold: opts.Hold}
@@ -260,6 +264,29 @@ func (h *Hub) begin(s *Session, opts *SessionOptions) (start Cursor) {
 		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
 	}
 	return Cursor{h.epoch, first - 1}
+}
+
+// isAhead reports whether c is a place in the log that the log has not yet passed on to
+// this hub. Hubs that share a log receive an event at different times, so a client may
+// bring the cursor of an event that only the other hub has received.
+func (h *Hub) isAhead(c Cursor) bool {
+	h.mu.Lock()
+	newer := c.Epoch == h.epoch && c.ID > h.lastID && !h.closed
+	h.mu.Unlock()
+	if !newer {
+		return false
+	}
+	var at Cursor
+	err := Protect(func() error {
+		place, stop, err := h.log.Follow(func(Event) {})
+		if err != nil {
+			return err
+		}
+		at = place
+		stop()
+		return nil
+	})
+	return err == nil && at.Epoch == c.Epoch && c.ID <= at.ID
 }
 
 // dueAtJoin returns the prompts whose events a session without a cursor receives first,

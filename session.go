@@ -76,7 +76,7 @@ type Session struct {
 	include  func(Event) bool
 	confirms bool
 	cursors  bool   // the client has asked for cursors, so it understands a Gap
-	joined   uint64 // ID of the newest event when the session joined
+	joined   uint64 // ID of the newest event when the session joined; s does not receive older events live
 	greet    Cursor // the place that Hello carries
 
 	// watch holds the prompts that the session follows besides the client's own: only
@@ -170,7 +170,7 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if s.confirms {
 		h.awaitConfirmations(client)
 	}
-	if !h.enter(s, opts) {
+	if !h.enter(s, opts, h.isAhead(opts.Since)) {
 		s.cause = ErrClosed
 	}
 	return s
@@ -179,7 +179,7 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 // enter adds s to the hub. It reports false if the hub is closed. The replay and the live
 // events are one step: the log has all events up to h.lastID, and the shard passes on all
 // later events.
-func (h *Hub) enter(s *Session, opts *SessionOptions) bool {
+func (h *Hub) enter(s *Session, opts *SessionOptions, ahead bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -187,7 +187,7 @@ func (h *Hub) enter(s *Session, opts *SessionOptions) bool {
 	}
 	h.named++
 	s.name = "s" + strconv.FormatUint(h.named, 10)
-	s.greet = h.begin(s, opts)
+	s.greet = h.begin(s, opts, ahead)
 	if s.confirms {
 		h.index.enter(s.client, s)
 	}

@@ -31,10 +31,11 @@ func (s *Session) Watch(promptID string) error {
 		if len(s.watch) >= WatchMax {
 			return fmt.Errorf("nodebus: the client watches %d prompts already; leave one first", WatchMax)
 		}
+		upTo := max(h.lastID, s.joined)
 		h.countWatcher(s, -1)
-		s.shard.watch(s, promptID, h.lastID)
+		s.shard.watch(s, promptID, upTo)
 		h.countWatcher(s, +1)
-		r.query = LogQuery{Prompts: []string{promptID}, UpTo: h.lastID}
+		r.query = LogQuery{Prompts: []string{promptID}, UpTo: upTo}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -108,7 +108,7 @@ func TestAuthorizeAsksToSignIn(t *testing.T) {
 	h := newHost(t, &comfy.Options{Authorize: func(*http.Request) (nodebus.Grant, error) {
 		return nodebus.Grant{}, fmt.Errorf("no cookie: %w", nodebus.ErrUnauthenticated)
 	}})
-	a := h.get("/queue")
+	a := h.send("GET", "/queue", "")
 	require.Equal(t, 401, a.status)
 	require.JSONEq(t, `{"error":"no cookie: nodebus: sign in first"}`, a.body)
 	_, res, err := websocket.Dial(t.Context(), h.url+"/ws", nil)

@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"testing"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/conform"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/ws"
 )
 
 // lines is a transport that writes each event as a line. It drops binary frames, because
@@ -48,6 +50,32 @@ func ExampleTransport() {
 	var t *testing.T // in a real test: the argument of the test function
 
 	conform.Transport(t, connect)
+}
+
+// The suite of a server tests a transport over real connections that break. The dialer
+// returns a client that reads events. For a server that is not an http.Handler, write a
+// function with the type of the result of conform.HTTP.
+func ExampleServer() {
+	var t *testing.T // in a real test: the argument of the test function
+
+	conform.Server(t, conform.HTTP(func(s conform.Site) http.Handler {
+		return ws.New(s.Hub, nil)
+	}), dialPackets, &conform.ServerClaims{Stock: true, Binary: true})
+}
+
+// The suite calls the function once for each subtest. A log in a database would open an
+// empty database.
+func ExampleLog() {
+	var t *testing.T // in a real test: the argument of the test function
+
+	conform.Log(t, func(*testing.T) nodebus.Log { return nodebus.NewMemoryLog(nil) })
+}
+
+// HTTP makes a server of a handler, for [conform.Server].
+func ExampleHTTP() {
+	serve := conform.HTTP(func(s conform.Site) http.Handler { return ws.New(s.Hub, nil) })
+	fmt.Println(serve != nil)
+	// Output: true
 }
 
 // The suite calls the function once for each subtest. A queue in a file would open a

@@ -35,14 +35,41 @@ var mutants = map[string]struct {
 		return leased{q, func(l flow.Lease) flow.Lease { return neverLapsed{l} }}
 	})},
 
-	"executor: everyone hears":    {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
-	"executor: no throttling":     {"progress events", executorMutant(floods)},
-	"executor: publishes late":    {"after Execute had returned", executorMutant(publishesLate)},
-	"executor: deaf":              {"did not end in time", executorMutant(ignoresContext)},
-	"executor: no executing":      {"executing", executorMutant(drops("executing"))},
-	"executor: no snapshots":      {"in its first snapshot", executorMutant(drops("progress_state"))},
-	"executor: drops messages":    {"conform.said", executorMutant(drops("conform.said"))},
-	"executor: hides secrets":     {"ask", executorMutant(noJobSecrets)},
+	"executor: everyone hears":         {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
+	"executor: no throttling":          {"progress events", executorMutant(floods)},
+	"executor: publishes late":         {"after Execute had returned", executorMutant(publishesLate)},
+	"executor: deaf":                   {"did not end in time", executorMutant(ignoresContext)},
+	"executor: no executing":           {"executing", executorMutant(drops("executing"))},
+	"executor: no snapshots":           {"in its first snapshot", executorMutant(drops("progress_state"))},
+	"executor: drops messages":         {"conform.said", executorMutant(drops("conform.said"))},
+	"executor: hides secrets":          {"ask", executorMutant(noJobSecrets)},
+	"transport: ignores its context":   {"whose context has ended", transportMutant(faultyTransport{write: ignoresContextOfWrite})},
+	"transport: writes after Close":    {"after Close", transportMutant(faultyTransport{write: hidesErrors})},
+	"transport: never closes":          {"did not end in time", transportMutant(faultyTransport{close: neverCloses})},
+	"transport: drops a frame":         {"frame", transportMutant(faultyTransport{write: dropsLast})},
+	"transport: reorders":              {"frame", transportMutant(faultyTransport{write: turnsRound})},
+	"server: drops a frame on a cut":   {"no further event", serverMutant(faultyTransport{}, skipsOne)},
+	"server: doubles a frame on a cut": {"cut after", serverMutant(faultyTransport{}, repeatsOne)},
+	"server: drops a frame":            {"the client", serverMutant(faultyTransport{write: dropsLast}, nil)},
+	"server: forgets epochs":           {"gap", serverMutant(faultyTransport{}, forgetsEpochs)},
+	"server: mixes up clients":         {"client ", serverMutant(faultyTransport{}, oneForAll)},
+
+	"log: reorders":            {"", logMutant(faultyLog{hear: reorders})},
+	"log: loses":               {"has received", logMutant(faultyLog{hear: losesSome})},
+	"log: doubles":             {"event", logMutant(faultyLog{hear: doubles})},
+	"log: at the same time":    {"two events at the same time", logMutant(faultyLog{hear: atOnce})},
+	"log: forgets Lost":        {"Lost is 0", logMutant(faultyLog{page: func(_ nodebus.LogQuery, p *nodebus.LogPage) { p.Lost = 0 }})},
+	"log: always Lost":         {"nothing is lost", logMutant(faultyLog{page: func(q nodebus.LogQuery, p *nodebus.LogPage) { p.Lost = q.UpTo }})},
+	"log: forgets More":        {"pages of", logMutant(faultyLog{page: func(_ nodebus.LogQuery, p *nodebus.LogPage) { p.More = false }})},
+	"log: begins late":         {"the follower from", logMutant(faultyLog{place: 1})},
+	"log: reads on":            {"a_query_selects", logMutant(faultyLog{query: func(q *nodebus.LogQuery) { q.UpTo = 1 << 62 }})},
+	"log: shows all":           {"a_query_selects", logMutant(faultyLog{query: func(q *nodebus.LogQuery) { q.All = true }})},
+	"log: reopens":             {"want ErrClosed", logMutant(faultyLog{reopens: true})},
+	"log: keeps what it drops": {"after Drop", logMutant(faultyLog{undropped: true})},
+	"log: never stops":         {"the follower that has stopped", logMutant(faultyLog{unstopped: true})},
+	"log: mixes up clients":    {"is missing", logMutant(faultyLog{page: mixesUpClients})},
+	"log: has no attempts":     {"attempt=3", logMutant(faultyLog{hear: withoutAttempt})},
+
 	"executor: swallows the node": {"the error is", executorMutant(anonymousError)},
 }
 
@@ -60,7 +87,7 @@ func TestSuitesFindFaults(t *testing.T) {
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestSuitesFindFaults$")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestSuitesFindFaults$", "-test.timeout=1m")
 			cmd.Env = append(os.Environ(), "CONFORM_MUTANT="+name)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err, "the suite finds nothing")

@@ -20,6 +20,9 @@ type Client struct {
 	// TextOnly says that the transport cannot send binary frames. The transport must
 	// drop them.
 	TextOnly bool
+	// Cancels says that a Write that waits returns when its context ends. Without it, only
+	// Close has to end a Write.
+	Cancels bool
 }
 
 // patience limits the time of operations that should end immediately.
@@ -36,6 +39,8 @@ func Transport(t *testing.T, connect func(t *testing.T) (nodebus.Transport, Clie
 		"close ends the connection":               closeEnds,
 		"close ends a blocked write":              closeEndsWrite,
 		"a write after close fails":               writeAfterClose,
+		"the context ends a blocked write":        contextEndsWrite,
+		"a session ends during a write":           endsDuringWrite,
 		"a session works with it":                 servesSession,
 		"TryWrite never blocks and loses nothing": tryLosesNothing,
 		"AppendFrame depends on the frame alone":  appendsFrames,
@@ -190,6 +195,27 @@ func closeEndsWrite(t *testing.T, tr nodebus.Transport, c Client) {
 	})
 }
 
+// contextEndsWrite ends the context of a Write that is under way.
+func contextEndsWrite(t *testing.T, tr nodebus.Transport, c Client) {
+	defer end(t, tr)
+	if !c.Cancels {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	frames := slices.Repeat([]nodebus.Frame{frame(1, 1<<20)}, 65)
+	frames[0] = frame(0, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- tr.Write(ctx, frames) }()
+	expect(t, c, frames[0])
+	cancel()
+	within(t, "a Write whose context has ended", func() {
+		if err := <-ended; err == nil {
+			t.Error("Write returned no error, although its context has ended")
+		}
+	})
+}
+
 func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
 	pass(t, tr, c, frame(1, 1))
 	end(t, tr)
@@ -204,45 +230,6 @@ func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
 		}
 	})
 }
-
-// servesSession runs a session of a hub over the transport until the hub is closed.
-func servesSession(t *testing.T, tr nodebus.Transport, c Client) {
-	hub := nodebus.NewHub(nil)
-	s := hub.Join("client", nil)
-	over := make(chan error, 1)
-	go func() { over <- s.Serve(context.Background(), tr) }()
-	const n = 500
-	go func() {
-		for i := range n {
-			if err := hub.Broadcast(note{i}); err != nil {
-				t.Errorf("send %d: %v", i, err)
-			}
-		}
-	}()
-	within(t, "receiving", func() {
-		for i := range n {
-			got, err := c.Receive()
-			if err != nil {
-				t.Errorf("event %d: %v", i, err)
-				return
-			}
-			if want := fmt.Sprintf(`{"type":"conform.note","data":{"N":%d}}`, i); string(got.Data) != want {
-				t.Errorf("event %d is %.80q, want %q", i, got.Data, want)
-				return
-			}
-		}
-	})
-	within(t, "closing the hub", func() { _ = hub.Close() })
-	within(t, "serving", func() {
-		if err := <-over; !errors.Is(err, nodebus.ErrClosed) {
-			t.Errorf("Serve ended with %v, want ErrClosed", err)
-		}
-	})
-}
-
-type note struct{ N int }
-
-func (note) EventType() string { return "conform.note" }
 
 // tryLosesNothing calls TryWrite until the connection has no more room, and then sends the
 // rest with Write.
@@ -278,42 +265,6 @@ func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
 	}()
 	expect(t, c, append(sent, last)...)
 	end(t, tr)
-}
-
-// slowClient publishes to a client that does not read at first, and then reads everything.
-func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
-	hub := nodebus.NewHub(&nodebus.HubOptions{QueueBytes: 1 << 30})
-	s := hub.Join("client", nil)
-	over := make(chan error, 1)
-	go func() { over <- s.Serve(context.Background(), tr) }()
-	const n = 300
-	pad := strings.Repeat("x", 64<<10)
-	within(t, "publishing to a client that does not read", func() {
-		for i := range n {
-			if err := hub.Broadcast(nodebus.Custom{Type: "conform", Data: []any{i, pad}}); err != nil {
-				t.Errorf("send %d: %v", i, err)
-			}
-		}
-	})
-	within(t, "receiving", func() {
-		for i := range n {
-			got, err := c.Receive()
-			if err != nil {
-				t.Errorf("event %d: %v", i, err)
-				return
-			}
-			if want := fmt.Sprintf(`{"type":"conform","data":[%d,"x`, i); !strings.HasPrefix(string(got.Data), want) {
-				t.Errorf("event %d is %.60q", i, got.Data)
-				return
-			}
-		}
-	})
-	within(t, "closing the hub", func() { _ = hub.Close() })
-	within(t, "serving", func() {
-		if err := <-over; !errors.Is(err, nodebus.ErrClosed) {
-			t.Errorf("Serve ended with %v, want ErrClosed", err)
-		}
-	})
 }
 
 // appendsFrames checks that the hub can give the bytes of AppendFrame to any connection.
