@@ -83,7 +83,7 @@ func (c *cursorClient) run(ctx context.Context) {
 }
 
 // vainMax is how often a client may connect in vain. It is more than the bad line causes.
-const vainMax = 300
+const vainMax = 1000
 
 // pauseBefore waits before a client connects again.
 func pauseBefore(rnd *rand.Rand) { time.Sleep(time.Duration(rnd.IntN(200)) * time.Millisecond) }

@@ -125,10 +125,11 @@ func noteOfCustom(p nodebus.Custom) (n note, err error) {
 type load struct {
 	size
 	hub     *nodebus.Hub
-	clients []string // prompt n belongs to client n modulo their number
+	clients []string
 	stock   map[string]*stockClient
 	pause   time.Duration // between two steps of a prompt
 	next    atomic.Int64
+	enough  func() bool // the lines were bad enough
 	failed  atomic.Pointer[error]
 }
 
@@ -143,10 +144,10 @@ func (l *load) run(ctx context.Context) error {
 		prompts.Go(func() {
 			for {
 				n := int(l.next.Add(1)) - 1
-				if n >= l.prompts || ctx.Err() != nil || l.failed.Load() != nil {
+				if n >= l.prompts && l.enough() || ctx.Err() != nil || l.failed.Load() != nil {
 					return
 				}
-				if err := l.prompt(ctx, n); err != nil {
+				if err := l.prompt(n); err != nil {
 					l.failed.CompareAndSwap(nil, &err)
 				}
 			}
@@ -182,15 +183,9 @@ func (l *load) broadcast(over chan struct{}) {
 func (l *load) stepsOf(n int) int { return 2 + n*7%(2*l.steps) }
 
 // prompt publishes one prompt from its start to its end.
-func (l *load) prompt(ctx context.Context, n int) error {
-	id, client := promptName(n), l.clients[n%len(l.clients)]
+func (l *load) prompt(n int) error {
+	id, client := promptName(n), l.clientFor(n)
 	rnd := rand.New(rand.NewPCG(l.seed, uint64(n)))
-	if c := l.stock[client]; c != nil { // a client submits while it is connected
-		if err := l.awaitSession(ctx, client); err != nil {
-			return err
-		}
-		c.submitted(n)
-	}
 	l.hub.Expect(client, id)
 	var errs []error
 	send := func(p nodebus.Payload) {
@@ -241,19 +236,19 @@ func padLen(rnd *rand.Rand) int {
 	return rnd.IntN(200)
 }
 
-// awaitSession waits until a client has a session. The hub knows only of clients with a
-// session that they wait for a prompt.
-func (l *load) awaitSession(ctx context.Context, client string) error {
-	for {
-		for _, s := range l.hub.Sessions() {
-			if s.Client == client {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("client %s has no session: %w", client, ctx.Err())
-		case <-time.After(l.pause):
+// clientFor returns the client that submits prompt n. A stock client submits while it is
+// connected, because the hub knows of no other client that it waits for a prompt; and it
+// waits for some prompts at a time only, or its replays would grow without a limit.
+func (l *load) clientFor(n int) string {
+	connected := map[string]bool{}
+	for _, s := range l.hub.Sessions() {
+		connected[s.Client] = true
+	}
+	for i := range l.clients {
+		id := l.clients[(n+i)%len(l.clients)]
+		if c := l.stock[id]; c == nil || connected[id] && c.submits(n) {
+			return id
 		}
 	}
+	return l.clients[n%len(l.clients)]
 }

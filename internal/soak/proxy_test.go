@@ -231,7 +231,14 @@ func (p *proxy) pass(l *line, r *receiptWindow, part []byte) error {
 	return nil
 }
 
-func (p *proxy) bytesToFault() int { return 1 + p.roll(2*p.faultEvery) }
+// bytesToFault returns a small number mostly, and sometimes a large number, so that large
+// events get through.
+func (p *proxy) bytesToFault() int {
+	if p.roll(10) == 0 {
+		return 1 + p.roll(40*p.faultEvery)
+	}
+	return 1 + p.roll(2*p.faultEvery)
+}
 
 // breaks makes a fault in the middle of what the server sends. It reports whether the
 // line is dead.

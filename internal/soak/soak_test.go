@@ -31,20 +31,21 @@ type size struct {
 	prompts    int
 	atOnce     int
 	steps      int // numbered events of a prompt, on average
-	faultEvery int // bytes of a bad line between two faults, on average
+	cuts       int // more prompts follow until there were so many cuts
+	faultEvery int // bytes of a bad line between two faults, mostly
 	noStock    bool
 	hub        nodebus.HubOptions
 }
 
 func sizeOf() size {
-	s := size{seed: *seed, clients: 200, prompts: 3000, atOnce: 50, steps: 20, faultEvery: 24 << 10}
+	s := size{seed: *seed, clients: 200, prompts: 3000, atOnce: 50, steps: 20, faultEvery: 4 << 10, cuts: 500}
 	switch {
 	case testing.Short():
-		s.prompts = 150
+		s.prompts, s.cuts = 150, 20
 	case *long:
-		s.prompts = 28_000
+		s.prompts, s.cuts = 28_000, 10_000
 	}
-	s.hub = nodebus.HubOptions{QueueLen: 32, KeepLen: 1 << 20, KeepBytes: 1 << 30, Retain: time.Hour}
+	s.hub = nodebus.HubOptions{QueueLen: 32, KeepLen: 1 << 19, KeepBytes: 512 << 20, Retain: time.Hour}
 	s.hub.Log = nodebus.NewMemoryLog(&s.hub)
 	return s
 }
@@ -67,7 +68,7 @@ func TestSoak(t *testing.T) { soak(t, sizeOf()) }
 // may miss only what a gap has announced.
 func TestSoakGaps(t *testing.T) {
 	s := sizeOf()
-	s.prompts /= 6
+	s.prompts, s.cuts = s.prompts/6, s.cuts/10
 	s.noStock, s.hub.Log = true, nodebus.NewMemoryLog(&nodebus.HubOptions{KeepLen: 300})
 	gaps := soak(t, s)
 	if !testing.Short() {
@@ -238,6 +239,7 @@ func soak(t *testing.T, s size) (gaps uint64) {
 	events := hub.Subscribe(ctx)
 	recorder.Go(func() { truth, broken = record(events) })
 	l := &load{size: s, hub: hub, stock: map[string]*stockClient{}, pause: 25 * time.Millisecond}
+	l.enough = func() bool { return bad.cuts.Load() >= int64(s.cuts) }
 	c := newCrowd(l, bad.target, bad.Addr().String())
 	defer c.run.Wait()
 	defer cancel()
@@ -246,7 +248,7 @@ func soak(t *testing.T, s size) (gaps uint64) {
 	bad.calm.Store(false)
 	require.NoError(t, l.run(ctx))
 	bad.calm.Store(true)
-	t.Logf("%d prompts were published in %v", s.prompts, time.Since(began).Round(time.Second))
+	t.Logf("about %d prompts were published in %v", l.next.Load(), time.Since(began).Round(time.Second))
 	require.NoError(t, c.finish(ctx, t, hub))
 	stats := hub.Stats()
 	require.NoError(t, hub.Close())

@@ -48,11 +48,18 @@ func (c *stockClient) fail(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("stock client "+c.id+": "+format, args...))
 }
 
-// submitted notes that the client waits for a prompt.
-func (c *stockClient) submitted(n int) {
+// openMax is how many prompts a client waits for at a time.
+const openMax = 4
+
+// submits notes that the client waits for a prompt, unless it waits for enough of them.
+func (c *stockClient) submits(n int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.open) >= openMax {
+		return false
+	}
 	c.open[promptName(n)] = true
+	return true
 }
 
 // missing returns the prompts without an outcome.
