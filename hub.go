@@ -3,7 +3,6 @@ package nodebus
 import (
 	"fmt"
 	"sync"
-	"time"
 )
 
 // Publisher accepts events. A [Hub] is a Publisher. Tests and tracers wrap a Publisher:
@@ -71,6 +70,8 @@ type Hub struct {
 	named    uint64        // number of sessions that ever joined
 	total    HubStats      // the counters of the sessions that have left
 	left     chan struct{} // closed when the last session has left a closed hub
+	arrived  chan struct{} // closed when the log passes on the event awaited; nil if nobody waits
+	awaited  uint64
 }
 
 // NewHub returns a hub. nil options mean the defaults. The hub has no goroutine while
@@ -242,7 +243,10 @@ func (h *Hub) deliver(ev Event) {
 	if h.closed || ev.ID <= h.lastID {
 		return
 	}
-	h.lastID = ev.ID
+	if h.lastID = ev.ID; h.arrived != nil && ev.ID >= h.awaited {
+		close(h.arrived) // Close continues when it has the lock
+		h.arrived = nil
+	}
 	if h.catching {
 		ev.mark = k
 		h.early = append(h.early, ev)
@@ -314,74 +318,4 @@ func (h *Hub) countWatcher(s *Session, n int) {
 	if s.watchAll || s.include != nil || len(s.watch) > 0 {
 		h.watching[h.shardIndex(s.client)] += n
 	}
-}
-
-// Close ends the hub. It delivers the events that were published before, and then ends
-// every session with [ErrClosed]. Loops of [Hub.Subscribe] end without an error, after
-// the events that wait. Close waits for clients at most HubOptions.Drain. It returns
-// nil. Only the first call has an effect: a later call returns at once, even while the
-// first call still waits for clients.
-func (h *Hub) Close() error {
-	last, first := h.publishing.close()
-	if !first {
-		return nil
-	}
-	timer := time.NewTimer(h.opts.Drain)
-	defer timer.Stop()
-	late := false // true if foreign code is stuck, for example a transport that does not return
-	select {
-	case <-last:
-	case <-timer.C:
-		late = true
-	}
-	sessions := h.shut()
-	_ = Protect(func() error {
-		h.unfollow()
-		return nil
-	})
-	late = late || !h.drain(timer.C)
-	for _, s := range sessions {
-		if late || !s.finish() {
-			s.Close(ErrClosed)
-		}
-	}
-	if late || len(sessions) == 0 {
-		return nil
-	}
-	select {
-	case <-h.left:
-	case <-timer.C:
-		for _, s := range sessions {
-			s.Close(ErrClosed)
-		}
-	}
-	return nil
-}
-
-// shut marks the hub as closed and returns its sessions.
-func (h *Hub) shut() (sessions []*Session) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	for _, s := range h.subs {
-		s.end(nil)
-	}
-	h.subs = nil
-	for s := range h.sessions {
-		sessions = append(sessions, s)
-	}
-	return sessions
-}
-
-// drain waits until every event is written or in the queue of its session. It returns
-// false if tooLong fires first.
-func (h *Hub) drain(tooLong <-chan time.Time) bool {
-	for _, s := range h.shards {
-		select {
-		case <-s.drained():
-		case <-tooLong:
-			return false
-		}
-	}
-	return true
 }

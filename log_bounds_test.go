@@ -81,6 +81,24 @@ func TestContract5WhatBoundsLetGoIsAGap(t *testing.T) {
 	})
 }
 
+// TestGapIsAnnouncedOnce checks that a client that reads many pages after a gap receives
+// one gap.
+func TestGapIsAnnouncedOnce(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{KeepLen: 5000})
+		cursor := newestID(t, h)
+		for range 2000 {
+			publish(t, h, about("1", word("kept")))
+		}
+		for range 6000 { // the oldest of them are dropped, not the events of the prompt
+			say(t, h, "w")
+		}
+		got := replayed(t, h, "alice", since(h, cursor))
+		require.Equal(t, []string{fmt.Sprintf("gap %d-%d", cursor, cursor+5001), "kept"}, got[:2])
+		require.Len(t, got, 1+5000)
+	})
+}
+
 func TestBoundsHoldForPromptsThatNeverEnd(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		h := openHub(t, &nodebus.HubOptions{KeepLen: 10})

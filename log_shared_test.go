@@ -55,6 +55,29 @@ func (l *lateLog) release() {
 	}
 }
 
+// TestCloseWaitsForALateLog checks that a hub that closes delivers the events that it has
+// published and that the log has not yet passed on.
+func TestCloseWaitsForALateLog(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		late := &lateLog{Log: nodebus.NewMemoryLog(nil)}
+		h := nodebus.NewHub(&nodebus.HubOptions{Log: late})
+		p := &tape{}
+		serveOn(t, h.Join("alice", nil), p)
+		late.hold()
+		publish(t, h, about("1", word("a")), about("1", word("b")))
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			_ = h.Close()
+		}()
+		synctest.Wait()
+		require.Empty(t, p.closed)
+		late.release()
+		<-closed
+		require.Equal(t, []string{"a", "b"}, p.said(t))
+	})
+}
+
 // TestContract5CursorThatIsAheadOfTheHub lets a client continue at a hub that has not yet
 // received the events that the client has received at another hub.
 func TestContract5CursorThatIsAheadOfTheHub(t *testing.T) {

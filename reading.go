@@ -26,6 +26,7 @@ type reading struct {
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
 	tail bool
+	announced uint64 // the newest lost ID of the gaps so far
 	// exact is true if the client has received the events before the reading: a session
 	// without cursors cannot be told about lost events, so it ends.
 	exact bool
@@ -125,9 +126,10 @@ func (s *Session) mayReplay(r *reading, m *message) bool {
 
 // announceGap adds a gap to the page if events are lost. s.mu is held.
 func (s *Session) announceGap(r *reading, q *LogQuery, found *LogPage, p *page) error {
-	if found.Lost == 0 && !r.otherLife {
+	if found.Lost <= r.announced && !r.otherLife {
 		return nil
 	}
+	r.announced = found.Lost
 	if !s.cursors {
 		if r.exact {
 			return ErrSlow
@@ -276,8 +278,14 @@ func (h *Hub) isAhead(c Cursor) bool {
 	if !newer {
 		return false
 	}
-	var at Cursor
-	err := Protect(func() error {
+	at := h.newestPlace()
+	return at.Epoch == c.Epoch && c.ID <= at.ID
+}
+
+// newestPlace asks the log for its newest place. It returns the zero Cursor if the log
+// fails.
+func (h *Hub) newestPlace() (at Cursor) {
+	_ = Protect(func() error {
 		place, stop, err := h.log.Follow(func(Event) {})
 		if err != nil {
 			return err
@@ -286,7 +294,7 @@ func (h *Hub) isAhead(c Cursor) bool {
 		stop()
 		return nil
 	})
-	return err == nil && at.Epoch == c.Epoch && c.ID <= at.ID
+	return at
 }
 
 // dueAtJoin returns the prompts whose events a session without a cursor receives first,
