@@ -25,7 +25,7 @@ type reading struct {
 	queued uint64
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
-	tail bool
+	tail      bool
 	announced uint64 // the newest lost ID of the gaps so far
 	// exact is true if the client has received the events before the reading: a session
 	// without cursors cannot be told about lost events, so it ends.
@@ -232,7 +232,8 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor)
 	s.from, s.joined = from, from
 	if opts.Since != (Cursor{}) {
 		r := &reading{query: s.ownQuery(), tail: true, hold: opts.Hold}
-		if r.query.UpTo = from; opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
+		r.query.UpTo = from
+		if opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
 			r.query.After = opts.Since.ID
 		} else {
 			r.otherLife = true
@@ -336,7 +337,8 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 				found[i] = append(found[i], m)
 			}
 		}
-		if q.After = q.UpTo; read.More && len(msgs) > 0 {
+		q.After = q.UpTo
+		if read.More && len(msgs) > 0 {
 			q.After = msgs[len(msgs)-1].id
 		}
 	}
