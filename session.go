@@ -37,7 +37,7 @@ type SessionOptions struct {
 	// client's running prompts, and see Confirms.
 	Since Cursor
 	// Confirms says that the transport calls [Session.Confirm]. It does nothing with an
-	// Envelope codec, with Since, or with an empty client id. The session then also
+	// Envelope codec, with Since, or with an empty client id. Otherwise the session also
 	// sends an ended prompt that the client has not confirmed, if
 	//
 	//   - the client had such a session before the end, or
