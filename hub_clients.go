@@ -20,13 +20,12 @@ type clientIndex struct {
 
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
 type hubClient struct {
-	id        string
-	sessions  []confirming              // the sessions that confirm outcomes
-	prompts   map[*promptState]struct{} // without the prompts that the client has confirmed
-	expected  []string                  // ids of prompts that have not begun
-	place     *list.Element             // position in away, or nil
-	confirmed uint64                    // ID of the newest confirmed outcome, over all sessions
-	changed   chan struct{}             // closed at the next confirmation, and when a session leaves; nil if nobody waits
+	id       string
+	sessions []confirming              // the sessions that confirm outcomes
+	prompts  map[*promptState]struct{} // without the prompts that the client has confirmed
+	expected []string                  // ids of prompts that have not begun
+	place    *list.Element             // position in away, or nil
+	changed  chan struct{}             // closed at the next confirmation, and when a session leaves; nil if nobody waits
 }
 
 // confirming is a [Session] that confirms outcomes.
@@ -205,7 +204,7 @@ func (c *hubClient) due(confirms bool, now time.Time) (due []*promptState) {
 		switch {
 		case !p.over:
 			p.awaited = p.awaited || confirms
-		case !confirms, p.outcome <= c.confirmed, !p.awaited && now.Sub(p.end) > lateMax:
+		case !confirms, p.outcome == 0, !p.awaited && now.Sub(p.end) > lateMax:
 			continue
 		}
 		due = append(due, p)
@@ -254,18 +253,16 @@ func (c *hubClient) notify() {
 // event has an ID above written does not count: the event is still in our buffers.
 // complete is false if such a prompt exists; the caller tries again later.
 func (c *hubClient) confirm(id, written uint64) (complete bool) {
-	newest, complete := uint64(0), true
+	complete = true
 	for p := range c.prompts {
 		switch {
 		case p.outcome == 0 || p.outcome > id:
 		case p.over && p.last <= written:
-			newest = max(newest, p.outcome)
 			delete(c.prompts, p)
 		default:
 			complete = false
 		}
 	}
-	c.confirmed = max(c.confirmed, newest)
 	return complete
 }
 

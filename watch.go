@@ -57,7 +57,7 @@ func (s *Session) mayWatch(promptID string) error {
 }
 
 // Unwatch ends what Watch began, or the watching of a prompt in the options of the
-// session. Events that wait in the queue are still sent. The session then sends a
+// session. Events of the prompt that wait are dropped. The session then sends a
 // [Watching]. A session that follows every prompt continues to follow this prompt.
 func (s *Session) Unwatch(promptID string) {
 	h := s.hub
@@ -78,6 +78,19 @@ func (s *Session) Unwatch(promptID string) {
 func (h *Hub) leavePrompt(s *Session, promptID string) {
 	if _, watches := s.watch[promptID]; watches {
 		h.rewatch(s, func() { s.shard.unwatch(s, promptID) })
+		s.dropPast(promptID)
+	}
+}
+
+// dropPast ends the readings of the past of a prompt, so that they do not continue with a
+// hole if the session watches the prompt again.
+func (s *Session) dropPast(promptID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.readings {
+		if r.past && len(r.query.Prompts) == 1 && r.query.Prompts[0] == promptID {
+			r.dropped = true
+		}
 	}
 }
 

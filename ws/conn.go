@@ -97,7 +97,7 @@ func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 		}
 		if headerMax+len(f.Data) > cap(b) { // too large to copy
 			b = appendHeader(b, f)
-			n := cap(b) - len(b)
+			n := min(cap(b)-len(b), len(f.Data))
 			if err := c.net.write(append(b, f.Data[:n]...), f.Data[n:], outcomes); err != nil {
 				return err
 			}

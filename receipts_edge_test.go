@@ -1,0 +1,150 @@
+package nodebus_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
+	"github.com/stretchr/testify/require"
+)
+
+// stock joins alice without a cursor.
+func stock(t testing.TB, h *nodebus.Hub, tr nodebus.Transport) *nodebus.Session {
+	s := h.Join("alice", &nodebus.SessionOptions{Confirms: true})
+	serveOn(t, s, tr)
+	synctest.Wait()
+	return s
+}
+
+// owed returns what alice is sent when she comes back.
+func owed(t *testing.T, h *nodebus.Hub) []string {
+	p := &tape{}
+	s := stock(t, h, p)
+	s.Close(nil)
+	synctest.Wait()
+	return p.said(t)
+}
+
+func success(id string) nodebus.Event { return about(id, nodebus.ExecutionSuccess{PromptID: id}) }
+
+// hasty is a transport whose client answers before the transport returns.
+type hasty struct {
+	tryTape
+	answer func(nodebus.Frame)
+}
+
+func (p hasty) answerAll(frames []nodebus.Frame) {
+	for _, f := range frames {
+		if f.Type == "execution_success" {
+			p.answer(f)
+		}
+	}
+}
+
+func (p hasty) TryWrite(wire []byte) (bool, error) {
+	p.answerAll(parseWire(wire))
+	return p.tryTape.TryWrite(wire)
+}
+
+func (p hasty) Write(ctx context.Context, frames []nodebus.Frame) error {
+	p.answerAll(frames)
+	return p.tryTape.Write(ctx, frames)
+}
+
+// TestReceiptBeforeWriteReturns checks that a receipt counts that arrives while the
+// transport still writes, as it may over a quick line.
+func TestReceiptBeforeWriteReturns(t *testing.T) {
+	for _, leaves := range []bool{false, true} {
+		for _, try := range []bool{false, true} {
+			t.Run(fmt.Sprintf("try=%t leaves=%t", try, leaves), func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
+					h := openHub(t, nil)
+					var s *nodebus.Session
+					p := hasty{tryTape: tryTape{&tape{}}}
+					p.answer = func(f nodebus.Frame) {
+						s.Confirm(f.ID)
+						if leaves { // the line breaks before the write returns, too
+							s.Close(nil)
+						}
+					}
+					s = h.Join("alice", &nodebus.SessionOptions{Confirms: true})
+					gate := newHoldUp(t)
+					serveOn(t, h.Join("alice", nil), gate) // all events of the prompt in one batch
+					var tr nodebus.Transport = p
+					if !try {
+						tr = struct{ nodebus.Transport }{p}
+					}
+					serveOn(t, s, tr)
+					synctest.Wait()
+					publish(t, h, start("1"))
+					synctest.Wait()
+					publish(t, h, success("1"), ending("1"))
+					gate.open()
+					synctest.Wait()
+					require.Empty(t, owed(t, h))
+				})
+			})
+		}
+	}
+}
+
+// TestReceiptForBytesThatTheTransportKept checks that a receipt counts although the
+// connection took the outcome only later.
+func TestReceiptForBytesThatTheTransportKept(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p := newPausedTape()
+		s := stock(t, h, tryTape{p})
+		publish(t, h, start("1"), success("1"), ending("1"))
+		synctest.Wait()
+		require.Empty(t, p.frames)
+		p.play()
+		synctest.Wait()
+		require.Len(t, p.frames, 3)
+		s.Confirm(p.frames[1].ID)
+		s.Close(nil)
+		synctest.Wait()
+		require.Empty(t, owed(t, h))
+	})
+}
+
+// TestReceiptCountsForPromptsThatHaveEnded checks that a receipt for one prompt is none
+// for an older outcome whose prompt is not closed yet.
+func TestReceiptCountsForPromptsThatHaveEnded(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p := &tape{}
+		s := stock(t, h, p)
+		publish(t, h, start("a"), start("b"), success("a"), success("b"), ending("b"))
+		synctest.Wait()
+		s.Confirm(p.frames[3].ID)
+		s.Close(nil)
+		synctest.Wait()
+		publish(t, h, ending("a"))
+		require.Equal(t, []string{"execution_start", "execution_success", "executing"}, owed(t, h), "the client has not received the end of a")
+	})
+}
+
+// TestReceiptIsForgottenWithItsPrompt checks that a client whose prompts are all confirmed
+// and gone can have new ones.
+func TestReceiptIsForgottenWithItsPrompt(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, &nodebus.HubOptions{Retain: time.Minute})
+		p := &tape{}
+		s := stock(t, h, p)
+		publish(t, h, start("1"), success("1"), ending("1"))
+		synctest.Wait()
+		s.Confirm(p.frames[1].ID)
+		s.Close(nil)
+		synctest.Wait()
+		publish(t, h, start("2"), start("1"), success("2"), ending("2"))
+		require.Len(t, owed(t, h), 4, "prompt 2, and the new life of prompt 1")
+		time.Sleep(2 * time.Minute)
+		publish(t, h, success("1"), ending("1"))
+		require.Equal(t, []string{"execution_start", "execution_success", "executing"}, owed(t, h))
+	})
+}
