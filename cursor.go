@@ -12,7 +12,7 @@ import (
 // cursor as opaque.
 type Cursor struct {
 	Epoch string // the life of the log; 1 to 43 letters and digits of ASCII
-	ID    uint64
+	ID    uint64 // of an event; the place is after this event. 0: before the first event
 }
 
 // String returns "<epoch>-<id>", the text that [ParseCursor] reads. It is empty if Epoch

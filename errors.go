@@ -10,8 +10,8 @@ import (
 var (
 	// ErrClosed means that the hub, the session, the prompt or the call has ended.
 	ErrClosed = errors.New("nodebus: closed")
-	// ErrSlow ends a session, or a loop of [Hub.Subscribe], whose queue is full because
-	// its reader is too slow.
+	// ErrSlow ends a session whose missing events the log no longer has, a session whose
+	// client takes no bytes, and a loop of [Hub.Subscribe] whose backlog is full.
 	ErrSlow = errors.New("nodebus: reader is too slow")
 	// ErrUnauthenticated is for the Authorize function of a transport: the request does
 	// not say, or does not prove, who sends it. The client receives status 401. For any

@@ -270,7 +270,7 @@ type Overall struct {
 
 // NodeFailed reports that a node has failed in a prompt that continues after errors. The
 // prompt still ends with one [ExecutionError]. It is sent only in an envelope, see
-// [JSONCodec].
+// [JSONCodec]. nodebus itself does not send it yet; an executor of your own may.
 type NodeFailed struct {
 	Place
 	PromptID         string   `json:"prompt_id"`
@@ -283,7 +283,8 @@ type NodeFailed struct {
 
 // Waiting reports that a node waits for an answer from outside. The place and Name
 // identify the question. A later Waiting of the same question replaces the earlier one. It
-// is sent only in an envelope, see [JSONCodec].
+// is sent only in an envelope, see [JSONCodec]. nodebus itself does not send it yet; an
+// executor or a node of your own may.
 type Waiting struct {
 	Place
 	PromptID string          `json:"prompt_id"`
@@ -295,7 +296,7 @@ type Waiting struct {
 // Answered reports that the question of a [Waiting] is settled, so clients remove their
 // form. It does not contain the answer, because an answer may be secret. The end of the
 // prompt settles all questions without this event. It is sent only in an envelope, see
-// [JSONCodec].
+// [JSONCodec]. nodebus itself does not send it yet; see Waiting.
 type Answered struct {
 	Place
 	PromptID string `json:"prompt_id"`
@@ -306,7 +307,8 @@ type Answered struct {
 // TextPiece is a piece of a text that a node produces bit by bit. A piece with Offset 0
 // begins the text anew. Readers append every other piece. The place and Name identify
 // the text. Piece should not split a character: the JSON of an incomplete character is
-// U+FFFD. It is sent only in an envelope, see [JSONCodec].
+// U+FFFD. It is sent only in an envelope, see [JSONCodec]. nodebus itself does not send it
+// yet; an executor or a node of your own may.
 type TextPiece struct {
 	Place
 	PromptID string `json:"prompt_id"`
@@ -316,7 +318,8 @@ type TextPiece struct {
 }
 
 // NodeDone reports that a node has ended without an error. It is sent only in an
-// envelope, see [JSONCodec].
+// envelope, see [JSONCodec]. nodebus itself does not send it yet; an executor of your own
+// may.
 type NodeDone struct {
 	Place
 	PromptID string        `json:"prompt_id"`

@@ -25,20 +25,22 @@ type Log interface {
 	// Follow calls deliver for each later event, until stop is called. deliver does not
 	// wait. It must not call the log. at is the place after which deliver begins.
 	Follow(deliver func(Event)) (at Cursor, stop func(), err error)
-	// Drop removes the events of a prompt, and forgets that the prompt has ended.
+	// Drop removes the events of a prompt, and forgets that the prompt has ended. A hub
+	// does not call it. A program that keeps events for good calls it when it deletes the
+	// record of the prompt.
 	Drop(promptID string) error
 }
 
 // LogQuery selects kept events: those with an ID above After and not above UpTo that at
 // least one of Own, Prompts and All selects.
 type LogQuery struct {
-	After, UpTo uint64
+	After, UpTo uint64   // IDs; only events with After < ID <= UpTo
 	Own         bool     // events to Client, and broadcasts
 	Client      string   // a client's id; empty selects no client's events
 	Prompts     []string // all events of these prompts
 	All         bool     // all events of all prompts
-	// Limit and LimitBytes limit the events of a page, and the size of their frames. A
-	// page has at least one event if one is left. Zero means no limit.
+	// Limit and LimitBytes limit the events of a page, and the size of their frames in
+	// bytes. A page has at least one event if one is left. Zero means no limit.
 	Limit, LimitBytes int
 }
 

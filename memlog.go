@@ -45,7 +45,9 @@ type clientSources struct {
 
 // NewMemoryLog returns a log that keeps events in memory, for several hubs of one
 // process. Retain, KeepLen and KeepBytes of opts are its limits; nil means the defaults.
-// The log has no goroutine. It forgets expired events only while a hub follows it.
+// The other options have no effect on it. Give the same Retain to [NewHub], because the
+// hub remembers ended prompts for as long. The log has no goroutine. It forgets expired
+// events only while a hub follows it.
 func NewMemoryLog(opts *HubOptions) Log { return newMemoryLog(opts.withDefaults()) }
 
 func newMemoryLog(opts HubOptions) *memoryLog {

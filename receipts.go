@@ -50,7 +50,8 @@ func (s *Session) settle() {
 	s.record()
 }
 
-// record is settle with the lock of the hub.
+// record tells the index of the hub which outcomes the client has confirmed. The hub's
+// lock is held.
 func (s *Session) record() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +100,8 @@ func (s *Session) wrote(id uint64) (settle bool) {
 	return s.unsettled
 }
 
-// Expect says that a client waits for a prompt that has not begun. If the client's
+// Expect says that a client waits for a prompt that has not begun. It is for an engine:
+// flow.Engine calls it for each prompt that is submitted. If the client's
 // connection breaks and the client returns without a cursor, it is sent the events of the
 // prompt again, also if the prompt began and ended in the meantime. Expect has no effect
 // for a client without a session that confirms outcomes. It is safe for concurrent use.
@@ -113,8 +115,9 @@ func (h *Hub) Expect(client, promptID string) {
 	h.index.expect(c, promptID)
 }
 
-// Unexpect takes back [Hub.Expect]: the prompt will not begin. It has no effect on a
-// prompt that has begun. It is safe for concurrent use.
+// Unexpect takes back [Hub.Expect]: the prompt will not begin, for example because it was
+// deleted from the queue. It is for an engine, too. It has no effect on a prompt that has
+// begun. It is safe for concurrent use.
 func (h *Hub) Unexpect(client, promptID string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -54,7 +54,7 @@ var rooms = map[string]room{
 		files:   33, names: 5, circle: 30,
 	},
 	"examples": {imports: []string{
-		".", "flow", "ws", "client", "comfy", "nodetest", "conform", "examples",
+		".", "flow", "ws", "sse", "client", "comfy", "nodetest", "conform", "examples",
 	}},
 	"internal":         {imports: []string{"internal"}},
 	"internal/query":   {imports: []string{"."}},                           // what the transports read from a request

@@ -23,11 +23,12 @@ type SessionOptions struct {
 	// affected; a slow codec slows only the sessions that use it.
 	Codec Codec
 	// Hello contains the payloads that the session sends first. They must not change.
-	// They have the cursor after which the client's own events begin; if Since is of
-	// another life of the log, they have Since.
+	// Their cursor is the place where the session begins. If Since comes from another
+	// life of the log, their cursor is Since.
 	Hello []Payload
 	// Current adds to Hello, for a client without Since, an [Executing] for each running
-	// prompt of the client: the node that runs at the moment when the session joins.
+	// prompt of the client: the node that runs when the session joins. It is for servers
+	// whose clients expect it, like package comfy.
 	Current bool
 	// Since is the cursor of the last event that the client received, if it reconnects.
 	// The session then sends the events that the client missed. If the cursor is of
@@ -35,17 +36,22 @@ type SessionOptions struct {
 	// events of the client. Without Since, the session sends all kept events of the
 	// client's running prompts, and see Confirms.
 	Since Cursor
-	// Confirms says that the transport calls [Session.Confirm]. Without Since, the
-	// session then also sends the ended prompts that the client has not confirmed, if
-	// the client had a session, or expected the prompt, before the end, or the prompt
-	// ended less than 2 seconds ago. Join then waits up to 100 ms if another session of
-	// the client has not yet confirmed a recent outcome. Default: an ended prompt is
-	// not sent again.
+	// Confirms says that the transport calls [Session.Confirm]. It does nothing with an
+	// Envelope codec, with Since, or with an empty client id. Otherwise the session also
+	// sends an ended prompt that the client has not confirmed, if
+	//
+	//   - the client had such a session before the end, or
+	//   - [Hub.Expect] named the prompt before the end, or
+	//   - the prompt ended less than 2 seconds ago.
+	//
+	// Join waits up to 100 ms if another session of the client has not yet confirmed a
+	// recent outcome. Default: an ended prompt is not sent again.
 	Confirms bool
 	// Hold lists event types that the session leaves out of the replay until
-	// [Session.Release]. It is for a client that has not yet told which form of these
-	// events it supports. Newer events are not held. Do not use Hold for a client that
-	// reconnects with Since: the client would treat the held events as received.
+	// [Session.Release]. It is for a server like package comfy, whose clients tell only
+	// after they have connected which form of these events they support. Newer events
+	// are not held. Do not use Hold for a client that reconnects with Since: the client
+	// would treat the held events as received.
 	Hold []string
 	// Watch lists ids of prompts of other clients that the session also follows: kept
 	// events and new events. Repeated ids count once. Limit the ids that a client may
@@ -57,7 +63,8 @@ type SessionOptions struct {
 	// Default: it may not.
 	May func(promptID string) bool
 	// Include, if not nil, is called for each new event of a prompt that the session
-	// does not follow. The session receives the event if Include returns true. A replay
+	// does not follow. The session receives the event if Include returns true. It is for
+	// servers that show events of all clients: comfy.Options.LegacyBroadcasts. A replay
 	// contains no such events, so the session ends with [ErrSlow] if its queue is full.
 	// Include may read the type and the fields of the payload, but not the data that the
 	// payload points to, because the sender may change that data. Include must be quick:
@@ -225,11 +232,11 @@ func (s *Session) SetCodec(c Codec) {
 	s.codec = c
 }
 
-// Release sends the events that were held (see [SessionOptions].Hold). It sends the
-// kept events, from before the session joined, of running prompts that the session
-// follows: first all events of the first type, then all events of the second type, and so
-// on. If no event of the first type is held, Release does nothing, so a second call with
-// the same first type does nothing.
+// Release sends the events that were held; it is for servers that set [SessionOptions].Hold.
+// It sends the kept events, from before the session joined, of running prompts that the
+// session follows: first all events of the first type, then all events of the second type,
+// and so on. If no event of the first type is held, Release does nothing, so a second call
+// with the same first type does nothing.
 //
 // The second and later types need not have been held; their kept events are then sent
 // once more. Release leaves out prompts that have no event of the first type, events

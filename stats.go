@@ -10,8 +10,8 @@ import (
 // ended.
 type HubStats struct {
 	Sessions    int    // sessions now
-	Queued      int    // events that wait for sessions now
-	QueuedBytes int    // estimated bytes of the frames of these events
+	Queued      int    // events that wait in the queues of sessions now
+	QueuedBytes int    // estimated size of the frames of these events, in bytes
 	Unconfirmed int    // sessions now that were sent an outcome and have not confirmed it
 	Replaced    uint64 // events that a newer event has replaced while they waited
 	Gaps        uint64 // gaps that were announced
@@ -23,17 +23,17 @@ type HubStats struct {
 // SessionStats describes one session.
 type SessionStats struct {
 	Name        string // see [Session.Name]
-	Client      string
+	Client      string // the client's id
 	Watches     int    // prompts of other clients that the session follows by their ids
-	Lag         uint64 // the newest ID of the hub minus the newest ID that was taken to be written; other clients' events count too
-	Queued      int
-	QueuedBytes int
-	Unconfirmed bool // the client was sent an outcome and has not confirmed it
-	Replaced    uint64
-	Gaps        uint64
-	FellBehind  uint64
-	Resumed     bool
-	Slow        bool // the session has ended with [ErrSlow]
+	Lag         uint64 // how many IDs the session is behind the newest event of the hub; other clients' events count too
+	Queued      int    // events that wait in the queue
+	QueuedBytes int    // estimated size of the frames of these events, in bytes
+	Unconfirmed bool   // the client was sent an outcome and has not confirmed it
+	Replaced    uint64 // events that a newer event has replaced while they waited
+	Gaps        uint64 // gaps that were announced
+	FellBehind  uint64 // times that the queue was full and the session continued from the log
+	Resumed     bool   // the session has joined with a cursor
+	Slow        bool   // the session has ended with [ErrSlow]
 }
 
 // add adds the counters of a session that has left.

@@ -10,10 +10,10 @@ import (
 // Frame is an event encoded for the wire. Data is read-only, because all sessions with
 // the same codec share it.
 type Frame struct {
-	ID     uint64
-	Epoch  string // together with ID the cursor of the event
-	Type   string
-	Binary bool
+	ID     uint64 // of the event; in the greeting and a gap, the place where the session is
+	Epoch  string // together with ID the cursor of the event; empty if the frame has no cursor
+	Type   string // the event type
+	Binary bool   // Data is a binary frame; otherwise it is JSON in UTF-8
 	// Outcome is true if the event tells how a prompt ended. A transport whose clients
 	// confirm what they receive asks for a confirmation of ID with this frame, see
 	// [Session.Confirm].
@@ -81,7 +81,9 @@ type reader interface {
 }
 
 // Grant contains the rights of a request to a transport: the client's id, and the
-// prompts of other clients that it may watch.
+// prompts of other clients that it may watch. Authorize of packages ws, sse and comfy
+// returns it. The zero Grant allows every client id that the request knows, and the
+// watching of no prompt.
 type Grant struct {
 	Client   string   // the client's id; if empty, the id that the request names, or a new id
 	Watch    []string // ids of prompts that the client follows from the start

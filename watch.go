@@ -29,7 +29,7 @@ func (s *Session) Watch(promptID string) error {
 	_, watches := s.watch[promptID]
 	if !watches && !s.watchAll {
 		if len(s.watch) >= WatchMax {
-			return fmt.Errorf("nodebus: the client watches %d prompts already; leave one first", WatchMax)
+			return fmt.Errorf("nodebus: the client watches %d prompts already; send nodebus.unwatch (Session.Unwatch) for one of them first", WatchMax)
 		}
 		upTo := max(h.lastID, s.joined)
 		h.rewatch(s, func() { s.shard.watch(s, promptID, upTo) })
@@ -106,7 +106,7 @@ func (h *Hub) rewatch(s *Session, change func()) {
 // leaves the prompts that the grant does not allow. It then follows the prompts in
 // grant.Watch, as if by [Session.Watch]. Allow does not change grant.Client, and a session
 // that follows every prompt from the start continues to do so only if grant.WatchAll is
-// true.
+// true. It is for a server that learns on an open connection that rights have changed.
 func (s *Session) Allow(grant Grant) {
 	h := s.hub
 	h.mu.Lock()

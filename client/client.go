@@ -18,7 +18,8 @@ import (
 // Options are the options of [Dial]. A nil *Options, and each zero field, means the
 // default.
 type Options struct {
-	// ID is the client's id. Default: the server chooses an id.
+	// ID is the client's id. Authorize of the server may replace it; read [Client.ID].
+	// Default: the server chooses an id.
 	ID string
 	// Since is the cursor of the last event that an earlier client handled, see
 	// [Client.Cursor]. The server then sends the events after it, or a [nodebus.Gap] if
@@ -26,14 +27,19 @@ type Options struct {
 	// client's running prompts.
 	Since nodebus.Cursor
 	// Watch lists ids of prompts of other clients that this client also follows, at most
-	// 256. See also [Client.Watch].
+	// 256: the client names them in the query of each handshake, and servers accept no
+	// more there. The server leaves out without a word what it does not allow; ask with
+	// [Client.Watch] to learn it. Default: none.
 	Watch []string
-	// Header is sent with the handshake. HTTPClient sends the handshake.
-	Header     http.Header
+	// Header is sent with each handshake. Default: no further headers.
+	Header http.Header
+	// HTTPClient sends each handshake. Its Timeout limits only the handshake. Default:
+	// [http.DefaultClient].
 	HTTPClient *http.Client
 	// Retry is the time to wait before connecting again after the connection broke, or
-	// after the server has closed it, for example because the client was too slow. It doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With
-	// a negative value, a broken connection ends Events with an error; the next Events
+	// after the server has closed it, for example because the client was too slow. It
+	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a
+	// negative value, a broken connection ends Events with an error; the next Events
 	// connects once.
 	Retry time.Duration
 	// ReadLimit is the maximum size of a message from the server, in bytes. A larger
@@ -68,8 +74,9 @@ type Client struct {
 }
 
 // Dial connects to a server's WebSocket. The scheme of address is ws, wss, http or
-// https. Dial waits for the first message, which contains the client's id. If the
-// server refuses the handshake, the error is a [*RefusedError].
+// https. Dial waits for the first message, which contains the client's id. ctx limits
+// only Dial: the connection stays when ctx ends later. If the server refuses the
+// handshake, the error is a [*RefusedError].
 func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -186,7 +193,9 @@ func (c *Client) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// Close closes the connection permanently. Events, Follow and Run then end.
+// Close closes the connection permanently. Events, Follow and Run then end. Close returns
+// an error if the connection did not end in an orderly way, for example because it was
+// broken; the client is closed then, too. A second Close does nothing and returns nil.
 func (c *Client) Close() error {
 	c.end()
 	c.mu.Lock()

@@ -24,18 +24,45 @@ func TestRefusal(t *testing.T) {
 		if allow.Load() {
 			return nodebus.Grant{}, nil
 		}
-		return nodebus.Grant{}, errors.New("no")
+		return nodebus.Grant{}, errors.New("this account is closed")
 	}})
 	_, err := client.Dial(t.Context(), s.URL, nil)
 	var refused *client.RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, http.StatusForbidden, refused.Status)
+	require.Equal(t, "this account is closed", refused.Text)
+	require.EqualError(t, err, "client: the server refused the connection with status 403: this account is closed")
+	require.NotErrorIs(t, err, nodebus.ErrUnauthenticated)
 
 	allow.Store(true)
 	c := dial(t, s.URL, &client.Options{Retry: time.Millisecond})
 	allow.Store(false)
 	require.NoError(t, s.hub.Close())
 	require.ErrorAs(t, c.Run(deadline(t)), &refused, "reconnecting is refused, too")
+}
+
+// TestRefusalText: the text is short and valid, whatever a server sends.
+func TestRefusalText(t *testing.T) {
+	for name, c := range map[string]struct{ body, text, says string }{
+		"none":     {"", "", "with status 401: failed to WebSocket dial"},
+		"blank":    {" \n", "", "with status 401: failed to WebSocket dial"},
+		"not text": {"a\xffb\n", "a\ufffdb", "with status 401: a\ufffdb"},
+		"long":     {strings.Repeat("x", 1<<20), strings.Repeat("x", 1<<10), "with status 401: xxx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusUnauthorized)
+				_, _ = w.Write([]byte(c.body))
+			}))
+			defer srv.Close()
+			_, err := client.Dial(t.Context(), srv.URL, nil)
+			var refused *client.RefusedError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, c.text, refused.Text)
+			require.ErrorContains(t, err, c.says)
+			require.ErrorIs(t, err, nodebus.ErrUnauthenticated)
+		})
+	}
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {

@@ -3,16 +3,16 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 )
 
-// watchMax is the maximum number of prompts that a connection names: servers accept no
-// more.
+// watchMax is the maximum number of prompts that a client follows. After a reconnect, the
+// client names them in the query, and servers accept no more there.
 const watchMax = 256
 
 // request is a message to the server that waits for its answer.
@@ -31,9 +31,10 @@ type request struct {
 //
 // Watch may be called while Events runs, in its loop or in another goroutine. If nobody
 // reads, Watch reads and keeps the events for Events. If ctx ends meanwhile, the
-// connection breaks, and the next Events connects again. Watch returns an error if the
-// server refuses, the client follows 256 prompts already, or for the reasons of Events. It
-// waits until ctx ends if the server does not know such requests.
+// connection breaks, and the next Events connects again. Watch returns an error that is
+// [nodebus.ErrForbidden] if the server does not allow it, and another error if the server
+// refuses for another reason, if the client follows 256 prompts already, or for the
+// reasons of Events. It waits until ctx ends if the server does not know such requests.
 func (c *Client) Watch(ctx context.Context, promptID string) error {
 	return c.ask(ctx, &request{promptID: promptID, watch: true})
 }
@@ -137,7 +138,18 @@ func (c *Client) answered(w nodebus.Watching) {
 	}
 	var err error
 	if w.Error != "" {
-		err = fmt.Errorf("client: the server refused: %w", errors.New(w.Error))
+		err = &refusedWatch{w.Error}
 	}
 	r.answer <- err
+}
+
+// refusedWatch is the error of a request that the server refused.
+type refusedWatch struct{ text string }
+
+func (e *refusedWatch) Error() string { return "client: the server refused: " + e.text }
+
+// Is reports whether target is the reason that the text tells. The server refuses a
+// request also for other reasons, for example because it has no prompt_id.
+func (e *refusedWatch) Is(target error) bool {
+	return target == nodebus.ErrForbidden && strings.HasPrefix(e.text, nodebus.ErrForbidden.Error())
 }

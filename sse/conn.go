@@ -13,9 +13,10 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// conn is the response to one client, with net/http: for HTTP/2, TLS and HTTP/1.0. It is a [nodebus.TryWriter], so that all clients
-// share the wire form of a batch. An [http.ResponseWriter] cannot write without waiting;
-// TryWrite therefore only keeps the bytes for the next Write.
+// conn is the response to one client, with net/http: for HTTP/2, TLS and HTTP/1.0. It is a
+// [nodebus.TryWriter], so that all clients share the wire form of a batch. An
+// [http.ResponseWriter] cannot write without waiting; TryWrite therefore only keeps the
+// bytes for the next Write.
 type conn struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController

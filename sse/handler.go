@@ -20,8 +20,9 @@ type Options struct {
 	// error wraps [nodebus.ErrUnauthenticated]. After both, an EventSource does not
 	// reconnect. r contains cookies, headers and the query; an EventSource cannot set
 	// headers. The client follows the prompts in Grant.Watch, and the prompts that it
-	// names with ?watch= and the grant allows. Default: a client may use any id that it
-	// knows, and may watch every prompt that it names.
+	// names with ?watch= and the grant allows; the others are left out without a word.
+	// Default: a client may use any id that it knows, and may watch every prompt that it
+	// names.
 	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Hello returns the first messages for a client. Default: a Status with the
 	// client's id and the result of Remaining.
@@ -40,10 +41,11 @@ type Options struct {
 	// Default: 25 s. A negative value disables comments; then lost clients may stay
 	// unnoticed.
 	PingInterval time.Duration
-	// WriteTimeout is the time that a client has for each 16 KiB, at least: the server
-	// may wait a quarter longer. A client that takes less is disconnected with an error
-	// that wraps [nodebus.ErrSlow]. The WriteTimeout and the ReadTimeout of the
-	// http.Server have no effect on the stream. Default: 10 s.
+	// WriteTimeout is how long a client may take no byte although bytes wait for it.
+	// It is then disconnected with an error that wraps [nodebus.ErrSlow]. With TLS or
+	// HTTP/2, a client must take 16 KiB within this time, or up to a quarter later. The
+	// WriteTimeout and the ReadTimeout of the http.Server have no effect on the stream.
+	// Default: 10 s.
 	WriteTimeout time.Duration
 	// Retry is how long an EventSource waits before it reconnects, in whole
 	// milliseconds. Default: 2 s.
@@ -51,7 +53,7 @@ type Options struct {
 	// PreviewAge is how long the server keeps the image of a preview for clients that
 	// ask for it. Default: 1 minute.
 	PreviewAge time.Duration
-	// PreviewBytes is the maximum size of all kept images. If it is exceeded, the oldest
+	// PreviewBytes is the maximum size of all kept images, in bytes. If it is exceeded, the oldest
 	// images are removed; a client that asks for them receives status 404. Default:
 	// 64 MiB.
 	PreviewBytes int
@@ -91,7 +93,8 @@ func (o *Options) withDefaults() *Options {
 //     it reconnects to the same address. Without both, the client receives the kept
 //     events of its running prompts, and new events.
 //   - watch is the id of a prompt that the client also follows, if Authorize allows it.
-//     It may be repeated.
+//     A prompt that Authorize does not allow is left out without a word. watch may be
+//     repeated, at most 256 times, because the whole list is in one address.
 //
 // Each event has the cursor as its id and the JSON of the event in an envelope as its
 // data, see JSONCodec.Envelope. Events have no event name: an EventSource would pass an

@@ -47,7 +47,8 @@ func upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) 
 	return newConn(nc, early, o), nil
 }
 
-// newConn begins to ping the client.
+// newConn returns the connection of a client and starts its pings. early holds the bytes
+// that the client has sent already.
 func newConn(nc net.Conn, early []byte, o *Options) *Conn {
 	c := &Conn{net: netConn{Conn: nc, opts: o, sock: nowait.Of(nc)}}
 	c.net.over.L = &c.net.mu
@@ -76,8 +77,9 @@ func (c *Conn) TryWrite(wire []byte) (all bool, err error) { return c.net.tryWri
 // buffers holds write buffers for clients that get their own batches.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
 
-// Write sends frames, joined into writes of at most 64 KiB. Write waits as long as the client takes bytes. It returns an error that wraps
-// [nodebus.ErrSlow] if the client takes nothing for Options.WriteTimeout.
+// Write sends frames, joined into writes of at most 64 KiB. Write waits as long as the
+// client takes bytes. It returns an error that wraps [nodebus.ErrSlow] if the client takes
+// nothing for Options.WriteTimeout.
 func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -110,8 +112,9 @@ func (c *Conn) Write(_ context.Context, frames []nodebus.Frame) error {
 // Serve runs a session over the connection and passes the client's messages to
 // receive, except the messages to the hub (see [nodebus.Session.Receive]). A nil receive
 // ignores them. Serve tells the session what the client has received (see
-// [nodebus.Session.Confirm]), so the session may be joined with SessionOptions.Confirms. Serve blocks until the session or the
-// connection ends. It returns the reason. Call it once.
+// [nodebus.Session.Confirm]), so the session may be joined with SessionOptions.Confirms.
+// Serve blocks until the session or the connection ends. It returns the reason. Call it
+// once.
 func (c *Conn) Serve(ctx context.Context, s *nodebus.Session, receive func(*nodebus.Session, []byte, bool)) error {
 	c.net.session = s
 	if receive != nil {
@@ -193,7 +196,8 @@ func (c *Conn) Read() (data []byte, binary bool, err error) { return c.read() }
 // watchMax is the maximum size of a message to the hub, see [nodebus.Session.Receive].
 const watchMax = 8 << 10
 
-// read is Read.
+// read reads the next message for Read and ReadLoop. In ReadLoop, a message that nobody
+// receives is not kept in memory.
 func (c *Conn) read() (data []byte, binary bool, err error) {
 	keep := c.net.opts.ReadLimit
 	if c.receive == nil && c.net.session != nil {

@@ -17,9 +17,12 @@ import (
 //     [nodebus.ParseCursor]). The client receives all later events in envelopes, see
 //     JSONCodec.Envelope. An empty since means envelopes from now on.
 //   - watch is the id of a prompt that the client also follows, if Authorize allows it.
-//     It may be repeated.
+//     A prompt that Authorize does not allow is left out without a word; to learn that,
+//     the client sends nodebus.watch. watch may be repeated, at most 256 times, because
+//     the whole list is in one address.
 //
 // A client may also ask to watch a prompt with a message, see [nodebus.Session.Receive].
+// It may follow up to [nodebus.WatchMax] prompts in this way.
 //
 // A client without since that comes back is sent the prompts again that it has not
 // confirmed, see SessionOptions.Confirms. It confirms a prompt with its pong to the ping

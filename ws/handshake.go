@@ -46,7 +46,7 @@ func verify(r *http.Request) (status int, text string) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
 	case r.Header.Get("Upgrade") == "":
-		return http.StatusBadRequest, "this is the address of a WebSocket"
+		return http.StatusBadRequest, "this is the address of a WebSocket; the request has no header Upgrade (a proxy may have removed it)"
 	case !hasToken(r.Header, "Upgrade", "websocket"):
 		return http.StatusBadRequest, "the header Upgrade must be websocket"
 	case !r.ProtoAtLeast(1, 1) || !hasToken(r.Header, "Connection", "upgrade"):

@@ -17,8 +17,9 @@ type Options struct {
 	// error wraps [nodebus.ErrUnauthenticated]. r contains cookies, headers and the
 	// query; a browser cannot set headers for a WebSocket. The client follows the
 	// prompts in Grant.Watch, and the prompts that it names with ?watch= and the grant
-	// allows. Default: a client may use any id that it knows, and may watch every
-	// prompt that it names.
+	// allows; the others are left out without a word. A client learns whether it may
+	// watch a prompt if it sends nodebus.watch. Default: a client may use any id that
+	// it knows, and may watch every prompt that it names.
 	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Hello returns the first messages for a client. Default: a Status with the
 	// client's id and the result of Remaining.
@@ -47,9 +48,8 @@ type Options struct {
 	// may stay unnoticed.
 	PingInterval time.Duration
 	// MaxSilence is how long a silent client may stay; it is checked twice in each ping
-	// interval. It must not be too long: a
-	// proxy acknowledges bytes although the client behind it is lost. Default: 15
-	// minutes.
+	// interval. It must not be too long: a proxy acknowledges bytes although the client
+	// behind it is lost. Default: 15 minutes.
 	MaxSilence time.Duration
 	// StrictPings disconnects every client that sends nothing for two and a half
 	// ping intervals. Default: false. With true, programs that do not read for a

@@ -65,7 +65,7 @@ func (w *patience) write(p []byte) error {
 func (w *patience) reason(err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() && w.c.closeBy.Load() == 0 {
-		return fmt.Errorf("%w: ws: the client took nothing for %v (Options.WriteTimeout)", nodebus.ErrSlow, w.c.opts.WriteTimeout)
+		return fmt.Errorf("ws: the client took nothing for %v (Options.WriteTimeout): %w", w.c.opts.WriteTimeout, nodebus.ErrSlow)
 	}
 	return err
 }

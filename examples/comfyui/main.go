@@ -1,7 +1,8 @@
 // Comfyui is a server for front ends, scripts and SDKs that were made for ComfyUI.
 // Its nodes are written in Go: they load, paint and save pictures. The node Paint
 // sends a custom message with its UNIQUE_ID. A front-end extension of twenty lines
-// (files/extension) shows this message on the node.
+// (files/extension) shows this message on the node. Pages and scripts without a WebSocket
+// receive the same events at /events.
 //
 //	go run ./examples/comfyui    # then open http://127.0.0.1:8188, a page of nodebus
 //
@@ -37,6 +38,7 @@ import (
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/examples/imagenodes"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/sse"
 )
 
 //go:embed files
@@ -70,11 +72,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flow.Register(registry, Paint{}, nodebus.Info{Category: "picture/filter", Description: "Paints a picture over, with a brush that gets finer."})
 	engine := flow.NewEngine(registry, hub, nil)
 
+	routes := http.NewServeMux()
+	routes.Handle("/", comfy.New(engine, opts))
+	routes.Handle("/events", sse.New(hub, &sse.Options{Remaining: engine.Remaining})) // for clients without a WebSocket
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: comfy.New(engine, opts), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
 	fmt.Fprintf(out, "Open http://%s in a browser; stop with Ctrl-C\nPictures are in %s\n", listener.Addr(), *data)

@@ -153,6 +153,37 @@ func TestRun(t *testing.T) {
 	require.NoError(t, <-p.ended)
 }
 
+// TestEvents follows a prompt of another client as a page without a WebSocket does, until
+// the program ends.
+func TestEvents(t *testing.T) {
+	p := start(t, "-data", t.TempDir())
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/events?clientId=me&watch=first", nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, "text/event-stream; charset=utf-8", res.Header.Get("Content-Type"))
+	p.get("/prompt", `{"client_id":"other","prompt_id":"first","prompt":{"1":{"class_type":"Load","inputs":{"path":"picture.jpg"}},`+
+		`"2":{"class_type":"Describe","inputs":{"picture":["1",0]}}}}`)
+	lines := bufio.NewScanner(res.Body)
+	next := func(part string) bool {
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), part) {
+				return true
+			}
+		}
+		return false
+	}
+	require.True(t, next(`"sid":"me"`))
+	require.True(t, next(`"type":"executed"`))
+	require.True(t, next(`"node":null`))
+	require.Contains(t, p.line(), "Pictures are in ")
+	p.stop()
+	require.True(t, next(": the server is going away"))
+	require.Equal(t, "stopped", p.line())
+	require.NoError(t, <-p.ended)
+}
+
 // TestFrontend checks that the server serves the front end's files, and that the
 // example in the front end's format is the same workflow as in the API format.
 func TestFrontend(t *testing.T) {
