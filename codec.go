@@ -15,9 +15,8 @@ import (
 // event, for all sessions that share the codec, and holds no lock. If Encode returns an
 // error, the event is left out for these sessions.
 //
-// Encode must be quick, because [Hub.Publish] calls the codecs of all sessions, except a
-// [JSONCodec], and waits for them, also if the event is for other clients. A slow codec
-// slows down all publishers. Encode must not publish.
+// A slow Encode slows only the sessions that use the codec. Neither publishers nor other
+// sessions wait for it.
 //
 // A Codec must be safe for concurrent use. It should be comparable with ==; sessions
 // share frames only if their codecs are equal.

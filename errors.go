@@ -111,4 +111,13 @@ func Protect(f func() error) (err error) {
 	return f()
 }
 
+// is does the same as errors.Is. A panic of a foreign error counts as false.
+func is(err, target error) (yes bool) {
+	_ = Protect(func() error {
+		yes = errors.Is(err, target)
+		return nil
+	})
+	return yes
+}
+
 func typeName(v any) string { return fmt.Sprintf("%T", v) }

@@ -333,7 +333,9 @@ type NodeDone struct {
 type Watching struct {
 	PromptID string `json:"prompt_id"`
 	Watching bool   `json:"watching"`
-	Error    string `json:"error,omitempty"` // why the request was refused
+	// Incomplete says that the log no longer keeps all events of the past of the prompt.
+	Incomplete bool   `json:"incomplete,omitempty"`
+	Error      string `json:"error,omitempty"` // why the request was refused
 }
 
 // EventType returns "nodebus.watching".

@@ -60,6 +60,7 @@ type Hub struct {
 	// Include, no May, and no body of a Subscribe loop.
 	mu       sync.Mutex // guards what follows
 	closed   bool
+	broken   error  // the log cannot be followed
 	lastID   uint64 // ID of the newest event that the log has passed on
 	index    clientIndex
 	subs     []*subscription
@@ -118,7 +119,7 @@ func (h *Hub) follow() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
-		h.log = brokenLog{err}
+		h.log, h.broken = brokenLog{err}, err
 	}
 	h.epoch, h.lastID = at.Epoch, max(h.lastID, at.ID)
 	for i := range h.early {

@@ -225,7 +225,7 @@ func (x *clientIndex) enter(client string, s confirming) {
 // leave removes a session that confirms outcomes.
 func (x *clientIndex) leave(client string, s confirming) {
 	c := x.clients[client]
-	if c == nil {
+	if c == nil || !slices.Contains(c.sessions, s) {
 		return
 	}
 	c.sessions = slices.DeleteFunc(c.sessions, func(o confirming) bool { return o == s })

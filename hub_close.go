@@ -12,21 +12,17 @@ func (h *Hub) Close() error {
 	if !first {
 		return nil
 	}
-	timer := time.NewTimer(h.opts.Drain)
+	tooLong := make(chan struct{})
+	timer := time.AfterFunc(h.opts.Drain, func() { close(tooLong) })
 	defer timer.Stop()
-	late := false // true if foreign code is stuck, for example a transport that does not return
-	select {
-	case <-last:
-		late = !h.awaitEvents(h.newestPlace().ID, timer.C)
-	case <-timer.C:
-		late = true
-	}
-	sessions := h.shut()
-	_ = Protect(func() error {
-		h.unfollow()
-		return nil
+	// late is true if foreign code is stuck, for example a transport that does not return.
+	late := !within(tooLong, func() {
+		<-last
+		h.awaitEvents(h.newestPlace().ID, tooLong)
 	})
-	late = late || !h.drain(timer.C)
+	sessions := h.shut()
+	late = !within(tooLong, h.stopFollowing) || late
+	late = late || !h.drain(tooLong)
 	for _, s := range sessions {
 		if late || !s.finish() {
 			s.Close(ErrClosed)
@@ -37,7 +33,7 @@ func (h *Hub) Close() error {
 	}
 	select {
 	case <-h.left:
-	case <-timer.C:
+	case <-tooLong:
 		for _, s := range sessions {
 			s.Close(ErrClosed)
 		}
@@ -45,22 +41,42 @@ func (h *Hub) Close() error {
 	return nil
 }
 
-// awaitEvents waits until the log has passed on the event with this ID. It returns false
-// if tooLong fires first.
-func (h *Hub) awaitEvents(id uint64, tooLong <-chan time.Time) bool {
+// within calls f, which may call foreign code, in a goroutine and waits until f has
+// returned. It returns false if tooLong closes first.
+func within(tooLong <-chan struct{}, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-tooLong:
+		return false
+	}
+}
+
+func (h *Hub) stopFollowing() {
+	_ = Protect(func() error {
+		h.unfollow()
+		return nil
+	})
+}
+
+// awaitEvents waits until the log has passed on the event with this ID, or tooLong closes.
+func (h *Hub) awaitEvents(id uint64, tooLong <-chan struct{}) {
 	h.mu.Lock()
 	if h.lastID >= id {
 		h.mu.Unlock()
-		return true
+		return
 	}
 	arrived := make(chan struct{})
 	h.awaited, h.arrived = id, arrived
 	h.mu.Unlock()
 	select {
 	case <-arrived:
-		return true
 	case <-tooLong:
-		return false
 	}
 }
 
@@ -80,8 +96,8 @@ func (h *Hub) shut() (sessions []*Session) {
 }
 
 // drain waits until every event is written or in the queue of its session. It returns
-// false if tooLong fires first.
-func (h *Hub) drain(tooLong <-chan time.Time) bool {
+// false if tooLong closes first.
+func (h *Hub) drain(tooLong <-chan struct{}) bool {
 	for _, s := range h.shards {
 		select {
 		case <-s.drained():

@@ -86,7 +86,7 @@ func (m *hubModel) publish(e hubModelEvent, starts, step, ends bool) bool {
 		delete(m.closed, e.prompt)
 	}
 	if st == nil {
-		st = &hubModelPrompt{to: e.to}
+		st = &hubModelPrompt{to: e.to, steps: int(m.last)} // an earlier prompt of this id has other numbers
 		m.prompts[e.prompt] = st
 	}
 	st.mixed = st.mixed || e.to != st.to
@@ -129,9 +129,10 @@ func (m *hubModel) deliver(s *hubModelSession, e hubModelEvent) {
 		if len(s.waiting) <= m.queueLen {
 			return
 		}
-		if s.waiting = nil; s.behind == nil {
-			s.behind = &hubModelRange{after: s.pos}
+		if s.behind == nil { // the client has, or does not need, everything before the first that waits
+			s.behind = &hubModelRange{after: max(s.pos, s.waiting[0].id-1)}
 		}
+		s.waiting = nil
 		s.behind.upTo, s.pos = e.id, e.id
 	}
 }

@@ -21,8 +21,8 @@ func TestContract5BoundsLetTheOldestEndedPromptsGoFirst(t *testing.T) {
 		payload func(name string) nodebus.Payload
 	}{
 		"events":           {nodebus.HubOptions{KeepLen: 8}, func(s string) nodebus.Payload { return word(s) }},
-		"bytes of words":   {nodebus.HubOptions{KeepBytes: 8 * 21_000}, func(s string) nodebus.Payload { return word(s + pad) }},
-		"bytes of anybody": {nodebus.HubOptions{KeepBytes: 8 * 21_000}, func(s string) nodebus.Payload { return nodebus.Custom{Type: "word", Data: s + pad} }},
+		"bytes of words":   {nodebus.HubOptions{KeepBytes: 8*21_000 + 7_000}, func(s string) nodebus.Payload { return word(s + pad) }},
+		"bytes of anybody": {nodebus.HubOptions{KeepBytes: 8*21_000 + 7_000}, func(s string) nodebus.Payload { return nodebus.Custom{Type: "word", Data: s + pad} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {

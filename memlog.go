@@ -41,6 +41,7 @@ type follower struct{ deliver func(Event) }
 type clientSources struct {
 	general source
 	prompts map[*source]struct{}
+	lost    uint64 // ID of the newest event of the client that is no longer kept
 }
 
 // NewMemoryLog returns a log that keeps events in memory, for several hubs of one
@@ -127,7 +128,9 @@ func (l *memoryLog) sourceOf(ev *Event) *source {
 	if p == nil {
 		p = &source{}
 		p.init(address{ev.PromptID, ev.To, ev.Attempt, l.epoch})
+		p.stepped = uint32(l.last) // other than the steps of a prompt that had the id before
 		p.place = l.running.PushBack(p)
+		l.bytes += sourceWeight
 		l.prompts[ev.PromptID] = p
 		l.own(ev.To, p)
 	}
@@ -154,9 +157,10 @@ func (l *memoryLog) forget(promptID string, p *source) {
 func (l *memoryLog) clientOf(client string) *clientSources {
 	c := l.clients[client]
 	if c == nil {
-		c = &clientSources{prompts: map[*source]struct{}{}}
+		c = &clientSources{prompts: map[*source]struct{}{}, lost: l.lost.clients.of(client)}
 		c.general.init(address{to: client, epoch: l.epoch})
 		l.outside.enter(&c.general)
+		l.bytes += sourceWeight
 		l.clients[client] = c
 	}
 	return c
@@ -288,8 +292,11 @@ func (l *memoryLog) selected(q *LogQuery, lost *uint64) (sources []*source) {
 		add(&l.broadcast)
 	}
 	if q.Own && q.Client != "" {
-		*lost = max(*lost, l.lost.clients.of(q.Client))
-		if c := l.clients[q.Client]; c != nil {
+		c := l.clients[q.Client]
+		if c == nil {
+			*lost = max(*lost, l.lost.clients.of(q.Client))
+		} else {
+			*lost = max(*lost, c.lost)
 			add(&c.general)
 			for p := range c.prompts {
 				if p.addr.to == q.Client {
@@ -302,15 +309,16 @@ func (l *memoryLog) selected(q *LogQuery, lost *uint64) (sources []*source) {
 	if q.All {
 		*lost = max(*lost, l.lost.all)
 		for _, p := range l.prompts {
-			*lost = max(*lost, p.lost)
+			*lost = max(*lost, p.lostAny)
 			add(p)
 		}
 	}
 	for _, id := range q.Prompts {
-		*lost = max(*lost, l.lost.prompts.of(id))
-		if p := l.prompts[id]; p != nil {
-			*lost = max(*lost, p.lost)
+		if p := l.prompts[id]; p != nil { // it knows its losses, but not the losses of an earlier prompt of this id
+			*lost = max(*lost, p.lostAny, l.lost.prompts.ids[id])
 			add(p)
+		} else {
+			*lost = max(*lost, l.lost.prompts.of(id))
 		}
 	}
 	return sources

@@ -49,8 +49,9 @@ func (l *memoryLog) dropOldest(p *source) {
 		l.bytes += p.q.Bytes() - b
 		id, to = oldest.id, oldest.to
 	}
+	p.lostAny = id
 	if p.mixed || p.place == nil {
-		l.lost.add(to, id)
+		l.addLost(to, id)
 	} else {
 		p.lost = id
 	}
@@ -59,30 +60,41 @@ func (l *memoryLog) dropOldest(p *source) {
 	}
 }
 
+// addLost records the loss of an event. The sources of a client that has other events know
+// the losses of the client exactly.
+func (l *memoryLog) addLost(to *address, id uint64) {
+	if c := l.clients[to.to]; c != nil {
+		c.lost = max(c.lost, id)
+	}
+	l.lost.add(to, id)
+}
+
 // leave removes the sources of a client that has no events.
 func (l *memoryLog) leave(client string) {
 	if c := l.clients[client]; c != nil && c.general.q.Len() == 0 && len(c.prompts) == 0 {
 		l.outside.leave(&c.general)
+		l.bytes -= sourceWeight
 		delete(l.clients, client)
 	}
 }
 
 // drop drops a whole prompt.
 func (l *memoryLog) drop(p *source) {
+	l.bytes -= sourceWeight
 	l.count -= p.q.Len() + p.tape.n
 	l.bytes -= p.q.Bytes() + p.tape.bytes
 	l.disown(p, p.addr.to)
 	if p.mixed {
 		for r := range p.tape.from(0) {
-			l.lost.add(&p.addr, r.id)
+			l.addLost(&p.addr, r.id)
 		}
 		for m := range p.q.All() {
-			l.lost.add(m.to, m.id)
+			l.addLost(m.to, m.id)
 			l.disown(p, m.to.to)
 		}
-		l.lost.add(&p.addr, p.lost)
+		l.addLost(&p.addr, p.lost)
 	} else {
-		l.lost.add(&p.addr, p.last)
+		l.addLost(&p.addr, p.last)
 	}
 	// A message that still waits for a client points to p. Free the events of p now.
 	p.q, p.tape, p.slab, p.steps = queue.Queue[keptKey, kept]{}, tape{}, nil, nil

@@ -19,6 +19,7 @@ type source struct {
 	steps   []message     // preallocated memory for the next progress messages
 	last    uint64        // ID of the newest event
 	lost    uint64        // ID of the newest event that was dropped to make room while mixed was false
+	lostAny uint64        // ID of the newest event that was dropped to make room
 	stepped uint32        // number of steps so far, see traits
 	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
 	read    uint64        // number of the newest Read that has selected it
@@ -94,6 +95,10 @@ type keptKey struct {
 	coalesceKey
 	to string
 }
+
+// sourceWeight is an estimate, in bytes, of the memory for a prompt or a client without its
+// events, in the log and in the hub.
+const sourceWeight = 1200
 
 // messageWeight is an estimate, in bytes, of the memory for a message without its
 // payload and its frame.

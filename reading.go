@@ -33,8 +33,10 @@ type reading struct {
 	// otherLife is true if the client's cursor is of another life of the log, until the
 	// gap is announced.
 	otherLife bool
-	hold      []string // event types to leave out
-	release   []string // see Session.Release; the reading then has no query
+	// fresh is true if the client has nothing that a gap could be in.
+	fresh   bool
+	hold    []string // event types to leave out
+	release []string // see Session.Release; the reading then has no query
 	// past is true if the events are older than events that the client already has. They
 	// are sent without a cursor.
 	past    bool
@@ -84,16 +86,17 @@ func (s *Session) readPage(w *outgoing) (err error) {
 
 // nextPage reads the next page of a reading.
 func (s *Session) nextPage(r *reading, q LogQuery) (p page, err error) {
-	found, msgs, err := s.hub.readLog(q)
-	if err != nil {
-		return p, err
+	var found LogPage
+	var msgs []*message
+	if q.Own || q.All || len(q.Prompts) > 0 { // otherwise the reading has only a reply
+		if found, msgs, err = s.hub.readLog(q); err != nil {
+			return p, err
+		}
 	}
 	p.past = r.past
-	var held []string
 	for _, m := range msgs {
 		if len(r.hold) > 0 {
-			if typ, hold := m.typeIn(r.hold); hold {
-				held = append(held, typ)
+			if _, hold := m.typeIn(r.hold); hold {
 				continue
 			}
 		}
@@ -101,7 +104,6 @@ func (s *Session) nextPage(r *reading, q LogQuery) (p page, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = append(s.held, held...)
 	p.msgs = slices.DeleteFunc(p.msgs, func(m *message) bool { return !s.mayReplay(r, m) })
 	if err := s.announceGap(r, &q, &found, &p); err != nil {
 		return p, err
@@ -133,7 +135,12 @@ func (s *Session) mayReceive(m *message) bool {
 
 // announceGap adds a gap to the page if events are lost. s.mu is held.
 func (s *Session) announceGap(r *reading, q *LogQuery, found *LogPage, p *page) error {
-	if found.Lost <= r.announced && !r.otherLife {
+	if found.Lost <= r.announced && !r.otherLife || r.fresh {
+		return nil
+	}
+	if w, ok := r.reply.(Watching); ok { // a gap would move the cursor of the client
+		w.Incomplete = true
+		r.reply = w
 		return nil
 	}
 	r.announced = found.Lost
@@ -182,9 +189,12 @@ func (s *Session) fallBehind(id uint64) {
 		s.end(ErrSlow)
 		return
 	}
+	after := max(s.taken, s.from)
+	if oldest, ok := s.q.Peek(); ok { // the client has everything before it
+		after = max(after, oldest.id-1)
+	}
 	s.q.Clear()
 	s.fellBehind++
-	after := max(s.taken, s.from)
 	s.from = id
 	if n := len(s.readings); n > 0 && s.readings[n-1].tail {
 		s.readings[n-1].query.UpTo = id
@@ -258,16 +268,18 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor)
 			s.hello = append(slices.Clip(s.hello), Executing{UniqueID: shown, DisplayID: shown, PromptID: p.id})
 		}
 	}
-	for id := range s.watch {
-		if h.index.prompts[id] == nil { // the log may know it
-			q.Prompts = append(q.Prompts, id)
-		}
-	}
-	if len(q.Prompts) == len(due) { // prompts that only the log may know are read from their first event
-		q.After = first - 1
-	}
+	q.After = first - 1
 	if len(q.Prompts) > 0 {
 		s.readings = append(s.readings, &reading{query: q, hold: opts.Hold})
+	}
+	only := LogQuery{UpTo: from} // prompts that only the log may know
+	for id := range s.watch {
+		if h.index.prompts[id] == nil {
+			only.Prompts = append(only.Prompts, id)
+		}
+	}
+	if len(only.Prompts) > 0 {
+		s.readings = append(s.readings, &reading{query: only, hold: opts.Hold, fresh: true})
 	}
 	return Cursor{h.epoch, first - 1}
 }
@@ -323,61 +335,6 @@ func (h *Hub) dueAtJoin(s *Session) (due []*promptState) {
 		add(h.index.prompts[id])
 	}
 	return due
-}
-
-// readReleased returns the messages that [Session.Release] sends.
-func (s *Session) readReleased(r *reading) (p page, err error) {
-	q := s.hub.runningFor(s)
-	found := make([][]*message, len(r.release))
-	for q.After < q.UpTo && len(q.Prompts) > 0 {
-		read, msgs, err := s.hub.readLog(q)
-		if err != nil {
-			return p, err
-		}
-		for _, m := range msgs {
-			if typ, ok := m.typeIn(r.release); ok {
-				i := slices.Index(r.release, typ)
-				found[i] = append(found[i], m)
-			}
-		}
-		q.After = q.UpTo
-		if read.More && len(msgs) > 0 {
-			q.After = msgs[len(msgs)-1].id
-		}
-	}
-	prompts := map[string]bool{}
-	for _, m := range found[0] {
-		prompts[m.to.promptID] = true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, msgs := range found {
-		for _, m := range msgs {
-			if prompts[m.to.promptID] && s.mayReplay(r, m) {
-				p.msgs = append(p.msgs, m)
-			}
-		}
-	}
-	if len(s.readings) > 0 && s.readings[0] == r {
-		s.readings = slices.Delete(s.readings, 0, 1)
-	}
-	return p, nil
-}
-
-// runningFor returns a query for the events, from before s joined, of the running
-// prompts that s follows.
-func (h *Hub) runningFor(s *Session) (q LogQuery) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q.UpTo = s.joined
-	for _, p := range h.dueAtJoin(s) {
-		if !p.over {
-			q.Prompts = append(q.Prompts, p.id)
-		}
-	}
-	return q
 }
 
 // typeIn returns the event type of m. ok is true if types contains it. No lock is held.

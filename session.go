@@ -12,66 +12,6 @@ import (
 	"github.com/nodebus/nodebus/internal/queue"
 )
 
-// SessionOptions are the options of [Hub.Join]. A nil *SessionOptions, and each zero
-// field, means the default.
-type SessionOptions struct {
-	// Codec encodes the events of the session. Default: [JSON]. A codec that is not a
-	// [JSONCodec] receives the payload itself only if the payload cannot change: it is
-	// Frozen, or a struct of strings, booleans and integers. Otherwise the codec
-	// receives a copy that went through JSON. If the codec returns an error or panics,
-	// the event is left out for the sessions that use the codec. Other sessions are not
-	// affected; a slow codec slows only the sessions that use it.
-	Codec Codec
-	// Hello contains the payloads that the session sends first. They must not change.
-	// Their cursor is the place where the session begins. If Since comes from another
-	// life of the log, their cursor is Since.
-	Hello []Payload
-	// Current adds to Hello, for a client without Since, an [Executing] for each running
-	// prompt of the client: the node that runs when the session joins. It is for servers
-	// whose clients expect it, like package comfy.
-	Current bool
-	// Since is the cursor of the last event that the client received, if it reconnects.
-	// The session then sends the events that the client missed. If the cursor is of
-	// another life of the log, the session sends a [Gap] whose Since is 0, and all kept
-	// events of the client. Without Since, the session sends all kept events of the
-	// client's running prompts, and see Confirms.
-	Since Cursor
-	// Confirms says that the transport calls [Session.Confirm]. It does nothing with an
-	// Envelope codec, with Since, or with an empty client id. Otherwise the session also
-	// sends an ended prompt that the client has not confirmed, if
-	//
-	//   - the client had such a session before the end, or
-	//   - [Hub.Expect] named the prompt before the end, or
-	//   - the prompt ended less than 2 seconds ago.
-	//
-	// Join waits up to 100 ms if another session of the client has not yet confirmed a
-	// recent outcome. Default: an ended prompt is not sent again.
-	Confirms bool
-	// Hold lists event types that the session leaves out of the replay until
-	// [Session.Release]. It is for a server like package comfy, whose clients tell only
-	// after they have connected which form of these events they support. Newer events
-	// are not held. Do not use Hold for a client that reconnects with Since: the client
-	// would treat the held events as received.
-	Hold []string
-	// Watch lists ids of prompts of other clients that the session also follows: kept
-	// events and new events. Repeated ids count once. Limit the ids that a client may
-	// name; at most [WatchMax] are followed.
-	Watch []string
-	// WatchAll makes the session follow every prompt.
-	WatchAll bool
-	// May reports whether the client may watch a further prompt, see [Session.Watch].
-	// Default: it may not.
-	May func(promptID string) bool
-	// Include, if not nil, is called for each new event of a prompt that the session
-	// does not follow. The session receives the event if Include returns true. It is for
-	// servers that show events of all clients: comfy.Options.LegacyBroadcasts. A replay
-	// contains no such events, so the session ends with [ErrSlow] if its queue is full.
-	// Include may read the type and the fields of the payload, but not the data that the
-	// payload points to, because the sender may change that data. Include must be quick:
-	// one goroutine calls it for many events and clients. A panic counts as false.
-	Include func(Event) bool
-}
-
 // Session is one connection of a client to a [Hub]: the events that wait for the
 // client, and the transport that writes them. Its methods are safe for concurrent use.
 type Session struct {
@@ -107,10 +47,11 @@ type Session struct {
 	state    sessionState
 	cause    error // why the session is over; nil while it is not
 	codec    Codec
+	rights   uint64   // counts the changes of granted and may; Hub.mu guards it, too
 	granted  []string // prompts that the session may watch again after it has left them
 	may      func(promptID string) bool
 	hello    []Payload
-	held     []string   // event types that the replay left out until Release
+	holds    []string   // event types that the replay leaves out until Release
 	readings []*reading // written before q
 	q        queue.Queue[queueKey, *message]
 	try      TryWriter     // the transport, if it can write without waiting
@@ -160,7 +101,7 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	c := usable(opts.Codec)
 	jc, _ := c.(JSONCodec)
 	s := &Session{
-		hub: h, client: client, codec: c, hello: opts.Hello, may: opts.May, granted: slices.Clone(opts.Watch),
+		hub: h, client: client, codec: c, hello: opts.Hello, holds: slices.Clone(opts.Hold), may: opts.May, granted: slices.Clone(opts.Watch),
 		watchAll: opts.WatchAll, include: opts.Include,
 		cursors: jc.Envelope || opts.Since != Cursor{},
 	}
@@ -177,20 +118,21 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if s.confirms {
 		h.awaitConfirmations(client)
 	}
-	if !h.enter(s, opts, h.isAhead(opts.Since)) {
-		s.cause = ErrClosed
-	}
+	s.cause = h.enter(s, opts, h.isAhead(opts.Since))
 	return s
 }
 
-// enter adds s to the hub. It reports false if the hub is closed. The replay and the live
+// enter adds s to the hub. It returns an error if the hub or its log cannot be used. The replay and the live
 // events are one step: the log has all events up to h.lastID, and the shard passes on all
 // later events.
-func (h *Hub) enter(s *Session, opts *SessionOptions, ahead bool) bool {
+func (h *Hub) enter(s *Session, opts *SessionOptions, ahead bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return false
+		return ErrClosed
+	}
+	if h.broken != nil {
+		return h.broken
 	}
 	h.named++
 	s.name = "s" + strconv.FormatUint(h.named, 10)
@@ -202,7 +144,7 @@ func (h *Hub) enter(s *Session, opts *SessionOptions, ahead bool) bool {
 	s.shard.join(s)
 	h.sessions[s] = struct{}{}
 	h.countWatcher(s, +1)
-	return true
+	return nil
 }
 
 // usable returns c, or JSONCodec{} for nil. If c cannot be compared with ==, or does not
@@ -230,26 +172,6 @@ func (s *Session) SetCodec(c Codec) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.codec = c
-}
-
-// Release sends the events that were held; it is for servers that set [SessionOptions].Hold.
-// It sends the kept events, from before the session joined, of running prompts that the
-// session follows: first all events of the first type, then all events of the second type,
-// and so on. If no event of the first type is held, Release does nothing, so a second call
-// with the same first type does nothing.
-//
-// The second and later types need not have been held; their kept events are then sent
-// once more. Release leaves out prompts that have no event of the first type, events
-// that a newer event has replaced, and prompts that have ended. Therefore the client
-// never receives an outdated state after a newer one.
-func (s *Session) Release(types ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause != nil || len(types) == 0 || !slices.Contains(s.held, types[0]) {
-		return
-	}
-	s.held = slices.DeleteFunc(s.held, func(typ string) bool { return slices.Contains(types, typ) })
-	s.read(&reading{release: types})
 }
 
 // readingsMax limits the answers that wait for one client.
@@ -282,7 +204,7 @@ func (s *Session) Close(cause error) {
 	if cause == nil {
 		cause = ErrClosed
 	}
-	slow := errors.Is(cause, ErrSlow) // without a lock, because the error may be foreign
+	slow := is(cause, ErrSlow) // without a lock, because the error may be foreign
 	s.mu.Lock()
 	s.slow = s.slow || slow && s.cause == nil
 	s.end(cause)
@@ -395,3 +317,30 @@ func (s *Session) start(ctx context.Context, t Transport) bool {
 	s.signal()
 	return true
 }
+
+// stats returns the statistics of the session. newest is the newest ID of the hub.
+func (s *Session) stats(newest uint64) SessionStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return SessionStats{
+		Name: s.name, Client: s.client, Watches: len(s.watch),
+		Queued: s.q.Len(), QueuedBytes: s.q.Bytes(), Unconfirmed: s.confirms && s.answered < s.asked,
+		Replaced: s.replaced, Gaps: s.gaps, FellBehind: s.fellBehind,
+		Resumed: s.resumed, Slow: s.slow,
+		Lag: s.lag(newest),
+	}
+}
+
+// lag returns how many IDs the session is behind the newest. s.mu is held.
+func (s *Session) lag(newest uint64) uint64 {
+	taken := s.taken
+	switch {
+	case s.q.Len() == 0 && len(s.readings) == 0:
+		return 0
+	case s.greet.Epoch == s.hub.epoch:
+		taken = max(taken, s.greet.ID)
+	}
+	return newest - min(newest, taken)
+}
+
+const maxID = ^uint64(0)

@@ -175,10 +175,10 @@ func fullQueue(t *testing.T, hubOpts nodebus.HubOptions, fits []nodebus.Payload,
 		require.Equal(t, []error{nodebus.ErrSlow}, slow.closed)
 		require.EqualValues(t, 1, h.Stats().Slow)
 	default:
-		from := fast.frames[0].ID
 		said := slow.said(t)
-		gap := fmt.Sprintf("gap %d-%d", from, fast.frames[len(fits)+1].ID+1)
-		require.Equal(t, []string{"in the write that waits", gap, "last"}, said)
+		require.Len(t, said, 3)
+		require.Equal(t, []string{"in the write that waits", "last"}, []string{said[0], said[2]})
+		require.Regexp(t, fmt.Sprintf("^gap [0-9]+-%d$", fast.frames[len(fits)+1].ID+1), said[1])
 		require.EqualValues(t, 1, h.Stats().Gaps)
 	}
 }

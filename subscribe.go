@@ -19,8 +19,8 @@ import (
 func (h *Hub) Subscribe(ctx context.Context) iter.Seq2[Event, error] {
 	s := &subscription{maxLen: h.opts.KeepLen, maxBytes: h.opts.KeepBytes, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
-	if h.closed {
-		s.over = true
+	if h.closed || h.broken != nil {
+		s.over, s.err = true, h.broken
 	} else {
 		h.subs = append(h.subs, s)
 	}

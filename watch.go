@@ -16,20 +16,48 @@ import (
 // [SessionOptions].May allow it, and [ErrClosed] if the session has ended. A prompt that
 // the session already follows is sent only the Watching. Watch does not wait.
 func (s *Session) Watch(promptID string) error {
-	if err := s.mayWatch(promptID); err != nil {
-		return err
+	for {
+		rights, err := s.mayWatch(promptID)
+		if err != nil {
+			return err
+		}
+		if valid, err := s.watchWith(rights, promptID); valid {
+			return err
+		}
 	}
+}
+
+// mayWatch checks that the session may watch a prompt. It returns the number of the
+// rights that it has checked. No lock is held.
+func (s *Session) mayWatch(promptID string) (rights uint64, err error) {
+	s.mu.Lock()
+	_, watches := s.watch[promptID]
+	g := Grant{WatchAll: s.watchAll || watches, Watch: s.granted, May: s.may}
+	rights = s.rights
+	s.mu.Unlock()
+	if promptID == "" || !g.Allows(promptID) {
+		return 0, fmt.Errorf("%w: %q", ErrForbidden, promptID)
+	}
+	return rights, nil
+}
+
+// watchWith is the part of Watch after the check. valid is false if the rights of the
+// session have changed since; then watchWith has done nothing.
+func (s *Session) watchWith(rights uint64, promptID string) (valid bool, err error) {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, in := h.sessions[s]; !in {
-		return ErrClosed
+		return true, ErrClosed
+	}
+	if s.rights != rights {
+		return false, nil
 	}
 	r := &reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: true}}
 	_, watches := s.watch[promptID]
 	if !watches && !s.watchAll {
 		if len(s.watch) >= WatchMax {
-			return fmt.Errorf("nodebus: the client watches %d prompts already; send nodebus.unwatch (Session.Unwatch) for one of them first", WatchMax)
+			return true, fmt.Errorf("nodebus: the client watches %d prompts already; send nodebus.unwatch (Session.Unwatch) for one of them first", WatchMax)
 		}
 		upTo := max(h.lastID, s.joined)
 		h.rewatch(s, func() { s.shard.watch(s, promptID, upTo) })
@@ -38,22 +66,10 @@ func (s *Session) Watch(promptID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause != nil {
-		return ErrClosed
+		return true, ErrClosed
 	}
 	s.read(r)
-	return nil
-}
-
-// mayWatch checks that the session may watch a prompt. No lock is held.
-func (s *Session) mayWatch(promptID string) error {
-	s.mu.Lock()
-	_, watches := s.watch[promptID]
-	g := Grant{WatchAll: s.watchAll || watches, Watch: s.granted, May: s.may}
-	s.mu.Unlock()
-	if promptID == "" || !g.Allows(promptID) {
-		return fmt.Errorf("%w: %q", ErrForbidden, promptID)
-	}
-	return nil
+	return true, nil
 }
 
 // Unwatch ends what Watch began, or the watching of a prompt in the options of the
@@ -109,28 +125,39 @@ func (h *Hub) rewatch(s *Session, change func()) {
 // true. It is for a server that learns on an open connection that rights have changed.
 func (s *Session) Allow(grant Grant) {
 	h := s.hub
-	h.mu.Lock()
-	watched := slices.Collect(maps.Keys(s.watch))
-	h.mu.Unlock()
-	forbidden := slices.DeleteFunc(watched, grant.Allows) // without a lock, because May is foreign code
-	h.mu.Lock()
-	if _, in := h.sessions[s]; !in {
-		h.mu.Unlock()
+	watched, in := s.setRights(&grant)
+	if !in {
 		return
 	}
+	forbidden := slices.DeleteFunc(watched, grant.Allows) // without a lock, because May is foreign code
+	h.mu.Lock()
 	for _, p := range forbidden {
 		h.leavePrompt(s, p)
+	}
+	h.mu.Unlock()
+	for _, p := range grant.Watch {
+		_ = s.Watch(p) // fails only if the session has ended, or watches too many prompts
+	}
+}
+
+// setRights replaces the rights of the session. It returns the prompts that the session
+// watches; later ones are checked with the new rights. in is false if the session has
+// ended.
+func (s *Session) setRights(grant *Grant) (watched []string, in bool) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, in := h.sessions[s]; !in {
+		return nil, false
 	}
 	if s.watchAll && !grant.WatchAll {
 		h.rewatch(s, func() { s.shard.narrow(s) })
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rights++
 	s.granted, s.may = slices.Clone(grant.Watch), grant.May
-	s.mu.Unlock()
-	h.mu.Unlock()
-	for _, p := range grant.Watch {
-		_ = s.Watch(p) // fails only if the session has ended, or watches too many prompts
-	}
+	return slices.Collect(maps.Keys(s.watch)), true
 }
 
 // Receive handles a message of the client to the hub: "nodebus.watch" and

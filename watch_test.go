@@ -198,3 +198,25 @@ func TestWatchListsAreBounded(t *testing.T) {
 		b.Close(nil)
 	})
 }
+
+// TestAllowCountsAgainstAWatchInProgress checks that a request that was allowed by an old
+// grant, and completes after the grant was withdrawn, is refused.
+func TestAllowCountsAgainstAWatchInProgress(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		asked, answer := make(chan struct{}), make(chan struct{})
+		s := h.Join("carol", &nodebus.SessionOptions{May: func(string) bool {
+			close(asked)
+			<-answer
+			return true
+		}})
+		result := make(chan error)
+		go func() { result <- s.Watch("1") }()
+		<-asked
+		s.Allow(nodebus.Grant{})
+		close(answer)
+		require.ErrorIs(t, <-result, nodebus.ErrForbidden)
+		require.Zero(t, h.Sessions()[0].Watches)
+		s.Close(nil)
+	})
+}

@@ -91,7 +91,7 @@ func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
 // release ends a claim. It queues the messages of batches that were not sent. all is
 // false if the transport keeps part of what was sent.
 func (s *Session) release(batches []*batch, sent int, all bool, err error) {
-	unsupported := errors.Is(err, errors.ErrUnsupported) // without a lock, because the error may be foreign
+	unsupported := err != nil && is(err, errors.ErrUnsupported) // without a lock, because the error may be foreign
 	if s.endClaim(batches, sent, all, err, unsupported) {
 		s.settle()
 	}
