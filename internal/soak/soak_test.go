@@ -43,7 +43,7 @@ func sizeOf() size {
 	case testing.Short():
 		s.prompts, s.cuts = 150, 20
 	case *long:
-		s.prompts, s.cuts = 28_000, 10_000
+		s.prompts, s.cuts = 24_000, 10_000
 	}
 	s.hub = nodebus.HubOptions{QueueLen: 32, KeepLen: 1 << 19, KeepBytes: 512 << 20, Retain: time.Hour}
 	s.hub.Log = nodebus.NewMemoryLog(&s.hub)
