@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	long = flag.Bool("long", false, "run the soak for about five minutes, with more than 10 000 cuts")
+	long = flag.Bool("long", false, "run the soak until there were 10 000 cuts, some minutes")
 	seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "the seed of the faults and of the load")
 )
 
