@@ -140,7 +140,8 @@ func (h *Hub) catchUp(upTo uint64) error {
 			ev := &found.Events[i]
 			t, _ := standardTraits(ev.Payload, true)
 			p, _ := h.index.add(ev, mark{step: t.step, outcome: t.outcome})
-			if q.After = ev.ID; found.Lost > 0 { // perhaps it is not the first event of its prompt
+			q.After = ev.ID
+			if found.Lost > 0 { // perhaps it is not the first event of its prompt
 				p.first = 1
 			}
 		}
@@ -234,7 +235,7 @@ func (h *Hub) deliver(ev Event) {
 	if m == nil && !ev.mark.known { // before the lock, because this calls foreign code
 		m = newMessage(&ev)
 		t, _ := standardTraits(ev.Payload, true)
-		ev.mark = mark{m.size, true, m.keyed, t.step, m.outcome, m.extension}
+		ev.mark = mark{known: true, size: m.size, coalesces: m.keyed, step: t.step, outcome: m.outcome, extension: m.extension}
 	}
 	k := ev.mark
 	ev.memo, ev.mark = nil, mark{}
@@ -243,7 +244,8 @@ func (h *Hub) deliver(ev Event) {
 	if h.closed || ev.ID <= h.lastID {
 		return
 	}
-	if h.lastID = ev.ID; h.arrived != nil && ev.ID >= h.awaited {
+	h.lastID = ev.ID
+	if h.arrived != nil && ev.ID >= h.awaited {
 		close(h.arrived) // Close continues when it has the lock
 		h.arrived = nil
 	}
@@ -259,7 +261,8 @@ func (h *Hub) deliver(ev Event) {
 	if len(h.sessions) > 0 {
 		if m == nil {
 			m = &message{id: ev.ID, at: ev.Time.UnixNano()}
-			if m.fill(ev.Payload, k); p != nil {
+			m.fill(ev.Payload, k)
+			if p != nil {
 				m.to = p.address(&ev)
 			} else {
 				m.to = &address{ev.PromptID, ev.To, ev.Attempt, ev.Epoch}
@@ -306,7 +309,7 @@ func (h *Hub) leave(s *Session) {
 	delete(h.sessions, s)
 	s.shard.leave(s)
 	h.countWatcher(s, -1)
-	h.total.add(s.stats())
+	h.total.add(s.stats(h.lastID))
 	if h.closed && len(h.sessions) == 0 {
 		close(h.left)
 	}

@@ -129,7 +129,8 @@ func (l *memoryLog) tick() {
 		}
 		l.dropOldest(src)
 	}
-	if l.timer = nil; l.count > 0 {
+	l.timer = nil
+	if l.count > 0 {
 		l.timer = time.AfterFunc(max(next, min(l.opts.Retain, time.Second)), l.tick)
 	}
 }

@@ -128,7 +128,8 @@ func (t *tape) pop() (id uint64, size int) {
 	b := &t.blocks[0]
 	size = b.next(&r)
 	b.skip(&r, size)
-	if t.n--; len(b.data) == 0 {
+	t.n--
+	if len(b.data) == 0 {
 		t.blocks = t.blocks[1:]
 	}
 	t.bytes -= size

@@ -142,7 +142,10 @@ type draft struct {
 
 // mark returns what the log and the hub need.
 func (d *draft) mark() mark {
-	return mark{int32(min(d.size, math.MaxInt32)), true, d.coalesces, d.step, d.outcome, d.extension}
+	return mark{
+		known: true, size: int32(min(d.size, math.MaxInt32)),
+		coalesces: d.coalesces, step: d.step, outcome: d.outcome, extension: d.extension,
+	}
 }
 
 // prepare checks that ev can be encoded. It encodes ev at once, unless the payload

@@ -25,7 +25,7 @@ type reading struct {
 	queued uint64
 	// tail is true for the part of the log up to Session.from. If the queue overflows, it
 	// becomes longer.
-	tail bool
+	tail      bool
 	announced uint64 // the newest lost ID of the gaps so far
 	// exact is true if the client has received the events before the reading: a session
 	// without cursors cannot be told about lost events, so it ends.
@@ -37,8 +37,9 @@ type reading struct {
 	release   []string // see Session.Release; the reading then has no query
 	// past is true if the events are older than events that the client already has. They
 	// are sent without a cursor.
-	past  bool
-	reply Payload // sent at the end; may be nil
+	past    bool
+	dropped bool    // the session does not watch the prompt of the past any more
+	reply   Payload // sent at the end; may be nil
 }
 
 // page holds the messages of one page, and what goes before and after them.
@@ -115,9 +116,15 @@ func (s *Session) mayReplay(r *reading, m *message) bool {
 	case s.cause != nil:
 		return false
 	case r.past: // the session already has its own events
-		_, watches := s.watch[m.to.promptID]
-		return watches && (m.to.to == "" || m.to.to != s.client)
-	case m.to.promptID == "" || m.to.to != "" && m.to.to == s.client || s.watchAll:
+		return !r.dropped && (m.to.to == "" || m.to.to != s.client)
+	}
+	return s.mayReceive(m)
+}
+
+// mayReceive reports whether a message is for the session: it may have left the prompt, or
+// have read the message as a part of the past. s.mu is held.
+func (s *Session) mayReceive(m *message) bool {
+	if m.to.promptID == "" || m.to.to != "" && m.to.to == s.client || s.watchAll {
 		return true
 	}
 	after, watches := s.watch[m.to.promptID]
@@ -153,7 +160,7 @@ func (s *Session) turnPage(r *reading, q *LogQuery, found *LogPage, p *page) {
 	if len(s.readings) == 0 || s.readings[0] != r { // the session has ended
 		return
 	}
-	if n := len(found.Events); found.More && n > 0 {
+	if n := len(found.Events); found.More && n > 0 && !r.dropped {
 		r.query.After = found.Events[n-1].ID
 	} else {
 		r.query.After = q.UpTo
@@ -210,13 +217,9 @@ func (s *Session) ownQuery() LogQuery {
 
 // follows reports whether the session receives m without Include.
 func (s *Session) follows(m *message) bool {
-	if m.to.to != "" && m.to.to == s.client || s.watchAll {
-		return true
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	after, watches := s.watch[m.to.promptID]
-	return watches && m.id > after
+	return s.mayReceive(m)
 }
 
 // begin decides what the session reads first. It returns the place that the greeting
@@ -232,7 +235,8 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor)
 	s.from, s.joined = from, from
 	if opts.Since != (Cursor{}) {
 		r := &reading{query: s.ownQuery(), tail: true, hold: opts.Hold}
-		if r.query.UpTo = from; opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
+		r.query.UpTo = from
+		if opts.Since.Epoch == h.epoch && opts.Since.ID <= from {
 			r.query.After = opts.Since.ID
 		} else {
 			r.otherLife = true
@@ -336,7 +340,8 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 				found[i] = append(found[i], m)
 			}
 		}
-		if q.After = q.UpTo; read.More && len(msgs) > 0 {
+		q.After = q.UpTo
+		if read.More && len(msgs) > 0 {
 			q.After = msgs[len(msgs)-1].id
 		}
 	}

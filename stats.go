@@ -49,8 +49,8 @@ func (t *HubStats) add(s SessionStats) {
 	}
 }
 
-// stats returns the statistics of the session, without Lag.
-func (s *Session) stats() SessionStats {
+// stats returns the statistics of the session. newest is the newest ID of the hub.
+func (s *Session) stats(newest uint64) SessionStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return SessionStats{
@@ -58,19 +58,20 @@ func (s *Session) stats() SessionStats {
 		Queued: s.q.Len(), QueuedBytes: s.q.Bytes(), Unconfirmed: s.confirms && s.answered < s.asked,
 		Replaced: s.replaced, Gaps: s.gaps, FellBehind: s.fellBehind,
 		Resumed: s.resumed, Slow: s.slow,
-		Lag: s.position(),
+		Lag: s.lag(newest),
 	}
 }
 
-// position returns an ID; the session has taken the events up to it. s.mu is held.
-func (s *Session) position() uint64 {
-	if s.q.Len() == 0 && len(s.readings) == 0 {
-		return maxID
+// lag returns how many IDs the session is behind the newest. s.mu is held.
+func (s *Session) lag(newest uint64) uint64 {
+	taken := s.taken
+	switch {
+	case s.q.Len() == 0 && len(s.readings) == 0:
+		return 0
+	case s.greet.Epoch == s.hub.epoch:
+		taken = max(taken, s.greet.ID)
 	}
-	if s.greet.Epoch != s.hub.epoch {
-		return s.taken
-	}
-	return max(s.taken, s.greet.ID)
+	return newest - min(newest, taken)
 }
 
 const maxID = ^uint64(0)
@@ -82,7 +83,7 @@ func (h *Hub) Stats() HubStats {
 	defer h.mu.Unlock()
 	t := h.total
 	for s := range h.sessions {
-		x := s.stats()
+		x := s.stats(h.lastID)
 		t.add(x)
 		t.Sessions++
 		t.Queued += x.Queued
@@ -100,9 +101,7 @@ func (h *Hub) Sessions() []SessionStats {
 	h.mu.Lock()
 	var all []SessionStats
 	for s := range h.sessions {
-		x := s.stats()
-		x.Lag = h.lastID - min(h.lastID, x.Lag)
-		all = append(all, x)
+		all = append(all, s.stats(h.lastID))
 	}
 	h.mu.Unlock()
 	slices.SortFunc(all, func(a, b SessionStats) int {

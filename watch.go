@@ -26,15 +26,13 @@ func (s *Session) Watch(promptID string) error {
 		return ErrClosed
 	}
 	r := &reading{queued: h.lastID, past: true, reply: Watching{PromptID: promptID, Watching: true}}
-	_, already := s.watch[promptID]
-	if already = already || s.watchAll; !already {
+	_, watches := s.watch[promptID]
+	if !watches && !s.watchAll {
 		if len(s.watch) >= WatchMax {
 			return fmt.Errorf("nodebus: the client watches %d prompts already; leave one first", WatchMax)
 		}
 		upTo := max(h.lastID, s.joined)
-		h.countWatcher(s, -1)
-		s.shard.watch(s, promptID, upTo)
-		h.countWatcher(s, +1)
+		h.rewatch(s, func() { s.shard.watch(s, promptID, upTo) })
 		r.query = LogQuery{Prompts: []string{promptID}, UpTo: upTo}
 	}
 	s.mu.Lock()
@@ -59,7 +57,7 @@ func (s *Session) mayWatch(promptID string) error {
 }
 
 // Unwatch ends what Watch began, or the watching of a prompt in the options of the
-// session. Events that wait in the queue are still sent. The session then sends a
+// session. Events of the prompt that wait are dropped. The session then sends a
 // [Watching]. A session that follows every prompt continues to follow this prompt.
 func (s *Session) Unwatch(promptID string) {
 	h := s.hub
@@ -79,10 +77,29 @@ func (s *Session) Unwatch(promptID string) {
 // leavePrompt ends the watching of a prompt. h.mu is held.
 func (h *Hub) leavePrompt(s *Session, promptID string) {
 	if _, watches := s.watch[promptID]; watches {
-		h.countWatcher(s, -1)
-		s.shard.unwatch(s, promptID)
-		h.countWatcher(s, +1)
+		h.rewatch(s, func() { s.shard.unwatch(s, promptID) })
+		s.dropPast(promptID)
 	}
+}
+
+// dropPast ends the readings of the past of a prompt, so that they do not continue with a
+// hole if the session watches the prompt again.
+func (s *Session) dropPast(promptID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.readings {
+		if r.past && len(r.query.Prompts) == 1 && r.query.Prompts[0] == promptID {
+			r.dropped = true
+		}
+	}
+}
+
+// rewatch calls change, which changes what s watches, and keeps the count of watchers
+// right. h.mu is held.
+func (h *Hub) rewatch(s *Session, change func()) {
+	h.countWatcher(s, -1)
+	change()
+	h.countWatcher(s, +1)
 }
 
 // Allow replaces the rights of the session to watch prompts of other clients. The session
@@ -105,9 +122,7 @@ func (s *Session) Allow(grant Grant) {
 		h.leavePrompt(s, p)
 	}
 	if s.watchAll && !grant.WatchAll {
-		h.countWatcher(s, -1)
-		s.shard.narrow(s)
-		h.countWatcher(s, +1)
+		h.rewatch(s, func() { s.shard.narrow(s) })
 	}
 	s.mu.Lock()
 	s.granted, s.may = slices.Clone(grant.Watch), grant.May

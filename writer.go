@@ -218,8 +218,10 @@ func (s *Session) take(w *outgoing) error {
 			break
 		}
 		m, _ := s.q.Pop()
-		w.msgs = append(w.msgs, m)
 		s.taken = m.id
+		if s.include != nil || s.mayReceive(m) {
+			w.msgs = append(w.msgs, m)
+		}
 	}
 	if len(w.msgs) == 0 && len(s.readings) > 0 {
 		w.reading, w.query = s.readings[0], s.readings[0].query
