@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	long = flag.Bool("long", false, "run the soak for about five minutes, with more than 10 000 cuts")
+	long = flag.Bool("long", false, "run the soak until there were 10 000 cuts, some minutes")
 	seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "the seed of the faults and of the load")
 )
 
@@ -43,7 +43,7 @@ func sizeOf() size {
 	case testing.Short():
 		s.prompts, s.cuts = 150, 20
 	case *long:
-		s.prompts, s.cuts = 28_000, 10_000
+		s.prompts, s.cuts = 24_000, 10_000
 	}
 	s.hub = nodebus.HubOptions{QueueLen: 32, KeepLen: 1 << 19, KeepBytes: 512 << 20, Retain: time.Hour}
 	s.hub.Log = nodebus.NewMemoryLog(&s.hub)
