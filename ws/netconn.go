@@ -28,6 +28,7 @@ type netConn struct {
 
 	mu      sync.Mutex // held shortly; never while a write waits
 	writing bool       // a goroutine runs write or sends the close frame: later bytes wait in rest
+	parted  bool       // the client has sent a close frame
 	over    sync.Cond  // signals that writing has become false
 	flush   bool       // a goroutine will run write
 	ending  bool       // a close frame was written: nothing may follow it
@@ -190,7 +191,17 @@ func (c *netConn) write(head, data []byte, outcomes []uint64) error {
 		}
 		c.confirm(confirm)
 	}
+	if err == nil && c.leftMeanwhile() {
+		c.session.ConfirmWritten()
+	}
 	return err
+}
+
+// leftMeanwhile reports whether the client has sent a close frame during a write.
+func (c *netConn) leftMeanwhile() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parted && c.session != nil && len(c.rest) == 0
 }
 
 // isWriting reports whether a goroutine runs write.
@@ -325,14 +336,17 @@ func (c *netConn) confirm(id uint64) {
 }
 
 // left handles a close frame that the client sends first: the client says by this that
-// it has everything that was sent. left returns false if the server has closed first,
-// because the answer to the server's close frame says nothing.
+// it has everything that was sent. A write that has not returned yet counts when it has
+// returned without an error, because a quick client may have read it all. left returns false
+// if the server has closed first, because the answer to the server's close frame says
+// nothing.
 func (c *netConn) left() bool {
 	if c.closeBy.Load() != 0 {
 		return false
 	}
 	c.mu.Lock()
 	all, id := len(c.rest) == 0 && !c.writing && c.err == nil, c.sent()
+	c.parted = true
 	c.mu.Unlock()
 	if all && c.session != nil {
 		c.session.ConfirmWritten()
