@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,6 +102,7 @@ func sharing(t *testing.T, l nodebus.Log, opts nodebus.HubOptions) []*nodebus.Hu
 
 func openHub(t *testing.T, l nodebus.Log, opts nodebus.HubOptions) *nodebus.Hub {
 	opts.Log = l
+	opts.Drain = cmp.Or(opts.Drain, patience)
 	hub := nodebus.NewHub(&opts)
 	t.Cleanup(func() { _ = hub.Close() })
 	return hub

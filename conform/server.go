@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,6 +131,7 @@ func (n *network) open(t *testing.T, opts nodebus.HubOptions, receive func([]byt
 		t.Fatalf("listen: %v", err)
 	}
 	opts.Log = n.log
+	opts.Drain = cmp.Or(opts.Drain, patience)
 	s := &server{network: n, hub: nodebus.NewHub(&opts)}
 	n.serve(t, Site{Hub: s.hub, Listener: listener, Receive: receive})
 	t.Cleanup(func() {

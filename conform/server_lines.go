@@ -152,6 +152,8 @@ func servesGap(t *testing.T, n *network) {
 	s := n.open(t, nodebus.HubOptions{}, nil)
 	_, want := served(t, s)
 	c := s.connect(t, "ann", nodebus.Cursor{Epoch: "other", ID: 3})
+	late := time.AfterFunc(patience, func() { _ = c.Close() })
+	defer late.Stop()
 	gap := false
 	for !gap {
 		ev, err := c.Next()

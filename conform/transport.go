@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,13 +68,20 @@ func binaryFrame(n int) nodebus.Frame {
 func within(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
+	var late atomic.Bool
 	go func() {
 		defer close(done)
+		defer func() {
+			if late.Load() { // f may use t after the end of the test, which panics
+				_ = recover()
+			}
+		}()
 		f()
 	}()
 	select {
 	case <-done:
 	case <-time.After(patience):
+		late.Store(true)
 		t.Errorf("%s did not end in time", what)
 		t.Cleanup(func() { // f may still use t
 			select {
