@@ -118,7 +118,9 @@ func (h *Hub) Join(client string, opts *SessionOptions) *Session {
 	if s.confirms {
 		h.awaitConfirmations(client)
 	}
-	s.cause = h.enter(s, opts, h.isAhead(opts.Since))
+	if err := h.enter(s, opts, h.isAhead(opts.Since)); err != nil {
+		s.cause = err // nobody else knows the session
+	}
 	return s
 }
 
