@@ -75,6 +75,9 @@ func (c *Client) ask(ctx context.Context, r *request) error {
 		case c.reading <- struct{}{}: // nobody reads at the moment
 			err := c.readFor(ctx, r)
 			<-c.reading
+			if err != nil && ctx.Err() != nil { // the end of ctx broke the connection
+				return context.Cause(ctx)
+			}
 			if err != nil {
 				return err
 			}

@@ -121,13 +121,11 @@ func TestWatchIsRefused(t *testing.T) {
 
 // TestWatchEndsWithItsContext: the server does not know such requests.
 func TestWatchEndsWithItsContext(t *testing.T) {
-	srv := stock(t)
-	c := dial(t, srv, &client.Options{ID: "me", Retry: -1})
+	c := dial(t, stock(t), &client.Options{ID: "me", Retry: -1})
 	ctx, cancel := context.WithCancel(t.Context())
-	client.On(c, func(nodebus.Event, nodebus.Custom) { cancel() })
 	answer := make(chan error, 1)
 	go func() { answer <- c.Watch(ctx, "p") }()
-	require.ErrorIs(t, c.Run(ctx), context.Canceled)
+	cancel()
 	require.ErrorIs(t, <-answer, context.Canceled)
 }
 
