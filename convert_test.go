@@ -20,6 +20,10 @@ func (g givenRuntime) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, 
 	return g.v, nil
 }
 
+func (givenRuntime) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
+	return nil, nodebus.ErrExpired
+}
+
 func (givenRuntime) Progress(float64, float64) error { return nil }
 
 func (givenRuntime) Graph() nodebus.Nodes { return nil }

@@ -2,8 +2,7 @@ package nodebus
 
 import (
 	"context"
-	"errors"
-	"strings"
+	"encoding/json"
 )
 
 // Executor runs one prompt. It publishes events about nodes: [ExecutionCached],
@@ -47,6 +46,27 @@ type Job struct {
 	// Prepared is the result of the executor's Prepare, if the executor is a
 	// [Preparer]. It is of use in this process only; the JSON leaves it out.
 	Prepared any `json:"-"`
+	// Host offers the services of the engine that runs the prompt. It is of use in this
+	// process only. It is nil if the executor runs without an engine.
+	Host Host `json:"-"`
+}
+
+// Host contains the services that an engine gives to an executor while the executor runs
+// a prompt. Its methods are safe for concurrent use.
+type Host interface {
+	// Await publishes the question q and waits for its answer. It publishes [Answered]
+	// before it returns. The answer is JSON. If the answer comes from the same process,
+	// Await calls check with it first, unless check is nil: an error of check goes back to
+	// whoever has answered, and Await waits on. Errors: [ErrExpired] if the deadline of q
+	// passes; a [*RefusedError] if the question is refused; the cause of ctx.
+	Await(ctx context.Context, q Waiting, check func(json.RawMessage) error) (json.RawMessage, error)
+	// Rest gives back the place that the prompt has among the running prompts. An executor
+	// calls it when every node of the prompt that has begun waits in Await. Other prompts may then run. Rest
+	// does not wait.
+	Rest()
+	// Resume waits until the prompt has a place again. An executor calls it after Rest,
+	// before a node continues. The error is the cause of ctx.
+	Resume(ctx context.Context) error
 }
 
 // Report is the result of a prompt that an executor has run, also of a prompt that
@@ -55,11 +75,19 @@ type Report struct {
 	// Outputs lists what nodes showed. An executor may leave it empty: the engine also
 	// records the Executed events.
 	Outputs []NodeOutput
+	// Nodes describes the nodes of the prompt, and nodes made at run time, in the order in which
+	// they ended. An executor may leave it empty: the record then does not know the nodes.
+	Nodes []NodeRun
+	// Errors lists the errors of all nodes that failed, in the order in which they failed,
+	// if the prompt continues after errors; see [Policy]. Execute returns the first error,
+	// too.
+	Errors []NodeFailed
 }
 
 // Runtime contains the services that an executor gives to a node while the node runs.
 // Its methods must be safe for concurrent use. After the call of the node they must
-// return [ErrClosed].
+// return [ErrClosed]. It has five methods, because it is everything that a node can ask
+// of its executor; a smaller interface would only hide some of it.
 type Runtime interface {
 	// Input waits for a lazy input of the node and returns its value. The value of an
 	// input that is not connected is nil.
@@ -67,65 +95,11 @@ type Runtime interface {
 	// Eval runs the nodes of g, which the node made, and returns the value at out. If g
 	// is nil, out is an output of another node: of the prompt, or made earlier.
 	Eval(ctx context.Context, g *Graph, out Link) (any, error)
+	// Await asks clients for an answer; see [Await] and [Host]. The node holds no worker
+	// while it waits.
+	Await(ctx context.Context, q Waiting, check func(json.RawMessage) error) (json.RawMessage, error)
 	// Progress reports how far the node is; see [Tracker.Progress].
 	Progress(value, max float64) error
 	// Graph returns the prompt's nodes and all nodes made at run time so far.
 	Graph() Nodes
-}
-
-// State tells how a prompt ended.
-type State string
-
-// The values of [State].
-const (
-	Succeeded   State = "success"
-	Failed      State = "error"
-	Interrupted State = "interrupted"
-)
-
-// Outcome contains the end of a prompt and what its nodes showed.
-type Outcome struct {
-	PromptID string
-	State    State
-	Outputs  []NodeOutput    // in the order in which the nodes first showed something
-	Error    *ExecutionError // why the prompt failed; nil unless State is Failed
-}
-
-// NodeOutput contains what one node showed.
-type NodeOutput struct {
-	Place
-	UI UI `json:"ui"`
-}
-
-// Err returns nil if the prompt succeeded and [ErrInterrupted] if it was interrupted.
-// If the prompt failed, Err returns an error with the text of Error; it is a
-// [*NodeError] if Error names a node.
-func (o *Outcome) Err() error {
-	switch {
-	case o.State == Succeeded:
-		return nil
-	case o.State == Interrupted:
-		return ErrInterrupted
-	case o.Error == nil:
-		return errors.New("nodebus: the prompt failed without an error")
-	}
-	err := errors.New(strings.TrimSpace(o.Error.ExceptionMessage))
-	if o.Error.NodeID == "" {
-		return err
-	}
-	return &NodeError{
-		Place: Place{UniqueID: o.Error.NodeID}, Class: o.Error.Class,
-		Executed: o.Error.Executed, Inputs: o.Error.CurrentInputs, Err: err,
-	}
-}
-
-// Output returns what the node with this unique id showed. It returns nil if the node
-// showed nothing.
-func (o *Outcome) Output(uniqueID string) UI {
-	for i := range o.Outputs {
-		if o.Outputs[i].UniqueID == uniqueID {
-			return o.Outputs[i].UI
-		}
-	}
-	return nil
 }

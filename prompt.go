@@ -33,6 +33,32 @@ type Prompt struct {
 	Extra map[string]any `json:"extra,omitempty"`
 	// Created is the time at which Submit accepted the prompt.
 	Created time.Time `json:"created"`
+	// Policy says what happens after errors, and how long the prompt may take.
+	Policy Policy `json:"policy,omitzero"`
+}
+
+// Policy says what happens to a prompt after errors, and how long it may take. The zero
+// value is what ComfyUI does: the first error ends the prompt, and there is no time limit.
+type Policy struct {
+	// Continue lets the other nodes go on after a node has failed; only the nodes that need
+	// the failed node are skipped. The prompt still fails, but at the end. For each further
+	// error, clients receive a [NodeFailed]. Default: the first error ends the prompt.
+	Continue bool `json:"continue,omitempty"`
+	// Deadline ends the prompt as failed at this time, also if it still waits in the queue.
+	// Default: none.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// Timeout limits the time from the start of an attempt to its end; in JSON it is in
+	// nanoseconds. The time in which every node waits for an answer counts, too. Default:
+	// none.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Retries is the number of further attempts after an attempt has failed. Interrupted
+	// and refused prompts, and prompts whose Deadline has passed, are not attempted again.
+	// Default 0.
+	Retries int `json:"retries,omitempty"`
+	// RetryAfter is the time between an attempt and the next, which waits in the queue
+	// meanwhile; in JSON it is in nanoseconds. Default: 0, the next attempt begins as soon as the
+	// queue gives it out.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
 }
 
 // Inputs holds the inputs of one node by name. A value is a literal, or a [Link] to an

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 
 	"github.com/coder/websocket"
-	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
@@ -76,9 +75,9 @@ type untouchedQueue struct {
 	lists *atomic.Int32
 }
 
-func (q untouchedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
+func (q untouchedQueue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
 	q.lists.Add(1)
-	return q.Queue.List(ctx)
+	return q.Queue.List(ctx, ids...)
 }
 
 type untouchedStore struct {

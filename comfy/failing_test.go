@@ -28,11 +28,11 @@ func (q *failingQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[
 	return q.Queue.Push(ctx, p, secrets)
 }
 
-func (q *failingQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
+func (q *failingQueue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
 	if q.fails.Load() {
-		return func(yield func(*nodebus.Prompt, error) bool) { yield(nil, errDisk) }
+		return func(yield func(flow.Queued, error) bool) { yield(flow.Queued{}, errDisk) }
 	}
-	return q.Queue.List(ctx)
+	return q.Queue.List(ctx, ids...)
 }
 
 type failingStore struct {

@@ -29,10 +29,13 @@ func (n *numbers) normal() float64 {
 func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
 	least := math.Inf(1)
 	for p, err := range q.List(ctx) {
-		if err == nil {
-			least = p.Priority
+		if err == nil && p.Leased {
+			continue
 		}
-		break // the list is in order: the other numbers are larger
+		if err == nil {
+			least = p.Prompt.Priority
+		}
+		break // the waiting prompts are in order: the other numbers are larger
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -37,11 +37,13 @@ func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
 // that it has received before the error.
 func (s *Server) waiting(ctx context.Context) (ps []*nodebus.Prompt, err error) {
 	err = nodebus.Protect(func() error {
-		for p, err := range s.engine.Queue().List(ctx) {
+		for q, err := range s.engine.Queue().List(ctx) {
 			if err != nil {
 				return err
 			}
-			ps = append(ps, p)
+			if !q.Leased {
+				ps = append(ps, q.Prompt)
+			}
 		}
 		return nil
 	})

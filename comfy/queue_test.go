@@ -6,7 +6,6 @@ import (
 	"iter"
 	"testing"
 
-	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
@@ -68,12 +67,12 @@ type listedQueue struct {
 	listed func()
 }
 
-func (q *listedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
-	return func(yield func(*nodebus.Prompt, error) bool) {
-		var all []*nodebus.Prompt
-		for p, err := range q.Queue.List(ctx) {
+func (q *listedQueue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
+	return func(yield func(flow.Queued, error) bool) {
+		var all []flow.Queued
+		for p, err := range q.Queue.List(ctx, ids...) {
 			if err != nil {
-				yield(nil, err)
+				yield(flow.Queued{}, err)
 				return
 			}
 			all = append(all, p)

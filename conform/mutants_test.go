@@ -153,10 +153,10 @@ func (q *lockedQueue) Take(ctx context.Context, skip func(string) bool) (flow.Le
 	})
 }
 
-func (q *lockedQueue) List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error] {
+func (q *lockedQueue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.Queue.List(ctx)
+	return q.Queue.List(ctx, ids...)
 }
 
 type askTwice struct{ flow.Queue }

@@ -24,7 +24,8 @@ func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
 		"the smallest number first, then in order of arrival": queueOrder,
 		"a prompt comes back as it was pushed":                queueKeeps,
 		"secrets come back, or Push refuses them":             queueSecrets,
-		"Push of an id that waits moves and replaces":         queueMoves,
+		"Push of an id that waits is refused":                 queueWaiting,
+		"Move gives a waiting prompt another priority":        queueMoves,
 		"Push of an id that is leased is refused":             queueLeased,
 		"Delete removes waiting prompts only":                 queueDelete,
 		"a reader of the list may stop early":                 queueListStops,
@@ -172,7 +173,9 @@ func queued(t *testing.T, q flow.Queue) (ids []string) {
 		if err != nil {
 			t.Fatalf("list: %v", err)
 		}
-		ids = append(ids, p.ID)
+		if !p.Leased {
+			ids = append(ids, p.Prompt.ID)
+		}
 	}
 	return ids
 }
@@ -242,23 +245,37 @@ func queueSecrets(t *testing.T, q flow.Queue) {
 	check(take(t, q, "a")) // after the lapse
 }
 
+func queueWaiting(t *testing.T, q flow.Queue) {
+	push(t, q, ids("a", "b")...)
+	if err := q.Push(t.Context(), of("new", "a"), nil); !errors.Is(err, flow.ErrDuplicate) {
+		t.Errorf("Push of a waiting id returns %v, want ErrDuplicate", err)
+	}
+	same(t, "list", queued(t, q), []string{"a", "b"})
+	if got := take(t, q, "a").Job().Prompt.ClientID; got != "" {
+		t.Errorf("the refused Push has changed the client to %q", got)
+	}
+}
+
 func queueMoves(t *testing.T, q flow.Queue) {
 	push(t, q, ids("a", "b", "c")...)
-	push(t, q, of("new", "a"))
-	same(t, "list", queued(t, q), []string{"b", "c", "a"})
-	push(t, q, &nodebus.Prompt{ID: "c", Priority: -1})
-	same(t, "list", queued(t, q), []string{"c", "b", "a"})
-	take(t, q, "c")
-	take(t, q, "b")
-	if got := take(t, q, "a").Job().Prompt.ClientID; got != "new" {
-		t.Errorf("the prompt is still that of client %q", got)
-	}
-	secret := func(s string) error { return q.Push(t.Context(), of("", "s"), map[string]string{"KEY": s}) }
-	if secret("old") == nil && secret("new") == nil {
-		if got := take(t, q, "s").Job().Secrets["KEY"]; got != "new" {
-			t.Errorf("the secret is %q, want the one that was pushed last", got)
+	move := func(id string, priority float64, want error) {
+		t.Helper()
+		if err := q.Move(t.Context(), id, priority); !errors.Is(err, want) {
+			t.Errorf("Move of %s returns %v, want %v", id, err, want)
 		}
 	}
+	move("a", 0, nil)
+	same(t, "list after a move to the same priority", queued(t, q), []string{"b", "c", "a"})
+	move("c", -1, nil)
+	same(t, "list after a move to the front", queued(t, q), []string{"c", "b", "a"})
+	l := take(t, q, "c")
+	if got := l.Job().Prompt.Priority; got != -1 {
+		t.Errorf("the priority of the moved prompt is %v, want -1", got)
+	}
+	attempt(t, l, 1)
+	move("c", 5, flow.ErrNotFound)
+	move("nobody", 5, flow.ErrNotFound)
+	same(t, "list", queued(t, q), []string{"b", "a"})
 }
 
 func queueLeased(t *testing.T, q flow.Queue) {
@@ -280,18 +297,22 @@ func queueDelete(t *testing.T, q flow.Queue) {
 	if err != nil {
 		t.Fatalf("delete: %v", err)
 	}
-	slices.Sort(gone)
-	same(t, "deleted", gone, []string{"a", "c"})
+	var deleted []string
+	for _, p := range gone {
+		deleted = append(deleted, p.ID)
+	}
+	slices.Sort(deleted)
+	same(t, "deleted", deleted, []string{"a", "c"})
 	same(t, "list", queued(t, q), []string{"b"})
 	if gone, err = q.Delete(t.Context()); err != nil || len(gone) > 0 {
-		t.Errorf("deleting nothing: %q, %v", gone, err)
+		t.Errorf("deleting nothing: %v, %v", gone, err)
 	}
 	if err := l.Release(t.Context()); err != nil {
 		t.Errorf("Release of a prompt that Delete was called for: %v", err)
 	}
 	same(t, "list", queued(t, q), []string{"leased", "b"})
 	if gone, err = q.Delete(t.Context(), "leased"); err != nil || len(gone) != 1 {
-		t.Errorf("Delete of a released prompt: %q, %v", gone, err)
+		t.Errorf("Delete of a released prompt: %v, %v", gone, err)
 	}
 	take(t, q, "b")
 }
@@ -302,7 +323,7 @@ func queueListStops(t *testing.T, q flow.Queue) {
 		if err != nil {
 			t.Fatalf("list: %v", err)
 		}
-		same(t, "first", []string{p.ID}, []string{"a"})
+		same(t, "first", []string{p.Prompt.ID}, []string{"a"})
 		take(t, q, "a") // the queue is not locked
 		break
 	}

@@ -67,7 +67,7 @@ func queueSkipCalls(t *testing.T, q flow.Queue) {
 		same(t, "list in skip", queued(t, q), []string{"a", "b", "c"})
 		nested = take(t, q, "a") // the prompt that the outer Take asks about
 		if gone, err := q.Delete(t.Context(), "c"); err != nil || len(gone) != 1 {
-			t.Errorf("delete in skip: %q, %v", gone, err)
+			t.Errorf("delete in skip: %v, %v", gone, err)
 		}
 		push(t, q, of("x", "d"))
 		return false

@@ -155,8 +155,11 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 
 // remove deletes waiting prompts from the queue and returns their ids.
 func (e *Engine) remove(ctx context.Context, ids ...string) (gone []string, err error) {
-	err = nodebus.Protect(func() (err error) {
-		gone, err = e.opts.Queue.Delete(ctx, ids...)
+	err = nodebus.Protect(func() error {
+		deleted, err := e.opts.Queue.Delete(ctx, ids...)
+		for _, p := range deleted {
+			gone = append(gone, p.ID)
+		}
 		return err
 	})
 	if err != nil {

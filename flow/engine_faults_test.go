@@ -153,7 +153,7 @@ func (q moodyQueue) Take(ctx context.Context, skip func(string) bool) (flow.Leas
 	return q.Queue.Take(ctx, skip)
 }
 
-func (q moodyQueue) Delete(ctx context.Context, ids ...string) ([]string, error) {
+func (q moodyQueue) Delete(ctx context.Context, ids ...string) ([]*nodebus.Prompt, error) {
 	q.moan("delete")
 	return q.Queue.Delete(ctx, ids...)
 }

@@ -70,7 +70,7 @@ func TestLapsedLeaseRunsNothingTwice(t *testing.T) {
 					require.Zero(t, r.engine.Remaining())
 					for p, err := range q.List(r.ctx) {
 						require.NoError(t, err)
-						require.Fail(t, "the queue still has a prompt", p.ID)
+						require.Fail(t, "the queue still has a prompt", p.Prompt.ID)
 					}
 				})
 			})

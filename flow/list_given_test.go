@@ -164,6 +164,10 @@ func (sumRuntime) Input(context.Context, string) (any, error) {
 	return nil, errors.New("no lazy inputs")
 }
 
+func (sumRuntime) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
+	return nil, errors.New("no clients")
+}
+
 func (e sumRuntime) Eval(ctx context.Context, g *nodebus.Graph, _ nodebus.Link) (any, error) {
 	res, err := e.sum.Call(nodebus.NewContext(ctx, nodebus.CallInfo{}), g.Nodes()[0].Inputs)
 	if err != nil {

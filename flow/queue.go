@@ -17,15 +17,16 @@ import (
 // extends a lease every leaseTime/3.
 const leaseTime = 30 * time.Second
 
-// Queue holds the waiting prompts, ordered by priority, then by arrival. It must be
-// safe for concurrent use. It must not hold a lock while it calls skip, because skip
-// may call the queue.
+// Queue holds the prompts that wait and the prompts that are leased, which means that
+// they run. It is the truth about both: an engine asks it and remembers nothing of its
+// own, because several engines may share a queue, and a queue may outlive its process.
+// It orders waiting prompts by priority, then by arrival. It must be safe for concurrent use. It must
+// not hold a lock while it calls skip, because skip may call the queue. It has six
+// methods, because each of them must be one step: none can be made of the others.
 type Queue interface {
-	// Push adds a prompt with its secrets. If a prompt with the same id waits, Push
-	// replaces the prompt and its secrets and moves it to the place of the new priority
-	// and arrival. Errors: [ErrFull] if the queue has no room; [ErrSecrets] if there
-	// are secrets and the queue cannot keep secrets; [ErrDuplicate] if the prompt with
-	// this id is leased.
+	// Push adds a prompt with its secrets. Errors: [ErrDuplicate] if a prompt with the
+	// same id waits or is leased; [ErrFull] if the queue has no room, or no room for this
+	// client; [ErrSecrets] if there are secrets and the queue cannot keep secrets.
 	Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error
 	// Take waits for the first prompt whose client is not skipped, and leases the
 	// prompt. A client whose skip result is true is skipped. Take calls skip at most
@@ -37,11 +38,27 @@ type Queue interface {
 	// again in its old place, and the next lease has an attempt number that is one
 	// higher.
 	Take(ctx context.Context, skip func(clientID string) bool) (Lease, error)
-	// List yields the waiting prompts, in order. Leased prompts are not listed.
-	List(ctx context.Context) iter.Seq2[*nodebus.Prompt, error]
-	// Delete removes waiting prompts and returns the ids of the removed prompts. It
-	// does not remove leased prompts.
-	Delete(ctx context.Context, promptIDs ...string) ([]string, error)
+	// List yields the leased prompts, in the order in which they were taken, and then the
+	// waiting prompts, in their order. If there are ids, it yields the prompts with these
+	// ids only. A prompt that is in the queue all the time is yielded exactly once.
+	List(ctx context.Context, promptIDs ...string) iter.Seq2[Queued, error]
+	// Move changes the priority of a waiting prompt. The prompt then waits behind all
+	// prompts with the same priority. Move returns [ErrNotFound] if no prompt with this
+	// id waits.
+	Move(ctx context.Context, promptID string, priority float64) error
+	// Delete removes waiting prompts and returns the removed prompts. It does not remove
+	// leased prompts.
+	Delete(ctx context.Context, promptIDs ...string) ([]*nodebus.Prompt, error)
+	// Len returns the number of prompts that wait, and of prompts that are leased, at one
+	// moment.
+	Len(ctx context.Context) (waiting, leased int, err error)
+}
+
+// Queued is a prompt in a [Queue].
+type Queued struct {
+	Prompt  *nodebus.Prompt // read-only
+	Attempt int             // the attempt that runs, or that would begin next, from 1
+	Leased  bool            // the prompt runs; false: it waits
 }
 
 // Lease is a prompt taken from a queue. Its methods are safe for concurrent use. A
@@ -52,7 +69,8 @@ type Lease interface {
 	// Job returns the prompt, its secrets and the attempt number, which starts at 1.
 	Job() nodebus.Job
 	// Extend makes the lease lapse after the duration d, counted from now. The new time
-	// may be earlier than the old time.
+	// may be earlier than the old time. An engine uses this to attempt a prompt again
+	// after d.
 	Extend(ctx context.Context, d time.Duration) error
 	// Done removes the prompt from the queue permanently.
 	Done(ctx context.Context) error
@@ -108,21 +126,35 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lapse()
-	old := q.byID[p.ID]
-	switch {
+	switch old := q.byID[p.ID]; {
 	case old != nil && !old.lapses.IsZero():
 		return fmt.Errorf("%w: the prompt runs; choose another id, or submit again when it has ended: prompt %q", ErrDuplicate, p.ID)
-	case old == nil && len(q.waiting) >= q.max:
+	case old != nil:
+		return fmt.Errorf("%w: the prompt waits; choose another id, or delete the waiting prompt: prompt %q", ErrDuplicate, p.ID)
+	case len(q.waiting) >= q.max:
 		return fmt.Errorf("%w: %d prompts wait; submit again later, or raise QueueOptions.Len: prompt %q", ErrFull, len(q.waiting), p.ID)
 	}
-	x := &queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}}
-	if old != nil {
-		x.job.Attempt = old.job.Attempt
-		q.remove(old)
-	}
 	q.seq++
-	x.seq = q.seq
-	q.insert(x)
+	q.insert(&queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}, seq: q.seq})
+	return nil
+}
+
+// Move replaces the prompt by a copy with the new priority, because others may read the
+// prompt.
+func (q *memQueue) Move(_ context.Context, id string, priority float64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	old := q.byID[id]
+	if old == nil || !old.lapses.IsZero() {
+		return fmt.Errorf("%w: no prompt with this id waits: prompt %q", ErrNotFound, id)
+	}
+	q.remove(old)
+	x, p := *old, *old.job.Prompt
+	p.Priority = priority
+	q.seq++
+	x.job.Prompt, x.seq = &p, q.seq
+	q.insert(&x)
 	return nil
 }
 
@@ -234,21 +266,46 @@ func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait
 	return nil, nil, q.changed, wait
 }
 
-func (q *memQueue) List(context.Context) iter.Seq2[*nodebus.Prompt, error] {
-	return func(yield func(*nodebus.Prompt, error) bool) {
-		q.mu.Lock()
-		q.lapse()
-		all := slices.Clone(q.waiting)
-		q.mu.Unlock()
-		for _, x := range all {
-			if !yield(x.job.Prompt, nil) {
+func (q *memQueue) List(_ context.Context, ids ...string) iter.Seq2[Queued, error] {
+	return func(yield func(Queued, error) bool) {
+		for _, x := range q.find(ids) {
+			if !yield(x, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (q *memQueue) Delete(_ context.Context, ids ...string) (deleted []string, err error) {
+// find returns the prompts with these ids, or all.
+func (q *memQueue) find(ids []string) (found []Queued) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	add := func(x *queued) {
+		found = append(found, Queued{Prompt: x.job.Prompt, Attempt: x.job.Attempt, Leased: !x.lapses.IsZero()})
+	}
+	if len(ids) == 0 {
+		for _, x := range slices.Concat(q.leased, q.waiting) {
+			add(x)
+		}
+		return found
+	}
+	for _, id := range ids {
+		if x := q.byID[id]; x != nil {
+			add(x)
+		}
+	}
+	return found
+}
+
+func (q *memQueue) Len(context.Context) (waiting, leased int, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	return len(q.waiting), len(q.leased), nil
+}
+
+func (q *memQueue) Delete(_ context.Context, ids ...string) (deleted []*nodebus.Prompt, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lapse()
@@ -256,7 +313,7 @@ func (q *memQueue) Delete(_ context.Context, ids ...string) (deleted []string, e
 		if x := q.byID[id]; x != nil && x.lapses.IsZero() {
 			q.remove(x)
 			delete(q.byID, id)
-			deleted = append(deleted, id)
+			deleted = append(deleted, x.job.Prompt)
 		}
 	}
 	return deleted, nil

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"image"
 	"slices"
@@ -371,6 +372,10 @@ type answers map[string]any
 func (a answers) Input(_ context.Context, name string) (any, error) { return a[name], nil }
 func (answers) Progress(float64, float64) error                     { return nil }
 func (answers) Graph() nodebus.Nodes                                { return nil }
+
+func (a answers) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
+	return nil, errors.New("no")
+}
 
 func (a answers) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
 	return nil, errors.New("no")

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -180,6 +181,17 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (an
 	}
 	return t.unblock(val)
 }
+
+// Await asks clients; see [nodebus.Runtime].
+func (t *turn) Await(ctx context.Context, q nodebus.Waiting, check func(json.RawMessage) error) (json.RawMessage, error) {
+	host := t.w.r.job.Host
+	if host == nil {
+		return nil, errNoHost
+	}
+	return host.Await(ctx, q, check)
+}
+
+var errNoHost = errors.New("nodebus: no engine runs this prompt, so its nodes cannot ask clients")
 
 // await waits for an output of node src. The waiting node's slot is free during the
 // wait. When the node continues, the tracker publishes again that it runs. The methods

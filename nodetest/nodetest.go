@@ -12,6 +12,7 @@ package nodetest
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -132,6 +133,10 @@ func (rt runtime) Progress(value, max float64) error {
 		PromptID: p.ID, To: p.ClientID, Attempt: rt.r.job.Attempt,
 		Payload: nodebus.Progress{Value: value, Max: max, PromptID: p.ID, UniqueID: rt.at.UniqueID},
 	})
+}
+
+func (rt runtime) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
+	return nil, errors.New("nodetest: nobody answers")
 }
 
 func (rt runtime) Graph() nodebus.Nodes {

@@ -147,6 +147,11 @@ func (c *call) Progress(value, max float64) error {
 }
 
 // Graph returns the nodes of the prompt and the nodes made at run time.
+// Await is not part of this example's protocol.
+func (c *call) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
+	return nil, errors.New("nodes of this worker cannot ask clients")
+}
+
 func (c *call) Graph() nodebus.Nodes {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()

@@ -65,7 +65,9 @@ func (r *inside) queue() any {
 	}
 	for p, err := range r.engine.Queue().List(r.t.Context()) {
 		require.NoError(r.t, err)
-		pending = append(pending, listed(p))
+		if !p.Leased {
+			pending = append(pending, listed(p.Prompt))
+		}
 	}
 	return map[string]any{"queue_running": running, "queue_pending": pending}
 }
@@ -74,7 +76,9 @@ func (r *inside) queue() any {
 func (r *inside) waiting() (ids []string) {
 	for p, err := range r.engine.Queue().List(r.t.Context()) {
 		require.NoError(r.t, err)
-		ids = append(ids, p.ID)
+		if !p.Leased {
+			ids = append(ids, p.Prompt.ID)
+		}
 	}
 	return ids
 }

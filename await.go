@@ -1,0 +1,109 @@
+package nodebus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// AwaitOptions holds the options of [Await]. A nil pointer, and a zero value in any
+// field, select the defaults.
+type AwaitOptions struct {
+	// Schema is a JSON Schema of the answer, from which clients can make a form. Default:
+	// {"type": …} if T is a string, a boolean or a number, otherwise none.
+	Schema json.RawMessage
+	// Timeout is how long the node waits. After that, Await returns [ErrExpired]. Default
+	// 0: without a limit. A question that nobody answers then keeps its prompt until the
+	// prompt is interrupted or its [Policy] ends it.
+	Timeout time.Duration
+}
+
+// Errors of [Await].
+var (
+	// ErrExpired means that nobody answered a question in time.
+	ErrExpired = errors.New("nodebus: nobody answered in time")
+	// ErrRefused is what a [*RefusedError] wraps, for [errors.Is].
+	ErrRefused = errors.New("nodebus: refused")
+	// errNoAwait is the error of Await if the executor cannot ask.
+	errNoAwait = errors.New("nodebus: this executor cannot ask clients; run the node with an engine")
+)
+
+// RefusedError means that a person or a program said no. [Await] returns it if the
+// question is refused. If a node returns it, the prompt ends as [Refused].
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string {
+	if e.Reason == "" {
+		return ErrRefused.Error()
+	}
+	return "nodebus: refused: " + e.Reason
+}
+
+// Is makes errors.Is(e, ErrRefused) true.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+// ExceptionType returns "refused", which is the exception_type that clients receive.
+func (*RefusedError) ExceptionType() string { return "refused" }
+
+// Await asks clients for an answer and waits for it. Clients receive a [Waiting] event
+// and answer with the method Answer of an engine, over HTTP (package comfy) or with
+// package client. The node's unique id and name identify the question. If a node asks the same
+// question several times, each answer answers one of them, in order. An answer that comes
+// before the question is kept for it.
+//
+// While the node waits, it occupies no worker. If every node of the prompt that has begun
+// waits, the prompt does not count as running: other prompts run, also of the same client.
+//
+// An answer that is not a T is refused to whoever gives it, and Await waits on. Errors:
+// [ErrExpired] if opts has a timeout and it passes; a [*RefusedError] if the question is
+// refused; the cause of ctx if ctx ends, for example because the prompt is interrupted.
+func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err error) {
+	if opts == nil {
+		opts = &AwaitOptions{}
+	}
+	if ctx.over.Load() {
+		return answer, ErrClosed
+	}
+	if ctx.runtime == nil {
+		return answer, errNoAwait
+	}
+	q := Waiting{Place: ctx.Place(), PromptID: ctx.PromptID(), Name: name, Schema: opts.Schema}
+	if q.Schema == nil {
+		q.Schema = schemaOf(reflect.TypeFor[T]())
+	}
+	if opts.Timeout > 0 {
+		q.Deadline = time.Now().Add(opts.Timeout).UnixMilli()
+	}
+	decode := func(data json.RawMessage) (v T, err error) {
+		if err = json.Unmarshal(data, &v); err != nil {
+			err = fmt.Errorf("nodebus: the answer to %q of node %s must be a %T: %w", name, ctx.UniqueID(), v, err)
+		}
+		return v, err
+	}
+	data, err := ctx.runtime.Await(ctx, q, func(data json.RawMessage) error {
+		_, err := decode(data)
+		return err
+	})
+	if err != nil {
+		return answer, err
+	}
+	return decode(data)
+}
+
+// schemaOf returns the JSON Schema of a simple type; nil for any other type.
+func schemaOf(t reflect.Type) json.RawMessage {
+	switch t.Kind() {
+	case reflect.Bool:
+		return json.RawMessage(`{"type":"boolean"}`)
+	case reflect.String:
+		return json.RawMessage(`{"type":"string"}`)
+	case reflect.Float32, reflect.Float64:
+		return json.RawMessage(`{"type":"number"}`)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return json.RawMessage(`{"type":"integer"}`)
+	}
+	return nil
+}
