@@ -35,6 +35,7 @@ type runNode struct {
 	number int32      // number in the tracker
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
+	stale  bool // a function around calls refused the cached result
 }
 
 type nodeState uint8

@@ -89,6 +89,7 @@ type result struct {
 	outs   []any
 	ui     nodebus.UI
 	call   int // number of the current call
+	tries  int // how often the node was called for the same inputs: of its calls, the most; 0 if nothing is wrapped
 }
 
 func (s *schedule) add(w *worker) {
@@ -303,7 +304,7 @@ func (w *worker) nextTurn() *turn {
 		return t
 	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
-		w.slab = min(2*w.slab+1, 34) // 34 turns fill a block of the allocator
+		w.slab = min(2*w.slab+1, 32) // 32 turns fill a block of the allocator
 		w.spare = make([]turn, w.slab)
 	}
 	t := &w.spare[0]
