@@ -20,7 +20,8 @@ type CallFunc func(ctx *nodebus.Context, call *Call) (Result, error)
 // retry, limit the time and log.
 //
 //   - ctx has the ids of the prompt and of the node. It is the context of the whole call.
-//   - next calls the node. It may be called again, to try again, also from several
+//   - next calls the node. If the node panics, next returns a [*nodebus.PanicError]. It may be
+//     called again, to try again, also from several
 //     goroutines. In each try the node has a Context of its own, which ends when next
 //     returns. So a goroutine that an earlier try left behind cannot send events, ask
 //     for inputs or run graphs during a later try. Graphs of later tries have other ids.
@@ -47,17 +48,18 @@ type Call struct {
 	Class *Class
 	// Cached says that the node's result is known, so that the node is not called: next
 	// returns the cached result, and a result that a function returns instead is ignored.
-	// If a function returns an error, the cached result is not used: the node is called, and
-	// that is another Call. A list counts as one call.
+	// If a function returns an error, the cached result is not used: the node is called, if
+	// any node needs its result, and that is another Call. A list counts as one call.
 	Cached bool
 
 	ctx      *nodebus.Context // of the whole call
 	turn     *turn            // nil if Cached
 	args     []any
-	known    Result // if Cached
+	known    *Result // if Cached
 	attempts atomic.Int32
 	first    nodebus.Context // of the first try
-	few      [2]any          // room for args
+	fewArgs  [2]any          // room for args
+	fewOuts  [1]any          // room for the outputs of the first try
 }
 
 // Attempts returns how many times next has begun to call the node, from 0. A function that
@@ -104,32 +106,36 @@ var errNoCall = errors.New("nodebus: next needs the Call that the function aroun
 func callNode(ctx *nodebus.Context, c *Call) (res Result, err error) {
 	switch {
 	case c.Cached:
-		return c.known, nil
+		return *c.known, nil
 	case c.turn == nil:
 		return res, errNoCall
 	case ctx.Ended() || c.ctx.Ended():
 		return res, nodebus.ErrClosed
 	}
-	try := &c.first
+	try, room := &c.first, c.fewOuts[:0]
 	if c.attempts.Add(1) > 1 {
-		try = &nodebus.Context{}
+		try, room = &nodebus.Context{}, nil
 	}
 	try.BeginWithin(ctx, ctx.Context, ctx.Index(), ctx.Runtime())
 	defer try.End()
-	out, err := c.Class.run(try, c.turn.bind(try, c.args))
-	if err != nil {
-		return res, err
-	}
-	res.Outputs = make([]any, len(c.Class.outputs))
-	res.UI = c.Class.split(out, res.Outputs)
-	return res, nil
+	err = nodebus.Protect(func() error {
+		out, err := c.Class.run(try, c.turn.bind(try, c.args))
+		if err != nil {
+			return err
+		}
+		res.Outputs = slices.Grow(room, len(c.Class.outputs))[:len(c.Class.outputs)]
+		res.UI = c.Class.split(out, res.Outputs)
+		return nil
+	})
+	return res, err
 }
 
 // callAround calls the node through the functions around calls. It stores the outputs in
-// room.
-func (t *turn) callAround(ctx *nodebus.Context, around CallFunc, args, room []any) (res callResult, err error) {
-	c := &Call{Class: t.n.plan.class, ctx: ctx, turn: t}
-	c.args = append(c.few[:0], args...) // a try may go on after this call, and args is used again
+// room. c is a zero Call.
+func (t *turn) callAround(ctx *nodebus.Context, c *Call, args, room []any) (res callResult, err error) {
+	around := t.w.r.local.around
+	c.Class, c.ctx, c.turn = t.n.plan.class, ctx, t
+	c.args = append(c.fewArgs[:0], args...) // a try may go on after this call, and args is used again
 	got, err := around(ctx, c)
 	res.tries = c.Attempts()
 	if err != nil {
@@ -141,6 +147,20 @@ func (t *turn) callAround(ctx *nodebus.Context, around CallFunc, args, room []an
 	copy(room, got.Outputs)
 	res.outs, res.ui = room, got.UI
 	return res, nil
+}
+
+// nextCall returns a zero Call; nil if nothing is wrapped around calls.
+func (w *worker) nextCall() *Call {
+	if w.r.local.around == nil {
+		return nil
+	}
+	if len(w.spareCalls) == 0 { // few at first, as in nextTurn
+		w.callSlab = min(2*w.callSlab+1, 16)
+		w.spareCalls = make([]Call, w.callSlab)
+	}
+	c := &w.spareCalls[0]
+	w.spareCalls = w.spareCalls[1:]
+	return c
 }
 
 // bind returns the arguments of a call whose context is ctx: it replaces the lazy ones by
@@ -189,7 +209,7 @@ func (r *run) acceptsCached(n *runNode, known Result) bool {
 	if r.local.around == nil || n.stale {
 		return !n.stale
 	}
-	c := &Call{Class: n.plan.class, Cached: true, known: known}
+	c := &Call{Class: n.plan.class, Cached: true, known: &known}
 	for k := range n.plan.args {
 		val := n.plan.args[k].val
 		if n.plan.args[k].src >= 0 {

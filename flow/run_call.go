@@ -64,7 +64,7 @@ func (w *worker) callAll() (later bool, err error) {
 	case inputsBlocked:
 		res.outs = w.skip(0, w.inputs)
 	case inputsSingle:
-		res, err = w.turn.callOnce(w.turn.begin(0), w.inputs, w.n.outs)
+		res, err = w.turn.callOnce(w.turn.begin(0), w.nextCall(), w.inputs, w.n.outs)
 		if w.tries = res.tries; err == nil && w.listLength() > 1 {
 			res, err = w.callEach(&res)
 		}
@@ -192,9 +192,10 @@ func unlist(list value.List) any {
 	return list
 }
 
-// callOnce calls the node once and stores its outputs in room. It ends ctx.
-func (t *turn) callOnce(ctx *nodebus.Context, args, room []any) (res callResult, err error) {
-	res, err = t.callRun(ctx, args, room)
+// callOnce calls the node once and stores its outputs in room. It ends ctx. c is a zero
+// Call; nil if nothing is wrapped around calls.
+func (t *turn) callOnce(ctx *nodebus.Context, c *Call, args, room []any) (res callResult, err error) {
+	res, err = t.callRun(ctx, c, args, room)
 	if err != nil {
 		var b *nodebus.BlockedError
 		if errors.As(err, &b) {
@@ -202,12 +203,12 @@ func (t *turn) callOnce(ctx *nodebus.Context, args, room []any) (res callResult,
 		}
 		return res, err
 	}
-	c := t.n.plan.class
-	if c.plainOuts {
+	class := t.n.plan.class
+	if class.plainOuts {
 		return res, nil
 	}
 	for o := range res.outs {
-		if res.outs[o], err = t.unpack(&c.outputs[o], res.outs[o]); err != nil {
+		if res.outs[o], err = t.unpack(&class.outputs[o], res.outs[o]); err != nil {
 			return res, err
 		}
 		_, unmade := res.outs[o].(*madeOutput)
@@ -218,17 +219,17 @@ func (t *turn) callOnce(ctx *nodebus.Context, args, room []any) (res callResult,
 
 // callRun calls the node's method Run. The context of the call ends when Run
 // returns.
-func (t *turn) callRun(ctx *nodebus.Context, args, room []any) (res callResult, err error) {
+func (t *turn) callRun(ctx *nodebus.Context, c *Call, args, room []any) (res callResult, err error) {
 	defer ctx.End()
-	if around := t.w.r.local.around; around != nil {
-		return t.callAround(ctx, around, args, room)
+	if c != nil {
+		return t.callAround(ctx, c, args, room)
 	}
-	c := t.n.plan.class
-	out, err := c.run(ctx, t.bind(ctx, args))
+	class := t.n.plan.class
+	out, err := class.run(ctx, t.bind(ctx, args))
 	if err != nil {
 		return res, err
 	}
-	res.outs, res.ui = room, c.split(out, room)
+	res.outs, res.ui = room, class.split(out, room)
 	return res, nil
 }
 

@@ -33,7 +33,7 @@ func (w *worker) callEach(first *callResult) (total callResult, err error) {
 		case isBlocked(args):
 			res.outs = w.skip(k, args)
 		default:
-			res, err = w.turn.callOnce(w.turn.begin(k), args, w.roomFor(c))
+			res, err = w.turn.callOnce(w.turn.begin(k), w.nextCall(), args, w.roomFor(c))
 			if w.tries = max(w.tries, res.tries); err != nil {
 				return total, err
 			}

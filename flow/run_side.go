@@ -125,6 +125,10 @@ func (l *sideList) begin(k, n int, args []any) {
 		return
 	}
 	p.ctx.BeginWithin(l.outer, l.ctx, k, p)
+	var call *Call
+	if l.t.w.r.local.around != nil {
+		call = &Call{}
+	}
 	l.running++
 	go func() {
 		e := sideEnd{p: p, err: errGoexit} // unless something else comes of it
@@ -135,7 +139,7 @@ func (l *sideList) begin(k, n int, args []any) {
 			}
 		}()
 		e.err = nodebus.Protect(func() (err error) {
-			e.res, err = l.t.callOnce(&p.ctx, args, make([]any, len(c.outputs)))
+			e.res, err = l.t.callOnce(&p.ctx, call, args, make([]any, len(c.outputs)))
 			return err
 		})
 	}()

@@ -246,6 +246,8 @@ func (t *turn) beginWait(outs []madeOutput) (w *waiter, err error) {
 		r.sched.waiting++
 		t.w.dropClaim(&then)
 		r.rest(t.w, &then)
+	} else {
+		r.startWorkers()
 	}
 	return w, nil
 }

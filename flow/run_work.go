@@ -72,6 +72,9 @@ type worker struct {
 	spare  []turn // turns, allocated a few at a time
 	slab   int    // how many were allocated the last time
 
+	spareCalls []Call // calls, allocated a few at a time
+	callSlab   int    // how many were allocated the last time
+
 	// run.mu guards the fields below.
 	index   int  // index in schedule.workers
 	slot    bool // the worker holds a slot
