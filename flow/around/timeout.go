@@ -62,7 +62,7 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("nodebus: node %s (%s) took longer than its limit of %v", e.Node, e.Class, e.Limit)
+	return fmt.Sprintf("node %s (%s) took longer than its limit of %v", e.Node, e.Class, e.Limit)
 }
 
 func (e *TimeoutError) Unwrap() error { return e.Err }
