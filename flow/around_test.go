@@ -180,7 +180,7 @@ func TestAroundTriesAgain(t *testing.T) {
 
 // TestAroundReplacesTheResult: a result from elsewhere has the forms that Call returns.
 func TestAroundReplacesTheResult(t *testing.T) {
-	block := nodebus.Block("no").(*nodebus.BlockedError)
+	block := &nodebus.BlockedError{Reason: "no"}
 	cases := []struct {
 		class string
 		res   flow.Result

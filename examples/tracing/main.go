@@ -78,7 +78,7 @@ func (n Crawl) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.UI{"pages": pages}, err
 }
 
-type Fetch struct{ Page int } // stands for a request
+type Fetch struct{ Page int }
 
 func (n Fetch) Run(*nodebus.Context) (int, error) {
 	time.Sleep(time.Duration(n.Page) * 10 * time.Millisecond)

@@ -2,6 +2,7 @@ package around
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -45,7 +46,7 @@ func Timeout(opts *TimeoutOptions) flow.Around {
 			limited, cancel := context.WithTimeoutCause(ctx, limit, over)
 			defer cancel()
 			res, err := next(ctx.With(limited), call)
-			if err == nil || context.Cause(limited) != error(over) || isFinal(err) {
+			if err == nil || !errors.Is(context.Cause(limited), over) || isFinal(err) {
 				return res, err
 			}
 			return res, &TimeoutError{Node: over.Node, Class: over.Class, Limit: limit, Err: err}
