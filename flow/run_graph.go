@@ -48,9 +48,10 @@ const (
 
 // expansion holds the state of a node whose result comes from nodes that it made.
 type expansion struct {
-	outs []any // values, lists and *madeOutput values
-	ui   nodebus.UI
-	key  string // see result
+	outs  []any // values, lists and *madeOutput values
+	ui    nodebus.UI
+	key   string // see result
+	tries int    // see result
 }
 
 // madeOutput refers to an output of another node.

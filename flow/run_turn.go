@@ -314,7 +314,7 @@ func (w *worker) expand() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
 	r.sched.Again(w.i)
 	eachMade(w.outs, func(o *madeOutput) {
@@ -329,7 +329,7 @@ func (w *worker) expand() error {
 // that it made.
 func (w *worker) assemble() {
 	exp := w.n.exp
-	w.key = exp.key
+	w.key, w.tries = exp.key, exp.tries
 	w.outs = make([]any, len(exp.outs))
 	for i, o := range exp.outs {
 		list, ok := o.(value.List)
