@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -73,7 +74,7 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	}
 	l.opts.Workers = limit(l.opts.Workers, runtime.GOMAXPROCS(0))
 	l.opts.Grace = limit(l.opts.Grace, 3*time.Second)
-	l.opts.AsyncCalls = limit(l.opts.AsyncCalls, 16)
+	l.opts.AsyncCalls = min(limit(l.opts.AsyncCalls, 16), math.MaxInt16)
 	l.around = wrapCalls(l.opts.Around)
 	l.opts.Logger = protectedLogger(l.opts.Logger)
 	l.slots.free = l.opts.Workers

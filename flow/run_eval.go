@@ -34,3 +34,25 @@ func (r *run) outsOf(outs []madeOutput) []any {
 	}
 	return values
 }
+
+// rest releases the node's slot if all of its calls wait, unless it has released the slot
+// already. mu is held.
+func (t *turn) rest(then *after) {
+	if !t.rests && t.waits >= max(int32(t.calls), 1) {
+		t.rests = true
+		t.w.r.sched.waiting++
+		t.w.r.rest(t.w, then)
+	}
+}
+
+// goOn notes that the node works again if some call of it does not wait. It returns false
+// if the node did not rest, or still rests. mu is held.
+func (t *turn) goOn() bool {
+	if !t.rests || t.waits >= max(int32(t.calls), 1) {
+		return false
+	}
+	t.rests = false
+	t.w.r.sched.waiting--
+	t.w.r.sched.working++
+	return true
+}

@@ -93,7 +93,7 @@ func (w *worker) callSideBySide(first *callResult, calls int, all []value.List) 
 			break
 		}
 		e := <-l.ends
-		l.running--
+		l.change(-1)
 		w.tries = max(w.tries, e.res.tries)
 		if e.err != nil {
 			return total, l.fail(w, e.p.k, e.err)
@@ -129,7 +129,7 @@ func (l *sideList) begin(k, n int, args []any) {
 	if l.t.w.r.local.around != nil {
 		call = &Call{}
 	}
-	l.running++
+	l.change(+1)
 	go func() {
 		e := sideEnd{p: p, err: errGoexit} // unless something else comes of it
 		defer func() {
@@ -143,6 +143,19 @@ func (l *sideList) begin(k, n int, args []any) {
 			return err
 		})
 	}()
+}
+
+// change counts a call that begins or ends. The node rests while all of its calls wait.
+func (l *sideList) change(by int) {
+	l.running += by
+	r := l.t.w.r
+	var then after
+	r.mu.Lock()
+	defer r.unlock(&then)
+	if l.t.calls += int16(by); l.t.calls > 0 {
+		l.t.goOn()
+		l.t.rest(&then)
+	}
 }
 
 // fail ends the calls that run, because call k has failed with err, and waits for them. If
@@ -160,7 +173,7 @@ func (l *sideList) fail(w *worker, k int, err error) error {
 	for l.running > 0 {
 		select {
 		case <-l.ends:
-			l.running--
+			l.change(-1)
 		case <-late:
 			w.r.local.opts.Logger.Warn("calls of a node abandoned: they did not end with their contexts",
 				"prompt", w.r.job.Prompt.ID, "node", w.n.plan.id, "class", w.n.plan.class.Name(), "calls", l.running)

@@ -24,6 +24,8 @@ type turn struct {
 	// run.mu guards the fields below.
 	length int32 // length of the longest list that a lazy input returned
 	waits  int32 // number of calls of await that have not returned
+	calls  int16 // number of calls that run side by side; 0 if calls are made one after another
+	rests  bool  // the node counts as waiting
 }
 
 // begin returns the context of call k.
@@ -242,13 +244,10 @@ func (t *turn) beginWait(outs []madeOutput) (w *waiter, err error) {
 		r.sched.Link(src, i)
 	}
 	r.sched.Open(i)
-	if t.waits++; t.waits == 1 { // if it is more, another call of await has released them already
-		r.sched.waiting++
-		t.w.dropClaim(&then)
-		r.rest(t.w, &then)
-	} else {
-		r.startWorkers()
-	}
+	t.waits++
+	t.w.dropClaim(&then)
+	t.rest(&then)
+	r.startWorkers()
 	return w, nil
 }
 
@@ -262,9 +261,8 @@ func (t *turn) endWait(w *waiter, cause error) error {
 	over := t.over.Load()
 	if !w.gone { // the caller gives up and continues without a slot
 		w.gone = true
-		if t.waits--; t.waits == 0 && !over {
-			r.sched.waiting--
-			r.sched.working++
+		if t.waits--; !over {
+			t.goOn()
 		}
 	} else if r.sched.err == nil && cause == nil && !over {
 		return nil

@@ -279,12 +279,8 @@ func (r *run) resume(t int32, w *waiter, by *worker) {
 	if w.t.over.Load() {
 		return
 	}
-	if w.t.waits--; w.t.waits > 0 {
-		return // the node still waits for another output
-	}
-	r.sched.waiting--
-	r.sched.working++
-	if !w.t.n.plan.class.schema.Async {
+	w.t.waits--
+	if w.t.goOn() && !w.t.n.plan.class.schema.Async {
 		w.t.w.slot, by.slot = true, false
 	}
 }
@@ -321,7 +317,8 @@ func (w *worker) endTurn(then *after) {
 	if t == nil {
 		return
 	}
-	if w.turn = nil; t.waits > 0 { // a goroutine of the node still waits
+	if w.turn = nil; t.rests { // a goroutine of the node still waits
+		t.rests = false
 		r.sched.waiting--
 		r.sched.working++
 	}
