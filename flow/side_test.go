@@ -222,3 +222,33 @@ func TestListOfCallsThatMakeGraphs(t *testing.T) {
 		require.Contains(t, o.types(), "ExecutionBlocked o")
 	})
 }
+
+// TestListWorksWhileACallWaits: a list works as long as one of its calls works. A call that
+// waits for a lazy input does not keep the node's other calls, or the input, from running.
+func TestListWorksWhileACallWaits(t *testing.T) {
+	inBubble(t, &flow.LocalOptions{Workers: 1, AsyncCalls: 2}, nil, func(r *rig) {
+		r.pause(nil)
+		flow.Register(r.reg, mRange{}, nodebus.Info{Name: "Range"})
+		flow.Register(r.reg, waitsFor{}, nodebus.Info{Name: "WaitsFor", Async: true})
+		g := nodebus.NewGraph()
+		slow := g.AddAs("s", "Pause", in{"in": 7, "for": 3000})
+		g.AddAs("o", "Show", in{"in": g.AddAs("w", "WaitsFor", in{"in": g.AddAs("r", "Range", in{"n": 4}), "lazy": slow})})
+		began := time.Now()
+		o := r.run(g.Nodes())
+		require.Equal(t, []any{"7", "1", "2", "3"}, o.text("o"))
+		require.Equal(t, 3*time.Second, time.Since(began), "three calls of a second run beside the one that waits")
+	})
+}
+
+// waitsFor asks for its lazy input in its first call, and takes a second in the others.
+type waitsFor struct {
+	In   int
+	Lazy nodebus.Lazy[int]
+}
+
+func (n waitsFor) Run(ctx *nodebus.Context) (int, error) {
+	if ctx.Index() == 0 {
+		return n.Lazy.Get(ctx)
+	}
+	return n.In, pauseFor(ctx, time.Second)
+}
