@@ -108,7 +108,7 @@ func TestGraphsAreEvaluated(t *testing.T) {
 	require.EqualError(t, err, "nodetest: the node evaluates a graph; set Options.Registry")
 }
 
-// sums is a node that evaluates two outputs of a graph, one of which needs the other.
+// sums is a node that evaluates two outputs of a graph. The first needs the second.
 type sums struct{ Value int }
 
 func (n sums) Run(ctx *nodebus.Context) ([]int, error) {

@@ -1,9 +1,6 @@
-// Tracing shows where the time of a prompt goes, with the standard library only: a span for
-// each prompt, in it a span for each node, and in that the spans of the nodes that the node
-// makes. The tracer wraps the executor, to learn of prompts, and is a function around the
-// calls of nodes. OpenTelemetry fits into the same two places.
-//
-//	go run ./examples/tracing
+// Tracing shows where the time of a prompt goes: a span for each prompt, in it a span for each
+// node, and in that the spans of the nodes that the node makes. The tracer wraps the executor
+// and the calls of nodes. OpenTelemetry fits into the same two places.
 package main
 
 import (
