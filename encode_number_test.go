@@ -51,11 +51,13 @@ func numbersWithoutJSON() []notFinite {
 		{"a snapshot", states, `{"prompt_id":"p","nodes":{"1":{"value":null,"max":null,"state":"running","node_id":"1","prompt_id":"p","display_node_id":"","parent_node_id":null,"real_node_id":""}}}`},
 		{"overall", nodebus.Overall{PromptID: "p", Value: nan}, `{"prompt_id":"p","value":null}`},
 		{
-			"what a node shows", nodebus.Executed{Output: nodebus.UI{"x": {nan, near, deep, []string(nil), map[string]float64{"a": inf}}, "y": nil}},
+			"what a node shows",
+			nodebus.Executed{Output: nodebus.UI{"x": {nan, near, deep, []string(nil), map[string]float64{"a": inf}}, "y": nil}},
 			`{"node":"","display_node":"","output":{"x":[null,null,` + null + `,[],{"a":null}],"y":[]},"prompt_id":""}`,
 		},
 		{
-			"inputs of an error", nodebus.ExecutionError{CurrentInputs: map[string][]any{"a": {nan, []any(nil)}, "b": nil}},
+			"inputs of an error",
+			nodebus.ExecutionError{CurrentInputs: map[string][]any{"a": {nan, []any(nil)}, "b": nil}},
 			`{"prompt_id":"","node_id":"","node_type":"","executed":[],"exception_message":"","exception_type":"","traceback":[],"current_inputs":{"a":[null,[]],"b":[]},"current_outputs":[]}`,
 		},
 		{"a custom payload", custom, `{"a":[null,null],"b":[],"c":null,"d":[1.0]}`},
@@ -64,7 +66,8 @@ func numbersWithoutJSON() []notFinite {
 		{"a number as text", nodebus.Custom{Type: "test.custom", Data: []any{json.Number("NaN"), json.Number("1e999"), json.Number("1.50")}}, `[null,null,1.50]`},
 		{"raw JSON", nodebus.Custom{Type: "test.custom", Data: json.RawMessage(`{"a":null,"b":1e999}`)}, `{"a":null,"b":1e999}`},
 		{
-			"a type of another program", measured{Celsius: nan, Near: &near, Past: []float64{1.5, inf}, Any: &nan, By: lookup{"x": []any{inf}}, place: place{nan, 1}},
+			"a type of another program",
+			measured{Celsius: nan, Near: &near, Past: []float64{1.5, inf}, Any: &nan, By: lookup{"x": []any{inf}}, place: place{nan, 1}},
 			`{"celsius":null,"near":null,"past":[1.5,null],"names":[],"any":null,"by":{"x":[null]},"none":null,"bytes":null,"few":[0],"X":null,"Y":1}`,
 		},
 		{"a plain type", readingPayload{nan}, `{"Celsius":null}`},
@@ -136,7 +139,8 @@ func TestProgressIsClamped(t *testing.T) {
 		events := hub.Subscribe(t.Context())
 		require.NoError(t, hub.SendSync(p, "me"))
 		require.NoError(t, hub.Close())
-		for ev := range events {
+		for ev, err := range events {
+			require.NoError(t, err)
 			require.Equal(t, want, ev.Payload, "a subscriber of the program receives the same")
 		}
 	}

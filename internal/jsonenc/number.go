@@ -25,11 +25,11 @@ func Plain(data []byte) []byte {
 	var out []byte
 	start := 0
 	for i := 0; i < len(data); {
-		switch c := data[i]; {
-		case c == '"':
+		switch data[i] {
+		case '"':
 			i = afterString(data, i+1)
 			continue
-		case c == '-' || c == 'N' || c == 'I':
+		case '-', 'N', 'I':
 			if word, number := bare(data[i:]); word > 0 {
 				out = append(append(out, data[start:i]...), number...)
 				i += word

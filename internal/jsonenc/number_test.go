@@ -22,7 +22,7 @@ func TestPlain(t *testing.T) {
 		`{"a\\":NaN,"b":"\\"`: `{"a\\":` + nan + `,"b":"\\"`,
 		`"NaN`:                `"NaN`,
 		`"NaN\`:               `"NaN\`,
-		`Infinit NaN`:         `Infinit ` + nan,
+		`Inf NaN`:             `Inf ` + nan,
 		`Infinity"NaN`:        inf + `"NaN`,
 		`NaNaNaN`:             nan + `a` + nan,
 		``:                    ``,

@@ -57,8 +57,8 @@ type (
 	}
 	options struct {
 		Skipped  int            `json:"-"`
-		Dash     float64        `json:"-,"`
-		Odd      float64        `json:"a\"b"`
+		Dash     float64        `json:"-,"`   //nolint:staticcheck // odd on purpose
+		Odd      float64        `json:"a\"b"` //nolint:staticcheck // odd on purpose
 		Fine     float64        `json:"!#$%&()*+-./:;<=>?@[]^_{|}~ "`
 		Empty    []float64      `json:",omitempty"`
 		Zero     []float64      `json:",omitzero"`
@@ -85,9 +85,9 @@ type (
 		S   string      `json:",string"`
 		P   *float64    `json:",string"`
 		N   json.Number `json:",string"`
-		L   []int       `json:",string"`
-		Any any         `json:",string"`
-		T   time.Time   `json:",string"`
+		L   []int       `json:",string"` //nolint:staticcheck // odd on purpose
+		Any any         `json:",string"` //nolint:staticcheck // odd on purpose
+		T   time.Time   `json:",string"` //nolint:staticcheck // odd on purpose
 	}
 	neverZero struct{ X int }
 	ptrZero   struct{ X float64 }
@@ -130,19 +130,54 @@ func finite() []any {
 	return []any{
 		nil, true, "<a>\u2028\xff", named("x"), 1, int8(-1), uint64(math.MaxUint64), uintptr(7), 1.0, 0.1, float32(0.1), 1e21, float32(1e21), float32(1e-6), float32(1e-7), float32(16777216), math.Copysign(0, -1),
 		json.Number("1.50"), json.Number(""), json.Number("1e-999"), json.RawMessage(` [1, 2.0 ] `), json.RawMessage(nil), &one, (*int)(nil), (*[]int)(nil), new(any),
-		[]any{}, []any{1, "x", nil, []float64{1, 2.5}, [2]float32{1, .5}}, map[string]any{"b": 1, "a": []string{}, "c": nil}, map[string]any(nil),
-		map[int]float64{10: 1, 9: 2, -1: 3}, map[uint8]any{200: 1, 3: 2}, map[named]any{"z": 1, "a": 1}, wordy{{1, 2}: 3, {0, 5}: 4},
-		[]byte("bytes"), []byte{}, []byte(nil), letters{1, 2}, [3]byte{1, 2, 3}, [0]float64{},
-		Base{1, 2, 3}, shadowing{Base{1, 2, 3}, "a"}, ambiguous{Base{1, 2, 3}, Twin{4, 5}}, pointing{}, pointing{&Base{1, 2, 3}}, &pointing{&Base{}},
-		twice{}, twice{Base: &Base{1, 2, 3}}, sameTwice{}, tagWins{withTag{1}, Base{2, 3, 4}}, inner{hidden: hidden{1, 2}, named: "n", Named: "m"}, deeper{},
-		options{}, options{Dash: 1, Odd: 2, Empty: []float64{}, Zero: []float64{}, EmptyAny: 0, Ptr: ptrZero{7}, EmptyMap: map[string]any{}},
+		[]any{},
+		[]any{1, "x", nil, []float64{1, 2.5}, [2]float32{1, .5}},
+		map[string]any{"b": 1, "a": []string{}, "c": nil},
+		map[string]any(nil),
+		map[int]float64{10: 1, 9: 2, -1: 3},
+		map[uint8]any{200: 1, 3: 2},
+		map[named]any{"z": 1, "a": 1},
+		wordy{{1, 2}: 3, {0, 5}: 4},
+		[]byte("bytes"),
+		[]byte{},
+		[]byte(nil),
+		letters{1, 2},
+		[3]byte{1, 2, 3},
+		[0]float64{},
+		Base{1, 2, 3},
+		shadowing{Base{1, 2, 3}, "a"},
+		ambiguous{Base{1, 2, 3}, Twin{4, 5}},
+		pointing{},
+		pointing{&Base{1, 2, 3}},
+		&pointing{&Base{}},
+		twice{},
+		twice{Base: &Base{1, 2, 3}},
+		sameTwice{},
+		tagWins{withTag{1}, Base{2, 3, 4}},
+		inner{hidden: hidden{1, 2}, named: "n", Named: "m"},
+		deeper{},
+		options{},
+		options{Dash: 1, Odd: 2, Empty: []float64{}, Zero: []float64{}, EmptyAny: 0, Ptr: ptrZero{7}, EmptyMap: map[string]any{}},
 		options{Empty: []float64{1}, EmptyAny: []int{}, EmptyF: 1, EmptyP: new(int), EmptyT: "x", EmptyB: true, NeverP: &neverZero{}, ZeroI: (*ptrZero)(nil), Ptr: ptrZero{1}, Time: time.Unix(1, 0).UTC()},
-		&options{ZeroI: neverZero{}}, options{ZeroI: &ptrZero{7}},
-		quotes{L: []int{}}, quotes{1, 2, .5, .25, true, `"x" <`, &one, "12", []int{1}, 2, time.Time{}},
-		byValue{}, &byValue{}, (*byValue)(nil), byPointer{}, &byPointer{}, textual{}, &textual{}, (*textual)(nil), listOf(nil), listOf{1},
-		list{V: []byPointer{{}}, M: map[string]byPointer{"a": {}}, P: &byPointer{}, T: []textual{{}}}, &list{V: []byPointer{}, T: []textual{}},
-		[]any{byPointer{}, &byPointer{}, textual{}}, []zeroable{nil, neverZero{}},
-		tree{1, []*tree{{2, []*tree{}, 3.5}, nil}, &tree{4, []*tree{}, nil}}, time.Unix(0, 5).UTC(), big.NewInt(5), struct{ *big.Int }{big.NewInt(7)}, errors.New("x"),
+		&options{ZeroI: neverZero{}},
+		options{ZeroI: &ptrZero{7}},
+		quotes{L: []int{}},
+		quotes{1, 2, .5, .25, true, `"x" <`, &one, "12", []int{1}, 2, time.Time{}},
+		byValue{},
+		&byValue{}, (*byValue)(nil),
+		byPointer{},
+		&byPointer{},
+		textual{},
+		&textual{}, (*textual)(nil), listOf(nil),
+		listOf{1},
+		list{V: []byPointer{{}}, M: map[string]byPointer{"a": {}}, P: &byPointer{}, T: []textual{{}}},
+		&list{V: []byPointer{}, T: []textual{}},
+		[]any{byPointer{}, &byPointer{}, textual{}},
+		[]zeroable{nil, neverZero{}},
+		tree{1, []*tree{{2, []*tree{}, 3.5}, nil}, &tree{4, []*tree{}, nil}},
+		time.Unix(0, 5).UTC(), big.NewInt(5),
+		struct{ *big.Int }{big.NewInt(7)},
+		errors.New("x"),
 	}
 }
 
@@ -226,13 +261,23 @@ func TestMarshalErrors(t *testing.T) {
 	var self pointer
 	self = &self
 	for _, v := range []any{
-		make(chan int), func() {}, complex(1, 2), []any{func() {}}, map[string]any{"a": make(chan int)}, struct{ C chan int }{}, map[complex128]int(nil), map[bool]float64{},
-		[]map[struct{}]int{{}}, json.Number("many"), []any{json.Number("0x10")}, json.RawMessage(`{`), []any{1.5, json.RawMessage(`{`)}, ring, knot, loop, *loop, self,
+		make(chan int), func() {}, complex(1, 2),
+		[]any{func() {}},
+		map[string]any{"a": make(chan int)},
+		struct{ C chan int }{},
+		map[complex128]int(nil),
+		map[bool]float64{},
+		[]map[struct{}]int{{}},
+		json.Number("many"),
+		[]any{json.Number("0x10")},
+		json.RawMessage(`{`),
+		[]any{1.5, json.RawMessage(`{`)},
+		ring, knot, loop, *loop, self,
 	} {
 		_, err := jsonenc.Marshal(v)
 		_, want := json.Marshal(v)
 		require.Error(t, want)
-		require.IsType(t, want, err)
+		require.Equal(t, reflect.TypeOf(want), reflect.TypeOf(err))
 		if c := (*json.UnsupportedValueError)(nil); !errors.As(err, &c) {
 			require.Equal(t, want.Error(), err.Error())
 		} else {

@@ -13,8 +13,12 @@ func TestFiniteRefuses(t *testing.T) {
 	ring := map[string]any{}
 	ring["self"] = []any{ring}
 	for _, v := range []any{
-		make(chan int), func() {}, json.Number("five"), struct{ C chan int }{}, ring,
-		[]any{math.NaN(), func() {}}, map[string]any{"a": math.NaN(), "b": make(chan int)}, []any{struct {
+		make(chan int), func() {}, json.Number("five"),
+		struct{ C chan int }{},
+		ring,
+		[]any{math.NaN(), func() {}},
+		map[string]any{"a": math.NaN(), "b": make(chan int)},
+		[]any{struct {
 			F float64
 			C func()
 		}{math.NaN(), nil}},
