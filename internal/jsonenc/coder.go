@@ -11,7 +11,6 @@ import (
 // coders.
 type coder struct {
 	kind            reflect.Kind // Invalid if JSON cannot represent the type
-	exact           bool         // encoding/json writes the same bytes: there are no floats, slices and interfaces
 	marshals        bool         // the type has a MarshalJSON or a MarshalText
 	pointerMarshals bool         // so has a pointer to the type
 	number          bool         // the type is json.Number
@@ -37,9 +36,6 @@ func coderOf(t reflect.Type) *coder {
 	defer making.Unlock()
 	m := maker{}
 	c := m.coder(t)
-	for t, c := range m {
-		c.exact = m.exact(t, map[reflect.Type]bool{})
-	}
 	for t, c := range m { // all at once: until here, a coder of m may refer to an unfinished coder
 		coders.Store(t, c)
 	}
@@ -78,37 +74,6 @@ func (m maker) coder(t reflect.Type) *coder {
 		}
 	}
 	return c
-}
-
-// exact reports whether encoding/json writes the same bytes as [Marshal] for all values
-// of t. within holds the types that t is a part of.
-func (m maker) exact(t reflect.Type, within map[reflect.Type]bool) bool {
-	c := m.coder(t)
-	switch {
-	case c.marshals || within[t]:
-		return true
-	case c.number:
-		return false
-	}
-	within[t] = true
-	defer delete(within, t)
-	switch t.Kind() {
-	case reflect.Float32, reflect.Float64, reflect.Interface:
-		return false
-	case reflect.Slice:
-		return c.bytes
-	case reflect.Pointer, reflect.Array:
-		return m.exact(t.Elem(), within)
-	case reflect.Map:
-		return c.elem == nil || m.exact(t.Elem(), within)
-	case reflect.Struct:
-		for i := range c.fields {
-			if !m.exact(c.fields[i].typ, within) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func marshals(t reflect.Type) bool { return t.Implements(jsonMarshaler) || t.Implements(textMarshaler) }

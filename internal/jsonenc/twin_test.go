@@ -200,13 +200,25 @@ func FuzzMarshalTwins(f *testing.F) {
 }
 
 func BenchmarkMarshal(b *testing.B) {
-	v := map[string]any{"name": "a name of something", "list": []any{1, 2.5, "x"}, "on": true, "at": struct{ X, Y float64 }{1, 2}}
-	for name, marshal := range map[string]func(any) ([]byte, error){"ours": jsonenc.Marshal, "std": json.Marshal} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, _ = marshal(v)
-			}
-		})
+	type note struct{ Node, Text string }
+	type measured struct {
+		Node  string
+		Value float64
+		Names []string
+	}
+	for name, v := range map[string]any{
+		"any":    map[string]any{"name": "a name of something", "list": []any{1, 2.5, "x"}, "on": true, "at": struct{ X, Y float64 }{1, 2}},
+		"text":   note{"5", "a text that is not very long"},
+		"number": measured{"5", 0.5, []string{"a", "b"}},
+		"raw":    json.RawMessage(`{"node":"5","text":"a text that is not very long"}`),
+	} {
+		for by, marshal := range map[string]func(any) ([]byte, error){"ours": jsonenc.Marshal, "std": json.Marshal} {
+			b.Run(name+"/"+by, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					_, _ = marshal(v)
+				}
+			})
+		}
 	}
 }

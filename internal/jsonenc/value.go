@@ -1,6 +1,7 @@
 package jsonenc
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 )
 
@@ -24,11 +26,26 @@ func Marshal(v any) ([]byte, error) {
 		return []byte("null"), nil
 	}
 	c := coderOf(reflect.TypeOf(v))
-	if c.exact {
+	if c.marshals {
 		return json.Marshal(v)
 	}
-	return c.append(&walk{}, make([]byte, 0, 128), reflect.ValueOf(v), false)
+	buf := buffers.Get().(*[]byte)
+	b, err := c.append(&walk{}, (*buf)[:0], reflect.ValueOf(v), false)
+	if err != nil {
+		return nil, err
+	}
+	text := bytes.Clone(b)
+	if cap(b) <= keptBuffer {
+		*buf = b
+		buffers.Put(buf)
+	}
+	return text, nil
 }
+
+// buffers holds memory for the JSON that Marshal makes.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+const keptBuffer = 64 << 10 // bytes
 
 // walk detects a value that contains itself.
 type walk struct {
