@@ -41,11 +41,11 @@ type step struct{ value, max float64 }
 // clamped returns the report that clients receive: 0 ≤ value ≤ max. A negative max is 0.
 // What is not a number stays so.
 func (s step) clamped() step {
-	if s.max < 0 {
+	if s.max <= 0 { // also -0
 		s.max = 0
 	}
 	switch {
-	case s.value < 0:
+	case s.value <= 0:
 		s.value = 0
 	case s.value > s.max:
 		s.value = s.max
