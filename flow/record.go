@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,14 @@ type Record struct {
 	// Outputs lists the UI outputs of nodes, in the order in which the nodes first
 	// showed output.
 	Outputs []nodebus.NodeOutput `json:"outputs"`
+	// Nodes describes the nodes that ran, were cached, failed, were blocked or were skipped,
+	// if the executor reports them. There are at most 10 000: of a larger prompt, first the
+	// nodes that did not end well, then as many of the others as fit. NodesLeftOut counts the rest.
+	Nodes        []nodebus.NodeRun `json:"nodes,omitempty"`
+	NodesLeftOut int               `json:"nodes_left_out,omitempty"`
+	// Errors lists the errors of nodes that failed, in the order in which they failed, at
+	// most 1000. The first of them is that of Error. Only the first 100 have a traceback.
+	Errors []nodebus.NodeFailed `json:"errors,omitempty"`
 	// The fields below are the events of the prompt, as sent. Exactly one of Success,
 	// Error and Interrupted is set; it matches State.
 	Start       *nodebus.ExecutionStart       `json:"execution_start,omitempty"`
@@ -30,9 +39,12 @@ type Record struct {
 	Interrupted *nodebus.ExecutionInterrupted `json:"execution_interrupted,omitempty"`
 }
 
-// Outcome returns the outcome of the prompt.
+// Outcome returns the outcome of the prompt. It shares the lists of the record.
 func (r *Record) Outcome() nodebus.Outcome {
-	return nodebus.Outcome{PromptID: r.Prompt.ID, State: r.State, Outputs: r.Outputs, Error: r.Error}
+	return nodebus.Outcome{
+		PromptID: r.Prompt.ID, State: r.State, Attempt: r.Attempt, Outputs: r.Outputs, Error: r.Error, Errors: r.Errors,
+		Rejected: r.Prompt.Rejected, Nodes: r.Nodes, NodesLeftOut: r.NodesLeftOut,
+	}
 }
 
 // end completes the record and returns the event that ends the prompt. err may wrap
@@ -87,9 +99,27 @@ func (g *gate) finish(err error) nodebus.Payload {
 	}
 	rec.State = nodebus.Failed
 	rec.Error = executionError(err, node)
+	switch {
+	case errors.Is(err, nodebus.ErrRefused), g.j.refused != nil && err == g.j.refused: //nolint:errorlint // the same error, not one that wraps it
+		rec.State = nodebus.Refused
+		refuse(rec.Error, err)
+	case node != nil && rec.Errors == nil:
+		rec.Errors = []nodebus.NodeFailed{nodeFailed(node, rec.Error)}
+	}
 	rec.Error.PromptID, rec.Error.Timestamp = id, ms
 	return *rec.Error
 }
+
+// refuse makes e the event of a prompt that was refused.
+func refuse(e *nodebus.ExecutionError, err error) {
+	e.ExceptionType = refusedType
+	if r := (*nodebus.RefusedError)(nil); errors.As(err, &r) && r != nil {
+		e.ExceptionMessage = cmp.Or(r.Reason, nodebus.ErrRefused.Error()) + "\n"
+	}
+}
+
+// refusedType is the exception_type of a prompt that was refused.
+const refusedType = "refused"
 
 // stopped reports whether err is the error of an executor whose context has ended.
 func (j *job) stopped(err error) bool {

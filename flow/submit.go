@@ -120,6 +120,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	if err := value.Encodable(p.Extra); err != nil {
 		return nil, promptError("invalid_extra_data", "Extra has no JSON form", err.Error())
 	}
+	p.Rejected = nil
 	prepared, rejected, err := e.prepare(p)
 	if err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func (e *Engine) prepare(p *nodebus.Prompt) (prepared any, rejected *nodebus.Val
 		return err
 	})
 	if prepared != nil && errors.As(err, &rejected) {
-		err = nil
+		err, p.Rejected = nil, joinRejected(p.Rejected, rejected)
 	}
 	return prepared, rejected, err
 }
