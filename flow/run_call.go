@@ -57,6 +57,9 @@ func (w *worker) callAll() (later bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if kind != inputsBlocked {
+		w.start()
+	}
 	var res callResult
 	switch kind {
 	case inputsBlocked:
@@ -285,6 +288,7 @@ func (w *worker) callOnce(k int, args, room []any) (res callResult, err error) {
 	if err != nil {
 		var b *nodebus.BlockedError
 		if errors.As(err, &b) {
+			w.turn.blocks(b)
 			return callResult{outs: blockedOuts(c, b)}, nil
 		}
 		return res, err
@@ -359,6 +363,7 @@ func blockedOuts(c *Class, b *nodebus.BlockedError) []any {
 // skip publishes the reason, if there is one; the outputs are blocked without a
 // reason, so that no node publishes it again.
 func (w *worker) skip(k int, args []any) []any {
+	w.turn.blockedBy(args)
 	for _, a := range args {
 		list, ok := a.(value.List)
 		if !ok {

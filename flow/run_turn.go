@@ -22,8 +22,9 @@ type turn struct {
 	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node now
 
 	// run.mu guards the fields below.
-	length int32 // length of the longest list that a lazy input returned
-	waits  int32 // number of calls of await that have not returned
+	length  int32    // length of the longest list that a lazy input returned
+	waits   int32    // number of calls of await that have not returned
+	learned *learned // what the turn has learned about blocked and failed nodes; nil: nothing
 }
 
 // begin returns the context of call k.
@@ -110,7 +111,7 @@ func (t *turn) input(ctx context.Context, k, call int) (any, error) {
 		}
 		val = list[min(call, len(list)-1)]
 	}
-	return t.unblock(val)
+	return t.unblock(val, a.src)
 }
 
 func emptyList(f *field) error {
@@ -125,9 +126,9 @@ func (t *turn) lengthen(n int) {
 	t.length = max(t.length, int32(min(n, math.MaxInt32)))
 }
 
-// unblock returns an error for a blocked value and publishes the reason. A node that
-// returns this error is blocked too.
-func (t *turn) unblock(val any) (any, error) {
+// unblock returns an error for a blocked value, of node src, and publishes the reason. A
+// node that returns this error is blocked too.
+func (t *turn) unblock(val any, src int32) (any, error) {
 	list, isList := val.(value.List)
 	b, _ := val.(*nodebus.BlockedError)
 	for k := 0; b == nil && k < len(list); k++ {
@@ -135,6 +136,7 @@ func (t *turn) unblock(val any) (any, error) {
 	}
 	switch {
 	case b != nil:
+		t.asks(src, b.Reason)
 		if b.Reason != "" {
 			t.notifyBlocked(t.current(), b.Reason)
 		}
@@ -179,7 +181,7 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (an
 	if err != nil {
 		return nil, err
 	}
-	return t.unblock(val)
+	return t.unblock(val, src)
 }
 
 // Await asks clients; see [nodebus.Runtime].
@@ -218,7 +220,7 @@ func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	if !r.tracker.Resume(int(t.n.number)) {
 		return nil, nodebus.ErrClosed
 	}
-	return r.node(src).outs[slot], nil
+	return t.outOf(r.node(src), slot)
 }
 
 // beginWait schedules node src and a stand-in for the waiting node. It releases the
@@ -233,12 +235,15 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 	switch {
 	case t.over.Load():
 		return nil, nil, nodebus.ErrClosed
-	case n.state != nodeFresh:
-		return nil, n.outs[slot], nil
-	case r.sched.over:
+	case n.state == nodeFresh && r.sched.over:
 		return nil, nil, r.sched.err
+	case n.state == nodeFresh:
+		r.need(t.n, src)
 	}
-	r.need(t.n, src)
+	if n.state != nodeFresh { // it was, or it needs a node that has failed
+		val, err = t.received(n, slot)
+		return nil, val, err
+	}
 	w = &waiter{t: t, resumed: make(chan struct{})}
 	i := r.graph.addStandIn(w)
 	r.sched.StandIn(i, t.w.i)
@@ -314,13 +319,21 @@ func (w *worker) expand() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
-	r.sched.Again(w.i)
+	var lost *runNode
 	eachMade(w.outs, func(o *madeOutput) {
-		r.need(w.n, o.src)
-		r.sched.Link(o.src, w.i)
+		if r.need(w.n, o.src); r.graph.at(o.src).state == nodeLost {
+			lost = r.graph.at(o.src)
+		}
 	})
+	if lost != nil {
+		_, err := w.turn.received(lost, 0)
+		return err
+	}
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
+	w.n.began, w.n.unkept = w.began, w.turn.learned.isUnkept()
+	r.sched.Again(w.i)
+	eachMade(w.outs, func(o *madeOutput) { r.sched.Link(o.src, w.i) })
 	r.sched.Open(w.i)
 	return nil
 }
@@ -350,6 +363,8 @@ func (w *worker) assemble() {
 		w.outs[i] = unlist(all)
 	}
 	w.ui, w.ran = exp.ui, true
+	w.began = w.n.began
+	w.assembled(exp)
 	w.finish()
 }
 
@@ -359,6 +374,7 @@ func (w *worker) showCached() error {
 	w.cached = true
 	err := w.showUI()
 	w.r.tracker.Finish(int(w.n.number))
+	w.tellDone()
 	return err
 }
 
@@ -375,8 +391,9 @@ func (w *worker) showUI() error {
 
 // finish caches the node's result and publishes that the node is done.
 func (w *worker) finish() {
-	if w.key != "" && !w.turn.over.Load() {
+	if keep := w.mayKeep(); keep && w.key != "" && !w.turn.over.Load() {
 		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
 	}
 	w.r.tracker.Finish(int(w.n.number))
+	w.tellDone()
 }
