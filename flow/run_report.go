@@ -44,7 +44,9 @@ func (w *worker) tellDone() {
 // known notes for the report that the node has ended. mu is held.
 func (w *worker) known(why *nodeWhy) {
 	n := w.n
-	n.why, n.cached = why, w.cached
+	if n.cached = w.cached; why != nil { // else an expansion may have set it
+		n.why = why
+	}
 	if w.began != 0 {
 		n.began, n.ended = w.began, w.clock
 	}

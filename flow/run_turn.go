@@ -331,7 +331,7 @@ func (w *worker) expand() error {
 		return err
 	}
 	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
-	w.n.began, w.n.unkept = w.began, w.turn.learned.isUnkept()
+	w.n.began, w.n.why, w.n.unkept = w.began, w.turn.learned.whyBlocked(), w.turn.learned.isUnkept()
 	r.sched.Again(w.i)
 	eachMade(w.outs, func(o *madeOutput) { r.sched.Link(o.src, w.i) })
 	r.sched.Open(w.i)
