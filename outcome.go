@@ -36,8 +36,8 @@ type Outcome struct {
 	// Rejected lists the outputs that were not valid and did not run. nil means that no
 	// output was rejected.
 	Rejected *ValidationError
-	// Nodes describes the nodes that ran, were cached, failed, were blocked or were
-	// skipped, in the order in which that became known. It has at most 10 000: of a larger
+	// Nodes describes the nodes that ran, failed, were blocked or were skipped, and the
+	// cached nodes whose results were used, in the order in which that became known. It has at most 10 000: of a larger
 	// prompt, first the nodes that did not end well, then as many of the others as fit.
 	Nodes        []NodeRun
 	NodesLeftOut int // number of nodes that Nodes lacks because there are too many
@@ -58,7 +58,7 @@ type NodeRun struct {
 	// that it needs has failed). A node whose own expansion has failed has "error". A node
 	// without an entry was not needed, or the prompt ended before.
 	Result  string    `json:"result"`
-	Cached  bool      `json:"cached,omitempty"`  // the result is from an earlier run; the node was not called
+	Cached  bool      `json:"cached,omitempty"`  // the result was used, and is from an earlier run; the node was not called
 	Attempt int       `json:"attempt,omitempty"` // how often the node was called, if more than once for the same inputs; see flow/around
 	Started time.Time `json:"started,omitzero"`  // zero if the node was not called
 	Ended   time.Time `json:"ended,omitzero"`

@@ -21,8 +21,8 @@ type Record struct {
 	// Outputs lists the UI outputs of nodes, in the order in which the nodes first
 	// showed output.
 	Outputs []nodebus.NodeOutput `json:"outputs"`
-	// Nodes describes the nodes that ran, were cached, failed, were blocked or were skipped,
-	// if the executor reports them. There are at most 10 000: of a larger prompt, first the
+	// Nodes describes the nodes that ran, failed, were blocked or were skipped, and the
+	// cached nodes whose results were used, if the executor reports them. There are at most 10 000: of a larger prompt, first the
 	// nodes that did not end well, then as many of the others as fit. NodesLeftOut counts the rest.
 	Nodes        []nodebus.NodeRun `json:"nodes,omitempty"`
 	NodesLeftOut int               `json:"nodes_left_out,omitempty"`

@@ -237,7 +237,11 @@ func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.p
 func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	for k := range n.args {
 		src := n.args[k].src
-		if src < 0 || n.class.inputs[k].Lazy || r.graph.at(src).state != nodeFresh {
+		if src < 0 || n.class.inputs[k].Lazy {
+			continue
+		}
+		if s := r.graph.at(src); s.state != nodeFresh {
+			r.use(src, s)
 			continue
 		}
 		r.sched.Link(src, i)

@@ -74,8 +74,10 @@ func (w *worker) callAll() (later bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	w.r.tracker.Quiet(int(w.n.number))
 	w.outs, w.ui = res.outs, res.ui
+	if res.unmade || len(w.ui) > 0 || w.key != "" && w.r.local.recent == nil { // otherwise finish does it at once
+		w.r.tracker.Quiet(int(w.n.number))
+	}
 	if res.unmade {
 		return true, w.expand()
 	}

@@ -40,7 +40,7 @@ type runNode struct {
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
 	cached bool // the result is from a cache
-	early  bool // the result was cached when the prompt began
+	used   bool // the report has the result, which was cached when the prompt began
 	unkept bool // the result comes from a node that has handled an error: it is not cached
 }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -50,8 +51,19 @@ func (w *worker) known(why *nodeWhy) {
 	if w.began != 0 {
 		n.began, n.ended = w.began, w.clock
 	}
-	if n.early = n.state == nodeCached; !n.early {
-		w.r.sched.known = append(w.r.sched.known, w.i)
+	if n.state == nodeCached {
+		w.r.use(w.i, n)
+		return
+	}
+	w.r.sched.known = append(w.r.sched.known, w.i)
+}
+
+// use notes for the report that the run uses the result of node i, if that was cached when
+// the prompt began. mu is held.
+func (r *run) use(i int32, n *runNode) {
+	if n.state == nodeCached && !n.used {
+		n.used, n.cached = true, true
+		r.sched.known = append(r.sched.known, i)
 	}
 }
 
@@ -61,50 +73,27 @@ func (r *run) makeReport() (rep nodebus.Report) {
 		return rep
 	}
 	rep.Outputs, rep.Errors = r.graph.shown(), r.sched.failures
-	early := 0
-	for i := range r.graph.base {
-		if r.graph.base[i].wasEarly() {
-			early++
+	known := r.sched.known
+	rep.Nodes = make([]nodebus.NodeRun, min(len(known), recordNodes))
+	if len(known) <= recordNodes {
+		for k, i := range known {
+			r.describe(r.graph.at(i), &rep.Nodes[k])
 		}
-	}
-	all := early + len(r.sched.known)
-	rep.Nodes = make([]nodebus.NodeRun, 0, min(all, recordNodes))
-	if all <= recordNodes {
-		r.eachKnown(func(n *runNode) {
-			rep.Nodes = append(rep.Nodes, nodebus.NodeRun{})
-			r.describe(n, &rep.Nodes[len(rep.Nodes)-1])
-		})
 		return rep
 	}
-	nodes := make([]*runNode, 0, all)
-	r.eachKnown(func(n *runNode) { nodes = append(nodes, n) })
-	keepNodes(all, func(i int) bool { return r.whyOf(nodes[i]) == nil }, func(i int) {
-		rep.Nodes = append(rep.Nodes, nodebus.NodeRun{})
-		r.describe(nodes[i], &rep.Nodes[len(rep.Nodes)-1])
+	kept := 0
+	keepNodes(len(known), func(k int) bool { return r.whyOf(r.graph.at(known[k])) == nil }, func(k int) {
+		r.describe(r.graph.at(known[k]), &rep.Nodes[kept])
+		kept++
 	})
-	rep.NodesLeftOut = all - len(rep.Nodes)
+	rep.NodesLeftOut = len(known) - kept
 	return rep
-}
-
-// wasEarly reports whether the result was cached when the prompt began.
-func (n *runNode) wasEarly() bool { return n.early || n.state == nodeCached }
-
-// eachKnown calls f for the nodes whose end is known. mu is held.
-func (r *run) eachKnown(f func(n *runNode)) {
-	for i := range r.graph.base {
-		if n := &r.graph.base[i]; n.wasEarly() {
-			f(n)
-		}
-	}
-	for _, i := range r.sched.known {
-		f(r.graph.at(i))
-	}
 }
 
 // describe fills in the report about a node. mu is held.
 func (r *run) describe(n *runNode, to *nodebus.NodeRun) {
 	to.Place, to.Class, to.Result = n.plan.place(), n.plan.class.Name(), resultDone
-	to.Cached, to.Attempt = n.cached || n.wasEarly(), int(n.calls)
+	to.Cached, to.Attempt = n.cached, int(n.calls)
 	if n.ended != 0 {
 		to.Started, to.Ended = r.started.Add(time.Duration(n.began)), r.started.Add(time.Duration(n.ended))
 	}
@@ -116,16 +105,20 @@ func (r *run) describe(n *runNode, to *nodebus.NodeRun) {
 // whyOf returns why a node has no result. For a cached node that is blocked, whyOf finds it
 // out from the values. mu is held.
 func (r *run) whyOf(n *runNode) *nodeWhy {
-	if n.why != nil || !n.cached && !n.wasEarly() || len(n.outs) > 0 && !isBlocked(n.outs[:1]) {
-		return n.why
+	if n.why == nil && (n.cached || n.state == nodeCached) && (len(n.outs) == 0 || isBlocked(n.outs[:1])) {
+		n.why = r.whyCached(n)
 	}
+	return n.why
+}
+
+func (r *run) whyCached(n *runNode) *nodeWhy {
 	for _, out := range n.outs {
 		b, blocked := out.(*nodebus.BlockedError)
 		if !blocked {
 			return nil
 		}
 		if b.Reason != "" {
-			return &nodeWhy{result: resultBlocked, reason: b.Reason, by: n.plan.id}
+			return &nodeWhy{result: resultBlocked, reason: value.Shorten(b.Reason), by: n.plan.id}
 		}
 	}
 	for k := range n.plan.args {
@@ -135,11 +128,23 @@ func (r *run) whyOf(n *runNode) *nodeWhy {
 		}
 		if s := r.graph.at(src); s.state == nodeCached || s.state == nodeDone {
 			if b := blockIn(s.outs[n.plan.args[k].slot], n.plan.class.takesList || len(n.outs) > 0); b != nil {
-				return r.blocked(s, b.Reason)
+				why := r.blocked(s, value.Shorten(b.Reason))
+				if s.cached || s.state == nodeCached { // the report does not have s, unless it was used
+					why.reason = cmp.Or(why.reason, r.reasonOf(s))
+				}
+				return why
 			}
 		}
 	}
 	return nil
+}
+
+// reasonOf returns why a node is blocked; "" if it is not, or without a reason. mu is held.
+func (r *run) reasonOf(n *runNode) string {
+	if why := r.whyOf(n); why != nil {
+		return why.reason
+	}
+	return ""
 }
 
 // blockIn returns val if it is blocked. With lists, it also returns a blocked element of a

@@ -241,6 +241,7 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 		r.need(t.n, src)
 	}
 	if n.state != nodeFresh { // it was, or it needs a node that has failed
+		r.use(src, n)
 		val, err = t.received(n, slot)
 		return nil, val, err
 	}
