@@ -143,7 +143,7 @@ func (n relay) Run(ctx *nodebus.Context) (nodebus.Out[any], error) {
 }
 
 // TestContinueInExpansions: a node that was made at run time fails. Its parent fails too, but
-// only one error is told.
+// clients receive only one error.
 func TestContinueInExpansions(t *testing.T) {
 	for _, class := range []string{"Grow", "Eval", "Refer"} {
 		t.Run(class, func(t *testing.T) {
