@@ -242,3 +242,36 @@ func TestContinueInterrupt(t *testing.T) {
 		})
 	}
 }
+
+// TestContinueWithACycle: nodes wait for each other because of what they have made, and
+// another node has failed before.
+func TestContinueWithACycle(t *testing.T) {
+	for _, first := range []string{"ok", "boom"} {
+		inBubble(t, &flow.LocalOptions{Workers: 1}, nil, func(r *rig) {
+			flaky(r)
+			flow.Register(r.reg, circular{}, nodebus.Info{Name: "Circular"})
+			g := nodebus.NewGraph()
+			g.AddAs("o1", "Show", in{"in": g.AddAs("bad", "Flaky", in{"in": first})})
+			g.AddAs("o2", "Show", in{"in": g.AddAs("down", "Flaky", in{"in": g.AddAs("up", "Circular", nil)})})
+			o := r.submit(&nodebus.Prompt{Nodes: g.Nodes(), ClientID: "client", Policy: goOn})
+			errs := o.record.Errors
+			if e := o.failed(t); first == "ok" {
+				require.Equal(t, "graph.DependencyCycleError", e.ExceptionType)
+				require.Equal(t, e.NodeID, errs[0].UniqueID)
+				require.NotContains(t, o.types(), "nodebus.node_error")
+				return
+			}
+			require.Equal(t, "bad", o.record.Error.NodeID, "the first error ends the prompt")
+			require.Len(t, errs, 2)
+			require.Equal(t, "graph.DependencyCycleError", errs[1].ExceptionType)
+			require.Contains(t, o.types(), "nodebus.node_error")
+		})
+	}
+}
+
+// circular has the output of a node that needs it.
+type circular struct{}
+
+func (circular) Run(*nodebus.Context) (nodebus.Out[any], error) {
+	return nodebus.Out[any]{From: nodebus.Link{Node: "down"}}, nil
+}

@@ -36,7 +36,7 @@ func (r *rig) outcome(p *nodebus.Prompt) nodebus.Outcome {
 	require.JSONEq(r.t, string(data), string(again), "a store may keep JSON")
 	fromJSON := read.Outcome()
 	require.Equal(r.t, fmt.Sprint(o.Err()), fmt.Sprint(fromJSON.Err()))
-	require.Equal(r.t, len(o.Nodes), len(fromJSON.Nodes))
+	require.Len(r.t, fromJSON.Nodes, len(o.Nodes))
 	return o
 }
 
@@ -85,12 +85,14 @@ func TestOutcomeOfABlockedPrompt(t *testing.T) {
 		{
 			"open", "open", "",
 			map[string]string{"x": "done||", "p": "done||", "o": "done||"},
-			map[string]string{"o": "done|||cached"}, "",
+			map[string]string{"o": "done|||cached"},
+			"",
 		},
 		{
 			"without a reason", "whole", "",
 			map[string]string{"x": "done||", "p": "blocked||x", "o": "blocked||x"},
-			map[string]string{"o": "blocked||x|cached"}, "",
+			map[string]string{"o": "blocked||x|cached"},
+			"",
 		},
 		{
 			"with a reason", "whole", "no",

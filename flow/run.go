@@ -130,11 +130,15 @@ func (r *run) execute() error {
 	}
 	r.mu.Lock()
 	err, stopped := r.sched.err, r.sched.stopped
-	if err == nil && r.sched.first != nil {
-		err = r.sched.first
+	ring := r.noteCycle()
+	if first := r.sched.first; first != nil && (err == nil || ring != nil) {
+		err = first
 	}
 	r.report = r.makeReport()
 	r.mu.Unlock()
+	if ring != nil {
+		r.tracker.Fail(ring.number, ring.what)
+	}
 	if err == nil && !abandoned {
 		r.giveBack()
 	}
@@ -309,7 +313,8 @@ func (r *run) settle(then *after) {
 		return
 	}
 	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 {
-		r.fail(r.cycleError(), then)
+		s.stuck = r.cycleError()
+		r.fail(s.stuck, then)
 	}
 	if s.waiting == 0 && (s.over || s.Pending() == 0) {
 		s.ended = true
@@ -370,15 +375,6 @@ func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
 		}
 	}
 	return e
-}
-
-// place sets the fields of e that name a node. mu is held.
-func (r *run) place(n *runNode, e *nodebus.NodeError) {
-	e.Place, e.Class = n.plan.place(), n.plan.class.Name()
-	e.RealClass = e.Class
-	if made := n.plan.made; made != nil {
-		e.RealClass = r.graph.at(made.real).plan.class.Name()
-	}
 }
 
 // executed returns the ids of the nodes that ran in this run, at most the last limit

@@ -211,6 +211,37 @@ func (r *run) noteFailure(w *worker, e, found *nodebus.NodeError, what nodebus.N
 	return nil
 }
 
+// cycle is the failure of nodes that wait for each other, in a prompt that continues.
+type cycle struct {
+	number int                 // of a node, in the tracker
+	what   *nodebus.NodeFailed // the event to publish; nil if it is the first error
+}
+
+// noteCycle notes the error of nodes that wait for each other. It returns nil if there is no
+// such error, or if the prompt does not continue after errors. mu is held.
+func (r *run) noteCycle() *cycle {
+	e, ok := r.sched.stuck.(*nodebus.NodeError) //nolint:errorlint // our own
+	if !ok || !r.job.Prompt.Policy.Continue {
+		return nil
+	}
+	i, ok := r.graph.byID[e.UniqueID]
+	if !ok {
+		i = r.plan.byID[e.UniqueID]
+	}
+	n := r.graph.at(i)
+	what := describeFailure(e)
+	what.Place, what.PromptID = n.plan.place(), r.job.Prompt.ID
+	n.why = &nodeWhy{result: resultError, reason: ErrCycle.Error(), err: e}
+	r.sched.known = append(r.sched.known, i)
+	if len(r.sched.failures) < recordErrors {
+		r.sched.failures = append(r.sched.failures, what)
+	}
+	if r.sched.first == nil {
+		return &cycle{number: int(n.number)}
+	}
+	return &cycle{number: int(n.number), what: &what}
+}
+
 // drop ends node i, which has failed or needs a node that has failed, and the nodes that
 // wait for it. A node that waits in the middle of a call goes on, with the error. then may be
 // nil if no expanded node can wait for i. mu is held.

@@ -172,3 +172,12 @@ func (r *run) blocked(src *runNode, reason string) *nodeWhy {
 	}
 	return &nodeWhy{result: resultBlocked, reason: reason, by: by}
 }
+
+// place sets the fields of e that name a node. mu is held.
+func (r *run) place(n *runNode, e *nodebus.NodeError) {
+	e.Place, e.Class = n.plan.place(), n.plan.class.Name()
+	e.RealClass = e.Class
+	if made := n.plan.made; made != nil {
+		e.RealClass = r.graph.at(made.real).plan.class.Name()
+	}
+}

@@ -20,6 +20,7 @@ type schedule struct {
 	first    *nodebus.NodeError   // the first error of a node, if the prompt continues
 	failures []nodebus.NodeFailed // the errors of nodes, if the prompt continues
 
+	stuck   error // the error of nodes that wait for each other
 	looking bool  // lookUp has not returned yet
 	err     error // error that ends the run early
 	stopped bool  // err comes from the end of the context, not from a node
