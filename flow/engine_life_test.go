@@ -107,7 +107,9 @@ func TestInterruptOfAnUnreadyPrompt(t *testing.T) {
 
 type keepingQueue struct{ flow.Queue }
 
-func (keepingQueue) Delete(context.Context, ...string) ([]*nodebus.Prompt, error) { return nil, errQueue }
+func (keepingQueue) Delete(context.Context, ...string) ([]*nodebus.Prompt, error) {
+	return nil, errQueue
+}
 
 // TestPromptOfTheQueueIsNotChanged checks that Prepare gets a copy of a prompt that an
 // earlier process has queued: Running and the queue hand out the original.

@@ -69,7 +69,8 @@ func (g *gate) Publish(ev nodebus.Event) error {
 		g.j.mu.Lock()
 		g.j.now = p
 		g.j.mu.Unlock()
-	case nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText:
+	case nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText,
+		nodebus.NodeFailed, nodebus.NodeDone:
 		_ = g.cached(nil)
 	case nodebus.Executed:
 		_ = g.cached(nil)
@@ -119,6 +120,7 @@ func (g *gate) close(report nodebus.Report) {
 	if empty != nil {
 		<-empty
 	}
+	g.record.keep(&report)
 	for _, o := range report.Outputs {
 		if _, sent := g.outputs[o.UniqueID]; !sent {
 			g.executed(o.Place, o.UI)
@@ -134,7 +136,8 @@ var errReserved = errors.New("nodebus: only the engine may publish start and end
 // these events as the end of a prompt.
 func reserved(p nodebus.Payload) (err error) {
 	switch p := p.(type) {
-	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall:
+	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall,
+		nodebus.NodeFailed, nodebus.NodeDone:
 		return nil
 	case nodebus.Executing:
 		if p.UniqueID == "" {
