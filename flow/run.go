@@ -183,7 +183,6 @@ func (r *run) start(cached int) {
 // walker: it adds a node, then everything that the node's last input needs, then the
 // input before it, and so on.
 func (r *run) need(by *runNode, want ...int32) {
-	first := r.sched.Positions()
 	added, stack := r.sched.added[:0], r.sched.stack[:0]
 	for _, w := range want {
 		stack = append(stack, w)
@@ -202,7 +201,6 @@ func (r *run) need(by *runNode, want ...int32) {
 		}
 	}
 	r.expect(by, added)
-	r.sched.Rank(first)
 	for _, i := range added {
 		r.sched.Open(i)
 	}
