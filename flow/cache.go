@@ -40,16 +40,16 @@ type CacheOptions struct {
 	Bytes int
 }
 
-// NewCache returns a cache in memory that keeps results across prompts, up to its
-// limits. It is safe for concurrent use. If opts is nil, the cache has the default
-// limits.
+// NewCache returns a cache in memory that keeps results across prompts and across
+// workflows, up to its limits. It is the default cache of a [Local]. It is safe for
+// concurrent use. If opts is nil, the cache has the default limits.
 func NewCache(opts *CacheOptions) Cache {
 	if opts == nil {
 		opts = &CacheOptions{}
 	}
 	return &boundedCache{
 		opts:    CacheOptions{Entries: limit(opts.Entries, 100_000), Bytes: limit(opts.Bytes, 1<<30)},
-		entries: map[string]boundedEntry{},
+		entries: map[string]*boundedEntry{},
 	}
 }
 
@@ -68,60 +68,68 @@ type boundedCache struct {
 	opts CacheOptions
 
 	mu      sync.Mutex
-	entries map[string]boundedEntry
-	uses    []cacheUse // in order; a use is current if its number equals the use of its entry
-	number  uint64     // number of the last use
+	entries map[string]*boundedEntry
+	ring    boundedEntry // its next is the least recently used entry, its last is the latest
 	bytes   int
 }
 
+// boundedEntry is a result in a ring of all results.
 type boundedEntry struct {
-	r    Result
-	size int
-	use  uint64 // number of the last use
+	key        string
+	r          Result
+	size       int
+	last, next *boundedEntry
 }
 
-type cacheUse struct {
-	key    string
-	number uint64
-}
+// entrySize estimates the bytes that an entry takes without its key and its result.
+const entrySize = 192
 
 func (c *boundedCache) Get(key string) (Result, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.entries[key]
-	if ok && e.use != c.number {
-		c.use(key, e)
+	e := c.entries[key]
+	if e == nil {
+		return Result{}, false
 	}
-	return e.r, ok
+	c.use(e)
+	return e.r, true
 }
 
 func (c *boundedCache) Put(key string, r Result) {
-	size := resultSize(r) // the lock is not held, because Size is foreign code
+	size := resultSize(r) + entrySize + len(key) // the lock is not held, because Size is foreign code
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bytes += size - c.entries[key].size
-	c.use(key, boundedEntry{r: r, size: size})
+	e := c.entries[key]
+	if e == nil {
+		e = &boundedEntry{key: key}
+		e.last, e.next = e, e
+		c.entries[key] = e
+	}
+	c.bytes += size - e.size
+	e.r, e.size = r, size
+	c.use(e)
 	for len(c.entries) > c.opts.Entries || c.bytes > c.opts.Bytes {
-		oldest := c.uses[0]
-		if c.uses = c.uses[1:]; c.entries[oldest.key].use == oldest.number {
-			c.remove(oldest.key)
-		}
+		c.remove(c.ring.next)
 	}
 }
 
-// use records a use of an entry and stores the entry.
-func (c *boundedCache) use(key string, e boundedEntry) {
-	c.number++
-	e.use = c.number
-	c.entries[key] = e
-	if c.uses = append(c.uses, cacheUse{key, c.number}); len(c.uses) > 2*len(c.entries)+64 {
-		c.uses = slices.DeleteFunc(c.uses, func(u cacheUse) bool { return c.entries[u.key].use != u.number })
+// use makes an entry the latest of the ring.
+func (c *boundedCache) use(e *boundedEntry) {
+	if c.ring.next == nil {
+		c.ring.last, c.ring.next = &c.ring, &c.ring
 	}
+	if c.ring.last == e {
+		return
+	}
+	e.last.next, e.next.last = e.next, e.last
+	e.last, e.next = c.ring.last, &c.ring
+	e.last.next, e.next.last = e, e
 }
 
-func (c *boundedCache) remove(key string) {
-	c.bytes -= c.entries[key].size
-	delete(c.entries, key)
+func (c *boundedCache) remove(e *boundedEntry) {
+	c.bytes -= e.size
+	delete(c.entries, e.key)
+	e.last.next, e.next.last = e.next, e.last
 }
 
 func (c *boundedCache) Retain(keep func(key string) bool) {
@@ -132,69 +140,14 @@ func (c *boundedCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range keys {
-		c.remove(key)
+		if e := c.entries[key]; e != nil {
+			c.remove(e)
+		}
 	}
-}
-
-// recentCache is the default cache of a Local. It keeps the results that the last
-// prompt used, as the default cache of ComfyUI does. It has no limits. It is not a
-// Cache: Local calls clear and sweep instead of Retain.
-type recentCache struct {
-	mu         sync.Mutex
-	entries    map[string]*recentEntry
-	generation uint64
-}
-
-type recentEntry struct {
-	r          Result
-	generation uint64 // generation of the last prompt that used the result
-}
-
-func (c *recentCache) Get(key string) (Result, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil {
-		return Result{}, false
-	}
-	e.generation = c.generation
-	return e.r, true
-}
-
-func (c *recentCache) Put(key string, r Result) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.entries == nil {
-		c.entries = map[string]*recentEntry{}
-	}
-	c.entries[key] = &recentEntry{r, c.generation}
-}
-
-// clear drops all results.
-func (c *recentCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.entries)
-}
-
-// nextPrompt begins a new generation: all later uses belong to it.
-func (c *recentCache) nextPrompt() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.generation++
-	return c.generation
-}
-
-// sweep drops the results of earlier generations. After the prompt has looked up all
-// its keys, only the results that it uses remain.
-func (c *recentCache) sweep(generation uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	maps.DeleteFunc(c.entries, func(_ string, e *recentEntry) bool { return e.generation < generation })
 }
 
 func resultSize(r Result) int {
-	n := 64
+	n := 0
 	for _, v := range r.Outputs {
 		n += 16 + value.Size(v, askSize)
 	}

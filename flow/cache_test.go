@@ -105,7 +105,8 @@ func TestSection10Policies(t *testing.T) {
 		cache flow.Cache
 		want  int64 // number of runs for the inputs A, B, A, B, A, A
 	}{
-		{"what the last prompt used", nil, 5},
+		{"the default", nil, 2},
+		{"what the last prompt used", flow.ClassicCache(), 5},
 		{"nothing", flow.NoCache(), 6},
 		{"everything", flow.NewCache(&flow.CacheOptions{}), 2},
 		{"the last four results", flow.NewCache(&flow.CacheOptions{Entries: 4}), 2},
@@ -166,7 +167,7 @@ type sizedPointer struct{ n int }
 func (s *sizedPointer) Size() int { return s.n }
 
 func TestSection10Fingerprint(t *testing.T) {
-	inBubble(t, nil, nil, func(r *rig) {
+	inBubble(t, &flow.LocalOptions{Cache: flow.ClassicCache()}, nil, func(r *rig) {
 		runs, print := new(atomic.Int64), new(atomic.Value)
 		print.Store("1")
 		flow.Register(r.reg, file{runs: runs, print: print}, nodebus.Info{Name: "File"})

@@ -28,12 +28,16 @@ type evaluator struct {
 	ran    map[string]int // number of evaluated nodes by key
 	failed map[string]bool
 	shown  map[string][]string
+
+	known  map[string]int // keys of cached results
+	quiet  int            // above 0: what is evaluated does not run, because a result is cached
+	unseen map[string][]cells
 }
 
 func newEvaluator(nodes nodebus.Nodes) *evaluator {
 	e := &evaluator{
 		specs: map[string]nodebus.NodeSpec{}, done: map[string][]cells{}, keys: map[string]string{},
-		ran: map[string]int{}, failed: map[string]bool{}, shown: map[string][]string{},
+		unseen: map[string][]cells{}, ran: map[string]int{}, failed: map[string]bool{}, shown: map[string][]string{},
 	}
 	for _, s := range nodes {
 		e.specs[s.ID] = s
@@ -125,7 +129,15 @@ func (e *evaluator) eval(id string) []cells {
 	if outs, ok := e.done[id]; ok {
 		return outs
 	}
+	if outs, ok := e.unseen[id]; ok && e.quiet > 0 {
+		return outs
+	}
 	s := e.specs[id]
+	key := e.key(id)
+	if e.known[key] > 0 {
+		e.quiet++
+		defer func() { e.quiet-- }()
+	}
 	var outs []cells
 	switch s.Class {
 	case "Sum":
@@ -135,7 +147,11 @@ func (e *evaluator) eval(id string) []cells {
 	default:
 		outs = e.mapped(s)
 	}
-	e.ran[e.key(id)]++
+	if e.quiet > 0 {
+		e.unseen[id] = outs // another node may need this node to run
+		return outs
+	}
+	e.ran[key]++
 	e.done[id] = outs
 	return outs
 }

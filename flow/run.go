@@ -45,6 +45,8 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
 	keys     keys
+	// generation is the number of the prompt in a classic cache.
+	generation uint64
 	finished chan struct{}  // closed when no node runs and no node waits
 	all      sync.WaitGroup // the goroutines of the run
 
@@ -121,6 +123,7 @@ func (r *run) execute() error {
 	err, stopped := r.sched.err, r.sched.stopped
 	r.mu.Unlock()
 	if err == nil && !abandoned {
+		r.sweepAtEnd()
 		r.giveBack()
 	}
 	if stopped {

@@ -33,6 +33,7 @@ type runNode struct {
 	stand  *waiter    // not nil: this is not a node, but a stand-in for a waiting node
 	exp    *expansion // not nil: the node has expanded and waits for the nodes that it made
 	number int32      // number in the tracker
+	asked  uint64     // when the cache was asked for the result; see puts
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
 }
@@ -41,7 +42,7 @@ type nodeState uint8
 
 const (
 	nodeFresh  nodeState = iota
-	nodeCached           // the result was cached when the prompt began
+	nodeCached           // the result was cached when the node was needed
 	nodeDone
 )
 
@@ -246,7 +247,7 @@ func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int
 func madeBy(by *runNode, g *liveGraph) *origin {
 	p := by.plan
 	if p.made != nil {
-		return &origin{parentID: p.id, real: p.made.real, realID: p.made.realID, displayID: p.made.displayID}
+		return &origin{parentID: p.id, real: p.made.real, realID: p.made.realID, displayID: p.made.displayID, up: p.made}
 	}
 	return &origin{parentID: p.id, real: g.plan.byID[p.id], realID: p.id, displayID: p.id}
 }

@@ -202,6 +202,9 @@ func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 		return nil, err
 	}
 	r, done := t.w.r, ctx.Done()
+	if val, ok, err := r.findOutput(src, slot); ok || err != nil {
+		return val, err
+	}
 	w, val, err := t.beginWait(src, slot)
 	if w == nil {
 		return val, err
@@ -292,15 +295,19 @@ func (r *run) addGraph(by *runNode, g *nodebus.Graph, out nodebus.Link) (src int
 	for same := (choices{}); ; same.compare() {
 		r.mu.Lock()
 		src, outputs, err := r.graph.add(by, g, out, &same)
-		if err == nil {
+		r.mu.Unlock()
+		if len(same.open) > 0 {
+			continue
+		}
+		if err == nil && len(outputs) > 0 {
+			r.find(outputs...)
+			r.mu.Lock()
 			for _, o := range outputs {
 				r.need(by, o)
 			}
+			r.mu.Unlock()
 		}
-		r.mu.Unlock()
-		if len(same.open) == 0 {
-			return src, err
-		}
+		return src, err
 	}
 }
 
@@ -312,15 +319,20 @@ func (w *worker) expand() error {
 			return err
 		}
 	}
+	var made []int32
+	eachMade(w.outs, func(o *madeOutput) { made = append(made, o.src) })
+	r.find(made...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
 	r.sched.Again(w.i)
-	eachMade(w.outs, func(o *madeOutput) {
-		r.need(w.n, o.src)
-		r.sched.Link(o.src, w.i)
-	})
+	for _, src := range made {
+		if r.graph.at(src).state == nodeFresh {
+			r.need(w.n, src)
+			r.sched.Link(src, w.i)
+		}
+	}
 	r.sched.Open(w.i)
 	return nil
 }
@@ -376,7 +388,7 @@ func (w *worker) showUI() error {
 // finish caches the node's result and publishes that the node is done.
 func (w *worker) finish() {
 	if w.key != "" && !w.turn.over.Load() {
-		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
+		w.r.keep(w.n.plan, w.key, Result{Outputs: w.outs, UI: w.ui})
 	}
 	w.r.tracker.Finish(int(w.n.number))
 }
