@@ -121,7 +121,7 @@ func (c *classicCache) sweep(generation uint64, stays func(by *origin) bool) {
 // looked up all its keys. What its nodes made in an earlier prompt stays: they may make
 // it again.
 func (r *run) sweepAtStart(generation uint64) {
-	r.generation = generation
+	r.promptNo = generation
 	r.local.classic.sweep(generation, func(by *origin) bool {
 		_, is := r.plan.byID[by.realID]
 		return is
@@ -142,7 +142,7 @@ func (r *run) sweepAtEnd() {
 		ran[r.graph.at(i).plan.id] = true
 	}
 	fates := map[*origin]fate{}
-	c.sweep(r.generation, func(by *origin) bool { return r.fate(by, ran, fates) == fateSlept })
+	c.sweep(r.promptNo, func(by *origin) bool { return r.fate(by, ran, fates) == fateSlept })
 }
 
 // fate says what became of a node that made others in an earlier prompt.

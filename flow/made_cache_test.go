@@ -159,4 +159,3 @@ func TestSection7AskedForAndScheduled(t *testing.T) {
 		require.Equal(t, []string{"sw", "n1", "o1", "n0", "n2", "p", "o2"}, executing(r.run(g.Nodes()).events))
 	})
 }
-

@@ -45,8 +45,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
 	keys     keys
-	// generation is the number of the prompt in a classic cache.
-	generation uint64
+	promptNo uint64         // number of the prompt in a classic cache
 	finished chan struct{}  // closed when no node runs and no node waits
 	all      sync.WaitGroup // the goroutines of the run
 
