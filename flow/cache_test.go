@@ -137,6 +137,7 @@ func TestSection10BytesHeld(t *testing.T) {
 		"behind a pointer": &struct{ Pix []uint8 }{make([]uint8, 9_000)},
 		"a list":           []any{make([]byte, 5_000), make([]byte, 4_000)},
 		"a string":         string(make([]byte, 9_000)),
+		"an object":        map[string]any{"a": string(make([]byte, 5_000)), "b": []any{string(make([]byte, 4_000))}},
 		"says itself":      sized(9_000),
 	} {
 		cache.Put("small", result(1))

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -74,8 +75,17 @@ func (f *field) restoreOne(v any) (_ any, ok bool) {
 	if typ != nil && typ.AssignableTo(f.elem) {
 		return v, true
 	}
-	back, err := value.Literal(f.elem, v)
-	return back, err == nil
+	if back, err := value.Literal(f.elem, v); err == nil {
+		return back, true
+	}
+	if p := reflect.PointerTo(f.elem); !p.Implements(reflect.TypeFor[json.Unmarshaler]()) && !p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return nil, false
+	}
+	data, err := json.Marshal(v) // a time, for example, is a text in JSON
+	if err != nil {
+		return nil, false
+	}
+	return encoded{goTypeName(f.elem), data}.decode(f.elem)
 }
 
 // encoded is a decoded value whose Go type is not known before the executor says it.

@@ -19,7 +19,7 @@ import (
 // valueJSON.
 
 // jsonDepth bounds the depth of a value: it may contain itself.
-const jsonDepth = 1000
+const jsonDepth = 100
 
 var errTooDeep = errors.New("a value contains itself, or lists and objects are nested too deeply")
 

@@ -40,6 +40,9 @@ func sizeOf(v reflect.Value, size func(v interface{ Size() int }) int, depth int
 		}
 	case reflect.Map:
 		n = v.Len() * int(v.Type().Elem().Size()+v.Type().Key().Size()+16)
+		for at := v.MapRange(); at.Next(); {
+			n += sizeOf(at.Key(), size, depth-1) + sizeOf(at.Value(), size, depth-1)
+		}
 	}
 	return n
 }
