@@ -69,7 +69,7 @@ func (c *Cache) isDue() bool {
 		c.fresh.bytes > c.opts.Bytes/8 || c.fresh.entries > c.opts.Entries/8+1
 }
 
-// sweep counts all files, also those of other processes, and removes the oldest if there
+// sweep counts all files, also what other processes wrote, and removes the oldest if there
 // are too many. It ends when nothing more is due; the caller has set sweeping.
 func (c *Cache) sweep() {
 	for due := true; due; {

@@ -15,7 +15,7 @@ type lazyRun struct {
 	s     sched.Sched
 	asks  [][]int32 // by node: the sources that the node still asks for
 	all   graph     // by node: the sources that the node needs from the start
-	plain graph     // by node: the sources that the node has asked for so far, and those of all
+	plain graph     // by node: the sources of all, and what the node has asked for so far
 	order []int32   // the nodes in the order in which they were added
 	gone  []bool
 	next  int32           // the next stand-in
