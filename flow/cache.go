@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -49,7 +51,7 @@ func NewCache(opts *CacheOptions) Cache {
 	}
 	return &boundedCache{
 		opts:    CacheOptions{Entries: limit(opts.Entries, 100_000), Bytes: limit(opts.Bytes, 1<<30)},
-		entries: map[string]*boundedEntry{},
+		entries: map[cacheKey]*boundedEntry{},
 	}
 }
 
@@ -68,81 +70,142 @@ type boundedCache struct {
 	opts CacheOptions
 
 	mu      sync.Mutex
-	entries map[string]*boundedEntry
+	entries map[cacheKey]*boundedEntry
 	ring    boundedEntry // its next is the least recently used entry, its last is the latest
 	bytes   int
 }
 
 // boundedEntry is a result in a ring of all results.
 type boundedEntry struct {
-	key        string
-	r          Result
+	held
+	key        cacheKey
 	size       int
 	last, next *boundedEntry
 }
 
-// entrySize estimates the bytes that an entry takes without its key and its result.
+// entrySize estimates the bytes that an entry takes without the values of its result.
 const entrySize = 192
 
 func (c *boundedCache) Get(key string) (Result, bool) {
+	k := cacheKeyOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
+	e := c.entries[k]
 	if e == nil {
 		return Result{}, false
 	}
-	c.use(e)
+	if c.ring.last != e {
+		c.cut(e)
+		c.append(e)
+	}
 	return e.r, true
 }
 
 func (c *boundedCache) Put(key string, r Result) {
-	size := resultSize(r) + entrySize + len(key) // the lock is not held, because Size is foreign code
+	e := &boundedEntry{key: cacheKeyOf(key), held: held{odd: oddKey(key)}}
+	e.set(r)
+	e.size = resultSize(r) + entrySize + len(e.odd) // the lock is not held, because Size is foreign code
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil {
-		e = &boundedEntry{key: key}
-		e.last, e.next = e, e
-		c.entries[key] = e
+	if old := c.entries[e.key]; old != nil {
+		c.remove(old)
 	}
-	c.bytes += size - e.size
-	e.r, e.size = r, size
-	c.use(e)
+	c.entries[e.key] = e
+	c.bytes += e.size
+	c.append(e)
 	for len(c.entries) > c.opts.Entries || c.bytes > c.opts.Bytes {
 		c.remove(c.ring.next)
 	}
 }
 
-// use makes an entry the latest of the ring.
-func (c *boundedCache) use(e *boundedEntry) {
+// append makes an entry the latest of the ring.
+func (c *boundedCache) append(e *boundedEntry) {
 	if c.ring.next == nil {
 		c.ring.last, c.ring.next = &c.ring, &c.ring
 	}
-	if c.ring.last == e {
-		return
-	}
-	e.last.next, e.next.last = e.next, e.last
 	e.last, e.next = c.ring.last, &c.ring
 	e.last.next, e.next.last = e, e
+}
+
+func (*boundedCache) cut(e *boundedEntry) {
+	e.last.next, e.next.last = e.next, e.last
+	e.last, e.next = nil, nil // a run may keep the entry for a while, and must not keep others
 }
 
 func (c *boundedCache) remove(e *boundedEntry) {
 	c.bytes -= e.size
 	delete(c.entries, e.key)
-	e.last.next, e.next.last = e.next, e.last
+	c.cut(e)
+}
+
+// clear drops all results.
+func (c *boundedCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.entries)
+	c.ring, c.bytes = boundedEntry{}, 0
 }
 
 func (c *boundedCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
-	keys := slices.Collect(maps.Keys(c.entries))
+	all := slices.Collect(maps.Values(c.entries))
 	c.mu.Unlock()
-	keys = slices.DeleteFunc(keys, keep) // no lock is held, because keep is foreign code
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, key := range keys {
-		if e := c.entries[key]; e != nil {
+	for _, e := range all {
+		if keep(e.key.text(e.odd)) { // no lock is held, because keep is foreign code
+			continue
+		}
+		c.mu.Lock()
+		if c.entries[e.key] == e {
 			c.remove(e)
 		}
+		c.mu.Unlock()
+	}
+}
+
+// cacheKey is a key in a map of results: the key itself if it has the length of an
+// executor's key, else its hash.
+type cacheKey [keyLen]byte
+
+func cacheKeyOf(key string) (k cacheKey) {
+	if len(key) == keyLen {
+		copy(k[:], key)
+		return k
+	}
+	return sha256.Sum256([]byte(key))
+}
+
+// oddKey returns a key of another length; else "".
+func oddKey(key string) string {
+	if len(key) == keyLen {
+		return ""
+	}
+	return strings.Clone(key)
+}
+
+// text returns the key as its Put gave it. An empty key has the length 0, too, so its hash
+// tells that it is empty.
+func (k cacheKey) text(odd string) string {
+	if odd != "" || k == cacheKeyOf("") {
+		return odd
+	}
+	return string(k[:])
+}
+
+// held is a result in a cache in memory. It does not change, because runs may use it. It
+// has its own list of outputs: the list of a run holds the outputs of all its nodes, and
+// would keep them all in memory.
+type held struct {
+	r   Result
+	one [1]any // the outputs, if there is one output
+	odd string // see oddKey
+}
+
+func (h *held) set(r Result) {
+	if h.r = r; len(r.Outputs) == 1 {
+		h.one[0] = r.Outputs[0]
+		h.r.Outputs = h.one[:]
+	} else {
+		h.r.Outputs = slices.Clone(r.Outputs)
 	}
 }
 

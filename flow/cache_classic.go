@@ -15,17 +15,17 @@ import (
 //
 // Give it to one [Local] directly, because only a Local tells it when a prompt begins. In
 // a wrapper it keeps everything. It is safe for concurrent use.
-func ClassicCache() Cache { return &classicCache{entries: map[string]*classicEntry{}} }
+func ClassicCache() Cache { return &classicCache{entries: map[cacheKey]*classicEntry{}} }
 
 type classicCache struct {
 	mu         sync.Mutex
-	entries    map[string]*classicEntry
+	entries    map[cacheKey]*classicEntry
 	generation uint64      // number of the last prompt
 	madeAny    atomic.Bool // some entry has a madeUse
 }
 
 type classicEntry struct {
-	r          Result
+	held
 	generation uint64    // the last prompt that used the result for one of its own nodes
 	made       []madeUse // uses for nodes made at run time, one for each node that made them
 }
@@ -41,9 +41,10 @@ func (c *classicCache) Get(key string) (Result, bool) { return c.get(key, nil) }
 // get returns a result for a node. by is the origin of a node made at run time; nil for a
 // node of the prompt.
 func (c *classicCache) get(key string, by *origin) (Result, bool) {
+	k := cacheKeyOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
+	e := c.entries[k]
 	if e == nil {
 		return Result{}, false
 	}
@@ -54,14 +55,14 @@ func (c *classicCache) get(key string, by *origin) (Result, bool) {
 func (c *classicCache) Put(key string, r Result) { c.put(key, r, nil) }
 
 func (c *classicCache) put(key string, r Result, by *origin) {
+	k, e := cacheKeyOf(key), &classicEntry{held: held{odd: oddKey(key)}}
+	e.set(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil {
-		e = &classicEntry{}
-		c.entries[key] = e
+	if old := c.entries[k]; old != nil {
+		e.generation, e.made = old.generation, old.made
 	}
-	e.r = r
+	c.entries[k] = e
 	c.use(e, by)
 }
 
@@ -80,15 +81,26 @@ func (c *classicCache) use(e *classicEntry, by *origin) {
 	e.made = append(e.made, madeUse{by, c.generation})
 }
 
-func (c *classicCache) Retain(keep func(key string) bool) {
-	c.mu.Lock()
-	keys := slices.Collect(maps.Keys(c.entries))
-	c.mu.Unlock()
-	keys = slices.DeleteFunc(keys, keep) // no lock is held, because keep is foreign code
+// clear drops all results.
+func (c *classicCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, key := range keys {
-		delete(c.entries, key)
+	clear(c.entries)
+}
+
+func (c *classicCache) Retain(keep func(key string) bool) {
+	c.mu.Lock()
+	all := maps.Clone(c.entries)
+	c.mu.Unlock()
+	for k, e := range all {
+		if keep(k.text(e.odd)) { // no lock is held, because keep is foreign code
+			continue
+		}
+		c.mu.Lock()
+		if c.entries[k] == e {
+			delete(c.entries, k)
+		}
+		c.mu.Unlock()
 	}
 }
 
@@ -107,7 +119,7 @@ func (c *classicCache) sweep(generation uint64, stays func(by *origin) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	some := false
-	maps.DeleteFunc(c.entries, func(_ string, e *classicEntry) bool {
+	maps.DeleteFunc(c.entries, func(_ cacheKey, e *classicEntry) bool {
 		e.made = slices.DeleteFunc(e.made, func(u madeUse) bool {
 			return u.generation < generation && !stays(u.by)
 		})

@@ -78,7 +78,13 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 }
 
 // Free drops all cached results.
-func (l *Local) Free() { l.opts.Cache.Retain(func(string) bool { return false }) }
+func (l *Local) Free() {
+	if c, ok := l.opts.Cache.(interface{ clear() }); ok {
+		c.clear()
+		return
+	}
+	l.opts.Cache.Retain(func(string) bool { return false })
+}
 
 // Prepare checks a prompt and makes it ready to run; see [nodebus.Preparer] and
 // [Registry.Prepare].

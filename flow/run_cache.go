@@ -55,15 +55,17 @@ func (r *run) cached(n *planNode, key string) (res Result, ok bool) {
 }
 
 // keep puts the result of a node into the cache. The lists of a run hold the outputs of
-// all its nodes, and the text of its keys all keys: the cache gets its own copies, so that
-// one result does not keep the memory of the others.
+// all its nodes, and the text of its keys all keys. A foreign cache gets copies, so that one
+// result does not keep the memory of the others; the caches of this package make their own.
 func (r *run) keep(n *planNode, key string, res Result) {
 	l := r.local
-	res.Outputs, key = slices.Clone(res.Outputs), strings.Clone(key)
-	if l.classic != nil {
+	switch {
+	case l.classic != nil:
 		l.classic.put(key, res, n.made)
-	} else {
+	case l.own:
 		l.cache.Put(key, res)
+	default:
+		l.cache.Put(strings.Clone(key), Result{Outputs: slices.Clone(res.Outputs), UI: res.UI})
 	}
 	l.puts.note(key)
 }

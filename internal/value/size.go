@@ -5,6 +5,12 @@ import "reflect"
 // Size estimates the bytes that v keeps in memory, looking a few levels deep. size asks
 // a value with a method Size() int; it must not panic.
 func Size(v any, size func(v interface{ Size() int }) int) int {
+	switch v := v.(type) { // most values
+	case nil, bool, int, int64, float64:
+		return 0
+	case string:
+		return len(v)
+	}
 	return sizeOf(reflect.ValueOf(v), size, 4)
 }
 
