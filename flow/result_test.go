@@ -27,10 +27,20 @@ func TestResultJSONIsExact(t *testing.T) {
 	for _, v := range []any{
 		nil, true, "", "héllo <&>", 0, -1, 1 << 60, 1.0, -0.5, 1e300, 5e-324, math.MaxFloat64, float32(1.5),
 		int8(-1), int16(2), int32(3), int64(1 << 62), uint(1), uint8(2), uint16(3), uint32(4), uint64(math.MaxUint64),
-		json.Number("1.50"), []byte{0, 255}, []int{1}, []float64{0.1}, []string{"a"}, []any(nil), map[string]any(nil),
-		[]any{}, []any{1, 1.0, "1", nil, []any{int64(1)}, map[string]any{}}, map[string]any{},
+		json.Number("1.50"),
+		[]byte{0, 255},
+		[]int{1},
+		[]float64{0.1},
+		[]string{"a"},
+		[]any(nil), map[string]any(nil),
+		[]any{},
+		[]any{1, 1.0, "1", nil, []any{int64(1)}, map[string]any{}},
+		map[string]any{},
 		map[string]any{"list": []any{1}, "type": "list", "blocked": "x", "object": map[string]any{"a": 1.0}},
-		value.List{}, value.List{1, 2}, value.List{[]any{1}, "x"}, value.List{&nodebus.BlockedError{Reason: "why"}, 1},
+		value.List{},
+		value.List{1, 2},
+		value.List{[]any{1}, "x"},
+		value.List{&nodebus.BlockedError{Reason: "why"}, 1},
 		&nodebus.BlockedError{}, &nodebus.BlockedError{Reason: "why"},
 	} {
 		want := flow.Result{Outputs: []any{v, v}}
