@@ -168,10 +168,11 @@ func (e *Engine) signal(ctx context.Context, id string) error {
 }
 
 // receive receives the signals of a prompt while it runs.
-func (e *Engine) receive(j *job) (stop func()) {
+func (e *Engine) receive(j *job) func() {
 	if e.opts.Signals == nil {
 		return func() {}
 	}
+	var stop func()
 	err := nodebus.Protect(func() (err error) {
 		stop, err = e.opts.Signals.Receive(j.p.ID, func(s Signal) error {
 			if s.Interrupt {
