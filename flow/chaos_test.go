@@ -60,7 +60,7 @@ func (c *chaos) run(prompts int) {
 	var all sync.WaitGroup
 	for range 3 {
 		q := &chaosQueue{Queue: c.queue, dice: c.dice, calm: c.calm}
-		e := c.engine(&flow.EngineOptions{Queue: q, Parallel: 4, PerClient: 2})
+		e := c.engine(&flow.EngineOptions{Queue: q, Parallel: 2, PerClient: 2})
 		c.engines, c.queues = append(c.engines, e), append(c.queues, q)
 		all.Go(func() { c.keepRunning(e, stop) })
 	}
@@ -70,7 +70,7 @@ func (c *chaos) run(prompts int) {
 	}
 	for i := range prompts {
 		c.submitOne(fmt.Sprint(i))
-		time.Sleep(c.upTo(2 * time.Second))
+		time.Sleep(c.upTo(time.Second))
 	}
 	time.Sleep(time.Minute)
 	close(stop)
@@ -132,7 +132,11 @@ func (c *chaos) submitOne(id string) {
 		time.AfterFunc(c.upTo(20*time.Second), func() { close(ready) })
 	}
 	f := &fate{}
-	f.s, _ = c.engines[c.n(3)].Submit(c.ctx, p, opts)
+	for range 5 {
+		if f.s, _ = c.engines[c.n(3)].Submit(c.ctx, p, opts); f.s != nil {
+			break
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ids[id] = f
@@ -204,6 +208,16 @@ func (c *chaos) waitForAll() {
 	}
 }
 
+// story returns the events of a prompt, with their attempts and times.
+func (tp *tape) story(id string) (said []string) {
+	for _, ev := range tp.events {
+		if ev.PromptID == id {
+			said = append(said, fmt.Sprintf("%v %s %d", ev.Time.Sub(bubbleStart), ev.Payload.EventType(), ev.Attempt))
+		}
+	}
+	return said
+}
+
 // judge checks that each prompt has ended once, and that nothing is left.
 func (c *chaos) judge(tp *tape) {
 	synctest.Wait()
@@ -214,7 +228,7 @@ func (c *chaos) judge(tp *tape) {
 		if id == "" {
 			continue
 		}
-		require.Zero(c.t, closed[id], "prompt %s: %s after its end", id, ev.Payload.EventType())
+		require.Zero(c.t, closed[id], "prompt %s: %s after its end: %s", id, ev.Payload.EventType(), tp.story(id))
 		switch p := ev.Payload.(type) {
 		case nodebus.ExecutionStart:
 			require.Greater(c.t, ev.Attempt, begun[id], "prompt %s begins", id)
