@@ -15,7 +15,7 @@ import (
 
 var errNet = errors.New("the network is gone")
 
-// cutOff is a queue of which an engine cannot extend the leases.
+// cutOff is a queue whose leases cannot be extended.
 func cutOff(q flow.Queue) *hookedQueue {
 	return &hookedQueue{Queue: q, extend: func(context.Context, int64) error { return errNet }}
 }
