@@ -17,10 +17,10 @@ import (
 )
 
 // TestChaos has three engines over one queue whose calls fail, whose leases lapse, and
-// whose Runs pause, drain, end and begin again, while prompts are interrupted, deleted and
+// whose Runs pause, drain and begin again, while prompts are interrupted, deleted and
 // moved. Each prompt ends exactly once, and nothing waits for ever.
 func TestChaos(t *testing.T) {
-	prompts, seeds := 100, 4
+	prompts, seeds := 100, 5
 	if *long {
 		prompts, seeds = 500, 20
 	}
@@ -51,6 +51,7 @@ type chaos struct {
 type fate struct {
 	s       *flow.Submission // nil if Submit did not succeed
 	deleted bool             // by Delete
+	ends    bool             // Interrupt or Delete was called
 }
 
 func (c *chaos) run(prompts int) {
@@ -60,7 +61,7 @@ func (c *chaos) run(prompts int) {
 	var all sync.WaitGroup
 	for range 3 {
 		q := &chaosQueue{Queue: c.queue, dice: c.dice, calm: c.calm}
-		e := c.engine(&flow.EngineOptions{Queue: q, Parallel: 2, PerClient: 2})
+		e := c.engine(&flow.EngineOptions{Queue: q, Parallel: 2, PerClient: 2, TakeRetry: time.Hour})
 		c.engines, c.queues = append(c.engines, e), append(c.queues, q)
 		all.Go(func() { c.keepRunning(e, stop) })
 	}
@@ -86,30 +87,31 @@ func (c *chaos) run(prompts int) {
 	c.judge(tape)
 }
 
-// keepRunning runs an engine again and again.
+// keepRunning runs an engine again and again. Each Run drains, so that only Interrupt and
+// Delete interrupt prompts.
 func (c *chaos) keepRunning(e *flow.Engine, stop <-chan struct{}) {
-	for {
-		ctx, cancel := context.WithCancel(c.ctx)
+	for more := true; more; {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_ = e.Run(ctx)
+			assert.NoError(c.t, e.Run(c.ctx))
 		}()
 		select {
 		case <-time.After(30*time.Second + c.upTo(5*time.Minute)):
-			if c.chance(70) { // otherwise what runs is interrupted
-				short, over := context.WithTimeout(c.ctx, c.upTo(time.Minute))
-				_ = e.Drain(short)
-				over()
-			}
-		case <-ended:
+			short, over := context.WithTimeout(c.ctx, c.upTo(time.Minute))
+			_ = e.Drain(short)
+			over()
 		case <-stop:
-			cancel()
-			<-ended
-			return
+			more = false
 		}
-		cancel()
-		<-ended
+		for over := false; !over; { // again if Run has begun after Drain
+			assert.NoError(c.t, e.Drain(c.ctx))
+			select {
+			case <-ended:
+				over = true
+			case <-time.After(time.Second):
+			}
+		}
 	}
 }
 
@@ -153,13 +155,15 @@ func (c *chaos) meddle(stop <-chan struct{}) {
 		}
 		c.mu.Lock()
 		id := "nobody"
+		what := c.n(12)
 		if len(c.all) > 0 {
 			id = c.all[max(len(c.all)-1-c.n(20), 0)]
+			c.ids[id].ends = c.ids[id].ends || what <= 2
 		}
 		c.mu.Unlock()
 		at := c.n(3)
 		e := c.engines[at]
-		switch c.n(12) {
+		switch what {
 		case 0, 1:
 			_, _ = e.Interrupt(c.ctx, id)
 		case 2:
@@ -205,6 +209,7 @@ func (c *chaos) waitForAll() {
 		rec, err := c.store.Get(c.ctx, id)
 		require.NoError(c.t, err, id)
 		require.Equal(c.t, rec.State, o.State, id)
+		require.True(c.t, f.ends || o.State != nodebus.Interrupted, "nobody has interrupted prompt %s", id)
 	}
 }
 

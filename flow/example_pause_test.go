@@ -107,4 +107,6 @@ func greeting(name string) *nodebus.Prompt {
 type Greet struct{ Name string }
 
 // Run implements the node.
-func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text("Hello, " + n.Name), nil }
+func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text("Hello, " + n.Name), nil
+}

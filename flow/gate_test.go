@@ -106,7 +106,8 @@ func TestWrapMayUseTheEngine(t *testing.T) {
 	wrap := func(next nodebus.Publisher) nodebus.Publisher {
 		return publisherFunc(func(ev nodebus.Event) error {
 			if e != nil {
-				for range e.Queued(context.Background()) { //nolint:revive // it only must not wait
+				for _, err := range e.Queued(context.Background()) {
+					require.NoError(t, err)
 				}
 				e.Remaining()
 				_, _ = e.Interrupt(context.Background(), "nobody")

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -77,6 +76,7 @@ func TestAttemptsFollowEachOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, func(f *fleet) {
 				var lapsed, again time.Time
+				var cause, late error
 				exec := executorFunc(func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 					if job.Attempt > 1 {
 						again = time.Now()
@@ -84,9 +84,9 @@ func TestAttemptsFollowEachOther(t *testing.T) {
 					}
 					<-ctx.Done()
 					lapsed = time.Now()
-					assert.ErrorIs(t, context.Cause(ctx), flow.ErrLapsed)
+					cause = context.Cause(ctx)
 					time.Sleep(c.stops)
-					assert.ErrorIs(t, pub.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}}), nodebus.ErrClosed)
+					late = pub.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}})
 					return nodebus.Report{}, nil
 				})
 				q := &hookedQueue{Queue: f.queue}
@@ -101,6 +101,8 @@ func TestAttemptsFollowEachOther(t *testing.T) {
 				types, _ := tape.of("p")
 				require.Equal(t, []string{"start", "start", "cached", "success", "executing "}, types)
 				time.Sleep(2 * time.Hour)
+				require.ErrorIs(t, cause, flow.ErrLapsed)
+				require.ErrorIs(t, late, nodebus.ErrClosed)
 				require.Zero(t, e.Remaining())
 			})
 		})

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -238,7 +239,7 @@ func TestEntriesOfOthersAreSwept(t *testing.T) {
 		for _, s := range all {
 			ctx, cancel := context.WithCancel(f.ctx)
 			cancel()
-			if _, err := s.Wait(ctx); err == context.Canceled {
+			if _, err := s.Wait(ctx); errors.Is(err, context.Canceled) {
 				left++
 			}
 		}

@@ -69,7 +69,9 @@ func (f *fleet) run(e *flow.Engine) (stop func()) {
 	go func() { ended <- e.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			require.ErrorIs(f.t, err, context.Canceled)
+		}
 	})
 	f.stops = append(f.stops, stop)
 	return stop
