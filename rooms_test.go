@@ -32,6 +32,10 @@ var rooms = map[string]room{
 		// share the engine, so the files use each other.
 		files: 40, names: 75, circle: 18,
 	},
+	"flow/around": {
+		imports: []string{".", "flow"},
+		files:   4, names: 6, circle: 2,
+	},
 	"ws": {
 		imports: []string{".", "internal/nowait", "internal/origin", "internal/query"},
 		files:   13, names: 8, circle: 2, // handshake, reader and receipts are its own; three files are for single systems

@@ -127,6 +127,36 @@ func TestGraphsAreEvaluated(t *testing.T) {
 	require.EqualError(t, err, "nodetest: the node evaluates a graph; set Options.Registry")
 }
 
+// sums is a node that evaluates two outputs of a graph. The first needs the second.
+type sums struct{ Value int }
+
+func (n sums) Run(ctx *nodebus.Context) ([]int, error) {
+	g := ctx.NewGraph()
+	two := g.Add("counted", nodebus.Inputs{"value": n.Value})
+	three := g.Add("add", nodebus.Inputs{"a": two, "b": n.Value})
+	return nodebus.EvalAll[int](ctx, g, three, two)
+}
+
+type counted struct {
+	Value int
+	calls *int
+}
+
+func (n counted) Run(*nodebus.Context) (int, error) {
+	*n.calls++
+	return 2 * n.Value, nil
+}
+
+func TestSeveralOutputsOfAGraph(t *testing.T) {
+	r, calls := flow.NewRegistry(), 0
+	flow.Register(r, add{}, nodebus.Info{})
+	flow.Register(r, counted{calls: &calls}, nodebus.Info{})
+	got, err := sums{5}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{15, 10}, got)
+	require.Equal(t, 1, calls, "no node is called twice")
+}
+
 type either struct {
 	Cond            bool
 	OnTrue, OnFalse nodebus.Lazy[string]
