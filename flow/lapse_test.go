@@ -75,18 +75,18 @@ func TestAttemptsFollowEachOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, func(f *fleet) {
-				var lapsed, again time.Time
-				var cause, late error
+				var again time.Time
+				lapsed, cause, late := make(chan time.Time, 1), make(chan error, 1), make(chan error, 1)
 				exec := executorFunc(func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 					if job.Attempt > 1 {
 						again = time.Now()
 						return nodebus.Report{}, nil
 					}
 					<-ctx.Done()
-					lapsed = time.Now()
-					cause = context.Cause(ctx)
+					lapsed <- time.Now()
+					cause <- context.Cause(ctx)
 					time.Sleep(c.stops)
-					late = pub.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}})
+					late <- pub.Publish(nodebus.Event{Payload: nodebus.Custom{Type: "late"}})
 					return nodebus.Report{}, nil
 				})
 				q := &hookedQueue{Queue: f.queue}
@@ -97,12 +97,12 @@ func TestAttemptsFollowEachOther(t *testing.T) {
 				synctest.Wait()
 				require.NoError(t, q.last.Extend(f.ctx, 0)) // the queue gives the prompt out again, and the engine learns it by that
 				require.Equal(t, nodebus.Succeeded, f.ended(s))
-				require.InDelta(t, float64(c.gap), float64(again.Sub(lapsed)), float64(time.Second))
+				require.InDelta(t, float64(c.gap), float64(again.Sub(<-lapsed)), float64(time.Second))
 				types, _ := tape.of("p")
 				require.Equal(t, []string{"start", "start", "cached", "success", "executing "}, types)
 				time.Sleep(2 * time.Hour)
-				require.ErrorIs(t, cause, flow.ErrLapsed)
-				require.ErrorIs(t, late, nodebus.ErrClosed)
+				require.ErrorIs(t, <-cause, flow.ErrLapsed)
+				require.ErrorIs(t, <-late, nodebus.ErrClosed)
 				require.Zero(t, e.Remaining())
 			})
 		})
