@@ -259,7 +259,7 @@ type Overall struct {
 
 // NodeFailed reports that a node has failed in a prompt that continues after errors. The
 // prompt still ends with one [ExecutionError]. It is sent only in an envelope, see
-// [JSONCodec]. nodebus itself does not send it yet; an executor of your own may.
+// [JSONCodec].
 type NodeFailed struct {
 	Place
 	PromptID         string   `json:"prompt_id"`
@@ -307,8 +307,7 @@ type TextPiece struct {
 }
 
 // NodeDone reports that a node has ended without an error. It is sent only in an
-// envelope, see [JSONCodec]. nodebus itself does not send it yet; an executor of your own
-// may.
+// envelope, see [JSONCodec]. Local sends it if its option NodeDone is set.
 type NodeDone struct {
 	Place
 	PromptID string        `json:"prompt_id"`

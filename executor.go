@@ -77,10 +77,14 @@ type Report struct {
 	Outputs []NodeOutput
 	// Nodes describes the nodes of the prompt, and nodes made at run time, in the order in which
 	// they ended. An executor may leave it empty: the record then does not know the nodes.
+	// If there are more than 10 000, the engine keeps those that did not end well, and the
+	// first of the others.
 	Nodes []NodeRun
+	// NodesLeftOut is the number of nodes that the executor has left out of Nodes.
+	NodesLeftOut int
 	// Errors lists the errors of all nodes that failed, in the order in which they failed,
 	// if the prompt continues after errors; see [Policy]. Execute returns the first error,
-	// too.
+	// too. The engine keeps the first 1000.
 	Errors []NodeFailed
 }
 

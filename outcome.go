@@ -30,14 +30,17 @@ type Outcome struct {
 	Outputs  []NodeOutput    // in the order in which the nodes first showed something
 	Error    *ExecutionError // why the prompt failed or was refused; nil for the other states
 	// Errors lists the errors of all nodes that failed, in the order in which they failed.
-	// It can have more than one only if the prompt continues after errors; see [Policy].
+	// It can have more than one only if the prompt continues after errors; see [Policy]. It
+	// has at most 1000.
 	Errors []NodeFailed
 	// Rejected lists the outputs that were not valid and did not run. nil means that no
 	// output was rejected.
 	Rejected *ValidationError
-	// Nodes describes the nodes that ran, were cached, failed, were blocked or were
-	// skipped, in the order in which that became known.
-	Nodes []NodeRun
+	// Nodes describes the nodes that ran, failed, were blocked or were skipped, and the
+	// cached nodes whose results were used, in the order in which that became known. It has at most 10 000: of a larger
+	// prompt, first the nodes that did not end well, then as many of the others as fit.
+	Nodes        []NodeRun
+	NodesLeftOut int // number of nodes that Nodes lacks because there are too many
 }
 
 // NodeOutput contains what one node showed.
@@ -50,22 +53,23 @@ type NodeOutput struct {
 type NodeRun struct {
 	Place
 	Class string `json:"class"`
-	// Result is "done", "error", "blocked" (an input was blocked, see [Block]; or the node
-	// blocked all its outputs with a reason) or "skipped" (a node that it needs has
-	// failed). A node without an entry was not needed, or the prompt ended before.
+	// Result is "done", "error", "blocked" (an input, or an element of its list, was blocked,
+	// see [Block]; or the node blocked all its outputs with a reason) or "skipped" (a node
+	// that it needs has failed). A node whose own expansion has failed has "error". A node
+	// without an entry was not needed, or the prompt ended before.
 	Result  string    `json:"result"`
-	Cached  bool      `json:"cached,omitempty"`  // the result is from an earlier run; the node was not called
+	Cached  bool      `json:"cached,omitempty"`  // the result was used, and is from an earlier run; the node was not called
 	Attempt int       `json:"attempt,omitempty"` // how often the node was called, if more than once for the same inputs; see flow/around
 	Started time.Time `json:"started,omitzero"`  // zero if the node was not called
 	Ended   time.Time `json:"ended,omitzero"`
-	Reason  string    `json:"reason,omitempty"` // the text of the error, or why the node was blocked; may be empty
-	By      string    `json:"by,omitempty"`     // the unique id of the node that blocked, or that failed
+	Reason  string    `json:"reason,omitempty"` // the text of the error, or why the node was blocked; may be empty, and is cut after 1000 bytes
+	By      string    `json:"by,omitempty"`     // the unique id of the node that blocked, or that failed, if it is known
 }
 
 // Err returns nil if the prompt succeeded and all of it ran. Otherwise the error is:
 //
 //   - [ErrInterrupted] if the prompt was interrupted;
-//   - a [*RefusedError] if it was refused;
+//   - a [*RefusedError] if it was refused; Error names the node, if a node refused;
 //   - a [*NodeError] if it failed and Error names a node;
 //   - an error with the text of Error if it failed and Error names no node;
 //   - a [*PartialError] if it succeeded, but outputs were rejected, or nodes were blocked
@@ -82,7 +86,10 @@ func (o *Outcome) Err() error {
 	text := strings.TrimSpace(o.Error.ExceptionMessage)
 	err := errors.New(text)
 	if o.State == Refused {
-		err = &RefusedError{Reason: text}
+		if text == ErrRefused.Error() { // it was refused without a reason
+			text = ""
+		}
+		return &RefusedError{Reason: text}
 	}
 	if o.Error.NodeID == "" {
 		return err
@@ -124,12 +131,19 @@ type PartialError struct {
 	Blocked  []NodeRun        // nodes that were blocked with a reason
 }
 
+// shownBlocked is the number of blocked nodes that the text of a PartialError names.
+const shownBlocked = 10
+
 func (e *PartialError) Error() string {
 	var parts []string
 	if e.Rejected != nil {
 		parts = append(parts, strings.TrimPrefix(e.Rejected.Error(), "nodebus: "))
 	}
-	for _, n := range e.Blocked {
+	for i, n := range e.Blocked {
+		if i == shownBlocked {
+			parts = append(parts, fmt.Sprintf("and %d more nodes", len(e.Blocked)-i))
+			break
+		}
 		parts = append(parts, fmt.Sprintf("node %s (%s) was blocked: %s", n.UniqueID, n.Class, n.Reason))
 	}
 	return "nodebus: a part of the prompt did not run: " + strings.Join(parts, "; ")

@@ -35,14 +35,20 @@ type Prompt struct {
 	Created time.Time `json:"created"`
 	// Policy says what happens after errors, and how long the prompt may take.
 	Policy Policy `json:"policy,omitzero"`
+	// Rejected lists the outputs that were not valid and will not run. Submit sets it, so
+	// that the record knows it, whichever process runs the prompt. nil: all outputs run.
+	Rejected *ValidationError `json:"rejected,omitempty"`
 }
 
 // Policy says what happens to a prompt after errors, and how long it may take. The zero
 // value is what ComfyUI does: the first error ends the prompt, and there is no time limit.
 type Policy struct {
 	// Continue lets the other nodes go on after a node has failed; only the nodes that need
-	// the failed node are skipped. The prompt still fails, but at the end. For each further
-	// error, clients receive a [NodeFailed]. Default: the first error ends the prompt.
+	// the failed node are skipped. The prompt still fails, but at the end, with the first
+	// error. For each further error, clients receive a [NodeFailed]. A node that asks for
+	// the output of a failed node, with [Lazy.Get] or [Eval], receives the error and may
+	// handle it; what depends on such a result is not cached. An interrupt or a refusal ends
+	// the prompt at once. Default: the first error ends the prompt.
 	Continue bool `json:"continue,omitempty"`
 	// Deadline ends the prompt as failed at this time, also if it still waits in the queue.
 	// Default: none.

@@ -235,6 +235,38 @@ func (t *Tracker) Finish(n int) {
 	t.earn(n, 1, 1, false)
 }
 
+// Fail publishes that node n has failed in a prompt that goes on; see [Policy]. If failed is
+// not nil, Fail publishes it, with the place of the node and the id of the prompt.
+func (t *Tracker) Fail(n int, failed *NodeFailed) {
+	t.order.Lock()
+	defer t.order.Unlock()
+	if t.closed {
+		return
+	}
+	t.quiet(n)
+	reported := t.node(n).mark & stepped
+	t.show(n, t.place(n), phaseFailed).mark |= reported
+	t.changed()
+	t.earn(n, 1, 1, false)
+	if failed != nil {
+		f := *failed
+		f.Place, f.PromptID = t.place(n), t.job.Prompt.ID
+		_ = t.publish(f)
+	}
+}
+
+// Done publishes done, with the place of node n and the id of the prompt. Call it after
+// [Tracker.Finish].
+func (t *Tracker) Done(n int, done NodeDone) {
+	t.order.Lock()
+	defer t.order.Unlock()
+	if t.closed {
+		return
+	}
+	done.Place, done.PromptID = t.place(n), t.job.Prompt.ID
+	_ = t.publish(done)
+}
+
 // Close publishes the last snapshot and waits until nothing of the tracker runs any
 // more. Only a call of Executed that is already in Publish may end later. Calls after
 // Close publish nothing.

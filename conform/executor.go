@@ -27,13 +27,15 @@ type Claims struct {
 	Throttled bool // many progress reports become few events, and the last one is sent
 	Snapshots bool // progress_state events show the state of each node
 	Cached    bool // a prompt that is run again is cached, and execution_cached lists its nodes
+	Continues bool // after an error, a prompt whose Policy says so goes on with what does not need the failed node
+	Nodes     bool // the report describes each node: when it ran, and whether it was cached, blocked or skipped
 }
 
 // AllClaims claims everything.
 func AllClaims() *Claims {
 	return &Claims{
 		Lazy: true, Expansion: true, Hidden: true, Values: true, Lists: true, Blocking: true,
-		Throttled: true, Snapshots: true, Cached: true,
+		Throttled: true, Snapshots: true, Cached: true, Continues: true, Nodes: true,
 	}
 }
 
@@ -73,6 +75,8 @@ func Executor(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.E
 		"throttled progress": {claims.Throttled, executesThrottled},
 		"snapshots":          {claims.Snapshots, executesSnapshots},
 		"cached nodes":       {claims.Cached, executesCached},
+		"going on":           {claims.Continues, executesOn},
+		"reports of nodes":   {claims.Nodes, executesReports},
 	}
 	for name, ability := range abilities {
 		t.Run(name, func(t *testing.T) {

@@ -180,3 +180,50 @@ func executesMany(t *testing.T, h *host) {
 		t.Errorf("the interrupted prompt ended as %q", o.record.State)
 	}
 }
+
+// executesOn runs two branches that fail and one that does not.
+func executesOn(t *testing.T, h *host) {
+	g := failing("error")
+	g.AddAs("other", "conform.Fail", nodebus.Inputs{"how": "panic"})
+	g.AddAs("last", "conform.Show", nodebus.Inputs{"value": g.Link("other")})
+	g.AddAs("free", "conform.Show", nodebus.Inputs{"value": g.AddAs("sum", "conform.Sum", nodebus.Inputs{"a": 3, "b": 4})})
+	o := h.submit(t, &nodebus.Prompt{Nodes: g.Nodes(), Policy: nodebus.Policy{Continue: true}}, nil, nil)
+	if out := o.record.Outcome(); out.State != nodebus.Failed || fmt.Sprint(out.Output("free")["text"]) != "[7]" {
+		t.Errorf("the prompt ended as %q, and the branch that does not fail has shown %v, want [7]", out.State, out.Output("free"))
+	}
+	if o.ran("show") || o.ran("last") {
+		t.Errorf("a node ran that needs a failed node: %q", o.order())
+	}
+	var told, listed []string
+	for _, ev := range o.events {
+		if f, ok := ev.Payload.(nodebus.NodeFailed); ok {
+			told = append(told, f.UniqueID)
+		}
+	}
+	for _, f := range o.record.Errors {
+		listed = append(listed, f.UniqueID)
+	}
+	if len(listed) != 2 || o.record.Error == nil || o.record.Error.NodeID != listed[0] {
+		t.Errorf("the report lists the errors of %q, want those of fail and other, first the one that ends the prompt", listed)
+		return
+	}
+	same(t, "the nodes with a nodebus.node_error event", told, listed[1:])
+}
+
+// executesReports checks what the report says about nodes that ran, failed and were skipped.
+func executesReports(t *testing.T, h *host) {
+	ends := func(o outcome) (ends []string) {
+		for _, n := range o.record.Nodes {
+			ends = append(ends, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", n.UniqueID, n.Class, n.Result, n.By)))
+			if n.Result == "done" && !n.Cached && (n.Started.IsZero() || n.Ended.Before(n.Started)) {
+				t.Errorf("node %s ran from %s to %s", n.UniqueID, n.Started, n.Ended)
+			}
+		}
+		slices.Sort(ends)
+		return ends
+	}
+	same(t, "the report about the nodes", ends(h.run(t, sums(1, 2, 4))), []string{
+		"first conform.Sum done", "second conform.Sum done", "show conform.Show done",
+	})
+	same(t, "the report about the nodes of a failed prompt", ends(h.run(t, failing("error"))), []string{"fail conform.Fail error"})
+}

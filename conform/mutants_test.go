@@ -73,6 +73,8 @@ var mutants = map[string]struct {
 	"log: has no attempts":     {"attempt=3", logMutant(faultyLog{hear: withoutAttempt})},
 
 	"executor: swallows the node": {"the error is", executorMutant(anonymousError)},
+	"executor: does not go on":    {"the branch that does not fail", executorMutant(stopsAtOnce)},
+	"executor: reports nothing":   {"the report about the nodes", executorMutant(reportsNothing)},
 }
 
 // TestSuitesFindFaults runs the suites on the mutants, each in a process of its own,
@@ -285,6 +287,23 @@ func anonymousError(next execute) execute {
 		if node, ok := err.(*nodebus.NodeError); ok { //nolint:errorlint // the executor's own
 			err = node.Err
 		}
+		return report, err
+	}
+}
+
+func stopsAtOnce(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		p := *job.Prompt
+		p.Policy.Continue = false
+		job.Prompt = &p
+		return next(ctx, job, pub)
+	}
+}
+
+func reportsNothing(next execute) execute {
+	return func(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
+		report, err := next(ctx, job, pub)
+		report.Nodes = nil
 		return report, err
 	}
 }

@@ -102,9 +102,9 @@ func TestAroundSeesEachCall(t *testing.T) {
 				return g.AddAs("e", "Eval", in{"in": 7, "depth": 0})
 			}, []string{
 				"Const e/e.0.0.1[0] map[value:7] cached=false 0-1 [7] <nil>",
-				"Eval /e[0] map[depth:0 in:7] cached=false 0-1 [7] <nil>",
+				"Eval /e[0] map[depth:0 fails:-1 in:7] cached=false 0-1 [7] <nil>",
 			}, []string{
-				"Eval /e[0] map[depth:0 in:7] cached=true 0-0 [7] <nil>",
+				"Eval /e[0] map[depth:0 fails:-1 in:7] cached=true 0-0 [7] <nil>",
 			}},
 		} {
 			g := nodebus.NewGraph()
@@ -339,5 +339,39 @@ func TestAroundCallsTwiceAtOnce(t *testing.T) {
 		g := nodebus.NewGraph()
 		g.AddAs("o", "Show", in{"in": g.AddAs("w", "Work", in{"in": "second"})})
 		require.Equal(t, []any{"second"}, r.run(g.Nodes()).text("o"))
+	})
+}
+
+// TestAroundAttemptsAreRecorded: the record and the events say how often a node was called.
+func TestAroundAttemptsAreRecorded(t *testing.T) {
+	again := func(next flow.CallFunc) flow.CallFunc {
+		return func(ctx *nodebus.Context, c *flow.Call) (flow.Result, error) {
+			res, err := next(ctx, c)
+			if err != nil {
+				return next(ctx, c)
+			}
+			return res, nil
+		}
+	}
+	inBubble(t, &flow.LocalOptions{Around: []flow.Around{again}, NodeDone: true}, nil, func(r *rig) {
+		calls := 0
+		r.fn("Second", func(*nodebus.Context, any, any) (any, error) {
+			if calls++; calls == 1 {
+				return nil, errors.New("not yet")
+			}
+			return 1, nil
+		})
+		r.fn("Never", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("never") })
+		o := r.run(two("Second"))
+		require.Equal(t, []int{2, 0}, []int{o.record.Nodes[0].Attempt, o.record.Nodes[1].Attempt}, "the second node was called once")
+		var told []int
+		for _, ev := range o.events {
+			if done, ok := ev.Payload.(nodebus.NodeDone); ok {
+				told = append(told, done.Attempt)
+			}
+		}
+		require.Equal(t, []int{2, 1}, told)
+		o = r.run(two("Never"))
+		require.Equal(t, []any{2, o.record.Prompt.ID}, []any{o.record.Errors[0].Attempt, o.record.Errors[0].PromptID})
 	})
 }

@@ -64,7 +64,8 @@ func (g *gate) Publish(ev nodebus.Event) error {
 	switch p := ev.Payload.(type) {
 	case nodebus.ExecutionCached:
 		return g.cached(&ev)
-	case nodebus.Executing, nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText:
+	case nodebus.Executing, nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText,
+		nodebus.NodeFailed, nodebus.NodeDone:
 		_ = g.cached(nil)
 	case nodebus.Executed:
 		_ = g.cached(nil)
@@ -125,6 +126,7 @@ func (g *gate) close(report nodebus.Report) {
 	if empty := g.refuse(); empty != nil {
 		<-empty
 	}
+	g.record.keep(&report)
 	for _, o := range report.Outputs {
 		if _, sent := g.outputs[o.UniqueID]; !sent {
 			g.executed(o.Place, o.UI)
@@ -140,7 +142,8 @@ var errReserved = errors.New("nodebus: only the engine may publish start and end
 // these events as the end of a prompt.
 func reserved(p nodebus.Payload) (err error) {
 	switch p := p.(type) {
-	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall:
+	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall,
+		nodebus.NodeFailed, nodebus.NodeDone:
 		return nil
 	case nodebus.Executing:
 		if p.UniqueID == "" {

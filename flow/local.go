@@ -39,6 +39,11 @@ type LocalOptions struct {
 	// prompt. Local sends at most a hundred of them for a prompt. Clients that do not
 	// know the event ignore it. Default: false.
 	Overall bool
+	// NodeDone enables [nodebus.NodeDone] events: one for each node that ends without an
+	// error, with its duration. Nodes whose results were known when the prompt began have
+	// none; [nodebus.ExecutionCached] lists them. The record has the same data in any case.
+	// Default: false.
+	NodeDone bool
 	// Logger receives problems that no caller and no client learns about. Default: no
 	// logging.
 	Logger *slog.Logger
@@ -116,7 +121,7 @@ func (l *Local) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 	}
 	r := newRun(ctx, l, &job, pl, pub)
 	err := r.execute()
-	return r.report(), err
+	return r.report, err
 }
 
 // slots holds the worker slots of a Local. The number of slots limits how many nodes

@@ -29,12 +29,14 @@ type evaluator struct {
 	ran    map[string]int // number of evaluated nodes by key
 	failed map[string]bool
 	shown  map[string][]string
+	ends   map[string]string // how the nodes ended
 }
 
 func newEvaluator(nodes nodebus.Nodes) *evaluator {
 	e := &evaluator{
 		specs: map[string]nodebus.NodeSpec{}, done: map[string][]cells{}, keys: map[string]string{},
 		ran: map[string]int{}, failed: map[string]bool{}, shown: map[string][]string{},
+		ends: map[string]string{},
 	}
 	for _, s := range nodes {
 		e.specs[s.ID] = s
@@ -128,17 +130,61 @@ func (e *evaluator) eval(id string) []cells {
 	}
 	s := e.specs[id]
 	var outs []cells
+	defer e.noteEnd(id)
 	switch s.Class {
 	case "Sum":
 		outs = e.sum(s)
 	case "Pick", "AsyncPick":
 		outs = e.pick(s)
+	case "Catch":
+		outs = e.catch(s)
 	default:
 		outs = e.mapped(s)
 	}
 	e.ran[e.key(id)]++
 	e.done[id] = outs
 	return outs
+}
+
+// noteEnd notes how a node has ended, and panics again if it has failed.
+func (e *evaluator) noteEnd(id string) {
+	r := recover()
+	if e.ends[id] == "" {
+		e.ends[id] = "done"
+	}
+	if r == nil {
+		return
+	}
+	e.noteFailure(r)
+	switch f := r.(failure); {
+	case f.node == id, strings.HasPrefix(f.node, id+"."):
+		e.ends[id] = "error"
+	default:
+		e.ends[id] = "skipped"
+	}
+	panic(r)
+}
+
+// catch is a node that handles the error of its only input. If the input is a list, it
+// computes a result for each element.
+func (e *evaluator) catch(s nodebus.NodeSpec) []cells {
+	l := cells{{n: 3}}
+	func() {
+		defer func() {
+			if r := recover(); r != nil {
+				e.noteFailure(r)
+			}
+		}()
+		if l = e.input(s, "a"); len(l) == 0 {
+			l = cells{{n: 3}} // an empty list is an error, too
+		}
+	}()
+	for _, c := range l {
+		if c.blocked {
+			e.ends[s.ID] = "blocked"
+		}
+	}
+	return []cells{l}
 }
 
 func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
@@ -149,6 +195,7 @@ func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
 		total.blocked = total.blocked || v.blocked
 	}
 	if total.blocked {
+		e.ends[s.ID] = "blocked"
 		return []cells{{total}}
 	}
 	if len(scale) == 0 {
@@ -203,6 +250,9 @@ func (e *evaluator) pickOne(s nodebus.NodeSpec, which cell, k int, calls *int) c
 		sum.n += v.n
 		sum.blocked = v.blocked
 	}
+	if sum.blocked {
+		e.ends[s.ID] = "blocked"
+	}
 	return sum
 }
 
@@ -230,6 +280,7 @@ func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
 	if synchronous(s.Class) == "Split" {
 		outs = make([]cells, 2)
 	}
+	var failed any
 	for k := range calls {
 		args := make([]cell, len(lists))
 		blocked := false
@@ -238,16 +289,34 @@ func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
 			blocked = blocked || args[i].blocked
 		}
 		if blocked {
+			e.ends[s.ID] = "blocked"
 			for o := range outs {
 				outs[o] = append(outs[o], cell{blocked: true})
 			}
 			continue
 		}
-		for o, c := range e.call(s, k, args) {
+		for o, c := range e.callOrNote(s, k, args, &failed) {
 			outs[o] = append(outs[o], c...)
 		}
 	}
+	if failed != nil {
+		panic(failed)
+	}
 	return outs
+}
+
+// callOrNote is call. The nodes that calls of Expand make run after all these calls, so
+// callOrNote notes their failure, and the next call is made.
+func (e *evaluator) callOrNote(s nodebus.NodeSpec, k int, args []cell, failed *any) (outs []cells) {
+	if s.Class == "Expand" {
+		defer func() {
+			if r := recover(); r != nil {
+				e.noteFailure(r)
+				*failed = r
+			}
+		}()
+	}
+	return e.call(s, k, args)
 }
 
 func (e *evaluator) call(s nodebus.NodeSpec, k int, args []cell) []cells {
@@ -264,6 +333,9 @@ func (e *evaluator) call(s nodebus.NodeSpec, k int, args []cell) []cells {
 		}
 		return []cells{l}
 	case "Gate":
+		if args[0].n%args[1].n == 0 {
+			e.ends[s.ID] = "blocked"
+		}
 		return []cells{{{n: args[0].n, blocked: args[0].n%args[1].n == 0}}}
 	case "Split":
 		odd := args[0].n%2 != 0
@@ -287,9 +359,17 @@ func (e *evaluator) expand(s nodebus.NodeSpec, k int, args []cell) []cells {
 	id := func(n int) string { return fmt.Sprintf("%s.%d.0.%d", s.ID, k, n) }
 	last := nodebus.Link{Node: id(1)}
 	e.specs[id(1)] = nodebus.NodeSpec{ID: id(1), Class: "Const", Inputs: nodebus.Inputs{"value": args[0].n}}
+	n := 1
+	add := func(class string, in nodebus.Inputs) {
+		n++
+		e.specs[id(n)] = nodebus.NodeSpec{ID: id(n), Class: class, Inputs: in}
+		last = nodebus.Link{Node: id(n)}
+	}
+	if fails, ok := s.Inputs["fails"]; ok && fmt.Sprint(fails) != "-1" {
+		add("Fail", nodebus.Inputs{"in": last, "at": fails})
+	}
 	for i := range max(args[1].n, 0) {
-		e.specs[id(i+2)] = nodebus.NodeSpec{ID: id(i + 2), Class: "Add", Inputs: nodebus.Inputs{"a": last, "b": i}}
-		last = nodebus.Link{Node: id(i + 2)}
+		add("Add", nodebus.Inputs{"a": last, "b": i})
 	}
 	return []cells{e.eval(last.Node)[0]}
 }

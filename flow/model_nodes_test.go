@@ -144,14 +144,19 @@ func (n mSplit) Run(*nodebus.Context) (h mHalves, err error) {
 }
 
 // mExpand returns the result of a chain of mAdd nodes that it makes. mEval makes the
-// same chain and waits for its value.
+// same chain and waits for its value. If Fails is not negative, the chain fails for this
+// value.
 type mExpand struct {
 	In, Depth int
+	Fails     int `in:"fails,optional" default:"-1"`
 	wire      *tripwire
 }
 
-func row(g *nodebus.Graph, in, depth int) nodebus.Link {
+func row(g *nodebus.Graph, in, depth, fails int) nodebus.Link {
 	at := g.Add("Const", nodebus.Inputs{"value": in})
+	if fails >= 0 {
+		at = g.Add("Fail", nodebus.Inputs{"in": at, "at": fails})
+	}
 	for i := range depth {
 		at = g.Add("Add", nodebus.Inputs{"a": at, "b": i})
 	}
@@ -161,18 +166,34 @@ func row(g *nodebus.Graph, in, depth int) nodebus.Link {
 func (n mExpand) Run(ctx *nodebus.Context) (nodebus.Out[int], error) {
 	n.wire.touch()
 	g := ctx.NewGraph()
-	return nodebus.Out[int]{From: row(g, n.In, n.Depth), Graph: g}, nil
+	return nodebus.Out[int]{From: row(g, n.In, n.Depth, n.Fails), Graph: g}, nil
 }
 
 type mEval struct {
 	In, Depth int
+	Fails     int `in:"fails,optional" default:"-1"`
 	wire      *tripwire
 }
 
 func (n mEval) Run(ctx *nodebus.Context) (int, error) {
 	n.wire.touch()
 	g := ctx.NewGraph()
-	return nodebus.Eval[int](ctx, g, row(g, n.In, n.Depth))
+	return nodebus.Eval[int](ctx, g, row(g, n.In, n.Depth, n.Fails))
+}
+
+// mCatch handles the error of its source.
+type mCatch struct {
+	A    nodebus.Lazy[int]
+	wire *tripwire
+}
+
+func (n mCatch) Run(ctx *nodebus.Context) (int, error) {
+	n.wire.touch()
+	v, err := n.A.Get(ctx)
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(*nodebus.BlockedError)) {
+		return 3, nil
+	}
+	return v, err
 }
 
 var errModel = errors.New("a number that fails")
@@ -216,6 +237,7 @@ func modelRegistry(wire *tripwire) *flow.Registry {
 	flow.Register(r, mSplit{wire: wire}, nodebus.Info{Name: "Split"})
 	flow.Register(r, mExpand{wire: wire}, nodebus.Info{Name: "Expand"})
 	flow.Register(r, mEval{wire: wire}, nodebus.Info{Name: "Eval"})
+	flow.Register(r, mCatch{wire: wire}, nodebus.Info{Name: "Catch"})
 	flow.Register(r, mFail{wire: wire}, nodebus.Info{Name: "Fail"})
 	flow.Register(r, mPick{wire: wire}, nodebus.Info{Name: "AsyncPick", Async: true})
 	flow.Register(r, mSplit{wire: wire}, nodebus.Info{Name: "AsyncSplit", Async: true})

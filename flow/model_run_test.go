@@ -225,6 +225,8 @@ func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 				require.False(t, was == "finished" && n.State != "finished", at)
 				bars[n.UniqueID] = n.State
 			}
+		case nodebus.NodeFailed:
+			require.Equal(t, 2, phase, at)
 		case nodebus.ExecutionError:
 			if p.ExceptionType == "ExecutionBlocked" {
 				require.Equal(t, 2, phase, at)

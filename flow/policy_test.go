@@ -56,6 +56,7 @@ func TestRetries(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.want, o.State)
 				require.Equal(t, c.took, time.Since(began))
+				require.Equal(t, c.attempts, o.Attempt)
 				require.Equal(t, c.attempts, n)
 				types, attempts := tape.of("p")
 				starts := 0
@@ -98,7 +99,8 @@ func TestRefusedIsNotRetried(t *testing.T) {
 		})
 		e := f.engine(nil)
 		f.run(e)
-		f.ended(f.submit(e, &nodebus.Prompt{Nodes: two("Refuse"), Policy: nodebus.Policy{Retries: 3}}))
+		s := f.submit(e, &nodebus.Prompt{Nodes: two("Refuse"), Policy: nodebus.Policy{Retries: 3}})
+		require.Equal(t, nodebus.Refused, f.ended(s))
 		require.Equal(t, 1, n)
 	})
 }

@@ -61,7 +61,7 @@ func (e *Engine) unfit(j *job) error {
 		en.isPrepared = true
 		en.prepared, _, en.refused = e.prepare(en.p)
 		if j.p != en.p {
-			j.p.Nodes, j.p.Outputs = en.p.Nodes, en.p.Outputs
+			j.p.Nodes, j.p.Outputs, j.p.Rejected = en.p.Nodes, en.p.Outputs, en.p.Rejected
 		}
 	}
 	j.refused = en.refused

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // Record describes a prompt that has ended: its outcome, outputs and events. A store
@@ -21,6 +22,14 @@ type Record struct {
 	// Outputs lists the UI outputs of nodes, in the order in which the nodes first
 	// showed output.
 	Outputs []nodebus.NodeOutput `json:"outputs"`
+	// Nodes describes the nodes that ran, failed, were blocked or were skipped, and the
+	// cached nodes whose results were used, if the executor reports them. There are at most 10 000: of a larger prompt, first the
+	// nodes that did not end well, then as many of the others as fit. NodesLeftOut counts the rest.
+	Nodes        []nodebus.NodeRun `json:"nodes,omitempty"`
+	NodesLeftOut int               `json:"nodes_left_out,omitempty"`
+	// Errors lists the errors of nodes that failed, in the order in which they failed, at
+	// most 1000. Error is the same as the first of them. Only the first 100 have a traceback.
+	Errors []nodebus.NodeFailed `json:"errors,omitempty"`
 	// The fields below are the events of the prompt, as sent. Exactly one of Success,
 	// Error and Interrupted is set; it matches State.
 	Start       *nodebus.ExecutionStart       `json:"execution_start,omitempty"`
@@ -30,9 +39,35 @@ type Record struct {
 	Interrupted *nodebus.ExecutionInterrupted `json:"execution_interrupted,omitempty"`
 }
 
-// Outcome returns the outcome of the prompt.
+// Outcome returns the outcome of the prompt. It shares the lists of the record.
 func (r *Record) Outcome() nodebus.Outcome {
-	return nodebus.Outcome{PromptID: r.Prompt.ID, State: r.State, Outputs: r.Outputs, Error: r.Error}
+	return nodebus.Outcome{
+		PromptID: r.Prompt.ID, State: r.State, Attempt: r.Attempt, Outputs: r.Outputs, Error: r.Error, Errors: r.Errors,
+		Rejected: r.Prompt.Rejected, Nodes: r.Nodes, NodesLeftOut: r.NodesLeftOut,
+	}
+}
+
+// keep adds what the executor reports about nodes to the record.
+func (r *Record) keep(report *nodebus.Report) {
+	r.NodesLeftOut = report.NodesLeftOut
+	if r.Nodes = report.Nodes; len(r.Nodes) > recordNodes {
+		r.Nodes = make([]nodebus.NodeRun, 0, recordNodes)
+		keepNodes(len(report.Nodes), func(i int) bool { return report.Nodes[i].Result == resultDone }, func(i int) {
+			r.Nodes = append(r.Nodes, report.Nodes[i])
+		})
+		r.NodesLeftOut += len(report.Nodes) - len(r.Nodes)
+	}
+	for i := range r.Nodes {
+		n := &r.Nodes[i]
+		n.Place, n.Reason = n.Place.WithDefaults(), value.Shorten(n.Reason)
+	}
+	r.Errors = report.Errors[:min(len(report.Errors), recordErrors)]
+	for i := range r.Errors {
+		e := &r.Errors[i]
+		if e.Place = e.Place.WithDefaults(); i >= recordTraces {
+			e.Traceback = nil
+		}
+	}
 }
 
 // end completes the record and returns the event that ends the prompt. err may wrap
@@ -88,6 +123,16 @@ func (g *gate) finish(err error) nodebus.Payload {
 	rec.State = nodebus.Failed
 	rec.Error = executionError(err, node)
 	rec.Error.PromptID, rec.Error.Timestamp = id, ms
+	switch {
+	case errors.Is(err, nodebus.ErrRefused), g.j.refused != nil && err == g.j.refused: //nolint:errorlint // the same error, not one that wraps it
+		rec.State = nodebus.Refused
+		refuse(rec.Error, err)
+	case node != nil && rec.Errors == nil:
+		rec.Errors = []nodebus.NodeFailed{nodeFailed(node, rec.Error)}
+		if at := slices.IndexFunc(rec.Nodes, func(n nodebus.NodeRun) bool { return n.UniqueID == node.UniqueID }); at >= 0 {
+			rec.Errors[0].Attempt = rec.Nodes[at].Attempt
+		}
+	}
 	return *rec.Error
 }
 
@@ -95,74 +140,4 @@ func (g *gate) finish(err error) nodebus.Payload {
 func (j *job) stopped(err error) bool {
 	cause := context.Cause(j.ctx)
 	return cause != nil && (errors.Is(err, cause) || errors.Is(err, j.ctx.Err()))
-}
-
-// executionError converts an error to an execution_error event.
-func executionError(err error, node *nodebus.NodeError) *nodebus.ExecutionError {
-	if node == nil {
-		node = &nodebus.NodeError{Err: err}
-	}
-	cause := node.Err
-	if cause == nil {
-		cause = errUnknown
-	}
-	id, class := blamed(node)
-	e := &nodebus.ExecutionError{
-		NodeID: id, Class: class, Executed: orEmpty(node.Executed),
-		ExceptionMessage: errorText(cause) + "\n", ExceptionType: exceptionType(cause),
-		Traceback: []string{}, CurrentInputs: node.Inputs, CurrentOutputs: orEmpty(node.Cacheable),
-	}
-	if errors.Is(cause, ErrCycle) {
-		e.ExceptionMessage = "Dependency cycle detected"
-		return e
-	}
-	e.Traceback = traceback(cause)
-	if e.CurrentInputs == nil {
-		e.CurrentInputs = map[string][]any{}
-	}
-	if node.Index > 0 {
-		e.Traceback = append([]string{fmt.Sprintf("in the call for element %d\n", node.Index)}, e.Traceback...)
-	}
-	return e
-}
-
-var errUnknown = errors.New("the executor does not say what went wrong")
-
-// blamed returns the node of the submitted prompt on which clients show the error.
-func blamed(e *nodebus.NodeError) (id, class string) {
-	if e.RealID == "" {
-		return e.UniqueID, e.Class
-	}
-	return e.RealID, e.RealClass
-}
-
-// exceptionType returns the type of an error for clients: the result of its method
-// ExceptionType, or else its Go type.
-func exceptionType(err error) string {
-	var named interface{ ExceptionType() string }
-	var p *nodebus.PanicError
-	switch {
-	case errors.As(err, &named):
-		return named.ExceptionType()
-	case errors.Is(err, ErrCycle):
-		return "graph.DependencyCycleError"
-	case errors.As(err, &p):
-		return "panic"
-	}
-	for errors.Unwrap(err) != nil && strings.HasPrefix(typeName(err), "*fmt.") {
-		err = errors.Unwrap(err)
-	}
-	return strings.TrimPrefix(typeName(err), "*")
-}
-
-// traceback returns the stack of a panic. For any other error it returns the error
-// and the errors that it wraps.
-func traceback(err error) (lines []string) {
-	if p, ok := asError[*nodebus.PanicError](err); ok && p.Stack != "" {
-		return strings.SplitAfter(strings.TrimSpace(p.Stack), "\n")
-	}
-	for ; err != nil && len(lines) < 20; err = errors.Unwrap(err) {
-		lines = append(lines, fmt.Sprintf("%T: %v\n", err, err))
-	}
-	return lines
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -47,6 +48,9 @@ type run struct {
 	keys     keys
 	finished chan struct{}  // closed when no node runs and no node waits
 	all      sync.WaitGroup // the goroutines of the run
+	started  time.Time
+	report   nodebus.Report // set at the end
+	failing  atomic.Bool    // a node has failed, and the prompt continues
 
 	mu    sync.Mutex
 	graph liveGraph
@@ -58,7 +62,11 @@ type after struct {
 	cancel error  // cancels the run's context with this cause; nil if the run goes on
 	grant  *run   // the run that receives a slot; nil if there is none
 	key    string // a claim to release; "" if there is none
+	failed []int  // numbers, in the tracker, of nodes whose expansions have failed
 }
+
+// isEmpty reports whether there is no work that other nodes of the run may wait for.
+func (a *after) isEmpty() bool { return a.cancel == nil && a.key == "" && a.failed == nil }
 
 // unlock releases run.mu and then does the collected work.
 func (r *run) unlock(then *after) {
@@ -72,10 +80,13 @@ func (r *run) unlock(then *after) {
 	if then.key != "" {
 		r.local.claims.release(then.key)
 	}
+	for _, n := range then.failed {
+		r.tracker.Fail(n, nil)
+	}
 }
 
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
-	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{})}
+	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{}), started: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger})
 	r.tracker = nodebus.NewTracker(job, pub)
@@ -119,7 +130,15 @@ func (r *run) execute() error {
 	}
 	r.mu.Lock()
 	err, stopped := r.sched.err, r.sched.stopped
+	ring := r.noteCycle()
+	if first := r.sched.first; first != nil && (err == nil || ring != nil) {
+		err = first
+	}
+	r.report = r.makeReport()
 	r.mu.Unlock()
+	if ring != nil {
+		r.tracker.Fail(ring.number, ring.what)
+	}
 	if err == nil && !abandoned {
 		r.giveBack()
 	}
@@ -171,6 +190,7 @@ func (r *run) start(cached int) {
 	r.borrow()
 	r.sched.Reserve(len(r.graph.base), links)
 	r.sched.ran = slices.Grow(r.sched.ran, len(r.graph.base)-cached)
+	r.sched.known = slices.Grow(r.sched.known, len(r.graph.base)-cached)
 	r.sched.added = slices.Grow(r.sched.added, max(len(r.graph.base)-cached, len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
 	r.startWorkers()
@@ -203,6 +223,9 @@ func (r *run) need(by *runNode, want ...int32) {
 	}
 	r.expect(by, added)
 	r.sched.Rank(first)
+	if r.sched.first != nil {
+		r.dropLost(added)
+	}
 	for _, i := range added {
 		r.sched.Open(i)
 	}
@@ -218,7 +241,11 @@ func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.p
 func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	for k := range n.args {
 		src := n.args[k].src
-		if src < 0 || n.class.inputs[k].Lazy || r.graph.at(src).state != nodeFresh {
+		if src < 0 || n.class.inputs[k].Lazy {
+			continue
+		}
+		if s := r.graph.at(src); s.state != nodeFresh {
+			r.use(src, s)
 			continue
 		}
 		r.sched.Link(src, i)
@@ -286,7 +313,8 @@ func (r *run) settle(then *after) {
 		return
 	}
 	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 {
-		r.fail(r.cycleError(), then)
+		s.stuck = r.cycleError()
+		r.fail(s.stuck, then)
 	}
 	if s.waiting == 0 && (s.over || s.Pending() == 0) {
 		s.ended = true
@@ -336,25 +364,10 @@ func (r *run) abandon() {
 	}
 }
 
-// report returns the UI outputs of nodes in this prompt.
-func (r *run) report() (rep nodebus.Report) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.sched.looking { // otherwise lookUp may still use the nodes
-		rep.Outputs = r.graph.shown()
-	}
-	return rep
-}
-
 // nodeError sets the fields of e that describe node i and the run. mu is held.
 func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
 	n := r.graph.at(i)
-	e.UniqueID, e.Class = n.plan.id, n.plan.class.Name()
-	e.RealID, e.RealClass = e.UniqueID, e.Class
-	if made := n.plan.made; made != nil {
-		origin := r.graph.at(made.real)
-		e.RealID, e.RealClass = origin.plan.id, origin.plan.class.Name()
-	}
+	r.place(n, e)
 	e.Executed = r.executed(len(r.sched.ran))
 	if r.local.cache != nil {
 		for k := range r.graph.base {

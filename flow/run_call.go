@@ -59,6 +59,9 @@ func (w *worker) callAll() (later bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if kind != inputsBlocked {
+		w.start()
+	}
 	var res callResult
 	switch kind {
 	case inputsBlocked:
@@ -74,8 +77,10 @@ func (w *worker) callAll() (later bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	w.r.tracker.Quiet(int(w.n.number))
 	w.outs, w.ui = res.outs, res.ui
+	if res.unmade || len(w.ui) > 0 || w.key != "" && w.r.local.recent == nil { // otherwise finish does it at once
+		w.r.tracker.Quiet(int(w.n.number))
+	}
 	if res.unmade {
 		return true, w.expand()
 	}
@@ -199,6 +204,7 @@ func (t *turn) callOnce(ctx *nodebus.Context, c *Call, args, room []any) (res ca
 	if err != nil {
 		var b *nodebus.BlockedError
 		if errors.As(err, &b) {
+			t.blocks(b)
 			return callResult{outs: blockedOuts(t.n.plan.class, b), tries: res.tries}, nil
 		}
 		return res, err
@@ -273,6 +279,7 @@ func blockedOuts(c *Class, b *nodebus.BlockedError) []any {
 // skip returns the result of call k, which is not made because an input is blocked.
 // skip publishes the reason, if there is one.
 func (w *worker) skip(k int, args []any) []any {
+	w.turn.blockedBy(args)
 	if reason := blockReason(args); reason != "" {
 		ctx := w.turn.begin(k)
 		defer ctx.End()

@@ -21,18 +21,57 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Link)
 	}
 	values, err := t.await(ctx, wanted...)
 	for i := 0; err == nil && i < len(values); i++ {
-		values[i], err = t.unblock(values[i])
+		values[i], err = t.unblock(values[i], wanted[i].src)
 	}
 	return values, err
 }
 
-// outsOf returns outputs of nodes that are done.
-func (r *run) outsOf(outs []madeOutput) []any {
+// has reports whether the turn need not wait for outs: all nodes have ended, or one of
+// them is lost. mu is held.
+func (t *turn) has(outs []madeOutput) bool {
+	all, lost := true, false
+	for _, o := range outs {
+		n := t.w.r.graph.at(o.src)
+		all = all && n.state != nodeFresh
+		lost = lost || n.state == nodeLost
+		if n.state != nodeFresh {
+			t.w.r.use(o.src, n)
+		}
+	}
+	return all || lost
+}
+
+// outsOf returns outputs of nodes that have ended. If one of the nodes is lost, the error is
+// the error of the node that has failed; other nodes may then still run.
+func (t *turn) outsOf(outs []madeOutput) ([]any, error) {
+	r := t.w.r
+	if r.failing.Load() {
+		if err := t.lostAmong(outs); err != nil {
+			return nil, err
+		}
+	}
 	values := make([]any, len(outs))
 	for i, o := range outs {
-		values[i] = r.node(o.src).outs[o.slot]
+		var err error
+		if values[i], err = t.outOf(r.node(o.src), o.slot); err != nil {
+			return nil, err
+		}
 	}
-	return values
+	return values, nil
+}
+
+// lostAmong returns the error of the first lost node of outs; nil if none is lost.
+func (t *turn) lostAmong(outs []madeOutput) error {
+	r := t.w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range outs {
+		if n := r.graph.at(o.src); n.state == nodeLost {
+			_, err := t.received(n, o.slot)
+			return err
+		}
+	}
+	return nil
 }
 
 // rest releases the node's slot if all of its calls wait, unless it has released the slot

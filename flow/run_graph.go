@@ -32,10 +32,17 @@ type runNode struct {
 	ui     nodebus.UI
 	stand  *waiter    // not nil: this is not a node, but a stand-in for a waiting node
 	exp    *expansion // not nil: the node has expanded and waits for the nodes that it made
+	why    *nodeWhy   // nil: the node has not ended, or it has a result
+	began  int64      // when the node was called, see run.clock; 0 if it was not
+	ended  int64      // when the node ended, see run.clock; 0 if it was not called
 	number int32      // number in the tracker
+	calls  int32      // how often the node was called for the same inputs, if more than once
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
 	stale  bool // a function around calls refused the cached result
+	cached bool // the result is from a cache
+	used   bool // the report has the result, which was cached when the prompt began
+	unkept bool // the result comes from a node that has handled an error: it is not cached
 }
 
 type nodeState uint8
@@ -44,6 +51,7 @@ const (
 	nodeFresh  nodeState = iota
 	nodeCached           // the result was cached when the prompt began
 	nodeDone
+	nodeLost // the node has failed, or needs a node that has failed, and the prompt goes on
 )
 
 // expansion holds the state of a node whose result comes from nodes that it made.

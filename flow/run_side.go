@@ -117,6 +117,7 @@ func (l *sideList) begin(k, n int, args []any) {
 	p := &part{turn: l.t, k: k, list: l}
 	c := l.t.n.plan.class
 	if isBlocked(args) {
+		l.t.blockedBy(args)
 		if reason := blockReason(args); reason != "" {
 			l.t.notifyBlocked(l.outer, reason)
 		}

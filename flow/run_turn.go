@@ -22,10 +22,11 @@ type turn struct {
 	over  atomic.Bool                     // the turn has ended or was abandoned; w may run another node now
 
 	// run.mu guards the fields below.
-	length int32 // length of the longest list that a lazy input returned
-	waits  int32 // number of calls of await that have not returned
-	calls  int16 // number of calls that run side by side; 0 if calls are made one after another
-	rests  bool  // the node counts as waiting
+	length  int32    // length of the longest list that a lazy input returned
+	waits   int32    // number of calls of await that have not returned
+	calls   int16    // number of calls that run side by side; 0 if calls are made one after another
+	rests   bool     // the node counts as waiting
+	learned *learned // what the turn has learned about blocked and failed nodes; nil: nothing
 }
 
 // begin returns the context of call k.
@@ -116,7 +117,7 @@ func (t *turn) input(ctx context.Context, k, call int) (any, error) {
 		}
 		val = list[min(call, len(list)-1)]
 	}
-	return t.unblock(val)
+	return t.unblock(val, a.src)
 }
 
 func emptyList(f *field) error {
@@ -131,9 +132,9 @@ func (t *turn) lengthen(n int) {
 	t.length = max(t.length, int32(min(n, math.MaxInt32)))
 }
 
-// unblock returns an error for a blocked value and publishes the reason. A node that
-// returns this error is blocked too.
-func (t *turn) unblock(val any) (any, error) {
+// unblock returns an error for a blocked value, of node src, and publishes the reason. A
+// node that returns this error is blocked too.
+func (t *turn) unblock(val any, src int32) (any, error) {
 	list, isList := val.(value.List)
 	b, _ := val.(*nodebus.BlockedError)
 	for k := 0; b == nil && k < len(list); k++ {
@@ -141,6 +142,7 @@ func (t *turn) unblock(val any) (any, error) {
 	}
 	switch {
 	case b != nil:
+		t.asks(src, b.Reason)
 		if b.Reason != "" {
 			t.notifyBlocked(t.current(), b.Reason)
 		}
@@ -197,7 +199,7 @@ func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 	case err != nil:
 		return nil, err
 	case w == nil:
-		return r.outsOf(outs), nil
+		return t.outsOf(outs)
 	}
 	select {
 	case <-w.resumed:
@@ -211,7 +213,7 @@ func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 	if !r.tracker.Resume(int(t.n.number)) {
 		return nil, nodebus.ErrClosed
 	}
-	return r.outsOf(outs), nil
+	return t.outsOf(outs)
 }
 
 // beginWait schedules the nodes of outs and a stand-in for the waiting node. It
@@ -231,12 +233,15 @@ func (t *turn) beginWait(outs []madeOutput) (w *waiter, err error) {
 	switch {
 	case t.over.Load():
 		return nil, nodebus.ErrClosed
-	case len(fresh) == 0:
-		return nil, nil
-	case r.sched.over:
+	case len(fresh) > 0 && r.sched.over:
 		return nil, r.sched.err
+	case len(fresh) > 0:
+		r.need(t.n, fresh...)
+		fresh = slices.DeleteFunc(fresh, func(src int32) bool { return r.graph.at(src).state != nodeFresh })
 	}
-	r.need(t.n, fresh...)
+	if t.has(outs) {
+		return nil, nil
+	}
 	w = &waiter{t: t, resumed: make(chan struct{})}
 	i := r.graph.addStandIn(w)
 	r.sched.StandIn(i, t.w.i)
@@ -312,13 +317,21 @@ func (w *worker) expand() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
-	r.sched.Again(w.i)
+	var lost *runNode
 	eachMade(w.outs, func(o *madeOutput) {
-		r.need(w.n, o.src)
-		r.sched.Link(o.src, w.i)
+		if r.need(w.n, o.src); r.graph.at(o.src).state == nodeLost {
+			lost = r.graph.at(o.src)
+		}
 	})
+	if lost != nil {
+		_, err := w.turn.received(lost, 0)
+		return err
+	}
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
+	w.n.began, w.n.why, w.n.unkept = w.began, w.turn.learned.whyBlocked(), w.turn.learned.isUnkept()
+	r.sched.Again(w.i)
+	eachMade(w.outs, func(o *madeOutput) { r.sched.Link(o.src, w.i) })
 	r.sched.Open(w.i)
 	return nil
 }
@@ -348,6 +361,8 @@ func (w *worker) assemble() {
 		w.outs[i] = unlist(all)
 	}
 	w.ui, w.ran = exp.ui, true
+	w.began = w.n.began
+	w.assembled(exp)
 	w.finish()
 }
 
@@ -357,6 +372,7 @@ func (w *worker) showCached() error {
 	w.cached = true
 	err := w.showUI()
 	w.r.tracker.Finish(int(w.n.number))
+	w.tellDone()
 	return err
 }
 
@@ -373,8 +389,9 @@ func (w *worker) showUI() error {
 
 // finish caches the node's result and publishes that the node is done.
 func (w *worker) finish() {
-	if w.key != "" && !w.turn.over.Load() {
+	if keep := w.mayKeep(); keep && w.key != "" && !w.turn.over.Load() {
 		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
 	}
 	w.r.tracker.Finish(int(w.n.number))
+	w.tellDone()
 }

@@ -1,11 +1,8 @@
 package flow
 
 import (
-	"context"
-
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/sched"
-	"github.com/nodebus/nodebus/internal/value"
 )
 
 // schedule holds the running and waiting nodes of a run. run.mu guards it.
@@ -20,6 +17,10 @@ type schedule struct {
 	inLine   bool   // the run waits for a slot
 	turns    uint64 // number of turns that have begun
 
+	first    *nodebus.NodeError   // the first error of a node, if the prompt continues
+	failures []nodebus.NodeFailed // the errors of nodes, if the prompt continues
+
+	stuck   error // the error of nodes that wait for each other
 	looking bool  // lookUp has not returned yet
 	err     error // error that ends the run early
 	stopped bool  // err comes from the end of the context, not from a node
@@ -33,6 +34,7 @@ type schedule struct {
 type scratch struct {
 	sched.Sched
 	ran   []int32 // nodes that were computed in this run
+	known []int32 // nodes whose end is known, without those that were cached when the prompt began
 	added []int32 // reused by need
 	stack []int32 // reused by need
 }
@@ -51,7 +53,7 @@ func (r *run) giveBack() {
 	r.sched.scratch = scratch{}
 	r.mu.Unlock()
 	s.Reset()
-	s.ran = s.ran[:0]
+	s.ran, s.known = s.ran[:0], s.known[:0]
 	r.local.scratch.Put(&s)
 }
 
@@ -65,8 +67,10 @@ type worker struct {
 	args   []any // the inputs of one call
 	room   []any // for the outputs of one call, if there are several calls
 	result
-	later bool  // the turn ended without a result; the node will have another turn
-	err   error // set if the turn failed
+	later bool     // the turn ended without a result; the node will have another turn
+	err   error    // set if the turn failed
+	lost  *nodeWhy // set if the turn failed
+	clock int64    // when the last turn ended, see run.clock; 0 if that is not known
 
 	unused *turn  // the last turn, if the node's code has not seen it
 	spare  []turn // turns, allocated a few at a time
@@ -91,8 +95,9 @@ type result struct {
 	ran    bool   // the node was computed in this run
 	outs   []any
 	ui     nodebus.UI
-	call   int // number of the current call
-	tries  int // how often the node was called for the same inputs: of its calls, the most; 0 if nothing is wrapped
+	call   int   // number of the current call
+	tries  int   // how often the node was called for the same inputs: of its calls, the most; 0 if nothing is wrapped
+	began  int64 // when the node was called, see run.clock; 0 if it was not
 }
 
 func (s *schedule) add(w *worker) {
@@ -203,8 +208,9 @@ func (w *worker) workAlone() {
 // returns nil if w must end.
 func (w *worker) take() *worker {
 	var then after
+	w.failed()
 	w.r.mu.Lock()
-	if w.endTurn(&then); then.cancel != nil || then.key != "" { // a node that waits for the key may be the next node
+	if w.endTurn(&then); !then.isEmpty() { // a node that waits for the key may be the next node
 		w.r.unlock(&then)
 		w.r.mu.Lock()
 	}
@@ -246,6 +252,7 @@ func (w *worker) pick() *worker {
 // runtime.Goexit.
 func (w *worker) leave() {
 	var then after
+	w.failed()
 	w.r.mu.Lock()
 	defer w.r.unlock(&then)
 	w.endTurn(&then)
@@ -290,7 +297,7 @@ func (w *worker) beginTurn(i int32, n *runNode) {
 	t := w.nextTurn()
 	t.w, t.n = w, n
 	w.i, w.n, w.turn = i, n, t
-	w.result, w.later, w.err = result{}, false, errGoexit // unless something else comes of it
+	w.result, w.later, w.err, w.lost = result{}, false, errGoexit, nil // unless something else comes of it
 	w.r.sched.turns++
 	w.number = w.r.sched.turns
 }
@@ -300,6 +307,7 @@ func (w *worker) nextTurn() *turn {
 	if t := w.unused; t != nil {
 		w.unused = nil
 		t.over.Store(false)
+		t.learned = nil
 		return t
 	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
@@ -322,6 +330,10 @@ func (w *worker) endTurn(then *after) {
 		r.sched.waiting--
 		r.sched.working++
 	}
+	w.clock = 0
+	if w.began != 0 {
+		w.clock = r.clock()
+	}
 	t.over.Store(true)          // its calls have ended their contexts
 	if t.first.Context == nil { // the result was cached: no code of the node has seen the turn
 		w.unused = t
@@ -330,7 +342,7 @@ func (w *worker) endTurn(then *after) {
 	case w.err != nil:
 		r.lose(w, then)
 	case !w.later && !r.sched.ended:
-		w.commit()
+		w.commit(t.learned.whyBlocked())
 	}
 	w.dropClaim(then)
 }
@@ -343,9 +355,11 @@ func (w *worker) dropClaim(then *after) {
 	}
 }
 
-// commit makes the node's result visible to other nodes. mu is held.
-func (w *worker) commit() {
+// commit makes the node's result visible to other nodes. why is set if the node was
+// blocked. mu is held.
+func (w *worker) commit(why *nodeWhy) {
 	n := w.n
+	w.known(why)
 	n.state, n.outs, n.exp = nodeDone, w.outs, nil
 	if w.ran {
 		w.r.sched.ran = append(w.r.sched.ran, w.i)
@@ -354,43 +368,4 @@ func (w *worker) commit() {
 		n.ui, n.shows = w.ui, true
 	}
 	w.r.sched.Done(w.i)
-}
-
-// lose ends the run because the node of w failed. mu is held.
-func (r *run) lose(w *worker, then *after) {
-	if r.sched.over { // the node failed because the run had ended already
-		return
-	}
-	e := &nodebus.NodeError{Err: w.err, Index: w.call, Inputs: w.shownInputs()}
-	if cause := context.Cause(r.ctx); cause != nil { // the node failed because the context has ended
-		e.Err, r.sched.stopped = cause, true
-	}
-	r.fail(r.nodeError(w.i, e), then)
-}
-
-// shownInputs returns the inputs of the current call as plain values, for the error
-// message of a node that fails.
-func (w *worker) shownInputs() map[string][]any {
-	in := map[string][]any{}
-	for k := range w.n.plan.class.inputs {
-		f := &w.n.plan.class.inputs[k]
-		if f.Kind == PortHidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
-			continue
-		}
-		list, ok := w.inputs[k].(value.List)
-		if !ok {
-			list = value.List{w.inputs[k]}
-		}
-		list = list[:min(len(list), 100)]
-		shown := make([]any, len(list))
-		for i, e := range list {
-			if _, isLazy := e.(lazyArg); isLazy {
-				shown[i] = "lazy"
-			} else {
-				shown[i] = value.Shown(e)
-			}
-		}
-		in[f.Name] = shown
-	}
-	return in
 }

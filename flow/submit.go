@@ -47,6 +47,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	if math.IsNaN(p.Priority) || math.IsInf(p.Priority, 0) {
 		return nil, promptError("invalid_number", "The priority is not a finite number", fmt.Sprint(p.Priority))
 	}
+	p.Rejected = nil
 	prepared, rejected, err := e.prepare(p)
 	if err != nil {
 		return nil, err
@@ -157,7 +158,7 @@ func (e *Engine) prepare(p *nodebus.Prompt) (prepared any, rejected *nodebus.Val
 		return err
 	})
 	if prepared != nil && errors.As(err, &rejected) {
-		err = nil
+		err, p.Rejected = nil, joinRejected(p.Rejected, rejected)
 	}
 	return prepared, rejected, err
 }

@@ -210,6 +210,32 @@ func (s *Sched) StandIn(t, i int32) {
 	s.Link(t, i)
 }
 
+// Fail marks node i as done without a result: node i has not begun, or Next has returned it.
+// It calls drop for each node that waits for i. If drop returns true, this node does not run
+// either, and neither do the nodes that wait for it: drop is called for them too, once for
+// each. If drop returns false, the node waits for one source less, as after Done.
+func (s *Sched) Fail(i int32, drop func(i int32) bool) {
+	s.nodes[i].state = done
+	s.pending--
+	for failed := []int32{i}; len(failed) > 0; {
+		n := &s.nodes[failed[len(failed)-1]]
+		failed = failed[:len(failed)-1]
+		e := n.out
+		for n.out = 0; e > 0; e = s.edges[e-1].next {
+			to := s.edges[e-1].to
+			switch {
+			case s.nodes[to].state == done:
+			case drop(to):
+				s.nodes[to].state = done
+				s.pending--
+				failed = append(failed, to)
+			default:
+				s.release(to)
+			}
+		}
+	}
+}
+
 // Done marks node i, which Next has returned, as done. Nodes that waited only for
 // i become ready.
 func (s *Sched) Done(i int32) {

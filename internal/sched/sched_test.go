@@ -278,6 +278,66 @@ func TestCycleIsARing(t *testing.T) {
 	}
 }
 
+// TestFailedNodesTakeTheirConsumersAlong lets random nodes fail and compares which nodes run
+// with a walk over the graph.
+func TestFailedNodesTakeTheirConsumersAlong(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		g := randomGraph(r, 1+r.IntN(40))
+		fails := make([]bool, len(g.needs))
+		lost := make([]bool, len(g.needs)) // sources are larger than their consumers
+		for i := len(fails) - 1; i >= 0; i-- {
+			fails[i] = r.IntN(8) == 0
+			lost[i] = slices.ContainsFunc(g.needs[i], func(from int32) bool { return lost[from] || fails[from] })
+		}
+		s := build(g)
+		ran, dropped := make([]bool, len(fails)), make([]bool, len(fails))
+		for {
+			i, ok := s.Next()
+			if !ok {
+				break
+			}
+			require.False(t, ran[i] || dropped[i])
+			if ran[i] = true; !fails[i] {
+				s.Done(i)
+				continue
+			}
+			s.Fail(i, func(i int32) bool {
+				require.False(t, ran[i] || dropped[i], "once for each node")
+				dropped[i] = true
+				return true
+			})
+		}
+		require.Zero(t, s.Pending(), "seed %d", seed)
+		require.Equal(t, lost, dropped, "seed %d", seed)
+		for i := range ran {
+			require.Equal(t, !lost[i], ran[i], "seed %d", seed)
+		}
+	}
+}
+
+// TestFailReleasesAStandIn: what is not dropped runs, as after Done.
+func TestFailReleasesAStandIn(t *testing.T) {
+	var s sched.Sched
+	s.Add(0, true, false)
+	s.Open(0)
+	s.Next()
+	s.Add(1, false, false) // node 0 asks for node 1, which fails
+	s.StandIn(2, 0)
+	s.Link(1, 2)
+	s.Open(2)
+	s.Open(1)
+	i, _ := s.Next()
+	require.Equal(t, int32(1), i)
+	s.Fail(1, func(i int32) bool { require.Equal(t, int32(2), i); return false })
+	i, ok := s.Next()
+	require.True(t, ok)
+	require.Equal(t, int32(2), i)
+	s.Done(2)
+	s.Fail(0, nil)
+	require.Zero(t, s.Pending())
+}
+
 func TestManyNodes(t *testing.T) {
 	var s sched.Sched
 	const n = 300_000 // needs four levels in the bitset

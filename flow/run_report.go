@@ -1,0 +1,186 @@
+package flow
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// nodeWhy tells why a node has no result, or a blocked result.
+type nodeWhy struct {
+	result string // resultError, resultBlocked or resultSkipped
+	reason string
+	by     string             // see nodebus.NodeRun
+	cause  string             // the text of err
+	err    *nodebus.NodeError // of the node that failed, if the prompt continues after errors; else nil
+}
+
+// clock returns the time since the run began, in nanoseconds, at least 1. It costs less than
+// time.Now.
+func (r *run) clock() int64 { return max(1, int64(time.Since(r.started))) }
+
+// start notes when the node is called. A worker that has just ended another node knows the
+// time already, unless it has asked a cache that may be slow.
+func (w *worker) start() {
+	if w.clock == 0 || w.key != "" && w.r.local.recent == nil {
+		w.clock = w.r.clock()
+	}
+	w.began = w.clock
+}
+
+// tellDone publishes that the node has ended without an error, if the program wants it.
+func (w *worker) tellDone() {
+	if !w.r.local.opts.NodeDone {
+		return
+	}
+	done := nodebus.NodeDone{Cached: w.cached, Attempt: w.tries}
+	if w.began != 0 {
+		done.Duration = time.Duration(w.r.clock() - w.began)
+	}
+	w.r.tracker.Done(int(w.n.number), done)
+}
+
+// known notes for the report that the node has ended. mu is held.
+func (w *worker) known(why *nodeWhy) {
+	n := w.n
+	if n.cached = w.cached; why != nil { // else an expansion may have set it
+		n.why = why
+	}
+	if w.tries > 1 {
+		n.calls = int32(w.tries)
+	}
+	if w.began != 0 {
+		n.began, n.ended = w.began, w.clock
+	}
+	if n.state == nodeCached {
+		w.r.use(w.i, n)
+		return
+	}
+	w.r.sched.known = append(w.r.sched.known, w.i)
+}
+
+// use notes for the report that the run uses the result of node i, if that was cached when
+// the prompt began. mu is held.
+func (r *run) use(i int32, n *runNode) {
+	if n.state == nodeCached && !n.used {
+		n.used, n.cached = true, true
+		r.sched.known = append(r.sched.known, i)
+	}
+}
+
+// makeReport returns what the run has to report. mu is held.
+func (r *run) makeReport() (rep nodebus.Report) {
+	if r.sched.looking { // lookUp may still use the nodes
+		return rep
+	}
+	rep.Outputs, rep.Errors = r.graph.shown(), r.sched.failures
+	known := r.sched.known
+	rep.Nodes = make([]nodebus.NodeRun, min(len(known), recordNodes))
+	if len(known) <= recordNodes {
+		for k, i := range known {
+			r.describe(r.graph.at(i), &rep.Nodes[k])
+		}
+		return rep
+	}
+	kept := 0
+	keepNodes(len(known), func(k int) bool { return r.whyOf(r.graph.at(known[k])) == nil }, func(k int) {
+		r.describe(r.graph.at(known[k]), &rep.Nodes[kept])
+		kept++
+	})
+	rep.NodesLeftOut = len(known) - kept
+	return rep
+}
+
+// describe fills in the report about a node. mu is held.
+func (r *run) describe(n *runNode, to *nodebus.NodeRun) {
+	to.Place, to.Class, to.Result = n.plan.place(), n.plan.class.Name(), resultDone
+	to.Cached, to.Attempt = n.cached, int(n.calls)
+	if n.ended != 0 {
+		to.Started, to.Ended = r.started.Add(time.Duration(n.began)), r.started.Add(time.Duration(n.ended))
+	}
+	if why := r.whyOf(n); why != nil {
+		to.Result, to.Reason, to.By = why.result, why.reason, why.by
+	}
+}
+
+// whyOf returns why a node has no result. For a cached node that is blocked, whyOf finds it
+// out from the values. mu is held.
+func (r *run) whyOf(n *runNode) *nodeWhy {
+	if n.why == nil && (n.cached || n.state == nodeCached) && (len(n.outs) == 0 || isBlocked(n.outs[:1])) {
+		n.why = r.whyCached(n)
+	}
+	return n.why
+}
+
+func (r *run) whyCached(n *runNode) *nodeWhy {
+	for _, out := range n.outs {
+		b, blocked := out.(*nodebus.BlockedError)
+		if !blocked {
+			return nil
+		}
+		if b.Reason != "" {
+			return &nodeWhy{result: resultBlocked, reason: value.Shorten(b.Reason), by: n.plan.id}
+		}
+	}
+	for k := range n.plan.args {
+		src := n.plan.args[k].src
+		if src < 0 || len(n.outs) == 0 && n.plan.class.inputs[k].Lazy {
+			continue
+		}
+		if s := r.graph.at(src); s.state == nodeCached || s.state == nodeDone {
+			if b := blockIn(s.outs[n.plan.args[k].slot], n.plan.class.takesList || len(n.outs) > 0); b != nil {
+				why := r.blocked(s, value.Shorten(b.Reason))
+				if s.cached || s.state == nodeCached { // the report does not have s, unless it was used
+					why.reason = cmp.Or(why.reason, r.reasonOf(s))
+				}
+				return why
+			}
+		}
+	}
+	return nil
+}
+
+// reasonOf returns why a node is blocked; "" if it is not, or without a reason. mu is held.
+func (r *run) reasonOf(n *runNode) string {
+	if why := r.whyOf(n); why != nil {
+		return why.reason
+	}
+	return ""
+}
+
+// blockIn returns val if it is blocked. With lists, it also returns a blocked element of a
+// list.
+func blockIn(val any, lists bool) *nodebus.BlockedError {
+	switch val := val.(type) {
+	case *nodebus.BlockedError:
+		return val
+	case value.List:
+		for _, e := range val {
+			if b, ok := e.(*nodebus.BlockedError); ok && lists {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// blocked returns why a node is blocked that has received a blocked value from src. mu is
+// held.
+func (r *run) blocked(src *runNode, reason string) *nodeWhy {
+	by := src.plan.id
+	if why := r.whyOf(src); why != nil && why.by != "" {
+		by = why.by
+	}
+	return &nodeWhy{result: resultBlocked, reason: reason, by: by}
+}
+
+// place sets the fields of e that name a node. mu is held.
+func (r *run) place(n *runNode, e *nodebus.NodeError) {
+	e.Place, e.Class = n.plan.place(), n.plan.class.Name()
+	e.RealClass = e.Class
+	if made := n.plan.made; made != nil {
+		e.RealClass = r.graph.at(made.real).plan.class.Name()
+	}
+}
