@@ -57,3 +57,66 @@ func (h *Hub) End(name string, cause error) bool {
 	found.Close(cause)
 	return true
 }
+
+// Ended reports whether the log has the outcome of a prompt, and whether it has the
+// closing [Executing] event after that. It is for an engine, which tells the end of a
+// prompt again if the process that ran the prompt ended too early. Both are false for
+// a prompt that the log does not know, or has forgotten long ago. An error is an error of
+// the log.
+func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
+	h.mu.Lock()
+	p := h.index.prompts[promptID]
+	upTo := h.lastID
+	if p != nil {
+		outcome, closed = p.outcome != 0, p.over
+	}
+	h.mu.Unlock()
+	if p != nil {
+		return outcome, closed, nil
+	}
+	if l, ours := h.log.(*memoryLog); ours {
+		closed = l.hasClosed(promptID)
+		return closed, closed, nil
+	}
+	q := LogQuery{Prompts: []string{promptID}, UpTo: upTo}
+	for more := true; more; {
+		found, _, err := h.readLog(q)
+		if err != nil {
+			return false, false, err
+		}
+		for i := range found.Events {
+			ev := &found.Events[i]
+			t, _ := standardTraits(ev.Payload, true)
+			e, isExecuting := ev.Payload.(Executing)
+			closed = isExecuting && e.UniqueID == ""
+			outcome = t.outcome || closed && outcome
+			q.After = ev.ID
+		}
+		more = found.More && len(found.Events) > 0
+	}
+	return outcome, closed, nil
+}
+
+// AfterEnd calls f in a goroutine of its own when the hub delivers the next closing
+// [Executing] event of the prompt. It is for an engine that waits for a prompt which
+// another process runs. stop takes the call back; it returns false if f was called
+// already. If the hub never receives such an event, it never calls f, and keeps f until
+// stop is called.
+func (h *Hub) AfterEnd(promptID string, f func()) (stop func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	calls, own := h.index.afterEnd, &f
+	calls[promptID] = append(calls[promptID], own)
+	return func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		at := slices.Index(calls[promptID], own)
+		if at < 0 {
+			return false
+		}
+		if calls[promptID] = slices.Delete(calls[promptID], at, at+1); len(calls[promptID]) == 0 {
+			delete(calls, promptID)
+		}
+		return true
+	}
+}

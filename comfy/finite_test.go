@@ -15,6 +15,9 @@ func TestNotFiniteSubmitted(t *testing.T) {
 		graph := `{"1":{"class_type":"Wait","inputs":{"name":"a","other":` + word + `,"deep":{"x":[` + word + `,1.50]}},"_meta":{"title":"NaN","at":` + word + `}},
 			"2":{"class_type":"RefAdd","inputs":{"a":` + word + `,"b":1}}}`
 		h.submit("me", graph, `"prompt_id":"p"`, `"extra_data":{"x":[`+word+`],"text":"NaN"}`, `"unknown":`+word)
+		s := h.dial("watch=p", nil)
+		s.until("executing 1")
+		s.close()
 		const node = `{"class_type":"Wait","inputs":{"deep":{"x":[null,1.50]},"name":"a","other":null},"_meta":{"title":"NaN","at":null}}`
 		check := func(item any, in string) {
 			require.Equal(t, "p", at(t, item, 1))

@@ -260,7 +260,7 @@ func TestPublisherThatEndsItsGoroutine(t *testing.T) {
 					}
 				}
 				require.Zero(t, r.engine.Remaining())
-				require.Empty(t, r.engine.Running())
+				require.Empty(t, r.running())
 			})
 		})
 	}
