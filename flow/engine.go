@@ -18,6 +18,9 @@ type EngineOptions struct {
 	Executor nodebus.Executor // runs the prompts; default NewLocal(registry, nil)
 	Queue    Queue            // keeps waiting prompts; default NewQueue(nil)
 	Store    Store            // keeps records of ended prompts; default NewStore(nil)
+	// Signals carries answers and interrupts to the process that runs a prompt. Default
+	// NewSignals(nil): to this process only.
+	Signals Signals
 	// Parallel is the maximum number of prompts that run at the same time. Default
 	// GOMAXPROCS.
 	Parallel int
@@ -51,6 +54,9 @@ func (o *EngineOptions) withDefaults(r *Registry) EngineOptions {
 	if opts.Store == nil {
 		opts.Store = NewStore(nil)
 	}
+	if opts.Signals == nil {
+		opts.Signals = NewSignals(nil)
+	}
 	if opts.Parallel <= 0 {
 		opts.Parallel = runtime.GOMAXPROCS(0)
 	}
@@ -80,15 +86,17 @@ type Engine struct {
 	// mu is held only for a few steps, and never while foreign code runs. While mu is
 	// held, no other lock of this package is taken. The locks of a job, a gate, a lease
 	// and the in-memory queue are also never held together.
-	mu      sync.Mutex
-	jobs    map[string]*job    // by prompt id: submitted or taken from the queue, and not ended
-	ending  map[string]*job    // by prompt id: ended, and the last event is not sent yet
-	clients map[string]*client // by client id: the clients that have a job
-	seq     uint64             // sequence number of the last admitted job
-	taking  *nodebus.Prompt    // may have left the queue, but is not marked as running yet
-	poke    context.CancelFunc // cancels the current Take, so that the queue is searched again
-	runner  *runner            // the Run that is active; nil if none is
-	shared  *shared            // the Run of those who call Do; nil if nobody does
+	mu       sync.Mutex
+	jobs     map[string]*job    // by prompt id: submitted or taken from the queue, and not ended
+	ending   map[string]*job    // by prompt id: ended, and the last event is not sent yet
+	clients  map[string]*client // by client id: the clients that have a job
+	seq      uint64             // sequence number of the last admitted job
+	taking   *nodebus.Prompt    // may have left the queue, but is not marked as running yet
+	poke     context.CancelFunc // cancels the current Take, so that the queue is searched again
+	used     int                // number of prompts that run and have a place
+	resuming []resting          // prompts that wait for a place
+	runner   *runner            // the Run that is active; nil if none is
+	shared   *shared            // the Run of those who call Do; nil if nobody does
 
 	statusDue  int  // number of status events still to send
 	statusBusy bool // a goroutine is sending status events
@@ -176,6 +184,7 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) ([]string, err
 	for _, id := range gone {
 		e.forget(id)
 	}
+	e.dropSignals(context.WithoutCancel(ctx), gone...)
 	e.tellStatus()
 	return gone, err
 }

@@ -27,6 +27,7 @@ type job struct {
 	// Engine.mu guards these.
 	lease   Lease // the newest; nil while the prompt waits
 	running bool
+	rests   bool // runs, and has given its place back
 	ends    bool // conclude was called, or is about to be
 
 	done    chan struct{} // closed when the job has ended
@@ -202,6 +203,7 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, j *job) (_ *job, begins b
 	e.leaves(j)
 	j.lease, j.attempt, j.secrets, j.running = lease, max(taken.Attempt, 1), taken.Secrets, true
 	e.client(j).running++
+	e.used++
 	return j, true
 }
 
@@ -233,7 +235,10 @@ func (e *Engine) release(j *job) {
 	if !j.running {
 		return
 	}
-	e.client(j).running--
+	if !j.rests {
+		e.used--
+		e.client(j).running--
+	}
 	e.leaves(j)
-	e.lookAgain()
+	e.grant()
 }

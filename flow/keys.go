@@ -240,7 +240,7 @@ func fits(res Result, c *Class) bool { return len(res.Outputs) == len(c.outputs)
 // for it. claim returns an error if the run ended in the meantime.
 func (w *worker) claim() (later bool, err error) {
 	r := w.r
-	if r.local.cache == nil {
+	if r.local.cache == nil || r.dependsOnAnswer(w.n) {
 		return false, nil
 	}
 	key := r.keys.of(w.i)

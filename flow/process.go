@@ -20,22 +20,24 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
 	defer func() { e.conclude(j, g, err, keep) }()
 	defer func() { g.shut(report) }()
+	h := e.hostOf(j, g)
+	defer h.close()
 	e.tellStatus()
 	if context.Cause(j.ctx) == nil {
 		g.start()
 	}
-	report, err = e.execute(j, g)
+	report, err = e.execute(j, g, h)
 }
 
 // execute calls the executor. A panic of the executor becomes an error.
-func (e *Engine) execute(j *job, g *gate) (report nodebus.Report, err error) {
+func (e *Engine) execute(j *job, g *gate, h *host) (report nodebus.Report, err error) {
 	if err := context.Cause(j.ctx); err != nil { // interrupted before it began
 		return report, err
 	}
 	if j.refused != nil {
 		return report, j.refused
 	}
-	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.prepared, Secrets: j.secrets}
+	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.prepared, Secrets: j.secrets, Host: h}
 	err = nodebus.Protect(func() (err error) {
 		report, err = e.opts.Executor.Execute(j.ctx, job, g)
 		return err
@@ -68,6 +70,7 @@ func (e *Engine) conclude(j *job, g *gate, err error, keep *leaseKeeper) {
 			keep.stop()
 			e.completeLease(ctx, j)
 		}
+		e.dropSignals(context.WithoutCancel(ctx), j.p.ID)
 	}()
 	defer e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
 	defer e.tellStatus()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -45,8 +46,10 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
 	keys     keys
+	asked    atomic.Bool    // a node has asked for an answer from outside
 	finished chan struct{}  // closed when no node runs and no node waits
-	all      sync.WaitGroup // the goroutines of the run
+	all      sync.WaitGroup // the goroutines of the run, except that of keepPlace
+	places   sync.WaitGroup // keepPlace
 
 	mu    sync.Mutex
 	graph liveGraph
@@ -58,6 +61,8 @@ type after struct {
 	cancel error  // cancels the run's context with this cause; nil if the run goes on
 	grant  *run   // the run that receives a slot; nil if there is none
 	key    string // a claim to release; "" if there is none
+
+	questions []*question // questions of nodes that have ended
 }
 
 // unlock releases run.mu and then does the collected work.
@@ -71,6 +76,9 @@ func (r *run) unlock(then *after) {
 	}
 	if then.key != "" {
 		r.local.claims.release(then.key)
+	}
+	for _, q := range then.questions {
+		q.withdraw(nodebus.ErrClosed)
 	}
 }
 
@@ -129,6 +137,7 @@ func (r *run) execute() error {
 		r.tracker.Close(err)
 	}
 	r.cancel(nodebus.ErrClosed)
+	r.places.Wait()
 	return err
 }
 
@@ -285,9 +294,10 @@ func (r *run) settle(then *after) {
 	if s.working > 0 || s.ended {
 		return
 	}
-	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 {
+	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 && len(s.questions) == 0 {
 		r.fail(r.cycleError(), then)
 	}
+	r.checkPlace()
 	if s.waiting == 0 && (s.over || s.Pending() == 0) {
 		s.ended = true
 		close(r.finished)

@@ -35,6 +35,7 @@ type runNode struct {
 	number int32      // number in the tracker
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
+	asked  bool // the result depends on an answer from outside; guarded by run.mu
 }
 
 type nodeState uint8

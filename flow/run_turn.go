@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -23,7 +22,7 @@ type turn struct {
 
 	// run.mu guards the fields below.
 	length int32 // length of the longest list that a lazy input returned
-	waits  int32 // number of calls of await that have not returned
+	waits  int32 // number of calls of await and Await that have not returned
 }
 
 // begin returns the context of call k.
@@ -67,7 +66,7 @@ func (t *turn) Progress(value, max float64) error {
 	return t.w.r.tracker.Progress(int(t.n.number), value, max)
 }
 
-// waiter is one call of await. In the schedule, a stand-in replaces the waiting
+// waiter is one call of await or Await. In the schedule, a stand-in replaces the waiting
 // node.
 type waiter struct {
 	t       *turn
@@ -182,30 +181,39 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (an
 	return t.unblock(val)
 }
 
-// Await asks clients; see [nodebus.Runtime].
-func (t *turn) Await(ctx context.Context, q nodebus.Waiting, check func(json.RawMessage) error) (json.RawMessage, error) {
-	host := t.w.r.job.Host
-	if host == nil {
-		return nil, errNoHost
-	}
-	return host.Await(ctx, q, check)
-}
-
-var errNoHost = errors.New("nodebus: no engine runs this prompt, so its nodes cannot ask clients")
-
 // await waits for an output of node src. The waiting node's slot is free during the
 // wait. When the node continues, the tracker publishes again that it runs. The methods
-// of ctx are foreign code: await calls them without the lock, and no panic of them
-// skips endWait.
+// of ctx are foreign code: they are called without the lock, and no panic of them skips
+// endWait.
 func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	r, done := t.w.r, ctx.Done()
+	done := ctx.Done()
 	w, val, err := t.beginWait(src, slot)
 	if w == nil {
 		return val, err
 	}
+	if err := t.wait(ctx, done, w); err != nil {
+		return nil, err
+	}
+	return t.valueOf(src, slot), nil
+}
+
+// valueOf returns an output of a node that is done.
+func (t *turn) valueOf(src, slot int32) any {
+	r := t.w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.graph.at(src)
+	t.n.asked = t.n.asked || n.asked
+	return n.outs[slot]
+}
+
+// wait waits until the node may continue, or until ctx ends. done is the result of
+// ctx.Done.
+func (t *turn) wait(ctx context.Context, done <-chan struct{}, w *waiter) error {
+	r := t.w.r
 	select {
 	case <-w.resumed:
 	case <-done:
@@ -213,12 +221,12 @@ func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	}
 	cause := nodebus.Protect(func() error { return context.Cause(ctx) })
 	if err := t.endWait(w, cause); err != nil {
-		return nil, err
+		return err
 	}
 	if !r.tracker.Resume(int(t.n.number)) {
-		return nil, nodebus.ErrClosed
+		return nodebus.ErrClosed
 	}
-	return r.node(src).outs[slot], nil
+	return nil
 }
 
 // beginWait schedules node src and a stand-in for the waiting node. It releases the
@@ -234,6 +242,7 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 	case t.over.Load():
 		return nil, nil, nodebus.ErrClosed
 	case n.state != nodeFresh:
+		t.n.asked = t.n.asked || n.asked
 		return nil, n.outs[slot], nil
 	case r.sched.over:
 		return nil, nil, r.sched.err
@@ -244,12 +253,19 @@ func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
 	r.sched.StandIn(i, t.w.i)
 	r.sched.Link(src, i)
 	r.sched.Open(i)
-	if t.waits++; t.waits == 1 { // if it is more, another call of await has released them already
-		r.sched.waiting++
-		t.w.dropClaim(&then)
-		r.rest(t.w, &then)
-	}
+	t.beginWaiting(&then)
 	return w, nil, nil
+}
+
+// beginWaiting releases the node's slot and claim, unless another goroutine of the node
+// waits and has released them already. mu is held.
+func (t *turn) beginWaiting(then *after) {
+	if t.waits++; t.waits == 1 {
+		r := t.w.r
+		r.sched.waiting++
+		t.w.dropClaim(then)
+		r.rest(t.w, then)
+	}
 }
 
 // endWait ends a wait. It returns nil only if the wait was resumed and the run goes
@@ -265,6 +281,7 @@ func (t *turn) endWait(w *waiter, cause error) error {
 		if t.waits--; t.waits == 0 && !over {
 			r.sched.waiting--
 			r.sched.working++
+			r.checkPlace()
 		}
 	} else if r.sched.err == nil && cause == nil && !over {
 		return nil
@@ -339,7 +356,7 @@ func (w *worker) assemble() {
 		all := make(value.List, 0, len(list))
 		for _, e := range list {
 			if made, ok := e.(*madeOutput); ok {
-				e = w.r.node(made.src).outs[made.slot]
+				e = w.turn.valueOf(made.src, made.slot)
 			}
 			if inner, ok := e.(value.List); ok {
 				all = append(all, inner...)
@@ -375,7 +392,7 @@ func (w *worker) showUI() error {
 
 // finish caches the node's result and publishes that the node is done.
 func (w *worker) finish() {
-	if w.key != "" && !w.turn.over.Load() {
+	if w.key != "" && !w.turn.over.Load() && !w.r.dependsOnAnswer(w.n) {
 		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
 	}
 	w.r.tracker.Finish(int(w.n.number))

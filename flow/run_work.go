@@ -20,6 +20,8 @@ type schedule struct {
 	inLine   bool   // the run waits for a slot
 	turns    uint64 // number of turns that have begun
 
+	asking
+
 	looking bool  // lookUp has not returned yet
 	err     error // error that ends the run early
 	stopped bool  // err comes from the end of the context, not from a node
@@ -118,7 +120,7 @@ func (s *schedule) latest() (l *worker) {
 // is free, the run waits in line for a slot. mu is held.
 func (r *run) startWorkers() {
 	s := &r.sched
-	for !s.over && !s.inLine && s.Ready() > s.starting {
+	for !s.over && !s.away && !s.inLine && s.Ready() > s.starting {
 		if !r.local.slots.take(r, s.slots == 0) {
 			s.inLine = true
 			return
@@ -142,7 +144,7 @@ func (r *run) granted() {
 	r.mu.Lock()
 	defer r.unlock(&then)
 	r.sched.inLine = false
-	if r.sched.over || r.sched.Ready() <= r.sched.starting {
+	if r.sched.over || r.sched.away || r.sched.Ready() <= r.sched.starting {
 		then.grant = r.local.slots.give(r, false)
 		return
 	}
@@ -200,7 +202,7 @@ func (w *worker) workAlone() {
 func (w *worker) take() *worker {
 	var then after
 	w.r.mu.Lock()
-	if w.endTurn(&then); then.cancel != nil || then.key != "" { // a node that waits for the key may be the next node
+	if w.endTurn(&then); then.cancel != nil || then.key != "" || then.questions != nil { // a node that waits for the key may be the next node
 		w.r.unlock(&then)
 		w.r.mu.Lock()
 	}
@@ -320,6 +322,7 @@ func (w *worker) endTurn(then *after) {
 	if w.turn = nil; t.waits > 0 { // a goroutine of the node still waits
 		r.sched.waiting--
 		r.sched.working++
+		r.sched.withdraw(t, then)
 	}
 	t.over.Store(true)          // its calls have ended their contexts
 	if t.first.Context == nil { // the result was cached: no code of the node has seen the turn

@@ -47,13 +47,7 @@ func (e *Engine) run(taking, ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer e.ends(r)
-	free := make(chan struct{}, e.opts.Parallel)
 	for {
-		select {
-		case free <- struct{}{}:
-		case <-taking.Done():
-			return context.Cause(taking)
-		}
 		j, err := e.take(taking)
 		if err != nil {
 			if taking.Err() != nil {
@@ -64,7 +58,6 @@ func (e *Engine) run(taking, ctx context.Context) error {
 			return err
 		}
 		all.Go(func() {
-			defer func() { <-free }()
 			e.process(ctx, j)
 		})
 	}
@@ -264,6 +257,9 @@ func (e *Engine) holdsBack(taken nodebus.Job) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j := e.jobs[taken.Prompt.ID]
+	if e.isFull(taken.Prompt.ClientID) {
+		return true // a prompt that rested has taken the place
+	}
 	if j == nil || !j.holdsUp() {
 		return false
 	}
@@ -302,10 +298,10 @@ func (e *Engine) skips(clientID string) bool {
 	defer e.mu.Unlock()
 	c := e.clients[clientID]
 	switch {
+	case e.isFull(clientID):
+		return true
 	case c == nil:
 		return false
-	case c.running >= e.opts.PerClient:
-		return true
 	case c.isUnready():
 		c.skipped = true
 		return true

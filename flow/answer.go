@@ -1,0 +1,87 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Answer answers a question that a node has asked with [nodebus.Await], or will ask. node
+// is the unique id of the node, and name is the name of the question; both are in the
+// [nodebus.Waiting] that clients receive. value is encoded as JSON. An answer that comes
+// before its question is kept for it. Errors:
+//
+//   - [ErrNotFound] if the prompt neither waits nor runs;
+//   - [ErrAnswer] if the answer does not fit; the node waits on, and the answer is not
+//     kept. Answer checks this only if the question is open: a kept answer that does not
+//     fit is ignored later;
+//   - [ErrFull] if too many answers are kept;
+//   - an error of encoding/json if value has no JSON form; an error of the queue or of
+//     the Signals.
+func (e *Engine) Answer(ctx context.Context, promptID, node, name string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("nodebus: the answer to %q has no JSON form: %w", name, err)
+	}
+	return e.signal(ctx, Signal{PromptID: promptID, Node: node, Name: name, Answer: data})
+}
+
+// Refuse says no to a question: [nodebus.Await] returns a [*nodebus.RefusedError] with the
+// reason, which may be empty. If the node returns that error, the prompt ends as refused.
+// Otherwise Refuse is like [Engine.Answer].
+func (e *Engine) Refuse(ctx context.Context, promptID, node, name, reason string) error {
+	return e.signal(ctx, Signal{PromptID: promptID, Node: node, Name: name, Refused: true, Reason: reason})
+}
+
+// signal sends a signal to a prompt that waits or runs.
+func (e *Engine) signal(ctx context.Context, s Signal) error {
+	if err := e.mustLive(ctx, s.PromptID); err != nil {
+		return err
+	}
+	if err := nodebus.Protect(func() error { return e.opts.Signals.Send(ctx, s) }); err != nil {
+		return fmt.Errorf("nodebus: answering %q of node %s in prompt %s: %w", s.Name, s.Node, s.PromptID, err)
+	}
+	err := e.mustLive(ctx, s.PromptID)
+	if err != nil { // the prompt has ended meanwhile, perhaps before the signal was kept
+		e.dropSignals(context.WithoutCancel(ctx), s.PromptID)
+	}
+	return err
+}
+
+// mustLive returns an error unless a prompt waits or runs, here or in another process.
+func (e *Engine) mustLive(ctx context.Context, promptID string) error {
+	e.mu.Lock()
+	known := e.jobs[promptID] != nil
+	e.mu.Unlock()
+	if known {
+		return nil
+	}
+	err := nodebus.Protect(func() error {
+		for _, err := range e.opts.Queue.List(ctx, promptID) {
+			known = known || err == nil
+			return err
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("nodebus: looking for prompt %s in the queue: %w", promptID, err)
+	case !known:
+		return fmt.Errorf("%w: no prompt with this id waits or runs: prompt %q", ErrNotFound, promptID)
+	}
+	return nil
+}
+
+// dropSignals forgets the signals of prompts that have ended and are not in the queue any
+// more.
+func (e *Engine) dropSignals(ctx context.Context, promptIDs ...string) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	for _, id := range promptIDs {
+		if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {
+			e.opts.Logger.Error("signals not dropped", "prompt", id, "error", err)
+		}
+	}
+}
