@@ -53,10 +53,13 @@ func (e *Engine) signal(ctx context.Context, s Signal) error {
 // mustLive returns an error unless a prompt waits or runs, here or in another process.
 func (e *Engine) mustLive(ctx context.Context, promptID string) error {
 	e.mu.Lock()
-	known := e.jobs[promptID] != nil
+	known, ends := e.jobs[promptID] != nil, e.ending[promptID] != nil
 	e.mu.Unlock()
 	if known {
 		return nil
+	}
+	if ends { // it is in the queue until its lease is done
+		return noPrompt(promptID)
 	}
 	err := nodebus.Protect(func() error {
 		for _, err := range e.opts.Queue.List(ctx, promptID) {
@@ -69,9 +72,13 @@ func (e *Engine) mustLive(ctx context.Context, promptID string) error {
 	case err != nil:
 		return fmt.Errorf("nodebus: looking for prompt %s in the queue: %w", promptID, err)
 	case !known:
-		return fmt.Errorf("%w: no prompt with this id waits or runs: prompt %q", ErrNotFound, promptID)
+		return noPrompt(promptID)
 	}
 	return nil
+}
+
+func noPrompt(id string) error {
+	return fmt.Errorf("%w: no prompt with this id waits or runs: prompt %q", ErrNotFound, id)
 }
 
 // dropSignals forgets the signals of prompts that have ended and are not in the queue any
