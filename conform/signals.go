@@ -263,8 +263,8 @@ func sendAll(t *testing.T, s flow.Signals, senders, n int) {
 	within(t, "sending in several goroutines", all.Wait)
 }
 
-// complete checks that all signals of sendAll have come once, and those of each sender in
-// order.
+// complete checks that all signals of sendAll have come once, and that the signals of each
+// sender are in order.
 func complete(t *testing.T, names []string, senders, n int) {
 	t.Helper()
 	next := make([]int, senders)

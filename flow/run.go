@@ -48,7 +48,7 @@ type run struct {
 	keys     keys
 	asked    atomic.Bool    // a node has asked for an answer from outside
 	finished chan struct{}  // closed when no node runs and no node waits
-	all      sync.WaitGroup // the goroutines of the run, except that of keepPlace
+	all      sync.WaitGroup // the goroutines of the run, except keepPlace
 	places   sync.WaitGroup // keepPlace
 
 	mu    sync.Mutex
