@@ -19,6 +19,9 @@ type jsonPayload interface {
 func (s Status) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"status":{"exec_info":{"queue_remaining":`...)
 	b = strconv.AppendInt(b, int64(s.QueueRemaining), 10)
+	if s.Paused {
+		b = append(b, `,"paused":true`...)
+	}
 	b = append(b, `}}`...)
 	if s.SID != "" {
 		b = append(b, `,"sid":`...)
@@ -27,7 +30,7 @@ func (s Status) appendJSON(b []byte) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-func (s Status) sizeJSON() int { return 80 + len(s.SID) }
+func (s Status) sizeJSON() int { return 94 + len(s.SID) }
 
 func (e ExecutionStart) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `{"prompt_id":`...)

@@ -100,12 +100,12 @@ func (c Custom) EventType() string { return c.Type }
 // connection is a Status that also contains the client's id.
 type Status struct {
 	QueueRemaining int
+	Paused         bool   // no waiting prompt begins; sent only if true
 	SID            string // the client's id; only in the first event
 }
 
-// ExecutionStart reports that a prompt begins. All timestamps of events are Unix
-// milliseconds. If a prompt begins again, because an earlier attempt was lost, a reader
-// must forget what the earlier attempt has reported.
+// ExecutionStart reports that a prompt begins. All timestamps are Unix milliseconds. If a
+// prompt begins again, a reader must forget what the earlier attempt has reported.
 type ExecutionStart struct {
 	PromptID  string `json:"prompt_id"`
 	Timestamp int64  `json:"timestamp"`

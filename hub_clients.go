@@ -16,6 +16,8 @@ type clientIndex struct {
 	running list.List    // of *promptState; the prompt whose newest event is oldest is first
 	ended   list.List    // of *promptState, in the order of their ends
 	away    list.List    // of *hubClient, without a session but with expected prompts, in the order in which they left
+
+	afterEnd map[string][]*func() // by prompt id: what Hub.AfterEnd is to call
 }
 
 // hubClient is a client with a session, a prompt, or a prompt that it expects.
@@ -69,6 +71,7 @@ const (
 func (x *clientIndex) init(retain time.Duration) {
 	x.retain = retain
 	x.clients, x.prompts = map[string]*hubClient{}, map[string]*promptState{}
+	x.afterEnd = map[string][]*func(){}
 }
 
 // client returns the entry of a client; it creates the entry if necessary.
@@ -168,6 +171,10 @@ func (x *clientIndex) own(p *promptState, client string) {
 // close marks a prompt as ended, and removes the prompts that ended too long ago.
 func (x *clientIndex) close(p *promptState, now time.Time) {
 	p.over, p.end = true, now
+	for _, f := range x.afterEnd[p.id] {
+		go (*f)()
+	}
+	delete(x.afterEnd, p.id)
 	for _, c := range p.owners {
 		p.awaited = p.awaited || len(c.sessions) > 0
 	}

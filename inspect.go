@@ -57,3 +57,41 @@ func (h *Hub) End(name string, cause error) bool {
 	found.Close(cause)
 	return true
 }
+
+// Ended reports whether the log has the outcome of a prompt, and whether it has the
+// closing [Executing] event after that. It is for an engine, which tells the end of a
+// prompt again if the process that ran the prompt ended too early. Both are false for
+// a prompt that the hub does not know, or no longer knows; see [HubOptions].Retain.
+func (h *Hub) Ended(promptID string) (outcome, closed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.index.prompts[promptID]
+	if p == nil {
+		return false, false
+	}
+	return p.outcome != 0, p.over
+}
+
+// AfterEnd calls f in a goroutine of its own when the hub delivers the next closing
+// [Executing] event of the prompt. It is for an engine that waits for a prompt which
+// another process runs. stop takes the call back; it returns false if f was called
+// already. If the hub never receives such an event, it never calls f, and keeps f until
+// stop is called.
+func (h *Hub) AfterEnd(promptID string, f func()) (stop func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	calls, own := h.index.afterEnd, &f
+	calls[promptID] = append(calls[promptID], own)
+	return func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		at := slices.Index(calls[promptID], own)
+		if at < 0 {
+			return false
+		}
+		if calls[promptID] = slices.Delete(calls[promptID], at, at+1); len(calls[promptID]) == 0 {
+			delete(calls, promptID)
+		}
+		return true
+	}
+}

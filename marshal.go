@@ -20,7 +20,8 @@ func (s *Status) UnmarshalJSON(b []byte) error {
 	var w struct {
 		Status struct {
 			ExecInfo struct {
-				QueueRemaining int `json:"queue_remaining"`
+				QueueRemaining int  `json:"queue_remaining"`
+				Paused         bool `json:"paused"`
 			} `json:"exec_info"`
 		} `json:"status"`
 		SID string `json:"sid"`
@@ -28,7 +29,8 @@ func (s *Status) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*s = Status{QueueRemaining: w.Status.ExecInfo.QueueRemaining, SID: w.SID}
+	info := w.Status.ExecInfo
+	*s = Status{QueueRemaining: info.QueueRemaining, Paused: info.Paused, SID: w.SID}
 	return nil
 }
 

@@ -1,12 +1,8 @@
 package comfy
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
-
-	"github.com/nodebus/nodebus"
 )
 
 // interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
@@ -29,7 +25,12 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 		_ = names.UnmarshalJSON(req.PromptID)
 	}
 	if !names {
-		for _, p := range s.engine.Running() {
+		running, _, err := s.prompts(r.Context())
+		if err != nil {
+			s.unavailable(w, err)
+			return
+		}
+		for _, p := range running {
 			if mayChange(r, p) {
 				s.end(r, p.ID)
 			}
@@ -46,26 +47,27 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 }
 
 // cancel ends the running and waiting prompts with these ids that the request may
-// change. It reports whether it ended a prompt.
+// change. It reports whether it ended a prompt. If the queue fails, cancel logs the error
+// and ends the prompts that it has received.
 func (s *Server) cancel(r *http.Request, ids ...string) (any bool) {
-	if only := granted(r).Client; only != "" {
-		own := map[string]bool{}
-		for _, p := range s.ofClient(r.Context(), only) {
-			own[p.ID] = true
+	if len(ids) == 0 {
+		return false
+	}
+	running, waiting, err := s.prompts(r.Context(), ids...)
+	if err != nil {
+		s.opts.Logger.Error("queue failed", "error", err)
+		if granted(r).Client == "" { // the engine may know the prompts
+			for _, id := range ids {
+				any = s.end(r, id) || any
+			}
+			return any
 		}
-		ids = slices.DeleteFunc(ids, func(id string) bool { return !own[id] })
 	}
 	// End the waiting prompts first: when a running prompt ends, a waiting prompt
 	// begins.
-	runs := map[string]bool{}
-	for _, p := range s.engine.Running() {
-		runs[p.ID] = true
-	}
-	for _, now := range []bool{false, true} {
-		for _, id := range ids {
-			if runs[id] == now {
-				any = s.end(r, id) || any
-			}
+	for _, p := range append(waiting, running...) {
+		if mayChange(r, p) {
+			any = s.end(r, p.ID) || any
 		}
 	}
 	return any
@@ -79,18 +81,6 @@ func (s *Server) end(r *http.Request, id string) bool {
 		s.opts.Logger.Error("prompt not deleted from the queue", "prompt", id, "error", err)
 	}
 	return found
-}
-
-// ofClient returns a client's waiting and running prompts. A prompt that begins
-// meanwhile can be there twice. If the queue fails, ofClient logs the error and
-// returns the prompts that it has.
-func (s *Server) ofClient(ctx context.Context, client string) []*nodebus.Prompt {
-	all, err := s.waiting(ctx) // before the running prompts: see queueList
-	if err != nil {
-		s.opts.Logger.Error("queue failed", "error", err)
-	}
-	all = append(all, s.engine.Running()...)
-	return slices.DeleteFunc(all, func(p *nodebus.Prompt) bool { return p.ClientID != client })
 }
 
 // free answers POST /free. With free_memory, the engine deletes the results that

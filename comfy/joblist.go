@@ -48,11 +48,10 @@ func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 // jobs returns the jobs that the query selects, in its order. Each job is in the
 // list once.
 func (s *Server) jobs(r *http.Request, q *jobQuery) (all []job, err error) {
-	waiting, err := s.waiting(r.Context()) // first waiting, then running prompts, then records: see queueList
+	running, waiting, err := s.prompts(r.Context()) // before the records: a prompt that ends meanwhile is in one of the two
 	if err != nil {
 		return nil, err
 	}
-	running := s.engine.Running()
 	seen := map[string]bool{}
 	add := func(j job) {
 		if !seen[j.prompt.ID] && q.wants(&j) {

@@ -158,7 +158,7 @@ func previewable(media string, item map[string]any) bool {
 // jobOne answers GET /api/jobs/{id}.
 func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	queued, err := s.queued(r, id) // before the records: see queueList
+	queued, err := s.queued(r, id) // before the records: a prompt that ends meanwhile is in one of the two
 	if err != nil {
 		s.unavailable(w, err)
 		return
@@ -193,20 +193,15 @@ func (s *Server) jobDetail(r *http.Request, rec *flow.Record) object {
 }
 
 // queued returns the waiting or running prompt with this id as a job, or nil.
-func (s *Server) queued(r *http.Request, id string) (*job, error) {
-	waiting, err := s.waiting(r.Context()) // before the running prompts: see queueList
-	if err != nil {
+func (s *Server) queued(r *http.Request, id string) (found *job, err error) {
+	running, waiting, err := s.prompts(r.Context(), id)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	for _, p := range s.engine.Running() {
-		if p.ID == id {
-			return &job{prompt: p, status: inProgress}, nil
-		}
-	}
-	for _, p := range waiting {
-		if p.ID == id {
-			return &job{prompt: p, status: pending}, nil
-		}
+	case len(running) > 0:
+		return &job{prompt: running[0], status: inProgress}, nil
+	case len(waiting) > 0:
+		return &job{prompt: waiting[0], status: pending}, nil
 	}
 	return nil, nil
 }

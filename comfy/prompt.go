@@ -19,7 +19,11 @@ import (
 // promptInfo answers GET /prompt with the number of prompts that wait or run.
 // Front ends poll it while they have no socket.
 func (s *Server) promptInfo(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"exec_info": map[string]int{"queue_remaining": s.engine.Remaining()}})
+	info := map[string]any{"queue_remaining": s.engine.Remaining()}
+	if s.engine.Paused() {
+		info["paused"] = true
+	}
+	answer(w, http.StatusOK, map[string]any{"exec_info": info})
 }
 
 // submission is the body of POST /prompt.
@@ -187,7 +191,7 @@ func (s *Server) number(r *http.Request, req *submission) (float64, *refusal) {
 	case bool(req.Front):
 		return s.numbers.first(r.Context(), s.engine.Queue()), nil
 	}
-	return s.numbers.normal(), nil
+	return s.numbers.normal(r.Context(), s.engine.Queue()), nil
 }
 
 // secretKeys lists the secret keys of extra_data. A value reaches only the nodes

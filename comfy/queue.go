@@ -12,42 +12,35 @@ import (
 // is in one of the two lists only.
 func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
 	running, pending := [][]any{}, [][]any{}
-	// List the waiting prompts first. A prompt that begins between the two calls is
-	// then in both results, and the loop below removes it from one. In the other
-	// order it would be missing from both.
-	waiting, err := s.waiting(r.Context())
-	if err != nil {
-		s.unavailable(w, err)
-		return
-	}
-	runs := map[string]bool{}
-	for _, p := range s.engine.Running() {
-		runs[p.ID] = true
-		running = append(running, s.item(r, p))
-	}
-	for _, p := range waiting {
-		if !runs[p.ID] {
-			pending = append(pending, s.item(r, p))
+	for q, err := range s.engine.Queued(r.Context()) {
+		switch {
+		case err != nil:
+			s.unavailable(w, err)
+			return
+		case q.Leased:
+			running = append(running, s.item(r, q.Prompt))
+		default:
+			pending = append(pending, s.item(r, q.Prompt))
 		}
 	}
 	answer(w, http.StatusOK, object{{"queue_running", running}, {"queue_pending", pending}})
 }
 
-// waiting returns the prompts in the queue. With an error, it returns the prompts
-// that it has received before the error.
-func (s *Server) waiting(ctx context.Context) (ps []*nodebus.Prompt, err error) {
-	err = nodebus.Protect(func() error {
-		for q, err := range s.engine.Queue().List(ctx) {
-			if err != nil {
-				return err
-			}
-			if !q.Leased {
-				ps = append(ps, q.Prompt)
-			}
+// prompts returns the prompts that run, in the order in which they began, and the prompts
+// that wait; if there are ids, only those with these ids. With an error, it returns the
+// prompts that it has received before the error.
+func (s *Server) prompts(ctx context.Context, ids ...string) (running, waiting []*nodebus.Prompt, err error) {
+	for q, err := range s.engine.Queued(ctx, ids...) {
+		switch {
+		case err != nil:
+			return running, waiting, err
+		case q.Leased:
+			running = append(running, q.Prompt)
+		default:
+			waiting = append(waiting, q.Prompt)
 		}
-		return nil
-	})
-	return ps, err
+	}
+	return running, waiting, nil
 }
 
 // unavailable answers a request for which the queue or the store has failed. It
@@ -110,7 +103,7 @@ func (s *Server) queueChange(w http.ResponseWriter, r *http.Request) {
 	if !readJSON(w, r, &c) {
 		return
 	}
-	waiting, err := s.waiting(r.Context())
+	_, waiting, err := s.prompts(r.Context())
 	if err != nil {
 		s.unavailable(w, err)
 		return

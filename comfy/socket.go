@@ -100,7 +100,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 		opts.Hold = []string{nodebus.Preview{}.EventType()}
 	}
 	opts.Codec = codec
-	opts.Hello = []nodebus.Payload{nodebus.Status{SID: id, QueueRemaining: s.engine.Remaining()}}
+	opts.Hello = []nodebus.Payload{nodebus.Status{SID: id, QueueRemaining: s.engine.Remaining(), Paused: s.engine.Paused()}}
 	return id, codec, opts, nil
 }
 

@@ -25,18 +25,18 @@ func (e *Engine) Answer(ctx context.Context, promptID, node, name string, value 
 	if err != nil {
 		return fmt.Errorf("nodebus: the answer to %q has no JSON form: %w", name, err)
 	}
-	return e.signal(ctx, Signal{PromptID: promptID, Node: node, Name: name, Answer: data})
+	return e.reply(ctx, Signal{PromptID: promptID, Node: node, Name: name, Answer: data})
 }
 
 // Refuse says no to a question: [nodebus.Await] returns a [*nodebus.RefusedError] with the
 // reason, which may be empty. If the node returns that error, the prompt ends as refused.
 // Otherwise Refuse is like [Engine.Answer].
 func (e *Engine) Refuse(ctx context.Context, promptID, node, name, reason string) error {
-	return e.signal(ctx, Signal{PromptID: promptID, Node: node, Name: name, Refused: true, Reason: reason})
+	return e.reply(ctx, Signal{PromptID: promptID, Node: node, Name: name, Refused: true, Reason: reason})
 }
 
-// signal sends a signal to a prompt that waits or runs.
-func (e *Engine) signal(ctx context.Context, s Signal) error {
+// reply sends an answer to a prompt that waits or runs.
+func (e *Engine) reply(ctx context.Context, s Signal) error {
 	if err := e.mustLive(ctx, s.PromptID); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (e *Engine) signal(ctx context.Context, s Signal) error {
 	}
 	err := e.mustLive(ctx, s.PromptID)
 	if err != nil { // the prompt has ended meanwhile, perhaps before the signal was kept
-		e.dropSignals(context.WithoutCancel(ctx), s.PromptID)
+		e.dropSignals(s.PromptID)
 	}
 	return err
 }
@@ -53,42 +53,15 @@ func (e *Engine) signal(ctx context.Context, s Signal) error {
 // mustLive returns an error unless a prompt waits or runs, here or in another process.
 func (e *Engine) mustLive(ctx context.Context, promptID string) error {
 	e.mu.Lock()
-	known, ends := e.jobs[promptID] != nil, e.ending[promptID] != nil
+	en := e.entries[promptID]
+	known := en != nil && !en.ends && (en.run != nil || !en.pushed) // otherwise it may have ended elsewhere
 	e.mu.Unlock()
 	if known {
 		return nil
 	}
-	if ends { // it is in the queue until its lease is done
-		return noPrompt(promptID)
+	_, known, err := e.find(ctx, promptID)
+	if err == nil && !known {
+		err = fmt.Errorf("%w: no prompt with this id waits or runs: prompt %q", ErrNotFound, promptID)
 	}
-	err := nodebus.Protect(func() error {
-		for _, err := range e.opts.Queue.List(ctx, promptID) {
-			known = known || err == nil
-			return err
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("nodebus: looking for prompt %s in the queue: %w", promptID, err)
-	case !known:
-		return noPrompt(promptID)
-	}
-	return nil
-}
-
-func noPrompt(id string) error {
-	return fmt.Errorf("%w: no prompt with this id waits or runs: prompt %q", ErrNotFound, id)
-}
-
-// dropSignals forgets the signals of prompts that have ended and are not in the queue any
-// more.
-func (e *Engine) dropSignals(ctx context.Context, promptIDs ...string) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	for _, id := range promptIDs {
-		if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {
-			e.opts.Logger.Error("signals not dropped", "prompt", id, "error", err)
-		}
-	}
+	return err
 }

@@ -27,54 +27,74 @@ func (q lapsingQueue) Take(ctx context.Context, skip func(string) bool) (flow.Le
 	return l, err
 }
 
-// TestLapsedLeaseRunsNothingTwice lets the lease of a running prompt lapse, as happens
-// when a process stands still for a while. The queue then has the prompt again.
-func TestLapsedLeaseRunsNothingTwice(t *testing.T) {
-	for name, then := range map[string]func(e *flow.Engine) error{
-		"nothing else":       func(*flow.Engine) error { return nil },
-		"and is deleted":     func(e *flow.Engine) error { _, err := e.Delete(context.Background(), "p"); return err },
-		"and is interrupted": func(e *flow.Engine) error { _, err := e.Interrupt(context.Background(), "p"); return err },
+// TestLapsedLease lets the lease of a running prompt lapse, as happens when a process
+// stands still for a while. The queue then gives the prompt out again.
+func TestLapsedLease(t *testing.T) {
+	for name, c := range map[string]struct {
+		then     func(e *flow.Engine) error
+		attempts int
+		ends     string
+	}{
+		"nothing else": {func(*flow.Engine) error { return nil }, 2, "success"},
+		"and is deleted": {func(e *flow.Engine) error {
+			_, err := e.Delete(context.Background(), "p")
+			return err
+		}, 1, "interrupted "},
+		"and is interrupted": {func(e *flow.Engine) error {
+			_, err := e.Interrupt(context.Background(), "p")
+			return err
+		}, 1, "interrupted "},
 	} {
-		for _, perClient := range []int{1, 2} {
-			t.Run(name, func(t *testing.T) {
-				q := lapsingQueue{flow.NewQueue(nil), make(chan flow.Lease, 8)}
-				inBubble(t, nil, &flow.EngineOptions{Queue: q, Parallel: 4, PerClient: perClient}, func(r *rig) {
-					runs := 0
-					gate := make(chan struct{})
-					r.fn("Gate", func(ctx *nodebus.Context, _, _ any) (any, error) {
-						runs++
-						select {
-						case <-gate:
-							return "x", nil
-						case <-ctx.Done():
-							return nil, context.Cause(ctx)
-						}
-					})
-					wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "c", Nodes: two("Gate")})
-					synctest.Wait()
-					require.NoError(t, (<-q.leases).Extend(r.ctx, 0))
-					synctest.Wait()
-					require.NoError(t, then(r.engine))
-					synctest.Wait()
-					close(gate)
-					o := wait()
-					ends := 0
-					for _, kind := range o.types() {
-						if kind == "success" || strings.HasPrefix(kind, "interrupted") {
-							ends++
-						}
-					}
-					require.Equal(t, 1, ends, o.types())
-					time.Sleep(time.Minute) // longer than any lease
-					require.Equal(t, 1, runs)
-					require.Zero(t, r.engine.Remaining())
-					for p, err := range q.List(r.ctx) {
-						require.NoError(t, err)
-						require.Fail(t, "the queue still has a prompt", p.Prompt.ID)
+		t.Run(name, func(t *testing.T) {
+			q := lapsingQueue{flow.NewQueue(nil), make(chan flow.Lease, 8)}
+			inBubble(t, nil, &flow.EngineOptions{Queue: q, Parallel: 4}, func(r *rig) {
+				var causes []error
+				gate := make(chan struct{})
+				r.fn("Gate", func(ctx *nodebus.Context, _, _ any) (any, error) {
+					select {
+					case <-gate:
+						causes = append(causes, nil)
+						return "x", nil
+					case <-ctx.Done():
+						causes = append(causes, context.Cause(ctx))
+						return nil, context.Cause(ctx)
 					}
 				})
+				wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "c", Nodes: two("Gate")})
+				synctest.Wait()
+				require.NoError(t, (<-q.leases).Extend(r.ctx, 0))
+				synctest.Wait()
+				require.NoError(t, c.then(r.engine))
+				time.Sleep(20 * time.Second) // the engine notices the lapse when it extends the lease
+				close(gate)
+				o := wait()
+				require.Len(t, causes, c.attempts)
+				if c.attempts > 1 {
+					require.ErrorIs(t, causes[0], flow.ErrLapsed)
+				}
+				starts, ends := 0, 0
+				for _, kind := range o.types() {
+					switch {
+					case kind == "start":
+						starts++
+					case kind == "success" || strings.HasPrefix(kind, "interrupted"):
+						ends++
+						require.True(t, strings.HasPrefix(kind, c.ends), kind)
+					}
+				}
+				require.Equal(t, []int{c.attempts, 1}, []int{starts, ends}, o.types())
+				for _, ev := range o.events[len(o.events)-2:] {
+					require.Equal(t, c.attempts, ev.Attempt)
+				}
+				time.Sleep(time.Minute) // longer than any lease
+				require.Len(t, causes, c.attempts)
+				require.Zero(t, r.engine.Remaining())
+				for p, err := range q.List(r.ctx) {
+					require.NoError(t, err)
+					require.Fail(t, "the queue still has a prompt", p.Prompt.ID)
+				}
 			})
-		}
+		})
 	}
 }
 

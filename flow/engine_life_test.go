@@ -107,7 +107,9 @@ func TestInterruptOfAnUnreadyPrompt(t *testing.T) {
 
 type keepingQueue struct{ flow.Queue }
 
-func (keepingQueue) Delete(context.Context, ...string) ([]*nodebus.Prompt, error) { return nil, errQueue }
+func (keepingQueue) Delete(context.Context, ...string) ([]*nodebus.Prompt, error) {
+	return nil, errQueue
+}
 
 // TestPromptOfTheQueueIsNotChanged checks that Prepare gets a copy of a prompt that an
 // earlier process has queued: Running and the queue hand out the original.
@@ -258,7 +260,7 @@ func TestPublisherThatEndsItsGoroutine(t *testing.T) {
 					}
 				}
 				require.Zero(t, r.engine.Remaining())
-				require.Empty(t, r.engine.Running())
+				require.Empty(t, r.running())
 			})
 		})
 	}

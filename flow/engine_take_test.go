@@ -32,20 +32,18 @@ func (q *slowQueue) Take(ctx context.Context, skip func(string) bool) (flow.Leas
 	return l, err
 }
 
-// TestTakenPromptIsListed checks that Running lists a prompt as soon as the prompt
+// TestTakenPromptIsListed checks that Queued lists a prompt as running as soon as the prompt
 // has left the queue.
 func TestTakenPromptIsListed(t *testing.T) {
 	q := &slowQueue{Queue: flow.NewQueue(nil)}
 	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
 		var listed []string
 		q.taken = func(*nodebus.Prompt) {
-			for _, p := range r.engine.Running() {
-				listed = append(listed, p.ID)
-			}
+			listed = append(listed, r.running()...)
 		}
 		r.submit(&nodebus.Prompt{ID: "a", Nodes: showing("x")})
 		require.Equal(t, []string{"a"}, listed)
-		require.Empty(t, r.engine.Running())
+		require.Empty(t, r.running())
 	})
 }
 
@@ -74,7 +72,7 @@ func TestPriorityWhileAnotherEnds(t *testing.T) {
 			}
 			q.asked = nil
 			close(gate)
-			for len(r.engine.Running()) > 0 {
+			for len(r.running()) > 0 {
 				runtime.Gosched()
 			}
 		}

@@ -88,7 +88,7 @@ func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
 					rec, err := r.engine.Store().Get(r.ctx, id)
 					require.NoError(t, err)
 					require.NotZero(t, rec.Ended)
-					require.Empty(t, r.engine.Running(), "a prompt with a record does not run")
+					require.Empty(t, r.running(), "a prompt with a record does not run")
 					checked++
 				}
 				if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {

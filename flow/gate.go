@@ -35,7 +35,7 @@ func newGate(e *Engine, j *job) *gate {
 // start sends execution_start.
 func (g *gate) start() {
 	now := time.Now()
-	s := nodebus.ExecutionStart{PromptID: g.j.p.ID, Timestamp: now.UnixMilli()}
+	s := nodebus.ExecutionStart{PromptID: g.j.p.ID, Timestamp: now.UnixMilli(), Attempt: g.j.attempt}
 	g.record.Started, g.record.Start = now, &s
 	g.e.tell(g.j.event(s))
 }
@@ -64,12 +64,7 @@ func (g *gate) Publish(ev nodebus.Event) error {
 	switch p := ev.Payload.(type) {
 	case nodebus.ExecutionCached:
 		return g.cached(&ev)
-	case nodebus.Executing:
-		_ = g.cached(nil)
-		g.j.mu.Lock()
-		g.j.now = p
-		g.j.mu.Unlock()
-	case nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText:
+	case nodebus.Executing, nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText:
 		_ = g.cached(nil)
 	case nodebus.Executed:
 		_ = g.cached(nil)
@@ -82,7 +77,12 @@ func (g *gate) Publish(ev nodebus.Event) error {
 	return g.e.publish(ev)
 }
 
+// enter reports whether an event may pass. The events of an attempt whose lease has lapsed
+// may not: a later attempt may have begun elsewhere.
 func (g *gate) enter() bool {
+	if g.j.isLate() {
+		g.e.lapse(g.j)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.open {
@@ -103,20 +103,26 @@ func (g *gate) leave() {
 // adds the outputs of the executor's report that no event has reported.
 func (g *gate) shut(report nodebus.Report) {
 	defer g.close(report) // deferred, because a publisher may call runtime.Goexit
-	if g.record.Start != nil {
+	if g.record.Start != nil && g.enter() {
+		defer g.leave()
 		_ = g.cached(nil)
 	}
 }
 
-func (g *gate) close(report nodebus.Report) {
+// refuse closes the gate. empty is closed when the last event that is being published was
+// published; nil if there is none.
+func (g *gate) refuse() (empty <-chan struct{}) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.open = false
-	if g.passing > 0 {
+	if g.passing > 0 && g.empty == nil {
 		g.empty = make(chan struct{})
 	}
-	empty := g.empty
-	g.mu.Unlock()
-	if empty != nil {
+	return g.empty
+}
+
+func (g *gate) close(report nodebus.Report) {
+	if empty := g.refuse(); empty != nil {
 		<-empty
 	}
 	for _, o := range report.Outputs {

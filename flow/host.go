@@ -16,8 +16,7 @@ import (
 type host struct {
 	e    *Engine
 	j    *job
-	pub  nodebus.Publisher // the gate of the attempt
-	err  error             // why signals cannot be received; does not change
+	err  error // why signals cannot be received; does not change
 	stop func()
 
 	mu    sync.Mutex // not held while foreign code runs; it guards what follows
@@ -47,8 +46,8 @@ type asked struct {
 
 // hostOf returns the host of an attempt. Before hostOf returns, the signals of earlier
 // attempts have arrived; an interrupt among them cancels the job.
-func (e *Engine) hostOf(j *job, pub nodebus.Publisher) *host {
-	h := &host{e: e, j: j, pub: pub, lines: map[lineKey]*line{}}
+func (e *Engine) hostOf(j *job) *host {
+	h := &host{e: e, j: j, lines: map[lineKey]*line{}}
 	h.err = nodebus.Protect(func() (err error) {
 		h.stop, err = e.opts.Signals.Receive(j.p.ID, h.receive)
 		return err
@@ -101,7 +100,7 @@ func (h *host) Await(ctx context.Context, q nodebus.Waiting, check func(json.Raw
 		return nil, context.Cause(ctx)
 	}
 	h.takeEarly(key, a)
-	if err := h.pub.Publish(nodebus.Event{Payload: q}); err != nil {
+	if err := h.j.gate.Publish(nodebus.Event{Payload: q}); err != nil {
 		return nil, fmt.Errorf("nodebus: asking %q: %w", q.Name, err)
 	}
 	var err error
@@ -128,7 +127,7 @@ func (h *host) settle(q nodebus.Waiting, a *asked, err error) (json.RawMessage, 
 	default:
 		result, err = "answered", nil
 	}
-	told := h.pub.Publish(nodebus.Event{Payload: nodebus.Answered{Place: q.Place, PromptID: q.PromptID, Name: q.Name, Result: result}})
+	told := h.j.gate.Publish(nodebus.Event{Payload: nodebus.Answered{Place: q.Place, PromptID: q.PromptID, Name: q.Name, Result: result}})
 	if told != nil && !errors.Is(told, nodebus.ErrClosed) {
 		h.e.opts.Logger.Warn("event not sent", "prompt", q.PromptID, "type", nodebus.Answered{}.EventType(), "error", told)
 	}
@@ -250,7 +249,7 @@ func (a *asked) fits(s *Signal) error {
 // receive receives a signal. Its error goes to whoever has sent the signal.
 func (h *host) receive(s Signal) error {
 	if s.Interrupt {
-		h.j.cancel(nodebus.ErrInterrupted)
+		h.e.interruptKnown(h.j.p.ID)
 		return nil
 	}
 	for {

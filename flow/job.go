@@ -5,60 +5,64 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
 
-// job is a prompt that the engine handles, from Submit, or from the queue, to its
-// end.
-type job struct {
-	p        *nodebus.Prompt
-	seq      uint64          // order of arrival
-	ready    <-chan struct{} // see SubmitOptions; nil: the prompt is ready
-	pushed   bool            // Queue.Push has returned; Engine.mu guards it
-	prepared any             // see nodebus.Preparer
-	refused  error           // why Prepare refused a prompt that was in the queue already
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	attempt  int
-	secrets  map[string]string
+// entry is what an engine knows about a prompt that was submitted to it, or that it has
+// taken from the queue, until the prompt has ended. The queue says whether the prompt
+// waits; the entry has what the queue cannot hold.
+type entry struct {
+	p     *nodebus.Prompt
+	ready <-chan struct{} // see SubmitOptions; nil: the prompt is ready
+	told  chan struct{}   // closed when Submit has told everybody; nil: the prompt was not submitted here
+	freed chan struct{}   // closed when the prompt need not be ready any more; nil if ready is nil
 
-	// Engine.mu guards these.
-	lease   Lease // the newest; nil while the prompt waits
-	running bool
-	rests   bool // runs, and has given its place back
-	ends    bool // conclude was called, or is about to be
-
-	done    chan struct{} // closed when the job has ended
+	done    chan struct{} // closed when the prompt has ended
 	outcome nodebus.Outcome
 	err     error // set if there is no outcome
+	cause   error // why the context of the last attempt ended
 
-	mu  sync.Mutex
-	now nodebus.Executing // the last executing event
+	// Engine.mu guards these.
+	seq         uint64  // order of arrival
+	priority    float64 // of the waiting prompt
+	pushed      bool    // Queue.Push has returned
+	isFree      bool    // freed is closed
+	run         *job    // the newest attempt that runs here
+	attempts    int     // the number of the last attempt that ran here
+	interrupted bool    // the next attempt ends at once
+	ends        bool    // somebody here ends the prompt
+	again       Lease   // of a failed attempt; the next attempt begins when it lapses
+	expires     *time.Timer
+	watch       func() bool // stops waiting for the end of the prompt in another process
+
+	// The attempts follow each other: each waits until the one before it has returned.
+	prepared   any // see nodebus.Preparer
+	isPrepared bool
+	refused    error // why Prepare refused a prompt that was in the queue already
 }
 
-func newJob(p *nodebus.Prompt) *job {
-	j := &job{p: p, attempt: 1, done: make(chan struct{})}
-	j.ctx, j.cancel = context.WithCancelCause(context.Background())
-	return j
+func newEntry(p *nodebus.Prompt) *entry {
+	return &entry{p: p, priority: p.Priority, done: make(chan struct{})}
 }
 
-func (j *job) wait(ctx context.Context) (nodebus.Outcome, error) {
+func (en *entry) wait(ctx context.Context) (nodebus.Outcome, error) {
 	select {
-	case <-j.done:
-		return j.outcome, j.err
+	case <-en.done:
+		return en.outcome, en.err
 	case <-ctx.Done():
 		return nodebus.Outcome{}, context.Cause(ctx)
 	}
 }
 
-func (j *job) isReady() bool {
-	if j.ready == nil {
+func (en *entry) isReady() bool {
+	if en.ready == nil {
 		return true
 	}
 	select {
-	case <-j.ready:
+	case <-en.ready:
 		return true
 	default:
 		return false
@@ -66,63 +70,123 @@ func (j *job) isReady() bool {
 }
 
 // holdsUp reports whether the prompt makes its client wait: it is not ready. A prompt
-// that was interrupted need not be.
-func (j *job) holdsUp() bool { return !j.isReady() && j.ctx.Err() == nil }
+// that was interrupted need not be. Engine.mu is held.
+func (en *entry) holdsUp() bool { return !en.isFree && !en.isReady() }
 
-// client holds the jobs of one client.
+// free says that the prompt need not be ready any more. Engine.mu is held.
+func (en *entry) free() {
+	if en.freed != nil && !en.isFree {
+		close(en.freed)
+	}
+	en.isFree = true
+}
+
+// isOf reports whether p is the prompt of the entry, and not another with the same id.
+func (en *entry) isOf(p *nodebus.Prompt) bool { return en.p.Created.Equal(p.Created) }
+
+// job is one attempt to run a prompt.
+type job struct {
+	en      *entry
+	p       *nodebus.Prompt
+	gate    *gate
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	attempt int
+	secrets map[string]string
+	lease   Lease         // nil if the prompt was deleted from the queue
+	lapses  atomic.Int64  // when the lease lapses, by Engine.now; 0: never
+	older   *job          // an attempt that may still run here
+	refused error         // why Prepare refused the prompt
+	over    chan struct{} // closed when nothing of the attempt runs any more
+
+	// Engine.mu guards these.
+	placed  bool // counts as one that runs; see places.go
+	lapsed  bool // the attempt says nothing more
+	claimed bool // the attempt ends the prompt
+}
+
+// newJob returns an attempt. Engine.mu is held.
+func (e *Engine) newJob(en *entry, attempt int) *job {
+	j := &job{en: en, p: en.p, attempt: max(attempt, 1), over: make(chan struct{})}
+	j.ctx, j.cancel = context.WithCancelCause(context.Background())
+	if en.priority != en.p.Priority {
+		p := *en.p
+		p.Priority = en.priority
+		j.p = &p
+	}
+	j.gate = newGate(e, j)
+	return j
+}
+
+// client holds what an engine knows about the prompts of one client.
 type client struct {
-	waiting  []*job // by priority, then by order of arrival
-	running  int
-	skipped  bool // Take skipped the client because a prompt is not ready
-	heldBack *job // was taken before it was ready; the client is skipped until this job is ready
+	waiting  []*entry // submitted here, and not taken yet; by priority, then by order of arrival
+	running  int      // the places that the client has
+	skipped  bool     // Take skipped the client because a prompt is not ready
+	heldBack *entry   // was taken before it was ready; the client is skipped until it is ready
 }
 
-// precedes compares jobs by the order of the queue.
-func precedes(a, b *job) int {
-	return cmp.Or(cmp.Compare(a.p.Priority, b.p.Priority), cmp.Compare(a.seq, b.seq))
+// precedes compares entries by the order of the queue.
+func precedes(a, b *entry) int {
+	return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.seq, b.seq))
 }
 
-// admit registers a job under its id. It returns false if the id is in use. If an earlier
-// prompt with this id is about to end, admit returns that prompt: the caller waits until
-// it has ended, and tries again.
-func (e *Engine) admit(j *job) (admitted bool, earlier *job) {
+// admit registers an entry under its id. It returns false if the id is in use. If an
+// earlier prompt with this id is about to end, admit returns that prompt: the caller
+// waits until it has ended, and tries again.
+func (e *Engine) admit(en *entry) (admitted bool, earlier *entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.jobs[j.p.ID] != nil || e.ending[j.p.ID] != nil {
-		return false, e.ending[j.p.ID]
+	id := en.p.ID
+	if known := e.entries[id]; known != nil && !known.ends {
+		return false, nil
 	}
-	e.seq++
-	j.seq = e.seq
-	e.jobs[j.p.ID] = j
-	c := e.client(j)
-	at, _ := slices.BinarySearchFunc(c.waiting, j, precedes)
-	c.waiting = slices.Insert(c.waiting, at, j)
-	c.heldBack = nil
-	e.awaitReady(j)
+	if earlier = cmp.Or(e.entries[id], e.ending[id]); earlier != nil {
+		return false, earlier
+	}
+	e.entries[id] = en
+	e.waits(en)
+	e.awaitReady(en)
 	return true, nil
 }
 
-// client returns the entry of the job's client, and creates it if needed. e.mu is
-// held.
-func (e *Engine) client(j *job) *client {
-	c := e.clients[j.p.ClientID]
+// waits adds an entry to the waiting prompts of its client. e.mu is held.
+func (e *Engine) waits(en *entry) {
+	e.seq++
+	en.seq = e.seq
+	c := e.client(en.p.ClientID)
+	at, _ := slices.BinarySearchFunc(c.waiting, en, precedes)
+	c.waiting = slices.Insert(c.waiting, at, en)
+	c.heldBack = nil
+}
+
+// client returns the entry of a client, and creates it if needed. e.mu is held.
+func (e *Engine) client(id string) *client {
+	c := e.clients[id]
 	if c == nil {
 		c = &client{}
-		e.clients[j.p.ClientID] = c
+		e.clients[id] = c
 	}
 	return c
 }
 
-// leaves removes a job from the waiting jobs of its client, and the client if it has
-// no jobs left. e.mu is held.
-func (e *Engine) leaves(j *job) {
-	c := e.client(j)
-	if at := slices.Index(c.waiting, j); at >= 0 {
+// leaves removes an entry from the waiting prompts of its client. e.mu is held.
+func (e *Engine) leaves(en *entry) {
+	c := e.clients[en.p.ClientID]
+	if c == nil {
+		return
+	}
+	if at := slices.Index(c.waiting, en); at >= 0 {
 		c.waiting = slices.Delete(c.waiting, at, at+1)
 		c.heldBack = nil
 	}
+	e.tidy(en.p.ClientID, c)
+}
+
+// tidy forgets a client without prompts. e.mu is held.
+func (e *Engine) tidy(id string, c *client) {
 	if len(c.waiting) == 0 && c.running == 0 {
-		delete(e.clients, j.p.ClientID)
+		delete(e.clients, id)
 	}
 }
 
@@ -130,115 +194,58 @@ func (e *Engine) leaves(j *job) {
 // prompt that is being pushed may or may not be in the queue yet: the first prompt
 // in the queue is then this prompt or the next, so isUnready checks both.
 func (c *client) isUnready() bool {
-	for _, j := range c.waiting {
-		if j.holdsUp() {
+	for _, en := range c.waiting {
+		if en.holdsUp() {
 			return true
 		}
-		if j.pushed {
+		if en.pushed {
 			break
 		}
 	}
 	return c.heldBack != nil && c.heldBack.holdsUp()
 }
 
-// pushed marks a job as being in the queue. The job may have been taken already.
-func (e *Engine) pushed(j *job) {
+// pushed marks a prompt as being in the queue. The prompt may have been taken already.
+func (e *Engine) pushed(en *entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j.pushed = true
-	if c := e.clients[j.p.ClientID]; c != nil && c.skipped {
+	en.pushed = true
+	if c := e.clients[en.p.ClientID]; c != nil && c.skipped {
 		e.lookAgain() // skips may now give another answer for this client
 	}
 }
 
-// forget drops a job that will not run. Callers of Wait receive ErrNotFound.
-func (e *Engine) forget(id string) {
+// forget drops a prompt that will not run: Submit did not succeed, or the prompt was
+// deleted. Callers of Wait receive ErrNotFound.
+func (e *Engine) forget(en *entry) {
 	e.mu.Lock()
-	j := e.jobs[id]
-	if j == nil || j.running || j.ends {
+	if en.ends {
 		e.mu.Unlock()
 		return
 	}
-	j.ends = true
-	delete(e.jobs, id)
-	e.leaves(j)
+	en.ends = true
 	e.mu.Unlock()
-	e.hub.Unexpect(j.p.ClientID, id)
-	j.cancel(nodebus.ErrClosed)
-	j.err = fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", id, ErrNotFound)
-	close(j.done)
+	e.settle(en, nodebus.Outcome{}, fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", en.p.ID, ErrNotFound))
 }
 
-// claimEnd reports whether the caller is the one that ends a prompt which was deleted
-// from the queue. It is false if the prompt runs: a lease that lapses puts a prompt back
-// into the queue although it runs.
-func (e *Engine) claimEnd(j *job) bool {
+// settle is the end of an entry. Exactly one caller has set en.ends before.
+func (e *Engine) settle(en *entry, o nodebus.Outcome, err error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if j.running || j.ends {
-		return false
-	}
-	j.ends = true
-	return true
-}
-
-// begin marks a prompt that was taken from the queue as running. j is what fromQueue
-// returned for it. begins is false if the prompt runs already, or ends: its old lease
-// has lapsed, and only the lease is exchanged.
-func (e *Engine) begin(lease Lease, taken nodebus.Job, j *job) (_ *job, begins bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.taking = nil
-	id := taken.Prompt.ID
-	for _, known := range []*job{e.jobs[id], e.ending[id]} {
-		if known != nil {
-			j = known
+	for _, in := range []map[string]*entry{e.entries, e.ending} {
+		if in[en.p.ID] == en {
+			delete(in, en.p.ID)
 		}
 	}
-	if j.lease != nil || j.ends {
-		j.lease = lease
-		return j, false
+	e.leaves(en)
+	en.free()
+	if en.expires != nil {
+		en.expires.Stop()
 	}
-	e.jobs[id] = j
-	e.leaves(j)
-	j.lease, j.attempt, j.secrets, j.running = lease, max(taken.Attempt, 1), taken.Secrets, true
-	e.client(j).running++
-	e.used++
-	return j, true
-}
-
-// leaseOf returns the newest lease of a job; nil if it has none.
-func (e *Engine) leaseOf(j *job) Lease {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return j.lease
-}
-
-// end is the step in which a prompt stops to count as one that runs.
-func (e *Engine) end(j *job) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	j.cancel(nodebus.ErrClosed)
-	delete(e.jobs, j.p.ID)
-	e.ending[j.p.ID] = j
-	if !j.running {
-		e.leaves(j)
+	unwatch := en.watch
+	e.mu.Unlock()
+	if unwatch != nil {
+		unwatch()
 	}
-}
-
-// release lets the next prompt of the client begin. It is called after the last event
-// of j.
-func (e *Engine) release(j *job) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.ending, j.p.ID)
-	if !j.running {
-		return
-	}
-	if !j.rests {
-		e.used--
-		e.client(j).running--
-	}
-	e.leaves(j)
-	e.grant()
+	en.outcome, en.err = o, err
+	close(en.done)
 }

@@ -4,52 +4,186 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nodebus/nodebus"
 )
 
-// process runs one prompt, from the first event to the last.
+// olderTime is how long an attempt waits for an earlier attempt in the same engine whose
+// lease has lapsed. The executor has been told to stop; an executor that does not obey
+// must not keep the prompt for ever.
+const olderTime = 30 * time.Second
+
+// process makes one attempt to run a prompt, from the first event to the last.
 func (e *Engine) process(ctx context.Context, j *job) {
+	defer e.over(j)
 	stop := context.AfterFunc(ctx, func() { j.cancel(context.Cause(ctx)) })
 	defer stop()
 	keep := e.keepLease(j)
 	defer keep.stop()
-	g := newGate(e, j)
-	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
-	defer func() { e.conclude(j, g, err, keep) }()
-	defer func() { g.shut(report) }()
-	h := e.hostOf(j, g)
-	defer h.close()
-	e.tellStatus()
-	if context.Cause(j.ctx) == nil {
-		g.start()
+	if told := j.en.told; told != nil {
+		<-told
 	}
-	report, err = e.execute(j, g, h)
+	j.awaitOlder()
+	if e.endedEarlier(j) {
+		return
+	}
+	h := e.hostOf(j)
+	defer h.close()
+	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
+	defer func() { e.finish(j, err, keep) }()
+	defer func() { j.gate.shut(report) }()
+	e.tellStatus()
+	report, err = e.execute(j, h)
 }
 
-// execute calls the executor. A panic of the executor becomes an error.
-func (e *Engine) execute(j *job, g *gate, h *host) (report nodebus.Report, err error) {
-	if err := context.Cause(j.ctx); err != nil { // interrupted before it began
+// awaitOlder waits until an earlier attempt has returned.
+func (j *job) awaitOlder() {
+	if j.older == nil {
+		return
+	}
+	timer := time.NewTimer(olderTime)
+	defer timer.Stop()
+	select {
+	case <-j.older.over:
+	case <-timer.C:
+	}
+}
+
+// execute prepares the prompt, if that is not done yet, sends execution_start, and calls
+// the executor. A panic of the executor becomes an error.
+func (e *Engine) execute(j *job, h *host) (report nodebus.Report, err error) {
+	if err := e.unfit(j); err != nil {
 		return report, err
 	}
-	if j.refused != nil {
-		return report, j.refused
+	ctx, cancel := j.limited()
+	defer cancel()
+	if err := context.Cause(ctx); err != nil { // interrupted, or too late, before it began
+		return report, err
 	}
-	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.prepared, Secrets: j.secrets, Host: h}
+	j.gate.start()
+	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.en.prepared, Secrets: j.secrets, Host: h}
 	err = nodebus.Protect(func() (err error) {
-		report, err = e.opts.Executor.Execute(j.ctx, job, g)
+		report, err = e.opts.Executor.Execute(ctx, job, j.gate)
 		return err
 	})
-	return report, err
+	return report, limited(ctx, err)
+}
+
+// unfit returns an error if the prompt must not be run: it has begun too often and never
+// ended, or Prepare refuses it.
+func (e *Engine) unfit(j *job) error {
+	if most := e.opts.Attempts + max(j.p.Policy.Retries, 0); j.attempt > most {
+		return &limitError{"too_many_attempts", fmt.Sprintf("the prompt has begun %d times and never ended", j.attempt-1)}
+	}
+	en := j.en
+	if !en.isPrepared {
+		en.isPrepared = true
+		en.prepared, _, en.refused = e.prepare(en.p)
+		if j.p != en.p {
+			j.p.Nodes, j.p.Outputs = en.p.Nodes, en.p.Outputs
+		}
+	}
+	j.refused = en.refused
+	return j.refused
+}
+
+// endedEarlier reports whether an earlier attempt has ended the prompt, here or elsewhere.
+// Then the prompt is not run. endedEarlier tells its last word, unless the log has it, and
+// completes the lease.
+func (e *Engine) endedEarlier(j *job) bool {
+	e.mu.Lock()
+	here := j.en.ends
+	if here {
+		j.lapsed = true // the attempt says nothing
+	}
+	e.mu.Unlock()
+	if here {
+		<-j.en.done
+		e.completeLease(j)
+		e.tellStatus()
+		return true
+	}
+	if j.en.told != nil && j.attempt == 1 {
+		return false // Submit has asked the store
+	}
+	rec, err := e.recordOf(j.p)
+	if err != nil {
+		if !errors.Is(err, ErrNotFound) {
+			e.opts.Logger.Error("no answer whether the prompt has a record: running it", "prompt", j.p.ID, "error", err)
+		}
+		return false
+	}
+	if !e.claim(j) {
+		return true
+	}
+	j.attempt = rec.Attempt
+	terminal := rec.terminal()
+	outcome, closed := e.hub.Ended(j.p.ID)
+	if outcome {
+		terminal = nil
+	}
+	e.lastWord(j, terminal, closed, rec.Outcome())
+	return true
+}
+
+// recordOf reads the record of a prompt, and not of another prompt with the same id.
+func (e *Engine) recordOf(p *nodebus.Prompt) (rec Record, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	err = apart(func() (err error) {
+		rec, err = e.record(ctx, p.ID)
+		return err
+	})
+	if err == nil && (rec.Prompt == nil || !rec.Prompt.Created.Equal(p.Created)) {
+		err = ErrNotFound
+	}
+	return rec, err
+}
+
+// terminal returns the event that ends the prompt.
+func (r *Record) terminal() nodebus.Payload {
+	switch {
+	case r.Success != nil:
+		return *r.Success
+	case r.Interrupted != nil:
+		return *r.Interrupted
+	case r.Error != nil:
+		return *r.Error
+	}
+	return nil
+}
+
+// claim reports whether an attempt ends the prompt. It is false if the lease has lapsed,
+// or if somebody else here ends the prompt.
+func (e *Engine) claim(j *job) bool {
+	if j.isLate() {
+		e.lapse(j)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if j.lapsed || j.en.ends {
+		return false
+	}
+	j.en.ends, j.claimed = true, true
+	return true
+}
+
+// finish is what follows an attempt: the next attempt, or the end of the prompt.
+func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
+	if e.retries(j, err) && e.tryAgain(j, keep) {
+		return
+	}
+	if e.claim(j) {
+		e.conclude(j, err)
+	}
 }
 
 // conclude stores the record of a prompt and then sends its last events. The order
 // matters: a client that receives the last events must be able to read the record.
-// The lease is completed after both: if the process dies earlier, the queue still
-// has the prompt. keep is nil if the prompt did not run.
-func (e *Engine) conclude(j *job, g *gate, err error, keep *leaseKeeper) {
+// The caller has claimed the end.
+func (e *Engine) conclude(j *job, err error) {
+	g := j.gate
 	terminal := g.end(err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
 	defer cancel()
@@ -57,94 +191,62 @@ func (e *Engine) conclude(j *job, g *gate, err error, keep *leaseKeeper) {
 		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
 		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
-	e.end(j)
+	if start := g.record.Started; !start.IsZero() {
+		e.learn(g.record.Ended.Sub(start))
+	}
+	e.lastWord(j, terminal, false, g.record.Outcome())
+}
+
+// lastWord sends the last events of a prompt, without terminal if that is nil, and without
+// the closing event if closed is true. Then it takes the prompt out of the queue: if the
+// process dies earlier, the queue still has the prompt.
+func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodebus.Outcome) {
+	en := j.en
+	e.mu.Lock()
+	en.cause = context.Cause(j.ctx)
+	j.cancel(nodebus.ErrClosed)
+	delete(e.entries, j.p.ID)
+	e.ending[j.p.ID] = en
+	e.leaves(en)
+	watch := en.watch
+	e.mu.Unlock()
+	if watch != nil {
+		watch() // before the closing event: nobody waits for it
+	}
+	if j.lease != nil {
+		e.owes(1, 0)
+	}
 	// The steps are deferred, the last step first: a publisher that calls runtime.Goexit
 	// ends one step, and not the rest.
+	defer e.settle(en, o, nil)
 	defer func() {
-		e.release(j)
-		j.outcome = g.record.Outcome()
-		close(j.done)
-	}()
-	defer func() {
-		if keep != nil {
-			keep.stop()
-			e.completeLease(ctx, j)
+		if j.lease != nil {
+			e.completeLease(j)
+			e.owes(-1, 0)
 		}
-		e.dropSignals(context.WithoutCancel(ctx), j.p.ID)
+		e.dropSignals(j.p.ID)
 	}()
-	defer e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
+	if !closed {
+		defer e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
+	}
 	defer e.tellStatus()
-	e.tell(j.event(terminal))
+	if terminal != nil {
+		e.tell(j.event(terminal))
+	}
 }
 
 // completeLease takes a prompt that has ended out of the queue, also if its lease has
 // lapsed and the prompt waits again.
-func (e *Engine) completeLease(ctx context.Context, j *job) {
-	// A time limit of its own: the store may have used up the other.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+func (e *Engine) completeLease(j *job) {
+	e.owes(0, 1)
+	defer e.owes(0, -1)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	err := apart(func() error { return e.leaseOf(j).Done(ctx) })
+	err := apart(func() error { return j.lease.Done(ctx) })
 	if errors.Is(err, ErrLapsed) {
 		_, err = e.remove(ctx, j.p.ID)
 	}
 	if err != nil {
-		e.opts.Logger.Error("prompt not taken out of the queue: it may run again", "prompt", j.p.ID, "error", err)
-	}
-}
-
-// leaseKeeper extends the lease of a prompt while the prompt runs.
-type leaseKeeper struct {
-	e *Engine
-	j *job
-
-	mu      sync.Mutex // not held while the queue is called; it guards what follows
-	timer   *time.Timer
-	stopped bool
-	idle    chan struct{} // set when extend begins; closed when extend returns
-}
-
-func (e *Engine) keepLease(j *job) *leaseKeeper {
-	k := &leaseKeeper{e: e, j: j}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.timer = time.AfterFunc(leaseTime/3, k.extend)
-	return k
-}
-
-func (k *leaseKeeper) extend() {
-	idle := make(chan struct{})
-	defer close(idle)
-	k.mu.Lock()
-	k.idle = idle
-	stopped := k.stopped
-	k.mu.Unlock()
-	if stopped {
-		return
-	}
-	// An interrupted prompt keeps its lease until it has ended. The limits leave time for
-	// more attempts before the lease lapses.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.j.ctx), leaseTime/6)
-	defer cancel()
-	next := leaseTime / 3
-	if err := apart(func() error { return k.e.leaseOf(k.j).Extend(ctx, leaseTime) }); err != nil {
-		next = leaseTime / 30
-		k.e.opts.Logger.Warn("lease not extended", "prompt", k.j.p.ID, "error", err)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.stopped {
-		k.timer.Reset(next)
-	}
-}
-
-// stop stops the extensions and waits for an extension that is in progress.
-func (k *leaseKeeper) stop() {
-	k.mu.Lock()
-	k.stopped = true
-	running := !k.timer.Stop()
-	idle := k.idle
-	k.mu.Unlock()
-	if running && idle != nil {
-		<-idle
+		e.opts.Logger.Error("prompt not taken out of the queue: it may be taken again", "prompt", j.p.ID, "error", err)
 	}
 }

@@ -55,7 +55,7 @@ func testReady(t *testing.T, q flow.Queue) {
 		r.submit(&nodebus.Prompt{ClientID: "b", Nodes: graph("other")})
 		synctest.Wait()
 		require.Equal(t, []any{"urgent", "other"}, order)
-		require.Empty(t, r.engine.Running())
+		require.Empty(t, r.running())
 		require.Equal(t, 2, r.engine.Remaining())
 		var waiting []string
 		for p, err := range r.engine.Queue().List(r.ctx) {

@@ -160,6 +160,18 @@ func (r *rig) startWith(p *nodebus.Prompt, opts *flow.SubmitOptions) (wait func(
 	}
 }
 
+// running returns the ids of the prompts that run.
+func (r *rig) running() (ids []string) {
+	r.t.Helper()
+	for q, err := range r.engine.Queued(context.Background()) {
+		require.NoError(r.t, err)
+		if q.Leased {
+			ids = append(ids, q.Prompt.ID)
+		}
+	}
+	return ids
+}
+
 // parse reads a graph from its API format.
 func parse(t *testing.T, api string) nodebus.Nodes {
 	t.Helper()

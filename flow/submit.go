@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -27,83 +26,14 @@ type SubmitOptions struct {
 	Secrets map[string]string
 }
 
-// Submission is a prompt that the engine has accepted. It is safe for concurrent
-// use.
-type Submission struct {
-	ID string // the id of the prompt
-	// Prompt is the prompt that will run: its literals have the declared types, and
-	// Outputs lists the output nodes that will run. Do not modify it.
-	Prompt *nodebus.Prompt
-	// Rejected lists the outputs that are invalid and will not run. It is nil if all
-	// outputs will run.
-	Rejected *nodebus.ValidationError
-
-	j *job
-}
-
-// Wait waits until the prompt has ended and its last event was sent. It returns the
-// outcome. If ctx ends first, the error is the cause of ctx. If the prompt was
-// deleted from the queue, the error wraps [ErrNotFound].
-func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.j.wait(ctx) }
-
-// Wait waits until the prompt with this id has ended, like [Submission.Wait]. If the
-// prompt has ended already, Wait returns the outcome from the prompt's record. If
-// the engine knows neither the prompt nor a record of it, the error wraps
-// [ErrNotFound].
-func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
-	e.mu.Lock()
-	j := cmp.Or(e.jobs[promptID], e.ending[promptID])
-	e.mu.Unlock()
-	if j != nil {
-		return j.wait(ctx)
-	}
-	rec, err := e.record(ctx, promptID)
-	if err != nil {
-		return nodebus.Outcome{}, err
-	}
-	return rec.Outcome(), nil
-}
-
-// Do submits a prompt, waits until it has ended, and returns the outcome. If ctx
-// ends first, Do interrupts the prompt and returns the cause of ctx. Do also runs
-// the engine while it waits, unless [Engine.Run] is active already. A program that
-// only runs graphs does not need to call Run. Several calls of Do share one Run. The last
-// of them also waits for prompts of [Engine.Submit] that this Run has begun, and
-// interrupts them if its ctx ends. Do is safe for concurrent use.
-func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, error) {
-	s, err := e.Submit(ctx, p, nil)
-	if err != nil {
-		return nodebus.Outcome{}, err
-	}
-	run := e.share()
-	defer e.unshare(ctx, run)
-	select {
-	case <-s.j.done:
-	case <-run.ended:
-		err = run.err
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	select {
-	case <-s.j.done: // perhaps at the same time as something else
-	default:
-		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
-		return nodebus.Outcome{}, err
-	}
-	var failed *takeError
-	if s.j.outcome.State == nodebus.Interrupted && errors.As(context.Cause(s.j.ctx), &failed) {
-		return s.j.outcome, failed // the queue has ended the run
-	}
-	return s.j.outcome, s.j.err
-}
-
 // Submit checks a prompt and adds it to the queue. After Submit, the prompt belongs
 // to the engine: do not modify it. Submit sets p.Created, and p.ID if it is empty.
 // Errors:
 //
 //   - a [*nodebus.ValidationError] if no output of the prompt can run (if some
 //     outputs can run, see Submission.Rejected);
-//   - [ErrDuplicate] if a prompt with the same id waits, runs or has a record;
+//   - [ErrDuplicate] if a prompt with the same id waits or runs, here or elsewhere, or has
+//     a record;
 //   - [ErrFull] if the queue has no room;
 //   - [ErrSecrets] if the queue cannot keep secrets and opts has some;
 //   - any other error of the queue or the store.
@@ -128,50 +58,91 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		p.ID = newID()
 	}
 	p.Created = time.Now()
-	j := newJob(p)
-	j.prepared, j.ready = prepared, opts.Ready
-	// Admit the job before asking the store: if a prompt with the same id ends
-	// meanwhile, its record is in the store by then.
+	en := newEntry(p)
+	en.prepared, en.isPrepared, en.ready, en.told = prepared, true, opts.Ready, make(chan struct{})
+	if en.ready != nil {
+		en.freed = make(chan struct{})
+	}
+	if err := e.enter(ctx, en); err != nil {
+		return nil, err
+	}
+	if err := e.push(ctx, en, opts.Secrets); err != nil {
+		return nil, err
+	}
+	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, en: en}, nil
+}
+
+// enter registers an entry under its id. An earlier prompt with this id must have ended.
+func (e *Engine) enter(ctx context.Context, en *entry) error {
 	for {
-		admitted, earlier := e.admit(j)
-		if admitted {
-			break
-		}
-		if earlier == nil {
-			return nil, fmt.Errorf("%w: the prompt waits or runs; choose another id: prompt %q", ErrDuplicate, p.ID)
+		admitted, earlier := e.admit(en)
+		switch {
+		case admitted:
+			e.sweep(ctx)
+			return nil
+		case earlier == nil && e.leftOver(ctx, en.p.ID):
+			continue
+		case earlier == nil:
+			return fmt.Errorf("%w: the prompt waits or runs; choose another id: prompt %q", ErrDuplicate, en.p.ID)
 		}
 		_, _ = earlier.wait(ctx) // how it ended does not matter
 		if err := context.Cause(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	told, accepted := false, false
+}
+
+// push adds a prompt to the queue and tells everybody. The prompt does not begin before
+// clients were sent the new number of prompts, unless another goroutine is sending numbers
+// at this moment. If push returns an error, or does not return, the prompt does not run.
+func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string) error {
+	p := en.p
+	told, expected := false, false
 	defer func() { // deferred, because a publisher, the queue or the store may call runtime.Goexit
-		if accepted {
+		defer close(en.told)
+		if told || en.pushed && !e.takeBack(en) {
 			return
 		}
-		e.forget(p.ID)
-		if told {
+		e.forget(en)
+		if expected {
+			e.hub.Unexpect(p.ClientID, p.ID)
+		}
+		if en.pushed {
 			e.tellStatus()
 		}
 	}()
+	// The entry is registered before: if a prompt with the same id ends meanwhile, its
+	// record is in the store by then.
 	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
 		if err == nil {
 			err = fmt.Errorf("%w: the prompt has ended, and the store has its record; choose another id, or delete the record: prompt %q", ErrDuplicate, p.ID)
 		}
-		return nil, err
+		return err
 	}
-	// Before the queue has the prompt, so that clients receive the number before any event
-	// of the prompt, unless another goroutine is sending numbers at this moment.
-	told = true
-	e.tellStatus()
 	e.hub.Expect(p.ClientID, p.ID)
-	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, opts.Secrets) }); err != nil {
-		return nil, err
+	expected = true
+	e.watch(en)
+	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, secrets) }); err != nil {
+		expected = !errors.Is(err, ErrDuplicate) // another prompt has the id: it is expected
+		return err
 	}
-	accepted = true
-	e.pushed(j)
-	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, j: j}, nil
+	e.pushed(en)
+	e.tellStatus()
+	told = true
+	e.setDeadline(en)
+	return nil
+}
+
+// takeBack deletes a prompt whose Submit does not return. It returns false if the prompt
+// was taken already.
+func (e *Engine) takeBack(en *entry) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	gone, err := e.remove(ctx, en.p.ID)
+	if err != nil {
+		e.opts.Logger.Error("prompt not taken back: it runs", "prompt", en.p.ID, "error", err)
+	}
+	return len(gone) > 0
 }
 
 // prepare calls Prepare of the executor, or of the registry if the executor is not a

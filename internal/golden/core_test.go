@@ -80,7 +80,7 @@ func (r *inside) request(e *entry) (status int, body any) {
 	case e.Method == "POST" && e.Path == "/prompt":
 		return r.submit(e)
 	case e.Method == "POST" && e.Path == "/interrupt":
-		for _, p := range r.engine.Running() {
+		for _, p := range r.running() {
 			if req.PromptID == "" || req.PromptID == p.ID {
 				found, err := r.engine.Interrupt(ctx, p.ID)
 				require.NoError(r.t, err)

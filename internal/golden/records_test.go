@@ -60,16 +60,26 @@ func (tr *trace) outputs(promptID string) (ids []string) {
 // queue returns the response to GET /queue.
 func (r *inside) queue() any {
 	running, pending := []any{}, []any{}
-	for _, p := range r.engine.Running() {
-		running = append(running, listed(p))
-	}
-	for p, err := range r.engine.Queue().List(r.t.Context()) {
+	for p, err := range r.engine.Queued(r.t.Context()) {
 		require.NoError(r.t, err)
-		if !p.Leased {
+		if p.Leased {
+			running = append(running, listed(p.Prompt))
+		} else {
 			pending = append(pending, listed(p.Prompt))
 		}
 	}
 	return map[string]any{"queue_running": running, "queue_pending": pending}
+}
+
+// running returns the prompts that run.
+func (r *inside) running() (ps []*nodebus.Prompt) {
+	for p, err := range r.engine.Queued(r.t.Context()) {
+		require.NoError(r.t, err)
+		if p.Leased {
+			ps = append(ps, p.Prompt)
+		}
+	}
+	return ps
 }
 
 // waiting returns the ids of the waiting prompts.

@@ -1,0 +1,174 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Interrupt ends one prompt as interrupted, whether it waits or runs, whoever has
+// submitted it, and wherever it runs. found is true if the prompt waits or runs. A prompt
+// that runs ends when its executor returns. A prompt that runs in another engine receives
+// the interrupt through [EngineOptions].Signals. err is an error of the queue or of
+// Signals: a prompt that was submitted here and still waits is then interrupted when it is
+// taken. Other prompts do not change.
+func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	known, sure, again := e.interruptKnown(promptID)
+	if again != nil {
+		e.extendNow(ctx, again, promptID)
+	}
+	gone, err := e.remove(ctx, promptID)
+	for _, p := range gone {
+		e.endWaiting(p, nodebus.ErrInterrupted)
+	}
+	if len(gone) > 0 {
+		return true, err
+	}
+	if err == nil {
+		var queued bool
+		if _, queued, err = e.find(ctx, promptID); queued {
+			return true, e.signal(ctx, promptID)
+		}
+	}
+	return known && (sure || err != nil), err
+}
+
+// interruptKnown interrupts a prompt that the engine knows. sure is true if the prompt
+// runs here, or is not in the queue yet; otherwise it may have ended elsewhere. again is
+// the lease that ends before the next attempt of the prompt.
+func (e *Engine) interruptKnown(id string) (known, sure bool, again Lease) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	en := e.entries[id]
+	if en == nil || en.ends {
+		return false, false, nil
+	}
+	en.interrupted = true
+	en.free()
+	if en.run != nil {
+		en.run.cancel(nodebus.ErrInterrupted)
+	}
+	return true, en.run != nil || !en.pushed, en.again
+}
+
+// extendNow lets a lease lapse now, so that the next attempt of a prompt begins.
+func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
+	err := apart(func() error { return lease.Extend(ctx, 0) })
+	if err != nil && !errors.Is(err, ErrLapsed) {
+		e.opts.Logger.Warn("the next attempt does not begin now", "prompt", id, "error", err)
+	}
+}
+
+// endWaiting ends a prompt that was deleted from the queue. An earlier attempt may still
+// run here, although its lease has lapsed.
+func (e *Engine) endWaiting(p *nodebus.Prompt, err error) {
+	e.mu.Lock()
+	en := e.entryOf(p)
+	if en.ends {
+		e.mu.Unlock()
+		return
+	}
+	en.ends = true
+	e.entries[p.ID] = en
+	e.leaves(en)
+	j, run := e.newJob(en, en.attempts), en.run
+	if errors.Is(err, nodebus.ErrInterrupted) {
+		j.cancel(nodebus.ErrInterrupted)
+	}
+	e.mu.Unlock()
+	if run != nil {
+		e.lapse(run)
+		run.awaitSilence()
+	}
+	e.conclude(j, err)
+}
+
+// awaitSilence waits for the events that an attempt is publishing.
+func (j *job) awaitSilence() {
+	empty := j.gate.refuse()
+	if empty == nil {
+		return
+	}
+	timer := time.NewTimer(silenceTime)
+	defer timer.Stop()
+	select {
+	case <-empty:
+	case <-timer.C: // perhaps the publisher has called us
+	}
+}
+
+const silenceTime = time.Second
+
+// remove deletes waiting prompts from the queue and returns the deleted prompts.
+func (e *Engine) remove(ctx context.Context, ids ...string) (gone []*nodebus.Prompt, err error) {
+	err = nodebus.Protect(func() (err error) {
+		gone, err = e.opts.Queue.Delete(ctx, ids...)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("nodebus: deleting from the queue: %w", err)
+	}
+	return gone, err
+}
+
+// Delete removes waiting prompts from the queue, whoever has submitted them, and returns
+// the ids of the removed prompts. The removed prompts leave no record; clients only
+// receive the new number of prompts. But a prompt that waits for a further attempt ends as
+// interrupted, because clients have received its start. The error is an error of the queue.
+func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []string, err error) {
+	begun := map[string]bool{}
+	if len(promptIDs) > 0 {
+		for q, err := range e.Queued(ctx, promptIDs...) {
+			if err == nil && q.Attempt > 1 {
+				begun[q.Prompt.ID] = true
+			}
+		}
+	}
+	gone, err := e.remove(ctx, promptIDs...)
+	for _, p := range gone {
+		deleted = append(deleted, p.ID)
+		e.mu.Lock()
+		en := e.entries[p.ID]
+		if en != nil && (!en.isOf(p) || en.ends) {
+			en = nil
+		}
+		began := begun[p.ID] || en != nil && en.attempts > 0
+		e.mu.Unlock()
+		if began {
+			e.endWaiting(p, nodebus.ErrInterrupted)
+			continue
+		}
+		e.hub.Unexpect(p.ClientID, p.ID)
+		e.dropSignals(p.ID)
+		if en != nil {
+			e.forget(en)
+		}
+	}
+	e.tellStatus()
+	return deleted, err
+}
+
+// signal sends an interrupt to the engine that runs a prompt, or that takes it next.
+func (e *Engine) signal(ctx context.Context, id string) error {
+	err := nodebus.Protect(func() error {
+		return e.opts.Signals.Send(ctx, Signal{PromptID: id, Interrupt: true})
+	})
+	if err != nil {
+		err = fmt.Errorf("nodebus: sending the interrupt of prompt %s: %w", id, err)
+	}
+	return err
+}
+
+// dropSignals forgets the signals of a prompt that has ended.
+func (e *Engine) dropSignals(id string) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {
+		e.opts.Logger.Warn("signals not dropped", "prompt", id, "error", err)
+	}
+}

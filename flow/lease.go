@@ -1,0 +1,108 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// leaseKeeper extends the lease of a prompt while the prompt runs.
+type leaseKeeper struct {
+	e *Engine
+	j *job
+
+	mu      sync.Mutex // not held while the queue is called; it guards what follows
+	timer   *time.Timer
+	lapses  *time.Timer // ends the attempt when the lease has lapsed; nil before the first extension
+	stopped bool
+	idle    chan struct{} // set when extend begins; closed when extend returns
+}
+
+func (e *Engine) keepLease(j *job) *leaseKeeper {
+	k := &leaseKeeper{e: e, j: j}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.timer = time.AfterFunc(leaseTime/3, k.extend)
+	return k
+}
+
+func (k *leaseKeeper) extend() {
+	idle := make(chan struct{})
+	defer close(idle)
+	if !k.begins(idle) {
+		return
+	}
+	// An interrupted prompt keeps its lease until it has ended. The limits leave time for
+	// more attempts before the lease lapses.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.j.ctx), leaseTime/6)
+	defer cancel()
+	next, began := leaseTime/3, k.e.now()
+	err := apart(func() error { return k.j.lease.Extend(ctx, leaseTime) })
+	switch {
+	case errors.Is(err, ErrLapsed):
+		k.e.lapse(k.j)
+		return
+	case err != nil:
+		next = leaseTime / 30
+		k.e.opts.Logger.Warn("lease not extended", "prompt", k.j.p.ID, "error", err)
+	default: // the lease lasts at least from the moment in which the call began
+		k.j.lapses.Store(began + int64(leaseTime))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.stopped {
+		k.timer.Reset(next)
+		k.lapses.Reset(k.j.leaseLeft())
+	}
+}
+
+// begins reports whether the lease is to be extended. It sets the time at which the
+// attempt ends if no extension succeeds.
+func (k *leaseKeeper) begins(idle chan struct{}) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.idle = idle
+	if !k.stopped && k.lapses == nil {
+		k.lapses = time.AfterFunc(k.j.leaseLeft(), func() { k.e.lapse(k.j) })
+	}
+	return !k.stopped
+}
+
+// stop stops the extensions and waits for an extension that is in progress.
+func (k *leaseKeeper) stop() {
+	k.mu.Lock()
+	k.stopped = true
+	running := !k.timer.Stop()
+	if k.lapses != nil {
+		k.lapses.Stop()
+	}
+	idle := k.idle
+	k.mu.Unlock()
+	if running && idle != nil {
+		<-idle
+	}
+}
+
+// leaseLeft returns how long the lease lasts without an extension.
+func (j *job) leaseLeft() time.Duration {
+	return time.Duration(j.lapses.Load() - j.gate.e.now())
+}
+
+// isLate reports whether the lease of a job has lapsed by the clock: this process may have
+// stood still, so that no timer could fire.
+func (j *job) isLate() bool { return j.lease != nil && j.leaseLeft() < 0 }
+
+// lapse ends an attempt whose lease has lapsed, or whose prompt somebody else has ended.
+// The attempt says nothing more. It does nothing if the attempt ends the prompt already.
+func (e *Engine) lapse(j *job) {
+	e.mu.Lock()
+	if j.claimed {
+		e.mu.Unlock()
+		return
+	}
+	j.lapsed = true
+	e.mu.Unlock()
+	j.gate.refuse()
+	j.cancel(ErrLapsed)
+}

@@ -1,0 +1,199 @@
+package flow
+
+import (
+	"context"
+	"iter"
+
+	"github.com/nodebus/nodebus"
+)
+
+// status is what an engine needs to tell the number of prompts. Engine.mu guards it.
+type status struct {
+	last int // the number that the queue gave last
+
+	// Prompts that have ended are not counted, although the queue has them until their
+	// leases are done.
+	owed    int    // prompts that have ended and whose leases are not done
+	closing int    // leases that are being done: the queue may still count them, or not
+	version uint64 // incremented at each change of the two
+	doubt   bool   // a number was told while a lease was being done
+
+	due  int  // number of status events still to send
+	busy bool // a goroutine is sending status events
+}
+
+// Remaining returns the number of prompts that wait or run, whoever has submitted them and
+// wherever they run. If the queue fails, it is the last number that the queue gave, and
+// the Logger receives the error.
+func (e *Engine) Remaining() int {
+	n, _ := e.remaining()
+	return n
+}
+
+// remaining also reports whether the number may be too low by the prompts whose leases are
+// being done at this moment.
+func (e *Engine) remaining() (n int, doubtful bool) {
+	for range 3 {
+		e.mu.Lock()
+		before := e.status
+		e.mu.Unlock()
+		waiting, leased, err := e.queueLen()
+		e.mu.Lock()
+		now := &e.status
+		if err != nil {
+			n = now.last
+			e.mu.Unlock()
+			e.opts.Logger.Error("the queue does not tell how many prompts it has", "error", err)
+			return n, false
+		}
+		n = max(waiting+leased-before.owed, 0)
+		now.last = n
+		doubtful = before.closing > 0 || now.closing > 0
+		same := now.version == before.version
+		e.mu.Unlock()
+		if same {
+			return n, doubtful
+		}
+	}
+	return n, true
+}
+
+func (e *Engine) queueLen() (waiting, leased int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	err = nodebus.Protect(func() (err error) {
+		waiting, leased, err = e.opts.Queue.Len(ctx)
+		return err
+	})
+	return waiting, leased, err
+}
+
+// owes changes the number of prompts that have ended and that the queue still has, and the
+// number of leases that are being done.
+func (e *Engine) owes(prompts, closing int) {
+	e.mu.Lock()
+	s := &e.status
+	s.owed += prompts
+	s.closing += closing
+	s.version++
+	again := s.doubt && s.closing == 0
+	if again {
+		s.doubt = false
+	}
+	e.mu.Unlock()
+	if again {
+		e.tellStatus()
+	}
+}
+
+// Queued yields the prompts that run and the prompts that wait, whoever has submitted them
+// and wherever they run: first the prompts that run, in the order in which they were
+// taken, then the waiting prompts, in their order. If there are ids, it yields only the prompts with
+// these ids. A prompt that has ended is not yielded. An error of the queue ends the list.
+func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queued, error] {
+	return func(yield func(Queued, error) bool) {
+		stopped := false
+		err := nodebus.Protect(func() error {
+			for q, err := range e.opts.Queue.List(ctx, promptIDs...) {
+				if err != nil {
+					return err
+				}
+				if e.hasEnded(q.Prompt) {
+					continue
+				}
+				if stopped = !yield(q, nil); stopped {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && !stopped {
+			yield(Queued{}, err)
+		}
+	}
+}
+
+// hasEnded reports whether a prompt of the queue has ended here.
+func (e *Engine) hasEnded(p *nodebus.Prompt) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	en := e.ending[p.ID]
+	return en != nil && en.isOf(p)
+}
+
+// find looks for a prompt in the queue.
+func (e *Engine) find(ctx context.Context, id string) (found Queued, ok bool, err error) {
+	for q, err := range e.Queued(ctx, id) {
+		if err != nil {
+			return Queued{}, false, err
+		}
+		found, ok = q, true
+	}
+	return found, ok, nil
+}
+
+// tellStatus sends the number of prompts to every client. Each call causes one
+// event. Only one goroutine sends at a time, so the numbers go out in order: if
+// another goroutine is sending already, it also sends the event of this call.
+func (e *Engine) tellStatus() {
+	paused, due := e.nextStatus(1)
+	if !due {
+		return
+	}
+	done := false
+	defer func() {
+		if !done { // foreign code has ended the goroutine: the next call goes on
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.status.busy = false
+		}
+	}()
+	for ; due; paused, due = e.nextStatus(0) {
+		n, doubtful := e.remaining()
+		if doubtful {
+			e.doubt()
+		}
+		e.tell(nodebus.Event{Broadcast: true, Payload: nodebus.Status{QueueRemaining: n, Paused: paused}})
+	}
+	done = true
+}
+
+// doubt lets the number be told once more when the leases that are being done are done.
+func (e *Engine) doubt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := &e.status; s.closing > 0 {
+		s.doubt = true
+	} else {
+		s.due++ // they are done already
+	}
+}
+
+// nextStatus adds to the status events that are due. due is false if there is none, or if
+// another goroutine sends them.
+func (e *Engine) nextStatus(more int) (paused, due bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := &e.status
+	s.due += more
+	if more > 0 && s.busy {
+		return false, false
+	}
+	if s.busy = s.due > 0; !s.busy {
+		return false, false
+	}
+	s.due--
+	return e.paused, true
+}
+
+// tell publishes an event that the engine itself makes.
+func (e *Engine) tell(ev nodebus.Event) {
+	ev.Frozen = true
+	if err := e.publish(ev); err != nil {
+		e.opts.Logger.Warn("event not sent", "prompt", ev.PromptID, "type", ev.Payload.EventType(), "error", err)
+	}
+}
+
+func (e *Engine) publish(ev nodebus.Event) error {
+	return nodebus.Protect(func() error { return e.pub.Publish(ev) })
+}

@@ -1,0 +1,175 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Submission is a prompt that the engine has accepted. It is safe for concurrent
+// use.
+type Submission struct {
+	ID string // the id of the prompt
+	// Prompt is the prompt that will run: its literals have the declared types, and
+	// Outputs lists the output nodes that will run. Do not modify it.
+	Prompt *nodebus.Prompt
+	// Rejected lists the outputs that are invalid and will not run. It is nil if all
+	// outputs will run.
+	Rejected *nodebus.ValidationError
+
+	en *entry
+}
+
+// Wait waits until the prompt has ended and its last event was sent. It returns the
+// outcome. It waits for the prompt, not for an attempt. If ctx ends first, the error is
+// the cause of ctx. If the prompt was deleted from the queue, the error wraps
+// [ErrNotFound]. If another engine runs the prompt, Wait returns when the hub receives the
+// prompt's closing event; a hub that never receives it makes Wait wait until ctx ends.
+func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.en.wait(ctx) }
+
+// Wait waits until the prompt with this id has ended, like [Submission.Wait], whoever has
+// submitted it. If the prompt has ended already, Wait returns the outcome from the prompt's
+// record. If the prompt neither waits nor runs, and the store has no record of it, the
+// error wraps [ErrNotFound].
+func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
+	e.mu.Lock()
+	en := cmp.Or(e.entries[promptID], e.ending[promptID])
+	e.mu.Unlock()
+	if en != nil {
+		return en.wait(ctx)
+	}
+	closed := make(chan struct{})
+	stop := e.hub.AfterEnd(promptID, func() { close(closed) })
+	defer stop()
+	rec, err := e.record(ctx, promptID)
+	if err == nil || !errors.Is(err, ErrNotFound) {
+		return rec.outcomeOr(err)
+	}
+	_, queued, err := e.find(ctx, promptID)
+	if err != nil {
+		return nodebus.Outcome{}, fmt.Errorf("nodebus: looking for prompt %s: %w", promptID, err)
+	}
+	if queued {
+		select {
+		case <-closed:
+		case <-ctx.Done():
+			return nodebus.Outcome{}, context.Cause(ctx)
+		}
+	}
+	rec, err = e.record(ctx, promptID)
+	return rec.outcomeOr(err)
+}
+
+// outcomeOr returns the outcome of the prompt, or err if there is no record.
+func (r *Record) outcomeOr(err error) (nodebus.Outcome, error) {
+	if err != nil {
+		return nodebus.Outcome{}, err
+	}
+	return r.Outcome(), nil
+}
+
+// watch ends an entry when another process has ended its prompt.
+func (e *Engine) watch(en *entry) {
+	stop := e.hub.AfterEnd(en.p.ID, func() { e.endedElsewhere(en) })
+	e.mu.Lock()
+	settled := en.ends
+	en.watch = stop
+	e.mu.Unlock()
+	if settled {
+		stop()
+	}
+}
+
+// endedElsewhere ends an entry if the queue does not have its prompt any more, and nobody
+// here has ended it. An attempt that still runs here has lost its lease.
+func (e *Engine) endedElsewhere(en *entry) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	rec, err := e.recordOf(en.p)
+	if err != nil {
+		q, queued, failed := e.find(ctx, en.p.ID)
+		if failed != nil || queued && en.isOf(q.Prompt) { // another prompt has had the id
+			e.watch(en)
+			return
+		}
+	}
+	e.mu.Lock()
+	if en.ends {
+		e.mu.Unlock()
+		return
+	}
+	en.ends = true
+	run := en.run
+	e.mu.Unlock()
+	if run != nil {
+		e.lapse(run)
+	}
+	if err != nil {
+		err = fmt.Errorf("nodebus: prompt %s has ended elsewhere without a record: %w", en.p.ID, ErrNotFound)
+		e.settle(en, nodebus.Outcome{}, err)
+		return
+	}
+	e.settle(en, rec.Outcome(), nil)
+}
+
+// sweepMin is the least number of entries at which the engine looks for those whose
+// prompts have ended elsewhere without its hub having heard of it.
+const sweepMin = 1024
+
+// sweep ends the entries whose prompts the queue does not have any more. It works only if
+// the number of entries has doubled since the last time.
+func (e *Engine) sweep(ctx context.Context) {
+	e.mu.Lock()
+	var all []*entry
+	if len(e.entries) >= e.sweepAt {
+		for _, en := range e.entries {
+			if en.pushed && en.run == nil && !en.ends {
+				all = append(all, en)
+			}
+		}
+		e.sweepAt = max(2*len(e.entries), sweepMin)
+	}
+	e.mu.Unlock()
+	if all == nil {
+		return
+	}
+	queued := map[string]bool{}
+	for q, err := range e.Queued(ctx) {
+		if err != nil {
+			return
+		}
+		queued[q.Prompt.ID] = true
+	}
+	n := len(all)
+	for _, en := range all {
+		if !queued[en.p.ID] {
+			e.endedElsewhere(en)
+			n--
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sweepAt = max(2*n, sweepMin)
+}
+
+// leftOver reports whether an id is free although there is an entry for it: the prompt has
+// ended elsewhere, and nobody here has heard of it.
+func (e *Engine) leftOver(ctx context.Context, id string) bool {
+	e.mu.Lock()
+	en := e.entries[id]
+	gone := en == nil || en.ends
+	here := en != nil && (!en.pushed || en.run != nil)
+	e.mu.Unlock()
+	if gone || here {
+		return gone
+	}
+	q, queued, err := e.find(ctx, id)
+	if err != nil || queued && en.isOf(q.Prompt) {
+		return false
+	}
+	e.endedElsewhere(en)
+	return true
+}
