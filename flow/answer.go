@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nodebus/nodebus"
@@ -43,11 +44,12 @@ func (e *Engine) reply(ctx context.Context, s Signal) error {
 	if err := nodebus.Protect(func() error { return e.opts.Signals.Send(ctx, s) }); err != nil {
 		return fmt.Errorf("nodebus: answering %q of node %s in prompt %s: %w", s.Name, s.Node, s.PromptID, err)
 	}
-	err := e.mustLive(ctx, s.PromptID)
-	if err != nil { // the prompt has ended meanwhile, perhaps before the signal was kept
+	// If the prompt has ended meanwhile, perhaps because of this answer, nobody else may
+	// drop what is kept.
+	if errors.Is(e.mustLive(ctx, s.PromptID), ErrNotFound) {
 		e.dropSignals(s.PromptID)
 	}
-	return err
+	return nil
 }
 
 // mustLive returns an error unless a prompt waits or runs, here or in another process.
