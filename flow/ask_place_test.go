@@ -124,7 +124,7 @@ func TestPromptThatComputesKeepsItsPlace(t *testing.T) {
 			wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "client", Nodes: g.Nodes()})
 			next := r.start(&nodebus.Prompt{ID: "next", ClientID: "next", Nodes: shown("x")})
 			synctest.Wait()
-			require.Zero(t, len(r.ended("next")), "the prompt computes, so it has the only place")
+			require.Empty(t, r.ended("next"), "the prompt computes, so it has the only place")
 			close(work)
 			require.Equal(t, nodebus.Succeeded, next().record.State)
 			for _, id := range []string{"b", "a"} {
