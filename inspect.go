@@ -61,15 +61,40 @@ func (h *Hub) End(name string, cause error) bool {
 // Ended reports whether the log has the outcome of a prompt, and whether it has the
 // closing [Executing] event after that. It is for an engine, which tells the end of a
 // prompt again if the process that ran the prompt ended too early. Both are false for
-// a prompt that the hub does not know, or no longer knows; see [HubOptions].Retain.
-func (h *Hub) Ended(promptID string) (outcome, closed bool) {
+// a prompt that the log does not know, or has forgotten long ago. An error is an error of
+// the log.
+func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	p := h.index.prompts[promptID]
-	if p == nil {
-		return false, false
+	upTo := h.lastID
+	if p != nil {
+		outcome, closed = p.outcome != 0, p.over
 	}
-	return p.outcome != 0, p.over
+	h.mu.Unlock()
+	if p != nil {
+		return outcome, closed, nil
+	}
+	if l, ours := h.log.(*memoryLog); ours {
+		closed = l.hasClosed(promptID)
+		return closed, closed, nil
+	}
+	q := LogQuery{Prompts: []string{promptID}, UpTo: upTo}
+	for more := true; more; {
+		found, _, err := h.readLog(q)
+		if err != nil {
+			return false, false, err
+		}
+		for i := range found.Events {
+			ev := &found.Events[i]
+			t, _ := standardTraits(ev.Payload, true)
+			e, isExecuting := ev.Payload.(Executing)
+			closed = isExecuting && e.UniqueID == ""
+			outcome = t.outcome || closed && outcome
+			q.After = ev.ID
+		}
+		more = found.More && len(found.Events) > 0
+	}
+	return outcome, closed, nil
 }
 
 // AfterEnd calls f in a goroutine of its own when the hub delivers the next closing

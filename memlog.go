@@ -331,3 +331,11 @@ func (q *LogQuery) selects(a *address) bool {
 	}
 	return a.promptID != "" && (q.All || slices.Contains(q.Prompts, a.promptID))
 }
+
+// hasClosed reports whether a prompt has ended, as far as the log remembers.
+func (l *memoryLog) hasClosed(promptID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.prompts[promptID]
+	return p != nil && p.over || p == nil && l.closed.has(promptID)
+}

@@ -105,6 +105,11 @@ func newHost(t testing.TB, opts *comfy.Options) *host {
 }
 
 func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions) *host {
+	return newHostThat(t, opts, engineOpts, func(*flow.Engine) {})
+}
+
+// newHostThat is newHostOf, and calls first before the engine runs.
+func newHostThat(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions, first func(*flow.Engine)) *host {
 	reg := flow.NewRegistry()
 	h := &host{t: t, reg: reg, hub: nodebus.NewHub(nil), gate: &gate{opened: map[string]chan struct{}{}}}
 	refpack.Register(reg, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: h.hub})
@@ -112,6 +117,7 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions
 	flow.Register(reg, Secret{}, nodebus.Info{NoCache: true})
 	flow.Register(reg, Show{}, nodebus.Info{})
 	h.engine = flow.NewEngine(reg, h.hub, engineOpts)
+	first(h.engine)
 	h.server = comfy.New(h.engine, opts)
 	srv := httptest.NewServer(h.server)
 	h.url = srv.URL

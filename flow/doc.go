@@ -18,12 +18,18 @@
 // # The stages of a prompt
 //
 //	Engine.Submit   checks the prompt; the executor prepares it            submit.go plan.go
-//	Queue           keeps the prompt until it may run                      queue.go
-//	Engine.Run      takes the prompt under a lease                         take.go process.go
+//	Queue           keeps the prompt until it has ended                    queue.go
+//	Engine.Run      takes the prompt under a lease, for an attempt         runner.go take.go lease.go
 //	Executor        runs the nodes; Local is the executor of this package  local.go
 //	Class           creates a node and calls its method Run                class.go
-//	gate            checks and passes on the events of the prompt          gate.go
+//	gate            checks and passes on the events of the attempt         gate.go
 //	Record, Store   keep the outcome and the outputs                       record.go store.go
+//	last word       tells the end; then the prompt leaves the queue        process.go
+//
+// An attempt that fails, or whose lease lapses, may be followed by another (policy.go
+// lease.go). The other files of the engine: what it knows of a prompt (job.go), how many
+// prompts run (places.go), the number of prompts (status.go), and what a program may do
+// with them: wait.go do.go interrupt.go order.go.
 //
 // # Parts that can be replaced
 //

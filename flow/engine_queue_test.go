@@ -20,6 +20,9 @@ type hookedQueue struct {
 	take    func(ctx context.Context, skip func(string) bool, n int64) (flow.Lease, error)
 	extend  func(ctx context.Context, n int64) error
 	deletes func(n int64)
+	done    func(ctx context.Context) error
+	attempt int        // replaces the number of the attempt, unless 0
+	last    flow.Lease // the newest lease of Queue
 
 	takes, extends, deleted atomic.Int64
 }
@@ -31,6 +34,7 @@ func (q *hookedQueue) Take(ctx context.Context, skip func(string) bool) (flow.Le
 		}
 	}
 	l, err := q.Queue.Take(ctx, skip)
+	q.last = l
 	return hookedLease{l, q}, err
 }
 
@@ -55,10 +59,21 @@ func (l hookedLease) Extend(ctx context.Context, d time.Duration) error {
 	return l.Lease.Extend(ctx, d)
 }
 
+func (l hookedLease) Job() nodebus.Job {
+	job := l.Lease.Job()
+	if l.q.attempt > 0 {
+		job.Attempt = l.q.attempt
+	}
+	return job
+}
+
 // Done respects its context, as the lease of a queue over a network does.
 func (l hookedLease) Done(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
+	}
+	if l.q.done != nil {
+		return l.q.done(ctx)
 	}
 	return l.Lease.Done(ctx)
 }

@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// leaseMargin is how much earlier than the queue an engine takes a lease for lapsed: what
+// its last events need to arrive before events of the next attempt.
+const leaseMargin = time.Second
+
 // leaseKeeper extends the lease of a prompt while the prompt runs.
 type leaseKeeper struct {
 	e *Engine
@@ -47,7 +51,7 @@ func (k *leaseKeeper) extend() {
 		next = leaseTime / 30
 		k.e.opts.Logger.Warn("lease not extended", "prompt", k.j.p.ID, "error", err)
 	default: // the lease lasts at least from the moment in which the call began
-		k.j.lapses.Store(began + int64(leaseTime))
+		k.j.lapses.Store(began + int64(leaseTime-leaseMargin))
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

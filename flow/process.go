@@ -119,7 +119,10 @@ func (e *Engine) endedEarlier(j *job) bool {
 	}
 	j.attempt = rec.Attempt
 	terminal := rec.terminal()
-	outcome, closed := e.hub.Ended(j.p.ID)
+	outcome, closed, err := e.hub.Ended(j.p.ID)
+	if err != nil {
+		e.opts.Logger.Error("no answer whether the end was told: telling it again", "prompt", j.p.ID, "error", err)
+	}
 	if outcome {
 		terminal = nil
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -137,6 +138,7 @@ func (f *fleet) record() *tape {
 
 // of returns the types of the events of a prompt with their attempts, in order.
 func (tp *tape) of(id string) (types []string, attempts []int) {
+	synctest.Wait()
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
 	var o outcome
@@ -151,6 +153,7 @@ func (tp *tape) of(id string) (types []string, attempts []int) {
 
 // numbers returns the numbers of the status events, and forgets them.
 func (tp *tape) numbers() (ns []int) {
+	synctest.Wait()
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
 	for _, ev := range tp.events {

@@ -143,7 +143,7 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	en.priority = taken.Prompt.Priority
 	j := e.newJob(en, taken.Attempt)
 	j.lease, j.secrets, j.older = lease, taken.Secrets, en.run
-	j.lapses.Store(e.now() + int64(leaseTime))
+	j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
 	en.run, en.again, en.attempts = j, nil, j.attempt
 	if en.interrupted {
 		j.cancel(nodebus.ErrInterrupted)
