@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // Context is the [context.Context] of one call of one node. It is safe for concurrent
@@ -137,16 +139,20 @@ func (c *Context) publish(ev Event) error {
 	if c.call.Publisher == nil {
 		return errNoPublisher
 	}
+	ev.Payload = clamped(ev.Payload)
 	return c.call.Publisher.Publish(ev)
 }
 
 // Progress reports that the node has done value out of max. A node may call it for
 // every step: the executor limits how many reports clients receive. Progress returns no
-// error. Numbers that are not finite are ignored.
+// error. Clients receive 0 ≤ value ≤ max: numbers outside become the nearest limit, and a
+// negative max becomes 0. A report with a number that is not finite is ignored.
 func (c *Context) Progress(value, max float64) {
-	if c.over.Load() {
+	if c.over.Load() || !jsonenc.Finite(value, max) {
 		return
 	}
+	at := step{value, max}.clamped()
+	value, max = at.value, at.max
 	if c.runtime != nil {
 		_ = c.runtime.Progress(value, max)
 		return

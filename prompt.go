@@ -70,7 +70,7 @@ type NodeSpec struct {
 	ID     string
 	Class  string
 	Inputs Inputs
-	Meta   json.RawMessage // "_meta" of the API format; not used
+	Meta   json.RawMessage // "_meta" of the API format; not used. It must be JSON
 
 	// Malformed describes what ParseNodes found wrong with the JSON of the node, for
 	// example "is not an object". Submit refuses a graph with such a node. It is empty
@@ -102,11 +102,13 @@ func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal([]any{l.Node, 
 // ParseNodes reads a graph in the API format, as ComfyUI saves it. If data is not a
 // JSON object of nodes, it returns a [*ValidationError]. It does not check whether the
 // graph can run; Submit does. A list of a string and a whole number becomes a [Link].
-// Every other number stays a [json.Number].
+// A number that no float64 can hold becomes an infinity. So do the words NaN, Infinity and
+// -Infinity, which Python writes: they become such a float64. Every other number stays a
+// [json.Number].
 func ParseNodes(data []byte) (Nodes, error) {
 	var nodes Nodes
 	seen := map[string]bool{}
-	err := eachMember(data, func(id string, dec *json.Decoder) error {
+	err := eachMember(jsonenc.Plain(data), func(id string, dec *json.Decoder) error {
 		var spec NodeSpec
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
@@ -151,9 +153,7 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 			if m, ok := v.(map[string]any); ok {
 				n.Inputs = m
 				findLinks(n.Inputs)
-				if big, found := jsonenc.TooLarge(v); found {
-					n.Malformed = fmt.Sprintf("has the number %s, which is too large", value.Shorten(string(big)))
-				}
+				jsonenc.Infinities(v)
 			} else {
 				n.Malformed = badInputs
 			}
@@ -161,13 +161,26 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 			if err := dec.Decode(&n.Meta); err != nil {
 				return err
 			}
-			return json.Unmarshal(n.Meta, &v) // returns an error for a number that is too large to be read again
+			if json.Unmarshal(n.Meta, &v) != nil { // a number is too large to be read again
+				return n.readMeta()
+			}
 		default:
 			var ignored json.RawMessage
 			return dec.Decode(&ignored)
 		}
 		return nil
 	})
+}
+
+// readMeta replaces the numbers in Meta that no float64 can hold with null.
+func (n *NodeSpec) readMeta() (err error) {
+	dec := json.NewDecoder(bytes.NewReader(n.Meta))
+	dec.UseNumber()
+	var v any
+	if err = dec.Decode(&v); err == nil {
+		n.Meta, err = jsonenc.Marshal(v)
+	}
+	return err
 }
 
 // findLinks replaces each list of a string and a whole number with a Link.
@@ -233,7 +246,7 @@ func (n *NodeSpec) marshal() ([]byte, error) {
 	if n.Inputs != nil || n.Malformed == badInputs {
 		w.Inputs = &n.Inputs
 	}
-	return json.Marshal(w)
+	return jsonenc.Marshal(w)
 }
 
 // Graph builds nodes in Go code: the nodes of a prompt, or nodes that a running node
@@ -352,7 +365,7 @@ func (e *ValidationError) MarshalJSON() ([]byte, error) {
 	if nodes == nil {
 		nodes = map[string]*NodeProblems{}
 	}
-	return json.Marshal(map[string]any{"error": e.Problem, "node_errors": nodes})
+	return jsonenc.Marshal(map[string]any{"error": e.Problem, "node_errors": nodes})
 }
 
 // UnmarshalJSON reads the JSON that MarshalJSON writes.

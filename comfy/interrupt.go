@@ -6,8 +6,9 @@ import (
 )
 
 // interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
-// only that prompt, which may run or wait. Otherwise it ends all running prompts
-// that the request may change.
+// only that prompt, which may run or wait. Otherwise it ends the prompt that has run
+// longest, among the running prompts that the request may change, and no other: for
+// such clients, one prompt runs at a time.
 func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	body, ok := readBody(w, r)
 	if !ok {
@@ -25,14 +26,14 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 		_ = names.UnmarshalJSON(req.PromptID)
 	}
 	if !names {
-		running, _, err := s.prompts(r.Context())
+		running, _, err := s.prompts(r.Context()) // in the order in which they began
 		if err != nil {
 			s.unavailable(w, err)
 			return
 		}
 		for _, p := range running {
-			if mayChange(r, p) {
-				s.end(r, p.ID)
+			if mayChange(r, p) && s.end(r, p.ID) { // false: it has just ended
+				break
 			}
 		}
 		done(w)

@@ -32,7 +32,11 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 	if err == nil {
 		var queued bool
 		if _, queued, err = e.find(ctx, promptID); queued {
-			return true, e.signal(ctx, promptID)
+			err = e.signal(ctx, promptID)
+			if _, queued, failed := e.find(ctx, promptID); !queued && failed == nil {
+				e.dropSignals(promptID) // it has ended meanwhile: nobody else drops the signal
+			}
+			return true, err
 		}
 	}
 	return known && (sure || err != nil), err

@@ -100,9 +100,10 @@ type job struct {
 	over    chan struct{} // closed when nothing of the attempt runs any more
 
 	// Engine.mu guards these.
-	placed  bool // counts as one that runs; see places.go
-	lapsed  bool // the attempt says nothing more
-	claimed bool // the attempt ends the prompt
+	placed  bool          // counts as one that runs; see places.go
+	lapsed  bool          // the attempt says nothing more
+	givenUp chan struct{} // closed some time after lapse; nil before
+	claimed bool          // the attempt ends the prompt
 }
 
 // newJob returns an attempt. Engine.mu is held.

@@ -15,7 +15,7 @@ import (
 
 var errNet = errors.New("the network is gone")
 
-// cutOff is a queue of which an engine cannot extend the leases.
+// cutOff is a queue whose leases cannot be extended.
 func cutOff(q flow.Queue) *hookedQueue {
 	return &hookedQueue{Queue: q, extend: func(context.Context, int64) error { return errNet }}
 }
@@ -64,10 +64,15 @@ func TestLapseAcrossEngines(t *testing.T) {
 // lapses. The next attempt, in the same engine, waits for the earlier one, but not for
 // ever.
 func TestAttemptsFollowEachOther(t *testing.T) {
-	for name, c := range map[string]struct{ stops, gap time.Duration }{
-		"it stops soon":       {10 * time.Second, 10 * time.Second},
-		"it stops never":      {time.Hour, 30 * time.Second},
-		"it stops at the end": {29 * time.Second, 29 * time.Second},
+	for name, c := range map[string]struct {
+		perClient  int
+		stops, gap time.Duration
+	}{
+		"it stops soon":            {2, 10 * time.Second, 10 * time.Second},
+		"it stops never":           {2, time.Hour, 30 * time.Second},
+		"it stops at the end":      {2, 29 * time.Second, 29 * time.Second},
+		"it keeps its place":       {1, 10 * time.Second, 10 * time.Second},
+		"it keeps no place always": {1, time.Hour, 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, func(f *fleet) {
@@ -85,7 +90,7 @@ func TestAttemptsFollowEachOther(t *testing.T) {
 					return nodebus.Report{}, nil
 				})
 				q := &hookedQueue{Queue: f.queue}
-				e := f.engine(&flow.EngineOptions{Executor: exec, Queue: q, Parallel: 2, PerClient: 2})
+				e := f.engine(&flow.EngineOptions{Executor: exec, Queue: q, Parallel: c.perClient, PerClient: c.perClient})
 				tape := f.record()
 				f.run(e)
 				s := f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})

@@ -105,8 +105,41 @@ func (e *Engine) lapse(j *job) {
 		e.mu.Unlock()
 		return
 	}
-	j.lapsed = true
+	first := j.givenUp == nil
+	if j.lapsed = true; first {
+		j.givenUp = make(chan struct{})
+	}
 	e.mu.Unlock()
 	j.gate.refuse()
 	j.cancel(ErrLapsed)
+	if first {
+		time.AfterFunc(olderTime, func() { e.giveUp(j) })
+	}
+}
+
+// olderTime is how long an attempt whose lease has lapsed keeps its place, and how long
+// the next attempt in the same engine waits for it. The executor has been told to stop; an
+// executor that does not obey must not keep either for ever.
+const olderTime = 30 * time.Second
+
+// giveUp stops waiting for an attempt whose lease has lapsed.
+func (e *Engine) giveUp(j *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.unplace(j)
+	close(j.givenUp)
+}
+
+// awaitOlder waits until an earlier attempt has returned.
+func (e *Engine) awaitOlder(j *job) {
+	if j.older == nil {
+		return
+	}
+	e.mu.Lock()
+	givenUp := j.older.givenUp // nil if the earlier attempt ends the prompt
+	e.mu.Unlock()
+	select {
+	case <-j.older.over:
+	case <-givenUp:
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Pause makes Run begin no further prompt. What runs goes on, and Submit still works.
+// Pause makes Run and [Do] begin no further prompt. What runs goes on, and Submit still works.
 // Clients receive a Status that says so. It does not affect other engines.
 func (e *Engine) Pause() { e.setPaused(true) }
 

@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nodebus/nodebus"
 )
-
-// olderTime is how long an attempt waits for an earlier attempt in the same engine whose
-// lease has lapsed. The executor has been told to stop; an executor that does not obey
-// must not keep the prompt for ever.
-const olderTime = 30 * time.Second
 
 // process makes one attempt to run a prompt, from the first event to the last.
 func (e *Engine) process(ctx context.Context, j *job) {
@@ -24,7 +18,7 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	if told := j.en.told; told != nil {
 		<-told
 	}
-	j.awaitOlder()
+	e.awaitOlder(j)
 	if e.endedEarlier(j) {
 		return
 	}
@@ -35,19 +29,6 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	defer func() { j.gate.shut(report) }()
 	e.tellStatus()
 	report, err = e.execute(j, h)
-}
-
-// awaitOlder waits until an earlier attempt has returned.
-func (j *job) awaitOlder() {
-	if j.older == nil {
-		return
-	}
-	timer := time.NewTimer(olderTime)
-	defer timer.Stop()
-	select {
-	case <-j.older.over:
-	case <-timer.C:
-	}
 }
 
 // execute prepares the prompt, if that is not done yet, sends execution_start, and calls
@@ -100,7 +81,7 @@ func (e *Engine) endedEarlier(j *job) bool {
 	e.mu.Unlock()
 	if here {
 		<-j.en.done
-		e.completeLease(j)
+		e.completeLease(j, 0)
 		e.tellStatus()
 		return true
 	}
@@ -224,8 +205,7 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodeb
 	defer e.settle(en, o, nil)
 	defer func() {
 		if j.lease != nil {
-			e.completeLease(j)
-			e.owes(-1, 0)
+			e.completeLease(j, 1)
 		}
 		e.dropSignals(j.p.ID)
 	}()
@@ -239,10 +219,11 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodeb
 }
 
 // completeLease takes a prompt that has ended out of the queue, also if its lease has
-// lapsed and the prompt waits again.
-func (e *Engine) completeLease(j *job) {
+// lapsed and the prompt waits again. owed is 1 if the prompt is counted as one that has
+// ended, else 0.
+func (e *Engine) completeLease(j *job, owed int) {
 	e.owes(0, 1)
-	defer e.owes(0, -1)
+	defer e.owes(-owed, -1)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	err := apart(func() error { return j.lease.Done(ctx) })

@@ -16,8 +16,8 @@ import (
 )
 
 // fleet is several engines over one queue, one store and one hub, as engines of several
-// processes are whose hubs share a log. Their nodes are those of reg. It lives inside a
-// synctest bubble.
+// processes are whose hubs share a log. They have the same nodes. It lives inside a synctest
+// bubble.
 type fleet struct {
 	t     *testing.T
 	reg   *flow.Registry

@@ -27,7 +27,8 @@ type Submission struct {
 // outcome. It waits for the prompt, not for an attempt. If ctx ends first, the error is
 // the cause of ctx. If the prompt was deleted from the queue, the error wraps
 // [ErrNotFound]. If another engine runs the prompt, Wait returns when the hub receives the
-// prompt's closing event; a hub that never receives it makes Wait wait until ctx ends.
+// prompt's closing event; a hub that never receives it makes Wait wait until ctx ends. So
+// does another engine that deletes the prompt, because a deletion is no event.
 func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.en.wait(ctx) }
 
 // Wait waits until the prompt with this id has ended, like [Submission.Wait], whoever has

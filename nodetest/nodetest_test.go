@@ -63,10 +63,29 @@ func TestANodeCanBeStopped(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestProgressIsClamped: a test sees what clients would receive.
+func TestProgressIsClamped(t *testing.T) {
+	rec := nodetest.New(t, nil)
+	ctx := rec.Context()
+	ctx.Progress(-1, 3)
+	ctx.Progress(5, 3)
+	ctx.Progress(1, -3)
+	ctx.Progress(math.NaN(), 3)
+	ctx.Progress(1, math.Inf(1))
+	require.NoError(t, ctx.SendSync(nodebus.Progress{Value: 9, Max: 4}))
+	require.NoError(t, ctx.Broadcast(nodebus.Progress{Value: 2, Max: -4}))
+	require.NoError(t, rec.Publish(nodebus.Event{PromptID: "p", Payload: nodebus.Custom{Type: "x", Data: math.NaN()}}))
+	var got [][2]float64
+	for _, p := range nodetest.Sent[nodebus.Progress](rec) {
+		got = append(got, [2]float64{p.Value, p.Max})
+	}
+	require.Equal(t, [][2]float64{{0, 3}, {3, 3}, {0, 0}, {4, 4}, {0, 0}}, got)
+}
+
 func TestWhatCannotBeEncodedIsAnError(t *testing.T) {
 	rec := nodetest.New(t, nil)
 	var bad *nodebus.EncodeError
-	require.ErrorAs(t, rec.Context().SendSync(nodebus.Custom{Type: "x", Data: math.NaN()}), &bad)
+	require.ErrorAs(t, rec.Context().SendSync(nodebus.Custom{Type: "x", Data: make(chan int)}), &bad)
 	require.Empty(t, rec.Events())
 }
 
