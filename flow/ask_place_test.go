@@ -29,6 +29,7 @@ func TestWaitingPromptsHoldNoPlace(t *testing.T) {
 		synctest.Wait()
 		other := r.submit(&nodebus.Prompt{ID: "c", ClientID: "client", Nodes: shown("x")})
 		require.Equal(t, nodebus.Succeeded, other.record.State)
+		synctest.Wait()
 		require.Equal(t, 2, r.engine.Remaining())
 		require.NoError(t, r.engine.Answer(r.ctx, "b", "x", "q", true))
 		require.Equal(t, []any{"true"}, b().text("out"))
