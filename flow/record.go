@@ -28,6 +28,9 @@ type Record struct {
 	Success     *nodebus.ExecutionSuccess     `json:"execution_success,omitempty"`
 	Error       *nodebus.ExecutionError       `json:"execution_error,omitempty"`
 	Interrupted *nodebus.ExecutionInterrupted `json:"execution_interrupted,omitempty"`
+	// Reduced means that the store has left out parts of the record, because it was too
+	// large; see [StoreOptions].
+	Reduced bool `json:"reduced,omitempty"`
 }
 
 // Outcome returns the outcome of the prompt.
@@ -87,6 +90,7 @@ func (g *gate) finish(err error) nodebus.Payload {
 	}
 	rec.State = nodebus.Failed
 	rec.Error = executionError(err, node)
+	boundError(rec.Error)
 	rec.Error.PromptID, rec.Error.Timestamp = id, ms
 	return *rec.Error
 }

@@ -1,0 +1,122 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"sync"
+)
+
+type memStore struct {
+	opts StoreOptions
+
+	mu    sync.RWMutex
+	byID  map[string]*kept
+	all   []*kept // by seq, the oldest first; some are no longer in byID
+	seq   uint64
+	bytes int // the memory of the records in byID
+}
+
+// kept is a record in the store.
+type kept struct {
+	id   string
+	seq  uint64
+	r    Record
+	size int
+	gone bool // the record is no longer in byID, and r is empty
+}
+
+// Put keeps the place of a record that it replaces.
+func (s *memStore) Put(_ context.Context, r Record) error {
+	r, size := reduced(r, s.opts.RecordBytes)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.byID[r.Prompt.ID]
+	if k == nil {
+		s.seq++
+		k = &kept{id: r.Prompt.ID, seq: s.seq}
+		s.byID[k.id] = k
+		s.all = append(s.all, k)
+	}
+	s.bytes += size - k.size
+	k.r, k.size = r, size
+	for at := 0; len(s.byID) > 1 && (len(s.byID) > s.opts.Len || s.bytes > s.opts.Bytes); at++ {
+		if s.all[at] != k {
+			s.drop(s.all[at])
+		}
+	}
+	s.sweep()
+	return nil
+}
+
+// drop removes a record. s.mu is held.
+func (s *memStore) drop(k *kept) {
+	if k.gone {
+		return
+	}
+	delete(s.byID, k.id)
+	s.bytes -= k.size
+	k.gone, k.r = true, Record{}
+}
+
+// sweep forgets removed records: the oldest at once, the others when they are many. s.mu
+// is held.
+func (s *memStore) sweep() {
+	for len(s.all) > 0 && s.all[0].gone {
+		s.all = s.all[1:]
+	}
+	if len(s.all) > 2*len(s.byID)+64 {
+		s.all = slices.DeleteFunc(s.all, func(k *kept) bool { return k.gone })
+	}
+}
+
+func (s *memStore) Get(_ context.Context, promptID string) (Record, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if k := s.byID[promptID]; k != nil {
+		return k.r, nil
+	}
+	return Record{}, ErrNotFound
+}
+
+func (s *memStore) List(context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for before := uint64(0); ; {
+			r, seq, ok := s.newest(before)
+			if !ok || !yield(r, nil) {
+				return
+			}
+			before = seq
+		}
+	}
+}
+
+// newest returns the newest record whose number is less than before, or the newest of all
+// if before is 0.
+func (s *memStore) newest(before uint64) (r Record, seq uint64, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	at := len(s.all)
+	if before > 0 {
+		at, _ = slices.BinarySearchFunc(s.all, before, func(k *kept, seq uint64) int { return cmp.Compare(k.seq, seq) })
+	}
+	for at--; at >= 0; at-- {
+		if k := s.all[at]; !k.gone {
+			return k.r, k.seq, true
+		}
+	}
+	return r, 0, false
+}
+
+func (s *memStore) Delete(_ context.Context, promptIDs ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range promptIDs {
+		if k := s.byID[id]; k != nil {
+			s.drop(k)
+		}
+	}
+	s.sweep()
+	return nil
+}
