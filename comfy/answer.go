@@ -16,14 +16,13 @@ import (
 func answer(w http.ResponseWriter, status int, v any) {
 	body, err := appendJSON(nil, v)
 	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded as JSON"}`)
+		status, body = http.StatusInternalServerError, []byte(unencodable)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	write(w, status, body)
 }
+
+// unencodable is the answer in place of an answer that has no JSON form.
+const unencodable = `{"error":"the answer cannot be encoded as JSON"}`
 
 // fail answers with an error text. The text is in a JSON object, because clients
 // parse the body of every answer as JSON.

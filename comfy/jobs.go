@@ -38,6 +38,13 @@ func recordJob(rec *flow.Record) job {
 	return j
 }
 
+func queuedJob(q flow.Queued) job {
+	if q.Leased {
+		return job{prompt: q.Prompt, status: inProgress}
+	}
+	return job{prompt: q.Prompt, status: pending}
+}
+
 // created returns the time of submission in Unix milliseconds.
 func (j *job) created() int64 {
 	if t, ok := j.prompt.Extra["create_time"].(int64); ok {
@@ -193,22 +200,13 @@ func (s *Server) jobDetail(r *http.Request, rec *flow.Record) object {
 }
 
 // queued returns the waiting or running prompt with this id as a job, or nil.
-func (s *Server) queued(r *http.Request, id string) (*job, error) {
-	waiting, err := s.waiting(r.Context()) // before the running prompts: see queueList
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range s.engine.Running() {
-		if p.ID == id {
-			return &job{prompt: p, status: inProgress}, nil
-		}
-	}
-	for _, p := range waiting {
-		if p.ID == id {
-			return &job{prompt: p, status: pending}, nil
-		}
-	}
-	return nil, nil
+func (s *Server) queued(r *http.Request, id string) (found *job, err error) {
+	err = s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		j := queuedJob(q)
+		found = &j
+		return false
+	}, id)
+	return found, err
 }
 
 // jobCancel answers POST /api/jobs/{id}/cancel. It ends one job.

@@ -6,31 +6,43 @@ import (
 	"net/http"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // queueList answers GET /queue with the running and the waiting prompts. A prompt
 // is in one of the two lists only.
 func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
-	running, pending := [][]any{}, [][]any{}
-	// List the waiting prompts first. A prompt that begins between the two calls is
-	// then in both results, and the loop below removes it from one. In the other
-	// order it would be missing from both.
-	waiting, err := s.waiting(r.Context())
-	if err != nil {
-		s.unavailable(w, err)
-		return
-	}
-	runs := map[string]bool{}
-	for _, p := range s.engine.Running() {
-		runs[p.ID] = true
-		running = append(running, s.item(r, p))
-	}
-	for _, p := range waiting {
-		if !runs[p.ID] {
-			pending = append(pending, s.item(r, p))
+	out, first, leased := newStream(w), true, true
+	out.text(`{"queue_running":[`)
+	err := s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		if leased && !q.Leased {
+			leased, first = false, true
+			out.text(`],"queue_pending":[`)
 		}
+		out.comma(&first)
+		return out.item(s.item(r, q.Prompt))
+	})
+	if leased {
+		out.text(`],"queue_pending":[`)
 	}
-	answer(w, http.StatusOK, object{{"queue_running", running}, {"queue_pending", pending}})
+	out.text("]}")
+	out.end(s, err)
+}
+
+// eachQueued calls f for each prompt in the queue, the running prompts first, until f
+// returns false.
+func (s *Server) eachQueued(ctx context.Context, f func(q flow.Queued) bool, ids ...string) error {
+	return nodebus.Protect(func() error {
+		for q, err := range s.engine.Queue().List(ctx, ids...) {
+			if err != nil {
+				return err
+			}
+			if !f(q) {
+				return nil
+			}
+		}
+		return nil
+	})
 }
 
 // waiting returns the prompts in the queue. With an error, it returns the prompts
