@@ -13,7 +13,7 @@ import (
 // only that prompt, which may run or wait. Otherwise it ends all running prompts
 // that the request may change.
 func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	body, ok := readCommand(w, r)
 	if !ok {
 		return
 	}
