@@ -37,6 +37,18 @@ var mutants = map[string]struct {
 		return leased{q, func(l flow.Lease) flow.Lease { return neverLapsed{l} }}
 	})},
 
+	"queue: lists all":             {"list of the prompts", queueMutant(func(q flow.Queue) flow.Queue { return listsAll{q} })},
+	"queue: lists waiting first":   {"in the order of taking", queueMutant(func(q flow.Queue) flow.Queue { return listsWaitingFirst{q} })},
+	"queue: lists in two steps":    {"was listed 2 times", queueMutant(func(q flow.Queue) flow.Queue { return listsInSteps{q} })},
+	"queue: counts leased":         {"Len says", queueMutant(func(q flow.Queue) flow.Queue { return countsLeased{q} })},
+	"queue: no shares":             {"want ErrFull", limitsMutant(&flow.QueueOptions{Len: 8, PerClient: 8})},
+	"queue: no limits":             {"want ErrFull", limitsMutant(nil)},
+	"queue: forgets leases":        {"list after reopening", testReopensWithoutLeases},
+	"store: lists by number":       {"was listed 2 times", storeMutant(func(s flow.Store) flow.Store { return listsByNumber{s} })},
+	"store: the oldest first":      {"list: got", storeMutant(func(s flow.Store) flow.Store { return oldestFirst{s} })},
+	"store: locked while it lists": {"did not end in time", storeMutant(func(s flow.Store) flow.Store { return &lockedStore{Store: s} })},
+	"store: forgets changes":       {"got ", testReopensOldRecords},
+
 	"executor: everyone hears":         {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
 	"executor: no throttling":          {"progress events", executorMutant(floods)},
 	"executor: publishes late":         {"after Execute had returned", executorMutant(publishesLate)},
