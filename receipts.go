@@ -39,6 +39,16 @@ func (s *Session) ConfirmWritten() {
 	s.settle()
 }
 
+// Outcomes counts the writes that held the frame of an outcome, see [Frame].Outcome. The
+// write that the transport is being given counts already. A transport that looks for
+// outcomes in the bytes of a TryWrite needs to look only if Outcomes has grown since its
+// last TryWrite. It is 0 for a session that confirms nothing. It is safe for concurrent use.
+func (s *Session) Outcomes() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asks
+}
+
 // settle records the answers of the client at the hub. If a prompt's last event is still
 // in our buffers, the next write settles it.
 func (s *Session) settle() {
@@ -84,6 +94,7 @@ func (s *Session) ask(outcome uint64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asks++
 	if outcome > s.asked {
 		s.asked, s.askedAt = outcome, time.Now()
 	}

@@ -3,6 +3,8 @@ package nodebus_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,4 +149,49 @@ func TestReceiptIsForgottenWithItsPrompt(t *testing.T) {
 		publish(t, h, success("1"), ending("1"))
 		require.Equal(t, []string{"execution_start", "execution_success", "executing"}, owed(t, h))
 	})
+}
+
+// counting is a transport that notes whether Session.Outcomes has grown before each
+// TryWrite, and whether the bytes hold an outcome.
+type counting struct {
+	tryTape
+	s         *nodebus.Session
+	seen      *uint64
+	grew, had *[]bool
+}
+
+func (p counting) TryWrite(wire []byte) (bool, error) {
+	now := p.s.Outcomes()
+	*p.grew = append(*p.grew, now > *p.seen)
+	*p.seen = now
+	*p.had = append(*p.had, slices.ContainsFunc(parseWire(wire), func(f nodebus.Frame) bool { return f.Type == "execution_success" }))
+	return p.tryTape.TryWrite(wire)
+}
+
+// TestOutcomesGrowBeforeEachBatchWithAnOutcome: the worker writes three batches one after the
+// other, and two of them hold outcomes.
+func TestOutcomesGrowBeforeEachBatchWithAnOutcome(t *testing.T) {
+	for confirms, want := range map[bool][]bool{true: {false, true, false, true}, false: {false, false, false, false}} {
+		t.Run(fmt.Sprintf("confirms=%t", confirms), func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				h := openHub(t, nil)
+				gate := newHoldUp(t)
+				serveOn(t, h.Join("alice", nil), gate) // so that events gather in batches
+				s := h.Join("alice", &nodebus.SessionOptions{Confirms: confirms})
+				p := counting{tryTape{&tape{}}, s, new(uint64), new([]bool), new([]bool)}
+				serveOn(t, s, p)
+				synctest.Wait()
+				publish(t, h, start("p"))
+				synctest.Wait()
+				publish(t, h, success("p"), ending("p"))
+				require.NoError(t, h.SendSync(word(strings.Repeat("x", 65_500)), "alice")) // a batch
+				publish(t, h, start("q"), success("q"), ending("q"))
+				gate.open()
+				synctest.Wait()
+				require.Equal(t, []bool{false, true, false, true}, *p.had)
+				require.Equal(t, want, *p.grew)
+				require.EqualValues(t, map[bool]int{true: 2}[confirms], s.Outcomes())
+			})
+		})
+	}
 }

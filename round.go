@@ -164,10 +164,7 @@ func (w *roundState) send(x *Session, msgs []*message, shared bool) {
 		return
 	}
 	batches = made
-	for _, b := range batches {
-		x.ask(b.outcome)
-	}
-	sent, all, err = tryBatches(t, batches)
+	sent, all, err = x.tryBatches(t, batches)
 }
 
 // batchesOf returns batches of msgs for a codec and a type of transport. Sessions with

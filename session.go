@@ -63,8 +63,9 @@ type Session struct {
 
 	asked, answered uint64 // the newest outcomes that the client was sent and has confirmed
 	askedAt         time.Time
-	unsettled       bool // a confirmed prompt has events in our buffers
-	leaving         bool // ConfirmWritten was called
+	asks            uint64 // number of writes with an outcome
+	unsettled       bool   // a confirmed prompt has events in our buffers
+	leaving         bool   // ConfirmWritten was called
 
 	resumed    bool
 	replaced   uint64 // number of events that newer events replaced in q

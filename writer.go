@@ -72,11 +72,12 @@ func (s *Session) claim() (c Codec, t TryWriter) {
 // tryBatches tries to send batches at once. It returns how many were handed to the
 // transport, and false if the transport keeps part of them. The worker has claimed the
 // session and holds no lock.
-func tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
+func (s *Session) tryBatches(t TryWriter, batches []*batch) (sent int, all bool, err error) {
 	for i, b := range batches {
 		if len(b.wire) == 0 {
 			continue
 		}
+		s.ask(b.outcome)
 		all, err := tryWriteSafely(t, b.wire)
 		if err != nil {
 			return i, true, err

@@ -126,7 +126,9 @@ func sizeChunk(dst []byte, at int) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendFrame appends the lines of a frame as a chunk, and the image of a preview.
+// AppendFrame appends the lines of a frame as a chunk, and the image of a preview. If dst
+// then holds an image, its first byte is imageMark instead of the first digit of a size, so
+// that TryWrite need not search each write for images.
 func (*direct) AppendFrame(dst []byte, f nodebus.Frame) []byte {
 	at := len(dst)
 	dst = appendBlock(append(dst, chunkHead...), f)
@@ -138,7 +140,17 @@ func (*direct) AppendFrame(dst []byte, f nodebus.Frame) []byte {
 		return sizeChunk(dst, at)
 	}
 	image := bytes.Clone(dst[at+i:])
-	return append(sizeChunk(dst[:at+i], at), image...)
+	dst = append(sizeChunk(dst[:at+i], at), image...)
+	dst[0] = imageMark
+	return dst
+}
+
+// takeImages appends the chunks in wire to dst, and stores the images in wire.
+func (d *direct) takeImages(dst, wire []byte) []byte {
+	if wire[0] != imageMark {
+		return append(dst, wire...)
+	}
+	return d.previews.takeImages(append(dst, chunkHead[0]), wire[1:])
 }
 
 // TryWrite sends what the connection accepts at once.
@@ -149,8 +161,8 @@ func (d *direct) TryWrite(wire []byte) (all bool, err error) {
 	if d.closed.Load() {
 		return false, errEnded
 	}
-	if bytes.IndexByte(wire, imageMark) >= 0 {
-		wire = d.previews.takeImages(nil, wire)
+	if wire[0] == imageMark {
+		wire = d.takeImages(nil, wire)
 	}
 	n := 0
 	if len(d.rest) == 0 && d.lock.try() { // otherwise a comment waits for the client
@@ -192,7 +204,7 @@ func (d *direct) Write(_ context.Context, frames []nodebus.Frame) error {
 			*buf = (*buf)[:0]
 		}
 		if f.Binary {
-			*buf = d.previews.takeImages(*buf, d.AppendFrame(nil, f))
+			*buf = d.takeImages(*buf, d.AppendFrame(nil, f))
 		} else {
 			*buf = d.AppendFrame(*buf, f)
 		}

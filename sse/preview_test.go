@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -132,6 +133,59 @@ func TestEachHandlerServesItsPreviews(t *testing.T) {
 		require.Equal(t, "a", get(t, http.DefaultClient, streams[i].mustShow(t, at)).text)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestImagesInOneWrite: the bytes of one write hold lines and images in any order, and two
+// clients receive the same bytes.
+func TestImagesInOneWrite(t *testing.T) {
+	const text, a, b = "text", "a", "b"
+	for _, order := range [][]string{{text}, {a}, {text, a}, {a, text}, {a, b}, {text, a, text, b, text}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			made := make(chan sse.Transport, 1)
+			h := sse.New(nodebus.NewHub(nil), nil)
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Has("preview") {
+					h.ServeHTTP(w, r)
+					return
+				}
+				tr, err := sse.Connect(w, r, h)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				made <- tr
+				tr.Wait()
+			}))
+			defer srv.Close()
+			var wire []byte
+			for range 2 {
+				r := open(t, srv.Client(), srv.URL)
+				tr := <-made
+				if wire == nil {
+					for _, image := range order {
+						ev := preview("image/png", image)
+						if image == text {
+							ev = nodebus.Event{Payload: nodebus.ExecutionStart{PromptID: "p"}}
+						}
+						f, err := nodebus.JSON.Encode(ev)
+						require.NoError(t, err)
+						wire = tr.AppendFrame(wire, f)
+					}
+				}
+				all, err := tr.TryWrite(wire)
+				require.NoError(t, err)
+				require.True(t, all)
+				for _, image := range order {
+					if image == text {
+						require.Equal(t, "execution_start", r.must(t).Type)
+					} else {
+						require.Equal(t, image, get(t, srv.Client(), r.mustShow(t, srv.URL)).text)
+					}
+				}
+				require.NoError(t, tr.Close(nil))
+			}
+		})
+	}
 }
 
 func TestOldPreviewsAreRemoved(t *testing.T) {

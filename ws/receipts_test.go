@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -20,9 +21,13 @@ import (
 
 // clerk is a session that notes the receipts.
 type clerk struct {
-	mu    sync.Mutex
-	notes []string
+	serving chan struct{} // closed by readFor when the connection has its session
+	writes  atomic.Uint64 // number of writes with an outcome
+	mu      sync.Mutex
+	notes   []string
 }
+
+func newClerk() *clerk { return &clerk{serving: make(chan struct{})} }
 
 func (c *clerk) note(s string) {
 	c.mu.Lock()
@@ -30,6 +35,7 @@ func (c *clerk) note(s string) {
 	c.notes = append(c.notes, s)
 }
 
+func (c *clerk) Outcomes() uint64    { return c.writes.Load() }
 func (c *clerk) Confirm(id uint64)   { c.note(strconv.FormatUint(id, 10)) }
 func (c *clerk) ConfirmWritten()     { c.note("all") }
 func (c *clerk) Receive([]byte) bool { return false }
@@ -45,6 +51,7 @@ func (c *clerk) taken() (notes []string) {
 func readFor(s *clerk) func(*ws.Conn) {
 	return func(c *ws.Conn) {
 		c.SetSession(s)
+		close(s.serving)
 		for err := error(nil); err == nil; {
 			_, _, err = c.Read()
 		}
@@ -94,14 +101,16 @@ func TestReceipts(t *testing.T) {
 	} {
 		for _, try := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, try=%t", name, try), func(t *testing.T) {
-				accept, s := make(chan *ws.Conn, 1), &clerk{}
+				accept, s := make(chan *ws.Conn, 1), newClerk()
 				done := make(chan struct{})
 				srv := httptest.NewServer(acceptingWith(t, accept, done, readFor(s)))
 				defer srv.Close()
 				client, r := handshake(t, srv.URL, "")
 				conn := <-accept
+				<-s.serving
 				for _, id := range c.sent {
 					if try {
+						s.writes.Add(1)
 						all, err := conn.TryWrite(conn.AppendFrame(conn.AppendFrame(nil, nodebus.Frame{Data: make([]byte, 200)}), outcome(id)))
 						require.NoError(t, err)
 						require.True(t, all)
@@ -132,7 +141,7 @@ func TestReceipts(t *testing.T) {
 // TestAnswerToOurCloseFrame checks that it is no receipt.
 func TestAnswerToOurCloseFrame(t *testing.T) {
 	for _, cause := range []error{nodebus.ErrSlow, nodebus.ErrClosed} {
-		accept, s := make(chan *ws.Conn, 1), &clerk{}
+		accept, s := make(chan *ws.Conn, 1), newClerk()
 		done := make(chan struct{})
 		srv := httptest.NewServer(acceptingWith(t, accept, done, readFor(s)))
 		client, r := handshake(t, srv.URL, "")
