@@ -29,7 +29,7 @@ var rooms = map[string]room{
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},
 		// The engine is a job layer: signals, policies, places, and questions are boxes of
 		// their own.
-		files: 40, names: 75, circle: 12,
+		files: 40, names: 75, circle: 13,
 	},
 	"ws": {
 		imports: []string{".", "internal/nowait", "internal/origin", "internal/query"},
@@ -50,11 +50,11 @@ var rooms = map[string]room{
 	"conform": {
 		imports: []string{".", "flow"},
 		// The suites of Log and Server, and what they share; queues and stores that are opened again.
-		files: 22, names: 19, circle: 3,
+		files: 22, names: 19, circle: 4,
 	},
 	"comfy": {
 		imports: []string{".", "flow", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
-		files:   33, names: 5, circle: 30,
+		files:   34, names: 5, circle: 30,
 	},
 	"examples": {imports: []string{
 		".", "flow", "ws", "sse", "client", "comfy", "nodetest", "conform", "examples",

@@ -6,6 +6,9 @@ import (
 	"iter"
 	"slices"
 	"sync"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 type memStore struct {
@@ -119,4 +122,87 @@ func (s *memStore) Delete(_ context.Context, promptIDs ...string) error {
 	}
 	s.sweep()
 	return nil
+}
+
+// reductions make a record smaller, one after the other. Each copies what it changes,
+// because others may read the record.
+var reductions = []func(r *Record){
+	func(r *Record) {
+		changeError(r, func(e *nodebus.ExecutionError) { e.CurrentInputs = map[string][]any{} })
+	},
+	func(r *Record) { changePrompt(r, func(p *nodebus.Prompt) { p.Extra = nil }) },
+	func(r *Record) { changePrompt(r, func(p *nodebus.Prompt) { p.Nodes = nil }) },
+	func(r *Record) { r.Outputs = nil },
+	func(r *Record) {
+		changePrompt(r, func(p *nodebus.Prompt) { p.Outputs = nil })
+		changeError(r, func(e *nodebus.ExecutionError) {
+			e.Executed, e.CurrentOutputs, e.Traceback = []string{}, []string{}, []string{}
+			e.ExceptionMessage, e.ExceptionType = shorten(e.ExceptionMessage, 1024), shorten(e.ExceptionType, 256)
+		})
+		if r.Cached != nil {
+			c := *r.Cached
+			c.Nodes, r.Cached = []string{}, &c
+		}
+		if r.Interrupted != nil {
+			i := *r.Interrupted
+			i.Executed, r.Interrupted = []string{}, &i
+		}
+	},
+}
+
+func changePrompt(r *Record, change func(p *nodebus.Prompt)) {
+	p := *r.Prompt
+	change(&p)
+	r.Prompt = &p
+}
+
+func changeError(r *Record, change func(e *nodebus.ExecutionError)) {
+	if r.Error == nil {
+		return
+	}
+	e := *r.Error
+	change(&e)
+	r.Error = &e
+}
+
+// reduced returns r, or a smaller form of r if r takes more than limit bytes, and its
+// size. If limit is very small, the smallest form may take more.
+func reduced(r Record, limit int) (_ Record, size int) {
+	size = recordSize(&r, limit)
+	for _, reduce := range reductions {
+		if size <= limit {
+			break
+		}
+		r.Reduced = true
+		reduce(&r)
+		size = recordSize(&r, limit)
+	}
+	return r, size
+}
+
+// recordSize estimates the memory of a record, in bytes. It stops when the estimate
+// exceeds limit.
+func recordSize(r *Record, limit int) int {
+	n := 512 + promptSize(r.Prompt, limit)
+	for i := range r.Outputs {
+		o := &r.Outputs[i]
+		n += 80 + len(o.UniqueID) + len(o.DisplayID) + len(o.ParentID) + len(o.RealID) + value.MapWeight(len(o.UI))
+		for name, list := range o.UI {
+			n += len(name) + value.Weight(list, limit-n, askSize)
+		}
+		if n > limit {
+			return n
+		}
+	}
+	if r.Cached != nil {
+		n += textsSize(r.Cached.Nodes)
+	}
+	if r.Interrupted != nil {
+		n += textsSize(r.Interrupted.Executed)
+	}
+	if e := r.Error; e != nil {
+		n += len(e.ExceptionMessage) + len(e.ExceptionType) + textsSize(e.Executed) + textsSize(e.Traceback) + textsSize(e.CurrentOutputs)
+		n += inputsSize(e.CurrentInputs, limit-n)
+	}
+	return n
 }

@@ -10,20 +10,20 @@ import (
 // The limits of a validation error, which is an answer to a client. Nodes beyond them are
 // only counted.
 const (
-	problemNodesMax = 1000    // nodes whose problems are told
-	problemBytesMax = 4 << 20 // the memory of all told problems
+	problemNodesMax = 1000    // nodes in the error
+	problemBytesMax = 4 << 20 // the memory of all problems in the error
 	problemValueMax = 64 << 10
 )
 
 // moreNodes is the name in the extra data of a validation error that has the number of
-// the nodes whose problems are not told.
+// the nodes that it leaves out.
 const moreNodes = "more_nodes"
 
 // problems collects the problems of nodes, within the limits. A graph of 100 000 faulty
 // nodes would otherwise cost more memory than the graph itself.
 type problems struct {
-	found map[int32][]nodebus.Problem // nil for a node whose problems are not told
-	nodes int                         // nodes whose problems are told
+	found map[int32][]nodebus.Problem // nil for a node that is not in the error
+	nodes int                         // nodes in the error
 	bytes int
 }
 

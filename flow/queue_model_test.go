@@ -69,8 +69,8 @@ type queueModel struct {
 	take    *modelTake // at most one call waits, so that the model knows which call is served
 }
 
-// The limits of the queue. All prompts may take 11 units, and those of one client 7; the
-// queue gets a quarter or half a unit more, for what it adds to each prompt.
+// The limits of the queue. All prompts may take 11 units, and the prompts of one client 7.
+// The queue gets a part of a unit more, for what it adds to each prompt.
 const (
 	modelLen       = 6
 	modelPerClient = 4

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/nodebus/nodebus"
@@ -35,33 +36,6 @@ func promptSize(p *nodebus.Prompt, limit int) int {
 	return n
 }
 
-// recordSize estimates the memory of a record, in bytes. It stops when the estimate
-// exceeds limit.
-func recordSize(r *Record, limit int) int {
-	n := 512 + promptSize(r.Prompt, limit)
-	for i := range r.Outputs {
-		o := &r.Outputs[i]
-		n += 80 + len(o.UniqueID) + len(o.DisplayID) + len(o.ParentID) + len(o.RealID) + value.MapWeight(len(o.UI))
-		for name, list := range o.UI {
-			n += len(name) + value.Weight(list, limit-n, askSize)
-		}
-		if n > limit {
-			return n
-		}
-	}
-	if r.Cached != nil {
-		n += textsSize(r.Cached.Nodes)
-	}
-	if r.Interrupted != nil {
-		n += textsSize(r.Interrupted.Executed)
-	}
-	if e := r.Error; e != nil {
-		n += len(e.ExceptionMessage) + len(e.ExceptionType) + textsSize(e.Executed) + textsSize(e.Traceback) + textsSize(e.CurrentOutputs)
-		n += inputsSize(e.CurrentInputs, limit-n)
-	}
-	return n
-}
-
 func textsSize(texts []string) int {
 	n := 24
 	for _, text := range texts {
@@ -77,4 +51,54 @@ func inputsSize(inputs map[string][]any, limit int) int {
 		n += len(name) + value.Weight(list, max(limit-n, 0), askSize)
 	}
 	return min(n, math.MaxInt/2)
+}
+
+// askSize returns v.Size(), or 0 if the method panics, for example on a nil pointer.
+func askSize(v interface{ Size() int }) (n int) {
+	_ = nodebus.Protect(func() error { n = v.Size(); return nil })
+	return n
+}
+
+// shorten cuts a text to at most limit bytes and says how much it leaves out.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	end := limit
+	for end > 0 && text[end]&0xc0 == 0x80 { // inside a character
+		end--
+	}
+	return fmt.Sprintf("%s… (%d more bytes)", text[:end], len(text)-end)
+}
+
+// The limits of an execution_error: every client that hears of the prompt receives it,
+// and the record keeps it.
+const (
+	errorTextMax   = 64 << 10 // the message, and each line of the traceback, in bytes
+	errorListMax   = 10_000   // entries of executed and of current_outputs
+	errorInputsMax = 1 << 20  // the memory of all inputs, in bytes
+)
+
+// boundError makes the parts of e smaller that are too large. Inputs that are too large
+// become a text that says so.
+func boundError(e *nodebus.ExecutionError) {
+	e.ExceptionMessage = shorten(e.ExceptionMessage, errorTextMax)
+	e.ExceptionType = shorten(e.ExceptionType, errorTextMax)
+	for i := range e.Traceback {
+		e.Traceback[i] = shorten(e.Traceback[i], errorTextMax)
+	}
+	e.Executed = e.Executed[:min(len(e.Executed), errorListMax)]
+	e.CurrentOutputs = e.CurrentOutputs[:min(len(e.CurrentOutputs), errorListMax)]
+	if inputsSize(e.CurrentInputs, errorInputsMax) <= errorInputsMax {
+		return
+	}
+	inputs := make(map[string][]any, len(e.CurrentInputs))
+	share := errorInputsMax / max(len(e.CurrentInputs), 1)
+	for name, list := range e.CurrentInputs {
+		if value.Weight(list, share, askSize) > share {
+			list = []any{fmt.Sprintf("(left out: more than %d bytes)", share)}
+		}
+		inputs[name] = list
+	}
+	e.CurrentInputs = inputs
 }

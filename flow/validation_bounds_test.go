@@ -17,7 +17,9 @@ type many struct{ Choice longChoices }
 
 type longChoices string
 
-func (longChoices) Options() []string { return strings.Fields(strings.Repeat("model.safetensors ", 1000)) }
+func (longChoices) Options() []string {
+	return strings.Fields(strings.Repeat("model.safetensors ", 1000))
+}
 
 func (many) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 
