@@ -81,7 +81,7 @@ func TestFaultyGraphsHaveShortAnswers(t *testing.T) {
 	h := newHost(t, nil)
 	var b bytes.Buffer
 	for i := range 20_000 {
-		b.WriteString(fmt.Sprintf(`,"%d":{"class_type":"RefOutput","inputs":{"value":["nothing",0]}}`, i))
+		fmt.Fprintf(&b, `,"%d":{"class_type":"RefOutput","inputs":{"value":["nothing",0]}}`, i)
 	}
 	a := h.post("/prompt", `{"prompt":{`+b.String()[1:]+`}}`)
 	require.Equal(t, http.StatusBadRequest, a.status)

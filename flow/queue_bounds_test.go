@@ -27,12 +27,14 @@ func TestQueueShares(t *testing.T) {
 		full string // about one more prompt of anybody
 	}{
 		"half of Len": {
-			flow.QueueOptions{Len: 10}, 10, 5, 10,
+			flow.QueueOptions{Len: 10},
+			10, 5, 10,
 			`5 prompts of this client wait; submit again when one of them has begun, or raise QueueOptions.PerClient: prompt "own-5"`,
 			`10 prompts wait; submit again later, or raise QueueOptions.Len: prompt "last"`,
 		},
 		"at least one": {
-			flow.QueueOptions{Len: 1}, 10, 1, 1,
+			flow.QueueOptions{Len: 1},
+			10, 1, 1,
 			`1 prompts wait; submit again later, or raise QueueOptions.Len: prompt "own-1"`, `1 prompts wait`,
 		},
 		"PerClient": {flow.QueueOptions{Len: 10, PerClient: 2}, 10, 2, 10, `2 prompts of this client wait`, `10 prompts wait`},
@@ -40,11 +42,13 @@ func TestQueueShares(t *testing.T) {
 			flow.QueueOptions{Len: 3, PerClient: 20}, 10, 3, 3, `3 prompts wait`, `3 prompts wait`,
 		},
 		"half of Bytes": {
-			flow.QueueOptions{Bytes: 1_000_000}, 98_000, 5, 10,
+			flow.QueueOptions{Bytes: 1_000_000},
+			98_000, 5, 10,
 			"the waiting prompts of this client take 49", `take 98`,
 		},
 		"PerClient of Bytes": {
-			flow.QueueOptions{Len: 100, PerClient: 20, Bytes: 1_000_000}, 98_000, 2, 10,
+			flow.QueueOptions{Len: 100, PerClient: 20, Bytes: 1_000_000},
+			98_000, 2, 10,
 			"of 200000 bytes, and this prompt takes 98", "of 1000000 bytes, and this prompt takes 98",
 		},
 	} {

@@ -70,8 +70,12 @@ func TestStoreReduces(t *testing.T) {
 			name string
 			kept bool
 		}{
-			{"inputs", len(r.Error.CurrentInputs) > 0}, {"extra", r.Prompt.Extra != nil}, {"graph", r.Prompt.Nodes != nil},
-			{"outputs", r.Outputs != nil}, {"cached", len(r.Cached.Nodes) > 0}, {"message", len(r.Error.ExceptionMessage) > 2000},
+			{"inputs", len(r.Error.CurrentInputs) > 0},
+			{"extra", r.Prompt.Extra != nil},
+			{"graph", r.Prompt.Nodes != nil},
+			{"outputs", r.Outputs != nil},
+			{"cached", len(r.Cached.Nodes) > 0},
+			{"message", len(r.Error.ExceptionMessage) > 2000},
 		} {
 			if part.kept {
 				parts = append(parts, part.name)
