@@ -85,7 +85,7 @@ func (s *Server) end(r *http.Request, id string) bool {
 // meanwhile can be there twice. If the queue fails, ofClient logs the error and
 // returns the prompts that it has.
 func (s *Server) ofClient(ctx context.Context, client string) []*nodebus.Prompt {
-	all, err := s.waiting(ctx) // before the running prompts: see queueList
+	all, err := s.waiting(ctx) // before the running prompts: a prompt that begins meanwhile is in one of the two
 	if err != nil {
 		s.opts.Logger.Error("queue failed", "error", err)
 	}

@@ -165,7 +165,7 @@ func previewable(media string, item map[string]any) bool {
 // jobOne answers GET /api/jobs/{id}.
 func (s *Server) jobOne(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	queued, err := s.queued(r, id) // before the records: see queueList
+	queued, err := s.queued(r, id) // before the records: a prompt that ends meanwhile is in one of the two
 	if err != nil {
 		s.unavailable(w, err)
 		return

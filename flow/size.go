@@ -2,7 +2,6 @@ package flow
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -50,7 +49,7 @@ func inputsSize(inputs map[string][]any, limit int) int {
 	for name, list := range inputs {
 		n += len(name) + value.Weight(list, max(limit-n, 0), askSize)
 	}
-	return min(n, math.MaxInt/2)
+	return n
 }
 
 // askSize returns v.Size(), or 0 if the method panics, for example on a nil pointer.
