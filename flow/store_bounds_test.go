@@ -190,10 +190,10 @@ func TestStoreListIsStreamed(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-// failing is an executor that returns an error.
-type failing struct{ err error }
+// failsWith is an executor that returns an error.
+type failsWith struct{ err error }
 
-func (x failing) Execute(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+func (x failsWith) Execute(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 	return nodebus.Report{}, x.err
 }
 
@@ -205,7 +205,7 @@ func TestErrorIsBounded(t *testing.T) {
 	for range 20_000 {
 		texts = append(texts, large[:1000])
 	}
-	x := failing{&nodebus.NodeError{
+	x := failsWith{&nodebus.NodeError{
 		Place: nodebus.Place{UniqueID: "o"}, Class: "Show", Err: errors.New(large),
 		Inputs: map[string][]any{"in": texts, "in2": {"small"}}, Executed: make([]string, 20_000),
 	}}
