@@ -63,7 +63,7 @@ func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err 
 	if opts == nil {
 		opts = &AwaitOptions{}
 	}
-	if ctx.over.Load() {
+	if ctx.Ended() {
 		return answer, ErrClosed
 	}
 	if ctx.runtime == nil {

@@ -147,11 +147,11 @@ func marshalBody(p Payload) ([]byte, error) {
 	return marshal(p)
 }
 
-// marshal does the same as json.Marshal, but replaces bytes that are not UTF-8 with
+// marshal does the same as [jsonenc.Marshal], but replaces bytes that are not UTF-8 with
 // U+FFFD, also in the JSON that a marshaller of v returns. Browsers end a connection
 // over a text frame with invalid UTF-8.
 func marshal(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
+	b, err := jsonenc.Marshal(v)
 	if err == nil && !utf8.Valid(b) {
 		b = []byte(string([]rune(string(b))))
 	}

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // Context is the [context.Context] of one call of one node. It is safe for concurrent
@@ -20,7 +22,8 @@ type Context struct {
 	call    *CallInfo // its Job, Publisher and Logger; the calls of a prompt may share it
 	runtime Runtime
 	id      string
-	made    *Place // all ids of the node, with defaults; nil if they all are id
+	made    *Place   // all ids of the node, with defaults; nil if they all are id
+	of      *Context // the context of the whole call, if this is the context of a part of it; else nil
 	index   int32
 	graphs  atomic.Int32
 	over    atomic.Bool
@@ -68,8 +71,35 @@ var noJob = &Job{Prompt: &Prompt{}}
 // [ErrClosed]. It is for executors. End does not cancel the context.Context inside.
 func (c *Context) End() { c.over.Store(true) }
 
-// Ended reports whether End was called.
-func (c *Context) Ended() bool { return c.over.Load() }
+// Ended reports whether End was called, for this Context or for a Context from which it
+// was made.
+func (c *Context) Ended() bool {
+	for ; c != nil; c = c.of {
+		if c.over.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// BeginWithin makes a zero Context the context of a part of the call of outer: of one try,
+// or of one element of a list. It has the node, Job, Publisher and Logger of outer, and it
+// ends no later than outer, see [Context.End]. It is for executors, like Begin. Call it
+// once.
+func (c *Context) BeginWithin(outer *Context, ctx context.Context, index int, rt Runtime) { //nolint:revive // like Begin
+	c.Context, c.call, c.runtime, c.index = ctx, outer.call, rt, int32(index)
+	c.id, c.made, c.of = outer.id, outer.made, outer
+}
+
+// With returns a Context of the same call for which ctx replaces the context.Context of c.
+// Usually ctx derives from c. The new Context ends no later than c, see [Context.End]. It
+// is for functions around a call, for example to set a time limit with
+// [context.WithTimeoutCause].
+func (c *Context) With(ctx context.Context) *Context {
+	d := &Context{}
+	d.BeginWithin(c, ctx, c.Index(), c.runtime)
+	return d
+}
 
 // UniqueID returns the node's id in the graph that runs. A node made at run time has
 // the id that the expansion gave to it. If a result depends on UniqueID or PromptID,
@@ -131,22 +161,26 @@ func (c *Context) Broadcast(p Payload) error {
 var errNoPublisher = errors.New("nodebus: this executor does not publish")
 
 func (c *Context) publish(ev Event) error {
-	if c.over.Load() {
+	if c.Ended() {
 		return ErrClosed
 	}
 	if c.call.Publisher == nil {
 		return errNoPublisher
 	}
+	ev.Payload = clamped(ev.Payload)
 	return c.call.Publisher.Publish(ev)
 }
 
 // Progress reports that the node has done value out of max. A node may call it for
 // every step: the executor limits how many reports clients receive. Progress returns no
-// error. Numbers that are not finite are ignored.
+// error. Clients receive 0 ≤ value ≤ max: numbers outside become the nearest limit, and a
+// negative max becomes 0. A report with a number that is not finite is ignored.
 func (c *Context) Progress(value, max float64) {
-	if c.over.Load() {
+	if c.Ended() || !jsonenc.Finite(value, max) {
 		return
 	}
+	at := step{value, max}.clamped()
+	value, max = at.value, at.max
 	if c.runtime != nil {
 		_ = c.runtime.Progress(value, max)
 		return
@@ -219,9 +253,13 @@ func (c *Context) Runtime() Runtime { return c.runtime }
 // "<unique id>.<index of the call>.<number of the graph>.<name>", so that the same run
 // always makes the same ids. If the part before the name is longer than 192 bytes, a
 // hash replaces that part. It becomes long in loops, where each iteration makes the
-// next iteration.
+// next iteration. Several tries of one call never make the same id.
 func (c *Context) NewGraph() *Graph {
-	n := int(c.graphs.Add(1)) - 1
+	first := c // the tries of a call share the numbers of graphs
+	for first.of != nil && first.of.id == c.id && first.of.index == c.index {
+		first = first.of
+	}
+	n := int(first.graphs.Add(1)) - 1
 	prefix := c.id + "." + strconv.Itoa(c.Index()) + "." + strconv.Itoa(n)
 	if len(prefix) > prefixMax {
 		sum := sha256.Sum256([]byte(prefix))

@@ -16,8 +16,8 @@ type givenRuntime struct{ v any }
 
 func (g givenRuntime) Input(context.Context, string) (any, error) { return g.v, nil }
 
-func (g givenRuntime) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
-	return g.v, nil
+func (g givenRuntime) Eval(context.Context, *nodebus.Graph, ...nodebus.Link) ([]any, error) {
+	return []any{g.v}, nil
 }
 
 func (givenRuntime) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {

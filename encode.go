@@ -9,7 +9,7 @@ import (
 )
 
 // jsonPayload is a payload with its own JSON encoder. The encoder appends the same
-// bytes that encoding/json writes for the fields of the wire, but is faster.
+// bytes that marshal writes for the fields of the wire, but is faster.
 type jsonPayload interface {
 	Payload
 	appendJSON(b []byte) ([]byte, error)
@@ -67,13 +67,11 @@ func (e Executing) sizeJSON() int {
 }
 
 func (p Progress) appendJSON(b []byte) ([]byte, error) {
-	if !jsonenc.Finite(p.Value, p.Max) {
-		return nil, fmt.Errorf("value %v of %v is not a JSON number", p.Value, p.Max)
-	}
+	at := step{p.Value, p.Max}.clamped()
 	b = append(b, `{"value":`...)
-	b = jsonenc.Float(b, p.Value)
+	b = jsonenc.FloatOrNull(b, at.value)
 	b = append(b, `,"max":`...)
-	b = jsonenc.Float(b, p.Max)
+	b = jsonenc.FloatOrNull(b, at.max)
 	b = append(b, `,"prompt_id":`...)
 	b = jsonenc.String(b, p.PromptID)
 	b = append(b, `,"node":`...)
@@ -89,9 +87,6 @@ func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, `,"nodes":{`...)
 	first := true
 	for n := range p.each {
-		if !jsonenc.Finite(n.Value, n.Max) {
-			return nil, fmt.Errorf("node %q: value %v of %v is not a JSON number", n.UniqueID, n.Value, n.Max)
-		}
 		if !first {
 			b = append(b, ',')
 		}
@@ -104,10 +99,11 @@ func (p ProgressState) appendJSON(b []byte) ([]byte, error) {
 }
 
 func (n *NodeState) appendJSON(b []byte, promptID string) []byte {
+	at := step{n.Value, n.Max}.clamped()
 	b = append(b, `{"value":`...)
-	b = jsonenc.Float(b, n.Value)
+	b = jsonenc.FloatOrNull(b, at.value)
 	b = append(b, `,"max":`...)
-	b = jsonenc.Float(b, n.Max)
+	b = jsonenc.FloatOrNull(b, at.max)
 	b = append(b, `,"state":`...)
 	b = jsonenc.String(b, n.State)
 	b = append(b, ',')
@@ -202,9 +198,7 @@ func (u UI) appendJSON(b []byte) (_ []byte, err error) {
 		}
 		b = jsonenc.String(b, k)
 		b = append(b, ':')
-		if list := u[k]; list == nil {
-			b = append(b, "null"...)
-		} else if b, err = appendList(b, list, 0); err != nil {
+		if b, err = appendList(b, u[k], 0); err != nil {
 			return nil, fmt.Errorf("ui %q: %w", k, err)
 		}
 	}
@@ -222,12 +216,12 @@ func (f File) appendJSON(b []byte) []byte {
 }
 
 // plainDepth is the maximum depth of nested lists that appendValue encodes itself. A
-// deeper list may contain itself; encoding/json detects that.
+// deeper list may contain itself; marshal detects that.
 const plainDepth = 32
 
 // appendValue appends the JSON of v. It encodes the types that nodes usually show
-// without reflection. encoding/json encodes the other types and returns an error for
-// values that cannot be encoded.
+// without reflection. marshal encodes the other types and returns an error for values
+// that cannot be encoded.
 func appendValue(b []byte, v any, depth int) (_ []byte, err error) {
 	switch v := v.(type) {
 	case nil:
@@ -239,13 +233,11 @@ func appendValue(b []byte, v any, depth int) (_ []byte, err error) {
 	case int:
 		return strconv.AppendInt(b, int64(v), 10), nil
 	case float64:
-		if jsonenc.Finite(v) {
-			return jsonenc.Float(b, v), nil
-		}
+		return jsonenc.FloatOrNull(b, v), nil
 	case File:
 		return v.appendJSON(b), nil
 	case []any:
-		if v != nil && depth < plainDepth {
+		if depth < plainDepth {
 			return appendList(b, v, depth)
 		}
 	}

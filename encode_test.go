@@ -2,6 +2,7 @@ package nodebus_test
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func plainStates(t testing.TB, p nodebus.ProgressState) []byte {
 }
 
 // TestHotPayloadsAreJSON checks that the fast encoders write the same bytes as
-// encoding/json.
+// encoding/json, with null for a number that is not finite, and [] for a nil list.
 func TestHotPayloadsAreJSON(t *testing.T) {
 	g := newWireGen(1)
 	same := func(p nodebus.Payload, data []byte) {
@@ -103,13 +104,14 @@ func TestHotPayloadsAreJSON(t *testing.T) {
 		same(e, marshalled(t, plainExecuting{orNull(e.UniqueID), e.DisplayID, e.PromptID}))
 
 		p := nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: g.wild(), UniqueID: g.wild()}
-		same(p, marshalled(t, plainProgress{p.Value, p.Max, p.PromptID, orNull(p.UniqueID)}))
+		sent := clampedProgress(p)
+		same(p, marshalled(t, plainProgress{sent.Value, sent.Max, p.PromptID, orNull(p.UniqueID)}))
 
 		s := nodebus.ProgressState{PromptID: g.wild()}.With(g.nodeStates(g.wild)...)
 		same(s, plainStates(t, s))
 
 		x := nodebus.Executed{Place: nodebus.Place{UniqueID: g.wild(), DisplayID: g.wild()}, PromptID: g.wild(), Output: g.ui()}
-		same(x, marshalled(t, plainExecuted{x.UniqueID, x.DisplayID, x.Output, x.PromptID}))
+		same(x, marshalled(t, plainExecuted{x.UniqueID, x.DisplayID, shownPlain(x.Output), x.PromptID}))
 
 		// Status has a fast encoder, too.
 		st := nodebus.Status{QueueRemaining: int(g.Int64()), SID: g.wild()}
@@ -119,6 +121,48 @@ func TestHotPayloadsAreJSON(t *testing.T) {
 			SID    string `json:"sid,omitempty"`
 		}{info, st.SID}))
 	}
+}
+
+// clampedProgress returns p as clients receive it.
+func clampedProgress(p nodebus.Progress) nodebus.Progress {
+	p.Max = max(p.Max, 0)
+	p.Value = min(max(p.Value, 0), p.Max)
+	return p
+}
+
+// shownPlain returns ui in the form that encoding/json writes as the wire has it: nil lists
+// are empty, and numbers that are not finite are nil.
+func shownPlain(ui nodebus.UI) map[string][]any {
+	if ui == nil {
+		return nil
+	}
+	plain := map[string][]any{}
+	for name, list := range ui {
+		plain[name] = plainValue(list).([]any)
+	}
+	return plain
+}
+
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil
+		}
+	case []any:
+		plain := make([]any, len(v))
+		for i, e := range v {
+			plain[i] = plainValue(e)
+		}
+		return plain
+	case map[string]any:
+		plain := map[string]any{}
+		for name, e := range v {
+			plain[name] = plainValue(e)
+		}
+		return plain
+	}
+	return v
 }
 
 // ui returns a UI with random values.
@@ -204,9 +248,9 @@ func TestDeepUIIsJSON(t *testing.T) {
 	for depth := range 100 {
 		f, err := nodebus.JSON.Encode(nodebus.Event{Payload: nodebus.Executed{Output: nodebus.UI{"deep": {v}}}})
 		require.NoError(t, err)
-		data := marshalled(t, plainExecuted{Output: map[string][]any{"deep": {v}}})
+		data := marshalled(t, plainExecuted{Output: shownPlain(nodebus.UI{"deep": {v}})})
 		require.Equal(t, string(marshalled(t, plainFrame{"executed", data})), string(f.Data), "depth %d", depth)
-		v = []any{v, float64(depth), []any(nil), nil}
+		v = []any{v, float64(depth), []any(nil), nil, math.NaN(), math.Inf(depth%2 - 1)}
 	}
 }
 

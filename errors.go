@@ -26,7 +26,7 @@ var (
 	ErrNoAddress = errors.New("nodebus: the event has no address; set PromptID, To or Broadcast")
 )
 
-// EncodeError means that a payload cannot be encoded: it holds a NaN, a channel or a
+// EncodeError means that a payload cannot be encoded: it holds a channel or a
 // cycle, or its marshaller failed or panicked. Only the call that sent the payload
 // fails.
 type EncodeError struct {

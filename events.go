@@ -3,7 +3,6 @@ package nodebus
 import (
 	"cmp"
 	"encoding/json"
-	"slices"
 	"time"
 )
 
@@ -11,8 +10,11 @@ import (
 // All values of a Go type have the same name; [Custom] is for names that are known only
 // at run time.
 //
-// A payload is encoded as JSON by the rules of encoding/json. A payload that implements
-// [encoding.BinaryAppender] is sent as a binary frame instead.
+// A payload is encoded as JSON by the rules of encoding/json, with two exceptions, at any
+// depth: NaN and infinities are null, because browsers cannot read them, and a nil slice is
+// [], because ComfyUI's lists are never null. A nil map, a nil pointer and a nil []byte
+// are null. What a MarshalJSON of the payload returns stays as it is. A payload that
+// implements [encoding.BinaryAppender] is sent as a binary frame instead.
 type Payload interface{ EventType() string }
 
 // Event is a payload and its address. The address decides who receives the event:
@@ -84,8 +86,8 @@ func (p Place) WithDefaults() Place {
 // clients miss events.
 type Coalescer interface{ CoalesceKey() string }
 
-// Custom is a payload whose type is known only at run time. Data is any value that
-// encoding/json accepts. If Data is a []byte, the event is a binary frame, and Type
+// Custom is a payload whose type is known only at run time. Data is any value that has a
+// JSON form, see [Payload]. If Data is a []byte, the event is a binary frame, and Type
 // must be the decimal number at the start of the frame (the standard types use 1 to 4).
 // In a received event, Data is a [json.RawMessage] or a []byte.
 type Custom struct {
@@ -128,7 +130,9 @@ type Executing struct {
 	PromptID  string `json:"prompt_id,omitempty"`
 }
 
-// Progress reports how far one node is: Value out of Max.
+// Progress reports how far one node is: Value out of Max. Clients receive 0 ≤ Value ≤ Max:
+// numbers outside become the nearest limit, and a negative Max becomes 0. Max 0 means that
+// the number of steps is unknown, and null on the wire means that the number is.
 type Progress struct {
 	Value    float64 `json:"value"`
 	Max      float64 `json:"max"`
@@ -143,21 +147,6 @@ type ProgressState struct {
 	PromptID string
 	list     []NodeState // nil if the snapshot is shared
 	shared   *snapshot   // the list of a Tracker; or nil
-}
-
-// With returns a copy of p with further nodes. A [Tracker] makes snapshots that need less
-// memory.
-func (p ProgressState) With(nodes ...NodeState) ProgressState {
-	return ProgressState{PromptID: p.PromptID, list: slices.Concat(p.Nodes(), nodes)}
-}
-
-// Nodes returns the nodes in the order in which they began. Each call makes a new list.
-func (p ProgressState) Nodes() []NodeState {
-	nodes := make([]NodeState, 0, p.count())
-	for n := range p.each {
-		nodes = append(nodes, n)
-	}
-	return nodes
 }
 
 // NodeState is the state of one node in a [ProgressState].

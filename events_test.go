@@ -285,7 +285,7 @@ func TestNilIsEmpty(t *testing.T) {
 		{nodebus.ProgressState{}.With(), `{"prompt_id":"","nodes":{}}`},
 		{nodebus.Executing{}, `{"node":null}`},
 		{nodebus.Executed{}, `{"node":"","display_node":"","output":null,"prompt_id":""}`},
-		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":null},"prompt_id":""}`},
+		{nodebus.Executed{Output: nodebus.UI{"text": nil}}, `{"node":"","display_node":"","output":{"text":[]},"prompt_id":""}`},
 		{nodebus.ExecutionStart{PromptID: "p", Timestamp: 1, Attempt: 1}, `{"prompt_id":"p","timestamp":1}`},
 		{
 			nodebus.NodeFailed{Attempt: 1},

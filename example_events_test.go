@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/nodebus/nodebus"
 )
@@ -45,7 +44,7 @@ func ExampleJSONCodec() {
 	for _, ev := range []nodebus.Event{
 		{ID: 7, Epoch: "k3Zq", PromptID: "p", Payload: nodebus.Executing{UniqueID: "5", DisplayID: "5", PromptID: "p"}},
 		{ID: 8, Epoch: "k3Zq", PromptID: "p", Payload: Ticked{Node: "5", Step: 1}},
-		{ID: 9, Epoch: "k3Zq", PromptID: "p", Payload: nodebus.Progress{Value: math.NaN(), Max: 20}},
+		{ID: 9, Epoch: "k3Zq", PromptID: "p", Payload: nodebus.Custom{Type: "example.channel", Data: make(chan int)}},
 	} {
 		f, err := codec.Encode(ev)
 		if err != nil {
@@ -72,7 +71,7 @@ func ExampleJSONCodec() {
 	// event k3Zq-7 of prompt p is about node 5
 	// {"type":"example.ticked","data":{"node":"5","step":1},"cursor":"k3Zq-8","prompt_id":"p"}
 	// event k3Zq-8 of prompt p is example.ticked {5 1} <nil>
-	// nodebus: cannot encode nodebus.Progress: value NaN of 20 is not a JSON number
+	// nodebus: cannot encode nodebus.Custom: json: unsupported type: chan int
 }
 
 // A client that stores the cursor of the last event can continue there after a break.

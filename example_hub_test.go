@@ -3,7 +3,6 @@ package nodebus_test
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/nodebus/nodebus"
 )
@@ -49,7 +48,7 @@ func ExampleHub_SendSync() {
 	events := hub.Subscribe(context.Background())
 	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: 12.5}, "ann", "bob"))
 	fmt.Println(hub.Broadcast(nodebus.Custom{Type: "example.closing", Data: "at ten"}))
-	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: math.NaN()}, "ann"))
+	fmt.Println(hub.SendSync(nodebus.Custom{Type: "example.invoice", Data: make(chan int)}, "ann"))
 	_ = hub.Close()
 	for ev := range events {
 		fmt.Printf("%s for %q\n", ev.Payload.EventType(), ev.To)
@@ -57,7 +56,7 @@ func ExampleHub_SendSync() {
 	// Output:
 	// <nil>
 	// <nil>
-	// nodebus: cannot encode nodebus.Custom: json: unsupported value: NaN
+	// nodebus: cannot encode nodebus.Custom: json: unsupported type: chan int
 	// example.invoice for "ann"
 	// example.invoice for "bob"
 	// example.closing for ""

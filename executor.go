@@ -92,9 +92,10 @@ type Runtime interface {
 	// Input waits for a lazy input of the node and returns its value. The value of an
 	// input that is not connected is nil.
 	Input(ctx context.Context, name string) (any, error)
-	// Eval runs the nodes of g, which the node made, and returns the value at out. If g
-	// is nil, out is an output of another node: of the prompt, or made earlier.
-	Eval(ctx context.Context, g *Graph, out Link) (any, error)
+	// Eval runs the nodes of g, which the node made, and returns the values at outs, which
+	// has at least one element. If g is nil, outs are outputs of other nodes: of the
+	// prompt, or made earlier. Nodes that do not depend on each other may run side by side.
+	Eval(ctx context.Context, g *Graph, outs ...Link) ([]any, error)
 	// Await asks clients for an answer; see [Await] and [Host]. The node holds no worker
 	// while it waits.
 	Await(ctx context.Context, q Waiting, check func(json.RawMessage) error) (json.RawMessage, error)

@@ -181,6 +181,7 @@ func (h *Hub) Publish(ev Event) error {
 	case ev.PromptID == "" && ev.To == "":
 		return ErrNoAddress
 	}
+	ev.Payload = clamped(ev.Payload)
 	var d draft
 	if err := d.prepare(&ev); err != nil {
 		return err

@@ -7,10 +7,13 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // This file has the JSON that differs from the default of encoding/json: null for an
-// empty id, [] for a nil list, and objects that are nested on the wire but flat in Go.
+// empty id, a NaN and an infinity, [] for a nil list, and objects that are nested on the
+// wire but flat in Go.
 
 // MarshalJSON writes the JSON of the wire.
 func (s Status) MarshalJSON() ([]byte, error) { return s.appendJSON(nil) }
@@ -35,7 +38,8 @@ func (s *Status) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes null for an empty UniqueID.
 func (e Executing) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
 
-// MarshalJSON writes null for an empty UniqueID.
+// MarshalJSON writes null for an empty UniqueID, a NaN and an infinity. It writes Value
+// and Max within their limits, see [Progress].
 func (p Progress) MarshalJSON() ([]byte, error) { return p.appendJSON(nil) }
 
 // MarshalJSON writes the nodes as an object with the node ids as names.
@@ -110,6 +114,10 @@ func (d *NodeDone) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// MarshalJSON writes [] for nil lists, and null for a nil map, a NaN and an infinity, at
+// any depth.
+func (u UI) MarshalJSON() ([]byte, error) { return u.appendJSON(nil) }
+
 // MarshalJSON writes the JSON of the wire.
 func (e Executed) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
 
@@ -142,7 +150,7 @@ func (e ExecutionError) MarshalJSON() ([]byte, error) {
 	if e.CurrentInputs == nil {
 		w.CurrentInputs = []any{}
 	}
-	return json.Marshal(w)
+	return jsonenc.Marshal(w)
 }
 
 // UnmarshalJSON reads the JSON that MarshalJSON writes: [] for CurrentInputs becomes
@@ -167,14 +175,14 @@ func (e *ExecutionError) UnmarshalJSON(b []byte) error {
 func (e ExecutionCached) MarshalJSON() ([]byte, error) {
 	type plain ExecutionCached
 	e.Nodes = orEmpty(e.Nodes)
-	return json.Marshal(plain(e))
+	return jsonenc.Marshal(plain(e))
 }
 
 // MarshalJSON writes [] for nil Executed.
 func (e ExecutionInterrupted) MarshalJSON() ([]byte, error) {
 	type plain ExecutionInterrupted
 	e.Executed = orEmpty(e.Executed)
-	return json.Marshal(plain(e))
+	return jsonenc.Marshal(plain(e))
 }
 
 func orEmpty(s []string) []string {

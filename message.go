@@ -259,7 +259,7 @@ var (
 )
 
 // hasPlainFields reports whether values of t consist only of strings, booleans and
-// integers. Floats are not plain, because a NaN cannot be encoded.
+// numbers.
 func hasPlainFields(t reflect.Type) bool {
 	for _, m := range []reflect.Type{jsonMarshaler, textMarshaler, binAppender} {
 		if t.Implements(m) || reflect.PointerTo(t).Implements(m) {
@@ -269,7 +269,8 @@ func hasPlainFields(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String, reflect.Bool,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64:
 		return true
 	case reflect.Array:
 		return hasPlainFields(t.Elem())

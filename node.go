@@ -174,15 +174,42 @@ func Block(reason string) error { return &BlockedError{Reason: reason} }
 // the node does not hold its worker slot while it waits. It returns an error if the
 // executor does not run graphs made by nodes.
 func Eval[T any](ctx *Context, g *Graph, out Link) (T, error) {
-	var zero T
-	if ctx.runtime == nil {
-		return zero, errNoGraphs
-	}
-	v, err := ctx.runtime.Eval(ctx, g, out)
+	all, err := EvalAll[T](ctx, g, out)
 	if err != nil {
+		var zero T
 		return zero, err
 	}
-	return receive[T](v)
+	return all[0], nil
+}
+
+// EvalAll is [Eval] for several values. The nodes that compute them run side by side, as
+// nodes of a prompt do. g may contain several graphs that have nothing to do with each
+// other: one [Graph] is enough to evaluate all of them. The values have the order of outs.
+// If T is any, each value may have another type. EvalAll returns an error if one of the
+// values cannot be computed or is blocked.
+func EvalAll[T any](ctx *Context, g *Graph, outs ...Link) ([]T, error) {
+	switch {
+	case ctx.Ended():
+		return nil, ErrClosed
+	case ctx.runtime == nil:
+		return nil, errNoGraphs
+	case len(outs) == 0:
+		return nil, nil
+	}
+	values, err := ctx.runtime.Eval(ctx, g, outs...)
+	if err != nil {
+		return nil, err
+	}
+	if len(values) != len(outs) {
+		return nil, fmt.Errorf("nodebus: the executor returned %d values for %d outputs", len(values), len(outs))
+	}
+	all := make([]T, len(values))
+	for i, v := range values {
+		if all[i], err = receive[T](v); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 var errNoGraphs = errors.New("nodebus: this executor does not run graphs made by nodes")

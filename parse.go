@@ -20,8 +20,9 @@ type ParseOptions struct {
 // ParseNodes reads a graph in the API format, as ComfyUI saves it. If data is not a
 // JSON object of nodes, it returns a [*ValidationError]. It does not check whether the
 // graph can run; Submit does. A list of a string and a whole number becomes a [Link].
-// Every other number stays a [json.Number]. It has the default limits of
-// [ParseNodesWithin].
+// A number that no float64 can hold becomes an infinity. So do the words NaN, Infinity and
+// -Infinity, which Python writes: they become such a float64. Every other number stays a
+// [json.Number]. It has the default limits of [ParseNodesWithin].
 func ParseNodes(data []byte) (Nodes, error) { return ParseNodesWithin(data, nil) }
 
 // ParseNodesWithin does the same as [ParseNodes], with limits. It stops reading at the

@@ -72,7 +72,7 @@ type NodeSpec struct {
 	ID     string
 	Class  string
 	Inputs Inputs
-	Meta   json.RawMessage // "_meta" of the API format; not used
+	Meta   json.RawMessage // "_meta" of the API format; not used. It must be JSON
 
 	// Malformed describes what ParseNodes found wrong with the JSON of the node, for
 	// example "is not an object". Submit refuses a graph with such a node. It is empty
@@ -105,7 +105,7 @@ func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal([]any{l.Node, 
 func parseNodes(data []byte, limit int) (Nodes, error) {
 	var nodes Nodes
 	seen := map[string]bool{}
-	err := eachMember(data, func(id string, dec *json.Decoder) error {
+	err := eachMember(jsonenc.Plain(data), func(id string, dec *json.Decoder) error {
 		if len(nodes) >= limit {
 			return tooLarge("The prompt has too many nodes", fmt.Sprintf("more than %d nodes; raise the limit, or split the prompt", limit))
 		}
@@ -157,9 +157,7 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 			if m, ok := v.(map[string]any); ok {
 				n.Inputs = m
 				findLinks(n.Inputs)
-				if big, found := jsonenc.TooLarge(v); found {
-					n.Malformed = fmt.Sprintf("has the number %s, which is too large", value.Shorten(string(big)))
-				}
+				jsonenc.Infinities(v)
 			} else {
 				n.Malformed = badInputs
 			}
@@ -167,13 +165,26 @@ func (n *NodeSpec) parse(raw json.RawMessage) error {
 			if err := dec.Decode(&n.Meta); err != nil {
 				return err
 			}
-			return json.Unmarshal(n.Meta, &v) // returns an error for a number that is too large to be read again
+			if json.Unmarshal(n.Meta, &v) != nil { // a number is too large to be read again
+				return n.readMeta()
+			}
 		default:
 			var ignored json.RawMessage
 			return dec.Decode(&ignored)
 		}
 		return nil
 	})
+}
+
+// readMeta replaces the numbers in Meta that no float64 can hold with null.
+func (n *NodeSpec) readMeta() (err error) {
+	dec := json.NewDecoder(bytes.NewReader(n.Meta))
+	dec.UseNumber()
+	var v any
+	if err = dec.Decode(&v); err == nil {
+		n.Meta, err = jsonenc.Marshal(v)
+	}
+	return err
 }
 
 // findLinks replaces each list of a string and a whole number with a Link.
@@ -240,7 +251,7 @@ func (n *NodeSpec) marshal() ([]byte, error) {
 	if n.Inputs != nil || n.Malformed == badInputs {
 		w.Inputs = &n.Inputs
 	}
-	return json.Marshal(w)
+	return jsonenc.Marshal(w)
 }
 
 // Graph builds nodes in Go code: the nodes of a prompt, or nodes that a running node
@@ -359,7 +370,7 @@ func (e *ValidationError) MarshalJSON() ([]byte, error) {
 	if nodes == nil {
 		nodes = map[string]*NodeProblems{}
 	}
-	return json.Marshal(map[string]any{"error": e.Problem, "node_errors": nodes})
+	return jsonenc.Marshal(map[string]any{"error": e.Problem, "node_errors": nodes})
 }
 
 // UnmarshalJSON reads the JSON that MarshalJSON writes.

@@ -1,7 +1,6 @@
 package nodebus_test
 
 import (
-	"math"
 	"testing"
 	"testing/synctest"
 
@@ -66,16 +65,13 @@ func TestReplacedPayloadIsEncodedBeforePublishReturns(t *testing.T) {
 func TestReplacedPayloadThatCannotBeEncodedIsAnError(t *testing.T) {
 	for name, replace := range map[string]func(nodebus.Payload) nodebus.Payload{
 		"of another type": func(nodebus.Payload) nodebus.Payload {
-			return nodebus.Custom{Type: "redacted", Data: math.NaN()}
+			return nodebus.Custom{Type: "redacted", Data: func() {}}
 		},
 		"of the same type": func(p nodebus.Payload) nodebus.Payload {
-			switch p.(type) {
-			case nodebus.Executed:
-				return nodebus.Executed{Output: nodebus.UI{"x": {math.NaN()}}}
-			case nodebus.ProgressState:
-				return nodebus.ProgressState{}.With(nodebus.NodeState{Value: math.NaN()})
+			if _, shows := p.(nodebus.Executed); shows {
+				return nodebus.Executed{Output: nodebus.UI{"x": {func() {}}}}
 			}
-			return nodebus.Progress{Value: math.NaN()}
+			return nodebus.ExecutionError{CurrentInputs: map[string][]any{"x": {func() {}}}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -31,6 +31,10 @@ var rooms = map[string]room{
 		// their own.
 		files: 40, names: 75, circle: 13,
 	},
+	"flow/around": {
+		imports: []string{".", "flow"},
+		files:   4, names: 6, circle: 2,
+	},
 	"ws": {
 		imports: []string{".", "internal/nowait", "internal/origin", "internal/query"},
 		files:   13, names: 8, circle: 2, // handshake, reader and receipts are its own; three files are for single systems

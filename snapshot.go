@@ -1,5 +1,7 @@
 package nodebus
 
+import "slices"
+
 // snapshot is the list of nodes in a [ProgressState] of a [Tracker]. A tracker sends many
 // snapshots of a large prompt, and the hub keeps them. A snapshot therefore has one byte
 // for each node. It shares everything else with the tracker and its other snapshots.
@@ -36,6 +38,32 @@ var phaseNames = [...]string{phaseRunning: "running", phaseFinished: "finished",
 // step is a progress report: value out of max.
 type step struct{ value, max float64 }
 
+// clamped returns the report that clients receive: 0 ≤ value ≤ max. A negative max is 0.
+// What is not a number stays so.
+func (s step) clamped() step {
+	if s.max <= 0 { // also -0
+		s.max = 0
+	}
+	switch {
+	case s.value <= 0:
+		s.value = 0
+	case s.value > s.max:
+		s.value = s.max
+	}
+	return s
+}
+
+// clamped returns p, or for a Progress the payload that clients receive.
+func clamped(p Payload) Payload {
+	report, ok := p.(Progress)
+	if !ok || 0 <= report.Value && report.Value <= report.Max {
+		return p
+	}
+	at := step{report.Value, report.Max}.clamped()
+	report.Value, report.Max = at.value, at.max
+	return report
+}
+
 // progress returns the progress of a node that reported none. A node that has finished has
 // done all of it.
 func (m nodeMark) progress() step {
@@ -52,6 +80,26 @@ func (s *snapshot) place(n int32) Place {
 	}
 	id := s.ids[n]
 	return Place{UniqueID: id, DisplayID: id, RealID: id}
+}
+
+// With returns a copy of p with further nodes. A [Tracker] makes snapshots that need less
+// memory.
+func (p ProgressState) With(nodes ...NodeState) ProgressState {
+	list := slices.Concat(p.Nodes(), nodes)
+	for i := range list {
+		at := step{list[i].Value, list[i].Max}.clamped()
+		list[i].Value, list[i].Max = at.value, at.max
+	}
+	return ProgressState{PromptID: p.PromptID, list: list}
+}
+
+// Nodes returns the nodes in the order in which they began. Each call makes a new list.
+func (p ProgressState) Nodes() []NodeState {
+	nodes := make([]NodeState, 0, p.count())
+	for n := range p.each {
+		nodes = append(nodes, n)
+	}
+	return nodes
 }
 
 // count returns the number of nodes in p.

@@ -91,7 +91,7 @@ func TestSnapshotsNeverChange(t *testing.T) {
 					require.ErrorIs(t, err, nodebus.ErrClosed)
 					continue
 				}
-				model.set(at, "running", func(s *nodebus.NodeState) { s.Value, s.Max = v, most })
+				model.set(at, "running", func(s *nodebus.NodeState) { s.Value, s.Max = min(v, most), most })
 			case 2:
 				runs[n] = false
 				tr.Finish(n)

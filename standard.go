@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"reflect"
 	"strconv"
-
-	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // standard describes the payload types of this package. A new standard payload is a
@@ -19,9 +17,7 @@ var standard = []standardType{
 	}),
 	textType(executingTraits),
 	textType(progressTraits),
-	textType(func(p ProgressState, _ bool) traits {
-		return traits{promptID: p.PromptID, later: p.finite()}
-	}),
+	textType(func(p ProgressState, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	textType(func(p Executed, _ bool) traits {
 		return traits{promptID: p.PromptID, later: p.Output == nil, step: true}
 	}),
@@ -35,7 +31,7 @@ var standard = []standardType{
 		return traits{promptID: p.PromptID, step: true, outcome: true}
 	}),
 	textType(func(Gap, bool) traits { return traits{later: true} }),
-	textType(func(p Overall, _ bool) traits { return traits{promptID: p.PromptID, later: jsonenc.Finite(p.Value)} }),
+	textType(func(p Overall, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	textType(func(p Watching, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	extension(func(p NodeFailed, frozen bool) traits { return traits{promptID: p.PromptID, later: frozen} }),
 	extension(func(p Waiting, _ bool) traits { return traits{promptID: p.PromptID} }),
@@ -122,7 +118,7 @@ func executingTraits(p Executing, _ bool) traits {
 }
 
 func progressTraits(p Progress, _ bool) traits {
-	return traits{promptID: p.PromptID, later: jsonenc.Finite(p.Value, p.Max), coalesces: true, size: p.sizeJSON()}
+	return traits{promptID: p.PromptID, later: true, coalesces: true, size: p.sizeJSON()}
 }
 
 // standardCoalescer is implemented by the payload types of this package that are a
@@ -159,16 +155,6 @@ func standardTraits(p Payload, frozen bool) (t traits, ok bool) {
 func isExtension(typ string) bool {
 	s := standardByName[typ]
 	return s != nil && s.extension
-}
-
-// finite reports whether all numbers are finite, so that JSON can represent them.
-func (p ProgressState) finite() bool {
-	for i := range p.list { // a tracker accepts only finite numbers
-		if !jsonenc.Finite(p.list[i].Value, p.list[i].Max) {
-			return false
-		}
-	}
-	return true
 }
 
 // coalesceKey is the key under which a newer event replaces an older event. Events of

@@ -146,9 +146,10 @@ func (t *Tracker) executing(at Place) {
 	_ = t.publish(Executing{UniqueID: at.UniqueID, DisplayID: at.DisplayID, PromptID: t.job.Prompt.ID})
 }
 
-// Progress publishes how far node n is, at once or later; see [Tracker]. Numbers that
-// are not finite are ignored. It returns [ErrClosed] if the node does not run. If the
-// event is sent at once, Progress returns the error of Publish.
+// Progress publishes how far node n is, at once or later; see [Tracker]. Numbers outside
+// of 0 ≤ value ≤ max become the nearest limit, and a negative max becomes 0. A report with
+// a number that is not finite is ignored. It returns [ErrClosed] if the node does not run.
+// If the event is sent at once, Progress returns the error of Publish.
 func (t *Tracker) Progress(n int, value, max float64) error {
 	if !jsonenc.Finite(value, max) {
 		return nil
@@ -164,9 +165,10 @@ func (t *Tracker) Progress(n int, value, max float64) error {
 		node.step = int32(len(t.steps))
 	}
 	node.mark |= stepped
-	t.steps[node.step-1] = step{value, max}
+	at := step{value, max}.clamped()
+	t.steps[node.step-1] = at
 	t.changed()
-	t.earn(n, value, max, true)
+	t.earn(n, at.value, at.max, true)
 	if t.atOnce--; t.atOnce >= 0 {
 		return t.publish(t.progress(n))
 	}

@@ -136,7 +136,9 @@ type shownPoint struct {
 
 // value returns a value that a node may show.
 func (g wireGen) value(depth int) any {
-	switch g.IntN(20) {
+	switch g.IntN(21) {
+	case 20:
+		return []float64{math.NaN(), math.Inf(1), math.Inf(-1)}[g.IntN(3)]
 	case 0:
 		return g.wild()
 	case 1:
@@ -211,7 +213,7 @@ func (g wireGen) event() nodebus.Event {
 	case 3:
 		ev.Payload = nodebus.Executing{UniqueID: g.maybe(g.text()), DisplayID: g.maybe(g.text()), PromptID: prompt}
 	case 4:
-		ev.Payload = nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: prompt, UniqueID: g.maybe(g.text())}
+		ev.Payload = clampedProgress(nodebus.Progress{Value: g.number(), Max: g.number(), PromptID: prompt, UniqueID: g.maybe(g.text())})
 	case 5:
 		ev.Payload = nodebus.ProgressState{PromptID: prompt}.With(g.nodeStates(g.text)...)
 	case 6:

@@ -159,9 +159,9 @@ func (o object) append(b []byte) (_ []byte, err error) {
 	return append(b, '}'), nil
 }
 
-// appendJSON appends v as JSON. It encodes the types of this file without
-// encoding/json, because encoding/json parses the output of MarshalJSON again at
-// every level of nested objects.
+// appendJSON appends v as JSON. NaN and infinities, which a node may show, are null,
+// because browsers cannot read them. It encodes the types of this file itself, because
+// encoding/json parses the output of MarshalJSON again at every level of nested objects.
 func appendJSON(b []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case object:
@@ -177,14 +177,11 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 	case string:
 		return jsonenc.String(b, v), nil
 	}
-	text, err := json.Marshal(v)
+	text, err := jsonenc.Marshal(v)
 	return append(b, text...), err
 }
 
 func appendList[T any](b []byte, list []T) (_ []byte, err error) {
-	if list == nil {
-		return append(b, "null"...), nil
-	}
 	b = append(b, '[')
 	for i, v := range list {
 		if i > 0 {

@@ -2,8 +2,15 @@
 // engine. Front ends, scripts and SDKs that
 // are written for ComfyUI work with the Go program; ComfyUI itself is not needed.
 //
+//	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Parallel: 1})
 //	server := comfy.New(engine, &comfy.Options{Output: "output"})
 //	http.ListenAndServe("127.0.0.1:8188", server)
+//
+// Run one prompt at a time for such clients, as ComfyUI does: set Parallel of
+// [flow.EngineOptions] to 1. Some clients treat every message as one about the prompt that
+// they know to run, and an interrupt without an id ends the prompt that has run longest,
+// which is the wrong prompt if two run. The default of the engine is several prompts at
+// once, of different clients.
 //
 // Each WebSocket has one goroutine, which belongs to the [Server] and not to
 // net/http: a handler that runs for the life of a WebSocket would hold 24 KiB more
@@ -20,8 +27,11 @@
 // The server corrects some faults of ComfyUI. Correct clients do not notice the
 // difference:
 //
-//   - An interrupt ends only the prompt that it names.
+//   - An interrupt ends only the prompt that it names. Without a name, it ends the prompt
+//     that has run longest.
 //   - A client that reconnects receives the kept events of its running prompts.
 //   - A client does not receive events of other clients' prompts.
 //   - The answer to a malformed request has status 400.
+//   - NaN and Infinity in a submitted prompt are refused where a node uses them, and null
+//     everywhere else; what the server sends never contains them.
 package comfy

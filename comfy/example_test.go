@@ -31,7 +31,7 @@ func (n Greet) Run(*nodebus.Context) (nodebus.UI, error) {
 func ExampleNew() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Greet{}, nodebus.Info{})
-	engine := flow.NewEngine(registry, hub, nil)
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Parallel: 1}) // as ComfyUI
 	server := httptest.NewServer(comfy.New(engine, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

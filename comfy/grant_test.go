@@ -118,7 +118,7 @@ func TestGrantChanges(t *testing.T) {
 		path, body string
 		gone       string // the prompts that are no longer in their list
 	}{
-		{"/interrupt", ``, "ann-runs ann-waits"}, // ann-waits then runs, and ends
+		{"/interrupt", ``, "ann-runs ann-waits"}, // the running prompt of ann, and no other; ann-waits then runs, and ends
 		{"/interrupt", `{"prompt_id":"bob-runs"}`, ""},
 		{"/interrupt", `{"prompt_id":"bob-waits"}`, ""},
 		{"/interrupt", `{"prompt_id":"ann-waits"}`, "ann-waits"},
@@ -219,4 +219,18 @@ func TestGrantsMayShareTheirList(t *testing.T) {
 	boss.until("executing <nil>")
 	h.connect("me").until("executing <nil>")
 	require.Equal(t, make([]string, 8), watch[:8])
+}
+
+// TestGrantInterrupt: without an id, a request ends the prompt of its own client, although
+// the prompt of another client has run longer.
+func TestGrantInterrupt(t *testing.T) {
+	h := shared(t)
+	boss := h.dial("", http.Header{"Who": {"boss"}})
+	boss.next()
+	require.Equal(t, 200, h.post("/interrupt", "", "Who", "bob").status)
+	require.Contains(t, boss.until("executing <nil>"), "execution_interrupted")
+	history := h.get("/history", "Who", "boss").(map[string]any)
+	require.Contains(t, history, "bob-runs")
+	require.NotContains(t, history, "ann-runs")
+	h.gate.open("gate of ann")
 }

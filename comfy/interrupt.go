@@ -10,8 +10,9 @@ import (
 )
 
 // interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
-// only that prompt, which may run or wait. Otherwise it ends all running prompts
-// that the request may change.
+// only that prompt, which may run or wait. Otherwise it ends the prompt that has run
+// longest, among the running prompts that the request may change, and no other: for
+// such clients, one prompt runs at a time.
 func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	body, ok := readCommand(w, r)
 	if !ok {
@@ -29,9 +30,9 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 		_ = names.UnmarshalJSON(req.PromptID)
 	}
 	if !names {
-		for _, p := range s.engine.Running() {
-			if mayChange(r, p) {
-				s.end(r, p.ID)
+		for _, p := range s.engine.Running() { // in the order in which they began
+			if mayChange(r, p) && s.end(r, p.ID) { // false: it has just ended
+				break
 			}
 		}
 		done(w)

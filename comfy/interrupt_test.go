@@ -4,36 +4,37 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
-// TestInterrupt: with an id, the request ends one prompt; without an id, it ends
-// all running prompts. For odd bodies too, the answer is empty and no other prompt
-// ends.
+// TestInterrupt: with an id, the request ends the prompt with that id; without an id, it
+// ends the prompt that has run longest. For odd bodies too, the answer is empty and no
+// other prompt ends.
 func TestInterrupt(t *testing.T) {
-	const all, running, waiting, none = "mine yours", "mine", "later", ""
+	const longest, running, waiting, none = "mine", "yours", "later", ""
 	for body, ends := range map[string]string{
-		``:                               all,
-		`{`:                              all,
-		`not JSON`:                       all,
-		"\xff\xfe":                       all,
-		`{}`:                             all,
-		`null`:                           all,
-		`{"prompt_id":null}`:             all,
-		`{"prompt_id":""}`:               all,
-		`{"prompt_id":0}`:                all,
-		`{"prompt_id":false}`:            all,
-		`{"prompt_id":[]}`:               all,
-		`{"other":"mine"}`:               all,
-		`{"prompt_id":"mine"}`:           running,
-		` {"prompt_id" : "mine", "x":1}`: running,
-		`{"prompt_id":"later"}`:          waiting,
-		`{"prompt_id":"unknown"}`:        none,
-		`{"prompt_id":"MINE"}`:           none,
-		`{"prompt_id":5}`:                none,
-		`{"prompt_id":true}`:             none,
-		`{"prompt_id":{"a":1}}`:          none,
-		`{"prompt_id":["mine"]}`:         none,
+		``:                                longest,
+		`{`:                               longest,
+		`not JSON`:                        longest,
+		"\xff\xfe":                        longest,
+		`{}`:                              longest,
+		`null`:                            longest,
+		`{"prompt_id":null}`:              longest,
+		`{"prompt_id":""}`:                longest,
+		`{"prompt_id":0}`:                 longest,
+		`{"prompt_id":false}`:             longest,
+		`{"prompt_id":[]}`:                longest,
+		`{"other":"yours"}`:               longest,
+		`{"prompt_id":"yours"}`:           running,
+		` {"prompt_id" : "yours", "x":1}`: running,
+		`{"prompt_id":"later"}`:           waiting,
+		`{"prompt_id":"unknown"}`:         none,
+		`{"prompt_id":"YOURS"}`:           none,
+		`{"prompt_id":5}`:                 none,
+		`{"prompt_id":true}`:              none,
+		`{"prompt_id":{"a":1}}`:           none,
+		`{"prompt_id":["yours"]}`:         none,
 	} {
 		t.Run(body, func(t *testing.T) {
 			h := newHost(t, nil)
@@ -59,8 +60,7 @@ func TestInterrupt(t *testing.T) {
 			for _, id := range []string{"mine", "yours", "later"} {
 				h.ended(id)
 				status := at(t, h.get("/history"), id, "status", "status_str")
-				hit := ends == all && id != "later" || ends == id
-				require.Equal(t, hit, status == "error", id)
+				require.Equal(t, ends == id, status == "error", id)
 			}
 		})
 	}
@@ -77,6 +77,30 @@ func TestInterruptRefuses(t *testing.T) {
 		require.Equal(t, 200, h.post(path, "").status)
 		require.Contains(t, h.ended(run), "execution_interrupted")
 	})
+}
+
+// TestInterruptLongest: the order of submission does not count, and each request ends one
+// prompt.
+func TestInterruptLongest(t *testing.T) {
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 2})
+	watch := h.dial("watch=first&watch=second&watch=last&watch=urgent", nil)
+	watch.next()
+	h.submit("a", waitFor("first"), `"prompt_id":"first"`)
+	watch.until("executing 1")
+	h.submit("b", waitFor("second"), `"prompt_id":"second"`)
+	watch.until("executing 1")
+	h.submit("c", waitFor("last"), `"prompt_id":"last"`)
+	h.submit("d", waitFor("urgent"), `"prompt_id":"urgent","front":true`)
+	for _, id := range []string{"first", "second", "urgent", "last"} {
+		require.Equal(t, 200, h.post("/interrupt", "").status)
+		require.Contains(t, h.ended(id), "execution_interrupted", id)
+		for _, next := range map[string][]string{"first": {"urgent"}, "second": {"last"}}[id] {
+			for !slices.Contains(h.ids("queue_running"), next) {
+				watch.next()
+			}
+		}
+	}
+	require.Empty(t, h.ids("queue_running"))
 }
 
 // TestInterruptWhenIdle: an interrupt while nothing runs does not end the next

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // The states of a job, as clients read them.
@@ -135,7 +136,7 @@ func asObject(v any) map[string]any {
 	if m, ok := v.(map[string]any); ok {
 		return m
 	}
-	data, err := json.Marshal(v)
+	data, err := jsonenc.Marshal(v)
 	if err != nil || len(data) == 0 || data[0] != '{' {
 		return nil
 	}

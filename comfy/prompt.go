@@ -122,6 +122,7 @@ func (s *Server) parsePrompt(r *http.Request, body []byte) (p *nodebus.Prompt, s
 		return nil, nil, bad
 	}
 	var req submission
+	body = jsonenc.Plain(body) // Python writes NaN and Infinity, and ComfyUI reads them
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil, nil, problem("invalid_json", "The request is not the JSON it should be", err.Error())
 	}
@@ -212,9 +213,6 @@ func readExtra(p *nodebus.Prompt, raw json.RawMessage) (secrets map[string]strin
 		dec.UseNumber()
 		if err := dec.Decode(&p.Extra); err != nil {
 			return nil, problem("invalid_extra_data", "extra_data is not an object", err.Error())
-		}
-		if n, found := jsonenc.TooLarge(p.Extra); found { // clients could not parse a list that contains it
-			return nil, problem("invalid_extra_data", "extra_data has a number that is too large", string(n))
 		}
 	}
 	for _, name := range secretKeys {

@@ -47,7 +47,16 @@ func TestRefusedPrompts(t *testing.T) {
 		{`{"prompt":` + quick + `,"number":"NaN"}`, "invalid_number", "number is not a number", `"NaN"`},
 		{`{"prompt":` + quick + `,"extra_data":[]}`, "invalid_extra_data", "extra_data is not an object", ""},
 		{`{"prompt":` + quick + `,"extra_data":"x"}`, "invalid_extra_data", "extra_data is not an object", ""},
-		{`{"prompt":` + quick + `,"extra_data":{"x":[1e999]}}`, "invalid_extra_data", "extra_data has a number that is too large", "1e999"},
+		{`{"prompt":` + quick + `,"number":Infinity}`, "invalid_number", "number is not a number", ""},
+		{`{"prompt":` + quick + `,"x":Nan}`, "invalid_json", jsonMessage, ""},
+		{
+			`{"prompt":{"7":{"class_type":"RefOutput","inputs":{"value":NaN}}}}`, "prompt_outputs_failed_validation", "Prompt outputs failed validation",
+			"Failed to convert an input value to a * value: value, nan, NaN and infinities are not possible",
+		},
+		{
+			`{"prompt":{"7":{"class_type":"RefOutput","inputs":{"value":{"a":[-Infinity]}}}}}`, "prompt_outputs_failed_validation", "Prompt outputs failed validation",
+			"Failed to convert an input value to a * value: value, {'a': [-inf]}, NaN and infinities are not possible",
+		},
 	} {
 		a := h.post("/prompt", c.body)
 		require.Equal(t, http.StatusBadRequest, a.status, c.body)

@@ -138,8 +138,11 @@ type promptOutputs struct {
 	outputs map[nodebus.Link]any
 }
 
-func (p promptOutputs) Eval(_ context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
-	return p.outputs[out], p.check(g)
+func (p promptOutputs) Eval(_ context.Context, g *nodebus.Graph, outs ...nodebus.Link) (values []any, err error) {
+	for _, out := range outs {
+		values = append(values, p.outputs[out])
+	}
+	return values, p.check(g)
 }
 
 func (promptOutputs) check(g *nodebus.Graph) error {

@@ -140,7 +140,7 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 // literal coerces a literal and checks it against the limits. If the input takes a
 // list, literal does so for each element.
 func (c *checker) literal(f *field, a *arg, received any) {
-	if c.unencodable(f.Name, received) {
+	if !c.usable(f, received) {
 		return
 	}
 	v, _ := value.Normal(value.Unwrap(received))
@@ -163,18 +163,6 @@ func (c *checker) literal(f *field, a *arg, received any) {
 	}
 	a.val = list
 	c.write(f.Name, received, v)
-}
-
-// unencodable reports a literal that JSON cannot represent, which only a Go program can
-// submit. Queues, records and clients could not show the prompt.
-func (c *checker) unencodable(name string, received any) bool {
-	err := value.Encodable(value.Unwrap(received))
-	if err == nil {
-		return false
-	}
-	c.fail("invalid_input_type", "The input value has no JSON form", fmt.Sprintf("%s, %T: %v", name, received, err),
-		map[string]any{"input_name": name, "exception_message": err.Error()})
-	return true
 }
 
 // write stores a coerced literal in the prompt, for the record and for queues that
@@ -288,7 +276,12 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 				return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
 			}
 			a = arg{src: src, slot: int32(l.Slot)}
-		} else if !c.unencodable(name, v) {
+		} else if v, changed, err := value.Finite(v); err != nil {
+			c.formless(name, c.spec.Inputs[name], err)
+		} else {
+			if changed {
+				c.own()[name] = v
+			}
 			a.val = c.undeclaredLiteral(name, v)
 		}
 		c.node.extra = append(c.node.extra, extraArg{name, a})

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -180,22 +181,26 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) ([]string, err
 	return gone, err
 }
 
-// Running lists the prompts that are being executed, oldest first.
+// Running lists the prompts that are being executed, in the order in which they began.
 func (e *Engine) Running() []*nodebus.Prompt {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var ps []*nodebus.Prompt
+	var js []*job
 	for _, j := range e.jobs {
 		if j.running {
-			ps = append(ps, j.p)
+			js = append(js, j)
 		}
+	}
+	slices.SortFunc(js, func(a, b *job) int { return cmp.Or(a.began.Compare(b.began), a.p.Created.Compare(b.p.Created)) })
+	ps := make([]*nodebus.Prompt, len(js))
+	for i, j := range js {
+		ps[i] = j.p
 	}
 	if p := e.taking; p != nil {
 		if j := e.jobs[p.ID]; j != nil && !j.running {
 			ps = append(ps, p)
 		}
 	}
-	slices.SortFunc(ps, func(a, b *nodebus.Prompt) int { return a.Created.Compare(b.Created) })
 	return ps
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -27,7 +28,8 @@ type job struct {
 	// Engine.mu guards these.
 	lease   Lease // the newest; nil while the prompt waits
 	running bool
-	ends    bool // conclude was called, or is about to be
+	began   time.Time // when running was set
+	ends    bool      // conclude was called, or is about to be
 
 	done    chan struct{} // closed when the job has ended
 	outcome nodebus.Outcome
@@ -201,6 +203,7 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, j *job) (_ *job, begins b
 	e.jobs[id] = j
 	e.leaves(j)
 	j.lease, j.attempt, j.secrets, j.running = lease, max(taken.Attempt, 1), taken.Secrets, true
+	j.began = time.Now()
 	e.client(j).running++
 	return j, true
 }

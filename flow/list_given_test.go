@@ -168,12 +168,12 @@ func (sumRuntime) Await(context.Context, nodebus.Waiting, func(json.RawMessage) 
 	return nil, errors.New("no clients")
 }
 
-func (e sumRuntime) Eval(ctx context.Context, g *nodebus.Graph, _ nodebus.Link) (any, error) {
+func (e sumRuntime) Eval(ctx context.Context, g *nodebus.Graph, _ ...nodebus.Link) ([]any, error) {
 	res, err := e.sum.Call(nodebus.NewContext(ctx, nodebus.CallInfo{}), g.Nodes()[0].Inputs)
 	if err != nil {
 		return nil, err
 	}
-	return res.Outputs[0].(int) * 100, nil
+	return []any{res.Outputs[0].(int) * 100}, nil
 }
 
 // TestCallsOfOwnExecutorsConnect checks that any output of one Call can be an input

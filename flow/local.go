@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,15 @@ type LocalOptions struct {
 	// its context ends. After that time, Local abandons the node: the node's goroutine
 	// continues, but Local drops its events and its result. Default 3 seconds.
 	Grace time.Duration
+	// AsyncCalls is the maximum number of calls that an asynchronous node makes at the
+	// same time if it is called for each element of a list. A call that waits counts, too.
+	// The first error ends the other calls. Default 16. With 1, the calls are made one
+	// after another.
+	AsyncCalls int
+	// Around wraps each call of a node, to retry, time, trace or replace calls. The
+	// first function is the outermost. They run inside every call of every node: they
+	// must be safe for concurrent use. Default: none, which costs nothing.
+	Around []Around
 	// Overall enables [nodebus.Overall] events, which report the progress of the whole
 	// prompt. Local sends at most a hundred of them for a prompt. Clients that do not
 	// know the event ignore it. Default: false.
@@ -46,6 +56,7 @@ type Local struct {
 	// scratch holds *scratch values of runs that have ended well.
 	scratch sync.Pool
 	claims  claims
+	around  CallFunc // nil if nothing is wrapped around calls
 }
 
 // resultCache contains the methods of a Cache that a run calls.
@@ -63,6 +74,8 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	}
 	l.opts.Workers = limit(l.opts.Workers, runtime.GOMAXPROCS(0))
 	l.opts.Grace = limit(l.opts.Grace, 3*time.Second)
+	l.opts.AsyncCalls = min(limit(l.opts.AsyncCalls, 16), math.MaxInt16)
+	l.around = wrapCalls(l.opts.Around)
 	l.opts.Logger = protectedLogger(l.opts.Logger)
 	l.slots.free = l.opts.Workers
 	switch l.opts.Cache.(type) {

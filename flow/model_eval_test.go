@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -130,7 +131,7 @@ func (e *evaluator) eval(id string) []cells {
 	switch s.Class {
 	case "Sum":
 		outs = e.sum(s)
-	case "Pick":
+	case "Pick", "AsyncPick":
 		outs = e.pick(s)
 	default:
 		outs = e.mapped(s)
@@ -161,39 +162,63 @@ func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
 }
 
 // pick evaluates only the inputs that the node asks for. If a lazy input is a list,
-// pick computes a result for each element.
+// pick computes a result for each element. The elements of an AsyncPick are computed side
+// by side, so that any failure may be the first.
 func (e *evaluator) pick(s nodebus.NodeSpec) []cells {
 	which := e.input(s, "which")
 	calls, out := len(which), cells{}
+	var failed any
 	for k := 0; k < calls; k++ {
-		w := which[min(k, len(which)-1)]
-		sum := cell{blocked: w.blocked}
-		for i, name := range []string{"a", "b"} {
-			if sum.blocked || w.n&(1<<i) == 0 {
-				continue
-			}
-			l := e.input(s, name)
-			if len(l) == 0 {
-				panic(failure{s.ID})
-			}
-			calls = max(calls, len(l))
-			v := l[min(k, len(l)-1)]
-			sum.n += v.n
-			sum.blocked = v.blocked
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					e.noteFailure(r)
+					failed = r
+				}
+			}()
+			out = append(out, e.pickOne(s, which[min(k, len(which)-1)], k, &calls))
+		}()
+		if failed != nil && s.Class == "Pick" {
+			break
 		}
-		out = append(out, sum)
+	}
+	if failed != nil {
+		panic(failed)
 	}
 	return []cells{out}
 }
 
+func (e *evaluator) pickOne(s nodebus.NodeSpec, which cell, k int, calls *int) cell {
+	sum := cell{blocked: which.blocked}
+	for i, name := range []string{"a", "b"} {
+		if sum.blocked || which.n&(1<<i) == 0 {
+			continue
+		}
+		l := e.input(s, name)
+		if len(l) == 0 {
+			panic(failure{s.ID})
+		}
+		*calls = max(*calls, len(l))
+		v := l[min(k, len(l)-1)]
+		sum.n += v.n
+		sum.blocked = v.blocked
+	}
+	return sum
+}
+
 var modelInputs = map[string][]string{
-	"Const": {"value"}, "Add": {"a", "b"}, "Async": {"a", "b"}, "Range": {"n"}, "Gate": {"in", "every"},
+	"Const": {"value"}, "Add": {"a", "b"}, "Range": {"n"}, "Gate": {"in", "every"},
 	"Split": {"in"}, "Expand": {"in", "depth"}, "Eval": {"in", "depth"}, "Fail": {"in", "at"}, "Show": {"in"},
+}
+
+// synchronous returns the class that computes the same as an asynchronous class.
+func synchronous(class string) string {
+	return cmp.Or(strings.Replace(class, "Async", "", 1), "Add")
 }
 
 // mapped calls a node for each element of its longest list.
 func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
-	lists := e.inputs(s, modelInputs[s.Class]...)
+	lists := e.inputs(s, modelInputs[synchronous(s.Class)]...)
 	calls := 0
 	for _, l := range lists {
 		calls = max(calls, len(l))
@@ -202,7 +227,7 @@ func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
 		calls = 0
 	}
 	outs := make([]cells, 1)
-	if s.Class == "Split" {
+	if synchronous(s.Class) == "Split" {
 		outs = make([]cells, 2)
 	}
 	for k := range calls {
@@ -227,10 +252,10 @@ func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
 
 func (e *evaluator) call(s nodebus.NodeSpec, k int, args []cell) []cells {
 	one := func(n int) []cells { return []cells{{{n: n}}} }
-	switch s.Class {
+	switch synchronous(s.Class) {
 	case "Const":
 		return one(args[0].n)
-	case "Add", "Async":
+	case "Add":
 		return one(args[0].n + args[1].n)
 	case "Range":
 		l := cells{}

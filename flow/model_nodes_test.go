@@ -217,6 +217,11 @@ func modelRegistry(wire *tripwire) *flow.Registry {
 	flow.Register(r, mExpand{wire: wire}, nodebus.Info{Name: "Expand"})
 	flow.Register(r, mEval{wire: wire}, nodebus.Info{Name: "Eval"})
 	flow.Register(r, mFail{wire: wire}, nodebus.Info{Name: "Fail"})
+	flow.Register(r, mPick{wire: wire}, nodebus.Info{Name: "AsyncPick", Async: true})
+	flow.Register(r, mSplit{wire: wire}, nodebus.Info{Name: "AsyncSplit", Async: true})
+	flow.Register(r, mExpand{wire: wire}, nodebus.Info{Name: "AsyncExpand", Async: true})
+	flow.Register(r, mEval{wire: wire}, nodebus.Info{Name: "AsyncEval", Async: true})
+	flow.Register(r, mFail{wire: wire}, nodebus.Info{Name: "AsyncFail", Async: true})
 	flow.Register(r, mShow{wire: wire}, nodebus.Info{Name: "Show"})
 	return r
 }

@@ -26,6 +26,7 @@ func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 		return links[max(0, len(links)-1-r.IntN(12))]
 	}
 	classes := []string{"Const", "Add", "Add", "Async", "Pick", "Pick", "Range", "Sum", "Gate", "Split", "Expand", "Eval", "Show"}
+	classes = append(classes, "AsyncPick", "AsyncSplit", "AsyncExpand", "AsyncEval")
 	fails := r.IntN(3) == 0
 	for range n {
 		switch class := classes[r.IntN(len(classes))]; class {
@@ -33,7 +34,7 @@ func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 			links = append(links, g.Add(class, nodebus.Inputs{"value": r.IntN(5)}))
 		case "Add", "Async":
 			links = append(links, g.Add(class, nodebus.Inputs{"a": value(5), "b": value(5)}))
-		case "Pick":
+		case "Pick", "AsyncPick":
 			links = append(links, g.Add(class, nodebus.Inputs{"which": r.IntN(4), "a": value(5), "b": value(5)}))
 		case "Range":
 			links = append(links, g.Add(class, nodebus.Inputs{"n": r.IntN(4)}))
@@ -41,16 +42,17 @@ func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 			links = append(links, g.Add(class, nodebus.Inputs{"values": value(5), "scale": 1 + r.IntN(2)}))
 		case "Gate":
 			links = append(links, g.Add(class, nodebus.Inputs{"in": value(5), "every": 2 + r.IntN(4)}))
-		case "Split":
+		case "Split", "AsyncSplit":
 			l := g.Add(class, nodebus.Inputs{"in": value(5)})
 			links = append(links, l, l.At(1))
-		case "Expand", "Eval":
+		case "Expand", "Eval", "AsyncExpand", "AsyncEval":
 			links = append(links, g.Add(class, nodebus.Inputs{"in": value(5), "depth": r.IntN(4)}))
 		case "Show":
 			g.Add(class, nodebus.Inputs{"in": value(5)})
 		}
 		if fails && r.IntN(60) == 0 {
-			links = append(links, g.Add("Fail", nodebus.Inputs{"in": value(5), "at": r.IntN(8)}))
+			class := []string{"Fail", "AsyncFail"}[r.IntN(2)]
+			links = append(links, g.Add(class, nodebus.Inputs{"in": value(5), "at": r.IntN(8)}))
 		}
 	}
 	g.Add("Show", nodebus.Inputs{"in": value(5)})
@@ -65,9 +67,33 @@ type modelRun struct {
 
 var long = flag.Bool("long", false, "run the model tests for longer")
 
+// passOn, callTwice and callElsewhere are functions around calls under which every prompt
+// has the same result as without them.
+func passOn(next flow.CallFunc) flow.CallFunc { return next }
+
+func callTwice(next flow.CallFunc) flow.CallFunc {
+	return func(ctx *nodebus.Context, call *flow.Call) (flow.Result, error) {
+		if !call.Cached && call.Class.Name() == "Const" {
+			if _, err := next(ctx, call); err != nil {
+				return flow.Result{}, err
+			}
+		}
+		return next(ctx, call)
+	}
+}
+
+func callElsewhere(next flow.CallFunc) flow.CallFunc {
+	return func(ctx *nodebus.Context, call *flow.Call) (flow.Result, error) {
+		if call.Cached {
+			return next(ctx, call)
+		}
+		return call.Class.Call(ctx, call.Inputs())
+	}
+}
+
 // TestModel compares the executor and the engine with a simple evaluator. It uses
 // random graphs with lazy inputs, lists, blocked outputs, expansion, asynchronous
-// nodes, failures and interrupts, with 1 to 8 workers. It runs each prompt twice.
+// nodes, failures and interrupts, with 1 to 8 workers, and with functions around calls. It runs each prompt twice.
 func TestModel(t *testing.T) {
 	cases := 800
 	switch {
@@ -91,7 +117,8 @@ func modelCase(t *testing.T, seed uint64) {
 	nodes := randomPrompt(r, 1+r.IntN(1+int(seed%200)))
 	wire := &tripwire{}
 	reg := modelRegistry(wire)
-	opts := &flow.LocalOptions{Workers: 1 + r.IntN(8), Overall: true}
+	opts := &flow.LocalOptions{Workers: 1 + r.IntN(8), Overall: true, AsyncCalls: 1 + r.IntN(4)}
+	opts.Around = [][]flow.Around{nil, {passOn}, {callTwice}, {callElsewhere, passOn}}[r.IntN(4)]
 	if r.IntN(4) == 0 {
 		opts.Cache = flow.NoCache()
 	}
@@ -155,7 +182,8 @@ func modelSubmit(t *testing.T, ctx context.Context, hub *nodebus.Hub, engine *fl
 func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 	state := map[string]string{} // by node: "executing", "executed"
 	bars := map[string]string{}
-	phase := 0 // 0: nothing sent, 1: started, 2: cached sent, 3: ended, 4: closed
+	steps := map[string]float64{} // by node: the last progress
+	phase := 0                    // 0: nothing sent, 1: started, 2: cached sent, 3: ended, 4: closed
 	var last uint64
 	var whole float64
 	for i, ev := range events {
@@ -185,6 +213,11 @@ func checkOrder(t *testing.T, id string, events []nodebus.Event) {
 			require.Equal(t, 2, phase, at)
 			require.NotEqual(t, "executed", state[p.UniqueID], at)
 			state[p.UniqueID] = "executed"
+		case nodebus.Progress: // of an asynchronous node that is called for a list
+			require.Equal(t, "executing", state[p.UniqueID], at)
+			require.Greater(t, p.Value, steps[p.UniqueID], at)
+			require.LessOrEqual(t, p.Value, p.Max, at)
+			steps[p.UniqueID] = p.Value
 		case nodebus.ProgressState:
 			require.Equal(t, 2, phase, at)
 			for _, n := range p.Nodes() {

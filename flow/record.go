@@ -54,7 +54,7 @@ func (g *gate) end(err error) (terminal nodebus.Payload) {
 }
 
 // makeEncodable replaces inputs in an execution_error that have no form on the wire, such
-// as a NaN: without its end event, a client would wait for ever.
+// as a channel: without its end event, a client would wait for ever.
 func (g *gate) makeEncodable(terminal *nodebus.Payload) {
 	e := g.record.Error
 	if e == nil {

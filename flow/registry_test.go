@@ -377,6 +377,6 @@ func (a answers) Await(context.Context, nodebus.Waiting, func(json.RawMessage) e
 	return nil, errors.New("no")
 }
 
-func (a answers) Eval(context.Context, *nodebus.Graph, nodebus.Link) (any, error) {
+func (a answers) Eval(context.Context, *nodebus.Graph, ...nodebus.Link) ([]any, error) {
 	return nil, errors.New("no")
 }

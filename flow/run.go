@@ -149,7 +149,7 @@ func (r *run) begin() {
 		r.settle(&then)
 	}()
 	err = nodebus.Protect(func() error {
-		cached := r.lookUp()
+		cached := r.showCachedCalls(r.lookUp())
 		r.tracker.Cached(cached)
 		r.start(len(cached))
 		return nil

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"context"
 	"errors"
 
 	"github.com/nodebus/nodebus"
@@ -36,7 +35,10 @@ func (w *worker) lookUp() (calls, later bool, err error) {
 		return false, later, err
 	}
 	if w.cached { // an equal node has computed the result meanwhile
-		return false, false, w.showCached()
+		if w.r.acceptsCached(w.n, Result{w.outs, w.ui}) {
+			return false, false, w.showCached()
+		}
+		w.cached, w.outs, w.ui = false, nil, nil
 	}
 	w.r.tracker.Begin(int(w.n.number))
 	return true, false, nil
@@ -62,7 +64,8 @@ func (w *worker) callAll() (later bool, err error) {
 	case inputsBlocked:
 		res.outs = w.skip(0, w.inputs)
 	case inputsSingle:
-		if res, err = w.callOnce(0, w.inputs, w.n.outs); err == nil && w.listLength() > 1 {
+		res, err = w.turn.callOnce(w.turn.begin(0), w.nextCall(), w.inputs, w.n.outs)
+		if w.tries = res.tries; err == nil && w.listLength() > 1 {
 			res, err = w.callEach(&res)
 		}
 	case inputsListed:
@@ -155,101 +158,12 @@ func (w *worker) gatherLists(c *Class, inputs []any) (inputKind, error) {
 // input.
 type lazyArg int
 
-// callEach calls the node for each element of its longest list. Shorter lists repeat
-// their last element. If a list is empty, callEach makes no call. first is the
-// result of the first call if that call was made already, else nil.
-func (w *worker) callEach(first *callResult) (total callResult, err error) {
-	c := w.n.plan.class
-	calls := w.longestList()
-	all := make([]value.List, len(c.outputs))
-	for o := range all {
-		all[o] = make(value.List, 0, calls)
-	}
-	for k := 0; k < max(calls, w.listLength()); k++ {
-		w.call = k
-		if err := context.Cause(w.r.ctx); err != nil {
-			return total, err
-		}
-		args := w.argsOf(k)
-		var res callResult
-		switch {
-		case k == 0 && first != nil:
-			res = *first
-		case isBlocked(args):
-			res.outs = w.skip(k, args)
-		default:
-			if res, err = w.callOnce(k, args, w.roomFor(c)); err != nil {
-				return total, err
-			}
-		}
-		total.collect(all, res)
-	}
-	total.outs = make([]any, len(all))
-	for o := range all {
-		total.outs[o] = unlist(all[o])
-	}
-	return total, nil
-}
-
-// longestList returns the length of the longest list among the inputs, or 0 if a
-// list is empty.
-func (w *worker) longestList() (calls int) {
-	for _, val := range w.inputs {
-		if list, ok := val.(value.List); ok {
-			if len(list) == 0 {
-				return 0
-			}
-			calls = max(calls, len(list))
-		}
-	}
-	return calls
-}
-
-// listLength returns the length of the longest list that a lazy input has returned
-// so far.
-func (w *worker) listLength() int {
-	if !w.n.plan.class.lazy {
-		return 0
-	}
-	w.r.mu.Lock()
-	defer w.r.mu.Unlock()
-	return int(w.turn.length)
-}
-
-// roomFor returns a reused slice for the outputs of one call of several.
-func (w *worker) roomFor(c *Class) []any {
-	if cap(w.room) < len(c.outputs) {
-		w.room = make([]any, len(c.outputs))
-	}
-	return w.room[:len(c.outputs)]
-}
-
-// argsOf returns the inputs of call k.
-func (w *worker) argsOf(k int) []any {
-	args := append(w.args[:0], w.inputs...)
-	for i, val := range args {
-		if list, ok := val.(value.List); ok {
-			args[i] = list[min(k, len(list)-1)]
-		}
-	}
-	w.args = args
-	return args
-}
-
-func isBlocked(args []any) bool {
-	for _, a := range args {
-		if _, ok := a.(*nodebus.BlockedError); ok {
-			return true
-		}
-	}
-	return false
-}
-
 // callResult is the result of one call, or the combined result of several calls.
 type callResult struct {
 	outs   []any
 	ui     nodebus.UI
 	unmade bool // some outputs come from nodes that have not run yet
+	tries  int  // how often the node was called; 0 if nothing is wrapped
 }
 
 // collect adds the result of one call. outs holds the list of each output so far.
@@ -278,24 +192,23 @@ func unlist(list value.List) any {
 	return list
 }
 
-// callOnce calls the node once and stores its outputs in room.
-func (w *worker) callOnce(k int, args, room []any) (res callResult, err error) {
-	c := w.n.plan.class
-	out, err := w.callRun(k, args)
+// callOnce calls the node once and stores its outputs in room. It ends ctx. c is a zero
+// Call; nil if nothing is wrapped around calls.
+func (t *turn) callOnce(ctx *nodebus.Context, c *Call, args, room []any) (res callResult, err error) {
+	res, err = t.callRun(ctx, c, args, room)
 	if err != nil {
 		var b *nodebus.BlockedError
 		if errors.As(err, &b) {
-			return callResult{outs: blockedOuts(c, b)}, nil
+			return callResult{outs: blockedOuts(t.n.plan.class, b), tries: res.tries}, nil
 		}
 		return res, err
 	}
-	res.outs = room
-	res.ui = c.split(out, res.outs)
-	if c.plainOuts {
+	class := t.n.plan.class
+	if class.plainOuts {
 		return res, nil
 	}
 	for o := range res.outs {
-		if res.outs[o], err = w.unpack(&c.outputs[o], res.outs[o]); err != nil {
+		if res.outs[o], err = t.unpack(&class.outputs[o], res.outs[o]); err != nil {
 			return res, err
 		}
 		_, unmade := res.outs[o].(*madeOutput)
@@ -306,45 +219,47 @@ func (w *worker) callOnce(k int, args, room []any) (res callResult, err error) {
 
 // callRun calls the node's method Run. The context of the call ends when Run
 // returns.
-func (w *worker) callRun(k int, args []any) (any, error) {
-	t := w.turn
-	ctx := t.begin(k)
+func (t *turn) callRun(ctx *nodebus.Context, c *Call, args, room []any) (res callResult, err error) {
 	defer ctx.End()
-	c := w.n.plan.class
-	if c.lazy {
-		args = append([]any(nil), args...)
-		for i, a := range args {
-			if port, ok := a.(lazyArg); ok {
-				args[i] = getter(func(gctx context.Context) (any, error) {
-					if ctx.Ended() {
-						return nil, nodebus.ErrClosed
-					}
-					return t.input(gctx, int(port), k)
-				})
-			}
-		}
+	if c != nil {
+		return t.callAround(ctx, c, args, room)
 	}
-	return c.run(ctx, args)
+	class := t.n.plan.class
+	out, err := class.run(ctx, t.bind(ctx, args))
+	if err != nil {
+		return res, err
+	}
+	res.outs, res.ui = room, class.split(out, room)
+	return res, nil
 }
 
 // unpack converts an output field of the node's result to the form that links use: a
-// value, a list, a *nodebus.BlockedError or a *madeOutput.
-func (w *worker) unpack(f *field, val any) (any, error) {
-	if f.special {
-		out := val.(outPort).Any()
+// value, a list, a *nodebus.BlockedError or a *madeOutput. A function around the call
+// may also have given a plain value for an Out, or any slice for a List.
+func (t *turn) unpack(f *field, val any) (any, error) {
+	if b, ok := val.(*nodebus.BlockedError); ok {
+		return b, nil
+	}
+	if port, ok := val.(outPort); ok && f.special {
+		out := port.Any()
 		switch {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)
+		case t.over.Load(): // the call was left behind
+			return nil, nodebus.ErrClosed
 		case out.Graph != nil || out.From != (nodebus.Link{}):
-			src, err := w.r.addGraph(w.n, out.Graph, out.From)
+			src, err := t.w.r.addGraph(t.n, out.Graph, out.From)
 			return &madeOutput{src, int32(out.From.Slot)}, err
 		}
 		val = out.Value
 	}
-	if f.List {
-		return unlist(val.(listValue).Values()), nil
+	if !f.List {
+		return val, nil
 	}
-	return val, nil
+	if list, ok := val.(listValue); ok {
+		return unlist(list.Values()), nil
+	}
+	return unlist(value.ListOf(val, f.elem)), nil
 }
 
 func blockedOuts(c *Class, b *nodebus.BlockedError) []any {
@@ -356,9 +271,19 @@ func blockedOuts(c *Class, b *nodebus.BlockedError) []any {
 }
 
 // skip returns the result of call k, which is not made because an input is blocked.
-// skip publishes the reason, if there is one; the outputs are blocked without a
-// reason, so that no node publishes it again.
+// skip publishes the reason, if there is one.
 func (w *worker) skip(k int, args []any) []any {
+	if reason := blockReason(args); reason != "" {
+		ctx := w.turn.begin(k)
+		defer ctx.End()
+		w.turn.notifyBlocked(ctx, reason)
+	}
+	return blockedOuts(w.n.plan.class, blockedSilently)
+}
+
+// blockReason returns the first reason among blocked inputs. After it is published, the
+// outputs are blocked without a reason, so that no node publishes it again.
+func blockReason(args []any) string {
 	for _, a := range args {
 		list, ok := a.(value.List)
 		if !ok {
@@ -366,12 +291,9 @@ func (w *worker) skip(k int, args []any) []any {
 		}
 		for _, e := range list {
 			if b, ok := e.(*nodebus.BlockedError); ok && b.Reason != "" {
-				ctx := w.turn.begin(k)
-				defer ctx.End()
-				w.turn.notifyBlocked(ctx, b.Reason)
-				return blockedOuts(w.n.plan.class, blockedSilently)
+				return b.Reason
 			}
 		}
 	}
-	return blockedOuts(w.n.plan.class, blockedSilently)
+	return ""
 }

@@ -35,6 +35,7 @@ type runNode struct {
 	number int32      // number in the tracker
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
+	stale  bool // a function around calls refused the cached result
 }
 
 type nodeState uint8
@@ -47,9 +48,10 @@ const (
 
 // expansion holds the state of a node whose result comes from nodes that it made.
 type expansion struct {
-	outs []any // values, lists and *madeOutput values
-	ui   nodebus.UI
-	key  string // see result
+	outs  []any // values, lists and *madeOutput values
+	ui    nodebus.UI
+	key   string // see result
+	tries int    // see result
 }
 
 // madeOutput refers to an output of another node.

@@ -24,19 +24,22 @@ type turn struct {
 	// run.mu guards the fields below.
 	length int32 // length of the longest list that a lazy input returned
 	waits  int32 // number of calls of await that have not returned
+	calls  int16 // number of calls that run side by side; 0 if calls are made one after another
+	rests  bool  // the node counts as waiting
 }
 
 // begin returns the context of call k.
 func (t *turn) begin(k int) *nodebus.Context {
-	c := &t.first
-	if k > 0 {
-		c = &nodebus.Context{}
-		if t.later.Store(c); t.over.Load() {
-			c.End()
-		}
+	if k == 0 {
+		t.first.Begin(t.w.r.calls, t.n.plan.place(), 0, t)
+		return &t.first
 	}
-	c.Begin(t.w.r.calls, t.n.plan.place(), k, t)
-	return c
+	p := &part{turn: t, k: k}
+	if t.later.Store(&p.ctx); t.over.Load() {
+		p.ctx.End()
+	}
+	p.ctx.Begin(t.w.r.calls, t.n.plan.place(), k, p)
+	return &p.ctx
 }
 
 // current returns the context of the last call.
@@ -76,10 +79,13 @@ type waiter struct {
 }
 
 // Input waits for the lazy input with this name; see [nodebus.Runtime].
-func (t *turn) Input(ctx context.Context, name string) (any, error) {
+func (t *turn) Input(ctx context.Context, name string) (any, error) { return t.inputOf(ctx, name, 0) }
+
+// inputOf is Input for the given call of the node.
+func (t *turn) inputOf(ctx context.Context, name string, call int) (any, error) {
 	for k := range t.n.plan.class.inputs {
 		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != PortHidden {
-			val, err := t.input(ctx, k, 0)
+			val, err := t.input(ctx, k, call)
 			if val == notGiven {
 				val = nil
 			}
@@ -96,11 +102,11 @@ func (t *turn) input(ctx context.Context, k, call int) (any, error) {
 	if a.src < 0 {
 		return a.val, nil
 	}
-	val, err := t.await(ctx, a.src, a.slot)
+	values, err := t.await(ctx, madeOutput{a.src, a.slot})
 	if err != nil {
 		return nil, err
 	}
-	class := t.n.plan.class
+	val, class := values[0], t.n.plan.class
 	if list, ok := val.(value.List); ok && !class.inputs[k].List {
 		if len(list) == 0 {
 			return nil, emptyList(&class.inputs[k])
@@ -166,22 +172,6 @@ func (t *turn) notifyBlocked(c *nodebus.Context, reason string) {
 	})
 }
 
-// Eval runs a graph that the node has made; see [nodebus.Runtime].
-func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
-	if t.over.Load() {
-		return nil, nodebus.ErrClosed
-	}
-	src, err := t.w.r.addGraph(t.n, g, out)
-	if err != nil {
-		return nil, err
-	}
-	val, err := t.await(ctx, src, int32(out.Slot))
-	if err != nil {
-		return nil, err
-	}
-	return t.unblock(val)
-}
-
 // Await asks clients; see [nodebus.Runtime].
 func (t *turn) Await(ctx context.Context, q nodebus.Waiting, check func(json.RawMessage) error) (json.RawMessage, error) {
 	host := t.w.r.job.Host
@@ -193,18 +183,21 @@ func (t *turn) Await(ctx context.Context, q nodebus.Waiting, check func(json.Raw
 
 var errNoHost = errors.New("nodebus: no engine runs this prompt, so its nodes cannot ask clients")
 
-// await waits for an output of node src. The waiting node's slot is free during the
+// await waits for outputs of other nodes. The waiting node's slot is free during the
 // wait. When the node continues, the tracker publishes again that it runs. The methods
 // of ctx are foreign code: await calls them without the lock, and no panic of them
 // skips endWait.
-func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
+func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	r, done := t.w.r, ctx.Done()
-	w, val, err := t.beginWait(src, slot)
-	if w == nil {
-		return val, err
+	w, err := t.beginWait(outs)
+	switch {
+	case err != nil:
+		return nil, err
+	case w == nil:
+		return r.outsOf(outs), nil
 	}
 	select {
 	case <-w.resumed:
@@ -218,38 +211,44 @@ func (t *turn) await(ctx context.Context, src, slot int32) (any, error) {
 	if !r.tracker.Resume(int(t.n.number)) {
 		return nil, nodebus.ErrClosed
 	}
-	return r.node(src).outs[slot], nil
+	return r.outsOf(outs), nil
 }
 
-// beginWait schedules node src and a stand-in for the waiting node. It releases the
-// node's slot and claim for others. If the output is available already, beginWait
-// returns the value and a nil waiter.
-func (t *turn) beginWait(src, slot int32) (w *waiter, val any, err error) {
+// beginWait schedules the nodes of outs and a stand-in for the waiting node. It
+// releases the node's slot and claim for others. If all outputs are available already,
+// beginWait returns a nil waiter.
+func (t *turn) beginWait(outs []madeOutput) (w *waiter, err error) {
 	r := t.w.r
 	var then after
 	r.mu.Lock()
 	defer r.unlock(&then)
-	n := r.graph.at(src)
+	var fresh []int32
+	for _, o := range outs {
+		if r.graph.at(o.src).state == nodeFresh {
+			fresh = append(fresh, o.src)
+		}
+	}
 	switch {
 	case t.over.Load():
-		return nil, nil, nodebus.ErrClosed
-	case n.state != nodeFresh:
-		return nil, n.outs[slot], nil
+		return nil, nodebus.ErrClosed
+	case len(fresh) == 0:
+		return nil, nil
 	case r.sched.over:
-		return nil, nil, r.sched.err
+		return nil, r.sched.err
 	}
-	r.need(t.n, src)
+	r.need(t.n, fresh...)
 	w = &waiter{t: t, resumed: make(chan struct{})}
 	i := r.graph.addStandIn(w)
 	r.sched.StandIn(i, t.w.i)
-	r.sched.Link(src, i)
-	r.sched.Open(i)
-	if t.waits++; t.waits == 1 { // if it is more, another call of await has released them already
-		r.sched.waiting++
-		t.w.dropClaim(&then)
-		r.rest(t.w, &then)
+	for _, src := range fresh {
+		r.sched.Link(src, i)
 	}
-	return w, nil, nil
+	r.sched.Open(i)
+	t.waits++
+	t.w.dropClaim(&then)
+	t.rest(&then)
+	r.startWorkers()
+	return w, nil
 }
 
 // endWait ends a wait. It returns nil only if the wait was resumed and the run goes
@@ -262,9 +261,8 @@ func (t *turn) endWait(w *waiter, cause error) error {
 	over := t.over.Load()
 	if !w.gone { // the caller gives up and continues without a slot
 		w.gone = true
-		if t.waits--; t.waits == 0 && !over {
-			r.sched.waiting--
-			r.sched.working++
+		if t.waits--; !over {
+			t.goOn()
 		}
 	} else if r.sched.err == nil && cause == nil && !over {
 		return nil
@@ -314,7 +312,7 @@ func (w *worker) expand() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key}
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
 	w.n.ui, w.n.shows = w.ui, w.ui != nil
 	r.sched.Again(w.i)
 	eachMade(w.outs, func(o *madeOutput) {
@@ -329,7 +327,7 @@ func (w *worker) expand() error {
 // that it made.
 func (w *worker) assemble() {
 	exp := w.n.exp
-	w.key = exp.key
+	w.key, w.tries = exp.key, exp.tries
 	w.outs = make([]any, len(exp.outs))
 	for i, o := range exp.outs {
 		list, ok := o.(value.List)

@@ -72,6 +72,9 @@ type worker struct {
 	spare  []turn // turns, allocated a few at a time
 	slab   int    // how many were allocated the last time
 
+	spareCalls []Call // calls, allocated a few at a time
+	callSlab   int    // how many were allocated the last time
+
 	// run.mu guards the fields below.
 	index   int  // index in schedule.workers
 	slot    bool // the worker holds a slot
@@ -89,6 +92,7 @@ type result struct {
 	outs   []any
 	ui     nodebus.UI
 	call   int // number of the current call
+	tries  int // how often the node was called for the same inputs: of its calls, the most; 0 if nothing is wrapped
 }
 
 func (s *schedule) add(w *worker) {
@@ -275,12 +279,8 @@ func (r *run) resume(t int32, w *waiter, by *worker) {
 	if w.t.over.Load() {
 		return
 	}
-	if w.t.waits--; w.t.waits > 0 {
-		return // the node still waits for another output
-	}
-	r.sched.waiting--
-	r.sched.working++
-	if !w.t.n.plan.class.schema.Async {
+	w.t.waits--
+	if w.t.goOn() && !w.t.n.plan.class.schema.Async {
 		w.t.w.slot, by.slot = true, false
 	}
 }
@@ -303,7 +303,7 @@ func (w *worker) nextTurn() *turn {
 		return t
 	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
-		w.slab = min(2*w.slab+1, 34) // 34 turns fill a block of the allocator
+		w.slab = min(2*w.slab+1, 32) // 32 turns fill a block of the allocator
 		w.spare = make([]turn, w.slab)
 	}
 	t := &w.spare[0]
@@ -317,7 +317,8 @@ func (w *worker) endTurn(then *after) {
 	if t == nil {
 		return
 	}
-	if w.turn = nil; t.waits > 0 { // a goroutine of the node still waits
+	if w.turn = nil; t.rests { // a goroutine of the node still waits
+		t.rests = false
 		r.sched.waiting--
 		r.sched.working++
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
-	"github.com/nodebus/nodebus/internal/value"
 )
 
 // SubmitOptions holds the options of [Engine.Submit]. A nil pointer, and a zero
@@ -98,7 +97,8 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 }
 
 // Submit checks a prompt and adds it to the queue. After Submit, the prompt belongs
-// to the engine: do not modify it. Submit sets p.Created, and p.ID if it is empty.
+// to the engine: do not modify it. Submit sets p.Created, and p.ID if it is empty. In
+// p.Extra, and in inputs that no node uses, NaN and infinities become null.
 // Errors:
 //
 //   - a [*nodebus.ValidationError] if no output of the prompt can run (if some
@@ -117,11 +117,11 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	if math.IsNaN(p.Priority) || math.IsInf(p.Priority, 0) {
 		return nil, promptError("invalid_number", "The priority is not a finite number", fmt.Sprint(p.Priority))
 	}
-	if err := value.Encodable(p.Extra); err != nil {
-		return nil, promptError("invalid_extra_data", "Extra has no JSON form", err.Error())
-	}
 	prepared, rejected, err := e.prepare(p)
 	if err != nil {
+		return nil, err
+	}
+	if err := makeFinite(p); err != nil {
 		return nil, err
 	}
 	if p.ID == "" {

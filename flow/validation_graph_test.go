@@ -181,15 +181,3 @@ func FuzzPrompt(f *testing.F) {
 		require.NoError(t, hub.Close())
 	})
 }
-
-func TestSection4NumbersThatNobodyCouldReadBack(t *testing.T) {
-	for _, value := range []string{`1e999`, `{"a":[-1e400]}`} {
-		_, ve := validate(t, parse(t, `{"o":{"class_type":"Show","inputs":{"in":`+value+`}}}`))
-		require.Equal(t, "invalid_prompt", ve.Type)
-		require.Regexp(t, `^Cannot execute because a node has the number \S+, which is too large\.$`, ve.Message)
-		require.Equal(t, "Node ID '#o'", ve.Details)
-	}
-	_, err := nodebus.ParseNodes([]byte(`{"o":{"class_type":"Show","inputs":{},"_meta":{"at":1e999}}}`))
-	require.ErrorContains(t, err, `node "o": `)
-	require.ErrorContains(t, err, "1e999")
-}

@@ -65,6 +65,9 @@ func TestInputsWithoutAForm(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		for name, p := range map[string]*nodebus.Prompt{
 			"a NaN":                  {Nodes: shownValue(math.NaN())},
+			"an infinity in a list":  {Nodes: shownValue([]float64{1, math.Inf(1)})},
+			"not used, and formless": {Nodes: append(shown("x"), nodebus.NodeSpec{ID: "rest", Class: "Show", Inputs: in{"in": func() {}}})},
+			"extra data with itself": {Nodes: shown("x"), Extra: ringOf()},
 			"a channel in a map":     {Nodes: shownValue(map[string]any{"c": make(chan int)})},
 			"a function":             {Nodes: shownValue(func() {})},
 			"extra data":             {Nodes: shown("x"), Extra: map[string]any{"f": func() {}}},
@@ -77,6 +80,12 @@ func TestInputsWithoutAForm(t *testing.T) {
 			require.NoError(t, err, name)
 		}
 	})
+}
+
+func ringOf() map[string]any {
+	ring := map[string]any{}
+	ring["ring"] = ring
+	return ring
 }
 
 func shownValue(v any) nodebus.Nodes {

@@ -149,7 +149,7 @@ func (rt runtime) Input(_ context.Context, name string) (any, error) {
 	return nil, fmt.Errorf("nodetest: lazy input %q is not set; set it with nodebus.Ready", name)
 }
 
-func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
+func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Link) ([]any, error) {
 	if rt.r.opts.Registry == nil {
 		return nil, fmt.Errorf("nodetest: the node evaluates a graph; set Options.Registry")
 	}
@@ -161,7 +161,14 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) 
 	for _, n := range slices.Concat(rt.r.job.Prompt.Nodes, g.Nodes()) {
 		e.specs[n.ID] = n
 	}
-	return e.value(ctx, out)
+	values := make([]any, len(outs))
+	for i, out := range outs {
+		var err error
+		if values[i], err = e.value(ctx, out); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
 type evaluation struct {

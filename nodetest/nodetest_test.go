@@ -63,10 +63,29 @@ func TestANodeCanBeStopped(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestProgressIsClamped: a test sees what clients would receive.
+func TestProgressIsClamped(t *testing.T) {
+	rec := nodetest.New(t, nil)
+	ctx := rec.Context()
+	ctx.Progress(-1, 3)
+	ctx.Progress(5, 3)
+	ctx.Progress(1, -3)
+	ctx.Progress(math.NaN(), 3)
+	ctx.Progress(1, math.Inf(1))
+	require.NoError(t, ctx.SendSync(nodebus.Progress{Value: 9, Max: 4}))
+	require.NoError(t, ctx.Broadcast(nodebus.Progress{Value: 2, Max: -4}))
+	require.NoError(t, rec.Publish(nodebus.Event{PromptID: "p", Payload: nodebus.Custom{Type: "x", Data: math.NaN()}}))
+	var got [][2]float64
+	for _, p := range nodetest.Sent[nodebus.Progress](rec) {
+		got = append(got, [2]float64{p.Value, p.Max})
+	}
+	require.Equal(t, [][2]float64{{0, 3}, {3, 3}, {0, 0}, {4, 4}, {0, 0}}, got)
+}
+
 func TestWhatCannotBeEncodedIsAnError(t *testing.T) {
 	rec := nodetest.New(t, nil)
 	var bad *nodebus.EncodeError
-	require.ErrorAs(t, rec.Context().SendSync(nodebus.Custom{Type: "x", Data: math.NaN()}), &bad)
+	require.ErrorAs(t, rec.Context().SendSync(nodebus.Custom{Type: "x", Data: make(chan int)}), &bad)
 	require.Empty(t, rec.Events())
 }
 
@@ -106,6 +125,36 @@ func TestGraphsAreEvaluated(t *testing.T) {
 	require.EqualError(t, err, "nodetest: class unknown is not in the registry")
 	_, err = thrice{5, "add"}.Run(nodetest.New(t, nil).Context())
 	require.EqualError(t, err, "nodetest: the node evaluates a graph; set Options.Registry")
+}
+
+// sums is a node that evaluates two outputs of a graph. The first needs the second.
+type sums struct{ Value int }
+
+func (n sums) Run(ctx *nodebus.Context) ([]int, error) {
+	g := ctx.NewGraph()
+	two := g.Add("counted", nodebus.Inputs{"value": n.Value})
+	three := g.Add("add", nodebus.Inputs{"a": two, "b": n.Value})
+	return nodebus.EvalAll[int](ctx, g, three, two)
+}
+
+type counted struct {
+	Value int
+	calls *int
+}
+
+func (n counted) Run(*nodebus.Context) (int, error) {
+	*n.calls++
+	return 2 * n.Value, nil
+}
+
+func TestSeveralOutputsOfAGraph(t *testing.T) {
+	r, calls := flow.NewRegistry(), 0
+	flow.Register(r, add{}, nodebus.Info{})
+	flow.Register(r, counted{calls: &calls}, nodebus.Info{})
+	got, err := sums{5}.Run(nodetest.New(t, &nodetest.Options{Registry: r}).Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{15, 10}, got)
+	require.Equal(t, 1, calls, "no node is called twice")
 }
 
 type either struct {

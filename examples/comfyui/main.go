@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	data := flags.String("data", filepath.Join(os.TempDir(), "nodebus-comfyui"), "the `folder` for pictures, settings and saved workflows")
 	frontend := flags.String("frontend", "", "the `folder` of the official front end's static files: comfyui_frontend_package/static in what\n"+
 		"pip install --no-deps --target FOLDER comfyui-frontend-package\nleaves in FOLDER")
+	parallel := flags.Int("parallel", 1, "how many prompts, of different clients, run at the same `time`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,7 +71,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	imagenodes.Register(registry, imagenodes.Folders{In: os.DirFS(opts.Input), Out: opts.Output})
 	flow.Register(registry, Paint{}, nodebus.Info{Category: "picture/filter", Description: "Paints a picture over, with a brush that gets finer."})
-	engine := flow.NewEngine(registry, hub, nil)
+	// ComfyUI runs one prompt at a time. Some of its clients rely on that: they take every
+	// message for one about their prompt, or interrupt without saying which prompt.
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Parallel: *parallel})
 
 	routes := http.NewServeMux()
 	routes.Handle("/", comfy.New(engine, opts))

@@ -262,3 +262,33 @@ func TestPaint(t *testing.T) {
 	_, err = Paint{Picture: red, Radius: 8, Pause: 10}.Run(rec.With(ctx))
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestOneAtATime: prompts of two clients run one after another, as ComfyUI's clients expect.
+func TestOneAtATime(t *testing.T) {
+	p := start(t, "-data", t.TempDir())
+	socket, _, err := websocket.Dial(t.Context(), p.url+"/ws?clientId=script&watch=first&watch=second", nil)
+	require.NoError(t, err)
+	socket.SetReadLimit(1 << 20)
+	graph := strings.NewReplacer(`"pause": 0.03`, `"pause": 0.001`, `"width": 640`, `"width": 160`).Replace(p.get("/workflow_templates/example/painting.json"))
+	for _, id := range []string{"first", "second"} {
+		p.get("/prompt", `{"client_id":"client of `+id+`","prompt_id":"`+id+`","prompt":`+graph+`}`)
+	}
+	var steps []string
+	for len(steps) < 4 {
+		typ, data, err := socket.Read(t.Context())
+		require.NoError(t, err)
+		var m message
+		if typ == websocket.MessageText {
+			require.NoError(t, json.Unmarshal(data, &m))
+		}
+		if m.Type == "execution_start" || m.Type == "executing" && m.Data.Node == nil {
+			steps = append(steps, m.Type+" "+m.Data.PromptID)
+		}
+	}
+	require.Equal(t, []string{"execution_start first", "executing first", "execution_start second", "executing second"}, steps)
+	_ = socket.CloseNow()
+	p.stop()
+	for p.lines.Scan() {
+	}
+	require.NoError(t, <-p.ended)
+}

@@ -169,14 +169,22 @@ func (c *call) Input(ctx context.Context, name string) (any, error) {
 
 // Eval keeps the nodes that the node has made, whose inputs may be any Go values, and
 // sends their links to the host.
-func (c *call) Eval(ctx context.Context, g *nodebus.Graph, out nodebus.Link) (any, error) {
+func (c *call) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Link) ([]any, error) {
 	c.w.add(g.Nodes())
 	made := slices.Clone(g.Nodes())
 	for i := range made {
 		made[i].Inputs = maps.Clone(made[i].Inputs)
 		maps.DeleteFunc(made[i].Inputs, func(_ string, v any) bool { _, link := v.(nodebus.Link); return !link })
 	}
-	return c.need(ctx, out, made)
+	values := make([]any, len(outs))
+	for i, out := range outs {
+		var err error
+		if values[i], err = c.need(ctx, out, made); err != nil {
+			return nil, err
+		}
+		made = nil // the host has them
+	}
+	return values, nil
 }
 
 // need waits until another node has run.

@@ -1,5 +1,6 @@
 // Package jsonenc appends JSON values to a buffer. The bytes equal the output of
-// encoding/json, but there is no reflection and no allocation.
+// encoding/json, but there is no reflection and no allocation. [Marshal] encodes any
+// value.
 package jsonenc
 
 import (
@@ -84,16 +85,42 @@ func Float(b []byte, f float64) []byte {
 	if n := int64(f); float64(n) == f && n > -1e15 && n < 1e15 && (n != 0 || !math.Signbit(f)) {
 		return strconv.AppendInt(b, n, 10) // the common case; AppendInt is four times as fast
 	}
+	return longFloat(b, f, 64)
+}
+
+// longFloat appends a finite number of this many bits, as encoding/json does.
+func longFloat(b []byte, f float64, bits int) []byte {
 	format := byte('f')
-	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
+	a := math.Abs(f)
+	small, large := a < 1e-6, a >= 1e21
+	if bits == 32 {
+		small, large = float32(a) < 1e-6, float32(a) >= 1e21
+	}
+	if a != 0 && (small || large) {
 		format = 'e'
 	}
-	b = strconv.AppendFloat(b, f, format, -1, 64)
+	b = strconv.AppendFloat(b, f, format, -1, bits)
 	if n := len(b); format == 'e' && n >= 4 && b[n-4] == 'e' && (b[n-3] == '-' || b[n-3] == '+') && b[n-2] == '0' {
 		b[n-2] = b[n-1] // encoding/json writes e-9, not e-09
 		b = b[:n-1]
 	}
 	return b
+}
+
+// FloatOrNull appends f, or null if f is not finite.
+func FloatOrNull(b []byte, f float64) []byte {
+	if !Finite(f) {
+		return append(b, "null"...)
+	}
+	return Float(b, f)
+}
+
+// float32OrNull is FloatOrNull for a number that was a float32.
+func float32OrNull(b []byte, f float64) []byte {
+	if !Finite(f) {
+		return append(b, "null"...)
+	}
+	return longFloat(b, f, 32)
 }
 
 // Finite reports whether every number in fs is finite, so that JSON can hold it.

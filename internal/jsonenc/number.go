@@ -1,38 +1,109 @@
 package jsonenc
 
 import (
+	"bytes"
 	"encoding/json"
+	"math"
 	"strconv"
 )
 
-// TooLarge searches v for a number that no float64 can hold. Such a number is
-// valid JSON, but most programs cannot read it. v is a decoded JSON value with
-// numbers of type json.Number. If v has several such numbers, TooLarge returns
-// the same one every time.
-func TooLarge(v any) (n json.Number, found bool) {
-	switch v := v.(type) {
-	case json.Number:
-		if len(v) < len("1e309") {
-			return "", false
-		}
-		_, err := strconv.ParseFloat(string(v), 64)
-		return v, err != nil
-	case []any:
-		for _, e := range v {
-			if n, found := TooLarge(e); found {
-				return n, true
-			}
-		}
-	case map[string]any:
-		first := ""
-		for name, e := range v {
-			if found && name > first {
+// Python writes NaN and infinities into JSON as bare words, and reads them. [Plain] puts
+// these texts in their place. Each is a JSON number, but no float64 can hold it.
+const (
+	nanText   = "9e99999"
+	infText   = "1e99999"
+	minusText = "-1e99999"
+)
+
+// Plain returns data with a number in the place of each bare NaN, Infinity and -Infinity.
+// [Infinite] recognizes these numbers. Without such a word, Plain returns data itself. It
+// does not check whether data is JSON.
+func Plain(data []byte) []byte {
+	if !bytes.Contains(data, []byte("NaN")) && !bytes.Contains(data, []byte("Infinity")) {
+		return data
+	}
+	var out []byte
+	start := 0
+	for i := 0; i < len(data); {
+		switch data[i] {
+		case '"':
+			i = afterString(data, i+1)
+			continue
+		case '-', 'N', 'I':
+			if word, number := bare(data[i:]); word > 0 {
+				out = append(append(out, data[start:i]...), number...)
+				i += word
+				start = i
 				continue
 			}
-			if big, is := TooLarge(e); is {
-				n, found, first = big, true, name
+		}
+		i++
+	}
+	if out == nil {
+		return data
+	}
+	return append(out, data[start:]...)
+}
+
+// afterString returns the index after the string whose text begins at i.
+func afterString(data []byte, i int) int {
+	for i < len(data) && data[i] != '"' {
+		if data[i] == '\\' {
+			i++
+		}
+		i++
+	}
+	return min(i+1, len(data))
+}
+
+// bare returns the length of the word at the start of data, and the number for it.
+func bare(data []byte) (length int, number string) {
+	for _, w := range []struct{ word, number string }{{"NaN", nanText}, {"Infinity", infText}, {"-Infinity", minusText}} {
+		if bytes.HasPrefix(data, []byte(w.word)) {
+			return len(w.word), w.number
+		}
+	}
+	return 0, ""
+}
+
+// Infinite returns NaN or an infinity if that is what n means: as a word, as a number that
+// [Plain] has made, or as a number that no float64 can hold. Python and JavaScript read
+// such a number as an infinity.
+func Infinite(n json.Number) (f float64, is bool) {
+	switch {
+	case n == "" || len(n) < len("1e309") && n[len(n)-1] <= '9':
+		return 0, false
+	case n == nanText:
+		return math.NaN(), true
+	}
+	f, _ = strconv.ParseFloat(string(n), 64)
+	return f, !Finite(f)
+}
+
+// Infinities replaces the numbers in v for which [Infinite] says so with a float64. v is a
+// decoded JSON value with numbers of type json.Number. Lists and objects of v are written
+// to.
+func Infinities(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if f, is := Infinite(v); is {
+			return f
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = Infinities(e)
+		}
+	case map[string]any:
+		for name, e := range v {
+			if changed := Infinities(e); isFloat(changed) {
+				v[name] = changed
 			}
 		}
 	}
-	return n, found
+	return v
+}
+
+func isFloat(v any) bool {
+	_, is := v.(float64)
+	return is
 }

@@ -2,6 +2,7 @@ package jsonenc_test
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -9,21 +10,76 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTooLarge(t *testing.T) {
+func TestPlain(t *testing.T) {
+	const nan, inf = `9e99999`, `1e99999`
 	for text, want := range map[string]string{
-		`1e308`: "", `-1.7976931348623157e308`: "", `1e-999`: "", `9`: "", `null`: "", `"1e999"`: "", `[1,{"a":[true,"x"]}]`: "",
-		`1e999`: "1e999", `-1e309`: "-1e309", `[0,[1e400]]`: "1e400", `{"a":{"b":[{"c":1E999}]}}`: "1E999",
-		`{"d":1e994,"b":1e992,"a":1,"c":1e993}`: "1e992",
-		`1` + strings.Repeat("0", 309):          "1" + strings.Repeat("0", 309),
+		`{"a":1}`:             `{"a":1}`,
+		`NaN`:                 nan,
+		`[NaN,Infinity]`:      `[` + nan + `,` + inf + `]`,
+		`[-Infinity, -1]`:     `[-` + inf + `, -1]`,
+		`{"NaN":"Infinity"}`:  `{"NaN":"Infinity"}`,
+		`{"a\"NaN":NaN}`:      `{"a\"NaN":` + nan + `}`,
+		`{"a\\":NaN,"b":"\\"`: `{"a\\":` + nan + `,"b":"\\"`,
+		`"NaN`:                `"NaN`,
+		`"NaN\`:               `"NaN\`,
+		`Inf NaN`:             `Inf ` + nan,
+		`Infinity"NaN`:        inf + `"NaN`,
+		`NaNaNaN`:             nan + `a` + nan,
+		``:                    ``,
 	} {
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.UseNumber()
-		var v any
-		require.NoError(t, dec.Decode(&v))
-		n, found := jsonenc.TooLarge(v)
-		require.Equal(t, want != "", found, text)
-		if found {
-			require.Equal(t, want, string(n))
-		}
+		require.Equal(t, want, string(jsonenc.Plain([]byte(text))), text)
 	}
+}
+
+func TestPlainLeavesItsArgument(t *testing.T) {
+	data := []byte(`[NaN]`)
+	jsonenc.Plain(data)
+	require.Equal(t, `[NaN]`, string(data))
+	require.Zero(t, testing.AllocsPerRun(10, func() { jsonenc.Plain([]byte(`[1,2,"x"]`)) }))
+}
+
+func TestInfinite(t *testing.T) {
+	for _, n := range []json.Number{"1e308", "-1.7976931348623157e308", "1e-999", "9", "", "0", "-0", "1e3", "12345678901234567890", "many", "0.1"} {
+		_, is := jsonenc.Infinite(n)
+		require.False(t, is, n)
+	}
+	for n, want := range map[json.Number]float64{
+		"1e999": math.Inf(1), "-1e309": math.Inf(-1), "1E400": math.Inf(1), "Infinity": math.Inf(1), "-Infinity": math.Inf(-1),
+		json.Number("1" + strings.Repeat("0", 309)): math.Inf(1), "Inf": math.Inf(1), "-Inf": math.Inf(-1),
+	} {
+		f, is := jsonenc.Infinite(n)
+		require.True(t, is, n)
+		require.Equal(t, want, f, n)
+	}
+	for _, n := range []json.Number{"NaN", "9e99999"} {
+		f, is := jsonenc.Infinite(n)
+		require.True(t, is, n)
+		require.True(t, math.IsNaN(f), n)
+	}
+}
+
+func TestInfinities(t *testing.T) {
+	dec := json.NewDecoder(strings.NewReader(string(jsonenc.Plain([]byte(`{"a":[1,NaN,{"b":-Infinity,"c":"NaN"}],"d":1e400,"e":2.50}`)))))
+	dec.UseNumber()
+	var v any
+	require.NoError(t, dec.Decode(&v))
+	v = jsonenc.Infinities(v)
+	b, err := jsonenc.Marshal(v)
+	require.NoError(t, err)
+	require.Equal(t, `{"a":[1,null,{"b":null,"c":"NaN"}],"d":null,"e":2.50}`, string(b))
+	inner := v.(map[string]any)["a"].([]any)
+	require.True(t, math.IsNaN(inner[1].(float64)))
+	require.Equal(t, math.Inf(-1), inner[2].(map[string]any)["b"])
+	require.Equal(t, math.Inf(1), jsonenc.Infinities(json.Number("1e999")))
+}
+
+func FuzzPlain(f *testing.F) {
+	f.Add(`{"a":[NaN,"NaN\"",-Infinity]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		plain := jsonenc.Plain([]byte(text))
+		if json.Valid([]byte(text)) {
+			require.Equal(t, text, string(plain), "valid JSON has no bare words")
+		}
+		require.Equal(t, string(plain), string(jsonenc.Plain(plain)))
+	})
 }

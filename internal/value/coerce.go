@@ -80,7 +80,9 @@ func toInt(v any) (any, error) {
 func floatToInt(f float64) (any, error) {
 	f = math.Trunc(f)
 	switch {
-	case math.IsNaN(f) || math.IsInf(f, 0):
+	case math.IsNaN(f):
+		return nil, fmt.Errorf("cannot convert float NaN to integer")
+	case math.IsInf(f, 0):
 		return nil, fmt.Errorf("cannot convert float infinity to integer")
 	case f >= -1<<63 && f < 1<<63:
 		return int64(f), nil

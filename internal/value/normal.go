@@ -2,11 +2,8 @@ package value
 
 import (
 	"encoding/json"
-	"iter"
-	"maps"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -110,40 +107,4 @@ func Literally(v any) any {
 		return Wrap(v)
 	}
 	return v
-}
-
-// Encodable returns an error if JSON cannot represent v, for example because v contains a
-// NaN or a channel.
-func Encodable(v any) error { return encodableAt(v, 0) }
-
-func encodableAt(v any, depth int) error {
-	switch v := v.(type) {
-	case nil, bool, string, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
-		return nil
-	case float64:
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			return nil
-		}
-	case []any:
-		return allEncodable(slices.Values(v), v, depth)
-	case map[string]any:
-		return allEncodable(maps.Values(v), v, depth)
-	}
-	_, err := json.Marshal(v)
-	return err
-}
-
-// allEncodable checks the elements of v. Below keyDepth, encoding/json decides, which
-// finds a value that contains itself.
-func allEncodable(elems iter.Seq[any], v any, depth int) error {
-	if depth >= keyDepth {
-		_, err := json.Marshal(v)
-		return err
-	}
-	for e := range elems {
-		if err := encodableAt(e, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -182,30 +182,3 @@ func FuzzCut(f *testing.F) {
 		require.LessOrEqual(t, len(cut), n)
 	})
 }
-
-func TestEncodable(t *testing.T) {
-	ring := map[string]any{}
-	ring["self"] = []any{ring}
-	for _, v := range []any{
-		math.NaN(), math.Inf(1), float32(math.Inf(-1)), make(chan int), func() {}, json.Number("five"),
-		[]any{1, map[string]any{"a": math.NaN()}},
-		struct{ C chan int }{},
-		ring,
-	} {
-		require.Error(t, value.Encodable(v), "%T", v)
-	}
-	deep := any(1)
-	for range 5000 {
-		deep = []any{deep}
-	}
-	for _, v := range []any{
-		nil, true, "x", 1, uint8(2), 1.5, json.Number("5"),
-		[]any{1, nil},
-		map[string]any{"a": []any{2.5}},
-		[]int{1},
-		struct{ A int }{1},
-		deep,
-	} {
-		require.NoError(t, value.Encodable(v), "%T", v)
-	}
-}
