@@ -2,6 +2,7 @@ package nodebus_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nodebus/nodebus"
@@ -155,4 +156,18 @@ func ExampleGraph() {
 	//     }
 	//   }
 	// } <nil>
+}
+
+// A server that reads graphs of strangers limits their size.
+func ExampleParseNodesWithin() {
+	_, err := nodebus.ParseNodesWithin([]byte(`{
+		"1": {"class_type": "Load", "inputs": {}},
+		"2": {"class_type": "Show", "inputs": {"image": ["1", 0]}}
+	}`), &nodebus.ParseOptions{Nodes: 1})
+	var invalid *nodebus.ValidationError
+	fmt.Println(errors.As(err, &invalid), invalid.Type)
+	fmt.Println(err)
+	// Output:
+	// true prompt_too_large
+	// nodebus: The prompt has too many nodes: more than 1 nodes; raise the limit, or split the prompt
 }

@@ -3,8 +3,10 @@ package nodebus
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -105,16 +107,14 @@ func (l Link) At(slot int) Link { return Link{l.Node, slot} }
 // MarshalJSON writes [node, slot].
 func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal([]any{l.Node, l.Slot}) }
 
-// ParseNodes reads a graph in the API format, as ComfyUI saves it. If data is not a
-// JSON object of nodes, it returns a [*ValidationError]. It does not check whether the
-// graph can run; Submit does. A list of a string and a whole number becomes a [Link].
-// A number that no float64 can hold becomes an infinity. So do the words NaN, Infinity and
-// -Infinity, which Python writes: they become such a float64. Every other number stays a
-// [json.Number].
-func ParseNodes(data []byte) (Nodes, error) {
+// parseNodes reads a graph of at most limit nodes.
+func parseNodes(data []byte, limit int) (Nodes, error) {
 	var nodes Nodes
 	seen := map[string]bool{}
 	err := eachMember(jsonenc.Plain(data), func(id string, dec *json.Decoder) error {
+		if len(nodes) >= limit {
+			return tooLarge("The prompt has too many nodes", fmt.Sprintf("more than %d nodes; raise the limit, or split the prompt", limit))
+		}
 		var spec NodeSpec
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
@@ -131,7 +131,11 @@ func ParseNodes(data []byte) (Nodes, error) {
 		nodes = append(nodes, spec)
 		return nil
 	})
-	if err != nil {
+	var large *ValidationError
+	switch {
+	case errors.As(err, &large):
+		return nil, large
+	case err != nil:
 		return nil, promptError("invalid_json", "The prompt is not a JSON object of nodes", err.Error())
 	}
 	return nodes, nil
@@ -207,9 +211,10 @@ func findLinks(in Inputs) {
 	}
 }
 
-// UnmarshalJSON is [ParseNodes].
+// UnmarshalJSON does the same as [ParseNodes], without limits: a queue or a store must be
+// able to read what it has accepted.
 func (n *Nodes) UnmarshalJSON(b []byte) (err error) {
-	*n, err = ParseNodes(b)
+	*n, err = parseNodes(b, math.MaxInt)
 	return err
 }
 

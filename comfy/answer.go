@@ -16,14 +16,13 @@ import (
 func answer(w http.ResponseWriter, status int, v any) {
 	body, err := appendJSON(nil, v)
 	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded as JSON"}`)
+		status, body = http.StatusInternalServerError, []byte(unencodable)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	write(w, status, body)
 }
+
+// unencodable is the answer in place of an answer that has no JSON form.
+const unencodable = `{"error":"the answer cannot be encoded as JSON"}`
 
 // fail answers with an error text. The text is in a JSON object, because clients
 // parse the body of every answer as JSON.
@@ -81,6 +80,23 @@ func tooDeep(text []byte) bool {
 	return false
 }
 
+// The limits of the JSON of commands, that is of all JSON but prompts. The settings of a
+// user may have as many bytes.
+const (
+	commandMax       = 8 << 20
+	commandMemoryMax = 32 << 20 // after decoding
+)
+
+// readCommand does the same as readBody, within the limits of commands.
+func readCommand(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+	r.Body = http.MaxBytesReader(w, r.Body, commandMax)
+	if body, ok = readBody(w, r); ok && jsonenc.Cost(body, commandMemoryMax) > commandMemoryMax {
+		fail(w, http.StatusRequestEntityTooLarge, "the body has too many values")
+		return nil, false
+	}
+	return body, ok
+}
+
 // readBody reads the body of a request that contains JSON. If ok is false,
 // readBody has already answered: with status 413 if the body is too large, or
 // with status 400 if it has too many levels or cannot be read.
@@ -103,7 +119,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 // readJSON decodes the body into v and ignores the Content-Type. If it returns
 // false, it has already answered.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
-	body, ok := readBody(w, r)
+	body, ok := readCommand(w, r)
 	if !ok {
 		return false
 	}

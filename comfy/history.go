@@ -30,22 +30,43 @@ func (s *Server) historyList(w http.ResponseWriter, r *http.Request) {
 	if offset >= 0 {
 		last = -1
 	}
-	records, err := s.records(r, last)
+	ids, err := s.recordIDs(r, last, nil)
+	if offset >= 0 {
+		ids = ids[min(offset, len(ids)):]
+		if limit >= 0 {
+			ids = ids[:min(limit, len(ids))]
+		}
+	}
 	if err != nil {
 		s.unavailable(w, err)
 		return
 	}
-	if offset >= 0 {
-		records = records[min(offset, len(records)):]
-		if limit >= 0 {
-			records = records[:min(limit, len(records))]
+	s.history(w, r, ids)
+}
+
+// history answers with the records with these ids. Ids without a record are left out.
+func (s *Server) history(w http.ResponseWriter, r *http.Request, ids []string) {
+	out, first := newStream(w), true
+	out.text("{")
+	err := nodebus.Protect(func() error {
+		for _, id := range ids {
+			rec, err := s.engine.Store().Get(r.Context(), id)
+			switch {
+			case errors.Is(err, flow.ErrNotFound):
+				continue
+			case err != nil:
+				return err
+			}
+			out.comma(&first)
+			out.member(rec.Prompt.ID)
+			if !s.entry(out, r, &rec) {
+				return nil
+			}
 		}
-	}
-	entries := object{}
-	for i := range records {
-		entries.add(records[i].Prompt.ID, s.entry(r, &records[i]))
-	}
-	answer(w, http.StatusOK, entries)
+		return nil
+	})
+	out.text("}")
+	out.end(s, err)
 }
 
 // intQuery reads a whole number from the query. It returns def if the query does
@@ -63,35 +84,32 @@ func intQuery(w http.ResponseWriter, r *http.Request, name string, def int) (int
 	return n, true
 }
 
-// records returns records, the oldest first. If last is negative, it returns all
-// records; otherwise last is the number of the newest records to return.
-func (s *Server) records(r *http.Request, last int) (all []flow.Record, err error) {
-	for rec, err := range s.engine.Store().List(r.Context()) {
-		if err != nil {
-			return nil, err
+// recordIDs returns the ids of the records that want selects, the oldest first. If last is
+// negative, it returns all of them; otherwise last is the number of the newest records to
+// return. A nil want selects all. It does not return the records, because they may need
+// much memory.
+func (s *Server) recordIDs(r *http.Request, last int, want func(rec *flow.Record) bool) (ids []string, err error) {
+	err = nodebus.Protect(func() error {
+		for rec, err := range s.engine.Store().List(r.Context()) {
+			switch {
+			case err != nil:
+				return err
+			case last >= 0 && len(ids) >= last:
+				return nil
+			case want == nil || want(&rec):
+				ids = append(ids, rec.Prompt.ID)
+			}
 		}
-		if last >= 0 && len(all) >= last {
-			break
-		}
-		all = append(all, rec)
-	}
-	slices.Reverse(all)
-	return all, nil
+		return nil
+	})
+	slices.Reverse(ids)
+	return ids, err
 }
 
 // historyOne answers GET /history/{id} with an object that contains the record of
 // the prompt. If there is no record, the object is empty.
 func (s *Server) historyOne(w http.ResponseWriter, r *http.Request) {
-	entries := object{}
-	rec, err := s.engine.Store().Get(r.Context(), r.PathValue("id"))
-	switch {
-	case err == nil:
-		entries.add(rec.Prompt.ID, s.entry(r, &rec))
-	case !errors.Is(err, flow.ErrNotFound):
-		s.unavailable(w, err)
-		return
-	}
-	answer(w, http.StatusOK, entries)
+	s.history(w, r, []string{r.PathValue("id")})
 }
 
 // historyChange answers POST /history. It deletes the named records, or all with
@@ -101,17 +119,13 @@ func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
 	if !readJSON(w, r, &c) {
 		return
 	}
-	records, err := s.records(r, -1)
+	named := c.named()
+	ids, err := s.recordIDs(r, -1, func(rec *flow.Record) bool {
+		return (bool(c.Clear) || named[rec.Prompt.ID]) && mayChange(r, rec.Prompt)
+	})
 	if err != nil {
 		s.unavailable(w, err)
 		return
-	}
-	var ids []string
-	named := c.named()
-	for _, rec := range records {
-		if (bool(c.Clear) || named[rec.Prompt.ID]) && mayChange(r, rec.Prompt) {
-			ids = append(ids, rec.Prompt.ID)
-		}
 	}
 	if err := s.engine.Store().Delete(r.Context(), ids...); err != nil {
 		s.unavailable(w, err)
@@ -120,8 +134,9 @@ func (s *Server) historyChange(w http.ResponseWriter, r *http.Request) {
 	done(w)
 }
 
-// entry returns a record in the format of the history.
-func (s *Server) entry(r *http.Request, rec *flow.Record) object {
+// entry appends a record in the format of the history. It returns false if the answer
+// cannot go on.
+func (s *Server) entry(out *stream, r *http.Request, rec *flow.Record) bool {
 	outputs, meta := object{}, object{}
 	for _, o := range rec.Outputs {
 		outputs.add(o.UniqueID, o.UI)
@@ -133,7 +148,18 @@ func (s *Server) entry(r *http.Request, rec *flow.Record) object {
 			{"node_id", o.UniqueID}, {"display_node", o.DisplayID}, {"parent_node", parent}, {"real_node_id", o.RealID},
 		})
 	}
-	return object{{"prompt", s.item(r, rec.Prompt)}, {"outputs", outputs}, {"status", statusOf(rec)}, {"meta", meta}}
+	out.text(`{"prompt":`)
+	if !out.item(s.item(r, rec.Prompt)) {
+		return false
+	}
+	out.text(`,"outputs":`)
+	out.value(outputs)
+	out.text(`,"status":`)
+	out.value(statusOf(rec))
+	out.text(`,"meta":`)
+	ok := out.value(meta)
+	out.text("}")
+	return ok
 }
 
 // statusOf returns the result of a prompt, and the messages about its start, its

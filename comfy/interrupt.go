@@ -10,7 +10,7 @@ import (
 // longest, among the running prompts that the request may change, and no other: for
 // such clients, one prompt runs at a time.
 func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	body, ok := readCommand(w, r)
 	if !ok {
 		return
 	}

@@ -2,11 +2,16 @@ package comfy
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // jobQuery selects jobs, and sets their order and the page of the list.
@@ -36,52 +41,121 @@ func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 	if limit == 0 {
 		limit = max(len(jobs), 1) // front ends need a number here
 	}
-	page := []object{}
-	for i := range jobs[:min(limit, len(jobs))] {
-		page = append(page, jobs[i].summary())
-	}
-	answer(w, http.StatusOK, object{{"jobs", page}, {"pagination", object{
-		{"offset", q.offset}, {"limit", limit}, {"total", total}, {"has_more", q.offset+len(page) < total},
-	}}})
+	jobs = jobs[:min(limit, len(jobs))]
+	out, first := newStream(w), true
+	out.text(`{"jobs":[`)
+	err = s.eachJob(r, jobs, func(j *job) bool {
+		out.comma(&first)
+		return out.value(j.summary())
+	})
+	out.text(`],"pagination":`)
+	out.value(object{{"offset", q.offset}, {"limit", limit}, {"total", total}, {"has_more", q.offset+len(jobs) < total}})
+	out.text("}")
+	out.end(s, err)
 }
 
-// jobs returns the jobs that the query selects, in its order. Each job is in the
-// list once.
-func (s *Server) jobs(r *http.Request, q *jobQuery) (all []job, err error) {
-	running, waiting, err := s.prompts(r.Context()) // before the records: a prompt that ends meanwhile is in one of the two
+// jobKey is what is needed to sort a job. The job itself may need much memory.
+type jobKey struct {
+	id       string
+	queued   bool  // it waits or runs
+	by       int64 // what the list is sorted by
+	accepted time.Time
+}
+
+func (q *jobQuery) key(j *job) jobKey {
+	k := jobKey{j.prompt.ID, j.rec == nil, j.created(), j.prompt.Created}
+	if q.byDuration {
+		k.by = j.duration()
+	}
+	return k
+}
+
+// jobs returns the keys of the jobs that the query selects, in its order. Each job is in
+// the list once.
+func (s *Server) jobs(r *http.Request, q *jobQuery) (all []jobKey, err error) {
+	var queued []jobKey // first the queue, then records: a job that ends meanwhile is in one of them
+	err = s.eachQueued(r.Context(), func(x flow.Queued) bool {
+		if j := queuedJob(x); q.wants(&j) {
+			queued = append(queued, q.key(&j))
+		}
+		return true
+	})
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
-	add := func(j job) {
-		if !seen[j.prompt.ID] && q.wants(&j) {
-			all = append(all, j)
+	ended := map[string]bool{}
+	_, err = s.recordIDs(r, -1, func(rec *flow.Record) bool {
+		j := recordJob(rec)
+		if !ended[j.prompt.ID] && q.wants(&j) {
+			all = append(all, q.key(&j))
 		}
-		seen[j.prompt.ID] = true
-	}
-	for rec, err := range s.engine.Store().List(r.Context()) {
-		if err != nil {
-			return nil, err
+		ended[j.prompt.ID] = true
+		return false
+	})
+	for _, k := range queued {
+		if !ended[k.id] {
+			all = append(all, k)
 		}
-		add(recordJob(&rec))
 	}
-	for _, p := range running {
-		add(job{prompt: p, status: inProgress})
-	}
-	for _, p := range waiting {
-		add(job{prompt: p, status: pending})
-	}
-	slices.SortStableFunc(all, func(a, b job) int {
+	slices.SortStableFunc(all, func(a, b jobKey) int {
 		if !q.ascending {
 			a, b = b, a
 		}
-		x, y := a.created(), b.created()
-		if q.byDuration {
-			x, y = a.duration(), b.duration()
-		}
-		return cmp.Or(cmp.Compare(x, y), a.prompt.Created.Compare(b.prompt.Created)) // two jobs may have the same millisecond
+		return cmp.Or(cmp.Compare(a.by, b.by), a.accepted.Compare(b.accepted)) // two jobs may have the same millisecond
 	})
-	return all, nil
+	return all, err
+}
+
+// jobBatch is the number of jobs that the server holds at once to list them.
+const jobBatch = 32
+
+// eachJob calls f for the jobs with these keys, until f returns false. Jobs that were
+// deleted meanwhile are left out.
+func (s *Server) eachJob(r *http.Request, keys []jobKey, f func(j *job) bool) error {
+	return nodebus.Protect(func() error {
+		for batch := range slices.Chunk(keys, jobBatch) {
+			queued, err := s.queuedJobs(r, batch)
+			if err != nil {
+				return err
+			}
+			for _, k := range batch {
+				j, waits := queued[k.id]
+				if !waits {
+					rec, err := s.engine.Store().Get(r.Context(), k.id)
+					if errors.Is(err, flow.ErrNotFound) {
+						continue
+					}
+					if err != nil {
+						return err
+					}
+					j = recordJob(&rec)
+				}
+				if !f(&j) {
+					return nil
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// queuedJobs returns those jobs of keys that waited or ran, and still do.
+func (s *Server) queuedJobs(r *http.Request, keys []jobKey) (jobs map[string]job, err error) {
+	var ids []string
+	for _, k := range keys {
+		if k.queued {
+			ids = append(ids, k.id)
+		}
+	}
+	if ids == nil { // no ids would mean all
+		return nil, nil
+	}
+	jobs = make(map[string]job, len(ids))
+	err = s.eachQueued(r.Context(), func(x flow.Queued) bool {
+		jobs[x.Prompt.ID] = queuedJob(x)
+		return true
+	}, ids...)
+	return jobs, err
 }
 
 func (q *jobQuery) wants(j *job) bool {

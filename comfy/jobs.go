@@ -39,6 +39,13 @@ func recordJob(rec *flow.Record) job {
 	return j
 }
 
+func queuedJob(q flow.Queued) job {
+	if q.Leased {
+		return job{prompt: q.Prompt, status: inProgress}
+	}
+	return job{prompt: q.Prompt, status: pending}
+}
+
 // created returns the time of submission in Unix milliseconds.
 func (j *job) created() int64 {
 	if t, ok := j.prompt.Extra["create_time"].(int64); ok {
@@ -195,16 +202,12 @@ func (s *Server) jobDetail(r *http.Request, rec *flow.Record) object {
 
 // queued returns the waiting or running prompt with this id as a job, or nil.
 func (s *Server) queued(r *http.Request, id string) (found *job, err error) {
-	running, waiting, err := s.prompts(r.Context(), id)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(running) > 0:
-		return &job{prompt: running[0], status: inProgress}, nil
-	case len(waiting) > 0:
-		return &job{prompt: waiting[0], status: pending}, nil
-	}
-	return nil, nil
+	err = s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		j := queuedJob(q)
+		found = &j
+		return false
+	}, id)
+	return found, err
 }
 
 // jobCancel answers POST /api/jobs/{id}/cancel. It ends one job.

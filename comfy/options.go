@@ -73,9 +73,16 @@ type Options struct {
 	// because the server has the routes of that version.
 	Version string
 
-	// MaxBody is the maximum size of a request body, in bytes. The answer to a
-	// larger body has status 413. Default 100 MiB.
+	// MaxBody is the maximum size of the body of a prompt or of an upload, in bytes. The
+	// answer to a larger body has status 413. While the server reads and checks a
+	// prompt, it needs about three times the body. Other bodies have at most 8 MiB. Default
+	// 100 MiB.
 	MaxBody int64
+	// MaxPrompt is the maximum memory of one prompt after decoding, in bytes, as
+	// estimated from its JSON. The answer to a larger prompt has status 413 and the
+	// error type prompt_too_large. A queue in memory refuses prompts that take more than
+	// the share of one client, see [flow.QueueOptions]. Default 128 MiB.
+	MaxPrompt int
 	// MaxNodes is the maximum number of nodes in the graph of one prompt. The
 	// answer to a larger graph has status 413. Default 100 000.
 	MaxNodes int
@@ -117,6 +124,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.MaxBody <= 0 {
 		opts.MaxBody = 100 << 20
+	}
+	if opts.MaxPrompt <= 0 {
+		opts.MaxPrompt = 128 << 20
 	}
 	if opts.MaxNodes <= 0 {
 		opts.MaxNodes = 100_000

@@ -75,8 +75,12 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 	if sub.Rejected != nil {
 		nodeErrors = sub.Rejected.Nodes
 	}
+	accepted := object{{"prompt_id", sub.ID}, {"number", p.Priority}, {"node_errors", nodeErrors}}
+	if sub.Rejected != nil && sub.Rejected.Extra["more_nodes"] != nil {
+		accepted.add("more_nodes", sub.Rejected.Extra["more_nodes"]) // clients of ComfyUI ignore it
+	}
 	defer limitWrite(w)()
-	answer(w, http.StatusOK, object{{"prompt_id", sub.ID}, {"number", p.Priority}, {"node_errors", nodeErrors}})
+	answer(w, http.StatusOK, accepted)
 	_ = http.NewResponseController(w).Flush()
 }
 
@@ -115,6 +119,12 @@ func reject(w http.ResponseWriter, status int, e *nodebus.ValidationError) { ans
 // parsePrompt makes a prompt from the body of a request. It checks only the form of
 // the graph; Submit validates the nodes.
 func (s *Server) parsePrompt(r *http.Request, body []byte) (p *nodebus.Prompt, secrets map[string]string, bad *refusal) {
+	if jsonenc.Cost(body, s.opts.MaxPrompt) > s.opts.MaxPrompt {
+		bad = problem("prompt_too_large", "The prompt needs too much memory",
+			fmt.Sprintf("more than %d bytes after decoding, from %d bytes of JSON", s.opts.MaxPrompt, len(body)))
+		bad.status = http.StatusRequestEntityTooLarge
+		return nil, nil, bad
+	}
 	var req submission
 	body = jsonenc.Plain(body) // Python writes NaN and Infinity, and ComfyUI reads them
 	if err := json.Unmarshal(body, &req); err != nil {
@@ -139,14 +149,13 @@ func (s *Server) parsePrompt(r *http.Request, body []byte) (p *nodebus.Prompt, s
 	if text := bytes.TrimSpace(req.Prompt); string(text) == "[]" {
 		return p, secrets, nil // like an empty object: Submit refuses it because it has no outputs
 	}
-	nodes, err := nodebus.ParseNodes(req.Prompt)
+	nodes, err := nodebus.ParseNodesWithin(req.Prompt, &nodebus.ParseOptions{Nodes: s.opts.MaxNodes, Bytes: s.opts.MaxPrompt})
 	var invalid *nodebus.ValidationError
 	if errors.As(err, &invalid) {
-		return nil, nil, &refusal{*invalid, http.StatusBadRequest}
-	}
-	if len(nodes) > s.opts.MaxNodes {
-		bad = problem("prompt_too_large", "The prompt has too many nodes", fmt.Sprintf("%d nodes, at most %d are allowed", len(nodes), s.opts.MaxNodes))
-		bad.status = http.StatusRequestEntityTooLarge
+		bad = &refusal{*invalid, http.StatusBadRequest}
+		if invalid.Type == "prompt_too_large" {
+			bad.status = http.StatusRequestEntityTooLarge
+		}
 		return nil, nil, bad
 	}
 	p.Nodes = nodes

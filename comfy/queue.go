@@ -6,41 +6,56 @@ import (
 	"net/http"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // queueList answers GET /queue with the running and the waiting prompts. A prompt
 // is in one of the two lists only.
 func (s *Server) queueList(w http.ResponseWriter, r *http.Request) {
-	running, pending := [][]any{}, [][]any{}
-	for q, err := range s.engine.Queued(r.Context()) {
-		switch {
-		case err != nil:
-			s.unavailable(w, err)
-			return
-		case q.Leased:
-			running = append(running, s.item(r, q.Prompt))
-		default:
-			pending = append(pending, s.item(r, q.Prompt))
+	out, first, leased := newStream(w), true, true
+	out.text(`{"queue_running":[`)
+	err := s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		if leased && !q.Leased {
+			leased, first = false, true
+			out.text(`],"queue_pending":[`)
+		}
+		out.comma(&first)
+		return out.item(s.item(r, q.Prompt))
+	})
+	if leased {
+		out.text(`],"queue_pending":[`)
+	}
+	out.text("]}")
+	out.end(s, err)
+}
+
+// eachQueued calls f for each prompt in the queue, the running prompts first, until f
+// returns false. If there are ids, it does so only for the prompts with these ids.
+func (s *Server) eachQueued(ctx context.Context, f func(q flow.Queued) bool, ids ...string) error {
+	for q, err := range s.engine.Queued(ctx, ids...) {
+		if err != nil {
+			return err
+		}
+		if !f(q) {
+			return nil
 		}
 	}
-	answer(w, http.StatusOK, object{{"queue_running", running}, {"queue_pending", pending}})
+	return nil
 }
 
 // prompts returns the prompts that run, in the order in which they began, and the prompts
 // that wait; if there are ids, only those with these ids. With an error, it returns the
 // prompts that it has received before the error.
 func (s *Server) prompts(ctx context.Context, ids ...string) (running, waiting []*nodebus.Prompt, err error) {
-	for q, err := range s.engine.Queued(ctx, ids...) {
-		switch {
-		case err != nil:
-			return running, waiting, err
-		case q.Leased:
+	err = s.eachQueued(ctx, func(q flow.Queued) bool {
+		if q.Leased {
 			running = append(running, q.Prompt)
-		default:
+		} else {
 			waiting = append(waiting, q.Prompt)
 		}
-	}
-	return running, waiting, nil
+		return true
+	}, ids...)
+	return running, waiting, err
 }
 
 // unavailable answers a request for which the queue or the store has failed. It

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// filled returns a queue that an earlier process has left: the prompts "a" to "c" with the
+// queueThatHolds returns a queue that an earlier process has left: the prompts "a" to "c" with the
 // numbers 3 to 5 wait, and one with a number that a client has chosen.
-func filled(t *testing.T) flow.Queue {
+func queueThatHolds(t *testing.T) flow.Queue {
 	t.Helper()
 	q := flow.NewQueue(nil)
 	var nodes nodebus.Nodes
@@ -29,7 +29,7 @@ func filled(t *testing.T) flow.Queue {
 // TestServerOverAFilledQueue has a server that begins over the queue of an earlier process:
 // its prompts are listed, can be ended, and run before new prompts.
 func TestServerOverAFilledQueue(t *testing.T) {
-	q := filled(t)
+	q := queueThatHolds(t)
 	opts := &flow.EngineOptions{Queue: q, Parallel: 1}
 	h := newHostThat(t, nil, opts, (*flow.Engine).Pause)
 	require.Contains(t, h.send("GET", "/prompt", "").body, `"queue_remaining":4`)

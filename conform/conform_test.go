@@ -12,8 +12,26 @@ func TestQueue(t *testing.T) {
 	conform.Queue(t, func(*testing.T) flow.Queue { return flow.NewQueue(nil) })
 }
 
+func TestQueueLimits(t *testing.T) {
+	conform.QueueLimits(t, func(*testing.T) flow.Queue { return flow.NewQueue(&flow.QueueOptions{Len: 8}) })
+}
+
+func TestQueueReopens(t *testing.T) {
+	conform.QueueReopens(t, func(*testing.T) (flow.Queue, func() flow.Queue) {
+		q := flow.NewQueue(nil)
+		return q, func() flow.Queue { return q }
+	})
+}
+
 func TestStore(t *testing.T) {
 	conform.Store(t, func(*testing.T) flow.Store { return flow.NewStore(nil) })
+}
+
+func TestStoreReopens(t *testing.T) {
+	conform.StoreReopens(t, func(*testing.T) (flow.Store, func() flow.Store) {
+		s := flow.NewStore(nil)
+		return s, func() flow.Store { return s }
+	})
 }
 
 func TestCache(t *testing.T) {

@@ -93,6 +93,33 @@ func ExampleStore() {
 	conform.Store(t, func(*testing.T) flow.Store { return flow.NewStore(nil) })
 }
 
+// A queue that has limits proves them, too.
+func ExampleQueueLimits() {
+	var t *testing.T
+
+	conform.QueueLimits(t, func(*testing.T) flow.Queue { return flow.NewQueue(&flow.QueueOptions{Len: 8}) })
+}
+
+// A queue in a file would close the file and open it again.
+func ExampleQueueReopens() {
+	var t *testing.T
+
+	conform.QueueReopens(t, func(*testing.T) (flow.Queue, func() flow.Queue) {
+		q := flow.NewQueue(nil)
+		return q, func() flow.Queue { return q }
+	})
+}
+
+// A store in a file would close the file and open it again.
+func ExampleStoreReopens() {
+	var t *testing.T
+
+	conform.StoreReopens(t, func(*testing.T) (flow.Store, func() flow.Store) {
+		s := flow.NewStore(nil)
+		return s, func() flow.Store { return s }
+	})
+}
+
 // A cache may forget, so that a small cache passes too.
 func ExampleCache() {
 	var t *testing.T

@@ -22,6 +22,7 @@ func Store(t *testing.T, fresh func(t *testing.T) flow.Store) {
 		"Delete removes records":               storeDelete,
 		"it is safe for concurrent use":        storeConcurrent,
 		"a loop over List may stop and delete": storeListStops,
+		"List yields each record once":         storeListsOnce,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
@@ -184,4 +185,36 @@ func storeListStops(t *testing.T, s flow.Store) {
 		}
 	})
 	same(t, "list", stored(t, s), []string{"a"})
+}
+
+// storeListsOnce changes the store while it is listed.
+func storeListsOnce(t *testing.T, s flow.Store) {
+	const n = 40
+	for i := range n {
+		put(t, s, fullRecord(fmt.Sprint(i)))
+	}
+	seen := map[string]int{}
+	within(t, "using the store while it is listed", func() {
+		for r, err := range s.List(t.Context()) {
+			if err != nil {
+				t.Errorf("list: %v", err)
+				return
+			}
+			if seen[r.Prompt.ID]++; len(seen) > 1 {
+				continue
+			}
+			for i := range 30 {
+				put(t, s, fullRecord(fmt.Sprint("new ", i)))
+			}
+			put(t, s, fullRecord("20"))
+			if err := s.Delete(t.Context(), "10", "11", "12", "new 3"); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+		}
+	})
+	for i := range n {
+		if got := seen[fmt.Sprint(i)]; got != 1 && (i < 10 || i > 12) {
+			t.Errorf("a record that is in the store all the time was listed %d times, want 1: %d", got, i)
+		}
+	}
 }

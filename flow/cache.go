@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
 
@@ -220,11 +219,5 @@ func resultSize(r Result) int {
 			n += 16 + value.Size(v, askSize)
 		}
 	}
-	return n
-}
-
-// askSize returns v.Size(), or 0 if the method panics, for example on a nil pointer.
-func askSize(v interface{ Size() int }) (n int) {
-	_ = nodebus.Protect(func() error { n = v.Size(); return nil })
 	return n
 }

@@ -107,7 +107,7 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 }
 
 func (c *checker) badLink(name string, list []any) string {
-	return fmt.Sprintf("input %s links to %s, which is not [node id, output number]", name, pyfmt.Repr(list))
+	return fmt.Sprintf("input %s links to %s, which is not [node id, output number]", name, value.Shorten(pyfmt.Repr(list)))
 }
 
 func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, broken bool) {

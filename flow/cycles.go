@@ -86,7 +86,7 @@ func (r *cycles) report(outputs []int32) {
 	}
 	for i := range r.marks {
 		if m := &r.marks[i]; m.order != 0 && m.via != noNode {
-			r.pl.found[int32(i)] = append(r.pl.found[int32(i)], r.problem(int32(i)))
+			r.pl.found.add(int32(i), r.problem(int32(i)))
 		}
 	}
 }

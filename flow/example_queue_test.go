@@ -15,7 +15,7 @@ func ExampleNewQueue() {
 	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	defer hub.Close()
 	flow.Register(r, Toss{}, nodebus.Info{})
-	engine := flow.NewEngine(r, hub, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2})})
+	engine := flow.NewEngine(r, hub, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2, PerClient: 2})})
 	ctx := context.Background()
 	for i := range 3 { // the engine does not run, so all prompts wait
 		g := nodebus.NewGraph()

@@ -21,15 +21,21 @@ func nodeFailed(err *nodebus.NodeError, e *nodebus.ExecutionError) nodebus.NodeF
 func refuse(e *nodebus.ExecutionError, err error) {
 	e.ExceptionType = refusedType
 	if r := (*nodebus.RefusedError)(nil); errors.As(err, &r) && r != nil {
-		e.ExceptionMessage = cmp.Or(r.Reason, nodebus.ErrRefused.Error()) + "\n"
+		e.ExceptionMessage = shorten(cmp.Or(r.Reason, nodebus.ErrRefused.Error()), errorTextMax) + "\n"
 	}
 }
 
 // refusedType is the exception_type of a prompt that was refused.
 const refusedType = "refused"
 
-// executionError converts an error to an execution_error event.
+// executionError converts an error to an execution_error event of limited size.
 func executionError(err error, node *nodebus.NodeError) *nodebus.ExecutionError {
+	e := unboundedError(err, node)
+	boundError(e)
+	return e
+}
+
+func unboundedError(err error, node *nodebus.NodeError) *nodebus.ExecutionError {
 	if node == nil {
 		node = &nodebus.NodeError{Err: err}
 	}

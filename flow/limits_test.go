@@ -16,10 +16,10 @@ func TestNegativeLimits(t *testing.T) {
 	const many = 10_000 // the default of both Len options
 	inBubble(t, nil, nil, func(r *rig) {
 		for _, n := range []int{0, -1, math.MinInt} {
-			store := flow.NewStore(&flow.StoreOptions{Len: n})
-			queue := flow.NewQueue(&flow.QueueOptions{Len: n})
+			store := flow.NewStore(&flow.StoreOptions{Len: n, Bytes: n, RecordBytes: n})
+			queue := flow.NewQueue(&flow.QueueOptions{Len: n, Bytes: n, PerClient: n})
 			for i := range many {
-				p := &nodebus.Prompt{ID: fmt.Sprint(i)}
+				p := &nodebus.Prompt{ID: fmt.Sprint(i), ClientID: fmt.Sprint(i % 2)} // each client has half
 				require.NoError(t, store.Put(r.ctx, flow.Record{Prompt: p}))
 				require.NoError(t, queue.Push(r.ctx, p, nil))
 			}

@@ -95,7 +95,7 @@ type planner struct {
 	plan
 	prompt *nodebus.Prompt
 	state  []planState
-	found  map[int32][]nodebus.Problem
+	found  problems
 	slab   []arg
 	walk   walker
 	ring   bool // some node depends on itself
@@ -115,7 +115,7 @@ const (
 // It replaces p.Nodes with a copy whose literals have the declared types.
 func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	p.Nodes = slices.Clone(p.Nodes)
-	pl := &planner{prompt: p, found: map[int32][]nodebus.Problem{}}
+	pl := &planner{prompt: p}
 	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
 	if err := pl.lookUp(); err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func (pl *planner) meet(by *pathStep, to int32) bool {
 }
 
 func (pl *planner) leave(i int32, by *pathStep) {
-	if pl.state[i] == planOnPath && len(pl.found[i]) == 0 {
+	if pl.state[i] == planOnPath && !pl.found.bad(i) {
 		pl.state[i] = planValid
 		return
 	}
@@ -245,7 +245,7 @@ func (pl *planner) check(by *pathStep, i int32, keep bool) {
 	pl.state[i] = planOnPath
 	c := checker{pl: pl, node: &pl.nodes[i], spec: &pl.prompt.Nodes[i], consumer: by, keep: keep}
 	if found := c.check(); len(found) > 0 {
-		pl.found[i] = found
+		pl.found.add(i, found...)
 	} else {
 		pl.nodes[i].sound = true
 	}
@@ -262,7 +262,7 @@ func (pl *planner) rest() *nodebus.ValidationError {
 			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.", aboutNode(s))
 		}
 		pl.check(nil, int32(i), false)
-		delete(pl.found, int32(i))
+		pl.found.forget(int32(i))
 	}
 	return nil
 }
@@ -277,27 +277,37 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	}
 	var lines []string
 	for _, o := range failed {
-		for _, p := range pl.found[o] {
+		for _, p := range pl.found.found[o] {
 			lines = append(lines, p.Message+": "+p.Details)
 		}
 	}
+	if more := len(pl.found.found) - pl.found.nodes; more > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more nodes have errors", more))
+		e.Extra[moreNodes] = more
+	}
 	e.Details = strings.Join(lines, "\n")
-	for i, found := range pl.found {
+	for i, found := range pl.found.found {
+		if found == nil {
+			continue
+		}
 		e.Nodes[pl.nodes[i].id] = &nodebus.NodeProblems{Errors: found, Class: pl.nodes[i].class.Name()}
 	}
 	pl.dependents(e, failed)
 	return e
 }
 
-// dependentsMax limits the work and the text size of dependents. A prompt can have
-// many outputs and many problems, and the listed outputs are only a hint.
-const dependentsMax = 5_000_000
+// The limits of dependents. A prompt can have many outputs and many problems, and the
+// listed outputs are only a hint.
+const (
+	dependentsMax      = 5_000_000 // steps
+	dependentsBytesMax = 1 << 20   // the text of the listed outputs
+)
 
 // dependents lists, for each node with problems, the outputs that depend on it. It
 // walks upstream once from each output.
 func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
 	seen := make([]int32, len(pl.nodes)) // number of the last output that led to the node, counted from 1
-	work := 0
+	work, text := 0, 0
 	for k, o := range failed {
 		pl.walk.up(o, func(_ *pathStep, to int32) bool {
 			if seen[to] == int32(k)+1 || work >= dependentsMax {
@@ -305,9 +315,9 @@ func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
 			}
 			seen[to] = int32(k) + 1
 			work += len(pl.nodes[to].args) + len(pl.nodes[to].extra)
-			if n := e.Nodes[pl.nodes[to].id]; n != nil {
+			if n := e.Nodes[pl.nodes[to].id]; n != nil && text < dependentsBytesMax {
 				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
-				work += len(pl.nodes[o].id)
+				text += 3 + len(pl.nodes[o].id)
 			}
 			return true
 		}, func(int32, *pathStep) {})

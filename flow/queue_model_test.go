@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,9 +43,10 @@ type modelPrompt struct {
 	priority   float64
 	arrival    int
 	attempt    int
+	units      int // its size
 	secret     string
 	lapses     time.Time // zero while the prompt waits
-	lease      int       // index of its lease
+	lease      int       // index of its lease, in order of taking
 }
 
 // modelTake is a call of Take that waits.
@@ -67,13 +69,36 @@ type queueModel struct {
 	take    *modelTake // at most one call waits, so that the model knows which call is served
 }
 
-const modelLen = 6
+// The limits of the queue. All prompts may take 11 units, and the prompts of one client 7.
+// The queue gets a part of a unit more, for what it adds to each prompt.
+const (
+	modelLen       = 6
+	modelPerClient = 4
+	modelUnit      = 40_000
+	modelUnits     = 11
+	modelShare     = 7
+)
 
 func newQueueModel(t *testing.T, seed uint64) *queueModel {
 	return &queueModel{
 		t: t, r: rand.New(rand.NewPCG(seed, 0)),
-		q: flow.NewQueue(&flow.QueueOptions{Len: modelLen}),
+		q: flow.NewQueue(&flow.QueueOptions{Len: modelLen, PerClient: modelPerClient, Bytes: modelUnits*modelUnit + modelUnit/4}),
 	}
+}
+
+// room returns what the limits say about one more prompt.
+func (m *queueModel) room(p *modelPrompt) error {
+	n, units, own, ownUnits := 1, p.units, 1, p.units
+	for _, x := range m.waiting() {
+		n, units = n+1, units+x.units
+		if x.client == p.client {
+			own, ownUnits = own+1, ownUnits+x.units
+		}
+	}
+	if n > modelLen || own > modelPerClient || units > modelUnits || ownUnits > modelShare {
+		return flow.ErrFull
+	}
+	return nil
 }
 
 // waiting returns the waiting prompts, in order.
@@ -110,8 +135,8 @@ func (m *queueModel) find(id string) *modelPrompt {
 
 func (m *queueModel) step() {
 	m.lapse()
-	switch m.r.IntN(10) {
-	case 0, 1, 2:
+	switch m.r.IntN(12) {
+	case 0, 1, 2, 10:
 		m.push()
 	case 3, 4:
 		if m.take == nil {
@@ -125,6 +150,9 @@ func (m *queueModel) step() {
 		m.delete()
 	case 8:
 		m.list()
+		m.len()
+	case 11:
+		m.move()
 	case 9:
 		m.sleep(time.Duration(m.r.IntN(20)) * time.Second)
 	}
@@ -134,15 +162,16 @@ func (m *queueModel) step() {
 func (m *queueModel) push() {
 	p := &modelPrompt{
 		id: fmt.Sprint(m.r.IntN(12)), client: fmt.Sprint("client ", m.r.IntN(3)),
-		priority: float64(m.r.IntN(3)), attempt: 1, secret: fmt.Sprint(m.r.Int()),
+		priority: float64(m.r.IntN(3)), attempt: 1, secret: fmt.Sprint(m.r.Int()), units: m.r.IntN(4),
 	}
-	err := m.q.Push(m.t.Context(), &nodebus.Prompt{ID: p.id, ClientID: p.client, Priority: p.priority}, map[string]string{"s": p.secret})
+	pushed := &nodebus.Prompt{ID: p.id, ClientID: p.client, Priority: p.priority, Extra: map[string]any{"x": strings.Repeat("x", p.units*modelUnit)}}
+	err := m.q.Push(m.t.Context(), pushed, map[string]string{"s": p.secret})
 	old := m.find(p.id)
 	switch {
 	case old != nil:
 		require.ErrorIs(m.t, err, flow.ErrDuplicate)
 		return
-	case len(m.waiting()) >= modelLen:
+	case m.room(p) != nil:
 		require.ErrorIs(m.t, err, flow.ErrFull)
 		return
 	}
@@ -271,18 +300,58 @@ func (m *queueModel) delete() {
 	require.ElementsMatch(m.t, slices.Collect(maps.Keys(want)), got)
 }
 
+// list compares the listing of all prompts, and of some. Sometimes the reader changes the
+// queue while it reads.
 func (m *queueModel) list() {
-	var want, got []string
-	for _, p := range m.waiting() {
-		want = append(want, p.id)
+	waiting, leased := m.waiting(), m.leased()
+	want := []string{}
+	for _, p := range slices.Concat(leased, waiting) {
+		want = append(want, fmt.Sprint(p.id, " ", !p.lapses.IsZero(), " ", p.attempt, " ", p.priority))
 	}
-	for p, err := range m.q.List(m.t.Context()) {
+	require.Equal(m.t, want, m.listed())
+
+	ids := []string{fmt.Sprint(m.r.IntN(12)), fmt.Sprint(m.r.IntN(12)), "nobody", fmt.Sprint(m.r.IntN(12))}
+	want = slices.DeleteFunc(want, func(line string) bool { return !slices.Contains(ids, strings.Fields(line)[0]) })
+	require.Equal(m.t, want, m.listed(append(ids, ids[0])...), "%q", ids)
+}
+
+func (m *queueModel) listed(ids ...string) []string {
+	lines := []string{}
+	for p, err := range m.q.List(m.t.Context(), ids...) {
 		require.NoError(m.t, err)
-		if !p.Leased {
-			got = append(got, p.Prompt.ID)
+		lines = append(lines, fmt.Sprint(p.Prompt.ID, " ", p.Leased, " ", p.Attempt, " ", p.Prompt.Priority))
+	}
+	return lines
+}
+
+// leased returns the leased prompts, in the order in which they were taken.
+func (m *queueModel) leased() (ps []*modelPrompt) {
+	for _, p := range m.all {
+		if !p.lapses.IsZero() {
+			ps = append(ps, p)
 		}
 	}
-	require.Equal(m.t, want, got)
+	slices.SortFunc(ps, func(a, b *modelPrompt) int { return cmp.Compare(a.lease, b.lease) })
+	return ps
+}
+
+func (m *queueModel) len() {
+	waiting, leased, err := m.q.Len(m.t.Context())
+	require.NoError(m.t, err)
+	require.Equal(m.t, []int{len(m.waiting()), len(m.leased())}, []int{waiting, leased})
+}
+
+func (m *queueModel) move() {
+	id, priority := fmt.Sprint(m.r.IntN(12)), float64(m.r.IntN(3))
+	err := m.q.Move(m.t.Context(), id, priority)
+	p := m.find(id)
+	if p == nil || !p.lapses.IsZero() {
+		require.ErrorIs(m.t, err, flow.ErrNotFound)
+		return
+	}
+	require.NoError(m.t, err)
+	m.arrival++
+	p.arrival, p.priority = m.arrival, priority
 }
 
 // sleep waits from one lapse to the next, so that settle can check the Take at each

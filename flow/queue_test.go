@@ -107,7 +107,7 @@ func TestSection13DuplicateIDs(t *testing.T) {
 }
 
 func TestSection13FullQueue(t *testing.T) {
-	inBubble(t, nil, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2}), Parallel: 1}, func(r *rig) {
+	inBubble(t, nil, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Len: 2, PerClient: 2}), Parallel: 1}, func(r *rig) {
 		hold := make(chan struct{})
 		r.fn("Hold", func(*nodebus.Context, any, any) (any, error) { <-hold; return 1, nil })
 		r.start(&nodebus.Prompt{Nodes: two("Hold")})
@@ -156,7 +156,7 @@ func TestSection13StatusTellsEveryone(t *testing.T) {
 // limit and a way out.
 func TestQueueErrors(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		q := flow.NewQueue(&flow.QueueOptions{Len: 2})
+		q := flow.NewQueue(&flow.QueueOptions{Len: 2, PerClient: 2})
 		push := func(id string) error { return q.Push(t.Context(), &nodebus.Prompt{ID: id}, nil) }
 		require.NoError(t, push("a"))
 		_, err := q.Take(t.Context(), func(string) bool { return false })

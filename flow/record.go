@@ -37,6 +37,9 @@ type Record struct {
 	Success     *nodebus.ExecutionSuccess     `json:"execution_success,omitempty"`
 	Error       *nodebus.ExecutionError       `json:"execution_error,omitempty"`
 	Interrupted *nodebus.ExecutionInterrupted `json:"execution_interrupted,omitempty"`
+	// Reduced means that the store has left out parts of the record, because it was too
+	// large; see [StoreOptions].
+	Reduced bool `json:"reduced,omitempty"`
 }
 
 // Outcome returns the outcome of the prompt. It shares the lists of the record.

@@ -1,10 +1,8 @@
 package flow
 
 import (
-	"container/list"
 	"context"
 	"iter"
-	"sync"
 )
 
 // Store keeps the records of ended prompts. It must be safe for concurrent use. A
@@ -16,7 +14,9 @@ type Store interface {
 	// Get returns the record of a prompt. It returns [ErrNotFound] if there is no
 	// record.
 	Get(ctx context.Context, promptID string) (Record, error)
-	// List yields the records, newest first.
+	// List yields the records, newest first. A record that is in the store all the time is
+	// yielded exactly once. The store must not keep copies of all records, and must not hold
+	// a lock, while it yields: a listing may be as slow as the client that reads it.
 	List(ctx context.Context) iter.Seq2[Record, error]
 	// Delete removes the records of the given prompts. Ids without a record are
 	// ignored.
@@ -27,8 +27,17 @@ type Store interface {
 // and zero or less in any field, select the defaults.
 type StoreOptions struct {
 	// Len is the maximum number of records. When the store is full, it drops the oldest
-	// record. Default 10 000.
+	// records. Default 10 000.
 	Len int
+	// Bytes is the maximum memory of all records, in bytes, with their prompts and outputs.
+	// The store estimates it. When the store is full, it drops the oldest records. Default
+	// 512 MiB.
+	Bytes int
+	// RecordBytes is the maximum memory of one record, in bytes. The store keeps a reduced
+	// form of a larger record: it leaves out the inputs of the error, the extra data, the
+	// graph, and the outputs, in this order, until the rest is small enough, and sets
+	// Record.Reduced. How the prompt ended is always kept. Default: a quarter of Bytes.
+	RecordBytes int
 }
 
 // NewStore returns a store in memory: its records are lost when the process ends. It
@@ -37,64 +46,7 @@ func NewStore(opts *StoreOptions) Store {
 	if opts == nil {
 		opts = &StoreOptions{}
 	}
-	return &memStore{max: limit(opts.Len, 10_000), byID: map[string]*list.Element{}}
-}
-
-type memStore struct {
-	max int
-
-	mu   sync.RWMutex
-	byID map[string]*list.Element
-	all  list.List // of Record, oldest first
-}
-
-func (s *memStore) Put(_ context.Context, r Record) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e, ok := s.byID[r.Prompt.ID]; ok {
-		e.Value = r
-		return nil
-	}
-	s.byID[r.Prompt.ID] = s.all.PushBack(r)
-	for s.all.Len() > s.max {
-		delete(s.byID, s.all.Remove(s.all.Front()).(Record).Prompt.ID)
-	}
-	return nil
-}
-
-func (s *memStore) Get(_ context.Context, promptID string) (Record, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if e, ok := s.byID[promptID]; ok {
-		return e.Value.(Record), nil
-	}
-	return Record{}, ErrNotFound
-}
-
-func (s *memStore) List(context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		s.mu.RLock()
-		all := make([]Record, 0, s.all.Len())
-		for e := s.all.Back(); e != nil; e = e.Prev() {
-			all = append(all, e.Value.(Record))
-		}
-		s.mu.RUnlock()
-		for _, r := range all {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (s *memStore) Delete(_ context.Context, promptIDs ...string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range promptIDs {
-		if e, ok := s.byID[id]; ok {
-			s.all.Remove(e)
-			delete(s.byID, id)
-		}
-	}
-	return nil
+	o := StoreOptions{Len: limit(opts.Len, 10_000), Bytes: limit(opts.Bytes, 512<<20)}
+	o.RecordBytes = min(limit(opts.RecordBytes, max(o.Bytes/4, 1)), o.Bytes)
+	return &memStore{opts: o, byID: map[string]*kept{}}
 }

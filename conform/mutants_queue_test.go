@@ -1,0 +1,159 @@
+package conform_test
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/flow"
+)
+
+func limitsMutant(opts *flow.QueueOptions) func(*testing.T) {
+	return func(t *testing.T) {
+		conform.QueueLimits(t, func(*testing.T) flow.Queue { return flow.NewQueue(opts) })
+	}
+}
+
+func storeMutant(mutate func(flow.Store) flow.Store) func(*testing.T) {
+	return func(t *testing.T) {
+		conform.Store(t, func(*testing.T) flow.Store { return mutate(flow.NewStore(nil)) })
+	}
+}
+
+// collect returns all that a listing yields.
+func collect[T any](seq iter.Seq2[T, error]) (all []T) {
+	for v, err := range seq {
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// each yields values without errors.
+func each[T any](lists ...func() []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, list := range lists {
+			for _, v := range list() {
+				if !yield(v, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+type (
+	listsAll          struct{ flow.Queue }
+	listsWaitingFirst struct{ flow.Queue }
+	listsInSteps      struct{ flow.Queue }
+	countsLeased      struct{ flow.Queue }
+)
+
+func (q listsAll) List(ctx context.Context, _ ...string) iter.Seq2[flow.Queued, error] {
+	return q.Queue.List(ctx)
+}
+
+func (q listsWaitingFirst) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
+	return each(some(q.Queue, false, ctx, ids), some(q.Queue, true, ctx, ids))
+}
+
+// List lists the waiting prompts after it has yielded the leased prompts.
+func (q listsInSteps) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
+	return each(some(q.Queue, true, ctx, ids), some(q.Queue, false, ctx, ids))
+}
+
+// some returns a function that lists the leased or the waiting prompts.
+func some(q flow.Queue, leased bool, ctx context.Context, ids []string) func() []flow.Queued { //nolint:revive // in the order of the words
+	return func() []flow.Queued {
+		return slices.DeleteFunc(collect(q.List(ctx, ids...)), func(p flow.Queued) bool { return p.Leased != leased })
+	}
+}
+
+func (q countsLeased) Len(ctx context.Context) (waiting, leased int, err error) {
+	waiting, leased, err = q.Queue.Len(ctx)
+	return waiting + leased, leased, err
+}
+
+// testReopensWithoutLeases opens a new queue in which everything waits.
+func testReopensWithoutLeases(t *testing.T) {
+	conform.QueueReopens(t, func(t *testing.T) (flow.Queue, func() flow.Queue) {
+		q := flow.NewQueue(nil)
+		return q, func() flow.Queue {
+			next := flow.NewQueue(nil)
+			for _, p := range collect(q.List(t.Context())) {
+				_ = next.Push(t.Context(), p.Prompt, nil)
+			}
+			return next
+		}
+	})
+}
+
+// testReopensOldRecords opens a store that has the first record of each id.
+func testReopensOldRecords(t *testing.T) {
+	conform.StoreReopens(t, func(t *testing.T) (flow.Store, func() flow.Store) {
+		s := flow.NewStore(nil)
+		return s, func() flow.Store {
+			next := flow.NewStore(nil)
+			for _, r := range slices.Backward(collect(s.List(t.Context()))) {
+				r.Attempt = 2
+				_ = next.Put(t.Context(), r)
+			}
+			return next
+		}
+	})
+}
+
+type (
+	listsByNumber struct{ flow.Store }
+	oldestFirst   struct{ flow.Store }
+	lockedStore   struct {
+		flow.Store
+		mu sync.Mutex
+	}
+)
+
+// List asks for the next record by its number in the list, which changes when records are
+// added.
+func (s listsByNumber) List(ctx context.Context) iter.Seq2[flow.Record, error] {
+	return func(yield func(flow.Record, error) bool) {
+		for n := 0; ; n++ {
+			all := collect(s.Store.List(ctx))
+			if n >= len(all) || !yield(all[n], nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s oldestFirst) List(ctx context.Context) iter.Seq2[flow.Record, error] {
+	return each(func() []flow.Record {
+		all := collect(s.Store.List(ctx))
+		slices.Reverse(all)
+		return all
+	})
+}
+
+func (s *lockedStore) List(ctx context.Context) iter.Seq2[flow.Record, error] {
+	return func(yield func(flow.Record, error) bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.Store.List(ctx)(yield)
+	}
+}
+
+func (s *lockedStore) Put(ctx context.Context, r flow.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Store.Put(ctx, r)
+}
+
+func (s *lockedStore) Delete(ctx context.Context, ids ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Store.Delete(ctx, ids...)
+}

@@ -1,0 +1,365 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+type memQueue struct {
+	opts  QueueOptions
+	share int // the maximum memory of the waiting prompts of one client
+
+	mu      sync.Mutex
+	waiting []*queued // in order
+	leased  []*queued // in the order in which they were taken
+	byID    map[string]*queued
+	all     load            // of the waiting prompts
+	clients map[string]load // of the waiting prompts, by client
+	seq     uint64
+	changed chan struct{} // closed and replaced when Take must search again
+	version uint64        // incremented at each change of waiting
+}
+
+// queued is a prompt in the queue. A lease points to the queued value that it has
+// taken. If the prompt waits again, the queue makes a new queued value, so an old
+// lease never matches it.
+type queued struct {
+	job    nodebus.Job // does not change
+	size   int         // the memory of the prompt, in bytes
+	born   uint64      // the number of its Push
+	seq    uint64      // order of arrival
+	taken  uint64      // order of taking, while the prompt is leased
+	lapses time.Time   // when the lease lapses; zero while the prompt waits
+}
+
+// load is what waiting prompts take.
+type load struct{ prompts, bytes int }
+
+// count adds x to the load of the waiting prompts (n is 1), or removes it (n is -1).
+// q.mu is held.
+func (q *memQueue) count(x *queued, n int) {
+	client := x.job.Prompt.ClientID
+	own := q.clients[client]
+	for _, l := range []*load{&q.all, &own} {
+		l.prompts += n
+		l.bytes += n * x.size
+	}
+	if q.clients[client] = own; own.prompts == 0 {
+		delete(q.clients, client)
+	}
+}
+
+// room returns an error if there is no room for one more prompt of this size. q.mu is
+// held.
+func (q *memQueue) room(client string, size int) error {
+	own := q.clients[client]
+	switch {
+	case q.all.prompts >= q.opts.Len:
+		return fmt.Errorf("%w: %d prompts wait; submit again later, or raise QueueOptions.Len", ErrFull, q.all.prompts)
+	case own.prompts >= q.opts.PerClient:
+		return fmt.Errorf("%w: %d prompts of this client wait; submit again when one of them has begun, or raise QueueOptions.PerClient", ErrFull, own.prompts)
+	case size > q.share:
+		return fmt.Errorf("%w: the prompt takes more than %d bytes, which is all that one client may use; submit a smaller prompt, or raise QueueOptions.Bytes", ErrFull, q.share)
+	case q.all.bytes+size > q.opts.Bytes:
+		return fmt.Errorf("%w: the waiting prompts take %d of %d bytes, and this prompt takes %d; submit again later, or raise QueueOptions.Bytes",
+			ErrFull, q.all.bytes, q.opts.Bytes, size)
+	case own.bytes+size > q.share:
+		return fmt.Errorf("%w: the waiting prompts of this client take %d of %d bytes, and this prompt takes %d; submit again when one of them has begun, or raise QueueOptions.Bytes",
+			ErrFull, own.bytes, q.share, size)
+	}
+	return nil
+}
+
+func inOrder(a, b *queued) int {
+	return cmp.Or(cmp.Compare(a.job.Prompt.Priority, b.job.Prompt.Priority), cmp.Compare(a.seq, b.seq))
+}
+
+func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	size := promptSize(p, q.share)
+	for name, secret := range secrets {
+		size += 64 + len(name) + len(secret)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	switch old := q.byID[p.ID]; {
+	case old != nil && !old.lapses.IsZero():
+		return fmt.Errorf("%w: the prompt runs; choose another id, or submit again when it has ended: prompt %q", ErrDuplicate, p.ID)
+	case old != nil:
+		return fmt.Errorf("%w: the prompt waits; choose another id, or delete the waiting prompt: prompt %q", ErrDuplicate, p.ID)
+	}
+	if err := q.room(p.ClientID, size); err != nil {
+		return fmt.Errorf("%w: prompt %q", err, p.ID)
+	}
+	q.seq++
+	q.insert(&queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}, size: size, born: q.seq, seq: q.seq})
+	return nil
+}
+
+// Move replaces the prompt by a copy with the new priority, because others may read the
+// prompt.
+func (q *memQueue) Move(_ context.Context, id string, priority float64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	old := q.byID[id]
+	if old == nil || !old.lapses.IsZero() {
+		return fmt.Errorf("%w: no prompt with this id waits: prompt %q", ErrNotFound, id)
+	}
+	q.remove(old)
+	x, p := *old, *old.job.Prompt
+	p.Priority = priority
+	q.seq++
+	x.job.Prompt, x.seq = &p, q.seq
+	q.insert(&x)
+	return nil
+}
+
+// insert adds x to the waiting prompts, at its place in the order. q.mu is held.
+func (q *memQueue) insert(x *queued) {
+	at, _ := slices.BinarySearchFunc(q.waiting, x, inOrder)
+	q.waiting = slices.Insert(q.waiting, at, x)
+	q.byID[x.job.Prompt.ID] = x
+	q.count(x, 1)
+	q.version++
+	q.wake()
+}
+
+// wake makes every waiting Take search again. q.mu is held.
+func (q *memQueue) wake() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// remove removes x from the waiting prompts. q.mu is held.
+func (q *memQueue) remove(x *queued) {
+	if at, found := slices.BinarySearchFunc(q.waiting, x, inOrder); found {
+		q.waiting = slices.Delete(q.waiting, at, at+1)
+		q.count(x, -1)
+		q.version++
+	}
+}
+
+// lapse returns prompts with lapsed leases to the waiting prompts. q.mu is held.
+func (q *memQueue) lapse() {
+	now := time.Now()
+	for at := 0; at < len(q.leased); {
+		if x := q.leased[at]; now.Before(x.lapses) {
+			at++
+		} else {
+			q.again(at, x.job.Attempt+1)
+		}
+	}
+}
+
+// again ends the lease at index at, and its prompt waits again. q.mu is held.
+func (q *memQueue) again(at, attempt int) {
+	x := *q.leased[at]
+	q.leased = slices.Delete(q.leased, at, at+1)
+	x.job.Attempt, x.lapses = attempt, time.Time{}
+	q.insert(&x)
+}
+
+func (q *memQueue) Take(ctx context.Context, skip func(clientID string) bool) (Lease, error) {
+	s := search{q: q, skips: map[string]bool{}}
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		lease, ask, changed, wait := s.next()
+		switch {
+		case lease != nil:
+			return lease, nil
+		case ask != nil:
+			s.skips[*ask] = skip(*ask)
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// search holds the state of one call of Take.
+type search struct {
+	q       *memQueue
+	skips   map[string]bool // results of skip, by client
+	at      int             // the prompts before this index are skipped
+	version uint64          // the version of the queue for which at is valid
+}
+
+// next leases the first prompt that is not skipped. If the result of skip for a
+// client is not known yet, next returns the client in ask. If every prompt is
+// skipped, the caller waits until changed is closed, or for the duration wait, after
+// which the next lease lapses.
+func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait time.Duration) {
+	q := s.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	if s.version != q.version {
+		s.version, s.at = q.version, 0
+	}
+	for ; s.at < len(q.waiting); s.at++ {
+		x := q.waiting[s.at]
+		client := x.job.Prompt.ClientID
+		skipped, known := s.skips[client]
+		switch {
+		case !known:
+			return nil, &client, nil, 0
+		case !skipped:
+			q.remove(x)
+			q.seq++
+			x.taken, x.lapses = q.seq, time.Now().Add(leaseTime)
+			q.leased = append(q.leased, x)
+			return &memLease{q, x}, nil, nil, 0
+		}
+	}
+	wait = time.Hour
+	for _, x := range q.leased {
+		wait = min(wait, time.Until(x.lapses))
+	}
+	return nil, nil, q.changed, wait
+}
+
+// listed names a prompt of a listing.
+type listed struct {
+	id     string
+	born   uint64
+	leased bool
+}
+
+// List keeps the names of the prompts, and looks the prompts up while it yields: a slow
+// reader does not keep prompts in memory that have left the queue.
+func (q *memQueue) List(_ context.Context, ids ...string) iter.Seq2[Queued, error] {
+	return func(yield func(Queued, error) bool) {
+		for _, name := range q.snapshot(ids) {
+			if x, ok := q.lookUp(name); ok && !yield(x, nil) {
+				return
+			}
+		}
+	}
+}
+
+// snapshot returns the names of the prompts with these ids, or of all prompts: first the
+// leased prompts, then the waiting prompts.
+func (q *memQueue) snapshot(ids []string) []listed {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	leased, waiting := q.leased, q.waiting
+	if len(ids) > 0 {
+		leased, waiting = q.find(ids)
+	}
+	names := make([]listed, 0, len(leased)+len(waiting))
+	for _, x := range leased {
+		names = append(names, listed{x.job.Prompt.ID, x.born, true})
+	}
+	for _, x := range waiting {
+		names = append(names, listed{x.job.Prompt.ID, x.born, false})
+	}
+	return names
+}
+
+// find returns the prompts with these ids, in order. q.mu is held.
+func (q *memQueue) find(ids []string) (leased, waiting []*queued) {
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		x := q.byID[id]
+		switch {
+		case x == nil || seen[id]:
+		case x.lapses.IsZero():
+			waiting = append(waiting, x)
+		default:
+			leased = append(leased, x)
+		}
+		seen[id] = true
+	}
+	slices.SortFunc(leased, func(a, b *queued) int { return cmp.Compare(a.taken, b.taken) })
+	slices.SortFunc(waiting, inOrder)
+	return leased, waiting
+}
+
+// lookUp returns a prompt of a listing, if it is still in the queue. The prompt is shown
+// as leased if it was leased at the moment of the listing.
+func (q *memQueue) lookUp(name listed) (found Queued, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	x := q.byID[name.id]
+	if x == nil || x.born != name.born {
+		return Queued{}, false
+	}
+	return Queued{Prompt: x.job.Prompt, Attempt: x.job.Attempt, Leased: name.leased}, true
+}
+
+func (q *memQueue) Len(context.Context) (waiting, leased int, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	return len(q.waiting), len(q.leased), nil
+}
+
+func (q *memQueue) Delete(_ context.Context, ids ...string) (deleted []*nodebus.Prompt, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	for _, id := range ids {
+		if x := q.byID[id]; x != nil && x.lapses.IsZero() {
+			q.remove(x)
+			delete(q.byID, id)
+			deleted = append(deleted, x.job.Prompt)
+		}
+	}
+	return deleted, nil
+}
+
+type memLease struct {
+	q *memQueue
+	x *queued
+}
+
+func (l *memLease) Job() nodebus.Job { return l.x.job }
+
+// hold calls f with q.mu held. If the lease has ended, hold returns ErrLapsed
+// instead. at is the index of the prompt in q.leased.
+func (l *memLease) hold(f func(at int)) error {
+	l.q.mu.Lock()
+	defer l.q.mu.Unlock()
+	l.q.lapse()
+	at := slices.Index(l.q.leased, l.x)
+	if at < 0 {
+		return ErrLapsed
+	}
+	f(at)
+	return nil
+}
+
+func (l *memLease) Extend(_ context.Context, d time.Duration) error {
+	return l.hold(func(int) {
+		l.x.lapses = time.Now().Add(d)
+		l.q.wake() // a waiting Take must see that the lease may lapse earlier
+	})
+}
+
+func (l *memLease) Done(context.Context) error {
+	return l.hold(func(at int) {
+		l.q.leased = slices.Delete(l.q.leased, at, at+1)
+		delete(l.q.byID, l.x.job.Prompt.ID)
+	})
+}
+
+func (l *memLease) Release(context.Context) error {
+	return l.hold(func(at int) { l.q.again(at, l.x.job.Attempt) })
+}

@@ -1,0 +1,85 @@
+package flow
+
+import (
+	"math"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// The limits of a validation error, which is an answer to a client. Nodes beyond them are
+// only counted.
+const (
+	problemNodesMax = 1000    // nodes in the error
+	problemBytesMax = 4 << 20 // the memory of all problems in the error
+	problemValueMax = 64 << 10
+)
+
+// moreNodes is the name in the extra data of a validation error that has the number of
+// the nodes that it leaves out.
+const moreNodes = "more_nodes"
+
+// problems collects the problems of nodes, within the limits. A graph of 100 000 faulty
+// nodes would otherwise cost more memory than the graph itself.
+type problems struct {
+	found map[int32][]nodebus.Problem // nil for a node that is not in the error
+	nodes int                         // nodes in the error
+	bytes int
+}
+
+// bad reports whether node i has a problem.
+func (ps *problems) bad(i int32) bool {
+	_, bad := ps.found[i]
+	return bad
+}
+
+// add adds problems of node i.
+func (ps *problems) add(i int32, found ...nodebus.Problem) {
+	if ps.found == nil {
+		ps.found = map[int32][]nodebus.Problem{}
+	}
+	told, bad := ps.found[i]
+	if bad && told == nil {
+		return
+	}
+	size := 0
+	for k := range found {
+		size += boundProblem(&found[k])
+	}
+	if !bad && (ps.nodes >= problemNodesMax || ps.nodes > 0 && ps.bytes+size > problemBytesMax) {
+		ps.found[i] = nil
+		return
+	}
+	if !bad {
+		ps.nodes++
+	}
+	ps.bytes += size
+	ps.found[i] = append(told, found...)
+}
+
+// forget removes what was added for node i.
+func (ps *problems) forget(i int32) {
+	if told := ps.found[i]; told != nil {
+		ps.nodes--
+		for k := range told {
+			ps.bytes -= boundProblem(&told[k])
+		}
+	}
+	delete(ps.found, i)
+}
+
+// boundProblem shortens what is too large for an answer, and returns the memory of the
+// problem.
+func boundProblem(p *nodebus.Problem) (size int) {
+	p.Message, p.Details = shorten(p.Message, errorTextMax), shorten(p.Details, errorTextMax)
+	size = len(p.Message) + len(p.Details) + value.Weight(p.Extra, math.MaxInt, askSize)
+	if size <= 2*problemValueMax {
+		return size
+	}
+	for name, v := range p.Extra {
+		if value.Weight(v, problemValueMax, askSize) > problemValueMax {
+			p.Extra[name] = value.Shown(v)
+		}
+	}
+	return len(p.Message) + len(p.Details) + value.Weight(p.Extra, math.MaxInt, askSize)
+}
