@@ -22,6 +22,8 @@ func TestCache(t *testing.T) {
 		"entries":  func() flow.Cache { return flow.NewCache(&flow.CacheOptions{Entries: 3}) },
 		"bytes":    func() flow.Cache { return flow.NewCache(&flow.CacheOptions{Bytes: 300}) },
 		"none":     flow.NoCache,
+		"classic":  flow.ClassicCache,
+		"JSON":     func() flow.Cache { return &jsonCache{} },
 	} {
 		t.Run(name, func(t *testing.T) { conform.Cache(t, func(*testing.T) flow.Cache { return c() }) })
 	}

@@ -197,14 +197,14 @@ func (r *run) showCachedCalls(ids []string) []string {
 		case r.acceptsCached(n, Result{n.outs, n.ui}):
 			used = append(used, n.plan.id)
 		default:
-			n.state, n.outs, n.ui = nodeFresh, make([]any, len(n.outs)), nil
+			n.state, n.outs, n.ui, n.stale = nodeFresh, make([]any, len(n.outs)), nil, true
 		}
 	}
 	return used
 }
 
 // acceptsCached reports whether a cached result of node n is used. The functions around calls
-// decide that, once for each node.
+// decide that. If they refuse it, the caller sets n.stale, so that they are not asked again.
 func (r *run) acceptsCached(n *runNode, known Result) bool {
 	if r.local.around == nil || n.stale {
 		return !n.stale
@@ -224,6 +224,5 @@ func (r *run) acceptsCached(n *runNode, known Result) bool {
 		_, err := r.local.around(c.ctx, c)
 		return err
 	})
-	n.stale = err != nil
 	return err == nil
 }

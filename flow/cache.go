@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -40,16 +42,16 @@ type CacheOptions struct {
 	Bytes int
 }
 
-// NewCache returns a cache in memory that keeps results across prompts, up to its
-// limits. It is safe for concurrent use. If opts is nil, the cache has the default
-// limits.
+// NewCache returns a cache in memory that keeps results across prompts and across
+// workflows, up to its limits. It is the default cache of a [Local]. It is safe for
+// concurrent use. If opts is nil, the cache has the default limits.
 func NewCache(opts *CacheOptions) Cache {
 	if opts == nil {
 		opts = &CacheOptions{}
 	}
 	return &boundedCache{
 		opts:    CacheOptions{Entries: limit(opts.Entries, 100_000), Bytes: limit(opts.Bytes, 1<<30)},
-		entries: map[string]boundedEntry{},
+		entries: map[cacheKey]*boundedEntry{},
 	}
 }
 
@@ -68,133 +70,147 @@ type boundedCache struct {
 	opts CacheOptions
 
 	mu      sync.Mutex
-	entries map[string]boundedEntry
-	uses    []cacheUse // in order; a use is current if its number equals the use of its entry
-	number  uint64     // number of the last use
+	entries map[cacheKey]*boundedEntry
+	ring    boundedEntry // its next is the least recently used entry, its last is the latest
 	bytes   int
 }
 
+// boundedEntry is a result in a ring of all results.
 type boundedEntry struct {
-	r    Result
-	size int
-	use  uint64 // number of the last use
+	held
+	key        cacheKey
+	size       int
+	last, next *boundedEntry
 }
 
-type cacheUse struct {
-	key    string
-	number uint64
-}
+// entrySize estimates the bytes that an entry takes without the values of its result.
+const entrySize = 192
 
 func (c *boundedCache) Get(key string) (Result, bool) {
+	k := cacheKeyOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.entries[key]
-	if ok && e.use != c.number {
-		c.use(key, e)
+	e := c.entries[k]
+	if e == nil {
+		return Result{}, false
 	}
-	return e.r, ok
+	if c.ring.last != e {
+		c.cut(e)
+		c.append(e)
+	}
+	return e.r, true
 }
 
 func (c *boundedCache) Put(key string, r Result) {
-	size := resultSize(r) // the lock is not held, because Size is foreign code
+	e := &boundedEntry{key: cacheKeyOf(key), held: held{odd: oddKey(key)}}
+	e.set(r)
+	e.size = resultSize(r) + entrySize + len(e.odd) // the lock is not held, because Size is foreign code
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bytes += size - c.entries[key].size
-	c.use(key, boundedEntry{r: r, size: size})
+	if old := c.entries[e.key]; old != nil {
+		c.remove(old)
+	}
+	c.entries[e.key] = e
+	c.bytes += e.size
+	c.append(e)
 	for len(c.entries) > c.opts.Entries || c.bytes > c.opts.Bytes {
-		oldest := c.uses[0]
-		if c.uses = c.uses[1:]; c.entries[oldest.key].use == oldest.number {
-			c.remove(oldest.key)
-		}
+		c.remove(c.ring.next)
 	}
 }
 
-// use records a use of an entry and stores the entry.
-func (c *boundedCache) use(key string, e boundedEntry) {
-	c.number++
-	e.use = c.number
-	c.entries[key] = e
-	if c.uses = append(c.uses, cacheUse{key, c.number}); len(c.uses) > 2*len(c.entries)+64 {
-		c.uses = slices.DeleteFunc(c.uses, func(u cacheUse) bool { return c.entries[u.key].use != u.number })
+// append makes an entry the latest of the ring.
+func (c *boundedCache) append(e *boundedEntry) {
+	if c.ring.next == nil {
+		c.ring.last, c.ring.next = &c.ring, &c.ring
 	}
+	e.last, e.next = c.ring.last, &c.ring
+	e.last.next, e.next.last = e, e
 }
 
-func (c *boundedCache) remove(key string) {
-	c.bytes -= c.entries[key].size
-	delete(c.entries, key)
+func (*boundedCache) cut(e *boundedEntry) {
+	e.last.next, e.next.last = e.next, e.last
+	e.last, e.next = nil, nil // a run may keep the entry for a while, and must not keep others
+}
+
+func (c *boundedCache) remove(e *boundedEntry) {
+	c.bytes -= e.size
+	delete(c.entries, e.key)
+	c.cut(e)
+}
+
+// clear drops all results.
+func (c *boundedCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.entries)
+	c.ring, c.bytes = boundedEntry{}, 0
 }
 
 func (c *boundedCache) Retain(keep func(key string) bool) {
 	c.mu.Lock()
-	keys := slices.Collect(maps.Keys(c.entries))
+	all := slices.Collect(maps.Values(c.entries))
 	c.mu.Unlock()
-	keys = slices.DeleteFunc(keys, keep) // no lock is held, because keep is foreign code
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, key := range keys {
-		c.remove(key)
+	for _, e := range all {
+		if keep(e.key.text(e.odd)) { // no lock is held, because keep is foreign code
+			continue
+		}
+		c.mu.Lock()
+		if c.entries[e.key] == e {
+			c.remove(e)
+		}
+		c.mu.Unlock()
 	}
 }
 
-// recentCache is the default cache of a Local. It keeps the results that the last
-// prompt used, as the default cache of ComfyUI does. It has no limits. It is not a
-// Cache: Local calls clear and sweep instead of Retain.
-type recentCache struct {
-	mu         sync.Mutex
-	entries    map[string]*recentEntry
-	generation uint64
-}
+// cacheKey is a key in a map of results: the key itself if it has the length of an
+// executor's key, else its hash.
+type cacheKey [keyLen]byte
 
-type recentEntry struct {
-	r          Result
-	generation uint64 // generation of the last prompt that used the result
-}
-
-func (c *recentCache) Get(key string) (Result, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil {
-		return Result{}, false
+func cacheKeyOf(key string) (k cacheKey) {
+	if len(key) == keyLen {
+		copy(k[:], key)
+		return k
 	}
-	e.generation = c.generation
-	return e.r, true
+	return sha256.Sum256([]byte(key))
 }
 
-func (c *recentCache) Put(key string, r Result) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.entries == nil {
-		c.entries = map[string]*recentEntry{}
+// oddKey returns a key of another length; else "".
+func oddKey(key string) string {
+	if len(key) == keyLen {
+		return ""
 	}
-	c.entries[key] = &recentEntry{r, c.generation}
+	return strings.Clone(key)
 }
 
-// clear drops all results.
-func (c *recentCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.entries)
+// text returns the key as its Put gave it. An empty key has the length 0, too, so its hash
+// tells that it is empty.
+func (k cacheKey) text(odd string) string {
+	if odd != "" || k == cacheKeyOf("") {
+		return odd
+	}
+	return string(k[:])
 }
 
-// nextPrompt begins a new generation: all later uses belong to it.
-func (c *recentCache) nextPrompt() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.generation++
-	return c.generation
+// held is a result in a cache in memory. It does not change, because runs may use it. It
+// has its own list of outputs: the list of a run holds the outputs of all its nodes, and
+// would keep them all in memory.
+type held struct {
+	r   Result
+	one [1]any // the outputs, if there is one output
+	odd string // see oddKey
 }
 
-// sweep drops the results of earlier generations. After the prompt has looked up all
-// its keys, only the results that it uses remain.
-func (c *recentCache) sweep(generation uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	maps.DeleteFunc(c.entries, func(_ string, e *recentEntry) bool { return e.generation < generation })
+func (h *held) set(r Result) {
+	if h.r = r; len(r.Outputs) == 1 {
+		h.one[0] = r.Outputs[0]
+		h.r.Outputs = h.one[:]
+	} else {
+		h.r.Outputs = slices.Clone(r.Outputs)
+	}
 }
 
 func resultSize(r Result) int {
-	n := 64
+	n := 0
 	for _, v := range r.Outputs {
 		n += 16 + value.Size(v, askSize)
 	}

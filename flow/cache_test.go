@@ -105,7 +105,8 @@ func TestSection10Policies(t *testing.T) {
 		cache flow.Cache
 		want  int64 // number of runs for the inputs A, B, A, B, A, A
 	}{
-		{"what the last prompt used", nil, 5},
+		{"the default", nil, 2},
+		{"what the last prompt used", flow.ClassicCache(), 5},
 		{"nothing", flow.NoCache(), 6},
 		{"everything", flow.NewCache(&flow.CacheOptions{}), 2},
 		{"the last four results", flow.NewCache(&flow.CacheOptions{Entries: 4}), 2},
@@ -136,6 +137,7 @@ func TestSection10BytesHeld(t *testing.T) {
 		"behind a pointer": &struct{ Pix []uint8 }{make([]uint8, 9_000)},
 		"a list":           []any{make([]byte, 5_000), make([]byte, 4_000)},
 		"a string":         string(make([]byte, 9_000)),
+		"an object":        map[string]any{"a": string(make([]byte, 5_000)), "b": []any{string(make([]byte, 4_000))}},
 		"says itself":      sized(9_000),
 	} {
 		cache.Put("small", result(1))
@@ -166,7 +168,7 @@ type sizedPointer struct{ n int }
 func (s *sizedPointer) Size() int { return s.n }
 
 func TestSection10Fingerprint(t *testing.T) {
-	inBubble(t, nil, nil, func(r *rig) {
+	inBubble(t, &flow.LocalOptions{Cache: flow.ClassicCache()}, nil, func(r *rig) {
 		runs, print := new(atomic.Int64), new(atomic.Value)
 		print.Store("1")
 		flow.Register(r.reg, file{runs: runs, print: print}, nodebus.Info{Name: "File"})

@@ -12,12 +12,6 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Result holds the outputs of a node, in order, and the UI output of the node.
-type Result struct {
-	Outputs []any
-	UI      nodebus.UI
-}
-
 // Call calls the node once. It is for executors outside this package. Call sets the
 // inputs, takes the hidden inputs from ctx, runs the node and splits its result into
 // outputs. Any output may be an input of another Call.

@@ -22,8 +22,7 @@ func (n Paint) Run(*nodebus.Context) (nodebus.UI, error) {
 }
 
 // The example runs the same prompts with each kind of cache and prints which nodes
-// ran. The default cache keeps the results that the last prompt used, as ComfyUI
-// does.
+// ran. The default is NewCache(nil).
 func ExampleNewCache() {
 	var log []string
 	r := flow.NewRegistry()
@@ -33,7 +32,6 @@ func ExampleNewCache() {
 		cache flow.Cache
 	}{
 		{"default", nil},
-		{"bounded by the defaults", flow.NewCache(nil)},
 		{"the last two", flow.NewCache(&flow.CacheOptions{Entries: 2})},
 		{"1 GiB of results", flow.NewCache(&flow.CacheOptions{Bytes: 1 << 30})},
 		{"none", flow.NoCache()},
@@ -49,12 +47,30 @@ func ExampleNewCache() {
 				fmt.Println(err)
 			}
 		}
-		fmt.Printf("%-23s %v\n", c.name, log)
+		fmt.Printf("%-17s %v\n", c.name, log)
 	}
 	// Output:
-	// default                 [red blue red green blue]
-	// bounded by the defaults [red blue green]
-	// the last two            [red blue green blue]
-	// 1 GiB of results        [red blue green]
-	// none                    [red red blue red green blue]
+	// default           [red blue green]
+	// the last two      [red blue green blue]
+	// 1 GiB of results  [red blue green]
+	// none              [red red blue red green blue]
+}
+
+// The classic cache keeps what the last prompt used, as ComfyUI does by default. Of two
+// workflows that alternate, it keeps nothing.
+func ExampleClassicCache() {
+	var log []string
+	r := flow.NewRegistry()
+	flow.Register(r, Paint{log: &log}, nodebus.Info{})
+	local := flow.NewLocal(r, &flow.LocalOptions{Cache: flow.ClassicCache()})
+	for i, color := range []string{"red", "red", "blue", "red"} {
+		g := nodebus.NewGraph()
+		g.Add("Paint", nodebus.Inputs{"color": color})
+		job := nodebus.Job{Prompt: &nodebus.Prompt{ID: fmt.Sprint(i), Nodes: g.Nodes()}, Attempt: 1}
+		if _, err := local.Execute(context.Background(), job, nodebus.NewHub(nil)); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(log)
+	// Output: [red blue red]
 }

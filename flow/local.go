@@ -15,8 +15,9 @@ import (
 // LocalOptions holds the options of a [Local]. A nil pointer, and a zero value or a
 // negative number in any field, select the defaults.
 type LocalOptions struct {
-	// Cache keeps results across prompts. Default: a cache that keeps the results that
-	// the last prompt used, without a limit. See NewCache and NoCache for other caches.
+	// Cache keeps results across prompts. Default: NewCache(nil), which keeps up to 1 GiB
+	// of results in memory. See ClassicCache and NoCache, and package diskcache, for
+	// other caches.
 	Cache Cache
 	// Workers is the maximum number of nodes that compute at the same time, over all
 	// prompts. Asynchronous nodes do not count. Default GOMAXPROCS. With 1, nodes run
@@ -53,21 +54,17 @@ type LocalOptions struct {
 // on each other run at the same time. Results are cached by the inputs of the nodes.
 // A Local is safe for concurrent use.
 type Local struct {
-	reg    *Registry
-	opts   LocalOptions
-	cache  resultCache  // nil if nothing is cached
-	recent *recentCache // the default cache, swept at each prompt; nil if another cache is set
-	slots  slots
+	reg     *Registry
+	opts    LocalOptions
+	cache   Cache         // nil if nothing is cached
+	classic *classicCache // cache, if it is the classic cache, which is swept at each prompt
+	own     bool          // cache returns the values that were put
+	puts    puts
+	slots   slots
 	// scratch holds *scratch values of runs that have ended well.
 	scratch sync.Pool
 	claims  claims
 	around  CallFunc // nil if nothing is wrapped around calls
-}
-
-// resultCache contains the methods of a Cache that a run calls.
-type resultCache interface {
-	Get(key string) (Result, bool)
-	Put(key string, r Result)
 }
 
 // NewLocal returns an executor for the classes of r. If opts is nil, the executor
@@ -83,21 +80,25 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	l.around = wrapCalls(l.opts.Around)
 	l.opts.Logger = protectedLogger(l.opts.Logger)
 	l.slots.free = l.opts.Workers
-	switch l.opts.Cache.(type) {
-	case nil:
-		l.recent = &recentCache{}
-		l.cache = l.recent
-	case noCache:
-	default:
-		l.cache = l.opts.Cache
+	if l.opts.Cache == nil {
+		l.opts.Cache = NewCache(nil)
 	}
+	switch c := l.opts.Cache.(type) {
+	case noCache:
+		return l
+	case *classicCache:
+		l.classic, l.own = c, true
+	case *boundedCache:
+		l.own = true
+	}
+	l.cache = l.opts.Cache
 	return l
 }
 
 // Free drops all cached results.
 func (l *Local) Free() {
-	if l.recent != nil {
-		l.recent.clear()
+	if c, ok := l.opts.Cache.(interface{ clear() }); ok {
+		c.clear()
 		return
 	}
 	l.opts.Cache.Retain(func(string) bool { return false })

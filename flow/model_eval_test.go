@@ -1,7 +1,6 @@
 package flow_test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,12 +29,16 @@ type evaluator struct {
 	failed map[string]bool
 	shown  map[string][]string
 	ends   map[string]string // how the nodes ended
+
+	known  map[string]int // keys of cached results
+	quiet  int            // above 0: what is evaluated does not run, because a result is cached
+	unseen map[string][]cells
 }
 
 func newEvaluator(nodes nodebus.Nodes) *evaluator {
 	e := &evaluator{
 		specs: map[string]nodebus.NodeSpec{}, done: map[string][]cells{}, keys: map[string]string{},
-		ran: map[string]int{}, failed: map[string]bool{}, shown: map[string][]string{},
+		unseen: map[string][]cells{}, ran: map[string]int{}, failed: map[string]bool{}, shown: map[string][]string{},
 		ends: map[string]string{},
 	}
 	for _, s := range nodes {
@@ -128,7 +131,15 @@ func (e *evaluator) eval(id string) []cells {
 	if outs, ok := e.done[id]; ok {
 		return outs
 	}
+	if outs, ok := e.unseen[id]; ok && e.quiet > 0 {
+		return outs
+	}
 	s := e.specs[id]
+	key := e.key(id)
+	if e.known[key] > 0 {
+		e.quiet++
+		defer func() { e.quiet-- }()
+	}
 	var outs []cells
 	defer e.noteEnd(id)
 	switch s.Class {
@@ -141,7 +152,11 @@ func (e *evaluator) eval(id string) []cells {
 	default:
 		outs = e.mapped(s)
 	}
-	e.ran[e.key(id)]++
+	if e.quiet > 0 {
+		e.unseen[id] = outs // another node may need this node to run
+		return outs
+	}
+	e.ran[key]++
 	e.done[id] = outs
 	return outs
 }
@@ -254,16 +269,6 @@ func (e *evaluator) pickOne(s nodebus.NodeSpec, which cell, k int, calls *int) c
 		e.ends[s.ID] = "blocked"
 	}
 	return sum
-}
-
-var modelInputs = map[string][]string{
-	"Const": {"value"}, "Add": {"a", "b"}, "Range": {"n"}, "Gate": {"in", "every"},
-	"Split": {"in"}, "Expand": {"in", "depth"}, "Eval": {"in", "depth"}, "Fail": {"in", "at"}, "Show": {"in"},
-}
-
-// synchronous returns the class that computes the same as an asynchronous class.
-func synchronous(class string) string {
-	return cmp.Or(strings.Replace(class, "Async", "", 1), "Add")
 }
 
 // mapped calls a node for each element of its longest list.

@@ -1,9 +1,11 @@
 package flow_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/nodebus/nodebus"
@@ -246,4 +248,14 @@ func modelRegistry(wire *tripwire) *flow.Registry {
 	flow.Register(r, mFail{wire: wire}, nodebus.Info{Name: "AsyncFail", Async: true})
 	flow.Register(r, mShow{wire: wire}, nodebus.Info{Name: "Show"})
 	return r
+}
+
+var modelInputs = map[string][]string{
+	"Const": {"value"}, "Add": {"a", "b"}, "Range": {"n"}, "Gate": {"in", "every"},
+	"Split": {"in"}, "Expand": {"in", "depth"}, "Eval": {"in", "depth"}, "Fail": {"in", "at"}, "Show": {"in"},
+}
+
+// synchronous returns the class that computes the same as an asynchronous class.
+func synchronous(class string) string {
+	return cmp.Or(strings.Replace(class, "Async", "", 1), "Add")
 }

@@ -119,8 +119,12 @@ func modelCase(t *testing.T, seed uint64) {
 	reg := modelRegistry(wire)
 	opts := &flow.LocalOptions{Workers: 1 + r.IntN(8), Overall: true, AsyncCalls: 1 + r.IntN(4)}
 	opts.Around = [][]flow.Around{nil, {passOn}, {callTwice}, {callElsewhere, passOn}}[r.IntN(4)]
-	if r.IntN(4) == 0 {
-		opts.Cache = flow.NoCache()
+	shared := true // equal nodes share a result
+	switch r.IntN(8) {
+	case 0, 1:
+		opts.Cache, shared = flow.NoCache(), false
+	case 2, 3, 4:
+		opts.Cache = flow.ClassicCache()
 	}
 	hub := nodebus.NewHub(nil)
 	engine := flow.NewEngine(reg, hub, &flow.EngineOptions{Executor: flow.NewLocal(reg, opts)})
@@ -128,30 +132,31 @@ func modelCase(t *testing.T, seed uint64) {
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
 
-	run := func(id string) modelRun {
+	run := func(id string, nodes nodebus.Nodes) modelRun {
 		return modelSubmit(t, ctx, hub, engine, &nodebus.Prompt{ID: id, ClientID: "c", Nodes: nodes})
 	}
 	if r.IntN(5) == 0 {
 		wire.at = 1 + r.Int64N(20)
 		wire.do = func() { interrupt(engine, "first") }
 	}
-	first := run("first")
+	first := run("first", nodes)
 	checkOrder(t, "first", first.events)
 	if first.record.State != nodebus.Interrupted {
 		e := newEvaluator(nodes)
 		ok := e.prompt(first.record.Prompt.Outputs)
-		checkAgainst(t, e, ok, first, opts.Cache == nil)
-		second := run("second")
+		checkAgainst(t, e, ok, first, shared)
+		second := run("second", nodes)
 		checkOrder(t, "second", second.events)
 		require.Equal(t, ok, second.record.State == nodebus.Succeeded)
-		if ok && opts.Cache == nil {
+		if ok && shared {
 			require.Empty(t, executing(second.events), "everything is cached")
 			require.Equal(t, outputsOf(first.record), outputsOf(second.record))
+			modelChanges(t, r, e, nodes, opts.Cache != nil, run)
 		}
 	} else {
 		require.NotZero(t, wire.at)
 		require.NotNil(t, first.record.Interrupted)
-		checkOrder(t, "after", run("after").events)
+		checkOrder(t, "after", run("after", nodes).events)
 	}
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
@@ -279,13 +284,7 @@ func checkAgainst(t *testing.T, e *evaluator, ok bool, run modelRun, shared bool
 		return
 	}
 	require.Equal(t, nodebus.Succeeded, run.record.State, "%+v", run.record.Error)
-	want := map[string][]any{}
-	for id, lines := range e.shown {
-		for _, l := range lines {
-			want[id] = append(want[id], l)
-		}
-	}
-	require.Equal(t, want, outputsOf(run.record))
+	require.Equal(t, e.lines(), outputsOf(run.record))
 	ran := map[string]int{}
 	for _, id := range executing(run.events) {
 		require.Contains(t, e.specs, id)

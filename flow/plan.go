@@ -35,7 +35,23 @@ type origin struct {
 	parentID  string
 	realID    string
 	displayID string
-	real      int32 // number of node realID in a run of Local
+	real      int32   // number of node realID in a run of Local
+	up        *origin // the origin of node parentID; nil for a node of the prompt
+}
+
+// appendSources appends the sources that the node needs before it runs.
+func (n *planNode) appendSources(sources []int32) []int32 {
+	for k := range n.args {
+		if a := &n.args[k]; a.src >= 0 && !n.class.inputs[k].Lazy {
+			sources = append(sources, a.src)
+		}
+	}
+	for k := range n.extra {
+		if src := n.extra[k].src; src >= 0 {
+			sources = append(sources, src)
+		}
+	}
+	return sources
 }
 
 // place returns the ids of the node.

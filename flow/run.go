@@ -46,6 +46,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	tracker  *nodebus.Tracker
 	keys     keys
+	promptNo uint64         // number of the prompt in a classic cache
 	finished chan struct{}  // closed when no node runs and no node waits
 	all      sync.WaitGroup // the goroutines of the run
 	started  time.Time
@@ -140,6 +141,7 @@ func (r *run) execute() error {
 		r.tracker.Fail(ring.number, ring.what)
 	}
 	if err == nil && !abandoned {
+		r.sweepAtEnd()
 		r.giveBack()
 	}
 	if stopped {
@@ -203,7 +205,6 @@ func (r *run) start(cached int) {
 // walker: it adds a node, then everything that the node's last input needs, then the
 // input before it, and so on.
 func (r *run) need(by *runNode, want ...int32) {
-	first := r.sched.Positions()
 	added, stack := r.sched.added[:0], r.sched.stack[:0]
 	for _, w := range want {
 		stack = append(stack, w)
@@ -222,7 +223,6 @@ func (r *run) need(by *runNode, want ...int32) {
 		}
 	}
 	r.expect(by, added)
-	r.sched.Rank(first)
 	if r.sched.first != nil {
 		r.dropLost(added)
 	}

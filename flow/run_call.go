@@ -38,7 +38,7 @@ func (w *worker) lookUp() (calls, later bool, err error) {
 		if w.r.acceptsCached(w.n, Result{w.outs, w.ui}) {
 			return false, false, w.showCached()
 		}
-		w.cached, w.outs, w.ui = false, nil, nil
+		w.cached, w.outs, w.ui, w.n.stale = false, nil, nil, true
 	}
 	w.r.tracker.Begin(int(w.n.number))
 	return true, false, nil
@@ -78,7 +78,7 @@ func (w *worker) callAll() (later bool, err error) {
 		return false, err
 	}
 	w.outs, w.ui = res.outs, res.ui
-	if res.unmade || len(w.ui) > 0 || w.key != "" && w.r.local.recent == nil { // otherwise finish does it at once
+	if res.unmade || len(w.ui) > 0 || w.key != "" && !w.r.local.own { // otherwise finish does it at once
 		w.r.tracker.Quiet(int(w.n.number))
 	}
 	if res.unmade {

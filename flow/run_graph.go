@@ -37,6 +37,7 @@ type runNode struct {
 	ended  int64      // when the node ended, see run.clock; 0 if it was not called
 	number int32      // number in the tracker
 	calls  int32      // how often the node was called for the same inputs, if more than once
+	asked  uint64     // when the cache was asked for the result; see puts
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
 	stale  bool // a function around calls refused the cached result
@@ -49,7 +50,7 @@ type nodeState uint8
 
 const (
 	nodeFresh  nodeState = iota
-	nodeCached           // the result was cached when the prompt began
+	nodeCached           // the result was cached when the node was needed
 	nodeDone
 	nodeLost // the node has failed, or needs a node that has failed, and the prompt goes on
 )
@@ -256,7 +257,7 @@ func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int
 func madeBy(by *runNode, g *liveGraph) *origin {
 	p := by.plan
 	if p.made != nil {
-		return &origin{parentID: p.id, real: p.made.real, realID: p.made.realID, displayID: p.made.displayID}
+		return &origin{parentID: p.id, real: p.made.real, realID: p.made.realID, displayID: p.made.displayID, up: p.made}
 	}
 	return &origin{parentID: p.id, real: g.plan.byID[p.id], realID: p.id, displayID: p.id}
 }

@@ -24,7 +24,7 @@ func (r *run) clock() int64 { return max(1, int64(time.Since(r.started))) }
 // start notes when the node is called. A worker that has just ended another node knows the
 // time already, unless it has asked a cache that may be slow.
 func (w *worker) start() {
-	if w.clock == 0 || w.key != "" && w.r.local.recent == nil {
+	if w.clock == 0 || w.key != "" && !w.r.local.own {
 		w.clock = w.r.clock()
 	}
 	w.began = w.clock

@@ -194,6 +194,9 @@ func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 		return nil, err
 	}
 	r, done := t.w.r, ctx.Done()
+	if values, err := r.findOutputs(outs); values != nil || err != nil {
+		return values, err
+	}
 	w, err := t.beginWait(outs)
 	switch {
 	case err != nil:
@@ -288,84 +291,6 @@ func (t *turn) endWait(w *waiter, cause error) error {
 	return context.Canceled // Done of the context is closed, but its Err returns nil
 }
 
-// addGraph adds a graph that node by has made, and schedules the graph's output
-// nodes. It returns the node that out refers to. Comparing drop-downs calls foreign
-// code, so addGraph does it without the lock and then tries again.
-func (r *run) addGraph(by *runNode, g *nodebus.Graph, out nodebus.Link) (src int32, err error) {
-	for same := (choices{}); ; same.compare() {
-		r.mu.Lock()
-		src, outputs, err := r.graph.add(by, g, out, &same)
-		if err == nil {
-			for _, o := range outputs {
-				r.need(by, o)
-			}
-		}
-		r.mu.Unlock()
-		if len(same.open) == 0 {
-			return src, err
-		}
-	}
-}
-
-// expand postpones the node until the nodes that make its outputs are done.
-func (w *worker) expand() error {
-	r := w.r
-	if len(w.ui) > 0 {
-		if err := w.showUI(); err != nil {
-			return err
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w.n.ui, w.n.shows = w.ui, w.ui != nil
-	var lost *runNode
-	eachMade(w.outs, func(o *madeOutput) {
-		if r.need(w.n, o.src); r.graph.at(o.src).state == nodeLost {
-			lost = r.graph.at(o.src)
-		}
-	})
-	if lost != nil {
-		_, err := w.turn.received(lost, 0)
-		return err
-	}
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
-	w.n.began, w.n.why, w.n.unkept = w.began, w.turn.learned.whyBlocked(), w.turn.learned.isUnkept()
-	r.sched.Again(w.i)
-	eachMade(w.outs, func(o *madeOutput) { r.sched.Link(o.src, w.i) })
-	r.sched.Open(w.i)
-	return nil
-}
-
-// assemble computes the result of an expanded node from the results of the nodes
-// that it made.
-func (w *worker) assemble() {
-	exp := w.n.exp
-	w.key, w.tries = exp.key, exp.tries
-	w.outs = make([]any, len(exp.outs))
-	for i, o := range exp.outs {
-		list, ok := o.(value.List)
-		if !ok {
-			list = value.List{o}
-		}
-		all := make(value.List, 0, len(list))
-		for _, e := range list {
-			if made, ok := e.(*madeOutput); ok {
-				e = w.r.node(made.src).outs[made.slot]
-			}
-			if inner, ok := e.(value.List); ok {
-				all = append(all, inner...)
-			} else {
-				all = append(all, e)
-			}
-		}
-		w.outs[i] = unlist(all)
-	}
-	w.ui, w.ran = exp.ui, true
-	w.began = w.n.began
-	w.assembled(exp)
-	w.finish()
-}
-
 // showCached publishes the UI output of a node whose result was known before its
 // turn.
 func (w *worker) showCached() error {
@@ -390,7 +315,7 @@ func (w *worker) showUI() error {
 // finish caches the node's result and publishes that the node is done.
 func (w *worker) finish() {
 	if keep := w.mayKeep(); keep && w.key != "" && !w.turn.over.Load() {
-		w.r.local.cache.Put(w.key, Result{Outputs: w.outs, UI: w.ui})
+		w.r.keep(w.n.plan, w.key, Result{Outputs: w.outs, UI: w.ui})
 	}
 	w.r.tracker.Finish(int(w.n.number))
 	w.tellDone()

@@ -69,7 +69,7 @@ func TestRetry(t *testing.T) {
 		{"default", nil, errNet, 3, 3, 150 * time.Millisecond, 300 * time.Millisecond},
 		{"first", nil, errNet, 1, 1, 0, 0},
 		{"gives up", nil, errNet, 0, 3, 150 * time.Millisecond, 300 * time.Millisecond},
-		{"grows", &around.RetryOptions{Attempts: 6, Pause: time.Second}, errNet, 0, 6, 15500 * time.Millisecond, 31 * time.Second},
+		{"grows", &around.RetryOptions{Attempts: 6, Pause: time.Second}, errNet, 0, 6, 12500 * time.Millisecond, 25 * time.Second},
 		{"limited", &around.RetryOptions{Attempts: 6, Pause: time.Second, MaxPause: 2 * time.Second}, errNet, 0, 6, 4500 * time.Millisecond, 9 * time.Second},
 		{"limit below the pause", &around.RetryOptions{Attempts: 2, Pause: hour, MaxPause: time.Second}, errNet, 0, 2, 500 * time.Millisecond, time.Second},
 		{"interrupted", nil, fmt.Errorf("stop: %w", nodebus.ErrInterrupted), 0, 1, 0, 0},

@@ -54,7 +54,7 @@ func (tr *trace) replay(t *testing.T, m mode) *transcript {
 	r.folders.Hub = r.hub
 	refpack.Register(r.registry, &r.folders)
 	r.engine = flow.NewEngine(r.registry, r.hub, &flow.EngineOptions{
-		Executor: flow.NewLocal(r.registry, &flow.LocalOptions{Workers: 1}), // one worker keeps the reference's order
+		Executor: flow.NewLocal(r.registry, &flow.LocalOptions{Workers: 1, Cache: flow.ClassicCache()}), // the order and the cache of the reference
 		Parallel: 1,
 	})
 	var s stage = &inside{replayer: r, sessions: map[string]*nodebus.Session{}}

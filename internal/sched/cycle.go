@@ -26,7 +26,7 @@ func (s *Sched) Cycle() []int32 {
 				path = path[:len(path)-1]
 				continue
 			}
-			at[i] = s.edges[e-1].next
+			at[i] = s.edges[e-1].nextOut
 			to := s.edges[e-1].to
 			switch {
 			case s.nodes[to].state != pending || mark[to] == left:

@@ -40,12 +40,16 @@ type node struct {
 	root  bool
 	feeds bool  // a root waits for it
 	held  bool  // it has started, and now waits for a stand-in
+	stand bool  // it is a stand-in
 	wait  int32 // number of sources not done, plus one until Open
 	pos   int32 // index in Sched.order
 	out   int32 // first edge to a node that waits for this node: its index plus one, 0 for none
+	in    int32 // first edge from a node that this node waits for, in the same form
 }
 
-type edge struct{ to, next int32 } // next: the source's next edge, as its index plus one
+// edge is an edge between two nodes. nextOut and nextIn are the next edge of its source
+// and of its target, as an index plus one.
+type edge struct{ from, to, nextOut, nextIn int32 }
 
 // Reserve makes sure that there is memory for n nodes and e edges.
 func (s *Sched) Reserve(n, e int) {
@@ -102,21 +106,40 @@ func (s *Sched) Link(from, to int32) {
 	if f.state == done {
 		return
 	}
-	s.edges = append(s.edges, edge{to: to, next: f.out})
-	f.out = int32(len(s.edges))
 	t := &s.nodes[to]
+	s.edges = append(s.edges, edge{from: from, to: to, nextOut: f.out, nextIn: t.in})
+	f.out, t.in = int32(len(s.edges)), int32(len(s.edges))
 	t.wait++
 	if t.root {
-		f.feeds = true
-		s.promote(f, 1)
+		s.feed(from)
 	}
 	if t.feeds {
-		s.promote(f, 2)
+		s.promote(from, 2)
 	}
 }
 
-// promote moves n up to tier t, if t comes before the current tier of n.
-func (s *Sched) promote(n *node, t uint8) {
+// feed notes that a root waits for node i. The sources of i may be linked already, if i
+// gets a new consumer at run time.
+func (s *Sched) feed(i int32) {
+	s.promote(i, 1)
+	n := &s.nodes[i]
+	if n.feeds {
+		return
+	}
+	n.feeds = true
+	for e := n.in; e > 0; e = s.edges[e-1].nextIn {
+		if from := s.edges[e-1].from; s.nodes[from].stand {
+			s.feed(from)
+		} else {
+			s.promote(from, 2)
+		}
+	}
+}
+
+// promote moves node i, and its stand-ins, up to tier t, if t comes before the current
+// tier.
+func (s *Sched) promote(i int32, t uint8) {
+	n := &s.nodes[i]
 	if t >= n.tier {
 		return
 	}
@@ -125,24 +148,15 @@ func (s *Sched) promote(n *node, t uint8) {
 		s.ready[t].add(n.pos)
 	}
 	n.tier = t
-}
-
-// Rank computes the tier of the nodes added since position from (see Positions).
-// Call it when all links are made: at the time of a Link it may be still unknown
-// whether a root waits for the consumer.
-func (s *Sched) Rank(from int) {
-	for _, i := range s.order[from:] {
-		n := &s.nodes[i]
-		for e := n.out; e > 0 && n.tier > 2; e = s.edges[e-1].next {
-			if s.nodes[s.edges[e-1].to].feeds {
-				s.promote(n, 2)
-			}
+	if !n.held {
+		return
+	}
+	for e := n.in; e > 0; e = s.edges[e-1].nextIn {
+		if from := s.edges[e-1].from; s.nodes[from].stand {
+			s.promote(from, t)
 		}
 	}
 }
-
-// Positions returns the number of nodes added so far.
-func (s *Sched) Positions() int { return len(s.order) }
 
 // Open says that all links of i are made. i is ready once all its sources are done.
 func (s *Sched) Open(i int32) { s.release(i) }
@@ -198,7 +212,8 @@ func (s *Sched) Again(i int32) {
 func (s *Sched) StandIn(t, i int32) {
 	s.at(max(t, i))
 	n := &s.nodes[t]
-	n.state, n.wait, n.tier, n.root = pending, 1, s.nodes[i].tier, s.nodes[i].root
+	n.state, n.wait, n.stand = pending, 1, true
+	n.tier, n.root, n.feeds = s.nodes[i].tier, s.nodes[i].root, s.nodes[i].feeds
 	s.pending++
 	if n.pos = s.nodes[i].pos; s.order[n.pos] == i {
 		s.order[n.pos] = t // i itself is not ready while it runs
@@ -218,21 +233,31 @@ func (s *Sched) Fail(i int32, drop func(i int32) bool) {
 	s.nodes[i].state = done
 	s.pending--
 	for failed := []int32{i}; len(failed) > 0; {
-		n := &s.nodes[failed[len(failed)-1]]
+		from := failed[len(failed)-1]
 		failed = failed[:len(failed)-1]
-		e := n.out
-		for n.out = 0; e > 0; e = s.edges[e-1].next {
-			to := s.edges[e-1].to
+		n := &s.nodes[from]
+		for e := n.out; e > 0; {
+			x := s.edges[e-1]
+			e = x.nextOut
 			switch {
-			case s.nodes[to].state == done:
-			case drop(to):
-				s.nodes[to].state = done
+			case s.nodes[x.to].state == done:
+			case drop(x.to):
+				s.nodes[x.to].state = done
 				s.pending--
-				failed = append(failed, to)
+				failed = append(failed, x.to)
 			default:
-				s.release(to)
+				s.giveBack(from, x.to)
+				s.release(x.to)
 			}
 		}
+		n.out = 0
+	}
+}
+
+// giveBack gives the place of a stand-in back to the node that it stood in for.
+func (s *Sched) giveBack(standIn, to int32) {
+	if at := s.nodes[standIn].pos; s.order[at] == standIn && s.nodes[to].held && s.nodes[to].pos == at {
+		s.order[at] = to
 	}
 }
 
@@ -244,11 +269,9 @@ func (s *Sched) Done(i int32) {
 	s.pending--
 	for e := n.out; e > 0; {
 		x := s.edges[e-1]
-		if s.order[n.pos] == i && s.nodes[x.to].held && s.nodes[x.to].pos == n.pos {
-			s.order[n.pos] = x.to // a stand-in gives the place back
-		}
+		s.giveBack(i, x.to)
 		s.release(x.to)
-		e = x.next
+		e = x.nextOut
 	}
 	n.out = 0
 }

@@ -52,7 +52,6 @@ func fill(s *sched.Sched, g graph) {
 			s.Link(f, int32(i))
 		}
 	}
-	s.Rank(0)
 	for i := range g.needs {
 		s.Open(int32(i))
 	}
@@ -112,7 +111,6 @@ func TestResetSchedIsLikeNew(t *testing.T) {
 		s.Reset()
 		require.Zero(t, s.Ready())
 		require.Zero(t, s.Pending())
-		require.Zero(t, s.Positions())
 		g = randomGraph(r, 1+r.IntN(40))
 		fill(&s, g)
 		checkOrder(t, r, &s, g, seed)
@@ -375,7 +373,6 @@ func BenchmarkSched(b *testing.B) {
 						s.Add(i, i == 0, false)
 					}
 					link(&s)
-					s.Rank(0)
 					for i := range int32(n) {
 						s.Open(i)
 					}

@@ -5,6 +5,12 @@ import "reflect"
 // Size estimates the bytes that v keeps in memory, looking a few levels deep. size asks
 // a value with a method Size() int; it must not panic.
 func Size(v any, size func(v interface{ Size() int }) int) int {
+	switch v := v.(type) { // most values
+	case nil, bool, int, int64, float64:
+		return 0
+	case string:
+		return len(v)
+	}
 	return sizeOf(reflect.ValueOf(v), size, 4)
 }
 
@@ -40,6 +46,9 @@ func sizeOf(v reflect.Value, size func(v interface{ Size() int }) int, depth int
 		}
 	case reflect.Map:
 		n = v.Len() * int(v.Type().Elem().Size()+v.Type().Key().Size()+16)
+		for at := v.MapRange(); at.Next(); {
+			n += sizeOf(at.Key(), size, depth-1) + sizeOf(at.Value(), size, depth-1)
+		}
 	}
 	return n
 }

@@ -1,0 +1,100 @@
+package flow
+
+import (
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// addGraph adds a graph that node by has made, and schedules the graph's output
+// nodes. It returns the node that out refers to. Comparing drop-downs calls foreign
+// code, so addGraph does it without the lock and then tries again.
+func (r *run) addGraph(by *runNode, g *nodebus.Graph, out nodebus.Link) (src int32, err error) {
+	for same := (choices{}); ; same.compare() {
+		r.mu.Lock()
+		src, outputs, err := r.graph.add(by, g, out, &same)
+		r.mu.Unlock()
+		if len(same.open) > 0 {
+			continue
+		}
+		if err == nil && len(outputs) > 0 {
+			r.find(outputs...)
+			r.mu.Lock()
+			for _, o := range outputs {
+				r.need(by, o)
+			}
+			r.mu.Unlock()
+		}
+		return src, err
+	}
+}
+
+// expand postpones the node until the nodes that make its outputs are done.
+func (w *worker) expand() error {
+	r := w.r
+	if len(w.ui) > 0 {
+		if err := w.showUI(); err != nil {
+			return err
+		}
+	}
+	var made []int32
+	eachMade(w.outs, func(o *madeOutput) { made = append(made, o.src) })
+	r.find(made...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.n.ui, w.n.shows = w.ui, w.ui != nil
+	var lost *runNode
+	for _, src := range made {
+		n := r.graph.at(src)
+		if n.state == nodeFresh {
+			r.need(w.n, src)
+		}
+		if n.state == nodeLost {
+			lost = n
+		}
+		r.use(src, n)
+	}
+	if lost != nil {
+		_, err := w.turn.received(lost, 0)
+		return err
+	}
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
+	w.n.began, w.n.why, w.n.unkept = w.began, w.turn.learned.whyBlocked(), w.turn.learned.isUnkept()
+	r.sched.Again(w.i)
+	for _, src := range made {
+		if r.graph.at(src).state == nodeFresh {
+			r.sched.Link(src, w.i)
+		}
+	}
+	r.sched.Open(w.i)
+	return nil
+}
+
+// assemble computes the result of an expanded node from the results of the nodes
+// that it made.
+func (w *worker) assemble() {
+	exp := w.n.exp
+	w.key, w.tries = exp.key, exp.tries
+	w.outs = make([]any, len(exp.outs))
+	for i, o := range exp.outs {
+		list, ok := o.(value.List)
+		if !ok {
+			list = value.List{o}
+		}
+		all := make(value.List, 0, len(list))
+		for _, e := range list {
+			if made, ok := e.(*madeOutput); ok {
+				e = w.r.node(made.src).outs[made.slot]
+			}
+			if inner, ok := e.(value.List); ok {
+				all = append(all, inner...)
+			} else {
+				all = append(all, e)
+			}
+		}
+		w.outs[i] = unlist(all)
+	}
+	w.ui, w.ran = exp.ui, true
+	w.began = w.n.began
+	w.assembled(exp)
+	w.finish()
+}
