@@ -56,6 +56,9 @@ func (*RefusedError) ExceptionType() string { return "refused" }
 // While the node waits, it occupies no worker. If every node of the prompt that has begun
 // waits, the prompt does not count as running: other prompts run, also of the same client.
 //
+// The result of the node, and of all nodes that need it, depends on the answer, so no cache
+// keeps it: the next prompt asks again.
+//
 // An answer that is not a T is refused to whoever gives it, and Await waits on. Errors:
 // [ErrExpired] if opts has a timeout and it passes; a [*RefusedError] if the question is
 // refused; the cause of ctx if ctx ends, for example because the prompt is interrupted.

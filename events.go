@@ -271,9 +271,8 @@ type NodeFailed struct {
 }
 
 // Waiting reports that a node waits for an answer from outside. The place and Name
-// identify the question. A later Waiting of the same question replaces the earlier one. It
-// is sent only in an envelope, see [JSONCodec]. nodebus itself does not send it yet; an
-// executor or a node of your own may.
+// identify the question; [Await] asks it. A later Waiting of the same question replaces the
+// earlier one. It is sent only in an envelope, see [JSONCodec].
 type Waiting struct {
 	Place
 	PromptID string          `json:"prompt_id"`
@@ -285,12 +284,12 @@ type Waiting struct {
 // Answered reports that the question of a [Waiting] is settled, so clients remove their
 // form. It does not contain the answer, because an answer may be secret. The end of the
 // prompt settles all questions without this event. It is sent only in an envelope, see
-// [JSONCodec]. nodebus itself does not send it yet; see Waiting.
+// [JSONCodec].
 type Answered struct {
 	Place
 	PromptID string `json:"prompt_id"`
 	Name     string `json:"name"`   // the Name of the Waiting
-	Result   string `json:"result"` // "answered", "refused", or "expired" if the deadline has passed
+	Result   string `json:"result"` // "answered", "refused", or "expired" if the node waits no longer, for example because the deadline has passed
 }
 
 // TextPiece is a piece of a text that a node produces bit by bit. A piece with Offset 0

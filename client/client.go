@@ -31,11 +31,16 @@ type Options struct {
 	// more there. The server leaves out without a word what it does not allow; ask with
 	// [Client.Watch] to learn it. Default: none.
 	Watch []string
-	// Header is sent with each handshake. Default: no further headers.
+	// Header is sent with each handshake and each answer. Default: no further headers.
 	Header http.Header
-	// HTTPClient sends each handshake. Its Timeout limits only the handshake. Default:
-	// [http.DefaultClient].
+	// HTTPClient sends each handshake and each answer. Its Timeout limits only these.
+	// Default: [http.DefaultClient].
 	HTTPClient *http.Client
+	// AnswerURL is where [Client.Answer] sends answers: the URL of the route
+	// /nodebus/answer of package comfy. Default: the address given to [Dial], with
+	// nodebus/answer instead of the last element of its path, as package comfy serves
+	// both.
+	AnswerURL string
 	// Retry is the time to wait before connecting again after the connection broke, or
 	// after the server has closed it, for example because the client was too slow. It
 	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a

@@ -92,15 +92,19 @@ func (c *Client) reconnect(ctx context.Context) error {
 	}
 }
 
-// RefusedError is the error of a handshake that the server refused with an error
-// status below 500. It is [nodebus.ErrUnauthenticated] if the status is 401.
+// RefusedError is the error of a handshake, or of an answer to a question, that the server
+// refused with an error status; a handshake with a status below 500. It is
+// [nodebus.ErrUnauthenticated] if the status is 401.
 type RefusedError struct {
 	Status int    // the HTTP status, for example 403
 	Text   string // why the server refused: the start of the body, at most 1 KiB; it may be empty
-	Err    error  // the error of the handshake
+	Err    error  // the error of the handshake; nil for an answer
 }
 
 func (e *RefusedError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("client: the server refused the answer with status %d: %s", e.Status, e.Text)
+	}
 	if e.Text == "" {
 		return fmt.Sprintf("client: the server refused the connection with status %d: %v", e.Status, e.Err)
 	}

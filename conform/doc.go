@@ -1,6 +1,6 @@
 // Package conform contains test suites for implementations of nodebus's interfaces
-// Transport, Log, Executor, Queue, Store and Cache. nodebus tests its own implementations
-// with them. Call a suite from a test:
+// Transport, Log, Executor, Queue, Signals, Store and Cache. nodebus tests its own
+// implementations with them. Call a suite from a test:
 //
 //	func TestQueue(t *testing.T) {
 //		conform.Queue(t, func(t *testing.T) flow.Queue { return open(t) })

@@ -37,6 +37,18 @@ var mutants = map[string]struct {
 		return leased{q, func(l flow.Lease) flow.Lease { return neverLapsed{l} }}
 	})},
 
+	"signals: hides errors":  {"returns <nil>, want no", signalsMutant(func(s flow.Signals) flow.Signals { return hideErrors{s} })},
+	"signals: keeps refused": {"after a refused signal", signalsMutant(func(s flow.Signals) flow.Signals { return keepRefused{s} })},
+	"signals: only passes":   {"after Receive", signalsMutant(func(s flow.Signals) flow.Signals { return passOnly{s} })},
+	"signals: only keeps":    {"has returned before the receiver got it", signalsMutant(func(s flow.Signals) flow.Signals { return keepOnly{s} })},
+	"signals: forgets":       {"a later receiver", signalsMutant(func(s flow.Signals) flow.Signals { return forgetful{s} })},
+	"signals: one box":       {"prompt a", signalsMutant(func(s flow.Signals) flow.Signals { return oneBox{s} })},
+	"signals: never drops":   {"after Drop", signalsMutant(func(s flow.Signals) flow.Signals { return undropped{s} })},
+	"signals: never stops":   {"a receiver that has stopped", signalsMutant(func(s flow.Signals) flow.Signals { return unstopped{s} })},
+	"signals: backwards":     {"after Receive", signalsMutant(func(s flow.Signals) flow.Signals { return backwards{s} })},
+	"signals: no reasons":    {"signals: got", signalsMutant(func(s flow.Signals) flow.Signals { return noReasons{s} })},
+	"signals: side by side":  {"at the same time", signalsMutant(func(s flow.Signals) flow.Signals { return &sideBySide{Signals: s} })},
+
 	"executor: everyone hears":         {"another client receives", executorMutant(eachEvent(func(ev nodebus.Event) nodebus.Event { return nodebus.Event{Broadcast: true, Payload: ev.Payload} }))},
 	"executor: no throttling":          {"progress events", executorMutant(floods)},
 	"executor: publishes late":         {"after Execute had returned", executorMutant(publishesLate)},

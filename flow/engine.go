@@ -15,9 +15,8 @@ type EngineOptions struct {
 	Executor nodebus.Executor // runs the prompts; default NewLocal(registry, nil)
 	Queue    Queue            // keeps prompts until they have ended; default NewQueue(nil)
 	Store    Store            // keeps records of ended prompts; default NewStore(nil)
-	// Signals carries interrupts to the engine that runs a prompt, if several engines
-	// share a queue. Default: none, an engine interrupts only what waits or what it runs
-	// itself.
+	// Signals carries answers and interrupts to the engine that runs a prompt. Engines that
+	// share a queue need shared Signals. Default NewSignals(nil): only this engine.
 	Signals Signals
 	// Parallel is the maximum number of prompts that the engine runs at the same time.
 	// Default GOMAXPROCS.
@@ -58,6 +57,9 @@ func (o *EngineOptions) withDefaults(r *Registry) EngineOptions {
 	}
 	if opts.Store == nil {
 		opts.Store = NewStore(nil)
+	}
+	if opts.Signals == nil {
+		opts.Signals = NewSignals(nil)
 	}
 	opts.Parallel = limit(opts.Parallel, runtime.GOMAXPROCS(0))
 	opts.PerClient = limit(opts.PerClient, 1)

@@ -12,8 +12,11 @@ import (
 
 // These errors are for use with [errors.Is].
 var (
-	// ErrFull is returned if the queue has no room for a prompt.
+	// ErrFull is returned if the queue has no room for a prompt, or if too many signals
+	// are kept.
 	ErrFull = errors.New("nodebus: queue is full")
+	// ErrAnswer is returned if an answer does not fit the question.
+	ErrAnswer = errors.New("nodebus: the answer does not fit the question")
 	// ErrDuplicate is returned if the id of a prompt is in use.
 	ErrDuplicate = errors.New("nodebus: prompt id is in use")
 	// ErrSecrets is returned if a prompt has secrets and the queue cannot keep secrets.

@@ -159,9 +159,6 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 
 // signal sends an interrupt to the engine that runs a prompt, or that takes it next.
 func (e *Engine) signal(ctx context.Context, id string) error {
-	if e.opts.Signals == nil {
-		return nil
-	}
 	err := nodebus.Protect(func() error {
 		return e.opts.Signals.Send(ctx, Signal{PromptID: id, Interrupt: true})
 	})
@@ -171,33 +168,8 @@ func (e *Engine) signal(ctx context.Context, id string) error {
 	return err
 }
 
-// receive receives the signals of a prompt while it runs.
-func (e *Engine) receive(j *job) func() {
-	if e.opts.Signals == nil {
-		return func() {}
-	}
-	var stop func()
-	err := nodebus.Protect(func() (err error) {
-		stop, err = e.opts.Signals.Receive(j.p.ID, func(s Signal) error {
-			if s.Interrupt {
-				e.interruptKnown(j.p.ID)
-			}
-			return nil
-		})
-		return err
-	})
-	if err != nil {
-		e.opts.Logger.Error("the prompt receives no signals", "prompt", j.p.ID, "error", err)
-		return func() {}
-	}
-	return func() { _ = nodebus.Protect(func() error { stop(); return nil }) }
-}
-
 // dropSignals forgets the signals of a prompt that has ended.
 func (e *Engine) dropSignals(id string) {
-	if e.opts.Signals == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {

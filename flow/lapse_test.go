@@ -39,6 +39,7 @@ func TestLapseAcrossEngines(t *testing.T) {
 		f.run(lost)
 		s := f.submit(lost, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: two("Slow")})
 		synctest.Wait()
+		lost.Pause() // otherwise it may also take the next attempt
 		f.run(other)
 		o, err := s.Wait(f.ctx)
 		require.NoError(t, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// changed returns a copy of a graph in which a few literals are different.
-func changed(r *rand.Rand, nodes nodebus.Nodes) nodebus.Nodes {
+// mutated returns a copy of a graph in which a few literals are different.
+func mutated(r *rand.Rand, nodes nodebus.Nodes) nodebus.Nodes {
 	nodes = slices.Clone(nodes)
 	for range 1 + r.IntN(3) {
 		spec := &nodes[r.IntN(len(nodes))]
@@ -39,7 +39,7 @@ func modelChanges(t *testing.T, r *rand.Rand, e *evaluator, nodes nodebus.Nodes,
 	known := maps.Clone(e.ran)
 	for k := range 3 {
 		id := fmt.Sprint("changed ", k)
-		nodes = changed(r, nodes)
+		nodes = mutated(r, nodes)
 		got := run(id, nodes)
 		checkOrder(t, id, got.events)
 		now := newEvaluator(nodes)

@@ -22,17 +22,18 @@ func (e *Engine) process(ctx context.Context, j *job) {
 	if e.endedEarlier(j) {
 		return
 	}
-	defer e.receive(j)()
+	h := e.hostOf(j)
+	defer h.close()
 	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
 	defer func() { e.finish(j, err, keep) }()
 	defer func() { j.gate.shut(report) }()
 	e.tellStatus()
-	report, err = e.execute(j)
+	report, err = e.execute(j, h)
 }
 
 // execute prepares the prompt, if that is not done yet, sends execution_start, and calls
 // the executor. A panic of the executor becomes an error.
-func (e *Engine) execute(j *job) (report nodebus.Report, err error) {
+func (e *Engine) execute(j *job, h *host) (report nodebus.Report, err error) {
 	if err := e.unfit(j); err != nil {
 		return report, err
 	}
@@ -42,7 +43,7 @@ func (e *Engine) execute(j *job) (report nodebus.Report, err error) {
 		return report, err
 	}
 	j.gate.start()
-	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.en.prepared, Secrets: j.secrets}
+	job := nodebus.Job{Prompt: j.p, Attempt: j.attempt, Prepared: j.en.prepared, Secrets: j.secrets, Host: h}
 	err = nodebus.Protect(func() (err error) {
 		report, err = e.opts.Executor.Execute(ctx, job, j.gate)
 		return err

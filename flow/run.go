@@ -48,10 +48,11 @@ type run struct {
 	keys     keys
 	promptNo uint64         // number of the prompt in a classic cache
 	finished chan struct{}  // closed when no node runs and no node waits
-	all      sync.WaitGroup // the goroutines of the run
+	all      sync.WaitGroup // the goroutines of the run, except keepPlace
+	places   sync.WaitGroup // keepPlace
 	started  time.Time
 	report   nodebus.Report // set at the end
-	failing  atomic.Bool    // a node has failed, and the prompt continues
+	tainted  atomic.Bool    // a node has failed, and the prompt continues; or a node has asked clients; see mayKeep
 
 	mu    sync.Mutex
 	graph liveGraph
@@ -64,10 +65,14 @@ type after struct {
 	grant  *run   // the run that receives a slot; nil if there is none
 	key    string // a claim to release; "" if there is none
 	failed []int  // numbers, in the tracker, of nodes whose expansions have failed
+
+	questions []*question // questions of nodes that have ended
 }
 
 // isEmpty reports whether there is no work that other nodes of the run may wait for.
-func (a *after) isEmpty() bool { return a.cancel == nil && a.key == "" && a.failed == nil }
+func (a *after) isEmpty() bool {
+	return a.cancel == nil && a.key == "" && a.failed == nil && a.questions == nil
+}
 
 // unlock releases run.mu and then does the collected work.
 func (r *run) unlock(then *after) {
@@ -83,6 +88,9 @@ func (r *run) unlock(then *after) {
 	}
 	for _, n := range then.failed {
 		r.tracker.Fail(n, nil)
+	}
+	for _, q := range then.questions {
+		q.withdraw(nodebus.ErrClosed)
 	}
 }
 
@@ -150,6 +158,7 @@ func (r *run) execute() error {
 		r.tracker.Close(err)
 	}
 	r.cancel(nodebus.ErrClosed)
+	r.places.Wait()
 	return err
 }
 
@@ -312,10 +321,11 @@ func (r *run) settle(then *after) {
 	if s.working > 0 || s.ended {
 		return
 	}
-	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 {
+	if !s.over && s.Pending() > 0 && s.Ready() == 0 && s.deferred == 0 && len(s.questions) == 0 {
 		s.stuck = r.cycleError()
 		r.fail(s.stuck, then)
 	}
+	r.checkPlace()
 	if s.waiting == 0 && (s.over || s.Pending() == 0) {
 		s.ended = true
 		close(r.finished)
@@ -375,16 +385,6 @@ func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
 		}
 	}
 	return e
-}
-
-// executed returns the ids of the nodes that ran in this run, at most the last limit
-// ids. mu is held.
-func (r *run) executed(limit int) []string {
-	ids := []string{}
-	for _, i := range r.sched.ran[len(r.sched.ran)-min(len(r.sched.ran), limit):] {
-		ids = append(ids, r.graph.at(i).plan.id)
-	}
-	return ids
 }
 
 // errGoexit is the error of a node that calls runtime.Goexit, for example through

@@ -45,7 +45,7 @@ func (t *turn) has(outs []madeOutput) bool {
 // the error of the node that has failed; other nodes may then still run.
 func (t *turn) outsOf(outs []madeOutput) ([]any, error) {
 	r := t.w.r
-	if r.failing.Load() {
+	if r.tainted.Load() {
 		if err := t.lostAmong(outs); err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ type runNode struct {
 	stale  bool // a function around calls refused the cached result
 	cached bool // the result is from a cache
 	used   bool // the report has the result, which was cached when the prompt began
-	unkept bool // the result comes from a node that has handled an error: it is not cached
+	unkept bool // the result is not cached, see mayKeep
 }
 
 type nodeState uint8

@@ -16,7 +16,7 @@ type learned struct {
 	asked  *nodeWhy             // the node has asked for a value that is blocked
 	lost   []*nodebus.NodeError // the errors that the node has received instead of values
 	own    *nodebus.NodeError   // the last of these errors that is of a node which the node made
-	unkept bool                 // the result depends on such an error: it is not cached
+	unkept bool                 // the result depends on such an error, or on an answer: it is not cached
 }
 
 func (l *learned) whyBlocked() *nodeWhy {
@@ -74,10 +74,7 @@ func (t *turn) received(n *runNode, slot int32) (any, error) {
 	if n.state != nodeLost && !n.unkept {
 		return n.outs[slot], nil
 	}
-	if t.learned == nil {
-		t.learned = &learned{}
-	}
-	t.learned.unkept = true
+	t.mustNotKeep()
 	if n.state != nodeLost {
 		return n.outs[slot], nil
 	}
@@ -90,7 +87,7 @@ func (t *turn) received(n *runNode, slot int32) (any, error) {
 
 // outOf is received, for callers that do not hold mu.
 func (t *turn) outOf(n *runNode, slot int32) (any, error) {
-	if !t.w.r.failing.Load() {
+	if !t.w.r.tainted.Load() {
 		return n.outs[slot], nil
 	}
 	t.w.r.mu.Lock()
@@ -98,24 +95,36 @@ func (t *turn) outOf(n *runNode, slot int32) (any, error) {
 	return t.received(n, slot)
 }
 
-// mayKeep reports whether the node's result may be cached: it may not if it depends on a
-// node that has handled the error of another node. The error may be gone the next time, but
-// the key of the result would be the same.
+// mayKeep reports whether the node's result may be cached. It may not if it depends on a
+// node that has handled the error of another node, or that has asked clients: the next time
+// there may be no error, or another answer, but the key of the result would be the same.
 func (w *worker) mayKeep() bool {
 	r := w.r
-	if !r.failing.Load() {
+	if !r.tainted.Load() {
 		return true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := w.n
 	n.unkept = n.unkept || w.turn.learned.isUnkept()
-	for k := range n.plan.args {
-		if src := n.plan.args[k].src; src >= 0 && !n.plan.class.inputs[k].Lazy {
+	for at := 0; ; at++ {
+		src, more := n.plan.source(at)
+		if !more {
+			return !n.unkept
+		}
+		if isLazy := at < len(n.plan.args) && n.plan.class.inputs[at].Lazy; src >= 0 && !isLazy {
 			n.unkept = n.unkept || r.graph.at(src).unkept
 		}
 	}
-	return !n.unkept
+}
+
+// mustNotKeep notes that the node's result must not be cached. mu is held.
+func (t *turn) mustNotKeep() {
+	if t.learned == nil {
+		t.learned = &learned{}
+	}
+	t.learned.unkept = true
+	t.w.r.tainted.Store(true)
 }
 
 // assembled notes what the node has learned from the nodes of its expansion.
@@ -207,7 +216,7 @@ func (r *run) noteFailure(w *worker, e, found *nodebus.NodeError, what nodebus.N
 	}
 	e.Inputs = w.shownInputs()
 	r.sched.first = r.nodeError(w.i, e)
-	r.failing.Store(true)
+	r.tainted.Store(true)
 	return nil
 }
 

@@ -184,3 +184,13 @@ func (r *run) place(n *runNode, e *nodebus.NodeError) {
 		e.RealClass = r.graph.at(made.real).plan.class.Name()
 	}
 }
+
+// executed returns the ids of the nodes that ran in this run, at most the last limit
+// ids. mu is held.
+func (r *run) executed(limit int) []string {
+	ids := []string{}
+	for _, i := range r.sched.ran[len(r.sched.ran)-min(len(r.sched.ran), limit):] {
+		ids = append(ids, r.graph.at(i).plan.id)
+	}
+	return ids
+}

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -71,7 +70,7 @@ func (t *turn) Progress(value, max float64) error {
 	return t.w.r.tracker.Progress(int(t.n.number), value, max)
 }
 
-// waiter is one call of await. In the schedule, a stand-in replaces the waiting
+// waiter is one call of await or Await. In the schedule, a stand-in replaces the waiting
 // node.
 type waiter struct {
 	t       *turn
@@ -174,27 +173,16 @@ func (t *turn) notifyBlocked(c *nodebus.Context, reason string) {
 	})
 }
 
-// Await asks clients; see [nodebus.Runtime].
-func (t *turn) Await(ctx context.Context, q nodebus.Waiting, check func(json.RawMessage) error) (json.RawMessage, error) {
-	host := t.w.r.job.Host
-	if host == nil {
-		return nil, errNoHost
-	}
-	return host.Await(ctx, q, check)
-}
-
-var errNoHost = errors.New("nodebus: no engine runs this prompt, so its nodes cannot ask clients")
-
 // await waits for outputs of other nodes. The waiting node's slot is free during the
 // wait. When the node continues, the tracker publishes again that it runs. The methods
-// of ctx are foreign code: await calls them without the lock, and no panic of them
-// skips endWait.
+// of ctx are foreign code: they are called without the lock, and no panic of them skips
+// endWait.
 func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	r, done := t.w.r, ctx.Done()
-	if values, err := r.findOutputs(outs); values != nil || err != nil {
+	done := ctx.Done()
+	if values, err := t.w.r.findOutputs(outs); values != nil || err != nil {
 		return values, err
 	}
 	w, err := t.beginWait(outs)
@@ -204,6 +192,16 @@ func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 	case w == nil:
 		return t.outsOf(outs)
 	}
+	if err := t.wait(ctx, done, w); err != nil {
+		return nil, err
+	}
+	return t.outsOf(outs)
+}
+
+// wait waits until the node may continue, or until ctx ends. done is the result of
+// ctx.Done.
+func (t *turn) wait(ctx context.Context, done <-chan struct{}, w *waiter) error {
+	r := t.w.r
 	select {
 	case <-w.resumed:
 	case <-done:
@@ -211,12 +209,12 @@ func (t *turn) await(ctx context.Context, outs ...madeOutput) ([]any, error) {
 	}
 	cause := nodebus.Protect(func() error { return context.Cause(ctx) })
 	if err := t.endWait(w, cause); err != nil {
-		return nil, err
+		return err
 	}
 	if !r.tracker.Resume(int(t.n.number)) {
-		return nil, nodebus.ErrClosed
+		return nodebus.ErrClosed
 	}
-	return t.outsOf(outs)
+	return nil
 }
 
 // beginWait schedules the nodes of outs and a stand-in for the waiting node. It
@@ -252,11 +250,17 @@ func (t *turn) beginWait(outs []madeOutput) (w *waiter, err error) {
 		r.sched.Link(src, i)
 	}
 	r.sched.Open(i)
-	t.waits++
-	t.w.dropClaim(&then)
-	t.rest(&then)
-	r.startWorkers()
+	t.beginWaiting(&then)
 	return w, nil
+}
+
+// beginWaiting counts a call of await or Await. It releases the node's claim, and its slot
+// if the node rests. mu is held.
+func (t *turn) beginWaiting(then *after) {
+	t.waits++
+	t.w.dropClaim(then)
+	t.rest(then)
+	t.w.r.startWorkers()
 }
 
 // endWait ends a wait. It returns nil only if the wait was resumed and the run goes
@@ -269,8 +273,8 @@ func (t *turn) endWait(w *waiter, cause error) error {
 	over := t.over.Load()
 	if !w.gone { // the caller gives up and continues without a slot
 		w.gone = true
-		if t.waits--; !over {
-			t.goOn()
+		if t.waits--; !over && t.goOn() {
+			r.checkPlace()
 		}
 	} else if r.sched.err == nil && cause == nil && !over {
 		return nil

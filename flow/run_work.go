@@ -20,7 +20,10 @@ type schedule struct {
 	first    *nodebus.NodeError   // the first error of a node, if the prompt continues
 	failures []nodebus.NodeFailed // the errors of nodes, if the prompt continues
 
-	stuck   error // the error of nodes that wait for each other
+	stuck error // the error of nodes that wait for each other
+
+	asking
+
 	looking bool  // lookUp has not returned yet
 	err     error // error that ends the run early
 	stopped bool  // err comes from the end of the context, not from a node
@@ -127,7 +130,7 @@ func (s *schedule) latest() (l *worker) {
 // is free, the run waits in line for a slot. mu is held.
 func (r *run) startWorkers() {
 	s := &r.sched
-	for !s.over && !s.inLine && s.Ready() > s.starting {
+	for !s.over && !s.away && !s.inLine && s.Ready() > s.starting {
 		if !r.local.slots.take(r, s.slots == 0) {
 			s.inLine = true
 			return
@@ -151,7 +154,7 @@ func (r *run) granted() {
 	r.mu.Lock()
 	defer r.unlock(&then)
 	r.sched.inLine = false
-	if r.sched.over || r.sched.Ready() <= r.sched.starting {
+	if r.sched.over || r.sched.away || r.sched.Ready() <= r.sched.starting {
 		then.grant = r.local.slots.give(r, false)
 		return
 	}
@@ -329,6 +332,9 @@ func (w *worker) endTurn(then *after) {
 		t.rests = false
 		r.sched.waiting--
 		r.sched.working++
+	}
+	if t.waits > 0 {
+		r.sched.withdraw(t, then)
 	}
 	w.clock = 0
 	if w.began != 0 {

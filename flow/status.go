@@ -183,8 +183,8 @@ func (e *Engine) retell(n int) {
 	}
 }
 
-// tells remembers the number of a status event. A doubtful number is told once more when
-// the leases that are being done are done.
+// tells remembers the number of a status event. The engine sends it again when the leases
+// that are being done are done, if it is doubtful.
 func (e *Engine) tells(n int, doubtful, others bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -35,6 +35,11 @@ type Options struct {
 	Attempt  int               // how often the prompt was begun; default 1
 	Secrets  map[string]string // for nodes with a `hidden` tag that names a secret
 	Registry *flow.Registry    // classes for graphs that the node evaluates
+	// Answer answers the questions of the node, see [nodebus.Await]. The result is encoded
+	// as JSON. Await returns the error; a test can return [nodebus.ErrExpired] or a
+	// [*nodebus.RefusedError]. An answer that does not fit the question fails the test.
+	// Answer is called in the goroutine that asks. Default nil: Await returns an error.
+	Answer func(q nodebus.Waiting) (any, error)
 }
 
 // Recorder runs a node under test and records its events. It is safe for concurrent use.
@@ -52,6 +57,9 @@ type Recorder struct {
 // New returns a Recorder for one test. Its contexts end with the test. opts may be nil.
 func New(t testing.TB, opts *Options) *Recorder {
 	r := &Recorder{t: t, ctx: t.Context()}
+	if r.ctx == nil { // a testing.T that no test has, as in an Example
+		r.ctx = context.Background()
+	}
 	if opts != nil {
 		r.opts = *opts
 	}
@@ -129,14 +137,44 @@ type runtime struct {
 // Progress records every report.
 func (rt runtime) Progress(value, max float64) error {
 	p := rt.r.job.Prompt
-	return rt.r.Publish(nodebus.Event{
-		PromptID: p.ID, To: p.ClientID, Attempt: rt.r.job.Attempt,
-		Payload: nodebus.Progress{Value: value, Max: max, PromptID: p.ID, UniqueID: rt.at.UniqueID},
-	})
+	return rt.publish(nodebus.Progress{Value: value, Max: max, PromptID: p.ID, UniqueID: rt.at.UniqueID})
 }
 
-func (rt runtime) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
-	return nil, errors.New("nodetest: nobody answers")
+// Await records the question and how it is settled, and calls Options.Answer.
+func (rt runtime) Await(ctx context.Context, q nodebus.Waiting, check func(json.RawMessage) error) (json.RawMessage, error) {
+	if rt.r.opts.Answer == nil {
+		return nil, fmt.Errorf("nodetest: the node asks %q; set Options.Answer", q.Name)
+	}
+	if err := rt.publish(q); err != nil {
+		return nil, err
+	}
+	v, err := rt.r.opts.Answer(q)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	result := "answered"
+	switch {
+	case errors.Is(err, nodebus.ErrRefused):
+		result = "refused"
+	case err != nil:
+		result = "expired"
+	}
+	if told := rt.publish(nodebus.Answered{Place: q.Place, PromptID: q.PromptID, Name: q.Name, Result: result}); told != nil || err != nil {
+		return nil, cmp.Or(err, told)
+	}
+	data, err := json.Marshal(v)
+	if err == nil && check != nil {
+		err = check(data)
+	}
+	if err != nil {
+		rt.r.t.Errorf("nodetest: the answer to %q: %v", q.Name, err)
+	}
+	return data, err
+}
+
+func (rt runtime) publish(p nodebus.Payload) error {
+	of := rt.r.job.Prompt
+	return rt.r.Publish(nodebus.Event{PromptID: of.ID, To: of.ClientID, Attempt: rt.r.job.Attempt, Payload: p})
 }
 
 func (rt runtime) Graph() nodebus.Nodes {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 
@@ -25,7 +26,7 @@ func (x remote) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 	defer w.end()
 	stop := context.AfterFunc(ctx, w.cancel)
 	defer stop()
-	r := &run{x.registry, w, pub, nodebus.NewTracker(&job, pub), map[string]*node{}}
+	r := &run{x.registry, w, job.Host, pub, nodebus.NewTracker(&job, pub), map[string]*node{}}
 	defer func() { r.tracker.Close(err) }()
 	for n, spec := range job.Prompt.Nodes {
 		r.nodes[spec.ID] = &node{spec: spec, at: nodebus.Place{UniqueID: spec.ID}.WithDefaults(), number: n}
@@ -43,6 +44,7 @@ func (x remote) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 type run struct {
 	registry *flow.Registry
 	w        *process
+	host     nodebus.Host // answers the questions of nodes; nil without an engine
 	pub      nodebus.Publisher
 	tracker  *nodebus.Tracker // publishes what happens to the nodes
 	nodes    map[string]*node
@@ -91,6 +93,10 @@ func (r *run) need(ctx context.Context, id string) error {
 			return r.failed(n, err)
 		case m.Error != nil:
 			return r.failed(n, m.Error)
+		case m.Ask != nil:
+			if err := r.ask(ctx, n, *m.Ask); err != nil {
+				return r.failed(n, err)
+			}
 		case m.Need != "": // the node waits for a lazy input, or for a node that it has made
 			for _, spec := range m.Made {
 				if r.nodes[spec.ID] != nil {
@@ -113,6 +119,23 @@ func (r *run) need(ctx context.Context, id string) error {
 			return nil
 		}
 	}
+}
+
+// ask forwards a question. No other node of the prompt runs, so the prompt gives its place
+// to other prompts meanwhile. The worker checks whether the answer fits.
+func (r *run) ask(ctx context.Context, n *node, q nodebus.Waiting) error {
+	if r.host == nil {
+		r.w.send(message{Reply: replyOf(q.UniqueID, nil, errors.New("no engine runs this prompt"))})
+		return nil
+	}
+	r.host.Rest()
+	answer, asked := r.host.Await(ctx, q, nil)
+	if err := r.host.Resume(ctx); err != nil {
+		return err
+	}
+	r.tracker.Resume(n.number)
+	r.w.send(message{Reply: replyOf(q.UniqueID, answer, asked)})
+	return nil
 }
 
 func (r *run) failed(n *node, err error) error {

@@ -11,7 +11,8 @@
 // lines of JSON (pipe.go). The host sends the prompt with its secrets, and then which node
 // to call. The worker sends progress reports, the events of the node, and then that the
 // node has run. A node that asks for a lazy input, or for nodes that it has made, waits in
-// the worker until those nodes have run. The end of the input means: cancel and exit.
+// the worker until those nodes have run. A node that asks clients waits there, too: the host
+// forwards the question to the engine. The end of the input means: cancel and exit.
 //
 // Outputs stay in the worker, and links name them. So they may be any Go values, such as
 // images and open files, and large values are not copied. Each prompt has a worker of

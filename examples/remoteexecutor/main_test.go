@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/nodebus/nodebus/conform"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/leak"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,6 +22,7 @@ func TestMain(m *testing.M) {
 		work(func(r *flow.Registry) {
 			register(r)
 			flow.Register(r, deaf{}, nodebus.Info{})
+			flow.Register(r, asker{}, nodebus.Info{})
 			conform.Register(r)
 		})
 		return
@@ -88,4 +91,57 @@ func TestConform(t *testing.T) {
 	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
 		return remote{r, testBinary}
 	}, &conform.Claims{Lazy: true, Expansion: true, Hidden: true, Values: true, Throttled: true, Snapshots: true})
+}
+
+// asker is a node that asks.
+type asker struct{}
+
+func (asker) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	yes, err := nodebus.Await[bool](ctx, "ok", nil)
+	return nodebus.Text(fmt.Sprint(yes)), err
+}
+
+// TestQuestions: a node in another process asks, and holds no place meanwhile.
+func TestQuestions(t *testing.T) {
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	register(registry)
+	flow.Register(registry, asker{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: remote{registry, testBinary}, Parallel: 1})
+	events := hub.Subscribe(t.Context())
+	other := nodebus.NewGraph()
+	other.Add("Where", nodebus.Inputs{"parent": 0})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ev, err := range events {
+			q, ok := ev.Payload.(nodebus.Waiting)
+			if err != nil || !ok {
+				continue
+			}
+			outcome, err := flow.Do(t.Context(), engine, &nodebus.Prompt{Nodes: other.Nodes()})
+			assert.NoError(t, err)
+			assert.Equal(t, nodebus.Succeeded, outcome.State)
+			switch q.PromptID {
+			case "yes":
+				assert.NoError(t, engine.Answer(t.Context(), q.PromptID, q.UniqueID, q.Name, true))
+			case "wrong":
+				assert.NoError(t, engine.Answer(t.Context(), q.PromptID, q.UniqueID, q.Name, "yes"))
+			case "no":
+				assert.NoError(t, engine.Refuse(t.Context(), q.PromptID, q.UniqueID, q.Name, "too dark"))
+			}
+		}
+	}()
+	for id, text := range map[string]string{"yes": "", "wrong": "must be a bool", "no": "refused: too dark"} {
+		g := nodebus.NewGraph()
+		g.AddAs("1", "asker", nil)
+		outcome, err := flow.Do(t.Context(), engine, &nodebus.Prompt{ID: id, Nodes: g.Nodes()})
+		require.NoError(t, err)
+		if text == "" {
+			require.Equal(t, nodebus.Text("true"), outcome.Output("1"))
+			continue
+		}
+		require.ErrorContains(t, outcome.Err(), text)
+	}
+	require.NoError(t, hub.Close())
+	<-done
 }

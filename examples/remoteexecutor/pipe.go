@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -16,20 +17,54 @@ type message struct {
 	Begin *nodebus.Job   `json:"begin,omitempty"` // the prompt, its secrets and the attempt
 	Call  *nodebus.Place `json:"call,omitempty"`  // call this node: its inputs are ready
 	Ready string         `json:"ready,omitempty"` // all inputs of this node are ready
+	Reply *reply         `json:"reply,omitempty"` // the answer to a question of a node
 
-	// The worker sends the rest. The node has run if Steps, Frame and Need are not set.
-	Node     string         `json:"node,omitempty"`
-	Steps    *steps         `json:"steps,omitempty"` // how far the node is
-	Frame    *nodebus.Frame `json:"frame,omitempty"` // the node sends this message
-	Everyone bool           `json:"everyone,omitempty"`
-	Need     string         `json:"need,omitempty"` // the node waits for another node
-	Made     nodebus.Nodes  `json:"made,omitempty"` // nodes that the node has made, with their links
-	UI       nodebus.UI     `json:"ui,omitempty"`
-	Error    *failure       `json:"error,omitempty"`
+	// The worker sends the rest. The node has run if Steps, Frame, Ask and Need are not set.
+	Node     string           `json:"node,omitempty"`
+	Steps    *steps           `json:"steps,omitempty"` // how far the node is
+	Frame    *nodebus.Frame   `json:"frame,omitempty"` // the node sends this message
+	Everyone bool             `json:"everyone,omitempty"`
+	Ask      *nodebus.Waiting `json:"ask,omitempty"`  // the node asks clients, and waits
+	Need     string           `json:"need,omitempty"` // the node waits for another node
+	Made     nodebus.Nodes    `json:"made,omitempty"` // nodes that the node has made, with their links
+	UI       nodebus.UI       `json:"ui,omitempty"`
+	Error    *failure         `json:"error,omitempty"`
 }
 
 // steps is a progress report of a node.
 type steps struct{ Value, Max float64 }
+
+// reply is the answer to a question of a node, or why there is none.
+type reply struct {
+	Node    string
+	Answer  json.RawMessage
+	Refused *string // the reason
+	Error   string
+	Expired bool
+}
+
+func replyOf(node string, answer json.RawMessage, err error) *reply {
+	p := &reply{Node: node, Answer: answer, Expired: errors.Is(err, nodebus.ErrExpired)}
+	var refused *nodebus.RefusedError
+	if errors.As(err, &refused) {
+		p.Refused = &refused.Reason
+	} else if err != nil {
+		p.Error = err.Error()
+	}
+	return p
+}
+
+func (p *reply) result() (json.RawMessage, error) {
+	switch {
+	case p.Refused != nil:
+		return nil, &nodebus.RefusedError{Reason: *p.Refused}
+	case p.Expired:
+		return nil, nodebus.ErrExpired
+	case p.Error != "":
+		return nil, errors.New(p.Error)
+	}
+	return p.Answer, nil
+}
 
 // failure is an error on its way through the pipe.
 type failure struct {

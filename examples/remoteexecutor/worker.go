@@ -47,11 +47,13 @@ func serve(registry *flow.Registry, from io.Reader, to io.Writer) {
 			w.job = m.Begin
 			w.add(m.Begin.Prompt.Nodes)
 		case m.Call != nil:
-			c := &call{w: w, at: *m.Call, ready: make(chan struct{}, 1)}
+			c := &call{w: w, at: *m.Call, ready: make(chan struct{}, 1), replies: make(chan *reply, 1)}
 			calls[m.Call.UniqueID] = c
 			running.Go(func() { w.send(c.run()) })
 		case m.Ready != "":
 			calls[m.Ready].ready <- struct{}{}
+		case m.Reply != nil:
+			calls[m.Reply.Node].replies <- m.Reply
 		}
 	}
 }
@@ -72,11 +74,12 @@ func (w *worker) send(m message) {
 
 // call is one call of a node. It is the publisher and the runtime of the node.
 type call struct {
-	w      *worker
-	at     nodebus.Place
-	inputs nodebus.Inputs
-	asks   sync.Mutex // held while the node waits for another node
-	ready  chan struct{}
+	w       *worker
+	at      nodebus.Place
+	inputs  nodebus.Inputs
+	asks    sync.Mutex // held while the node waits for another node, or for an answer
+	ready   chan struct{}
+	replies chan *reply
 }
 
 // run calls the node and returns the message that the node has run.
@@ -146,12 +149,21 @@ func (c *call) Progress(value, max float64) error {
 	return nil
 }
 
-// Graph returns the nodes of the prompt and the nodes made at run time.
-// Await is not part of this example's protocol.
-func (c *call) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
-	return nil, errors.New("nodes of this worker cannot ask clients")
+// Await sends a question to the host. If an answer does not fit, the node learns it, and not
+// who has answered.
+func (c *call) Await(_ context.Context, q nodebus.Waiting, _ func(json.RawMessage) error) (json.RawMessage, error) {
+	c.asks.Lock()
+	defer c.asks.Unlock()
+	c.w.send(message{Node: c.at.UniqueID, Ask: &q})
+	select {
+	case p := <-c.replies:
+		return p.result()
+	case <-c.w.ctx.Done():
+		return nil, c.w.ctx.Err()
+	}
 }
 
+// Graph returns the nodes of the prompt and the nodes made at run time.
 func (c *call) Graph() nodebus.Nodes {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
