@@ -155,7 +155,7 @@ func (e *Engine) claim(j *job) bool {
 
 // finish is what follows an attempt: the next attempt, or the end of the prompt.
 func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
-	if e.retries(j, err) && e.tryAgain(j, keep) {
+	if e.retries(j, err) && e.tryAgain(j, err, keep) {
 		return
 	}
 	if e.claim(j) {

@@ -100,22 +100,40 @@ func (e *Engine) owes(prompts, closing int) {
 
 // Queued yields the prompts that run and the prompts that wait, whoever has submitted them
 // and wherever they run: first the prompts that run, in the order in which they were
-// taken, then the waiting prompts, in their order. If there are ids, it yields only the prompts with
-// these ids. A prompt that has ended is not yielded. An error of the queue ends the list.
+// taken, then the waiting prompts, in their order. A prompt of this engine that waits for
+// its next attempt (see [nodebus.Policy]) is the first of the waiting prompts. If there are
+// ids, Queued yields only the prompts with these ids. A prompt that has ended is not
+// yielded. An error of the queue ends the list.
 func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queued, error] {
 	return func(yield func(Queued, error) bool) {
 		stopped := false
+		var again []Queued // they come behind the prompts that run
+		give := func(q Queued) bool {
+			stopped = !yield(q, nil)
+			return !stopped
+		}
 		err := nodebus.Protect(func() error {
 			for q, err := range e.opts.Queue.List(ctx, promptIDs...) {
 				if err != nil {
 					return err
 				}
-				if e.hasEnded(q.Prompt) {
+				switch ended, waits := e.knows(q.Prompt); {
+				case ended:
+					continue
+				case waits && q.Leased:
+					q.Leased = false
+					again = append(again, q)
 					continue
 				}
-				if stopped = !yield(q, nil); stopped {
+				if !q.Leased {
+					for ; len(again) > 0 && give(again[0]); again = again[1:] {
+					}
+				}
+				if stopped || !give(q) {
 					return nil
 				}
+			}
+			for ; len(again) > 0 && give(again[0]); again = again[1:] {
 			}
 			return nil
 		})
@@ -125,12 +143,16 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 	}
 }
 
-// hasEnded reports whether a prompt of the queue has ended here.
-func (e *Engine) hasEnded(p *nodebus.Prompt) bool {
+// knows reports whether a prompt of the queue has ended here, and whether it waits for its
+// next attempt: the engine holds the lease of the last attempt until then.
+func (e *Engine) knows(p *nodebus.Prompt) (ended, waits bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	en := e.ending[p.ID]
-	return en != nil && en.isOf(p)
+	if en := e.ending[p.ID]; en != nil && en.isOf(p) {
+		return true, false
+	}
+	en := e.entries[p.ID]
+	return false, en != nil && en.isOf(p) && en.again != nil
 }
 
 // find looks for a prompt in the queue.

@@ -31,6 +31,6 @@ func Example_timeoutClass() {
 	fmt.Println(outcome.Err())
 	_ = hub.Close()
 	// Output:
-	// error fetch around.TimeoutError
-	// nodebus: node fetch (Fetch): node fetch (Fetch) took longer than its limit of 20ms
+	// error fetch timeout
+	// nodebus: node fetch (Fetch): the call took longer than the limit of 20ms for class Fetch
 }

@@ -27,5 +27,5 @@ func Example_timeoutPrompt() {
 	_ = hub.Close()
 	// Output:
 	// error timeout
-	// nodebus: node fetch (Fetch): nodebus: the attempt has taken longer than the timeout of the prompt
+	// nodebus: node fetch (Fetch): the attempt has taken longer than the timeout of the prompt
 }
