@@ -59,7 +59,11 @@ type Policy struct {
 	// nanoseconds. The time in which every node waits for an answer counts, too. Default:
 	// none.
 	Timeout time.Duration `json:"timeout,omitempty"`
-	// Retries is the number of further attempts after an attempt has failed. Interrupted
+	// Retries is the number of further attempts after an attempt has failed. An attempt whose
+	// lease has lapsed, for example because its process has ended, does not count. An engine
+	// counts the failures that it has seen itself: if several engines share a queue, a prompt
+	// may fail more often, but no prompt begins more often than Retries and
+	// EngineOptions.Attempts of package flow together. Interrupted
 	// and refused prompts are not attempted again, nor are prompts whose next attempt could
 	// not begin before Deadline. Nobody but the engine's Logger learns why an attempt failed
 	// that another follows.

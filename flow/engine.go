@@ -27,7 +27,7 @@ type EngineOptions struct {
 	PerClient int
 	// Attempts is how often a prompt may begin because its leases lapse, for example
 	// because it ends the process in which it runs. After that the prompt fails. The
-	// Retries of a prompt come on top. Default 5.
+	// Retries of a prompt come on top: no prompt begins more often than the sum. Default 5.
 	Attempts int
 	// TakeRetry is how long Run tries again while the queue fails. After that, Run returns
 	// the error. Default 1 minute.

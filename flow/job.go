@@ -32,6 +32,7 @@ type entry struct {
 	isFree      bool    // freed is closed
 	run         *job    // the newest attempt that runs here
 	attempts    int     // the number of the last attempt that ran here
+	failures    int     // the number of attempts that have failed here
 	interrupted bool    // the next attempt ends at once
 	ends        bool    // somebody here ends the prompt
 	again       Lease   // of a failed attempt; the next attempt begins when it lapses

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -63,7 +64,14 @@ func limited(ctx context.Context, err error) error {
 // retries reports whether a further attempt follows an attempt that has ended with err.
 func (e *Engine) retries(j *job, err error) bool {
 	policy := &j.p.Policy
-	if err == nil || j.attempt > policy.Retries || j.en.refused != nil || j.ctx.Err() != nil {
+	if err == nil || j.en.refused != nil || j.ctx.Err() != nil {
+		return false
+	}
+	e.mu.Lock()
+	j.en.failures++
+	failures := j.en.failures
+	e.mu.Unlock()
+	if failures > policy.Retries || j.attempt >= e.mostAttempts(j.p) {
 		return false
 	}
 	if at := policy.Deadline; !at.IsZero() && !time.Now().Add(policy.RetryAfter).Before(at) {
@@ -75,6 +83,15 @@ func (e *Engine) retries(j *job, err error) bool {
 		return nil
 	})
 	return !final
+}
+
+// mostAttempts returns how often a prompt may begin in all.
+func (e *Engine) mostAttempts(p *nodebus.Prompt) int {
+	retries := max(p.Policy.Retries, 0)
+	if retries > math.MaxInt-e.opts.Attempts {
+		return math.MaxInt
+	}
+	return e.opts.Attempts + retries
 }
 
 // tryAgain lets the lease of a failed attempt lapse after RetryAfter, so that the queue

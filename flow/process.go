@@ -54,7 +54,7 @@ func (e *Engine) execute(j *job, h *host) (report nodebus.Report, err error) {
 // unfit returns an error if the prompt must not be run: it has begun too often and never
 // ended, or Prepare refuses it.
 func (e *Engine) unfit(j *job) error {
-	if most := e.opts.Attempts + max(j.p.Policy.Retries, 0); j.attempt > most {
+	if j.attempt > e.mostAttempts(j.p) {
 		return &limitError{"too_many_attempts", fmt.Sprintf("the prompt has begun %d times and never ended", j.attempt-1)}
 	}
 	en := j.en
