@@ -102,8 +102,10 @@ type Engine struct {
 	entries map[string]*entry  // by prompt id: submitted or taken here, and not ended
 	ending  map[string]*entry  // by prompt id: ended here, and the last event is not sent yet
 	clients map[string]*client // by client id: the clients that have an entry or a place
-	seq     uint64             // sequence number of the last entry that waits
-	sweepAt int                // the number of entries at which sweep looks for entries without a prompt
+	// deletions has the prompts without an entry that somebody waits for, by prompt id.
+	deletions map[string]*deletion
+	seq       uint64 // sequence number of the last entry that waits
+	sweepAt   int    // the number of entries at which sweep looks for entries without a prompt
 
 	places  places
 	active  int           // attempts that have begun and not returned, resting ones too
@@ -126,6 +128,7 @@ func NewEngine(registry *Registry, hub *nodebus.Hub, opts *EngineOptions) *Engin
 	e := &Engine{
 		registry: registry, hub: hub, pub: hub, opts: opts.withDefaults(registry), base: time.Now(),
 		entries: map[string]*entry{}, ending: map[string]*entry{}, clients: map[string]*client{}, sweepAt: sweepMin,
+		deletions: map[string]*deletion{},
 	}
 	if e.opts.Wrap != nil {
 		e.pub = e.opts.Wrap(hub)

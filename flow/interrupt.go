@@ -149,6 +149,7 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 		}
 		e.hub.Unexpect(p.ClientID, p.ID)
 		e.dropSignals(p.ID)
+		e.tellDeletion(p.ID)
 		if en != nil {
 			e.forget(en)
 		}

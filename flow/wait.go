@@ -33,8 +33,8 @@ func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return
 
 // Wait waits until the prompt with this id has ended, like [Submission.Wait], whoever has
 // submitted it. If the prompt has ended already, Wait returns the outcome from the prompt's
-// record. If the prompt neither waits nor runs, and the store has no record of it, the
-// error wraps [ErrNotFound].
+// record. If the prompt neither waits nor runs, and the store has no record of it, or if
+// this engine deletes it, the error wraps [ErrNotFound].
 func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
 	e.mu.Lock()
 	en := cmp.Or(e.entries[promptID], e.ending[promptID])
@@ -45,6 +45,8 @@ func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, er
 	closed := make(chan struct{})
 	stop := e.hub.AfterEnd(promptID, func() { close(closed) })
 	defer stop()
+	deleted, leave := e.awaitDeletion(promptID)
+	defer leave()
 	rec, err := e.record(ctx, promptID)
 	if err == nil || !errors.Is(err, ErrNotFound) {
 		return rec.outcomeOr(err)
@@ -56,12 +58,49 @@ func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, er
 	if queued {
 		select {
 		case <-closed:
+		case <-deleted:
 		case <-ctx.Done():
 			return nodebus.Outcome{}, context.Cause(ctx)
 		}
 	}
 	rec, err = e.record(ctx, promptID)
 	return rec.outcomeOr(err)
+}
+
+// deletion is what callers of Wait wait for if the engine has no entry for their prompt.
+// Engine.mu guards waiters.
+type deletion struct {
+	done    chan struct{} // closed when this engine has deleted the prompt
+	waiters int
+}
+
+// awaitDeletion returns a channel that is closed when this engine deletes a prompt.
+func (e *Engine) awaitDeletion(id string) (deleted <-chan struct{}, leave func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.deletions[id]
+	if d == nil {
+		d = &deletion{done: make(chan struct{})}
+		e.deletions[id] = d
+	}
+	d.waiters++
+	return d.done, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if d.waiters--; d.waiters == 0 && e.deletions[id] == d {
+			delete(e.deletions, id)
+		}
+	}
+}
+
+// tellDeletion wakes the callers of Wait for a deleted prompt.
+func (e *Engine) tellDeletion(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d := e.deletions[id]; d != nil {
+		close(d.done)
+		delete(e.deletions, id)
+	}
 }
 
 // outcomeOr returns the outcome of the prompt, or err if there is no record.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -201,4 +202,32 @@ func (x *preparing) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Pu
 		x.given++
 	}
 	return x.Local.Execute(ctx, job, pub)
+}
+
+// TestWaitForADeletedPrompt waits for a prompt that another engine has submitted, and that
+// this engine deletes.
+func TestWaitForADeletedPrompt(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		a, b := f.engine(nil), f.engine(nil)
+		for range 2 { // the id can be used again
+			f.submit(a, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+			const waiters = 3
+			ctx, cancel := context.WithTimeout(f.ctx, time.Hour)
+			ended := make(chan error, waiters)
+			for range waiters {
+				go func() {
+					_, err := b.Wait(ctx, "p")
+					ended <- err
+				}()
+			}
+			synctest.Wait()
+			gone, err := b.Delete(f.ctx, "p")
+			require.NoError(t, err)
+			require.Equal(t, []string{"p"}, gone)
+			for range waiters {
+				require.ErrorIs(t, <-ended, flow.ErrNotFound)
+			}
+			cancel()
+		}
+	})
 }
