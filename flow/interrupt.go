@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -22,9 +23,9 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 	if again != nil {
 		e.extendNow(ctx, again, promptID)
 	}
-	gone, err := e.remove(ctx, promptID)
-	for _, p := range gone {
-		e.endWaiting(p, nodebus.ErrInterrupted)
+	gone, err := e.withdraw(ctx, promptID)
+	for _, q := range gone {
+		e.endWaiting(q, nodebus.ErrInterrupted)
 	}
 	if len(gone) > 0 {
 		return true, err
@@ -69,8 +70,10 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 }
 
 // endWaiting ends a prompt that was deleted from the queue. An earlier attempt may still
-// run here, although its lease has lapsed.
-func (e *Engine) endWaiting(p *nodebus.Prompt, err error) {
+// run here, although its lease has lapsed. The record has what this engine knows of the
+// last attempt.
+func (e *Engine) endWaiting(q Queued, err error) {
+	p := q.Prompt
 	e.mu.Lock()
 	en := e.entryOf(p)
 	if en.ends {
@@ -80,7 +83,12 @@ func (e *Engine) endWaiting(p *nodebus.Prompt, err error) {
 	en.ends = true
 	e.entries[p.ID] = en
 	e.leaves(en)
-	j, run := e.newJob(en, en.attempts), en.run
+	j, run := e.newJob(en, max(en.attempts, q.Attempt-1)), en.run
+	if rec := &j.gate.record; en.last != nil {
+		prompt := rec.Prompt
+		*rec = *en.last
+		rec.Prompt, rec.Attempt = prompt, j.attempt
+	}
 	if errors.Is(err, nodebus.ErrInterrupted) {
 		j.cancel(nodebus.ErrInterrupted)
 	}
@@ -90,6 +98,24 @@ func (e *Engine) endWaiting(p *nodebus.Prompt, err error) {
 		run.awaitSilence()
 	}
 	e.conclude(j, err)
+}
+
+// pause returns the lease of a prompt that waits here for its next attempt; nil if it does
+// not.
+func (e *Engine) pause(ctx context.Context, id string) Lease {
+	e.mu.Lock()
+	var again Lease
+	if en := e.entries[id]; en != nil && !en.ends {
+		again = en.again
+	}
+	e.mu.Unlock()
+	if again == nil {
+		return nil
+	}
+	if q, queued, err := e.find(ctx, id); err != nil || !queued || q.Leased {
+		return nil // another engine has taken it
+	}
+	return again
 }
 
 // awaitSilence waits for the events that an attempt is publishing.
@@ -120,31 +146,51 @@ func (e *Engine) remove(ctx context.Context, ids ...string) (gone []*nodebus.Pro
 	return gone, err
 }
 
-// Delete removes waiting prompts from the queue, whoever has submitted them, and returns
-// the ids of the removed prompts. The removed prompts leave no record; clients only
-// receive the new number of prompts. But a prompt that waits for a further attempt ends as
-// interrupted, because clients have received its start. The error is an error of the queue.
-func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []string, err error) {
-	begun := map[string]bool{}
-	if len(promptIDs) > 0 {
-		for q, err := range e.Queued(ctx, promptIDs...) {
-			if err == nil && q.Attempt > 1 {
-				begun[q.Prompt.ID] = true
+// withdraw deletes waiting prompts from the queue and returns the deleted prompts, with the
+// number of the attempt that would have been the next.
+func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, err error) {
+	attempts := map[string]int{}
+	if len(ids) > 0 {
+		for q, err := range e.Queued(ctx, ids...) {
+			if err == nil { // otherwise the number is not known, which is no reason to keep a prompt
+				attempts[q.Prompt.ID] = q.Attempt
 			}
 		}
 	}
-	gone, err := e.remove(ctx, promptIDs...)
-	for _, p := range gone {
+	prompts, err := e.remove(ctx, ids...)
+	for _, p := range prompts {
+		gone = append(gone, Queued{Prompt: p, Attempt: max(attempts[p.ID], 1)})
+	}
+	return gone, err
+}
+
+// Delete removes waiting prompts from the queue, whoever has submitted them, and returns
+// the ids of the removed prompts. The removed prompts leave no record; clients only
+// receive the new number of prompts. But a prompt that waits for a further attempt ends as
+// interrupted, because clients have received its start. During its RetryAfter, only the
+// engine that has made the last attempt can delete it. The error is an error of the queue.
+func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []string, err error) {
+	for _, id := range promptIDs {
+		if e.pause(ctx, id) == nil || slices.Contains(deleted, id) {
+			continue
+		}
+		if found, err := e.Interrupt(ctx, id); found && err == nil {
+			deleted = append(deleted, id)
+		}
+	}
+	gone, err := e.withdraw(ctx, promptIDs...)
+	for _, q := range gone {
+		p := q.Prompt
 		deleted = append(deleted, p.ID)
 		e.mu.Lock()
 		en := e.entries[p.ID]
 		if en != nil && (!en.isOf(p) || en.ends) {
 			en = nil
 		}
-		began := begun[p.ID] || en != nil && en.attempts > 0
+		began := q.Attempt > 1 || en != nil && en.attempts > 0
 		e.mu.Unlock()
 		if began {
-			e.endWaiting(p, nodebus.ErrInterrupted)
+			e.endWaiting(q, nodebus.ErrInterrupted)
 			continue
 		}
 		e.hub.Unexpect(p.ClientID, p.ID)

@@ -36,6 +36,8 @@ type entry struct {
 	interrupted bool    // the next attempt ends at once
 	ends        bool    // somebody here ends the prompt
 	again       Lease   // of a failed attempt; the next attempt begins when it lapses
+	unlisten    func()  // ends the receiving of signals before the next attempt; nil: none
+	last        *Record // what is known of the last attempt that has begun here; it does not change
 	expires     *time.Timer
 	watch       func() bool // stops waiting for the end of the prompt in another process
 
@@ -245,8 +247,12 @@ func (e *Engine) settle(en *entry, o nodebus.Outcome, err error) {
 	if en.expires != nil {
 		en.expires.Stop()
 	}
-	unwatch := en.watch
+	unwatch, unlisten := en.watch, en.unlisten
+	en.unlisten = nil
 	e.mu.Unlock()
+	if unlisten != nil {
+		unlisten()
+	}
 	if unwatch != nil {
 		unwatch()
 	}

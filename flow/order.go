@@ -89,20 +89,31 @@ func (e *Engine) untilQuiet() <-chan struct{} {
 }
 
 // Prioritize changes the priority of a waiting prompt: a smaller number runs first. The
-// prompt then waits behind all prompts with the same priority. It returns an error that
+// prompt then waits behind all prompts with the same priority. A prompt that waits for its
+// RetryAfter in this engine does not wait for that any more: it may begin at once. The error
 // wraps [ErrNotFound] if no prompt with this id waits.
 func (e *Engine) Prioritize(ctx context.Context, promptID string, priority float64) error {
 	if math.IsNaN(priority) || math.IsInf(priority, 0) {
 		return fmt.Errorf("nodebus: the priority must be a finite number, but it is %v: prompt %q", priority, promptID)
 	}
+	again := e.pause(ctx, promptID)
+	if again != nil {
+		e.extendNow(ctx, again, promptID)
+	}
 	err := nodebus.Protect(func() error { return e.opts.Queue.Move(ctx, promptID, priority) })
+	if again != nil && errors.Is(err, ErrNotFound) {
+		return nil // its next attempt has begun
+	}
 	if err != nil {
 		return fmt.Errorf("nodebus: moving a prompt: %w", err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if en := e.entries[promptID]; en != nil && slices.Contains(e.client(en.p.ClientID).waiting, en) {
-		c := e.client(en.p.ClientID)
+	en := e.entries[promptID]
+	if en == nil {
+		return nil
+	}
+	if c := e.clients[en.p.ClientID]; c != nil && slices.Contains(c.waiting, en) {
 		at := slices.Index(c.waiting, en)
 		c.waiting = slices.Delete(c.waiting, at, at+1)
 		en.priority = priority

@@ -100,12 +100,14 @@ func (e *Engine) mostAttempts(p *nodebus.Prompt) int {
 func (e *Engine) tryAgain(j *job, failure error, keep *leaseKeeper) bool {
 	late := j.isLate()
 	en := j.en
+	j.gate.end(failure) // for the record, if no other attempt begins
+	last := j.gate.record
 	e.mu.Lock()
 	if late || j.lapsed || en.ends || en.interrupted {
 		e.mu.Unlock()
 		return false
 	}
-	j.lapsed, en.again = true, j.lease
+	j.lapsed, en.again, en.last = true, j.lease, &last
 	e.mu.Unlock()
 	e.opts.Logger.Warn("attempt failed: another follows", "prompt", j.p.ID, "attempt", j.attempt, "after", j.p.Policy.RetryAfter, "error", failure)
 	keep.stop()
@@ -115,13 +117,82 @@ func (e *Engine) tryAgain(j *job, failure error, keep *leaseKeeper) bool {
 	if err != nil && !errors.Is(err, ErrLapsed) { // the lease lapses by itself
 		e.opts.Logger.Warn("the next attempt begins later", "prompt", j.p.ID, "error", err)
 	}
+	if j.p.Policy.RetryAfter > 0 {
+		e.listen(en, j.lease)
+	}
 	e.mu.Lock()
-	interrupted := en.interrupted
+	interrupted := en.interrupted && en.again == j.lease
 	e.mu.Unlock()
 	if interrupted { // meanwhile
-		e.extendNow(ctx, j.lease, j.p.ID)
+		e.interruptAgain(en)
 	}
 	return true
+}
+
+// listen receives the interrupts of a prompt until its next attempt: other engines cannot
+// take the prompt out of the queue, because this engine has the lease. again is the lease.
+func (e *Engine) listen(en *entry, again Lease) {
+	var stop func()
+	err := nodebus.Protect(func() (err error) {
+		stop, err = e.opts.Signals.Receive(en.p.ID, func(s Signal) error {
+			if s.Interrupt && e.pauses(en) {
+				go e.interruptAgain(en) // a receiver does not wait
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		e.opts.Logger.Warn("signals not received: an interrupt of another process acts at the next attempt", "prompt", en.p.ID, "error", err)
+		return
+	}
+	unlisten := func() {
+		if err := nodebus.Protect(func() error { stop(); return nil }); err != nil {
+			e.opts.Logger.Error("signals not stopped", "prompt", en.p.ID, "error", err)
+		}
+	}
+	e.mu.Lock()
+	over := en.ends || en.again != again
+	if !over {
+		en.unlisten = unlisten
+	}
+	e.mu.Unlock()
+	if over {
+		unlisten()
+	}
+}
+
+// pauses reports whether a prompt waits for its next attempt, and nobody has interrupted
+// it. If so, it counts as interrupted from now on.
+func (e *Engine) pauses(en *entry) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if en.again == nil || en.ends || en.interrupted {
+		return false
+	}
+	en.interrupted = true
+	return true
+}
+
+// interruptAgain ends a prompt that is interrupted before its next attempt. If the attempt
+// begins at the same moment, it ends at once.
+func (e *Engine) interruptAgain(en *entry) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	e.mu.Lock()
+	again := en.again
+	e.mu.Unlock()
+	if again == nil {
+		return
+	}
+	e.extendNow(ctx, again, en.p.ID)
+	gone, err := e.withdraw(ctx, en.p.ID)
+	for _, q := range gone {
+		e.endWaiting(q, nodebus.ErrInterrupted)
+	}
+	if err != nil {
+		e.opts.Logger.Warn("prompt not interrupted before its next attempt", "prompt", en.p.ID, "error", err)
+	}
 }
 
 // expires ends a prompt that still waits when its deadline passes. An attempt has the
@@ -135,9 +206,9 @@ func (e *Engine) expires(en *entry) {
 	if again != nil {
 		e.extendNow(ctx, again, en.p.ID)
 	}
-	gone, err := e.remove(ctx, en.p.ID)
-	for _, p := range gone {
-		e.endWaiting(p, errDeadline)
+	gone, err := e.withdraw(ctx, en.p.ID)
+	for _, q := range gone {
+		e.endWaiting(q, errDeadline)
 	}
 	if err != nil { // the prompt fails when it is taken
 		e.opts.Logger.Error("prompt not ended at its deadline", "prompt", en.p.ID, "error", err)

@@ -175,7 +175,7 @@ func (e *Engine) conclude(j *job, err error) {
 		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
 		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
-	if start := g.record.Started; !start.IsZero() {
+	if start := g.record.Started; j.lease != nil && !start.IsZero() {
 		e.learn(g.record.Ended.Sub(start))
 	}
 	e.lastWord(j, terminal, false, g.record.Outcome())

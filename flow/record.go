@@ -17,7 +17,7 @@ type Record struct {
 	Prompt  *nodebus.Prompt `json:"prompt"`
 	Attempt int             `json:"attempt"`
 	State   nodebus.State   `json:"state"`
-	Started time.Time       `json:"started,omitzero"` // zero if the prompt never began
+	Started time.Time       `json:"started,omitzero"` // zero if the prompt never began, as far as the engine that has ended it knows
 	Ended   time.Time       `json:"ended"`
 	// Outputs lists the UI outputs of nodes, in the order in which the nodes first
 	// showed output.
@@ -29,6 +29,8 @@ type Record struct {
 	NodesLeftOut int               `json:"nodes_left_out,omitempty"`
 	// Errors lists the errors of nodes that failed, in the order in which they failed, at
 	// most 1000. Error is the same as the first of them. Only the first 100 have a traceback.
+	// If the prompt ends while it waits for a further attempt, they are the errors of the
+	// last attempt, and Error tells why the prompt has ended.
 	Errors []nodebus.NodeFailed `json:"errors,omitempty"`
 	// The fields below are the events of the prompt, as sent. Exactly one of Success,
 	// Error and Interrupted is set; it matches State.

@@ -117,7 +117,7 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 				if err != nil {
 					return err
 				}
-				switch ended, waits := e.knows(q.Prompt); {
+				switch ended, waits := e.knows(q); {
 				case ended:
 					continue
 				case waits && q.Leased:
@@ -145,14 +145,15 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 
 // knows reports whether a prompt of the queue has ended here, and whether it waits for its
 // next attempt: the engine holds the lease of the last attempt until then.
-func (e *Engine) knows(p *nodebus.Prompt) (ended, waits bool) {
+func (e *Engine) knows(q Queued) (ended, waits bool) {
+	p := q.Prompt
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if en := e.ending[p.ID]; en != nil && en.isOf(p) {
 		return true, false
 	}
 	en := e.entries[p.ID]
-	return false, en != nil && en.isOf(p) && en.again != nil
+	return false, en != nil && en.isOf(p) && en.again != nil && q.Attempt <= en.attempts
 }
 
 // find looks for a prompt in the queue.

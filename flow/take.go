@@ -144,7 +144,8 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	j := e.newJob(en, taken.Attempt)
 	j.lease, j.secrets, j.older = lease, taken.Secrets, en.run
 	j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
-	en.run, en.again, en.attempts = j, nil, j.attempt
+	unlisten := en.unlisten
+	en.run, en.again, en.unlisten, en.attempts = j, nil, nil, j.attempt
 	if en.interrupted {
 		j.cancel(nodebus.ErrInterrupted)
 	}
@@ -155,6 +156,9 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	unwatched := en.watch == nil && !en.ends
 	older := j.older
 	e.mu.Unlock()
+	if unlisten != nil {
+		unlisten()
+	}
 	if older != nil { // its lease must have lapsed
 		e.lapse(older)
 	}
