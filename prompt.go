@@ -53,7 +53,8 @@ type Policy struct {
 	// the prompt at once. Default: the first error ends the prompt.
 	Continue bool `json:"continue,omitempty"`
 	// Deadline ends the prompt as failed at this time, also if it still waits in the queue.
-	// Default: none.
+	// If the process that submitted a waiting prompt, or that ran it, is gone, an engine that
+	// runs ends the prompt about a minute later at most. Default: none.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Timeout limits the time from the start of an attempt to its end; in JSON it is in
 	// nanoseconds. The time in which every node waits for an answer counts, too. Default:

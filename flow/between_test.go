@@ -171,3 +171,34 @@ func TestPauseThatAnotherEngineEnds(t *testing.T) {
 		require.Equal(t, nodebus.Succeeded, f.ended(s))
 	})
 }
+
+// TestEndOfAPromptThatHasEnded: a prompt has ended, but its process has died before it could
+// take the prompt out of the queue. Its outcome does not change.
+func TestEndOfAPromptThatHasEnded(t *testing.T) {
+	for name, end := range map[string]func(f *fleet, e *flow.Engine) error{
+		"interrupt": func(f *fleet, e *flow.Engine) error { _, err := e.Interrupt(f.ctx, "p"); return err },
+		"delete":    func(f *fleet, e *flow.Engine) error { _, err := e.Delete(f.ctx, "p"); return err },
+		"deadline":  func(*fleet, *flow.Engine) error { time.Sleep(longer); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				e := f.engine(nil)
+				tape := f.record()
+				p := &nodebus.Prompt{ID: "p", Nodes: shown("x"), Policy: nodebus.Policy{Deadline: time.Now().Add(time.Minute)}}
+				s := f.submit(e, p)
+				_, err := f.queue.Take(f.ctx, func(string) bool { return false }) // the other process
+				require.NoError(t, err)
+				require.NoError(t, f.store.Put(f.ctx, flow.Record{
+					Prompt: p, Attempt: 1, State: nodebus.Succeeded, Ended: time.Now(), Success: &nodebus.ExecutionSuccess{PromptID: "p"},
+				}))
+				time.Sleep(40 * time.Second)
+				require.Equal(t, []string{"p"}, queued(t, e.Queued(f.ctx)))
+				require.NoError(t, end(f, e))
+				require.Equal(t, nodebus.Succeeded, f.ended(s))
+				types, _ := tape.of("p")
+				require.Equal(t, []string{"success", "executing "}, types)
+				require.Zero(t, e.Remaining())
+			})
+		})
+	}
+}

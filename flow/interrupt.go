@@ -71,7 +71,7 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 
 // endWaiting ends a prompt that was deleted from the queue. An earlier attempt may still
 // run here, although its lease has lapsed. The record has what this engine knows of the
-// last attempt.
+// last attempt. If the prompt has a record already, it has ended before, and err is ignored.
 func (e *Engine) endWaiting(q Queued, err error) {
 	p := q.Prompt
 	e.mu.Lock()
@@ -96,6 +96,12 @@ func (e *Engine) endWaiting(q Queued, err error) {
 	if run != nil {
 		e.lapse(run)
 		run.awaitSilence()
+	}
+	if j.attempt > 1 || q.Attempt != 1 { // an attempt may have ended the prompt, and its process has died then
+		if rec, err := e.recordOf(p); err == nil {
+			e.repeatEnd(j, &rec)
+			return
+		}
 	}
 	e.conclude(j, err)
 }
@@ -147,7 +153,7 @@ func (e *Engine) remove(ctx context.Context, ids ...string) (gone []*nodebus.Pro
 }
 
 // withdraw deletes waiting prompts from the queue and returns the deleted prompts, with the
-// number of the attempt that would have been the next.
+// number of the attempt that would have been the next; 0 if it is not known.
 func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, err error) {
 	attempts := map[string]int{}
 	if len(ids) > 0 {
@@ -159,7 +165,7 @@ func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, er
 	}
 	prompts, err := e.remove(ctx, ids...)
 	for _, p := range prompts {
-		gone = append(gone, Queued{Prompt: p, Attempt: max(attempts[p.ID], 1)})
+		gone = append(gone, Queued{Prompt: p, Attempt: attempts[p.ID]})
 	}
 	return gone, err
 }

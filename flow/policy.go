@@ -194,36 +194,3 @@ func (e *Engine) interruptAgain(en *entry) {
 		e.opts.Logger.Warn("prompt not interrupted before its next attempt", "prompt", en.p.ID, "error", err)
 	}
 }
-
-// expires ends a prompt that still waits when its deadline passes. An attempt has the
-// deadline in its context.
-func (e *Engine) expires(en *entry) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
-	e.mu.Lock()
-	again := en.again
-	e.mu.Unlock()
-	if again != nil {
-		e.extendNow(ctx, again, en.p.ID)
-	}
-	gone, err := e.withdraw(ctx, en.p.ID)
-	for _, q := range gone {
-		e.endWaiting(q, errDeadline)
-	}
-	if err != nil { // the prompt fails when it is taken
-		e.opts.Logger.Error("prompt not ended at its deadline", "prompt", en.p.ID, "error", err)
-	}
-}
-
-// setDeadline starts the timer of a waiting prompt with a deadline.
-func (e *Engine) setDeadline(en *entry) {
-	at := en.p.Policy.Deadline
-	if at.IsZero() {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !en.ends {
-		en.expires = time.AfterFunc(time.Until(at), func() { e.expires(en) })
-	}
-}

@@ -95,9 +95,15 @@ func (e *Engine) endedEarlier(j *job) bool {
 		}
 		return false
 	}
-	if !e.claim(j) {
-		return true
+	if e.claim(j) {
+		e.repeatEnd(j, &rec)
 	}
+	return true
+}
+
+// repeatEnd tells the last word of a prompt that has a record, unless the log has it, and
+// completes the lease. The caller has claimed the end.
+func (e *Engine) repeatEnd(j *job, rec *Record) {
 	j.attempt = rec.Attempt
 	terminal := rec.terminal()
 	outcome, closed, err := e.hub.Ended(j.p.ID)
@@ -108,7 +114,6 @@ func (e *Engine) endedEarlier(j *job) bool {
 		terminal = nil
 	}
 	e.lastWord(j, terminal, closed, rec.Outcome())
-	return true
 }
 
 // recordOf reads the record of a prompt, and not of another prompt with the same id.

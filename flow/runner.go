@@ -56,6 +56,9 @@ func (e *Engine) runUntil(taking, ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer e.ends(r)
+	looking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	all.Go(func() { e.watchDeadlines(looking, r) })
 	for {
 		j, err := e.take(taking, r)
 		if j == nil {

@@ -165,6 +165,7 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	if unwatched {
 		e.watch(en)
 	}
+	e.setDeadline(en)
 	if stale != nil && stale != en { // another engine has deleted it, and its id is used again
 		e.endedElsewhere(stale)
 	}
