@@ -84,11 +84,6 @@ func (e *Engine) endWaiting(q Queued, err error) {
 	e.entries[p.ID] = en
 	e.leaves(en)
 	j, run := e.newJob(en, max(en.attempts, q.Attempt-1)), en.run
-	if rec := &j.gate.record; en.last != nil {
-		prompt := rec.Prompt
-		*rec = *en.last
-		rec.Prompt, rec.Attempt = prompt, j.attempt
-	}
 	if errors.Is(err, nodebus.ErrInterrupted) {
 		j.cancel(nodebus.ErrInterrupted)
 	}

@@ -172,6 +172,7 @@ func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
 // matters: a client that receives the last events must be able to read the record.
 // The caller has claimed the end.
 func (e *Engine) conclude(j *job, err error) {
+	e.recall(j)
 	g := j.gate
 	terminal := g.end(err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
@@ -184,6 +185,24 @@ func (e *Engine) conclude(j *job, err error) {
 		e.learn(g.record.Ended.Sub(start))
 	}
 	e.lastWord(j, terminal, false, g.record.Outcome())
+}
+
+// recall completes the record of an attempt that ends the prompt and has not begun itself:
+// the record has what this engine knows of the attempt before.
+func (e *Engine) recall(j *job) {
+	e.mu.Lock()
+	last := j.en.last
+	e.mu.Unlock()
+	rec := &j.gate.record
+	if rec.Start != nil || last == nil {
+		return
+	}
+	if j.lease != nil { // otherwise the number is that of the attempt before
+		j.attempt = max(j.attempt-1, last.Attempt)
+	}
+	prompt := rec.Prompt
+	*rec = *last
+	rec.Prompt, rec.Attempt = prompt, j.attempt
 }
 
 // lastWord sends the last events of a prompt, without terminal if that is nil, and without
