@@ -53,22 +53,18 @@ type Policy struct {
 	// the prompt at once. Default: the first error ends the prompt.
 	Continue bool `json:"continue,omitempty"`
 	// Deadline ends the prompt as failed at this time, also if it still waits in the queue.
-	// If the process that submitted a waiting prompt, or that ran it, is gone, an engine that
-	// runs ends the prompt about a minute later at most. Default: none.
+	// If its process is gone, another engine that runs ends it a minute later. Default: none.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Timeout limits the time from the start of an attempt to its end; in JSON it is in
 	// nanoseconds. The time in which every node waits for an answer counts, too. Default:
 	// none.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Retries is the number of further attempts after an attempt has failed. An attempt whose
-	// lease has lapsed, for example because its process has ended, does not count. An engine
-	// counts the failures that it has seen itself: if several engines share a queue, a prompt
-	// may fail more often, but no prompt begins more often than Retries and
-	// EngineOptions.Attempts of package flow together. Interrupted
-	// and refused prompts are not attempted again, nor are prompts whose next attempt could
-	// not begin before Deadline. Nobody but the engine's Logger learns why an attempt failed
-	// that another follows.
-	// Default 0.
+	// lease has lapsed does not count. An engine counts the failures that it has seen itself:
+	// if engines share a queue, there may be more, but no prompt begins more often than Retries
+	// and EngineOptions.Attempts together. Interrupted and refused prompts are not attempted
+	// again, nor are prompts whose next attempt could not begin before Deadline. Only the
+	// engine's Logger learns why an attempt failed that another follows. Default 0.
 	Retries int `json:"retries,omitempty"`
 	// RetryAfter is the time between an attempt and the next; in JSON it is in nanoseconds. The
 	// prompt waits meanwhile: other prompts run, also of the same client, and a drain does not

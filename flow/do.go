@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -15,27 +16,23 @@ var errDrained = errors.New("nodebus: the engine drains and begins no further pr
 // only runs graphs does not need to call Run. Several calls of Do share one Run. The last
 // of them also waits for prompts of [Engine.Submit] that this Run has begun, and
 // interrupts them if its ctx ends. If [Engine.Drain] is called before the prompt begins,
-// Do interrupts the prompt and returns an error. Do is safe for concurrent use.
+// Do interrupts the prompt and returns an error. A prompt that has begun ends by itself: if
+// it still needs another attempt after Drain has returned, Do runs the engine again when
+// the attempt is due. Do is safe for concurrent use.
+//
+// A node may call Do, but not with the ClientID of its own prompt, or with none if its
+// prompt has none: [EngineOptions].PerClient prompts of one client run at a time, so the
+// node would wait for a prompt that waits for the node. Likewise Parallel must have a place
+// for the second prompt.
 func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, error) {
 	s, err := e.Submit(ctx, p, nil)
 	if err != nil {
 		return nodebus.Outcome{}, err
 	}
-	run := e.share()
-	defer e.unshare(ctx, run)
-	select {
-	case <-s.en.done:
-	case <-run.ended:
-		if err = run.err; err == nil {
-			err = errDrained
-		}
-	case <-ctx.Done():
-		err = context.Cause(ctx)
+	for again := true; again; {
+		again, err = e.attend(ctx, s)
 	}
-	select {
-	case <-s.en.done: // perhaps at the same time as something else
-	default:
-		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
+	if err != nil {
 		return nodebus.Outcome{}, err
 	}
 	var failed *takeError
@@ -43,6 +40,81 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 		return s.en.outcome, failed // the queue has ended the run
 	}
 	return s.en.outcome, s.en.err
+}
+
+// attend runs the engine until a prompt of Do has ended. If an error ends the waiting, the
+// prompt is interrupted. again is true if the prompt has not ended and the engine has to run
+// once more.
+func (e *Engine) attend(ctx context.Context, s *Submission) (again bool, err error) {
+	run := e.share()
+	defer e.unshare(ctx, run)
+	select {
+	case <-s.en.done:
+	case <-run.ended:
+		if err = run.err; err == nil {
+			if e.awaitTurn(ctx, s.en) {
+				return true, nil
+			}
+			err = errDrained
+		}
+	case <-ctx.Done():
+	}
+	if s.en.isDone() { // perhaps at the same time as something else
+		return false, nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
+	return false, err
+}
+
+// awaitTurn waits until a prompt needs the engine to run again, after a Drain. It returns
+// false if the prompt has ended, if it has never begun, or if ctx ends.
+func (e *Engine) awaitTurn(ctx context.Context, en *entry) bool {
+	for {
+		next, wait, begun := e.turn(en)
+		if !begun {
+			return false
+		}
+		if next == nil && wait <= 0 {
+			return true
+		}
+		timer := time.NewTimer(wait)
+		if next != nil {
+			timer.Stop()
+		}
+		select {
+		case <-next:
+		case <-timer.C:
+		case <-en.done:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if en.isDone() || ctx.Err() != nil {
+			return false
+		}
+	}
+}
+
+// turn returns what a prompt of Do waits for after a Drain: the end of its attempt, the end
+// of Drain, or the time of its next attempt. If it is neither, the engine has to run.
+func (e *Engine) turn(en *entry) (next <-chan struct{}, wait time.Duration, begun bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case en.attempts == 0:
+		return nil, 0, false
+	case en.ends:
+		return en.done, 0, true
+	case en.run != nil:
+		return en.run.over, 0, true
+	case e.drains > 0:
+		return e.calm, 0, true
+	case en.again != nil:
+		return nil, time.Until(en.dueAgain), true
+	}
+	return nil, 0, true
 }
 
 // shared is the Run that calls of Do share. Engine.mu guards users.

@@ -112,6 +112,7 @@ type Engine struct {
 	quiet   chan struct{} // closed when active becomes 0; nil if nobody waits
 	paused  bool
 	drains  int           // calls of Drain that wait
+	calm    chan struct{} // closed when drains becomes 0
 	average time.Duration // moving average of how long prompts run; 0: unknown
 
 	poke   func()  // cancels the current Take, so that the queue is searched again

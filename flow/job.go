@@ -26,18 +26,19 @@ type entry struct {
 	cause   error // why the context of the last attempt ended
 
 	// Engine.mu guards these.
-	seq         uint64  // order of arrival
-	priority    float64 // of the waiting prompt
-	pushed      bool    // Queue.Push has returned
-	isFree      bool    // freed is closed
-	run         *job    // the newest attempt that runs here
-	attempts    int     // the number of the last attempt that ran here
-	failures    int     // the number of attempts that have failed here
-	interrupted bool    // the next attempt ends at once
-	ends        bool    // somebody here ends the prompt
-	again       Lease   // of a failed attempt; the next attempt begins when it lapses
-	unlisten    func()  // ends the receiving of signals before the next attempt; nil: none
-	last        *Record // what is known of the last attempt that has begun here; it does not change
+	seq         uint64    // order of arrival
+	priority    float64   // of the waiting prompt
+	pushed      bool      // Queue.Push has returned
+	isFree      bool      // freed is closed
+	run         *job      // the newest attempt that runs here
+	attempts    int       // the number of the last attempt that ran here
+	failures    int       // the number of attempts that have failed here
+	interrupted bool      // the next attempt ends at once
+	ends        bool      // somebody here ends the prompt
+	again       Lease     // of a failed attempt; the next attempt begins when it lapses
+	dueAgain    time.Time // when again lapses
+	unlisten    func()    // ends the receiving of signals before the next attempt; nil: none
+	last        *Record   // what is known of the last attempt that has begun here; it does not change
 	expires     *time.Timer
 	watch       func() bool // stops waiting for the end of the prompt in another process
 
@@ -57,6 +58,16 @@ func (en *entry) wait(ctx context.Context) (nodebus.Outcome, error) {
 		return en.outcome, en.err
 	case <-ctx.Done():
 		return nodebus.Outcome{}, context.Cause(ctx)
+	}
+}
+
+// isDone reports whether the prompt has ended.
+func (en *entry) isDone() bool {
+	select {
+	case <-en.done:
+		return true
+	default:
+		return false
 	}
 }
 

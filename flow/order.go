@@ -39,11 +39,15 @@ func (e *Engine) setPaused(paused bool) {
 // Drain makes the active Run, if there is one, begin no further prompt, and waits until
 // what runs has ended, also what waits for an answer. Run then returns nil. Waiting
 // prompts stay in the queue, and Submit still works. If ctx ends first, Drain returns the
-// cause of ctx, and what runs goes on, but Run still begins nothing more. After Drain, Run may be
+// cause of ctx, and what runs goes on, but Run still begins nothing more. Drain does not wait for
+// a prompt that waits for a further attempt. After Drain, Run may be
 // called again; while Drain waits, Run returns at once.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
-	e.drains++
+	if e.drains++; e.drains == 1 {
+		e.calm = make(chan struct{})
+	}
+	e.shared = nil // later calls of Do run the engine again
 	r := e.runner
 	if r != nil {
 		r.draining = true
@@ -54,7 +58,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 	defer func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.drains--
+		if e.drains--; e.drains == 0 {
+			close(e.calm)
+		}
 	}()
 	if r != nil {
 		select {

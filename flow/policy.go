@@ -108,6 +108,7 @@ func (e *Engine) tryAgain(j *job, failure error, keep *leaseKeeper) bool {
 		return false
 	}
 	j.lapsed, en.again, en.last = true, j.lease, &last
+	en.dueAgain = time.Now().Add(j.p.Policy.RetryAfter)
 	e.mu.Unlock()
 	e.opts.Logger.Warn("attempt failed: another follows", "prompt", j.p.ID, "attempt", j.attempt, "after", j.p.Policy.RetryAfter, "error", failure)
 	keep.stop()
