@@ -197,7 +197,7 @@ func (e *Engine) recall(j *job) {
 	if rec.Start != nil || last == nil {
 		return
 	}
-	if j.lease != nil { // otherwise the number is that of the attempt before
+	if j.lease != nil { // otherwise j has the number of the attempt before already
 		j.attempt = max(j.attempt-1, last.Attempt)
 	}
 	prompt := rec.Prompt
