@@ -41,9 +41,10 @@ type LocalOptions struct {
 	// know the event ignore it. Default: false.
 	Overall bool
 	// NodeDone enables [nodebus.NodeDone] events: one for each node that ends without an
-	// error, with its duration. Nodes whose results were known when the prompt began have
-	// none; [nodebus.ExecutionCached] lists them. The record has the same data in any case.
-	// Default: false.
+	// error, with its duration. A node that was blocked, or that blocked all its outputs
+	// with a reason, has none. Of the nodes whose results were known when the prompt began,
+	// only output nodes have one; [nodebus.ExecutionCached] lists all of them. The record has
+	// the same data in any case. Default: false.
 	NodeDone bool
 	// Logger receives problems that no caller and no client learns about. Default: no
 	// logging.
