@@ -9,7 +9,8 @@ import (
 
 var errDrained = errors.New("nodebus: the engine drains and begins no further prompt; call Do again later")
 
-// Do submits a prompt, waits until it has ended, and returns the outcome. If ctx
+// Do submits a prompt, waits until it has ended, and returns the outcome. The error is nil
+// for a prompt that has failed or was interrupted: look at [nodebus.Outcome.Err]. If ctx
 // ends first, Do interrupts the prompt and returns the cause of ctx. Do also runs
 // the engine while it waits, unless [Engine.Run] is active already. A program that
 // only runs graphs does not need to call Run. Several calls of Do share one Run. The last
