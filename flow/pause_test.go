@@ -142,7 +142,6 @@ func TestRunThatDrains(t *testing.T) {
 	}
 }
 
-
 // TestDrainOfDo drains an engine that Do runs: the prompt that runs ends, and Do does not
 // wait for the prompt that has not begun.
 func TestDrainOfDo(t *testing.T) {
