@@ -102,7 +102,7 @@ func (c Custom) EventType() string { return c.Type }
 // connection is a Status that also contains the client's id.
 type Status struct {
 	QueueRemaining int
-	Paused         bool   // no waiting prompt begins; sent only if true
+	Paused         bool   // the engine that sends it begins no waiting prompt; sent only if true
 	SID            string // the client's id; only in the first event
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 // Pause makes Run and [Do] begin no further prompt. What runs goes on, and Submit still works.
-// Clients receive a Status that says so. Pause does not affect other engines, also not
-// engines that share the queue, and Paused in a Status is about the engine that sends it.
+// Clients receive a Status that says so. Pause does not affect other engines, even if they
+// share the queue, and Paused in a Status is about the engine that sends it.
 func (e *Engine) Pause() { e.setPaused(true) }
 
 // Resume ends [Engine.Pause].
