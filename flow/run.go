@@ -27,16 +27,18 @@ import (
 //
 // Locks, in locking order:
 //
+//  0. run.errors orders the errors of nodes, if the prompt continues after errors. It is held
+//     while the tracker publishes, like the tracker's own lock.
 //  1. run.mu guards the fields below it, and the marked fields of turn and worker.
 //  2. slots.mu and claims.mu, of Local, guard the data that runs share.
 //  3. keys.mu guards the keys of nodes made at run time.
 //  4. The tracker's lock, in its methods Add and Expect.
 //
 // The locks of two runs are never held together. No foreign code runs while any of
-// these locks is held: no cache, logger, publisher, or method of a node, a port type or
-// a context from outside. Work for other runs, and the cancellation of the run, are
+// these locks but the first is held: no cache, logger, publisher, or method of a node, a
+// port type or a context from outside. Work for other runs, and the cancellation of the run, are
 // collected in an after, and unlock does them. The tracker's other methods publish
-// events; callers must not hold any of these locks.
+// events; callers must not hold any of the other locks.
 type run struct {
 	local    *Local
 	job      *nodebus.Job
@@ -52,6 +54,7 @@ type run struct {
 	places   sync.WaitGroup // keepPlace
 	started  time.Time
 	report   nodebus.Report // set at the end
+	errors   sync.Mutex     // held while the error of a node is noted and published, so that both have one order
 	tainted  atomic.Bool    // a node has failed, and the prompt continues; or a node has asked clients; see mayKeep
 
 	mu    sync.Mutex

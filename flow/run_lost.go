@@ -177,6 +177,8 @@ func (w *worker) failed() {
 	if w.tries > 1 {
 		what.Attempt = w.tries
 	}
+	r.errors.Lock()
+	defer r.errors.Unlock()
 	r.tracker.Fail(int(w.n.number), r.noteFailure(w, light, found, what))
 }
 
