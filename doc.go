@@ -59,6 +59,7 @@
 // Commands travel in the other direction, and not through the hub:
 //
 //	client → Engine.Submit → Queue → Engine.Run → Executor → Class → node.Run
+//	client → Engine.Interrupt, Engine.Answer → Signals → the engine that runs the prompt
 //
 // # What you can rely on
 //

@@ -40,8 +40,8 @@ func (n Number) Run(*nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(fmt.Sprint(n.Value)), nil
 }
 
-// A node may return a graph that replaces its output. The node is then done, although
-// the graph runs later.
+// A node may return a graph that replaces its output. Its method Run is then over, and it
+// occupies no worker. The node counts as done when the graph is done.
 func ExampleOut() {
 	r := flow.NewRegistry()
 	flow.Register(r, Times{}, nodebus.Info{})

@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,6 +31,7 @@ type Outcome struct {
 	Outputs  []NodeOutput    // in the order in which the nodes first showed something
 	Error    *ExecutionError // why the prompt failed or was refused; nil for the other states
 	// Errors lists the errors of all nodes that failed, in the order in which they failed.
+	// Error is the first of them, unless a deadline or a timeout has ended the prompt.
 	// It can have more than one only if the prompt continues after errors; see [Policy]. It
 	// has at most 1000.
 	Errors []NodeFailed
@@ -55,8 +57,10 @@ type NodeRun struct {
 	Class string `json:"class"`
 	// Result is "done", "error", "blocked" (an input, or an element of its list, was blocked,
 	// see [Block]; or the node blocked all its outputs with a reason) or "skipped" (a node
-	// that it needs has failed). A node whose own expansion has failed has "error". A node
-	// without an entry was not needed, or the prompt ended before.
+	// that it needs has failed), or "interrupted" (it ran when the prompt ended, or it has
+	// interrupted the prompt). If the prompt continues after errors, a node whose own
+	// expansion has failed has "error"; otherwise it has no entry. Other nodes without an
+	// entry were not needed, or the prompt ended before they began.
 	Result  string    `json:"result"`
 	Cached  bool      `json:"cached,omitempty"`  // the result was used, and is from an earlier run; the node was not called
 	Attempt int       `json:"attempt,omitempty"` // how often the node was called, if more than once for the same inputs; see flow/around
@@ -72,6 +76,8 @@ type NodeRun struct {
 //   - a [*RefusedError] if it was refused; Error names the node, if a node refused;
 //   - a [*NodeError] if it failed and Error names a node;
 //   - an error with the text of Error if it failed and Error names no node;
+//   - if a deadline or a timeout has ended it, one of these two errors, which then wraps
+//     [context.DeadlineExceeded];
 //   - a [*PartialError] if it succeeded, but outputs were rejected, or nodes were blocked
 //     with a reason.
 func (o *Outcome) Err() error {
@@ -85,6 +91,9 @@ func (o *Outcome) Err() error {
 	}
 	text := strings.TrimSpace(o.Error.ExceptionMessage)
 	err := errors.New(text)
+	if typ := o.Error.ExceptionType; typ == "deadline" || typ == "timeout" {
+		err = lateError{text}
+	}
 	if o.State == Refused {
 		if text == ErrRefused.Error() { // it was refused without a reason
 			text = ""
@@ -99,6 +108,12 @@ func (o *Outcome) Err() error {
 		Executed: o.Error.Executed, Inputs: o.Error.CurrentInputs, Err: err,
 	}
 }
+
+// lateError is the error of a prompt that a deadline or a timeout has ended.
+type lateError struct{ text string }
+
+func (e lateError) Error() string { return e.text }
+func (lateError) Unwrap() error   { return context.DeadlineExceeded }
 
 // partial returns a *PartialError if a part of the prompt did not run, else nil.
 func (o *Outcome) partial() error {

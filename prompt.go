@@ -60,12 +60,15 @@ type Policy struct {
 	// none.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Retries is the number of further attempts after an attempt has failed. Interrupted
-	// and refused prompts, and prompts whose Deadline has passed, are not attempted again.
+	// and refused prompts are not attempted again, nor are prompts whose next attempt could
+	// not begin before Deadline. Nobody but the engine's Logger learns why an attempt failed
+	// that another follows.
 	// Default 0.
 	Retries int `json:"retries,omitempty"`
-	// RetryAfter is the time between an attempt and the next, which waits in the queue
-	// meanwhile; in JSON it is in nanoseconds. Default: 0, the next attempt begins as soon as the
-	// queue gives it out.
+	// RetryAfter is the time between an attempt and the next; in JSON it is in nanoseconds. The
+	// prompt waits meanwhile: other prompts run, also of the same client, and a drain does not
+	// wait for it. Engines other than the one that made the attempt list it as a prompt that
+	// runs. Default: 0, the next attempt begins as soon as the queue gives it out.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,7 +25,9 @@ func TestFrontEnd(t *testing.T) {
 	require.Len(t, static, 1)
 	for _, way := range []string{"page", "canvas"} {
 		t.Run(way, func(t *testing.T) {
-			s := serve(t, nil, comfy.Options{
+			// With ClassicCache, as in ComfyUI, a node that sends a note runs again after another
+			// workflow.
+			s := serve(t, flow.ClassicCache(), comfy.Options{
 				Frontend:   os.DirFS(static[0]),
 				Extensions: map[string]fs.FS{"e2e": os.DirFS("browser/extension")},
 			})

@@ -31,8 +31,26 @@
 // prompts run (places.go), the number of prompts (status.go), and what a program may do
 // with them: wait.go do.go interrupt.go order.go.
 //
+// A node may ask clients while it runs. The question goes out as an event, and the answer
+// comes back on another way:
+//
+//	Engine.Answer → Signals → Host → node                  answer.go signals.go host.go
+//
+// # How Local runs a prompt
+//
+//	run             one attempt: begins, ends, finds out that nothing can go on   run.go
+//	graph           the nodes, and the nodes that nodes have made                 run_graph.go run_expand.go
+//	worker          takes the next node that is ready                             run_work.go
+//	turn            the work on one node: look up, call, keep                     run_turn.go run_cache.go
+//	call            one call of Run: single, for a list, side by side, wrapped    run_call.go run_list.go run_side.go around.go
+//	wait            for a lazy input, a graph, or an answer                       run_eval.go run_ask.go
+//	report          what became of each node                                      run_report.go run_lost.go
+//
 // # Parts that can be replaced
 //
-// Queue, Store, Cache and the executor are interfaces with a default implementation
-// in memory. Package conform has a test suite for each interface.
+// Queue, Store, Signals, Cache and the executor are interfaces with a default
+// implementation in memory. Package conform has a test suite for each interface. Package
+// flow/diskcache has a Cache in a folder. A function around each call of a node
+// ([LocalOptions].Around) can try again, limit the time, trace, or run the node elsewhere;
+// package flow/around has some of these functions.
 package flow

@@ -38,6 +38,10 @@ type EngineOptions struct {
 	// prompt. It must not wait for the prompt, because the prompt waits for Publish.
 	// Default, and if Wrap returns nil: the engine publishes to the hub directly.
 	Wrap func(nodebus.Publisher) nodebus.Publisher
+	// Drain is how long Run lets running prompts end when its context ends. After that time
+	// it interrupts the prompts that still run, also those that wait for an answer. Default
+	// 0: Run interrupts at once.
+	Drain time.Duration
 	// Logger receives problems that no caller and no client learns about. Default: no
 	// logging.
 	Logger *slog.Logger

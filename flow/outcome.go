@@ -22,6 +22,8 @@ const (
 	resultError   = "error"
 	resultBlocked = "blocked"
 	resultSkipped = "skipped"
+
+	resultInterrupted = "interrupted"
 )
 
 // keepNodes calls keep for at most recordNodes of n nodes, in order: for those that are not

@@ -96,6 +96,52 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestRunThatDrains: with EngineOptions.Drain, a Run whose context ends lets the running
+// prompt end, for a while, and begins no other.
+func TestRunThatDrains(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration
+		state nodebus.State
+		ends  time.Duration
+	}{
+		"ends in time":    {50 * time.Second, nodebus.Succeeded, 50 * time.Second},
+		"is interrupted":  {time.Hour, nodebus.Interrupted, time.Minute},
+		"nothing to wait": {0, nodebus.Succeeded, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				f.fn("Slow", func(ctx *nodebus.Context, in, _ any) (any, error) {
+					select {
+					case <-time.After(c.takes):
+						return in, nil
+					case <-ctx.Done():
+						return nil, context.Cause(ctx)
+					}
+				})
+				e := f.engine(&flow.EngineOptions{Drain: time.Minute, Parallel: 1})
+				ctx, cancel := context.WithCancel(f.ctx)
+				first := f.submit(e, &nodebus.Prompt{ID: "first", Nodes: two("Slow")})
+				second := f.submit(e, &nodebus.Prompt{ID: "second", Nodes: two("Slow")})
+				ended := make(chan error, 1)
+				go func() { ended <- e.Run(ctx) }()
+				if c.takes > 0 {
+					synctest.Wait()
+				} else {
+					_ = f.ended(second)
+				}
+				began := time.Now()
+				cancel()
+				require.ErrorIs(t, <-ended, context.Canceled)
+				require.Equal(t, c.ends, time.Since(began))
+				require.Equal(t, c.state, f.ended(first))
+				if c.takes > 0 {
+					require.Equal(t, []string{"second"}, queued(t, e.Queued(f.ctx)))
+				}
+			})
+		})
+	}
+}
+
 // TestDrainOfDo drains an engine that Do runs: the prompt that runs ends, and Do does not
 // wait for the prompt that has not begun.
 func TestDrainOfDo(t *testing.T) {

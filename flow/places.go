@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 	"slices"
+
+	"github.com/nodebus/nodebus"
 )
 
 // places counts the prompts that run in an engine: at most Parallel at the same time, and
@@ -47,7 +49,7 @@ func (e *Engine) unplace(j *job) {
 	c.running--
 	e.tidy(j.p.ClientID, c)
 	e.places.resumes = slices.DeleteFunc(e.places.resumes, func(x *resumption) bool {
-		if !e.hasPlace(x.j.p.ClientID) {
+		if x.j == j || x.j.isOver() || !e.hasPlace(x.j.p.ClientID) {
 			return false
 		}
 		e.place(x.j)
@@ -66,9 +68,14 @@ func (e *Engine) rest(j *job) {
 }
 
 // resume waits until an attempt has a place again. Then it returns nil. If ctx ends
-// before, the attempt stays without a place, and the error is the cause of ctx.
+// before, the attempt stays without a place, and the error is the cause of ctx. If the
+// attempt is over, the error is ErrClosed: an executor may have left a goroutine behind.
 func (e *Engine) resume(ctx context.Context, j *job) error {
 	e.mu.Lock()
+	if j.isOver() {
+		e.mu.Unlock()
+		return nodebus.ErrClosed
+	}
 	if j.placed {
 		e.mu.Unlock()
 		return nil
@@ -84,14 +91,30 @@ func (e *Engine) resume(ctx context.Context, j *job) error {
 	select {
 	case <-x.granted:
 		return nil
+	case <-j.over:
 	case <-ctx.Done():
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	at := slices.Index(e.places.resumes, x)
-	if at < 0 {
+	switch {
+	case at >= 0:
+		e.places.resumes = slices.Delete(e.places.resumes, at, at+1)
+	case !j.isOver():
 		return nil // granted at the same moment
 	}
-	e.places.resumes = slices.Delete(e.places.resumes, at, at+1)
+	if j.isOver() {
+		return nodebus.ErrClosed
+	}
 	return context.Cause(ctx)
+}
+
+// isOver reports whether nothing of the attempt runs any more.
+func (j *job) isOver() bool {
+	select {
+	case <-j.over:
+		return true
+	default:
+		return false
+	}
 }

@@ -12,7 +12,7 @@ import (
 // ended.
 type limitError struct{ typ, text string }
 
-func (e *limitError) Error() string { return "nodebus: " + e.text }
+func (e *limitError) Error() string { return e.text }
 
 // ExceptionType is the exception_type that clients receive.
 func (e *limitError) ExceptionType() string { return e.typ }
@@ -80,7 +80,7 @@ func (e *Engine) retries(j *job, err error) bool {
 // tryAgain lets the lease of a failed attempt lapse after RetryAfter, so that the queue
 // gives the prompt out again. It returns false if the attempt has not the lease any more,
 // or if the prompt is interrupted.
-func (e *Engine) tryAgain(j *job, keep *leaseKeeper) bool {
+func (e *Engine) tryAgain(j *job, failure error, keep *leaseKeeper) bool {
 	late := j.isLate()
 	en := j.en
 	e.mu.Lock()
@@ -90,6 +90,7 @@ func (e *Engine) tryAgain(j *job, keep *leaseKeeper) bool {
 	}
 	j.lapsed, en.again = true, j.lease
 	e.mu.Unlock()
+	e.opts.Logger.Warn("attempt failed: another follows", "prompt", j.p.ID, "attempt", j.attempt, "after", j.p.Policy.RetryAfter, "error", failure)
 	keep.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()

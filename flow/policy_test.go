@@ -232,3 +232,40 @@ func TestSuccessInSpiteOfATimeout(t *testing.T) {
 		})
 	}
 }
+
+// TestListOfAPromptBetweenAttempts: it waits, in front of the prompts that wait for a
+// place, and other prompts run meanwhile.
+func TestListOfAPromptBetweenAttempts(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		hold := make(chan struct{})
+		f.fn("Fails", func(*nodebus.Context, any, any) (any, error) { return nil, errors.New("not yet") })
+		f.fn("Holds", func(*nodebus.Context, any, any) (any, error) { <-hold; return 1, nil })
+		e := f.engine(&flow.EngineOptions{Parallel: 1})
+		f.run(e)
+		again := f.submit(e, &nodebus.Prompt{ID: "again", ClientID: "me", Nodes: two("Fails"), Policy: nodebus.Policy{Retries: 1, RetryAfter: time.Hour}})
+		runs := f.submit(e, &nodebus.Prompt{ID: "runs", ClientID: "me", Nodes: two("Holds")})
+		waits := f.submit(e, &nodebus.Prompt{ID: "waits", ClientID: "me", Nodes: two("Fails")})
+		synctest.Wait()
+		var list []string
+		for q, err := range e.Queued(f.ctx) {
+			require.NoError(t, err)
+			list = append(list, fmt.Sprint(q.Prompt.ID, " ", q.Leased))
+		}
+		require.Equal(t, []string{"runs true", "again false", "waits false"}, list)
+		at, err := e.Position(f.ctx, "again")
+		require.NoError(t, err)
+		require.False(t, at.Running)
+		one := 0
+		for q, err := range e.Queued(f.ctx) {
+			require.NoError(t, err)
+			require.Equal(t, "runs", q.Prompt.ID)
+			one++
+			break
+		}
+		require.Equal(t, 1, one, "the reader may stop early")
+		close(hold)
+		for _, s := range []*flow.Submission{runs, waits, again} {
+			f.ended(s)
+		}
+	})
+}

@@ -155,7 +155,7 @@ func (e *Engine) claim(j *job) bool {
 
 // finish is what follows an attempt: the next attempt, or the end of the prompt.
 func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
-	if e.retries(j, err) && e.tryAgain(j, keep) {
+	if e.retries(j, err) && e.tryAgain(j, err, keep) {
 		return
 	}
 	if e.claim(j) {
@@ -233,6 +233,7 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Re
 func (e *Engine) completeLease(j *job, owed int) {
 	e.owes(0, 1)
 	defer e.owes(-owed, -1)
+	j.completed = true
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	err := apart(func() error { return j.lease.Done(ctx) })

@@ -172,11 +172,21 @@ func (g *gate) finish(err error) nodebus.Payload {
 	case errors.Is(err, nodebus.ErrRefused), g.j.refused != nil && err == g.j.refused: //nolint:errorlint // the same error, not one that wraps it
 		rec.State = nodebus.Refused
 		refuse(rec.Error, err)
-	case node != nil && rec.Errors == nil:
-		rec.Errors = []nodebus.NodeFailed{nodeFailed(node, rec.Error)}
-		rec.Errors[0].Attempt = rec.attemptOf(node.UniqueID)
+	case node != nil:
+		rec.addError(node)
 	}
 	return *rec.Error
+}
+
+// addError adds the error that ends the prompt to the errors of its nodes, unless it is one
+// of them already.
+func (r *Record) addError(node *nodebus.NodeError) {
+	if len(r.Errors) >= recordErrors || slices.ContainsFunc(r.Errors, func(e nodebus.NodeFailed) bool { return e.UniqueID == node.UniqueID }) {
+		return
+	}
+	failed := nodeFailed(node, r.Error)
+	failed.Attempt = r.attemptOf(node.UniqueID)
+	r.Errors = append(r.Errors, failed)
 }
 
 // stopped reports whether err is the error of an executor whose context has ended.

@@ -229,15 +229,21 @@ func outputOf(t reflect.Type, name string, typ reflect.Type, index []int) field 
 	return f
 }
 
-// snake converts a Go name to the form of input names: OnTrue becomes on_true, and
-// HTTPClient becomes http_client.
+// isPlural reports whether rest, which follows a capital letter, is only an s: URLs is a
+// word with a plural, and not UR followed by Ls.
+func isPlural(rest []rune) bool {
+	return rest[0] == 's' && (len(rest) == 1 || unicode.IsUpper(rest[1]))
+}
+
+// snake converts a Go name to the form of input names: OnTrue becomes on_true,
+// HTTPClient becomes http_client, and URLs becomes urls.
 func snake(name string) string {
 	var b strings.Builder
 	rs := []rune(name)
 	for i, r := range rs {
 		if unicode.IsUpper(r) {
 			after := i > 0 && !unicode.IsUpper(rs[i-1])
-			before := i > 0 && i+1 < len(rs) && unicode.IsLower(rs[i+1])
+			before := i > 0 && i+1 < len(rs) && unicode.IsLower(rs[i+1]) && !isPlural(rs[i+1:])
 			if (after || before) && rs[i-1] != '_' {
 				b.WriteByte('_')
 			}

@@ -380,3 +380,21 @@ func (a answers) Await(context.Context, nodebus.Waiting, func(json.RawMessage) e
 func (a answers) Eval(context.Context, *nodebus.Graph, ...nodebus.Link) ([]any, error) {
 	return nil, errors.New("no")
 }
+
+// TestNamesOfInputs: the default name of an input is the name of its field in snake case.
+func TestNamesOfInputs(t *testing.T) {
+	r := flow.NewRegistry()
+	flow.Register(r, manyNames{}, nodebus.Info{Name: "Named"})
+	c, _ := r.Class("Named")
+	var names []string
+	for _, in := range c.Schema().Inputs {
+		names = append(names, in.Name)
+	}
+	require.Equal(t, []string{"on_true", "http_client", "urls", "urls_of", "dn_sserver", "x"}, names)
+}
+
+type manyNames struct {
+	OnTrue, HTTPClient, URLs, URLsOf, DNSserver, X string
+}
+
+func (manyNames) Run(*nodebus.Context) (int, error) { return 0, nil }

@@ -345,6 +345,8 @@ func (r *run) abandon() {
 		if w.turn != nil {
 			w.turn.abandon()
 			nodes = append(nodes, w.n.plan)
+			w.n.why = &nodeWhy{result: resultInterrupted, reason: "the node did not end with its context"}
+			r.sched.known = append(r.sched.known, nodeEnd{at: w.i})
 		}
 		if w.slot {
 			w.slot = false

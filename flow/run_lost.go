@@ -152,11 +152,21 @@ func (w *worker) assembled(exp *expansion) {
 // error are foreign code.
 func (w *worker) failed() {
 	t, r := w.turn, w.r
-	if t == nil || w.err == nil || t.over.Load() || context.Cause(r.ctx) != nil {
+	if t == nil || w.err == nil || t.over.Load() {
 		return
 	}
 	text := value.Shorten(errorText(w.err))
+	if cause := context.Cause(r.ctx); cause != nil {
+		w.lost = &nodeWhy{result: resultError, reason: text}
+		if isAny(w.err, cause, context.Canceled, context.DeadlineExceeded, nodebus.ErrClosed) {
+			w.lost = &nodeWhy{result: resultInterrupted}
+		}
+		return
+	}
 	w.lost = &nodeWhy{result: resultError, reason: text, cause: text}
+	if isAny(w.err, nodebus.ErrInterrupted) {
+		w.lost.result = resultInterrupted
+	}
 	if !r.job.Prompt.Policy.Continue || endsPrompt(w.err) {
 		return
 	}
@@ -319,7 +329,10 @@ func (r *run) dropLost(added []int32) {
 // lose ends the run because the node of w failed. If the prompt continues, lose ends only
 // the node, and the nodes that need it. mu is held.
 func (r *run) lose(w *worker, then *after) {
-	if r.sched.over { // the node failed because the run had ended already
+	if r.sched.over { // the run had ended already
+		if w.lost != nil {
+			w.known(w.lost)
+		}
 		return
 	}
 	if w.lost != nil && w.lost.err != nil {
@@ -330,7 +343,8 @@ func (r *run) lose(w *worker, then *after) {
 	e := &nodebus.NodeError{Err: w.err, Index: w.call, Inputs: w.shownInputs()}
 	if cause := context.Cause(r.ctx); cause != nil { // the node failed because the context has ended
 		e.Err, r.sched.stopped = cause, true
-	} else if w.lost != nil {
+	}
+	if w.lost != nil {
 		w.known(w.lost)
 	}
 	r.fail(r.nodeError(w.i, e), then)
@@ -361,4 +375,13 @@ func (w *worker) shownInputs() map[string][]any {
 		in[f.Name] = shown
 	}
 	return in
+}
+
+// isAny reports whether err is one of targets. A panic of a foreign error counts as false.
+func isAny(err error, targets ...error) (yes bool) {
+	_ = nodebus.Protect(func() error {
+		yes = slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+		return nil
+	})
+	return yes
 }

@@ -35,7 +35,7 @@ func (w *worker) start() {
 
 // tellDone publishes that the node has ended without an error, if the program wants it.
 func (w *worker) tellDone() {
-	if !w.r.local.opts.NodeDone {
+	if !w.r.local.opts.NodeDone || w.isBlocked() {
 		return
 	}
 	done := nodebus.NodeDone{Cached: w.cached, Attempt: w.tries}
@@ -43,6 +43,17 @@ func (w *worker) tellDone() {
 		done.Duration = time.Duration(w.r.clock() - w.began)
 	}
 	w.r.tracker.Done(int(w.n.number), done)
+}
+
+// isBlocked reports whether the node was blocked, or has blocked all its outputs.
+func (w *worker) isBlocked() bool {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	why := w.turn.learned.whyBlocked()
+	if w.cached && why == nil {
+		why = w.r.whyOf(w.n)
+	}
+	return why != nil
 }
 
 // known notes for the report that the node has ended. mu is held.

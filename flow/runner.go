@@ -3,7 +3,9 @@ package flow
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -22,13 +24,25 @@ type runner struct {
 
 var errRunning = errors.New("nodebus: Engine.Run is active already; call it once at a time")
 
-// Run executes queued prompts until ctx ends. Then it interrupts the running prompts
-// and waits until they have ended; waiting prompts stay in the queue. It returns the
-// cause of ctx; nil if [Engine.Drain] has ended it; or an error of the queue, if the
+// Run executes queued prompts until ctx ends. Then it interrupts the running prompts, at
+// once or after the time in [EngineOptions].Drain, and waits until they have ended; waiting
+// prompts stay in the queue. It returns the cause of ctx; nil if [Engine.Drain] has ended it; or an error of the queue, if the
 // queue fails for longer than TakeRetry, which also ends the running prompts. Only one
 // Run may take prompts at a time: a second call returns an error at once, also while [Do]
 // runs the engine. After Run has returned, it may be called again.
-func (e *Engine) Run(ctx context.Context) error { return e.runUntil(ctx, ctx) }
+func (e *Engine) Run(ctx context.Context) error {
+	if e.opts.Drain <= 0 {
+		return e.runUntil(ctx, ctx)
+	}
+	running, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer interrupt(nodebus.ErrClosed)
+	late := time.AfterFunc(forever, func() { interrupt(context.Cause(ctx)) })
+	defer late.Stop()
+	defer context.AfterFunc(ctx, func() { late.Reset(e.opts.Drain) })()
+	return e.runUntil(ctx, running)
+}
+
+const forever = math.MaxInt64
 
 // runUntil takes prompts from the queue until taking ends, waits for the prompts that run,
 // and interrupts them when ctx ends.
@@ -128,6 +142,9 @@ func (e *Engine) over(j *job) {
 	}
 	j.cancel(nodebus.ErrClosed)
 	e.unplace(j)
+	if !j.completed {
+		e.status.held--
+	}
 	close(j.over)
 	if e.active--; e.active == 0 && e.quiet != nil {
 		close(e.quiet)

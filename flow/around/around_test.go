@@ -148,7 +148,7 @@ func TestTimeout(t *testing.T) {
 		text string // in the error; "" if there is none
 	}{
 		{"in time", second, func(*nodebus.Context, int) error { return nil }, 0, ""},
-		{"default", second, stop, time.Second, "node w (Work) took longer than its limit of 1s"},
+		{"default", second, stop, time.Second, "the call took longer than the limit of 1s for class Work"},
 		{"class", &around.TimeoutOptions{Default: time.Hour, Classes: map[string]time.Duration{"Work": time.Minute}}, stop, time.Minute, "limit of 1m0s"},
 		{"class without a limit", &around.TimeoutOptions{Default: time.Second, Classes: map[string]time.Duration{"Work": 0}}, func(*nodebus.Context, int) error {
 			time.Sleep(time.Minute)
@@ -177,7 +177,7 @@ func TestTimeout(t *testing.T) {
 				require.ErrorAs(t, cause, &over)
 				require.Equal(t, []string{"w", "Work"}, []string{over.Node, over.Class})
 				require.True(t, over.Timeout())
-				require.Equal(t, "around.TimeoutError", o.Error.ExceptionType)
+				require.Equal(t, "timeout", o.Error.ExceptionType)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func ExampleTimeout() {
 		Classes: map[string]time.Duration{"Load": time.Millisecond},
 	}))
 	fmt.Println(outcome.Err())
-	// Output: nodebus: node load (Load): node load (Load) took longer than its limit of 1ms
+	// Output: nodebus: node load (Load): the call took longer than the limit of 1ms for class Load
 }
 
 func ExampleLog() {

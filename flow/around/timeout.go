@@ -22,7 +22,9 @@ type TimeoutOptions struct {
 
 // Timeout limits how long a call of a node takes. When the limit is over, the context of the
 // node ends, and its [context.Cause] is a [*TimeoutError]. If the node then returns an
-// error, its error is a *TimeoutError that wraps it.
+// error, the error of the call is a *TimeoutError that wraps it. Functions around the call
+// see that type. A [nodebus.Outcome] has texts only: its Error has the ExceptionType
+// "timeout", as for a prompt that exceeds the Timeout of its policy.
 //
 // The limit includes the time that the node waits: for lazy inputs, for graphs that it
 // evaluates, and for answers. Give classes that ask people no limit. A node that does not
@@ -63,8 +65,11 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("node %s (%s) took longer than its limit of %v", e.Node, e.Class, e.Limit)
+	return fmt.Sprintf("the call took longer than the limit of %v for class %s", e.Limit, e.Class)
 }
+
+// ExceptionType returns "timeout", which is the exception_type that clients receive.
+func (*TimeoutError) ExceptionType() string { return "timeout" }
 
 func (e *TimeoutError) Unwrap() error { return e.Err }
 
