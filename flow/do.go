@@ -39,11 +39,12 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
 		return nodebus.Outcome{}, err
 	}
+	outcome, err := s.en.record.outcomeOr(s.en.err)
 	var failed *takeError
-	if s.en.outcome.State == nodebus.Interrupted && errors.As(s.en.cause, &failed) {
-		return s.en.outcome, failed // the queue has ended the run
+	if outcome.State == nodebus.Interrupted && errors.As(s.en.cause, &failed) {
+		return outcome, failed // the queue has ended the run
 	}
-	return s.en.outcome, s.en.err
+	return outcome, err
 }
 
 // shared is the Run that calls of Do share. Engine.mu guards users.

@@ -111,10 +111,10 @@ func (e *Engine) endedElsewhere(en *entry) {
 	}
 	if err != nil {
 		err = fmt.Errorf("nodebus: prompt %s has ended elsewhere without a record: %w", en.p.ID, ErrNotFound)
-		e.settle(en, nodebus.Outcome{}, err)
+		e.settle(en, nil, err)
 		return
 	}
-	e.settle(en, rec.Outcome(), nil)
+	e.settle(en, &rec, nil)
 }
 
 // sweepMin is the least number of entries at which the engine looks for those whose
