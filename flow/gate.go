@@ -37,9 +37,8 @@ func (g *gate) start() {
 	now := time.Now()
 	s := nodebus.ExecutionStart{PromptID: g.j.p.ID, Timestamp: now.UnixMilli(), Attempt: g.j.attempt}
 	g.record.Started, g.record.Start = now, &s
-	last := g.record
 	g.e.mu.Lock()
-	g.j.en.last = &last
+	g.j.en.start, g.j.en.started = &s, now
 	g.e.mu.Unlock()
 	g.e.tell(g.j.event(s))
 }

@@ -20,25 +20,27 @@ type entry struct {
 	told  chan struct{}   // closed when Submit has told everybody; nil: the prompt was not submitted here
 	freed chan struct{}   // closed when the prompt need not be ready any more; nil if ready is nil
 
-	done    chan struct{} // closed when the prompt has ended
-	outcome nodebus.Outcome
-	err     error // set if there is no outcome
-	cause   error // why the context of the last attempt ended
+	done   chan struct{} // closed when the prompt has ended
+	record *Record       // nil if there is no outcome
+	err    error         // set if there is no outcome
+	cause  error         // why the context of the last attempt ended
 
 	// Engine.mu guards these.
-	seq         uint64    // order of arrival
-	priority    float64   // of the waiting prompt
-	pushed      bool      // Queue.Push has returned
-	isFree      bool      // freed is closed
-	run         *job      // the newest attempt that runs here
-	attempts    int       // the number of the last attempt that ran here
-	failures    int       // the number of attempts that have failed here
-	interrupted bool      // the next attempt ends at once
-	ends        bool      // somebody here ends the prompt
-	again       Lease     // of a failed attempt; the next attempt begins when it lapses
-	dueAgain    time.Time // when again lapses
-	unlisten    func()    // ends the receiving of signals before the next attempt; nil: none
-	last        *Record   // what is known of the last attempt that has begun here; it does not change
+	seq         uint64                  // order of arrival
+	priority    float64                 // of the waiting prompt
+	pushed      bool                    // Queue.Push has returned
+	isFree      bool                    // freed is closed
+	run         *job                    // the newest attempt that runs here
+	attempts    int                     // the number of the last attempt that ran here
+	failures    int                     // the number of attempts that have failed here
+	interrupted bool                    // the next attempt ends at once
+	ends        bool                    // somebody here ends the prompt
+	again       Lease                   // of a failed attempt; the next attempt begins when it lapses
+	dueAgain    time.Time               // when again lapses
+	unlisten    func()                  // ends the receiving of signals before the next attempt; nil: none
+	start       *nodebus.ExecutionStart // of the last attempt that has begun here; nil: none
+	started     time.Time               // when it began
+	last        *Record                 // of the last attempt that has failed here; nil: none
 	expires     *time.Timer
 	watch       func() bool // stops waiting for the end of the prompt in another process
 
@@ -55,7 +57,7 @@ func newEntry(p *nodebus.Prompt) *entry {
 func (en *entry) wait(ctx context.Context) (nodebus.Outcome, error) {
 	select {
 	case <-en.done:
-		return en.outcome, en.err
+		return en.record.outcomeOr(en.err)
 	case <-ctx.Done():
 		return nodebus.Outcome{}, context.Cause(ctx)
 	}
@@ -242,11 +244,11 @@ func (e *Engine) forget(en *entry) {
 	}
 	en.ends = true
 	e.mu.Unlock()
-	e.settle(en, nodebus.Outcome{}, fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", en.p.ID, ErrNotFound))
+	e.settle(en, nil, fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", en.p.ID, ErrNotFound))
 }
 
 // settle is the end of an entry. Exactly one caller has set en.ends before.
-func (e *Engine) settle(en *entry, o nodebus.Outcome, err error) {
+func (e *Engine) settle(en *entry, rec *Record, err error) {
 	e.mu.Lock()
 	for _, in := range []map[string]*entry{e.entries, e.ending} {
 		if in[en.p.ID] == en {
@@ -267,6 +269,6 @@ func (e *Engine) settle(en *entry, o nodebus.Outcome, err error) {
 	if unwatch != nil {
 		unwatch()
 	}
-	en.outcome, en.err = o, err
+	en.record, en.err = rec, err
 	close(en.done)
 }

@@ -113,7 +113,7 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 	if outcome {
 		terminal = nil
 	}
-	e.lastWord(j, terminal, closed, rec.Outcome())
+	e.lastWord(j, terminal, closed, rec)
 }
 
 // recordOf reads the record of a prompt, and not of another prompt with the same id.
@@ -177,38 +177,52 @@ func (e *Engine) conclude(j *job, err error) {
 	terminal := g.end(err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
 	defer cancel()
-	if err := apart(func() error { return e.opts.Store.Put(ctx, g.record) }); err != nil {
+	if err := apart(func() error { return e.put(ctx, &g.record) }); err != nil {
 		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
 		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
 	if start := g.record.Started; j.lease != nil && !start.IsZero() {
 		e.learn(g.record.Ended.Sub(start))
 	}
-	e.lastWord(j, terminal, false, g.record.Outcome())
+	rec := g.record // Submission.Wait keeps the record, but not the rest of the attempt
+	e.lastWord(j, terminal, false, &rec)
+}
+
+// put stores a record.
+func (e *Engine) put(ctx context.Context, rec *Record) error {
+	if store, ok := e.opts.Store.(*memStore); ok {
+		return store.Put(ctx, *rec)
+	}
+	return e.opts.Store.Put(ctx, rec.full())
 }
 
 // recall completes the record of an attempt that ends the prompt and has not begun itself:
 // the record has what this engine knows of the attempt before.
 func (e *Engine) recall(j *job) {
-	e.mu.Lock()
-	last := j.en.last
-	e.mu.Unlock()
 	rec := &j.gate.record
-	if rec.Start != nil || last == nil {
+	if rec.Start != nil {
+		return
+	}
+	e.mu.Lock()
+	start, started, last := j.en.start, j.en.started, j.en.last
+	e.mu.Unlock()
+	if start == nil {
 		return
 	}
 	if j.lease != nil { // otherwise j has the number of the attempt before already
-		j.attempt = max(j.attempt-1, last.Attempt)
+		j.attempt = max(j.attempt-1, start.Attempt)
 	}
-	prompt := rec.Prompt
-	*rec = *last
-	rec.Prompt, rec.Attempt = prompt, j.attempt
+	if prompt := rec.Prompt; last != nil && last.Attempt == start.Attempt {
+		*rec = *last
+		rec.Prompt = prompt
+	}
+	rec.Attempt, rec.Start, rec.Started = j.attempt, start, started
 }
 
 // lastWord sends the last events of a prompt, without terminal if that is nil, and without
 // the closing event if closed is true. Then it takes the prompt out of the queue: if the
 // process dies earlier, the queue still has the prompt.
-func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodebus.Outcome) {
+func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Record) {
 	en := j.en
 	e.mu.Lock()
 	en.cause = context.Cause(j.ctx)
@@ -226,7 +240,7 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodeb
 	}
 	// The steps are deferred, the last step first: a publisher that calls runtime.Goexit
 	// ends one step, and not the rest.
-	defer e.settle(en, o, nil)
+	defer e.settle(en, rec, nil)
 	defer func() {
 		if j.lease != nil {
 			e.completeLease(j, 1)
