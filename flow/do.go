@@ -119,13 +119,14 @@ func (e *Engine) turn(en *entry) (next <-chan struct{}, wait time.Duration, begu
 	return nil, 0, true
 }
 
-// shared is the Run that calls of Do share. Engine.mu guards users.
+// shared is the Run that calls of Do share. Engine.mu guards users and drained.
 type shared struct {
-	users  int
-	stop   context.CancelFunc // takes no further prompt
-	cancel context.CancelFunc // interrupts the prompts that run
-	ended  chan struct{}
-	err    error // set before ended is closed
+	users   int
+	drained bool               // begins nothing more, also if it waits for another Run
+	stop    context.CancelFunc // takes no further prompt
+	cancel  context.CancelFunc // interrupts the prompts that run
+	ended   chan struct{}
+	err     error // set before ended is closed
 }
 
 // share returns the Run that the calls of Do share, and starts it if need be.
@@ -138,7 +139,7 @@ func (e *Engine) share() *shared {
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop, s.cancel, e.shared = stop, cancel, s
 		go func() {
-			s.err = e.runUnlessRunning(taking, ctx)
+			s.err = e.runUnlessRunning(taking, ctx, s)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if e.shared == s {
@@ -175,9 +176,9 @@ func (e *Engine) unshare(ctx context.Context, s *shared) {
 }
 
 // runUnlessRunning is runUntil, after the Run that is active, if one is.
-func (e *Engine) runUnlessRunning(taking, ctx context.Context) error {
+func (e *Engine) runUnlessRunning(taking, ctx context.Context, s *shared) error {
 	for {
-		err := e.runUntil(taking, ctx)
+		err := e.runUntil(taking, ctx, s)
 		if !errors.Is(err, errRunning) {
 			return err
 		}

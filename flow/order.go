@@ -48,7 +48,9 @@ func (e *Engine) Drain(ctx context.Context) error {
 	if e.drains++; e.drains == 1 {
 		e.calm = make(chan struct{})
 	}
-	e.shared = nil // later calls of Do run the engine again
+	if e.shared != nil { // later calls of Do run the engine again
+		e.shared.drained, e.shared = true, nil
+	}
 	r := e.runner
 	if r != nil {
 		r.draining = true

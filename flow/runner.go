@@ -32,25 +32,25 @@ var errRunning = errors.New("nodebus: Engine.Run is active already; call it once
 // runs the engine. After Run has returned, it may be called again.
 func (e *Engine) Run(ctx context.Context) error {
 	if e.opts.Drain <= 0 {
-		return e.runUntil(ctx, ctx)
+		return e.runUntil(ctx, ctx, nil)
 	}
 	running, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nodebus.ErrClosed)
 	late := time.AfterFunc(forever, func() { interrupt(context.Cause(ctx)) })
 	defer late.Stop()
 	defer context.AfterFunc(ctx, func() { late.Reset(e.opts.Drain) })()
-	return e.runUntil(ctx, running)
+	return e.runUntil(ctx, running, nil)
 }
 
 const forever = math.MaxInt64
 
 // runUntil takes prompts from the queue until taking ends, waits for the prompts that run,
-// and interrupts them when ctx ends.
-func (e *Engine) runUntil(taking, ctx context.Context) error {
+// and interrupts them when ctx ends. of is set if calls of Do share the Run.
+func (e *Engine) runUntil(taking, ctx context.Context, of *shared) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nodebus.ErrClosed)
 	r := &runner{idle: make(chan struct{}), stopped: make(chan struct{}), wake: make(chan struct{}, 1)}
-	if !e.begins(r) {
+	if !e.begins(r, of) {
 		return errRunning
 	}
 	var all sync.WaitGroup
@@ -73,13 +73,13 @@ func (e *Engine) runUntil(taking, ctx context.Context) error {
 
 // begins marks a runner as active and starts to watch the prompts that are not ready. It
 // returns false if another runner is active.
-func (e *Engine) begins(r *runner) bool {
+func (e *Engine) begins(r *runner, of *shared) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.runner != nil {
 		return false
 	}
-	e.runner, r.draining = r, e.drains > 0
+	e.runner, r.draining = r, e.drains > 0 || of != nil && of.drained
 	for _, en := range e.entries {
 		e.awaitReady(en)
 	}
