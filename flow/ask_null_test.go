@@ -49,7 +49,7 @@ func TestAwaitNull(t *testing.T) {
 		"number":      {func(r *rig) { asksFor[json.Number](r, "Ask", "q", nil) }, ""},
 		"text":        {func(r *rig) { asksFor[textual](r, "Ask", "q", nil) }, ""},
 		"noNull":      {func(r *rig) { asksFor[noNull](r, "Ask", "q", nil) }, ""},
-		"ownNull":        {func(r *rig) { asksFor[ownNull](r, "Ask", "q", nil) }, "{true}"},
+		"ownNull":     {func(r *rig) { asksFor[ownNull](r, "Ask", "q", nil) }, "{true}"},
 		"pointer":     {func(r *rig) { asksFor[*bool](r, "Ask", "q", nil) }, "<nil>"},
 		"any":         {func(r *rig) { asksFor[any](r, "Ask", "q", nil) }, "<nil>"},
 		"map":         {func(r *rig) { asksFor[map[string]int](r, "Ask", "q", nil) }, "map[]"},
