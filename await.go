@@ -66,7 +66,8 @@ func (*RefusedError) ExceptionType() string { return "refused" }
 //
 // An answer that is not a T is refused to whoever gives it, and Await waits on. null is a
 // T only if T is a pointer, an interface, a map or a slice, or if its UnmarshalJSON accepts
-// null. If ctx ends after an answer was accepted, Await returns the answer. Errors:
+// null. If ctx ends after an answer or a refusal was accepted, Await still returns that,
+// unless the prompt ends. Errors:
 // [ErrExpired] if opts has a timeout and it passes; a [*RefusedError] if the question is
 // refused; the cause of ctx if ctx ends, for example because the prompt is interrupted.
 func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err error) {
