@@ -21,19 +21,23 @@ func TestNumbersSurviveJSON(t *testing.T) {
 		read func(any) any // a number 7
 	}{
 		"ui": {
-			nodebus.UI{"seeds": seeds()}, func() any { return &nodebus.UI{} },
+			nodebus.UI{"seeds": seeds()},
+			func() any { return &nodebus.UI{} },
 			func(v any) any { return (*v.(*nodebus.UI))["seeds"][4] },
 		},
 		"node output": {
-			nodebus.NodeOutput{Place: nodebus.Place{UniqueID: "n"}, UI: nodebus.UI{"seeds": seeds()}}, func() any { return &nodebus.NodeOutput{} },
+			nodebus.NodeOutput{Place: nodebus.Place{UniqueID: "n"}, UI: nodebus.UI{"seeds": seeds()}},
+			func() any { return &nodebus.NodeOutput{} },
 			func(v any) any { return v.(*nodebus.NodeOutput).UI["seeds"][4] },
 		},
 		"executed": {
-			nodebus.Executed{Output: nodebus.UI{"seeds": seeds()}}, func() any { return &nodebus.Executed{} },
+			nodebus.Executed{Output: nodebus.UI{"seeds": seeds()}},
+			func() any { return &nodebus.Executed{} },
 			func(v any) any { return v.(*nodebus.Executed).Output["seeds"][4] },
 		},
 		"current inputs": {
-			nodebus.ExecutionError{CurrentInputs: map[string][]any{"seeds": seeds()}}, func() any { return &nodebus.ExecutionError{} },
+			nodebus.ExecutionError{CurrentInputs: map[string][]any{"seeds": seeds()}},
+			func() any { return &nodebus.ExecutionError{} },
 			func(v any) any { return v.(*nodebus.ExecutionError).CurrentInputs["seeds"][4] },
 		},
 		"prompt": {

@@ -2,7 +2,6 @@ package flow_test
 
 import (
 	"encoding/json"
-	"errors"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -47,8 +46,7 @@ func TestAnswerThatPanics(t *testing.T) {
 		wait := r.ask("Ask")
 		err := r.engine.Answer(r.ctx, "p", "x", "q", panicsInJSON{})
 		require.ErrorContains(t, err, `the answer to "q" has no JSON form`)
-		var p *nodebus.PanicError
-		require.True(t, errors.As(err, &p))
+		require.ErrorAs(t, err, new(*nodebus.PanicError))
 		require.NoError(t, r.engine.Answer(r.ctx, "p", "x", "q", true))
 		require.Equal(t, []any{"true"}, wait().text("out"))
 	})
