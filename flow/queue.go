@@ -56,6 +56,16 @@ type Queued struct {
 	Prompt  *nodebus.Prompt // read-only
 	Attempt int             // the attempt that runs, or that would begin next, from 1
 	Leased  bool            // the prompt runs; false: it waits
+
+	// Only [Engine.Queued] sets these, and only for prompts that its own engine runs; a
+	// queue leaves them false.
+
+	// Rests is true while a running prompt has no place, because its nodes wait for answers,
+	// or for a place after an answer. No node of it computes.
+	Rests bool
+	// Pauses is true while a prompt that has failed waits for its next attempt, see
+	// [nodebus.Policy].
+	Pauses bool
 }
 
 // Lease is a prompt taken from a queue. Its methods are safe for concurrent use. A

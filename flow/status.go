@@ -117,10 +117,12 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 				if err != nil {
 					return err
 				}
-				switch ended, waits := e.knows(q.Prompt); {
+				ended, rests, pauses := e.knows(q.Prompt)
+				q.Rests, q.Pauses = rests && q.Leased, pauses
+				switch {
 				case ended:
 					continue
-				case waits && q.Leased:
+				case pauses && q.Leased:
 					q.Leased = false
 					again = append(again, q)
 					continue
@@ -143,16 +145,20 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 	}
 }
 
-// knows reports whether a prompt of the queue has ended here, and whether it waits for its
-// next attempt: the engine holds the lease of the last attempt until then.
-func (e *Engine) knows(p *nodebus.Prompt) (ended, waits bool) {
+// knows reports whether a prompt of the queue has ended here, whether its attempt runs here
+// without a place, and whether it waits for its next attempt: the engine holds the lease of
+// the last attempt until then.
+func (e *Engine) knows(p *nodebus.Prompt) (ended, rests, pauses bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if en := e.ending[p.ID]; en != nil && en.isOf(p) {
-		return true, false
+		return true, false, false
 	}
 	en := e.entries[p.ID]
-	return false, en != nil && en.isOf(p) && en.again != nil
+	if en == nil || !en.isOf(p) {
+		return false, false, false
+	}
+	return false, en.again == nil && en.run != nil && !en.run.placed, en.again != nil
 }
 
 // find looks for a prompt in the queue.
