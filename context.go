@@ -25,9 +25,10 @@ type Context struct {
 	made    *Place   // all ids of the node, with defaults; nil if they all are id
 	of      *Context // the context of the whole call, if this is the context of a part of it; else nil
 	index   int32
-	graphs  atomic.Int32
-	over    atomic.Bool
+	state   atomic.Uint32 // contextEnded if End was called, plus the number of graphs that the call has made
 }
+
+const contextEnded = 1 << 31
 
 // CallInfo describes one call of a node. An executor gives it to [NewContext].
 type CallInfo struct {
@@ -56,11 +57,14 @@ func NewContext(ctx context.Context, call CallInfo) *Context {
 func (c *Context) Begin(other *Context, at Place, index int, rt Runtime) {
 	c.Context, c.call, c.runtime, c.index = other.Context, other.call, rt, int32(index)
 	c.id = at.UniqueID
-	if ids := at.WithDefaults(); ids != c.ofPrompt() {
-		made := ids // a copy, so that ids is not on the heap
-		c.made = &made
+	if at.ParentID == "" && isOrEmpty(at.DisplayID, c.id) && isOrEmpty(at.RealID, c.id) {
+		return
 	}
+	made := at.WithDefaults()
+	c.made = &made
 }
+
+func isOrEmpty(id, other string) bool { return id == "" || id == other }
 
 // ofPrompt returns the ids of a node of the prompt, which are all the same.
 func (c *Context) ofPrompt() Place { return Place{UniqueID: c.id, DisplayID: c.id, RealID: c.id} }
@@ -69,13 +73,13 @@ var noJob = &Job{Prompt: &Prompt{}}
 
 // End ends the use of the context: from now on its methods that send events return
 // [ErrClosed]. It is for executors. End does not cancel the context.Context inside.
-func (c *Context) End() { c.over.Store(true) }
+func (c *Context) End() { c.state.Or(contextEnded) }
 
 // Ended reports whether End was called, for this Context or for a Context from which it
 // was made.
 func (c *Context) Ended() bool {
 	for ; c != nil; c = c.of {
-		if c.over.Load() {
+		if c.state.Load()&contextEnded != 0 {
 			return true
 		}
 	}
@@ -259,7 +263,7 @@ func (c *Context) NewGraph() *Graph {
 	for first.of != nil && first.of.id == c.id && first.of.index == c.index {
 		first = first.of
 	}
-	n := int(first.graphs.Add(1)) - 1
+	n := int(first.state.Add(1)&^contextEnded) - 1
 	prefix := c.id + "." + strconv.Itoa(c.Index()) + "." + strconv.Itoa(n)
 	if len(prefix) > prefixMax {
 		sum := sha256.Sum256([]byte(prefix))

@@ -102,7 +102,7 @@ func (c Custom) EventType() string { return c.Type }
 // connection is a Status that also contains the client's id.
 type Status struct {
 	QueueRemaining int
-	Paused         bool   // no waiting prompt begins; sent only if true
+	Paused         bool   // the engine that sends it begins no waiting prompt; sent only if true
 	SID            string // the client's id; only in the first event
 }
 
@@ -267,7 +267,7 @@ type NodeFailed struct {
 	ExceptionMessage string   `json:"exception_message"`
 	ExceptionType    string   `json:"exception_type"`
 	Traceback        []string `json:"traceback"` // [] on the wire if nil
-	Attempt          int      `json:"attempt"`   // the attempt of the call that failed; sent only above 1
+	Attempt          int      `json:"attempt"`   // how often the node was called for the same inputs; sent only above 1
 }
 
 // Waiting reports that a node waits for an answer from outside. The place and Name
@@ -305,14 +305,15 @@ type TextPiece struct {
 	Piece    string `json:"piece"`
 }
 
-// NodeDone reports that a node has ended without an error. It is sent only in an
-// envelope, see [JSONCodec]. Local sends it if its option NodeDone is set.
+// NodeDone reports that a node has ended without an error. A node that was blocked, or that
+// blocked all its outputs with a reason, has none. NodeDone is sent only in an envelope, see
+// [JSONCodec]. Local sends it if its option NodeDone is set.
 type NodeDone struct {
 	Place
 	PromptID string        `json:"prompt_id"`
 	Duration time.Duration `json:"duration"` // of the node's calls; 0 for a cached node. Milliseconds on the wire, with a fraction
 	Cached   bool          `json:"cached"`   // the result is from an earlier run
-	Attempt  int           `json:"attempt"`  // the attempt of the call that succeeded; sent only above 1
+	Attempt  int           `json:"attempt"`  // how often the node was called for the same inputs; sent only above 1
 }
 
 // Watching answers a client's request to watch a prompt, or to watch it no longer. ComfyUI

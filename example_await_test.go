@@ -59,9 +59,12 @@ func ExampleAwait() {
 	g := nodebus.NewGraph()
 	g.AddAs("5", "PrintPoster", nodebus.Inputs{"title": "Spring"})
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
 	person.Wait()
-	fmt.Println(outcome.Output("5")["text"], err)
+	fmt.Println(outcome.Output("5")["text"], outcome.Err())
 	// Output:
 	// node 5 asks for "approve": {"title":"Print the poster?","type":"object"}
 	// [Spring on A3] <nil>

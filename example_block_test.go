@@ -45,7 +45,11 @@ func ExampleBlock() {
 	g.AddAs("notice", "Read", nodebus.Inputs{"text": letter.At(1)})
 	events := hub.Subscribe(context.Background())
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
-	fmt.Println(outcome.Output("notice"), err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.State, outcome.Output("notice"))
+	fmt.Println(outcome.Err()) // a *PartialError
 	_ = hub.Close()
 	for ev := range events {
 		if p, ok := ev.Payload.(nodebus.ExecutionError); ok { // a notice; the prompt continues
@@ -53,6 +57,7 @@ func ExampleBlock() {
 		}
 	}
 	// Output:
-	// map[text:[the post has come]] <nil>
+	// success map[text:[the post has come]]
+	// nodebus: a part of the prompt did not run: node letter (Read) was blocked: no stamp
 	// node letter was skipped: Execution Blocked: no stamp
 }

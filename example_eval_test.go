@@ -44,13 +44,16 @@ func ExampleEval() {
 	g.AddAs("tree", "Grow", nodebus.Inputs{"from": 3, "over": 10})
 	events := hub.Subscribe(context.Background())
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
 	for ev := range events {
 		if p, ok := ev.Payload.(nodebus.Executing); ok && p.UniqueID != "" {
 			fmt.Println(p.UniqueID, "runs, shown on", p.DisplayID)
 		}
 	}
-	fmt.Println(outcome.Output("tree"), err)
+	fmt.Println(outcome.Output("tree"), outcome.Err())
 	// Output:
 	// tree runs, shown on tree
 	// tree.0.0.1 runs, shown on tree

@@ -30,7 +30,10 @@ func ExampleEvalAll() {
 	g := nodebus.NewGraph()
 	g.AddAs("total", "Total", nodebus.Inputs{"numbers": []int{3, 4, 5}})
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
-	fmt.Println(outcome.Output("total"), err)
+	fmt.Println(outcome.Output("total"), outcome.Err())
 	// Output: map[text:[[6 8 10]]] <nil>
 }

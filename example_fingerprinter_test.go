@@ -37,7 +37,10 @@ func ExampleFingerprinter() {
 	for _, note := range []string{"buy milk", "buy milk", "buy plums"} {
 		notes["fridge"] = note
 		outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
-		fmt.Println(outcome.Output("note"), err)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(outcome.Output("note"), outcome.Err())
 	}
 	// Output:
 	// reading fridge

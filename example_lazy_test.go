@@ -46,7 +46,10 @@ func ExampleLazy() {
 		"b":     g.Add("Think", nodebus.Inputs{"word": "thorn"}),
 	})
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
-	fmt.Println(outcome.Output("choice"), err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.Output("choice"), outcome.Err())
 	// Output:
 	// thinking of rose
 	// map[text:[rose]] <nil>

@@ -48,7 +48,10 @@ func ExampleList() {
 	words := g.Add("Words", nodebus.Inputs{"text": "so much depends"})
 	g.AddAs("all", "Join", nodebus.Inputs{"words": g.Add("Capital", nodebus.Inputs{"word": words}), "with": ", "})
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
-	fmt.Println(outcome.Output("all"), err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.Output("all"), outcome.Err())
 	// Output:
 	// map[text:[0:So, 1:Much, 2:Depends]] <nil>
 }

@@ -56,7 +56,10 @@ func ExampleNode() {
 	g.AddAs("head", "Print", nodebus.Inputs{"text": halves})
 	g.AddAs("tail", "Print", nodebus.Inputs{"text": halves.At(1)})
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
-	fmt.Println(outcome.Output("head"), outcome.Output("tail"), err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.Output("head"), outcome.Output("tail"), outcome.Err())
 	// Output:
 	// in  text STRING required <nil> []
 	// in  at INT required 1 []

@@ -51,7 +51,10 @@ func ExampleOut() {
 	g := nodebus.NewGraph()
 	g.AddAs("result", "Number", nodebus.Inputs{"value": g.Add("Factorial", nodebus.Inputs{"n": 5})})
 	outcome, err := flow.Do(context.Background(), flow.NewEngine(r, nodebus.NewHub(nil), nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
-	fmt.Println(outcome.Output("result"), err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.Output("result"), outcome.Err())
 	// Output:
 	// map[text:[120]] <nil>
 }

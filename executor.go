@@ -3,6 +3,8 @@ package nodebus
 import (
 	"context"
 	"encoding/json"
+	"iter"
+	"slices"
 )
 
 // Executor runs one prompt. It publishes events about nodes: [ExecutionCached],
@@ -76,10 +78,10 @@ type Report struct {
 	// records the Executed events.
 	Outputs []NodeOutput
 	// Nodes describes the nodes of the prompt, and nodes made at run time, in the order in which
-	// they ended. An executor may leave it empty: the record then does not know the nodes.
-	// If there are more than 10 000, the engine keeps those that did not end well, and the
-	// first of the others.
-	Nodes []NodeRun
+	// they ended. Usually it is a [NodeRunList]. An executor may leave it nil: the record then
+	// does not know the nodes. If there are more than 10 000, the engine keeps those that did
+	// not end well, and the first of the others.
+	Nodes NodeRuns
 	// NodesLeftOut is the number of nodes that the executor has left out of Nodes.
 	NodesLeftOut int
 	// Errors lists the errors of all nodes that failed, in the order in which they failed,
@@ -87,6 +89,20 @@ type Report struct {
 	// too. The engine keeps the first 1000.
 	Errors []NodeFailed
 }
+
+// NodeRuns is a list of what became of nodes. It is an interface, because an executor may
+// keep the list in a form that takes less memory than a [NodeRun] for each node. The list
+// never changes.
+type NodeRuns interface {
+	// All yields the nodes. It may be called again, and by several goroutines.
+	All() iter.Seq[NodeRun]
+}
+
+// NodeRunList is a simple [NodeRuns].
+type NodeRunList []NodeRun
+
+// All yields the nodes in order.
+func (l NodeRunList) All() iter.Seq[NodeRun] { return slices.Values(l) }
 
 // Runtime contains the services that an executor gives to a node while the node runs.
 // Its methods must be safe for concurrent use. After the call of the node they must

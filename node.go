@@ -60,7 +60,11 @@ type Info struct {
 	Description string
 	Output      bool // the node runs even if no node uses its outputs; implied if Run returns only a UI
 	Async       bool // the node mostly waits and computes little, so it runs without a worker slot
-	NoCache     bool // equal nodes do not share a result; a cached result is used only for the same node id
+	// NoCache keeps equal nodes with different ids from sharing a result. The result is
+	// still cached for the node id: a later prompt that has an equal node with the same
+	// id takes it, also a prompt of another client. For a node that must run in every
+	// prompt, write a [Fingerprinter] that returns an error.
+	NoCache bool
 }
 
 // Validator is implemented by nodes that check their inputs when the prompt is
@@ -76,8 +80,9 @@ type Validator interface{ Validate() error }
 
 // Fingerprinter is implemented by nodes whose result depends on more than their inputs,
 // for example on the content of a file. The result of Fingerprint becomes part of the
-// cache key. If Fingerprint returns an error, the node runs. At the time of the call,
-// inputs that are linked to other nodes have their zero value.
+// cache key. If Fingerprint returns an error, the node runs, and so do the nodes that need
+// it: no cache keeps their results. At the time of the call, inputs that are linked to
+// other nodes have their zero value.
 type Fingerprinter interface{ Fingerprint() (string, error) }
 
 // Lazy is an input that the executor computes only if the node calls Get.

@@ -8,6 +8,10 @@
 // the prompt reaches the server is not the client's matter: a program that has an engine
 // calls Engine.Submit, other programs send a request to a route of the server.
 //
+// NaN and infinities arrive as null. In a Go struct, a null leaves a field as it is: a
+// number is then 0. A listener that must know the difference has fields of type *float64,
+// which are nil.
+//
 // Only Events, Follow and Run read the connection, and Watch and Unwatch while they wait;
 // without them nothing happens. The client reconnects after a broken connection, and then
 // receives the missed events. With [Client.Cursor] and Options.Since, it does so after a

@@ -103,7 +103,8 @@ func (s *Server) end(r *http.Request, id string) bool {
 }
 
 // free answers POST /free. With free_memory, the engine deletes the results that
-// it keeps from one prompt to the next. unload_models has no effect, because the
+// it keeps from one prompt to the next, also in a folder that other processes share.
+// unload_models has no effect, because the
 // server loads no models.
 func (s *Server) free(w http.ResponseWriter, r *http.Request) {
 	var req struct {

@@ -44,8 +44,8 @@ func TestInterrupt(t *testing.T) {
 			watch := h.dial("watch=mine&watch=yours&watch=later", nil)
 			watch.next()
 			h.submit("me", waitFor("a"), `"prompt_id":"mine"`)
-			h.submit("you", waitFor("b"), `"prompt_id":"yours"`)
 			watch.until("executing 1")
+			h.submit("you", waitFor("b"), `"prompt_id":"yours"`)
 			watch.until("executing 1")
 			h.submit("me", waitFor("c"), `"prompt_id":"later"`)
 

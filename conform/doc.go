@@ -9,6 +9,9 @@
 // Run the suites with the race detector. No suite fails because a machine is slow,
 // unless something takes 20 seconds that should take no time at all.
 //
+// In failures of Queue, a listing has the ids of the prompts: "a+" is a prompt that is
+// leased, "a#2" is a prompt in its second attempt, and "a+#2" is both.
+//
 // # Promises
 //
 // nodebus makes promises about the way of an event from [nodebus.Hub.Publish] to a

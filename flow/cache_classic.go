@@ -150,8 +150,10 @@ func (r *run) sweepAtEnd() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ran := map[string]bool{}
-	for _, i := range r.sched.ran {
-		ran[r.graph.at(i).plan.id] = true
+	for i := range int32(r.graph.size()) {
+		if n := r.graph.at(i); n.ran {
+			ran[n.plan.id] = true
+		}
 	}
 	fates := map[*origin]fate{}
 	c.sweep(r.promptNo, func(by *origin) bool { return r.fate(by, ran, fates) == fateSlept })

@@ -9,7 +9,8 @@ import (
 
 var errDrained = errors.New("nodebus: the engine drains and begins no further prompt; call Do again later")
 
-// Do submits a prompt, waits until it has ended, and returns the outcome. If ctx
+// Do submits a prompt, waits until it has ended, and returns the outcome. The error is nil
+// for a prompt that has failed or was interrupted: look at [nodebus.Outcome.Err]. If ctx
 // ends first, Do interrupts the prompt and returns the cause of ctx. Do also runs
 // the engine while it waits, unless [Engine.Run] is active already. A program that
 // only runs graphs does not need to call Run. Several calls of Do share one Run. The last
@@ -38,11 +39,12 @@ func Do(ctx context.Context, e *Engine, p *nodebus.Prompt) (nodebus.Outcome, err
 		_, _ = e.Interrupt(context.WithoutCancel(ctx), s.ID) // err is the more useful error
 		return nodebus.Outcome{}, err
 	}
+	outcome, err := s.en.record.outcomeOr(s.en.err)
 	var failed *takeError
-	if s.en.outcome.State == nodebus.Interrupted && errors.As(s.en.cause, &failed) {
-		return s.en.outcome, failed // the queue has ended the run
+	if outcome.State == nodebus.Interrupted && errors.As(s.en.cause, &failed) {
+		return outcome, failed // the queue has ended the run
 	}
-	return s.en.outcome, s.en.err
+	return outcome, err
 }
 
 // shared is the Run that calls of Do share. Engine.mu guards users.

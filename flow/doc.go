@@ -11,6 +11,7 @@
 //	go engine.Run(ctx)
 //	submission, err := engine.Submit(ctx, &nodebus.Prompt{ClientID: "me", Nodes: nodes}, nil)
 //	outcome, err := submission.Wait(ctx)
+//	failure := outcome.Err() // err is nil for a prompt that has failed
 //
 // A program that only runs one graph does not need Run: [Do] submits the prompt,
 // runs the engine and waits.

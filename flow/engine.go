@@ -42,8 +42,9 @@ type EngineOptions struct {
 	// it interrupts the prompts that still run, also those that wait for an answer. Default
 	// 0: Run interrupts at once.
 	Drain time.Duration
-	// Logger receives problems that no caller and no client learns about. Default: no
-	// logging.
+	// Logger receives problems that no caller and no client learns about. What nodes log goes
+	// to the logger of the executor, which is this Logger only for the default executor.
+	// Default: no logging.
 	Logger *slog.Logger
 }
 
@@ -149,7 +150,8 @@ func (e *Engine) Queue() Queue { return e.opts.Queue }
 func (e *Engine) Store() Store { return e.opts.Store }
 
 // Free calls the method Free of the executor, if it has one. The method Free of
-// [Local] drops the cached results. A panic goes to the Logger.
+// [Local] drops the cached results, also in a folder that other processes share. A panic
+// goes to the Logger.
 func (e *Engine) Free() {
 	if f, ok := e.opts.Executor.(interface{ Free() }); ok {
 		if err := nodebus.Protect(func() error { f.Free(); return nil }); err != nil {

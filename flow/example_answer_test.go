@@ -50,9 +50,12 @@ func ExampleEngine_Answer() {
 	g := nodebus.NewGraph()
 	g.AddAs("7", "Approve", nodebus.Inputs{"text": "Hello"})
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
 	answering.Wait()
-	fmt.Println(outcome.Output("7")["text"], err)
+	fmt.Println(outcome.Output("7")["text"], outcome.Err())
 	// Output:
 	// node 7 asks "print"
 	// nodebus: answering "print" of node 7 in prompt p: nodebus: the answer to "print" of node 7 must be a bool: json: cannot unmarshal string into Go value of type bool
@@ -84,12 +87,16 @@ func ExampleEngine_Refuse() {
 	var run sync.WaitGroup
 	run.Go(func() { _ = engine.Run(running) })
 	outcome, err := submitted.Wait(ctx)
+	if err != nil {
+		panic(err)
+	}
 	stop()
 	run.Wait()
-	fmt.Println(outcome.Error.NodeID, outcome.Error.ExceptionType, outcome.Error.ExceptionMessage, err)
+	fmt.Println(outcome.Error.NodeID, outcome.Error.ExceptionType, outcome.State)
+	fmt.Println(outcome.Err())
 	// Output:
-	// 7 refused no paper
-	//  <nil>
+	// 7 refused refused
+	// nodebus: refused: no paper
 }
 
 // Several engines that share a queue share their signals, too. In memory, they must be in

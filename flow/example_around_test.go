@@ -35,8 +35,11 @@ func ExampleAround() {
 	g := nodebus.NewGraph()
 	g.AddAs("show", "Sink", nodebus.Inputs{"in": g.AddAs("one", "Step", nodebus.Inputs{"in": 1})})
 	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
-	fmt.Println(outcome.State, err)
+	fmt.Println(outcome.State, outcome.Err())
 	// Output:
 	// node one Step map[in:1] gives [100] <nil>
 	// node show Sink map[in:100] gives [] <nil>

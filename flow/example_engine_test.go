@@ -60,7 +60,10 @@ func ExampleEngine_Submit() {
 		return
 	}
 	outcome, err := submission.Wait(ctx)
-	fmt.Println(submission.ID, outcome.State, outcome.Output("double")["text"], err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(submission.ID, outcome.State, outcome.Output("double")["text"], outcome.Err())
 
 	stop() // interrupts the running prompts
 	fmt.Println(<-ended)
@@ -89,7 +92,10 @@ func ExampleSubmitOptions() {
 	fmt.Println("waiting:", engine.Remaining())
 	close(ready)
 	outcome, err := submission.Wait(ctx)
-	fmt.Println(outcome.State, err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.State, outcome.Err())
 	// Output:
 	// waiting: 1
 	// success <nil>

@@ -27,7 +27,10 @@ func ExampleEngine_Pause() {
 
 	engine.Resume()
 	outcome, err := submission.Wait(ctx)
-	fmt.Println(outcome.State, err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.State, outcome.Err())
 	// Output:
 	// waiting: 1 paused: true
 	// success <nil>

@@ -42,7 +42,10 @@ func ExampleRegister() {
 	events := hub.Subscribe(context.Background())
 	engine := flow.NewEngine(r, hub, nil)
 	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
-	fmt.Println(outcome.State, err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.State, outcome.Err())
 	_ = hub.Close() // the events that wait are still read
 
 	for ev := range events {

@@ -20,10 +20,10 @@ type entry struct {
 	told  chan struct{}   // closed when Submit has told everybody; nil: the prompt was not submitted here
 	freed chan struct{}   // closed when the prompt need not be ready any more; nil if ready is nil
 
-	done    chan struct{} // closed when the prompt has ended
-	outcome nodebus.Outcome
-	err     error // set if there is no outcome
-	cause   error // why the context of the last attempt ended
+	done   chan struct{} // closed when the prompt has ended
+	record *Record       // nil if there is no outcome
+	err    error         // set if there is no outcome
+	cause  error         // why the context of the last attempt ended
 
 	// Engine.mu guards these.
 	seq         uint64  // order of arrival
@@ -51,7 +51,7 @@ func newEntry(p *nodebus.Prompt) *entry {
 func (en *entry) wait(ctx context.Context) (nodebus.Outcome, error) {
 	select {
 	case <-en.done:
-		return en.outcome, en.err
+		return en.record.outcomeOr(en.err)
 	case <-ctx.Done():
 		return nodebus.Outcome{}, context.Cause(ctx)
 	}
@@ -226,11 +226,11 @@ func (e *Engine) forget(en *entry) {
 	}
 	en.ends = true
 	e.mu.Unlock()
-	e.settle(en, nodebus.Outcome{}, fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", en.p.ID, ErrNotFound))
+	e.settle(en, nil, fmt.Errorf("nodebus: prompt %s was deleted before it ran: %w", en.p.ID, ErrNotFound))
 }
 
 // settle is the end of an entry. Exactly one caller has set en.ends before.
-func (e *Engine) settle(en *entry, o nodebus.Outcome, err error) {
+func (e *Engine) settle(en *entry, rec *Record, err error) {
 	e.mu.Lock()
 	for _, in := range []map[string]*entry{e.entries, e.ending} {
 		if in[en.p.ID] == en {
@@ -247,6 +247,6 @@ func (e *Engine) settle(en *entry, o nodebus.Outcome, err error) {
 	if unwatch != nil {
 		unwatch()
 	}
-	en.outcome, en.err = o, err
+	en.record, en.err = rec, err
 	close(en.done)
 }

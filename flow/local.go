@@ -41,12 +41,14 @@ type LocalOptions struct {
 	// know the event ignore it. Default: false.
 	Overall bool
 	// NodeDone enables [nodebus.NodeDone] events: one for each node that ends without an
-	// error, with its duration. Nodes whose results were known when the prompt began have
-	// none; [nodebus.ExecutionCached] lists them. The record has the same data in any case.
-	// Default: false.
+	// error, with its duration. A node that was blocked, or that blocked all its outputs
+	// with a reason, has none. Of the nodes whose results were known when the prompt began,
+	// only output nodes have one; [nodebus.ExecutionCached] lists all of them. The record has
+	// the same data in any case. Default: false.
 	NodeDone bool
-	// Logger receives problems that no caller and no client learns about. Default: no
-	// logging.
+	// Logger receives problems that no caller and no client learns about, and what nodes log
+	// with [nodebus.Context.Logger]. Default: no logging. [NewEngine] gives its own Logger only
+	// to the Local that it makes itself.
 	Logger *slog.Logger
 }
 
@@ -95,7 +97,8 @@ func NewLocal(r *Registry, opts *LocalOptions) *Local {
 	return l
 }
 
-// Free drops all cached results.
+// Free drops all cached results. If the cache is shared, as a folder of package diskcache
+// can be, they are gone for every program that shares it.
 func (l *Local) Free() {
 	if c, ok := l.opts.Cache.(interface{ clear() }); ok {
 		c.clear()

@@ -76,18 +76,23 @@ func (s *memStore) sweep() {
 
 func (s *memStore) Get(_ context.Context, promptID string) (Record, error) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if k := s.byID[promptID]; k != nil {
-		return k.r, nil
+	var r Record
+	k, ok := s.byID[promptID]
+	if ok {
+		r = k.r
 	}
-	return Record{}, ErrNotFound
+	s.mu.RUnlock()
+	if !ok {
+		return Record{}, ErrNotFound
+	}
+	return r.full(), nil
 }
 
 func (s *memStore) List(context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for before := uint64(0); ; {
 			r, seq, ok := s.newest(before)
-			if !ok || !yield(r, nil) {
+			if !ok || !yield(r.full(), nil) {
 				return
 			}
 			before = seq
@@ -132,8 +137,10 @@ var reductions = []func(r *Record){
 	},
 	func(r *Record) { changePrompt(r, func(p *nodebus.Prompt) { p.Extra = nil }) },
 	func(r *Record) {
-		r.NodesLeftOut += len(r.Nodes)
-		r.Nodes, r.Errors = nil, r.Errors[:min(len(r.Errors), 1)]
+		if r.NodesLeftOut += len(r.Nodes); r.runs != nil {
+			r.NodesLeftOut += len(r.runs.ends)
+		}
+		r.Nodes, r.runs, r.Errors = nil, nil, r.Errors[:min(len(r.Errors), 1)]
 		changePrompt(r, func(p *nodebus.Prompt) { p.Rejected = nil })
 	},
 	func(r *Record) { changePrompt(r, func(p *nodebus.Prompt) { p.Nodes = nil }) },
@@ -215,9 +222,13 @@ func recordSize(r *Record, limit int) int {
 // nodeRunsSize estimates the memory of what a record says about nodes, in bytes. Most of
 // the texts are shared with the prompt.
 func nodeRunsSize(r *Record) int {
-	n := 224 * len(r.Nodes)
-	for i := range r.Nodes {
-		n += len(r.Nodes[i].Reason) + len(r.Nodes[i].By)
+	nodes, n := r.Nodes, 0
+	if r.runs != nil {
+		nodes, n = r.runs.others, 24*len(r.runs.ends)
+	}
+	n += 224 * len(nodes)
+	for i := range nodes {
+		n += len(nodes[i].Reason) + len(nodes[i].By)
 	}
 	for i := range r.Errors {
 		e := &r.Errors[i]

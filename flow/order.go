@@ -12,7 +12,8 @@ import (
 )
 
 // Pause makes Run and [Do] begin no further prompt. What runs goes on, and Submit still works.
-// Clients receive a Status that says so. It does not affect other engines.
+// Clients receive a Status that says so. Pause does not affect other engines, even if they
+// share the queue, and Paused in a Status is about the engine that sends it.
 func (e *Engine) Pause() { e.setPaused(true) }
 
 // Resume ends [Engine.Pause].
@@ -146,7 +147,8 @@ type Position struct {
 	// Estimate is about how long it takes until the prompt begins, if nothing changes. It
 	// assumes that prompts take as long as the last prompts that ended in this engine, and
 	// that only this engine runs prompts. Prompts that rest or pause (see [Queued]) do not
-	// count. It is 0 if no prompt has ended yet.
+	// count. It is 0 if the prompt can begin now, and also if it is unknown, because no
+	// prompt has ended in this engine yet.
 	Estimate time.Duration
 }
 

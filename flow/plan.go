@@ -15,7 +15,8 @@ import (
 type plan struct {
 	rejected *nodebus.ValidationError // lists the invalid outputs; nil if all outputs are valid
 	reg      *Registry
-	nodes    []planNode // in the order of the prompt
+	nodes    []planNode    // in the order of the prompt
+	specs    nodebus.Nodes // the nodes of the prompt
 	byID     map[string]int32
 	outputs  []int32 // outputs that will run
 	isOutput []bool  // by node: the node is in outputs
@@ -142,7 +143,7 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	if err := pl.rest(); err != nil {
 		return nil, err
 	}
-	pl.rejected = rejected
+	pl.rejected, pl.specs = rejected, p.Nodes
 	p.Outputs = make([]string, len(pl.outputs))
 	pl.isOutput = make([]bool, len(pl.nodes))
 	for i, o := range pl.outputs {

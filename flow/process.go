@@ -107,7 +107,7 @@ func (e *Engine) endedEarlier(j *job) bool {
 	if outcome {
 		terminal = nil
 	}
-	e.lastWord(j, terminal, closed, rec.Outcome())
+	e.lastWord(j, terminal, closed, &rec)
 	return true
 }
 
@@ -171,20 +171,29 @@ func (e *Engine) conclude(j *job, err error) {
 	terminal := g.end(err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
 	defer cancel()
-	if err := apart(func() error { return e.opts.Store.Put(ctx, g.record) }); err != nil {
+	if err := apart(func() error { return e.put(ctx, &g.record) }); err != nil {
 		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
 		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
 	}
 	if start := g.record.Started; !start.IsZero() {
 		e.learn(g.record.Ended.Sub(start))
 	}
-	e.lastWord(j, terminal, false, g.record.Outcome())
+	rec := g.record // Submission.Wait keeps the record, but not the rest of the attempt
+	e.lastWord(j, terminal, false, &rec)
+}
+
+// put stores a record.
+func (e *Engine) put(ctx context.Context, rec *Record) error {
+	if store, ok := e.opts.Store.(*memStore); ok {
+		return store.Put(ctx, *rec)
+	}
+	return e.opts.Store.Put(ctx, rec.full())
 }
 
 // lastWord sends the last events of a prompt, without terminal if that is nil, and without
 // the closing event if closed is true. Then it takes the prompt out of the queue: if the
 // process dies earlier, the queue still has the prompt.
-func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodebus.Outcome) {
+func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Record) {
 	en := j.en
 	e.mu.Lock()
 	en.cause = context.Cause(j.ctx)
@@ -202,7 +211,7 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, o nodeb
 	}
 	// The steps are deferred, the last step first: a publisher that calls runtime.Goexit
 	// ends one step, and not the rest.
-	defer e.settle(en, o, nil)
+	defer e.settle(en, rec, nil)
 	defer func() {
 		if j.lease != nil {
 			e.completeLease(j, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -40,29 +41,38 @@ type Record struct {
 	// Reduced means that the store has left out parts of the record, because it was too
 	// large; see [StoreOptions].
 	Reduced bool `json:"reduced,omitempty"`
+
+	// runs replaces Nodes in the engine and in a store in memory, because it is smaller. A
+	// record that leaves this package has nil here; see full.
+	runs *nodeRuns
+}
+
+// full returns the record as it leaves this package.
+func (r *Record) full() Record {
+	full := *r
+	if r.runs != nil {
+		full.Nodes = slices.AppendSeq(make([]nodebus.NodeRun, 0, len(r.runs.ends)), r.runs.All())
+		full.runs = nil
+	}
+	return full
 }
 
 // Outcome returns the outcome of the prompt. It shares the lists of the record.
 func (r *Record) Outcome() nodebus.Outcome {
+	full := r.full()
 	return nodebus.Outcome{
 		PromptID: r.Prompt.ID, State: r.State, Attempt: r.Attempt, Outputs: r.Outputs, Error: r.Error, Errors: r.Errors,
-		Rejected: r.Prompt.Rejected, Nodes: r.Nodes, NodesLeftOut: r.NodesLeftOut,
+		Rejected: r.Prompt.Rejected, Nodes: full.Nodes, NodesLeftOut: r.NodesLeftOut,
 	}
 }
 
 // keep adds what the executor reports about nodes to the record.
 func (r *Record) keep(report *nodebus.Report) {
 	r.NodesLeftOut = report.NodesLeftOut
-	if r.Nodes = report.Nodes; len(r.Nodes) > recordNodes {
-		r.Nodes = make([]nodebus.NodeRun, 0, recordNodes)
-		keepNodes(len(report.Nodes), func(i int) bool { return report.Nodes[i].Result == resultDone }, func(i int) {
-			r.Nodes = append(r.Nodes, report.Nodes[i])
-		})
-		r.NodesLeftOut += len(report.Nodes) - len(r.Nodes)
-	}
-	for i := range r.Nodes {
-		n := &r.Nodes[i]
-		n.Place, n.Reason = n.Place.WithDefaults(), value.Shorten(n.Reason)
+	if runs, ok := report.Nodes.(*nodeRuns); ok {
+		r.runs = runs
+	} else if report.Nodes != nil {
+		r.keepNodes(slices.Collect(report.Nodes.All()))
 	}
 	r.Errors = report.Errors[:min(len(report.Errors), recordErrors)]
 	for i := range r.Errors {
@@ -71,6 +81,38 @@ func (r *Record) keep(report *nodebus.Report) {
 			e.Traceback = nil
 		}
 	}
+}
+
+// keepNodes adds what an executor reports about nodes.
+func (r *Record) keepNodes(nodes []nodebus.NodeRun) {
+	if r.Nodes = nodes; len(nodes) > recordNodes {
+		r.Nodes = make([]nodebus.NodeRun, 0, recordNodes)
+		keepNodes(len(nodes), func(i int) bool { return nodes[i].Result == resultDone }, func(i int) {
+			r.Nodes = append(r.Nodes, nodes[i])
+		})
+		r.NodesLeftOut += len(nodes) - len(r.Nodes)
+	}
+	for i := range r.Nodes {
+		n := &r.Nodes[i]
+		n.Place, n.Reason = n.Place.WithDefaults(), value.Shorten(n.Reason)
+	}
+}
+
+// attemptOf returns the Attempt of a node in Nodes; 0 if Nodes does not have the node.
+func (r *Record) attemptOf(uniqueID string) int {
+	for n := range r.eachNode() {
+		if n.UniqueID == uniqueID {
+			return n.Attempt
+		}
+	}
+	return 0
+}
+
+func (r *Record) eachNode() iter.Seq[nodebus.NodeRun] {
+	if r.runs != nil {
+		return r.runs.All()
+	}
+	return slices.Values(r.Nodes)
 }
 
 // end completes the record and returns the event that ends the prompt. err may wrap
@@ -143,9 +185,7 @@ func (r *Record) addError(node *nodebus.NodeError) {
 		return
 	}
 	failed := nodeFailed(node, r.Error)
-	if at := slices.IndexFunc(r.Nodes, func(n nodebus.NodeRun) bool { return n.UniqueID == node.UniqueID }); at >= 0 {
-		failed.Attempt = r.Nodes[at].Attempt
-	}
+	failed.Attempt = r.attemptOf(node.UniqueID)
 	r.Errors = append(r.Errors, failed)
 }
 

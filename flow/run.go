@@ -27,16 +27,18 @@ import (
 //
 // Locks, in locking order:
 //
+//  0. run.errors orders the errors of nodes, if the prompt continues after errors. It is held
+//     while the tracker publishes, like the tracker's own lock.
 //  1. run.mu guards the fields below it, and the marked fields of turn and worker.
 //  2. slots.mu and claims.mu, of Local, guard the data that runs share.
 //  3. keys.mu guards the keys of nodes made at run time.
 //  4. The tracker's lock, in its methods Add and Expect.
 //
 // The locks of two runs are never held together. No foreign code runs while any of
-// these locks is held: no cache, logger, publisher, or method of a node, a port type or
-// a context from outside. Work for other runs, and the cancellation of the run, are
+// these locks but the first is held: no cache, logger, publisher, or method of a node, a
+// port type or a context from outside. Work for other runs, and the cancellation of the run, are
 // collected in an after, and unlock does them. The tracker's other methods publish
-// events; callers must not hold any of these locks.
+// events; callers must not hold any of the other locks.
 type run struct {
 	local    *Local
 	job      *nodebus.Job
@@ -51,7 +53,9 @@ type run struct {
 	all      sync.WaitGroup // the goroutines of the run, except keepPlace
 	places   sync.WaitGroup // keepPlace
 	started  time.Time
+	asked    uint64         // when the run began; see puts and runNode.asked
 	report   nodebus.Report // set at the end
+	errors   sync.Mutex     // held while the error of a node is noted and published, so that both have one order
 	tainted  atomic.Bool    // a node has failed, and the prompt continues; or a node has asked clients; see mayKeep
 
 	mu    sync.Mutex
@@ -95,7 +99,7 @@ func (r *run) unlock(then *after) {
 }
 
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
-	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{}), started: time.Now()}
+	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{}), started: time.Now(), asked: l.puts.time()}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger})
 	r.tracker = nodebus.NewTracker(job, pub)
@@ -200,8 +204,7 @@ func (r *run) start(cached int) {
 	}
 	r.borrow()
 	r.sched.Reserve(len(r.graph.base), links)
-	r.sched.ran = slices.Grow(r.sched.ran, len(r.graph.base)-cached)
-	r.sched.known = slices.Grow(r.sched.known, len(r.graph.base)-cached)
+	r.sched.known = make([]nodeEnd, 0, len(r.graph.base)-cached)
 	r.sched.added = slices.Grow(r.sched.added, max(len(r.graph.base)-cached, len(r.plan.outputs)))
 	r.need(nil, r.plan.outputs...)
 	r.startWorkers()
@@ -346,7 +349,7 @@ func (r *run) abandon() {
 			w.turn.abandon()
 			nodes = append(nodes, w.n.plan)
 			w.n.why = &nodeWhy{result: resultInterrupted, reason: "the node did not end with its context"}
-			r.sched.known = append(r.sched.known, w.i)
+			r.sched.known = append(r.sched.known, nodeEnd{at: w.i})
 		}
 		if w.slot {
 			w.slot = false
@@ -380,7 +383,7 @@ func (r *run) abandon() {
 func (r *run) nodeError(i int32, e *nodebus.NodeError) *nodebus.NodeError {
 	n := r.graph.at(i)
 	r.place(n, e)
-	e.Executed = r.executed(len(r.sched.ran))
+	e.Executed = r.executed(len(r.sched.known))
 	if r.local.cache != nil {
 		for k := range r.graph.base {
 			e.Cacheable = append(e.Cacheable, r.graph.base[k].plan.id)

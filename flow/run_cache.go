@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -33,9 +34,18 @@ func (p *puts) note(key string) {
 	}
 }
 
-// since reports whether the result of key may have been put since a time. If the time is
-// 0, nobody has asked for the result yet.
-func (p *puts) since(key string, asked uint64) bool { return asked == 0 || p.slot(key).Load() >= asked }
+// since reports whether the result of key may have been put since a time.
+func (p *puts) since(key string, asked uint64) bool { return p.slot(key).Load() >= asked }
+
+// askedAt returns the time for runNode.asked: 1 at the begin of the run, or 0, as if nobody
+// had asked, if the run takes very long.
+func (r *run) askedAt() uint32 {
+	now := r.local.puts.time() - r.asked + 1
+	if now > math.MaxUint32 {
+		return 0
+	}
+	return uint32(now)
+}
 
 // cached asks the cache for the result of a node.
 func (r *run) cached(n *planNode, key string) (res Result, ok bool) {
@@ -88,7 +98,7 @@ func (r *run) lookUp() (cached []string) {
 		if key == "" {
 			continue
 		}
-		n.asked = r.local.puts.time()
+		n.asked = r.askedAt()
 		if res, ok := r.cached(n.plan, key); ok {
 			n.state, n.outs, n.ui = nodeCached, res.Outputs, res.UI
 			if len(cached) == 0 {
@@ -141,7 +151,7 @@ func (r *run) findOne(i int32, n *runNode) bool {
 	if key == "" {
 		return false
 	}
-	asked := r.local.puts.time()
+	asked := r.askedAt()
 	res, ok := r.cached(n.plan, key)
 	stale := ok && !r.acceptsCached(n, res)
 	ok = ok && !stale
@@ -221,7 +231,7 @@ func (w *worker) claim() (later bool, err error) {
 	if claimed, err := w.claimKey(key); !claimed {
 		return err == nil, err
 	}
-	if !r.local.puts.since(key, w.n.asked) {
+	if n := w.n.asked; n > 0 && !r.local.puts.since(key, r.asked+uint64(n-1)) {
 		return false, nil
 	}
 	if res, ok := r.cached(w.n.plan, key); ok {

@@ -52,6 +52,18 @@ func (w *worker) compute() {
 	})
 }
 
+// both prepares the node, and calls it if it must be called. It does the same as prepare and
+// compute, and costs less.
+func (w *worker) both() {
+	w.err = nodebus.Protect(func() (err error) {
+		var calls bool
+		if calls, w.later, err = w.lookUp(); calls && err == nil {
+			w.later, err = w.callAll()
+		}
+		return err
+	})
+}
+
 // callAll calls the node, once or for each element of its lists. later is true if
 // the result needs nodes that this node made and that have not run yet.
 func (w *worker) callAll() (later bool, err error) {

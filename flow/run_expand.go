@@ -57,8 +57,8 @@ func (w *worker) expand() error {
 		_, err := w.turn.received(lost, 0)
 		return err
 	}
-	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries}
-	w.n.began, w.n.why, w.n.unkept = w.began, w.turn.learned.whyBlocked(), w.turn.learned.isUnkept()
+	w.n.exp = &expansion{outs: w.outs, ui: w.ui, key: w.key, tries: w.tries, began: w.began}
+	w.n.why, w.n.unkept = w.turn.learned.whyBlocked(), w.turn.learned.isUnkept()
 	r.sched.Again(w.i)
 	for _, src := range made {
 		if r.graph.at(src).state == nodeFresh {
@@ -73,7 +73,7 @@ func (w *worker) expand() error {
 // that it made.
 func (w *worker) assemble() {
 	exp := w.n.exp
-	w.key, w.tries = exp.key, exp.tries
+	w.key, w.tries, w.began = exp.key, exp.tries, exp.began
 	w.outs = make([]any, len(exp.outs))
 	for i, o := range exp.outs {
 		list, ok := o.(value.List)
@@ -94,7 +94,6 @@ func (w *worker) assemble() {
 		w.outs[i] = unlist(all)
 	}
 	w.ui, w.ran = exp.ui, true
-	w.began = w.n.began
 	w.assembled(exp)
 	w.finish()
 }

@@ -27,21 +27,18 @@ type liveGraph struct {
 
 // runNode is a node of a run.
 type runNode struct {
-	plan   *planNode
-	outs   []any // one for each output: a value, a value.List or a *nodebus.BlockedError
+	plan   *planNode // nil: this is not a node, but a stand-in for a waiting node
+	outs   []any     // one for each output: a value, a value.List or a *nodebus.BlockedError
 	ui     nodebus.UI
-	stand  *waiter    // not nil: this is not a node, but a stand-in for a waiting node
 	exp    *expansion // not nil: the node has expanded and waits for the nodes that it made
 	why    *nodeWhy   // nil: the node has not ended, or it has a result
-	began  int64      // when the node was called, see run.clock; 0 if it was not
-	ended  int64      // when the node ended, see run.clock; 0 if it was not called
 	number int32      // number in the tracker
-	calls  int32      // how often the node was called for the same inputs, if more than once
-	asked  uint64     // when the cache was asked for the result; see puts
+	asked  uint32     // when the cache was asked for the result; see run.asked
 	state  nodeState
 	shows  bool // ui belongs to the record of this prompt
 	stale  bool // a function around calls refused the cached result
 	cached bool // the result is from a cache
+	ran    bool // the node was computed in this run
 	used   bool // the report has the result, which was cached when the prompt began
 	unkept bool // the result is not cached, see mayKeep
 }
@@ -55,12 +52,15 @@ const (
 	nodeLost // the node has failed, or needs a node that has failed, and the prompt goes on
 )
 
-// expansion holds the state of a node whose result comes from nodes that it made.
+// expansion holds the state of a node whose result comes from nodes that it made. A
+// stand-in has an expansion too, with stand.
 type expansion struct {
+	stand *waiter
 	outs  []any // values, lists and *madeOutput values
 	ui    nodebus.UI
 	key   string // see result
 	tries int    // see result
+	began int64  // see result
 }
 
 // madeOutput refers to an output of another node.
@@ -104,7 +104,7 @@ func (g *liveGraph) size() int { return len(g.base) + len(g.made) }
 
 // addStandIn adds a stand-in and returns its number.
 func (g *liveGraph) addStandIn(w *waiter) int32 {
-	g.made = append(g.made, &runNode{stand: w})
+	g.made = append(g.made, &runNode{exp: &expansion{stand: w}})
 	return int32(g.size() - 1)
 }
 
@@ -371,7 +371,7 @@ func (r *run) cycleError() error {
 	}
 	blame := ring[0]
 	for _, i := range ring {
-		if r.graph.at(i).stand != nil {
+		if r.graph.at(i).plan == nil {
 			continue
 		}
 		blame = i

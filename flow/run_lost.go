@@ -177,6 +177,8 @@ func (w *worker) failed() {
 	if w.tries > 1 {
 		what.Attempt = w.tries
 	}
+	r.errors.Lock()
+	defer r.errors.Unlock()
 	r.tracker.Fail(int(w.n.number), r.noteFailure(w, light, found, what))
 }
 
@@ -251,7 +253,7 @@ func (r *run) noteCycle() *cycle {
 	what := describeFailure(e)
 	what.Place, what.PromptID = n.plan.place(), r.job.Prompt.ID
 	n.why = &nodeWhy{result: resultError, reason: ErrCycle.Error(), err: e}
-	r.sched.known = append(r.sched.known, i)
+	r.sched.known = append(r.sched.known, nodeEnd{at: i})
 	if len(r.sched.failures) < recordErrors {
 		r.sched.failures = append(r.sched.failures, what)
 	}
@@ -269,7 +271,7 @@ func (r *run) drop(i int32, why *nodeWhy, then *after) {
 	n.state, n.exp = nodeLost, nil
 	r.sched.Fail(i, func(x int32) bool {
 		n := r.graph.at(x)
-		if n.stand != nil {
+		if n.plan == nil {
 			return false
 		}
 		r.skip(x, why)
@@ -286,7 +288,7 @@ func (r *run) skip(x int32, why *nodeWhy) {
 	n := r.graph.at(x)
 	n.state = nodeLost
 	n.why = &nodeWhy{result: resultSkipped, by: why.err.UniqueID, err: why.err, cause: why.cause}
-	r.sched.known = append(r.sched.known, x)
+	r.sched.known = append(r.sched.known, nodeEnd{at: x})
 }
 
 // failExpansion ends a skipped node that waits for nodes which it needs for its result. If it
@@ -298,7 +300,8 @@ func (r *run) failExpansion(n *runNode) {
 			n.why.result, n.why.reason = resultError, n.why.cause
 		}
 	})
-	n.exp, n.ended = nil, r.clock()
+	n.why.began, n.why.ended = n.exp.began, r.clock()
+	n.exp = nil
 }
 
 // dropLost drops the nodes that have just been scheduled and that need a lost node. Their

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -15,6 +16,8 @@ type nodeWhy struct {
 	by     string             // see nodebus.NodeRun
 	cause  string             // the text of err
 	err    *nodebus.NodeError // of the node that failed, if the prompt continues after errors; else nil
+
+	began, ended int64 // see nodeEnd; of a node whose expansion has failed
 }
 
 // clock returns the time since the run began, in nanoseconds, at least 1. It costs less than
@@ -59,17 +62,21 @@ func (w *worker) known(why *nodeWhy) {
 	if n.cached = w.cached; why != nil { // else an expansion may have set it
 		n.why = why
 	}
-	if w.tries > 1 {
-		n.calls = int32(w.tries)
-	}
-	if w.began != 0 {
-		n.began, n.ended = w.began, w.clock
-	}
 	if n.state == nodeCached {
 		w.r.use(w.i, n)
 		return
 	}
-	w.r.sched.known = append(w.r.sched.known, w.i)
+	end := nodeEnd{at: w.i}
+	if w.began != 0 {
+		end.began, end.ended = w.began, w.clock
+	}
+	if w.tries > 1 {
+		end.calls = int32(w.tries)
+	}
+	if w.cached {
+		end.calls = cachedEnd
+	}
+	w.r.sched.known = append(w.r.sched.known, end)
 }
 
 // use notes for the report that the run uses the result of node i, if that was cached when
@@ -77,7 +84,7 @@ func (w *worker) known(why *nodeWhy) {
 func (r *run) use(i int32, n *runNode) {
 	if n.state == nodeCached && !n.used {
 		n.used, n.cached = true, true
-		r.sched.known = append(r.sched.known, i)
+		r.sched.known = append(r.sched.known, nodeEnd{at: i, calls: cachedEnd})
 	}
 }
 
@@ -87,33 +94,26 @@ func (r *run) makeReport() (rep nodebus.Report) {
 		return rep
 	}
 	rep.Outputs, rep.Errors = r.graph.shown(), r.sched.failures
-	known := r.sched.known
-	rep.Nodes = make([]nodebus.NodeRun, min(len(known), recordNodes))
-	if len(known) <= recordNodes {
-		for k, i := range known {
-			r.describe(r.graph.at(i), &rep.Nodes[k])
+	ends := r.sched.known
+	if r.sched.known = nil; len(ends) > recordNodes {
+		all := ends
+		ends = make([]nodeEnd, 0, recordNodes)
+		keepNodes(len(all), func(k int) bool { return r.whyOf(r.graph.at(all[k].at)) == nil }, func(k int) {
+			ends = append(ends, all[k])
+		})
+		rep.NodesLeftOut = len(all) - len(ends)
+	}
+	runs := &nodeRuns{specs: r.plan.specs, began: r.started, ends: ends}
+	for k := range ends {
+		end := &ends[k]
+		n := r.graph.at(end.at)
+		if why := r.whyOf(n); why != nil || n.plan.made != nil {
+			runs.others = append(runs.others, runs.describe(end, n, why))
+			end.at = ^int32(len(runs.others) - 1)
 		}
-		return rep
 	}
-	kept := 0
-	keepNodes(len(known), func(k int) bool { return r.whyOf(r.graph.at(known[k])) == nil }, func(k int) {
-		r.describe(r.graph.at(known[k]), &rep.Nodes[kept])
-		kept++
-	})
-	rep.NodesLeftOut = len(known) - kept
+	rep.Nodes = runs
 	return rep
-}
-
-// describe fills in the report about a node. mu is held.
-func (r *run) describe(n *runNode, to *nodebus.NodeRun) {
-	to.Place, to.Class, to.Result = n.plan.place(), n.plan.class.Name(), resultDone
-	to.Cached, to.Attempt = n.cached, int(n.calls)
-	if n.ended != 0 {
-		to.Started, to.Ended = r.started.Add(time.Duration(n.began)), r.started.Add(time.Duration(n.ended))
-	}
-	if why := r.whyOf(n); why != nil {
-		to.Result, to.Reason, to.By = why.result, why.reason, why.by
-	}
 }
 
 // whyOf returns why a node has no result. For a cached node that is blocked, whyOf finds it
@@ -200,8 +200,11 @@ func (r *run) place(n *runNode, e *nodebus.NodeError) {
 // ids. mu is held.
 func (r *run) executed(limit int) []string {
 	ids := []string{}
-	for _, i := range r.sched.ran[len(r.sched.ran)-min(len(r.sched.ran), limit):] {
-		ids = append(ids, r.graph.at(i).plan.id)
+	for k := len(r.sched.known) - 1; k >= 0 && len(ids) < limit; k-- {
+		if n := r.graph.at(r.sched.known[k].at); n.ran {
+			ids = append(ids, n.plan.id)
+		}
 	}
+	slices.Reverse(ids)
 	return ids
 }

@@ -24,6 +24,8 @@ type schedule struct {
 
 	asking
 
+	known []nodeEnd // nodes whose end is known; those that were cached when the prompt began, only if they were used
+
 	looking bool  // lookUp has not returned yet
 	err     error // error that ends the run early
 	stopped bool  // err comes from the end of the context, not from a node
@@ -36,8 +38,6 @@ type schedule struct {
 // may still use the schedule, under run.mu, but it does not find the lists there.
 type scratch struct {
 	sched.Sched
-	ran   []int32 // nodes that were computed in this run
-	known []int32 // nodes whose end is known, without those that were cached when the prompt began
 	added []int32 // reused by need
 	stack []int32 // reused by need
 }
@@ -56,7 +56,6 @@ func (r *run) giveBack() {
 	r.sched.scratch = scratch{}
 	r.mu.Unlock()
 	s.Reset()
-	s.ran, s.known = s.ran[:0], s.known[:0]
 	r.local.scratch.Put(&s)
 }
 
@@ -176,9 +175,7 @@ func (r *run) work() {
 		case nil:
 			return
 		case w:
-			if w.prepare() {
-				w.compute()
-			}
+			w.both()
 		default:
 			next.workAlone()
 		}
@@ -235,8 +232,8 @@ func (w *worker) pick() *worker {
 		w.picked = true
 		r.startWorkers()
 		n := r.graph.at(i)
-		if n.stand != nil {
-			r.resume(i, n.stand, w)
+		if n.plan == nil {
+			r.resume(i, n.exp.stand, w)
 			continue
 		}
 		runs := w
@@ -314,7 +311,7 @@ func (w *worker) nextTurn() *turn {
 		return t
 	}
 	if len(w.spare) == 0 { // few at first: a worker whose node waits has no other turn
-		w.slab = min(2*w.slab+1, 32) // 32 turns fill a block of the allocator
+		w.slab = min(2*w.slab+1, 31) // 31 turns fill a block of the allocator
 		w.spare = make([]turn, w.slab)
 	}
 	t := &w.spare[0]
@@ -366,10 +363,7 @@ func (w *worker) dropClaim(then *after) {
 func (w *worker) commit(why *nodeWhy) {
 	n := w.n
 	w.known(why)
-	n.state, n.outs, n.exp = nodeDone, w.outs, nil
-	if w.ran {
-		w.r.sched.ran = append(w.r.sched.ran, w.i)
-	}
+	n.state, n.outs, n.exp, n.ran = nodeDone, w.outs, nil, w.ran
 	if w.ui != nil || w.cached {
 		n.ui, n.shows = w.ui, true
 	}

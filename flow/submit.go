@@ -31,7 +31,8 @@ type SubmitOptions struct {
 // Errors:
 //
 //   - a [*nodebus.ValidationError] if no output of the prompt can run (if some
-//     outputs can run, see Submission.Rejected);
+//     outputs can run, see Submission.Rejected), or if a node has an unknown class, even
+//     a node that no output needs: the whole prompt is refused then;
 //   - [ErrDuplicate] if a prompt with the same id waits or runs, here or elsewhere, or has
 //     a record;
 //   - [ErrFull] if the queue has no room;

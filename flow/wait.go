@@ -24,7 +24,8 @@ type Submission struct {
 }
 
 // Wait waits until the prompt has ended and its last event was sent. It returns the
-// outcome. It waits for the prompt, not for an attempt. If ctx ends first, the error is
+// outcome. The error is nil for a prompt that has failed or was interrupted: look at
+// [nodebus.Outcome.Err]. It waits for the prompt, not for an attempt. If ctx ends first, the error is
 // the cause of ctx. If the prompt was deleted from the queue, the error wraps
 // [ErrNotFound]. If another engine runs the prompt, Wait returns when the hub receives the
 // prompt's closing event; a hub that never receives it makes Wait wait until ctx ends. So
@@ -32,7 +33,7 @@ type Submission struct {
 func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.en.wait(ctx) }
 
 // Wait waits until the prompt with this id has ended, like [Submission.Wait], whoever has
-// submitted it. If the prompt has ended already, Wait returns the outcome from the prompt's
+// submitted it. The error is nil for a prompt that has failed; see [nodebus.Outcome.Err]. If the prompt has ended already, Wait returns the outcome from the prompt's
 // record. If the prompt neither waits nor runs, and the store has no record of it, the
 // error wraps [ErrNotFound].
 func (e *Engine) Wait(ctx context.Context, promptID string) (nodebus.Outcome, error) {
@@ -110,10 +111,10 @@ func (e *Engine) endedElsewhere(en *entry) {
 	}
 	if err != nil {
 		err = fmt.Errorf("nodebus: prompt %s has ended elsewhere without a record: %w", en.p.ID, ErrNotFound)
-		e.settle(en, nodebus.Outcome{}, err)
+		e.settle(en, nil, err)
 		return
 	}
-	e.settle(en, rec.Outcome(), nil)
+	e.settle(en, &rec, nil)
 }
 
 // sweepMin is the least number of entries at which the engine looks for those whose

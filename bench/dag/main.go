@@ -27,6 +27,7 @@ func runners() []runner {
 		{"goroutine-per-node", 2e6, goroutinePerNode},
 		{"nodebus", 10e6, nodebusRunner(true)},
 		{"nodebus-silent", 10e6, nodebusRunner(false)},
+		{"nodebus-submitted", 10e6, submitted},
 		{"heimdalr", 3001, heimdalr},
 		{"getoptions", 3001, getOptions},
 	}

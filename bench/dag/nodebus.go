@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/nodebus/nodebus"
@@ -30,10 +31,7 @@ func (n last) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 // all events. If told is false, the events are discarded.
 func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 	return func(g *graph, f func(int)) (run, end func()) {
-		r := flow.NewRegistry()
-		flow.Register(r, node{f: f}, nodebus.Info{Name: "Node"})
-		flow.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
-		local := flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache(), Workers: workers})
+		_, local := newLocal(f)
 		prompt := &nodebus.Prompt{ClientID: "c", Nodes: promptNodes(g)}
 		prepared, err := local.Prepare(prompt)
 		must(err)
@@ -55,6 +53,43 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 		}, end
 	}
 }
+
+// newLocal returns a Local without a cache, with two workers and the classes of the nodes.
+func newLocal(f func(int)) (*flow.Registry, *flow.Local) {
+	r := flow.NewRegistry()
+	flow.Register(r, node{f: f}, nodebus.Info{Name: "Node"})
+	flow.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
+	return r, flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache(), Workers: workers})
+}
+
+// submitted submits each run to an Engine as a new prompt: it is checked and planned, waits
+// in the queue, and the store keeps its record. Nobody listens, but the hub keeps the events
+// for clients that come back.
+func submitted(g *graph, f func(int)) (run, end func()) {
+	r, local := newLocal(f)
+	h := nodebus.NewHub(nil)
+	e := flow.NewEngine(r, h, &flow.EngineOptions{Executor: local, Store: flow.NewStore(&flow.StoreOptions{Len: keptRecords})})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	nodes := promptNodes(g)
+	return func() {
+			s, err := e.Submit(ctx, &nodebus.Prompt{ClientID: "c", Nodes: nodes}, nil)
+			must(err)
+			_, err = s.Wait(ctx)
+			must(err)
+		}, func() {
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				must(err)
+			}
+			must(h.Close())
+		}
+}
+
+// keptRecords limits the records of submitted, so that the collector has the same to do in
+// each run.
+const keptRecords = 10
 
 // keepLen and keepBytes are larger than the defaults. They limit how far the subscriber
 // may be behind. On a busy machine the events of 100 000 nodes can come faster than the

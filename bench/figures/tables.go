@@ -15,7 +15,7 @@ var (
 	fanout  = []string{"nodebus", "raw-shard", "nodebus-watch", "centrifuge", "gws", "melody", "coder", "coder-batch"}
 	each    = []string{"nodebus-each", "raw-each", "centrifuge-each"}
 	logs    = []string{"nodebus-log", "raw-log"}
-	runners = []string{"limit-observed", "nodebus", "nodebus-silent", "goroutine-per-node"}
+	runners = []string{"limit-observed", "nodebus", "nodebus-silent", "nodebus-submitted", "goroutine-per-node"}
 )
 
 // table is one table. The cell of base is its value, and all other cells are ratios to it.

@@ -28,7 +28,6 @@ func Example_approve() {
 	registry, hub := classes(nil), nodebus.NewHub(nil)
 	flow.Register(registry, Approve{}, nodebus.Info{})
 	engine, ctx := flow.NewEngine(registry, hub, nil), context.Background()
-
 	var person sync.WaitGroup
 	events := hub.Subscribe(ctx)
 	person.Go(func() {
@@ -45,9 +44,12 @@ func Example_approve() {
 	g := nodebus.NewGraph()
 	g.AddAs("show", "Show", nodebus.Inputs{"text": g.AddAs("ask", "Approve", nodebus.Inputs{"text": "News"})})
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
 	person.Wait()
-	fmt.Println(outcome.Output("show")["text"], err)
+	fmt.Println(outcome.Output("show")["text"], outcome.Err())
 	// Output:
 	// ask asks for publish {"type":"boolean"}
 	// <nil>

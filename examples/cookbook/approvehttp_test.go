@@ -36,7 +36,10 @@ func Example_approveHTTP() {
 		_ = answer.Body.Close()
 	}
 	outcome, err := engine.Wait(ctx, "p")
-	fmt.Println(outcome.Output("show")["text"], err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.Output("show")["text"], outcome.Err())
 	stop()
 	running.Wait()
 	_ = hub.Close()

@@ -32,7 +32,10 @@ func Example_diskCache() {
 		local := flow.NewLocal(registry, &flow.LocalOptions{Cache: cache})
 		engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Executor: local})
 		outcome, err := flow.Do(context.Background(), engine, page("p", "/"))
-		fmt.Println(outcome.Output("show")["text"], "cached:", outcome.Nodes[0].Cached, err)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(outcome.Output("show")["text"], "cached:", outcome.Nodes[0].Cached, outcome.Err())
 		_ = hub.Close()
 	}
 	// Output:

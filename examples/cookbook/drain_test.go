@@ -22,7 +22,10 @@ func Example_drain() {
 	}
 	fmt.Println(engine.Run(ctx)) // returns when the running prompts have ended, or after a minute
 	outcome, err := submitted.Wait(context.Background())
-	fmt.Println(outcome.State, err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.State, outcome.Err())
 	_ = hub.Close() // sends the last events
 	// Output:
 	// context canceled

@@ -34,7 +34,10 @@ func Example_engines() {
 	b, _ := one.Submit(ctx, page("b", "/b"), nil)
 	for _, submitted := range []*flow.Submission{a, b} {
 		outcome, err := submitted.Wait(ctx)
-		fmt.Println(outcome.Output("show")["text"], err)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(outcome.Output("show")["text"], outcome.Err())
 	}
 	stop()
 	running.Wait()

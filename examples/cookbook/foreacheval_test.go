@@ -40,8 +40,11 @@ func Example_forEachEval() {
 	g := nodebus.NewGraph()
 	g.AddAs("longest", "Longest", nodebus.Inputs{"links": []string{"/a", "/long", "/b"}})
 	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
-	fmt.Println(outcome.Output("longest")["text"], err)
+	fmt.Println(outcome.Output("longest")["text"], outcome.Err())
 	// Output:
 	// [page /long] <nil>
 }

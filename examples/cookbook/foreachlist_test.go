@@ -37,8 +37,11 @@ func Example_forEachList() {
 	pages := g.AddAs("fetch", "Fetch", nodebus.Inputs{"url": links}) // once for each link
 	g.AddAs("join", "Join", nodebus.Inputs{"texts": pages})          // once for all pages
 	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
-	fmt.Println(outcome.Output("join")["text"], err)
+	fmt.Println(outcome.Output("join")["text"], outcome.Err())
 	// Output:
 	// [page /a, page /b, page /c] <nil>
 }

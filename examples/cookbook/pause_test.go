@@ -25,7 +25,10 @@ func Example_pause() {
 
 	engine.Resume()
 	outcome, err := submitted.Wait(ctx)
-	fmt.Println(outcome.State, err)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(outcome.State, outcome.Err())
 	stop()
 	running.Wait()
 	_ = hub.Close()

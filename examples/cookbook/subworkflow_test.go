@@ -32,8 +32,11 @@ func Example_subWorkflow() {
 	g := nodebus.NewGraph()
 	g.AddAs("show", "Show", nodebus.Inputs{"text": g.AddAs("quoted", "Quoted", nodebus.Inputs{"url": "/"})})
 	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: g.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
-	fmt.Println(outcome.Output("show")["text"], err)
+	fmt.Println(outcome.Output("show")["text"], outcome.Err())
 	for _, node := range outcome.Nodes {
 		fmt.Printf("%s %s, shown on %s\n", node.Class, node.Result, node.DisplayID)
 	}

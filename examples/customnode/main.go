@@ -78,9 +78,12 @@ func run(out io.Writer) {
 	graph := nodebus.NewGraph()
 	graph.AddAs("7", "Search", nodebus.Inputs{"title": "ode", "word": "ee"})
 	outcome, err := flow.Do(context.Background(), engine, &nodebus.Prompt{Nodes: graph.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close() // ends the events
 	watching.Wait()
-	fmt.Fprintln(out, outcome.State, err)
+	fmt.Fprintln(out, outcome.State, outcome.Err())
 }
 
 func watch(events iter.Seq2[nodebus.Event, error], out io.Writer) {

@@ -35,6 +35,9 @@ func main() {
 	graph.AddAs("7", "Greet", nodebus.Inputs{"name": "Gopher"})
 	events := hub.Subscribe(ctx)
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ID: "first", Nodes: graph.Nodes()})
+	if err != nil {
+		panic(err) // the engine did not run the prompt
+	}
 	_ = hub.Close()
 	for ev, err := range events {
 		if err != nil {
@@ -43,5 +46,5 @@ func main() {
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Println(string(frame.Data))
 	}
-	fmt.Println(outcome.State, outcome.Output("7"), err)
+	fmt.Println(outcome.State, outcome.Output("7"), outcome.Err()) // Err: why it failed
 }

@@ -45,6 +45,9 @@ func run(out io.Writer) {
 	graph.Add("Show", nodebus.Inputs{"value": graph.Add("Add", nodebus.Inputs{"a": sum, "b": 4})})
 	events := hub.Subscribe(ctx)
 	outcome, err := flow.Do(ctx, engine, &nodebus.Prompt{ID: "sum", Nodes: graph.Nodes()})
+	if err != nil {
+		panic(err)
+	}
 	_ = hub.Close()
 	for ev, err := range events {
 		if err != nil {
@@ -54,5 +57,5 @@ func run(out io.Writer) {
 		frame, _ := nodebus.JSON.Encode(ev)
 		fmt.Fprintf(out, "%s\n", frame.Data)
 	}
-	fmt.Fprintln(out, outcome.State, err)
+	fmt.Fprintln(out, outcome.State, outcome.Err())
 }

@@ -268,8 +268,10 @@ func (s *Sched) Done(i int32) {
 	n.state = done
 	s.pending--
 	for e := n.out; e > 0; {
-		x := s.edges[e-1]
-		s.giveBack(i, x.to)
+		x := &s.edges[e-1]
+		if n.stand {
+			s.giveBack(i, x.to)
+		}
 		s.release(x.to)
 		e = x.nextOut
 	}
