@@ -109,7 +109,7 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 				if err != nil {
 					return err
 				}
-				ended, rests, pauses := e.knows(q.Prompt)
+				ended, rests, pauses := e.knows(q)
 				q.Rests, q.Pauses = rests && q.Leased, pauses
 				switch {
 				case ended:
@@ -140,7 +140,8 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 // knows reports whether a prompt of the queue has ended here, whether its attempt runs here
 // without a place, and whether it waits for its next attempt: the engine holds the lease of
 // the last attempt until then.
-func (e *Engine) knows(p *nodebus.Prompt) (ended, rests, pauses bool) {
+func (e *Engine) knows(q Queued) (ended, rests, pauses bool) {
+	p := q.Prompt
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if en := e.ending[p.ID]; en != nil && en.isOf(p) {
@@ -150,7 +151,9 @@ func (e *Engine) knows(p *nodebus.Prompt) (ended, rests, pauses bool) {
 	if en == nil || !en.isOf(p) {
 		return false, false, false
 	}
-	return false, en.again == nil && en.run != nil && !en.run.placed, en.again != nil
+	// If the lease has lapsed, a later attempt may run elsewhere.
+	rests = en.run != nil && en.run.attempt == q.Attempt && !en.run.lapsed && !en.run.placed
+	return false, rests, en.again != nil
 }
 
 // find looks for a prompt in the queue.
