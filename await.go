@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ var (
 	ErrRefused = errors.New("nodebus: refused")
 	// errNoAwait is the error of Await if the executor cannot ask.
 	errNoAwait = errors.New("nodebus: this executor cannot ask clients; run the node with an engine")
+	// errNull is the reason why an answer does not fit, if encoding/json would ignore it.
+	errNull = errors.New("it is null; give a value, or refuse the question")
 )
 
 // RefusedError means that a person or a program said no. [Await] returns it if the
@@ -51,7 +54,9 @@ func (*RefusedError) ExceptionType() string { return "refused" }
 // and answer with the method Answer of an engine, over HTTP (package comfy) or with
 // package client. The node's unique id and name identify the question. If a node asks the same
 // question several times, each answer answers one of them, in order. An answer that comes
-// before the question is kept for it.
+// before the question is kept for it. So an answer that is sent twice, for example by a
+// double click, also answers the next question of that name, and nobody can tell. If that
+// would do harm, give each question a name of its own, for example with [Context.Index].
 //
 // While the node waits, it occupies no worker. If every node of the prompt that has begun
 // waits, the prompt does not count as running: other prompts run, also of the same client.
@@ -59,7 +64,10 @@ func (*RefusedError) ExceptionType() string { return "refused" }
 // The result of the node, and of all nodes that need it, depends on the answer, so no cache
 // keeps it: the next prompt asks again.
 //
-// An answer that is not a T is refused to whoever gives it, and Await waits on. Errors:
+// An answer that is not a T is refused to whoever gives it, and Await waits on. null is a
+// T only if T is a pointer, an interface, a map or a slice, or if its UnmarshalJSON accepts
+// null. If ctx ends after an answer or a refusal was accepted, Await still returns that,
+// unless the prompt ends. Errors:
 // [ErrExpired] if opts has a timeout and it passes; a [*RefusedError] if the question is
 // refused; the cause of ctx if ctx ends, for example because the prompt is interrupted.
 func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err error) {
@@ -80,7 +88,10 @@ func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err 
 		q.Deadline = time.Now().Add(opts.Timeout).UnixMilli()
 	}
 	decode := func(data json.RawMessage) (v T, err error) {
-		if err = json.Unmarshal(data, &v); err != nil {
+		if err = json.Unmarshal(data, &v); err == nil && string(bytes.TrimSpace(data)) == "null" && !holdsNull(reflect.TypeFor[T]()) {
+			err = errNull
+		}
+		if err != nil {
 			err = fmt.Errorf("nodebus: the answer to %q of node %s must be a %T: %w", name, ctx.UniqueID(), v, err)
 		}
 		return v, err
@@ -93,6 +104,16 @@ func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err 
 		return answer, err
 	}
 	return decode(data)
+}
+
+// holdsNull reports whether null is a value of type t. encoding/json leaves other types as
+// they are, so that null would be a zero value that nobody has given.
+func holdsNull(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
+		return true
+	}
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
 }
 
 // schemaOf returns the JSON Schema of a simple type; nil for any other type.

@@ -107,3 +107,30 @@ func TestAfterEnd(t *testing.T) {
 		require.NoError(t, h.Close())
 	})
 }
+
+// TestLastStatus asks two hubs over one log for the newest number that everybody was told.
+func TestLastStatus(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		log := bytelog.New()
+		first, second := nodebus.NewHub(&nodebus.HubOptions{Log: log}), nodebus.NewHub(&nodebus.HubOptions{Log: log})
+		same := func(want nodebus.Status, told bool) {
+			t.Helper()
+			synctest.Wait()
+			for _, h := range []*nodebus.Hub{first, second} {
+				s, ok := h.LastStatus()
+				require.Equal(t, told, ok)
+				require.Equal(t, want, s)
+			}
+		}
+		same(nodebus.Status{}, false)
+		require.NoError(t, first.SendSync(nodebus.Status{QueueRemaining: 9}, "me"))
+		same(nodebus.Status{}, false) // not everybody was told
+		require.NoError(t, first.Broadcast(nodebus.Status{QueueRemaining: 2}))
+		same(nodebus.Status{QueueRemaining: 2}, true)
+		require.NoError(t, second.Broadcast(nodebus.Status{QueueRemaining: 1, Paused: true}))
+		publishAll(t, first, "p", nodebus.ExecutionStart{PromptID: "p"})
+		same(nodebus.Status{QueueRemaining: 1, Paused: true}, true)
+		require.NoError(t, first.Close())
+		require.NoError(t, second.Close())
+	})
+}

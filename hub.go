@@ -73,6 +73,7 @@ type Hub struct {
 	left     chan struct{} // closed when the last session has left a closed hub
 	arrived  chan struct{} // closed when the log passes on the event awaited; nil if nobody waits
 	awaited  uint64
+	status   *Status // the newest broadcast Status; nil if there was none
 }
 
 // NewHub returns a hub. nil options mean the defaults. The hub has no goroutine while
@@ -250,6 +251,9 @@ func (h *Hub) deliver(ev Event) {
 	if h.arrived != nil && ev.ID >= h.awaited {
 		close(h.arrived) // Close continues when it has the lock
 		h.arrived = nil
+	}
+	if s, isStatus := ev.Payload.(Status); isStatus && ev.Broadcast {
+		h.status = &s
 	}
 	if h.catching {
 		ev.mark = k

@@ -97,6 +97,19 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 	return outcome, closed, nil
 }
 
+// LastStatus returns the newest Status that was told to every client, by anybody whose
+// events the hub receives. It is for engines that share a queue: each of them may have told
+// a number that is not true any more. ok is false if there was none since NewHub. If the
+// log passes on the events of other processes late, so does LastStatus.
+func (h *Hub) LastStatus() (s Status, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status == nil {
+		return Status{}, false
+	}
+	return *h.status, true
+}
+
 // AfterEnd calls f in a goroutine of its own when the hub delivers the next closing
 // [Executing] event of the prompt. It is for an engine that waits for a prompt which
 // another process runs. stop takes the call back; it returns false if f was called

@@ -12,8 +12,8 @@ import (
 )
 
 // This file has the JSON that differs from the default of encoding/json: null for an
-// empty id, a NaN and an infinity, [] for a nil list, and objects that are nested on the
-// wire but flat in Go.
+// empty id, a NaN and an infinity, [] for a nil list, objects that are nested on the wire
+// but flat in Go, and numbers that a float64 cannot hold.
 
 // MarshalJSON writes the JSON of the wire.
 func (s Status) MarshalJSON() ([]byte, error) { return s.appendJSON(nil) }
@@ -120,6 +120,13 @@ func (d *NodeDone) UnmarshalJSON(b []byte) error {
 // any depth.
 func (u UI) MarshalJSON() ([]byte, error) { return u.appendJSON(nil) }
 
+// UnmarshalJSON reads what MarshalJSON writes. A number becomes a float64. If a float64
+// cannot hold it exactly, for example a seed of 64 bits, it becomes a [json.Number].
+func (u *UI) UnmarshalJSON(b []byte) (err error) {
+	*u, err = decodeLists(b)
+	return err
+}
+
 // MarshalJSON writes the JSON of the wire.
 func (e Executed) MarshalJSON() ([]byte, error) { return e.appendJSON(nil) }
 
@@ -156,21 +163,50 @@ func (e ExecutionError) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads the JSON that MarshalJSON writes: [] for CurrentInputs becomes
-// nil.
+// nil. [UI.UnmarshalJSON] says what the numbers in CurrentInputs become.
 func (e *ExecutionError) UnmarshalJSON(b []byte) error {
 	type plain ExecutionError
 	w := struct {
 		*plain
 		CurrentInputs json.RawMessage `json:"current_inputs"`
 	}{plain: (*plain)(e)}
-	if err := json.Unmarshal(b, &w); err != nil {
+	err := json.Unmarshal(b, &w)
+	if err != nil {
 		return err
 	}
 	e.CurrentInputs = nil
 	if len(w.CurrentInputs) == 0 || w.CurrentInputs[0] == '[' {
 		return nil
 	}
-	return json.Unmarshal(w.CurrentInputs, &e.CurrentInputs)
+	e.CurrentInputs, err = decodeLists(w.CurrentInputs)
+	return err
+}
+
+// decodeLists reads an object of lists; see [UI.UnmarshalJSON].
+func decodeLists(data []byte) (lists map[string][]any, err error) {
+	if err = jsonenc.Decode(data, &lists); err != nil {
+		return nil, err
+	}
+	for _, list := range lists {
+		jsonenc.ExactNumbers(list)
+	}
+	return lists, nil
+}
+
+// UnmarshalJSON reads a prompt. [UI.UnmarshalJSON] says what the numbers in Extra become.
+func (p *Prompt) UnmarshalJSON(b []byte) error {
+	type plain Prompt
+	err := jsonenc.Decode(b, (*plain)(p))
+	jsonenc.ExactNumbers(p.Extra)
+	return err
+}
+
+// UnmarshalJSON reads a problem. [UI.UnmarshalJSON] says what the numbers in Extra become.
+func (p *Problem) UnmarshalJSON(b []byte) error {
+	type plain Problem
+	err := jsonenc.Decode(b, (*plain)(p))
+	jsonenc.ExactNumbers(p.Extra)
+	return err
 }
 
 // MarshalJSON writes [] for nil Nodes.

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/nodebus/nodebus"
 )
 
 // answerTime limits the time of a request with an answer, if ctx has no earlier end.
@@ -33,7 +35,11 @@ func (c *Client) Refuse(ctx context.Context, promptID, node, name, reason string
 }
 
 func (c *Client) reply(ctx context.Context, body map[string]any) error {
-	data, err := json.Marshal(body)
+	var data []byte
+	err := nodebus.Protect(func() (err error) {
+		data, err = json.Marshal(body)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("client: the answer to %q has no JSON form: %w", body["name"], err)
 	}

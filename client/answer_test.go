@@ -96,3 +96,19 @@ func TestAnswerRefused(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, c.Answer(ended, "p", "1", "q", true), context.DeadlineExceeded)
 }
+
+// explosive is a value whose MarshalJSON panics.
+type explosive struct{}
+
+func (explosive) MarshalJSON() ([]byte, error) { panic("oh") }
+
+// TestAnswerWithoutAJSONForm: no request is sent.
+func TestAnswerWithoutAJSONForm(t *testing.T) {
+	s := newAnswerSite(t)
+	c := dial(t, s.URL, nil)
+	for _, value := range []any{explosive{}, func() {}} {
+		err := c.Answer(t.Context(), "p", "n", "q", value)
+		require.ErrorContains(t, err, `client: the answer to "q" has no JSON form`)
+	}
+	require.Nil(t, s.asked)
+}

@@ -3,12 +3,16 @@ package comfy
 import (
 	"encoding/json"
 	"net/http"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 )
 
 // interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
 // only that prompt, which may run or wait. Otherwise it ends the prompt that has run
 // longest, among the running prompts that the request may change, and no other: for
-// such clients, one prompt runs at a time.
+// such clients, one prompt runs at a time. A prompt that rests, because it waits for an
+// answer, ends only if no prompt computes: such clients want to stop the computing.
 func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 	body, ok := readCommand(w, r)
 	if !ok {
@@ -26,17 +30,7 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 		_ = names.UnmarshalJSON(req.PromptID)
 	}
 	if !names {
-		running, _, err := s.prompts(r.Context()) // in the order in which they began
-		if err != nil {
-			s.unavailable(w, err)
-			return
-		}
-		for _, p := range running {
-			if mayChange(r, p) && s.end(r, p.ID) { // false: it has just ended
-				break
-			}
-		}
-		done(w)
+		s.interruptLongest(w, r)
 		return
 	}
 	var id string
@@ -44,6 +38,30 @@ func (s *Server) interrupt(w http.ResponseWriter, r *http.Request) {
 		id = string(req.PromptID) // the client chose a number as the id
 	}
 	s.cancel(r, id)
+	done(w)
+}
+
+// interruptLongest ends the prompt that has run longest.
+func (s *Server) interruptLongest(w http.ResponseWriter, r *http.Request) {
+	var computing, resting []*nodebus.Prompt // in the order in which they began
+	err := s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		switch {
+		case q.Rests:
+			resting = append(resting, q.Prompt)
+		case q.Leased:
+			computing = append(computing, q.Prompt)
+		}
+		return q.Leased // the waiting prompts follow
+	})
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	for _, p := range append(computing, resting...) {
+		if mayChange(r, p) && s.end(r, p.ID) { // false: it has just ended
+			break
+		}
+	}
 	done(w)
 }
 

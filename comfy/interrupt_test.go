@@ -1,9 +1,12 @@
 package comfy_test
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
 	"testing"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
@@ -99,6 +102,26 @@ func TestInterruptLongest(t *testing.T) {
 				watch.next()
 			}
 		}
+	}
+	require.Empty(t, h.ids("queue_running"))
+}
+
+// TestInterruptSparesWhatRests: a prompt that waits for an answer ends only if no prompt
+// computes, although it has run longest.
+func TestInterruptSparesWhatRests(t *testing.T) {
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 1})
+	flow.Register(h.reg, Approve{}, nodebus.Info{})
+	asks := []string{"asks first", "asks second"}
+	for _, id := range asks {
+		watch := h.dial("since&watch="+url.QueryEscape(id), nil)
+		h.submit("me", `{"1":{"class_type":"Approve","inputs":{"what":"print"}}}`, fmt.Sprintf(`"prompt_id":%q`, id))
+		watch.until("nodebus.waiting")
+	}
+	run := h.busy("me") // it has the only place, so both rest
+	for _, id := range append([]string{run}, asks...) {
+		require.Contains(t, h.ids("queue_running"), id)
+		require.Equal(t, 200, h.post("/interrupt", "").status)
+		require.Contains(t, h.ended(id), "execution_interrupted", id)
 	}
 	require.Empty(t, h.ids("queue_running"))
 }

@@ -141,7 +141,7 @@ func asObject(v any) map[string]any {
 		return nil
 	}
 	var m map[string]any
-	_ = json.Unmarshal(data, &m) // cannot fail: Marshal has made data
+	_ = jsonenc.Decode(data, &m) // cannot fail: Marshal has made data
 	return m
 }
 

@@ -106,7 +106,8 @@ type Options struct {
 	LegacyBroadcasts bool
 	// TellRemoved sends the events of an interruption to the client of a waiting
 	// prompt when the prompt is deleted from the queue. Default: as in ComfyUI,
-	// clients receive only the new length of the queue.
+	// clients receive only the new length of the queue. A prompt that waits for a further
+	// attempt always ends with these events.
 	TellRemoved bool
 
 	// Logger receives problems that no caller and no client learns about. Default:

@@ -279,7 +279,7 @@ func TestValuesSurvive(t *testing.T) {
 
 // TestFullQueue: a prompt that the full queue refuses leaves nothing behind.
 func TestFullQueue(t *testing.T) {
-	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(&flow.QueueOptions{Len: 1})})
+	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(&flow.QueueOptions{Len: 2, PerClient: 2})})
 	running := h.submit("me", waitFor("a"))
 	s := h.dial("watch="+running, nil)
 	s.until("executing 1")

@@ -118,25 +118,30 @@ func (s *Server) queueChange(w http.ResponseWriter, r *http.Request) {
 	if !readJSON(w, r, &c) {
 		return
 	}
-	_, waiting, err := s.prompts(r.Context())
+	named := c.named()
+	var ids []string
+	fresh := map[string]*nodebus.Prompt{} // those that have not begun
+	err := s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		p := q.Prompt
+		if !q.Leased && (bool(c.Clear) || named[p.ID]) && mayChange(r, p) {
+			ids = append(ids, p.ID)
+			if q.Attempt <= 1 && !q.Pauses {
+				fresh[p.ID] = p
+			}
+		}
+		return true
+	})
 	if err != nil {
 		s.unavailable(w, err)
 		return
-	}
-	named := c.named()
-	var ids []string
-	gone := map[string]*nodebus.Prompt{}
-	for _, p := range waiting {
-		if (bool(c.Clear) || named[p.ID]) && mayChange(r, p) {
-			ids = append(ids, p.ID)
-			gone[p.ID] = p
-		}
 	}
 	if len(ids) > 0 || bool(c.Clear) {
 		deleted, err := s.engine.Delete(r.Context(), ids...)
 		if s.opts.TellRemoved {
 			for _, id := range deleted {
-				s.tellRemoved(gone[id])
+				if p := fresh[id]; p != nil && !s.hasRecord(r.Context(), p) {
+					s.tellRemoved(p)
+				}
 			}
 		}
 		if err != nil {
@@ -147,8 +152,15 @@ func (s *Server) queueChange(w http.ResponseWriter, r *http.Request) {
 	done(w)
 }
 
+// hasRecord reports whether a prompt has a record. If the engine deletes a prompt that has
+// begun, the engine ends it: it stores a record and tells the end.
+func (s *Server) hasRecord(ctx context.Context, p *nodebus.Prompt) bool {
+	rec, err := s.engine.Store().Get(ctx, p.ID)
+	return err == nil && rec.Prompt != nil && rec.Prompt.Created.Equal(p.Created)
+}
+
 // tellRemoved tells the client of a prompt that the prompt will not run. It
-// publishes the events of an interruption.
+// publishes the events of an interruption. The prompt must not have begun.
 func (s *Server) tellRemoved(p *nodebus.Prompt) {
 	for _, said := range []nodebus.Payload{
 		nodebus.ExecutionInterrupted{PromptID: p.ID, Executed: []string{}, Timestamp: now()},

@@ -2,10 +2,15 @@ package comfy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"runtime"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
@@ -187,6 +192,47 @@ func TestQueueRefuses(t *testing.T) {
 	require.Equal(t, []string{"a"}, h.ids("queue_pending"))
 	h.gate.open("busy")
 	h.ended(run)
+}
+
+// failsOnce fails, and pauses the engine, so that the next attempt waits.
+type failsOnce struct{ engine *flow.Engine }
+
+func (n failsOnce) Run(*nodebus.Context) (nodebus.UI, error) {
+	n.engine.Pause()
+	return nil, errors.New("once")
+}
+
+// TestTellRemovedOnce: a prompt that has begun ends with the last word of the engine, and
+// with no other, whether it pauses before its next attempt or waits for it.
+func TestTellRemovedOnce(t *testing.T) {
+	for name, after := range map[string]time.Duration{"it waits": 0, "it pauses": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, &comfy.Options{TellRemoved: true})
+			flow.Register(h.reg, failsOnce{h.engine}, nodebus.Info{Name: "FailsOnce"})
+			g := nodebus.NewGraph()
+			g.AddAs("1", "FailsOnce", nil)
+			me := h.connect("me")
+			_, err := h.engine.Submit(t.Context(), &nodebus.Prompt{
+				ID: "p", ClientID: "me", Nodes: g.Nodes(), Policy: nodebus.Policy{Retries: 1, RetryAfter: after},
+			}, nil)
+			require.NoError(t, err)
+			me.until("executing 1")
+			for !slices.Contains(h.ids("queue_pending"), "p") {
+				runtime.Gosched()
+			}
+			require.Equal(t, 200, h.post("/queue", `{"delete":["p"]}`).status)
+			h.engine.Resume() // whatever is left of the prompt begins
+			if after > 0 {
+				_, err := h.engine.Interrupt(t.Context(), "p")
+				require.NoError(t, err)
+			}
+			h.ended("p")
+			require.NoError(t, h.hub.Broadcast(spoken{Text: "over"}))
+			said := me.until("spoken over")
+			ends := slices.DeleteFunc(said, func(m string) bool { return m != "execution_interrupted" && m != "executing <nil>" })
+			require.Equal(t, []string{"execution_interrupted", "executing <nil>"}, ends)
+		})
+	}
 }
 
 // TestTellRemoved: with the option, the client of a deleted prompt learns that the

@@ -2,6 +2,7 @@ package conform_test
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -11,10 +12,37 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-func limitsMutant(opts *flow.QueueOptions) func(*testing.T) {
+func limitsMutant(opts *flow.QueueOptions, mutate ...func(flow.Queue) flow.Queue) func(*testing.T) {
 	return func(t *testing.T) {
-		conform.QueueLimits(t, func(*testing.T) flow.Queue { return flow.NewQueue(opts) })
+		conform.QueueLimits(t, func(*testing.T) flow.Queue {
+			q := flow.NewQueue(opts)
+			for _, m := range mutate {
+				q = m(q)
+			}
+			return q
+		})
 	}
+}
+
+// freesLeased lets a client push one prompt more for each prompt that is leased: it moves
+// the leased prompts to a queue without limits.
+type freesLeased struct {
+	flow.Queue
+	leased flow.Queue
+}
+
+func (q *freesLeased) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, skip)
+	if err != nil {
+		return nil, err
+	}
+	if q.leased == nil {
+		q.leased = flow.NewQueue(nil)
+	}
+	if err := errors.Join(q.leased.Push(ctx, l.Job().Prompt, nil), l.Done(ctx)); err != nil {
+		return nil, err
+	}
+	return q.leased.Take(ctx, skip)
 }
 
 func storeMutant(mutate func(flow.Store) flow.Store) func(*testing.T) {

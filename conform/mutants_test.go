@@ -53,6 +53,7 @@ var mutants = map[string]struct {
 	"queue: lists in two steps":    {"was listed 2 times", queueMutant(func(q flow.Queue) flow.Queue { return listsInSteps{q} })},
 	"queue: counts leased":         {"Len says", queueMutant(func(q flow.Queue) flow.Queue { return countsLeased{q} })},
 	"queue: no shares":             {"want ErrFull", limitsMutant(&flow.QueueOptions{Len: 8, PerClient: 8})},
+	"queue: leased are free":       {"want ErrFull", limitsMutant(&flow.QueueOptions{Len: 8}, func(q flow.Queue) flow.Queue { return &freesLeased{Queue: q} })},
 	"queue: no limits":             {"want ErrFull", limitsMutant(nil)},
 	"queue: forgets leases":        {"list after reopening", testReopensWithoutLeases},
 	"store: lists by number":       {"was listed 2 times", storeMutant(func(s flow.Store) flow.Store { return listsByNumber{s} })},

@@ -3,7 +3,6 @@ package conform
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -135,12 +134,12 @@ func queueListsOnce(t *testing.T, q flow.Queue) {
 }
 
 // QueueLimits tests the limits of a [flow.Queue] that has some. limited returns a new,
-// empty queue with room for 8 waiting prompts, and for 4 of one client.
+// empty queue with room for 8 prompts, waiting and leased, and for 4 of one client.
 func QueueLimits(t *testing.T, limited func(t *testing.T) flow.Queue) {
 	for name, client := range map[string]string{"a client": "x", "prompts without a client": ""} {
 		t.Run(name+" that fills the queue leaves room for others", func(t *testing.T) { queueShares(t, limited(t), client) })
 	}
-	t.Run("only waiting prompts count", func(t *testing.T) { queueFull(t, limited(t)) })
+	t.Run("waiting and leased prompts count", func(t *testing.T) { queueFull(t, limited(t)) })
 }
 
 func full(t *testing.T, q flow.Queue, client, id string) {
@@ -160,35 +159,39 @@ func queueShares(t *testing.T, q flow.Queue, client string) {
 	}
 	full(t, q, "another", "z")
 	full(t, q, client, "x4")
-	take(t, q, "x0")
+	done(t, take(t, q, "x0"))
 	push(t, q, of("another", "z"))
 	full(t, q, client, "x4")
 	same(t, "list", queued(t, q), []string{"x1", "x2", "x3", "y0", "y1", "y2", "y3", "z"})
 }
 
 func queueFull(t *testing.T, q flow.Queue) {
-	var leases []flow.Lease
 	for i := range 4 {
 		push(t, q, of("x", fmt.Sprint("x", i)))
 	}
-	for i := range 4 {
-		leases = append(leases, take(t, q, fmt.Sprint("x", i)))
+	first, second := take(t, q, "x0"), take(t, q, "x1")
+	full(t, q, "x", "x4") // leased prompts count
+	if err := first.Release(t.Context()); err != nil {
+		t.Errorf("release: %v", err)
 	}
-	for i := range 4 {
-		push(t, q, of("x", fmt.Sprint("y", i)))
+	full(t, q, "x", "x4")
+	lapses := take(t, q, "x0")
+	third, fourth := take(t, q, "x2"), take(t, q, "x3")
+	extend(t, lapses, soon)
+	first = take(t, q, "x0") // after the lapse
+	full(t, q, "x", "x4")
+	length(t, q, 0, 4)
+	for _, l := range []flow.Lease{first, second, third, fourth} {
+		done(t, l)
 	}
-	full(t, q, "x", "y4")
-	for _, l := range slices.Backward(leases) { // prompts come back although there is no room
-		if err := l.Release(t.Context()); err != nil {
-			t.Errorf("release: %v", err)
-		}
-	}
-	length(t, q, 8, 0)
-	full(t, q, "z", "z")
-	if gone, err := q.Delete(t.Context(), "x0", "x1", "x2", "x3", "y0"); err != nil || len(gone) != 5 {
+	push(t, q, of("x", "x4"), of("x", "gone"), of("x", "x5"), of("x", "x6"))
+	full(t, q, "x", "x7")
+	if gone, err := q.Delete(t.Context(), "gone"); err != nil || len(gone) != 1 {
 		t.Errorf("delete: %v, %v", gone, err)
 	}
-	push(t, q, of("x", "y4"), of("z", "z"))
-	full(t, q, "x", "y5")
-	same(t, "list", queued(t, q), []string{"y1", "y2", "y3", "y4", "z"})
+	push(t, q, of("x", "x7"))
+	full(t, q, "x", "x8")
+	push(t, q, of("y", "y0"), of("y", "y1"), of("y", "y2"), of("z", "z0"))
+	full(t, q, "z", "z1")
+	same(t, "list", queued(t, q), []string{"x4", "x5", "x6", "x7", "y0", "y1", "y2", "z0"})
 }

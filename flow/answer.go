@@ -22,7 +22,11 @@ import (
 //   - an error of encoding/json if value has no JSON form; an error of the queue or of
 //     the Signals.
 func (e *Engine) Answer(ctx context.Context, promptID, node, name string, value any) error {
-	data, err := json.Marshal(value)
+	var data []byte
+	err := nodebus.Protect(func() (err error) {
+		data, err = json.Marshal(value)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("nodebus: the answer to %q has no JSON form: %w", name, err)
 	}

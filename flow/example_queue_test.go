@@ -28,6 +28,6 @@ func ExampleNewQueue() {
 	// Output:
 	// <nil> false
 	// <nil> false
-	// nodebus: queue is full: 2 prompts wait; submit again later, or raise QueueOptions.Len: prompt "toss 3" true
+	// nodebus: queue is full: 2 prompts wait or run; submit again later, or raise QueueOptions.Len: prompt "toss 3" true
 	// [toss 1] <nil> 1
 }

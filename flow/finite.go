@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,9 +13,10 @@ import (
 
 // makeFinite replaces each NaN and infinity in a prompt that was accepted with null. No
 // node uses them: Prepare refuses the inputs that are used. Queues, stores and listings
-// then need no care. makeFinite returns an error for a value without a JSON form.
+// then need no care. makeFinite returns an error for a value, or a Meta, without a JSON
+// form.
 func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
-	extra, changed, err := value.Finite(p.Extra)
+	extra, changed, err := finite(p.Extra)
 	switch {
 	case err != nil:
 		return promptError("invalid_extra_data", "Extra has no JSON form", err.Error())
@@ -23,6 +25,9 @@ func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
 	}
 	owned := false
 	for i := range p.Nodes {
+		if meta := p.Nodes[i].Meta; len(meta) > 0 && !json.Valid(meta) {
+			return promptError("invalid_prompt", "_meta of a node is not JSON", aboutNode(&p.Nodes[i]))
+		}
 		in, changed, err := finiteInputs(p.Nodes[i].Inputs)
 		if err != nil {
 			return promptError("invalid_prompt", "An input value has no JSON form", fmt.Sprintf("%s, %v", aboutNode(&p.Nodes[i]), err))
@@ -38,6 +43,15 @@ func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
 	return nil
 }
 
+// finite does the same as value.Finite. A panic of a MarshalJSON is an error.
+func finite(v any) (shown any, changed bool, err error) {
+	err = nodebus.Protect(func() (err error) {
+		shown, changed, err = value.Finite(v)
+		return err
+	})
+	return shown, changed, err
+}
+
 // finiteInputs returns in, or a copy if a value must change.
 func finiteInputs(in nodebus.Inputs) (_ nodebus.Inputs, changed bool, err error) {
 	own := in
@@ -45,7 +59,7 @@ func finiteInputs(in nodebus.Inputs) (_ nodebus.Inputs, changed bool, err error)
 		if _, isLink := v.(nodebus.Link); isLink {
 			continue
 		}
-		finite, replaced, err := value.Finite(v)
+		shown, replaced, err := finite(v)
 		if err != nil {
 			return nil, false, fmt.Errorf("input %s, %T: %w", name, v, err)
 		}
@@ -55,7 +69,7 @@ func finiteInputs(in nodebus.Inputs) (_ nodebus.Inputs, changed bool, err error)
 		if !changed {
 			own, changed = maps.Clone(in), true
 		}
-		own[name] = finite
+		own[name] = shown
 	}
 	return own, changed, nil
 }
@@ -64,7 +78,7 @@ func finiteInputs(in nodebus.Inputs) (_ nodebus.Inputs, changed bool, err error)
 // queues, records and clients could not show the prompt.
 func (c *checker) usable(f *field, received any) bool {
 	v := value.Unwrap(received)
-	finite, changed, err := value.Finite(v)
+	shown, changed, err := finite(v)
 	switch {
 	case err != nil:
 		c.formless(f.Name, received, err)
@@ -78,7 +92,7 @@ func (c *checker) usable(f *field, received any) bool {
 	}
 	c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
 		fmt.Sprintf("%s, %s, %s", f.Name, value.Shorten(pyfmt.Str(v)), text),
-		map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": finite, "exception_message": text})
+		map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": shown, "exception_message": text})
 	return false
 }
 

@@ -99,6 +99,11 @@ func (h *host) Await(ctx context.Context, q nodebus.Waiting, check func(json.Raw
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	for _, ctx := range []context.Context{h.j.ctx, ctx} { // the end may be why the question is the first
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
 	h.takeEarly(key, a)
 	if err := h.j.gate.Publish(nodebus.Event{Payload: q}); err != nil {
 		return nil, fmt.Errorf("nodebus: asking %q: %w", q.Name, err)

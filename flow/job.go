@@ -115,8 +115,6 @@ type job struct {
 	refused error         // why Prepare refused the prompt
 	over    chan struct{} // closed when nothing of the attempt runs any more
 
-	completed bool // completeLease was called
-
 	// Engine.mu guards these.
 	placed  bool          // counts as one that runs; see places.go
 	lapsed  bool          // the attempt says nothing more

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"fmt"
 	"iter"
@@ -15,14 +16,14 @@ import (
 
 type memQueue struct {
 	opts  QueueOptions
-	share int // the maximum memory of the waiting prompts of one client
+	share int // the maximum memory of the prompts of one client
 
 	mu      sync.Mutex
 	waiting []*queued // in order
-	leased  []*queued // in the order in which they were taken
+	leased  leases
 	byID    map[string]*queued
-	all     load            // of the waiting prompts
-	clients map[string]load // of the waiting prompts, by client
+	all     load            // of all prompts, waiting and leased
+	clients map[string]load // the same, by client
 	seq     uint64
 	changed chan struct{} // closed and replaced when Take must search again
 	version uint64        // incremented at each change of waiting
@@ -38,13 +39,14 @@ type queued struct {
 	seq    uint64      // order of arrival
 	taken  uint64      // order of taking, while the prompt is leased
 	lapses time.Time   // when the lease lapses; zero while the prompt waits
+	at     int         // the index in leases, while the prompt is leased; else -1
 }
 
-// load is what waiting prompts take.
+// load is what prompts take. A prompt counts until it leaves the queue: a leased prompt
+// may rest for weeks, and is in memory all the time.
 type load struct{ prompts, bytes int }
 
-// count adds x to the load of the waiting prompts (n is 1), or removes it (n is -1).
-// q.mu is held.
+// count adds x to the load of the queue (n is 1), or removes it (n is -1). q.mu is held.
 func (q *memQueue) count(x *queued, n int) {
 	client := x.job.Prompt.ClientID
 	own := q.clients[client]
@@ -63,16 +65,16 @@ func (q *memQueue) room(client string, size int) error {
 	own := q.clients[client]
 	switch {
 	case q.all.prompts >= q.opts.Len:
-		return fmt.Errorf("%w: %d prompts wait; submit again later, or raise QueueOptions.Len", ErrFull, q.all.prompts)
+		return fmt.Errorf("%w: %d prompts wait or run; submit again later, or raise QueueOptions.Len", ErrFull, q.all.prompts)
 	case own.prompts >= q.opts.PerClient:
-		return fmt.Errorf("%w: %d prompts of this client wait; submit again when one of them has begun, or raise QueueOptions.PerClient", ErrFull, own.prompts)
+		return fmt.Errorf("%w: %d prompts of this client wait or run; submit again when one of them has ended, or raise QueueOptions.PerClient", ErrFull, own.prompts)
 	case size > q.share:
 		return fmt.Errorf("%w: the prompt takes more than %d bytes, which is all that one client may use; submit a smaller prompt, or raise QueueOptions.Bytes", ErrFull, q.share)
 	case q.all.bytes+size > q.opts.Bytes:
-		return fmt.Errorf("%w: the waiting prompts take %d of %d bytes, and this prompt takes %d; submit again later, or raise QueueOptions.Bytes",
+		return fmt.Errorf("%w: the prompts that wait or run take %d of %d bytes, and this prompt takes %d; submit again later, or raise QueueOptions.Bytes",
 			ErrFull, q.all.bytes, q.opts.Bytes, size)
 	case own.bytes+size > q.share:
-		return fmt.Errorf("%w: the waiting prompts of this client take %d of %d bytes, and this prompt takes %d; submit again when one of them has begun, or raise QueueOptions.Bytes",
+		return fmt.Errorf("%w: the prompts of this client that wait or run take %d of %d bytes, and this prompt takes %d; submit again when one of them has ended, or raise QueueOptions.Bytes",
 			ErrFull, own.bytes, q.share, size)
 	}
 	return nil
@@ -100,7 +102,9 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 		return fmt.Errorf("%w: prompt %q", err, p.ID)
 	}
 	q.seq++
-	q.insert(&queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}, size: size, born: q.seq, seq: q.seq})
+	x := &queued{job: nodebus.Job{Prompt: p, Attempt: 1, Secrets: maps.Clone(secrets)}, size: size, born: q.seq, seq: q.seq, at: -1}
+	q.count(x, 1)
+	q.insert(x)
 	return nil
 }
 
@@ -128,7 +132,6 @@ func (q *memQueue) insert(x *queued) {
 	at, _ := slices.BinarySearchFunc(q.waiting, x, inOrder)
 	q.waiting = slices.Insert(q.waiting, at, x)
 	q.byID[x.job.Prompt.ID] = x
-	q.count(x, 1)
 	q.version++
 	q.wake()
 }
@@ -143,29 +146,30 @@ func (q *memQueue) wake() {
 func (q *memQueue) remove(x *queued) {
 	if at, found := slices.BinarySearchFunc(q.waiting, x, inOrder); found {
 		q.waiting = slices.Delete(q.waiting, at, at+1)
-		q.count(x, -1)
 		q.version++
 	}
 }
 
 // lapse returns prompts with lapsed leases to the waiting prompts. q.mu is held.
 func (q *memQueue) lapse() {
-	now := time.Now()
-	for at := 0; at < len(q.leased); {
-		if x := q.leased[at]; now.Before(x.lapses) {
-			at++
-		} else {
-			q.again(at, x.job.Attempt+1)
-		}
+	for now := time.Now(); len(q.leased) > 0 && !now.Before(q.leased[0].lapses); {
+		x := q.leased[0]
+		q.again(x, x.job.Attempt+1)
 	}
 }
 
-// again ends the lease at index at, and its prompt waits again. q.mu is held.
-func (q *memQueue) again(at, attempt int) {
-	x := *q.leased[at]
-	q.leased = slices.Delete(q.leased, at, at+1)
+// again ends the lease of old, and its prompt waits again. q.mu is held.
+func (q *memQueue) again(old *queued, attempt int) {
+	heap.Remove(&q.leased, old.at)
+	x := *old
 	x.job.Attempt, x.lapses = attempt, time.Time{}
 	q.insert(&x)
+}
+
+// leave forgets a prompt that neither waits nor is leased any more. q.mu is held.
+func (q *memQueue) leave(x *queued) {
+	delete(q.byID, x.job.Prompt.ID)
+	q.count(x, -1)
 }
 
 func (q *memQueue) Take(ctx context.Context, skip func(clientID string) bool) (Lease, error) {
@@ -222,14 +226,15 @@ func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait
 		case !skipped:
 			q.remove(x)
 			q.seq++
-			x.taken, x.lapses = q.seq, time.Now().Add(leaseTime)
-			q.leased = append(q.leased, x)
+			x.taken = q.seq
+			x.lapses = time.Now().Add(leaseTime)
+			heap.Push(&q.leased, x)
 			return &memLease{q, x}, nil, nil, 0
 		}
 	}
 	wait = time.Hour
-	for _, x := range q.leased {
-		wait = min(wait, time.Until(x.lapses))
+	if len(q.leased) > 0 {
+		wait = time.Until(q.leased[0].lapses)
 	}
 	return nil, nil, q.changed, wait
 }
@@ -259,10 +264,11 @@ func (q *memQueue) snapshot(ids []string) []listed {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lapse()
-	leased, waiting := q.leased, q.waiting
+	leased, waiting := slices.Clone(q.leased), q.waiting
 	if len(ids) > 0 {
 		leased, waiting = q.find(ids)
 	}
+	slices.SortFunc(leased, func(a, b *queued) int { return cmp.Compare(a.taken, b.taken) })
 	names := make([]listed, 0, len(leased)+len(waiting))
 	for _, x := range leased {
 		names = append(names, listed{x.job.Prompt.ID, x.born, true})
@@ -273,7 +279,8 @@ func (q *memQueue) snapshot(ids []string) []listed {
 	return names
 }
 
-// find returns the prompts with these ids, in order. q.mu is held.
+// find returns the prompts with these ids: the leased prompts in any order, the waiting
+// prompts in order. q.mu is held.
 func (q *memQueue) find(ids []string) (leased, waiting []*queued) {
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -287,7 +294,6 @@ func (q *memQueue) find(ids []string) (leased, waiting []*queued) {
 		}
 		seen[id] = true
 	}
-	slices.SortFunc(leased, func(a, b *queued) int { return cmp.Compare(a.taken, b.taken) })
 	slices.SortFunc(waiting, inOrder)
 	return leased, waiting
 }
@@ -318,48 +324,9 @@ func (q *memQueue) Delete(_ context.Context, ids ...string) (deleted []*nodebus.
 	for _, id := range ids {
 		if x := q.byID[id]; x != nil && x.lapses.IsZero() {
 			q.remove(x)
-			delete(q.byID, id)
+			q.leave(x)
 			deleted = append(deleted, x.job.Prompt)
 		}
 	}
 	return deleted, nil
-}
-
-type memLease struct {
-	q *memQueue
-	x *queued
-}
-
-func (l *memLease) Job() nodebus.Job { return l.x.job }
-
-// hold calls f with q.mu held. If the lease has ended, hold returns ErrLapsed
-// instead. at is the index of the prompt in q.leased.
-func (l *memLease) hold(f func(at int)) error {
-	l.q.mu.Lock()
-	defer l.q.mu.Unlock()
-	l.q.lapse()
-	at := slices.Index(l.q.leased, l.x)
-	if at < 0 {
-		return ErrLapsed
-	}
-	f(at)
-	return nil
-}
-
-func (l *memLease) Extend(_ context.Context, d time.Duration) error {
-	return l.hold(func(int) {
-		l.x.lapses = time.Now().Add(d)
-		l.q.wake() // a waiting Take must see that the lease may lapse earlier
-	})
-}
-
-func (l *memLease) Done(context.Context) error {
-	return l.hold(func(at int) {
-		l.q.leased = slices.Delete(l.q.leased, at, at+1)
-		delete(l.q.byID, l.x.job.Prompt.ID)
-	})
-}
-
-func (l *memLease) Release(context.Context) error {
-	return l.hold(func(at int) { l.q.again(at, l.x.job.Attempt) })
 }

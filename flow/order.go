@@ -165,8 +165,9 @@ type Position struct {
 	Ahead   int  // the number of prompts that wait before it
 	// Estimate is about how long it takes until the prompt begins, if nothing changes. It
 	// assumes that prompts take as long as the last prompts that ended in this engine, and
-	// that only this engine runs prompts. It is 0 if the prompt can begin now, and also if
-	// it is unknown, because no prompt has ended in this engine yet.
+	// that only this engine runs prompts. Prompts that rest or pause (see [Queued]) do not
+	// count. It is 0 if the prompt can begin now, and also if it is unknown, because no
+	// prompt has ended in this engine yet.
 	Estimate time.Duration
 }
 
@@ -176,7 +177,7 @@ type Position struct {
 func (e *Engine) Position(ctx context.Context, promptID string) (Position, error) {
 	var p Position
 	running, ahead := map[string]int{}, map[string]int{}
-	leased := 0
+	leased, waiting := 0, 0
 	for q, err := range e.Queued(ctx) {
 		client := ""
 		if err == nil {
@@ -188,13 +189,17 @@ func (e *Engine) Position(ctx context.Context, promptID string) (Position, error
 		case q.Prompt.ID == promptID && q.Leased:
 			return Position{Running: true}, nil
 		case q.Prompt.ID == promptID:
-			p.Estimate = e.estimate(p.Ahead, leased, ahead[client], running[client])
+			p.Estimate = e.estimate(waiting, leased, ahead[client], running[client])
 			return p, nil
+		case q.Rests: // it holds up nobody
 		case q.Leased:
 			leased++
 			running[client]++
+		case q.Pauses:
+			p.Ahead++
 		default:
 			p.Ahead++
+			waiting++
 			ahead[client]++
 		}
 	}

@@ -262,7 +262,6 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Re
 func (e *Engine) completeLease(j *job, owed int) {
 	e.owes(0, 1)
 	defer e.owes(-owed, -1)
-	j.completed = true
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	err := apart(func() error { return j.lease.Done(ctx) })

@@ -56,6 +56,16 @@ type Queued struct {
 	Prompt  *nodebus.Prompt // read-only
 	Attempt int             // the attempt that runs, or that would begin next, from 1
 	Leased  bool            // the prompt runs; false: it waits
+
+	// Only [Engine.Queued] sets these, and only for prompts that its own engine runs; a
+	// queue leaves them false.
+
+	// Rests is true while a running prompt has no place, because its nodes wait for answers,
+	// or for a place after an answer. No node of it computes.
+	Rests bool
+	// Pauses is true while a prompt that has failed waits for its next attempt, see
+	// [nodebus.Policy].
+	Pauses bool
 }
 
 // Lease is a prompt taken from a queue. Its methods are safe for concurrent use. A
@@ -77,20 +87,22 @@ type Lease interface {
 }
 
 // QueueOptions holds the limits of the queue that [NewQueue] makes. A nil pointer,
-// and zero or less in any field, select the defaults.
+// and zero or less in any field, select the defaults. A prompt counts from Push until it is
+// done or deleted: while it waits, and while it is leased, also when it rests because a
+// node waits for an answer, or pauses before its next attempt.
 type QueueOptions struct {
-	// Len is the maximum number of waiting prompts. If Len prompts wait, Push returns
-	// [ErrFull]. Default 10 000.
+	// Len is the maximum number of prompts, waiting and leased. If the queue has Len
+	// prompts, Push returns [ErrFull]. Default 10 000.
 	Len int
-	// Bytes is the maximum memory of all waiting prompts, in bytes, with their extra data
-	// and secrets. The queue estimates it. If a prompt would exceed it, Push returns
-	// [ErrFull]. Default 256 MiB.
+	// Bytes is the maximum memory of all prompts, waiting and leased, in bytes, with their
+	// extra data and secrets. The queue estimates it. If a prompt would exceed it, Push
+	// returns [ErrFull]. Default 256 MiB.
 	Bytes int
-	// PerClient is the maximum number of waiting prompts of one client. All prompts
-	// without a client id count as prompts of one client. The prompts of one client can
-	// also take at most the same share of Bytes. If a prompt would exceed one of the two,
-	// Push returns [ErrFull] for this client; other clients still have room. If PerClient
-	// is Len, one client can fill the queue. Default: half of Len, but at least 1.
+	// PerClient is the maximum number of prompts of one client, waiting and leased. All
+	// prompts without a client id count as prompts of one client. The prompts of one client
+	// can also take at most the same share of Bytes. If a prompt would exceed one of the
+	// two, Push returns [ErrFull] for this client; other clients still have room. If
+	// PerClient is Len, one client can fill the queue. Default: half of Len, but at least 1.
 	PerClient int
 }
 

@@ -29,13 +29,13 @@ func TestQueueShares(t *testing.T) {
 		"half of Len": {
 			flow.QueueOptions{Len: 10},
 			10, 5, 10,
-			`5 prompts of this client wait; submit again when one of them has begun, or raise QueueOptions.PerClient: prompt "own-5"`,
-			`10 prompts wait; submit again later, or raise QueueOptions.Len: prompt "last"`,
+			`5 prompts of this client wait or run; submit again when one of them has ended, or raise QueueOptions.PerClient: prompt "own-5"`,
+			`10 prompts wait or run; submit again later, or raise QueueOptions.Len: prompt "last"`,
 		},
 		"at least one": {
 			flow.QueueOptions{Len: 1},
 			10, 1, 1,
-			`1 prompts wait; submit again later, or raise QueueOptions.Len: prompt "own-1"`, `1 prompts wait`,
+			`1 prompts wait or run; submit again later, or raise QueueOptions.Len: prompt "own-1"`, `1 prompts wait`,
 		},
 		"PerClient": {flow.QueueOptions{Len: 10, PerClient: 2}, 10, 2, 10, `2 prompts of this client wait`, `10 prompts wait`},
 		"PerClient is at most Len": {
@@ -44,7 +44,7 @@ func TestQueueShares(t *testing.T) {
 		"half of Bytes": {
 			flow.QueueOptions{Bytes: 1_000_000},
 			98_000, 5, 10,
-			"the waiting prompts of this client take 49", `take 98`,
+			"the prompts of this client that wait or run take 49", `take 98`,
 		},
 		"PerClient of Bytes": {
 			flow.QueueOptions{Len: 100, PerClient: 20, Bytes: 1_000_000},
@@ -70,11 +70,12 @@ func TestQueueShares(t *testing.T) {
 
 			taken, err := q.Take(t.Context(), func(client string) bool { return client != "" })
 			require.NoError(t, err)
-			require.NoError(t, push("again", ""), "a prompt that runs does not count")
+			require.ErrorIs(t, push("again", ""), flow.ErrFull, "a prompt that runs counts")
+			require.NoError(t, taken.Done(t.Context()))
+			require.NoError(t, push("again", ""), "a prompt that is done does not count")
 			deleted, err := q.Delete(t.Context(), "again")
 			require.NoError(t, err)
 			require.Len(t, deleted, 1)
-			require.NoError(t, taken.Done(t.Context()))
 			require.NoError(t, push("again", ""), "a deleted prompt does not count")
 		})
 	}

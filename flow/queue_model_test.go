@@ -89,7 +89,7 @@ func newQueueModel(t *testing.T, seed uint64) *queueModel {
 // room returns what the limits say about one more prompt.
 func (m *queueModel) room(p *modelPrompt) error {
 	n, units, own, ownUnits := 1, p.units, 1, p.units
-	for _, x := range m.waiting() {
+	for _, x := range m.all {
 		n, units = n+1, units+x.units
 		if x.client == p.client {
 			own, ownUnits = own+1, ownUnits+x.units

@@ -1,13 +1,13 @@
 package flow
 
 import (
-	"bytes"
 	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 	"github.com/nodebus/nodebus/internal/value"
 )
 
@@ -148,10 +148,11 @@ func (r Result) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON decodes a result. The executor gives outputs of the program's own types
 // their types when it reads the result from the cache; until then they are opaque.
 func (r *Result) UnmarshalJSON(data []byte) error {
-	var in resultJSON
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	if err := dec.Decode(&in); err != nil {
+	var in struct { // resultJSON, but all numbers of the UI stay as they are
+		Outputs []json.RawMessage `json:"outputs"`
+		UI      map[string][]any  `json:"ui"`
+	}
+	if err := jsonenc.Decode(data, &in); err != nil {
 		return err
 	}
 	res := Result{Outputs: make([]any, len(in.Outputs)), UI: in.UI}

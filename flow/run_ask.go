@@ -50,10 +50,25 @@ func (t *turn) Await(ctx context.Context, q nodebus.Waiting, check func(json.Raw
 	if w == nil {
 		return nil, nodebus.ErrClosed
 	}
+	if isSettled(refused) {
+		ctx, done = r.ctx, nil
+	}
 	if err := t.wait(ctx, done, w); err != nil {
 		return nil, err
 	}
 	return answer, refused
+}
+
+// isSettled reports whether the error of a host means that somebody has answered or refused
+// a question. Clients know that, so the node must know it, too, even if its context ends
+// while the node waits for its place.
+func isSettled(err error) bool {
+	settled := err == nil
+	_ = nodebus.Protect(func() error { // err may be foreign
+		settled = settled || errors.Is(err, nodebus.ErrRefused)
+		return nil
+	})
+	return settled
 }
 
 // beginAsking releases the node's slot and claim for others.

@@ -145,9 +145,6 @@ func (e *Engine) over(j *job) {
 	}
 	j.cancel(nodebus.ErrClosed)
 	e.unplace(j)
-	if !j.completed {
-		e.status.held--
-	}
 	close(j.over)
 	if e.active--; e.active == 0 && e.quiet != nil {
 		close(e.quiet)

@@ -9,17 +9,14 @@ import (
 
 // status is what an engine needs to tell the number of prompts. Engine.mu guards it.
 type status struct {
-	last   int  // the number that the queue gave last
-	told   int  // the number of the last status event
-	others bool // at that time, other engines ran prompts: some may have ended
+	last int // the number that the queue gave last
+	told int // the number of the last status event of this engine
 
 	// Prompts that have ended are not counted, although the queue has them until their
 	// leases are done.
-	held    int    // leases that the engine has
 	owed    int    // prompts that have ended and whose leases are not done
 	closing int    // leases that are being done: the queue may still count them, or not
 	version uint64 // incremented at each change of the two
-	doubt   bool   // a number was told while a lease was being done
 
 	due  int  // number of status events still to send
 	busy bool // a goroutine is sending status events
@@ -29,13 +26,7 @@ type status struct {
 // wherever they run. If the queue fails, it is the last number that the queue gave, and
 // the Logger receives the error.
 func (e *Engine) Remaining() int {
-	n, _, _ := e.remaining()
-	return n
-}
-
-// remaining also reports whether the number may be too low by the prompts whose leases are
-// being done at this moment, and whether other engines run prompts.
-func (e *Engine) remaining() (n int, doubtful, others bool) {
+	n := 0
 	for range 3 {
 		e.mu.Lock()
 		before := e.status
@@ -47,19 +38,17 @@ func (e *Engine) remaining() (n int, doubtful, others bool) {
 			n = now.last
 			e.mu.Unlock()
 			e.opts.Logger.Error("the queue does not tell how many prompts it has", "error", err)
-			return n, false, false
+			return n
 		}
 		n = max(waiting+leased-before.owed, 0)
 		now.last = n
-		doubtful = before.closing > 0 || now.closing > 0
-		others = leased > now.held-max(before.closing, now.closing) // perhaps
 		same := now.version == before.version
 		e.mu.Unlock()
 		if same {
-			return n, doubtful, others
+			break
 		}
 	}
-	return n, true, others
+	return n
 }
 
 func (e *Engine) queueLen() (waiting, leased int, err error) {
@@ -79,21 +68,24 @@ func (e *Engine) owes(prompts, closing int) {
 	s := &e.status
 	s.owed += prompts
 	s.closing += closing
-	s.held += min(closing, 0)
 	s.version++
-	again := s.doubt && s.closing == 0
-	if again {
-		s.doubt = false
-	}
-	told, others := s.told, s.others && closing < 0
+	done := closing < 0 && s.closing == 0
 	e.mu.Unlock()
-	if others && !again {
-		// Another engine may have ended a prompt at the same time. Neither engine knew that
-		// the prompt of the other does not count any more.
-		n, _, _ := e.remaining()
-		again = n < told
+	if done {
+		e.correctStatus()
 	}
-	if again {
+}
+
+// correctStatus tells the number of prompts if clients were told another number. While a
+// prompt has ended and the queue still has it, other engines count it, and this engine
+// may count one too few while the lease is being done.
+func (e *Engine) correctStatus() {
+	n := e.Remaining()
+	heard, ok := e.hub.LastStatus()
+	e.mu.Lock()
+	wrong := n != e.status.told || ok && n != heard.QueueRemaining
+	e.mu.Unlock()
+	if wrong {
 		e.tellStatus()
 	}
 }
@@ -117,10 +109,12 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 				if err != nil {
 					return err
 				}
-				switch ended, waits := e.knows(q); {
+				ended, rests, pauses := e.knows(q)
+				q.Rests, q.Pauses = rests && q.Leased, pauses
+				switch {
 				case ended:
 					continue
-				case waits && q.Leased:
+				case pauses && q.Leased:
 					q.Leased = false
 					again = append(again, q)
 					continue
@@ -143,17 +137,23 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 	}
 }
 
-// knows reports whether a prompt of the queue has ended here, and whether it waits for its
-// next attempt: the engine holds the lease of the last attempt until then.
-func (e *Engine) knows(q Queued) (ended, waits bool) {
+// knows reports whether a prompt of the queue has ended here, whether its attempt runs here
+// without a place, and whether it waits for its next attempt: the engine holds the lease of
+// the last attempt until then.
+func (e *Engine) knows(q Queued) (ended, rests, pauses bool) {
 	p := q.Prompt
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if en := e.ending[p.ID]; en != nil && en.isOf(p) {
-		return true, false
+		return true, false, false
 	}
 	en := e.entries[p.ID]
-	return false, en != nil && en.isOf(p) && en.again != nil && q.Attempt <= en.attempts
+	if en == nil || !en.isOf(p) {
+		return false, false, false
+	}
+	// If the lease has lapsed, a later attempt may run elsewhere.
+	rests = en.run != nil && en.run.attempt == q.Attempt && !en.run.lapsed && !en.run.placed
+	return false, rests, en.again != nil && q.Attempt <= en.attempts
 }
 
 // find looks for a prompt in the queue.
@@ -167,11 +167,15 @@ func (e *Engine) find(ctx context.Context, id string) (found Queued, ok bool, er
 	return found, ok, nil
 }
 
-// tellStatus sends the number of prompts to every client. Each call causes one
-// event. Only one goroutine sends at a time, so the numbers go out in order: if
-// another goroutine is sending already, it also sends the event of this call. If engines
-// that share a queue end prompts at the same moment, the number of one of them may count a
-// prompt that has ended, until the next event.
+// tellStatus sends the number of prompts to every client. Each call causes an event, and
+// one more if the number has changed meanwhile: another engine may have told the new number
+// before this engine told the old one. Only one goroutine sends at a time, so the numbers
+// go out in order: if another goroutine is sending already, it also sends the event of this
+// call.
+//
+// The last event of all engines is true. Who sends it looks at the queue again afterwards.
+// If the number changes later, then by a step after which an engine tells the number, or
+// by the end of a lease, after which the engine looks at the newest event of all engines.
 func (e *Engine) tellStatus() {
 	paused, due := e.nextStatus(1)
 	if !due {
@@ -186,38 +190,23 @@ func (e *Engine) tellStatus() {
 		}
 	}()
 	for ; due; paused, due = e.nextStatus(0) {
-		n, doubtful, others := e.remaining()
-		e.tells(n, doubtful, others)
+		n := e.Remaining()
+		e.mu.Lock()
+		e.status.told = n
+		e.mu.Unlock()
 		e.tell(nodebus.Event{Broadcast: true, Payload: nodebus.Status{QueueRemaining: n, Paused: paused}})
-		if others { // another engine may have told a smaller number before this one
-			e.retell(n)
-		}
+		e.retell(n)
 	}
 	done = true
 }
 
-// retell lets the number be told once more if it is smaller than n by now.
+// retell lets the number be told once more if it is not n any more.
 func (e *Engine) retell(n int) {
-	now, _, _ := e.remaining()
+	now := e.Remaining()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if now < n {
-		e.status.due++
-	}
-}
-
-// tells remembers the number of a status event. The engine sends it again when the leases
-// that are being done are done, if it is doubtful.
-func (e *Engine) tells(n int, doubtful, others bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := &e.status
-	s.told, s.others = n, others
-	switch {
-	case doubtful && s.closing > 0:
-		s.doubt = true
-	case doubtful:
-		s.due++ // they are done already
+	if s := &e.status; now != n && s.due == 0 {
+		s.due = 1
 	}
 }
 

@@ -152,7 +152,6 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	e.leaves(en)
 	e.place(j)
 	e.active++
-	e.status.held++
 	unwatched := en.watch == nil && !en.ends
 	older := j.older
 	e.mu.Unlock()

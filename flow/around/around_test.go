@@ -101,6 +101,39 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetryPassesCachedResultsThrough: a cached result that a function inside does not want
+// is asked for once; the node is called instead.
+func TestRetryPassesCachedResultsThrough(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var cached, calls int
+		unwanted := func(next flow.CallFunc) flow.CallFunc {
+			return func(ctx *nodebus.Context, call *flow.Call) (flow.Result, error) {
+				if call.Cached {
+					cached++
+					return flow.Result{}, errNet
+				}
+				calls++
+				return next(ctx, call)
+			}
+		}
+		reg, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+		flow.Register(reg, work{run: func(*nodebus.Context, int) error { return nil }}, nodebus.Info{Name: "Work"})
+		engine := flow.NewEngine(reg, hub, &flow.EngineOptions{
+			Executor: flow.NewLocal(reg, &flow.LocalOptions{Around: []flow.Around{around.Retry(nil), unwanted}}),
+		})
+		g, began := nodebus.NewGraph(), time.Now()
+		g.AddAs("w", "Work", nodebus.Inputs{"n": 1})
+		for k := range 2 {
+			o, err := flow.Do(t.Context(), engine, &nodebus.Prompt{ID: fmt.Sprint(k), Nodes: g.Nodes()})
+			require.NoError(t, err)
+			require.Equal(t, nodebus.Succeeded, o.State)
+		}
+		require.NoError(t, hub.Close())
+		require.Equal(t, []int{1, 2}, []int{cached, calls})
+		require.Zero(t, time.Since(began))
+	})
+}
+
 func TestRetryDoesNotRepeatPanics(t *testing.T) {
 	tries := 0
 	o, _ := run(t, []flow.Around{around.Retry(nil)}, func(*nodebus.Context, int) error {

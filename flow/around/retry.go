@@ -33,8 +33,9 @@ type RetryOptions struct {
 //
 // Retry never retries an interrupt ([nodebus.ErrInterrupted]), a refusal
 // ([nodebus.ErrRefused]), a question that nobody answered ([nodebus.ErrExpired]), a blocked
-// node ([nodebus.Block]), or a call whose context has ended. The error of the last try is
-// the error of the node.
+// node ([nodebus.Block]), or a call whose context has ended. Nor does it retry the use of a
+// cached result: after an error, the node is called. The error of the last try is the error
+// of the node.
 func Retry(opts *RetryOptions) flow.Around {
 	o := RetryOptions{}
 	if opts != nil {
@@ -54,6 +55,9 @@ func Retry(opts *RetryOptions) flow.Around {
 	}
 	return func(next flow.CallFunc) flow.CallFunc {
 		return func(ctx *nodebus.Context, call *flow.Call) (flow.Result, error) {
+			if call.Cached {
+				return next(ctx, call)
+			}
 			pause := min(o.Pause, o.MaxPause)
 			for try := 1; ; try++ {
 				res, err := next(ctx, call)
