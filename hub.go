@@ -58,22 +58,23 @@ type Hub struct {
 	// last four takes no other lock. Code that holds any lock calls no foreign code: no
 	// method of a Log, a Transport, a Codec or a Payload that is not standard, no
 	// Include, no May, and no body of a Subscribe loop.
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	broken   error  // the log cannot be followed
-	lastID   uint64 // ID of the newest event that the log has passed on
-	index    clientIndex
-	subs     []*subscription
-	watching []int // per shard, the number of sessions that may receive events of other clients' prompts
-	sessions map[*Session]struct{}
-	catching bool          // NewHub still reads the log
-	early    []Event       // events that the log has passed on meanwhile
-	named    uint64        // number of sessions that ever joined
-	total    HubStats      // the counters of the sessions that have left
-	left     chan struct{} // closed when the last session has left a closed hub
-	arrived  chan struct{} // closed when the log passes on the event awaited; nil if nobody waits
-	awaited  uint64
-	status   *Status // the newest broadcast Status; nil if there was none
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	broken    error  // the log cannot be followed
+	lastID    uint64 // ID of the newest event that the log has passed on
+	index     clientIndex
+	subs      []*subscription
+	watching  []int // per shard, the number of sessions that may receive events of other clients' prompts
+	sessions  map[*Session]struct{}
+	catching  bool          // NewHub still reads the log
+	early     []Event       // events that the log has passed on meanwhile
+	named     uint64        // number of sessions that ever joined
+	total     HubStats      // the counters of the sessions that have left
+	left      chan struct{} // closed when the last session has left a closed hub
+	arrived   chan struct{} // closed when the log passes on the event awaited; nil if nobody waits
+	awaited   uint64
+	status    Status // the newest broadcast Status, if hasStatus
+	hasStatus bool
 }
 
 // NewHub returns a hub. nil options mean the defaults. The hub has no goroutine while
@@ -252,8 +253,10 @@ func (h *Hub) deliver(ev Event) {
 		close(h.arrived) // Close continues when it has the lock
 		h.arrived = nil
 	}
-	if s, isStatus := ev.Payload.(Status); isStatus && ev.Broadcast {
-		h.status = &s
+	if ev.Broadcast { // otherwise it is no Status that everybody receives
+		if s, isStatus := ev.Payload.(Status); isStatus {
+			h.status, h.hasStatus = s, true
+		}
 	}
 	if h.catching {
 		ev.mark = k

@@ -104,10 +104,7 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 func (h *Hub) LastStatus() (s Status, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.status == nil {
-		return Status{}, false
-	}
-	return *h.status, true
+	return h.status, h.hasStatus
 }
 
 // AfterEnd calls f in a goroutine of its own when the hub delivers the next closing

@@ -1,0 +1,21 @@
+package nodebus_test
+
+import (
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDeliverAllocatesLittle: an event that nobody but the log receives costs one allocation,
+// for the event. The tape of the log grows now and then.
+func TestDeliverAllocatesLittle(t *testing.T) {
+	hub := nodebus.NewHub(nil)
+	require.NoError(t, hub.Publish(nodebus.Event{PromptID: "p", Payload: nodebus.ExecutionStart{PromptID: "p"}}))
+	var running nodebus.Payload = nodebus.Executing{UniqueID: "1", DisplayID: "1", PromptID: "p"}
+	each := testing.AllocsPerRun(2000, func() {
+		_ = hub.Publish(nodebus.Event{PromptID: "p", To: "c", Payload: running, Frozen: true})
+	})
+	require.LessOrEqual(t, each, 1.0, "the event itself")
+	require.NoError(t, hub.Close())
+}
