@@ -13,9 +13,13 @@ func TestDeliverAllocatesLittle(t *testing.T) {
 	hub := nodebus.NewHub(nil)
 	require.NoError(t, hub.Publish(nodebus.Event{PromptID: "p", Payload: nodebus.ExecutionStart{PromptID: "p"}}))
 	var running nodebus.Payload = nodebus.Executing{UniqueID: "1", DisplayID: "1", PromptID: "p"}
-	each := testing.AllocsPerRun(2000, func() {
+	publish := func() {
 		_ = hub.Publish(nodebus.Event{PromptID: "p", To: "c", Payload: running, Frozen: true})
-	})
-	require.LessOrEqual(t, each, 1.0, "the event itself")
+	}
+	least := testing.AllocsPerRun(2000, publish)
+	for range 9 { // goroutines of earlier tests may allocate meanwhile
+		least = min(least, testing.AllocsPerRun(2000, publish))
+	}
+	require.LessOrEqual(t, least, 1.0, "the event itself")
 	require.NoError(t, hub.Close())
 }
