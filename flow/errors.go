@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -39,6 +40,21 @@ func errorText(err error) (text string) {
 		return typeName(err)
 	}
 	return text
+}
+
+// isAny reports whether err is one of targets. A panic of a foreign error counts as false.
+func isAny(err error, targets ...error) (yes bool) {
+	_ = nodebus.Protect(func() error {
+		yes = slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+		return nil
+	})
+	return yes
+}
+
+// endsPrompt reports whether an error of a node ends the prompt at once, whatever its Policy
+// says: the prompt neither continues after errors nor is attempted again.
+func endsPrompt(err error) bool {
+	return isAny(err, nodebus.ErrInterrupted, nodebus.ErrRefused)
 }
 
 // asError calls [errors.As] for an error of a node. ok is false if a method of the

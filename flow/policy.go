@@ -77,12 +77,7 @@ func (e *Engine) retries(j *job, err error) bool {
 	if at := policy.Deadline; !at.IsZero() && !time.Now().Add(policy.RetryAfter).Before(at) {
 		return false
 	}
-	final := false
-	_ = nodebus.Protect(func() error {
-		final = errors.Is(err, nodebus.ErrInterrupted) || errors.Is(err, nodebus.ErrRefused)
-		return nil
-	})
-	return !final
+	return !endsPrompt(err)
 }
 
 // mostAttempts returns how often a prompt may begin in all.

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/nodebus/nodebus"
@@ -180,15 +179,6 @@ func (w *worker) failed() {
 	r.errors.Lock()
 	defer r.errors.Unlock()
 	r.tracker.Fail(int(w.n.number), r.noteFailure(w, light, found, what))
-}
-
-// endsPrompt reports whether the prompt ends at once, also if it continues after errors.
-func endsPrompt(err error) (ends bool) {
-	_ = nodebus.Protect(func() error {
-		ends = errors.Is(err, nodebus.ErrInterrupted) || errors.Is(err, nodebus.ErrRefused)
-		return nil
-	})
-	return ends
 }
 
 // describeFailure returns the event about an error of a node. If a method of the error
@@ -377,13 +367,4 @@ func (w *worker) shownInputs() map[string][]any {
 		in[f.Name] = shown
 	}
 	return in
-}
-
-// isAny reports whether err is one of targets. A panic of a foreign error counts as false.
-func isAny(err error, targets ...error) (yes bool) {
-	_ = nodebus.Protect(func() error {
-		yes = slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
-		return nil
-	})
-	return yes
 }

@@ -35,7 +35,7 @@ func (w *worker) start() {
 
 // tellDone publishes that the node has ended without an error, if the program wants it.
 func (w *worker) tellDone() {
-	if !w.r.local.opts.NodeDone || w.isBlocked() {
+	if !w.r.local.opts.NodeDone || w.wasBlocked() {
 		return
 	}
 	done := nodebus.NodeDone{Cached: w.cached, Attempt: w.tries}
@@ -45,8 +45,8 @@ func (w *worker) tellDone() {
 	w.r.tracker.Done(int(w.n.number), done)
 }
 
-// isBlocked reports whether the node was blocked, or has blocked all its outputs.
-func (w *worker) isBlocked() bool {
+// wasBlocked reports whether the node was blocked, or has blocked all its outputs.
+func (w *worker) wasBlocked() bool {
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
 	why := w.turn.learned.whyBlocked()
