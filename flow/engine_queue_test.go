@@ -125,6 +125,8 @@ func TestExtendThatHangsOnce(t *testing.T) {
 func TestInterruptOfANewerPrompt(t *testing.T) {
 	q := &hookedQueue{Queue: flow.NewQueue(nil)}
 	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
+		r.engine.Pause() // otherwise the engine could take the first prompt before it is deleted
+		synctest.Wait()
 		unready := &flow.SubmitOptions{Ready: make(chan struct{})}
 		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "a", Nodes: shown("x")}, unready)
 		require.NoError(t, err)

@@ -278,6 +278,8 @@ func TestTakeThatFails(t *testing.T) {
 				go func() { ran <- e.Run(ctx) }()
 				running := f.submit(e, &nodebus.Prompt{ID: "running", ClientID: "a", Nodes: two("Gate")})
 				synctest.Wait()
+				e.Pause() // ends the call of Take that is not hooked
+				synctest.Wait()
 				q.take = func(ctx context.Context, _ func(string) bool, _ int64) (flow.Lease, error) {
 					since := time.Since(began)
 					if since >= c.for_ {
@@ -293,7 +295,6 @@ func TestTakeThatFails(t *testing.T) {
 					return nil, c.err
 				}
 				s := f.submit(e, &nodebus.Prompt{ID: "p", ClientID: "b", Nodes: shown("x")})
-				e.Pause() // ends the call of Take that is not hooked
 				e.Resume()
 				if name == "longer, with a break" {
 					time.Sleep(50 * time.Second)
