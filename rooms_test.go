@@ -51,6 +51,9 @@ var rooms = map[string]room{
 		imports: []string{"."},
 		files:   6, names: 7, circle: 4, // answers go over HTTP, and not over the connection
 	},
+	"js": {
+		files: 2, names: 1, circle: 1, // it only serves files
+	},
 	"nodetest": {
 		imports: []string{".", "flow"},
 		files:   1, names: 4, circle: 1,
@@ -62,11 +65,11 @@ var rooms = map[string]room{
 		files: 23, names: 20, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
+		imports: []string{".", "flow", "js", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
 		files:   35, names: 5, circle: 32,
 	},
 	"examples": {imports: []string{
-		".", "flow", "ws", "sse", "client", "comfy", "nodetest", "conform", "examples",
+		".", "flow", "ws", "sse", "client", "js", "comfy", "nodetest", "conform", "examples",
 	}},
 	"internal":         {imports: []string{"internal"}},
 	"internal/query":   {imports: []string{"."}},                           // what the transports read from a request
