@@ -29,7 +29,7 @@ type stream struct {
 }
 
 // follow opens a stream. It returns no stream if the status is not 200.
-func (h *host) follow(method, path, body string, headers ...string) (*stream, *http.Response) {
+func (h *host) follow(method, path, body string, headers ...string) (*stream, answered) {
 	h.t.Helper()
 	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
 	require.NoError(h.t, err)
@@ -40,13 +40,14 @@ func (h *host) follow(method, path, body string, headers ...string) (*stream, *h
 	res, err := http.DefaultTransport.RoundTrip(req)
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { _ = res.Body.Close() })
-	if res.StatusCode != http.StatusOK {
-		return nil, res
+	a := answered{status: res.StatusCode, header: res.Header}
+	if a.status != http.StatusOK {
+		return nil, a
 	}
 	require.Equal(h.t, "text/event-stream; charset=utf-8", res.Header.Get("Content-Type"))
 	s := &stream{t: h.t, body: res.Body, in: bufio.NewScanner(res.Body)}
 	s.in.Buffer(nil, 1<<24)
-	return s, res
+	return s, a
 }
 
 // next returns the short form of the next event, and applies the event to the run. It
@@ -170,7 +171,7 @@ func TestRunStream(t *testing.T) {
 	h.submit("me", waitFor("a"), `"prompt_id":"first"`)
 	h.submit("other", `{"1":{"class_type":"Wait","inputs":{"name":"b","words":"one two"}}}`, `"prompt_id":"p"`)
 	s, res := h.follow("GET", "/api"+runs+"/p", "")
-	require.Equal(t, "Accept", res.Header.Get("Vary"))
+	require.Equal(t, "Accept", res.header.Get("Vary"))
 	require.Equal(t, "nodebus.run", s.next())
 	require.Equal(t, []any{"p", nodebus.State("")}, []any{s.run.PromptID, s.run.State})
 	h.gate.open("a")
@@ -198,7 +199,7 @@ func TestRunStream(t *testing.T) {
 	for path, status := range map[string]int{"/p": 204, "/none": 404} {
 		none, res := h.follow("GET", runs+path, "", "Last-Event-ID", s.id)
 		require.Nil(t, none)
-		require.Equal(t, status, res.StatusCode, "an EventSource stops")
+		require.Equal(t, status, res.status, "an EventSource stops")
 	}
 }
 
@@ -281,9 +282,15 @@ func TestRunRights(t *testing.T) {
 		id, who, friend, query string
 		sees                   bool
 	}{
-		{"ann", "ann", "", "", true}, {"ann", "bob", "", "", false}, {"ann", "boss", "", "", true}, {"ann", "bob", "ann", "", true},
-		{"ann", "guest", "", "", false}, {"ann", "guest", "", "?clientId=ann", true}, {"ann", "bob", "", "?clientId=ann", false},
-		{"none", "boss", "", "", false}, {"none", "ann", "", "", false},
+		{"ann", "ann", "", "", true},
+		{"ann", "bob", "", "", false},
+		{"ann", "boss", "", "", true},
+		{"ann", "bob", "ann", "", true},
+		{"ann", "guest", "", "", false},
+		{"ann", "guest", "", "?clientId=ann", true},
+		{"ann", "bob", "", "?clientId=ann", false},
+		{"none", "boss", "", "", false},
+		{"none", "ann", "", "", false},
 	} {
 		for _, state := range []string{"ended", "runs", "waits"} {
 			id := c.id + "-" + state
@@ -295,7 +302,7 @@ func TestRunRights(t *testing.T) {
 			a := h.send("GET", runs+"/"+id+c.query, "", headers...)
 			require.Equal(t, want, a.status, "%+v %s", c, id)
 			s, res := h.follow("GET", runs+"/"+id+c.query, "", headers...)
-			require.Equal(t, want, res.StatusCode, "%+v %s", c, id)
+			require.Equal(t, want, res.status, "%+v %s", c, id)
 			if c.sees {
 				require.Equal(t, "nodebus.run", s.next())
 				s.close()
