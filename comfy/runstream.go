@@ -108,11 +108,13 @@ func (st *runStream) Close(cause error) error { return st.out.Close(cause) }
 // begin returns the state after the past. It has no frame if nobody knows the run any
 // more; the stream then ends.
 func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
-	known, err := st.server.knownRun(ctx, st.run.PromptID)
+	past := st.run
+	st.run = fold.Run{PromptID: past.PromptID} // the state may be large, and the stream long
+	known, err := st.server.knownRun(ctx, past.PromptID)
 	if err != nil {
 		return nil, err
 	}
-	run, err := st.server.stateOf(ctx, &st.run, known)
+	run, err := st.server.stateOf(ctx, &past, known)
 	if err != nil || run == nil {
 		st.over = true
 		return nil, err
