@@ -62,7 +62,7 @@ export class Client extends EventTarget {
     super();
     const { document, location, WebSocket, fetch } = globalThis;
     const o = (this.#options = { transport: "auto", socket: "ws", events: "events", retry: 300, ping: 25_000, WebSocket, fetch, ...options });
-    if (!o.url && !location) throw new TypeError("nodebus: the option url is missing");
+    if (!o.url && !location) throw new TypeError("the option url is missing");
     this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href);
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
     this.#wait = o.retry;
@@ -181,7 +181,7 @@ export class Client extends EventTarget {
       // known: the run is complete, or as complete as it can be. own: this client has
       // submitted it. tail: messages that wait until the beginning is known.
       entry = { id, run: snapshot({ prompt_id: id }), followers: new Set() };
-      for (const old of runs.values()) if (runs.size >= RUNS_MAX && !old.followers.size) runs.delete(old.id);
+      for (const [old, { followers }] of runs) if (runs.size >= RUNS_MAX && !followers.size) runs.delete(old);
       runs.set(id, entry);
     }
     return entry;
@@ -246,7 +246,7 @@ export class Client extends EventTarget {
       if (isRefusal(error)) return; // there are only events
       throw error;
     }
-    throw new RefusedError(404, `the server knows no prompt ${id}`);
+    throw new RefusedError(404, `no prompt ${id} is known`);
   }
 
   /** Brings a run up to date. */
@@ -444,7 +444,7 @@ export class Client extends EventTarget {
     if (greeted && !this.#resumes) return; // ComfyUI answers nothing
     const { ping } = this.#options;
     const patience = Math.min(ping, PATIENCE);
-    const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? ping + patience : 3 * ping) : hurry ? 0 : ping;
+    const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? 2 : 3) * ping : hurry ? 0 : ping;
     let left = connection.seen + silence - Date.now();
     if (left <= 0) {
       if (!greeted && connection.opened) return this.#greet(connection); // a server without a greeting
@@ -475,7 +475,7 @@ export class Client extends EventTarget {
       this.cursor = cursor;
     }
     const id = message.prompt_id ?? data?.prompt_id;
-    const hidden = this.#resumes && !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
+    const hidden = !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
     if (typeof id === "string") {
       const entry = this.#entry(id);
       if (entry.tail && cursor) entry.tail.push(message);

@@ -404,7 +404,7 @@ test("plain ComfyUI", async (t) => {
   for (const message of plain("p")) peer.send(message);
   assert.deepEqual(summary(await first), finished);
 
-  await assert.rejects(client.wait("none"), { status: 404, message: "the server knows no prompt none" });
+  await assert.rejects(client.wait("none"), { status: 404, message: "no prompt none is known" });
   history.old = { outputs: { 1: { text: ["ok"] } }, status: null, meta: { 1: { node_id: "1", display_node: "9", parent_node: null, real_node_id: "1" } } };
   const old = await client.wait("old");
   assert.deepEqual([old.state, old.closed, old.nodes[1].output, old.nodes[1].display_node_id], ["success", true, { text: ["ok"] }, "9"]);
