@@ -31,16 +31,17 @@ type Options struct {
 	// more there. The server leaves out without a word what it does not allow; ask with
 	// [Client.Watch] to learn it. Default: none.
 	Watch []string
-	// Header is sent with each handshake and each answer. Default: no further headers.
+	// Header is sent with each handshake and each request. Default: no further headers.
 	Header http.Header
-	// HTTPClient sends each handshake and each answer. Its Timeout limits only these.
+	// HTTPClient sends each handshake and each request. Its Timeout limits only these.
 	// Default: [http.DefaultClient].
 	HTTPClient *http.Client
-	// AnswerURL is where [Client.Answer] sends answers: the URL of the route
-	// /nodebus/answer of package comfy. Default: the address given to [Dial], with
-	// nodebus/answer instead of the last element of its path, as package comfy serves
-	// both.
-	AnswerURL string
+	// BaseURL is the URL below which the routes of the server lie, for example
+	// "https://example.com/comfy/". [Client.Submit] and the other methods that make HTTP
+	// requests use it. Its query is part of each request. Default: the address given to
+	// [Dial], without the last element of its path, as ComfyUI and package comfy serve
+	// both: for ws://127.0.0.1:8188/ws, the routes are below http://127.0.0.1:8188/.
+	BaseURL string
 	// Retry is the time to wait before connecting again after the connection broke, or
 	// after the server has closed it, for example because the client was too slow. It
 	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a
@@ -76,6 +77,7 @@ type Client struct {
 	handled   nodebus.Cursor  // of the last event that was given to listeners and to Events
 	watched   []string        // prompts that a connection names
 	request   *request        // waits for its answer; nil: none
+	rejected  []rejected      // of own prompts, the oldest first
 }
 
 // Dial connects to a server's WebSocket. The scheme of address is ws, wss, http or

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -92,32 +90,6 @@ func (c *Client) reconnect(ctx context.Context) error {
 	}
 }
 
-// RefusedError is the error of a handshake, or of an answer to a question, that the server
-// refused with an error status; a handshake with a status below 500. It is
-// [nodebus.ErrUnauthenticated] if the status is 401.
-type RefusedError struct {
-	Status int    // the HTTP status, for example 403
-	Text   string // why the server refused: the start of the body, at most 1 KiB; it may be empty
-	Err    error  // the error of the handshake; nil for an answer
-}
-
-func (e *RefusedError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("client: the server refused the answer with status %d: %s", e.Status, e.Text)
-	}
-	if e.Text == "" {
-		return fmt.Sprintf("client: the server refused the connection with status %d: %v", e.Status, e.Err)
-	}
-	return fmt.Sprintf("client: the server refused the connection with status %d: %s", e.Status, e.Text)
-}
-
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// Is reports whether target is the reason that the status tells.
-func (e *RefusedError) Is(target error) bool {
-	return target == nodebus.ErrUnauthenticated && e.Status == http.StatusUnauthorized
-}
-
 // connect connects and resumes after the last received event.
 func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -129,7 +101,7 @@ func (c *Client) connect(ctx context.Context) error {
 			return nodebus.ErrClosed
 		}
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
-			return &RefusedError{Status: res.StatusCode, Text: refusal(res), Err: err}
+			return handshakeRefused(res, err)
 		}
 		return fmt.Errorf("client: %w", err)
 	}
@@ -147,16 +119,6 @@ func (c *Client) connect(ctx context.Context) error {
 		_ = again.send(ctx, conn) // read reports that the connection is broken
 	}
 	return nil
-}
-
-// refusalMax is the maximum length of [RefusedError].Text, in bytes.
-const refusalMax = 1 << 10
-
-// refusal returns the text with which the server has refused the handshake. It does not
-// wait: the body holds what package websocket has read of it, and that is 1 KiB.
-func refusal(res *http.Response) string {
-	body, _ := io.ReadAll(io.LimitReader(res.Body, refusalMax)) // what was read before an error is the text
-	return strings.TrimSpace(strings.ToValidUTF8(string(body), "\ufffd"))
 }
 
 // address returns the address of the server with the client's id, its place and the

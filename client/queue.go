@@ -1,0 +1,109 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// Queue returns the prompts that run and the prompts that wait, each in the order in which
+// they run.
+func (c *Client) Queue(ctx context.Context) (running, waiting []*nodebus.Prompt, err error) {
+	r := &call{what: "the queue", method: http.MethodGet, route: "queue"}
+	body, err := c.do(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	var lists struct {
+		Running []json.RawMessage `json:"queue_running"`
+		Waiting []json.RawMessage `json:"queue_pending"`
+	}
+	if err := decodeAnswer(r, body, &lists); err != nil {
+		return nil, nil, err
+	}
+	if running, err = readItems(lists.Running); err == nil {
+		waiting, err = readItems(lists.Waiting)
+	}
+	if err != nil {
+		return nil, nil, notJSON(r, body, err)
+	}
+	if c.Cursor().Epoch == "" { // ComfyUI lists them in the order of its heap
+		slices.SortStableFunc(waiting, func(a, b *nodebus.Prompt) int {
+			switch {
+			case a.Priority < b.Priority:
+				return -1
+			case a.Priority > b.Priority:
+				return 1
+			}
+			return 0
+		})
+	}
+	return running, waiting, nil
+}
+
+// readItems reads a list of prompts. A prompt is a list: its number, id, graph, extra data
+// and outputs.
+func readItems(items []json.RawMessage) ([]*nodebus.Prompt, error) {
+	prompts := make([]*nodebus.Prompt, 0, len(items))
+	for _, item := range items {
+		var parts []json.RawMessage
+		if err := json.Unmarshal(item, &parts); err != nil {
+			return nil, err
+		}
+		if len(parts) < 2 {
+			return nil, errors.New("a prompt without an id")
+		}
+		p := new(nodebus.Prompt)
+		if err := json.Unmarshal(parts[1], &p.ID); err != nil {
+			return nil, err
+		}
+		_ = json.Unmarshal(parts[0], &p.Priority)
+		for i, to := range []any{&p.Nodes, &p.Extra, &p.Outputs} { // what has an unknown form stays empty
+			if at := i + 2; at < len(parts) {
+				_ = json.Unmarshal(parts[at], to)
+			}
+		}
+		p.ClientID, _ = p.Extra["client_id"].(string)
+		if ms, ok := p.Extra["create_time"].(float64); ok {
+			p.Created = time.UnixMilli(int64(ms))
+		}
+		prompts = append(prompts, p)
+	}
+	return prompts, nil
+}
+
+// Delete deletes waiting prompts from the queue. It does not end prompts that run, see
+// [Client.Interrupt], and ignores ids that the server does not know. Without ids, it does
+// nothing. Deleted prompts have no record; [Client.Wait] ends with [ErrNotFound].
+func (c *Client) Delete(ctx context.Context, promptIDs ...string) error {
+	if len(promptIDs) == 0 {
+		return nil
+	}
+	_, err := c.do(ctx, &call{
+		what: "the deletion", method: http.MethodPost, route: "queue", body: map[string]any{"delete": promptIDs},
+	})
+	return err
+}
+
+// Interrupt ends a prompt that runs or waits. It returns as soon as the server knows it; the
+// prompt ends later, and [Client.Wait] tells how. It ignores a prompt that has ended, and a
+// prompt that the client may not interrupt.
+func (c *Client) Interrupt(ctx context.Context, promptID string) error {
+	if promptID == "" { // the server would interrupt what runs
+		return errors.New("client: the interrupt names no prompt")
+	}
+	if c.Cursor().Epoch == "" { // an interrupt of ComfyUI ignores waiting prompts
+		if err := c.Delete(ctx, promptID); err != nil {
+			return err
+		}
+	}
+	_, err := c.do(ctx, &call{
+		what: "the interrupt", method: http.MethodPost, route: "interrupt", body: map[string]any{"prompt_id": promptID},
+	})
+	return err
+}
