@@ -48,8 +48,12 @@ var rooms = map[string]room{
 		files:   6, names: 3, circle: 3,
 	},
 	"client": {
-		imports: []string{"."},
+		imports: []string{".", "fold"},
 		files:   6, names: 7, circle: 4, // answers go over HTTP, and not over the connection
+	},
+	"fold": {
+		imports: []string{"."},
+		files:   6, names: 12, circle: 4,
 	},
 	"nodetest": {
 		imports: []string{".", "flow"},
@@ -62,7 +66,7 @@ var rooms = map[string]room{
 		files: 23, names: 20, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
+		imports: []string{".", "flow", "fold", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
 		files:   35, names: 5, circle: 32,
 	},
 	"examples": {imports: []string{
