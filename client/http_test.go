@@ -171,3 +171,15 @@ func TestUnauthenticated(t *testing.T) {
 		require.ErrorContains(t, err, nodebus.ErrUnauthenticated.Error())
 	}
 }
+
+// roundTrip is a transport that answers requests itself.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func textResponse(r *http.Request, body string) *http.Response {
+	return &http.Response{
+		StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+	}
+}

@@ -36,7 +36,7 @@ type detail struct {
 // text.
 func readEntry(promptID string, data json.RawMessage) (*nodebus.Outcome, error) {
 	var e entry
-	if err := json.Unmarshal(data, &e); err != nil {
+	if err := json.Unmarshal(data, &e); err != nil || data[0] != '{' {
 		if e, err = readParts(data); err != nil {
 			return nil, fmt.Errorf("the record of prompt %s: %w", promptID, err)
 		}
