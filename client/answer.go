@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ const answerTime = 30 * time.Second
 
 // Answer answers a question that a node has asked, see [nodebus.Waiting]. node is the
 // unique id of the node, and name is the name of the question. value is encoded as JSON.
-// Answer sends an HTTP request to Options.AnswerURL; it needs no connection, and may be
+// Answer sends an HTTP request to Options.BaseURL; it needs no connection, and may be
 // called from a listener. If the server refuses the answer, for example because it does
 // not fit, the error is a [*RefusedError]: status 400 if the answer does not fit; the
 // question then stays open; 404 if no prompt with this id waits or runs, or if the client
@@ -45,7 +44,7 @@ func (c *Client) reply(ctx context.Context, body map[string]any) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.answerURL(), bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.route("nodebus/answer").String(), bytes.NewReader(data))
 	if err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
@@ -77,20 +76,4 @@ func answerText(body []byte) string {
 		return refused.Error
 	}
 	return strings.TrimSpace(strings.ToValidUTF8(string(body), "\ufffd"))
-}
-
-// answerURL returns the URL for answers.
-func (c *Client) answerURL() string {
-	if c.opts.AnswerURL != "" {
-		return c.opts.AnswerURL
-	}
-	u := *c.url
-	switch u.Scheme {
-	case "ws":
-		u.Scheme = "http"
-	case "wss":
-		u.Scheme = "https"
-	}
-	// The query stays, because it may hold a token.
-	return u.ResolveReference(&url.URL{Path: "nodebus/answer", RawQuery: u.RawQuery}).String()
 }

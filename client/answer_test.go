@@ -64,9 +64,9 @@ func TestAnswerURL(t *testing.T) {
 			require.Equal(t, "yes", s.header.Get("Pass"))
 		}
 	}
-	c := dial(t, s.URL, &client.Options{AnswerURL: s.URL + "/elsewhere?x"})
+	c := dial(t, s.URL, &client.Options{BaseURL: s.URL + "/elsewhere?x"})
 	require.NoError(t, c.Refuse(t.Context(), "p", "1", "q", ""))
-	require.Equal(t, "/elsewhere?x", s.asked.String())
+	require.Equal(t, "/elsewhere/nodebus/answer?x", s.asked.String())
 }
 
 func TestAnswerRefused(t *testing.T) {
