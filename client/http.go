@@ -78,10 +78,6 @@ func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
 }
 
 func (c *Client) newRequest(ctx context.Context, r *call) (*http.Request, error) {
-	at, err := c.routeURL(r.route, r.query)
-	if err != nil {
-		return nil, err
-	}
 	var data []byte
 	if r.body != nil {
 		err := nodebus.Protect(func() (err error) { // MarshalJSON is code of others
@@ -92,7 +88,7 @@ func (c *Client) newRequest(ctx context.Context, r *call) (*http.Request, error)
 			return nil, fmt.Errorf("client: %s has no JSON form: %w", r.what, err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, at, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, r.method, c.routeURL(r.route, r.query), bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("client: %s: %w", r.what, err)
 	}
@@ -119,42 +115,14 @@ func callError(ctx context.Context, r *call, err error) error {
 }
 
 // routeURL returns the URL of a route.
-func (c *Client) routeURL(route string, query url.Values) (string, error) {
-	base, err := c.baseURL()
-	if err != nil {
-		return "", err
-	}
-	u := base.JoinPath(route)
-	q := base.RawQuery // it may hold a token
-	if more := query.Encode(); q != "" && more != "" {
-		q += "&" + more
+func (c *Client) routeURL(route string, query url.Values) string {
+	u := c.route(route)
+	if more := query.Encode(); u.RawQuery != "" && more != "" {
+		u.RawQuery += "&" + more
 	} else {
-		q += more
+		u.RawQuery += more
 	}
-	u.RawQuery, u.Fragment = q, ""
-	return u.String(), nil
-}
-
-// baseURL returns the URL below which the routes lie.
-func (c *Client) baseURL() (*url.URL, error) {
-	if c.opts.BaseURL != "" {
-		u, err := url.Parse(c.opts.BaseURL)
-		if err != nil {
-			return nil, fmt.Errorf("client: Options.BaseURL: %w", err)
-		}
-		return u, nil
-	}
-	u := *c.url
-	switch u.Scheme {
-	case "ws":
-		u.Scheme = "http"
-	case "wss":
-		u.Scheme = "https"
-	}
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	return u.ResolveReference(&url.URL{Path: ".", RawQuery: u.RawQuery}), nil
+	return u.String()
 }
 
 // idElement returns a prompt id as an element of a route.

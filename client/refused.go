@@ -61,11 +61,10 @@ func refused(what string, res *http.Response) error {
 	return e
 }
 
-// handshakeRefused returns the error of a refused handshake. It does not wait: the body
-// holds what package websocket has read of it, and that is 1 KiB.
-func handshakeRefused(res *http.Response, err error) error {
-	body, _ := io.ReadAll(io.LimitReader(res.Body, refusalMax))
-	return &RefusedError{Status: res.StatusCode, Text: refusalText(body), Err: err}
+// refusal returns the text with which the server has refused a connection.
+func refusal(r io.Reader) string {
+	body, _ := io.ReadAll(io.LimitReader(r, refusalMax)) // what was read before an error is the text
+	return refusalText(body)
 }
 
 // refusalText returns the error text of a body: the member "error" of a JSON object, which

@@ -34,7 +34,7 @@ func TestPlain(t *testing.T) {
 func TestNulls(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":[NaN,-Infinity,1],"NaN":Infinity}`: `{"a":[null,null,1],"NaN":null}`,
-		`{"a":"\"NaN"}`: `{"a":"\"NaN"}`, `7`: `7`, ``: ``,
+		`{"a":"\"NaN"}`:                          `{"a":"\"NaN"}`, `7`: `7`, ``: ``,
 	} {
 		require.Equal(t, want, string(jsonenc.Nulls([]byte(text))), text)
 	}
