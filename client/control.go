@@ -26,7 +26,7 @@ func (c *Client) Interrupt(ctx context.Context, promptID string) error {
 	if promptID == "" { // the server would interrupt what runs
 		return errors.New("client: the interrupt names no prompt")
 	}
-	if c.Cursor().Epoch == "" { // an interrupt of ComfyUI ignores waiting prompts
+	if !c.hasCursors() { // an interrupt of ComfyUI ignores waiting prompts
 		if err := c.Delete(ctx, promptID); err != nil {
 			return err
 		}

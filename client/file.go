@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -18,7 +17,7 @@ func (c *Client) File(ctx context.Context, f nodebus.File) (io.ReadCloser, error
 	if f.Type != "" {
 		query.Set("type", f.Type)
 	}
-	r := &call{what: "the file " + f.Filename, method: http.MethodGet, route: "view", query: query}
+	r := &call{what: "the file " + f.Filename, route: "view", query: query}
 	ctx, cancel := context.WithCancelCause(ctx)
 	late := time.AfterFunc(callTime, func() { cancel(errNoAnswer) })
 	res, err := c.send(ctx, r)

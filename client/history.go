@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -87,5 +86,5 @@ func history(what, id string, query url.Values) *call {
 		query = url.Values{}
 	}
 	query.Set("outcome", "")
-	return &call{what: what, method: http.MethodGet, route: "history" + id, query: query}
+	return &call{what: what, route: "history" + id, query: query}
 }

@@ -23,7 +23,7 @@ const callTime = time.Minute
 // call is an HTTP request to a route of the server.
 type call struct {
 	what   string // what is requested, for the texts of errors, for example "the answer"
-	method string
+	method string // default: GET
 	route  string // below the base URL; its elements are escaped
 	query  url.Values
 	body   any // is sent as JSON; nil: no body
@@ -125,6 +125,13 @@ func (c *Client) routeURL(route string, query url.Values) string {
 	return u.String()
 }
 
+// hasCursors reports whether the server sends cursors; ComfyUI does not.
+func (c *Client) hasCursors() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last != nodebus.Cursor{}
+}
+
 // idElement returns a prompt id as an element of a route.
 func idElement(promptID string) (string, error) {
 	switch promptID {
@@ -132,6 +139,15 @@ func idElement(promptID string) (string, error) {
 		return "", fmt.Errorf("client: the prompt id %q cannot be part of a URL", promptID)
 	}
 	return url.PathEscape(promptID), nil
+}
+
+// fetchJSON makes a request and reads the JSON of its answer into to.
+func (c *Client) fetchJSON(ctx context.Context, r *call, to any) error {
+	body, err := c.do(ctx, r)
+	if err != nil {
+		return err
+	}
+	return decodeAnswer(r, body, to)
 }
 
 // decodeAnswer reads the JSON of an answer. Python writes NaN and infinities, which arrive as

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
@@ -14,16 +13,12 @@ import (
 // Queue returns the prompts that run and the prompts that wait, each in the order in which
 // they run.
 func (c *Client) Queue(ctx context.Context) (running, waiting []*nodebus.Prompt, err error) {
-	r := &call{what: "the queue", method: http.MethodGet, route: "queue"}
+	r, lists := &call{what: "the queue", route: "queue"}, queueLists{}
 	body, err := c.do(ctx, r)
+	if err == nil {
+		err = decodeAnswer(r, body, &lists)
+	}
 	if err != nil {
-		return nil, nil, err
-	}
-	var lists struct {
-		Running []json.RawMessage `json:"queue_running"`
-		Waiting []json.RawMessage `json:"queue_pending"`
-	}
-	if err := decodeAnswer(r, body, &lists); err != nil {
 		return nil, nil, err
 	}
 	if running, err = readItems(lists.Running); err == nil {
@@ -32,7 +27,7 @@ func (c *Client) Queue(ctx context.Context) (running, waiting []*nodebus.Prompt,
 	if err != nil {
 		return nil, nil, notJSON(r, body, err)
 	}
-	if c.Cursor().Epoch == "" { // ComfyUI lists them in the order of its heap
+	if !c.hasCursors() { // ComfyUI lists them in the order of its heap
 		slices.SortStableFunc(waiting, func(a, b *nodebus.Prompt) int {
 			switch {
 			case a.Priority < b.Priority:
@@ -44,6 +39,12 @@ func (c *Client) Queue(ctx context.Context) (running, waiting []*nodebus.Prompt,
 		})
 	}
 	return running, waiting, nil
+}
+
+// queueLists is the answer of the route queue.
+type queueLists struct {
+	Running []json.RawMessage `json:"queue_running"`
+	Waiting []json.RawMessage `json:"queue_pending"`
 }
 
 // readItems reads a list of prompts. A prompt is a list: its number, id, graph, extra data

@@ -19,16 +19,12 @@ func (c *Client) State(ctx context.Context, promptID string) (*fold.Run, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &call{what: "the state of prompt " + promptID, method: http.MethodGet, route: "nodebus/runs/" + id}
-	body, err := c.do(ctx, r)
+	run := new(fold.Run)
+	err = c.fetchJSON(ctx, &call{what: "the state of prompt " + promptID, route: "nodebus/runs/" + id}, run)
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if err != nil {
-		return nil, err
-	}
-	run := new(fold.Run)
-	if err := decodeAnswer(r, body, run); err != nil {
 		return nil, err
 	}
 	return run, nil

@@ -43,10 +43,14 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 		delete(extra, "client_id")
 		body["extra_data"] = extra
 	}
+	if body["client_id"] == c.ID() { // the events come here, perhaps before the answer
+		c.keep(id)
+	}
 	r := &call{what: "the prompt", method: http.MethodPost, route: "prompt", body: body}
 	text, err := c.do(ctx, r)
 	if err != nil {
 		if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+			c.unkeep(id)
 			id = ""
 		}
 		return id, err
@@ -61,6 +65,9 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 	var given string // an old server gives an id of its own
 	if err := json.Unmarshal(answer.PromptID, &given); err != nil || given == "" {
 		return id, notJSON(r, text, errors.New("it has no prompt_id"))
+	}
+	if given != id {
+		c.unkeep(id)
 	}
 	if nodes := nodeProblems(answer.NodeErrors); nodes != nil {
 		c.reject(given, &nodebus.ValidationError{Problem: nodebus.Problem{
