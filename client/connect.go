@@ -17,7 +17,7 @@ func (c *Client) greet(ctx context.Context) error {
 		return err
 	}
 	for {
-		got, err := c.fetch(ctx, c.link)
+		got, err := c.fetch(ctx, nil, c.link)
 		if err = cmp.Or(err, got.err); err != nil {
 			return fmt.Errorf("client: waiting for the server's first message: %w", err)
 		}
@@ -76,12 +76,20 @@ func (c *Client) takeAgain() bool {
 	return again
 }
 
-// connectTime limits the time for a new connection.
+// connectTime limits the time for a new connection, also if the server is gone without a
+// word.
 const connectTime = 30 * time.Second
+
+// errConnect means that the server has not answered in time.
+var errConnect = errors.New("the server has not answered the request for a connection in time")
 
 // connect connects and resumes after the last received event. The caller has the turn.
 func (c *Client) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	limit := connectTime
+	if web := c.opts.HTTPClient; web != nil && web.Timeout > 0 {
+		limit = min(limit, web.Timeout)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errConnect)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	dial := c.dialSocket

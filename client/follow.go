@@ -77,6 +77,7 @@ type following struct {
 func (f *following) next(ctx context.Context) (nodebus.Event, error) {
 	for {
 		if f.timer != nil { // the time counts from the newest event
+			f.timer.Stop()
 			f.settle(false)
 			f.timer.Reset(patience)
 		}

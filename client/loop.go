@@ -157,7 +157,7 @@ func (c *Client) await(ctx context.Context, l *loop) error {
 	if c.isDue(l) {
 		return nil
 	}
-	return c.step(ctx, false)
+	return c.step(ctx, l.wake, false)
 }
 
 // isDue reports whether a loop has something to do other than to read.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"github.com/nodebus/nodebus"
 )
@@ -12,12 +13,19 @@ type arrival struct {
 	err   error
 }
 
+// errWoken means that the caller has something else to do than to read.
+var errWoken = errors.New("client: woken")
+
 // step reads one event and passes it on to everybody who waits for it. The caller has the
-// turn. If ctx ends, the connection stays, and whoever has the turn next gets the frame
-// that arrives. keep says that the event is for the next Events, too.
-func (c *Client) step(ctx context.Context, keep bool) error {
+// turn. If ctx ends, or something comes from wake, the connection stays, and whoever has
+// the turn next gets the frame that arrives. keep says that the event is for the next
+// Events, too.
+func (c *Client) step(ctx context.Context, wake <-chan struct{}, keep bool) error {
 	for {
-		frame, err := c.receive(ctx)
+		frame, err := c.receive(ctx, wake)
+		if errors.Is(err, errWoken) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -34,7 +42,7 @@ func (c *Client) step(ctx context.Context, keep bool) error {
 }
 
 // receive waits for a frame. It reconnects as often as necessary. The caller has the turn.
-func (c *Client) receive(ctx context.Context) (nodebus.Frame, error) {
+func (c *Client) receive(ctx context.Context, wake <-chan struct{}) (nodebus.Frame, error) {
 	for {
 		if c.life.Err() != nil {
 			return nodebus.Frame{}, nodebus.ErrClosed
@@ -48,7 +56,7 @@ func (c *Client) receive(ctx context.Context) (nodebus.Frame, error) {
 			}
 			continue
 		}
-		got, err := c.fetch(ctx, l)
+		got, err := c.fetch(ctx, wake, l)
 		if err != nil {
 			return nodebus.Frame{}, err
 		}
@@ -63,7 +71,7 @@ func (c *Client) receive(ctx context.Context) (nodebus.Frame, error) {
 
 // fetch waits for what arrives next over a link. The caller has the turn, and l is the link
 // of the client.
-func (c *Client) fetch(ctx context.Context, l link) (arrival, error) {
+func (c *Client) fetch(ctx context.Context, wake <-chan struct{}, l link) (arrival, error) {
 	if !c.fetching {
 		c.fetching = true
 		go func() { // ends with the link at the latest
@@ -75,6 +83,8 @@ func (c *Client) fetch(ctx context.Context, l link) (arrival, error) {
 	case got := <-c.arrived:
 		c.fetching = false
 		return got, nil
+	case <-wake:
+		return arrival{}, errWoken
 	case <-ctx.Done():
 		return arrival{}, context.Cause(ctx)
 	case <-c.life.Done():

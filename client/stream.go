@@ -45,7 +45,7 @@ func (c *Client) dialStream(ctx context.Context, address string) (link, error) {
 	return s, nil
 }
 
-// get sends a request that has no limit but ctx.
+// get sends a GET request that has no limit but ctx.
 func (c *Client) get(ctx context.Context, address, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -65,16 +65,21 @@ func (c *Client) request(ctx context.Context, r *request) error {
 		case <-c.life.Done():
 			return nodebus.ErrClosed
 		case c.turn <- struct{}{}: // nobody reads at the moment
-			var err error
-			if len(r.answer) == 0 {
-				err = c.step(ctx, true)
-			}
-			<-c.turn
-			if err != nil {
+			if err := c.readFor(ctx, r); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// readFor reads one event, unless r has its answer. The caller has the turn, and readFor
+// gives it back.
+func (c *Client) readFor(ctx context.Context, r *request) error {
+	defer func() { <-c.turn }()
+	if len(r.answer) > 0 {
+		return nil
+	}
+	return c.step(ctx, nil, true)
 }
 
 // post makes r a request that waits, and sends it. If there is no connection, connect
@@ -121,14 +126,21 @@ func (c *Client) withdraw(r *request) {
 // address of a stream contains; they are settled now.
 func (c *Client) renew(ctx context.Context, l link, asked []*request) {
 	c.mu.Lock()
-	again := slices.Clone(c.requests)
-	c.mu.Unlock()
-	for _, r := range again {
-		switch {
-		case !c.opts.SSE:
-			_ = r.send(ctx, l) // read reports that the connection is broken
-		case slices.Contains(asked, r):
+	waiting := slices.Clone(c.requests)
+	if c.opts.SSE {
+		for _, r := range asked {
 			r.settle(nil)
+		}
+		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return len(r.answer) == 0 })
+	}
+	again := c.again
+	c.mu.Unlock()
+	if again { // a request came while the client was connecting
+		_ = l.close(true)
+	}
+	for _, r := range waiting {
+		if !c.opts.SSE {
+			_ = r.send(ctx, l) // read reports that the connection is broken
 		}
 	}
 }
