@@ -112,8 +112,12 @@ type noticed struct {
 	alive *alive
 }
 
+// noticedMax is the maximum number of bytes that are read at once: package websocket fills
+// the whole buffer before it returns, and a slow line needs its time for it.
+const noticedMax = 1 << 10
+
 func (n noticed) Read(p []byte) (int, error) {
-	k, err := n.Reader.Read(p)
+	k, err := n.Reader.Read(p[:min(len(p), noticedMax)])
 	if k > 0 {
 		n.alive.hear()
 	}

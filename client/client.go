@@ -66,9 +66,9 @@ type Options struct {
 // Client is a connection to a server. All methods are safe for concurrent use. Any number
 // of loops over Events and Follow may run at once, and each has its own queue.
 //
-// No goroutine reads for the client in the background: each loop, and Watch and Unwatch
-// while they wait, takes its turn and reads one event for all. Without them nothing
-// more is read, and the server keeps the events.
+// The client reads no events in the background: each loop, and Watch and Unwatch while they
+// wait, takes its turn and reads one event for all. Without them at most one more event is
+// read, and the server keeps the others.
 type Client struct {
 	url  *url.URL
 	base *url.URL // of the HTTP routes

@@ -104,6 +104,9 @@ func (c *Client) connect(ctx context.Context) error {
 		}
 		return nodebus.ErrClosed
 	}
+	if err != nil && errors.Is(context.Cause(ctx), errConnect) {
+		return fmt.Errorf("client: %w: %w", errConnect, err)
+	}
 	if err != nil {
 		return err
 	}
