@@ -159,8 +159,7 @@ func marshal(v any) ([]byte, error) {
 }
 
 // Decode returns the event of a frame. For a malformed frame it returns an error that
-// names the problem. The payload may refer to the memory of f.Data. NaN and infinities,
-// which ComfyUI writes as bare words, are null.
+// names the problem. The payload may refer to the memory of f.Data.
 func (c JSONCodec) Decode(f Frame) (Event, error) {
 	ev := Event{ID: f.ID, Epoch: f.Epoch}
 	if f.Binary {
@@ -177,20 +176,17 @@ func (c JSONCodec) Decode(f Frame) (Event, error) {
 			Data json.RawMessage `json:"data"`
 			envelope
 		}
-		err := json.Unmarshal(f.Data, &w)
-		if err != nil { // ComfyUI writes NaN as a bare word
-			err = json.Unmarshal(jsonenc.Nulls(f.Data), &w)
-		}
-		if err != nil {
+		if err := json.Unmarshal(f.Data, &w); err != nil {
 			return Event{}, fmt.Errorf("nodebus: text frame: %w", err)
 		}
 		if w.Type == nil {
 			return Event{}, fmt.Errorf("nodebus: text frame has no type")
 		}
-		ev.Payload, err = decodeText(*w.Type, w.Data)
+		p, err := decodeText(*w.Type, w.Data)
 		if err != nil {
 			return Event{}, fmt.Errorf("nodebus: %s: %w", *w.Type, err)
 		}
+		ev.Payload = p
 		w.fill(&ev)
 	}
 	if ev.PromptID == "" {

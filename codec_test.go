@@ -206,13 +206,3 @@ func settledEvent(t *testing.T, ev nodebus.Event) nodebus.Event {
 	}
 	return ev
 }
-
-// TestDecodeBareWords: Python writes NaN and infinities as bare words.
-func TestDecodeBareWords(t *testing.T) {
-	ev, err := nodebus.JSON.Decode(nodebus.Frame{Data: []byte(`{"type":"executed","data":{"node":"NaN","output":{"a":[NaN,-Infinity,1]}},"prompt_id":"p"}`)})
-	require.NoError(t, err)
-	require.Equal(t, nodebus.Executed{Place: nodebus.Place{UniqueID: "NaN"}, Output: nodebus.UI{"a": {nil, nil, 1.0}}}, ev.Payload)
-	require.Equal(t, "p", ev.PromptID)
-	_, err = nodebus.JSON.Decode(nodebus.Frame{Data: []byte(`{"type":"executed","data":{"node":Nan}}`)})
-	require.ErrorContains(t, err, "nodebus: text frame: invalid character")
-}
