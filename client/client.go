@@ -31,9 +31,11 @@ type Options struct {
 	// SSE reads Server-Sent Events at the address, see package sse, instead of a WebSocket.
 	// It is for networks that let no WebSocket through. Default: a WebSocket.
 	SSE bool
-	// BaseURL is the URL below which the server has its HTTP routes, such as history and
-	// nodebus/answer. Its query is sent with each request. Default: the address given to
-	// [Dial] without the last element of its path, as package comfy serves both.
+	// BaseURL is the URL below which the server has its HTTP routes, for example
+	// "https://example.com/comfy/". [Client.Submit] and the other methods that make HTTP
+	// requests use it. Its query is sent with each request. Default: the address given to
+	// [Dial] without the last element of its path, as ComfyUI and package comfy serve both:
+	// for ws://127.0.0.1:8188/ws, the routes are below http://127.0.0.1:8188/.
 	BaseURL string
 	// Header is sent with each connection and each request. Default: no further headers.
 	Header http.Header
@@ -97,6 +99,7 @@ type Client struct {
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
 	requests  []*request         // wait for their answers, in the order in which they were sent
+	rejected  []rejected         // of own prompts, the oldest first
 }
 
 // Dial connects to a server. The scheme of address is ws, wss, http or https. Dial waits

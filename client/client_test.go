@@ -35,7 +35,7 @@ type site struct {
 	hub *nodebus.Hub
 }
 
-func newSite(t *testing.T, opts *ws.Options) *site {
+func newSite(t testing.TB, opts *ws.Options) *site {
 	hub := nodebus.NewHub(nil)
 	s := &site{httptest.NewServer(ws.New(hub, opts)), hub}
 	t.Cleanup(func() {
@@ -45,7 +45,7 @@ func newSite(t *testing.T, opts *ws.Options) *site {
 	return s
 }
 
-func dial(t *testing.T, url string, opts *client.Options) *client.Client {
+func dial(t testing.TB, url string, opts *client.Options) *client.Client {
 	c, err := client.Dial(t.Context(), url, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
@@ -53,7 +53,7 @@ func dial(t *testing.T, url string, opts *client.Options) *client.Client {
 }
 
 // deadline returns a context that limits operations which should end immediately.
-func deadline(t *testing.T) context.Context {
+func deadline(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx

@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -79,32 +76,6 @@ func (c *Client) takeAgain() bool {
 	return again
 }
 
-// RefusedError is the error of a handshake, or of an answer to a question, that the server
-// refused with an error status; a handshake with a status below 500. It is
-// [nodebus.ErrUnauthenticated] if the status is 401.
-type RefusedError struct {
-	Status int    // the HTTP status, for example 403
-	Text   string // why the server refused: the start of the body, at most 1 KiB; it may be empty
-	Err    error  // the error of the handshake; nil for an answer
-}
-
-func (e *RefusedError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("client: the server refused the answer with status %d: %s", e.Status, e.Text)
-	}
-	if e.Text == "" {
-		return fmt.Sprintf("client: the server refused the connection with status %d: %v", e.Status, e.Err)
-	}
-	return fmt.Sprintf("client: the server refused the connection with status %d: %s", e.Status, e.Text)
-}
-
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// Is reports whether target is the reason that the status tells.
-func (e *RefusedError) Is(target error) bool {
-	return target == nodebus.ErrUnauthenticated && e.Status == http.StatusUnauthorized
-}
-
 // connectTime limits the time for a new connection, also if the server is gone without a
 // word.
 const connectTime = 30 * time.Second
@@ -165,15 +136,6 @@ func (c *Client) askAll() {
 			}
 		}
 	}
-}
-
-// refusalMax is the maximum length of [RefusedError].Text, in bytes.
-const refusalMax = 1 << 10
-
-// refusal returns the text with which the server has refused a connection.
-func refusal(r io.Reader) string {
-	body, _ := io.ReadAll(io.LimitReader(r, refusalMax)) // what was read before an error is the text
-	return strings.TrimSpace(strings.ToValidUTF8(string(body), "\ufffd"))
 }
 
 // address returns the address of the server with the client's id, its place and the

@@ -67,6 +67,7 @@ type following struct {
 	loop   *loop
 	asking func()      // ends the question to the server that runs, and waits for its end; or nil
 	again  bool        // the loop must ask again after it
+	doubt  bool        // the loop must ask again after it, unless the prompt begins
 	timer  *time.Timer // ends the loop when it fires; or nil
 	mark   *request    // ends the loop with its answer; or nil
 }
@@ -107,11 +108,11 @@ func (f *following) settle(settled bool) {
 func (f *following) inquire(ctx context.Context) error {
 	f.mu.Lock()
 	l := f.loop
-	ask, told, over := l.ask, l.told, l.over
-	l.ask, l.told = false, false
+	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun
+	l.ask, l.told, l.doubt = false, false, false
 	cursors := f.last != nodebus.Cursor{}
 	f.mu.Unlock()
-	f.again = f.again || ask
+	f.again, f.doubt = f.again || ask, f.doubt || doubt
 	if told {
 		f.asking()
 		f.asking = nil
@@ -120,14 +121,22 @@ func (f *following) inquire(ctx context.Context) error {
 	case over:
 		return f.conclude(ctx, cursors)
 	case f.again && f.asking == nil:
-		f.again = false
-		f.ask(ctx)
+		f.again, f.doubt = false, false
+		f.ask(ctx, 0)
+	case f.doubt && f.asking == nil:
+		f.doubt = false
+		f.ask(ctx, doubtTime) // perhaps the prompt begins meanwhile
 	}
 	return nil
 }
 
-// ask asks whether the prompt has ended, in a goroutine that ends with the loop.
-func (f *following) ask(ctx context.Context) {
+// doubtTime is how long Wait waits for a prompt to begin after the queue has changed, before
+// it asks whether the prompt is still there. It also bounds how often Wait asks.
+const doubtTime = time.Second
+
+// ask asks whether the prompt has ended, in a goroutine that ends with the loop. If after is
+// not 0, it asks after this time, and only if the prompt has not begun by then.
+func (f *following) ask(ctx context.Context, after time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(f.life, cancel)
 	done := make(chan struct{})
@@ -138,12 +147,33 @@ func (f *following) ask(ctx context.Context) {
 	go func() {
 		defer close(done)
 		defer stop()
-		over, err := f.ended(ctx, f.loop.promptID)
+		said, err := f.askAfter(ctx, after)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.loop.told, f.loop.over, f.loop.unsure = true, over, err != nil
+		f.loop.told, f.loop.unsure = true, err != nil
+		f.loop.over = said == over || said == gone && f.loop.quiet
 		f.loop.rouse()
 	}()
+}
+
+// askAfter waits and then asks what has become of the prompt, unless it has begun.
+func (f *following) askAfter(ctx context.Context, after time.Duration) (fate, error) {
+	if after > 0 {
+		timer := time.NewTimer(after)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return unsaid, nil
+		}
+		f.mu.Lock()
+		begun := f.loop.begun
+		f.mu.Unlock()
+		if begun {
+			return unsaid, nil
+		}
+	}
+	return f.fateOf(ctx, f.loop.promptID)
 }
 
 // conclude ends the loop after the events that are on their way. A nodebus server says

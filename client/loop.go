@@ -19,13 +19,16 @@ type loop struct {
 	slow     bool          // it was too far behind, and gets nothing more
 	ask      bool          // it must ask the server whether the prompt has ended
 	told     bool          // the server has answered
-	over     bool          // the answer: it has ended
+	over     bool          // the answer: it has ended, or, for a quiet loop, is gone
+	begun    bool          // an event of the prompt has come, so the end comes as an event, too
+	doubt    bool          // the queue has changed and the prompt has not begun: perhaps it is gone
 	unsure   bool          // the server has given no answer
 	settled  bool          // no event follows after those in the queue
 }
 
 // give puts an event into the queue and wakes the loop. Client.mu is held.
 func (l *loop) give(it item) {
+	l.begun = l.begun || it.ev.PromptID == l.promptID
 	if l.slow = l.slow || l.full(&it); l.slow {
 		l.queue = queue{}
 	} else {
@@ -58,7 +61,9 @@ func (c *Client) begin(promptID string, quiet bool) *loop {
 			gap.Next = c.last.ID + 1
 			l.items[0].ev.Payload = gap
 		}
+		l.begun = slices.ContainsFunc(l.items, func(it item) bool { return it.ev.PromptID == promptID })
 		l.ask = k == nil || !k.own
+		l.doubt = quiet && !l.begun
 	}
 	c.loops[promptID] = append(c.loops[promptID], l)
 	return l
@@ -121,7 +126,7 @@ func (c *Client) peek(l *loop) (seq uint64, err error) {
 		return l.items[0].seq, nil
 	case l.settled:
 		return 0, errSettled
-	case l.ask || l.told:
+	case l.ask || l.told || l.doubt:
 		return 0, errAsk
 	}
 	return noEvent, nil
@@ -159,7 +164,7 @@ func (c *Client) await(ctx context.Context, l *loop) error {
 func (c *Client) isDue(l *loop) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(l.items) > 0 || l.slow || l.ask || l.told || l.settled || len(c.uncalled.items) > 0 && !l.quiet
+	return len(l.items) > 0 || l.slow || l.ask || l.told || l.doubt || l.settled || len(c.uncalled.items) > 0 && !l.quiet
 }
 
 // Events yields the events from the server until ctx ends or the loop breaks; after

@@ -126,6 +126,7 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 		if p.SID != "" {
 			c.id = p.SID
 		}
+		c.doubtAll()
 	case nodebus.Watching:
 		if c.answered(p) {
 			return
@@ -141,6 +142,19 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 		c.unread = queue{}
 	}
 	c.give(it)
+}
+
+// doubtAll makes each Wait whose prompt has not begun ask whether the prompt is still there:
+// the queue has changed, and a deleted prompt has no event of its own. c.mu is held.
+func (c *Client) doubtAll() {
+	for _, ls := range c.loops {
+		for _, l := range ls {
+			if l.quiet && !l.begun {
+				l.doubt = true
+				l.rouse()
+			}
+		}
+	}
 }
 
 // give puts an event into the queues of the loops that want it. c.mu is held.
