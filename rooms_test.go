@@ -69,8 +69,9 @@ var rooms = map[string]room{
 		files: 23, names: 20, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "fold", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
-		files:   35, names: 5, circle: 32,
+		imports: []string{".", "flow", "fold", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
+		// The runs are boxes of their own: their routes, their streams and their records.
+		files: 39, names: 5, circle: 35,
 	},
 	"examples": {imports: []string{
 		".", "flow", "ws", "sse", "client", "comfy", "nodetest", "conform", "examples",

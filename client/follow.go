@@ -188,6 +188,10 @@ func (f *following) conclude(ctx context.Context, cursors bool) error {
 		f.mark = &request{promptID: fmt.Sprintf("nodebus.client-%p", f.loop), loop: f.loop}
 		return f.post(ctx, f.mark)
 	}
+	if f.loop.quiet { // Wait needs the record, and not the last events
+		f.settle(true)
+		return nil
+	}
 	f.timer = time.AfterFunc(patience, func() { f.settle(true) })
 	return nil
 }

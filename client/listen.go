@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 type listener struct{ call func(nodebus.Event) }
@@ -79,6 +80,10 @@ func (c *Client) OnType(eventType string, f func(nodebus.Event)) (remove func())
 // decode decodes a frame. A known custom type is decoded into its Go type.
 func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 	ev, err := nodebus.JSON.Decode(f)
+	if err != nil && !f.Binary { // ComfyUI writes NaN as a bare word
+		f.Data = jsonenc.Nulls(f.Data)
+		ev, err = nodebus.JSON.Decode(f)
+	}
 	if err != nil {
 		return ev, err
 	}

@@ -192,6 +192,9 @@ func TestWaitWithoutRoutes(t *testing.T) {
 			require.NoError(t, hub.Publish(nodebus.Event{PromptID: id, To: c.ID(), Payload: p}))
 		}
 	}
+	for _, id := range []string{"failed", "refused", "late"} {
+		require.NoError(t, c.Watch(deadline(t), id))
+	}
 	at := nodebus.Place{UniqueID: "1"}
 	say("failed", nodebus.ExecutionStart{PromptID: "failed", Attempt: 2}, nodebus.Executing{UniqueID: "1", PromptID: "failed"},
 		nodebus.Executed{Place: at, Output: nodebus.Text("a"), PromptID: "failed"}, nodebus.Executed{Place: at, Output: nodebus.Text("b"), PromptID: "failed"},
@@ -206,7 +209,6 @@ func TestWaitWithoutRoutes(t *testing.T) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, id := range []string{"failed", "refused", "late"} {
-		require.NoError(t, c.Watch(deadline(t), id))
 		all.Go(func() {
 			o, err := c.Wait(deadline(t), id)
 			mu.Lock()

@@ -54,11 +54,8 @@ func (r *Run) Apply(ev nodebus.Event) {
 // enter compares the attempt of an event with the attempt of the run. It returns false if
 // the event must be ignored.
 func (r *Run) enter(ev *nodebus.Event, p nodebus.Payload) bool {
-	attempt := max(ev.Attempt, 1)
 	start, begins := p.(nodebus.ExecutionStart)
-	if begins && start.Attempt > 0 {
-		attempt = start.Attempt
-	}
+	attempt := max(ev.Attempt, start.Attempt, 1)
 	switch {
 	case begins && (r.Closed || attempt >= r.Attempt), attempt > r.Attempt && r.Attempt > 0:
 		*r = Run{PromptID: r.PromptID, Cursor: r.Cursor}
@@ -137,7 +134,7 @@ func (r *Run) tell(p nodebus.Payload) {
 		r.node(nodebus.Place{UniqueID: p.UniqueID, DisplayID: p.DisplayID}).Output = p.Output
 	case nodebus.NodeDone:
 		n := r.node(p.Place)
-		n.Duration = p.Duration
+		n.Duration = exact(p.Duration)
 		state := NodeFinished
 		if p.Cached {
 			state = NodeCached
