@@ -31,7 +31,7 @@ type socket struct {
 
 // dialSocket connects to a WebSocket.
 func (c *Client) dialSocket(ctx context.Context, address string) (link, error) {
-	conn, res, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header})
+	conn, res, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: c.unlimited(), HTTPHeader: c.opts.Header})
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
 			return nil, &RefusedError{Status: res.StatusCode, Text: refusal(res.Body), Err: err}

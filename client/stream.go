@@ -45,6 +45,16 @@ func (c *Client) dialStream(ctx context.Context, address string) (link, error) {
 	return s, nil
 }
 
+// unlimited returns the HTTP client without its Timeout, which would end a stream.
+func (c *Client) unlimited() *http.Client {
+	web := *http.DefaultClient
+	if c.opts.HTTPClient != nil {
+		web = *c.opts.HTTPClient
+	}
+	web.Timeout = 0
+	return &web
+}
+
 // get sends a GET request that has no limit but ctx.
 func (c *Client) get(ctx context.Context, address, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -55,12 +65,7 @@ func (c *Client) get(ctx context.Context, address, accept string) (*http.Respons
 		req.Header[name] = values
 	}
 	req.Header.Set("Accept", accept)
-	web := *http.DefaultClient
-	if c.opts.HTTPClient != nil {
-		web = *c.opts.HTTPClient
-	}
-	web.Timeout = 0 // it would end a stream
-	res, err := web.Do(req)
+	res, err := c.unlimited().Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
