@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -32,7 +33,9 @@ type comfyUI struct {
 	records map[string]string
 	changed *sync.Cond
 
-	oldIDs bool // gives each prompt an id of its own, as old servers do
+	lists  atomic.Int32 // number of requests for the queue
+	failed atomic.Int32 // number of further requests for the queue that fail
+	oldIDs bool         // gives each prompt an id of its own, as old servers do
 }
 
 type queued struct {
@@ -187,6 +190,11 @@ func (s *comfyUI) submit(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *comfyUI) list(w http.ResponseWriter, _ *http.Request) {
+	s.lists.Add(1)
+	if s.failed.Add(-1) >= 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	items := func(qs []*queued) string {
