@@ -110,7 +110,7 @@ func (f *following) inquire(ctx context.Context) error {
 	l := f.loop
 	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun
 	l.ask, l.told, l.doubt = false, false, false
-	cursors := f.last != nodebus.Cursor{}
+	cursors := f.cursors
 	f.mu.Unlock()
 	f.again, f.doubt = f.again || ask, f.doubt || doubt
 	if told {
