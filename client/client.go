@@ -85,6 +85,8 @@ type Client struct {
 	// calling is the right to call listeners, which run one at a time.
 	calling chan struct{} // capacity 1: who puts a value in has the right
 
+	listing listing
+
 	mu        sync.Mutex // guards all below; foreign code never runs under it
 	id        string
 	link      link           // nil while the connection is broken, and after Close
@@ -111,6 +113,7 @@ type Client struct {
 func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	c := &Client{
 		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
+		listing:   listing{turn: make(chan struct{}, 1)},
 		listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
 		loops: map[string][]*loop{},
 	}
