@@ -29,7 +29,14 @@ type scripted struct {
 
 func newScript(t *testing.T) *script {
 	s := &script{accepted: make(chan *scripted, 10)}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewServer(s.handler())
+	t.Cleanup(s.Close)
+	return s
+}
+
+// handler returns the server without its socket.
+func (s *script) handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
 			if f := s.routes.Load(); f != nil {
 				(*f)(w, r)
@@ -51,9 +58,7 @@ func newScript(t *testing.T) *script {
 			}
 			on.heard <- string(data)
 		}
-	}))
-	t.Cleanup(s.Close)
-	return s
+	})
 }
 
 // serve sets what the HTTP routes answer.
