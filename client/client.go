@@ -92,7 +92,9 @@ type Client struct {
 	id        string
 	link      link           // nil while the connection is broken, and after Close
 	again     bool           // the client itself has ended the link, to connect again at once
-	last      nodebus.Cursor // of the last event taken in; zero if the server sends no cursors
+	greeted   bool           // an event has come over the link
+	cursors   bool           // the server sends cursors: the first event over a link had one
+	last      nodebus.Cursor // of the last event taken in; zero if no server has sent cursors
 	seq       uint64         // of the last event taken in
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
