@@ -134,7 +134,7 @@ func (r *Run) tell(p nodebus.Payload) {
 		r.node(nodebus.Place{UniqueID: p.UniqueID, DisplayID: p.DisplayID}).Output = p.Output
 	case nodebus.NodeDone:
 		n := r.node(p.Place)
-		n.Duration = p.Duration
+		n.Duration = exact(p.Duration)
 		state := NodeFinished
 		if p.Cached {
 			state = NodeCached

@@ -101,9 +101,18 @@ func (n *Node) UnmarshalJSON(b []byte) error {
 		n.ParentID = *w.ParentID
 	}
 	if ms := w.Duration; math.Abs(ms) < math.MaxInt64/1e6-1 {
-		n.Duration = time.Duration(math.Round(ms * float64(time.Millisecond)))
+		n.Duration = exact(time.Duration(math.Round(ms * float64(time.Millisecond))))
 	}
 	return nil
+}
+
+// exact returns a duration that is the same after it was written and read: one of 26 days
+// or more is rounded to milliseconds, because a float64 does not hold its nanoseconds.
+func exact(d time.Duration) time.Duration {
+	if -1<<51 < d && d < 1<<51 {
+		return d
+	}
+	return d.Round(time.Millisecond)
 }
 
 // MarshalJSON writes [] for nil Traceback.
