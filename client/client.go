@@ -85,7 +85,8 @@ type Client struct {
 	// calling is the right to call listeners, which run one at a time.
 	calling chan struct{} // capacity 1: who puts a value in has the right
 
-	listing listing
+	listing  listing
+	rejected rejections
 
 	mu        sync.Mutex // guards all below; foreign code never runs under it
 	id        string
@@ -103,7 +104,6 @@ type Client struct {
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
 	requests  []*request         // wait for their answers, in the order in which they were sent
-	rejected  []rejected         // of own prompts, the oldest first
 }
 
 // Dial connects to a server. The scheme of address is ws, wss, http or https. Dial waits
