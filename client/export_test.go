@@ -52,3 +52,11 @@ func Feed(frames ...nodebus.Frame) (decoded, all, followed, kept []nodebus.Event
 	}
 	return decoded, rest(&events.queue), rest(&follow.queue), rest(&c.kept.take("p").queue)
 }
+
+// TakeIn is what the client does with an event that somebody has read: a loop, or Watch if
+// watch is true. size is the size of its frame.
+func (c *Client) TakeIn(ev nodebus.Event, size int, watch bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takeIn(ev, size, watch)
+}
