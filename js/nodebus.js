@@ -329,6 +329,7 @@ export class Client extends EventTarget {
 
   /** Asks the server to watch a prompt, or to leave it. hidden: for followers, not for listeners. */
   async #ask(type, id, hidden) {
+    this.#life.signal.throwIfAborted();
     if (!this.#resumes) throw new RefusedError(501, "the server cannot watch prompts");
     if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `a client watches at most ${WATCH_MAX} prompts`);
     const ask = { type, id, hidden, ...defer() };
@@ -434,6 +435,7 @@ export class Client extends EventTarget {
     this.#stream = connection.stream;
     this.#resumes = connection.stream || Boolean(message?.cursor);
     connection.greeted = this.connected = this.#greeted = true;
+    this.#guard(connection);
     this.#ready.resolve();
     for (const ask of [...this.#asked]) this.#send(ask);
     for (const entry of this.#followed()) if (!entry.known) this.#learn(entry);
@@ -457,12 +459,10 @@ export class Client extends EventTarget {
     const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? ping + patience : 3 * ping) : hurry ? 0 : ping;
     let left = connection.seen + silence - Date.now();
     if (left <= 0) {
-      if (!greeted && connection.opened) this.#greet(connection); // a server without a greeting
-      else if (!greeted || probed || stream) return connection.lost();
-      else {
-        connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
-        connection.probed = true;
-      }
+      if (!greeted && connection.opened) return this.#greet(connection); // a server without a greeting
+      if (!greeted || probed || stream) return connection.lost();
+      connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
+      connection.probed = true;
       connection.seen = Date.now();
       left = patience;
     }
@@ -472,8 +472,9 @@ export class Client extends EventTarget {
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (!connection) this.#connect();
-    else if (connection.greeted) online && !this.#resumes ? connection.lost() : this.#guard(connection, true);
+    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (!this.#connection) this.#connect();
+    else if (connection.greeted) this.#guard(connection, true);
   }
 
   /** Handles a message. */
