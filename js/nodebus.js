@@ -210,7 +210,8 @@ export class Client extends EventTarget {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
+      if (!entry.run.state || entry.run.incomplete) state = await this.#state(entry);
+      entry.patience = 0;
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -225,7 +226,7 @@ export class Client extends EventTarget {
     if (!entry.followers.size) return this.#leave(entry);
     if (tail.gap) return this.#learn(entry);
     const counts = state?.closed || state?.cursor; // otherwise the messages say as much
-    const news = counts || !entry.known;
+    const news = counts || !entry.known || tail.folded;
     entry.known = true;
     if (counts) entry.run = snapshot(state);
     else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
@@ -234,18 +235,23 @@ export class Client extends EventTarget {
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
-  async #state(id) {
+  async #state(entry) {
+    const { id } = entry;
     const path = encodeURIComponent(id);
+    // Browsers keep HTTP connections. After a break, such a connection may be dead, and no
+    // answer comes: the next attempt takes another one. A slow line gets more time each time.
+    entry.patience = 2 * entry.patience || PATIENCE;
+    const get = (path) => this.request(path, { signal: AbortSignal.timeout(entry.patience) });
     try {
-      const state = await this.request(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
+      const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
     } catch (error) {
       if (!isRefusal(error) || error.body?.error) throw error;
     } // else the server has no such route
     try {
-      const { queue_running, queue_pending } = await this.request("queue");
+      const { queue_running, queue_pending } = await get("queue");
       if ([...queue_running, ...queue_pending].some((item) => item[1] === id)) return;
-      const { [id]: record } = await this.request(`history/${path}`);
+      const { [id]: record } = await get(`history/${path}`);
       if (record) return foldRecord(id, record);
     } catch (error) {
       if (isRefusal(error)) return; // there are only events
@@ -258,7 +264,8 @@ export class Client extends EventTarget {
   #fold(entry, message) {
     entry.run = fold(entry.run, message);
     if (message.type === "execution_start") entry.known = true;
-    if (!entry.tail) this.#changed(entry, message);
+    if (entry.tail) entry.tail.folded = true;
+    else this.#changed(entry, message);
   }
 
   /** Tells the followers of a run that it has changed, or that it has ended. */
@@ -274,8 +281,8 @@ export class Client extends EventTarget {
   }
 
   async #settle(entry) {
-    if (entry.run.incomplete) {
-      const state = await this.#state(entry.id).catch(() => {});
+    for (let tries = 3, state; entry.run.incomplete && !state && tries; tries--) {
+      state = await this.#state(entry).catch(() => {});
       if (state?.closed) entry.run = snapshot(state);
     }
     this.#finish(entry);
@@ -322,6 +329,7 @@ export class Client extends EventTarget {
 
   /** Asks the server to watch a prompt, or to leave it. hidden: for followers, not for listeners. */
   async #ask(type, id, hidden) {
+    this.#life.signal.throwIfAborted();
     if (!this.#resumes) throw new RefusedError(501, "the server cannot watch prompts");
     if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `a client watches at most ${WATCH_MAX} prompts`);
     const ask = { type, id, hidden, ...defer() };
@@ -427,6 +435,7 @@ export class Client extends EventTarget {
     this.#stream = connection.stream;
     this.#resumes = connection.stream || Boolean(message?.cursor);
     connection.greeted = this.connected = this.#greeted = true;
+    this.#guard(connection);
     this.#ready.resolve();
     for (const ask of [...this.#asked]) this.#send(ask);
     for (const entry of this.#followed()) if (!entry.known) this.#learn(entry);
@@ -450,12 +459,10 @@ export class Client extends EventTarget {
     const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? ping + patience : 3 * ping) : hurry ? 0 : ping;
     let left = connection.seen + silence - Date.now();
     if (left <= 0) {
-      if (!greeted && connection.opened) this.#greet(connection); // a server without a greeting
-      else if (!greeted || probed || stream) return connection.lost();
-      else {
-        connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
-        connection.probed = true;
-      }
+      if (!greeted && connection.opened) return this.#greet(connection); // a server without a greeting
+      if (!greeted || probed || stream) return connection.lost();
+      connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
+      connection.probed = true;
       connection.seen = Date.now();
       left = patience;
     }
@@ -465,8 +472,9 @@ export class Client extends EventTarget {
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (!connection) this.#connect();
-    else if (connection.greeted) online && !this.#resumes ? connection.lost() : this.#guard(connection, true);
+    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (!this.#connection) this.#connect();
+    else if (connection.greeted) this.#guard(connection, true);
   }
 
   /** Handles a message. */
