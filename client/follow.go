@@ -18,8 +18,11 @@ const patience = 2 * time.Second
 // [nodebus.Gap], up to the event that closes the prompt. A custom event belongs to a prompt
 // if its envelope or its data has the prompt_id.
 //
-// The first Follow of a prompt that [Client.Submit] has submitted or [Client.Watch] follows
-// begins with the first event since. Otherwise it begins with what is read from now on.
+// The first Follow of a prompt that [Client.Submit] has submitted, or that [Client.Watch] or
+// Options.Watch names, begins with the first event since. The client keeps these events up
+// to 10 minutes after the end of the prompt, and 65 536 events and 64 MiB of all such prompts
+// together; if they are gone, Follow begins with a Gap. Any other Follow begins with what is
+// read from now on.
 //
 // Follow also ends, without an error, if the server says over HTTP that the prompt has
 // ended and no event follows: it asks for the history at the start, after each Gap, and

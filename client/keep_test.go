@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
@@ -93,6 +94,32 @@ func TestKeptPromptsHaveABound(t *testing.T) {
 			require.Equal(t, []string{"test.ticked", "executing"}, followed(t, c, "none"), "it had nothing to lose")
 			require.Len(t, followed(t, c, "big"), k.big+1)
 			require.Len(t, followed(t, c, "new"), 21)
+		})
+	}
+}
+
+// TestKeptPromptsHaveATime: a prompt that has ended is kept for 10 minutes. A prompt that
+// has not ended is kept longer.
+func TestKeptPromptsHaveATime(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"in time": 10 * time.Minute, "too late": 10*time.Minute + 1} {
+		t.Run(name, func(t *testing.T) {
+			bubbled(t, client.Options{PingInterval: -1, Watch: []string{"p"}}, "", func(t *testing.T, c *client.Client, on *scripted, _ *script) {
+				c.Keep("q")
+				go func() {
+					on.says(t, `{"type":"n","data":1,"prompt_id":"p"}`)
+					on.says(t, `{"type":"n","data":2,"prompt_id":"q"}`)
+					on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"p"}}`)
+				}()
+				readTo(t, c, on)
+				time.Sleep(wait)
+				go on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"q"}}`)
+				require.Equal(t, []string{"2", "executing"}, followed(t, c, "q"))
+				for ev, err := range c.Follow(t.Context(), "p") {
+					require.NoError(t, err)
+					require.Equal(t, wait > 10*time.Minute, told(ev) == "gap 0 to 1", told(ev))
+					break
+				}
+			})
 		})
 	}
 }
