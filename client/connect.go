@@ -117,7 +117,7 @@ func (c *Client) connect(ctx context.Context) error {
 		_ = l.close(false)
 		return nodebus.ErrClosed
 	}
-	c.renew(ctx, l, asked)
+	c.renew(l, asked)
 	return nil
 }
 

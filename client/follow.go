@@ -124,7 +124,7 @@ func (f *following) inquire(ctx context.Context) error {
 	}
 	switch {
 	case over:
-		return f.conclude(ctx, cursors)
+		return f.conclude(cursors)
 	case f.asking != nil:
 	case f.again:
 		f.ask(ctx, 0, true)
@@ -185,7 +185,7 @@ func (f *following) askAfter(ctx context.Context, after time.Duration, always bo
 
 // conclude ends the loop after the events that are on their way. A nodebus server says
 // when that is; for others, the loop has patience.
-func (f *following) conclude(ctx context.Context, cursors bool) error {
+func (f *following) conclude(cursors bool) error {
 	switch {
 	case f.timer != nil || f.mark != nil:
 		return nil
@@ -193,7 +193,7 @@ func (f *following) conclude(ctx context.Context, cursors bool) error {
 		// The client does not watch such a prompt, so the request changes nothing. The
 		// answer comes after all events so far.
 		f.mark = &request{promptID: fmt.Sprintf("nodebus.client-%p", f.loop), loop: f.loop}
-		return f.post(ctx, f.mark)
+		return f.post(f.mark)
 	}
 	if f.loop.quiet { // Wait needs the record, and not the last events
 		f.settle(true)

@@ -1,13 +1,11 @@
 package client_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/stretchr/testify/require"
@@ -16,7 +14,7 @@ import (
 // readTo reads with Events up to an event of type "mark".
 func readTo(t *testing.T, c *client.Client, on *scripted) {
 	t.Helper()
-	go func() { _ = on.Write(context.Background(), websocket.MessageText, []byte(`{"type":"mark","data":{}}`)) }()
+	on.says(t, `{"type":"mark","data":{}}`)
 	for ev, err := range c.Events(t.Context()) {
 		require.NoError(t, err)
 		if ev.Payload.EventType() == "mark" {
@@ -110,7 +108,12 @@ func TestKeptPromptsHaveATime(t *testing.T) {
 					on.says(t, `{"type":"n","data":2,"prompt_id":"q"}`)
 					on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"p"}}`)
 				}()
-				readTo(t, c, on)
+				for ev, err := range c.Events(t.Context()) {
+					require.NoError(t, err)
+					if closing, ok := ev.Payload.(nodebus.Executing); ok && closing.UniqueID == "" {
+						break
+					}
+				}
 				time.Sleep(wait)
 				go on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"q"}}`)
 				require.Equal(t, []string{"2", "executing"}, followed(t, c, "q"))
