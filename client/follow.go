@@ -27,7 +27,9 @@ const patience = 2 * time.Second
 // Follow also ends, without an error, if the server says over HTTP that the prompt has
 // ended and no event follows: it asks for the history at the start, after each Gap, and
 // after each reconnect to a server without cursors. A Gap means that events are missing,
-// perhaps the last ones; ask for the outcome of the prompt. For errors see Events.
+// perhaps the last ones; ask for the outcome of the prompt. A prompt that is deleted before
+// it begins has no event, and Follow waits on; [Client.Wait] notices it. For errors see
+// Events.
 func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
 	return c.follow(ctx, promptID, false)
 }
