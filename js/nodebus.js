@@ -56,6 +56,7 @@ export class Client extends EventTarget {
   #remaining = 0; // prompts that wait or run
   #checking = false;
   #images = new Map(); // previews of a stream whose images are to be fetched, by node
+  #fetching = false;
 
   constructor(options) {
     super();
@@ -203,7 +204,7 @@ export class Client extends EventTarget {
    */
   async #learn(entry) {
     if (entry.tail || !this.connected) return; // #greet comes back to it
-    const { id } = entry;
+    const { id, known } = entry;
     const tail = (entry.tail = []);
     let state, refusal;
     try {
@@ -226,11 +227,10 @@ export class Client extends EventTarget {
     if (!entry.followers.size) return this.#leave(entry);
     if (tail.gap) return this.#learn(entry);
     const counts = state?.closed || state?.cursor; // otherwise the messages say as much
-    const news = counts || !entry.known || tail.folded;
     entry.known = true;
     if (counts) entry.run = snapshot(state);
     else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
-    if (news) this.#changed(entry, null);
+    if (counts || !known) this.#changed(entry, null);
     for (const message of tail) if (!counts || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
   }
 
@@ -264,8 +264,7 @@ export class Client extends EventTarget {
   #fold(entry, message) {
     entry.run = fold(entry.run, message);
     if (message.type === "execution_start") entry.known = true;
-    if (entry.tail) entry.tail.folded = true;
-    else this.#changed(entry, message);
+    if (!entry.tail) this.#changed(entry, message);
   }
 
   /** Tells the followers of a run that it has changed, or that it has ended. */
@@ -519,16 +518,17 @@ export class Client extends EventTarget {
   /** Fetches the image of a preview: a stream has only its address. */
   async #image(message) {
     const images = this.#images;
-    const idle = !images.size;
     images.set(message.data.node_id, message); // a newer one replaces one that waits
-    if (!idle) return;
-    for (const [node, newest] of images) {
+    if (this.#fetching) return;
+    this.#fetching = true;
+    for (const [node, { data, ...rest }] of images) {
+      images.delete(node);
       try {
-        const response = await this.#fetch(newest.data.url, { signal: this.#life.signal });
-        if (response.ok) this.#publish({ ...newest, data: { ...newest.data, blob: await response.blob() } });
+        const response = await this.#fetch(data.url, { signal: this.#life.signal });
+        if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });
       } catch {} // a preview is no loss
-      if (images.get(node) === newest) images.delete(node);
     }
+    this.#fetching = false;
   }
 
   // ---- the end
@@ -831,13 +831,12 @@ const STEPS = {
   },
 };
 
-/** Makes the state of a run from a record of the history. */
-function foldRecord(id, { status, outputs = {}, meta = {} }) {
+/** Makes the state of a run from a record of the history. Its last message is the outcome. */
+function foldRecord(id, { status, outputs, meta }) {
+  const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
+  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, display_node: meta?.[node]?.display_node }]);
+  messages.splice(-1, 0, ...shown);
   let run = null;
-  const add = (type, data) => (run = fold(run, { type, data: { ...data, prompt_id: id }, attempt: data.attempt ?? run?.attempt }));
-  for (const [type, data] of status?.messages ?? []) add(type, data);
-  for (const [node, output] of Object.entries(outputs)) add("executed", { node, display_node: meta[node]?.display_node, output });
-  add("executing", { node: null });
-  run.state ||= status?.status_str ?? "success";
+  for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
   return run;
 }
