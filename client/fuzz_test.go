@@ -1,65 +1,123 @@
 package client_test
 
 import (
-	"encoding/json"
+	"bytes"
+	"encoding/binary"
 	"errors"
-	"net/http"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzAnswers: whatever a server answers, each request returns a value or an error with a
-// short text.
-func FuzzAnswers(f *testing.F) {
-	for _, path := range []string{"/prompt", "/queue"} {
-		for _, method := range []string{"GET", "POST"} {
-			eachRecorded(f, method, path, func(_ string, r recorded) { f.Add(uint16(r.Status), string(r.Response)+r.Text) })
+// readNaively reads a stream by the rules of the HTML standard, all at once.
+func readNaively(text string) (data []string) {
+	text = strings.TrimPrefix(text, "\ufeff")
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	lines := strings.Split(text, "\n")
+	var values []string
+	for _, line := range lines[:len(lines)-1] { // the last line has no end
+		name, value, _ := strings.Cut(line, ":")
+		switch {
+		case line == "" && values != nil:
+			data = append(data, strings.Join(values, "\n"))
+			values = nil
+		case name == "data":
+			values = append(values, strings.TrimPrefix(value, " "))
 		}
 	}
-	f.Add(uint16(400), `{"error":{"type":"x","message":"é"},"node_errors":{"1":null,"2":7}}`)
-	f.Add(uint16(200), `{"prompt_id":"p","node_errors":{"1":{"errors":[{"extra_info":{"a":NaN}}]}},"queue_pending":[[1,"a",{"1":{}},{},[1]]]}`)
-	f.Add(uint16(200), `{"prompt_id":"p","nodes":{"1":{"state":"running"}},"order":["1","2"],"waiting":[null]}`)
-	var status int
-	var body string
-	s := newSite(f, nil)
-	through := roundTrip(func(r *http.Request) (*http.Response, error) {
-		if r.Header.Get("Upgrade") != "" {
-			return http.DefaultTransport.RoundTrip(r)
+	return data
+}
+
+func FuzzEventReader(f *testing.F) {
+	for _, text := range []string{
+		"", "data: a\n\n", "data: a\r\rdata:b\r\n\r\n", "\ufeffdata: a\n\n", "data\n\n", "data:\n\n", ": comment\n\n", "data: a",
+		"data: a\ndata: b\nid: 1\nevent: x\nretry: 2\n\n", "data:  two\n\n", "data: a\r\n\n\r\r\n", "\n\r\n\rdata: x\n\r", " data: a\n\n",
+		"data: a\r", "data: a\r\r", "\r\ufeffdata: a\n\n", "id\n\n", "datax: a\n\n",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		want := readNaively(text)
+		for _, r := range []io.Reader{
+			strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.HalfReader(strings.NewReader(text)),
+			iotest.DataErrReader(strings.NewReader(text)),
+		} {
+			got, err := client.ReadStream(r, 1<<20)
+			require.ErrorIs(t, err, io.EOF)
+			require.Equal(t, want, got)
 		}
-		res := textResponse(r, body)
-		res.StatusCode = status
-		return res, nil
+		got, err := client.ReadStream(strings.NewReader(text), 5)
+		for i, d := range got {
+			require.Equal(t, want[i], d)
+			require.LessOrEqual(t, len(d), 5+strings.Count(d, "\n"))
+		}
+		if len(got) < len(want) {
+			require.ErrorContains(t, err, "an event has more than 5 bytes")
+		}
 	})
-	c := dial(f, s.URL, &client.Options{HTTPClient: &http.Client{Transport: through}})
-	f.Fuzz(func(t *testing.T, code uint16, text string) {
-		status, body = int(code), text
-		for method, request := range requests {
-			err := request(t.Context(), c)
-			if err == nil {
-				continue
-			}
-			var refused *client.RefusedError
-			var invalid *nodebus.ValidationError
-			switch {
-			case errors.As(err, &invalid):
-				_, err := json.Marshal(invalid)
-				require.NoError(t, err)
-			case errors.As(err, &refused):
-				require.LessOrEqual(t, len(refused.Text), 1<<10, method)
-				require.NotEmpty(t, err.Error())
+}
+
+// TestStreamLimit: an event of the maximum size is read, a larger one is an error, also if
+// it has many lines, or a line that is no data.
+func TestStreamLimit(t *testing.T) {
+	pad := strings.Repeat("x", 1<<20)
+	got, err := client.ReadStream(strings.NewReader("data: "+pad+"\n\n"), 1<<20)
+	require.ErrorIs(t, err, io.EOF)
+	require.Equal(t, []string{pad}, got)
+	for _, text := range []string{
+		"data: " + pad + "y\n\n", "data: " + pad + "\ndata: y\n\n", "data: " + pad + pad, ": " + pad + pad, strings.Repeat("data: x\n", 1<<20),
+	} {
+		_, err = client.ReadStream(strings.NewReader(text), 1<<20)
+		require.ErrorContains(t, err, "an event has more than 1048576 bytes, see Options.ReadLimit")
+	}
+	broken := errors.New("broken")
+	_, err = client.ReadStream(iotest.ErrReader(broken), 1)
+	require.ErrorIs(t, err, broken)
+}
+
+// FuzzFrames feeds two frames to a client: nothing panics, a loop over Events has all
+// events that can be decoded, and a loop over Follow has the events of its prompt and each
+// Gap.
+func FuzzFrames(f *testing.F) {
+	binaryFrame := func(typ uint32, parts ...string) []byte {
+		b := binary.BigEndian.AppendUint32(nil, typ)
+		for _, p := range parts {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
+		}
+		return b
+	}
+	for _, text := range []string{
+		`{"type":"n","data":{"prompt_id":"p"}}`, `{"type":"n","data":1,"prompt_id":"p","cursor":"e-1","time":1,"attempt":2}`,
+		`{"type":"executing","data":{"node":null,"prompt_id":"p"}}`, `{"type":"nodebus.gap","data":{"since":1,"next":2},"cursor":"e-9"}`,
+		`{"type":"status","data":{"status":{"exec_info":{"queue_remaining":0}},"sid":"x"}}`, `{"type":"nodebus.watching","data":{"prompt_id":"p"}}`,
+		`{"type":"progress","data":{"value":NaN,"max":1,"node":"1","prompt_id":"p"}}`, `null`, `[]`, `{"type":null}`, `{"type":"x","data":`,
+		`{"type":"n","data":{"prompt_id":null}}`, `{"type":"n","data":{"prompt_id":["p"]}}`,
+	} {
+		f.Add(false, []byte(text), []byte(`{"type":"after","data":{"prompt_id":"p"}}`))
+	}
+	for _, b := range [][]byte{
+		nil, binaryFrame(1), binaryFrame(3, "1"), binaryFrame(4, `{"node_id":"1","prompt_id":"p"}`), binaryFrame(7, "x"),
+		append(binaryFrame(20034, `{"type":"7","prompt_id":"p"}`), binaryFrame(7)...), binaryFrame(20034, "{"),
+		{0, 0, 78, 66, 255, 255, 255, 255},
+	} {
+		f.Add(true, b, b)
+	}
+	f.Fuzz(func(t *testing.T, isBinary bool, a, b []byte) {
+		decoded, all, followed, kept := client.Feed(
+			nodebus.Frame{Binary: isBinary, Data: bytes.Clone(a)}, nodebus.Frame{Binary: isBinary, Data: bytes.Clone(b)})
+		require.Equal(t, decoded, all)
+		var want []nodebus.Event
+		for _, ev := range decoded {
+			if _, gap := ev.Payload.(nodebus.Gap); gap || ev.PromptID == "p" {
+				want = append(want, ev)
 			}
 		}
-		if running, waiting, err := c.Queue(t.Context()); err == nil {
-			for _, p := range append(running, waiting...) {
-				_, err := json.Marshal(p)
-				require.NoError(t, err)
-			}
-		}
-		if run, err := c.State(t.Context(), "p"); err == nil {
-			run.Apply(nodebus.Event{PromptID: "p", Payload: nodebus.ExecutionStart{PromptID: "p"}})
-		}
+		require.Equal(t, want, followed)
+		require.Equal(t, want, kept)
 	})
 }
