@@ -3,89 +3,163 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/sse"
 )
 
-// moduleMax is the maximum size of the JavaScript client, minified and gzipped, in bytes.
-const moduleMax = 6 << 10
-
-// tool runs a program in a folder, and returns what it prints.
-func tool(t *testing.T, dir string, in []byte, name string, args ...string) []byte {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
-	var out, diag bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &diag
-	require.NoError(t, cmd.Run(), "%s\n%s%s", cmd, out.String(), diag.String())
-	return out.Bytes()
+// Said is a numbered event.
+type Said struct {
+	N int `json:"n"`
 }
 
-// installed returns the path of a program that e2e/run has installed.
-func installed(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("node_modules", ".bin", name))
-	require.NoError(t, err)
-	return path
+// EventType returns the name of the event.
+func (Said) EventType() string { return "e2e.said" }
+
+// Talk is a node that sends numbered events. It asks for an answer if the script wants it.
+type Talk struct {
+	orders chan order
 }
 
-// TestModule runs the tests of the JavaScript client, which need Node.js only.
-func TestModule(t *testing.T) {
-	out := tool(t, "../js", nil, "node", "--test", "--test-reporter=tap", "test/")
-	require.Regexp(t, `(?m)^# fail 0$`, string(out))
-	require.Regexp(t, `(?m)^# skipped 0$`, string(out))
-	require.NotRegexp(t, `(?m)^# pass \d$`, string(out), "there are some tests")
+// order is what a POST request tells a node to do. The node closes done when it has done it.
+type order struct {
+	say  int    // so many events, each with a piece of a text
+	ask  string // a question
+	done chan struct{}
 }
 
-// TestModuleSize: the README says how large the module is.
-func TestModuleSize(t *testing.T) {
-	text, err := os.ReadFile("../js/nodebus.js")
-	require.NoError(t, err)
-	small := tool(t, ".", tool(t, ".", text, installed(t, "esbuild"), "--minify"), "gzip", "-9")
-	t.Logf("%d bytes", len(small))
-	require.LessOrEqual(t, len(small), moduleMax)
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	require.Contains(t, string(readme), fmt.Sprintf("%.1f kB", float64(len(small))/1000))
-}
-
-// TestModuleAsPackage installs the folder of the module as the package "nodebus", as a
-// program does that has a bundler, or runs in Node.js.
-func TestModuleAsPackage(t *testing.T) {
-	dir := t.TempDir()
-	folder, err := filepath.Abs("../js")
-	require.NoError(t, err)
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "node_modules"), 0o700))
-	require.NoError(t, os.Symlink(folder, filepath.Join(dir, "node_modules", "nodebus")))
-	for _, name := range []string{"sample.ts", "tsconfig.json"} {
-		text, err := os.ReadFile(filepath.Join("module", name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+// ServeHTTP waits until a node runs and has done what the request says: POST ?say=100,
+// POST ?ask=name, or POST without a query to end the node.
+func (n Talk) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	say, _ := strconv.Atoi(r.FormValue("say"))
+	o := order{say, r.FormValue("ask"), make(chan struct{})}
+	select {
+	case n.orders <- o:
+	case <-r.Context().Done():
+		return
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"type":"module"}`), 0o600))
-	const program = `import { Client, fold } from "nodebus"; console.log(typeof Client, fold(null, { type: "executing", data: { node: null, prompt_id: "p" } }).closed);`
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "program.mjs"), []byte(program), 0o600))
+	select {
+	case <-o.done:
+	case <-r.Context().Done():
+	}
+}
 
-	t.Run("tsc", func(t *testing.T) {
-		tool(t, dir, nil, installed(t, "tsc"), "--project", dir)
-		tool(t, dir, nil, installed(t, "tsc"), "--project", dir, "--module", "esnext", "--moduleResolution", "bundler")
+// Fingerprint returns an error, so that the node is never cached.
+func (Talk) Fingerprint() (string, error) { return "", fmt.Errorf("e2e: orders are not inputs") }
+
+// Run does what the orders say, and returns the number of events and the last answer.
+func (n Talk) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	said, text, answer := 0, 0, ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case o := <-n.orders:
+			for range o.say {
+				said++
+				piece := fmt.Sprintf("%d ", said)
+				if err := ctx.SendSync(Said{said}); err != nil {
+					return nil, err
+				}
+				err := ctx.SendSync(nodebus.TextPiece{Place: ctx.Place(), PromptID: ctx.PromptID(), Offset: text, Piece: piece})
+				if err != nil {
+					return nil, err
+				}
+				text += len(piece)
+			}
+			close(o.done)
+			switch {
+			case o.ask != "":
+				var err error
+				if answer, err = nodebus.Await[string](ctx, o.ask, nil); err != nil {
+					return nil, err
+				}
+			case o.say == 0:
+				return nodebus.Text(strconv.Itoa(said), answer), nil
+			}
+		}
+	}
+}
+
+// moduleServer serves a page that imports the JavaScript module, and the routes that the
+// module uses, below /bus/. It returns the address of the server, for the script, and the
+// address of the line that leads to it, for the page. Routes for the script: POST /talk
+// and POST /line.
+func moduleServer(t *testing.T, opts *nodebus.HubOptions) (server, front string) {
+	t.Helper()
+	hub, registry := nodebus.NewHub(opts), flow.NewRegistry()
+	talk := Talk{make(chan order)}
+	flow.Register(registry, talk, nodebus.Info{Async: true})
+	engine := flow.NewEngine(registry, hub, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+
+	bus := comfy.New(engine, nil)
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(modulePage))
 	})
-	t.Run("node", func(t *testing.T) {
-		require.Equal(t, "function true\n", string(tool(t, dir, nil, "node", "program.mjs")))
+	routes.Handle("/bus/", http.StripPrefix("/bus", bus))
+	routes.Handle("GET /bus/events", sse.New(hub, &sse.Options{Retry: 100 * time.Millisecond}))
+	routes.Handle("POST /talk", talk)
+	web := httptest.NewUnstartedServer(routes)
+	l := newLine(t, web.Listener.Addr().String())
+	routes.Handle("POST /line", l)
+	web.Start()
+	t.Cleanup(func() {
+		cancel()
+		_ = hub.Close()
+		_ = bus.Close()
+		web.CloseClientConnections()
+		web.Close()
+		running.Wait()
 	})
-	t.Run("bundle", func(t *testing.T) {
-		tool(t, dir, nil, installed(t, "esbuild"), "program.mjs", "--bundle", "--format=esm", "--outfile=bundle.mjs")
-		require.NoError(t, os.RemoveAll(filepath.Join(dir, "node_modules")))
-		require.Equal(t, "function true\n", string(tool(t, dir, nil, "node", "bundle.mjs")))
-	})
+	return web.Listener.Addr().String(), l.address()
+}
+
+// modulePage makes the client of the script's page, and notes what the client receives.
+const modulePage = `<!doctype html>
+<link rel="icon" href="data:,">
+<script type="module" src="/bus/nodebus/nodebus.js"></script>`
+
+// scenarios are the functions of browser/module.mjs.
+var scenarios = map[string]*nodebus.HubOptions{
+	"background":  nil,
+	"busy":        nil,
+	"reset":       nil,
+	"silent":      nil,
+	"stream":      nil,
+	"nap":         nil,
+	"lid":         {Retain: time.Second},
+	"reload":      nil,
+	"tabs":        nil,
+	"approval":    nil,
+	"noWebSocket": nil,
+}
+
+// TestModule uses the JavaScript module in a browser, in a page that has a hard life.
+func TestModule(t *testing.T) {
+	for name, opts := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, front := moduleServer(t, opts)
+			if name == "noWebSocket" { // by default, nginx forwards no WebSockets
+				front = strings.TrimPrefix(throughNginx(t, "http://"+server), "http://")
+			}
+			run(t, "node", "browser/module.mjs", front, server, name)
+		})
+	}
 }
