@@ -289,8 +289,7 @@ export class Client extends EventTarget {
 
   /** Ends the watching of a prompt that only followers have watched. */
   #leave({ id, followers, run }) {
-    if (followers.size || this.#watched.get(id) !== false) return;
-    this.#watched.delete(id);
+    if (followers.size || this.#watched.get(id) || !this.#watched.delete(id)) return;
     if (!run.closed) this.#runs.delete(id);
     if (this.connected && !this.#connection.stream) this.#ask("unwatch", id, true).catch(() => {});
   }
