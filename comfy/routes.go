@@ -17,6 +17,8 @@ func (s *Server) routes() {
 		"POST /history":        s.historyChange,
 		"POST /interrupt":      s.interrupt,
 		"POST /nodebus/answer": s.answerQuestion,
+		"GET /nodebus/queue":   s.queueState,
+		"POST /nodebus/queue":  s.queueOrderChange,
 		"POST /free":           s.free,
 		"GET /features":        s.features,
 		"GET /system_stats":    s.systemStats,
