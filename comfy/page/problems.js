@@ -1,0 +1,36 @@
+// The errors of a run: what failed, where, and the traceback.
+import { button, el } from "./dom.js";
+import { titleOf } from "./graph.js";
+
+const most = 20;
+
+// problems returns the elements for all errors of a run, and a key that changes when they
+// change. pick is called with the id of a node that the user wants to see.
+export function problems(run, graph, pick) {
+  const all = [];
+  const seen = new Set();
+  if (run.error) {
+    seen.add(run.error.node_id);
+    all.push({ id: run.error.node_id, kind: run.error.node_type, state: "error", ...run.error });
+  }
+  for (const id of run.order ?? []) {
+    const { error, state, display_node_id: on } = run.nodes[id];
+    if (error && !seen.has(id)) all.push({ id, on, state, ...error });
+  }
+  const key = JSON.stringify(all.map(({ id, state, exception_message: text }) => [id, state, text]));
+  const elements = all.slice(0, most).map((problem) => element(problem, run, graph, pick));
+  if (all.length > most) elements.push(el("p", { className: "quiet" }, `${all.length - most} more nodes failed or were skipped.`));
+  return { key, elements };
+}
+
+function element({ id, on, kind, state, exception_type, exception_message, traceback }, run, graph, pick) {
+  const skipped = state === "blocked"; // the run went on
+  const place = on || run.nodes?.[id]?.display_node_id || id;
+  const name = graph[place] ? titleOf(graph, place) : kind || "The run";
+  return el("div", { className: skipped ? "notice" : "error" },
+    el("strong", {}, id ? button(name, () => pick(place), `Show node ${place}`) : name, skipped ? " was skipped" : " failed"),
+    id ? el("code", { className: "quiet" }, ` node ${id}`) : null,
+    el("p", {}, (exception_message ?? "").trim()),
+    traceback?.length ? el("details", {}, el("summary", {}, exception_type), el("pre", {}, traceback.join("").trim()))
+      : exception_type && !skipped ? el("p", { className: "quiet" }, exception_type) : null);
+}
