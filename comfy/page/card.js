@@ -29,7 +29,7 @@ export class Card {
     const hint = svg("title");
     hint.textContent = kind === name ? `${name}, node ${id}` : `${name} (${kind}), node ${id}`;
     this.#id.textContent = short(id, 8);
-    this.element = svg("g", { class: "card", role: "button", tabindex: -1 }, hint,
+    this.element = svg("g", { class: "card", role: "button", tabindex: -1, "aria-pressed": "false" }, hint,
       svg("rect", { class: "halo", x: x - 4, y: y - 4, width: size.w + 8, height: size.h + 8, rx: 14 }),
       svg("rect", { class: "body", x, y, width: size.w, height: size.h, rx: 10 }),
       this.#name, this.#id, this.#told, this.#track, this.#bar);

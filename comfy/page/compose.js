@@ -14,9 +14,11 @@ export class Compose {
   #drawn = {};
   #problems = {};
 
-  // submitted is called with the id of each prompt that the server has accepted.
-  constructor(submitted) {
+  // submitted is called with the id of each prompt that the server has accepted. refused is
+  // called if the server refuses a workflow.
+  constructor(submitted, refused) {
     this.submitted = submitted;
+    this.refused = refused;
     this.graph = new Graph("The graph of the workflow", (id) => this.#find(id));
     $("draft").append(this.graph.element);
     box.value = sessionStorage.getItem(kept) ?? "";
@@ -38,7 +40,6 @@ export class Compose {
   // fill puts a workflow into the box, with one line for each node.
   fill(graph) {
     this.#write(textOf(graph));
-    box.focus();
   }
 
   // retitle shows the titles of the classes, which may have changed.
@@ -66,6 +67,8 @@ export class Compose {
   // submit sends the text of a workflow to the server.
   async submit(text) {
     const wrong = check(text);
+    clearTimeout(this.#timer);
+    this.#draw();
     this.#tell(wrong ?? "");
     if (wrong) return;
     try {
@@ -77,7 +80,7 @@ export class Compose {
       this.submitted(prompt_id);
     } catch (err) {
       this.#tell(err.message, err.details, err instanceof Refusal ? err.nodes : {});
-      location.hash = "#new"; // where the problems are shown
+      this.refused();
     }
   }
 

@@ -23,7 +23,7 @@ export class Item {
       down: tool("↓", "down", "Move down"), away: tool("✕", "away", "Remove from the queue"),
     };
     this.#bar.ariaLabel = `progress of run ${name}`;
-    this.#link = el("a", { href: `#run/${encodeURIComponent(id)}`, title: id },
+    this.#link = el("a", { href: `#/run/${encodeURIComponent(id)}`, title: id },
       el("span", { className: "dot" }), el("code", {}, name), this.#badge, this.#time, this.#bar, this.#picture);
     this.tools = el("span", { className: "tools" }, ...Object.values(this.#tools));
     this.element = el("li", {}, this.#link, this.tools);

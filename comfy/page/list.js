@@ -39,7 +39,7 @@ export class List {
   }
 
   mark(id) {
-    this.#lines.get(this.#picked)?.button.removeAttribute("aria-pressed");
+    this.#lines.get(this.#picked)?.button.setAttribute("aria-pressed", "false");
     this.#picked = id;
     this.#lines.get(id)?.button.setAttribute("aria-pressed", "true");
   }
@@ -50,7 +50,7 @@ export class List {
       bar: el("progress", { max: 1, value: 0, ariaLabel: `node ${id}` }),
       told: el("span", { className: "told" }),
     };
-    line.button = el("button", { type: "button", onclick: () => this.picked(this.#picked === on ? "" : on) },
+    line.button = el("button", { type: "button", ariaPressed: "false", onclick: () => this.picked(this.#picked === on ? "" : on) },
       el("code", {}, id), el("span", { className: "name" }, titleOf(this.#graph, on)), line.bar, line.told);
     line.element = el("li", { className: on === id ? "" : "made" }, line.button);
     this.#lines.set(id, line);

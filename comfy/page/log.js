@@ -51,6 +51,6 @@ function entry({ type, data, run, time }) {
   return el("li", { className: own ? "own" : "" },
     el("time", {}, clock(time)),
     el("b", {}, type),
-    typeof run === "string" && run ? el("a", { href: `#run/${encodeURIComponent(run)}` }, nameOf(run)) : el("span", {}),
+    typeof run === "string" && run ? el("a", { href: `#/run/${encodeURIComponent(run)}` }, nameOf(run)) : el("span", {}),
     el("code", {}, text.length > longest ? `${text.slice(0, longest)}…` : text));
 }

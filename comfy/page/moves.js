@@ -49,7 +49,7 @@ export class Moves {
 
   // mark shows that a node is selected.
   mark(id) {
-    this.#cards.get(this.#picked)?.element.removeAttribute("aria-pressed");
+    this.#cards.get(this.#picked)?.element.setAttribute("aria-pressed", "false");
     this.#picked = id;
     this.#cards.get(id)?.element.setAttribute("aria-pressed", "true");
     if (id && this.#cards.has(id)) this.#stop(id);

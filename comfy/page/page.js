@@ -1,6 +1,6 @@
 // The page of a server without another front end. It shows the runs, the graph of one run
 // with what happens in it, the classes and the messages. The part of the address behind #
-// says what the page shows: #run/<prompt id>, or #new.
+// says what the page shows: #/run/<prompt id>, or #/new.
 import { bus } from "./bus.js";
 import { list } from "./classes.js";
 import { Compose, textOf } from "./compose.js";
@@ -12,28 +12,47 @@ import { Side } from "./side.js";
 const failed = (err) => ($("trouble").textContent = err.message);
 const settled = () => ($("trouble").textContent = "");
 
-const show = (id) => (location.hash = `#run/${encodeURIComponent(id)}`);
+// go changes what the page shows, and puts the focus there.
+function go(hash, focus) {
+  if (location.hash !== hash) location.hash = hash;
+  route();
+  $(focus).focus({ preventScroll: true });
+}
+
 const side = new Side(failed);
-const compose = new Compose(show);
+const compose = new Compose((id) => go(`#/run/${encodeURIComponent(id)}`, "run-title"), () => go("#/new", "refusal"));
 const run = new RunView({
   interrupt: (id) => bus.interrupt(id).catch(failed),
   edit: (graph) => {
+    go("#/new", "graph");
     compose.fill(graph);
-    location.hash = "#new";
   },
   again: (graph) => compose.submit(textOf(graph)),
 });
 
+let shown = null; // the id of the run that is shown, "" if none is shown
+
 // route shows what the address says.
 function route() {
   settled();
-  let [, id] = /^#run\/(.+)$/.exec(location.hash) ?? [];
-  if (id === undefined && location.hash !== "#new") id = side.newest;
-  const name = id ? decodeURIComponent(id) : "";
-  document.body.dataset.shows = name ? "run" : "new";
-  $("new").ariaCurrent = name ? "false" : "page";
-  side.select(name);
-  run.open(name);
+  const [, coded] = /^#\/run\/(.+)$/.exec(location.hash) ?? [];
+  let id = coded === undefined ? "" : decode(coded);
+  if (!id && location.hash !== "#/new") id = shown ?? side.newest;
+  if (id === shown) return;
+  shown = id;
+  document.body.dataset.shows = id ? "run" : "new";
+  if (id) $("new").removeAttribute("aria-current");
+  else $("new").ariaCurrent = "page";
+  side.select(id);
+  run.open(id);
+}
+
+function decode(coded) {
+  try {
+    return decodeURIComponent(coded);
+  } catch {
+    return "";
+  }
 }
 
 function connected(is) {

@@ -1,11 +1,14 @@
 // The newest preview of each node of each run, as an address for pictures.
 
 const previews = new Map(); // by run, then by node
+const most = 5; // runs whose previews are kept
 
 // keepPreview remembers a preview. display is the node of the graph that shows it.
 export function keepPreview(run, display, blob) {
-  if (!previews.has(run)) previews.set(run, new Map());
-  const of = previews.get(run);
+  const of = previews.get(run) ?? new Map();
+  previews.delete(run);
+  previews.set(run, of); // at the end
+  if (previews.size > most) drop(previews.keys().next().value);
   const before = of.get(display);
   if (before?.old) URL.revokeObjectURL(before.old);
   // The last address stays good for a moment: the browser may still load it.
@@ -15,8 +18,7 @@ export function keepPreview(run, display, blob) {
 // previewsOf returns the addresses of the previews of a run, by node.
 export const previewsOf = (run) => new Map([...(previews.get(run) ?? [])].map(([id, { address }]) => [id, address]));
 
-// dropPreviews forgets the previews of a run.
-export function dropPreviews(run) {
+function drop(run) {
   for (const { address, old } of previews.get(run)?.values() ?? []) for (const url of [address, old]) if (url) URL.revokeObjectURL(url);
   previews.delete(run);
 }

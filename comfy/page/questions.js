@@ -62,7 +62,7 @@ export class Questions {
     }, "");
     refuse.className = "refuse";
     const buttons = field.choices
-      ? field.choices.map(({ label, value }, i) => Object.assign(button(label, () => answer(value)), { className: i === 0 ? "primary" : "" }))
+      ? field.choices.map(({ label, value }) => Object.assign(button(label, () => answer(value)), { className: value === true ? "primary" : "" }))
       : [el("button", { type: "submit", className: "primary" }, "Answer")];
     form.append(el("div", { className: "controls" }, ...buttons, refuse, why), wrong);
     why.onkeydown = (event) => {

@@ -3,7 +3,7 @@ import { bus, follow, graphOf } from "./bus.js";
 import { $, button, el, painter } from "./dom.js";
 import { Graph } from "./graph.js";
 import { List } from "./list.js";
-import { dropPreviews, keepPreview, previewsOf } from "./previews.js";
+import { keepPreview, previewsOf } from "./previews.js";
 import { problems } from "./problems.js";
 import { Questions } from "./questions.js";
 import { Results } from "./results.js";
@@ -76,7 +76,6 @@ export class RunView {
       return;
     }
     this.#run = run;
-    if (run.closed) dropPreviews(id);
     this.paint();
   }
 
@@ -115,7 +114,7 @@ export class RunView {
     this.#time();
     this.#views = viewsOf(this.#graph, run);
     $("nodes-done").textContent = count(this.#views);
-    const previews = run.closed ? new Map() : previewsOf(this.#id);
+    const previews = previewsOf(this.#id);
     if (this.list.element.hidden) this.#draw(previews);
     else {
       this.list.show(this.#graph, run);
@@ -129,7 +128,7 @@ export class RunView {
   #draw(previews) {
     this.graph.show(this.#graph);
     this.graph.paint(this.#views);
-    const pictures = new Map([...this.results.pictures(this.#run), ...previews]);
+    const pictures = new Map([...previews, ...this.results.pictures(this.#run)]);
     for (const id of this.#pictured) if (!pictures.has(id)) this.graph.picture(id, "");
     this.#pictured = new Set(pictures.keys());
     for (const [id, address] of pictures) this.graph.picture(id, address);
