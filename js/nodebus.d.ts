@@ -203,16 +203,18 @@ export interface Options {
 }
 
 /** The state of a node in a run. */
-export interface RunNode extends Partial<Place> {
-  node_id: string;
-  state: "" | "running" | "finished" | "error" | "cached" | "blocked" | "interrupted";
+export interface RunNode extends Place {
+  state: "running" | "finished" | "error" | "cached" | "blocked" | "interrupted";
+  /** The progress: 0 ≤ value ≤ max. max is 0 if it is unknown. */
   value: number;
   max: number;
+  /** What the node shows. */
   output?: Output;
   /** The newest line of progress text. */
   text?: string;
   /** What the node has written bit by bit, by the name of the text. */
   texts?: Record<string, string>;
+  /** Why the node failed, or was skipped. */
   error?: Failure;
   /** In milliseconds. */
   duration?: number;
@@ -237,7 +239,8 @@ export interface Run {
   overall?: number;
   /** The open questions. */
   waiting: Question[];
-  error?: Failure & { node_id: string; node_type: string };
+  /** Why the run failed. node_id is a node of the submitted graph. */
+  error?: Failure & { node_id?: string; node_type?: string };
   /** No event of the prompt follows. */
   closed?: boolean;
   /** Events are missing. */

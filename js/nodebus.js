@@ -189,7 +189,7 @@ export class Client extends EventTarget {
   #entry(id) {
     let entry = this.#runs.get(id);
     if (!entry) {
-      entry = { id, run: fold(null, { type: "", prompt_id: id }), followers: new Set(), known: false, own: false, tail: null };
+      entry = { id, run: fold(null, { type: "nodebus.run", data: { prompt_id: id } }), followers: new Set(), known: false, own: false, tail: null };
       this.#runs.set(id, entry);
       for (const old of this.#runs.values()) {
         if (this.#runs.size <= RUNS_MAX) break;
@@ -239,7 +239,7 @@ export class Client extends EventTarget {
   async #state(id) {
     const path = encodeURIComponent(id);
     try {
-      const state = await this.request(`nodebus/runs/${path}`);
+      const state = await this.request(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
     } catch (error) {
       if (!(error instanceof RefusedError) || error.status >= 500 || error.body?.error) throw error;
@@ -686,154 +686,163 @@ function splitCursor(cursor) {
 
 // ---- the state of a run
 
-const PLACE = ["node_id", "display_node_id", "parent_node_id", "real_node_id"];
-
 export function fold(run, message) {
-  run ??= { prompt_id: "", state: "" };
+  run ??= {};
+  if (!run.waiting) reset(run, run);
   const { type, cursor, time } = message;
   const data = message.data ?? {};
-  if (type === "nodebus.run") {
-    if (!run.prompt_id || run.prompt_id === data.prompt_id) reset(run, structuredClone(data));
+  if (type === "nodebus.gap") {
+    if (!run.closed) run.incomplete = true;
     return run;
   }
-  const id = message.prompt_id || data.prompt_id;
-  if (!id) {
-    if (type === "nodebus.gap" && !run.closed) run.incomplete = true;
-    return run;
-  }
-  if (run.prompt_id && run.prompt_id !== id) return run;
+  const step = STEPS[type];
+  const id = message.prompt_id || (step && data.prompt_id);
+  if (!id || (run.prompt_id && run.prompt_id !== id)) return run;
+  if (type === "nodebus.run") reset(run, structuredClone(data));
   run.prompt_id = id;
-  const starts = type === "execution_start";
-  const attempt = message.attempt ?? (starts ? data.attempt : 1) ?? 1;
-  if (attempt < run.attempt) return run;
   if (cursor) run.cursor = cursor;
-  if (starts || attempt > (run.attempt ?? attempt)) reset(run, { prompt_id: id, state: "", attempt, cursor: run.cursor });
-  if (!run.nodes) reset(run, run);
-  if (run.closed) return run;
-  apply(run, type, data, time);
+  if (type === "nodebus.run") return run;
+  if (type === "nodebus.watching") {
+    if (data.incomplete && !run.closed) run.incomplete = true;
+    return run;
+  }
+  const starts = type === "execution_start";
+  const attempt = Math.max(message.attempt ?? 1, (starts && data.attempt) || 1);
+  if (starts ? run.closed || attempt >= (run.attempt ?? 1) : attempt > run.attempt) reset(run, { prompt_id: id, cursor: run.cursor });
+  else if (run.closed || attempt < run.attempt) return run;
+  run.attempt = attempt;
+  if (!step) return run;
+  step(run, data, data.timestamp || time);
+  if (!run.closed) run.state ||= "running";
   return run;
 }
 
 /** Replaces everything in a run. */
-function reset(run, state) {
-  const { nodes, order, waiting, ...rest } = state;
+function reset(run, { prompt_id = "", state = "", nodes, order, waiting, ...rest }) {
   for (const key of Object.keys(run)) delete run[key];
-  for (const key of Object.keys(rest)) if (rest[key] !== undefined) run[key] = rest[key];
-  run.nodes = { __proto__: null, ...nodes }; // the ids of nodes can be any text
-  run.order = order ?? [];
-  run.waiting = waiting ?? [];
+  // The ids of nodes can be any text, also the name of a method of objects.
+  Object.assign(run, rest, { prompt_id, state, nodes: { __proto__: null, ...nodes }, order: order ?? [], waiting: waiting ?? [] });
 }
 
-/** Returns the node of a run with this id, with what is known about its place. */
+/** Returns the node of a run with this id, and takes over what is known about its place. */
 function nodeOf(run, id, place = {}) {
   let node = run.nodes[id];
   if (!node) {
-    node = run.nodes[id] = { node_id: id, state: "", value: 0, max: 0 };
+    node = { node_id: id, display_node_id: id, parent_node_id: null, real_node_id: id, state: "running", value: 0, max: 1 };
+    if (!id) return node; // which is no node of the run
+    run.nodes[id] = node;
     run.order.push(id);
   }
-  for (const key of PLACE) if (place[key] !== undefined) node[key] = place[key];
+  for (const key of ["display_node_id", "parent_node_id", "real_node_id"]) node[key] = place[key] || node[key];
   return node;
 }
 
-function apply(run, type, data, time) {
-  const isQuestion = (q) => q.node_id === data.node_id && q.name === data.name;
-  const end = (state, nodes) => {
-    run.state = state;
-    run.ended = data.timestamp ?? time;
-    run.waiting = [];
-    for (const node of Object.values(run.nodes)) if (node.state === "running") node.state = nodes;
-  };
-  const failure = ({ exception_type, exception_message, traceback }) => ({ exception_type, exception_message, traceback });
-  switch (type) {
-    case "execution_start":
-      run.state = "running";
-      run.started = data.timestamp ?? time;
-      break;
-    case "execution_cached":
-      for (const id of data.nodes ?? []) Object.assign(nodeOf(run, id), { state: "cached", value: 1, max: 1 });
-      break;
-    case "executing":
-      if (data.node === null) {
-        run.closed = true;
-        run.waiting = [];
-      } else {
-        const node = nodeOf(run, data.node, { display_node_id: data.display_node });
-        if (!node.state) node.state = "running";
-      }
-      break;
-    case "progress":
-      if (data.node !== null) Object.assign(nodeOf(run, data.node), { value: data.value, max: data.max });
-      break;
-    case "progress_state":
-      for (const [id, place] of Object.entries(data.nodes ?? {})) {
-        const node = nodeOf(run, id, place);
-        node.value = place.value;
-        node.max = place.max;
-        if (place.state !== "finished" || (node.state !== "cached" && node.state !== "blocked")) node.state = place.state;
-      }
-      break;
-    case "executed": {
-      const node = nodeOf(run, data.node, { display_node_id: data.display_node });
-      if (data.output) node.output = data.output;
-      break;
-    }
-    case "nodebus.node_done":
-      Object.assign(nodeOf(run, data.node_id, data), { duration: data.duration, state: data.cached ? "cached" : "finished" });
-      break;
-    case "nodebus.node_error":
-      Object.assign(nodeOf(run, data.node_id, data), { state: "error", error: failure(data) });
-      break;
-    case "execution_success":
-      end("success", "finished");
-      break;
-    case "execution_interrupted":
-      end("interrupted", "interrupted");
-      break;
-    case "execution_error":
-      if (data.exception_type === "ExecutionBlocked") {
-        Object.assign(nodeOf(run, data.node_id), { state: "blocked", error: failure(data) });
-        break;
-      }
-      if (data.node_id) Object.assign(nodeOf(run, data.node_id), { state: "error", error: failure(data) });
-      run.error = { node_id: data.node_id, node_type: data.node_type, ...failure(data) };
-      end("error", "interrupted");
-      break;
-    case "nodebus.waiting": {
-      const i = run.waiting.findIndex(isQuestion);
-      run.waiting.splice(i < 0 ? run.waiting.length : i, 1, data);
-      break;
-    }
-    case "nodebus.answered":
-      run.waiting = run.waiting.filter((q) => !isQuestion(q));
-      break;
-    case "nodebus.text":
-      if (addText((nodeOf(run, data.node_id, data).texts ??= { __proto__: null }), data)) run.incomplete = true;
-      break;
-    case "progress_text":
-      nodeOf(run, data.node_id).text = data.text;
-      break;
-    case "nodebus.overall":
-      run.overall = data.value;
-      break;
-    case "nodebus.watching":
-      if (data.incomplete) run.incomplete = true;
-  }
+function setProgress(node, { value, max }) {
+  node.max = Math.max(max, 0) || 0;
+  node.value = Math.min(Math.max(value, 0) || 0, node.max);
 }
 
-/** The lengths of texts in bytes, so that a long text need not be measured for each piece. */
-const lengths = new WeakMap();
+const isKept = ({ state }) => state === "cached" || state === "blocked";
 
-/** Adds a piece to a text. Returns whether a piece before it is missing. */
-function addText(texts, { name, offset, piece }) {
-  const known = lengths.get(texts) ?? {};
-  lengths.set(texts, known);
-  const count = (text) => new TextEncoder().encode(text).length;
-  const old = (offset && Object.hasOwn(texts, name) && texts[name]) || "";
-  const length = known[name]?.of === old.length ? known[name].bytes : count(old);
-  texts[name] = old + piece;
-  known[name] = { of: texts[name].length, bytes: (old ? length : 0) + count(piece) };
-  return offset > (old ? length : 0);
+const failure = ({ exception_type, exception_message, traceback }) => ({ exception_type, exception_message, traceback: traceback ?? [] });
+
+const byteLength = (text) => new TextEncoder().encode(text).length;
+
+/** The lengths of texts, [in characters, in bytes] by name: a long text is not measured for each piece. */
+const measured = new WeakMap();
+
+/** The run has ended; the nodes that still run get the state left. */
+function end(run, time, state, left) {
+  Object.assign(run, { state, ended: time, waiting: [] });
+  for (const node of Object.values(run.nodes)) if (node.state === "running") node.state = left;
 }
+
+/** What the events of a run change in it. */
+const STEPS = {
+  __proto__: null,
+  "nodebus.run"() {},
+  "nodebus.watching"() {},
+  execution_start(run, data, time) {
+    run.started = time;
+  },
+  execution_cached(run, data) {
+    for (const id of data.nodes ?? []) Object.assign(nodeOf(run, id), { state: "cached", value: 1, max: 1 });
+  },
+  executing(run, { node, display_node }) {
+    if (node) nodeOf(run, node, { display_node_id: display_node });
+    else Object.assign(run, { closed: true, waiting: [] });
+  },
+  progress(run, data) {
+    setProgress(nodeOf(run, data.node), data);
+  },
+  progress_state(run, data) {
+    for (const [id, place] of Object.entries(data.nodes ?? {})) {
+      const node = nodeOf(run, id, place);
+      setProgress(node, place);
+      const { state } = place;
+      if (state === "error" || ((state === "running" || state === "finished") && !isKept(node))) node.state = state;
+    }
+  },
+  executed(run, { node, display_node, output }) {
+    nodeOf(run, node, { display_node_id: display_node }).output = output ?? undefined;
+  },
+  "nodebus.node_done"(run, data) {
+    const node = nodeOf(run, data.node_id, data);
+    Object.assign(node, { duration: data.duration || undefined, value: node.max, state: data.cached ? "cached" : "finished" });
+  },
+  "nodebus.node_error"(run, data) {
+    Object.assign(nodeOf(run, data.node_id, data), { state: "error", error: failure(data) });
+  },
+  execution_success(run, data, time) {
+    end(run, time, "success", "finished");
+  },
+  execution_interrupted(run, data, time) {
+    end(run, time, "interrupted", "interrupted");
+  },
+  execution_error(run, data, time) {
+    const { node_id, node_type, exception_type } = data;
+    const error = failure(data);
+    if (exception_type === "ExecutionBlocked") {
+      Object.assign(nodeOf(run, node_id), { state: "blocked", error });
+      return;
+    }
+    run.error = { node_id: node_id || undefined, node_type: node_type || undefined, ...error };
+    if (node_id) {
+      // The id is of a node of the submitted graph; perhaps a node that it made has failed.
+      const nodes = run.order.map((id) => run.nodes[id]).filter((n) => n.node_id === node_id || n.real_node_id === node_id);
+      const node = nodes.find((n) => n.state === "error" && !n.error) ?? nodes.find((n) => n.state === "running") ?? nodeOf(run, node_id);
+      node.state = "error";
+      node.error ??= { ...error };
+    }
+    end(run, time, exception_type === "refused" ? "refused" : "error", "interrupted");
+  },
+  "nodebus.waiting"(run, data) {
+    nodeOf(run, data.node_id, data);
+    const i = run.waiting.findIndex((q) => q.node_id === data.node_id && q.name === data.name);
+    run.waiting.splice(i < 0 ? run.waiting.length : i, 1, data);
+  },
+  "nodebus.answered"(run, data) {
+    run.waiting = run.waiting.filter((q) => q.node_id !== data.node_id || q.name !== data.name);
+  },
+  "nodebus.text"(run, data) {
+    const { name, offset, piece } = data;
+    const texts = (nodeOf(run, data.node_id, data).texts ??= { __proto__: null });
+    const old = (offset && Object.hasOwn(texts, name) && texts[name]) || "";
+    let known = measured.get(texts);
+    if (!known) measured.set(texts, (known = new Map()));
+    const [of, size] = known.get(name) ?? [];
+    const bytes = of === old.length ? size : byteLength(old);
+    if (offset > bytes) run.incomplete = true;
+    texts[name] = old + piece;
+    known.set(name, [texts[name].length, bytes + byteLength(piece)]);
+  },
+  progress_text(run, data) {
+    nodeOf(run, data.node_id).text = data.text || undefined;
+  },
+  "nodebus.overall"(run, data) {
+    run.overall = data.value || undefined;
+  },
+};
 
 /** Makes the state of a run from a record of the history. */
 function foldRecord(id, { status, outputs = {}, meta = {} }) {
