@@ -55,6 +55,9 @@ var rooms = map[string]room{
 		imports: []string{"."},
 		files:   6, names: 12, circle: 4,
 	},
+	"js": {
+		files: 2, names: 1, circle: 1, // it only serves files
+	},
 	"nodetest": {
 		imports: []string{".", "flow"},
 		files:   1, names: 4, circle: 1,
@@ -66,13 +69,13 @@ var rooms = map[string]room{
 		files: 23, names: 20, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "fold", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
+		imports: []string{".", "flow", "fold", "js", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
 		// The runs are boxes of their own: their routes, their streams and their records. So is the order
 		// of the queue.
 		files: 40, names: 5, circle: 36,
 	},
 	"examples": {imports: []string{
-		".", "flow", "ws", "sse", "client", "comfy", "nodetest", "conform", "examples",
+		".", "flow", "ws", "sse", "client", "js", "comfy", "nodetest", "conform", "examples",
 	}},
 	"internal":         {imports: []string{"internal"}},
 	"internal/query":   {imports: []string{"."}},                           // what the transports read from a request
