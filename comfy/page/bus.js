@@ -33,13 +33,23 @@ export function follow(id, heard) {
 }
 
 const graphs = new Map();
+const leftOut = new Map();
 
-// keep remembers the graph of a prompt.
-export function keep(id, graph) {
+// keep remembers the graph of a prompt, and why the server leaves out some of its outputs.
+export function keep(id, graph, problems = {}) {
   graphs.set(id, graph);
-  if (graphs.size > most) graphs.delete(graphs.keys().next().value);
+  if (Object.keys(problems).length) leftOut.set(id, problems);
+  if (graphs.size > most) {
+    const oldest = graphs.keys().next().value;
+    graphs.delete(oldest);
+    leftOut.delete(oldest);
+  }
   return graph;
 }
+
+// leftOutOf returns the problems of the nodes of a prompt that the server leaves out, by id,
+// if this page has submitted the prompt.
+export const leftOutOf = (id) => leftOut.get(id) ?? {};
 
 // graphOf returns the graph of a prompt, or null if the server does not know the prompt.
 export async function graphOf(id) {

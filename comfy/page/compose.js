@@ -1,9 +1,9 @@
 // A new run: the text box for a workflow, its graph, and the problems that the server finds.
 import { bus, keep } from "./bus.js";
-import { title } from "./classes.js";
 import { $, el } from "./dom.js";
-import { Graph, titleOf } from "./graph.js";
+import { Graph } from "./graph.js";
 import { ask, parse, Refusal } from "./http.js";
+import { invalid } from "./problems.js";
 
 const kept = "graph";
 const pause = 250; // before the graph of a text that is being written is drawn, in ms
@@ -75,8 +75,7 @@ export class Compose {
       await bus.ready;
       // Send the text itself, so that large numbers keep their digits.
       const { prompt_id, node_errors } = await ask("prompt", `{"client_id": ${JSON.stringify(bus.clientId)}, "prompt": ${text}}`);
-      if (Object.keys(node_errors).length) this.#tell("Some outputs are left out", "", node_errors);
-      keep(prompt_id, parse(text));
+      keep(prompt_id, parse(text), node_errors);
       this.submitted(prompt_id);
     } catch (err) {
       this.#tell(err.message, err.details, err instanceof Refusal ? err.nodes : {});
@@ -131,7 +130,7 @@ export class Compose {
     $("refusal").replaceChildren(...(message === "" ? [] : [
       el("div", { className: "error" },
         el("strong", {}, ids.length || !details ? message : `${message}: ${details}`),
-        ...ids.map((id) => problems(this.#drawn, id, nodes[id]))),
+        ...invalid(this.#drawn, nodes)),
     ]));
     if (message !== "") this.#draw();
   }
@@ -153,12 +152,4 @@ function check(text) {
   }
   if (Array.isArray(graph?.nodes)) return "This is a workflow as an editor keeps it. Export it in the API format: Workflow, Export (API)";
   return null;
-}
-
-function problems(graph, id, { class_type, errors }) {
-  return el("div", { className: "of" },
-    el("p", {}, el("code", {}, id), ` ${graph[id] ? titleOf(graph, id) : title(class_type)}`),
-    el("ul", {}, ...errors.map(({ message, details, extra_info }) => el("li", {},
-      extra_info?.input_name ? el("code", {}, extra_info.input_name) : null,
-      ` ${message}${details ? `: ${details}` : ""}`))));
 }

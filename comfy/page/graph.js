@@ -28,8 +28,10 @@ export const titleOf = (graph, id) => graph[id]?._meta?.title || title(graph[id]
 
 export class Graph {
   #cards = new Map();
+  #pictures = new Map();
   #wires = new Map(); // the lines at a node
   #svg = svg("svg", { role: "group" });
+  #at = new Map(); // the places of the nodes
   #room = 0;
   #graph = {};
   #shown = "";
@@ -69,17 +71,17 @@ export class Graph {
     this.pan.lit([...this.#cards.values()].filter(({ view }) => view.state === "running" || view.state === "asks").map(({ id }) => this.#at.get(id)));
   }
 
-  // picture shows a small picture in the card of a node.
-  picture(id, address) {
-    this.#cards.get(id)?.show(address);
+  // picture shows small pictures in the cards of nodes. pictures maps ids to addresses.
+  picture(pictures) {
+    for (const id of this.#pictures.keys()) if (!pictures.has(id)) this.#cards.get(id)?.show("");
+    for (const [id, address] of pictures) this.#cards.get(id)?.show(address);
+    this.#pictures = pictures;
   }
 
   // mark shows which node is selected.
   mark(id) {
     this.moves.mark(id);
   }
-
-  #at = new Map();
 
   #resize() {
     const room = this.element.clientWidth;
@@ -107,6 +109,7 @@ export class Graph {
     this.pan.size(plan, margin);
     this.moves.begin(links, plan);
     for (const id of ids) this.#light(id);
+    this.picture(this.#pictures);
   }
 
   // lines makes the lines. The lines at one side of a node are spread over the side.

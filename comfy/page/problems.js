@@ -1,4 +1,6 @@
 // The errors of a run: what failed, where, and the traceback.
+import { leftOutOf } from "./bus.js";
+import { title } from "./classes.js";
 import { button, el } from "./dom.js";
 import { titleOf } from "./graph.js";
 
@@ -17,8 +19,10 @@ export function problems(run, graph, pick) {
     const { error, state, display_node_id: on } = run.nodes[id];
     if (error && !seen.has(id)) all.push({ id, on, state, ...error });
   }
-  const key = JSON.stringify(all.map(({ id, state, exception_message: text }) => [id, state, text]));
+  const left = leftOutOf(run.prompt_id);
+  const key = JSON.stringify([left, all.map(({ id, state, exception_message: text }) => [id, state, text])]);
   const elements = all.slice(0, most).map((problem) => element(problem, run, graph, pick));
+  if (Object.keys(left).length) elements.push(el("div", { className: "notice" }, el("strong", {}, "Some outputs are left out"), ...invalid(graph, left)));
   if (all.length > most) elements.push(el("p", { className: "quiet" }, `${all.length - most} more nodes failed or were skipped.`));
   return { key, elements };
 }
@@ -33,4 +37,14 @@ function element({ id, on, kind, state, exception_type, exception_message, trace
     el("p", {}, (exception_message ?? "").trim()),
     traceback?.length ? el("details", {}, el("summary", {}, exception_type), el("pre", {}, traceback.join("").trim()))
       : exception_type && !skipped ? el("p", { className: "quiet" }, exception_type) : null);
+}
+
+// invalid returns the elements for the problems that the server finds in a workflow before
+// it runs, by node and input.
+export function invalid(graph, nodes) {
+  return Object.entries(nodes).map(([id, { class_type, errors }]) => el("div", { className: "of" },
+    el("p", {}, el("code", {}, id), ` ${graph[id] ? titleOf(graph, id) : title(class_type)}`),
+    el("ul", {}, ...errors.map(({ message, details, extra_info }) => el("li", {},
+      extra_info?.input_name ? el("code", {}, extra_info.input_name) : null,
+      ` ${message}${details ? `: ${details}` : ""}`)))));
 }

@@ -19,7 +19,6 @@ export class RunView {
   #run = { state: "" };
   #views = new Map();
   #picked = "";
-  #pictured = new Set();
   #problems = "";
   #clock;
 
@@ -47,7 +46,6 @@ export class RunView {
     this.#id = id;
     this.#graph = {};
     this.#run = { state: "" };
-    this.#pictured.clear();
     this.#pick("");
     if (!id) return;
     $("run-name").textContent = nameOf(id);
@@ -128,10 +126,7 @@ export class RunView {
   #draw(previews) {
     this.graph.show(this.#graph);
     this.graph.paint(this.#views);
-    const pictures = new Map([...previews, ...this.results.pictures(this.#run)]);
-    for (const id of this.#pictured) if (!pictures.has(id)) this.graph.picture(id, "");
-    this.#pictured = new Set(pictures.keys());
-    for (const [id, address] of pictures) this.graph.picture(id, address);
+    this.graph.picture(new Map([...previews, ...this.results.pictures(this.#run)]));
   }
 
   #fail(run) {
