@@ -50,20 +50,25 @@ export class Item {
     if (!run.state) return false;
     this.become(run.state === "running" && run.waiting?.length ? "asking" : run.state);
     this.#bar.value = partOf(run, 0);
-    if (run.started) this.#time.textContent = run.ended ? took(run.ended - run.started) : `since ${when(run.started)}`;
+    if (run.ended) this.#end(run.started, run.ended);
+    else if (run.started) this.#time.textContent = `since ${when(run.started)}`;
     return true;
   }
 
   // recall shows an ended run from the list of the server.
   recall({ status, execution_start_time: from, execution_end_time: to, preview_output: preview }) {
     this.become(ends[status] ?? status);
-    this.#time.textContent = [when(to), from ? took(to - from) : ""].filter(Boolean).join(" · ");
+    this.#end(from, to);
     if (preview?.filename && preview.mediaType === "images" && this.#picture.hidden) {
       const { filename, subfolder = "", type = "output" } = preview;
       this.#picture.src = `view?${new URLSearchParams({ filename, subfolder, type, of: this.id })}`;
       this.#picture.onerror = () => (this.#picture.hidden = true);
       this.#picture.hidden = false;
     }
+  }
+
+  #end(from, to) {
+    this.#time.textContent = [when(to), from ? took(to - from) : ""].filter(Boolean).join(" · ");
   }
 
   // place says whether the run is selected, and its place among count waiting runs.

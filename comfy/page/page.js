@@ -9,8 +9,15 @@ import { beginLog, log } from "./log.js";
 import { RunView } from "./run.js";
 import { Side } from "./side.js";
 
-const failed = (err) => ($("trouble").textContent = err.message);
+let timer;
 const settled = () => ($("trouble").textContent = "");
+
+// failed shows an error for some time.
+function failed(err) {
+  $("trouble").textContent = err.message;
+  clearTimeout(timer);
+  timer = setTimeout(settled, 15_000);
+}
 
 // go changes what the page shows, and puts the focus there.
 function go(hash, focus) {
