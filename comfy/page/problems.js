@@ -20,17 +20,22 @@ export function problems(run, graph, pick) {
     if (error && !seen.has(id)) all.push({ id, on, state, ...error });
   }
   const left = leftOutOf(run.prompt_id);
-  const key = JSON.stringify([left, all.map(({ id, state, exception_message: text }) => [id, state, text])]);
-  const elements = all.slice(0, most).map((problem) => element(problem, run, graph, pick));
+  const listed = all.slice(0, most).map((problem) => ({ ...problem, ...placed(problem, run, graph) }));
+  const key = JSON.stringify([left, all.length, listed.map(({ id, name, state, exception_message: text }) => [id, name, state, text])]);
+  const elements = listed.map((problem) => element(problem, pick));
   if (Object.keys(left).length) elements.push(el("div", { className: "notice" }, el("strong", {}, "Some outputs are left out"), ...invalid(graph, left)));
   if (all.length > most) elements.push(el("p", { className: "quiet" }, `${all.length - most} more nodes failed or were skipped.`));
   return { key, elements };
 }
 
-function element({ id, on, kind, state, exception_type, exception_message, traceback }, run, graph, pick) {
-  const skipped = state === "blocked"; // the run went on
+// placed returns the node of the graph that shows a problem, and its name.
+function placed({ id, on, kind }, run, graph) {
   const place = on || run.nodes?.[id]?.display_node_id || id;
-  const name = graph[place] ? titleOf(graph, place) : kind || "The run";
+  return { place, name: graph[place] ? titleOf(graph, place) : kind || "The run" };
+}
+
+function element({ id, place, name, state, exception_type, exception_message, traceback }, pick) {
+  const skipped = state === "blocked"; // the run went on
   return el("div", { className: skipped ? "notice" : "error" },
     el("strong", {}, id ? button(name, () => pick(place), `Show node ${place}`) : name, skipped ? " was skipped" : " failed"),
     id ? el("code", { className: "quiet" }, ` node ${id}`) : null,
