@@ -56,6 +56,7 @@ export class Client extends EventTarget {
   #remaining = 0; // prompts that wait or run
   #checking = false;
   #images = new Map(); // previews of a stream whose images are to be fetched, by node
+  #fetching = false;
 
   constructor(options) {
     super();
@@ -203,7 +204,7 @@ export class Client extends EventTarget {
    */
   async #learn(entry) {
     if (entry.tail || !this.connected) return; // #greet comes back to it
-    const { id } = entry;
+    const { id, known } = entry;
     const tail = (entry.tail = []);
     let state, refusal;
     try {
@@ -225,11 +226,10 @@ export class Client extends EventTarget {
     if (!entry.followers.size) return this.#leave(entry);
     if (tail.gap) return this.#learn(entry);
     const counts = state?.closed || state?.cursor; // otherwise the messages say as much
-    const news = counts || !entry.known;
     entry.known = true;
     if (counts) entry.run = snapshot(state);
     else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
-    if (news) this.#changed(entry, null);
+    if (counts || !known) this.#changed(entry, null);
     for (const message of tail) if (!counts || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
   }
 
@@ -322,6 +322,7 @@ export class Client extends EventTarget {
 
   /** Asks the server to watch a prompt, or to leave it. hidden: for followers, not for listeners. */
   async #ask(type, id, hidden) {
+    this.#life.signal.throwIfAborted();
     if (!this.#resumes) throw new RefusedError(501, "the server cannot watch prompts");
     if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `a client watches at most ${WATCH_MAX} prompts`);
     const ask = { type, id, hidden, ...defer() };
@@ -427,6 +428,7 @@ export class Client extends EventTarget {
     this.#stream = connection.stream;
     this.#resumes = connection.stream || Boolean(message?.cursor);
     connection.greeted = this.connected = this.#greeted = true;
+    this.#guard(connection);
     this.#ready.resolve();
     for (const ask of [...this.#asked]) this.#send(ask);
     for (const entry of this.#followed()) if (!entry.known) this.#learn(entry);
@@ -450,12 +452,10 @@ export class Client extends EventTarget {
     const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? ping + patience : 3 * ping) : hurry ? 0 : ping;
     let left = connection.seen + silence - Date.now();
     if (left <= 0) {
-      if (!greeted && connection.opened) this.#greet(connection); // a server without a greeting
-      else if (!greeted || probed || stream) return connection.lost();
-      else {
-        connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
-        connection.probed = true;
-      }
+      if (!greeted && connection.opened) return this.#greet(connection); // a server without a greeting
+      if (!greeted || probed || stream) return connection.lost();
+      connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
+      connection.probed = true;
       connection.seen = Date.now();
       left = patience;
     }
@@ -465,8 +465,9 @@ export class Client extends EventTarget {
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (!connection) this.#connect();
-    else if (connection.greeted) online && !this.#resumes ? connection.lost() : this.#guard(connection, true);
+    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (!this.#connection) this.#connect();
+    else if (connection.greeted) this.#guard(connection, true);
   }
 
   /** Handles a message. */
@@ -511,16 +512,17 @@ export class Client extends EventTarget {
   /** Fetches the image of a preview: a stream has only its address. */
   async #image(message) {
     const images = this.#images;
-    const idle = !images.size;
     images.set(message.data.node_id, message); // a newer one replaces one that waits
-    if (!idle) return;
-    for (const [node, newest] of images) {
+    if (this.#fetching) return;
+    this.#fetching = true;
+    for (const [node, { data, ...rest }] of images) {
+      images.delete(node);
       try {
-        const response = await this.#fetch(newest.data.url, { signal: this.#life.signal });
-        if (response.ok) this.#publish({ ...newest, data: { ...newest.data, blob: await response.blob() } });
+        const response = await this.#fetch(data.url, { signal: this.#life.signal });
+        if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });
       } catch {} // a preview is no loss
-      if (images.get(node) === newest) images.delete(node);
     }
+    this.#fetching = false;
   }
 
   // ---- the end
@@ -823,13 +825,12 @@ const STEPS = {
   },
 };
 
-/** Makes the state of a run from a record of the history. */
-function foldRecord(id, { status, outputs = {}, meta = {} }) {
+/** Makes the state of a run from a record of the history. Its last message is the outcome. */
+function foldRecord(id, { status, outputs, meta }) {
+  const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
+  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, display_node: meta?.[node]?.display_node }]);
+  messages.splice(-1, 0, ...shown);
   let run = null;
-  const add = (type, data) => (run = fold(run, { type, data: { ...data, prompt_id: id }, attempt: data.attempt ?? run?.attempt }));
-  for (const [type, data] of status?.messages ?? []) add(type, data);
-  for (const [node, output] of Object.entries(outputs)) add("executed", { node, display_node: meta[node]?.display_node, output });
-  add("executing", { node: null });
-  run.state ||= status?.status_str ?? "success";
+  for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
   return run;
 }
