@@ -71,7 +71,7 @@ export class RunView {
     if (id !== this.#id) return;
     if (run instanceof Error) {
       $("lost").textContent = run.message;
-      return;
+      run = { state: "unknown" };
     }
     this.#run = run;
     this.paint();

@@ -1,13 +1,13 @@
 // What the page shows of each node of a graph, made from the state of a run. Nothing here
 // knows the page.
-import { nodeWords, took } from "./words.js";
+import { ended, nodeWords, took } from "./words.js";
 
 // viewsOf returns a view for each node of the graph: its state, its progress, and the
 // states of the nodes that it has made while it ran. run is the state of a run as
 // nodebus.js folds it.
 export function viewsOf(graph, run) {
   const views = new Map();
-  const over = run.state !== "" && run.state !== "running";
+  const over = ended(run.state);
   for (const id of Object.keys(graph)) views.set(id, viewOf(id, run.nodes?.[id], over));
   for (const [id, node] of Object.entries(run.nodes ?? {})) {
     const on = node.display_node_id || id;

@@ -39,7 +39,11 @@ export const hue = (type) => [...type].reduce((sum, c) => (sum * 137 + c.codePoi
 // stateWords are the states of a run.
 export const stateWords = {
   "": "waiting", running: "running", asking: "asks", success: "done", error: "failed", refused: "refused", interrupted: "interrupted",
+  unknown: "unknown",
 };
+
+// ended reports whether a run with this state has ended.
+export const ended = (state) => ["success", "error", "refused", "interrupted"].includes(state);
 
 // nodeWords are the states of a node in a run.
 export const nodeWords = {
