@@ -168,7 +168,8 @@ func TestRunQuestion(t *testing.T) {
 // TestRunStream: the stream of a prompt that waits, to its end, and after it.
 func TestRunStream(t *testing.T) {
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 1})
-	h.submit("me", waitFor("a"), `"prompt_id":"first"`)
+	before, _ := h.follow("POST", runs, `{"client_id":"me","prompt":`+waitFor("a")+`}`)
+	before.begun()
 	h.submit("other", `{"1":{"class_type":"Wait","inputs":{"name":"b","words":"one two"}}}`, `"prompt_id":"p"`)
 	s, res := h.follow("GET", "/api"+runs+"/p", "")
 	require.Equal(t, "Accept", res.header.Get("Vary"))
