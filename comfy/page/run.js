@@ -71,7 +71,7 @@ export class RunView {
     if (id !== this.#id) return;
     if (run instanceof Error) {
       $("lost").textContent = run.message;
-      run = { state: "unknown" };
+      run = { ...this.#run, state: "unknown", waiting: [] }; // what was seen of it stays
     }
     this.#run = run;
     this.paint();
