@@ -206,7 +206,8 @@ export class Client extends EventTarget {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
+      if (!entry.run.state || entry.run.incomplete) state = await this.#state(entry);
+      entry.patience = 0;
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -229,18 +230,23 @@ export class Client extends EventTarget {
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
-  async #state(id) {
+  async #state(entry) {
+    const { id } = entry;
     const path = encodeURIComponent(id);
+    // Browsers keep HTTP connections. After a break, such a connection may be dead, and no
+    // answer comes: the next attempt takes another one. A slow line gets more time each time.
+    entry.patience = 2 * entry.patience || PATIENCE;
+    const get = (path) => this.request(path, { signal: AbortSignal.timeout(entry.patience) });
     try {
-      const state = await this.request(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
+      const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
     } catch (error) {
       if (!isRefusal(error) || error.body?.error) throw error;
     } // else the server has no such route
     try {
-      const { queue_running, queue_pending } = await this.request("queue");
+      const { queue_running, queue_pending } = await get("queue");
       if ([...queue_running, ...queue_pending].some((item) => item[1] === id)) return;
-      const { [id]: record } = await this.request(`history/${path}`);
+      const { [id]: record } = await get(`history/${path}`);
       if (record) return foldRecord(id, record);
     } catch (error) {
       if (isRefusal(error)) return; // there are only events
@@ -269,8 +275,8 @@ export class Client extends EventTarget {
   }
 
   async #settle(entry) {
-    if (entry.run.incomplete) {
-      const state = await this.#state(entry.id).catch(() => {});
+    for (let tries = 3, state; entry.run.incomplete && !state && tries; tries--) {
+      state = await this.#state(entry).catch(() => {});
       if (state?.closed) entry.run = snapshot(state);
     }
     this.#finish(entry);
