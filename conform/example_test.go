@@ -34,10 +34,10 @@ func (l lines) Write(_ context.Context, frames []nodebus.Frame) error {
 func (l lines) Close(error) error { return l.to.Close() }
 
 // connect returns a transport and the client that receives its frames.
-func connect(*testing.T) (nodebus.Transport, conform.Client) {
+func connect(*testing.T) (nodebus.Transport, conform.Receiver) {
 	there, here := io.Pipe()
 	r := bufio.NewReader(there)
-	return lines{here}, conform.Client{TextOnly: true, Receive: func() (nodebus.Frame, error) {
+	return lines{here}, conform.Receiver{TextOnly: true, Receive: func() (nodebus.Frame, error) {
 		line, err := r.ReadBytes('\n')
 		return nodebus.Frame{Data: bytes.TrimSuffix(line, []byte("\n"))}, err
 	}}
