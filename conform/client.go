@@ -26,7 +26,7 @@ type ClientStart struct {
 	Ping time.Duration
 }
 
-// ClientUnderTest is a client that [Client] observes. Next and Watch may run at the same
+// ClientUnderTest is a client that [Client] observes. It connects without a call of Next. Next and Watch may run at the same
 // time, and Close may be called while they run. No method is called after Close, except
 // a Next that Close has ended.
 type ClientUnderTest interface {

@@ -129,15 +129,8 @@ func sizes(t *testing.T, s *stage) {
 // client that takes nothing for long, with code 1013 or with none, and the client comes
 // back for the rest.
 func readsSlowly(t *testing.T, s *stage) {
-	s.launch(t, ClientStart{ID: testerID})
-	p := s.serve(s.accept(t))
-	within(t, "starting the client", func() {
-		select {
-		case <-s.started:
-		case err := <-s.failed:
-			s.failed <- err
-		}
-	})
+	s.idle = true
+	p := s.begin(t)
 	pad := quoted(strings.Repeat("x", 64<<10))
 	var all []scripted
 	for i := range 128 {
@@ -155,7 +148,7 @@ func readsSlowly(t *testing.T, s *stage) {
 	}
 	reset(p.conn)
 	<-sent
-	s.up(t)
+	s.pump(t.Context())
 	s.serve(s.accept(t))
 	s.expect(t, "a slow program", all...)
 }

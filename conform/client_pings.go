@@ -34,10 +34,10 @@ func ignoresPongs(t *testing.T, s *stage) {
 	p := s.begin(t)
 	for _, payload := range []string{"", "never asked", "nb5"} {
 		p.control(opPong, payload)
+		p.control(opPing, "still there?")
+		p.pong(t, "still there?")
 		s.expect(t, "after a pong", s.publish(mixed(0)...)...)
 	}
-	p.control(opPing, "still there?")
-	p.pong(t, "still there?")
 }
 
 // oddPongs lets the server answer the pings of the client late, out of order, twice, and

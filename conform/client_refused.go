@@ -64,7 +64,6 @@ func neverStarts(t *testing.T, s *stage) {
 	s.accept(t).refuse(401, "who are you?")
 	select {
 	case <-s.started:
-		s.pump(t)
 		s.ends(t, "after status 401")
 	case err := <-s.failed:
 		s.failed <- err

@@ -145,6 +145,7 @@ type script struct {
 	epoch string
 	id    uint64
 	all   []scripted
+	start string
 	from  map[string]int // by cursor, the number of events in all that are not after it
 }
 
@@ -159,7 +160,8 @@ func (s *script) restart(epoch string, id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch, s.id, s.all, s.from = epoch, id, nil, map[string]int{}
-	s.from[s.end()] = 0
+	s.start = s.end()
+	s.from[s.start] = 0
 }
 
 // end returns the cursor of the newest event. s.mu is held.
@@ -177,6 +179,13 @@ func (s *script) say(events ...scripted) []scripted {
 		s.from[s.end()] = len(s.all)
 	}
 	return events
+}
+
+// first returns the cursor before all events.
+func (s *script) first() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.start
 }
 
 // place returns the cursor of the newest event.

@@ -32,6 +32,7 @@ type stage struct {
 
 	client   ClientUnderTest // set before started is closed
 	launched bool
+	idle     bool // the client's program takes no events before pump is called
 	closed   bool // the test has closed the client
 	ended    bool // the test has waited for the end of Next
 	started  chan struct{}
@@ -173,7 +174,8 @@ func (s *stage) check(p *peer) {
 	}
 }
 
-// launch starts the client and does not wait for it.
+// launch starts the client and does not wait for it. The client's program takes all
+// events, unless idle is true.
 func (s *stage) launch(t *testing.T, how ClientStart) {
 	how.URL = "http://" + s.listener.Addr().String() + "/"
 	how.Retry = cmp.Or(how.Retry, soonTry)
@@ -189,17 +191,19 @@ func (s *stage) launch(t *testing.T, how ClientStart) {
 			s.failed <- errors.New("the function has returned no client")
 		default:
 			s.client = c
+			if !s.idle {
+				s.pump(ctx)
+			}
 			close(s.started)
 		}
 	})
 }
 
-// up waits until the client has started, and lets its program take all events.
+// up waits until the client has started.
 func (s *stage) up(t *testing.T) {
 	t.Helper()
 	select {
 	case <-s.started:
-		s.pump(t)
 	case err := <-s.failed:
 		s.failed <- err
 		t.Fatalf("the client does not start: %v", err)
@@ -218,8 +222,7 @@ func (s *stage) begin(t *testing.T) *peer {
 }
 
 // pump lets the client's program take all events.
-func (s *stage) pump(t *testing.T) {
-	ctx := t.Context()
+func (s *stage) pump(ctx context.Context) {
 	s.busy.Go(func() {
 		for {
 			ev, err := s.client.Next(ctx)
@@ -289,7 +292,7 @@ func (s *stage) greet(p *peer) {
 	s.id = cmp.Or(s.id, "made-by-the-server")
 	id := s.id
 	s.mu.Unlock()
-	at := cmp.Or(p.since, s.place())
+	at := cmp.Or(p.since, s.first()) // a client without a cursor is sent all that is kept
 	s.send(p, greeting(id, at))
 	if s.plain {
 		return
