@@ -12,8 +12,8 @@
 // number is then 0. A listener that must know the difference has fields of type *float64,
 // which are nil.
 //
-// Only Events, Follow and Run read the connection, and Watch and Unwatch while they wait;
-// without them nothing happens. The client reconnects after a broken connection, and then
-// receives the missed events. With [Client.Cursor] and Options.Since, it does so after a
-// restart of its program, too.
+// Any number of loops may run at once, and each receives all of its events. Only loops read
+// the connection, and Watch and Unwatch while they wait; without them nothing happens. The
+// client reconnects after a broken connection, and then receives the missed events. With
+// [Client.Cursor] and Options.Since, it does so after a restart of its program, too.
 package client
