@@ -13,16 +13,23 @@ import (
 // conformed is a client of the suite.
 type conformed struct{ *client.Client }
 
-func startConformed(ctx context.Context, s conform.ClientStart) (conform.ClientUnderTest, error) {
-	since, err := nodebus.ParseCursor(s.Since)
-	if err != nil {
-		return nil, err
+// startConformed returns a function that connects a client, over Server-Sent Events if sse
+// is true.
+func startConformed(sse bool) func(context.Context, conform.ClientStart) (conform.ClientUnderTest, error) {
+	return func(ctx context.Context, s conform.ClientStart) (conform.ClientUnderTest, error) {
+		since, err := nodebus.ParseCursor(s.Since)
+		if err != nil {
+			return nil, err
+		}
+		route := map[bool]string{false: "ws", true: "events"}[sse]
+		c, err := client.Dial(ctx, s.URL+route, &client.Options{
+			ID: s.ID, Since: since, SSE: sse, Retry: s.Retry, PingInterval: s.Ping,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return conformed{c}, nil
 	}
-	c, err := client.Dial(ctx, s.URL+"ws", &client.Options{ID: s.ID, Since: since, Retry: s.Retry})
-	if err != nil {
-		return nil, err
-	}
-	return conformed{c}, nil
 }
 
 func (c conformed) Next(ctx context.Context) (conform.ClientEvent, error) {
@@ -60,5 +67,9 @@ func conformedEvent(ev nodebus.Event) (conform.ClientEvent, error) {
 }
 
 func TestConform(t *testing.T) {
-	conform.Client(t, startConformed, &conform.ClientClaims{Status: true, Watches: true})
+	conform.Client(t, startConformed(false), &conform.ClientClaims{Status: true, Watches: true, Pings: true})
+}
+
+func TestConformOfStreams(t *testing.T) {
+	conform.Client(t, startConformed(true), &conform.ClientClaims{Stream: true, Status: true, Watches: true, Pings: true})
 }

@@ -47,7 +47,10 @@ func brokenFrames() [][]byte {
 	envelope := `{"type":"progress_text","prompt_id":"p"}`
 	var all [][]byte
 	for _, f := range [][]byte{
-		{}, {0}, {0, 0}, {0, 0, 3}, // shorter than the type
+		{},
+		{0},
+		{0, 0},
+		{0, 0, 3},                                                           // shorter than the type
 		u32(0), u32(99), append(u32(5), "x"...), append(u32(1<<31), "x"...), // unknown types
 		u32(1), u32(1, 9), append(u32(1), 0, 0), // a preview without a format, or with an unknown format
 		u32(3), u32(3, 0), append(u32(3, 9), "7text"...), append(u32(3, 1<<31-1), "7"...), append(u32(3, 1<<32-1), "7"...),

@@ -87,7 +87,8 @@ func (s *stage) ends(t *testing.T, when string) {
 	s.ended = true
 	for {
 		select {
-		case <-s.gaveUp:
+		case err := <-s.gaveUp:
+			t.Logf("%s: Next has ended: %v", when, err)
 			return
 		case ev := <-s.events:
 			t.Errorf("%s: the client yields %s", when, ev.Type)

@@ -154,3 +154,13 @@ func ExampleRegister() {
 	fmt.Println(ok)
 	// Output: true
 }
+
+// The suite of clients starts each client with a function. A client in another language is a
+// process that writes the events that it receives.
+func ExampleClient() {
+	var t *testing.T // in a real test: the argument of the test function
+
+	conform.Client(t, func(ctx context.Context, s conform.ClientStart) (conform.ClientUnderTest, error) {
+		return startSmall(false, "")(ctx, s) // connects to s.URL+"ws" with the id s.ID
+	}, &conform.ClientClaims{Status: true})
+}

@@ -27,7 +27,8 @@ func (c *small) decode(payload []byte, isBinary bool) (ev conform.ClientEvent, o
 	case c.has("compares cursors") && number(ev.Cursor) <= number(c.since):
 	case c.has("clears its cursor"):
 		c.since = ev.Cursor
-	case ev.Cursor != "" && !(c.has("has no cursor before events") && ev.Type == "status"):
+	case c.has("has no cursor before events") && ev.Type == "status":
+	case ev.Cursor != "":
 		c.since = ev.Cursor
 	}
 	switch ev.Type {
