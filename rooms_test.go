@@ -58,6 +58,9 @@ var rooms = map[string]room{
 		imports: []string{"."},
 		files:   6, names: 12, circle: 4,
 	},
+	"js": {
+		files: 2, names: 1, circle: 1, // it only serves files
+	},
 	"nodetest": {
 		imports: []string{".", "flow"},
 		files:   1, names: 4, circle: 1,
@@ -70,12 +73,12 @@ var rooms = map[string]room{
 		files: 35, names: 25, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "fold", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
+		imports: []string{".", "flow", "fold", "js", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
 		// The runs are boxes of their own: their routes, their streams and their records.
 		files: 39, names: 5, circle: 35,
 	},
 	"examples": {imports: []string{
-		".", "flow", "ws", "sse", "client", "comfy", "nodetest", "conform", "examples",
+		".", "flow", "ws", "sse", "client", "js", "comfy", "nodetest", "conform", "examples",
 	}},
 	"internal":         {imports: []string{"internal"}},
 	"internal/query":   {imports: []string{"."}},                           // what the transports read from a request

@@ -85,11 +85,15 @@ type Client struct {
 	// calling is the right to call listeners, which run one at a time.
 	calling chan struct{} // capacity 1: who puts a value in has the right
 
+	listing listing
+
 	mu        sync.Mutex // guards all below; foreign code never runs under it
 	id        string
 	link      link           // nil while the connection is broken, and after Close
 	again     bool           // the client itself has ended the link, to connect again at once
-	last      nodebus.Cursor // of the last event taken in; zero if the server sends no cursors
+	greeted   bool           // an event has come over the link
+	cursors   bool           // the server sends cursors: the first event over a link had one
+	last      nodebus.Cursor // of the last event taken in; zero if no server has sent cursors
 	seq       uint64         // of the last event taken in
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
@@ -109,6 +113,7 @@ type Client struct {
 func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	c := &Client{
 		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
+		listing:   listing{turn: make(chan struct{}, 1)},
 		listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
 		loops: map[string][]*loop{},
 	}

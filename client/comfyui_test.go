@@ -9,10 +9,10 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
-	"github.com/stretchr/testify/require"
 )
 
 // comfyUI does what ComfyUI's own server does with prompts, sockets, queue and history:
@@ -33,7 +33,9 @@ type comfyUI struct {
 	records map[string]string
 	changed *sync.Cond
 
-	oldIDs bool // gives each prompt an id of its own, as old servers do
+	lists  atomic.Int32 // number of requests for the queue
+	failed atomic.Int32 // number of further requests for the queue that fail
+	oldIDs bool         // gives each prompt an id of its own, as old servers do
 }
 
 type queued struct {
@@ -188,6 +190,11 @@ func (s *comfyUI) submit(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *comfyUI) list(w http.ResponseWriter, _ *http.Request) {
+	s.lists.Add(1)
+	if s.failed.Add(-1) >= 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	items := func(qs []*queued) string {
@@ -204,7 +211,9 @@ func (s *comfyUI) list(w http.ResponseWriter, _ *http.Request) {
 
 func (s *comfyUI) change(_ http.ResponseWriter, r *http.Request) {
 	var body struct{ Delete []string }
-	require.NoError(s.t, json.NewDecoder(r.Body).Decode(&body))
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		s.t.Error(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := len(s.queue) - 1; i > 0; i-- { // the first runs
@@ -219,7 +228,9 @@ func (s *comfyUI) stop(_ http.ResponseWriter, r *http.Request) {
 	var body struct {
 		PromptID string `json:"prompt_id"`
 	}
-	require.NoError(s.t, json.NewDecoder(r.Body).Decode(&body))
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		s.t.Error(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.queue) > 0 && s.queue[0].id == body.PromptID {

@@ -20,25 +20,28 @@ const (
 	gone               // it neither waits nor runs, and has no record: it was deleted or forgotten
 )
 
-// fateOf asks what has become of a prompt. The history has a prompt that has ended; a prompt
-// whose id is used again also waits or runs. err means that the server gave no answer.
-func (c *Client) fateOf(ctx context.Context, promptID string) (fate, error) {
+// fateOf asks what has become of a prompt: the queue has a prompt that waits or runs, also
+// if its id was used before, and the history has a prompt that has ended. What the server
+// said before the time since is too old. err means that the server gave no answer.
+func (c *Client) fateOf(ctx context.Context, promptID string, since time.Time) (fate, error) {
 	ctx, cancel := context.WithTimeout(ctx, endedTime)
 	defer cancel()
-	for range 2 { // it may have ended between the first history and the queue
+	for range 2 { // the second time, the prompt may have been submitted meanwhile
+		queued, err := c.queuedSince(ctx, since)
+		if err != nil {
+			return orUnsaid(err)
+		}
+		if queued[promptID] {
+			return open, nil
+		}
 		recorded, err := c.isRecorded(ctx, promptID)
 		if err != nil {
 			return orUnsaid(err)
 		}
-		queued, err := c.isQueued(ctx, promptID)
-		switch {
-		case err != nil:
-			return orUnsaid(err)
-		case queued:
-			return open, nil
-		case recorded:
+		if recorded {
 			return over, nil
 		}
+		since = time.Now()
 	}
 	return gone, nil
 }
@@ -63,20 +66,50 @@ func (c *Client) isRecorded(ctx context.Context, promptID string) (bool, error) 
 	return entries[promptID] != nil, err
 }
 
-// isQueued reports whether a prompt waits or runs.
-func (c *Client) isQueued(ctx context.Context, promptID string) (bool, error) {
+// listing is what the server said about its queue. All loops share it, because the answer
+// has all graphs of the queue, and many loops may ask at once.
+type listing struct {
+	turn  chan struct{} // capacity 1: who puts a value in may ask, and use the rest
+	began time.Time     // when the request began
+	ids   map[string]bool
+	err   error
+}
+
+// queuedSince returns the ids of the prompts that wait or run. The server has said it after
+// the time since.
+func (c *Client) queuedSince(ctx context.Context, since time.Time) (map[string]bool, error) {
+	l := &c.listing
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if l.began.After(since) {
+		return l.ids, l.err
+	}
+	began := time.Now()
+	ids, err := c.queuedNow(ctx)
+	if ctx.Err() == nil { // otherwise only this caller has not waited for the answer
+		l.began, l.ids, l.err = began, ids, err
+	}
+	return ids, err
+}
+
+func (c *Client) queuedNow(ctx context.Context) (map[string]bool, error) {
 	r, lists := &call{what: "the queue", route: "queue"}, queueLists{}
 	if err := c.fetchJSON(ctx, r, &lists); err != nil {
-		return false, err
+		return nil, err
 	}
+	ids := make(map[string]bool, len(lists.Running)+len(lists.Waiting))
 	for _, items := range [][]json.RawMessage{lists.Running, lists.Waiting} {
 		for _, item := range items {
 			var parts []json.RawMessage
 			var id string
-			if json.Unmarshal(item, &parts) == nil && len(parts) > 1 && json.Unmarshal(parts[1], &id) == nil && id == promptID {
-				return true, nil
+			if json.Unmarshal(item, &parts) == nil && len(parts) > 1 && json.Unmarshal(parts[1], &id) == nil {
+				ids[id] = true
 			}
 		}
 	}
-	return false, nil
+	return ids, nil
 }

@@ -67,6 +67,7 @@ type following struct {
 	loop   *loop
 	asking func()      // ends the question to the server that runs, and waits for its end; or nil
 	again  bool        // the loop must ask again after it
+	retry  bool        // the loop must ask again after it, but not at once
 	doubt  bool        // the loop must ask again after it, unless the prompt begins
 	timer  *time.Timer // ends the loop when it fires; or nil
 	mark   *request    // ends the loop with its answer; or nil
@@ -108,11 +109,12 @@ func (f *following) settle(settled bool) {
 func (f *following) inquire(ctx context.Context) error {
 	f.mu.Lock()
 	l := f.loop
-	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun
+	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun && !l.mute
 	l.ask, l.told, l.doubt = false, false, false
-	cursors := f.last != nodebus.Cursor{}
+	retry := told && l.unsure && l.quiet
+	cursors := f.cursors
 	f.mu.Unlock()
-	f.again, f.doubt = f.again || ask, f.doubt || doubt
+	f.again, f.retry, f.doubt = f.again || ask, f.retry || retry, f.doubt || doubt
 	if told {
 		f.asking()
 		f.asking = nil
@@ -120,12 +122,13 @@ func (f *following) inquire(ctx context.Context) error {
 	switch {
 	case over:
 		return f.conclude(ctx, cursors)
-	case f.again && f.asking == nil:
-		f.again, f.doubt = false, false
-		f.ask(ctx, 0)
-	case f.doubt && f.asking == nil:
-		f.doubt = false
-		f.ask(ctx, doubtTime) // perhaps the prompt begins meanwhile
+	case f.asking != nil:
+	case f.again:
+		f.ask(ctx, 0, true)
+	case f.retry:
+		f.ask(ctx, doubtTime, true)
+	case f.doubt:
+		f.ask(ctx, doubtTime, false) // perhaps the prompt begins meanwhile
 	}
 	return nil
 }
@@ -134,9 +137,10 @@ func (f *following) inquire(ctx context.Context) error {
 // it asks whether the prompt is still there. It also bounds how often Wait asks.
 const doubtTime = time.Second
 
-// ask asks whether the prompt has ended, in a goroutine that ends with the loop. If after is
-// not 0, it asks after this time, and only if the prompt has not begun by then.
-func (f *following) ask(ctx context.Context, after time.Duration) {
+// ask asks whether the prompt has ended, in a goroutine that ends with the loop. It asks
+// after some time; if always is false, only if the prompt has not begun by then.
+func (f *following) ask(ctx context.Context, after time.Duration, always bool) {
+	f.again, f.retry, f.doubt = false, false, false
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(f.life, cancel)
 	done := make(chan struct{})
@@ -147,33 +151,33 @@ func (f *following) ask(ctx context.Context, after time.Duration) {
 	go func() {
 		defer close(done)
 		defer stop()
-		said, err := f.askAfter(ctx, after)
+		said, err := f.askAfter(ctx, after, always)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.loop.told, f.loop.unsure = true, err != nil
 		f.loop.over = said == over || said == gone && f.loop.quiet
+		f.loop.mute = said == unsaid && err == nil
 		f.loop.rouse()
 	}()
 }
 
-// askAfter waits and then asks what has become of the prompt, unless it has begun.
-func (f *following) askAfter(ctx context.Context, after time.Duration) (fate, error) {
-	if after > 0 {
-		timer := time.NewTimer(after)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return unsaid, nil
-		}
-		f.mu.Lock()
-		begun := f.loop.begun
-		f.mu.Unlock()
-		if begun {
-			return unsaid, nil
-		}
+// askAfter waits and then asks what has become of the prompt.
+func (f *following) askAfter(ctx context.Context, after time.Duration, always bool) (fate, error) {
+	since := time.Now()
+	timer := time.NewTimer(after)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return unsaid, nil
 	}
-	return f.fateOf(ctx, f.loop.promptID)
+	f.mu.Lock()
+	begun := f.loop.begun
+	f.mu.Unlock()
+	if begun && !always {
+		return open, nil
+	}
+	return f.fateOf(ctx, f.loop.promptID, since)
 }
 
 // conclude ends the loop after the events that are on their way. A nodebus server says

@@ -21,6 +21,7 @@ var requests = map[string]func(ctx context.Context, c *client.Client) error{
 	"Outcome":   func(ctx context.Context, c *client.Client) error { _, err := c.Outcome(ctx, "p"); return err },
 	"History":   func(ctx context.Context, c *client.Client) error { _, err := c.History(ctx, 1); return err },
 	"Queue":     func(ctx context.Context, c *client.Client) error { _, _, err := c.Queue(ctx); return err },
+	"State":     func(ctx context.Context, c *client.Client) error { _, err := c.State(ctx, "p"); return err },
 	"Delete":    func(ctx context.Context, c *client.Client) error { return c.Delete(ctx, "p") },
 	"Interrupt": func(ctx context.Context, c *client.Client) error { return c.Interrupt(ctx, "p") },
 	"Answer":    func(ctx context.Context, c *client.Client) error { return c.Answer(ctx, "p", "1", "q", 1) },
@@ -82,7 +83,7 @@ func TestRefusals(t *testing.T) {
 func TestAnswersThatAreNoJSON(t *testing.T) {
 	for _, body := range []string{"", "<html>sign in</html>", "[1", `"text"`, "7", "\xff\xfe" + strings.Repeat("x", 1<<20)} {
 		c := responder(t, client.Options{}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
-		for _, method := range []string{"Submit", "Outcome", "History", "Queue"} {
+		for _, method := range []string{"Submit", "Outcome", "History", "Queue", "State"} {
 			err := requests[method](t.Context(), c)
 			require.ErrorContains(t, err, "the server's answer is not the expected JSON", "%s %q", method, body)
 			require.Less(t, len(err.Error()), 1000)
@@ -146,7 +147,7 @@ func TestRequestsCarryTheHeader(t *testing.T) {
 	for method, path := range map[string]string{
 		"Submit": "/some/where/prompt", "Outcome": "/some/where/history/p", "History": "/some/where/history",
 		"Queue": "/some/where/queue", "Delete": "/some/where/queue", "Interrupt": "/some/where/interrupt", "File": "/some/where/view",
-		"Answer": "/some/where/nodebus/answer",
+		"Answer": "/some/where/nodebus/answer", "State": "/some/where/nodebus/runs/p",
 	} {
 		_ = requests[method](t.Context(), c)
 		require.Equal(t, path, asked.URL.Path, method)

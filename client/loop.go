@@ -22,6 +22,7 @@ type loop struct {
 	over     bool          // the answer: it has ended, or, for a quiet loop, is gone
 	begun    bool          // an event of the prompt has come, so the end comes as an event, too
 	doubt    bool          // the queue has changed and the prompt has not begun: perhaps it is gone
+	mute     bool          // the server has no routes that tell what has become of a prompt
 	unsure   bool          // the server has given no answer
 	settled  bool          // no event follows after those in the queue
 }

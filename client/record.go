@@ -58,7 +58,7 @@ func readEntry(promptID string, data json.RawMessage) (*nodebus.Outcome, error) 
 	return o, nil
 }
 
-// readParts reads an entry of which a part has an unknown form.
+// readParts reads an entry if one of its parts has an unknown form.
 func readParts(data json.RawMessage) (e entry, err error) {
 	var parts map[string]json.RawMessage
 	if err := json.Unmarshal(data, &parts); err != nil {

@@ -26,7 +26,8 @@ func TestStrangeRecords(t *testing.T) {
 		"error, no message": {`{"outputs":{},"status":{"status_str":"error","completed":false,"messages":[]}}`, nodebus.Failed, nil, "nodebus: the prompt failed without an error"},
 		"no lists": {
 			`{"outputs":{"1":{"a":"x","b":3,"c":[1],"d":null},"2":null,"3":"x"}}`, nodebus.Succeeded,
-			map[string]nodebus.UI{"1": {"a": {"x"}, "b": {3.0}, "c": {1.0}, "d": nil}, "2": nil, "3": nil}, "",
+			map[string]nodebus.UI{"1": {"a": {"x"}, "b": {3.0}, "c": {1.0}, "d": nil}, "2": nil, "3": nil},
+			"",
 		},
 		"NaN": {`{"outputs":{"1":{"a":[NaN,-Infinity,"NaN"]}},"prompt":[0,"p",{"1":{"is_changed":[NaN]}}]}`, nodebus.Succeeded, map[string]nodebus.UI{"1": {"a": {nil, nil, "NaN"}}}, ""},
 		"strange error": {

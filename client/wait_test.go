@@ -89,6 +89,34 @@ func TestWaitForADeletedPrompt(t *testing.T) {
 	})
 }
 
+// TestManyWaitsAskTogether: many goroutines wait for prompts in the queue. When the queue
+// changes, they share one look at it, which is repeated if it fails.
+func TestManyWaitsAskTogether(t *testing.T) {
+	s := newComfyUI(t)
+	c := dial(t, s.URL+"/ws", nil)
+	first := submit(t, c, node("Rest"))
+	begun(t, c, first)
+	const n = 100
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = submit(t, c, node("Say"))
+	}
+	s.failed.Store(2)
+	errs := make(chan error, n)
+	for _, id := range ids {
+		go func() {
+			_, err := c.Wait(deadline(t), id)
+			errs <- err
+		}()
+	}
+	require.NoError(t, c.Delete(t.Context(), ids...))
+	for range n {
+		require.ErrorIs(t, <-errs, client.ErrNotFound)
+	}
+	require.Less(t, s.lists.Load(), int32(n))
+	s.wake(first)
+}
+
 // TestWaitIsToldOfTheDeletion: the server tells the client of a deleted prompt.
 func TestWaitIsToldOfTheDeletion(t *testing.T) {
 	s := newHost(t, &comfy.Options{TellRemoved: true})

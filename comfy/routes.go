@@ -1,6 +1,10 @@
 package comfy
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/nodebus/nodebus/js"
+)
 
 // routes registers every route. The routes of the first map exist twice, with and
 // without the prefix /api.
@@ -57,6 +61,10 @@ func (s *Server) routes() {
 	} {
 		s.mux.HandleFunc(pattern, h)
 		s.mux.HandleFunc(twin(pattern), h)
+	}
+	for _, name := range []string{"nodebus.js", "nodebus.d.ts"} { // the client for pages
+		s.mux.Handle("GET /nodebus/"+name, js.Handler())
+		s.mux.Handle("GET /api/nodebus/"+name, js.Handler())
 	}
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /api/jobs":              s.jobList,

@@ -17,18 +17,19 @@ func TestWebpage(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "webpage")
 	out, err := exec.Command("go", "build", "-o", program, "github.com/nodebus/nodebus/examples/webpage").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	run(t, "node", "browser/webpage.mjs", startProgram(t, program, "/page/"), "shots")
+	run(t, "node", "browser/webpage.mjs", startProgram(t, "", program, "/page/"), "shots")
 }
 
-// startProgram starts a program that serves at the address in the variable ADDRESS, and
-// returns the address when the program answers.
-func startProgram(t *testing.T, path, route string) (address string) {
+// startProgram starts a program in a folder. The program serves at the address in the
+// variable ADDRESS. startProgram returns the address when the program answers.
+func startProgram(t *testing.T, folder, path, route string) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address = listener.Addr().String()
 	require.NoError(t, listener.Close())
 	cmd := exec.Command(path)
+	cmd.Dir = folder
 	cmd.Env = append(cmd.Environ(), "ADDRESS="+address)
 	require.NoError(t, cmd.Start())
 	ended := make(chan struct{})

@@ -5,7 +5,8 @@ export const listen = (page, options = {}) =>
   page.evaluate(async (options) => {
     const { Client } = await import("/bus/nodebus/nodebus.js");
     const client = (window.client = new Client({ url: "/bus/", clientId: "me", ...options }));
-    const notes = (window.notes = { said: [], gaps: 0, reconnecting: 0, reconnected: 0, runs: 0 });
+    const notes = (window.notes = { said: [], gaps: 0, reconnecting: 0, reconnected: 0, runs: 0, frozen: 0 });
+    document.addEventListener("freeze", () => notes.frozen++);
     client.addEventListener("e2e.said", ({ detail }) => notes.said.push(detail.n));
     client.addEventListener("gap", () => notes.gaps++);
     client.addEventListener("reconnecting", () => notes.reconnecting++);
@@ -41,7 +42,7 @@ export const run = (page) => page.evaluate(() => window.following.run);
 export const notes = (page) => page.evaluate(() => window.notes);
 
 /** Whatever takes longer fails. It is no measure: nothing here needs to be quick. */
-export const wait = { timeout: Number(process.env.PATIENCE ?? 180_000), polling: 50 };
+export const wait = { timeout: 180_000, polling: 50 };
 
 /** The text after n events. */
 export const text = (n) => Array.from({ length: n }, (_, i) => `${i + 1} `).join("");

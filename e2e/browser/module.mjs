@@ -3,7 +3,7 @@
 //
 //	node module.mjs FRONT SERVER SCENARIO    # the addresses of the line and of the server
 import assert from "node:assert/strict";
-import { open } from "./browser.mjs";
+import { launchPlain, open } from "./browser.mjs";
 import { scenarios } from "./scenarios.mjs";
 
 const [front, server, scenario] = process.argv.slice(2);
@@ -14,7 +14,7 @@ async function command(path, query) {
   assert.equal(answer.status, 200);
 }
 
-const { page, problems, close } = await open(front);
+const { page, problems, close } = await open(front, launchPlain);
 try {
   await scenarios[scenario]({
     page,

@@ -30,28 +30,33 @@ async function begin({ page }, options) {
   return id;
 }
 
-const freeze = (cdp) => cdp.send("Page.setWebLifecycleState", { state: "frozen" });
-const thaw = (cdp) => cdp.send("Page.setWebLifecycleState", { state: "active" });
+/** Hides the page behind another tab and freezes it: no script of the page runs while body runs. */
+async function frozen({ page, cdp }, body) {
+  const other = await page.context().newPage();
+  await other.bringToFront();
+  await page.waitForFunction(() => document.visibilityState === "hidden", null, wait);
+  const { frozen } = await notes(page);
+  await cdp.send("Page.setWebLifecycleState", { state: "frozen" });
+  assert.equal((await notes(page)).frozen, frozen + 1);
+  await body();
+  await cdp.send("Page.setWebLifecycleState", { state: "active" });
+  await page.bringToFront();
+  await other.close();
+}
 
 export const scenarios = {
   // The user looks at another tab, and the browser stops the scripts of the hidden page.
   async background(s) {
-    const { page, cdp, say, line } = s;
+    const { page, say, line } = s;
     await begin(s);
     await say(10);
     await complete(page, 10);
-    const other = await page.context().newPage();
-    await cdp.send("Emulation.setFocusEmulationEnabled", { enabled: false });
-    await other.bringToFront();
-    await freeze(cdp);
-    await say(2000);
-    await thaw(cdp);
-    await page.bringToFront();
+    await frozen(s, () => say(2000));
     await complete(page, 2010);
-    await freeze(cdp);
-    await line("reset"); // while no script of the page runs
-    await say(2000);
-    await thaw(cdp);
+    await frozen(s, async () => {
+      await line("reset");
+      await say(2000);
+    });
     await complete(page, 4010);
     await ends(s, 4010);
   },
@@ -108,18 +113,18 @@ export const scenarios = {
 
   // The lid of a laptop is closed for longer than the server keeps events.
   async lid(s) {
-    const { page, cdp, server, say, end, line } = s;
+    const { page, server, say, end, line } = s;
     const id = await begin(s);
     await say(100);
     await complete(page, 100);
     const cursor = await page.evaluate(() => window.client.cursor);
-    await freeze(cdp);
-    await line("silent");
-    await say(100);
-    await end();
-    while (!(await forgotten(server, id, cursor)));
-    await line("");
-    await thaw(cdp);
+    await frozen(s, async () => {
+      await line("silent");
+      await say(100);
+      await end();
+      while (!(await forgotten(server, id, cursor)));
+      await line("");
+    });
     await page.waitForFunction(() => window.notes.gaps > 0, null, wait);
     const { state, nodes } = await becomes(page, (run) => run.closed && !run.incomplete);
     assert.equal(state, "success");
