@@ -26,9 +26,9 @@ type ClientStart struct {
 	Ping time.Duration
 }
 
-// ClientUnderTest is a client that [Client] observes. It connects without a call of Next. Next and Watch may run at the same
-// time, and Close may be called while they run. No method is called after Close, except
-// a Next that Close has ended.
+// ClientUnderTest is a client that [Client] observes. It connects without a call of Next.
+// Next and Watch may run at the same time, and Close may be called once while they run.
+// After Close, Next must return an error; it may return events before that.
 type ClientUnderTest interface {
 	// Next waits for the next event that the client gives to its program. An error means
 	// that no event follows: the client has given up, or was closed. The end of ctx ends

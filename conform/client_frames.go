@@ -1,7 +1,7 @@
 package conform
 
 import (
-	"crypto/sha1" //nolint:gosec // RFC 6455 prescribes it
+	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -19,9 +19,9 @@ const (
 	opPong   = 0xa
 )
 
-// acceptKey returns the answer to the key of a handshake.
+// acceptKey returns the answer to the key of a handshake, see RFC 6455, section 4.2.2.
 func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 prescribes it
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 

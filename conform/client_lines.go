@@ -61,6 +61,8 @@ func stalls(t *testing.T, s *stage) {
 		p.halves(b, min(len(b)-1, 1+40*i), wait)
 		s.expect(t, "a frame that stalls", e)
 	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.now = p
 }
 

@@ -54,7 +54,7 @@ var socketFaults = map[string]string{
 	"hates pongs":                 "instead of answering the ping",
 	"knows no fragments":          "messages_come_in_fragments",
 	"knows no long frames":        "messages_have_any_size",
-	"waits for ever":              "the client does not connect",
+	"waits for ever":              "after the silence",
 	"asks once":                   "does not ask for the prompt",
 	"watches once":                "does not ask for the prompt",
 	"hides refusals":              "although the server has refused",
