@@ -38,7 +38,15 @@ func unknownTypes(t *testing.T, s *stage) {
 var brokenTexts = []string{
 	"", " ", "x", "{", `{"type":`, `{"type":"a","data":{}`, `{"type":"a","data":{}}}`, "null", "5", `"a"`, "[]", "[1]", "{}",
 	`{"data":{}}`, `{"type":null,"data":{}}`, `{"type":5,"data":{}}`, `{"type":["a"],"data":{}}`,
-	`{"type":"progress","data":{"value":NaN,"max":Infinity}}`, "\x00",
+	`{"type":"conform.nan","data":{"value":NaN,"max":Infinity}}`, "\x00",
+}
+
+// brokenText returns the bytes of a broken text message.
+func brokenText(stream bool, text string) []byte {
+	if stream {
+		return []byte("data: " + text + "\n\n")
+	}
+	return appendWSFrame(nil, true, opText, []byte(text))
 }
 
 // The broken binary frames, in an envelope and without one.
@@ -82,11 +90,7 @@ func survivesBroken(t *testing.T, s *stage) {
 		s.skipsUntil(t, what, s.publish(marked(n))[0])
 	}
 	for _, text := range brokenTexts {
-		if s.claims.Stream {
-			s.inject([]byte("data: " + text + "\n\n"))
-		} else {
-			s.inject(appendWSFrame(nil, true, opText, []byte(text)))
-		}
+		s.inject(brokenText(s.claims.Stream, text))
 		after(fmt.Sprintf("after the text %.40q", text))
 	}
 	for _, f := range brokenFrames() {

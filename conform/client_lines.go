@@ -3,8 +3,10 @@ package conform
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -153,6 +155,56 @@ func readsSlowly(t *testing.T, s *stage) {
 	s.pump(t.Context())
 	s.serve(s.accept(t))
 	s.expect(t, "a slow program", all...)
+}
+
+// meetsEverything mixes the faults of lines and of frames at random. "Nothing is lost,
+// doubled or reordered".
+func meetsEverything(t *testing.T, s *stage) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	here, there := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
+	var calm atomic.Bool
+	s.spoil = func(p *peer) bool {
+		switch kind := there.IntN(8); {
+		case calm.Load():
+		case kind == 0:
+			p.refuse(503, "not now")
+			return false
+		case kind == 1:
+			p.cut("RST")
+			return false
+		case kind < 5:
+			p.budget = 1 + there.IntN(4000)
+		default:
+			p.chunk = there.IntN(50)
+		}
+		return true
+	}
+	s.begin(t)
+	s.auto()
+	var want []scripted
+	for i := range 200 {
+		switch here.IntN(12) {
+		case 0, 1:
+			s.turn.Lock()
+			p := s.now
+			s.turn.Unlock()
+			p.cut(cuts[here.IntN(len(cuts))])
+		case 2:
+			s.inject(brokenText(s.claims.Stream, brokenTexts[here.IntN(len(brokenTexts))]))
+		case 3:
+			s.turn.Lock()
+			s.now.control(opPing, "at random")
+			s.turn.Unlock()
+		case 4:
+			s.expect(t, fmt.Sprintf("step %d", i), want...)
+			want = nil
+		default:
+			want = append(want, s.publish(mixed(5 * i)[:1+here.IntN(5)]...)...)
+		}
+	}
+	calm.Store(true)
+	s.expect(t, "after all", want...)
 }
 
 // streams: "A line that begins with a colon is a comment", and the stream is as "the HTML

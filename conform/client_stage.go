@@ -27,8 +27,9 @@ type stage struct {
 	listener net.Listener
 	arrivals chan *peer
 	busy     sync.WaitGroup
-	over     chan struct{} // closed at the end of the test
-	plain    bool          // the server knows no cursors, as ComfyUI
+	over     chan struct{}    // closed at the end of the test
+	spoil    func(*peer) bool // see auto; nil: nothing is spoiled
+	plain    bool             // the server knows no cursors, as ComfyUI
 
 	client   ClientUnderTest // set before started is closed
 	launched bool
@@ -262,13 +263,16 @@ func (s *stage) accept(t *testing.T) *peer {
 	return nil
 }
 
-// auto serves all further requests of the client.
+// auto serves all further requests of the client. First it calls spoil, which may end the
+// connection and return false.
 func (s *stage) auto() {
 	s.busy.Go(func() {
 		for {
 			select {
 			case p := <-s.arrivals:
-				s.serve(p)
+				if s.spoil == nil || s.spoil(p) {
+					s.serve(p)
+				}
 			case <-s.over:
 				return
 			}

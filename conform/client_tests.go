@@ -32,6 +32,7 @@ func Client(t *testing.T, start func(ctx context.Context, s ClientStart) (Client
 		"messages have any size":                        {true, sizes},
 		"a program handles events slowly":               {true, readsSlowly},
 		"a stream has comments and unknown fields":      {claims.Stream, streams},
+		"everything at random":                          {true, meetsEverything},
 		"a cursor of an earlier program":                {true, continues},
 		"an id that the client did not choose":          {true, keepsItsID},
 		"cursors are long":                              {true, opaque},
