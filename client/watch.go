@@ -131,7 +131,7 @@ func (c *Client) renew(ctx context.Context, l link, asked []*request) {
 		for _, r := range asked {
 			r.settle(nil)
 		}
-		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return len(r.answer) == 0 })
+		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return !slices.Contains(asked, r) })
 	}
 	again := c.again
 	c.mu.Unlock()
