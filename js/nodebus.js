@@ -576,7 +576,10 @@ function openSocket(WebSocket, url, connection, on) {
   socket.onopen = on.open;
   socket.onmessage = ({ data }) => on.frame(data);
   socket.onclose = () => on.lost();
-  socket.onerror = () => {}; // the close follows
+  socket.onerror = () => {
+    socket.onerror = null; // close() may report an error, too
+    on.lost(); // the WebSocket of Node 20 has no close event after a handshake that failed
+  };
   connection.send = (text) => socket.send(text);
   connection.close = () => socket.close();
 }
@@ -681,7 +684,7 @@ function isLater(cursor = "", other = "") {
 
 function splitCursor(cursor) {
   const i = cursor.lastIndexOf("-");
-  return [cursor.slice(0, i), Number(cursor.slice(i + 1))];
+  return [cursor.slice(0, i), BigInt(cursor.slice(i + 1) || 0)];
 }
 
 // ---- the state of a run
