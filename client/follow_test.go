@@ -191,7 +191,9 @@ func TestFollowAsksAgain(t *testing.T) {
 				c.Keep("p") // so that the first Follow need not ask
 				go func() {
 					time.Sleep(time.Minute)
-					require.Zero(t, asked.Load())
+					if asked.Load() != 0 {
+						t.Error("it asks without a reason")
+					}
 					s.serve(history(&asked, "p", "q"))
 					if k.breaks {
 						_ = on.CloseNow()

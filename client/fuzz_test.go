@@ -81,7 +81,8 @@ func TestStreamLimit(t *testing.T) {
 }
 
 // FuzzFrames feeds two frames to a client: nothing panics, a loop over Events has all
-// events that can be decoded, and a loop over Follow those of its prompt, and each Gap.
+// events that can be decoded, and a loop over Follow has the events of its prompt and each
+// Gap.
 func FuzzFrames(f *testing.F) {
 	binaryFrame := func(typ uint32, parts ...string) []byte {
 		b := binary.BigEndian.AppendUint32(nil, typ)
@@ -101,7 +102,8 @@ func FuzzFrames(f *testing.F) {
 	}
 	for _, b := range [][]byte{
 		nil, binaryFrame(1), binaryFrame(3, "1"), binaryFrame(4, `{"node_id":"1","prompt_id":"p"}`), binaryFrame(7, "x"),
-		append(binaryFrame(20034, `{"type":"7","prompt_id":"p"}`), binaryFrame(7)...), binaryFrame(20034, "{"), {0, 0, 78, 66, 255, 255, 255, 255},
+		append(binaryFrame(20034, `{"type":"7","prompt_id":"p"}`), binaryFrame(7)...), binaryFrame(20034, "{"),
+		{0, 0, 78, 66, 255, 255, 255, 255},
 	} {
 		f.Add(true, b, b)
 	}

@@ -19,7 +19,7 @@ import (
 func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	known, sure, again := e.interruptKnown(promptID)
+	en, attempts, again := e.interruptKnown(promptID)
 	if again != nil {
 		e.extendNow(ctx, again, promptID)
 	}
@@ -40,25 +40,38 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 			return true, err
 		}
 	}
-	return known && (sure || err != nil), err
+	return en != nil && (err != nil || e.interruptedHere(en, attempts)), err
 }
 
-// interruptKnown interrupts a prompt that the engine knows. sure is true if the prompt
-// runs here, or is not in the queue yet; otherwise it may have ended elsewhere. again is
-// the lease that ends before the next attempt of the prompt.
-func (e *Engine) interruptKnown(id string) (known, sure bool, again Lease) {
+// interruptKnown interrupts a prompt that the engine knows. en is its entry, or nil, and
+// attempts the number of its last attempt here before; -1 if the prompt runs here, or is
+// not in the queue yet. again is the lease that ends before the next attempt of the prompt.
+func (e *Engine) interruptKnown(id string) (en *entry, attempts int, again Lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	en := e.entries[id]
+	en = e.entries[id]
 	if en == nil || en.ends {
-		return false, false, nil
+		return nil, 0, nil
 	}
 	en.interrupted = true
 	en.free()
+	attempts = en.attempts
 	if en.run != nil {
 		en.run.cancel(nodebus.ErrInterrupted)
 	}
-	return true, en.run != nil || !en.pushed, en.again
+	if en.run != nil || !en.pushed {
+		attempts = -1
+	}
+	return en, attempts, en.again
+}
+
+// interruptedHere reports whether an interrupt has reached a prompt that the queue does not
+// have any more: an attempt ran here, or has begun here since. Otherwise the prompt may
+// have ended elsewhere before.
+func (e *Engine) interruptedHere(en *entry, attempts int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return en.attempts > attempts
 }
 
 // extendNow lets a lease lapse now, so that the next attempt of a prompt begins.

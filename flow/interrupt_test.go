@@ -177,3 +177,54 @@ func TestAbandonedNodeSendsNoMore(t *testing.T) {
 		require.Len(t, tape.payloads, said)
 	})
 }
+
+// TestInterruptOfAPromptThatIsTakenMeanwhile checks that Interrupt has found a prompt that
+// begins, and ends, before the queue is asked to delete it.
+func TestInterruptOfAPromptThatIsTakenMeanwhile(t *testing.T) {
+	q := &hookedQueue{Queue: flow.NewQueue(nil), deletes: func(int64) { synctest.Wait() }}
+	inBubble(t, nil, &flow.EngineOptions{Queue: q}, func(r *rig) {
+		s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")}, &flow.SubmitOptions{Ready: make(chan struct{})})
+		require.NoError(t, err)
+		synctest.Wait()
+		require.True(t, interrupt(r.engine, "p"), "the interrupt lets the engine take the prompt")
+		o, err := s.Wait(r.ctx)
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Interrupted, o.State)
+		require.False(t, interrupt(r.engine, "p"), "it has ended")
+	})
+}
+
+// TestDeleteOfAPromptThatIsTakenMeanwhile checks the same for a prompt that waits for its
+// next attempt.
+func TestDeleteOfAPromptThatIsTakenMeanwhile(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		e := f.engine(&flow.EngineOptions{Queue: &hookedQueue{Queue: f.queue, deletes: func(int64) { synctest.Wait() }}})
+		f.run(e)
+		s := f.betweenAttempts(e, nodebus.Policy{})
+		gone, err := e.Delete(f.ctx, "p")
+		require.NoError(t, err)
+		require.Equal(t, []string{"p"}, gone)
+		require.Equal(t, nodebus.Interrupted, f.ended(s))
+	})
+}
+
+// slowPut is a store whose Put takes a minute.
+type slowPut struct{ flow.Store }
+
+func (s slowPut) Put(ctx context.Context, r flow.Record) error {
+	time.Sleep(time.Minute)
+	return s.Store.Put(ctx, r)
+}
+
+// TestQueuedWhileAnInterruptedPromptEnds looks at the queue while the record of a prompt is
+// stored that was interrupted before its next attempt. It is for the race detector.
+func TestQueuedWhileAnInterruptedPromptEnds(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		e := f.engine(&flow.EngineOptions{Store: slowPut{f.store}, Queue: &hookedQueue{Queue: f.queue, deletes: func(int64) { time.Sleep(time.Second) }}})
+		f.run(e)
+		s := f.betweenAttempts(e, nodebus.Policy{})
+		require.True(t, interrupt(e, "p"))
+		require.Equal(t, []string{"+p"}, queued(t, e.Queued(f.ctx, "p")), "it ends")
+		require.Equal(t, nodebus.Interrupted, f.ended(s))
+	})
+}

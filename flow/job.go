@@ -107,7 +107,7 @@ type job struct {
 	gate    *gate
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	attempt int
+	attempt int // only the attempt's goroutine changes it, see renumber
 	secrets map[string]string
 	lease   Lease         // nil if the prompt was deleted from the queue
 	lapses  atomic.Int64  // when the lease lapses, by Engine.now; 0: never

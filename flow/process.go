@@ -104,7 +104,7 @@ func (e *Engine) endedEarlier(j *job) bool {
 // repeatEnd tells the last word of a prompt that has a record, unless the log has it, and
 // completes the lease. The caller has claimed the end.
 func (e *Engine) repeatEnd(j *job, rec *Record) {
-	j.attempt = rec.Attempt
+	e.renumber(j, rec.Attempt)
 	terminal := rec.terminal()
 	outcome, closed, err := e.hub.Ended(j.p.ID)
 	if err != nil {
@@ -210,13 +210,20 @@ func (e *Engine) recall(j *job) {
 		return
 	}
 	if j.lease != nil { // otherwise j has the number of the attempt before already
-		j.attempt = max(j.attempt-1, start.Attempt)
+		e.renumber(j, max(j.attempt-1, start.Attempt))
 	}
 	if prompt := rec.Prompt; last != nil && last.Attempt == start.Attempt {
 		*rec = *last
 		rec.Prompt = prompt
 	}
 	rec.Attempt, rec.Start, rec.Started = j.attempt, start, started
+}
+
+// renumber changes the number of an attempt that only tells how an earlier attempt ended.
+func (e *Engine) renumber(j *job, attempt int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.attempt = attempt
 }
 
 // lastWord sends the last events of a prompt, without terminal if that is nil, and without

@@ -56,12 +56,13 @@ export class Client extends EventTarget {
   #remaining = 0; // prompts that wait or run
   #checking = false;
   #images = new Map(); // previews of a stream whose images are to be fetched, by node
+  #fetching = false;
 
   constructor(options) {
     super();
     const { document, location, WebSocket, fetch } = globalThis;
     const o = (this.#options = { transport: "auto", socket: "ws", events: "events", retry: 300, ping: 25_000, WebSocket, fetch, ...options });
-    if (!o.url && !location) throw new TypeError("nodebus: the option url is missing");
+    if (!o.url && !location) throw new TypeError("the option url is missing");
     this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href);
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
     this.#wait = o.retry;
@@ -109,26 +110,21 @@ export class Client extends EventTarget {
   }
 
   answer(question, value) {
-    return this.#reply(question, { value });
+    return this.#post("nodebus/answer", { ...question, value });
   }
 
   refuse(question, refuse = "") {
-    return this.#reply(question, { refuse });
-  }
-
-  #reply({ prompt_id, node_id, name }, reply) {
-    return this.#post("nodebus/answer", { prompt_id, node_id, name, ...reply });
+    return this.#post("nodebus/answer", { ...question, refuse });
   }
 
   async watch(promptId) {
     await this.ready;
-    await this.#ask("watch", promptId);
-    this.#watched.set(promptId, true);
+    return this.#ask("watch", promptId);
   }
 
   async unwatch(promptId) {
     await this.ready;
-    await this.#ask("unwatch", promptId);
+    return this.#ask("unwatch", promptId);
   }
 
   #post(path, body) {
@@ -153,7 +149,7 @@ export class Client extends EventTarget {
     this.#life.signal.throwIfAborted();
     const entry = this.#entry(promptId);
     const follower = { onchange, ...defer() };
-    const stop = (reason = new DOMException("nodebus: stopped", "AbortError")) => {
+    const stop = (reason = new DOMException("stopped", "AbortError")) => {
       follower.reject(reason);
       if (entry.followers.delete(follower)) this.#leave(entry);
     };
@@ -170,9 +166,9 @@ export class Client extends EventTarget {
   }
 
   async wait(promptId, { signal } = {}) {
+    signal?.throwIfAborted();
     const { done, stop } = this.follow(promptId);
     const abort = () => stop(signal.reason);
-    if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort);
     return done.finally(() => signal?.removeEventListener("abort", abort));
   }
@@ -185,7 +181,7 @@ export class Client extends EventTarget {
       // known: the run is complete, or as complete as it can be. own: this client has
       // submitted it. tail: messages that wait until the beginning is known.
       entry = { id, run: snapshot({ prompt_id: id }), followers: new Set() };
-      for (const old of runs.values()) if (runs.size >= RUNS_MAX && !old.followers.size) runs.delete(old.id);
+      for (const [old, { followers }] of runs) if (runs.size >= RUNS_MAX && !followers.size) runs.delete(old);
       runs.set(id, entry);
     }
     return entry;
@@ -203,14 +199,15 @@ export class Client extends EventTarget {
    */
   async #learn(entry) {
     if (entry.tail || !this.connected) return; // #greet comes back to it
-    const { id } = entry;
+    const { id, known } = entry;
     const tail = (entry.tail = []);
     let state, refusal;
     try {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
+      if (!entry.run.state || entry.run.incomplete) state = await this.#state(entry);
+      entry.patience = 0;
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -225,33 +222,37 @@ export class Client extends EventTarget {
     if (!entry.followers.size) return this.#leave(entry);
     if (tail.gap) return this.#learn(entry);
     const counts = state?.closed || state?.cursor; // otherwise the messages say as much
-    const news = counts || !entry.known;
     entry.known = true;
     if (counts) entry.run = snapshot(state);
     else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
-    if (news) this.#changed(entry, null);
+    if (counts || !known) this.#changed(entry, null);
     for (const message of tail) if (!counts || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
-  async #state(id) {
+  async #state(entry) {
+    const { id } = entry;
     const path = encodeURIComponent(id);
+    // Browsers keep HTTP connections. After a break, such a connection may be dead, and no
+    // answer comes: the next attempt takes another one. A slow line gets more time each time.
+    entry.patience = 2 * entry.patience || PATIENCE;
+    const get = (path) => this.request(path, { signal: AbortSignal.timeout(entry.patience) });
     try {
-      const state = await this.request(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
+      const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
     } catch (error) {
       if (!isRefusal(error) || error.body?.error) throw error;
     } // else the server has no such route
     try {
-      const { queue_running, queue_pending } = await this.request("queue");
+      const { queue_running, queue_pending } = await get("queue");
       if ([...queue_running, ...queue_pending].some((item) => item[1] === id)) return;
-      const { [id]: record } = await this.request(`history/${path}`);
+      const { [id]: record } = await get(`history/${path}`);
       if (record) return foldRecord(id, record);
     } catch (error) {
       if (isRefusal(error)) return; // there are only events
       throw error;
     }
-    throw new RefusedError(404, `the server knows no prompt ${id}`);
+    throw new RefusedError(404, `no prompt ${id} is known`);
   }
 
   /** Brings a run up to date. */
@@ -274,8 +275,8 @@ export class Client extends EventTarget {
   }
 
   async #settle(entry) {
-    if (entry.run.incomplete) {
-      const state = await this.#state(entry.id).catch(() => {});
+    for (let tries = 3, state; entry.run.incomplete && !state && tries; tries--) {
+      state = await this.#state(entry).catch(() => {});
       if (state?.closed) entry.run = snapshot(state);
     }
     this.#finish(entry);
@@ -323,8 +324,8 @@ export class Client extends EventTarget {
   /** Asks the server to watch a prompt, or to leave it. hidden: for followers, not for listeners. */
   async #ask(type, id, hidden) {
     this.#life.signal.throwIfAborted();
-    if (!this.#resumes) throw new RefusedError(501, "the server cannot watch prompts");
-    if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `a client watches at most ${WATCH_MAX} prompts`);
+    if (!this.#resumes) throw new RefusedError(501, "the server cannot watch");
+    if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `more than ${WATCH_MAX} watched prompts`);
     const ask = { type, id, hidden, ...defer() };
     this.#asked.push(ask);
     if (this.connected) this.#send(ask);
@@ -350,10 +351,10 @@ export class Client extends EventTarget {
     const i = this.#asked.findIndex((ask) => ask.id === prompt_id);
     if (i < 0) return prompt_id === ""; // to a probe
     const [{ type, id, hidden, resolve, reject }] = this.#asked.splice(i, 1);
-    if (type === "unwatch") this.#watched.delete(id);
-    else if (!error) this.#watched.set(id, this.#watched.get(id) || !hidden);
     if (error) reject(new RefusedError(403, error));
-    else resolve();
+    else if (type === "watch") this.#watched.set(id, this.#watched.get(id) || !hidden);
+    else this.#watched.delete(id);
+    resolve();
     return hidden;
   }
 
@@ -392,7 +393,7 @@ export class Client extends EventTarget {
         clearTimeout(this.#timer);
         connection.close();
         this.connected = false;
-        if (isRefusal(error) && (transport === "sse" || [401, 403].includes(error.status))) return this.#end(error);
+        if (isRefusal(error) && (transport === "sse" || error.status !== 404)) return this.#end(error);
         if (other && !connection.greeted) return this.#open(!stream);
         this.#connection = null;
         this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.5 + Math.random() / 2));
@@ -449,7 +450,7 @@ export class Client extends EventTarget {
     if (greeted && !this.#resumes) return; // ComfyUI answers nothing
     const { ping } = this.#options;
     const patience = Math.min(ping, PATIENCE);
-    const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? ping + patience : 3 * ping) : hurry ? 0 : ping;
+    const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? 2 : 3) * ping : hurry ? 0 : ping;
     let left = connection.seen + silence - Date.now();
     if (left <= 0) {
       if (!greeted && connection.opened) return this.#greet(connection); // a server without a greeting
@@ -480,8 +481,8 @@ export class Client extends EventTarget {
       this.cursor = cursor;
     }
     const id = message.prompt_id ?? data?.prompt_id;
-    const hidden = this.#resumes && !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
-    if (id && typeof id === "string") {
+    const hidden = !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
+    if (typeof id === "string") {
       const entry = this.#entry(id);
       if (entry.tail && cursor) entry.tail.push(message);
       else this.#fold(entry, message);
@@ -491,9 +492,9 @@ export class Client extends EventTarget {
     if (data?.url && type === "b_preview_with_metadata") this.#image(message);
     else if (type !== "message") this.#publish(message);
     if (type === "nodebus.gap") this.#gap(data);
-    const remaining = type === "status" && data?.status?.exec_info?.queue_remaining;
+    const remaining = data?.status?.exec_info?.queue_remaining;
     if (remaining < this.#remaining) this.#check();
-    this.#remaining = remaining || this.#remaining;
+    this.#remaining = remaining ?? this.#remaining;
   }
 
   /** Gives a message to the listeners of its type. */
@@ -512,22 +513,23 @@ export class Client extends EventTarget {
   /** Fetches the image of a preview: a stream has only its address. */
   async #image(message) {
     const images = this.#images;
-    const idle = !images.size;
     images.set(message.data.node_id, message); // a newer one replaces one that waits
-    if (!idle) return;
-    for (const [node, newest] of images) {
+    if (this.#fetching) return;
+    this.#fetching = true;
+    for (const [node, { data, ...rest }] of images) {
+      images.delete(node);
       try {
-        const response = await this.#fetch(newest.data.url, { signal: this.#life.signal });
-        if (response.ok) this.#publish({ ...newest, data: { ...newest.data, blob: await response.blob() } });
+        const response = await this.#fetch(data.url, { signal: this.#life.signal });
+        if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });
       } catch {} // a preview is no loss
-      if (images.get(node) === newest) images.delete(node);
     }
+    this.#fetching = false;
   }
 
   // ---- the end
 
   close() {
-    this.#end(new Error("nodebus: the client is closed"));
+    this.#end(new Error("the client is closed"));
   }
 
   #end(error) {
@@ -566,9 +568,9 @@ function openStream(fetch, connection) {
   const controller = new AbortController();
   connection.close = () => controller.abort();
   const read = async () => {
-    const response = await fetch({ headers: { Accept: "text/event-stream" }, cache: "no-store", signal: controller.signal });
+    const response = await fetch({ headers: { Accept: "text/event-stream" }, signal: controller.signal });
     if (!response.ok) throw new RefusedError(response.status, await readBody(response));
-    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404, "no stream of events");
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404, "no events");
     connection.open();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
@@ -628,7 +630,6 @@ function readText(text, address) {
   if (!address || !data) return message;
   if (type === "progress_text") data.prompt_id = message.prompt_id;
   else if (type === "b_preview_with_metadata" && data.url) data.url = new URL(data.url, address).href;
-  else if (Object.keys(data).join() === "base64") message.data = Uint8Array.from(atob(data.base64), (c) => c.charCodeAt());
   return message;
 }
 
@@ -653,9 +654,8 @@ function readBinary(buffer, envelope) {
 
 /** Reports whether a cursor is later than another, or of another life of the server's log. */
 function isLater(cursor, other = "") {
-  // The numbers can be too large for a number.
   const [[life, place], [otherLife, otherPlace]] = [cursor, other].map((text) => text.split(/-(?=\d+$)/));
-  return life !== otherLife || place?.padStart(20, "0") > otherPlace.padStart(20, "0");
+  return life !== otherLife || (place !== otherPlace && +place >= +otherPlace); // large numbers can be equal
 }
 
 // ---- the state of a run
@@ -672,7 +672,7 @@ export function fold(run, message) {
   const step = STEPS[type];
   const id = message.prompt_id || (step !== undefined && data.prompt_id);
   if (!id || (run.prompt_id && run.prompt_id !== id)) return run;
-  if (type === "nodebus.run") reset(run, structuredClone(data));
+  if (type === "nodebus.run") reset(run, data);
   run.prompt_id = id;
   if (cursor) run.cursor = cursor;
   if (type === "nodebus.run") return run;
@@ -696,10 +696,10 @@ export function fold(run, message) {
 const snapshot = (data) => fold(null, { type: "nodebus.run", data });
 
 /** Replaces everything in a run. */
-function reset(run, { prompt_id = "", state = "", nodes, order, waiting, ...rest }) {
+function reset(run, { prompt_id = "", state = "", nodes, order = [], waiting = [], ...rest }) {
   for (const key of Object.keys(run)) delete run[key];
   // The ids of nodes can be any text, also the name of a method of objects.
-  Object.assign(run, rest, { prompt_id, state, nodes: { __proto__: null, ...nodes }, order: order ?? [], waiting: waiting ?? [] });
+  Object.assign(run, rest, { prompt_id, state, nodes: { __proto__: null, ...nodes }, order, waiting });
 }
 
 /** Returns the node of a run with this id, takes over what is known about its place, and changes it. */
@@ -722,7 +722,7 @@ function setProgress(node, { value, max }) {
 
 const isKept = ({ state }) => state === "cached" || state === "blocked";
 
-const failure = ({ exception_type, exception_message, traceback }) => ({ exception_type, exception_message, traceback: traceback ?? [] });
+const failure = ({ exception_type, exception_message, traceback = [] }) => ({ exception_type, exception_message, traceback });
 
 /** Returns the place of a question in the list of open questions, or -1. */
 const placeOf = (run, { node_id, name }) => run.waiting.findIndex((q) => q.node_id === node_id && q.name === name);
@@ -827,13 +827,12 @@ const STEPS = {
   },
 };
 
-/** Makes the state of a run from a record of the history. */
-function foldRecord(id, { status, outputs = {}, meta = {} }) {
+/** Makes the state of a run from a record of the history. Its last message is the outcome. */
+function foldRecord(id, { status, outputs, meta }) {
+  const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
+  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, display_node: meta?.[node]?.display_node }]);
+  messages.splice(-1, 0, ...shown);
   let run = null;
-  const add = (type, data) => (run = fold(run, { type, data: { ...data, prompt_id: id }, attempt: data.attempt ?? run?.attempt }));
-  for (const [type, data] of status?.messages ?? []) add(type, data);
-  for (const [node, output] of Object.entries(outputs)) add("executed", { node, display_node: meta[node]?.display_node, output });
-  add("executing", { node: null });
-  run.state ||= status?.status_str ?? "success";
+  for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
   return run;
 }
