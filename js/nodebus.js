@@ -334,7 +334,7 @@ export class Client extends EventTarget {
 
   #send({ type, id, named }) {
     const connection = this.#connection;
-    if (!connection.stream) connection.send(`nodebus.${type}`, { prompt_id: id });
+    if (!connection.stream) connection.send("nodebus." + type, { prompt_id: id });
     else if (named === connection) this.#answered({ prompt_id: id }); // its address has named the prompt
     else if (!connection.replaced) {
       connection.replaced = true; // a stream cannot ask: the next one has another address
@@ -466,7 +466,7 @@ export class Client extends EventTarget {
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (online && !this.#resumes) connection?.lost(); // ComfyUI cannot be asked
     if (!this.#connection) this.#connect();
     else if (connection.greeted) this.#guard(connection, true);
   }
