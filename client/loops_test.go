@@ -272,6 +272,25 @@ func TestCursorOfSeveralLoops(t *testing.T) {
 	require.NotEqual(t, third.Cursor(), fourth.Cursor())
 }
 
+// TestCursorInAListener: a listener that stores the cursor stores the place after its event.
+func TestCursorInAListener(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, &client.Options{ID: "me"})
+	ctx, cancel := context.WithCancel(deadline(t))
+	n := 0
+	client.On(c, func(ev nodebus.Event, p ticked) {
+		require.Equal(t, ev.Cursor(), c.Cursor())
+		if n++; n == 5 {
+			cancel()
+		}
+	})
+	for i := range 5 {
+		require.NoError(t, s.hub.SendSync(ticked{i}, "me"))
+	}
+	require.ErrorIs(t, c.Run(ctx), context.Canceled)
+	require.Equal(t, 5, n)
+}
+
 // TestWatchWithoutAnswer: a server never answers Watch. Loops of the client go on, also
 // another Watch, and the end of one context ends only its Watch.
 func TestWatchWithoutAnswer(t *testing.T) {
