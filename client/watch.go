@@ -132,7 +132,7 @@ func (c *Client) renew(l link, asked []*request) {
 		for _, r := range asked {
 			r.settle(nil)
 		}
-		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return len(r.answer) == 0 })
+		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return !slices.Contains(asked, r) })
 	}
 	again := c.again
 	c.mu.Unlock()

@@ -73,9 +73,9 @@ func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
 func TestConform(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%t", secure), func(t *testing.T) {
-			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
+			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Receiver) {
 				server, client := pair(t, secure)
-				return server, conform.Client{Receive: func() (nodebus.Frame, error) {
+				return server, conform.Receiver{Receive: func() (nodebus.Frame, error) {
 					typ, data, err := client.Read(context.Background())
 					return nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data}, err
 				}}
