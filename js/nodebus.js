@@ -206,8 +206,7 @@ export class Client extends EventTarget {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(entry);
-      entry.patience = 0;
+      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -230,13 +229,10 @@ export class Client extends EventTarget {
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
-  async #state(entry) {
-    const { id } = entry;
+  async #state(id) {
     const path = encodeURIComponent(id);
-    // Browsers keep HTTP connections. After a break, such a connection may be dead, and no
-    // answer comes: the next attempt takes another one. A slow line gets more time each time.
-    entry.patience = 2 * entry.patience || PATIENCE;
-    const get = (path) => this.request(path, { signal: AbortSignal.timeout(entry.patience) });
+    // A connection that the browser has kept may be dead after a break: the next attempt takes another one.
+    const get = (path) => this.request(path, { signal: AbortSignal.timeout(2 * PATIENCE) });
     try {
       const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
@@ -275,8 +271,8 @@ export class Client extends EventTarget {
   }
 
   async #settle(entry) {
-    for (let tries = 3, state; entry.run.incomplete && !state && tries; tries--) {
-      state = await this.#state(entry).catch(() => {});
+    if (entry.run.incomplete) {
+      const state = await this.#state(entry.id).catch(() => {});
       if (state?.closed) entry.run = snapshot(state);
     }
     this.#finish(entry);
@@ -334,7 +330,7 @@ export class Client extends EventTarget {
 
   #send({ type, id, named }) {
     const connection = this.#connection;
-    if (!connection.stream) connection.send(`nodebus.${type}`, { prompt_id: id });
+    if (!connection.stream) connection.send("nodebus." + type, { prompt_id: id });
     else if (named === connection) this.#answered({ prompt_id: id }); // its address has named the prompt
     else if (!connection.replaced) {
       connection.replaced = true; // a stream cannot ask: the next one has another address
@@ -466,7 +462,7 @@ export class Client extends EventTarget {
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (online && !this.#resumes) connection?.lost(); // ComfyUI cannot be asked
     if (!this.#connection) this.#connect();
     else if (connection.greeted) this.#guard(connection, true);
   }
