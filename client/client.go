@@ -134,6 +134,9 @@ func newClient(opts *Options) *Client {
 		c.opts = *opts
 	}
 	c.id, c.last, c.watched = c.opts.ID, c.opts.Since, slices.Clone(c.opts.Watch)
+	for _, id := range c.watched {
+		c.kept.begin(id)
+	}
 	if c.opts.Retry == 0 {
 		c.opts.Retry = 300 * time.Millisecond
 	}

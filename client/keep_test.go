@@ -1,12 +1,11 @@
 package client_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/stretchr/testify/require"
@@ -15,7 +14,7 @@ import (
 // readTo reads with Events up to an event of type "mark".
 func readTo(t *testing.T, c *client.Client, on *scripted) {
 	t.Helper()
-	go func() { _ = on.Write(context.Background(), websocket.MessageText, []byte(`{"type":"mark","data":{}}`)) }()
+	on.says(t, `{"type":"mark","data":{}}`)
 	for ev, err := range c.Events(t.Context()) {
 		require.NoError(t, err)
 		if ev.Payload.EventType() == "mark" {
@@ -93,6 +92,37 @@ func TestKeptPromptsHaveABound(t *testing.T) {
 			require.Equal(t, []string{"test.ticked", "executing"}, followed(t, c, "none"), "it had nothing to lose")
 			require.Len(t, followed(t, c, "big"), k.big+1)
 			require.Len(t, followed(t, c, "new"), 21)
+		})
+	}
+}
+
+// TestKeptPromptsHaveATime: a prompt that has ended is kept for 10 minutes. A prompt that
+// has not ended is kept longer.
+func TestKeptPromptsHaveATime(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"in time": 10 * time.Minute, "too late": 10*time.Minute + 1} {
+		t.Run(name, func(t *testing.T) {
+			bubbled(t, client.Options{PingInterval: -1, Watch: []string{"p"}}, "", func(t *testing.T, c *client.Client, on *scripted, _ *script) {
+				c.Keep("q")
+				go func() {
+					on.says(t, `{"type":"n","data":1,"prompt_id":"p"}`)
+					on.says(t, `{"type":"n","data":2,"prompt_id":"q"}`)
+					on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"p"}}`)
+				}()
+				for ev, err := range c.Events(t.Context()) {
+					require.NoError(t, err)
+					if closing, ok := ev.Payload.(nodebus.Executing); ok && closing.UniqueID == "" {
+						break
+					}
+				}
+				time.Sleep(wait)
+				go on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"q"}}`)
+				require.Equal(t, []string{"2", "executing"}, followed(t, c, "q"))
+				for ev, err := range c.Follow(t.Context(), "p") {
+					require.NoError(t, err)
+					require.Equal(t, wait > 10*time.Minute, told(ev) == "gap 0 to 1", told(ev))
+					break
+				}
+			})
 		})
 	}
 }
