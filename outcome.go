@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -138,6 +139,41 @@ func (o *Outcome) Output(uniqueID string) UI {
 		}
 	}
 	return nil
+}
+
+// Files lists the files among the values that a node showed, for example the images of a
+// node that saves images, in order of the names. It finds each [File], and each JSON object
+// with a filename, which is what a client receives.
+func (u UI) Files() (files []File) {
+	names := make([]string, 0, len(u))
+	for name := range u {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, v := range u[name] {
+			if f, ok := asFile(v); ok {
+				files = append(files, f)
+			}
+		}
+	}
+	return files
+}
+
+func asFile(v any) (f File, ok bool) {
+	switch v := v.(type) {
+	case File:
+		return v, v.Filename != ""
+	case *File:
+		if v != nil {
+			f = *v
+		}
+	case map[string]any:
+		f.Filename, _ = v["filename"].(string)
+		f.Subfolder, _ = v["subfolder"].(string)
+		f.Type, _ = v["type"].(string)
+	}
+	return f, f.Filename != ""
 }
 
 // PartialError means that a prompt succeeded, but a part of it did not run.

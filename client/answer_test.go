@@ -64,9 +64,9 @@ func TestAnswerURL(t *testing.T) {
 			require.Equal(t, "yes", s.header.Get("Pass"))
 		}
 	}
-	c := dial(t, s.URL, &client.Options{AnswerURL: s.URL + "/elsewhere?x"})
+	c := dial(t, s.URL, &client.Options{BaseURL: s.URL + "/elsewhere?x"})
 	require.NoError(t, c.Refuse(t.Context(), "p", "1", "q", ""))
-	require.Equal(t, "/elsewhere?x", s.asked.String())
+	require.Equal(t, "/elsewhere/nodebus/answer?x", s.asked.String())
 }
 
 func TestAnswerRefused(t *testing.T) {
@@ -76,9 +76,9 @@ func TestAnswerRefused(t *testing.T) {
 		status     int
 		body, says string
 	}{
-		"object": {400, `{"error":"must be a bool"}`, "client: the server refused the answer with status 400: must be a bool"},
-		"text":   {404, "404 page not found\n", "client: the server refused the answer with status 404: 404 page not found"},
-		"long":   {503, strings.Repeat("x", 1<<20), "client: the server refused the answer with status 503: " + strings.Repeat("x", 1<<10)},
+		"object": {400, `{"error":"must be a bool"}`, "client: the server refused the answer to \"q\" with status 400: must be a bool"},
+		"text":   {404, "404 page not found\n", "client: the server refused the answer to \"q\" with status 404: 404 page not found"},
+		"long":   {503, strings.Repeat("x", 1<<20), "client: the server refused the answer to \"q\" with status 503: " + strings.Repeat("x", 1<<10)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.status, s.body = want.status, want.body

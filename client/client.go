@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
-	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -11,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 )
 
@@ -27,26 +24,37 @@ type Options struct {
 	// client's running prompts.
 	Since nodebus.Cursor
 	// Watch lists ids of prompts of other clients that this client also follows, at most
-	// 256: the client names them in the query of each handshake, and servers accept no
+	// 256: the client names them in the query of each connection, and servers accept no
 	// more there. The server leaves out without a word what it does not allow; ask with
 	// [Client.Watch] to learn it. Default: none.
 	Watch []string
-	// Header is sent with each handshake and each answer. Default: no further headers.
+	// SSE reads Server-Sent Events at the address, see package sse, instead of a WebSocket.
+	// It is for networks that let no WebSocket through. Default: a WebSocket.
+	SSE bool
+	// BaseURL is the URL below which the server has its HTTP routes, for example
+	// "https://example.com/comfy/". [Client.Submit] and the other methods that make HTTP
+	// requests use it. Its query is sent with each request. Default: the address given to
+	// [Dial] without the last element of its path, as ComfyUI and package comfy serve both:
+	// for ws://127.0.0.1:8188/ws, the routes are below http://127.0.0.1:8188/.
+	BaseURL string
+	// Header is sent with each connection and each request. Default: no further headers.
 	Header http.Header
-	// HTTPClient sends each handshake and each answer. Its Timeout limits only these.
-	// Default: [http.DefaultClient].
+	// HTTPClient connects and sends all requests. Its Timeout does not limit an open
+	// connection. Default: [http.DefaultClient].
 	HTTPClient *http.Client
-	// AnswerURL is where [Client.Answer] sends answers: the URL of the route
-	// /nodebus/answer of package comfy. Default: the address given to [Dial], with
-	// nodebus/answer instead of the last element of its path, as package comfy serves
-	// both.
-	AnswerURL string
 	// Retry is the time to wait before connecting again after the connection broke, or
 	// after the server has closed it, for example because the client was too slow. It
 	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a
-	// negative value, a broken connection ends Events with an error; the next Events
+	// negative value, a broken connection ends all loops with an error; the next loop
 	// connects once.
 	Retry time.Duration
+	// PingInterval is how long the server may be silent while the client reads. Then the
+	// client sends a ping, and gives up the connection if no answer comes within this
+	// time, at most 30 s, again; so it notices a server that is gone without a word. With
+	// SSE, the server sends a comment every 25 s, and the client gives up the connection
+	// after three intervals. Default: 25 s. With a negative value, the client may wait
+	// for ever for a server that is gone.
+	PingInterval time.Duration
 	// ReadLimit is the maximum size of a message from the server, in bytes. A larger
 	// message breaks the connection. Default: 256 MiB.
 	ReadLimit int64
@@ -55,48 +63,70 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Client is a connection to a server. Only one goroutine at a time may run Events,
-// Follow or Run. All other methods, including Close, are safe for concurrent use.
+// Client is a connection to a server. All methods are safe for concurrent use. Any number
+// of loops over Events and Follow may run at once, and each has its own queue.
+//
+// The client reads no events in the background: each loop, and Watch and Unwatch while they
+// wait, takes its turn and reads one event for all. Without them at most one more event is
+// read, and the server keeps the others.
 type Client struct {
 	url  *url.URL
+	base *url.URL // of the HTTP routes
 	opts Options
 	life context.Context // ends at Close
 	end  context.CancelFunc
 
-	reading chan struct{}   // capacity 1: who puts a value in may read and use pending
-	pending []nodebus.Event // received while Watch waited; Events yields them first
-	asking  chan struct{}   // capacity 1: who puts a value in may make a request
+	// turn is the right to read. Its holder owns fetching, and is the only one that
+	// receives from arrived, connects, and takes in events. No foreign code runs meanwhile.
+	turn     chan struct{} // capacity 1: who puts a value in has the turn
+	arrived  chan arrival  // capacity 1: the result of the goroutine that reads the next frame
+	fetching bool          // there is such a goroutine, or its result waits
 
-	mu        sync.Mutex
+	// calling is the right to call listeners, which run one at a time.
+	calling chan struct{} // capacity 1: who puts a value in has the right
+
+	listing listing
+
+	mu        sync.Mutex // guards all below; foreign code never runs under it
 	id        string
+	link      link           // nil while the connection is broken, and after Close
+	again     bool           // the client itself has ended the link, to connect again at once
+	last      nodebus.Cursor // of the last event taken in; zero if the server sends no cursors
+	seq       uint64         // of the last event taken in
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
-	conn      *websocket.Conn // nil while the connection is broken, and after Close
-	last      nodebus.Cursor  // of the last received event; zero if the server sends no cursors
-	handled   nodebus.Cursor  // of the last event that was given to listeners and to Events
-	watched   []string        // prompts that a connection names
-	request   *request        // waits for its answer; nil: none
+	loops     map[string][]*loop // by the prompt that they follow; "" for Events
+	uncalled  queue              // events that listeners have not had
+	unread    queue              // events for the next Events; empty while a loop over Events runs
+	kept      keptQueues         // events for the first Follow of a prompt
+	watched   []string           // prompts that a connection names
+	requests  []*request         // wait for their answers, in the order in which they were sent
+	rejected  []rejected         // of own prompts, the oldest first
 }
 
-// Dial connects to a server's WebSocket. The scheme of address is ws, wss, http or
-// https. Dial waits for the first message, which contains the client's id. ctx limits
-// only Dial: the connection stays when ctx ends later. If the server refuses the
-// handshake, the error is a [*RefusedError].
+// Dial connects to a server. The scheme of address is ws, wss, http or https. Dial waits
+// for the first message, which contains the client's id. ctx limits only Dial: the
+// connection stays when ctx ends later. If the server refuses the client, the error is a
+// [*RefusedError].
 func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
 	c := &Client{
-		url: u, listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
-		reading: make(chan struct{}, 1), asking: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
+		listing:   listing{turn: make(chan struct{}, 1)},
+		listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
+		loops: map[string][]*loop{},
 	}
 	if opts != nil {
 		c.opts = *opts
 	}
-	c.last, c.handled, c.watched = c.opts.Since, c.opts.Since, slices.Clone(c.opts.Watch)
+	if err := c.setURLs(address); err != nil {
+		return nil, err
+	}
+	c.last, c.watched = c.opts.Since, slices.Clone(c.opts.Watch)
 	if c.opts.Retry == 0 {
 		c.opts.Retry = 300 * time.Millisecond
+	}
+	if c.opts.PingInterval == 0 {
+		c.opts.PingInterval = 25 * time.Second
 	}
 	if c.opts.ReadLimit == 0 {
 		c.opts.ReadLimit = 256 << 20
@@ -106,15 +136,10 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	}
 	c.id = c.opts.ID
 	c.life, c.end = context.WithCancel(context.Background())
-	if err := c.connect(ctx); err != nil {
+	if err := c.greet(ctx); err != nil {
+		_ = c.shut(false)
 		return nil, err
 	}
-	first, err := c.read(ctx, c.conn)
-	if err != nil {
-		c.drop(c.conn)
-		return nil, fmt.Errorf("client: waiting for the server's first message: %w", err)
-	}
-	c.dispatch(first)
 	return c, nil
 }
 
@@ -126,89 +151,42 @@ func (c *Client) ID() string {
 	return c.id
 }
 
-// Cursor returns the place after the events that were given to listeners and to the loop
-// over Events; the event that the loop is handling counts. A program that stores it can
+// Cursor returns the place after the events that were given to listeners and to all loops
+// that run; the event that a loop is handling counts. A program that stores it can
 // continue there with Options.Since after a restart. It is zero if the server sends no
 // cursors.
 func (c *Client) Cursor() nodebus.Cursor {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.handled
-}
-
-// Events yields the events from the server until ctx ends or the loop breaks; after
-// that, Events can be called again and continues after the last event. If ctx ends while
-// Events waits, the connection breaks, and the next Events connects again. After a broken
-// connection, the client receives the events that it missed, each once; a [nodebus.Gap]
-// comes first if the server no longer has some of them. The listeners for an event run
-// before the event is yielded. An event of an unknown type is a [nodebus.Custom]; built-in types and types
-// with a listener (see [On]) are known. If an error ends Events, it is the last value:
-// the server refuses the client, the connection broke and reconnecting is disabled, or
-// Close was called ([nodebus.ErrClosed]).
-func (c *Client) Events(ctx context.Context) iter.Seq2[nodebus.Event, error] {
-	return func(yield func(nodebus.Event, error) bool) {
-		for ctx.Err() == nil {
-			ev, err := c.next(ctx)
-			if err != nil {
-				if ctx.Err() == nil {
-					yield(nodebus.Event{}, err)
-				}
-				return
-			}
-			c.dispatch(ev)
-			if !yield(ev, nil) {
-				return
-			}
+	at, seq := c.last, c.seq+1
+	look := func(q *queue) {
+		if len(q.items) > 0 && q.items[0].seq < seq {
+			at, seq = q.items[0].before, q.items[0].seq
 		}
 	}
-}
-
-// Follow yields the events of one prompt, including the event that closes it, and
-// every [nodebus.Gap]. A Gap means that events are missing. If the closing event is
-// among them, Follow does not end by itself: ask the server for the state of the
-// prompt.
-func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
-	return func(yield func(nodebus.Event, error) bool) {
-		for ev, err := range c.Events(ctx) {
-			if err != nil {
-				yield(ev, err)
-				return
-			}
-			if _, gap := ev.Payload.(nodebus.Gap); !gap && ev.PromptID != promptID {
-				continue
-			}
-			if !yield(ev, nil) {
-				return
-			}
-			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
-				return
-			}
+	look(&c.uncalled)
+	look(&c.unread)
+	for _, ls := range c.loops {
+		for _, l := range ls {
+			look(&l.queue)
 		}
 	}
+	return at
 }
 
-// Run calls listeners until ctx ends or Events ends with an error. It returns ctx's
-// cause or this error.
-func (c *Client) Run(ctx context.Context) error {
-	for _, err := range c.Events(ctx) {
-		if err != nil {
-			return err
-		}
-	}
-	return context.Cause(ctx)
-}
-
-// Close closes the connection permanently. Events, Follow and Run then end. Close returns
+// Close closes the connection permanently. All loops then end. Close returns
 // an error if the connection did not end in an orderly way, for example because it was
 // broken; the client is closed then, too. A second Close does nothing and returns nil.
-func (c *Client) Close() error {
+func (c *Client) Close() error { return c.shut(true) }
+
+func (c *Client) shut(orderly bool) error {
 	c.end()
 	c.mu.Lock()
-	conn := c.conn
-	c.conn = nil
+	l := c.link
+	c.link = nil
 	c.mu.Unlock()
-	if conn == nil {
+	if l == nil {
 		return nil
 	}
-	return conn.Close(websocket.StatusNormalClosure, "")
+	return l.close(orderly)
 }

@@ -1,66 +1,38 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 )
 
-// next returns the next event for Events.
-func (c *Client) next(ctx context.Context) (ev nodebus.Event, err error) {
-	select {
-	case c.reading <- struct{}{}:
-		defer func() { <-c.reading }()
-	case <-ctx.Done():
-		return ev, context.Cause(ctx)
-	case <-c.life.Done():
-		return ev, nodebus.ErrClosed
+// greet connects for the first time, and waits for the first message.
+func (c *Client) greet(ctx context.Context) error {
+	if err := c.connect(ctx); err != nil {
+		return err
 	}
-	if len(c.pending) > 0 && c.life.Err() == nil {
-		ev, c.pending = c.pending[0], c.pending[1:]
-		return ev, nil
-	}
-	return c.receive(ctx)
-}
-
-// receive reads an event. It reconnects as often as necessary. The caller has the right to
-// read.
-func (c *Client) receive(ctx context.Context) (nodebus.Event, error) {
 	for {
-		if c.life.Err() != nil {
-			return nodebus.Event{}, nodebus.ErrClosed
+		got, err := c.fetch(ctx, nil, c.link)
+		if err = cmp.Or(err, got.err); err != nil {
+			return fmt.Errorf("client: waiting for the server's first message: %w", err)
 		}
-		c.mu.Lock()
-		conn := c.conn
-		c.mu.Unlock()
-		if conn == nil {
-			if err := c.reconnect(ctx); err != nil {
-				return nodebus.Event{}, err
-			}
+		ev, err := c.decode(got.frame)
+		if err != nil {
+			c.opts.Logger.Warn("message skipped", "error", err)
 			continue
 		}
-		ev, err := c.read(ctx, conn)
-		if err == nil {
-			return ev, nil
+		if ev.Epoch != "" {
+			c.last = ev.Cursor()
 		}
-		if c.life.Err() != nil {
-			continue
+		if st, ok := ev.Payload.(nodebus.Status); ok && st.SID != "" {
+			c.id = st.SID
 		}
-		c.drop(conn)
-		if ctx.Err() != nil { // the end of ctx broke the connection
-			return nodebus.Event{}, err
-		}
-		c.opts.Logger.Info("connection to the server broke", "error", err)
-		if c.opts.Retry < 0 {
-			return nodebus.Event{}, err
-		}
+		return nil
 	}
 }
 
@@ -71,6 +43,9 @@ func (c *Client) reconnect(ctx context.Context) error {
 		return c.connect(ctx)
 	}
 	wait := c.opts.Retry
+	if c.takeAgain() {
+		wait = 0
+	}
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -88,83 +63,93 @@ func (c *Client) reconnect(ctx context.Context) error {
 			return err
 		}
 		c.opts.Logger.Info("no connection to the server", "error", err)
-		wait = min(2*wait, 32*c.opts.Retry)
+		wait = min(max(2*wait, c.opts.Retry), 32*c.opts.Retry)
 	}
 }
 
-// RefusedError is the error of a handshake, or of an answer to a question, that the server
-// refused with an error status; a handshake with a status below 500. It is
-// [nodebus.ErrUnauthenticated] if the status is 401.
-type RefusedError struct {
-	Status int    // the HTTP status, for example 403
-	Text   string // why the server refused: the start of the body, at most 1 KiB; it may be empty
-	Err    error  // the error of the handshake; nil for an answer
+// takeAgain reports whether the client itself has ended the link, to connect again at once.
+func (c *Client) takeAgain() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	again := c.again
+	c.again = false
+	return again
 }
 
-func (e *RefusedError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("client: the server refused the answer with status %d: %s", e.Status, e.Text)
-	}
-	if e.Text == "" {
-		return fmt.Sprintf("client: the server refused the connection with status %d: %v", e.Status, e.Err)
-	}
-	return fmt.Sprintf("client: the server refused the connection with status %d: %s", e.Status, e.Text)
-}
+// connectTime limits the time for a new connection, also if the server is gone without a
+// word.
+const connectTime = 30 * time.Second
 
-func (e *RefusedError) Unwrap() error { return e.Err }
+// errConnect means that the server has not answered in time.
+var errConnect = errors.New("the server has not answered the request for a connection in time")
 
-// Is reports whether target is the reason that the status tells.
-func (e *RefusedError) Is(target error) bool {
-	return target == nodebus.ErrUnauthenticated && e.Status == http.StatusUnauthorized
-}
-
-// connect connects and resumes after the last received event.
+// connect connects and resumes after the last received event. The caller has the turn.
 func (c *Client) connect(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	limit := connectTime
+	if web := c.opts.HTTPClient; web != nil && web.Timeout > 0 {
+		limit = min(limit, web.Timeout)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errConnect)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	conn, res, err := websocket.Dial(ctx, c.address(), &websocket.DialOptions{HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header})
-	if err != nil {
-		if c.life.Err() != nil {
-			return nodebus.ErrClosed
-		}
-		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
-			return &RefusedError{Status: res.StatusCode, Text: refusal(res), Err: err}
-		}
-		return fmt.Errorf("client: %w", err)
+	dial := c.dialSocket
+	if c.opts.SSE {
+		dial = c.dialStream
 	}
-	conn.SetReadLimit(c.opts.ReadLimit)
-	c.mu.Lock()
+	address, asked := c.address()
+	l, err := dial(ctx, address)
 	if c.life.Err() != nil {
-		c.mu.Unlock()
-		_ = conn.CloseNow()
+		if err == nil {
+			_ = l.close(false)
+		}
 		return nodebus.ErrClosed
 	}
-	c.conn = conn
-	again := c.request
-	c.mu.Unlock()
-	if again != nil { // the connection before broke before the answer
-		_ = again.send(ctx, conn) // read reports that the connection is broken
+	if err != nil && errors.Is(context.Cause(ctx), errConnect) {
+		return fmt.Errorf("client: %w: %w", errConnect, err)
 	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.link, c.again = l, false
+	if c.life.Err() != nil { // Close has not seen the link
+		c.link = nil
+	}
+	c.askAll()
+	c.mu.Unlock()
+	if c.life.Err() != nil {
+		_ = l.close(false)
+		return nodebus.ErrClosed
+	}
+	c.renew(ctx, l, asked)
 	return nil
 }
 
-// refusalMax is the maximum length of [RefusedError].Text, in bytes.
-const refusalMax = 1 << 10
-
-// refusal returns the text with which the server has refused the handshake. It does not
-// wait: the body holds what package websocket has read of it, and that is 1 KiB.
-func refusal(res *http.Response) string {
-	body, _ := io.ReadAll(io.LimitReader(res.Body, refusalMax)) // what was read before an error is the text
-	return strings.TrimSpace(strings.ToValidUTF8(string(body), "\ufffd"))
+// askAll makes the loops over Follow ask whether their prompts have ended, if the
+// connection may have lost events without a Gap. c.mu is held.
+func (c *Client) askAll() {
+	for promptID, ls := range c.loops {
+		for _, l := range ls {
+			if promptID != "" && (l.unsure || c.last == nodebus.Cursor{}) {
+				l.ask = true
+				l.rouse()
+			}
+		}
+	}
 }
 
 // address returns the address of the server with the client's id, its place and the
-// prompts that it watches.
-func (c *Client) address() string {
+// prompts that it watches. asked holds the requests that the address contains.
+func (c *Client) address() (address string, asked []*request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u := *c.url
+	switch {
+	case c.opts.SSE && u.Scheme == "ws":
+		u.Scheme = "http"
+	case c.opts.SSE && u.Scheme == "wss":
+		u.Scheme = "https"
+	}
 	q := u.Query()
 	if c.id != "" {
 		q.Set("clientId", c.id)
@@ -174,49 +159,5 @@ func (c *Client) address() string {
 		q.Add("watch", w)
 	}
 	u.RawQuery = q.Encode()
-	return u.String()
-}
-
-// read waits for an event that can be decoded. The connection breaks when ctx ends.
-func (c *Client) read(ctx context.Context, conn *websocket.Conn) (nodebus.Event, error) {
-	for {
-		typ, data, err := conn.Read(ctx)
-		if err != nil {
-			return nodebus.Event{}, fmt.Errorf("client: %w", err)
-		}
-		ev, err := c.decode(nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data})
-		if err != nil {
-			c.opts.Logger.Warn("message skipped", "error", err)
-			continue
-		}
-		c.note(&ev)
-		return ev, nil
-	}
-}
-
-// note takes from an event what the client itself needs.
-func (c *Client) note(ev *nodebus.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ev.Epoch != "" {
-		c.last = ev.Cursor()
-	}
-	switch p := ev.Payload.(type) {
-	case nodebus.Status:
-		if p.SID != "" {
-			c.id = p.SID
-		}
-	case nodebus.Watching:
-		c.answered(p)
-	}
-}
-
-// drop closes a broken connection and forgets it.
-func (c *Client) drop(conn *websocket.Conn) {
-	c.mu.Lock()
-	if c.conn == conn {
-		c.conn = nil
-	}
-	c.mu.Unlock()
-	_ = conn.CloseNow()
+	return u.String(), slices.Clone(c.requests)
 }

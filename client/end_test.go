@@ -29,6 +29,10 @@ func newCrossing(t *testing.T, opts *nodebus.HubOptions) *crossing {
 	var first atomic.Bool
 	handler := ws.New(hub, nil)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			http.NotFound(w, r)
+			return
+		}
 		if !first.CompareAndSwap(false, true) {
 			c.asked <- struct{}{}
 			select {

@@ -1,18 +1,24 @@
 package client
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 type listener struct{ call func(nodebus.Event) }
 
-// On calls f for every event with a payload of type P until remove is called. f runs in
-// the goroutine of Events, Follow or Run. If the zero value of P has an event type, On
+// On calls f for every event with a payload of type P until remove is called. Each event is
+// given to the listeners once, in the order of arrival, one listener at a time; f runs in
+// the goroutine of a loop, before any loop yields the event. So all loops wait for f. f
+// may call all methods of the client, but must not loop over Events or Follow or call Run,
+// because these would wait for f. If the zero value of P has an event type, On
 // also makes this type known: from now on the payload of such an event is a P instead of
 // a [nodebus.Custom]. If the zero value has no event type, P itself may be Custom, for all
 // events of unknown types, or an interface, for all events whose payload implements it.
@@ -74,6 +80,10 @@ func (c *Client) OnType(eventType string, f func(nodebus.Event)) (remove func())
 // decode decodes a frame. A known custom type is decoded into its Go type.
 func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 	ev, err := nodebus.JSON.Decode(f)
+	if err != nil && !f.Binary { // ComfyUI writes NaN as a bare word
+		f.Data = jsonenc.Nulls(f.Data)
+		ev, err = nodebus.JSON.Decode(f)
+	}
 	if err != nil {
 		return ev, err
 	}
@@ -81,6 +91,9 @@ func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 	raw, text := custom.Data.(json.RawMessage)
 	if !ok || !text {
 		return ev, nil
+	}
+	if ev.PromptID == "" {
+		ev.PromptID = promptIn(raw)
 	}
 	c.mu.Lock()
 	known := c.types[custom.Type]
@@ -94,21 +107,64 @@ func (c *Client) decode(f nodebus.Frame) (nodebus.Event, error) {
 	return ev, nil
 }
 
-// dispatch calls the listeners for an event. The event is handled from now on.
-func (c *Client) dispatch(ev nodebus.Event) {
-	c.mu.Lock()
-	if ev.Epoch != "" {
-		c.handled = ev.Cursor()
+// promptIn returns the prompt that the data of a custom event names, or "". Events of
+// ComfyUI have no envelope.
+func promptIn(raw json.RawMessage) string {
+	if !bytes.Contains(raw, []byte(`"prompt_id"`)) {
+		return ""
 	}
-	ls := slices.Concat(c.listeners[ev.Payload.EventType()], c.listeners[""])
-	c.mu.Unlock()
-	for _, l := range ls {
-		err := nodebus.Protect(func() error {
-			l.call(ev)
+	var d struct {
+		PromptID json.RawMessage `json:"prompt_id"`
+	}
+	var id string
+	_ = json.Unmarshal(raw, &d) // data that is no object names no prompt
+	_ = json.Unmarshal(d.PromptID, &id)
+	return id
+}
+
+// call calls the listeners for all events up to a place that they have not had. If
+// another goroutine calls listeners, call waits for it, unless quiet is true.
+func (c *Client) call(ctx context.Context, quiet bool, upTo uint64) error {
+	if quiet {
+		select {
+		case c.calling <- struct{}{}:
+		default: // perhaps a listener waits for the caller
 			return nil
-		})
-		if err != nil {
-			c.opts.Logger.Error("a listener panicked", "type", ev.Payload.EventType(), "error", err)
+		}
+	} else {
+		select {
+		case c.calling <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.life.Done():
+			return nodebus.ErrClosed
 		}
 	}
+	defer func() { <-c.calling }()
+	for {
+		ev, ls, ok := c.uncalledUpTo(upTo)
+		if !ok {
+			return nil
+		}
+		for _, l := range ls {
+			err := nodebus.Protect(func() error {
+				l.call(ev)
+				return nil
+			})
+			if err != nil {
+				c.opts.Logger.Error("a listener panicked", "type", ev.Payload.EventType(), "error", err)
+			}
+		}
+	}
+}
+
+// uncalledUpTo takes the next event for listeners, and returns the listeners.
+func (c *Client) uncalledUpTo(seq uint64) (ev nodebus.Event, ls []*listener, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.uncalled.items) == 0 || c.uncalled.items[0].seq > seq {
+		return ev, nil, false
+	}
+	ev = c.uncalled.pop().ev
+	return ev, slices.Concat(c.listeners[ev.Payload.EventType()], c.listeners[""]), true
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 )
 
@@ -19,6 +18,7 @@ const watchMax = 256
 type request struct {
 	promptID string
 	watch    bool
+	loop     *loop      // that waits for the answer because no earlier event comes after it; or nil
 	answer   chan error // capacity 1
 }
 
@@ -29,41 +29,33 @@ type request struct {
 // next event with a cursor, some of them come again. After a reconnect, the client
 // continues to follow the prompt until Unwatch.
 //
-// Watch may be called while Events runs, in its loop or in another goroutine. If nobody
-// reads, Watch reads and keeps the events for Events. If ctx ends meanwhile, the
-// connection breaks, and the next Events connects again. Watch returns an error that is
-// [nodebus.ErrForbidden] if the server does not allow it, and another error if the server
-// refuses for another reason, if the client follows 256 prompts already, or for the
-// reasons of Events. It waits until ctx ends if the server does not know such requests.
+// Watch may be called while loops run, in a loop, in a listener, or in another goroutine.
+// If nobody reads, Watch reads. What it reads is kept for the next Events, and the events
+// of the prompt for the first Follow, as far as a loop may be behind; beyond that, a
+// [nodebus.Gap] takes their place. Watch returns an error that is [nodebus.ErrForbidden]
+// if the server does not allow it, and another error if the server refuses for another
+// reason, if the client follows 256 prompts already, or for the reasons of Events. It waits
+// until ctx ends if the server does not know such requests.
+//
+// With Options.SSE, Watch connects again, and waits for the connection. The server then
+// sends the later events of the prompt, but not the earlier ones; it says nothing, and
+// sends nothing, if it does not allow it.
 func (c *Client) Watch(ctx context.Context, promptID string) error {
-	return c.ask(ctx, &request{promptID: promptID, watch: true})
+	return c.request(ctx, &request{promptID: promptID, watch: true})
 }
 
 // Unwatch ends what Watch or Options.Watch began. It waits for the answer of the server;
 // see Watch for how it waits and for its errors.
 func (c *Client) Unwatch(ctx context.Context, promptID string) error {
-	return c.ask(ctx, &request{promptID: promptID})
+	return c.request(ctx, &request{promptID: promptID})
 }
 
-// ask sends a request and waits for the answer.
-func (c *Client) ask(ctx context.Context, r *request) error {
-	select {
-	case c.asking <- struct{}{}:
-		defer func() { <-c.asking }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-c.life.Done():
-		return nodebus.ErrClosed
-	}
-	r.answer = make(chan error, 1)
-	conn, err := c.begin(r)
-	if err != nil {
+// request sends a request and waits for the answer.
+func (c *Client) request(ctx context.Context, r *request) error {
+	if err := c.post(ctx, r); err != nil {
 		return err
 	}
-	defer c.forget()
-	if conn != nil {
-		_ = r.send(ctx, conn) // after an error the connection is broken; connect sends again
-	}
+	defer c.withdraw(r)
 	for {
 		select {
 		case err := <-r.answer:
@@ -72,51 +64,97 @@ func (c *Client) ask(ctx context.Context, r *request) error {
 			return context.Cause(ctx)
 		case <-c.life.Done():
 			return nodebus.ErrClosed
-		case c.reading <- struct{}{}: // nobody reads at the moment
-			err := c.readFor(ctx, r)
-			<-c.reading
-			if err != nil && ctx.Err() != nil { // the end of ctx broke the connection
-				return context.Cause(ctx)
-			}
-			if err != nil {
+		case c.turn <- struct{}{}: // nobody reads at the moment
+			if err := c.readFor(ctx, r); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// begin makes r the request that waits. It returns the connection to send it on; if there
-// is none, connect sends it.
-func (c *Client) begin(r *request) (*websocket.Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.watch && len(c.watched) >= watchMax && !slices.Contains(c.watched, r.promptID) {
-		return nil, fmt.Errorf("client: %d prompts are watched already; call Unwatch for one of them first", watchMax)
-	}
-	c.request = r
-	return c.conn, nil
-}
-
-func (c *Client) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.request = nil
-}
-
-// readFor receives an event for Events, unless r has its answer already.
+// readFor reads one event, unless r has its answer. The caller has the turn, and readFor
+// gives it back.
 func (c *Client) readFor(ctx context.Context, r *request) error {
+	defer func() { <-c.turn }()
 	if len(r.answer) > 0 {
 		return nil
 	}
-	ev, err := c.receive(ctx)
-	if err == nil {
-		c.pending = append(c.pending, ev)
-	}
-	return err
+	return c.step(ctx, nil, true)
 }
 
-// send writes the request to a connection.
-func (r *request) send(ctx context.Context, conn *websocket.Conn) error {
+// post makes r a request that waits, and sends it. If there is no connection, connect
+// sends it.
+func (c *Client) post(ctx context.Context, r *request) error {
+	r.answer = make(chan error, 1)
+	c.mu.Lock()
+	if c.life.Err() != nil {
+		c.mu.Unlock()
+		return nodebus.ErrClosed
+	}
+	if r.watch && len(c.watched) >= watchMax && !slices.Contains(c.watched, r.promptID) {
+		c.mu.Unlock()
+		return fmt.Errorf("client: %d prompts are watched already; call Unwatch for one of them first", watchMax)
+	}
+	c.requests = append(c.requests, r)
+	if r.watch && len(c.loops[r.promptID]) == 0 {
+		c.kept.begin(r.promptID)
+	}
+	l := c.link
+	if c.opts.SSE {
+		c.setWatched(r.promptID, r.watch)
+		c.again = l != nil
+	}
+	c.mu.Unlock()
+	switch {
+	case l == nil:
+	case c.opts.SSE:
+		_ = l.close(true) // whoever reads connects again
+	default:
+		_ = r.send(ctx, l) // after an error the connection is broken; connect sends again
+	}
+	return nil
+}
+
+// withdraw forgets a request.
+func (c *Client) withdraw(r *request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests = slices.DeleteFunc(c.requests, func(o *request) bool { return o == r })
+}
+
+// renew sends the requests that still wait over a new link. asked holds those that the
+// address of a stream contains; they are settled now.
+func (c *Client) renew(ctx context.Context, l link, asked []*request) {
+	c.mu.Lock()
+	waiting := slices.Clone(c.requests)
+	if c.opts.SSE {
+		for _, r := range asked {
+			r.settle(nil)
+		}
+		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return len(r.answer) == 0 })
+	}
+	again := c.again
+	c.mu.Unlock()
+	if again { // a request came while the client was connecting
+		_ = l.close(true)
+	}
+	for _, r := range waiting {
+		if !c.opts.SSE {
+			_ = r.send(ctx, l) // read reports that the connection is broken
+		}
+	}
+}
+
+// settle gives a request its answer, if it has none yet.
+func (r *request) settle(err error) {
+	select {
+	case r.answer <- err:
+	default:
+	}
+}
+
+// send writes the request to a link.
+func (r *request) send(ctx context.Context, l link) error {
 	typ := "nodebus.unwatch"
 	if r.watch {
 		typ = "nodebus.watch"
@@ -125,25 +163,42 @@ func (r *request) send(ctx context.Context, conn *websocket.Conn) error {
 	if err != nil {
 		return err
 	}
-	return conn.Write(ctx, websocket.MessageText, data)
+	return l.send(ctx, data)
 }
 
-// answered handles an answer of the server. c.mu is held.
-func (c *Client) answered(w nodebus.Watching) {
-	c.watched = slices.DeleteFunc(c.watched, func(id string) bool { return id == w.PromptID })
-	r := c.request
-	ours := r != nil && r.promptID == w.PromptID
-	if w.Watching && w.Error == "" && len(c.watched) < watchMax && (!ours || r.watch) {
-		c.watched = append(c.watched, w.PromptID)
+// setWatched notes whether a connection names a prompt. c.mu is held.
+func (c *Client) setWatched(promptID string, watched bool) {
+	c.watched = slices.DeleteFunc(c.watched, func(id string) bool { return id == promptID })
+	if watched && len(c.watched) < watchMax {
+		c.watched = append(c.watched, promptID)
 	}
-	if !ours || len(r.answer) > 0 {
-		return
+}
+
+// answered handles an answer of the server. It reports whether only the client itself has
+// asked. c.mu is held.
+func (c *Client) answered(w nodebus.Watching) (hidden bool) {
+	i := slices.IndexFunc(c.requests, func(r *request) bool { return r.promptID == w.PromptID && len(r.answer) == 0 })
+	if i < 0 {
+		c.setWatched(w.PromptID, w.Watching && w.Error == "")
+		return false
+	}
+	r := c.requests[i]
+	if r.loop != nil {
+		r.loop.settled = true
+		r.loop.rouse()
+		r.settle(nil)
+		return true
+	}
+	c.setWatched(w.PromptID, w.Watching && w.Error == "" && r.watch)
+	if !r.watch || w.Error != "" {
+		c.kept.take(w.PromptID)
 	}
 	var err error
 	if w.Error != "" {
 		err = &refusedWatch{w.Error}
 	}
-	r.answer <- err
+	r.settle(err)
+	return false
 }
 
 // refusedWatch is the error of a request that the server refused.

@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -20,14 +21,30 @@ type conn struct {
 
 // clients lists the connections of each client. The hub knows what a client has missed.
 type clients struct {
-	serving sync.WaitGroup // the goroutines of the connections
+	serving sync.WaitGroup // the goroutines of the connections, and the handlers that follow a run
+	ctx     context.Context
+	end     context.CancelCauseFunc // ends ctx
 
 	mu     sync.Mutex
 	byID   map[string][]*conn
 	closed bool // no connection may enter
 }
 
-func (cs *clients) init() { cs.byID = map[string][]*conn{} }
+func (cs *clients) init() {
+	cs.byID = map[string][]*conn{}
+	cs.ctx, cs.end = context.WithCancelCause(context.Background())
+}
+
+// follow counts a handler that follows a run in serving. It returns false if the server is
+// closed. The handler must end soon after ctx ends, and then call serving.Done.
+func (cs *clients) follow() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if !cs.closed {
+		cs.serving.Add(1)
+	}
+	return !cs.closed
+}
 
 // enter adds a connection and counts it in serving. It returns false if the server is
 // closed.
@@ -58,6 +75,7 @@ func (cs *clients) close() (all []*conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.closed = true
+	cs.end(nodebus.ErrClosed)
 	for _, conns := range cs.byID {
 		all = append(all, conns...)
 	}

@@ -158,8 +158,31 @@ func (s *Server) entry(out *stream, r *http.Request, rec *flow.Record) bool {
 	out.value(statusOf(rec))
 	out.text(`,"meta":`)
 	ok := out.value(meta)
+	if ok && r.URL.Query().Has("outcome") {
+		out.text(`,"nodebus":`)
+		ok = out.value(detailOf(rec))
+	}
 	out.text("}")
 	return ok
+}
+
+// detailOf returns what a record says beside what ComfyUI's records say. Only a request that
+// asks for it with outcome in its query receives it, because it can be long.
+func detailOf(rec *flow.Record) object {
+	o := object{{"state", rec.State}, {"attempt", rec.Attempt}}
+	if rec.Prompt.Rejected != nil {
+		o.add("rejected", rec.Prompt.Rejected)
+	}
+	if len(rec.Errors) > 0 {
+		o.add("errors", rec.Errors)
+	}
+	if len(rec.Nodes) > 0 {
+		o.add("nodes", rec.Nodes)
+	}
+	if rec.NodesLeftOut > 0 {
+		o.add("nodes_left_out", rec.NodesLeftOut)
+	}
+	return o
 }
 
 // statusOf returns the result of a prompt, and the messages about its start, its

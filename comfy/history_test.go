@@ -221,3 +221,22 @@ func TestNoFormInJSON(t *testing.T) {
 	h.ended("bare")
 	require.Equal(t, map[string]any{}, at(t, h.get("/history/bare"), "bare", "prompt", 3), "an object, always")
 }
+
+// TestHistoryWithOutcome: a request that asks for it receives what only nodebus knows.
+func TestHistoryWithOutcome(t *testing.T) {
+	h := newHost(t, nil)
+	id := h.submit("me", `{"1":{"class_type":"Show","inputs":{"ui":"{\"a\":[1]}"}}}`)
+	h.ended(id)
+	plain := h.get("/history/" + id)
+	require.NotContains(t, at(t, plain, id), "nodebus")
+	for _, path := range []string{"/history/" + id + "?outcome", "/api/history?outcome=&max_items=1"} {
+		got := h.get(path)
+		detail := at(t, got, id, "nodebus").(map[string]any)
+		require.Equal(t, "success", detail["state"])
+		require.Equal(t, 1.0, detail["attempt"])
+		require.Equal(t, "done", at(t, detail, "nodes").([]any)[0].(map[string]any)["result"])
+		require.NotContains(t, detail, "errors")
+		delete(at(t, got, id).(map[string]any), "nodebus")
+		require.Equal(t, plain, got)
+	}
+}

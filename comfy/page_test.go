@@ -51,3 +51,17 @@ func TestPage(t *testing.T) {
 		require.NotRegexp(t, `<style|style=|\son\w+=|javascript:|<script[^>]*>[^<]`, a.body, "that the policy forbids")
 	}
 }
+
+// TestModule: pages import the client from the server.
+func TestModule(t *testing.T) {
+	h := newHost(t, nil)
+	for _, at := range []string{"/nodebus/", "/api/nodebus/"} {
+		a := h.send(http.MethodGet, at+"nodebus.js", "")
+		require.Equal(t, []any{200, "text/javascript; charset=utf-8", "no-cache", "nosniff"},
+			[]any{a.status, a.header.Get("Content-Type"), a.header.Get("Cache-Control"), a.header.Get("X-Content-Type-Options")})
+		require.Contains(t, a.body, "export class Client")
+		require.Equal(t, http.StatusNotModified, h.send(http.MethodGet, at+"nodebus.js", "", "If-None-Match", a.header.Get("ETag")).status)
+		require.Contains(t, h.send(http.MethodGet, at+"nodebus.d.ts", "").body, "export class Client")
+		require.Equal(t, http.StatusNotFound, h.send(http.MethodGet, at+"js.go", "").status)
+	}
+}

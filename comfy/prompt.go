@@ -55,33 +55,47 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 // it has sent the answer, and it waits for a head start after that: some clients
 // begin to listen only when they have the answer.
 func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	ready := make(chan struct{})
+	sub, ok := s.submit(w, r, ready)
 	if !ok {
 		return
 	}
-	p, secrets, invalid := s.parsePrompt(r, body)
-	if invalid != nil {
-		reject(w, invalid.status, &invalid.ValidationError)
-		return
-	}
-	ready := make(chan struct{})
-	sub, err := s.engine.Submit(r.Context(), p, &flow.SubmitOptions{Ready: ready, Secrets: secrets})
-	if err != nil {
-		s.refuse(w, err)
-		return
-	}
-	defer s.headStart(p.ClientID, ready)
-	nodeErrors := map[string]*nodebus.NodeProblems{}
-	if sub.Rejected != nil {
-		nodeErrors = sub.Rejected.Nodes
-	}
-	accepted := object{{"prompt_id", sub.ID}, {"number", p.Priority}, {"node_errors", nodeErrors}}
+	defer s.headStart(sub.Prompt.ClientID, ready)
+	accepted := object{{"prompt_id", sub.ID}, {"number", sub.Prompt.Priority}, {"node_errors", nodeErrors(sub)}}
 	if sub.Rejected != nil && sub.Rejected.Extra["more_nodes"] != nil {
 		accepted.add("more_nodes", sub.Rejected.Extra["more_nodes"]) // clients of ComfyUI ignore it
 	}
 	defer limitWrite(w)()
 	answer(w, http.StatusOK, accepted)
 	_ = http.NewResponseController(w).Flush()
+}
+
+// submit adds the prompt in the body of a request to the queue. The prompt begins when
+// ready is closed. If ok is false, submit has already answered.
+func (s *Server) submit(w http.ResponseWriter, r *http.Request, ready <-chan struct{}) (sub *flow.Submission, ok bool) {
+	body, ok := readBody(w, r)
+	if !ok {
+		return nil, false
+	}
+	p, secrets, invalid := s.parsePrompt(r, body)
+	if invalid != nil {
+		reject(w, invalid.status, &invalid.ValidationError)
+		return nil, false
+	}
+	sub, err := s.engine.Submit(r.Context(), p, &flow.SubmitOptions{Ready: ready, Secrets: secrets})
+	if err != nil {
+		s.refuse(w, err)
+		return nil, false
+	}
+	return sub, true
+}
+
+// nodeErrors returns the problems of the nodes that will not run.
+func nodeErrors(sub *flow.Submission) map[string]*nodebus.NodeProblems {
+	if sub.Rejected == nil {
+		return map[string]*nodebus.NodeProblems{}
+	}
+	return sub.Rejected.Nodes
 }
 
 // refuse answers a submission that the engine did not accept.

@@ -1,6 +1,10 @@
 package comfy
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/nodebus/nodebus/js"
+)
 
 // routes registers every route. The routes of the first map exist twice, with and
 // without the prefix /api.
@@ -8,29 +12,32 @@ func (s *Server) routes() {
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /ws": s.socket,
 
-		"GET /prompt":          s.promptInfo,
-		"POST /prompt":         s.promptSubmit,
-		"GET /queue":           s.queueList,
-		"POST /queue":          s.queueChange,
-		"GET /history":         s.historyList,
-		"GET /history/{id}":    s.historyOne,
-		"POST /history":        s.historyChange,
-		"POST /interrupt":      s.interrupt,
-		"POST /nodebus/answer": s.answerQuestion,
-		"POST /free":           s.free,
-		"GET /features":        s.features,
-		"GET /system_stats":    s.systemStats,
-		"GET /object_info":     s.objectInfo,
-		"GET /object_info/":    s.objectInfo, // one class, or all classes if nothing follows the slash
-		"GET /extensions":      s.extensions,
-		"GET /i18n":            s.i18n,
-		"GET /userdata":        s.userdataList,
-		"GET /users":           s.usersList,
-		"POST /users":          s.usersAdd,
-		"GET /settings":        s.settingsAll,
-		"POST /settings":       s.settingsMerge,
-		"GET /settings/{id}":   s.settingGet,
-		"POST /settings/{id}":  s.settingSet,
+		"GET /prompt":            s.promptInfo,
+		"POST /prompt":           s.promptSubmit,
+		"GET /queue":             s.queueList,
+		"POST /queue":            s.queueChange,
+		"GET /history":           s.historyList,
+		"GET /history/{id}":      s.historyOne,
+		"POST /history":          s.historyChange,
+		"POST /interrupt":        s.interrupt,
+		"POST /nodebus/answer":   s.answerQuestion,
+		"GET /nodebus/runs":      s.runPreview,
+		"POST /nodebus/runs":     s.runSubmit,
+		"GET /nodebus/runs/{id}": s.runShow,
+		"POST /free":             s.free,
+		"GET /features":          s.features,
+		"GET /system_stats":      s.systemStats,
+		"GET /object_info":       s.objectInfo,
+		"GET /object_info/":      s.objectInfo, // one class, or all classes if nothing follows the slash
+		"GET /extensions":        s.extensions,
+		"GET /i18n":              s.i18n,
+		"GET /userdata":          s.userdataList,
+		"GET /users":             s.usersList,
+		"POST /users":            s.usersAdd,
+		"GET /settings":          s.settingsAll,
+		"POST /settings":         s.settingsMerge,
+		"GET /settings/{id}":     s.settingGet,
+		"POST /settings/{id}":    s.settingSet,
 
 		"GET /v2/userdata":                  s.userdataTree,
 		"GET /userdata/{file}":              s.userdataGet,
@@ -54,6 +61,10 @@ func (s *Server) routes() {
 	} {
 		s.mux.HandleFunc(pattern, h)
 		s.mux.HandleFunc(twin(pattern), h)
+	}
+	for _, name := range []string{"nodebus.js", "nodebus.d.ts"} { // the client for pages
+		s.mux.Handle("GET /nodebus/"+name, js.Handler())
+		s.mux.Handle("GET /api/nodebus/"+name, js.Handler())
 	}
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /api/jobs":              s.jobList,

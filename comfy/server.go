@@ -11,6 +11,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/origin"
 	"github.com/nodebus/nodebus/internal/query"
+	"github.com/nodebus/nodebus/sse"
 )
 
 // Server is an [http.Handler] that serves all routes. It is safe for concurrent
@@ -26,6 +27,7 @@ type Server struct {
 	numbers numbers
 	clients clients
 	users   *users
+	streams *sse.Handler // of runs
 
 	pictures  slots
 	terminals terminals
@@ -40,6 +42,7 @@ func New(engine *flow.Engine, opts *Options) *Server {
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
 	s.clients.init()
 	s.users = newUsers(s.opts.Data, s.opts.MultiUser)
+	s.streams = sse.New(s.hub, &sse.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts})
 	s.pictures = make(slots, picturesMax)
 	s.terminals = terminals{logs: s.opts.Logs, present: s.clients.present, send: s.sendLogs, open: map[string]bool{}}
 	if s.opts.Logs != nil {
@@ -49,9 +52,9 @@ func New(engine *flow.Engine, opts *Options) *Server {
 	return s
 }
 
-// Close closes the WebSockets of all clients and waits until no goroutine of the
-// server runs any more. After Close, the server accepts no WebSocket; it still
-// answers other requests. Close does not close the hub. To let clients receive all
+// Close closes the WebSockets of all clients, and ends the requests that follow a run. It
+// waits until no goroutine of the server runs any more. After Close, the server accepts no
+// WebSocket and no request that follows a run; it still answers other requests. Close does not close the hub. To let clients receive all
 // that was published, call [nodebus.Hub.Close] first. Close always returns nil, and
 // it may be called several times.
 func (s *Server) Close() error {
@@ -145,6 +148,7 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", from)
 	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE, PUT, OPTIONS, PATCH")
 	h.Set("Access-Control-Allow-Headers", "Content-Type, Authorization, Comfy-User")
+	h.Set("Access-Control-Expose-Headers", "Location") // of a run
 	h.Set("Access-Control-Allow-Credentials", "true")
 }
 

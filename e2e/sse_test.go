@@ -112,7 +112,7 @@ http {
   access_log off;
   client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
   uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
-  server { listen %[2]s; location / { proxy_pass %[3]s; } }
+  server { listen %[2]s; location / { proxy_pass %[3]s; proxy_set_header Host $http_host; } }
 }`, dir, front, back)
 	path := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(path, []byte(conf), 0o600))

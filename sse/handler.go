@@ -171,12 +171,41 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = s.Serve(context.WithoutCancel(r.Context()), d) // its ReadLoop notices that the client is gone
 		return
 	}
+	_ = c.serve(r, s, c) // Close has told the client the reason, if possible
+}
+
+// Serve answers r with a stream of a session that the caller has joined. It is for a
+// server that chooses the events itself, such as package comfy. Serve does not look at the
+// query, checks no origin, and does not call Authorize.
+//
+// The session writes to the transport that wrap returns. That transport may leave out,
+// change and add frames; it calls the Write and the Close of the transport that wrap
+// receives. The codec of the session must be a JSONCodec with an Envelope. The id of an
+// event is the cursor of its frame; a frame without an epoch has no id.
+//
+// Serve returns when the session has ended, with the same error as
+// [nodebus.Session.Serve]. If w cannot flush or set a deadline, Serve answers with status
+// 501 and ends the session. Images of previews are served by ServeHTTP: the server must
+// pass it the requests to the address of the stream that have a parameter preview.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Session, wrap func(nodebus.Transport) nodebus.Transport) error {
+	c, err := newConn(w, r, h)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		s.Close(err)
+		return err
+	}
+	setHeaders(w.Header())
+	return c.serve(r, s, wrap(c))
+}
+
+// serve sends the events of a session with net/http. t is c, or a transport around c.
+func (c *conn) serve(r *http.Request, s *nodebus.Session, t nodebus.Transport) error {
 	c.begin(s.Close)
 	defer c.finish()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
 	defer context.AfterFunc(r.Context(), func() { cancel(c.reason(context.Cause(r.Context()))) })()
-	_ = s.Serve(ctx, c) // Close has told the client the reason, if possible
+	return s.Serve(ctx, t)
 }
 
 // allowOrigin lets the page that sent the request read the response. The origin of the

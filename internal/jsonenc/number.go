@@ -18,7 +18,21 @@ const (
 // Plain returns data with a number in the place of each bare NaN, Infinity and -Infinity.
 // [Infinite] recognizes these numbers. Without such a word, Plain returns data itself. It
 // does not check whether data is JSON.
-func Plain(data []byte) []byte {
+func Plain(data []byte) []byte { return replaceWords(data, &numbers) }
+
+// Nulls returns data with null in the place of each bare NaN, Infinity and -Infinity, as
+// JavaScript writes these values. Otherwise it is like [Plain].
+func Nulls(data []byte) []byte { return replaceWords(data, &nulls) }
+
+// replacement holds what comes in the place of a word.
+type replacement struct{ nan, inf, minus string }
+
+var (
+	numbers = replacement{nanText, infText, minusText}
+	nulls   = replacement{"null", "null", "null"}
+)
+
+func replaceWords(data []byte, by *replacement) []byte {
 	if !bytes.Contains(data, []byte("NaN")) && !bytes.Contains(data, []byte("Infinity")) {
 		return data
 	}
@@ -30,8 +44,8 @@ func Plain(data []byte) []byte {
 			i = afterString(data, i+1)
 			continue
 		case '-', 'N', 'I':
-			if word, number := bare(data[i:]); word > 0 {
-				out = append(append(out, data[start:i]...), number...)
+			if word, text := by.of(data[i:]); word > 0 {
+				out = append(append(out, data[start:i]...), text...)
 				i += word
 				start = i
 				continue
@@ -56,12 +70,15 @@ func afterString(data []byte, i int) int {
 	return min(i+1, len(data))
 }
 
-// bare returns the length of the word at the start of data, and the number for it.
-func bare(data []byte) (length int, number string) {
-	for _, w := range []struct{ word, number string }{{"NaN", nanText}, {"Infinity", infText}, {"-Infinity", minusText}} {
-		if bytes.HasPrefix(data, []byte(w.word)) {
-			return len(w.word), w.number
-		}
+// of returns the length of the word at the start of data, and the text for it.
+func (r *replacement) of(data []byte) (length int, text string) {
+	switch {
+	case bytes.HasPrefix(data, []byte("NaN")):
+		return len("NaN"), r.nan
+	case bytes.HasPrefix(data, []byte("Infinity")):
+		return len("Infinity"), r.inf
+	case bytes.HasPrefix(data, []byte("-Infinity")):
+		return len("-Infinity"), r.minus
 	}
 	return 0, ""
 }

@@ -31,6 +31,15 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+func TestNulls(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":[NaN,-Infinity,1],"NaN":Infinity}`: `{"a":[null,null,1],"NaN":null}`,
+		`{"a":"\"NaN"}`:                          `{"a":"\"NaN"}`, `7`: `7`, ``: ``,
+	} {
+		require.Equal(t, want, string(jsonenc.Nulls([]byte(text))), text)
+	}
+}
+
 func TestPlainLeavesItsArgument(t *testing.T) {
 	data := []byte(`[NaN]`)
 	jsonenc.Plain(data)
@@ -81,5 +90,8 @@ func FuzzPlain(f *testing.F) {
 			require.Equal(t, text, string(plain), "valid JSON has no bare words")
 		}
 		require.Equal(t, string(plain), string(jsonenc.Plain(plain)))
+		nulls := jsonenc.Nulls([]byte(text))
+		require.Equal(t, json.Valid(plain), json.Valid(nulls), "%q", text)
+		require.Equal(t, string(nulls), string(jsonenc.Nulls(nulls)))
 	})
 }

@@ -1,0 +1,38 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// Delete deletes waiting prompts from the queue. It does not end prompts that run, see
+// [Client.Interrupt], and ignores ids that the server does not know. Without ids, it does
+// nothing. Deleted prompts have no record; [Client.Wait] ends with [ErrNotFound].
+func (c *Client) Delete(ctx context.Context, promptIDs ...string) error {
+	if len(promptIDs) == 0 {
+		return nil
+	}
+	_, err := c.do(ctx, &call{
+		what: "the deletion", method: http.MethodPost, route: "queue", body: map[string]any{"delete": promptIDs},
+	})
+	return err
+}
+
+// Interrupt ends a prompt that runs or waits. It returns as soon as the server knows it; the
+// prompt ends later, and [Client.Wait] tells how. It ignores a prompt that has ended, and a
+// prompt that the client may not interrupt.
+func (c *Client) Interrupt(ctx context.Context, promptID string) error {
+	if promptID == "" { // the server would interrupt what runs
+		return errors.New("client: the interrupt names no prompt")
+	}
+	if !c.hasCursors() { // an interrupt of ComfyUI ignores waiting prompts
+		if err := c.Delete(ctx, promptID); err != nil {
+			return err
+		}
+	}
+	_, err := c.do(ctx, &call{
+		what: "the interrupt", method: http.MethodPost, route: "interrupt", body: map[string]any{"prompt_id": promptID},
+	})
+	return err
+}

@@ -1,0 +1,214 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nodebus/nodebus"
+)
+
+// patience is how long a loop waits for the last events of a prompt that has ended, if the
+// server does not say that nothing follows.
+const patience = 2 * time.Second
+
+// Follow yields the events of one prompt, custom events included, and every
+// [nodebus.Gap], up to the event that closes the prompt. A custom event belongs to a prompt
+// if its envelope or its data has the prompt_id.
+//
+// The first Follow of a prompt that [Client.Submit] has submitted or [Client.Watch] follows
+// begins with the first event since. Otherwise it begins with what is read from now on.
+//
+// Follow also ends, without an error, if the server says over HTTP that the prompt has
+// ended and no event follows: it asks for the history at the start, after each Gap, and
+// after each reconnect to a server without cursors. A Gap means that events are missing,
+// perhaps the last ones; ask for the outcome of the prompt. For errors see Events.
+func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
+	return c.follow(ctx, promptID, false)
+}
+
+// follow does the same as Follow. If quiet is true, the loop may run in a listener: it calls
+// listeners only if no other goroutine does.
+func (c *Client) follow(ctx context.Context, promptID string, quiet bool) iter.Seq2[nodebus.Event, error] {
+	return func(yield func(nodebus.Event, error) bool) {
+		l := c.begin(promptID, quiet)
+		defer c.finish(l)
+		f := following{Client: c, loop: l}
+		defer f.end()
+		for ctx.Err() == nil {
+			ev, err := f.next(ctx)
+			if errors.Is(err, errSettled) {
+				return
+			}
+			if err != nil {
+				if ctx.Err() == nil {
+					yield(nodebus.Event{}, err)
+				}
+				return
+			}
+			if !yield(ev, nil) || closes(ev) {
+				return
+			}
+		}
+	}
+}
+
+// closes reports whether ev closes its prompt.
+func closes(ev nodebus.Event) bool {
+	e, ok := ev.Payload.(nodebus.Executing)
+	return ok && e.UniqueID == ""
+}
+
+// following is a loop over Follow.
+type following struct {
+	*Client
+	loop   *loop
+	asking func()      // ends the question to the server that runs, and waits for its end; or nil
+	again  bool        // the loop must ask again after it
+	retry  bool        // the loop must ask again after it, but not at once
+	doubt  bool        // the loop must ask again after it, unless the prompt begins
+	timer  *time.Timer // ends the loop when it fires; or nil
+	mark   *request    // ends the loop with its answer; or nil
+}
+
+// next returns the next event. Meanwhile it asks whether the prompt has ended, when that is
+// due.
+func (f *following) next(ctx context.Context) (nodebus.Event, error) {
+	for {
+		if f.timer != nil { // the time counts from the newest event
+			f.timer.Stop()
+			f.settle(false)
+			f.timer.Reset(patience)
+		}
+		ev, err := f.Client.next(ctx, f.loop)
+		if errors.Is(err, errAsk) {
+			if err = f.inquire(ctx); err == nil {
+				continue
+			}
+		}
+		if _, gap := ev.Payload.(nodebus.Gap); gap {
+			f.mu.Lock()
+			f.loop.ask = true
+			f.mu.Unlock()
+		}
+		return ev, err
+	}
+}
+
+// settle says whether no event follows those in the queue.
+func (f *following) settle(settled bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loop.settled = settled
+	f.loop.rouse()
+}
+
+// inquire asks whether the prompt has ended, or handles the answer.
+func (f *following) inquire(ctx context.Context) error {
+	f.mu.Lock()
+	l := f.loop
+	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun && !l.mute
+	l.ask, l.told, l.doubt = false, false, false
+	retry := told && l.unsure && l.quiet
+	cursors := f.last != nodebus.Cursor{}
+	f.mu.Unlock()
+	f.again, f.retry, f.doubt = f.again || ask, f.retry || retry, f.doubt || doubt
+	if told {
+		f.asking()
+		f.asking = nil
+	}
+	switch {
+	case over:
+		return f.conclude(ctx, cursors)
+	case f.asking != nil:
+	case f.again:
+		f.ask(ctx, 0, true)
+	case f.retry:
+		f.ask(ctx, doubtTime, true)
+	case f.doubt:
+		f.ask(ctx, doubtTime, false) // perhaps the prompt begins meanwhile
+	}
+	return nil
+}
+
+// doubtTime is how long Wait waits for a prompt to begin after the queue has changed, before
+// it asks whether the prompt is still there. It also bounds how often Wait asks.
+const doubtTime = time.Second
+
+// ask asks whether the prompt has ended, in a goroutine that ends with the loop. It asks
+// after some time; if always is false, only if the prompt has not begun by then.
+func (f *following) ask(ctx context.Context, after time.Duration, always bool) {
+	f.again, f.retry, f.doubt = false, false, false
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(f.life, cancel)
+	done := make(chan struct{})
+	f.asking = func() {
+		cancel()
+		<-done
+	}
+	go func() {
+		defer close(done)
+		defer stop()
+		said, err := f.askAfter(ctx, after, always)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.loop.told, f.loop.unsure = true, err != nil
+		f.loop.over = said == over || said == gone && f.loop.quiet
+		f.loop.mute = said == unsaid && err == nil
+		f.loop.rouse()
+	}()
+}
+
+// askAfter waits and then asks what has become of the prompt.
+func (f *following) askAfter(ctx context.Context, after time.Duration, always bool) (fate, error) {
+	since := time.Now()
+	timer := time.NewTimer(after)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return unsaid, nil
+	}
+	f.mu.Lock()
+	begun := f.loop.begun
+	f.mu.Unlock()
+	if begun && !always {
+		return open, nil
+	}
+	return f.fateOf(ctx, f.loop.promptID, since)
+}
+
+// conclude ends the loop after the events that are on their way. A nodebus server says
+// when that is; for others, the loop has patience.
+func (f *following) conclude(ctx context.Context, cursors bool) error {
+	switch {
+	case f.timer != nil || f.mark != nil:
+		return nil
+	case cursors && !f.opts.SSE:
+		// The client does not watch such a prompt, so the request changes nothing. The
+		// answer comes after all events so far.
+		f.mark = &request{promptID: fmt.Sprintf("nodebus.client-%p", f.loop), loop: f.loop}
+		return f.post(ctx, f.mark)
+	}
+	if f.loop.quiet { // Wait needs the record, and not the last events
+		f.settle(true)
+		return nil
+	}
+	f.timer = time.AfterFunc(patience, func() { f.settle(true) })
+	return nil
+}
+
+// end ends what the loop has begun.
+func (f *following) end() {
+	if f.asking != nil {
+		f.asking()
+	}
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	if f.mark != nil {
+		f.withdraw(f.mark)
+	}
+}

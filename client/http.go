@@ -1,0 +1,168 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// callTime limits the time of an HTTP request with its answer, if ctx has no earlier end.
+const callTime = time.Minute
+
+// call is an HTTP request to a route of the server.
+type call struct {
+	what   string // what is requested, for the texts of errors, for example "the answer"
+	method string // default: GET
+	route  string // below the base URL; its elements are escaped
+	query  url.Values
+	body   any // is sent as JSON; nil: no body
+}
+
+// do makes a request and returns the body of its answer. An answer that refuses the request
+// is a *RefusedError.
+func (c *Client) do(ctx context.Context, r *call) ([]byte, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, callTime, errNoAnswer)
+	defer cancel()
+	res, err := c.send(limited, r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	limit := c.opts.ReadLimit
+	if limit < 0 {
+		limit = math.MaxInt64 - 1
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	switch {
+	case err != nil:
+		return nil, callError(limited, r, err)
+	case int64(len(body)) > limit:
+		return nil, fmt.Errorf("client: %s: the server's answer has more than %d bytes; raise Options.ReadLimit", r.what, limit)
+	}
+	return body, nil
+}
+
+var errNoAnswer = fmt.Errorf("the server has not answered within %v: %w", callTime, context.DeadlineExceeded)
+
+// send sends a request and returns the answer, whose body the caller must close. An answer
+// that refuses the request is a *RefusedError.
+func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	client := c.opts.HTTPClient
+	if client == nil {
+		client = http.DefaultClient
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, callError(ctx, r, err)
+	}
+	if res.StatusCode/100 == 2 {
+		return res, nil
+	}
+	defer res.Body.Close()
+	return nil, refused(r.what, res)
+}
+
+func (c *Client) newRequest(ctx context.Context, r *call) (*http.Request, error) {
+	var data []byte
+	if r.body != nil {
+		err := nodebus.Protect(func() (err error) { // MarshalJSON is code of others
+			data, err = json.Marshal(r.body)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("client: %s has no JSON form: %w", r.what, err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.routeURL(r.route, r.query), bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("client: %s: %w", r.what, err)
+	}
+	for name, values := range c.opts.Header {
+		req.Header[name] = values
+	}
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// callError returns the error of a request that has no answer. It leaves the URL out,
+// because the query may hold a token.
+func callError(ctx context.Context, r *call, err error) error {
+	var with *url.Error
+	if errors.As(err, &with) {
+		err = with.Err
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("client: %s: %w", r.what, err)
+}
+
+// routeURL returns the URL of a route.
+func (c *Client) routeURL(route string, query url.Values) string {
+	u := c.route(route)
+	if more := query.Encode(); u.RawQuery != "" && more != "" {
+		u.RawQuery += "&" + more
+	} else {
+		u.RawQuery += more
+	}
+	return u.String()
+}
+
+// hasCursors reports whether the server sends cursors; ComfyUI does not.
+func (c *Client) hasCursors() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last != nodebus.Cursor{}
+}
+
+// idElement returns a prompt id as an element of a route.
+func idElement(promptID string) (string, error) {
+	switch promptID {
+	case "", ".", "..":
+		return "", fmt.Errorf("client: the prompt id %q cannot be part of a URL", promptID)
+	}
+	return url.PathEscape(promptID), nil
+}
+
+// fetchJSON makes a request and reads the JSON of its answer into to.
+func (c *Client) fetchJSON(ctx context.Context, r *call, to any) error {
+	body, err := c.do(ctx, r)
+	if err != nil {
+		return err
+	}
+	return decodeAnswer(r, body, to)
+}
+
+// decodeAnswer reads the JSON of an answer. Python writes NaN and infinities, which arrive as
+// null.
+func decodeAnswer(r *call, body []byte, to any) error {
+	if err := json.Unmarshal(jsonenc.Nulls(body), to); err != nil {
+		return notJSON(r, body, err)
+	}
+	return nil
+}
+
+// notJSON returns the error of an answer that is not the JSON that it should be, for
+// example because a proxy has sent a page.
+func notJSON(r *call, body []byte, err error) error {
+	const shown = 100
+	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), shown)]), "\ufffd"))
+	return fmt.Errorf("client: %s: the server's answer is not the expected JSON: %w; it begins with %q", r.what, err, text)
+}

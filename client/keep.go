@@ -1,0 +1,118 @@
+package client
+
+import "github.com/nodebus/nodebus"
+
+// keptMax is the maximum number of prompts whose events a client keeps for a later Follow.
+const keptMax = 65536
+
+// kept holds the events of a prompt that nobody follows yet. The first Follow or Wait takes
+// them over.
+type kept struct {
+	queue
+	promptID string
+	own      bool // of Submit: it has all events of the prompt from the start
+	lost     bool // it is only a Gap, and collects no more
+}
+
+// keptQueues holds the kept prompts of a client. All of them together have the bounds of
+// one queue: if there is no room, the oldest prompt loses its events. Client.mu guards it.
+type keptQueues struct {
+	byPrompt   map[string]*kept
+	full, lost []*kept // the oldest first; some were taken meanwhile
+	len        int     // events
+	bytes      int
+}
+
+// keep begins to keep the events of a prompt. Submit calls it before its request, so that
+// the first Follow of the prompt misses nothing.
+func (c *Client) keep(promptID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept.take(promptID)
+	c.kept.begin(promptID).own = true
+}
+
+// unkeep drops what keep has kept, because the request has failed.
+func (c *Client) unkeep(promptID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept.take(promptID)
+}
+
+// begin returns the kept events of a prompt, which may be new.
+func (q *keptQueues) begin(promptID string) *kept {
+	if k := q.byPrompt[promptID]; k != nil {
+		return k
+	}
+	if q.byPrompt == nil {
+		q.byPrompt = map[string]*kept{}
+	}
+	for len(q.byPrompt) >= keptMax {
+		if old := q.oldest(&q.lost); old != nil {
+			q.take(old.promptID)
+		} else {
+			q.take(q.oldest(&q.full).promptID)
+		}
+	}
+	k := &kept{promptID: promptID}
+	q.byPrompt[promptID] = k
+	q.full = append(q.full, k)
+	return k
+}
+
+// oldest returns the first prompt of a list that is still kept, or nil. It stays in the
+// list.
+func (q *keptQueues) oldest(list *[]*kept) *kept {
+	for ; len(*list) > 0; *list = (*list)[1:] {
+		if k := (*list)[0]; q.byPrompt[k.promptID] == k {
+			return k
+		}
+		(*list)[0] = nil
+	}
+	return nil
+}
+
+// take removes and returns the kept events of a prompt, or nil.
+func (q *keptQueues) take(promptID string) *kept {
+	k := q.byPrompt[promptID]
+	if k != nil {
+		delete(q.byPrompt, promptID)
+		q.len -= len(k.items)
+		q.bytes -= k.bytes
+	}
+	if len(q.byPrompt) == 0 {
+		q.full, q.lost = nil, nil
+	}
+	return k
+}
+
+// push keeps an event for the prompt that it belongs to, and a Gap for every prompt.
+func (q *keptQueues) push(it item) {
+	if _, gap := it.ev.Payload.(nodebus.Gap); gap {
+		for _, k := range q.byPrompt {
+			q.pushTo(k, it)
+		}
+	} else if k := q.byPrompt[it.ev.PromptID]; k != nil {
+		q.pushTo(k, it)
+	}
+}
+
+func (q *keptQueues) pushTo(k *kept, it item) {
+	for q.len > 0 && (q.len >= queueLen || q.bytes+it.size > queueBytes) {
+		old := q.oldest(&q.full)
+		if old == nil { // the events are Gaps of lost prompts
+			break
+		}
+		q.full = q.full[1:]
+		q.lost = append(q.lost, old)
+		q.len -= len(old.items) - 1
+		q.bytes -= old.bytes
+		old.forget(&it)
+		old.lost = true
+	}
+	if !k.lost {
+		k.push(it)
+		q.len++
+		q.bytes += it.size
+	}
+}

@@ -1,0 +1,74 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus"
+)
+
+// link is an open connection to the server. One goroutine at a time calls read; all other
+// methods are safe for concurrent use.
+type link interface {
+	// read waits for the next frame. It ends with an error when the link breaks, also by
+	// close.
+	read() (nodebus.Frame, error)
+	// send sends a message. It returns errors.ErrUnsupported if the link has one direction.
+	send(ctx context.Context, data []byte) error
+	// close ends the link. It tells the server so if orderly is true.
+	close(orderly bool) error
+}
+
+// socket is a link over a WebSocket.
+type socket struct {
+	conn  *websocket.Conn
+	alive *alive
+}
+
+// dialSocket connects to a WebSocket.
+func (c *Client) dialSocket(ctx context.Context, address string) (link, error) {
+	conn, res, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: c.unlimited(), HTTPHeader: c.opts.Header})
+	if err != nil {
+		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
+			return nil, &RefusedError{Status: res.StatusCode, Text: refusal(res.Body), Err: err}
+		}
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	conn.SetReadLimit(c.opts.ReadLimit)
+	s := &socket{conn: conn}
+	s.alive = watchOver(c.opts.PingInterval, conn.Ping, func() { _ = conn.CloseNow() })
+	return s, nil
+}
+
+func (s *socket) read() (f nodebus.Frame, err error) {
+	s.alive.begin()
+	defer s.alive.end()
+	typ, r, err := s.conn.Reader(context.Background()) // close ends it
+	if err == nil {
+		f.Binary = typ == websocket.MessageBinary
+		f.Data, err = io.ReadAll(s.alive.reader(r))
+	}
+	if err != nil {
+		return f, s.alive.reason(err)
+	}
+	return f, nil
+}
+
+func (s *socket) send(ctx context.Context, data []byte) error {
+	return s.conn.Write(ctx, websocket.MessageText, data)
+}
+
+func (s *socket) close(orderly bool) error {
+	s.alive.stop()
+	if orderly {
+		return s.conn.Close(websocket.StatusNormalClosure, "")
+	}
+	return s.conn.CloseNow()
+}
+
+// errSilent means that the server has sent nothing for too long, although it should have.
+var errSilent = errors.New("the server is silent")

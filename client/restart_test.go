@@ -1,0 +1,53 @@
+package client_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/client"
+	"github.com/stretchr/testify/require"
+)
+
+// TestWaitOverANewProcess: the server's program is started anew and knows none of the
+// earlier prompts. Meanwhile, all requests fail.
+func TestWaitOverANewProcess(t *testing.T) {
+	var now atomic.Pointer[host]
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := now.Load(); h != nil {
+			h.server.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer site.Close()
+	first := newHost(t, nil)
+	now.Store(first)
+	c := dial(t, site.URL+"/ws", &client.Options{Retry: time.Millisecond})
+	done, lost, waits := submit(t, c, node("Say")), submit(t, c, node("Rest")), submit(t, c, node("Say"))
+	begun(t, c, lost)
+	errs := make(chan error, 2)
+	for _, id := range []string{lost, waits} {
+		go func() {
+			_, err := c.Wait(deadline(t), id)
+			errs <- err
+		}()
+	}
+	now.Store(nil)
+	require.NoError(t, first.hub.Close())
+	require.NoError(t, first.server.Close())
+	_, err := c.Outcome(t.Context(), done)
+	var refused *client.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, http.StatusBadGateway, refused.Status)
+	now.Store(newHost(t, nil))
+	for range 2 {
+		require.ErrorIs(t, <-errs, client.ErrNotFound)
+	}
+	o, err := c.Wait(deadline(t), submit(t, c, node("Fail")))
+	require.NoError(t, err)
+	require.Equal(t, nodebus.Failed, o.State)
+}

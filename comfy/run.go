@@ -1,0 +1,223 @@
+package comfy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/fold"
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// runShow answers GET /nodebus/runs/{id} with the state of a run, see [fold.Run]. If the
+// request accepts text/event-stream, the state is the first event of a stream, and the
+// later events of the run follow. The stream ends after the closing event. An EventSource
+// then comes back, and the answer with status 204 tells it to stop. A request that may not
+// watch the prompt is answered as if there were no such prompt.
+func (s *Server) runShow(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("preview") {
+		s.runPreview(w, r)
+		return
+	}
+	w.Header().Add("Vary", "Accept")
+	id := r.PathValue("id")
+	known, err := s.knownRun(r.Context(), id)
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	if !s.mayFollow(r, id, &known) {
+		unknownRun(w)
+		return
+	}
+	stream := wantsStream(r)
+	back := strings.HasPrefix(r.Header.Get("Last-Event-ID"), endEpoch+"-") // the client has the last event
+	if stream && !back && known.isKnown() {
+		s.followRun(w, r, id)
+		return
+	}
+	run, err := s.snapshot(r.Context(), id, known)
+	switch {
+	case err != nil:
+		s.unavailable(w, err)
+	case run == nil:
+		unknownRun(w)
+	case stream && back && run.Closed:
+		w.WriteHeader(http.StatusNoContent)
+	case stream:
+		s.followRun(w, r, id)
+	default:
+		defer limitWrite(w)()
+		w.Header().Set("Cache-Control", "no-store")
+		answer(w, http.StatusOK, run)
+	}
+}
+
+// runPreview answers with the image of a preview that a stream has named.
+func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
+	if !r.URL.Query().Has("preview") {
+		unknownRun(w)
+		return
+	}
+	s.streams.ServeHTTP(w, r)
+}
+
+// runSubmit answers POST /nodebus/runs. It submits the prompt in the body, like POST
+// /prompt, and answers when the run has ended, with its last state. If the request accepts
+// text/event-stream, it answers with the same stream as runShow. The run goes on if the
+// client goes away.
+func (s *Server) runSubmit(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if !s.clients.follow() {
+		fail(w, http.StatusServiceUnavailable, "the server is closed")
+		return
+	}
+	defer s.clients.serving.Done()
+	ready := make(chan struct{})
+	sub, ok := s.submit(w, r, ready)
+	if !ok {
+		return
+	}
+	s.headStart(sub.Prompt.ClientID, ready)
+	w.Header().Set("Location", "runs/"+url.PathEscape(sub.ID)) // relative to the address of the request
+	if wantsStream(r) {
+		s.streamRun(w, r, sub.ID)
+		return
+	}
+	// The run may take longer than the timeouts of the http.Server.
+	c := http.NewResponseController(w)
+	_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})
+	ctx, stop := s.untilClosed(r.Context())
+	defer stop()
+	_, err := sub.Wait(ctx)
+	switch {
+	case r.Context().Err() != nil: // the client is gone
+	case ctx.Err() != nil:
+		fail(w, http.StatusServiceUnavailable, "the server is closing; the run goes on, or goes on later")
+	case errors.Is(err, flow.ErrNotFound):
+		fail(w, http.StatusNotFound, "the prompt was deleted from the queue")
+	case err != nil:
+		s.unavailable(w, err)
+	default:
+		s.answerEnd(w, r, sub)
+	}
+}
+
+// answerEnd answers with the last state of a run that has ended.
+func (s *Server) answerEnd(w http.ResponseWriter, r *http.Request, sub *flow.Submission) {
+	known, err := s.knownRun(r.Context(), sub.ID)
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	run, err := s.snapshot(r.Context(), sub.ID, known)
+	switch {
+	case err != nil:
+		s.unavailable(w, err)
+		return
+	case run == nil: // the store has lost the record already
+		unknownRun(w)
+		return
+	}
+	body, err := jsonenc.Marshal(run)
+	if err == nil && sub.Rejected != nil {
+		var problems []byte
+		problems, err = jsonenc.Marshal(nodeErrors(sub))
+		body = append(append(append(body[:len(body)-1], `,"node_errors":`...), problems...), '}')
+	}
+	defer limitWrite(w)()
+	if err != nil {
+		answer(w, http.StatusInternalServerError, rawJSON(unencodable))
+		return
+	}
+	answer(w, http.StatusOK, rawJSON(body))
+}
+
+// untilClosed returns a context that also ends when the server is closed.
+func (s *Server) untilClosed(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unhook := context.AfterFunc(s.clients.ctx, func() { cancel(nodebus.ErrClosed) })
+	return ctx, func() {
+		unhook()
+		cancel(nil)
+	}
+}
+
+// unknownRun answers a request for a run that does not exist, or that the request may not
+// see.
+func unknownRun(w http.ResponseWriter) {
+	fail(w, http.StatusNotFound, "no run with this id is known")
+}
+
+// wantsStream reports whether the request accepts a stream of events.
+func wantsStream(r *http.Request) bool {
+	if r.Method == http.MethodHead {
+		return false
+	}
+	for _, accept := range r.Header.Values("Accept") {
+		for typ := range strings.SplitSeq(accept, ",") {
+			typ, _, _ = strings.Cut(typ, ";")
+			if strings.EqualFold(strings.TrimSpace(typ), "text/event-stream") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// knownRun is what the queue and the store know about a run.
+type knownRun struct {
+	queued bool         // the prompt waits or runs
+	client string       // the client of the prompt
+	record *flow.Record // nil if the prompt has not ended
+}
+
+func (k *knownRun) isKnown() bool { return k.queued || k.record != nil }
+
+// knownRun looks for a run in the queue and in the store.
+func (s *Server) knownRun(ctx context.Context, id string) (k knownRun, err error) {
+	err = s.eachQueued(ctx, func(q flow.Queued) bool {
+		k.queued, k.client = true, q.Prompt.ClientID
+		return false
+	}, id)
+	if err != nil || k.queued {
+		return k, err
+	}
+	err = nodebus.Protect(func() error {
+		rec, err := s.engine.Store().Get(ctx, id)
+		if err == nil {
+			k.record, k.client = &rec, rec.Prompt.ClientID
+		}
+		return err
+	})
+	if errors.Is(err, flow.ErrNotFound) {
+		err = nil
+	}
+	return k, err
+}
+
+// mayFollow reports whether the request may see a run: as on a socket, a run of its own
+// client, or a run that the grant allows it to watch.
+func (s *Server) mayFollow(r *http.Request, id string, k *knownRun) bool {
+	if s.opts.Authorize == nil {
+		return true
+	}
+	g := granted(r)
+	client := cmp.Or(g.Client, r.URL.Query().Get("clientId"))
+	return k.isKnown() && client != "" && client == k.client || g.Allows(id)
+}
+
+// snapshot returns the state of a run, or nil if nobody knows the run.
+func (s *Server) snapshot(ctx context.Context, id string, known knownRun) (*fold.Run, error) {
+	p, err := s.past(ctx, id)
+	if err != nil && known.record == nil {
+		return nil, err
+	}
+	return s.stateOf(ctx, &p.run, known)
+}

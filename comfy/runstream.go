@@ -1,0 +1,174 @@
+package comfy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/fold"
+)
+
+// endEpoch begins the id of the last event of a stream, in place of the life of the log.
+// An EventSource that comes back with it has everything.
+const endEpoch = "end"
+
+// runStream is the transport of a stream of one run. It reads the past of the run, sends
+// the state as one event, and passes on the later events of the run. The session ends with
+// the closing event.
+type runStream struct {
+	server *Server
+	past
+	out  nodebus.Transport // the stream of package sse
+	over bool              // the last event was sent
+
+	ctx     context.Context // ends with the stream
+	waiting sync.WaitGroup  // the goroutine of awaitEnd
+}
+
+// errRunOver ends the session of a stream that is complete.
+var errRunOver = errors.New("comfy: the run is over")
+
+// followRun answers with the stream of a run.
+func (s *Server) followRun(w http.ResponseWriter, r *http.Request, id string) {
+	if !s.clients.follow() {
+		fail(w, http.StatusServiceUnavailable, "the server is closed")
+		return
+	}
+	defer s.clients.serving.Done()
+	s.streamRun(w, r, id)
+}
+
+// streamRun is followRun for a handler that the server counts already.
+func (s *Server) streamRun(w http.ResponseWriter, r *http.Request, id string) {
+	session, err := s.joinRun(id)
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	ctx, stop := s.untilClosed(context.WithoutCancel(r.Context()))
+	defer context.AfterFunc(s.clients.ctx, func() { session.Close(nodebus.ErrClosed) })()
+	st := &runStream{server: s, past: past{session: session, run: fold.Run{PromptID: id}}, ctx: ctx}
+	_ = s.streams.Serve(w, r, session, func(out nodebus.Transport) nodebus.Transport {
+		st.out = out
+		return st
+	}) // the transport has told the client the reason, if possible
+	stop()
+	st.waiting.Wait()
+}
+
+// Write sends what the frames mean for the client.
+func (st *runStream) Write(ctx context.Context, frames []nodebus.Frame) error {
+	if st.over {
+		return errRunOver
+	}
+	var send []nodebus.Frame
+	for _, f := range frames {
+		switch {
+		case st.over:
+		case !st.read:
+			if st.add(f); st.read {
+				first, err := st.begin(ctx)
+				if err != nil {
+					return err
+				}
+				send = append(send, first...)
+			}
+		case f.Type == watchingType: // the run has ended, but its end is lost
+			last, err := st.lost(ctx)
+			if err != nil {
+				return err
+			}
+			send = append(send, last...)
+		default:
+			send = append(send, st.passed(f)...)
+		}
+	}
+	if len(send) > 0 {
+		if err := st.out.Write(ctx, send); err != nil {
+			return err
+		}
+	}
+	if st.over {
+		st.session.Close(errRunOver)
+	}
+	return nil
+}
+
+// Close ends the stream.
+func (st *runStream) Close(cause error) error { return st.out.Close(cause) }
+
+// begin returns the state after the past. It has no frame if nobody knows the run any
+// more; the stream then ends.
+func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
+	known, err := st.server.knownRun(ctx, st.run.PromptID)
+	if err != nil {
+		return nil, err
+	}
+	run, err := st.server.stateOf(ctx, &st.run, known)
+	if err != nil || run == nil {
+		st.over = true
+		return nil, err
+	}
+	if st.over = run.Closed; !st.over && known.isKnown() {
+		st.waiting.Go(st.awaitEnd)
+	}
+	return st.frame(run)
+}
+
+// lost returns the last state of a run whose closing event does not come: the prompt was
+// deleted from the queue, or the log has lost the event.
+func (st *runStream) lost(ctx context.Context) ([]nodebus.Frame, error) {
+	st.over = true
+	known, err := st.server.knownRun(ctx, st.run.PromptID)
+	if err != nil || known.record == nil {
+		return nil, err
+	}
+	return st.frame(runOf(known.record))
+}
+
+// awaitEnd waits until the engine says that the run has ended, or that its prompt was
+// deleted. Then it asks the session for a Watching, which comes after all events of the
+// run.
+func (st *runStream) awaitEnd() {
+	_, _ = st.server.engine.Wait(st.ctx, st.run.PromptID)
+	if st.ctx.Err() == nil {
+		_ = st.session.Watch(st.run.PromptID)
+	}
+}
+
+// frame returns the frame of a state.
+func (st *runStream) frame(run *fold.Run) ([]nodebus.Frame, error) {
+	at, err := nodebus.ParseCursor(run.Cursor)
+	if err != nil { // of a foreign log
+		at = nodebus.Cursor{}
+	}
+	f, err := nodebus.JSONCodec{Envelope: true}.Encode(nodebus.Event{
+		ID: at.ID, Epoch: at.Epoch, Time: time.Now(), PromptID: run.PromptID, Attempt: run.Attempt, Payload: *run,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if run.Closed {
+		f.Epoch = endEpoch
+	}
+	return []nodebus.Frame{f}, nil
+}
+
+// passed returns a frame of a later event, if the event belongs to the run or tells that
+// events are lost.
+func (st *runStream) passed(f nodebus.Frame) []nodebus.Frame {
+	ev, err := nodebus.JSON.Decode(f)
+	if err != nil {
+		return nil
+	}
+	if _, gap := ev.Payload.(nodebus.Gap); !gap && ev.PromptID != st.run.PromptID {
+		return nil
+	}
+	if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
+		st.over, f.Epoch = true, endEpoch
+	}
+	return []nodebus.Frame{f}
+}
