@@ -1,7 +1,9 @@
 // Package e2e contains only tests. They run ComfyUI clients by other authors against
 // the server of package comfy: two JavaScript SDKs, a Python script, and the official
 // web front end in a headless browser. They also read the streams of package sse with
-// curl and with the browser, through nginx and without it.
+// curl and with the browser, through nginx and without it. They use the JavaScript module
+// in pages that are hidden, frozen or busy, behind lines that break, and the pages of
+// examples/webpage and of docs/browser.md.
 //
 // The tests have the build tag e2e because they need Node.js, Python, Chromium, curl,
 // nginx and packages from npm and PyPI. The script run in this folder installs what is missing

@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// run runs a script of this folder to its end. The script fails after four minutes, or
+// run runs a script of this folder to its end. The script fails after ten minutes, or
 // if it exits with an error. run returns the script's observations: the lines that are
 // JSON objects and begin with the member "scenario".
 func run(t *testing.T, command string, args ...string) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a process group, so that child processes end with the script

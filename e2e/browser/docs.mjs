@@ -8,14 +8,14 @@ import { open } from "./browser.mjs";
 const address = process.argv[2];
 const { page, problems, close } = await open(address);
 const wait = { timeout: 180_000 };
-const state = (text) => page.waitForFunction((text) => document.getElementById("state").textContent === text, text, wait);
+const state = (text) => page.waitForFunction((text) => document.getElementById("state")?.textContent === text, text, wait);
 
 try {
   // The page: it runs the graph, and shows the same after a reload in the middle.
   await page.getByRole("button", { name: "Start" }).click();
-  await page.waitForFunction(() => document.getElementById("bar").value >= 2, null, wait);
+  await page.waitForFunction(() => document.getElementById("bar")?.value >= 2, null, wait);
   await page.reload();
-  await page.waitForFunction(() => document.getElementById("bar").value >= 2, null, wait);
+  await page.waitForFunction(() => document.getElementById("bar")?.value >= 2, null, wait);
   await state("I have counted to 30.");
   await page.reload();
   await state("I have counted to 30.");

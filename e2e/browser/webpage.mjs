@@ -29,7 +29,7 @@ const shown = () =>
 
 /** Waits until the text of a node is at least so long. */
 const wrote = (node, length) =>
-  page.waitForFunction(([id, length]) => document.querySelector(`#node-${id} p`).textContent.length >= length, [node, length], wait);
+  page.waitForFunction(([id, length]) => document.querySelector(`#node-${id} p`)?.textContent.length >= length, [node, length], wait);
 
 /** Waits until an element is visible and has this text. */
 const says = (id, text) => page.locator(`#${id}`).filter({ hasText: text }).waitFor(wait);
@@ -105,7 +105,7 @@ try {
   await page.waitForURL("**/page/run.html", wait);
   await page.goto(run);
   await page.reload();
-  await page.waitForFunction(() => document.getElementById("state").textContent !== "", null, wait);
+  await page.waitForFunction(() => document.getElementById("state")?.textContent, null, wait);
   const stranger = await shown();
   assert.equal(stranger.result, "");
   assert.ok(Object.values(stranger.nodes).every(({ state, text }) => !state && !text));

@@ -8,6 +8,7 @@ const graph = await (await fetch("graph.json")).json();
 const client = new Client({ url: new URL("../bus/", location.href) });
 client.addEventListener("reconnecting", () => ($("line").textContent = "The line is broken. Trying again …"));
 client.addEventListener("reconnected", () => ($("line").textContent = ""));
+client.addEventListener("refused", () => (location.href = "./")); // the login has ended
 
 // Each node is a box to the right of the nodes whose results it takes.
 const sources = (id) => Object.values(graph[id].inputs).filter(Array.isArray).map(([from]) => from);
@@ -36,15 +37,15 @@ new ResizeObserver(link).observe($("graph"));
 
 /** Shows the state of a run. The state has all that the page shows, also after a reload. */
 function draw(run) {
-  const [question] = run.waiting ?? [];
+  const [question] = run.waiting;
   $("state").textContent = question ? "waits for you" : run.state || "waits in the queue";
   for (const [id, { box, bar, text }] of Object.entries(boxes)) {
-    const node = run.nodes?.[id] ?? { value: 0, max: 1 };
+    const node = run.nodes[id] ?? { value: 0, max: 1 };
     box.dataset.state = question?.node_id === id ? "waiting" : node.state ?? "";
     Object.assign(bar, { max: node.max, value: node.value });
     text.textContent = node.texts?.[""] ?? node.error?.exception_message ?? "";
   }
-  $("result").textContent = run.nodes?.publish?.output?.text.join("\n\n") ?? run.error?.exception_message ?? "";
+  $("result").textContent = run.nodes.publish?.output?.text.join("\n\n") ?? run.error?.exception_message ?? "";
   $("question").hidden = !question;
   $("question").question = question;
   $("question").querySelector("span").textContent = question?.name ?? "";
