@@ -85,13 +85,16 @@ type Client struct {
 	// calling is the right to call listeners, which run one at a time.
 	calling chan struct{} // capacity 1: who puts a value in has the right
 
-	listing listing
+	listing  listing
+	rejected rejections
 
 	mu        sync.Mutex // guards all below; foreign code never runs under it
 	id        string
 	link      link           // nil while the connection is broken, and after Close
 	again     bool           // the client itself has ended the link, to connect again at once
-	last      nodebus.Cursor // of the last event taken in; zero if the server sends no cursors
+	greeted   bool           // an event has come over the link
+	cursors   bool           // the server sends cursors: the first event over a link had one
+	last      nodebus.Cursor // of the last event taken in; zero if no server has sent cursors
 	seq       uint64         // of the last event taken in
 	listeners map[string][]*listener
 	types     map[string]func(data []byte) (nodebus.Payload, error)
@@ -101,7 +104,6 @@ type Client struct {
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
 	requests  []*request         // wait for their answers, in the order in which they were sent
-	rejected  []rejected         // of own prompts, the oldest first
 }
 
 // Dial connects to a server. The scheme of address is ws, wss, http or https. Dial waits

@@ -26,12 +26,9 @@ func (c *Client) greet(ctx context.Context) error {
 			c.opts.Logger.Warn("message skipped", "error", err)
 			continue
 		}
-		if ev.Epoch != "" {
-			c.last = ev.Cursor()
-		}
-		if st, ok := ev.Payload.(nodebus.Status); ok && st.SID != "" {
-			c.id = st.SID
-		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.note(ev)
 		return nil
 	}
 }
@@ -111,11 +108,10 @@ func (c *Client) connect(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	c.link, c.again = l, false
+	c.link, c.again, c.greeted = l, false, false
 	if c.life.Err() != nil { // Close has not seen the link
 		c.link = nil
 	}
-	c.askAll()
 	c.mu.Unlock()
 	if c.life.Err() != nil {
 		_ = l.close(false)
@@ -123,19 +119,6 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	c.renew(ctx, l, asked)
 	return nil
-}
-
-// askAll makes the loops over Follow ask whether their prompts have ended, if the
-// connection may have lost events without a Gap. c.mu is held.
-func (c *Client) askAll() {
-	for promptID, ls := range c.loops {
-		for _, l := range ls {
-			if promptID != "" && (l.unsure || c.last == nodebus.Cursor{}) {
-				l.ask = true
-				l.rouse()
-			}
-		}
-	}
 }
 
 // address returns the address of the server with the client's id, its place and the

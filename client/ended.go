@@ -27,7 +27,7 @@ func (c *Client) fateOf(ctx context.Context, promptID string, since time.Time) (
 	ctx, cancel := context.WithTimeout(ctx, endedTime)
 	defer cancel()
 	for range 2 { // the second time, the prompt may have been submitted meanwhile
-		queued, err := c.queuedSince(ctx, since)
+		queued, err := c.listing.since(ctx, since, c.queuedNow)
 		if err != nil {
 			return orUnsaid(err)
 		}
@@ -66,36 +66,7 @@ func (c *Client) isRecorded(ctx context.Context, promptID string) (bool, error) 
 	return entries[promptID] != nil, err
 }
 
-// listing is what the server said about its queue. All loops share it, because the answer
-// has all graphs of the queue, and many loops may ask at once.
-type listing struct {
-	turn  chan struct{} // capacity 1: who puts a value in may ask, and use the rest
-	began time.Time     // when the request began
-	ids   map[string]bool
-	err   error
-}
-
-// queuedSince returns the ids of the prompts that wait or run. The server has said it after
-// the time since.
-func (c *Client) queuedSince(ctx context.Context, since time.Time) (map[string]bool, error) {
-	l := &c.listing
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if l.began.After(since) {
-		return l.ids, l.err
-	}
-	began := time.Now()
-	ids, err := c.queuedNow(ctx)
-	if ctx.Err() == nil { // otherwise only this caller has not waited for the answer
-		l.began, l.ids, l.err = began, ids, err
-	}
-	return ids, err
-}
-
+// queuedNow asks for the ids of the prompts that wait or run.
 func (c *Client) queuedNow(ctx context.Context) (map[string]bool, error) {
 	r, lists := &call{what: "the queue", route: "queue"}, queueLists{}
 	if err := c.fetchJSON(ctx, r, &lists); err != nil {

@@ -112,7 +112,7 @@ func (f *following) inquire(ctx context.Context) error {
 	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun && !l.mute
 	l.ask, l.told, l.doubt = false, false, false
 	retry := told && l.unsure && l.quiet
-	cursors := f.last != nodebus.Cursor{}
+	cursors := f.cursors
 	f.mu.Unlock()
 	f.again, f.retry, f.doubt = f.again || ask, f.retry || retry, f.doubt || doubt
 	if told {

@@ -45,7 +45,7 @@ func (c *Client) Outcome(ctx context.Context, promptID string) (*nodebus.Outcome
 		return nil, notJSON(r, body, err)
 	}
 	if o.Rejected == nil {
-		o.Rejected = c.rejectedOf(promptID)
+		o.Rejected = c.rejected.of(promptID)
 	}
 	return o, nil
 }

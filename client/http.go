@@ -129,7 +129,7 @@ func (c *Client) routeURL(route string, query url.Values) string {
 func (c *Client) hasCursors() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.last != nodebus.Cursor{}
+	return c.cursors
 }
 
 // idElement returns a prompt id as an element of a route.

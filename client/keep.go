@@ -19,8 +19,7 @@ type kept struct {
 type keptQueues struct {
 	byPrompt   map[string]*kept
 	full, lost []*kept // the oldest first; some were taken meanwhile
-	len        int     // events
-	bytes      int
+	len, bytes int     // of the prompts that are not lost
 }
 
 // keep begins to keep the events of a prompt. Submit calls it before its request, so that
@@ -77,6 +76,8 @@ func (q *keptQueues) take(promptID string) *kept {
 	k := q.byPrompt[promptID]
 	if k != nil {
 		delete(q.byPrompt, promptID)
+	}
+	if k != nil && !k.lost {
 		q.len -= len(k.items)
 		q.bytes -= k.bytes
 	}
@@ -100,12 +101,13 @@ func (q *keptQueues) push(it item) {
 func (q *keptQueues) pushTo(k *kept, it item) {
 	for q.len > 0 && (q.len >= queueLen || q.bytes+it.size > queueBytes) {
 		old := q.oldest(&q.full)
-		if old == nil { // the events are Gaps of lost prompts
-			break
-		}
 		q.full = q.full[1:]
+		if len(old.items) == 0 { // it holds no room, and some other prompt does
+			q.full = append(q.full, old)
+			continue
+		}
 		q.lost = append(q.lost, old)
-		q.len -= len(old.items) - 1
+		q.len -= len(old.items)
 		q.bytes -= old.bytes
 		old.forget(&it)
 		old.lost = true

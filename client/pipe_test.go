@@ -51,17 +51,19 @@ func onPipes(t *testing.T, handler func(*nodebus.Hub) http.Handler, test func(t 
 			_ = srv.Serve(accept)
 			close(served)
 		}()
+		defer func() { // also after a failure
+			for _, l := range p.lines {
+				_ = l.Close()
+			}
+			for _, c := range p.open {
+				_ = c.Close()
+			}
+			require.NoError(t, p.hub.Close())
+			web.CloseIdleConnections()
+			require.NoError(t, srv.Close())
+			<-served
+		}()
 		test(t, p)
-		for _, l := range p.lines {
-			_ = l.Close()
-		}
-		for _, c := range p.open {
-			_ = c.Close()
-		}
-		require.NoError(t, p.hub.Close())
-		web.CloseIdleConnections()
-		require.NoError(t, srv.Close())
-		<-served
 	})
 }
 

@@ -118,19 +118,8 @@ func (c *Client) broke(l link, err error) error {
 func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 	c.seq++
 	it := item{ev: ev, size: size, seq: c.seq, before: c.last}
-	if ev.Epoch != "" {
-		c.last = ev.Cursor()
-	}
-	switch p := ev.Payload.(type) {
-	case nodebus.Status:
-		if p.SID != "" {
-			c.id = p.SID
-		}
-		c.doubtAll()
-	case nodebus.Watching:
-		if c.answered(p) {
-			return
-		}
+	if hidden := c.note(ev); hidden {
+		return
 	}
 	c.uncalled.pushOrForget(it)
 	c.kept.push(it)
@@ -142,6 +131,41 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 		c.unread = queue{}
 	}
 	c.give(it)
+}
+
+// note notes what the client itself needs of an event. hidden says that the event is only
+// for the client. c.mu is held.
+func (c *Client) note(ev nodebus.Event) (hidden bool) {
+	if ev.Epoch != "" {
+		c.last = ev.Cursor()
+	}
+	if !c.greeted {
+		c.greeted, c.cursors = true, ev.Epoch != ""
+		c.askAll()
+	}
+	switch p := ev.Payload.(type) {
+	case nodebus.Status:
+		if p.SID != "" {
+			c.id = p.SID
+		}
+		c.doubtAll()
+	case nodebus.Watching:
+		return c.answered(p)
+	}
+	return false
+}
+
+// askAll makes the loops over Follow ask whether their prompts have ended, if the new
+// connection may lack events without a Gap, or the question had no answer. c.mu is held.
+func (c *Client) askAll() {
+	for promptID, ls := range c.loops {
+		for _, l := range ls {
+			if promptID != "" && (l.unsure || !c.cursors) {
+				l.ask = true
+				l.rouse()
+			}
+		}
+	}
 }
 
 // doubtAll makes each Wait whose prompt has not begun ask whether the prompt is still there:

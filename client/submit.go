@@ -70,43 +70,11 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 		c.unkeep(id)
 	}
 	if nodes := nodeProblems(answer.NodeErrors); nodes != nil {
-		c.reject(given, &nodebus.ValidationError{Problem: nodebus.Problem{
+		c.rejected.add(given, &nodebus.ValidationError{Problem: nodebus.Problem{
 			Type: "prompt_outputs_failed_validation", Message: "Prompt outputs failed validation",
 		}, Nodes: nodes})
 	}
 	return given, nil
-}
-
-// rejectedMax is the maximum number of prompts whose rejected outputs a client keeps.
-const rejectedMax = 256
-
-// rejected holds the outputs of an own prompt that do not run.
-type rejected struct {
-	promptID string
-	why      *nodebus.ValidationError
-}
-
-// reject keeps the outputs of an own prompt that do not run: ComfyUI's record has only the
-// outputs that ran.
-func (c *Client) reject(promptID string, why *nodebus.ValidationError) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.rejected) == rejectedMax {
-		c.rejected = c.rejected[1:]
-	}
-	c.rejected = append(c.rejected, rejected{promptID, why})
-}
-
-// rejectedOf returns the outputs of a prompt that did not run, if the client knows it.
-func (c *Client) rejectedOf(promptID string) *nodebus.ValidationError {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.rejected {
-		if r.promptID == promptID {
-			return r.why
-		}
-	}
-	return nil
 }
 
 // newID returns a new id for a prompt: a random UUID, because newer servers of ComfyUI

@@ -34,7 +34,7 @@ func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, e
 	case err == nil:
 		return o, nil
 	case ctx.Err() == nil && saw.all():
-		saw.o.Rejected = c.rejectedOf(promptID)
+		saw.o.Rejected = c.rejected.of(promptID)
 		return &saw.o, nil
 	case saw.closed:
 		return nil, fmt.Errorf("client: the prompt has ended, but some of its events are missing: %w", err)
