@@ -253,13 +253,15 @@ func (t *tale) compare(truth []fact) error {
 			at = slices.IndexFunc(due, func(f fact) bool { return f.id == got.id })
 		case got.kind == kindStart:
 			at = 0
+		case t.gap:
+			at = slices.IndexFunc(due, func(f fact) bool { return f.note == got.note })
 		}
 		switch {
 		case at < 0 || at >= len(due) || due[at].note != got.note:
 			return fmt.Errorf("event %d is %+v, and event %d of the prompt was due", got.id, got.note, next)
-		case t.gap:
-		case got.id <= live && live > 0:
+		case got.id != 0 && got.id <= live:
 			return fmt.Errorf("event %d (%+v) came after event %d", got.id, got.note, live)
+		case t.gap:
 		case at > next:
 			return fmt.Errorf("events %d to %d of the prompt are lost: %+v came after them", next, at-1, got.note)
 		case at < next && live > 0:

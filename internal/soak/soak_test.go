@@ -39,7 +39,7 @@ type size struct {
 }
 
 func sizeOf() size {
-	s := size{seed: *seed, clients: 200, libraries: 60, prompts: 3000, atOnce: 50, steps: 20, faultEvery: 4 << 10, cuts: 500}
+	s := size{seed: *seed, clients: 200, libraries: 32, prompts: 3000, atOnce: 50, steps: 20, faultEvery: 4 << 10, cuts: 500}
 	switch {
 	case testing.Short():
 		s.prompts, s.cuts = 150, 20
@@ -62,7 +62,7 @@ func deadline() time.Duration {
 
 // TestSoak compares what 200 clients receive, a third of them over a bad line, with what
 // was published. Clients with a cursor must receive each event once and in order. Stock
-// clients must receive one outcome of each of their prompts. 60 more clients use package
+// clients must receive one outcome of each of their prompts. 32 more clients use package
 // client, half of them over the bad line.
 func TestSoak(t *testing.T) { soak(t, sizeOf()) }
 
