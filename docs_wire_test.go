@@ -50,12 +50,15 @@ func TestDocsWire(t *testing.T) {
 	}
 }
 
-// payloadTypes returns the event types in the files of this package, and whether they are
+// payloadTypes returns the event types in the files of this package and of fold, and whether they are
 // standard types. The page must have a section for each standard type.
 func payloadTypes(t *testing.T, page string) map[string]bool {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")
 	require.NoError(t, err)
+	states, err := filepath.Glob("fold/*.go")
+	require.NoError(t, err)
+	paths = append(paths, states...)
 	types := map[string]bool{}
 	for _, path := range paths {
 		source, err := os.ReadFile(path)

@@ -116,7 +116,7 @@ func TestRequestsWithoutReading(t *testing.T) {
 				s := h.Join("carol", &nodebus.SessionOptions{May: func(id string) bool { return id == "1" }})
 				over := serveOn(t, s, p)
 				synctest.Wait()
-				const many = 100 * nodebus.WatchMax
+				const many = 10 * nodebus.WatchMax
 				for range many {
 					require.True(t, s.Receive([]byte(request)))
 				}

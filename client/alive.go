@@ -99,7 +99,7 @@ func (a *alive) stop() {
 // reason returns the error of a read, and names the silence if it was the reason.
 func (a *alive) reason(err error) error {
 	if a.silent.Load() {
-		return fmt.Errorf("client: %w for %v; nodebus gives up the connection: %w", errSilent, a.silence().Round(time.Millisecond), err)
+		return fmt.Errorf("client: the server is silent for %v: %w", a.silence().Round(time.Millisecond), err)
 	}
 	return fmt.Errorf("client: %w", err)
 }

@@ -111,6 +111,19 @@ type Client struct {
 // connection stays when ctx ends later. If the server refuses the client, the error is a
 // [*RefusedError].
 func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
+	c := newClient(opts)
+	if err := c.setURLs(address); err != nil {
+		return nil, err
+	}
+	if err := c.greet(ctx); err != nil {
+		_ = c.shut(false)
+		return nil, err
+	}
+	return c, nil
+}
+
+// newClient returns a client without a connection.
+func newClient(opts *Options) *Client {
 	c := &Client{
 		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
 		listing:   listing{turn: make(chan struct{}, 1)},
@@ -120,10 +133,10 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	if opts != nil {
 		c.opts = *opts
 	}
-	if err := c.setURLs(address); err != nil {
-		return nil, err
+	c.id, c.last, c.watched = c.opts.ID, c.opts.Since, slices.Clone(c.opts.Watch)
+	for _, id := range c.watched {
+		c.kept.begin(id)
 	}
-	c.last, c.watched = c.opts.Since, slices.Clone(c.opts.Watch)
 	if c.opts.Retry == 0 {
 		c.opts.Retry = 300 * time.Millisecond
 	}
@@ -136,13 +149,8 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	if c.opts.Logger == nil {
 		c.opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.id = c.opts.ID
 	c.life, c.end = context.WithCancel(context.Background())
-	if err := c.greet(ctx); err != nil {
-		_ = c.shut(false)
-		return nil, err
-	}
-	return c, nil
+	return c
 }
 
 // ID returns the client's id. Events of a prompt come to this client if the prompt's

@@ -77,8 +77,8 @@ func (c *Client) takeAgain() bool {
 // word.
 const connectTime = 30 * time.Second
 
-// errConnect means that the server has not answered in time.
-var errConnect = errors.New("the server has not answered the request for a connection in time")
+// errLate ends the attempt to connect after connectTime.
+var errLate = errors.New("client: no answer")
 
 // connect connects and resumes after the last received event. The caller has the turn.
 func (c *Client) connect(ctx context.Context) error {
@@ -86,7 +86,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if web := c.opts.HTTPClient; web != nil && web.Timeout > 0 {
 		limit = min(limit, web.Timeout)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errConnect)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	dial := c.dialSocket
@@ -101,8 +101,8 @@ func (c *Client) connect(ctx context.Context) error {
 		}
 		return nodebus.ErrClosed
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errConnect) {
-		return fmt.Errorf("client: %w: %w", errConnect, err)
+	if err != nil && errors.Is(context.Cause(ctx), errLate) {
+		return fmt.Errorf("client: the server has not answered the request for a connection in time: %w", err)
 	}
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (c *Client) connect(ctx context.Context) error {
 		_ = l.close(false)
 		return nodebus.ErrClosed
 	}
-	c.renew(ctx, l, asked)
+	c.renew(l, asked)
 	return nil
 }
 

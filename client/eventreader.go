@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // eventReader reads a stream of events by the rules of the HTML standard. It ignores all
@@ -18,9 +19,15 @@ type eventReader struct {
 	seen  int  // bytes of the buffer without a line end
 }
 
+// lineMore is how much longer than its data a line may be, for its name.
+const lineMore = 64
+
 func newEventReader(r io.Reader, limit int64) *eventReader {
+	if limit < 0 || limit > math.MaxInt-lineMore {
+		limit = math.MaxInt - lineMore
+	}
 	e := &eventReader{lines: bufio.NewScanner(r), limit: limit, first: true}
-	e.lines.Buffer(nil, int(min(limit, 1<<62))+64)
+	e.lines.Buffer(nil, int(limit)+lineMore)
 	e.lines.Split(e.line)
 	return e
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // File opens a file that a node has shown, see [nodebus.UI.Files]. The caller must close
-// it. ctx limits the reading, too. A file that does not exist, or that the client may not
+// it. ctx limits the reading, too, and so does a Timeout of Options.HTTPClient. A file that does not exist, or that the client may not
 // have, is a [*RefusedError].
 func (c *Client) File(ctx context.Context, f nodebus.File) (io.ReadCloser, error) {
 	query := url.Values{"filename": {f.Filename}, "subfolder": {f.Subfolder}}

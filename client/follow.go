@@ -18,13 +18,18 @@ const patience = 2 * time.Second
 // [nodebus.Gap], up to the event that closes the prompt. A custom event belongs to a prompt
 // if its envelope or its data has the prompt_id.
 //
-// The first Follow of a prompt that [Client.Submit] has submitted or [Client.Watch] follows
-// begins with the first event since. Otherwise it begins with what is read from now on.
+// The first Follow of a prompt that [Client.Submit] has submitted, or that [Client.Watch] or
+// Options.Watch names, begins with the first event since. The client keeps these events up
+// to 10 minutes after the end of the prompt, and 65 536 events and 64 MiB of all such prompts
+// together; if they are gone, Follow begins with a Gap. Any other Follow begins with what is
+// read from now on.
 //
 // Follow also ends, without an error, if the server says over HTTP that the prompt has
 // ended and no event follows: it asks for the history at the start, after each Gap, and
 // after each reconnect to a server without cursors. A Gap means that events are missing,
-// perhaps the last ones; ask for the outcome of the prompt. For errors see Events.
+// perhaps the last ones; ask for the outcome of the prompt. A prompt that is deleted before
+// it begins has no event, and Follow waits on; [Client.Wait] notices it. For errors see
+// Events.
 func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
 	return c.follow(ctx, promptID, false)
 }
@@ -121,7 +126,7 @@ func (f *following) inquire(ctx context.Context) error {
 	}
 	switch {
 	case over:
-		return f.conclude(ctx, cursors)
+		return f.conclude(cursors)
 	case f.asking != nil:
 	case f.again:
 		f.ask(ctx, 0, true)
@@ -182,7 +187,7 @@ func (f *following) askAfter(ctx context.Context, after time.Duration, always bo
 
 // conclude ends the loop after the events that are on their way. A nodebus server says
 // when that is; for others, the loop has patience.
-func (f *following) conclude(ctx context.Context, cursors bool) error {
+func (f *following) conclude(cursors bool) error {
 	switch {
 	case f.timer != nil || f.mark != nil:
 		return nil
@@ -190,7 +195,7 @@ func (f *following) conclude(ctx context.Context, cursors bool) error {
 		// The client does not watch such a prompt, so the request changes nothing. The
 		// answer comes after all events so far.
 		f.mark = &request{promptID: fmt.Sprintf("nodebus.client-%p", f.loop), loop: f.loop}
-		return f.post(ctx, f.mark)
+		return f.post(f.mark)
 	}
 	if f.loop.quiet { // Wait needs the record, and not the last events
 		f.settle(true)

@@ -97,7 +97,7 @@ func TestFollowAPromptThatHasEnded(t *testing.T) {
 		"some events on their way": {[]time.Duration{time.Second, 2500 * time.Millisecond, 4 * time.Second}, 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubbled(t, client.Options{}, "", func(t *testing.T, c *client.Client, on *scripted, s *script) {
+			bubbled(t, client.Options{PingInterval: -1}, "", func(t *testing.T, c *client.Client, on *scripted, s *script) {
 				var asked atomic.Int32
 				s.serve(history(&asked, "p", "q"))
 				began := time.Now()
@@ -123,7 +123,7 @@ func TestFollowAPromptThatHasEnded(t *testing.T) {
 // TestFollowAnEndedPromptOfNodebus: the server says when no event follows. Nobody else sees
 // its answer.
 func TestFollowAnEndedPromptOfNodebus(t *testing.T) {
-	bubbled(t, client.Options{}, "e-7", func(t *testing.T, c *client.Client, on *scripted, s *script) {
+	bubbled(t, client.Options{PingInterval: -1}, "e-7", func(t *testing.T, c *client.Client, on *scripted, s *script) {
 		var asked atomic.Int32
 		s.serve(history(&asked, "p", "q"))
 		var heard []string
@@ -185,13 +185,15 @@ func TestFollowAsksAgain(t *testing.T) {
 		"gap of a server with cursors": {"e-1", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubbled(t, client.Options{}, k.cursor, func(t *testing.T, c *client.Client, on *scripted, s *script) {
+			bubbled(t, client.Options{PingInterval: -1}, k.cursor, func(t *testing.T, c *client.Client, on *scripted, s *script) {
 				var asked atomic.Int32
 				s.serve(history(&asked, "nothing", "q"))
 				c.Keep("p") // so that the first Follow need not ask
 				go func() {
 					time.Sleep(time.Minute)
-					require.Zero(t, asked.Load())
+					if asked.Load() != 0 {
+						t.Error("it asks without a reason")
+					}
 					s.serve(history(&asked, "p", "q"))
 					if k.breaks {
 						_ = on.CloseNow()

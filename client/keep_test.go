@@ -1,12 +1,11 @@
 package client_test
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
+	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/stretchr/testify/require"
@@ -15,7 +14,7 @@ import (
 // readTo reads with Events up to an event of type "mark".
 func readTo(t *testing.T, c *client.Client, on *scripted) {
 	t.Helper()
-	go func() { _ = on.Write(context.Background(), websocket.MessageText, []byte(`{"type":"mark","data":{}}`)) }()
+	on.says(t, `{"type":"mark","data":{}}`)
 	for ev, err := range c.Events(t.Context()) {
 		require.NoError(t, err)
 		if ev.Payload.EventType() == "mark" {
@@ -72,45 +71,58 @@ func TestKeptPromptsHaveABound(t *testing.T) {
 			for _, id := range []string{"none", "old", "big", "new"} {
 				c.Keep(id)
 			}
-			id := 0
-			say := func(prompt string, size int) {
-				id++
-				head := fmt.Sprintf(`{"type":"n","data":%d,"prompt_id":%q,"cursor":"e-%d"`, id, prompt, id)
-				pad := strings.Repeat(" ", max(0, size-len(head)-1))
-				require.NoError(t, on.Write(t.Context(), websocket.MessageText, []byte(head+pad+"}")))
+			n := 0
+			say := func(prompt string, count, size int) {
+				for range count {
+					n++
+					c.TakeIn(nodebus.Event{ID: uint64(n), Epoch: "e", PromptID: prompt, Payload: ticked{n}}, size, false)
+				}
 			}
-			go func() {
-				for range k.old {
-					say("old", k.size)
+			say("old", k.old, k.size)
+			say("big", k.big, k.size)
+			say("new", 20, max(k.size/4, 1))
+			say("old", 1, 1)
+			say("", 1, 1)
+			say("none", 1, 1)
+			for _, id := range []string{"none", "old", "big", "new"} {
+				on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":%q}}`, id)
+			}
+			client.On(c, func(nodebus.Event, ticked) {})
+			require.Equal(t, []string{fmt.Sprintf("gap 0 to %d", n+1), "executing"}, followed(t, c, "old"))
+			require.Equal(t, []string{"test.ticked", "executing"}, followed(t, c, "none"), "it had nothing to lose")
+			require.Len(t, followed(t, c, "big"), k.big+1)
+			require.Len(t, followed(t, c, "new"), 21)
+		})
+	}
+}
+
+// TestKeptPromptsHaveATime: a prompt that has ended is kept for 10 minutes. A prompt that
+// has not ended is kept longer.
+func TestKeptPromptsHaveATime(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"in time": 10 * time.Minute, "too late": 10*time.Minute + 1} {
+		t.Run(name, func(t *testing.T) {
+			bubbled(t, client.Options{PingInterval: -1, Watch: []string{"p"}}, "", func(t *testing.T, c *client.Client, on *scripted, _ *script) {
+				c.Keep("q")
+				go func() {
+					on.says(t, `{"type":"n","data":1,"prompt_id":"p"}`)
+					on.says(t, `{"type":"n","data":2,"prompt_id":"q"}`)
+					on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"p"}}`)
+				}()
+				for ev, err := range c.Events(t.Context()) {
+					require.NoError(t, err)
+					if closing, ok := ev.Payload.(nodebus.Executing); ok && closing.UniqueID == "" {
+						break
+					}
 				}
-				for range k.big {
-					say("big", k.size)
-				}
-				for range 20 {
-					say("new", max(k.size/4, 1))
-				}
-				say("old", 0)
-			}()
-			last := k.old + k.big + 21
-			for ev, err := range c.Events(t.Context()) {
-				require.NoError(t, err)
-				if ev.ID == uint64(last) {
+				time.Sleep(wait)
+				go on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"q"}}`)
+				require.Equal(t, []string{"2", "executing"}, followed(t, c, "q"))
+				for ev, err := range c.Follow(t.Context(), "p") {
+					require.NoError(t, err)
+					require.Equal(t, wait > 10*time.Minute, told(ev) == "gap 0 to 1", told(ev))
 					break
 				}
-			}
-			go func() {
-				say("", 0)
-				say("none", 0)
-				for _, id := range []string{"none", "old", "big", "new"} {
-					_ = on.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, `{"type":"executing","data":{"node":null,"prompt_id":%q}}`, id))
-				}
-			}()
-			require.Equal(t, []string{fmt.Sprintf("gap 0 to %d", last+1), "executing"}, followed(t, c, "old"))
-			require.Equal(t, []string{fmt.Sprint(last + 2), "executing"}, followed(t, c, "none"), "it had nothing to lose")
-			big := followed(t, c, "big")
-			require.Len(t, big, k.big+1)
-			require.Equal(t, fmt.Sprint(k.old+1), big[0])
-			require.Len(t, followed(t, c, "new"), 21)
+			})
 		})
 	}
 }
@@ -118,28 +130,21 @@ func TestKeptPromptsHaveABound(t *testing.T) {
 // TestUnreadEventsHaveABound: what Watch reads is kept for Events and for listeners; if it
 // is too much, both begin with a Gap.
 func TestUnreadEventsHaveABound(t *testing.T) {
-	c, on, _ := greeted(t, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- c.Watch(ctx, "p") }()
-	<-on.heard
+	c, _, _ := greeted(t, nil)
 	for i := range 65536 + 5 {
-		on.says(t, `{"type":"n","data":%d,"cursor":"e-%d"}`, i+1, i+1)
+		c.TakeIn(nodebus.Event{ID: uint64(i + 1), Epoch: "e", Payload: nodebus.Custom{Type: "n", Data: json.RawMessage(fmt.Sprint(i + 1))}}, 1, true)
 	}
-	on.says(t, `{"type":"nodebus.watching","data":{"prompt_id":"p","watching":true}}`)
-	require.NoError(t, <-ended)
-	cancel()
 	var heard []string
 	c.OnType("", func(ev nodebus.Event) { heard = append(heard, told(ev)) })
 	require.Equal(t, nodebus.Cursor{}, c.Cursor(), "before the lost events")
 	var got []string
 	for ev, err := range c.Events(deadline(t)) {
 		require.NoError(t, err)
-		if got = append(got, told(ev)); len(got) == 7 {
+		if got = append(got, told(ev)); len(got) == 6 {
 			break
 		}
 	}
-	want := []string{"gap 0 to 65537", "65537", "65538", "65539", "65540", "65541", "nodebus.watching"}
+	want := []string{"gap 0 to 65537", "65537", "65538", "65539", "65540", "65541"}
 	require.Equal(t, want, got)
 	require.Equal(t, want, heard)
 }

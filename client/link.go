@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,6 +68,3 @@ func (s *socket) close(orderly bool) error {
 	}
 	return s.conn.CloseNow()
 }
-
-// errSilent means that the server has sent nothing for too long, although it should have.
-var errSilent = errors.New("the server is silent")

@@ -41,12 +41,6 @@ func (c *Client) Queue(ctx context.Context) (running, waiting []*nodebus.Prompt,
 	return running, waiting, nil
 }
 
-// queueLists is the answer of the route queue.
-type queueLists struct {
-	Running []json.RawMessage `json:"queue_running"`
-	Waiting []json.RawMessage `json:"queue_pending"`
-}
-
 // readItems reads a list of prompts. A prompt is a list: its number, id, graph, extra data
 // and outputs.
 func readItems(items []json.RawMessage) ([]*nodebus.Prompt, error) {

@@ -2,8 +2,15 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
+
+// queueLists is the answer of the route queue.
+type queueLists struct {
+	Running []json.RawMessage `json:"queue_running"`
+	Waiting []json.RawMessage `json:"queue_pending"`
+}
 
 // listing is what the server has said about its queue. All loops share it, because the
 // answer has all graphs of the queue, and many loops may ask at once.

@@ -53,6 +53,7 @@ func (c *Client) begin(promptID string, quiet bool) *loop {
 	if promptID == "" {
 		l.queue, c.unread = c.unread, queue{}
 	} else {
+		c.kept.expire(&item{})
 		k := c.kept.take(promptID)
 		if k != nil {
 			l.queue = k.queue

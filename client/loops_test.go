@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/stretchr/testify/require"
@@ -44,36 +43,60 @@ func TestManyFollows(t *testing.T) {
 		heard = append(heard, ev.ID)
 	})
 	var loops sync.WaitGroup
-	follow := func(events iter.Seq2[nodebus.Event, error], last int) {
-		next := 0
+	// follow checks that a loop has the steps of its prompt in order. It returns how many.
+	follow := func(events iter.Seq2[nodebus.Event, error], one bool, each func(nodebus.Event)) (n int) {
 		for ev, err := range events {
 			if err != nil {
 				t.Error(err)
-				return
+				return n
 			}
+			each(ev)
 			p, ok := ev.Payload.(ticked)
 			if !ok {
 				continue
 			}
-			mu.Lock()
-			if p.Step != next && last < 0 {
-				t.Errorf("%s: step %d instead of %d", ev.PromptID, p.Step, next)
+			if one && p.Step != n {
+				t.Errorf("%s: step %d instead of %d", ev.PromptID, p.Step, n)
 			}
+			mu.Lock()
 			if len(heard) == 0 || heard[len(heard)-1] < ev.ID {
 				t.Error("the listener has not had the event")
 			}
 			mu.Unlock()
-			if next++; next == last {
-				return
-			}
+			n++
 		}
+		return n
 	}
+	ctx, cancel := context.WithCancel(deadline(t))
+	begun := make(chan struct{})
+	total := 0
+	require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "begin"}, "me"))
+	loops.Go(func() {
+		total = follow(c.Events(ctx), false, func(ev nodebus.Event) {
+			switch ev.Payload.EventType() {
+			case "begin":
+				close(begun)
+			case "end":
+				cancel()
+			}
+		})
+	})
+	<-begun
+	var closed atomic.Int32
 	for i := range prompts {
 		id := fmt.Sprint("p", i)
 		c.Keep(id)
-		loops.Go(func() { follow(c.Follow(deadline(t), id), -1) })
+		loops.Go(func() {
+			n := follow(c.Follow(deadline(t), id), true, func(ev nodebus.Event) {
+				if _, ok := ev.Payload.(nodebus.Executing); ok {
+					closed.Add(1)
+				}
+			})
+			if n != steps {
+				t.Errorf("%s: %d steps", id, n)
+			}
+		})
 	}
-	loops.Go(func() { follow(c.Events(deadline(t)), prompts*steps) })
 	for step := range steps {
 		for i := range prompts {
 			id := fmt.Sprint("p", i)
@@ -84,7 +107,10 @@ func TestManyFollows(t *testing.T) {
 		id := fmt.Sprint("p", i)
 		require.NoError(t, s.hub.Publish(nodebus.Event{PromptID: id, To: "me", Payload: nodebus.Executing{PromptID: id}}))
 	}
+	require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "end"}, "me"))
 	loops.Wait()
+	require.EqualValues(t, prompts, closed.Load())
+	require.Equal(t, prompts*steps, total)
 	require.Len(t, heard, prompts*steps)
 	require.IsIncreasing(t, heard)
 }
@@ -116,8 +142,8 @@ func TestSlowLoop(t *testing.T) {
 	}
 }
 
-// TestErrSlow: a loop ends if too many events, or too many bytes, wait for it. Other loops
-// go on, and the loop that reads has no such limit.
+// TestErrSlow: a loop ends if too many events, or too many bytes, wait for it because others
+// read. Other loops go on, and so does the next loop.
 func TestErrSlow(t *testing.T) {
 	for name, k := range map[string]struct {
 		count, size int
@@ -129,41 +155,42 @@ func TestErrSlow(t *testing.T) {
 		"bytes, more":                 {17, 4 << 20, nodebus.ErrSlow},
 		"one event of any size may":   {1, 65 << 20, nil},
 		"but with another event not":  {2, 40 << 20, nodebus.ErrSlow},
-		"a small one after a big one": {1, 64<<20 - 40, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, on, _ := greeted(t, &client.Options{ReadLimit: 128 << 20})
-			next, stop := iter.Pull2(c.Events(t.Context()))
-			defer stop()
-			on.says(t, `{"type":"first","data":{}}`)
-			_, err, _ := next()
-			require.NoError(t, err)
-			frame := []byte(`{"type":"n","data":{}}`)
-			if k.size > len(frame) {
-				frame = append(frame, strings.Repeat(" ", k.size-len(frame))...)
-			}
-			go func() {
-				for range k.count {
-					_ = on.Write(context.Background(), websocket.MessageText, frame)
-				}
-			}()
-			got := 0
-			for _, err := range c.Events(t.Context()) {
+			c, on, _ := greeted(t, nil)
+			slow, stopSlow := iter.Pull2(c.Events(deadline(t)))
+			defer stopSlow()
+			other, stopOther := iter.Pull2(c.Follow(deadline(t), "p"))
+			defer stopOther()
+			for _, next := range []func() (nodebus.Event, error, bool){slow, other} {
+				on.says(t, `{"type":"begin","data":{},"prompt_id":"p"}`)
+				_, err, _ := next()
 				require.NoError(t, err)
-				if got++; got == k.count {
-					break
+			}
+			_, err, _ := slow()
+			require.NoError(t, err)
+			for i := range k.count {
+				c.TakeIn(nodebus.Event{Payload: ticked{i}}, k.size, false)
+			}
+			for i := 0; i < k.count && err == nil; i++ {
+				var ev nodebus.Event
+				if ev, err, _ = slow(); err == nil {
+					require.Equal(t, ticked{i}, ev.Payload)
 				}
 			}
-			_, err, _ = next()
 			require.ErrorIs(t, err, k.err)
 			if k.err != nil {
-				_, _, ok := next()
+				_, _, ok := slow()
 				require.False(t, ok)
 			}
-			on.says(t, `{"type":"after","data":{}}`)
-			for ev, err := range c.Events(t.Context()) {
+			on.says(t, `{"type":"after","data":{},"prompt_id":"p"}`)
+			ev, err, _ := other()
+			require.NoError(t, err)
+			require.Equal(t, "after", ev.Payload.EventType())
+			on.says(t, `{"type":"last","data":{}}`)
+			for ev, err := range c.Events(deadline(t)) {
 				require.NoError(t, err)
-				require.Equal(t, "after", ev.Payload.EventType())
+				require.Equal(t, "last", ev.Payload.EventType())
 				break
 			}
 		})

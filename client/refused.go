@@ -86,10 +86,11 @@ func refusalText(body []byte) string {
 	if text == "" {
 		text = string(body[:min(len(body), refusalMax)])
 	}
+	text = strings.TrimSpace(strings.ToValidUTF8(text, "\ufffd"))
 	if len(text) > refusalMax {
-		text = text[:refusalMax]
+		text = strings.ToValidUTF8(text[:refusalMax], "") // half a character may be at the end
 	}
-	return strings.TrimSpace(strings.ToValidUTF8(text, "\ufffd"))
+	return text
 }
 
 // invalidPrompt reads the body with which the server refuses a prompt that is not valid. It

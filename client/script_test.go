@@ -10,7 +10,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/nodebus/nodebus"
-	"github.com/stretchr/testify/require"
 )
 
 // script is a server whose messages a test chooses.
@@ -64,10 +63,12 @@ func (s *script) handler() http.Handler {
 // serve sets what the HTTP routes answer.
 func (s *script) serve(f http.HandlerFunc) { s.routes.Store(&f) }
 
-// says sends a text message.
+// says sends a text message. Any goroutine may call it.
 func (c *scripted) says(t *testing.T, format string, args ...any) {
 	t.Helper()
-	require.NoError(t, c.Write(t.Context(), websocket.MessageText, fmt.Appendf(nil, format, args...)))
+	if err := c.Write(t.Context(), websocket.MessageText, fmt.Appendf(nil, format, args...)); err != nil {
+		t.Error(err)
+	}
 }
 
 // greets sends the first message, with a cursor if there is one.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -52,7 +53,7 @@ func (c *Client) Unwatch(ctx context.Context, promptID string) error {
 
 // request sends a request and waits for the answer.
 func (c *Client) request(ctx context.Context, r *request) error {
-	if err := c.post(ctx, r); err != nil {
+	if err := c.post(r); err != nil {
 		return err
 	}
 	defer c.withdraw(r)
@@ -84,7 +85,7 @@ func (c *Client) readFor(ctx context.Context, r *request) error {
 
 // post makes r a request that waits, and sends it. If there is no connection, connect
 // sends it.
-func (c *Client) post(ctx context.Context, r *request) error {
+func (c *Client) post(r *request) error {
 	r.answer = make(chan error, 1)
 	c.mu.Lock()
 	if c.life.Err() != nil {
@@ -110,7 +111,7 @@ func (c *Client) post(ctx context.Context, r *request) error {
 	case c.opts.SSE:
 		_ = l.close(true) // whoever reads connects again
 	default:
-		_ = r.send(ctx, l) // after an error the connection is broken; connect sends again
+		_ = c.tell(r, l) // after an error the connection is broken; connect sends again
 	}
 	return nil
 }
@@ -124,7 +125,7 @@ func (c *Client) withdraw(r *request) {
 
 // renew sends the requests that still wait over a new link. asked holds those that the
 // address of a stream contains; they are settled now.
-func (c *Client) renew(ctx context.Context, l link, asked []*request) {
+func (c *Client) renew(l link, asked []*request) {
 	c.mu.Lock()
 	waiting := slices.Clone(c.requests)
 	if c.opts.SSE {
@@ -140,7 +141,7 @@ func (c *Client) renew(ctx context.Context, l link, asked []*request) {
 	}
 	for _, r := range waiting {
 		if !c.opts.SSE {
-			_ = r.send(ctx, l) // read reports that the connection is broken
+			_ = c.tell(r, l) // read reports that the connection is broken
 		}
 	}
 }
@@ -153,8 +154,12 @@ func (r *request) settle(err error) {
 	}
 }
 
-// send writes the request to a link.
-func (r *request) send(ctx context.Context, l link) error {
+// tellTime limits the time for sending a request.
+const tellTime = 10 * time.Second
+
+// tell sends a request over a link. It does not end with the context of a caller, because
+// a message that is not complete breaks the connection for everybody.
+func (c *Client) tell(r *request, l link) error {
 	typ := "nodebus.unwatch"
 	if r.watch {
 		typ = "nodebus.watch"
@@ -163,6 +168,8 @@ func (r *request) send(ctx context.Context, l link) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(c.life, tellTime)
+	defer cancel()
 	return l.send(ctx, data)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/fold"
 )
 
 // Greet is a node of the program.
@@ -82,4 +83,36 @@ func ExampleNew() {
 	// submitted: 200
 	// node 1 shows [hello, you]
 	// all done
+}
+
+// A script submits a workflow and waits for the end, in one request.
+func ExampleServer_runs() {
+	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
+	flow.Register(registry, Greet{}, nodebus.Info{})
+	engine := flow.NewEngine(registry, hub, nil)
+	server := httptest.NewServer(comfy.New(engine, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = engine.Run(ctx) })
+
+	workflow := `{"1": {"class_type": "Greet", "inputs": {"name": "you"}}}`
+	res, err := http.Post(server.URL+"/nodebus/runs", "application/json", strings.NewReader(`{"prompt_id": "p", "prompt": `+workflow+`}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var run fold.Run
+	err = json.NewDecoder(res.Body).Decode(&run)
+	_ = res.Body.Close()
+	fmt.Println(run.State, run.Nodes["1"].Output, err)
+	fmt.Println(res.Header.Get("Location"))
+
+	cancel()
+	running.Wait()
+	_ = hub.Close()
+	server.Close()
+	// Output:
+	// success map[text:[hello, you]] <nil>
+	// runs/p
 }

@@ -110,8 +110,13 @@ func newHostOf(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions
 
 // newHostThat is newHostOf, and calls first before the engine runs.
 func newHostThat(t testing.TB, opts *comfy.Options, engineOpts *flow.EngineOptions, first func(*flow.Engine)) *host {
+	return newHostOn(t, nodebus.NewHub(nil), opts, engineOpts, first)
+}
+
+// newHostOn is newHostThat for a hub.
+func newHostOn(t testing.TB, hub *nodebus.Hub, opts *comfy.Options, engineOpts *flow.EngineOptions, first func(*flow.Engine)) *host {
 	reg := flow.NewRegistry()
-	h := &host{t: t, reg: reg, hub: nodebus.NewHub(nil), gate: &gate{opened: map[string]chan struct{}{}}}
+	h := &host{t: t, reg: reg, hub: hub, gate: &gate{opened: map[string]chan struct{}{}}}
 	refpack.Register(reg, &refpack.Options{Temp: t.TempDir(), Output: t.TempDir(), Hub: h.hub})
 	flow.Register(reg, Wait{gate: h.gate}, nodebus.Info{Async: true})
 	flow.Register(reg, Secret{}, nodebus.Info{NoCache: true})

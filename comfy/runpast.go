@@ -77,6 +77,7 @@ func (p *past) add(f nodebus.Frame) {
 var (
 	watchingType = nodebus.Watching{}.EventType()
 	previewType  = nodebus.Preview{}.EventType()
+	gapType      = nodebus.Gap{}.EventType()
 )
 
 // lacksStart reports whether the events of a run do not begin with its start. A prompt

@@ -1,6 +1,8 @@
 package comfy
 
 import (
+	"slices"
+
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/fold"
@@ -20,8 +22,10 @@ func runOf(rec *flow.Record) *fold.Run {
 	if rec.Cached != nil {
 		apply(*rec.Cached)
 	}
-	for i := range rec.Nodes {
-		if p := nodeEvent(&rec.Nodes[i]); p != nil {
+	nodes := slices.Clone(rec.Nodes) // in the order in which they began, as in the events
+	slices.SortStableFunc(nodes, func(a, b nodebus.NodeRun) int { return a.Started.Compare(b.Started) })
+	for i := range nodes {
+		if p := nodeEvent(&nodes[i]); p != nil {
 			apply(p)
 		}
 	}

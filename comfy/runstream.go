@@ -24,6 +24,8 @@ type runStream struct {
 	out  nodebus.Transport // the stream of package sse
 	over bool              // the last event was sent
 
+	ended bool // the engine says that the run has ended
+
 	ctx     context.Context // ends with the stream
 	waiting sync.WaitGroup  // the goroutine of awaitEnd
 }
@@ -76,14 +78,17 @@ func (st *runStream) Write(ctx context.Context, frames []nodebus.Frame) error {
 				}
 				send = append(send, first...)
 			}
-		case f.Type == watchingType: // the run has ended, but its end is lost
+		case f.Type != watchingType:
+			send = append(send, st.passed(f)...)
+		default:
+			st.ended = true
+		}
+		if st.ended && !st.over && (f.Type == watchingType || f.Type == gapType) {
 			last, err := st.lost(ctx)
 			if err != nil {
 				return err
 			}
 			send = append(send, last...)
-		default:
-			send = append(send, st.passed(f)...)
 		}
 	}
 	if len(send) > 0 {
@@ -103,11 +108,13 @@ func (st *runStream) Close(cause error) error { return st.out.Close(cause) }
 // begin returns the state after the past. It has no frame if nobody knows the run any
 // more; the stream then ends.
 func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
-	known, err := st.server.knownRun(ctx, st.run.PromptID)
+	past := st.run
+	st.run = fold.Run{PromptID: past.PromptID} // the state may be large, and the stream long
+	known, err := st.server.knownRun(ctx, past.PromptID)
 	if err != nil {
 		return nil, err
 	}
-	run, err := st.server.stateOf(ctx, &st.run, known)
+	run, err := st.server.stateOf(ctx, &past, known)
 	if err != nil || run == nil {
 		st.over = true
 		return nil, err
@@ -118,10 +125,19 @@ func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
 	return st.frame(run)
 }
 
-// lost returns the last state of a run whose closing event does not come: the prompt was
-// deleted from the queue, or the log has lost the event.
+// lost returns the last state of a run that has ended, if its closing event does not come:
+// the prompt was deleted from the queue, or the event is lost. If the log has the event,
+// the session will send it, or a gap.
 func (st *runStream) lost(ctx context.Context) ([]nodebus.Frame, error) {
+	p, err := st.server.past(ctx, st.run.PromptID)
+	if err == nil && p.run.Closed {
+		return nil, nil
+	}
 	st.over = true
+	if err == nil && !p.run.Incomplete && p.run.Ended > 0 {
+		p.run.Closed = true
+		return st.frame(&p.run)
+	}
 	known, err := st.server.knownRun(ctx, st.run.PromptID)
 	if err != nil || known.record == nil {
 		return nil, err
@@ -130,8 +146,8 @@ func (st *runStream) lost(ctx context.Context) ([]nodebus.Frame, error) {
 }
 
 // awaitEnd waits until the engine says that the run has ended, or that its prompt was
-// deleted. Then it asks the session for a Watching, which comes after all events of the
-// run.
+// deleted. Then it asks the session for a Watching. Write notices it: the closing event has
+// come before, or comes soon, or is lost.
 func (st *runStream) awaitEnd() {
 	_, _ = st.server.engine.Wait(st.ctx, st.run.PromptID)
 	if st.ctx.Err() == nil {

@@ -141,6 +141,8 @@ var scenarios = map[string]*nodebus.HubOptions{
 	"busy":        nil,
 	"reset":       nil,
 	"silent":      nil,
+	"stream":      nil,
+	"nap":         nil,
 	"lid":         {Retain: time.Second},
 	"reload":      nil,
 	"tabs":        nil,

@@ -14,6 +14,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/fold"
 	"github.com/nodebus/nodebus/internal/bubble"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -159,8 +160,10 @@ func realRun(t *testing.T, r *rand.Rand, seen map[string]int) {
 	var events []nodebus.Event
 	all := hub.Subscribe(t.Context())
 	running.Go(func() {
-		for ev := range all {
-			events = append(events, ev)
+		for ev, err := range all {
+			if assert.NoError(t, err) {
+				events = append(events, ev)
+			}
 		}
 	})
 	stopAsk := nodebus.On(hub, func(ev nodebus.Event, w nodebus.Waiting) {
@@ -248,7 +251,7 @@ func requireOutcome(t *testing.T, o *nodebus.Outcome, run *fold.Run) {
 func statesOf(n *nodebus.NodeRun) []string {
 	switch {
 	case n.Result == "blocked" && n.Reason != "":
-		return []string{fold.NodeBlocked, fold.NodeFinished, fold.NodeCached} // only the nodes after it are told to be blocked
+		return []string{fold.NodeBlocked, fold.NodeFinished, fold.NodeCached} // only the nodes after it have a notice
 	case n.Cached:
 		return []string{fold.NodeCached, fold.NodeFinished} // known only if the prompt lists it or NodeDone is set
 	case n.Result == "done", n.Result == "blocked":

@@ -47,15 +47,18 @@ func TestUnmarshal(t *testing.T) {
 func TestClone(t *testing.T) {
 	var run fold.Run
 	for _, p := range []nodebus.Payload{
-		nodebus.Executing{UniqueID: "1"}, nodebus.TextPiece{Place: nodebus.Place{UniqueID: "1"}, Piece: "one"},
+		nodebus.Executing{UniqueID: "1"},
+		nodebus.TextPiece{Place: nodebus.Place{UniqueID: "1"}, Piece: "one"},
 		nodebus.Waiting{Place: nodebus.Place{UniqueID: "1"}, Name: "q"},
 	} {
 		run.Apply(nodebus.Event{PromptID: "p", Payload: p})
 	}
 	before, c := jsonOf(t, &run), run.Clone()
 	for _, p := range []nodebus.Payload{
-		nodebus.TextPiece{Place: nodebus.Place{UniqueID: "1"}, Offset: 3, Piece: " two"}, nodebus.Executing{UniqueID: "2"},
-		nodebus.Waiting{Place: nodebus.Place{UniqueID: "1"}, Name: "q", Deadline: 5}, nodebus.ExecutionSuccess{},
+		nodebus.TextPiece{Place: nodebus.Place{UniqueID: "1"}, Offset: 3, Piece: " two"},
+		nodebus.Executing{UniqueID: "2"},
+		nodebus.Waiting{Place: nodebus.Place{UniqueID: "1"}, Name: "q", Deadline: 5},
+		nodebus.ExecutionSuccess{},
 	} {
 		c.Apply(nodebus.Event{PromptID: "p", Payload: p})
 	}

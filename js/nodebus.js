@@ -6,28 +6,24 @@
  * How a message travels:
  *
  *   openSocket, openStream   read frames from a connection
- *   Client.#take             decodes a frame, drops what came before
+ *   readText, readBinary     make messages of them
+ *   Client.#take             drops what came before, and keeps the cursor
  *   fold                     brings the state of the run up to date
  *   listeners, onchange      your code
  */
 
-/** How long a connection may be silent, in milliseconds. A server of nodebus speaks more often. */
-const SILENCE = 25_000;
-/** How long a server may take to answer, in milliseconds. */
+/** How long a server may take to accept a connection, or to answer, in milliseconds. */
 const PATIENCE = 10_000;
 /** How many prompts a client can watch: servers accept no more in the address of a connection. */
 const WATCH_MAX = 256;
 /** How many runs a client remembers, besides those that are followed. */
 const RUNS_MAX = 256;
 
-/** The events that the client makes itself. A message with such a type is only a "message". */
-const OWN_EVENTS = ["message", "reconnecting", "reconnected", "gap", "refused", "b_preview"];
-
 /** The server refused a request, or the connection. */
 export class RefusedError extends Error {
   constructor(status, body) {
     const error = body?.error ?? body;
-    super(error?.message || (typeof error === "string" && error) || `the server answered with status ${status}`);
+    super(error?.message || (typeof error === "string" && error) || `status ${status}`);
     this.name = "RefusedError";
     this.status = status;
     this.details = error?.details ?? "";
@@ -36,62 +32,60 @@ export class RefusedError extends Error {
   }
 }
 
+/** Reports whether it is useless to try again. 429: there were too many requests. */
+const isRefusal = (error) => error instanceof RefusedError && error.status < 500 && error.status !== 429;
+
 export class Client extends EventTarget {
-  clientId;
-  cursor;
   connected = false;
-  ready;
+  #ready = defer();
+  ready = this.#ready.promise;
 
   #options;
   #base; // the address below which the routes are
-  #ready; // settles ready
   #life = new AbortController(); // ends at close
   #connection = null; // or the attempt to make it
-  #timer; // of the next attempt
+  #timer; // of the connection, or of the next attempt to make it
   #wait; // milliseconds before the next attempt
+  #stream; // what to try first: a stream, or a WebSocket
   #greeted = false; // the client was connected once
   #broken = false; // the connection is lost, and "reconnecting" was dispatched
   #resumes = false; // the server sends cursors
-  #watched = new Map(); // the ids of prompts that the server watches for the client; true: somebody called watch
+  #watched; // the ids of prompts that the server watches for the client; true: not only for followers
   #asked = []; // requests to watch that wait for their answers
   #runs = new Map(); // what is known about the runs, by prompt id
-  #gaps = 0;
+  #remaining = 0; // prompts that wait or run
+  #checking = false;
   #images = new Map(); // previews of a stream whose images are to be fetched, by node
+  #fetching = false;
 
-  constructor(options = {}) {
+  constructor(options) {
     super();
-    const here = globalThis.document?.baseURI ?? globalThis.location?.href;
-    if (!options.url && !here) throw new TypeError("nodebus: the option url is missing: the address of the server, for example http://127.0.0.1:8188/");
-    this.#options = { transport: "auto", socket: "ws", events: "events", retry: 300, WebSocket: globalThis.WebSocket, fetch: globalThis.fetch, ...options };
-    this.#base = new URL(options.url ?? ".", here);
-    this.#base.protocol = this.#base.protocol.replace("ws", "http");
+    const { document, location, WebSocket, fetch } = globalThis;
+    const o = (this.#options = { transport: "auto", socket: "ws", events: "events", retry: 300, ping: 25_000, WebSocket, fetch, ...options });
+    if (!o.url && !location) throw new TypeError("the option url is missing");
+    this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href);
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
-    this.#wait = this.#options.retry;
-    this.clientId = options.clientId ?? "";
-    this.cursor = options.since ?? "";
-    for (const id of options.watch ?? []) this.#watched.set(id, true);
-    this.ready = new Promise((resolve, reject) => (this.#ready = { resolve, reject }));
-    this.ready.catch(() => {}); // whoever waits for it hears of it
-    const life = { signal: this.#life.signal };
-    globalThis.addEventListener?.("online", () => this.#hurry(true), life);
-    globalThis.document?.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#hurry(), life);
+    this.#wait = o.retry;
+    if (!o.WebSocket) o.transport = "sse";
+    this.#stream = o.transport === "sse";
+    this.clientId = o.clientId ?? "";
+    this.cursor = o.since ?? "";
+    this.#watched = new Map(o.watch?.map((id) => [id, true]));
+    const { signal } = this.#life;
+    globalThis.addEventListener?.("online", () => this.#hurry(true), { signal });
+    document?.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
     this.#connect();
   }
 
   // ---- requests
 
   async request(path, init = {}) {
-    const { body, headers, signal } = init;
-    const json = body !== undefined && Object.getPrototypeOf(Object(body)) === Object.prototype;
-    const response = await this.#fetch(path, {
-      ...init,
-      headers: { ...(json && { "Content-Type": "application/json" }), ...headers },
-      body: json ? JSON.stringify(body) : body,
-      signal: signal ? AbortSignal.any([signal, this.#life.signal]) : this.#life.signal,
-    });
-    const said = await readBody(response);
-    if (!response.ok) throw new RefusedError(response.status, said);
-    return said;
+    const { body, headers } = init;
+    const json = body?.constructor === Object && { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
+    const response = await this.#fetch(this.#address(path), { signal: this.#life.signal, ...init, ...json });
+    const answer = await readBody(response);
+    if (!response.ok) throw new RefusedError(response.status, answer);
+    return answer;
   }
 
   async submit(graph, { promptId, number, front, extraData, outputs } = {}) {
@@ -111,36 +105,35 @@ export class Client extends EventTarget {
     return prompt_id;
   }
 
-  async interrupt(promptId) {
-    await this.#post("interrupt", { prompt_id: promptId });
+  interrupt(promptId) {
+    return this.#post("interrupt", { prompt_id: promptId });
   }
 
-  async answer({ prompt_id, node_id, name }, value) {
-    await this.#post("nodebus/answer", { prompt_id, node_id, name, value });
+  answer(question, value) {
+    return this.#post("nodebus/answer", { ...question, value });
   }
 
-  async refuse({ prompt_id, node_id, name }, reason = "") {
-    await this.#post("nodebus/answer", { prompt_id, node_id, name, refuse: reason });
+  refuse(question, refuse = "") {
+    return this.#post("nodebus/answer", { ...question, refuse });
   }
 
   async watch(promptId) {
     await this.ready;
-    await this.#ask("watch", promptId);
-    this.#watched.set(promptId, true);
+    return this.#ask("watch", promptId);
   }
 
   async unwatch(promptId) {
     await this.ready;
-    await this.#ask("unwatch", promptId);
+    return this.#ask("unwatch", promptId);
   }
 
   #post(path, body) {
     return this.request(path, { method: "POST", body });
   }
 
-  #fetch(path, init) {
+  #fetch(url, init) {
     const { fetch, headers } = this.#options;
-    return fetch(this.#address(path), { ...init, headers: { ...init.headers, ...headers } });
+    return fetch(url, { ...init, headers: { ...headers, ...init.headers } });
   }
 
   /** Returns the URL of a route. The query of the option url belongs to each route. */
@@ -153,50 +146,50 @@ export class Client extends EventTarget {
   // ---- runs
 
   follow(promptId, onchange) {
+    this.#life.signal.throwIfAborted();
     const entry = this.#entry(promptId);
-    const follower = { onchange };
-    const done = new Promise((resolve, reject) => Object.assign(follower, { resolve, reject }));
-    done.catch(() => {}); // whoever waits for it hears of it
-    const stop = (reason = new DOMException("nodebus: the following was stopped", "AbortError")) => {
+    const follower = { onchange, ...defer() };
+    const stop = (reason = new DOMException("stopped", "AbortError")) => {
       follower.reject(reason);
       if (entry.followers.delete(follower)) this.#leave(entry);
     };
-    if (this.#life.signal.aborted) stop(this.#life.signal.reason);
-    else {
-      entry.followers.add(follower);
-      if (entry.known) queueMicrotask(() => this.#changed(entry, null));
-      else this.#learn(entry);
-    }
+    entry.followers.add(follower);
+    if (!entry.known) this.#learn(entry);
+    else queueMicrotask(() => this.#changed(entry, null));
     return {
       get run() {
         return entry.run;
       },
-      done,
-      stop: () => stop(),
-      abort: stop,
+      done: follower.promise,
+      stop,
     };
   }
 
-  wait(promptId, { signal } = {}) {
-    const { done, abort } = this.follow(promptId);
-    const stop = () => abort(signal.reason);
-    if (signal?.aborted) stop();
-    signal?.addEventListener("abort", stop);
-    return done.finally(() => signal?.removeEventListener("abort", stop));
+  async wait(promptId, { signal } = {}) {
+    signal?.throwIfAborted();
+    const { done, stop } = this.follow(promptId);
+    const abort = () => stop(signal.reason);
+    signal?.addEventListener("abort", abort);
+    return done.finally(() => signal?.removeEventListener("abort", abort));
   }
 
   /** Returns what is known about a run. */
   #entry(id) {
-    let entry = this.#runs.get(id);
+    const runs = this.#runs;
+    let entry = runs.get(id);
     if (!entry) {
-      entry = { id, run: fold(null, { type: "nodebus.run", data: { prompt_id: id } }), followers: new Set(), known: false, own: false, tail: null };
-      this.#runs.set(id, entry);
-      for (const old of this.#runs.values()) {
-        if (this.#runs.size <= RUNS_MAX) break;
-        if (!old.followers.size && old !== entry) this.#runs.delete(old.id);
-      }
+      // known: the run is complete, or as complete as it can be. own: this client has
+      // submitted it. tail: messages that wait until the beginning is known.
+      entry = { id, run: snapshot({ prompt_id: id }), followers: new Set() };
+      for (const [old, { followers }] of runs) if (runs.size >= RUNS_MAX && !followers.size) runs.delete(old);
+      runs.set(id, entry);
     }
     return entry;
+  }
+
+  /** Returns the runs that somebody follows. */
+  #followed() {
+    return [...this.#runs.values()].filter((entry) => entry.followers.size);
   }
 
   /**
@@ -206,65 +199,67 @@ export class Client extends EventTarget {
    */
   async #learn(entry) {
     if (entry.tail || !this.connected) return; // #greet comes back to it
-    const gaps = this.#gaps;
-    entry.tail = [];
+    const { id, known } = entry;
+    const tail = (entry.tail = []);
     let state, refusal;
     try {
-      if (this.#resumes && !entry.own && !this.#watched.has(entry.id)) {
-        await this.#ask("watch", entry.id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
+      if (this.#resumes && !entry.own && !this.#watched.has(id)) {
+        await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      const { run } = entry;
-      if (!run.state || run.incomplete) state = await this.#state(entry.id);
-      if (refusal && !state) throw refusal;
+      if (!entry.run.state || entry.run.incomplete) state = await this.#state(entry);
+      entry.patience = 0;
+      if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
-      if (this.#life.signal.aborted) return;
-      if (error instanceof RefusedError && error.status < 500) this.#fail(entry, error);
-      else setTimeout(() => entry.followers.size && this.#learn(entry), this.#options.retry * 8);
+      if (isRefusal(error)) this.#finish(entry, error);
+      else if (entry.followers.size) {
+        clearTimeout(entry.timer);
+        entry.timer = setTimeout(() => this.#learn(entry), 8 * this.#options.retry);
+      }
       return;
     }
-    const { tail } = entry;
     entry.tail = null;
-    if (!entry.followers.size || this.#life.signal.aborted) return;
-    if (gaps !== this.#gaps) return this.#learn(entry);
+    if (!entry.followers.size) return this.#leave(entry);
+    if (tail.gap) return this.#learn(entry);
+    const counts = state?.closed || state?.cursor; // otherwise the messages say as much
     entry.known = true;
-    const after = state?.closed || state?.cursor;
-    if (after) entry.run = fold(null, { type: "nodebus.run", data: state });
-    else if (!entry.run.state) entry.run.incomplete = true; // until it begins
-    this.#changed(entry, null);
-    for (const message of tail) if (!after || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
+    if (counts) entry.run = snapshot(state);
+    else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
+    if (counts || !known) this.#changed(entry, null);
+    for (const message of tail) if (!counts || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
-  async #state(id) {
+  async #state(entry) {
+    const { id } = entry;
     const path = encodeURIComponent(id);
+    // Browsers keep HTTP connections. After a break, such a connection may be dead, and no
+    // answer comes: the next attempt takes another one. A slow line gets more time each time.
+    entry.patience = 2 * entry.patience || PATIENCE;
+    const get = (path) => this.request(path, { signal: AbortSignal.timeout(entry.patience) });
     try {
-      const state = await this.request(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
+      const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
     } catch (error) {
-      if (!(error instanceof RefusedError) || error.status >= 500 || error.body?.error) throw error;
+      if (!isRefusal(error) || error.body?.error) throw error;
     } // else the server has no such route
     try {
-      const record = async () => (await this.request(`history/${path}`))?.[id];
-      let found = await record();
-      if (!found) {
-        const { queue_running = [], queue_pending = [] } = await this.request("queue");
-        if ([...queue_running, ...queue_pending].some((item) => item[1] === id)) return;
-        found = await record(); // perhaps it has just ended
-      }
-      if (found) return foldRecord(id, found);
+      const { queue_running, queue_pending } = await get("queue");
+      if ([...queue_running, ...queue_pending].some((item) => item[1] === id)) return;
+      const { [id]: record } = await get(`history/${path}`);
+      if (record) return foldRecord(id, record);
     } catch (error) {
-      if (error instanceof RefusedError && error.status < 500) return; // there are only events
+      if (isRefusal(error)) return; // there are only events
       throw error;
     }
-    throw new RefusedError(404, `the server knows no prompt ${id}`);
+    throw new RefusedError(404, `no prompt ${id} is known`);
   }
 
   /** Brings a run up to date. */
   #fold(entry, message) {
     entry.run = fold(entry.run, message);
     if (message.type === "execution_start") entry.known = true;
-    if (entry.known) this.#changed(entry, message);
+    if (!entry.tail) this.#changed(entry, message);
   }
 
   /** Tells the followers of a run that it has changed, or that it has ended. */
@@ -273,172 +268,171 @@ export class Client extends EventTarget {
       try {
         onchange?.(entry.run, message);
       } catch (error) {
-        queueMicrotask(() => {
-          throw error; // as an error of a listener
-        });
+        Promise.reject(error); // reports it
       }
     }
     if (entry.run.closed && entry.followers.size) this.#settle(entry);
   }
 
   async #settle(entry) {
-    if (entry.run.incomplete) {
-      const state = await this.#state(entry.id).catch(() => {});
-      if (state?.closed) entry.run = fold(null, { type: "nodebus.run", data: state });
+    for (let tries = 3, state; entry.run.incomplete && !state && tries; tries--) {
+      state = await this.#state(entry).catch(() => {});
+      if (state?.closed) entry.run = snapshot(state);
     }
-    for (const { resolve } of entry.followers) resolve(entry.run);
-    entry.followers.clear();
-    this.#leave(entry);
+    this.#finish(entry);
   }
 
-  #fail(entry, error) {
-    for (const { reject } of entry.followers) reject(error);
+  /** Ends the following of a run. */
+  #finish(entry, error) {
+    clearTimeout(entry.timer);
+    for (const { resolve, reject } of entry.followers) error ? reject(error) : resolve(entry.run);
     entry.followers.clear();
     this.#leave(entry);
   }
 
   /** Ends the watching of a prompt that only followers have watched. */
-  #leave(entry) {
-    if (entry.followers.size || this.#watched.get(entry.id) !== false) return;
-    this.#watched.delete(entry.id);
-    if (!entry.run.closed) this.#runs.delete(entry.id);
-    if (this.connected && !this.#connection.stream) this.#ask("unwatch", entry.id, true).catch(() => {});
+  #leave({ id, followers, run }) {
+    if (followers.size || this.#watched.get(id) !== false) return;
+    this.#watched.delete(id);
+    if (!run.closed) this.#runs.delete(id);
+    if (this.connected && !this.#connection.stream) this.#ask("unwatch", id, true).catch(() => {});
   }
 
   /** Events are lost: what is known about the running prompts may be wrong. */
   #gap(detail) {
-    this.#gaps++;
-    for (const entry of [...this.#runs.values()]) {
+    for (const entry of this.#runs.values()) {
       if (entry.run.closed) continue;
       entry.run = fold(entry.run, { type: "nodebus.gap" });
       entry.known = false;
+      if (entry.tail) entry.tail.gap = true;
       if (entry.followers.size) this.#learn(entry);
       else this.#runs.delete(entry.id);
     }
     this.#dispatch("gap", detail);
   }
 
+  /** Looks for followed prompts that will not begin: they were deleted, or are of another client of ComfyUI. */
+  async #check() {
+    if (this.#checking) return;
+    this.#checking = true;
+    for (const entry of this.#followed()) if (!entry.run.state) await this.#learn(entry);
+    this.#checking = false;
+  }
+
   // ---- watching
 
   /** Asks the server to watch a prompt, or to leave it. hidden: for followers, not for listeners. */
-  #ask(type, id, hidden = false) {
-    if (!this.#resumes) return Promise.reject(new RefusedError(501, "this server cannot watch prompts of other clients"));
-    if (type === "watch" && this.#watched.size >= WATCH_MAX) return Promise.reject(new RangeError(`nodebus: a client can watch ${WATCH_MAX} prompts`));
-    return new Promise((resolve, reject) => {
-      const ask = { type, id, hidden, resolve, reject };
-      this.#asked.push(ask);
-      if (this.connected) this.#send(ask);
-    });
+  async #ask(type, id, hidden) {
+    this.#life.signal.throwIfAborted();
+    if (!this.#resumes) throw new RefusedError(501, "the server cannot watch");
+    if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `more than ${WATCH_MAX} watched prompts`);
+    const ask = { type, id, hidden, ...defer() };
+    this.#asked.push(ask);
+    if (this.connected) this.#send(ask);
+    return ask.promise;
   }
 
-  #send(ask) {
+  #send({ type, id, named }) {
     const connection = this.#connection;
-    if (!connection.stream) connection.send(JSON.stringify({ type: `nodebus.${ask.type}`, data: { prompt_id: ask.id } }));
-    else if (ask.connection === connection) this.#answered({ prompt_id: ask.id }); // its address has named the prompt
+    if (!connection.stream) connection.send(`nodebus.${type}`, { prompt_id: id });
+    else if (named === connection) this.#answered({ prompt_id: id }); // its address has named the prompt
     else if (!connection.replaced) {
       connection.replaced = true; // a stream cannot ask: the next one has another address
-      queueMicrotask(() => this.#connection === connection && (connection.close(), this.#open(true)));
+      queueMicrotask(() => {
+        if (this.#connection !== connection) return;
+        connection.close();
+        this.#open(true);
+      });
     }
   }
 
   /** Handles an answer to a request to watch. Returns whether listeners should not see it. */
-  #answered(data) {
-    const i = this.#asked.findIndex((ask) => ask.id === data.prompt_id);
-    if (i < 0) return data.prompt_id === ""; // to a probe
-    const [ask] = this.#asked.splice(i, 1);
-    if (ask.type === "unwatch") this.#watched.delete(ask.id);
-    else if (!data.error) this.#watched.set(ask.id, this.#watched.get(ask.id) || !ask.hidden);
-    if (data.error) ask.reject(new RefusedError(403, data));
-    else ask.resolve();
-    return ask.hidden;
+  #answered({ prompt_id, error }) {
+    const i = this.#asked.findIndex((ask) => ask.id === prompt_id);
+    if (i < 0) return prompt_id === ""; // to a probe
+    const [{ type, id, hidden, resolve, reject }] = this.#asked.splice(i, 1);
+    if (error) reject(new RefusedError(403, error));
+    else if (type === "watch") this.#watched.set(id, this.#watched.get(id) || !hidden);
+    else this.#watched.delete(id);
+    resolve();
+    return hidden;
   }
 
   // ---- the connection
 
-  #connect = () => {
-    clearTimeout(this.#timer);
-    if (!this.#life.signal.aborted) this.#open(this.#options.transport === "sse" || !this.#options.WebSocket);
-  };
+  #connect() {
+    if (!this.#life.signal.aborted) this.#open(this.#stream, this.#options.transport === "auto");
+  }
 
-  /** Opens a WebSocket, or a stream. */
-  #open(stream) {
-    const { socket, events, transport, WebSocket } = this.#options;
-    const connection = (this.#connection = { stream, begun: Date.now(), close() {} });
+  /** Opens a stream or a WebSocket, or the other if that fails. */
+  #open(stream, other) {
+    const { transport, socket, events, retry, WebSocket } = this.#options;
+    const connection = (this.#connection = {
+      stream,
+      seen: Date.now(),
+      close() {},
+      open() {
+        connection.opened = true;
+        connection.send?.("feature_flags", { supports_preview_metadata: true });
+      },
+      alive() {
+        connection.seen = Date.now();
+        connection.probed = false;
+      },
+      frame: (frame) => {
+        if (this.#connection !== connection) return;
+        connection.alive();
+        try {
+          this.#take(connection, typeof frame === "string" ? readText(frame, stream && url) : readBinary(frame));
+        } catch (error) {
+          console.warn("nodebus:", error);
+        }
+      },
+      lost: (error) => {
+        if (this.#connection !== connection) return;
+        clearTimeout(this.#timer);
+        connection.close();
+        this.connected = false;
+        if (isRefusal(error) && (transport === "sse" || error.status !== 404)) return this.#end(error);
+        if (other && !connection.greeted) return this.#open(!stream);
+        this.#connection = null;
+        this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.5 + Math.random() / 2));
+        this.#wait = Math.min(2 * this.#wait, 32 * retry);
+        if (!this.#greeted || this.#broken) return;
+        this.#broken = true;
+        this.#dispatch("reconnecting");
+      },
+    });
     const ids = new Set(this.#watched.keys());
     if (stream) {
       for (const ask of this.#asked) {
-        ask.connection = connection;
-        if (ask.type === "watch") ids.add(ask.id);
-        else ids.delete(ask.id);
+        ask.named = connection;
+        ids[ask.type === "watch" ? "add" : "delete"](ask.id);
       }
     }
-    const query = [["since", this.cursor], ...[...ids].map((id) => ["watch", id])];
-    if (this.clientId) query.unshift(["clientId", this.clientId]);
+    const query = [["clientId", this.clientId], ["since", this.cursor], ...[...ids].map((id) => ["watch", id])];
     const url = this.#address(stream ? events : socket, query);
-    const isOurs = () => this.#connection === connection;
-
-    connection.lost = (error) => {
-      if (!isOurs()) return;
-      clearTimeout(connection.timer);
-      connection.close();
-      this.connected = false;
-      if (error instanceof RefusedError && this.#isFinal(error)) return this.#end(error);
-      if (!stream && !connection.greeted && transport === "auto") return this.#open(true);
-      this.#connection = null;
-      this.#timer = setTimeout(this.#connect, this.#wait * (0.5 + Math.random() / 2));
-      this.#wait = Math.min(2 * this.#wait, 32 * this.#options.retry);
-      if (!this.#greeted || this.#broken) return;
-      this.#broken = true;
-      this.#dispatch("reconnecting");
-    };
-    const on = {
-      lost: connection.lost,
-      open: () => {
-        if (!isOurs()) return;
-        connection.opened = true;
-        connection.send?.('{"type":"feature_flags","data":{"supports_preview_metadata":true}}');
-      },
-      alive: () => {
-        connection.seen = Date.now();
-        connection.probed = connection.late = 0;
-      },
-      frame: (frame) => {
-        if (!isOurs()) return;
-        on.alive();
-        try {
-          this.#take(connection, typeof frame === "string" ? readText(frame, stream) : readBinary(frame));
-        } catch (error) {
-          console.warn("nodebus: a message that cannot be read is left out:", error);
-        }
-      },
-    };
     this.#guard(connection);
     try {
-      if (stream) openStream((init) => this.#fetch(url, init), connection, on);
-      else openSocket(WebSocket, url, connection, on);
+      if (stream) openStream((init) => this.#fetch(url, init), connection);
+      else openSocket(WebSocket, url, connection);
     } catch (error) {
       connection.lost(error);
     }
   }
 
-  /** Reports whether it is useless to try again. */
-  #isFinal({ status }) {
-    const { transport, WebSocket } = this.#options;
-    if (transport === "auto" && WebSocket) return !this.#greeted && [400, 401, 403].includes(status);
-    return status < 500 && status !== 408 && status !== 429;
-  }
-
   /** The first message of a connection has come. */
   #greet(connection, message) {
-    const { sid } = Object(message?.data);
-    if (message?.type === "status" && typeof sid === "string") this.clientId = sid;
-    this.#resumes = connection.stream || Boolean(message?.cursor);
-    connection.greeted = this.connected = true;
     const again = this.#greeted;
-    this.#greeted = true;
+    const { sid } = message?.data ?? {};
+    if (message?.type === "status" && typeof sid === "string") this.clientId = sid;
+    this.#stream = connection.stream;
+    this.#resumes = connection.stream || Boolean(message?.cursor);
+    connection.greeted = this.connected = this.#greeted = true;
+    this.#guard(connection);
     this.#ready.resolve();
     for (const ask of [...this.#asked]) this.#send(ask);
-    for (const entry of this.#runs.values()) if (entry.followers.size && !entry.known) this.#learn(entry);
+    for (const entry of this.#followed()) if (!entry.known) this.#learn(entry);
     if (this.#broken) {
       this.#broken = false;
       this.#dispatch("reconnected");
@@ -450,38 +444,31 @@ export class Client extends EventTarget {
    * Notices a connection that is dead without a word: a peer that is gone cannot say so. A
    * WebSocket is asked after a silence; a stream of a server that lives has comments.
    */
-  #guard(connection, hurry = false) {
-    clearTimeout(connection.timer);
-    const now = Date.now();
-    let limit;
-    if (!connection.greeted) limit = connection.begun + PATIENCE;
-    else if (connection.probed) limit = connection.probed + PATIENCE;
-    else if (connection.stream) limit = connection.seen + (hurry ? SILENCE + PATIENCE : 3 * SILENCE);
-    else if (!this.#resumes) return; // ComfyUI answers nothing
-    else {
-      limit = connection.seen + (hurry ? 0 : SILENCE);
-      if (now >= limit) {
-        connection.send('{"type":"nodebus.unwatch","data":{"prompt_id":""}}');
-        connection.probed = now;
-        limit = now + PATIENCE;
-      }
+  #guard(connection, hurry) {
+    clearTimeout(this.#timer);
+    const { greeted, probed, stream } = connection;
+    if (greeted && !this.#resumes) return; // ComfyUI answers nothing
+    const { ping } = this.#options;
+    const patience = Math.min(ping, PATIENCE);
+    const silence = !greeted ? PATIENCE : probed ? patience : stream ? (hurry ? 2 : 3) * ping : hurry ? 0 : ping;
+    let left = connection.seen + silence - Date.now();
+    if (left <= 0) {
+      if (!greeted && connection.opened) return this.#greet(connection); // a server without a greeting
+      if (!greeted || probed || stream) return connection.lost();
+      connection.send("nodebus.unwatch", { prompt_id: "" }); // which is answered
+      connection.probed = true;
+      connection.seen = Date.now();
+      left = patience;
     }
-    if (now >= limit) {
-      if (connection.opened && !connection.greeted) this.#greet(connection); // a server without a greeting
-      else if (connection.late || now - limit < 1000) return connection.lost();
-      else connection.late = true; // the page slept: what has arrived meanwhile may come first
-      limit = now + 1000;
-    }
-    connection.timer = setTimeout(() => this.#guard(connection), limit - now);
+    this.#timer = setTimeout(() => this.#guard(connection), left);
   }
 
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (!connection) this.#connect();
-    else if (!connection.greeted) return;
-    else if (online && !this.#resumes) connection.lost();
-    else this.#guard(connection, true);
+    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (!this.#connection) this.#connect();
+    else if (connection.greeted) this.#guard(connection, true);
   }
 
   /** Handles a message. */
@@ -493,102 +480,95 @@ export class Client extends EventTarget {
       if (time && !isLater(cursor, this.cursor)) return; // a server that repeats itself
       this.cursor = cursor;
     }
-    const id = message.prompt_id || data?.prompt_id;
-    const hidden = this.#resumes && !cursor && this.#asked.find((ask) => ask.id === id)?.hidden;
-    if (typeof id === "string" && id) {
+    const id = message.prompt_id ?? data?.prompt_id;
+    const hidden = !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
+    if (typeof id === "string") {
       const entry = this.#entry(id);
       if (entry.tail && cursor) entry.tail.push(message);
       else this.#fold(entry, message);
     }
-    if (type === "nodebus.watching" && this.#answered(data)) return;
-    if (hidden) return; // the past of a run, for followers
-    if (type === "b_preview_with_metadata" && data.url && !data.blob) this.#image(message);
-    else this.#publish(message);
+    if ((type === "nodebus.watching" && this.#answered(data ?? {})) || hidden) return;
+    this.#dispatch("message", message, message);
+    if (data?.url && type === "b_preview_with_metadata") this.#image(message);
+    else if (type !== "message") this.#publish(message);
     if (type === "nodebus.gap") this.#gap(data);
-    else if (type === "status" && !this.#resumes) {
-      for (const entry of this.#runs.values()) if (entry.followers.size && !entry.run.state) this.#learn(entry);
-    }
+    const remaining = data?.status?.exec_info?.queue_remaining;
+    if (remaining < this.#remaining) this.#check();
+    this.#remaining = remaining ?? this.#remaining;
   }
 
-  /** Gives a message to the listeners. */
+  /** Gives a message to the listeners of its type. */
   #publish(message) {
     const { type, data } = message;
-    this.#dispatch("message", message, message);
-    if (!OWN_EVENTS.includes(type) || type === "b_preview") this.#dispatch(type, data, message);
+    this.#dispatch(type, data, message);
     if (type === "b_preview_with_metadata") this.#dispatch("b_preview", data.blob, message);
   }
 
-  #dispatch(type, detail = null, message = null) {
+  #dispatch(type, detail, message = null) {
     const event = new CustomEvent(type, { detail });
     event.message = message;
     this.dispatchEvent(event);
   }
 
-  /** Fetches the image of a preview. A stream has only its address. */
+  /** Fetches the image of a preview: a stream has only its address. */
   async #image(message) {
     const images = this.#images;
-    const running = images.size > 0;
-    images.set(message.data.node_id, message); // a newer one replaces it
-    if (running) return;
-    for (const [node, newest] of images) {
+    images.set(message.data.node_id, message); // a newer one replaces one that waits
+    if (this.#fetching) return;
+    this.#fetching = true;
+    for (const [node, { data, ...rest }] of images) {
+      images.delete(node);
       try {
-        const response = await this.#fetch(this.#address(newest.data.url.replace(/^\?/, `${this.#options.events}?`)), { signal: this.#life.signal });
-        if (response.ok) {
-          const { url, ...data } = newest.data;
-          this.#publish({ ...newest, data: { ...data, blob: await response.blob() } });
-        }
+        const response = await this.#fetch(data.url, { signal: this.#life.signal });
+        if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });
       } catch {} // a preview is no loss
-      if (images.get(node) === newest) images.delete(node);
     }
+    this.#fetching = false;
   }
 
   // ---- the end
 
   close() {
-    this.#end(new Error("nodebus: the client is closed"));
+    this.#end(new Error("the client is closed"));
   }
 
   #end(error) {
     if (this.#life.signal.aborted) return;
     this.#life.abort(error);
     clearTimeout(this.#timer);
-    clearTimeout(this.#connection?.timer);
     const connection = this.#connection;
     this.#connection = null;
     this.connected = false;
     connection?.close();
     this.#ready.reject(error);
-    for (const ask of this.#asked.splice(0)) ask.reject(error);
-    for (const entry of this.#runs.values()) {
-      for (const { reject } of entry.followers) reject(error);
-      entry.followers.clear();
-    }
-    if (error instanceof RefusedError) this.#dispatch("refused", error);
+    for (const { reject } of this.#asked) reject(error);
+    for (const entry of this.#followed()) this.#finish(entry, error);
+    if (isRefusal(error)) this.#dispatch("refused", error);
   }
 }
 
 // ---- reading
 
-function openSocket(WebSocket, url, connection, on) {
+function openSocket(WebSocket, url, connection) {
   url.protocol = url.protocol.replace("http", "ws");
   const socket = new WebSocket(url.href);
   socket.binaryType = "arraybuffer";
-  socket.onopen = on.open;
-  socket.onmessage = ({ data }) => on.frame(data);
-  socket.onclose = () => on.lost();
+  socket.onopen = connection.open;
+  socket.onmessage = ({ data }) => connection.frame(data);
+  socket.onclose = () => connection.lost();
   socket.onerror = () => {}; // the close follows
-  connection.send = (text) => socket.send(text);
+  connection.send = (type, data) => socket.send(JSON.stringify({ type, data }));
   connection.close = () => socket.close();
 }
 
-function openStream(fetch, connection, on) {
+function openStream(fetch, connection) {
   const controller = new AbortController();
   connection.close = () => controller.abort();
   const read = async () => {
-    const response = await fetch({ headers: { Accept: "text/event-stream" }, cache: "no-store", signal: controller.signal });
+    const response = await fetch({ headers: { Accept: "text/event-stream" }, signal: controller.signal });
     if (!response.ok) throw new RefusedError(response.status, await readBody(response));
-    if (!/^text\/event-stream/.test(response.headers.get("Content-Type"))) throw new RefusedError(404, "there is no stream of events at this address");
-    on.open();
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404, "no events");
+    connection.open();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     let rest = "";
@@ -596,19 +576,27 @@ function openStream(fetch, connection, on) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      on.alive();
-      const lines = (rest + decoder.decode(value, { stream: true })).split(/\r?\n/);
+      connection.alive();
+      const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       for (const line of lines) {
-        if (line.startsWith("data:")) data += `${line.slice(5)}\n`;
+        if (line.startsWith("data:")) data += line.slice(5) + "\n";
         else if (!line && data) {
-          on.frame(data);
+          connection.frame(data);
           data = "";
         }
       }
     }
   };
-  read().then(on.lost, on.lost);
+  read().then(connection.lost, connection.lost);
+}
+
+/** Returns a promise with what settles it. Whoever waits for it hears of an error; nobody has to. */
+function defer() {
+  const deferred = {};
+  deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
+  deferred.promise.catch(() => {});
+  return deferred;
 }
 
 /** Returns the JSON of a response, or its text. */
@@ -621,67 +609,50 @@ async function readBody(response) {
   }
 }
 
-/** Makes a message of what a frame says about itself. Members of another type are left out. */
-function toMessage({ type, cursor, prompt_id, time, attempt }, data) {
-  if (typeof type !== "string") throw new TypeError("it has no type");
+/** What a frame says about its event. A member of another type is left out. */
+const ENVELOPE = { cursor: "string", prompt_id: "string", time: "number", attempt: "number" };
+
+function toMessage(type, data, envelope) {
+  if (typeof type !== "string") throw new TypeError("no type");
   const message = { type, data };
-  if (typeof cursor === "string") message.cursor = cursor;
-  if (typeof prompt_id === "string") message.prompt_id = prompt_id;
-  if (typeof time === "number") message.time = time;
-  if (typeof attempt === "number") message.attempt = attempt;
+  for (const key in ENVELOPE) if (typeof envelope[key] === ENVELOPE[key]) message[key] = envelope[key];
   return message;
 }
 
-/** Reads a text frame. A stream has texts for binary frames, too. */
-function readText(text, stream) {
+/** Reads a text frame. A stream, which has an address, has texts for binary frames, too. */
+function readText(text, address) {
   const frame = JSON.parse(text);
-  const message = toMessage(frame, frame.data);
-  const { type, data, prompt_id } = message;
-  if (!stream || !data) return message;
-  if (type === "progress_text") message.data = { ...data, prompt_id };
-  else if (typeof data.base64 === "string" && Object.keys(data).length === 1) {
-    message.data = Uint8Array.from(atob(data.base64), (c) => c.charCodeAt());
-  }
+  const message = toMessage(frame.type, frame.data, frame);
+  const { type, data } = message;
+  if (!address || !data) return message;
+  if (type === "progress_text") data.prompt_id = message.prompt_id;
+  else if (type === "b_preview_with_metadata" && data.url) data.url = new URL(data.url, address).href;
   return message;
 }
 
 /** Reads a binary frame. */
-function readBinary(buffer, envelope = {}) {
+function readBinary(buffer, envelope) {
   const view = new DataView(buffer);
   const text = (from, length) => new TextDecoder().decode(new Uint8Array(buffer, from, length));
-  const kind = view.getUint32(0);
   const image = (type, from) => new Blob([new Uint8Array(buffer, from)], { type });
-  const message = (type, data) => toMessage({ ...envelope, type }, data);
-  switch (kind) {
-    case 1:
-      return message("b_preview", image(view.getUint32(4) === 2 ? "image/png" : "image/jpeg", 8));
-    case 3: {
-      const length = view.getUint32(4);
-      return message("progress_text", { node_id: text(8, length), text: text(8 + length), prompt_id: envelope.prompt_id });
-    }
-    case 4: {
-      const length = view.getUint32(4);
-      const data = JSON.parse(text(8, length));
-      return message("b_preview_with_metadata", { ...data, blob: image(data.image_type, 8 + length) });
-    }
-    case 20034: {
-      const length = view.getUint32(4);
-      return readBinary(buffer.slice(8 + length), JSON.parse(text(8, length)));
-    }
+  const message = (type, data) => toMessage(type, data, envelope ?? {});
+  const kind = view.getUint32(0);
+  const length = view.byteLength < 8 ? 0 : view.getUint32(4); // or the format of the image, in type 1
+  const end = 8 + length;
+  if (kind === 1) return message("b_preview", image(length === 2 ? "image/png" : "image/jpeg", 8));
+  if (kind === 3) return message("progress_text", { node_id: text(8, length), text: text(end), prompt_id: envelope?.prompt_id });
+  if (kind === 4) {
+    const data = JSON.parse(text(8, length));
+    return message("b_preview_with_metadata", { ...data, blob: image(data.image_type, end) });
   }
-  return message(envelope.type ?? String(kind), new Uint8Array(buffer, 4));
+  if (kind === 20034 && !envelope) return readBinary(buffer.slice(end), JSON.parse(text(8, length)));
+  return message(envelope?.type ?? String(kind), new Uint8Array(buffer, 4));
 }
 
 /** Reports whether a cursor is later than another, or of another life of the server's log. */
-function isLater(cursor = "", other = "") {
-  const [life, place] = splitCursor(cursor);
-  const [otherLife, otherPlace] = splitCursor(other);
-  return life !== otherLife || place > otherPlace;
-}
-
-function splitCursor(cursor) {
-  const i = cursor.lastIndexOf("-");
-  return [cursor.slice(0, i), Number(cursor.slice(i + 1))];
+function isLater(cursor, other = "") {
+  const [[life, place], [otherLife, otherPlace]] = [cursor, other].map((text) => text.split(/-(?=\d+$)/));
+  return life !== otherLife || (place !== otherPlace && +place >= +otherPlace); // large numbers can be equal
 }
 
 // ---- the state of a run
@@ -696,9 +667,9 @@ export function fold(run, message) {
     return run;
   }
   const step = STEPS[type];
-  const id = message.prompt_id || (step && data.prompt_id);
+  const id = message.prompt_id || (step !== undefined && data.prompt_id);
   if (!id || (run.prompt_id && run.prompt_id !== id)) return run;
-  if (type === "nodebus.run") reset(run, structuredClone(data));
+  if (type === "nodebus.run") reset(run, data);
   run.prompt_id = id;
   if (cursor) run.cursor = cursor;
   if (type === "nodebus.run") return run;
@@ -712,20 +683,24 @@ export function fold(run, message) {
   else if (run.closed || attempt < run.attempt) return run;
   run.attempt = attempt;
   if (!step) return run;
-  step(run, data, data.timestamp || time);
+  try {
+    step(run, data, data.timestamp || time);
+  } catch {} // it is not what the wire promises
   if (!run.closed) run.state ||= "running";
   return run;
 }
 
+const snapshot = (data) => fold(null, { type: "nodebus.run", data });
+
 /** Replaces everything in a run. */
-function reset(run, { prompt_id = "", state = "", nodes, order, waiting, ...rest }) {
+function reset(run, { prompt_id = "", state = "", nodes, order = [], waiting = [], ...rest }) {
   for (const key of Object.keys(run)) delete run[key];
   // The ids of nodes can be any text, also the name of a method of objects.
-  Object.assign(run, rest, { prompt_id, state, nodes: { __proto__: null, ...nodes }, order: order ?? [], waiting: waiting ?? [] });
+  Object.assign(run, rest, { prompt_id, state, nodes: { __proto__: null, ...nodes }, order, waiting });
 }
 
-/** Returns the node of a run with this id, and takes over what is known about its place. */
-function nodeOf(run, id, place = {}) {
+/** Returns the node of a run with this id, takes over what is known about its place, and changes it. */
+function nodeOf(run, id, place, changes) {
   let node = run.nodes[id];
   if (!node) {
     node = { node_id: id, display_node_id: id, parent_node_id: null, real_node_id: id, state: "running", value: 0, max: 1 };
@@ -733,8 +708,8 @@ function nodeOf(run, id, place = {}) {
     run.nodes[id] = node;
     run.order.push(id);
   }
-  for (const key of ["display_node_id", "parent_node_id", "real_node_id"]) node[key] = place[key] || node[key];
-  return node;
+  for (const key of ["display_node_id", "parent_node_id", "real_node_id"]) node[key] = place?.[key] || node[key];
+  return Object.assign(node, changes);
 }
 
 function setProgress(node, { value, max }) {
@@ -744,11 +719,14 @@ function setProgress(node, { value, max }) {
 
 const isKept = ({ state }) => state === "cached" || state === "blocked";
 
-const failure = ({ exception_type, exception_message, traceback }) => ({ exception_type, exception_message, traceback: traceback ?? [] });
+const failure = ({ exception_type, exception_message, traceback = [] }) => ({ exception_type, exception_message, traceback });
+
+/** Returns the place of a question in the list of open questions, or -1. */
+const placeOf = (run, { node_id, name }) => run.waiting.findIndex((q) => q.node_id === node_id && q.name === name);
 
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
-/** The lengths of texts, [in characters, in bytes] by name: a long text is not measured for each piece. */
+/** The lengths of texts in bytes: a long text is not measured again for each piece. */
 const measured = new WeakMap();
 
 /** The run has ended; the nodes that still run get the state left. */
@@ -760,13 +738,13 @@ function end(run, time, state, left) {
 /** What the events of a run change in it. */
 const STEPS = {
   __proto__: null,
-  "nodebus.run"() {},
-  "nodebus.watching"() {},
+  "nodebus.run": null,
+  "nodebus.watching": null,
   execution_start(run, data, time) {
     run.started = time;
   },
   execution_cached(run, data) {
-    for (const id of data.nodes ?? []) Object.assign(nodeOf(run, id), { state: "cached", value: 1, max: 1 });
+    for (const id of data.nodes) nodeOf(run, id, null, { state: "cached", value: 1, max: 1 });
   },
   executing(run, { node, display_node }) {
     if (node) nodeOf(run, node, { display_node_id: display_node });
@@ -776,7 +754,7 @@ const STEPS = {
     setProgress(nodeOf(run, data.node), data);
   },
   progress_state(run, data) {
-    for (const [id, place] of Object.entries(data.nodes ?? {})) {
+    for (const [id, place] of Object.entries(data.nodes)) {
       const node = nodeOf(run, id, place);
       setProgress(node, place);
       const { state } = place;
@@ -784,14 +762,16 @@ const STEPS = {
     }
   },
   executed(run, { node, display_node, output }) {
-    nodeOf(run, node, { display_node_id: display_node }).output = output ?? undefined;
+    nodeOf(run, node, { display_node_id: display_node }, { output: output ?? undefined });
   },
   "nodebus.node_done"(run, data) {
     const node = nodeOf(run, data.node_id, data);
-    Object.assign(node, { duration: data.duration || undefined, value: node.max, state: data.cached ? "cached" : "finished" });
+    node.duration = data.duration || undefined;
+    node.value = node.max;
+    node.state = data.cached ? "cached" : "finished";
   },
   "nodebus.node_error"(run, data) {
-    Object.assign(nodeOf(run, data.node_id, data), { state: "error", error: failure(data) });
+    nodeOf(run, data.node_id, data, { state: "error", error: failure(data) });
   },
   execution_success(run, data, time) {
     end(run, time, "success", "finished");
@@ -803,7 +783,7 @@ const STEPS = {
     const { node_id, node_type, exception_type } = data;
     const error = failure(data);
     if (exception_type === "ExecutionBlocked") {
-      Object.assign(nodeOf(run, node_id), { state: "blocked", error });
+      nodeOf(run, node_id, null, { state: "blocked", error });
       return;
     }
     run.error = { node_id: node_id || undefined, node_type: node_type || undefined, ...error };
@@ -818,39 +798,38 @@ const STEPS = {
   },
   "nodebus.waiting"(run, data) {
     nodeOf(run, data.node_id, data);
-    const i = run.waiting.findIndex((q) => q.node_id === data.node_id && q.name === data.name);
+    const i = placeOf(run, data);
     run.waiting.splice(i < 0 ? run.waiting.length : i, 1, data);
   },
   "nodebus.answered"(run, data) {
-    run.waiting = run.waiting.filter((q) => q.node_id !== data.node_id || q.name !== data.name);
+    const i = placeOf(run, data);
+    if (i >= 0) run.waiting.splice(i, 1);
   },
   "nodebus.text"(run, data) {
     const { name, offset, piece } = data;
     const texts = (nodeOf(run, data.node_id, data).texts ??= { __proto__: null });
     const old = (offset && Object.hasOwn(texts, name) && texts[name]) || "";
-    let known = measured.get(texts);
-    if (!known) measured.set(texts, (known = new Map()));
-    const [of, size] = known.get(name) ?? [];
-    const bytes = of === old.length ? size : byteLength(old);
+    const sizes = measured.get(texts) ?? { __proto__: null };
+    const bytes = old ? (sizes[name] ?? byteLength(old)) : 0;
     if (offset > bytes) run.incomplete = true;
     texts[name] = old + piece;
-    known.set(name, [texts[name].length, bytes + byteLength(piece)]);
+    sizes[name] = bytes + byteLength(piece);
+    measured.set(texts, sizes);
   },
   progress_text(run, data) {
-    nodeOf(run, data.node_id).text = data.text || undefined;
+    nodeOf(run, data.node_id, null, { text: data.text || undefined });
   },
   "nodebus.overall"(run, data) {
     run.overall = data.value || undefined;
   },
 };
 
-/** Makes the state of a run from a record of the history. */
-function foldRecord(id, { status, outputs = {}, meta = {} }) {
+/** Makes the state of a run from a record of the history. Its last message is the outcome. */
+function foldRecord(id, { status, outputs, meta }) {
+  const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
+  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, display_node: meta?.[node]?.display_node }]);
+  messages.splice(-1, 0, ...shown);
   let run = null;
-  const add = (type, data) => (run = fold(run, { type, data: { ...data, prompt_id: id }, attempt: data.attempt ?? run?.attempt }));
-  for (const [type, data] of status?.messages ?? []) add(type, data);
-  for (const [node, output] of Object.entries(outputs)) add("executed", { node, display_node: meta[node]?.display_node ?? node, output });
-  add("executing", { node: null });
-  run.state ||= status?.status_str ?? "success";
+  for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
   return run;
 }

@@ -180,7 +180,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //
 // The session writes to the transport that wrap returns. That transport may leave out,
 // change and add frames; it calls the Write and the Close of the transport that wrap
-// receives. The codec of the session must be a JSONCodec with an Envelope. The id of an
+// receives. A nil wrap means that transport itself. The codec of the session must be a JSONCodec with an Envelope. The id of an
 // event is the cursor of its frame; a frame without an epoch has no id.
 //
 // Serve returns when the session has ended, with the same error as
@@ -194,8 +194,19 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Sessi
 		s.Close(err)
 		return err
 	}
+	t := nodebus.Transport(c)
+	if wrap != nil {
+		wrapped := false
+		defer func() {
+			if !wrapped { // wrap has panicked
+				s.Close(nil)
+			}
+		}()
+		t = wrap(c)
+		wrapped = true
+	}
 	setHeaders(w.Header())
-	return c.serve(r, s, wrap(c))
+	return c.serve(r, s, t)
 }
 
 // serve sends the events of a session with net/http. t is c, or a transport around c.

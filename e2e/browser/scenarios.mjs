@@ -111,6 +111,40 @@ export const scenarios = {
     await ends(s, 200);
   },
 
+  // The lid of a laptop is closed for less long than the server keeps events.
+  async nap(s) {
+    const { page, say, line } = s;
+    await begin(s);
+    await say(100);
+    await complete(page, 100);
+    await frozen(s, async () => {
+      await line("silent");
+      await say(2000);
+      await line("");
+    });
+    await complete(page, 2100);
+    await ends(s, 2100);
+  },
+
+  // The same breaks, of a page that reads Server-Sent Events.
+  async stream(s) {
+    const { page, say, line } = s;
+    await begin(s, { transport: "sse" });
+    let n = 0;
+    for (const how of ["reset", "reset", "silent"]) {
+      await say(100);
+      await complete(page, n + 100);
+      const { reconnecting } = await notes(page);
+      await line(how);
+      await say(100);
+      n += 200;
+      await page.waitForFunction((before) => window.notes.reconnecting > before, reconnecting, wait);
+      await line("");
+      await complete(page, n);
+    }
+    await ends(s, n);
+  },
+
   // The lid of a laptop is closed for longer than the server keeps events.
   async lid(s) {
     const { page, server, say, end, line } = s;
@@ -176,7 +210,7 @@ export const scenarios = {
     await line("reset");
     await say(100);
     await complete(page, 200);
-    await heard(second, 200);
+    await complete(second, 200);
     assert.equal((await becomes(second, (run, text) => run.nodes?.talk?.texts?.[""] === text, text(200))).state, "running");
     await second.close();
     await say(100);

@@ -49,12 +49,10 @@ func (n Publish) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(n.Title, n.Verse, n.Moral, line), err
 }
 
-var (
-	passwords = map[string]string{"ada": "lovelace", "grace": "hopper"} // a real program stores hashes
-	sessions  sync.Map                                                  // from the cookie's value to the user's name
-)
+var sessions sync.Map // from the value of the cookie to the name of the user
 
 func login(w http.ResponseWriter, r *http.Request) {
+	passwords := map[string]string{"ada": "lovelace", "grace": "hopper"} // a real program stores hashes
 	user, session := r.PostFormValue("user"), rand.Text()
 	if password, ok := passwords[user]; !ok || password != r.PostFormValue("password") {
 		http.Error(w, "wrong user or password", http.StatusForbidden)
@@ -85,7 +83,7 @@ func program(pause time.Duration) (*flow.Engine, http.Handler) {
 	mux.Handle("GET /{$}", http.RedirectHandler("/page/", http.StatusSeeOther))
 	mux.Handle("GET /page/", http.FileServerFS(pages))
 	mux.HandleFunc("POST /login", login)
-	for _, route := range []string{"GET /bus/ws", "POST /bus/prompt", "/bus/nodebus/"} { // all that the page needs
+	for _, route := range []string{"GET /bus/ws", "POST /bus/prompt", "POST /bus/nodebus/answer", "GET /bus/nodebus/runs/", "GET /bus/nodebus/nodebus.js"} {
 		mux.Handle(route, bus)
 	}
 	mux.Handle("GET /bus/events", sse.New(hub, &sse.Options{Authorize: authorize})) // for lines without WebSockets

@@ -189,7 +189,8 @@ func TestStranger(t *testing.T) {
 
 	grace.get(404, http.MethodGet, "/bus/nodebus/runs/"+id, "")
 	grace.get(404, http.MethodPost, "/bus/nodebus/answer", answer)
-	grace.get(404, http.MethodGet, "/bus/history", "")
+	grace.get(404, http.MethodGet, "/bus/history", "") // the program does not serve it, because it shows the prompts of all
+	grace.get(404, http.MethodGet, "/bus/nodebus/queue", "")
 	socket, _, err := websocket.Dial(t.Context(), grace.url+"/bus/ws?clientId=ada&since=", &websocket.DialOptions{HTTPClient: grace.http})
 	require.NoError(t, err)
 	defer func() { _ = socket.CloseNow() }()

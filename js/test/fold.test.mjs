@@ -7,7 +7,7 @@ import { fold } from "../nodebus.js";
 const vectors = JSON.parse(readFileSync(process.env.VECTORS ?? new URL("../../fold/testdata/vectors.json", import.meta.url)));
 
 const plain = (value) => JSON.parse(JSON.stringify(value));
-const foldAll = (run, events) => plain(events.reduce((state, message) => fold(state, message), run));
+const foldAll = (run, events) => plain(plain(events).reduce((state, message) => fold(state, message), run));
 
 for (const { name, events, run } of vectors) {
   test(`fold: ${name}`, () => {
