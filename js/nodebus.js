@@ -62,8 +62,7 @@ export class Client extends EventTarget {
     super();
     const { document, location, WebSocket, fetch } = globalThis;
     const o = (this.#options = { transport: "auto", socket: "ws", events: "events", retry: 300, ping: 25_000, WebSocket, fetch, ...options });
-    if (!o.url && !location) throw new TypeError("the option url is missing");
-    this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href);
+    this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href); // an error in Node, without url
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
     this.#wait = o.retry;
     if (!o.WebSocket) o.transport = "sse";
@@ -73,16 +72,17 @@ export class Client extends EventTarget {
     this.#watched = new Map(o.watch?.map((id) => [id, true]));
     const { signal } = this.#life;
     globalThis.addEventListener?.("online", () => this.#hurry(true), { signal });
-    document?.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
+    document?.addEventListener("visibilitychange", () => this.#hurry(), { signal });
     this.#connect();
   }
 
   // ---- requests
 
   async request(path, init = {}) {
-    const { body, headers } = init;
+    const { body, headers, signal } = init;
+    const life = this.#life.signal;
     const json = body?.constructor === Object && { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
-    const response = await this.#fetch(this.#address(path), { signal: this.#life.signal, ...init, ...json });
+    const response = await this.#fetch(this.#address(path), { ...init, ...json, signal: AbortSignal.any([life, signal ?? life]) });
     const answer = await readBody(response);
     if (!response.ok) throw new RefusedError(response.status, answer);
     return answer;
@@ -206,8 +206,7 @@ export class Client extends EventTarget {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(entry);
-      entry.patience = 0;
+      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -230,13 +229,10 @@ export class Client extends EventTarget {
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
-  async #state(entry) {
-    const { id } = entry;
+  async #state(id) {
     const path = encodeURIComponent(id);
-    // Browsers keep HTTP connections. After a break, such a connection may be dead, and no
-    // answer comes: the next attempt takes another one. A slow line gets more time each time.
-    entry.patience = 2 * entry.patience || PATIENCE;
-    const get = (path) => this.request(path, { signal: AbortSignal.timeout(entry.patience) });
+    // A connection that the browser has kept may be dead after a break: the next attempt takes another one.
+    const get = (path) => this.request(path, { signal: AbortSignal.timeout(2 * PATIENCE) });
     try {
       const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
@@ -275,8 +271,9 @@ export class Client extends EventTarget {
   }
 
   async #settle(entry) {
-    for (let tries = 3, state; entry.run.incomplete && !state && tries; tries--) {
-      state = await this.#state(entry).catch(() => {});
+    if (entry.run.incomplete) {
+      const ask = () => this.#state(entry.id);
+      const state = await ask().catch(ask).catch(() => {});
       if (state?.closed) entry.run = snapshot(state);
     }
     this.#finish(entry);
@@ -292,8 +289,7 @@ export class Client extends EventTarget {
 
   /** Ends the watching of a prompt that only followers have watched. */
   #leave({ id, followers, run }) {
-    if (followers.size || this.#watched.get(id) !== false) return;
-    this.#watched.delete(id);
+    if (followers.size || this.#watched.get(id) || !this.#watched.delete(id)) return;
     if (!run.closed) this.#runs.delete(id);
     if (this.connected && !this.#connection.stream) this.#ask("unwatch", id, true).catch(() => {});
   }
@@ -334,7 +330,7 @@ export class Client extends EventTarget {
 
   #send({ type, id, named }) {
     const connection = this.#connection;
-    if (!connection.stream) connection.send(`nodebus.${type}`, { prompt_id: id });
+    if (!connection.stream) connection.send("nodebus." + type, { prompt_id: id });
     else if (named === connection) this.#answered({ prompt_id: id }); // its address has named the prompt
     else if (!connection.replaced) {
       connection.replaced = true; // a stream cannot ask: the next one has another address
@@ -352,7 +348,7 @@ export class Client extends EventTarget {
     if (i < 0) return prompt_id === ""; // to a probe
     const [{ type, id, hidden, resolve, reject }] = this.#asked.splice(i, 1);
     if (error) reject(new RefusedError(403, error));
-    else if (type === "watch") this.#watched.set(id, this.#watched.get(id) || !hidden);
+    else if (type === "watch") this.#watched.set(id, !hidden || this.#watched.get(id));
     else this.#watched.delete(id);
     resolve();
     return hidden;
@@ -391,12 +387,12 @@ export class Client extends EventTarget {
       lost: (error) => {
         if (this.#connection !== connection) return;
         clearTimeout(this.#timer);
-        connection.close();
+        this.#connection = null;
         this.connected = false;
+        connection.close(); // which can report an error
         if (isRefusal(error) && (transport === "sse" || error.status !== 404)) return this.#end(error);
         if (other && !connection.greeted) return this.#open(!stream);
-        this.#connection = null;
-        this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.5 + Math.random() / 2));
+        this.#timer = setTimeout(() => this.#connect(), (this.#wait * (1 + Math.random())) / 2);
         this.#wait = Math.min(2 * this.#wait, 32 * retry);
         if (!this.#greeted || this.#broken) return;
         this.#broken = true;
@@ -424,8 +420,7 @@ export class Client extends EventTarget {
   /** The first message of a connection has come. */
   #greet(connection, message) {
     const again = this.#greeted;
-    const { sid } = message?.data ?? {};
-    if (message?.type === "status" && typeof sid === "string") this.clientId = sid;
+    this.clientId = message?.data?.sid ?? this.clientId;
     this.#stream = connection.stream;
     this.#resumes = connection.stream || Boolean(message?.cursor);
     connection.greeted = this.connected = this.#greeted = true;
@@ -466,7 +461,7 @@ export class Client extends EventTarget {
   /** The network is back, or the user looks: do not wait for a timer. */
   #hurry(online) {
     const connection = this.#connection;
-    if (online && connection?.greeted && !this.#resumes) connection.lost(); // ComfyUI cannot be asked
+    if (online && !this.#resumes) connection?.lost(); // ComfyUI cannot be asked
     if (!this.#connection) this.#connect();
     else if (connection.greeted) this.#guard(connection, true);
   }
@@ -555,8 +550,7 @@ function openSocket(WebSocket, url, connection) {
   socket.binaryType = "arraybuffer";
   socket.onopen = connection.open;
   socket.onmessage = ({ data }) => connection.frame(data);
-  socket.onclose = () => connection.lost();
-  socket.onerror = () => {}; // the close follows
+  socket.onclose = socket.onerror = () => connection.lost(); // Node 20 reports no close of a refused handshake
   connection.send = (type, data) => socket.send(JSON.stringify({ type, data }));
   connection.close = () => socket.close();
 }
@@ -567,7 +561,7 @@ function openStream(fetch, connection) {
   const read = async () => {
     const response = await fetch({ headers: { Accept: "text/event-stream" }, signal: controller.signal });
     if (!response.ok) throw new RefusedError(response.status, await readBody(response));
-    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404, "no events");
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404); // a page, for example
     connection.open();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
@@ -827,7 +821,7 @@ const STEPS = {
 /** Makes the state of a run from a record of the history. Its last message is the outcome. */
 function foldRecord(id, { status, outputs, meta }) {
   const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
-  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, display_node: meta?.[node]?.display_node }]);
+  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, ...meta?.[node] }]);
   messages.splice(-1, 0, ...shown);
   let run = null;
   for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
