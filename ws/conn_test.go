@@ -187,7 +187,8 @@ func TestPingsAreAnsweredInTheMiddleOfTheStream(t *testing.T) {
 // everything while a client does not read. When the client reads, nothing is missing up
 // to the end of its connection.
 func TestStalledClientHarmsNobody(t *testing.T) {
-	s := serve(t, &nodebus.HubOptions{QueueLen: 50}, nil)
+	// On a slow machine, the events take longer than the default WriteTimeout.
+	s := serve(t, &nodebus.HubOptions{QueueLen: 50}, &ws.Options{WriteTimeout: time.Hour})
 	live := dial(t, s.URL+"?clientId=live", nil)
 	read(t, live)
 	var stalled []*bufio.Reader
