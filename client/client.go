@@ -51,6 +51,7 @@ type Client struct {
 	loops     map[string][]*loop // by the prompt that they follow; "" for Events
 	uncalled  queue              // events that listeners have not had
 	unread    queue              // events for the next Events; empty while a loop over Events runs
+	unclosed  map[string]bool    // prompts whose events have come, but not the closing event
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
 	requests  []*request         // wait for their answers, in the order in which they were sent
@@ -78,7 +79,7 @@ func newClient(opts *Options) *Client {
 		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
 		listing:   listing{turn: make(chan struct{}, 1)},
 		listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
-		loops: map[string][]*loop{},
+		loops: map[string][]*loop{}, unclosed: map[string]bool{},
 	}
 	if opts != nil {
 		c.opts = *opts

@@ -16,7 +16,7 @@ type fate int
 const (
 	unsaid fate = iota // the server has no routes that tell it, or it hides the prompt
 	open               // it waits or runs
-	over               // it has ended. With a nodebus server, all its events are published
+	over               // it has ended. The closing event may still be on its way
 	gone               // it neither waits nor runs, and has no record: it was deleted or forgotten
 )
 

@@ -109,7 +109,8 @@ func (f *following) inquire(ctx context.Context) error {
 	f.mu.Lock()
 	l := f.loop
 	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun && !l.mute
-	l.ask, l.told, l.doubt = false, false, false
+	marked, open := l.marked, f.unclosed[l.promptID]
+	l.ask, l.told, l.doubt, l.marked = false, false, false, false
 	retry := told && l.unsure && l.quiet
 	cursors := f.cursors
 	f.mu.Unlock()
@@ -119,6 +120,8 @@ func (f *following) inquire(ctx context.Context) error {
 		f.asking = nil
 	}
 	switch {
+	case marked:
+		f.settleSoon(open)
 	case over:
 		return f.conclude(cursors)
 	case f.asking != nil:
@@ -191,12 +194,19 @@ func (f *following) conclude(cursors bool) error {
 		f.mark = &request{promptID: fmt.Sprintf("nodebus.client-%p", f.loop), loop: f.loop}
 		return f.post(f.mark)
 	}
-	if f.loop.quiet { // Wait needs the record, and not the last events
+	f.settleSoon(true)
+	return nil
+}
+
+// settleSoon ends the loop. If the client has had events of the prompt, but not the closing
+// event, the last events may be on their way, because a server lists the prompt as ended
+// before it sends them. Wait needs the record, and not the last events.
+func (f *following) settleSoon(open bool) {
+	if !open || f.loop.quiet {
 		f.settle(true)
-		return nil
+		return
 	}
 	f.timer = time.AfterFunc(patience, func() { f.settle(true) })
-	return nil
 }
 
 // end ends what the loop has begun.

@@ -136,10 +136,42 @@ func TestFollowAnEndedPromptOfNodebus(t *testing.T) {
 			on.says(t, `{"type":"nodebus.watching","data":{"prompt_id":%q,"watching":false}}`, id)
 		}()
 		require.Equal(t, []string{"1"}, followed(t, c, "p"))
-		require.Equal(t, 10*time.Second, time.Since(began))
+		require.Equal(t, 12*time.Second, time.Since(began), "the closing event may come after the answer")
 		readTo(t, c, on)
 		require.Equal(t, []string{"n", "mark"}, heard)
 	})
+}
+
+// TestFollowToTheClosingEvent: the server lists the prompt as ended, and answers, before it
+// sends the closing event. If Follow has no event of the prompt, it does not wait.
+func TestFollowToTheClosingEvent(t *testing.T) {
+	for name, late := range map[string]bool{"events have come": true, "none has come": false} {
+		t.Run(name, func(t *testing.T) {
+			bubbled(t, client.Options{PingInterval: -1}, "e-7", func(t *testing.T, c *client.Client, on *scripted, s *script) {
+				var asked atomic.Int32
+				s.serve(history(&asked, "p", "q"))
+				began := time.Now()
+				go func() {
+					id := regexp.MustCompile(`"prompt_id":"(nodebus\.client-[^"]*)"`).FindStringSubmatch(<-on.heard)[1]
+					if late {
+						on.says(t, `{"type":"execution_success","data":{"prompt_id":"p"},"cursor":"e-8"}`)
+					}
+					on.says(t, `{"type":"nodebus.watching","data":{"prompt_id":%q,"watching":false}}`, id)
+					if late {
+						time.Sleep(time.Second)
+						on.says(t, `{"type":"executing","data":{"node":null,"prompt_id":"p"},"cursor":"e-9"}`)
+					}
+				}()
+				if late {
+					require.Equal(t, []string{"execution_success", "executing"}, followed(t, c, "p"))
+					require.Equal(t, time.Second, time.Since(began))
+				} else {
+					require.Empty(t, followed(t, c, "p"))
+					require.Zero(t, time.Since(began))
+				}
+			})
+		})
+	}
 }
 
 // TestFollowAPromptThatHasNotEnded: the prompt runs again, the history does not know it, or

@@ -24,6 +24,7 @@ type loop struct {
 	doubt    bool          // the queue has changed and the prompt has not begun: perhaps it is gone
 	mute     bool          // the server has no routes that tell what has become of a prompt
 	unsure   bool          // the server has given no answer
+	marked   bool          // the server has sent all events up to its answer that the prompt has ended
 	settled  bool          // no event follows after those in the queue
 }
 
@@ -142,7 +143,7 @@ func (c *Client) peek(l *loop) (seq uint64, err error) {
 		return l.items[0].seq, nil
 	case l.settled:
 		return 0, errSettled
-	case l.ask || l.told || l.doubt:
+	case l.ask || l.told || l.doubt || l.marked:
 		return 0, errAsk
 	}
 	return noEvent, nil
@@ -180,7 +181,7 @@ func (c *Client) await(ctx context.Context, l *loop) error {
 func (c *Client) isDue(l *loop) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(l.items) > 0 || l.slow || l.ask || l.told || l.doubt || l.settled || len(c.uncalled.items) > 0 && !l.quiet
+	return len(l.items) > 0 || l.slow || l.ask || l.told || l.doubt || l.marked || l.settled || len(c.uncalled.items) > 0 && !l.quiet
 }
 
 // Events yields the events from the server until ctx ends or the loop breaks; after

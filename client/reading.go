@@ -121,6 +121,7 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 	if hidden := c.note(ev); hidden {
 		return
 	}
+	c.noteClosing(ev)
 	c.uncalled.pushOrForget(it)
 	c.kept.push(it)
 	switch {
@@ -131,6 +132,21 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 		c.unread = queue{}
 	}
 	c.give(it)
+}
+
+// noteClosing notes which prompts still owe their closing event. c.mu is held.
+func (c *Client) noteClosing(ev nodebus.Event) {
+	if _, answer := ev.Payload.(nodebus.Watching); ev.PromptID == "" || answer {
+		return
+	}
+	if closes(ev) {
+		delete(c.unclosed, ev.PromptID)
+		return
+	}
+	if len(c.unclosed) >= keptMax { // Gaps have swallowed the ends
+		clear(c.unclosed)
+	}
+	c.unclosed[ev.PromptID] = true
 }
 
 // note notes what the client itself needs of an event. hidden says that the event is only

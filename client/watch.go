@@ -192,7 +192,7 @@ func (c *Client) answered(w nodebus.Watching) (hidden bool) {
 	}
 	r := c.requests[i]
 	if r.loop != nil {
-		r.loop.settled = true
+		r.loop.marked = true
 		r.loop.rouse()
 		r.settle(nil)
 		return true
