@@ -50,7 +50,7 @@
 //	               same key; a session that is far behind, or has
 //	               just joined, reads from the log                           session.go writer.go reading.go
 //	  Transport    writes a batch of frames in one call           → bytes    transport.go ws/ sse/
-//	client         decodes the frame and calls the listeners of its type     client/
+//	client         decodes the frame and calls the listeners of its type     client/ js/
 //	               a fold of the events is the state of the run              fold/
 //
 // An event that the program itself sends with [Hub.SendSync] or [Hub.Broadcast] starts
@@ -75,9 +75,9 @@
 // Imports point in one direction only. Each package may import the packages to its
 // right:
 //
-//	examples → comfy → flow, ws, sse, fold → nodebus → internal
+//	examples → comfy → flow, ws, sse, fold, js → nodebus → internal
 //
-// Package client imports only nodebus and fold. Packages nodetest and conform import nodebus
+// Package client imports only nodebus and fold. Package js imports nothing. Packages nodetest and conform import nodebus
 // and flow. A library of nodes needs only nodebus. Package nodebus imports the
 // standard library and internal packages, and no other module.
 package nodebus

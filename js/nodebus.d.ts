@@ -16,7 +16,11 @@
 export interface Message<T = any> {
   /** The type of the event. */
   type: string;
-  /** The payload, as on the wire. Binary events have a Blob or an Uint8Array here or in it. */
+  /**
+   * The payload, as on the wire. For a preview it has the image as `blob`; over Server-Sent
+   * Events it has the address of the image as `url` instead. For other binary events it is
+   * a Uint8Array; over Server-Sent Events `{ base64 }`.
+   */
   data: T;
   /** The place of the event. Treat it as opaque. ComfyUI sends none. */
   cursor?: string;
@@ -108,6 +112,8 @@ export interface Gap {
 export interface Preview extends PromptPlace {
   image_type: string;
   blob: Blob;
+  /** Where the image was fetched; only over Server-Sent Events. */
+  url?: string;
 }
 
 /** The built-in events. Add your own by declaration merging. `detail` has the type that is named here. */
@@ -129,7 +135,11 @@ export interface Events {
   execution_success: { prompt_id: string; timestamp: number };
   execution_error: ExecutionError;
   execution_interrupted: { prompt_id: string; node_id: string; node_type: string; executed: string[]; timestamp: number };
-  /** A node shows a preview. */
+  /**
+   * A node shows a preview. Over Server-Sent Events, this event comes when the image has
+   * been fetched: later than the events that follow, and not at all for a preview that a
+   * newer one has replaced.
+   */
   b_preview_with_metadata: Preview;
   /** Each preview, also of servers that do not say of which node it is. */
   b_preview: Blob;
@@ -152,7 +162,7 @@ export interface Events {
   /** A node has ended. The duration is in milliseconds. */
   "nodebus.node_done": PromptPlace & { duration: number; cached: boolean; attempt?: number };
 
-  /** Every message, whatever its type. */
+  /** Every message, whatever its type, in the order of the server. A message of the type "message" comes only here. */
   message: Message;
   /** The connection is lost. The client connects again by itself. */
   reconnecting: null;
@@ -200,6 +210,14 @@ export interface Options {
   WebSocket?: any;
   /** How long to wait before the first attempt to connect again, in milliseconds. It doubles with each attempt, up to 32 times. Default: 300. */
   retry?: number;
+  /**
+   * How long the connection may be silent before the client asks whether the server is
+   * there, in milliseconds. Without an answer in 10 seconds, the client connects again.
+   * Over Server-Sent Events it connects again after a silence of three times as long, so
+   * that ping must not be less than the interval of the server's comments. ComfyUI cannot
+   * be asked. Default: 25000.
+   */
+  ping?: number;
 }
 
 /** The state of a node in a run. */
@@ -253,8 +271,8 @@ export interface Following {
   readonly run: Run;
   /** The state at the end. It rejects with a RefusedError if the server does not know the prompt. */
   readonly done: Promise<Run>;
-  /** Ends the following; done rejects with an AbortError if the run has not ended. */
-  stop(): void;
+  /** Ends the following. done rejects with the reason, by default an AbortError, if the run has not ended. */
+  stop(reason?: unknown): void;
 }
 
 /** The server refused a request, or the connection. `message` is the text of the server. */
@@ -282,7 +300,7 @@ export class Client extends EventTarget {
   /** The place of the newest message that listeners have received. Store it to continue there with the option since. Empty with ComfyUI. */
   readonly cursor: string;
   readonly connected: boolean;
-  /** Resolves when the client is connected for the first time. */
+  /** Resolves when the client is connected for the first time. Rejects if the server refuses the client, or if it is closed before. */
   readonly ready: Promise<void>;
 
   addEventListener<K extends keyof Events>(type: K, listener: Listener<Events[K]> | null, options?: boolean | AddEventListenerOptions): void;
@@ -313,7 +331,8 @@ export class Client extends EventTarget {
   /**
    * Keeps the state of a run up to date, from the beginning of the run. onchange is called
    * after each message of the run, and with null instead of a message when the state was
-   * made anew, for example at first.
+   * made anew, for example at first. Listeners receive the messages of a run that is
+   * followed, too, from then on. It throws if the client is closed.
    */
   follow(promptId: string, onchange?: (run: Run, message: Message | null) => void): Following;
   /** Stops a prompt that runs or waits. ComfyUI stops only one that runs. */
@@ -322,7 +341,13 @@ export class Client extends EventTarget {
   answer(question: Pick<Question, "prompt_id" | "node_id" | "name">, value: any): Promise<void>;
   /** Refuses to answer a question. */
   refuse(question: Pick<Question, "prompt_id" | "node_id" | "name">, reason?: string): Promise<void>;
-  /** Receives the events of a prompt of another client, too. It rejects with a RefusedError if the server does not allow it. */
+  /**
+   * Receives the messages of a prompt of another client, too: those that the server has
+   * kept, and new ones; over Server-Sent Events only new ones. The watching outlives
+   * breaks. A client watches and follows at most 256 prompts of others. It rejects with a
+   * RefusedError if the server does not allow it; over Server-Sent Events the server does
+   * not say it.
+   */
   watch(promptId: string): Promise<void>;
   /** Ends what watch began. */
   unwatch(promptId: string): Promise<void>;
@@ -332,5 +357,8 @@ export class Client extends EventTarget {
   close(): void;
 }
 
-/** Brings a run up to date with a message, and returns the run. null makes a new run. The run is changed in place. */
+/**
+ * Brings a run up to date with a message, and returns the run. null makes a new run. The
+ * run is changed in place, and takes over parts of the message: do not change them.
+ */
 export function fold(run: Run | null | undefined, message: Message): Run;

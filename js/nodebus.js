@@ -62,8 +62,7 @@ export class Client extends EventTarget {
     super();
     const { document, location, WebSocket, fetch } = globalThis;
     const o = (this.#options = { transport: "auto", socket: "ws", events: "events", retry: 300, ping: 25_000, WebSocket, fetch, ...options });
-    if (!o.url && !location) throw new TypeError("the option url is missing");
-    this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href);
+    this.#base = new URL(o.url ?? ".", document?.baseURI ?? location?.href); // an error in Node, without url
     this.#base.pathname = this.#base.pathname.replace(/\/?$/, "/");
     this.#wait = o.retry;
     if (!o.WebSocket) o.transport = "sse";
@@ -73,16 +72,17 @@ export class Client extends EventTarget {
     this.#watched = new Map(o.watch?.map((id) => [id, true]));
     const { signal } = this.#life;
     globalThis.addEventListener?.("online", () => this.#hurry(true), { signal });
-    document?.addEventListener("visibilitychange", () => document.hidden || this.#hurry(), { signal });
+    document?.addEventListener("visibilitychange", () => this.#hurry(), { signal });
     this.#connect();
   }
 
   // ---- requests
 
   async request(path, init = {}) {
-    const { body, headers } = init;
+    const { body, headers, signal } = init;
+    const life = this.#life.signal;
     const json = body?.constructor === Object && { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
-    const response = await this.#fetch(this.#address(path), { signal: this.#life.signal, ...init, ...json });
+    const response = await this.#fetch(this.#address(path), { ...init, ...json, signal: AbortSignal.any([life, signal ?? life]) });
     const answer = await readBody(response);
     if (!response.ok) throw new RefusedError(response.status, answer);
     return answer;
@@ -272,7 +272,8 @@ export class Client extends EventTarget {
 
   async #settle(entry) {
     if (entry.run.incomplete) {
-      const state = await this.#state(entry.id).catch(() => {});
+      const ask = () => this.#state(entry.id);
+      const state = await ask().catch(ask).catch(() => {});
       if (state?.closed) entry.run = snapshot(state);
     }
     this.#finish(entry);
@@ -288,8 +289,7 @@ export class Client extends EventTarget {
 
   /** Ends the watching of a prompt that only followers have watched. */
   #leave({ id, followers, run }) {
-    if (followers.size || this.#watched.get(id) !== false) return;
-    this.#watched.delete(id);
+    if (followers.size || this.#watched.get(id) || !this.#watched.delete(id)) return;
     if (!run.closed) this.#runs.delete(id);
     if (this.connected && !this.#connection.stream) this.#ask("unwatch", id, true).catch(() => {});
   }
@@ -348,7 +348,7 @@ export class Client extends EventTarget {
     if (i < 0) return prompt_id === ""; // to a probe
     const [{ type, id, hidden, resolve, reject }] = this.#asked.splice(i, 1);
     if (error) reject(new RefusedError(403, error));
-    else if (type === "watch") this.#watched.set(id, this.#watched.get(id) || !hidden);
+    else if (type === "watch") this.#watched.set(id, !hidden || this.#watched.get(id));
     else this.#watched.delete(id);
     resolve();
     return hidden;
@@ -387,12 +387,12 @@ export class Client extends EventTarget {
       lost: (error) => {
         if (this.#connection !== connection) return;
         clearTimeout(this.#timer);
-        connection.close();
+        this.#connection = null;
         this.connected = false;
+        connection.close(); // which can report an error
         if (isRefusal(error) && (transport === "sse" || error.status !== 404)) return this.#end(error);
         if (other && !connection.greeted) return this.#open(!stream);
-        this.#connection = null;
-        this.#timer = setTimeout(() => this.#connect(), this.#wait * (0.5 + Math.random() / 2));
+        this.#timer = setTimeout(() => this.#connect(), (this.#wait * (1 + Math.random())) / 2);
         this.#wait = Math.min(2 * this.#wait, 32 * retry);
         if (!this.#greeted || this.#broken) return;
         this.#broken = true;
@@ -420,8 +420,7 @@ export class Client extends EventTarget {
   /** The first message of a connection has come. */
   #greet(connection, message) {
     const again = this.#greeted;
-    const { sid } = message?.data ?? {};
-    if (message?.type === "status" && typeof sid === "string") this.clientId = sid;
+    this.clientId = message?.data?.sid ?? this.clientId;
     this.#stream = connection.stream;
     this.#resumes = connection.stream || Boolean(message?.cursor);
     connection.greeted = this.connected = this.#greeted = true;
@@ -551,8 +550,7 @@ function openSocket(WebSocket, url, connection) {
   socket.binaryType = "arraybuffer";
   socket.onopen = connection.open;
   socket.onmessage = ({ data }) => connection.frame(data);
-  socket.onclose = () => connection.lost();
-  socket.onerror = () => {}; // the close follows
+  socket.onclose = socket.onerror = () => connection.lost(); // Node 20 reports no close of a refused handshake
   connection.send = (type, data) => socket.send(JSON.stringify({ type, data }));
   connection.close = () => socket.close();
 }
@@ -563,7 +561,7 @@ function openStream(fetch, connection) {
   const read = async () => {
     const response = await fetch({ headers: { Accept: "text/event-stream" }, signal: controller.signal });
     if (!response.ok) throw new RefusedError(response.status, await readBody(response));
-    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404, "no events");
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404); // a page, for example
     connection.open();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
@@ -823,7 +821,7 @@ const STEPS = {
 /** Makes the state of a run from a record of the history. Its last message is the outcome. */
 function foldRecord(id, { status, outputs, meta }) {
   const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
-  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, display_node: meta?.[node]?.display_node }]);
+  const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, ...meta?.[node] }]);
   messages.splice(-1, 0, ...shown);
   let run = null;
   for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
