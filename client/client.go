@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -11,57 +10,6 @@ import (
 
 	"github.com/nodebus/nodebus"
 )
-
-// Options are the options of [Dial]. A nil *Options, and each zero field, means the
-// default.
-type Options struct {
-	// ID is the client's id. Authorize of the server may replace it; read [Client.ID].
-	// Default: the server chooses an id.
-	ID string
-	// Since is the cursor of the last event that an earlier client handled, see
-	// [Client.Cursor]. The server then sends the events after it, or a [nodebus.Gap] if
-	// some are no longer kept. Default: events from now on, and all kept events of the
-	// client's running prompts.
-	Since nodebus.Cursor
-	// Watch lists ids of prompts of other clients that this client also follows, at most
-	// 256: the client names them in the query of each connection, and servers accept no
-	// more there. The server leaves out without a word what it does not allow; ask with
-	// [Client.Watch] to learn it. Default: none.
-	Watch []string
-	// SSE reads Server-Sent Events at the address, see package sse, instead of a WebSocket.
-	// It is for networks that let no WebSocket through. Default: a WebSocket.
-	SSE bool
-	// BaseURL is the URL below which the server has its HTTP routes, for example
-	// "https://example.com/comfy/". [Client.Submit] and the other methods that make HTTP
-	// requests use it. Its query is sent with each request. Default: the address given to
-	// [Dial] without the last element of its path, as ComfyUI and package comfy serve both:
-	// for ws://127.0.0.1:8188/ws, the routes are below http://127.0.0.1:8188/.
-	BaseURL string
-	// Header is sent with each connection and each request. Default: no further headers.
-	Header http.Header
-	// HTTPClient connects and sends all requests. Its Timeout does not limit an open
-	// connection. Default: [http.DefaultClient].
-	HTTPClient *http.Client
-	// Retry is the time to wait before connecting again after the connection broke, or
-	// after the server has closed it, for example because the client was too slow. It
-	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a
-	// negative value, a broken connection ends all loops with an error; the next loop
-	// connects once.
-	Retry time.Duration
-	// PingInterval is how long the server may be silent while the client reads. Then the
-	// client sends a ping, and gives up the connection if no answer comes within this
-	// time, at most 30 s, again; so it notices a server that is gone without a word. With
-	// SSE, the server sends a comment every 25 s, and the client gives up the connection
-	// after three intervals. Default: 25 s. With a negative value, the client may wait
-	// for ever for a server that is gone.
-	PingInterval time.Duration
-	// ReadLimit is the maximum size of a message from the server, in bytes. A larger
-	// message breaks the connection. Default: 256 MiB.
-	ReadLimit int64
-	// Logger receives messages that cannot be decoded, broken connections and
-	// panics of listeners. Default: nothing is logged.
-	Logger *slog.Logger
-}
 
 // Client is a connection to a server. All methods are safe for concurrent use. Any number
 // of loops over Events and Follow may run at once, and each has its own queue.
@@ -77,7 +25,9 @@ type Client struct {
 	end  context.CancelFunc
 
 	// turn is the right to read. Its holder owns fetching, and is the only one that
-	// receives from arrived, connects, and takes in events. No foreign code runs meanwhile.
+	// receives from arrived, connects, and takes in events. Of foreign code, only
+	// HTTPClient, Logger and the decoding of payloads run meanwhile; they must not wait
+	// for events. Loops and listeners never run meanwhile.
 	turn     chan struct{} // capacity 1: who puts a value in has the turn
 	arrived  chan arrival  // capacity 1: the result of the goroutine that reads the next frame
 	fetching bool          // there is such a goroutine, or its result waits

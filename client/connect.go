@@ -89,12 +89,12 @@ func (c *Client) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	dial := c.dialSocket
+	dial := dialSocket
 	if c.opts.SSE {
-		dial = c.dialStream
+		dial = dialStream
 	}
 	address, asked := c.address()
-	l, err := dial(ctx, address)
+	l, err := dial(ctx, address, &c.opts)
 	if c.life.Err() != nil {
 		if err == nil {
 			_ = l.close(false)

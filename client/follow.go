@@ -60,12 +60,6 @@ func (c *Client) follow(ctx context.Context, promptID string, quiet bool) iter.S
 	}
 }
 
-// closes reports whether ev closes its prompt.
-func closes(ev nodebus.Event) bool {
-	e, ok := ev.Payload.(nodebus.Executing)
-	return ok && e.UniqueID == ""
-}
-
 // following is a loop over Follow.
 type following struct {
 	*Client
@@ -216,4 +210,20 @@ func (f *following) end() {
 	if f.mark != nil {
 		f.withdraw(f.mark)
 	}
+}
+
+// keep begins to keep the events of a prompt. Submit calls it before its request, so that
+// the first Follow of the prompt misses nothing.
+func (c *Client) keep(promptID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept.take(promptID)
+	c.kept.begin(promptID).own = true
+}
+
+// unkeep drops what keep has kept, because the request has failed.
+func (c *Client) unkeep(promptID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept.take(promptID)
 }

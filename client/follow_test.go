@@ -137,7 +137,8 @@ func TestFollowAnEndedPromptOfNodebus(t *testing.T) {
 		}()
 		require.Equal(t, []string{"1"}, followed(t, c, "p"))
 		require.Equal(t, 10*time.Second, time.Since(began))
-		require.Equal(t, []string{"n"}, heard)
+		readTo(t, c, on)
+		require.Equal(t, []string{"n", "mark"}, heard)
 	})
 }
 

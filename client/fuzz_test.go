@@ -37,7 +37,7 @@ func FuzzEventReader(f *testing.F) {
 	for _, text := range []string{
 		"", "data: a\n\n", "data: a\r\rdata:b\r\n\r\n", "\ufeffdata: a\n\n", "data\n\n", "data:\n\n", ": comment\n\n", "data: a",
 		"data: a\ndata: b\nid: 1\nevent: x\nretry: 2\n\n", "data:  two\n\n", "data: a\r\n\n\r\r\n", "\n\r\n\rdata: x\n\r", " data: a\n\n",
-		"data: a\r", "data: a\r\r", "\r\ufeffdata: a\n\n", "id\n\n", "datax: a\n\n",
+		"data: a\r", "data: a\r\r", "data: a\r\ndata: b\r\n\r\n", "data: a\rdata: b\r\r", "\r\ufeffdata: a\n\n", "id\n\n", "datax: a\n\n",
 	} {
 		f.Add(text)
 	}

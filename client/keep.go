@@ -33,22 +33,6 @@ type keptQueues struct {
 	len, bytes         int     // of the prompts that are not lost
 }
 
-// keep begins to keep the events of a prompt. Submit calls it before its request, so that
-// the first Follow of the prompt misses nothing.
-func (c *Client) keep(promptID string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kept.take(promptID)
-	c.kept.begin(promptID).own = true
-}
-
-// unkeep drops what keep has kept, because the request has failed.
-func (c *Client) unkeep(promptID string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kept.take(promptID)
-}
-
 // begin returns the kept events of a prompt, which may be new.
 func (q *keptQueues) begin(promptID string) *kept {
 	if k := q.byPrompt[promptID]; k != nil {

@@ -14,7 +14,7 @@ import (
 // readTo reads with Events up to an event of type "mark".
 func readTo(t *testing.T, c *client.Client, on *scripted) {
 	t.Helper()
-	on.says(t, `{"type":"mark","data":{}}`)
+	go on.says(t, `{"type":"mark","data":{}}`)
 	for ev, err := range c.Events(t.Context()) {
 		require.NoError(t, err)
 		if ev.Payload.EventType() == "mark" {

@@ -29,17 +29,17 @@ type socket struct {
 }
 
 // dialSocket connects to a WebSocket.
-func (c *Client) dialSocket(ctx context.Context, address string) (link, error) {
-	conn, res, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: c.unlimited(), HTTPHeader: c.opts.Header})
+func dialSocket(ctx context.Context, address string, opts *Options) (link, error) {
+	conn, res, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: opts.unlimited(), HTTPHeader: opts.Header})
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
 			return nil, &RefusedError{Status: res.StatusCode, Text: refusal(res.Body), Err: err}
 		}
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	conn.SetReadLimit(c.opts.ReadLimit)
+	conn.SetReadLimit(opts.ReadLimit)
 	s := &socket{conn: conn}
-	s.alive = watchOver(c.opts.PingInterval, conn.Ping, func() { _ = conn.CloseNow() })
+	s.alive = watchOver(opts.PingInterval, conn.Ping, func() { _ = conn.CloseNow() })
 	return s, nil
 }
 

@@ -122,29 +122,35 @@ func promptIn(raw json.RawMessage) string {
 	return id
 }
 
-// call calls the listeners for all events up to a place that they have not had. If
-// another goroutine calls listeners, call waits for it, unless quiet is true.
-func (c *Client) call(ctx context.Context, quiet bool, upTo uint64) error {
+// mayCall waits for the right to call listeners. If another goroutine has it and quiet is
+// true, mayCall does not wait, and call is false.
+func (c *Client) mayCall(ctx context.Context, quiet bool) (call bool, err error) {
 	if quiet {
 		select {
 		case c.calling <- struct{}{}:
+			return true, nil
 		default: // perhaps a listener waits for the caller
-			return nil
-		}
-	} else {
-		select {
-		case c.calling <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-c.life.Done():
-			return nodebus.ErrClosed
+			return false, nil
 		}
 	}
+	select {
+	case c.calling <- struct{}{}:
+		return true, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	case <-c.life.Done():
+		return false, nodebus.ErrClosed
+	}
+}
+
+// call calls the listeners for all events up to a place that they have not had, and gives the
+// right to call back.
+func (c *Client) call(upTo uint64) {
 	defer func() { <-c.calling }()
 	for {
 		ev, ls, ok := c.uncalledUpTo(upTo)
 		if !ok {
-			return nil
+			return
 		}
 		for _, l := range ls {
 			err := nodebus.Protect(func() error {

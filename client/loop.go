@@ -100,16 +100,30 @@ func (c *Client) next(ctx context.Context, l *loop) (nodebus.Event, error) {
 		if err != nil {
 			return nodebus.Event{}, err
 		}
-		if err := c.call(ctx, l.quiet, seq); err != nil {
-			return nodebus.Event{}, err
-		}
-		if ev, ok := c.pop(l, seq); ok {
-			return ev, nil
+		ev, ok, err := c.handle(ctx, l, seq)
+		if ok || err != nil {
+			return ev, err
 		}
 		if err := c.await(ctx, l); err != nil {
 			return nodebus.Event{}, err
 		}
 	}
+}
+
+// handle removes the first event of a loop, whose seq is given, and calls the listeners for it
+// and for all events before it. ok is false if the loop has no event.
+func (c *Client) handle(ctx context.Context, l *loop, seq uint64) (ev nodebus.Event, ok bool, err error) {
+	call, err := c.mayCall(ctx, l.quiet)
+	if err != nil {
+		return ev, false, err
+	}
+	// The loop handles the event from now on, so that a listener that stores the cursor
+	// stores the place after the event.
+	ev, ok = c.pop(l, seq)
+	if call {
+		c.call(seq)
+	}
+	return ev, ok, nil
 }
 
 // noEvent is the seq that peek returns if a loop has no event.
@@ -134,7 +148,7 @@ func (c *Client) peek(l *loop) (seq uint64, err error) {
 	return noEvent, nil
 }
 
-// pop removes the first event of a loop, if its listeners were called.
+// pop removes the first event of a loop, if it is the event that peek has seen.
 func (c *Client) pop(l *loop, seq uint64) (ev nodebus.Event, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -220,11 +220,12 @@ func TestListenersMayWatchAndWait(t *testing.T) {
 			require.NoError(t, err)
 			waited = append(waited, ev.Payload.EventType())
 		}
+		require.Equal(t, ev.Cursor(), c.Cursor(), "the listener has not had the later events")
+		say("p", ticked{9})
+		say("p", nodebus.Executing{PromptID: "p"})
 	})
 	require.NoError(t, c.Watch(deadline(t), "p"))
 	say("p", ticked{0})
-	say("p", ticked{9})
-	say("p", nodebus.Executing{PromptID: "p"})
 	var got []string
 	for ev, err := range c.Follow(deadline(t), "p") {
 		require.NoError(t, err)
@@ -234,7 +235,7 @@ func TestListenersMayWatchAndWait(t *testing.T) {
 	require.Equal(t, []string{"nodebus.watching", "test.ticked", "test.ticked", "test.ticked", "executing"}, waited)
 	require.NoError(t, s.hub.SendSync(ticked{7}, "me"))
 	words(t, c, 7)
-	require.Equal(t, []string{"p0", "p9", "q1", "q2", "q3", "7"}, heard)
+	require.Equal(t, []string{"p0", "q1", "q2", "q3", "p9", "7"}, heard)
 }
 
 // TestCursorOfSeveralLoops: the cursor is before the first event that a loop has not had.
@@ -269,6 +270,25 @@ func TestCursorOfSeveralLoops(t *testing.T) {
 	fourth := take(follow)
 	require.Equal(t, fourth.Cursor(), c.Cursor(), "what Follow reads is not kept for Events")
 	require.NotEqual(t, third.Cursor(), fourth.Cursor())
+}
+
+// TestCursorInAListener: a listener that stores the cursor stores the place after its event.
+func TestCursorInAListener(t *testing.T) {
+	s := newSite(t, nil)
+	c := dial(t, s.URL, &client.Options{ID: "me"})
+	ctx, cancel := context.WithCancel(deadline(t))
+	n := 0
+	client.On(c, func(ev nodebus.Event, p ticked) {
+		require.Equal(t, ev.Cursor(), c.Cursor())
+		if n++; n == 5 {
+			cancel()
+		}
+	})
+	for i := range 5 {
+		require.NoError(t, s.hub.SendSync(ticked{i}, "me"))
+	}
+	require.ErrorIs(t, c.Run(ctx), context.Canceled)
+	require.Equal(t, 5, n)
 }
 
 // TestWatchWithoutAnswer: a server never answers Watch. Loops of the client go on, also

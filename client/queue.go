@@ -69,3 +69,9 @@ func (q *queue) pop() item {
 	}
 	return it
 }
+
+// closes reports whether ev closes its prompt.
+func closes(ev nodebus.Event) bool {
+	e, ok := ev.Payload.(nodebus.Executing)
+	return ok && e.UniqueID == ""
+}

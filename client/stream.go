@@ -22,14 +22,14 @@ type stream struct {
 	cancel context.CancelFunc
 	alive  *alive
 	res    *http.Response
-	client *Client
+	opts   *Options
 }
 
 // dialStream requests a stream. The stream outlives ctx.
-func (c *Client) dialStream(ctx context.Context, address string) (link, error) {
-	life, cancel := context.WithCancel(c.life)
+func dialStream(ctx context.Context, address string, opts *Options) (link, error) {
+	life, cancel := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, cancel)
-	res, err := c.getStream(life, address)
+	res, err := opts.getStream(life, address)
 	if err == nil && !stop() { // the response came too late
 		_ = res.Body.Close()
 		err = context.Cause(ctx)
@@ -38,34 +38,24 @@ func (c *Client) dialStream(ctx context.Context, address string) (link, error) {
 		cancel()
 		return nil, err
 	}
-	s := &stream{life: life, cancel: cancel, res: res, client: c}
+	s := &stream{life: life, cancel: cancel, res: res, opts: opts}
 	// The server sends a comment in each interval.
-	s.alive = watchOver(3*c.opts.PingInterval, nil, cancel)
-	s.events = newEventReader(s.alive.reader(res.Body), c.opts.ReadLimit)
+	s.alive = watchOver(3*opts.PingInterval, nil, cancel)
+	s.events = newEventReader(s.alive.reader(res.Body), opts.ReadLimit)
 	return s, nil
 }
 
-// unlimited returns the HTTP client without its Timeout, which would end a stream.
-func (c *Client) unlimited() *http.Client {
-	web := *http.DefaultClient
-	if c.opts.HTTPClient != nil {
-		web = *c.opts.HTTPClient
-	}
-	web.Timeout = 0
-	return &web
-}
-
 // get sends a GET request that has no limit but ctx.
-func (c *Client) get(ctx context.Context, address, accept string) (*http.Response, error) {
+func (o *Options) get(ctx context.Context, address, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	for name, values := range c.opts.Header {
+	for name, values := range o.Header {
 		req.Header[name] = values
 	}
 	req.Header.Set("Accept", accept)
-	res, err := c.unlimited().Do(req)
+	res, err := o.unlimited().Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
@@ -73,8 +63,8 @@ func (c *Client) get(ctx context.Context, address, accept string) (*http.Respons
 }
 
 // getStream sends the request for a stream.
-func (c *Client) getStream(ctx context.Context, address string) (*http.Response, error) {
-	res, err := c.get(ctx, address, "text/event-stream")
+func (o *Options) getStream(ctx context.Context, address string) (*http.Response, error) {
+	res, err := o.get(ctx, address, "text/event-stream")
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +96,7 @@ func (s *stream) read() (nodebus.Frame, error) {
 		if err == nil {
 			return f, nil
 		}
-		s.client.opts.Logger.Warn("message skipped", "error", err)
+		s.opts.Logger.Warn("message skipped", "error", err)
 	}
 }
 
@@ -165,7 +155,7 @@ func (s *stream) image(relative string) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.life, imageTime)
 	defer cancel()
-	res, err := s.client.get(ctx, s.res.Request.URL.ResolveReference(ref).String(), "image/*")
+	res, err := s.opts.get(ctx, s.res.Request.URL.ResolveReference(ref).String(), "image/*")
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +163,7 @@ func (s *stream) image(relative string) ([]byte, error) {
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("client: the server answers the request for the image of a preview with status %s", res.Status)
 	}
-	image, err := io.ReadAll(io.LimitReader(s.alive.reader(res.Body), s.client.opts.ReadLimit))
+	image, err := io.ReadAll(io.LimitReader(s.alive.reader(res.Body), s.opts.ReadLimit))
 	if err != nil {
 		return nil, fmt.Errorf("client: the image of a preview: %w", err)
 	}

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -162,6 +164,40 @@ func TestManyWatchesOverAStream(t *testing.T) {
 		says(t, s.hub, fmt.Sprint("p", i), i)
 	}
 	require.Len(t, words(t, c, 49), 50)
+}
+
+// TestWatchWhileAStreamConnects: the client connects once more for a prompt that the request
+// on its way does not name.
+func TestWatchWhileAStreamConnects(t *testing.T) {
+	var requests atomic.Int32
+	var release chan struct{}
+	h := func(hub *nodebus.Hub) http.Handler {
+		streams := sse.New(hub, nil)
+		release = make(chan struct{})
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if requests.Add(1) == 2 {
+				<-release
+			}
+			streams.ServeHTTP(w, r)
+		})
+	}
+	onPipes(t, h, func(t *testing.T, p *pipes) {
+		c := listening(p.dial(t, client.Options{ID: "me", SSE: true, Retry: -1}))
+		answers := make(chan error, 2)
+		for _, id := range []string{"p", "q"} {
+			go func() { answers <- c.Watch(t.Context(), id) }()
+			synctest.Wait()
+		}
+		require.EqualValues(t, 2, requests.Load())
+		require.Empty(t, answers)
+		close(release)
+		require.NoError(t, <-answers)
+		require.NoError(t, <-answers)
+		require.EqualValues(t, 3, requests.Load())
+		says(t, p.hub, "p", 1)
+		says(t, p.hub, "q", 2)
+		require.Equal(t, []string{"p1", "q2"}, words(t, c, 2))
+	})
 }
 
 // TestStreamIsRefused: the error has the status and the text of the server.

@@ -21,6 +21,7 @@ type request struct {
 	watch    bool
 	loop     *loop      // that waits for the answer because no earlier event comes after it; or nil
 	answer   chan error // capacity 1
+	settled  bool       // it has its answer; Client.mu guards it
 }
 
 // Watch makes the client also follow a prompt of another client, if the server allows it.
@@ -132,7 +133,7 @@ func (c *Client) renew(l link, asked []*request) {
 		for _, r := range asked {
 			r.settle(nil)
 		}
-		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return len(r.answer) == 0 })
+		c.again = slices.ContainsFunc(waiting, func(r *request) bool { return !r.settled })
 	}
 	again := c.again
 	c.mu.Unlock()
@@ -146,11 +147,11 @@ func (c *Client) renew(l link, asked []*request) {
 	}
 }
 
-// settle gives a request its answer, if it has none yet.
+// settle gives a request its answer, if it has none yet. Client.mu is held.
 func (r *request) settle(err error) {
-	select {
-	case r.answer <- err:
-	default:
+	if !r.settled {
+		r.settled = true
+		r.answer <- err
 	}
 }
 
@@ -184,7 +185,7 @@ func (c *Client) setWatched(promptID string, watched bool) {
 // answered handles an answer of the server. It reports whether only the client itself has
 // asked. c.mu is held.
 func (c *Client) answered(w nodebus.Watching) (hidden bool) {
-	i := slices.IndexFunc(c.requests, func(r *request) bool { return r.promptID == w.PromptID && len(r.answer) == 0 })
+	i := slices.IndexFunc(c.requests, func(r *request) bool { return r.promptID == w.PromptID && !r.settled })
 	if i < 0 {
 		c.setWatched(w.PromptID, w.Watching && w.Error == "")
 		return false

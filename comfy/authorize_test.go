@@ -40,6 +40,8 @@ func effective(path string) (body, typ string) {
 		return `{"prompt":` + waitFor("busy") + `}`, ""
 	case strings.Contains(path, "/upload/"):
 		return form("new.png", "x", "original_ref", `{"filename":"real.png"}`)
+	case strings.HasSuffix(path, "/nodebus/queue"):
+		return `{"paused":true,"first":"waits"}`, ""
 	case strings.HasSuffix(path, "/users"):
 		return `{"username":"Eve"}`, ""
 	}
@@ -72,7 +74,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 	submit("waits", quick)
 	s.until("executing 1")
 	state := func() (all []any) {
-		for _, path := range []string{"/queue", "/history", "/users", "/internal/logs/raw"} {
+		for _, path := range []string{"/queue", "/nodebus/queue", "/history", "/users", "/internal/logs/raw"} {
 			all = append(all, h.get(path, pass...))
 		}
 		return append(all, tree(t, around))

@@ -50,8 +50,8 @@ type Options struct {
 	// /embeddings lists the files of the folder "embeddings". Default: no folders.
 	Models map[string]fs.FS
 	// Frontend holds the static files of a front end. The path / serves its
-	// index.html. Default: a built-in page that lists the classes and shows the
-	// prompts that run.
+	// index.html. Default: a built-in page that runs workflows, draws their graphs
+	// and shows what happens in them, answers questions, and orders the queue.
 	Frontend fs.FS
 	// Extensions maps names to packs of JavaScript and other files. /extensions
 	// lists the .js files of all packs, and the front end imports these files.

@@ -3,14 +3,16 @@ package comfy_test
 import (
 	"net/http"
 	"path"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 // references matches the names of other files in a file of the page.
-var references = regexp.MustCompile(`(?: src=| href=| from )"(?:\./)?([^"]+)"`)
+var references = regexp.MustCompile(`(?: src=| href=| from )"(?:\./)?([^"#]+)"`)
 
 // TestPage: the server sends the page and every file that the page refers to with
 // the right content type. The page's Content-Security-Policy allows all of them.
@@ -37,9 +39,15 @@ func TestPage(t *testing.T) {
 		}
 		// Text from clients and nodes must never become HTML or code.
 		require.NotRegexp(t, `(?i)(inner|outer|adjacent|unsafe)HTML|document\.write|\beval\(|new Function`, a.body, name)
+		if path.Dir(name) == "." {
+			require.LessOrEqual(t, strings.Count(a.body, "\n"), 200, "%s is one room", name)
+		}
 	}
-	require.Equal(t, map[string]int{".html": 1, ".css": 1, ".svg": 1, ".js": kinds[".js"]}, kinds)
-	require.Greater(t, kinds[".js"], 1)
+	require.True(t, seen["nodebus/nodebus.js"], "the page uses the module of the library")
+	require.Equal(t, map[string]int{".html": 1, ".css": 4, ".svg": 1, ".js": kinds[".js"]}, kinds)
+	files, err := filepath.Glob("page/*.js")
+	require.NoError(t, err)
+	require.Equal(t, len(files)+1, kinds[".js"], "the page uses all its files")
 
 	for _, at := range []string{"/", "/index.html"} {
 		a := h.send(http.MethodGet, at, "")

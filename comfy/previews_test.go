@@ -67,7 +67,8 @@ func TestPreviewsAtReload(t *testing.T) {
 }
 
 // TestPreviewsInOrder: a client with a cursor receives the missed events in their
-// original order, without a delay of the previews.
+// original order, without a delay of the previews. The previews say which node they are of,
+// although the client has not sent its feature flags yet.
 func TestPreviewsInOrder(t *testing.T) {
 	h := newHost(t, nil)
 	s := h.dial("clientId=me&since=", nil)
@@ -77,7 +78,7 @@ func TestPreviewsInOrder(t *testing.T) {
 	s.close()
 	told(t, h.hub, spoken{Text: "one"}, previewOf("1", 50), spoken{Text: "two"})
 	s = h.dial("clientId=me&since="+cursor, nil)
-	require.Equal(t, []string{"status 0", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
+	require.Equal(t, []string{"status 0", "spoken one", "binary 4", "spoken two"}, s.until("spoken two"))
 	s = h.dial("clientId=me&since=", nil)
-	require.Equal(t, []string{"status 0", "execution_start", "spoken one", "binary 1", "spoken two"}, s.until("spoken two"))
+	require.Equal(t, []string{"status 0", "execution_start", "spoken one", "binary 4", "spoken two"}, s.until("spoken two"))
 }

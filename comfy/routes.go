@@ -21,6 +21,8 @@ func (s *Server) routes() {
 		"POST /history":          s.historyChange,
 		"POST /interrupt":        s.interrupt,
 		"POST /nodebus/answer":   s.answerQuestion,
+		"GET /nodebus/queue":     s.queueState,
+		"POST /nodebus/queue":    s.queueOrderChange,
 		"GET /nodebus/runs":      s.runPreview,
 		"POST /nodebus/runs":     s.runSubmit,
 		"GET /nodebus/runs/{id}": s.runShow,

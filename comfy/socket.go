@@ -90,7 +90,6 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	if err != nil {
 		return "", codec, nil, err
 	}
-	codec.BarePreviews = true // until the client says that it can read previews with metadata
 	opts.Confirms = true
 	if s.opts.LegacyBroadcasts {
 		opts.Include = isBroadcast
@@ -98,6 +97,7 @@ func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opt
 	if codec.Envelope = q.Has("since"); !codec.Envelope { // a client with cursors must receive all events once and in order
 		opts.Current = true
 		opts.Hold = []string{nodebus.Preview{}.EventType()}
+		codec.BarePreviews = true // until the client says that it can read previews with metadata
 	}
 	opts.Codec = codec
 	opts.Hello = []nodebus.Payload{nodebus.Status{SID: id, QueueRemaining: s.engine.Remaining(), Paused: s.engine.Paused()}}

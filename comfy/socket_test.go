@@ -101,26 +101,29 @@ func TestFeatures(t *testing.T) {
 func TestPreviewsByFlag(t *testing.T) {
 	const graph = `{"1":{"class_type":"RefProgressHook","inputs":{"value":1,"steps":1,"preview":"PNG","delay":0}},
 		"2":{"class_type":"RefOutput","inputs":{"value":["1",0]}}}`
-	for say, want := range map[string]string{
-		"": "binary 1",
-		`{"type":"feature_flags","data":{"supports_preview_metadata":true}}`:   "binary 4",
-		`{"type":"feature_flags","data":{"supports_preview_metadata":1}}`:      "binary 1",
-		`{"type":"feature_flags","data":{"supports_preview_metadata":"true"}}`: "binary 1",
+	for say, want := range map[string]string{ // without and with a cursor
+		"": "binary 1, binary 4",
+		`{"type":"feature_flags","data":{"supports_preview_metadata":true}}`:   "binary 4, binary 4",
+		`{"type":"feature_flags","data":{"supports_preview_metadata":1}}`:      "binary 1, binary 1",
+		`{"type":"feature_flags","data":{"supports_preview_metadata":"true"}}`: "binary 1, binary 1",
 	} {
-		h := newHost(t, nil)
-		s := h.connect("me")
-		s.next()
-		if say != "" {
-			s.say(say)
-			require.Equal(t, "feature_flags", s.next().Type)
-		}
-		h.submit("me", graph)
-		var binary []string
-		for _, m := range s.until("executing <nil>") {
-			if strings.HasPrefix(m, "binary") {
-				binary = append(binary, m)
+		old, with, _ := strings.Cut(want, ", ")
+		for query, want := range map[string]string{"clientId=me": old, "clientId=me&since=": with} {
+			h := newHost(t, nil)
+			s := h.dial(query, nil)
+			s.next()
+			if say != "" {
+				s.say(say)
+				require.Equal(t, "feature_flags", s.next().Type)
 			}
+			h.submit("me", graph)
+			var binary []string
+			for _, m := range s.until("executing <nil>") {
+				if strings.HasPrefix(m, "binary") {
+					binary = append(binary, m)
+				}
+			}
+			require.Equal(t, []string{want}, binary, "%s, %s", query, say)
 		}
-		require.Equal(t, []string{want}, binary, say)
 	}
 }

@@ -1,6 +1,7 @@
 // Package conform contains test suites for implementations of nodebus's interfaces
-// Transport, Log, Executor, Queue, Signals, Store and Cache. nodebus tests its own
-// implementations with them. Call a suite from a test:
+// Transport, Log, Executor, Queue, Signals, Store and Cache, and for client libraries in
+// any language. nodebus tests its own implementations and clients with them. Call a suite
+// from a test:
 //
 //	func TestQueue(t *testing.T) {
 //		conform.Queue(t, func(t *testing.T) flow.Queue { return open(t) })
@@ -11,6 +12,10 @@
 //
 // In failures of Queue, a listing has the ids of the prompts: "a+" is a prompt that is
 // leased, "a#2" is a prompt in its second attempt, and "a+#2" is both.
+//
+// The suite Client is the other side of the suite Server: a scripted server shows that a
+// client keeps the rules of docs/wire.md. The comment of each of its subtests, in the files
+// client_*.go, quotes the rule.
 //
 // # Promises
 //

@@ -34,10 +34,10 @@ func (l lines) Write(_ context.Context, frames []nodebus.Frame) error {
 func (l lines) Close(error) error { return l.to.Close() }
 
 // connect returns a transport and the client that receives its frames.
-func connect(*testing.T) (nodebus.Transport, conform.Client) {
+func connect(*testing.T) (nodebus.Transport, conform.Receiver) {
 	there, here := io.Pipe()
 	r := bufio.NewReader(there)
-	return lines{here}, conform.Client{TextOnly: true, Receive: func() (nodebus.Frame, error) {
+	return lines{here}, conform.Receiver{TextOnly: true, Receive: func() (nodebus.Frame, error) {
 		line, err := r.ReadBytes('\n')
 		return nodebus.Frame{Data: bytes.TrimSuffix(line, []byte("\n"))}, err
 	}}
@@ -153,4 +153,14 @@ func ExampleRegister() {
 	_, ok := r.Class("conform.Sum")
 	fmt.Println(ok)
 	// Output: true
+}
+
+// The suite of clients starts each client with a function. A client in another language is a
+// process that writes the events that it receives.
+func ExampleClient() {
+	var t *testing.T // in a real test: the argument of the test function
+
+	conform.Client(t, func(ctx context.Context, s conform.ClientStart) (conform.ClientUnderTest, error) {
+		return startSmall(false, "")(ctx, s) // connects to s.URL+"ws" with the id s.ID
+	}, &conform.ClientClaims{Status: true})
 }

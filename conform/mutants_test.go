@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"iter"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,12 +21,14 @@ import (
 
 var long = flag.Bool("long", false, "run the faulty implementations too")
 
-// mutants are implementations with one fault each. What the suite must report is in
-// the first string.
-var mutants = map[string]struct {
+// found is a test of an implementation with one fault, and what the suite must report.
+type found struct {
 	want string
 	test func(*testing.T)
-}{
+}
+
+// mutants are implementations with one fault each.
+var mutants = map[string]found{
 	"queue: skip under a lock": {"did not end in time", queueMutant(func(q flow.Queue) flow.Queue { return &lockedQueue{Queue: q} })},
 	"queue: asks twice":        {"asked about the clients", queueMutant(func(q flow.Queue) flow.Queue { return askTwice{q} })},
 	"queue: loses secrets":     {"the secrets of attempt", queueMutant(func(q flow.Queue) flow.Queue { return noSecrets{q} })},
@@ -104,6 +107,8 @@ var mutants = map[string]struct {
 // TestSuitesFindFaults runs the suites on the mutants, each in a process of its own,
 // because the suites must fail.
 func TestSuitesFindFaults(t *testing.T) {
+	mutants := maps.Clone(mutants)
+	maps.Copy(mutants, clientMutants())
 	if name := os.Getenv("CONFORM_MUTANT"); name != "" {
 		conform.SetPatience(2 * time.Second)
 		mutants[name].test(t)

@@ -141,12 +141,12 @@ func TestPackets(t *testing.T) {
 }
 
 // connectPackets returns pairs of a transport and its client.
-func connectPackets(wrap func(nodebus.Transport) nodebus.Transport) func(*testing.T) (nodebus.Transport, conform.Client) {
-	return func(t *testing.T) (nodebus.Transport, conform.Client) {
+func connectPackets(wrap func(nodebus.Transport) nodebus.Transport) func(*testing.T) (nodebus.Transport, conform.Receiver) {
+	return func(t *testing.T) (nodebus.Transport, conform.Receiver) {
 		here, there := net.Pipe()
 		t.Cleanup(func() { _ = there.Close() })
 		p := packetReader{there, bufio.NewReader(there)}
-		return wrap(packets{here}), conform.Client{Cancels: true, Receive: func() (f nodebus.Frame, err error) {
+		return wrap(packets{here}), conform.Receiver{Cancels: true, Receive: func() (f nodebus.Frame, err error) {
 			var head [5]byte
 			if _, err := io.ReadFull(p.r, head[:]); err != nil {
 				return f, err

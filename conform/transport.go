@@ -14,8 +14,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// Client is the receiving end of a transport under test.
-type Client struct {
+// Receiver is the receiving end of a transport under test.
+type Receiver struct {
 	// Receive waits for the next frame. It returns an error when the connection has ended.
 	Receive func() (nodebus.Frame, error)
 	// TextOnly says that the transport cannot send binary frames. The transport must
@@ -32,8 +32,8 @@ var patience = 20 * time.Second
 // Transport tests a [nodebus.Transport] against its contract. connect returns a new pair
 // for each test: a transport and the client that receives its frames. The client must not
 // read ahead of Receive, except for the buffers of the system.
-func Transport(t *testing.T, connect func(t *testing.T) (nodebus.Transport, Client)) {
-	tests := map[string]func(*testing.T, nodebus.Transport, Client){
+func Transport(t *testing.T, connect func(t *testing.T) (nodebus.Transport, Receiver)) {
+	tests := map[string]func(*testing.T, nodebus.Transport, Receiver){
 		"frames arrive whole and in order":        inOrder,
 		"a frame may be large":                    largeFrame,
 		"a write without frames succeeds":         emptyWrite,
@@ -93,7 +93,7 @@ func within(t *testing.T, what string, f func()) {
 	}
 }
 
-func expect(t *testing.T, c Client, want ...nodebus.Frame) {
+func expect(t *testing.T, c Receiver, want ...nodebus.Frame) {
 	t.Helper()
 	within(t, "receiving", func() {
 		for i, w := range want {
@@ -115,7 +115,7 @@ func expect(t *testing.T, c Client, want ...nodebus.Frame) {
 
 // pass writes frames while the client receives them, because the connection may have no
 // room for frames that the client does not read.
-func pass(t *testing.T, tr nodebus.Transport, c Client, frames ...nodebus.Frame) {
+func pass(t *testing.T, tr nodebus.Transport, c Receiver, frames ...nodebus.Frame) {
 	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- tr.Write(context.Background(), frames) }()
@@ -127,7 +127,7 @@ func pass(t *testing.T, tr nodebus.Transport, c Client, frames ...nodebus.Frame)
 	})
 }
 
-func inOrder(t *testing.T, tr nodebus.Transport, c Client) {
+func inOrder(t *testing.T, tr nodebus.Transport, c Receiver) {
 	var all []nodebus.Frame
 	for n := range 50 {
 		f := frame(n, n*n)
@@ -152,7 +152,7 @@ func end(t *testing.T, tr nodebus.Transport) {
 	within(t, "closing", func() { _ = tr.Close(nodebus.ErrClosed) })
 }
 
-func largeFrame(t *testing.T, tr nodebus.Transport, c Client) {
+func largeFrame(t *testing.T, tr nodebus.Transport, c Receiver) {
 	sizes := []int{0, 100, 125, 126, 127, 65535 - 45, 65536, 3 << 20}
 	var all []nodebus.Frame
 	for n, size := range sizes {
@@ -163,7 +163,7 @@ func largeFrame(t *testing.T, tr nodebus.Transport, c Client) {
 	end(t, tr)
 }
 
-func emptyWrite(t *testing.T, tr nodebus.Transport, c Client) {
+func emptyWrite(t *testing.T, tr nodebus.Transport, c Receiver) {
 	within(t, "writing nothing", func() {
 		if err := tr.Write(context.Background(), nil); err != nil {
 			t.Errorf("write without frames: %v", err)
@@ -173,7 +173,7 @@ func emptyWrite(t *testing.T, tr nodebus.Transport, c Client) {
 	end(t, tr)
 }
 
-func closeEnds(t *testing.T, tr nodebus.Transport, c Client) {
+func closeEnds(t *testing.T, tr nodebus.Transport, c Receiver) {
 	pass(t, tr, c, frame(1, 1))
 	end(t, tr)
 	within(t, "waiting until the client sees the closed connection", func() {
@@ -189,7 +189,7 @@ func closeEnds(t *testing.T, tr nodebus.Transport, c Client) {
 // closeEndsWrite closes the transport in the middle of a Write. The Write is known to be
 // under way, because its first frame has arrived, and it cannot end, because the rest
 // is more than any connection holds for a client that does not read.
-func closeEndsWrite(t *testing.T, tr nodebus.Transport, c Client) {
+func closeEndsWrite(t *testing.T, tr nodebus.Transport, c Receiver) {
 	frames := slices.Repeat([]nodebus.Frame{frame(1, 1<<20)}, 65)
 	frames[0] = frame(0, 1)
 	ended := make(chan error, 1)
@@ -204,7 +204,7 @@ func closeEndsWrite(t *testing.T, tr nodebus.Transport, c Client) {
 }
 
 // contextEndsWrite ends the context of a Write that is under way.
-func contextEndsWrite(t *testing.T, tr nodebus.Transport, c Client) {
+func contextEndsWrite(t *testing.T, tr nodebus.Transport, c Receiver) {
 	defer end(t, tr)
 	if !c.Cancels {
 		return
@@ -224,7 +224,7 @@ func contextEndsWrite(t *testing.T, tr nodebus.Transport, c Client) {
 	})
 }
 
-func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
+func writeAfterClose(t *testing.T, tr nodebus.Transport, c Receiver) {
 	pass(t, tr, c, frame(1, 1))
 	end(t, tr)
 	within(t, "writing after close", func() {
@@ -241,7 +241,7 @@ func writeAfterClose(t *testing.T, tr nodebus.Transport, c Client) {
 
 // tryLosesNothing calls TryWrite until the connection has no more room, and then sends the
 // rest with Write.
-func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
+func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Receiver) {
 	try, ok := tr.(nodebus.TryWriter)
 	if !ok { // a transport without TryWrite is valid
 		end(t, tr)
@@ -276,7 +276,7 @@ func tryLosesNothing(t *testing.T, tr nodebus.Transport, c Client) {
 }
 
 // appendsFrames checks that the hub can give the bytes of AppendFrame to any connection.
-func appendsFrames(t *testing.T, tr nodebus.Transport, _ Client) {
+func appendsFrames(t *testing.T, tr nodebus.Transport, _ Receiver) {
 	defer end(t, tr)
 	try, ok := tr.(nodebus.TryWriter)
 	if !ok {
@@ -298,7 +298,7 @@ func appendsFrames(t *testing.T, tr nodebus.Transport, _ Client) {
 }
 
 // readLoopEnds checks that a transport that reads its client stops after Close.
-func readLoopEnds(t *testing.T, tr nodebus.Transport, _ Client) {
+func readLoopEnds(t *testing.T, tr nodebus.Transport, _ Receiver) {
 	r, ok := tr.(interface {
 		ReadLoop(ctx context.Context) error
 	})

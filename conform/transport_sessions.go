@@ -12,7 +12,7 @@ import (
 )
 
 // servesSession runs a session of a hub over the transport until the hub is closed.
-func servesSession(t *testing.T, tr nodebus.Transport, c Client) {
+func servesSession(t *testing.T, tr nodebus.Transport, c Receiver) {
 	hub := nodebus.NewHub(nil)
 	s := hub.Join("client", nil)
 	over := make(chan error, 1)
@@ -51,7 +51,7 @@ type note struct{ N int }
 func (note) EventType() string { return "conform.note" }
 
 // slowClient publishes to a client that does not read at first, and then reads everything.
-func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
+func slowClient(t *testing.T, tr nodebus.Transport, c Receiver) {
 	hub := nodebus.NewHub(&nodebus.HubOptions{QueueBytes: 1 << 30})
 	s := hub.Join("client", nil)
 	over := make(chan error, 1)
@@ -87,7 +87,7 @@ func slowClient(t *testing.T, tr nodebus.Transport, c Client) {
 }
 
 // endsDuringWrite ends a session while a Write of it waits. Serve must wait for the Write.
-func endsDuringWrite(t *testing.T, tr nodebus.Transport, c Client) {
+func endsDuringWrite(t *testing.T, tr nodebus.Transport, c Receiver) {
 	hub := nodebus.NewHub(&nodebus.HubOptions{QueueBytes: 1 << 30})
 	defer func() { _ = hub.Close() }()
 	s := hub.Join("client", nil)

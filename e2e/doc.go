@@ -3,8 +3,8 @@
 // web front end in a headless browser. They also read the streams of package sse with
 // curl and with the browser, through nginx and without it. They use the JavaScript module
 // in pages that are hidden, frozen or busy, behind lines that break, and the pages of
-// examples/webpage and of docs/browser.md. They also run the module's own tests, measure it,
-// and check its types.
+// examples/webpage and of docs/browser.md. They also run the module's own tests and the suite
+// conform.Client on it, measure it, and check its types.
 //
 // The tests have the build tag e2e because they need Node.js, Python, Chromium, curl,
 // nginx and packages from npm and PyPI. The script run in this folder installs what is missing

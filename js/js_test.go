@@ -2,7 +2,6 @@ package js_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,21 +14,21 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-func get(method, path string, headers ...string) *http.Response {
+// answer is what the handler answers.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func send(method, path string, headers ...string) answer {
 	r := httptest.NewRequest(method, path, nil)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
 	js.Handler().ServeHTTP(w, r)
-	return w.Result()
-}
-
-func body(t *testing.T, res *http.Response) string {
-	t.Helper()
-	text, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	return string(text)
+	return answer{w.Code, w.Header(), w.Body.String()}
 }
 
 func TestHandler(t *testing.T) {
@@ -42,22 +41,21 @@ func TestHandler(t *testing.T) {
 			require.NoError(t, err)
 			tag := ""
 			for _, path := range []string{"/" + name, "/nodebus/" + name, "/a/b/" + name + "?v=1"} {
-				res := get("GET", path)
-				require.Equal(t, http.StatusOK, res.StatusCode)
-				require.Equal(t, string(want), body(t, res))
-				require.Equal(t, mime, res.Header.Get("Content-Type"))
-				require.Equal(t, "no-cache", res.Header.Get("Cache-Control"))
-				require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
-				tag = res.Header.Get("ETag")
+				a := send("GET", path)
+				require.Equal(t, []any{http.StatusOK, string(want)}, []any{a.status, a.body})
+				require.Equal(t, mime, a.header.Get("Content-Type"))
+				require.Equal(t, "no-cache", a.header.Get("Cache-Control"))
+				require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"))
+				tag = a.header.Get("ETag")
 				require.Regexp(t, `^"[0-9a-f]{32}"$`, tag)
 			}
-			head := get("HEAD", "/"+name)
-			require.Equal(t, []any{http.StatusOK, "", tag}, []any{head.StatusCode, body(t, head), head.Header.Get("ETag")})
-			same := get("GET", "/"+name, "If-None-Match", tag)
-			require.Equal(t, []any{http.StatusNotModified, ""}, []any{same.StatusCode, body(t, same)})
-			require.Equal(t, http.StatusOK, get("GET", "/"+name, "If-None-Match", `"older"`).StatusCode)
-			post := get("POST", "/"+name)
-			require.Equal(t, []any{http.StatusMethodNotAllowed, "GET, HEAD"}, []any{post.StatusCode, post.Header.Get("Allow")})
+			head := send("HEAD", "/"+name)
+			require.Equal(t, []any{http.StatusOK, "", tag}, []any{head.status, head.body, head.header.Get("ETag")})
+			same := send("GET", "/"+name, "If-None-Match", tag)
+			require.Equal(t, []any{http.StatusNotModified, ""}, []any{same.status, same.body})
+			require.Equal(t, http.StatusOK, send("GET", "/"+name, "If-None-Match", `"older"`).status)
+			post := send("POST", "/"+name)
+			require.Equal(t, []any{http.StatusMethodNotAllowed, "GET, HEAD"}, []any{post.status, post.header.Get("Allow")})
 		})
 	}
 }
@@ -65,7 +63,7 @@ func TestHandler(t *testing.T) {
 // TestOtherFiles: nothing else of the folder is served.
 func TestOtherFiles(t *testing.T) {
 	for _, path := range []string{"/", "/js.go", "/package.json", "/nodebus.js/", "/nodebus.js/x", "/../js.go", "/xnodebus.js"} {
-		require.Equal(t, http.StatusNotFound, get("GET", path).StatusCode, path)
+		require.Equal(t, http.StatusNotFound, send("GET", path).status, path)
 	}
 }
 

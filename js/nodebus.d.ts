@@ -187,7 +187,7 @@ export interface Options {
   /**
    * The address below which the routes of the server are, for example
    * "http://127.0.0.1:8188/". It can be relative to the page. Its query is added to each
-   * request, also to those of the connection. Default: the folder of the page.
+   * request, also to those of the connection. Default: the folder of the page. Needed in Node.
    */
   url?: string | URL;
   /** The id of the client: events of the prompts that it submits come to all connections of this id. Default: the server makes one. */

@@ -26,7 +26,7 @@ func TestTransport(t *testing.T) {
 		"HTTP/2": http2,
 	} {
 		t.Run(name, func(t *testing.T) {
-			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
+			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Receiver) {
 				made := make(chan sse.Transport, 1)
 				h := sse.New(nodebus.NewHub(nil), &sse.Options{PingInterval: time.Millisecond}) // comments between all blocks
 				c, url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +39,7 @@ func TestTransport(t *testing.T) {
 					tr.Wait()
 				}))
 				r := open(t, c, url)
-				return <-made, conform.Client{Receive: func() (nodebus.Frame, error) { return frameOf(r) }}
+				return <-made, conform.Receiver{Receive: func() (nodebus.Frame, error) { return frameOf(r) }}
 			})
 		})
 	}

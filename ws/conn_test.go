@@ -73,9 +73,9 @@ func pair(t *testing.T, secure bool) (*ws.Conn, *websocket.Conn) {
 func TestConform(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%t", secure), func(t *testing.T) {
-			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
+			conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Receiver) {
 				server, client := pair(t, secure)
-				return server, conform.Client{Receive: func() (nodebus.Frame, error) {
+				return server, conform.Receiver{Receive: func() (nodebus.Frame, error) {
 					typ, data, err := client.Read(context.Background())
 					return nodebus.Frame{Binary: typ == websocket.MessageBinary, Data: data}, err
 				}}
@@ -187,7 +187,8 @@ func TestPingsAreAnsweredInTheMiddleOfTheStream(t *testing.T) {
 // everything while a client does not read. When the client reads, nothing is missing up
 // to the end of its connection.
 func TestStalledClientHarmsNobody(t *testing.T) {
-	s := serve(t, &nodebus.HubOptions{QueueLen: 50}, nil)
+	// On a slow machine, the events take longer than the default WriteTimeout.
+	s := serve(t, &nodebus.HubOptions{QueueLen: 50}, &ws.Options{WriteTimeout: time.Hour})
 	live := dial(t, s.URL+"?clientId=live", nil)
 	read(t, live)
 	var stalled []*bufio.Reader

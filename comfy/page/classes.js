@@ -1,10 +1,15 @@
 // The list of the server's classes: by category, each with its inputs and outputs.
-import { $, el, ask } from "./dom.js";
+import { $, el } from "./dom.js";
+import { ask } from "./http.js";
+import { hue } from "./words.js";
 
 let known = {};
 
 // title returns the display name of a class.
 export const title = (name) => known[name]?.display_name || name || "";
+
+// hueOf returns the colour for the type of an output of a class.
+export const hueOf = (name, slot) => hue(word(known[name]?.output?.[slot] ?? "*"));
 
 // list loads the classes from the server and shows them.
 export async function list() {
@@ -12,7 +17,7 @@ export async function list() {
   const groups = Map.groupBy(Object.values(known), (c) => c.category);
   const order = [...groups.keys()].sort((a, b) => a.localeCompare(b));
   $("classes").replaceChildren(...order.map((category) => group(category, groups.get(category))));
-  $("count").textContent = String(Object.keys(known).length);
+  $("class-count").textContent = String(Object.keys(known).length);
   $("filter").oninput = filter;
   filter();
 }
@@ -84,6 +89,6 @@ function input(name, [type, options = {}], kind) {
 // the dot.
 function port(name, type, about) {
   const dot = el("i", { className: "dot" });
-  dot.style.setProperty("--hue", [...word(type)].reduce((sum, c) => (sum * 137 + c.codePointAt(0) * 71) % 360, 0));
+  dot.style.setProperty("--hue", hue(word(type)));
   return [el("dt", {}, dot, name, " ", el("code", {}, word(type))), el("dd", {}, about.filter((part) => part !== "").join(" · "))];
 }

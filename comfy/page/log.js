@@ -1,14 +1,15 @@
 // The list of received messages, the newest at the top.
-import { $, el } from "./dom.js";
-import { nameOf } from "./run.js";
+import { $, el, painter } from "./dom.js";
+import { clock, nameOf } from "./words.js";
 
 const most = 500; // entries that are kept
 const longest = 600; // characters of an entry
 
-const chatter = new Set(["status", "progress", "progress_state", "progress_text", "preview", "nodebus.overall"]);
+const chatter = new Set(["status", "progress", "progress_state", "progress_text", "b_preview_with_metadata", "b_preview", "nodebus.overall", "nodebus.text"]);
 const standard = new Set([
   "execution_start", "execution_cached", "executing", "executed", "execution_success", "execution_error",
-  "execution_interrupted", "feature_flags", "logs",
+  "execution_interrupted", "feature_flags", "logs", "nodebus.node_done", "nodebus.node_error", "nodebus.waiting",
+  "nodebus.answered", "nodebus.watching", "nodebus.gap",
 ]);
 
 // short leaves out the prompt id, which the entry shows already, and shows a picture
@@ -18,18 +19,38 @@ const short = (name, value) => {
   return value instanceof Blob ? `${value.type}, ${value.size} bytes` : value;
 };
 
-// isOwn reports whether the host program has defined a message type.
-export const isOwn = (type) => !standard.has(type) && !chatter.has(type);
+let fresh = []; // messages that are not in the list yet
 
 // log adds a message to the list. It highlights messages of the host program's types.
-export function log(type, data) {
+export function log({ type, data, prompt_id }) {
   if (chatter.has(type) && !$("chatter").checked) return;
+  fresh.push({ type, data, run: prompt_id ?? data?.prompt_id, time: Date.now() });
+  if (fresh.length > most) fresh.shift();
+  if ($("messages").open) paint();
+}
+
+const paint = painter(() => {
   const list = $("log");
+  list.prepend(...fresh.reverse().map(entry));
+  fresh = [];
+  while (list.childElementCount > most) list.lastElementChild.remove();
+}, () => 100);
+
+// beginLog prepares the list.
+export function beginLog() {
+  $("messages").open = sessionStorage.getItem("messages") === "true";
+  $("messages").ontoggle = () => {
+    sessionStorage.setItem("messages", $("messages").open);
+    if ($("messages").open) paint();
+  };
+}
+
+function entry({ type, data, run, time }) {
   const text = JSON.stringify(data, short) ?? "";
-  list.prepend(el("li", { className: isOwn(type) ? "own" : "" },
-    el("time", {}, new Date().toLocaleTimeString([], { hour12: false })),
+  const own = !standard.has(type) && !chatter.has(type);
+  return el("li", { className: own ? "own" : "" },
+    el("time", {}, clock(time)),
     el("b", {}, type),
-    el("span", {}, typeof data?.prompt_id === "string" ? nameOf(data.prompt_id) : ""),
-    el("code", {}, text.length > longest ? `${text.slice(0, longest)}…` : text)));
-  if (list.childElementCount > most) list.lastElementChild.remove();
+    typeof run === "string" && run ? el("a", { href: `#/run/${encodeURIComponent(run)}` }, nameOf(run)) : el("span", {}),
+    el("code", {}, text.length > longest ? `${text.slice(0, longest)}…` : text));
 }

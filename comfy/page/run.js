@@ -1,206 +1,153 @@
-// One run: a card that shows its progress, the outputs of its nodes, and its errors.
-import { title } from "./classes.js";
-import { el } from "./dom.js";
-import { shown } from "./output.js";
-import { Row } from "./row.js";
+// The selected run: its state, its graph, its questions, its problems and its results.
+import { bus, follow, graphOf } from "./bus.js";
+import { $, button, el, painter } from "./dom.js";
+import { Graph } from "./graph.js";
+import { List } from "./list.js";
+import { keepPreview, previewsOf } from "./previews.js";
+import { problems } from "./problems.js";
+import { Questions } from "./questions.js";
+import { Results } from "./results.js";
+import { partOf, viewsOf } from "./views.js";
+import { nameOf, stateWords, took, when } from "./words.js";
 
-const most = 500; // rows that a run shows
+const many = 150; // nodes; a graph with more is painted less often
 
-export class Run {
+export class RunView {
+  #id = "";
+  #stop = () => {};
   #graph = {};
-  #rows = new Map();
-  #previews = new Map(); // live pictures by node
-  #outputs = new Map(); // elements of outputs by node
-  #started = 0;
-  #badge = el("span", { className: "badge" });
-  #time = el("span", { className: "quiet" });
-  #overall = el("progress", { className: "overall", hidden: true, ariaLabel: "the whole run" });
-  #problems = el("div", { className: "problems" });
-  #nodes = el("ol", { className: "nodes", hidden: true, tabIndex: 0, ariaLabel: "Nodes" });
-  #unlisted = el("p", { className: "quiet" });
-  #shown = el("div", { className: "shown" });
-  #buttons;
+  #run = { state: "" };
+  #views = new Map();
+  #picked = "";
+  #problems = "";
+  #clock;
 
-  // act holds the functions of the buttons: follow, edit and interrupt. Each receives
-  // the run.
-  constructor(id, act) {
-    this.id = id;
-    const name = nameOf(id);
-    const button = (text, does) => el("button", { type: "button", onclick: () => does(this), ariaLabel: `${text} run ${name}` }, text);
-    this.#buttons = { follow: button("Follow", act.follow), edit: button("Edit", act.edit), interrupt: button("Interrupt", act.interrupt) };
-    this.element = el("article", { className: "box run", ariaLabel: `Run ${name}` },
-      el("div", { className: "controls" }, el("h3", {}, "Run ", el("code", { title: id }, name)), this.#badge, this.#time,
-        el("span", { className: "buttons" }, ...Object.values(this.#buttons))),
-      this.#overall, this.#problems, this.#nodes, this.#unlisted, this.#shown);
-    this.name = name;
-    this.mine = false; // whether this page receives the messages of the run
-    this.become("waiting");
+  // act holds what the buttons do: interrupt(id), edit(graph) and again(graph).
+  constructor(act) {
+    this.paint = painter(() => this.#paint(), () => (this.#views.size > many ? 200 : 0));
+    this.graph = new Graph("The graph of the run", (id) => this.#pick(id));
+    this.list = new List((id) => this.#pick(id));
+    this.results = new Results((id) => this.#pick(id));
+    this.questions = new Questions($("questions"), (id) => this.#pick(id));
+    $("graph-place").append(this.graph.element, this.list.element);
+    $("as-list").before(this.graph.pan.buttons);
+    $("interrupt").onclick = () => act.interrupt(this.#id);
+    $("edit").onclick = () => act.edit(this.#graph);
+    $("again").onclick = () => act.again(this.#graph);
+    $("as-list").onclick = () => this.#toggle(this.list.element.hidden);
+    this.#toggle(sessionStorage.getItem("list") === "true");
+    bus.addEventListener("b_preview_with_metadata", ({ detail }) => this.#preview(detail));
   }
 
-  get ended() {
-    return this.state !== "waiting" && this.state !== "running";
-  }
-
-  get graph() {
-    return this.#graph;
-  }
-
-  set graph(graph) {
+  // open shows a run. "" shows no run.
+  async open(id) {
+    this.#stop();
+    clearInterval(this.#clock);
+    this.#id = id;
+    this.#graph = {};
+    this.#run = { state: "" };
+    this.#pick("");
+    if (!id) return;
+    $("run-name").textContent = nameOf(id);
+    $("run-name").title = id;
+    $("lost").textContent = "";
+    this.#stop = follow(id, (run) => this.#hear(id, run));
+    this.#clock = setInterval(() => this.#time(), 1000);
+    this.paint();
+    const graph = await graphOf(id).catch(() => null);
+    if (id !== this.#id || !graph) return;
     this.#graph = graph;
-    for (const label of this.element.querySelectorAll("[data-node]")) label.textContent = this.#title(label.dataset.node);
-    if (!this.#nodes.hidden) this.#plan();
-    this.become(this.state);
+    this.paint();
   }
 
-  // become sets the state, and shows the buttons that are useful in it.
-  become(state) {
-    this.state = state;
-    this.element.dataset.state = state;
-    this.#badge.textContent = state;
-    this.#buttons.interrupt.hidden = this.ended;
-    this.#buttons.follow.hidden = this.ended || this.mine;
-    this.#buttons.edit.hidden = Object.keys(this.#graph).length === 0;
+  // retitle shows the titles of the classes, which may have changed.
+  retitle() {
+    this.graph.retitle();
+    this.list.show({});
+    this.paint();
   }
 
-  own() {
-    this.mine = true;
-    this.become(this.state);
-  }
-
-  // hear handles a message of this run.
-  hear(type, data) {
-    if (Object.hasOwn(this.#on, type)) this.#on[type](data);
-  }
-
-  // recall shows an ended run from its entry in the history. It shows no list of
-  // nodes, because the history does not contain which nodes ran.
-  recall({ prompt, status, outputs, meta }) {
-    this.graph = prompt[2];
-    for (const [type, data] of status.messages) this.hear(type, data);
-    for (const [node, output] of Object.entries(outputs)) this.hear("executed", { node, output, ...meta?.[node] });
-    this.#nodes.hidden = this.#unlisted.hidden = true;
-    this.element.classList.add("past");
-  }
-
-  #on = {
-    execution_start: ({ timestamp }) => {
-      this.#started = timestamp;
-      this.#time.textContent = `since ${clock(timestamp)}`;
-      this.#endPreviews();
-      for (const part of [this.#nodes, this.#unlisted, this.#shown, this.#problems]) part.replaceChildren();
-      for (const map of [this.#rows, this.#outputs]) map.clear();
-      this.element.classList.remove("past");
-      this.#nodes.hidden = false;
-      this.become("running");
-      this.#plan();
-    },
-    execution_cached: ({ nodes }) => nodes.forEach((id) => this.#row(id).become("cached")),
-    progress_state: ({ nodes }) => {
-      for (const n of Object.values(nodes)) {
-        const row = this.#row(n.node_id, n.display_node_id);
-        if (row.state !== "cached" && row.state !== "skipped") row.become(n.state === "error" ? "failed" : n.state, n.value, n.max);
-      }
-    },
-    progress_text: ({ node, text }) => this.#row(node).say(text),
-    preview: ({ node_id, display_node_id, blob }) => this.#preview(node_id, display_node_id || node_id, blob),
-    executed: ({ node, display_node, output }) => this.#show(node, display_node || node, output),
-    execution_error: (data) => this.#fail(data),
-    execution_success: ({ timestamp }) => this.#end("done", "finished", timestamp),
-    execution_interrupted: ({ timestamp }) => {
-      for (const row of this.#rows.values()) if (row.state === "failed") row.become("stopped"); // the interruption caused the failure
-      this.#end("interrupted", "stopped", timestamp);
-    },
-    "nodebus.overall": ({ value }) => {
-      this.#overall.hidden = false;
-      this.#overall.value = value;
-    },
-  };
-
-  // plan lists the nodes before they run.
-  #plan() {
-    for (const id of Object.keys(this.#graph)) {
-      const row = this.#row(id);
-      if (this.ended) row.settle();
+  #hear(id, run) {
+    if (id !== this.#id) return;
+    if (run instanceof Error) {
+      $("lost").textContent = run.message;
+      run = { ...this.#run, state: "unknown", waiting: [] }; // what was seen of it stays
     }
+    this.#run = run;
+    this.paint();
   }
 
-  // row returns the row of a node, and makes it if necessary. If the node on has made
-  // the node, the row is below the row of on.
-  #row(id, on = id) {
-    let row = this.#rows.get(id);
-    if (row) return row;
-    const maker = on === id ? null : this.#row(on);
-    row = new Row(id, this.#label(on));
-    this.#rows.set(id, row);
-    if (this.#rows.size > most) this.#unlisted.textContent = `${this.#rows.size - most} more nodes are not listed.`;
-    else if (maker) maker.hold(row);
-    else this.#nodes.append(row.element);
-    return row;
+  #preview({ prompt_id: id, node_id: node, display_node_id: display, blob }) {
+    keepPreview(id, display || node, blob);
+    if (id === this.#id) this.paint();
   }
 
-  // title returns the title of a node in the workflow, or else its class.
-  #title(id) {
-    const node = this.#graph[id];
-    return node?._meta?.title || title(node?.class_type) || "";
+  #pick(id) {
+    this.#picked = id;
+    this.graph.mark(id);
+    this.list.mark(id);
+    this.paint();
   }
 
-  // label returns an element with the title of a node. The title may be set later,
-  // when the workflow is known.
-  #label(id) {
-    const label = el("span", {}, this.#title(id));
-    label.dataset.node = id;
-    return label;
+  #toggle(list) {
+    sessionStorage.setItem("list", list);
+    this.list.element.hidden = !list;
+    this.graph.element.hidden = this.graph.pan.buttons.hidden = list;
+    $("as-list").ariaPressed = String(list);
+    this.paint();
   }
 
-  #preview(id, on, blob) {
-    let preview = this.#previews.get(id);
-    if (!preview) {
-      preview = el("img", { alt: "preview" });
-      this.#previews.set(id, preview);
-      this.#shown.prepend(el("figure", { className: "live" }, preview, el("figcaption", {}, this.#label(on), " · preview")));
+  #paint() {
+    if (!this.#id) return;
+    const run = this.#run;
+    const asking = run.state === "running" && run.waiting?.length > 0;
+    const state = asking ? "asking" : run.state;
+    $("run").dataset.state = state;
+    $("run-state").textContent = stateWords[state] ?? state;
+    $("interrupt").hidden = run.state !== "" && run.state !== "running";
+    $("edit").hidden = $("again").hidden = Object.keys(this.#graph).length === 0;
+    $("overall").hidden = run.state !== "running";
+    $("overall").value = partOf(run, Object.keys(this.#graph).length);
+    $("incomplete").hidden = !run.incomplete || !run.state;
+    this.#time();
+    this.#views = viewsOf(this.#graph, run);
+    $("nodes-done").textContent = count(this.#views);
+    const previews = previewsOf(this.#id);
+    if (this.list.element.hidden) this.#draw(previews);
+    else {
+      this.list.show(this.#graph, run);
+      this.list.paint(this.#views);
     }
-    URL.revokeObjectURL(preview.src);
-    preview.src = URL.createObjectURL(blob);
+    this.questions.show(run.waiting ?? [], this.#graph);
+    this.#fail(run);
+    this.results.show(this.#graph, run, this.#views, previews, this.#picked);
   }
 
-  #endPreviews() {
-    for (const preview of this.#previews.values()) {
-      URL.revokeObjectURL(preview.src);
-      preview.closest("figure").remove();
-    }
-    this.#previews.clear();
+  #draw(previews) {
+    this.graph.show(this.#graph);
+    this.graph.paint(this.#views);
+    this.graph.picture(new Map([...previews, ...this.results.pictures(this.#run)]));
   }
 
-  #show(id, on, output) {
-    this.#outputs.get(id)?.forEach((old) => old.remove());
-    const all = shown(() => this.#label(on), output);
-    this.#outputs.set(id, all);
-    this.#shown.append(...all);
+  #fail(run) {
+    const { elements, key } = problems(run, this.#graph, (id) => this.#pick(id));
+    if (key === this.#problems) return;
+    this.#problems = key;
+    $("problems").replaceChildren(...elements);
   }
 
-  #fail({ node_id, node_type, exception_type, exception_message, traceback, timestamp }) {
-    const blocked = exception_type === "ExecutionBlocked"; // this node is skipped, and the run goes on
-    this.#problems.append(el("div", { className: blocked ? "notice" : "error" },
-      el("strong", {}, el("code", {}, node_id), " ", this.#title(node_id) || title(node_type), blocked ? " was skipped" : " failed"),
-      el("p", {}, exception_message.trim()),
-      traceback?.length ? el("details", {}, el("summary", {}, exception_type), el("pre", {}, traceback.join("").trim())) : null));
-    if (node_id) this.#row(node_id).become(blocked ? "skipped" : "failed");
-    if (!blocked) this.#end("failed", "stopped", timestamp);
-  }
-
-  #end(state, unfinished, timestamp) {
-    this.#overall.hidden = true;
-    for (const row of this.#rows.values()) row.settle(unfinished);
-    this.#endPreviews();
-    const took = this.#started ? `, took ${seconds(timestamp - this.#started)}` : "";
-    this.#time.textContent = `${clock(timestamp)}${took}`;
-    this.become(state);
+  #time() {
+    const { started, ended, attempt } = this.#run;
+    const words = [];
+    if (started) words.push(ended ? `${when(ended)}, took ${took(ended - started)}` : `since ${when(started)}, ${took(Math.max(Date.now() - started, 0))}`);
+    if (attempt > 1) words.push(`attempt ${attempt}`);
+    $("run-time").textContent = words.join(" · ");
   }
 }
 
-// nameOf returns the name that the page shows for a run: the beginning of its id.
-export const nameOf = (id) => (id.length > 12 ? id.slice(0, 8) : id);
-
-const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
-
-const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
+// count says how many nodes are done.
+function count(views) {
+  const all = [...views.values()];
+  const done = all.filter(({ state }) => state === "finished" || state === "cached").length;
+  return all.length ? `${done} of ${all.length} nodes done` : "";
+}

@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 
 // TestConform checks the transport against the contract of all transports.
 func TestConform(t *testing.T) {
-	conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Client) {
+	conform.Transport(t, func(t *testing.T) (nodebus.Transport, conform.Receiver) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer l.Close()
@@ -37,7 +37,7 @@ func TestConform(t *testing.T) {
 		here, err := l.Accept()
 		require.NoError(t, err)
 		r := bufio.NewReader(there)
-		return &ndjson{conn: here}, conform.Client{TextOnly: true, Receive: func() (nodebus.Frame, error) {
+		return &ndjson{conn: here}, conform.Receiver{TextOnly: true, Receive: func() (nodebus.Frame, error) {
 			line, err := r.ReadBytes('\n')
 			return nodebus.Frame{Data: bytes.TrimSuffix(line, []byte("\n"))}, err
 		}}

@@ -32,6 +32,8 @@ type cursorClient struct {
 	errs    []error
 	sockets int
 	drops   int
+
+	library *libraryClient // it uses package client; nil: it reads by itself
 }
 
 // received is an event, or an announced gap: the events above after and below the ID may
@@ -60,6 +62,10 @@ var errEnough = errors.New("the client has received everything")
 
 // run reads until the last event has arrived.
 func (c *cursorClient) run(ctx context.Context) {
+	if c.library != nil {
+		c.library.runLibrary(ctx)
+		return
+	}
 	for vain := 0; ctx.Err() == nil; vain++ {
 		had := c.since
 		err := c.connection(ctx)
@@ -189,7 +195,7 @@ func (c *cursorClient) compare(truth []fact) (due int) {
 		}
 		for ; next < len(truth) && truth[next].id <= got.id; next++ {
 			f := truth[next]
-			if f.id <= c.first || !f.isFor(c.id, c.watch) {
+			if f.id <= c.first || !f.isFor(c.id, c.watch) || c.library != nil && c.library.ignores(f.prompt) {
 				continue
 			}
 			due++

@@ -28,6 +28,7 @@ var (
 type size struct {
 	seed       uint64
 	clients    int
+	libraries  int // clients that use package client, besides
 	prompts    int
 	atOnce     int
 	steps      int // numbered events of a prompt, on average
@@ -38,7 +39,7 @@ type size struct {
 }
 
 func sizeOf() size {
-	s := size{seed: *seed, clients: 200, prompts: 3000, atOnce: 50, steps: 20, faultEvery: 4 << 10, cuts: 500}
+	s := size{seed: *seed, clients: 200, libraries: 32, prompts: 3000, atOnce: 50, steps: 20, faultEvery: 4 << 10, cuts: 500}
 	switch {
 	case testing.Short():
 		s.prompts, s.cuts = 150, 20
@@ -61,7 +62,8 @@ func deadline() time.Duration {
 
 // TestSoak compares what 200 clients receive, a third of them over a bad line, with what
 // was published. Clients with a cursor must receive each event once and in order. Stock
-// clients must receive one outcome of each of their prompts.
+// clients must receive one outcome of each of their prompts. 32 more clients use package
+// client, half of them over the bad line.
 func TestSoak(t *testing.T) { soak(t, sizeOf()) }
 
 // TestSoakGaps does the same with a log that keeps very little: a client with a cursor
@@ -137,7 +139,32 @@ func newCrowd(l *load, addr, bad string) *crowd {
 		}
 		c.cursor = append(c.cursor, k)
 	}
+	for i := range l.size.libraries {
+		c.cursor = append(c.cursor, l.newLibraryClient(i, addr, bad))
+	}
 	return c
+}
+
+// newLibraryClient makes a client that uses package client: half of them are behind the bad
+// line, and half of them follow prompts.
+func (l *load) newLibraryClient(i int, addr, bad string) *cursorClient {
+	to := addr
+	if i/2%2 == 0 {
+		to = bad
+	}
+	k := newLibraryClient(fmt.Sprintf("g%d", i), to, i, rand.New(rand.NewPCG(l.seed, uint64(i)<<32+1)))
+	k.restless, k.forgets = 60, l.noStock
+	for range 5 {
+		p := promptName(k.rnd.IntN(l.prompts))
+		switch {
+		case i/4%2 == 0:
+			k.watch[p] = true
+		case !k.ignores(p):
+			k.follows = append(k.follows, p)
+		}
+	}
+	l.clients = append(l.clients, k.id)
+	return &k.cursorClient
 }
 
 // start starts the clients and waits until each has a connection.
@@ -262,8 +289,12 @@ func soak(t *testing.T, s size) (gaps uint64) {
 func (c *crowd) report(t *testing.T, truth []fact, stats nodebus.HubStats, bad *proxy) {
 	var errs []error
 	due, took, sockets, drops, announced, states := 0, 0, 0, 0, 0, 0
+	loops, restarts, followed := 0, 0, 0
 	for _, k := range c.cursor {
 		due += k.compare(truth)
+		if g := k.library; g != nil {
+			loops, restarts, followed = loops+g.loops, restarts+g.restarts, followed+g.compareTales(truth)
+		}
 		for _, g := range k.got {
 			switch {
 			case g.gap:
@@ -288,6 +319,7 @@ func (c *crowd) report(t *testing.T, truth []fact, stats nodebus.HubStats, bad *
 		sockets, bad.sockets.Load(), bad.cuts.Load(), bad.stalls.Load(), bad.silent.Load(), bad.resets.Load(), drops)
 	t.Logf("%d events were published", len(truth))
 	t.Logf("clients with a cursor: %d events due, %d lossless and %d replaceable ones received, gaps announced %d", due, took, states, announced)
+	t.Logf("%d of them use package client: %d loops over Events, %d restarts, %d events of followed prompts", c.load.libraries, loops, restarts, followed)
 	t.Logf("stock clients: %d events received, %d prompts with an outcome, %d of them begun again, %d receipts", sent, outcomes, again, receipts)
 	t.Logf("hub: resumed %d, fell behind %d, replaced %d, gaps %d, slow %d, unconfirmed %d",
 		stats.Resumed, stats.FellBehind, stats.Replaced, stats.Gaps, stats.Slow, stats.Unconfirmed)

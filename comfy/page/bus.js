@@ -1,0 +1,65 @@
+// The connection of this page to the server, and what the page knows about single runs.
+import { ask } from "./http.js";
+import { Client } from "./nodebus/nodebus.js";
+
+const kept = "clientId";
+const most = 50; // graphs that are remembered
+
+// bus is the only connection of the page. A reload of the page keeps the client id, so that
+// the runs of before the reload are still those of this page.
+export const bus = new Client({ clientId: sessionStorage.getItem(kept) ?? "" });
+bus.ready.then(() => sessionStorage.setItem(kept, bus.clientId));
+
+const followed = new Map(); // the runs that parts of the page follow, by id
+
+// follow calls heard with the state of a run, now and after each change, until the returned
+// function is called. Several parts of the page can follow the same run. heard is called
+// with an Error if the server does not know the run.
+export function follow(id, heard) {
+  let shared = followed.get(id);
+  if (!shared) {
+    shared = { heard: new Set() };
+    const tell = (run) => shared.heard.forEach((one) => one(run));
+    followed.set(id, shared);
+    shared.following = bus.follow(id, (run) => tell((shared.run = run)));
+    shared.following.done.then((run) => tell((shared.run = run)), (err) => err.name === "AbortError" || tell(err));
+  } else if (shared.run) queueMicrotask(() => shared.heard.has(heard) && heard(shared.run));
+  shared.heard.add(heard);
+  return () => {
+    if (!shared.heard.delete(heard) || shared.heard.size) return;
+    shared.following.stop();
+    followed.delete(id);
+  };
+}
+
+const graphs = new Map();
+const leftOut = new Map();
+
+// keep remembers the graph of a prompt, and why the server leaves out some of its outputs.
+export function keep(id, graph, problems = {}) {
+  graphs.set(id, graph);
+  if (Object.keys(problems).length) leftOut.set(id, problems);
+  if (graphs.size > most) {
+    const oldest = graphs.keys().next().value;
+    graphs.delete(oldest);
+    leftOut.delete(oldest);
+  }
+  return graph;
+}
+
+// leftOutOf returns the problems of the nodes of a prompt that the server leaves out, by id,
+// if this page has submitted the prompt.
+export const leftOutOf = (id) => leftOut.get(id) ?? {};
+
+// graphOf returns the graph of a prompt, or null if the server does not know the prompt.
+export async function graphOf(id) {
+  if (graphs.has(id)) return graphs.get(id);
+  const ended = async () => (await ask(`history/${encodeURIComponent(id)}`))[id]?.prompt;
+  const item = (await ended()) ?? (await queued(id)) ?? (await ended()); // it may end between the first two requests
+  return item ? keep(id, item[2]) : null;
+}
+
+async function queued(id) {
+  const { queue_running, queue_pending } = await ask("queue");
+  return [...queue_running, ...queue_pending].find((item) => item[1] === id);
+}

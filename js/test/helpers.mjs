@@ -1,0 +1,54 @@
+// What the tests of runs share.
+
+import { Client } from "../nodebus.js";
+import { Server, WebSocket } from "./server.mjs";
+
+export const kinds = { ws: { WebSocket, transport: "ws" }, sse: { transport: "sse" } };
+
+/** Returns a server, a client that is connected to it, and the server's side of the connection. */
+export async function start(t, options, cursor = "life-0") {
+  const server = await Server.start(t);
+  const client = new Client({ url: server.url, clientId: "me", retry: 2, ...options });
+  t.after(() => client.close());
+  const peer = (await server.accept()).greet(cursor);
+  await client.ready;
+  if (peer.kind === "ws") await peer.received.next(); // feature_flags
+  return { server, client, peer };
+}
+
+/** The messages of a run, numbered from a place on. Without a life they have no cursor. */
+export function ofRun(id, from, life = "life") {
+  const data = [
+    ["execution_start", { timestamp: 5 }],
+    ["execution_cached", { nodes: [] }],
+    ["executing", { node: "1", display_node: "1" }],
+    ["example.brush", { node: "1" }],
+    ["executed", { node: "1", display_node: "1", output: { text: ["ok"] } }],
+    ["execution_success", { timestamp: 9 }],
+    ["executing", { node: null }],
+  ];
+  return data.map(([type, rest], i) => ({
+    type,
+    data: { ...rest, prompt_id: id },
+    prompt_id: id,
+    time: 1,
+    ...(life && { cursor: `${life}-${from + i}` }),
+  }));
+}
+
+export const summary = (run) => [run.state, run.nodes[1]?.state, run.nodes[1]?.output?.text?.[0], Boolean(run.closed), Boolean(run.incomplete)];
+export const finished = ["success", "finished", "ok", true, false];
+
+/** Allows each request to watch: on a WebSocket with messages, for a stream with new connections. */
+export async function allowAll(server, client, peer) {
+  while (peer.kind === "sse") (await server.accept()).greet(client.cursor);
+  for (;;) {
+    const { type, data } = await peer.received.next();
+    peer.send({ type: "nodebus.watching", data: { ...data, watching: type === "nodebus.watch" } });
+  }
+}
+
+/** Waits until a condition holds. */
+export async function until(condition) {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
