@@ -18,7 +18,7 @@ import (
 // breaks the first bytes of some.
 type faulty struct {
 	listener net.Listener
-	back     string // address of the server
+	back     string      // address of the server
 	good     atomic.Bool // no faults
 	cuts     atomic.Int64
 	stalls   atomic.Int64
