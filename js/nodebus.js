@@ -684,6 +684,7 @@ export function fold(run, message) {
   else if (run.closed || attempt < run.attempt) return run;
   run.attempt = attempt;
   if (!step) return run;
+  if (!run.state && !starts && type !== "execution_interrupted") run.incomplete = true; // the start is missing
   try {
     step(run, data, data.timestamp || time);
   } catch {} // it is not what the wire promises
