@@ -64,7 +64,7 @@ func (s *Server) runShow(w http.ResponseWriter, r *http.Request) {
 func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("preview") {
 		w.Header().Set("Allow", http.MethodPost)
-		fail(w, http.StatusMethodNotAllowed, "the address needs the id of a run: GET nodebus/runs/<prompt id>; POST submits a prompt and waits for its end")
+		fail(w, http.StatusMethodNotAllowed, "the address needs the id of a run: GET nodebus/runs/{id}; POST submits a prompt and waits for its end")
 		return
 	}
 	s.streams.ServeHTTP(w, r)
