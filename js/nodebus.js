@@ -154,6 +154,7 @@ export class Client extends EventTarget {
       if (entry.followers.delete(follower)) this.#leave(entry);
     };
     entry.followers.add(follower);
+    entry.known &&= entry.own || entry.run.closed || this.#watched.has(promptId); // else its events come no more
     if (!entry.known) this.#learn(entry);
     else queueMicrotask(() => this.#changed(entry, null));
     return {
@@ -206,7 +207,7 @@ export class Client extends EventTarget {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
+      if (!entry.run.state || entry.run.incomplete || this.#stream) state = await this.#state(id);
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -225,7 +226,7 @@ export class Client extends EventTarget {
     if (counts) entry.run = snapshot(state);
     else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
     if (counts || !known) this.#changed(entry, null);
-    for (const message of tail) if (!counts || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
+    for (const message of tail) this.#fold(entry, message);
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
@@ -253,6 +254,7 @@ export class Client extends EventTarget {
 
   /** Brings a run up to date. */
   #fold(entry, message) {
+    if (message.cursor && !isLater(message.cursor, entry.run.cursor)) return; // the state was ahead
     entry.run = fold(entry.run, message);
     if (message.type === "execution_start") entry.known = true;
     if (!entry.tail) this.#changed(entry, message);
@@ -390,6 +392,7 @@ export class Client extends EventTarget {
         this.#connection = null;
         this.connected = false;
         connection.close(); // which can report an error
+        for (const entry of this.#runs.values()) if (entry.past && !entry.run.closed) entry.known = !(entry.run.incomplete = true);
         if (isRefusal(error) && (transport === "sse" || error.status !== 404)) return this.#end(error);
         if (other && !connection.greeted) return this.#open(!stream);
         this.#timer = setTimeout(() => this.#connect(), (this.#wait * (1 + Math.random())) / 2);
@@ -479,8 +482,12 @@ export class Client extends EventTarget {
     const hidden = !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
     if (typeof id === "string") {
       const entry = this.#entry(id);
+      entry.past = !cursor; // the next connection begins before it
       if (entry.tail && cursor) entry.tail.push(message);
-      else this.#fold(entry, message);
+      else {
+        if (type !== "nodebus.watching") entry.tail?.splice(0); // its past has it
+        this.#fold(entry, message);
+      }
     }
     if ((type === "nodebus.watching" && this.#answered(data ?? {})) || hidden) return;
     this.#dispatch("message", message, message);
