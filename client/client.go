@@ -51,6 +51,7 @@ type Client struct {
 	loops     map[string][]*loop // by the prompt that they follow; "" for Events
 	uncalled  queue              // events that listeners have not had
 	unread    queue              // events for the next Events; empty while a loop over Events runs
+	yielding  bool               // Events has been called
 	unclosed  map[string]bool    // prompts whose events have come, but not the closing event
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
