@@ -87,8 +87,12 @@ func stateOf(p *past, known *knownRun) *fold.Run {
 	if p.isEarlier(known) {
 		run = &fold.Run{PromptID: run.PromptID}
 	}
+	if known.leased && run.State == "" { // it has just begun, or its first events are not kept
+		run.State = fold.Running
+		run.Incomplete = run.Incomplete || run.Attempt > 0
+	}
 	switch {
-	case run.Attempt > 0 && !run.Incomplete && run.State != "":
+	case run.Attempt > 0 && !run.Incomplete:
 		return run
 	case known.record != nil:
 		ended := runOf(known.record)
