@@ -72,13 +72,19 @@ func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
 // client goes away.
 func (s *Server) runSubmit(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
+	body, ok := readBody(w, r) // the client may be slow, and Close must not wait for it
+	if !ok {
+		return
+	}
 	if !s.clients.follow() {
 		fail(w, http.StatusServiceUnavailable, "the server is closed")
 		return
 	}
 	defer s.clients.serving.Done()
+	ctx, stop := s.untilClosed(r.Context())
+	defer stop()
 	ready := make(chan struct{})
-	sub, ok := s.submit(w, r, ready)
+	sub, ok := s.submit(w, r.WithContext(ctx), body, ready)
 	if !ok {
 		return
 	}
@@ -91,8 +97,6 @@ func (s *Server) runSubmit(w http.ResponseWriter, r *http.Request) {
 	// The run may take longer than the timeouts of the http.Server.
 	c := http.NewResponseController(w)
 	_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})
-	ctx, stop := s.untilClosed(r.Context())
-	defer stop()
 	_, err := sub.Wait(ctx)
 	switch {
 	case r.Context().Err() != nil: // the client is gone
