@@ -94,10 +94,14 @@ func (s *Server) queueOrderChange(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if o.Paused != nil && *o.Paused {
+	pauses := o.Paused != nil && *o.Paused && !s.engine.Paused()
+	if pauses {
 		s.engine.Pause()
 	}
 	if err := s.reorder(r, ids); err != nil {
+		if pauses {
+			s.engine.Resume()
+		}
 		s.unavailable(w, err)
 		return
 	}

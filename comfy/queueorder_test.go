@@ -174,3 +174,23 @@ func TestQueueOrderWithoutQueue(t *testing.T) {
 	h.engine.Resume()
 	h.ended("b")
 }
+
+// TestQueueOrderUndoesPause: if the prompts cannot be moved, the queue is not paused.
+func TestQueueOrderUndoesPause(t *testing.T) {
+	q := &brokenQueue{Queue: flow.NewQueue(nil)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Queue: q, Parallel: 1})
+	h.busy("me")
+	h.submit("me", quick, `"prompt_id":"a"`)
+	q.move = errors.New("secret")
+	for _, before := range []bool{false, true} {
+		if before {
+			h.engine.Pause()
+		}
+		require.Equal(t, 503, h.post("/nodebus/queue", `{"paused":true,"first":"a"}`).status)
+		require.Equal(t, before, h.engine.Paused(), "as before")
+	}
+	q.move = nil
+	h.engine.Resume()
+	h.gate.open("busy")
+	h.ended("a")
+}
