@@ -63,7 +63,7 @@ func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
 		unknownRun(w)
 		return
 	}
-	s.streams.ServeHTTP(w, r)
+	s.streams.ServePreview(w, r)
 }
 
 // runSubmit answers POST /nodebus/runs. It submits the prompt in the body, like POST
