@@ -55,8 +55,12 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 // it has sent the answer, and it waits for a head start after that: some clients
 // begin to listen only when they have the answer.
 func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
 	ready := make(chan struct{})
-	sub, ok := s.submit(w, r, ready)
+	sub, ok := s.submit(w, r, body, ready)
 	if !ok {
 		return
 	}
@@ -72,11 +76,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 
 // submit adds the prompt in the body of a request to the queue. The prompt begins when
 // ready is closed. If ok is false, submit has already answered.
-func (s *Server) submit(w http.ResponseWriter, r *http.Request, ready <-chan struct{}) (sub *flow.Submission, ok bool) {
-	body, ok := readBody(w, r)
-	if !ok {
-		return nil, false
-	}
+func (s *Server) submit(w http.ResponseWriter, r *http.Request, body []byte, ready <-chan struct{}) (sub *flow.Submission, ok bool) {
 	p, secrets, invalid := s.parsePrompt(r, body)
 	if invalid != nil {
 		reject(w, invalid.status, &invalid.ValidationError)
