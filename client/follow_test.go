@@ -273,6 +273,7 @@ func TestFollowIsToldByARealServer(t *testing.T) {
 	_, err := c.Wait(deadline(t), id)
 	require.NoError(t, err)
 	other := dial(t, h.URL+"/ws", nil)
+	require.NotEmpty(t, followed(t, c, id))
 	for range 3 {
 		require.Empty(t, followed(t, c, id))
 		require.Empty(t, followed(t, other, id))

@@ -46,7 +46,7 @@ func (l *loop) rouse() {
 	}
 }
 
-// begin begins a loop. It takes over what was kept for it.
+// begin begins a loop with what was kept for it.
 func (c *Client) begin(promptID string, quiet bool) *loop {
 	l := &loop{promptID: promptID, quiet: quiet, wake: make(chan struct{}, 1)}
 	c.mu.Lock()
@@ -54,22 +54,38 @@ func (c *Client) begin(promptID string, quiet bool) *loop {
 	if promptID == "" {
 		l.queue, c.unread = c.unread, queue{}
 	} else {
-		c.kept.expire(&item{})
-		k := c.kept.take(promptID)
-		if k != nil {
-			l.queue = k.queue
-		}
-		if k != nil && k.lost {
-			gap := l.items[0].ev.Payload.(nodebus.Gap)
-			gap.Next = c.last.ID + 1
-			l.items[0].ev.Payload = gap
-		}
+		k := c.beginWith(l)
 		l.begun = slices.ContainsFunc(l.items, func(it item) bool { return it.ev.PromptID == promptID })
 		l.ask = k == nil || !k.own
 		l.doubt = quiet && !l.begun
 	}
 	c.loops[promptID] = append(c.loops[promptID], l)
 	return l
+}
+
+// beginWith gives a loop what was kept for it, and returns that or nil. Wait yields no
+// events, so it leaves them to the first Follow. c.mu is held.
+func (c *Client) beginWith(l *loop) *kept {
+	c.kept.expire(&item{})
+	k := c.kept.byPrompt[l.promptID]
+	if k == nil {
+		return nil
+	}
+	l.queue = queue{slices.Clone(k.items), k.bytes}
+	if !l.quiet {
+		c.kept.take(l.promptID)
+	}
+	if k.lost {
+		gap := l.items[0].ev.Payload.(nodebus.Gap)
+		gap.Next = c.last.ID + 1
+		l.items[0].ev.Payload = gap
+	}
+	return k
+}
+
+// follows reports whether a loop yields the events of a prompt. c.mu is held.
+func (c *Client) follows(promptID string) bool {
+	return slices.ContainsFunc(c.loops[promptID], func(l *loop) bool { return !l.quiet })
 }
 
 // finish ends a loop. What the last loop over Events has not yielded is for the next.

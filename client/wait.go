@@ -9,8 +9,8 @@ import (
 
 // Wait waits until a prompt has ended, and returns how: see [nodebus.Outcome.Err] for the
 // error of a prompt that failed. The prompt may have ended before, and it may be a prompt of
-// another client. Wait reads events, but yields none; a listener may call it, and so may
-// several goroutines. For its errors see [Client.Events].
+// another client. Wait reads events, but yields none: a later [Client.Follow] has them all. A
+// listener may call it, and so may several goroutines. For its errors see [Client.Events].
 //
 // The error is [ErrNotFound] if the server no longer knows the prompt: it was deleted before
 // it began, or the server was restarted and has forgotten it. Wait notices that about a

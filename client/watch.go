@@ -98,7 +98,7 @@ func (c *Client) post(r *request) error {
 		return fmt.Errorf("client: %d prompts are watched already; call Unwatch for one of them first", watchMax)
 	}
 	c.requests = append(c.requests, r)
-	if r.watch && len(c.loops[r.promptID]) == 0 {
+	if r.watch && !c.follows(r.promptID) {
 		c.kept.begin(r.promptID)
 	}
 	l := c.link
