@@ -51,7 +51,8 @@ type Client struct {
 	loops     map[string][]*loop // by the prompt that they follow; "" for Events
 	uncalled  queue              // events that listeners have not had
 	unread    queue              // events for the next Events; empty while a loop over Events runs
-	unclosed  map[string]bool    // prompts whose events have come, but not the closing event
+	unclosed  map[string]bool    // prompts that were submitted, or whose events have come, but not the closing event
+	posting   map[string]bool    // prompts whose request of Submit has no answer yet
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
 	requests  []*request         // wait for their answers, in the order in which they were sent
@@ -79,7 +80,7 @@ func newClient(opts *Options) *Client {
 		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
 		listing:   listing{turn: make(chan struct{}, 1)},
 		listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
-		loops: map[string][]*loop{}, unclosed: map[string]bool{},
+		loops: map[string][]*loop{}, unclosed: map[string]bool{}, posting: map[string]bool{},
 	}
 	if opts != nil {
 		c.opts = *opts

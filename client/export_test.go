@@ -9,7 +9,7 @@ import (
 )
 
 // Keep begins to keep the events of a prompt, as Submit does.
-func (c *Client) Keep(promptID string) { c.keep(promptID) }
+func (c *Client) Keep(promptID string) { c.keep(promptID); c.posted(promptID) }
 
 // Unkeep ends what Keep began.
 func (c *Client) Unkeep(promptID string) { c.unkeep(promptID) }

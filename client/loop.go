@@ -19,7 +19,8 @@ type loop struct {
 	slow     bool          // it was too far behind, and gets nothing more
 	ask      bool          // it must ask the server whether the prompt has ended
 	told     bool          // the server has answered
-	over     bool          // the answer: it has ended, or, for a quiet loop, is gone
+	over     bool          // the answer: it has ended, or is gone
+	gone     bool          // the answer: the server has forgotten it
 	begun    bool          // an event of the prompt has come, so the end comes as an event, too
 	doubt    bool          // the queue has changed and the prompt has not begun: perhaps it is gone
 	mute     bool          // the server has no routes that tell what has become of a prompt

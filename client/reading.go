@@ -143,10 +143,15 @@ func (c *Client) noteClosing(ev nodebus.Event) {
 		delete(c.unclosed, ev.PromptID)
 		return
 	}
+	c.owe(ev.PromptID)
+}
+
+// owe notes that the closing event of a prompt must still come. c.mu is held.
+func (c *Client) owe(promptID string) {
 	if len(c.unclosed) >= keptMax { // Gaps have swallowed the ends
 		clear(c.unclosed)
 	}
-	c.unclosed[ev.PromptID] = true
+	c.unclosed[promptID] = true
 }
 
 // note notes what the client itself needs of an event. hidden says that the event is only

@@ -45,6 +45,7 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 	}
 	if body["client_id"] == c.ID() { // the events come here, perhaps before the answer
 		c.keep(id)
+		defer c.posted(id)
 	}
 	r := &call{what: "the prompt", method: http.MethodPost, route: "prompt", body: body}
 	text, err := c.do(ctx, r)
