@@ -34,6 +34,7 @@ func ReadStream(r io.Reader, limit int64) (data []string, err error) {
 // returns what it yields.
 func Feed(frames ...nodebus.Frame) (decoded, all, followed, kept []nodebus.Event) {
 	c := newClient(nil)
+	c.greeted = true
 	events, follow := c.begin("", false), c.begin("p", false)
 	c.keep("p")
 	for _, f := range frames {

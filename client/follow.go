@@ -25,8 +25,7 @@ const patience = 2 * time.Second
 // read from now on.
 //
 // Follow also ends, without an error, if the server says over HTTP that the prompt has
-// ended and no event follows: it asks for the history at the start, after each Gap, and
-// after each reconnect to a server without cursors. A Gap means that events are missing,
+// ended and no event follows: it asks for the history at the start and after each Gap. A Gap means that events are missing,
 // perhaps the last ones; ask for the outcome of the prompt. If the server then has forgotten
 // the prompt, for example because it was started anew, Follow ends with [ErrNotFound]. That
 // holds for a prompt that this client has submitted or had events of: a Follow of any other

@@ -253,9 +253,6 @@ func TestFollowAsksAgain(t *testing.T) {
 				case !k.ends:
 					require.Equal(t, []string{"executing"}, got)
 					require.Zero(t, asked.Load())
-				case k.breaks:
-					require.Empty(t, got)
-					require.EqualValues(t, 1, asked.Load())
 				default:
 					require.Equal(t, []string{"nodebus.gap"}, got)
 					require.EqualValues(t, 1, asked.Load())

@@ -204,8 +204,9 @@ func (c *Client) isDue(l *loop) bool {
 // Events yields the events from the server until ctx ends or the loop breaks; after
 // that, Events can be called again and continues after the last event that any loop has
 // read. After a broken connection, the client receives the events that it missed, each
-// once; a [nodebus.Gap] comes first if the server no longer has some of them. The listeners
-// for an event run before the event is yielded. An event of an unknown type is a
+// once; a [nodebus.Gap] comes first if the server no longer has some of them. A server without
+// cursors, as ComfyUI, keeps no events: then each broken connection yields an empty Gap, with
+// Since and Next 0. The listeners for an event run before the event is yielded. An event of an unknown type is a
 // [nodebus.Custom]; built-in types and types with a listener (see [On]) are known.
 //
 // If an error ends Events, it is the last value: the server refuses the client, the

@@ -116,6 +116,10 @@ func (c *Client) broke(l link, err error) error {
 // takeIn notes what the client itself needs of an event, and puts the event into the queue
 // of everybody who waits for it. c.mu is held.
 func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
+	if !c.greeted && ev.Epoch == "" {
+		c.greeted, c.cursors = true, false
+		c.takeIn(nodebus.Event{Payload: nodebus.Gap{}}, 0, keep) // nobody knows what is missing
+	}
 	c.seq++
 	it := item{ev: ev, size: size, seq: c.seq, before: c.last}
 	if hidden := c.note(ev); hidden {
@@ -162,7 +166,6 @@ func (c *Client) note(ev nodebus.Event) (hidden bool) {
 	}
 	if !c.greeted {
 		c.greeted, c.cursors = true, ev.Epoch != ""
-		c.askAll()
 	}
 	switch p := ev.Payload.(type) {
 	case nodebus.Status:
@@ -174,19 +177,6 @@ func (c *Client) note(ev nodebus.Event) (hidden bool) {
 		return c.answered(p)
 	}
 	return false
-}
-
-// askAll makes the loops over Follow ask whether their prompts have ended, if the new
-// connection may lack events without a Gap, or the question had no answer. c.mu is held.
-func (c *Client) askAll() {
-	for promptID, ls := range c.loops {
-		for _, l := range ls {
-			if promptID != "" && (l.unsure || !c.cursors) {
-				l.ask = true
-				l.rouse()
-			}
-		}
-	}
 }
 
 // doubtAll makes each Wait whose prompt has not begun ask whether the prompt is still there:
