@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -66,6 +67,11 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	c := newClient(opts)
 	if err := c.setURLs(address); err != nil {
 		return nil, err
+	}
+	for _, id := range c.opts.Watch {
+		if err := checkID(id); err != nil {
+			return nil, fmt.Errorf("%w (Options.Watch)", err)
+		}
 	}
 	if err := c.greet(ctx); err != nil {
 		_ = c.shut(false)

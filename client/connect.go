@@ -37,7 +37,11 @@ func (c *Client) greet(ctx context.Context) error {
 // server refuses the client.
 func (c *Client) reconnect(ctx context.Context) error {
 	if c.opts.Retry < 0 {
-		return c.connect(ctx)
+		err := c.connect(ctx)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
 	}
 	wait := c.opts.Retry
 	if c.takeAgain() {
@@ -56,7 +60,10 @@ func (c *Client) reconnect(ctx context.Context) error {
 		}
 		err := c.connect(ctx)
 		var refused *RefusedError
-		if err == nil || ctx.Err() != nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) {
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) {
 			return err
 		}
 		c.opts.Logger.Info("no connection to the server", "error", err)
@@ -103,6 +110,9 @@ func (c *Client) connect(ctx context.Context) error {
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errLate) {
 		return fmt.Errorf("client: the server has not answered the request for a connection in time: %w", err)
+	}
+	if errors.As(err, new(*RefusedError)) && c.forgo(asked, err) {
+		return c.connect(ctx)
 	}
 	if err != nil {
 		return err

@@ -234,7 +234,7 @@ func (f *following) end() {
 		f.timer.Stop()
 	}
 	if f.mark != nil {
-		f.withdraw(f.mark)
+		f.withdraw(f.mark, false)
 	}
 }
 

@@ -132,15 +132,6 @@ func (c *Client) hasCursors() bool {
 	return c.cursors
 }
 
-// idElement returns a prompt id as an element of a route.
-func idElement(promptID string) (string, error) {
-	switch promptID {
-	case "", ".", "..":
-		return "", fmt.Errorf("client: the prompt id %q cannot be part of a URL", promptID)
-	}
-	return url.PathEscape(promptID), nil
-}
-
 // fetchJSON makes a request and reads the JSON of its answer into to.
 func (c *Client) fetchJSON(ctx context.Context, r *call, to any) error {
 	body, err := c.do(ctx, r)
