@@ -33,6 +33,9 @@ const patience = 2 * time.Second
 // before it begins has no event, and Follow waits on; [Client.Wait] notices it. For other
 // errors see Events.
 func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
+	if _, err := idElement(promptID); err != nil {
+		return func(yield func(nodebus.Event, error) bool) { yield(nodebus.Event{}, err) }
+	}
 	return c.follow(ctx, promptID, false)
 }
 

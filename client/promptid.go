@@ -29,9 +29,11 @@ func checkID(promptID string) error {
 
 // idElement returns a prompt id as an element of a route.
 func idElement(promptID string) (string, error) {
-	switch promptID {
-	case "", ".", "..":
+	switch {
+	case promptID == "", promptID == ".", promptID == "..":
 		return "", fmt.Errorf("%w: %q cannot be part of a URL", ErrPromptID, promptID)
+	case !utf8.ValidString(promptID):
+		return "", fmt.Errorf("%w: %q is not valid UTF-8", ErrPromptID, promptID)
 	}
 	return url.PathEscape(promptID), nil
 }

@@ -18,8 +18,9 @@ import (
 //
 // An empty p.ID means a new id. A Priority of 0 means a place after the prompts that wait,
 // another Priority is sent. Outputs and Extra are sent; nil Outputs are all outputs. A prompt
-// with a Policy is an error, because the request has no place for it. The other fields have
-// no effect, and Submit does not change p.
+// with a Policy is an error, because the request has no place for it, and so is an ID that
+// cannot be part of a URL ([ErrPromptID]). The other fields have no effect, and Submit does
+// not change p.
 //
 // A prompt that is not valid is a [*nodebus.ValidationError] with the errors of its nodes,
 // and, like each refused prompt, a [*RefusedError]. If only some outputs are not valid, the
@@ -31,6 +32,9 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 		return "", errors.New("client: a prompt that is submitted over HTTP has no Policy; the server's program sets it")
 	}
 	id = cmp.Or(p.ID, newID())
+	if _, err := idElement(id); err != nil {
+		return "", err
+	}
 	body := map[string]any{"prompt": p.Nodes, "prompt_id": id, "client_id": cmp.Or(p.ClientID, c.ID())}
 	if p.Priority != 0 {
 		body["number"] = p.Priority

@@ -19,6 +19,9 @@ import (
 // The outcome is the server's record, see [Client.Outcome]. If the server gives none, it is
 // what the events told; then Nodes is empty.
 func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, error) {
+	if _, err := idElement(promptID); err != nil {
+		return nil, err
+	}
 	saw := witness{o: nodebus.Outcome{PromptID: promptID, Attempt: 1}}
 	for ev, err := range c.follow(ctx, promptID, true) {
 		if err != nil {
