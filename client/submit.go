@@ -24,11 +24,17 @@ import (
 //
 // A prompt that is not valid is a [*nodebus.ValidationError] with the errors of its nodes,
 // and, like each refused prompt, a [*RefusedError]. If only some outputs are not valid, the
-// others run, and Outcome.Rejected of [Client.Wait] tells which do not. With any other error,
+// others run, and Outcome.Rejected of [Client.Wait] tells which do not. After Close, the error
+// is [nodebus.ErrClosed], because nobody would receive the events. With any other error,
 // the server may have accepted the prompt before the connection broke. Submit then returns
 // the id, too, and [Client.Wait] finds out.
 func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err error) {
-	if p.Policy != (nodebus.Policy{}) {
+	switch {
+	case c.life.Err() != nil:
+		return "", nodebus.ErrClosed
+	case p == nil:
+		return "", errors.New("client: there is no prompt to submit: it is nil")
+	case p.Policy != (nodebus.Policy{}):
 		return "", errors.New("client: a prompt that is submitted over HTTP has no Policy; the server's program sets it")
 	}
 	id = cmp.Or(p.ID, newID())
