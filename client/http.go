@@ -56,17 +56,41 @@ func (c *Client) do(ctx context.Context, r *call) ([]byte, error) {
 var errNoAnswer = fmt.Errorf("the server has not answered within %v: %w", callTime, context.DeadlineExceeded)
 
 // send sends a request and returns the answer, whose body the caller must close. An answer
-// that refuses the request is a *RefusedError.
+// that refuses the request is a *RefusedError. A GET without an answer is sent once more.
 func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
+	if r.method == "" {
+		first, cancel := context.WithCancelCause(ctx)
+		late := time.AfterFunc(repeatTime, func() { cancel(errRepeat) })
+		res, err := c.sendOnce(first, r)
+		inTime := late.Stop()
+		if inTime && err == nil {
+			res.Body = &fileBody{res.Body, cancel}
+			return res, nil
+		}
+		cancel(nil)
+		if inTime {
+			return nil, err
+		}
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		c.opts.forgetIdle() // perhaps the line is dead, and others as well
+	}
+	return c.sendOnce(ctx, r)
+}
+
+// repeatTime is how long a GET waits for its answer before it is sent again. The first may
+// have gone over a connection that is dead without a word.
+const repeatTime = 5 * time.Second
+
+var errRepeat = errors.New("client: no answer yet")
+
+func (c *Client) sendOnce(ctx context.Context, r *call) (*http.Response, error) {
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	client := c.opts.HTTPClient
-	if client == nil {
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req)
+	res, err := c.opts.web().Do(req)
 	if err != nil {
 		return nil, callError(ctx, r, err)
 	}

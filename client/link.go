@@ -39,7 +39,10 @@ func dialSocket(ctx context.Context, address string, opts *Options) (link, error
 	}
 	conn.SetReadLimit(opts.ReadLimit)
 	s := &socket{conn: conn}
-	s.alive = watchOver(opts.PingInterval, conn.Ping, func() { _ = conn.CloseNow() })
+	s.alive = watchOver(opts.PingInterval, conn.Ping, func() {
+		opts.forgetIdle()
+		_ = conn.CloseNow()
+	})
 	return s, nil
 }
 

@@ -40,7 +40,10 @@ func dialStream(ctx context.Context, address string, opts *Options) (link, error
 	}
 	s := &stream{life: life, cancel: cancel, res: res, opts: opts}
 	// The server sends a comment in each interval.
-	s.alive = watchOver(3*opts.PingInterval, nil, cancel)
+	s.alive = watchOver(3*opts.PingInterval, nil, func() {
+		opts.forgetIdle()
+		cancel()
+	})
 	s.events = newEventReader(s.alive.reader(res.Body), opts.ReadLimit)
 	return s, nil
 }
