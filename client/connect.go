@@ -18,6 +18,9 @@ func (c *Client) greet(ctx context.Context) error {
 	}
 	for {
 		got, err := c.fetch(ctx, nil, c.link)
+		if err != nil && ctx.Err() != nil {
+			err = whyEnded(ctx)
+		}
 		if err = cmp.Or(err, got.err); err != nil {
 			return fmt.Errorf("client: waiting for the server's first message: %w", err)
 		}
@@ -31,6 +34,14 @@ func (c *Client) greet(ctx context.Context) error {
 		c.note(ev)
 		return nil
 	}
+}
+
+// whyEnded returns why ctx has ended: its error, and its cause if that is something else.
+func whyEnded(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
 
 // reconnect tries to connect until it succeeds, ctx ends, the client is closed, or the
@@ -93,6 +104,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if web := c.opts.HTTPClient; web != nil && web.Timeout > 0 {
 		limit = min(limit, web.Timeout)
 	}
+	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
@@ -107,6 +119,9 @@ func (c *Client) connect(ctx context.Context) error {
 			_ = l.close(false)
 		}
 		return nodebus.ErrClosed
+	}
+	if err != nil && outer.Err() != nil {
+		return fmt.Errorf("client: connecting: %w", whyEnded(outer))
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errLate) {
 		return fmt.Errorf("client: the server has not answered the request for a connection in time: %w", err)

@@ -128,14 +128,29 @@ func (c *Client) newRequest(ctx context.Context, r *call) (*http.Request, error)
 // callError returns the error of a request that has no answer. It leaves the URL out,
 // because the query may hold a token.
 func callError(ctx context.Context, r *call, err error) error {
-	var with *url.Error
-	if errors.As(err, &with) {
-		err = with.Err
-	}
+	err = withoutURL(err)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("client: %s: %w", r.what, err)
+}
+
+// unreached returns the error of a connection that has failed.
+func unreached(address string, err error) error {
+	if u, parseErr := url.Parse(address); parseErr == nil {
+		u.User, u.RawQuery = nil, ""
+		address = u.String()
+	}
+	return fmt.Errorf("client: no connection to %s: %w", address, withoutURL(err))
+}
+
+// withoutURL returns the reason in an error of a request.
+func withoutURL(err error) error {
+	var with *url.Error
+	if errors.As(err, &with) {
+		return with.Err
+	}
+	return err
 }
 
 // routeURL returns the URL of a route.
