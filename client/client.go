@@ -25,13 +25,14 @@ type Client struct {
 	life context.Context // ends at Close
 	end  context.CancelFunc
 
-	// turn is the right to read. Its holder owns fetching, and is the only one that
+	// turn is the right to read. Its holder owns fetching and wait, and is the only one that
 	// receives from arrived, connects, and takes in events. Of foreign code, only
 	// HTTPClient, Logger and the decoding of payloads run meanwhile; they must not wait
 	// for events. Loops and listeners never run meanwhile.
 	turn     chan struct{} // capacity 1: who puts a value in has the turn
 	arrived  chan arrival  // capacity 1: the result of the goroutine that reads the next frame
 	fetching bool          // there is such a goroutine, or its result waits
+	wait     time.Duration // before the next connection; less than Options.Retry means Retry
 
 	// calling is the right to call listeners, which run one at a time.
 	calling chan struct{} // capacity 1: who puts a value in has the right

@@ -54,11 +54,13 @@ func (c *Client) reconnect(ctx context.Context) error {
 		}
 		return err
 	}
-	wait := c.opts.Retry
-	if c.takeAgain() {
-		wait = 0
-	}
-	for {
+	for again := c.takeAgain(); ; again = false {
+		wait := max(c.wait, c.opts.Retry)
+		if again {
+			wait = 0
+		} else {
+			c.wait = min(2*wait, 32*c.opts.Retry)
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -78,7 +80,6 @@ func (c *Client) reconnect(ctx context.Context) error {
 			return err
 		}
 		c.opts.Logger.Info("no connection to the server", "error", err)
-		wait = min(max(2*wait, c.opts.Retry), 32*c.opts.Retry)
 	}
 }
 

@@ -43,7 +43,8 @@ type Options struct {
 	HTTPClient *http.Client
 	// Retry is the time to wait before connecting again after the connection broke, or
 	// after the server has closed it, for example because the client was too slow. It
-	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a
+	// doubles with each attempt until an event comes after the greeting of the server, up to
+	// 32 times Retry. Default: 300 ms. With a
 	// negative value, a broken connection ends all loops with an error; the next loop
 	// connects once.
 	Retry time.Duration

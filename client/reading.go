@@ -114,8 +114,11 @@ func (c *Client) broke(l link, err error) error {
 }
 
 // takeIn notes what the client itself needs of an event, and puts the event into the queue
-// of everybody who waits for it. c.mu is held.
+// of everybody who waits for it. The caller has the turn, and c.mu is held.
 func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
+	if _, gap := ev.Payload.(nodebus.Gap); c.greeted && !gap {
+		c.wait = 0 // the connection is of use
+	}
 	if !c.greeted && ev.Epoch == "" {
 		c.greeted, c.cursors = true, false
 		c.takeIn(nodebus.Event{Payload: nodebus.Gap{}}, 0, keep) // nobody knows what is missing
