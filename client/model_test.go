@@ -25,6 +25,7 @@ type said struct {
 type modelLoop struct {
 	prompt string
 	begun  bool
+	quiet  bool
 	queue  []said
 	next   func() (nodebus.Event, error, bool)
 	stop   func()
@@ -225,7 +226,7 @@ func (m *model) publishOnly(kind, prompt string) {
 // watch calls Watch, which reads everything.
 func (m *model) watch(prompt string) {
 	m.publish("watching", prompt)
-	if _, has := m.kept[prompt]; !has && !slices.ContainsFunc(m.loops, func(l *modelLoop) bool { return l.begun && l.prompt == prompt }) {
+	if _, has := m.kept[prompt]; !has && !slices.ContainsFunc(m.loops, func(l *modelLoop) bool { return l.begun && !l.quiet && l.prompt == prompt }) {
 		m.kept[prompt] = nil
 	}
 	require.NoError(m.t, m.c.Watch(deadline(m.t), prompt))
@@ -266,12 +267,15 @@ func (m *model) start(l *modelLoop) {
 	case l.prompt == "":
 		l.queue, m.unread, m.yielding = m.unread, nil, true
 	case m.r.IntN(2) == 0:
+		l.quiet = true
 		events = m.c.Quietly(m.t.Context(), l.prompt)
 	default:
 		events = m.c.Follow(m.t.Context(), l.prompt)
 	}
 	if l.prompt != "" {
-		l.queue = m.kept[l.prompt]
+		l.queue = slices.Clone(m.kept[l.prompt])
+	}
+	if l.prompt != "" && !l.quiet {
 		delete(m.kept, l.prompt)
 	}
 	l.next, l.stop = iter.Pull2(events)
