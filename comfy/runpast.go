@@ -64,7 +64,6 @@ func (p *past) add(f nodebus.Frame) {
 	switch f.Type {
 	case watchingType:
 		p.read = true
-		p.run.Incomplete = p.run.Incomplete || lacksStart(&p.run)
 		return
 	case previewType: // large, and not part of the state
 		return
@@ -79,12 +78,6 @@ var (
 	previewType  = nodebus.Preview{}.EventType()
 	gapType      = nodebus.Gap{}.EventType()
 )
-
-// lacksStart reports whether the events of a run do not begin with its start. A prompt
-// that was interrupted while it waited has no start.
-func lacksStart(run *fold.Run) bool {
-	return run.State != "" && run.Started == 0 && run.State != nodebus.Interrupted
-}
 
 // stateOf returns the state of a run, from its events if they are complete, else from its
 // record. It returns nil if nobody knows the run. known is from before the events were

@@ -157,6 +157,7 @@ export class Client extends EventTarget {
       if (entry.followers.delete(follower)) this.#leave(entry);
     };
     entry.followers.add(follower);
+    entry.known &&= entry.own || entry.run.closed || this.#watched.has(promptId); // else its events come no more
     if (!entry.known) this.#learn(entry);
     else queueMicrotask(() => this.#changed(entry, null));
     return {
@@ -204,7 +205,7 @@ export class Client extends EventTarget {
       if (this.#resumes && !entry.own && !this.#watched.has(id)) {
         await this.#ask("watch", id, true).catch((error) => (refusal = error)); // perhaps it is a prompt of ours
       }
-      if (!entry.run.state || entry.run.incomplete) state = await this.#state(id);
+      if (!entry.run.state || entry.run.incomplete || this.#stream) state = await this.#state(id);
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
@@ -228,7 +229,7 @@ export class Client extends EventTarget {
     if (counts) entry.run = snapshot(state);
     else if (!state && !entry.run.state) entry.run.incomplete = true; // until it begins
     if (counts || !known) this.#changed(entry, null);
-    for (const message of tail) if (!counts || isLater(message.cursor, state.cursor)) this.#fold(entry, message);
+    for (const message of tail) this.#fold(entry, message);
   }
 
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
@@ -254,6 +255,7 @@ export class Client extends EventTarget {
 
   /** Brings a run up to date. */
   #fold(entry, message) {
+    if (message.cursor && !isLater(message.cursor, entry.run.cursor)) return; // the state was ahead
     entry.run = fold(entry.run, message);
     if (message.type === "execution_start") entry.known = true;
     if (!entry.tail) this.#changed(entry, message);
@@ -399,6 +401,7 @@ export class Client extends EventTarget {
         this.#connection = null;
         this.connected = false;
         connection.close(); // which can report an error
+        for (const entry of this.#runs.values()) if (entry.past && !entry.run.closed) entry.known = !(entry.run.incomplete = true);
         const refused = isRefusal(error);
         if (refused && (transport === "sse" || ![404, 405].includes(error.status))) return this.#end(error);
         if (other && !connection.greeted) return this.#open(!stream);
@@ -493,8 +496,12 @@ export class Client extends EventTarget {
     const hidden = !cursor && this.#asked.find((ask) => ask.id === id)?.hidden; // the past of a run
     if (typeof id === "string") {
       const entry = this.#entry(id);
+      entry.past = !cursor; // the next connection begins before it
       if (entry.tail && cursor) entry.tail.push(message);
-      else this.#fold(entry, message);
+      else {
+        if (type !== "nodebus.watching") entry.tail?.splice(0); // its past has it
+        this.#fold(entry, message);
+      }
     }
     if ((type === "nodebus.watching" && this.#answered(data ?? {})) || hidden) return;
     this.#dispatch("message", message, message);
@@ -691,6 +698,7 @@ export function fold(run, message) {
   else if (run.closed || attempt < run.attempt) return run;
   run.attempt = attempt;
   if (!step) return run;
+  if (!run.state && !starts && type !== "execution_interrupted") run.incomplete = true; // the start is missing
   try {
     step(run, data, data.timestamp || time);
   } catch {} // it is not what the wire promises

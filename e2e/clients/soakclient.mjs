@@ -9,7 +9,7 @@ export async function soak({ Client }, { transport, good, bad, clients, follows,
   const random = (n) => Math.floor(Math.random() * n);
   const all = [];
   const open = new Set(); // what is not done yet, to be shown if the soak hangs
-  const hangs = setTimeout(() => fail(`the soak hangs: ${[...open].join(", ")}`), 60_000);
+  const hangs = setTimeout(() => fail(`the soak hangs: ${[...open].join(", ")}`), 120_000);
   for (let i = 0; i < clients; i++) {
     const names = [...new Set(Array.from({ length: follows * 4 }, () => `p${random(prompts)}`))].slice(0, follows);
     const url = i % 2 ? good : bad;
@@ -20,7 +20,8 @@ export async function soak({ Client }, { transport, good, bad, clients, follows,
 
   function tell(client, { type, cursor, data, prompt_id }) {
     const line = { scenario: "soak", client, type, cursor, prompt: prompt_id ?? "" };
-    if (data instanceof Uint8Array) Object.assign(line, { type: "blob", n: data[data.length > 4 && data[2] === 0x4e ? 4 : 0] });
+    const bytes = data?.base64 ? Uint8Array.from(atob(data.base64), (c) => c.charCodeAt()) : data; // of a stream
+    if (bytes instanceof Uint8Array) Object.assign(line, { type: "blob", n: bytes[bytes[2] === 0x4e ? 4 : 0] });
     else if (type === "nodebus.text") line.n = data.offset;
     else if (type === "gap") Object.assign(line, { since: data.since, next: data.next });
     else if (type === "executing" && data.node === null) line.type = "executing end";
