@@ -14,10 +14,8 @@
 
 /** How long a server may take to accept a connection, or to answer, in milliseconds. */
 const PATIENCE = 10_000;
-/** How many prompts a client can watch: servers accept no more in the address of a connection. The client remembers as many runs. */
+/** How many prompts a client can watch: servers accept no more in the address of a connection. The client remembers as many runs, and an eighth of it that have ended. */
 const WATCH_MAX = 256;
-/** How many runs a client remembers that have ended, and that nobody follows. The server knows them, too. */
-const ENDED_MAX = 32;
 
 /** The server refused a request, or the connection. */
 export class RefusedError extends Error {
@@ -131,7 +129,7 @@ export class Client extends EventTarget {
 
   /** A connection that the browser has kept may be dead after a break: the next attempt takes another one. */
   #get(path) {
-    return this.request(path, { signal: AbortSignal.timeout(2 * PATIENCE) });
+    return this.request(path, { signal: AbortSignal.timeout(PATIENCE) });
   }
 
   #fetch(url, init) {
@@ -185,7 +183,7 @@ export class Client extends EventTarget {
       // known: the run is complete, or as complete as it can be. own: this client has
       // submitted it. tail: messages that wait until the beginning is known.
       entry = { id, run: snapshot({ prompt_id: id }), followers: new Set() };
-      for (const [old, { followers, run }] of runs) if (!followers.size && runs.size >= (run.closed ? ENDED_MAX : WATCH_MAX)) runs.delete(old);
+      for (const [old, { followers, run }] of runs) if (!followers.size && runs.size >= (run.closed ? WATCH_MAX / 8 : WATCH_MAX)) runs.delete(old);
       runs.set(id, entry);
     }
     return entry;
@@ -279,8 +277,7 @@ export class Client extends EventTarget {
 
   async #settle(entry) {
     if (entry.run.incomplete) {
-      const ask = () => this.#state(entry.id);
-      const state = await ask().catch(ask).catch(() => {});
+      const state = await this.#state(entry.id).catch(() => this.#state(entry.id)).catch(() => {});
       if (state?.closed) {
         entry.run = snapshot(state);
         this.#tell(entry, null);
@@ -308,8 +305,7 @@ export class Client extends EventTarget {
   #gap(detail) {
     for (const entry of this.#runs.values()) {
       if (entry.run.closed) continue;
-      entry.run.incomplete = true;
-      entry.known = false;
+      entry.known = !(entry.run.incomplete = true);
       if (entry.tail) entry.tail.gap = true;
       if (entry.followers.size) this.#learn(entry);
       else this.#runs.delete(entry.id);
@@ -392,7 +388,7 @@ export class Client extends EventTarget {
         try {
           this.#take(connection, typeof frame === "string" ? readText(frame, stream && url) : readBinary(frame));
         } catch (error) {
-          console.warn("nodebus:", error);
+          console.warn(error);
         }
       },
       lost: (error) => {
@@ -410,7 +406,7 @@ export class Client extends EventTarget {
           this.#get("prompt").catch((error) => [401, 403].includes(error.status) && !this.connected && this.#end(error));
         }
         this.#timer = setTimeout(() => this.#connect(), (this.#wait * (1 + Math.random())) / 2);
-        this.#wait = Math.min(2 * this.#wait, 32 * retry);
+        this.#wait = Math.min(this.#wait * 2, retry * 32);
         if (!this.#greeted || this.#broken) return;
         this.#broken = true;
         this.#dispatch("reconnecting");
@@ -582,7 +578,7 @@ function openStream(fetch, connection) {
   const read = async () => {
     const response = await fetch({ headers: { Accept: "text/event-stream" }, signal: controller.signal });
     if (!response.ok) throw new RefusedError(response.status, await readBody(response));
-    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404); // a page, for example
+    if (!response.headers.get("Content-Type")?.includes("text/event-stream")) throw new RefusedError(404); // a page, for example
     connection.open();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
@@ -628,7 +624,7 @@ async function readBody(response) {
 const ENVELOPE = { cursor: "", prompt_id: "", time: 0, attempt: 0 };
 
 function toMessage(type, data, envelope) {
-  if (typeof type !== "string") throw new TypeError("no type");
+  if (typeof type !== "string") throw new TypeError("type");
   const message = { type, data };
   for (const key in ENVELOPE) if (typeof envelope[key] === typeof ENVELOPE[key]) message[key] = envelope[key];
   return message;
@@ -744,8 +740,8 @@ function setQuestion({ waiting }, { node_id, name }, ...questions) {
 
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
-/** The lengths of texts in bytes: a long text is not measured again for each piece. */
-const measured = new WeakMap();
+/** A member of a node: the lengths of its texts in bytes. A long text is not measured again for each piece. JSON leaves it out. */
+const SIZES = Symbol();
 
 /** The run has ended; the nodes that still run get the state left. */
 function end(run, time, state, left) {
@@ -826,13 +822,12 @@ const STEPS = {
     const { name, offset, piece } = data;
     const node = nodeOf(run, data.node_id, data);
     const texts = (node.texts = { __proto__: null, ...node.texts });
-    const old = (offset && texts[name]) || "";
-    const sizes = measured.get(node) ?? { __proto__: null };
+    const old = offset ? (texts[name] ?? "") : "";
+    const sizes = (node[SIZES] ??= { __proto__: null });
     const bytes = old ? (sizes[name] ?? byteLength(old)) : 0;
     if (offset > bytes) run.incomplete = true;
     texts[name] = old + piece;
     sizes[name] = bytes + byteLength(piece);
-    measured.set(node, sizes);
   },
   progress_text(run, data) {
     nodeOf(run, data.node_id, null, { text: data.text || undefined });

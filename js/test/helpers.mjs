@@ -7,7 +7,7 @@ import { Server, WebSocket } from "./server.mjs";
 export const kinds = { ws: { WebSocket, transport: "ws" }, sse: { transport: "sse" } };
 
 /** How long a test may take, in milliseconds. A test that hangs must end, and say its name. */
-const LIMIT = 120_000;
+const LIMIT = 60_000;
 
 export const test = (name, f) => nodeTest(name, { timeout: LIMIT }, f);
 
