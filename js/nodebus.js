@@ -196,7 +196,8 @@ export class Client extends EventTarget {
    */
   async #learn(entry) {
     if (entry.tail || !this.connected) return; // #greet comes back to it
-    const { id, known } = entry;
+    const { id, known, timer } = entry;
+    clearTimeout(timer);
     const tail = (entry.tail = []);
     let state, refusal;
     try {
@@ -213,9 +214,9 @@ export class Client extends EventTarget {
         this.#tell(entry, null);
         this.#finish(entry, error);
         this.#runs.delete(id);
-      } else if (entry.followers.size) {
-        clearTimeout(entry.timer);
+      } else {
         entry.timer = setTimeout(() => this.#learn(entry), 8 * this.#options.retry);
+        this.#leave(entry); // if nobody follows it now
       }
       return;
     }
@@ -288,15 +289,16 @@ export class Client extends EventTarget {
 
   /** Ends the following of a run. */
   #finish(entry, error) {
-    clearTimeout(entry.timer);
     for (const { resolve, reject } of entry.followers) error ? reject(error) : resolve(entry.run);
     entry.followers.clear();
     this.#leave(entry);
   }
 
   /** Ends the watching of a prompt that only followers have watched. */
-  #leave({ id, followers, run }) {
-    if (followers.size || this.#watched.get(id) || !this.#watched.delete(id)) return;
+  #leave({ id, followers, run, timer }) {
+    if (followers.size) return;
+    clearTimeout(timer);
+    if (this.#watched.get(id) || !this.#watched.delete(id)) return;
     if (!run.closed) this.#runs.delete(id);
     if (this.connected && !this.#connection.stream) this.#ask("unwatch", id, true).catch(() => {});
   }

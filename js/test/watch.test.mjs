@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Client } from "../nodebus.js";
-import { finished, kinds, ofRun, start, summary, test, until } from "./helpers.mjs";
+import { finished, kinds, ofRun, ownClock, start, summary, test, until } from "./helpers.mjs";
 import { messages, once } from "./server.mjs";
 
 test("watching", async (t) => {
@@ -66,6 +66,38 @@ test("no more prompts than a server accepts are watched", async (t) => {
   peer.send({ type: "nodebus.watching", data: { prompt_id: "last", watching: true } });
   await last;
   await assert.rejects(client.watch("too many"), /more than 256 watched prompts/);
+});
+
+test("a server that has trouble: no prompt without followers stays watched", async (t) => {
+  const { server, client, peer } = await start(t, kinds.ws);
+  const pass = ownClock(t);
+  server.routes["GET /nodebus/runs/p"] = () => [503, "not now"];
+  const answer = async (type) => {
+    assert.deepEqual(await peer.received.next(), { type: `nodebus.${type}`, data: { prompt_id: "p" } });
+    peer.send({ type: "nodebus.watching", data: { prompt_id: "p", watching: type === "watch" } });
+  };
+  const tried = async (n) => {
+    await until(() => server.requests.length === n);
+    await client.request("x").catch(() => {}); // the answer before has come, too
+  };
+  // It is left while the client waits to ask again.
+  let following = client.follow("p");
+  await answer("watch");
+  await tried(1);
+  following.stop();
+  await answer("unwatch");
+  pass(8 * 2);
+  // It is left before the server has answered.
+  following = client.follow("p");
+  assert.equal((await peer.received.next()).type, "nodebus.watch");
+  following.stop();
+  peer.send({ type: "nodebus.watching", data: { prompt_id: "p", watching: true } });
+  await answer("unwatch");
+  pass(8 * 2);
+  const last = client.watch("last");
+  assert.deepEqual(await peer.received.next(), { type: "nodebus.watch", data: { prompt_id: "last" } });
+  peer.send({ type: "nodebus.watching", data: { prompt_id: "last", watching: true } });
+  await last;
 });
 
 test("plain ComfyUI", async (t) => {
