@@ -342,12 +342,16 @@ export class Client extends EventTarget {
     if (!connection.stream) connection.send("nodebus." + type, { prompt_id: id });
     else if (named === connection) this.#answered({ prompt_id: id }); // its address has named the prompt
     else if (!connection.replaced) {
-      connection.replaced = true; // a stream cannot ask: the next one has another address
-      queueMicrotask(() => {
+      // A stream cannot ask: the next one has another address. It lives for a while, to bring what came meanwhile.
+      connection.replaced = true;
+      const replace = () => {
         if (this.#connection !== connection) return;
         connection.close();
+        this.connected = false;
         this.#open(true);
-      });
+        this.#connection.renewed = true;
+      };
+      setTimeout(replace, connection.renewed ? connection.greeted + this.#options.retry - Date.now() : 0);
     }
   }
 
@@ -438,7 +442,8 @@ export class Client extends EventTarget {
     this.clientId = message?.data?.sid ?? this.clientId;
     this.#stream = connection.stream;
     this.#resumes = connection.stream || message?.cursor;
-    connection.greeted = this.connected = this.#greeted = true;
+    connection.greeted = Date.now();
+    this.connected = this.#greeted = true;
     this.#guard(connection);
     this.#ready.resolve();
     for (const ask of [...this.#asked]) this.#send(ask);

@@ -3,6 +3,9 @@ import { Client } from "../nodebus.js";
 import { finished, kinds, ofRun, ownClock, start, summary, test, until } from "./helpers.mjs";
 import { messages, once } from "./server.mjs";
 
+/** Waits until the client has sent what it was asked for: a request comes back after it. */
+const asked = (client) => client.request("x").catch(() => {});
+
 test("watching", async (t) => {
   const { server, client, peer } = await start(t, kinds.ws);
   const all = messages(client);
@@ -58,6 +61,54 @@ test("a stream watches with a new connection", async (t) => {
   assert.deepEqual(summary(await done), finished);
 });
 
+test("one new stream at a time, and no event is lost", async (t) => {
+  const { server, client, peer } = await start(t, kinds.sse);
+  client.addEventListener("reconnecting", () => assert.fail("nothing is lost"));
+  const seen = [];
+  client.addEventListener("x", ({ message }) => seen.push(message.cursor));
+  let newest = 3;
+  const event = (n) => ({ type: "x", data: 0, cursor: `life-${n}`, time: 1 });
+  /** Greets, and sends what the client has not received, as a server does. */
+  const serve = (next) => {
+    const since = next.query.get("since");
+    next.greet(since);
+    for (let n = Number(since.split("-")[1]) + 1; n <= newest; n++) next.send(event(n));
+  };
+  for (let n = 1; n <= newest; n++) peer.send(event(n));
+  await until(() => seen.length === 3);
+
+  const pass = ownClock(t);
+  const asks = [client.watch("0")];
+  await asked(client);
+  pass(0);
+  const second = await server.accept();
+  for (let i = 1; i < 30; i++) {
+    asks.push(client.watch(String(i)));
+    await asked(client);
+    pass(0);
+  }
+  assert.equal(server.waiting, 0, "the new stream is not greeted yet");
+  assert.equal(client.connected, false);
+  assert.deepEqual(second.query.getAll("watch"), ["0"]);
+  newest = 5;
+  serve(second);
+  await until(() => seen.length === 5);
+  pass(0);
+  newest = 6;
+  second.send(event(6));
+  await until(() => seen.length === 6);
+  assert.deepEqual([server.waiting, client.connected], [0, true], "it lives for a while");
+  pass(2);
+  const third = await server.accept();
+  assert.equal(third.query.getAll("watch").length, 30);
+  newest = 7;
+  serve(third);
+  await Promise.all(asks);
+  await until(() => seen.length === 7);
+  assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7].map((n) => `life-${n}`));
+  assert.deepEqual([server.waiting, client.connected], [0, true]);
+});
+
 test("no more prompts than a server accepts are watched", async (t) => {
   const { client, peer } = await start(t, { ...kinds.ws, watch: Array.from({ length: 255 }, (_, i) => `p${i}`) });
   const last = client.watch("last");
@@ -78,7 +129,7 @@ test("a server that has trouble: no prompt without followers stays watched", asy
   };
   const tried = async (n) => {
     await until(() => server.requests.length === n);
-    await client.request("x").catch(() => {}); // the answer before has come, too
+    await asked(client); // the answer before has come, too
   };
   // It is left while the client waits to ask again.
   let following = client.follow("p");
