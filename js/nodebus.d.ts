@@ -138,7 +138,7 @@ export interface Events {
   /**
    * A node shows a preview. Over Server-Sent Events, this event comes when the image has
    * been fetched: later than the events that follow, and not at all for a preview that a
-   * newer one has replaced.
+   * newer one has replaced, or whose image is at another origin than the option url.
    */
   b_preview_with_metadata: Preview;
   /** Each preview, also of servers that do not say of which node it is. */

@@ -529,7 +529,7 @@ export class Client extends EventTarget {
     this.dispatchEvent(event);
   }
 
-  /** Fetches the image of a preview: a stream has only its address. */
+  /** Fetches the image of a preview: a stream has only its address. Another host must not receive the headers. */
   async #image(message) {
     const images = this.#images;
     images.set(message.data.node_id, message); // a newer one replaces one that waits
@@ -538,7 +538,9 @@ export class Client extends EventTarget {
     for (const [node, { data, ...rest }] of images) {
       images.delete(node);
       try {
-        const response = await this.#fetch(data.url, { signal: this.#life.signal });
+        const url = new URL(data.url, this.#base);
+        if (url.origin !== this.#base.origin) continue;
+        const response = await this.#fetch(url, { signal: AbortSignal.any([this.#life.signal, AbortSignal.timeout(PATIENCE)]) });
         if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });
       } catch {} // a preview is no loss
     }

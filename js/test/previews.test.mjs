@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { kinds, start, test, until } from "./helpers.mjs";
-import { messages, once } from "./server.mjs";
+import { messages, once, Server } from "./server.mjs";
 
 test("previews and texts in binary frames", async (t) => {
   const { client, peer } = await start(t, kinds.ws);
@@ -89,4 +89,31 @@ test("previews and bytes in a stream", async (t) => {
   while (message.type !== "1000");
   assert.deepEqual(message.data, { base64: "AQI=" });
   assert.deepEqual((await all.next()).data, { node_id: "7", text: "t", prompt_id: "p" });
+});
+
+test("an image of another host is not fetched, and one that hangs does not stop the others", async (t) => {
+  const { server, client, peer } = await start(t, { ...kinds.sse, headers: { Authorization: "secret" } });
+  const other = await Server.start(t);
+  const shown = [];
+  client.addEventListener("b_preview_with_metadata", ({ detail }) => shown.push(detail.node_id));
+  const limits = [];
+  t.mock.method(AbortSignal, "timeout", () => {
+    limits.push(new AbortController());
+    return limits.at(-1).signal;
+  });
+  let hangs;
+  const asked = new Promise((resolve) => (hangs = resolve));
+  server.routes["GET /hangs"] = () => (hangs(), new Promise(() => {}));
+  server.routes["GET /image"] = () => [200, Buffer.from("PNG")];
+  const preview = (node_id, url) => peer.send({ type: "b_preview_with_metadata", data: { node_id, image_type: "image/png", url }, prompt_id: "p" });
+  preview("1", `${other.url}image`);
+  preview("2", "/hangs");
+  await asked;
+  preview("3", "/image");
+  const end = once(client, "b_preview");
+  for (const limit of limits) limit.abort(new DOMException("too late", "TimeoutError"));
+  await end;
+  assert.deepEqual(shown, ["3"]);
+  assert.deepEqual(server.requests.map(({ path, headers }) => [path, headers.authorization]), [["/hangs", "secret"], ["/image", "secret"]]);
+  assert.deepEqual(other.requests, []);
 });
