@@ -24,7 +24,7 @@ export class RefusedError extends Error {
     super(error?.message || error?.trim?.() || `status ${status}`);
     this.name = "RefusedError";
     this.status = status;
-    this.details = error?.details ?? "";
+    this.details = error?.details ?? body?.details ?? "";
     this.nodeErrors = body?.node_errors ?? {};
     this.body = body;
   }

@@ -50,9 +50,11 @@ for (const [kind, options] of Object.entries(kinds)) {
       assert.deepEqual([error.name, error.status, error.message, error.details, error.nodeErrors], ["RefusedError", 400, "It does not fit", "a lot", errors]);
       return true;
     });
+    server.routes["POST /prompt"] = () => [409, { error: "taken", details: "by another prompt" }];
+    await assert.rejects(client.submit({}), { status: 409, message: "taken", details: "by another prompt", nodeErrors: {} });
     for (const [body, message] of [[{ error: "taken" }, "taken"], ["a text", "a text"], [" a text\r\n", "a text"], [{ error: "taken\n" }, "taken"], ["\n", "status 409"], ["", "status 409"], [[], "status 409"], ["null", "status 409"]]) {
       server.routes["POST /prompt"] = () => [409, body];
-      await assert.rejects(client.submit({}), { status: 409, message });
+      await assert.rejects(client.submit({}), { status: 409, message, details: "" });
     }
   });
 
