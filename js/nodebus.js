@@ -717,6 +717,7 @@ const snapshot = (data) => fold(null, { type: "nodebus.run", data });
 function reset(run, data) {
   // The ids of nodes can be any text, also the name of a method of objects.
   const fresh = { prompt_id: "", state: "", order: [], waiting: [], ...data, nodes: { __proto__: null, ...data.nodes } };
+  delete fresh.__proto__; // which assign would take for the prototype
   for (const key in run) delete run[key];
   Object.assign(run, fresh);
 }

@@ -20,3 +20,12 @@ for (const { name, events, run } of vectors) {
     }
   });
 }
+
+test("fold: a snapshot does not change the prototype of a run", () => {
+  const data = '{"prompt_id":"p","__proto__":{"closed":true},"nodes":{},"order":[],"waiting":[]}';
+  const run = fold(null, { type: "nodebus.run", data: JSON.parse(data) });
+  const copy = fold(JSON.parse(data), { type: "execution_start", data: { prompt_id: "p", timestamp: 1 } });
+  for (const { closed, ...own } of [run, copy]) assert.deepEqual([closed, Object.hasOwn(own, "__proto__")], [undefined, false]);
+  for (const state of [run, copy]) assert.equal(Object.getPrototypeOf(state), Object.prototype);
+  assert.equal(copy.state, "running");
+});
