@@ -103,6 +103,34 @@ test("after a gap, the state is fetched again", async (t) => {
   assert.deepEqual(JSON.parse(JSON.stringify(await following.done)), state);
 });
 
+for (const lost of ["in a gap", "before the cursor"]) {
+  test(`a run whose beginning was lost ${lost}: the state is fetched`, async (t) => {
+    const { server, client, peer } = await start(t, kinds.ws, "life-5");
+    const node = (id, text) => ({ node_id: id, display_node_id: id, parent_node_id: null, real_node_id: id, state: "finished", value: 1, max: 1, output: { text: [text] } });
+    const asked = [];
+    server.routes["GET /nodebus/runs/p"] = ({ path }) => {
+      asked.push(path);
+      return [200, { prompt_id: "p", state: "running", attempt: 1, started: 5, nodes: { 0: node("0", "first") }, order: ["0"], waiting: [], cursor: "life-7" }];
+    };
+    const shown = once(client, "executing");
+    if (lost === "in a gap") peer.send({ type: "nodebus.gap", data: { since: 5, next: 7 }, cursor: "life-6" });
+    const [running, brush, ...later] = ofRun("p", 5).slice(2);
+    peer.send(running);
+    await shown;
+    const following = client.follow("p");
+    assert.equal(following.run.incomplete, true);
+    assert.equal((await peer.received.next()).type, "nodebus.watch");
+    peer.send(brush);
+    peer.send({ type: "nodebus.watching", data: { prompt_id: "p", watching: false, error: "it is yours" } });
+    await until(() => following.run.started);
+    assert.deepEqual([following.run.order, following.run.started, Boolean(following.run.incomplete)], [["0"], 5, false]);
+    for (const message of later) peer.send(message);
+    assert.deepEqual(summary(await following.done), finished);
+    assert.deepEqual(following.run.nodes[0], node("0", "first"));
+    assert.equal(asked.length, 1);
+  });
+}
+
 test("a server that has lost the run", async (t) => {
   const { server, client, peer } = await start(t, kinds.ws);
   const unhandled = [];

@@ -197,6 +197,33 @@ test("plain ComfyUI", async (t) => {
   assert.equal((await waits).state, "error");
 });
 
+for (const early of [true, false]) {
+  test(`plain ComfyUI: a run that is followed ${early ? "before" : "after"} the first message, with its beginning missed`, async (t) => {
+    const { server, client, peer } = await start(t, kinds.ws, "");
+    const own = (type, data) => peer.send({ type, data: { ...data, prompt_id: "p" } });
+    server.routes["GET /queue"] = () => [200, { queue_running: [[0, "p", {}, {}, []]], queue_pending: [] }];
+    let following = early && client.follow("p");
+    if (early) await until(() => server.requests.length === 2); // runs and queue
+    await asked(client);
+    const shown = once(client, "executing");
+    own("executing", { node: "2" });
+    await shown;
+    following ||= client.follow("p");
+    await until(() => server.requests.length >= 3);
+    await asked(client);
+    assert.equal(following.run.incomplete, true);
+    const outputs = { 1: { text: ["one"] }, 2: { text: ["two"] } };
+    const status = { status_str: "success", messages: [["execution_start", { prompt_id: "p", timestamp: 5 }], ["execution_success", { prompt_id: "p", timestamp: 9 }]] };
+    server.routes["GET /queue"] = () => [200, { queue_running: [], queue_pending: [] }];
+    server.routes["GET /history/p"] = () => [200, { p: { outputs, status } }];
+    own("executed", { node: "2", output: outputs[2] });
+    own("execution_success", { timestamp: 9 });
+    own("executing", { node: null });
+    const run = await following.done;
+    assert.deepEqual([run.state, run.order, run.started, Boolean(run.incomplete)], ["success", ["1", "2"], 5, false]);
+  });
+}
+
 test("plain ComfyUI, after a break", async (t) => {
   const { server, client, peer } = await start(t, kinds.ws, "");
   server.routes["POST /prompt"] = () => [200, { prompt_id: "p", number: 0, node_errors: {} }];
