@@ -8,8 +8,8 @@ import (
 
 // Cursor is a place in the sequence of events: the life of the log, and the ID of an
 // event in it. A client that reconnects with the cursor of its last event receives what
-// it missed. A Cursor without an Epoch is no place. Clients must treat the text of a
-// cursor as opaque.
+// it missed. A Cursor without an Epoch is no place. Clients send the text of a
+// cursor as it came; docs/wire.md says what they may rely on.
 type Cursor struct {
 	Epoch string // the life of the log; 1 to 43 letters and digits of ASCII
 	ID    uint64 // of an event; the place is after this event. 0: before the first event

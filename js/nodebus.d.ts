@@ -22,7 +22,7 @@ export interface Message<T = any> {
    * a Uint8Array; over Server-Sent Events `{ base64 }`.
    */
   data: T;
-  /** The place of the event. Treat it as opaque. ComfyUI sends none. */
+  /** The place of the event. Send it as it came. ComfyUI sends none. */
   cursor?: string;
   /** The prompt of the event. */
   prompt_id?: string;

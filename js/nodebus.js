@@ -348,10 +348,9 @@ export class Client extends EventTarget {
         if (this.#connection !== connection) return;
         connection.close();
         this.connected = false;
-        this.#open(true);
-        this.#connection.renewed = true;
+        this.#open(true, false, this.#options.retry);
       };
-      setTimeout(replace, connection.renewed ? connection.greeted + this.#options.retry - Date.now() : 0);
+      setTimeout(replace, connection.greeted + connection.stays - Date.now());
     }
   }
 
@@ -373,11 +372,12 @@ export class Client extends EventTarget {
     if (!this.#life.signal.aborted) this.#open(this.#stream, this.#options.transport === "auto");
   }
 
-  /** Opens a stream or a WebSocket, or the other if that fails. */
-  #open(stream, other) {
+  /** Opens a stream or a WebSocket, or the other if that fails. A stream stays so many milliseconds before the next one replaces it. */
+  #open(stream, other, stays = 0) {
     const { transport, socket, events, retry, WebSocket } = this.#options;
     const connection = (this.#connection = {
       stream,
+      stays,
       seen: Date.now(),
       close() {},
       open() {
@@ -669,10 +669,10 @@ function readBinary(buffer, envelope) {
   return message(envelope?.type ?? String(kind), new Uint8Array(buffer, 4));
 }
 
-/** Reports whether a cursor is later than another, or of another life of the server's log. */
+/** Reports whether a cursor, "<epoch>-<number>", is later than another, or of another epoch. docs/wire.md promises this form. */
 function isLater(cursor, other = "") {
-  const [[life, place], [otherLife, otherPlace]] = [cursor, other].map((text) => text.split(/-(?=\d+$)/));
-  return life !== otherLife || (place !== otherPlace && +place >= +otherPlace); // large numbers can be equal
+  const [[epoch, number], [otherEpoch, otherNumber]] = [cursor, other].map((text) => text.split(/-(?=\d+$)/));
+  return epoch !== otherEpoch || (number !== otherNumber && +number >= +otherNumber); // large numbers can be equal
 }
 
 // ---- the state of a run
