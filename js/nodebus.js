@@ -196,8 +196,8 @@ export class Client extends EventTarget {
    */
   async #learn(entry) {
     if (entry.tail || !this.connected) return; // #greet comes back to it
-    const { id, known, timer } = entry;
-    clearTimeout(timer);
+    clearTimeout(entry.timer);
+    const { id, known } = entry;
     const tail = (entry.tail = []);
     let state, refusal;
     try {
@@ -295,9 +295,10 @@ export class Client extends EventTarget {
   }
 
   /** Ends the watching of a prompt that only followers have watched. */
-  #leave({ id, followers, run, timer }) {
+  #leave(entry) {
+    const { id, followers, run } = entry;
     if (followers.size) return;
-    clearTimeout(timer);
+    clearTimeout(entry.timer);
     if (this.#watched.get(id) || !this.#watched.delete(id)) return;
     if (!run.closed) this.#runs.delete(id);
     if (this.connected && !this.#connection.stream) this.#ask("unwatch", id, true).catch(() => {});
@@ -346,8 +347,8 @@ export class Client extends EventTarget {
       connection.replaced = true;
       const replace = () => {
         if (this.#connection !== connection) return;
-        connection.close();
         this.connected = false;
+        connection.close();
         this.#open(true, false, this.#options.retry);
       };
       setTimeout(replace, connection.greeted + connection.stays - Date.now());
@@ -377,8 +378,8 @@ export class Client extends EventTarget {
     const { transport, socket, events, retry, WebSocket } = this.#options;
     const connection = (this.#connection = {
       stream,
-      stays,
       seen: Date.now(),
+      stays,
       close() {},
       open() {
         connection.opened = true;
@@ -538,7 +539,7 @@ export class Client extends EventTarget {
     for (const [node, { data, ...rest }] of images) {
       images.delete(node);
       try {
-        const url = new URL(data.url, this.#base);
+        const url = this.#address(data.url);
         if (url.origin !== this.#base.origin) continue;
         const response = await this.#fetch(url, { signal: AbortSignal.any([this.#life.signal, AbortSignal.timeout(PATIENCE)]) });
         if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Client } from "../nodebus.js";
 import { kinds, start, test, until } from "./helpers.mjs";
 import { messages, once, Server } from "./server.mjs";
 
@@ -116,4 +117,15 @@ test("an image of another host is not fetched, and one that hangs does not stop 
   assert.deepEqual(shown, ["3"]);
   assert.deepEqual(server.requests.map(({ path, headers }) => [path, headers.authorization]), [["/hangs", "secret"], ["/image", "secret"]]);
   assert.deepEqual(other.requests, []);
+});
+
+test("the query of the option url belongs to the images, too", async (t) => {
+  const server = await Server.start(t);
+  const client = new Client({ url: `${server.url}?token=t`, ...kinds.sse });
+  t.after(() => client.close());
+  server.routes["GET /events"] = ({ query }) => [query.get("token") === "t" ? 200 : 401, Buffer.from(query.get("preview"))];
+  const peer = (await server.accept()).greet("life-0");
+  const shown = once(client, "b_preview");
+  peer.send({ type: "b_preview_with_metadata", data: { node_id: "1", image_type: "image/png", url: "?preview=1" }, prompt_id: "p" });
+  assert.equal(await (await shown).detail.text(), "1");
 });
