@@ -16,7 +16,7 @@ import (
 )
 
 // moduleMax is the maximum size of the JavaScript client, minified and gzipped, in bytes.
-const moduleMax = 6 << 10
+const moduleMax = 6272 // 128 bytes above the aim of 6 KiB: the mends of rare breaks need them
 
 // tool runs a program in a folder, and returns what it prints.
 func tool(t *testing.T, dir string, in []byte, name string, args ...string) []byte {
