@@ -242,7 +242,8 @@ type ProgressText struct {
 // Gap reports to a client that reconnected that some events are lost: some or all
 // events after Since and before Next, because the hub no longer keeps them. Since is
 // the last ID that the client received. It is 0 if this hub never used that ID; the
-// client may then have missed any number of events.
+// client may then have missed any number of events. Package client yields a Gap with two
+// zeros after each reconnect to a server without cursors, which ComfyUI is.
 type Gap struct {
 	Since uint64 `json:"since"`
 	Next  uint64 `json:"next"`

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -24,13 +25,14 @@ type Client struct {
 	life context.Context // ends at Close
 	end  context.CancelFunc
 
-	// turn is the right to read. Its holder owns fetching, and is the only one that
+	// turn is the right to read. Its holder owns fetching and wait, and is the only one that
 	// receives from arrived, connects, and takes in events. Of foreign code, only
 	// HTTPClient, Logger and the decoding of payloads run meanwhile; they must not wait
 	// for events. Loops and listeners never run meanwhile.
 	turn     chan struct{} // capacity 1: who puts a value in has the turn
 	arrived  chan arrival  // capacity 1: the result of the goroutine that reads the next frame
 	fetching bool          // there is such a goroutine, or its result waits
+	wait     time.Duration // before the next connection; less than Options.Retry means Retry
 
 	// calling is the right to call listeners, which run one at a time.
 	calling chan struct{} // capacity 1: who puts a value in has the right
@@ -51,7 +53,9 @@ type Client struct {
 	loops     map[string][]*loop // by the prompt that they follow; "" for Events
 	uncalled  queue              // events that listeners have not had
 	unread    queue              // events for the next Events; empty while a loop over Events runs
-	unclosed  map[string]bool    // prompts whose events have come, but not the closing event
+	yielding  bool               // Events has been called
+	unclosed  map[string]bool    // prompts that were submitted, or whose events have come, but not the closing event
+	posting   map[string]bool    // prompts whose request of Submit has no answer yet
 	kept      keptQueues         // events for the first Follow of a prompt
 	watched   []string           // prompts that a connection names
 	requests  []*request         // wait for their answers, in the order in which they were sent
@@ -66,6 +70,11 @@ func Dial(ctx context.Context, address string, opts *Options) (*Client, error) {
 	if err := c.setURLs(address); err != nil {
 		return nil, err
 	}
+	for _, id := range c.opts.Watch {
+		if err := checkID(id); err != nil {
+			return nil, fmt.Errorf("%w (Options.Watch)", err)
+		}
+	}
 	if err := c.greet(ctx); err != nil {
 		_ = c.shut(false)
 		return nil, err
@@ -79,7 +88,7 @@ func newClient(opts *Options) *Client {
 		turn: make(chan struct{}, 1), arrived: make(chan arrival, 1), calling: make(chan struct{}, 1),
 		listing:   listing{turn: make(chan struct{}, 1)},
 		listeners: map[string][]*listener{}, types: map[string]func([]byte) (nodebus.Payload, error){},
-		loops: map[string][]*loop{}, unclosed: map[string]bool{},
+		loops: map[string][]*loop{}, unclosed: map[string]bool{}, posting: map[string]bool{},
 	}
 	if opts != nil {
 		c.opts = *opts

@@ -18,6 +18,9 @@ func (c *Client) greet(ctx context.Context) error {
 	}
 	for {
 		got, err := c.fetch(ctx, nil, c.link)
+		if err != nil && ctx.Err() != nil {
+			err = whyEnded(ctx)
+		}
 		if err = cmp.Or(err, got.err); err != nil {
 			return fmt.Errorf("client: waiting for the server's first message: %w", err)
 		}
@@ -33,17 +36,31 @@ func (c *Client) greet(ctx context.Context) error {
 	}
 }
 
+// whyEnded returns why ctx has ended: its error, and its cause if that is something else.
+func whyEnded(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
+}
+
 // reconnect tries to connect until it succeeds, ctx ends, the client is closed, or the
 // server refuses the client.
 func (c *Client) reconnect(ctx context.Context) error {
 	if c.opts.Retry < 0 {
-		return c.connect(ctx)
+		err := c.connect(ctx)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
 	}
-	wait := c.opts.Retry
-	if c.takeAgain() {
-		wait = 0
-	}
-	for {
+	for again := c.takeAgain(); ; again = false {
+		wait := max(c.wait, c.opts.Retry)
+		if again {
+			wait = 0
+		} else {
+			c.wait = min(2*wait, 32*c.opts.Retry)
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -56,11 +73,13 @@ func (c *Client) reconnect(ctx context.Context) error {
 		}
 		err := c.connect(ctx)
 		var refused *RefusedError
-		if err == nil || ctx.Err() != nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) {
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) {
 			return err
 		}
 		c.opts.Logger.Info("no connection to the server", "error", err)
-		wait = min(max(2*wait, c.opts.Retry), 32*c.opts.Retry)
 	}
 }
 
@@ -86,6 +105,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if web := c.opts.HTTPClient; web != nil && web.Timeout > 0 {
 		limit = min(limit, web.Timeout)
 	}
+	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
@@ -101,8 +121,14 @@ func (c *Client) connect(ctx context.Context) error {
 		}
 		return nodebus.ErrClosed
 	}
+	if err != nil && outer.Err() != nil {
+		return fmt.Errorf("client: connecting: %w", whyEnded(outer))
+	}
 	if err != nil && errors.Is(context.Cause(ctx), errLate) {
 		return fmt.Errorf("client: the server has not answered the request for a connection in time: %w", err)
+	}
+	if errors.As(err, new(*RefusedError)) && c.forgo(asked, err) {
+		return c.connect(ctx)
 	}
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // Keep begins to keep the events of a prompt, as Submit does.
-func (c *Client) Keep(promptID string) { c.keep(promptID) }
+func (c *Client) Keep(promptID string) { c.keep(promptID); c.posted(promptID) }
 
 // Unkeep ends what Keep began.
 func (c *Client) Unkeep(promptID string) { c.unkeep(promptID) }
@@ -34,6 +34,7 @@ func ReadStream(r io.Reader, limit int64) (data []string, err error) {
 // returns what it yields.
 func Feed(frames ...nodebus.Frame) (decoded, all, followed, kept []nodebus.Event) {
 	c := newClient(nil)
+	c.greeted = true
 	events, follow := c.begin("", false), c.begin("p", false)
 	c.keep("p")
 	for _, f := range frames {

@@ -25,12 +25,17 @@ const patience = 2 * time.Second
 // read from now on.
 //
 // Follow also ends, without an error, if the server says over HTTP that the prompt has
-// ended and no event follows: it asks for the history at the start, after each Gap, and
-// after each reconnect to a server without cursors. A Gap means that events are missing,
-// perhaps the last ones; ask for the outcome of the prompt. A prompt that is deleted before
-// it begins has no event, and Follow waits on; [Client.Wait] notices it. For errors see
-// Events.
+// ended and no event follows: it asks for the history at the start and after each Gap. A Gap means that events are missing,
+// perhaps the last ones; ask for the outcome of the prompt. If the server then has forgotten
+// the prompt, for example because it was started anew, Follow ends with [ErrNotFound]. That
+// holds for a prompt that this client has submitted or had events of: a Follow of any other
+// prompt may begin before the prompt is submitted, and waits for it. A prompt that is deleted
+// before it begins has no event, and Follow waits on; [Client.Wait] notices it. For other
+// errors see Events.
 func (c *Client) Follow(ctx context.Context, promptID string) iter.Seq2[nodebus.Event, error] {
+	if _, err := idElement(promptID); err != nil {
+		return func(yield func(nodebus.Event, error) bool) { yield(nodebus.Event{}, err) }
+	}
 	return c.follow(ctx, promptID, false)
 }
 
@@ -45,7 +50,9 @@ func (c *Client) follow(ctx context.Context, promptID string, quiet bool) iter.S
 		for ctx.Err() == nil {
 			ev, err := f.next(ctx)
 			if errors.Is(err, errSettled) {
-				return
+				if err = f.forgotten(); err == nil {
+					return
+				}
 			}
 			if err != nil {
 				if ctx.Err() == nil {
@@ -111,7 +118,7 @@ func (f *following) inquire(ctx context.Context) error {
 	ask, told, over, doubt := l.ask, l.told, l.over, l.doubt && !l.begun && !l.mute
 	marked, open := l.marked, f.unclosed[l.promptID]
 	l.ask, l.told, l.doubt, l.marked = false, false, false, false
-	retry := told && l.unsure && l.quiet
+	retry := told && l.unsure
 	cursors := f.cursors
 	f.mu.Unlock()
 	f.again, f.retry, f.doubt = f.again || ask, f.retry || retry, f.doubt || doubt
@@ -156,8 +163,9 @@ func (f *following) ask(ctx context.Context, after time.Duration, always bool) {
 		said, err := f.askAfter(ctx, after, always)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.loop.told, f.loop.unsure = true, err != nil
-		f.loop.over = said == over || said == gone && f.loop.quiet
+		f.loop.told, f.loop.unsure = true, err != nil || said == gone && f.posting[f.loop.promptID]
+		f.loop.gone = said == gone && (f.loop.quiet || f.loop.begun || f.unclosed[f.loop.promptID]) && !f.loop.unsure
+		f.loop.over = said == over || f.loop.gone
 		f.loop.mute = said == unsaid && err == nil
 		f.loop.rouse()
 	}()
@@ -209,6 +217,17 @@ func (f *following) settleSoon(open bool) {
 	f.timer = time.AfterFunc(patience, func() { f.settle(true) })
 }
 
+// forgotten returns the error of Follow if the server has forgotten the prompt. Wait has its
+// own.
+func (f *following) forgotten() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.loop.gone || f.loop.quiet {
+		return nil
+	}
+	return fmt.Errorf("%w: prompt %s neither waits nor runs, and has no record", ErrNotFound, f.loop.promptID)
+}
+
 // end ends what the loop has begun.
 func (f *following) end() {
 	if f.asking != nil {
@@ -218,7 +237,7 @@ func (f *following) end() {
 		f.timer.Stop()
 	}
 	if f.mark != nil {
-		f.withdraw(f.mark)
+		f.withdraw(f.mark, false)
 	}
 }
 
@@ -229,6 +248,15 @@ func (c *Client) keep(promptID string) {
 	defer c.mu.Unlock()
 	c.kept.take(promptID)
 	c.kept.begin(promptID).own = true
+	c.posting[promptID] = true
+	c.owe(promptID)
+}
+
+// posted notes that a request of Submit has ended.
+func (c *Client) posted(promptID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.posting, promptID)
 }
 
 // unkeep drops what keep has kept, because the request has failed.
@@ -236,4 +264,5 @@ func (c *Client) unkeep(promptID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kept.take(promptID)
+	delete(c.unclosed, promptID)
 }

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/nodebus/nodebus/client"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/sse"
 	"github.com/stretchr/testify/require"
 )
 
@@ -100,7 +102,10 @@ func newHost(t testing.TB, opts *comfy.Options) *host {
 	flow.Register(reg, bad{}, nodebus.Info{Name: "Bad"})
 	h.engine = flow.NewEngine(reg, h.hub, &flow.EngineOptions{Parallel: 1})
 	h.server = comfy.New(h.engine, opts)
-	h.Server = httptest.NewServer(h.server)
+	mux := http.NewServeMux()
+	mux.Handle("/", h.server)
+	mux.Handle("/events", sse.New(h.hub, nil))
+	h.Server = httptest.NewServer(mux)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = h.engine.Run(ctx) })

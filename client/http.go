@@ -56,17 +56,41 @@ func (c *Client) do(ctx context.Context, r *call) ([]byte, error) {
 var errNoAnswer = fmt.Errorf("the server has not answered within %v: %w", callTime, context.DeadlineExceeded)
 
 // send sends a request and returns the answer, whose body the caller must close. An answer
-// that refuses the request is a *RefusedError.
+// that refuses the request is a *RefusedError. A GET without an answer is sent once more.
 func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
+	if r.method == "" {
+		first, cancel := context.WithCancelCause(ctx)
+		late := time.AfterFunc(repeatTime, func() { cancel(errRepeat) })
+		res, err := c.sendOnce(first, r)
+		inTime := late.Stop()
+		if inTime && err == nil {
+			res.Body = &fileBody{res.Body, cancel}
+			return res, nil
+		}
+		cancel(nil)
+		if inTime {
+			return nil, err
+		}
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		c.opts.forgetIdle() // perhaps the line is dead, and others as well
+	}
+	return c.sendOnce(ctx, r)
+}
+
+// repeatTime is how long a GET waits for its answer before it is sent again. The first may
+// have gone over a connection that is dead without a word.
+const repeatTime = 5 * time.Second
+
+var errRepeat = errors.New("client: no answer yet")
+
+func (c *Client) sendOnce(ctx context.Context, r *call) (*http.Response, error) {
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	client := c.opts.HTTPClient
-	if client == nil {
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req)
+	res, err := c.opts.web().Do(req)
 	if err != nil {
 		return nil, callError(ctx, r, err)
 	}
@@ -104,14 +128,29 @@ func (c *Client) newRequest(ctx context.Context, r *call) (*http.Request, error)
 // callError returns the error of a request that has no answer. It leaves the URL out,
 // because the query may hold a token.
 func callError(ctx context.Context, r *call, err error) error {
-	var with *url.Error
-	if errors.As(err, &with) {
-		err = with.Err
-	}
+	err = withoutURL(err)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("client: %s: %w", r.what, err)
+}
+
+// unreached returns the error of a connection that has failed.
+func unreached(address string, err error) error {
+	if u, parseErr := url.Parse(address); parseErr == nil {
+		u.User, u.RawQuery = nil, ""
+		address = u.String()
+	}
+	return fmt.Errorf("client: no connection to %s: %w", address, withoutURL(err))
+}
+
+// withoutURL returns the reason in an error of a request.
+func withoutURL(err error) error {
+	var with *url.Error
+	if errors.As(err, &with) {
+		return with.Err
+	}
+	return err
 }
 
 // routeURL returns the URL of a route.
@@ -130,15 +169,6 @@ func (c *Client) hasCursors() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cursors
-}
-
-// idElement returns a prompt id as an element of a route.
-func idElement(promptID string) (string, error) {
-	switch promptID {
-	case "", ".", "..":
-		return "", fmt.Errorf("client: the prompt id %q cannot be part of a URL", promptID)
-	}
-	return url.PathEscape(promptID), nil
 }
 
 // fetchJSON makes a request and reads the JSON of its answer into to.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -14,8 +15,8 @@ const (
 	keptTime = 10 * time.Minute
 )
 
-// kept holds the events of a prompt that nobody follows yet. The first Follow or Wait takes
-// them over.
+// kept holds the events of a prompt that nobody follows yet. The first Follow takes them
+// over.
 type kept struct {
 	queue
 	promptID string
@@ -50,7 +51,7 @@ func (q *keptQueues) begin(promptID string) *kept {
 	}
 	k := &kept{promptID: promptID}
 	q.byPrompt[promptID] = k
-	q.full = append(q.full, k)
+	q.full = append(q.tidy(q.full, false), k)
 	return k
 }
 
@@ -64,6 +65,15 @@ func (q *keptQueues) oldest(list *[]*kept, lost bool) *kept {
 		(*list)[0] = nil
 	}
 	return nil
+}
+
+// tidy removes from a long list the prompts that were taken or lost meanwhile: behind a prompt
+// that stays first, they would stay for ever.
+func (q *keptQueues) tidy(list []*kept, lost bool) []*kept {
+	if len(list) < 2*len(q.byPrompt)+100 {
+		return list
+	}
+	return slices.DeleteFunc(list, func(k *kept) bool { return q.byPrompt[k.promptID] != k || k.lost != lost })
 }
 
 // take removes and returns the kept events of a prompt, or nil.
@@ -133,5 +143,5 @@ func (q *keptQueues) lose(k *kept, now *item) {
 	q.bytes -= k.bytes
 	k.forget(now)
 	k.lost = true
-	q.lost = append(q.lost, k)
+	q.lost = append(q.tidy(q.lost, true), k)
 }

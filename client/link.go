@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 
@@ -35,11 +34,14 @@ func dialSocket(ctx context.Context, address string, opts *Options) (link, error
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
 			return nil, &RefusedError{Status: res.StatusCode, Text: refusal(res.Body), Err: err}
 		}
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, unreached(address, err)
 	}
 	conn.SetReadLimit(opts.ReadLimit)
 	s := &socket{conn: conn}
-	s.alive = watchOver(opts.PingInterval, conn.Ping, func() { _ = conn.CloseNow() })
+	s.alive = watchOver(opts.PingInterval, conn.Ping, func() {
+		opts.forgetIdle()
+		_ = conn.CloseNow()
+	})
 	return s, nil
 }
 

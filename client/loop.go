@@ -19,7 +19,8 @@ type loop struct {
 	slow     bool          // it was too far behind, and gets nothing more
 	ask      bool          // it must ask the server whether the prompt has ended
 	told     bool          // the server has answered
-	over     bool          // the answer: it has ended, or, for a quiet loop, is gone
+	over     bool          // the answer: it has ended, or is gone
+	gone     bool          // the answer: the server has forgotten it
 	begun    bool          // an event of the prompt has come, so the end comes as an event, too
 	doubt    bool          // the queue has changed and the prompt has not begun: perhaps it is gone
 	mute     bool          // the server has no routes that tell what has become of a prompt
@@ -46,30 +47,46 @@ func (l *loop) rouse() {
 	}
 }
 
-// begin begins a loop. It takes over what was kept for it.
+// begin begins a loop with what was kept for it.
 func (c *Client) begin(promptID string, quiet bool) *loop {
 	l := &loop{promptID: promptID, quiet: quiet, wake: make(chan struct{}, 1)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if promptID == "" {
-		l.queue, c.unread = c.unread, queue{}
+		l.queue, c.unread, c.yielding = c.unread, queue{}, true
 	} else {
-		c.kept.expire(&item{})
-		k := c.kept.take(promptID)
-		if k != nil {
-			l.queue = k.queue
-		}
-		if k != nil && k.lost {
-			gap := l.items[0].ev.Payload.(nodebus.Gap)
-			gap.Next = c.last.ID + 1
-			l.items[0].ev.Payload = gap
-		}
+		k := c.beginWith(l)
 		l.begun = slices.ContainsFunc(l.items, func(it item) bool { return it.ev.PromptID == promptID })
 		l.ask = k == nil || !k.own
 		l.doubt = quiet && !l.begun
 	}
 	c.loops[promptID] = append(c.loops[promptID], l)
 	return l
+}
+
+// beginWith gives a loop what was kept for it, and returns that or nil. Wait yields no
+// events, so it leaves them to the first Follow. c.mu is held.
+func (c *Client) beginWith(l *loop) *kept {
+	c.kept.expire(&item{})
+	k := c.kept.byPrompt[l.promptID]
+	if k == nil {
+		return nil
+	}
+	l.queue = queue{slices.Clone(k.items), k.bytes}
+	if !l.quiet {
+		c.kept.take(l.promptID)
+	}
+	if k.lost {
+		gap := l.items[0].ev.Payload.(nodebus.Gap)
+		gap.Next = c.last.ID + 1
+		l.items[0].ev.Payload = gap
+	}
+	return k
+}
+
+// follows reports whether a loop yields the events of a prompt. c.mu is held.
+func (c *Client) follows(promptID string) bool {
+	return slices.ContainsFunc(c.loops[promptID], func(l *loop) bool { return !l.quiet })
 }
 
 // finish ends a loop. What the last loop over Events has not yielded is for the next.
@@ -184,11 +201,14 @@ func (c *Client) isDue(l *loop) bool {
 	return len(l.items) > 0 || l.slow || l.ask || l.told || l.doubt || l.marked || l.settled || len(c.uncalled.items) > 0 && !l.quiet
 }
 
-// Events yields the events from the server until ctx ends or the loop breaks; after
-// that, Events can be called again and continues after the last event that any loop has
-// read. After a broken connection, the client receives the events that it missed, each
-// once; a [nodebus.Gap] comes first if the server no longer has some of them. The listeners
-// for an event run before the event is yielded. An event of an unknown type is a
+// Events yields the events from the server until ctx ends or the loop breaks; after that,
+// Events can be called again and continues after the last event that it has yielded. What
+// Follow and Wait read meanwhile is kept for it, up to 65 536 events or 64 MiB; beyond that,
+// a [nodebus.Gap] takes its place. What they read before the first Events is not kept.
+// After a broken connection, the client receives the events that it missed, each once; a
+// [nodebus.Gap] comes first if the server no longer has some of them. A server without
+// cursors, as ComfyUI, keeps no events: then each broken connection yields an empty Gap, with
+// Since and Next 0. The listeners for an event run before the event is yielded. An event of an unknown type is a
 // [nodebus.Custom]; built-in types and types with a listener (see [On]) are known.
 //
 // If an error ends Events, it is the last value: the server refuses the client, the

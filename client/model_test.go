@@ -25,6 +25,7 @@ type said struct {
 type modelLoop struct {
 	prompt string
 	begun  bool
+	quiet  bool
 	queue  []said
 	next   func() (nodebus.Event, error, bool)
 	stop   func()
@@ -33,19 +34,20 @@ type modelLoop struct {
 // model is a naive model of a client. It tells what each loop yields, which events the
 // listeners have had, and the cursor.
 type model struct {
-	t       *testing.T
-	r       *rand.Rand
-	c       *client.Client
-	on      *scripted
-	s       *script
-	all     []said // that the server has sent
-	read    int    // how many the client has read
-	called  int    // how many the listeners have had
-	loops   []*modelLoop
-	kept    map[string][]said // by prompt; a nil list is kept, too
-	unread  []said
-	log     []string // what the listeners had
-	cursors bool
+	t        *testing.T
+	r        *rand.Rand
+	c        *client.Client
+	on       *scripted
+	s        *script
+	all      []said // that the server has sent
+	read     int    // how many the client has read
+	called   int    // how many the listeners have had
+	loops    []*modelLoop
+	kept     map[string][]said // by prompt; a nil list is kept, too
+	unread   []said
+	yielding bool     // a loop over Events has begun
+	log      []string // what the listeners had
+	cursors  bool
 }
 
 // TestModel runs random steps against a client and the model: events, Gaps, cuts, loops
@@ -224,7 +226,7 @@ func (m *model) publishOnly(kind, prompt string) {
 // watch calls Watch, which reads everything.
 func (m *model) watch(prompt string) {
 	m.publish("watching", prompt)
-	if _, has := m.kept[prompt]; !has && !slices.ContainsFunc(m.loops, func(l *modelLoop) bool { return l.begun && l.prompt == prompt }) {
+	if _, has := m.kept[prompt]; !has && !slices.ContainsFunc(m.loops, func(l *modelLoop) bool { return l.begun && !l.quiet && l.prompt == prompt }) {
 		m.kept[prompt] = nil
 	}
 	require.NoError(m.t, m.c.Watch(deadline(m.t), prompt))
@@ -250,7 +252,7 @@ func (m *model) readOne(keep bool) {
 			m.kept[p] = append(m.kept[p], e)
 		}
 	}
-	if keep && !isOpen {
+	if (keep || m.yielding) && !isOpen {
 		m.unread = append(m.unread, e)
 	} else if !isOpen {
 		m.unread = nil
@@ -263,14 +265,17 @@ func (m *model) start(l *modelLoop) {
 	events := m.c.Events(m.t.Context())
 	switch {
 	case l.prompt == "":
-		l.queue, m.unread = m.unread, nil
+		l.queue, m.unread, m.yielding = m.unread, nil, true
 	case m.r.IntN(2) == 0:
+		l.quiet = true
 		events = m.c.Quietly(m.t.Context(), l.prompt)
 	default:
 		events = m.c.Follow(m.t.Context(), l.prompt)
 	}
 	if l.prompt != "" {
-		l.queue = m.kept[l.prompt]
+		l.queue = slices.Clone(m.kept[l.prompt])
+	}
+	if l.prompt != "" && !l.quiet {
 		delete(m.kept, l.prompt)
 	}
 	l.next, l.stop = iter.Pull2(events)

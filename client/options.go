@@ -36,11 +36,15 @@ type Options struct {
 	// Header is sent with each connection and each request. Default: no further headers.
 	Header http.Header
 	// HTTPClient connects and sends all requests. Its Timeout does not limit an open
-	// connection. Default: [http.DefaultClient].
+	// connection. When the server has become silent, the client closes its idle connections.
+	// A GET without an answer after 5 s is sent once more over a new connection. A POST is
+	// not, because the server may have received it: it fails after 1 min, or when its context
+	// ends. Default: [http.DefaultClient].
 	HTTPClient *http.Client
 	// Retry is the time to wait before connecting again after the connection broke, or
 	// after the server has closed it, for example because the client was too slow. It
-	// doubles with each failed attempt, up to 32 times Retry. Default: 300 ms. With a
+	// doubles with each attempt until an event comes after the greeting of the server, up to
+	// 32 times Retry. Default: 300 ms. With a
 	// negative value, a broken connection ends all loops with an error; the next loop
 	// connects once.
 	Retry time.Duration
@@ -61,10 +65,26 @@ type Options struct {
 
 // unlimited returns the HTTP client without its Timeout, which would end a stream.
 func (o *Options) unlimited() *http.Client {
-	web := *http.DefaultClient
-	if o.HTTPClient != nil {
-		web = *o.HTTPClient
-	}
+	web := *o.web()
 	web.Timeout = 0
 	return &web
+}
+
+func (o *Options) web() *http.Client {
+	if o.HTTPClient != nil {
+		return o.HTTPClient
+	}
+	return http.DefaultClient
+}
+
+// forgetIdle closes the connections that wait for requests, because they may be dead: a
+// request over them would wait for long. The transport may be code of others.
+func (o *Options) forgetIdle() {
+	err := nodebus.Protect(func() error {
+		o.web().CloseIdleConnections()
+		return nil
+	})
+	if err != nil {
+		o.Logger.Error("closing idle connections failed", "error", err)
+	}
 }

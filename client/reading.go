@@ -114,8 +114,15 @@ func (c *Client) broke(l link, err error) error {
 }
 
 // takeIn notes what the client itself needs of an event, and puts the event into the queue
-// of everybody who waits for it. c.mu is held.
+// of everybody who waits for it. The caller has the turn, and c.mu is held.
 func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
+	if _, gap := ev.Payload.(nodebus.Gap); c.greeted && !gap {
+		c.wait = 0 // the connection is of use
+	}
+	if !c.greeted && ev.Epoch == "" {
+		c.greeted, c.cursors = true, false
+		c.takeIn(nodebus.Event{Payload: nodebus.Gap{}}, 0, keep) // nobody knows what is missing
+	}
 	c.seq++
 	it := item{ev: ev, size: size, seq: c.seq, before: c.last}
 	if hidden := c.note(ev); hidden {
@@ -126,7 +133,7 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 	c.kept.push(it)
 	switch {
 	case len(c.loops[""]) > 0:
-	case keep:
+	case keep || c.yielding:
 		c.unread.pushOrForget(it)
 	default:
 		c.unread = queue{}
@@ -143,10 +150,15 @@ func (c *Client) noteClosing(ev nodebus.Event) {
 		delete(c.unclosed, ev.PromptID)
 		return
 	}
+	c.owe(ev.PromptID)
+}
+
+// owe notes that the closing event of a prompt must still come. c.mu is held.
+func (c *Client) owe(promptID string) {
 	if len(c.unclosed) >= keptMax { // Gaps have swallowed the ends
 		clear(c.unclosed)
 	}
-	c.unclosed[ev.PromptID] = true
+	c.unclosed[promptID] = true
 }
 
 // note notes what the client itself needs of an event. hidden says that the event is only
@@ -157,7 +169,6 @@ func (c *Client) note(ev nodebus.Event) (hidden bool) {
 	}
 	if !c.greeted {
 		c.greeted, c.cursors = true, ev.Epoch != ""
-		c.askAll()
 	}
 	switch p := ev.Payload.(type) {
 	case nodebus.Status:
@@ -169,19 +180,6 @@ func (c *Client) note(ev nodebus.Event) (hidden bool) {
 		return c.answered(p)
 	}
 	return false
-}
-
-// askAll makes the loops over Follow ask whether their prompts have ended, if the new
-// connection may lack events without a Gap, or the question had no answer. c.mu is held.
-func (c *Client) askAll() {
-	for promptID, ls := range c.loops {
-		for _, l := range ls {
-			if promptID != "" && (l.unsure || !c.cursors) {
-				l.ask = true
-				l.rouse()
-			}
-		}
-	}
 }
 
 // doubtAll makes each Wait whose prompt has not begun ask whether the prompt is still there:

@@ -12,20 +12,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWaitOverANewProcess: the server's program is started anew and knows none of the
-// earlier prompts. Meanwhile, all requests fail.
-func TestWaitOverANewProcess(t *testing.T) {
-	var now atomic.Pointer[host]
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := now.Load(); h != nil {
-			h.server.ServeHTTP(w, r)
+// front is an address behind which one host follows another. Without a host, all requests
+// fail.
+type front struct {
+	*httptest.Server
+	now atomic.Pointer[host]
+}
+
+func newFront(t *testing.T) *front {
+	f := &front{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := f.now.Load(); h != nil {
+			h.Config.Handler.ServeHTTP(w, r)
 			return
 		}
 		w.WriteHeader(http.StatusBadGateway)
 	}))
-	defer site.Close()
-	first := newHost(t, nil)
-	now.Store(first)
+	t.Cleanup(func() {
+		f.CloseClientConnections()
+		f.Close()
+	})
+	return f
+}
+
+// TestWaitOverANewProcess: the server's program is started anew and knows none of the
+// earlier prompts. Meanwhile, all requests fail.
+func TestWaitOverANewProcess(t *testing.T) {
+	first, site := newHost(t, nil), newFront(t)
+	site.now.Store(first)
 	c := dial(t, site.URL+"/ws", &client.Options{Retry: time.Millisecond})
 	done, lost, waits := submit(t, c, node("Say")), submit(t, c, node("Rest")), submit(t, c, node("Say"))
 	begun(t, c, lost)
@@ -36,14 +50,14 @@ func TestWaitOverANewProcess(t *testing.T) {
 			errs <- err
 		}()
 	}
-	now.Store(nil)
+	site.now.Store(nil)
 	require.NoError(t, first.hub.Close())
 	require.NoError(t, first.server.Close())
 	_, err := c.Outcome(t.Context(), done)
 	var refused *client.RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, http.StatusBadGateway, refused.Status)
-	now.Store(newHost(t, nil))
+	site.now.Store(newHost(t, nil))
 	for range 2 {
 		require.ErrorIs(t, <-errs, client.ErrNotFound)
 	}

@@ -1,13 +1,10 @@
 package client_test
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
-	"github.com/nodebus/nodebus/sse"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,12 +12,7 @@ import (
 // beside the stream.
 func TestWaitOverSSE(t *testing.T) {
 	h := newHost(t, nil)
-	mux := http.NewServeMux()
-	mux.Handle("/", h.server)
-	mux.Handle("/events", sse.New(h.hub, nil))
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	c := dial(t, srv.URL+"/events", &client.Options{SSE: true})
+	c := dial(t, h.URL+"/events", &client.Options{SSE: true})
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	for class, state := range map[string]nodebus.State{"Say": nodebus.Succeeded, "Fail": nodebus.Failed} {
 		id := submit(t, c, node(class))

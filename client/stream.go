@@ -27,8 +27,9 @@ type stream struct {
 
 // dialStream requests a stream. The stream outlives ctx.
 func dialStream(ctx context.Context, address string, opts *Options) (link, error) {
-	life, cancel := context.WithCancel(context.Background())
-	stop := context.AfterFunc(ctx, cancel)
+	life, end := context.WithCancelCause(context.Background())
+	cancel := func() { end(nil) }
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
 	res, err := opts.getStream(life, address)
 	if err == nil && !stop() { // the response came too late
 		_ = res.Body.Close()
@@ -40,7 +41,10 @@ func dialStream(ctx context.Context, address string, opts *Options) (link, error
 	}
 	s := &stream{life: life, cancel: cancel, res: res, opts: opts}
 	// The server sends a comment in each interval.
-	s.alive = watchOver(3*opts.PingInterval, nil, cancel)
+	s.alive = watchOver(3*opts.PingInterval, nil, func() {
+		opts.forgetIdle()
+		cancel()
+	})
 	s.events = newEventReader(s.alive.reader(res.Body), opts.ReadLimit)
 	return s, nil
 }
@@ -57,7 +61,7 @@ func (o *Options) get(ctx context.Context, address, accept string) (*http.Respon
 	req.Header.Set("Accept", accept)
 	res, err := o.unlimited().Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, unreached(address, err)
 	}
 	return res, nil
 }

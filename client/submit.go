@@ -18,19 +18,29 @@ import (
 //
 // An empty p.ID means a new id. A Priority of 0 means a place after the prompts that wait,
 // another Priority is sent. Outputs and Extra are sent; nil Outputs are all outputs. A prompt
-// with a Policy is an error, because the request has no place for it. The other fields have
-// no effect, and Submit does not change p.
+// with a Policy is an error, because the request has no place for it, and so is an ID that
+// cannot be part of a URL ([ErrPromptID]). The other fields have no effect, and Submit does
+// not change p.
 //
 // A prompt that is not valid is a [*nodebus.ValidationError] with the errors of its nodes,
 // and, like each refused prompt, a [*RefusedError]. If only some outputs are not valid, the
-// others run, and Outcome.Rejected of [Client.Wait] tells which do not. With any other error,
+// others run, and Outcome.Rejected of [Client.Wait] tells which do not. After Close, the error
+// is [nodebus.ErrClosed], because nobody would receive the events. With any other error,
 // the server may have accepted the prompt before the connection broke. Submit then returns
 // the id, too, and [Client.Wait] finds out.
 func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err error) {
-	if p.Policy != (nodebus.Policy{}) {
+	switch {
+	case c.life.Err() != nil:
+		return "", nodebus.ErrClosed
+	case p == nil:
+		return "", errors.New("client: there is no prompt to submit: it is nil")
+	case p.Policy != (nodebus.Policy{}):
 		return "", errors.New("client: a prompt that is submitted over HTTP has no Policy; the server's program sets it")
 	}
 	id = cmp.Or(p.ID, newID())
+	if _, err := idElement(id); err != nil {
+		return "", err
+	}
 	body := map[string]any{"prompt": p.Nodes, "prompt_id": id, "client_id": cmp.Or(p.ClientID, c.ID())}
 	if p.Priority != 0 {
 		body["number"] = p.Priority
@@ -45,6 +55,7 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 	}
 	if body["client_id"] == c.ID() { // the events come here, perhaps before the answer
 		c.keep(id)
+		defer c.posted(id)
 	}
 	r := &call{what: "the prompt", method: http.MethodPost, route: "prompt", body: body}
 	text, err := c.do(ctx, r)

@@ -9,8 +9,8 @@ import (
 
 // Wait waits until a prompt has ended, and returns how: see [nodebus.Outcome.Err] for the
 // error of a prompt that failed. The prompt may have ended before, and it may be a prompt of
-// another client. Wait reads events, but yields none; a listener may call it, and so may
-// several goroutines. For its errors see [Client.Events].
+// another client. Wait reads events, but yields none: a later [Client.Follow] has them all. A
+// listener may call it, and so may several goroutines. For its errors see [Client.Events].
 //
 // The error is [ErrNotFound] if the server no longer knows the prompt: it was deleted before
 // it began, or the server was restarted and has forgotten it. Wait notices that about a
@@ -19,6 +19,9 @@ import (
 // The outcome is the server's record, see [Client.Outcome]. If the server gives none, it is
 // what the events told; then Nodes is empty.
 func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, error) {
+	if _, err := idElement(promptID); err != nil {
+		return nil, err
+	}
 	saw := witness{o: nodebus.Outcome{PromptID: promptID, Attempt: 1}}
 	for ev, err := range c.follow(ctx, promptID, true) {
 		if err != nil {

@@ -19,6 +19,8 @@ const watchMax = 256
 type request struct {
 	promptID string
 	watch    bool
+	added    bool       // the client did not name the prompt to a server of streams before
+	kept     bool       // the client did not keep the events of the prompt before
 	loop     *loop      // that waits for the answer because no earlier event comes after it; or nil
 	answer   chan error // capacity 1
 	settled  bool       // it has its answer; Client.mu guards it
@@ -35,13 +37,15 @@ type request struct {
 // If nobody reads, Watch reads. What it reads is kept for the next Events, and the events
 // of the prompt for the first Follow, as far as a loop may be behind; beyond that, a
 // [nodebus.Gap] takes their place. Watch returns an error that is [nodebus.ErrForbidden]
-// if the server does not allow it, and another error if the server refuses for another
-// reason, if the client follows 256 prompts already, or for the reasons of Events. It waits
-// until ctx ends if the server does not know such requests.
+// if the server does not allow it, [ErrPromptID] if promptID is empty, longer than 512
+// bytes, or not valid UTF-8, and another error if the server refuses for another reason, if
+// the client follows 256 prompts already, or for the reasons of Events. It waits until ctx
+// ends if the server does not know such requests. A Watch that fails changes nothing.
 //
 // With Options.SSE, Watch connects again, and waits for the connection. The server then
 // sends the later events of the prompt, but not the earlier ones; it says nothing, and
-// sends nothing, if it does not allow it.
+// sends nothing, if it does not allow it. If the server refuses the connection, the error is
+// a [*RefusedError], and the client connects again without the prompt.
 func (c *Client) Watch(ctx context.Context, promptID string) error {
 	return c.request(ctx, &request{promptID: promptID, watch: true})
 }
@@ -53,11 +57,14 @@ func (c *Client) Unwatch(ctx context.Context, promptID string) error {
 }
 
 // request sends a request and waits for the answer.
-func (c *Client) request(ctx context.Context, r *request) error {
+func (c *Client) request(ctx context.Context, r *request) (err error) {
+	if err := checkID(r.promptID); err != nil {
+		return err
+	}
 	if err := c.post(r); err != nil {
 		return err
 	}
-	defer c.withdraw(r)
+	defer func() { c.withdraw(r, err != nil) }()
 	for {
 		select {
 		case err := <-r.answer:
@@ -98,11 +105,13 @@ func (c *Client) post(r *request) error {
 		return fmt.Errorf("client: %d prompts are watched already; call Unwatch for one of them first", watchMax)
 	}
 	c.requests = append(c.requests, r)
-	if r.watch && len(c.loops[r.promptID]) == 0 {
+	if r.watch && !c.follows(r.promptID) {
+		r.kept = c.kept.byPrompt[r.promptID] == nil
 		c.kept.begin(r.promptID)
 	}
 	l := c.link
 	if c.opts.SSE {
+		r.added = r.watch && !slices.Contains(c.watched, r.promptID)
 		c.setWatched(r.promptID, r.watch)
 		c.again = l != nil
 	}
@@ -117,11 +126,34 @@ func (c *Client) post(r *request) error {
 	return nil
 }
 
-// withdraw forgets a request.
-func (c *Client) withdraw(r *request) {
+// withdraw forgets a request. If it has failed, nothing of it stays.
+func (c *Client) withdraw(r *request, failed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests = slices.DeleteFunc(c.requests, func(o *request) bool { return o == r })
+	if failed && r.added {
+		c.setWatched(r.promptID, false)
+	}
+	if k := c.kept.byPrompt[r.promptID]; failed && r.kept && k != nil && !k.own {
+		c.kept.take(r.promptID)
+	}
+}
+
+// forgo settles the requests that a server of streams perhaps means when it refuses a
+// connection that names their prompts. It reports whether there are such requests: without
+// them, the server may accept the connection.
+func (c *Client) forgo(asked []*request, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	forgone := false
+	for _, r := range asked {
+		if r.added && !r.settled {
+			c.setWatched(r.promptID, false)
+			r.settle(err)
+			forgone = true
+		}
+	}
+	return forgone
 }
 
 // renew sends the requests that still wait over a new link. asked holds those that the
@@ -198,7 +230,7 @@ func (c *Client) answered(w nodebus.Watching) (hidden bool) {
 		return true
 	}
 	c.setWatched(w.PromptID, w.Watching && w.Error == "" && r.watch)
-	if !r.watch || w.Error != "" {
+	if !r.watch {
 		c.kept.take(w.PromptID)
 	}
 	var err error

@@ -108,7 +108,7 @@ func TestWatchIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, nodebus.ErrForbidden)
 	require.EqualError(t, err, `client: the server refused: nodebus: the client may not watch this prompt: "yours"`)
 	err = c.Watch(deadline(t), "")
-	require.ErrorContains(t, err, "needs data with a prompt_id")
+	require.ErrorIs(t, err, client.ErrPromptID)
 	require.NotErrorIs(t, err, nodebus.ErrForbidden, "another reason")
 	require.NoError(t, c.Watch(deadline(t), "mine"))
 	says(t, s.hub, "yours", 1)

@@ -58,10 +58,12 @@ func (s *Server) runShow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// runPreview answers with the image of a preview that a stream has named.
+// runPreview answers with the image of a preview that a stream has named. Another request
+// without the id of a run is a mistake.
 func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("preview") {
-		unknownRun(w)
+		w.Header().Set("Allow", http.MethodPost)
+		fail(w, http.StatusMethodNotAllowed, "the address needs the id of a run: GET nodebus/runs/{id}; POST submits a prompt and waits for its end")
 		return
 	}
 	s.streams.ServePreview(w, r)

@@ -69,7 +69,6 @@ func (p *past) add(f nodebus.Frame) {
 	switch f.Type {
 	case watchingType:
 		p.read = true
-		p.run.Incomplete = p.run.Incomplete || lacksStart(&p.run)
 		return
 	case previewType: // large, and not part of the state
 		return
@@ -114,12 +113,6 @@ var (
 	gapType      = nodebus.Gap{}.EventType()
 )
 
-// lacksStart reports whether the events of a run do not begin with its start. A prompt
-// that was interrupted while it waited has no start.
-func lacksStart(run *fold.Run) bool {
-	return run.State != "" && run.Started == 0 && run.State != nodebus.Interrupted
-}
-
 // snapshot returns the state of the run of the prompt that was submitted at a time, or nil
 // if nobody knows the run, or if another prompt has its id now. The zero time means any.
 func (s *Server) snapshot(ctx context.Context, id string, created time.Time) (*fold.Run, error) {
@@ -145,9 +138,8 @@ func stateOf(p *past, known *knownRun) *fold.Run {
 	if p.isEarlier(known) {
 		run = &fold.Run{PromptID: run.PromptID}
 	}
-	if known.leased && run.State == "" { // it has just begun, or its first events are not kept
-		run.State = fold.Running
-		run.Incomplete = run.Incomplete || run.Attempt > 0
+	if known.leased && run.State == "" { // its first events are not kept, or come soon: a start makes the run begin anew
+		run.State, run.Incomplete = fold.Running, true
 	}
 	switch {
 	case run.Attempt > 0 && !run.Incomplete:

@@ -44,7 +44,8 @@ type ClientUnderTest interface {
 }
 
 // ClientEvent is an event that a client gives to its program. A client may leave out the
-// status messages, the answers to its own requests, and binary events of unknown types.
+// status messages, the answers to its own requests, and binary events of unknown types. It
+// may add a nodebus.gap after a reconnect to a server without cursors.
 type ClientEvent struct {
 	Type   string
 	Cursor string // empty if the message had none

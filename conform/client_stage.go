@@ -239,7 +239,8 @@ func (s *stage) pump(ctx context.Context) {
 				s.yielded = ev.Cursor
 			}
 			unknown := ev.Type != "" && strings.Trim(ev.Type, "0123456789") == ""
-			skip := unknown || ev.Type == "conform.nan" || ev.Type == "status" || ev.Type == "nodebus.watching" || s.optional[ev.Cursor]
+			own := s.plain && ev.Type == "nodebus.gap" && ev.Cursor == ""
+			skip := unknown || own || ev.Type == "conform.nan" || ev.Type == "status" || ev.Type == "nodebus.watching" || s.optional[ev.Cursor]
 			s.mu.Unlock()
 			if !skip {
 				s.events <- ev
