@@ -2,7 +2,7 @@ package client
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/nodebus/nodebus"
 )
@@ -40,10 +40,12 @@ func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, e
 		saw.o.Rejected = c.rejected.of(promptID)
 		return &saw.o, nil
 	case saw.closed:
-		return nil, fmt.Errorf("client: the prompt has ended, but some of its events are missing: %w", err)
+		return nil, because(errMissing, err)
 	}
 	return nil, err
 }
+
+var errMissing = errors.New("client: the prompt has ended, but some of its events are missing")
 
 // witness makes an outcome from the events of a prompt.
 type witness struct {
