@@ -23,8 +23,8 @@ func (c *Client) Delete(ctx context.Context, promptIDs ...string) error {
 // Interrupt ends a prompt that runs or waits. It returns as soon as the server knows it; the
 // prompt ends later, and [Client.Wait] tells how. It ignores a prompt that has ended, and a
 // prompt that the client may not interrupt. ComfyUI keeps no record of a prompt that has
-// waited: Wait then ends with [ErrNotFound]. The error is that of the interrupt, also if
-// ComfyUI refuses the deletion of a waiting prompt, which is a second request.
+// waited: Wait then ends with [ErrNotFound]. The error tells why the interrupt failed;
+// ComfyUI may refuse to delete a waiting prompt, which is a second request, without an error.
 func (c *Client) Interrupt(ctx context.Context, promptID string) error {
 	if promptID == "" { // the server would interrupt what runs
 		return errors.New("client: the interrupt names no prompt")

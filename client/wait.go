@@ -18,8 +18,8 @@ import (
 //
 // The outcome is the server's record, see [Client.Outcome]. If the server gives none, it is
 // what the events told that come while Wait runs, or that the client has kept for a first
-// Follow; then Nodes is empty. Events that a Follow has taken before do not count, and without
-// them, the error is that of the record.
+// Follow; then Nodes is empty. Events that a Follow has taken before do not count; Wait then
+// returns why there is no record.
 func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, error) {
 	if _, err := idElement(promptID); err != nil {
 		return nil, err
