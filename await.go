@@ -7,13 +7,18 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // AwaitOptions holds the options of [Await]. A nil pointer, and a zero value in any
 // field, select the defaults.
 type AwaitOptions struct {
-	// Schema is a JSON Schema of the answer, from which clients can make a form. Default:
-	// {"type": …} if T is a string, a boolean or a number, otherwise none.
+	// Schema is a JSON Schema of the answer, from which clients can make a form. It only
+	// informs clients: nobody checks an answer against it. An answer is refused only if
+	// it is not a T. So a node that needs more, for example a number from 1 to 5, checks
+	// what Await returns, and calls Await again. Default: {"type": …} if T is a string, a
+	// boolean or a number, otherwise none.
 	Schema json.RawMessage
 	// Timeout is how long the node waits. After that, Await returns [ErrExpired]. Default
 	// 0: without a limit. A question that nobody answers then keeps its prompt until the
@@ -29,8 +34,6 @@ var (
 	ErrRefused = errors.New("nodebus: refused")
 	// errNoAwait is the error of Await if the executor cannot ask.
 	errNoAwait = errors.New("nodebus: this executor cannot ask clients; run the node with an engine")
-	// errNull is the reason why an answer does not fit, if encoding/json would ignore it.
-	errNull = errors.New("it is null; give a value, or refuse the question")
 )
 
 // RefusedError means that a person or a program said no. [Await] returns it if the
@@ -87,23 +90,38 @@ func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err 
 	if opts.Timeout > 0 {
 		q.Deadline = time.Now().Add(opts.Timeout).UnixMilli()
 	}
-	decode := func(data json.RawMessage) (v T, err error) {
-		if err = json.Unmarshal(data, &v); err == nil && string(bytes.TrimSpace(data)) == "null" && !holdsNull(reflect.TypeFor[T]()) {
-			err = errNull
-		}
-		if err != nil {
-			err = fmt.Errorf("nodebus: the answer to %q of node %s must be a %T: %w", name, ctx.UniqueID(), v, err)
-		}
-		return v, err
-	}
 	data, err := ctx.runtime.Await(ctx, q, func(data json.RawMessage) error {
-		_, err := decode(data)
+		_, err := decodeAnswer[T](data)
 		return err
 	})
 	if err != nil {
 		return answer, err
 	}
-	return decode(data)
+	if answer, err = decodeAnswer[T](data); err != nil { // only if the executor has not checked it
+		err = fmt.Errorf("%w: question %q of node %s", err, name, ctx.UniqueID())
+	}
+	return answer, err
+}
+
+// answerError is the reason why an answer does not fit its question. Clients show it to
+// users. It wraps the error of encoding/json, whose text names Go types.
+type answerError struct {
+	reason string
+	err    error
+}
+
+func (e *answerError) Error() string { return "nodebus: " + e.reason }
+func (e *answerError) Unwrap() error { return e.err }
+
+// decodeAnswer decodes an answer. Its error says why the answer is not a T.
+func decodeAnswer[T any](data json.RawMessage) (v T, err error) {
+	if err = json.Unmarshal(data, &v); err != nil {
+		return v, &answerError{jsonenc.Misfit("the answer", err), err}
+	}
+	if t := reflect.TypeFor[T](); string(bytes.TrimSpace(data)) == "null" && !holdsNull(t) {
+		return v, &answerError{reason: "the answer must be " + jsonenc.KindOf(t) + ", but it is null"}
+	}
+	return v, nil
 }
 
 // holdsNull reports whether null is a value of type t. encoding/json leaves other types as

@@ -53,6 +53,7 @@ type Client struct {
 	loops     map[string][]*loop // by the prompt that they follow; "" for Events
 	uncalled  queue              // events that listeners have not had
 	unread    queue              // events for the next Events; empty while a loop over Events runs
+	yielding  bool               // Events has been called
 	unclosed  map[string]bool    // prompts that were submitted, or whose events have come, but not the closing event
 	posting   map[string]bool    // prompts whose request of Submit has no answer yet
 	kept      keptQueues         // events for the first Follow of a prompt

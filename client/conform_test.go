@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -21,8 +22,12 @@ func startConformed(sse bool) func(context.Context, conform.ClientStart) (confor
 		if err != nil {
 			return nil, err
 		}
-		route := map[bool]string{false: "ws", true: "events"}[sse]
-		c, err := client.Dial(ctx, s.URL+route, &client.Options{
+		at, err := url.Parse(s.URL)
+		if err != nil {
+			return nil, err
+		}
+		at = at.JoinPath(map[bool]string{false: "ws", true: "events"}[sse])
+		c, err := client.Dial(ctx, at.String(), &client.Options{
 			ID: s.ID, Since: since, SSE: sse, Retry: s.Retry, PingInterval: s.Ping,
 		})
 		if err != nil {
@@ -44,7 +49,10 @@ func (c conformed) Next(ctx context.Context) (conform.ClientEvent, error) {
 
 // conformedEvent returns an event as the suite compares it.
 func conformedEvent(ev nodebus.Event) (conform.ClientEvent, error) {
-	got := conform.ClientEvent{Type: ev.Payload.EventType(), Cursor: ev.Cursor().String(), PromptID: ev.PromptID}
+	got := conform.ClientEvent{Type: ev.Payload.EventType(), Cursor: ev.Cursor().String(), PromptID: ev.PromptID, Attempt: ev.Attempt}
+	if !ev.Time.IsZero() {
+		got.Time = ev.Time.UnixMilli()
+	}
 	var err error
 	switch p := ev.Payload.(type) {
 	case nodebus.ProgressText:

@@ -53,7 +53,7 @@ func (c *Client) begin(promptID string, quiet bool) *loop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if promptID == "" {
-		l.queue, c.unread = c.unread, queue{}
+		l.queue, c.unread, c.yielding = c.unread, queue{}, true
 	} else {
 		k := c.beginWith(l)
 		l.begun = slices.ContainsFunc(l.items, func(it item) bool { return it.ev.PromptID == promptID })
@@ -201,10 +201,12 @@ func (c *Client) isDue(l *loop) bool {
 	return len(l.items) > 0 || l.slow || l.ask || l.told || l.doubt || l.marked || l.settled || len(c.uncalled.items) > 0 && !l.quiet
 }
 
-// Events yields the events from the server until ctx ends or the loop breaks; after
-// that, Events can be called again and continues after the last event that any loop has
-// read. After a broken connection, the client receives the events that it missed, each
-// once; a [nodebus.Gap] comes first if the server no longer has some of them. A server without
+// Events yields the events from the server until ctx ends or the loop breaks; after that,
+// Events can be called again and continues after the last event that it has yielded. What
+// Follow and Wait read meanwhile is kept for it, up to 65 536 events or 64 MiB; beyond that,
+// a [nodebus.Gap] takes its place. What they read before the first Events is not kept.
+// After a broken connection, the client receives the events that it missed, each once; a
+// [nodebus.Gap] comes first if the server no longer has some of them. A server without
 // cursors, as ComfyUI, keeps no events: then each broken connection yields an empty Gap, with
 // Since and Next 0. The listeners for an event run before the event is yielded. An event of an unknown type is a
 // [nodebus.Custom]; built-in types and types with a listener (see [On]) are known.

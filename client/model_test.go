@@ -34,19 +34,20 @@ type modelLoop struct {
 // model is a naive model of a client. It tells what each loop yields, which events the
 // listeners have had, and the cursor.
 type model struct {
-	t       *testing.T
-	r       *rand.Rand
-	c       *client.Client
-	on      *scripted
-	s       *script
-	all     []said // that the server has sent
-	read    int    // how many the client has read
-	called  int    // how many the listeners have had
-	loops   []*modelLoop
-	kept    map[string][]said // by prompt; a nil list is kept, too
-	unread  []said
-	log     []string // what the listeners had
-	cursors bool
+	t        *testing.T
+	r        *rand.Rand
+	c        *client.Client
+	on       *scripted
+	s        *script
+	all      []said // that the server has sent
+	read     int    // how many the client has read
+	called   int    // how many the listeners have had
+	loops    []*modelLoop
+	kept     map[string][]said // by prompt; a nil list is kept, too
+	unread   []said
+	yielding bool     // a loop over Events has begun
+	log      []string // what the listeners had
+	cursors  bool
 }
 
 // TestModel runs random steps against a client and the model: events, Gaps, cuts, loops
@@ -251,7 +252,7 @@ func (m *model) readOne(keep bool) {
 			m.kept[p] = append(m.kept[p], e)
 		}
 	}
-	if keep && !isOpen {
+	if (keep || m.yielding) && !isOpen {
 		m.unread = append(m.unread, e)
 	} else if !isOpen {
 		m.unread = nil
@@ -264,7 +265,7 @@ func (m *model) start(l *modelLoop) {
 	events := m.c.Events(m.t.Context())
 	switch {
 	case l.prompt == "":
-		l.queue, m.unread = m.unread, nil
+		l.queue, m.unread, m.yielding = m.unread, nil, true
 	case m.r.IntN(2) == 0:
 		l.quiet = true
 		events = m.c.Quietly(m.t.Context(), l.prompt)

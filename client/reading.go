@@ -133,7 +133,7 @@ func (c *Client) takeIn(ev nodebus.Event, size int, keep bool) {
 	c.kept.push(it)
 	switch {
 	case len(c.loops[""]) > 0:
-	case keep:
+	case keep || c.yielding:
 		c.unread.pushOrForget(it)
 	default:
 		c.unread = queue{}

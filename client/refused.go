@@ -68,14 +68,20 @@ func refusal(r io.Reader) string {
 }
 
 // refusalText returns the error text of a body: the member "error" of a JSON object, which
-// is a text or has a message and details, or else the start of the body.
+// is a text, perhaps with details beside it, or has a message and details, or else the start of the body.
 func refusalText(body []byte) string {
-	var refused struct{ Error json.RawMessage }
+	var refused struct {
+		Error   json.RawMessage
+		Details any // a text beside an error that is a text
+	}
 	text := ""
 	if json.Unmarshal(jsonenc.Nulls(body), &refused) == nil {
 		var about nodebus.Problem
 		switch {
 		case json.Unmarshal(refused.Error, &text) == nil:
+			if details, _ := refused.Details.(string); text != "" && details != "" {
+				text += ": " + details
+			}
 		case json.Unmarshal(refused.Error, &about) != nil:
 		case about.Details == "" || about.Details == about.Message:
 			text = about.Message

@@ -78,7 +78,8 @@ func TestSubmitRefused(t *testing.T) {
 	p.ID = "taken"
 	submit(t, c, p)
 	_, err = c.Submit(t.Context(), p)
-	require.EqualError(t, err, "client: the server refused the prompt with status 409: prompt_id already exists")
+	require.EqualError(t, err, "client: the server refused the prompt with status 409: prompt_id already exists: "+
+		`a prompt "taken" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id`)
 }
 
 // TestSubmitToAnOldServer: the server gives the prompt an id of its own.

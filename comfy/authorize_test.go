@@ -100,6 +100,10 @@ func TestAuthorizeRefuses(t *testing.T) {
 		method, path, _ := strings.Cut(route, " ")
 		a := h.send(method, path, "{}", pass...)
 		require.NotContains(t, a.body, "not you", route)
+		if strings.HasSuffix(route, "GET /nodebus/runs") || strings.HasSuffix(route, "GET /api/nodebus/runs") {
+			require.Contains(t, a.body, "needs the id of a run", route) // the handler has refused it
+			continue
+		}
 		require.NotEqual(t, 405, a.status, "%s is no route", route)
 	}
 }

@@ -55,8 +55,12 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 // it has sent the answer, and it waits for a head start after that: some clients
 // begin to listen only when they have the answer.
 func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
 	ready := make(chan struct{})
-	sub, ok := s.submit(w, r, ready)
+	sub, ok := s.submit(w, r, body, ready)
 	if !ok {
 		return
 	}
@@ -72,11 +76,7 @@ func (s *Server) promptSubmit(w http.ResponseWriter, r *http.Request) {
 
 // submit adds the prompt in the body of a request to the queue. The prompt begins when
 // ready is closed. If ok is false, submit has already answered.
-func (s *Server) submit(w http.ResponseWriter, r *http.Request, ready <-chan struct{}) (sub *flow.Submission, ok bool) {
-	body, ok := readBody(w, r)
-	if !ok {
-		return nil, false
-	}
+func (s *Server) submit(w http.ResponseWriter, r *http.Request, body []byte, ready <-chan struct{}) (sub *flow.Submission, ok bool) {
 	p, secrets, invalid := s.parsePrompt(r, body)
 	if invalid != nil {
 		reject(w, invalid.status, &invalid.ValidationError)
@@ -84,7 +84,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, ready <-chan str
 	}
 	sub, err := s.engine.Submit(r.Context(), p, &flow.SubmitOptions{Ready: ready, Secrets: secrets})
 	if err != nil {
-		s.refuse(w, err)
+		s.refuse(w, err, p.ID)
 		return nil, false
 	}
 	return sub, true
@@ -99,13 +99,15 @@ func nodeErrors(sub *flow.Submission) map[string]*nodebus.NodeProblems {
 }
 
 // refuse answers a submission that the engine did not accept.
-func (s *Server) refuse(w http.ResponseWriter, err error) {
+func (s *Server) refuse(w http.ResponseWriter, err error, id string) {
 	var invalid *nodebus.ValidationError
 	switch {
 	case errors.As(err, &invalid):
 		reject(w, http.StatusBadRequest, invalid)
 	case errors.Is(err, flow.ErrDuplicate):
-		answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "node_errors": struct{}{}})
+		// error is a text, as in ComfyUI, so the details are beside it.
+		details := fmt.Sprintf("a prompt %q waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", id)
+		answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "details": details, "node_errors": struct{}{}})
 	case errors.Is(err, flow.ErrFull):
 		reject(w, http.StatusServiceUnavailable, &problem("queue_full", "The queue is full", "try again later").ValidationError)
 	case errors.Is(err, flow.ErrSecrets):

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -52,9 +53,9 @@ func (s *Server) answerQuestion(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, flow.ErrNotFound):
 		fail(w, http.StatusNotFound, "no prompt with this id waits or runs")
 	case errors.Is(err, flow.ErrAnswer):
-		fail(w, http.StatusBadRequest, err.Error())
+		fail(w, http.StatusBadRequest, strings.TrimPrefix(err.Error(), "nodebus: "))
 	case errors.Is(err, flow.ErrFull):
-		fail(w, http.StatusServiceUnavailable, err.Error())
+		fail(w, http.StatusServiceUnavailable, strings.TrimPrefix(err.Error(), "nodebus: "))
 	default:
 		s.unavailable(w, err)
 	}

@@ -1,10 +1,13 @@
 package comfy
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 )
 
@@ -33,14 +36,22 @@ func (o *queueOrder) inFront() []string {
 }
 
 // queueState answers GET /nodebus/queue: whether the engine begins no further prompt, and
-// the ids of the prompts that run and of the prompts that wait, in their order.
+// the ids of the prompts that run and of the prompts that wait, in their order. A request
+// whose grant names a client receives the ids of that client's prompts, and the numbers of
+// the others: an id is enough to follow a prompt, or to take its id in advance.
 func (s *Server) queueState(w http.ResponseWriter, r *http.Request) {
 	running, waiting := []string{}, []string{}
+	othersRun, othersWait := 0, 0
 	err := s.eachQueued(r.Context(), func(q flow.Queued) bool {
-		if q.Leased {
+		switch mine := mayChange(r, q.Prompt); {
+		case q.Leased && mine:
 			running = append(running, q.Prompt.ID)
-		} else {
+		case q.Leased:
+			othersRun++
+		case mine:
 			waiting = append(waiting, q.Prompt.ID)
+		default:
+			othersWait++
 		}
 		return true
 	})
@@ -48,7 +59,11 @@ func (s *Server) queueState(w http.ResponseWriter, r *http.Request) {
 		s.unavailable(w, err)
 		return
 	}
-	answer(w, http.StatusOK, object{{"paused", s.engine.Paused()}, {"waiting", waiting}, {"running", running}})
+	state := object{{"paused", s.engine.Paused()}, {"waiting", waiting}, {"running", running}}
+	if granted(r).Client != "" {
+		state.add("others", object{{"waiting", othersWait}, {"running", othersRun}})
+	}
+	answer(w, http.StatusOK, state)
 }
 
 // queueOrderChange answers POST /nodebus/queue. It pauses the engine before it moves
@@ -79,11 +94,14 @@ func (s *Server) queueOrderChange(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if o.Paused != nil && *o.Paused {
+	pauses := o.Paused != nil && *o.Paused && !s.engine.Paused()
+	if pauses {
 		s.engine.Pause()
 	}
-	// A prompt that has begun meanwhile is not moved. The answer tells that it runs.
-	if err := s.engine.Reorder(r.Context(), ids...); err != nil && !errors.Is(err, flow.ErrNotFound) {
+	if err := s.reorder(r, ids); err != nil {
+		if pauses {
+			s.engine.Resume()
+		}
 		s.unavailable(w, err)
 		return
 	}
@@ -106,4 +124,66 @@ func (s *Server) movable(r *http.Request, ids []string) (movable map[string]bool
 		return true
 	}, ids...)
 	return movable, err
+}
+
+// reorder puts prompts in front of all others, or, if the grant of the request names a
+// client, in front of that client's others.
+func (s *Server) reorder(r *http.Request, ids []string) (err error) {
+	if len(ids) == 0 {
+		return nil
+	}
+	if granted(r).Client == "" {
+		err = s.engine.Reorder(r.Context(), ids...)
+	} else {
+		err = s.permute(r, ids)
+	}
+	if errors.Is(err, flow.ErrNotFound) { // a prompt has begun meanwhile; the answer tells that it runs
+		return nil
+	}
+	return err
+}
+
+// permute puts prompts of a client in front of the client's others. The client's prompts
+// share the priorities that they have, so the prompts of other clients keep their places. A
+// prompt with the same priority as a prompt of another client moves behind that prompt.
+func (s *Server) permute(r *http.Request, ids []string) error {
+	named := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		named[id] = true
+	}
+	waiting, rest := map[string]*nodebus.Prompt{}, []string{}
+	var now []*nodebus.Prompt
+	err := s.eachQueued(r.Context(), func(q flow.Queued) bool {
+		p := q.Prompt
+		if q.Leased || !mayChange(r, p) || q.Pauses && !named[p.ID] { // a move would end the pause
+			return true
+		}
+		waiting[p.ID] = p
+		now = append(now, p)
+		if !named[p.ID] {
+			rest = append(rest, p.ID)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	// A prompt that pauses is listed first, whatever its priority is.
+	slices.SortStableFunc(now, func(a, b *nodebus.Prompt) int { return cmp.Compare(a.Priority, b.Priority) })
+	wanted := append(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return waiting[id] == nil }), rest...)
+	last := len(now) - 1
+	for last >= 0 && now[last].ID == wanted[last] {
+		last--
+	}
+	for last >= 0 && last+1 < len(now) && now[last+1].Priority == now[last].Priority { // a move is behind all of them
+		last++
+	}
+	var failed []error
+	for i, id := range wanted[:last+1] {
+		if len(failed) == 0 && now[i].ID == id { // the beginning of the list stays
+			continue
+		}
+		failed = append(failed, s.engine.Prioritize(r.Context(), id, now[i].Priority))
+	}
+	return errors.Join(failed...)
 }

@@ -127,32 +127,6 @@ func TestQueueOrderRefuses(t *testing.T) {
 	h.gate.open("busy")
 }
 
-// TestQueueOrderGrants: a request of a named client moves only prompts of that client. It
-// cannot pause, and it learns nothing about the prompts of others.
-func TestQueueOrderGrants(t *testing.T) {
-	h := shared(t)
-	ids := func(who string) []any { return at(t, h.get("/nodebus/queue", "Who", who), "waiting").([]any) }
-	require.Equal(t, []any{"ann-waits", "bob-waits"}, ids("bob"))
-
-	for _, paused := range []string{"true", "false"} {
-		a := h.post("/nodebus/queue", `{"first":"bob-waits","paused":`+paused+`}`, "Who", "bob")
-		require.Equal(t, 403, a.status)
-		require.JSONEq(t, `{"error":"the queue may be paused and resumed only by a request whose grant names no client"}`, a.body)
-	}
-	a := h.post("/nodebus/queue", `{"order":["bob-waits","ann-waits"]}`, "Who", "bob")
-	require.Equal(t, 404, a.status)
-	require.JSONEq(t, `{"error":"no prompt with this id waits: \"ann-waits\""}`, a.body)
-	require.Equal(t, []any{"ann-waits", "bob-waits"}, ids("bob"), "nothing has moved")
-
-	require.Equal(t, 200, h.post("/nodebus/queue", `{"first":"bob-waits"}`, "Who", "bob").status)
-	require.Equal(t, []any{"bob-waits", "ann-waits"}, ids("ann"))
-	require.Equal(t, 200, h.post("/nodebus/queue", `{"paused":true,"first":"ann-waits"}`, "Who", "boss").status)
-	require.Equal(t, []any{"ann-waits", "bob-waits"}, ids("ann"))
-	require.True(t, h.engine.Paused())
-	h.gate.open("gate of ann")
-	h.gate.open("gate of bob")
-}
-
 // brokenQueue is a queue whose list, or whose moves, fail.
 type brokenQueue struct {
 	flow.Queue
@@ -199,4 +173,24 @@ func TestQueueOrderWithoutQueue(t *testing.T) {
 	q.list = nil
 	h.engine.Resume()
 	h.ended("b")
+}
+
+// TestQueueOrderUndoesPause: if the prompts cannot be moved, the queue is not paused.
+func TestQueueOrderUndoesPause(t *testing.T) {
+	q := &brokenQueue{Queue: flow.NewQueue(nil)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Queue: q, Parallel: 1})
+	h.busy("me")
+	h.submit("me", quick, `"prompt_id":"a"`)
+	q.move = errors.New("secret")
+	for _, before := range []bool{false, true} {
+		if before {
+			h.engine.Pause()
+		}
+		require.Equal(t, 503, h.post("/nodebus/queue", `{"paused":true,"first":"a"}`).status)
+		require.Equal(t, before, h.engine.Paused(), "as before")
+	}
+	q.move = nil
+	h.engine.Resume()
+	h.gate.open("busy")
+	h.ended("a")
 }

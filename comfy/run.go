@@ -1,7 +1,6 @@
 package comfy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
-	"github.com/nodebus/nodebus/fold"
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
@@ -39,10 +37,10 @@ func (s *Server) runShow(w http.ResponseWriter, r *http.Request) {
 	stream := wantsStream(r)
 	back := strings.HasPrefix(r.Header.Get("Last-Event-ID"), endEpoch+"-") // the client has the last event
 	if stream && !back && known.isKnown() {
-		s.followRun(w, r, id)
+		s.followRun(w, r, id, known.created)
 		return
 	}
-	run, err := s.snapshot(r.Context(), id, known)
+	run, err := s.snapshot(r.Context(), id, known.created)
 	switch {
 	case err != nil:
 		s.unavailable(w, err)
@@ -51,7 +49,7 @@ func (s *Server) runShow(w http.ResponseWriter, r *http.Request) {
 	case stream && back && run.Closed:
 		w.WriteHeader(http.StatusNoContent)
 	case stream:
-		s.followRun(w, r, id)
+		s.followRun(w, r, id, known.created)
 	default:
 		defer limitWrite(w)()
 		w.Header().Set("Cache-Control", "no-store")
@@ -59,13 +57,15 @@ func (s *Server) runShow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// runPreview answers with the image of a preview that a stream has named.
+// runPreview answers with the image of a preview that a stream has named. Another request
+// without the id of a run is a mistake.
 func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("preview") {
-		unknownRun(w)
+		w.Header().Set("Allow", http.MethodPost)
+		fail(w, http.StatusMethodNotAllowed, "the address needs the id of a run: GET nodebus/runs/{id}; POST submits a prompt and waits for its end")
 		return
 	}
-	s.streams.ServeHTTP(w, r)
+	s.streams.ServePreview(w, r)
 }
 
 // runSubmit answers POST /nodebus/runs. It submits the prompt in the body, like POST
@@ -74,27 +74,31 @@ func (s *Server) runPreview(w http.ResponseWriter, r *http.Request) {
 // client goes away.
 func (s *Server) runSubmit(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
+	body, ok := readBody(w, r) // the client may be slow, and Close must not wait for it
+	if !ok {
+		return
+	}
 	if !s.clients.follow() {
 		fail(w, http.StatusServiceUnavailable, "the server is closed")
 		return
 	}
 	defer s.clients.serving.Done()
+	ctx, stop := s.untilClosed(r.Context())
+	defer stop()
 	ready := make(chan struct{})
-	sub, ok := s.submit(w, r, ready)
+	sub, ok := s.submit(w, r.WithContext(ctx), body, ready)
 	if !ok {
 		return
 	}
 	s.headStart(sub.Prompt.ClientID, ready)
 	w.Header().Set("Location", "runs/"+url.PathEscape(sub.ID)) // relative to the address of the request
 	if wantsStream(r) {
-		s.streamRun(w, r, sub.ID)
+		s.streamRun(w, r, sub.ID, sub.Prompt.Created)
 		return
 	}
 	// The run may take longer than the timeouts of the http.Server.
 	c := http.NewResponseController(w)
 	_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{})
-	ctx, stop := s.untilClosed(r.Context())
-	defer stop()
 	_, err := sub.Wait(ctx)
 	switch {
 	case r.Context().Err() != nil: // the client is gone
@@ -111,17 +115,12 @@ func (s *Server) runSubmit(w http.ResponseWriter, r *http.Request) {
 
 // answerEnd answers with the last state of a run that has ended.
 func (s *Server) answerEnd(w http.ResponseWriter, r *http.Request, sub *flow.Submission) {
-	known, err := s.knownRun(r.Context(), sub.ID)
-	if err != nil {
-		s.unavailable(w, err)
-		return
-	}
-	run, err := s.snapshot(r.Context(), sub.ID, known)
+	run, err := s.snapshot(r.Context(), sub.ID, sub.Prompt.Created)
 	switch {
 	case err != nil:
 		s.unavailable(w, err)
 		return
-	case run == nil: // the store has lost the record already
+	case run == nil: // the store has lost the record already, and perhaps another prompt has the id
 		unknownRun(w)
 		return
 	}
@@ -169,55 +168,4 @@ func wantsStream(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// knownRun is what the queue and the store know about a run.
-type knownRun struct {
-	queued bool         // the prompt waits or runs
-	client string       // the client of the prompt
-	record *flow.Record // nil if the prompt has not ended
-}
-
-func (k *knownRun) isKnown() bool { return k.queued || k.record != nil }
-
-// knownRun looks for a run in the queue and in the store.
-func (s *Server) knownRun(ctx context.Context, id string) (k knownRun, err error) {
-	err = s.eachQueued(ctx, func(q flow.Queued) bool {
-		k.queued, k.client = true, q.Prompt.ClientID
-		return false
-	}, id)
-	if err != nil || k.queued {
-		return k, err
-	}
-	err = nodebus.Protect(func() error {
-		rec, err := s.engine.Store().Get(ctx, id)
-		if err == nil {
-			k.record, k.client = &rec, rec.Prompt.ClientID
-		}
-		return err
-	})
-	if errors.Is(err, flow.ErrNotFound) {
-		err = nil
-	}
-	return k, err
-}
-
-// mayFollow reports whether the request may see a run: as on a socket, a run of its own
-// client, or a run that the grant allows it to watch.
-func (s *Server) mayFollow(r *http.Request, id string, k *knownRun) bool {
-	if s.opts.Authorize == nil {
-		return true
-	}
-	g := granted(r)
-	client := cmp.Or(g.Client, r.URL.Query().Get("clientId"))
-	return k.isKnown() && client != "" && client == k.client || g.Allows(id)
-}
-
-// snapshot returns the state of a run, or nil if nobody knows the run.
-func (s *Server) snapshot(ctx context.Context, id string, known knownRun) (*fold.Run, error) {
-	p, err := s.past(ctx, id)
-	if err != nil && known.record == nil {
-		return nil, err
-	}
-	return s.stateOf(ctx, &p.run, known)
 }

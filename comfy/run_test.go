@@ -132,7 +132,9 @@ func TestRunState(t *testing.T) {
 		require.JSONEq(t, `{"prompt_id":"a/b c","state":"","nodes":{},"order":[],"waiting":[]}`, h.send("GET", path+"/a%2Fb%20c", "").body)
 		require.JSONEq(t, `{"error":"no run with this id is known"}`, h.send("GET", path+"/none", "").body)
 		require.Equal(t, 404, h.send("GET", path+"/none", "").status)
-		require.Equal(t, 404, h.send("GET", path, "").status)
+		a = h.send("GET", path, "")
+		require.Equal(t, []any{405, "POST"}, []any{a.status, a.header.Get("Allow")})
+		require.Contains(t, a.body, "the address needs the id of a run")
 
 		h.gate.open("a")
 		s.until("executing <nil>")

@@ -3,6 +3,7 @@ package comfy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/fold"
@@ -12,15 +13,18 @@ import (
 // ends with them.
 type past struct {
 	session *nodebus.Session
+	created time.Time // when the prompt was submitted; zero: unknown
 	run     fold.Run
+	newest  time.Time // of the events of the run, in whole milliseconds
 	read    bool
 }
 
 var errPastRead = errors.New("comfy: the past of the run is read")
 
-// past reads the kept events of a run. err is not nil if they could not be read.
-func (s *Server) past(ctx context.Context, id string) (*past, error) {
-	p := &past{run: fold.Run{PromptID: id}}
+// past reads the kept events of a run. err is not nil if they could not be read. created is
+// the time at which the prompt was submitted, or zero.
+func (s *Server) past(ctx context.Context, id string, created time.Time) (*past, error) {
+	p := &past{created: created, run: fold.Run{PromptID: id}}
 	var err error
 	if p.session, err = s.joinRun(id); err != nil {
 		return p, err
@@ -28,6 +32,7 @@ func (s *Server) past(ctx context.Context, id string) (*past, error) {
 	if err = p.session.Serve(ctx, p); p.read {
 		err = nil
 	}
+	p.run.Incomplete = p.run.Incomplete || err != nil
 	return p, err
 }
 
@@ -64,48 +69,46 @@ func (p *past) add(f nodebus.Frame) {
 	switch f.Type {
 	case watchingType:
 		p.read = true
-		p.run.Incomplete = p.run.Incomplete || lacksStart(&p.run)
 		return
 	case previewType: // large, and not part of the state
 		return
 	}
-	if ev, err := nodebus.JSON.Decode(f); err == nil {
-		p.run.Apply(ev)
+	ev, err := nodebus.JSON.Decode(f)
+	if err != nil {
+		return
 	}
+	if f.Type == startType && p.isBefore(p.created) && ev.Time.UnixMilli() >= p.created.UnixMilli() {
+		p.run = fold.Run{PromptID: p.run.PromptID, Incomplete: p.run.Incomplete} // of an earlier prompt with the id
+	}
+	p.run.Apply(ev)
+	if ev.PromptID == p.run.PromptID {
+		p.newest = ev.Time
+	}
+}
+
+// isBefore reports whether all events come from before a time. Events have whole
+// milliseconds; the same millisecond counts as before.
+func (p *past) isBefore(t time.Time) bool { return p.newest.UnixMilli() <= t.UnixMilli() }
+
+// skew is how much the clock of the process that runs a prompt may be behind the clock of
+// the process that has accepted it.
+const skew = time.Second
+
+// isEarlier reports whether the events are those of an earlier prompt with the same id. The
+// log keeps them when the record is deleted, and then the id is free for another client.
+func (p *past) isEarlier(known *knownRun) bool {
+	switch {
+	case known.record != nil: // a quick run may end in the millisecond in which it was submitted
+		return p.newest.UnixMilli() < known.created.UnixMilli()
+	case known.leased && !p.run.Closed:
+		return p.isBefore(known.created.Add(-skew))
+	}
+	return known.queued && p.isBefore(known.created)
 }
 
 var (
 	watchingType = nodebus.Watching{}.EventType()
+	startType    = nodebus.ExecutionStart{}.EventType()
 	previewType  = nodebus.Preview{}.EventType()
 	gapType      = nodebus.Gap{}.EventType()
 )
-
-// lacksStart reports whether the events of a run do not begin with its start. A prompt
-// that was interrupted while it waited has no start.
-func lacksStart(run *fold.Run) bool {
-	return run.State != "" && run.Started == 0 && run.State != nodebus.Interrupted
-}
-
-// stateOf returns the state of a run, from its events if they are complete, else from its
-// record. It returns nil if nobody knows the run. known is from before the events were
-// read.
-func (s *Server) stateOf(ctx context.Context, run *fold.Run, known knownRun) (*fold.Run, error) {
-	if run.Attempt > 0 && !run.Incomplete {
-		return run, nil
-	}
-	if known.record == nil {
-		var err error
-		if known, err = s.knownRun(ctx, run.PromptID); err != nil { // it may have ended meanwhile
-			return nil, err
-		}
-	}
-	switch {
-	case known.record != nil:
-		ended := runOf(known.record)
-		ended.Cursor = run.Cursor
-		return ended, nil
-	case run.Attempt > 0 || known.queued:
-		return run, nil
-	}
-	return nil, nil
-}

@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -33,18 +34,19 @@ type runStream struct {
 // errRunOver ends the session of a stream that is complete.
 var errRunOver = errors.New("comfy: the run is over")
 
-// followRun answers with the stream of a run.
-func (s *Server) followRun(w http.ResponseWriter, r *http.Request, id string) {
+// followRun answers with the stream of the run of the prompt that was submitted at a time.
+// The zero time means any.
+func (s *Server) followRun(w http.ResponseWriter, r *http.Request, id string, created time.Time) {
 	if !s.clients.follow() {
 		fail(w, http.StatusServiceUnavailable, "the server is closed")
 		return
 	}
 	defer s.clients.serving.Done()
-	s.streamRun(w, r, id)
+	s.streamRun(w, r, id, created)
 }
 
 // streamRun is followRun for a handler that the server counts already.
-func (s *Server) streamRun(w http.ResponseWriter, r *http.Request, id string) {
+func (s *Server) streamRun(w http.ResponseWriter, r *http.Request, id string, created time.Time) {
 	session, err := s.joinRun(id)
 	if err != nil {
 		s.unavailable(w, err)
@@ -52,7 +54,7 @@ func (s *Server) streamRun(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	ctx, stop := s.untilClosed(context.WithoutCancel(r.Context()))
 	defer context.AfterFunc(s.clients.ctx, func() { session.Close(nodebus.ErrClosed) })()
-	st := &runStream{server: s, past: past{session: session, run: fold.Run{PromptID: id}}, ctx: ctx}
+	st := &runStream{server: s, past: past{session: session, created: created, run: fold.Run{PromptID: id}}, ctx: ctx}
 	_ = s.streams.Serve(w, r, session, func(out nodebus.Transport) nodebus.Transport {
 		st.out = out
 		return st
@@ -78,6 +80,8 @@ func (st *runStream) Write(ctx context.Context, frames []nodebus.Frame) error {
 				}
 				send = append(send, first...)
 			}
+		case f.Type == startType && !st.stillIs(ctx):
+			st.over = true
 		case f.Type != watchingType:
 			send = append(send, st.passed(f)...)
 		default:
@@ -108,16 +112,19 @@ func (st *runStream) Close(cause error) error { return st.out.Close(cause) }
 // begin returns the state after the past. It has no frame if nobody knows the run any
 // more; the stream then ends.
 func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
-	past := st.run
-	st.run = fold.Run{PromptID: past.PromptID} // the state may be large, and the stream long
-	known, err := st.server.knownRun(ctx, past.PromptID)
+	past := st.past
+	st.run = fold.Run{PromptID: past.run.PromptID} // the state may be large, and the stream long
+	known, err := st.server.knownRun(ctx, past.run.PromptID)
 	if err != nil {
 		return nil, err
 	}
-	run, err := st.server.stateOf(ctx, &past, known)
-	if err != nil || run == nil {
+	if known.isKnown() {
+		st.created = cmp.Or(st.created, known.created)
+	}
+	run := stateOf(&past, &known)
+	if run == nil {
 		st.over = true
-		return nil, err
+		return nil, nil
 	}
 	if st.over = run.Closed; !st.over && known.isKnown() {
 		st.waiting.Go(st.awaitEnd)
@@ -129,20 +136,28 @@ func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
 // the prompt was deleted from the queue, or the event is lost. If the log has the event,
 // the session will send it, or a gap.
 func (st *runStream) lost(ctx context.Context) ([]nodebus.Frame, error) {
-	p, err := st.server.past(ctx, st.run.PromptID)
-	if err == nil && p.run.Closed {
+	p, unread := st.server.past(ctx, st.run.PromptID, st.created)
+	known, err := st.server.knownRun(ctx, st.run.PromptID)
+	mine := unread == nil && known.is(st.created) && !p.isBefore(st.created)
+	if mine && p.run.Closed {
 		return nil, nil
 	}
 	st.over = true
-	if err == nil && !p.run.Incomplete && p.run.Ended > 0 {
+	switch {
+	case mine && !p.run.Incomplete && p.run.Ended > 0:
 		p.run.Closed = true
 		return st.frame(&p.run)
-	}
-	known, err := st.server.knownRun(ctx, st.run.PromptID)
-	if err != nil || known.record == nil {
+	case err != nil || known.record == nil || !known.is(st.created):
 		return nil, err
 	}
 	return st.frame(runOf(known.record))
+}
+
+// stillIs reports whether the prompt with the id is the prompt that the stream follows, or
+// nobody knows it. The prompt may have been deleted, and then the id is free.
+func (st *runStream) stillIs(ctx context.Context) bool {
+	known, err := st.server.knownRun(ctx, st.run.PromptID)
+	return err != nil || known.is(st.created)
 }
 
 // awaitEnd waits until the engine says that the run has ended, or that its prompt was

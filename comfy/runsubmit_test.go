@@ -1,10 +1,12 @@
 package comfy_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -254,4 +256,29 @@ func TestRunWithFailingParts(t *testing.T) {
 	require.Equal(t, 503, a.status)
 	_, res := h.follow("GET", runs+"/p", "")
 	require.Equal(t, 503, res.status)
+}
+
+// TestSubmitSlowlyAndClose: Close does not wait for a client that is slow with the body of
+// its submission.
+func TestSubmitSlowlyAndClose(t *testing.T) {
+	h := newHost(t, nil)
+	c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	const rest = `"prompt":` + quick + `}`
+	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", runs, 1+len(rest))
+	require.NoError(t, err)
+	in := bufio.NewReader(c)
+	line, err := in.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", line, "the server reads the body")
+	require.NoError(t, h.server.Close())
+	_, err = fmt.Fprint(c, "{"+rest)
+	require.NoError(t, err)
+	_, err = in.ReadString('\n')
+	require.NoError(t, err)
+	line, err = in.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\n", line)
+	require.Empty(t, h.get("/queue").(map[string]any)["queue_pending"], "the run goes on")
 }

@@ -8,9 +8,10 @@ import (
 
 // ClientStart says how a client of [Client] starts.
 type ClientStart struct {
-	// URL is the folder of the server's routes, for example "http://127.0.0.1:4711/". The
-	// WebSocket is at "ws" below it, and Server-Sent Events are at "events". The server
-	// answers other requests with status 404.
+	// URL is the folder of the server's routes, with a query that belongs to each request, as
+	// a token does: for example "http://127.0.0.1:4711/?token=secret". The WebSocket is at "ws"
+	// below it, here "http://127.0.0.1:4711/ws?token=secret", and Server-Sent Events are at
+	// "events". The server answers other requests with status 404.
 	URL string
 	// ID is the client's id. If it is empty, the client may make an id, or take the id of
 	// the greeting.
@@ -46,9 +47,14 @@ type ClientUnderTest interface {
 // status messages, the answers to its own requests, and binary events of unknown types. It
 // may add a nodebus.gap after a reconnect to a server without cursors.
 type ClientEvent struct {
-	Type     string
-	Cursor   string // empty if the message had none
-	PromptID string // of the envelope; of no interest without an envelope
+	Type   string
+	Cursor string // empty if the message had none
+	// PromptID, Attempt and Time are those of the envelope, and of no interest without an
+	// envelope. Attempt counts from 1; 0 counts as 1. Time is in Unix milliseconds; 0 if the
+	// message had none.
+	PromptID string
+	Attempt  int
+	Time     int64
 	// Data is the payload as JSON. A binary event has the text form that it has in
 	// Server-Sent Events, see docs/wire.md. A url is not needed.
 	Data json.RawMessage

@@ -21,7 +21,7 @@ func unknownTypes(t *testing.T, s *stage) {
 			s.expect(t, typ+" "+data, s.publish(scripted{typ: typ, prompt: "p", data: data})...)
 		}
 	}
-	s.expect(t, "unknown members", s.publish(scripted{typ: "conform.more", data: `{"n":1}`, prompt: "q", more: `,"later":{"a":[1]},"attempt":3,"id":7`})...)
+	s.expect(t, "unknown members", s.publish(scripted{typ: "conform.more", data: `{"n":1}`, prompt: "q", attempt: 3, more: `,"later":{"a":[1]},"id":7`})...)
 	known := stepped(1)
 	known.data = `{"later":[1],"value":1,"max":100000,"prompt_id":"p","node":"7"}`
 	got := s.publish(known)

@@ -66,6 +66,8 @@ func (p *peer) wrong() string {
 	switch {
 	case p.req.Method != http.MethodGet:
 		return "its method is " + p.req.Method
+	case p.query.Get("token") != token:
+		return "it lacks the query of the URL: " + p.req.URL.RawQuery
 	case p.stream:
 		return ""
 	case !p.query.Has("since"):

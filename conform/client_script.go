@@ -2,6 +2,7 @@ package conform
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,15 +18,18 @@ type scripted struct {
 	data   string // JSON; the text form if the event is binary
 	prompt string
 	cursor string
-	binary []byte // the frame of a binary event without its envelope; nil: a text message
-	image  []byte // of a preview
-	more   string // further members of the message, each with a comma before it
+	// attempt and time are in the envelope if the event has a prompt. An attempt below 2 is not sent.
+	attempt int
+	time    int64  // 0: the time at which the script begins
+	binary  []byte // the frame of a binary event without its envelope; nil: a text message
+	image   []byte // of a preview
+	more    string // further members of the message, each with a comma before it
 }
 
 // marked returns the custom event that most tests send. Its text has characters of one
 // to four bytes.
 func marked(n int) scripted {
-	return scripted{typ: "conform.mark", prompt: "p", data: fmt.Sprintf(`{"n":%d,"text":"a ä € 😀 \u2028 \"\\\n","list":[null,true,0.5,{"x":[]}]}`, n)}
+	return scripted{typ: "conform.mark", prompt: "p", attempt: 1 + max(n, 0)%3, data: fmt.Sprintf(`{"n":%d,"text":"a ä € 😀 \u2028 \"\\\n","list":[null,true,0.5,{"x":[]}]}`, n)}
 }
 
 // texted returns a progress_text.
@@ -41,7 +45,7 @@ func texted(n int) scripted {
 func previewed(n int) scripted {
 	image := append([]byte{0xff, 0xd8, 0, 0x80}, fmt.Sprint(n)...)
 	about := `{"node_id":"7","prompt_id":"p","display_node_id":"7","parent_node_id":null,"real_node_id":"7","image_type":"image/jpeg"}`
-	return scripted{typ: "b_preview_with_metadata", prompt: "p", data: about, image: image, binary: slices.Concat(u32(4), sized(about), image)}
+	return scripted{typ: "b_preview_with_metadata", prompt: "p", attempt: 2, data: about, image: image, binary: slices.Concat(u32(4), sized(about), image)}
 }
 
 // stepped returns a standard event.
@@ -64,9 +68,20 @@ func (e *scripted) message(envelope, data bool) string {
 		m += `,"cursor":` + quoted(e.cursor)
 	}
 	if envelope && e.prompt != "" {
-		m += `,"prompt_id":` + quoted(e.prompt) + `,"time":1767225600123`
+		m += fmt.Sprintf(`,"prompt_id":%s,"time":%d`, quoted(e.prompt), e.when())
+		if e.attempt > 1 {
+			m += fmt.Sprintf(`,"attempt":%d`, e.attempt)
+		}
 	}
 	return m + e.more + "}"
+}
+
+// when returns the time in the envelope.
+func (e *scripted) when() int64 {
+	if e.prompt == "" {
+		return 0
+	}
+	return cmp.Or(e.time, 1767225600123)
 }
 
 func quoted(text string) string {
@@ -111,6 +126,10 @@ func (e *scripted) differs(got ClientEvent, plain bool) string {
 		return fmt.Sprintf("its cursor is %q", got.Cursor)
 	case !plain && got.PromptID != e.prompt:
 		return fmt.Sprintf("its prompt is %q", got.PromptID)
+	case !plain && max(got.Attempt, 1) != max(e.attempt, 1):
+		return fmt.Sprintf("its attempt is %d, want %d", got.Attempt, max(e.attempt, 1))
+	case !plain && got.Time != e.when():
+		return fmt.Sprintf("its time is %d, want %d", got.Time, e.when())
 	case err != nil:
 		return fmt.Sprintf("its data is %.200q: %v", got.Data, err)
 	case !contains(data, want):
@@ -174,7 +193,7 @@ func (s *script) say(events ...scripted) []scripted {
 	defer s.mu.Unlock()
 	for i := range events {
 		s.id += 1 + s.id%3
-		events[i].cursor = s.end()
+		events[i].cursor, events[i].time = s.end(), 1767225600124+int64(len(s.all))
 		s.all = append(s.all, events[i])
 		s.from[s.end()] = len(s.all)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 // The names that the tests use.
 const (
 	testerID = "tester"
+	token    = "a+b&c=d ä"          // in the query of the URL
 	soonTry  = 2 * time.Millisecond // the time before a reconnect
 )
 
@@ -179,7 +181,7 @@ func (s *stage) check(p *peer) {
 // launch starts the client and does not wait for it. The client's program takes all
 // events, unless idle is true.
 func (s *stage) launch(t *testing.T, how ClientStart) {
-	how.URL = "http://" + s.listener.Addr().String() + "/"
+	how.URL = "http://" + s.listener.Addr().String() + "/?token=" + url.QueryEscape(token)
 	how.Retry = cmp.Or(how.Retry, soonTry)
 	s.id, s.launched = how.ID, true
 	s.note(how.Since)

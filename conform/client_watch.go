@@ -26,20 +26,18 @@ func (s *stage) watch(t *testing.T, promptID string) <-chan error {
 	return answer
 }
 
-// asked waits until the client asks for a prompt: by a message, or in the query.
-func (p *peer) asked(t *testing.T, promptID string) {
+// asked waits until the client asks for prompts: by messages, or in the query.
+func (p *peer) asked(t *testing.T, promptIDs ...string) {
 	t.Helper()
-	if slices.Contains(p.query["watch"], promptID) {
-		return
-	}
-	p.askedByMessage(t, promptID)
+	p.askedByMessage(t, slices.DeleteFunc(promptIDs, func(id string) bool { return slices.Contains(p.query["watch"], id) })...)
 }
 
-func (p *peer) askedByMessage(t *testing.T, promptID string) {
+// askedByMessage waits until the client asks for prompts, in any order.
+func (p *peer) askedByMessage(t *testing.T, promptIDs ...string) {
 	t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
-	for {
+	for len(promptIDs) > 0 {
 		select {
 		case m := <-p.messages:
 			var asked struct {
@@ -48,13 +46,13 @@ func (p *peer) askedByMessage(t *testing.T, promptID string) {
 					PromptID string `json:"prompt_id"`
 				}
 			}
-			if json.Unmarshal(m, &asked) == nil && asked.Type == "nodebus.watch" && asked.Data.PromptID == promptID {
-				return
+			if json.Unmarshal(m, &asked) == nil && asked.Type == "nodebus.watch" {
+				promptIDs = slices.DeleteFunc(promptIDs, func(id string) bool { return id == asked.Data.PromptID })
 			}
 		case <-p.ended:
-			t.Fatalf("the client has left instead of asking for the prompt %q", promptID)
+			t.Fatalf("the client has left instead of asking for the prompt %q", promptIDs[0])
 		case <-late.C:
-			t.Fatalf("the client does not ask for the prompt %q", promptID)
+			t.Fatalf("the client does not ask for the prompt %q", promptIDs[0])
 		}
 	}
 }
@@ -77,7 +75,7 @@ func inPrompt(promptID string, events ...scripted) []scripted {
 // watches: "After nodebus.watch the client receives the kept events of the prompt,
 // without cursors, then the answer, then the later events. … After a break, watch the
 // prompts again". The past has no cursors, so that the client comes back with the cursor
-// before it.
+// before it. The client watches two prompts, and both again after each break.
 func watches(t *testing.T, s *stage) {
 	p := s.begin(t)
 	s.expect(t, "before Watch", s.publish(mixed(0)...)...)
@@ -95,13 +93,19 @@ func watches(t *testing.T, s *stage) {
 	if err := told(t, "Watch", answer); err != nil {
 		t.Fatalf("Watch of a prompt that the server allows: %v", err)
 	}
+	answer = s.watch(t, "another")
+	p.askedByMessage(t, "another")
+	s.send(p, watching("another", ""))
+	if err := told(t, "Watch", answer); err != nil {
+		t.Fatalf("Watch of a second prompt: %v", err)
+	}
 	for round := range 3 {
-		later := s.publish(inPrompt("other", mixed(20)...)...)
+		later := s.publish(append(inPrompt("other", mixed(20)...), inPrompt("another", mixed(30)...)...)...)
 		s.expect(t, "later events", later...)
 		p.cut(cuts[round])
 		p = s.accept(t)
 		s.serve(p)
-		p.asked(t, "other")
+		p.asked(t, "other", "another")
 	}
 }
 
@@ -160,8 +164,7 @@ func streamWatches(t *testing.T, s *stage) {
 		p.cut("RST")
 		all := s.say(inPrompt(id, mixed(20)...)...)
 		p = s.accept(t)
-		p.asked(t, "first")
-		p.asked(t, id)
+		p.asked(t, slices.Compact([]string{"first", id})...)
 		s.serve(p)
 		s.expect(t, "after the break", all...)
 	}

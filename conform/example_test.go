@@ -161,6 +161,6 @@ func ExampleClient() {
 	var t *testing.T // in a real test: the argument of the test function
 
 	conform.Client(t, func(ctx context.Context, s conform.ClientStart) (conform.ClientUnderTest, error) {
-		return startSmall(false, "")(ctx, s) // connects to s.URL+"ws" with the id s.ID
+		return startSmall(false, "")(ctx, s) // connects to "ws" below s.URL with the id s.ID
 	}, &conform.ClientClaims{Status: true})
 }

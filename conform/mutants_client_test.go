@@ -57,6 +57,10 @@ var socketFaults = map[string]string{
 	"waits for ever":              "after the silence",
 	"asks once":                   "does not ask for the prompt",
 	"watches once":                "does not ask for the prompt",
+	"watches the newest":          `does not ask for the prompt "other"`,
+	"forgets the query":           "it lacks the query of the URL",
+	"knows no attempts":           "its attempt is 0, want 2",
+	"invents times":               "its time is",
 	"hides refusals":              "although the server has refused",
 }
 
@@ -65,6 +69,10 @@ var streamFaults = map[string]string{
 	"ignores cursors":       `comes back with since=""`,
 	"takes half frames":     "after half a block",
 	"knows no comments":     "a_stream_has_comments",
+	"watches the newest":    `does not ask for the prompt "first"`,
+	"forgets the query":     "it lacks the query of the URL",
+	"knows no attempts":     "its attempt is 0, want 2",
+	"invents times":         "its time is",
 	"tries again after 401": "after status 401: the client connects",
 }
 

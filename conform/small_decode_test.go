@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nodebus/nodebus/conform"
 )
@@ -19,6 +20,12 @@ func (c *small) decode(payload []byte, isBinary bool) (ev conform.ClientEvent, o
 	}
 	if !ok {
 		return ev, false
+	}
+	switch {
+	case c.has("knows no attempts"):
+		ev.Attempt = 0
+	case c.has("invents times") && ev.Time != 0:
+		ev.Time = time.Now().UnixMilli()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,6 +64,8 @@ func decodeText(payload []byte) (ev conform.ClientEvent, ok bool) {
 	}
 	_ = json.Unmarshal(m["cursor"], &ev.Cursor)
 	_ = json.Unmarshal(m["prompt_id"], &ev.PromptID)
+	_ = json.Unmarshal(m["attempt"], &ev.Attempt)
+	_ = json.Unmarshal(m["time"], &ev.Time)
 	ev.Data = m["data"]
 	return ev, true
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -30,11 +31,12 @@ type small struct {
 	end    context.CancelFunc
 
 	// Next alone uses these.
-	r       *bufio.Reader
-	fails   int
-	partial []byte // a message in fragments
-	kind    byte
-	again   []conform.ClientEvent
+	r         *bufio.Reader
+	connected bool
+	fails     int
+	partial   []byte // a message in fragments
+	kind      byte
+	again     []conform.ClientEvent
 
 	mu      sync.Mutex
 	conn    net.Conn
@@ -155,6 +157,12 @@ func (c *small) connect() error {
 		q.Set("clientId", fmt.Sprint(rand.Int()))
 	case c.has("wants no cursors"):
 		q.Del("since")
+	case c.has("watches the newest"):
+		q["watch"] = q["watch"][max(len(q["watch"])-1, 0):]
+	}
+	again := c.connected && c.has("forgets the query")
+	if c.connected = true; !again {
+		maps.Copy(q, target.Query())
 	}
 	path, more := "ws", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+
 		base64.StdEncoding.EncodeToString(make([]byte, 16))+"\r\n"

@@ -86,6 +86,8 @@ func (c *nodeClient) listen(output io.Reader) {
 				Type     string
 				Cursor   string
 				PromptID string `json:"prompt_id"`
+				Attempt  int
+				Time     int64
 				Data     json.RawMessage
 				Image    []byte
 			}
@@ -97,7 +99,7 @@ func (c *nodeClient) listen(output io.Reader) {
 		}
 		switch e := line.Event; {
 		case e != nil:
-			c.events <- conform.ClientEvent{Type: e.Type, Cursor: e.Cursor, PromptID: e.PromptID, Data: e.Data, Image: e.Image}
+			c.events <- conform.ClientEvent{Type: e.Type, Cursor: e.Cursor, PromptID: e.PromptID, Attempt: e.Attempt, Time: e.Time, Data: e.Data, Image: e.Image}
 		case line.Refused != "":
 			c.reason = errors.New(line.Refused)
 			return

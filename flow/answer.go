@@ -45,7 +45,12 @@ func (e *Engine) reply(ctx context.Context, s Signal) error {
 	if err := e.mustLive(ctx, s.PromptID); err != nil {
 		return err
 	}
-	if err := nodebus.Protect(func() error { return e.opts.Signals.Send(ctx, s) }); err != nil {
+	err := nodebus.Protect(func() error { return e.opts.Signals.Send(ctx, s) })
+	switch {
+	case err == nil:
+	case isAny(err, ErrAnswer, ErrFull): // clients show it to users, so the reason comes first
+		return fmt.Errorf("%w: question %q of node %s in prompt %s", err, s.Name, s.Node, s.PromptID)
+	default:
 		return fmt.Errorf("nodebus: answering %q of node %s in prompt %s: %w", s.Name, s.Node, s.PromptID, err)
 	}
 	// If the prompt has ended meanwhile, perhaps because of this answer, nobody else may

@@ -100,10 +100,10 @@ func TestAwaitRefusesAWrongAnswer(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		asksFor[bool](r, "Ask", "q", nil)
 		wait := r.ask("Ask")
-		for _, wrong := range []any{"yes", 1, []any{true}, address{}} {
+		for kind, wrong := range map[string]any{"a string": "yes", "a number": 1, "a list": []any{true}, "an object": address{}, "null": nil} {
 			err := r.engine.Answer(r.ctx, "p", "x", "q", wrong)
 			require.ErrorIs(t, err, flow.ErrAnswer)
-			require.ErrorContains(t, err, `the answer to "q" of node x must be a bool`)
+			require.EqualError(t, err, `nodebus: the answer must be a boolean, but it is `+kind+`: question "q" of node x in prompt p`)
 		}
 		err := r.engine.Answer(r.ctx, "p", "x", "q", func() {})
 		require.ErrorContains(t, err, `the answer to "q" has no JSON form`)

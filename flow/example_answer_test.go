@@ -58,7 +58,7 @@ func ExampleEngine_Answer() {
 	fmt.Println(outcome.Output("7")["text"], outcome.Err())
 	// Output:
 	// node 7 asks "print"
-	// nodebus: answering "print" of node 7 in prompt p: nodebus: the answer to "print" of node 7 must be a bool: json: cannot unmarshal string into Go value of type bool
+	// nodebus: the answer must be a boolean, but it is a string: question "print" of node 7 in prompt p
 	// <nil>
 	// [Hello] <nil>
 }

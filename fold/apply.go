@@ -16,7 +16,9 @@ import (
 //     first.
 //   - After the closing event, only a snapshot, a start or a later attempt changes the
 //     run.
-//   - A [nodebus.Gap], and a [nodebus.Watching] that says so, make the run incomplete.
+//   - A [nodebus.Gap], and a [nodebus.Watching] that says so, make the run incomplete. So
+//     does an event of a run, or of an attempt, whose start has not been seen. Only an
+//     interrupt may come without a start: the prompt then has not begun.
 //   - Types that Apply does not know, and previews, move only the cursor.
 //
 // Apply does not fail: it ignores what it cannot read.
@@ -68,6 +70,9 @@ func (r *Run) enter(ev *nodebus.Event, p nodebus.Payload) bool {
 
 // step applies an event of the attempt.
 func (r *Run) step(ev *nodebus.Event, p nodebus.Payload) {
+	if r.State == "" {
+		r.Incomplete = r.Incomplete || lacksStart(p)
+	}
 	switch p := p.(type) {
 	case nodebus.ExecutionSuccess:
 		r.end(ev, nodebus.Succeeded, p.Timestamp, NodeFinished)
@@ -90,6 +95,15 @@ func (r *Run) step(ev *nodebus.Event, p nodebus.Payload) {
 		r.State = Running
 	}
 	r.report(ev, p)
+}
+
+// lacksStart reports whether the first event of a run shows that earlier events are missing.
+func lacksStart(first nodebus.Payload) bool {
+	switch first.(type) {
+	case nodebus.ExecutionStart, nodebus.ExecutionInterrupted:
+		return false
+	}
+	return true
 }
 
 // report applies an event that tells something about the running prompt or a node.

@@ -80,6 +80,7 @@ func TestLongText(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	run.Apply(nodebus.Event{PromptID: "p", Payload: nodebus.ExecutionStart{PromptID: "p"}})
 	apply(0, pieces/2)
 	text := jsonOf(t, &run)
 	require.NoError(t, json.Unmarshal([]byte(text), &run))

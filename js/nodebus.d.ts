@@ -259,7 +259,7 @@ export interface Run {
   waiting: Question[];
   /** Why the run failed. node_id is a node of the submitted graph. */
   error?: Failure & { node_id?: string; node_type?: string };
-  /** No event of the prompt follows. */
+  /** No event of the prompt follows. With incomplete and without an end in state, the server has lost the run. */
   closed?: boolean;
   /** Events are missing. */
   incomplete?: boolean;
@@ -269,7 +269,12 @@ export interface Run {
 export interface Following {
   /** The state, which is up to date. */
   readonly run: Run;
-  /** The state at the end. It rejects with a RefusedError if the server does not know the prompt. */
+  /**
+   * The state at the end. It rejects with a RefusedError if the server does not know the
+   * prompt, also after a restart of the server: onchange is then called a last time, with
+   * null, and the run is closed and incomplete, with no open questions. Nobody has to look
+   * at done.
+   */
   readonly done: Promise<Run>;
   /** Ends the following. done rejects with the reason, by default an AbortError, if the run has not ended. */
   stop(reason?: unknown): void;
@@ -310,7 +315,10 @@ export class Client extends EventTarget {
 
   /**
    * Submits a graph in ComfyUI's API format, and returns the id of the prompt. It waits for
-   * the connection, so that no event is missed. It rejects with a RefusedError.
+   * the connection, so that no event is missed. It rejects with a RefusedError. While the
+   * server is away, it rejects at once with the TypeError of fetch; the prompt may have
+   * arrived nevertheless, so submit again only with a promptId: the server refuses an id
+   * that it has already.
    */
   submit(
     graph: Record<string, { class_type: string; inputs: Record<string, any>; [key: string]: any }>,
@@ -335,9 +343,9 @@ export class Client extends EventTarget {
    * followed, too, from then on. It throws if the client is closed.
    */
   follow(promptId: string, onchange?: (run: Run, message: Message | null) => void): Following;
-  /** Stops a prompt that runs or waits. ComfyUI stops only one that runs. */
+  /** Stops a prompt that runs or waits. ComfyUI stops only one that runs. It also resolves if there is no such prompt, and rejects with a TypeError while the server is away. */
   interrupt(promptId: string): Promise<void>;
-  /** Answers a question. It rejects with a RefusedError if the answer does not fit; the node then waits on. */
+  /** Answers a question. It rejects with a RefusedError if the answer does not fit; the node then waits on. It rejects with a TypeError while the server is away. */
   answer(question: Pick<Question, "prompt_id" | "node_id" | "name">, value: any): Promise<void>;
   /** Refuses to answer a question. */
   refuse(question: Pick<Question, "prompt_id" | "node_id" | "name">, reason?: string): Promise<void>;

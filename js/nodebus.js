@@ -14,16 +14,14 @@
 
 /** How long a server may take to accept a connection, or to answer, in milliseconds. */
 const PATIENCE = 10_000;
-/** How many prompts a client can watch: servers accept no more in the address of a connection. */
+/** How many prompts a client can watch: servers accept no more in the address of a connection. The client remembers as many runs, and an eighth of it that have ended. */
 const WATCH_MAX = 256;
-/** How many runs a client remembers, besides those that are followed. */
-const RUNS_MAX = 256;
 
 /** The server refused a request, or the connection. */
 export class RefusedError extends Error {
   constructor(status, body) {
     const error = body?.error ?? body;
-    super(error?.message || (typeof error === "string" && error) || `status ${status}`);
+    super(error?.message || error?.trim?.() || `status ${status}`);
     this.name = "RefusedError";
     this.status = status;
     this.details = error?.details ?? "";
@@ -33,7 +31,7 @@ export class RefusedError extends Error {
 }
 
 /** Reports whether it is useless to try again. 429: there were too many requests. */
-const isRefusal = (error) => error instanceof RefusedError && error.status < 500 && error.status !== 429;
+const isRefusal = (error) => error?.status < 500 && error.status !== 429;
 
 export class Client extends EventTarget {
   connected = false;
@@ -43,7 +41,7 @@ export class Client extends EventTarget {
   #options;
   #base; // the address below which the routes are
   #life = new AbortController(); // ends at close
-  #connection = null; // or the attempt to make it
+  #connection; // or the attempt to make it
   #timer; // of the connection, or of the next attempt to make it
   #wait; // milliseconds before the next attempt
   #stream; // what to try first: a stream, or a WebSocket
@@ -53,7 +51,7 @@ export class Client extends EventTarget {
   #watched; // the ids of prompts that the server watches for the client; true: not only for followers
   #asked = []; // requests to watch that wait for their answers
   #runs = new Map(); // what is known about the runs, by prompt id
-  #remaining = 0; // prompts that wait or run
+  #remaining; // prompts that wait or run
   #checking = false;
   #images = new Map(); // previews of a stream whose images are to be fetched, by node
   #fetching = false;
@@ -70,9 +68,9 @@ export class Client extends EventTarget {
     this.clientId = o.clientId ?? "";
     this.cursor = o.since ?? "";
     this.#watched = new Map(o.watch?.map((id) => [id, true]));
-    const { signal } = this.#life;
-    globalThis.addEventListener?.("online", () => this.#hurry(true), { signal });
-    document?.addEventListener("visibilitychange", () => this.#hurry(), { signal });
+    // An AbortController has the member signal, as the options of addEventListener have.
+    globalThis.addEventListener?.("online", () => this.#hurry(true), this.#life);
+    document?.addEventListener("visibilitychange", () => this.#hurry(), this.#life);
     this.#connect();
   }
 
@@ -117,18 +115,21 @@ export class Client extends EventTarget {
     return this.#post("nodebus/answer", { ...question, refuse });
   }
 
-  async watch(promptId) {
-    await this.ready;
+  watch(promptId) {
     return this.#ask("watch", promptId);
   }
 
-  async unwatch(promptId) {
-    await this.ready;
+  unwatch(promptId) {
     return this.#ask("unwatch", promptId);
   }
 
   #post(path, body) {
     return this.request(path, { method: "POST", body });
+  }
+
+  /** A connection that the browser has kept may be dead after a break: the next attempt takes another one. */
+  #get(path) {
+    return this.request(path, { signal: AbortSignal.timeout(PATIENCE) });
   }
 
   #fetch(url, init) {
@@ -182,15 +183,10 @@ export class Client extends EventTarget {
       // known: the run is complete, or as complete as it can be. own: this client has
       // submitted it. tail: messages that wait until the beginning is known.
       entry = { id, run: snapshot({ prompt_id: id }), followers: new Set() };
-      for (const [old, { followers }] of runs) if (runs.size >= RUNS_MAX && !followers.size) runs.delete(old);
+      for (const [old, { followers, run }] of runs) if (!followers.size && runs.size >= (run.closed ? WATCH_MAX / 8 : WATCH_MAX)) runs.delete(old);
       runs.set(id, entry);
     }
     return entry;
-  }
-
-  /** Returns the runs that somebody follows. */
-  #followed() {
-    return [...this.#runs.values()].filter((entry) => entry.followers.size);
   }
 
   /**
@@ -211,8 +207,13 @@ export class Client extends EventTarget {
       if (refusal && !state && !entry.run.state) throw refusal;
     } catch (error) {
       entry.tail = null;
-      if (isRefusal(error)) this.#finish(entry, error);
-      else if (entry.followers.size) {
+      if (isRefusal(error)) {
+        entry.run.incomplete = true;
+        STEPS.executing(entry.run, {}); // it has ended
+        this.#tell(entry, null);
+        this.#finish(entry, error);
+        this.#runs.delete(id);
+      } else if (entry.followers.size) {
         clearTimeout(entry.timer);
         entry.timer = setTimeout(() => this.#learn(entry), 8 * this.#options.retry);
       }
@@ -232,18 +233,16 @@ export class Client extends EventTarget {
   /** Asks for the state of a run. Returns undefined if the server does not say it. */
   async #state(id) {
     const path = encodeURIComponent(id);
-    // A connection that the browser has kept may be dead after a break: the next attempt takes another one.
-    const get = (path) => this.request(path, { signal: AbortSignal.timeout(2 * PATIENCE) });
     try {
-      const state = await get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
+      const state = await this.#get(`nodebus/runs/${path}?clientId=${encodeURIComponent(this.clientId)}`);
       if (state?.prompt_id) return state;
     } catch (error) {
       if (!isRefusal(error) || error.body?.error) throw error;
     } // else the server has no such route
     try {
-      const { queue_running, queue_pending } = await get("queue");
-      if ([...queue_running, ...queue_pending].some((item) => item[1] === id)) return;
-      const { [id]: record } = await get(`history/${path}`);
+      const queue = await this.#get("queue");
+      if ([...queue.queue_running, ...queue.queue_pending].some((item) => item[1] === id)) return;
+      const { [id]: record } = await this.#get(`history/${path}`);
       if (record) return foldRecord(id, record);
     } catch (error) {
       if (isRefusal(error)) return; // there are only events
@@ -262,6 +261,11 @@ export class Client extends EventTarget {
 
   /** Tells the followers of a run that it has changed, or that it has ended. */
   #changed(entry, message) {
+    this.#tell(entry, message);
+    if (entry.run.closed && entry.followers.size) this.#settle(entry);
+  }
+
+  #tell(entry, message) {
     for (const { onchange } of entry.followers) {
       try {
         onchange?.(entry.run, message);
@@ -269,14 +273,15 @@ export class Client extends EventTarget {
         Promise.reject(error); // reports it
       }
     }
-    if (entry.run.closed && entry.followers.size) this.#settle(entry);
   }
 
   async #settle(entry) {
     if (entry.run.incomplete) {
-      const ask = () => this.#state(entry.id);
-      const state = await ask().catch(ask).catch(() => {});
-      if (state?.closed) entry.run = snapshot(state);
+      const state = await this.#state(entry.id).catch(() => this.#state(entry.id)).catch(() => {});
+      if (state?.closed) {
+        entry.run = snapshot(state);
+        this.#tell(entry, null);
+      }
     }
     this.#finish(entry);
   }
@@ -300,8 +305,7 @@ export class Client extends EventTarget {
   #gap(detail) {
     for (const entry of this.#runs.values()) {
       if (entry.run.closed) continue;
-      entry.run = fold(entry.run, { type: "nodebus.gap" });
-      entry.known = false;
+      entry.known = !(entry.run.incomplete = true);
       if (entry.tail) entry.tail.gap = true;
       if (entry.followers.size) this.#learn(entry);
       else this.#runs.delete(entry.id);
@@ -313,7 +317,7 @@ export class Client extends EventTarget {
   async #check() {
     if (this.#checking) return;
     this.#checking = true;
-    for (const entry of this.#followed()) if (!entry.run.state) await this.#learn(entry);
+    for (const entry of this.#runs.values()) if (entry.followers.size && !entry.run.state) await this.#learn(entry);
     this.#checking = false;
   }
 
@@ -321,6 +325,7 @@ export class Client extends EventTarget {
 
   /** Asks the server to watch a prompt, or to leave it. hidden: for followers, not for listeners. */
   async #ask(type, id, hidden) {
+    await this.ready;
     this.#life.signal.throwIfAborted();
     if (!this.#resumes) throw new RefusedError(501, "the server cannot watch");
     if (type === "watch" && this.#watched.size + this.#asked.length >= WATCH_MAX) throw new RefusedError(400, `more than ${WATCH_MAX} watched prompts`);
@@ -383,7 +388,7 @@ export class Client extends EventTarget {
         try {
           this.#take(connection, typeof frame === "string" ? readText(frame, stream && url) : readBinary(frame));
         } catch (error) {
-          console.warn("nodebus:", error);
+          console.warn(error);
         }
       },
       lost: (error) => {
@@ -393,10 +398,15 @@ export class Client extends EventTarget {
         this.connected = false;
         connection.close(); // which can report an error
         for (const entry of this.#runs.values()) if (entry.past && !entry.run.closed) entry.known = !(entry.run.incomplete = true);
-        if (isRefusal(error) && (transport === "sse" || error.status !== 404)) return this.#end(error);
+        const refused = isRefusal(error);
+        if (refused && (transport === "sse" || ![404, 405].includes(error.status))) return this.#end(error);
         if (other && !connection.greeted) return this.#open(!stream);
+        if (!connection.greeted && (!stream || refused)) {
+          // No browser says why a WebSocket fails. A plain route tells whether the server refuses the client.
+          this.#get("prompt").catch((error) => [401, 403].includes(error.status) && !this.connected && this.#end(error));
+        }
         this.#timer = setTimeout(() => this.#connect(), (this.#wait * (1 + Math.random())) / 2);
-        this.#wait = Math.min(2 * this.#wait, 32 * retry);
+        this.#wait = Math.min(this.#wait * 2, retry * 32);
         if (!this.#greeted || this.#broken) return;
         this.#broken = true;
         this.#dispatch("reconnecting");
@@ -425,12 +435,12 @@ export class Client extends EventTarget {
     const again = this.#greeted;
     this.clientId = message?.data?.sid ?? this.clientId;
     this.#stream = connection.stream;
-    this.#resumes = connection.stream || Boolean(message?.cursor);
+    this.#resumes = connection.stream || message?.cursor;
     connection.greeted = this.connected = this.#greeted = true;
     this.#guard(connection);
     this.#ready.resolve();
     for (const ask of [...this.#asked]) this.#send(ask);
-    for (const entry of this.#followed()) if (!entry.known) this.#learn(entry);
+    for (const entry of this.#runs.values()) if (entry.followers.size && !entry.known) this.#learn(entry);
     if (this.#broken) {
       this.#broken = false;
       this.#dispatch("reconnected");
@@ -544,7 +554,7 @@ export class Client extends EventTarget {
     connection?.close();
     this.#ready.reject(error);
     for (const { reject } of this.#asked) reject(error);
-    for (const entry of this.#followed()) this.#finish(entry, error);
+    for (const entry of this.#runs.values()) this.#finish(entry, error);
     if (isRefusal(error)) this.#dispatch("refused", error);
   }
 }
@@ -568,7 +578,7 @@ function openStream(fetch, connection) {
   const read = async () => {
     const response = await fetch({ headers: { Accept: "text/event-stream" }, signal: controller.signal });
     if (!response.ok) throw new RefusedError(response.status, await readBody(response));
-    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new RefusedError(404); // a page, for example
+    if (!response.headers.get("Content-Type")?.includes("text/event-stream")) throw new RefusedError(404); // a page, for example
     connection.open();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
@@ -594,10 +604,10 @@ function openStream(fetch, connection) {
 
 /** Returns a promise with what settles it. Whoever waits for it hears of an error; nobody has to. */
 function defer() {
-  const deferred = {};
-  deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
-  deferred.promise.catch(() => {});
-  return deferred;
+  let settle;
+  const promise = new Promise((resolve, reject) => (settle = { resolve, reject }));
+  promise.catch(() => {});
+  return { promise, ...settle };
 }
 
 /** Returns the JSON of a response, or its text. */
@@ -610,13 +620,13 @@ async function readBody(response) {
   }
 }
 
-/** What a frame says about its event. A member of another type is left out. */
-const ENVELOPE = { cursor: "string", prompt_id: "string", time: "number", attempt: "number" };
+/** What a frame can say about its event. A member of another type is left out. */
+const ENVELOPE = { cursor: "", prompt_id: "", time: 0, attempt: 0 };
 
 function toMessage(type, data, envelope) {
-  if (typeof type !== "string") throw new TypeError("no type");
+  if (typeof type !== "string") throw new TypeError("type");
   const message = { type, data };
-  for (const key in ENVELOPE) if (typeof envelope[key] === ENVELOPE[key]) message[key] = envelope[key];
+  for (const key in ENVELOPE) if (typeof envelope[key] === typeof ENVELOPE[key]) message[key] = envelope[key];
   return message;
 }
 
@@ -660,7 +670,7 @@ function isLater(cursor, other = "") {
 
 export function fold(run, message) {
   run ??= {};
-  if (!run.waiting) reset(run, run);
+  if (Object.getPrototypeOf(run.nodes ?? run)) reset(run, run); // it is new, or a copy
   const { type, cursor, time } = message;
   const data = message.data ?? {};
   if (type === "nodebus.gap") {
@@ -684,6 +694,7 @@ export function fold(run, message) {
   else if (run.closed || attempt < run.attempt) return run;
   run.attempt = attempt;
   if (!step) return run;
+  if (!run.state && !starts && type !== "execution_interrupted") run.incomplete = true; // the start is missing
   try {
     step(run, data, data.timestamp || time);
   } catch {} // it is not what the wire promises
@@ -694,10 +705,11 @@ export function fold(run, message) {
 const snapshot = (data) => fold(null, { type: "nodebus.run", data });
 
 /** Replaces everything in a run. */
-function reset(run, { prompt_id = "", state = "", nodes, order = [], waiting = [], ...rest }) {
-  for (const key of Object.keys(run)) delete run[key];
+function reset(run, data) {
   // The ids of nodes can be any text, also the name of a method of objects.
-  Object.assign(run, rest, { prompt_id, state, nodes: { __proto__: null, ...nodes }, order, waiting });
+  const fresh = { prompt_id: "", state: "", order: [], waiting: [], ...data, nodes: { __proto__: null, ...data.nodes } };
+  for (const key in run) delete run[key];
+  Object.assign(run, fresh);
 }
 
 /** Returns the node of a run with this id, takes over what is known about its place, and changes it. */
@@ -718,17 +730,18 @@ function setProgress(node, { value, max }) {
   node.value = Math.min(Math.max(value, 0) || 0, node.max);
 }
 
-const isKept = ({ state }) => state === "cached" || state === "blocked";
-
 const failure = ({ exception_type, exception_message, traceback = [] }) => ({ exception_type, exception_message, traceback });
 
-/** Returns the place of a question in the list of open questions, or -1. */
-const placeOf = (run, { node_id, name }) => run.waiting.findIndex((q) => q.node_id === node_id && q.name === name);
+/** Replaces a question in the list of open questions, or adds it; or removes it. */
+function setQuestion({ waiting }, { node_id, name }, ...questions) {
+  const i = waiting.findIndex((q) => q.node_id === node_id && q.name === name);
+  waiting.splice(i < 0 ? Infinity : i, 1, ...questions);
+}
 
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
-/** The lengths of texts in bytes: a long text is not measured again for each piece. */
-const measured = new WeakMap();
+/** A member of a node: the lengths of its texts in bytes. A long text is not measured again for each piece. JSON leaves it out. */
+const SIZES = Symbol();
 
 /** The run has ended; the nodes that still run get the state left. */
 function end(run, time, state, left) {
@@ -759,7 +772,8 @@ const STEPS = {
       const node = nodeOf(run, id, place);
       setProgress(node, place);
       const { state } = place;
-      if (state === "error" || ((state === "running" || state === "finished") && !isKept(node))) node.state = state;
+      const kept = node.state === "cached" || node.state === "blocked";
+      if (state === "error" || (!kept && (state === "running" || state === "finished"))) node.state = state;
     }
   },
   executed(run, { node, display_node, output }) {
@@ -793,29 +807,27 @@ const STEPS = {
       const nodes = run.order.map((id) => run.nodes[id]).filter((n) => n.node_id === node_id || n.real_node_id === node_id);
       const node = nodes.find((n) => n.state === "error" && !n.error) ?? nodes.find((n) => n.state === "running") ?? nodeOf(run, node_id);
       node.state = "error";
-      node.error ??= { ...error };
+      node.error ??= error;
     }
     end(run, time, exception_type === "refused" ? "refused" : "error", "interrupted");
   },
   "nodebus.waiting"(run, data) {
     nodeOf(run, data.node_id, data);
-    const i = placeOf(run, data);
-    run.waiting.splice(i < 0 ? run.waiting.length : i, 1, data);
+    setQuestion(run, data, data);
   },
   "nodebus.answered"(run, data) {
-    const i = placeOf(run, data);
-    if (i >= 0) run.waiting.splice(i, 1);
+    setQuestion(run, data);
   },
   "nodebus.text"(run, data) {
     const { name, offset, piece } = data;
-    const texts = (nodeOf(run, data.node_id, data).texts ??= { __proto__: null });
-    const old = (offset && Object.hasOwn(texts, name) && texts[name]) || "";
-    const sizes = measured.get(texts) ?? { __proto__: null };
+    const node = nodeOf(run, data.node_id, data);
+    const texts = (node.texts = { __proto__: null, ...node.texts });
+    const old = offset ? (texts[name] ?? "") : "";
+    const sizes = (node[SIZES] ??= { __proto__: null });
     const bytes = old ? (sizes[name] ?? byteLength(old)) : 0;
     if (offset > bytes) run.incomplete = true;
     texts[name] = old + piece;
     sizes[name] = bytes + byteLength(piece);
-    measured.set(texts, sizes);
   },
   progress_text(run, data) {
     nodeOf(run, data.node_id, null, { text: data.text || undefined });
@@ -830,7 +842,7 @@ function foldRecord(id, { status, outputs, meta }) {
   const messages = status?.messages?.length ? [...status.messages] : [["execution_success", {}]];
   const shown = Object.entries(outputs ?? {}).map(([node, output]) => ["executed", { node, output, ...meta?.[node] }]);
   messages.splice(-1, 0, ...shown);
-  let run = null;
+  let run;
   for (const [type, data] of [...messages, ["executing", { node: null }]]) run = fold(run, { type, data, prompt_id: id, attempt: run?.attempt });
   return run;
 }

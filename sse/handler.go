@@ -140,7 +140,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		allowOrigin(w, r)
 	}
 	if q.Has("preview") {
-		h.previews.serve(w, r, q.Get("preview"))
+		h.previews.serve(w, r, q)
 		return
 	}
 	if r.Method != http.MethodGet {
@@ -174,6 +174,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = c.serve(r, s, c) // Close has told the client the reason, if possible
 }
 
+// ServePreview answers with the image of a preview that a stream of this Handler has named,
+// as ServeHTTP does for a request with the parameter preview. It never opens a stream: a
+// request for anything else is answered with status 404. It is for a server that uses
+// [Handler.Serve] and decides itself who may open a stream. Like ServeHTTP, it asks nobody
+// whether the request may see the image.
+func (h *Handler) ServePreview(w http.ResponseWriter, r *http.Request) {
+	if h.policy.Check(r) == nil {
+		allowOrigin(w, r)
+	}
+	h.previews.serve(w, r, r.URL.Query())
+}
+
 // Serve answers r with a stream of a session that the caller has joined. It is for a
 // server that chooses the events itself, such as package comfy. Serve does not look at the
 // query, checks no origin, and does not call Authorize.
@@ -185,7 +197,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //
 // Serve returns when the session has ended, with the same error as
 // [nodebus.Session.Serve]. If w cannot flush or set a deadline, Serve answers with status
-// 501 and ends the session. Images of previews are served by ServeHTTP: the server must
+// 501 and ends the session. Images of previews are served by ServePreview: the server must
 // pass it the requests to the address of the stream that have a parameter preview.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Session, wrap func(nodebus.Transport) nodebus.Transport) error {
 	c, err := newConn(w, r, h)

@@ -3,6 +3,7 @@ package sse
 import (
 	"container/list"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -92,14 +93,15 @@ func (p *previews) get(token string) *preview {
 	return nil
 }
 
-// serve answers a request for an image. Whoever knows the token may see the image.
-func (p *previews) serve(w http.ResponseWriter, r *http.Request, token string) {
+// serve answers a request for an image, whose token is in the query. Whoever knows the token
+// may see the image.
+func (p *previews) serve(w http.ResponseWriter, r *http.Request, q url.Values) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "a preview is read with GET", http.StatusMethodNotAllowed)
 		return
 	}
-	kept := p.get(token)
+	kept := p.get(q.Get("preview"))
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if kept == nil {

@@ -79,3 +79,27 @@ func TestServeRefuses(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 	require.Empty(t, hub.Sessions())
 }
+
+// TestServePreview: it serves images, and opens no stream.
+func TestServePreview(t *testing.T) {
+	hub := nodebus.NewHub(nil)
+	streams := sse.New(hub, &sse.Options{Origins: []string{"https://app.example.com"}})
+	mux := http.NewServeMux()
+	mux.Handle("/stream", streams)
+	mux.HandleFunc("/image", streams.ServePreview)
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	defer func() { require.NoError(t, hub.Close()) }()
+	r := open(t, srv.Client(), srv.URL+"/stream?clientId=me")
+	r.must(t)
+	require.NoError(t, hub.Publish(preview("image/png", "image")))
+	at := r.mustShow(t, srv.URL+"/image")
+	res := get(t, srv.Client(), at, "Origin", "https://app.example.com")
+	require.Equal(t, []any{200, "image", "image/png"}, []any{res.status, res.text, res.header.Get("Content-Type")})
+	require.Equal(t, "https://app.example.com", res.header.Get("Access-Control-Allow-Origin"))
+	for _, query := range []string{"", "?preview=", "?preview=none", "?clientId=me", "?clientId=me&Preview=" + at[len(at)-32:]} {
+		res = get(t, srv.Client(), srv.URL+"/image"+query, "Accept", "text/event-stream")
+		require.Equal(t, 404, res.status, query)
+	}
+	require.Equal(t, 405, do(t, srv.Client(), http.MethodPost, at).status)
+}

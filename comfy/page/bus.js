@@ -1,6 +1,7 @@
 // The connection of this page to the server, and what the page knows about single runs.
 import { ask } from "./http.js";
 import { Client } from "./nodebus/nodebus.js";
+import { sharing } from "./shared.js";
 
 const kept = "clientId";
 const most = 50; // graphs that are remembered
@@ -10,27 +11,8 @@ const most = 50; // graphs that are remembered
 export const bus = new Client({ clientId: sessionStorage.getItem(kept) ?? "" });
 bus.ready.then(() => sessionStorage.setItem(kept, bus.clientId));
 
-const followed = new Map(); // the runs that parts of the page follow, by id
-
-// follow calls heard with the state of a run, now and after each change, until the returned
-// function is called. Several parts of the page can follow the same run. heard is called
-// with an Error if the server does not know the run.
-export function follow(id, heard) {
-  let shared = followed.get(id);
-  if (!shared) {
-    shared = { heard: new Set() };
-    const tell = (run) => shared.heard.forEach((one) => one(run));
-    followed.set(id, shared);
-    shared.following = bus.follow(id, (run) => tell((shared.run = run)));
-    shared.following.done.then((run) => tell((shared.run = run)), (err) => err.name === "AbortError" || tell(err));
-  } else if (shared.run) queueMicrotask(() => shared.heard.has(heard) && heard(shared.run));
-  shared.heard.add(heard);
-  return () => {
-    if (!shared.heard.delete(heard) || shared.heard.size) return;
-    shared.following.stop();
-    followed.delete(id);
-  };
-}
+// follow calls heard with the state of a run, or with an Error; see sharing.
+export const follow = sharing((id, changed) => bus.follow(id, changed));
 
 const graphs = new Map();
 const leftOut = new Map();

@@ -129,7 +129,7 @@ export class Side {
   }
 
   #paint() {
-    const { paused, running, waiting } = this.#queue;
+    const { paused, running, waiting, others } = this.#queue;
     const live = new Set([...running, ...waiting]);
     const ended = this.#ended.map(({ id }) => id).filter((id) => !live.has(id));
     const listed = waiting.slice(0, shown);
@@ -144,7 +144,9 @@ export class Side {
     $("idle").hidden = live.size > 0;
     $("never").hidden = ended.length > 0;
     $("more").textContent = waiting.length > shown ? `${waiting.length - shown} more wait.` : "";
-    $("count").textContent = live.size ? `${running.length} running, ${waiting.length} waiting` : "nothing in the queue";
+    const foreign = others ? others.running + others.waiting : 0; // the server tells it to a client with a grant
+    const of = foreign ? `, and ${foreign} of others` : "";
+    $("count").textContent = (live.size ? `${running.length} running, ${waiting.length} waiting` : foreign ? "nothing of yours" : "nothing in the queue") + of;
     $("pause").textContent = paused ? "▶ Resume" : "❚❚ Pause";
     $("paused-note").hidden = !paused;
     document.title = live.size ? `(${live.size}) nodebus` : "nodebus";

@@ -21,6 +21,12 @@ try {
   await state("I have counted to 30.");
   assert.deepEqual(problems, []);
 
+  // A run that the server does not know, as after a restart.
+  await page.evaluate(() => (location.hash = "gone"));
+  await page.reload();
+  await state("The server does not know this run. Start again.");
+  assert.deepEqual(problems.splice(0).filter((p) => !p.startsWith("404 GET /bus/nodebus/runs/gone")), []);
+
   // The examples.
   const lines = [];
   page.on("console", (m) => m.type() === "log" && lines.push(m.text()));

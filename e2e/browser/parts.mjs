@@ -2,6 +2,7 @@
 // what the page makes of the state of a run.
 import assert from "node:assert/strict";
 import { best, card, layout } from "../../comfy/page/layout.js";
+import { sharing } from "../../comfy/page/shared.js";
 import { viewsOf } from "../../comfy/page/views.js";
 import { short, took } from "../../comfy/page/words.js";
 
@@ -72,3 +73,33 @@ say({ scenario: "views", running: brief(viewsOf(graph, run)) });
 say({ scenario: "views of a waiting run", waiting: brief(viewsOf(graph, { state: "" })) });
 say({ scenario: "views of an end", ended: brief(viewsOf({ a: {}, b: {} }, { state: "error", nodes: { a: { state: "error", value: 0, max: 0 } } })) });
 say({ scenario: "words", short: [short("Describe it", 8), short("写一段描述文字", 8), short("ok", 8)], took: [0.2, 999, 1500, 61_000, 3_700_000].map(took) });
+
+// Two parts of the page follow each run. The runs of the client here change, end, fail, or
+// cannot be followed.
+const started = [];
+const follow = sharing((id, changed) => {
+  if (id === "refused") throw new Error("refused");
+  const run = { changed, stop: () => started.push(`-${id}`) };
+  run.done = new Promise((resolve, reject) => Object.assign(run, { resolve, reject }));
+  started.push(`+${id}`);
+  runs[id] = run;
+  return run;
+});
+const runs = {};
+const later = () => new Promise((resolve) => setTimeout(resolve));
+for (const id of ["ends", "fails", "refused"]) {
+  const heard = [[], []];
+  const stop = [follow(id, (state) => heard[0].push(String(state)))];
+  runs[id]?.changed("1");
+  await later();
+  if (id === "ends") runs[id].resolve("2");
+  if (id === "fails") runs[id].reject(new Error("unknown"));
+  await later();
+  stop.push(follow(id, (state) => heard[1].push(String(state))));
+  await later();
+  stop.forEach((one) => one());
+  follow(id, (state) => heard[1].push(`never: ${state}`))();
+  await later();
+  say({ scenario: "two parts follow a run", id, heard });
+}
+say({ scenario: "a run is followed once", started });

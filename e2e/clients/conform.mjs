@@ -16,8 +16,8 @@ const say = (line) => (said = said.then(async () => process.stdout.write(`${JSON
 const base64 = async (blob) => Buffer.from(await blob.arrayBuffer()).toString("base64");
 
 // toEvent makes a line of a message. Blobs and bytes have no JSON form.
-async function toEvent({ type, data, cursor, prompt_id }) {
-  const event = { type, cursor, prompt_id, data };
+async function toEvent({ type, data, cursor, prompt_id, attempt, time }) {
+  const event = { type, cursor, prompt_id, attempt, time, data };
   if (data instanceof Blob) Object.assign(event, { data: {}, image: await base64(data) });
   else if (data instanceof Uint8Array) event.data = { base64: Buffer.from(data).toString("base64") };
   else if (data?.blob instanceof Blob) {

@@ -37,7 +37,7 @@ var deviations = []deviation{
 	{anywhere, "validation_value_not_in_list", "X4.2", "a choice of the newer kind is checked too", rejected(2, choiceRefused)},
 	{anywhere, "queue_duplicate_number_and_id", "Q21", "a prompt id in use is refused", refuseDuplicate},
 	{core, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict("", `nodebus: prompt id is in use: the prompt waits or runs; choose another id: prompt "dup"`)},
-	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "node_errors": {}}`))},
+	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "details": "a prompt \"dup\" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", "node_errors": {}}`))},
 	{served, "", "H3.1", "listings contain the time of submission, as in ComfyUI 0.8", created},
 	{served, "", "H5.1", "classes do not come from a Python module", module},
 	{served, "", "H5.1", "an input without options has an empty options object", withOptions},

@@ -1,14 +1,36 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { Client, RefusedError } from "../nodebus.js";
+import { kinds, ownClock, test, until } from "./helpers.mjs";
 import { messages, once, Server, WebSocket } from "./server.mjs";
-
-const kinds = { ws: { WebSocket, transport: "ws" }, sse: { transport: "sse" } };
 
 function connect(t, server, options) {
   const client = new Client({ url: server.url, retry: 2, ...options });
   t.after(() => client.close());
   return client;
+}
+
+/** Returns options with which a client writes down in heard what it has received. */
+function reportsFrames() {
+  const heard = [];
+  class Reporting extends WebSocket {
+    set onmessage(f) {
+      this.deliver = (event) => (f(event), heard.push(event.data));
+    }
+    get onmessage() {
+      return this.deliver;
+    }
+  }
+  const reporting = async (...request) => {
+    const { body, ...response } = await fetch(...request).then(({ body, ok, headers }) => ({ body, ok, headers }));
+    const reader = body.getReader();
+    const read = async () => {
+      const chunk = await reader.read();
+      setImmediate(() => heard.push(Buffer.from(chunk.value ?? "").toString())); // when the client has read it
+      return chunk;
+    };
+    return { ...response, body: { getReader: () => ({ read }) } };
+  };
+  return { heard, WebSocket: Reporting, fetch: reporting };
 }
 
 const event = (n, type = "test.step", more) => ({ type, data: { n }, cursor: `life-${n}`, time: 1, ...more });
@@ -123,25 +145,38 @@ for (const [kind, options] of Object.entries(kinds)) {
 
   test(`${kind}: a line that is dead without a word is noticed`, async (t) => {
     const server = await Server.start(t);
-    const client = connect(t, server, { ...options, ping: 40 });
+    const tick = ownClock(t); // a slow machine changes nothing
+    const { heard, ...reporting } = reportsFrames();
+    const client = connect(t, server, { ...options, ...reporting, ping: 1000 });
+    const next = async (n) => {
+      const peer = (await server.accept()).greet(`life-${n}`);
+      await once(client, "status");
+      if (kind === "ws") await peer.received.next(); // feature_flags
+      return peer;
+    };
+    const probe = { type: "nodebus.unwatch", data: { prompt_id: "" } };
     for (let round = 0; round < 3; round++) {
-      const peer = (await server.accept()).greet(`life-${round}`); // and then nothing
+      const peer = await next(round); // and then nothing
+      tick(1000);
+      if (kind === "ws") assert.deepEqual(await peer.received.next(), probe);
+      tick(2000);
+      assert.equal(client.connected, false);
       await peer.ended;
+      tick(1000); // retry
     }
-    const peer = (await server.accept()).greet("life-9");
-    await once(client, "status");
+    const peer = await next(9);
     const all = messages(client);
     for (let i = 0; i < 5; i++) {
-      if (kind === "sse") {
-        peer.socket.write(":\n\n");
-        await new Promise((resolve) => setTimeout(resolve, 30));
-        continue;
+      if (kind === "ws") {
+        tick(1000);
+        assert.deepEqual(await peer.received.next(), probe);
+        peer.send({ type: "nodebus.watching", data: { prompt_id: "", watching: false, sign: `sign ${i}` } });
+      } else {
+        tick(2000);
+        peer.socket.write(`:sign ${i}\n\n`);
       }
-      let probe;
-      do probe = await peer.received.next();
-      while (probe.type === "feature_flags");
-      assert.deepEqual(probe, { type: "nodebus.unwatch", data: { prompt_id: "" } });
-      peer.send({ type: "nodebus.watching", data: { prompt_id: "", watching: false } });
+      await until(() => heard.join().includes(`sign ${i}`));
+      assert.equal(client.connected, true);
     }
     peer.send(event(10));
     assert.equal((await all.next()).cursor, "life-10", "the answers to probes are no messages");
@@ -228,6 +263,63 @@ test("who is not allowed in gives up", async (t) => {
   peer.cut();
   assert.equal((await refused).detail.status, 403);
   await assert.rejects(run, { status: 403 });
+});
+
+test("who is not allowed in gives up, also where there are no Server-Sent Events", async (t) => {
+  const server = await Server.start(t);
+  const who = { message: "not you" };
+  for (const [status, body] of [[401, "not you\n"], [403, { error: who }]]) {
+    for (const events of [404, 405]) {
+      for (const options of [{ WebSocket }, kinds.ws]) {
+        server.refuse = { ws: status, sse: events };
+        server.routes["GET /prompt"] = () => [status, body];
+        const client = connect(t, server, options);
+        const refused = once(client, "refused");
+        await assert.rejects(client.ready, { name: "RefusedError", status, message: "not you" });
+        assert.equal((await refused).detail.status, status);
+      }
+    }
+  }
+  server.refuse = {};
+  const client = connect(t, server, { WebSocket });
+  const peer = (await server.accept()).greet("life-0");
+  await client.ready;
+  const [refused, run] = [once(client, "refused"), client.wait("p")];
+  server.refuse = { ws: 401, sse: 404 }; // after a logout
+  peer.cut();
+  assert.equal((await refused).detail.status, 403);
+  await assert.rejects(run, { status: 403 });
+});
+
+test("a server without Server-Sent Events whose WebSocket fails is tried again", async (t) => {
+  const server = await Server.start(t);
+  for (const [status, body] of [[200, { exec_info: {} }], [404, "no such page"], [400, "odd"], [500, "trouble"], [429, "too many"]]) {
+    server.refuse = { ws: 503, sse: 405 };
+    let asked = 0;
+    server.routes["GET /prompt"] = () => (++asked, [status, body]);
+    const client = connect(t, server, { WebSocket });
+    client.addEventListener("refused", () => assert.fail("nobody was refused"));
+    await until(() => asked > 1);
+    server.refuse = {};
+    (await server.accept()).greet("life-0");
+    await client.ready;
+    client.close();
+  }
+  // The answer of a time before the login is late.
+  server.refuse = { ws: 401, sse: 404 };
+  let answer;
+  server.routes["GET /prompt"] = () => new Promise((resolve) => (answer = () => resolve([401, "not you"])));
+  const client = connect(t, server, { WebSocket });
+  await until(() => answer);
+  server.refuse = {};
+  const peer = (await server.accept()).greet("life-0");
+  await client.ready;
+  answer();
+  server.routes["GET /other"] = () => [200, ""];
+  await client.request("other");
+  peer.send(event(1));
+  await once(client, "test.step");
+  assert.equal(client.connected, true);
 });
 
 test("a server that has trouble is tried again", async (t) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
 import { fold } from "../nodebus.js";
+import { test } from "./helpers.mjs";
 
 // The Go package fold is held to the same vectors.
 const vectors = JSON.parse(readFileSync(process.env.VECTORS ?? new URL("../../fold/testdata/vectors.json", import.meta.url)));

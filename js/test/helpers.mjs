@@ -1,9 +1,15 @@
 // What the tests of runs share.
 
+import { test as nodeTest } from "node:test";
 import { Client } from "../nodebus.js";
 import { Server, WebSocket } from "./server.mjs";
 
 export const kinds = { ws: { WebSocket, transport: "ws" }, sse: { transport: "sse" } };
+
+/** How long a test may take, in milliseconds. A test that hangs must end, and say its name. */
+const LIMIT = 60_000;
+
+export const test = (name, f) => nodeTest(name, { timeout: LIMIT }, f);
 
 /** Returns a server, a client that is connected to it, and the server's side of the connection. */
 export async function start(t, options, cursor = "life-0") {
@@ -51,4 +57,26 @@ export async function allowAll(server, client, peer) {
 /** Waits until a condition holds. */
 export async function until(condition) {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Stops the time. Returns what lets it go on, by so many milliseconds. */
+export function ownClock(t) {
+  const real = { setTimeout, clearTimeout, now: Date.now };
+  const timers = new Map();
+  let now = real.now();
+  Date.now = () => now;
+  globalThis.setTimeout = (f, ms) => {
+    const timer = real.setTimeout(() => {}, 0).unref(); // what Node expects of a timer
+    timers.set(timer, { f, at: now + ms });
+    return timer;
+  };
+  globalThis.clearTimeout = (timer) => timers.delete(timer) || real.clearTimeout(timer);
+  t.after(() => {
+    Date.now = real.now;
+    Object.assign(globalThis, { setTimeout: real.setTimeout, clearTimeout: real.clearTimeout });
+  });
+  return (ms) => {
+    now += ms;
+    for (const [timer, { f, at }] of timers) if (at <= now && timers.delete(timer)) f();
+  };
 }

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { finished, kinds, ofRun, start, summary, until } from "./helpers.mjs";
+import { allowAll, finished, kinds, ofRun, start, summary, test, until } from "./helpers.mjs";
 import { messages, once } from "./server.mjs";
+
+/** Gives rejections that nobody handles to f. Returns what ends that. */
+function onUnhandled(f) {
+  const before = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection").on("unhandledRejection", f);
+  return () => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of before) process.on("unhandledRejection", listener);
+  };
+}
 
 test("a run of another client: its past is for followers only", async (t) => {
   const { client, peer } = await start(t, kinds.ws);
@@ -94,6 +103,55 @@ test("after a gap, the state is fetched again", async (t) => {
   assert.deepEqual(JSON.parse(JSON.stringify(await following.done)), state);
 });
 
+test("a server that has lost the run", async (t) => {
+  const { server, client, peer } = await start(t, kinds.ws);
+  const unhandled = [];
+  t.after(onUnhandled((error) => unhandled.push(error)));
+  server.routes["POST /prompt"] = () => [200, { prompt_id: "p" }];
+  server.routes["GET /nodebus/runs/p"] = () => [404, { error: "no run with this id is known" }];
+  await client.submit({});
+  const calls = [];
+  const following = client.follow("p", (run, message) => calls.push([message?.type, structuredClone(run)])); // nobody looks at done
+  const question = { prompt_id: "p", node_id: "1", display_node_id: "1", parent_node_id: null, real_node_id: "1", name: "q" };
+  for (const message of ofRun("p", 1).slice(0, 3)) peer.send(message);
+  peer.send({ type: "nodebus.waiting", data: question, prompt_id: "p", cursor: "life-4", time: 1 });
+  await once(client, "nodebus.waiting");
+  assert.equal(following.run.waiting.length, 1);
+  peer.cut();
+  const again = (await server.accept()).greet("new-0"); // it has started anew
+  again.send({ type: "nodebus.gap", data: { since: 4, next: 0 }, cursor: "new-0" });
+  await until(() => following.run.closed);
+  await new Promise((resolve) => setImmediate(resolve));
+  const [type, run] = calls.at(-1);
+  assert.deepEqual([type, run.state, run.closed, run.incomplete, run.waiting], [undefined, "running", true, true, []]);
+  assert.equal(calls.filter(([, { closed }]) => closed).length, 1, "the last call");
+  assert.deepEqual(unhandled, []);
+  await assert.rejects(following.done, { status: 404 });
+  allowAll(server, client, again);
+  await assert.rejects(client.wait("p"), { status: 404 }, "it is not remembered");
+  // The prompt can come again under its id.
+  await client.submit({});
+  const done = client.wait("p");
+  for (const message of ofRun("p", 1, "new")) again.send(message);
+  assert.deepEqual(summary(await done), finished);
+});
+
+test("the end of a run whose events are missing", async (t) => {
+  const { server, client, peer } = await start(t, kinds.ws);
+  server.routes["POST /prompt"] = () => [200, { prompt_id: "p" }];
+  await client.submit({});
+  const calls = [];
+  const following = client.follow("p", (run, message) => calls.push([message?.type, run.incomplete]));
+  const [first] = ofRun("p", 1);
+  const text = { type: "nodebus.text", data: { node_id: "1", name: "", offset: 4, piece: "x", prompt_id: "p" }, prompt_id: "p", cursor: "life-2", time: 1 };
+  const state = { prompt_id: "p", state: "success", attempt: 1, nodes: {}, order: [], waiting: [], closed: true, cursor: "life-8" };
+  server.routes["GET /nodebus/runs/p"] = () => [200, state];
+  for (const message of [first, text, ...ofRun("p", 3).slice(-2)]) peer.send(message);
+  const run = await following.done;
+  assert.deepEqual([run.closed, run.incomplete], [true, undefined]);
+  assert.deepEqual(calls.slice(-2), [["executing", true], [undefined, undefined]], "onchange has the last state");
+});
+
 test("a gap while the state is fetched", async (t) => {
   const { server, client, peer } = await start(t, kinds.ws);
   server.routes["POST /prompt"] = () => [200, { prompt_id: "p" }];
@@ -130,7 +188,8 @@ test("a prompt that is deleted from the queue", async (t) => {
   status(2);
   status(0);
   await assert.rejects(following.done, { status: 404 });
-  assert.equal(calls.length, 1, "nothing has changed");
+  assert.equal(calls.length, 2);
+  assert.deepEqual([following.run.state, following.run.closed, following.run.incomplete], ["", true, true]);
 });
 
 test("a server that has trouble is asked again", async (t) => {
@@ -150,12 +209,7 @@ test("an error of onchange harms nothing", async (t) => {
   await client.submit({});
   const reported = [];
   const report = (error) => reported.push(error.message);
-  const before = process.listeners("unhandledRejection");
-  process.removeAllListeners("unhandledRejection").on("unhandledRejection", report);
-  t.after(() => {
-    process.removeAllListeners("unhandledRejection");
-    for (const listener of before) process.on("unhandledRejection", listener);
-  });
+  t.after(onUnhandled(report));
   client.follow("p", (run, message) => {
     if (message?.type === "executing") throw new Error("mine");
   });

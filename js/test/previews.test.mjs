@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { kinds, start, until } from "./helpers.mjs";
+import { kinds, start, test, until } from "./helpers.mjs";
 import { messages, once } from "./server.mjs";
 
 test("previews and texts in binary frames", async (t) => {

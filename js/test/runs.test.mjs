@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { test } from "node:test";
 import { Client, RefusedError } from "../nodebus.js";
-import { allowAll, finished, kinds, ofRun, start, summary } from "./helpers.mjs";
+import { allowAll, finished, kinds, ofRun, start, summary, test } from "./helpers.mjs";
 import { messages, once, Server, WebSocket } from "./server.mjs";
 
 for (const [kind, options] of Object.entries(kinds)) {
@@ -51,7 +50,7 @@ for (const [kind, options] of Object.entries(kinds)) {
       assert.deepEqual([error.name, error.status, error.message, error.details, error.nodeErrors], ["RefusedError", 400, "It does not fit", "a lot", errors]);
       return true;
     });
-    for (const [body, message] of [[{ error: "taken" }, "taken"], ["a text", "a text"], ["", "status 409"], [[], "status 409"], ["null", "status 409"]]) {
+    for (const [body, message] of [[{ error: "taken" }, "taken"], ["a text", "a text"], [" a text\r\n", "a text"], [{ error: "taken\n" }, "taken"], ["\n", "status 409"], ["", "status 409"], [[], "status 409"], ["null", "status 409"]]) {
       server.routes["POST /prompt"] = () => [409, body];
       await assert.rejects(client.submit({}), { status: 409, message });
     }
@@ -111,6 +110,20 @@ for (const [kind, options] of Object.entries(kinds)) {
   });
 }
 
+test("runs that have ended make no room for runs that wait", async (t) => {
+  const { server, client, peer } = await start(t, kinds.ws);
+  server.routes["POST /prompt"] = ({ body }) => [200, body];
+  const ids = Array.from({ length: 100 }, (_, i) => `w${i}`);
+  for (const promptId of ids) await client.submit({}, { promptId });
+  let n = 0;
+  for (let i = 0; i < 50; i++) for (const message of ofRun(`p${i}`, 0)) peer.send({ ...message, cursor: `life-${++n}` });
+  const runs = Promise.all(ids.map((id) => client.wait(id)));
+  for (const id of ids) for (const message of ofRun(id, 0)) peer.send({ ...message, cursor: `life-${++n}` });
+  for (const run of await runs) assert.deepEqual(summary(run), finished);
+  assert.equal(peer.received.length, 0, "the messages say everything");
+  assert.equal(server.requests.length, 100);
+});
+
 test("only so many runs are remembered", async (t) => {
   const { server, client, peer } = await start(t, kinds.ws);
   server.routes["POST /prompt"] = () => [200, { prompt_id: "first" }];
@@ -124,8 +137,8 @@ test("only so many runs are remembered", async (t) => {
   assert.deepEqual(summary(await followed), finished);
   assert.deepEqual(summary(await client.wait("p299")), finished);
   assert.equal(peer.received.length, 0);
-  client.wait("p0").catch(() => {}); // it is asked for
-  assert.deepEqual(await peer.received.next(), { type: "nodebus.watch", data: { prompt_id: "p0" } });
+  client.wait("p260").catch(() => {}); // it is asked for
+  assert.deepEqual(await peer.received.next(), { type: "nodebus.watch", data: { prompt_id: "p260" } });
 });
 
 for (const [kind, script] of Object.entries({

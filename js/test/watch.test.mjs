@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { Client } from "../nodebus.js";
-import { finished, kinds, ofRun, start, summary, until } from "./helpers.mjs";
+import { finished, kinds, ofRun, start, summary, test, until } from "./helpers.mjs";
 import { messages, once } from "./server.mjs";
 
 test("watching", async (t) => {
