@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/nodebus/nodebus/fold"
@@ -22,7 +21,7 @@ func (c *Client) State(ctx context.Context, promptID string) (*fold.Run, error) 
 	run := new(fold.Run)
 	err = c.fetchJSON(ctx, &call{what: "the state of prompt " + promptID, route: "nodebus/runs/" + id}, run)
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return nil, because(ErrNotFound, err)
 	}
 	if err != nil {
 		return nil, err
