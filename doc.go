@@ -77,7 +77,7 @@
 //
 //	examples → comfy → flow, ws, sse, fold, js → nodebus → internal
 //
-// Package client imports only nodebus and fold. Package js imports nothing. Packages nodetest and conform import nodebus
-// and flow. A library of nodes needs only nodebus. Package nodebus imports the
+// Package client imports only nodebus and fold. Package js imports nothing. Packages
+// nodetest and conform import nodebus and flow. A library of nodes needs only nodebus. Package nodebus imports the
 // standard library and internal packages, and no other module.
 package nodebus

@@ -16,7 +16,7 @@ import (
 // by the name that it uses.
 var qualifiers = map[string]string{
 	"nodebus": modulePath, "flow": modulePath + "/flow", "ws": modulePath + "/ws", "sse": modulePath + "/sse",
-	"client": modulePath + "/client", "comfy": modulePath + "/comfy",
+	"client": modulePath + "/client", "comfy": modulePath + "/comfy", "fold": modulePath + "/fold",
 	"js": modulePath + "/js", "nodetest": modulePath + "/nodetest", "around": modulePath + "/flow/around", "diskcache": modulePath + "/flow/diskcache", "conform": modulePath + "/conform",
 
 	"atomic": "sync/atomic", "base64": "encoding/base64", "binary": "encoding/binary", "bufio": "bufio",

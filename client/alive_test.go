@@ -27,6 +27,7 @@ func TestSilentLine(t *testing.T) {
 		"socket with another interval":  {false, client.Options{PingInterval: time.Second}, 2300 * time.Millisecond},
 		"socket with a long interval":   {false, client.Options{PingInterval: 2 * time.Minute}, 150*time.Second + 300*time.Millisecond},
 		"stream":                        {true, client.Options{}, 75*time.Second + 300*time.Millisecond},
+		"stream with a short interval":  {true, client.Options{PingInterval: time.Second}, 30*time.Second + 300*time.Millisecond},
 		"stream with another interval":  {true, client.Options{PingInterval: time.Minute}, 3*time.Minute + 300*time.Millisecond},
 		"socket that connects at once":  {false, client.Options{Retry: 1}, 50*time.Second + 1},
 		"socket that ends with a break": {false, client.Options{Retry: -1}, 50 * time.Second},

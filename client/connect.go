@@ -22,7 +22,7 @@ func (c *Client) greet(ctx context.Context) error {
 			err = whyEnded(ctx)
 		}
 		if err = cmp.Or(err, got.err); err != nil {
-			return fmt.Errorf("client: waiting for the server's first message: %w", err)
+			return because(errUngreeted, err)
 		}
 		ev, err := c.decode(got.frame)
 		if err != nil {
@@ -35,6 +35,8 @@ func (c *Client) greet(ctx context.Context) error {
 		return nil
 	}
 }
+
+var errUngreeted = errors.New("client: waiting for the server's first message")
 
 // whyEnded returns why ctx has ended: its error, and its cause if that is something else.
 func whyEnded(ctx context.Context) error {
@@ -97,7 +99,7 @@ func (c *Client) takeAgain() bool {
 const connectTime = 30 * time.Second
 
 // errLate ends the attempt to connect after connectTime.
-var errLate = errors.New("client: no answer")
+var errLate = errors.New("client: the server has not answered the request for a connection in time")
 
 // connect connects and resumes after the last received event. The caller has the turn.
 func (c *Client) connect(ctx context.Context) error {
@@ -125,7 +127,7 @@ func (c *Client) connect(ctx context.Context) error {
 		return fmt.Errorf("client: connecting: %w", whyEnded(outer))
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errLate) {
-		return fmt.Errorf("client: the server has not answered the request for a connection in time: %w", err)
+		return because(errLate, err)
 	}
 	if errors.As(err, new(*RefusedError)) && c.forgo(asked, err) {
 		return c.connect(ctx)

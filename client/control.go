@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -22,18 +23,23 @@ func (c *Client) Delete(ctx context.Context, promptIDs ...string) error {
 // Interrupt ends a prompt that runs or waits. It returns as soon as the server knows it; the
 // prompt ends later, and [Client.Wait] tells how. It ignores a prompt that has ended, and a
 // prompt that the client may not interrupt. ComfyUI keeps no record of a prompt that has
-// waited: Wait then ends with [ErrNotFound].
+// waited: Wait then ends with [ErrNotFound]. The error tells why the interrupt failed;
+// ComfyUI may refuse to delete a waiting prompt, which is a second request, without an error.
 func (c *Client) Interrupt(ctx context.Context, promptID string) error {
 	if promptID == "" { // the server would interrupt what runs
 		return errors.New("client: the interrupt names no prompt")
 	}
-	if !c.hasCursors() { // an interrupt of ComfyUI ignores waiting prompts
-		if err := c.Delete(ctx, promptID); err != nil {
-			return err
-		}
+	var kept error // why the prompt perhaps still waits
+	if !c.hasCursors() {
+		// An interrupt of ComfyUI ignores waiting prompts, and does not say so. The deletion
+		// comes first, because a prompt may begin in between.
+		kept = c.Delete(ctx, promptID)
 	}
 	_, err := c.do(ctx, &call{
 		what: "the interrupt", method: http.MethodPost, route: "interrupt", body: map[string]any{"prompt_id": promptID},
 	})
-	return err
+	if errors.As(kept, new(*RefusedError)) { // the server lets nobody delete
+		kept = nil
+	}
+	return cmp.Or(err, kept)
 }

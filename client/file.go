@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/url"
 	"time"
@@ -10,14 +11,14 @@ import (
 )
 
 // File opens a file that a node has shown, see [nodebus.UI.Files]. The caller must close
-// it. ctx limits the reading, too, and so does a Timeout of Options.HTTPClient. A file that does not exist, or that the client may not
-// have, is a [*RefusedError].
+// it. ctx limits the reading, too, and so does a Timeout of Options.HTTPClient. A file that
+// does not exist, or that the client may not have, is a [*RefusedError].
 func (c *Client) File(ctx context.Context, f nodebus.File) (io.ReadCloser, error) {
 	query := url.Values{"filename": {f.Filename}, "subfolder": {f.Subfolder}}
 	if f.Type != "" {
 		query.Set("type", f.Type)
 	}
-	r := &call{what: "the file " + f.Filename, route: "view", query: query}
+	r := &call{what: fmt.Sprintf("the file %q", f.Filename), route: "view", query: query}
 	ctx, cancel := context.WithCancelCause(ctx)
 	late := time.AfterFunc(callTime, func() { cancel(errNoAnswer) })
 	res, err := c.send(ctx, r)

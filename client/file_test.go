@@ -39,7 +39,7 @@ func TestFile(t *testing.T) {
 	var refused *client.RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, 404, refused.Status)
-	require.ErrorContains(t, err, "client: the server refused the file c.png with status 404: ")
+	require.ErrorContains(t, err, "client: the server refused the file \"c.png\" with status 404: ")
 
 	plain := dial(t, newComfyUI(t).URL+"/ws", nil)
 	require.Equal(t, "temp/s/x.png", read(t, plain, nodebus.File{Filename: "x.png", Subfolder: "s", Type: "temp"}))

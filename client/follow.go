@@ -18,6 +18,9 @@ const patience = 2 * time.Second
 // [nodebus.Gap], up to the event that closes the prompt. A custom event belongs to a prompt
 // if its envelope or its data has the prompt_id.
 //
+// The server sends this client the events of its own prompts. For a prompt of another client,
+// call [Client.Watch] first: without it, Follow has no events, and ends when the prompt does.
+//
 // The first Follow of a prompt that [Client.Submit] has submitted, or that [Client.Watch] or
 // Options.Watch names, begins with the first event since. The client keeps these events up
 // to 10 minutes after the end of the prompt, and 65 536 events and 64 MiB of all such prompts

@@ -67,7 +67,7 @@ func TestUnknownPrompt(t *testing.T) {
 	c := dial(t, newHost(t, nil).URL+"/ws", nil)
 	for _, id := range []string{"", ".", ".."} {
 		_, err := c.Outcome(t.Context(), id)
-		require.EqualError(t, err, fmt.Sprintf("client: the prompt id %q cannot be part of a URL", id))
+		require.EqualError(t, err, fmt.Sprintf("client: not an id of a prompt: %q cannot be part of a URL", id))
 	}
 	require.ErrorContains(t, c.Interrupt(t.Context(), ""), "names no prompt")
 }

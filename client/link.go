@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"mime"
 	"net/http"
 
 	"github.com/coder/websocket"
@@ -32,7 +33,7 @@ func dialSocket(ctx context.Context, address string, opts *Options) (link, error
 	conn, res, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: opts.unlimited(), HTTPHeader: opts.Header})
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.StatusCode < 500 {
-			return nil, &RefusedError{Status: res.StatusCode, Text: refusal(res.Body), Err: err}
+			return nil, &RefusedError{Status: res.StatusCode, Text: noSocket(res), Err: withoutURL(err)}
 		}
 		return nil, unreached(address, err)
 	}
@@ -43,6 +44,15 @@ func dialSocket(ctx context.Context, address string, opts *Options) (link, error
 		_ = conn.CloseNow()
 	})
 	return s, nil
+}
+
+// noSocket returns why a server has accepted no WebSocket. A page for people does not say it.
+func noSocket(res *http.Response) string {
+	typ, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if res.StatusCode/100 == 2 || typ == "text/html" {
+		return "there is no WebSocket at this address; check the path (…/ws), or set Options.SSE for a stream of events"
+	}
+	return refusal(res.Body)
 }
 
 func (s *socket) read() (f nodebus.Frame, err error) {

@@ -214,7 +214,8 @@ func (c *Client) isDue(l *loop) bool {
 // If an error ends Events, it is the last value: the server refuses the client, the
 // connection broke and reconnecting is disabled, Close was called ([nodebus.ErrClosed]), or
 // 65 536 events or 64 MiB wait for the loop because others read faster
-// ([nodebus.ErrSlow]).
+// ([nodebus.ErrSlow]). A loop that ends with ErrSlow has lost the events that waited for it,
+// and the next loop does not have them; ask for the state of the prompts ([Client.State]).
 func (c *Client) Events(ctx context.Context) iter.Seq2[nodebus.Event, error] {
 	return func(yield func(nodebus.Event, error) bool) {
 		l := c.begin("", false)

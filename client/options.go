@@ -51,8 +51,9 @@ type Options struct {
 	// PingInterval is how long the server may be silent while the client reads. Then the
 	// client sends a ping, and gives up the connection if no answer comes within this
 	// time, at most 30 s, again; so it notices a server that is gone without a word. With
-	// SSE, the server sends a comment every 25 s, and the client gives up the connection
-	// after three intervals. Default: 25 s. With a negative value, the client may wait
+	// SSE, the server sends a comment every 25 s, see PingInterval of package sse, and the
+	// client gives up the connection after three intervals, but not before 30 s: an interval
+	// below 10 s has the same effect as 10 s. Default: 25 s. With a negative value, the client may wait
 	// for ever for a server that is gone.
 	PingInterval time.Duration
 	// ReadLimit is the maximum size of a message from the server, in bytes. A larger

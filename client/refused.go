@@ -129,3 +129,14 @@ func nodeProblems(data json.RawMessage) map[string]*nodebus.NodeProblems {
 	}
 	return nodes
 }
+
+// because returns an error with its reason. It is both. Its text has one prefix.
+func because(err, reason error) error { return &caused{err, reason} }
+
+type caused struct{ err, reason error }
+
+func (e *caused) Error() string {
+	return e.err.Error() + ": " + strings.TrimPrefix(e.reason.Error(), "client: ")
+}
+
+func (e *caused) Unwrap() []error { return []error{e.err, e.reason} }

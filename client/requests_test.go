@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func TestRequestsAfterSilence(t *testing.T) {
 	for name, isStream := range map[string]bool{"socket": false, "stream": true} {
 		t.Run(name, func(t *testing.T) {
-			posts := 0
+			var posts atomic.Int32
 			h := func(hub *nodebus.Hub) http.Handler {
 				mux := http.NewServeMux()
 				if isStream {
@@ -31,7 +32,7 @@ func TestRequestsAfterSilence(t *testing.T) {
 				mux.HandleFunc("GET /queue", func(w http.ResponseWriter, _ *http.Request) {
 					_, _ = io.WriteString(w, `{"queue_running":[],"queue_pending":[]}`)
 				})
-				mux.HandleFunc("POST /queue", func(http.ResponseWriter, *http.Request) { posts++ })
+				mux.HandleFunc("POST /queue", func(http.ResponseWriter, *http.Request) { posts.Add(1) })
 				return mux
 			}
 			onPipes(t, h, func(t *testing.T, p *pipes) {
@@ -57,7 +58,7 @@ func TestRequestsAfterSilence(t *testing.T) {
 				began := time.Now()
 				require.ErrorIs(t, c.Delete(t.Context(), "p"), context.DeadlineExceeded)
 				require.Equal(t, time.Minute, time.Since(began))
-				require.Zero(t, posts)
+				require.Zero(t, posts.Load())
 			})
 		})
 	}
@@ -65,12 +66,12 @@ func TestRequestsAfterSilence(t *testing.T) {
 
 // TestSlowAnswer: a server that needs its time is asked a second time, and then waited for.
 func TestSlowAnswer(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	h := func(hub *nodebus.Hub) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("/", ws.New(hub, nil))
 		mux.HandleFunc("GET /queue", func(w http.ResponseWriter, r *http.Request) {
-			asked++
+			asked.Add(1)
 			select {
 			case <-time.After(30 * time.Second):
 				_, _ = io.WriteString(w, `{"queue_running":[],"queue_pending":[]}`)
@@ -85,11 +86,11 @@ func TestSlowAnswer(t *testing.T) {
 		_, _, err := c.Queue(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, 35*time.Second, time.Since(began))
-		require.Equal(t, 2, asked)
+		require.EqualValues(t, 2, asked.Load())
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
 		_, _, err = c.Queue(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, 3, asked)
+		require.EqualValues(t, 3, asked.Load())
 	})
 }

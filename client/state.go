@@ -3,8 +3,8 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/nodebus/nodebus/fold"
 )
@@ -20,9 +20,12 @@ func (c *Client) State(ctx context.Context, promptID string) (*fold.Run, error) 
 		return nil, err
 	}
 	run := new(fold.Run)
-	err = c.fetchJSON(ctx, &call{what: "the state of prompt " + promptID, route: "nodebus/runs/" + id}, run)
+	err = c.fetchJSON(ctx, &call{
+		what: "the state of prompt " + promptID, route: "nodebus/runs/" + id,
+		query: url.Values{"clientId": {c.ID()}}, // a grant may leave it to the request which client it is
+	}, run)
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return nil, because(ErrNotFound, err)
 	}
 	if err != nil {
 		return nil, err

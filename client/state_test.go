@@ -1,10 +1,12 @@
 package client_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
+	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/fold"
 	"github.com/stretchr/testify/require"
 )
@@ -44,5 +46,20 @@ func TestState(t *testing.T) {
 
 	plain := dial(t, newComfyUI(t).URL+"/ws", nil)
 	_, err = plain.State(t.Context(), id)
+	require.ErrorIs(t, err, client.ErrNotFound)
+}
+
+// TestStateOfAnOwnPrompt: a grant without a client lets the request say which client it is.
+func TestStateOfAnOwnPrompt(t *testing.T) {
+	s := newHost(t, &comfy.Options{Authorize: func(*http.Request) (nodebus.Grant, error) { return nodebus.Grant{}, nil }})
+	c := dial(t, s.URL+"/ws", &client.Options{ID: "me"})
+	id := submit(t, c, node("Say"))
+	_, err := c.Wait(t.Context(), id)
+	require.NoError(t, err)
+	run, err := c.State(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, nodebus.Succeeded, run.State)
+	other := dial(t, s.URL+"/ws", &client.Options{ID: "other"})
+	_, err = other.State(t.Context(), id)
 	require.ErrorIs(t, err, client.ErrNotFound)
 }

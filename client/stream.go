@@ -25,6 +25,10 @@ type stream struct {
 	opts   *Options
 }
 
+// streamSilence is the minimum silence after which the client gives up a stream: more than
+// what lies between two comments of the server.
+const streamSilence = 30 * time.Second
+
 // dialStream requests a stream. The stream outlives ctx.
 func dialStream(ctx context.Context, address string, opts *Options) (link, error) {
 	life, end := context.WithCancelCause(context.Background())
@@ -40,8 +44,12 @@ func dialStream(ctx context.Context, address string, opts *Options) (link, error
 		return nil, err
 	}
 	s := &stream{life: life, cancel: cancel, res: res, opts: opts}
-	// The server sends a comment in each interval.
-	s.alive = watchOver(3*opts.PingInterval, nil, func() {
+	// The server sends a comment every 25 s.
+	limit := 3 * opts.PingInterval
+	if limit > 0 {
+		limit = max(limit, streamSilence)
+	}
+	s.alive = watchOver(limit, nil, func() {
 		opts.forgetIdle()
 		cancel()
 	})

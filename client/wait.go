@@ -2,7 +2,7 @@ package client
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/nodebus/nodebus"
 )
@@ -17,7 +17,9 @@ import (
 // second later.
 //
 // The outcome is the server's record, see [Client.Outcome]. If the server gives none, it is
-// what the events told; then Nodes is empty.
+// what the events told that come while Wait runs, or that the client has kept for a first
+// Follow; then Nodes is empty. Events that a Follow has taken before do not count; Wait then
+// returns why there is no record.
 func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, error) {
 	if _, err := idElement(promptID); err != nil {
 		return nil, err
@@ -40,10 +42,12 @@ func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, e
 		saw.o.Rejected = c.rejected.of(promptID)
 		return &saw.o, nil
 	case saw.closed:
-		return nil, fmt.Errorf("client: the prompt has ended, but some of its events are missing: %w", err)
+		return nil, because(errMissing, err)
 	}
 	return nil, err
 }
+
+var errMissing = errors.New("client: the prompt has ended, but some of its events are missing")
 
 // witness makes an outcome from the events of a prompt.
 type witness struct {

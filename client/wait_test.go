@@ -253,5 +253,5 @@ func TestWaitWithoutRoutes(t *testing.T) {
 	require.EqualError(t, o.Err(), "boom")
 	require.NoError(t, errs["refused"])
 	require.Equal(t, nodebus.Refused, outcomes["refused"].State)
-	require.ErrorContains(t, errs["late"], "client: the prompt has ended, but some of its events are missing: client: the server refused the record of prompt late with status 404: ")
+	require.ErrorContains(t, errs["late"], "client: the prompt has ended, but some of its events are missing: the server refused the record of prompt late with status 404: ")
 }

@@ -69,6 +69,7 @@ func TestWatchWhileWaiting(t *testing.T) {
 	require.NoError(t, other.Watch(deadline(t), id))
 	s.wake(id)
 	require.NoError(t, <-ended)
+	require.NoError(t, other.Unwatch(deadline(t), id))
 	got := followed(t, other, id)
 	require.Equal(t, "execution_start", got[0])
 	require.Equal(t, "executing", got[len(got)-1])

@@ -50,7 +50,8 @@ func (c *Client) Watch(ctx context.Context, promptID string) error {
 	return c.request(ctx, &request{promptID: promptID, watch: true})
 }
 
-// Unwatch ends what Watch or Options.Watch began. It waits for the answer of the server;
+// Unwatch ends what Watch or Options.Watch began. The events of a prompt that has ended stay
+// for the first Follow. It waits for the answer of the server;
 // see Watch for how it waits and for its errors.
 func (c *Client) Unwatch(ctx context.Context, promptID string) error {
 	return c.request(ctx, &request{promptID: promptID})
@@ -230,8 +231,8 @@ func (c *Client) answered(w nodebus.Watching) (hidden bool) {
 		return true
 	}
 	c.setWatched(w.PromptID, w.Watching && w.Error == "" && r.watch)
-	if !r.watch {
-		c.kept.take(w.PromptID)
+	if k := c.kept.byPrompt[w.PromptID]; !r.watch && k != nil && !k.own && k.closed.IsZero() {
+		c.kept.take(w.PromptID) // the rest does not come
 	}
 	var err error
 	if w.Error != "" {

@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -168,4 +169,54 @@ func wantsStream(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// knownRun is what the queue and the store know about a run.
+type knownRun struct {
+	queued  bool         // the prompt waits or runs
+	leased  bool         // the prompt runs
+	client  string       // the client of the prompt
+	created time.Time    // when the prompt was submitted; prompts with the same id differ in it
+	record  *flow.Record // nil if the prompt has not ended
+}
+
+func (k *knownRun) isKnown() bool { return k.queued || k.record != nil }
+
+// is reports whether k is the prompt that was submitted at a time, or nobody knows the
+// prompt. The zero time means any.
+func (k *knownRun) is(created time.Time) bool {
+	return !k.isKnown() || created.IsZero() || k.created.Equal(created)
+}
+
+// knownRun looks for a run in the queue and in the store.
+func (s *Server) knownRun(ctx context.Context, id string) (k knownRun, err error) {
+	err = s.eachQueued(ctx, func(q flow.Queued) bool {
+		k = knownRun{queued: true, leased: q.Leased, client: q.Prompt.ClientID, created: q.Prompt.Created}
+		return false
+	}, id)
+	if err != nil || k.queued {
+		return k, err
+	}
+	err = nodebus.Protect(func() error {
+		rec, err := s.engine.Store().Get(ctx, id)
+		if err == nil {
+			k = knownRun{record: &rec, client: rec.Prompt.ClientID, created: rec.Prompt.Created}
+		}
+		return err
+	})
+	if errors.Is(err, flow.ErrNotFound) {
+		err = nil
+	}
+	return k, err
+}
+
+// mayFollow reports whether the request may see a run: as on a socket, a run of its own
+// client, or a run that the grant allows it to watch.
+func (s *Server) mayFollow(r *http.Request, id string, k *knownRun) bool {
+	if s.opts.Authorize == nil {
+		return true
+	}
+	g := granted(r)
+	client := cmp.Or(g.Client, r.URL.Query().Get("clientId"))
+	return k.isKnown() && client != "" && client == k.client || g.Allows(id)
 }

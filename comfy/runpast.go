@@ -94,7 +94,7 @@ func (p *past) isBefore(t time.Time) bool { return p.newest.UnixMilli() <= t.Uni
 // the process that has accepted it.
 const skew = time.Second
 
-// isEarlier reports whether the events are those of an earlier prompt with the same id. The
+// isEarlier reports whether the events belong to an earlier prompt with the same id. The
 // log keeps them when the record is deleted, and then the id is free for another client.
 func (p *past) isEarlier(known *knownRun) bool {
 	switch {
@@ -112,3 +112,44 @@ var (
 	previewType  = nodebus.Preview{}.EventType()
 	gapType      = nodebus.Gap{}.EventType()
 )
+
+// snapshot returns the state of the run of the prompt that was submitted at a time, or nil
+// if nobody knows the run, or if another prompt has its id now. The zero time means any.
+func (s *Server) snapshot(ctx context.Context, id string, created time.Time) (*fold.Run, error) {
+	p, unread := s.past(ctx, id, created)
+	known, err := s.knownRun(ctx, id)
+	if err == nil && unread != nil && known.record == nil {
+		err = unread
+	}
+	if err != nil {
+		return nil, err
+	}
+	return stateOf(p, &known), nil
+}
+
+// stateOf returns the state of a run, from its events if they are complete, else from its
+// record. It returns nil if nobody knows the run, or if another prompt has its id now. known
+// is from after the events were read.
+func stateOf(p *past, known *knownRun) *fold.Run {
+	if !known.is(p.created) {
+		return nil
+	}
+	run := &p.run
+	if p.isEarlier(known) {
+		run = &fold.Run{PromptID: run.PromptID}
+	}
+	if known.leased && run.State == "" { // its first events are not kept, or come soon: a start makes the run begin anew
+		run.State, run.Incomplete = fold.Running, true
+	}
+	switch {
+	case run.Attempt > 0 && !run.Incomplete:
+		return run
+	case known.record != nil:
+		ended := runOf(known.record)
+		ended.Cursor = run.Cursor
+		return ended
+	case run.Attempt > 0 || known.queued:
+		return run
+	}
+	return nil
+}

@@ -49,7 +49,7 @@ type ClientUnderTest interface {
 type ClientEvent struct {
 	Type   string
 	Cursor string // empty if the message had none
-	// PromptID, Attempt and Time are those of the envelope, and of no interest without an
+	// PromptID, Attempt and Time are from the envelope, and of no interest without an
 	// envelope. Attempt counts from 1; 0 counts as 1. Time is in Unix milliseconds; 0 if the
 	// message had none.
 	PromptID string
