@@ -236,7 +236,7 @@ export const scenarios = {
       ),
     );
     assert.equal(refusal.status, 400);
-    assert.match(refusal.message, /the answer to "sure\?" of node talk must be a string/);
+    assert.match(refusal.message, /^the answer must be a string, but it is a number: question "sure\?" of node talk/);
     assert.equal((await run(page)).waiting.length, 1);
     await page.evaluate(() => window.client.answer(window.following.run.waiting[0], "yes"));
     await becomes(page, (run) => !run.waiting?.length);
