@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -25,10 +26,12 @@ import (
 
 const (
 	soakClients = 16 // of each script; half of them are behind the bad way
-	soakPrompts = 240
 	soakSteps   = 30
 	soakFollows = 4 // prompts that a client watches or follows
 )
+
+// soakPrompts is the length of the soak. The short form runs by default.
+var soakPrompts = flag.Int("prompts", 120, "number of prompts in each soak of the JavaScript client; the long form has some thousands")
 
 // soaked is a published event, or what a script says that one of its clients has received.
 type soaked struct {
@@ -169,7 +172,7 @@ func TestModuleSoak(t *testing.T) {
 			var script sync.WaitGroup
 			defer script.Wait()
 			script.Go(func() {
-				args := []string{c.transport, s.web.URL + "/", s.bad.url(), strconv.Itoa(soakClients), strconv.Itoa(soakFollows), strconv.Itoa(soakPrompts)}
+				args := []string{c.transport, s.web.URL + "/", s.bad.url(), strconv.Itoa(soakClients), strconv.Itoa(soakFollows), strconv.Itoa(*soakPrompts)}
 				said = run(t, c.script[0], append(c.script[1:], args...)...)
 			})
 			s.awaitClients(t, soakClients)
@@ -215,7 +218,7 @@ func (s *soakServer) publish(t *testing.T, seed uint64, clients []string) {
 			}
 		})
 	}
-	for n := range soakPrompts {
+	for n := range *soakPrompts {
 		next <- n
 	}
 	close(next)
