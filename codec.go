@@ -1,6 +1,7 @@
 package nodebus
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -189,9 +190,7 @@ func (c JSONCodec) Decode(f Frame) (Event, error) {
 		ev.Payload = p
 		w.fill(&ev)
 	}
-	if ev.PromptID == "" {
-		ev.PromptID = promptOf(ev.Payload)
-	}
+	ev.PromptID = ev.Prompt()
 	return ev, nil
 }
 
@@ -221,6 +220,10 @@ func isOutcome(p Payload) bool {
 	t, _ := standardTraits(p, false)
 	return t.outcome
 }
+
+// Prompt returns the id of the prompt that the event belongs to: PromptID, or else the id in
+// the payload, if the payload is one of this package. It is empty if there is none.
+func (ev Event) Prompt() string { return cmp.Or(ev.PromptID, promptOf(ev.Payload)) }
 
 // promptOf returns the prompt id in a standard payload, or "".
 func promptOf(p Payload) string {

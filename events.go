@@ -196,9 +196,12 @@ type ExecutionSuccess struct {
 	Timestamp int64  `json:"timestamp"`
 }
 
+// ExecutionBlocked is the ExceptionType of an [ExecutionError] that does not end its prompt.
+const ExecutionBlocked = "ExecutionBlocked"
+
 // ExecutionError ends a prompt in which a node failed. If ExceptionType is
-// "ExecutionBlocked", the event is only a notice that one node was skipped, and the
-// prompt continues.
+// [ExecutionBlocked], the event is only a notice that one node was skipped, and the prompt
+// continues.
 type ExecutionError struct {
 	PromptID         string           `json:"prompt_id"`
 	NodeID           string           `json:"node_id"` // the node of the submitted prompt; for a skipped node its unique id

@@ -25,7 +25,7 @@ var standard = []standardType{
 		return traits{promptID: p.PromptID, later: true, step: true, outcome: true}
 	}),
 	textType(func(p ExecutionError, _ bool) traits {
-		return traits{promptID: p.PromptID, step: true, outcome: p.ExceptionType != blockedType}
+		return traits{promptID: p.PromptID, step: true, outcome: p.ExceptionType != ExecutionBlocked}
 	}),
 	textType(func(p ExecutionInterrupted, _ bool) traits {
 		return traits{promptID: p.PromptID, step: true, outcome: true}
@@ -44,9 +44,6 @@ var standard = []standardType{
 	binaryType(func(p ProgressText, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	binaryType(func(Custom, bool) traits { return traits{} }),
 }
-
-// blockedType is the ExceptionType of an [ExecutionError] that does not end its prompt.
-const blockedType = "ExecutionBlocked"
 
 // traits holds properties of a standard payload that the hub and the codec need. With
 // them, they need no reflection and call no foreign code.

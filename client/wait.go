@@ -106,7 +106,7 @@ func (w *witness) show(p nodebus.Executed) {
 // fail takes over the error that ends the prompt. The error of a blocked node ends nothing.
 func (w *witness) fail(p nodebus.ExecutionError) {
 	switch p.ExceptionType {
-	case "ExecutionBlocked":
+	case nodebus.ExecutionBlocked:
 		return
 	case "refused":
 		w.o.State = nodebus.Refused

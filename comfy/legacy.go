@@ -12,7 +12,7 @@ func isBroadcast(ev nodebus.Event) bool {
 	case nodebus.Progress, nodebus.ProgressState, nodebus.Preview, nodebus.ExecutionInterrupted:
 		return ev.To == ""
 	case nodebus.ExecutionError:
-		return ev.To == "" && p.ExceptionType == "ExecutionBlocked"
+		return ev.To == "" && p.ExceptionType == nodebus.ExecutionBlocked
 	}
 	return false
 }

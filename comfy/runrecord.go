@@ -60,7 +60,7 @@ func nodeEvent(n *nodebus.NodeRun) nodebus.Payload {
 	case n.Result == "error": // the text comes from the errors of the record
 		return nodebus.ProgressState{}.With(nodebus.NodeState{Place: n.Place, Max: 1, State: fold.NodeError})
 	case n.Result == "blocked" && n.Reason != "":
-		return nodebus.ExecutionError{NodeID: n.UniqueID, ExceptionType: "ExecutionBlocked", ExceptionMessage: n.Reason}
+		return nodebus.ExecutionError{NodeID: n.UniqueID, ExceptionType: nodebus.ExecutionBlocked, ExceptionMessage: n.Reason}
 	}
 	done := nodebus.NodeDone{Place: n.Place, Cached: n.Cached}
 	if !n.Started.IsZero() {

@@ -118,7 +118,7 @@ func executesBlocking(t *testing.T, h *host) {
 		for _, ev := range o.events {
 			if p, ok := ev.Payload.(nodebus.ExecutionError); ok {
 				notices--
-				if p.NodeID != "sum" || p.ExceptionType != "ExecutionBlocked" || !strings.Contains(p.ExceptionMessage, reason) {
+				if p.NodeID != "sum" || p.ExceptionType != nodebus.ExecutionBlocked || !strings.Contains(p.ExceptionMessage, reason) {
 					t.Errorf("the notice is %+v", p)
 				}
 			}

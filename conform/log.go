@@ -183,7 +183,7 @@ func logEndsPrompts(t *testing.T, l nodebus.Log) {
 		about("1", mark{"late", 1}), ending("1"), about("1", nodebus.Executing{UniqueID: "5", PromptID: "1"}),
 		{PromptID: "1", To: "bob", Payload: level{Name: "late"}},
 		{PromptID: "1", Payload: nodebus.Custom{Type: "99", Data: []byte{1}}},
-		about("1", nodebus.ExecutionError{PromptID: "1", ExceptionType: "ExecutionBlocked"}),
+		about("1", nodebus.ExecutionError{PromptID: "1", ExceptionType: nodebus.ExecutionBlocked}),
 	}
 	h.add(t, l, beginning("1"), about("1", mark{"x", 1}), nodebus.Event{Broadcast: true, Payload: nodebus.Executing{}},
 		about("1", nodebus.Executing{UniqueID: "5", PromptID: "1"}), about("1", nodebus.ExecutionSuccess{PromptID: "1"}), ending("1"))

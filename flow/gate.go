@@ -154,7 +154,7 @@ func reserved(p nodebus.Payload) (err error) {
 		}
 		return nil
 	case nodebus.ExecutionError:
-		if p.ExceptionType != "ExecutionBlocked" { // a notice about a blocked node does not end the prompt
+		if p.ExceptionType != nodebus.ExecutionBlocked { // a notice about a blocked node does not end the prompt
 			return errReserved
 		}
 		return nil

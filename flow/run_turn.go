@@ -169,7 +169,7 @@ func (t *turn) notifyBlocked(c *nodebus.Context, reason string) {
 	r.mu.Unlock()
 	_ = c.SendSync(nodebus.ExecutionError{ // the node does not fail if the notice cannot be sent
 		PromptID: r.job.Prompt.ID, NodeID: t.n.plan.id, Class: t.n.plan.class.Name(), Executed: executed,
-		ExceptionMessage: "Execution Blocked: " + reason, ExceptionType: "ExecutionBlocked",
+		ExceptionMessage: "Execution Blocked: " + reason, ExceptionType: nodebus.ExecutionBlocked,
 	})
 }
 

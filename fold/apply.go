@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 
@@ -28,14 +29,12 @@ func (r *Run) Apply(ev nodebus.Event) {
 		r.Incomplete = r.Incomplete || !r.Closed
 		return
 	}
-	id := ev.PromptID
-	if id == "" {
-		id = promptOf(p)
-	}
-	if id = valid(id); id == "" || r.PromptID != "" && r.PromptID != id {
+	snapshot, whole := p.(Run)
+	id := valid(cmp.Or(nodebus.Event{PromptID: ev.PromptID, Payload: p}.Prompt(), snapshot.PromptID))
+	if id == "" || r.PromptID != "" && r.PromptID != id {
 		return
 	}
-	if snapshot, ok := p.(Run); ok {
+	if whole {
 		*r = *snapshot.Clone()
 	}
 	r.PromptID = id
@@ -81,7 +80,7 @@ func (r *Run) step(ev *nodebus.Event, p nodebus.Payload) {
 		r.end(ev, nodebus.Interrupted, p.Timestamp, NodeInterrupted)
 		return
 	case nodebus.ExecutionError:
-		if p.ExceptionType != blockedType {
+		if p.ExceptionType != nodebus.ExecutionBlocked {
 			r.fail(ev, &p)
 			return
 		}

@@ -8,12 +8,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-const (
-	// blockedType is the exception type of an execution_error that is only a notice.
-	blockedType = "ExecutionBlocked"
-	// refusedType is the exception type of a prompt that was refused.
-	refusedType = "refused"
-)
+// refusedType is the exception type of a prompt that was refused.
+const refusedType = "refused"
 
 // become sets the state and the progress of a node.
 func (n *Node) become(state string, value, max float64) {

@@ -86,7 +86,7 @@ func begins(p nodebus.Payload) bool {
 	case nodebus.ExecutionStart, nodebus.ExecutionSuccess, nodebus.ExecutionInterrupted:
 		return true
 	case nodebus.ExecutionError:
-		return p.ExceptionType != "ExecutionBlocked"
+		return p.ExceptionType != nodebus.ExecutionBlocked
 	}
 	return false
 }
