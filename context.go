@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
@@ -25,10 +26,13 @@ type Context struct {
 	made    *Place   // all ids of the node, with defaults; nil if they all are id
 	of      *Context // the context of the whole call, if this is the context of a part of it; else nil
 	index   int32
-	state   atomic.Uint32 // contextEnded if End was called, plus the number of graphs that the call has made
+	state   atomic.Uint32 // contextEnded, contextTexts, and the number of graphs that the call has made
 }
 
-const contextEnded = 1 << 31
+const (
+	contextEnded = 1 << 31 // End was called
+	contextTexts = 1 << 30 // Text was called, for this Context or for a Context made from it
+)
 
 // CallInfo describes one call of a node. An executor gives it to [NewContext].
 type CallInfo struct {
@@ -38,6 +42,13 @@ type CallInfo struct {
 	Publisher Publisher    // receives the events of the node; if nil, SendSync returns an error
 	Runtime   Runtime      // if nil, the node cannot use lazy inputs or run graphs
 	Logger    *slog.Logger // nil: log messages are discarded
+
+	// TextPause is how long a write to a text waits for further writes, to be sent with
+	// them; see [Context.Text]. The first write after a pause does not wait. Default 0: each
+	// write is an event of its own.
+	TextPause time.Duration
+
+	texts *texts
 }
 
 // NewContext returns the context of a call. It is for executors. An executor calls
@@ -46,6 +57,7 @@ func NewContext(ctx context.Context, call CallInfo) *Context {
 	if call.Job == nil {
 		call.Job = noJob
 	}
+	call.texts = &texts{}
 	c := &Context{}
 	c.Begin(&Context{Context: ctx, call: &call}, call.Place, call.Index, call.Runtime)
 	return c
@@ -72,8 +84,14 @@ func (c *Context) ofPrompt() Place { return Place{UniqueID: c.id, DisplayID: c.i
 var noJob = &Job{Prompt: &Prompt{}}
 
 // End ends the use of the context: from now on its methods that send events return
-// [ErrClosed]. It is for executors. End does not cancel the context.Context inside.
-func (c *Context) End() { c.state.Or(contextEnded) }
+// [ErrClosed]. It is for executors, which call it before they publish that the node has
+// ended: End publishes the rest of the texts of the call, see [Context.Text]. End does not
+// cancel the context.Context inside.
+func (c *Context) End() {
+	if c.state.Or(contextEnded)&contextTexts != 0 {
+		c.endTexts()
+	}
+}
 
 // Ended reports whether End was called, for this Context or for a Context from which it
 // was made.
@@ -171,6 +189,7 @@ func (c *Context) publish(ev Event) error {
 	if c.call.Publisher == nil {
 		return errNoPublisher
 	}
+	c.flushTexts()
 	ev.Payload = clamped(ev.Payload)
 	return c.call.Publisher.Publish(ev)
 }
@@ -263,7 +282,7 @@ func (c *Context) NewGraph() *Graph {
 	for first.of != nil && first.of.id == c.id && first.of.index == c.index {
 		first = first.of
 	}
-	n := int(first.state.Add(1)&^contextEnded) - 1
+	n := int(first.state.Add(1)&(contextTexts-1)) - 1
 	prefix := c.id + "." + strconv.Itoa(c.Index()) + "." + strconv.Itoa(n)
 	if len(prefix) > prefixMax {
 		sum := sha256.Sum256([]byte(prefix))
