@@ -170,7 +170,11 @@ func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 	if m.hasJSON() {
 		return m.encodeAgain(c)
 	}
-	return c.Encode(m.forCodec(c))
+	ev := m.event()
+	if t, soFar := ev.Payload.(TextSoFar); soFar && !c.Envelope {
+		ev.Payload = ProgressText(t)
+	}
+	return c.Encode(ev)
 }
 
 // encodeAgain encodes m, which has the form of JSON. It is a function of its own so that

@@ -50,15 +50,6 @@ func (m *message) hiddenFrom(c JSONCodec) bool {
 	return soFar
 }
 
-// forCodec returns the event of m for a JSONCodec.
-func (m *message) forCodec(c JSONCodec) Event {
-	ev := m.event()
-	if t, ok := ev.Payload.(TextSoFar); ok && !c.Envelope {
-		ev.Payload = ProgressText(t)
-	}
-	return ev
-}
-
 // pieceMax is the maximum size, in bytes, of a piece that was joined from smaller pieces.
 const pieceMax = 64 << 10
 
