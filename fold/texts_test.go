@@ -40,7 +40,6 @@ type textWorld struct {
 	hub     *nodebus.Hub
 	calls   []*nodebus.Context
 	readers []*textReader
-	stock   []*textReader
 	serving sync.WaitGroup
 	pieces  int // that were published
 	joined  int
