@@ -20,6 +20,8 @@ type plan struct {
 	byID     map[string]int32
 	outputs  []int32 // outputs that will run
 	isOutput []bool  // by node: the node is in outputs
+
+	intermediate bool // some node has a class with Info.Intermediate
 }
 
 type planNode struct {
@@ -179,6 +181,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		}
 		pl.nodes[i] = planNode{id: s.ID, class: c}
 		pl.byID[s.ID] = int32(i)
+		pl.intermediate = pl.intermediate || c.schema.Intermediate
 		inputs += len(c.inputs)
 	}
 	pl.state = make([]planState, len(pl.nodes))
