@@ -115,9 +115,11 @@ const (
 )
 
 // plan validates p and makes it ready to run, or returns the error that prevents it.
-// It replaces p.Nodes with a copy whose literals have the declared types.
+// It replaces p.Nodes with a copy that has no nodes of old classes, and whose literals have
+// the declared types.
 func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	p.Nodes = slices.Clone(p.Nodes)
+	r.replaceOld(p.Nodes)
 	pl := &planner{prompt: p}
 	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
 	if err := pl.lookUp(); err != nil {
