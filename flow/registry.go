@@ -127,6 +127,7 @@ func newClass(proto any, out reflect.Type, info nodebus.Info) *Class {
 		panic(fmt.Sprintf("nodebus: node %s: has no name; set Info.Name", t))
 	}
 	info.Title = cmp.Or(info.Title, info.Name)
+	info.Module = cmp.Or(info.Module, "nodes")
 	info.Output = info.Output || onlyUI
 	_, c.copied = t.MethodByName("Run")
 	_, c.validates = reflect.New(t).Interface().(nodebus.Validator)

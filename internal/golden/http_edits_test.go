@@ -62,6 +62,25 @@ func module(ts *transcript) {
 	ts.described(func(_ string, info map[string]any) { info["python_module"] = "nodes" })
 }
 
+// newerFlags adds the feature flags of versions after the recorded one.
+func newerFlags(ts *transcript) {
+	add := func(flags any) {
+		if flags, ok := flags.(map[string]any); ok && flags["max_upload_size"] != nil {
+			flags["node_replacements"] = true
+		}
+	}
+	for _, all := range ts.clients {
+		for _, m := range all {
+			if m.Type == "feature_flags" {
+				add(m.Data)
+			}
+		}
+	}
+	for _, a := range ts.answers {
+		add(a.Body)
+	}
+}
+
 // inputs calls f for each input of a class, except hidden inputs, and replaces the
 // configuration of the input with the result.
 func inputs(info map[string]any, f func(name string, config []any) []any) {
