@@ -240,3 +240,10 @@ func EvalAll[T any](ctx *Context, g *Graph, outs ...Link) ([]T, error) {
 }
 
 var errNoGraphs = errors.New("nodebus: this executor does not run graphs made by nodes")
+
+// Named is an input with its name. A node uses it where the names of inputs are not fixed:
+// the executor fills a field of type []Named[T] in the order in which the inputs were given.
+type Named[T any] struct {
+	Name  string
+	Value T
+}

@@ -134,7 +134,7 @@ func (k *keys) known(i int32) (key string, ok bool) {
 // foreign code.
 func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	c := n.class
-	if n.args == nil && len(c.inputs) > 0 || !n.sound {
+	if n.args == nil && len(n.ports) > 0 || !n.sound {
 		return b, false
 	}
 	b = value.AppendText(b, c.Name())
@@ -157,7 +157,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	}
 	for i := range n.args {
 		a := &n.args[i]
-		if a.src < 0 && (a.val == notGiven || c.inputs[i].Kind == PortHidden) {
+		if a.src < 0 && (a.val == notGiven || n.ports[i].Kind == PortHidden) {
 			continue
 		}
 		if b, ok = k.appendArg(binary.AppendUvarint(append(b, '='), uint64(i)), a); !ok {
@@ -188,11 +188,8 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 
 // fingerprint calls the method Fingerprint of a node.
 func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
-	err = nodebus.Protect(func() error {
-		node, err := n.class.sample(job, n)
-		if err == nil {
-			print, err = node.(nodebus.Fingerprinter).Fingerprint()
-		}
+	err = nodebus.Protect(func() (err error) {
+		print, err = n.class.code.fingerprint(n.sampleContext(job), n.ports, n.sampleArgs())
 		return err
 	})
 	return print, err

@@ -28,7 +28,8 @@ type planNode struct {
 	id    string
 	made  *origin // nil for a node of the submitted prompt
 	class *Class
-	args  []arg      // one for each input of the class; nil if an input has a broken link
+	ports []field    // the inputs of the node; see Class.ports
+	args  []arg      // one for each port; nil if an input has a broken link
 	extra []extraArg // inputs that the class does not declare, by name
 	sound bool       // the node itself has no problem
 }
@@ -45,7 +46,7 @@ type origin struct {
 // appendSources appends the sources that the node needs before it runs.
 func (n *planNode) appendSources(sources []int32) []int32 {
 	for k := range n.args {
-		if a := &n.args[k]; a.src >= 0 && !n.class.inputs[k].Lazy {
+		if a := &n.args[k]; a.src >= 0 && !n.ports[k].Lazy {
 			sources = append(sources, a.src)
 		}
 	}
@@ -181,10 +182,10 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		if !ok {
 			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
-		pl.nodes[i] = planNode{id: s.ID, class: c}
+		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.inputs}
 		pl.byID[s.ID] = int32(i)
 		pl.intermediate = pl.intermediate || c.schema.Intermediate
-		inputs += len(c.inputs)
+		inputs += len(pl.nodes[i].ports)
 	}
 	pl.state = make([]planState, len(pl.nodes))
 	pl.slab = make([]arg, inputs)
@@ -334,7 +335,7 @@ func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
 }
 
 // describeList formats a list of choices for messages.
-func describeList(choices []string) string {
+func describeList(choices []any) string {
 	if len(choices) > 20 {
 		return fmt.Sprintf("(list of length %d)", len(choices))
 	}

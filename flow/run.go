@@ -261,7 +261,7 @@ func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.p
 func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	for k := range n.args {
 		src := n.args[k].src
-		if src < 0 || n.class.inputs[k].Lazy {
+		if src < 0 || n.ports[k].Lazy {
 			continue
 		}
 		if s := r.graph.at(src); s.state != nodeFresh {

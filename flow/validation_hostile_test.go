@@ -112,12 +112,12 @@ func TestSchemaOfADropDownThatPanics(t *testing.T) {
 	c, ok := reg.Class("Unsteady")
 	require.True(t, ok)
 	port := c.Schema().Inputs[0]
-	choices, err := port.Choices()
+	choices, err := port.ListChoices()
 	require.Empty(t, choices)
 	var panicked *nodebus.PanicError
 	require.ErrorAs(t, err, &panicked)
 	require.Equal(t, "disk is gone", panicked.Value)
 	typ, _, err := port.Config()
-	require.Equal(t, []string{}, typ)
+	require.Equal(t, []any{}, typ)
 	require.ErrorAs(t, err, &panicked)
 }

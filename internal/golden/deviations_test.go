@@ -41,6 +41,7 @@ var deviations = []deviation{
 	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "details": "a prompt \"dup\" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", "node_errors": {}}`))},
 	{served, "", "H3.1", "listings contain the time of submission, as in ComfyUI 0.8", created},
 	{served, "", "N6", "the server announces that it has node replacements", newerFlags},
+	{served, "", "N4", "classes say more about themselves", newerFields},
 	{served, "", "H5.1", "classes do not come from a Python module", module},
 	{served, "", "H5.1", "an input without options has an empty options object", withOptions},
 	{served, "", "H5.1", "descriptions and tooltips are our own", ownWords},

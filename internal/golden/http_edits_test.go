@@ -57,6 +57,25 @@ func (ts *transcript) described(f func(class string, info map[string]any)) {
 	}
 }
 
+// newerFields adds what versions after the recorded one say about each class, in the order in
+// which they say it.
+func newerFields(ts *transcript) {
+	ts.described(func(class string, info map[string]any) {
+		info["is_input_list"], info["has_intermediate_output"], info["search_aliases"] = class == "RefListSum", false, []any{}
+	})
+	for i := range ts.answers {
+		a := &ts.answers[i]
+		class, is := strings.CutPrefix(a.Request, "GET /object_info")
+		if !is || len(a.Keys) == 0 {
+			continue
+		}
+		add := func(name string, at int) { a.Keys = slices.Insert(a.Keys, at, class+"/"+name) }
+		add("is_input_list", slices.Index(a.Keys, class+"/output"))
+		add("has_intermediate_output", slices.Index(a.Keys, class+"/output_node")+1)
+		add("search_aliases", len(a.Keys))
+	}
+}
+
 // module replaces the Python module of each class with one fixed name.
 func module(ts *transcript) {
 	ts.described(func(_ string, info map[string]any) { info["python_module"] = "nodes" })
