@@ -140,13 +140,9 @@ func (r *run) execute() error {
 	}
 	if !abandoned {
 		r.all.Wait() // the goroutines only give back their slots now
+		r.showIntermediate()
 	}
 	r.mu.Lock()
-	if r.graph.intermediate && r.local.cache != nil && !abandoned && r.endsWell() {
-		r.mu.Unlock()
-		r.showIntermediate()
-		r.mu.Lock()
-	}
 	err, stopped := r.sched.err, r.sched.stopped
 	ring := r.noteCycle()
 	if first := r.sched.first; first != nil && (err == nil || ring != nil) {
@@ -170,9 +166,6 @@ func (r *run) execute() error {
 	r.places.Wait()
 	return err
 }
-
-// endsWell reports whether all nodes have ended without an error. mu is held.
-func (r *run) endsWell() bool { return r.sched.err == nil && r.sched.first == nil }
 
 // begin looks up cached results and schedules the nodes that the outputs need. It
 // runs in its own goroutine, which counts as a worker, because a Fingerprint or a

@@ -7,15 +7,19 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// showIntermediate publishes what the nodes of classes with Info.Intermediate show, if their
-// results were cached and the run has not visited them. It is called when all nodes have
-// ended well. It works in a goroutine of its own, because the cache and the encoding of what
-// a node shows are foreign code that may never return.
+// showIntermediate publishes what the nodes of classes with Info.Intermediate show, if all
+// nodes have ended well: the nodes whose results were cached and that the run has not visited.
+// It works in a goroutine of its own, because the cache and the encoding of what a node shows
+// are foreign code that may never return.
 func (r *run) showIntermediate() {
-	ended := make(chan struct{})
 	r.mu.Lock()
+	wanted := r.graph.intermediate && r.local.cache != nil && r.sched.err == nil && r.sched.first == nil
 	size := int32(r.graph.size())
 	r.mu.Unlock()
+	if !wanted {
+		return
+	}
+	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for i := range size {
