@@ -249,7 +249,7 @@ func (f fickle) MarshalJSON() ([]byte, error) {
 type showsFickle struct{ ill *atomic.Bool }
 
 func (n showsFickle) Run(*nodebus.Context) (measured, error) {
-	return measured{1, nodebus.UI{"text": {fickle{n.ill}}}}, nil
+	return measured{1, nodebus.UI{"text": {fickle(n)}}}, nil
 }
 
 // TestIntermediateThatCannotBeEncoded: the prompt succeeds without the output, and the other
