@@ -214,20 +214,20 @@ func (in *ReplacedInput) check() (problem string) {
 	return ""
 }
 
-// replaceOld replaces the nodes of old classes. It writes to the elements of nodes, but not to
-// their inputs.
-func (r *Registry) replaceOld(nodes nodebus.Nodes) {
+// withoutOld returns nodes, or a copy in which the nodes of old classes are replaced. It
+// writes neither to nodes nor to their inputs.
+func (r *Registry) withoutOld(nodes nodebus.Nodes) nodebus.Nodes {
 	replaced := r.replacements(nodes)
 	if replaced == nil {
-		return
+		return nodes
 	}
+	nodes = slices.Clone(nodes)
 	for i := range nodes {
 		n := &nodes[i]
 		owned := false
 		for name, v := range n.Inputs {
 			link, _ := v.(nodebus.Link)
-			rep := replaced[link.Node]
-			slot, moved := rep.output(link.Slot)
+			slot, moved := replaced[link.Node].output(link.Slot)
 			if !moved {
 				continue
 			}
@@ -236,13 +236,11 @@ func (r *Registry) replaceOld(nodes nodebus.Nodes) {
 			}
 			n.Inputs[name] = link.At(slot)
 		}
-	}
-	for i := range nodes {
-		n := &nodes[i]
 		if rep := replaced[n.ID]; rep != nil && n.Class == rep.Old {
-			n.Class, n.Inputs = rep.New, rep.inputs(n.Inputs)
+			rep.apply(n)
 		}
 	}
+	return nodes
 }
 
 // replacements returns the replacements to apply, by node id; nil if there is nothing to
@@ -267,8 +265,8 @@ func (r *Registry) replacements(nodes nodebus.Nodes) (by map[string]*Replacement
 	return by
 }
 
-// output returns the new number of an output. moved is false if it keeps its number, or if
-// r is nil.
+// output returns the new number of an output. moved is false if the output keeps its number,
+// or if r is nil: the node is not replaced.
 func (r *Replacement) output(old int) (slot int, moved bool) {
 	if r == nil {
 		return 0, false
@@ -281,19 +279,23 @@ func (r *Replacement) output(old int) (slot int, moved bool) {
 	return old, false
 }
 
-// inputs returns the inputs of the new node. A node without inputs, which is malformed, stays
-// so.
-func (r *Replacement) inputs(old nodebus.Inputs) nodebus.Inputs {
-	if old == nil {
-		return nil
+// apply makes a node of the old class a node of the new class. A node without inputs, which is
+// malformed, stays so.
+func (r *Replacement) apply(n *nodebus.NodeSpec) {
+	n.Class = r.New
+	if n.Inputs == nil {
+		return
 	}
-	inputs := nodebus.Inputs{}
+	inputs, names := nodebus.Inputs{}, make([]string, 0, len(r.Inputs))
 	for _, in := range r.Inputs {
+		v, given := n.Inputs[in.Old]
 		if in.Old == "" {
-			inputs[in.New] = value.Literally(in.Value)
-		} else if v, given := old[in.Old]; given {
-			inputs[in.New] = v
+			v, given = value.Literally(in.Value), true
+		}
+		if given {
+			inputs[in.New], names = v, append(names, in.New)
 		}
 	}
-	return inputs
+	n.Inputs = inputs
+	n.OrderInputs(names...)
 }

@@ -78,6 +78,21 @@ func TestReplace(t *testing.T) {
 	})
 }
 
+// TestReplaceKeepsOrder: the new node has its inputs in the order of the replacement, and the
+// members that a tool keeps beside a node.
+func TestReplaceKeepsOrder(t *testing.T) {
+	r := flow.NewRegistry()
+	replaces(t, r)
+	flow.Register(r, show{}, nodebus.Info{Name: "Show"})
+	p := &nodebus.Prompt{Nodes: parse(t, `{"1":{"cnr_id":"pack","inputs":{"z":1,"b":2,"a":3},"class_type":"Mix"},`+
+		`"2":{"inputs":{"z":0,"in2":["1",0],"in":["1",1]},"class_type":"Show"}}`)}
+	require.NoError(t, prepare(r, p))
+	text, err := json.Marshal(p.Nodes)
+	require.NoError(t, err)
+	require.Equal(t, `{"1":{"cnr_id":"pack","inputs":{"base":3,"top":2,"mode":"soft"},"class_type":"Blend"},`+
+		`"2":{"inputs":{"z":0,"in2":["1",1],"in":["1",0]},"class_type":"Show"}}`, string(text))
+}
+
 // plain returns inputs with Go numbers in place of JSON numbers.
 func plain(t *testing.T, inputs nodebus.Inputs) nodebus.Inputs {
 	t.Helper()
