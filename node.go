@@ -70,7 +70,8 @@ type Info struct {
 	// because only the outputs of the graph are visited. Immediately before the prompt ends,
 	// each node of the class that the prompt has, that has a cached result and that was not
 	// visited sends its [UI] again, and the record has it. The node does not run for it, and
-	// Intermediate does not make it an output node.
+	// Intermediate does not make it an output node. The executor does this: flow.Local does,
+	// an executor of your own may not.
 	Intermediate bool
 
 	Deprecated   bool     // the front end marks the node and offers it last
