@@ -24,7 +24,7 @@ func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 			if err := png.Encode(&file, img); err != nil {
 				return nil, err
 			}
-			if err := ctx.Preview(file.Bytes()); err != nil {
+			if err := ctx.PreviewFile(file.Bytes()); err != nil {
 				return nil, err
 			}
 		}

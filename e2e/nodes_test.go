@@ -87,7 +87,7 @@ func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
 		if err := n.steps.wait(ctx); err != nil {
 			return refpack.Image{}, err
 		}
-		if err := ctx.PreviewImage(mosaic(n.Image, 1+32*(n.Steps-1-i)/n.Steps)); err != nil {
+		if err := ctx.Preview(mosaic(n.Image, 1+32*(n.Steps-1-i)/n.Steps)); err != nil {
 			return refpack.Image{}, err
 		}
 		ctx.Progress(float64(i+1), float64(n.Steps))

@@ -533,7 +533,7 @@ export class Client extends EventTarget {
   /** Fetches the image of a preview: a stream has only its address. Another host must not receive the headers. */
   async #image(message) {
     const images = this.#images;
-    images.set(message.data.node_id, message); // a newer one replaces one that waits
+    images.set(message.data.final ? message : message.data.node_id, message); // a newer preview replaces one that waits
     if (this.#fetching) return;
     this.#fetching = true;
     for (const [node, { data, ...rest }] of images) {

@@ -92,5 +92,5 @@ func preview(ctx *nodebus.Context, p picture) error {
 	if err := encode(); err != nil {
 		return err
 	}
-	return ctx.Preview(file.Bytes())
+	return ctx.PreviewFile(file.Bytes())
 }
