@@ -41,7 +41,7 @@ var rooms = map[string]room{
 		files:   3, names: 3, circle: 3,
 	},
 	"picture": {
-		imports: []string{"."},
+		imports: []string{".", "internal/files"},
 		// Two formats, each with its reader; the metadata that they hold; the files with numbers.
 		files: 7, names: 14, circle: 4,
 	},
