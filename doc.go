@@ -78,6 +78,7 @@
 //	examples → comfy → flow, ws, sse, fold, js → nodebus → internal
 //
 // Package client imports only nodebus and fold. Package js imports nothing. Packages
-// nodetest and conform import nodebus and flow. A library of nodes needs only nodebus. Package nodebus imports the
-// standard library and internal packages, and no other module.
+// nodetest and conform import nodebus and flow. Package picture imports only nodebus. A
+// library of nodes needs only nodebus. Package nodebus imports the standard library and
+// internal packages, and no other module.
 package nodebus

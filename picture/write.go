@@ -22,7 +22,7 @@ func WritePNG(ctx *nodebus.Context, w io.Writer, img image.Image) error {
 
 // WriteJPEG writes img as a JPEG file with the metadata of the node's prompt, see
 // [MetadataOf] and [EncodeJPEG]. nil options mean the quality of [jpeg.DefaultQuality]. JPEG
-// has no transparency. The errors are those of EncodeJPEG. A workflow with many nodes can be
+// has no transparency. It returns the same errors as EncodeJPEG. A workflow with many nodes can be
 // longer than a JPEG file allows; then errors.Is(err, [ErrTooLong]) is true.
 func WriteJPEG(ctx *nodebus.Context, w io.Writer, img image.Image, opts *jpeg.Options) error {
 	m, err := MetadataOf(ctx)
@@ -35,7 +35,7 @@ func WriteJPEG(ctx *nodebus.Context, w io.Writer, img image.Image, opts *jpeg.Op
 // EncodePNG writes img as a PNG file with metadata. A nil encoder means the default of
 // package image/png. A text in ASCII becomes a chunk tEXt, another text a chunk iTXt. A name
 // must have 1 to 79 characters of Latin-1; spaces may only be single, and inside. m may be
-// nil. The errors are those of [WritePNG].
+// nil. It returns the same errors as [WritePNG].
 func EncodePNG(w io.Writer, img image.Image, m Metadata, enc *png.Encoder) error {
 	chunks, err := m.chunks()
 	if err != nil {
