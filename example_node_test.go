@@ -44,7 +44,7 @@ func ExampleNode() {
 
 	split, _ := r.Class("Split")
 	for _, in := range split.Schema().Inputs {
-		choices, _ := in.Choices() // Choices calls the method Options, which may panic
+		choices, _ := in.ListChoices() // ListChoices calls the method Options, which may panic
 		fmt.Println("in ", in.Name, in.Type, in.Kind, in.Default, choices)
 	}
 	for _, out := range split.Schema().Outputs {

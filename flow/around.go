@@ -54,7 +54,8 @@ type Call struct {
 
 	ctx      *nodebus.Context // of the whole call
 	turn     *turn            // nil if Cached
-	args     []any
+	ports    []field
+	args     []any   // one for each port
 	known    *Result // if Cached
 	attempts atomic.Int32
 	first    nodebus.Context // of the first try
@@ -74,7 +75,7 @@ func (c *Call) Attempts() int { return int(c.attempts.Load()) }
 func (c *Call) Inputs() nodebus.Inputs {
 	in := nodebus.Inputs{}
 	for k, val := range c.args {
-		f := &c.Class.inputs[k]
+		f := &c.ports[k]
 		if _, lazy := val.(lazyArg); lazy || f.Kind == PortHidden || val == notGiven {
 			continue
 		}
@@ -119,13 +120,12 @@ func callNode(ctx *nodebus.Context, c *Call) (res Result, err error) {
 	try.BeginWithin(ctx, ctx.Context, ctx.Index(), ctx.Runtime())
 	defer try.End()
 	err = nodebus.Protect(func() error {
-		out, err := c.Class.run(try, c.turn.bind(try, c.args))
-		if err != nil {
-			return err
+		outs := slices.Grow(room, len(c.Class.outputs))[:len(c.Class.outputs)]
+		ui, err := c.Class.code.run(try, c.ports, c.turn.bind(try, c.args), outs)
+		if err == nil {
+			res = Result{Outputs: outs, UI: ui}
 		}
-		res.Outputs = slices.Grow(room, len(c.Class.outputs))[:len(c.Class.outputs)]
-		res.UI = c.Class.split(out, res.Outputs)
-		return nil
+		return err
 	})
 	return res, err
 }
@@ -134,7 +134,7 @@ func callNode(ctx *nodebus.Context, c *Call) (res Result, err error) {
 // room. c is a zero Call.
 func (t *turn) callAround(ctx *nodebus.Context, c *Call, args, room []any) (res callResult, err error) {
 	around := t.w.r.local.around
-	c.Class, c.ctx, c.turn = t.n.plan.class, ctx, t
+	c.Class, c.ports, c.ctx, c.turn = t.n.plan.class, t.n.plan.ports, ctx, t
 	c.args = append(c.fewArgs[:0], args...) // a try may go on after this call, and args is used again
 	got, err := around(ctx, c)
 	res.tries = c.Attempts()
@@ -209,7 +209,7 @@ func (r *run) acceptsCached(n *runNode, known Result) bool {
 	if r.local.around == nil || n.stale {
 		return !n.stale
 	}
-	c := &Call{Class: n.plan.class, Cached: true, known: &known}
+	c := &Call{Class: n.plan.class, ports: n.plan.ports, Cached: true, known: &known}
 	for k := range n.plan.args {
 		val := n.plan.args[k].val
 		if n.plan.args[k].src >= 0 {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type checker struct {
 
 // linkTypeValidator is a node that checks the types of its links itself.
 type linkTypeValidator interface {
-	ValidateLinks(types map[string]string) error
+	ValidateLinks(ctx *nodebus.Context, types map[string]string) error
 }
 
 // check checks the inputs and sets the args of the node. It calls foreign code; if
@@ -47,11 +48,11 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	if c.spec.Inputs == nil {
 		return []nodebus.Problem{c.exception("'inputs'", "KeyError")}
 	}
-	class := c.node.class
-	args := c.pl.slab[:len(class.inputs):len(class.inputs)]
-	c.pl.slab = c.pl.slab[len(class.inputs):]
-	for i := range class.inputs {
-		f := &class.inputs[i]
+	ports := c.node.ports
+	args := c.pl.slab[:len(ports):len(ports)]
+	c.pl.slab = c.pl.slab[len(ports):]
+	for i := range ports {
+		f := &ports[i]
 		args[i] = arg{src: -1, val: notGiven}
 		if f.Kind == PortHidden {
 			continue
@@ -206,9 +207,9 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 	about := func(v any) map[string]any {
 		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
 	}
-	if f.choices == nil {
+	if f.Choices == nil {
 		var err error
-		if v, err = value.Coerce(f.Type, v); err == nil && (f.unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
+		if v, err = value.Coerce(f.Type, v); err == nil && (f.Unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
 			*val, err = value.Literal(f.elem, v)
 		}
 		if err != nil {
@@ -219,20 +220,20 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 			return nil, false
 		}
 	}
-	if f.choices != nil {
+	if f.Choices != nil {
 		v = value.Text(v)
 	}
 	switch {
-	case f.unchecked && f.choices != nil:
+	case f.Unchecked && f.Choices != nil:
 		*val, _ = value.Literal(f.elem, pyfmt.Str(v))
-	case f.unchecked:
+	case f.Unchecked:
 	case exceeds(v, f.Min, -1):
 		c.fail("value_smaller_than_min", fmt.Sprintf("Value %s smaller than min of %s", pyfmt.Str(v), pyfmt.Str(f.Min)), f.Name, about(v))
 		return nil, false
 	case exceeds(v, f.Max, +1):
 		c.fail("value_bigger_than_max", fmt.Sprintf("Value %s bigger than max of %s", pyfmt.Str(v), pyfmt.Str(f.Max)), f.Name, about(v))
 		return nil, false
-	case f.choices != nil:
+	case f.Choices != nil:
 		return v, c.choice(f, val, v)
 	}
 	return v, true
@@ -246,8 +247,8 @@ func exceeds(v, limit any, sign int) bool {
 }
 
 func (c *checker) choice(f *field, val *any, v any) bool {
-	choices := f.choices()
-	if s, ok := v.(string); ok && slices.Contains(choices, s) {
+	choices := f.Choices()
+	if s, ok := v.(string); ok && slices.Contains(choices, any(s)) {
 		*val, _ = value.Literal(f.elem, s)
 		return true
 	}
@@ -266,7 +267,7 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 		return p, false
 	}
 	for name, v := range c.spec.Inputs {
-		if slices.ContainsFunc(c.node.class.inputs, func(f field) bool { return f.Name == name && f.Kind != PortHidden }) {
+		if slices.ContainsFunc(c.node.ports, func(f field) bool { return f.Name == name && f.Kind != PortHidden }) {
 			continue
 		}
 		a := arg{src: -1}
@@ -315,49 +316,42 @@ func (c *checker) undeclaredLiteral(name string, received any) any {
 // input that the error concerns.
 func (c *checker) custom() {
 	class := c.node.class
-	if !class.validates && !class.checksLinks {
+	if !class.validates && !class.checksLinks || c.pl.gone != nil {
 		return
 	}
 	err := c.ask()
 	if err == nil {
 		return
 	}
+	if c.pl.gone = context.Cause(c.pl.ctx); c.pl.gone != nil {
+		return // the error says nothing about the prompt
+	}
 	text := errorText(err)
 	about, one := asError[*nodebus.InputError](err)
 	if one {
 		text = errorText(about.Err)
 	}
-	for i := range class.inputs {
-		name := class.inputs[i].Name
-		if _, given := c.spec.Inputs[name]; !given || class.inputs[i].Kind == PortHidden || one && name != about.Input {
+	for i := range c.node.ports {
+		f := &c.node.ports[i]
+		if _, given := c.spec.Inputs[f.Name]; !given || f.Kind == PortHidden || one && f.Name != about.Input {
 			continue
 		}
-		details := name
+		details := f.Name
 		if text != "" {
 			details += " - " + text
 		}
-		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": name})
+		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": f.Name})
 	}
 	if len(c.found) == 0 { // the error is about no given input
 		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
 	}
 }
 
-// ask calls the node's validators on a node that holds the literals.
+// ask calls the node's validators with its literals.
 func (c *checker) ask() error {
-	node, err := c.node.class.sample(&nodebus.Job{Prompt: &nodebus.Prompt{ID: c.pl.prompt.ID}}, c.node)
-	if err != nil {
-		return err
-	}
-	if v, ok := node.(linkTypeValidator); ok {
-		if err := v.ValidateLinks(c.types); err != nil {
-			return err
-		}
-	}
-	if v, ok := node.(nodebus.Validator); ok {
-		return v.Validate()
-	}
-	return nil
+	ctx := c.node.sampleContext(c.pl.ctx, nodebus.CallInfo{Job: c.pl.job()})
+	defer ctx.End()
+	return c.node.class.code.validate(ctx, c.node.ports, c.node.sampleArgs(), c.types)
 }
 
 // exception returns a problem that ComfyUI reports as an exception. The problem
@@ -375,7 +369,7 @@ func (c *checker) exception(text, typ string) nodebus.Problem {
 	}
 	by := &c.pl.nodes[c.consumer.node]
 	if at := c.consumer.next - 1; at < len(by.args) {
-		f := &by.class.inputs[at]
+		f := &by.ports[at]
 		extra["input_name"], extra["input_config"] = f.Name, f.config()
 		extra["linked_node"] = nodebus.Link{Node: c.spec.ID, Slot: int(by.args[at].slot)}
 	}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,77 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
+
+// Class is a kind of node. A Class never changes; it is safe for concurrent use.
+type Class struct {
+	schema  Schema
+	inputs  []field
+	outputs []field
+	code    code
+	maker   string // the Go type or the function of the nodes, for messages
+
+	takesList                            bool     // some input is a List: the node gets all elements in one call
+	lazy                                 bool     // some input is Lazy
+	plainOuts                            bool     // no output is a List or an Out
+	validates, checksLinks, fingerprints bool     // the code has these methods
+	usesID                               bool     // the result may depend on the unique id
+	private                              []string // hidden inputs whose values other prompts must not see
+}
+
+// code is the code of a class. ports are the inputs of a node, and args holds one argument
+// for each. An argument is a value, a getter, or notGiven; the argument of a hidden input is
+// ignored.
+type code interface {
+	// run calls the node. It stores the outputs in outs.
+	run(ctx *nodebus.Context, ports []field, args, outs []any) (nodebus.UI, error)
+	// validate calls the node's validators. types maps the linked inputs to the types of
+	// their sources.
+	validate(ctx *nodebus.Context, ports []field, args []any, types map[string]string) error
+	// fingerprint calls the method Fingerprint of the node.
+	fingerprint(ctx *nodebus.Context, ports []field, args []any) (string, error)
+}
+
+// complete sets what follows from the schema and the inputs and outputs of the class.
+func (c *Class) complete(info nodebus.Info) {
+	info.Title = cmp.Or(info.Title, info.Name)
+	for i := range c.inputs {
+		f := &c.inputs[i]
+		c.takesList = c.takesList || f.List
+		c.lazy = c.lazy || f.Lazy
+		if f.Kind == PortHidden {
+			c.keyed(f.Type)
+		}
+	}
+	c.plainOuts = !slices.ContainsFunc(c.outputs, func(f field) bool { return f.List || f.special })
+	c.schema = Schema{Info: info, Inputs: portsOf(c.inputs), Outputs: portsOf(c.outputs)}
+}
+
+// keyed notes the hidden inputs that are part of the cache key. As in ComfyUI,
+// PROMPT, DYNPROMPT and EXTRA_PNGINFO are not part of the key: otherwise almost
+// every key would be new, and the cache would be useless.
+func (c *Class) keyed(kind string) {
+	switch kind {
+	case "UNIQUE_ID":
+		c.usesID = true
+	case "PROMPT_ID", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG":
+		c.private = append(c.private, kind)
+	}
+}
+
+func portsOf(fields []field) []Port {
+	ports := make([]Port, len(fields))
+	for i, f := range fields {
+		ports[i] = f.Port
+	}
+	return ports
+}
+
+// Name returns the name of the class.
+func (c *Class) Name() string { return c.schema.Name }
+
+// Schema returns the description of the class. Callers share the result: do not
+// modify it.
+func (c *Class) Schema() Schema { return c.schema }
 
 // Call calls the node once. It is for executors outside this package. Call sets the
 // inputs, takes the hidden inputs from ctx, runs the node and splits its result into
@@ -61,12 +133,10 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	out, err := c.run(ctx, args)
-	if err != nil {
+	res.Outputs = make([]any, len(c.outputs))
+	if res.UI, err = c.code.run(ctx, c.inputs, args, res.Outputs); err != nil {
 		return Result{}, err
 	}
-	res.Outputs = make([]any, len(c.outputs))
-	res.UI = c.split(out, res.Outputs)
 	for i := range c.outputs {
 		if res.Outputs[i], err = settle(ctx, &c.outputs[i], res.Outputs[i]); err != nil {
 			return Result{}, err
@@ -199,137 +269,34 @@ type getter func(context.Context) (any, error)
 // prototype.
 var notGiven any = new(struct{ _ byte })
 
-// run creates a node and calls its method Run. args has one argument for every
-// input.
-//
-// If Run receives a copy of the node, nothing can keep the node itself, and a later call
-// uses its memory again. A node whose Run panics or ends its goroutine is not used again.
-func (c *Class) run(ctx *nodebus.Context, args []any) (any, error) {
-	node := c.used.Get()
-	if node == nil {
-		node = c.newNode()
-	}
-	fields := reflect.ValueOf(node).Elem()
-	if err := c.fill(fields, ctx, args); err != nil {
-		return nil, err
-	}
-	out, err := c.body(ctx, node)
-	if c.copied {
-		fields.Set(c.proto) // so that the node does not keep its inputs in memory
-		c.used.Put(node)
-	}
-	return out, err
-}
-
-// newNode returns a pointer to a copy of the registered node.
-func (c *Class) newNode() any {
-	node := reflect.New(c.typ)
-	node.Elem().Set(c.proto)
-	return node.Interface()
-}
-
-// fill sets the inputs of a new node.
-func (c *Class) fill(node reflect.Value, ctx *nodebus.Context, args []any) error {
-	for i := range c.inputs {
-		f := &c.inputs[i]
-		dst := node.FieldByIndex(f.index)
-		var err error
-		switch v := args[i]; {
-		case f.Kind == PortHidden:
-			err = value.Assign(dst, ctx.Hidden(f.Type))
-		case v == notGiven:
-		case f.Lazy:
-			bindLazy(dst, v)
-		case f.List:
-			err = fillList(dst, v)
-		default:
-			err = assignFast(dst, v)
-		}
-		if err != nil {
-			return &nodebus.InputError{Input: f.Name, Err: err}
-		}
-	}
-	return nil
-}
-
-func bindLazy(dst reflect.Value, v any) {
-	get, ok := v.(getter)
-	if !ok {
-		get = func(context.Context) (any, error) { return v, nil }
-	}
-	dst.Addr().Interface().(lazyPort).Bind(get)
-}
-
-func fillList(dst reflect.Value, v any) error {
-	port := dst.Addr().Interface().(listPort)
-	return port.SetValues(value.ListOf(v, dst.Type().Elem()))
-}
-
-// assignFast is value.Assign with a fast path for the common types.
-func assignFast(dst reflect.Value, v any) error {
-	switch v := v.(type) {
-	case int:
-		if dst.Kind() == reflect.Int {
-			dst.SetInt(int64(v))
-			return nil
-		}
-	case float64:
-		if dst.Kind() == reflect.Float64 {
-			dst.SetFloat(v)
-			return nil
-		}
-	case string:
-		if dst.Kind() == reflect.String {
-			dst.SetString(v)
-			return nil
-		}
-	}
-	return value.Assign(dst, v)
-}
-
-// split copies the outputs of a result to outs and returns the UI.
-func (c *Class) split(out any, outs []any) (ui nodebus.UI) {
-	if !c.multi {
-		if c.ui != nil {
-			return out.(nodebus.UI)
-		}
-		outs[0] = out
-		return nil
-	}
-	v := reflect.ValueOf(out)
-	for i := range c.outputs {
-		outs[i] = v.FieldByIndex(c.outputs[i].index).Interface()
-	}
-	if c.ui != nil {
-		ui, _ = v.FieldByIndex(c.ui).Interface().(nodebus.UI)
-	}
-	return ui
-}
-
-// sample returns a node whose literals and id are set, but not its linked and lazy
-// inputs.
-func (class *Class) sample(job *nodebus.Job, n *planNode) (any, error) {
-	node := class.newNode()
+// sampleArgs returns the arguments of a node before it runs: its literals, but not its linked
+// and lazy inputs.
+func (n *planNode) sampleArgs() []any {
 	args := make([]any, len(n.args))
 	for i, a := range n.args {
-		if args[i] = a.val; a.src >= 0 || class.inputs[i].Lazy {
+		if args[i] = a.val; a.src >= 0 || n.ports[i].Lazy {
 			args[i] = notGiven
 		}
 	}
-	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
-	return node, class.fill(reflect.ValueOf(node).Elem(), ctx, args)
+	return args
+}
+
+// sampleContext returns a context for the code of a node before it runs.
+func (n *planNode) sampleContext(ctx context.Context, call nodebus.CallInfo) *nodebus.Context {
+	call.Place = n.place()
+	return nodebus.NewContext(ctx, call)
 }
 
 // linkable reports whether an output may be linked to an input. same compares the
 // choices of two drop-downs.
 func linkable(out, in *Port, same func(out, in *Port) bool) bool {
 	switch {
-	case out.Type == in.Type && (in.choices == nil || in.newForm):
+	case out.Type == in.Type && (in.Choices == nil || in.Combo):
 		return true
 	case out.Type == "*" || in.Type == "*":
 		return true
-	case in.choices != nil && !in.newForm: // the type of this drop-down is its choices
-		return out.choices != nil && same(out, in)
+	case in.Choices != nil && !in.Combo: // the type of this drop-down is its choices
+		return out.Choices != nil && same(out, in)
 	}
 	ins := strings.Split(in.Type, ",")
 	for o := range strings.SplitSeq(out.Type, ",") {
@@ -344,7 +311,7 @@ func linkable(out, in *Port, same func(out, in *Port) bool) bool {
 }
 
 func sameChoices(out, in *Port) bool {
-	given, _ := out.Choices()
-	taken, _ := in.Choices()
+	given, _ := out.ListChoices()
+	taken, _ := in.ListChoices()
 	return slices.Equal(given, taken)
 }

@@ -134,7 +134,7 @@ func (k *keys) known(i int32) (key string, ok bool) {
 // foreign code.
 func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	c := n.class
-	if n.args == nil && len(c.inputs) > 0 || !n.sound {
+	if n.args == nil && len(n.ports) > 0 || !n.sound {
 		return b, false
 	}
 	b = value.AppendText(b, c.Name())
@@ -149,7 +149,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 		b = value.AppendText(append(b, 'h'), text)
 	}
 	if c.fingerprints {
-		print, err := fingerprint(k.r.job, n)
+		print, err := k.fingerprint(n)
 		if err != nil {
 			return b, false
 		}
@@ -157,7 +157,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	}
 	for i := range n.args {
 		a := &n.args[i]
-		if a.src < 0 && (a.val == notGiven || c.inputs[i].Kind == PortHidden) {
+		if a.src < 0 && (a.val == notGiven || n.ports[i].Kind == PortHidden) {
 			continue
 		}
 		if b, ok = k.appendArg(binary.AppendUvarint(append(b, '='), uint64(i)), a); !ok {
@@ -187,12 +187,11 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 }
 
 // fingerprint calls the method Fingerprint of a node.
-func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
-	err = nodebus.Protect(func() error {
-		node, err := n.class.sample(job, n)
-		if err == nil {
-			print, err = node.(nodebus.Fingerprinter).Fingerprint()
-		}
+func (k *keys) fingerprint(n *planNode) (print string, err error) {
+	ctx := n.sampleContext(k.r.ctx, nodebus.CallInfo{Job: k.r.job, Logger: k.r.local.opts.Logger})
+	defer ctx.End()
+	err = nodebus.Protect(func() (err error) {
+		print, err = n.class.code.fingerprint(ctx, n.ports, n.sampleArgs())
 		return err
 	})
 	return print, err

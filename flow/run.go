@@ -253,7 +253,7 @@ func (r *run) isWanted(i int32) bool { return int(i) >= len(r.graph.base) || r.p
 func (r *run) link(i int32, n *planNode, stack []int32) []int32 {
 	for k := range n.args {
 		src := n.args[k].src
-		if src < 0 || n.class.inputs[k].Lazy {
+		if src < 0 || n.ports[k].Lazy {
 			continue
 		}
 		if s := r.graph.at(src); s.state != nodeFresh {
@@ -378,8 +378,7 @@ func (r *run) abandon() {
 		log.Warn("prompt abandoned: a Fingerprint or the cache did not return", "prompt", r.job.Prompt.ID)
 	}
 	for _, t := range turns {
-		n := t.n.plan
-		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", n.id, "class", n.class.Name())
+		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", t.n.plan.id, "class", t.n.plan.class.Name())
 	}
 }
 

@@ -117,14 +117,14 @@ const (
 
 // gather collects the node's inputs in w.inputs.
 func (w *worker) gather() (kind inputKind, err error) {
-	c := w.n.plan.class
+	n := w.n.plan
 	inputs := w.inputs[:0]
-	for k := range w.n.plan.args {
-		a := &w.n.plan.args[k]
+	for k := range n.args {
+		a := &n.args[k]
 		val := a.val
 		switch {
 		case a.src < 0:
-		case c.inputs[k].Lazy:
+		case n.ports[k].Lazy:
 			val = lazyArg(k)
 		default:
 			val = w.r.node(a.src).outs[a.slot]
@@ -140,19 +140,19 @@ func (w *worker) gather() (kind inputKind, err error) {
 		inputs = append(inputs, val)
 	}
 	w.inputs = inputs
-	if c.takesList && kind != inputsBlocked {
-		return w.gatherLists(c, inputs)
+	if n.class.takesList && kind != inputsBlocked {
+		return gatherLists(n, inputs)
 	}
 	return kind, nil
 }
 
 // gatherLists prepares the inputs of a node that takes whole lists. Such a node has
 // only one call.
-func (w *worker) gatherLists(c *Class, inputs []any) (inputKind, error) {
+func gatherLists(n *planNode, inputs []any) (inputKind, error) {
 	for k, val := range inputs {
 		list, ok := val.(value.List)
 		if !ok {
-			if c.inputs[k].List && w.n.plan.args[k].src >= 0 && !c.inputs[k].Lazy {
+			if n.ports[k].List && n.args[k].src >= 0 && !n.ports[k].Lazy {
 				inputs[k] = value.List{val} // a single value, even if the value is itself a list
 			}
 			continue
@@ -160,11 +160,11 @@ func (w *worker) gatherLists(c *Class, inputs []any) (inputKind, error) {
 		if isBlocked(list) {
 			return inputsBlocked, nil
 		}
-		if c.inputs[k].List || c.inputs[k].Lazy {
+		if n.ports[k].List || n.ports[k].Lazy {
 			continue
 		}
 		if len(list) == 0 {
-			return inputsSingle, emptyList(&c.inputs[k])
+			return inputsSingle, emptyList(&n.ports[k])
 		}
 		inputs[k] = list[0]
 	}
@@ -242,12 +242,10 @@ func (t *turn) callRun(ctx *nodebus.Context, c *Call, args, room []any) (res cal
 	if c != nil {
 		return t.callAround(ctx, c, args, room)
 	}
-	class := t.n.plan.class
-	out, err := class.run(ctx, t.bind(ctx, args))
-	if err != nil {
-		return res, err
+	if res.ui, err = t.n.plan.class.code.run(ctx, t.n.plan.ports, t.bind(ctx, args), room); err != nil {
+		return callResult{}, err
 	}
-	res.outs, res.ui = room, class.split(out, room)
+	res.outs = room
 	return res, nil
 }
 

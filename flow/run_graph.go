@@ -269,9 +269,10 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	if !ok {
 		return nil, fmt.Errorf("class %q: %w", spec.Class, ErrNotFound)
 	}
-	p := &planNode{id: spec.ID, made: made, class: c, args: make([]arg, len(c.inputs)), sound: true}
-	for k := range c.inputs {
-		f := &c.inputs[k]
+	p := &planNode{id: spec.ID, made: made, class: c, ports: c.inputs, sound: true}
+	p.args = make([]arg, len(p.ports))
+	for k := range p.ports {
+		f := &p.ports[k]
 		a := &p.args[k]
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
@@ -309,7 +310,7 @@ func (g *liveGraph) checkLinks(n *runNode, added []*runNode, same *choices) erro
 		if a.src < 0 {
 			continue
 		}
-		f := &n.plan.class.inputs[k]
+		f := &n.plan.ports[k]
 		class := g.classOf(added, a.src)
 		id := func() string {
 			if k := int(a.src) - g.size(); k >= 0 {

@@ -111,7 +111,7 @@ func (w *worker) mayKeep() bool {
 		if !more {
 			return !n.unkept
 		}
-		if isLazy := at < len(n.plan.args) && n.plan.class.inputs[at].Lazy; src >= 0 && !isLazy {
+		if isLazy := at < len(n.plan.args) && n.plan.ports[at].Lazy; src >= 0 && !isLazy {
 			n.unkept = n.unkept || r.graph.at(src).unkept
 		}
 	}
@@ -307,7 +307,7 @@ func (r *run) dropLost(added []int32) {
 			if !more {
 				break
 			}
-			if src < 0 || r.graph.at(src).state != nodeLost || at < len(n.plan.args) && n.plan.class.inputs[at].Lazy {
+			if src < 0 || r.graph.at(src).state != nodeLost || at < len(n.plan.args) && n.plan.ports[at].Lazy {
 				continue
 			}
 			why := r.graph.at(src).why
@@ -346,8 +346,8 @@ func (r *run) lose(w *worker, then *after) {
 // message of a node that fails.
 func (w *worker) shownInputs() map[string][]any {
 	in := map[string][]any{}
-	for k := range w.n.plan.class.inputs {
-		f := &w.n.plan.class.inputs[k]
+	for k := range w.n.plan.ports {
+		f := &w.n.plan.ports[k]
 		if f.Kind == PortHidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
 			continue
 		}

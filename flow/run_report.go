@@ -137,7 +137,7 @@ func (r *run) whyCached(n *runNode) *nodeWhy {
 	}
 	for k := range n.plan.args {
 		src := n.plan.args[k].src
-		if src < 0 || len(n.outs) == 0 && n.plan.class.inputs[k].Lazy {
+		if src < 0 || len(n.outs) == 0 && n.plan.ports[k].Lazy {
 			continue
 		}
 		if s := r.graph.at(src); s.state == nodeCached || s.state == nodeDone {

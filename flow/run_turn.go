@@ -83,8 +83,8 @@ func (t *turn) Input(ctx context.Context, name string) (any, error) { return t.i
 
 // inputOf is Input for the given call of the node.
 func (t *turn) inputOf(ctx context.Context, name string, call int) (any, error) {
-	for k := range t.n.plan.class.inputs {
-		if f := &t.n.plan.class.inputs[k]; f.Name == name && f.Kind != PortHidden {
+	for k := range t.n.plan.ports {
+		if f := &t.n.plan.ports[k]; f.Name == name && f.Kind != PortHidden {
 			val, err := t.input(ctx, k, call)
 			if val == notGiven {
 				val = nil
@@ -106,12 +106,12 @@ func (t *turn) input(ctx context.Context, k, call int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	val, class := values[0], t.n.plan.class
-	if list, ok := val.(value.List); ok && !class.inputs[k].List {
+	val, f := values[0], &t.n.plan.ports[k]
+	if list, ok := val.(value.List); ok && !f.List {
 		if len(list) == 0 {
-			return nil, emptyList(&class.inputs[k])
+			return nil, emptyList(f)
 		}
-		if !class.takesList {
+		if !t.n.plan.class.takesList {
 			t.lengthen(len(list))
 		}
 		val = list[min(call, len(list)-1)]

@@ -1,32 +1,24 @@
 package flow
 
 import (
-	"cmp"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
-	"reflect"
-	"slices"
-	"strconv"
-	"strings"
-
 	"github.com/nodebus/nodebus"
-	"github.com/nodebus/nodebus/internal/value"
 )
 
-// Schema describes a class. The /object_info endpoint shows it to clients.
+// Schema describes a class. In JSON it has the form of an entry of the endpoint
+// /object_info, which shows it to clients.
 type Schema struct {
 	nodebus.Info
-	Inputs  []Port // in the order of the struct's fields
+	Inputs  []Port // in the order in which a front end shows them
 	Outputs []Port
 }
 
 // Port is an input or an output of a class. Fields that do not apply are zero.
 type Port struct {
-	Name     string
-	Type     string // "INT", "IMAGE", …; "*" connects to every type; commas separate alternatives
+	Name string
+	// Type is the type of the values: "INT", "IMAGE", …; "*" connects to every type; commas
+	// separate alternatives. An input with Grow, Cases or Rest has no Type. The Type of a port
+	// with Match is ignored.
+	Type     string
 	Kind     PortKind
 	List     bool // the port takes or returns a whole list
 	Lazy     bool
@@ -34,10 +26,44 @@ type Port struct {
 	Min, Max any          // int64, uint64 or float64; nil if there is no limit
 	Options  []PortOption // options for the client's input widget, in order
 
-	choices func() []string // returns the choices of a drop-down; nil for other ports
-	newForm bool            // the drop-down has the type COMBO; otherwise its type is its choices
-	// unchecked is true if only the node's Validate checks limits and choices.
-	unchecked bool
+	// Choices returns the choices of a drop-down; nil for other ports. A choice is a string,
+	// an int64, a float64 or a bool. The choices may change from call to call. Choices is
+	// called by several goroutines at the same time; if it may panic, use ListChoices.
+	Choices func() []any
+	Combo   bool // the drop-down has the type COMBO; otherwise its type is its choices
+	Multi   bool // the value of the drop-down is a list of choices
+	// Unchecked leaves the check of limits and choices to the class's own validator.
+	Unchecked bool
+
+	Grow  *Grow  // not nil: the input stands for many
+	Cases []Case // not nil: the input is a drop-down, and its choice decides which further inputs there are
+	Match *Match // not nil: the type follows from the links of the ports with the same Match
+	Rest  bool   // the input takes all inputs that the class does not declare
+}
+
+// Grow describes an input that stands for many: a front end shows another socket when the
+// last socket is linked. The names of the sockets in a prompt are the name of the input, a
+// dot, and an element of Names, or Prefix and a number from 0.
+type Grow struct {
+	Element Port // describes each of the inputs; the first Min are required if its Kind is PortRequired
+	Prefix  string
+	Names   []string // at most 100
+	Min     int
+	Max     int // at most 100; for Prefix
+}
+
+// Case is one choice of a drop-down that decides which further inputs there are. The names
+// of the inputs in a prompt are the name of the drop-down, a dot, and the name here.
+type Case struct {
+	Key    string
+	Inputs []Port
+}
+
+// Match ties ports together whose type is not fixed: a front end gives all ports with the
+// same ID the type of the first link. The executor does not check the types.
+type Match struct {
+	ID    string
+	Types []string // the types that are possible; empty: all
 }
 
 // PortKind says whether an input is required, optional or hidden.
@@ -58,334 +84,12 @@ type PortOption struct {
 	Value any
 }
 
-// Choices returns the choices of a drop-down. For any other port it returns nil. If
-// the choices come from a method Options of the port's type, each call of Choices
-// calls Options. If Options panics, the error is a [*nodebus.PanicError].
-func (p *Port) Choices() (values []string, err error) {
-	if p.choices == nil {
+// ListChoices returns the choices of a drop-down. For any other port it returns nil. If
+// Choices panics, the error is a [*nodebus.PanicError].
+func (p *Port) ListChoices() (values []any, err error) {
+	if p.Choices == nil {
 		return nil, nil
 	}
-	err = nodebus.Protect(func() error { values = p.choices(); return nil })
+	err = nodebus.Protect(func() error { values = p.Choices(); return nil })
 	return values, err
-}
-
-// hiddenKinds lists the values that a `hidden` tag may name, and the Go types of the
-// values.
-var hiddenKinds = map[string]reflect.Type{
-	"UNIQUE_ID":            reflect.TypeFor[string](),
-	"PROMPT_ID":            reflect.TypeFor[string](),
-	"PROMPT":               reflect.TypeFor[nodebus.Nodes](),
-	"DYNPROMPT":            reflect.TypeFor[nodebus.Nodes](), // includes the nodes made at run time
-	"EXTRA_PNGINFO":        reflect.TypeFor[any](),
-	"AUTH_TOKEN_COMFY_ORG": reflect.TypeFor[string](),
-	"API_KEY_COMFY_ORG":    reflect.TypeFor[string](),
-}
-
-// field is a Port with its field in the node's struct or in the result.
-type field struct {
-	Port
-	index []int // see reflect.Value.FieldByIndex
-	elem  reflect.Type
-	// defaultValue is Default converted to the type of the field.
-	defaultValue any
-	special      bool // the output has type Out
-}
-
-// These interfaces are the methods of generic types of package nodebus that
-// executors use. Reflection finds the type parameters: Lazy has a field of type
-// [0]T, and Out has a field named Value.
-type (
-	lazyPort interface {
-		Bind(get func(context.Context) (any, error))
-	}
-	listPort interface {
-		SetValues(values []any) error
-	}
-	listValue interface{ Values() []any }
-	outPort   interface{ Any() nodebus.Out[any] }
-)
-
-// mistake returns the text of a panic of Register. It names the place and the
-// mistake; the format must also say how to correct it.
-func mistake(t reflect.Type, f string, format string, args ...any) string {
-	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
-}
-
-// fieldsOf returns the inputs of a node's struct, including the fields of embedded
-// structs.
-func fieldsOf(t reflect.Type, index []int) (fields []field) {
-	for i := range t.NumField() {
-		sf := t.Field(i)
-		at := append(append([]int(nil), index...), i)
-		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("in") == "" {
-			fields = append(fields, fieldsOf(sf.Type, at)...)
-			continue
-		}
-		if !sf.IsExported() || sf.Tag.Get("in") == "-" {
-			continue
-		}
-		fields = append(fields, fieldOf(t, sf, at))
-	}
-	return fields
-}
-
-func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
-	f := field{index: index, elem: sf.Type}
-	f.Kind = PortRequired
-	name, flags, _ := strings.Cut(sf.Tag.Get("in"), ",")
-	f.Name = cmp.Or(name, snake(sf.Name))
-	if h, ok := sf.Tag.Lookup("hidden"); ok {
-		gives, exists := hiddenKinds[h]
-		if !exists {
-			panic(mistake(t, sf.Name, "tag `hidden:%q` names an unknown value; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG", h))
-		}
-		if !gives.AssignableTo(sf.Type) {
-			panic(mistake(t, sf.Name, "tag `hidden:%q` gives a %s, which %s cannot hold; change the type to %[2]s", h, gives, sf.Type))
-		}
-		f.Kind, f.Type = PortHidden, h
-		return f
-	}
-	if value.IsGeneric(f.elem, "Lazy") {
-		f.Lazy, f.elem = true, f.elem.Field(0).Type.Elem()
-	}
-	if value.IsGeneric(f.elem, "List") {
-		f.List, f.elem = true, f.elem.Elem()
-	}
-	if f.List && value.IsGeneric(f.elem, "Lazy") {
-		panic(mistake(t, sf.Name, "a List of Lazy is not possible; write Lazy[List[%s]]", f.elem.Field(0).Type.Elem()))
-	}
-	f.setType(t, sf)
-	for flag := range strings.SplitSeq(flags, ",") {
-		switch flag {
-		case "":
-		case "optional":
-			f.Kind = PortOptional
-		case "force":
-			f.Options = append(f.Options, PortOption{"forceInput", true})
-		case "combo":
-			f.newForm = true
-		case "unchecked":
-			f.unchecked = true
-		default:
-			panic(mistake(t, sf.Name, "tag `in` has %q after the name, which is not one of optional, force, combo, unchecked", flag))
-		}
-	}
-	f.setLimits(t, sf)
-	return f
-}
-
-// setType sets the port type and the choices of the field.
-func (f *field) setType(t reflect.Type, sf reflect.StructField) {
-	f.Type = portType(f.elem)
-	f.choices = choicesOf(f.elem)
-	if tag, ok := sf.Tag.Lookup("type"); ok {
-		f.Type = tag
-	}
-	if tag, ok := sf.Tag.Lookup("options"); ok {
-		if f.elem.Kind() != reflect.String {
-			panic(mistake(t, sf.Name, "tag `options` makes a drop-down, whose field must be a string, not %s", f.elem))
-		}
-		list := strings.Split(tag, ",")
-		f.choices = func() []string { return list }
-	}
-	if f.choices != nil {
-		f.Type = "COMBO"
-	}
-	if f.Type == "" {
-		panic(mistake(t, sf.Name, "type %s has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`", f.elem))
-	}
-}
-
-// setLimits reads the tags default, min, max, step, tip, multiline and widget.
-func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
-	parse := func(tag string) (any, bool) {
-		s, ok := sf.Tag.Lookup(tag)
-		if !ok {
-			return nil, false
-		}
-		v, err := parseLiteral(f.elem, s)
-		if err != nil {
-			panic(mistake(t, sf.Name, "tag `%s:%q` is %v; write a value of type %s", tag, s, err, f.elem))
-		}
-		f.Options = append(f.Options, PortOption{tag, v})
-		return v, true
-	}
-	numeric := func(tag string) any {
-		v, ok := parse(tag)
-		if ok && !isNumber(f.elem) {
-			panic(mistake(t, sf.Name, "tag `%s` is for numbers; remove it, or change the type %s", tag, f.elem))
-		}
-		return v
-	}
-	force := f.Options
-	f.Options = nil
-	if f.Default, _ = parse("default"); f.Default != nil {
-		f.defaultValue, _ = value.Literal(f.elem, f.Default) // cannot fail: parse has checked the value
-	}
-	f.Min, f.Max = numeric("min"), numeric("max")
-	numeric("step")
-	f.checkDefault(t, sf)
-	if _, ok := sf.Tag.Lookup("multiline"); ok {
-		f.Options = append(f.Options, PortOption{"multiline", true})
-	}
-	if tip, ok := sf.Tag.Lookup("tip"); ok {
-		f.Options = append(f.Options, PortOption{"tooltip", tip})
-	}
-	f.Options = append(f.Options, hints(t, sf)...)
-	f.Options = append(f.Options, force...)
-	if f.Lazy {
-		f.Options = append(f.Options, PortOption{"lazy", true})
-	}
-}
-
-// checkDefault checks the limits and the default against each other. It does not check against
-// the method Options, because the result of Options may change.
-func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
-	text := sf.Tag.Get("default")
-	options, isList := sf.Tag.Lookup("options")
-	switch {
-	case exceeds(f.Min, f.Max, +1):
-		panic(mistake(t, sf.Name, "tag `min:%q` is bigger than max, %v; no value is possible", sf.Tag.Get("min"), f.Max))
-	case f.Default == nil || f.unchecked:
-	case exceeds(f.Default, f.Min, -1):
-		panic(mistake(t, sf.Name, "tag `default:%q` is smaller than min, %v; write a value within the limits", text, f.Min))
-	case exceeds(f.Default, f.Max, +1):
-		panic(mistake(t, sf.Name, "tag `default:%q` is bigger than max, %v; write a value within the limits", text, f.Max))
-	case isList && !slices.Contains(strings.Split(options, ","), text):
-		panic(mistake(t, sf.Name, "tag `default:%q` is not in the list %q; write one of its values", text, options))
-	}
-}
-
-// hints reads the tag widget. The tag lists options that only a front end
-// understands, as name=value. A name without a value means true.
-func hints(t reflect.Type, sf reflect.StructField) (all []PortOption) {
-	tag, ok := sf.Tag.Lookup("widget")
-	if !ok {
-		return nil
-	}
-	for hint := range strings.SplitSeq(tag, ",") {
-		name, text, given := strings.Cut(hint, "=")
-		if name == "" {
-			panic(mistake(t, sf.Name, "tag `widget:%q` has an option without a name; write name=value, or a name for true", tag))
-		}
-		var v any = true
-		if given && json.Unmarshal([]byte(text), &v) != nil {
-			v = text
-		}
-		all = append(all, PortOption{name, v})
-	}
-	return all
-}
-
-func isNumber(t reflect.Type) bool {
-	v := reflect.New(t).Elem()
-	return v.CanInt() || v.CanUint() || v.CanFloat()
-}
-
-// parseLiteral parses a tag value as a literal of type t, in its JSON form.
-func parseLiteral(t reflect.Type, s string) (any, error) {
-	v := reflect.New(t).Elem()
-	switch {
-	case v.CanInt():
-		n, err := strconv.ParseInt(s, 10, t.Bits())
-		return n, plainNumError(err)
-	case v.CanUint():
-		n, err := strconv.ParseUint(s, 10, t.Bits())
-		return n, plainNumError(err)
-	case v.CanFloat():
-		n, err := strconv.ParseFloat(s, t.Bits())
-		if math.IsNaN(n) || math.IsInf(n, 0) { // JSON cannot represent it
-			return nil, errors.New("not a finite number")
-		}
-		return n, plainNumError(err)
-	case t.Kind() == reflect.Bool:
-		b, err := strconv.ParseBool(s)
-		return b, plainNumError(err)
-	case t.Kind() == reflect.String:
-		return s, nil
-	}
-	return nil, fmt.Errorf("not possible here")
-}
-
-func plainNumError(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("no such value (%w)", errors.Unwrap(err)) // err is a *strconv.NumError
-}
-
-// portType returns the port type of a Go type; "" if it has none.
-func portType(t reflect.Type) string {
-	if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
-		return callPortType(p)
-	}
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-		if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
-			return callPortType(p)
-		}
-	}
-	v := reflect.New(t).Elem()
-	switch {
-	case v.CanInt(), v.CanUint():
-		return "INT"
-	case v.CanFloat():
-		return "FLOAT"
-	case t.Kind() == reflect.String:
-		return "STRING"
-	case t.Kind() == reflect.Bool:
-		return "BOOLEAN"
-	case t.Kind() == reflect.Interface && t.NumMethod() == 0:
-		return "*"
-	}
-	name, _, _ := strings.Cut(t.Name(), "[") // type parameters do not name a port
-	return strings.ToUpper(name)
-}
-
-// callPortType calls PortType on a zero value. If PortType panics, for example on an
-// embedded nil pointer, the name is "".
-func callPortType(p interface{ PortType() string }) (name string) {
-	_ = nodebus.Protect(func() error { name = p.PortType(); return nil })
-	return name
-}
-
-// choicesOf returns a function that calls the method Options of type t; nil if t has
-// no such method.
-func choicesOf(t reflect.Type) func() []string {
-	if t.Kind() != reflect.String {
-		return nil
-	}
-	if _, ok := reflect.New(t).Interface().(interface{ Options() []string }); !ok {
-		return nil
-	}
-	return func() []string { return reflect.New(t).Interface().(interface{ Options() []string }).Options() }
-}
-
-// Config returns the input in the form of the wire: its type, or the choices of a
-// drop-down, and its options. If Choices fails, Config returns the error of
-// [Port.Choices] and an empty list of choices.
-func (p Port) Config() (typ any, options map[string]any, err error) {
-	options = make(map[string]any, len(p.Options))
-	for _, o := range p.Options {
-		options[o.Name] = o.Value
-	}
-	if p.choices == nil {
-		return p.Type, options, nil
-	}
-	choices, err := p.Choices()
-	if choices == nil {
-		choices = []string{}
-	}
-	if p.newForm {
-		options["options"] = choices
-		return p.Type, options, err
-	}
-	return choices, options, err
-}
-
-// config returns [type, options] for the description of a problem. It ignores an
-// error of Choices, which is reported elsewhere.
-func (p *Port) config() []any {
-	typ, options, _ := p.Config()
-	return []any{typ, options}
 }

@@ -1,0 +1,146 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
+)
+
+// MarshalJSON returns the description of the class as an entry of /object_info. It calls
+// Choices of drop-downs. If one panics, the error names the input.
+func (s Schema) MarshalJSON() ([]byte, error) {
+	var input, order, o jsonObject
+	for _, kind := range []PortKind{PortRequired, PortOptional, PortHidden} {
+		var ports jsonObject
+		names := []string{}
+		for i := range s.Inputs {
+			p := &s.Inputs[i]
+			if p.Kind == kind {
+				config, err := p.configJSON()
+				if err != nil {
+					return nil, fmt.Errorf("input %s: %w", p.Name, err)
+				}
+				ports.add(p.Name, config)
+				names = append(names, p.Name)
+			}
+		}
+		if len(names) > 0 || kind == PortRequired {
+			input.add(string(kind), ports)
+			order.add(string(kind), names)
+		}
+	}
+	types, lists, names, tips := []any{}, []bool{}, []string{}, []string{}
+	for i := range s.Outputs {
+		p := &s.Outputs[i]
+		typ, _, err := p.Config()
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", p.Name, err)
+		}
+		types, lists, names = append(types, typ), append(lists, p.List), append(names, p.Name)
+		tip, _ := p.option("tooltip").(string)
+		tips = append(tips, tip)
+	}
+	o.add("input", input)
+	o.add("input_order", order)
+	o.add("output", types)
+	o.add("output_is_list", lists)
+	o.add("output_name", names)
+	o.add("name", s.Name)
+	o.add("display_name", s.Title)
+	o.add("description", s.Description)
+	o.add("python_module", "nodes")
+	o.add("category", s.Category)
+	o.add("output_node", s.Output)
+	if slices.ContainsFunc(tips, func(tip string) bool { return tip != "" }) {
+		o.add("output_tooltips", tips)
+	}
+	return o.MarshalJSON()
+}
+
+// option returns the value of an option; nil if the port does not have it.
+func (p *Port) option(name string) any {
+	for _, o := range p.Options {
+		if o.Name == name {
+			return o.Value
+		}
+	}
+	return nil
+}
+
+// configJSON returns the input as [type, options], with the options in the order of the
+// declaration. A hidden input is the name of the value that the executor sets.
+func (p *Port) configJSON() (any, error) {
+	if p.Kind == PortHidden {
+		return p.Type, nil
+	}
+	typ, all, err := p.Config()
+	if err != nil {
+		return nil, err
+	}
+	var options jsonObject
+	for _, o := range p.Options {
+		options.add(o.Name, o.Value)
+	}
+	if choices, ok := all["options"]; ok && len(p.Options) < len(all) {
+		options.add("options", choices)
+	}
+	return []any{typ, options}, nil
+}
+
+// Config returns the input in the form of the wire: its type, or the choices of a
+// drop-down, and its options. If Choices fails, Config returns the error of
+// [Port.ListChoices] and an empty list of choices.
+func (p Port) Config() (typ any, options map[string]any, err error) {
+	options = make(map[string]any, len(p.Options))
+	for _, o := range p.Options {
+		options[o.Name] = o.Value
+	}
+	if p.Choices == nil {
+		return p.Type, options, nil
+	}
+	choices, err := p.ListChoices()
+	if choices == nil {
+		choices = []any{}
+	}
+	if p.Combo {
+		options["options"] = choices
+		return p.Type, options, err
+	}
+	return choices, options, err
+}
+
+// config returns [type, options] for the description of a problem. It ignores an
+// error of Choices, which is reported elsewhere.
+func (p *Port) config() []any {
+	typ, options, _ := p.Config()
+	return []any{typ, options}
+}
+
+// jsonObject is a JSON object whose members keep their order. The zero value is {}.
+type jsonObject struct {
+	members []byte
+	err     error // the first error
+}
+
+// add adds a member.
+func (o *jsonObject) add(name string, v any) {
+	if o.err != nil {
+		return
+	}
+	text, err := jsonenc.Marshal(v)
+	if err != nil {
+		o.err = fmt.Errorf("%s: %w", name, err)
+		return
+	}
+	if len(o.members) > 0 {
+		o.members = append(o.members, ',')
+	}
+	o.members = append(jsonenc.String(o.members, name), ':')
+	o.members = append(o.members, text...)
+}
+
+// MarshalJSON returns the object, or the first error of add.
+func (o jsonObject) MarshalJSON() ([]byte, error) {
+	return slices.Concat([]byte{'{'}, o.members, []byte{'}'}), o.err
+}
