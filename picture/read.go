@@ -28,7 +28,7 @@ func Read(r io.Reader) (Metadata, error) {
 		n += 2
 	}
 	switch {
-	case n < len(head) && (err == io.EOF || err == io.ErrUnexpectedEOF): //nolint:errorlint // of io.ReadFull
+	case n < len(head) && (err == io.EOF || err == io.ErrUnexpectedEOF):
 		return nil, ErrFormat
 	case err != nil:
 		return nil, err
@@ -40,7 +40,7 @@ func Read(r io.Reader) (Metadata, error) {
 
 // cut returns errCut for the end of the file.
 func cut(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // of io.ReadFull
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return errCut
 	}
 	return err
