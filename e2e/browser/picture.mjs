@@ -1,17 +1,18 @@
 // A picture is saved with its workflow inside, and the saved file is dropped into an empty
 // editor of the official front end.
 //
-//	node picture.mjs 127.0.0.1:8188 FOLDER
+//	node picture.mjs 127.0.0.1:8188 page FOLDER      # nodes are elements of the page
+//	node picture.mjs 127.0.0.1:8188 canvas FOLDER    # nodes are drawn on a canvas
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "./browser.mjs";
 import { Editor } from "./editor.mjs";
 
-const [address, shots] = process.argv.slice(2);
+const [address, way, shots] = process.argv.slice(2);
 mkdirSync(shots, { recursive: true });
 const { page, problems, close } = await open(address);
-const shot = (name) => page.screenshot({ path: join(shots, `picture-${name}.png`) });
+const shot = (name) => page.screenshot({ path: join(shots, `picture-${way}-${name}.png`) });
 
 // fetched is a file of the output folder, as base64.
 async function fetched(query) {
@@ -76,7 +77,7 @@ function webp(jpeg) {
 }
 
 try {
-  const editor = new Editor(page, problems, false, shot);
+  const editor = new Editor(page, problems, way === "canvas", shot);
   await editor.ready();
   await editor.settle();
 
@@ -126,6 +127,22 @@ try {
     titles: found.workflow.nodes.map(({ title }) => title),
     prompt: found.prompt,
   }));
+
+  // The node waits after each step, so nothing but its preview and progress can come.
+  await editor.load("sketch");
+  await editor.run();
+  const draws = (node, progress, before) => node.running && Math.abs(node.progress - progress) < 0.01 && node.preview !== null && node.live !== before;
+  const sizes = [];
+  for (let step = 1, live = null; step <= 2; step++) {
+    await editor.step();
+    const node = await editor.sees(2, draws, step / 3, live);
+    live = node.live;
+    sizes.push(node.preview);
+  }
+  await shot("sketch");
+  await editor.step();
+  await editor.idle();
+  console.log(JSON.stringify({ scenario: "draws previews", sizes }));
   assert.deepEqual(problems, []);
 } finally {
   await close();
