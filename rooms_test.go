@@ -80,7 +80,7 @@ var rooms = map[string]room{
 		files: 35, names: 25, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "fold", "js", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
+		imports: []string{".", "flow", "fold", "js", "picture", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
 		// The runs are boxes of their own: their routes, their streams and their records. So is the order
 		// of the queue.
 		files: 40, names: 5, circle: 36,
