@@ -40,7 +40,7 @@ func Read(r io.Reader) (Metadata, error) {
 
 // cut returns errCut for the end of the file.
 func cut(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // of io.ReadFull and io.CopyN
 		return errCut
 	}
 	return err
