@@ -25,6 +25,8 @@ func dynamicFieldOf(t reflect.Type, sf reflect.StructField, index []int) (f fiel
 		f.Kind = PortOptional
 	}
 	switch {
+	case grows && sf.Tag.Get("hidden") != "":
+		panic(mistake(t, sf.Name, "has the tags `grow` and `hidden`; remove one of them: the executor sets one value"))
 	case grows && rest:
 		panic(mistake(t, sf.Name, "has a tag `grow` and the flag rest; remove one of them: an input either grows or takes what nobody declares"))
 	case grows:
@@ -172,10 +174,10 @@ func (f *field) setCases(t reflect.Type, sf reflect.StructField, flags []string)
 func (f *field) addCase(t reflect.Type, sf reflect.StructField, i int) {
 	key, has := sf.Tag.Lookup("choice")
 	switch {
-	case !has && !sf.IsExported():
+	case !has && (!sf.IsExported() || sf.Tag.Get("in") == "-"):
 		return
 	case !has:
-		panic(mistake(t, sf.Name, "has no tag `choice`, but other fields of the struct have it; add it, or make the field unexported"))
+		panic(mistake(t, sf.Name, "has no tag `choice`, but other fields of the struct have it; add it, or a tag `in:\"-\"`"))
 	case !sf.IsExported():
 		panic(mistake(t, sf.Name, "has a tag `choice` but is unexported; begin its name with a capital"))
 	case sf.Type.Kind() != reflect.Pointer || sf.Type.Elem().Kind() != reflect.Struct:
