@@ -195,7 +195,7 @@ type liveChecks struct {
 
 func (n liveChecks) Run(*nodebus.Context) (any, error) { return "done", nil }
 
-func (n liveChecks) Validate() error {
+func (n liveChecks) Validate(*nodebus.Context) error {
 	n.input, n.seen = nil, note(n.seen, asJSON(n))
 	return nil
 }
@@ -212,7 +212,7 @@ type liveRefuses struct {
 
 func (n liveRefuses) Run(*nodebus.Context) (any, error) { return "done", nil }
 
-func (n liveRefuses) Validate() error {
+func (n liveRefuses) Validate(*nodebus.Context) error {
 	return &nodebus.InputError{Input: *n.input, Err: errors.New("no")}
 }
 
