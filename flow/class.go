@@ -118,7 +118,10 @@ func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 
 func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
 	rt := ctx.Runtime()
-	ports := c.portsOf(&nodebus.NodeSpec{Inputs: in}, nil)
+	ports := c.inputs
+	if c.dynamic {
+		ports = c.portsOf(&nodebus.NodeSpec{Inputs: in}, nil)
+	}
 	if err := c.checkStrays(ports, in); err != nil {
 		return Result{}, err
 	}

@@ -108,7 +108,7 @@ type shape struct {
 // portsOf returns the inputs that a node has. For a class without dynamic inputs these are the
 // inputs of the class. Otherwise they follow from the names of the inputs of spec, and from its
 // choices. If a growing input lacks required names, only the first of them is in the result.
-func (c *Class) portsOf(spec *nodebus.NodeSpec, known shapes) []field {
+func (c *Class) portsOf(spec *nodebus.NodeSpec, known *shapes) []field {
 	if !c.dynamic {
 		return c.inputs
 	}
@@ -126,10 +126,12 @@ func (c *Class) portsOf(spec *nodebus.NodeSpec, known shapes) []field {
 		key = append(key, byte(f.number), byte(f.number>>8), byte(f.number>>16))
 	}
 	at := shape{c, string(key)}
-	ports, ok := known[at]
+	ports, ok := (*known)[at]
 	if !ok {
-		ports = l.ports(nil)
-		known[at] = ports
+		if ports = l.ports(nil); *known == nil {
+			*known = shapes{}
+		}
+		(*known)[at] = ports
 	}
 	return ports
 }

@@ -106,6 +106,7 @@ type planner struct {
 	state  []planState
 	found  problems
 	slab   []arg
+	shapes shapes
 	walk   walker
 	ring   bool // some node depends on itself
 }
@@ -179,7 +180,7 @@ func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
 // lookUp finds the class of each node. It returns an error for the first node that
 // has no class.
 func (pl *planner) lookUp() *nodebus.ValidationError {
-	inputs, known := 0, shapes{}
+	inputs := 0
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
 	for i := range pl.prompt.Nodes {
 		s := &pl.prompt.Nodes[i]
@@ -200,7 +201,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		if !ok {
 			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
-		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, known)}
+		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
 		pl.byID[s.ID] = int32(i)
 		inputs += len(pl.nodes[i].ports)
 	}

@@ -271,11 +271,15 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	}
 	p := &planNode{id: spec.ID, made: made, class: c, ports: c.portsOf(spec, nil), sound: true}
 	p.args = make([]arg, len(p.ports))
+	ports := 0 // inputs of spec that are ports
 	for k := range p.ports {
 		f := &p.ports[k]
 		a := &p.args[k]
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
+		if given && f.Kind != PortHidden {
+			ports++
+		}
 		switch l, isLink := v.(nodebus.Link); {
 		case f.Kind == PortHidden:
 		case given && isLink:
@@ -295,8 +299,10 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	if err := g.addUndeclared(p, spec, ids); err != nil {
-		return nil, err
+	if ports < len(spec.Inputs) {
+		if err := g.addUndeclared(p, spec, ids); err != nil {
+			return nil, err
+		}
 	}
 	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
 }

@@ -57,10 +57,19 @@ func (g *liveGraph) addUndeclared(n *planNode, spec *nodebus.NodeSpec, ids map[s
 // checkStrays returns an error if in has a link that is neither a port nor below a dynamic
 // input.
 func (c *Class) checkStrays(ports []field, in nodebus.Inputs) error {
+	var links []string
+	for name, v := range in {
+		if _, isLink := v.(nodebus.Link); isLink {
+			links = append(links, name)
+		}
+	}
+	if links == nil {
+		return nil
+	}
 	n := planNode{class: c, ports: ports}
 	declared := n.declares()
-	for name, v := range in {
-		if _, isLink := v.(nodebus.Link); isLink && !declared(name) {
+	for _, name := range links {
+		if !declared(name) {
 			n.strays(name)
 		}
 	}
