@@ -112,7 +112,7 @@ func (c *Class) portsOf(spec *nodebus.NodeSpec, known *shapes) []field {
 	if !c.dynamic {
 		return c.inputs
 	}
-	l := lister{in: spec.Inputs}
+	l := lister{in: spec.Inputs, found: make([]*field, 0, len(c.inputs)+len(spec.Inputs))}
 	l.add(c.inputs)
 	var others []field
 	if c.rest {

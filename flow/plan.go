@@ -29,9 +29,9 @@ type planNode struct {
 	class *Class
 	ports []field    // the inputs of the node; see Class.ports
 	args  []arg      // one for each port; nil if an input has a broken link
-	extra []extraArg // inputs that are not ports, by name
-	stray string     // a linked input that the class does not declare; "": there is none
+	extra []extraArg // inputs that are not ports, sorted by name
 	sound bool       // the node itself has no problem
+	stray bool       // an extra input is linked and not below a dynamic input: each call fails
 }
 
 // origin holds the parent, real and display ids of a node made at run time.

@@ -24,12 +24,11 @@ func (n *planNode) declares() func(name string) bool {
 	return func(name string) bool { return names[name] }
 }
 
-// strays notes a linked input that is not a port. If it is not below a dynamic input, each call
-// of the node fails, as in ComfyUI.
-func (n *planNode) strays(name string) {
-	if (n.stray == "" || name < n.stray) && !n.class.isBelow(name) {
-		n.stray = name
-	}
+// addExtra adds an input that is not a port. If it is linked and not below a dynamic input, each
+// call of the node fails, as in ComfyUI.
+func (n *planNode) addExtra(name string, a arg) {
+	n.extra = append(n.extra, extraArg{name, a})
+	n.stray = n.stray || a.src >= 0 && !n.class.isBelow(name)
 }
 
 // addUndeclared adds the inputs of a node made at run time that are not ports.
@@ -47,9 +46,8 @@ func (g *liveGraph) addUndeclared(n *planNode, spec *nodebus.NodeSpec, ids map[s
 				return &nodebus.InputError{Input: name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
 			}
 			a = arg{src: src, slot: int32(l.Slot)}
-			n.strays(name)
 		}
-		n.extra = append(n.extra, extraArg{name, a})
+		n.addExtra(name, a)
 	}
 	return nil
 }
@@ -66,22 +64,20 @@ func (c *Class) checkStrays(ports []field, in nodebus.Inputs) error {
 	if links == nil {
 		return nil
 	}
-	n := planNode{class: c, ports: ports}
-	declared := n.declares()
+	declared := (&planNode{class: c, ports: ports}).declares()
+	slices.Sort(links)
 	for _, name := range links {
-		if !declared(name) {
-			n.strays(name)
+		if !declared(name) && !c.isBelow(name) {
+			return &nodebus.InputError{Input: name, Err: &strayError{c, name}}
 		}
 	}
-	if n.stray == "" {
-		return nil
-	}
-	return n.strayError()
+	return nil
 }
 
 // strayError is the error of a call with a link that the class does not declare.
 func (n *planNode) strayError() error {
-	return &nodebus.InputError{Input: n.stray, Err: &strayError{n.class, n.stray}}
+	i := slices.IndexFunc(n.extra, func(a extraArg) bool { return a.src >= 0 && !n.class.isBelow(a.name) })
+	return &nodebus.InputError{Input: n.extra[i].name, Err: &strayError{n.class, n.extra[i].name}}
 }
 
 type strayError struct {
@@ -105,7 +101,7 @@ func (*strayError) ExceptionType() string { return "TypeError" }
 // call calls the node's code.
 func (t *turn) call(ctx *nodebus.Context, args, outs []any) (nodebus.UI, error) {
 	n := t.n.plan
-	if n.stray != "" {
+	if n.stray {
 		return nil, n.strayError()
 	}
 	return n.class.code.run(ctx, n.ports, t.bind(ctx, args), outs)
