@@ -199,6 +199,26 @@ func (c *Class) others(spec *nodebus.NodeSpec, found []*field) (ports []field) {
 	return ports
 }
 
+// specOf returns the node of a [Class.Call], with the order of its inputs in the prompt.
+func (c *Class) specOf(ctx *nodebus.Context, in nodebus.Inputs) *nodebus.NodeSpec {
+	spec := &nodebus.NodeSpec{ID: ctx.UniqueID(), Inputs: in}
+	if !c.rest {
+		return spec
+	}
+	kind := "PROMPT"
+	if p := ctx.Place(); p.RealID != "" && p.RealID != p.UniqueID {
+		kind = "DYNPROMPT"
+	}
+	nodes, _ := ctx.Hidden(kind).(nodebus.Nodes)
+	for i := range nodes {
+		if nodes[i].ID == spec.ID {
+			spec.OrderInputs(nodes[i].InputNames()...)
+			break
+		}
+	}
+	return spec
+}
+
 // isBelow reports whether the name is that of an input below a dynamic input of the class.
 func (c *Class) isBelow(name string) bool {
 	if !c.dynamic || !strings.Contains(name, ".") {

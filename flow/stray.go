@@ -130,11 +130,10 @@ func (t *turn) linkOf(port int) nodebus.Link {
 	return nodebus.Link{Node: t.w.r.node(a.src).plan.id, Slot: int(a.slot)}
 }
 
-// isLinked reports whether v is the link of a lazy input below a dynamic input, whose value the
-// Runtime knows.
+// isLinked reports whether v is the link of a lazy input, whose value the Runtime knows.
 func (f *field) isLinked(v any, rt nodebus.Runtime) bool {
 	_, isLink := v.(nodebus.Link)
-	return isLink && f.Lazy && f.parent != nil && rt != nil
+	return isLink && f.Lazy && rt != nil
 }
 
 var errLinkedCase = errors.New("is linked, but it decides which inputs the node has; give one of its choices as a literal")
