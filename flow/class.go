@@ -93,9 +93,8 @@ func (c *Class) Schema() Schema { return c.schema }
 //   - A lazy input is the value in in. If in does not contain it, or has a [nodebus.Link]
 //     for it, the Runtime of ctx fetches the value when the node asks for it.
 //   - A literal may have the form {"__value__": literal}, as in a prompt.
-//   - The inputs below a dynamic input have flat names, as in a prompt: "images.image0". The
-//     order of what nobody declares is that of the prompt of ctx; by default, it is sorted by
-//     name.
+//   - The inputs below a dynamic input have flat names, as in a prompt: "images.image0". What
+//     nobody declares has the order of the prompt of ctx, or else is sorted by name.
 //   - An input that the class does not declare is ignored. If it is a [nodebus.Link], Call
 //     returns an InputError.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.

@@ -21,7 +21,7 @@ type dynamic struct {
 }
 
 // settle gives the inputs of a class their flat names, and joins them to the inputs that they
-// belong to. The names in fields are those of the declaration.
+// belong to. The names in fields are as declared.
 func (c *Class) settle(fields []field, prefix string, parent *field) {
 	for i := range fields {
 		f := &fields[i]
@@ -219,7 +219,7 @@ func (c *Class) specOf(ctx *nodebus.Context, in nodebus.Inputs) *nodebus.NodeSpe
 	return spec
 }
 
-// isBelow reports whether the name is that of an input below a dynamic input of the class.
+// isBelow reports whether an input of this name is below a dynamic input of the class.
 func (c *Class) isBelow(name string) bool {
 	if !c.dynamic || !strings.Contains(name, ".") {
 		return false
@@ -229,11 +229,11 @@ func (c *Class) isBelow(name string) bool {
 	})
 }
 
-// InputsOf returns the inputs that a node of the class has: for a class without dynamic
-// inputs, those of its Schema without the hidden ones. An input that grows is replaced by the inputs that spec gives
-// for it, a drop-down with cases is followed by the inputs of its choice, and a Rest by the
-// inputs that the class does not declare. The names are those in the prompt, for example
-// "images.image0".
+// InputsOf returns the inputs that a node has, without hidden inputs. For a class without
+// dynamic inputs, they are the Inputs of its Schema. In the place of an input that grows, there
+// are the inputs that spec gives for it, and the first required input that spec lacks. The
+// inputs of a choice follow their drop-down. In the place of a Rest, there are the inputs that
+// the class does not declare. The names are as in the prompt, for example "images.image0".
 func (c *Class) InputsOf(spec nodebus.NodeSpec) []Port {
 	var ports []Port
 	for _, f := range c.portsOf(&spec, nil) {

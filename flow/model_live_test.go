@@ -47,8 +47,7 @@ func (n mLive) Run(*nodebus.Context) (sum int, err error) {
 
 func weight(name string) int { return int(name[0]%4) + int(name[len(name)-1]%8) }
 
-// mLivePick asks for some of its lazy inputs: for the first of them, if the first bit of Which
-// is set, and so on.
+// mLivePick asks for some of its lazy inputs: each bit of its number stands for an input.
 type mLivePick struct {
 	Which int
 	In    []nodebus.Lazy[int] `grow:"in,min=0,max=5"`

@@ -287,9 +287,6 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			if err != nil {
 				return nil, &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
 			}
-			if f.Cases != nil {
-				return nil, &nodebus.InputError{Input: f.Name, Err: errLinkedCase}
-			}
 			*a = arg{src: src, slot: int32(l.Slot)}
 		case given:
 			a.val = v
@@ -299,12 +296,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	if ports < len(spec.Inputs) {
-		if err := g.addUndeclared(p, spec, ids); err != nil {
-			return nil, err
-		}
-	}
-	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
+	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, g.addUndeclared(p, spec, ids, ports)
 }
 
 // classOf returns the class of node i, which may be a node that is being added.

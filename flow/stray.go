@@ -3,7 +3,6 @@ package flow
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/nodebus/nodebus"
@@ -29,27 +28,6 @@ func (n *planNode) declares() func(name string) bool {
 func (n *planNode) addExtra(name string, a arg) {
 	n.extra = append(n.extra, extraArg{name, a})
 	n.stray = n.stray || a.src >= 0 && !n.class.isBelow(name)
-}
-
-// addUndeclared adds the inputs of a node made at run time that are not ports.
-func (g *liveGraph) addUndeclared(n *planNode, spec *nodebus.NodeSpec, ids map[string]int32) error {
-	declared := n.declares()
-	for _, name := range slices.Sorted(maps.Keys(spec.Inputs)) {
-		l, isLink := spec.Inputs[name].(nodebus.Link)
-		if declared(name) || !isLink && !n.class.dynamic {
-			continue
-		}
-		a := arg{src: -1, val: spec.Inputs[name]}
-		if isLink {
-			src, err := g.find(ids, l.Node)
-			if err != nil {
-				return &nodebus.InputError{Input: name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
-			}
-			a = arg{src: src, slot: int32(l.Slot)}
-		}
-		n.addExtra(name, a)
-	}
-	return nil
 }
 
 // checkStrays returns an error if in has a link that is neither a port nor below a dynamic
@@ -97,38 +75,6 @@ func (e *strayError) Error() string {
 // ExceptionType returns the type of the exception in ComfyUI, where the call has an unexpected
 // argument.
 func (*strayError) ExceptionType() string { return "TypeError" }
-
-// call calls the node's code.
-func (t *turn) call(ctx *nodebus.Context, args, outs []any) (nodebus.UI, error) {
-	n := t.n.plan
-	if n.stray {
-		return nil, n.strayError()
-	}
-	return n.class.code.run(ctx, n.ports, t.bind(ctx, args), outs)
-}
-
-// blockedStray reports whether a linked input that the class does not declare is blocked. The
-// node is then not called.
-func (w *worker) blockedStray() bool {
-	for k := range w.n.plan.extra {
-		a := &w.n.plan.extra[k]
-		if a.src < 0 || w.n.plan.class.isBelow(a.name) {
-			continue
-		}
-		if outs := w.r.node(a.src).outs; int(a.slot) < len(outs) && a.slot >= 0 {
-			if _, blocked := outs[a.slot].(*nodebus.BlockedError); blocked {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// linkOf returns the link of an input.
-func (t *turn) linkOf(port int) nodebus.Link {
-	a := &t.n.plan.args[port]
-	return nodebus.Link{Node: t.w.r.node(a.src).plan.id, Slot: int(a.slot)}
-}
 
 // isLinked reports whether v is the link of a lazy input, whose value the Runtime knows.
 func (f *field) isLinked(v any, rt nodebus.Runtime) bool {
