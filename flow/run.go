@@ -365,9 +365,6 @@ func (r *run) abandon() {
 		}
 	}
 	r.mu.Unlock()
-	for _, t := range turns { // without the lock, because End publishes
-		t.endContexts()
-	}
 	for _, next := range grants {
 		next.granted()
 	}
@@ -378,7 +375,8 @@ func (r *run) abandon() {
 	if looking {
 		log.Warn("prompt abandoned: a Fingerprint or the cache did not return", "prompt", r.job.Prompt.ID)
 	}
-	for _, t := range turns {
+	for _, t := range turns { // without the lock, because End publishes
+		t.endContexts()
 		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", t.n.plan.id, "class", t.n.plan.class.Name())
 	}
 }
