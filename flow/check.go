@@ -83,7 +83,7 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	case given:
 		c.given++
 	case f.Kind == PortRequired:
-		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
+		c.missing(f)
 		return p, false
 	default:
 		if f.Default != nil {
@@ -96,6 +96,8 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	switch {
 	case isLink:
 		return c.link(f, a, link)
+	case isList && f.parent != nil && f.parent.Rest: // any list that is not a link
+		c.literal(f, a, v)
 	case isList && len(list) == 2:
 		return c.exception(c.badLink(f.Name, list), "KeyError"), true
 	case isList:
@@ -122,6 +124,10 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 			f.Name, l.Slot, l.Node, from.Name(), len(from.outputs)), "IndexError"), true
 	}
 	out := &from.outputs[l.Slot].Port
+	if f.Cases != nil {
+		c.linkedCase(f, out, l)
+		return p, false
+	}
 	if c.node.class.checksLinks {
 		if c.types == nil {
 			c.types = map[string]string{}
@@ -266,8 +272,9 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 	if c.given == len(c.spec.Inputs) {
 		return p, false
 	}
+	declared := c.node.declares()
 	for name, v := range c.spec.Inputs {
-		if slices.ContainsFunc(c.node.ports, func(f field) bool { return f.Name == name && f.Kind != PortHidden }) {
+		if declared(name) {
 			continue
 		}
 		a := arg{src: -1}
@@ -285,7 +292,7 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 			}
 			a.val = c.undeclaredLiteral(name, v)
 		}
-		c.node.extra = append(c.node.extra, extraArg{name, a})
+		c.node.addExtra(name, a)
 	}
 	slices.SortFunc(c.node.extra, func(a, b extraArg) int { return strings.Compare(a.name, b.name) })
 	return p, false
@@ -333,7 +340,7 @@ func (c *checker) custom() {
 	}
 	for i := range c.node.ports {
 		f := &c.node.ports[i]
-		if _, given := c.spec.Inputs[f.Name]; !given || f.Kind == PortHidden || one && f.Name != about.Input {
+		if _, given := c.spec.Inputs[f.Name]; !given || f.Kind == PortHidden || one && !f.concerns(about.Input) {
 			continue
 		}
 		details := f.Name

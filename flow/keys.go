@@ -1,8 +1,11 @@
 package flow
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -21,7 +24,9 @@ import (
 //   - 'h' and each secret or prompt id that the node receives;
 //   - 'f' and the fingerprint;
 //   - '=', the number of a declared input, and the input;
-//   - '+', the name of an undeclared input, and the input.
+//   - '+', the name of an undeclared input, and the input; for a class with dynamic inputs,
+//     all inputs, sorted by name;
+//   - 'o' and the names of the inputs in a rest field, in their order.
 //
 // An input is '[' with the slot and the key of its source, or a literal; see
 // [value.AppendKey].
@@ -155,6 +160,9 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 		}
 		b = value.AppendText(append(b, 'f'), print)
 	}
+	if c.dynamic {
+		return k.appendLive(b, n)
+	}
 	for i := range n.args {
 		a := &n.args[i]
 		if a.src < 0 && (a.val == notGiven || n.ports[i].Kind == PortHidden) {
@@ -167,6 +175,31 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	for i := range n.extra {
 		a := &n.extra[i]
 		if b, ok = k.appendArg(value.AppendText(append(b, '+'), a.name), &a.arg); !ok {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+// appendLive appends the inputs of a node of a class with dynamic inputs to its key: the inputs
+// that it was given and the defaults of others, sorted by name. Where a node can see the order
+// of its inputs, the order is part of the key.
+func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
+	all := slices.Clone(n.extra)
+	for i := range n.args {
+		a, f := &n.args[i], &n.ports[i]
+		if f.Kind == PortHidden || a.src < 0 && a.val == notGiven {
+			continue
+		}
+		all = append(all, extraArg{f.Name, *a})
+		if f.parent != nil && f.parent.Rest && f.parent.elem.Kind() != reflect.Map {
+			b = value.AppendText(append(b, 'o'), f.Name)
+		}
+	}
+	slices.SortFunc(all, func(a, b extraArg) int { return cmp.Compare(a.name, b.name) })
+	b = binary.AppendUvarint(append(b, '+'), uint64(len(all)))
+	for i := range all {
+		if b, ok = k.appendArg(value.AppendText(b, all[i].name), &all[i].arg); !ok {
 			return b, false
 		}
 	}

@@ -31,8 +31,9 @@ type planNode struct {
 	class *Class
 	ports []field    // the inputs of the node; see Class.ports
 	args  []arg      // one for each port; nil if an input has a broken link
-	extra []extraArg // inputs that the class does not declare, by name
+	extra []extraArg // inputs that are not ports, sorted by name
 	sound bool       // the node itself has no problem
+	stray bool       // an extra input is linked and not below a dynamic input: each call fails
 }
 
 // origin holds the parent, real and display ids of a node made at run time.
@@ -68,7 +69,8 @@ func (n *planNode) place() nodebus.Place {
 	return p
 }
 
-// extraArg is an input that the class does not declare. As in ComfyUI, the node that
+// extraArg is an input that is not a port: the class does not declare it, or it is below a
+// dynamic input that does not have it. As in ComfyUI, the node that
 // it links to runs before this node. The input is part of the node's cache key.
 type extraArg struct {
 	name string
@@ -106,6 +108,7 @@ type planner struct {
 	state  []planState
 	found  problems
 	slab   []arg
+	shapes shapes
 	walk   walker
 	ring   bool // some node depends on itself
 }
@@ -200,7 +203,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		if !ok {
 			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
-		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.inputs}
+		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
 		pl.byID[s.ID] = int32(i)
 		pl.intermediate = pl.intermediate || c.schema.Intermediate
 		inputs += len(pl.nodes[i].ports)

@@ -1,6 +1,10 @@
 package flow
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
@@ -96,4 +100,34 @@ func (w *worker) assemble() {
 	w.ui, w.ran = exp.ui, true
 	w.assembled(exp)
 	w.finish()
+}
+
+// addUndeclared adds the inputs of a node made at run time that are not ports. ports is the
+// number of inputs that are ports.
+func (g *liveGraph) addUndeclared(n *planNode, spec *nodebus.NodeSpec, ids map[string]int32, ports int) error {
+	for k := 0; n.class.dynamic && k < len(n.ports); k++ {
+		if n.ports[k].Cases != nil && n.args[k].src >= 0 {
+			return &nodebus.InputError{Input: n.ports[k].Name, Err: errLinkedCase}
+		}
+	}
+	if ports == len(spec.Inputs) {
+		return nil
+	}
+	declared := n.declares()
+	for _, name := range slices.Sorted(maps.Keys(spec.Inputs)) {
+		l, isLink := spec.Inputs[name].(nodebus.Link)
+		if declared(name) || !isLink && !n.class.dynamic {
+			continue
+		}
+		a := arg{src: -1, val: spec.Inputs[name]}
+		if isLink {
+			src, err := g.find(ids, l.Node)
+			if err != nil {
+				return &nodebus.InputError{Input: name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
+			}
+			a = arg{src: src, slot: int32(l.Slot)}
+		}
+		n.addExtra(name, a)
+	}
+	return nil
 }

@@ -272,14 +272,18 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	if !ok {
 		return nil, fmt.Errorf("class %q: %w", spec.Class, ErrNotFound)
 	}
-	p := &planNode{id: spec.ID, made: made, class: c, ports: c.inputs, sound: true}
+	p := &planNode{id: spec.ID, made: made, class: c, ports: c.portsOf(spec, nil), sound: true}
 	p.args = make([]arg, len(p.ports))
 	g.intermediate = g.intermediate || c.schema.Intermediate
+	ports := 0 // inputs of spec that are ports
 	for k := range p.ports {
 		f := &p.ports[k]
 		a := &p.args[k]
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
+		if given && f.Kind != PortHidden {
+			ports++
+		}
 		switch l, isLink := v.(nodebus.Link); {
 		case f.Kind == PortHidden:
 		case given && isLink:
@@ -296,7 +300,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
+	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, g.addUndeclared(p, spec, ids, ports)
 }
 
 // classOf returns the class of node i, which may be a node that is being added.
