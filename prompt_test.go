@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"slices"
@@ -168,7 +169,7 @@ func TestParseNodesFaults(t *testing.T) {
 			stored, err := json.Marshal(parseNodes(t, c.graph))
 			require.NoError(t, err)
 			for _, graph := range []string{c.graph, string(stored)} {
-				_, err := r.Prepare(&nodebus.Prompt{Nodes: parseNodes(t, graph)})
+				_, err := r.Prepare(context.Background(), &nodebus.Prompt{Nodes: parseNodes(t, graph)})
 				var invalid *nodebus.ValidationError
 				require.ErrorAs(t, err, &invalid)
 				require.Equal(t, "invalid_prompt", invalid.Type)
