@@ -76,7 +76,7 @@ func (c *Call) Inputs() nodebus.Inputs {
 	in := nodebus.Inputs{}
 	for k, val := range c.args {
 		f := &c.ports[k]
-		if _, lazy := val.(lazyArg); lazy || f.Kind == PortHidden || val == notGiven {
+		if _, lazy := val.(lazyArg); lazy || f.isSet() || val == notGiven {
 			continue
 		}
 		if list, ok := val.(value.List); ok {

@@ -66,6 +66,10 @@ func (c *Class) keyed(kind string) {
 		c.usesID = true
 	case "PROMPT_ID", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG":
 		c.private = append(c.private, kind)
+	default:
+		if _, known := hiddenKinds[kind]; !known { // the host may give it as a secret
+			c.private = append(c.private, kind)
+		}
 	}
 }
 
@@ -118,7 +122,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 	for i := range c.inputs {
 		f := &c.inputs[i]
 		switch v, given := in[f.Name]; {
-		case f.Kind == PortHidden:
+		case f.isSet():
 		case given:
 			if args[i], err = f.argument(v); err != nil {
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
@@ -127,7 +131,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			args[i] = f.fetch(rt)
 		case f.Default != nil:
 			args[i] = f.Default
-		case f.Kind == PortOptional || f.Lazy:
+		case f.Kind == PortOptional || f.Lazy || f.isOwn():
 			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
@@ -191,6 +195,7 @@ func (f *field) literal(v any) any {
 	inner, wrapped := m["__value__"]
 	switch wrapped = wrapped && (f.List || len(m) == 1); {
 	case wrapped:
+	case v == nil: // the zero value of a struct
 	case isObject && f.elem.Kind() != reflect.Interface && f.elem.Kind() != reflect.Map:
 		inner = v
 	default:

@@ -124,6 +124,8 @@ func (w *worker) gather() (kind inputKind, err error) {
 		val := a.val
 		switch {
 		case a.src < 0:
+		case n.ports[k].Raw:
+			val = nodebus.Link{Node: w.r.node(a.src).plan.id, Slot: int(a.slot)}
 		case n.ports[k].Lazy:
 			val = lazyArg(k)
 		default:

@@ -277,7 +277,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
 		switch l, isLink := v.(nodebus.Link); {
-		case f.Kind == PortHidden:
+		case f.isSet():
 		case given && isLink:
 			src, err := g.find(ids, l.Node)
 			if err != nil {
