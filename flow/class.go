@@ -99,7 +99,8 @@ func (c *Class) Schema() Schema { return c.schema }
 //   - A literal may have the form {"__value__": literal}, as in a prompt.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
-//     evaluates that output.
+//     evaluates that output. If it has a Graph only, the Runtime runs the graph's output
+//     nodes.
 //   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A
 //     Call with such an input returns that error.
 //
@@ -226,7 +227,11 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 		switch {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)
-		case out.Graph != nil || out.From != (nodebus.Link{}):
+		case out.Graph != nil && out.From == (nodebus.Link{}):
+			if err := evalBeside(ctx, out.Graph); err != nil {
+				return nil, fmt.Errorf("output %q: %w", f.Name, err)
+			}
+		case out.From != (nodebus.Link{}):
 			v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
 			if err != nil {
 				return nil, fmt.Errorf("output %q: %w", f.Name, err)

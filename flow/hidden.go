@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/nodebus/nodebus"
@@ -32,7 +34,7 @@ func (f *field) setHidden(t reflect.Type, sf reflect.StructField, kind string) {
 	case kind == "" || strings.ContainsAny(kind, " \t\n\",:"):
 		panic(mistake(t, sf.Name, "tag `hidden:%q` is no name of a value; write a name like UNIQUE_ID", kind))
 	}
-	for name := range hiddenKinds {
+	for _, name := range slices.Sorted(maps.Keys(hiddenKinds)) {
 		if isNearKind(kind, name) {
 			panic(mistake(t, sf.Name, "tag `hidden:%q` is almost %s; write that, or a name of your own that is less like it", kind, name))
 		}

@@ -42,8 +42,8 @@ var literals = map[string]any{"INT": int64(1), "FLOAT": 1.0, "STRING": "1", "BOO
 
 // checkType panics if the field cannot hold any value of the types in its tag.
 func (f *field) checkType(t reflect.Type, sf reflect.StructField) {
-	if value.Decodes(f.elem) {
-		return // it depends on the text
+	if _, tagged := sf.Tag.Lookup("type"); !tagged || f.Raw || f.Choices != nil || value.Decodes(f.elem) {
+		return // what a type with methods of its own takes depends on the text
 	}
 	var err error
 	for typ := range strings.SplitSeq(f.Type, ",") {

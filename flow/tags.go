@@ -77,6 +77,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 			panic(mistake(t, sf.Name, "tag `in` has %q after the name, which is not one of optional, force, combo, unchecked, raw", flag))
 		}
 	}
+	f.checkType(t, sf)
 	f.setLimits(t, sf)
 	return f
 }
@@ -86,7 +87,6 @@ func (f *field) setType(t reflect.Type, sf reflect.StructField) {
 	f.Type = portType(f.elem)
 	if tag, ok := sf.Tag.Lookup("type"); ok {
 		f.Type = tag
-		f.checkType(t, sf)
 	}
 	if f.setChoices(t, sf); f.Choices != nil {
 		f.Type = "COMBO"
