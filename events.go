@@ -225,13 +225,20 @@ type ExecutionInterrupted struct {
 	Timestamp int64    `json:"timestamp"`
 }
 
-// Preview is an image of the unfinished work of a node. A binary frame of type 1, for
-// older clients, contains only the image and its format.
+// Preview is an image of the unfinished work of a node, or a finished picture if Final is
+// not 0. A newer preview of a node replaces an older one. A picture is not replaced. A binary
+// frame of type 1, for older clients, contains only the image and its format.
 type Preview struct {
 	Place
 	PromptID  string `json:"prompt_id"`
 	ImageType string `json:"image_type"` // "image/jpeg" or "image/png"
-	Image     []byte `json:"-"`          // the bytes of the image file
+	// Final is the number of a finished picture, from 1, among the pictures of a call. It is 0
+	// for unfinished work. Two pictures of a call must not have the same number. Not sent if 0.
+	Final int `json:"final,omitempty"`
+	// Index is the number of the call that has sent the picture, from 0, if the node is called
+	// for each element of a list. Not sent if 0.
+	Index int    `json:"index,omitempty"`
+	Image []byte `json:"-"` // the bytes of the image file
 }
 
 // ProgressText is a line of text that a node shows while it works. PromptID is not sent
@@ -296,11 +303,11 @@ type Answered struct {
 	Result   string `json:"result"` // "answered", "refused", or "expired" if the node waits no longer, for example because the deadline has passed
 }
 
-// TextPiece is a piece of a text that a node produces bit by bit. A piece with Offset 0
-// begins the text anew. Readers append every other piece. The place and Name identify
-// the text. Piece should not split a character: the JSON of an incomplete character is
-// U+FFFD. It is sent only in an envelope, see [JSONCodec]. nodebus itself does not send it
-// yet; an executor or a node of your own may.
+// TextPiece is a piece of a text that a node produces bit by bit; [Context.Text] publishes
+// it. A piece with Offset 0 begins the text anew. Readers append every other piece. The place
+// and Name identify the text. Piece should not split a character: the JSON of an incomplete
+// character is U+FFFD. It is sent only in an envelope, see [JSONCodec]. Several pieces that
+// wait for a client become one piece.
 type TextPiece struct {
 	Place
 	PromptID string `json:"prompt_id"`

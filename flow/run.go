@@ -101,7 +101,7 @@ func (r *run) unlock(then *after) {
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
 	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{}), started: time.Now(), asked: l.puts.time()}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger})
+	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger, TextPause: textPause})
 	r.tracker = nodebus.NewTracker(job, pub)
 	r.graph.init(l.reg, pl, r.tracker)
 	r.keys.r = r
@@ -341,14 +341,14 @@ func (r *run) settle(then *after) {
 func (r *run) abandon() {
 	var grants []*run
 	var keys []string
-	var nodes []*planNode
+	var turns []*turn
 	r.mu.Lock()
 	r.sched.ended = true
 	looking := r.sched.looking
 	for _, w := range r.sched.workers {
 		if w.turn != nil {
-			w.turn.abandon()
-			nodes = append(nodes, w.n.plan)
+			w.turn.over.Store(true)
+			turns = append(turns, w.turn)
 			w.n.why = &nodeWhy{result: resultInterrupted, reason: "the node did not end with its context"}
 			r.sched.known = append(r.sched.known, nodeEnd{at: w.i})
 		}
@@ -375,8 +375,9 @@ func (r *run) abandon() {
 	if looking {
 		log.Warn("prompt abandoned: a Fingerprint or the cache did not return", "prompt", r.job.Prompt.ID)
 	}
-	for _, n := range nodes {
-		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", n.id, "class", n.class.Name())
+	for _, t := range turns { // without the lock, because End publishes
+		t.endContexts()
+		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", t.n.plan.id, "class", t.n.plan.class.Name())
 	}
 }
 

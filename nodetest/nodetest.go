@@ -86,13 +86,16 @@ func (r *Recorder) With(ctx context.Context) *nodebus.Context {
 func (r *Recorder) context(ctx context.Context, at nodebus.Place, busy map[string]bool) *nodebus.Context {
 	return nodebus.NewContext(ctx, nodebus.CallInfo{
 		Place: at, Job: &r.job, Publisher: r, Runtime: runtime{r, at, busy},
-		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
+		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)), PreviewNow: true,
 	})
 }
 
 // Publish records an event. Like a hub, it returns an error if the event cannot be
-// encoded.
+// encoded. It leaves out each [nodebus.TextSoFar], because time decides how many there are.
 func (r *Recorder) Publish(ev nodebus.Event) error {
+	if _, soFar := ev.Payload.(nodebus.TextSoFar); soFar {
+		return nil
+	}
 	if _, err := nodebus.JSON.Encode(ev); err != nil {
 		return err
 	}
@@ -107,6 +110,17 @@ func (r *Recorder) Events() []nodebus.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
+}
+
+// Text returns what the node has written to the text with this name, see
+// [nodebus.Context.Text]. Each write is an event of its own.
+func (r *Recorder) Text(name string) (text string) {
+	for _, p := range Sent[nodebus.TextPiece](r) {
+		if p.UniqueID == r.opts.UniqueID && p.Name == name {
+			text = text[:min(p.Offset, len(text))] + p.Piece
+		}
+	}
+	return text
 }
 
 // Sent returns the payloads of type P that the node has sent, in order.
