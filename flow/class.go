@@ -99,6 +99,7 @@ func (c *Class) Schema() Schema { return c.schema }
 //     fetches the value when the node asks for it.
 //   - A literal may have the form {"__value__": literal}, as in a prompt.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
+//   - An input with Port.Raw takes its [nodebus.Link], after the source has run.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
 //     evaluates that output. If it has a Graph only, the Runtime runs the graph's output
 //     nodes.

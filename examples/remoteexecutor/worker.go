@@ -108,7 +108,7 @@ func (c *call) result() (nodebus.UI, error) {
 	for _, port := range class.Schema().Inputs {
 		if link, ok := in[port.Name].(nodebus.Link); ok && port.Lazy {
 			delete(in, port.Name) // the node asks for it with Input
-		} else if ok {
+		} else if ok && !port.Raw {
 			v, err := c.w.output(link)
 			if err != nil {
 				return nil, err
