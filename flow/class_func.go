@@ -1,0 +1,325 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// Hooks are functions of a class made at run time that the executor calls before the nodes
+// run. A nil *Hooks, and each nil field, means that the class has no such function. The
+// inputs of a hook are the literals and defaults of the node: linked and lazy inputs are
+// absent. The functions must be safe for concurrent use.
+type Hooks struct {
+	// Validate checks the inputs when a prompt is submitted; see [nodebus.Validator].
+	Validate func(ctx *nodebus.Context, in nodebus.Inputs) error
+	// ValidateLinks replaces the check of the types of links. types maps the name of each
+	// linked input to the type of the output.
+	ValidateLinks func(types map[string]string) error
+	// Fingerprint returns a text that becomes part of the cache key; see
+	// [nodebus.Fingerprinter]. A class that replaces another class of the same name should
+	// have another fingerprint: otherwise the cache may return results of the old class.
+	Fingerprint func(ctx *nodebus.Context, in nodebus.Inputs) (string, error)
+}
+
+// NewClass returns a class whose inputs and outputs are known only at run time, for example
+// because a file, a plugin or another server declares them. [Registry.Add] makes the class
+// known to prompts. A node of the class follows the same rules as a node whose class is a
+// Go struct: validation, defaults, lists, lazy inputs, cache, and the description that
+// clients receive. hooks may be nil.
+//
+// The executor calls run once for each call of a node, in several goroutines at the same
+// time. The map in belongs to the call; its values are shared, and run must not modify
+// them. It has an entry for each input that the prompt gives, or that has a default:
+//
+//   - INT is an int64, or a uint64 above the range of int64. FLOAT is a float64, STRING a
+//     string, BOOLEAN a bool. A drop-down is its choice.
+//   - A value of another type is what its source has returned, or decoded JSON with numbers
+//     of type int and float64.
+//   - An input with List is a []any.
+//   - An input with Lazy is a [nodebus.Lazy] of any. It is absent if the prompt leaves it
+//     out. Get returns values of the forms above.
+//   - A hidden input has the value that its Type names; nil if there is no such value.
+//   - An optional input without a default that the prompt leaves out is absent.
+//
+// run returns a value for each output of the schema, in order. A number, text or truth
+// value of any Go type is converted to int, float64, string or bool if the output is INT,
+// FLOAT, STRING or BOOLEAN; another value passes unchanged. For an output with List, run
+// returns any slice or a [nodebus.List]. Each output may be a [nodebus.Out], for example to
+// block the output or to take the result of a graph. The UI of the [Result] is what the node
+// shows. Errors and panics of run have the same effect as those of a struct's Run.
+//
+// A field of a [Port] that has an option in the description, for example Default, is added
+// to Options unless Options has it. A Kind that is empty means required, and an empty name
+// of an output is its type. NewClass copies schema. The error is a [*SchemaError].
+func NewClass(schema Schema, run func(ctx *nodebus.Context, in nodebus.Inputs) (Result, error), hooks *Hooks) (*Class, error) {
+	k := schemaChecker{class: schema.Name}
+	if run == nil {
+		return nil, k.wrong("", "has no function", "give the function that the nodes call")
+	}
+	c := &Class{maker: "a class made at run time"}
+	var err error
+	if c.inputs, c.outputs, err = k.fields(schema); err != nil {
+		return nil, err
+	}
+	code := &funcCode{call: run, outputs: c.outputs}
+	if hooks != nil {
+		code.hooks = *hooks
+	}
+	c.code = code
+	c.validates = code.hooks.Validate != nil
+	c.checksLinks = code.hooks.ValidateLinks != nil
+	c.fingerprints = code.hooks.Fingerprint != nil
+	c.complete(schema.Info)
+	return c, nil
+}
+
+// funcCode is the code of a class whose nodes are calls of a function.
+type funcCode struct {
+	call    func(ctx *nodebus.Context, in nodebus.Inputs) (Result, error)
+	hooks   Hooks
+	outputs []field // of the class
+}
+
+func (c *funcCode) run(ctx *nodebus.Context, ports []field, args, outs []any) (nodebus.UI, error) {
+	in, err := collect(ctx, ports, args)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.call(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if len(res.Outputs) != len(c.outputs) {
+		return nil, fmt.Errorf("the function of the class returned %d outputs, but its schema has %d; return a value for each, in order", len(res.Outputs), len(c.outputs))
+	}
+	for i := range c.outputs {
+		f := &c.outputs[i]
+		if outs[i], err = f.give(res.Outputs[i]); err != nil {
+			return nil, fmt.Errorf("output %d (%s): %w", i, f.Name, err)
+		}
+	}
+	return res.UI, nil
+}
+
+func (c *funcCode) validate(ctx *nodebus.Context, ports []field, args []any, types map[string]string) error {
+	if c.hooks.ValidateLinks != nil {
+		if err := c.hooks.ValidateLinks(types); err != nil {
+			return err
+		}
+	}
+	if c.hooks.Validate == nil {
+		return nil
+	}
+	in, err := collect(ctx, ports, args)
+	if err != nil {
+		return err
+	}
+	return c.hooks.Validate(ctx, in)
+}
+
+func (c *funcCode) fingerprint(ctx *nodebus.Context, ports []field, args []any) (string, error) {
+	in, err := collect(ctx, ports, args)
+	if err != nil {
+		return "", err
+	}
+	return c.hooks.Fingerprint(ctx, in)
+}
+
+// collect returns the inputs of a call by name.
+func collect(ctx *nodebus.Context, ports []field, args []any) (nodebus.Inputs, error) {
+	in := make(nodebus.Inputs, len(ports))
+	for i := range ports {
+		f := &ports[i]
+		switch v := args[i]; {
+		case f.Kind == PortHidden:
+			in[f.Name] = ctx.Hidden(f.Type)
+		case v == notGiven:
+		case f.Lazy:
+			in[f.Name] = f.lazy(v)
+		default:
+			taken, err := f.take(v)
+			if err != nil {
+				return nil, &nodebus.InputError{Input: f.Name, Err: err}
+			}
+			in[f.Name] = taken
+		}
+	}
+	return in, nil
+}
+
+// lazy returns an input that takes the argument v when the node asks for it.
+func (f *field) lazy(v any) nodebus.Lazy[any] {
+	get, ok := v.(getter)
+	if !ok {
+		get = func(context.Context) (any, error) { return v, nil }
+	}
+	var l nodebus.Lazy[any]
+	l.Bind(func(ctx context.Context) (any, error) {
+		v, err := get(ctx)
+		if err != nil || v == nil {
+			return nil, err
+		}
+		return f.take(v)
+	})
+	return l
+}
+
+// take converts an argument to the form in which a function gets it.
+func (f *field) take(v any) (any, error) {
+	if !f.List {
+		return f.takeOne(v)
+	}
+	elems := value.ListOf(v, f.elem)
+	list := make([]any, len(elems))
+	for i, e := range elems {
+		var err error
+		if list[i], err = f.takeOne(e); err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+	}
+	return list, nil
+}
+
+func (f *field) takeOne(v any) (any, error) {
+	if f.Choices != nil {
+		return value.Text(v), nil
+	}
+	if f.Type != "INT" {
+		return f.basic(v)
+	}
+	switch v := v.(type) {
+	case int64:
+		return v, nil
+	case int:
+		return int64(v), nil
+	}
+	return whole[int64](v)
+}
+
+// give converts an output of a function to the form in which a struct would give it.
+func (f *field) give(v any) (any, error) {
+	if port, ok := v.(outPort); ok {
+		out := port.Any()
+		if out.Blocked != nil || out.Graph != nil || out.From != (nodebus.Link{}) {
+			return v, nil
+		}
+		v = out.Value
+	}
+	if !f.List {
+		return f.giveOne(v)
+	}
+	var elems []any
+	switch list := v.(type) {
+	case *nodebus.BlockedError:
+		return list, nil
+	case listValue:
+		elems = list.Values()
+	default:
+		elems = value.ListOf(v, f.elem)
+	}
+	all := make(value.List, len(elems))
+	for i, e := range elems {
+		var err error
+		if all[i], err = f.giveOne(e); err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+	}
+	return all, nil
+}
+
+func (f *field) giveOne(v any) (any, error) {
+	switch v := v.(type) {
+	case *nodebus.BlockedError:
+		return v, nil
+	case int:
+		if f.Type == "INT" {
+			return v, nil
+		}
+	}
+	switch {
+	case f.Choices != nil:
+		return value.Text(v), nil
+	case f.Type == "INT":
+		return whole[int](v)
+	}
+	return f.basic(v)
+}
+
+// whole converts a number without a fraction to an I, or to a uint64 above the range of I.
+func whole[I int | int64](v any) (any, error) {
+	n, err := value.To[I](v)
+	if err == nil {
+		return n, nil
+	}
+	if u, ok := value.To[uint64](v); ok == nil {
+		return u, nil
+	}
+	return nil, err
+}
+
+// basic converts a value to a float64, a string or a bool if the type of the port is FLOAT,
+// STRING or BOOLEAN.
+func (f *field) basic(v any) (any, error) {
+	if f.elem == anyType || reflect.TypeOf(v) == f.elem {
+		return v, nil
+	}
+	dst := reflect.New(f.elem).Elem()
+	if err := value.Assign(dst, v); err != nil {
+		return nil, err
+	}
+	return dst.Interface(), nil
+}
+
+var anyType = reflect.TypeFor[any]()
+
+// elemOf returns the Go type of the values of a port of a class made at run time. INT has no
+// type of its own, because its values are of one of two types.
+func elemOf(p *Port) reflect.Type {
+	switch {
+	case p.Choices != nil:
+	case p.Type == "FLOAT":
+		return reflect.TypeFor[float64]()
+	case p.Type == "STRING":
+		return reflect.TypeFor[string]()
+	case p.Type == "BOOLEAN":
+		return reflect.TypeFor[bool]()
+	}
+	return anyType
+}
+
+// fieldOfPort returns the field of an input of a class made at run time. The port must have
+// passed the checks.
+func fieldOfPort(p Port) field {
+	p.complete()
+	f := field{Port: p, elem: elemOf(&p)}
+	if p.Default != nil {
+		f.defaultValue, _ = f.take(p.Default) // the check has done the same
+	}
+	return f
+}
+
+// complete sets what follows from other members, and adds the options that clients need.
+func (p *Port) complete() {
+	if p.Kind == "" {
+		p.Kind = PortRequired
+	}
+	if p.Choices != nil {
+		p.Type = "COMBO"
+	}
+	p.Options = slices.Clip(p.Options)
+	add := func(name string, v any, is bool) {
+		if is && !slices.ContainsFunc(p.Options, func(o PortOption) bool { return o.Name == name }) {
+			p.Options = append(p.Options, PortOption{name, v})
+		}
+	}
+	add("default", p.Default, p.Default != nil)
+	add("min", p.Min, p.Min != nil)
+	add("max", p.Max, p.Max != nil)
+	add("lazy", true, p.Lazy)
+	add("multiselect", true, p.Multi)
+}
