@@ -23,7 +23,7 @@ func (n ReadNote) Run(*nodebus.Context) (nodebus.UI, error) {
 
 // Fingerprint returns a part of the cache key. While the result stays the same, the
 // node does not run again. For a file, it could be the time and the size.
-func (n ReadNote) Fingerprint() (string, error) { return n.notes[n.Name], nil }
+func (n ReadNote) Fingerprint(*nodebus.Context) (string, error) { return n.notes[n.Name], nil }
 
 // A node that runs again when the data that it reads has changed.
 func ExampleFingerprinter() {

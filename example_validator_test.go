@@ -19,7 +19,7 @@ func (n Between) Run(*nodebus.Context) (nodebus.UI, error) {
 
 // Validate is called when a prompt is submitted. An InputError marks one input. Any
 // other error marks all inputs.
-func (n Between) Validate() error {
+func (n Between) Validate(*nodebus.Context) error {
 	if n.Low > n.High {
 		return &nodebus.InputError{Input: "high", Err: errors.New("must not be below low")}
 	}

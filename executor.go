@@ -30,9 +30,10 @@ type Executor interface {
 // Prepare replaces p.Nodes with a copy whose literals have the declared types, and
 // p.Outputs with the outputs that will run. An error refuses the prompt; usually it is
 // a [*ValidationError]. If only some outputs are invalid, Prepare returns both a result
-// for the other outputs and the *ValidationError.
+// for the other outputs and the *ValidationError. ctx is the context of whoever submits the
+// prompt: if it ends, Prepare may return its cause.
 type Preparer interface {
-	Prepare(p *Prompt) (prepared any, err error)
+	Prepare(ctx context.Context, p *Prompt) (prepared any, err error)
 }
 
 // Job is a prompt to run, with the data of this run of the prompt. Its JSON is for

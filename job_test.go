@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -48,13 +49,13 @@ func TestPreparedJobSurvivesJSON(t *testing.T) {
 	g.AddAs("second", "Total", nodebus.Inputs{"values": first, "scale": 2})
 	job := nodebus.Job{Prompt: &nodebus.Prompt{Nodes: g.Nodes()}, Attempt: 1}
 	var err error
-	job.Prepared, err = r.Prepare(job.Prompt)
+	job.Prepared, err = r.Prepare(context.Background(), job.Prompt)
 	require.NoError(t, err)
 	enc, err := json.Marshal(job)
 	require.NoError(t, err)
 	var got nodebus.Job
 	require.NoError(t, json.Unmarshal(enc, &got))
-	_, err = r.Prepare(got.Prompt)
+	_, err = r.Prepare(context.Background(), got.Prompt)
 	require.NoError(t, err)
 	again, err := json.Marshal(got)
 	require.NoError(t, err)

@@ -72,18 +72,26 @@ type Info struct {
 // Clients receive the error for each input that was given. If the error is an
 // [InputError], clients receive it only for the input that it names.
 //
-// A node may also have a method ValidateLinks(types map[string]string) error. The
-// executor calls it before Validate. types maps the name of each linked input to the
+// ctx ends when whoever submits the prompt gives up. It knows the prompt as it was
+// submitted and the ids, but no secrets. The node does not run yet: SendSync, Eval and
+// Await return errors, and Progress does nothing. ctx is of no use after Validate has
+// returned.
+//
+// A node may also have a method ValidateLinks(ctx *Context, types map[string]string) error.
+// The executor calls it before Validate. types maps the name of each linked input to the
 // port type of the output it is linked to. Such a node accepts links of every type for
 // which ValidateLinks returns nil.
-type Validator interface{ Validate() error }
+type Validator interface{ Validate(ctx *Context) error }
 
 // Fingerprinter is implemented by nodes whose result depends on more than their inputs,
 // for example on the content of a file. The result of Fingerprint becomes part of the
 // cache key. If Fingerprint returns an error, the node runs, and so do the nodes that need
 // it: no cache keeps their results. At the time of the call, inputs that are linked to
-// other nodes have their zero value.
-type Fingerprinter interface{ Fingerprint() (string, error) }
+// other nodes have their zero value. ctx ends with the prompt. It is as limited as the
+// context of a [Validator], but it also knows the secrets.
+type Fingerprinter interface {
+	Fingerprint(ctx *Context) (string, error)
+}
 
 // Lazy is an input that the executor computes only if the node calls Get.
 type Lazy[T any] struct {

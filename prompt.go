@@ -1,12 +1,9 @@
 package nodebus
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -73,32 +70,6 @@ type Policy struct {
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 }
 
-// Inputs holds the inputs of one node by name. A value is a literal, or a [Link] to an
-// output of another node.
-type Inputs map[string]any
-
-// NodeSpec is one node of a graph.
-type NodeSpec struct {
-	ID     string
-	Class  string
-	Inputs Inputs
-	Meta   json.RawMessage // "_meta" of the API format; not used. It must be JSON
-
-	// Malformed describes what ParseNodes found wrong with the JSON of the node, for
-	// example "is not an object". Submit refuses a graph with such a node. It is empty
-	// for a valid node.
-	Malformed string
-}
-
-const (
-	notObject = "is not an object"
-	badInputs = "has inputs that are not an object"
-)
-
-// Nodes is a graph in ComfyUI's API format. In JSON it is an object with the node ids
-// as names. Nodes keeps the order of the object.
-type Nodes []NodeSpec
-
 // Link points at an output of a node. In JSON it is [node, slot].
 type Link struct {
 	Node string
@@ -110,159 +81,6 @@ func (l Link) At(slot int) Link { return Link{l.Node, slot} }
 
 // MarshalJSON writes [node, slot].
 func (l Link) MarshalJSON() ([]byte, error) { return json.Marshal([]any{l.Node, l.Slot}) }
-
-// parseNodes reads a graph of at most limit nodes.
-func parseNodes(data []byte, limit int) (Nodes, error) {
-	var nodes Nodes
-	seen := map[string]bool{}
-	err := eachMember(jsonenc.Plain(data), func(id string, dec *json.Decoder) error {
-		if len(nodes) >= limit {
-			return tooLarge("The prompt has too many nodes", fmt.Sprintf("more than %d nodes; raise the limit, or split the prompt", limit))
-		}
-		var spec NodeSpec
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return err
-		}
-		if err := spec.parse(raw); err != nil {
-			return fmt.Errorf("node %q: %w", id, err)
-		}
-		spec.ID = id
-		if seen[id] {
-			spec.Malformed = "appears twice"
-		}
-		seen[id] = true
-		nodes = append(nodes, spec)
-		return nil
-	})
-	var large *ValidationError
-	switch {
-	case errors.As(err, &large):
-		return nil, large
-	case err != nil:
-		return nil, promptError("invalid_json", "The prompt is not a JSON object of nodes", err.Error())
-	}
-	return nodes, nil
-}
-
-func (n *NodeSpec) parse(raw json.RawMessage) error {
-	if len(raw) == 0 || raw[0] != '{' {
-		n.Malformed = notObject
-		return nil
-	}
-	return eachMember(raw, func(name string, dec *json.Decoder) error {
-		var v any
-		switch name {
-		case "class_type":
-			if err := dec.Decode(&v); err != nil {
-				return err
-			}
-			if v != nil {
-				n.Class = fmt.Sprint(v)
-			}
-		case "inputs":
-			if err := dec.Decode(&v); err != nil {
-				return err
-			}
-			if m, ok := v.(map[string]any); ok {
-				n.Inputs = m
-				findLinks(n.Inputs)
-				jsonenc.Infinities(v)
-			} else {
-				n.Malformed = badInputs
-			}
-		case "_meta":
-			if err := dec.Decode(&n.Meta); err != nil {
-				return err
-			}
-			if json.Unmarshal(n.Meta, &v) != nil { // a number is too large to be read again
-				return n.readMeta()
-			}
-		default:
-			var ignored json.RawMessage
-			return dec.Decode(&ignored)
-		}
-		return nil
-	})
-}
-
-// readMeta replaces the numbers in Meta that no float64 can hold with null.
-func (n *NodeSpec) readMeta() (err error) {
-	dec := json.NewDecoder(bytes.NewReader(n.Meta))
-	dec.UseNumber()
-	var v any
-	if err = dec.Decode(&v); err == nil {
-		n.Meta, err = jsonenc.Marshal(v)
-	}
-	return err
-}
-
-// findLinks replaces each list of a string and a whole number with a Link.
-func findLinks(in Inputs) {
-	for name, v := range in {
-		list, ok := v.([]any)
-		if !ok || len(list) != 2 {
-			continue
-		}
-		id, isString := list[0].(string)
-		n, isNumber := list[1].(json.Number)
-		if !isString || !isNumber {
-			continue
-		}
-		if slot, err := strconv.Atoi(string(n)); err == nil && slot >= 0 {
-			in[name] = Link{id, slot}
-		}
-	}
-}
-
-// UnmarshalJSON does the same as [ParseNodes], without limits: a queue or a store must be
-// able to read what it has accepted.
-func (n *Nodes) UnmarshalJSON(b []byte) (err error) {
-	*n, err = parseNodes(b, math.MaxInt)
-	return err
-}
-
-// MarshalJSON writes the API format.
-func (n Nodes) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i := range n {
-		s := &n[i]
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		id, err := json.Marshal(s.ID)
-		if err != nil {
-			return nil, err
-		}
-		body, err := s.marshal()
-		if err != nil {
-			return nil, fmt.Errorf("node %q: %w", s.ID, err)
-		}
-		b.Write(id)
-		b.WriteByte(':')
-		b.Write(body)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}
-
-// marshal writes a node. It also writes an error of its JSON again, so that the next
-// ParseNodes finds the same error.
-func (n *NodeSpec) marshal() ([]byte, error) {
-	if n.Malformed == notObject {
-		return []byte("null"), nil
-	}
-	w := struct {
-		Class  string          `json:"class_type"`
-		Inputs *Inputs         `json:"inputs,omitempty"`
-		Meta   json.RawMessage `json:"_meta,omitempty"`
-	}{Class: n.Class, Meta: n.Meta}
-	if n.Inputs != nil || n.Malformed == badInputs {
-		w.Inputs = &n.Inputs
-	}
-	return jsonenc.Marshal(w)
-}
 
 // Graph builds nodes in Go code: the nodes of a prompt, or nodes that a running node
 // makes (see [Context.NewGraph]). It is not safe for concurrent use.

@@ -1,13 +1,16 @@
 package nodebus_test
 
 import (
+	"context"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,7 +23,7 @@ func parseNodes(t *testing.T, graph string) nodebus.Nodes {
 func TestParseNodes(t *testing.T) {
 	nodes := parseNodes(t, ` {
 		"10": {"class_type": "Load", "inputs": {"path": "a.png", "seed": 18446744073709551615}, "_meta": {"title": "Load <it>"}},
-		"9": {"inputs": {"image": ["10", 1], "amount": 0.50, "on": true, "none": null}, "class_type": "Blur", "is_changed": [1]},
+		"9": {"class_type": "Blur", "inputs": {"amount": 0.50, "image": ["10", 1], "none": null, "on": true}, "is_changed": [1]},
 		"a b": {"class_type": "Save", "inputs": {}}
 	} `)
 	require.Equal(t, nodebus.Nodes{
@@ -31,6 +34,7 @@ func TestParseNodes(t *testing.T) {
 		{
 			ID: "9", Class: "Blur",
 			Inputs: nodebus.Inputs{"image": nodebus.Link{Node: "10", Slot: 1}, "amount": json.Number("0.50"), "on": true, "none": nil},
+			Extra:  map[string]json.RawMessage{"is_changed": json.RawMessage(`[1]`)},
 		},
 		{ID: "a b", Class: "Save", Inputs: nodebus.Inputs{}},
 	}, nodes)
@@ -77,7 +81,7 @@ func TestParseNodesNumbers(t *testing.T) {
 		require.Equal(t, map[string]any{"y": []any{json.Number(n)}}, nodes[0].Inputs["deep"])
 		out, err := json.Marshal(nodes)
 		require.NoError(t, err)
-		require.Contains(t, string(out), `"x":`+n+`}`)
+		require.Contains(t, string(out), `"x":`+n+`,"deep":{"y":[`+n+`]}}`)
 	}
 }
 
@@ -165,7 +169,7 @@ func TestParseNodesFaults(t *testing.T) {
 			stored, err := json.Marshal(parseNodes(t, c.graph))
 			require.NoError(t, err)
 			for _, graph := range []string{c.graph, string(stored)} {
-				_, err := r.Prepare(&nodebus.Prompt{Nodes: parseNodes(t, graph)})
+				_, err := r.Prepare(context.Background(), &nodebus.Prompt{Nodes: parseNodes(t, graph)})
 				var invalid *nodebus.ValidationError
 				require.ErrorAs(t, err, &invalid)
 				require.Equal(t, "invalid_prompt", invalid.Type)
@@ -221,6 +225,7 @@ func FuzzParseNodes(f *testing.F) {
 		`{}`, `{"1":5}`, `{"1":{},"1":{}}`, `{"1":{"inputs":null}}`, ` { "a" : { "class_type" : 5 , "inputs" : { "x" : [ "b" , 0 ] } } } `,
 		`{"10":{"class_type":"Load","inputs":{"seed":18446744073709551615,"f":1e400},"_meta":{"title":"<\u2028>"}}}`,
 		`{"1":{"class_type":"A","inputs":{"x":{"__value__":["1",-0]}}},"2":{"_meta":null}}`,
+		`{"1":{"inputs":{"b":1,"a":{"d":2,"c":3},"b":4},"z":[1e400],"class_type":"A","a":0},"2":{"a":NaN,"inputs":{"b":1,"a":2},"a":3}}`,
 	} {
 		f.Add([]byte(graph))
 	}
@@ -234,6 +239,9 @@ func FuzzParseNodes(f *testing.F) {
 		}
 		written, err := nodes.MarshalJSON()
 		require.NoError(t, err)
+		if !slices.ContainsFunc(nodes, func(n nodebus.NodeSpec) bool { return n.Malformed != "" }) {
+			sameMembers(t, jsonenc.NoInfinities(jsonenc.Plain(data)), written)
+		}
 		again, err := nodebus.ParseNodes(written)
 		require.NoError(t, err)
 		require.Len(t, again, len(nodes))
@@ -243,6 +251,12 @@ func FuzzParseNodes(f *testing.F) {
 				require.Equal(t, readJSON(t, nodes[i].Meta), readJSON(t, again[i].Meta))
 			}
 			nodes[i].Meta = again[i].Meta
+			require.Equal(t, nodes[i].InputNames(), again[i].InputNames())
+			require.Len(t, again[i].Extra, len(nodes[i].Extra))
+			for name := range nodes[i].Extra {
+				require.Equal(t, readJSON(t, nodes[i].Extra[name]), readJSON(t, again[i].Extra[name]))
+			}
+			nodes[i].Extra = again[i].Extra
 			for name, v := range nodes[i].Inputs { // JSON has no other form for them
 				nodes[i].Inputs[name] = nullFloats(v)
 			}

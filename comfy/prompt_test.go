@@ -270,7 +270,7 @@ func TestValuesSurvive(t *testing.T) {
 	body := h.send("GET", "/history/"+id, "").body
 	require.Contains(t, body, `"n":12345678901234567890`)
 	require.Contains(t, body, `{"z":{"class_type":"RefOutput","inputs":{"value":["a",0]},"_meta":{"title":"T"}},`+
-		`"a":{"class_type":"RefTypes","inputs":{"b":true,"c":"red","f":0.25,"i":3,"s":"5"}}}`)
+		`"a":{"class_type":"RefTypes","inputs":{"i":3,"f":0.25,"s":"5","b":true,"c":"red"}}}`)
 
 	a := h.post("/prompt", fmt.Sprintf(`{"prompt":{%s"x":{}}}`, strings.Repeat(`"x":{},`, 10)))
 	require.Equal(t, http.StatusRequestEntityTooLarge, a.status)

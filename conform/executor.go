@@ -125,11 +125,11 @@ type watched struct {
 	late []string
 }
 
-func (w *watched) Prepare(p *nodebus.Prompt) (any, error) {
+func (w *watched) Prepare(ctx context.Context, p *nodebus.Prompt) (any, error) {
 	if x, ok := w.Executor.(nodebus.Preparer); ok {
-		return x.Prepare(p)
+		return x.Prepare(ctx, p)
 	}
-	return w.registry.Prepare(p)
+	return w.registry.Prepare(ctx, p)
 }
 
 func (w *watched) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {

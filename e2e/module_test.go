@@ -56,7 +56,9 @@ func (n Talk) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 }
 
 // Fingerprint returns an error, so that the node is never cached.
-func (Talk) Fingerprint() (string, error) { return "", fmt.Errorf("e2e: orders are not inputs") }
+func (Talk) Fingerprint(*nodebus.Context) (string, error) {
+	return "", fmt.Errorf("e2e: orders are not inputs")
+}
 
 // Run does what the orders say, and returns the number of events and the last answer.
 func (n Talk) Run(ctx *nodebus.Context) (nodebus.UI, error) {

@@ -67,7 +67,7 @@ type Gate struct {
 }
 
 // Fingerprint returns a different value each time, so that the node is never cached.
-func (Gate) Fingerprint() (string, error) { return rand.Text(), nil }
+func (Gate) Fingerprint(*nodebus.Context) (string, error) { return rand.Text(), nil }
 
 // Run waits for one step and returns the value.
 func (n Gate) Run(ctx *nodebus.Context) (any, error) { return n.Value, n.steps.wait(ctx) }

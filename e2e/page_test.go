@@ -22,7 +22,7 @@ type Tell struct {
 }
 
 // Fingerprint returns a different value each time, so that the node is never cached.
-func (Tell) Fingerprint() (string, error) { return rand.Text(), nil }
+func (Tell) Fingerprint(*nodebus.Context) (string, error) { return rand.Text(), nil }
 
 // Run sends the words and returns the text.
 func (n Tell) Run(ctx *nodebus.Context) (string, error) {
@@ -47,7 +47,7 @@ type Approve struct {
 }
 
 // Fingerprint returns a different value each time, so that the node is never cached.
-func (Approve) Fingerprint() (string, error) { return rand.Text(), nil }
+func (Approve) Fingerprint(*nodebus.Context) (string, error) { return rand.Text(), nil }
 
 // Run asks, and shows the answer.
 func (n Approve) Run(ctx *nodebus.Context) (nodebus.UI, error) {

@@ -29,7 +29,7 @@ func BenchmarkAround(b *testing.B) {
 			reg := benchRegistry()
 			local := flow.NewLocal(reg, &flow.LocalOptions{Cache: flow.NoCache(), Workers: 1, Around: c.around})
 			p := &nodebus.Prompt{ID: "p", Nodes: chain(nodes)}
-			prepared, err := reg.Prepare(p)
+			prepared, err := reg.Prepare(context.Background(), p)
 			require.NoError(b, err)
 			b.ReportAllocs()
 			for b.Loop() {

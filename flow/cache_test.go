@@ -195,7 +195,7 @@ type file struct {
 
 func (n file) Run(*nodebus.Context) (any, error) { return n.runs.Add(1), nil }
 
-func (n file) Fingerprint() (string, error) {
+func (n file) Fingerprint(*nodebus.Context) (string, error) {
 	switch p := n.print.Load().(string); p {
 	case "never":
 		return "", errors.New("unknown")

@@ -67,7 +67,10 @@ type (
 )
 
 func (n callingPrint) Run(*nodebus.Context) (any, error) { return n.In, nil }
-func (callingPrint) Fingerprint() (string, error)        { hook.Load().call(); return "x", nil }
+func (callingPrint) Fingerprint(*nodebus.Context) (string, error) {
+	hook.Load().call()
+	return "x", nil
+}
 
 func (callingMode) Options() []string { hook.Load().call(); return []string{"a"} }
 func (callingMode) PortType() string  { hook.Load().call(); return "MODE" }

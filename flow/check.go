@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type checker struct {
 
 // linkTypeValidator is a node that checks the types of its links itself.
 type linkTypeValidator interface {
-	ValidateLinks(types map[string]string) error
+	ValidateLinks(ctx *nodebus.Context, types map[string]string) error
 }
 
 // check checks the inputs and sets the args of the node. It calls foreign code; if
@@ -315,12 +316,15 @@ func (c *checker) undeclaredLiteral(name string, received any) any {
 // input that the error concerns.
 func (c *checker) custom() {
 	class := c.node.class
-	if !class.validates && !class.checksLinks {
+	if !class.validates && !class.checksLinks || c.pl.gone != nil {
 		return
 	}
 	err := c.ask()
 	if err == nil {
 		return
+	}
+	if c.pl.gone = context.Cause(c.pl.ctx); c.pl.gone != nil {
+		return // the error says nothing about the prompt
 	}
 	text := errorText(err)
 	about, one := asError[*nodebus.InputError](err)
@@ -345,7 +349,8 @@ func (c *checker) custom() {
 
 // ask calls the node's validators with its literals.
 func (c *checker) ask() error {
-	ctx := c.node.sampleContext(&nodebus.Job{Prompt: &nodebus.Prompt{ID: c.pl.prompt.ID}})
+	ctx := c.node.sampleContext(c.pl.ctx, nodebus.CallInfo{Job: c.pl.job()})
+	defer ctx.End()
 	return c.node.class.code.validate(ctx, c.node.ports, c.node.sampleArgs(), c.types)
 }
 

@@ -285,8 +285,9 @@ func (n *planNode) sampleArgs() []any {
 }
 
 // sampleContext returns a context for the code of a node before it runs.
-func (n *planNode) sampleContext(job *nodebus.Job) *nodebus.Context {
-	return nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: n.place(), Job: job})
+func (n *planNode) sampleContext(ctx context.Context, call nodebus.CallInfo) *nodebus.Context {
+	call.Place = n.place()
+	return nodebus.NewContext(ctx, call)
 }
 
 // linkable reports whether an output may be linked to an input. same compares the

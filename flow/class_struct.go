@@ -51,6 +51,7 @@ func newStructClass(proto any, out reflect.Type, info nodebus.Info, body func(ct
 		panic(fmt.Sprintf("nodebus: node %s: has no name; set Info.Name", t))
 	}
 	info.Output = info.Output || onlyUI
+	checkMethods(t)
 	_, code.copied = t.MethodByName("Run")
 	_, c.validates = reflect.New(t).Interface().(nodebus.Validator)
 	_, c.checksLinks = reflect.New(t).Interface().(linkTypeValidator)
@@ -115,12 +116,12 @@ func (c *structCode) validate(ctx *nodebus.Context, ports []field, args []any, t
 		return err
 	}
 	if v, ok := node.(linkTypeValidator); ok {
-		if err := v.ValidateLinks(types); err != nil {
+		if err := v.ValidateLinks(ctx, types); err != nil {
 			return err
 		}
 	}
 	if v, ok := node.(nodebus.Validator); ok {
-		return v.Validate()
+		return v.Validate(ctx)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (c *structCode) fingerprint(ctx *nodebus.Context, ports []field, args []any
 	if err != nil {
 		return "", err
 	}
-	return node.(nodebus.Fingerprinter).Fingerprint()
+	return node.(nodebus.Fingerprinter).Fingerprint(ctx)
 }
 
 // fill sets the inputs of a new node.

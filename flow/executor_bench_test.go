@@ -88,7 +88,7 @@ func newBenchRig(b *testing.B, reg *flow.Registry, cache flow.Cache) *benchRig {
 // prompt prepares a prompt and runs it once.
 func (r *benchRig) prompt(nodes nodebus.Nodes) *nodebus.Prompt {
 	p := &nodebus.Prompt{ClientID: "c", Nodes: nodes}
-	prepared, err := r.reg.Prepare(p)
+	prepared, err := r.reg.Prepare(context.Background(), p)
 	require.NoError(r.b, err)
 	r.plans[p] = prepared
 	r.run(p)

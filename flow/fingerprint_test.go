@@ -22,7 +22,7 @@ func (n stuckPrint) Run(*nodebus.Context) (any, error) {
 	return n.In, nil
 }
 
-func (n stuckPrint) Fingerprint() (string, error) {
+func (n stuckPrint) Fingerprint(*nodebus.Context) (string, error) {
 	<-n.gate
 	return "x", nil
 }

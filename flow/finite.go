@@ -13,8 +13,8 @@ import (
 
 // makeFinite replaces each NaN and infinity in a prompt that was accepted with null. No
 // node uses them: Prepare refuses the inputs that are used. Queues, stores and listings
-// then need no care. makeFinite returns an error for a value, or a Meta, without a JSON
-// form.
+// then need no care. makeFinite returns an error for a value, a Meta or an Extra without a
+// JSON form.
 func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
 	extra, changed, err := finite(p.Extra)
 	switch {
@@ -25,8 +25,8 @@ func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
 	}
 	owned := false
 	for i := range p.Nodes {
-		if meta := p.Nodes[i].Meta; len(meta) > 0 && !json.Valid(meta) {
-			return promptError("invalid_prompt", "_meta of a node is not JSON", aboutNode(&p.Nodes[i]))
+		if name, bad := notJSON(&p.Nodes[i]); bad {
+			return promptError("invalid_prompt", name+" of a node is not JSON", aboutNode(&p.Nodes[i]))
 		}
 		in, changed, err := finiteInputs(p.Nodes[i].Inputs)
 		if err != nil {
@@ -41,6 +41,19 @@ func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
 		p.Nodes[i].Inputs = in
 	}
 	return nil
+}
+
+// notJSON returns the name of a member of a node that is not JSON, if there is one.
+func notJSON(n *nodebus.NodeSpec) (name string, bad bool) {
+	if len(n.Meta) > 0 && !json.Valid(n.Meta) {
+		return "_meta", true
+	}
+	for name, text := range n.Extra {
+		if !json.Valid(text) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // finite does the same as value.Finite. A panic of a MarshalJSON is an error.

@@ -149,7 +149,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 		b = value.AppendText(append(b, 'h'), text)
 	}
 	if c.fingerprints {
-		print, err := fingerprint(k.r.job, n)
+		print, err := k.fingerprint(n)
 		if err != nil {
 			return b, false
 		}
@@ -187,9 +187,11 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 }
 
 // fingerprint calls the method Fingerprint of a node.
-func fingerprint(job *nodebus.Job, n *planNode) (print string, err error) {
+func (k *keys) fingerprint(n *planNode) (print string, err error) {
+	ctx := n.sampleContext(k.r.ctx, nodebus.CallInfo{Job: k.r.job, Logger: k.r.local.opts.Logger})
+	defer ctx.End()
 	err = nodebus.Protect(func() (err error) {
-		print, err = n.class.code.fingerprint(n.sampleContext(job), n.ports, n.sampleArgs())
+		print, err = n.class.code.fingerprint(ctx, n.ports, n.sampleArgs())
 		return err
 	})
 	return print, err

@@ -109,7 +109,9 @@ func (l *Local) Free() {
 
 // Prepare checks a prompt and makes it ready to run; see [nodebus.Preparer] and
 // [Registry.Prepare].
-func (l *Local) Prepare(p *nodebus.Prompt) (prepared any, err error) { return l.reg.Prepare(p) }
+func (l *Local) Prepare(ctx context.Context, p *nodebus.Prompt) (prepared any, err error) {
+	return l.reg.Prepare(ctx, p)
+}
 
 // Execute runs a prompt; see [nodebus.Executor]. If the prompt was not prepared by
 // an executor with the same registry, Execute prepares it first.
@@ -117,9 +119,9 @@ func (l *Local) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publis
 	pl, ok := job.Prepared.(*plan)
 	if !ok || pl.reg != l.reg {
 		own := *job.Prompt
-		var invalid *nodebus.ValidationError
-		if pl, invalid = l.reg.plan(&own); pl == nil {
-			return nodebus.Report{}, invalid
+		var err error
+		if pl, err = l.reg.plan(ctx, &own); err != nil {
+			return nodebus.Report{}, err
 		}
 		job.Prompt = &own
 	}

@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -154,7 +155,7 @@ func runProbes(t *testing.T, nodes nodebus.Nodes) (seen map[any]any, keys []stri
 	notes := &keyNotes{Cache: flow.NewCache(nil)}
 	local := flow.NewLocal(reg, &flow.LocalOptions{Workers: 1, Cache: notes})
 	p := &nodebus.Prompt{ID: "p", Nodes: nodes}
-	prepared, err := local.Prepare(p)
+	prepared, err := local.Prepare(context.Background(), p)
 	if prepared == nil {
 		require.Error(t, err)
 		return nil, nil, nil

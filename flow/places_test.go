@@ -13,7 +13,7 @@ import (
 // lateExecutor leaves a goroutine behind that asks for a place when the prompt is over.
 type lateExecutor struct{ hosts chan nodebus.Host }
 
-func (x lateExecutor) Prepare(*nodebus.Prompt) (any, error) { return nil, nil }
+func (x lateExecutor) Prepare(context.Context, *nodebus.Prompt) (any, error) { return nil, nil }
 
 func (x lateExecutor) Execute(_ context.Context, job nodebus.Job, _ nodebus.Publisher) (nodebus.Report, error) {
 	job.Host.Rest()

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -95,6 +96,10 @@ type arg struct {
 // planner makes a plan and finds all problems of the prompt.
 type planner struct {
 	plan
+	ctx    context.Context // of whoever submits the prompt
+	gone   error           // the cause of ctx, if it ended while a node checked its inputs
+	given  nodebus.Nodes   // the nodes as they were submitted
+	sample *nodebus.Job    // see job
 	prompt *nodebus.Prompt
 	state  []planState
 	found  problems
@@ -113,11 +118,22 @@ const (
 	planInvalid
 )
 
-// plan validates p and makes it ready to run, or returns the error that prevents it.
-// It replaces p.Nodes with a copy whose literals have the declared types.
-func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
+// job returns a job for the contexts of nodes that check their inputs.
+func (pl *planner) job() *nodebus.Job {
+	if pl.sample == nil {
+		given := *pl.prompt
+		given.Nodes = pl.given
+		pl.sample = &nodebus.Job{Prompt: &given}
+	}
+	return pl.sample
+}
+
+// plan validates p and makes it ready to run, or returns the error that prevents it: a
+// [*nodebus.ValidationError], or the cause of ctx. It replaces p.Nodes with a copy whose
+// literals have the declared types.
+func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
+	pl := &planner{ctx: ctx, given: p.Nodes, prompt: p}
 	p.Nodes = slices.Clone(p.Nodes)
-	pl := &planner{prompt: p}
 	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
 	if err := pl.lookUp(); err != nil {
 		return nil, err
@@ -138,11 +154,14 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 	if len(failed) > 0 {
 		rejected = pl.report(failed)
 	}
-	if len(pl.outputs) == 0 {
+	if pl.gone == nil && len(pl.outputs) == 0 {
 		return nil, rejected
 	}
 	if err := pl.rest(); err != nil {
 		return nil, err
+	}
+	if pl.gone != nil {
+		return nil, pl.gone
 	}
 	pl.rejected, pl.specs = rejected, p.Nodes
 	p.Outputs = make([]string, len(pl.outputs))
@@ -151,7 +170,8 @@ func (r *Registry) plan(p *nodebus.Prompt) (*plan, *nodebus.ValidationError) {
 		pl.isOutput[o] = true
 		p.Outputs[i] = pl.nodes[o].id
 	}
-	return &pl.plan, nil
+	done := pl.plan // a copy, so that nothing keeps the planner
+	return &done, nil
 }
 
 // lookUp finds the class of each node. It returns an error for the first node that
@@ -340,13 +360,13 @@ func describeList(choices []any) string {
 // Prepare checks a prompt against the classes of r and makes it ready to run on a
 // [Local] of r; see [nodebus.Preparer]. Other executors may call Prepare only to
 // check prompts, and ignore the result. If only a part of the prompt is valid,
-// Prepare returns both a result and a [*nodebus.ValidationError]. It is safe for
-// concurrent use.
-func (r *Registry) Prepare(p *nodebus.Prompt) (prepared any, err error) {
-	pl, invalid := r.plan(p)
+// Prepare returns both a result and a [*nodebus.ValidationError]. If ctx ends while a node
+// checks its inputs, Prepare returns the cause. It is safe for concurrent use.
+func (r *Registry) Prepare(ctx context.Context, p *nodebus.Prompt) (prepared any, err error) {
+	pl, err := r.plan(ctx, p)
 	switch {
-	case pl == nil:
-		return nil, invalid
+	case err != nil:
+		return nil, err
 	case pl.rejected != nil:
 		return pl, pl.rejected
 	}

@@ -34,11 +34,11 @@ func (e *Engine) process(ctx context.Context, j *job) {
 // execute prepares the prompt, if that is not done yet, sends execution_start, and calls
 // the executor. A panic of the executor becomes an error.
 func (e *Engine) execute(j *job, h *host) (report nodebus.Report, err error) {
-	if err := e.unfit(j); err != nil {
-		return report, err
-	}
 	ctx, cancel := j.limited()
 	defer cancel()
+	if err := e.unfit(ctx, j); err != nil {
+		return report, limited(ctx, err)
+	}
 	if err := context.Cause(ctx); err != nil { // interrupted, or too late, before it began
 		return report, err
 	}
@@ -53,14 +53,17 @@ func (e *Engine) execute(j *job, h *host) (report nodebus.Report, err error) {
 
 // unfit returns an error if the prompt must not be run: it has begun too often and never
 // ended, or Prepare refuses it.
-func (e *Engine) unfit(j *job) error {
+func (e *Engine) unfit(ctx context.Context, j *job) error {
 	if j.attempt > e.mostAttempts(j.p) {
 		return &limitError{"too_many_attempts", fmt.Sprintf("the prompt has begun %d times and never ended", j.attempt-1)}
 	}
 	en := j.en
 	if !en.isPrepared {
-		en.isPrepared = true
-		en.prepared, _, en.refused = e.prepare(en.p)
+		prepared, _, err := e.prepare(ctx, en.p)
+		if err != nil && context.Cause(ctx) != nil {
+			return context.Cause(ctx) // the prompt was not checked
+		}
+		en.isPrepared, en.prepared, en.refused = true, prepared, err
 		if j.p != en.p {
 			j.p.Nodes, j.p.Outputs, j.p.Rejected = en.p.Nodes, en.p.Outputs, en.p.Rejected
 		}

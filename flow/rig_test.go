@@ -201,7 +201,7 @@ func interrupt(e *flow.Engine, id string) bool {
 // prepare checks a prompt. It returns an error even if only a part of the prompt is
 // invalid.
 func prepare(r *flow.Registry, p *nodebus.Prompt) error {
-	_, err := r.Prepare(p)
+	_, err := r.Prepare(context.Background(), p)
 	return err
 }
 

@@ -16,7 +16,14 @@ func promptSize(p *nodebus.Prompt, limit int) int {
 	}
 	for i := range p.Nodes {
 		s := &p.Nodes[i]
-		n += 112 + len(s.ID) + len(s.Class) + len(s.Meta) + len(s.Malformed) + value.MapWeight(len(s.Inputs))
+		n += 128 + len(s.ID) + len(s.Class) + len(s.Meta) + len(s.Malformed) + value.MapWeight(len(s.Inputs))
+		n += 16 * len(s.Inputs) // the order of their names, unless other nodes share it
+		if len(s.Extra) > 0 {
+			n += value.MapWeight(len(s.Extra)) * 5 / 4 // a RawMessage is larger than an interface
+		}
+		for name, text := range s.Extra {
+			n += 32 + len(name) + len(text) // with the place in the order
+		}
 		for name, v := range s.Inputs {
 			if n > limit {
 				return n

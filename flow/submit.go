@@ -37,6 +37,7 @@ type SubmitOptions struct {
 //     a record;
 //   - [ErrFull] if the queue has no room;
 //   - [ErrSecrets] if the queue cannot keep secrets and opts has some;
+//   - the cause of ctx if it ends while a node checks its inputs;
 //   - any other error of the queue or the store.
 func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOptions) (*Submission, error) {
 	if opts == nil {
@@ -49,15 +50,15 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		return nil, promptError("invalid_number", "The priority is not a finite number", fmt.Sprint(p.Priority))
 	}
 	p.Rejected = nil
-	prepared, rejected, err := e.prepare(p)
+	if p.ID == "" {
+		p.ID = newID() // Validate may read it
+	}
+	prepared, rejected, err := e.prepare(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	if err := makeFinite(p); err != nil {
 		return nil, err
-	}
-	if p.ID == "" {
-		p.ID = newID()
 	}
 	p.Created = time.Now()
 	en := newEntry(p)
@@ -149,13 +150,13 @@ func (e *Engine) takeBack(en *entry) bool {
 
 // prepare calls Prepare of the executor, or of the registry if the executor is not a
 // Preparer. If only a part of the prompt is invalid, rejected is set and err is nil.
-func (e *Engine) prepare(p *nodebus.Prompt) (prepared any, rejected *nodebus.ValidationError, err error) {
+func (e *Engine) prepare(ctx context.Context, p *nodebus.Prompt) (prepared any, rejected *nodebus.ValidationError, err error) {
 	var preparer nodebus.Preparer = e.registry
 	if x, ok := e.opts.Executor.(nodebus.Preparer); ok {
 		preparer = x
 	}
 	err = nodebus.Protect(func() (err error) {
-		prepared, err = preparer.Prepare(p)
+		prepared, err = preparer.Prepare(ctx, p)
 		return err
 	})
 	if prepared != nil && errors.As(err, &rejected) {

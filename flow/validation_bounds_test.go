@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -65,7 +66,7 @@ func TestValidationErrorIsBounded(t *testing.T) {
 			c.make(g)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := reg.Prepare(&nodebus.Prompt{Nodes: g.Nodes()})
+			_, err := reg.Prepare(context.Background(), &nodebus.Prompt{Nodes: g.Nodes()})
 			var ve *nodebus.ValidationError
 			require.ErrorAs(t, err, &ve)
 			text, err := json.Marshal(ve)

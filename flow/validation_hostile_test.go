@@ -26,7 +26,7 @@ type complainer struct {
 }
 
 func (complainer) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
-func (n complainer) Validate() error                        { return n.err() }
+func (n complainer) Validate(*nodebus.Context) error        { return n.err() }
 
 func TestErrorsOfValidatorsThatPanic(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -69,7 +69,7 @@ type unsteady struct {
 
 func (unsteady) Run(*nodebus.Context) (int, error) { return 0, nil }
 
-func (unsteady) ValidateLinks(types map[string]string) error {
+func (unsteady) ValidateLinks(_ *nodebus.Context, types map[string]string) error {
 	if types["links"] != "" {
 		panic(errors.New("no such type"))
 	}

@@ -69,7 +69,7 @@ type strict struct {
 
 func (n strict) Run(*nodebus.Context) (int, error) { return n.N, nil }
 
-func (n strict) Validate() error {
+func (n strict) Validate(*nodebus.Context) error {
 	switch n.Mode {
 	case "error":
 		return errors.New("not today")
@@ -93,7 +93,7 @@ type linked struct {
 
 func (n linked) Run(*nodebus.Context) (any, error) { return n.A, nil }
 
-func (n linked) ValidateLinks(types map[string]string) error {
+func (n linked) ValidateLinks(_ *nodebus.Context, types map[string]string) error {
 	if types["a"] != types["b"] {
 		return fmt.Errorf("%s and %s are not alike", types["a"], types["b"])
 	}

@@ -192,9 +192,9 @@ type preparing struct {
 	asked, given int
 }
 
-func (x *preparing) Prepare(p *nodebus.Prompt) (any, error) {
+func (x *preparing) Prepare(ctx context.Context, p *nodebus.Prompt) (any, error) {
 	x.asked++
-	return x.Local.Prepare(p)
+	return x.Local.Prepare(ctx, p)
 }
 
 func (x *preparing) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {

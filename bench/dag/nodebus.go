@@ -33,7 +33,7 @@ func nodebusRunner(told bool) func(g *graph, f func(int)) (run, end func()) {
 	return func(g *graph, f func(int)) (run, end func()) {
 		_, local := newLocal(f)
 		prompt := &nodebus.Prompt{ClientID: "c", Nodes: promptNodes(g)}
-		prepared, err := local.Prepare(prompt)
+		prepared, err := local.Prepare(context.Background(), prompt)
 		must(err)
 		var pub nodebus.Publisher = nobody{}
 		listen, end := nothing, nothing

@@ -18,7 +18,7 @@ type Load struct {
 }
 
 // Validate refuses paths outside the folder. It runs when the prompt is submitted.
-func (n Load) Validate() error {
+func (n Load) Validate(*nodebus.Context) error {
 	if !fs.ValidPath(n.Path) {
 		return &nodebus.InputError{Input: "path", Err: fmt.Errorf("%q is not a path within the folder", n.Path)}
 	}
@@ -26,7 +26,7 @@ func (n Load) Validate() error {
 }
 
 // Fingerprint changes when the file changes, so that the node reads the file again.
-func (n Load) Fingerprint() (string, error) {
+func (n Load) Fingerprint(*nodebus.Context) (string, error) {
 	info, err := fs.Stat(n.files, n.Path)
 	if err != nil {
 		return "", err

@@ -48,7 +48,7 @@ type Save struct {
 }
 
 // Validate refuses names that contain a folder.
-func (n Save) Validate() error {
+func (n Save) Validate(*nodebus.Context) error {
 	if n.Name == "" || n.Name != filepath.Base(n.Name) || n.Name == "." || n.Name == ".." {
 		return &nodebus.InputError{Input: "name", Err: fmt.Errorf("%q is not the name of a file", n.Name)}
 	}

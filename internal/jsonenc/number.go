@@ -124,3 +124,32 @@ func isFloat(v any) bool {
 	_, is := v.(float64)
 	return is
 }
+
+// NoInfinities returns text, which must be JSON, with null in the place of each number for
+// which [Infinite] says so. Without such a number it returns text itself. The rest of text
+// stays as it is, also its order.
+func NoInfinities(text []byte) []byte {
+	var out []byte
+	start := 0
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '"':
+			i = afterString(text, i+1)
+		case c == '-' || c >= '0' && c <= '9':
+			end := scalarEnd(text, i)
+			if end-i >= len("1e309") {
+				if _, is := Infinite(json.Number(text[i:end])); is {
+					out = append(append(out, text[start:i]...), "null"...)
+					start = end
+				}
+			}
+			i = end
+		default:
+			i++
+		}
+	}
+	if out == nil {
+		return text
+	}
+	return append(out, text[start:]...)
+}

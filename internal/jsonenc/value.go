@@ -42,6 +42,14 @@ func Marshal(v any) ([]byte, error) {
 	return text, nil
 }
 
+// Append appends the JSON of v, as [Marshal] returns it.
+func Append(b []byte, v any) ([]byte, error) {
+	if v == nil {
+		return append(b, "null"...), nil
+	}
+	return coderOf(reflect.TypeOf(v)).append(&walk{}, b, reflect.ValueOf(v), false)
+}
+
 // buffers holds memory for the JSON that Marshal makes.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 

@@ -104,7 +104,7 @@ type number struct {
 }
 
 // Validate returns nil only if Mode is "ok".
-func (n RefValidate) Validate() error {
+func (n RefValidate) Validate(*nodebus.Context) error {
 	switch n.Mode {
 	case "raise":
 		panic("validation blew up")
