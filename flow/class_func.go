@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -19,7 +20,7 @@ type Hooks struct {
 	Validate func(ctx *nodebus.Context, in nodebus.Inputs) error
 	// ValidateLinks replaces the check of the types of links. types maps the name of each
 	// linked input to the type of the output.
-	ValidateLinks func(types map[string]string) error
+	ValidateLinks func(ctx *nodebus.Context, types map[string]string) error
 	// Fingerprint returns a text that becomes part of the cache key; see
 	// [nodebus.Fingerprinter]. A class that replaces another class of the same name should
 	// have another fingerprint: otherwise the cache may return results of the old class.
@@ -108,7 +109,7 @@ func (c *funcCode) run(ctx *nodebus.Context, ports []field, args, outs []any) (n
 
 func (c *funcCode) validate(ctx *nodebus.Context, ports []field, args []any, types map[string]string) error {
 	if c.hooks.ValidateLinks != nil {
-		if err := c.hooks.ValidateLinks(types); err != nil {
+		if err := c.hooks.ValidateLinks(ctx, types); err != nil {
 			return err
 		}
 	}
@@ -305,9 +306,7 @@ func fieldOfPort(p Port) field {
 
 // complete sets what follows from other members, and adds the options that clients need.
 func (p *Port) complete() {
-	if p.Kind == "" {
-		p.Kind = PortRequired
-	}
+	p.Kind = cmp.Or(p.Kind, PortRequired)
 	if p.Choices != nil {
 		p.Type = "COMBO"
 	}

@@ -58,14 +58,14 @@ func (n plain) Run(ctx *nodebus.Context) (o plainOut, err error) {
 	return o, nil
 }
 
-func (n plain) Validate() error {
+func (n plain) Validate(*nodebus.Context) error {
 	if n.S == "forbidden" {
 		return &nodebus.InputError{Input: "s", Err: errors.New("is forbidden")}
 	}
 	return nil
 }
 
-func (n plain) Fingerprint() (string, error) {
+func (n plain) Fingerprint(*nodebus.Context) (string, error) {
 	if n.S == "always" {
 		return "", errors.New("runs always")
 	}
@@ -105,13 +105,13 @@ func plainFunc(ctx *nodebus.Context, in nodebus.Inputs) (res flow.Result, err er
 }
 
 var plainHooks = &flow.Hooks{
-	Validate: func(_ *nodebus.Context, in nodebus.Inputs) error {
+	Validate: func(ctx *nodebus.Context, in nodebus.Inputs) error {
 		s, _ := in["s"].(string)
-		return plain{S: s}.Validate()
+		return plain{S: s}.Validate(ctx)
 	},
-	Fingerprint: func(_ *nodebus.Context, in nodebus.Inputs) (string, error) {
+	Fingerprint: func(ctx *nodebus.Context, in nodebus.Inputs) (string, error) {
 		s, _ := in["s"].(string)
-		return plain{S: s}.Fingerprint()
+		return plain{S: s}.Fingerprint(ctx)
 	},
 }
 

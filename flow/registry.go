@@ -61,7 +61,7 @@ func (r *Registry) add(c *Class) (old *Class) {
 // was submitted here before keeps its classes, also while it waits in the queue. Graphs that
 // its nodes make afterwards cannot use the class. If a waiting prompt is taken over by
 // another process or after a restart, it is checked against the classes there: without the
-// class it fails, and says which class does not exist.
+// class it is refused, and the error says which class does not exist.
 func (r *Registry) Remove(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

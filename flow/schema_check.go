@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -46,17 +47,11 @@ func (k *schemaChecker) fields(s Schema) (inputs, outputs []field, err error) {
 		return nil, nil, err
 	}
 	for i, p := range s.Outputs {
-		if p.Name == "" {
-			p.Name = p.Type
-		}
-		at := p.Name
-		if at == "" {
-			at = strconv.Itoa(i)
-		}
-		if err := k.output(at, &p); err != nil {
+		if err := k.output(cmp.Or(p.Name, strconv.Itoa(i)), &p); err != nil {
 			return nil, nil, err
 		}
 		p.complete()
+		p.Kind, p.Name = "", cmp.Or(p.Name, p.Type)
 		outputs = append(outputs, field{Port: p, elem: elemOf(&p), special: true})
 	}
 	return inputs, outputs, nil

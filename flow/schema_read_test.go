@@ -1,0 +1,175 @@
+package flow_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// Schemas that are read from entries of /object_info.
+
+// sampler is a class of the older kind, as ComfyUI describes it.
+const sampler = `{
+	"input": {
+		"required": {
+			"steps": ["INT", {"default": 20, "min": 1, "max": 10000, "tooltip": "how many"}],
+			"seed": ["INT", {"default": 0, "min": 0, "max": 18446744073709551615, "control_after_generate": true}],
+			"cfg": ["FLOAT", {"default": 8.0, "min": 0.0, "max": 1e400, "step": 0.1, "round": 0.01}],
+			"model": ["MODEL"],
+			"name": [["euler", "ddim"], {"default": "ddim"}],
+			"batch": [[1, 2.5, true], {}],
+			"file": [[], {"image_upload": true, "remote": {"route": "/files", "b": [1, {"z": 1, "a": 2}]}}],
+			"text": ["STRING", {"multiline": true, "dynamicPrompts": true, "min": 3}],
+			"either": ["FLOAT,INT", {"default": 1.0, "min": 0, "widgetType": "FLOAT"}]
+		},
+		"optional": {
+			"mask": ["MASK", {"lazy": true, "rawLink": true}],
+			"on": ["BOOLEAN", {"default": false, "label_on": "yes", "note": null}],
+			"any": ["*", {"forceInput": true}]
+		},
+		"hidden": {"unique_id": "UNIQUE_ID", "prompt": ["PROMPT"]}
+	},
+	"input_order": {
+		"required": ["model", "seed", "steps", "cfg", "name", "batch", "file", "text", "either"],
+		"optional": ["mask", "on", "any"], "hidden": ["unique_id", "prompt"]
+	},
+	"output": ["LATENT", ["euler", "ddim"], "INT"],
+	"output_is_list": [false, false, true],
+	"output_name": ["latent", "name", "n"],
+	"output_tooltips": ["a", "b", null],
+	"name": "Sampler", "display_name": "A Sampler", "description": "Samples.",
+	"python_module": "nodes", "category": "sampling", "output_node": true
+}`
+
+func readSchema(t testing.TB, text string) (s flow.Schema) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(text), &s))
+	return s
+}
+
+func namesOf(ports []flow.Port) (names []string) {
+	for i := range ports {
+		names = append(names, ports[i].Name)
+	}
+	return names
+}
+
+func TestSchemaIsRead(t *testing.T) {
+	s := readSchema(t, sampler)
+	require.Equal(t, nodebus.Info{Name: "Sampler", Title: "A Sampler", Description: "Samples.", Category: "sampling", Output: true}, s.Info)
+	require.Equal(t, []string{"model", "seed", "steps", "cfg", "name", "batch", "file", "text", "either", "mask", "on", "any", "unique_id", "prompt"}, namesOf(s.Inputs))
+	in := map[string]flow.Port{}
+	for _, p := range s.Inputs {
+		in[p.Name] = p
+	}
+	require.Equal(t, flow.Port{Name: "model", Type: "MODEL", Kind: flow.PortRequired}, in["model"])
+	require.Equal(t, uint64(18446744073709551615), in["seed"].Max)
+	require.Equal(t, []any{int64(20), int64(1), int64(10000)}, []any{in["steps"].Default, in["steps"].Min, in["steps"].Max})
+	require.Equal(t, []any{8.0, 0.0, nil}, []any{in["cfg"].Default, in["cfg"].Min, in["cfg"].Max}, "nothing is bigger than 1e400")
+	require.Equal(t, flow.PortOption{Name: "max", Value: json.Number("1e400")}, in["cfg"].Options[2])
+	require.Nil(t, in["text"].Min)
+	require.Equal(t, int64(0), in["either"].Min)
+	require.True(t, in["mask"].Lazy)
+	require.Equal(t, flow.PortOptional, in["mask"].Kind)
+	require.Equal(t, false, in["on"].Default)
+	require.Equal(t, "UNIQUE_ID", in["unique_id"].Type)
+	require.Equal(t, "PROMPT", in["prompt"].Type)
+	require.Equal(t, flow.PortHidden, in["prompt"].Kind)
+	for name, want := range map[string][]any{"name": {"euler", "ddim"}, "batch": {int64(1), 2.5, true}, "file": {}, "any": nil} {
+		p := in[name]
+		got, err := p.ListChoices()
+		require.NoError(t, err)
+		require.Equal(t, want, got, name)
+	}
+	require.Equal(t, []string{"latent", "name", "n"}, namesOf(s.Outputs))
+	require.Equal(t, []bool{false, false, true}, []bool{s.Outputs[0].List, s.Outputs[1].List, s.Outputs[2].List})
+}
+
+// members that ComfyUI writes and a Schema has, for the comparison with what was read
+var schemaMembers = []string{
+	"input", "input_order", "output", "output_is_list", "output_name", "name", "display_name", "description", "category", "output_node", "output_tooltips",
+}
+
+// only returns the JSON of an entry with the members of schemaMembers.
+func only(t testing.TB, text []byte) string {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	all, some := map[string]any{}, map[string]any{}
+	require.NoError(t, dec.Decode(&all))
+	for _, name := range schemaMembers {
+		if v, ok := all[name]; ok {
+			some[name] = v
+		}
+	}
+	return jsonOf(t, some)
+}
+
+// TestSchemaIsWrittenAsItWasRead compares what MarshalJSON writes with what was read.
+func TestSchemaIsWrittenAsItWasRead(t *testing.T) {
+	for _, tt := range []struct{ name, read, written string }{
+		{"V3 combos", `{"input":{"required":{"a":["COMBO",{"multiselect":true,"default":["x"],"multi_select":{"chip":true},"options":["x",1,2.5]}],"b":["COMBO",{"options":["x"],"multiselect":false,"tooltip":"t"}]}},
+			"input_order":{"required":["a","b"]},"output":["COMBO"],"output_is_list":[false],"output_name":["COMBO"],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
+		{"choices from an address", `{"input":{"required":{"a":["COMBO",{"remote":{"route":"/x","refresh":5},"options":[]}],"b":["COMBO",{"remote_combo":{"route":"/y"}}]}},
+			"input_order":{"required":["a","b"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
+		{"kinds that are not known", `{"input":{"required":{"a":["COMFY_DYNAMICGROUP_V3",{"template":{"required":{"n":["INT",{}]}},"min":0}],"b":["COMFY_DYNAMICSLOT_V3",{"slotType":"IMAGE","inputs":{"required":{}}}]}},
+			"input_order":{"required":["a","b"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
+		{"what only an odd class says", `{"input":{"required":{"a":"INT","b":["IMAGE",null],"c":["MASK",7],"d":[["x",null,{"y":1}]]},"optional":null},
+			"output":["INT"],"output_is_list":"no","output_name":[["x"]],"name":"A","display_name":null,"description":["not","text"],"category":5,"output_node":"yes"}`,
+			`{"input":{"required":{"a":["INT",{}],"b":["IMAGE",{}],"c":["MASK",{}],"d":[["x"],{}]}},"input_order":{"required":["a","b","c","d"]},
+			"output":["INT"],"output_is_list":[false],"output_name":["INT"],"name":"A","display_name":"","description":"","category":"","output_node":false}`},
+		{"nothing", `{}`, `{"input":{"required":{}},"input_order":{"required":[]},"output":[],"output_is_list":[],"output_name":[],"name":"","display_name":"","description":"","category":"","output_node":false}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text, err := readSchema(t, tt.read).MarshalJSON()
+			require.NoError(t, err)
+			if tt.written == "" {
+				tt.written = tt.read
+			}
+			require.Equal(t, only(t, []byte(tt.written)), only(t, text))
+		})
+	}
+}
+
+func TestSchemaThatCannotBeRead(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`: "nodebus: not an entry of /object_info: json: cannot unmarshal array into Go value of type flow.entryJSON",
+		`{"name":"A","input":{"required":{"a":[]}}}`:     `nodebus: class "A": input "a": the declaration is empty; write a type`,
+		`{"name":"A","input":{"required":{"a":[5,{}]}}}`: `nodebus: class "A": input "a": the type is 5; write a name or a list of choices`,
+		`{"name":"A","input":{"hidden":{"a":{}}}}`:       `nodebus: class "A": input "a": a hidden input is not the name of a value`,
+		`{"name":"A","output":[null]}`:                   `nodebus: class "A": output 0: the type is null; write a name or a list of choices`,
+		`{"name":"A","input":{"required":["a"]}}`:        "nodebus: not an entry of /object_info: not an object",
+	} {
+		s := flow.Schema{Info: nodebus.Info{Name: "before"}}
+		require.EqualError(t, json.Unmarshal([]byte(text), &s), want)
+		require.Equal(t, "before", s.Name, "it is not changed")
+	}
+}
+
+// FuzzSchema checks that no entry stops the program, and that what MarshalJSON writes is read
+// to the same.
+func FuzzSchema(f *testing.F) {
+	f.Add([]byte(sampler))
+	f.Add([]byte(`{"name":"A","is_input_list":true,"input":{"required":{"a":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{"i":["INT",{}]}},"prefix":"i","min":1,"max":50}}],
+		"m":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"x","inputs":{"required":{"s":["FLOAT",{"min":0.0}]}}}]}]}},"output":["COMFY_MATCHTYPE_V3"],"output_matchtypes":["T"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s, again flow.Schema
+		if json.Unmarshal(data, &s) != nil {
+			return
+		}
+		first, err := s.MarshalJSON()
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(first, &again), "%s", first)
+		second, err := again.MarshalJSON()
+		require.NoError(t, err)
+		require.Equal(t, string(first), string(second))
+		if c, err := flow.NewClass(again, plainFunc, nil); err == nil {
+			_, err = c.Schema().MarshalJSON()
+			require.NoError(t, err)
+		}
+	})
+}
