@@ -22,8 +22,8 @@ var rooms = map[string]room{
 		imports: []string{"internal/jsonenc", "internal/queue", "internal/value"},
 		// The log, the receipts, the watching and the statistics are boxes of their own, and
 		// so are the payloads of events that ComfyUI does not have. Snapshots are one, too.
-		// So are how a prompt ended, the questions of nodes, and the limits of a graph.
-		files: 49, names: 126, circle: 8,
+		// So are how a prompt ended, the questions of nodes, the limits of a graph, and its nodes.
+		files: 50, names: 128, circle: 8,
 	},
 	"flow": {
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},

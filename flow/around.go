@@ -69,14 +69,17 @@ func (c *Call) Attempts() int { return int(c.attempts.Load()) }
 
 // Inputs returns the inputs of the call by name, in the form that [Class.Call] takes. It
 // leaves out hidden inputs, inputs that are not given, and lazy inputs that are linked: the
-// Runtime of the context has those, and Class.Call finds them there. If Cached is true, it
+// Runtime of the context has those, and Class.Call finds them there. A linked lazy input
+// below a dynamic input is a [nodebus.Link], so that the class knows its name. If Cached is true, it
 // leaves out all linked inputs. A list is a []any. Do not modify the values: other nodes
 // share them.
 func (c *Call) Inputs() nodebus.Inputs {
 	in := nodebus.Inputs{}
 	for k, val := range c.args {
 		f := &c.ports[k]
-		if _, lazy := val.(lazyArg); lazy || f.Kind == PortHidden || val == notGiven {
+		if port, lazy := val.(lazyArg); lazy && f.parent != nil {
+			val = c.turn.linkOf(int(port))
+		} else if lazy || f.Kind == PortHidden || val == notGiven {
 			continue
 		}
 		if list, ok := val.(value.List); ok {
@@ -121,7 +124,7 @@ func callNode(ctx *nodebus.Context, c *Call) (res Result, err error) {
 	defer try.End()
 	err = nodebus.Protect(func() error {
 		outs := slices.Grow(room, len(c.Class.outputs))[:len(c.Class.outputs)]
-		ui, err := c.Class.code.run(try, c.ports, c.turn.bind(try, c.args), outs)
+		ui, err := c.turn.call(try, c.args, outs)
 		if err == nil {
 			res = Result{Outputs: outs, UI: ui}
 		}

@@ -35,8 +35,11 @@ func TestAnswersAreNotCached(t *testing.T) {
 		"an expansion": func(g *nodebus.Graph, before nodebus.Link) (string, nodebus.Link) {
 			return "y.0.0.made", g.AddAs("y", "Expand", in{"in": before})
 		},
-		"an undeclared input": func(g *nodebus.Graph, before nodebus.Link) (string, nodebus.Link) {
-			return "x", g.AddAs("y", "Pass", in{"in": 1, "other": g.AddAs("x", "Ask", in{"in": before})})
+		"an input of a rest field": func(g *nodebus.Graph, before nodebus.Link) (string, nodebus.Link) {
+			return "x", g.AddAs("y", "Others", in{"in": 1, "other": g.AddAs("x", "Ask", in{"in": before})})
+		},
+		"a dropped input": func(g *nodebus.Graph, before nodebus.Link) (string, nodebus.Link) {
+			return "x", g.AddAs("y", "Others", in{"in": 1, "mode.dead": g.AddAs("x", "Ask", in{"in": before})})
 		},
 	} {
 		for cache, c := range map[string]func() flow.Cache{
@@ -54,6 +57,7 @@ func TestAnswersAreNotCached(t *testing.T) {
 						return nodebus.Eval[any](ctx, g, g.AddAs("made", "Ask", nodebus.Inputs{"in": in}))
 					})
 					flow.Register(r.reg, expander{}, nodebus.Info{Name: "Expand"})
+					flow.Register(r.reg, liveOthers{}, nodebus.Info{Name: "Others"})
 					for i := range 3 {
 						g := nodebus.NewGraph()
 						ask, out := graph(g, g.AddAs("before", "Count", nil))
@@ -63,7 +67,7 @@ func TestAnswersAreNotCached(t *testing.T) {
 						synctest.Wait()
 						require.NoError(t, r.engine.Answer(r.ctx, id, ask, "q", i))
 						o := wait()
-						if name != "an undeclared input" {
+						if name != "a dropped input" {
 							require.Equal(t, []any{fmt.Sprint(i)}, o.text("out"))
 						}
 						require.True(t, slices.Contains(o.types(), "executing out"), "%v", o.types())

@@ -53,19 +53,21 @@ func TestSection10UndeclaredInputsAreInTheKey(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		n := r.counted("Count")
 		r.counted("Pass")
+		flow.Register(r.reg, liveOthers{calls: n}, nodebus.Info{Name: "Others"})
 		graph := func(name string, v any) nodebus.Nodes {
 			g := nodebus.NewGraph()
 			other := g.AddAs("other", "Pass", in{"in": v})
-			if name == "link" {
-				v = other
+			class := "Count"
+			if name == "mode.link" { // a link that no class declares fails the call
+				class, v = "Others", other
 			}
-			g.AddAs("o", "Show", in{"in": g.AddAs("n", "Count", in{"in": 1, name: v})})
+			g.AddAs("o", "Show", in{"in": g.AddAs("n", class, in{"in": 1, name: v})})
 			return g.Nodes()
 		}
 		for k, c := range []struct {
 			name string
 			v    any
-		}{{"more", 1}, {"more", 2}, {"more", []any{2}}, {"else", 2}, {"link", 1}, {"link", 2}} {
+		}{{"more", 1}, {"more", 2}, {"more", []any{2}}, {"else", 2}, {"mode.link", 1}, {"mode.link", 2}} {
 			for range 2 {
 				r.run(graph(c.name, c.v))
 				require.EqualValues(t, k+1, n.Load(), c)

@@ -83,7 +83,7 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	case given:
 		c.given++
 	case f.Kind == PortRequired:
-		c.fail("required_input_missing", "Required input is missing", f.Name, map[string]any{"input_name": f.Name})
+		c.missing(f)
 		return p, false
 	default:
 		if f.Default != nil {
@@ -96,6 +96,8 @@ func (c *checker) input(f *field, a *arg) (p nodebus.Problem, broken bool) {
 	switch {
 	case isLink:
 		return c.link(f, a, link)
+	case isList && f.parent != nil && f.parent.Rest: // any list that is not a link
+		c.literal(f, a, v)
 	case isList && len(list) == 2:
 		return c.exception(c.badLink(f.Name, list), "KeyError"), true
 	case isList:
@@ -122,6 +124,10 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 			f.Name, l.Slot, l.Node, from.Name(), len(from.outputs)), "IndexError"), true
 	}
 	out := &from.outputs[l.Slot].Port
+	if f.Cases != nil {
+		c.linkedCase(f, out, l)
+		return p, false
+	}
 	if c.node.class.checksLinks {
 		if c.types == nil {
 			c.types = map[string]string{}
@@ -266,8 +272,9 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 	if c.given == len(c.spec.Inputs) {
 		return p, false
 	}
+	declared := c.node.declares()
 	for name, v := range c.spec.Inputs {
-		if slices.ContainsFunc(c.node.ports, func(f field) bool { return f.Name == name && f.Kind != PortHidden }) {
+		if declared(name) {
 			continue
 		}
 		a := arg{src: -1}
@@ -277,6 +284,7 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 				return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
 			}
 			a = arg{src: src, slot: int32(l.Slot)}
+			c.node.strays(name)
 		} else if v, changed, err := value.Finite(v); err != nil {
 			c.formless(name, c.spec.Inputs[name], err)
 		} else {
@@ -333,7 +341,7 @@ func (c *checker) custom() {
 	}
 	for i := range c.node.ports {
 		f := &c.node.ports[i]
-		if _, given := c.spec.Inputs[f.Name]; !given || f.Kind == PortHidden || one && f.Name != about.Input {
+		if _, given := c.spec.Inputs[f.Name]; !given || f.Kind == PortHidden || one && !f.concerns(about.Input) {
 			continue
 		}
 		details := f.Name

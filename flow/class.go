@@ -26,6 +26,8 @@ type Class struct {
 	plainOuts                            bool     // no output is a List or an Out
 	validates, checksLinks, fingerprints bool     // the code has these methods
 	usesID                               bool     // the result may depend on the unique id
+	dynamic, rest                        bool     // some input stands for others; some input takes what nobody declares
+	fields                               int      // number of fields; see field.number
 	private                              []string // hidden inputs whose values other prompts must not see
 }
 
@@ -46,15 +48,13 @@ type code interface {
 func (c *Class) complete(info nodebus.Info) {
 	info.Title = cmp.Or(info.Title, info.Name)
 	for i := range c.inputs {
-		f := &c.inputs[i]
-		c.takesList = c.takesList || f.List
-		c.lazy = c.lazy || f.Lazy
-		if f.Kind == PortHidden {
+		if f := &c.inputs[i]; f.Kind == PortHidden {
 			c.keyed(f.Type)
 		}
 	}
 	c.plainOuts = !slices.ContainsFunc(c.outputs, func(f field) bool { return f.List || f.special })
 	c.schema = Schema{Info: info, Inputs: portsOf(c.inputs), Outputs: portsOf(c.outputs)}
+	c.settle(c.inputs, "", nil)
 }
 
 // keyed notes the hidden inputs that are part of the cache key. As in ComfyUI,
@@ -93,6 +93,10 @@ func (c *Class) Schema() Schema { return c.schema }
 //   - A lazy input is the value in in. If in does not contain it, the Runtime of ctx
 //     fetches the value when the node asks for it.
 //   - A literal may have the form {"__value__": literal}, as in a prompt.
+//   - A dynamic input has its flat names, as in a prompt: "images.image0". A rest field gets
+//     its inputs sorted by name. If a lazy input below a dynamic input is a [nodebus.Link], the
+//     Runtime of ctx fetches its value. Any other input that the class does not declare is
+//     ignored, but if it is a Link, Call returns an InputError.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
 //     evaluates that output.
@@ -114,11 +118,17 @@ func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 
 func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
 	rt := ctx.Runtime()
-	args := make([]any, len(c.inputs))
-	for i := range c.inputs {
-		f := &c.inputs[i]
+	ports := c.portsOf(&nodebus.NodeSpec{Inputs: in}, nil)
+	if err := c.checkStrays(ports, in); err != nil {
+		return Result{}, err
+	}
+	args := make([]any, len(ports))
+	for i := range ports {
+		f := &ports[i]
 		switch v, given := in[f.Name]; {
 		case f.Kind == PortHidden:
+		case given && f.isLinked(v, rt):
+			args[i] = f.fetch(rt)
 		case given:
 			if args[i], err = f.argument(v); err != nil {
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
@@ -134,7 +144,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 		}
 	}
 	res.Outputs = make([]any, len(c.outputs))
-	if res.UI, err = c.code.run(ctx, c.inputs, args, res.Outputs); err != nil {
+	if res.UI, err = c.code.run(ctx, ports, args, res.Outputs); err != nil {
 		return Result{}, err
 	}
 	for i := range c.outputs {
@@ -296,7 +306,7 @@ func linkable(out, in *Port, same func(out, in *Port) bool) bool {
 	switch {
 	case out.Type == in.Type && (in.Choices == nil || in.Combo):
 		return true
-	case out.Type == "*" || in.Type == "*":
+	case out.Type == "*" || in.Type == "*" || out.Match != nil || in.Match != nil:
 		return true
 	case in.Choices != nil && !in.Combo: // the type of this drop-down is its choices
 		return out.Choices != nil && same(out, in)

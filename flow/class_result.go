@@ -33,6 +33,7 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 			panic(mistake(t, out.Name()+"."+sf.Name, "has a tag `out` but is unexported; begin its name with a capital"))
 		}
 		f := outputOf(t, cmp.Or(name, snake(sf.Name)), sf.Type, sf.Index)
+		f.setMatch(t, sf)
 		if tip, ok := sf.Tag.Lookup("tip"); ok {
 			f.Options = append(f.Options, PortOption{"tooltip", tip})
 		}

@@ -20,6 +20,7 @@ type structCode struct {
 	ui      []int                                             // index of the field of type UI in the result; see reflect.Value.FieldByIndex
 	multi   bool                                              // the result is a struct with several outputs
 	copied  bool                                              // Run receives a copy of the node
+	class   *Class                                            // not nil: it has dynamic inputs
 	used    sync.Pool                                         // pointers to nodes that a call may use again, if copied
 }
 
@@ -40,6 +41,7 @@ func newStructClass(proto any, out reflect.Type, info nodebus.Info, body func(ct
 	code := &structCode{typ: t, proto: v, body: body}
 	c := &Class{inputs: fieldsOf(t, nil), code: code, maker: t.String()}
 	checkNames(t, c.inputs)
+	checkLive(t, c.inputs)
 	var onlyUI bool
 	c.outputs, code.ui, onlyUI = outputsOf(t, out)
 	code.outputs, code.multi = c.outputs, isResultStruct(out)
@@ -56,7 +58,9 @@ func newStructClass(proto any, out reflect.Type, info nodebus.Info, body func(ct
 	_, c.validates = reflect.New(t).Interface().(nodebus.Validator)
 	_, c.checksLinks = reflect.New(t).Interface().(linkTypeValidator)
 	_, c.fingerprints = reflect.New(t).Interface().(nodebus.Fingerprinter)
-	c.complete(info)
+	if c.complete(info); c.dynamic {
+		code.class = c
+	}
 	return c
 }
 
@@ -83,7 +87,7 @@ func (c *structCode) run(ctx *nodebus.Context, ports []field, args, outs []any) 
 		node = c.newNode()
 	}
 	fields := reflect.ValueOf(node).Elem()
-	if err := fill(fields, ctx, ports, args); err != nil {
+	if err := c.fill(fields, ctx, ports, args); err != nil {
 		return nil, err
 	}
 	out, err := c.body(ctx, node)
@@ -107,7 +111,7 @@ func (c *structCode) newNode() any {
 // sample returns a new node with these inputs.
 func (c *structCode) sample(ctx *nodebus.Context, ports []field, args []any) (any, error) {
 	node := c.newNode()
-	return node, fill(reflect.ValueOf(node).Elem(), ctx, ports, args)
+	return node, c.fill(reflect.ValueOf(node).Elem(), ctx, ports, args)
 }
 
 func (c *structCode) validate(ctx *nodebus.Context, ports []field, args []any, types map[string]string) error {
@@ -135,25 +139,33 @@ func (c *structCode) fingerprint(ctx *nodebus.Context, ports []field, args []any
 }
 
 // fill sets the inputs of a new node.
-func fill(node reflect.Value, ctx *nodebus.Context, ports []field, args []any) error {
+func (c *structCode) fill(node reflect.Value, ctx *nodebus.Context, ports []field, args []any) error {
+	if c.class != nil {
+		return c.fillLive(node, ctx, ports, args)
+	}
 	for i := range ports {
-		f := &ports[i]
-		dst := node.FieldByIndex(f.index)
-		var err error
-		switch v := args[i]; {
-		case f.Kind == PortHidden:
-			err = value.Assign(dst, ctx.Hidden(f.Type))
-		case v == notGiven:
-		case f.Lazy:
-			bindLazy(dst, v)
-		case f.List:
-			err = fillList(dst, v)
-		default:
-			err = assignFast(dst, v)
+		if err := fillOne(node.FieldByIndex(ports[i].index), ctx, &ports[i], args[i]); err != nil {
+			return err
 		}
-		if err != nil {
-			return &nodebus.InputError{Input: f.Name, Err: err}
-		}
+	}
+	return nil
+}
+
+// fillOne sets an input of a new node.
+func fillOne(dst reflect.Value, ctx *nodebus.Context, f *field, v any) (err error) {
+	switch {
+	case f.Kind == PortHidden:
+		err = value.Assign(dst, ctx.Hidden(f.Type))
+	case v == notGiven:
+	case f.Lazy:
+		bindLazy(dst, v)
+	case f.List:
+		err = fillList(dst, v)
+	default:
+		err = assignFast(dst, v)
+	}
+	if err != nil {
+		return &nodebus.InputError{Input: f.Name, Err: err}
 	}
 	return nil
 }

@@ -15,6 +15,12 @@ type field struct {
 	// defaultValue is Default converted to the type of the field.
 	defaultValue any
 	special      bool // the output has type Out
+
+	// These fields are for inputs of classes with dynamic inputs.
+	dyn    *dynamic // not nil: the input stands for others
+	parent *field   // the dynamic input that the input belongs to
+	local  string   // the last part of the name
+	number int      // among all fields of the class
 }
 
 // These interfaces are the methods of generic types of package nodebus that

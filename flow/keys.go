@@ -21,7 +21,9 @@ import (
 //   - 'h' and each secret or prompt id that the node receives;
 //   - 'f' and the fingerprint;
 //   - '=', the number of a declared input, and the input;
-//   - '+', the name of an undeclared input, and the input.
+//   - '+', the name of an undeclared input, and the input; for a class with dynamic inputs,
+//     all inputs, sorted by name;
+//   - 'o' and the names of the inputs in a rest field, in their order.
 //
 // An input is '[' with the slot and the key of its source, or a literal; see
 // [value.AppendKey].
@@ -154,6 +156,9 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 			return b, false
 		}
 		b = value.AppendText(append(b, 'f'), print)
+	}
+	if c.dynamic {
+		return k.appendLive(b, n)
 	}
 	for i := range n.args {
 		a := &n.args[i]

@@ -29,7 +29,8 @@ type planNode struct {
 	class *Class
 	ports []field    // the inputs of the node; see Class.ports
 	args  []arg      // one for each port; nil if an input has a broken link
-	extra []extraArg // inputs that the class does not declare, by name
+	extra []extraArg // inputs that are not ports, by name
+	stray string     // a linked input that the class does not declare; "": there is none
 	sound bool       // the node itself has no problem
 }
 
@@ -66,7 +67,8 @@ func (n *planNode) place() nodebus.Place {
 	return p
 }
 
-// extraArg is an input that the class does not declare. As in ComfyUI, the node that
+// extraArg is an input that is not a port: the class does not declare it, or it is below a
+// dynamic input that does not have it. As in ComfyUI, the node that
 // it links to runs before this node. The input is part of the node's cache key.
 type extraArg struct {
 	name string
@@ -177,7 +179,7 @@ func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
 // lookUp finds the class of each node. It returns an error for the first node that
 // has no class.
 func (pl *planner) lookUp() *nodebus.ValidationError {
-	inputs := 0
+	inputs, known := 0, shapes{}
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
 	for i := range pl.prompt.Nodes {
 		s := &pl.prompt.Nodes[i]
@@ -198,7 +200,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		if !ok {
 			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
-		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.inputs}
+		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, known)}
 		pl.byID[s.ID] = int32(i)
 		inputs += len(pl.nodes[i].ports)
 	}

@@ -140,6 +140,9 @@ func (w *worker) gather() (kind inputKind, err error) {
 		inputs = append(inputs, val)
 	}
 	w.inputs = inputs
+	if n.stray != "" && kind == inputsSingle && w.blockedStray() {
+		kind = inputsBlocked
+	}
 	if n.class.takesList && kind != inputsBlocked {
 		return gatherLists(n, inputs)
 	}
@@ -242,7 +245,7 @@ func (t *turn) callRun(ctx *nodebus.Context, c *Call, args, room []any) (res cal
 	if c != nil {
 		return t.callAround(ctx, c, args, room)
 	}
-	if res.ui, err = t.n.plan.class.code.run(ctx, t.n.plan.ports, t.bind(ctx, args), room); err != nil {
+	if res.ui, err = t.call(ctx, args, room); err != nil {
 		return callResult{}, err
 	}
 	res.outs = room

@@ -269,7 +269,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	if !ok {
 		return nil, fmt.Errorf("class %q: %w", spec.Class, ErrNotFound)
 	}
-	p := &planNode{id: spec.ID, made: made, class: c, ports: c.inputs, sound: true}
+	p := &planNode{id: spec.ID, made: made, class: c, ports: c.portsOf(spec, nil), sound: true}
 	p.args = make([]arg, len(p.ports))
 	for k := range p.ports {
 		f := &p.ports[k]
@@ -283,6 +283,9 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			if err != nil {
 				return nil, &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
 			}
+			if f.Cases != nil {
+				return nil, &nodebus.InputError{Input: f.Name, Err: errLinkedCase}
+			}
 			*a = arg{src: src, slot: int32(l.Slot)}
 		case given:
 			a.val = v
@@ -291,6 +294,9 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 		case f.Kind == PortRequired:
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
+	}
+	if err := g.addUndeclared(p, spec, ids); err != nil {
+		return nil, err
 	}
 	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
 }

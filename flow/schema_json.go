@@ -16,7 +16,7 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 		names := []string{}
 		for i := range s.Inputs {
 			p := &s.Inputs[i]
-			if p.Kind == kind {
+			if p.Kind == kind && !p.Rest { // clients know nothing of a rest field
 				config, err := p.configJSON()
 				if err != nil {
 					return nil, fmt.Errorf("input %s: %w", p.Name, err)
@@ -55,6 +55,9 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 	if slices.ContainsFunc(tips, func(tip string) bool { return tip != "" }) {
 		o.add("output_tooltips", tips)
 	}
+	if ids := matchTypes(s.Outputs); ids != nil {
+		o.add("output_matchtypes", ids)
+	}
 	return o.MarshalJSON()
 }
 
@@ -82,19 +85,27 @@ func (p *Port) configJSON() (any, error) {
 	for _, o := range p.Options {
 		options.add(o.Name, o.Value)
 	}
-	if choices, ok := all["options"]; ok && len(p.Options) < len(all) {
-		options.add("options", choices)
+	for _, own := range []string{"options", "template"} {
+		if v, ok := all[own]; ok && len(p.Options) < len(all) {
+			options.add(own, v)
+		}
 	}
 	return []any{typ, options}, nil
 }
 
 // Config returns the input in the form of the wire: its type, or the choices of a
 // drop-down, and its options. If Choices fails, Config returns the error of
-// [Port.ListChoices] and an empty list of choices.
+// [Port.ListChoices] and an empty list of choices. What an input with Grow, Cases or Match
+// stands for is a [json.RawMessage], because its order counts.
 func (p Port) Config() (typ any, options map[string]any, err error) {
 	options = make(map[string]any, len(p.Options))
 	for _, o := range p.Options {
 		options[o.Name] = o.Value
+	}
+	if p.Grow != nil || p.Cases != nil || p.Match != nil {
+		typ, option, v, err := p.dynamicConfig()
+		options[option] = v
+		return typ, options, err
 	}
 	if p.Choices == nil {
 		return p.Type, options, nil

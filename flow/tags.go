@@ -40,14 +40,18 @@ func fieldsOf(t reflect.Type, index []int) (fields []field) {
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		at := append(append([]int(nil), index...), i)
-		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("in") == "" {
+		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("in") == "" && !isUnion(sf.Type) {
 			fields = append(fields, fieldsOf(sf.Type, at)...)
 			continue
 		}
 		if !sf.IsExported() || sf.Tag.Get("in") == "-" {
 			continue
 		}
-		fields = append(fields, fieldOf(t, sf, at))
+		f, is := dynamicFieldOf(t, sf, at)
+		if !is {
+			f = fieldOf(t, sf, at)
+		}
+		fields = append(fields, f)
 	}
 	return fields
 }
@@ -90,7 +94,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 		case "unchecked":
 			f.Unchecked = true
 		default:
-			panic(mistake(t, sf.Name, "tag `in` has %q after the name, which is not one of optional, force, combo, unchecked", flag))
+			panic(mistake(t, sf.Name, "tag `in` has %q after the name, which is not one of optional, force, combo, unchecked, rest", flag))
 		}
 	}
 	f.setLimits(t, sf)
@@ -114,6 +118,7 @@ func (f *field) setType(t reflect.Type, sf reflect.StructField) {
 	if f.Choices != nil {
 		f.Type = "COMBO"
 	}
+	f.setMatch(t, sf)
 	if f.Type == "" {
 		panic(mistake(t, sf.Name, "type %s has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`", f.elem))
 	}

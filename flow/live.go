@@ -1,0 +1,235 @@
+package flow
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// dynamic belongs to an input that stands for others: it grows, it is a drop-down with cases,
+// or it takes what nobody declares. The others have flat names, for example "images.image0".
+// Those that a node has are its live ports. They are ordinary fields.
+type dynamic struct {
+	element  *field    // of an input that grows, or of a rest field: describes each of the others
+	elements []field   // of an input that grows: a field for each name
+	cases    [][]field // the inputs of each case
+	pointers []int     // of a struct class, for each case: the field that is the pointer to the inputs
+}
+
+// settle gives the inputs of a class their flat names, and joins them to the inputs that they
+// belong to. The names in fields are those of the declaration.
+func (c *Class) settle(fields []field, prefix string, parent *field) {
+	for i := range fields {
+		f := &fields[i]
+		c.own(f, prefix, f.Name, parent)
+		switch d := f.dyn; {
+		case d == nil:
+		case f.Grow != nil:
+			names := f.Grow.names()
+			d.elements = make([]field, len(names))
+			for k, name := range names {
+				e := &d.elements[k]
+				*e = *d.element
+				e.Default, e.defaultValue = nil, nil // there is an element only if the prompt has it
+				if k >= f.Grow.Min {
+					e.Kind = PortOptional
+				}
+				c.own(e, f.Name+".", name, f)
+			}
+		case f.Cases != nil:
+			keys := make([]any, len(f.Cases))
+			for k := range f.Cases {
+				keys[k] = f.Cases[k].Key
+				c.settle(d.cases[k], f.Name+".", f)
+			}
+			f.Choices, f.elem = func() []any { return keys }, reflect.TypeFor[string]()
+		}
+	}
+}
+
+func (c *Class) own(f *field, prefix, name string, parent *field) {
+	f.parent, f.local, f.Name, f.number = parent, name, prefix+name, c.fields
+	c.fields++
+	c.takesList = c.takesList || f.List
+	c.lazy = c.lazy || f.Lazy
+	c.rest = c.rest || f.Rest
+	if f.dyn != nil {
+		c.dynamic = true
+		if f.dyn.element != nil {
+			c.takesList = c.takesList || f.dyn.element.List
+			c.lazy = c.lazy || f.dyn.element.Lazy
+		}
+	}
+}
+
+// concerns reports whether name is the input, or an input that it belongs to.
+func (f *field) concerns(name string) bool {
+	for ; f != nil; f = f.parent {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// isElement reports whether the input is one of those that a growing input or a rest field
+// stands for.
+func (f *field) isElement() bool { return f.parent != nil && f.parent.Cases == nil }
+
+// last returns the last part of the name.
+func (f *field) last() string {
+	if f.local != "" {
+		return f.local
+	}
+	return f.Name
+}
+
+// caseOf returns the number of the case that v chooses; -1 if there is no such case.
+func (f *field) caseOf(v any) int {
+	key, isText := value.Text(value.Unwrap(v)).(string)
+	if !isText {
+		return -1
+	}
+	return slices.IndexFunc(f.Cases, func(c Case) bool { return c.Key == key })
+}
+
+// shapes holds live ports, so that nodes with the same inputs share them.
+type shapes map[shape][]field
+
+type shape struct {
+	class *Class
+	ports string // the numbers of the fields
+}
+
+// portsOf returns the inputs that a node has. For a class without dynamic inputs these are the
+// inputs of the class. Otherwise they follow from the names of the inputs of spec, and from its
+// choices. If a growing input lacks required names, only the first of them is in the result.
+func (c *Class) portsOf(spec *nodebus.NodeSpec, known shapes) []field {
+	if !c.dynamic {
+		return c.inputs
+	}
+	l := lister{in: spec.Inputs}
+	l.add(c.inputs)
+	var others []field
+	if c.rest {
+		others = c.others(spec, l.found)
+	}
+	if len(others) > 0 || known == nil {
+		return l.ports(others)
+	}
+	key := make([]byte, 0, 4*len(l.found))
+	for _, f := range l.found {
+		key = append(key, byte(f.number), byte(f.number>>8), byte(f.number>>16))
+	}
+	at := shape{c, string(key)}
+	ports, ok := known[at]
+	if !ok {
+		ports = l.ports(nil)
+		known[at] = ports
+	}
+	return ports
+}
+
+// lister finds the declared fields that a node has.
+type lister struct {
+	in    nodebus.Inputs
+	found []*field
+}
+
+func (l *lister) add(declared []field) {
+	for i := range declared {
+		f := &declared[i]
+		switch d := f.dyn; {
+		case d == nil:
+			l.found = append(l.found, f)
+		case f.Grow != nil:
+			l.addElements(d.elements)
+		case f.Cases != nil:
+			l.found = append(l.found, f)
+			if k := f.caseOf(l.in[f.Name]); k >= 0 {
+				l.add(d.cases[k])
+			}
+		}
+	}
+}
+
+func (l *lister) addElements(elements []field) {
+	lacks := false
+	for k := range elements {
+		e := &elements[k]
+		_, given := l.in[e.Name]
+		if given || e.Kind == PortRequired && !lacks {
+			l.found = append(l.found, e)
+			lacks = lacks || !given
+		}
+	}
+}
+
+func (l *lister) ports(others []field) []field {
+	ports := make([]field, 0, len(l.found)+len(others))
+	for _, f := range l.found {
+		ports = append(ports, *f)
+	}
+	return append(ports, others...)
+}
+
+// others returns the ports of a rest field: one for each input that the class does not declare.
+func (c *Class) others(spec *nodebus.NodeSpec, found []*field) (ports []field) {
+	names := map[string]bool{}
+	for _, f := range found {
+		names[f.Name] = f.Kind != PortHidden
+	}
+	i := slices.IndexFunc(c.inputs, func(f field) bool { return f.Rest })
+	rest := &c.inputs[i]
+	for _, name := range spec.InputNames() {
+		if names[name] || c.isBelow(name) {
+			continue
+		}
+		f := *rest.dyn.element
+		f.Name, f.local, f.parent, f.Kind = name, name, rest, PortOptional
+		f.Default, f.defaultValue = nil, nil
+		ports = append(ports, f)
+	}
+	return ports
+}
+
+// isBelow reports whether the name is that of an input below a dynamic input of the class.
+func (c *Class) isBelow(name string) bool {
+	if !c.dynamic || !strings.Contains(name, ".") {
+		return false
+	}
+	return slices.ContainsFunc(c.inputs, func(f field) bool {
+		return (f.Grow != nil || f.Cases != nil) && len(name) > len(f.Name) && name[len(f.Name)] == '.' && strings.HasPrefix(name, f.Name)
+	})
+}
+
+// InputsOf returns the inputs that a node of the class has: for a class without dynamic
+// inputs, those of its Schema without the hidden ones. An input that grows is replaced by the inputs that spec gives
+// for it, a drop-down with cases is followed by the inputs of its choice, and a Rest by the
+// inputs that the class does not declare. The names are those in the prompt, for example
+// "images.image0".
+func (c *Class) InputsOf(spec nodebus.NodeSpec) []Port {
+	var ports []Port
+	for _, f := range c.portsOf(&spec, nil) {
+		if f.Kind != PortHidden {
+			ports = append(ports, f.Port)
+		}
+	}
+	return ports
+}
+
+// names returns the names of the inputs that a growing input may stand for.
+func (g *Grow) names() []string {
+	if g.Names != nil {
+		return g.Names
+	}
+	names := make([]string, g.Max)
+	for k := range names {
+		names[k] = g.Prefix + strconv.Itoa(k)
+	}
+	return names
+}
