@@ -44,6 +44,10 @@ type Hooks struct {
 //   - An input with List is a []any.
 //   - An input with Lazy is a [nodebus.Lazy] of any. It is absent if the prompt leaves it
 //     out. Get returns values of the forms above.
+//   - An input with Grow and an input with Rest are a [][nodebus.Named] of any, in order.
+//   - An input with Cases is a [nodebus.Inputs]: it has the choice under the name of the input
+//     itself, and each input of the choice under its own name. An optional one that is absent
+//     is nil there.
 //   - A hidden input has the value that its Type names; nil if there is no such value.
 //   - An optional input without a default that the prompt leaves out is absent.
 //
@@ -67,7 +71,7 @@ func NewClass(schema Schema, run func(ctx *nodebus.Context, in nodebus.Inputs) (
 	if c.inputs, c.outputs, err = k.fields(schema); err != nil {
 		return nil, err
 	}
-	code := &funcCode{call: run, outputs: c.outputs}
+	code := &funcCode{call: run, class: c}
 	if hooks != nil {
 		code.hooks = *hooks
 	}
@@ -81,13 +85,13 @@ func NewClass(schema Schema, run func(ctx *nodebus.Context, in nodebus.Inputs) (
 
 // funcCode is the code of a class whose nodes are calls of a function.
 type funcCode struct {
-	call    func(ctx *nodebus.Context, in nodebus.Inputs) (Result, error)
-	hooks   Hooks
-	outputs []field // of the class
+	call  func(ctx *nodebus.Context, in nodebus.Inputs) (Result, error)
+	hooks Hooks
+	class *Class
 }
 
 func (c *funcCode) run(ctx *nodebus.Context, ports []field, args, outs []any) (nodebus.UI, error) {
-	in, err := collect(ctx, ports, args)
+	in, err := c.collect(ctx, ports, args)
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +99,11 @@ func (c *funcCode) run(ctx *nodebus.Context, ports []field, args, outs []any) (n
 	if err != nil {
 		return nil, err
 	}
-	if len(res.Outputs) != len(c.outputs) {
-		return nil, fmt.Errorf("the function of the class returned %d outputs, but its schema has %d; return a value for each, in order", len(res.Outputs), len(c.outputs))
+	if len(res.Outputs) != len(c.class.outputs) {
+		return nil, fmt.Errorf("the function of the class returned %d outputs, but its schema has %d; return a value for each, in order", len(res.Outputs), len(c.class.outputs))
 	}
-	for i := range c.outputs {
-		f := &c.outputs[i]
+	for i := range c.class.outputs {
+		f := &c.class.outputs[i]
 		if outs[i], err = f.give(res.Outputs[i]); err != nil {
 			return nil, fmt.Errorf("output %d (%s): %w", i, f.Name, err)
 		}
@@ -116,7 +120,7 @@ func (c *funcCode) validate(ctx *nodebus.Context, ports []field, args []any, typ
 	if c.hooks.Validate == nil {
 		return nil
 	}
-	in, err := collect(ctx, ports, args)
+	in, err := c.collect(ctx, ports, args)
 	if err != nil {
 		return err
 	}
@@ -124,7 +128,7 @@ func (c *funcCode) validate(ctx *nodebus.Context, ports []field, args []any, typ
 }
 
 func (c *funcCode) fingerprint(ctx *nodebus.Context, ports []field, args []any) (string, error) {
-	in, err := collect(ctx, ports, args)
+	in, err := c.collect(ctx, ports, args)
 	if err != nil {
 		return "", err
 	}
@@ -132,22 +136,31 @@ func (c *funcCode) fingerprint(ctx *nodebus.Context, ports []field, args []any) 
 }
 
 // collect returns the inputs of a call by name.
-func collect(ctx *nodebus.Context, ports []field, args []any) (nodebus.Inputs, error) {
-	in := make(nodebus.Inputs, len(ports))
+func (c *funcCode) collect(ctx *nodebus.Context, ports []field, args []any) (in nodebus.Inputs, err error) {
+	if c.class.dynamic {
+		in = newTree(c.class.inputs)
+	} else {
+		in = make(nodebus.Inputs, len(ports))
+	}
 	for i := range ports {
 		f := &ports[i]
-		switch v := args[i]; {
+		v := args[i]
+		switch {
 		case f.Kind == PortHidden:
-			in[f.Name] = ctx.Hidden(f.Type)
+			v = ctx.Hidden(f.Type)
 		case v == notGiven:
+			continue
 		case f.Lazy:
-			in[f.Name] = f.lazy(v)
+			v = f.lazy(v)
 		default:
-			taken, err := f.take(v)
-			if err != nil {
+			if v, err = f.take(v); err != nil {
 				return nil, &nodebus.InputError{Input: f.Name, Err: err}
 			}
-			in[f.Name] = taken
+		}
+		if !c.class.dynamic {
+			in[f.Name] = v
+		} else if err := f.put(in, v); err != nil {
+			return nil, err
 		}
 	}
 	return in, nil
@@ -301,14 +314,41 @@ func fieldOfPort(p Port) field {
 	if p.Default != nil {
 		f.defaultValue, _ = f.take(p.Default) // the check has done the same
 	}
+	switch {
+	case p.Grow != nil:
+		e := fieldOfPort(p.Grow.Element)
+		e.force()
+		g := *p.Grow
+		g.Element = e.Port
+		f.Grow, f.dyn = &g, &dynamic{element: &e}
+	case p.Cases != nil:
+		f.Cases, f.dyn = slices.Clone(p.Cases), &dynamic{}
+		for k := range f.Cases {
+			inner := make([]field, len(f.Cases[k].Inputs))
+			for i, p := range f.Cases[k].Inputs {
+				inner[i] = fieldOfPort(p)
+			}
+			f.Cases[k].Inputs = portsOf(inner)
+			f.dyn.cases = append(f.dyn.cases, inner)
+		}
+	case p.Rest:
+		e := f
+		e.Rest = false
+		f.dyn = &dynamic{element: &e}
+	}
 	return f
 }
 
 // complete sets what follows from other members, and adds the options that clients need.
 func (p *Port) complete() {
 	p.Kind = cmp.Or(p.Kind, PortRequired)
-	if p.Choices != nil {
+	switch {
+	case p.Match != nil:
+		p.Type = matchType
+	case p.Choices != nil:
 		p.Type = "COMBO"
+	case p.Rest:
+		p.Type, p.Kind = cmp.Or(p.Type, "*"), PortOptional
 	}
 	p.Options = slices.Clip(p.Options)
 	add := func(name string, v any, is bool) {

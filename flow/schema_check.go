@@ -43,8 +43,12 @@ func (k *schemaChecker) fields(s Schema) (inputs, outputs []field, err error) {
 	if s.Name == "" {
 		return nil, nil, k.wrong("", "has no name", "set Info.Name")
 	}
-	if inputs, err = k.inputs("", s.Inputs, PortHidden); err != nil {
+	ports, err := k.inputs("", s.Inputs)
+	if err != nil {
 		return nil, nil, err
+	}
+	for i := range ports {
+		inputs = append(inputs, fieldOfPort(ports[i]))
 	}
 	for i, p := range s.Outputs {
 		if err := k.output(cmp.Or(p.Name, strconv.Itoa(i)), &p); err != nil {
@@ -57,9 +61,9 @@ func (k *schemaChecker) fields(s Schema) (inputs, outputs []field, err error) {
 	return inputs, outputs, nil
 }
 
-// inputs checks the ports of a class, or of a part of one whose names begin with within.
-// hidden is the kind of hidden inputs, or "" if there can be none.
-func (k *schemaChecker) inputs(within string, ports []Port, hidden PortKind) (fields []field, err error) {
+// inputs checks the inputs of a class, or of a part of one whose names begin with within. It
+// returns copies, with limits of the types that the executor compares.
+func (k *schemaChecker) inputs(within string, ports []Port) (checked []Port, err error) {
 	names := map[string]bool{}
 	for i, p := range ports {
 		at := within + p.Name
@@ -68,33 +72,29 @@ func (k *schemaChecker) inputs(within string, ports []Port, hidden PortKind) (fi
 			return nil, k.wrong(within+strconv.Itoa(i), "is an input without a name", "set Port.Name")
 		case names[p.Name]:
 			return nil, k.wrong(at, "is the name of two inputs", "rename one of them")
-		case p.Kind != "" && p.Kind != PortRequired && p.Kind != PortOptional && (p.Kind != hidden || hidden == ""):
+		case p.Kind != "" && p.Kind != PortRequired && p.Kind != PortOptional && (p.Kind != PortHidden || within != ""):
 			return nil, k.wrong(at, "has the kind %q, which is not possible here", "use PortRequired, PortOptional, or PortHidden for an input of the class itself", p.Kind)
 		}
 		names[p.Name] = true
 		if err := k.input(at, &p); err != nil {
 			return nil, err
 		}
-		fields = append(fields, fieldOfPort(p))
+		checked = append(checked, p)
 	}
-	return fields, nil
+	return checked, k.apart(within, checked)
 }
 
-// input checks an input, and gives its limits the types that the executor compares.
+// input checks an input, and converts its limits.
 func (k *schemaChecker) input(at string, p *Port) error {
 	if err := k.typed(at, p); err != nil || p.Kind == PortHidden {
 		return err
 	}
-	if err := k.choices(at, p); err != nil {
-		return err
+	for _, check := range []func(string, *Port) error{k.choices, k.limits, k.initial, k.options, k.dynamic} {
+		if err := check(at, p); err != nil {
+			return err
+		}
 	}
-	if err := k.limits(at, p); err != nil {
-		return err
-	}
-	if err := k.initial(at, p); err != nil {
-		return err
-	}
-	return k.options(at, p)
+	return nil
 }
 
 func (k *schemaChecker) output(at string, p *Port) error {
@@ -107,10 +107,15 @@ func (k *schemaChecker) output(at string, p *Port) error {
 	if err := k.typed(at, p); err != nil {
 		return err
 	}
-	if err := k.choices(at, p); err != nil {
-		return err
+	if p.Grow != nil || p.Cases != nil || p.Rest {
+		return k.wrong(at, "is an output that stands for others", "remove Grow, Cases and Rest: only inputs have them")
 	}
-	return k.options(at, p)
+	for _, check := range []func(string, *Port) error{k.choices, k.options, k.match} {
+		if err := check(at, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *schemaChecker) typed(at string, p *Port) error {
