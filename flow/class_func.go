@@ -51,9 +51,10 @@ type Hooks struct {
 //   - A hidden input has the value that its Type names; nil if there is no such value.
 //   - An optional input without a default that the prompt leaves out is absent.
 //
-// run returns a value for each output of the schema, in order. A number, text or truth
-// value of any Go type is converted to int, float64, string or bool if the output is INT,
-// FLOAT, STRING or BOOLEAN; another value passes unchanged. For an output with List, run
+// run returns a value for each output of the schema, in order. If the output is FLOAT, STRING or
+// BOOLEAN, a number, text or truth value of any Go type is converted to float64, string or
+// bool. If the output is INT, an int, int64 or uint64 passes unchanged, and another whole number
+// becomes an int. A value of an output of any other type passes unchanged. For an output with List, run
 // returns any slice or a [nodebus.List]. Each output may be a [nodebus.Out], for example to
 // block the output or to take the result of a graph. The UI of the [Result] is what the node
 // shows. Errors and panics of run have the same effect as those of a struct's Run.
@@ -262,7 +263,7 @@ func (f *field) giveOne(v any) (any, error) {
 	switch v := v.(type) {
 	case *nodebus.BlockedError:
 		return v, nil
-	case int:
+	case int, int64, uint64:
 		if f.Type == "INT" {
 			return v, nil
 		}
