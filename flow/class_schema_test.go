@@ -139,7 +139,7 @@ func TestFuncOutputs(t *testing.T) {
 		{flow.Port{Type: "IMAGE"}, nil, nil, ""},
 		{flow.Port{Type: "*", Name: "n"}, nodebus.Out[int]{Value: 3}, 3, ""},
 		{flow.Port{Type: "FLOAT", Name: "n"}, nodebus.Out[any]{Value: 3}, 3.0, ""},
-		{flow.Port{Type: "INT", List: true}, []int64{1, 2}, []any{1, 2}, ""},
+		{flow.Port{Type: "INT", List: true}, []int64{1, 2}, []any{int64(1), int64(2)}, ""},
 		{flow.Port{Type: "FLOAT", List: true}, nodebus.List[any]{1, 2.5}, []any{1.0, 2.5}, ""},
 		{flow.Port{Type: "INT", List: true}, nodebus.Out[nodebus.List[int]]{Value: nodebus.List[int]{4}}, []any{4}, ""},
 		{flow.Port{Type: "INT", List: true}, 7, []any{7}, ""},
