@@ -2,7 +2,6 @@ package flow
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -26,6 +25,8 @@ func dynamicFieldOf(t reflect.Type, sf reflect.StructField, index []int) (f fiel
 		f.Kind = PortOptional
 	}
 	switch {
+	case grows && sf.Tag.Get("hidden") != "":
+		panic(mistake(t, sf.Name, "has the tags `grow` and `hidden`; remove one of them: the executor sets one value"))
 	case grows && rest:
 		panic(mistake(t, sf.Name, "has a tag `grow` and the flag rest; remove one of them: an input either grows or takes what nobody declares"))
 	case grows:
@@ -89,36 +90,6 @@ func (f *field) setGrow(t reflect.Type, sf reflect.StructField) {
 	e.force()
 	f.dyn = &dynamic{element: e}
 	g.Element, f.Grow = e.Port, g
-}
-
-// growMax is the largest number of inputs that one input may stand for.
-const growMax = 100
-
-// wrong says what is wrong with the names and limits, and the mend; "" if nothing is.
-func (g *Grow) wrong() string {
-	if g.Names != nil {
-		if len(g.Names) > growMax {
-			return fmt.Sprintf("has %d names; write at most %d", len(g.Names), growMax)
-		}
-		for i, name := range g.Names {
-			if name == "" || strings.Contains(name, ".") || slices.Contains(g.Names[:i], name) {
-				return fmt.Sprintf("has the name %q, which is empty, has a dot or comes twice; write another", name)
-			}
-		}
-		if g.Min < 0 || g.Min > len(g.Names) {
-			return fmt.Sprintf("has the min %d; write 0 to %d, the number of names", g.Min, len(g.Names))
-		}
-		return ""
-	}
-	switch {
-	case g.Prefix == "" || strings.Contains(g.Prefix, "."):
-		return fmt.Sprintf("has the prefix %q, which is empty or has a dot; write another", g.Prefix)
-	case g.Max < 1 || g.Max > growMax:
-		return fmt.Sprintf("has the max %d; write 1 to %d", g.Max, growMax)
-	case g.Min < 0 || g.Min > g.Max:
-		return fmt.Sprintf("has the min %d; write 0 to %d, the max", g.Min, g.Max)
-	}
-	return ""
 }
 
 // force marks an input whose type has a widget as one that shows a socket instead. An input
@@ -203,39 +174,26 @@ func (f *field) setCases(t reflect.Type, sf reflect.StructField, flags []string)
 func (f *field) addCase(t reflect.Type, sf reflect.StructField, i int) {
 	key, has := sf.Tag.Lookup("choice")
 	switch {
-	case !has && !sf.IsExported():
+	case !has && (!sf.IsExported() || sf.Tag.Get("in") == "-"):
 		return
 	case !has:
-		panic(mistake(t, sf.Name, "has no tag `choice`, but other fields of the struct have it; add it, or make the field unexported"))
+		panic(mistake(t, sf.Name, "has no tag `choice`, but other fields of the struct have it; add it, or a tag `in:\"-\"`"))
 	case !sf.IsExported():
 		panic(mistake(t, sf.Name, "has a tag `choice` but is unexported; begin its name with a capital"))
 	case sf.Type.Kind() != reflect.Pointer || sf.Type.Elem().Kind() != reflect.Struct:
 		panic(mistake(t, sf.Name, "is a choice, which must be a pointer to a struct with its inputs, not %s; write *struct{} if it has none", sf.Type))
 	case slices.ContainsFunc(f.Cases, func(c Case) bool { return c.Key == key }):
 		panic(mistake(t, sf.Name, "tag `choice:%q` comes twice; write another name", key))
+	case key == "":
+		panic(mistake(t, sf.Name, "has an empty tag `choice`; write the name that users choose"))
 	}
 	inner := fieldsOf(sf.Type.Elem(), append(slices.Clone(f.index), i))
-	names := map[string]bool{f.Name: true}
-	for k := range inner {
-		in := &inner[k]
-		wrong := ""
-		switch {
-		case in.Kind == PortHidden:
-			wrong = "is a hidden input; move it to the struct of the node"
-		case in.Rest:
-			wrong = "has the flag rest; move it to the struct of the node"
-		case names[in.Name]:
-			wrong = fmt.Sprintf("has the name %q, as has the drop-down or another input of the choice; rename it with a tag `in:\"name\"`", in.Name)
-		case strings.Contains(in.Name, "."):
-			wrong = fmt.Sprintf("has the name %q; write a name without a dot", in.Name)
-		}
-		if wrong != "" {
-			panic(mistake(t, sf.Name, "input %q of the choice %s", in.Name, wrong))
-		}
-		names[in.Name] = true
+	one := Case{Key: key, Inputs: portsOf(inner)}
+	if wrong := one.wrong(f.Name); wrong != "" {
+		panic(mistake(t, sf.Name, "%s", wrong))
 	}
 	f.dyn.cases, f.dyn.pointers = append(f.dyn.cases, inner), append(f.dyn.pointers, i)
-	f.Cases = append(f.Cases, Case{Key: key, Inputs: portsOf(inner)})
+	f.Cases = append(f.Cases, one)
 }
 
 // checkLive panics if the names of static inputs could be those of dynamic ones.

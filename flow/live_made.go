@@ -1,0 +1,129 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// setDynamic makes the fields that an input of a class made at run time stands for. of returns
+// the field of a port; for a port that is itself dynamic, it calls setDynamic. The port must
+// have passed wrongDynamic.
+func (f *field) setDynamic(of func(Port) field) {
+	switch {
+	case f.Grow != nil:
+		g := *f.Grow
+		e := of(g.Element)
+		e.force()
+		g.Element = e.Port
+		f.Grow, f.dyn = &g, &dynamic{element: &e}
+	case f.Cases != nil:
+		f.dyn, f.Cases = &dynamic{}, slices.Clone(f.Cases)
+		for i := range f.Cases {
+			inner := make([]field, len(f.Cases[i].Inputs))
+			for k, p := range f.Cases[i].Inputs {
+				inner[k] = of(p)
+			}
+			f.dyn.cases = append(f.dyn.cases, inner)
+			f.Cases[i].Inputs = portsOf(inner)
+		}
+	case f.Rest:
+		p := f.Port
+		p.Rest, p.Kind = false, PortOptional
+		e := of(p)
+		f.dyn = &dynamic{element: &e}
+	}
+}
+
+// wrongDynamic says what is wrong with what a port stands for, and the mend; "" if nothing is.
+func (p *Port) wrongDynamic() string {
+	kinds := 0
+	for _, is := range []bool{p.Grow != nil, p.Cases != nil, p.Rest} {
+		if is {
+			kinds++
+		}
+	}
+	switch {
+	case kinds == 0:
+		return ""
+	case kinds > 1:
+		return "has two of Grow, Cases and Rest; keep one"
+	case p.Kind == PortHidden:
+		return "is hidden, but stands for other inputs; choose one"
+	case p.Grow != nil:
+		e := &p.Grow.Element
+		if e.Grow != nil || e.Cases != nil || e.Rest || e.Kind == PortHidden {
+			return "has a Grow whose Element is not an ordinary input; write one with a Type"
+		}
+		if wrong := p.Grow.wrong(); wrong != "" {
+			return "has a Grow that " + wrong
+		}
+	case p.Cases != nil:
+		for i := range p.Cases {
+			c := &p.Cases[i]
+			if c.Key == "" || slices.ContainsFunc(p.Cases[:i], func(o Case) bool { return o.Key == c.Key }) {
+				return fmt.Sprintf("has the choice %q, which is empty or comes twice; write another", c.Key)
+			}
+			if wrong := c.wrong(p.Name); wrong != "" {
+				return fmt.Sprintf("has the choice %q, whose %s", c.Key, wrong)
+			}
+			for k := range c.Inputs {
+				if wrong := c.Inputs[k].wrongDynamic(); wrong != "" {
+					return fmt.Sprintf("has the choice %q, whose input %q %s", c.Key, c.Inputs[k].Name, wrong)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// wrong says what is wrong with the inputs of a choice, and the mend; "" if nothing is. name is
+// the name of the drop-down.
+func (c *Case) wrong(name string) string {
+	names := map[string]bool{name: true}
+	for i := range c.Inputs {
+		in := &c.Inputs[i]
+		switch {
+		case in.Kind == PortHidden:
+			return fmt.Sprintf("input %q is hidden; declare it beside the drop-down", in.Name)
+		case in.Rest:
+			return fmt.Sprintf("input %q takes all others; declare it beside the drop-down", in.Name)
+		case names[in.Name]:
+			return fmt.Sprintf("input %q has the name of the drop-down or of another input of the choice; rename it", in.Name)
+		case in.Name == "" || strings.Contains(in.Name, "."):
+			return fmt.Sprintf("input %q has no name, or a dot in it; rename it", in.Name)
+		}
+		names[in.Name] = true
+	}
+	return ""
+}
+
+// growMax is the largest number of inputs that one input may stand for.
+const growMax = 100
+
+// wrong says what is wrong with the names and limits, and the mend; "" if nothing is.
+func (g *Grow) wrong() string {
+	if g.Names != nil {
+		if len(g.Names) > growMax {
+			return fmt.Sprintf("has %d names; write at most %d", len(g.Names), growMax)
+		}
+		for i, name := range g.Names {
+			if name == "" || strings.Contains(name, ".") || slices.Contains(g.Names[:i], name) {
+				return fmt.Sprintf("has the name %q, which is empty, has a dot or comes twice; write another", name)
+			}
+		}
+		if g.Min < 0 || g.Min > len(g.Names) {
+			return fmt.Sprintf("has the min %d; write 0 to %d, the number of names", g.Min, len(g.Names))
+		}
+		return ""
+	}
+	switch {
+	case g.Prefix == "" || strings.Contains(g.Prefix, "."):
+		return fmt.Sprintf("has the prefix %q, which is empty or has a dot; write another", g.Prefix)
+	case g.Max < 1 || g.Max > growMax:
+		return fmt.Sprintf("has the max %d; write 1 to %d", g.Max, growMax)
+	case g.Min < 0 || g.Min > g.Max:
+		return fmt.Sprintf("has the min %d; write 0 to %d, the max", g.Min, g.Max)
+	}
+	return ""
+}
