@@ -327,28 +327,7 @@ func fieldOfPort(p Port) field {
 	if p.Default != nil {
 		f.defaultValue, _ = f.take(p.Default) // the check has done the same
 	}
-	switch {
-	case p.Grow != nil:
-		e := fieldOfPort(p.Grow.Element)
-		e.force()
-		g := *p.Grow
-		g.Element = e.Port
-		f.Grow, f.dyn = &g, &dynamic{element: &e}
-	case p.Cases != nil:
-		f.Cases, f.dyn = slices.Clone(p.Cases), &dynamic{}
-		for k := range f.Cases {
-			inner := make([]field, len(f.Cases[k].Inputs))
-			for i, p := range f.Cases[k].Inputs {
-				inner[i] = fieldOfPort(p)
-			}
-			f.Cases[k].Inputs = portsOf(inner)
-			f.dyn.cases = append(f.dyn.cases, inner)
-		}
-	case p.Rest:
-		e := f
-		e.Rest = false
-		f.dyn = &dynamic{element: &e}
-	}
+	f.setDynamic(fieldOfPort)
 	return f
 }
 

@@ -91,7 +91,7 @@ func TestSchemaIsRead(t *testing.T) {
 
 // members that ComfyUI writes and a Schema has, for the comparison with what was read
 var schemaMembers = []string{
-	"input", "input_order", "output", "output_is_list", "output_name", "name", "display_name", "description", "category", "output_node", "output_tooltips",
+	"input", "input_order", "output", "output_is_list", "output_name", "name", "display_name", "description", "category", "output_node", "output_tooltips", "output_matchtypes",
 }
 
 // only returns the JSON of an entry with the members of schemaMembers.
@@ -118,6 +118,16 @@ func TestSchemaIsWrittenAsItWasRead(t *testing.T) {
 			"input_order":{"required":["a","b"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
 		{"kinds that are not known", `{"input":{"required":{"a":["COMFY_DYNAMICGROUP_V3",{"template":{"required":{"n":["INT",{}]}},"min":0}],"b":["COMFY_DYNAMICSLOT_V3",{"slotType":"IMAGE","inputs":{"required":{}}}]}},
 			"input_order":{"required":["a","b"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
+		{"inputs that stand for others", `{"input":{"required":{"images":["COMFY_AUTOGROW_V3",{"tooltip":"t","template":{"input":{"required":{"image":["IMAGE",{}]}},"prefix":"image","min":1,"max":50}}],
+			"parts":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{},"optional":{"p":["STRING",{"forceInput":true}]}},"names":["head","body"],"min":0}}],
+			"mode":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"fast","inputs":{"required":{}}},{"key":"fine","inputs":{"required":{"steps":["INT",{"default":20,"min":1}],
+				"sub":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"x","inputs":{"required":{}}}]}]},"optional":{"mask":["MASK",{}]}}}]}],
+			"any":["COMFY_MATCHTYPE_V3",{"template":{"template_id":"T","allowed_types":"IMAGE,MASK"}}],"all":["COMFY_MATCHTYPE_V3",{"template":{"template_id":"U","allowed_types":"*"}}]}},
+			"input_order":{"required":["images","parts","mode","any","all"]},"output":["COMFY_MATCHTYPE_V3","INT"],"output_is_list":[false,false],"output_name":["MATCHTYPE","INT"],"output_matchtypes":["T",null],
+			"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
+		{"inputs that stand for others, not complete", `{"input":{"required":{"a":["COMFY_AUTOGROW_V3",{"template":{"names":["x"],"min":0}}],"b":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{"i":["INT",{}]}},"names":["x","x"]}}],
+			"c":["COMFY_DYNAMICCOMBO_V3",{"tooltip":"x"}],"d":["COMFY_DYNAMICCOMBO_V3",{"options":["auto"]}],"e":["COMFY_MATCHTYPE_V3",{}]}},
+			"input_order":{"required":["a","b","c","d","e"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
 		{"what only an odd class says", `{"input":{"required":{"a":"INT","b":["IMAGE",null],"c":["MASK",7],"d":[["x",null,{"y":1}]]},"optional":null},
 			"output":["INT"],"output_is_list":"no","output_name":[["x"]],"name":"A","display_name":null,"description":["not","text"],"category":5,"output_node":"yes"}`,
 			`{"input":{"required":{"a":["INT",{}],"b":["IMAGE",{}],"c":["MASK",{}],"d":[["x"],{}]}},"input_order":{"required":["a","b","c","d"]},
@@ -137,7 +147,7 @@ func TestSchemaIsWrittenAsItWasRead(t *testing.T) {
 
 func TestSchemaThatCannotBeRead(t *testing.T) {
 	for text, want := range map[string]string{
-		`[]`: "nodebus: not an entry of /object_info: json: cannot unmarshal array into Go value of type flow.entryJSON",
+		`[]`: "nodebus: not an entry of /object_info: json: cannot unmarshal array",
 		`{"name":"A","input":{"required":{"a":[]}}}`:     `nodebus: class "A": input "a": the declaration is empty; write a type`,
 		`{"name":"A","input":{"required":{"a":[5,{}]}}}`: `nodebus: class "A": input "a": the type is 5; write a name or a list of choices`,
 		`{"name":"A","input":{"hidden":{"a":{}}}}`:       `nodebus: class "A": input "a": a hidden input is not the name of a value`,
@@ -145,7 +155,7 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 		`{"name":"A","input":{"required":["a"]}}`:        "nodebus: not an entry of /object_info: not an object",
 	} {
 		s := flow.Schema{Info: nodebus.Info{Name: "before"}}
-		require.EqualError(t, json.Unmarshal([]byte(text), &s), want)
+		require.ErrorContains(t, json.Unmarshal([]byte(text), &s), want)
 		require.Equal(t, "before", s.Name, "it is not changed")
 	}
 }
@@ -172,4 +182,18 @@ func FuzzSchema(f *testing.F) {
 			require.NoError(t, err)
 		}
 	})
+}
+
+// TestSchemaOfLists checks a class that takes whole lists, also below other inputs.
+func TestSchemaOfLists(t *testing.T) {
+	s := readSchema(t, `{"name":"A","is_input_list":true,"input":{"required":{"n":["INT",{}],
+		"images":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{"image":["IMAGE",{}]}},"prefix":"image"}}],
+		"mode":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"x","inputs":{"required":{"s":["FLOAT",{}]}}}]}]},"hidden":{"id":"UNIQUE_ID"}}}`)
+	require.True(t, s.Inputs[0].List)
+	require.False(t, s.Inputs[1].List)
+	require.True(t, s.Inputs[1].Grow.Element.List)
+	require.Equal(t, []int{1, 10}, []int{s.Inputs[1].Grow.Min, s.Inputs[1].Grow.Max}, "the defaults of ComfyUI")
+	require.False(t, s.Inputs[2].List)
+	require.True(t, s.Inputs[2].Cases[0].Inputs[0].List)
+	require.False(t, s.Inputs[3].List)
 }
