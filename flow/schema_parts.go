@@ -68,7 +68,7 @@ func (k *schemaChecker) match(at string, p *Port) error {
 	return nil
 }
 
-// apart checks that no name of an input could be that of an input that another stands for, and
+// apart checks that no input has a name that belongs to an input that another stands for, and
 // that at most one input takes all others.
 func (k *schemaChecker) apart(within string, ports []Port) error {
 	rests := 0
