@@ -49,7 +49,8 @@ func (Placeholder) StandsIn() {}
 // the class:
 //
 //   - It has no validator of its own. If the class checks some inputs itself, the stand-in
-//     checks their limits and choices nevertheless.
+//     checks their limits and choices nevertheless. Only a drop-down of files that users may
+//     upload, as in LoadImage, takes any name.
 //   - It accepts inputs that the description does not have, also links: many classes take such
 //     inputs.
 //   - It needs all its inputs, also lazy ones, so that every node of the workflow runs.
@@ -141,12 +142,16 @@ func loosen(ports []flow.Port, anyChoice bool) []flow.Port {
 			}
 		case strings.HasPrefix(p.Type, "COMFY_DYNAMIC") || strings.HasPrefix(p.Type, "COMFY_AUTOGROW"):
 			p.Kind = flow.PortOptional // a prompt has only names below it
-		case anyChoice && p.Choices != nil:
-			p.Unchecked = true
+		case p.Choices != nil:
+			p.Unchecked = anyChoice || slices.ContainsFunc(p.Options, isUpload)
 		}
 	}
 	return ports
 }
+
+// isUpload reports whether users may upload a file for an input. ComfyUI's classes with such an
+// input look for the file, and do not look into the list.
+func isUpload(o flow.PortOption) bool { return strings.HasSuffix(o.Name, "_upload") && o.Value == true }
 
 // placeholder returns the value of an output.
 func placeholder(class string, p *flow.Port) any {

@@ -29,6 +29,7 @@ const saved = `{
 		"mode": ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "fast", "inputs": {"required": {}}}, {"key": "fine", "inputs": {"required": {"steps": ["INT", {"default": 20, "min": 1}]}}}]}],
 		"rows": ["COMFY_DYNAMICGROUP_V3", {"template": {"required": {"name": ["STRING", {}]}}, "min": 0}]}},
 	"output": ["COMFY_MATCHTYPE_V3"], "output_matchtypes": ["T"], "name": "Batch"},
+"Image": {"input": {"required": {"image": [["a.png"], {"image_upload": true}]}}, "output": ["IMAGE", "MASK"], "name": "Image"},
 "Decode": {"input": {"required": {"samples": ["LATENT"], "vae": ["VAE"]}}, "output": ["IMAGE"], "name": "Decode"},
 "Repeat": {"input": {"required": {"times": ["INT", {"min": 1}], "any": ["*", {}]}}, "output": ["*"], "name": "Repeat"},
 "Save": {"input": {"required": {"images": ["IMAGE"], "filename_prefix": ["STRING", {"default": "ComfyUI"}]}, "hidden": {"prompt": "PROMPT"}},
@@ -42,8 +43,9 @@ const workflow = `{
 "3": {"class_type": "Sampler", "inputs": {"model": ["1", 0], "positive": ["2", 0], "seed": 1125899906842624, "control_after_generate": "randomize", "cfg": "7.5", "sampler_name": "euler"}},
 "4": {"class_type": "Decode", "inputs": {"samples": ["3", 0], "vae": ["1", 2]}},
 "5": {"class_type": "Save", "inputs": {"images": ["4", 0], "filename_prefix": "x"}},
-"6": {"class_type": "Batch", "inputs": {"images.image0": ["4", 0], "images.image1": ["4", 0], "mode": "fine", "mode.steps": 3, "rows.0.name": "r", "rows.1.link": ["4", 0]}},
+"6": {"class_type": "Batch", "inputs": {"images.image0": ["4", 0], "images.image1": ["9", 0], "mode": "fine", "mode.steps": 3, "rows.0.name": "r", "rows.1.link": ["4", 0]}},
 "7": {"class_type": "Repeat", "inputs": {"times": ["3", 6], "any": ["6", 0], "more": ["3", 1]}},
+"9": {"class_type": "Image", "inputs": {"image": "clipspace/b.png [input]", "upload": "image"}},
 "8": {"class_type": "Save", "inputs": {"images": ["7", 0], "filename_prefix": ["3", 3]}}
 }`
 
@@ -63,7 +65,7 @@ func TestStubsRunAWorkflow(t *testing.T) {
 	out, err := dry(t, nil, workflow)
 	require.NoError(t, err)
 	require.NoError(t, out.Err())
-	require.Len(t, out.Nodes, 8)
+	require.Len(t, out.Nodes, 9)
 	require.Len(t, out.Outputs, 2)
 	require.Equal(t, nodebus.Text("stand-in for Save"), out.Outputs[0].UI)
 }
