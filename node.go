@@ -65,6 +65,29 @@ type Info struct {
 	// id takes it, also a prompt of another client. For a node that must run in every
 	// prompt, write a [Fingerprinter] that returns an error.
 	NoCache bool
+	// Intermediate makes clients receive what a cached node shows in every prompt that
+	// succeeds. Without it, they receive nothing of a cached node in the middle of a graph,
+	// because only the outputs of the graph are visited. Immediately before the prompt ends,
+	// each node of the class that the prompt has, that has a cached result and that was not
+	// visited sends its [UI] again, and the record has it. The node does not run for it, and
+	// Intermediate does not make it an output node. The executor does this: flow.Local does,
+	// an executor of your own may not.
+	Intermediate bool
+
+	Deprecated   bool     // the front end marks the node and offers it last
+	Experimental bool     // the front end marks the node
+	Search       []string // more words by which the front end's search finds the node
+	Essentials   string   // the group of the front end's Essentials tab that has the node; default: the tab does not have it
+	// Module says where the class comes from. The front end takes the first part, up to the
+	// first dot: nodes, comfy_extras and comfy_api_nodes are ComfyUI itself. custom_nodes is
+	// a pack; the second part is its name, as in custom_nodes.my-pack, which the front end
+	// shows beside the node, and asks for help. For any other module, it shows a question
+	// mark. Default: nodes.
+	Module string
+	// Help is a text about the node in Markdown. The front end shows it instead of the
+	// Description, when a user asks for help. The server of package comfy serves it; only a
+	// file of the host at the same address comes before it. Help is for all languages.
+	Help string
 }
 
 // Validator is implemented by nodes that check their inputs when the prompt is

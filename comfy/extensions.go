@@ -32,12 +32,17 @@ func packFiles(pack fs.FS) []hostFile {
 }
 
 // extensionFile answers GET /extensions/{pack}/{path}. If the pack is not in the
-// options, it serves the file from the front end, which has its own packs.
+// options, it serves the file from the front end, which has its own packs. Where there is no
+// file, it serves the help of a class of the pack.
 func (s *Server) extensionFile(w http.ResponseWriter, r *http.Request) {
-	pack, ok := s.opts.Extensions[r.PathValue("pack")]
+	name, path := r.PathValue("pack"), r.PathValue("path")
+	pack, ok := s.opts.Extensions[name]
+	from, file := pack, path
 	if !ok {
-		s.static(w, r)
+		from, file = s.frontend(), strings.TrimPrefix(r.URL.Path, "/")
+	}
+	if (from == nil || !exists(from, file)) && s.packHelp(w, name, path) {
 		return
 	}
-	s.serveHost(w, r, pack, r.PathValue("path"))
+	s.serveHost(w, r, from, file)
 }

@@ -25,6 +25,16 @@ func (s *Server) objectInfo(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, classes)
 }
 
+// nodeReplacements answers GET /node_replacements with what becomes of the nodes of old
+// classes. ComfyUI can have several replacements for a class, but uses only the first.
+func (s *Server) nodeReplacements(w http.ResponseWriter, _ *http.Request) {
+	all := object{}
+	for rep := range s.reg.Replacements() {
+		all.add(rep.Old, []any{rep})
+	}
+	answer(w, http.StatusOK, all)
+}
+
 // describe adds the description of a class. If the choices of an input cannot be
 // read, or if the description cannot be encoded as JSON, describe logs the error
 // and leaves the class out.

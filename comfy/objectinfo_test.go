@@ -58,6 +58,8 @@ func TestObjectInfoOfOne(t *testing.T) {
 		h := newHost(t, nil)
 		flow.Register(h.reg, sampler{}, nodebus.Info{
 			Name: "My/Sampler", Title: "Sampler ✓", Category: "a/b", Description: "Takes samples.", Output: true,
+			Deprecated: true, Experimental: true, Search: []string{"draw", "a <b>"}, Essentials: "Basics", Module: "custom_nodes.pack",
+			Help: "not shown here", Intermediate: true,
 		})
 		a := h.send("GET", path+"/My/Sampler", "")
 		require.Equal(t, 200, a.status)
@@ -81,12 +83,14 @@ func TestObjectInfoOfOne(t *testing.T) {
 			`"required":["steps","cfg","text","exact","mode","taste","nobody","model","later"],` +
 			`"optional":["all","style","kind"],` +
 			`"hidden":["unique_id","prompt"]},` +
+			`"is_input_list":true,` +
 			`"output":[["sweet","sour"],"STRING","FLOAT"],` +
 			`"output_is_list":[false,true,false],` +
 			`"output_name":["best","rest","score"],` +
 			`"name":"My/Sampler","display_name":"Sampler ✓","description":"Takes samples.",` +
-			`"python_module":"nodes","category":"a/b","output_node":true,` +
-			`"output_tooltips":["What tastes best.","",""]}}`
+			`"python_module":"custom_nodes.pack","category":"a/b","output_node":true,"has_intermediate_output":true,` +
+			`"output_tooltips":["What tastes best.","",""],` +
+			`"deprecated":true,"experimental":true,"search_aliases":["draw","a \u003cb\u003e"],"essentials_category":"Basics"}}`
 		require.Equal(t, want, a.body)
 	})
 }
@@ -109,7 +113,8 @@ func TestObjectInfoOfAll(t *testing.T) {
 		}
 		require.Len(t, all, n)
 		require.Contains(t, h.send("GET", path, "").body, `{"0 first":{"input":{"required":{}},"input_order":{"required":[]},`+
-			`"output":[],"output_is_list":[],"output_name":[],"name":"0 first","display_name":"0 first",`)
+			`"is_input_list":false,"output":[],"output_is_list":[],"output_name":[],"name":"0 first","display_name":"0 first","description":"",`+
+			`"python_module":"nodes","category":"","output_node":true,"has_intermediate_output":false,"search_aliases":[]},`)
 		for name, d := range all {
 			for _, field := range []string{"name", "display_name", "description", "python_module", "category"} {
 				require.IsType(t, "", at(t, d, field), "%s of %s", field, name)

@@ -59,7 +59,7 @@ func (s *Server) routes() {
 		"GET /workflow_templates/{path...}": s.templateFile,
 		"GET /global_subgraphs":             empty,
 		"GET /global_subgraphs/{id}":        empty,
-		"GET /node_replacements":            empty,
+		"GET /node_replacements":            s.nodeReplacements,
 	} {
 		s.mux.HandleFunc(pattern, h)
 		s.mux.HandleFunc(twin(pattern), h)
@@ -82,6 +82,7 @@ func (s *Server) routes() {
 
 		"GET /extensions/{pack}":           s.extensionFile, // without this the mux would redirect to the path with a slash
 		"GET /extensions/{pack}/{path...}": s.extensionFile,
+		"GET /docs/{path...}":              s.coreHelp,
 		"GET /":                            s.static,
 	} {
 		s.mux.HandleFunc(pattern, h)

@@ -22,6 +22,7 @@ func (s *Server) flags() map[string]any {
 	flags := map[string]any{}
 	maps.Copy(flags, s.opts.Features)
 	flags["supports_preview_metadata"] = true
+	flags["node_replacements"] = true // without it, front ends do not ask for them
 	flags["max_upload_size"] = s.opts.MaxBody
 	return flags
 }

@@ -11,8 +11,23 @@ import (
 	"net/http"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/refpack"
 )
+
+// fractal describes the class Fractal, as a class of a pack.
+var fractal = nodebus.Info{
+	Category: "e2e", Module: "custom_nodes.e2e", Search: []string{"mandelbrot"}, Essentials: "Basics", Experimental: true,
+	Help: "# Fractal\n\nPaints a **Julia set**.",
+}
+
+// juliaSet is a class that is gone.
+var juliaSet = flow.Replacement{
+	Old: "JuliaSet", New: "Fractal",
+	Widgets: []string{"colour", "columns", "rows"},
+	Inputs:  []flow.ReplacedInput{{New: "width", Old: "columns"}, {New: "height", Value: 24}},
+	Outputs: []flow.ReplacedOutput{{Old: 1, New: 0}},
+}
 
 // Fractal paints a Julia set.
 type Fractal struct {

@@ -30,7 +30,10 @@ func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	hub, registry := nodebus.NewHub(nil), flow.NewRegistry()
 	refpack.Register(registry, &refpack.Options{Temp: opts.Temp, Output: opts.Output, Hub: hub})
 	next := make(steps)
-	flow.Register(registry, Fractal{}, nodebus.Info{Category: "e2e"})
+	flow.Register(registry, Fractal{}, fractal)
+	if err := registry.Replace(juliaSet); err != nil {
+		t.Fatal(err)
+	}
 	flow.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Tell{steps: next}, nodebus.Info{Category: "e2e", Async: true})

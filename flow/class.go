@@ -47,6 +47,7 @@ type code interface {
 // complete sets what follows from the schema and the inputs and outputs of the class.
 func (c *Class) complete(info nodebus.Info) {
 	info.Title = cmp.Or(info.Title, info.Name)
+	info.Module, info.Search = cmp.Or(info.Module, coreModule), slices.Clone(info.Search)
 	for i := range c.inputs {
 		if f := &c.inputs[i]; f.Kind == PortHidden {
 			c.keyed(f.Type)

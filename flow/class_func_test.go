@@ -15,8 +15,8 @@ import (
 // Classes made at run time: each test compares a struct with a function that has the same
 // schema.
 
-// plain has inputs whose types a struct and a function share.
-type plain struct {
+// plainNode has inputs whose types a struct and a function share.
+type plainNode struct {
 	I     int                                 `default:"5" min:"0" max:"10" step:"1"`
 	F     float64                             `default:"0.5" min:"0" max:"1"`
 	S     string                              `multiline:"true" tip:"a text"`
@@ -43,7 +43,7 @@ type plainOut struct {
 	UI   nodebus.UI
 }
 
-func (n plain) Run(ctx *nodebus.Context) (o plainOut, err error) {
+func (n plainNode) Run(ctx *nodebus.Context) (o plainOut, err error) {
 	lazy, err := n.Lazy.Get(ctx)
 	if err != nil {
 		return o, err
@@ -58,21 +58,21 @@ func (n plain) Run(ctx *nodebus.Context) (o plainOut, err error) {
 	return o, nil
 }
 
-func (n plain) Validate(*nodebus.Context) error {
+func (n plainNode) Validate(*nodebus.Context) error {
 	if n.S == "forbidden" {
 		return &nodebus.InputError{Input: "s", Err: errors.New("is forbidden")}
 	}
 	return nil
 }
 
-func (n plain) Fingerprint(*nodebus.Context) (string, error) {
+func (n plainNode) Fingerprint(*nodebus.Context) (string, error) {
 	if n.S == "always" {
 		return "", errors.New("runs always")
 	}
 	return n.S, nil
 }
 
-// plainFunc does the same as plain.Run. It has no zero value for what is absent.
+// plainFunc does the same as plainNode.Run. It has no zero value for what is absent.
 func plainFunc(ctx *nodebus.Context, in nodebus.Inputs) (res flow.Result, err error) {
 	or := func(name string, zero any) any {
 		if v, ok := in[name]; ok {
@@ -107,11 +107,11 @@ func plainFunc(ctx *nodebus.Context, in nodebus.Inputs) (res flow.Result, err er
 var plainHooks = &flow.Hooks{
 	Validate: func(ctx *nodebus.Context, in nodebus.Inputs) error {
 		s, _ := in["s"].(string)
-		return plain{S: s}.Validate(ctx)
+		return plainNode{S: s}.Validate(ctx)
 	},
 	Fingerprint: func(ctx *nodebus.Context, in nodebus.Inputs) (string, error) {
 		s, _ := in["s"].(string)
-		return plain{S: s}.Fingerprint(ctx)
+		return plainNode{S: s}.Fingerprint(ctx)
 	},
 }
 
@@ -132,7 +132,7 @@ func plainRegistry(t testing.TB, funcs bool) *flow.Registry {
 	reg.Remove("Show")
 	flow.Register(reg, show{}, nodebus.Info{Name: "Show"})
 	flow.Register(reg, plainWord{}, nodebus.Info{Name: "Text"})
-	flow.Register(reg, plain{}, nodebus.Info{Name: "Plain", Category: "test", Output: true})
+	flow.Register(reg, plainNode{}, nodebus.Info{Name: "Plain", Category: "test", Output: true})
 	if funcs {
 		twin(t, reg, "Plain", plainFunc, plainHooks)
 	}

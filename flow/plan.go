@@ -21,6 +21,8 @@ type plan struct {
 	byID     map[string]int32
 	outputs  []int32 // outputs that will run
 	isOutput []bool  // by node: the node is in outputs
+
+	intermediate bool // some node has a class with Info.Intermediate
 }
 
 type planNode struct {
@@ -131,11 +133,11 @@ func (pl *planner) job() *nodebus.Job {
 }
 
 // plan validates p and makes it ready to run, or returns the error that prevents it: a
-// [*nodebus.ValidationError], or the cause of ctx. It replaces p.Nodes with a copy whose
-// literals have the declared types.
+// [*nodebus.ValidationError], or the cause of ctx. It replaces p.Nodes with a copy that has no
+// nodes of old classes, and whose literals have the declared types.
 func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
-	pl := &planner{ctx: ctx, given: p.Nodes, prompt: p}
-	p.Nodes = slices.Clone(p.Nodes)
+	pl := &planner{ctx: ctx, given: r.withoutOld(p.Nodes), prompt: p}
+	p.Nodes = slices.Clone(pl.given)
 	pl.reg, pl.byID = r, make(map[string]int32, len(p.Nodes))
 	if err := pl.lookUp(); err != nil {
 		return nil, err
@@ -202,6 +204,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		}
 		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, known)}
 		pl.byID[s.ID] = int32(i)
+		pl.intermediate = pl.intermediate || c.schema.Intermediate
 		inputs += len(pl.nodes[i].ports)
 	}
 	pl.state = make([]planState, len(pl.nodes))

@@ -14,8 +14,9 @@ import (
 // Registry holds the node classes of a program. The zero value is an empty registry
 // that is ready to use. It is safe for concurrent use.
 type Registry struct {
-	mu      sync.RWMutex
-	classes map[string]*Class
+	mu       sync.RWMutex
+	classes  map[string]*Class
+	replaced map[string]*Replacement // by the name of the old class
 }
 
 // NewRegistry returns an empty registry.

@@ -68,7 +68,7 @@ func TestRegisterReadsTheStruct(t *testing.T) {
 	c, ok := r.Class("everything")
 	require.True(t, ok)
 	s := c.Schema()
-	require.Equal(t, nodebus.Info{Name: "everything", Title: "Every Thing", Category: "test/all", Description: "All."}, s.Info)
+	require.Equal(t, nodebus.Info{Name: "everything", Title: "Every Thing", Category: "test/all", Description: "All.", Module: "nodes"}, s.Info)
 
 	type port struct {
 		name, typ string

@@ -140,6 +140,7 @@ func (r *run) execute() error {
 	}
 	if !abandoned {
 		r.all.Wait() // the goroutines only give back their slots now
+		r.showIntermediate()
 	}
 	r.mu.Lock()
 	err, stopped := r.sched.err, r.sched.stopped

@@ -23,6 +23,8 @@ type liveGraph struct {
 	graphs  map[*nodebus.Graph]int // number of added nodes of each graph
 	specs   nodebus.Nodes          // specs of the nodes made at run time
 	vetted  []bool                 // nodes of base that are valid, together with all their upstream nodes
+
+	intermediate bool // some node has a class with Info.Intermediate
 }
 
 // runNode is a node of a run.
@@ -80,6 +82,7 @@ func eachMade(outs []any, f func(*madeOutput)) {
 
 func (g *liveGraph) init(reg *Registry, pl *plan, tracker *nodebus.Tracker) {
 	g.reg, g.plan, g.tracker = reg, pl, tracker
+	g.intermediate = pl.intermediate
 	g.base = make([]runNode, len(pl.nodes))
 	slots := 0
 	for i := range g.base {
@@ -271,6 +274,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	}
 	p := &planNode{id: spec.ID, made: made, class: c, ports: c.portsOf(spec, nil), sound: true}
 	p.args = make([]arg, len(p.ports))
+	g.intermediate = g.intermediate || c.schema.Intermediate
 	for k := range p.ports {
 		f := &p.ports[k]
 		a := &p.args[k]

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -43,22 +44,47 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 	}
 	o.add("input", input)
 	o.add("input_order", order)
+	o.add("is_input_list", s.takesLists())
 	o.add("output", types)
 	o.add("output_is_list", lists)
 	o.add("output_name", names)
 	o.add("name", s.Name)
 	o.add("display_name", s.Title)
 	o.add("description", s.Description)
-	o.add("python_module", "nodes")
+	o.add("python_module", cmp.Or(s.Module, coreModule))
 	o.add("category", s.Category)
 	o.add("output_node", s.Output)
+	o.add("has_intermediate_output", s.Intermediate)
 	if slices.ContainsFunc(tips, func(tip string) bool { return tip != "" }) {
 		o.add("output_tooltips", tips)
 	}
 	if ids := matchTypes(s.Outputs); ids != nil {
 		o.add("output_matchtypes", ids)
 	}
+	if s.Deprecated {
+		o.add("deprecated", true)
+	}
+	if s.Experimental {
+		o.add("experimental", true)
+	}
+	o.add("search_aliases", s.Search)
+	if s.Essentials != "" {
+		o.add("essentials_category", s.Essentials)
+	}
 	return o.MarshalJSON()
+}
+
+// coreModule is the default of Info.Module.
+const coreModule = "nodes"
+
+// takesLists reports whether some input takes a whole list, so that the node is called once
+// for all elements. ComfyUI's classes have one flag for all inputs.
+func (s *Schema) takesLists() bool { return slices.ContainsFunc(s.Inputs, Port.takesLists) }
+
+func (p Port) takesLists() bool {
+	return p.List || p.Grow != nil && p.Grow.Element.List || slices.ContainsFunc(p.Cases, func(c Case) bool {
+		return slices.ContainsFunc(c.Inputs, Port.takesLists)
+	})
 }
 
 // option returns the value of an option; nil if the port does not have it.

@@ -31,13 +31,22 @@ type entryJSON struct {
 	DisplayName loose[string] `json:"display_name"`
 	Description loose[string]
 	Category    loose[string]
-	OutputNode  loose[bool] `json:"output_node"`
+	Module      loose[string] `json:"python_module"`
+	OutputNode  loose[bool]   `json:"output_node"`
+
+	Intermediate loose[bool]     `json:"has_intermediate_output"`
+	Search       loose[[]string] `json:"search_aliases"`
+	Essentials   loose[string]   `json:"essentials_category"`
+
+	Deprecated, Experimental loose[bool]
 }
 
 // info returns what the entry says about the class beside its ports.
 func (e *entryJSON) info() nodebus.Info {
 	return nodebus.Info{
 		Name: e.Name, Title: e.DisplayName.v, Category: e.Category.v, Description: e.Description.v, Output: e.OutputNode.v,
+		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v,
+		Search: e.Search.v, Essentials: e.Essentials.v, Module: e.Module.v,
 	}
 }
 

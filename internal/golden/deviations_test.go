@@ -11,7 +11,8 @@ type deviation struct {
 	trace string // the name of the trace; "" means all traces
 	// ref names the place of the decision. Q is a known weakness of the
 	// reference. X is a section of the execution semantics, P of the protocol,
-	// H of the routes. C is a requirement of clients.
+	// H of the routes. C is a requirement of clients. N is a section of what versions after
+	// the recorded one do differently.
 	ref  string
 	why  string
 	edit edit
@@ -39,6 +40,8 @@ var deviations = []deviation{
 	{core, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict("", `nodebus: prompt id is in use: the prompt waits or runs; choose another id: prompt "dup"`)},
 	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "details": "a prompt \"dup\" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", "node_errors": {}}`))},
 	{served, "", "H3.1", "listings contain the time of submission, as in ComfyUI 0.8", created},
+	{served, "", "N6", "the server announces that it has node replacements", newerFlags},
+	{served, "", "N4", "classes say more about themselves", newerFields},
 	{served, "", "H5.1", "classes do not come from a Python module", module},
 	{served, "", "H5.1", "an input without options has an empty options object", withOptions},
 	{served, "", "H5.1", "descriptions and tooltips are our own", ownWords},

@@ -57,9 +57,47 @@ func (ts *transcript) described(f func(class string, info map[string]any)) {
 	}
 }
 
+// newerFields adds what versions after the recorded one say about each class, in the order in
+// which they say it.
+func newerFields(ts *transcript) {
+	ts.described(func(class string, info map[string]any) {
+		info["is_input_list"], info["has_intermediate_output"], info["search_aliases"] = class == "RefListSum", false, []any{}
+	})
+	for i := range ts.answers {
+		a := &ts.answers[i]
+		class, is := strings.CutPrefix(a.Request, "GET /object_info")
+		if !is || len(a.Keys) == 0 {
+			continue
+		}
+		add := func(name string, at int) { a.Keys = slices.Insert(a.Keys, at, class+"/"+name) }
+		add("is_input_list", slices.Index(a.Keys, class+"/output"))
+		add("has_intermediate_output", slices.Index(a.Keys, class+"/output_node")+1)
+		add("search_aliases", len(a.Keys))
+	}
+}
+
 // module replaces the Python module of each class with one fixed name.
 func module(ts *transcript) {
 	ts.described(func(_ string, info map[string]any) { info["python_module"] = "nodes" })
+}
+
+// newerFlags adds the feature flags of versions after the recorded one.
+func newerFlags(ts *transcript) {
+	add := func(flags any) {
+		if flags, ok := flags.(map[string]any); ok && flags["max_upload_size"] != nil {
+			flags["node_replacements"] = true
+		}
+	}
+	for _, all := range ts.clients {
+		for _, m := range all {
+			if m.Type == "feature_flags" {
+				add(m.Data)
+			}
+		}
+	}
+	for _, a := range ts.answers {
+		add(a.Body)
+	}
 }
 
 // inputs calls f for each input of a class, except hidden inputs, and replaces the
