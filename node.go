@@ -189,7 +189,8 @@ type Out[T any] struct {
 	// Blocked, if not nil, skips the nodes that depend on this output: see [Block].
 	Blocked error
 	// From, if set, is the output of another node. Its result replaces Value. The node
-	// belongs to Graph, which runs after this node, or to the prompt.
+	// belongs to Graph, which runs after this node, or to the prompt. Without From, Value
+	// stands, and the output nodes of Graph run, if it has any.
 	From  Link
 	Graph *Graph
 }

@@ -46,7 +46,7 @@ func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
 	all := slices.Clone(n.extra)
 	for i := range n.args {
 		a, f := &n.args[i], &n.ports[i]
-		if f.Kind == PortHidden || a.src < 0 && a.val == notGiven {
+		if f.isSet() || a.src < 0 && a.val == notGiven {
 			continue
 		}
 		all = append(all, extraArg{f.Name, *a})
@@ -57,7 +57,16 @@ func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
 	slices.SortFunc(all, func(a, b extraArg) int { return cmp.Compare(a.name, b.name) })
 	b = binary.AppendUvarint(append(b, '+'), uint64(len(all)))
 	for i := range all {
-		if b, ok = k.appendArg(value.AppendText(b, all[i].name), &all[i].arg); !ok {
+		b = value.AppendText(b, all[i].name)
+		room := len(b)
+		if b, ok = k.appendArg(b, &all[i].arg); ok {
+			continue
+		}
+		at := slices.IndexFunc(n.ports, func(f field) bool { return f.Name == all[i].name })
+		if at < 0 || all[i].src >= 0 {
+			return b, false
+		}
+		if b, ok = k.appendSubmitted(b[:room], n, &n.ports[at]); !ok {
 			return b, false
 		}
 	}

@@ -67,6 +67,10 @@ func (c *Class) keyed(kind string) {
 		c.usesID = true
 	case "PROMPT_ID", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG":
 		c.private = append(c.private, kind)
+	default:
+		if _, known := hiddenKinds[kind]; !known { // the host may give it as a secret
+			c.private = append(c.private, kind)
+		}
 	}
 }
 
@@ -100,7 +104,8 @@ func (c *Class) Schema() Schema { return c.schema }
 //     ignored, but if it is a Link, Call returns an InputError.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
-//     evaluates that output.
+//     evaluates that output. If it has a Graph only, the Runtime runs the graph's output
+//     nodes.
 //   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A
 //     Call with such an input returns that error.
 //
@@ -127,7 +132,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 	for i := range ports {
 		f := &ports[i]
 		switch v, given := in[f.Name]; {
-		case f.Kind == PortHidden:
+		case f.isSet():
 		case given && f.isLinked(v, rt):
 			args[i] = f.fetch(rt)
 		case given:
@@ -138,7 +143,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			args[i] = f.fetch(rt)
 		case f.Default != nil:
 			args[i] = f.Default
-		case f.Kind == PortOptional || f.Lazy:
+		case f.Kind == PortOptional || f.Lazy || f.isOwn():
 			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
@@ -202,6 +207,7 @@ func (f *field) literal(v any) any {
 	inner, wrapped := m["__value__"]
 	switch wrapped = wrapped && (f.List || len(m) == 1); {
 	case wrapped:
+	case v == nil: // the zero value of a struct
 	case isObject && f.elem.Kind() != reflect.Interface && f.elem.Kind() != reflect.Map:
 		inner = v
 	default:
@@ -235,7 +241,11 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 		switch {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)
-		case out.Graph != nil || out.From != (nodebus.Link{}):
+		case out.Graph != nil && out.From == (nodebus.Link{}):
+			if err := evalBeside(ctx, out.Graph); err != nil {
+				return nil, fmt.Errorf("output %q: %w", f.Name, err)
+			}
+		case out.From != (nodebus.Link{}):
 			v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
 			if err != nil {
 				return nil, fmt.Errorf("output %q: %w", f.Name, err)

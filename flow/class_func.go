@@ -44,7 +44,8 @@ type Hooks struct {
 //   - An input with Cases is a [nodebus.Inputs]: it has the choice under the name of the input
 //     itself, and each input of the choice under its own name. An optional one that is absent
 //     is nil there.
-//   - A hidden input has the value that its Type names; nil if there is no such value.
+//   - A hidden input has the value that its Type names. It is absent if there is no such value.
+//   - A drop-down with Multi is a []any, and an input with Raw a [nodebus.Link].
 //   - An optional input without a default that the prompt leaves out is absent.
 //
 // run returns a value for each output of the schema, in order. If the output is FLOAT, STRING or
@@ -145,7 +146,9 @@ func (c *funcCode) collect(ctx *nodebus.Context, ports []field, args []any) (in 
 		v := args[i]
 		switch {
 		case f.Kind == PortHidden:
-			v = ctx.Hidden(f.Type)
+			if v = f.hiddenValue(ctx, v); v == notGiven {
+				continue
+			}
 		case v == notGiven:
 			continue
 		case f.Lazy:

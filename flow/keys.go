@@ -162,10 +162,15 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	}
 	for i := range n.args {
 		a := &n.args[i]
-		if a.src < 0 && (a.val == notGiven || n.ports[i].Kind == PortHidden) {
+		if a.src < 0 && (a.val == notGiven || n.ports[i].isSet()) {
 			continue
 		}
-		if b, ok = k.appendArg(binary.AppendUvarint(append(b, '='), uint64(i)), a); !ok {
+		b = binary.AppendUvarint(append(b, '='), uint64(i))
+		room := len(b)
+		if b, ok = k.appendArg(b, a); ok {
+			continue
+		}
+		if b, ok = k.appendSubmitted(b[:room], n, &n.ports[i]); !ok || a.src >= 0 {
 			return b, false
 		}
 	}
@@ -189,6 +194,20 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 	}
 	key, _ := k.known(a.src)
 	return append(b, key...), key != ""
+}
+
+// appendSubmitted appends the literal as the prompt has it, because its value in Go has no
+// form for a key: for example a struct. The default stands for a literal that is not there.
+func (k *keys) appendSubmitted(b []byte, n *planNode, f *field) (_ []byte, ok bool) {
+	at, submitted := k.r.plan.byID[n.id]
+	if n.made != nil || !submitted {
+		return b, false
+	}
+	lit, given := k.r.plan.specs[at].Inputs[f.Name]
+	if !given {
+		lit = f.Default
+	}
+	return value.AppendKey(append(b, 'r'), value.Unwrap(lit))
 }
 
 // fingerprint calls the method Fingerprint of a node.

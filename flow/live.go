@@ -181,7 +181,7 @@ func (l *lister) ports(others []field) []field {
 func (c *Class) others(spec *nodebus.NodeSpec, found []*field) (ports []field) {
 	names := map[string]bool{}
 	for _, f := range found {
-		names[f.Name] = f.Kind != PortHidden
+		names[f.Name] = !f.isSet()
 	}
 	i := slices.IndexFunc(c.inputs, func(f field) bool { return f.Rest })
 	rest := &c.inputs[i]

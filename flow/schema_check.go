@@ -122,6 +122,9 @@ func (k *schemaChecker) choices(at string, p *Port) error {
 	if err != nil {
 		return k.wrong(at, "has choices that fail: %v", "mend the function Choices", err)
 	}
+	if p.Raw {
+		return k.wrong(at, "is a drop-down and has Raw", "remove Raw: a literal has no link")
+	}
 	for _, c := range list {
 		switch c.(type) {
 		case string, int64, float64, bool:
@@ -132,7 +135,7 @@ func (k *schemaChecker) choices(at string, p *Port) error {
 	return nil
 }
 
-// limits checks Min and Max, and converts them to int64, uint64 or float64.
+// limits checks Min and Max, and converts them to the types that the executor compares.
 func (k *schemaChecker) limits(at string, p *Port) error {
 	for _, l := range []struct {
 		name  string
@@ -156,8 +159,8 @@ func (k *schemaChecker) limits(at string, p *Port) error {
 	return nil
 }
 
-// number returns a limit as an int64, a uint64 or a float64. ok is false if it is no number
-// or not finite.
+// number returns a limit as an int64, a uint64, a float64, or a json.Number for a whole number of
+// more than 64 bits. ok is false if it is no number or not finite.
 func number(v any) (n any, ok bool) {
 	if text, is := v.(json.Number); is {
 		return numberOf(string(text))
@@ -172,7 +175,8 @@ func number(v any) (n any, ok bool) {
 	return nil, false
 }
 
-// numberOf parses a JSON number. ok is false if it is too big for a float64.
+// numberOf parses a JSON number. ok is false if it has a fraction or an exponent, and is too big
+// for a float64.
 func numberOf(text string) (n any, ok bool) {
 	if !strings.ContainsAny(text, ".eE") {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -181,6 +185,7 @@ func numberOf(text string) (n any, ok bool) {
 		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 			return n, true
 		}
+		return json.Number(text), json.Valid([]byte(text))
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	return f, err == nil

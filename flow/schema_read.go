@@ -215,12 +215,13 @@ func readChoices(spec json.RawMessage) (choices func() []any, all bool) {
 		case string, bool:
 			values = append(values, v)
 		case json.Number:
-			n, ok := numberOf(string(v))
-			if big, is := n.(uint64); is {
-				n = float64(big)
-			}
-			if ok {
+			switch n, _ := numberOf(string(v)); n.(type) {
+			case int64:
 				values = append(values, n)
+			default:
+				if f, err := v.Float64(); err == nil {
+					values = append(values, f)
+				}
 			}
 		}
 	}

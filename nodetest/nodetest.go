@@ -199,6 +199,9 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Li
 	for _, n := range slices.Concat(rt.r.job.Prompt.Nodes, g.Nodes()) {
 		e.specs[n.ID] = n
 	}
+	if len(outs) == 0 {
+		return nil, e.runOutputs(ctx, g)
+	}
 	values := make([]any, len(outs))
 	for i, out := range outs {
 		var err error
@@ -236,6 +239,20 @@ func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
 	return out, nil
 }
 
+// runOutputs calls the output nodes of g.
+func (e *evaluation) runOutputs(ctx context.Context, g *nodebus.Graph) error {
+	for _, n := range g.Nodes() {
+		class, ok := e.r.opts.Registry.Class(n.Class)
+		if ok && !class.Schema().Output {
+			continue
+		}
+		if _, err := e.call(ctx, n.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err error) {
 	spec, ok := e.specs[id]
 	if !ok {
@@ -261,7 +278,7 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 	}
 	at := nodebus.Place{UniqueID: id}
 	if !slices.ContainsFunc(e.r.job.Prompt.Nodes, func(n nodebus.NodeSpec) bool { return n.ID == id }) {
-		at.ParentID, at.RealID, at.DisplayID = e.maker.UniqueID, e.maker.RealID, e.maker.DisplayID
+		at.ParentID, at.RealID, at.DisplayID = e.maker.UniqueID, e.maker.RealID, cmp.Or(spec.DisplayID(), e.maker.DisplayID)
 	}
 	c := e.r.context(ctx, at, maps.Clone(e.busy))
 	defer c.End()

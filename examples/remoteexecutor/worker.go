@@ -182,6 +182,9 @@ func (c *call) Input(ctx context.Context, name string) (any, error) {
 // Eval keeps the nodes that the node has made, whose inputs may be any Go values, and
 // sends their links to the host.
 func (c *call) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Link) ([]any, error) {
+	if len(outs) == 0 {
+		return nil, errors.New("the worker runs the nodes of a graph only for their values")
+	}
 	c.w.add(g.Nodes())
 	made := slices.Clone(g.Nodes())
 	for i := range made {
