@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
@@ -29,6 +30,12 @@ func (p Preview) AppendBinary(b []byte) ([]byte, error) {
 	b = p.appendMembers(append(b, '{'), p.PromptID)
 	b = append(b, `,"image_type":`...)
 	b = jsonenc.String(b, p.ImageType)
+	if p.Final != 0 {
+		b = strconv.AppendInt(append(b, `,"final":`...), int64(p.Final), 10)
+	}
+	if p.Index != 0 {
+		b = strconv.AppendInt(append(b, `,"index":`...), int64(p.Index), 10)
+	}
 	b = append(b, '}')
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return append(b, p.Image...), nil

@@ -1,13 +1,10 @@
 package nodebus
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"image"
-	"image/jpeg"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -25,10 +22,15 @@ type Context struct {
 	made    *Place   // all ids of the node, with defaults; nil if they all are id
 	of      *Context // the context of the whole call, if this is the context of a part of it; else nil
 	index   int32
-	state   atomic.Uint32 // contextEnded if End was called, plus the number of graphs that the call has made
+	state   atomic.Uint32 // the flags below, plus the number of graphs that the call has made
 }
 
-const contextEnded = 1 << 31
+// Flags of Context.state.
+const (
+	contextEnded   = 1 << 31 // End was called
+	contextDraws   = 1 << 30 // the call has sent an image, see previews
+	contextNumbers = contextDraws - 1
+)
 
 // CallInfo describes one call of a node. An executor gives it to [NewContext].
 type CallInfo struct {
@@ -38,6 +40,12 @@ type CallInfo struct {
 	Publisher Publisher    // receives the events of the node; if nil, SendSync returns an error
 	Runtime   Runtime      // if nil, the node cannot use lazy inputs or run graphs
 	Logger    *slog.Logger // nil: log messages are discarded
+	// PreviewNow makes [Context.Preview] encode and send each image before it returns. It
+	// is for tests that want to see every image. Default: a goroutine encodes the newest
+	// image, see Context.Preview.
+	PreviewNow bool
+
+	previews *previews // never nil; the calls of a prompt may share it
 }
 
 // NewContext returns the context of a call. It is for executors. An executor calls
@@ -46,6 +54,7 @@ func NewContext(ctx context.Context, call CallInfo) *Context {
 	if call.Job == nil {
 		call.Job = noJob
 	}
+	call.previews = &previews{}
 	c := &Context{}
 	c.Begin(&Context{Context: ctx, call: &call}, call.Place, call.Index, call.Runtime)
 	return c
@@ -72,8 +81,15 @@ func (c *Context) ofPrompt() Place { return Place{UniqueID: c.id, DisplayID: c.i
 var noJob = &Job{Prompt: &Prompt{}}
 
 // End ends the use of the context: from now on its methods that send events return
-// [ErrClosed]. It is for executors. End does not cancel the context.Context inside.
-func (c *Context) End() { c.state.Or(contextEnded) }
+// [ErrClosed]. It is for executors. End does not cancel the context.Context inside. It drops
+// a preview that is not yet encoded. If a preview is being published, End waits for that
+// Publish, so that no preview follows what the executor publishes after End. Do not call End
+// while holding a lock that the Publisher may need.
+func (c *Context) End() {
+	if c.state.Or(contextEnded)&contextDraws != 0 {
+		c.call.previews.end(c)
+	}
+}
 
 // Ended reports whether End was called, for this Context or for a Context from which it
 // was made.
@@ -165,11 +181,8 @@ func (c *Context) Broadcast(p Payload) error {
 var errNoPublisher = errors.New("nodebus: this executor does not publish")
 
 func (c *Context) publish(ev Event) error {
-	if c.Ended() {
-		return ErrClosed
-	}
-	if c.call.Publisher == nil {
-		return errNoPublisher
+	if err := c.maySend(); err != nil {
+		return err
 	}
 	ev.Payload = clamped(ev.Payload)
 	return c.call.Publisher.Publish(ev)
@@ -184,46 +197,19 @@ func (c *Context) Progress(value, max float64) {
 		return
 	}
 	at := step{value, max}.clamped()
-	value, max = at.value, at.max
-	if c.runtime != nil {
-		_ = c.runtime.Progress(value, max)
+	if c.state.Load()&contextDraws != 0 && c.call.previews.progress(c, at) {
 		return
 	}
-	_ = c.SendSync(Progress{Value: value, Max: max, PromptID: c.PromptID(), UniqueID: c.UniqueID()})
+	c.report(at)
 }
 
-// Preview sends an image of unfinished work. file holds the bytes of a JPEG or PNG
-// file; Preview copies them. It returns an [*EncodeError] if file is empty, and
-// otherwise the same errors as SendSync.
-func (c *Context) Preview(file []byte) error {
-	if len(file) == 0 {
-		return &EncodeError{Type: typeName(Preview{}), Err: errors.New("the image file is empty")}
+// report sends progress.
+func (c *Context) report(at step) {
+	if c.runtime != nil {
+		_ = c.runtime.Progress(at.value, at.max)
+		return
 	}
-	return c.preview(bytes.Clone(file))
-}
-
-func (c *Context) preview(file []byte) error {
-	p := Preview{Place: c.Place(), PromptID: c.PromptID(), ImageType: imageType(file), Image: file}
-	return c.publish(Event{PromptID: c.PromptID(), To: c.ClientID(), Attempt: c.Attempt(), Payload: p, Frozen: true})
-}
-
-// PreviewImage sends img as a JPEG of medium quality, as Preview does. It returns an
-// [*EncodeError] if img cannot be encoded as JPEG.
-func (c *Context) PreviewImage(img image.Image) error {
-	var b bytes.Buffer
-	if err := Protect(func() error { return jpeg.Encode(&b, img, nil) }); err != nil {
-		return &EncodeError{Type: typeName(img), Err: err}
-	}
-	return c.preview(b.Bytes())
-}
-
-// imageType returns the type of an image file: PNG, or JPEG for everything else,
-// because clients treat all other formats as JPEG.
-func imageType(data []byte) string {
-	if bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
-		return "image/png"
-	}
-	return "image/jpeg"
+	_ = c.SendSync(Progress{Value: at.value, Max: at.max, PromptID: c.PromptID(), UniqueID: c.UniqueID()})
 }
 
 // Hidden returns the value of a hidden input. name is the name in a `hidden` tag:
@@ -259,17 +245,22 @@ func (c *Context) Runtime() Runtime { return c.runtime }
 // hash replaces that part. It becomes long in loops, where each iteration makes the
 // next iteration. Several tries of one call never make the same id.
 func (c *Context) NewGraph() *Graph {
-	first := c // the tries of a call share the numbers of graphs
-	for first.of != nil && first.of.id == c.id && first.of.index == c.index {
-		first = first.of
-	}
-	n := int(first.state.Add(1)&^contextEnded) - 1
+	n := int(c.firstTry().state.Add(1)&contextNumbers) - 1
 	prefix := c.id + "." + strconv.Itoa(c.Index()) + "." + strconv.Itoa(n)
 	if len(prefix) > prefixMax {
 		sum := sha256.Sum256([]byte(prefix))
 		prefix = hex.EncodeToString(sum[:16])
 	}
 	return &Graph{prefix: prefix + "."}
+}
+
+// firstTry returns the context of the whole call: the tries of a call share the numbers of
+// graphs and pictures.
+func (c *Context) firstTry() *Context {
+	for c.of != nil && c.of.id == c.id && c.of.index == c.index {
+		c = c.of
+	}
+	return c
 }
 
 // prefixMax is the maximum length, in bytes, of the part before the name in the id of a

@@ -75,9 +75,10 @@
 // Imports point in one direction only. Each package may import the packages to its
 // right:
 //
-//	examples → comfy → flow, ws, sse, fold, js → nodebus → internal
+//	examples → comfy → flow, ws, sse, fold, js, picture → nodebus → internal
 //
 // Package client imports only nodebus and fold. Package js imports nothing. Packages
-// nodetest and conform import nodebus and flow. A library of nodes needs only nodebus. Package nodebus imports the
-// standard library and internal packages, and no other module.
+// nodetest and conform import nodebus and flow. A library of nodes needs only
+// nodebus, and perhaps picture. Package nodebus imports the standard library and internal
+// packages, and no other module.
 package nodebus

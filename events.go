@@ -225,13 +225,20 @@ type ExecutionInterrupted struct {
 	Timestamp int64    `json:"timestamp"`
 }
 
-// Preview is an image of the unfinished work of a node. A binary frame of type 1, for
-// older clients, contains only the image and its format.
+// Preview is an image of the unfinished work of a node, or a finished picture if Final is
+// not 0. A newer preview of a node replaces an older one. A picture is not replaced. A binary
+// frame of type 1, for older clients, contains only the image and its format.
 type Preview struct {
 	Place
 	PromptID  string `json:"prompt_id"`
 	ImageType string `json:"image_type"` // "image/jpeg" or "image/png"
-	Image     []byte `json:"-"`          // the bytes of the image file
+	// Final is the number of a finished picture, from 1, among the pictures of a call. It is 0
+	// for unfinished work. Two pictures of a call must not have the same number. Not sent if 0.
+	Final int `json:"final,omitempty"`
+	// Index is the number of the call that has sent the picture, from 0, if the node is called
+	// for each element of a list. Not sent if 0.
+	Index int    `json:"index,omitempty"`
+	Image []byte `json:"-"` // the bytes of the image file
 }
 
 // ProgressText is a line of text that a node shows while it works. PromptID is not sent

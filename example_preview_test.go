@@ -8,48 +8,60 @@ import (
 	"image/png"
 
 	"github.com/nodebus/nodebus"
-	"github.com/nodebus/nodebus/flow"
 )
 
-// Render sends a preview of an unfinished image.
+// Render sends previews of an unfinished image.
 type Render struct{ Size int }
 
-// Run draws the image and sends a preview.
+// Run draws the image, and shows it after each line.
 func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	img := image.NewGray(image.Rect(0, 0, n.Size, n.Size))
 	for y := range n.Size {
 		img.Pix[y*n.Size] = 0xff
-		if y == n.Size/2 {
-			var file bytes.Buffer
-			if err := png.Encode(&file, img); err != nil {
-				return nil, err
-			}
-			if err := ctx.Preview(file.Bytes()); err != nil {
-				return nil, err
-			}
+		if err := ctx.Preview(img); err != nil {
+			return nil, err
 		}
 	}
 	return nodebus.Images(nodebus.File{Filename: "line.png", Type: "temp"}), ctx.Err()
 }
 
-// A preview is an image of unfinished work. Clients show it on the node.
+// A preview is an image of unfinished work. Clients show it on the node. They receive the
+// newest one, so a test of the node asks for all of them.
 func ExampleContext_Preview() {
-	r, hub := flow.NewRegistry(), nodebus.NewHub(nil)
-	flow.Register(r, Render{}, nodebus.Info{})
-
-	g := nodebus.NewGraph()
-	g.AddAs("7", "Render", nodebus.Inputs{"size": 64})
-	events := hub.Subscribe(context.Background())
-	_, err := flow.Do(context.Background(), flow.NewEngine(r, hub, nil), &nodebus.Prompt{ID: "p", Nodes: g.Nodes()})
+	var sent nodebus.Publisher = viewer{}
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{
+		Place: nodebus.Place{UniqueID: "7"}, Publisher: sent, PreviewNow: true,
+	})
+	_, err := Render{Size: 3}.Run(ctx)
 	fmt.Println(err)
-	_ = hub.Close()
-	for ev := range events {
-		if p, ok := ev.Payload.(nodebus.Preview); ok {
-			size, format, err := image.DecodeConfig(bytes.NewReader(p.Image))
-			fmt.Println("node", p.UniqueID, "previews", p.ImageType, format, size.Width, size.Height, err)
-		}
+	// Output:
+	// node 7 shows an image/jpeg of 3×3 pixels
+	// node 7 shows an image/jpeg of 3×3 pixels
+	// node 7 shows an image/jpeg of 3×3 pixels
+	// <nil>
+}
+
+// viewer is a publisher that prints previews.
+type viewer struct{}
+
+// Publish prints a preview.
+func (viewer) Publish(ev nodebus.Event) error {
+	if p, ok := ev.Payload.(nodebus.Preview); ok {
+		size, _, err := image.DecodeConfig(bytes.NewReader(p.Image))
+		fmt.Printf("node %s shows an %s of %d×%d pixels\n", p.UniqueID, p.ImageType, size.Width, size.Height)
+		return err
 	}
+	return nil
+}
+
+// A node that has image files already sends them as they are.
+func ExampleContext_PreviewFile() {
+	ctx := nodebus.NewContext(context.Background(), nodebus.CallInfo{Place: nodebus.Place{UniqueID: "7"}, Publisher: viewer{}})
+	var file bytes.Buffer
+	fmt.Println(png.Encode(&file, image.NewGray(image.Rect(0, 0, 64, 32))))
+	fmt.Println(ctx.PreviewFile(file.Bytes()))
 	// Output:
 	// <nil>
-	// node 7 previews image/png png 64 64 <nil>
+	// node 7 shows an image/png of 64×32 pixels
+	// <nil>
 }

@@ -95,7 +95,7 @@ func (s *Session) nextPage(r *reading, q LogQuery) (p page, err error) {
 	}
 	p.past = r.past
 	for _, m := range msgs {
-		if len(r.hold) > 0 {
+		if len(r.hold) > 0 && !m.isPicture() {
 			if _, hold := m.typeIn(r.hold); hold {
 				continue
 			}
@@ -335,6 +335,13 @@ func (h *Hub) dueAtJoin(s *Session) (due []*promptState) {
 		add(h.index.prompts[id])
 	}
 	return due
+}
+
+// isPicture reports whether m is a finished picture. Pictures are not held, because they must
+// come before the outputs of their node.
+func (m *message) isPicture() bool {
+	p, ok := m.payload.(Preview)
+	return ok && p.Final != 0
 }
 
 // typeIn returns the event type of m. ok is true if types contains it. No lock is held.

@@ -10,7 +10,8 @@ import "slices"
 //
 // The second and later types need not have been held; their kept events are then sent
 // once more. Release leaves out prompts that have no event of the first type, events
-// that a newer event has replaced, and prompts that have ended. Therefore the client
+// that a newer event has replaced, pictures (see [Preview].Final), which are never held, and
+// prompts that have ended. Therefore the client
 // never receives an outdated state after a newer one.
 func (s *Session) Release(types ...string) {
 	s.mu.Lock()
@@ -32,7 +33,7 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 			return p, err
 		}
 		for _, m := range msgs {
-			if typ, ok := m.typeIn(r.release); ok {
+			if typ, ok := m.typeIn(r.release); ok && !m.isPicture() {
 				i := slices.Index(r.release, typ)
 				found[i] = append(found[i], m)
 			}

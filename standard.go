@@ -165,8 +165,19 @@ func (k coalesceKey) pair() string { return strconv.Itoa(len(k.a)) + ":" + k.a +
 func (s Status) key() coalesceKey        { return coalesceKey{s.EventType(), s.SID, ""} }
 func (p Progress) key() coalesceKey      { return coalesceKey{p.EventType(), p.PromptID, p.UniqueID} }
 func (p ProgressState) key() coalesceKey { return coalesceKey{p.EventType(), p.PromptID, ""} }
-func (p Preview) key() coalesceKey       { return coalesceKey{p.EventType(), p.PromptID, p.UniqueID} }
 func (p Overall) key() coalesceKey       { return coalesceKey{p.EventType(), p.PromptID, ""} }
+
+// key of a picture differs from the keys of all other pictures and of all previews.
+func (p Preview) key() coalesceKey {
+	if p.Final == 0 {
+		return coalesceKey{p.EventType(), p.PromptID, p.UniqueID}
+	}
+	number := strconv.Itoa(p.Index) + "." + strconv.Itoa(p.Final) + "/"
+	return coalesceKey{pictureKey, p.PromptID, number + p.UniqueID}
+}
+
+// pictureKey stands for the event type in the key of a picture.
+const pictureKey = "picture"
 
 // CoalesceKey returns the client's id in a greeting, and otherwise "": a newer count
 // replaces an older count.
@@ -178,8 +189,15 @@ func (p Progress) CoalesceKey() string { return p.key().pair() }
 // CoalesceKey returns the id of the prompt.
 func (p ProgressState) CoalesceKey() string { return p.key().a }
 
-// CoalesceKey returns a key of the ids of the prompt and the node.
-func (p Preview) CoalesceKey() string { return p.key().pair() }
+// CoalesceKey returns a key of the ids of the prompt and the node. The key of a picture also
+// has its number.
+func (p Preview) CoalesceKey() string {
+	k := p.key()
+	if p.Final != 0 {
+		return pictureKey + " " + k.pair()
+	}
+	return k.pair()
+}
 
 // CoalesceKey returns the id of the prompt.
 func (p Overall) CoalesceKey() string { return p.key().a }

@@ -2,15 +2,18 @@ package comfy
 
 import (
 	"bytes"
-	"image/png"
+	"errors"
 	"io"
 	"io/fs"
+
+	"github.com/nodebus/nodebus/picture"
 )
 
-// masked returns a PNG with the colours of the picture and the alpha of the mask.
+// masked returns a PNG with the colours of the picture and the alpha of the mask. The PNG
+// has the metadata of the picture, so that it still contains its workflow.
 // It returns errSize if they have different sizes.
 func masked(from fs.FS, name string, mask io.ReadSeeker) (*bytes.Buffer, error) {
-	picture, err := readPicture(from, name)
+	original, err := readPicture(from, name)
 	if err != nil {
 		return nil, err
 	}
@@ -18,13 +21,32 @@ func masked(from fs.FS, name string, mask io.ReadSeeker) (*bytes.Buffer, error) 
 	if err != nil {
 		return nil, err
 	}
-	if picture.Bounds().Size() != alpha.Bounds().Size() {
+	if original.Bounds().Size() != alpha.Bounds().Size() {
 		return nil, errSize
 	}
-	out, by := straight(picture), straight(alpha)
+	out, by := straight(original), straight(alpha)
 	for i := 3; i < len(out.Pix); i += 4 {
 		out.Pix[i] = by.Pix[i]
 	}
 	var body bytes.Buffer
-	return &body, png.Encode(&body, out)
+	err = picture.EncodePNG(&body, out, metadata(from, name), nil)
+	var refused *picture.MetadataError
+	if errors.As(err, &refused) { // a JPEG file allows other names; nothing is written yet
+		err = picture.EncodePNG(&body, out, nil, nil)
+	}
+	return &body, err
+}
+
+// metadata returns the metadata of a picture; nil if it cannot be read.
+func metadata(from fs.FS, name string) picture.Metadata {
+	file, err := from.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = file.Close() }()
+	m, err := picture.Read(file)
+	if err != nil {
+		return nil
+	}
+	return m
 }

@@ -1,6 +1,8 @@
 package comfy_test
 
 import (
+	"bytes"
+	"errors"
 	"image"
 	"image/color"
 	"image/png"
@@ -8,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/nodebus/nodebus/picture"
 	"github.com/stretchr/testify/require"
 )
 
@@ -100,4 +103,31 @@ func TestMaskOfNothing(t *testing.T) {
 		require.Contains(t, a.json(t), "error")
 	}
 	require.Equal(t, before, tree(t, around))
+}
+
+// TestMaskKeepsTheWorkflow: a picture with a mask still has the metadata that it had.
+func TestMaskKeepsTheWorkflow(t *testing.T) {
+	_, opts := folders(t)
+	h := newHost(t, opts)
+	img := image.NewNRGBA(image.Rect(0, 0, 4, 2))
+	m := picture.Metadata{"workflow": `{"a":"ä"}`, "prompt": "{}"}
+	var file bytes.Buffer
+	require.NoError(t, picture.EncodePNG(&file, img, m, nil))
+	put(t, opts.Output, "with.png", file.Bytes())
+	file.Reset()
+	require.NoError(t, picture.EncodeJPEG(&file, img, m, nil))
+	put(t, opts.Output, "with.jpg", file.Bytes())
+	file.Reset()
+	require.NoError(t, picture.EncodeJPEG(&file, img, picture.Metadata{"имя": "1"}, nil))
+	put(t, opts.Output, "odd.jpg", file.Bytes())
+	put(t, opts.Output, "without.png", pngOf(t, img))
+	for name, want := range map[string]picture.Metadata{"with.png": m, "with.jpg": m, "odd.jpg": {}, "without.png": {}} {
+		a := h.upload("/upload/mask", name+".png", string(pngOf(t, hole(4, 2))), "original_ref", `{"filename":"`+name+`"}`)
+		require.Equal(t, 200, a.status, a.body)
+		stored, err := os.Open(filepath.Join(opts.Input, name+".png"))
+		require.NoError(t, err)
+		got, err := picture.Read(stored)
+		require.NoError(t, errors.Join(err, stored.Close()))
+		require.Equal(t, want, got, name)
+	}
 }

@@ -80,7 +80,7 @@ func (n speak) Run(ctx *nodebus.Context) (string, error) {
 	return n.Text, errors.Join(
 		ctx.SendSync(message),
 		ctx.SendSync(nodebus.Custom{Type: "77", Data: []byte{0, 1, '\n', 0xff}}),
-		ctx.Preview(pixel),
+		ctx.PreviewFile(pixel),
 	)
 }
 

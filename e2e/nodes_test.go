@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"math/cmplx"
 	"net/http"
 
@@ -95,14 +97,19 @@ type Develop struct {
 	steps steps
 }
 
-// Run takes the steps and returns the picture. It sends the preview before the
-// progress, because the canvas redraws a node only when the progress comes.
+// Run takes the steps and returns the picture. It encodes the previews itself, so that the
+// clients see each of them. It sends the preview before the progress, because the canvas
+// redraws a node only when the progress comes.
 func (n Develop) Run(ctx *nodebus.Context) (refpack.Image, error) {
 	for i := range n.Steps {
 		if err := n.steps.wait(ctx); err != nil {
 			return refpack.Image{}, err
 		}
-		if err := ctx.PreviewImage(mosaic(n.Image, 1+32*(n.Steps-1-i)/n.Steps)); err != nil {
+		var file bytes.Buffer
+		if err := jpeg.Encode(&file, mosaic(n.Image, 1+32*(n.Steps-1-i)/n.Steps), nil); err != nil {
+			return refpack.Image{}, err
+		}
+		if err := ctx.PreviewFile(file.Bytes()); err != nil {
 			return refpack.Image{}, err
 		}
 		ctx.Progress(float64(i+1), float64(n.Steps))

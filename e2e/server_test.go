@@ -36,6 +36,8 @@ func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	}
 	flow.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Develop{steps: next}, nodebus.Info{Category: "e2e", Async: true})
+	flow.Register(registry, Batch{}, nodebus.Info{Category: "e2e"})
+	flow.Register(registry, Sketch{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Tell{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Approve{}, nodebus.Info{Category: "e2e"})
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{

@@ -116,7 +116,7 @@ func TestNodeThatSendsAfterItHasReturned(t *testing.T) {
 				sent <- ctx.SendSync(nodebus.Custom{Type: "late"})
 				sent <- ctx.Broadcast(nodebus.Custom{Type: "late"})
 				ctx.Progress(1, 2)
-				sent <- ctx.Preview([]byte("x"))
+				sent <- ctx.PreviewFile([]byte("x"))
 				close(sent)
 			}()
 			return 1, nil

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -278,13 +279,15 @@ func TestPreview(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Draw", func(ctx *nodebus.Context, v, _ any) (any, error) {
 			file := []byte("\x89PNG\r\n\x1a\nrest")
-			err := ctx.Preview(file)
+			err := ctx.PreviewFile(file)
 			clear(file) // the caller may reuse the buffer
 			var bad *nodebus.EncodeError
-			if !errors.As(ctx.Preview(nil), &bad) || !errors.As(ctx.PreviewImage(noImage{}), &bad) {
+			if !errors.As(ctx.PreviewFile(nil), &bad) || !errors.As(ctx.Preview(noImage{}), &bad) {
 				return nil, errors.New("data that is not an image was sent")
 			}
-			return 1, errors.Join(err, ctx.Preview([]byte("\xff\xd8\xffrest")), ctx.PreviewImage(image.NewGray(image.Rect(0, 0, 2, 1))))
+			err = errors.Join(err, ctx.PreviewFile([]byte("\xff\xd8\xffrest")), ctx.Preview(image.NewGray(image.Rect(0, 0, 2, 1))))
+			synctest.Wait() // the image is encoded meanwhile
+			return 1, err
 		})
 		o := r.run(two("Draw"))
 		require.Equal(t, nodebus.Succeeded, o.record.State)

@@ -341,14 +341,14 @@ func (r *run) settle(then *after) {
 func (r *run) abandon() {
 	var grants []*run
 	var keys []string
-	var nodes []*planNode
+	var turns []*turn
 	r.mu.Lock()
 	r.sched.ended = true
 	looking := r.sched.looking
 	for _, w := range r.sched.workers {
 		if w.turn != nil {
-			w.turn.abandon()
-			nodes = append(nodes, w.n.plan)
+			w.turn.over.Store(true)
+			turns = append(turns, w.turn)
 			w.n.why = &nodeWhy{result: resultInterrupted, reason: "the node did not end with its context"}
 			r.sched.known = append(r.sched.known, nodeEnd{at: w.i})
 		}
@@ -365,6 +365,9 @@ func (r *run) abandon() {
 		}
 	}
 	r.mu.Unlock()
+	for _, t := range turns { // without the lock, because End may wait for a Publish
+		t.abandon()
+	}
 	for _, next := range grants {
 		next.granted()
 	}
@@ -375,8 +378,8 @@ func (r *run) abandon() {
 	if looking {
 		log.Warn("prompt abandoned: a Fingerprint or the cache did not return", "prompt", r.job.Prompt.ID)
 	}
-	for _, n := range nodes {
-		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", n.id, "class", n.class.Name())
+	for _, t := range turns {
+		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", t.n.plan.id, "class", t.n.plan.class.Name())
 	}
 }
 

@@ -59,7 +59,7 @@ func (n act) Run(ctx *nodebus.Context) (out nodebus.Out[any], err error) {
 		out.Graph = ctx.NewGraph()
 		out.From = out.Graph.Add("act", nodebus.Inputs{"how": "progress", "in": n.In})
 	case "preview":
-		err = ctx.Preview([]byte("\x89PNG\r\n\x1a\n"))
+		err = ctx.PreviewFile([]byte("\x89PNG\r\n\x1a\n"))
 	}
 	return out, err
 }

@@ -111,6 +111,10 @@ export interface Gap {
 /** What a preview says about its node, and the image. */
 export interface Preview extends PromptPlace {
   image_type: string;
+  /** The number of a finished picture, from 1, among the pictures of a call. Absent in a preview of unfinished work. */
+  final?: number;
+  /** The number of the call, if the node is called for each element of a list. Absent for the first. */
+  index?: number;
   blob: Blob;
   /** Where the image was fetched; only over Server-Sent Events. */
   url?: string;
@@ -137,7 +141,7 @@ export interface Events {
   execution_interrupted: { prompt_id: string; node_id: string; node_type: string; executed: string[]; timestamp: number };
   /**
    * A node shows a preview. Over Server-Sent Events, this event comes when the image has
-   * been fetched: later than the events that follow, and not at all for a preview that a
+   * been fetched: later than the events that follow, and not at all for a preview (not a picture) that a
    * newer one has replaced, or whose image is at another origin than the option url.
    */
   b_preview_with_metadata: Preview;

@@ -509,7 +509,7 @@ export class Client extends EventTarget {
     }
     if ((type === "nodebus.watching" && this.#answered(data ?? {})) || hidden) return;
     this.#dispatch("message", message, message);
-    if (data?.url && type === "b_preview_with_metadata") this.#image(message);
+    if (type === "b_preview_with_metadata" && data?.url) this.#image(message);
     else if (type !== "message") this.#publish(message);
     if (type === "nodebus.gap") this.#gap(data);
     const remaining = data?.status?.exec_info?.queue_remaining;
@@ -533,14 +533,15 @@ export class Client extends EventTarget {
   /** Fetches the image of a preview: a stream has only its address. Another host must not receive the headers. */
   async #image(message) {
     const images = this.#images;
-    images.set(message.data.node_id, message); // a newer one replaces one that waits
+    const { data } = message;
+    images.set(data.final ? message : data.node_id, message); // a newer preview replaces one that waits
     if (this.#fetching) return;
     this.#fetching = true;
     for (const [node, { data, ...rest }] of images) {
       images.delete(node);
       try {
         const url = this.#address(data.url);
-        if (url.origin !== this.#base.origin) continue;
+        if (this.#base.origin !== url.origin) continue;
         const response = await this.#fetch(url, { signal: AbortSignal.any([this.#life.signal, AbortSignal.timeout(PATIENCE)]) });
         if (response.ok) this.#publish({ ...rest, data: { ...data, blob: await response.blob() } });
       } catch {} // a preview is no loss

@@ -86,7 +86,7 @@ func (r *Recorder) With(ctx context.Context) *nodebus.Context {
 func (r *Recorder) context(ctx context.Context, at nodebus.Place, busy map[string]bool) *nodebus.Context {
 	return nodebus.NewContext(ctx, nodebus.CallInfo{
 		Place: at, Job: &r.job, Publisher: r, Runtime: runtime{r, at, busy},
-		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)),
+		Logger: slog.New(slog.NewTextHandler(logWriter{r.t}, nil)), PreviewNow: true,
 	})
 }
 

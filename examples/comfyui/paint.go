@@ -46,7 +46,7 @@ func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
 				n.stroke(painting, random.IntN(size.X), random.IntN(size.Y), radius)
 			}
 			// The preview comes before the progress: front ends draw it when the progress comes.
-			if err := ctx.PreviewImage(painting); err != nil {
+			if err := ctx.Preview(painting); err != nil {
 				return painting, err
 			}
 			ctx.Progress(float64(i*looks+look+1), float64(len(brushes)*looks))

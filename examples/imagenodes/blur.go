@@ -31,7 +31,7 @@ func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 		}
 		p = out
 		// The preview comes before the progress: front ends draw it when the progress comes.
-		if err := ctx.PreviewImage(p.scaled(min(160, w))); err != nil {
+		if err := ctx.Preview(p.scaled(min(160, w))); err != nil {
 			return Picture{}, err
 		}
 		ctx.Progress(float64(pass+1), passes)

@@ -2,11 +2,11 @@ package imagenodes
 
 import (
 	"fmt"
-	"image/png"
 	"os"
 	"path/filepath"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/picture"
 )
 
 // Palette is a custom message of this package. It contains a node id and the mean
@@ -55,8 +55,8 @@ func (n Save) Validate(*nodebus.Context) error {
 	return nil
 }
 
-// Run writes the file.
-func (n Save) Run(*nodebus.Context) (nodebus.UI, error) {
+// Run writes the file, with the workflow inside.
+func (n Save) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	if err := os.MkdirAll(n.folder, 0o755); err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (n Save) Run(*nodebus.Context) (nodebus.UI, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(f, n.Picture)
+	err = picture.WritePNG(ctx, f, n.Picture)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

@@ -58,7 +58,8 @@ func TestQuickstart(t *testing.T) {
 	} {
 		require.Contains(t, first, line+"\n")
 	}
-	require.Equal(t, 6, strings.Count(first, "  preview          3 Blur       image/jpeg, "))
+	// A preview that is not yet encoded is replaced by the next, or dropped when the node ends.
+	require.LessOrEqual(t, strings.Count(first, "  preview          3 Blur       image/jpeg, "), 6)
 	require.NotContains(t, first, "6 Grayscale", "the branch that Switch does not choose never runs")
 	require.Contains(t, second, "  cached                        1 2 3 4 5 7 8 9 10\n")
 	require.NotContains(t, second, "executing")

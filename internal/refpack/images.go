@@ -1,17 +1,15 @@
 package refpack
 
 import (
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
-	"io/fs"
+	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/picture"
 )
 
 // Image is a batch of pictures with the same size. Samples are between 0 and 1.
@@ -64,12 +62,12 @@ type PreviewImage struct {
 }
 
 // Run writes the pictures and shows them.
-func (n PreviewImage) Run(*nodebus.Context) (nodebus.UI, error) {
+func (n PreviewImage) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	prefix := []byte("ComfyUI_temp_?????")
 	for i := len(prefix) - 5; i < len(prefix); i++ {
 		prefix[i] = 'a' + byte(rand.IntN(26))
 	}
-	return write(n.Images, n.folder, string(prefix), "temp", png.BestSpeed)
+	return write(ctx, n.Images, n.folder, string(prefix), "temp", png.BestSpeed)
 }
 
 // SaveImage shows pictures and keeps their files.
@@ -83,42 +81,25 @@ type SaveImage struct {
 }
 
 // Run writes the pictures and shows them.
-func (n SaveImage) Run(*nodebus.Context) (nodebus.UI, error) {
-	return write(n.Images, n.folder, n.FilenamePrefix, "output", png.DefaultCompression)
+func (n SaveImage) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	return write(ctx, n.Images, n.folder, n.FilenamePrefix, "output", png.DefaultCompression)
 }
 
 // write writes each picture to its own file, <prefix>_<number>_.png, and returns
 // the UI value that shows the files. typ is the folder type that clients see.
-func write(img Image, folder, prefix, typ string, level png.CompressionLevel) (nodebus.UI, error) {
-	if folder == "" {
-		return nil, fmt.Errorf("there is no folder for files of type %q", typ)
-	}
-	if filepath.Base(prefix) != prefix {
-		return nil, fmt.Errorf("file name prefix %q is not a plain name", prefix)
+func write(ctx *nodebus.Context, img Image, folder, prefix, typ string, level png.CompressionLevel) (nodebus.UI, error) {
+	meta, err := picture.MetadataOf(ctx)
+	if err != nil {
+		return nil, err
 	}
 	files := make([]nodebus.File, len(img.Batch))
-	enc := png.Encoder{CompressionLevel: level}
 	for i := range img.Batch {
-		f, err := create(folder, prefix)
+		files[i], err = picture.Folder{Path: folder, Type: typ}.Create(prefix, ".png", func(w io.Writer) error {
+			return picture.EncodePNG(w, img.picture(i), meta, &png.Encoder{CompressionLevel: level})
+		})
 		if err != nil {
 			return nil, err
 		}
-		err = enc.Encode(f, img.picture(i))
-		if err := errors.Join(err, f.Close()); err != nil {
-			return nil, err
-		}
-		files[i] = nodebus.File{Filename: filepath.Base(f.Name()), Type: typ}
 	}
 	return nodebus.Images(files...), nil
-}
-
-// create creates the file with the first free number.
-func create(folder, prefix string) (*os.File, error) {
-	for n := 1; ; n++ {
-		name := filepath.Join(folder, fmt.Sprintf("%s_%05d_.png", prefix, n))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-	}
 }

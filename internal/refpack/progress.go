@@ -25,7 +25,7 @@ func (n RefProgressHook) Run(ctx *nodebus.Context) (any, error) {
 	for i := range n.Steps {
 		ctx.Progress(float64(i+1), float64(n.Steps))
 		if n.Preview != "none" {
-			if err := preview(ctx, picture{i, 16, 8, n.Preview}); err != nil {
+			if err := preview(ctx, painted{i, 16, 8, n.Preview}); err != nil {
 				return nil, err
 			}
 		}
@@ -48,7 +48,7 @@ func (n steps) run(ctx *nodebus.Context, pause float64) (any, error) {
 	for i := range n.Steps {
 		ctx.Progress(float64(i+1), float64(n.Steps))
 		if n.Preview {
-			if err := preview(ctx, picture{i, 512, 256, "JPEG"}); err != nil {
+			if err := preview(ctx, painted{i, 512, 256, "JPEG"}); err != nil {
 				return nil, err
 			}
 		}
@@ -72,15 +72,15 @@ type RefProgressApiSync struct{ steps }
 // Run takes the steps and returns the value.
 func (n RefProgressApiSync) Run(ctx *nodebus.Context) (any, error) { return n.run(ctx, 0) }
 
-// picture is the preview of a step. Its colour depends on the step. The reference
+// painted is the preview of a step. Its colour depends on the step. The reference
 // server draws it with 32 by 16 pixels and scales it to the size that clients receive.
-type picture struct {
+type painted struct {
 	step, width, height int
 	format              string
 }
 
 // preview sends a picture as a JPEG or PNG file.
-func preview(ctx *nodebus.Context, p picture) error {
+func preview(ctx *nodebus.Context, p painted) error {
 	img := image.NewRGBA(image.Rect(0, 0, p.width, p.height))
 	c := color.RGBA{uint8(p.step * 40), 64, 128, 255}
 	draw.Draw(img, img.Bounds(), image.NewUniform(c), image.Point{}, draw.Src)
@@ -92,5 +92,5 @@ func preview(ctx *nodebus.Context, p picture) error {
 	if err := encode(); err != nil {
 		return err
 	}
-	return ctx.Preview(file.Bytes())
+	return ctx.PreviewFile(file.Bytes())
 }

@@ -59,9 +59,9 @@ func TestSaveImage(t *testing.T) {
 		require.Equal(t, color.RGBA{c.want, c.want, c.want, 255}, color.RGBAModel.Convert(img.At(3, 1)))
 	}
 	_, err := call(t.Context(), t, opts, "SaveImage", nodebus.Inputs{"images": grey(t, 1), "filename_prefix": "../a"})
-	require.ErrorContains(t, err, "not a plain name")
+	require.ErrorContains(t, err, "outside its folder")
 	_, err = call(t.Context(), t, nil, "SaveImage", nodebus.Inputs{"images": grey(t, 1)})
-	require.ErrorContains(t, err, "no folder")
+	require.ErrorContains(t, err, "no path")
 }
 
 func TestPreviewImage(t *testing.T) {

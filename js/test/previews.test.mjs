@@ -61,22 +61,25 @@ test("previews and bytes in a stream", async (t) => {
   const end = new Promise((resolve) => {
     client.addEventListener("b_preview_with_metadata", async ({ detail }) => {
       shown.push(`${detail.node_id} ${await detail.blob.text()}`);
-      if (shown.length === 3) resolve();
+      if (shown.length === 5) resolve();
     });
   });
-  const preview = (node_id, name) => peer.send({ type: "b_preview_with_metadata", data: { node_id, image_type: "image/png", url: `?preview=${name}` }, prompt_id: "p" });
+  const preview = (node_id, name, more) =>
+    peer.send({ type: "b_preview_with_metadata", data: { node_id, image_type: "image/png", url: `?preview=${name}`, ...more }, prompt_id: "p" });
   preview("7", "first");
+  preview("7", "one", { final: 1 }); // no picture is skipped
+  preview("7", "two", { final: 2 });
   preview("7", "skipped");
   preview("8", "gone");
   preview("8", "other");
   preview("7", "last");
   peer.send({ type: "x", data: 0 });
-  for (let i = 0; i < 5; i++) assert.equal((await all.next()).type, "b_preview_with_metadata", "at once");
+  for (let i = 0; i < 7; i++) assert.equal((await all.next()).type, "b_preview_with_metadata", "at once");
   assert.equal((await all.next()).type, "x");
   skipped = true;
   await end;
-  assert.deepEqual(shown.sort(), ["7 first", "7 last", "8 other"]);
-  assert.deepEqual(fetched.sort(), ["first", "last", "other"]);
+  assert.deepEqual(shown.sort(), ["7 first", "7 last", "7 one", "7 two", "8 other"]);
+  assert.deepEqual(fetched.sort(), ["first", "last", "one", "other", "two"]);
   preview("9", "gone");
   preview("9", "gone"); // an image that is gone is no loss
   const later = once(client, "b_preview");
