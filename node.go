@@ -27,7 +27,9 @@ import (
 //	                    case; - means that the field is no input.
 //	                    Flags: optional, force (must be linked), combo (a
 //	                    drop-down of the newer form), unchecked (Validate
-//	                    checks limits and choices instead of the executor)
+//	                    checks limits and choices instead of the executor),
+//	                    rest (a slice or map that takes all inputs that the
+//	                    class does not declare, see [Named])
 //	default:"0.5"       initial value in a front end, within the limits and
 //	                    options below; also the value of an optional input
 //	                    that the prompt leaves out. A prompt must still contain
@@ -41,6 +43,14 @@ import (
 //	tip:"…"             help text
 //	multiline:"true"    a text field with several lines
 //	widget:"image_upload,display=slider"  options that only a front end uses
+//	grow:"image,min=1,max=50"  a slice, map or []Named that stands for the inputs
+//	                    image0 to image49, or grow:"names=a|b"; other tags
+//	                    describe one of them, which may be a Lazy or a List
+//	choice:"fine"       on the fields of a struct that is an input: a drop-down.
+//	                    Each field is a pointer to a struct with the inputs of
+//	                    the choice; the executor sets one of them
+//	match:"T,IMAGE"     ports with the same id T have the type of the first link,
+//	                    one of those listed; also on outputs
 //	hidden:"UNIQUE_ID"  the executor sets the field: UNIQUE_ID, PROMPT_ID, PROMPT,
 //	                    DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG,
 //	                    API_KEY_COMFY_ORG

@@ -59,6 +59,17 @@ func (n Live) Run(ctx *nodebus.Context) (LiveOut, error) {
 	return LiveOut{UI: nodebus.Text(string(got))}, err
 }
 
+// LiveLists has lists among the inputs of a choice.
+type LiveLists struct {
+	Mode struct {
+		A *struct {
+			In []nodebus.List[int] `grow:"in"`
+		} `choice:"a"`
+	}
+}
+
+func (LiveLists) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
+
 // Strict has no input.
 type Strict struct{}
 
@@ -107,6 +118,9 @@ func TestObjectInfoOfDynamicInputs(t *testing.T) {
 	require.Equal(t, []string{"same", "other"}, info.Live.Names)
 	require.Equal(t, `["T",null]`, string(info.Live.Match))
 	require.NotContains(t, info.Strict, "output_matchtypes")
+	flow.Register(h.reg, LiveLists{}, nodebus.Info{})
+	require.Equal(t, true, at(t, h.get("/object_info/LiveLists"), "LiveLists", "is_input_list"))
+	require.Equal(t, false, at(t, h.get("/object_info/Live"), "Live", "is_input_list"))
 }
 
 func TestDynamicInputsOnTheWire(t *testing.T) {

@@ -224,7 +224,6 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 				return c.exception(fmt.Sprintf("input %s links to node '%s', which does not exist", name, l.Node), "KeyError"), true
 			}
 			a = arg{src: src, slot: int32(l.Slot)}
-			c.node.strays(name)
 		} else if v, changed, err := value.Finite(v); err != nil {
 			c.formless(name, c.spec.Inputs[name], err)
 		} else {
@@ -233,7 +232,7 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 			}
 			a.val = c.undeclaredLiteral(name, v)
 		}
-		c.node.extra = append(c.node.extra, extraArg{name, a})
+		c.node.addExtra(name, a)
 	}
 	slices.SortFunc(c.node.extra, func(a, b extraArg) int { return strings.Compare(a.name, b.name) })
 	return p, false

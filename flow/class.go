@@ -95,13 +95,13 @@ func (c *Class) Schema() Schema { return c.schema }
 //
 //   - If in does not contain an input, the input has its default. An optional input
 //     without a default keeps the value of the registered node, usually zero.
-//   - A lazy input is the value in in. If in does not contain it, the Runtime of ctx
-//     fetches the value when the node asks for it.
+//   - A lazy input is the value in in. If in does not contain it, or has a [nodebus.Link]
+//     for it, the Runtime of ctx fetches the value when the node asks for it.
 //   - A literal may have the form {"__value__": literal}, as in a prompt.
-//   - A dynamic input has its flat names, as in a prompt: "images.image0". A rest field gets
-//     its inputs sorted by name. If a lazy input below a dynamic input is a [nodebus.Link], the
-//     Runtime of ctx fetches its value. Any other input that the class does not declare is
-//     ignored, but if it is a Link, Call returns an InputError.
+//   - The inputs below a dynamic input have flat names, as in a prompt: "images.image0". What
+//     nobody declares has the order of the prompt of ctx, or else is sorted by name.
+//   - An input that the class does not declare is ignored. If it is a [nodebus.Link], Call
+//     returns an InputError.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
 //     evaluates that output. If it has a Graph only, the Runtime runs the graph's output
@@ -124,7 +124,10 @@ func (c *Class) Call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 
 func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err error) {
 	rt := ctx.Runtime()
-	ports := c.portsOf(&nodebus.NodeSpec{Inputs: in}, nil)
+	ports := c.inputs
+	if c.dynamic {
+		ports = c.portsOf(c.specOf(ctx, in), nil)
+	}
 	if err := c.checkStrays(ports, in); err != nil {
 		return Result{}, err
 	}

@@ -1,8 +1,11 @@
 package flow
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -177,6 +180,40 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	for i := range n.extra {
 		a := &n.extra[i]
 		if b, ok = k.appendArg(value.AppendText(append(b, '+'), a.name), &a.arg); !ok {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+// appendLive appends the inputs of a node of a class with dynamic inputs to its key: the inputs
+// that it was given and the defaults of others, sorted by name. Where a node can see the order
+// of its inputs, the order is part of the key.
+func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
+	all := slices.Clone(n.extra)
+	for i := range n.args {
+		a, f := &n.args[i], &n.ports[i]
+		if f.isSet() || a.src < 0 && a.val == notGiven {
+			continue
+		}
+		all = append(all, extraArg{f.Name, *a})
+		if f.parent != nil && f.parent.Rest && f.parent.elem.Kind() != reflect.Map {
+			b = value.AppendText(append(b, 'o'), f.Name)
+		}
+	}
+	slices.SortFunc(all, func(a, b extraArg) int { return cmp.Compare(a.name, b.name) })
+	b = binary.AppendUvarint(append(b, '+'), uint64(len(all)))
+	for i := range all {
+		b = value.AppendText(b, all[i].name)
+		room := len(b)
+		if b, ok = k.appendArg(b, &all[i].arg); ok {
+			continue
+		}
+		at := slices.IndexFunc(n.ports, func(f field) bool { return f.Name == all[i].name })
+		if at < 0 || all[i].src >= 0 {
+			return b, false
+		}
+		if b, ok = k.appendSubmitted(b[:room], n, &n.ports[at]); !ok {
 			return b, false
 		}
 	}

@@ -21,7 +21,7 @@ type dynamic struct {
 }
 
 // settle gives the inputs of a class their flat names, and joins them to the inputs that they
-// belong to. The names in fields are those of the declaration.
+// belong to. The names in fields are as declared.
 func (c *Class) settle(fields []field, prefix string, parent *field) {
 	for i := range fields {
 		f := &fields[i]
@@ -108,11 +108,11 @@ type shape struct {
 // portsOf returns the inputs that a node has. For a class without dynamic inputs these are the
 // inputs of the class. Otherwise they follow from the names of the inputs of spec, and from its
 // choices. If a growing input lacks required names, only the first of them is in the result.
-func (c *Class) portsOf(spec *nodebus.NodeSpec, known shapes) []field {
+func (c *Class) portsOf(spec *nodebus.NodeSpec, known *shapes) []field {
 	if !c.dynamic {
 		return c.inputs
 	}
-	l := lister{in: spec.Inputs}
+	l := lister{in: spec.Inputs, found: make([]*field, 0, len(c.inputs)+len(spec.Inputs))}
 	l.add(c.inputs)
 	var others []field
 	if c.rest {
@@ -126,10 +126,12 @@ func (c *Class) portsOf(spec *nodebus.NodeSpec, known shapes) []field {
 		key = append(key, byte(f.number), byte(f.number>>8), byte(f.number>>16))
 	}
 	at := shape{c, string(key)}
-	ports, ok := known[at]
+	ports, ok := (*known)[at]
 	if !ok {
-		ports = l.ports(nil)
-		known[at] = ports
+		if ports = l.ports(nil); *known == nil {
+			*known = shapes{}
+		}
+		(*known)[at] = ports
 	}
 	return ports
 }
@@ -197,7 +199,27 @@ func (c *Class) others(spec *nodebus.NodeSpec, found []*field) (ports []field) {
 	return ports
 }
 
-// isBelow reports whether the name is that of an input below a dynamic input of the class.
+// specOf returns the node of a [Class.Call], with the order of its inputs in the prompt.
+func (c *Class) specOf(ctx *nodebus.Context, in nodebus.Inputs) *nodebus.NodeSpec {
+	spec := &nodebus.NodeSpec{ID: ctx.UniqueID(), Inputs: in}
+	if !c.rest {
+		return spec
+	}
+	kind := "PROMPT"
+	if p := ctx.Place(); p.RealID != "" && p.RealID != p.UniqueID {
+		kind = "DYNPROMPT"
+	}
+	nodes, _ := ctx.Hidden(kind).(nodebus.Nodes)
+	for i := range nodes {
+		if nodes[i].ID == spec.ID {
+			spec.OrderInputs(nodes[i].InputNames()...)
+			break
+		}
+	}
+	return spec
+}
+
+// isBelow reports whether an input of this name is below a dynamic input of the class.
 func (c *Class) isBelow(name string) bool {
 	if !c.dynamic || !strings.Contains(name, ".") {
 		return false
@@ -207,11 +229,11 @@ func (c *Class) isBelow(name string) bool {
 	})
 }
 
-// InputsOf returns the inputs that a node of the class has: for a class without dynamic
-// inputs, those of its Schema without the hidden ones. An input that grows is replaced by the inputs that spec gives
-// for it, a drop-down with cases is followed by the inputs of its choice, and a Rest by the
-// inputs that the class does not declare. The names are those in the prompt, for example
-// "images.image0".
+// InputsOf returns the inputs that a node has, without hidden inputs. For a class without
+// dynamic inputs, they are the Inputs of its Schema. In the place of an input that grows, there
+// are the inputs that spec gives for it, and the first required input that spec lacks. The
+// inputs of a choice follow their drop-down. In the place of a Rest, there are the inputs that
+// the class does not declare. The names are as in the prompt, for example "images.image0".
 func (c *Class) InputsOf(spec nodebus.NodeSpec) []Port {
 	var ports []Port
 	for _, f := range c.portsOf(&spec, nil) {

@@ -250,7 +250,7 @@ func TestLiveValidators(t *testing.T) {
 }
 
 // The registered node is the start of every node: no node may change its maps and slices, or
-// see those of another.
+// see the maps of another.
 func TestLiveInputsAreNewForEachCall(t *testing.T) {
 	withLive(t, &flow.LocalOptions{Workers: 1}, func(r *liveRig) {
 		proto := liveKept{

@@ -8,7 +8,7 @@ import (
 )
 
 // fillLive sets the inputs of a new node of a class with dynamic inputs. It makes new slices,
-// maps and structs for these: those of the registered node belong to all nodes.
+// maps and structs for these, because all nodes share what the registered node has.
 func (c *structCode) fillLive(node reflect.Value, ctx *nodebus.Context, ports []field, args []any) error {
 	clearElements(node, c.class.inputs)
 	for i := 0; i < len(ports); i++ {

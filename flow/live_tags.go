@@ -196,7 +196,7 @@ func (f *field) addCase(t reflect.Type, sf reflect.StructField, i int) {
 	f.Cases = append(f.Cases, one)
 }
 
-// checkLive panics if the names of static inputs could be those of dynamic ones.
+// checkLive panics if a static input has a name that a dynamic input may have.
 func checkLive(t reflect.Type, inputs []field) {
 	rests := 0
 	for i := range inputs {

@@ -218,12 +218,14 @@ func TestLiveInputsReachTheNode(t *testing.T) {
 		"rest, blocked":        {"TakesSome", `{"b": ["block", 0]}`, nil},
 		"dead links still run": {"Chosen", `{"mode": "fast", "mode.steps": ["1", 0], "size": 2}`, []string{`{"Mode":{"Fast":{},"Fine":null,"Many":null},"Size":2}`}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			withLive(t, nil, func(r *liveRig) {
-				require.Equal(t, c.got, r.got(c.class, c.inputs))
-				require.Equal(t, strings.Contains(c.inputs, `["1", 0]`), slices.Contains(r.ran, "one"))
+		for around, wrap := range map[string][]flow.Around{"": nil, ", elsewhere": {callElsewhere}} {
+			t.Run(name+around, func(t *testing.T) {
+				withLive(t, &flow.LocalOptions{Around: wrap}, func(r *liveRig) {
+					require.Equal(t, c.got, r.got(c.class, c.inputs))
+					require.Equal(t, strings.Contains(c.inputs, `["1", 0]`), slices.Contains(r.ran, "one"))
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -145,7 +145,7 @@ func (e *evaluator) eval(id string) []cells {
 	switch s.Class {
 	case "Sum":
 		outs = e.sum(s)
-	case "Pick", "AsyncPick":
+	case "Pick", "AsyncPick", "LivePick":
 		outs = e.pick(s)
 	case "Catch":
 		outs = e.catch(s)
@@ -227,7 +227,8 @@ func (e *evaluator) sum(s nodebus.NodeSpec) []cells {
 // pick computes a result for each element. The elements of an AsyncPick are computed side
 // by side, so that any failure may be the first.
 func (e *evaluator) pick(s nodebus.NodeSpec) []cells {
-	which := e.input(s, "which")
+	lazy, dead := picked(s)
+	which := e.inputs(s, append([]string{"which"}, dead...)...)[0]
 	calls, out := len(which), cells{}
 	var failed any
 	for k := 0; k < calls; k++ {
@@ -238,9 +239,9 @@ func (e *evaluator) pick(s nodebus.NodeSpec) []cells {
 					failed = r
 				}
 			}()
-			out = append(out, e.pickOne(s, which[min(k, len(which)-1)], k, &calls))
+			out = append(out, e.pickOne(s, lazy, which[min(k, len(which)-1)], k, &calls))
 		}()
-		if failed != nil && s.Class == "Pick" {
+		if failed != nil && s.Class != "AsyncPick" {
 			break
 		}
 	}
@@ -250,30 +251,10 @@ func (e *evaluator) pick(s nodebus.NodeSpec) []cells {
 	return []cells{out}
 }
 
-func (e *evaluator) pickOne(s nodebus.NodeSpec, which cell, k int, calls *int) cell {
-	sum := cell{blocked: which.blocked}
-	for i, name := range []string{"a", "b"} {
-		if sum.blocked || which.n&(1<<i) == 0 {
-			continue
-		}
-		l := e.input(s, name)
-		if len(l) == 0 {
-			panic(failure{s.ID})
-		}
-		*calls = max(*calls, len(l))
-		v := l[min(k, len(l)-1)]
-		sum.n += v.n
-		sum.blocked = v.blocked
-	}
-	if sum.blocked {
-		e.ends[s.ID] = "blocked"
-	}
-	return sum
-}
-
 // mapped calls a node for each element of its longest list.
 func (e *evaluator) mapped(s nodebus.NodeSpec) []cells {
-	lists := e.inputs(s, modelInputs[synchronous(s.Class)]...)
+	live, dead := needed(s)
+	lists := e.inputs(s, append(live[:len(live):len(live)], dead...)...)[:len(live)]
 	calls := 0
 	for _, l := range lists {
 		calls = max(calls, len(l))
@@ -331,6 +312,8 @@ func (e *evaluator) call(s nodebus.NodeSpec, k int, args []cell) []cells {
 		return one(args[0].n)
 	case "Add":
 		return one(args[0].n + args[1].n)
+	case "Live":
+		return one(sumLive(first(liveKeys(s)), args))
 	case "Range":
 		l := cells{}
 		for i := range args[0].n {

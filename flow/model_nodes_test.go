@@ -247,6 +247,7 @@ func modelRegistry(wire *tripwire) *flow.Registry {
 	flow.Register(r, mEval{wire: wire}, nodebus.Info{Name: "AsyncEval", Async: true})
 	flow.Register(r, mFail{wire: wire}, nodebus.Info{Name: "AsyncFail", Async: true})
 	flow.Register(r, mShow{wire: wire}, nodebus.Info{Name: "Show"})
+	registerLive(r, wire)
 	return r
 }
 

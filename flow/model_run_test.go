@@ -26,7 +26,7 @@ func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 		return links[max(0, len(links)-1-r.IntN(12))]
 	}
 	classes := []string{"Const", "Add", "Add", "Async", "Pick", "Pick", "Range", "Sum", "Gate", "Split", "Expand", "Eval", "Show"}
-	classes = append(classes, "AsyncPick", "AsyncSplit", "AsyncExpand", "AsyncEval")
+	classes = append(classes, "AsyncPick", "AsyncSplit", "AsyncExpand", "AsyncEval", "Live", "Live", "LivePick")
 	fails := r.IntN(3) == 0
 	for range n {
 		switch class := classes[r.IntN(len(classes))]; class {
@@ -36,6 +36,8 @@ func randomPrompt(r *rand.Rand, n int) nodebus.Nodes {
 			links = append(links, g.Add(class, nodebus.Inputs{"a": value(5), "b": value(5)}))
 		case "Pick", "AsyncPick":
 			links = append(links, g.Add(class, nodebus.Inputs{"which": r.IntN(4), "a": value(5), "b": value(5)}))
+		case "Live", "LivePick":
+			links = append(links, g.Add(class, randomLive(r, class, value)))
 		case "Range":
 			links = append(links, g.Add(class, nodebus.Inputs{"n": r.IntN(4)}))
 		case "Sum":

@@ -31,9 +31,9 @@ type planNode struct {
 	class *Class
 	ports []field    // the inputs of the node; see Class.ports
 	args  []arg      // one for each port; nil if an input has a broken link
-	extra []extraArg // inputs that are not ports, by name
-	stray string     // a linked input that the class does not declare; "": there is none
+	extra []extraArg // inputs that are not ports, sorted by name
 	sound bool       // the node itself has no problem
+	stray bool       // an extra input is linked and not below a dynamic input: each call fails
 }
 
 // origin holds the parent, real and display ids of a node made at run time.
@@ -108,6 +108,7 @@ type planner struct {
 	state  []planState
 	found  problems
 	slab   []arg
+	shapes shapes
 	walk   walker
 	ring   bool // some node depends on itself
 }
@@ -181,7 +182,7 @@ func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
 // lookUp finds the class of each node. It returns an error for the first node that
 // has no class.
 func (pl *planner) lookUp() *nodebus.ValidationError {
-	inputs, known := 0, shapes{}
+	inputs := 0
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
 	for i := range pl.prompt.Nodes {
 		s := &pl.prompt.Nodes[i]
@@ -202,7 +203,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		if !ok {
 			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
-		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, known)}
+		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
 		pl.byID[s.ID] = int32(i)
 		pl.intermediate = pl.intermediate || c.schema.Intermediate
 		inputs += len(pl.nodes[i].ports)

@@ -143,7 +143,7 @@ func (w *worker) gather() (kind inputKind, err error) {
 		inputs = append(inputs, val)
 	}
 	w.inputs = inputs
-	if n.stray != "" && kind == inputsSingle && w.blockedStray() {
+	if n.stray && kind == inputsSingle && w.blockedStray() {
 		kind = inputsBlocked
 	}
 	if n.class.takesList && kind != inputsBlocked {

@@ -270,20 +270,21 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	p := &planNode{id: spec.ID, made: made, class: c, ports: c.portsOf(spec, nil), sound: true}
 	p.args = make([]arg, len(p.ports))
 	g.intermediate = g.intermediate || c.schema.Intermediate
+	ports := 0 // inputs of spec that are ports
 	for k := range p.ports {
 		f := &p.ports[k]
 		a := &p.args[k]
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
+		if given && f.Kind != PortHidden {
+			ports++
+		}
 		switch l, isLink := v.(nodebus.Link); {
 		case f.isSet():
 		case given && isLink:
 			src, err := g.find(ids, l.Node)
 			if err != nil {
 				return nil, &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("links to node %q: %w", l.Node, err)}
-			}
-			if f.Cases != nil {
-				return nil, &nodebus.InputError{Input: f.Name, Err: errLinkedCase}
 			}
 			*a = arg{src: src, slot: int32(l.Slot)}
 		case given:
@@ -294,10 +295,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}
 	}
-	if err := g.addUndeclared(p, spec, ids); err != nil {
-		return nil, err
-	}
-	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, nil
+	return &runNode{plan: p, outs: make([]any, len(c.outputs))}, g.addUndeclared(p, spec, ids, ports)
 }
 
 // classOf returns the class of node i, which may be a node that is being added.

@@ -79,12 +79,8 @@ const coreModule = "nodes"
 
 // takesLists reports whether some input takes a whole list, so that the node is called once
 // for all elements. ComfyUI's classes have one flag for all inputs.
-func (s *Schema) takesLists() bool { return slices.ContainsFunc(s.Inputs, Port.takesLists) }
-
-func (p Port) takesLists() bool {
-	return p.List || p.Grow != nil && p.Grow.Element.List || slices.ContainsFunc(p.Cases, func(c Case) bool {
-		return slices.ContainsFunc(c.Inputs, Port.takesLists)
-	})
+func (s *Schema) takesLists() bool {
+	return slices.ContainsFunc(s.Inputs, takesList)
 }
 
 // option returns the value of an option; nil if the port does not have it.

@@ -3,6 +3,7 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -93,4 +94,11 @@ func matchTypes(outputs []Port) (ids []any) {
 		}
 	}
 	return ids
+}
+
+// takesList reports whether an input, or an input that it stands for, takes a whole list.
+func takesList(p Port) bool {
+	return p.List || p.Grow != nil && takesList(p.Grow.Element) || slices.ContainsFunc(p.Cases, func(c Case) bool {
+		return slices.ContainsFunc(c.Inputs, takesList)
+	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -26,18 +27,15 @@ func (x sequential) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Pu
 			return nil
 		}
 		n := numbers[id]
-		node, inputs := job.Prompt.Nodes[n], nodebus.Inputs{}
+		node := job.Prompt.Nodes[n]
+		inputs := maps.Clone(node.Inputs)
 		class, _ := x.registry.Class(node.Class)
-		for _, port := range class.Schema().Inputs {
-			v, given := node.Inputs[port.Name]
-			if link, ok := v.(nodebus.Link); ok {
+		for _, port := range class.InputsOf(node) {
+			if link, ok := node.Inputs[port.Name].(nodebus.Link); ok {
 				if err := need(link.Node); err != nil {
 					return err
 				}
-				v = results[link.Node].Outputs[link.Slot]
-			}
-			if given {
-				inputs[port.Name] = v
+				inputs[port.Name] = results[link.Node].Outputs[link.Slot]
 			}
 		}
 		if ctx.Err() != nil {

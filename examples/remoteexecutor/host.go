@@ -75,7 +75,7 @@ func (r *run) need(ctx context.Context, id string) error {
 		return r.failed(n, fmt.Errorf("there is no class %q", n.spec.Class))
 	}
 	n.begun = true
-	for _, in := range class.Schema().Inputs {
+	for _, in := range class.InputsOf(n.spec) {
 		if link, ok := n.spec.Inputs[in.Name].(nodebus.Link); ok && !in.Lazy {
 			if err := r.need(ctx, link.Node); err != nil {
 				return err

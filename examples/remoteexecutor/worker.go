@@ -105,10 +105,8 @@ func (c *call) result() (nodebus.UI, error) {
 	}
 	c.inputs = spec.Inputs
 	in := maps.Clone(spec.Inputs)
-	for _, port := range class.Schema().Inputs {
-		if link, ok := in[port.Name].(nodebus.Link); ok && port.Lazy {
-			delete(in, port.Name) // the node asks for it with Input
-		} else if ok {
+	for _, port := range class.InputsOf(spec) {
+		if link, ok := in[port.Name].(nodebus.Link); ok && !port.Lazy { // the node asks for a lazy input with Input
 			v, err := c.w.output(link)
 			if err != nil {
 				return nil, err
