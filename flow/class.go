@@ -263,6 +263,16 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 	return val, nil
 }
 
+// evalBeside runs a graph beside a call of [Class.Call].
+func evalBeside(ctx *nodebus.Context, g *nodebus.Graph) error {
+	rt := ctx.Runtime()
+	if rt == nil {
+		return errors.New("this executor does not run graphs made by nodes")
+	}
+	_, err := rt.Eval(ctx, g)
+	return err
+}
+
 // failure wraps err in a NodeError for the node of ctx.
 func (c *Class) failure(ctx *nodebus.Context, err error) *nodebus.NodeError {
 	e := &nodebus.NodeError{Place: ctx.Place(), Class: c.Name(), RealClass: c.Name(), Index: ctx.Index(), Err: err}

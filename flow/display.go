@@ -80,13 +80,3 @@ func (t *turn) runBeside(g *nodebus.Graph) error {
 }
 
 var errNothingRuns = errors.New("the graph has no output node, and nothing is taken from it, so that no node of it would run; set From, or add a node whose class has Info.Output")
-
-// evalBeside runs a graph beside a call of [Class.Call].
-func evalBeside(ctx *nodebus.Context, g *nodebus.Graph) error {
-	rt := ctx.Runtime()
-	if rt == nil {
-		return errors.New("this executor does not run graphs made by nodes")
-	}
-	_, err := rt.Eval(ctx, g)
-	return err
-}

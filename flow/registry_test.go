@@ -204,9 +204,6 @@ type badLazy struct {
 type badOptions struct {
 	X Latent `options:"1,2"`
 }
-type badChoice struct {
-	X []int `options:"1,two"`
-}
 type (
 	badType            struct{ X []int }
 	badDefaultOfStruct struct {
@@ -240,7 +237,6 @@ func (badMinMax) Run(*nodebus.Context) (int, error)          { return 0, nil }
 func (badFloat) Run(*nodebus.Context) (int, error)           { return 0, nil }
 func (badLazy) Run(*nodebus.Context) (int, error)            { return 0, nil }
 func (badOptions) Run(*nodebus.Context) (int, error)         { return 0, nil }
-func (badChoice) Run(*nodebus.Context) (int, error)          { return 0, nil }
 func (badType) Run(*nodebus.Context) (int, error)            { return 0, nil }
 func (badDefaultOfStruct) Run(*nodebus.Context) (int, error) { return 0, nil }
 func (badTwice) Run(*nodebus.Context) (int, error)           { return 0, nil }
@@ -272,7 +268,6 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 		"nodebus: node flow_test.badMinMax: field X: tag `min:\"3\"` is bigger than max, 2; no value is possible":                                                        func() { flow.Register(r, badMinMax{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badFloat: field X: tag `default:\"NaN\"` is not a finite number; write a value of type float64":                                         func() { flow.Register(r, badFloat{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badLazy: field X: a List of Lazy is not possible; write Lazy[List[int]]":                                                                func() { flow.Register(r, badLazy{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badChoice: field X: tag `options:\"1,two\"` has a choice that is no such value (invalid syntax); write values of type int":              func() { flow.Register(r, badChoice{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, a number, or a slice of them, not flow_test.Latent": func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":     func() { flow.Register(r, badType{}, nodebus.Info{}) },
 		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                          func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },

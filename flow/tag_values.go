@@ -181,3 +181,20 @@ func (f *field) hints(t reflect.Type, sf reflect.StructField) (all []PortOption)
 	}
 	return all
 }
+
+// checkEmbedded panics if the field is an embedded pointer to a struct whose fields look like
+// inputs: the pointer may be nil, so that they are none.
+func checkEmbedded(t reflect.Type, sf reflect.StructField) {
+	if !sf.Anonymous || sf.Type.Kind() != reflect.Pointer || sf.Type.Elem().Kind() != reflect.Struct || sf.Tag.Get("in") != "" {
+		return
+	}
+	base := sf.Type.Elem()
+	if _, named := reflect.New(base).Interface().(interface{ PortType() string }); named {
+		return
+	}
+	for i := range base.NumField() {
+		if base.Field(i).IsExported() {
+			panic(mistake(t, sf.Name, "is an embedded pointer, so that the fields of %s are no inputs; embed %[1]s itself, or add a tag `in:\"-\"` if they shall be none", base))
+		}
+	}
+}

@@ -30,6 +30,7 @@ func fieldsOf(t reflect.Type, index []int) (fields []field) {
 		if sf.Tag.Get("in") == "-" {
 			continue
 		}
+		checkEmbedded(t, sf)
 		if !sf.IsExported() {
 			checkUnexported(t, sf)
 			continue

@@ -183,7 +183,7 @@ func TestSection4Choices(t *testing.T) {
 	}
 }
 
-// merged returns an object with the members of both; those of change replace others.
+// merged returns an object with the members of both. A member of change replaces another.
 func merged(t *testing.T, object, change string) string {
 	all := map[string]json.RawMessage{}
 	require.NoError(t, json.Unmarshal([]byte(object), &all))
