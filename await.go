@@ -83,6 +83,7 @@ func Await[T any](ctx *Context, name string, opts *AwaitOptions) (answer T, err 
 	if ctx.runtime == nil {
 		return answer, errNoAwait
 	}
+	ctx.flushTexts() // the question comes after what was written before
 	q := Waiting{Place: ctx.Place(), PromptID: ctx.PromptID(), Name: name, Schema: opts.Schema}
 	if q.Schema == nil {
 		q.Schema = schemaOf(reflect.TypeFor[T]())

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
@@ -29,7 +30,8 @@ type Context struct {
 const (
 	contextEnded   = 1 << 31 // End was called
 	contextDraws   = 1 << 30 // the call has sent an image, see previews
-	contextNumbers = contextDraws - 1
+	contextTexts   = 1 << 29 // Text was called, for this Context or for a Context made from it
+	contextNumbers = contextTexts - 1
 )
 
 // CallInfo describes one call of a node. An executor gives it to [NewContext].
@@ -44,8 +46,13 @@ type CallInfo struct {
 	// is for tests that want to see every image. Default: a goroutine encodes the newest
 	// image, see Context.Preview.
 	PreviewNow bool
+	// TextPause is how long a write to a text waits for further writes, to be sent with
+	// them; see [Context.Text]. The first write after a pause does not wait. Default 0: each
+	// write is an event of its own.
+	TextPause time.Duration
 
-	previews *previews // never nil; the calls of a prompt may share it
+	previews *previews // never nil, as texts; the calls of a prompt may share it
+	texts    *texts
 }
 
 // NewContext returns the context of a call. It is for executors. An executor calls
@@ -54,7 +61,7 @@ func NewContext(ctx context.Context, call CallInfo) *Context {
 	if call.Job == nil {
 		call.Job = noJob
 	}
-	call.previews = &previews{}
+	call.previews, call.texts = &previews{}, &texts{}
 	c := &Context{}
 	c.Begin(&Context{Context: ctx, call: &call}, call.Place, call.Index, call.Runtime)
 	return c
@@ -81,12 +88,18 @@ func (c *Context) ofPrompt() Place { return Place{UniqueID: c.id, DisplayID: c.i
 var noJob = &Job{Prompt: &Prompt{}}
 
 // End ends the use of the context: from now on its methods that send events return
-// [ErrClosed]. It is for executors. End does not cancel the context.Context inside. It drops
-// a preview that is not yet encoded. If a preview is being published, End waits for that
+// [ErrClosed]. It is for executors, which call it before they publish that the node has
+// ended: End publishes the rest of the texts of the call, see [Context.Text], and drops a
+// preview that is not yet encoded. If a preview is being published, End waits for that
 // Publish, so that no preview follows what the executor publishes after End. Do not call End
-// while holding a lock that the Publisher may need.
+// while holding a lock that the Publisher may need. End does not cancel the context.Context
+// inside.
 func (c *Context) End() {
-	if c.state.Or(contextEnded)&contextDraws != 0 {
+	state := c.state.Or(contextEnded)
+	if state&contextTexts != 0 {
+		c.endTexts()
+	}
+	if state&contextDraws != 0 {
 		c.call.previews.end(c)
 	}
 }
@@ -184,6 +197,7 @@ func (c *Context) publish(ev Event) error {
 	if err := c.maySend(); err != nil {
 		return err
 	}
+	c.flushTexts()
 	ev.Payload = clamped(ev.Payload)
 	return c.call.Publisher.Publish(ev)
 }

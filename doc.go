@@ -47,15 +47,17 @@
 //	               codec                                          → Frame    codec.go encoded.go
 //	  Session      bounded queue for a client that is behind; a
 //	               newer event replaces an older event with the
-//	               same key; a session that is far behind, or has
-//	               just joined, reads from the log                           session.go writer.go reading.go
+//	               same key; neighbouring pieces of a text become
+//	               one; a session that is far behind, or has
+//	               just joined, reads from the log                           session.go writer.go reading.go texts.go
 //	  Transport    writes a batch of frames in one call           → bytes    transport.go ws/ sse/
 //	client         decodes the frame and calls the listeners of its type     client/ js/
 //	               a fold of the events is the state of the run              fold/
 //
 // An event that the program itself sends with [Hub.SendSync] or [Hub.Broadcast] starts
 // at the Hub. [Context.Progress] takes another way to the gate: the executor's
-// [Tracker] limits how many progress events it publishes.
+// [Tracker] limits how many progress events it publishes. [Context.Text] joins small writes
+// to events (textwriter.go).
 //
 // Commands travel in the other direction, and not through the hub:
 //

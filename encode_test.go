@@ -231,6 +231,13 @@ func TestExtensionsAreJSON(t *testing.T) {
 			Piece  string `json:"piece"`
 		}{place, name, piece.Offset, piece.Piece})
 
+		soFar := nodebus.TextSoFar{PromptID: prompt, UniqueID: name, Text: g.wild()}
+		same(soFar, struct {
+			PromptID string `json:"prompt_id"`
+			UniqueID string `json:"node_id"`
+			Text     string `json:"text"`
+		}{soFar.PromptID, soFar.UniqueID, soFar.Text})
+
 		done := nodebus.NodeDone{Place: at, PromptID: prompt, Duration: g.duration(), Cached: g.IntN(2) == 0, Attempt: g.attempt()}
 		same(done, struct {
 			plainPlace

@@ -40,7 +40,7 @@ func (m *message) of(e *encoded) (f Frame, ok bool) {
 // that ComfyUI does not know.
 func (m *message) frame(c Codec) (f Frame, ok bool) {
 	jc, ours := c.(JSONCodec)
-	if ours && m.extension && !jc.Envelope {
+	if ours && m.hiddenFrom(jc) {
 		return Frame{}, false
 	}
 	m.mu.Lock()
@@ -170,7 +170,11 @@ func (m *message) encodeOwn(c JSONCodec) (Frame, error) {
 	if m.hasJSON() {
 		return m.encodeAgain(c)
 	}
-	return c.Encode(m.event())
+	ev := m.event()
+	if t, soFar := ev.Payload.(TextSoFar); soFar && !c.Envelope {
+		ev.Payload = ProgressText(t)
+	}
+	return c.Encode(ev)
 }
 
 // encodeAgain encodes m, which has the form of JSON. It is a function of its own so that

@@ -303,11 +303,11 @@ type Answered struct {
 	Result   string `json:"result"` // "answered", "refused", or "expired" if the node waits no longer, for example because the deadline has passed
 }
 
-// TextPiece is a piece of a text that a node produces bit by bit. A piece with Offset 0
-// begins the text anew. Readers append every other piece. The place and Name identify
-// the text. Piece should not split a character: the JSON of an incomplete character is
-// U+FFFD. It is sent only in an envelope, see [JSONCodec]. nodebus itself does not send it
-// yet; an executor or a node of your own may.
+// TextPiece is a piece of a text that a node produces bit by bit; [Context.Text] publishes
+// it. A piece with Offset 0 begins the text anew. Readers append every other piece. The place
+// and Name identify the text. Piece should not split a character: the JSON of an incomplete
+// character is U+FFFD. It is sent only in an envelope, see [JSONCodec]. Several pieces that
+// wait for a client become one piece.
 type TextPiece struct {
 	Place
 	PromptID string `json:"prompt_id"`

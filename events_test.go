@@ -228,6 +228,12 @@ var standardFrames = []struct {
 		`{"type":"nodebus.text","data":{` + madeWire + `,"name":"answer","offset":12,"piece":" world"}}`,
 	},
 	{
+		"nodebus.text_so_far",
+		nodebus.TextSoFar{PromptID: wirePrompt, UniqueID: "6", Text: "Hello wörld"},
+		wirePrompt,
+		`{"type":"nodebus.text_so_far","data":{"prompt_id":"` + wirePrompt + `","node_id":"6","text":"Hello wörld"}}`,
+	},
+	{
 		"nodebus.node_done",
 		nodebus.NodeDone{Place: madePlace, PromptID: wirePrompt, Duration: 1234567 * time.Nanosecond, Attempt: 2},
 		wirePrompt,

@@ -27,7 +27,8 @@ type Publisher interface {
 //     prompt, and to clients whose Include accepts the event. An event with only To
 //     goes to that client. Only a broadcast goes to every client.
 //  4. Each session has a limited queue, in which a newer [Coalescer] replaces an older
-//     one, but no state from before a step of the prompt. If the queue is full, the
+//     one, but no state from before a step of the prompt. Neighbouring pieces of a text
+//     become one piece when they are written; see [TextPiece]. If the queue is full, the
 //     session continues from the log. The hub drops no other event, with one exception:
 //     an event that the session's own [Codec] refuses is left out for this session.
 //     Other sessions are not affected.

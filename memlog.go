@@ -203,9 +203,9 @@ func (l *memoryLog) keep(p *source, m *message) {
 	l.added(p, m.id)
 }
 
-// keepOnTape adds an executing event to the tape of its source.
+// keepOnTape adds an event to the tape of its source.
 func (l *memoryLog) keepOnTape(p *source, ev *Event, at int64) {
-	l.bytes += p.tape.add(ev.ID, at, ev.Payload.(Executing))
+	l.bytes += p.tape.add(ev.ID, at, ev.Payload)
 	l.count++
 	l.added(p, ev.ID)
 }

@@ -14,7 +14,7 @@ type source struct {
 	addr    address // address of the first event; usually all events have it
 	mixed   bool    // not all events have addr
 	q       queue.Queue[keptKey, kept]
-	tape    tape          // executing events; all other events are in q
+	tape    tape          // the most frequent events; all other events are in q
 	slab    []message     // preallocated memory for the next messages
 	steps   []message     // preallocated memory for the next progress messages
 	last    uint64        // ID of the newest event

@@ -6,18 +6,30 @@ import (
 	"time"
 )
 
-// tape keeps [Executing] events of one prompt as bytes. A graph of small nodes publishes
-// mostly these events, and the garbage collector does not look into bytes. All events of
-// a tape have the address of their source, and name a running node.
+// tape keeps the most frequent events of one prompt as bytes: [Executing], because a graph
+// of small nodes publishes mostly these events, and [TextPiece], because a text may have many
+// small pieces. The garbage collector does not look into bytes. All events of a tape have the
+// address of their source.
 type tape struct {
 	blocks []tapeBlock
 	n      int // number of events
 	bytes  int // size of the events
+
+	texts   []tapeText // the texts that have, or had, a piece in the tape
+	numbers map[tapeText]int
 }
 
-// tapeBlock holds events one after the other. Each event consists of: the difference of
-// the ID and of the time to the event before it, as varints; the unique id with its
-// length; and the display id with its length, if it is another id.
+// tapeText identifies a text.
+type tapeText struct {
+	Place
+	name string
+}
+
+// tapeBlock holds events one after the other. Each event begins with the difference of the
+// ID and of the time to the event before it, as varints. In an Executing follow the unique
+// id with its length, which is not 0, and the display id with its length, if it is another
+// id. In a TextPiece follow a 0, the number of the text, the offset, and the piece with its
+// length.
 type tapeBlock struct {
 	data     []byte
 	id       uint64 // the first event's differences are to these
@@ -34,25 +46,50 @@ const tapeBlockLen = 4 << 10
 type tapeRecord struct {
 	id      uint64
 	at      int64
-	unique  []byte
+	unique  []byte // empty: a TextPiece
 	display []byte
+	text    int // number of the text
+	offset  int
+	piece   []byte
 }
 
 // takes reports whether the tape of the source can keep ev.
 func (p *source) takes(ev *Event) bool {
-	e, ok := ev.Payload.(Executing)
-	return ok && e.UniqueID != "" && p.place != nil && e.PromptID == ev.PromptID && p.addr.to == ev.To && p.addr.attempt == ev.Attempt
+	fits := false
+	switch e := ev.Payload.(type) {
+	case Executing:
+		fits = e.UniqueID != "" && e.PromptID == ev.PromptID
+	case TextPiece:
+		fits = e.Offset >= 0 && e.PromptID == ev.PromptID
+	}
+	return fits && p.place != nil && p.addr.to == ev.To && p.addr.attempt == ev.Attempt
 }
 
 // add appends an event and returns the bytes that it uses.
-func (t *tape) add(id uint64, at int64, e Executing) int {
+func (t *tape) add(id uint64, at int64, p Payload) (size int) {
 	if n := len(t.blocks); n == 0 || len(t.blocks[n-1].data) >= tapeBlockLen {
 		t.blocks = append(t.blocks, tapeBlock{id: id, at: at, lastID: id, lastTime: at})
 	}
 	b := &t.blocks[len(t.blocks)-1]
-	was := len(b.data)
+	size = -len(b.data)
 	b.data = binary.AppendUvarint(b.data, id-b.lastID)
 	b.data = binary.AppendVarint(b.data, at-b.lastTime)
+	if e, ok := p.(Executing); ok {
+		b.addExecuting(&e)
+	} else {
+		piece := p.(TextPiece)
+		number, room := t.number(&piece)
+		b.addPiece(number, &piece)
+		size += room
+	}
+	b.lastID, b.lastTime = id, at
+	t.n++
+	size += len(b.data)
+	t.bytes += size
+	return size
+}
+
+func (b *tapeBlock) addExecuting(e *Executing) {
 	b.data = appendTapeText(b.data, e.UniqueID)
 	if e.DisplayID == e.UniqueID {
 		b.data = append(b.data, 0)
@@ -60,10 +97,31 @@ func (t *tape) add(id uint64, at int64, e Executing) int {
 		b.data = binary.AppendUvarint(b.data, uint64(len(e.DisplayID))+1)
 		b.data = append(b.data, e.DisplayID...)
 	}
-	b.lastID, b.lastTime = id, at
-	t.n++
-	t.bytes += len(b.data) - was
-	return len(b.data) - was
+}
+
+func (b *tapeBlock) addPiece(text int, p *TextPiece) {
+	b.data = binary.AppendUvarint(append(b.data, 0), uint64(text))
+	b.data = binary.AppendUvarint(b.data, uint64(p.Offset))
+	b.data = appendTapeText(b.data, p.Piece)
+}
+
+// number returns the number of the text of a piece. room is the memory for the number, if it
+// is new. The memory is in use until the whole tape is dropped.
+func (t *tape) number(p *TextPiece) (n, room int) {
+	text := tapeText{p.Place, p.Name}
+	if n = len(t.texts) - 1; n >= 0 && t.texts[n] == text {
+		return n, 0
+	}
+	if n, known := t.numbers[text]; known {
+		return n, 0
+	}
+	if t.numbers == nil {
+		t.numbers = map[tapeText]int{}
+	}
+	n = len(t.texts)
+	t.numbers[text] = n
+	t.texts = append(t.texts, text)
+	return n, messageWeight + len(p.UniqueID) + len(p.DisplayID) + len(p.ParentID) + len(p.RealID) + len(p.Name)
 }
 
 func appendTapeText(b []byte, s string) []byte {
@@ -84,6 +142,11 @@ func (b *tapeBlock) next(r *tapeRecord) (size int) {
 	r.at = b.at + ago
 	n = int(number())
 	r.unique, rest = rest[:n], rest[n:]
+	if n == 0 {
+		r.text, r.offset, n = int(number()), int(number()), int(number())
+		r.piece = rest[:n]
+		return len(b.data) - len(rest) + n
+	}
 	r.display = r.unique
 	if n = int(number()); n > 0 {
 		r.display, rest = rest[:n-1], rest[n-1:]
@@ -138,11 +201,19 @@ func (t *tape) pop() (id uint64, size int) {
 
 // message returns a message for an event of the tape.
 func (p *source) message(r *tapeRecord) *message {
+	m := newMessage(&Event{Payload: p.payload(r), Time: time.Unix(0, r.at)})
+	m.id, m.to = r.id, &p.addr
+	return m
+}
+
+func (p *source) payload(r *tapeRecord) Payload {
+	if len(r.unique) == 0 {
+		text := &p.tape.texts[r.text]
+		return TextPiece{Place: text.Place, PromptID: p.addr.promptID, Name: text.name, Offset: r.offset, Piece: string(r.piece)}
+	}
 	e := Executing{UniqueID: string(r.unique), PromptID: p.addr.promptID}
 	if e.DisplayID = e.UniqueID; string(r.display) != e.UniqueID {
 		e.DisplayID = string(r.display)
 	}
-	m := newMessage(&Event{Payload: e, Time: time.Unix(0, r.at)})
-	m.id, m.to = r.id, &p.addr
-	return m
+	return e
 }

@@ -23,8 +23,9 @@ var rooms = map[string]room{
 		// The log, the receipts, the watching and the statistics are boxes of their own, and
 		// so are the payloads of events that ComfyUI does not have. Snapshots are one, too.
 		// So are how a prompt ended, the questions of nodes, the limits of a graph, and its nodes.
-		// The images that nodes send, and the queue in which they are encoded, are two more.
-		files: 52, names: 128, circle: 8,
+		// The images that nodes send, and the queue in which they are encoded, are two more. So
+		// are texts that grow: what a node writes to, and what clients receive.
+		files: 54, names: 130, circle: 8,
 	},
 	"flow": {
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},

@@ -37,6 +37,7 @@ var standard = []standardType{
 	extension(func(p Waiting, _ bool) traits { return traits{promptID: p.PromptID} }),
 	extension(func(p Answered, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	extension(func(p TextPiece, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
+	textType(func(p TextSoFar, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	extension(func(p NodeDone, _ bool) traits { return traits{promptID: p.PromptID, later: true} }),
 	binaryType(func(p Preview, frozen bool) traits {
 		return traits{promptID: p.PromptID, later: frozen, size: p.frameSize()}

@@ -66,7 +66,7 @@ func TestStandardTable(t *testing.T) {
 		got := overWire(t, nodebus.JSON, nodebus.Event{Payload: p})
 		require.Equal(t, reflect.TypeOf(p), reflect.TypeOf(got.Payload), name)
 	}
-	coalescers := []string{"Overall", "Preview", "Progress", "ProgressState", "Status"}
+	coalescers := []string{"Overall", "Preview", "Progress", "ProgressState", "Status", "TextSoFar"}
 	require.Equal(t, coalescers, methodReceivers(t, "CoalesceKey"))
 }
 
@@ -78,7 +78,8 @@ func TestStandardCoalescers(t *testing.T) {
 			h := nodebus.NewHub(nil)
 			defer func() { _ = h.Close() }()
 			got := &frameTape{}
-			s := h.Join("me", &nodebus.SessionOptions{Codec: nodebus.JSONCodec{Envelope: true}})
+			_, soFar := p.(nodebus.TextSoFar) // it is for stock clients
+			s := h.Join("me", &nodebus.SessionOptions{Codec: nodebus.JSONCodec{Envelope: !soFar}})
 			for range 3 {
 				require.NoError(t, h.SendSync(p, "me"))
 			}
@@ -111,11 +112,14 @@ func TestCoalesceKeys(t *testing.T) {
 	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "2"}}))
 	require.NotEqual(t, snapshot(nodebus.Preview{PromptID: "p", Place: nodebus.Place{UniqueID: "1"}}), snapshot(nodebus.Preview{PromptID: "q", Place: nodebus.Place{UniqueID: "1"}}))
 	require.NotEqual(t, snapshot(nodebus.Overall{PromptID: "p"}), snapshot(nodebus.Overall{PromptID: "q"}))
+	require.Equal(t, snapshot(nodebus.TextSoFar{PromptID: "p", UniqueID: "1", Text: "a"}), snapshot(nodebus.TextSoFar{PromptID: "p", UniqueID: "1"}))
+	require.NotEqual(t, snapshot(nodebus.TextSoFar{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.TextSoFar{PromptID: "p", UniqueID: "2"}))
+	require.NotEqual(t, snapshot(nodebus.TextSoFar{PromptID: "p", UniqueID: "1"}), snapshot(nodebus.TextSoFar{PromptID: "q", UniqueID: "1"}))
 }
 
 // TestExtensionsOnRequest checks that the hub sends payloads that ComfyUI does not have
-// only to clients that ask for the envelope: in the queue, in a replay, and in the past of
-// a prompt that a client begins to watch.
+// only to clients that ask for the envelope, and a TextSoFar only to the others: in the
+// queue, in a replay, and in the past of a prompt that a client begins to watch.
 func TestExtensionsOnRequest(t *testing.T) {
 	var payloads []nodebus.Payload
 	var all, stock []string
@@ -124,6 +128,10 @@ func TestExtensionsOnRequest(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(standard)) {
 		p := standard[name]
 		payloads = append(payloads, p)
+		if name == "TextSoFar" {
+			stock = append(stock, "progress_text")
+			continue
+		}
 		if all = append(all, p.EventType()); !isExtension(p) {
 			stock = append(stock, p.EventType())
 		}
@@ -131,7 +139,7 @@ func TestExtensionsOnRequest(t *testing.T) {
 	done := nodebus.NodeDone{Place: madePlace}
 	payloads = append(payloads, &done, nodebus.Custom{Type: done.EventType(), Data: 1}) // in other Go types
 	all = append(all, done.EventType(), done.EventType())
-	require.Len(t, all, len(stock)+7)
+	require.Len(t, all, len(stock)+6)
 	slices.Sort(all)
 	slices.Sort(stock)
 	bubble.Test(t, func(t *testing.T) {

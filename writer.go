@@ -244,6 +244,7 @@ func (w *outgoing) send(s *Session) error {
 	if len(w.hello) > 0 || w.gap != nil {
 		w.addBefore(s)
 	}
+	w.msgs = joinTexts(w.msgs)
 	for _, m := range w.msgs {
 		if w.past {
 			w.addPast(m)

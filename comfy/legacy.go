@@ -7,7 +7,7 @@ import "github.com/nodebus/nodebus"
 // without a client. See Options.LegacyBroadcasts.
 func isBroadcast(ev nodebus.Event) bool {
 	switch p := ev.Payload.(type) {
-	case nodebus.ProgressText:
+	case nodebus.ProgressText, nodebus.TextSoFar:
 		return true
 	case nodebus.Progress, nodebus.ProgressState, nodebus.Preview, nodebus.ExecutionInterrupted:
 		return ev.To == ""

@@ -228,13 +228,8 @@ func TestRunReconnects(t *testing.T) {
 		s, _ := h.follow("GET", runs+"/p", "", "Last-Event-ID", last)
 		require.Equal(t, "nodebus.run", s.next())
 		say(i)
-		for said := 0; said < i; {
-			if s.next() == "nodebus.text" {
-				said++
-			}
-		}
-		if i > 0 {
-			require.Equal(t, text, s.run.Nodes["1"].Texts[""])
+		for s.run.Nodes["1"] == nil || s.run.Nodes["1"].Texts[""] != text { // pieces that waited come as one
+			s.next()
 		}
 		last = s.id
 		s.close()

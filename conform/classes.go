@@ -30,6 +30,7 @@ func Register(r *flow.Registry) {
 	flow.Register(r, numbers{}, nodebus.Info{Name: "conform.Numbers"})
 	flow.Register(r, join{}, nodebus.Info{Name: "conform.Join"})
 	flow.Register(r, gate{}, nodebus.Info{Name: "conform.Gate"})
+	flow.Register(r, write{}, nodebus.Info{Name: "conform.Write"})
 }
 
 // said is the message that nodes of the suite send.
@@ -82,6 +83,19 @@ func (n speak) Run(ctx *nodebus.Context) (string, error) {
 		ctx.SendSync(nodebus.Custom{Type: "77", Data: []byte{0, 1, '\n', 0xff}}),
 		ctx.PreviewFile(pixel),
 	)
+}
+
+// write writes a text byte by byte, with half a character at its end, and shows the text.
+type write struct{ Text string }
+
+func (n write) Run(ctx *nodebus.Context) (nodebus.UI, error) {
+	out := ctx.Text("text")
+	for _, b := range []byte(n.Text + "é")[:len(n.Text)+1] {
+		if _, err := out.Write([]byte{b}); err != nil {
+			return nil, err
+		}
+	}
+	return nodebus.Text(n.Text), nil
 }
 
 // fail fails.

@@ -52,6 +52,7 @@ func Executor(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.E
 		"only the chosen outputs run":              executesOutputs,
 		"a node knows its place and its prompt":    executesContext,
 		"what a node sends reaches the client":     executesMessages,
+		"a text is whole before its node ends":     executesText,
 		"events reach nobody but the submitter":    executesPrivately,
 		"the error names the failed node":          executesFailure,
 		"a node that panics is its prompt's error": executesPanic,

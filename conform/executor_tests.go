@@ -65,6 +65,31 @@ func executesMessages(t *testing.T, h *host) {
 
 // executesPrivately runs prompts while another client is connected. This client must
 // receive nothing but a broadcast.
+func executesText(t *testing.T, h *host) {
+	g := nodebus.NewGraph()
+	g.AddAs("write", "conform.Write", nodebus.Inputs{"text": "€ 42"})
+	o := h.run(t, g)
+	o.shows(t, "write", "€ 42")
+	text, soFar := "", ""
+	for _, ev := range o.events {
+		switch p := ev.Payload.(type) {
+		case nodebus.TextPiece:
+			if p.UniqueID != "write" || p.Name != "text" || p.Offset != len(text) {
+				t.Errorf("after %q came the piece %+v", text, p)
+			}
+			text += p.Piece
+		case nodebus.TextSoFar:
+			soFar = p.Text
+		case nodebus.ProgressText: // a TextSoFar that came as a frame
+			soFar = p.Text
+		case nodebus.Executed:
+			if want := "€ 42\ufffd"; text != want || soFar != want {
+				t.Errorf("when the node ended, its text was %q, and stock clients had %q; want %q: call End of the Context when Run has returned", text, soFar, want)
+			}
+		}
+	}
+}
+
 func executesPrivately(t *testing.T, h *host) {
 	bob := &inbox{last: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())

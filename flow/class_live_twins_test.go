@@ -102,14 +102,14 @@ func twinFunc(ctx *nodebus.Context, in nodebus.Inputs) (res flow.Result, err err
 
 func twinRegistry(t testing.TB, funcs bool) *flow.Registry {
 	reg := plainRegistry(t, funcs)
-	flow.Register(reg, twinNode{}, nodebus.Info{Name: "Live"})
+	flow.Register(reg, twinNode{}, nodebus.Info{Name: "Twin"})
 	if funcs {
-		twin(t, reg, "Live", twinFunc, nil)
+		twin(t, reg, "Twin", twinFunc, nil)
 	}
 	return reg
 }
 
-// twinCases are the inputs of a node of the class Live.
+// twinCases are the inputs of a node of the class Twin.
 var twinCases = map[string]string{
 	"few":                 `"numbers.n0":1,"mode":"fast"`,
 	"links":               `"numbers.n0":["n",0],"numbers.n2":["n",0],"mode":"fast","either":["t",0]`,
@@ -137,14 +137,14 @@ func twinPrompt(t *testing.T, inputs string) nodebus.Nodes {
 		"r":{"class_type":"Range","inputs":{"n":3}},
 		"g":{"class_type":"Gate","inputs":{"in":4,"every":2}},
 		"x":{"class_type":"Expand","inputs":{"in":1,"depth":2}},
-		"p":{"class_type":"Live","inputs":{`+inputs+`}},
+		"p":{"class_type":"Twin","inputs":{`+inputs+`}},
 		"o":{"class_type":"Show","inputs":{"in":["p",0],"in2":["p",1]}}}`)
 }
 
 func TestFuncClassLivesLikeAStruct(t *testing.T) {
 	structs, funcs := twinRegistry(t, false), twinRegistry(t, true)
-	a, _ := structs.Class("Live")
-	b, _ := funcs.Class("Live")
+	a, _ := structs.Class("Twin")
+	b, _ := funcs.Class("Twin")
 	require.Equal(t, jsonOf(t, a.Schema()), jsonOf(t, b.Schema()))
 	ran := 0
 	for name, inputs := range twinCases {

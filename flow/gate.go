@@ -68,7 +68,7 @@ func (g *gate) Publish(ev nodebus.Event) error {
 	case nodebus.ExecutionCached:
 		return g.cached(&ev)
 	case nodebus.Executing, nodebus.Progress, nodebus.ProgressState, nodebus.Overall, nodebus.ExecutionError, nodebus.Preview, nodebus.ProgressText,
-		nodebus.NodeFailed, nodebus.NodeDone:
+		nodebus.TextPiece, nodebus.TextSoFar, nodebus.NodeFailed, nodebus.NodeDone:
 		_ = g.cached(nil)
 	case nodebus.Executed:
 		_ = g.cached(nil)
@@ -146,7 +146,7 @@ var errReserved = errors.New("nodebus: only the engine may publish start and end
 func reserved(p nodebus.Payload) (err error) {
 	switch p := p.(type) {
 	case nil, nodebus.Progress, nodebus.ProgressState, nodebus.Executed, nodebus.ExecutionCached, nodebus.Preview, nodebus.ProgressText, nodebus.Overall,
-		nodebus.NodeFailed, nodebus.NodeDone:
+		nodebus.TextPiece, nodebus.TextSoFar, nodebus.NodeFailed, nodebus.NodeDone:
 		return nil
 	case nodebus.Executing:
 		if p.UniqueID == "" {

@@ -125,6 +125,43 @@ func modelFuncBeyond(class string, wire *tripwire) funcOf {
 			return in["in"], nil
 		})
 	}
+	return modelFuncLive(class, wire)
+}
+
+// modelFuncLive does the same for classes with inputs that stand for others.
+func modelFuncLive(class string, wire *tripwire) funcOf {
+	switch class {
+	case "Live":
+		return gives(wire, func(_ *nodebus.Context, in nodebus.Inputs) (any, error) {
+			sum := 0
+			mode := in["mode"].(nodebus.Inputs)
+			for _, list := range []any{in["in"], in["others"], mode["more"]} {
+				named, _ := list.([]nodebus.Named[any])
+				for _, n := range named {
+					sum += weight(n.Name) * int(n.Value.(int64))
+				}
+			}
+			if mode["mode"] == "two" {
+				sum += weight("a") * num(mode, "a")
+			}
+			return sum, nil
+		})
+	case "LivePick":
+		return gives(wire, func(ctx *nodebus.Context, in nodebus.Inputs) (any, error) {
+			sum := 0
+			for i, n := range in["in"].([]nodebus.Named[any]) {
+				if num(in, "which")&(1<<i) == 0 {
+					continue
+				}
+				v, err := n.Value.(nodebus.Lazy[any]).Get(ctx)
+				if err != nil {
+					return nil, err
+				}
+				sum += int(v.(int64))
+			}
+			return sum, nil
+		})
+	}
 	panic("the model has no class " + class)
 }
 

@@ -54,6 +54,8 @@ func intermediateRegistry() *flow.Registry {
 	flow.Register(r, mEval{}, async("AsyncEval"))
 	flow.Register(r, mFail{}, async("AsyncFail"))
 	flow.Register(r, mShow{}, nodebus.Info{Name: "Show"})
+	flow.Register(r, mLive{}, info("Live"))
+	flow.Register(r, mLivePick{}, info("LivePick"))
 	return r
 }
 

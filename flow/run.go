@@ -101,7 +101,7 @@ func (r *run) unlock(then *after) {
 func newRun(ctx context.Context, l *Local, job *nodebus.Job, pl *plan, pub nodebus.Publisher) *run {
 	r := &run{local: l, job: job, plan: pl, finished: make(chan struct{}), started: time.Now(), asked: l.puts.time()}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger})
+	r.calls = nodebus.NewContext(r.ctx, nodebus.CallInfo{Job: job, Publisher: pub, Logger: l.opts.Logger, TextPause: textPause})
 	r.tracker = nodebus.NewTracker(job, pub)
 	r.graph.init(l.reg, pl, r.tracker)
 	r.keys.r = r
@@ -365,9 +365,6 @@ func (r *run) abandon() {
 		}
 	}
 	r.mu.Unlock()
-	for _, t := range turns { // without the lock, because End may wait for a Publish
-		t.abandon()
-	}
 	for _, next := range grants {
 		next.granted()
 	}
@@ -378,7 +375,8 @@ func (r *run) abandon() {
 	if looking {
 		log.Warn("prompt abandoned: a Fingerprint or the cache did not return", "prompt", r.job.Prompt.ID)
 	}
-	for _, t := range turns {
+	for _, t := range turns { // without the lock, because End publishes
+		t.endContexts()
 		log.Warn("node abandoned: it did not end with its context", "prompt", r.job.Prompt.ID, "node", t.n.plan.id, "class", t.n.plan.class.Name())
 	}
 }

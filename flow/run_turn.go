@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -27,6 +28,9 @@ type turn struct {
 	rests   bool     // the node counts as waiting
 	learned *learned // what the turn has learned about blocked and failed nodes; nil: nothing
 }
+
+// textPause joins the tokens of a language model to events. People do not notice the delay.
+const textPause = 20 * time.Millisecond
 
 // begin returns the context of call k.
 func (t *turn) begin(k int) *nodebus.Context {
@@ -50,9 +54,9 @@ func (t *turn) current() *nodebus.Context {
 	return &t.first
 }
 
-// abandon ends the contexts of the node, so that the node can send no more events.
-func (t *turn) abandon() {
-	t.over.Store(true)
+// endContexts ends the contexts of an abandoned node, so that the node can send no more
+// events. over is true. No lock is held, because End publishes the rest of a text.
+func (t *turn) endContexts() {
 	t.first.End()
 	t.current().End()
 }

@@ -139,3 +139,29 @@ func ExampleOptions_graphs() {
 	// 7 <nil>
 	// 7 events of the nodes that Both has made
 }
+
+// Answer is a node that writes a text bit by bit.
+type Answer struct{}
+
+func (Answer) Run(ctx *nodebus.Context) (string, error) {
+	out := ctx.Text("answer")
+	for _, token := range []string{"forty", "-", "two"} {
+		if _, err := out.WriteString(token); err != nil {
+			return "", err
+		}
+	}
+	return out.String(), nil
+}
+
+// Text returns what the node has written.
+func ExampleRecorder_Text() {
+	t := new(testing.T)
+
+	rec := nodetest.New(t, nil)
+	_, _ = Answer{}.Run(rec.Context())
+	fmt.Println(rec.Text("answer"))
+	fmt.Println(len(rec.Events()), "events")
+	// Output:
+	// forty-two
+	// 3 events
+}

@@ -91,8 +91,11 @@ func (r *Recorder) context(ctx context.Context, at nodebus.Place, busy map[strin
 }
 
 // Publish records an event. Like a hub, it returns an error if the event cannot be
-// encoded.
+// encoded. It leaves out each [nodebus.TextSoFar], because time decides how many there are.
 func (r *Recorder) Publish(ev nodebus.Event) error {
+	if _, soFar := ev.Payload.(nodebus.TextSoFar); soFar {
+		return nil
+	}
 	if _, err := nodebus.JSON.Encode(ev); err != nil {
 		return err
 	}
@@ -107,6 +110,17 @@ func (r *Recorder) Events() []nodebus.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
+}
+
+// Text returns what the node has written to the text with this name, see
+// [nodebus.Context.Text]. Each write is an event of its own.
+func (r *Recorder) Text(name string) (text string) {
+	for _, p := range Sent[nodebus.TextPiece](r) {
+		if p.UniqueID == r.opts.UniqueID && p.Name == name {
+			text = text[:min(p.Offset, len(text))] + p.Piece
+		}
+	}
+	return text
 }
 
 // Sent returns the payloads of type P that the node has sent, in order.

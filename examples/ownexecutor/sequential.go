@@ -44,8 +44,8 @@ func (x sequential) Execute(ctx context.Context, job nodebus.Job, pub nodebus.Pu
 		tracker.Begin(n)
 		at := nodebus.Place{UniqueID: id}
 		call := nodebus.NewContext(ctx, nodebus.CallInfo{Place: at, Job: &job, Publisher: sender{pub, tracker, n}})
-		defer call.End()
 		results[id], err = class.Call(call, inputs)
+		call.End() // the rest of its texts comes before the end of the node
 		if err == nil && results[id].UI != nil {
 			err = tracker.Executed(n, results[id].UI)
 		}

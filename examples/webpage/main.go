@@ -30,15 +30,16 @@ type Write struct {
 	pause         time.Duration
 }
 
-func (n Write) Run(ctx *nodebus.Context) (text string, err error) {
-	words := strings.SplitAfter(strings.ReplaceAll(n.Text, "SUBJECT", n.Subject), " ")
+func (n Write) Run(ctx *nodebus.Context) (string, error) {
+	words, out := strings.SplitAfter(strings.ReplaceAll(n.Text, "SUBJECT", n.Subject), " "), ctx.Text("")
 	for i, word := range words {
 		time.Sleep(n.pause)
-		err = cmp.Or(err, ctx.SendSync(nodebus.TextPiece{Place: ctx.Place(), PromptID: ctx.PromptID(), Offset: len(text), Piece: word}))
-		text += word
+		if _, err := out.WriteString(word); err != nil {
+			return "", err
+		}
 		ctx.Progress(float64(i+1), float64(len(words)))
 	}
-	return text, err
+	return out.String(), nil
 }
 
 // Publish asks the user for a last line, and shows the texts. The user can also refuse.
