@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -157,38 +155,6 @@ func (k *schemaChecker) limits(at string, p *Port) error {
 		return k.wrong(at, "has Min %v, which is bigger than Max %v; no value is possible", "change one of them", p.Min, p.Max)
 	}
 	return nil
-}
-
-// number returns a limit as an int64, a uint64, a float64, or a json.Number for a whole number of
-// more than 64 bits. ok is false if it is no number or not finite.
-func number(v any) (n any, ok bool) {
-	if text, is := v.(json.Number); is {
-		return numberOf(string(text))
-	}
-	basic, _ := value.Basic(v)
-	switch n := basic.(type) {
-	case int64, uint64:
-		return n, true
-	case float64:
-		return n, !math.IsNaN(n) && !math.IsInf(n, 0)
-	}
-	return nil, false
-}
-
-// numberOf parses a JSON number. ok is false if it has a fraction or an exponent, and is too big
-// for a float64.
-func numberOf(text string) (n any, ok bool) {
-	if !strings.ContainsAny(text, ".eE") {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return n, true
-		}
-		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-			return n, true
-		}
-		return json.Number(text), json.Valid([]byte(text))
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	return f, err == nil
 }
 
 // initial checks the default against the type and the limits, and converts it. It does not

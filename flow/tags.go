@@ -2,7 +2,6 @@ package flow
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -10,12 +9,6 @@ import (
 
 	"github.com/nodebus/nodebus/internal/value"
 )
-
-// mistake returns the text of a panic of Register. It names the place and the
-// mistake; the format must also say how to correct it.
-func mistake(t reflect.Type, f string, format string, args ...any) string {
-	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
-}
 
 // fieldsOf returns the inputs of a node's struct, including the fields of embedded
 // structs.
