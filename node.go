@@ -29,9 +29,9 @@ import (
 //	                    Flags: optional, force (must be linked), combo (a
 //	                    drop-down of the newer form), unchecked (Validate
 //	                    checks limits and choices instead of the executor), raw
-//	                    (the field is a Link and receives the link itself), rest
-//	                    (a slice or map that takes all inputs that the class
-//	                    does not declare, see [Named])
+//	                    (the field is a Link and receives the link itself),
+//	                    rest (a slice or map that takes all inputs that the
+//	                    class does not declare, see [Named])
 //	default:"0.5"       initial value in a front end, within the limits and
 //	                    options below; also the value of an optional input
 //	                    that the prompt leaves out. A prompt must still contain

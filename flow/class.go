@@ -103,6 +103,7 @@ func (c *Class) Schema() Schema { return c.schema }
 //   - An input that the class does not declare is ignored. If it is a [nodebus.Link], Call
 //     returns an InputError.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
+//   - An input with Port.Raw takes its [nodebus.Link], after the source has run.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
 //     evaluates that output. If it has a Graph only, the Runtime runs the graph's output
 //     nodes.

@@ -173,7 +173,7 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 		if b, ok = k.appendArg(b, a); ok {
 			continue
 		}
-		if b, ok = k.appendSubmitted(b[:room], n, &n.ports[i]); !ok || a.src >= 0 {
+		if b, ok = k.appendSubmitted(b[:room], n, n.ports[i].Name); !ok || a.src >= 0 {
 			return b, false
 		}
 	}
@@ -193,7 +193,7 @@ func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
 	all := slices.Clone(n.extra)
 	for i := range n.args {
 		a, f := &n.args[i], &n.ports[i]
-		if f.isSet() || a.src < 0 && a.val == notGiven {
+		if a.src < 0 && (a.val == notGiven || f.isSet()) {
 			continue
 		}
 		all = append(all, extraArg{f.Name, *a})
@@ -209,11 +209,7 @@ func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
 		if b, ok = k.appendArg(b, &all[i].arg); ok {
 			continue
 		}
-		at := slices.IndexFunc(n.ports, func(f field) bool { return f.Name == all[i].name })
-		if at < 0 || all[i].src >= 0 {
-			return b, false
-		}
-		if b, ok = k.appendSubmitted(b[:room], n, &n.ports[at]); !ok {
+		if b, ok = k.appendSubmitted(b[:room], n, all[i].name); !ok || all[i].src >= 0 {
 			return b, false
 		}
 	}
@@ -234,17 +230,13 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 }
 
 // appendSubmitted appends the literal as the prompt has it, because its value in Go has no
-// form for a key: for example a struct. The default stands for a literal that is not there.
-func (k *keys) appendSubmitted(b []byte, n *planNode, f *field) (_ []byte, ok bool) {
+// form for a key: for example a struct. A literal that is not there is the default of the class.
+func (k *keys) appendSubmitted(b []byte, n *planNode, name string) (_ []byte, ok bool) {
 	at, submitted := k.r.plan.byID[n.id]
 	if n.made != nil || !submitted {
 		return b, false
 	}
-	lit, given := k.r.plan.specs[at].Inputs[f.Name]
-	if !given {
-		lit = f.Default
-	}
-	return value.AppendKey(append(b, 'r'), value.Unwrap(lit))
+	return value.AppendKey(append(b, 'r'), value.Unwrap(k.r.plan.specs[at].Inputs[name]))
 }
 
 // fingerprint calls the method Fingerprint of a node.

@@ -189,18 +189,15 @@ type liveChecks struct {
 	Mode   liveMode
 	Images []string             `grow:"image,min=0"`
 	Others []nodebus.Named[any] `in:",rest"`
-	input  *string
 	seen   *[]string
 }
 
 func (n liveChecks) Run(*nodebus.Context) (any, error) { return "done", nil }
 
 func (n liveChecks) Validate(*nodebus.Context) error {
-	n.input, n.seen = nil, note(n.seen, asJSON(n))
+	*n.seen = append(*n.seen, asJSON(n))
 	return nil
 }
-
-func note(all *[]string, s string) *[]string { *all = append(*all, s); return all }
 
 // liveRefuses refuses one of its inputs.
 type liveRefuses struct {

@@ -2,7 +2,6 @@ package flow_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -310,7 +309,7 @@ func TestUndeclaredLinkIsAnInputError(t *testing.T) {
 	withLive(t, &flow.LocalOptions{Around: []flow.Around{watch}}, func(r *liveRig) {
 		r.run(r.nodes("Text", `{"extra": ["1", 0]}`)).failed(t)
 		var e *nodebus.InputError
-		require.True(t, errors.As(got, &e))
+		require.ErrorAs(t, got, &e)
 		require.Equal(t, "extra", e.Input)
 	})
 }

@@ -47,6 +47,8 @@ func intermediateRegistry() *flow.Registry {
 	flow.Register(r, mExpand{}, info("Expand"))
 	flow.Register(r, mEval{}, info("Eval"))
 	flow.Register(r, mFail{}, info("Fail"))
+	flow.Register(r, mLive{}, info("Live"))
+	flow.Register(r, mLivePick{}, info("LivePick"))
 	flow.Register(r, mAsync{}, async("Async"))
 	flow.Register(r, mPick{}, async("AsyncPick"))
 	flow.Register(r, mSplit{}, async("AsyncSplit"))
@@ -54,8 +56,6 @@ func intermediateRegistry() *flow.Registry {
 	flow.Register(r, mEval{}, async("AsyncEval"))
 	flow.Register(r, mFail{}, async("AsyncFail"))
 	flow.Register(r, mShow{}, nodebus.Info{Name: "Show"})
-	flow.Register(r, mLive{}, info("Live"))
-	flow.Register(r, mLivePick{}, info("LivePick"))
 	return r
 }
 

@@ -10,7 +10,7 @@ import (
 
 type (
 	typoDefault struct {
-		X int `defualt:"1"`
+		X int `defaullt:"1"`
 	}
 	typoMax struct {
 		X int `maxx:"1"`
@@ -65,7 +65,7 @@ func TestRegisterFindsMisspeltTags(t *testing.T) {
 	r := flow.NewRegistry()
 	const other = ", or another name if the tag is for another package"
 	for want, register := range map[string]func(){
-		"typoDefault: field X: tag `defualt` is none that nodebus reads; write `default`" + other:                                              func() { flow.Register(r, typoDefault{}, nodebus.Info{}) },
+		"typoDefault: field X: tag `defaullt` is none that nodebus reads; write `default`" + other:                                             func() { flow.Register(r, typoDefault{}, nodebus.Info{}) },
 		"typoMax: field X: tag `maxx` is none that nodebus reads; write `max`" + other:                                                         func() { flow.Register(r, typoMax{}, nodebus.Info{}) },
 		"typoTips: field X: tag `tips` is none that nodebus reads; write `tip`" + other:                                                        func() { flow.Register(r, typoTips{}, nodebus.Info{}) },
 		"typoCase: field X: tag `In` is none that nodebus reads; write `in`" + other:                                                           func() { flow.Register(r, typoCase{}, nodebus.Info{}) },

@@ -28,7 +28,7 @@ type (
 	badEmbedded struct{ *Common }
 	okEmbedded  struct {
 		*http.Client `in:"-"`
-		*hiddenOne
+		*hiddenOne   //nolint:unused // on purpose
 		common
 	}
 	hiddenOne struct{ n int } //nolint:unused // an object without inputs

@@ -324,3 +324,35 @@ func blockReason(args []any) string {
 	}
 	return ""
 }
+
+// call calls the node's code.
+func (t *turn) call(ctx *nodebus.Context, args, outs []any) (nodebus.UI, error) {
+	n := t.n.plan
+	if n.stray {
+		return nil, n.strayError()
+	}
+	return n.class.code.run(ctx, n.ports, t.bind(ctx, args), outs)
+}
+
+// blockedStray reports whether a linked input that the class does not declare is blocked. The
+// node is then not called.
+func (w *worker) blockedStray() bool {
+	for k := range w.n.plan.extra {
+		a := &w.n.plan.extra[k]
+		if a.src < 0 || w.n.plan.class.isBelow(a.name) {
+			continue
+		}
+		if outs := w.r.node(a.src).outs; int(a.slot) < len(outs) && a.slot >= 0 {
+			if _, blocked := outs[a.slot].(*nodebus.BlockedError); blocked {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// linkOf returns the link of an input.
+func (t *turn) linkOf(port int) nodebus.Link {
+	a := &t.n.plan.args[port]
+	return nodebus.Link{Node: t.w.r.node(a.src).plan.id, Slot: int(a.slot)}
+}

@@ -276,7 +276,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 		a := &p.args[k]
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
-		if given && f.Kind != PortHidden {
+		if given && !f.isSet() {
 			ports++
 		}
 		switch l, isLink := v.(nodebus.Link); {

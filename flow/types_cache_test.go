@@ -75,10 +75,19 @@ func TestSection10LiteralsOfMadeNodes(t *testing.T) {
 			given in
 			runs  int
 		}{
-			{in{"n": &one}, 1}, {in{"n": &two}, 2}, {in{"n": &one}, 2}, {in{"n": (*int)(nil)}, 3}, {in{"n": (*int)(nil)}, 3},
-			{in{"tags": []string{"a"}}, 4}, {in{"tags": []string{"b"}}, 5}, {in{"tags": []string{"a"}}, 5},
-			{in{"any": []int{1}}, 6}, {in{"any": whole(1)}, 7}, {in{"any": []int{1}}, 7},
-			{in{"rec": point{1, 2}}, 8}, {in{"rec": point{1, 2}}, 9},
+			{in{"n": &one}, 1},
+			{in{"n": &two}, 2},
+			{in{"n": &one}, 2},
+			{in{"n": (*int)(nil)}, 3},
+			{in{"n": (*int)(nil)}, 3},
+			{in{"tags": []string{"a"}}, 4},
+			{in{"tags": []string{"b"}}, 5},
+			{in{"tags": []string{"a"}}, 5},
+			{in{"any": []int{1}}, 6},
+			{in{"any": whole(1)}, 7},
+			{in{"any": []int{1}}, 7},
+			{in{"rec": point{1, 2}}, 8},
+			{in{"rec": point{1, 2}}, 9},
 		} {
 			given = c.given
 			o := r.run(parse(t, fmt.Sprintf(`{"b%d":{"class_type":"Beside","inputs":{"in":%[1]d}},"o":{"class_type":"Show","inputs":{"in":["b%[1]d",0]}}}`, i)))

@@ -207,12 +207,16 @@ func TestSection4NotGivenAndNull(t *testing.T) {
 		{`{"mode":null}`, "value_not_in_list: mode: 'None' not in ['fast', 'good']", ""},
 		{`{"s":null,"b":null}`, "", `{"S":"None","B":false}`}, // as in ComfyUI
 		{`{"rec":null,"val":null,"when":null,"addr":null,"nums":null,"trio":null,"by_id":null}`, "", `{}`},
-		{`{"rec":{"X":1},"val":{"Y":2},"nums":{"__value__":[1,2.0]},"trio":{"__value__":[1,2,3]}}`, "",
-			`{"Rec":{"X":1,"Y":0},"Val":{"X":0,"Y":2},"Nums":[1,2],"Trio":[1,2,3]}`},
+		{
+			`{"rec":{"X":1},"val":{"Y":2},"nums":{"__value__":[1,2.0]},"trio":{"__value__":[1,2,3]}}`, "",
+			`{"Rec":{"X":1,"Y":0},"Val":{"X":0,"Y":2},"Nums":[1,2],"Trio":[1,2,3]}`,
+		},
 		{`{"by_id":{"a":{"X":1}}}`, "", `{"ByID":{"a":{"X":1,"Y":0}}}`},
 		{`{"rec":"x"}`, `invalid_input_type: rec, x, needs a value of type *flow_test.point, got string "x"`, ""},
-		{`{"when":"2026-01-02T03:04:05Z","then":"2026-01-02T03:04:05Z","addr":"::1"}`, "",
-			`{"When":"2026-01-02T03:04:05Z","Then":"2026-01-02T03:04:05Z","Addr":"::1"}`},
+		{
+			`{"when":"2026-01-02T03:04:05Z","then":"2026-01-02T03:04:05Z","addr":"::1"}`, "",
+			`{"When":"2026-01-02T03:04:05Z","Then":"2026-01-02T03:04:05Z","Addr":"::1"}`,
+		},
 		{`{"when":"yesterday"}`, `invalid_input_type: when, yesterday, needs a value of type time.Time, got string "yesterday": parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"`, ""},
 		{`{"then":5}`, `invalid_input_type: then, 5, needs a value of type *time.Time, got string "5": parsing time "5" as "2006-01-02T15:04:05Z07:00": cannot parse "5" as "2006"`, ""},
 		{`{"when":5}`, `invalid_input_type: when, 5, needs a value of type time.Time, got int 5: Time.UnmarshalJSON: input is not a JSON string`, ""},

@@ -284,7 +284,12 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 	in := nodebus.Inputs{}
 	for name, v := range spec.Inputs {
 		if l, ok := v.(nodebus.Link); ok {
-			if v, err = e.value(ctx, l); err != nil {
+			raw := slices.ContainsFunc(class.Schema().Inputs, func(p flow.Port) bool { return p.Name == name && p.Raw })
+			v, err = e.value(ctx, l)
+			if raw && (err == nil || errors.As(err, new(*nodebus.BlockedError))) {
+				v, err = l, nil // the source has run; the node receives the link
+			}
+			if err != nil {
 				return res, err
 			}
 		}

@@ -106,7 +106,7 @@ func (c *call) result() (nodebus.UI, error) {
 	c.inputs = spec.Inputs
 	in := maps.Clone(spec.Inputs)
 	for _, port := range class.InputsOf(spec) {
-		if link, ok := in[port.Name].(nodebus.Link); ok && !port.Lazy { // the node asks for a lazy input with Input
+		if link, ok := in[port.Name].(nodebus.Link); ok && !port.Lazy && !port.Raw { // the node asks for a lazy input with Input
 			v, err := c.w.output(link)
 			if err != nil {
 				return nil, err
