@@ -228,7 +228,8 @@ func (c *Context) report(at step) {
 
 // Hidden returns the value of a hidden input. name is the name in a `hidden` tag:
 // UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, or the name of a secret. If a
-// secret is unknown, Hidden returns an empty string.
+// secret is unknown, Hidden returns an empty string. It does not know what a prompt has
+// under the name of a node's own hidden input.
 func (c *Context) Hidden(name string) any {
 	p := c.call.Job.Prompt
 	switch name {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/stretchr/testify/require"
@@ -91,11 +92,24 @@ func TestConvert(t *testing.T) {
 		{takenAs[string], modeName("fast"), "fast"},
 		{takenAs[yesNo], true, yesNo(true)},
 		{takenAs[bool], yesNo(true), true},
+
+		{takenAs[[]string], []any{"a", modeName("b")}, []string{"a", "b"}},
+		{takenAs[shownPoint], &shownPoint{}, shownPoint{}},
+		{takenAs[*shownPoint], shownPoint{}, &shownPoint{}},
+		{takenAs[*int], json.Number("5"), new5()},
+		{takenAs[int64], new5(), int64(5)},
+		{takenAs[*int], nil, (*int)(nil)},
+		{takenAs[time.Time], "2026-01-02T03:04:05Z", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 	} {
 		got, err := c.take(c.from)
 		require.NoError(t, err, "%T %v", c.from, c.from)
 		require.Equal(t, c.want, got, "%T %v", c.from, c.from)
 	}
+}
+
+func new5() *int {
+	n := 5
+	return &n
 }
 
 func TestConvertFails(t *testing.T) {
@@ -127,8 +141,12 @@ func TestConvertFails(t *testing.T) {
 		{takenAs[uint], -1, "needs a value of type uint, got int -1"},
 		{takenAs[float32], 1e300, "needs a value of type float32, got float64 1e+300"},
 		{takenAs[float64], json.Number("1e400"), `needs a value of type float64, got string "1e400"`},
-		{takenAs[[]string], []any{"a"}, "needs a value of type []string, got []interface {}"},
-		{takenAs[shownPoint], &shownPoint{}, "needs a value of type nodebus_test.shownPoint, got *nodebus_test.shownPoint"},
+		{takenAs[[]string], []any{"a", 1}, "element 1: needs a value of type string, got int 1"},
+		{takenAs[[]string], []int{1}, "needs a value of type []string, got []int"},
+		{takenAs[shownPoint], (*shownPoint)(nil), "needs a value of type nodebus_test.shownPoint, got *nodebus_test.shownPoint"},
+		{takenAs[shownPoint], new(*shownPoint), "needs a value of type nodebus_test.shownPoint, got **nodebus_test.shownPoint"},
+		{takenAs[*int], "5", `needs a value of type *int, got string "5"`},
+		{takenAs[time.Time], "now", `needs a value of type time.Time, got string "now": parsing time "now"`},
 		{takenAs[error], "no error", `needs a value of type error, got string "no error"`},
 	} {
 		_, err := c.take(c.from)

@@ -114,8 +114,9 @@ type Runtime interface {
 	// input that is not connected is nil.
 	Input(ctx context.Context, name string) (any, error)
 	// Eval runs the nodes of g, which the node made, and returns the values at outs, which
-	// has at least one element. If g is nil, outs are outputs of other nodes: of the
-	// prompt, or made earlier. Nodes that do not depend on each other may run side by side.
+	// may be of any number. If g is nil, outs are outputs of other nodes: of the prompt, or
+	// made earlier. Nodes that do not depend on each other may run side by side. If outs is
+	// empty, the output nodes of g run as a part of the prompt, and Eval does not wait for them.
 	Eval(ctx context.Context, g *Graph, outs ...Link) ([]any, error)
 	// Await asks clients for an answer; see [Await] and [Host]. The node holds no worker
 	// while it waits.

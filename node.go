@@ -20,6 +20,7 @@ import (
 //   - a struct: its fields with an `out` tag are the outputs and may have a tip; a
 //     field of type [UI] holds what the node shows
 //   - [UI], for a node that only shows something
+//   - struct{}, for a node that has neither outputs nor a UI
 //
 // Tags of an input's field:
 //
@@ -27,7 +28,8 @@ import (
 //	                    case; - means that the field is no input.
 //	                    Flags: optional, force (must be linked), combo (a
 //	                    drop-down of the newer form), unchecked (Validate
-//	                    checks limits and choices instead of the executor),
+//	                    checks limits and choices instead of the executor), raw
+//	                    (the field is a Link and receives the link itself),
 //	                    rest (a slice or map that takes all inputs that the
 //	                    class does not declare, see [Named])
 //	default:"0.5"       initial value in a front end, within the limits and
@@ -35,8 +37,9 @@ import (
 //	                    that the prompt leaves out. A prompt must still contain
 //	                    required inputs; graphs made at run time need not
 //	min:"0" max:"1"     limits; step:"0.1" is the step of the front end's control
-//	options:"a,b"       the choices of a drop-down; a string type with a method
-//	                    Options() []string is a drop-down, too
+//	options:"a,b"       the choices of a drop-down of strings or numbers; a type
+//	                    with a method Options, which returns a slice of them, is
+//	                    a drop-down, too; a slice takes several choices
 //	type:"A,B"          port types that the input accepts; default: the result of
 //	                    the type's method PortType() string, or else the
 //	                    field's type in capitals
@@ -53,7 +56,12 @@ import (
 //	                    one of those listed; also on outputs
 //	hidden:"UNIQUE_ID"  the executor sets the field: UNIQUE_ID, PROMPT_ID, PROMPT,
 //	                    DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG,
-//	                    API_KEY_COMFY_ORG
+//	                    API_KEY_COMFY_ORG. Any other name is the node's own: the
+//	                    value is the secret of this name, or else what the prompt
+//	                    has under the name of the input, so a client may set it
+//
+// A pointer is nil if an optional input is not given and has no default. A type with a
+// method UnmarshalText or UnmarshalJSON reads literals with it.
 //
 // The executor may call Run in several goroutines at the same time. Other nodes
 // share the values of the inputs: Run must not modify them.
@@ -199,7 +207,8 @@ type Out[T any] struct {
 	// Blocked, if not nil, skips the nodes that depend on this output: see [Block].
 	Blocked error
 	// From, if set, is the output of another node. Its result replaces Value. The node
-	// belongs to Graph, which runs after this node, or to the prompt.
+	// belongs to Graph, which runs after this node, or to the prompt. Without From, Value
+	// stands, and the output nodes of Graph run, if it has any.
 	From  Link
 	Graph *Graph
 }

@@ -24,7 +24,8 @@ type NodeSpec struct {
 	Meta   json.RawMessage // "_meta" of the API format; not used. It must be JSON
 
 	// Extra holds the other members of the node in JSON, by name: what a tool keeps beside
-	// class_type, inputs and _meta. Nothing uses them. They come back in listings, in records
+	// class_type, inputs and _meta. Nothing uses them, except override_display_id of a node made
+	// at run time, see [Graph.DisplayAs]. They come back in listings, in records
 	// and in the hidden inputs PROMPT and DYNPROMPT. Each must be JSON. nil: there are none.
 	Extra map[string]json.RawMessage
 
@@ -56,6 +57,9 @@ const (
 	memberClass  = "class_type"
 	memberInputs = "inputs"
 	memberMeta   = "_meta"
+
+	// memberDisplay is a member of nodes that are made at run time.
+	memberDisplay = "override_display_id"
 )
 
 // usual is the order of a node that was made in Go.
@@ -69,6 +73,14 @@ func (n *NodeSpec) InputNames() []string {
 		return arrange(n.Inputs, nil)
 	}
 	return arrange(n.Inputs, n.order.inputs)
+}
+
+// DisplayID returns the id that [Graph.DisplayAs] has set; empty if there is none.
+func (n *NodeSpec) DisplayID() (id string) {
+	if json.Unmarshal(n.Extra[memberDisplay], &id) != nil {
+		return ""
+	}
+	return id
 }
 
 // OrderInputs sets the order of the inputs: InputNames returns these names first. A name

@@ -114,6 +114,25 @@ func (g *Graph) AddAs(name, class string, in Inputs) Link {
 	return g.Link(name)
 }
 
+// DisplayAs makes clients show the node of at, which g already has, on the node id of the
+// submitted prompt: its events have id as their display id. It returns at. The default is
+// the node that made g. A copy of a loop's body can so light up the body. If id is itself
+// made at run time, its display id counts. DisplayAs has no effect on the nodes of a prompt.
+// It panics if g does not have the node.
+func (g *Graph) DisplayAs(at Link, id string) Link {
+	for i := range g.nodes {
+		if n := &g.nodes[i]; n.ID == at.Node {
+			n.Extra = maps.Clone(n.Extra)
+			if n.Extra == nil {
+				n.Extra = map[string]json.RawMessage{}
+			}
+			n.Extra[memberDisplay] = jsonenc.String(nil, id)
+			return at
+		}
+	}
+	panic("nodebus: DisplayAs: the graph has no node " + strconv.Quote(at.Node) + "; add the node first")
+}
+
 // wrapLists returns a copy of in whose lists are literals, or in itself if it has no
 // lists.
 func wrapLists(in Inputs) Inputs {

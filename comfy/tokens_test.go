@@ -62,17 +62,32 @@ func requireText(t *testing.T, want, got string) {
 	}
 }
 
-// textReader reads a text from a socket.
+// textReader reads a text from a socket. If the connection breaks, because the client has not
+// read for long, it comes back.
 type textReader struct {
 	*socket
+	h      *host
+	query  string
+	cursor string // empty for a stock client
 	text   strings.Builder
 	pieces int
 	soFar  []string // the frames of a stock client
 }
 
+func (h *host) reads(query string) *textReader {
+	return &textReader{socket: h.dial(query, nil), h: h, query: query}
+}
+
 // read1 reads a message. It returns false if the node is done.
 func (r *textReader) read1() bool {
-	m := r.next()
+	m, err := r.read()
+	if err != nil {
+		r.socket = r.h.dial(r.query+r.cursor, nil)
+		return true
+	}
+	if strings.HasSuffix(r.query, "since=") && m.Cursor != "" {
+		r.cursor = m.Cursor
+	}
 	switch {
 	case m.binary != nil && m.binary[3] == 3:
 		id := 8 + binary.BigEndian.Uint32(m.binary[4:])
@@ -93,16 +108,20 @@ func TestTokens(t *testing.T) {
 		t.Run(fmt.Sprintf("by hand %t", byHand), func(t *testing.T) {
 			h := newHost(t, nil)
 			flow.Register(h.reg, Tokens{gate: h.gate}, nodebus.Info{Async: true})
-			fast := &textReader{socket: h.dial("clientId=me&since=", nil)}
-			slow := &textReader{socket: h.dial("clientId=me&since=", nil)}
-			stock := &textReader{socket: h.connect("me")}
+			fast := h.reads("clientId=me&since=")
+			slow := h.reads("clientId=me&since=")
+			stock := h.reads("clientId=me")
 			h.submit("me", fmt.Sprintf(`{"1":{"class_type":"Tokens","inputs":{"by_hand":%t}}}`, byHand), `"prompt_id":"p"`)
 			stream, _ := h.follow("GET", runs+"/p", "")
 			<-h.gate.named("half")
-			late := &textReader{socket: h.dial("clientId=me&since=", nil)}
-			lateStock := &textReader{socket: h.connect("me")}
+			late := h.reads("clientId=me&since=")
+			lateStock := h.reads("clientId=me")
 			h.gate.open("go on")
 
+			for range 20 {
+				late.read1()
+			}
+			_ = late.c.CloseNow() // it comes back with its cursor
 			want := tokens()
 			for _, r := range []*textReader{fast, slow, late} {
 				for r.read1() {
@@ -111,7 +130,7 @@ func TestTokens(t *testing.T) {
 			}
 			stream.until("executed 1")
 			requireText(t, want, stream.run.Nodes["1"].Texts["answer"])
-			last := &textReader{socket: h.dial("clientId=other&watch=p&since=", nil)}
+			last := h.reads("clientId=other&watch=p&since=")
 			for last.read1() {
 			}
 			requireText(t, want, last.text.String())

@@ -40,6 +40,7 @@ func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	flow.Register(registry, Sketch{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Tell{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Approve{}, nodebus.Info{Category: "e2e"})
+	flow.Register(registry, Collect{}, nodebus.Info{Category: "e2e"})
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
 		Executor: flow.NewLocal(registry, &flow.LocalOptions{Cache: cache}),
 		Parallel: 1,

@@ -79,7 +79,7 @@ func (c *Call) Inputs() nodebus.Inputs {
 		f := &c.ports[k]
 		if port, lazy := val.(lazyArg); lazy && f.parent != nil {
 			val = c.turn.linkOf(int(port))
-		} else if lazy || f.Kind == PortHidden || val == notGiven {
+		} else if lazy || f.isSet() || val == notGiven {
 			continue
 		}
 		if list, ok := val.(value.List); ok {

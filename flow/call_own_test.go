@@ -112,7 +112,7 @@ func TestCallWithLiterals(t *testing.T) {
 		require.Equal(t, []any{c.want}, res.Outputs, c.inputs)
 	}
 	_, err := callNode(t, takesLiterals{}, nil, in{"ints": map[string]any{"__value__": []any{"x"}}})
-	require.ErrorContains(t, err, `nodebus: node 7 (Node): input "ints": needs a value of type []int, got `)
+	require.ErrorContains(t, err, `nodebus: node 7 (Node): input "ints": element 0: needs a value of type int, got string "x"`)
 
 	live := map[string]any{"__value__": 1, "more": 2} // a value of another node, which is no literal
 	res, err := callNode(t, passes{}, nil, in{"in": live})

@@ -54,7 +54,7 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	for i := range ports {
 		f := &ports[i]
 		args[i] = arg{src: -1, val: notGiven}
-		if f.Kind == PortHidden {
+		if f.isSet() {
 			continue
 		}
 		if p, broken := c.input(f, &args[i]); broken {
@@ -133,7 +133,7 @@ func (c *checker) link(f *field, a *arg, l nodebus.Link) (p nodebus.Problem, bro
 			c.types = map[string]string{}
 		}
 		c.types[f.Name] = out.Type
-	} else if !linkable(out, &f.Port, sameChoices) {
+	} else if f.Kind != PortHidden && !linkable(out, &f.Port, sameChoices) {
 		received, wanted := out.config()[0], f.config()[0]
 		c.fail("return_type_mismatch", "Return type mismatch between linked nodes",
 			fmt.Sprintf("%s, received_type(%s) mismatch input_type(%s)", f.Name, pyfmt.Str(received), pyfmt.Str(wanted)),
@@ -207,66 +207,6 @@ func isGoSlice(v any) bool {
 	return !isList && reflect.ValueOf(v).Kind() == reflect.Slice
 }
 
-// element checks one literal. It sets val to the value for the node's field and
-// returns the value for the record.
-func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
-	about := func(v any) map[string]any {
-		return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
-	}
-	if f.Choices == nil {
-		var err error
-		if v, err = value.Coerce(f.Type, v); err == nil && (f.Unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
-			*val, err = value.Literal(f.elem, v)
-		}
-		if err != nil {
-			extra := about(received)
-			extra["exception_message"] = err.Error()
-			c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
-				fmt.Sprintf("%s, %s, %v", f.Name, value.Shorten(pyfmt.Str(received)), err), extra)
-			return nil, false
-		}
-	}
-	if f.Choices != nil {
-		v = value.Text(v)
-	}
-	switch {
-	case f.Unchecked && f.Choices != nil:
-		*val, _ = value.Literal(f.elem, pyfmt.Str(v))
-	case f.Unchecked:
-	case exceeds(v, f.Min, -1):
-		c.fail("value_smaller_than_min", fmt.Sprintf("Value %s smaller than min of %s", pyfmt.Str(v), pyfmt.Str(f.Min)), f.Name, about(v))
-		return nil, false
-	case exceeds(v, f.Max, +1):
-		c.fail("value_bigger_than_max", fmt.Sprintf("Value %s bigger than max of %s", pyfmt.Str(v), pyfmt.Str(f.Max)), f.Name, about(v))
-		return nil, false
-	case f.Choices != nil:
-		return v, c.choice(f, val, v)
-	}
-	return v, true
-}
-
-// exceeds reports whether v is beyond limit: sign is -1 for a minimum and +1 for a
-// maximum.
-func exceeds(v, limit any, sign int) bool {
-	s, ok := value.Compare(v, limit)
-	return ok && s == sign
-}
-
-func (c *checker) choice(f *field, val *any, v any) bool {
-	choices := f.Choices()
-	if s, ok := v.(string); ok && slices.Contains(choices, any(s)) {
-		*val, _ = value.Literal(f.elem, s)
-		return true
-	}
-	extra := map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": v}
-	if len(choices) > 20 {
-		extra["input_config"] = nil
-	}
-	c.fail("value_not_in_list", "Value not in list",
-		fmt.Sprintf("%s: '%s' not in %s", f.Name, value.Shorten(pyfmt.Str(v)), describeList(choices)), extra)
-	return false
-}
-
 // undeclared collects the inputs that the class does not declare.
 func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 	if c.given == len(c.spec.Inputs) {
@@ -308,7 +248,8 @@ func (c *checker) undeclaredLiteral(name string, received any) any {
 	if isList && len(list) == 2 {
 		_, isString := list[0].(string)
 		_, isNumber := value.Compare(list[1], 0)
-		looksLinked = isString && isNumber
+		_, isText := list[1].(json.Number) // findLinks has looked at those
+		looksLinked = isString && isNumber && !isText
 	}
 	if _, wrapped := received.(map[string]any); changed && isList && !looksLinked && !wrapped {
 		c.own()[name] = v
@@ -340,7 +281,7 @@ func (c *checker) custom() {
 	}
 	for i := range c.node.ports {
 		f := &c.node.ports[i]
-		if _, given := c.spec.Inputs[f.Name]; !given || f.Kind == PortHidden || one && !f.concerns(about.Input) {
+		if _, given := c.spec.Inputs[f.Name]; !given || f.isSet() || one && !f.concerns(about.Input) {
 			continue
 		}
 		details := f.Name

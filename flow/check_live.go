@@ -39,14 +39,14 @@ func (c *checker) linkedCase(f *field, out *Port, l nodebus.Link) {
 // declares returns a function that reports whether an input is a port of the node.
 func (n *planNode) declares() func(name string) bool {
 	is := func(name string) bool {
-		return slices.ContainsFunc(n.ports, func(f field) bool { return f.Name == name && f.Kind != PortHidden })
+		return slices.ContainsFunc(n.ports, func(f field) bool { return f.Name == name && !f.isSet() })
 	}
 	if !n.class.dynamic {
 		return is
 	}
 	names := make(map[string]bool, len(n.ports)) // a prompt may give very many
 	for i := range n.ports {
-		names[n.ports[i].Name] = n.ports[i].Kind != PortHidden
+		names[n.ports[i].Name] = !n.ports[i].isSet()
 	}
 	return func(name string) bool { return names[name] }
 }

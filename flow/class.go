@@ -67,6 +67,10 @@ func (c *Class) keyed(kind string) {
 		c.usesID = true
 	case "PROMPT_ID", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG":
 		c.private = append(c.private, kind)
+	default:
+		if _, known := hiddenKinds[kind]; !known { // the host may give it as a secret
+			c.private = append(c.private, kind)
+		}
 	}
 }
 
@@ -99,8 +103,10 @@ func (c *Class) Schema() Schema { return c.schema }
 //   - An input that the class does not declare is ignored. If it is a [nodebus.Link], Call
 //     returns an InputError.
 //   - A [nodebus.List] input takes a slice; a List output is a []any.
+//   - An input with Port.Raw takes its [nodebus.Link], after the source has run.
 //   - An [nodebus.Out] output becomes its value. If the Out has a From, the Runtime
-//     evaluates that output.
+//     evaluates that output. If it has a Graph only, the Runtime runs the graph's output
+//     nodes.
 //   - A blocked output is the [*nodebus.BlockedError] that [nodebus.Block] made. A
 //     Call with such an input returns that error.
 //
@@ -130,7 +136,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 	for i := range ports {
 		f := &ports[i]
 		switch v, given := in[f.Name]; {
-		case f.Kind == PortHidden:
+		case f.isSet():
 		case given && f.isLinked(v, rt):
 			args[i] = f.fetch(rt)
 		case given:
@@ -141,7 +147,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			args[i] = f.fetch(rt)
 		case f.Default != nil:
 			args[i] = f.Default
-		case f.Kind == PortOptional || f.Lazy:
+		case f.Kind == PortOptional || f.Lazy || f.isOwn():
 			args[i] = notGiven
 		default:
 			return Result{}, &nodebus.InputError{Input: f.Name, Err: errRequired}
@@ -205,6 +211,7 @@ func (f *field) literal(v any) any {
 	inner, wrapped := m["__value__"]
 	switch wrapped = wrapped && (f.List || len(m) == 1); {
 	case wrapped:
+	case v == nil: // the zero value of a struct
 	case isObject && f.elem.Kind() != reflect.Interface && f.elem.Kind() != reflect.Map:
 		inner = v
 	default:
@@ -235,7 +242,11 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 		switch {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)
-		case out.Graph != nil || out.From != (nodebus.Link{}):
+		case out.Graph != nil && out.From == (nodebus.Link{}):
+			if err := evalBeside(ctx, out.Graph); err != nil {
+				return nil, fmt.Errorf("output %q: %w", f.Name, err)
+			}
+		case out.From != (nodebus.Link{}):
 			v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
 			if err != nil {
 				return nil, fmt.Errorf("output %q: %w", f.Name, err)
@@ -248,6 +259,16 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 		return value.ListOf(val, f.elem), nil
 	}
 	return val, nil
+}
+
+// evalBeside runs a graph beside a call of [Class.Call].
+func evalBeside(ctx *nodebus.Context, g *nodebus.Graph) error {
+	rt := ctx.Runtime()
+	if rt == nil {
+		return errors.New("this executor does not run graphs made by nodes")
+	}
+	_, err := rt.Eval(ctx, g)
+	return err
 }
 
 // failure wraps err in a NodeError for the node of ctx.

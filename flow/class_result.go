@@ -10,8 +10,11 @@ import (
 
 // outputsOf reads the outputs from the type that Run returns.
 func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
-	if out == reflect.TypeFor[nodebus.UI]() {
+	switch out {
+	case reflect.TypeFor[nodebus.UI]():
 		return nil, nil, true
+	case nothing:
+		return nil, nil, false
 	}
 	if !isResultStruct(out) {
 		return []field{outputOf(t, "", out, nil)}, nil, false
@@ -21,6 +24,9 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 		if sf.Type == reflect.TypeFor[nodebus.UI]() {
 			ui = sf.Index
 			continue
+		}
+		if sf.IsExported() {
+			checkTags(t, sf, resultTags)
 		}
 		name, ok := sf.Tag.Lookup("out")
 		if !ok {
@@ -42,9 +48,15 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 	return outs, ui, len(outs) == 0
 }
 
+// nothing is the result of a node that has no outputs and shows nothing.
+var nothing = reflect.TypeFor[struct{}]()
+
 // isResultStruct reports whether out is a struct of several outputs: one of its
-// fields has a tag `out` or the type UI.
+// fields has a tag `out` or the type UI. It is true for struct{}, which has no outputs.
 func isResultStruct(out reflect.Type) bool {
+	if out == nothing {
+		return true
+	}
 	if out.Kind() != reflect.Struct {
 		return false
 	}
@@ -66,7 +78,7 @@ func outputOf(t reflect.Type, name string, typ reflect.Type, index []int) field 
 	if value.IsGeneric(f.elem, "List") {
 		f.List, f.elem = true, f.elem.Elem()
 	}
-	if f.Type, f.Choices = portType(f.elem), choicesOf(f.elem); f.Choices != nil {
+	if f.Type, f.Choices = portType(f.elem), choicesOf(t, "of the result", f.elem); f.Choices != nil {
 		f.Type = "COMBO"
 	}
 	if f.Type == "" {

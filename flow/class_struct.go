@@ -70,7 +70,7 @@ func checkNames(t reflect.Type, inputs []field) {
 	for i := range inputs {
 		f := &inputs[i]
 		sf := t.FieldByIndex(f.index).Name
-		if other, twice := names[f.Name]; twice && f.Kind != PortHidden {
+		if other, twice := names[f.Name]; twice && !f.isSet() {
 			panic(mistake(t, sf, "its input has the name %q, as has the input of field %s; rename one of them with a tag `in:\"name\"`", f.Name, other))
 		}
 		names[f.Name] = sf
@@ -155,12 +155,14 @@ func (c *structCode) fill(node reflect.Value, ctx *nodebus.Context, ports []fiel
 func fillOne(dst reflect.Value, ctx *nodebus.Context, f *field, v any) (err error) {
 	switch {
 	case f.Kind == PortHidden:
-		err = value.Assign(dst, ctx.Hidden(f.Type))
+		err = f.fillHidden(dst, ctx, v)
 	case v == notGiven:
 	case f.Lazy:
 		bindLazy(dst, v)
 	case f.List:
 		err = fillList(dst, v)
+	case f.Multi:
+		err = fillMulti(dst, v)
 	default:
 		err = assignFast(dst, v)
 	}

@@ -165,10 +165,15 @@ func (k *keys) append(b []byte, n *planNode) (_ []byte, ok bool) {
 	}
 	for i := range n.args {
 		a := &n.args[i]
-		if a.src < 0 && (a.val == notGiven || n.ports[i].Kind == PortHidden) {
+		if a.src < 0 && (a.val == notGiven || n.ports[i].isSet()) {
 			continue
 		}
-		if b, ok = k.appendArg(binary.AppendUvarint(append(b, '='), uint64(i)), a); !ok {
+		b = binary.AppendUvarint(append(b, '='), uint64(i))
+		room := len(b)
+		if b, ok = k.appendArg(b, a); ok {
+			continue
+		}
+		if b, ok = k.appendSubmitted(b[:room], n, n.ports[i].Name); !ok || a.src >= 0 {
 			return b, false
 		}
 	}
@@ -188,7 +193,7 @@ func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
 	all := slices.Clone(n.extra)
 	for i := range n.args {
 		a, f := &n.args[i], &n.ports[i]
-		if f.Kind == PortHidden || a.src < 0 && a.val == notGiven {
+		if a.src < 0 && (a.val == notGiven || f.isSet()) {
 			continue
 		}
 		all = append(all, extraArg{f.Name, *a})
@@ -199,7 +204,12 @@ func (k *keys) appendLive(b []byte, n *planNode) (_ []byte, ok bool) {
 	slices.SortFunc(all, func(a, b extraArg) int { return cmp.Compare(a.name, b.name) })
 	b = binary.AppendUvarint(append(b, '+'), uint64(len(all)))
 	for i := range all {
-		if b, ok = k.appendArg(value.AppendText(b, all[i].name), &all[i].arg); !ok {
+		b = value.AppendText(b, all[i].name)
+		room := len(b)
+		if b, ok = k.appendArg(b, &all[i].arg); ok {
+			continue
+		}
+		if b, ok = k.appendSubmitted(b[:room], n, all[i].name); !ok || all[i].src >= 0 {
 			return b, false
 		}
 	}
@@ -217,6 +227,16 @@ func (k *keys) appendArg(b []byte, a *arg) (_ []byte, ok bool) {
 	}
 	key, _ := k.known(a.src)
 	return append(b, key...), key != ""
+}
+
+// appendSubmitted appends the literal as the prompt has it, because its value in Go has no
+// form for a key: for example a struct. A literal that is not there is the default of the class.
+func (k *keys) appendSubmitted(b []byte, n *planNode, name string) (_ []byte, ok bool) {
+	at, submitted := k.r.plan.byID[n.id]
+	if n.made != nil || !submitted {
+		return b, false
+	}
+	return value.AppendKey(append(b, 'r'), value.Unwrap(k.r.plan.specs[at].Inputs[name]))
 }
 
 // fingerprint calls the method Fingerprint of a node.

@@ -186,7 +186,7 @@ func (l *lister) addElements(elements []field) {
 func (l *lister) addOthers(c *Class, spec *nodebus.NodeSpec) {
 	names := map[string]bool{}
 	for _, f := range l.found {
-		names[f.Name] = f.Kind != PortHidden
+		names[f.Name] = !f.isSet()
 	}
 	l.rest = &c.inputs[slices.IndexFunc(c.inputs, func(f field) bool { return f.Rest })]
 	for _, name := range spec.InputNames() {
@@ -253,7 +253,7 @@ func (c *Class) isBelow(name string) bool {
 	})
 }
 
-// InputsOf returns the inputs that a node has, without hidden inputs. For a class without
+// InputsOf returns the inputs that a node has, without those that the executor sets. For a class without
 // dynamic inputs, they are the Inputs of its Schema. In the place of an input that grows, there
 // are the inputs that spec gives for it, and the first required input that spec lacks. The
 // inputs of a choice follow their drop-down. In the place of a Rest, there are the inputs that
@@ -261,7 +261,7 @@ func (c *Class) isBelow(name string) bool {
 func (c *Class) InputsOf(spec nodebus.NodeSpec) []Port {
 	var ports []Port
 	for _, f := range c.portsOf(&spec, nil) {
-		if f.Kind != PortHidden {
+		if !f.isSet() {
 			ports = append(ports, f.Port)
 		}
 	}

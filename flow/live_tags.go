@@ -164,7 +164,7 @@ func (f *field) setCases(t reflect.Type, sf reflect.StructField, flags []string)
 	if tip, ok := sf.Tag.Lookup("tip"); ok {
 		f.Options = append(f.Options, PortOption{"tooltip", tip})
 	}
-	f.Options = append(f.Options, hints(t, sf)...)
+	f.Options = append(f.Options, f.hints(t, sf)...)
 	f.dyn = &dynamic{}
 	for i := range sf.Type.NumField() {
 		f.addCase(sf.Type, sf.Type.Field(i), i)

@@ -7,7 +7,8 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// portType returns the port type of a Go type; "" if it has none.
+// portType returns the port type of a Go type; "" if it has none. A pointer has the port type
+// of what it points to.
 func portType(t reflect.Type) string {
 	if p, ok := reflect.New(t).Interface().(interface{ PortType() string }); ok {
 		return callPortType(p)
@@ -40,28 +41,4 @@ func portType(t reflect.Type) string {
 func callPortType(p interface{ PortType() string }) (name string) {
 	_ = nodebus.Protect(func() error { name = p.PortType(); return nil })
 	return name
-}
-
-// choicesOf returns a function that calls the method Options of type t; nil if t has
-// no such method.
-func choicesOf(t reflect.Type) func() []any {
-	if t.Kind() != reflect.String {
-		return nil
-	}
-	if _, ok := reflect.New(t).Interface().(interface{ Options() []string }); !ok {
-		return nil
-	}
-	return func() []any { return anyOf(reflect.New(t).Interface().(interface{ Options() []string }).Options()) }
-}
-
-// anyOf returns choices as a list of any; nil if there is no list.
-func anyOf[T any](list []T) []any {
-	if list == nil {
-		return nil
-	}
-	all := make([]any, len(list))
-	for i, e := range list {
-		all[i] = e
-	}
-	return all
 }

@@ -202,7 +202,7 @@ type badLazy struct {
 	X nodebus.List[nodebus.Lazy[int]]
 }
 type badOptions struct {
-	X int `options:"1,2"`
+	X Latent `options:"1,2"`
 }
 type (
 	badType            struct{ X []int }
@@ -259,26 +259,26 @@ func TestRegisterPanicsWithASentence(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, pointer{}.ptr(), nodebus.Info{Name: "Taken"})
 	for want, register := range map[string]func(){
-		"nodebus: node flow_test.badHidden: field X: tag `hidden:\"UNIQUE\"` names an unknown value; use one of UNIQUE_ID, PROMPT, PROMPT_ID, DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG, API_KEY_COMFY_ORG": func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                                                            func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked, rest":                                                             func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                                                                       func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                                                              func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                                                                func() { flow.Register(r, badMin{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badMinMax: field X: tag `min:\"3\"` is bigger than max, 2; no value is possible":                                                                                                func() { flow.Register(r, badMinMax{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badFloat: field X: tag `default:\"NaN\"` is not a finite number; write a value of type float64":                                                                                 func() { flow.Register(r, badFloat{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badLazy: field X: a List of Lazy is not possible; write Lazy[List[int]]":                                                                                                        func() { flow.Register(r, badLazy{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, not int":                                                                                    func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":                                             func() { flow.Register(r, badType{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                                                                  func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                                                                func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badTwice: field X: its input has the name \"x\", as has the input of field A; rename one of them with a tag `in:\"name\"`":                                                      func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                                                          func() { flow.Register(r, badOut{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                                                              func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
-		"nodebus: node flow_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                                                              func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
-		"nodebus: node flow_test.notStruct: is not a struct; its inputs are the fields of one":                                                                                                                   func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
-		"nodebus: Register: the node is nil; give a value of its type":                                                                                                                                           func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
-		"nodebus: node flow_test.onlyUI: the name \"Taken\" is taken by flow_test.pointer; set Info.Name to another":                                                                                             func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
+		"nodebus: node flow_test.badHidden: field X: tag `hidden:\"UNIQUE\"` is almost UNIQUE_ID; write that, or a name of your own that is less like it":                func() { flow.Register(r, badHidden{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badHiddenType: field X: tag `hidden:\"UNIQUE_ID\"` gives a string, which int cannot hold; change the type to string":                    func() { flow.Register(r, badHiddenType{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badFlag: field X: tag `in` has \"opt\" after the name, which is not one of optional, force, combo, unchecked, raw, rest":                func() { flow.Register(r, badFlag{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefault: field X: tag `default:\"five\"` is no such value (invalid syntax); write a value of type int":                               func() { flow.Register(r, badDefault{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefaultRange: field X: tag `default:\"500\"` is no such value (value out of range); write a value of type int8":                      func() { flow.Register(r, badDefaultRange{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badMin: field X: tag `min` is for numbers; remove it, or change the type string":                                                        func() { flow.Register(r, badMin{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badMinMax: field X: tag `min:\"3\"` is bigger than max, 2; no value is possible":                                                        func() { flow.Register(r, badMinMax{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badFloat: field X: tag `default:\"NaN\"` is not a finite number; write a value of type float64":                                         func() { flow.Register(r, badFloat{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badLazy: field X: a List of Lazy is not possible; write Lazy[List[int]]":                                                                func() { flow.Register(r, badLazy{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOptions: field X: tag `options` makes a drop-down, whose field must be a string, a number, or a slice of them, not flow_test.Latent": func() { flow.Register(r, badOptions{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badType: field X: type []int has no name to connect by; give it a named type, a method PortType() string, or a tag `type:\"NAME\"`":     func() { flow.Register(r, badType{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badDefaultOfStruct: field X: tag `default:\"x\"` is not possible here; write a value of type flow_test.Latent":                          func() { flow.Register(r, badDefaultOfStruct{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badWidget: field X: tag `widget:\"=slider\"` has an option without a name; write name=value, or a name for true":                        func() { flow.Register(r, badWidget{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badTwice: field X: its input has the name \"x\", as has the input of field A; rename one of them with a tag `in:\"name\"`":              func() { flow.Register(r, badTwice{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOut: field of the result: type []int has no name to connect by; give it a named type or a method PortType() string":                  func() { flow.Register(r, badOut{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOutField: field mixedOut.B: is neither an output nor a UI; give it a tag `out:\"name\"`, or make it unexported":                      func() { flow.Register(r, badOutField{}, nodebus.Info{}) },
+		"nodebus: node flow_test.badOutHidden: field hiddenOut.b: has a tag `out` but is unexported; begin its name with a capital":                                      func() { flow.Register(r, badOutHidden{}, nodebus.Info{}) },
+		"nodebus: node flow_test.notStruct: is not a struct; its inputs are the fields of one":                                                                           func() { flow.Register(r, notStruct(1), nodebus.Info{}) },
+		"nodebus: Register: the node is nil; give a value of its type":                                                                                                   func() { flow.Register[int](r, (*pointer)(nil), nodebus.Info{}) },
+		"nodebus: node flow_test.onlyUI: the name \"Taken\" is taken by flow_test.pointer; set Info.Name to another":                                                     func() { flow.Register(r, onlyUI{}, nodebus.Info{Name: "Taken"}) },
 	} {
 		require.PanicsWithValue(t, want, register)
 	}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -124,6 +125,8 @@ func (w *worker) gather() (kind inputKind, err error) {
 		val := a.val
 		switch {
 		case a.src < 0:
+		case n.ports[k].Raw:
+			val = nodebus.Link{Node: w.r.node(a.src).plan.id, Slot: int(a.slot)}
 		case n.ports[k].Lazy:
 			val = lazyArg(k)
 		default:
@@ -266,7 +269,11 @@ func (t *turn) unpack(f *field, val any) (any, error) {
 			return blockOf(f.Name, out.Blocked)
 		case t.over.Load(): // the call was left behind
 			return nil, nodebus.ErrClosed
-		case out.Graph != nil || out.From != (nodebus.Link{}):
+		case out.Graph != nil && out.From == (nodebus.Link{}):
+			if err := t.runBeside(out.Graph); err != nil {
+				return nil, fmt.Errorf("output %q: %w", f.Name, err)
+			}
+		case out.From != (nodebus.Link{}):
 			src, err := t.w.r.addGraph(t.n, out.Graph, out.From)
 			return &madeOutput{src, int32(out.From.Slot)}, err
 		}

@@ -11,6 +11,9 @@ func (t *turn) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Link)
 	if t.over.Load() {
 		return nil, nodebus.ErrClosed
 	}
+	if len(outs) == 0 {
+		return nil, t.runBeside(g)
+	}
 	wanted := make([]madeOutput, len(outs))
 	for i, out := range outs {
 		src, err := t.w.r.addGraph(t.n, g, out)

@@ -130,9 +130,9 @@ func (g *liveGraph) shown() (outputs []nodebus.NodeOutput) {
 // add adds the nodes of a graph that node by has made. Nodes of the graph that are
 // in the run already are skipped. made may be nil: then there is nothing to add. add
 // returns src, the node that out refers to: a node of the graph or any other node of
-// the run. It also returns the output nodes among the added nodes. If same.open is
-// not empty afterwards, add has added nothing: the caller must call same.compare and
-// then call add again.
+// the run; -1 if out is zero. It also returns the output nodes among the added nodes. If
+// same.open is not empty afterwards, add has added nothing: the caller must call
+// same.compare and then call add again.
 func (g *liveGraph) add(by *runNode, made *nodebus.Graph, out nodebus.Link, same *choices) (src int32, outputs []int32, err error) {
 	var nodes nodebus.Nodes
 	if made != nil {
@@ -143,20 +143,15 @@ func (g *liveGraph) add(by *runNode, made *nodebus.Graph, out nodebus.Link, same
 	if err != nil {
 		return 0, nil, err
 	}
-	src, err = g.find(ids, out.Node)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return 0, nil, fmt.Errorf("the result is output %d of node %q, which was not added to the graph: %w", out.Slot, out.Node, err)
-	case err != nil:
-		return 0, nil, fmt.Errorf("the result is output %d of node %q: %w", out.Slot, out.Node, err)
+	if src, err = g.source(ids, out); err != nil {
+		return 0, nil, err
 	}
 	added, err := g.prepare(by, nodes[old:], ids, same)
 	if err != nil || len(same.open) > 0 {
 		return 0, nil, err
 	}
-	class := g.classOf(added, src)
-	if out.Slot < 0 || out.Slot >= len(class.outputs) {
-		return 0, nil, fmt.Errorf("the result is output %d of node %q (%s), which has %d", out.Slot, out.Node, class.Name(), len(class.outputs))
+	if err := g.checkSlot(added, src, out); err != nil {
+		return 0, nil, err
 	}
 	if len(nodes) == 0 {
 		return src, nil, nil
@@ -244,7 +239,7 @@ func (g *liveGraph) prepare(by *runNode, specs nodebus.Nodes, ids map[string]int
 	made := madeBy(by, g)
 	added = make([]*runNode, len(specs))
 	for k := range specs {
-		if added[k], err = g.prepareNode(made, &specs[k], ids); err != nil {
+		if added[k], err = g.prepareNode(g.displayed(made, specs, ids, k), &specs[k], ids); err != nil {
 			return nil, fmt.Errorf("node %q made at run time: %w", specs[k].ID, err)
 		}
 	}
@@ -281,11 +276,11 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 		a := &p.args[k]
 		*a = arg{src: -1, val: notGiven}
 		v, given := spec.Inputs[f.Name]
-		if given && f.Kind != PortHidden {
+		if given && !f.isSet() {
 			ports++
 		}
 		switch l, isLink := v.(nodebus.Link); {
-		case f.Kind == PortHidden:
+		case f.isSet():
 		case given && isLink:
 			src, err := g.find(ids, l.Node)
 			if err != nil {

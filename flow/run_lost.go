@@ -348,7 +348,7 @@ func (w *worker) shownInputs() map[string][]any {
 	in := map[string][]any{}
 	for k := range w.n.plan.ports {
 		f := &w.n.plan.ports[k]
-		if f.Kind == PortHidden || k >= len(w.inputs) || w.inputs[k] == notGiven {
+		if f.isSet() || k >= len(w.inputs) || w.inputs[k] == notGiven {
 			continue
 		}
 		list, ok := w.inputs[k].(value.List)
@@ -361,7 +361,7 @@ func (w *worker) shownInputs() map[string][]any {
 			if _, isLazy := e.(lazyArg); isLazy {
 				shown[i] = "lazy"
 			} else {
-				shown[i] = value.Shown(e)
+				shown[i] = value.Shown(bareLink(e))
 			}
 		}
 		in[f.Name] = shown

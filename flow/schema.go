@@ -23,7 +23,7 @@ type Port struct {
 	List     bool // the port takes or returns a whole list
 	Lazy     bool
 	Default  any          // in the JSON form of the input; nil if there is no default
-	Min, Max any          // int64, uint64 or float64; nil if there is no limit
+	Min, Max any          // int64, uint64, float64, or json.Number for more than 64 bits; nil if there is no limit
 	Options  []PortOption // options for the client's input widget, in order
 
 	// Choices returns the choices of a drop-down; nil for other ports. A choice is a string,
@@ -31,7 +31,8 @@ type Port struct {
 	// called by several goroutines at the same time; if it may panic, use ListChoices.
 	Choices func() []any
 	Combo   bool // the drop-down has the type COMBO; otherwise its type is its choices
-	Multi   bool // the value of the drop-down is a list of choices
+	Multi   bool // the value of the drop-down is a list of choices; it is a Combo
+	Raw     bool // the node receives the link, a [nodebus.Link], and not the value; the source runs
 	// Unchecked leaves the check of limits and choices to the class's own validator.
 	Unchecked bool
 
@@ -70,7 +71,9 @@ type Match struct {
 type PortKind string
 
 // The kinds of inputs. Clients do not send hidden inputs: the executor sets them.
-// The Type of a hidden input names the value.
+// The Type of a hidden input names the value. A name that nodebus does not know is the
+// class's own: the value is the secret of this name, or else what the prompt has under the
+// name of the input.
 const (
 	PortRequired PortKind = "required"
 	PortOptional PortKind = "optional"

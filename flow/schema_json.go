@@ -107,8 +107,8 @@ func (p *Port) configJSON() (any, error) {
 	for _, o := range p.Options {
 		options.add(o.Name, o.Value)
 	}
-	for _, own := range []string{"options", "template"} {
-		if v, ok := all[own]; ok && len(p.Options) < len(all) {
+	for _, own := range []string{"multiselect", "options", "multi_select", "template"} {
+		if v, ok := all[own]; ok && !slices.ContainsFunc(p.Options, func(o PortOption) bool { return o.Name == own }) {
 			options.add(own, v)
 		}
 	}
@@ -136,7 +136,13 @@ func (p Port) Config() (typ any, options map[string]any, err error) {
 	if choices == nil {
 		choices = []any{}
 	}
-	if p.Combo {
+	if p.Multi {
+		options["multiselect"] = true
+		if options["multi_select"] == nil { // a front end draws several choices only with it
+			options["multi_select"] = map[string]any{}
+		}
+	}
+	if p.Combo || p.Multi {
 		options["options"] = choices
 		return p.Type, options, err
 	}

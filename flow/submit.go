@@ -19,8 +19,8 @@ type SubmitOptions struct {
 	// case, or the client's prompts wait forever. Default nil: the prompt may run at
 	// once.
 	Ready <-chan struct{}
-	// Secrets holds secrets by name. A node receives a secret if it asks for the name
-	// in a `hidden` tag. Secrets never appear in a listing, log or record. If the queue
+	// Secrets holds secrets by name. A node receives a secret if it asks for the name, which
+	// may be its own, in a `hidden` tag. Secrets never appear in a listing, log or record. If the queue
 	// cannot keep secrets, Submit returns [ErrSecrets]. Default: no secrets.
 	Secrets map[string]string
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +42,7 @@ type textWorld struct {
 	calls   []*nodebus.Context
 	readers []*textReader
 	serving sync.WaitGroup
-	pieces  int // that were published
+	pieces  atomic.Int64 // that were published
 	joined  int
 }
 
@@ -55,7 +56,7 @@ func newTextWorld(r *rand.Rand) *textWorld {
 
 func (w *textWorld) Publish(ev nodebus.Event) error {
 	if _, ok := ev.Payload.(nodebus.TextPiece); ok {
-		w.pieces++
+		w.pieces.Add(1)
 	}
 	return w.hub.Publish(ev)
 }
@@ -241,6 +242,6 @@ func (w *textWorld) check(t *testing.T, want map[string]string) {
 			node := r.run.Nodes[key[:1]]
 			require.Equal(t, text, node.Texts[key[2:]], key)
 		}
-		w.joined += max(0, w.pieces-r.pieces)
+		w.joined += max(0, int(w.pieces.Load())-r.pieces)
 	}
 }

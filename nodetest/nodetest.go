@@ -213,6 +213,9 @@ func (rt runtime) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Li
 	for _, n := range slices.Concat(rt.r.job.Prompt.Nodes, g.Nodes()) {
 		e.specs[n.ID] = n
 	}
+	if len(outs) == 0 {
+		return nil, e.runOutputs(ctx, g)
+	}
 	values := make([]any, len(outs))
 	for i, out := range outs {
 		var err error
@@ -250,6 +253,20 @@ func (e *evaluation) value(ctx context.Context, l nodebus.Link) (any, error) {
 	return out, nil
 }
 
+// runOutputs calls the output nodes of g.
+func (e *evaluation) runOutputs(ctx context.Context, g *nodebus.Graph) error {
+	for _, n := range g.Nodes() {
+		class, ok := e.r.opts.Registry.Class(n.Class)
+		if ok && !class.Schema().Output {
+			continue
+		}
+		if _, err := e.call(ctx, n.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err error) {
 	spec, ok := e.specs[id]
 	if !ok {
@@ -267,7 +284,12 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 	in := nodebus.Inputs{}
 	for name, v := range spec.Inputs {
 		if l, ok := v.(nodebus.Link); ok {
-			if v, err = e.value(ctx, l); err != nil {
+			raw := slices.ContainsFunc(class.Schema().Inputs, func(p flow.Port) bool { return p.Name == name && p.Raw })
+			v, err = e.value(ctx, l)
+			if raw && (err == nil || errors.As(err, new(*nodebus.BlockedError))) {
+				v, err = l, nil // the source has run; the node receives the link
+			}
+			if err != nil {
 				return res, err
 			}
 		}
@@ -275,7 +297,7 @@ func (e *evaluation) call(ctx context.Context, id string) (res flow.Result, err 
 	}
 	at := nodebus.Place{UniqueID: id}
 	if !slices.ContainsFunc(e.r.job.Prompt.Nodes, func(n nodebus.NodeSpec) bool { return n.ID == id }) {
-		at.ParentID, at.RealID, at.DisplayID = e.maker.UniqueID, e.maker.RealID, e.maker.DisplayID
+		at.ParentID, at.RealID, at.DisplayID = e.maker.UniqueID, e.maker.RealID, cmp.Or(spec.DisplayID(), e.maker.DisplayID)
 	}
 	c := e.r.context(ctx, at, maps.Clone(e.busy))
 	defer c.End()

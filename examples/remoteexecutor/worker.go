@@ -106,7 +106,7 @@ func (c *call) result() (nodebus.UI, error) {
 	c.inputs = spec.Inputs
 	in := maps.Clone(spec.Inputs)
 	for _, port := range class.InputsOf(spec) {
-		if link, ok := in[port.Name].(nodebus.Link); ok && !port.Lazy { // the node asks for a lazy input with Input
+		if link, ok := in[port.Name].(nodebus.Link); ok && !port.Lazy && !port.Raw { // the node asks for a lazy input with Input
 			v, err := c.w.output(link)
 			if err != nil {
 				return nil, err
@@ -180,6 +180,9 @@ func (c *call) Input(ctx context.Context, name string) (any, error) {
 // Eval keeps the nodes that the node has made, whose inputs may be any Go values, and
 // sends their links to the host.
 func (c *call) Eval(ctx context.Context, g *nodebus.Graph, outs ...nodebus.Link) ([]any, error) {
+	if len(outs) == 0 {
+		return nil, errors.New("the worker runs the nodes of a graph only for their values")
+	}
 	c.w.add(g.Nodes())
 	made := slices.Clone(g.Nodes())
 	for i := range made {

@@ -1,7 +1,6 @@
 package value
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -183,11 +182,18 @@ func pyType(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// Literal converts a coerced literal to t, the type of the node's field.
+// Literal converts a coerced literal to t, the type of the node's field. A type that reads
+// literals itself does so. null is the zero value of a struct or an array.
 func Literal(t reflect.Type, v any) (any, error) {
 	v = toGo(v)
 	dst := reflect.New(t).Elem()
+	if v == nil && (t.Kind() == reflect.Struct || t.Kind() == reflect.Array) {
+		return dst.Interface(), nil
+	}
 	if err := Assign(dst, v); err != nil {
+		if Decodes(t) {
+			return nil, err
+		}
 		if reflect.ValueOf(v).Kind() != reflect.Map && reflect.ValueOf(v).Kind() != reflect.Slice {
 			return nil, err
 		}
@@ -218,35 +224,6 @@ func toGo(v any) any {
 		return out
 	}
 	return v
-}
-
-// Compare orders two numbers of any Go type. ok is false unless both are numbers.
-func Compare(a, b any) (sign int, ok bool) {
-	av, bv := reflect.ValueOf(a), reflect.ValueOf(b)
-	if !av.IsValid() || !bv.IsValid() {
-		return 0, false
-	}
-	if av.CanInt() && bv.CanInt() {
-		return cmp.Compare(av.Int(), bv.Int()), true
-	}
-	if av.CanUint() && bv.CanUint() {
-		return cmp.Compare(av.Uint(), bv.Uint()), true
-	}
-	af, aok := asFloat(av)
-	bf, bok := asFloat(bv)
-	return cmp.Compare(af, bf), aok && bok
-}
-
-func asFloat(v reflect.Value) (float64, bool) {
-	switch {
-	case v.CanInt():
-		return float64(v.Int()), true
-	case v.CanUint():
-		return float64(v.Uint()), true
-	case v.CanFloat():
-		return v.Float(), true
-	}
-	return 0, false
 }
 
 // Basic converts a value of a named string, bool or number type to int64, uint64,

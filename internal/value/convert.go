@@ -11,7 +11,9 @@ import (
 
 // To converts a value that came over a link, or a literal, to a T. A T passes
 // unchanged. A number of another type is converted if T can hold it; a float
-// takes the nearest value.
+// takes the nearest value. If T is a pointer, To makes a pointer to a copy of a value;
+// and it takes the value of a pointer. The elements of a list are converted one by one. A
+// type with a method UnmarshalText or UnmarshalJSON reads text and other literals with it.
 func To[T any](v any) (T, error) {
 	if t, ok := v.(T); ok {
 		return t, nil
@@ -40,6 +42,13 @@ func Assign(dst reflect.Value, v any) error {
 		dst.Set(src)
 		return nil
 	}
+	if src.Kind() == reflect.Pointer && t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface &&
+		src.Type().Elem().Kind() != reflect.Pointer && !src.IsNil() {
+		return Assign(dst, src.Elem().Interface())
+	}
+	if known, err := decode(dst, v); known {
+		return err
+	}
 	switch {
 	case dst.CanInt() || dst.CanUint() || dst.CanFloat():
 		if ok := assignNumber(dst, src); ok {
@@ -48,8 +57,40 @@ func Assign(dst reflect.Value, v any) error {
 	case t.Kind() == src.Kind() && (t.Kind() == reflect.String || t.Kind() == reflect.Bool):
 		dst.Set(src.Convert(t)) // a named type of the same kind
 		return nil
+	case t.Kind() == reflect.Pointer:
+		p := reflect.New(t.Elem())
+		if Assign(p.Elem(), v) == nil {
+			dst.Set(p)
+			return nil
+		}
+	case t.Kind() == reflect.Slice:
+		if elems, ok := listOfAny(v); ok {
+			return assignElements(dst, elems)
+		}
 	}
 	return fmt.Errorf("needs a value of type %s, got %s", t, describe(v))
+}
+
+// listOfAny returns a list of values of any type.
+func listOfAny(v any) (elems []any, ok bool) {
+	switch v := v.(type) {
+	case []any:
+		return v, true
+	case List:
+		return v, true
+	}
+	return nil, false
+}
+
+func assignElements(dst reflect.Value, elems []any) error {
+	slice := reflect.MakeSlice(dst.Type(), len(elems), len(elems))
+	for i, e := range elems {
+		if err := Assign(slice.Index(i), e); err != nil {
+			return fmt.Errorf("element %d: %w", i, err)
+		}
+	}
+	dst.Set(slice)
+	return nil
 }
 
 // assignNumber reports false if src is not a number or dst cannot hold it.

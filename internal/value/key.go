@@ -56,6 +56,9 @@ func appendKey(b []byte, v any, depth int) (_ []byte, ok bool) {
 	if depth > 0 {
 		return b, false // inside lists and objects only what JSON decodes to
 	}
+	if inner, ok := plain(v); ok {
+		return appendKey(AppendText(append(b, 'p'), fmt.Sprintf("%T", v)), inner, depth)
+	}
 	if basic, isBasic := Basic(v); isBasic {
 		return appendKey(AppendText(append(b, 'k'), fmt.Sprintf("%T", v)), basic, depth)
 	}

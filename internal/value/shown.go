@@ -24,6 +24,9 @@ func Shown(v any) any {
 		room := shownMax
 		return Shorten(pyfmt.Str(sketch(v, &room)))
 	}
+	if v, ok := plain(v); ok {
+		return Shown(v)
+	}
 	switch p, _ := Basic(v); p := p.(type) {
 	case float64:
 		if !jsonenc.Finite(p) {

@@ -125,28 +125,6 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
-	for _, c := range []struct {
-		a, b any
-		sign int
-		ok   bool
-	}{
-		{int64(1), 2, -1, true},
-		{uint64(math.MaxUint64), uint64(math.MaxUint64 - 1), 1, true},
-		{int64(math.MaxInt64), int64(math.MaxInt64 - 1), 1, true},
-		{1.5, 1, 1, true},
-		{ratio(0.5), 0.5, 0, true},
-		{"1", 1, 0, false},
-		{nil, 1, 0, false},
-	} {
-		sign, ok := value.Compare(c.a, c.b)
-		require.Equal(t, c.ok, ok, "%v %v", c.a, c.b)
-		if ok {
-			require.Equal(t, c.sign, sign, "%v %v", c.a, c.b)
-		}
-	}
-}
-
 func TestBasicAndText(t *testing.T) {
 	for _, c := range []struct{ in, want any }{
 		{mode("x"), "x"}, {count(3), uint64(3)}, {ratio(0.5), 0.5}, {true, true}, {int8(-1), int64(-1)},

@@ -1,0 +1,125 @@
+package flow
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/nodebus/nodebus/internal/pyfmt"
+	"github.com/nodebus/nodebus/internal/value"
+)
+
+// element checks one literal. It sets val to the value for the node's field and
+// returns the value for the record.
+func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok bool) {
+	switch {
+	case f.Raw:
+		return nil, c.unfit(f, received, errNotLinked)
+	case f.Choices != nil:
+		v = value.Text(v)
+		return v, c.chosen(f, val, v)
+	}
+	v, err := f.coerce(v)
+	if err == nil && (f.Unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
+		*val, err = value.Literal(f.elem, v)
+	}
+	if err != nil {
+		return nil, c.unfit(f, received, err)
+	}
+	return v, f.Unchecked || c.within(f, v)
+}
+
+// coerce converts a literal to the type that the input declares. A type that reads text itself
+// gets the text.
+func (f *field) coerce(v any) (any, error) {
+	if text, isText := v.(string); isText && value.Decodes(f.elem) {
+		if _, err := value.Literal(f.elem, text); err == nil || !isNumber(f.elem) {
+			return text, err
+		}
+	}
+	return value.Coerce(f.Type, v)
+}
+
+// unfit reports a literal that the input cannot hold. It returns false.
+func (c *checker) unfit(f *field, received any, err error) bool {
+	extra := f.about(received)
+	extra["exception_message"] = err.Error()
+	c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
+		fmt.Sprintf("%s, %s, %v", f.Name, value.Shorten(pyfmt.Str(received)), err), extra)
+	return false
+}
+
+func (f *field) about(received any) map[string]any {
+	return map[string]any{"input_name": f.Name, "input_config": f.config(), "received_value": received}
+}
+
+// within checks the limits.
+func (c *checker) within(f *field, v any) bool {
+	switch {
+	case exceeds(v, f.Min, -1):
+		c.fail("value_smaller_than_min", fmt.Sprintf("Value %s smaller than min of %s", pyfmt.Str(v), pyfmt.Str(f.Min)), f.Name, f.about(v))
+		return false
+	case exceeds(v, f.Max, +1):
+		c.fail("value_bigger_than_max", fmt.Sprintf("Value %s bigger than max of %s", pyfmt.Str(v), pyfmt.Str(f.Max)), f.Name, f.about(v))
+		return false
+	}
+	return true
+}
+
+// exceeds reports whether v is beyond limit: sign is -1 for a minimum and +1 for a
+// maximum.
+func exceeds(v, limit any, sign int) bool {
+	if limit == nil {
+		return false
+	}
+	s, ok := value.Compare(v, limit)
+	return ok && s == sign
+}
+
+// chosen checks the choice, or the choices if f takes several. As in ComfyUI, a single value
+// is enough for a drop-down that takes several.
+func (c *checker) chosen(f *field, val *any, v any) bool {
+	members := []any{v}
+	if f.Multi {
+		if all, ok := value.Elements(v, f.member()); ok {
+			members = all
+		}
+	}
+	choices := f.Choices()
+	picks := make([]any, len(members))
+	var wrong []string
+	for i, m := range members {
+		if m = value.Text(m); !f.Unchecked && !c.within(f, m) {
+			return false
+		}
+		choice, ok := find(choices, m)
+		switch {
+		case ok:
+			picks[i] = choice
+		case !f.Unchecked:
+			wrong = append(wrong, "'"+value.Shorten(pyfmt.Str(m))+"'")
+		case underlying(f.member()).Kind() == reflect.String:
+			picks[i] = pyfmt.Str(m)
+		default:
+			picks[i] = m
+		}
+	}
+	if len(wrong) > 0 {
+		extra := f.about(v)
+		if len(choices) > 20 {
+			extra["input_config"] = nil
+		}
+		c.fail("value_not_in_list", "Value not in list", fmt.Sprintf("%s: %s not in %s", f.Name, value.Shorten(strings.Join(wrong, ", ")), describeList(choices)), extra)
+		return false
+	}
+	var err error
+	if f.Multi {
+		*val, err = value.Literal(f.elem, picks)
+	} else {
+		*val, err = value.Literal(f.elem, picks[0])
+	}
+	if err != nil {
+		return c.unfit(f, v, err)
+	}
+	return true
+}
