@@ -32,7 +32,7 @@ var rooms = map[string]room{
 		// The engine is a job layer: signals, policies, deadlines, places, and questions are boxes of
 		// their own. So are the leases of the queue in memory, and what a class is made of: ports,
 		// tags, structs, functions, and inputs that stand for many.
-		files: 80, names: 74, circle: 20,
+		files: 90, names: 74, circle: 32,
 	},
 	"flow/around": {
 		imports: []string{".", "flow"},
@@ -70,8 +70,8 @@ var rooms = map[string]room{
 		files: 2, names: 1, circle: 1, // it only serves files
 	},
 	"nodetest": {
-		imports: []string{".", "flow"},
-		files:   1, names: 4, circle: 1,
+		imports: []string{".", "flow", "internal/jsonenc"},
+		files:   2, names: 8, circle: 1, // a recorder, and stand-ins for classes
 	},
 	"conform": {
 		imports: []string{".", "flow"},

@@ -229,8 +229,11 @@ func (f *field) literal(v any) any {
 // settle converts an output field of the node's result to a value that may be an
 // input of another node.
 func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
-	if f.special {
-		out := val.(outPort).Any()
+	if b, ok := val.(*nodebus.BlockedError); ok {
+		return b, nil
+	}
+	if port, ok := val.(outPort); ok && f.special {
+		out := port.Any()
 		switch {
 		case out.Blocked != nil:
 			return blockOf(f.Name, out.Blocked)

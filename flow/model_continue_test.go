@@ -66,6 +66,9 @@ func continueCase(t *testing.T, seed uint64) {
 	nodes := failingPrompt(r, 1+r.IntN(1+int(seed%120)))
 	wire := &tripwire{}
 	reg := modelRegistry(wire)
+	if n := r.IntN(3); n > 0 {
+		replaceByFuncs(t, r, reg, wire, n)
+	}
 	opts := &flow.LocalOptions{Workers: 1 + r.IntN(8), Overall: true}
 	if r.IntN(4) == 0 {
 		opts.Cache = flow.NoCache()

@@ -95,7 +95,8 @@ func callElsewhere(next flow.CallFunc) flow.CallFunc {
 
 // TestModel compares the executor and the engine with a simple evaluator. It uses
 // random graphs with lazy inputs, lists, blocked outputs, expansion, asynchronous
-// nodes, failures and interrupts, with 1 to 8 workers, and with functions around calls. It runs each prompt twice.
+// nodes, failures and interrupts, with 1 to 8 workers, with functions around calls, and with
+// classes made at run time beside structs. It runs each prompt twice.
 func TestModel(t *testing.T) {
 	cases := 800
 	switch {
@@ -119,6 +120,9 @@ func modelCase(t *testing.T, seed uint64) {
 	nodes := randomPrompt(r, 1+r.IntN(1+int(seed%200)))
 	wire := &tripwire{}
 	reg := modelRegistry(wire)
+	if n := r.IntN(4); n > 0 { // a quarter of the cases has only structs, another only functions
+		replaceByFuncs(t, r, reg, wire, n)
+	}
 	opts := &flow.LocalOptions{Workers: 1 + r.IntN(8), Overall: true, AsyncCalls: 1 + r.IntN(4)}
 	opts.Around = [][]flow.Around{nil, {passOn}, {callTwice}, {callElsewhere, passOn}}[r.IntN(4)]
 	shared := true // equal nodes share a result

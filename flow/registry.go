@@ -29,15 +29,46 @@ func Register[Out any](r *Registry, proto nodebus.Node[Out], info nodebus.Info) 
 	c := newStructClass(proto, reflect.TypeFor[Out](), info, func(ctx *nodebus.Context, node any) (any, error) {
 		return node.(nodebus.Node[Out]).Run(ctx)
 	})
+	if old := r.add(c); old != nil {
+		panic(fmt.Sprintf("nodebus: node %s: the name %q is taken by %s; set Info.Name to another", c.maker, c.Name(), old.maker))
+	}
+}
+
+// Add adds a class that [NewClass] has made, or a class of another registry. Prompts that
+// are submitted from now on can use it. If the name is taken, Add returns a
+// [*SchemaError] and changes nothing.
+func (r *Registry) Add(c *Class) error {
+	if old := r.add(c); old != nil {
+		return &SchemaError{Class: c.Name(), Wrong: "the name is taken by " + old.maker, Mend: "set Info.Name to another, or remove that class first"}
+	}
+	return nil
+}
+
+// add adds a class, or returns the class that has its name.
+func (r *Registry) add(c *Class) (old *Class) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if old := r.classes[c.Name()]; old != nil {
+		return old
+	}
 	if r.classes == nil {
 		r.classes = map[string]*Class{}
 	}
-	if old := r.classes[c.Name()]; old != nil {
-		panic(fmt.Sprintf("nodebus: node %s: the name %q is taken by %s; set Info.Name to another", c.maker, c.Name(), old.maker))
-	}
 	r.classes[c.Name()] = c
+	return nil
+}
+
+// Remove removes the class with this name. It returns false if there is none. A prompt that
+// was submitted here before keeps its classes, also while it waits in the queue. Graphs that
+// its nodes make afterwards cannot use the class. If a waiting prompt is taken over by
+// another process or after a restart, it is checked against the classes there: without the
+// class it is refused, and the error says which class does not exist.
+func (r *Registry) Remove(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.classes[name]
+	delete(r.classes, name)
+	return ok
 }
 
 // Class returns the class with this name. ok is false if there is none.

@@ -69,6 +69,10 @@ func (f *field) restore(v any) (_ any, ok bool) {
 // restoreOne converts one value to the type of the output.
 func (f *field) restoreOne(v any) (_ any, ok bool) {
 	typ := reflect.TypeOf(v)
+	if f.Type == "INT" && f.elem == anyType { // of a function
+		back, err := f.giveOne(v)
+		return back, err == nil
+	}
 	if e, isEncoded := v.(encoded); isEncoded {
 		return e.decode(f.elem)
 	}
