@@ -29,11 +29,6 @@ type checker struct {
 	types    map[string]string // types of the source outputs, by name of the linked input
 }
 
-// linkTypeValidator is a node that checks the types of its links itself.
-type linkTypeValidator interface {
-	ValidateLinks(ctx *nodebus.Context, types map[string]string) error
-}
-
 // check checks the inputs and sets the args of the node. It calls foreign code; if
 // that panics, the check of this node ends with one problem, as in ComfyUI.
 func (c *checker) check() (found []nodebus.Problem) {

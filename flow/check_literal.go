@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -39,6 +40,9 @@ func (f *field) coerce(v any) (any, error) {
 	}
 	return value.Coerce(f.Type, v)
 }
+
+// errNotLinked is the error for a literal where the node wants a link.
+var errNotLinked = errors.New("the node receives the link itself; connect the input to an output")
 
 // unfit reports a literal that the input cannot hold. It returns false.
 func (c *checker) unfit(f *field, received any, err error) bool {

@@ -8,6 +8,11 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
+// linkTypeValidator is a node that checks the types of its links itself.
+type linkTypeValidator interface {
+	ValidateLinks(ctx *nodebus.Context, types map[string]string) error
+}
+
 // ownMethods are the methods of a node that the executor calls if the node has them.
 var ownMethods = []reflect.Type{
 	reflect.TypeFor[nodebus.Validator](),

@@ -368,3 +368,11 @@ func (w *worker) shownInputs() map[string][]any {
 	}
 	return in
 }
+
+// bareLink returns a link in its form on the wire, and any other value unchanged.
+func bareLink(v any) any {
+	if l, ok := v.(nodebus.Link); ok {
+		return []any{l.Node, l.Slot}
+	}
+	return v
+}

@@ -125,7 +125,8 @@ func runScribe(t *testing.T, opts *flow.LocalOptions, how string, words ...strin
 	require.NoError(t, hub.Close())
 	now, shown := map[string]string{}, ""
 	texts, soFar = map[string]map[string]string{}, map[string]string{}
-	for ev := range events {
+	for ev, err := range events {
+		require.NoError(t, err)
 		switch p := ev.Payload.(type) {
 		case nodebus.TextPiece:
 			require.LessOrEqual(t, p.Offset, len(now[p.Name]))
