@@ -103,7 +103,7 @@ func TestNewClassCompletesTheSchema(t *testing.T) {
 	inputs[0].Name = "changed"
 	require.Equal(t, "Class", c.Schema().Title)
 	require.Empty(t, inputs[1].Options)
-	require.JSONEq(t, `{"required":{"n":["INT",{"min":"own","default":5,"max":10.5}],"many":["COMBO",{"multiselect":true,"multi_select":{},"options":["a"]}]},
+	require.JSONEq(t, `{"required":{"n":["INT",{"min":"own","default":5,"max":10.5}],"many":["COMBO",{"multiselect":true,"options":["a"],"multi_select":{}}]},
 		"optional":{"mode":[["a","b"],{"default":"b","lazy":true}]}}`, jsonOf(t, member(t, c.Schema(), "input")))
 	require.JSONEq(t, `["INT",[1.5]]`, jsonOf(t, member(t, c.Schema(), "output")))
 	require.JSONEq(t, `["INT","COMBO"]`, jsonOf(t, member(t, c.Schema(), "output_name")))
