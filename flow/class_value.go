@@ -43,8 +43,10 @@ func (f *field) take(v any) (any, error) {
 
 func (f *field) takeOne(v any) (any, error) {
 	got, err := f.convert(v)
-	if _, is := v.(standIn); err != nil && is {
-		return v, nil
+	if err != nil {
+		if _, is := v.(standIn); is {
+			return v, nil
+		}
 	}
 	return got, err
 }
@@ -89,17 +91,29 @@ func chosenOf(v any) []any {
 
 // give converts an output of a function to the form in which a struct would give it.
 func (f *field) give(v any) (any, error) {
-	if port, ok := v.(outPort); ok {
-		out := port.Any()
-		switch {
-		case out.Blocked != nil || out.From != (nodebus.Link{}):
-			return v, nil
-		case out.Graph != nil: // it runs beside the value
-			own, err := f.give(out.Value)
-			return nodebus.Out[any]{Value: own, Graph: out.Graph}, err
+	switch v.(type) {
+	case int, int64, float64, string, bool: // the most common ones, which are no Out
+	default:
+		if port, ok := v.(outPort); ok {
+			return f.giveOut(port)
 		}
-		v = out.Value
 	}
+	return f.giveValue(v)
+}
+
+func (f *field) giveOut(port outPort) (any, error) {
+	out := port.Any()
+	if out.Blocked != nil || out.From != (nodebus.Link{}) {
+		return port, nil
+	}
+	own, err := f.giveValue(out.Value)
+	if out.Graph != nil { // it runs beside the value
+		return nodebus.Out[any]{Value: own, Graph: out.Graph}, err
+	}
+	return own, err
+}
+
+func (f *field) giveValue(v any) (any, error) {
 	if !f.List {
 		return f.giveOne(v)
 	}
