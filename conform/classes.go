@@ -31,6 +31,7 @@ func Register(r *flow.Registry) {
 	flow.Register(r, join{}, nodebus.Info{Name: "conform.Join"})
 	flow.Register(r, gate{}, nodebus.Info{Name: "conform.Gate"})
 	flow.Register(r, write{}, nodebus.Info{Name: "conform.Write"})
+	flow.Register(r, parts{}, nodebus.Info{Name: "conform.Parts"})
 }
 
 // said is the message that nodes of the suite send.
@@ -237,4 +238,27 @@ type gateOut struct {
 
 func (n gate) Run(*nodebus.Context) (gateOut, error) {
 	return gateOut{nodebus.Out[int]{Blocked: nodebus.Block(n.Reason)}, 7}, nil
+}
+
+// parts shows inputs that grow, that follow from a choice, and that it does not declare.
+type parts struct {
+	Parts  []nodebus.Named[any] `grow:"part,min=0,max=5"`
+	Mode   partsMode            `in:",optional"`
+	Others []nodebus.Named[any] `in:",rest"`
+}
+
+type partsMode struct {
+	One *struct{}        `choice:"one"`
+	Two *struct{ N int } `choice:"two"`
+}
+
+func (n parts) Run(*nodebus.Context) (nodebus.UI, error) {
+	mode := "none"
+	switch {
+	case n.Mode.One != nil:
+		mode = "one"
+	case n.Mode.Two != nil:
+		mode = fmt.Sprint("two ", n.Mode.Two.N)
+	}
+	return nodebus.Text(fmt.Sprint(n.Parts, mode, n.Others)), nil
 }

@@ -28,6 +28,7 @@ type Claims struct {
 	Snapshots bool // progress_state events show the state of each node
 	Cached    bool // a prompt that is run again is cached, and execution_cached lists its nodes
 	Continues bool // after an error, a prompt whose Policy says so goes on with what does not need the failed node
+	Dynamic   bool // inputs that grow, that follow from a choice, or that no class declares
 	Nodes     bool // the report describes each node: when it ran, and whether it was cached, blocked or skipped
 }
 
@@ -35,7 +36,7 @@ type Claims struct {
 func AllClaims() *Claims {
 	return &Claims{
 		Lazy: true, Expansion: true, Hidden: true, Values: true, Lists: true, Blocking: true,
-		Throttled: true, Snapshots: true, Cached: true, Continues: true, Nodes: true,
+		Throttled: true, Snapshots: true, Cached: true, Continues: true, Dynamic: true, Nodes: true,
 	}
 }
 
@@ -77,6 +78,7 @@ func Executor(t *testing.T, fresh func(t *testing.T, r *flow.Registry) nodebus.E
 		"snapshots":          {claims.Snapshots, executesSnapshots},
 		"cached nodes":       {claims.Cached, executesCached},
 		"going on":           {claims.Continues, executesOn},
+		"dynamic inputs":     {claims.Dynamic, executesDynamic},
 		"reports of nodes":   {claims.Nodes, executesReports},
 	}
 	for name, ability := range abilities {

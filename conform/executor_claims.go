@@ -201,3 +201,28 @@ func executesCached(t *testing.T, h *host) {
 	o.shows(t, "show", 8)
 	same(t, "cached nodes", o.record.Cached.Nodes, []string{"first"})
 }
+
+func executesDynamic(t *testing.T, h *host) {
+	g := nodebus.NewGraph()
+	sum := g.AddAs("sum", "conform.Sum", nodebus.Inputs{"a": 1, "b": 2})
+	g.AddAs("show", "conform.Parts", nodebus.Inputs{
+		"parts.part3": sum, "parts.part0": 7, "parts.part9": 8, "mode": "two", "mode.n": sum, "mode.other": 1, "zeta": sum, "alpha": "x",
+	})
+	nodes := g.Nodes()
+	nodes[len(nodes)-1].OrderInputs("zeta", "alpha")
+	h.submit(t, &nodebus.Prompt{Nodes: nodes}, nil, nil).shows(t, "show", "[{part0 7} {part3 3}]two 3[{zeta 3} {alpha x}]")
+	h.run(t, shownParts(nodebus.Inputs{"mode": "one"})).shows(t, "show", "[]one[]")
+	h.run(t, shownParts(nil)).shows(t, "show", "[]none[]")
+
+	// A link that the class does not declare fails the call.
+	g = nodebus.NewGraph()
+	g.AddAs("fail", "conform.Fail", nodebus.Inputs{"how": "error", "extra": g.Add("conform.Sum", nodebus.Inputs{"a": 1, "b": 2})})
+	g.AddAs("show", "conform.Show", nodebus.Inputs{"value": g.Link("fail")})
+	h.run(t, g).blames(t, `"extra"`)
+}
+
+func shownParts(in nodebus.Inputs) *nodebus.Graph {
+	g := nodebus.NewGraph()
+	g.AddAs("show", "conform.Parts", in)
+	return g
+}

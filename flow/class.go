@@ -74,14 +74,6 @@ func (c *Class) keyed(kind string) {
 	}
 }
 
-func portsOf(fields []field) []Port {
-	ports := make([]Port, len(fields))
-	for i, f := range fields {
-		ports[i] = f.Port
-	}
-	return ports
-}
-
 // Name returns the name of the class.
 func (c *Class) Name() string { return c.schema.Name }
 

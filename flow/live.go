@@ -1,24 +1,14 @@
 package flow
 
 import (
+	"encoding/binary"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
-
-// dynamic belongs to an input that stands for others: it grows, it is a drop-down with cases,
-// or it takes what nobody declares. The others have flat names, for example "images.image0".
-// Those that a node has are its live ports. They are ordinary fields.
-type dynamic struct {
-	element  *field    // of an input that grows, or of a rest field: describes each of the others
-	elements []field   // of an input that grows: a field for each name
-	cases    [][]field // the inputs of each case
-	pointers []int     // of a struct class, for each case: the field that is the pointer to the inputs
-}
 
 // settle gives the inputs of a class their flat names, and joins them to the inputs that they
 // belong to. The names in fields are as declared.
@@ -66,80 +56,59 @@ func (c *Class) own(f *field, prefix, name string, parent *field) {
 	}
 }
 
-// concerns reports whether name is the input, or an input that it belongs to.
-func (f *field) concerns(name string) bool {
-	for ; f != nil; f = f.parent {
-		if f.Name == name {
-			return true
-		}
-	}
-	return false
+// shapes holds the live ports of a prompt. Nodes with the same inputs share them.
+type shapes struct {
+	known map[shape][]field
+	count int  // of all ports in known
+	full  bool // the prompt has more than shapesMax
 }
-
-// isElement reports whether the input is one of those that a growing input or a rest field
-// stands for.
-func (f *field) isElement() bool { return f.parent != nil && f.parent.Cases == nil }
-
-// last returns the last part of the name.
-func (f *field) last() string {
-	if f.local != "" {
-		return f.local
-	}
-	return f.Name
-}
-
-// caseOf returns the number of the case that v chooses; -1 if there is no such case.
-func (f *field) caseOf(v any) int {
-	key, isText := value.Text(value.Unwrap(v)).(string)
-	if !isText {
-		return -1
-	}
-	return slices.IndexFunc(f.Cases, func(c Case) bool { return c.Key == key })
-}
-
-// shapes holds live ports, so that nodes with the same inputs share them.
-type shapes map[shape][]field
 
 type shape struct {
 	class *Class
-	ports string // the numbers of the fields
+	ports string // the numbers of the fields, and the names that nobody declares
 }
+
+// shapesMax bounds the memory of live ports: a port is much larger than its name in the prompt.
+const shapesMax = 250_000
 
 // portsOf returns the inputs that a node has. For a class without dynamic inputs these are the
 // inputs of the class. Otherwise they follow from the names of the inputs of spec, and from its
 // choices. If a growing input lacks required names, only the first of them is in the result.
+// known may be nil: then there is no limit, and the result is not shared.
 func (c *Class) portsOf(spec *nodebus.NodeSpec, known *shapes) []field {
 	if !c.dynamic {
 		return c.inputs
 	}
 	l := lister{in: spec.Inputs, found: make([]*field, 0, len(c.inputs)+len(spec.Inputs))}
 	l.add(c.inputs)
-	var others []field
 	if c.rest {
-		others = c.others(spec, l.found)
+		l.addOthers(c, spec)
 	}
-	if len(others) > 0 || known == nil {
-		return l.ports(others)
+	if known == nil {
+		return l.ports()
 	}
-	key := make([]byte, 0, 4*len(l.found))
-	for _, f := range l.found {
-		key = append(key, byte(f.number), byte(f.number>>8), byte(f.number>>16))
+	at := shape{c, l.key()}
+	if ports, ok := known.known[at]; ok {
+		return ports
 	}
-	at := shape{c, string(key)}
-	ports, ok := (*known)[at]
-	if !ok {
-		if ports = l.ports(nil); *known == nil {
-			*known = shapes{}
-		}
-		(*known)[at] = ports
+	known.count += len(l.found) + len(l.others)
+	if known.full = known.full || known.count > shapesMax; known.full {
+		return nil
 	}
+	if known.known == nil {
+		known.known = map[shape][]field{}
+	}
+	ports := l.ports()
+	known.known[at] = ports
 	return ports
 }
 
 // lister finds the declared fields that a node has.
 type lister struct {
-	in    nodebus.Inputs
-	found []*field
+	in     nodebus.Inputs
+	found  []*field
+	rest   *field   // takes others
+	others []string // the inputs that the class does not declare
 }
 
 func (l *lister) add(declared []field) {
@@ -171,28 +140,41 @@ func (l *lister) addElements(elements []field) {
 	}
 }
 
-func (l *lister) ports(others []field) []field {
-	ports := make([]field, 0, len(l.found)+len(others))
+// addOthers finds the inputs that the class does not declare.
+func (l *lister) addOthers(c *Class, spec *nodebus.NodeSpec) {
+	names := map[string]bool{}
+	for _, f := range l.found {
+		names[f.Name] = !f.isSet()
+	}
+	l.rest = &c.inputs[slices.IndexFunc(c.inputs, func(f field) bool { return f.Rest })]
+	for _, name := range spec.InputNames() {
+		if !names[name] && !c.isBelow(name) {
+			l.others = append(l.others, name)
+		}
+	}
+}
+
+// key returns a text that is different for different ports.
+func (l *lister) key() string {
+	key := make([]byte, 0, 4*len(l.found))
+	for _, f := range l.found {
+		key = binary.AppendUvarint(key, uint64(f.number)+1)
+	}
+	key = append(key, 0)
+	for _, name := range l.others {
+		key = value.AppendText(key, name)
+	}
+	return string(key)
+}
+
+func (l *lister) ports() []field {
+	ports := make([]field, 0, len(l.found)+len(l.others))
 	for _, f := range l.found {
 		ports = append(ports, *f)
 	}
-	return append(ports, others...)
-}
-
-// others returns the ports of a rest field: one for each input that the class does not declare.
-func (c *Class) others(spec *nodebus.NodeSpec, found []*field) (ports []field) {
-	names := map[string]bool{}
-	for _, f := range found {
-		names[f.Name] = !f.isSet()
-	}
-	i := slices.IndexFunc(c.inputs, func(f field) bool { return f.Rest })
-	rest := &c.inputs[i]
-	for _, name := range spec.InputNames() {
-		if names[name] || c.isBelow(name) {
-			continue
-		}
-		f := *rest.dyn.element
-		f.Name, f.local, f.parent, f.Kind = name, name, rest, PortOptional
+	for _, name := range l.others {
+		f := *l.rest.dyn.element
+		f.Name, f.local, f.parent, f.Kind = name, name, l.rest, PortOptional
 		f.Default, f.defaultValue = nil, nil
 		ports = append(ports, f)
 	}
@@ -229,7 +211,7 @@ func (c *Class) isBelow(name string) bool {
 	})
 }
 
-// InputsOf returns the inputs that a node has, without hidden inputs. For a class without
+// InputsOf returns the inputs that a node has, without those that the executor sets. For a class without
 // dynamic inputs, they are the Inputs of its Schema. In the place of an input that grows, there
 // are the inputs that spec gives for it, and the first required input that spec lacks. The
 // inputs of a choice follow their drop-down. In the place of a Rest, there are the inputs that
@@ -237,21 +219,9 @@ func (c *Class) isBelow(name string) bool {
 func (c *Class) InputsOf(spec nodebus.NodeSpec) []Port {
 	var ports []Port
 	for _, f := range c.portsOf(&spec, nil) {
-		if f.Kind != PortHidden {
+		if !f.isSet() {
 			ports = append(ports, f.Port)
 		}
 	}
 	return ports
-}
-
-// names returns the names of the inputs that a growing input may stand for.
-func (g *Grow) names() []string {
-	if g.Names != nil {
-		return g.Names
-	}
-	names := make([]string, g.Max)
-	for k := range names {
-		names[k] = g.Prefix + strconv.Itoa(k)
-	}
-	return names
 }

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nodebus/nodebus"
@@ -212,4 +213,16 @@ func (f *field) holder(in nodebus.Inputs) nodebus.Inputs {
 // unknownCase is the error of a choice that does not exist.
 func (f *field) unknownCase(v any) error {
 	return &nodebus.InputError{Input: f.Name, Err: fmt.Errorf("'%s' is not in %s", value.Shorten(pyfmt.Str(v)), describeList(f.Choices()))}
+}
+
+// names returns the names of the inputs that a growing input may stand for.
+func (g *Grow) names() []string {
+	if g.Names != nil {
+		return g.Names
+	}
+	names := make([]string, g.Max)
+	for k := range names {
+		names[k] = g.Prefix + strconv.Itoa(k)
+	}
+	return names
 }

@@ -204,6 +204,10 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
 		}
 		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
+		if pl.shapes.full {
+			return promptError("prompt_too_large", "The prompt needs too much memory",
+				fmt.Sprintf("its nodes have more than %d different inputs that no class declares one by one; submit less", shapesMax))
+		}
 		pl.byID[s.ID] = int32(i)
 		pl.intermediate = pl.intermediate || c.schema.Intermediate
 		inputs += len(pl.nodes[i].ports)

@@ -41,5 +41,5 @@ success <nil>
 func TestConform(t *testing.T) {
 	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
 		return sequential{r}
-	}, &conform.Claims{Hidden: true, Values: true, Throttled: true, Snapshots: true})
+	}, &conform.Claims{Hidden: true, Values: true, Throttled: true, Snapshots: true, Dynamic: true})
 }

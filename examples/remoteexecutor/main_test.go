@@ -90,7 +90,7 @@ func TestDeafNode(t *testing.T) {
 func TestConform(t *testing.T) {
 	conform.Executor(t, func(_ *testing.T, r *flow.Registry) nodebus.Executor {
 		return remote{r, testBinary}
-	}, &conform.Claims{Lazy: true, Expansion: true, Hidden: true, Values: true, Throttled: true, Snapshots: true})
+	}, &conform.Claims{Lazy: true, Expansion: true, Hidden: true, Values: true, Throttled: true, Snapshots: true, Dynamic: true})
 }
 
 // asker is a node that asks.
