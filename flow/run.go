@@ -185,9 +185,6 @@ func (r *run) begin() {
 	}()
 	err = nodebus.Protect(func() error {
 		cached := r.showCachedCalls(r.lookUp())
-		if r.ctx.Err() != nil {
-			r.stop() // a Fingerprint may have waited for just that: no node begins
-		}
 		r.tracker.Cached(cached)
 		r.start(len(cached))
 		return nil
