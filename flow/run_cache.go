@@ -92,6 +92,10 @@ func (r *run) lookUp() (cached []string) {
 		generation = r.local.classic.nextPrompt()
 	}
 	r.keys.signPrompt()
+	if r.ctx.Err() != nil {
+		r.stop() // a Fingerprint may have waited for just that: no node begins
+		return cached
+	}
 	for i := range r.graph.base {
 		n := &r.graph.base[i]
 		key := r.keys.of(int32(i))
