@@ -70,16 +70,6 @@ func (c *checker) within(f *field, v any) bool {
 	return true
 }
 
-// exceeds reports whether v is beyond limit: sign is -1 for a minimum and +1 for a
-// maximum.
-func exceeds(v, limit any, sign int) bool {
-	if limit == nil {
-		return false
-	}
-	s, ok := value.Compare(v, limit)
-	return ok && s == sign
-}
-
 // chosen checks the choice, or the choices if f takes several. As in ComfyUI, a single value
 // is enough for a drop-down that takes several.
 func (c *checker) chosen(f *field, val *any, v any) bool {
