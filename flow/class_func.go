@@ -40,21 +40,23 @@ type Hooks struct {
 //   - An input with List is a []any.
 //   - An input with Lazy is a [nodebus.Lazy] of any. It is absent if the prompt leaves it
 //     out. Get returns values of the forms above.
-//   - An input with Grow and an input with Rest are a [][nodebus.Named] of any, in order.
+//   - An input with Grow and an input with Rest are a slice of [nodebus.Named] of any, in order.
 //   - An input with Cases is a [nodebus.Inputs]: it has the choice under the name of the input
 //     itself, and each input of the choice under its own name. An optional one that is absent
 //     is nil there.
-//   - A hidden input has the value that its Type names; nil if there is no such value.
+//   - A hidden input has the value that its Type names. It is absent if there is no such value.
+//   - A drop-down with Multi is a []any, and an input with Raw a [nodebus.Link].
 //   - An optional input without a default that the prompt leaves out is absent.
 //
 // run returns a value for each output of the schema, in order. If the output is FLOAT, STRING or
 // BOOLEAN, a number, text or truth value of any Go type is converted to float64, string or
 // bool. If the output is INT, an int, int64 or uint64 passes unchanged, and another whole number
-// becomes an int. A value of an output of any other type passes unchanged. For an output with List, run
-// returns any slice or a [nodebus.List]. Each output may be a [nodebus.Out], for example to
-// block the output or to take the result of a graph. The UI of the [Result] is what the node
-// shows. An error or a panic of run has the same effect as in the method Run of a
-// struct.
+// becomes an int. A value of an output of any other type passes unchanged. For an output with
+// List, run returns any slice or a [nodebus.List]. Each output may be a [nodebus.Out], for
+// example to block the output or to take the result of a graph. The UI of the [Result] is what
+// the node shows. An error or a panic of run has the same effect as in the method Run of a struct.
+// A cache that keeps results as JSON cannot give back an output of a Go type of the program: the
+// node then runs again.
 //
 // A field of a [Port] that has an option in the description, for example Default, is added
 // to Options unless Options has it. A Kind that is empty means required, and an empty name
@@ -145,7 +147,9 @@ func (c *funcCode) collect(ctx *nodebus.Context, ports []field, args []any) (in 
 		v := args[i]
 		switch {
 		case f.Kind == PortHidden:
-			v = ctx.Hidden(f.Type)
+			if v = f.hiddenValue(ctx, v); v == notGiven {
+				continue
+			}
 		case v == notGiven:
 			continue
 		case f.Lazy:

@@ -31,6 +31,11 @@ type plainNode struct {
 	Lazy  nodebus.Lazy[int]                   `in:"lazy,optional"`
 	All   nodebus.Lazy[nodebus.List[float64]] `in:"all,optional"`
 	ID    string                              `hidden:"UNIQUE_ID"`
+	Own   string                              `hidden:"OWN_NOTE"`
+	Num   int                                 `in:"num,optional" options:"1,2,4"`
+	Ratio float64                             `in:"ratio,optional" options:"0.5,1"`
+	Many  []string                            `in:"many,optional" options:"a,b,c"`
+	At    nodebus.Link                        `in:"at,optional,raw"`
 }
 
 type plainOut struct {
@@ -52,7 +57,7 @@ func (n plainNode) Run(ctx *nodebus.Context) (o plainOut, err error) {
 	if err != nil {
 		return o, err
 	}
-	o.Text = fmt.Sprint(n.I, n.F, n.S, n.B, n.C, n.Big, n.New, n.Loose, n.Any, n.Mixed, []int(n.L), lazy, []float64(all), n.ID)
+	o.Text = fmt.Sprint(n.I, n.F, n.S, n.B, n.C, n.Big, n.New, n.Loose, n.Any, n.Mixed, []int(n.L), lazy, []float64(all), n.ID, n.Own, n.Num, n.Ratio, n.Many, n.At.Node)
 	o.N, o.F, o.Each, o.Big, o.Any.Value = n.I, n.F, n.L, "opt3", n.Any
 	o.UI = nodebus.Text(o.Text)
 	return o, nil
@@ -97,7 +102,8 @@ func plainFunc(ctx *nodebus.Context, in nodebus.Inputs) (res flow.Result, err er
 	}
 	list := or("l", []any{}).([]any)
 	text := fmt.Sprint(in["i"].(int64), in["f"].(float64), in["s"].(string), in["b"].(bool), in["c"].(string), or("big", ""), or("new", ""),
-		or("loose", 0), in["any"], in["mixed"], list, lazy, all, in["id"].(string))
+		or("loose", 0), in["any"], in["mixed"], list, lazy, all, in["id"].(string),
+		or("own", ""), or("num", 0), or("ratio", 0), or("many", []any{}), or("at", nodebus.Link{}).(nodebus.Link).Node)
 	return flow.Result{
 		Outputs: []any{text, in["i"], in["f"], list, manyChoices("opt3"), nodebus.Out[any]{Value: in["any"]}},
 		UI:      nodebus.Text(text),
@@ -141,35 +147,40 @@ func plainRegistry(t testing.TB, funcs bool) *flow.Registry {
 
 // plainCases are prompts. The inputs of node p, of the class Plain, are completed.
 var plainCases = map[string]string{
-	"all given":         `"big":"opt7","new":"y","loose":9,"any":{"a":[1,2.5]},"mixed":2.5,"l":{"__value__":[1,"2",3.0]},"lazy":4`,
-	"defaults":          `"s":"x"`,
-	"coerced":           `"i":"7","f":1,"s":12.5,"b":"yes"`,
-	"a float as INT":    `"i":3.9`,
-	"bare for a List":   `"l":5`,
-	"all links":         `"i":["n",0],"any":["n",0],"mixed":["n",0],"l":["n",0],"lazy":["n",0]`,
-	"lists":             `"i":["r",0],"l":["r",0],"any":"x"`,
-	"mapped":            `"any":["r",0],"s":["t",0]`,
-	"lazy list":         `"lazy":["r",0]`,
-	"blocked":           `"any":["g",0]`,
-	"blocked and lazy":  `"lazy":["g",0]`,
-	"made":              `"i":["x",0],"any":["e",0]`,
-	"undeclared":        `"control_after_generate":"randomize","also":["n",0]`,
-	"runs always":       `"s":"always"`,
-	"forbidden":         `"s":"forbidden"`,
-	"null":              `"any":null`,
-	"null for INT":      `"i":null`,
-	"null for STRING":   `"s":null`,
-	"too small":         `"i":-1,"f":-0.5`,
-	"too big":           `"i":11,"f":1.5`,
-	"no number":         `"i":"abc","f":"x"`,
-	"no choice":         `"c":"pink","big":"zzz","new":3`,
-	"not in 64 bits":    `"i":99999999999999999999`,
-	"an object as INT":  `"i":{"x":1},"l":{"__value__":[1,"x"]}`,
-	"broken link":       `"i":["nobody",0]`,
-	"no such output":    `"i":["n",7]`,
-	"not a link":        `"i":["n",0,0]`,
-	"mismatch":          `"i":["t",0],"c":["n",0],"b":["n",0]`,
-	"big list of links": `"mixed":["t",0]`,
+	"all given":          `"big":"opt7","new":"y","loose":9,"any":{"a":[1,2.5]},"mixed":2.5,"l":{"__value__":[1,"2",3.0]},"lazy":4`,
+	"defaults":           `"s":"x"`,
+	"coerced":            `"i":"7","f":1,"s":12.5,"b":"yes"`,
+	"a float as INT":     `"i":3.9`,
+	"bare for a List":    `"l":5`,
+	"all links":          `"i":["n",0],"any":["n",0],"mixed":["n",0],"l":["n",0],"lazy":["n",0]`,
+	"lists":              `"i":["r",0],"l":["r",0],"any":"x"`,
+	"mapped":             `"any":["r",0],"s":["t",0]`,
+	"lazy list":          `"lazy":["r",0]`,
+	"blocked":            `"any":["g",0]`,
+	"blocked and lazy":   `"lazy":["g",0]`,
+	"made":               `"i":["x",0],"any":["e",0]`,
+	"undeclared":         `"control_after_generate":"randomize","also":["n",0]`,
+	"runs always":        `"s":"always"`,
+	"forbidden":          `"s":"forbidden"`,
+	"numbers to choose":  `"num":4.0,"ratio":1,"many":{"__value__":["a","c"]},"own":"note"`,
+	"one of several":     `"many":"b","num":1`,
+	"no such number":     `"num":3,"ratio":"1","many":{"__value__":["a","x","y"]}`,
+	"raw":                `"at":["n",0],"own":["t",0]`,
+	"raw and not linked": `"at":5`,
+	"null":               `"any":null`,
+	"null for INT":       `"i":null`,
+	"null for STRING":    `"s":null`,
+	"too small":          `"i":-1,"f":-0.5`,
+	"too big":            `"i":11,"f":1.5`,
+	"no number":          `"i":"abc","f":"x"`,
+	"no choice":          `"c":"pink","big":"zzz","new":3`,
+	"not in 64 bits":     `"i":99999999999999999999`,
+	"an object as INT":   `"i":{"x":1},"l":{"__value__":[1,"x"]}`,
+	"broken link":        `"i":["nobody",0]`,
+	"no such output":     `"i":["n",7]`,
+	"not a link":         `"i":["n",0,0]`,
+	"mismatch":           `"i":["t",0],"c":["n",0],"b":["n",0]`,
+	"big list of links":  `"mixed":["t",0]`,
 }
 
 func plainPrompt(t *testing.T, inputs string) nodebus.Nodes {

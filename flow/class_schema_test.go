@@ -39,6 +39,7 @@ func TestNewClassRefusesASchema(t *testing.T) {
 		{`port "a": has choices and the type INT; remove Choices, or remove Type`, of(flow.Port{Name: "a", Type: "INT", Choices: choices(int64(1))})},
 		{`port "a": has the choice 1 of type int; give strings, int64, float64 or bool`, of(flow.Port{Name: "a", Choices: choices("x", 1)})},
 		{`port "a": has choices that fail: panic: boom; mend the function Choices`, of(flow.Port{Name: "a", Choices: func() []any { panic("boom") }})},
+		{`port "a": is a drop-down and has Raw; remove Raw`, of(flow.Port{Name: "a", Choices: choices("x"), Raw: true})},
 		{`port "a": takes several choices but has none; set Choices`, of(flow.Port{Name: "a", Type: "INT", Multi: true})},
 		{`port "a": has Min, which is for numbers; remove the limit, or change the type STRING`, of(flow.Port{Name: "a", Type: "STRING", Min: 1})},
 		{`port "a": has the limit Max: x, which is not a finite number; write a number`, of(flow.Port{Name: "a", Type: "INT", Max: "x"})},
@@ -102,7 +103,7 @@ func TestNewClassCompletesTheSchema(t *testing.T) {
 	inputs[0].Name = "changed"
 	require.Equal(t, "Class", c.Schema().Title)
 	require.Empty(t, inputs[1].Options)
-	require.JSONEq(t, `{"required":{"n":["INT",{"min":"own","default":5,"max":10.5}],"many":["COMBO",{"multiselect":true,"multi_select":{},"options":["a"]}]},
+	require.JSONEq(t, `{"required":{"n":["INT",{"min":"own","default":5,"max":10.5}],"many":["COMBO",{"multiselect":true,"options":["a"],"multi_select":{}}]},
 		"optional":{"mode":[["a","b"],{"default":"b","lazy":true}]}}`, jsonOf(t, member(t, c.Schema(), "input")))
 	require.JSONEq(t, `["INT",[1.5]]`, jsonOf(t, member(t, c.Schema(), "output")))
 	require.JSONEq(t, `["INT","COMBO"]`, jsonOf(t, member(t, c.Schema(), "output_name")))

@@ -14,7 +14,7 @@ var anyType = reflect.TypeFor[any]()
 // type of its own, because its values are of one of two types.
 func elemOf(p *Port) reflect.Type {
 	switch {
-	case p.Choices != nil:
+	case p.Choices != nil || p.Raw:
 	case p.Type == "FLOAT":
 		return reflect.TypeFor[float64]()
 	case p.Type == "STRING":
@@ -54,7 +54,12 @@ func (f *field) takeOne(v any) (any, error) {
 type standIn interface{ StandsIn() }
 
 func (f *field) convert(v any) (any, error) {
-	if f.Choices != nil {
+	switch {
+	case f.Raw:
+		return v, nil
+	case f.Multi:
+		return chosenOf(v), nil
+	case f.Choices != nil:
 		return value.Text(v), nil
 	}
 	if f.Type != "INT" {
@@ -69,12 +74,29 @@ func (f *field) convert(v any) (any, error) {
 	return whole[int64](v)
 }
 
+// chosenOf returns the choices of a drop-down that takes several. A source may give one choice.
+func chosenOf(v any) []any {
+	all, ok := value.Elements(v, anyType)
+	if !ok {
+		all = []any{v}
+	}
+	own := make([]any, len(all))
+	for i, c := range all {
+		own[i] = value.Text(c)
+	}
+	return own
+}
+
 // give converts an output of a function to the form in which a struct would give it.
 func (f *field) give(v any) (any, error) {
 	if port, ok := v.(outPort); ok {
 		out := port.Any()
-		if out.Blocked != nil || out.Graph != nil || out.From != (nodebus.Link{}) {
+		switch {
+		case out.Blocked != nil || out.From != (nodebus.Link{}):
 			return v, nil
+		case out.Graph != nil: // it runs beside the value
+			own, err := f.give(out.Value)
+			return nodebus.Out[any]{Value: own, Graph: out.Graph}, err
 		}
 		v = out.Value
 	}

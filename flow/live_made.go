@@ -133,6 +133,24 @@ func (g *Grow) wrong() string {
 	return ""
 }
 
+// force marks an input whose type has a widget as one that shows a socket instead. An input
+// that grows has no room for a widget.
+func (f *field) force() {
+	switch f.Type {
+	case "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO":
+	default:
+		return
+	}
+	if f.option("forceInput") != nil {
+		return
+	}
+	at := len(f.Options)
+	if f.Lazy {
+		at-- // lazy is the last option
+	}
+	f.Options = slices.Insert(f.Options, at, PortOption{"forceInput", true})
+}
+
 // newTree returns the inputs of a call of a function before they have values: nothing is
 // linked to the inputs that grow. declared are the inputs of the class.
 func newTree(declared []field) nodebus.Inputs {

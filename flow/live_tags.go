@@ -92,24 +92,6 @@ func (f *field) setGrow(t reflect.Type, sf reflect.StructField) {
 	g.Element, f.Grow = e.Port, g
 }
 
-// force marks an input whose type has a widget as one that shows a socket instead. An input
-// that grows has no room for a widget.
-func (f *field) force() {
-	switch f.Type {
-	case "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO":
-	default:
-		return
-	}
-	if f.option("forceInput") != nil {
-		return
-	}
-	at := len(f.Options)
-	if f.Lazy {
-		at-- // lazy is the last option
-	}
-	f.Options = slices.Insert(f.Options, at, PortOption{"forceInput", true})
-}
-
 // setRest reads a field that takes all inputs that nobody declares.
 func (f *field) setRest(t reflect.Type, sf reflect.StructField, name string, flags []string) {
 	if name != "" {

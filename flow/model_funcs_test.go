@@ -128,38 +128,38 @@ func modelFuncBeyond(class string, wire *tripwire) funcOf {
 	return modelFuncLive(class, wire)
 }
 
-// modelFuncLive does the same for classes with dynamic inputs.
+// modelFuncLive does the same for classes with inputs that stand for others.
 func modelFuncLive(class string, wire *tripwire) funcOf {
-	sum := func(inputs any) (sum int) {
-		for _, in := range inputs.([]nodebus.Named[any]) {
-			sum += weight(in.Name) * int(in.Value.(int64))
-		}
-		return sum
-	}
 	switch class {
 	case "Live":
 		return gives(wire, func(_ *nodebus.Context, in nodebus.Inputs) (any, error) {
+			sum := 0
 			mode := in["mode"].(nodebus.Inputs)
-			total := sum(in["in"]) + sum(in["others"])
-			if mode["mode"] == "two" {
-				total += weight("a")*num(mode, "a") + sum(mode["more"])
+			for _, list := range []any{in["in"], in["others"], mode["more"]} {
+				named, _ := list.([]nodebus.Named[any])
+				for _, n := range named {
+					sum += weight(n.Name) * int(n.Value.(int64))
+				}
 			}
-			return total, nil
+			if mode["mode"] == "two" {
+				sum += weight("a") * num(mode, "a")
+			}
+			return sum, nil
 		})
 	case "LivePick":
 		return gives(wire, func(ctx *nodebus.Context, in nodebus.Inputs) (any, error) {
-			total := 0
-			for i, l := range in["in"].([]nodebus.Named[any]) {
+			sum := 0
+			for i, n := range in["in"].([]nodebus.Named[any]) {
 				if num(in, "which")&(1<<i) == 0 {
 					continue
 				}
-				v, err := l.Value.(nodebus.Lazy[any]).Get(ctx)
+				v, err := n.Value.(nodebus.Lazy[any]).Get(ctx)
 				if err != nil {
-					return 0, err
+					return nil, err
 				}
-				total += int(v.(int64))
+				sum += int(v.(int64))
 			}
-			return total, nil
+			return sum, nil
 		})
 	}
 	panic("the model has no class " + class)

@@ -1,18 +1,11 @@
 package flow
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 )
-
-// mistake returns the text of a panic of Register. It names the place and the
-// mistake; the format must also say how to correct it.
-func mistake(t reflect.Type, f string, format string, args ...any) string {
-	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
-}
 
 // inputTags and resultTags are the tags that Register reads.
 var (

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
@@ -122,6 +120,9 @@ func (k *schemaChecker) choices(at string, p *Port) error {
 	if err != nil {
 		return k.wrong(at, "has choices that fail: %v", "mend the function Choices", err)
 	}
+	if p.Raw {
+		return k.wrong(at, "is a drop-down and has Raw", "remove Raw: a literal has no link")
+	}
 	for _, c := range list {
 		switch c.(type) {
 		case string, int64, float64, bool:
@@ -132,7 +133,7 @@ func (k *schemaChecker) choices(at string, p *Port) error {
 	return nil
 }
 
-// limits checks Min and Max, and converts them to int64, uint64 or float64.
+// limits checks Min and Max, and converts them to the types that the executor compares.
 func (k *schemaChecker) limits(at string, p *Port) error {
 	for _, l := range []struct {
 		name  string
@@ -154,36 +155,6 @@ func (k *schemaChecker) limits(at string, p *Port) error {
 		return k.wrong(at, "has Min %v, which is bigger than Max %v; no value is possible", "change one of them", p.Min, p.Max)
 	}
 	return nil
-}
-
-// number returns a limit as an int64, a uint64 or a float64. ok is false if it is no number
-// or not finite.
-func number(v any) (n any, ok bool) {
-	if text, is := v.(json.Number); is {
-		return numberOf(string(text))
-	}
-	basic, _ := value.Basic(v)
-	switch n := basic.(type) {
-	case int64, uint64:
-		return n, true
-	case float64:
-		return n, !math.IsNaN(n) && !math.IsInf(n, 0)
-	}
-	return nil, false
-}
-
-// numberOf parses a JSON number. ok is false if it is too big for a float64.
-func numberOf(text string) (n any, ok bool) {
-	if !strings.ContainsAny(text, ".eE") {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return n, true
-		}
-		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-			return n, true
-		}
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	return f, err == nil
 }
 
 // initial checks the default against the type and the limits, and converts it. It does not

@@ -24,7 +24,7 @@ func (p *Port) complete() {
 	case p.Match != nil:
 		p.Type = matchType
 	case p.Choices != nil:
-		p.Type = "COMBO"
+		p.Type, p.Combo = "COMBO", p.Combo || p.Multi
 	case p.Rest:
 		p.Type, p.Kind = cmp.Or(p.Type, "*"), PortOptional
 	}
@@ -37,6 +37,6 @@ func (p *Port) complete() {
 	add("default", p.Default, p.Default != nil)
 	add("min", p.Min, p.Min != nil)
 	add("max", p.Max, p.Max != nil)
+	add("rawLink", true, p.Raw)
 	add("lazy", true, p.Lazy)
-	add("multiselect", true, p.Multi)
 }

@@ -32,6 +32,8 @@ func (p *Port) readOptions(options members, depth int) {
 		switch m.name {
 		case "lazy":
 			p.Lazy = v == true
+		case "rawLink":
+			p.Raw = v == true && p.Choices == nil
 		case "multiselect":
 			p.Multi = v == true && p.Choices != nil
 		case "min":
@@ -61,10 +63,11 @@ func (p *Port) readLimit(v any) any {
 func readDefault(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if n, ok := numberOf(string(v)); ok {
-			return n
+		n, ok := numberOf(string(v))
+		if _, big := n.(json.Number); big || !ok {
+			return nil // no input holds it
 		}
-		return nil
+		return n
 	case json.RawMessage:
 		var list any
 		if json.Unmarshal(v, &list) != nil {

@@ -56,7 +56,8 @@ func (e *entryJSON) info() nodebus.Info {
 // MarshalJSON then writes what was read, with these exceptions: members that Schema does not
 // have are lost. A choice that is neither text, number nor truth value is lost. Hidden inputs
 // become plain strings, and required inputs come before optional ones. A description that is
-// not text becomes "". The name of an output that is not text becomes its type.
+// not text becomes "". The name of an output that is not text becomes its type. A drop-down with
+// several choices gets the object multi_select, without which no front end draws it.
 //
 // An input of a kind that Schema does not have, and a growing input or a drop-down with cases
 // that is not complete, is an input whose Type is the name of the kind, and whose options are
@@ -215,12 +216,13 @@ func readChoices(spec json.RawMessage) (choices func() []any, all bool) {
 		case string, bool:
 			values = append(values, v)
 		case json.Number:
-			n, ok := numberOf(string(v))
-			if big, is := n.(uint64); is {
-				n = float64(big)
-			}
-			if ok {
+			switch n, _ := numberOf(string(v)); n.(type) {
+			case int64:
 				values = append(values, n)
+			default:
+				if f, err := v.Float64(); err == nil {
+					values = append(values, f)
+				}
 			}
 		}
 	}

@@ -127,10 +127,12 @@ func TestSchemaIsWrittenAsItWasRead(t *testing.T) {
 		{"inputs that stand for others, not complete", `{"input":{"required":{"a":["COMFY_AUTOGROW_V3",{"template":{"names":["x"],"min":0}}],"b":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{"i":["INT",{}]}},"names":["x","x"]}}],
 			"c":["COMFY_DYNAMICCOMBO_V3",{"tooltip":"x"}],"d":["COMFY_DYNAMICCOMBO_V3",{"options":["auto"]}],"e":["COMFY_MATCHTYPE_V3",{}]}},
 			"input_order":{"required":["a","b","c","d","e"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
-		{"what only an odd class says", `{"input":{"required":{"a":"INT","b":["IMAGE",null],"c":["MASK",7],"d":[["x",null,{"y":1}]]},"optional":null},
+		{
+			"what only an odd class says", `{"input":{"required":{"a":"INT","b":["IMAGE",null],"c":["MASK",7],"d":[["x",null,{"y":1}]]},"optional":null},
 			"output":["INT"],"output_is_list":"no","output_name":[["x"]],"name":"A","display_name":null,"description":["not","text"],"category":5,"output_node":"yes"}`,
 			`{"input":{"required":{"a":["INT",{}],"b":["IMAGE",{}],"c":["MASK",{}],"d":[["x"],{}]}},"input_order":{"required":["a","b","c","d"]},
-			"output":["INT"],"output_is_list":[false],"output_name":["INT"],"name":"A","display_name":"","description":"","category":"","output_node":false}`},
+			"output":["INT"],"output_is_list":[false],"output_name":["INT"],"name":"A","display_name":"","description":"","category":"","output_node":false}`,
+		},
 		{"nothing", `{}`, `{"input":{"required":{}},"input_order":{"required":[]},"output":[],"output_is_list":[],"output_name":[],"name":"","display_name":"","description":"","category":"","output_node":false}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

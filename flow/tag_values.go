@@ -9,8 +9,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-
-	"github.com/nodebus/nodebus/internal/value"
 )
 
 // checkUnexported panics if an unexported field has a tag of an input: the author means an
@@ -199,14 +197,4 @@ func checkEmbedded(t reflect.Type, sf reflect.StructField) {
 			panic(mistake(t, sf.Name, "is an embedded pointer, so that the fields of %s are no inputs; embed %[1]s itself, or add a tag `in:\"-\"` if they shall be none", base))
 		}
 	}
-}
-
-// exceeds reports whether v is beyond limit: sign is -1 for a minimum and +1 for a
-// maximum.
-func exceeds(v, limit any, sign int) bool {
-	if limit == nil {
-		return false
-	}
-	s, ok := value.Compare(v, limit)
-	return ok && s == sign
 }

@@ -132,7 +132,7 @@ func stub(name string, entry []byte, opts *StubOptions) (*flow.Class, error) {
 func loosen(ports []flow.Port, anyChoice bool) []flow.Port {
 	for i := range ports {
 		p := &ports[i]
-		p.Default, p.Lazy = nil, false // they stay among the options
+		p.Default, p.Lazy, p.Raw = nil, false, false // they stay among the options
 		switch {
 		case p.Grow != nil:
 			p.Grow.Element = loosen([]flow.Port{p.Grow.Element}, anyChoice)[0]

@@ -46,7 +46,9 @@ var calls = map[string]func(args nodebus.Inputs) (any, error){
 type Show struct{ Value any }
 
 // Run shows the value.
-func (n Show) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(fmt.Sprint(n.Value)), nil }
+func (n Show) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(fmt.Sprint(n.Value)), nil
+}
 
 func main() { run(os.Stdout) }
 

@@ -1,6 +1,16 @@
 package flow
 
-import "strconv"
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+)
+
+// mistake returns the text of a panic of Register. It names the place and the
+// mistake; the format must also say how to correct it.
+func mistake(t reflect.Type, f string, format string, args ...any) string {
+	return fmt.Sprintf("nodebus: node %s: field %s: %s", t, f, fmt.Sprintf(format, args...))
+}
 
 // SchemaError is an error of [NewClass] or [Registry.Add]: a schema that no class can have,
 // or a name that is taken.
