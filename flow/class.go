@@ -291,14 +291,6 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 	return b, nil
 }
 
-// getter is the argument of a lazy input: Lazy calls it when the node asks for the
-// value.
-type getter func(context.Context) (any, error)
-
-// notGiven is the argument of a missing input: the field keeps the value of the
-// prototype.
-var notGiven any = new(struct{ _ byte })
-
 // sampleArgs returns the arguments of a node before it runs: its literals, but not its linked
 // and lazy inputs.
 func (n *planNode) sampleArgs() []any {

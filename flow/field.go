@@ -87,3 +87,11 @@ func portsOf(fields []field) []Port {
 	}
 	return ports
 }
+
+// getter is the argument of a lazy input: Lazy calls it when the node asks for the
+// value.
+type getter func(context.Context) (any, error)
+
+// notGiven is the argument of a missing input: the field keeps the value of the
+// prototype.
+var notGiven any = new(struct{ _ byte })

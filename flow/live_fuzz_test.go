@@ -3,6 +3,7 @@ package flow_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,8 @@ func FuzzDynamicNames(f *testing.F) {
 	reg := flow.NewRegistry()
 	flow.Register(reg, fuzzed{}, nodebus.Info{Name: "Fuzzed", Output: true})
 	class, _ := reg.Class("Fuzzed")
+	function, err := flow.NewClass(class.Schema(), flattenTree, nil)
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, text string) {
 		in, inputs, order := map[string]string{}, nodebus.Inputs{}, []string{}
 		for line := range strings.SplitSeq(text, "\n") {
@@ -158,5 +161,45 @@ func FuzzDynamicNames(f *testing.F) {
 		slices.Sort(got) // Call has no order of inputs
 		slices.Sort(want)
 		require.Equal(t, want, got)
+
+		res, err = function.Call(ctx, inputs)
+		require.NoError(t, err)
+		require.Equal(t, want, res.Outputs[0])
 	})
+}
+
+// flattenTree is flatten for a function that has the schema of the struct.
+func flattenTree(_ *nodebus.Context, in nodebus.Inputs) (flow.Result, error) {
+	all := []string(nil)
+	var add func(prefix string, in nodebus.Inputs)
+	add = func(prefix string, in nodebus.Inputs) {
+		for name, v := range in {
+			switch v := v.(type) {
+			case nil:
+			case nodebus.Inputs:
+				all = append(all, fmt.Sprint(prefix, name, "=", v[name]))
+				v = maps.Clone(v)
+				delete(v, name)
+				add(prefix+name+".", v)
+			case []nodebus.Named[any]:
+				for _, n := range v {
+					switch {
+					case name == "others":
+						all = append(all, fmt.Sprint(n.Name, "=", n.Value))
+					case prefix == "m.": // as flatten shows a slice
+						all = append(all, fmt.Sprint("m.g=", n.Value))
+					default:
+						all = append(all, fmt.Sprint(prefix, name, ".", n.Name, "=", n.Value))
+					}
+				}
+			default:
+				if v != "" {
+					all = append(all, fmt.Sprint(prefix, name, "=", v))
+				}
+			}
+		}
+	}
+	add("", in)
+	slices.Sort(all)
+	return flow.Result{Outputs: []any{all}}, nil
 }

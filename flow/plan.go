@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/nodebus/nodebus"
-	"github.com/nodebus/nodebus/internal/pyfmt"
 )
 
 // plan is a prompt that is ready to run: ids are numbers, classes are looked up, and
@@ -357,14 +356,6 @@ func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
 	for _, n := range e.Nodes {
 		n.DependentOutputs = orEmpty(n.DependentOutputs)
 	}
-}
-
-// describeList formats a list of choices for messages.
-func describeList(choices []any) string {
-	if len(choices) > 20 {
-		return fmt.Sprintf("(list of length %d)", len(choices))
-	}
-	return pyfmt.Repr(choices)
 }
 
 // Prepare checks a prompt against the classes of r and makes it ready to run on a

@@ -1,9 +1,11 @@
 package flow
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/pyfmt"
 	"github.com/nodebus/nodebus/internal/value"
 )
 
@@ -82,4 +84,12 @@ func boundProblem(p *nodebus.Problem) (size int) {
 		}
 	}
 	return len(p.Message) + len(p.Details) + value.Weight(p.Extra, math.MaxInt, askSize)
+}
+
+// describeList formats a list of choices for messages.
+func describeList(choices []any) string {
+	if len(choices) > 20 {
+		return fmt.Sprintf("(list of length %d)", len(choices))
+	}
+	return pyfmt.Repr(choices)
 }
