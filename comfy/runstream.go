@@ -138,7 +138,11 @@ func (st *runStream) begin(ctx context.Context) ([]nodebus.Frame, error) {
 func (st *runStream) lost(ctx context.Context) ([]nodebus.Frame, error) {
 	p, unread := st.server.past(ctx, st.run.PromptID, st.created)
 	known, err := st.server.knownRun(ctx, st.run.PromptID)
-	mine := unread == nil && known.is(st.created) && !p.isBefore(st.created)
+	early := p.isBefore(st.created)
+	if known.record != nil { // a quick run may end in the millisecond in which it was submitted
+		early = p.newest.UnixMilli() < st.created.UnixMilli()
+	}
+	mine := unread == nil && known.is(st.created) && !early
 	if mine && p.run.Closed {
 		return nil, nil
 	}
