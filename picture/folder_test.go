@@ -123,7 +123,7 @@ func TestCreateFails(t *testing.T) {
 	require.Empty(t, entries)
 }
 
-// TestExpand: the results are those of ComfyUI's get_save_image_path for the same prefix.
+// TestExpand: ComfyUI's get_save_image_path makes the same of each prefix.
 func TestExpand(t *testing.T) {
 	at := time.Date(2027, time.March, 4, 5, 6, 7, 8, time.FixedZone("", 3600))
 	for prefix, want := range map[string]string{
