@@ -110,7 +110,9 @@ type Info struct {
 }
 
 // Validator is implemented by nodes that check their inputs when the prompt is
-// submitted. At that time, inputs that are linked to other nodes have their zero value.
+// submitted. At that time, inputs that are linked to other nodes have their zero value. To
+// tell a link from a literal that is empty or 0, make the field of a required input a pointer:
+// it is nil for a link, and not for a text, a number or a truth value.
 // Clients receive the error for each input that was given. If the error is an
 // [InputError], clients receive it only for the input that it names.
 //
