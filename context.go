@@ -31,7 +31,8 @@ const (
 	contextEnded   = 1 << 31 // End was called
 	contextDraws   = 1 << 30 // the call has sent an image, see previews
 	contextTexts   = 1 << 29 // Text was called, for this Context or for a Context made from it
-	contextNumbers = contextTexts - 1
+	contextWith    = 1 << 28 // made by With: not a call or a try of its own
+	contextNumbers = contextWith - 1
 )
 
 // CallInfo describes one call of a node. An executor gives it to [NewContext].
@@ -131,6 +132,7 @@ func (c *Context) BeginWithin(outer *Context, ctx context.Context, index int, rt
 func (c *Context) With(ctx context.Context) *Context {
 	d := &Context{}
 	d.BeginWithin(c, ctx, c.Index(), c.runtime)
+	d.state.Store(contextWith)
 	return d
 }
 

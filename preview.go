@@ -78,7 +78,8 @@ func (c *Context) PreviewFile(file []byte) error {
 // [HubOptions].KeepBytes for all prompts together. Save large or many pictures as files
 // instead, and show them with [Images].
 //
-// Picture returns an [*EncodeError] if img cannot be encoded, and otherwise the same errors
+// Picture returns an [*EncodeError] if img cannot be encoded, or if it has more than 2^28
+// pixels (16384 × 16384) or a side of more than 2^20 pixels, and otherwise the same errors
 // as SendSync.
 func (c *Context) Picture(img image.Image) error {
 	if err := c.maySend(); err != nil {
@@ -88,6 +89,9 @@ func (c *Context) Picture(img image.Image) error {
 	err := Protect(func() error {
 		if img == nil {
 			return errors.New("the image is nil")
+		}
+		if err := thumb.MayEncode(img.Bounds()); err != nil {
+			return err
 		}
 		fast := png.Encoder{CompressionLevel: png.BestSpeed}
 		return fast.Encode(&b, img)

@@ -253,6 +253,8 @@ func TestPreviewErrors(t *testing.T) {
 	}
 	require.ErrorContains(t, ctx.Preview(bad{func() { panic("dry") }}), "dry")
 	require.ErrorAs(t, ctx.PreviewFile(nil), &refused)
+	require.ErrorAs(t, ctx.Picture(image.Black), &refused, "its sides have 2e9 pixels")
+	require.ErrorContains(t, refused, "too large")
 	require.ErrorAs(t, ctx.PictureFile(nil), &refused)
 	silent := nodebus.NewContext(t.Context(), nodebus.CallInfo{})
 	for _, send := range []func(*nodebus.Context) error{

@@ -43,7 +43,7 @@ var rooms = map[string]room{
 		files:   3, names: 3, circle: 3,
 	},
 	"picture": {
-		imports: []string{".", "internal/files"},
+		imports: []string{".", "internal/files", "internal/thumb"}, // thumb knows how large an image may be
 		// Two formats, each with its reader; the metadata that they hold; the files with numbers,
 		// and the words in their names.
 		files: 7, names: 12, circle: 4,

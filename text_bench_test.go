@@ -53,6 +53,26 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
+// BenchmarkEventAmongTexts sends an event of a node that has a text, while other nodes have
+// texts, too.
+func BenchmarkEventAmongTexts(b *testing.B) {
+	for _, texts := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("texts=%d", texts), func(b *testing.B) {
+			first := nodebus.NewContext(context.Background(), nodebus.CallInfo{
+				Publisher: publishFunc(func(nodebus.Event) error { return nil }), TextPause: time.Hour,
+			})
+			calls := make([]nodebus.Context, texts)
+			for i := range calls {
+				calls[i].Begin(first, nodebus.Place{UniqueID: fmt.Sprint("n", i)}, 0, nil)
+				_, _ = calls[i].Text("").WriteString("x")
+			}
+			for b.Loop() {
+				_ = calls[0].SendSync(nodebus.Status{})
+			}
+		})
+	}
+}
+
 type discard struct{}
 
 func (discard) Write(context.Context, []nodebus.Frame) error { return nil }

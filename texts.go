@@ -1,7 +1,9 @@
 package nodebus
 
 import (
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
@@ -48,6 +50,15 @@ func (m *message) hiddenFrom(c JSONCodec) bool {
 	}
 	_, soFar := m.payload.(TextSoFar)
 	return soFar
+}
+
+// sentName returns the name of a text for clients. Two texts of a node never have the same.
+func sentName(name string, index int) string {
+	rest := strings.TrimRight(name, "0123456789")
+	if index == 0 && (len(rest) == len(name) || !strings.HasSuffix(rest, "#")) {
+		return name
+	}
+	return name + "#" + strconv.Itoa(index)
 }
 
 // pieceMax is the maximum size, in bytes, of a piece that was joined from smaller pieces.
@@ -110,4 +121,12 @@ func joined(pieces []*message) *message {
 		id: last.id, at: last.at, to: last.to, payload: p,
 		size: int32(p.sizeJSON()), steps: last.steps, frozen: true, extension: true,
 	}
+}
+
+// startOfRune returns the index, at most i, at which the character of byte i begins.
+func startOfRune(text string, i int) int {
+	for i > 0 && !utf8.RuneStart(text[i]) {
+		i--
+	}
+	return i
 }

@@ -2,7 +2,6 @@ package nodebus
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,10 +20,15 @@ import (
 // receive the last MiB. When the call of the node ends, all clients receive the rest.
 //
 // The writer keeps the text in memory until the call ends.
+//
+// No lock is held while the Publisher of the call runs, so Publish may call the methods of
+// the writer. But Publish must not call SendSync or End of the context: both wait until the
+// pieces before them are published, so such a Publish would wait for itself.
 type TextWriter struct {
-	ctx  *Context // the context on which Text was called
-	key  textKey
-	idle sync.Cond // of mu: busy has become false
+	ctx      *Context // the call or the try whose text it is
+	key      textKey
+	sentName string    // for clients
+	idle     sync.Cond // of mu: busy has become false
 
 	mu     sync.Mutex
 	text   strings.Builder // valid UTF-8
@@ -50,56 +54,84 @@ const (
 
 var longAgo = time.Unix(0, 0) // the zero time means never
 
-// textKey identifies a text in the calls of one prompt.
-type textKey struct{ node, name string }
+// textKey identifies a text of a node.
+type textKey struct {
+	of   *Context // the call or the try whose text it is
+	name string
+}
 
-// texts holds the open texts of the calls that share a [CallInfo].
+// texts holds the open texts of the calls that share a [CallInfo], by node.
 type texts struct {
 	mu   sync.Mutex
-	open map[textKey]*TextWriter
+	open map[string]map[textKey]*TextWriter
 }
 
 // Text returns the writer of a text of the node. name identifies the text within the node; a
 // node with one text may leave it empty. During a call of the node, the same name means the
 // same text, which goes on where it was. A later call, or a further try of the same call,
-// begins the text anew. If the node is called for each element of a list, the calls after
-// the first have texts of their own: their names end with "#" and [Context.Index].
+// begins the text anew.
+//
+// If the node is called for each element of a list, each call has texts of its own. For
+// clients, the names of the calls after the first end with "#" and [Context.Index]. In the
+// first call, the name of a text is as it is, unless it ends with "#" and digits: then "#0"
+// follows. So the texts "a#1" of the first call and "a" of the second are two texts:
+// "a#1#0" and "a#1".
 //
 // Write returns [ErrClosed] after Run has returned, and otherwise the errors of
-// [Hub.Publish]. After an error of Publish, each further Write returns the same error.
+// [Hub.Publish]. After an error of Publish, each further Write returns the same error. A
+// goroutine that an earlier try has left behind cannot write to the text of a later try.
 //
 // An event that the node sends with SendSync comes after everything that was written before.
 func (c *Context) Text(name string) *TextWriter {
-	if c.index > 0 {
-		name += "#" + strconv.Itoa(c.Index())
-	}
-	key, all := textKey{c.id, name}, c.call.texts
-	all.mu.Lock()
-	w := all.open[key]
-	if w == nil {
-		w = &TextWriter{ctx: c, key: key, pieced: longAgo, showed: longAgo}
-		w.idle.L = &w.mu
-		if all.open == nil {
-			all.open = map[textKey]*TextWriter{}
-		}
-		all.open[key] = w
-	}
-	all.mu.Unlock()
 	for x := c; x != nil; x = x.of {
-		x.state.Or(contextTexts)
+		x.state.Or(contextTexts) // before Ended: from now on, End looks for texts
 	}
-	if c.Ended() { // perhaps End has not seen the text
-		w.close()
+	owner, all := c.ofText(), c.call.texts
+	key := textKey{owner, name}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if c.Ended() { // perhaps End has looked already
+		w := newText(key)
+		w.closed = true
+		return w
 	}
+	of := all.open[c.id]
+	for x := owner; x != nil && x.index == c.index; x = x.of.ofText() { // a try goes on with a text of its call
+		if w := of[textKey{x, name}]; w != nil {
+			return w
+		}
+	}
+	if of == nil {
+		if of = map[textKey]*TextWriter{}; all.open == nil {
+			all.open = map[string]map[textKey]*TextWriter{}
+		}
+		all.open[c.id] = of
+	}
+	of[key] = newText(key)
+	return of[key]
+}
+
+// ofText returns the context of the call, or of the try, that c is for. The texts of c are
+// its texts: they end when it ends. ofText returns nil for nil.
+func (c *Context) ofText() *Context {
+	for c != nil && c.of != nil && c.state.Load()&contextWith != 0 {
+		c = c.of
+	}
+	return c
+}
+
+func newText(key textKey) *TextWriter {
+	w := &TextWriter{ctx: key.of, key: key, sentName: sentName(key.name, key.of.Index()), pieced: longAgo, showed: longAgo}
+	w.idle.L = &w.mu
 	return w
 }
 
-// textsOf returns the open texts that the function selects.
+// textsOf returns the open texts of the node that the function selects.
 func (c *Context) textsOf(selects func(*TextWriter) bool) (found []*TextWriter) {
 	all := c.call.texts
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	for _, w := range all.open {
+	for _, w := range all.open[c.id] {
 		if selects(w) {
 			found = append(found, w)
 		}
@@ -114,7 +146,7 @@ func (c *Context) flushTexts() {
 		written = written || x.state.Load()&contextTexts != 0
 	}
 	if written {
-		for _, w := range c.textsOf(func(w *TextWriter) bool { return w.key.node == c.id }) {
+		for _, w := range c.textsOf(func(*TextWriter) bool { return true }) {
 			w.mu.Lock()
 			w.publish(textPieces)
 			w.mu.Unlock()
@@ -125,13 +157,7 @@ func (c *Context) flushTexts() {
 // endTexts publishes the rest of the texts of c, and of the contexts made from c, and closes
 // them.
 func (c *Context) endTexts() {
-	for _, w := range c.textsOf(func(w *TextWriter) bool {
-		x := w.ctx
-		for x != nil && x != c {
-			x = x.of
-		}
-		return x == c
-	}) {
+	for _, w := range c.textsOf(func(w *TextWriter) bool { return w.ctx.isWithin(c) }) {
 		w.close()
 	}
 }
@@ -140,16 +166,23 @@ func (c *Context) endTexts() {
 func (w *TextWriter) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.forget() // afterwards, so that another End waits, and also if Publish calls runtime.Goexit
 	if !w.closed {
 		w.closed = true
 		w.add(nil, true)
 	}
 	w.publish(textAll)
-	all := w.ctx.call.texts
+}
+
+// forget removes w from the open texts.
+func (w *TextWriter) forget() {
+	all, id := w.ctx.call.texts, w.ctx.id
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if all.open[w.key] == w {
-		delete(all.open, w.key)
+	if of := all.open[id]; of[w.key] == w {
+		if delete(of, w.key); len(of) == 0 {
+			delete(all.open, id)
+		}
 	}
 }
 
@@ -291,7 +324,7 @@ func (w *TextWriter) next(duty textDuty, now time.Time) Payload {
 		if len(piece) > pieceMax {
 			piece = piece[:startOfRune(piece, pieceMax)]
 		}
-		p := TextPiece{Place: c.Place(), PromptID: c.PromptID(), Name: w.key.name, Offset: w.sent, Piece: piece}
+		p := TextPiece{Place: c.Place(), PromptID: c.PromptID(), Name: w.sentName, Offset: w.sent, Piece: piece}
 		w.sent += len(piece)
 		w.anew, w.pieced = false, now
 		return p
@@ -303,14 +336,6 @@ func (w *TextWriter) next(duty textDuty, now time.Time) Payload {
 		return TextSoFar{PromptID: c.PromptID(), UniqueID: c.id, Text: text}
 	}
 	return nil
-}
-
-// startOfRune returns the index, at most i, at which the character of byte i begins.
-func startOfRune(text string, i int) int {
-	for i > 0 && !utf8.RuneStart(text[i]) {
-		i--
-	}
-	return i
 }
 
 // due returns when the next piece and the next TextSoFar are due. A time is zero if there is

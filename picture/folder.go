@@ -33,9 +33,10 @@ type Folder struct {
 // same file, also if they run at the same time, or in two programs.
 //
 // The prefix may begin with subfolders: "portraits/red". It usually comes from a client: a
-// prefix that leads out of the folder, or that some system does not allow as a file name, is
-// an error. ext begins with a dot. Create takes words such as %width% as they are; [Expand]
-// replaces them.
+// prefix that leads out of the folder, or that Linux, macOS or Windows does not allow in a
+// file name, is an error: for example a control character or one of <>:"|?*\. ext begins with a
+// dot, and otherwise has what a prefix without subfolders may have. Create takes words such as
+// %width% as they are; [Expand] replaces them.
 //
 // Create keeps the file in memory until write returns. If write returns an error or panics,
 // Create returns the error and saves nothing. Readers see complete files only. Create looks
@@ -45,8 +46,11 @@ func (f Folder) Create(prefix, ext string, write func(w io.Writer) error) (saved
 		return saved, errors.New("picture: the folder has no path; set Folder.Path")
 	}
 	sub, base := path.Split(prefix)
+	if err := checkExt(ext); err != nil {
+		return saved, err
+	}
 	first, err := files.Clean(path.Join(sub, name(base, 1, ext)))
-	if err != nil || base == "" || strings.Contains(ext, "/") {
+	if err != nil || base == "" || strings.ContainsAny(prefix, forbidden) {
 		return saved, fmt.Errorf("picture: %.100q is no prefix of a file name in the folder: %w", prefix, errors.Join(err, fs.ErrInvalid))
 	}
 	var content bytes.Buffer
@@ -74,6 +78,16 @@ func (f Folder) Create(prefix, ext string, write func(w io.Writer) error) (saved
 		saved.Type = "output"
 	}
 	return saved, nil
+}
+
+// forbidden has the characters that Windows does not allow and that files.Clean allows.
+const forbidden = `<>"|?*`
+
+func checkExt(ext string) error {
+	if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext, forbidden+"/") {
+		return fmt.Errorf(`picture: the extension %.100q is not allowed; it begins with a dot, as ".png": %w`, ext, fs.ErrInvalid)
+	}
+	return nil
 }
 
 // Expand replaces the words that ComfyUI replaces in the prefix of a file name: %width% and

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -86,7 +87,7 @@ func TestCreateRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
 	require.NoError(t, os.Symlink(os.TempDir(), filepath.Join(path, "out")))
 	folder := picture.Folder{Path: path}
-	for _, prefix := range []string{"", "x/", "../a", "/a", "a/../../b", `a\b`, "a\x00", "a:b", "NUL", "file/a", "file/x/a", "out/a", "\xff", string(make([]byte, 300))} {
+	for _, prefix := range []string{"", "x/", "../a", "/a", "a/../../b", `a\b`, "a\x00", "a:b", "ß*", "a?b", "a<b", "a>b", `a"b`, "a|b", "x*/a", "NUL/a", "x./a", "a\nb", "NUL", "file/a", "file/x/a", "out/a", "\xff", string(make([]byte, 300))} {
 		_, err := folder.Create(prefix, ".png", says("x"))
 		if prefix == "NUL" { // the name of a device only without the number
 			require.NoError(t, err)
@@ -94,9 +95,11 @@ func TestCreateRefuses(t *testing.T) {
 		}
 		require.Error(t, err, "%q", prefix)
 	}
-	_, err := folder.Create("a", "/../b", says("x"))
-	require.Error(t, err)
-	_, err = picture.Folder{}.Create("a", ".png", says("x"))
+	for _, ext := range []string{"/../b", "", "png", ".", "..", ".png/b", `.png\b`, ".p*", ".p:g", ".png\x00", ".png ", ".png.", "\xff"} {
+		_, err := folder.Create("a", ext, says("x"))
+		require.ErrorIs(t, err, fs.ErrInvalid, "%q", ext)
+	}
+	_, err := picture.Folder{}.Create("a", ".png", says("x"))
 	require.ErrorContains(t, err, "set Folder.Path")
 	left, err := filepath.Glob(filepath.Join(path, "*"))
 	require.NoError(t, err)

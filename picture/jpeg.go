@@ -17,13 +17,17 @@ const (
 	tagModel  = 0x0110 // the tag of the prompt; the tags of the other texts follow downwards
 	tagFirst  = 0x0100
 	typeASCII = 2
+	tags      = tagModel - tagFirst + 1
 	entrySize = 12
 )
 
 var (
 	errColon  = errors.New("a name in a JPEG file must not be empty or contain a colon")
-	errTags   = fmt.Errorf("%w: a JPEG file holds at most %d texts", ErrTooLong, tagModel-tagFirst+1)
+	errTags   = fmt.Errorf("%w: a JPEG file holds at most %d texts", ErrTooLong, tags)
 	errExifUp = errors.New("picture: the Exif data of the JPEG file is damaged")
+	// errOverlap means that the texts of a segment are longer than the segment, or more than
+	// its tags. A small file could become gigabytes.
+	errOverlap = fmt.Errorf("picture: the Exif data of the JPEG file is %w: its texts overlap, or it has more than %d", ErrTooLong, tags)
 )
 
 // segment returns the Exif segment of the metadata; nil if there is none.
@@ -35,7 +39,7 @@ func (m Metadata) segment() ([]byte, error) {
 	if _, ok := m["prompt"]; !ok {
 		names = append([]string{""}, names...) // the tag of the prompt stays free
 	}
-	if len(names) > tagModel-tagFirst+1 {
+	if len(names) > tags {
 		return nil, &MetadataError{"", errTags}
 	}
 	var texts []string // by tag, upwards
@@ -83,7 +87,7 @@ func appendTIFF(b []byte, texts []string, first int) []byte {
 
 // readJPEG reads the segments after the marker SOI, up to the data of the image.
 func readJPEG(r io.Reader) (Metadata, error) {
-	m := Metadata{}
+	m, left := Metadata{}, metadataMax
 	for {
 		marker, err := nextMarker(r)
 		switch {
@@ -116,6 +120,9 @@ func readJPEG(r io.Reader) (Metadata, error) {
 			if err := m.readTIFF(tiff); err != nil {
 				return nil, err
 			}
+			if left -= len(tiff) + tags*textRoom; left < 0 {
+				return nil, tooLongToRead()
+			}
 		}
 	}
 }
@@ -136,7 +143,8 @@ func nextMarker(r io.Reader) (byte, error) {
 	}
 }
 
-// readTIFF reads the texts of a TIFF structure.
+// readTIFF reads the texts of a TIFF structure. The texts together are at most as long as the
+// structure, also if their bytes overlap.
 func (m Metadata) readTIFF(b []byte) error {
 	if len(b) < 8 {
 		return errExifUp
@@ -151,29 +159,47 @@ func (m Metadata) readTIFF(b []byte) error {
 	if at+2 > uint64(len(b)) {
 		return errExifUp
 	}
-	entries := b[at+2:]
+	entries, texts, left := b[at+2:], 0, uint64(len(b))
 	for range order.Uint16(b[at:]) {
 		if len(entries) < entrySize {
 			return errExifUp
 		}
 		e := entries[:entrySize]
 		entries = entries[entrySize:]
-		tag, n := order.Uint16(e), uint64(order.Uint32(e[4:]))
+		tag := order.Uint16(e)
 		if order.Uint16(e[2:]) != typeASCII || tag < tagFirst || tag > tagModel {
 			continue
 		}
-		value := e[8:]
-		if n > 4 {
-			from := uint64(order.Uint32(e[8:]))
-			if from+n > uint64(len(b)) {
-				return errExifUp
-			}
-			value = b[from:]
+		text, err := textOf(b, e, order)
+		if err != nil {
+			return err
 		}
-		text, _, _ := strings.Cut(string(value[:n]), "\x00")
-		if name, text, ok := strings.Cut(text, ":"); ok && name != "" {
-			m[asText([]byte(name))] = asText([]byte(text))
+		if texts++; texts > tags || uint64(len(text)) > left {
+			return errOverlap
 		}
+		left -= uint64(len(text))
+		m.addExif(text)
 	}
 	return nil
+}
+
+// textOf returns the bytes of the text of an entry of a TIFF structure.
+func textOf(b, entry []byte, order binary.ByteOrder) ([]byte, error) {
+	n, value := uint64(order.Uint32(entry[4:])), entry[8:]
+	if n > 4 {
+		from := uint64(order.Uint32(value))
+		if from+n > uint64(len(b)) {
+			return nil, errExifUp
+		}
+		value = b[from:]
+	}
+	return value[:n], nil
+}
+
+// addExif adds the text of a tag, "name:text".
+func (m Metadata) addExif(b []byte) {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	if name, text, ok := bytes.Cut(b, []byte(":")); ok && len(name) > 0 {
+		m[asText(name)] = asText(text)
+	}
 }

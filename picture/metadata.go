@@ -114,8 +114,9 @@ func (m Metadata) order() []string {
 }
 
 const (
-	metadataMax = 64 << 20 // bytes of all metadata of a file, for writing and reading
-	overhead    = 8        // more than what a text of a PNG file takes besides its name and its characters
+	metadataMax = 64 << 20     // bytes of all metadata of a file, for writing and reading
+	textRoom    = 56           // the memory that a text takes besides its name and its characters, in bytes
+	overhead    = textRoom + 8 // and more than what it takes in a PNG file
 )
 
 var (

@@ -245,6 +245,7 @@ func TestWriteFails(t *testing.T) {
 		require.ErrorAs(t, f.encode(io.Discard, nil, m), &panicked, name)
 		var file bytes.Buffer
 		require.Error(t, f.encode(&file, image.NewGray(image.Rect(0, 0, 1<<32, 1)), m), name)
+		require.ErrorContains(t, f.encode(&file, image.Black, m), "too large", "its sides have 2e9 pixels")
 		require.Zero(t, file.Len())
 		require.NoError(t, f.encode(&file, square(), m))
 		for n := range 100 {

@@ -111,7 +111,7 @@ type chunkReader struct {
 }
 
 func (c *chunkReader) text(r io.Reader, typ string, size int) error {
-	if c.left -= size; c.left < 0 {
+	if c.left -= size + textRoom; c.left < 0 {
 		return tooLongToRead()
 	}
 	b, err := io.ReadAll(io.LimitReader(r, int64(size)+4))

@@ -15,8 +15,9 @@ var ErrFormat = errors.New("picture: the file is neither a PNG nor a JPEG file")
 // Metadata. If several texts have the same name, the last one counts. The texts may come
 // from anybody: they need not be JSON.
 //
-// Errors: [ErrFormat]; [ErrTooLong] if the metadata has more than 64 MiB; an error if the
-// file is damaged or ends too early; an error of r.
+// Errors: [ErrFormat]; [ErrTooLong] if the metadata has more than 64 MiB, where each text counts
+// 56 bytes more than it has, or if the Exif texts of a JPEG file overlap or are more than 17;
+// an error if the file is damaged or ends too early; an error of r.
 func Read(r io.Reader) (Metadata, error) {
 	var head [8]byte
 	n, err := io.ReadFull(r, head[:2])

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,43 @@ func packed(s string) string {
 func exif(tiff string) string {
 	b := binary.BigEndian.AppendUint16([]byte("\xff\xd8\xff\xff\xe1"), uint16(len(tiff)+8))
 	return string(b) + "Exif\x00\x00" + tiff + "\xff\xd9"
+}
+
+// overlapping returns a JPEG file of Exif segments whose texts share their bytes: each of the
+// segments has n texts of size bytes.
+func overlapping(segments, n, size int) string {
+	var b strings.Builder
+	b.WriteString("\xff\xd8")
+	for s := range segments {
+		le := binary.LittleEndian
+		tiff := le.AppendUint16([]byte("II\x2a\x00\x08\x00\x00\x00"), uint16(n))
+		for i := range n {
+			tiff = append(le.AppendUint16(tiff, 0x0110), 2, 0)
+			tiff = le.AppendUint32(le.AppendUint32(tiff, uint32(size-i)), uint32(10+12*n+i))
+		}
+		text := strings.Repeat(string(rune('A'+s)), n) + ":"
+		tiff = append(tiff, text+strings.Repeat("x", size-len(text))...)
+		b.WriteString("\xff\xe1")
+		b.Write(binary.BigEndian.AppendUint16(nil, uint16(len(tiff)+8)))
+		b.WriteString("Exif\x00\x00" + string(tiff))
+	}
+	return b.String() + "\xff\xd9"
+}
+
+// TestReadTakesLittleMemory: what Read takes does not grow much beyond the file.
+func TestReadTakesLittleMemory(t *testing.T) {
+	for _, file := range []string{overlapping(4, 1800, 43000), overlapping(64, 17, 60000)} {
+		before := allocated()
+		_, err := picture.Read(strings.NewReader(file))
+		require.ErrorIs(t, err, picture.ErrTooLong)
+		require.Less(t, allocated()-before, uint64(len(file)+1<<20))
+	}
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 // TestRead reads files of other tools.
@@ -99,6 +137,9 @@ func TestReadRefuses(t *testing.T) {
 		"no TIFF":                 {exif("MM"), "Exif data"},
 		"another order":           {exif("XX\x2a\x00\x08\x00\x00\x00\x00\x00"), "Exif data"},
 		"a place outside":         {exif("II\x2a\x00\xff\xff\xff\xff"), "Exif data"},
+		"texts that overlap":      {overlapping(1, 2, 50), "too long"},
+		"more texts than tags":    {overlapping(1, 18, 50), "too long"},
+		"texts without an end":    {chunked(slices.Repeat([]string{"tEXt", "a\x00"}, 1<<21)...), "too long"},
 		"a cut list":              {tiff("\x02\x00"), "Exif data"},
 		"a text outside":          {tiff("\x01\x00\x10\x01\x02\x00\xff\xff\xff\xff\xff\xff\xff\xff"), "Exif data"},
 	} {
@@ -129,6 +170,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte(chunked("zTXt", "a\x00\x00"+packed("text"), "iTXt", "b\x00\x01\x00\x00\x00"+packed("text"), "IEND", "")))
 	f.Add([]byte(exif("MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x10\x00\x02\x00\x00\x00\x04a:b\x00\x00\x00\x00\x00")))
+	f.Add([]byte(overlapping(1, 1, 50)))
+	f.Add([]byte(overlapping(2, 30, 400)))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		m, err := picture.Read(bytes.NewReader(file))
 		if err != nil {

@@ -1,17 +1,20 @@
 package picture
 
 import (
+	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
 	"io"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/thumb"
 )
 
 // WritePNG writes img as a PNG file with the metadata of the node's prompt, see
 // [MetadataOf]. Errors: a [*MetadataError] before anything is written, an error of package
-// image/png, or an error of w. A panic of img is an error, too.
+// image/png, or an error of w. An image with more than 2^28 pixels, or with a side of more than
+// 2^20, is an error before anything is written. A panic of img is an error, too.
 func WritePNG(ctx *nodebus.Context, w io.Writer, img image.Image) error {
 	m, err := MetadataOf(ctx)
 	if err != nil {
@@ -44,7 +47,12 @@ func EncodePNG(w io.Writer, img image.Image, m Metadata, enc *png.Encoder) error
 	if enc == nil {
 		enc = &png.Encoder{}
 	}
-	return nodebus.Protect(func() error { return enc.Encode(&inserter{w: w, before: headPNG, insert: chunks}, img) })
+	return nodebus.Protect(func() error {
+		if err := thumb.MayEncode(img.Bounds()); err != nil {
+			return fmt.Errorf("picture: %w", err)
+		}
+		return enc.Encode(&inserter{w: w, before: headPNG, insert: chunks}, img)
+	})
 }
 
 // EncodeJPEG writes img as a JPEG file with metadata. nil options mean the quality of

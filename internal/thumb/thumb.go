@@ -11,6 +11,22 @@ import (
 // sideMax is the maximum width and height of an image that Copy accepts.
 const sideMax = 1 << 30
 
+// Limits of an image that is encoded with all its pixels. The encoders keep some rows in
+// memory, and some images have any size without memory: the sides of image.Black have 2e9 pixels.
+const (
+	encodePixels = 1 << 28
+	encodeSide   = 1 << 20
+)
+
+// MayEncode returns an error if an image with these bounds is too large to be encoded.
+func MayEncode(b image.Rectangle) error {
+	w, h := b.Dx(), b.Dy()
+	if !b.Empty() && (w <= 0 || h <= 0 || w > encodeSide || h > encodeSide || w > encodePixels/h) {
+		return fmt.Errorf("the image is too large: it may have %d pixels, and %d at each side", encodePixels, encodeSide)
+	}
+	return nil
+}
+
 // Copy returns a copy of img that shares no memory with img. If a side of img is longer
 // than side, the copy is smaller: its longer side has that length, and its shape is the
 // same. The copy of an image without colours is an *image.Gray, the copy of a YCbCr image
@@ -86,14 +102,39 @@ func rows(dst []byte, width int, src []byte, stride, n int) {
 	}
 }
 
-// planes copies the three planes of an image. It panics if a plane is too short.
+// planes copies the parts of the three planes that belong to an image, which may be a part of
+// a larger image. It panics if a plane is too short.
 func planes(m *image.YCbCr) image.Image {
-	out, last := *m, m.Rect.Max.Sub(image.Pt(1, 1))
+	out, first, last := *m, m.Rect.Min, m.Rect.Max.Sub(image.Pt(1, 1))
 	_, _, _ = m.Y[m.YOffset(last.X, last.Y)], m.Cb[m.COffset(last.X, last.Y)], m.Cr[m.COffset(last.X, last.Y)]
-	all := append(append(append(make([]byte, 0, len(m.Y)+len(m.Cb)+len(m.Cr)), m.Y...), m.Cb...), m.Cr...)
-	y, cb := len(m.Y), len(m.Y)+len(m.Cb)
-	out.Y, out.Cb, out.Cr = all[:y:y], all[y:cb:cb], all[cb:]
+	wide, high := samples(m.SubsampleRatio)
+	w, h := m.Rect.Dx(), m.Rect.Dy()
+	cw, ch := last.X/wide-first.X/wide+1, last.Y/high-first.Y/high+1
+	all, c := make([]byte, w*h+2*cw*ch), m.COffset(first.X, first.Y)
+	out.Y, out.Cb, out.Cr = all[:w*h:w*h], all[w*h:w*h+cw*ch:w*h+cw*ch], all[w*h+cw*ch:]
+	out.YStride, out.CStride = w, cw
+	rows(out.Y, w, m.Y[m.YOffset(first.X, first.Y):], m.YStride, h)
+	rows(out.Cb, cw, m.Cb[c:], m.CStride, ch)
+	rows(out.Cr, cw, m.Cr[c:], m.CStride, ch)
 	return &out
+}
+
+// samples returns how many pixels share one sample of a colour, side by side and above each
+// other.
+func samples(r image.YCbCrSubsampleRatio) (wide, high int) {
+	switch r {
+	case image.YCbCrSubsampleRatio422:
+		return 2, 1
+	case image.YCbCrSubsampleRatio420:
+		return 2, 2
+	case image.YCbCrSubsampleRatio440:
+		return 1, 2
+	case image.YCbCrSubsampleRatio411:
+		return 4, 1
+	case image.YCbCrSubsampleRatio410:
+		return 4, 2
+	}
+	return 1, 1
 }
 
 // scaled returns a smaller copy. Each pixel is the average of n by n samples.

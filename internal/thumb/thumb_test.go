@@ -182,6 +182,45 @@ func TestCopyRefuses(t *testing.T) {
 	require.Panics(t, func() { _, _ = thumb.Copy(broken, 10, nil) }, "and not when the copy is encoded")
 }
 
+// TestCopyOfAPart: the copy of a part of a YCbCr image does not keep the rest.
+func TestCopyOfAPart(t *testing.T) {
+	for _, ratio := range []image.YCbCrSubsampleRatio{
+		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
+		image.YCbCrSubsampleRatio440, image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410,
+	} {
+		large := ycbcr(gradient(image.Rect(-50, -30, 300, 200)), ratio)
+		for _, r := range []image.Rectangle{
+			image.Rect(0, 0, 16, 16), image.Rect(3, 5, 24, 18), image.Rect(-7, -9, 8, 3), image.Rect(299, 199, 300, 200), large.Rect,
+		} {
+			part := large.SubImage(r)
+			got, err := thumb.Copy(part, 400, nil)
+			require.NoError(t, err)
+			copied := got.(*image.YCbCr)
+			require.Equal(t, r.Size(), copied.Rect.Size())
+			require.Len(t, copied.Y, r.Dx()*r.Dy())
+			require.LessOrEqual(t, len(copied.Cb)+len(copied.Cr), 2*len(copied.Y))
+			for y := range r.Dy() {
+				for x := range r.Dx() {
+					require.Equal(t, part.At(r.Min.X+x, r.Min.Y+y), copied.At(copied.Rect.Min.X+x, copied.Rect.Min.Y+y), "%v of %v", r, ratio)
+				}
+			}
+		}
+	}
+}
+
+// TestMayEncode: the limits of an image that is encoded with all its pixels.
+func TestMayEncode(t *testing.T) {
+	for size, may := range map[image.Point]bool{
+		{X: 1, Y: 1}: true, {X: 1 << 14, Y: 1 << 14}: true, {X: 1 << 20, Y: 1 << 8}: true, {X: 1 << 8, Y: 1 << 20}: true,
+		{X: 1<<14 + 1, Y: 1 << 14}: false, {X: 1<<20 + 1, Y: 1}: false, {X: 1, Y: 1<<20 + 1}: false, {X: 1 << 20, Y: 1 << 20}: false,
+	} {
+		err := thumb.MayEncode(image.Rectangle{Max: size}.Sub(image.Pt(5, -5)))
+		require.Equal(t, may, err == nil, "%v: %v", size, err)
+	}
+	require.ErrorContains(t, thumb.MayEncode(image.Black.Bounds()), "too large")
+	require.ErrorContains(t, thumb.MayEncode(image.Rectangle{Min: image.Pt(math.MinInt, 0), Max: image.Pt(math.MaxInt, 1)}), "too large")
+}
+
 // TestHugeImage has more pixels than anybody can read.
 func TestHugeImage(t *testing.T) {
 	got, err := thumb.Copy(plain{image.Rect(0, 0, 1<<30, 1<<29)}, 64, nil)
