@@ -9,7 +9,7 @@ import (
 )
 
 // TestNotAPrompt submits what people take for a prompt. The details say what to do; the other
-// members of the error are those of ComfyUI.
+// members of the error are the same as in ComfyUI.
 func TestNotAPrompt(t *testing.T) {
 	const object, class = "Cannot execute because a node is not an object.", "Cannot execute because a node is missing the class_type property."
 	for _, tt := range []struct{ name, text, message, details string }{

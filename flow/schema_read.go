@@ -65,8 +65,8 @@ func (e *entryJSON) info() nodebus.Info {
 // is true, every input has List.
 //
 // UnmarshalJSON refuses only what is not an object, because ComfyUI describes a class whatever
-// the class says about itself. An input or output that names no type has an empty Type, and a
-// name can be that of two inputs: NewClass refuses such a Schema, and says which input is wrong.
+// the class says about itself. An input or output that names no type has an empty Type, and
+// two inputs may have the same name: NewClass refuses such a Schema, and says which input is wrong.
 // If output is a text and not a list, each letter is the type of an output, as in ComfyUI.
 func (s *Schema) UnmarshalJSON(data []byte) error {
 	var e entryJSON

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/jsonenc"
-	"github.com/nodebus/nodebus/internal/value"
 )
 
 // StubOptions are the options of [Stub] and [Stubs]. A nil *StubOptions, and each zero field,
@@ -135,7 +135,7 @@ func stub(name string, entry []byte, opts *StubOptions) (*flow.Class, error) {
 }
 
 // class returns the stand-in. If an input of the schema is not possible here, the stand-in
-// takes its values as those of an input that the description does not have.
+// treats it like an input that the description does not have.
 func (l looseness) class(s flow.Schema) (*flow.Class, error) {
 	var hooks flow.Hooks
 	if l.AnyLink {
@@ -221,8 +221,8 @@ func (l looseness) loosenOne(p *flow.Port) {
 
 // excludes reports whether no number is within the limits.
 func excludes(low, high any) bool {
-	a, err1 := value.To[float64](low)
-	b, err2 := value.To[float64](high)
+	a, err1 := strconv.ParseFloat(fmt.Sprint(low), 64)
+	b, err2 := strconv.ParseFloat(fmt.Sprint(high), 64)
 	return err1 == nil && err2 == nil && a > b
 }
 
