@@ -79,7 +79,7 @@ func TestSchemaWithNullChoice(t *testing.T) {
 		require.NoError(t, out.Err())
 		var value any
 		require.NoError(t, json.Unmarshal([]byte(literal), &value))
-		require.EqualValues(t, []any{value, nil}, []any{normal(taken[0]), taken[1]})
+		require.Equal(t, []any{value, nil}, []any{normal(taken[0]), taken[1]})
 	}
 }
 
