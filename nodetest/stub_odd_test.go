@@ -1,6 +1,7 @@
 package nodetest_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -93,4 +94,23 @@ func TestStubsWithoutClass(t *testing.T) {
 		_, has := reg.Class(name)
 		require.True(t, has, name)
 	}
+}
+
+// FuzzStub checks that each object is the description of a class.
+func FuzzStub(f *testing.F) {
+	var entries map[string]json.RawMessage
+	require.NoError(f, json.Unmarshal([]byte(oddities), &entries))
+	for _, entry := range entries {
+		f.Add([]byte(entry))
+	}
+	f.Add([]byte(`{"input":{"required":{"g":["COMFY_AUTOGROW_V3",{"template":{"input":{"required":{"":[]}},"prefix":"g"}}],"g.g0":["INT"],"others":["*"],
+		"c":["COMBO",{"options":[{}],"multiselect":true,"min":"x"}],"m":["COMFY_MATCHTYPE_V3",{"template":{"template_id":"T"},"default":1}]}},"is_input_list":true}`))
+	f.Fuzz(func(t *testing.T, entry []byte) {
+		var o map[string]any
+		if json.Unmarshal(entry, &o) != nil || o == nil {
+			return
+		}
+		_, err := nodetest.Stub("A", append(append([]byte(`{"A":`), entry...), '}'), &nodetest.StubOptions{AnyLink: true})
+		require.NoError(t, err)
+	})
 }
