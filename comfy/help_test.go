@@ -33,6 +33,7 @@ func TestHelp(t *testing.T) {
 	add("Core", "", "# Core")
 	add("My/Node v1.5", "comfy_extras.some", "slashes")
 	add("Größe", "", "umlauts")
+	add("Seed //Inspire", "", "two slashes")
 	add("Silent", "", "")
 	add("Odd", "elsewhere.pack", "odd")
 	add("Packed", "custom_nodes.pack", "packed")
@@ -46,24 +47,27 @@ func TestHelp(t *testing.T) {
 
 	const markdown, text = "text/markdown; charset=utf-8", "text/plain; charset=utf-8"
 	for path, want := range map[string]struct{ typ, body string }{
-		"/docs/Core/en.md":               {markdown, "# Core"},
-		"/docs/Core/pt-BR.md":            {markdown, "# Core"},
-		"/docs/Core/de.md":               {text, "file de"},
-		"/docs/picture.png":              {"image/png", "picture"},
-		"/docs/My/Node%20v1.5/en.md":     {markdown, "slashes"},
-		"/docs/My%2FNode%20v1.5/en.md":   {markdown, "slashes"},
-		"/docs/Gr%C3%B6%C3%9Fe/en.md":    {markdown, "umlauts"},
-		"/docs/Odd/en.md":                {markdown, "odd"},
-		"/docs/NoPack/en.md":             {markdown, "no pack"},
-		"/docs/Silent/en.md":             {},
-		"/docs/Unknown/en.md":            {},
-		"/docs/Core/en.html":             {},
-		"/docs/Core":                     {},
-		"/docs/Core.md":                  {},
-		"/docs/en.md":                    {},
-		"/docs/":                         {},
-		"/extensions/pack/docs/a.png":    {"image/png", "picture"},
-		"/extensions/pack/docs/Filed.md": {text, "file"},
+		"/docs/Core/en.md":                {markdown, "# Core"},
+		"/docs/Core/pt-BR.md":             {markdown, "# Core"},
+		"/docs/Core/de.md":                {text, "file de"},
+		"/docs/picture.png":               {"image/png", "picture"},
+		"/docs/My/Node%20v1.5/en.md":      {markdown, "slashes"},
+		"/docs/My%2FNode%20v1.5/en.md":    {markdown, "slashes"},
+		"/docs/Gr%C3%B6%C3%9Fe/en.md":     {markdown, "umlauts"},
+		"/docs/Seed%20//Inspire/en.md":    {markdown, "two slashes"},
+		"/docs/Seed%20%2F%2FInspire/x.md": {markdown, "two slashes"},
+		"/docs/Seed%20//Unknown/en.md":    {},
+		"/docs/Odd/en.md":                 {markdown, "odd"},
+		"/docs/NoPack/en.md":              {markdown, "no pack"},
+		"/docs/Silent/en.md":              {},
+		"/docs/Unknown/en.md":             {},
+		"/docs/Core/en.html":              {},
+		"/docs/Core":                      {},
+		"/docs/Core.md":                   {},
+		"/docs/en.md":                     {},
+		"/docs/":                          {},
+		"/extensions/pack/docs/a.png":     {"image/png", "picture"},
+		"/extensions/pack/docs/Filed.md":  {text, "file"},
 
 		"/extensions/pack/docs/Packed/de.md":       {text, "file de"},
 		"/extensions/pack/docs/Packed.md":          {markdown, "packed"},
@@ -98,5 +102,10 @@ func TestHelp(t *testing.T) {
 		require.Equal(t, want.typ, a.header.Get("Content-Type"), path)
 		require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"), path)
 	}
-	require.Equal(t, 404, h.send("GET", "/docs/../Core/en.md", "").status)
+	for _, path := range []string{"/docs/../Core/en.md", "/docs/Seed%20//../Core/en.md", "/docs/.//Core/en.md", "/view//x", "/docs//", "/docs//../../x"} {
+		require.Equal(t, 404, h.send("GET", path, "").status, path)
+	}
+	for _, path := range []string{"/object_info/Seed%20//Inspire", "/api/object_info/Seed%20//Inspire", "/object_info/Seed%20%2F%2FInspire"} {
+		require.Contains(t, h.get(path), "Seed //Inspire", path)
+	}
 }

@@ -109,6 +109,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+	r = withSlashes(r)
 	if !isClean(r.URL.EscapedPath()) { // the mux would redirect the client to another path
 		fail(w, http.StatusNotFound, "the path contains an empty, . or .. element")
 		return
@@ -130,6 +131,25 @@ func withSemicolons(r *http.Request) *http.Request {
 	r.URL = &u
 	return r
 }
+
+// withSlashes escapes the slashes of the name of a class if two follow each other, as in
+// "Seed //Inspire": such a path would be refused. A client that escapes them needs no help.
+func withSlashes(r *http.Request) *http.Request {
+	p := r.URL.EscapedPath()
+	for _, route := range []string{"/object_info/", "/api/object_info/", "/docs/"} {
+		rest, is := strings.CutPrefix(p, route)
+		if !is || !strings.Contains(rest, "//") || !isClean(route+strings.Join(strings.FieldsFunc(rest, isSlash), "/")) {
+			continue
+		}
+		u := *r.URL
+		u.RawPath = route + strings.ReplaceAll(rest, "/", "%2F")
+		r = r.WithContext(r.Context())
+		r.URL = &u
+	}
+	return r
+}
+
+func isSlash(r rune) bool { return r == '/' }
 
 // isClean reports whether a path has no empty, . or .. element.
 func isClean(p string) bool {

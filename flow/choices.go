@@ -125,8 +125,9 @@ func choiceList(slice reflect.Value) []any {
 func find(choices []any, v any) (choice any, ok bool) {
 	v = countable(v)
 	for _, c := range choices {
-		if text, isText := c.(string); isText {
-			if v == any(text) {
+		switch c.(type) {
+		case nil, string:
+			if v == c {
 				return c, true
 			}
 			continue

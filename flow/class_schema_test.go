@@ -37,7 +37,7 @@ func TestNewClassRefusesASchema(t *testing.T) {
 		{`port "a": has no type; set Port.Type`, of(flow.Port{Name: "a"})},
 		{`port "a": has no type; set Port.Type`, of(flow.Port{Name: "a", Kind: flow.PortHidden})},
 		{`port "a": has choices and the type INT; remove Choices, or remove Type`, of(flow.Port{Name: "a", Type: "INT", Choices: choices(int64(1))})},
-		{`port "a": has the choice 1 of type int; give strings, int64, float64 or bool`, of(flow.Port{Name: "a", Choices: choices("x", 1)})},
+		{`port "a": has the choice 1 of type int; give strings, int64, float64, bool or nil`, of(flow.Port{Name: "a", Choices: choices("x", 1)})},
 		{`port "a": has choices that fail: panic: boom; mend the function Choices`, of(flow.Port{Name: "a", Choices: func() []any { panic("boom") }})},
 		{`port "a": is a drop-down and has Raw; remove Raw`, of(flow.Port{Name: "a", Choices: choices("x"), Raw: true})},
 		{`port "a": takes several choices but has none; set Choices`, of(flow.Port{Name: "a", Type: "INT", Multi: true})},

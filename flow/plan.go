@@ -193,10 +193,10 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 			problem = "appears twice"
 		}
 		if problem != "" {
-			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", aboutNode(s))
+			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", aboutNode(s)+notAPrompt(pl.prompt.Nodes))
 		}
 		if s.Class == "" {
-			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", aboutNode(s))
+			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", aboutNode(s)+notAPrompt(pl.prompt.Nodes))
 		}
 		c, ok := pl.reg.Class(s.Class)
 		if !ok {
@@ -216,8 +216,6 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 	pl.walk.node = func(i int32) *planNode { return &pl.nodes[i] }
 	return nil
 }
-
-func aboutNode(s *nodebus.NodeSpec) string { return fmt.Sprintf("Node ID '#%s'", s.ID) }
 
 // wanted returns the output nodes that the prompt asks for, in the order of the
 // prompt.

@@ -125,9 +125,9 @@ func (k *schemaChecker) choices(at string, p *Port) error {
 	}
 	for _, c := range list {
 		switch c.(type) {
-		case string, int64, float64, bool:
+		case nil, string, int64, float64, bool:
 		default:
-			return k.wrong(at, "has the choice %v of type %T", "give strings, int64, float64 or bool", c, c)
+			return k.wrong(at, "has the choice %v of type %T", "give strings, int64, float64, bool or nil", c, c)
 		}
 	}
 	return nil

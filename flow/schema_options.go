@@ -123,8 +123,8 @@ func readGrow(text json.RawMessage, depth int) *Grow {
 	if json.Unmarshal(text, &template) != nil {
 		return nil
 	}
-	ports, err := readBoth(template.Input.Required, template.Input.Optional, depth)
-	if err != nil || len(ports) != 1 || ports[0].Grow != nil || ports[0].Cases != nil || template.Names == nil && template.Prefix == "" {
+	ports := readBoth(template.Input.Required, template.Input.Optional, depth)
+	if len(ports) != 1 || ports[0].Grow != nil || ports[0].Cases != nil || template.Names == nil && template.Prefix == "" {
 		return nil
 	}
 	g := &Grow{Element: ports[0], Prefix: template.Prefix, Min: 1, Max: 10}
@@ -174,23 +174,14 @@ func readCases(text json.RawMessage, depth int) (cases []Case) {
 			return nil
 		}
 		keys[*o.Key] = true
-		ports, err := readBoth(o.Inputs.Required, o.Inputs.Optional, depth)
-		if err != nil {
-			return nil
-		}
-		cases = append(cases, Case{Key: *o.Key, Inputs: ports})
+		cases = append(cases, Case{Key: *o.Key, Inputs: readBoth(o.Inputs.Required, o.Inputs.Optional, depth)})
 	}
 	return cases
 }
 
 // readBoth reads the inputs inside a dynamic input.
-func readBoth(required, optional members, depth int) ([]Port, error) {
-	first, err := readInputs(PortRequired, required, depth+1)
-	if err != nil {
-		return nil, err
-	}
-	more, err := readInputs(PortOptional, optional, depth+1)
-	return append(first, more...), err
+func readBoth(required, optional members, depth int) []Port {
+	return append(readInputs(PortRequired, required, depth+1), readInputs(PortOptional, optional, depth+1)...)
 }
 
 // members is a JSON object whose members keep their order. A name that comes twice has the

@@ -3,31 +3,31 @@ package flow
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
-// entryJSON is an entry of /object_info. Members that only a front end reads are loose: a
-// program may have written anything.
+// entryJSON is an entry of /object_info. Its members are loose: ComfyUI passes on whatever a
+// class says about itself.
 type entryJSON struct {
-	Input struct {
-		Required, Optional, Hidden members
-	}
-	InputOrder struct {
-		Required, Optional, Hidden []string
-	} `json:"input_order"`
+	Input loose[struct {
+		Required, Optional, Hidden loose[members]
+	}]
+	InputOrder loose[struct {
+		Required, Optional, Hidden loose[[]string]
+	}] `json:"input_order"`
 	IsInputList loose[bool] `json:"is_input_list"`
 
-	Output           []json.RawMessage
+	Output           json.RawMessage
 	OutputIsList     loose[[]bool]          `json:"output_is_list"`
-	OutputName       loose[[]loose[string]] `json:"output_name"`
+	OutputName       texts                  `json:"output_name"`
 	OutputTooltips   loose[[]loose[string]] `json:"output_tooltips"`
 	OutputMatchtypes loose[[]loose[string]] `json:"output_matchtypes"`
 
-	Name        string
+	Name        loose[string]
 	DisplayName loose[string] `json:"display_name"`
 	Description loose[string]
 	Category    loose[string]
@@ -44,7 +44,7 @@ type entryJSON struct {
 // info returns what the entry says about the class beside its ports.
 func (e *entryJSON) info() nodebus.Info {
 	return nodebus.Info{
-		Name: e.Name, Title: e.DisplayName.v, Category: e.Category.v, Description: e.Description.v, Output: e.OutputNode.v,
+		Name: e.Name.v, Title: e.DisplayName.v, Category: e.Category.v, Description: e.Description.v, Output: e.OutputNode.v,
 		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v,
 		Search: e.Search.v, Essentials: e.Essentials.v, Module: e.Module.v,
 	}
@@ -54,7 +54,7 @@ func (e *entryJSON) info() nodebus.Info {
 // with classes of either kind. [NewClass] makes a class of the schema.
 //
 // MarshalJSON then writes what was read, with these exceptions: members that Schema does not
-// have are lost. A choice that is neither text, number nor truth value is lost. Hidden inputs
+// have are lost. A choice that is a list or an object is lost. Hidden inputs
 // become plain strings, and required inputs come before optional ones. A description that is
 // not text becomes "". The name of an output that is not text becomes its type. A drop-down with
 // several choices gets the object multi_select, without which no front end draws it.
@@ -63,36 +63,34 @@ func (e *entryJSON) info() nodebus.Info {
 // that is not complete, is an input whose Type is the name of the kind, and whose options are
 // kept. The same is true for a drop-down whose choices come from an address. If is_input_list
 // is true, every input has List.
+//
+// UnmarshalJSON refuses only what is not an object, because ComfyUI describes a class whatever
+// the class says about itself. An input or output that names no type has an empty Type, and
+// two inputs may have the same name: NewClass refuses such a Schema, and says which input is wrong.
+// If output is a text and not a list, each letter is the type of an output, as in ComfyUI.
 func (s *Schema) UnmarshalJSON(data []byte) error {
 	var e entryJSON
 	if err := json.Unmarshal(data, &e); err != nil {
 		return fmt.Errorf("nodebus: not an entry of /object_info: %w", err)
 	}
 	read := Schema{Info: e.info()}
+	in, order := e.Input.v, e.InputOrder.v
 	for _, group := range []struct {
 		kind  PortKind
 		ports members
 		order []string
 	}{
-		{PortRequired, e.Input.Required, e.InputOrder.Required},
-		{PortOptional, e.Input.Optional, e.InputOrder.Optional},
-		{PortHidden, e.Input.Hidden, e.InputOrder.Hidden},
+		{PortRequired, in.Required.v, order.Required.v},
+		{PortOptional, in.Optional.v, order.Optional.v},
+		{PortHidden, in.Hidden.v, order.Hidden.v},
 	} {
-		ports, err := readInputs(group.kind, group.ports.inOrder(group.order), 0)
-		if err != nil {
-			return fmt.Errorf("nodebus: class %q: %w", e.Name, err)
-		}
-		read.Inputs = append(read.Inputs, ports...)
+		read.Inputs = append(read.Inputs, readInputs(group.kind, group.ports.inOrder(group.order), 0)...)
 	}
 	if e.IsInputList.v {
 		takeLists(read.Inputs)
 	}
-	for i := range e.Output {
-		p, err := e.output(i)
-		if err != nil {
-			return fmt.Errorf("nodebus: class %q: output %d: %w", e.Name, i, err)
-		}
-		read.Outputs = append(read.Outputs, p)
+	for i, spec := range listOrLetters(e.Output) {
+		read.Outputs = append(read.Outputs, e.output(i, spec))
 	}
 	*s = read
 	return nil
@@ -115,12 +113,10 @@ func takeLists(ports []Port) {
 	}
 }
 
-// output returns output number i.
-func (e *entryJSON) output(i int) (p Port, err error) {
-	if p.Type, p.Choices, err = readType(e.Output[i]); err != nil {
-		return p, err
-	}
-	p.Name = at(e.OutputName.v, i).v
+// output returns output number i, whose type is spec.
+func (e *entryJSON) output(i int, spec json.RawMessage) (p Port) {
+	p.Type, p.Choices = readType(spec)
+	p.Name = at(e.OutputName.v, i)
 	p.List = at(e.OutputIsList.v, i)
 	if p.Name == "" {
 		p.Name = p.Type
@@ -131,7 +127,35 @@ func (e *entryJSON) output(i int) (p Port, err error) {
 	if id := at(e.OutputMatchtypes.v, i).v; id != "" {
 		p.Match = &Match{ID: id}
 	}
-	return p, nil
+	return p
+}
+
+// texts is a list of texts, or a text, whose letters it lists. An element that is not a text
+// is "".
+type texts struct{ v []string }
+
+// UnmarshalJSON never fails.
+func (t *texts) UnmarshalJSON(data []byte) error {
+	t.v = nil
+	for _, e := range listOrLetters(data) {
+		var text loose[string]
+		_ = text.UnmarshalJSON(e)
+		t.v = append(t.v, text.v)
+	}
+	return nil
+}
+
+// listOrLetters returns the elements of a list, or the letters of a text, as Python does when
+// an author writes ("STRING") for ("STRING",). Anything else has no elements.
+func listOrLetters(data json.RawMessage) (list []json.RawMessage) {
+	var text string
+	if json.Unmarshal(data, &list) == nil || json.Unmarshal(data, &text) != nil {
+		return list
+	}
+	for _, letter := range text {
+		list = append(list, jsonenc.String(nil, string(letter)))
+	}
+	return list
 }
 
 // at returns element i of a list, or a zero value if the list is shorter.
@@ -143,64 +167,55 @@ func at[T any](list []T, i int) (v T) {
 }
 
 // readInputs reads inputs of one kind. depth says how many inputs they are inside.
-func readInputs(kind PortKind, all members, depth int) (ports []Port, err error) {
+func readInputs(kind PortKind, all members, depth int) (ports []Port) {
 	for _, m := range all {
 		p := Port{Name: m.name, Kind: kind}
 		if kind == PortHidden {
-			p.Type, err = readHidden(m.value)
+			p.Type = readHidden(m.value)
 		} else {
-			err = p.read(m.value, depth)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("input %q: %w", m.name, err)
+			p.read(m.value, depth)
 		}
 		ports = append(ports, p)
 	}
-	return ports, nil
+	return ports
 }
 
-// readHidden reads the name of the value of a hidden input: a text, or a list that contains
-// the text.
-func readHidden(spec json.RawMessage) (kind string, err error) {
+// readHidden reads the name of the value of a hidden input: a text, or a list that begins with
+// the text. It returns "" for anything else, which ComfyUI ignores.
+func readHidden(spec json.RawMessage) string {
 	var list []json.RawMessage
 	if json.Unmarshal(spec, &list) == nil && len(list) > 0 {
 		spec = list[0]
 	}
-	if json.Unmarshal(spec, &kind) != nil || kind == "" {
-		return "", errors.New("a hidden input is not the name of a value")
-	}
-	return kind, nil
+	var kind loose[string]
+	_ = kind.UnmarshalJSON(spec)
+	return kind.v
 }
 
 // read reads [type, options]. As in ComfyUI, the options may be missing.
-func (p *Port) read(spec json.RawMessage, depth int) (err error) {
+func (p *Port) read(spec json.RawMessage, depth int) {
 	var list []json.RawMessage
 	if json.Unmarshal(spec, &list) != nil {
 		list = []json.RawMessage{spec}
 	}
-	if len(list) == 0 {
-		return errors.New("the declaration is empty; write a type")
-	}
-	if p.Type, p.Choices, err = readType(list[0]); err != nil {
-		return err
-	}
+	p.Type, p.Choices = readType(at(list, 0))
 	var options members
-	if len(list) > 1 && options.UnmarshalJSON(list[1]) != nil {
+	if options.UnmarshalJSON(at(list, 1)) != nil {
 		options = nil // only a front end reads what is not an object
 	}
 	p.readOptions(options, depth)
-	return nil
 }
 
-// readType reads the type of a port: its name, or the choices of a drop-down.
-func readType(spec json.RawMessage) (typ string, choices func() []any, err error) {
+// readType reads the type of a port: its name, or the choices of a drop-down. The type is ""
+// if spec is neither.
+func readType(spec json.RawMessage) (typ string, choices func() []any) {
 	if json.Unmarshal(spec, &typ) == nil && typ != "" {
-		return typ, nil, nil
+		return typ, nil
 	}
 	if list, _ := readChoices(spec); list != nil {
-		return "COMBO", list, nil
+		return "COMBO", list
 	}
-	return "", nil, fmt.Errorf("the type is %s; write a name or a list of choices", shortJSON(spec))
+	return "", nil
 }
 
 // readChoices returns the choices of a drop-down; nil if spec is not a list. all is true if
@@ -213,7 +228,7 @@ func readChoices(spec json.RawMessage) (choices func() []any, all bool) {
 	values := []any{}
 	for _, e := range list {
 		switch v := readScalar(e).(type) {
-		case string, bool:
+		case nil, string, bool:
 			values = append(values, v)
 		case json.Number:
 			switch n, _ := numberOf(string(v)); n.(type) {
@@ -243,11 +258,4 @@ func readScalar(text json.RawMessage) (v any) {
 	var short bytes.Buffer
 	_ = json.Compact(&short, text) // the decoder has read it
 	return json.RawMessage(short.Bytes())
-}
-
-func shortJSON(text json.RawMessage) string {
-	if len(text) > 40 {
-		return string(text[:40]) + "…"
-	}
-	return string(text)
 }

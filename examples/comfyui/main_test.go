@@ -154,6 +154,20 @@ func TestRun(t *testing.T) {
 	require.NoError(t, <-p.ended)
 }
 
+// TestHelpAndReplacement asks for the help of a class, and runs a workflow with a class that
+// is gone.
+func TestHelpAndReplacement(t *testing.T) {
+	p := start(t, "-data", t.TempDir())
+	require.Contains(t, p.get("/docs/Blur/en.md"), "# Blur\n")
+	require.Contains(t, p.get("/node_replacements"), `"Soften":[{"new_node_id":"Blur","old_node_id":"Soften","old_widget_ids":["size"]`)
+	require.Contains(t, p.get("/prompt", `{"prompt":{"1":{"class_type":"Load","inputs":{"path":"picture.jpg"}},`+
+		`"2":{"class_type":"Soften","inputs":{"picture":["1",0],"size":2}},"3":{"class_type":"Describe","inputs":{"picture":["2",0]}}}}`), `"node_errors":{}`)
+	require.Contains(t, p.line(), "Pictures are in ")
+	p.stop()
+	require.Equal(t, "stopped", p.line())
+	require.NoError(t, <-p.ended)
+}
+
 // TestEvents follows a prompt of another client as a page without a WebSocket does, until
 // the program ends.
 func TestEvents(t *testing.T) {

@@ -2,6 +2,15 @@ package imagenodes
 
 import "github.com/nodebus/nodebus"
 
+// blurHelp is what a front end shows on the help page of Blur.
+const blurHelp = `# Blur
+
+Averages each pixel with the pixels around it.
+
+- **picture**: the picture to blur
+- **radius**: how far a pixel spreads, in pixels; a bigger radius does not take longer
+`
+
 // Blur averages each pixel with the pixels around it, three times. The result is
 // close to a Gaussian blur. The node takes a while, so it reports its progress and
 // sends previews.

@@ -16,9 +16,12 @@ const (
 )
 
 // Plain returns data with a number in the place of each bare NaN, Infinity and -Infinity.
-// [Infinite] recognizes these numbers. Without such a word, Plain returns data itself. It
-// does not check whether data is JSON.
-func Plain(data []byte) []byte { return replaceWords(data, &numbers) }
+// [Infinite] recognizes these numbers. Without such a word, Plain does not copy data. It
+// does not check whether data is JSON. It removes a byte order mark, with which some editors
+// begin a file.
+func Plain(data []byte) []byte {
+	return replaceWords(bytes.TrimPrefix(data, []byte("\ufeff")), &numbers)
+}
 
 // Nulls returns data with null in the place of each bare NaN, Infinity and -Infinity, as
 // JavaScript writes these values. Otherwise it is like [Plain].

@@ -26,6 +26,8 @@ func TestPlain(t *testing.T) {
 		`Infinity"NaN`:        inf + `"NaN`,
 		`NaNaNaN`:             nan + `a` + nan,
 		``:                    ``,
+		"\ufeff[NaN]":         `[` + nan + `]`,
+		"[\"\ufeff\"]":        "[\"\ufeff\"]",
 	} {
 		require.Equal(t, want, string(jsonenc.Plain([]byte(text))), text)
 	}
