@@ -160,6 +160,14 @@ func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	return receive[T](v)
 }
 
+// Given reports whether Get has a value to wait for: the input is linked, the prompt has a
+// literal for it, or it has a default. It is false for an optional input that is left out, and
+// for the zero Lazy. Given does not compute anything.
+//
+// A node that package flow calls for another executor, see flow.Class.Call, looks into the
+// prompt. If the prompt does not have the node, Given is true.
+func (l Lazy[T]) Given() bool { return l.get != nil }
+
 // receive converts a value from a link to a T. T may be a List.
 func receive[T any](v any) (t T, err error) {
 	if list, ok := any(&t).(interface{ SetValues([]any) error }); ok {
@@ -268,6 +276,36 @@ func EvalAll[T any](ctx *Context, g *Graph, outs ...Link) ([]T, error) {
 }
 
 var errNoGraphs = errors.New("nodebus: this executor does not run graphs made by nodes")
+
+// To converts a value of type any, for example an input or a literal in a graph, to a T. It has
+// the rules of a link between two nodes: a T passes unchanged. A number becomes a number of
+// another type if that can hold it; a fraction does not become an integer. A value may become a
+// pointer to a copy of it, and the other way round. The elements of a []any are converted one by one.
+// A type with a method UnmarshalText or UnmarshalJSON reads text and other literals with it.
+//
+// To also reads decoded JSON: an object becomes a struct as in encoding/json, and each
+// [json.Number] becomes an int, a uint64 above the range of int, or a float64 if it has a
+// fraction or an exponent. To[any] does only that, also inside of lists and objects.
+//
+// The error says what v is and what was wanted. To never modifies v.
+func To[T any](v any) (T, error) {
+	decoded := false
+	switch v.(type) {
+	case map[string]any, []any:
+		v, decoded = value.Numbers(v), true
+	}
+	t, err := receive[T](v)
+	if err == nil {
+		return t, nil
+	}
+	if decoded {
+		if lit, bad := value.Literal(reflect.TypeFor[T](), v); bad == nil {
+			return lit.(T), nil
+		}
+	}
+	var zero T
+	return zero, fmt.Errorf("nodebus: To: %w", err)
+}
 
 // Named is an input with its name. A node uses it where the names of inputs are not fixed:
 // the executor fills a field of type []Named[T] in the order in which the inputs were given.
