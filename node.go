@@ -18,7 +18,7 @@ import (
 //
 //   - the type of the only output
 //   - a struct: its fields with an `out` tag are the outputs and may have a tip; a
-//     field of type [UI] holds what the node shows
+//     field of type [UI] holds what the node shows. Fields of embedded structs count, too
 //   - [UI], for a node that only shows something
 //   - struct{}, for a node that has neither outputs nor a UI
 //
@@ -35,17 +35,20 @@ import (
 //	default:"0.5"       initial value in a front end, within the limits and
 //	                    options below; also the value of an optional input
 //	                    that the prompt leaves out. A prompt must still contain
-//	                    required inputs; graphs made at run time need not
+//	                    required inputs; graphs made at run time need not. On a
+//	                    field of type any: JSON, or else a text
 //	min:"0" max:"1"     limits; step:"0.1" is the step of the front end's control
 //	options:"a,b"       the choices of a drop-down of strings or numbers; a type
 //	                    with a method Options, which returns a slice of them, is
-//	                    a drop-down, too; a slice takes several choices
+//	                    a drop-down, too; a slice takes several choices. A
+//	                    choice with a comma needs a JSON list: options:"[\"a,b\"]"
 //	type:"A,B"          port types that the input accepts; default: the result of
 //	                    the type's method PortType() string, or else the
 //	                    field's type in capitals
 //	tip:"…"             help text
 //	multiline:"true"    a text field with several lines
-//	widget:"image_upload,display=slider"  options that only a front end uses
+//	widget:"image_upload,display=slider"  options that only a front end uses; a value is
+//	                    JSON, or else a text without a comma
 //	grow:"image,min=1,max=50"  a slice, map or []Named that stands for the inputs
 //	                    image0 to image49, or grow:"names=a|b"; other tags
 //	                    describe one of them, which may be a Lazy or a List
@@ -62,6 +65,12 @@ import (
 //
 // A pointer is nil if an optional input is not given and has no default. A type with a
 // method UnmarshalText or UnmarshalJSON reads literals with it.
+//
+// In a field of type any, a number of a prompt, of a default or of EXTRA_PNGINFO is an int, a
+// uint64 above the range of int, or a float64 if it has a fraction or an exponent, also inside
+// of lists and objects. A value over a link has the type that its source returned, except
+// that a nil pointer becomes nil. Numbers inside PROMPT and DYNPROMPT may also be an int64 or a
+// [json.Number], so that they can be written again. [To] converts all of them.
 //
 // The executor may call Run in several goroutines at the same time. Other nodes
 // share the values of the inputs: Run must not modify them.

@@ -25,7 +25,7 @@ func outputsOf(t, out reflect.Type) (outs []field, ui []int, onlyUI bool) {
 	return outs, ui, len(outs) == 0
 }
 
-// fieldsOfResult reads the outputs and the UI of a struct, including those of embedded structs.
+// fieldsOfResult reads the outputs and the UI of a struct and of the structs that it embeds.
 func fieldsOfResult(t, out reflect.Type, index []int) (outs []field, ui []int) {
 	for i := range out.NumField() {
 		sf := out.Field(i)
