@@ -17,6 +17,9 @@
 //		}
 //	}
 //
+// The comment of [Node] lists all tags. docs/nodes.md explains them with examples, and has
+// tables for porting nodes from ComfyUI.
+//
 // A program registers its nodes. It makes a [Hub], which delivers events to clients,
 // and an engine of package flow. The engine takes prompts (graphs in ComfyUI's API
 // format) from a queue and runs them:

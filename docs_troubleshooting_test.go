@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -57,4 +58,30 @@ func sourceStrings(t *testing.T) string {
 		})
 	}
 	return b.String()
+}
+
+// TestDocsCompilerText: the compiler says what docs/troubleshooting.md says about a Run of another form.
+func TestDocsCompilerText(t *testing.T) {
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	require.NoError(t, err)
+	const text = "type A of A{} does not match nodebus.Node[Out] (cannot infer Out)"
+	require.Contains(t, string(page), text)
+	c := newCompiler(t)
+	for _, run := range []string{
+		"func (A) Run(ctx context.Context) (string, error) { return \"\", nil }",
+		"func (A) Run(ctx nodebus.Context) (string, error) { return \"\", nil }",
+		"func (A) Run(ctx *nodebus.Context) string { return \"\" }",
+		"func (A) Run(ctx *nodebus.Context) (string, int, error) { return \"\", 0, nil }",
+		"func (*A) Run(ctx *nodebus.Context) (string, error) { return \"\", nil }",
+		"func (A) Do(ctx *nodebus.Context) (string, error) { return \"\", nil }",
+	} {
+		page := "```go\ntype A struct{}\n\n" + run + "\n\nflow.Register(flow.NewRegistry(), %s, nodebus.Info{})\n```\n"
+		blocks, err := pageBlocks("p.md", fmt.Sprintf(page, "A{}"))
+		require.NoError(t, err)
+		problems := strings.Join(c.check(blocks), "\n")
+		require.Contains(t, problems, text, run)
+		blocks, err = pageBlocks("p.md", fmt.Sprintf(page, "&A{}"))
+		require.NoError(t, err)
+		require.Equal(t, strings.HasPrefix(run, "func (*A)"), len(c.check(blocks)) == 0, run)
+	}
 }

@@ -41,7 +41,8 @@ import (
 //	options:"a,b"       the choices of a drop-down of strings or numbers; a type
 //	                    with a method Options, which returns a slice of them, is
 //	                    a drop-down, too; a slice takes several choices. A
-//	                    choice with a comma needs a JSON list: options:"[\"a,b\"]"
+//	                    choice with a comma needs a JSON list: options:"[\"a,b\"]".
+//	                    An empty tag asks the node, see [Chooser]
 //	type:"A,B"          port types that the input accepts; default: the result of
 //	                    the type's method PortType() string, or else the
 //	                    field's type in capitals
@@ -118,7 +119,9 @@ type Info struct {
 }
 
 // Validator is implemented by nodes that check their inputs when the prompt is
-// submitted. At that time, inputs that are linked to other nodes have their zero value.
+// submitted. At that time, inputs that are linked to other nodes have their zero value. To
+// tell a link from a literal that is empty or 0, make the field of a required input a pointer:
+// it is nil for a link, and not for a text, a number or a truth value.
 // Clients receive the error for each input that was given. If the error is an
 // [InputError], clients receive it only for the input that it names.
 //
@@ -132,6 +135,16 @@ type Info struct {
 // port type of the output it is linked to. Such a node accepts links of every type for
 // which ValidateLinks returns nil.
 type Validator interface{ Validate(ctx *Context) error }
+
+// Chooser is implemented by nodes with drop-downs whose choices depend on what the program has
+// given to the registered node, for example on a folder. Choices is called on the registered
+// node, with the name of an input that has an empty tag `options:""`: when a client asks for
+// the choices, and when a prompt is checked. For an input below another input, it is the last
+// part of the name; for an input that grows, the prefix. Choices must be safe for concurrent
+// use. If it panics, the class is left out of /object_info, and the check of the node fails.
+type Chooser interface {
+	Choices(input string) []string
+}
 
 // Fingerprinter is implemented by nodes whose result depends on more than their inputs,
 // for example on the content of a file. The result of Fingerprint becomes part of the

@@ -44,8 +44,9 @@ var rooms = map[string]room{
 	},
 	"picture": {
 		imports: []string{".", "internal/files"},
-		// Two formats, each with its reader; the metadata that they hold; the files with numbers.
-		files: 7, names: 11, circle: 4,
+		// Two formats, each with its reader; the metadata that they hold; the files with numbers,
+		// and the words in their names.
+		files: 7, names: 12, circle: 4,
 	},
 	"ws": {
 		imports: []string{".", "internal/nowait", "internal/origin", "internal/query"},

@@ -3,11 +3,12 @@ package flow
 import (
 	"reflect"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/value"
 )
 
 // setChoices makes the field a drop-down if it has a tag options, or if its type has a method
-// Options. A slice of such a type is a drop-down with several choices.
+// Options. If the tag is empty, the node chooses: see askNode. A slice of such a type is a drop-down with several choices.
 func (f *field) setChoices(t reflect.Type, sf reflect.StructField) {
 	member := f.elem
 	tag, tagged := sf.Tag.Lookup("options")
@@ -15,7 +16,13 @@ func (f *field) setChoices(t reflect.Type, sf reflect.StructField) {
 		member = underlying(member).Elem()
 	}
 	f.Choices = choicesOf(t, sf.Name, member)
-	if tagged {
+	if tagged && tag == "" {
+		if underlying(member).Kind() != reflect.String {
+			panic(mistake(t, sf.Name, "tag `options:\"\"` lets the method Choices of the node list texts, which %s cannot hold; change the type to string", f.elem))
+		}
+		f.chooser = &nodeChoices{field: sf.Name, input: f.Name}
+		f.Choices = f.chooser.choices
+	} else if tagged {
 		if !isBasic(member) {
 			panic(mistake(t, sf.Name, "tag `options` makes a drop-down, whose field must be a string, a number, or a slice of them, not %s", f.elem))
 		}
@@ -27,6 +34,38 @@ func (f *field) setChoices(t reflect.Type, sf reflect.StructField) {
 	}
 	if f.Choices != nil && member != f.elem && underlying(f.elem).Kind() == reflect.Slice {
 		f.Multi, f.Combo = true, true
+	}
+}
+
+// nodeChoices is where a drop-down with an empty tag options takes its choices from. Copies of
+// the field share it.
+type nodeChoices struct {
+	field, input string
+	node         nodebus.Chooser // the registered node
+}
+
+func (a *nodeChoices) choices() []any {
+	return choiceList(reflect.ValueOf(a.node.Choices(a.input)))
+}
+
+// askNode gives node, which is the registered node, to the drop-downs that ask it.
+func askNode(t reflect.Type, inputs []field, node any) {
+	for i := range inputs {
+		f := &inputs[i]
+		if f.dyn != nil && f.dyn.element != nil {
+			askNode(t, []field{*f.dyn.element}, node)
+		}
+		for k := 0; f.dyn != nil && k < len(f.dyn.cases); k++ {
+			askNode(t, f.dyn.cases[k], node)
+		}
+		if f.chooser == nil {
+			continue
+		}
+		chooser, is := node.(nodebus.Chooser)
+		if !is {
+			panic(mistake(t, f.chooser.field, "tag `options:\"\"` needs a method Choices(input string) []string of the node; add it, or list the choices in the tag"))
+		}
+		f.chooser.node = chooser
 	}
 }
 

@@ -131,6 +131,9 @@ func twin(t testing.TB, reg *flow.Registry, name string, run funcOf, hooks *flow
 	require.NoError(t, err)
 	require.True(t, reg.Remove(name))
 	require.NoError(t, reg.Add(other))
+	for _, none := range []*flow.Class{nil, {}} {
+		require.EqualError(t, reg.Add(none), `nodebus: class "": is empty; make the class with NewClass, and look at its error first`)
+	}
 }
 
 func plainRegistry(t testing.TB, funcs bool) *flow.Registry {

@@ -41,6 +41,7 @@ func newStructClass(proto any, out reflect.Type, info nodebus.Info, body func(ct
 	code := &structCode{typ: t, proto: v, body: body}
 	c := &Class{inputs: fieldsOf(t, nil), code: code, maker: t.String()}
 	checkNames(t, c.inputs)
+	askNode(t, c.inputs, code.newNode())
 	checkLive(t, c.inputs)
 	var onlyUI bool
 	c.outputs, code.ui, onlyUI = outputsOf(t, out)

@@ -16,7 +16,8 @@ type field struct {
 	elem  reflect.Type
 	// defaultValue is Default converted to the type of the field.
 	defaultValue any
-	special      bool // the output has type Out
+	special      bool         // the output has type Out
+	chooser      *nodeChoices // not nil: the node has the choices
 
 	// These fields are for inputs of classes with dynamic inputs.
 	dyn    *dynamic // not nil: the input stands for others

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -99,6 +100,7 @@ func asJSON(v any) string {
 // "three"; "list" gives the list "a", "b"; "block" is blocked.
 type liveRig struct {
 	*rig
+	mu  sync.Mutex // Text runs in several goroutines
 	ran []string
 }
 
@@ -113,6 +115,8 @@ func withLive(t *testing.T, local *flow.LocalOptions, test func(r *liveRig)) {
 		flow.Register(r.reg, liveList{}, nodebus.Info{Name: "List"})
 		flow.Register(r.reg, liveBlock{}, nodebus.Info{Name: "Block"})
 		r.fn("Text", func(_ *nodebus.Context, in, _ any) (any, error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			l.ran = append(l.ran, fmt.Sprint(in))
 			return in, nil
 		})

@@ -19,9 +19,12 @@ type Registry struct {
 func NewRegistry() *Registry { return &Registry{} }
 
 // Add adds a class that [NewClass] has made, or a class of another registry. Prompts that
-// are submitted from now on can use it. If the name is taken, Add returns a
+// are submitted from now on can use it. If the name is taken, or if c is nil, Add returns a
 // [*SchemaError] and changes nothing.
 func (r *Registry) Add(c *Class) error {
+	if c == nil || c.code == nil {
+		return &SchemaError{Wrong: "is empty", Mend: "make the class with NewClass, and look at its error first"}
+	}
 	if old := r.add(c); old != nil {
 		return &SchemaError{Class: c.Name(), Wrong: "the name is taken by " + old.maker, Mend: "set Info.Name to another, or remove that class first"}
 	}

@@ -189,7 +189,7 @@ func (f *field) checkLimits(t reflect.Type, sf reflect.StructField) {
 // method Options, because the result of Options may change.
 func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 	options, isList := sf.Tag.Lookup("options")
-	if !isList || f.Default == nil || f.Unchecked {
+	if !isList || f.Default == nil || f.Unchecked || f.chooser != nil {
 		return
 	}
 	wanted, several := f.Default.([]any)

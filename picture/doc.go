@@ -11,7 +11,8 @@
 //
 // [WritePNG] and [WriteJPEG] take the metadata from the context of the node: the hidden
 // values PROMPT and EXTRA_PNGINFO, see [MetadataOf]. [EncodePNG] and [EncodeJPEG] write any
-// [Metadata], and [Read] reads it from a file.
+// [Metadata], and [Read] reads it from a file. [Expand] replaces words such as %year% in the
+// prefix of a file name.
 //
 // ComfyUI's front end (version 1.58) reads the metadata of PNG files. It does not read the
 // metadata of JPEG files: a JPEG file that is dropped becomes a node that loads the image.

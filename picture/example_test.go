@@ -7,6 +7,7 @@ import (
 	"image"
 	"io"
 	"os"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -150,4 +151,12 @@ func ExampleFolder_Create() {
 	// Output:
 	// notes today_00001_.txt output <nil>
 	// notes today_00002_.txt output <nil>
+}
+
+// A prefix may have words for the size of the picture and the time.
+func ExampleExpand() {
+	at := time.Date(2027, time.March, 4, 5, 6, 7, 0, time.UTC)
+	fmt.Println(picture.Expand("%year%-%month%-%day%/%width%x%height%", image.Pt(640, 480), at))
+	// Output:
+	// 2027-03-04/640x480
 }

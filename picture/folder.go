@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"io/fs"
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/files"
@@ -32,7 +34,8 @@ type Folder struct {
 //
 // The prefix may begin with subfolders: "portraits/red". It usually comes from a client: a
 // prefix that leads out of the folder, or that some system does not allow as a file name, is
-// an error. ext begins with a dot.
+// an error. ext begins with a dot. Create takes words such as %width% as they are; [Expand]
+// replaces them.
 //
 // Create keeps the file in memory until write returns. If write returns an error or panics,
 // Create returns the error and saves nothing. Readers see complete files only. Create looks
@@ -71,6 +74,31 @@ func (f Folder) Create(prefix, ext string, write func(w io.Writer) error) (saved
 		saved.Type = "output"
 	}
 	return saved, nil
+}
+
+// Expand replaces the words that ComfyUI replaces in the prefix of a file name: %width% and
+// %height% by the size of the picture in pixels, and %year%, %month%, %day%, %hour%, %minute%
+// and %second% by the parts of the time at, in the time zone of at. The year is a plain
+// number, and the other parts have two digits. Words between other percent signs stay as they
+// are. The result is a prefix for [Folder.Create], which checks it.
+func Expand(prefix string, size image.Point, at time.Time) string {
+	for _, word := range []struct {
+		name   string
+		digits int
+		value  int
+	}{
+		{"%width%", 1, size.X},
+		{"%height%", 1, size.Y},
+		{"%year%", 1, at.Year()},
+		{"%month%", 2, int(at.Month())},
+		{"%day%", 2, at.Day()},
+		{"%hour%", 2, at.Hour()},
+		{"%minute%", 2, at.Minute()},
+		{"%second%", 2, at.Second()},
+	} {
+		prefix = strings.ReplaceAll(prefix, word.name, fmt.Sprintf("%0*d", word.digits, word.value))
+	}
+	return prefix
 }
 
 // name returns the name of a file. It has at least five digits.

@@ -3,6 +3,7 @@ package picture_test
 import (
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/picture"
@@ -119,4 +121,24 @@ func TestCreateFails(t *testing.T) {
 	entries, err := os.ReadDir(path)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+}
+
+// TestExpand: ComfyUI's get_save_image_path makes the same of each prefix.
+func TestExpand(t *testing.T) {
+	at := time.Date(2027, time.March, 4, 5, 6, 7, 8, time.FixedZone("", 3600))
+	for prefix, want := range map[string]string{
+		"":                                  "",
+		"a":                                 "a",
+		"%year%-%month%-%day%/%width%":      "2027-03-04/640",
+		"%hour%%minute%%second%_%height%":   "050607_480",
+		"%width%x%width%":                   "640x640",
+		"%Width% %day %week% 100%":          "%Width% %day %week% 100%",
+		"%height%width%":                    "%height640",
+		"%%year%%":                          "%2027%",
+		"../%year%":                         "../2027",
+		"%date:yyyy-MM-dd% %KSampler.seed%": "%date:yyyy-MM-dd% %KSampler.seed%",
+	} {
+		require.Equal(t, want, picture.Expand(prefix, image.Pt(640, 480), at), prefix)
+	}
+	require.Equal(t, "0x0 0012", picture.Expand("%width%x%height% 00%month%", image.Point{}, time.Date(1, 12, 1, 0, 0, 0, 0, time.UTC)))
 }
