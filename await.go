@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus/internal/jsonenc"
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // AwaitOptions holds the options of [Await]. A nil pointer, and a zero value in any
@@ -67,6 +68,9 @@ func (*RefusedError) ExceptionType() string { return "refused" }
 // The result of the node, and of all nodes that need it, depends on the answer, so no cache
 // keeps it: the next prompt asks again.
 //
+// If T is any, a number is an int, a uint64 above the range of int, or a float64 if it has a
+// fraction or an exponent.
+//
 // An answer that is not a T is refused to whoever gives it, and Await waits on. null is a
 // T only if T is a pointer, an interface, a map or a slice, or if its UnmarshalJSON accepts
 // null. If ctx ends after an answer or a refusal was accepted, Await still returns that,
@@ -118,6 +122,9 @@ func (e *answerError) Unwrap() error { return e.err }
 func decodeAnswer[T any](data json.RawMessage) (v T, err error) {
 	if err = json.Unmarshal(data, &v); err != nil {
 		return v, &answerError{jsonenc.Misfit("the answer", err), err}
+	}
+	if loose, isAny := any(&v).(*any); isAny && jsonenc.Decode(data, loose) == nil {
+		*loose = value.Numbers(*loose)
 	}
 	if t := reflect.TypeFor[T](); string(bytes.TrimSpace(data)) == "null" && !holdsNull(t) {
 		return v, &answerError{reason: "the answer must be " + jsonenc.KindOf(t) + ", but it is null"}

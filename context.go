@@ -232,6 +232,10 @@ func (c *Context) report(at step) {
 // UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, or the name of a secret. If a
 // secret is unknown, Hidden returns an empty string. It does not know what a prompt has
 // under the name of a node's own hidden input.
+//
+// EXTRA_PNGINFO is what the submission had, so that it can be written again without a change:
+// numbers that came as JSON are a [json.Number]. A field with the tag has Go numbers there.
+// Numbers inside PROMPT and DYNPROMPT may be a json.Number, too. [To] converts them.
 func (c *Context) Hidden(name string) any {
 	p := c.call.Job.Prompt
 	switch name {

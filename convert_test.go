@@ -55,7 +55,10 @@ func TestConvert(t *testing.T) {
 		{takenAs[*shownPoint], point, point},
 		{takenAs[[]int], list, list},
 		{takenAs[any], list, list},
-		{takenAs[any], json.Number("1"), json.Number("1")},
+		{takenAs[any], json.Number("1"), 1},
+		{takenAs[any], (*shownPoint)(nil), nil},
+		{takenAs[any], point, point},
+		{takenAs[[]any], []any{json.Number("2.0"), (*int)(nil)}, []any{json.Number("2.0"), (*int)(nil)}},
 		{takenAs[json.Number], json.Number("1"), json.Number("1")},
 		{takenAs[error], context.Canceled, context.Canceled},
 
@@ -99,6 +102,8 @@ func TestConvert(t *testing.T) {
 		{takenAs[*int], json.Number("5"), new5()},
 		{takenAs[int64], new5(), int64(5)},
 		{takenAs[*int], nil, (*int)(nil)},
+		{takenAs[*int64], (*int)(nil), (*int64)(nil)},
+		{takenAs[*any], (*shownPoint)(nil), (*any)(nil)},
 		{takenAs[time.Time], "2026-01-02T03:04:05Z", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 	} {
 		got, err := c.take(c.from)
@@ -143,7 +148,7 @@ func TestConvertFails(t *testing.T) {
 		{takenAs[float64], json.Number("1e400"), `needs a value of type float64, got string "1e400"`},
 		{takenAs[[]string], []any{"a", 1}, "element 1: needs a value of type string, got int 1"},
 		{takenAs[[]string], []int{1}, "needs a value of type []string, got []int"},
-		{takenAs[shownPoint], (*shownPoint)(nil), "needs a value of type nodebus_test.shownPoint, got *nodebus_test.shownPoint"},
+		{takenAs[shownPoint], (*shownPoint)(nil), "needs a value of type nodebus_test.shownPoint, got a *nodebus_test.shownPoint that is nil"},
 		{takenAs[shownPoint], new(*shownPoint), "needs a value of type nodebus_test.shownPoint, got **nodebus_test.shownPoint"},
 		{takenAs[*int], "5", `needs a value of type *int, got string "5"`},
 		{takenAs[time.Time], "now", `needs a value of type time.Time, got string "now": parsing time "now"`},
@@ -166,4 +171,38 @@ func TestReady(t *testing.T) {
 	s, err := unset.Get(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, s)
+}
+
+// TestTo: the converter of authors has the rules of a link, and reads decoded JSON.
+func TestTo(t *testing.T) {
+	deep := map[string]any{"a": []any{json.Number("1"), json.Number("2.0")}, "b": json.Number("18446744073709551615")}
+	got, err := nodebus.To[any](deep)
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"a": []any{1, 2.0}, "b": uint64(math.MaxUint64)}, got)
+	require.Equal(t, json.Number("1"), deep["a"].([]any)[0], "v is not modified")
+
+	object, err := nodebus.To[map[string]any](deep)
+	require.NoError(t, err)
+	require.Equal(t, got, object)
+	list, err := nodebus.To[nodebus.List[int]]([]any{json.Number("1"), 2.0})
+	require.NoError(t, err)
+	require.Equal(t, nodebus.List[int]{1, 2}, list)
+	point, err := nodebus.To[*shownPoint](map[string]any{})
+	require.NoError(t, err)
+	require.Equal(t, &shownPoint{}, point)
+	none, err := nodebus.To[any]((*shownPoint)(nil))
+	require.NoError(t, err)
+	require.Equal(t, any(nil), none)
+
+	self := map[string]any{}
+	self["self"] = self
+	_, err = nodebus.To[any](self)
+	require.NoError(t, err, "what contains itself has no numbers")
+
+	_, err = nodebus.To[nodebus.List[int]]([]any{1, "x"})
+	require.EqualError(t, err, `nodebus: To: element 1: needs a value of type int, got string "x"`)
+	_, err = nodebus.To[shownPoint](map[string]any{"X": "no number"})
+	require.EqualError(t, err, "nodebus: To: needs a value of type nodebus_test.shownPoint, got map[string]interface {}")
+	_, err = nodebus.To[int](nil)
+	require.EqualError(t, err, "nodebus: To: needs a value of type int, got nil")
 }

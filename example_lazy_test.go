@@ -61,3 +61,10 @@ func ExampleReady() {
 	fmt.Println(ui, err)
 	// Output: map[text:[rose]] <nil>
 }
+
+// Given says whether an optional lazy input is given, without computing it.
+func ExampleLazy_Given() {
+	n := Choose{A: nodebus.Ready("rose")}
+	fmt.Println(n.A.Given(), n.B.Given())
+	// Output: true false
+}

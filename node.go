@@ -18,7 +18,7 @@ import (
 //
 //   - the type of the only output
 //   - a struct: its fields with an `out` tag are the outputs and may have a tip; a
-//     field of type [UI] holds what the node shows
+//     field of type [UI] holds what the node shows. Fields of embedded structs count, too
 //   - [UI], for a node that only shows something
 //   - struct{}, for a node that has neither outputs nor a UI
 //
@@ -35,18 +35,21 @@ import (
 //	default:"0.5"       initial value in a front end, within the limits and
 //	                    options below; also the value of an optional input
 //	                    that the prompt leaves out. A prompt must still contain
-//	                    required inputs; graphs made at run time need not
+//	                    required inputs; graphs made at run time need not. On a
+//	                    field of type any: JSON, or else a text
 //	min:"0" max:"1"     limits; step:"0.1" is the step of the front end's control
 //	options:"a,b"       the choices of a drop-down of strings or numbers; a type
 //	                    with a method Options, which returns a slice of them, is
-//	                    a drop-down, too; a slice takes several choices; an
-//	                    empty tag asks the node, see [Chooser]
+//	                    a drop-down, too; a slice takes several choices. A
+//	                    choice with a comma needs a JSON list: options:"[\"a,b\"]".
+//	                    An empty tag asks the node, see [Chooser]
 //	type:"A,B"          port types that the input accepts; default: the result of
 //	                    the type's method PortType() string, or else the
 //	                    field's type in capitals
 //	tip:"…"             help text
 //	multiline:"true"    a text field with several lines
-//	widget:"image_upload,display=slider"  options that only a front end uses
+//	widget:"image_upload,display=slider"  options that only a front end uses; a value is
+//	                    JSON, or else a text without a comma
 //	grow:"image,min=1,max=50"  a slice, map or []Named that stands for the inputs
 //	                    image0 to image49, or grow:"names=a|b"; other tags
 //	                    describe one of them, which may be a Lazy or a List
@@ -63,6 +66,12 @@ import (
 //
 // A pointer is nil if an optional input is not given and has no default. A type with a
 // method UnmarshalText or UnmarshalJSON reads literals with it.
+//
+// In a field of type any, a number of a prompt, of a default or of EXTRA_PNGINFO is an int, a
+// uint64 above the range of int, or a float64 if it has a fraction or an exponent, also inside
+// of lists and objects. A value over a link has the type that its source returned, except
+// that a nil pointer becomes nil. Numbers inside PROMPT and DYNPROMPT may also be an int64 or a
+// [json.Number], so that they can be written again. [To] converts all of them.
 //
 // The executor may call Run in several goroutines at the same time. Other nodes
 // share the values of the inputs: Run must not modify them.
@@ -173,6 +182,14 @@ func (l Lazy[T]) Get(ctx context.Context) (T, error) {
 	return receive[T](v)
 }
 
+// Given reports whether Get has a value to wait for: the input is linked, the prompt has a
+// literal for it, or it has a default. It is false for an optional input that is left out, and
+// for the zero Lazy. Given does not compute anything.
+//
+// A node that package flow calls for another executor, see flow.Class.Call, looks into the
+// prompt. If the prompt does not have the node, Given is true.
+func (l Lazy[T]) Given() bool { return l.get != nil }
+
 // receive converts a value from a link to a T. T may be a List.
 func receive[T any](v any) (t T, err error) {
 	if list, ok := any(&t).(interface{ SetValues([]any) error }); ok {
@@ -281,6 +298,36 @@ func EvalAll[T any](ctx *Context, g *Graph, outs ...Link) ([]T, error) {
 }
 
 var errNoGraphs = errors.New("nodebus: this executor does not run graphs made by nodes")
+
+// To converts a value of type any, for example an input or a literal in a graph, to a T. It has
+// the rules of a link between two nodes: a T passes unchanged. A number becomes a number of
+// another type if that can hold it; a fraction does not become an integer. A value may become a
+// pointer to a copy of it, and the other way round. The elements of a []any are converted one by one.
+// A type with a method UnmarshalText or UnmarshalJSON reads text and other literals with it.
+//
+// To also reads decoded JSON: an object becomes a struct as in encoding/json, and each
+// [json.Number] becomes an int, a uint64 above the range of int, or a float64 if it has a
+// fraction or an exponent. To[any] does only that, also inside of lists and objects.
+//
+// The error says what v is and what was wanted. To never modifies v.
+func To[T any](v any) (T, error) {
+	decoded := false
+	switch v.(type) {
+	case map[string]any, []any:
+		v, decoded = value.Numbers(v), true
+	}
+	t, err := receive[T](v)
+	if err == nil {
+		return t, nil
+	}
+	if decoded {
+		if lit, bad := value.Literal(reflect.TypeFor[T](), v); bad == nil {
+			return lit.(T), nil
+		}
+	}
+	var zero T
+	return zero, fmt.Errorf("nodebus: To: %w", err)
+}
 
 // Named is an input with its name. A node uses it where the names of inputs are not fixed:
 // the executor fills a field of type []Named[T] in the order in which the inputs were given.

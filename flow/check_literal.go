@@ -22,12 +22,21 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 	}
 	v, err := f.coerce(v)
 	if err == nil && (f.Unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
-		*val, err = value.Literal(f.elem, v)
+		*val, err = f.literalOf(v)
 	}
 	if err != nil {
 		return nil, c.unfit(f, received, err)
 	}
 	return v, f.Unchecked || c.within(f, v)
+}
+
+// literalOf converts a coerced literal to the type of the field. In a field of type any, an INT
+// is an int, as in a field that takes every type.
+func (f *field) literalOf(v any) (any, error) {
+	if n, is := v.(int64); is && f.elem == anyType {
+		v = int(n)
+	}
+	return value.Literal(f.elem, v)
 }
 
 // coerce converts a literal to the type that the input declares. A type that reads text itself
@@ -48,8 +57,12 @@ var errNotLinked = errors.New("the node receives the link itself; connect the in
 func (c *checker) unfit(f *field, received any, err error) bool {
 	extra := f.about(received)
 	extra["exception_message"] = err.Error()
+	shown := pyfmt.Str(received)
+	if _, known := literals[f.Type]; !known && f.Type != "*" { // ComfyUI converts no other types
+		shown = pyfmt.Repr(received)
+	}
 	c.fail("invalid_input_type", fmt.Sprintf("Failed to convert an input value to a %s value", f.Type),
-		fmt.Sprintf("%s, %s, %v", f.Name, value.Shorten(pyfmt.Str(received)), err), extra)
+		fmt.Sprintf("%s, %s, %v", f.Name, value.Shorten(shown), err), extra)
 	return false
 }
 

@@ -88,7 +88,8 @@ func (c *Class) Schema() Schema { return c.schema }
 //   - If in does not contain an input, the input has its default. An optional input
 //     without a default keeps the value of the registered node, usually zero.
 //   - A lazy input is the value in in. If in does not contain it, or has a [nodebus.Link]
-//     for it, the Runtime of ctx fetches the value when the node asks for it.
+//     for it, the Runtime of ctx fetches the value when the node asks for it. An optional one
+//     that the node in the prompt of ctx does not have either is not given.
 //   - A literal may have the form {"__value__": literal}, as in a prompt.
 //   - The inputs below a dynamic input have flat names, as in a prompt: "images.image0". What
 //     nobody declares has the order of the prompt of ctx, or else is sorted by name.
@@ -135,10 +136,10 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 			if args[i], err = f.argument(v); err != nil {
 				return Result{}, &nodebus.InputError{Input: f.Name, Err: err}
 			}
-		case f.Lazy && rt != nil:
+		case f.Lazy && rt != nil && !f.isLeftOut(ctx):
 			args[i] = f.fetch(rt)
 		case f.Default != nil:
-			args[i] = f.Default
+			args[i] = f.defaultValue
 		case f.Kind == PortOptional || f.Lazy || f.isOwn():
 			args[i] = notGiven
 		default:
@@ -169,6 +170,19 @@ func (f *field) argument(v any) (any, error) {
 		return nil, b
 	}
 	return f.literal(v), nil
+}
+
+// isLeftOut reports whether the prompt of a Call has the node, but not this input.
+func (f *field) isLeftOut(ctx *nodebus.Context) bool {
+	if f.Kind != PortOptional {
+		return false
+	}
+	n := nodeOf(ctx)
+	if n == nil {
+		return false
+	}
+	_, has := n.Inputs[f.Name]
+	return !has
 }
 
 // fetch returns the argument of a lazy input that the Runtime knows. If the input is not

@@ -35,8 +35,9 @@ type Hooks struct {
 //
 //   - INT is an int64, or a uint64 above the range of int64. FLOAT is a float64, STRING a
 //     string, BOOLEAN a bool. A drop-down is its choice.
-//   - A value of another type is what its source has returned, or decoded JSON with numbers
-//     of type int and float64.
+//   - A value of another type is what its source has returned, or decoded JSON whose numbers
+//     are an int, a uint64 above the range of int, or a float64 if they have a fraction or an
+//     exponent. A nil pointer is nil. [nodebus.To] converts such values.
 //   - An input with List is a []any.
 //   - An input with Lazy is a [nodebus.Lazy] of any. It is absent if the prompt leaves it
 //     out. Get returns values of the forms above.

@@ -65,7 +65,7 @@ func (f *field) convert(v any) (any, error) {
 		return value.Text(v), nil
 	}
 	if f.Type != "INT" {
-		return f.basic(v)
+		return f.basic(value.Untyped(v))
 	}
 	switch v := v.(type) {
 	case int64:

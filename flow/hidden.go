@@ -77,8 +77,11 @@ func (f *field) isOwn() bool { return f.Kind == PortHidden && !f.isSet() }
 // cannot replace it.
 func (f *field) hiddenValue(ctx *nodebus.Context, arg any) any {
 	v := ctx.Hidden(f.Type)
-	if f.isOwn() && v == "" {
+	switch {
+	case f.isOwn() && v == "":
 		return arg
+	case f.Type == "EXTRA_PNGINFO":
+		return value.Numbers(v)
 	}
 	return v
 }

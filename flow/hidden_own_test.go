@@ -78,7 +78,7 @@ func TestSection3HiddenInputsOfTheClassesOwn(t *testing.T) {
 			require.Equal(t, []any{c.want}, wait().text("1"), c.inputs)
 			require.Equal(t, c.runs, runs, c.inputs)
 		}
-		require.Equal(t, `invalid_input_type: level, x, needs a value of type int, got string "x"`, problemOf(t, r.reg, "Owner", `{"level":"x"}`))
+		require.Equal(t, `invalid_input_type: level, 'x', needs a value of type int, got string "x"`, problemOf(t, r.reg, "Owner", `{"level":"x"}`))
 		require.Equal(t, `exception_during_validation: input level links to node '9', which does not exist`, problemOf(t, r.reg, "Owner", `{"level":["9",0]}`))
 	})
 }

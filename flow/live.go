@@ -187,18 +187,25 @@ func (c *Class) specOf(ctx *nodebus.Context, in nodebus.Inputs) *nodebus.NodeSpe
 	if !c.rest {
 		return spec
 	}
+	if n := nodeOf(ctx); n != nil {
+		spec.OrderInputs(n.InputNames()...)
+	}
+	return spec
+}
+
+// nodeOf returns the node of a [Class.Call] as the prompt has it; nil if it does not have it.
+func nodeOf(ctx *nodebus.Context) *nodebus.NodeSpec {
 	kind := "PROMPT"
 	if p := ctx.Place(); p.RealID != "" && p.RealID != p.UniqueID {
 		kind = "DYNPROMPT"
 	}
 	nodes, _ := ctx.Hidden(kind).(nodebus.Nodes)
 	for i := range nodes {
-		if nodes[i].ID == spec.ID {
-			spec.OrderInputs(nodes[i].InputNames()...)
-			break
+		if nodes[i].ID == ctx.UniqueID() {
+			return &nodes[i]
 		}
 	}
-	return spec
+	return nil
 }
 
 // isBelow reports whether an input of this name is below a dynamic input of the class.

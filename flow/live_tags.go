@@ -149,7 +149,7 @@ func (f *field) setCases(t reflect.Type, sf reflect.StructField, flags []string)
 	f.Options = append(f.Options, f.hints(t, sf)...)
 	f.dyn = &dynamic{}
 	for i := range sf.Type.NumField() {
-		f.addCase(sf.Type, sf.Type.Field(i), i)
+		inside(sf.Type, t, sf.Name, func() { f.addCase(sf.Type, sf.Type.Field(i), i) })
 	}
 }
 
@@ -169,7 +169,9 @@ func (f *field) addCase(t reflect.Type, sf reflect.StructField, i int) {
 	case key == "":
 		panic(mistake(t, sf.Name, "has an empty tag `choice`; write the name that users choose"))
 	}
-	inner := fieldsOf(sf.Type.Elem(), append(slices.Clone(f.index), i))
+	checkTags(t, sf, []string{"choice", "in"})
+	var inner []field
+	inside(sf.Type.Elem(), t, sf.Name, func() { inner = fieldsOf(sf.Type.Elem(), append(slices.Clone(f.index), i)) })
 	one := Case{Key: key, Inputs: portsOf(inner)}
 	if wrong := one.wrong(f.Name); wrong != "" {
 		panic(mistake(t, sf.Name, "%s", wrong))

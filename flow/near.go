@@ -17,10 +17,44 @@ var (
 // that are far from ours belong to other packages.
 func checkTags(t reflect.Type, sf reflect.StructField, ours []string) {
 	for _, name := range tagNames(string(sf.Tag)) {
+		if mend := mendOf(name, sf.Tag.Get(name), ours); mend != "" {
+			panic(mistake(t, sf.Name, "tag `%s` is none that nodebus reads; write %s, or another name if the tag is for another package", name, mend))
+		}
 		if near := nearest(name, ours); near != "" {
 			panic(mistake(t, sf.Name, "tag `%s` is none that nodebus reads; write `%s`, or another name if the tag is for another package", name, near))
 		}
 	}
+}
+
+// foreign maps names of ComfyUI, in lower case without underscores, to what an input has instead.
+// Names that well-known packages use for tags of their own are not here: name, required, label.
+var foreign = map[string]string{
+	"tooltip":              "`tip`",
+	"choices":              "`options:\"a,b\"`",
+	"optional":             "`in:\",optional\"`",
+	"forceinput":           "`in:\",force\"`",
+	"rawlink":              "`in:\",raw\"` on a field of type nodebus.Link",
+	"lazy":                 "no tag but the type nodebus.Lazy[T]",
+	"multiselect":          "no tag but the type []T with `options`",
+	"dynamicprompts":       "`widget:\"dynamicPrompts\"`",
+	"controlaftergenerate": "`widget:\"control_after_generate\"`",
+	"imageupload":          "`widget:\"image_upload\"`",
+	"round":                "`widget:\"round=0.01\"`",
+	"socketless":           "`widget:\"socketless\"`",
+}
+
+// mendOf returns what to write instead of a tag that has the name of an option of ComfyUI; "" if
+// it has none.
+func mendOf(name, value string, ours []string) string {
+	key := strings.ToLower(strings.ReplaceAll(name, "_", ""))
+	isInput := slices.Contains(ours, "in")
+	switch {
+	case !isInput && key != "tooltip":
+		return ""
+	case key == "required" && value == "false": // other packages write true
+		return foreign["optional"]
+	}
+	return foreign[key]
 }
 
 // tagNames returns the names of a struct tag. It ends at what has not the form name:"value",

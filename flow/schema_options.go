@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // maxNesting bounds how many drop-downs with cases may be inside each other.
@@ -69,11 +71,8 @@ func readDefault(v any) any {
 		}
 		return n
 	case json.RawMessage:
-		var list any
-		if json.Unmarshal(v, &list) != nil {
-			return nil
-		}
-		return list
+		list := jsonOrText(string(v))
+		return value.Numbers(list)
 	}
 	return v
 }

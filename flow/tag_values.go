@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/nodebus/nodebus/internal/value"
 )
 
 // checkUnexported panics if an unexported field has a tag of an input: the author means an
@@ -97,6 +99,8 @@ func (f *field) parse(tag, s string) (any, error) {
 	switch {
 	case tag != "default":
 		return parseLimit(f.elem, s)
+	case f.elem == anyType:
+		return f.parseAny(s)
 	case !f.Multi:
 		return parseLiteral(f.elem, s)
 	case s == "":
@@ -105,13 +109,60 @@ func (f *field) parse(tag, s string) (any, error) {
 	return parseList(f.member(), s)
 }
 
-// parseList parses values of type t between commas.
+// parseAny parses the default of an input of type any: JSON, or else a text.
+func (f *field) parseAny(s string) (any, error) {
+	if f.Type == "STRING" {
+		return s, nil
+	}
+	v, err := value.Coerce(f.Type, jsonOrText(s))
+	if err != nil {
+		return nil, fmt.Errorf("no such value (%w)", err)
+	}
+	return value.Numbers(v), nil
+}
+
+// jsonOrText returns the value of a JSON text; s itself if it is not JSON.
+func jsonOrText(s string) (v any) {
+	dec := json.NewDecoder(strings.NewReader(s))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil || strings.TrimSpace(s[dec.InputOffset():]) != "" {
+		return s
+	}
+	return v
+}
+
+// parseList parses values of type t between commas, or in a JSON list.
 func parseList(t reflect.Type, s string) (list []any, err error) {
+	if all, is := jsonOrText(s).([]any); is && len(all) > 0 {
+		return parseJSONList(t, all)
+	}
+	if strings.HasPrefix(s, `["`) {
+		return nil, errors.New("neither JSON nor values between commas: it begins as a JSON list and does not end as one")
+	}
 	for part := range strings.SplitSeq(s, ",") {
 		if isNumber(t) {
 			part = strings.TrimSpace(part)
 		}
 		v, err := parseLiteral(t, part)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// parseJSONList returns the elements of a JSON list as values of type t.
+func parseJSONList(t reflect.Type, all []any) (list []any, err error) {
+	for _, e := range all {
+		text, isText := e.(string)
+		if isText != (underlying(t).Kind() == reflect.String) {
+			return nil, fmt.Errorf("no such value (%v)", e)
+		}
+		if !isText {
+			text = fmt.Sprint(e)
+		}
+		v, err := parseLiteral(t, text)
 		if err != nil {
 			return nil, err
 		}
@@ -150,36 +201,6 @@ func (f *field) checkDefault(t reflect.Type, sf reflect.StructField) {
 			panic(mistake(t, sf.Name, "tag `default:%q` is not in the list %q; write one of its values", sf.Tag.Get("default"), options))
 		}
 	}
-}
-
-// hints reads the tag widget. The tag lists options that only a front end understands, as
-// name=value. A name without a value means true. A front end reads some options of a
-// drop-down with several choices from an object of their own.
-func (f *field) hints(t reflect.Type, sf reflect.StructField) (all []PortOption) {
-	tag, ok := sf.Tag.Lookup("widget")
-	if !ok {
-		return nil
-	}
-	inner := map[string]any{}
-	for hint := range strings.SplitSeq(tag, ",") {
-		name, text, given := strings.Cut(hint, "=")
-		if name == "" {
-			panic(mistake(t, sf.Name, "tag `widget:%q` has an option without a name; write name=value, or a name for true", tag))
-		}
-		var v any = true
-		if given && json.Unmarshal([]byte(text), &v) != nil {
-			v = text
-		}
-		if f.Multi && (name == "placeholder" || name == "chip") {
-			inner[name] = v
-			continue
-		}
-		all = append(all, PortOption{name, v})
-	}
-	if len(inner) > 0 {
-		all = append(all, PortOption{"multi_select", inner})
-	}
-	return all
 }
 
 // checkEmbedded panics if the field is an embedded pointer to a struct whose fields look like

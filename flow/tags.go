@@ -18,7 +18,7 @@ func fieldsOf(t reflect.Type, index []int) (fields []field) {
 		sf := t.Field(i)
 		at := append(append([]int(nil), index...), i)
 		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("in") == "" && !isUnion(sf.Type) {
-			fields = append(fields, fieldsOf(sf.Type, at)...)
+			inside(sf.Type, t, sf.Name, func() { fields = append(fields, fieldsOf(sf.Type, at)...) })
 			continue
 		}
 		if sf.Tag.Get("in") == "-" {
@@ -58,6 +58,9 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 		panic(mistake(t, sf.Name, "a List of Lazy is not possible; write Lazy[List[%s]]", f.elem.Field(0).Type.Elem()))
 	}
 	checkGeneric(t, sf, f.elem)
+	if isUnion(underlying(f.elem)) {
+		panic(mistake(t, sf.Name, "has choices inside of %s; write %s: its pointers are nil if an optional input is not given", sf.Type, underlying(f.elem)))
+	}
 	f.setType(t, sf)
 	for flag := range strings.SplitSeq(flags, ",") {
 		switch flag {
@@ -120,7 +123,7 @@ func (f *field) setLimits(t reflect.Type, sf reflect.StructField) {
 	force := f.Options
 	f.Options = nil
 	if f.Default, _ = parse("default"); f.Default != nil {
-		f.defaultValue, _ = value.Literal(f.elem, f.Default) // cannot fail: parse has checked the value
+		f.defaultValue, _ = f.literalOf(f.Default) // cannot fail: parse has checked the value
 	}
 	f.Min, f.Max = numeric("min"), numeric("max")
 	numeric("step")

@@ -43,7 +43,7 @@ func TestSection4Inputs(t *testing.T) {
 		{`{"i":99999999999999999999}`, "invalid_input_type", "Failed to convert an input value to a INT value", "i, 99999999999999999999, 99999999999999999999 does not fit in 64 bits", `{"input_name":"i","input_config":` + i + `,"received_value":99999999999999999999,"exception_message":"99999999999999999999 does not fit in 64 bits"}`},
 		{`{"small":200}`, "invalid_input_type", "Failed to convert an input value to a INT value", "small, 200, needs a value of type int8, got int64 200", `{"input_name":"small","input_config":["INT",{}],"received_value":200,"exception_message":"needs a value of type int8, got int64 200"}`},
 		{`{"u":-1}`, "invalid_input_type", "Failed to convert an input value to a INT value", "u, -1, needs a value of type uint64, got int64 -1", `{"input_name":"u","input_config":["INT",{}],"received_value":-1,"exception_message":"needs a value of type uint64, got int64 -1"}`},
-		{`{"pic":"x"}`, "invalid_input_type", "Failed to convert an input value to a PIXELS value", "pic, x, needs a value of type *flow_test.pixels, got string \"x\"", `{"input_name":"pic","input_config":["PIXELS",{}],"received_value":"x","exception_message":"needs a value of type *flow_test.pixels, got string \"x\""}`},
+		{`{"pic":"x"}`, "invalid_input_type", "Failed to convert an input value to a PIXELS value", "pic, 'x', needs a value of type *flow_test.pixels, got string \"x\"", `{"input_name":"pic","input_config":["PIXELS",{}],"received_value":"x","exception_message":"needs a value of type *flow_test.pixels, got string \"x\""}`},
 	} {
 		t.Run(tt.change, func(t *testing.T) {
 			_, ve := validate(t, typedWith(t, tt.change))

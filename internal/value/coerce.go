@@ -182,50 +182,6 @@ func pyType(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// Literal converts a coerced literal to t, the type of the node's field. A type that reads
-// literals itself does so. null is the zero value of a struct or an array.
-func Literal(t reflect.Type, v any) (any, error) {
-	v = toGo(v)
-	dst := reflect.New(t).Elem()
-	if v == nil && (t.Kind() == reflect.Struct || t.Kind() == reflect.Array) {
-		return dst.Interface(), nil
-	}
-	if err := Assign(dst, v); err != nil {
-		if Decodes(t) {
-			return nil, err
-		}
-		if reflect.ValueOf(v).Kind() != reflect.Map && reflect.ValueOf(v).Kind() != reflect.Slice {
-			return nil, err
-		}
-		enc, _ := json.Marshal(v) // it came from JSON
-		if json.Unmarshal(enc, dst.Addr().Interface()) != nil {
-			return nil, err
-		}
-	}
-	return dst.Interface(), nil
-}
-
-// toGo converts the numbers inside decoded JSON to Go numbers.
-func toGo(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		return number(v)
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = toGo(e)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = toGo(e)
-		}
-		return out
-	}
-	return v
-}
-
 // Basic converts a value of a named string, bool or number type to int64, uint64,
 // float64, string or bool. ok is false for any other value.
 func Basic(v any) (basic any, ok bool) {

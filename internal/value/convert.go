@@ -14,21 +14,22 @@ import (
 // takes the nearest value. If T is a pointer, To makes a pointer to a copy of a value;
 // and it takes the value of a pointer. The elements of a list are converted one by one. A
 // type with a method UnmarshalText or UnmarshalJSON reads text and other literals with it.
-func To[T any](v any) (T, error) {
-	if t, ok := v.(T); ok {
-		return t, nil
+// If T is an interface without methods, a JSON number becomes a Go number, and a nil pointer
+// becomes nil.
+func To[T any](v any) (t T, err error) {
+	if same, ok := v.(T); ok && !isEmpty(reflect.TypeFor[T]()) {
+		return same, nil
 	}
-	var t T
-	err := Assign(reflect.ValueOf(&t).Elem(), v)
+	err = Assign(reflect.ValueOf(&t).Elem(), v)
 	return t, err
 }
 
 // Assign sets dst to v, with the conversions of [To].
 func Assign(dst reflect.Value, v any) error {
-	if n, ok := v.(json.Number); ok {
+	t := dst.Type()
+	if n, ok := v.(json.Number); ok && t != numberType {
 		v = number(n)
 	}
-	t := dst.Type()
 	if v == nil {
 		switch t.Kind() {
 		case reflect.Interface, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
@@ -38,12 +39,17 @@ func Assign(dst reflect.Value, v any) error {
 		return fmt.Errorf("needs a value of type %s, got nil", t)
 	}
 	src := reflect.ValueOf(v)
-	if src.Type().AssignableTo(t) {
+	switch isNil := src.Kind() == reflect.Pointer && src.IsNil(); {
+	case isNil && isEmpty(t):
+		dst.SetZero()
+		return nil
+	case src.Type().AssignableTo(t):
 		dst.Set(src)
 		return nil
-	}
-	if src.Kind() == reflect.Pointer && t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface &&
-		src.Type().Elem().Kind() != reflect.Pointer && !src.IsNil() {
+	case isNil:
+		return assignNil(dst, src.Type())
+	case src.Kind() == reflect.Pointer && t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface &&
+		src.Type().Elem().Kind() != reflect.Pointer:
 		return Assign(dst, src.Elem().Interface())
 	}
 	if known, err := decode(dst, v); known {
@@ -69,6 +75,37 @@ func Assign(dst reflect.Value, v any) error {
 		}
 	}
 	return fmt.Errorf("needs a value of type %s, got %s", t, describe(v))
+}
+
+var numberType = reflect.TypeFor[json.Number]()
+
+// isEmpty reports whether t is an interface without methods.
+func isEmpty(t reflect.Type) bool { return t.Kind() == reflect.Interface && t.NumMethod() == 0 }
+
+// assignNil sets dst to nil if dst is a pointer to a type that takes what from points to. There
+// is no value for any other type.
+func assignNil(dst reflect.Value, from reflect.Type) error {
+	t := dst.Type()
+	if t.Kind() == reflect.Pointer && Assign(reflect.New(t.Elem()).Elem(), reflect.Zero(from.Elem()).Interface()) == nil {
+		dst.SetZero()
+		return nil
+	}
+	return fmt.Errorf("needs a value of type %s, got a %s that is nil", t, from)
+}
+
+// Untyped returns v as an input gets it that takes values of every type: a JSON number becomes
+// a Go number, and a nil pointer becomes nil.
+func Untyped(v any) any {
+	switch v := v.(type) {
+	case nil, bool, int, float64, string:
+		return v
+	case json.Number:
+		return number(v)
+	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && rv.IsNil() {
+		return nil
+	}
+	return v
 }
 
 // listOfAny returns a list of values of any type.
