@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -192,4 +193,32 @@ func decodeNumbers(text string, v any) error {
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
 	return dec.Decode(v)
+}
+
+// answersWith is a Runtime that gives one answer.
+type answersWith struct {
+	answers
+	data string
+}
+
+func (a answersWith) Await(context.Context, nodebus.Waiting, func(json.RawMessage) error) (json.RawMessage, error) {
+	return json.RawMessage(a.data), nil
+}
+
+// TestNumbersInAnswers: an answer of type any follows the rule, too.
+func TestNumbersInAnswers(t *testing.T) {
+	ctx := nodebus.NewContext(t.Context(), nodebus.CallInfo{Runtime: answersWith{data: `[1, 1.0, {"a": 18446744073709551615}]`}})
+	got, err := nodebus.Await[any](ctx, "q", nil)
+	require.NoError(t, err)
+	require.Equal(t, []any{1, 1.0, map[string]any{"a": uint64(18446744073709551615)}}, got)
+	floats, err := nodebus.Await[[]any](nodebus.NewContext(t.Context(), nodebus.CallInfo{Runtime: answersWith{data: `[1]`}}), "q", nil)
+	require.NoError(t, err)
+	require.Equal(t, []any{1.0}, floats, "other types are read as encoding/json does")
+}
+
+// TestNumbersInDefaultsThatAreRead: so does a default in a description of a class.
+func TestNumbersInDefaultsThatAreRead(t *testing.T) {
+	var s flow.Schema
+	require.NoError(t, json.Unmarshal([]byte(`{"name": "A", "input": {"required": {"a": ["*", {"default": [1, 2.5]}]}}, "output": []}`), &s))
+	require.Equal(t, []any{1, 2.5}, s.Inputs[0].Default)
 }
