@@ -27,8 +27,9 @@ type Port struct {
 	Options  []PortOption // options for the client's input widget, in order
 
 	// Choices returns the choices of a drop-down; nil for other ports. A choice is a string,
-	// an int64, a float64, a bool, or nil, which is null in JSON. The choices may change from call to call. Choices is
-	// called by several goroutines at the same time; if it may panic, use ListChoices.
+	// an int64, a float64, a bool, or nil, which is null in JSON. The choices may change from
+	// call to call. Choices is called by several goroutines at the same time; if it may panic,
+	// use ListChoices.
 	Choices func() []any
 	Combo   bool // the drop-down has the type COMBO; otherwise its type is its choices
 	Multi   bool // the value of the drop-down is a list of choices; it is a Combo
