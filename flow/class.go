@@ -23,6 +23,7 @@ type Class struct {
 
 	takesList                            bool     // some input is a List: the node gets all elements in one call
 	lazy                                 bool     // some input is Lazy
+	copies                               bool     // some input has copies
 	plainOuts                            bool     // no output is a List or an Out
 	validates, checksLinks, fingerprints bool     // the code has these methods
 	usesID                               bool     // the result may depend on the unique id
@@ -138,7 +139,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 		case f.Lazy && rt != nil:
 			args[i] = f.fetch(rt)
 		case f.Default != nil:
-			args[i] = f.Default
+			args[i] = copyOf(f.Default)
 		case f.Kind == PortOptional || f.Lazy || f.isOwn():
 			args[i] = notGiven
 		default:
@@ -185,7 +186,7 @@ func (f *field) fetch(rt nodebus.Runtime) getter {
 		case v != nil:
 			return f.literal(v), nil
 		case f.Default != nil:
-			return f.defaultValue, nil
+			return copyOf(f.defaultValue), nil
 		case f.Kind == PortOptional && f.List:
 			return value.List{}, nil
 		case f.Kind == PortOptional:
@@ -295,9 +296,11 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 // and lazy inputs.
 func (n *planNode) sampleArgs() []any {
 	args := make([]any, len(n.args))
-	for i, a := range n.args {
-		if args[i] = a.val; a.src >= 0 || n.ports[i].Lazy {
+	for i := range n.args {
+		if a := &n.args[i]; a.src >= 0 || n.ports[i].Lazy {
 			args[i] = notGiven
+		} else {
+			args[i] = a.value()
 		}
 	}
 	return args

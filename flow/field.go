@@ -17,6 +17,7 @@ type field struct {
 	// defaultValue is Default converted to the type of the field.
 	defaultValue any
 	special      bool // the output has type Out
+	copies       bool // each call has a copy of a literal or default; see mayCopy
 
 	// These fields are for inputs of classes with dynamic inputs.
 	dyn    *dynamic // not nil: the input stands for others

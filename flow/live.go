@@ -47,11 +47,15 @@ func (c *Class) own(f *field, prefix, name string, parent *field) {
 	c.takesList = c.takesList || f.List
 	c.lazy = c.lazy || f.Lazy
 	c.rest = c.rest || f.Rest
+	f.copies = f.dyn == nil && mayCopy(f.elem)
+	c.copies = c.copies || f.copies
 	if f.dyn != nil {
 		c.dynamic = true
-		if f.dyn.element != nil {
-			c.takesList = c.takesList || f.dyn.element.List
-			c.lazy = c.lazy || f.dyn.element.Lazy
+		if e := f.dyn.element; e != nil {
+			c.takesList = c.takesList || e.List
+			c.lazy = c.lazy || e.Lazy
+			e.copies = mayCopy(e.elem)
+			c.copies = c.copies || e.copies
 		}
 	}
 }
