@@ -64,7 +64,7 @@ func (c *Class) own(f *field, prefix, name string, parent *field) {
 type shapes struct {
 	known map[shape][]field
 	count int  // of all ports in known
-	full  bool // the prompt has more than shapesMax
+	full  bool // count is more than shapesMax
 }
 
 type shape struct {
@@ -73,6 +73,8 @@ type shape struct {
 }
 
 // shapesMax bounds the memory of live ports: a port is much larger than its name in the prompt.
+// All inputs of a class with dynamic inputs count, also those that the class declares: each
+// shape has its own copy of them.
 const shapesMax = 250_000
 
 // portsOf returns the inputs that a node has. For a class without dynamic inputs these are the
@@ -191,16 +193,13 @@ func (c *Class) specOf(ctx *nodebus.Context, in nodebus.Inputs) *nodebus.NodeSpe
 	if !c.rest {
 		return spec
 	}
-	kind := "PROMPT"
+	kind, find := "PROMPT", positionOf
 	if p := ctx.Place(); p.RealID != "" && p.RealID != p.UniqueID {
-		kind = "DYNPROMPT"
+		kind, find = "DYNPROMPT", scan // which are new in each call
 	}
 	nodes, _ := ctx.Hidden(kind).(nodebus.Nodes)
-	for i := range nodes {
-		if nodes[i].ID == spec.ID {
-			spec.OrderInputs(nodes[i].InputNames()...)
-			break
-		}
+	if i := find(nodes, spec.ID); i >= 0 {
+		spec.OrderInputs(nodes[i].InputNames()...)
 	}
 	return spec
 }

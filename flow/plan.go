@@ -223,7 +223,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
 		if pl.shapes.full {
 			return promptError("prompt_too_large", "The prompt needs too much memory",
-				fmt.Sprintf("its nodes have more than %d different inputs that no class declares one by one; submit less", shapesMax))
+				fmt.Sprintf("its nodes of classes with inputs that grow, follow from a choice or are not declared have more than %d inputs, where nodes with the same inputs count once; submit less", shapesMax))
 		}
 		pl.byID[s.ID] = int32(i)
 		pl.intermediate = pl.intermediate || c.schema.Intermediate
