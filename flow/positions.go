@@ -12,7 +12,7 @@ import (
 // looked up. The first node stands for its prompt. An entry lives as long as the nodes.
 var positions sync.Map // of weak.Pointer[nodebus.NodeSpec] to map[string]int
 
-// scanMost is the number of nodes up to which a search needs no map.
+// scanMost is the largest number of nodes where a search needs no map.
 const scanMost = 64
 
 // positionOf returns the number of the node with this id; -1 if there is none. Many calls may
