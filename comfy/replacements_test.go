@@ -11,8 +11,8 @@ func TestNodeReplacements(t *testing.T) {
 	twins(t, "/node_replacements", func(t *testing.T, path string) {
 		h := newHost(t, nil)
 		require.Equal(t, `{}`, h.send("GET", path, "").body)
-		require.NoError(t, h.reg.Replace(flow.Replacement{Old: "Old/2", New: "RefAdd"}))
-		require.NoError(t, h.reg.Replace(flow.Replacement{
+		require.NoError(t, h.reg.AddReplacement(flow.Replacement{Old: "Old/2", New: "RefAdd"}))
+		require.NoError(t, h.reg.AddReplacement(flow.Replacement{
 			Old: "Old1", New: "RefAdd",
 			Widgets: []string{"x", "y"},
 			Inputs:  []flow.ReplacedInput{{New: "a", Old: "x"}, {New: "b", Value: 3}, {New: "c", Value: []any{"1", 0.5}}},
@@ -29,12 +29,12 @@ func TestNodeReplacements(t *testing.T) {
 // history show the new class.
 func TestReplacedNodesRun(t *testing.T) {
 	h := newHost(t, nil)
-	require.NoError(t, h.reg.Replace(flow.Replacement{
+	require.NoError(t, h.reg.AddReplacement(flow.Replacement{
 		Old: "OldAdd", New: "RefAdd",
 		Inputs:  []flow.ReplacedInput{{New: "a", Old: "x"}, {New: "b", Value: 3}},
 		Outputs: []flow.ReplacedOutput{{Old: 1, New: 0}},
 	}))
-	require.NoError(t, h.reg.Replace(flow.Replacement{Old: "Wait1", New: "Wait", Inputs: []flow.ReplacedInput{{New: "name", Old: "name"}}}))
+	require.NoError(t, h.reg.AddReplacement(flow.Replacement{Old: "Wait1", New: "Wait", Inputs: []flow.ReplacedInput{{New: "name", Old: "name"}}}))
 	s := h.connect("a")
 	s.next()
 	id := h.submit("a", `{"1":{"class_type":"OldAdd","inputs":{"x":4,"gone":1},"_meta":{"title":"Sum"}},"2":{"class_type":"RefOutput","inputs":{"value":["1",1]}}}`)

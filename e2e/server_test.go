@@ -31,7 +31,7 @@ func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	refpack.Register(registry, &refpack.Options{Temp: opts.Temp, Output: opts.Output, Hub: hub})
 	next := make(steps)
 	flow.Register(registry, Fractal{}, fractal)
-	if err := registry.Replace(juliaSet); err != nil {
+	if err := registry.AddReplacement(juliaSet); err != nil {
 		t.Fatal(err)
 	}
 	flow.Register(registry, Gate{steps: next}, nodebus.Info{Category: "e2e", Async: true})

@@ -167,13 +167,18 @@ func (w *worker) nextCall() *Call {
 }
 
 // bind returns the arguments of a call whose context is ctx: it replaces the lazy ones by
-// functions that wait for the input.
+// functions that wait for the input, and literals by copies where calls must not share them.
 func (t *turn) bind(ctx *nodebus.Context, args []any) []any {
-	if !t.n.plan.class.lazy {
+	n := t.n.plan
+	if !n.class.lazy && (!n.class.copies || !slices.ContainsFunc(n.args, isCopied)) {
 		return args
 	}
 	args = slices.Clone(args)
 	for i, a := range args {
+		if n.args[i].src == copied {
+			args[i] = n.args[i].value()
+			continue
+		}
 		if port, ok := a.(lazyArg); ok {
 			args[i] = getter(func(gctx context.Context) (any, error) {
 				if ctx.Ended() {

@@ -25,6 +25,9 @@ type checker struct {
 	keep     bool      // write coerced literals back into the prompt
 	owned    bool      // the map of inputs is a copy that belongs to the prompt and may be modified
 	found    []nodebus.Problem
+	bytes    int               // the memory of found
+	more     int               // problems that found leaves out
+	raised   *nodebus.Problem  // what ComfyUI reports as an exception; the check of the node then ends
 	given    int               // number of declared inputs that the prompt contains
 	types    map[string]string // types of the source outputs, by name of the linked input
 }
@@ -35,6 +38,9 @@ func (c *checker) check() (found []nodebus.Problem) {
 	var p *nodebus.PanicError
 	if err := nodebus.Protect(func() error { found = c.checkInputs(); return nil }); errors.As(err, &p) {
 		return []nodebus.Problem{c.exception(fmt.Sprint(p.Value), "panic")}
+	}
+	if len(found) > 0 && c.more > 0 {
+		found = append(found, problem(moreProblems, "More problems", fmt.Sprintf("… and %d more problems of the node", c.more), map[string]any{moreProblems: c.more}))
 	}
 	return found
 }
@@ -48,17 +54,21 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	c.pl.slab = c.pl.slab[len(ports):]
 	for i := range ports {
 		f := &ports[i]
-		args[i] = arg{src: -1, val: notGiven}
+		args[i] = arg{src: fixed, val: notGiven}
 		if f.isSet() {
 			continue
 		}
 		if p, broken := c.input(f, &args[i]); broken {
-			return []nodebus.Problem{p} // ComfyUI also stops here
+			return c.only(p) // ComfyUI also stops here
 		}
+		if c.raised != nil {
+			return c.only(*c.raised)
+		}
+		args[i].share(f)
 	}
 	c.node.args = args
 	if p, broken := c.undeclared(); broken {
-		return []nodebus.Problem{p}
+		return c.only(p)
 	}
 	if len(c.found) == 0 {
 		c.custom()
@@ -66,8 +76,20 @@ func (c *checker) checkInputs() (found []nodebus.Problem) {
 	return c.found
 }
 
+// only returns a problem that hides all others of the node.
+func (c *checker) only(p nodebus.Problem) []nodebus.Problem {
+	c.more = 0
+	return []nodebus.Problem{p}
+}
+
 func (c *checker) fail(typ, message, details string, extra map[string]any) {
-	c.found = append(c.found, problem(typ, message, details, extra))
+	if len(c.found) >= problemsMax || c.bytes > problemBytesMax {
+		c.more++
+		return
+	}
+	p := problem(typ, message, details, extra)
+	c.bytes += boundProblem(&p)
+	c.found = append(c.found, p)
 }
 
 // input checks one input. broken is true for a broken link; the check of the node
@@ -208,11 +230,12 @@ func (c *checker) undeclared() (p nodebus.Problem, broken bool) {
 		return p, false
 	}
 	declared := c.node.declares()
-	for name, v := range c.spec.Inputs {
+	for _, name := range c.spec.InputNames() {
 		if declared(name) {
 			continue
 		}
-		a := arg{src: -1}
+		v := c.spec.Inputs[name]
+		a := arg{src: fixed}
 		if l, ok := v.(nodebus.Link); ok {
 			src, ok := c.pl.byID[l.Node]
 			if !ok {

@@ -21,6 +21,10 @@ func (c *checker) element(f *field, val *any, received, v any) (coerced any, ok 
 		return v, c.chosen(f, val, v)
 	}
 	v, err := f.coerce(v)
+	if err == nil && !f.Unchecked && !f.comparable(v) {
+		c.incomparable(f, v)
+		return nil, false
+	}
 	if err == nil && (f.Unchecked || !exceeds(v, f.Min, -1) && !exceeds(v, f.Max, +1)) {
 		*val, err = f.literalOf(v)
 	}
@@ -37,6 +41,26 @@ func (f *field) literalOf(v any) (any, error) {
 		v = int(n)
 	}
 	return value.Literal(f.elem, v)
+}
+
+// comparable reports whether a literal can be compared with the limits, if there are some. A
+// text that the type itself reads has no limits.
+func (f *field) comparable(v any) bool {
+	if f.Min == nil && f.Max == nil || value.Decodes(f.elem) {
+		return true
+	}
+	_, isNumber := value.Compare(numeric(v), 0)
+	return isNumber
+}
+
+// incomparable reports a literal that cannot be compared with the limits.
+func (c *checker) incomparable(f *field, v any) {
+	limit := f.Min
+	if limit == nil {
+		limit = f.Max
+	}
+	p := c.exception(fmt.Sprintf("input %s is %s, which cannot be compared with the limit %s", f.Name, value.Shorten(pyfmt.Repr(v)), pyfmt.Str(limit)), "TypeError")
+	c.raised = &p
 }
 
 // coerce converts a literal to the type that the input declares. A type that reads text itself
@@ -83,6 +107,14 @@ func (c *checker) within(f *field, v any) bool {
 	return true
 }
 
+// shownChoice formats a wrong choice for messages: a text is quoted, another value is not.
+func shownChoice(v any) string {
+	if text, isText := v.(string); isText {
+		return "'" + value.Shorten(text) + "'"
+	}
+	return value.Shorten(pyfmt.Repr(v))
+}
+
 // chosen checks the choice, or the choices if f takes several. As in ComfyUI, a single value
 // is enough for a drop-down that takes several.
 func (c *checker) chosen(f *field, val *any, v any) bool {
@@ -104,7 +136,7 @@ func (c *checker) chosen(f *field, val *any, v any) bool {
 		case ok:
 			picks[i] = choice
 		case !f.Unchecked:
-			wrong = append(wrong, "'"+value.Shorten(pyfmt.Str(m))+"'")
+			wrong = append(wrong, shownChoice(m))
 		case underlying(f.member()).Kind() == reflect.String:
 			picks[i] = pyfmt.Str(m)
 		default:

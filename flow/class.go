@@ -23,6 +23,7 @@ type Class struct {
 
 	takesList                            bool     // some input is a List: the node gets all elements in one call
 	lazy                                 bool     // some input is Lazy
+	copies                               bool     // some input has copies
 	plainOuts                            bool     // no output is a List or an Out
 	validates, checksLinks, fingerprints bool     // the code has these methods
 	usesID                               bool     // the result may depend on the unique id
@@ -139,7 +140,7 @@ func (c *Class) call(ctx *nodebus.Context, in nodebus.Inputs) (res Result, err e
 		case f.Lazy && rt != nil && !f.isLeftOut(ctx):
 			args[i] = f.fetch(rt)
 		case f.Default != nil:
-			args[i] = f.defaultValue
+			args[i] = copyOf(f.defaultValue)
 		case f.Kind == PortOptional || f.Lazy || f.isOwn():
 			args[i] = notGiven
 		default:
@@ -199,7 +200,7 @@ func (f *field) fetch(rt nodebus.Runtime) getter {
 		case v != nil:
 			return f.literal(v), nil
 		case f.Default != nil:
-			return f.defaultValue, nil
+			return copyOf(f.defaultValue), nil
 		case f.Kind == PortOptional && f.List:
 			return value.List{}, nil
 		case f.Kind == PortOptional:
@@ -309,9 +310,11 @@ func blockOf(output string, err error) (*nodebus.BlockedError, error) {
 // and lazy inputs.
 func (n *planNode) sampleArgs() []any {
 	args := make([]any, len(n.args))
-	for i, a := range n.args {
-		if args[i] = a.val; a.src >= 0 || n.ports[i].Lazy {
+	for i := range n.args {
+		if a := &n.args[i]; a.src >= 0 || n.ports[i].Lazy {
 			args[i] = notGiven
+		} else {
+			args[i] = a.value()
 		}
 	}
 	return args

@@ -69,7 +69,7 @@ func NewClass(schema Schema, run func(ctx *nodebus.Context, in nodebus.Inputs) (
 	}
 	c := &Class{maker: "a class made at run time"}
 	var err error
-	if c.inputs, c.outputs, err = k.fields(schema); err != nil {
+	if c.inputs, c.outputs, err = k.fields(clonePorts(schema.Inputs), clonePorts(schema.Outputs)); err != nil {
 		return nil, err
 	}
 	code := &funcCode{call: run, class: c}

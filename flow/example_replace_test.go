@@ -21,10 +21,10 @@ func (n Paste) Run(*nodebus.Context) (nodebus.UI, error) {
 
 // Workflows that users have saved contain the class JoinTexts, which the program no longer
 // has. They run as before, because Replace says what has become of the class and its inputs.
-func ExampleRegistry_Replace() {
+func ExampleRegistry_AddReplacement() {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(nil)
 	flow.Register(registry, Paste{}, nodebus.Info{})
-	err := registry.Replace(flow.Replacement{
+	err := registry.AddReplacement(flow.Replacement{
 		Old: "JoinTexts", New: "Paste",
 		Inputs: []flow.ReplacedInput{
 			{Old: "text1", New: "text"},

@@ -18,6 +18,7 @@ type field struct {
 	defaultValue any
 	special      bool         // the output has type Out
 	chooser      *nodeChoices // not nil: the node has the choices
+	copies       bool         // each call has a copy of a literal or default; see mayCopy
 
 	// These fields are for inputs of classes with dynamic inputs.
 	dyn    *dynamic // not nil: the input stands for others

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -93,15 +94,33 @@ func (f *field) fillHidden(dst reflect.Value, ctx *nodebus.Context, arg any) err
 	switch {
 	case v == notGiven:
 		return nil
-	case f.isOwn() && isText: // a secret is a text
-		lit, err := value.Coerce(portType(f.elem), text)
-		if err == nil {
-			lit, err = value.Literal(f.elem, lit)
+	case !f.isOwn():
+		return value.Assign(dst, v)
+	case isText && ctx.Hidden(f.Type) == any(text): // a secret is a text
+		if nodebus.Protect(func() error { return f.fillText(dst, text) }) != nil {
+			return f.secretError()
 		}
-		if err != nil {
-			return err
-		}
-		return value.Assign(dst, lit)
+		return nil
+	case isText:
+		return f.fillText(dst, text)
 	}
 	return value.Assign(dst, v)
+}
+
+// fillText sets the field of a hidden input of the class's own to what a text means.
+func (f *field) fillText(dst reflect.Value, text string) error {
+	lit, err := value.Coerce(portType(f.elem), text)
+	if err == nil {
+		lit, err = value.Literal(f.elem, lit)
+	}
+	if err != nil {
+		return err
+	}
+	return value.Assign(dst, lit)
+}
+
+// secretError is the error of a secret that the field cannot hold. It goes to clients and
+// records: it does not have the secret, and no cause, which may quote the secret.
+func (f *field) secretError() error {
+	return fmt.Errorf("the host's text for the hidden input %s is no %s; mend Secrets, or the type of the field", f.Type, f.elem)
 }

@@ -90,7 +90,7 @@ func TestHiddenInputsOfTheClassesOwnInCalls(t *testing.T) {
 	c, _ := r.Class("Owner")
 	job := &nodebus.Job{Prompt: &nodebus.Prompt{}, Secrets: map[string]string{"LEVEL": "x"}}
 	_, err := c.Call(nodebus.NewContext(t.Context(), nodebus.CallInfo{Job: job}), nil)
-	require.ErrorContains(t, err, `input "level": invalid literal for int() with base 10: 'x'`)
+	require.ErrorContains(t, err, `input "level": the host's text for the hidden input LEVEL is no int; mend Secrets`)
 	job.Secrets["LEVEL"] = "2"
 	res, err := c.Call(nodebus.NewContext(t.Context(), nodebus.CallInfo{Job: job}), in{"workflow": "w", "level": 9})
 	require.NoError(t, err)

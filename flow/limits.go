@@ -15,8 +15,19 @@ func exceeds(v, limit any, sign int) bool {
 	if limit == nil {
 		return false
 	}
-	s, ok := value.Compare(v, limit)
+	s, ok := value.Compare(numeric(v), limit)
 	return ok && s == sign
+}
+
+// numeric returns the number that a truth value is in comparisons; any other value unchanged.
+func numeric(v any) any {
+	switch v {
+	case true:
+		return 1
+	case false:
+		return 0
+	}
+	return v
 }
 
 // number returns a limit as an int64, a uint64, a float64, or a json.Number for a whole number of

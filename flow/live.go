@@ -47,11 +47,15 @@ func (c *Class) own(f *field, prefix, name string, parent *field) {
 	c.takesList = c.takesList || f.List
 	c.lazy = c.lazy || f.Lazy
 	c.rest = c.rest || f.Rest
+	f.copies = f.dyn == nil && mayCopy(f.elem)
+	c.copies = c.copies || f.copies
 	if f.dyn != nil {
 		c.dynamic = true
-		if f.dyn.element != nil {
-			c.takesList = c.takesList || f.dyn.element.List
-			c.lazy = c.lazy || f.dyn.element.Lazy
+		if e := f.dyn.element; e != nil {
+			c.takesList = c.takesList || e.List
+			c.lazy = c.lazy || e.Lazy
+			e.copies = mayCopy(e.elem)
+			c.copies = c.copies || e.copies
 		}
 	}
 }
@@ -60,7 +64,7 @@ func (c *Class) own(f *field, prefix, name string, parent *field) {
 type shapes struct {
 	known map[shape][]field
 	count int  // of all ports in known
-	full  bool // the prompt has more than shapesMax
+	full  bool // count is more than shapesMax
 }
 
 type shape struct {
@@ -69,6 +73,8 @@ type shape struct {
 }
 
 // shapesMax bounds the memory of live ports: a port is much larger than its name in the prompt.
+// All inputs of a class with dynamic inputs count, also those that the class declares: each
+// shape has its own copy of them.
 const shapesMax = 250_000
 
 // portsOf returns the inputs that a node has. For a class without dynamic inputs these are the
@@ -195,15 +201,13 @@ func (c *Class) specOf(ctx *nodebus.Context, in nodebus.Inputs) *nodebus.NodeSpe
 
 // nodeOf returns the node of a [Class.Call] as the prompt has it; nil if it does not have it.
 func nodeOf(ctx *nodebus.Context) *nodebus.NodeSpec {
-	kind := "PROMPT"
+	kind, find := "PROMPT", positionOf
 	if p := ctx.Place(); p.RealID != "" && p.RealID != p.UniqueID {
-		kind = "DYNPROMPT"
+		kind, find = "DYNPROMPT", scan // which are new in each call
 	}
 	nodes, _ := ctx.Hidden(kind).(nodebus.Nodes)
-	for i := range nodes {
-		if nodes[i].ID == ctx.UniqueID() {
-			return &nodes[i]
-		}
+	if i := find(nodes, ctx.UniqueID()); i >= 0 {
+		return &nodes[i]
 	}
 	return nil
 }

@@ -77,24 +77,30 @@ func fillElements(dst reflect.Value, ctx *nodebus.Context, ports []field, args [
 }
 
 // choose sets the pointer of a choice to a new struct, a copy of the one that the registered
-// node has. All other pointers become nil.
+// node has. The pointers of all other choices become nil. The struct may have other fields, which
+// stay as they are.
 func choose(node reflect.Value, f *field, v any) error {
 	union := node.FieldByIndex(f.index)
-	if v == notGiven {
-		union.SetZero()
-		return nil
+	k := -1
+	if v != notGiven {
+		if k = f.caseOf(v); k < 0 {
+			return f.unknownCase(v)
+		}
 	}
-	k := f.caseOf(v)
+	for i, at := range f.dyn.pointers {
+		if i != k {
+			union.Field(at).SetZero()
+		}
+	}
 	if k < 0 {
-		return f.unknownCase(v)
+		return nil
 	}
 	old := union.Field(f.dyn.pointers[k])
 	inner := reflect.New(old.Type().Elem())
 	if !old.IsNil() {
 		inner.Elem().Set(old.Elem())
 	}
-	union.SetZero()
-	union.Field(f.dyn.pointers[k]).Set(inner)
+	old.Set(inner)
 	clearElements(node, f.dyn.cases[k])
 	return nil
 }

@@ -109,8 +109,8 @@ const growMax = 100
 // wrong says what is wrong with the names and limits, and the mend; "" if nothing is.
 func (g *Grow) wrong() string {
 	if g.Names != nil {
-		if len(g.Names) > growMax {
-			return fmt.Sprintf("has %d names; write at most %d", len(g.Names), growMax)
+		if len(g.Names) == 0 || len(g.Names) > growMax {
+			return fmt.Sprintf("has %d names; write 1 to %d", len(g.Names), growMax)
 		}
 		for i, name := range g.Names {
 			if name == "" || strings.Contains(name, ".") || slices.Contains(g.Names[:i], name) {

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -90,10 +91,27 @@ func (n *planNode) source(at int) (src int32, more bool) {
 }
 
 // arg is an input of a node. If src is not negative, the input is an output of node
-// src; otherwise it is the value val, which may be notGiven.
+// src; otherwise it is the value val, which may be notGiven, and src is fixed or copied.
 type arg struct {
 	val       any
 	src, slot int32
+}
+
+// share decides whether the calls share a literal or a default.
+func (a *arg) share(f *field) {
+	if f.copies && a.src < 0 && a.val != nil && mayCopy(reflect.TypeOf(a.val)) {
+		a.src = copied
+	}
+}
+
+func isCopied(a arg) bool { return a.src == copied }
+
+// value returns the value of an arg that is not linked, for one call.
+func (a *arg) value() any {
+	if a.src == copied {
+		return copyOf(a.val)
+	}
+	return a.val
 }
 
 // planner makes a plan and finds all problems of the prompt.
@@ -205,7 +223,7 @@ func (pl *planner) lookUp() *nodebus.ValidationError {
 		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
 		if pl.shapes.full {
 			return promptError("prompt_too_large", "The prompt needs too much memory",
-				fmt.Sprintf("its nodes have more than %d different inputs that no class declares one by one; submit less", shapesMax))
+				fmt.Sprintf("its nodes of classes with inputs that grow, follow from a choice or are not declared have more than %d inputs, where nodes with the same inputs count once; submit less", shapesMax))
 		}
 		pl.byID[s.ID] = int32(i)
 		pl.intermediate = pl.intermediate || c.schema.Intermediate

@@ -9,10 +9,11 @@ import (
 	"github.com/nodebus/nodebus/internal/value"
 )
 
-// The limits of a validation error, which is an answer to a client. Nodes beyond them are
-// only counted.
+// The limits of a validation error, which is an answer to a client. Nodes and problems
+// beyond them are only counted.
 const (
 	problemNodesMax = 1000    // nodes in the error
+	problemsMax     = 1000    // problems of a node
 	problemBytesMax = 4 << 20 // the memory of all problems in the error
 	problemValueMax = 64 << 10
 )
@@ -20,6 +21,10 @@ const (
 // moreNodes is the name in the extra data of a validation error that has the number of
 // the nodes that it leaves out.
 const moreNodes = "more_nodes"
+
+// moreProblems is the type of the last problem of a node that has more than the answer. Its
+// extra data has the number of the others, under the same name.
+const moreProblems = "more_problems"
 
 // problems collects the problems of nodes, within the limits. A graph of 100 000 faulty
 // nodes would otherwise cost more memory than the graph itself.

@@ -14,7 +14,7 @@ import (
 )
 
 // Replacement says how nodes of an old class become nodes of a new class, so that saved
-// workflows still run after a class was renamed, split or removed; see [Registry.Replace].
+// workflows still run after a class was renamed, split or removed; see [Registry.AddReplacement].
 // Its JSON is an entry of ComfyUI's /node_replacements.
 type Replacement struct {
 	New string `json:"new_node_id"` // the name of the class that takes the place
@@ -94,21 +94,21 @@ func (e *ReplacementError) Error() string {
 	return fmt.Sprintf("nodebus: replacement of class %q: %s", e.Old, e.Problem)
 }
 
-// Replace adds a replacement to r. From then on, whenever a prompt is submitted or prepared,
+// AddReplacement adds a replacement to r. From then on, whenever a prompt is submitted or prepared,
 // its nodes of the class rep.Old become nodes of the class rep.New, before anything is
 // checked. The queue, the record and the hidden input PROMPT have the new nodes; the
 // submitter's own graph is not modified. The id and the _meta of a node stay, and links from
 // the node get the new numbers.
 //
 // A node is replaced only if r has the class rep.New and does not have the class rep.Old. So
-// Replace may be called before the classes are registered, and a class that is registered is
+// AddReplacement may be called before the classes are registered, and a class that is registered is
 // never replaced. One prompt takes one step: if rep.New is itself an old class of another
 // replacement, the prompt is refused because of an unknown class. Nodes that are made at run time
 // are not replaced.
 //
 // The error is a [*ReplacementError] if rep has a mistake, or if r has a replacement for
-// rep.Old already. Replace copies rep.
-func (r *Registry) Replace(rep Replacement) error {
+// rep.Old already. AddReplacement copies rep.
+func (r *Registry) AddReplacement(rep Replacement) error {
 	own, problem := rep.checked()
 	if problem != "" {
 		return &ReplacementError{rep.Old, problem}

@@ -50,7 +50,7 @@ var mixToBlend = flow.Replacement{
 func replaces(t *testing.T, r *flow.Registry) {
 	t.Helper()
 	flow.Register(r, blend{}, nodebus.Info{Name: "Blend"})
-	require.NoError(t, r.Replace(mixToBlend))
+	require.NoError(t, r.AddReplacement(mixToBlend))
 }
 
 const mixed = `{
@@ -156,8 +156,8 @@ func TestReplaceOnlyWhatIsGone(t *testing.T) {
 		err := prepare(r, p)
 		return p.Nodes[0].Class, err
 	}
-	require.NoError(t, r.Replace(flow.Replacement{Old: "A", New: "B"}))
-	require.NoError(t, r.Replace(flow.Replacement{Old: "B", New: "C"}))
+	require.NoError(t, r.AddReplacement(flow.Replacement{Old: "A", New: "B"}))
+	require.NoError(t, r.AddReplacement(flow.Replacement{Old: "B", New: "C"}))
 	flow.Register(r, blend{}, nodebus.Info{Name: "C"})
 	got, err := class("A")
 	require.Equal(t, "A", got, "B does not exist, although it is replaced itself")
@@ -195,18 +195,18 @@ func TestReplaceMistakes(t *testing.T) {
 		"entry 0 of Outputs has a negative number; outputs count from 0":                                                                                          outputs(flow.ReplacedOutput{Old: -1}),
 		"Outputs names the old output 1 twice; remove one of the two entries":                                                                                     outputs(flow.ReplacedOutput{Old: 1, New: 1}, flow.ReplacedOutput{Old: 1}),
 	} {
-		err := flow.NewRegistry().Replace(rep)
+		err := flow.NewRegistry().AddReplacement(rep)
 		var bad *flow.ReplacementError
 		require.ErrorAs(t, err, &bad, problem)
 		require.Equal(t, flow.ReplacementError{Old: rep.Old, Problem: problem}, *bad)
 		require.EqualError(t, err, fmt.Sprintf("nodebus: replacement of class %q: %s", rep.Old, problem))
 	}
-	require.ErrorContains(t, flow.NewRegistry().Replace(inputs(flow.ReplacedInput{New: "a", Value: make(chan int)})),
+	require.ErrorContains(t, flow.NewRegistry().AddReplacement(inputs(flow.ReplacedInput{New: "a", Value: make(chan int)})),
 		`entry 0 of Inputs, for the new input "a": Value has no form in JSON; set a number, a text, a boolean, a list or an object: `)
 
 	r := flow.NewRegistry()
 	replaces(t, r)
-	require.EqualError(t, r.Replace(flow.Replacement{Old: "Mix", New: "Other"}),
+	require.EqualError(t, r.AddReplacement(flow.Replacement{Old: "Mix", New: "Other"}),
 		`nodebus: replacement of class "Mix": it is replaced by class "Blend" already; remove one of the two`)
 }
 
@@ -215,7 +215,7 @@ func TestReplacementValues(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		replaces(t, r.reg)
 		list := []any{"1", 0}
-		require.NoError(t, r.reg.Replace(flow.Replacement{Old: "Values", New: "Blend", Inputs: []flow.ReplacedInput{
+		require.NoError(t, r.reg.AddReplacement(flow.Replacement{Old: "Values", New: "Blend", Inputs: []flow.ReplacedInput{
 			{New: "base", Value: list},
 			{New: "top", Value: map[string]any{"a": []int{1, 2}}},
 			{New: "mode", Value: true},
@@ -230,7 +230,7 @@ func TestReplacementValues(t *testing.T) {
 func TestReplacementJSON(t *testing.T) {
 	r := flow.NewRegistry()
 	replaces(t, r)
-	require.NoError(t, r.Replace(flow.Replacement{Old: "A", New: "B"}))
+	require.NoError(t, r.AddReplacement(flow.Replacement{Old: "A", New: "B"}))
 	all := slices.Collect(r.Replacements())
 	require.Len(t, all, 2)
 	text, err := json.Marshal(all)
@@ -309,7 +309,7 @@ func TestReplaceRandom(t *testing.T) {
 				rep.Outputs = append(rep.Outputs, flow.ReplacedOutput{Old: k, New: rnd.IntN(3)})
 			}
 			reps[old] = rep
-			require.NoError(t, r.Replace(rep))
+			require.NoError(t, r.AddReplacement(rep))
 		}
 		graph := map[string]map[string]any{}
 		size := 1 + rnd.IntN(6)

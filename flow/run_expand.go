@@ -120,7 +120,7 @@ func (g *liveGraph) addUndeclared(n *planNode, spec *nodebus.NodeSpec, ids map[s
 		if declared(name) || !isLink && !n.class.dynamic {
 			continue
 		}
-		a := arg{src: -1, val: spec.Inputs[name]}
+		a := arg{src: fixed, val: spec.Inputs[name]}
 		if isLink {
 			src, err := g.find(ids, l.Node)
 			if err != nil {

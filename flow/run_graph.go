@@ -274,7 +274,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 	for k := range p.ports {
 		f := &p.ports[k]
 		a := &p.args[k]
-		*a = arg{src: -1, val: notGiven}
+		*a = arg{src: fixed, val: notGiven}
 		v, given := spec.Inputs[f.Name]
 		if given && !f.isSet() {
 			ports++
@@ -291,6 +291,7 @@ func (g *liveGraph) prepareNode(made *origin, spec *nodebus.NodeSpec, ids map[st
 			a.val = v
 		case f.Default != nil:
 			a.val = f.defaultValue
+			a.share(f)
 		case f.Kind == PortRequired:
 			return nil, &nodebus.InputError{Input: f.Name, Err: errRequired}
 		}

@@ -47,11 +47,13 @@ type Port struct {
 // last socket is linked. The names of the sockets in a prompt are the name of the input, a
 // dot, and an element of Names, or Prefix and a number from 0.
 type Grow struct {
-	Element Port // describes each of the inputs; the first Min are required if its Kind is PortRequired
-	Prefix  string
-	Names   []string // at most 100
-	Min     int
-	Max     int // at most 100; for Prefix
+	Element Port     // describes each of the inputs; the first Min are required if its Kind is PortRequired
+	Prefix  string   // of the names if Names is nil. Default: the name of the input
+	Names   []string // at most 100; nil: the names follow from Prefix
+	// Min is the number of required inputs, at most Max or the number of Names. Zero requires
+	// none. The tag grow and the JSON form may leave the number out: there it is 1, as in ComfyUI.
+	Min int
+	Max int // the number of names that follow from Prefix, at most 100. Default: 10
 }
 
 // Case is one choice of a drop-down that decides which further inputs there are. The names

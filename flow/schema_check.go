@@ -18,19 +18,19 @@ func (k *schemaChecker) wrong(port, wrong, mend string, args ...any) error {
 	return &SchemaError{Class: k.class, Port: port, Wrong: fmt.Sprintf(wrong, args...), Mend: mend}
 }
 
-// fields returns the inputs and outputs of the class.
-func (k *schemaChecker) fields(s Schema) (inputs, outputs []field, err error) {
-	if s.Name == "" {
+// fields returns the inputs and outputs of the class. It keeps what the ports point to.
+func (k *schemaChecker) fields(ins, outs []Port) (inputs, outputs []field, err error) {
+	if k.class == "" {
 		return nil, nil, k.wrong("", "has no name", "set Info.Name")
 	}
-	ports, err := k.inputs("", s.Inputs)
+	ports, err := k.inputs("", ins)
 	if err != nil {
 		return nil, nil, err
 	}
 	for i := range ports {
 		inputs = append(inputs, fieldOfPort(ports[i]))
 	}
-	for i, p := range s.Outputs {
+	for i, p := range outs {
 		if err := k.output(cmp.Or(p.Name, strconv.Itoa(i)), &p); err != nil {
 			return nil, nil, err
 		}

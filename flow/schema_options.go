@@ -128,34 +128,18 @@ func readGrow(text json.RawMessage, depth int) *Grow {
 	}
 	g := &Grow{Element: ports[0], Prefix: template.Prefix, Min: 1, Max: 10}
 	if template.Max != nil {
-		g.Max = min(max(*template.Max, 1), growMost)
+		g.Max = min(max(*template.Max, 1), growMax)
 	}
 	if template.Names != nil {
-		g.Names, g.Prefix, g.Max = template.Names[:min(len(template.Names), growMost)], "", 0
+		g.Names, g.Prefix, g.Max = template.Names[:min(len(template.Names), growMax)], "", 0
 	}
 	if template.Min != nil {
 		g.Min = max(*template.Min, 0)
 	}
-	if g.Min = min(g.Min, max(g.Max, len(g.Names))); g.bad() {
+	if g.Min = min(g.Min, max(g.Max, len(g.Names))); g.wrong() != "" {
 		return nil
 	}
 	return g
-}
-
-// growMost is the largest number of inputs that one input may stand for.
-const growMost = 100
-
-// bad reports names that no prompt could have.
-func (g *Grow) bad() bool {
-	if g.Names == nil {
-		return strings.Contains(g.Prefix, ".")
-	}
-	for i, name := range g.Names {
-		if name == "" || strings.Contains(name, ".") || slices.Contains(g.Names[:i], name) {
-			return true
-		}
-	}
-	return len(g.Names) == 0
 }
 
 // readCases reads the choices of a drop-down with cases; nil if they are not complete.

@@ -15,7 +15,7 @@ import (
 func TestLivePortsAreBounded(t *testing.T) {
 	reg := flow.NewRegistry()
 	flow.Register(reg, takesAll{}, nodebus.Info{Name: "TakesAll", Output: true})
-	const refused = "nodebus: The prompt needs too much memory: its nodes have more than 250000 different inputs that no class declares one by one; submit less"
+	const refused = "nodebus: The prompt needs too much memory: its nodes of classes with inputs that grow, follow from a choice or are not declared have more than 250000 inputs, where nodes with the same inputs count once; submit less"
 	for name, c := range map[string]struct {
 		nodes func(g *nodebus.Graph)
 		err   string

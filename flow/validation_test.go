@@ -37,7 +37,7 @@ func TestSection4Inputs(t *testing.T) {
 		{`{"i":{"__value__":[1]}}`, "invalid_input_type", "Failed to convert an input value to a INT value", "i, [1], int() argument must be a string, a bytes-like object or a real number, not 'list'", `{"input_name":"i","input_config":` + i + `,"received_value":[1],"exception_message":"int() argument must be a string, a bytes-like object or a real number, not 'list'"}`},
 		{`{"f":1.5}`, "value_bigger_than_max", "Value 1.5 bigger than max of 1.0", "f", `{"input_name":"f","input_config":` + f + `,"received_value":1.5}`},
 		{`{"c":"pink"}`, "value_not_in_list", "Value not in list", "c: 'pink' not in ['red', 'green', 'blue']", `{"input_name":"c","input_config":` + c + `,"received_value":"pink"}`},
-		{`{"c":3}`, "value_not_in_list", "Value not in list", "c: '3' not in ['red', 'green', 'blue']", `{"input_name":"c","input_config":` + c + `,"received_value":3}`},
+		{`{"c":3}`, "value_not_in_list", "Value not in list", "c: 3 not in ['red', 'green', 'blue']", `{"input_name":"c","input_config":` + c + `,"received_value":3}`},
 		{`{"big":"zzz"}`, "value_not_in_list", "Value not in list", "big: 'zzz' not in (list of length 30)", `{"input_name":"big","input_config":null,"received_value":"zzz"}`},
 		{`{"new":"z"}`, "value_not_in_list", "Value not in list", "new: 'z' not in ['x', 'y']", `{"input_name":"new","input_config":["COMBO",{"options":["x","y"]}],"received_value":"z"}`},
 		{`{"i":99999999999999999999}`, "invalid_input_type", "Failed to convert an input value to a INT value", "i, 99999999999999999999, 99999999999999999999 does not fit in 64 bits", `{"input_name":"i","input_config":` + i + `,"received_value":99999999999999999999,"exception_message":"99999999999999999999 does not fit in 64 bits"}`},

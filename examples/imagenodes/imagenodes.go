@@ -34,7 +34,7 @@ func Register(r *flow.Registry, f Folders) {
 	flow.Register(r, Switch{}, nodebus.Info{Category: "logic"})
 	flow.Register(r, Describe{}, nodebus.Info{Category: "picture", Output: true})
 	flow.Register(r, Save{folder: f.Out}, nodebus.Info{Category: "picture", Title: "Save Picture"})
-	err := r.Replace(flow.Replacement{
+	err := r.AddReplacement(flow.Replacement{
 		Old: "Soften", New: "Blur", Widgets: []string{"size"},
 		Inputs: []flow.ReplacedInput{{New: "picture", Old: "picture"}, {New: "radius", Old: "size"}},
 	})
