@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -25,6 +26,19 @@ func (n node) Run(*nodebus.Context) (int, error) {
 type last struct{ node }
 
 func (n last) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
+
+// join is a node that has several predecessors.
+type join struct {
+	node
+	More []nodebus.Named[int] `in:",rest"`
+}
+
+func (n join) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
+
+// lastJoin is a node with several predecessors and without successors.
+type lastJoin struct{ join }
+
+func (n lastJoin) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 
 // nodebusRunner runs a Local without a cache and with two workers. If told is true, the
 // events go to a hub with one subscriber, and a run ends when the subscriber has received
@@ -59,6 +73,8 @@ func newLocal(f func(int)) (*flow.Registry, *flow.Local) {
 	r := flow.NewRegistry()
 	flow.Register(r, node{f: f}, nodebus.Info{Name: "Node"})
 	flow.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
+	flow.Register(r, join{node: node{f: f}}, nodebus.Info{Name: "Join"})
+	flow.Register(r, lastJoin{join{node: node{f: f}}}, nodebus.Info{Name: "LastJoin", Output: true})
 	return r, flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache(), Workers: workers})
 }
 
@@ -100,8 +116,8 @@ const (
 )
 
 // promptNodes returns g as the nodes of a prompt. The first link of a node goes to the
-// declared input prev. Further links go to undeclared inputs, which only make the node
-// wait.
+// declared input prev. Further links go to inputs that the class does not declare; only the
+// classes with Join in their names take them.
 func promptNodes(g *graph) nodebus.Nodes {
 	out := nodebus.NewGraph()
 	for i := range g.n {
@@ -116,6 +132,9 @@ func promptNodes(g *graph) nodebus.Nodes {
 		class := "Node"
 		if len(g.succ[i]) == 0 {
 			class = "Last"
+		}
+		if len(g.pred[i]) > 1 {
+			class = strings.Replace(class+"Join", "NodeJoin", "Join", 1)
 		}
 		out.AddAs(strconv.Itoa(i), class, in)
 	}
