@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -27,11 +26,21 @@ type last struct{ node }
 
 func (n last) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 
-// join is a node that has several predecessors.
+// join is a node that has several predecessors, at most four.
 type join struct {
+	node
+	Prev1 int `in:"prev1,optional"`
+	Prev2 int `in:"prev2,optional"`
+	Prev3 int `in:"prev3,optional"`
+}
+
+// sink is a node that has any number of predecessors.
+type sink struct {
 	node
 	More []nodebus.Named[int] `in:",rest"`
 }
+
+func (n sink) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 
 func (n join) Run(ctx *nodebus.Context) (int, error) { return n.node.Run(ctx) }
 
@@ -75,6 +84,7 @@ func newLocal(f func(int)) (*flow.Registry, *flow.Local) {
 	flow.Register(r, last{node{f: f}}, nodebus.Info{Name: "Last", Output: true})
 	flow.Register(r, join{node: node{f: f}}, nodebus.Info{Name: "Join"})
 	flow.Register(r, lastJoin{join{node: node{f: f}}}, nodebus.Info{Name: "LastJoin", Output: true})
+	flow.Register(r, sink{node: node{f: f}}, nodebus.Info{Name: "Sink", Output: true})
 	return r, flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache(), Workers: workers})
 }
 
@@ -116,8 +126,7 @@ const (
 )
 
 // promptNodes returns g as the nodes of a prompt. The first link of a node goes to the
-// declared input prev. Further links go to inputs that the class does not declare; only the
-// classes with Join in their names take them.
+// declared input prev, further links to prev1 and so on.
 func promptNodes(g *graph) nodebus.Nodes {
 	out := nodebus.NewGraph()
 	for i := range g.n {
@@ -129,12 +138,16 @@ func promptNodes(g *graph) nodebus.Nodes {
 			}
 			in[name] = out.Link(strconv.Itoa(int(p)))
 		}
-		class := "Node"
-		if len(g.succ[i]) == 0 {
+		class, last := "Node", len(g.succ[i]) == 0
+		switch several := len(g.pred[i]) > 1; {
+		case len(g.pred[i]) > 4:
+			class = "Sink"
+		case several && last:
+			class = "LastJoin"
+		case several:
+			class = "Join"
+		case last:
 			class = "Last"
-		}
-		if len(g.pred[i]) > 1 {
-			class = strings.Replace(class+"Join", "NodeJoin", "Join", 1)
 		}
 		out.AddAs(strconv.Itoa(i), class, in)
 	}
