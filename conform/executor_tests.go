@@ -63,8 +63,7 @@ func executesMessages(t *testing.T, h *host) {
 	}
 }
 
-// executesPrivately runs prompts while another client is connected. This client must
-// receive nothing but a broadcast.
+// executesText runs a node that writes a text. All of it must come before the node ends.
 func executesText(t *testing.T, h *host) {
 	g := nodebus.NewGraph()
 	g.AddAs("write", "conform.Write", nodebus.Inputs{"text": "€ 42"})
@@ -90,6 +89,8 @@ func executesText(t *testing.T, h *host) {
 	}
 }
 
+// executesPrivately runs prompts while another client is connected. This client must
+// receive nothing but a broadcast.
 func executesPrivately(t *testing.T, h *host) {
 	bob := &inbox{last: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
