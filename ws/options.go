@@ -59,6 +59,11 @@ type Options struct {
 	// It is then disconnected with an error that wraps [nodebus.ErrSlow]. A client
 	// that takes bytes stays, however slow its line is. Default: 10 s.
 	WriteTimeout time.Duration
+	// ReadTimeout is how long a client may take for the next 16 KiB of a message that it has
+	// begun, or for the rest of the message. Then it is told so, with close code 1008, and
+	// disconnected: otherwise a client could hold the memory of unfinished messages for
+	// ever. Between messages, a client may be silent. Default: 1 minute.
+	ReadTimeout time.Duration
 	// ReadLimit is the maximum size of a message from a client, in bytes. A larger
 	// message ends the connection. Default: 4 MiB.
 	ReadLimit int64
@@ -88,6 +93,9 @@ func (o *Options) withDefaults() *Options {
 	}
 	if opts.WriteTimeout <= 0 {
 		opts.WriteTimeout = 10 * time.Second
+	}
+	if opts.ReadTimeout <= 0 {
+		opts.ReadTimeout = time.Minute
 	}
 	if opts.ReadLimit <= 0 {
 		opts.ReadLimit = 4 << 20

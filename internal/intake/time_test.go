@@ -110,7 +110,7 @@ func TestSlowBodies(t *testing.T) {
 			_, _ = c.Write(make([]byte, intake.Piece))
 		}, wait + wait/2},
 		"a byte a second":         {func(c net.Conn) { trickle(c, 1, time.Second) }, wait},
-		"nearly enough":           {func(c net.Conn) { trickle(c, intake.Piece/60-1, time.Second) }, wait},
+		"nearly enough":           {func(c net.Conn) { trickle(c, intake.Piece/62, time.Second) }, wait},
 		"gzip that is unfinished": {func(c net.Conn) { _, _ = io.WriteString(c, gzipped("hello")[:14]) }, wait},
 	} {
 		t.Run(name, func(t *testing.T) {
