@@ -49,11 +49,11 @@ var rooms = map[string]room{
 		files: 7, names: 12, circle: 4,
 	},
 	"ws": {
-		imports: []string{".", "internal/intake", "internal/nowait", "internal/origin", "internal/query"},
+		imports: []string{".", "internal/crowd", "internal/intake", "internal/nowait", "internal/origin", "internal/query"},
 		files:   13, names: 8, circle: 2, // handshake, reader and receipts are its own; three files are for single systems
 	},
 	"sse": {
-		imports: []string{".", "internal/intake", "internal/nowait", "internal/origin", "internal/query"},
+		imports: []string{".", "internal/crowd", "internal/intake", "internal/nowait", "internal/origin", "internal/query"},
 		files:   6, names: 3, circle: 3,
 	},
 	"client": {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -60,6 +61,8 @@ const (
 	closeWait = time.Second
 )
 
+var errCannotStream = errors.New("the response cannot be streamed")
+
 var errEnded = errors.New("sse: the stream has ended")
 
 // newConn checks that w can do what a stream needs. It has not sent anything if it
@@ -70,10 +73,13 @@ func newConn(w http.ResponseWriter, r *http.Request, h *Handler) (*conn, error) 
 		http2: r.ProtoMajor >= 2, began: time.Now(), lock: make(lock, 1),
 	}
 	if !canFlush(w) {
-		return nil, fmt.Errorf("sse: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", w)
+		return nil, fmt.Errorf("sse: %w: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", errCannotStream, w)
 	}
 	if err := c.control.SetWriteDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("sse: the ResponseWriter %T cannot set a deadline; a handler around this one hides SetWriteDeadline, let its ResponseWriter have a method Unwrap: %w", w, err)
+		return nil, fmt.Errorf("sse: %w: the ResponseWriter %T cannot set a deadline; a handler around this one hides SetWriteDeadline, let its ResponseWriter have a method Unwrap: %w", errCannotStream, w, err)
+	}
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, bodyLimits.Bytes)); err != nil {
+		return nil, err
 	}
 	// The ReadTimeout of the server would end the request. Not every connection has one.
 	_ = c.control.SetReadDeadline(time.Time{})

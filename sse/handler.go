@@ -3,11 +3,14 @@ package sse
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/crowd"
+	"github.com/nodebus/nodebus/internal/intake"
 	"github.com/nodebus/nodebus/internal/origin"
 	"github.com/nodebus/nodebus/internal/query"
 )
@@ -50,6 +53,13 @@ type Options struct {
 	// Retry is how long an EventSource waits before it reconnects, in whole
 	// milliseconds. Default: 2 s.
 	Retry time.Duration
+	// MaxPerClient is the maximum number of streams with the same client id at the same
+	// time. The answer to one more has status 429. A front end opens one for each tab. All
+	// users to whom Authorize gives the same id share the bound. Default: 64.
+	MaxPerClient int
+	// MaxConnections is the maximum number of streams of all clients at the same time. The
+	// answer to one more has status 503. Default: 10 000.
+	MaxConnections int
 	// PreviewAge is how long the server keeps the image of a preview for clients that
 	// ask for it. Default: 1 minute.
 	PreviewAge time.Duration
@@ -119,6 +129,7 @@ type Handler struct {
 	opts     *Options
 	policy   *origin.Policy
 	previews *previews
+	crowd    *crowd.Crowd
 }
 
 // New returns a Handler that joins clients to hub. opts may be nil.
@@ -128,6 +139,7 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 		hub: hub, opts: o,
 		policy:   &origin.Policy{Origins: o.Origins, Hosts: o.Hosts},
 		previews: newPreviews(o.PreviewAge, o.PreviewBytes),
+		crowd:    crowd.New(o.MaxPerClient, o.MaxConnections),
 	}
 }
 
@@ -135,6 +147,7 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 // all sessions; call it before Shutdown of the http.Server, which waits for all streams.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	r, unread := intake.Open(w, r, bodyLimits)
 	notAllowed := h.policy.Check(r)
 	if notAllowed == nil {
 		allowOrigin(w, r)
@@ -152,13 +165,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, notAllowed.Error(), http.StatusForbidden)
 		return
 	}
+	if unread != nil {
+		refuse(w, unread)
+		return
+	}
 	client, opts, ok := h.admit(w, r, q)
 	if !ok {
 		return
 	}
+	if status, err := h.crowd.Enter(client); err != nil {
+		http.Error(w, err.Error(), status)
+		return
+	}
+	defer h.crowd.Leave(client)
 	c, err := newConn(w, r, h)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotImplemented)
+		refuse(w, err)
 		return
 	}
 	// Join before the response begins: a client that submits a prompt immediately after
@@ -202,7 +224,7 @@ func (h *Handler) ServePreview(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Session, wrap func(nodebus.Transport) nodebus.Transport) error {
 	c, err := newConn(w, r, h)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotImplemented)
+		refuse(w, err)
 		s.Close(err)
 		return err
 	}
@@ -219,6 +241,20 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Sessi
 	}
 	setHeaders(w.Header())
 	return c.serve(r, s, t)
+}
+
+// bodyLimits are the limits of the body of a request for a stream, which means nothing. An
+// HTTP/1.1 response begins only after the body.
+var bodyLimits = intake.Limits{Bytes: intake.Piece, Wait: time.Minute}
+
+// refuse answers with an error of newConn.
+func refuse(w http.ResponseWriter, err error) {
+	if errors.Is(err, errCannotStream) {
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return
+	}
+	status, text := intake.Refusal(err)
+	http.Error(w, text, status)
 }
 
 // serve sends the events of a session with net/http. t is c, or a transport around c.

@@ -18,7 +18,7 @@ import (
 )
 
 // Policy lists the pages and host names that are let in, in addition to pages of
-// the same host and to the server's own names. The zero value adds nothing.
+// the same host. The zero value adds nothing.
 type Policy struct {
 	// Origins lists the hosts ("app.example.com") or origins
 	// ("https://app.example.com") whose pages may connect. * stands for any part
@@ -28,12 +28,11 @@ type Policy struct {
 	// Hosts lists the host names under which clients may address the server,
 	// without the port. * stands for any part of a name.
 	//
-	// At an address that others cannot reach, such as a loopback or a private address,
-	// the server also has its own names, and an empty list allows only these: IP
-	// addresses, localhost and names below it, and the name of the machine. Otherwise a
-	// malicious page could point its own host name at the address (DNS rebinding). At a
-	// public address, an empty list allows any name, because nobody gains anything by
-	// such a page: the page's author can reach the server without it.
+	// At an address that is not public, such as a loopback or a private address, an
+	// empty list allows the names that are the server's own: IP addresses, localhost and
+	// names below it, and the name of the machine. Otherwise a malicious page could point
+	// its own host name at the address (DNS rebinding). At a public address, an empty list
+	// allows any name: whoever owns a name can reach the server without a browser's help.
 	Hosts []string
 }
 
@@ -101,8 +100,7 @@ func (p *Policy) checkHost(r *http.Request) error {
 		}
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	private := isPrivate(local)
-	if len(p.Hosts) == 0 && !private || private && isOwn(host) {
+	if len(p.Hosts) == 0 && (isOwn(host) || !isPrivate(local)) {
 		return nil
 	}
 	return fmt.Errorf("host %q is not a name that this server knows; if it is a name of the server, add it to Options.Hosts", host)
