@@ -120,6 +120,7 @@ func (c *conn) begin(hangUp func(cause error)) {
 	c.hangUp = hangUp
 	c.lock.take()
 	defer c.lock.free()
+	c.w.WriteHeader(http.StatusOK) // routers may have noted another status
 	if err := c.send(c.opts.firstLine(), c.opts.WriteTimeout); err != nil {
 		hangUp(err)
 		return
