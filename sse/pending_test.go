@@ -36,6 +36,20 @@ func (w *pending) FlushError() error {
 
 func (w *pending) Unwrap() http.ResponseWriter { return withoutHijack(w.ResponseWriter) }
 
+// TestNothingIsCompressed checks that a stream on a connection that was taken over, around a
+// handler that compresses responses, does not say that it is compressed.
+func TestNothingIsCompressed(t *testing.T) {
+	s := serve(t, nil, wrapped(func(w http.ResponseWriter) http.ResponseWriter {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Vary", "Accept-Encoding")
+		return w
+	}))
+	r := s.open(t, "")
+	require.Equal(t, "status", r.must(t).Type)
+	require.Empty(t, r.header.Get("Content-Encoding"))
+	require.Contains(t, r.header.Values("Vary"), "Accept-Encoding")
+}
+
 // TestPendingStatus checks that a stream and an image say their status.
 func TestPendingStatus(t *testing.T) {
 	s := serve(t, nil, wrapped(func(w http.ResponseWriter) http.ResponseWriter { return &pending{w, 404, false} }))

@@ -22,7 +22,7 @@ var routers = map[string]func(server http.Handler, prefix string) http.Handler{
 		gin.SetMode(gin.ReleaseMode)
 		router := gin.New()
 		router.Use(gin.LoggerWithWriter(io.Discard), gin.Recovery())
-		router.GET("/own", func(c *gin.Context) { c.String(http.StatusOK, "gin") })
+		router.GET("/own", func(c *gin.Context) { c.String(http.StatusOK, "own") })
 		if prefix == "" {
 			router.NoRoute(gin.WrapH(server))
 		} else {
@@ -30,19 +30,26 @@ var routers = map[string]func(server http.Handler, prefix string) http.Handler{
 		}
 		return router
 	},
-	"echo": func(server http.Handler, prefix string) http.Handler {
-		e := echo.New()
-		e.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{Output: io.Discard}), middleware.Recover(), middleware.RequestID())
-		e.GET("/own", func(c echo.Context) error { return c.String(http.StatusOK, "echo") })
-		e.Any(prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, server)))
-		return e
-	},
+	"echo":      echoes(),
+	"echo gzip": echoes(middleware.Gzip()),
 	"net/http": func(server http.Handler, prefix string) http.Handler {
 		mux := http.NewServeMux()
-		mux.HandleFunc("GET /own", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "net/http") })
+		mux.HandleFunc("GET /own", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "own") })
 		mux.Handle(prefix+"/", http.StripPrefix(prefix, server))
 		return mux
 	},
+}
+
+// echoes returns programs with echo and more middleware.
+func echoes(more ...echo.MiddlewareFunc) func(server http.Handler, prefix string) http.Handler {
+	return func(server http.Handler, prefix string) http.Handler {
+		e := echo.New()
+		e.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{Output: io.Discard}), middleware.Recover(), middleware.RequestID())
+		e.Use(more...)
+		e.GET("/own", func(c echo.Context) error { return c.String(http.StatusOK, "own") })
+		e.Any(prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, server)))
+		return e
+	}
 }
 
 // TestRouters uses a server in routers, as docs/deploy.md shows it.
@@ -56,7 +63,7 @@ func TestRouters(t *testing.T) {
 				s.at(t, web.URL+prefix, web.Listener.Addr().String(), &http.Transport{})
 				s.check(t)
 				status, text := (&site{url: web.URL, web: s.web}).send(t, "GET", "/own", nil)
-				require.Equal(t, []any{200, name}, []any{status, text})
+				require.Equal(t, []any{200, "own"}, []any{status, text})
 			})
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/nodebus/nodebus/client"
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/sse"
 	"github.com/stretchr/testify/require"
 )
 
@@ -56,7 +57,8 @@ func (n Steps) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 
 // site is a server of package comfy, and the way to it.
 type site struct {
-	handler http.Handler
+	handler http.Handler // with a stream of package sse at /events
+	hub     *nodebus.Hub
 	next    chan struct{}
 
 	url string       // of the server as clients see it, with the prefix and without a slash at the end
@@ -71,7 +73,10 @@ func newSite(t *testing.T, opts *comfy.Options) *site {
 	flow.Register(registry, Steps{next: s.next}, nodebus.Info{})
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Parallel: 1})
 	server := comfy.New(engine, opts)
-	s.handler = server
+	routes := http.NewServeMux()
+	routes.Handle("/events", sse.New(hub, &sse.Options{Hosts: opts.Hosts}))
+	routes.Handle("/", server)
+	s.handler, s.hub = routes, hub
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = engine.Run(ctx) })
@@ -137,6 +142,7 @@ func (s *site) check(t *testing.T) {
 	t.Run("requests", s.checkRequests)
 	t.Run("socket", s.checkSocket)
 	t.Run("stream", s.checkStream)
+	t.Run("events", s.checkEvents)
 	t.Run("upload", s.checkUpload)
 }
 
@@ -242,10 +248,26 @@ func (s *site) checkStream(t *testing.T) {
 	require.Contains(t, text, `"closed":true`)
 }
 
+// checkEvents reads the stream of a client. Each event must arrive before the next is
+// published.
+func (s *site) checkEvents(t *testing.T) {
+	status, _ := s.send(t, "GET", "/events", nil, "Origin", "https://evil.example")
+	require.Equal(t, 403, status)
+	res := s.request(t, "GET", "/events?clientId=you", nil, "Origin", s.page())
+	defer func() { _ = res.Body.Close() }()
+	require.Equal(t, 200, res.StatusCode)
+	events := newEvents(res.Body)
+	require.Contains(t, events.next(t), `"status"`)
+	for i := range 10 {
+		require.NoError(t, s.hub.SendSync(nodebus.Custom{Type: "note", Data: i}, "you"))
+		require.Contains(t, events.next(t), fmt.Sprintf(`"data":%d`, i))
+	}
+}
+
 // checkUpload sends a file that is larger than what proxies and routers let through or
 // keep in memory by default, and reads it back.
 func (s *site) checkUpload(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789abcdef"), 40<<20/16)
+	content := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	part, err := w.CreateFormFile("image", "large.bin")
