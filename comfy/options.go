@@ -28,10 +28,13 @@ type Options struct {
 	// ("https://app.example.com") of web pages on other hosts that may use the
 	// server. Hosts lists the host names, without a port, that a request may
 	// address. In both, * matches any part of a name. A pattern that is too wide
-	// lets foreign pages act for the user. Default: only pages of the server's own
-	// host may use it, and every host name is accepted, except that a request to a
-	// loopback address must use localhost or an IP address. This exception stops
-	// DNS rebinding.
+	// lets foreign pages act for the user.
+	// Default: only pages of the same host may connect. At a public address, every host
+	// name is accepted. At any other address, such as a loopback or a private address, a
+	// request must name an IP address, localhost, or the machine; this stops DNS rebinding.
+	// A list of Hosts replaces these names. "null" and "file://" in Origins allow pages
+	// without a host; no pattern matches them. Every page can put content into a frame
+	// whose origin is null, so "null" lets every page act for the user who opens it.
 	Origins, Hosts []string
 
 	// Input, Output and Temp are paths of folders with pictures and other files.

@@ -74,7 +74,7 @@ func TestStreamWithABody(t *testing.T) {
 	})
 }
 
-// endless is a body of which a byte comes each second, for a while.
+// endless is a body. A byte comes each second, for a while.
 type endless struct{ n int }
 
 func (e *endless) Read(p []byte) (int, error) {

@@ -61,7 +61,10 @@ const (
 	closeWait = time.Second
 )
 
-var errCannotStream = errors.New("the response cannot be streamed")
+// unfit is the error for a response that cannot be a stream.
+type unfit struct{ error }
+
+func (e unfit) Unwrap() error { return e.error }
 
 var errEnded = errors.New("sse: the stream has ended")
 
@@ -73,10 +76,10 @@ func newConn(w http.ResponseWriter, r *http.Request, h *Handler) (*conn, error) 
 		http2: r.ProtoMajor >= 2, began: time.Now(), lock: make(lock, 1),
 	}
 	if !canFlush(w) {
-		return nil, fmt.Errorf("sse: %w: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", errCannotStream, w)
+		return nil, unfit{fmt.Errorf("sse: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", w)}
 	}
 	if err := c.control.SetWriteDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("sse: %w: the ResponseWriter %T cannot set a deadline; a handler around this one hides SetWriteDeadline, let its ResponseWriter have a method Unwrap: %w", errCannotStream, w, err)
+		return nil, unfit{fmt.Errorf("sse: the ResponseWriter %T cannot set a deadline; a handler around this one hides SetWriteDeadline, let its ResponseWriter have a method Unwrap: %w", w, err)}
 	}
 	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, bodyLimits.Bytes)); err != nil {
 		return nil, err

@@ -35,9 +35,13 @@ type Options struct {
 	Remaining func() int
 	// Origins lists hosts or origins of pages on other hosts that may connect, with
 	// their cookies. Hosts lists the host names of the server. * stands for any part of
-	// a name. Default: only pages of the same host may connect. Any host name is
-	// accepted, except that a request to a loopback address must name localhost or an
-	// IP address.
+	// a name.
+	// Default: only pages of the same host may connect. At a public address, every host
+	// name is accepted. At any other address, such as a loopback or a private address, a
+	// request must name an IP address, localhost, or the machine; this stops DNS rebinding.
+	// A list of Hosts replaces these names. "null" and "file://" in Origins allow pages
+	// without a host; no pattern matches them. Every page can put content into a frame
+	// whose origin is null, so "null" lets every page act for the user who opens it.
 	Origins, Hosts []string
 	// PingInterval is how long the stream may be silent. Then the server sends a
 	// comment, so that proxies do not end the connection and lost clients are noticed.
@@ -249,7 +253,7 @@ var bodyLimits = intake.Limits{Bytes: intake.Piece, Wait: time.Minute}
 
 // refuse answers with an error of newConn.
 func refuse(w http.ResponseWriter, err error) {
-	if errors.Is(err, errCannotStream) {
+	if errors.As(err, new(unfit)) {
 		http.Error(w, err.Error(), http.StatusNotImplemented)
 		return
 	}

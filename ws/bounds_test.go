@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTooManySockets checks how many sockets are open at the same time, that a socket that
-// is refused is told why, and that the end of a socket makes room.
+// TestTooManySockets checks how many sockets are open at the same time, and that the end of
+// a socket makes room.
 func TestTooManySockets(t *testing.T) {
 	grant := func(r *http.Request) (nodebus.Grant, error) {
 		return nodebus.Grant{Client: r.URL.Query().Get("user")}, nil

@@ -26,9 +26,9 @@ func long(op byte, n int) string {
 	return string(binary.BigEndian.AppendUint64([]byte{op, 0xff}, uint64(n))) + "\x00\x00\x00\x00"
 }
 
-// TestMessagesWithoutAnEnd checks that a client that begins a frame or a message and does not
-// go on is told why and disconnected, also if it answers pings or sends a byte from time
-// to time.
+// TestMessagesWithoutAnEnd checks that the server ends the connection of a client that
+// begins a frame or a message and does not go on, also if it answers pings or sends a byte
+// from time to time. The close frame says why.
 func TestMessagesWithoutAnEnd(t *testing.T) {
 	write := func(text string) func(net.Conn) { return func(c net.Conn) { _, _ = io.WriteString(c, text) } }
 	for name, c := range map[string]struct {

@@ -49,8 +49,10 @@ http {
 		},
 		place: func(_, address, cert, key, back string) []replacement {
 			return []replacement{
-				{"listen 443 ssl;", "listen " + address + " ssl;"}, {"http://127.0.0.1:8188;", "http://" + back + ";"},
-				{"/etc/ssl/nodes.pem", cert}, {"/etc/ssl/nodes.key", key},
+				{"listen 443 ssl;", "listen " + address + " ssl;"},
+				{"http://127.0.0.1:8188;", "http://" + back + ";"},
+				{"/etc/ssl/nodes.pem", cert},
+				{"/etc/ssl/nodes.key", key},
 			}
 		},
 		below: func(_, prefix string) []replacement {

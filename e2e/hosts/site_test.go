@@ -65,7 +65,7 @@ type site struct {
 	web *http.Client // knows the way to the host of the URL
 }
 
-// newSite returns a server that runs until the test ends, and to which there is no way yet.
+// newSite returns a server that runs until the test ends. There is no way to it yet.
 func newSite(t *testing.T, opts *comfy.Options) *site {
 	s := &site{next: make(chan struct{})}
 	opts.Input, opts.Temp = t.TempDir(), t.TempDir()

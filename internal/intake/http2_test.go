@@ -2,6 +2,7 @@ package intake_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -29,7 +30,7 @@ func TestHTTP2(t *testing.T) {
 			}
 		}
 		status, _ := intake.Refusal(err)
-		_, _ = fmt.Fprint(w, n, err == io.EOF, status, r.Context().Err())
+		_, _ = fmt.Fprint(w, n, errors.Is(err, io.EOF), status, r.Context().Err())
 	}
 	bubble.Test(t, func(t *testing.T) {
 		p := &pipe{make(chan net.Conn, 1), make(chan struct{})}

@@ -83,6 +83,7 @@ func answer(t *testing.T, answers *bufio.Reader) (status int, closes bool, body 
 	t.Helper()
 	res, err := http.ReadResponse(answers, nil)
 	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	return res.StatusCode, res.Close, strings.TrimSpace(string(text))

@@ -55,12 +55,11 @@ func open(in *bufio.Reader, form string) (io.Reader, error) {
 
 // end returns io.EOF if nothing follows the packed body. gzip has seen to that itself.
 func (u *unpacker) end() error {
-	switch _, err := u.in.ReadByte(); {
-	case err == nil:
+	_, err := u.in.ReadByte()
+	if err == nil {
 		return errors.New("bytes follow the end")
-	default:
-		return err
 	}
+	return err
 }
 
 // reason returns the error for the reader of the body.
