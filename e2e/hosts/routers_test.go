@@ -44,13 +44,16 @@ var routers = map[string]func(server http.Handler, prefix string) http.Handler{
 func echoes(more ...echo.MiddlewareFunc) func(server http.Handler, prefix string) http.Handler {
 	return func(server http.Handler, prefix string) http.Handler {
 		e := echo.New()
-		e.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{Output: io.Discard}), middleware.Recover(), middleware.RequestID())
+		e.Use(middleware.RequestLoggerWithConfig(logged), middleware.Recover(), middleware.RequestID())
 		e.Use(more...)
 		e.GET("/own", func(c echo.Context) error { return c.String(http.StatusOK, "own") })
 		e.Any(prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, server)))
 		return e
 	}
 }
+
+// logged lets echo look at the status of each answer, and writes nothing.
+var logged = middleware.RequestLoggerConfig{LogStatus: true, LogValuesFunc: func(echo.Context, middleware.RequestLoggerValues) error { return nil }}
 
 // TestRouters uses a server in routers, as docs/deploy.md shows it.
 func TestRouters(t *testing.T) {

@@ -280,7 +280,7 @@ func (s *site) checkUpload(t *testing.T) {
 	require.Contains(t, text, `"large.bin"`)
 	status, text = s.send(t, "GET", "/view?type=input&filename=large.bin", nil)
 	require.Equal(t, 200, status)
-	require.True(t, string(content) == text, "%d bytes came back", len(text))
+	require.True(t, bytes.Equal(content, []byte(text)), "%d bytes came back", len(text))
 	status, text = s.send(t, "GET", "/view?type=input&filename=large.bin", nil, "Range", "bytes=16-19")
 	require.Equal(t, []any{206, "0123"}, []any{status, text})
 }
