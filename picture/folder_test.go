@@ -106,8 +106,19 @@ func TestCreateRefuses(t *testing.T) {
 func TestCreateNamesOfTheSystem(t *testing.T) {
 	folder := picture.Folder{Path: t.TempDir()}
 	for _, name := range [][2]string{
-		{"a:b", ".png"}, {"ß*", ".png"}, {"a?b", ".png"}, {"<b>", ".png"}, {`"a"`, ".png"}, {"a|b", ".png"}, {"x*/a", ".png"},
-		{"NUL/a", ".png"}, {"x./a", ".png"}, {"a", ".p:g"}, {"a", ".p*"}, {"a", ".png "}, {"a", ".png."},
+		{"a:b", ".png"},
+		{"ß*", ".png"},
+		{"a?b", ".png"},
+		{"<b>", ".png"},
+		{`"a"`, ".png"},
+		{"a|b", ".png"},
+		{"x*/a", ".png"},
+		{"NUL/a", ".png"},
+		{"x./a", ".png"},
+		{"a", ".p:g"},
+		{"a", ".p*"},
+		{"a", ".png "},
+		{"a", ".png."},
 	} {
 		got, err := folder.Create(name[0], name[1], says("x"))
 		if runtime.GOOS == "windows" {
