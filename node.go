@@ -60,9 +60,10 @@ import (
 //	                    one of those listed; also on outputs
 //	hidden:"UNIQUE_ID"  the executor sets the field: UNIQUE_ID, PROMPT_ID, PROMPT,
 //	                    DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG,
-//	                    API_KEY_COMFY_ORG. Any other name is the node's own: the
-//	                    value is the secret of this name, or else what the prompt
-//	                    has under the name of the input, so a client may set it
+//	                    API_KEY_COMFY_ORG, COMFY_USAGE_SOURCE. Any other name is
+//	                    the node's own: the value is the secret of this name, or
+//	                    else what the prompt has under the name of the input, so a
+//	                    client may set it
 //
 // A pointer is nil if an optional input is not given and has no default. A type with a
 // method UnmarshalText or UnmarshalJSON reads literals with it.

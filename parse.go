@@ -131,12 +131,7 @@ func (r *graphReader) object(n *NodeSpec, raw []byte) error {
 		r.members = append(r.members, name)
 		switch name {
 		case memberClass:
-			var v any
-			if err = dec.Decode(&v); err == nil && v != nil {
-				n.Class = fmt.Sprint(v)
-			} else {
-				n.Class = ""
-			}
+			n.Class, err = className(dec)
 		case memberInputs:
 			err = r.inputs(n, raw, dec)
 		case memberMeta:
@@ -150,6 +145,19 @@ func (r *graphReader) object(n *NodeSpec, raw []byte) error {
 		err = r.orderOf(n)
 	}
 	return err
+}
+
+// className reads a class. A value that is no text is shown as JSON: no class has such a name.
+func className(dec *json.Decoder) (name string, err error) {
+	var text json.RawMessage
+	if err = dec.Decode(&text); err != nil || string(text) == "null" {
+		return "", err
+	}
+	if text[0] != '"' {
+		return string(text), nil
+	}
+	err = json.Unmarshal(text, &name)
+	return name, err
 }
 
 func (r *graphReader) inputs(n *NodeSpec, raw []byte, dec *json.Decoder) error {

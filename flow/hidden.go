@@ -21,6 +21,7 @@ var hiddenKinds = map[string]reflect.Type{
 	"EXTRA_PNGINFO":        reflect.TypeFor[any](),
 	"AUTH_TOKEN_COMFY_ORG": reflect.TypeFor[string](),
 	"API_KEY_COMFY_ORG":    reflect.TypeFor[string](),
+	"COMFY_USAGE_SOURCE":   reflect.TypeFor[string](),
 }
 
 // setHidden makes the field a hidden input.

@@ -36,6 +36,8 @@ var deviations = []deviation{
 	{anywhere, "validation_link_to_missing_node", "X5", "a broken link is described in words", brokenLink(1, "'99'", "input a links to node '99', which does not exist")},
 	{anywhere, "zz_worker_death_undeclared_link", "Q23", "a link to a missing node is refused in an undeclared input, too", rejected(0, linkRefused)},
 	{anywhere, "validation_value_not_in_list", "X4.2", "a choice of the newer kind is checked too", rejected(2, choiceRefused)},
+	{anywhere, "validation_missing_class_type", "N1", "the error of a node without a class has the type and the extra data by which the front end marks the node", missingType(parse(noClass))},
+	{anywhere, "validation_invalid_node_type", "N1", "the error of an unknown class has the type and the extra data by which the front end marks the node", missingType(parse(noSuchClass))},
 	{anywhere, "queue_duplicate_number_and_id", "Q21", "a prompt id in use is refused", refuseDuplicate},
 	{core, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict("", `nodebus: prompt id is in use: the prompt waits or runs; choose another id: prompt "dup"`)},
 	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "details": "a prompt \"dup\" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", "node_errors": {}}`))},
