@@ -123,8 +123,9 @@ type Info struct {
 // submitted. At that time, inputs that are linked to other nodes have their zero value. To
 // tell a link from a literal that is empty or 0, make the field of a required input a pointer:
 // it is nil for a link, and not for a text, a number or a truth value.
-// Clients receive the error for each input that was given. If the error is an
-// [InputError], clients receive it only for the input that it names.
+// Clients receive the error for each input that was given; if none was, for the node. If the
+// error is an [InputError], clients receive it only for the input that it names. Each error in
+// an [errors.Join] is an error of its own.
 //
 // ctx ends when whoever submits the prompt gives up. It knows the prompt as it was
 // submitted and the ids, but no secrets. The node does not run yet: SendSync, Eval and

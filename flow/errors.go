@@ -70,6 +70,23 @@ func asError[E interface {
 	return found, ok && found != zero
 }
 
+// joined returns the errors of which [errors.Join] has made err; otherwise err alone. An error
+// that says more than the errors inside is one error.
+func joined(err error) (parts []error) {
+	_ = nodebus.Protect(func() error {
+		if list, ok := err.(interface{ Unwrap() []error }); ok {
+			if parts = list.Unwrap(); errors.Join(parts...).Error() != err.Error() {
+				parts = nil
+			}
+		}
+		return nil
+	})
+	if len(parts) == 0 {
+		return []error{err}
+	}
+	return parts
+}
+
 // orEmpty returns an empty list instead of nil, because JSON must contain [], not
 // null.
 func orEmpty(list []string) []string {

@@ -229,14 +229,14 @@ func TestLiveValidators(t *testing.T) {
 		"mode.steps":    {"mode.steps"},
 		"others":        {"z", "a"},
 		"a":             {"a"},
-		"b":             {""},
+		"b":             {"<nil>"},
 	} {
 		withLive(t, nil, func(r *liveRig) {
 			flow.Register(r.reg, liveRefuses{input: &input}, nodebus.Info{Name: "Refuses"})
 			var all []string
 			for _, name := range want {
 				details := name + " - no"
-				if name == "" {
+				if name == "<nil>" {
 					details = "no"
 				}
 				all = append(all, "custom_validation_failed; "+details+"; "+name)
