@@ -89,7 +89,8 @@ func (r *graphReader) keep(bytes int) error {
 
 func (r *graphReader) read(data []byte) (Nodes, error) {
 	r.ids, r.orders = map[string]bool{}, map[string]*order{}
-	err := eachMember(jsonenc.Plain(data), func(id string, dec *json.Decoder) error {
+	data = jsonenc.Plain(data)
+	err := eachMember(data, func(id string, dec *json.Decoder) error {
 		if limit := r.limits.Nodes; len(r.nodes) >= limit {
 			return tooLarge("The prompt has too many nodes", fmt.Sprintf("more than %d nodes; raise the limit, or split the prompt", limit))
 		}
@@ -100,6 +101,9 @@ func (r *graphReader) read(data []byte) (Nodes, error) {
 	case errors.As(err, &large):
 		return nil, large
 	case err != nil:
+		if bad := jsonenc.Read(data, new(json.RawMessage), ""); bad != nil {
+			err = bad // it has the place
+		}
 		return nil, promptError("invalid_json", "The prompt is not a JSON object of nodes", err.Error())
 	}
 	return r.nodes, nil

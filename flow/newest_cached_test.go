@@ -57,8 +57,8 @@ func intersect(all, some []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !slices.Contains(some, s) })
 }
 
-// TestNewest7_IntermediateOutput: a flagged node that is cached and was not visited is told
-// immediately before success, with its record; the flag does not make it an output node.
+// TestNewest7_IntermediateOutput: a flagged node that is cached and was not visited sends
+// executed immediately before success, and the record has it; the flag does not make it an output node.
 func TestNewest7_IntermediateOutput(t *testing.T) {
 	newest(t, func(r *rig) {
 		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: midway("Measure", 1)[:2]}, nil)
