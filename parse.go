@@ -101,7 +101,7 @@ func (r *graphReader) read(data []byte) (Nodes, error) {
 	case errors.As(err, &large):
 		return nil, large
 	case err != nil:
-		if bad := jsonenc.Read(data, new(json.RawMessage), ""); bad != nil {
+		if bad := jsonenc.Read(data, new(json.RawMessage), ""); bad != nil && !errors.Is(err, errMore) {
 			err = bad // it has the place
 		}
 		return nil, promptError("invalid_json", "The prompt is not a JSON object of nodes", err.Error())

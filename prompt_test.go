@@ -111,18 +111,18 @@ func TestParseNodesNotFinite(t *testing.T) {
 
 func TestParseNodesMalformed(t *testing.T) {
 	for _, c := range []struct{ name, graph, says string }{
-		{"nothing", ``, "EOF"},
-		{"blanks", "  \n", "EOF"},
+		{"nothing", ``, "unexpected end of JSON input"},
+		{"blanks", "  \n", "unexpected end of JSON input"},
 		{"null", `null`, "not a JSON object"},
 		{"a list", `[{"class_type":"A"}]`, "not a JSON object"},
 		{"a string", `"{}"`, "not a JSON object"},
 		{"no JSON", `graph`, "invalid character"},
-		{"cut off", `{"1":{"class_type":"A","inputs":{}`, "unexpected EOF"},
-		{"cut off after a node", `{"1":{"class_type":"A","inputs":{}}`, "EOF"},
+		{"cut off", `{"1":{"class_type":"A","inputs":{}`, "unexpected end of JSON input, at line 1, column 34"},
+		{"cut off after a node", `{"1":{"class_type":"A","inputs":{}}`, "unexpected end of JSON input"},
 		{"a comma too many", `{"1":{"class_type":"A"},}`, "invalid character"},
 		{"a comma missing", `{"1":{"class_type":"A"} "2":{}}`, "invalid character"},
 		{"a comma missing inside", `{"1":{"class_type":"A" "inputs":{}}}`, "invalid character"},
-		{"a colon missing", `{"1" {}}`, "expected colon"},
+		{"a colon missing", `{"1" {}}`, "invalid character '{' after object key, at line 1, column 6"},
 		{"a name that is no string", `{1:{}}`, "invalid character"},
 		{"a word", `{"1":{"class_type":"A","inputs":{"x":Nan}}}`, "invalid character 'N'"},
 		{"a longer word", `{"1":{"class_type":"A","inputs":{"x":NaNs}}}`, "invalid character 's'"},
