@@ -160,8 +160,7 @@ func className(dec *json.Decoder) (name string, err error) {
 	if text[0] != '"' {
 		return string(text), nil
 	}
-	err = json.Unmarshal(text, &name)
-	return name, err
+	return jsonenc.Name(text[1 : len(text)-1]), nil
 }
 
 func (r *graphReader) inputs(n *NodeSpec, raw []byte, dec *json.Decoder) error {

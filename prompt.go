@@ -190,7 +190,7 @@ type ValidationError struct {
 // Error returns the message and the errors of the nodes, in order of node ids.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
-	b.WriteString("nodebus: " + e.Message)
+	b.WriteString("nodebus: " + strings.TrimSuffix(e.Message, "."))
 	if len(e.Nodes) == 0 && e.Details != "" {
 		b.WriteString(": " + e.Details)
 	}
