@@ -120,7 +120,7 @@ func (g *Graph) AddAs(name, class string, in Inputs) Link {
 // made at run time, its display id counts. DisplayAs has no effect on the nodes of a prompt.
 // It panics if g does not have the node.
 func (g *Graph) DisplayAs(at Link, id string) Link {
-	for i := range g.nodes {
+	for i := len(g.nodes) - 1; i >= 0; i-- { // usually it is the newest node
 		if n := &g.nodes[i]; n.ID == at.Node {
 			n.Extra = maps.Clone(n.Extra)
 			if n.Extra == nil {

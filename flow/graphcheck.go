@@ -15,7 +15,7 @@ import (
 // Its methods panic if a node does not exist: that refuses the prompt.
 type GraphCheck struct {
 	pl     *planner
-	wanted []int32        // the outputs that the prompt asks for
+	wanted []int32        // the outputs that the prompt asks for, in the order of the graph
 	wrong  []graphProblem // what Reject was told
 	fails  map[int32]bool // outputs that do not run
 	left   map[int32]int32
@@ -100,7 +100,7 @@ func (g *GraphCheck) Leave(nodes []string, by string) {
 	}
 	for _, i := range g.numbers(nodes) {
 		g.left[i] = to
-		if !slices.Contains(g.wanted, i) {
+		if _, isOutput := slices.BinarySearch(g.wanted, i); !isOutput {
 			continue
 		}
 		if g.pl.validate(to); g.pl.state[to] != planValid {
@@ -177,7 +177,7 @@ func (pl *planner) checkGraph(wanted, failed []int32) ([]int32, error) {
 // apply changes the plan as the functions have said. All nodes are checked.
 func (g *GraphCheck) apply() {
 	pl := g.pl
-	for _, by := range slices.Sorted(maps.Values(g.left)) {
+	for _, by := range slices.Compact(slices.Sorted(maps.Values(g.left))) {
 		n := &pl.nodes[by]
 		isLeft := func(src int32) bool { to, ok := g.left[src]; return ok && to == by }
 		for k := range n.args {
