@@ -52,8 +52,8 @@ func (r *Registry) CheckGraphs(check func(ctx context.Context, g *GraphCheck) er
 	r.checks = append(slices.Clip(r.checks), check)
 }
 
-// Nodes returns the graph. Literals of nodes that some output needs have the declared types; a
-// list is {"__value__": […]}. The caller must not modify the nodes, except with SetMember.
+// Nodes returns the graph as the record will have it: literals of nodes that some output needs
+// have the declared types, and a list is {"__value__": […]}. The caller must not modify the nodes, except with SetMember.
 func (g *GraphCheck) Nodes() nodebus.Nodes { return g.pl.prompt.Nodes }
 
 // Outputs returns the ids of the output nodes that the prompt asks for, in the order of the

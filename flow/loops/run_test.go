@@ -105,6 +105,7 @@ func TestNewest7_LoopValues(t *testing.T) {
 		{"a literal comes out", `"b":{"class_type":"Add","inputs":{"a":["s",0]}}`, `"output_value":5,"terminations.termination0":["b",0],"accumulate":true`, "[]"},
 		{"accumulate is linked", `"b":{"class_type":"Add","inputs":{"a":["s",0]}},"yes":{"class_type":"Pick","inputs":{"a":{"__value__":true}}}`, `"output_value":["b",0],"accumulate":["yes",0]`, "[0 1 2]"},
 		{"accumulate is linked and false", `"b":{"class_type":"Add","inputs":{"a":["s",0]}},"no":{"class_type":"Pick","inputs":{"b":false}}`, `"output_value":["b",0],"accumulate":["no",0]`, "[2]"},
+		{"a client cannot set the hidden input", `"b":{"class_type":"Add","inputs":{"a":["s",0]}}`, `"output_value":["b",0],"accumulate":false,"execution_list":["n",0]`, "[2]"},
 		{"literal lists", `"b":{"class_type":"Pick","inputs":{"a":{"__value__":[1,2]},"b":["s",0]}}`, `"output_value":["b",0],"accumulate":true`, "[[1 2] [1 2] [1 2]]"},
 		{"one literal list", `"b":{"class_type":"Pick","inputs":{"a":{"__value__":[1,2.5]},"b":["s",0]}}`, `"output_value":["b",0],"accumulate":false`, "[[1 2.5]]"},
 		{"the body takes values from outside", `"x":{"class_type":"Add","inputs":{"a":1}},"b":{"class_type":"Add","inputs":{"a":["s",0],"b":["x",0]}}`, `"output_value":["b",0],"accumulate":true`, "[1 2 3]"},
