@@ -55,7 +55,7 @@ func publicPackages(t *testing.T) (dirs []string) {
 	t.Helper()
 	eachGoFile(t, func(path string) {
 		dir := filepath.ToSlash(filepath.Dir(path))
-		public := !strings.HasPrefix(dir, "internal") && !strings.HasPrefix(dir, "examples")
+		public := !slices.Contains(strings.Split(dir, "/"), "internal") && !strings.HasPrefix(dir, "examples")
 		if public && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}

@@ -82,11 +82,24 @@ var rooms = map[string]room{
 		files: 35, names: 25, circle: 4,
 	},
 	"comfy": {
-		imports: []string{".", "flow", "fold", "js", "picture", "sse", "ws", "internal/files", "internal/jsonenc", "internal/origin", "internal/query"},
-		// The runs are boxes of their own: their routes, their streams and their records. So are the order
-		// of the queue, and the help of classes.
-		files: 41, names: 5, circle: 36,
+		imports: []string{
+			".", "flow", "js", "sse", "ws", "internal/origin", "internal/query",
+			"comfy/internal/content", "comfy/internal/info", "comfy/internal/jobs", "comfy/internal/media", "comfy/internal/runs",
+			"comfy/internal/site", "comfy/internal/submit", "comfy/internal/terminal", "comfy/internal/users", "comfy/internal/web",
+		},
+		files: 10, names: 5, circle: 7, // the server, its options, its sockets, and the table of routes
 	},
+	// The rooms of the server know nothing of each other. Each stands on web and content.
+	"comfy/internal/web":      {imports: []string{".", "internal/jsonenc"}, files: 6, names: 25, circle: 4},
+	"comfy/internal/content":  {imports: []string{"comfy/internal/web", "internal/files"}, files: 4, names: 8, circle: 1},
+	"comfy/internal/media":    {imports: []string{"comfy/internal/content", "comfy/internal/web", "internal/files", "picture"}, files: 6, names: 4, circle: 5},
+	"comfy/internal/site":     {imports: []string{"flow", "comfy/internal/content", "comfy/internal/web", "internal/files"}, files: 7, names: 2, circle: 5},
+	"comfy/internal/users":    {imports: []string{"comfy/internal/content", "comfy/internal/web", "internal/files"}, files: 5, names: 3, circle: 5},
+	"comfy/internal/jobs":     {imports: []string{".", "flow", "comfy/internal/web", "internal/jsonenc"}, files: 9, names: 2, circle: 8},
+	"comfy/internal/submit":   {imports: []string{".", "flow", "comfy/internal/web", "internal/jsonenc"}, files: 3, names: 3, circle: 3},
+	"comfy/internal/runs":     {imports: []string{".", "flow", "fold", "sse", "comfy/internal/web", "internal/jsonenc"}, files: 5, names: 2, circle: 5},
+	"comfy/internal/info":     {imports: []string{"flow", "comfy/internal/web"}, files: 3, names: 2, circle: 2},
+	"comfy/internal/terminal": {imports: []string{".", "comfy/internal/web"}, files: 2, names: 4, circle: 2},
 	"examples": {imports: []string{
 		".", "flow", "ws", "sse", "client", "js", "comfy", "nodetest", "conform", "picture", "examples",
 	}},

@@ -1,17 +1,19 @@
 package comfy
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"path"
 	"strings"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy/internal/info"
+	"github.com/nodebus/nodebus/comfy/internal/submit"
+	"github.com/nodebus/nodebus/comfy/internal/terminal"
+	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/origin"
 	"github.com/nodebus/nodebus/internal/query"
-	"github.com/nodebus/nodebus/sse"
 )
 
 // Server is an [http.Handler] that serves all routes. It is safe for concurrent
@@ -19,35 +21,30 @@ import (
 type Server struct {
 	engine *flow.Engine
 	hub    *nodebus.Hub
-	reg    *flow.Registry
 	opts   Options
 	policy origin.Policy
 	mux    *http.ServeMux
 
-	numbers numbers
-	clients clients
-	users   *users
-	streams *sse.Handler // of runs
-
-	pictures  slots
-	terminals terminals
-	unfollow  func() // from Options.Logs; nil without Logs
+	clients  clients
+	submit   *submit.Submitter
+	info     *info.Info
+	terminal *terminal.Terminal
 }
 
 // New returns a server for an engine, the engine's hub and the engine's registry.
 // Nil opts are the defaults. New starts no goroutine, and it does not run the
 // engine: call [flow.Engine.Run]. Call [Server.Close] at the end.
 func New(engine *flow.Engine, opts *Options) *Server {
-	s := &Server{engine: engine, hub: engine.Hub(), reg: engine.Registry(), opts: opts.withDefaults(), mux: http.NewServeMux()}
+	s := &Server{engine: engine, hub: engine.Hub(), opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
 	s.clients.init()
-	s.users = newUsers(s.opts.Data, s.opts.MultiUser)
-	s.streams = sse.New(s.hub, &sse.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts})
-	s.pictures = make(slots, picturesMax)
-	s.terminals = terminals{logs: s.opts.Logs, present: s.clients.present, send: s.sendLogs, open: map[string]bool{}}
-	if s.opts.Logs != nil {
-		s.unfollow = s.opts.Logs.follow(s.terminals.written)
+	s.info = &info.Info{
+		Registry: engine.Registry(), Version: s.opts.Version, MaxBody: s.opts.MaxBody, Extra: s.opts.Features, Logger: s.opts.Logger,
 	}
+	s.submit = &submit.Submitter{
+		Engine: engine, Logger: s.opts.Logger, MaxPrompt: s.opts.MaxPrompt, MaxNodes: s.opts.MaxNodes, HeadStart: s.headStart,
+	}
+	s.terminal = terminal.New(s.hub, s.opts.Logs.shown(), s.clients.present)
 	s.routes()
 	return s
 }
@@ -58,13 +55,10 @@ func New(engine *flow.Engine, opts *Options) *Server {
 // that was published, call [nodebus.Hub.Close] first. Close always returns nil, and
 // it may be called several times.
 func (s *Server) Close() error {
-	if s.unfollow != nil {
-		s.unfollow()
-	}
 	for _, c := range s.clients.close() {
 		c.session.Close(nodebus.ErrClosed)
 	}
-	s.terminals.close()
+	s.terminal.Close()
 	s.clients.serving.Wait()
 	return nil
 }
@@ -86,12 +80,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p := (*nodebus.PanicError)(nil); errors.As(err, &p) {
 		s.opts.Logger.Error("request failed", "path", r.URL.Path, "panic", p.Value, "stack", p.Stack)
 	}
-	fail(w, http.StatusInternalServerError, "internal error")
+	web.Fail(w, http.StatusInternalServerError, "internal error")
 }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.policy.Check(r); err != nil {
-		fail(w, http.StatusForbidden, err.Error())
+		web.Fail(w, http.StatusForbidden, err.Error())
 		return
 	}
 	s.allowOrigin(w, r)
@@ -103,15 +97,15 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.opts.Authorize != nil {
 		grant, err := s.opts.Authorize(r)
 		if err != nil {
-			fail(w, query.RefusalStatus(err), err.Error())
+			web.Fail(w, query.RefusalStatus(err), err.Error())
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), grantKey{}, grant))
+		r = web.WithGrant(r, grant)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
 	r = withSlashes(r)
 	if !isClean(r.URL.EscapedPath()) { // the mux would redirect the client to another path
-		fail(w, http.StatusNotFound, "the path contains an empty, . or .. element")
+		web.Fail(w, http.StatusNotFound, "the path contains an empty, . or .. element")
 		return
 	}
 	cacheHeaders(w, r)
@@ -181,13 +175,4 @@ func cacheHeaders(w http.ResponseWriter, r *http.Request) {
 		strings.HasPrefix(name, "index") && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".html")) {
 		w.Header().Set("Cache-Control", "no-cache")
 	}
-}
-
-type grantKey struct{}
-
-// granted returns the grant that Authorize gave to the request, or the zero Grant
-// if there is no Authorize.
-func granted(r *http.Request) nodebus.Grant {
-	g, _ := r.Context().Value(grantKey{}).(nodebus.Grant)
-	return g
 }

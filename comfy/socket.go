@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/internal/query"
 	"github.com/nodebus/nodebus/ws"
 )
@@ -29,16 +30,16 @@ import (
 // nodebus.unwatch, see [nodebus.Session.Receive].
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
-		fail(w, http.StatusBadRequest, "this address accepts only WebSocket connections")
+		web.Fail(w, http.StatusBadRequest, "this address accepts only WebSocket connections")
 		return
 	}
 	if s.clients.isClosed() {
-		fail(w, http.StatusServiceUnavailable, "the server is closed")
+		web.Fail(w, http.StatusServiceUnavailable, "the server is closed")
 		return
 	}
 	id, codec, opts, err := s.admit(r)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+		web.Fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	// Join before the answer to the handshake, so that a client that submits a
@@ -82,7 +83,7 @@ func (s *Server) serve(c *conn) {
 // admit reads the query and the grant. It returns the id of the client, its codec
 // and the options of its session. If the query is not valid, err is for the client.
 func (s *Server) admit(r *http.Request) (id string, codec nodebus.JSONCodec, opts *nodebus.SessionOptions, err error) {
-	q, grant := r.URL.Query(), granted(r)
+	q, grant := r.URL.Query(), web.Granted(r)
 	if s.opts.Authorize == nil {
 		grant.May = func(string) bool { return true }
 	}
@@ -126,7 +127,7 @@ func (s *Server) receive(c *conn, data []byte) {
 	}
 	c.codec.BarePreviews = string(m.Data["supports_preview_metadata"]) != "true"
 	c.session.SetCodec(c.codec)
-	if err = c.session.Send(nodebus.Custom{Type: "feature_flags", Data: s.flags()}); err != nil {
+	if err = c.session.Send(nodebus.Custom{Type: "feature_flags", Data: s.info.Flags()}); err != nil {
 		s.opts.Logger.Warn("feature flags not sent", "error", err)
 	}
 }

@@ -1,0 +1,24 @@
+package content
+
+import (
+	"net/url"
+	"path"
+	"strings"
+)
+
+// Disposition returns the Content-Disposition header for a file. The browser shows
+// the file, and uses its name if the user saves it.
+func Disposition(name string) string {
+	name = path.Base(name)
+	plain := strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return '_'
+		}
+		return c
+	}, name)
+	text := `inline; filename="` + plain + `"`
+	if plain != name {
+		text += "; filename*=UTF-8''" + url.PathEscape(name)
+	}
+	return text
+}

@@ -1,0 +1,23 @@
+// Package site serves what the host program hands out: the front end, packs of extensions and
+// of templates, the help of classes, translations, and the lists of models.
+package site
+
+import (
+	"io/fs"
+
+	"github.com/nodebus/nodebus/comfy/internal/content"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// Site serves the files of the host program. Its fields must not change once it serves. A
+// nil map has no packs and no folders.
+type Site struct {
+	Frontend   fs.FS  // must not be nil
+	Policy     string // the Content-Security-Policy of the page of Frontend; "" for none
+	Extensions map[string]fs.FS
+	Templates  map[string]fs.FS
+	Models     map[string]fs.FS
+	I18n       map[string]any // must have a JSON form
+	Registry   *flow.Registry // its classes have help
+	Sender     content.Sender
+}

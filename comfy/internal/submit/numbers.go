@@ -1,0 +1,85 @@
+package submit
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/nodebus/nodebus/flow"
+)
+
+// numbers makes the priorities of prompts. A prompt with a smaller number runs
+// first. It is safe for concurrent use.
+type numbers struct {
+	mu      sync.Mutex
+	started bool // next is larger than the numbers of the prompts that were in the queue before
+	next    float64
+	front   float64 // the last number that first returned
+}
+
+// numbersMax is the largest number at which start begins to count. A larger number is not
+// of this counter: a client has chosen it.
+const numbersMax = 1 << 53
+
+// start makes next larger than the numbers of all prompts in q: an earlier process may have
+// filled the queue. If the queue fails, the next call tries again.
+func (n *numbers) start(ctx context.Context, q flow.Queue) {
+	n.mu.Lock()
+	started := n.started
+	n.mu.Unlock()
+	if started {
+		return
+	}
+	next := 0.0
+	for p, err := range q.List(ctx) {
+		if err != nil {
+			return
+		}
+		if number := math.Floor(p.Prompt.Priority) + 1; number <= numbersMax {
+			next = max(next, number)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.started {
+		n.started = true
+		n.next = max(n.next, next)
+	}
+}
+
+// normal returns the next number in order of arrival.
+func (n *numbers) normal(ctx context.Context, q flow.Queue) float64 {
+	n.start(ctx, q)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.next++
+	return n.next - 1
+}
+
+// first returns a number that is smaller than the numbers of all prompts that wait
+// in q, and smaller than the numbers that first returned before.
+func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
+	n.start(ctx, q)
+	least := math.Inf(1)
+	for p, err := range q.List(ctx) {
+		if err == nil && p.Leased {
+			continue
+		}
+		if err == nil {
+			least = p.Prompt.Priority
+		}
+		break // the waiting prompts are in order: the other numbers are larger
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	number := 0 - n.next // -n.next could be -0, which JSON shows as -0
+	n.next++
+	if least <= number {
+		number = least - 1
+	}
+	if number >= n.front && n.front < 0 { // an earlier prompt is not in the queue yet
+		number = n.front - 1
+	}
+	n.front = number
+	return number
+}
