@@ -14,7 +14,7 @@ import (
 
 // A function that looks at the whole graph.
 
-// closing is a class to which other nodes are left. It passes on what it was given.
+// closing is a class that other nodes are left to. It passes on what it was given.
 type closing struct {
 	In    any `in:"in,optional"`
 	Plan  any `hidden:"SECTION"`
@@ -133,7 +133,7 @@ func prepared(r *flow.Registry, nodes nodebus.Nodes) (outputs []string, ve *node
 	return p.Outputs, ve
 }
 
-// TestGraphCheckReject: problems of several nodes are listed beside those of single nodes, and
+// TestGraphCheckReject: a problem of several nodes stands beside the problems of single nodes, and
 // the outputs do not run.
 func TestGraphCheckReject(t *testing.T) {
 	for _, c := range []struct {
@@ -229,4 +229,6 @@ func (lister) Run(*nodebus.Context) (nodebus.List[int], error) { return nodebus.
 
 type all struct{ In nodebus.List[int] }
 
-func (n all) Run(*nodebus.Context) (nodebus.UI, error) { return nodebus.Text(fmt.Sprint([]int(n.In))), nil }
+func (n all) Run(*nodebus.Context) (nodebus.UI, error) {
+	return nodebus.Text(fmt.Sprint([]int(n.In))), nil
+}

@@ -7,7 +7,7 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// builder makes the nodes of all iterations of a loop. Their names are those of ComfyUI.
+// builder makes the nodes of all iterations of a loop. Their names are the names that ComfyUI gives.
 type builder struct {
 	g     *nodebus.Graph
 	o     *opening

@@ -39,7 +39,7 @@ func plain(v any) any {
 }
 
 // TestNewest7_LoopClasses: the inputs and outputs have the names and types of ComfyUI's classes.
-// Clients hear nothing of which classes are boundaries.
+// Clients are not told that classes are boundaries.
 func TestNewest7_LoopClasses(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, r *rig) {
 		any := `["COMFY_MATCHTYPE_V3",{"template":{"template_id":"carried_value","allowed_types":"*"}}]`

@@ -176,7 +176,7 @@ func (p *pairing) run() (pairs []*pair, f *fault, err error) {
 	return pairs, f, err
 }
 
-// fill finds the bodies, and which loop is inside of which.
+// fill finds the bodies, and the loops directly inside of each loop.
 func (p *pairing) fill(pairs []*pair) (f *fault, err error) {
 	inBodies := 0
 	byStart := map[int]*pair{}
@@ -243,7 +243,8 @@ func (p *pairing) startOf(end int) (start int, f *fault) {
 	if len(open) == 0 {
 		return 0, &fault{
 			"loop_end_without_start", "EndLoop without a StartLoop",
-			fmt.Sprintf("node %s ends a loop, but it depends on no StartLoop that is free; link an output of a StartLoop into the loop", id), set{end: true},
+			fmt.Sprintf("node %s ends a loop, but it depends on no StartLoop that is free; link an output of a StartLoop into the loop", id),
+			set{end: true},
 		}
 	}
 	var closest []int
