@@ -95,7 +95,8 @@ func NewGraph() *Graph { return &Graph{} }
 
 // Add adds a node and returns the link to its first output. Inputs that are a [Link]
 // are connected. Other inputs may be any Go values. A slice is a list. In a prompt, Add
-// writes a list as {"__value__": […]}, because a plain JSON list could be a link.
+// writes a list as {"__value__": […]}, because a plain JSON list could be a link. A node made
+// at run time reads an object of decoded JSON as a prompt does, also {"__value__": literal}.
 func (g *Graph) Add(class string, in Inputs) Link {
 	g.n++
 	return g.AddAs(strconv.Itoa(g.n), class, in)

@@ -344,7 +344,7 @@ func (n *planNode) sampleArgs() []any {
 		if a := &n.args[i]; a.src >= 0 || n.ports[i].Lazy {
 			args[i] = notGiven
 		} else {
-			args[i] = a.value()
+			args[i] = n.literal(i, a.value())
 		}
 	}
 	return args

@@ -125,6 +125,7 @@ func (w *worker) gather() (kind inputKind, err error) {
 		val := a.val
 		switch {
 		case a.src < 0:
+			val = n.literal(k, val)
 		case n.ports[k].Raw:
 			val = nodebus.Link{Node: w.r.node(a.src).plan.id, Slot: int(a.slot)}
 		case n.ports[k].Lazy:

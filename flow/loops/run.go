@@ -56,17 +56,17 @@ func (s *scope) resolve(v any) any {
 
 func iterationName(at int) string { return "iteration_" + strconv.Itoa(at) }
 
-// literal returns a literal of a prompt as a graph made at run time has it.
+// literal returns a literal of a prompt as a graph made at run time takes it: a node reads it as
+// in the prompt if it is {"__value__": literal}.
 func literal(v any) any {
-	if m, ok := v.(map[string]any); ok {
-		if inner, wrapped := m["__value__"]; wrapped {
-			v = inner
-		}
+	switch v.(type) {
+	case nil, bool, int, int64, uint64, float64, string:
+		return v
 	}
-	if any, err := nodebus.To[any](v); err == nil {
-		return any
+	if m, ok := v.(map[string]any); ok && len(m) == 1 && m["__value__"] != nil {
+		return v
 	}
-	return v
+	return map[string]any{"__value__": v}
 }
 
 // starter is the code of StartLoop.

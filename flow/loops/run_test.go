@@ -283,3 +283,21 @@ func (m maker) Run(ctx *nodebus.Context) (any, error) {
 	g := ctx.NewGraph()
 	return nodebus.Eval[any](ctx, g, g.Add(m.Class, nodebus.Inputs{"mode": "simple", "mode.num_iterations": 1, "cache_iterations": false, "accumulate": false}))
 }
+
+// TestNewest7_LoopContinues: if the prompt goes on after errors, a loop that fails takes only what
+// needs it with it.
+func TestNewest7_LoopContinues(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, r *rig) {
+		nodes, err := nodebus.ParseNodes([]byte(`{` + simple + `,
+			"f":{"class_type":"StartLoop","inputs":{"mode":"simple","mode.num_iterations":3,"cache_iterations":false}},
+			"x":{"class_type":"Fail","inputs":{"in":["f",0],"at":1}},
+			"g":{"class_type":"EndLoop","inputs":{"output_value":["x",0],"accumulate":false}},
+			"p":{"class_type":"Show","inputs":{"in":["g",0]}}}`))
+		require.NoError(t, err)
+		o := r.do(&nodebus.Prompt{Nodes: nodes, ClientID: "client", Policy: nodebus.Policy{Continue: true}})
+		require.ErrorContains(t, o.Err(), "failed at 1")
+		require.Equal(t, "[13]", o.shown("o"))
+		require.Empty(t, o.shown("p"))
+		require.NotContains(t, o.executing(), "g@g")
+	})
+}
