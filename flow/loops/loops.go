@@ -28,11 +28,11 @@ import (
 type Options struct {
 	// Nodes limits the nodes that a loop makes, together with the loops inside of it. A loop
 	// makes all copies of its body before the first iteration begins, so the limit bounds the
-	// memory; a copy takes about a kilobyte. A loop above the limit fails. Default: 100 000.
+	// memory: a node takes about three kilobytes. A loop above the limit fails. Default: 30 000.
 	Nodes int
 }
 
-const nodesDefault = 100_000
+const nodesDefault = 30_000
 
 // The names of the classes.
 const (

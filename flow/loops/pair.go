@@ -31,34 +31,31 @@ func (m *graphMap) pairAll(g *flow.GraphCheck) ([]*pair, error) {
 	for _, id := range g.Outputs() {
 		outputs[m.byID[id]] = true
 	}
-	told := map[string]bool{}
 	scope, _ := m.walk(slices.Collect(maps.Keys(outputs)), m.parents, nil, nil)
 	suffer := set{} // the outputs for whose sake the scope has grown
 	for len(outputs) > 0 && len(m.starts)+len(m.ends) > 0 {
 		p := m.newPairing(outputs, scope)
 		pairs, f, err := p.run()
-		switch {
-		case err != nil || f == nil:
+		if err != nil || f == nil {
 			return pairs, err
-		case m.steps > stepsMax:
-			return nil, tooLarge("pairing its loops takes too many steps", stepsMax)
 		}
 		reached, _ := m.walk(slices.Collect(maps.Keys(f.nodes)), m.children, scope, nil)
 		maps.DeleteFunc(reached, func(i int, _ bool) bool { return !outputs[i] })
 		maps.Copy(suffer, reached)
-		if m.grow(scope, reached) {
+		switch grew := m.grow(scope, reached); {
+		case m.steps > stepsMax:
+			return nil, tooLarge("pairing its loops takes too many steps", stepsMax)
+		case grew:
 			continue
 		}
 		if len(reached) == 0 { // the fault is in what was to close the loop of these outputs
 			reached = suffer
 		}
-		if nodes, outs := m.ids(f.nodes), m.ids(reached); !told[f.kind+strings.Join(nodes, "\x00")] {
-			told[f.kind+strings.Join(nodes, "\x00")] = true
-			g.Reject(nodebus.Problem{
-				Type: "custom_validation_failed", Message: f.message, Details: f.details,
-				Extra: map[string]any{"input_name": "loop boundary", "loop_error_type": f.kind, "node_ids": nodes, "output_ids": outs},
-			}, nodes, outs)
-		}
+		nodes, outs := m.ids(f.nodes), m.ids(reached)
+		g.Reject(nodebus.Problem{
+			Type: "custom_validation_failed", Message: f.message, Details: f.details,
+			Extra: map[string]any{"input_name": "loop boundary", "loop_error_type": f.kind, "node_ids": nodes, "output_ids": outs},
+		}, nodes, outs)
 		for i := range reached {
 			delete(outputs, i)
 		}
@@ -70,7 +67,7 @@ func (m *graphMap) pairAll(g *flow.GraphCheck) ([]*pair, error) {
 
 // grow adds the next EndLoops that depend on outputs to the scope, with all that they need. An
 // output in a body, such as a preview, needs the whole loop, although it does not depend on it.
-// grow returns false if there are none.
+// grow returns false if there are none. It gives up after stepsMax steps.
 func (m *graphMap) grow(scope, outputs set) bool {
 	stop := set{}
 	for _, boundaries := range []set{m.starts, m.ends} {
@@ -84,7 +81,7 @@ func (m *graphMap) grow(scope, outputs set) bool {
 	var all []set
 	fits := false
 	for i := range met {
-		if !m.ends[i] {
+		if !m.ends[i] || m.steps > stepsMax {
 			continue
 		}
 		need, _ := m.walk([]int{i}, m.parents, nil, nil)

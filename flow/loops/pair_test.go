@@ -293,10 +293,21 @@ func TestNewest7_LoopHostile(t *testing.T) {
 	for i := range 3000 {
 		wide = append(wide, fmt.Sprintf("s%d StartLoop parent_iteration=n", i), fmt.Sprintf("e%d EndLoop output_value=s%d", i, i), fmt.Sprintf("o%d Show in=e%d", i, i))
 	}
+	// Each preview is in a loop that is never closed, and each of many ends takes all previews.
+	open := []string{"s StartLoop"}
+	for i := range 600 {
+		takes := ""
+		for k := max(0, i-40); k <= i; k++ {
+			takes += fmt.Sprintf(" terminations.termination%d=p%d", i-k, k)
+		}
+		open = append(open, fmt.Sprintf("p%d Preview in=s", i), fmt.Sprintf("e%d EndLoop%s", i, takes))
+	}
 	inBubble(t, nil, nil, func(t *testing.T, r *rig) {
+		_, runs := r.refused(graph(open...))
+		require.Empty(t, runs)
 		ve, _ := r.refused(graph(deep...))
 		require.Equal(t, "prompt_too_large", ve.Type)
-		ve, runs := r.refused(graph(wide...))
+		ve, runs = r.refused(graph(wide...))
 		require.Nil(t, ve)
 		require.Len(t, runs, 3000)
 	})
