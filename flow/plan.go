@@ -97,6 +97,16 @@ type arg struct {
 	src, slot int32
 }
 
+// literal returns input k of a node, whose value is val. A node made at run time may have a
+// literal as a prompt has it, for example in a copy of a node of the prompt: {"__value__": …}.
+// Converting it calls foreign code.
+func (n *planNode) literal(k int, val any) any {
+	if _, isObject := val.(map[string]any); n.made == nil || !isObject {
+		return val
+	}
+	return n.ports[k].literal(val)
+}
+
 // share decides whether the calls share a literal or a default.
 func (a *arg) share(f *field) {
 	if f.copies && a.src < 0 && a.val != nil && mayCopy(reflect.TypeOf(a.val)) {

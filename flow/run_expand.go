@@ -139,16 +139,6 @@ func (g *liveGraph) addUndeclared(n *planNode, spec *nodebus.NodeSpec, ids map[s
 	return nil
 }
 
-// literal returns input k of a node, whose value is val. A node made at run time may have a
-// literal as a prompt has it, for example in a copy of a node of the prompt: {"__value__": …}.
-// Converting it calls foreign code.
-func (n *planNode) literal(k int, val any) any {
-	if _, isObject := val.(map[string]any); n.made == nil || !isObject {
-		return val
-	}
-	return n.ports[k].literal(val)
-}
-
 // displayed returns the origin of node k of specs, which a node of origin made has made. As
 // in ComfyUI, clients show the node on the node that its spec names, or else on the node that
 // made it; if that node is itself made at run time, where clients show that node.
