@@ -177,6 +177,7 @@ func TestGraphCheckInvalid(t *testing.T) {
 			require.Nil(t, outputs)
 			require.Equal(t, []string{"peek"}, ve.Nodes["close"].DependentOutputs, name)
 			require.Len(t, ve.Nodes["close"].Errors, 1)
+			require.Equal(t, name, ve.Nodes["close"].Errors[0].Type)
 		})
 	}
 }
