@@ -22,8 +22,8 @@ var canonicalUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{1
 
 // CancelAll answers POST /api/jobs/cancel. It ends the jobs with the ids in
 // job_ids. ComfyUI refuses a list in which an id is not a canonical UUID. Here a client may
-// choose another id for its prompt, so an id is also accepted if the request may change the
-// prompt that has it. Other ids are refused, and then no job ends.
+// choose another id for its prompt, so the id of each prompt that waits, runs or has ended is
+// accepted, too. Other ids are refused, and then no job ends.
 func (s *Jobs) CancelAll(w http.ResponseWriter, r *http.Request) {
 	body, ok := web.ReadCommand(w, r)
 	if !ok {
@@ -69,8 +69,8 @@ func (s *Jobs) CancelAll(w http.ResponseWriter, r *http.Request) {
 	web.Answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, ids...)})
 }
 
-// known returns those ids whose prompt waits, runs or has ended, and may be changed by the
-// request.
+// known returns those ids whose prompt waits, runs or has ended. Whether the request may
+// change the prompt does not matter: the lists show all ids.
 func (s *Jobs) known(r *http.Request, ids []string) (known map[string]bool, err error) {
 	if len(ids) == 0 { // no ids would mean all
 		return nil, nil
@@ -78,19 +78,17 @@ func (s *Jobs) known(r *http.Request, ids []string) (known map[string]bool, err 
 	known = make(map[string]bool, len(ids))
 	// First the queue, then records: a prompt that ends meanwhile is in one of the two.
 	err = s.eachQueued(r.Context(), func(q flow.Queued) bool {
-		if web.MayChange(r, q.Prompt.ClientID) {
-			known[q.Prompt.ID] = true
-		}
+		known[q.Prompt.ID] = true
 		return true
 	}, ids...)
 	for _, id := range ids {
 		if err != nil || known[id] {
 			continue
 		}
-		rec, missing := s.Engine.Store().Get(r.Context(), id)
+		_, missing := s.Engine.Store().Get(r.Context(), id)
 		switch {
 		case missing == nil:
-			known[id] = web.MayChange(r, rec.Prompt.ClientID)
+			known[id] = true
 		case !errors.Is(missing, flow.ErrNotFound):
 			err = missing
 		}
