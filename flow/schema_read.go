@@ -39,15 +39,23 @@ type entryJSON struct {
 	Essentials   loose[string]   `json:"essentials_category"`
 
 	Deprecated, Experimental loose[bool]
+
+	DevOnly    loose[bool]     `json:"dev_only"`
+	APINode    loose[bool]     `json:"api_node"`
+	PriceBadge json.RawMessage `json:"price_badge"`
 }
 
 // info returns what the entry says about the class beside its ports.
 func (e *entryJSON) info() nodebus.Info {
-	return nodebus.Info{
+	info := nodebus.Info{
 		Name: e.Name.v, Title: e.DisplayName.v, Category: e.Category.v, Description: e.Description.v, Output: e.OutputNode.v,
 		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v,
-		Search: e.Search.v, Essentials: e.Essentials.v, Module: e.Module.v,
+		Search: e.Search.v, Essentials: e.Essentials.v, Module: e.Module.v, DevOnly: e.DevOnly.v, APINode: e.APINode.v,
 	}
+	if isObject(e.PriceBadge) {
+		info.PriceBadge = e.PriceBadge
+	}
+	return info
 }
 
 // UnmarshalJSON reads an entry of /object_info, as [Schema.MarshalJSON] or ComfyUI writes it,
@@ -94,6 +102,11 @@ func (s *Schema) UnmarshalJSON(data []byte) error {
 	}
 	*s = read
 	return nil
+}
+
+// isObject reports whether text is a JSON object.
+func isObject(text json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) && json.Valid(text)
 }
 
 // takeLists makes every input a List: inputs that stand for others have lists inside.
