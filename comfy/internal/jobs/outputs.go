@@ -14,8 +14,8 @@ import (
 // outputs.
 const animated = "animated"
 
-// modelExtensions are the extensions of the files that front ends draw in three dimensions,
-// textExtensions those of the files that they show as text.
+// Front ends draw files with one of modelExtensions in three dimensions, and show files with
+// one of textExtensions as text.
 var (
 	modelExtensions = []string{".obj", ".fbx", ".gltf", ".glb", ".usdz"}
 	textExtensions  = []string{".txt", ".md", ".json"}

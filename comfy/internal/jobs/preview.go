@@ -24,7 +24,7 @@ const (
 // shown is what a list says about the outputs of a job.
 type shown struct {
 	count     int // the objects, and the texts that name a model file
-	showable  int // those of them that a front end can show
+	showable  int // as count, but only what a front end can show
 	preview   web.Raw
 	previewAt int // the place of preview; places if there is none
 }
