@@ -25,7 +25,7 @@ const (
 type shown struct {
 	count     int // the objects, and the texts that name a model file
 	showable  int // as count, but only what a front end can show
-	preview   web.Raw
+	preview   web.Object
 	previewAt int // the place of preview; places if there is none
 }
 
@@ -97,9 +97,7 @@ func (s *shown) offer(place int, item map[string]any, node, media string) {
 	}
 	preview.Add("nodeId", node)
 	preview.Add("mediaType", media)
-	if text := encode(preview); text != nil {
-		s.preview, s.previewAt = text, place
-	}
+	s.preview, s.previewAt = preview, place
 }
 
 // textPreview returns the preview of an element of a list of texts.
