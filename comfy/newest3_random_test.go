@@ -209,7 +209,7 @@ func TestNewest3_ErrorsOfTheEngine(t *testing.T) {
 			require.NoError(t, err)
 			ids := []string{"cut"}
 			for i, policy := range []nodebus.Policy{{}, {Timeout: time.Nanosecond}, {Deadline: time.Unix(1, 0)}} {
-				p := &nodebus.Prompt{ID: fmt.Sprint("p", i), Nodes: nodes, Outputs: []string{"1"}, Policy: policy}
+				p := &nodebus.Prompt{ID: fmt.Sprint("p", i), Nodes: nodes, Outputs: []string{"1"}, Policy: policy, Extra: map[string]any{"create_time": []any{"now", 1e300, 1.5}[i]}}
 				_, err := h.engine.Submit(t.Context(), p, nil)
 				require.NoError(t, err)
 				if i == 0 {

@@ -1,12 +1,14 @@
 package comfy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,11 +128,15 @@ func TestNewest3_Preview(t *testing.T) {
 		{[]string{`{"text":[null,"x","y"]}`, `{"text":["z"]}`}, `{"content":"x","nodeId":"1","mediaType":"text"}`},
 		{[]string{`{"text":[""]}`}, `{"content":"","nodeId":"1","mediaType":"text"}`},
 		{[]string{`{"result":["m.glb",null]}`}, `{"filename":"m.glb","type":"output","subfolder":"","nodeId":"1","mediaType":"3d"}`},
-		{[]string{`{"gifs":[{"filename":"g","format":"video/x","mediaType":"own","nodeId":7,"frame_rate":8.5}]}`},
-			`{"filename":"g","format":"video/x","frame_rate":8.5,"nodeId":"1","mediaType":"own"}`},
+		{
+			[]string{`{"gifs":[{"filename":"g","format":"video/x","mediaType":"own","nodeId":7,"frame_rate":8.5}]}`},
+			`{"filename":"g","format":"video/x","frame_rate":8.5,"nodeId":"1","mediaType":"own"}`,
+		},
 		// What the front end would refuse is no preview.
-		{[]string{`{"images":[{"filename":5},{"filename":"a","type":"other"},{"filename":"b","type":null},{"filename":"c","subfolder":null},{"filename":"d"}]}`},
-			`{"filename":"d","nodeId":"1","mediaType":"images"}`},
+		{
+			[]string{`{"images":[{"filename":5},{"filename":"a","type":"other"},{"filename":"b","type":null},{"filename":"c","subfolder":null},{"filename":"d"}]}`},
+			`{"filename":"d","nodeId":"1","mediaType":"images"}`,
+		},
 		{[]string{`{"images":[{"filename":"a","type":"other"}]}`, `{"latents":[{"filename":"a.latent","type":"output"}]}`, `{"other":["x"]}`}, `null`},
 	} {
 		job := jobOf(h, c.uis...)
@@ -200,6 +206,32 @@ func TestNewest3_CancelKnowsOurIDs(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.JSONEq(t, `{"cancelled":false}`, cancel("me", `"mine","`+uuid+`"`).body, "they have ended")
+}
+
+// countingStore counts the records that it is asked for.
+type countingStore struct {
+	flow.Store
+	gets atomic.Int64
+}
+
+func (s *countingStore) Get(ctx context.Context, id string) (flow.Record, error) {
+	s.gets.Add(1)
+	return s.Store.Get(ctx, id)
+}
+
+// TestNewest3_CancelOfManyUnknownIDs: one request cannot make the store look for many records.
+func TestNewest3_CancelOfManyUnknownIDs(t *testing.T) {
+	store := &countingStore{Store: flow.NewStore(nil)}
+	h := newHostOf(t, nil, &flow.EngineOptions{Store: store})
+	var ids []string
+	for i := range 50_000 {
+		ids = append(ids, fmt.Sprint(i))
+	}
+	a := h.post("/api/jobs/cancel", `{"job_ids":`+jsonOf(t, ids)+`}`)
+	require.Equal(t, 400, a.status)
+	require.Equal(t, "job_ids contains invalid id(s)", at(t, a.json(t), "error"))
+	require.Less(t, store.gets.Load(), int64(200))
+	require.Less(t, len(at(t, a.json(t), "invalid_ids").([]any)), 200)
 }
 
 // TestNewest3_CancelIsOnlyOfItsJob cancels the same jobs from many clients, while other jobs

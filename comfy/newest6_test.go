@@ -48,18 +48,19 @@ func TestNewest6_Flags(t *testing.T) {
 func TestNewest6_FlagsOfClients(t *testing.T) {
 	const graph = `{"1":{"class_type":"RefProgressHook","inputs":{"value":["2",0],"steps":1,"preview":"JPEG","delay":0}},
 		"2":{"class_type":"RefSendText","inputs":{"value":1,"text":"a"}},"3":{"class_type":"RefOutput","inputs":{"value":["1",0]}}}`
-	for flags, preview := range map[string]string{
-		``:                                    "binary 1",
-		`{}`:                                  "binary 1",
-		`{"supports_preview_metadata":false}`: "binary 1",
-		`{"supports_preview_metadata":true}`:  "binary 4",
-		`{"supports_preview_metadata":true,"supports_manager_v4_ui":true,"supports_progress_text_metadata":true}`: "binary 4",
-		`{"supports_progress_text_metadata":true}`:                                                                "binary 1",
+	const p, m, x = `"supports_preview_metadata":`, `"supports_manager_v4_ui":`, `"supports_progress_text_metadata":`
+	for _, c := range []struct{ flags, preview string }{
+		{"", "binary 1"},
+		{"{}", "binary 1"},
+		{"{" + p + "false}", "binary 1"},
+		{"{" + p + "true}", "binary 4"},
+		{"{" + x + "true}", "binary 1"},
+		{"{" + p + "true," + m + "true," + x + "true}", "binary 4"},
 	} {
 		h := newHost(t, nil)
 		s := h.connect("me")
-		if flags != "" {
-			s.say(`{"type":"feature_flags","data":` + flags + `}`)
+		if c.flags != "" {
+			s.say(`{"type":"feature_flags","data":` + c.flags + `}`)
 			s.until("feature_flags")
 		}
 		h.submit("me", graph)
@@ -75,7 +76,7 @@ func TestNewest6_FlagsOfClients(t *testing.T) {
 				break
 			}
 		}
-		require.Contains(t, said, preview, flags)
+		require.Contains(t, said, c.preview, c.flags)
 		require.Equal(t, "\x00\x00\x00\x03\x00\x00\x00\x012a", string(text), "the type, the length of the node id, the id, and the text")
 		s.close()
 	}

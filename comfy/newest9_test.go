@@ -15,13 +15,22 @@ func TestNewest9_AssetsAreOff(t *testing.T) {
 	for _, c := range []struct{ method, path string }{
 		{"GET", "/api/assets"},
 		{"GET", "/api/assets?tags_all=input&limit=500&offset=0"},
-		{"GET", id}, {"PUT", id}, {"DELETE", id},
+		{"GET", id},
+		{"PUT", id},
+		{"DELETE", id},
 		{"GET", id + "/content?disposition=attachment"},
-		{"POST", "/api/assets"}, {"POST", "/api/assets/from-hash"},
+		{"POST", "/api/assets"},
+		{"POST", "/api/assets/from-hash"},
 		{"HEAD", "/api/assets/hash/blake3:0123"},
-		{"GET", "/api/tags"}, {"GET", "/api/tags?limit=10"},
-		{"POST", id + "/tags"}, {"DELETE", id + "/tags"}, {"GET", "/api/assets/tags/refine"},
-		{"POST", "/api/assets/seed"}, {"GET", "/api/assets/seed/status"}, {"POST", "/api/assets/seed/cancel"}, {"POST", "/api/assets/prune"},
+		{"GET", "/api/tags"},
+		{"GET", "/api/tags?limit=10"},
+		{"POST", id + "/tags"},
+		{"DELETE", id + "/tags"},
+		{"GET", "/api/assets/tags/refine"},
+		{"POST", "/api/assets/seed"},
+		{"GET", "/api/assets/seed/status"},
+		{"POST", "/api/assets/seed/cancel"},
+		{"POST", "/api/assets/prune"},
 	} {
 		a := h.send(c.method, c.path, "{}")
 		require.Equal(t, http.StatusServiceUnavailable, a.status, c)

@@ -49,7 +49,7 @@ func (s *Jobs) CancelAll(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	known, err := s.known(r, odd)
+	unknown, err := s.unknown(r, odd)
 	if err != nil {
 		web.Unavailable(w, s.Logger, err)
 		return
@@ -58,7 +58,7 @@ func (s *Jobs) CancelAll(w http.ResponseWriter, r *http.Request) {
 	for _, v := range list {
 		if id, is := v.(string); !is {
 			invalid = append(invalid, pyfmt.Repr(v))
-		} else if !canonicalUUID.MatchString(id) && !known[id] {
+		} else if unknown[id] {
 			invalid = append(invalid, id)
 		}
 	}
@@ -69,29 +69,40 @@ func (s *Jobs) CancelAll(w http.ResponseWriter, r *http.Request) {
 	web.Answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, ids...)})
 }
 
-// known returns those ids whose prompt waits, runs or has ended. Whether the request may
-// change the prompt does not matter: the lists show all ids.
-func (s *Jobs) known(r *http.Request, ids []string) (known map[string]bool, err error) {
+// unknownMax is how many different ids a refusal names at most, beside entries that are no
+// text. The store is not asked for more.
+const unknownMax = 100
+
+// unknown returns the ids, at most unknownMax, that no prompt has: no prompt waits, runs or
+// has ended with it. Whether the request may change the prompt does not matter: the lists show
+// all ids.
+func (s *Jobs) unknown(r *http.Request, ids []string) (unknown map[string]bool, err error) {
 	if len(ids) == 0 { // no ids would mean all
 		return nil, nil
 	}
-	known = make(map[string]bool, len(ids))
+	known := make(map[string]bool, len(ids))
 	// First the queue, then records: a prompt that ends meanwhile is in one of the two.
 	err = s.eachQueued(r.Context(), func(q flow.Queued) bool {
 		known[q.Prompt.ID] = true
 		return true
 	}, ids...)
+	unknown = map[string]bool{}
 	for _, id := range ids {
-		if err != nil || known[id] {
+		if err != nil || len(unknown) == unknownMax {
+			break
+		}
+		if known[id] || unknown[id] {
 			continue
 		}
 		_, missing := s.Engine.Store().Get(r.Context(), id)
 		switch {
 		case missing == nil:
 			known[id] = true
-		case !errors.Is(missing, flow.ErrNotFound):
+		case errors.Is(missing, flow.ErrNotFound):
+			unknown[id] = true
+		default:
 			err = missing
 		}
 	}
-	return known, err
+	return unknown, err
 }
