@@ -129,8 +129,10 @@ func (c *jobSchema) detail(v any) {
 	c.is(is, "workflow", o["workflow"])
 	_, is = workflow["prompt"].(map[string]any)
 	c.is(is, "workflow.prompt", workflow["prompt"])
-	_, is = workflow["extra_data"].(map[string]any)
+	extra, is := workflow["extra_data"].(map[string]any)
 	c.is(is, "workflow.extra_data", workflow["extra_data"])
+	_, is = extra["extra_pnginfo"].(map[string]any) // or the front end opens neither the workflow nor the prompt
+	c.is(is || extra["extra_pnginfo"] == nil, "workflow.extra_data.extra_pnginfo", extra["extra_pnginfo"])
 	if o["outputs"] == nil {
 		c.is(o["status"] == "pending" || o["status"] == "in_progress", "outputs", nil)
 		return

@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 
 	"github.com/nodebus/nodebus"
@@ -142,7 +144,12 @@ func (s *Jobs) jobDetail(r *http.Request, j *job) web.Object {
 		o.Add("execution_status", statusOf(rec))
 	}
 	item := s.item(r, j.prompt)
-	o.Add("workflow", web.Object{{"prompt", item[2]}, {"extra_data", item[3]}})
+	extra, _ := item[3].(map[string]any)
+	if png := extra["extra_pnginfo"]; png != nil && !bytes.HasPrefix(encode(png), []byte("{")) {
+		extra = maps.Clone(extra)
+		delete(extra, "extra_pnginfo") // a front end would open neither a workflow nor the prompt
+	}
+	o.Add("workflow", web.Object{{"prompt", item[2]}, {"extra_data", extra}})
 	return o
 }
 
