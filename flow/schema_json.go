@@ -70,15 +70,15 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 	if s.DevOnly {
 		o.add("dev_only", true)
 	}
+	o.add("search_aliases", s.Search)
+	if s.Essentials != "" {
+		o.add("essentials_category", s.Essentials)
+	}
 	if s.APINode {
 		o.add("api_node", true)
 	}
 	if s.PriceBadge != nil {
 		o.add("price_badge", s.PriceBadge)
-	}
-	o.add("search_aliases", s.Search)
-	if s.Essentials != "" {
-		o.add("essentials_category", s.Essentials)
 	}
 	return o.MarshalJSON()
 }
