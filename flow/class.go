@@ -49,6 +49,7 @@ type code interface {
 func (c *Class) complete(info nodebus.Info) {
 	info.Title = cmp.Or(info.Title, info.Name)
 	info.Module, info.Search = cmp.Or(info.Module, coreModule), slices.Clone(info.Search)
+	info.PriceBadge = slices.Clone(info.PriceBadge)
 	for i := range c.inputs {
 		if f := &c.inputs[i]; f.Kind == PortHidden {
 			c.keyed(f.Type)

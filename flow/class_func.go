@@ -68,6 +68,9 @@ func NewClass(schema Schema, run func(ctx *nodebus.Context, in nodebus.Inputs) (
 	if run == nil {
 		return nil, k.wrong("", "has no function", "give the function that the nodes call")
 	}
+	if schema.PriceBadge != nil && !isObject(schema.PriceBadge) {
+		return nil, k.wrong("", "has a PriceBadge that is not a JSON object", "write an object, or leave it out")
+	}
 	c := &Class{maker: "a class made at run time"}
 	var err error
 	if c.inputs, c.outputs, err = k.fields(clonePorts(schema.Inputs), clonePorts(schema.Outputs)); err != nil {

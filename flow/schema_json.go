@@ -74,6 +74,12 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 	if s.Essentials != "" {
 		o.add("essentials_category", s.Essentials)
 	}
+	if s.APINode {
+		o.add("api_node", true)
+	}
+	if s.PriceBadge != nil {
+		o.add("price_badge", s.PriceBadge)
+	}
 	return o.MarshalJSON()
 }
 
