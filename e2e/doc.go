@@ -6,7 +6,7 @@
 // examples/webpage and of docs/browser.md. They also run the module's own tests and the suite
 // conform.Client on it, measure it, and check its types.
 //
-// The flag -repeat runs each client several times on new servers, for faults that are a
+// The flag -repeat=20 runs each client 20 times on new servers, for faults that are a
 // matter of chance.
 //
 // The tests have the build tag e2e because they need Node.js, Python, Chromium, curl,
