@@ -1,5 +1,6 @@
-// Package site serves what the host program hands out: the front end, packs of extensions and
-// of templates, the help of classes, translations, and the lists of models.
+// Package site serves what the host program hands out: the front end, packs of extensions, of
+// templates and of subgraphs, the help of classes, translations, and the lists and
+// the previews of models.
 package site
 
 import (
@@ -16,6 +17,7 @@ type Site struct {
 	Policy     string // the Content-Security-Policy of the page of Frontend; "" for none
 	Extensions map[string]fs.FS
 	Templates  map[string]fs.FS
+	Subgraphs  map[string]fs.FS
 	Models     map[string]fs.FS
 	I18n       map[string]any // must have a JSON form
 	Registry   *flow.Registry // its classes have help
