@@ -105,6 +105,7 @@ type Info struct {
 
 	Deprecated   bool     // the front end marks the node and offers it last
 	Experimental bool     // the front end marks the node
+	DevOnly      bool     // the front end hides the class unless its developer mode is on
 	Search       []string // more words by which the front end's search finds the node
 	Essentials   string   // the group of the front end's Essentials tab that has the node; default: the tab does not have it
 	// Module says where the class comes from. The front end takes the first part, up to the

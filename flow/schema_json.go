@@ -67,6 +67,9 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 	if s.Experimental {
 		o.add("experimental", true)
 	}
+	if s.DevOnly {
+		o.add("dev_only", true)
+	}
 	o.add("search_aliases", s.Search)
 	if s.Essentials != "" {
 		o.add("essentials_category", s.Essentials)

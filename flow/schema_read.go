@@ -39,13 +39,14 @@ type entryJSON struct {
 	Essentials   loose[string]   `json:"essentials_category"`
 
 	Deprecated, Experimental loose[bool]
+	DevOnly                  loose[bool] `json:"dev_only"`
 }
 
 // info returns what the entry says about the class beside its ports.
 func (e *entryJSON) info() nodebus.Info {
 	return nodebus.Info{
 		Name: e.Name.v, Title: e.DisplayName.v, Category: e.Category.v, Description: e.Description.v, Output: e.OutputNode.v,
-		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v,
+		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v, DevOnly: e.DevOnly.v,
 		Search: e.Search.v, Essentials: e.Essentials.v, Module: e.Module.v,
 	}
 }
