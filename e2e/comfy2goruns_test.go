@@ -147,7 +147,7 @@ func goRunsPicture(t *testing.T, g *goClient) {
 // goEnds: prompts that fail, that are interrupted, and that are refused.
 func goEnds(t *testing.T, g *goClient) {
 	r, err := g.follow(t, goFailing, func(string) {})
-	require.EqualError(t, err, "execution failed: errors.errorString - no luck\n")
+	require.EqualError(t, err, "execution failed: error - no luck\n")
 	require.Equal(t, []string{"started", "1 Stub Int", "2 RefRaise", "stopped"}, r.events)
 	require.Equal(t, "2 my RefRaise RefRaise", fmt.Sprint(r.failed.NodeID, " ", r.failed.NodeName, " ", r.failed.NodeType))
 	require.Equal(t, []string{"started", "stopped: error"}, g.callbacks(r.prompt)[:2], "it may read on")
