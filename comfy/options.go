@@ -60,7 +60,7 @@ type Options struct {
 	// Workflow". It is JSON in the format that the front end saves, with a list of
 	// "nodes", and not in the API format. The front end learns it from a script that the
 	// server adds to /extensions. It has no effect without a Frontend. Default: the front end shows
-	// its list of templates, and at later visits its own workflow, whose classes are those of ComfyUI.
+	// its list of templates, and at later visits its own workflow, which needs the classes of ComfyUI.
 	Workflow json.RawMessage
 	// Extensions maps names to packs of JavaScript and other files. /extensions
 	// lists the .js files of all packs, and the front end imports these files.

@@ -9,7 +9,7 @@ const { app } = window.comfyAPI.app;
 // a front end keeps them elsewhere, its count stays as it is.
 function jobs() {
   const store = app.extensionManager?._p?._s?.get("execution");
-  return store?.queuedJobs ?? store?.queuedPrompts; // the name until 1.38
+  return store?.queuedJobs ?? store?.queuedPrompts; // in older ones
 }
 
 async function count(id) {
