@@ -90,8 +90,8 @@ export class Editor {
   // total waits until the front end says how much of the run is done, in percent, and which node
   // runs.
   async total(percent, node) {
-    await this.page.getByText(`Total: ${percent}%`).waitFor();
-    await this.page.getByText(new RegExp(`^Current node:\\s*${node}`)).waitFor();
+    await this.page.getByText(`Total: ${percent}%`).first().waitFor();
+    await this.page.getByText(new RegExp(`^Current node:\\s*${node}`)).first().waitFor();
     return percent;
   }
 

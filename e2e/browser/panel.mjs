@@ -26,10 +26,18 @@ const rows = ({ page }) => page.locator("[data-job-id]").evaluateAll((all) => al
 // says waits until the panel's headline is a text.
 const says = ({ page }, text) => page.getByTestId("queue-progress-overlay").getByText(text, { exact: true }).waitFor();
 
-// press presses a button that a job has while the mouse is on it; pick picks from its menu.
+// press presses a button that a job has while the mouse is on it; pick picks from its menu. The
+// list may move below the mouse: then the button is gone, and the mouse must come again.
 async function press(editor, id, name) {
-  await row(editor, id).hover();
-  await row(editor, id).getByRole("button", { name }).click();
+  for (let tries = 1; ; tries++) {
+    await row(editor, id).hover();
+    try {
+      return await row(editor, id).getByRole("button", { name }).click({ timeout: 6000 });
+    } catch (err) {
+      if (tries === 10) throw err;
+      await editor.page.mouse.move(1, 1);
+    }
+  }
 }
 
 async function pick(editor, id, item) {
