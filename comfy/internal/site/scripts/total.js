@@ -2,8 +2,8 @@
 // loaded again in the middle of the run, or another tab of the same client, knows only the nodes
 // that have ended, and says "Total: 100%". No event can tell it of the others, so this script
 // asks the server for the nodes of such a run and adds them to the page's count.
-const { api } = window.comfyAPI.api;
-const { app } = window.comfyAPI.app;
+const { api } = window.comfyAPI?.api ?? {};
+const { app } = window.comfyAPI?.app ?? {};
 
 // jobs are the runs that the page counts. They belong to the front end and are no interface: if
 // a front end keeps them elsewhere, its count stays as it is.
@@ -23,4 +23,4 @@ async function count(id) {
   job.nodeLookup ??= Object.fromEntries(Object.entries(prompt).map(named));
 }
 
-api.addEventListener("execution_start", ({ detail }) => count(detail?.prompt_id).catch(() => {}));
+api?.addEventListener("execution_start", ({ detail }) => count(detail?.prompt_id).catch(() => {}));
