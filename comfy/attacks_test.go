@@ -2,6 +2,7 @@ package comfy_test
 
 import (
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,18 @@ var (
 // multi is an upload of a form that is written by hand, with the boundary b.
 func multi(text string) func(*host) answered {
 	return post("/upload/image", strings.ReplaceAll(text, "\n", "\r\n"), "Content-Type", "multipart/form-data; boundary=b")
+}
+
+// noFile is the status for a name that Windows takes for a device, a drive or a stream, and that
+// is the name of no file on other systems.
+var noFile = windows(400, 404)
+
+// windows returns on, or off if the system is not Windows.
+func windows(on, off int) int {
+	if runtime.GOOS == "windows" {
+		return on
+	}
+	return off
 }
 
 // attacks lists hostile requests of all kinds.
@@ -30,16 +43,16 @@ var reading = []attack{
 	{"view: absolute", get("/view?filename=/etc/passwd"), 400},
 	{"view: absolute twice", get("/view?filename=//etc/passwd"), 400},
 	{"view: a drive", get("/view?filename=C:%5Cwindows%5Cwin.ini"), 400},
-	{"view: a drive with slashes", get("/view?filename=c:/windows/win.ini"), 400},
+	{"view: a drive with slashes", get("/view?filename=c:/windows/win.ini"), noFile},
 	{"view: another computer", get("/view?filename=%5C%5Cevil%5Cshare%5Ca.png"), 400},
 	{"view: a NUL", get("/view?filename=real.png%00.txt"), 400},
-	{"view: a device", get("/view?filename=NUL"), 400},
-	{"view: a device with an extension", get("/view?filename=con.png"), 400},
-	{"view: a port", get("/view?filename=sub/COM1.txt"), 400},
-	{"view: a dot at the end", get("/view?filename=real.png."), 400},
-	{"view: a space at the end", get("/view?filename=real.png%20"), 400},
+	{"view: a device", get("/view?filename=NUL"), noFile},
+	{"view: a device with an extension", get("/view?filename=con.png"), noFile},
+	{"view: a port", get("/view?filename=sub/COM1.txt"), noFile},
+	{"view: a dot at the end", get("/view?filename=real.png."), noFile},
+	{"view: a space at the end", get("/view?filename=real.png%20"), noFile},
 	{"view: dots and spaces", get("/view?filename=..%20/secret.txt"), 400},
-	{"view: another stream", get("/view?filename=real.png::$DATA"), 400},
+	{"view: another stream", get("/view?filename=real.png::$DATA"), noFile},
 	{"view: a line break", get("/view?filename=a%0d%0aX-Injected:%201"), 400},
 	{"view: no UTF-8", get("/view?filename=%ff%fe"), 400},
 	{"view: too long a name", get("/view?filename=" + long), 400},
@@ -47,6 +60,7 @@ var reading = []attack{
 	{"view: through a link", get("/view?filename=out.txt"), 403},
 	{"view: through a linked folder", get("/view?filename=up/secret.txt"), 403},
 	{"view: a link to a device", get("/view?filename=zero&type=input"), 403},
+	{"view: a hash", get("/view?filename=blake3:../secret.txt"), 404},
 	{"view: a loop of links", get("/view?filename=loop"), 404},
 	{"view: a folder that is out", get("/view?filename=secret.txt&subfolder=.."), 403},
 	{"view: an absolute folder", get("/view?filename=passwd&subfolder=/etc"), 403},
@@ -57,6 +71,12 @@ var reading = []attack{
 	{"view: a bomb", get("/view?filename=bomb.png&channel=rgb"), 413},
 	{"view: an absurd preview", get("/view?filename=none.png&preview=webp;99999999999999999999"), 404},
 	{"view: an absurd range", get("/view?filename=real.png", "Range", "bytes="+strings.Repeat("0-0,", 5000)), 200},
+	{"preview: up", get("/experiment/models/preview/models/0/..%2fsecret.webp"), 403},
+	{"preview: through a linked folder", get("/experiment/models/preview/models/0/up/secret.webp"), 404},
+	{"preview: metadata through a linked folder", get("/experiment/models/preview/models/0/up/secret.safetensors"), 404},
+	{"preview: a link to a device", get("/experiment/models/preview/models/0/zero"), 404},
+	{"preview: an absurd index", get("/experiment/models/preview/models/99999999999999999999/real.webp"), 400},
+	{"subgraph: up", get("/global_subgraphs/..%2f..%2fsecret.txt"), 200}, // null
 	{"userdata: up", get("/userdata/..%2f..%2fsecret.txt"), 403},
 	{"userdata: up, encoded twice", get("/userdata/%252e%252e%252fsecret.txt"), 404},
 	{"userdata: up, the Windows way", get("/userdata/..%5c..%5csecret.txt"), 400},
@@ -97,8 +117,8 @@ var writing = []attack{
 	{"upload: up", upload("../pwned.txt"), 400},
 	{"upload: up, the Windows way", upload(`..\pwned.txt`), 400},
 	{"upload: absolute", upload("/tmp/pwned.txt"), 400},
-	{"upload: a device", upload("aux.png"), 400},
-	{"upload: a stream", upload("a.png:pwned"), 400},
+	{"upload: a hash", upload("blake3:pwned"), 400},
+	{"upload: dots and a space", upload("pwned.txt", "subfolder", ".. /x"), 400},
 	{"upload: a folder that is out", upload("pwned.txt", "subfolder", "../"), 400},
 	{"upload: a folder, encoded", upload("..", "subfolder", "%2e%2e"), 400},
 	{"upload: through a link", upload("pwned.txt", "subfolder", "up"), 400},
@@ -115,7 +135,8 @@ var writing = []attack{
 	{"userdata: write up", post("/userdata/..%2fpwned", "x"), 403},
 	{"userdata: write absolute", post("/userdata/%2ftmp%2fpwned", "x"), 403},
 	{"userdata: write through a link", post("/userdata/up%2fpwned", "x"), 403},
-	{"userdata: write to a device", post("/userdata/con", "x"), 400},
+	{"userdata: write to dots and spaces", post("/userdata/.%20.%2fpwned", "x"), 400},
+	{"userdata: write the settings with a dot", post("/userdata/comfy.settings.json.", "x"), windows(400, 403)},
 	{"userdata: write the settings", post("/userdata/comfy.settings.json", "{}"), 403},
 	{"userdata: delete up", send(http.MethodDelete, "/userdata/..%2f..%2fsecret.txt", ""), 403},
 	{"userdata: delete through a link", send(http.MethodDelete, "/userdata/up%2fsecret.txt", ""), 403},

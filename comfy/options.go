@@ -48,7 +48,9 @@ type Options struct {
 	// can select every user. Default: one user.
 	MultiUser bool
 	// Models maps names to folders of model files. /models lists the names.
-	// /embeddings lists the files of the folder "embeddings". Default: no folders.
+	// /embeddings lists the files of the folder "embeddings". The preview of a model is a picture
+	// beside it, such as a.png or a.preview.png for a.safetensors, or a picture in its metadata.
+	// Default: no folders.
 	Models map[string]fs.FS
 	// Frontend holds the static files of a front end. The path / serves its
 	// index.html. Default: a built-in page that runs workflows, draws their graphs
@@ -72,6 +74,13 @@ type Options struct {
 	// Templates maps names to packs of workflow templates. A template is a .json
 	// file, and a picture can be beside it.
 	Templates map[string]fs.FS
+	// Subgraphs maps names to packs of subgraph blueprints: nodes that consist of other nodes.
+	// The front end offers them in its node library. A blueprint is a .json file, as the front
+	// end saves it among the files of a user, in the folder subgraphs: a workflow whose
+	// first node is a subgraph that the workflow defines. The name of the file is the name of the
+	// node. If the pack or the path of a file changes, users lose their bookmarks of it. A
+	// file that is no blueprint is left out, and the Logger receives it. Default: none.
+	Subgraphs map[string]fs.FS
 	// I18n is the answer of /i18n: it maps languages to translations of classes
 	// and settings, in the format of the front end. It must be possible to encode
 	// it as JSON.

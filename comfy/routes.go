@@ -9,7 +9,6 @@ import (
 	"github.com/nodebus/nodebus/comfy/internal/runs"
 	"github.com/nodebus/nodebus/comfy/internal/site"
 	"github.com/nodebus/nodebus/comfy/internal/users"
-	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/js"
 	"github.com/nodebus/nodebus/sse"
 )
@@ -122,7 +121,7 @@ func (s *Server) routesOfSite(sender content.Sender) {
 	h := &site.Site{
 		Official: s.opts.Frontend != nil, First: s.opts.first(),
 		Frontend: frontend, Policy: policy, Extensions: s.opts.Extensions, Templates: s.opts.Templates, Models: s.opts.Models,
-		I18n: s.opts.I18n, Registry: s.engine.Registry(), Sender: sender,
+		Subgraphs: s.opts.Subgraphs, I18n: s.opts.I18n, Registry: s.engine.Registry(), Sender: sender,
 	}
 	s.twins(map[string]http.HandlerFunc{
 		"GET /features":          s.info.Features,
@@ -141,8 +140,10 @@ func (s *Server) routesOfSite(sender content.Sender) {
 		"GET /view_metadata/{folder}":       h.ModelMetadata,
 		"GET /workflow_templates":           h.TemplateList,
 		"GET /workflow_templates/{path...}": h.TemplateFile,
-		"GET /global_subgraphs":             empty,
-		"GET /global_subgraphs/{id}":        empty,
+		"GET /global_subgraphs":             h.SubgraphList,
+		"GET /global_subgraphs/{id}":        h.Subgraph,
+
+		"GET /experiment/models/preview/{folder}/{index}/{file...}": h.ModelPreview,
 
 		"GET /nodebus/nodebus.js":   js.Handler().ServeHTTP, // the client for pages
 		"GET /nodebus/nodebus.d.ts": js.Handler().ServeHTTP,
@@ -169,6 +170,3 @@ func twin(pattern string) string {
 	}
 	return pattern
 }
-
-// empty answers with an empty JSON object.
-func empty(w http.ResponseWriter, _ *http.Request) { web.Answer(w, http.StatusOK, struct{}{}) }

@@ -45,7 +45,7 @@ func TestNothingNamed(t *testing.T) {
 	h := newHost(t, nil)
 	for path, want := range map[string]string{
 		"/embeddings": `[]`, "/models": `[]`, "/experiment/models": `[]`, "/extensions": `[]`,
-		"/i18n": `{}`, "/workflow_templates": `{}`, "/global_subgraphs": `{}`, "/global_subgraphs/x": `{}`, "/node_replacements": `{}`,
+		"/i18n": `{}`, "/workflow_templates": `{}`, "/global_subgraphs": `{}`, "/global_subgraphs/x": `null`, "/node_replacements": `{}`,
 		"/users": `{"storage":"server","migrated":false}`, "/settings": `{}`,
 	} {
 		for _, p := range []string{path, "/api" + path} {
@@ -105,8 +105,8 @@ func TestModels(t *testing.T) {
 		"/models/checkpoints": `["b.safetensors","cut.safetensors","huge.safetensors","list.safetensors",` +
 			`"none.safetensors","short.safetensors","sub/a.ckpt","sub/deep/c.gguf"]`,
 		"/embeddings": `["easy","plain","sub/neg.v2"]`,
-		"/experiment/models": `[{"name":"checkpoints","folders":["models/checkpoints"]},{"name":"embeddings","folders":["models/embeddings"]},` +
-			`{"name":"loras","folders":["models/loras"]},{"name":"nothing","folders":["models/nothing"]}]`,
+		"/experiment/models": `[{"name":"checkpoints","folders":["models/checkpoints"],"extensions":[]},{"name":"embeddings","folders":["models/embeddings"],"extensions":[]},` +
+			`{"name":"loras","folders":["models/loras"],"extensions":[]},{"name":"nothing","folders":["models/nothing"],"extensions":[]}]`,
 		"/view_metadata/checkpoints?filename=b.safetensors": `{"n":1,"s":"x"}`,
 	} {
 		for _, p := range []string{path, "/api" + path} {

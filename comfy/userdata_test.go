@@ -62,7 +62,7 @@ func TestUserdataFiles(t *testing.T) {
 			{"POST", "/userdata/empty/move/comfy.settings.json", "", 403, ""},
 			{"DELETE", "/userdata/.%2Fcomfy.settings.json", "", 403, ""},
 			{"GET", "/userdata/..%2Fusers.json", "", 403, ""},
-			{"GET", "/userdata/C:", "", 400, ""},
+			{"GET", "/userdata/a%5Cb", "", 400, ""},
 		} {
 			a := h.send(c.method, c.path, c.body)
 			require.Equal(t, c.status, a.status, "%s %s: %s", c.method, c.path, a.body)
@@ -73,20 +73,6 @@ func TestUserdataFiles(t *testing.T) {
 			require.Contains(t, a.json(t), "error")
 		}
 	})
-}
-
-func TestUserdataContent(t *testing.T) {
-	h := newHost(t, nil)
-	for name, typ := range map[string]string{
-		"user.css": "text/css; charset=utf-8", "a.json": "application/json", "a.html": "application/octet-stream",
-		"a.js": "application/octet-stream", "a.svg": "application/octet-stream", "a": "application/octet-stream",
-	} {
-		require.Equal(t, 200, h.post("/userdata/"+name, "<script>").status)
-		a := h.send("GET", "/userdata/"+name, "")
-		require.Equal(t, []string{typ, "nosniff", "no-cache", "<script>"}, []string{
-			a.header.Get("Content-Type"), a.header.Get("X-Content-Type-Options"), a.header.Get("Cache-Control"), a.body,
-		}, name)
-	}
 }
 
 func TestUserdataInfo(t *testing.T) {

@@ -33,10 +33,11 @@ type Folder struct {
 // same file, also if they run at the same time, or in two programs.
 //
 // The prefix may begin with subfolders: "portraits/red". It usually comes from a client: a
-// prefix that leads out of the folder, or that Linux, macOS or Windows does not allow in a
-// file name, is an error: for example a control character or one of <>:"|?*\. ext begins with a
-// dot, and otherwise has what a prefix without subfolders may have. Create takes words such as
-// %width% as they are; [Expand] replaces them.
+// prefix that leads out of the folder, or that the system of the program does not allow in a
+// file name, is an error: a control character or \ on every system; on Windows also one of
+// <>:"|?*, and names of devices such as NUL. ext begins with a dot, and otherwise has what a
+// prefix without subfolders may have. Create takes words such as %width% as they are; [Expand]
+// replaces them.
 //
 // Create keeps the file in memory until write returns. If write returns an error or panics,
 // Create returns the error and saves nothing. Readers see complete files only. Create looks
@@ -50,7 +51,7 @@ func (f Folder) Create(prefix, ext string, write func(w io.Writer) error) (saved
 		return saved, err
 	}
 	first, err := files.Clean(path.Join(sub, name(base, 1, ext)))
-	if err != nil || base == "" || strings.ContainsAny(prefix, forbidden) {
+	if err != nil || base == "" {
 		return saved, fmt.Errorf("picture: %.100q is no prefix of a file name in the folder: %w", prefix, errors.Join(err, fs.ErrInvalid))
 	}
 	var content bytes.Buffer
@@ -80,11 +81,8 @@ func (f Folder) Create(prefix, ext string, write func(w io.Writer) error) (saved
 	return saved, nil
 }
 
-// forbidden has the characters that Windows does not allow and that files.Clean allows.
-const forbidden = `<>"|?*`
-
 func checkExt(ext string) error {
-	if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext, forbidden+"/") {
+	if len(ext) < 2 || ext[0] != '.' || strings.Contains(ext, "/") {
 		return fmt.Errorf(`picture: the extension %.100q is not allowed; it begins with a dot, as ".png": %w`, ext, fs.ErrInvalid)
 	}
 	return nil

@@ -173,6 +173,14 @@ func staged(root *os.Root, content io.Reader, use func(temp string) error) error
 // move renames a file atomically. On a file system without hard links, a move that
 // must not replace is not atomic.
 func move(root *os.Root, from, to string, replace bool) error {
+	err := tryMove(root, from, to, replace)
+	if errors.Is(err, syscall.EINVAL) { // for example a colon on a disk with the file system VFAT
+		return fmt.Errorf("%w: %w", ErrName, err)
+	}
+	return err
+}
+
+func tryMove(root *os.Root, from, to string, replace bool) error {
 	dir := path.Dir(to)
 	if err := root.MkdirAll(dir, 0o700); err != nil {
 		if _, there := root.Stat(dir); there != nil && errors.Is(err, fs.ErrExist) {

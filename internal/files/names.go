@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,7 +12,7 @@ import (
 var (
 	// ErrOutside means that a name points outside its folder.
 	ErrOutside = errors.New("the name points outside its folder")
-	// ErrName means that a name is not valid for a file on every system.
+	// ErrName means that a name is not valid for a file on this system.
 	ErrName = errors.New("invalid file name")
 )
 
@@ -22,18 +23,24 @@ const (
 )
 
 // Clean converts a file name from a client to a name for a Store: a relative path
-// with slashes that means the same file on every system. Its error is ErrOutside
-// or ErrName.
-func Clean(name string) (string, error) {
-	p, err := CleanDir(name)
+// with slashes that means one file inside the Store. It refuses what the system of the
+// program refuses, and on Windows also what Windows would take for another file. Its
+// error is ErrOutside or ErrName, and its text is for the client.
+func Clean(name string) (string, error) { return CleanOn(runtime.GOOS, name) }
+
+// CleanDir is like Clean, for the name of a folder. The empty name means ".".
+func CleanDir(name string) (string, error) { return cleanDir(runtime.GOOS, name) }
+
+// CleanOn is Clean for the system goos, which has a name as in runtime.GOOS.
+func CleanOn(goos, name string) (string, error) {
+	p, err := cleanDir(goos, name)
 	if err == nil && p == "." {
 		return "", fmt.Errorf("%w: it is empty", ErrName)
 	}
 	return p, err
 }
 
-// CleanDir is like Clean, for the name of a folder. The empty name means ".".
-func CleanDir(name string) (string, error) {
+func cleanDir(goos, name string) (string, error) {
 	if len(name) > pathMax {
 		return "", fmt.Errorf("%w: it is longer than %d bytes", ErrName, pathMax)
 	}
@@ -44,15 +51,20 @@ func CleanDir(name string) (string, error) {
 		return "", ErrOutside
 	}
 	for part := range strings.SplitSeq(name, "/") {
-		if err := checkPart(part); err != nil {
+		err := checkPart(part)
+		if err == nil && goos == "windows" {
+			err = checkWindows(part)
+		}
+		if err != nil {
 			return "", err
 		}
 	}
 	return path.Clean(name), nil
 }
 
-// checkPart checks one part of a path, between two slashes. It refuses device
-// names, and dots and spaces at the end, because Windows treats them specially.
+// checkPart checks one part of a path, between two slashes, by the rules of all systems. A
+// backslash is a letter on Linux, but a client that sends it means a folder. A part of dots
+// and spaces alone is the folder above on some network drives.
 func checkPart(part string) error {
 	switch part {
 	case "", ".":
@@ -61,19 +73,36 @@ func checkPart(part string) error {
 		return ErrOutside
 	}
 	switch i := strings.IndexFunc(part, isForbidden); {
+	case i >= 0 && part[i] == '\\':
+		return fmt.Errorf(`%w: it contains a \; divide folders with /`, ErrName)
 	case i >= 0:
 		return fmt.Errorf("%w: it contains %q", ErrName, part[i])
-	case strings.HasSuffix(part, ".") || strings.HasSuffix(part, " "):
-		return fmt.Errorf("%w: it ends with %q", ErrName, part[len(part)-1])
+	case strings.Trim(part, ". ") == "":
+		return fmt.Errorf("%w: it has only dots and spaces in a part between slashes", ErrName)
 	case len(part) > nameMax:
 		return fmt.Errorf("%w: a part between slashes is longer than %d bytes", ErrName, nameMax)
-	case isDevice(part):
-		return fmt.Errorf("%w: %q is a device name on Windows", ErrName, part)
 	}
 	return nil
 }
 
-func isForbidden(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ':' }
+func isForbidden(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
+
+// checkWindows checks what only Windows refuses or treats specially: a colon begins the name
+// of a drive or of a second stream of a file, dots and spaces at the end do not count, and
+// some names are devices in every folder.
+func checkWindows(part string) error {
+	switch i := strings.IndexAny(part, `<>:"|?*`); {
+	case part == ".":
+		return nil
+	case i >= 0:
+		return fmt.Errorf("%w: the server runs on Windows, which does not allow %q in a name", ErrName, part[i])
+	case strings.HasSuffix(part, ".") || strings.HasSuffix(part, " "):
+		return fmt.Errorf("%w: the server runs on Windows, which does not allow %q at the end of a name", ErrName, part[len(part)-1])
+	case isDevice(part):
+		return fmt.Errorf("%w: the server runs on Windows, where %q is a device", ErrName, part)
+	}
+	return nil
+}
 
 // isDevice reports whether Windows would open a device instead of a file. Windows
 // ignores the extension.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 
 	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/internal/files"
@@ -56,13 +57,15 @@ func (s Sender) Send(w http.ResponseWriter, r *http.Request, from fs.FS, name, t
 // Error answers a request whose file could not be read or written. It logs the
 // errors that it does not expect.
 func (s Sender) Error(w http.ResponseWriter, err error) {
-	w.Header().Del("Content-Disposition")
+	for _, name := range []string{"Content-Disposition", "Content-Security-Policy"} { // of the file
+		w.Header().Del(name)
+	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		web.TooLarge(w, large.Limit)
 	case errors.Is(err, files.ErrName):
-		web.Fail(w, http.StatusBadRequest, err.Error())
+		web.Fail(w, http.StatusBadRequest, nameProblem(err))
 	case errors.Is(err, files.ErrOutside):
 		web.Fail(w, http.StatusForbidden, files.ErrOutside.Error())
 	case errors.Is(err, fs.ErrPermission):
@@ -72,12 +75,30 @@ func (s Sender) Error(w http.ResponseWriter, err error) {
 	case errors.Is(err, fs.ErrExist):
 		web.Fail(w, http.StatusConflict, "a file or folder with this name already exists")
 	case errors.Is(err, files.ErrFull):
-		web.Fail(w, http.StatusInsufficientStorage, err.Error())
+		web.Fail(w, http.StatusInsufficientStorage, files.ErrFull.Error())
 	default:
-		s.Logger.Error("file not read or written", "error", err)
-		web.Fail(w, http.StatusServiceUnavailable, "the file cannot be read or written now")
+		s.Failed(w, err)
 	}
 }
+
+// Failed answers a request that has failed for a reason that the client cannot mend, and
+// must not know. It logs the error.
+func (s Sender) Failed(w http.ResponseWriter, err error) {
+	s.Logger.Error("file not read or written", "error", err)
+	web.Fail(w, http.StatusServiceUnavailable, "the file cannot be read or written now")
+}
+
+// nameProblem returns the text for a client whose name for a file is refused: by this program,
+// or by the file system, whose error has a path of this machine in its text.
+func nameProblem(err error) string {
+	if errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError)) {
+		return files.ErrName.Error() + ": the file system has no such names"
+	}
+	return err.Error()
+}
+
+// Millis returns the modification time of a file in Unix milliseconds.
+func Millis(info fs.FileInfo) int64 { return info.ModTime().UnixMilli() }
 
 // Seconds returns the modification time of a file in Unix seconds.
 func Seconds(info fs.FileInfo) float64 { return float64(info.ModTime().UnixMicro()) / 1e6 }

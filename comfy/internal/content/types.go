@@ -22,13 +22,29 @@ var inert = map[string]string{
 }
 
 // active maps extensions to the content types of pages, scripts and other files
-// that can run code. Only files of the host program have these types, except that
-// style sheets in user data are served as text/css.
+// that can run code. Only files of the host program have these types, and few others:
+// the style sheet of a user, and an SVG that a page shows as a picture.
 var active = map[string]string{
 	".html": "text/html; charset=utf-8", ".htm": "text/html; charset=utf-8",
 	".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",
 	".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".xml": "application/xml",
 	".wasm": "application/wasm", ".map": "application/json", ".webmanifest": "application/manifest+json",
+}
+
+// hidden has more extensions of files that can run code, or that lead a browser to such
+// files: pages in other forms, dialects of XML, and what plug-ins run.
+var hidden = map[string]bool{
+	".xhtml": true, ".xht": true, ".shtml": true, ".mht": true, ".mhtml": true, ".hta": true, ".htc": true, ".svgz": true,
+	".xsl": true, ".xslt": true, ".xsd": true, ".dtd": true, ".rdf": true, ".rss": true, ".atom": true, ".xul": true,
+	".mml": true, ".mathml": true, ".wsdl": true, ".xbl": true, ".cjs": true, ".jsx": true, ".pdf": true, ".swf": true,
+	".appcache": true, ".manifest": true, ".eml": true,
+}
+
+// isActive reports whether a file of this name could run code in a browser that takes the
+// name for the type.
+func isActive(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return active[ext] != "" || hidden[ext]
 }
 
 // Download is the content type of a file that a browser saves and does not show.

@@ -74,7 +74,7 @@ func (m *Media) sendPicture(w http.ResponseWriter, r *http.Request, from fs.FS, 
 	h.Set("Content-Type", typ)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Disposition", content.Disposition(name))
+	h.Set("Content-Disposition", content.Disposition(name, false))
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body.Bytes())

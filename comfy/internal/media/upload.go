@@ -3,6 +3,7 @@ package media
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"mime"
@@ -61,25 +62,57 @@ func (m *Media) readUpload(w http.ResponseWriter, r *http.Request) (*upload, boo
 		if errors.As(body.Err, &large) || errors.Is(err, multipart.ErrMessageTooLarge) {
 			web.TooLarge(w, m.MaxBody)
 		} else {
-			web.Fail(w, http.StatusBadRequest, "the body is not a valid multipart form: "+err.Error())
+			m.formError(w, err)
 		}
 		return nil, false
 	}
 	u := &upload{form: form}
 	if problem := u.read(m); problem != nil {
 		u.close()
-		if errors.Is(problem, fs.ErrPermission) {
+		switch {
+		case errors.Is(problem, files.ErrOutside): // an upload has status 400 for it
+			web.Fail(w, http.StatusBadRequest, files.ErrOutside.Error())
+		case errors.Is(problem, errForm):
+			web.Fail(w, http.StatusBadRequest, strings.TrimPrefix(problem.Error(), errForm.Error()+": "))
+		default:
 			m.sender.Error(w, problem)
-		} else {
-			web.Fail(w, http.StatusBadRequest, problem.Error())
 		}
+		return nil, false
+	}
+	if u.file, err = form.File["image"][0].Open(); err != nil {
+		u.close()
+		m.sender.Failed(w, err)
 		return nil, false
 	}
 	return u, true
 }
 
-// read checks the fields and opens the file. The error is fs.ErrPermission if the
-// server has no folder for the type; other errors are for the client to read.
+// formError answers a request whose form could not be read. The text of err is not for
+// clients: it has names of Go, and if a part of the form could not be kept in a file, the path
+// of the file.
+func (m *Media) formError(w http.ResponseWriter, err error) {
+	if errors.As(err, new(*fs.PathError)) {
+		m.sender.Failed(w, err)
+		return
+	}
+	text := "the body is not a valid multipart form"
+	switch {
+	case errors.Is(err, http.ErrNotMultipart), errors.Is(err, http.ErrMissingBoundary):
+		text += ": the Content-Type must be multipart/form-data with a boundary"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		text += ": it has no end"
+	}
+	web.Fail(w, http.StatusBadRequest, text)
+}
+
+// errForm is the error for a form with a mistake. The rest of the text is for the client.
+var errForm = errors.New("mistake in the form")
+
+func mistake(text string) error { return fmt.Errorf("%w: %s", errForm, text) }
+
+// read checks the fields. The error is fs.ErrPermission if the
+// server has no folder for the type; it is errForm, or an error of a name, if the client has
+// made a mistake.
 func (u *upload) read(m *Media) (err error) {
 	u.typ = "input"
 	if typ := u.value("type"); typ != "" {
@@ -88,11 +121,11 @@ func (u *upload) read(m *Media) (err error) {
 	to, ok := m.folder(u.typ)
 	switch {
 	case !ok:
-		return errors.New("type must be input, temp or output")
+		return mistake("type must be input, temp or output")
 	case to == "":
 		return fs.ErrPermission
 	case len(u.form.File["image"]) == 0:
-		return errors.New("the form has no file in the field image")
+		return mistake("the form has no file in the field image")
 	}
 	u.to = to
 	if u.dir, err = files.CleanDir(u.value("subfolder")); err != nil {
@@ -103,12 +136,14 @@ func (u *upload) read(m *Media) (err error) {
 		return err
 	}
 	if strings.Contains(u.name, "/") {
-		return errors.New("the file name must not contain a folder: use the field subfolder")
+		return mistake("the file name must not contain a folder: use the field subfolder")
+	}
+	if isHash(u.name) {
+		return mistake("the file name must not begin with blake3: because /view takes that for a hash")
 	}
 	overwrite := u.value("overwrite")
 	u.replace = overwrite == "true" || overwrite == "1"
-	u.file, err = part.Open()
-	return err
+	return nil
 }
 
 // sentName returns the file name that the client sent. part.Filename is not

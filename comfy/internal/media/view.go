@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/nodebus/nodebus/comfy/internal/content"
 	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/internal/files"
 )
@@ -22,6 +21,10 @@ func (m *Media) View(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	filename, typ := annotated(q.Get("filename"))
+	if isHash(filename) {
+		web.Fail(w, http.StatusNotFound, "this server does not find files by their hash")
+		return
+	}
 	if typ == "" {
 		if typ = q.Get("type"); !q.Has("type") {
 			typ = "output"
@@ -57,9 +60,11 @@ func (m *Media) View(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Cache-Control", "no-cache") // a later file may have the same name
-	w.Header().Set("Content-Disposition", content.Disposition(name))
-	m.sender.Send(w, r, from, name, content.ClientType(name))
+	m.sender.SendMade(w, r, from, name, false)
 }
+
+// isHash reports whether clients take the name of a file for the hash of its content.
+func isHash(name string) bool { return strings.HasPrefix(name, "blake3:") }
 
 // annotated splits the text by which nodes and clients name a file. The text is a
 // name, and can have the type of the folder at its end, as in "a.png [temp]". If

@@ -37,6 +37,28 @@ func (s *Site) models(w http.ResponseWriter, r *http.Request) (from fs.FS, ok bo
 	return from, true
 }
 
+// modelFiles returns the files of a folder of models without the previews of models: the
+// pictures that have the name of another file.
+func modelFiles(from fs.FS) (models []hostFile) {
+	all := hostFiles(from)
+	stems := map[string]bool{}
+	for _, f := range all {
+		if ext := path.Ext(f.path); !isPreview(ext) {
+			stems[strings.TrimSuffix(f.path, ext)] = true
+		}
+	}
+	for _, f := range all {
+		ext := path.Ext(f.path)
+		stem := strings.TrimSuffix(f.path, ext)
+		if !isPreview(ext) || !stems[stem] && !stems[strings.TrimSuffix(stem, ".preview")] {
+			models = append(models, f)
+		}
+	}
+	return models
+}
+
+func isPreview(ext string) bool { return slices.Contains(previewNames, strings.ToLower(ext)) }
+
 // ModelFiles answers GET /models/{folder} with the paths of the files.
 func (s *Site) ModelFiles(w http.ResponseWriter, r *http.Request) {
 	from, ok := s.models(w, r)
@@ -44,7 +66,7 @@ func (s *Site) ModelFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	names := []string{}
-	for _, f := range hostFiles(from) {
+	for _, f := range modelFiles(from) {
 		names = append(names, f.path)
 	}
 	web.Answer(w, http.StatusOK, names)
@@ -55,7 +77,7 @@ func (s *Site) ModelFiles(w http.ResponseWriter, r *http.Request) {
 func (s *Site) Embeddings(w http.ResponseWriter, _ *http.Request) {
 	names := []string{}
 	if from := s.Models["embeddings"]; from != nil {
-		for _, f := range hostFiles(from) {
+		for _, f := range modelFiles(from) {
 			names = append(names, strings.TrimSuffix(f.path, path.Ext(f.path)))
 		}
 	}
@@ -63,11 +85,12 @@ func (s *Site) Embeddings(w http.ResponseWriter, _ *http.Request) {
 }
 
 // ExperimentFolders answers GET /experiment/models. It does not show where a
-// folder is on the machine: it shows a path that it makes from the name.
+// folder is on the machine: it shows a path that it makes from the name. The empty list of
+// extensions means that all files of the folder are models.
 func (s *Site) ExperimentFolders(w http.ResponseWriter, _ *http.Request) {
 	list := []web.Object{}
 	for _, name := range slices.Sorted(maps.Keys(s.Models)) {
-		list = append(list, web.Object{{"name", name}, {"folders", []string{"models/" + name}}})
+		list = append(list, web.Object{{"name", name}, {"folders", []string{"models/" + name}}, {"extensions", []string{}}})
 	}
 	web.Answer(w, http.StatusOK, list)
 }
@@ -80,7 +103,7 @@ func (s *Site) ExperimentFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := []web.Object{}
-	for _, f := range hostFiles(from) {
+	for _, f := range modelFiles(from) {
 		info, err := fs.Stat(from, f.path)
 		if err != nil {
 			continue

@@ -1,5 +1,6 @@
-// Package site serves what the host program hands out: the front end, packs of extensions and
-// of templates, the help of classes, translations, and the lists of models.
+// Package site serves what the host program hands out: the front end, packs of extensions, of
+// templates and of subgraphs, the help of classes, translations, and the lists and
+// the previews of models.
 package site
 
 import (
@@ -18,6 +19,7 @@ type Site struct {
 	Official   bool   // Frontend is one that imports extensions
 	Extensions map[string]fs.FS
 	Templates  map[string]fs.FS
+	Subgraphs  map[string]fs.FS
 	Models     map[string]fs.FS
 	First      json.RawMessage // the workflow that Frontend shows in place of its default, see IsWorkflow; nil for none
 	I18n       map[string]any  // must have a JSON form

@@ -167,9 +167,10 @@ func (u *Users) FileTree(w http.ResponseWriter, r *http.Request) {
 	web.Answer(w, http.StatusOK, list)
 }
 
-// fullInfo returns the name, size and times of a file. Not every system records
-// the time of creation, so both times are the time of the last modification.
+// fullInfo returns the name, size and times of a file. The times are in milliseconds, as
+// Date.now() of the front end. Not every system records the time of creation, so both times
+// are the time of the last modification.
 func fullInfo(name string, info fs.FileInfo) web.Object {
-	at := content.Seconds(info)
+	at := content.Millis(info)
 	return web.Object{{"path", name}, {"size", info.Size()}, {"modified", at}, {"created", at}}
 }

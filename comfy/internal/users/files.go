@@ -21,7 +21,7 @@ func (u *Users) userFile(w http.ResponseWriter, r *http.Request, part string) (s
 		return "", "", false
 	}
 	name, err := files.Clean(r.PathValue(part))
-	if strings.EqualFold(name, settingsName) {
+	if strings.EqualFold(strings.TrimRight(name, ". "), settingsName) { // on some file systems, these do not count
 		err = fs.ErrPermission // only the settings routes may read and change this file
 	}
 	if err != nil {
@@ -31,19 +31,23 @@ func (u *Users) userFile(w http.ResponseWriter, r *http.Request, part string) (s
 	return path.Join(user, name), name, true
 }
 
-// FileGet answers GET /userdata/{file} with the file. A style sheet keeps its
-// content type, because the front end loads the style sheet of the user from here.
+// styleSheet is the style sheet of a user, which the page of the front end links to.
+const styleSheet = "user.css"
+
+// FileGet answers GET /userdata/{file} with the file, which a browser saves. Only the style
+// sheet of the user has its content type.
 func (u *Users) FileGet(w http.ResponseWriter, r *http.Request) {
 	stored, name, ok := u.userFile(w, r, "file")
 	if !ok {
 		return
 	}
-	typ := content.ClientType(name)
-	if strings.EqualFold(path.Ext(name), ".css") {
-		typ = content.HostType(name)
-	}
 	w.Header().Set("Cache-Control", "no-cache")
-	u.sender.Send(w, r, u.accounts.store, stored, typ)
+	if name != styleSheet {
+		u.sender.SendMade(w, r, u.accounts.store, stored, true)
+		return
+	}
+	w.Header().Set("Content-Disposition", content.Disposition(name, false))
+	u.sender.Send(w, r, u.accounts.store, stored, content.HostType(name))
 }
 
 // FilePut answers POST /userdata/{file}. It stores the body as the file.
