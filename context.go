@@ -229,9 +229,9 @@ func (c *Context) report(at step) {
 }
 
 // Hidden returns the value of a hidden input. name is the name in a `hidden` tag:
-// UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, or the name of a secret. If a
-// secret is unknown, Hidden returns an empty string. It does not know what a prompt has
-// under the name of a node's own hidden input.
+// UNIQUE_ID, PROMPT_ID, PROMPT, DYNPROMPT, EXTRA_PNGINFO, COMFY_USAGE_SOURCE, or the name of a
+// secret. If a secret is unknown, Hidden returns an empty string. It does not know what a
+// prompt has under the name of a node's own hidden input.
 //
 // EXTRA_PNGINFO is what the submission had, so that it can be written again without a change:
 // numbers that came as JSON are a [json.Number]. A field with the tag has Go numbers there.
@@ -252,6 +252,9 @@ func (c *Context) Hidden(name string) any {
 		return p.Nodes
 	case "EXTRA_PNGINFO":
 		return p.Extra["extra_pnginfo"]
+	case "COMFY_USAGE_SOURCE":
+		source, _ := p.Extra["comfy_usage_source"].(string)
+		return source
 	}
 	return c.call.Job.Secrets[name]
 }

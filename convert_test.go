@@ -123,36 +123,36 @@ func TestConvertFails(t *testing.T) {
 		from any
 		says string
 	}{
-		{takenAs[int], nil, "needs a value of type int, got nil"},
-		{takenAs[string], nil, "needs a value of type string, got nil"},
-		{takenAs[shownPoint], nil, "needs a value of type nodebus_test.shownPoint, got nil"},
-		{takenAs[int], "5", `needs a value of type int, got string "5"`},
-		{takenAs[int], strings.Repeat("x", 1<<20), "needs a value of type int, got a string of 1048576 bytes"},
-		{takenAs[string], 5, "needs a value of type string, got int 5"},
-		{takenAs[string], json.Number("5"), "needs a value of type string, got int 5"},
-		{takenAs[int], true, "needs a value of type int, got bool true"},
-		{takenAs[bool], 1, "needs a value of type bool, got int 1"},
-		{takenAs[int], 3.5, "needs a value of type int, got float64 3.5"},
-		{takenAs[int], json.Number("3.5"), "needs a value of type int, got float64 3.5"},
-		{takenAs[int], math.NaN(), "got float64 NaN"},
-		{takenAs[int], math.Inf(1), "got float64 +Inf"},
-		{takenAs[int64], float64(1 << 63), "needs a value of type int64"},
-		{takenAs[int64], -float64(1<<63) * 1.5, "needs a value of type int64"},
-		{takenAs[uint64], float64(1 << 64), "needs a value of type uint64"},
-		{takenAs[uint64], -1.0, "needs a value of type uint64, got float64 -1"},
-		{takenAs[int64], uint64(1 << 63), "needs a value of type int64, got uint64 9223372036854775808"},
-		{takenAs[uint8], 256, "needs a value of type uint8, got int 256"},
-		{takenAs[int8], -129, "needs a value of type int8, got int -129"},
-		{takenAs[uint], -1, "needs a value of type uint, got int -1"},
-		{takenAs[float32], 1e300, "needs a value of type float32, got float64 1e+300"},
-		{takenAs[float64], json.Number("1e400"), `needs a value of type float64, got string "1e400"`},
-		{takenAs[[]string], []any{"a", 1}, "element 1: needs a value of type string, got int 1"},
-		{takenAs[[]string], []int{1}, "needs a value of type []string, got []int"},
-		{takenAs[shownPoint], (*shownPoint)(nil), "needs a value of type nodebus_test.shownPoint, got a *nodebus_test.shownPoint that is nil"},
-		{takenAs[shownPoint], new(*shownPoint), "needs a value of type nodebus_test.shownPoint, got **nodebus_test.shownPoint"},
-		{takenAs[*int], "5", `needs a value of type *int, got string "5"`},
-		{takenAs[time.Time], "now", `needs a value of type time.Time, got string "now": parsing time "now"`},
-		{takenAs[error], "no error", `needs a value of type error, got string "no error"`},
+		{takenAs[int], nil, "needs a whole number, got null"},
+		{takenAs[string], nil, "needs a string, got null"},
+		{takenAs[shownPoint], nil, "needs a value of type SHOWNPOINT, got null"},
+		{takenAs[int], "5", `needs a whole number, got the string "5"`},
+		{takenAs[int], strings.Repeat("x", 1<<20), "needs a whole number, got a string of 1048576 bytes"},
+		{takenAs[string], 5, "needs a string, got the number 5"},
+		{takenAs[string], json.Number("5"), "needs a string, got the number 5"},
+		{takenAs[int], true, "needs a whole number, got true"},
+		{takenAs[bool], 1, "needs a boolean, got the number 1"},
+		{takenAs[int], 3.5, "needs a whole number, got the number 3.5"},
+		{takenAs[int], json.Number("3.5"), "needs a whole number, got the number 3.5"},
+		{takenAs[int], math.NaN(), "got the number NaN"},
+		{takenAs[int], math.Inf(1), "got the number +Inf"},
+		{takenAs[int64], float64(1 << 63), "needs a whole number from -9223372036854775808 to 9223372036854775807"},
+		{takenAs[int64], -float64(1<<63) * 1.5, "needs a whole number from -9223372036854775808 to 9223372036854775807"},
+		{takenAs[uint64], float64(1 << 64), "needs a whole number from 0 to 18446744073709551615"},
+		{takenAs[uint64], -1.0, "needs a whole number from 0 to 18446744073709551615, got the number -1"},
+		{takenAs[int64], uint64(1 << 63), "needs a whole number from -9223372036854775808 to 9223372036854775807, got the number 9223372036854775808"},
+		{takenAs[uint8], 256, "needs a whole number from 0 to 255, got the number 256"},
+		{takenAs[int8], -129, "needs a whole number from -128 to 127, got the number -129"},
+		{takenAs[uint], -1, "needs a whole number from 0 to 18446744073709551615, got the number -1"},
+		{takenAs[float32], 1e300, "needs a number of at most 3.4028234663852886e+38, got the number 1e+300"},
+		{takenAs[float64], json.Number("1e400"), `needs a number, got the string "1e400"`},
+		{takenAs[[]string], []any{"a", 1}, "element 1: needs a string, got the number 1"},
+		{takenAs[[]string], []int{1}, "needs a list of strings, got a list of whole numbers"},
+		{takenAs[shownPoint], (*shownPoint)(nil), "needs a value of type SHOWNPOINT, got null"},
+		{takenAs[shownPoint], new(*shownPoint), "needs a value of type SHOWNPOINT, got another type with this name: **nodebus_test.shownPoint instead of nodebus_test.shownPoint"},
+		{takenAs[*int], "5", `needs a whole number, got the string "5"`},
+		{takenAs[time.Time], "now", `needs a value of type TIME, got the string "now": parsing time "now"`},
+		{takenAs[error], "no error", `needs a value of type ERROR, got the string "no error"`},
 	} {
 		_, err := c.take(c.from)
 		require.ErrorContains(t, err, c.says)
@@ -200,9 +200,9 @@ func TestTo(t *testing.T) {
 	require.NoError(t, err, "what contains itself has no numbers")
 
 	_, err = nodebus.To[nodebus.List[int]]([]any{1, "x"})
-	require.EqualError(t, err, `nodebus: To: element 1: needs a value of type int, got string "x"`)
+	require.EqualError(t, err, `nodebus: To: element 1: needs a whole number, got the string "x"`)
 	_, err = nodebus.To[shownPoint](map[string]any{"X": "no number"})
-	require.EqualError(t, err, "nodebus: To: needs a value of type nodebus_test.shownPoint, got map[string]interface {}")
+	require.EqualError(t, err, "nodebus: To: needs a value of type SHOWNPOINT, got an object")
 	_, err = nodebus.To[int](nil)
-	require.EqualError(t, err, "nodebus: To: needs a value of type int, got nil")
+	require.EqualError(t, err, "nodebus: To: needs a whole number, got null")
 }

@@ -40,9 +40,10 @@ func (e *EncodeError) Error() string {
 
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// NodeError contains the node that failed and the reason. Clients receive the type of
+// NodeError contains the node that failed and the reason. Clients receive the kind of
 // Err: the result of its method ExceptionType() string, if Err or an error that it
-// wraps has this method; otherwise the Go type of Err.
+// wraps has this method; otherwise the Go type of Err, for example fs.PathError. If Err is of
+// package errors or fmt and wraps no other kind, clients receive "error".
 type NodeError struct {
 	Place
 	Class     string           // the class of the node

@@ -23,7 +23,7 @@ func ExampleTo() {
 	// 3 <nil>
 	// 4 <nil>
 	// 5 <nil>
-	// 0 nodebus: To: needs a value of type int, got float64 2.5
-	// 0 nodebus: To: needs a value of type int, got string "six"
+	// 0 nodebus: To: needs a whole number, got the number 2.5
+	// 0 nodebus: To: needs a whole number, got the string "six"
 	// {640 480} <nil>
 }

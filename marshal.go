@@ -3,6 +3,7 @@ package nodebus
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -253,7 +254,9 @@ func eachMember(object []byte, f func(name string, dec *json.Decoder) error) err
 		return err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("more after the end of the JSON object")
+		return errMore
 	}
 	return nil
 }
+
+var errMore = errors.New("more after the end of the JSON object")

@@ -60,9 +60,10 @@ import (
 //	                    one of those listed; also on outputs
 //	hidden:"UNIQUE_ID"  the executor sets the field: UNIQUE_ID, PROMPT_ID, PROMPT,
 //	                    DYNPROMPT, EXTRA_PNGINFO, AUTH_TOKEN_COMFY_ORG,
-//	                    API_KEY_COMFY_ORG. Any other name is the node's own: the
-//	                    value is the secret of this name, or else what the prompt
-//	                    has under the name of the input, so a client may set it
+//	                    API_KEY_COMFY_ORG, COMFY_USAGE_SOURCE. Any other name is
+//	                    the node's own: the value is the secret of this name, or
+//	                    else what the prompt has under the name of the input, so a
+//	                    client may set it
 //
 // A pointer is nil if an optional input is not given and has no default. A type with a
 // method UnmarshalText or UnmarshalJSON reads literals with it.
@@ -122,8 +123,9 @@ type Info struct {
 // submitted. At that time, inputs that are linked to other nodes have their zero value. To
 // tell a link from a literal that is empty or 0, make the field of a required input a pointer:
 // it is nil for a link, and not for a text, a number or a truth value.
-// Clients receive the error for each input that was given. If the error is an
-// [InputError], clients receive it only for the input that it names.
+// Clients receive the error for each input that was given; if none was, for the node. If the
+// error is an [InputError], clients receive it only for the input that it names. Each error in
+// an [errors.Join] is an error of its own.
 //
 // ctx ends when whoever submits the prompt gives up. It knows the prompt as it was
 // submitted and the ids, but no secrets. The node does not run yet: SendSync, Eval and

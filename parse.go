@@ -89,7 +89,8 @@ func (r *graphReader) keep(bytes int) error {
 
 func (r *graphReader) read(data []byte) (Nodes, error) {
 	r.ids, r.orders = map[string]bool{}, map[string]*order{}
-	err := eachMember(jsonenc.Plain(data), func(id string, dec *json.Decoder) error {
+	data = jsonenc.Plain(data)
+	err := eachMember(data, func(id string, dec *json.Decoder) error {
 		if limit := r.limits.Nodes; len(r.nodes) >= limit {
 			return tooLarge("The prompt has too many nodes", fmt.Sprintf("more than %d nodes; raise the limit, or split the prompt", limit))
 		}
@@ -100,6 +101,9 @@ func (r *graphReader) read(data []byte) (Nodes, error) {
 	case errors.As(err, &large):
 		return nil, large
 	case err != nil:
+		if bad := jsonenc.Read(data, new(json.RawMessage), ""); bad != nil && !errors.Is(err, errMore) {
+			err = bad // it has the place
+		}
 		return nil, promptError("invalid_json", "The prompt is not a JSON object of nodes", err.Error())
 	}
 	return r.nodes, nil
@@ -131,12 +135,7 @@ func (r *graphReader) object(n *NodeSpec, raw []byte) error {
 		r.members = append(r.members, name)
 		switch name {
 		case memberClass:
-			var v any
-			if err = dec.Decode(&v); err == nil && v != nil {
-				n.Class = fmt.Sprint(v)
-			} else {
-				n.Class = ""
-			}
+			n.Class, err = className(dec)
 		case memberInputs:
 			err = r.inputs(n, raw, dec)
 		case memberMeta:
@@ -150,6 +149,18 @@ func (r *graphReader) object(n *NodeSpec, raw []byte) error {
 		err = r.orderOf(n)
 	}
 	return err
+}
+
+// className reads a class. A value that is no text is shown as JSON: no class has such a name.
+func className(dec *json.Decoder) (name string, err error) {
+	var text json.RawMessage
+	if err = dec.Decode(&text); err != nil || string(text) == "null" {
+		return "", err
+	}
+	if text[0] != '"' {
+		return string(text), nil
+	}
+	return jsonenc.Name(text[1 : len(text)-1]), nil
 }
 
 func (r *graphReader) inputs(n *NodeSpec, raw []byte, dec *json.Decoder) error {

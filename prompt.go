@@ -28,7 +28,7 @@ type Prompt struct {
 	// it with the output nodes that will run.
 	Outputs []string `json:"outputs"`
 	// Extra holds data of the submitter. It stays with the prompt and appears in
-	// listings and records. Only the hidden input EXTRA_PNGINFO reads it.
+	// listings and records. Only the hidden inputs EXTRA_PNGINFO and COMFY_USAGE_SOURCE read it.
 	Extra map[string]any `json:"extra,omitempty"`
 	// Created is the time at which Submit accepted the prompt.
 	Created time.Time `json:"created"`
@@ -190,7 +190,7 @@ type ValidationError struct {
 // Error returns the message and the errors of the nodes, in order of node ids.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
-	b.WriteString("nodebus: " + e.Message)
+	b.WriteString("nodebus: " + strings.TrimSuffix(e.Message, "."))
 	if len(e.Nodes) == 0 && e.Details != "" {
 		b.WriteString(": " + e.Details)
 	}

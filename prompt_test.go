@@ -111,18 +111,18 @@ func TestParseNodesNotFinite(t *testing.T) {
 
 func TestParseNodesMalformed(t *testing.T) {
 	for _, c := range []struct{ name, graph, says string }{
-		{"nothing", ``, "EOF"},
-		{"blanks", "  \n", "EOF"},
+		{"nothing", ``, "unexpected end of JSON input"},
+		{"blanks", "  \n", "unexpected end of JSON input"},
 		{"null", `null`, "not a JSON object"},
 		{"a list", `[{"class_type":"A"}]`, "not a JSON object"},
 		{"a string", `"{}"`, "not a JSON object"},
 		{"no JSON", `graph`, "invalid character"},
-		{"cut off", `{"1":{"class_type":"A","inputs":{}`, "unexpected EOF"},
-		{"cut off after a node", `{"1":{"class_type":"A","inputs":{}}`, "EOF"},
+		{"cut off", `{"1":{"class_type":"A","inputs":{}`, "unexpected end of JSON input, at line 1, column 34"},
+		{"cut off after a node", `{"1":{"class_type":"A","inputs":{}}`, "unexpected end of JSON input"},
 		{"a comma too many", `{"1":{"class_type":"A"},}`, "invalid character"},
 		{"a comma missing", `{"1":{"class_type":"A"} "2":{}}`, "invalid character"},
 		{"a comma missing inside", `{"1":{"class_type":"A" "inputs":{}}}`, "invalid character"},
-		{"a colon missing", `{"1" {}}`, "expected colon"},
+		{"a colon missing", `{"1" {}}`, "invalid character '{' after object key, at line 1, column 6"},
 		{"a name that is no string", `{1:{}}`, "invalid character"},
 		{"a word", `{"1":{"class_type":"A","inputs":{"x":Nan}}}`, "invalid character 'N'"},
 		{"a longer word", `{"1":{"class_type":"A","inputs":{"x":NaNs}}}`, "invalid character 's'"},
@@ -152,17 +152,17 @@ func (idleNode) Run(*nodebus.Context) (nodebus.UI, error) { return nil, nil }
 func TestParseNodesFaults(t *testing.T) {
 	r := flow.NewRegistry()
 	flow.Register(r, idleNode{}, nodebus.Info{Name: "Idle"})
-	for _, c := range []struct{ name, graph, message, details string }{
-		{"a node that is a number", `{"1":5}`, "Cannot execute because a node is not an object.", "Node ID '#1'"},
-		{"a node that is null", `{"1":null}`, "Cannot execute because a node is not an object.", "Node ID '#1'"},
-		{"a node that is a list", `{"1":[{}]}`, "Cannot execute because a node is not an object.", "Node ID '#1'"},
-		{"inputs that are a list", `{"1":{"class_type":"Idle","inputs":[]}}`, "Cannot execute because a node has inputs that are not an object.", "Node ID '#1'"},
-		{"inputs that are null", `{"1":{"class_type":"Idle","inputs":null}}`, "Cannot execute because a node has inputs that are not an object.", "Node ID '#1'"},
-		{"an id twice", `{"7":{"class_type":"Idle","inputs":{}},"7":{"class_type":"Idle","inputs":{}}}`, "Cannot execute because a node appears twice.", "Node ID '#7'"},
-		{"an empty id", `{"":{"class_type":"Idle","inputs":{}}}`, "Cannot execute because a node has an empty id.", "Node ID '#'"},
-		{"no class", `{"3":{"inputs":{}}}`, "Cannot execute because a node is missing the class_type property.", "Node ID '#3'"},
-		{"class null", `{"3":{"class_type":null,"inputs":{}}}`, "Cannot execute because a node is missing the class_type property.", "Node ID '#3'"},
-		{"class a number", `{"3":{"class_type":5,"inputs":{}}}`, "Cannot execute because node 5 does not exist.", "Node ID '#3'"},
+	for _, c := range []struct{ name, graph, typ, message, details string }{
+		{"a node that is a number", `{"1":5}`, "missing_node_type", "Node 'ID #1' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#1'; the node is not an object"},
+		{"a node that is null", `{"1":null}`, "missing_node_type", "Node 'ID #1' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#1'; the node is not an object"},
+		{"a node that is a list", `{"1":[{}]}`, "missing_node_type", "Node 'ID #1' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#1'; the node is not an object"},
+		{"inputs that are a list", `{"1":{"class_type":"Idle","inputs":[]}}`, "invalid_node", "Cannot execute because a node has inputs that are not an object.", "Node ID '#1'"},
+		{"inputs that are null", `{"1":{"class_type":"Idle","inputs":null}}`, "invalid_node", "Cannot execute because a node has inputs that are not an object.", "Node ID '#1'"},
+		{"an id twice", `{"7":{"class_type":"Idle","inputs":{}},"7":{"class_type":"Idle","inputs":{}}}`, "invalid_node", "Cannot execute because a node appears twice.", "Node ID '#7'"},
+		{"an empty id", `{"":{"class_type":"Idle","inputs":{}}}`, "invalid_node", "Cannot execute because a node has an empty id.", "Node ID '#'"},
+		{"no class", `{"3":{"inputs":{}}}`, "missing_node_type", "Node 'ID #3' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#3'"},
+		{"class null", `{"3":{"class_type":null,"inputs":{}}}`, "missing_node_type", "Node 'ID #3' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#3'"},
+		{"class a number", `{"3":{"class_type":5,"inputs":{}}}`, "missing_node_type", "Node '5' not found. The custom node may not be installed.", "Node ID '#3'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// The fault must remain when the graph is stored and read again.
@@ -172,7 +172,7 @@ func TestParseNodesFaults(t *testing.T) {
 				_, err := r.Prepare(context.Background(), &nodebus.Prompt{Nodes: parseNodes(t, graph)})
 				var invalid *nodebus.ValidationError
 				require.ErrorAs(t, err, &invalid)
-				require.Equal(t, "invalid_prompt", invalid.Type)
+				require.Equal(t, c.typ, invalid.Type)
 				require.Equal(t, c.message, invalid.Message)
 				require.Equal(t, c.details, invalid.Details)
 			}

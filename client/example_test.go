@@ -111,7 +111,7 @@ func ExampleClient_Submit() {
 	// Output:
 	// node 7 shows [Hello, world]
 	// all done
-	// Cannot execute because node Greeting does not exist. Node ID '#8'
+	// Node 'Greeting' not found. The custom node may not be installed. Node ID '#8'
 }
 
 // Several goroutines follow several prompts over one connection. Each loop has its own

@@ -11,17 +11,20 @@ func TestMistakenPrompts(t *testing.T) {
 	h := newHost(t, nil)
 	for prompt, want := range map[string][2]string{
 		`{"id":"x","last_node_id":2,"nodes":[],"links":[]}`: {
-			"Cannot execute because a node is not an object.",
+			"id",
 			"Node ID '#id'; this is a workflow in the format of the front end, with nodes and links: export it in the API format",
 		},
 		`{"prompt":{"1":{"class_type":"A","inputs":{}}}}`: {
-			"Cannot execute because a node is missing the class_type property.",
+			"prompt",
 			"Node ID '#prompt'; this is the body of a request: the nodes are what it has under prompt",
 		},
 	} {
 		a := h.post("/prompt", `{"prompt":`+prompt+`}`)
 		require.Equal(t, 400, a.status)
-		require.Equal(t, map[string]any{"type": "invalid_prompt", "message": want[0], "details": want[1], "extra_info": map[string]any{}}, at(t, a.json(t), "error"))
+		require.Equal(t, map[string]any{
+			"type": "missing_node_type", "message": "Node 'ID #" + want[0] + "' has no class_type. The workflow may be corrupted or a custom node is missing.",
+			"details": want[1], "extra_info": map[string]any{"node_id": want[0], "class_type": nil, "node_title": nil},
+		}, at(t, a.json(t), "error"))
 	}
 }
 

@@ -122,7 +122,7 @@ func (takesLatent) Run(*nodebus.Context) (int, error) { return 0, nil }
 
 func TestNilPointerForAValue(t *testing.T) {
 	_, err := callNode(t, takesLatent{}, nil, in{"in": (*Latent)(nil)})
-	require.EqualError(t, err, `nodebus: node 7 (Node): input "in": needs a value of type flow_test.Latent, got a *flow_test.Latent that is nil`)
+	require.EqualError(t, err, `nodebus: node 7 (Node): input "in": needs a value of type LATENT, got null`)
 }
 
 // TestDefaultOfAny: the default of an input of type any is JSON, or else a text.

@@ -68,7 +68,7 @@ func TestCallWithLazyInputsThatAreNotConnected(t *testing.T) {
 	require.Equal(t, []any{"2 true [3 4] 5 6"}, res.Outputs)
 
 	_, err = callNode(t, asks{}, answers{}, nil)
-	require.EqualError(t, err, "nodebus: node 7 (Node): needs a value of type int, got nil")
+	require.EqualError(t, err, "nodebus: node 7 (Node): needs a whole number, got null")
 
 	_, err = callNode(t, asks{}, answers{"int": nodebus.Block("closed")}, nil)
 	require.ErrorAs(t, err, new(*nodebus.BlockedError))
@@ -112,7 +112,7 @@ func TestCallWithLiterals(t *testing.T) {
 		require.Equal(t, []any{c.want}, res.Outputs, c.inputs)
 	}
 	_, err := callNode(t, takesLiterals{}, nil, in{"ints": map[string]any{"__value__": []any{"x"}}})
-	require.ErrorContains(t, err, `nodebus: node 7 (Node): input "ints": element 0: needs a value of type int, got string "x"`)
+	require.ErrorContains(t, err, `nodebus: node 7 (Node): input "ints": element 0: needs a whole number, got the string "x"`)
 
 	live := map[string]any{"__value__": 1, "more": 2} // a value of another node, which is no literal
 	res, err := callNode(t, passes{}, nil, in{"in": live})

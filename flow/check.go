@@ -292,11 +292,20 @@ func (c *checker) custom() {
 	if c.pl.gone = context.Cause(c.pl.ctx); c.pl.gone != nil {
 		return // the error says nothing about the prompt
 	}
+	for _, err := range joined(err) {
+		c.refused(err)
+	}
+}
+
+// refused reports one failing result of the node's own validation.
+func (c *checker) refused(err error) {
+	const typ, message = "custom_validation_failed", "Custom validation failed for node"
 	text := errorText(err)
 	about, one := asError[*nodebus.InputError](err)
 	if one {
 		text = errorText(about.Err)
 	}
+	told := false
 	for i := range c.node.ports {
 		f := &c.node.ports[i]
 		if _, given := c.spec.Inputs[f.Name]; !given || f.isSet() || one && !f.concerns(about.Input) {
@@ -306,10 +315,11 @@ func (c *checker) custom() {
 		if text != "" {
 			details += " - " + text
 		}
-		c.fail("custom_validation_failed", "Custom validation failed for node", details, map[string]any{"input_name": f.Name})
+		c.fail(typ, message, details, map[string]any{"input_name": f.Name})
+		told = true
 	}
-	if len(c.found) == 0 { // the error is about no given input
-		c.fail("custom_validation_failed", "Custom validation failed for node", text, map[string]any{"input_name": ""})
+	if !told { // the error is about no given input
+		c.fail(typ, message, text, map[string]any{})
 	}
 }
 

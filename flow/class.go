@@ -60,8 +60,8 @@ func (c *Class) complete(info nodebus.Info) {
 }
 
 // keyed notes the hidden inputs that are part of the cache key. As in ComfyUI,
-// PROMPT, DYNPROMPT and EXTRA_PNGINFO are not part of the key: otherwise almost
-// every key would be new, and the cache would be useless.
+// PROMPT, DYNPROMPT, EXTRA_PNGINFO and COMFY_USAGE_SOURCE are not part of the key: otherwise
+// almost every key would be new, and the cache would be useless.
 func (c *Class) keyed(kind string) {
 	switch kind {
 	case "UNIQUE_ID":

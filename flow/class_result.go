@@ -118,7 +118,7 @@ func outputOf(t reflect.Type, name string, typ reflect.Type, index []int) field 
 	if value.IsGeneric(f.elem, "List") {
 		f.List, f.elem = true, f.elem.Elem()
 	}
-	if f.Type, f.Choices = portType(f.elem), choicesOf(t, "of the result", f.elem); f.Choices != nil {
+	if f.Type, f.Choices = value.PortType(f.elem), choicesOf(t, "of the result", f.elem); f.Choices != nil {
 		f.Type = "COMBO"
 	}
 	if f.Type == "" && name == "" && underlying(typ).Kind() == reflect.Struct {

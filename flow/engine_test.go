@@ -34,7 +34,7 @@ func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
 		}, []string{"start", "cached", "success", "executing "}},
 		{"fails", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			return ui, errors.New("boom")
-		}, []string{"start", "cached", "errors.errorString ", "executing "}},
+		}, []string{"start", "cached", "error ", "executing "}},
 		{"panics", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			panic("at the disco")
 		}, []string{"start", "cached", "panic ", "executing "}},
@@ -43,7 +43,7 @@ func TestSection12AnyExecutorIsFramedRight(t *testing.T) {
 		}, []string{"start", "cached", "interrupted ", "executing "}},
 		{"names the node", func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 			return ui, &nodebus.NodeError{Place: nodebus.Place{UniqueID: "o.1", RealID: "o"}, Class: "Inner", RealClass: "Show", Err: errors.New("boom")}
-		}, []string{"start", "cached", "errors.errorString o", "executing "}},
+		}, []string{"start", "cached", "error o", "executing "}},
 		{"tells without addressing", func(_ context.Context, _ nodebus.Job, pub nodebus.Publisher) (nodebus.Report, error) {
 			_ = pub.Publish(nodebus.Event{Payload: nodebus.Executing{UniqueID: "o"}})
 			_ = pub.Publish(nodebus.Event{Payload: nodebus.ExecutionCached{Nodes: []string{"late"}}})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // These errors are for use with [errors.Is].
@@ -35,10 +36,12 @@ func typeName(v any) string { return fmt.Sprintf("%T", v) }
 // errorText returns the text of an error. An error of a node is foreign code: if its
 // method Error panics, for example on a nil pointer, errorText returns the type of
 // the error.
+// It has the words of JSON where encoding/json names Go types.
 func errorText(err error) (text string) {
 	if nodebus.Protect(func() error { text = err.Error(); return nil }) != nil {
 		return typeName(err)
 	}
+	_ = nodebus.Protect(func() error { text = jsonenc.Text(err); return nil })
 	return text
 }
 
@@ -68,6 +71,23 @@ func asError[E interface {
 		return zero, false
 	}
 	return found, ok && found != zero
+}
+
+// joined returns the errors that [errors.Join] has joined to err; otherwise err alone. An error
+// whose text says more than the errors inside is one error.
+func joined(err error) (parts []error) {
+	_ = nodebus.Protect(func() error {
+		if list, ok := err.(interface{ Unwrap() []error }); ok {
+			if parts = list.Unwrap(); errors.Join(parts...).Error() != err.Error() {
+				parts = nil
+			}
+		}
+		return nil
+	})
+	if len(parts) == 0 {
+		return []error{err}
+	}
+	return parts
 }
 
 // orEmpty returns an empty list instead of nil, because JSON must contain [], not

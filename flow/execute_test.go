@@ -42,13 +42,13 @@ func TestNodeThatFails(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		r.fn("Fail", func(*nodebus.Context, any, any) (any, error) { return nil, fmt.Errorf("while working: %w", boom) })
 		o := r.run(two("Fail"))
-		require.Equal(t, []string{"start", "cached", "executing x", "errors.errorString x", "executing "}, o.types())
+		require.Equal(t, []string{"start", "cached", "executing x", "error x", "executing "}, o.types())
 		e := o.failed(t)
 		require.Equal(t, "while working: boom\n", e.ExceptionMessage)
 		require.Equal(t, "Fail", e.Class)
 		require.Equal(t, map[string][]any{"in": {int64(1)}}, e.CurrentInputs)
 		require.Equal(t, []string{"x", "out"}, e.CurrentOutputs)
-		require.Equal(t, []string{"*fmt.wrapError: while working: boom\n", "*errors.errorString: boom\n"}, e.Traceback)
+		require.Equal(t, []string{"error: while working: boom\n", "error: boom\n"}, e.Traceback)
 		r.nextRuns()
 	})
 }

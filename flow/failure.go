@@ -73,8 +73,9 @@ func blamed(e *nodebus.NodeError) (id, class string) {
 	return e.RealID, e.RealClass
 }
 
-// exceptionType returns the type of an error for clients: the result of its method
-// ExceptionType, or else its Go type.
+// exceptionType returns the kind of an error for clients: the result of its method
+// ExceptionType, or else its Go type. The types of packages errors and fmt, which only hold a
+// text, are plainError.
 func exceptionType(err error) string {
 	var named interface{ ExceptionType() string }
 	var p *nodebus.PanicError
@@ -86,10 +87,22 @@ func exceptionType(err error) string {
 	case errors.As(err, &p):
 		return "panic"
 	}
-	for errors.Unwrap(err) != nil && strings.HasPrefix(typeName(err), "*fmt.") {
+	for errors.Unwrap(err) != nil && kindOf(err) == plainError {
 		err = errors.Unwrap(err)
 	}
-	return strings.TrimPrefix(typeName(err), "*")
+	return kindOf(err)
+}
+
+// plainError is the exception_type of an error that has only a text.
+const plainError = "error"
+
+// kindOf returns the Go type of an error, without the mark of a pointer.
+func kindOf(err error) string {
+	kind := strings.TrimPrefix(typeName(err), "*")
+	if pkg, _, _ := strings.Cut(kind, "."); pkg == "fmt" || pkg == "errors" {
+		return plainError
+	}
+	return kind
 }
 
 // traceback returns the stack of a panic. For any other error it returns the error
@@ -99,7 +112,7 @@ func traceback(err error) (lines []string) {
 		return strings.SplitAfter(strings.TrimSpace(p.Stack), "\n")
 	}
 	for ; err != nil && len(lines) < 20; err = errors.Unwrap(err) {
-		lines = append(lines, fmt.Sprintf("%T: %v\n", err, err))
+		lines = append(lines, fmt.Sprintf("%s: %s\n", kindOf(err), errorText(err)))
 	}
 	return lines
 }

@@ -26,11 +26,11 @@ func makeFinite(p *nodebus.Prompt) *nodebus.ValidationError {
 	owned := false
 	for i := range p.Nodes {
 		if name, bad := notJSON(&p.Nodes[i]); bad {
-			return promptError("invalid_prompt", name+" of a node is not JSON", aboutNode(&p.Nodes[i]))
+			return invalidNode(&p.Nodes[i], name+" of a node is not JSON", "")
 		}
 		in, changed, err := finiteInputs(p.Nodes[i].Inputs)
 		if err != nil {
-			return promptError("invalid_prompt", "An input value has no JSON form", fmt.Sprintf("%s, %v", aboutNode(&p.Nodes[i]), err))
+			return invalidNode(&p.Nodes[i], "An input value has no JSON form", ", "+err.Error())
 		}
 		if !changed {
 			continue

@@ -21,6 +21,7 @@ var hiddenKinds = map[string]reflect.Type{
 	"EXTRA_PNGINFO":        reflect.TypeFor[any](),
 	"AUTH_TOKEN_COMFY_ORG": reflect.TypeFor[string](),
 	"API_KEY_COMFY_ORG":    reflect.TypeFor[string](),
+	"COMFY_USAGE_SOURCE":   reflect.TypeFor[string](),
 }
 
 // setHidden makes the field a hidden input.
@@ -109,7 +110,7 @@ func (f *field) fillHidden(dst reflect.Value, ctx *nodebus.Context, arg any) err
 
 // fillText sets the field of a hidden input of the class's own to what a text means.
 func (f *field) fillText(dst reflect.Value, text string) error {
-	lit, err := value.Coerce(portType(f.elem), text)
+	lit, err := value.Coerce(value.PortType(f.elem), text)
 	if err == nil {
 		lit, err = value.Literal(f.elem, lit)
 	}
@@ -122,5 +123,5 @@ func (f *field) fillText(dst reflect.Value, text string) error {
 // secretError is the error of a secret that the field cannot hold. It goes to clients and
 // records: it does not have the secret, and no cause, which may quote the secret.
 func (f *field) secretError() error {
-	return fmt.Errorf("the host's text for the hidden input %s is no %s; mend Secrets, or the type of the field", f.Type, f.elem)
+	return fmt.Errorf("the host's text for the hidden input %s does not fit: the field needs %s; mend Secrets, or the type of the field", f.Type, value.Words(f.elem))
 }

@@ -78,7 +78,7 @@ func TestSection3HiddenInputsOfTheClassesOwn(t *testing.T) {
 			require.Equal(t, []any{c.want}, wait().text("1"), c.inputs)
 			require.Equal(t, c.runs, runs, c.inputs)
 		}
-		require.Equal(t, `invalid_input_type: level, 'x', needs a value of type int, got string "x"`, problemOf(t, r.reg, "Owner", `{"level":"x"}`))
+		require.Equal(t, `invalid_input_type: level, 'x', needs a whole number, got the string "x"`, problemOf(t, r.reg, "Owner", `{"level":"x"}`))
 		require.Equal(t, `exception_during_validation: input level links to node '9', which does not exist`, problemOf(t, r.reg, "Owner", `{"level":["9",0]}`))
 	})
 }
@@ -90,7 +90,7 @@ func TestHiddenInputsOfTheClassesOwnInCalls(t *testing.T) {
 	c, _ := r.Class("Owner")
 	job := &nodebus.Job{Prompt: &nodebus.Prompt{}, Secrets: map[string]string{"LEVEL": "x"}}
 	_, err := c.Call(nodebus.NewContext(t.Context(), nodebus.CallInfo{Job: job}), nil)
-	require.ErrorContains(t, err, `input "level": the host's text for the hidden input LEVEL is no int; mend Secrets`)
+	require.ErrorContains(t, err, `input "level": the host's text for the hidden input LEVEL does not fit: the field needs a whole number; mend Secrets`)
 	job.Secrets["LEVEL"] = "2"
 	res, err := c.Call(nodebus.NewContext(t.Context(), nodebus.CallInfo{Job: job}), in{"workflow": "w", "level": 9})
 	require.NoError(t, err)

@@ -64,7 +64,7 @@ func TestSecretsThatDoNotFitAreNotTold(t *testing.T) {
 			o := r.startWith(&nodebus.Prompt{ID: name, Nodes: parse(t, `{"1":{"class_type":"`+name+`","inputs":{}}}`)},
 				&flow.SubmitOptions{Secrets: map[string]string{"LICENSE": secretText}})()
 			require.Equal(t, nodebus.Failed, o.record.State, name)
-			require.Contains(t, o.record.Error.ExceptionMessage, `input "key": the host's text for the hidden input LICENSE is no `)
+			require.Contains(t, o.record.Error.ExceptionMessage, `input "key": the host's text for the hidden input LICENSE does not fit: the field needs `)
 			record, err := json.Marshal(o.record)
 			require.NoError(t, err)
 			require.NotContains(t, string(record), secretText, name)

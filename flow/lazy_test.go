@@ -202,7 +202,7 @@ func TestSection7WrongTypeOfValue(t *testing.T) {
 		g.AddAs("o", "Show", in{"in": g.AddAs("x", "Ask", in{"a": g.Add("Text", nil)})})
 		e := r.run(g.Nodes()).failed(t)
 		require.Equal(t, "x", e.NodeID)
-		require.Equal(t, "needs a value of type int, got string \"no number\"\n", e.ExceptionMessage)
+		require.Equal(t, "needs a whole number, got the string \"no number\"\n", e.ExceptionMessage)
 	})
 }
 

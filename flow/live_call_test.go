@@ -116,7 +116,7 @@ func TestLiveInputsOfNodesMadeAtRunTime(t *testing.T) {
 		"unknown choice":   {"Chosen", func(nodebus.Link) nodebus.Inputs { return in{"mode": "x"} }, "", `input "mode": 'x' is not in ['fast', 'fine', 'many']`},
 		"linked choice":    {"Chosen", func(one nodebus.Link) nodebus.Inputs { return in{"mode": one} }, "", `input "mode": is linked, but it decides which inputs the node has`},
 		"no choice":        {"Chosen", func(nodebus.Link) nodebus.Inputs { return in{} }, "", `input "mode": is required`},
-		"type":             {"Grown", func(one nodebus.Link) nodebus.Inputs { return in{"images.image0": "x", "sizes.size_0": "y"} }, "", `input "sizes.size_0": needs a value of type int, got string "y"`},
+		"type":             {"Grown", func(one nodebus.Link) nodebus.Inputs { return in{"images.image0": "x", "sizes.size_0": "y"} }, "", `input "sizes.size_0": needs a whole number, got the string "y"`},
 		"rest":             {"TakesAll", func(one nodebus.Link) nodebus.Inputs { return in{"known": 1, "b": one, "a": 2, "mode.x": one} }, `{"Mode":{"X":null,"Z":null},"Known":1,"Others":[{"Name":"a","Value":2},{"Name":"b","Value":"one"}]}`, ""},
 		"undeclared link":  {"Chosen", func(one nodebus.Link) nodebus.Inputs { return in{"mode": "fast", "x": one} }, "", `input "x": is linked, but class Chosen has no input of this name`},
 		"undeclared value": {"Chosen", func(one nodebus.Link) nodebus.Inputs { return in{"mode": "fast", "x": 1, "mode.y": one} }, `{"Mode":{"Fast":{},"Fine":null,"Many":null},"Size":1}`, ""},
@@ -229,14 +229,14 @@ func TestLiveValidators(t *testing.T) {
 		"mode.steps":    {"mode.steps"},
 		"others":        {"z", "a"},
 		"a":             {"a"},
-		"b":             {""},
+		"b":             {"<nil>"},
 	} {
 		withLive(t, nil, func(r *liveRig) {
 			flow.Register(r.reg, liveRefuses{input: &input}, nodebus.Info{Name: "Refuses"})
 			var all []string
 			for _, name := range want {
 				details := name + " - no"
-				if name == "" {
+				if name == "<nil>" {
 					details = "no"
 				}
 				all = append(all, "custom_validation_failed; "+details+"; "+name)

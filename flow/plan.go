@@ -197,28 +197,19 @@ func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
 }
 
 // lookUp finds the class of each node. It returns an error for the first node that
-// has no class.
+// has no class, or is damaged.
 func (pl *planner) lookUp() *nodebus.ValidationError {
 	inputs := 0
 	pl.nodes = make([]planNode, len(pl.prompt.Nodes))
 	for i := range pl.prompt.Nodes {
 		s := &pl.prompt.Nodes[i]
-		problem := s.Malformed
-		if problem == "" && s.ID == "" {
-			problem = "has an empty id"
-		}
-		if _, twice := pl.byID[s.ID]; twice && problem == "" {
-			problem = "appears twice"
-		}
-		if problem != "" {
-			return promptError("invalid_prompt", "Cannot execute because a node "+problem+".", aboutNode(s)+notAPrompt(pl.prompt.Nodes))
-		}
-		if s.Class == "" {
-			return promptError("invalid_prompt", "Cannot execute because a node is missing the class_type property.", aboutNode(s)+notAPrompt(pl.prompt.Nodes))
+		_, twice := pl.byID[s.ID]
+		if err := damaged(s, twice, pl.prompt.Nodes); err != nil {
+			return err
 		}
 		c, ok := pl.reg.Class(s.Class)
 		if !ok {
-			return promptError("invalid_prompt", "Cannot execute because node "+s.Class+" does not exist.", aboutNode(s))
+			return unknownClass(s)
 		}
 		pl.nodes[i] = planNode{id: s.ID, class: c, ports: c.portsOf(s, &pl.shapes)}
 		if pl.shapes.full {
@@ -306,7 +297,7 @@ func (pl *planner) rest() *nodebus.ValidationError {
 			continue
 		}
 		if s := &pl.prompt.Nodes[i]; s.Inputs == nil {
-			return promptError("invalid_prompt", "Cannot execute because a node is missing the inputs property.", aboutNode(s))
+			return invalidNode(s, "Cannot execute because a node is missing the inputs property.", "")
 		}
 		pl.check(nil, int32(i), false)
 		pl.found.forget(int32(i))

@@ -115,7 +115,7 @@ func TestEndBetweenAttempts(t *testing.T) {
 	}{
 		"interrupt": {nodebus.Policy{}, func(e *flow.Engine) { interrupt(e, "p") }, time.Minute, "interrupted "},
 		"deadline": {
-			nodebus.Policy{Deadline: bubbleStart.Add(2 * time.Hour)}, func(*flow.Engine) {}, time.Minute, "errors.errorString x",
+			nodebus.Policy{Deadline: bubbleStart.Add(2 * time.Hour)}, func(*flow.Engine) {}, time.Minute, "error x",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

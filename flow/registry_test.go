@@ -324,7 +324,7 @@ func TestCall(t *testing.T) {
 	require.ErrorAs(t, err, &ie)
 	require.EqualError(t, err, `nodebus: node 1 (Sum): input "scale": is required`)
 	_, err = call("Sum", in{"values": []any{1, "x"}, "scale": 1})
-	require.EqualError(t, err, `nodebus: node 1 (Sum): input "values": element 1: needs a value of type int, got string "x"`)
+	require.EqualError(t, err, `nodebus: node 1 (Sum): input "values": element 1: needs a whole number, got the string "x"`)
 	_, err = call("Crash", nil)
 	var ne *nodebus.NodeError
 	require.ErrorAs(t, err, &ne)

@@ -161,7 +161,7 @@ func TestReplaceOnlyWhatIsGone(t *testing.T) {
 	flow.Register(r, blend{}, nodebus.Info{Name: "C"})
 	got, err := class("A")
 	require.Equal(t, "A", got, "B does not exist, although it is replaced itself")
-	require.ErrorContains(t, err, "node A does not exist")
+	require.ErrorContains(t, err, "Node 'A' not found")
 	got, err = class("B")
 	require.Equal(t, "C", got)
 	require.NoError(t, err)

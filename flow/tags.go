@@ -86,7 +86,7 @@ func fieldOf(t reflect.Type, sf reflect.StructField, index []int) field {
 
 // setType sets the port type and the choices of the field.
 func (f *field) setType(t reflect.Type, sf reflect.StructField) {
-	f.Type = portType(f.elem)
+	f.Type = value.PortType(f.elem)
 	if tag, ok := sf.Tag.Lookup("type"); ok {
 		f.Type = tag
 	}

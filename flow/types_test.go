@@ -170,8 +170,8 @@ func TestSection4Choices(t *testing.T) {
 		{`{"counts":{"__value__":["1"]}}`, "value_not_in_list: counts: '1' not in [1, 2, 3]", ""},
 		{`{"taste":{"__value__":["sour"]}}`, "", "1 0.5 0 512 nil [a c] [] [sour] [] 0"},
 		{`{"free":{"__value__":[1,9]},"loose":8}`, "", "1 0.5 0 512 nil [a c] [] [] [1 9] 8"},
-		{`{"free":{"__value__":["x"]}}`, `invalid_input_type: free, ['x'], element 0: needs a value of type int, got string "x"`, ""},
-		{`{"loose":1.5}`, "invalid_input_type: loose, 1.5, needs a value of type int, got float64 1.5", ""},
+		{`{"free":{"__value__":["x"]}}`, `invalid_input_type: free, ['x'], element 0: needs a whole number, got the string "x"`, ""},
+		{`{"loose":1.5}`, "invalid_input_type: loose, 1.5, needs a whole number, got the number 1.5", ""},
 	} {
 		t.Run(c.change, func(t *testing.T) {
 			inputs := merged(t, `{"n":1,"f":0.5,"size":512}`, c.change)
@@ -212,14 +212,17 @@ func TestSection4NotGivenAndNull(t *testing.T) {
 			`{"Rec":{"X":1,"Y":0},"Val":{"X":0,"Y":2},"Nums":[1,2],"Trio":[1,2,3]}`,
 		},
 		{`{"by_id":{"a":{"X":1}}}`, "", `{"ByID":{"a":{"X":1,"Y":0}}}`},
-		{`{"rec":"x"}`, `invalid_input_type: rec, 'x', needs a value of type *flow_test.point, got string "x"`, ""},
+		{`{"rec":{"X":"a"}}`, `invalid_input_type: rec, {'X': 'a'}, "X" of the object must be a whole number, but it is a string`, ""},
+		{`{"rec":{"X":1e99}}`, `invalid_input_type: rec, {'X': 1e+99}, "X" of the object must be a whole number, but it is 1e+99`, ""},
+		{`{"by_id":{"a":5}}`, `invalid_input_type: by_id, {'a': 5}, each element of the object must be an object, but one is a number`, ""},
+		{`{"rec":"x"}`, `invalid_input_type: rec, 'x', needs a value of type POINT, got the string "x"`, ""},
 		{
 			`{"when":"2026-01-02T03:04:05Z","then":"2026-01-02T03:04:05Z","addr":"::1"}`, "",
 			`{"When":"2026-01-02T03:04:05Z","Then":"2026-01-02T03:04:05Z","Addr":"::1"}`,
 		},
-		{`{"when":"yesterday"}`, `invalid_input_type: when, 'yesterday', needs a value of type time.Time, got string "yesterday": parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"`, ""},
-		{`{"then":5}`, `invalid_input_type: then, 5, needs a value of type *time.Time, got string "5": parsing time "5" as "2006-01-02T15:04:05Z07:00": cannot parse "5" as "2006"`, ""},
-		{`{"when":5}`, `invalid_input_type: when, 5, needs a value of type time.Time, got int 5: Time.UnmarshalJSON: input is not a JSON string`, ""},
+		{`{"when":"yesterday"}`, `invalid_input_type: when, 'yesterday', needs a value of type TIME, got the string "yesterday": parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"`, ""},
+		{`{"then":5}`, `invalid_input_type: then, 5, needs a value of type TIME, got the string "5": parsing time "5" as "2006-01-02T15:04:05Z07:00": cannot parse "5" as "2006"`, ""},
+		{`{"when":5}`, `invalid_input_type: when, 5, needs a value of type TIME, got the number 5: Time.UnmarshalJSON: input is not a JSON string`, ""},
 		{`{"lvl":"warn","num":"123"}`, "", `{"Lvl":"WARN","Num":123}`},
 		{`{"lvl":8,"num":12}`, "", `{"Lvl":"ERROR","Num":12}`},
 		{`{"lvl":"loud"}`, `invalid_input_type: lvl, loud, invalid literal for int() with base 10: 'loud'`, ""},
@@ -253,8 +256,8 @@ func TestLimitsBeyondTheType(t *testing.T) {
 	for inputs, want := range map[string]string{
 		`{"seed":9223372036854775807,"u":18446744073709551615,"f":1e20,"tenth":0.1}`: "",
 		`{"seed":-2}`:                   "value_smaller_than_min: seed",
-		`{"seed":9223372036854775808}`:  "invalid_input_type: seed, 9223372036854775808, needs a value of type int64, got uint64 9223372036854775808",
-		`{"u":-1}`:                      "invalid_input_type: u, -1, needs a value of type uint64, got int64 -1",
+		`{"seed":9223372036854775808}`:  "invalid_input_type: seed, 9223372036854775808, needs a whole number from -9223372036854775808 to 9223372036854775807, got the number 9223372036854775808",
+		`{"u":-1}`:                      "invalid_input_type: u, -1, needs a whole number from 0 to 18446744073709551615, got the number -1",
 		`{"u":-2}`:                      "value_smaller_than_min: u",
 		`{"f":1.1e20}`:                  "value_bigger_than_max: f",
 		`{"tenth":0.0999}`:              "value_smaller_than_min: tenth",

@@ -18,14 +18,14 @@ func TestSection4Shapes(t *testing.T) {
 	for _, c := range []struct{ name, api, typ, message, details string }{
 		{"empty", `{}`, "prompt_no_outputs", "Prompt has no outputs", ""},
 		{"no outputs", `{"1":{"class_type":"Add","inputs":{"a":1,"b":1}}}`, "prompt_no_outputs", "Prompt has no outputs", ""},
-		{"unknown class", `{"7":{"class_type":"None","inputs":{}}}`, "invalid_prompt", "Cannot execute because node None does not exist.", "Node ID '#7'"},
-		{"no class", `{"7":{"inputs":{}}}`, "invalid_prompt", "Cannot execute because a node is missing the class_type property.", "Node ID '#7'"},
-		{"class is a number", `{"7":{"class_type":5,"inputs":{}}}`, "invalid_prompt", "Cannot execute because node 5 does not exist.", "Node ID '#7'"},
-		{"no object", `{"7":5}`, "invalid_prompt", "Cannot execute because a node is not an object.", "Node ID '#7'"},
-		{"inputs are no object", `{"7":{"class_type":"Show","inputs":[]}}`, "invalid_prompt", "Cannot execute because a node has inputs that are not an object.", "Node ID '#7'"},
-		{"twice", `{"7":{"class_type":"Show","inputs":{}},"7":{"class_type":"Show","inputs":{}}}`, "invalid_prompt", "Cannot execute because a node appears twice.", "Node ID '#7'"},
-		{"empty id", `{"":{"class_type":"Show","inputs":{}}}`, "invalid_prompt", "Cannot execute because a node has an empty id.", "Node ID '#'"},
-		{"unneeded node without inputs", `{"o":{"class_type":"Show","inputs":{}},"7":{"class_type":"Add"}}`, "invalid_prompt", "Cannot execute because a node is missing the inputs property.", "Node ID '#7'"},
+		{"unknown class", `{"7":{"class_type":"None","inputs":{}}}`, "missing_node_type", "Node 'None' not found. The custom node may not be installed.", "Node ID '#7'"},
+		{"no class", `{"7":{"inputs":{}}}`, "missing_node_type", "Node 'ID #7' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#7'"},
+		{"class is a number", `{"7":{"class_type":5,"inputs":{}}}`, "missing_node_type", "Node '5' not found. The custom node may not be installed.", "Node ID '#7'"},
+		{"no object", `{"7":5}`, "missing_node_type", "Node 'ID #7' has no class_type. The workflow may be corrupted or a custom node is missing.", "Node ID '#7'; the node is not an object"},
+		{"inputs are no object", `{"7":{"class_type":"Show","inputs":[]}}`, "invalid_node", "Cannot execute because a node has inputs that are not an object.", "Node ID '#7'"},
+		{"twice", `{"7":{"class_type":"Show","inputs":{}},"7":{"class_type":"Show","inputs":{}}}`, "invalid_node", "Cannot execute because a node appears twice.", "Node ID '#7'"},
+		{"empty id", `{"":{"class_type":"Show","inputs":{}}}`, "invalid_node", "Cannot execute because a node has an empty id.", "Node ID '#'"},
+		{"unneeded node without inputs", `{"o":{"class_type":"Show","inputs":{}},"7":{"class_type":"Add"}}`, "invalid_node", "Cannot execute because a node is missing the inputs property.", "Node ID '#7'"},
 		{"output that fails", `{"o":{"class_type":"Show","inputs":{"in":["x",0]}}}`, "prompt_outputs_failed_validation", "Prompt outputs failed validation", "Exception when validating node: input in links to node 'x', which does not exist"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func TestStubsRefuseAsTheServer(t *testing.T) {
 		{`"clip": ["1", 1]`, `"klip": ["1", 1]`, "Required input is missing"},
 		{`1125899906842624`, `-1`, "Value -1 smaller than min of 0"},
 		{`"7.5"`, `"x"`, "could not convert string to float: 'x'"},
-		{`"class_type": "Decode"`, `"class_type": "Recode"`, "node Recode does not exist"},
+		{`"class_type": "Decode"`, `"class_type": "Recode"`, "Node 'Recode' not found"},
 		{`"mode": "fine"`, `"mode": "slow"`, "'slow' not in ['fast', 'fine']"},
 		{`"mode.steps": 3`, `"mode.steps": 0`, "Value 0 smaller than min of 1"},
 		{`"images.image0": ["4", 0], "images.image1"`, `"images.image1"`, "Required input is missing"},

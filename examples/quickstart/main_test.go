@@ -94,8 +94,8 @@ func mean(img image.Image) []float64 {
 
 func TestBadWorkflows(t *testing.T) {
 	for name, c := range map[string]struct{ workflow, want string }{
-		"not JSON":      {`{"1":`, "nodebus: The prompt is not a JSON object of nodes: EOF"},
-		"unknown class": {`{"1":{"class_type":"Paint","inputs":{}}}`, "Cannot execute because node Paint does not exist. Node ID '#1'"},
+		"not JSON":      {`{"1":`, "nodebus: The prompt is not a JSON object of nodes: unexpected end of JSON input"},
+		"unknown class": {`{"1":{"class_type":"Paint","inputs":{}}}`, "Node 'Paint' not found. The custom node may not be installed. Node ID '#1'"},
 		"broken": {
 			`{"1":{"class_type":"Load","inputs":{"path":"../x"}},"2":{"class_type":"Blur","inputs":{"picture":["1",0],"radius":0}},"3":{"class_type":"Save","inputs":{"picture":["2",0],"name":"a/b"}}}`,
 			"Prompt outputs failed validation\n" +

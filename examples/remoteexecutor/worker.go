@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -92,7 +93,7 @@ func (c *call) run() message {
 	if errors.As(err, &n) {
 		err = n.Err // the host knows the node
 	}
-	return message{Node: c.at.UniqueID, Error: &failure{err.Error(), fmt.Sprintf("%T", err), errors.Is(err, nodebus.ErrInterrupted)}}
+	return message{Node: c.at.UniqueID, Error: &failure{err.Error(), strings.TrimPrefix(fmt.Sprintf("%T", err), "*"), errors.Is(err, nodebus.ErrInterrupted)}}
 }
 
 func (c *call) result() (nodebus.UI, error) {

@@ -93,6 +93,23 @@ const choiceRefused = `{
 	}]}}
 }`
 
+const noClass = `{
+	"type": "missing_node_type", "details": "Node ID '#1'",
+	"message": "Node 'ID #1' has no class_type. The workflow may be corrupted or a custom node is missing.",
+	"extra_info": {"node_id": "1", "class_type": null, "node_title": null}
+}`
+
+const noSuchClass = `{
+	"type": "missing_node_type", "details": "Node ID '#1'",
+	"message": "Node 'NoSuchNode' not found. The custom node may not be installed.",
+	"extra_info": {"node_id": "1", "class_type": "NoSuchNode", "node_title": "NoSuchNode"}
+}`
+
+// missingType replaces the error of a node whose class is not known.
+func missingType(now map[string]any) edit {
+	return func(ts *transcript) { ts.answers[0].Body.(map[string]any)["error"] = now }
+}
+
 // rejected refuses the only accepted prompt: there are no messages about the prompt,
 // and no list contains it.
 func rejected(answer int, because string) edit {

@@ -36,7 +36,7 @@ func Assign(dst reflect.Value, v any) error {
 			dst.SetZero()
 			return nil
 		}
-		return fmt.Errorf("needs a value of type %s, got nil", t)
+		return misfit(t, nil)
 	}
 	src := reflect.ValueOf(v)
 	switch isNil := src.Kind() == reflect.Pointer && src.IsNil(); {
@@ -74,7 +74,7 @@ func Assign(dst reflect.Value, v any) error {
 			return assignElements(dst, elems)
 		}
 	}
-	return fmt.Errorf("needs a value of type %s, got %s", t, describe(v))
+	return misfit(t, v)
 }
 
 var numberType = reflect.TypeFor[json.Number]()
@@ -90,7 +90,7 @@ func assignNil(dst reflect.Value, from reflect.Type) error {
 		dst.SetZero()
 		return nil
 	}
-	return fmt.Errorf("needs a value of type %s, got a %s that is nil", t, from)
+	return misfit(t, nil)
 }
 
 // Untyped returns v as an input gets it that takes values of every type: a JSON number becomes
@@ -193,18 +193,4 @@ func number(n json.Number) any {
 		return string(n)
 	}
 	return f
-}
-
-// describe returns the type of a value, and the value if it is short.
-func describe(v any) string {
-	switch v := v.(type) {
-	case string:
-		if len(v) > 40 {
-			return fmt.Sprintf("a string of %d bytes", len(v))
-		}
-		return fmt.Sprintf("string %q", v)
-	case bool, int, int64, uint64, float64:
-		return fmt.Sprintf("%T %v", v, v)
-	}
-	return fmt.Sprintf("%T", v)
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 var (
@@ -55,7 +57,7 @@ func decode(dst reflect.Value, v any) (known bool, err error) {
 	if _, isText := v.(string); !isText && (dst.CanInt() || dst.CanUint() || dst.CanFloat()) {
 		return false, nil
 	}
-	return true, fmt.Errorf("needs a value of type %s, got %s: %w", t, describe(v), err)
+	return true, fmt.Errorf("needs %s, got %s: %w", Words(t), describe(v), jsonenc.Worded(err))
 }
 
 // decodeJSON calls UnmarshalJSON. known is false if p has no such method.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+
+	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // Literal converts a coerced literal to t, the type of the node's field. A type that reads
@@ -18,11 +20,16 @@ func Literal(t reflect.Type, v any) (any, error) {
 		if Decodes(t) {
 			return nil, err
 		}
-		if reflect.ValueOf(v).Kind() != reflect.Map && reflect.ValueOf(v).Kind() != reflect.Slice {
+		kind := reflect.ValueOf(v).Kind()
+		if kind != reflect.Map && kind != reflect.Slice {
 			return nil, err
 		}
 		enc, _ := json.Marshal(v) // it came from JSON
-		if json.Unmarshal(enc, dst.Addr().Interface()) != nil {
+		switch bad := jsonenc.Read(enc, dst.Addr().Interface(), "the object"); {
+		case bad == nil:
+		case kind == reflect.Map:
+			return nil, bad
+		default:
 			return nil, err
 		}
 	}

@@ -106,14 +106,14 @@ func TestLiteral(t *testing.T) {
 		err  string
 	}{
 		{reflect.TypeFor[int8](), int64(100), int8(100), ""},
-		{reflect.TypeFor[int8](), int64(200), nil, "needs a value of type int8, got int64 200"},
+		{reflect.TypeFor[int8](), int64(200), nil, "needs a whole number from -128 to 127, got the number 200"},
 		{reflect.TypeFor[mode](), "x", mode("x"), ""},
 		{reflect.TypeFor[any](), json.Number("1"), 1, ""},
 		{reflect.TypeFor[any](), []any{json.Number("1.5"), "a"}, []any{1.5, "a"}, ""},
 		{reflect.TypeFor[[]int](), []any{json.Number("1")}, []int{1}, ""},
 		{reflect.TypeFor[struct{ A int }](), map[string]any{"A": json.Number("2")}, struct{ A int }{2}, ""},
-		{reflect.TypeFor[int](), strings.Repeat("x", 99), nil, "needs a value of type int, got a string of 99 bytes"},
-		{reflect.TypeFor[int](), nil, nil, "needs a value of type int, got nil"},
+		{reflect.TypeFor[int](), strings.Repeat("x", 99), nil, "needs a whole number, got a string of 99 bytes"},
+		{reflect.TypeFor[int](), nil, nil, "needs a whole number, got null"},
 	} {
 		got, err := value.Literal(c.to, c.in)
 		if c.err != "" {

@@ -130,7 +130,7 @@ func (s *Submitter) parsePrompt(r *http.Request, body []byte) (p *nodebus.Prompt
 	}
 	var req submission
 	body = jsonenc.Plain(body) // Python writes NaN and Infinity, and ComfyUI reads them
-	if err := json.Unmarshal(body, &req); err != nil {
+	if err := jsonenc.Read(body, &req, ""); err != nil {
 		return nil, nil, problem("invalid_json", "The request is not the JSON it should be", err.Error())
 	}
 	p = &nodebus.Prompt{Outputs: req.Targets}
@@ -140,7 +140,7 @@ func (s *Submitter) parsePrompt(r *http.Request, body []byte) (p *nodebus.Prompt
 	if p.Priority, bad = s.number(r, &req); bad != nil {
 		return nil, nil, bad
 	}
-	if secrets, bad = readExtra(p, req.Extra); bad != nil {
+	if secrets, bad = readExtra(p, req.Extra, r.Header.Get("Comfy-Usage-Source")); bad != nil {
 		return nil, nil, bad
 	}
 	if bad = setClient(p, req.ClientID, web.Granted(r).Client); bad != nil {
@@ -212,14 +212,15 @@ func (s *Submitter) number(r *http.Request, req *submission) (float64, *refusal)
 var secretKeys = []string{"auth_token_comfy_org", "api_key_comfy_org"}
 
 // readExtra sets p.Extra from extra_data, without the secrets, and adds the time of
-// submission. It returns the secrets by the names that nodes use.
-func readExtra(p *nodebus.Prompt, raw json.RawMessage) (secrets map[string]string, bad *refusal) {
+// submission. source is what the header says about the client; extra_data comes before it.
+// readExtra returns the secrets by the names that nodes use.
+func readExtra(p *nodebus.Prompt, raw json.RawMessage, source string) (secrets map[string]string, bad *refusal) {
 	p.Extra = map[string]any{}
 	if len(raw) > 0 && string(raw) != "null" {
 		dec := json.NewDecoder(bytes.NewReader(raw))
 		dec.UseNumber()
 		if err := dec.Decode(&p.Extra); err != nil {
-			return nil, problem("invalid_extra_data", "extra_data is not an object", err.Error())
+			return nil, problem("invalid_extra_data", "extra_data is not an object", jsonenc.Misfit("extra_data", err))
 		}
 	}
 	for _, name := range secretKeys {
@@ -230,6 +231,9 @@ func readExtra(p *nodebus.Prompt, raw json.RawMessage) (secrets map[string]strin
 			secrets[strings.ToUpper(name)] = v
 		}
 		delete(p.Extra, name)
+	}
+	if p.Extra["comfy_usage_source"] == nil && source != "" {
+		p.Extra["comfy_usage_source"] = source
 	}
 	p.Extra["create_time"] = time.Now().UnixMilli()
 	return secrets, nil

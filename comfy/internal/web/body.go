@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -80,7 +79,7 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 	if !ok {
 		return false
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	if err := jsonenc.Read(body, v, ""); err != nil {
 		Fail(w, http.StatusBadRequest, "the body is not the expected JSON: "+err.Error())
 		return false
 	}
