@@ -159,6 +159,11 @@ func (s *Server) routesOfSite(sender content.Sender) {
 		"GET /docs/{path...}":              h.Help,
 		"GET /":                            h.Static,
 	})
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} { // without a method, they would conflict with GET /
+		for _, path := range []string{"/api/assets", "/api/assets/{path...}", "/api/tags"} {
+			s.mux.HandleFunc(method+" "+path, s.info.Assets)
+		}
+	}
 }
 
 // twin returns the pattern with the prefix /api in its path.
