@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"encoding/json"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -55,9 +56,20 @@ type Options struct {
 	// index.html. Default: a built-in page that runs workflows, draws their graphs
 	// and shows what happens in them, answers questions, and orders the queue.
 	Frontend fs.FS
+	// Workflow is the workflow that ComfyUI's front end shows where it would show its own
+	// default workflow: to a user without saved or unsaved work, at the first visit and at
+	// later ones. It also takes the place of the front end's default for the command "Load Default
+	// Workflow". It is JSON in the format that the front end saves, with a list of
+	// "nodes", and not in the API format. The front end learns it from a script that the
+	// server adds to /extensions. It has no effect without a Frontend. Default: the front end shows
+	// its list of templates, and at later visits its own workflow, which needs the classes of ComfyUI.
+	Workflow json.RawMessage
 	// Extensions maps names to packs of JavaScript and other files. /extensions
 	// lists the .js files of all packs, and the front end imports these files.
-	// Scripts run in the user's browser, so name only packs that you trust.
+	// Scripts run in the user's browser, so name only packs that you trust. If there is a
+	// Frontend, the server adds a pack "nodebus" with scripts of its own: for Workflow, and for
+	// the total progress of a run whose page is loaded again. A pack of this name in
+	// Extensions replaces them; nil stands for no scripts.
 	Extensions map[string]fs.FS
 	// Templates maps names to packs of workflow templates. A template is a .json
 	// file, and a picture can be beside it.

@@ -119,6 +119,7 @@ func (s *Server) routesOfUsers(sender content.Sender) {
 func (s *Server) routesOfSite(sender content.Sender) {
 	frontend, policy := s.opts.frontend()
 	h := &site.Site{
+		Official: s.opts.Frontend != nil, First: s.opts.first(),
 		Frontend: frontend, Policy: policy, Extensions: s.opts.Extensions, Templates: s.opts.Templates, Models: s.opts.Models,
 		Subgraphs: s.opts.Subgraphs, I18n: s.opts.I18n, Registry: s.engine.Registry(), Sender: sender,
 	}

@@ -146,7 +146,7 @@ func TestExtensions(t *testing.T) {
 		},
 		Frontend: fstest.MapFS{"extensions/core/a.js": {Data: []byte("core")}, "index.html": {Data: []byte("front")}},
 	})
-	require.Equal(t, []any{"/extensions/pack/lib/two%20words.JS", "/extensions/pack/main.js"}, h.get("/extensions"))
+	require.Equal(t, []any{"/extensions/nodebus/total.js", "/extensions/pack/lib/two%20words.JS", "/extensions/pack/main.js"}, h.get("/extensions"))
 	for path, want := range map[string][2]string{
 		"/extensions/pack/main.js":            {"text/javascript; charset=utf-8", "import './lib/a.mjs'"},
 		"/extensions/pack/lib/two%20words.JS": {"text/javascript; charset=utf-8", "2"},
