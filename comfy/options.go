@@ -91,8 +91,8 @@ type Options struct {
 	// Features holds feature flags that the server announces in addition to its
 	// own flags. A flag of the server replaces a flag here of the same name.
 	Features map[string]any
-	// Version is the ComfyUI version that /system_stats reports. Default "0.8.0",
-	// because the server has the routes of that version.
+	// Version is the ComfyUI version that /system_stats reports. Default "0.38.1":
+	// the server answers as that version does, without its assets. No route depends on it.
 	Version string
 
 	// MaxBody is the maximum size of the body of a prompt or of an upload, in bytes. The
@@ -144,7 +144,7 @@ func (o *Options) withDefaults() Options {
 		opts = *o
 	}
 	if opts.Version == "" {
-		opts.Version = "0.8.0"
+		opts.Version = "0.38.1"
 	}
 	if opts.MaxBody <= 0 {
 		opts.MaxBody = 100 << 20

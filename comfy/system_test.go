@@ -21,7 +21,7 @@ func TestSystemStats(t *testing.T) {
 		h := newHost(t, nil)
 		system := at(t, h.get(path), "system").(map[string]any)
 		require.Equal(t, runtime.GOOS, system["os"])
-		require.Equal(t, "0.8.0", system["comfyui_version"])
+		require.Equal(t, "0.38.1", system["comfyui_version"])
 		require.Equal(t, runtime.Version(), system["python_version"])
 		require.Equal(t, false, system["embedded_python"])
 		require.Equal(t, []any{}, system["argv"], "a command line may have secrets in it")

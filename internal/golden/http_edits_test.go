@@ -167,7 +167,7 @@ func ownSystem(ts *transcript) {
 	system := ts.answers[7].Body.(map[string]any)["system"].(map[string]any)
 	system["os"] = runtime.GOOS
 	system["python_version"], system["pytorch_version"] = runtime.Version(), ""
-	system["comfyui_version"] = "0.8.0"
+	system["comfyui_version"] = "0.38.1"
 	system["required_frontend_version"], system["required_templates_version"] = nil, nil
 }
 
