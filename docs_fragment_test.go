@@ -17,7 +17,7 @@ import (
 var qualifiers = map[string]string{
 	"nodebus": modulePath, "flow": modulePath + "/flow", "ws": modulePath + "/ws", "sse": modulePath + "/sse",
 	"client": modulePath + "/client", "comfy": modulePath + "/comfy", "fold": modulePath + "/fold",
-	"js": modulePath + "/js", "nodetest": modulePath + "/nodetest", "around": modulePath + "/flow/around", "diskcache": modulePath + "/flow/diskcache", "conform": modulePath + "/conform",
+	"js": modulePath + "/js", "nodetest": modulePath + "/nodetest", "around": modulePath + "/flow/around", "loops": modulePath + "/flow/loops", "diskcache": modulePath + "/flow/diskcache", "conform": modulePath + "/conform",
 	"picture": modulePath + "/picture",
 
 	"atomic": "sync/atomic", "base64": "encoding/base64", "binary": "encoding/binary", "bufio": "bufio",

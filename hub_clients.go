@@ -273,6 +273,16 @@ func (c *hubClient) confirm(id, written uint64) (complete bool) {
 	return complete
 }
 
+// hasUnconfirmed reports whether a prompt has an outcome that the client has not confirmed.
+func (c *hubClient) hasUnconfirmed() bool {
+	for p := range c.prompts {
+		if p.outcome != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // expect records that a client waits for a prompt.
 func (x *clientIndex) expect(c *hubClient, promptID string) {
 	if p := x.prompts[promptID]; p != nil && !p.over { // it has begun

@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -105,6 +106,7 @@ type Info struct {
 
 	Deprecated   bool     // the front end marks the node and offers it last
 	Experimental bool     // the front end marks the node
+	DevOnly      bool     // the front end hides the class unless its developer mode is on
 	Search       []string // more words by which the front end's search finds the node
 	Essentials   string   // the group of the front end's Essentials tab that has the node; default: the tab does not have it
 	// Module says where the class comes from. The front end takes the first part, up to the
@@ -113,6 +115,15 @@ type Info struct {
 	// shows beside the node, and asks for help. For any other module, it shows a question
 	// mark. Default: nodes.
 	Module string
+	// APINode says that the node uses a service that costs money. The front end marks the node,
+	// and asks users to sign in to ComfyUI's service before they run it; it does not ask if the
+	// server announces the feature flag partner_run_gate_enabled as false.
+	APINode bool
+	// PriceBadge is a JSON object that says what a run of an APINode costs, as in ComfyUI:
+	// {"engine":"jsonata","depends_on":{"widgets":[{"name":"n","type":"INT"}],"inputs":[],"input_groups":[]},"expr":"…"}.
+	// The front end computes the price from the inputs. Default: no price.
+	PriceBadge json.RawMessage
+
 	// Help is a text about the node in Markdown. The front end shows it instead of the
 	// Description, when a user asks for help. The server of package comfy serves it; only a
 	// file of the host at the same address comes before it. Help is for all languages.

@@ -95,7 +95,8 @@ func NewGraph() *Graph { return &Graph{} }
 
 // Add adds a node and returns the link to its first output. Inputs that are a [Link]
 // are connected. Other inputs may be any Go values. A slice is a list. In a prompt, Add
-// writes a list as {"__value__": […]}, because a plain JSON list could be a link.
+// writes a list as {"__value__": […]}, because a plain JSON list could be a link. A node made
+// at run time reads an object of decoded JSON as a prompt does, also {"__value__": literal}.
 func (g *Graph) Add(class string, in Inputs) Link {
 	g.n++
 	return g.AddAs(strconv.Itoa(g.n), class, in)
@@ -120,7 +121,7 @@ func (g *Graph) AddAs(name, class string, in Inputs) Link {
 // made at run time, its display id counts. DisplayAs has no effect on the nodes of a prompt.
 // It panics if g does not have the node.
 func (g *Graph) DisplayAs(at Link, id string) Link {
-	for i := range g.nodes {
+	for i := len(g.nodes) - 1; i >= 0; i-- { // usually it is the newest node
 		if n := &g.nodes[i]; n.ID == at.Node {
 			n.Extra = maps.Clone(n.Extra)
 			if n.Extra == nil {

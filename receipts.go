@@ -141,7 +141,8 @@ func (h *Hub) Unexpect(client, promptID string) {
 }
 
 // awaitConfirmations waits, at most confirmWait, until no session of the client has a
-// recent outcome without a confirmation.
+// recent outcome without a confirmation, or until the client has confirmed all its outcomes:
+// a client may have sockets that it does not read any more.
 func (h *Hub) awaitConfirmations(client string) {
 	var timeout <-chan time.Time
 	for {
@@ -162,13 +163,12 @@ func (h *Hub) awaitConfirmations(client string) {
 	}
 }
 
-// unconfirmed returns nil if no session of the client has a recent outcome without a
-// confirmation. Otherwise it returns a channel that is closed when this may have changed.
+// unconfirmed returns nil if there is nothing to wait for. Otherwise it returns a channel that is closed when this may have changed.
 func (h *Hub) unconfirmed(client string) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.index.clients[client]
-	if c == nil {
+	if c == nil || !c.hasUnconfirmed() {
 		return nil
 	}
 	for _, s := range c.sessions {

@@ -146,6 +146,26 @@ func TestReceiptCountsForPromptsThatHaveEnded(t *testing.T) {
 	})
 }
 
+// TestReceiptOnAnotherConnection checks that a connection that never answers delays no other
+// one when the client has confirmed all outcomes elsewhere.
+func TestReceiptOnAnotherConnection(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		h := openHub(t, nil)
+		p := &tape{}
+		stock(t, h, &tape{})
+		s := stock(t, h, p)
+		publish(t, h, start("1"), success("1"), ending("1"))
+		synctest.Wait()
+		begin := time.Now()
+		require.Len(t, owed(t, h), 3)
+		require.Positive(t, time.Since(begin), "a receipt may be on its way")
+		s.Confirm(p.frames[1].ID)
+		begin = time.Now()
+		require.Empty(t, owed(t, h))
+		require.Zero(t, time.Since(begin))
+	})
+}
+
 // TestReceiptIsForgottenWithItsPrompt checks that a client whose prompts are all confirmed
 // and gone can have new ones.
 func TestReceiptIsForgottenWithItsPrompt(t *testing.T) {

@@ -174,8 +174,12 @@ func (m *receiptModel) expect(client, id string) {
 
 // owed reports whether a connection of the client has a recent outcome without a receipt.
 // perhaps is also true for a connection that has not noticed that the receipt of another
-// connection, or a new life of the prompt, has settled what it waits for.
+// connection, or a new life of the prompt, has settled what it waits for. Neither is true if
+// the client has confirmed all outcomes.
 func (m *receiptModel) owed(client string) (surely, perhaps bool) {
+	if !slices.ContainsFunc(m.prompts, func(p *receiptPrompt) bool { return p.client == client && !p.confirmed && p.outcome > 0 }) {
+		return false, false
+	}
 	for _, s := range m.sessions {
 		if s.client == client && s.confirms && m.now-s.askedAt < 2*time.Second {
 			surely = surely || s.answered < s.asked || m.outstanding(s)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/crowd"
@@ -17,6 +18,7 @@ type conn struct {
 	id      string
 	session *nodebus.Session
 	sock    *ws.Conn
+	replies atomic.Bool // the client has replied to the last ping of a head start
 
 	codec  nodebus.JSONCodec // only the goroutine that reads uses it
 	spoken bool              // the first message has arrived; only the reading goroutine uses it
@@ -110,14 +112,11 @@ func (cs *clients) isClosed() bool {
 	return cs.closed
 }
 
-// sockets returns the connections of a client.
-func (cs *clients) sockets(id string) (socks []*ws.Conn) {
+// of returns the connections of a client.
+func (cs *clients) of(id string) []*conn {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	for _, c := range cs.byID[id] {
-		socks = append(socks, c.sock)
-	}
-	return socks
+	return slices.Clone(cs.byID[id])
 }
 
 // present reports whether a client is connected.

@@ -5,9 +5,14 @@ import (
 	"time"
 )
 
-// headStartMax is the maximum time that a prompt waits for a sign of life from its
-// client. The time has a bound because later prompts of the client wait too.
-const headStartMax = 250 * time.Millisecond
+// A prompt waits at most headStartMax for a sign of life from its client. The time has a
+// bound because later prompts of the client wait too, and a client that never reads its
+// socket gives no sign. A client that has replied to the last ping reads: it may only lack
+// processor time, so the prompt waits up to headStartKnown.
+const (
+	headStartMax   = 250 * time.Millisecond
+	headStartKnown = 2 * time.Second
+)
 
 // headStart closes ready, and so lets a prompt begin whose submission is answered.
 // If the client has no socket or there is no head start, headStart closes ready at
@@ -20,14 +25,29 @@ const headStartMax = 250 * time.Millisecond
 // of the same client: the engine keeps the order of a client's prompts, even if a
 // later prompt is ready first.
 func (s *Server) headStart(client string, ready chan struct{}) {
-	socks := s.clients.sockets(client)
-	if s.opts.HeadStart <= 0 || len(socks) == 0 {
+	conns := s.clients.of(client)
+	if s.opts.HeadStart <= 0 || len(conns) == 0 {
 		close(ready)
 		return
 	}
+	most := headStartMax
+	for _, c := range conns {
+		if c.replies.Load() {
+			most = headStartKnown
+		}
+	}
 	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, func() { close(ready) }) })
-	time.AfterFunc(headStartMax, awake)
-	for _, sock := range socks {
-		sock.Probe(awake)
+	limit := time.AfterFunc(most, func() {
+		for _, c := range conns {
+			c.replies.Store(false)
+		}
+		awake()
+	})
+	for _, c := range conns {
+		c.sock.Probe(func() {
+			limit.Stop()
+			c.replies.Store(true)
+			awake()
+		})
 	}
 }

@@ -2,6 +2,7 @@ package comfy_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -166,27 +167,39 @@ func TestHeadStartIsOfOneClient(t *testing.T) {
 }
 
 // TestHeadStartOfOneThatSleeps: a prompt waits for a client that cannot read for a
-// while because it gets no processor time. The wait has a limit.
+// while because it gets no processor time. The wait has a limit, which is longer for a
+// client that has replied to the last ping.
 func TestHeadStartOfOneThatSleeps(t *testing.T) {
-	for slept, want := range map[time.Duration]time.Duration{
-		100 * time.Millisecond: 120 * time.Millisecond,
-		time.Hour:              270 * time.Millisecond,
+	type nap struct{ slept, want time.Duration }
+	const long = time.Hour
+	for name, naps := range map[string][]nap{
+		"once":     {{100 * time.Millisecond, 120 * time.Millisecond}},
+		"new":      {{long, 270 * time.Millisecond}, {long, 270 * time.Millisecond}},
+		"known":    {{0, 20 * time.Millisecond}, {time.Second, 1020 * time.Millisecond}, {time.Second, 1020 * time.Millisecond}},
+		"no more":  {{0, 20 * time.Millisecond}, {long, 2020 * time.Millisecond}, {long, 270 * time.Millisecond}},
+		"returned": {{long, 270 * time.Millisecond}, {0, 20 * time.Millisecond}, {time.Second, 1020 * time.Millisecond}},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			p := newPaced(t, nil)
-			c, err := p.network.dial(t.Context(), "", "")
-			require.NoError(t, err)
-			defer c.Close()
-			_, err = io.WriteString(c, "GET /ws?clientId=me HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-			require.NoError(t, err)
-			go func() { _, _ = io.Copy(io.Discard, c) }() // reads all bytes, but replies to no ping
-			synctest.Wait()
-			at := time.Now()
-			p.submit("me", "held")
-			time.AfterFunc(slept, func() { _, _ = c.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) }) // a pong
-			require.Equal(t, "held", <-p.begun)
-			require.Equal(t, want, time.Since(at))
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaced(t, nil)
+				c, err := p.network.dial(t.Context(), "", "")
+				require.NoError(t, err)
+				defer c.Close()
+				_, err = io.WriteString(c, "GET /ws?clientId=me HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+					"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+				require.NoError(t, err)
+				go func() { _, _ = io.Copy(io.Discard, c) }() // reads all bytes, but replies to no ping
+				synctest.Wait()
+				for i, n := range naps {
+					at := time.Now()
+					id := fmt.Sprint("held ", i)
+					p.submit("me", id)
+					pong := time.AfterFunc(n.slept, func() { _, _ = c.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) })
+					require.Equal(t, id, <-p.begun)
+					require.Equal(t, n.want, time.Since(at))
+					pong.Stop()
+				}
+			})
 		})
 	}
 }

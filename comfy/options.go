@@ -1,6 +1,7 @@
 package comfy
 
 import (
+	"encoding/json"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -58,9 +59,20 @@ type Options struct {
 	// index.html. Default: a built-in page that runs workflows, draws their graphs
 	// and shows what happens in them, answers questions, and orders the queue.
 	Frontend fs.FS
+	// Workflow is the workflow that ComfyUI's front end shows where it would show its own
+	// default workflow: to a user without saved or unsaved work, at the first visit and at
+	// later ones. It also takes the place of the front end's default for the command "Load Default
+	// Workflow". It is JSON in the format that the front end saves, with a list of
+	// "nodes", and not in the API format. The front end learns it from a script that the
+	// server adds to /extensions. It has no effect without a Frontend. Default: the front end shows
+	// its list of templates, and at later visits its own workflow, which needs the classes of ComfyUI.
+	Workflow json.RawMessage
 	// Extensions maps names to packs of JavaScript and other files. /extensions
 	// lists the .js files of all packs, and the front end imports these files.
-	// Scripts run in the user's browser, so name only packs that you trust.
+	// Scripts run in the user's browser, so name only packs that you trust. If there is a
+	// Frontend, the server adds a pack "nodebus" with scripts of its own: for Workflow, and for
+	// the total progress of a run whose page is loaded again. A pack of this name in
+	// Extensions replaces them; nil stands for no scripts.
 	Extensions map[string]fs.FS
 	// Templates maps names to packs of workflow templates. A template is a .json
 	// file, and a picture can be beside it.
@@ -82,8 +94,8 @@ type Options struct {
 	// Features holds feature flags that the server announces in addition to its
 	// own flags. A flag of the server replaces a flag here of the same name.
 	Features map[string]any
-	// Version is the ComfyUI version that /system_stats reports. Default "0.8.0",
-	// because the server has the routes of that version.
+	// Version is the ComfyUI version that /system_stats reports. Default "0.38.1":
+	// the server answers as that version does, without its assets. No route depends on it.
 	Version string
 
 	// MaxBody is the maximum size of the body of a prompt or of an upload, in bytes; of a
@@ -122,10 +134,11 @@ type Options struct {
 	// which takes a millisecond or two. If all nodes of the prompt are cached, the
 	// prompt could end before such a client listens, and the client would wait for
 	// ever. The time begins when the server has sent the answer and the client has
-	// replied to a ping on its socket, or 250 ms after the ping. Until the
-	// head start ends, the prompt waits in the queue, and later prompts of the
-	// client wait behind it. If the client has no socket, there is no head start.
-	// Negative disables the head start. Default 20 ms.
+	// replied to a ping on its socket, or 250 ms after the ping, or 2 s after it if the
+	// client has replied to the ping before. Until the head start ends, the prompt
+	// waits in the queue, and later prompts of the client wait behind it. If the
+	// client has no socket, there is no head start. Negative disables the head start.
+	// Default 20 ms.
 	HeadStart time.Duration
 
 	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: the
@@ -151,7 +164,7 @@ func (o *Options) withDefaults() Options {
 		opts = *o
 	}
 	if opts.Version == "" {
-		opts.Version = "0.8.0"
+		opts.Version = "0.38.1"
 	}
 	if opts.MaxBody <= 0 {
 		opts.MaxBody = 100 << 20

@@ -2,7 +2,10 @@ package comfy
 
 import (
 	"embed"
+	"encoding/json"
 	"io/fs"
+
+	"github.com/nodebus/nodebus/comfy/internal/site"
 )
 
 //go:embed page
@@ -22,4 +25,17 @@ func (o *Options) frontend() (_ fs.FS, policy string) {
 		panic(err) // cannot happen: the name is valid
 	}
 	return own, pagePolicy
+}
+
+// first returns the workflow that the front end shows first, or nil. A text that is no such
+// workflow would leave the user with an empty page, so it is logged and not offered.
+func (o *Options) first() json.RawMessage {
+	if len(o.Workflow) == 0 {
+		return nil
+	}
+	if !site.IsWorkflow(o.Workflow) {
+		o.Logger.Error("the front end shows its own workflow: Options.Workflow is not a JSON object with a list \"nodes\", as the front end saves it")
+		return nil
+	}
+	return o.Workflow
 }

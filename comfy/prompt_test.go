@@ -178,12 +178,12 @@ func TestClientOfAPrompt(t *testing.T) {
 		{`"extra_data":{"client_id":"b"}`, "b", `"b"`},
 		{`"client_id":"c","extra_data":{"client_id":"x"}`, "c", `"c"`},
 		{`"client_id":"","extra_data":{"client_id":"x"}`, "", `""`},
-		{`"extra_data":{"client_id":5}`, "", `5`},
+		{`"extra_data":{"client_id":5}`, "5", `"5"`},
 		{`"client_id":null,"extra_data":null`, "", `null`},
 		{`"x":1`, "", `null`},
 	} {
 		sockets := map[string]*socket{}
-		for _, client := range []string{"a", "b", "c", "x"} {
+		for _, client := range []string{"a", "b", "c", "x", "5"} {
 			sockets[client] = h.connect(client)
 		}
 		a := h.post("/prompt", `{"prompt":`+quick+`,`+c.body+`}`)

@@ -21,7 +21,7 @@ func TestRefusedPrompts(t *testing.T) {
 		{`5`, "invalid_json", jsonMessage, ""},
 		{`[]`, "invalid_json", jsonMessage, ""},
 		{`{"prompt":` + quick + `}x`, "invalid_json", jsonMessage, ""},
-		{`{"prompt":` + quick + `,"client_id":5}`, "invalid_json", jsonMessage, ""},
+		{`{"prompt":` + quick + `,"client_id":[5]}`, "invalid_client_id", "client_id is not an id", "client_id must be a string"},
 		{`{"prompt":` + quick + `,"partial_execution_targets":"1"}`, "invalid_json", jsonMessage, ""},
 		{`{}`, "no_prompt", "No prompt provided", "No prompt provided"},
 		{`null`, "no_prompt", "No prompt provided", "No prompt provided"},

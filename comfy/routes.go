@@ -119,6 +119,7 @@ func (s *Server) routesOfUsers(sender content.Sender) {
 func (s *Server) routesOfSite(sender content.Sender) {
 	frontend, policy := s.opts.frontend()
 	h := &site.Site{
+		Official: s.opts.Frontend != nil, First: s.opts.first(),
 		Frontend: frontend, Policy: policy, Extensions: s.opts.Extensions, Templates: s.opts.Templates, Models: s.opts.Models,
 		Subgraphs: s.opts.Subgraphs, I18n: s.opts.I18n, Registry: s.engine.Registry(), Sender: sender,
 	}
@@ -158,6 +159,11 @@ func (s *Server) routesOfSite(sender content.Sender) {
 		"GET /docs/{path...}":              h.Help,
 		"GET /":                            h.Static,
 	})
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} { // without a method, they would conflict with GET /
+		for _, path := range []string{"/api/assets", "/api/assets/{path...}", "/api/tags"} {
+			s.mux.HandleFunc(method+" "+path, s.info.Assets)
+		}
+	}
 }
 
 // twin returns the pattern with the prefix /api in its path.

@@ -74,7 +74,7 @@ func TestFeatureFlagsFirst(t *testing.T) {
 			if c.counts {
 				m := s.next()
 				require.Equal(t, "feature_flags", m.Type)
-				require.Equal(t, map[string]any{"supports_preview_metadata": true, "node_replacements": true, "max_upload_size": 104857600.0}, m.Data)
+				require.Equal(t, map[string]any{"supports_preview_metadata": true, "node_replacements": true, "max_upload_size": 104857600.0, "extension": map[string]any{"manager": map[string]any{"supports_v4": false}}}, m.Data)
 			}
 			// After any message, the connection is open and receives events.
 			h.engine.Free()

@@ -98,10 +98,10 @@ func TestListingsKeepTheirForm(t *testing.T) {
 			"/history/r3":                     `{` + entries[3] + `}`,
 			"/history/nobody":                 `{}`,
 			"/api/jobs?limit=2&status=failed": `{"jobs":[],"pagination":{"offset":0,"limit":2,"total":0,"has_more":false}}`,
-			"/api/jobs?status=in_progress": `{"jobs":[{"id":"q0","status":"in_progress","priority":0,"create_time":1000,"outputs_count":0}],` +
+			"/api/jobs?status=in_progress": `{"jobs":[{"id":"q0","status":"in_progress","priority":0,"create_time":1000,"outputs_count":0,"previewable_outputs_count":0}],` +
 				`"pagination":{"offset":0,"limit":1,"total":1,"has_more":false}}`,
 			"/api/jobs?status=completed&limit=1&offset=1": `{"jobs":[{"id":"r3","status":"completed","priority":0,"create_time":1000,` +
-				`"execution_start_time":2000,"execution_end_time":3000,"outputs_count":0}],"pagination":{"offset":1,"limit":1,"total":5,"has_more":true}}`,
+				`"execution_start_time":2000,"execution_end_time":3000,"preview_output":{"content":"a","nodeId":"2","mediaType":"text"},"outputs_count":0,"previewable_outputs_count":0}],"pagination":{"offset":1,"limit":1,"total":5,"has_more":true}}`,
 		} {
 			w := httptest.NewRecorder()
 			server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

@@ -21,7 +21,7 @@ func TestSystemStats(t *testing.T) {
 		h := newHost(t, nil)
 		system := at(t, h.get(path), "system").(map[string]any)
 		require.Equal(t, runtime.GOOS, system["os"])
-		require.Equal(t, "0.8.0", system["comfyui_version"])
+		require.Equal(t, "0.38.1", system["comfyui_version"])
 		require.Equal(t, runtime.Version(), system["python_version"])
 		require.Equal(t, false, system["embedded_python"])
 		require.Equal(t, []any{}, system["argv"], "a command line may have secrets in it")
@@ -146,7 +146,7 @@ func TestExtensions(t *testing.T) {
 		},
 		Frontend: fstest.MapFS{"extensions/core/a.js": {Data: []byte("core")}, "index.html": {Data: []byte("front")}},
 	})
-	require.Equal(t, []any{"/extensions/pack/lib/two%20words.JS", "/extensions/pack/main.js"}, h.get("/extensions"))
+	require.Equal(t, []any{"/extensions/nodebus/total.js", "/extensions/pack/lib/two%20words.JS", "/extensions/pack/main.js"}, h.get("/extensions"))
 	for path, want := range map[string][2]string{
 		"/extensions/pack/main.js":            {"text/javascript; charset=utf-8", "import './lib/a.mjs'"},
 		"/extensions/pack/lib/two%20words.JS": {"text/javascript; charset=utf-8", "2"},

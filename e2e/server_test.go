@@ -41,6 +41,7 @@ func serve(t *testing.T, cache flow.Cache, opts comfy.Options) *server {
 	flow.Register(registry, Tell{steps: next}, nodebus.Info{Category: "e2e", Async: true})
 	flow.Register(registry, Approve{}, nodebus.Info{Category: "e2e"})
 	flow.Register(registry, Collect{}, nodebus.Info{Category: "e2e"})
+	flow.Register(registry, Vector{folder: opts.Output}, nodebus.Info{Category: "e2e"})
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
 		Executor: flow.NewLocal(registry, &flow.LocalOptions{Cache: cache}),
 		Parallel: 1,

@@ -49,6 +49,7 @@ type code interface {
 func (c *Class) complete(info nodebus.Info) {
 	info.Title = cmp.Or(info.Title, info.Name)
 	info.Module, info.Search = cmp.Or(info.Module, coreModule), slices.Clone(info.Search)
+	info.PriceBadge = slices.Clone(info.PriceBadge)
 	for i := range c.inputs {
 		if f := &c.inputs[i]; f.Kind == PortHidden {
 			c.keyed(f.Type)
@@ -247,28 +248,58 @@ func settle(ctx *nodebus.Context, f *field, val any) (any, error) {
 	if b, ok := val.(*nodebus.BlockedError); ok {
 		return b, nil
 	}
-	if port, ok := val.(outPort); ok && f.special {
-		out := port.Any()
-		switch {
-		case out.Blocked != nil:
-			return blockOf(f.Name, out.Blocked)
-		case out.Graph != nil && out.From == (nodebus.Link{}):
-			if err := evalBeside(ctx, out.Graph); err != nil {
-				return nil, fmt.Errorf("output %q: %w", f.Name, err)
-			}
-		case out.From != (nodebus.Link{}):
-			v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
-			if err != nil {
-				return nil, fmt.Errorf("output %q: %w", f.Name, err)
-			}
-			out.Value = v
+	if f.special {
+		var err error
+		if val, err = settleOut(ctx, f, val); err != nil {
+			return nil, err
 		}
-		val = out.Value
 	}
-	if f.List {
-		return value.ListOf(val, f.elem), nil
+	if _, blocked := val.(*nodebus.BlockedError); blocked || !f.List {
+		return val, nil
 	}
-	return val, nil
+	list := value.ListOf(val, f.elem)
+	if !f.special {
+		return list, nil
+	}
+	all := make([]any, 0, len(list))
+	for i, e := range list {
+		port, isOut := e.(outPort)
+		e, err := settleOut(ctx, f, e)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		case isOut && port.Any().From != (nodebus.Link{}):
+			all = append(all, value.ListOf(e, f.elem)...)
+		default:
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// settleOut returns what an Out stands for: its value, or a *nodebus.BlockedError. It returns
+// any other val unchanged.
+func settleOut(ctx *nodebus.Context, f *field, val any) (any, error) {
+	port, ok := val.(outPort)
+	if !ok {
+		return val, nil
+	}
+	out := port.Any()
+	switch {
+	case out.Blocked != nil:
+		return blockOf(f.Name, out.Blocked)
+	case out.Graph != nil && out.From == (nodebus.Link{}):
+		if err := evalBeside(ctx, out.Graph); err != nil {
+			return nil, fmt.Errorf("output %q: %w", f.Name, err)
+		}
+	case out.From != (nodebus.Link{}):
+		v, err := nodebus.Eval[any](ctx, out.Graph, out.From)
+		if err != nil {
+			return nil, fmt.Errorf("output %q: %w", f.Name, err)
+		}
+		return v, nil
+	}
+	return out.Value, nil
 }
 
 // evalBeside runs a graph beside a call of [Class.Call].
@@ -314,7 +345,7 @@ func (n *planNode) sampleArgs() []any {
 		if a := &n.args[i]; a.src >= 0 || n.ports[i].Lazy {
 			args[i] = notGiven
 		} else {
-			args[i] = a.value()
+			args[i] = n.literal(i, a.value())
 		}
 	}
 	return args

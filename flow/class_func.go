@@ -53,8 +53,9 @@ type Hooks struct {
 // BOOLEAN, a number, text or truth value of any Go type is converted to float64, string or
 // bool. If the output is INT, an int, int64 or uint64 passes unchanged, and another whole number
 // becomes an int. A value of an output of any other type passes unchanged. For an output with
-// List, run returns any slice or a [nodebus.List]. Each output may be a [nodebus.Out], for
-// example to block the output or to take the result of a graph. The UI of the [Result] is what
+// List, run returns any slice or a [nodebus.List]. Each output, and each element of a list, may
+// be a [nodebus.Out], for example to block it or to take the result of a graph; if that is a
+// list, its elements take the place of the element. The UI of the [Result] is what
 // the node shows. An error or a panic of run has the same effect as in the method Run of a struct.
 // A cache that keeps results as JSON cannot give back an output of a Go type of the program: the
 // node then runs again.
@@ -66,6 +67,9 @@ func NewClass(schema Schema, run func(ctx *nodebus.Context, in nodebus.Inputs) (
 	k := schemaChecker{class: schema.Name}
 	if run == nil {
 		return nil, k.wrong("", "has no function", "give the function that the nodes call")
+	}
+	if schema.PriceBadge != nil && !isObject(schema.PriceBadge) {
+		return nil, k.wrong("", "has a PriceBadge that is not a JSON object", "write an object, or leave it out")
 	}
 	c := &Class{maker: "a class made at run time"}
 	var err error

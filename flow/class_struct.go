@@ -53,6 +53,9 @@ func newStructClass(proto any, out reflect.Type, info nodebus.Info, body func(ct
 	if info.Name == "" {
 		panic(fmt.Sprintf("nodebus: node %s: has no name; set Info.Name", t))
 	}
+	if info.PriceBadge != nil && !isObject(info.PriceBadge) {
+		panic(fmt.Sprintf("nodebus: node %s: Info.PriceBadge is not a JSON object; write an object, or leave it out", t))
+	}
 	info.Output = info.Output || onlyUI
 	checkMethods(t)
 	_, code.copied = t.MethodByName("Run")

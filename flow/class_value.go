@@ -129,11 +129,24 @@ func (f *field) giveValue(v any) (any, error) {
 	all := make(value.List, len(elems))
 	for i, e := range elems {
 		var err error
-		if all[i], err = f.giveOne(e); err != nil {
+		if all[i], err = f.giveElement(e); err != nil {
 			return nil, fmt.Errorf("element %d: %w", i, err)
 		}
 	}
 	return all, nil
+}
+
+// giveElement converts an element of a list, which may be an Out.
+func (f *field) giveElement(v any) (any, error) {
+	port, ok := v.(outPort)
+	if !ok {
+		return f.giveOne(v)
+	}
+	out := port.Any()
+	if out.Blocked != nil || out.From != (nodebus.Link{}) || out.Graph != nil {
+		return port, nil
+	}
+	return f.giveOne(out.Value)
 }
 
 func (f *field) giveOne(v any) (any, error) {

@@ -53,5 +53,6 @@
 // implementation in memory. Package conform has a test suite for each interface. Package
 // flow/diskcache has a Cache in a folder. A function around each call of a node
 // ([LocalOptions].Around) can try again, limit the time, trace, or run the node elsewhere;
-// package flow/around has some of these functions.
+// package flow/around has some of these functions. A function that sees each graph before it
+// runs ([Registry.CheckGraphs]) lets classes work together; package flow/loops is built on it.
 package flow

@@ -97,6 +97,16 @@ type arg struct {
 	src, slot int32
 }
 
+// literal returns input k of a node, whose value is val. A node made at run time may have a
+// literal as a prompt has it, for example in a copy of a node of the prompt: {"__value__": …}.
+// Converting it calls foreign code.
+func (n *planNode) literal(k int, val any) any {
+	if _, isObject := val.(map[string]any); n.made == nil || !isObject {
+		return val
+	}
+	return n.ports[k].literal(val)
+}
+
 // share decides whether the calls share a literal or a default.
 func (a *arg) share(f *field) {
 	if f.copies && a.src < 0 && a.val != nil && mayCopy(reflect.TypeOf(a.val)) {
@@ -128,6 +138,7 @@ type planner struct {
 	shapes shapes
 	walk   walker
 	ring   bool // some node depends on itself
+	graph  *GraphCheck
 }
 
 type planState uint8
@@ -172,8 +183,12 @@ func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
 			failed = append(failed, o)
 		}
 	}
+	failed, err := pl.checkGraph(wanted, failed)
+	if err != nil {
+		return nil, err
+	}
 	var rejected *nodebus.ValidationError
-	if len(failed) > 0 {
+	if len(failed) > 0 || len(pl.graph.wrong) > 0 {
 		rejected = pl.report(failed)
 	}
 	if pl.gone == nil && len(pl.outputs) == 0 {
@@ -187,10 +202,13 @@ func (r *Registry) plan(ctx context.Context, p *nodebus.Prompt) (*plan, error) {
 	}
 	pl.rejected, pl.specs = rejected, p.Nodes
 	p.Outputs = make([]string, len(pl.outputs))
-	pl.isOutput = make([]bool, len(pl.nodes))
 	for i, o := range pl.outputs {
-		pl.isOutput[o] = true
 		p.Outputs[i] = pl.nodes[o].id
+	}
+	pl.graph.apply()
+	pl.outputs, pl.isOutput = pl.graph.roots(pl.outputs), make([]bool, len(pl.nodes))
+	for _, o := range pl.outputs {
+		pl.isOutput[o] = true
 	}
 	done := pl.plan // a copy, so that nothing keeps the planner
 	return &done, nil
@@ -311,12 +329,18 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
 	e.Nodes = map[string]*nodebus.NodeProblems{}
 	if pl.ring {
-		(&cycles{pl: pl}).report(failed)
+		(&cycles{pl: pl}).report(pl.graph.roots(failed))
 	}
 	var lines []string
 	for _, o := range failed {
 		for _, p := range pl.found.found[o] {
 			lines = append(lines, p.Message+": "+p.Details)
+		}
+	}
+	for _, g := range pl.graph.wrong {
+		lines = append(lines, g.problem.Message+": "+g.problem.Details)
+		for _, i := range g.nodes {
+			pl.found.add(i, g.problem)
 		}
 	}
 	if more := len(pl.found.found) - pl.found.nodes; more > 0 {
@@ -332,37 +356,6 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	}
 	pl.dependents(e, failed)
 	return e
-}
-
-// The limits of dependents. A prompt can have many outputs and many problems, and the
-// listed outputs are only a hint.
-const (
-	dependentsMax      = 5_000_000 // steps
-	dependentsBytesMax = 1 << 20   // the text of the listed outputs
-)
-
-// dependents lists, for each node with problems, the outputs that depend on it. It
-// walks upstream once from each output.
-func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
-	seen := make([]int32, len(pl.nodes)) // number of the last output that led to the node, counted from 1
-	work, text := 0, 0
-	for k, o := range failed {
-		pl.walk.up(o, func(_ *pathStep, to int32) bool {
-			if seen[to] == int32(k)+1 || work >= dependentsMax {
-				return false
-			}
-			seen[to] = int32(k) + 1
-			work += len(pl.nodes[to].args) + len(pl.nodes[to].extra)
-			if n := e.Nodes[pl.nodes[to].id]; n != nil && text < dependentsBytesMax {
-				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
-				text += 3 + len(pl.nodes[o].id)
-			}
-			return true
-		}, func(int32, *pathStep) {})
-	}
-	for _, n := range e.Nodes {
-		n.DependentOutputs = orEmpty(n.DependentOutputs)
-	}
 }
 
 // Prepare checks a prompt against the classes of r and makes it ready to run on a

@@ -98,3 +98,35 @@ func describeList(choices []any) string {
 	}
 	return pyfmt.Repr(choices)
 }
+
+// The limits of dependents. A prompt can have many outputs and many problems, and the
+// listed outputs are only a hint.
+const (
+	dependentsMax      = 5_000_000 // steps
+	dependentsBytesMax = 1 << 20   // the text of the listed outputs
+)
+
+// dependents lists, for each node with problems, the outputs that depend on it. It
+// walks upstream once from each output.
+func (pl *planner) dependents(e *nodebus.ValidationError, failed []int32) {
+	seen := make([]int32, len(pl.nodes)) // number of the last output that led to the node, counted from 1
+	work, text := 0, 0
+	for k, o := range failed {
+		pl.graph.up(o, func(_ *pathStep, to int32) bool {
+			if seen[to] == int32(k)+1 || work >= dependentsMax {
+				return false
+			}
+			seen[to] = int32(k) + 1
+			work += len(pl.nodes[to].args) + len(pl.nodes[to].extra)
+			if n := e.Nodes[pl.nodes[to].id]; n != nil && text < dependentsBytesMax {
+				n.DependentOutputs = append(n.DependentOutputs, pl.nodes[o].id)
+				text += 3 + len(pl.nodes[o].id)
+			}
+			return true
+		})
+	}
+	pl.graph.dependents(e, work, text)
+	for _, n := range e.Nodes {
+		n.DependentOutputs = orEmpty(n.DependentOutputs)
+	}
+}

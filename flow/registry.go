@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"iter"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ type Registry struct {
 	mu       sync.RWMutex
 	classes  map[string]*Class
 	replaced map[string]*Replacement // by the name of the old class
+	checks   []func(context.Context, *GraphCheck) error
 }
 
 // NewRegistry returns an empty registry.

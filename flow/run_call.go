@@ -125,6 +125,7 @@ func (w *worker) gather() (kind inputKind, err error) {
 		val := a.val
 		switch {
 		case a.src < 0:
+			val = n.literal(k, val)
 		case n.ports[k].Raw:
 			val = nodebus.Link{Node: w.r.node(a.src).plan.id, Slot: int(a.slot)}
 		case n.ports[k].Lazy:
@@ -235,8 +236,7 @@ func (t *turn) callOnce(ctx *nodebus.Context, c *Call, args, room []any) (res ca
 		if res.outs[o], err = t.unpack(&class.outputs[o], res.outs[o]); err != nil {
 			return res, err
 		}
-		_, unmade := res.outs[o].(*madeOutput)
-		res.unmade = res.unmade || unmade
+		res.unmade = res.unmade || isUnmade(res.outs[o])
 	}
 	return res, nil
 }
@@ -259,33 +259,60 @@ func (t *turn) callRun(ctx *nodebus.Context, c *Call, args, room []any) (res cal
 // value, a list, a *nodebus.BlockedError or a *madeOutput. A function around the call
 // may also have given a plain value for an Out, or any slice for a List.
 func (t *turn) unpack(f *field, val any) (any, error) {
-	if b, ok := val.(*nodebus.BlockedError); ok {
-		return b, nil
-	}
-	if port, ok := val.(outPort); ok && f.special {
-		out := port.Any()
-		switch {
-		case out.Blocked != nil:
-			return blockOf(f.Name, out.Blocked)
-		case t.over.Load(): // the call was left behind
-			return nil, nodebus.ErrClosed
-		case out.Graph != nil && out.From == (nodebus.Link{}):
-			if err := t.runBeside(out.Graph); err != nil {
-				return nil, fmt.Errorf("output %q: %w", f.Name, err)
-			}
-		case out.From != (nodebus.Link{}):
-			src, err := t.w.r.addGraph(t.n, out.Graph, out.From)
-			return &madeOutput{src, int32(out.From.Slot)}, err
+	if f.special {
+		var err error
+		if val, err = t.settle(f, val); err != nil {
+			return nil, err
 		}
-		val = out.Value
+	}
+	switch val.(type) {
+	case *nodebus.BlockedError, *madeOutput:
+		return val, nil
 	}
 	if !f.List {
 		return val, nil
 	}
-	if list, ok := val.(listValue); ok {
-		return unlist(list.Values()), nil
+	elems, ok := val.(listValue)
+	list := value.List(nil)
+	if ok {
+		list = elems.Values()
+	} else {
+		list = value.ListOf(val, f.elem)
 	}
-	return unlist(value.ListOf(val, f.elem)), nil
+	for i := 0; f.special && i < len(list); i++ {
+		if _, isOut := list[i].(outPort); !isOut {
+			continue
+		}
+		var err error
+		if list[i], err = t.settle(f, list[i]); err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+	}
+	return unlist(list), nil
+}
+
+// settle returns what an Out stands for: its value, a *nodebus.BlockedError or a *madeOutput. It
+// returns any other val unchanged.
+func (t *turn) settle(f *field, val any) (any, error) {
+	port, ok := val.(outPort)
+	if !ok {
+		return val, nil
+	}
+	out := port.Any()
+	switch {
+	case out.Blocked != nil:
+		return blockOf(f.Name, out.Blocked)
+	case t.over.Load(): // the call was left behind
+		return nil, nodebus.ErrClosed
+	case out.Graph != nil && out.From == (nodebus.Link{}):
+		if err := t.runBeside(out.Graph); err != nil {
+			return nil, fmt.Errorf("output %q: %w", f.Name, err)
+		}
+	case out.From != (nodebus.Link{}):
+		src, err := t.w.r.addGraph(t.n, out.Graph, out.From)
+		return &madeOutput{src, int32(out.From.Slot)}, err
+	}
+	return out.Value, nil
 }
 
 func blockedOuts(c *Class, b *nodebus.BlockedError) []any {

@@ -74,6 +74,12 @@ func (w *worker) expand() error {
 	return nil
 }
 
+// isUnmade reports whether an output, or an element of it, is an output of another node.
+func isUnmade(out any) (is bool) {
+	eachMade([]any{out}, func(*madeOutput) { is = true })
+	return is
+}
+
 // assemble computes the result of an expanded node from the results of the nodes
 // that it made.
 func (w *worker) assemble() {

@@ -104,7 +104,7 @@ func (t *turn) inputOf(ctx context.Context, name string, call int) (any, error) 
 func (t *turn) input(ctx context.Context, k, call int) (any, error) {
 	a := t.n.plan.args[k]
 	if a.src < 0 {
-		return a.value(), nil
+		return t.n.plan.literal(k, a.value()), nil
 	}
 	values, err := t.await(ctx, madeOutput{a.src, a.slot})
 	if err != nil {

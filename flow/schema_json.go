@@ -67,9 +67,18 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 	if s.Experimental {
 		o.add("experimental", true)
 	}
+	if s.DevOnly {
+		o.add("dev_only", true)
+	}
 	o.add("search_aliases", s.Search)
 	if s.Essentials != "" {
 		o.add("essentials_category", s.Essentials)
+	}
+	if s.APINode {
+		o.add("api_node", true)
+	}
+	if s.PriceBadge != nil {
+		o.add("price_badge", s.PriceBadge)
 	}
 	return o.MarshalJSON()
 }

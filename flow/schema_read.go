@@ -34,18 +34,21 @@ type entryJSON struct {
 	Module      loose[string] `json:"python_module"`
 	OutputNode  loose[bool]   `json:"output_node"`
 
+	APINode      loose[bool]     `json:"api_node"`
+	PriceBadge   json.RawMessage `json:"price_badge"`
 	Intermediate loose[bool]     `json:"has_intermediate_output"`
 	Search       loose[[]string] `json:"search_aliases"`
 	Essentials   loose[string]   `json:"essentials_category"`
 
 	Deprecated, Experimental loose[bool]
+	DevOnly                  loose[bool] `json:"dev_only"`
 }
 
 // info returns what the entry says about the class beside its ports.
 func (e *entryJSON) info() nodebus.Info {
 	return nodebus.Info{
 		Name: e.Name.v, Title: e.DisplayName.v, Category: e.Category.v, Description: e.Description.v, Output: e.OutputNode.v,
-		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v,
+		Intermediate: e.Intermediate.v, Deprecated: e.Deprecated.v, Experimental: e.Experimental.v, DevOnly: e.DevOnly.v,
 		Search: e.Search.v, Essentials: e.Essentials.v, Module: e.Module.v,
 	}
 }
@@ -74,6 +77,9 @@ func (s *Schema) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("nodebus: not an entry of /object_info: %w", err)
 	}
 	read := Schema{Info: e.info()}
+	if read.APINode = e.APINode.v; isObject(e.PriceBadge) {
+		read.PriceBadge = e.PriceBadge
+	}
 	in, order := e.Input.v, e.InputOrder.v
 	for _, group := range []struct {
 		kind  PortKind
@@ -94,6 +100,11 @@ func (s *Schema) UnmarshalJSON(data []byte) error {
 	}
 	*s = read
 	return nil
+}
+
+// isObject reports whether text is a JSON object.
+func isObject(text json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) && json.Valid(text)
 }
 
 // takeLists makes every input a List: inputs that stand for others have lists inside.

@@ -114,7 +114,8 @@ func TestSchemaIsWrittenAsItWasRead(t *testing.T) {
 			"input_order":{"required":["a","b"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
 		{"kinds that are not known", `{"input":{"required":{"a":["COMFY_DYNAMICGROUP_V3",{"template":{"required":{"n":["INT",{}]}},"min":0}],"b":["COMFY_DYNAMICSLOT_V3",{"slotType":"IMAGE","inputs":{"required":{}}}]}},
 			"input_order":{"required":["a","b"]},"output":[],"output_is_list":[],"output_name":[],"name":"A","display_name":"A","description":"","category":"c","output_node":false}`, ""},
-		{"what a class says about itself", `{"is_input_list":true,"has_intermediate_output":true,"deprecated":true,"experimental":true,"search_aliases":["a","b"],"essentials_category":"Basic",
+		{"what a class says about itself", `{"is_input_list":true,"has_intermediate_output":true,"deprecated":true,"experimental":true,"dev_only":true,"api_node":true,
+			"price_badge":{"engine":"jsonata","depends_on":{"widgets":[{"name":"n","type":"INT"}],"inputs":["i"],"input_groups":[]},"expr":"{\"type\":\"usd\"}"},"search_aliases":["a","b"],"essentials_category":"Basic",
 			"python_module":"custom_nodes.pack","input":{"required":{"mode":["COMFY_DYNAMICCOMBO_V3",{"options":[{"key":"x","inputs":{"required":{"s":["FLOAT",{}]}}}]}]}},"name":"A"}`, ""},
 		{"what a class does not say", `{"is_input_list":false,"has_intermediate_output":false,"search_aliases":[],"python_module":"comfy_extras.nodes_x","name":"A"}`, ""},
 		{"inputs that stand for others", `{"input":{"required":{"images":["COMFY_AUTOGROW_V3",{"tooltip":"t","template":{"input":{"required":{"image":["IMAGE",{}]}},"prefix":"image","min":1,"max":50}}],
@@ -132,6 +133,11 @@ func TestSchemaIsWrittenAsItWasRead(t *testing.T) {
 			"output":["INT"],"output_is_list":"no","output_name":[["x"]],"name":"A","display_name":null,"description":["not","text"],"category":5,"output_node":"yes"}`,
 			`{"input":{"required":{"a":["INT",{}],"b":["IMAGE",{}],"c":["MASK",{}],"d":[["x",null],{}]}},"input_order":{"required":["a","b","c","d"]},
 			"output":["INT"],"output_is_list":[false],"output_name":["INT"],"name":"A","display_name":"","description":"","category":"","output_node":false}`,
+		},
+		{
+			"what a class of the newer kind leaves open", `{"name":"A","deprecated":false,"experimental":false,"dev_only":false,"api_node":false,"price_badge":null,"search_aliases":null,
+			"essentials_category":null,"output_matchtypes":null,"display_name":null,"input":{"required":{},"hidden":{"unique_id":["UNIQUE_ID"]}},"input_order":{"required":[],"hidden":["unique_id"]}}`,
+			`{"name":"A","search_aliases":[],"display_name":"","input":{"required":{},"hidden":{"unique_id":"UNIQUE_ID"}},"input_order":{"required":[],"hidden":["unique_id"]}}`,
 		},
 		{"nothing", `{}`, `{"input":{"required":{}},"input_order":{"required":[]},"output":[],"output_is_list":[],"output_name":[],"name":"","display_name":"","description":"","category":"","output_node":false}`},
 	} {

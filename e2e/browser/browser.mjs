@@ -71,7 +71,7 @@ export async function launchPlain(profile) {
 
 // watch lists requests without an answer, answers that are errors, errors on the
 // console and exceptions that nobody caught, but for those that are tolerated.
-function watch(page, address) {
+export function watch(page, address) {
   const problems = [];
   const add = (problem) => tolerated.some((t) => t.test(problem)) || problems.push(problem);
   const named = (r) => `${r.method()} ${r.url().replace(`http://${address}`, "")}`;

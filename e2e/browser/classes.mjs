@@ -2,11 +2,7 @@
 // class that is gone, the help and the badges of a class, and its search words.
 //
 //	node classes.mjs 127.0.0.1:8188 FOLDER
-import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { open } from "./browser.mjs";
-import { Editor } from "./editor.mjs";
+import { play } from "./play.mjs";
 
 const steps = {
   // The front end offers to replace the node. The new node has the values and the link of
@@ -44,18 +40,6 @@ const steps = {
 };
 
 const [address, shots] = process.argv.slice(2);
-mkdirSync(shots, { recursive: true });
-const { page, problems, close } = await open(address);
-const shot = (name) => page.screenshot({ path: join(shots, `classes-${name.replaceAll(" ", "-")}.png`) });
-try {
-  const editor = new Editor(page, problems, false, shot);
-  for (const [scenario, body] of Object.entries(steps)) {
-    const saw = await body(editor).finally(() => shot(scenario));
-    console.log(JSON.stringify({ scenario, ...saw }));
-  }
-  // The front end throws this when it replaces a node whose widgets are on the page.
-  const own = /Attempted to access LGraph reference that was null or undefined\.$/;
-  assert.deepEqual(problems.filter((problem) => !own.test(problem)), []);
-} finally {
-  await close();
-}
+// The front end throws this when it replaces a node whose widgets are on the page.
+const own = [/Attempted to access LGraph reference that was null or undefined\.$/];
+await play(address, { steps, shots, name: "classes", own });

@@ -24,6 +24,11 @@ export class Editor {
   async settle() {
     await this.page.getByRole("dialog").getByRole("button", { name: "Close" }).first().click();
     await this.page.getByRole("dialog").waitFor({ state: "detached" });
+    await this.draw();
+  }
+
+  // draw sets how nodes are drawn.
+  async draw() {
     const settings = {
       "Comfy.VueNodes.Enabled": !this.canvas,
       "Comfy.Minimap.Visible": false,
@@ -80,6 +85,19 @@ export class Editor {
   // active waits until the front end counts so many jobs in the queue.
   active(n) {
     return this.page.getByTestId("queue-overlay-toggle").filter({ hasText: `${n} active` }).waitFor();
+  }
+
+  // total waits until the front end says how much of the run is done, in percent, and which node
+  // runs.
+  async total(percent, node) {
+    await this.page.getByText(`Total: ${percent}%`).first().waitFor();
+    await this.page.getByText(new RegExp(`^Current node:\\s*${node}`)).first().waitFor();
+    return percent;
+  }
+
+  // titled waits until the title of the page begins with a text.
+  titled(start) {
+    return this.page.waitForFunction((start) => document.title.startsWith(start), start);
   }
 
   // step lets nodes that wait for it take so many steps.

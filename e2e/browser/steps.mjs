@@ -4,10 +4,13 @@ import assert from "node:assert/strict";
 
 // What a node can be waited for to look like. These are sent to the page, each by
 // itself. To show its work, it needs another preview than before.
-const shows = (node, progress, before = null) =>
+export const shows = (node, progress, before = null) =>
   node.running && Math.abs(node.progress - progress) < 0.01 && node.preview !== null && node.live !== before;
-const hasPicture = (node) => node.picture !== null;
-const isAtRest = (node) => node.running === false && node.progress === null;
+export const hasPicture = (node) => node.picture !== null;
+export const isAtRest = (node) => node.running === false && node.progress === null;
+// The front end takes a preview away that it receives in the same moment as the news that its node
+// has begun.
+export const isRunning = (node) => node.running;
 const isRefused = (node) => node.failed && node.wrong.length > 0;
 
 export const steps = {
@@ -40,6 +43,7 @@ export const steps = {
   // with each step; pictures are shown when they are there.
   async runs(editor) {
     await editor.run();
+    await editor.sees(3, isRunning);
     for (let step = 1, live = null; step <= 8; step++) {
       await editor.step();
       ({ live } = await editor.sees(3, shows, step / 12, live));
@@ -85,7 +89,7 @@ export const steps = {
   async interrupts(editor) {
     await editor.load("endless");
     await editor.run();
-    await editor.sees(2, (node) => node.running);
+    await editor.sees(2, isRunning);
     await editor.shot("to-be-interrupted");
     await editor.cancel();
     const { failed, progress } = await editor.sees(2, isAtRest);
@@ -95,18 +99,21 @@ export const steps = {
   },
 
   // The page is loaded again in the middle of a run, and shows it going on: its
-  // last preview first.
+  // last preview first. It says the same of what is done.
   async "survives a reload"(editor) {
     await editor.load("picture", "reloaded");
     await editor.set(3, "steps", 6);
     await editor.run();
+    await editor.sees(3, isRunning);
     await editor.step(2);
     await editor.sees(3, shows, 2 / 6);
     const before = await editor.toasts();
+    const total = [await editor.total(29, "Develop")];
     await editor.page.reload();
     await editor.ready();
     const { live } = await editor.sees(3, shows, 2 / 6);
     const after = await editor.toasts();
+    total.push(await editor.total(29, "Develop"));
     await editor.active(1);
     await editor.step();
     await editor.sees(3, shows, 3 / 6, live);
@@ -114,7 +121,7 @@ export const steps = {
     await editor.step(3);
     const { picture } = await editor.sees(4, hasPicture);
     await editor.idle();
-    return { before, after, picture };
+    return { before, after, total, picture };
   },
 
   // A run that ends while there is no page is among the results when there is one
@@ -124,6 +131,7 @@ export const steps = {
     await editor.set(3, "steps", 3);
     await editor.set(4, "filename_prefix", "late");
     await editor.run();
+    await editor.sees(3, isRunning);
     await editor.step();
     await editor.sees(3, shows, 1 / 3);
     await editor.page.goto("about:blank");

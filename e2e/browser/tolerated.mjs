@@ -7,7 +7,7 @@ export const tolerated = [
   /^net::ERR_ABORTED /,
   // User data that nobody has saved. The front end asks for it, and takes 404
   // for "there is none", which is what ComfyUI answers.
-  /^404 GET \/api\/userdata\?dir=(workflows|subgraphs)&/,
+  /^404 GET \/api\/userdata\?dir=(workflows|subgraphs)(%2F)?&/,
   /^404 GET \/api\/userdata\/user\.css$/,
   /^404 GET \/api\/userdata\/comfy\.templates\.json$/,
   /^404 GET \/api\/userdata\/workflows%2F\.index\.json$/, // bookmarks

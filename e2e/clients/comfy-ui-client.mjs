@@ -67,4 +67,30 @@ await picture("cached");
   const { tally } = await follow("telling", () => goOn(address));
   report("telling", { ...tally, notes: said.of("e2e.note") });
 }
+{
+  // The answer to an edit of the history has no body either.
+  const edit = async (change) => {
+    const err = await client.editHistory(change).catch((err) => err);
+    if (!(err instanceof SyntaxError)) throw err;
+  };
+  const blob = await client.getImage("picture_00001_.png", "", "output");
+  const bytes = Buffer.from(await blob.arrayBuffer());
+  const image = await client.uploadImage(bytes, "up é.png", true);
+  const copy = await digest(await client.getImage(image.name, image.subfolder, image.type));
+  const history = Object.keys(await client.getHistory());
+  await edit({ delete: [history[0]] });
+  const left = Object.keys(await client.getHistory()).length;
+  await edit({ clear: true });
+  report("calls", {
+    files: [image, copy === (await digest(blob))],
+    lists: [await client.getEmbeddings(), Array.isArray(await client.getExtensions())],
+    stats: Object.keys(await client.getSystemStats()),
+    waiting: await client.getPrompt(),
+    queue: await client.getQueue(),
+    class: (await client.getObjectInfo("Fractal")).Fractal.display_name,
+    classes: "SaveImage" in (await client.getObjectInfo()),
+    removed: history.length - left,
+    history: await client.getHistory(),
+  });
+}
 await client.disconnect();

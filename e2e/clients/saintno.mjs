@@ -105,5 +105,39 @@ await picture("cached");
   const { result, tally } = await call("telling", { text: "3" }, () => follows().then(() => goOn(address)));
   report("telling", { ...tally, result, notes });
 }
+{
+  const picture = await api.getImage({ filename: "picture_00001_.png", subfolder: "", type: "output" });
+  const image = (await api.uploadImage(picture, "up é.png", { subfolder: "deep", override: true })).info;
+  const mask = (await api.uploadMask(picture, image)).info;
+  const copy = await digest(await api.getImage(image));
+  await api.storeSettings({ "e2e.a": 1, "e2e.b": [2] });
+  await api.storeSetting("e2e.a", "one");
+  await api.storeUserData("notes/é.json", { a: 1 });
+  await api.moveUserData("notes/é.json", "notes/b.json");
+  const files = await api.listUserData("notes", true);
+  const userdata = await (await api.getUserData("notes/b.json")).json();
+  await api.deleteUserData("notes/b.json");
+  const history = Object.keys(await api.getHistories());
+  report("calls", {
+    files: [image, mask, copy === (await digest(picture))],
+    lists: [await api.getEmbeddings(), await api.getModelFolders(), await api.getModelTypes(), await api.getWorkflowTemplates()],
+    extensions: Array.isArray(await api.getExtensions()),
+    stats: Object.keys(await api.getSystemStats()),
+    logs: (await api.getTerminalLogs()).entries.map((entry) => entry.m),
+    features: (await api.getFeatures()).supports_preview_metadata,
+    classes: [(await api.getNodeDefs("Fractal")).Fractal.display_name, "SaveImage" in (await api.getNodeDefs())],
+    settings: [await api.getSetting("e2e.a"), (await api.getSettings())["e2e.b"]],
+    users: await api.getUserConfig(),
+    userdata: [files, userdata, await api.listUserData("notes", true)],
+    freed: await api.freeMemory(true, true),
+    waiting: await api.pollStatus(),
+    queue: await api.getQueue(),
+    history: [history.length > 0, (await api.getHistory(history[0])).status.completed],
+    ping: (await api.ping()).status,
+  });
+  await api.clearHistory({ clear: true });
+  await api.manageQueue({ clear: true });
+  report("cleared", { history: await api.getHistories() });
+}
 api.destroy();
 process.exit(0); // the package keeps timers

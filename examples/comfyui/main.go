@@ -12,8 +12,9 @@
 //	pip install --no-deps --target /tmp/frontend comfyui-frontend-package
 //	go run ./examples/comfyui -frontend /tmp/frontend/comfyui_frontend_package/static
 //
-// Both front ends list the workflow "painting" among the examples or templates. A
-// script can submit this workflow from this folder:
+// Both front ends list the workflow "painting" among the examples or templates, and the
+// official front end shows it at the first visit. A script can submit this workflow from
+// this folder:
 //
 //	curl -d "{\"prompt\": $(cat files/page/painting.json)}" http://127.0.0.1:8188/prompt
 package main

@@ -206,6 +206,8 @@ func TestFrontend(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(front, "index.html"), []byte("the front end"), 0o600))
 	p := start(t, "-data", t.TempDir(), "-frontend", front)
 	require.Equal(t, "the front end", p.get("/"))
+	require.Contains(t, p.get("/extensions"), "/extensions/nodebus/first.js")
+	require.JSONEq(t, p.get("/api/workflow_templates/example/painting.json"), p.get("/extensions/nodebus/first.json"))
 	var drawn struct {
 		Nodes []struct {
 			ID      json.Number

@@ -25,6 +25,11 @@ func options(data, frontend string) (*comfy.Options, error) {
 	if frontend != "" {
 		opts.Frontend = os.DirFS(frontend)
 		opts.Templates["example"] = sub("frontend") // with the positions of the nodes
+		first, err := files.ReadFile("files/frontend/painting.json")
+		if err != nil {
+			return nil, err
+		}
+		opts.Workflow = first // the front end's own has nodes that this program does not have
 		if _, err := fs.Stat(opts.Frontend, "index.html"); err != nil {
 			return nil, fmt.Errorf("no front end: the folder of -frontend has no index.html: %w", err)
 		}

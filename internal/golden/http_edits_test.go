@@ -86,6 +86,7 @@ func newerFlags(ts *transcript) {
 	add := func(flags any) {
 		if flags, ok := flags.(map[string]any); ok && flags["max_upload_size"] != nil {
 			flags["node_replacements"] = true
+			flags["extension"] = map[string]any{"manager": map[string]any{"supports_v4": false}}
 		}
 	}
 	for _, all := range ts.clients {
@@ -166,8 +167,14 @@ func ownSystem(ts *transcript) {
 	system := ts.answers[7].Body.(map[string]any)["system"].(map[string]any)
 	system["os"] = runtime.GOOS
 	system["python_version"], system["pytorch_version"] = runtime.Version(), ""
-	system["comfyui_version"] = "0.8.0"
+	system["comfyui_version"] = "0.38.1"
 	system["required_frontend_version"], system["required_templates_version"] = nil, nil
+}
+
+// newerSystem adds what versions after the recorded one say about the system.
+func newerSystem(ts *transcript) {
+	system := ts.answers[7].Body.(map[string]any)["system"].(map[string]any)
+	system["comfy_package_versions"], system["deploy_environment"] = []any{}, "nodebus"
 }
 
 // noCommandLine removes the command line.

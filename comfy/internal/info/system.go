@@ -17,12 +17,21 @@ func (s *Info) Features(w http.ResponseWriter, _ *http.Request) {
 	web.Answer(w, http.StatusOK, s.Flags())
 }
 
-// Flags returns the feature flags of the server. It does not announce the newer
-// layout of progress text: clients that know this flag would expect the newer
-// layout always, and older clients cannot read it.
+// Flags returns the feature flags of the server. Front ends call the routes of a flag that is
+// true, so the server announces only what it serves: no assets, no model folders that assets
+// have as tags, and no manager of custom nodes, unless the host program serves them and says
+// so in its own flags. It does not announce the newer layout of progress text: clients that
+// know this flag would expect the newer layout always, and older clients cannot read it.
 func (s *Info) Flags() map[string]any {
-	flags := map[string]any{}
-	maps.Copy(flags, s.Extra)
+	flags := maps.Clone(s.Extra)
+	if flags == nil {
+		flags = map[string]any{}
+	}
+	if of, is := flags["extension"].(map[string]any); is || flags["extension"] == nil {
+		extension := map[string]any{"manager": map[string]any{"supports_v4": false}}
+		maps.Copy(extension, of)
+		flags["extension"] = extension
+	}
 	flags["supports_preview_metadata"] = true
 	flags["node_replacements"] = true // without it, front ends do not ask for them
 	flags["max_upload_size"] = s.MaxBody
@@ -42,6 +51,8 @@ func (s *Info) SystemStats(w http.ResponseWriter, _ *http.Request) {
 			{"required_frontend_version", nil},
 			{"installed_templates_version", nil},
 			{"required_templates_version", nil},
+			{"comfy_package_versions", []string{}}, // a front end warns of packages that are too old
+			{"deploy_environment", "nodebus"},
 			{"python_version", runtime.Version()},
 			{"pytorch_version", ""},
 			{"embedded_python", false},

@@ -1,12 +1,11 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy/internal/web"
@@ -51,8 +50,17 @@ func queuedJob(q flow.Queued) job {
 
 // created returns the time of submission in Unix milliseconds.
 func (j *job) created() int64 {
-	if t, ok := j.prompt.Extra["create_time"].(int64); ok {
+	switch t := j.prompt.Extra["create_time"].(type) {
+	case int64:
 		return t
+	case json.Number: // of a queue or a store that keeps JSON
+		if n, err := t.Int64(); err == nil {
+			return n
+		}
+	case float64:
+		if n := int64(t); float64(n) == t {
+			return n
+		}
 	}
 	return j.prompt.Created.UnixMilli()
 }
@@ -75,12 +83,16 @@ func (j *job) workflow() string {
 	return id
 }
 
-// summary returns the fields that a list shows of the job.
+// summary returns the fields that a list shows of the job. Front ends discard the whole list
+// if one of them has another type than they expect, so a value that does not fit is repaired
+// or left out.
 func (j *job) summary() web.Object {
-	o := web.Object{
-		{"id", j.prompt.ID}, {"status", j.status}, {"priority", j.prompt.Priority}, {"create_time", j.created()},
+	o := web.Object{{"id", j.prompt.ID}, {"status", j.status}}
+	if jsonenc.Finite(j.prompt.Priority) {
+		o.Add("priority", j.prompt.Priority)
 	}
-	outputs := 0
+	o.Add("create_time", j.created())
+	var outputs shown
 	if rec := j.rec; rec != nil {
 		if rec.Start != nil {
 			o.Add("execution_start_time", rec.Start.Timestamp)
@@ -89,81 +101,16 @@ func (j *job) summary() web.Object {
 		if rec.Error != nil {
 			o.Add("execution_error", rec.Error)
 		}
-		n, preview := shown(rec.Outputs)
-		if outputs = n; preview != nil {
-			o.Add("preview_output", preview)
+		if outputs = summaryOf(rec.Outputs); outputs.preview != nil {
+			o.Add("preview_output", outputs.preview)
 		}
 	}
-	o.Add("outputs_count", outputs)
+	o.Add("outputs_count", outputs.count)
+	o.Add("previewable_outputs_count", outputs.showable)
 	if id := j.workflow(); id != "" {
 		o.Add("workflow_id", id)
 	}
 	return o
-}
-
-// shown counts the files and other objects that nodes showed. It also chooses the
-// preview of the job among the files that a front end can show: the first file of
-// the output folder, or else the first file.
-func shown(outputs []nodebus.NodeOutput) (n int, preview web.Object) {
-	kept := false
-	for _, o := range outputs {
-		for _, media := range slices.Sorted(maps.Keys(o.UI)) {
-			if media == "animated" {
-				continue
-			}
-			for _, v := range o.UI[media] {
-				item := asObject(v)
-				if item == nil {
-					continue
-				}
-				n++
-				isOutput := item["type"] == "output"
-				if !previewable(media, item) || kept || preview != nil && !isOutput {
-					continue
-				}
-				kept = isOutput
-				preview = web.Object{}
-				for _, k := range slices.Sorted(maps.Keys(item)) {
-					preview.Add(k, item[k])
-				}
-				preview.Add("nodeId", o.UniqueID)
-				preview.Add("mediaType", media)
-			}
-		}
-	}
-	return n, preview
-}
-
-// asObject returns v as a JSON object, or nil if v is not an object in JSON.
-func asObject(v any) map[string]any {
-	if m, ok := v.(map[string]any); ok {
-		return m
-	}
-	data, err := jsonenc.Marshal(v)
-	if err != nil || len(data) == 0 || data[0] != '{' {
-		return nil
-	}
-	var m map[string]any
-	_ = jsonenc.Decode(data, &m) // cannot fail: Marshal has made data
-	return m
-}
-
-func previewable(media string, item map[string]any) bool {
-	switch media {
-	case "images", "video", "audio", "3d":
-		return true
-	}
-	format, _ := item["format"].(string)
-	if strings.HasPrefix(format, "video/") || strings.HasPrefix(format, "audio/") {
-		return true
-	}
-	name, _ := item["filename"].(string)
-	for _, ext := range []string{".obj", ".fbx", ".gltf", ".glb", ".stl", ".ply", ".splat", ".ksplat", ".spz", ".usdz"} {
-		if strings.HasSuffix(strings.ToLower(name), ext) {
-			return true
-		}
-	}
-	return false
 }
 
 // One answers GET /api/jobs/{id}.
@@ -177,29 +124,32 @@ func (s *Jobs) One(w http.ResponseWriter, r *http.Request) {
 	rec, err := s.Engine.Store().Get(r.Context(), id)
 	switch {
 	case err == nil:
-		web.Answer(w, http.StatusOK, s.jobDetail(r, &rec))
+		ended := recordJob(&rec)
+		web.Answer(w, http.StatusOK, s.jobDetail(r, &ended))
 	case !errors.Is(err, flow.ErrNotFound):
 		web.Unavailable(w, s.Logger, err)
 	case queued == nil:
 		web.Fail(w, http.StatusNotFound, "Job not found")
 	default:
-		web.Answer(w, http.StatusOK, queued.summary())
+		web.Answer(w, http.StatusOK, s.jobDetail(r, queued))
 	}
 }
 
-// jobDetail returns the summary of an ended job, and its outputs, messages and
-// workflow.
-func (s *Jobs) jobDetail(r *http.Request, rec *flow.Record) web.Object {
-	j := recordJob(rec)
+// jobDetail returns the summary of a job and its workflow. An ended job also has outputs and
+// messages.
+func (s *Jobs) jobDetail(r *http.Request, j *job) web.Object {
 	o := j.summary()
-	outputs := web.Object{}
-	for _, out := range rec.Outputs {
-		outputs.Add(out.UniqueID, out.UI)
+	if rec := j.rec; rec != nil {
+		o.Add("outputs", outputsOf(rec.Outputs))
+		o.Add("execution_status", statusOf(rec))
 	}
-	o.Add("outputs", outputs)
-	o.Add("execution_status", statusOf(rec))
-	item := s.item(r, rec.Prompt)
-	o.Add("workflow", web.Object{{"prompt", item[2]}, {"extra_data", item[3]}})
+	item := s.item(r, j.prompt)
+	extra, _ := item[3].(map[string]any)
+	if png := extra["extra_pnginfo"]; png != nil && !bytes.HasPrefix(encode(png), []byte("{")) {
+		extra = maps.Clone(extra)
+		delete(extra, "extra_pnginfo") // a front end would open neither a workflow nor the prompt
+	}
+	o.Add("workflow", web.Object{{"prompt", item[2]}, {"extra_data", extra}})
 	return o
 }
 
@@ -211,38 +161,4 @@ func (s *Jobs) queued(r *http.Request, id string) (found *job, err error) {
 		return false
 	}, id)
 	return found, err
-}
-
-// Cancel answers POST /api/jobs/{id}/cancel. It ends one job.
-func (s *Jobs) Cancel(w http.ResponseWriter, r *http.Request) {
-	web.Answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, r.PathValue("id"))})
-}
-
-// CancelAll answers POST /api/jobs/cancel. It ends the jobs with the ids in
-// job_ids.
-func (s *Jobs) CancelAll(w http.ResponseWriter, r *http.Request) {
-	var req struct {
-		IDs json.RawMessage `json:"job_ids"`
-	}
-	if !web.ReadJSON(w, r, &req) {
-		return
-	}
-	var raw []any
-	if err := json.Unmarshal(req.IDs, &raw); err != nil || raw == nil {
-		web.Fail(w, http.StatusBadRequest, "job_ids must be a list")
-		return
-	}
-	ids, invalid := []string{}, []any{}
-	for _, v := range raw {
-		if id, ok := v.(string); ok && id != "" {
-			ids = append(ids, id)
-		} else {
-			invalid = append(invalid, v)
-		}
-	}
-	if len(invalid) > 0 {
-		web.Answer(w, http.StatusBadRequest, map[string]any{"error": "job_ids must be strings", "invalid_ids": invalid})
-		return
-	}
-	web.Answer(w, http.StatusOK, map[string]bool{"cancelled": s.cancel(r, ids...)})
 }

@@ -12,9 +12,12 @@ import (
 )
 
 // ExtensionList answers GET /extensions with the paths of the scripts that the front
-// end imports.
+// end imports: first the server's own.
 func (s *Site) ExtensionList(w http.ResponseWriter, _ *http.Request) {
 	scripts := []string{}
+	for _, name := range s.ownScripts() {
+		scripts = append(scripts, "/extensions/"+ownPack+"/"+name)
+	}
 	for _, pack := range slices.Sorted(maps.Keys(s.Extensions)) {
 		for _, f := range packFiles(s.Extensions[pack]) {
 			if strings.EqualFold(path.Ext(f.path), ".js") {
@@ -31,6 +34,9 @@ func (s *Site) ExtensionList(w http.ResponseWriter, _ *http.Request) {
 // file, it serves the help of a class of the pack.
 func (s *Site) ExtensionFile(w http.ResponseWriter, r *http.Request) {
 	name, path := r.PathValue("pack"), r.PathValue("path")
+	if s.ownFile(w, r, name, path) {
+		return
+	}
 	pack, ok := s.Extensions[name]
 	from, file := pack, path
 	if !ok {

@@ -4,6 +4,7 @@
 package site
 
 import (
+	"encoding/json"
 	"io/fs"
 
 	"github.com/nodebus/nodebus/comfy/internal/content"
@@ -15,11 +16,13 @@ import (
 type Site struct {
 	Frontend   fs.FS  // must not be nil
 	Policy     string // the Content-Security-Policy of the page of Frontend; "" for none
+	Official   bool   // Frontend is one that imports extensions
 	Extensions map[string]fs.FS
 	Templates  map[string]fs.FS
 	Subgraphs  map[string]fs.FS
 	Models     map[string]fs.FS
-	I18n       map[string]any // must have a JSON form
-	Registry   *flow.Registry // its classes have help
+	First      json.RawMessage // the workflow that Frontend shows in place of its default, see IsWorkflow; nil for none
+	I18n       map[string]any  // must have a JSON form
+	Registry   *flow.Registry  // its classes have help
 	Sender     content.Sender
 }

@@ -31,7 +31,7 @@ func (s *Submitter) Remaining(w http.ResponseWriter, _ *http.Request) {
 type submission struct {
 	Prompt   json.RawMessage `json:"prompt"`
 	PromptID json.RawMessage `json:"prompt_id"`
-	ClientID *string         `json:"client_id"`
+	ClientID json.RawMessage `json:"client_id"`
 	Number   json.RawMessage `json:"number"`
 	Front    web.Truth       `json:"front"`
 	Extra    json.RawMessage `json:"extra_data"`
@@ -240,11 +240,18 @@ func readExtra(p *nodebus.Prompt, raw json.RawMessage, source string) (secrets m
 }
 
 // setClient sets the client that receives the prompt's events: asked, or else the
-// client_id in extra_data. If only is not empty, no other client is allowed, and
-// only is the default.
-func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
-	if asked != nil {
-		p.Extra["client_id"] = *asked
+// client_id in extra_data. A number is its text. If only is not empty, no other client is
+// allowed, and only is the default.
+func setClient(p *nodebus.Prompt, asked json.RawMessage, only string) *refusal {
+	id, given, bad := clientID(asked)
+	if bad != nil {
+		return bad
+	}
+	if number, is := p.Extra["client_id"].(json.Number); is && !given && isFinite(string(number)) {
+		id, given = string(number), true
+	}
+	if given {
+		p.Extra["client_id"] = id
 	}
 	client, named := p.Extra["client_id"].(string)
 	switch {
@@ -263,4 +270,26 @@ func setClient(p *nodebus.Prompt, asked *string, only string) *refusal {
 	}
 	p.ClientID = client
 	return nil
+}
+
+// clientID reads the client_id of a submission. It returns given false if there is none.
+func clientID(raw json.RawMessage) (id string, given bool, bad *refusal) {
+	text := string(bytes.TrimSpace(raw))
+	switch {
+	case text == "" || text == "null":
+		return "", false, nil
+	case text[0] == '"':
+		if json.Unmarshal(raw, &id) == nil {
+			return id, true, nil
+		}
+	case isFinite(text):
+		return text, true, nil
+	}
+	return "", false, problem("invalid_client_id", "client_id is not an id", "client_id must be a string")
+}
+
+// isFinite reports whether text is a number that is finite. NaN is none.
+func isFinite(text string) bool {
+	n, err := strconv.ParseFloat(text, 64)
+	return err == nil && jsonenc.Finite(n)
 }
