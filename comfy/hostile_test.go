@@ -55,7 +55,7 @@ func fortress(t *testing.T) (h *host, around string) {
 	root, err := os.OpenRoot(host)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = root.Close() })
-	opts.MaxBody, opts.MaxNodes = 1<<20, 1000
+	opts.MaxBody, opts.MaxNodes, opts.MaxPerClient = 1<<20, 1000, 50
 	opts.Frontend = root.FS()
 	opts.Models = map[string]fs.FS{"models": root.FS()}
 	opts.Extensions, opts.Templates = opts.Models, opts.Models

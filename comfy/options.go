@@ -115,7 +115,7 @@ type Options struct {
 	// one client at the same time. The answer to one more has status 429. A front end opens
 	// a socket for each tab. All users to whom Authorize gives the same client id share the
 	// bound. A request that follows a run and names no client counts only for
-	// MaxConnections. Default 64.
+	// MaxConnections. Default 1000: some programs open a socket for each prompt and close none.
 	MaxPerClient int
 	// MaxConnections is the maximum number of WebSockets and requests that follow a run, of
 	// all clients at the same time. The answer to one more has status 503. Default 10 000.

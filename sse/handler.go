@@ -59,7 +59,7 @@ type Options struct {
 	Retry time.Duration
 	// MaxPerClient is the maximum number of streams with the same client id at the same
 	// time. The answer to one more has status 429. A front end opens one for each tab. All
-	// users to whom Authorize gives the same id share the bound. Default: 64.
+	// users to whom Authorize gives the same id share the bound. Default: 1000.
 	MaxPerClient int
 	// MaxConnections is the maximum number of streams of all clients at the same time. The
 	// answer to one more has status 503. Default: 10 000.

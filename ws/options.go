@@ -71,8 +71,9 @@ type Options struct {
 	// message ends the connection. Default: 4 MiB.
 	ReadLimit int64
 	// MaxPerClient is the maximum number of sockets with the same client id at the same
-	// time. The answer to one more has status 429. [Accept] does not count. A front end opens one for each tab. All
-	// users to whom Authorize gives the same id share the bound. Default: 64.
+	// time. The answer to one more has status 429. [Accept] does not count. A front end
+	// opens a socket for each tab, and some programs open a socket for each prompt and close
+	// none. All users to whom Authorize gives the same id share the bound. Default: 1000.
 	MaxPerClient int
 	// MaxConnections is the maximum number of sockets of all clients at the same time. The
 	// answer to one more has status 503. [Accept] does not count. Default: 10 000.

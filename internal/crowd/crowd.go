@@ -10,7 +10,7 @@ import (
 
 // The default bounds of a Crowd.
 const (
-	PerClient = 64
+	PerClient = 1000
 	All       = 10_000
 )
 

@@ -11,8 +11,8 @@ import (
 
 func TestBounds(t *testing.T) {
 	for name, c := range map[string]struct{ perClient, all, wantPerClient, wantAll int }{
-		"defaults":       {0, 0, 64, 10_000},
-		"below zero":     {-1, -1, 64, 10_000},
+		"defaults":       {0, 0, 1000, 10_000},
+		"below zero":     {-1, -1, 1000, 10_000},
 		"others":         {3, 20, 3, 20},
 		"more than all":  {30, 20, 20, 20},
 		"one for each":   {1, 5, 1, 5},
