@@ -115,7 +115,7 @@ func (s *Site) ExperimentFiles(w http.ResponseWriter, r *http.Request) {
 }
 
 // FolderPaths answers GET /internal/folder_paths. It hides the real paths, as
-// experimentFolders does.
+// ExperimentFolders does.
 func (s *Site) FolderPaths(w http.ResponseWriter, _ *http.Request) {
 	paths := map[string][]string{}
 	for name := range s.Models {

@@ -288,7 +288,7 @@ func clientID(raw json.RawMessage) (id string, given bool, bad *refusal) {
 	return "", false, problem("invalid_client_id", "client_id is not an id", "client_id must be a string")
 }
 
-// isFinite reports whether text is a number that is finite. NaN is none.
+// isFinite reports whether text is a number other than NaN and the infinities.
 func isFinite(text string) bool {
 	n, err := strconv.ParseFloat(text, 64)
 	return err == nil && jsonenc.Finite(n)
