@@ -54,11 +54,11 @@ var rooms = map[string]room{
 		files: 7, names: 12, circle: 4,
 	},
 	"ws": {
-		imports: []string{".", "internal/nowait", "internal/origin", "internal/query"},
+		imports: []string{".", "internal/crowd", "internal/intake", "internal/nowait", "internal/origin", "internal/query"},
 		files:   13, names: 8, circle: 2, // handshake, reader and receipts are its own; three files are for single systems
 	},
 	"sse": {
-		imports: []string{".", "internal/nowait", "internal/origin", "internal/query"},
+		imports: []string{".", "internal/crowd", "internal/intake", "internal/nowait", "internal/origin", "internal/query"},
 		files:   6, names: 3, circle: 3,
 	},
 	"client": {
@@ -88,14 +88,14 @@ var rooms = map[string]room{
 	},
 	"comfy": {
 		imports: []string{
-			".", "flow", "js", "sse", "ws", "internal/origin", "internal/query",
+			".", "flow", "js", "sse", "ws", "internal/crowd", "internal/intake", "internal/origin", "internal/query",
 			"comfy/internal/content", "comfy/internal/info", "comfy/internal/jobs", "comfy/internal/media", "comfy/internal/runs",
 			"comfy/internal/site", "comfy/internal/submit", "comfy/internal/terminal", "comfy/internal/users", "comfy/internal/web",
 		},
 		files: 10, names: 5, circle: 7, // the server, its options, its sockets, and the table of routes
 	},
 	// The rooms of the server know nothing of each other. Each stands on web and content.
-	"comfy/internal/web":      {imports: []string{".", "internal/jsonenc"}, files: 6, names: 25, circle: 4},
+	"comfy/internal/web":      {imports: []string{".", "internal/intake", "internal/jsonenc"}, files: 6, names: 26, circle: 4},
 	"comfy/internal/content":  {imports: []string{"comfy/internal/web", "internal/files"}, files: 5, names: 8, circle: 2}, // what others made needs headers of its own
 	"comfy/internal/media":    {imports: []string{"comfy/internal/content", "comfy/internal/web", "internal/files", "picture"}, files: 6, names: 4, circle: 5},
 	"comfy/internal/site":     {imports: []string{"flow", "comfy/internal/content", "comfy/internal/web", "internal/files"}, files: 10, names: 2, circle: 6}, // subgraphs, previews and its own scripts are three more

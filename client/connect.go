@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -78,7 +79,7 @@ func (c *Client) reconnect(ctx context.Context) error {
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err == nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) {
+		if err == nil || errors.Is(err, nodebus.ErrClosed) || errors.As(err, &refused) && refused.Status != http.StatusTooManyRequests {
 			return err
 		}
 		c.opts.Logger.Info("no connection to the server", "error", err)

@@ -2,6 +2,8 @@ package comfy_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodebus/nodebus/comfy"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,6 +28,43 @@ func chain(n int) string {
 		fmt.Fprintf(&b, `"%d":{"class_type":"RefOutput","inputs":{"value":["%d",0]}},`, i, i+1)
 	}
 	return `{` + b.String() + fmt.Sprintf(`"%d":{"class_type":"RefOutput","inputs":{"value":["0",0]}}}`, n)
+}
+
+// packed is a POST request with a body in gzip.
+func packed(path, body string) func(*host) answered {
+	return post(path, gzipped(body), "Content-Encoding", "gzip")
+}
+
+func gzipped(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, text) // to memory
+	_ = w.Close()
+	return b.String()
+}
+
+// stalled is a request to a server that waits 30 ms for a body. The body does not come
+// further than its first half.
+func stalled(method, path, half string, headers ...string) func(*host) answered {
+	return func(h *host) answered {
+		h = newHost(h.t, &comfy.Options{ReadTimeout: 30 * time.Millisecond, Input: h.t.TempDir()})
+		c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+		require.NoError(h.t, err)
+		defer func() { _ = c.Close() }()
+		require.NoError(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n%s\r\n%s",
+			method, path, strings.Join(append(headers, ""), "\r\n"), half)
+		require.NoError(h.t, err)
+		r := bufio.NewReader(c)
+		res, err := http.ReadResponse(r, nil)
+		require.NoError(h.t, err)
+		defer func() { _ = res.Body.Close() }()
+		body, err := io.ReadAll(res.Body)
+		require.NoError(h.t, err)
+		_, err = r.ReadByte()
+		require.ErrorIs(h.t, err, io.EOF, "the connection is of no use any more")
+		return answered{res.StatusCode, res.Header, string(body)}
+	}
 }
 
 // cut is a request whose body ends before its Content-Length.
@@ -97,6 +137,37 @@ var bodies = []attack{
 	{"large: an upload", func(h *host) answered { return h.upload("/upload/image", "large.png", megabyte) }, 413},
 	{"large: a field", upload("a.png", "subfolder", megabyte), 413},
 	{"large: a mask", func(h *host) answered { return h.upload("/upload/mask", "large.png", megabyte) }, 413},
+	{"gzip: a bomb for a prompt", packed("/prompt", `{"prompt":"`+megabyte+`"}`), 413},
+	{"gzip: a bomb for a command", packed("/api/queue", strings.Repeat(" ", 9<<20)), 413},
+	{"gzip: a bomb for a setting", packed("/settings/a", `"`+megabyte+`"`), 413},
+	{"gzip: a bomb for user data", packed("/userdata/large", megabyte), 413},
+	{"gzip: a bomb for a run", packed("/nodebus/runs", megabyte), 413},
+	{"gzip: a bomb for a form", post("/upload/image", gzipped("--b\r\nContent-Disposition: form-data; name=image; filename=real.png\r\n\r\n"+megabyte+"\r\n--b--\r\n"),
+		"Content-Encoding", "gzip", "Content-Type", "multipart/form-data; boundary=b"), 413},
+	{"gzip: for ever empty", post("/prompt", strings.Repeat(gzipped(""), 60_000), "Content-Encoding", "gzip"), 413},
+	{"gzip: none", post("/prompt", `{"prompt":`+quick+`}`, "Content-Encoding", "gzip"), 400},
+	{"gzip: half of it", post("/userdata/real.png", gzipped("hello")[:15], "Content-Encoding", "gzip"), 400},
+	{"gzip: with a tail", post("/userdata/real.png", gzipped("hello")+"hello", "Content-Encoding", "gzip"), 400},
+	{"gzip: a form that is none", post("/upload/image", "--b", "Content-Encoding", "gzip", "Content-Type", "multipart/form-data; boundary=b"), 400},
+	{"gzip: twice", post("/prompt", gzipped(gzipped(`{"prompt":`+quick+`}`)), "Content-Encoding", "gzip, gzip"), 415},
+	{"encoding: brotli", post("/prompt", `{"prompt":`+quick+`}`, "Content-Encoding", "br"), 415},
+	{"encoding: odd", post("/interrupt", `x`, "Content-Encoding", "\"../../x"), 415},
+	{"encoding: for a socket", send(http.MethodGet, "/ws", "x", "Content-Encoding", "zstd", "Upgrade", "websocket"), 415},
+	{"stalled: nothing of a prompt", stalled("POST", "/prompt", ""), 408},
+	{"stalled: half a prompt", stalled("POST", "/prompt", `{"prompt":`), 408},
+	{"stalled: half of gzip", stalled("POST", "/prompt", gzipped(`{"prompt":`)[:14], "Content-Encoding: gzip"), 408},
+	{"stalled: an interrupt", stalled("POST", "/api/interrupt", ``), 408},
+	{"stalled: a run", stalled("POST", "/nodebus/runs", `{"prompt":`), 408},
+	{"stalled: a setting", stalled("POST", "/settings/a", `"x`), 408},
+	{"stalled: user data", stalled("POST", "/userdata/real.png", "\x89PNG"), 408},
+	{"stalled: an upload", stalled("POST", "/upload/image", "--b\r\nContent-Disposition: form-data; name=image; filename=real.png\r\n\r\nx"), 408},
+	{"stalled: the head of a form", stalled("POST", "/upload/mask", "--b\r\nContent-Dispo"), 408},
+	{"stalled: a body for a list", stalled("GET", "/history", ``), 200},
+	{"stalled: a body for no route", stalled("PUT", "/nowhere", `x`), 405},
+	{"stalled: a body for a stream", stalled("GET", "/nodebus/runs/none", ``, "Accept: text/event-stream"), 404},
+	{"stalled: a body of another origin", stalled("POST", "/prompt", `{`, "Origin: http://evil.example"), 403},
+	{"stalled: a body before another origin may", stalled("OPTIONS", "/prompt", ``), 200},
+	{"stalled: a handshake without a key", stalled("GET", "/ws", ``, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"), 400},
 	{"cut: a prompt", cut("/prompt", `{"prompt":`), 400},
 	{"cut: an interrupt", cut("/interrupt", ``), 400},
 	{"cut: a setting", cut("/settings/a", `"x`), 400},

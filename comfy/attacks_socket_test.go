@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus/comfy"
 	"github.com/stretchr/testify/require"
 )
 
@@ -86,6 +87,26 @@ func raw(bytes string) func(*host) answered {
 	}
 }
 
+// unfinished is an attack with bytes that begin something, on a server that waits 30 ms for
+// the rest.
+func unfinished(bytes string) func(*host) answered {
+	return func(h *host) answered {
+		return raw(bytes)(newHost(h.t, &comfy.Options{ReadTimeout: 30 * time.Millisecond}))
+	}
+}
+
+// crowding opens sockets until the server refuses one.
+func crowding(h *host) answered {
+	for {
+		c, res, err := websocket.Dial(h.t.Context(), h.url+"/ws?clientId=crowd", nil)
+		if err != nil {
+			require.NotNil(h.t, res, "%v", err)
+			return answered{status: res.StatusCode}
+		}
+		defer func() { _ = c.CloseNow() }()
+	}
+}
+
 const text, binaryFrame = websocket.MessageText, websocket.MessageBinary
 
 // frames lists hostile messages and frames on a socket, and hostile handshakes.
@@ -115,6 +136,11 @@ var frames = []attack{
 	{"socket: an absurd length", raw("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), 1002},
 	{"socket: an odd code at the end", raw("\x88\x82\x00\x00\x00\x00\x00\x01"), 1002},
 	{"socket: half a code at the end", raw("\x88\x81\x00\x00\x00\x00\x03"), 1002},
+	{"socket: half a header", unfinished("\x81"), 1008},
+	{"socket: half a frame", unfinished("\x81\x85\x00\x00\x00\x00he"), 1008},
+	{"socket: half a message", unfinished("\x01\x82\x00\x00\x00\x00he"), 1008},
+	{"socket: half a message and pings", unfinished("\x01\x80\x00\x00\x00\x00\x8a\x80\x00\x00\x00\x00"), 1008},
+	{"socket: too many of one client", crowding, 429},
 	{"socket: since below zero", get("/ws?since=-1", "Upgrade", "websocket"), 400},
 	{"socket: since for ever", get("/ws?since=99999999999999999999", "Upgrade", "websocket"), 400},
 	{"socket: too long an id", get("/ws?clientId="+strings.Repeat("x", 600), "Upgrade", "websocket"), 400},

@@ -2,11 +2,14 @@ package comfy
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/crowd"
 	"github.com/nodebus/nodebus/ws"
 )
 
@@ -30,26 +33,43 @@ type clients struct {
 	mu     sync.Mutex
 	byID   map[string][]*conn
 	closed bool // no connection may enter
+
+	crowd *crowd.Crowd // counts the connections, and the handlers that follow a run
 }
 
-func (cs *clients) init() {
+func (cs *clients) init(bounds *crowd.Crowd) {
+	cs.crowd = bounds
 	cs.byID = map[string][]*conn{}
 	cs.ctx, cs.end = context.WithCancelCause(context.Background())
 }
 
-// follow counts a handler that follows a run in serving. It returns false if the server is
-// closed. The handler must end soon after ctx ends, and then call serving.Done.
-func (cs *clients) follow() bool {
+// follow counts a handler that follows a run for a client, or for nobody in particular, in
+// serving and in crowd. The handler must end soon after ctx ends, and then call unfollow.
+// If the server is closed or there are too many, follow counts nothing and returns the
+// status of the answer and an error for the client.
+func (cs *clients) follow(client string) (status int, err error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if !cs.closed {
+	if cs.closed {
+		return http.StatusServiceUnavailable, errServerClosed
+	}
+	if status, err = cs.crowd.Enter(client); err == nil {
 		cs.serving.Add(1)
 	}
-	return !cs.closed
+	return status, err
 }
 
-// enter adds a connection and counts it in serving. It returns false if the server is
-// closed.
+// unfollow counts the end of a handler that follow has counted.
+func (cs *clients) unfollow(client string) {
+	cs.crowd.Leave(client)
+	cs.serving.Done()
+}
+
+// errServerClosed refuses a client because Close was called.
+var errServerClosed = errors.New("the server is closed")
+
+// enter adds a connection and counts it in serving. The caller has counted it in crowd. It
+// returns false if the server is closed.
 func (cs *clients) enter(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -61,8 +81,9 @@ func (cs *clients) enter(c *conn) bool {
 	return true
 }
 
-// exit removes a connection.
+// exit removes a connection, from crowd too.
 func (cs *clients) exit(c *conn) {
+	cs.crowd.Leave(c.id)
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	rest := slices.DeleteFunc(cs.byID[c.id], func(o *conn) bool { return o == c })

@@ -29,10 +29,13 @@ type Options struct {
 	// ("https://app.example.com") of web pages on other hosts that may use the
 	// server. Hosts lists the host names, without a port, that a request may
 	// address. In both, * matches any part of a name. A pattern that is too wide
-	// lets foreign pages act for the user. Default: only pages of the server's own
-	// host may use it, and every host name is accepted, except that a request to a
-	// loopback address must use localhost or an IP address. This exception stops
-	// DNS rebinding.
+	// lets foreign pages act for the user.
+	// Default: only pages of the same host may connect. At a public address, every host
+	// name is accepted. At any other address, such as a loopback or a private address, a
+	// request must name an IP address, localhost, or the machine; this stops DNS rebinding.
+	// A list of Hosts replaces these names. "null" and "file://" in Origins allow pages
+	// without a host; no pattern matches them. Every page can put content into a frame
+	// whose origin is null, so "null" lets every page act for the user who opens it.
 	Origins, Hosts []string
 
 	// Input, Output and Temp are paths of folders with pictures and other files.
@@ -95,11 +98,28 @@ type Options struct {
 	// the server answers as that version does, without its assets. No route depends on it.
 	Version string
 
-	// MaxBody is the maximum size of the body of a prompt or of an upload, in bytes. The
+	// MaxBody is the maximum size of the body of a prompt or of an upload, in bytes; of a
+	// packed body (Content-Encoding gzip or deflate) also after it is unpacked. The
 	// answer to a larger body has status 413. While the server reads and checks a
 	// prompt, it needs about three times the body. Other bodies have at most 8 MiB. Default
 	// 100 MiB.
 	MaxBody int64
+	// ReadTimeout is how long a client may take for the next 16 KiB of a body, or for the
+	// rest of the body; and of a message on its WebSocket. Then the request is answered
+	// with status 408, or the socket is closed. A large upload may take hours on a slow
+	// line. It replaces the ReadTimeout of the http.Server while a body is read. Negative:
+	// bodies are left to the http.Server, and a client that stops in the middle of a body
+	// holds a connection for ever if that has no ReadTimeout. Default 1 minute.
+	ReadTimeout time.Duration
+	// MaxPerClient is the maximum number of WebSockets and requests that follow a run, of
+	// one client at the same time. The answer to one more has status 429. A front end opens
+	// a socket for each tab. All users to whom Authorize gives the same client id share the
+	// bound. A request that follows a run and names no client counts only for
+	// MaxConnections. Default 1000: some programs open a socket for each prompt and close none.
+	MaxPerClient int
+	// MaxConnections is the maximum number of WebSockets and requests that follow a run, of
+	// all clients at the same time. The answer to one more has status 503. Default 10 000.
+	MaxConnections int
 	// MaxPrompt is the maximum memory of one prompt after decoding, in bytes, as
 	// estimated from its JSON. The answer to a larger prompt has status 413 and the
 	// error type prompt_too_large. A queue in memory refuses prompts that take more than
@@ -148,6 +168,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if opts.MaxBody <= 0 {
 		opts.MaxBody = 100 << 20
+	}
+	if opts.ReadTimeout == 0 {
+		opts.ReadTimeout = time.Minute
 	}
 	if opts.MaxPrompt <= 0 {
 		opts.MaxPrompt = 128 << 20

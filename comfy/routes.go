@@ -72,7 +72,7 @@ func (s *Server) routesOfRuns() {
 		Engine: s.engine, Hub: s.hub, Logger: s.opts.Logger, Authorized: s.opts.Authorize != nil,
 		Streams: sse.New(s.hub, &sse.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts}),
 		Accept:  s.submit.Submit, HeadStart: s.headStart,
-		Enter: s.clients.follow, Leave: s.clients.serving.Done, Closed: s.clients.ctx,
+		Enter: s.clients.follow, Leave: s.clients.unfollow, Closed: s.clients.ctx,
 	}
 	s.twins(map[string]http.HandlerFunc{
 		"GET /nodebus/runs":      all.Preview,

@@ -12,6 +12,8 @@ import (
 	"github.com/nodebus/nodebus/comfy/internal/terminal"
 	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/crowd"
+	"github.com/nodebus/nodebus/internal/intake"
 	"github.com/nodebus/nodebus/internal/origin"
 	"github.com/nodebus/nodebus/internal/query"
 )
@@ -37,7 +39,7 @@ type Server struct {
 func New(engine *flow.Engine, opts *Options) *Server {
 	s := &Server{engine: engine, hub: engine.Hub(), opts: opts.withDefaults(), mux: http.NewServeMux()}
 	s.policy = origin.Policy{Origins: s.opts.Origins, Hosts: s.opts.Hosts}
-	s.clients.init()
+	s.clients.init(crowd.New(s.opts.MaxPerClient, s.opts.MaxConnections))
 	s.info = &info.Info{
 		Registry: engine.Registry(), Version: s.opts.Version, MaxBody: s.opts.MaxBody, Extra: s.opts.Features, Logger: s.opts.Logger,
 	}
@@ -84,6 +86,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	r, packed := intake.Open(w, r, intake.Limits{Bytes: s.opts.MaxBody, Wait: s.opts.ReadTimeout})
 	if err := s.policy.Check(r); err != nil {
 		web.Fail(w, http.StatusForbidden, err.Error())
 		return
@@ -102,7 +105,10 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		r = web.WithGrant(r, grant)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+	if packed != nil {
+		web.Unread(w, packed)
+		return
+	}
 	r = withSlashes(r)
 	if !isClean(r.URL.EscapedPath()) { // the mux would redirect the client to another path
 		web.Fail(w, http.StatusNotFound, "the path contains an empty, . or .. element")
@@ -161,7 +167,7 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	h.Add("Vary", "Origin")
 	h.Set("Access-Control-Allow-Origin", from)
 	h.Set("Access-Control-Allow-Methods", "POST, GET, DELETE, PUT, OPTIONS, PATCH")
-	h.Set("Access-Control-Allow-Headers", "Content-Type, Authorization, Comfy-User")
+	h.Set("Access-Control-Allow-Headers", "Content-Type, Content-Encoding, Authorization, Comfy-User")
 	h.Set("Access-Control-Expose-Headers", "Location") // of a run
 	h.Set("Access-Control-Allow-Credentials", "true")
 }

@@ -34,7 +34,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.clients.isClosed() {
-		web.Fail(w, http.StatusServiceUnavailable, "the server is closed")
+		web.Fail(w, http.StatusServiceUnavailable, errServerClosed.Error())
 		return
 	}
 	id, codec, opts, err := s.admit(r)
@@ -42,15 +42,21 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if status, err := s.clients.crowd.Enter(id); err != nil {
+		web.Fail(w, status, err.Error())
+		return
+	}
 	// Join before the answer to the handshake, so that a client that submits a
 	// prompt immediately after it has connected misses no event.
 	c := &conn{id: id, codec: codec, session: s.hub.Join(id, opts)}
-	c.sock, err = ws.Accept(w, r, &ws.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts})
+	c.sock, err = ws.Accept(w, r, &ws.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts, ReadTimeout: s.opts.ReadTimeout})
 	if err != nil {
+		s.clients.crowd.Leave(id)
 		c.session.Close(err)
 		return
 	}
 	if !s.clients.enter(c) {
+		s.clients.crowd.Leave(id)
 		c.session.Close(nodebus.ErrClosed)
 		s.serve(c)
 		return

@@ -7,10 +7,12 @@
 // examples/webpage and of docs/browser.md. They also run the module's own tests and the suite
 // conform.Client on it, measure it, and check its types.
 //
+// Package hosts, below, runs the server in routers, and behind nginx and Caddy.
+//
 // The flag -repeat=20 runs each client 20 times on new servers, for faults that are a
 // matter of chance.
 //
 // The tests have the build tag e2e because they need Node.js, Python, Chromium, curl,
-// nginx and packages from npm and PyPI. The script run in this folder installs what is missing
+// nginx, Caddy and packages from npm and PyPI. The script run in this folder installs what is missing
 // and starts the tests.
 package e2e

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -60,6 +61,11 @@ const (
 	closeWait = time.Second
 )
 
+// unfit is the error for a response that cannot be a stream.
+type unfit struct{ error }
+
+func (e unfit) Unwrap() error { return e.error }
+
 var errEnded = errors.New("sse: the stream has ended")
 
 // newConn checks that w can do what a stream needs. It has not sent anything if it
@@ -70,10 +76,13 @@ func newConn(w http.ResponseWriter, r *http.Request, h *Handler) (*conn, error) 
 		http2: r.ProtoMajor >= 2, began: time.Now(), lock: make(lock, 1),
 	}
 	if !canFlush(w) {
-		return nil, fmt.Errorf("sse: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", w)
+		return nil, unfit{fmt.Errorf("sse: the ResponseWriter %T cannot flush; a handler around this one hides Flush, let its ResponseWriter have a method Unwrap", w)}
 	}
 	if err := c.control.SetWriteDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("sse: the ResponseWriter %T cannot set a deadline; a handler around this one hides SetWriteDeadline, let its ResponseWriter have a method Unwrap: %w", w, err)
+		return nil, unfit{fmt.Errorf("sse: the ResponseWriter %T cannot set a deadline; a handler around this one hides SetWriteDeadline, let its ResponseWriter have a method Unwrap: %w", w, err)}
+	}
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, bodyLimits.Bytes)); err != nil {
+		return nil, err
 	}
 	// The ReadTimeout of the server would end the request. Not every connection has one.
 	_ = c.control.SetReadDeadline(time.Time{})
@@ -114,6 +123,7 @@ func (c *conn) begin(hangUp func(cause error)) {
 	c.hangUp = hangUp
 	c.lock.take()
 	defer c.lock.free()
+	c.w.WriteHeader(http.StatusOK) // routers may have noted another status
 	if err := c.send(c.opts.firstLine(), c.opts.WriteTimeout); err != nil {
 		hangUp(err)
 		return

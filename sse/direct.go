@@ -54,6 +54,7 @@ func (d *direct) begin(hangUp func(cause error), h http.Header) {
 	d.hangUp = hangUp
 	h = h.Clone()
 	h.Del("Content-Length")
+	h.Del("Content-Encoding") // a handler around this one does not see what is written
 	h.Set("Transfer-Encoding", "chunked")
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))

@@ -3,11 +3,14 @@ package sse
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/crowd"
+	"github.com/nodebus/nodebus/internal/intake"
 	"github.com/nodebus/nodebus/internal/origin"
 	"github.com/nodebus/nodebus/internal/query"
 )
@@ -32,9 +35,13 @@ type Options struct {
 	Remaining func() int
 	// Origins lists hosts or origins of pages on other hosts that may connect, with
 	// their cookies. Hosts lists the host names of the server. * stands for any part of
-	// a name. Default: only pages of the same host may connect. Any host name is
-	// accepted, except that a request to a loopback address must name localhost or an
-	// IP address.
+	// a name.
+	// Default: only pages of the same host may connect. At a public address, every host
+	// name is accepted. At any other address, such as a loopback or a private address, a
+	// request must name an IP address, localhost, or the machine; this stops DNS rebinding.
+	// A list of Hosts replaces these names. "null" and "file://" in Origins allow pages
+	// without a host; no pattern matches them. Every page can put content into a frame
+	// whose origin is null, so "null" lets every page act for the user who opens it.
 	Origins, Hosts []string
 	// PingInterval is how long the stream may be silent. Then the server sends a
 	// comment, so that proxies do not end the connection and lost clients are noticed.
@@ -50,6 +57,13 @@ type Options struct {
 	// Retry is how long an EventSource waits before it reconnects, in whole
 	// milliseconds. Default: 2 s.
 	Retry time.Duration
+	// MaxPerClient is the maximum number of streams with the same client id at the same
+	// time. The answer to one more has status 429. A front end opens one for each tab. All
+	// users to whom Authorize gives the same id share the bound. Default: 1000.
+	MaxPerClient int
+	// MaxConnections is the maximum number of streams of all clients at the same time. The
+	// answer to one more has status 503. Default: 10 000.
+	MaxConnections int
 	// PreviewAge is how long the server keeps the image of a preview for clients that
 	// ask for it. Default: 1 minute.
 	PreviewAge time.Duration
@@ -119,6 +133,7 @@ type Handler struct {
 	opts     *Options
 	policy   *origin.Policy
 	previews *previews
+	crowd    *crowd.Crowd
 }
 
 // New returns a Handler that joins clients to hub. opts may be nil.
@@ -128,6 +143,7 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 		hub: hub, opts: o,
 		policy:   &origin.Policy{Origins: o.Origins, Hosts: o.Hosts},
 		previews: newPreviews(o.PreviewAge, o.PreviewBytes),
+		crowd:    crowd.New(o.MaxPerClient, o.MaxConnections),
 	}
 }
 
@@ -135,6 +151,7 @@ func New(hub *nodebus.Hub, opts *Options) *Handler {
 // all sessions; call it before Shutdown of the http.Server, which waits for all streams.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	r, unread := intake.Open(w, r, bodyLimits)
 	notAllowed := h.policy.Check(r)
 	if notAllowed == nil {
 		allowOrigin(w, r)
@@ -152,13 +169,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, notAllowed.Error(), http.StatusForbidden)
 		return
 	}
+	if unread != nil {
+		refuse(w, unread)
+		return
+	}
 	client, opts, ok := h.admit(w, r, q)
 	if !ok {
 		return
 	}
+	if status, err := h.crowd.Enter(client); err != nil {
+		http.Error(w, err.Error(), status)
+		return
+	}
+	defer h.crowd.Leave(client)
 	c, err := newConn(w, r, h)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotImplemented)
+		refuse(w, err)
 		return
 	}
 	// Join before the response begins: a client that submits a prompt immediately after
@@ -202,7 +228,7 @@ func (h *Handler) ServePreview(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Session, wrap func(nodebus.Transport) nodebus.Transport) error {
 	c, err := newConn(w, r, h)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotImplemented)
+		refuse(w, err)
 		s.Close(err)
 		return err
 	}
@@ -219,6 +245,20 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, s *nodebus.Sessi
 	}
 	setHeaders(w.Header())
 	return c.serve(r, s, t)
+}
+
+// bodyLimits are the limits of the body of a request for a stream, which means nothing. An
+// HTTP/1.1 response begins only after the body.
+var bodyLimits = intake.Limits{Bytes: intake.Piece, Wait: time.Minute}
+
+// refuse answers with an error of newConn.
+func refuse(w http.ResponseWriter, err error) {
+	if errors.As(err, new(unfit)) {
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return
+	}
+	status, text := intake.Refusal(err)
+	http.Error(w, text, status)
 }
 
 // serve sends the events of a session with net/http. t is c, or a transport around c.

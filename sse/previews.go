@@ -112,6 +112,7 @@ func (p *previews) serve(w http.ResponseWriter, r *http.Request, q url.Values) {
 	h.Set("Content-Length", strconv.Itoa(len(kept.image)))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // pages of Options.Origins show it, too
+	w.WriteHeader(http.StatusOK)                          // routers may have noted another status
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(kept.image)
 	}

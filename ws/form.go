@@ -20,6 +20,7 @@ const (
 const (
 	codeGoingAway = 1001
 	codeWrong     = 1002
+	codePolicy    = 1008
 	codeTooBig    = 1009
 	codeTryAgain  = 1013
 )

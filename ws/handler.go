@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/crowd"
 	"github.com/nodebus/nodebus/internal/query"
 )
 
@@ -30,13 +31,15 @@ import (
 //
 // A Handler is safe for concurrent use.
 type Handler struct {
-	hub  *nodebus.Hub
-	opts *Options
+	hub   *nodebus.Hub
+	opts  *Options
+	crowd *crowd.Crowd
 }
 
 // New returns a Handler that joins clients to hub. opts may be nil.
 func New(hub *nodebus.Hub, opts *Options) *Handler {
-	return &Handler{hub: hub, opts: opts.withDefaults()}
+	o := opts.withDefaults()
+	return &Handler{hub: hub, opts: o, crowd: crowd.New(o.MaxPerClient, o.MaxConnections)}
 }
 
 // ServeHTTP returns as soon as the client has joined the hub, because the memory that
@@ -50,16 +53,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if status, err := h.crowd.Enter(client); err != nil {
+		http.Error(w, err.Error(), status)
+		return
+	}
 	// Join before the handshake response: a client that submits a prompt immediately
 	// after connecting must not miss events.
 	s := h.hub.Join(client, opts)
 	conn, err := upgrade(w, r, h.opts)
 	if err != nil {
+		h.crowd.Leave(client)
 		s.Close(err)
 		return
 	}
 	receive := h.opts.Receive
-	go func() { _ = conn.Serve(context.Background(), s, receive) }() // Close has sent the reason to the client, if possible
+	go func() {
+		defer h.crowd.Leave(client)
+		_ = conn.Serve(context.Background(), s, receive) // Close has sent the reason to the client, if possible
+	}()
 }
 
 // admit checks the request and returns the client's id and session options. If it

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/intake"
 )
 
 // handshakeTimeout is how long the answer to the handshake may wait for room.
@@ -21,6 +22,7 @@ const handshakeTimeout = 5 * time.Second
 // check returns whether r is a handshake of a page that may connect. If it is not,
 // check sends an error response.
 func check(w http.ResponseWriter, r *http.Request, o *Options) error {
+	intake.Watch(w, r, o.ReadTimeout)
 	if err := o.policy().Check(r); err != nil {
 		return refuse(w, http.StatusForbidden, err)
 	}

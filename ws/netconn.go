@@ -292,6 +292,15 @@ func (c *netConn) allow(deadline time.Time) error {
 	return err
 }
 
+// expectBy sets the read deadline. As in allow, the deadline of a close frame has
+// precedence.
+func (c *netConn) expectBy(deadline time.Time) {
+	_ = c.Conn.SetReadDeadline(deadline)
+	if by := c.closeBy.Load(); by != 0 {
+		_ = c.Conn.SetReadDeadline(time.Unix(0, by))
+	}
+}
+
 // sendClose writes a close frame if there is room within the time wait, and then
 // waits as long for the client's answer.
 func (c *netConn) sendClose(frame []byte, wait time.Duration) {

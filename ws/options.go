@@ -34,9 +34,12 @@ type Options struct {
 	Receive func(s *nodebus.Session, data []byte, binary bool)
 	// Origins lists hosts or origins of pages on other hosts that may connect.
 	// Hosts lists the host names of the server. * stands for any part of a name.
-	// Default: only pages of the same host may connect. Any host name is accepted,
-	// except that a request to a loopback address must name localhost or an IP
-	// address.
+	// Default: only pages of the same host may connect. At a public address, every host
+	// name is accepted. At any other address, such as a loopback or a private address, a
+	// request must name an IP address, localhost, or the machine; this stops DNS rebinding.
+	// A list of Hosts replaces these names. "null" and "file://" in Origins allow pages
+	// without a host; no pattern matches them. Every page can put content into a frame
+	// whose origin is null, so "null" lets every page act for the user who opens it.
 	Origins, Hosts []string
 	// PingInterval is the time between two pings to a client. If a client sends
 	// nothing for two and a half intervals, not even a pong, the server asks its
@@ -59,9 +62,22 @@ type Options struct {
 	// It is then disconnected with an error that wraps [nodebus.ErrSlow]. A client
 	// that takes bytes stays, however slow its line is. Default: 10 s.
 	WriteTimeout time.Duration
+	// ReadTimeout is how long a client may take for the next 16 KiB of a message that it has
+	// begun, or for the rest of the message. Then the server ends the connection with close
+	// code 1008: otherwise a client could hold the memory of unfinished messages for
+	// ever. Between messages, a client may be silent. Default: 1 minute.
+	ReadTimeout time.Duration
 	// ReadLimit is the maximum size of a message from a client, in bytes. A larger
 	// message ends the connection. Default: 4 MiB.
 	ReadLimit int64
+	// MaxPerClient is the maximum number of sockets with the same client id at the same
+	// time. The answer to one more has status 429. [Accept] does not count. A front end
+	// opens a socket for each tab, and some programs open a socket for each prompt and close
+	// none. All users to whom Authorize gives the same id share the bound. Default: 1000.
+	MaxPerClient int
+	// MaxConnections is the maximum number of sockets of all clients at the same time. The
+	// answer to one more has status 503. [Accept] does not count. Default: 10 000.
+	MaxConnections int
 
 	sys system
 }
@@ -88,6 +104,9 @@ func (o *Options) withDefaults() *Options {
 	}
 	if opts.WriteTimeout <= 0 {
 		opts.WriteTimeout = 10 * time.Second
+	}
+	if opts.ReadTimeout <= 0 {
+		opts.ReadTimeout = time.Minute
 	}
 	if opts.ReadLimit <= 0 {
 		opts.ReadLimit = 4 << 20

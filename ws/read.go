@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -22,7 +24,15 @@ type incoming struct {
 	early  []byte // sent by the client before the answer to the handshake
 	buf    [inBuffer]byte
 	at, to int // the unused bytes are buf[at:to]
+
+	open  bool // a message has begun
+	timed bool // the connection has a deadline for the rest of a frame or of a message
+	got   int  // bytes of the message since the deadline was set
 }
+
+// readPiece is the number of bytes of a message that a client must send in each
+// Options.ReadTimeout.
+const readPiece = 16 << 10
 
 // header is the header of a frame from the client.
 type header struct {
@@ -50,6 +60,7 @@ func violation(text string) error { return &protocolError{codeWrong, text} }
 // data is nil. Control frames between and in messages are handled.
 func (in *incoming) message(keep int64) (data []byte, binary bool, err error) {
 	var total int64
+	defer in.finish()
 	for first := true; ; {
 		h, err := in.header()
 		if err == nil && h.control() {
@@ -59,8 +70,12 @@ func (in *incoming) message(keep int64) (data []byte, binary bool, err error) {
 			return nil, false, unexpected(err, !first)
 		}
 		if h.control() {
+			if first {
+				in.finish()
+			}
 			continue
 		}
+		in.open = true
 		switch op := h.op &^ finalBit; {
 		case first && op == 0:
 			return nil, false, violation("continued a message that did not begin")
@@ -140,7 +155,7 @@ func (in *incoming) need(n int, within bool) ([]byte, error) {
 			in.to = copy(in.buf[:], in.buf[in.at:in.to])
 			in.at = 0
 		}
-		m, err := in.fetch(in.buf[in.to:])
+		m, err := in.fetch(in.buf[in.to:], within || in.open || in.to > 0)
 		if in.to += m; m == 0 && err != nil {
 			return nil, unexpected(err, within || in.to > 0)
 		}
@@ -148,20 +163,44 @@ func (in *incoming) need(n int, within bool) ([]byte, error) {
 	return in.buf[in.at : in.at+n], nil
 }
 
-// fetch reads from the connection.
-func (in *incoming) fetch(p []byte) (n int, err error) {
+// fetch reads from the connection. within means that a frame or a message has begun.
+func (in *incoming) fetch(p []byte, within bool) (n int, err error) {
 	if len(in.early) > 0 {
 		n = copy(p, in.early)
 		if in.early = in.early[n:]; len(in.early) == 0 {
 			in.early = nil
 		}
 	} else {
+		if within {
+			in.begin()
+		}
 		n, err = in.net.Conn.Read(p)
 	}
 	if n > 0 {
 		in.net.hear()
 	}
+	if in.timed && errors.Is(err, os.ErrDeadlineExceeded) && in.net.closeBy.Load() == 0 {
+		err = &protocolError{codePolicy, fmt.Sprintf("sent a message too slowly (less than 16 KiB in %v)", in.net.opts.ReadTimeout)}
+	}
 	return n, err
+}
+
+// begin sets the deadline for the next piece of a frame or a message that has begun. Pings
+// and frames without content do not put it off.
+func (in *incoming) begin() {
+	if !in.timed || in.got >= readPiece {
+		in.timed, in.got = true, 0
+		in.net.expectBy(time.Now().Add(in.net.opts.ReadTimeout))
+	}
+}
+
+// finish removes the deadline: the client may be silent now.
+func (in *incoming) finish() {
+	in.open = false
+	if in.timed {
+		in.timed = false
+		in.net.expectBy(time.Time{})
+	}
 }
 
 // firstRead limits the memory for a message whose header has arrived and whose payload
@@ -186,8 +225,10 @@ func (in *incoming) payload(data []byte, h *header) ([]byte, error) {
 func (in *incoming) readFull(p []byte) error {
 	n := copy(p, in.buf[in.at:in.to])
 	in.at += n
+	in.got += n
 	for n < len(p) {
-		m, err := in.fetch(p[n:])
+		m, err := in.fetch(p[n:], true)
+		in.got += m
 		if n += m; m == 0 && err != nil {
 			return unexpected(err, true)
 		}

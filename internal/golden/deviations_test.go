@@ -48,7 +48,7 @@ var deviations = []deviation{
 	{served, "", "H5.1", "an input without options has an empty options object", withOptions},
 	{served, "", "H5.1", "descriptions and tooltips are our own", ownWords},
 	{served, "http_misc", "C8", "clients read every refusal as JSON", answers(10, 400, `{"error": "this address accepts only WebSocket connections"}`)},
-	{served, "http_misc", "C8", "clients read every refusal as JSON", answers(24, 403, `{"error": "pages of origin \"http://elsewhere.example\" are not allowed to connect to \"127.0.0.1:8188\""}`)},
+	{served, "http_misc", "C8", "clients read every refusal as JSON", answers(24, 403, `{"error": "pages of origin \"http://elsewhere.example\" are not allowed to connect to \"127.0.0.1:8188\"; if you trust these pages, add their origin to Options.Origins"}`)},
 	{served, "http_misc", "H1", "malformed JSON is refused, and no failure", refuses(13, "invalid_json", "The request is not the JSON it should be", "invalid character 'n' looking for beginning of object key string, at line 1, column 2")},
 	{served, "http_misc", "H1", "malformed JSON is refused, and no failure", refuses(14, "invalid_json", "The request is not the JSON it should be", "unexpected end of JSON input, at line 1, column 1")},
 	{served, "http_misc", "H1", "malformed JSON is refused, and no failure", refuses(17, "invalid_json", "The prompt is not a JSON object of nodes", "not a JSON object")},

@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // Policy lists the pages and host names that are let in, in addition to pages of
@@ -19,13 +22,17 @@ import (
 type Policy struct {
 	// Origins lists the hosts ("app.example.com") or origins
 	// ("https://app.example.com") whose pages may connect. * stands for any part
-	// of a name.
+	// of a name. "null" and "file://" are the origins of pages without a host; no
+	// pattern matches them.
 	Origins []string
 	// Hosts lists the host names under which clients may address the server,
-	// without the port. * stands for any part of a name. An empty list allows any
-	// name, with one exception: a request that arrives at a loopback address must
-	// name localhost or an IP address. Otherwise a malicious page could point its
-	// own host name at the loopback address (DNS rebinding).
+	// without the port. * stands for any part of a name.
+	//
+	// At an address that is not public, such as a loopback or a private address, an
+	// empty list allows the names that are the server's own: IP addresses, localhost and
+	// names below it, and the name of the machine. Otherwise a malicious page could point
+	// its own host name at the address (DNS rebinding). At a public address, an empty list
+	// allows any name: whoever owns a name can reach the server without a browser's help.
 	Hosts []string
 }
 
@@ -44,22 +51,34 @@ func (p *Policy) Check(r *http.Request) error {
 		}
 		return nil
 	}
-	u, err := url.Parse(from)
-	if err == nil && u.Host != "" && sameHost(u.Host, r.Host) {
-		return nil
+	if !p.mayConnect(from, r.Host) {
+		return fmt.Errorf("pages of origin %q are not allowed to connect to %q; if you trust these pages, add their origin to Options.Origins", from, r.Host)
 	}
-	if err == nil && u.Host != "" {
-		for _, allowed := range p.Origins {
-			name := u.Host
-			if strings.Contains(allowed, "://") {
-				name = u.Scheme + "://" + u.Host
-			}
-			if matches(allowed, name) {
-				return nil
-			}
+	return nil
+}
+
+// mayConnect reports whether pages of an origin may connect to a host.
+func (p *Policy) mayConnect(from, host string) bool {
+	if from == "null" || from == "file://" {
+		return slices.Contains(p.Origins, from)
+	}
+	u, err := url.Parse(from)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	if sameHost(u.Host, host) {
+		return true
+	}
+	for _, allowed := range p.Origins {
+		name := u.Host
+		if strings.Contains(allowed, "://") {
+			name = u.Scheme + "://" + u.Host
+		}
+		if allowed != "null" && matches(allowed, name) {
+			return true
 		}
 	}
-	return fmt.Errorf("pages of origin %q are not allowed to connect to %q", from, r.Host)
+	return false
 }
 
 // sameHost compares two hosts. It compares the ports only if both hosts have one,
@@ -75,36 +94,67 @@ func sameHost(a, b string) bool {
 
 func (p *Policy) checkHost(r *http.Request) error {
 	host := hostname(r.Host)
-	if len(p.Hosts) > 0 {
-		for _, allowed := range p.Hosts {
-			if matches(allowed, host) {
-				return nil
-			}
+	for _, allowed := range p.Hosts {
+		if matches(allowed, host) {
+			return nil
 		}
-		return fmt.Errorf("host %q is not in the list of allowed hosts", host)
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if local == nil || !isLoopback(hostname(local.String())) {
+	if len(p.Hosts) == 0 && (isOwn(host) || !isPrivate(local)) {
 		return nil
 	}
-	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "" {
-		return nil
-	}
-	return fmt.Errorf("host %q is not allowed on a loopback address; to allow it, add it to the allowed hosts", host)
+	return fmt.Errorf("host %q is not a name that this server knows; if it is a name of the server, add it to Options.Hosts", host)
 }
+
+// isOwn reports whether a host name is a name of every server, or of this machine. Nobody
+// else can give such a name an address.
+func isOwn(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	return slices.Contains(machine(), host)
+}
+
+// machine returns the names of the machine: the name that the system has, its first part,
+// and the name of that part in the local network.
+var machine = sync.OnceValue(func() []string {
+	name, err := os.Hostname()
+	if name = strings.ToLower(name); err != nil || name == "" {
+		return nil
+	}
+	short, _, _ := strings.Cut(name, ".")
+	return []string{name, short, short + ".local"}
+})
+
+// isPrivate reports whether an address, at which a request has arrived, is not public. A
+// Unix socket is not. An unknown address counts as public.
+func isPrivate(local net.Addr) bool {
+	if local == nil {
+		return false
+	}
+	if local.Network() == "unix" {
+		return true
+	}
+	addr, err := netip.ParseAddr(hostname(local.String()))
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || slices.ContainsFunc(alsoPrivate, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// alsoPrivate lists blocks of addresses that are not public, and that package netip does
+// not know: those behind the address translation of a provider, and the local addresses
+// that IPv6 had first.
+var alsoPrivate = []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fec0::/10")}
 
 // hostname returns the host without port and brackets, in lower case.
 func hostname(hostport string) string {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil || strings.Trim(port, "0123456789") != "" {
 		host = strings.Trim(hostport, "[]")
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 func matches(pattern, name string) bool {

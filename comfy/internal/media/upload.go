@@ -58,10 +58,12 @@ func (m *Media) readUpload(w http.ResponseWriter, r *http.Request) (*upload, boo
 		form, err = parts.ReadForm(uploadMemory)
 	}
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(body.Err, &large) || errors.Is(err, multipart.ErrMessageTooLarge) {
+		switch {
+		case errors.Is(err, multipart.ErrMessageTooLarge):
 			web.TooLarge(w, m.MaxBody)
-		} else {
+		case body.Err != nil && !errors.Is(body.Err, io.ErrUnexpectedEOF): // that is a form without an end
+			web.Unread(w, body.Err)
+		default:
 			m.formError(w, err)
 		}
 		return nil, false

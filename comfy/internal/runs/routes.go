@@ -80,11 +80,12 @@ func (s *Runs) Submit(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if !s.Enter() {
-		web.Fail(w, http.StatusServiceUnavailable, "the server is closed")
+	client := follower(r)
+	if status, err := s.Enter(client); err != nil {
+		web.Fail(w, status, err.Error())
 		return
 	}
-	defer s.Leave()
+	defer s.Leave(client)
 	ctx, stop := s.untilClosed(r.Context())
 	defer stop()
 	ready := make(chan struct{})
@@ -216,7 +217,12 @@ func (s *Runs) mayFollow(r *http.Request, id string, k *knownRun) bool {
 	if !s.Authorized {
 		return true
 	}
-	g := web.Granted(r)
-	client := cmp.Or(g.Client, r.URL.Query().Get("clientId"))
+	g, client := web.Granted(r), follower(r)
 	return k.isKnown() && client != "" && client == k.client || g.Allows(id)
+}
+
+// follower returns the client that follows a run: the client of the grant, or else the
+// client that the request names; empty if it names none.
+func follower(r *http.Request) string {
+	return cmp.Or(web.Granted(r).Client, r.URL.Query().Get("clientId"))
 }

@@ -26,9 +26,10 @@ type Runs struct {
 	// HeadStart closes ready when the prompt of a client may begin.
 	HeadStart func(client string, ready chan struct{})
 
-	// Enter counts a handler that follows a run. It returns false if the server is closed.
-	// The handler must end soon after Closed ends, and then call Leave.
-	Enter  func() bool
-	Leave  func()
+	// Enter counts a handler that follows a run for a client, or for nobody in particular. An
+	// error is for the client, with the status of the answer: the server is closed, or too
+	// many follow a run. The handler must end soon after Closed ends, and then call Leave.
+	Enter  func(client string) (status int, err error)
+	Leave  func(client string)
 	Closed context.Context
 }

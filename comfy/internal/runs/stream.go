@@ -38,11 +38,12 @@ var errRunOver = errors.New("comfy: the run is over")
 // followRun answers with the stream of the run of the prompt that was submitted at a time.
 // The zero time means any.
 func (s *Runs) followRun(w http.ResponseWriter, r *http.Request, id string, created time.Time) {
-	if !s.Enter() {
-		web.Fail(w, http.StatusServiceUnavailable, "the server is closed")
+	client := follower(r)
+	if status, err := s.Enter(client); err != nil {
+		web.Fail(w, status, err.Error())
 		return
 	}
-	defer s.Leave()
+	defer s.Leave(client)
 	s.streamRun(w, r, id, created)
 }
 

@@ -66,6 +66,7 @@ func writeHelp(w http.ResponseWriter, c *flow.Class) bool {
 	h.Set("Content-Type", "text/markdown; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
+	w.WriteHeader(http.StatusOK) // routers may have noted another status
 	_, _ = io.WriteString(w, help)
 	return true
 }

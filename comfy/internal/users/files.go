@@ -1,7 +1,6 @@
 package users
 
 import (
-	"errors"
 	"io/fs"
 	"net/http"
 	"path"
@@ -120,9 +119,8 @@ func asked(r *http.Request, what string) bool {
 
 // writeFailed answers a request whose body could not be stored.
 func (u *Users) writeFailed(w http.ResponseWriter, from *web.Source, err error) {
-	var large *http.MaxBytesError
-	if from.Err != nil && !errors.As(from.Err, &large) {
-		web.Fail(w, http.StatusBadRequest, "the body could not be read")
+	if from.Err != nil {
+		web.Unread(w, from.Err)
 		return
 	}
 	u.sender.Error(w, err)

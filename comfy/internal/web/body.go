@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/nodebus/nodebus/internal/intake"
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
@@ -54,22 +55,27 @@ func ReadCommand(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) 
 }
 
 // ReadBody reads the body of a request that contains JSON. If ok is false,
-// ReadBody has already answered: with status 413 if the body is too large, or
-// with status 400 if it has too many levels or cannot be read.
+// ReadBody has already answered: with status 400 if the body has too many levels, or
+// like [Unread].
 func ReadBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	body, err := io.ReadAll(r.Body)
-	var large *http.MaxBytesError
 	switch {
 	case err == nil && tooDeep(body):
 		Fail(w, http.StatusBadRequest, "the body has more than "+strconv.Itoa(depthMax)+" levels")
 	case err == nil:
 		return body, true
-	case errors.As(err, &large):
-		Fail(w, http.StatusRequestEntityTooLarge, "the body is larger than "+strconv.FormatInt(large.Limit, 10)+" bytes")
 	default:
-		Fail(w, http.StatusBadRequest, "the body could not be read")
+		Unread(w, err)
 	}
 	return nil, false
+}
+
+// Unread answers a request whose body could not be read because of err: with status 413
+// if the body is too large, 408 if it came too slowly, 415 if it is packed in a way that
+// the server does not know, and 400 otherwise.
+func Unread(w http.ResponseWriter, err error) {
+	status, text := intake.Refusal(err)
+	Fail(w, status, text)
 }
 
 // ReadJSON decodes the body into v and ignores the Content-Type. If it returns
