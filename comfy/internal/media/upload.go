@@ -60,7 +60,7 @@ func (m *Media) readUpload(w http.ResponseWriter, r *http.Request) (*upload, boo
 	if err != nil {
 		switch {
 		case errors.Is(err, multipart.ErrMessageTooLarge):
-			web.TooLarge(w, m.MaxBody)
+			web.Unread(w, &http.MaxBytesError{Limit: m.MaxBody})
 		case body.Err != nil && !errors.Is(body.Err, io.ErrUnexpectedEOF): // that is a form without an end
 			web.Unread(w, body.Err)
 		default:
