@@ -53,9 +53,9 @@ func New(engine *flow.Engine, opts *Options) *Server {
 
 // Close closes the WebSockets of all clients, and ends the requests that follow a run. It
 // waits until no goroutine of the server runs any more. After Close, the server accepts no
-// WebSocket and no request that follows a run; it still answers other requests. Close does not close the hub. To let clients receive all
-// that was published, call [nodebus.Hub.Close] first. Close always returns nil, and
-// it may be called several times.
+// WebSocket and no request that follows a run; it still answers other requests. Close does
+// not close the hub. To let clients receive all that was published, call
+// [nodebus.Hub.Close] first. Close always returns nil, and it may be called several times.
 func (s *Server) Close() error {
 	for _, c := range s.clients.close() {
 		c.session.Close(nodebus.ErrClosed)
