@@ -28,6 +28,7 @@ type Server struct {
 	mux    *http.ServeMux
 
 	clients  clients
+	notices  notices
 	submit   *submit.Submitter
 	info     *info.Info
 	terminal *terminal.Terminal
@@ -88,6 +89,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	r, packed := intake.Open(w, r, intake.Limits{Bytes: s.opts.MaxBody, Wait: s.opts.ReadTimeout})
 	if err := s.policy.Check(r); err != nil {
+		s.notices.warn(s.opts.Logger, r.URL.Path, err.Error())
 		web.Fail(w, http.StatusForbidden, err.Error())
 		return
 	}
