@@ -199,3 +199,24 @@ func TestNewest7_ResultsOutliveAnotherWorkflow(t *testing.T) {
 		})
 	}
 }
+
+// TestCachedNodeIsReadWhileItIsShown: nodes behind a cached output node do not wait until it is
+// shown. The race detector finds out whether showing it writes what they read.
+func TestCachedNodeIsReadWhileItIsShown(t *testing.T) {
+	inBubble(t, &flow.LocalOptions{Workers: 4}, nil, func(r *rig) {
+		flow.Register(r.reg, measure{}, nodebus.Info{Name: "Both", Output: true})
+		flow.Register(r.reg, measure{}, nodebus.Info{Name: "Plain"})
+		graph := func(last int) nodebus.Nodes {
+			g := nodebus.NewGraph()
+			b := g.AddAs("b", "Both", in{"in": 1})
+			for i := range 8 {
+				id := string(rune('c' + i))
+				g.AddAs("o"+id, "Show", in{"in": g.AddAs(id, "Plain", in{"in": b, "in2": 10*last + i})})
+			}
+			return g.Nodes()
+		}
+		for last := range 60 {
+			require.Equal(r.t, nodebus.Succeeded, r.run(graph(last)).record.State)
+		}
+	})
+}
