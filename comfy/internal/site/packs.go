@@ -2,6 +2,7 @@ package site
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,13 @@ func hostFiles(from fs.FS) (all []hostFile) {
 		return nil
 	})
 	return all
+}
+
+// isHidden reports whether a file is hidden, or is in a hidden folder. Who asks for a hidden
+// file of a pack or of a folder of models by its name does not receive it either: it may be
+// a file of a program, such as .git/config.
+func isHidden(name string) bool {
+	return slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return strings.HasPrefix(part, ".") })
 }
 
 // packFiles returns the files of a pack. A nil pack has no files.
