@@ -23,7 +23,8 @@ type Options struct {
 	// only. A socket watches the prompts of other clients that the grant names, and
 	// those that it asks for and that the grant allows. The routes of runs show the
 	// same prompts, and for a grant without a client the prompts of the client in the
-	// parameter clientId. If Authorize is set, lists hide the client ids of other clients. Default: every request may do everything.
+	// parameter clientId. If Authorize is set, lists hide the client ids of other
+	// clients. Default: every request may do everything.
 	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Origins lists the hosts ("app.example.com") or origins
 	// ("https://app.example.com") of web pages on other hosts that may use the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/nodebus/nodebus"
 )
@@ -107,13 +108,5 @@ func (m *graphMap) ids(nodes set) []string {
 
 // sorted returns the nodes in the order of their ids.
 func (m *graphMap) sorted(nodes set) []int {
-	return slices.SortedFunc(maps.Keys(nodes), func(a, b int) int {
-		switch ida, idb := m.nodes[a].ID, m.nodes[b].ID; {
-		case ida < idb:
-			return -1
-		case ida > idb:
-			return 1
-		}
-		return 0
-	})
+	return slices.SortedFunc(maps.Keys(nodes), func(a, b int) int { return strings.Compare(m.nodes[a].ID, m.nodes[b].ID) })
 }
