@@ -3,7 +3,6 @@ package comfy_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"math"
 	"testing"
@@ -25,7 +24,7 @@ type once struct{ left *int }
 
 func (o once) MarshalJSON() ([]byte, error) {
 	if *o.left--; *o.left < 0 {
-		return nil, errors.New("no JSON any more")
+		panic("no JSON any more")
 	}
 	return []byte(`{"a":1}`), nil
 }
@@ -112,6 +111,20 @@ func TestListsWithoutWhatHasNoJSONAnyMore(t *testing.T) {
 	require.Equal(t, "a.png", at(t, all, "jobs", 0, "preview_output", "filename"))
 	require.Equal(t, map[string]any{"filename": "a.png", "type": "output"}, at(t, h.get("/history"), bad, "outputs", "1", "images", 0))
 	require.Contains(t, h.get("/history"), good)
+}
+
+// TestRunWithoutJSON: the state of a run has what its events had. If it comes from a record
+// without JSON, the answer is an error, and complete.
+func TestRunWithoutJSON(t *testing.T) {
+	h := newHost(t, nil)
+	flow.Register(h.reg, ShowOnce{}, nodebus.Info{})
+	a := h.post("/nodebus/runs", `{"prompt":{"1":{"class_type":"ShowOnce","inputs":{}}}}`)
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, map[string]any{"a": 1.0}, at(t, a.json(t), "nodes", "1", "output", "images", 0, "x"))
+	keep(h, "bad", showing(nodebus.UI{"images": {panicking{}}}))
+	a = h.send("GET", "/nodebus/runs/bad", "")
+	require.Equal(t, 500, a.status)
+	require.JSONEq(t, `{"error":"the answer cannot be encoded as JSON"}`, a.body)
 }
 
 // TestQueueWithoutWhatHasNoJSON: a prompt of the host program with values of its own is in the queue without them.
