@@ -158,7 +158,7 @@ func className(dec *json.Decoder) (name string, err error) {
 		return "", err
 	}
 	if text[0] != '"' {
-		return string(text), nil
+		return string(jsonenc.Words(text)), nil
 	}
 	return jsonenc.Name(text[1 : len(text)-1]), nil
 }

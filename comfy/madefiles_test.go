@@ -156,6 +156,10 @@ func TestNewest5_Userdata(t *testing.T) {
 func TestNewest5_Hash(t *testing.T) {
 	_, opts := folders(t)
 	h := newHost(t, opts)
+	put(t, opts.Output, "blake3:x/a.txt", []byte("in a folder"))
+	for _, query := range []string{"filename=blake3:x/a.txt", "filename=a.txt&subfolder=blake3:x"} {
+		require.Equal(t, "in a folder", h.send("GET", "/view?"+query, "").body, "a folder has no hash")
+	}
 	hash := "blake3:" + strings.Repeat("0a", 32)
 	for _, query := range []string{"", "&type=input", "&type=temp&subfolder=x", "&type=models", "&subfolder=..", "&preview=webp", "&channel=rgb", "+[input]"} {
 		a := h.send("GET", "/view?filename="+hash+query, "")

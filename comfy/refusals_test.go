@@ -15,6 +15,7 @@ func TestRefusedPrompts(t *testing.T) {
 	h := newHost(t, nil)
 	const jsonMessage = "The request is not the JSON it should be"
 	const graphMessage = "The prompt is not a JSON object of nodes"
+	const idDetails = "prompt_id must be a string of 1 to 256 bytes without control characters, or a finite number"
 	for _, c := range []struct{ body, typ, message, details string }{
 		{``, "invalid_json", jsonMessage, ""},
 		{`{`, "invalid_json", jsonMessage, ""},
@@ -49,6 +50,16 @@ func TestRefusedPrompts(t *testing.T) {
 		{`{"prompt":` + quick + `,"extra_data":"x"}`, "invalid_extra_data", "extra_data is not an object", ""},
 		{`{"prompt":` + quick + `,"number":Infinity}`, "invalid_number", "number is not a number", ""},
 		{`{"prompt":` + quick + `,"x":Nan}`, "invalid_json", jsonMessage, ""},
+		{`{"a":[NaN,-Infinity],"x":nope}`, "invalid_json", jsonMessage, "invalid character 'o' in literal null (expecting 'u'), at line 1, column 27"},
+		{`{"prompt":` + quick + `,"number":NaN}`, "invalid_number", "number is not a number", "NaN"},
+		{`{"prompt":` + quick + `,"number":[NaN,-Infinity]}`, "invalid_number", "number is not a number", "[NaN,-Infinity]"},
+		{`{"prompt":` + quick + `,"prompt_id":NaN}`, "invalid_prompt_id", "prompt_id is not an id", idDetails},
+		{`{"prompt":` + quick + `,"prompt_id":-Infinity}`, "invalid_prompt_id", "prompt_id is not an id", idDetails},
+		{`{"prompt":` + quick + `,"prompt_id":1e999}`, "invalid_prompt_id", "prompt_id is not an id", idDetails},
+		{`{"prompt":` + quick + `,"client_id":NaN}`, "invalid_client_id", "client_id is not an id", "client_id must be a string"},
+		{`{"prompt":` + quick + `,"extra_data":NaN}`, "invalid_extra_data", "extra_data is not an object", "extra_data must be an object, but it is a number"},
+		{`{"prompt":{"7":{"class_type":NaN}}}`, "missing_node_type", "Node 'NaN' not found. The custom node may not be installed.", "Node ID '#7'"},
+		{`{"prompt":{"7":{"class_type":{"a":-Infinity}}}}`, "missing_node_type", `Node '{"a":-Infinity}' not found. The custom node may not be installed.`, "Node ID '#7'"},
 		{
 			`{"prompt":{"7":{"class_type":"RefOutput","inputs":{"value":NaN}}}}`, "prompt_outputs_failed_validation", "Prompt outputs failed validation",
 			"Failed to convert an input value to a * value: value, nan, NaN and infinities are not possible",

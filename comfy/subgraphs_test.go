@@ -74,6 +74,34 @@ func with(m map[string]any, name string, v any) map[string]any {
 	return out
 }
 
+// TestNewest8_SubgraphsWithOddMembers: an optional member of another type is left out, and the rest stays.
+func TestNewest8_SubgraphsWithOddMembers(t *testing.T) {
+	for _, c := range []struct{ subgraph, extra, info, essentials string }{
+		{`,"category":5,"essentials_category":"E"`, `,"extra":{"BlueprintSearchAliases":["a"]}`, `{"node_pack":"p","search_aliases":["a"]}`, "E"},
+		{`,"category":"C","essentials_category":["E"]`, `,"extra":{"BlueprintSearchAliases":"a"}`, `{"node_pack":"p","category":"C"}`, ""},
+		{`,"category":"C"`, `,"extra":[]`, `{"node_pack":"p","category":"C"}`, ""},
+		{`,"category":null`, `,"extra":{"BlueprintSearchAliases":[5]}`, `{"node_pack":"p"}`, ""},
+		{`},{"id":7,"category":[]`, `,"extra":null`, `{"node_pack":"p"}`, ""},
+	} {
+		h := newHost(t, &comfy.Options{Subgraphs: map[string]fs.FS{"p": fstest.MapFS{"a.json": file(blueprint(c.subgraph, c.extra))}}})
+		list := h.get("/global_subgraphs").(map[string]any)
+		require.Len(t, list, 1, c)
+		for _, entry := range list {
+			require.JSONEq(t, c.info, jsonOf(t, at(t, entry, "info")), c)
+			essentials, _ := entry.(map[string]any)["essentials_category"].(string)
+			require.Equal(t, c.essentials, essentials)
+		}
+	}
+}
+
+// TestNewest8_SubgraphIDs: no two blueprints have one id.
+func TestNewest8_SubgraphIDs(t *testing.T) {
+	h := newHost(t, &comfy.Options{Subgraphs: map[string]fs.FS{
+		"a/b": fstest.MapFS{"c.json": file(blueprint("", ""))}, "a": fstest.MapFS{"b/c.json": file(blueprint("", ""))},
+	}})
+	require.Len(t, h.get("/global_subgraphs"), 2)
+}
+
 // TestNewest8_ModelFolders: the folders have a list of extensions; it is empty, for all files.
 func TestNewest8_ModelFolders(t *testing.T) {
 	twins(t, "/experiment/models", func(t *testing.T, path string) {
@@ -150,6 +178,46 @@ func TestNewest8_ModelPreviews(t *testing.T) {
 			require.Contains(t, a.json(t), "error")
 		}
 	})
+}
+
+// TestNewest8_ModelPreviewsInCapitals: what the list takes for a preview of a model is one.
+func TestNewest8_ModelPreviewsInCapitals(t *testing.T) {
+	picture := file(string(pngOf(t, glass(1, 1))))
+	h := newHost(t, &comfy.Options{Models: map[string]fs.FS{"m": fstest.MapFS{
+		"x.pt": file("x"), "x.PNG": picture, "in/y.pt": file("y"), "in/y.Preview.Jpg": picture, "z.pt": file("z"), "z.PNG": file("no picture"), "zz.PNG": picture,
+	}}})
+	require.Equal(t, []any{"in/y.pt", "x.pt", "z.pt", "zz.PNG"}, h.get("/models/m"))
+	for name, status := range map[string]int{"x": 200, "in/y": 200, "z": 404, "X": 404} {
+		require.Equal(t, status, h.send("GET", "/experiment/models/preview/m/0/"+name+".webp", "").status, name)
+	}
+}
+
+// TestHiddenFilesOfTheHost: no route serves what the lists of models, templates and scripts hide.
+func TestHiddenFilesOfTheHost(t *testing.T) {
+	picture := string(pngOf(t, glass(1, 1)))
+	pack := fstest.MapFS{}
+	for _, dir := range []string{"", "in/", ".git/", "in/.private/"} {
+		for _, dot := range []string{"", "."} {
+			pack[dir+dot+"a.png"], pack[dir+dot+"a.json"], pack[dir+dot+"a.js"] = file(picture), file("{}"), file("")
+			pack[dir+dot+"a.safetensors"] = file(safetensors(`{"__metadata__":{"x":"y"}}`))
+		}
+	}
+	packs := map[string]fs.FS{"p": pack}
+	h := newHost(t, &comfy.Options{Models: packs, Templates: packs, Extensions: packs})
+	for _, dir := range []string{"", "in/", ".git/", "in/.private/"} {
+		for _, dot := range []string{"", "."} {
+			name, status := dir+dot+"a", 404
+			if !strings.Contains(name, ".") {
+				status = 200
+			}
+			for _, path := range []string{
+				"/experiment/models/preview/p/0/" + name + ".webp", "/view_metadata/p?filename=" + name + ".safetensors",
+				"/workflow_templates/p/" + name + ".json", "/workflow_templates/p/" + name + ".png", "/extensions/p/" + name + ".js",
+			} {
+				require.Equal(t, status, h.send("GET", path, "").status, path)
+			}
+		}
+	}
 }
 
 // TestNewest8_ModelPreviewsOfAFolder: a symbolic link that leads out of a folder of the host program

@@ -35,7 +35,8 @@ type Folder struct {
 // The prefix may begin with subfolders: "portraits/red". It usually comes from a client: a
 // prefix that leads out of the folder, or that the system of the program does not allow in a
 // file name, is an error: a control character or \ on every system; on Windows also one of
-// <>:"|?*, and names of devices such as NUL. ext begins with a dot, and otherwise has what a
+// <>:"|?*, and names of devices such as NUL. A name that begins with blake3: is an error, too:
+// clients and the server of package comfy take it for a hash. ext begins with a dot, and otherwise has what a
 // prefix without subfolders may have. Create takes words such as %width% as they are; [Expand]
 // replaces them.
 //
@@ -53,6 +54,9 @@ func (f Folder) Create(prefix, ext string, write func(w io.Writer) error) (saved
 	first, err := files.Clean(path.Join(sub, name(base, 1, ext)))
 	if err != nil || base == "" {
 		return saved, fmt.Errorf("picture: %.100q is no prefix of a file name in the folder: %w", prefix, errors.Join(err, fs.ErrInvalid))
+	}
+	if files.IsHash(base) {
+		return saved, fmt.Errorf("picture: the name of a file must not begin with blake3: because clients take it for a hash; the prefix is %.100q: %w", prefix, fs.ErrInvalid)
 	}
 	var content bytes.Buffer
 	if err := nodebus.Protect(func() error { return write(&content) }); err != nil {

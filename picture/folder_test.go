@@ -87,7 +87,7 @@ func TestCreateRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(path, "file"), nil, 0o600))
 	require.NoError(t, os.Symlink(os.TempDir(), filepath.Join(path, "out")))
 	folder := picture.Folder{Path: path}
-	for _, prefix := range []string{"", "x/", "../a", "/a", "a/../../b", `a\b`, "a\x00", "a\nb", ".. /a", "file/a", "file/x/a", "out/a", "\xff", string(make([]byte, 300))} {
+	for _, prefix := range []string{"", "x/", "../a", "/a", "a/../../b", `a\b`, "a\x00", "a\nb", ".. /a", "blake3:cat", "x/blake3:cat", "file/a", "file/x/a", "out/a", "\xff", string(make([]byte, 300))} {
 		_, err := folder.Create(prefix, ".png", says("x"))
 		require.Error(t, err, "%q", prefix)
 	}

@@ -22,6 +22,12 @@ const (
 	pathMax = 1024
 )
 
+// IsHash reports whether clients take the name of a file for the hash of its content. No route
+// finds a file by such a name, so no file gets one. A folder may have such a name.
+func IsHash(name string) bool {
+	return strings.HasPrefix(name, "blake3:") && !strings.Contains(name, "/")
+}
+
 // Clean converts a file name from a client to a name for a Store: a relative path
 // with slashes that means one file inside the Store. It refuses what the system of the
 // program refuses, and on Windows also what Windows would take for another file. Its

@@ -132,6 +132,33 @@ func isFloat(v any) bool {
 // which [Infinite] says so. Without such a number it returns text itself. The rest of text
 // stays as it is, also its order.
 func NoInfinities(text []byte) []byte {
+	return replaceNumbers(text, len("1e309"), func(number []byte) string {
+		if _, is := Infinite(json.Number(number)); is {
+			return "null"
+		}
+		return ""
+	})
+}
+
+// Words returns text, which must be JSON, with the bare words that [Plain] has replaced. It is
+// for texts that people read. Without such a word it returns text itself.
+func Words(text []byte) []byte {
+	return replaceNumbers(text, len(nanText), func(number []byte) string {
+		switch string(number) {
+		case nanText:
+			return "NaN"
+		case infText:
+			return "Infinity"
+		case minusText:
+			return "-Infinity"
+		}
+		return ""
+	})
+}
+
+// replaceNumbers returns text with what by returns for a number of at least shortest bytes in
+// the place of the number. If by returns "", the number stays.
+func replaceNumbers(text []byte, shortest int, by func(number []byte) string) []byte {
 	var out []byte
 	start := 0
 	for i := 0; i < len(text); {
@@ -140,9 +167,9 @@ func NoInfinities(text []byte) []byte {
 			i = afterString(text, i+1)
 		case c == '-' || c >= '0' && c <= '9':
 			end := scalarEnd(text, i)
-			if end-i >= len("1e309") {
-				if _, is := Infinite(json.Number(text[i:end])); is {
-					out = append(append(out, text[start:i]...), "null"...)
+			if end-i >= shortest {
+				if word := by(text[i:end]); word != "" {
+					out = append(append(out, text[start:i]...), word...)
 					start = end
 				}
 			}

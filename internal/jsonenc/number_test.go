@@ -84,6 +84,15 @@ func TestInfinities(t *testing.T) {
 	require.Equal(t, math.Inf(1), jsonenc.Infinities(json.Number("1e999")))
 }
 
+// TestWords: what Plain has replaced is back in a text that people read. Other numbers and strings stay.
+func TestWords(t *testing.T) {
+	for _, text := range []string{
+		`NaN`, `-Infinity`, `[NaN,Infinity,{"a":-Infinity,"NaN":"Infinity"}]`, `{"a":1e999,"b":-1e400,"c":"9e99999","d":9e9999}`, ``, `[NaN,x`,
+	} {
+		require.Equal(t, text, string(jsonenc.Words(jsonenc.Plain([]byte(text)))))
+	}
+}
+
 func FuzzPlain(f *testing.F) {
 	f.Add(`{"a":[NaN,"NaN\"",-Infinity]}`)
 	f.Fuzz(func(t *testing.T, text string) {

@@ -36,9 +36,11 @@ func Read(data []byte, v any, what string) error {
 	return errors.New(Misfit(what, err))
 }
 
-// placeOf returns the line and the column of a byte, which counts from 1.
+// placeOf returns the line and the column of a byte, which counts from 1, in the text before
+// [Plain] has changed it.
 func placeOf(data []byte, offset int64) string {
 	before := data[:min(max(offset-1, 0), int64(len(data)))]
+	before = Words(before)
 	line := bytes.Count(before, []byte{'\n'})
 	return fmt.Sprintf("line %d, column %d", line+1, len(before)-bytes.LastIndexByte(before, '\n'))
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/flow"
 )
@@ -31,7 +32,12 @@ func (s *Info) Classes(w http.ResponseWriter, r *http.Request) {
 func (s *Info) Replacements(w http.ResponseWriter, _ *http.Request) {
 	all := web.Object{}
 	for rep := range s.Registry.Replacements() {
-		all.Add(rep.Old, []any{rep})
+		replaced, err := web.Encode([]any{rep})
+		if err != nil {
+			s.Logger.Error("replacement not described", "class", rep.Old, "error", err)
+			continue
+		}
+		all.Add(rep.Old, replaced)
 	}
 	web.Answer(w, http.StatusOK, all)
 }
@@ -40,7 +46,8 @@ func (s *Info) Replacements(w http.ResponseWriter, _ *http.Request) {
 // read, or if the description cannot be encoded as JSON, describe logs the error
 // and leaves the class out.
 func (s *Info) describe(to *web.Object, c *flow.Class) {
-	text, err := c.Schema().MarshalJSON()
+	var text []byte
+	err := nodebus.Protect(func() (err error) { text, err = c.Schema().MarshalJSON(); return err })
 	if err != nil {
 		s.Logger.Error("class not described", "class", c.Name(), "error", err)
 		return

@@ -135,8 +135,9 @@ func (s *Jobs) HistoryChange(w http.ResponseWriter, r *http.Request) {
 // cannot go on.
 func (s *Jobs) entry(out *web.Stream, r *http.Request, rec *flow.Record) bool {
 	outputs, meta := web.Object{}, web.Object{}
-	for _, o := range rec.Outputs {
-		outputs.Add(o.UniqueID, o.UI)
+	for i := range rec.Outputs {
+		o := &rec.Outputs[i]
+		outputs.Add(o.UniqueID, s.encodeUI(rec.Prompt.ID, o))
 		var parent *string
 		if o.ParentID != "" {
 			parent = &o.ParentID
@@ -146,7 +147,7 @@ func (s *Jobs) entry(out *web.Stream, r *http.Request, rec *flow.Record) bool {
 		})
 	}
 	out.Text(`{"prompt":`)
-	if !writeItem(out, s.item(r, rec.Prompt)) {
+	if !s.item(out, r, rec.Prompt) {
 		return false
 	}
 	out.Text(`,"outputs":`)
@@ -157,7 +158,7 @@ func (s *Jobs) entry(out *web.Stream, r *http.Request, rec *flow.Record) bool {
 	ok := out.Value(meta)
 	if ok && r.URL.Query().Has("outcome") {
 		out.Text(`,"nodebus":`)
-		ok = out.Value(detailOf(rec))
+		ok = out.Value(s.detailOf(rec))
 	}
 	out.Text("}")
 	return ok
@@ -165,16 +166,24 @@ func (s *Jobs) entry(out *web.Stream, r *http.Request, rec *flow.Record) bool {
 
 // detailOf returns what a record says beside what ComfyUI's records say. Only a request that
 // asks for it with outcome in its query receives it, because it can be long.
-func detailOf(rec *flow.Record) web.Object {
+func (s *Jobs) detailOf(rec *flow.Record) web.Object {
 	o := web.Object{{"state", rec.State}, {"attempt", rec.Attempt}}
+	add := func(name string, v any) {
+		data, err := web.Encode(v)
+		if err != nil {
+			s.leftOut(rec.Prompt.ID, name, err)
+			return
+		}
+		o.Add(name, data)
+	}
 	if rec.Prompt.Rejected != nil {
-		o.Add("rejected", rec.Prompt.Rejected)
+		add("rejected", rec.Prompt.Rejected)
 	}
 	if len(rec.Errors) > 0 {
-		o.Add("errors", rec.Errors)
+		add("errors", rec.Errors)
 	}
 	if len(rec.Nodes) > 0 {
-		o.Add("nodes", rec.Nodes)
+		add("nodes", rec.Nodes)
 	}
 	if rec.NodesLeftOut > 0 {
 		o.Add("nodes_left_out", rec.NodesLeftOut)
@@ -192,9 +201,9 @@ func statusOf(rec *flow.Record) web.Object {
 	return web.Object{{"status_str", text}, {"completed", rec.State == nodebus.Succeeded}, {"messages", messages(rec)}}
 }
 
-func messages(rec *flow.Record) [][2]any {
-	all := [][2]any{}
-	add := func(p nodebus.Payload) { all = append(all, [2]any{p.EventType(), p}) }
+func messages(rec *flow.Record) [][]any {
+	all := [][]any{}
+	add := func(p nodebus.Payload) { all = append(all, []any{p.EventType(), p}) }
 	if rec.Start != nil {
 		add(*rec.Start)
 	}
@@ -205,7 +214,7 @@ func messages(rec *flow.Record) [][2]any {
 	case rec.Success != nil:
 		add(*rec.Success)
 	case rec.Error != nil:
-		add(*rec.Error)
+		all = append(all, []any{rec.Error.EventType(), encodeError(rec.Error)})
 	case rec.Interrupted != nil:
 		add(*rec.Interrupted)
 	}

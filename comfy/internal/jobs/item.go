@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 
@@ -9,9 +8,9 @@ import (
 	"github.com/nodebus/nodebus/comfy/internal/web"
 )
 
-// item returns a prompt in the format of lists: number, id, graph, extra data and
-// outputs. It removes the client id if the request may not know it.
-func (s *Jobs) item(r *http.Request, p *nodebus.Prompt) []any {
+// extraData returns the extra data of a prompt. It removes the client id if the request may
+// not know it.
+func (s *Jobs) extraData(r *http.Request, p *nodebus.Prompt) map[string]any {
 	extra := p.Extra
 	switch {
 	case extra == nil:
@@ -20,11 +19,7 @@ func (s *Jobs) item(r *http.Request, p *nodebus.Prompt) []any {
 		extra = maps.Clone(extra)
 		delete(extra, "client_id")
 	}
-	outputs := p.Outputs
-	if outputs == nil {
-		outputs = []string{}
-	}
-	return []any{p.Priority, p.ID, p.Nodes, extra, outputs}
+	return extra
 }
 
 // mayKnow reports whether the request may see the client id of p. The id is
@@ -34,30 +29,33 @@ func (s *Jobs) mayKnow(r *http.Request, p *nodebus.Prompt) bool {
 	return !s.Authorized || g.WatchAll || g.Client == p.ClientID && g.Client != ""
 }
 
-// writeItem appends a prompt in the format of lists. It appends the graph node by node.
-func writeItem(out *web.Stream, item []any) bool {
-	nodes, _ := item[2].(nodebus.Nodes)
+// item appends a prompt in the format of lists: number, id, graph, extra data and outputs. It
+// appends the graph node by node. It returns false if the answer cannot go on.
+func (s *Jobs) item(out *web.Stream, r *http.Request, p *nodebus.Prompt) bool {
 	out.Text("[")
-	out.Value(item[0])
+	out.Value(p.Priority)
 	out.Text(",")
-	out.Value(item[1])
+	out.Value(p.ID)
 	out.Text(",{")
 	first := true
-	for i := range nodes {
-		text, err := json.Marshal(nodes[i : i+1])
-		if err != nil {
-			out.Stop(err)
-			return false
+	for i := range p.Nodes {
+		node := s.encodeNode(p.ID, p.Nodes, i)
+		if node == nil {
+			continue
 		}
 		out.Comma(&first)
-		if !out.Value(web.Raw(text[1 : len(text)-1])) {
+		if !out.Value(node) {
 			return false
 		}
 	}
 	out.Text("},")
-	out.Value(item[3])
+	out.Value(s.encodeObject(p.ID, "extra_data", s.extraData(r, p)))
 	out.Text(",")
-	ok := out.Value(item[4])
+	outputs := p.Outputs
+	if outputs == nil {
+		outputs = []string{}
+	}
+	ok := out.Value(outputs)
 	out.Text("]")
 	return ok
 }

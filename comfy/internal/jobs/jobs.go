@@ -99,7 +99,7 @@ func (j *job) summary() web.Object {
 		}
 		o.Add("execution_end_time", rec.Ended.UnixMilli())
 		if rec.Error != nil {
-			o.Add("execution_error", rec.Error)
+			o.Add("execution_error", encodeError(rec.Error))
 		}
 		if outputs = summaryOf(rec.Outputs); outputs.preview != nil {
 			o.Add("preview_output", outputs.preview)
@@ -143,13 +143,22 @@ func (s *Jobs) jobDetail(r *http.Request, j *job) web.Object {
 		o.Add("outputs", outputsOf(rec.Outputs))
 		o.Add("execution_status", statusOf(rec))
 	}
-	item := s.item(r, j.prompt)
-	extra, _ := item[3].(map[string]any)
+	extra := s.extraData(r, j.prompt)
 	if png := extra["extra_pnginfo"]; png != nil && !bytes.HasPrefix(encode(png), []byte("{")) {
 		extra = maps.Clone(extra)
 		delete(extra, "extra_pnginfo") // a front end would open neither a workflow nor the prompt
 	}
-	o.Add("workflow", web.Object{{"prompt", item[2]}, {"extra_data", extra}})
+	graph, first := web.Raw("{"), true
+	for i := range j.prompt.Nodes {
+		if node := s.encodeNode(j.prompt.ID, j.prompt.Nodes, i); node != nil {
+			if !first {
+				graph = append(graph, ',')
+			}
+			graph, first = append(graph, node...), false
+		}
+	}
+	graph = append(graph, '}')
+	o.Add("workflow", web.Object{{"prompt", graph}, {"extra_data", s.encodeObject(j.prompt.ID, "extra_data", extra)}})
 	return o
 }
 

@@ -45,8 +45,13 @@ func (s *Jobs) List(w http.ResponseWriter, r *http.Request) {
 	out, first := web.NewStream(w), true
 	out.Text(`{"jobs":[`)
 	err = s.eachJob(r, jobs, func(j *job) bool {
+		summary, err := web.Encode(j.summary())
+		if err != nil {
+			s.leftOut(j.prompt.ID, "the list of jobs", err)
+			return true
+		}
 		out.Comma(&first)
-		return out.Value(j.summary())
+		return out.Value(summary)
 	})
 	out.Text(`],"pagination":`)
 	out.Value(web.Object{{"offset", q.offset}, {"limit", limit}, {"total", total}, {"has_more", q.offset+len(jobs) < total}})

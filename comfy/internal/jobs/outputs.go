@@ -28,13 +28,13 @@ func hasExtension(name string, extensions []string) bool {
 
 // asItem returns an element of a UI as an object: an element that is an object in JSON, or a
 // text that names a model file. It returns nil for any other element, and for an element
-// without a form in JSON.
+// without a form in JSON. An item has only members with a form in JSON.
 func asItem(v any) map[string]any {
 	switch v := v.(type) {
 	case nil, bool, int, float64:
 		return nil
 	case map[string]any:
-		return v
+		return encodable(v)
 	case string:
 		if hasExtension(v, modelExtensions) {
 			return map[string]any{"filename": v, "type": "output", "subfolder": "", "mediaType": "3d"}
@@ -50,15 +50,6 @@ func asItem(v any) map[string]any {
 	var m map[string]any
 	_ = jsonenc.Decode(data, &m) // cannot fail: encode has made data
 	return m
-}
-
-// encode returns v as JSON, or nil if v has no form in JSON. Its MarshalJSON may panic.
-func encode(v any) (data web.Raw) {
-	err := nodebus.Protect(func() (err error) { data, err = jsonenc.Marshal(v); return err })
-	if err != nil {
-		return nil
-	}
-	return data
 }
 
 // isShown reports whether a front end can show an item of a list with this name.

@@ -21,7 +21,7 @@ func (s *Jobs) QueueList(w http.ResponseWriter, r *http.Request) {
 			out.Text(`],"queue_pending":[`)
 		}
 		out.Comma(&first)
-		return writeItem(out, s.item(r, q.Prompt))
+		return s.item(out, r, q.Prompt)
 	})
 	if leased {
 		out.Text(`],"queue_pending":[`)

@@ -139,7 +139,7 @@ func (u *upload) read(m *Media) (err error) {
 	if strings.Contains(u.name, "/") {
 		return mistake("the file name must not contain a folder: use the field subfolder")
 	}
-	if isHash(u.name) {
+	if files.IsHash(u.name) {
 		return mistake("the file name must not begin with blake3: because /view takes that for a hash")
 	}
 	overwrite := u.value("overwrite")

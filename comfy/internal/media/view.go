@@ -21,7 +21,7 @@ func (m *Media) View(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	filename, typ := annotated(q.Get("filename"))
-	if isHash(filename) {
+	if files.IsHash(filename) {
 		web.Fail(w, http.StatusNotFound, "this server does not find files by their hash")
 		return
 	}
@@ -62,9 +62,6 @@ func (m *Media) View(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache") // a later file may have the same name
 	m.sender.SendMade(w, r, from, name, false)
 }
-
-// isHash reports whether clients take the name of a file for the hash of its content.
-func isHash(name string) bool { return strings.HasPrefix(name, "blake3:") }
 
 // annotated splits the text by which nodes and clients name a file. The text is a
 // name, and can have the type of the folder at its end, as in "a.png [temp]". If

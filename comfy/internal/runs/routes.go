@@ -12,7 +12,6 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/flow"
-	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
 // Show answers GET /nodebus/runs/{id} with the state of a run, see [fold.Run]. If the
@@ -127,10 +126,10 @@ func (s *Runs) answerEnd(w http.ResponseWriter, r *http.Request, sub *flow.Submi
 		unknownRun(w)
 		return
 	}
-	body, err := jsonenc.Marshal(run)
+	body, err := web.Encode(run)
 	if err == nil && sub.Rejected != nil {
-		var problems []byte
-		problems, err = jsonenc.Marshal(sub.Rejected.Nodes)
+		var problems web.Raw
+		problems, err = web.Encode(sub.Rejected.Nodes)
 		body = append(append(append(body[:len(body)-1], `,"node_errors":`...), problems...), '}')
 	}
 	defer web.LimitWrite(w)()
@@ -138,7 +137,7 @@ func (s *Runs) answerEnd(w http.ResponseWriter, r *http.Request, sub *flow.Submi
 		web.Answer(w, http.StatusInternalServerError, web.Raw(web.Unencodable))
 		return
 	}
-	web.Answer(w, http.StatusOK, web.Raw(body))
+	web.Answer(w, http.StatusOK, body)
 }
 
 // untilClosed returns a context that also ends when the server is closed.

@@ -38,12 +38,12 @@ func (s *Site) ExtensionFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pack, ok := s.Extensions[name]
-	from, file := pack, path
+	from, file, serve := pack, path, s.servePack
 	if !ok {
-		from, file = s.Frontend, strings.TrimPrefix(r.URL.Path, "/")
+		from, file, serve = s.Frontend, strings.TrimPrefix(r.URL.Path, "/"), s.serveHost
 	}
 	if (from == nil || !exists(from, file)) && s.packHelp(w, name, path) {
 		return
 	}
-	s.serveHost(w, r, from, file)
+	serve(w, r, from, file)
 }

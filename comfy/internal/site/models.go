@@ -50,7 +50,11 @@ func modelFiles(from fs.FS) (models []string) {
 	for _, file := range all {
 		ext := path.Ext(file)
 		stem := strings.TrimSuffix(file, ext)
-		if !isPreview(ext) || !stems[stem] && !stems[strings.TrimSuffix(stem, ".preview")] {
+		model := stem
+		if more := path.Ext(stem); strings.EqualFold(more, ".preview") {
+			model = strings.TrimSuffix(stem, more)
+		}
+		if !isPreview(ext) || !stems[stem] && !stems[model] {
 			models = append(models, file)
 		}
 	}
@@ -128,7 +132,7 @@ func (s *Site) ModelMetadata(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, err := files.Clean(r.URL.Query().Get("filename"))
-	if err == nil && path.Ext(name) != ".safetensors" {
+	if err == nil && (isHidden(name) || path.Ext(name) != ".safetensors") {
 		err = errNoMetadata
 	}
 	var metadata map[string]json.RawMessage

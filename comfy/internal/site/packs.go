@@ -2,6 +2,7 @@ package site
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -25,4 +26,11 @@ func filesIn(from fs.FS) (paths []string) {
 		return nil
 	})
 	return paths
+}
+
+// isHidden reports whether a file is hidden, or is in a hidden folder. Who asks for a hidden
+// file of a pack or of a folder of models by its name does not receive it either: it may be
+// a file of a program, such as .git/config.
+func isHidden(name string) bool {
+	return slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return strings.HasPrefix(part, ".") })
 }

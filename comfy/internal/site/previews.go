@@ -40,16 +40,21 @@ func (s *Site) ModelPreview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, err := files.Clean(r.PathValue("file"))
+	if err == nil && isHidden(name) {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		s.Sender.Error(w, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-cache") // a later picture may have the same name
 	stem := strings.TrimSuffix(name, path.Ext(name))
-	for _, ext := range previewNames {
-		if typ := pictureType(from, stem+ext); typ != "" {
-			s.Sender.Send(w, r, from, stem+ext, typ)
-			return
+	for _, find := range []func(fs.FS, string) []string{exactPreviews, foldedPreviews} {
+		for _, preview := range find(from, stem) {
+			if typ := pictureType(from, preview); typ != "" {
+				s.Sender.Send(w, r, from, preview, typ)
+				return
+			}
 		}
 	}
 	picture, err := coverPicture(from, stem+".safetensors")
@@ -61,6 +66,33 @@ func (s *Site) ModelPreview(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", http.DetectContentType(picture))
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(picture))
+}
+
+// exactPreviews returns the usual names of the previews of a model, the best first. There may
+// be no such files.
+func exactPreviews(_ fs.FS, stem string) (names []string) {
+	for _, ext := range previewNames {
+		names = append(names, stem+ext)
+	}
+	return names
+}
+
+// foldedPreviews returns the names of the previews of a model that differ from the usual names
+// in capital letters, such as a.PNG, the best first. It reads the whole folder.
+func foldedPreviews(from fs.FS, stem string) (names []string) {
+	dir, base := path.Split(stem)
+	entries, err := fs.ReadDir(from, path.Clean(dir))
+	if err != nil {
+		return nil
+	}
+	for _, ext := range previewNames {
+		for _, e := range entries {
+			if rest, is := strings.CutPrefix(e.Name(), base); is && rest != ext && strings.EqualFold(rest, ext) {
+				names = append(names, dir+e.Name())
+			}
+		}
+	}
+	return names
 }
 
 var errNoPreview = errors.New("there is no preview of a model with this name")

@@ -45,6 +45,14 @@ func exists(from fs.FS, name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// servePack is serveHost for a file of a pack, whose hidden files are not served.
+func (s *Site) servePack(w http.ResponseWriter, r *http.Request, pack fs.FS, name string) {
+	if isHidden(name) {
+		pack = nil
+	}
+	s.serveHost(w, r, pack, name)
+}
+
 // serveHost answers with a file of the host program, or with status 404. Browsers
 // may cache a picture for a day, and a missing picture for an hour.
 func (s *Site) serveHost(w http.ResponseWriter, r *http.Request, from fs.FS, name string) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -22,9 +23,10 @@ type blueprint struct {
 }
 
 // id returns what the front end calls the blueprint. It is the same after a restart, because
-// the bookmarks of users have it.
+// the bookmarks of users have it. The quotes keep the files of a pack "a/b" and of a folder b of
+// a pack "a" apart.
 func (b blueprint) id() string {
-	sum := sha256.Sum256([]byte(b.pack + "/" + b.path))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q/%q", b.pack, b.path))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -72,50 +74,49 @@ func (s *Site) Subgraph(w http.ResponseWriter, r *http.Request) {
 	web.Answer(w, http.StatusOK, nil)
 }
 
-// workflow is what readBlueprint needs of a workflow, as the front end saves it.
-type workflow struct {
-	Nodes []struct {
-		Type string `json:"type"`
-	} `json:"nodes"`
-	Definitions struct {
-		Subgraphs []subgraph `json:"subgraphs"`
-	} `json:"definitions"`
-	Extra struct {
-		Aliases []string `json:"BlueprintSearchAliases"`
-	} `json:"extra"`
-}
+// object is a JSON object.
+type object map[string]json.RawMessage
 
-type subgraph struct {
-	ID         string `json:"id"`
-	Category   string `json:"category"`
-	Essentials string `json:"essentials_category"`
+// member returns a member of an object. It returns the zero value if there is none, or if it has
+// another type.
+func member[T any](o object, name string) (v T) {
+	var read T
+	if json.Unmarshal(o[name], &read) != nil {
+		return v
+	}
+	return read
 }
 
 // readBlueprint returns what the front end learns of a blueprint, and its workflow. Where to
 // show it and by which words to find it is in the workflow; the front end reads it there only
-// for the blueprints of the user.
+// for the blueprints of the user. An optional member of another type is as if it were not there.
 func (s *Site) readBlueprint(b blueprint) (entry web.Object, text string, err error) {
 	data, err := fs.ReadFile(s.Subgraphs[b.pack], b.path)
 	if err != nil {
 		return nil, "", err
 	}
-	var all workflow
+	var all object
 	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, "", err
 	}
-	subgraphs := all.Definitions.Subgraphs
-	if len(all.Nodes) == 0 || !slices.ContainsFunc(subgraphs, func(s subgraph) bool { return s.ID == all.Nodes[0].Type }) {
+	nodes := member[[]object](all, "nodes")
+	subgraphs := member[[]object](member[object](all, "definitions"), "subgraphs")
+	isFirst := func(s object) bool {
+		id := member[string](s, "id")
+		return id != "" && id == member[string](nodes[0], "type")
+	}
+	if len(nodes) == 0 || !slices.ContainsFunc(subgraphs, isFirst) {
 		return nil, "", errors.New("the file is no workflow whose first node is a subgraph that the file defines")
 	}
 	info := web.Object{{"node_pack", b.pack}}
-	if category := subgraphs[0].Category; category != "" {
+	if category := member[string](subgraphs[0], "category"); category != "" {
 		info.Add("category", category)
 	}
-	if all.Extra.Aliases != nil {
-		info.Add("search_aliases", all.Extra.Aliases)
+	if aliases := member[[]string](member[object](all, "extra"), "BlueprintSearchAliases"); aliases != nil {
+		info.Add("search_aliases", aliases)
 	}
 	entry = web.Object{{"source", "custom_node"}, {"name", strings.TrimSuffix(path.Base(b.path), ".json")}, {"info", info}}
-	if essentials := subgraphs[0].Essentials; essentials != "" {
+	if essentials := member[string](subgraphs[0], "essentials_category"); essentials != "" {
 		entry.Add("essentials_category", essentials)
 	}
 	return entry, string(data), nil

@@ -26,7 +26,7 @@ func (s *Site) TemplateList(w http.ResponseWriter, _ *http.Request) {
 // the picture beside it.
 func (s *Site) TemplateFile(w http.ResponseWriter, r *http.Request) {
 	pack, name, _ := strings.Cut(r.PathValue("path"), "/")
-	s.serveHost(w, r, s.Templates[pack], name)
+	s.servePack(w, r, s.Templates[pack], name)
 }
 
 // noTemplates returns the empty list that the server sends if the front end has no

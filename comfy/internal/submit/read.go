@@ -91,9 +91,13 @@ func promptID(raw json.RawMessage) (string, *refusal) {
 		}
 	case '{', '[', 't', 'f':
 		id = ""
+	default:
+		if !isFinite(text) {
+			id = ""
+		}
 	}
 	if id == "" || len(id) > promptIDMax || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", problem("invalid_prompt_id", "prompt_id is not an id", fmt.Sprintf("prompt_id must be a string of 1 to %d bytes without control characters", promptIDMax))
+		return "", problem("invalid_prompt_id", "prompt_id is not an id", fmt.Sprintf("prompt_id must be a string of 1 to %d bytes without control characters, or a finite number", promptIDMax))
 	}
 	return id, nil
 }
@@ -106,7 +110,7 @@ func (s *Submitter) number(r *http.Request, req *submission) (float64, *refusal)
 	case text != "" && text != "null":
 		n, err := strconv.ParseFloat(strings.Trim(text, `"`), 64)
 		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
-			return 0, problem("invalid_number", "number is not a number", text)
+			return 0, problem("invalid_number", "number is not a number", string(jsonenc.Words([]byte(text))))
 		}
 		return n, nil
 	case bool(req.Front):

@@ -4,16 +4,28 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/nodebus/nodebus"
 )
 
 // Answer writes the status and v as JSON. If v cannot be encoded, the status is
 // 500.
 func Answer(w http.ResponseWriter, status int, v any) {
-	body, err := appendJSON(nil, v)
+	body, err := Encode(v)
 	if err != nil {
 		status, body = http.StatusInternalServerError, []byte(Unencodable)
 	}
 	write(w, status, body)
+}
+
+// Encode returns v as JSON, in the form in which [Answer] writes it. A panic of foreign code in
+// v is an error.
+func Encode(v any) (data Raw, err error) {
+	err = nodebus.Protect(func() (err error) { data, err = appendJSON(nil, v); return err })
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 // Unencodable is the answer in place of an answer that has no JSON form.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/internal/jsonenc"
 )
 
@@ -49,7 +50,8 @@ func (s *Stream) Value(v any) bool {
 	if s.failed() {
 		return false
 	}
-	if s.buf, s.unencodable = appendJSON(s.buf, v); s.unencodable != nil || len(s.buf) < streamBuffer {
+	s.unencodable = nodebus.Protect(func() (err error) { s.buf, err = appendJSON(s.buf, v); return err })
+	if s.unencodable != nil || len(s.buf) < streamBuffer {
 		return s.unencodable == nil
 	}
 	return s.flush()
@@ -74,9 +76,6 @@ func (s *Stream) flush() bool {
 	}
 	return !s.gone
 }
-
-// Stop ends the answer, because a value has no JSON form.
-func (s *Stream) Stop(err error) { s.unencodable = err }
 
 // End sends the rest of the answer. If err or an earlier error prevents it, End answers
 // with an error status, or breaks the connection if the status was sent already: the
