@@ -85,8 +85,8 @@ var always = &flow.Hooks{Fingerprint: func(*nodebus.Context, nodebus.Inputs) (st
 var errAlways = errors.New("the node runs in each prompt")
 
 // check is the function for [flow.Registry.CheckGraphs].
-func check(_ context.Context, g *flow.GraphCheck) error {
-	m := newMap(g.Nodes())
+func check(ctx context.Context, g *flow.GraphCheck) error {
+	m := newMap(ctx, g.Nodes())
 	if len(m.starts)+len(m.ends) == 0 {
 		return nil
 	}
@@ -94,6 +94,5 @@ func check(_ context.Context, g *flow.GraphCheck) error {
 	if err != nil {
 		return err
 	}
-	arrange(g, m, pairs)
-	return nil
+	return arrange(g, m, pairs)
 }
