@@ -134,7 +134,9 @@ func runIteration(_ *nodebus.Context, in nodebus.Inputs) (flow.Result, error) {
 }
 
 // printIteration lets a cache keep what the iteration passes on, and so the body, if the loop
-// asks for it.
+// asks for it. What the iteration only waits for is part of its key, too: otherwise its body could
+// begin before the iteration before has ended, where a cache has the one but not the other. So no
+// cache keeps an iteration after an EndLoop of a loop inside of it.
 func printIteration(_ *nodebus.Context, in nodebus.Inputs) (string, error) {
 	if reuse, _ := in["reuse_cache"].(bool); reuse {
 		return "", nil

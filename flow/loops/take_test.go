@@ -57,10 +57,22 @@ func (n exact) Run(*nodebus.Context) (string, error) { return fmt.Sprintf("%T %#
 // round, as a node without a loop receives them.
 func TestNewest7_LoopElements(t *testing.T) {
 	for i, v := range []any{
-		1, int8(1), 2.5, "x", true, nil, []any{}, []any{"s", 0}, []any{"iteration_0", 0.0}, []int{1}, point{1, 2},
-		map[string]any{"__value__": "inner"}, map[string]any{"__value__": nil}, map[string]any{"__value__": []any{"s", 0}},
-		map[string]any{"__value__": 1, "__type__": "x"}, map[string]any{"k": int64(1)},
-		nodebus.Link{Node: "l"}, nodebus.Link{Node: "nobody", Slot: 2}, nodebus.Out[any]{Value: 5}, nodebus.Out[int]{Value: 5}, nodebus.List[any]{1, 2},
+		1, int8(1), 2.5, "x", true, nil,
+		[]any{},
+		[]any{"s", 0},
+		[]any{"iteration_0", 0.0},
+		[]int{1},
+		point{1, 2},
+		map[string]any{"__value__": "inner"},
+		map[string]any{"__value__": nil},
+		map[string]any{"__value__": []any{"s", 0}},
+		map[string]any{"__value__": 1, "__type__": "x"},
+		map[string]any{"k": int64(1)},
+		nodebus.Link{Node: "l"},
+		nodebus.Link{Node: "nobody", Slot: 2},
+		nodebus.Out[any]{Value: 5},
+		nodebus.Out[int]{Value: 5},
+		nodebus.List[any]{1, 2},
 	} {
 		inBubble(t, nil, nil, func(t *testing.T, r *rig) {
 			flow.Register(r.reg, mixed{v}, nodebus.Info{Name: "Mixed"})
