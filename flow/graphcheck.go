@@ -61,7 +61,7 @@ func (r *Registry) CheckGraphs(check func(ctx context.Context, g *GraphCheck) er
 func (g *GraphCheck) Nodes() nodebus.Nodes { return g.pl.prompt.Nodes }
 
 // Outputs returns the ids of the output nodes that the prompt asks for, in the order of the
-// graph. Some of them may have failed the check of their nodes: their other problems are told,
+// graph. Some of them may have failed the check of their nodes, and may have other problems,
 // too. If the graph has a cycle, Outputs returns only those that run: no node that they depend
 // on is in a cycle.
 func (g *GraphCheck) Outputs() []string {

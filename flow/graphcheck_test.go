@@ -158,8 +158,8 @@ func TestGraphCheckBesideCycle(t *testing.T) {
 	})
 }
 
-// TestGraphCheckLeavesToCycle: an output that is left to a node in a cycle does not run, and the
-// cycle is told; the functions after are called for the other outputs.
+// TestGraphCheckLeavesToCycle: an output that is left to a node in a cycle does not run, because
+// of the cycle; the functions after are called for the other outputs.
 func TestGraphCheckLeavesToCycle(t *testing.T) {
 	var outputs []string
 	sections(t, func(g *flow.GraphCheck) error {

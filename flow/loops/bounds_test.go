@@ -47,8 +47,8 @@ func TestNewest7_LoopHostile(t *testing.T) {
 	})
 }
 
-// chain returns StartLoops inside of each other, each with a node of the body that adds its index
-// to that of the loop around it.
+// chain returns StartLoops inside of each other, each with a node of the body that adds the
+// indexes up.
 func chain(n int) []string {
 	nodes := []string{"s0 StartLoop", "a0 Add a=s0"}
 	for i := 1; i < n; i++ {

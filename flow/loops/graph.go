@@ -10,6 +10,15 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
+// The names of the classes.
+const (
+	startClass     = "StartLoop"
+	endClass       = "EndLoop"
+	iterationClass = "LoopIteration"
+	progressClass  = "LoopProgress"
+	resultClass    = "LoopResult"
+)
+
 // bits is a set of nodes, by number.
 type bits []uint64
 

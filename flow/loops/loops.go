@@ -34,15 +34,6 @@ type Options struct {
 
 const nodesDefault = 30_000
 
-// The names of the classes.
-const (
-	startClass     = "StartLoop"
-	endClass       = "EndLoop"
-	iterationClass = "LoopIteration"
-	progressClass  = "LoopProgress"
-	resultClass    = "LoopResult"
-)
-
 // Register adds the classes StartLoop and EndLoop to a registry, and the function that checks
 // graphs with them. It also adds LoopIteration, LoopProgress and LoopResult, which a running
 // loop makes; users do not need them. If a name is taken, Register returns a [*flow.SchemaError];

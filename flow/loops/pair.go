@@ -175,7 +175,7 @@ func (p *pairing) run() (pairs []*pair, f *fault, err error) {
 	return pairs, p.nest(pairs), nil
 }
 
-// among returns those of some nodes that are in a set.
+// among returns the nodes that are in a set.
 func (m *graphMap) among(nodes []int, in bits) (found []int) {
 	for _, i := range nodes {
 		if in.has(i) {

@@ -194,7 +194,7 @@ func TestNewest2_LoopEndCycle(t *testing.T) {
 	})
 }
 
-// TestNewest2_LoopBesideCycle: a loop runs, and its faults are told, although other nodes are in a
+// TestNewest2_LoopBesideCycle: a loop runs, and its faults are found, although other nodes are in a
 // cycle, also in a cycle that begins in the loop.
 func TestNewest2_LoopBesideCycle(t *testing.T) {
 	for name, cycle := range map[string][]string{
