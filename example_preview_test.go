@@ -17,6 +17,7 @@ type Render struct{ Size int }
 func (n Render) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	img := image.NewGray(image.Rect(0, 0, n.Size, n.Size))
 	for y := range n.Size {
+		ctx.Progress(float64(y), float64(n.Size)) // before the first preview, or some clients fail
 		img.Pix[y*n.Size] = 0xff
 		if err := ctx.Preview(img); err != nil {
 			return nil, err

@@ -163,7 +163,8 @@ func (h *Hub) awaitConfirmations(client string) {
 	}
 }
 
-// unconfirmed returns nil if there is nothing to wait for. Otherwise it returns a channel that is closed when this may have changed.
+// unconfirmed returns nil if there is nothing to wait for. Otherwise it returns a channel that
+// is closed when this may have changed.
 func (h *Hub) unconfirmed(client string) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,8 +1,10 @@
-// Package comfy is an HTTP and WebSocket server with the API of ComfyUI for an
-// engine. Front ends, scripts and SDKs that
-// are written for ComfyUI work with the Go program; ComfyUI itself is not needed.
+// Package comfy is an HTTP and WebSocket server with the API of ComfyUI for an engine. Front
+// ends, scripts and SDKs that are written for ComfyUI work with the Go program; ComfyUI
+// itself is not needed. The server accepts prompts, and Engine.Run runs them: without it,
+// each prompt waits for ever.
 //
 //	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{Parallel: 1})
+//	go engine.Run(ctx)
 //	server := comfy.New(engine, &comfy.Options{Output: "output"})
 //	http.ListenAndServe("127.0.0.1:8188", server)
 //
@@ -31,7 +33,9 @@
 //     that has run longest.
 //   - A client that reconnects receives the kept events of its running prompts.
 //   - A client does not receive events of other clients' prompts.
-//   - The answer to a malformed request has status 400.
+//   - The answer to a malformed request has status 400. POST /interrupt is an exception: a
+//     body that is not JSON counts as empty, as in ComfyUI, because some clients send no JSON.
+//     So the request ends the prompt that has run longest.
 //   - NaN and Infinity in a submitted prompt are refused where a node uses them, and null
 //     everywhere else; what the server sends never contains them.
 package comfy

@@ -23,7 +23,8 @@ type Options struct {
 	// only. A socket watches the prompts of other clients that the grant names, and
 	// those that it asks for and that the grant allows. The routes of runs show the
 	// same prompts, and for a grant without a client the prompts of the client in the
-	// parameter clientId. If Authorize is set, lists hide the client ids of other clients. Default: every request may do everything.
+	// parameter clientId. If Authorize is set, lists hide the client ids of other
+	// clients. Default: every request may do everything.
 	Authorize func(r *http.Request) (nodebus.Grant, error)
 	// Origins lists the hosts ("app.example.com") or origins
 	// ("https://app.example.com") of web pages on other hosts that may use the
@@ -133,12 +134,14 @@ type Options struct {
 	// begin to listen only after they have read the answer to their submission,
 	// which takes a millisecond or two. If all nodes of the prompt are cached, the
 	// prompt could end before such a client listens, and the client would wait for
-	// ever. The time begins when the server has sent the answer and the client has
-	// replied to a ping on its socket, or 250 ms after the ping, or 2 s after it if the
-	// client has replied to the ping before. Until the head start ends, the prompt
-	// waits in the queue, and later prompts of the client wait behind it. If the
-	// client has no socket, there is no head start. Negative disables the head start.
-	// Default 20 ms.
+	// ever.
+	//
+	// After the answer, the server pings the sockets of the client. The head start begins
+	// with the first reply. If no reply comes, the head start begins 250 ms after the ping.
+	// For a client that has replied to the previous ping, this limit is 2 s. Until the head
+	// start ends, the prompt waits in the queue, and later prompts of the client wait behind
+	// it. If the client has no socket, there is no head start. Negative disables the head
+	// start. Default 20 ms.
 	HeadStart time.Duration
 
 	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: the

@@ -28,6 +28,7 @@ type Server struct {
 	mux    *http.ServeMux
 
 	clients  clients
+	notices  notices
 	submit   *submit.Submitter
 	info     *info.Info
 	terminal *terminal.Terminal
@@ -53,9 +54,9 @@ func New(engine *flow.Engine, opts *Options) *Server {
 
 // Close closes the WebSockets of all clients, and ends the requests that follow a run. It
 // waits until no goroutine of the server runs any more. After Close, the server accepts no
-// WebSocket and no request that follows a run; it still answers other requests. Close does not close the hub. To let clients receive all
-// that was published, call [nodebus.Hub.Close] first. Close always returns nil, and
-// it may be called several times.
+// WebSocket and no request that follows a run; it still answers other requests. Close does
+// not close the hub. To let clients receive all that was published, call
+// [nodebus.Hub.Close] first. Close always returns nil, and it may be called several times.
 func (s *Server) Close() error {
 	for _, c := range s.clients.close() {
 		c.session.Close(nodebus.ErrClosed)
@@ -88,6 +89,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	r, packed := intake.Open(w, r, intake.Limits{Bytes: s.opts.MaxBody, Wait: s.opts.ReadTimeout})
 	if err := s.policy.Check(r); err != nil {
+		s.notices.warn(s.opts.Logger, r.URL.Path, err.Error())
 		web.Fail(w, http.StatusForbidden, err.Error())
 		return
 	}

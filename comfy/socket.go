@@ -30,6 +30,7 @@ import (
 // nodebus.unwatch, see [nodebus.Session.Receive].
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
+		s.notices.warn(s.opts.Logger, r.URL.Path, "the request has no header Upgrade: if a WebSocket was wanted, a proxy has dropped it")
 		web.Fail(w, http.StatusBadRequest, "this address accepts only WebSocket connections")
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -83,7 +84,8 @@ func TestTooManyConnections(t *testing.T) {
 	require.Equal(t, 101, socket("you"))
 	require.Equal(t, 503, socket("they"))
 	require.Equal(t, 503, follow(""))
-	require.Len(t, h.get("/queue").(map[string]any)["queue_running"], 1, "other routes still work, and no run was submitted")
+	queue := h.get("/queue").(map[string]any) // the prompt may still wait
+	require.Len(t, append(queue["queue_running"].([]any), queue["queue_pending"].([]any)...), 1, "other routes still work, and no run was submitted")
 	first.close()
 	for status := 0; status != 101; { // until the server has noticed
 		status = socket("me")
@@ -118,7 +120,7 @@ func TestPrivateAddress(t *testing.T) {
 				require.Equal(t, 403, a.status, "%s %s %v", address, path, headers)
 				var problem struct{ Error string }
 				require.NoError(t, json.Unmarshal([]byte(a.body), &problem))
-				require.Equal(t, `host "evil.example" is not a name that this server knows; if it is a name of the server, add it to Options.Hosts`, problem.Error)
+				require.Equal(t, `host "evil.example" is not a name that this server knows; if it is a name of the server, add it to Options.Hosts, without a port`, problem.Error)
 			}
 		}
 		for _, name := range []string{"localhost:8188", address, machine, strings.ToUpper(machine) + ":8188"} {
@@ -151,4 +153,30 @@ func TestPagesWithoutAHost(t *testing.T) {
 			require.Equal(t, 403, res.StatusCode)
 		}
 	}
+}
+
+// TestRefusalsInTheLog: the operator reads why a proxy's requests are refused, each reason
+// once, however many requests come, and whatever names strangers invent.
+func TestRefusalsInTheLog(t *testing.T) {
+	var log strings.Builder
+	h := newHost(t, &comfy.Options{Hosts: []string{"nodes.example.com", "127.0.0.1"}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	ask := func(host, path string) int {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.server.ServeHTTP(w, r)
+		return w.Code
+	}
+	for range 3 {
+		require.Equal(t, 403, ask("wrong.example", "/extensions/a.js"))
+		require.Equal(t, 400, ask("nodes.example.com", "/ws"))
+		require.Equal(t, 200, ask("nodes.example.com", "/history"))
+	}
+	require.Equal(t, 2, strings.Count(log.String(), "\n"), log.String())
+	require.Contains(t, log.String(), `host \"wrong.example\"`)
+	require.Contains(t, log.String(), "Upgrade")
+	for i := range 300 {
+		require.Equal(t, 403, ask(fmt.Sprintf("evil%d.example", i), "/"))
+	}
+	require.Equal(t, 100, strings.Count(log.String(), "\n"))
 }

@@ -33,10 +33,9 @@ var (
 
 func typeName(v any) string { return fmt.Sprintf("%T", v) }
 
-// errorText returns the text of an error. An error of a node is foreign code: if its
-// method Error panics, for example on a nil pointer, errorText returns the type of
-// the error.
-// It has the words of JSON where encoding/json names Go types.
+// errorText returns the text of an error, in the words of JSON where encoding/json names Go
+// types. An error of a node is foreign code: if its method Error panics, for example on a nil
+// pointer, errorText returns the type of the error.
 func errorText(err error) (text string) {
 	if nodebus.Protect(func() error { text = err.Error(); return nil }) != nil {
 		return typeName(err)

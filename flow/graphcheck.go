@@ -57,7 +57,8 @@ func (r *Registry) CheckGraphs(check func(ctx context.Context, g *GraphCheck) er
 }
 
 // Nodes returns the graph as the record will have it: literals of nodes that some output needs
-// have the declared types, and a list is {"__value__": […]}. The caller must not modify the nodes, except with SetMember.
+// have the declared types, and a list is {"__value__": […]}. The caller must not modify the
+// nodes, except with SetMember.
 func (g *GraphCheck) Nodes() nodebus.Nodes { return g.pl.prompt.Nodes }
 
 // Outputs returns the ids of the output nodes that the prompt asks for, in the order of the
@@ -80,7 +81,8 @@ func (g *GraphCheck) runs(output int32) bool {
 }
 
 // Reject adds a problem to each of the nodes. The outputs do not run; if no output of the prompt
-// is left, the prompt is refused. An answer has a few megabytes of problems; the rest is counted. The JSON of the problem's Extra is sent once for each node.
+// is left, the prompt is refused. The submitter receives the problem's Extra once for each node,
+// so it should be small: an answer has a few megabytes of problems, and counts the rest.
 func (g *GraphCheck) Reject(problem nodebus.Problem, nodes, outputs []string) {
 	if problem.Extra == nil {
 		problem.Extra = map[string]any{}
@@ -177,12 +179,12 @@ func (pl *planner) checkGraph(wanted, failed []int32) ([]int32, error) {
 			return nil, err
 		}
 	}
-	for i := 0; i < len(pl.outputs); i++ {
-		if o := pl.outputs[i]; pl.graph.fails[o] {
-			pl.outputs = slices.Delete(pl.outputs, i, i+1)
-			failed, i = append(failed, o), i-1
+	pl.outputs = slices.DeleteFunc(pl.outputs, func(o int32) bool {
+		if pl.graph.fails[o] {
+			failed = append(failed, o)
 		}
-	}
+		return pl.graph.fails[o]
+	})
 	slices.Sort(failed)
 	return failed, nil
 }

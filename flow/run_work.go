@@ -363,7 +363,10 @@ func (w *worker) dropClaim(then *after) {
 func (w *worker) commit(why *nodeWhy) {
 	n := w.n
 	w.known(why)
-	n.state, n.outs, n.exp, n.ran = nodeDone, w.outs, nil, w.ran
+	if n.state != nodeCached { // the nodes behind a cached node do not wait for its visit, and read outs meanwhile
+		n.outs = w.outs
+	}
+	n.state, n.exp, n.ran = nodeDone, nil, w.ran
 	if w.ui != nil || w.cached {
 		n.ui, n.shows = w.ui, true
 	}

@@ -11,25 +11,9 @@ import (
 // MarshalJSON returns the description of the class as an entry of /object_info. It calls
 // Choices of drop-downs. If one panics, the error names the input.
 func (s Schema) MarshalJSON() ([]byte, error) {
-	var input, order, o jsonObject
-	for _, kind := range []PortKind{PortRequired, PortOptional, PortHidden} {
-		var ports jsonObject
-		names := []string{}
-		for i := range s.Inputs {
-			p := &s.Inputs[i]
-			if p.Kind == kind && !p.Rest { // clients know nothing of a rest field
-				config, err := p.configJSON()
-				if err != nil {
-					return nil, fmt.Errorf("input %s: %w", p.Name, err)
-				}
-				ports.add(p.Name, config)
-				names = append(names, p.Name)
-			}
-		}
-		if len(names) > 0 || kind == PortRequired {
-			input.add(string(kind), ports)
-			order.add(string(kind), names)
-		}
+	input, order, err := s.inputsJSON()
+	if err != nil {
+		return nil, err
 	}
 	types, lists, names, tips := []any{}, []bool{}, []string{}, []string{}
 	for i := range s.Outputs {
@@ -42,6 +26,7 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 		tip, _ := p.option("tooltip").(string)
 		tips = append(tips, tip)
 	}
+	var o jsonObject
 	o.add("input", input)
 	o.add("input_order", order)
 	o.add("is_input_list", s.takesLists())
@@ -81,6 +66,30 @@ func (s Schema) MarshalJSON() ([]byte, error) {
 		o.add("price_badge", s.PriceBadge)
 	}
 	return o.MarshalJSON()
+}
+
+// inputsJSON returns the inputs by kind, and the order of their names.
+func (s *Schema) inputsJSON() (input, order jsonObject, err error) {
+	for _, kind := range []PortKind{PortRequired, PortOptional, PortHidden} {
+		var ports jsonObject
+		names := []string{}
+		for i := range s.Inputs {
+			p := &s.Inputs[i]
+			if p.Kind == kind && !p.Rest { // clients know nothing of a rest field
+				config, err := p.configJSON()
+				if err != nil {
+					return input, order, fmt.Errorf("input %s: %w", p.Name, err)
+				}
+				ports.add(p.Name, config)
+				names = append(names, p.Name)
+			}
+		}
+		if len(names) > 0 || kind == PortRequired {
+			input.add(string(kind), ports)
+			order.add(string(kind), names)
+		}
+	}
+	return input, order, nil
 }
 
 // coreModule is the default of Info.Module.

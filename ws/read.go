@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/nodebus/nodebus/internal/intake"
 )
 
 // inBuffer is the size of the buffer for what the client sends. It holds the longest
@@ -29,10 +30,6 @@ type incoming struct {
 	timed bool // the connection has a deadline for the rest of a frame or of a message
 	got   int  // bytes of the message since the deadline was set
 }
-
-// readPiece is the number of bytes of a message that a client must send in each
-// Options.ReadTimeout.
-const readPiece = 16 << 10
 
 // header is the header of a frame from the client.
 type header struct {
@@ -188,7 +185,7 @@ func (in *incoming) fetch(p []byte, within bool) (n int, err error) {
 // begin sets the deadline for the next piece of a frame or a message that has begun. Pings
 // and frames without content do not put it off.
 func (in *incoming) begin() {
-	if !in.timed || in.got >= readPiece {
+	if !in.timed || in.got >= intake.Piece {
 		in.timed, in.got = true, 0
 		in.net.expectBy(time.Now().Add(in.net.opts.ReadTimeout))
 	}

@@ -270,8 +270,9 @@ func TestPaint(t *testing.T) {
 	require.Equal(t, red.Pix, painting.Pix, "the painting has no white paper left, and no other colour")
 	require.Equal(t, []Brush{{"7", 8, 48}, {"7", 4, 192}, {"7", 2, 800}}, nodetest.Sent[Brush](rec))
 	steps := nodetest.Sent[nodebus.Progress](rec)
-	require.Len(t, steps, 48)
-	require.Equal(t, steps[47].Max, steps[47].Value)
+	require.Len(t, steps, 49)
+	require.Zero(t, steps[0].Value, "the first progress comes before the first preview")
+	require.Equal(t, steps[48].Max, steps[48].Value)
 	require.Len(t, nodetest.Sent[nodebus.Preview](rec), 48)
 
 	ctx, cancel := context.WithCancel(t.Context())

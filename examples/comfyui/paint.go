@@ -36,25 +36,27 @@ func (n Paint) Run(ctx *nodebus.Context) (imagenodes.Picture, error) {
 	draw.Draw(painting, painting.Rect, image.White, image.Point{}, draw.Src)
 	random := rand.New(rand.NewPCG(n.Seed, 0))
 	brushes := brushes(n.Radius)
+	total := float64(len(brushes) * looks)
 	for i, radius := range brushes {
 		strokes := max(size.X*size.Y*4/(radius*radius*3*looks), 1)
 		if err := ctx.SendSync(Brush{Node: ctx.UniqueID(), Radius: radius, Strokes: strokes * looks}); err != nil {
 			return painting, err
 		}
 		for look := range looks {
+			// The progress comes before the preview: some clients fail on a preview that comes before any progress.
+			ctx.Progress(float64(i*looks+look), total)
 			for range strokes {
 				n.stroke(painting, random.IntN(size.X), random.IntN(size.Y), radius)
 			}
-			// The preview comes before the progress: front ends draw it when the progress comes.
 			if err := ctx.Preview(painting); err != nil {
 				return painting, err
 			}
-			ctx.Progress(float64(i*looks+look+1), float64(len(brushes)*looks))
 			if err := pause(ctx, n.Pause); err != nil {
 				return painting, err
 			}
 		}
 	}
+	ctx.Progress(total, total)
 	return painting, nil
 }
 

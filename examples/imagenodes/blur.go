@@ -25,6 +25,8 @@ func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 	p := n.Picture
 	w, h := p.Rect.Dx(), p.Rect.Dy()
 	for pass := range passes {
+		// The progress comes before the preview: some clients fail on a preview that comes before any progress.
+		ctx.Progress(float64(pass), passes)
 		if err := ctx.Err(); err != nil { // interrupted
 			return Picture{}, err
 		}
@@ -39,12 +41,11 @@ func (n Blur) Run(ctx *nodebus.Context) (Picture, error) {
 			}
 		}
 		p = out
-		// The preview comes before the progress: front ends draw it when the progress comes.
 		if err := ctx.Preview(p.scaled(min(160, w))); err != nil {
 			return Picture{}, err
 		}
-		ctx.Progress(float64(pass+1), passes)
 	}
+	ctx.Progress(passes, passes)
 	return p, nil
 }
 

@@ -11,6 +11,10 @@
 // a copy of the body for each iteration; clients show the copies on the nodes of the body,
 // which do not run themselves. The iterations run one after the other.
 //
+// Streams of events also have the nodes that a loop makes for itself, such as
+// start.0.0.iteration_0 for a StartLoop with the id start; clients show them on the StartLoop.
+// To run a node for each element of a list, no loop is needed, see [nodebus.List].
+//
 // Everything here is built on what package flow offers to any program: see
 // [flow.Registry.CheckGraphs] to make such classes of your own.
 package loops

@@ -41,7 +41,7 @@ type block struct {
 	accumulate     bool
 }
 
-// maker makes a program.
+// program makes a program, as a graph and as a model.
 type program struct {
 	r      *rand.Rand
 	g      *nodebus.Graph

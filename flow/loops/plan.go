@@ -16,7 +16,7 @@ type loop struct {
 	terminations []nodebus.Link
 	accumulate   bool // EndLoop may ask for the output of each iteration
 	initial      any  // input of the StartLoop
-	first, last  bool // some node asks whether the iteration is the first, the last
+	first, last  bool // some node asks whether the iteration is the first, or the last
 }
 
 // member is a node of the body of a loop. A loop inside of it has two members, its StartLoop and

@@ -10,8 +10,8 @@ import (
 
 // The default bounds of a Crowd.
 const (
-	PerClient = 1000
-	All       = 10_000
+	perClientDefault = 1000
+	allDefault       = 10_000
 )
 
 // Crowd counts the connections of the clients of a server. It is safe for concurrent use.
@@ -26,10 +26,10 @@ type Crowd struct {
 // New returns a Crowd with bounds. For a bound of 0 or less it has the default.
 func New(perClient, all int) *Crowd {
 	if perClient <= 0 {
-		perClient = PerClient
+		perClient = perClientDefault
 	}
 	if all <= 0 {
-		all = All
+		all = allDefault
 	}
 	return &Crowd{perClient: perClient, all: all, of: map[string]int{}}
 }

@@ -21,7 +21,8 @@ type Limits struct {
 	Wait time.Duration
 }
 
-// Piece is the number of bytes that a client must send in each Limits.Wait.
+// Piece is the number of bytes that a client must send in each Limits.Wait. It also counts for
+// messages on a WebSocket.
 const Piece = 16 << 10
 
 // Open returns r with a body that has limits, and that is unpacked if its Content-Encoding
@@ -64,7 +65,7 @@ func isEmpty(r *http.Request) bool { return r.Body == nil || r.Body == http.NoBo
 // Refusal returns the status and the text of the answer for an error of Open or of a body.
 func Refusal(err error) (status int, text string) {
 	var large *http.MaxBytesError
-	var other *EncodingError
+	var other *encodingError
 	var corrupt *corruptError
 	switch {
 	case errors.As(err, &large):
@@ -79,11 +80,11 @@ func Refusal(err error) (status int, text string) {
 	return http.StatusBadRequest, "the body could not be read"
 }
 
-// EncodingError is the error for a body with an encoding that nobody can unpack here.
-type EncodingError struct{ Encoding string }
+// encodingError is the error for a body with an encoding that nobody can unpack here.
+type encodingError struct{ encoding string }
 
-func (e *EncodingError) Error() string {
-	return fmt.Sprintf("a body with the Content-Encoding %q cannot be unpacked; send gzip, deflate, or no encoding", e.Encoding)
+func (e *encodingError) Error() string {
+	return fmt.Sprintf("a body with the Content-Encoding %q cannot be unpacked; send gzip, deflate, or no encoding", e.encoding)
 }
 
 // encoding returns the encoding of a body: gzip, deflate or nothing.
@@ -96,7 +97,7 @@ func encoding(h http.Header) (form string, err error) {
 		case form == "" && (name == "gzip" || name == "deflate"):
 			form = name
 		default: // also a body that is packed twice
-			return "", &EncodingError{named}
+			return "", &encodingError{named}
 		}
 	}
 	return form, nil

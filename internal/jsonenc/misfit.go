@@ -1,7 +1,6 @@
 package jsonenc
 
 import (
-	"bytes"
 	"cmp"
 	"encoding"
 	"encoding/json"
@@ -12,8 +11,8 @@ import (
 	"strings"
 )
 
-// Text returns the text of an error. Where it has the text of an error of encoding/json that
-// names Go types, it has the words of JSON instead: users of clients may read it.
+// Text returns the text of an error for users of clients: where encoding/json has written the
+// names of Go types, Text writes the words of JSON.
 func Text(err error) string {
 	text := err.Error()
 	if e := (*json.UnmarshalTypeError)(nil); errors.As(err, &e) && e != nil {
@@ -22,80 +21,13 @@ func Text(err error) string {
 	return text
 }
 
-// Worded returns err, or an error with another [Text].
+// Worded returns err if its text is [Text] already; otherwise a new error with that text, which
+// wraps nothing.
 func Worded(err error) error {
 	if text := Text(err); text != err.Error() {
 		return errors.New(text)
 	}
 	return err
-}
-
-// Read decodes JSON into v, as json.Unmarshal does. Its error is for users of clients: it has
-// the words of JSON, no name of a Go type, and the place of a mistake. what is the name of the
-// value in the error; if it is empty, only the members of the value have names.
-func Read(data []byte, v any, what string) error {
-	err := json.Unmarshal(data, v)
-	if err == nil {
-		return nil
-	}
-	var syntax *json.SyntaxError
-	var e *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%s, at %s", strings.TrimPrefix(err.Error(), "json: "), placeOf(data, syntax.Offset))
-	case errors.As(err, &e) && e.Type != nil && isElement(reflect.TypeOf(v), e):
-		name := e.Field
-		switch {
-		case name == "":
-			name = cmp.Or(what, "the list")
-		case what != "":
-			name = fmt.Sprintf("%q of %s", name, what)
-		}
-		return fmt.Errorf("each element of %s must be %s, but one is %s", name, wanted(e), given(e.Value))
-	}
-	return errors.New(Misfit(what, err))
-}
-
-// placeOf returns the line and the column of a byte, which counts from 1.
-func placeOf(data []byte, offset int64) string {
-	before := data[:min(max(offset-1, 0), int64(len(data)))]
-	line := bytes.Count(before, []byte{'\n'})
-	return fmt.Sprintf("line %d, column %d", line+1, len(before)-bytes.LastIndexByte(before, '\n'))
-}
-
-// isElement reports whether e is about an element of the list or the map that t has at the
-// place of e.
-func isElement(t reflect.Type, e *json.UnmarshalTypeError) bool {
-	path := strings.Split(e.Field, ".")
-	if e.Field == "" {
-		path = nil
-	}
-	for {
-		switch {
-		case t.Kind() == reflect.Pointer:
-			t = t.Elem()
-		case len(path) == 0:
-			return t != e.Type && (t.Kind() == reflect.Slice || t.Kind() == reflect.Map)
-		case t.Kind() == reflect.Slice || t.Kind() == reflect.Map:
-			t = t.Elem()
-		case t.Kind() == reflect.Struct:
-			f, ok := fieldNamed(t, path[0])
-			if !ok {
-				return false
-			}
-			t, path = f.Type, path[1:]
-		default:
-			return false
-		}
-	}
-}
-
-func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
-	return t.FieldByNameFunc(func(s string) bool {
-		f, _ := t.FieldByName(s)
-		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return cmp.Or(tag, s) == name
-	})
 }
 
 // Misfit returns why encoding/json could not decode a value, called what, into a Go type.

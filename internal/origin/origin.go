@@ -103,7 +103,7 @@ func (p *Policy) checkHost(r *http.Request) error {
 	if len(p.Hosts) == 0 && (isOwn(host) || !isPrivate(local)) {
 		return nil
 	}
-	return fmt.Errorf("host %q is not a name that this server knows; if it is a name of the server, add it to Options.Hosts", host)
+	return fmt.Errorf("host %q is not a name that this server knows; if it is a name of the server, add it to Options.Hosts, without a port", host)
 }
 
 // isOwn reports whether a host name is a name of every server, or of this machine. Nobody

@@ -60,10 +60,9 @@ func (s Sender) Error(w http.ResponseWriter, err error) {
 	for _, name := range []string{"Content-Disposition", "Content-Security-Policy"} { // of the file
 		w.Header().Del(name)
 	}
-	var large *http.MaxBytesError
 	switch {
-	case errors.As(err, &large):
-		web.TooLarge(w, large.Limit)
+	case errors.As(err, new(*http.MaxBytesError)):
+		web.Unread(w, err)
 	case errors.Is(err, files.ErrName):
 		web.Fail(w, http.StatusBadRequest, nameProblem(err))
 	case errors.Is(err, files.ErrOutside):

@@ -31,9 +31,9 @@ var active = map[string]string{
 	".wasm": "application/wasm", ".map": "application/json", ".webmanifest": "application/manifest+json",
 }
 
-// hidden has more extensions of files that can run code, or that lead a browser to such
+// moreActive has more extensions of files that can run code, or that lead a browser to such
 // files: pages in other forms, dialects of XML, and what plug-ins run.
-var hidden = map[string]bool{
+var moreActive = map[string]bool{
 	".xhtml": true, ".xht": true, ".shtml": true, ".mht": true, ".mhtml": true, ".hta": true, ".htc": true, ".svgz": true,
 	".xsl": true, ".xslt": true, ".xsd": true, ".dtd": true, ".rdf": true, ".rss": true, ".atom": true, ".xul": true,
 	".mml": true, ".mathml": true, ".wsdl": true, ".xbl": true, ".cjs": true, ".jsx": true, ".pdf": true, ".swf": true,
@@ -44,7 +44,7 @@ var hidden = map[string]bool{
 // name for the type.
 func isActive(name string) bool {
 	ext := strings.ToLower(path.Ext(name))
-	return active[ext] != "" || hidden[ext]
+	return active[ext] != "" || moreActive[ext]
 }
 
 // Download is the content type of a file that a browser saves and does not show.

@@ -5,15 +5,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy/internal/web"
 	"github.com/nodebus/nodebus/flow"
 )
-
-// now returns the time in Unix milliseconds.
-func now() int64 { return time.Now().UnixMilli() }
 
 // HistoryList answers GET /history with all records, the oldest first. With
 // max_items alone, it answers with the last records. With offset, it skips that

@@ -9,7 +9,7 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// Interrupt answers POST /interrupt. If the body has a prompt id, interrupt ends
+// Interrupt answers POST /interrupt. If the body has a prompt id, Interrupt ends
 // only that prompt, which may run or wait. Otherwise it ends the prompt that has run
 // longest, among the running prompts that the request may change, and no other: for
 // such clients, one prompt runs at a time. A prompt that rests, because it waits for an
@@ -105,8 +105,7 @@ func (s *Jobs) end(r *http.Request, id string) bool {
 
 // Free answers POST /free. With free_memory, the engine deletes the results that
 // it keeps from one prompt to the next, also in a folder that other processes share.
-// unload_models has no effect, because the
-// server loads no models.
+// unload_models has no effect, because the server loads no models.
 func (s *Jobs) Free(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		UnloadModels web.Truth `json:"unload_models"`

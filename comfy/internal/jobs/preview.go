@@ -14,8 +14,8 @@ const previewMax = 1024
 
 // The places of a preview, the best first.
 const (
-	savedPicture = iota // a picture, a video, a sound or a model in the output folder
-	anyPicture
+	savedMedia = iota // a picture, a video, a sound or a model in the output folder
+	otherMedia
 	textFile
 	plainText
 	places
@@ -66,9 +66,9 @@ func placeOf(media string, item map[string]any) int {
 	case media == "text" || hasExtension(name, textExtensions):
 		return textFile
 	case item["type"] == "output":
-		return savedPicture
+		return savedMedia
 	}
-	return anyPicture
+	return otherMedia
 }
 
 // offer makes item the preview if its place is better than the place of the preview so far.

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/comfy/internal/web"
@@ -125,7 +126,7 @@ func (s *Jobs) hasRecord(ctx context.Context, p *nodebus.Prompt) bool {
 // publishes the events of an interruption. The prompt must not have begun.
 func (s *Jobs) tellRemoved(p *nodebus.Prompt) {
 	for _, said := range []nodebus.Payload{
-		nodebus.ExecutionInterrupted{PromptID: p.ID, Executed: []string{}, Timestamp: now()},
+		nodebus.ExecutionInterrupted{PromptID: p.ID, Executed: []string{}, Timestamp: time.Now().UnixMilli()},
 		nodebus.Executing{PromptID: p.ID},
 	} {
 		if err := s.Hub.Publish(nodebus.Event{PromptID: p.ID, To: p.ClientID, Payload: said}); err != nil {

@@ -60,7 +60,7 @@ func (m *Media) readUpload(w http.ResponseWriter, r *http.Request) (*upload, boo
 	if err != nil {
 		switch {
 		case errors.Is(err, multipart.ErrMessageTooLarge):
-			web.TooLarge(w, m.MaxBody)
+			web.Unread(w, &http.MaxBytesError{Limit: m.MaxBody})
 		case body.Err != nil && !errors.Is(body.Err, io.ErrUnexpectedEOF): // that is a form without an end
 			web.Unread(w, body.Err)
 		default:
@@ -112,9 +112,8 @@ var errForm = errors.New("mistake in the form")
 
 func mistake(text string) error { return fmt.Errorf("%w: %s", errForm, text) }
 
-// read checks the fields. The error is fs.ErrPermission if the
-// server has no folder for the type; it is errForm, or an error of a name, if the client has
-// made a mistake.
+// read checks the fields. The error is fs.ErrPermission if the server has no folder for the
+// type; it is errForm, or an error of a name, if the client has made a mistake.
 func (u *upload) read(m *Media) (err error) {
 	u.typ = "input"
 	if typ := u.value("type"); typ != "" {
@@ -194,7 +193,7 @@ func (u *upload) answer(w http.ResponseWriter, name string) {
 
 // UploadMask answers POST /upload/mask. It stores a PNG with the colours of the
 // picture that original_ref names and the alpha of the uploaded picture. If the
-// named picture does not exist, uploadMask stores nothing and answers with status
+// named picture does not exist, UploadMask stores nothing and answers with status
 // 200, as ComfyUI does.
 func (m *Media) UploadMask(w http.ResponseWriter, r *http.Request) {
 	u, ok := m.readUpload(w, r)

@@ -19,9 +19,9 @@ func (s *Site) ExtensionList(w http.ResponseWriter, _ *http.Request) {
 		scripts = append(scripts, "/extensions/"+ownPack+"/"+name)
 	}
 	for _, pack := range slices.Sorted(maps.Keys(s.Extensions)) {
-		for _, f := range packFiles(s.Extensions[pack]) {
-			if strings.EqualFold(path.Ext(f.path), ".js") {
-				u := url.URL{Path: "/extensions/" + pack + "/" + f.path}
+		for _, file := range filesIn(s.Extensions[pack]) {
+			if strings.EqualFold(path.Ext(file), ".js") {
+				u := url.URL{Path: "/extensions/" + pack + "/" + file}
 				scripts = append(scripts, u.EscapedPath())
 			}
 		}

@@ -28,9 +28,9 @@ func (s *Site) Help(w http.ResponseWriter, r *http.Request) {
 // first. packHelp returns false if there is no help; the caller must have looked for a file at
 // path.
 func (s *Site) packHelp(w http.ResponseWriter, pack, path string) bool {
-	name, page := strings.CutPrefix(path, "docs/")
-	name, text := strings.CutSuffix(name, ".md")
-	if !page || !text {
+	name, inDocs := strings.CutPrefix(path, "docs/")
+	name, isMarkdown := strings.CutSuffix(name, ".md")
+	if !inDocs || !isMarkdown {
 		return false
 	}
 	c, ok := s.Registry.Class(name)

@@ -39,19 +39,19 @@ func (s *Site) models(w http.ResponseWriter, r *http.Request) (from fs.FS, ok bo
 
 // modelFiles returns the files of a folder of models without the previews of models: the
 // pictures that have the name of another file.
-func modelFiles(from fs.FS) (models []hostFile) {
-	all := hostFiles(from)
+func modelFiles(from fs.FS) (models []string) {
+	all := filesIn(from)
 	stems := map[string]bool{}
-	for _, f := range all {
-		if ext := path.Ext(f.path); !isPreview(ext) {
-			stems[strings.TrimSuffix(f.path, ext)] = true
+	for _, file := range all {
+		if ext := path.Ext(file); !isPreview(ext) {
+			stems[strings.TrimSuffix(file, ext)] = true
 		}
 	}
-	for _, f := range all {
-		ext := path.Ext(f.path)
-		stem := strings.TrimSuffix(f.path, ext)
+	for _, file := range all {
+		ext := path.Ext(file)
+		stem := strings.TrimSuffix(file, ext)
 		if !isPreview(ext) || !stems[stem] && !stems[strings.TrimSuffix(stem, ".preview")] {
-			models = append(models, f)
+			models = append(models, file)
 		}
 	}
 	return models
@@ -65,11 +65,7 @@ func (s *Site) ModelFiles(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	names := []string{}
-	for _, f := range modelFiles(from) {
-		names = append(names, f.path)
-	}
-	web.Answer(w, http.StatusOK, names)
+	web.Answer(w, http.StatusOK, append([]string{}, modelFiles(from)...)) // never nil: JSON needs [], not null
 }
 
 // Embeddings answers GET /embeddings with the names of the embeddings. A name has
@@ -77,8 +73,8 @@ func (s *Site) ModelFiles(w http.ResponseWriter, r *http.Request) {
 func (s *Site) Embeddings(w http.ResponseWriter, _ *http.Request) {
 	names := []string{}
 	if from := s.Models["embeddings"]; from != nil {
-		for _, f := range modelFiles(from) {
-			names = append(names, strings.TrimSuffix(f.path, path.Ext(f.path)))
+		for _, file := range modelFiles(from) {
+			names = append(names, strings.TrimSuffix(file, path.Ext(file)))
 		}
 	}
 	web.Answer(w, http.StatusOK, names)
@@ -103,19 +99,19 @@ func (s *Site) ExperimentFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := []web.Object{}
-	for _, f := range modelFiles(from) {
-		info, err := fs.Stat(from, f.path)
+	for _, file := range modelFiles(from) {
+		info, err := fs.Stat(from, file)
 		if err != nil {
 			continue
 		}
 		at := content.Seconds(info)
-		list = append(list, web.Object{{"name", f.path}, {"pathIndex", 0}, {"modified", at}, {"created", at}, {"size", info.Size()}})
+		list = append(list, web.Object{{"name", file}, {"pathIndex", 0}, {"modified", at}, {"created", at}, {"size", info.Size()}})
 	}
 	web.Answer(w, http.StatusOK, list)
 }
 
 // FolderPaths answers GET /internal/folder_paths. It hides the real paths, as
-// experimentFolders does.
+// ExperimentFolders does.
 func (s *Site) FolderPaths(w http.ResponseWriter, _ *http.Request) {
 	paths := map[string][]string{}
 	for name := range s.Models {

@@ -31,9 +31,9 @@ func (b blueprint) id() string {
 // blueprints returns all files that may be blueprints.
 func (s *Site) blueprints() (all []blueprint) {
 	for _, pack := range slices.Sorted(maps.Keys(s.Subgraphs)) {
-		for _, f := range packFiles(s.Subgraphs[pack]) {
-			if path.Ext(f.path) == ".json" {
-				all = append(all, blueprint{pack, f.path})
+		for _, file := range filesIn(s.Subgraphs[pack]) {
+			if path.Ext(file) == ".json" {
+				all = append(all, blueprint{pack, file})
 			}
 		}
 	}

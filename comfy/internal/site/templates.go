@@ -13,8 +13,8 @@ import (
 func (s *Site) TemplateList(w http.ResponseWriter, _ *http.Request) {
 	packs := map[string][]string{}
 	for pack, from := range s.Templates {
-		for _, f := range packFiles(from) {
-			if name, is := strings.CutSuffix(f.path, ".json"); is {
+		for _, file := range filesIn(from) {
+			if name, is := strings.CutSuffix(file, ".json"); is {
 				packs[pack] = append(packs[pack], name)
 			}
 		}

@@ -98,7 +98,7 @@ func (t *Terminal) set(client string, open bool) {
 	t.open[client] = true
 }
 
-// written schedules a flush if a client has subscribed. Logs calls it after each
+// written schedules a flush if a client has subscribed. The Log calls it after each
 // Write.
 func (t *Terminal) written() {
 	t.mu.Lock()

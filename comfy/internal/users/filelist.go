@@ -43,7 +43,7 @@ func (u *Users) userEntries(dir string, deep bool) (all []userEntry, err error) 
 		case link || errors.Is(err, fs.ErrNotExist):
 			return nil
 		case errors.Is(err, fs.ErrPermission):
-			u.logger.Warn("file not listed", "error", err)
+			u.sender.Logger.Warn("file not listed", "error", err)
 			return nil
 		default:
 			return err
@@ -57,8 +57,8 @@ func (u *Users) userEntries(dir string, deep bool) (all []userEntry, err error) 
 	return all, err
 }
 
-// isFolder returns nil if name is a folder in the store, and an error otherwise.
-func (u *Users) isFolder(name string) error {
+// mustBeFolder returns an error if name is not a folder in the store.
+func (u *Users) mustBeFolder(name string) error {
 	info, err := fs.Stat(u.accounts.store, name)
 	if err == nil && !info.IsDir() {
 		return fs.ErrNotExist
@@ -79,7 +79,7 @@ func (u *Users) FileList(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, http.StatusBadRequest, "Directory not provided")
 		return
 	}
-	err := u.isFolder(dir)
+	err := u.mustBeFolder(dir)
 	var entries []userEntry
 	if err == nil {
 		entries, err = u.userEntries(dir, asked(r, "recurse"))
@@ -130,7 +130,7 @@ func (u *Users) FileTree(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, within, _ := strings.Cut(dir, "/")
-	if err := u.isFolder(dir); err != nil {
+	if err := u.mustBeFolder(dir); err != nil {
 		if dir == user { // the user has stored nothing yet
 			web.Answer(w, http.StatusOK, []any{})
 			return

@@ -3,8 +3,8 @@ package users
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -16,13 +16,12 @@ import (
 type Users struct {
 	accounts *accounts
 	sender   content.Sender
-	logger   *slog.Logger
 }
 
 // New returns Users with their data in the folder dir, or in memory if dir is empty. Without
 // multi there is one user.
 func New(dir string, multi bool, sender content.Sender) *Users {
-	return &Users{accounts: newAccounts(dir, multi), sender: sender, logger: sender.Logger}
+	return &Users{accounts: newAccounts(dir, multi), sender: sender}
 }
 
 // List answers GET /users. The front end shows its login page only if the
@@ -53,7 +52,7 @@ func (u *Users) Add(w http.ResponseWriter, r *http.Request) {
 	case !u.accounts.multi:
 		web.Fail(w, http.StatusBadRequest, "this server has only one user")
 	case name == "" || len(name) > userNameMax || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		web.Fail(w, http.StatusBadRequest, "username must have 1 to 128 bytes and no control characters")
+		web.Fail(w, http.StatusBadRequest, fmt.Sprintf("username must have 1 to %d bytes and no control characters", userNameMax))
 	default:
 		id, err := u.accounts.add(name)
 		switch {

@@ -3,7 +3,6 @@ package web
 import (
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -47,11 +46,6 @@ func Done(w http.ResponseWriter) {
 		h.Set("Content-Type", "application/octet-stream")
 	}
 	w.WriteHeader(http.StatusOK)
-}
-
-// TooLarge answers a request whose body has more bytes than limit.
-func TooLarge(w http.ResponseWriter, limit int64) {
-	Fail(w, http.StatusRequestEntityTooLarge, "the body is larger than "+strconv.FormatInt(limit, 10)+" bytes")
 }
 
 // Unavailable answers a request for which the queue or the store has failed. It logs the

@@ -44,7 +44,7 @@ const (
 	commandMemoryMax = 32 << 20 // after decoding
 )
 
-// ReadCommand does the same as readBody, within the limits of commands.
+// ReadCommand does the same as ReadBody, within the limits of commands.
 func ReadCommand(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, commandMax)
 	if body, ok = ReadBody(w, r); ok && jsonenc.Cost(body, commandMemoryMax) > commandMemoryMax {

@@ -14,7 +14,7 @@ import (
 )
 
 // wordsOfGo matches what only a reader of Go understands.
-const wordsOfGo = `json: |Go struct|Go value|\*?\b(fmt|errors|nodebus|flow|comfy|comfy_test|web|submit|jobs|json|reflect|time)\.[A-Za-z]|interface ?\{\}|map\[|\bu?int(8|16|32|64)?\b[^(]|\bfloat(32|64)\b`
+const wordsOfGo = `json: |Go struct|Go value|\*?\b(fmt|errors|nodebus|flow|comfy|comfy_test|loops|web|content|submit|jobs|runs|media|site|users|info|terminal|json|reflect|time)\.[A-Za-z]|interface ?\{\}|map\[|\bu?int(8|16|32|64)?\b[^(]|\bfloat(32|64)\b`
 
 // TestErrorTextsHaveNoGoTypes sends values of every wrong type to the routes that read JSON.
 func TestErrorTextsHaveNoGoTypes(t *testing.T) {

@@ -19,9 +19,9 @@ func sharedOutput(v, last any) nodebus.Nodes {
 	return g.Nodes()
 }
 
-// newest runs a test with classes Both, which is an output node, Plain and Lazy, and with both
+// eachCache runs a test with classes Both, which is an output node, Plain and Lazy, and with both
 // kinds of caches.
-func newest(t *testing.T, test func(r *rig)) {
+func eachCache(t *testing.T, test func(r *rig)) {
 	intermediates(t, func(r *rig) {
 		flow.Register(r.reg, measure{}, nodebus.Info{Name: "Both", Output: true})
 		test(r)
@@ -31,7 +31,7 @@ func newest(t *testing.T, test func(r *rig)) {
 // TestNewest7_CachedNodeIsShownOnce: a cached node that is visited sends executed once, however
 // many nodes need it, and the record has what it shows, also of a prompt without a client.
 func TestNewest7_CachedNodeIsShownOnce(t *testing.T) {
-	newest(t, func(r *rig) {
+	eachCache(t, func(r *rig) {
 		r.run(sharedOutput(1, 1))
 		for _, client := range []string{"client", "", "another"} {
 			for _, last := range []int{1, 2} { // with 2, c and p run
@@ -60,7 +60,7 @@ func intersect(all, some []string) []string {
 // TestNewest7_IntermediateOutput: a flagged node that is cached and was not visited sends
 // executed immediately before success, and the record has it; the flag does not make it an output node.
 func TestNewest7_IntermediateOutput(t *testing.T) {
-	newest(t, func(r *rig) {
+	eachCache(t, func(r *rig) {
 		_, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: midway("Measure", 1)[:2]}, nil)
 		var invalid *nodebus.ValidationError
 		require.ErrorAs(r.t, err, &invalid)
@@ -153,7 +153,7 @@ func (n hasID) Run(*nodebus.Context) (nodebus.UI, error)    { return nodebus.Tex
 // hidden input, as for the classic nodes of ComfyUI. A node that takes the id from its context
 // is like a node of V3: the id is not in the key.
 func TestNewest7_UniqueIDInTheKey(t *testing.T) {
-	newest(t, func(r *rig) {
+	eachCache(t, func(r *rig) {
 		flow.Register(r.reg, hasID{}, nodebus.Info{Name: "Has"})
 		flow.Register(r.reg, usesID{}, nodebus.Info{Name: "Uses"})
 		graph := func(class, id string) nodebus.Nodes {
@@ -198,4 +198,25 @@ func TestNewest7_ResultsOutliveAnotherWorkflow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCachedNodeIsReadWhileItIsShown: nodes behind a cached output node do not wait until it is
+// shown. The race detector finds out whether showing it writes what they read.
+func TestCachedNodeIsReadWhileItIsShown(t *testing.T) {
+	inBubble(t, &flow.LocalOptions{Workers: 4}, nil, func(r *rig) {
+		flow.Register(r.reg, measure{}, nodebus.Info{Name: "Both", Output: true})
+		flow.Register(r.reg, measure{}, nodebus.Info{Name: "Plain"})
+		graph := func(last int) nodebus.Nodes {
+			g := nodebus.NewGraph()
+			b := g.AddAs("b", "Both", in{"in": 1})
+			for i := range 8 {
+				id := string(rune('c' + i))
+				g.AddAs("o"+id, "Show", in{"in": g.AddAs(id, "Plain", in{"in": b, "in2": 10*last + i})})
+			}
+			return g.Nodes()
+		}
+		for last := range 60 {
+			require.Equal(r.t, nodebus.Succeeded, r.run(graph(last)).record.State)
+		}
+	})
 }
