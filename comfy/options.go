@@ -124,7 +124,7 @@ type Options struct {
 	// MaxPrompt is the maximum memory of one prompt after decoding, in bytes, as
 	// estimated from its JSON. The answer to a larger prompt has status 413 and the
 	// error type prompt_too_large. A queue in memory refuses prompts that take more than
-	// the share of one client, see [flow.QueueOptions]. Default 128 MiB.
+	// the share of one client in the same way, see [flow.QueueOptions]. Default 128 MiB.
 	MaxPrompt int
 	// MaxNodes is the maximum number of nodes in the graph of one prompt. The
 	// answer to a larger graph has status 413. Default 100 000.

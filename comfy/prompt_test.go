@@ -277,6 +277,16 @@ func TestValuesSurvive(t *testing.T) {
 	require.Equal(t, "prompt_too_large", at(t, a.json(t), "error", "type"))
 }
 
+// TestPromptAboveQueue: a prompt that the queue has no room for, even when it is empty, is too large:
+// a client that submits it again gains nothing.
+func TestPromptAboveQueue(t *testing.T) {
+	h := newHostOf(t, nil, &flow.EngineOptions{Queue: flow.NewQueue(&flow.QueueOptions{Bytes: 20_000})})
+	a := h.post("/prompt", fmt.Sprintf(`{"client_id":"me","extra_data":{"x":%q},"prompt":%s}`, strings.Repeat("x", 20_000), quick))
+	require.Equal(t, http.StatusRequestEntityTooLarge, a.status)
+	require.Equal(t, "prompt_too_large", at(t, a.json(t), "error", "type"))
+	h.ended(h.submit("me", quick))
+}
+
 // TestFullQueue: a prompt that the full queue refuses leaves nothing behind.
 func TestFullQueue(t *testing.T) {
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 4, Queue: flow.NewQueue(&flow.QueueOptions{Len: 2, PerClient: 2})})

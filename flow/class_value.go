@@ -110,7 +110,16 @@ func (f *field) giveOut(port outPort) (any, error) {
 	if out.Graph != nil { // it runs beside the value
 		return nodebus.Out[any]{Value: own, Graph: out.Graph}, err
 	}
-	return own, err
+	return sealed(own), err
+}
+
+// sealed returns the value of an Out. If the value is an Out itself, it stays in an Out: only the
+// outer one stands for something.
+func sealed(v any) any {
+	if _, isOut := v.(outPort); isOut {
+		return nodebus.Out[any]{Value: v}
+	}
+	return v
 }
 
 func (f *field) giveValue(v any) (any, error) {
@@ -146,7 +155,8 @@ func (f *field) giveElement(v any) (any, error) {
 	if out.Blocked != nil || out.From != (nodebus.Link{}) || out.Graph != nil {
 		return port, nil
 	}
-	return f.giveOne(out.Value)
+	own, err := f.giveOne(out.Value)
+	return sealed(own), err
 }
 
 func (f *field) giveOne(v any) (any, error) {

@@ -39,8 +39,12 @@ type givenInput struct {
 // by one. It is for classes whose nodes belong together, such as the begin and the end of a
 // loop: one node cannot see whether the graph around it makes sense. The function may refuse
 // nodes with [GraphCheck.Reject], and say how the graph runs; a prompt that does not have nodes
-// of these classes should cost it no more than a look at the classes. It is not called for a
-// graph with a cycle, nor for graphs that nodes make at run time.
+// of these classes should cost it no more than a look at the classes. It is not called for
+// graphs that nodes make at run time.
+//
+// The graph may have cycles among nodes that do not run. If it has a cycle, the function is
+// called only if some output runs nevertheless, and for the sake of such outputs: see
+// [GraphCheck.Outputs]. A walk through the graph must remember where it was, or it never ends.
 //
 // An error refuses the whole prompt: a [*nodebus.ValidationError] goes to the submitter as it
 // is. A panic does so, too. ctx is the context of whoever submits the prompt. The function is
@@ -58,18 +62,27 @@ func (r *Registry) CheckGraphs(check func(ctx context.Context, g *GraphCheck) er
 func (g *GraphCheck) Nodes() nodebus.Nodes { return g.pl.prompt.Nodes }
 
 // Outputs returns the ids of the output nodes that the prompt asks for, in the order of the
-// graph. Some of them may have failed the check of their nodes.
+// graph. Some of them may have failed the check of their nodes, and may have other problems,
+// too. If the graph has a cycle, Outputs returns only those that run: no node that they depend
+// on is in a cycle.
 func (g *GraphCheck) Outputs() []string {
-	ids := make([]string, len(g.wanted))
-	for i, o := range g.wanted {
-		ids[i] = g.pl.nodes[o].id
+	ids := make([]string, 0, len(g.wanted))
+	for _, o := range g.wanted {
+		if !g.pl.ring || g.runs(o) {
+			ids = append(ids, g.pl.nodes[o].id)
+		}
 	}
 	return ids
 }
 
+// runs reports whether an output runs, as far as it is known.
+func (g *GraphCheck) runs(output int32) bool {
+	return g.pl.state[output] == planValid && !g.fails[output]
+}
+
 // Reject adds a problem to each of the nodes. The outputs do not run; if no output of the prompt
 // is left, the prompt is refused. The submitter receives the problem's Extra once for each node,
-// so it should be small.
+// so it should be small: an answer has a few megabytes of problems, and counts the rest.
 func (g *GraphCheck) Reject(problem nodebus.Problem, nodes, outputs []string) {
 	if problem.Extra == nil {
 		problem.Extra = map[string]any{}
@@ -159,7 +172,7 @@ func (pl *planner) checkGraph(wanted, failed []int32) ([]int32, error) {
 	pl.reg.mu.RUnlock()
 	pl.graph = &GraphCheck{pl: pl, wanted: wanted}
 	for _, check := range checks {
-		if pl.ring || pl.gone != nil {
+		if pl.gone != nil || pl.ring && !slices.ContainsFunc(wanted, pl.graph.runs) {
 			break
 		}
 		if err := nodebus.Protect(func() error { return check(pl.ctx, pl.graph) }); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -122,7 +123,77 @@ func TestGraphCheckSees(t *testing.T) {
 		require.Nil(t, nodes[1].Extra)
 		_, ve := prepared(r.reg, parse(t, `{"o":{"class_type":"Show","inputs":{"in":["x",0]}},"x":{"class_type":"Inc","inputs":{"in":["x",0]}}}`))
 		require.Equal(t, "dependency_cycle", ve.Nodes["x"].Errors[0].Type)
-		require.Equal(t, 1, calls, "not for graphs with a cycle")
+		require.Equal(t, 1, calls, "not for graphs of which nothing runs because of a cycle")
+	})
+}
+
+// TestGraphCheckBesideCycle: a cycle among nodes that do not run does not turn off a function. It
+// sees only the outputs that run.
+func TestGraphCheckBesideCycle(t *testing.T) {
+	const cycle = `"x":{"class_type":"Inc","inputs":{"in":["y",0]}},"y":{"class_type":"Inc","inputs":{"in":["x",0]}},"z":{"class_type":"Peek","inputs":{"in":["y",0]}}`
+	nodes := parse(t, section[:len(section)-1]+`,`+cycle+`}`)
+	var outputs []string
+	refuses := false
+	sections(t, func(g *flow.GraphCheck) error {
+		outputs = g.Outputs()
+		require.Len(t, g.Nodes(), len(nodes))
+		g.Leave([]string{"body", "peek"}, "close")
+		g.Give("close", "plan", 5)
+		if refuses {
+			g.Reject(nodebus.Problem{Type: "guard", Message: "No"}, []string{"o"}, outputs)
+		}
+		return nil
+	}, func(r *rig) {
+		o := r.run(nodes)
+		require.Equal(t, []string{"peek", "o"}, outputs)
+		require.Equal(t, []any{"[<nil> 5 7]"}, o.text("o"))
+		require.ElementsMatch(t, []string{"lv", "close", "o"}, called(o))
+
+		refuses = true
+		runs, ve := prepared(r.reg, nodes)
+		require.Empty(t, runs)
+		require.Equal(t, "guard", ve.Nodes["o"].Errors[0].Type)
+		require.Equal(t, "dependency_cycle", ve.Nodes["x"].Errors[0].Type)
+		require.Equal(t, []string{"z"}, ve.Nodes["x"].DependentOutputs)
+	})
+}
+
+// TestGraphCheckLeavesToCycle: an output that is left to a node in a cycle does not run, because
+// of the cycle; the functions after are called for the other outputs.
+func TestGraphCheckLeavesToCycle(t *testing.T) {
+	var outputs []string
+	sections(t, func(g *flow.GraphCheck) error {
+		g.Leave([]string{"peek"}, "close")
+		return nil
+	}, func(r *rig) {
+		r.reg.CheckGraphs(func(_ context.Context, g *flow.GraphCheck) error {
+			outputs = g.Outputs()
+			return nil
+		})
+		runs, ve := prepared(r.reg, parse(t, `{"peek":{"class_type":"Peek","inputs":{"in":1}},"close":{"class_type":"Close","inputs":{"in":["peek",0],"level":["close",0]}},
+			"other":{"class_type":"Peek","inputs":{"in":1}}}`))
+		require.Equal(t, []string{"other"}, runs)
+		require.Equal(t, runs, outputs)
+		require.Equal(t, "dependency_cycle", ve.Nodes["close"].Errors[0].Type)
+	})
+}
+
+// TestGraphCheckManyProblems: the answer has a limit, however many problems a function has.
+func TestGraphCheckManyProblems(t *testing.T) {
+	long := strings.Repeat("x", 60_000)
+	sections(t, func(g *flow.GraphCheck) error {
+		for range 200 {
+			g.Reject(nodebus.Problem{Type: "section", Message: "Wrong", Details: "section", Extra: map[string]any{"text": long}}, []string{"open", "close"}, []string{"o"})
+		}
+		return nil
+	}, func(r *rig) {
+		_, ve := prepared(r.reg, parse(t, section))
+		told := len(ve.Nodes["open"].Errors) + len(ve.Nodes["close"].Errors)
+		require.Equal(t, 400, told+ve.Extra["more_problems"].(int))
+		require.Contains(t, ve.Details, fmt.Sprintf("and %d more problems", 400-told))
+		enc, err := json.Marshal(ve)
+		require.NoError(t, err)
+		require.Less(t, len(enc), 5_000_000)
 	})
 }
 

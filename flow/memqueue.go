@@ -68,8 +68,6 @@ func (q *memQueue) room(client string, size int) error {
 		return fmt.Errorf("%w: %d prompts wait or run; submit again later, or raise QueueOptions.Len", ErrFull, q.all.prompts)
 	case own.prompts >= q.opts.PerClient:
 		return fmt.Errorf("%w: %d prompts of this client wait or run; submit again when one of them has ended, or raise QueueOptions.PerClient", ErrFull, own.prompts)
-	case size > q.share:
-		return fmt.Errorf("%w: the prompt takes more than %d bytes, which is all that one client may use; submit a smaller prompt, or raise QueueOptions.Bytes", ErrFull, q.share)
 	case q.all.bytes+size > q.opts.Bytes:
 		return fmt.Errorf("%w: the prompts that wait or run take %d of %d bytes, and this prompt takes %d; submit again later, or raise QueueOptions.Bytes",
 			ErrFull, q.all.bytes, q.opts.Bytes, size)
@@ -88,6 +86,10 @@ func (q *memQueue) Push(_ context.Context, p *nodebus.Prompt, secrets map[string
 	size := promptSize(p, q.share)
 	for name, secret := range secrets {
 		size += 64 + len(name) + len(secret)
+	}
+	if size > q.share { // to submit it again later would not help
+		return promptError("prompt_too_large", "The prompt needs too much memory",
+			fmt.Sprintf("it takes more than %d bytes, which is all that one client may use of the queue; submit a smaller prompt, or raise QueueOptions.Bytes", q.share))
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -329,7 +329,7 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 	e := promptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "")
 	e.Nodes = map[string]*nodebus.NodeProblems{}
 	if pl.ring {
-		(&cycles{pl: pl}).report(pl.graph.roots(failed))
+		(&cycles{pl: pl}).report(slices.Concat(failed, pl.graph.roots(failed)))
 	}
 	var lines []string
 	for _, o := range failed {
@@ -338,14 +338,19 @@ func (pl *planner) report(failed []int32) *nodebus.ValidationError {
 		}
 	}
 	for _, g := range pl.graph.wrong {
+		size := boundProblem(&g.problem) // once: many nodes may have the problem
 		lines = append(lines, g.problem.Message+": "+g.problem.Details)
 		for _, i := range g.nodes {
-			pl.found.add(i, g.problem)
+			pl.found.put(i, size, []nodebus.Problem{g.problem})
 		}
 	}
 	if more := len(pl.found.found) - pl.found.nodes; more > 0 {
 		lines = append(lines, fmt.Sprintf("… and %d more nodes have errors", more))
 		e.Extra[moreNodes] = more
+	}
+	if more := pl.found.more; more > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more problems of these nodes", more))
+		e.Extra[moreProblems] = more
 	}
 	e.Details = strings.Join(lines, "\n")
 	for i, found := range pl.found.found {

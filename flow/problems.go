@@ -23,7 +23,8 @@ const (
 const moreNodes = "more_nodes"
 
 // moreProblems is the type of the last problem of a node that has more than the answer. Its
-// extra data has the number of the others, under the same name.
+// extra data has the number of the others, under the same name. Where the nodes together have
+// more, the extra data of the whole error has the number.
 const moreProblems = "more_problems"
 
 // problems collects the problems of nodes, within the limits. A graph of 100 000 faulty
@@ -31,6 +32,7 @@ const moreProblems = "more_problems"
 type problems struct {
 	found map[int32][]nodebus.Problem // nil for a node that is not in the error
 	nodes int                         // nodes in the error
+	more  int                         // problems that its nodes have besides
 	bytes int
 }
 
@@ -42,6 +44,15 @@ func (ps *problems) bad(i int32) bool {
 
 // add adds problems of node i.
 func (ps *problems) add(i int32, found ...nodebus.Problem) {
+	size := 0
+	for k := range found {
+		size += boundProblem(&found[k])
+	}
+	ps.put(i, size, found)
+}
+
+// put adds problems of node i, which take size bytes.
+func (ps *problems) put(i int32, size int, found []nodebus.Problem) {
 	if ps.found == nil {
 		ps.found = map[int32][]nodebus.Problem{}
 	}
@@ -49,9 +60,9 @@ func (ps *problems) add(i int32, found ...nodebus.Problem) {
 	if bad && told == nil {
 		return
 	}
-	size := 0
-	for k := range found {
-		size += boundProblem(&found[k])
+	if bad && ps.bytes+size > problemBytesMax {
+		ps.more += len(found)
+		return
 	}
 	if !bad && (ps.nodes >= problemNodesMax || ps.nodes > 0 && ps.bytes+size > problemBytesMax) {
 		ps.found[i] = nil

@@ -21,7 +21,8 @@ const leaseTime = 30 * time.Second
 type Queue interface {
 	// Push adds a prompt with its secrets. Errors: [ErrDuplicate] if a prompt with the
 	// same id waits or is leased; [ErrFull] if the queue has no room, or no room for this
-	// client; [ErrSecrets] if there are secrets and the queue cannot keep secrets.
+	// client; a [*nodebus.ValidationError] with the type prompt_too_large if the queue would
+	// have no room for the prompt even if it were empty; [ErrSecrets] if there are secrets and the queue cannot keep secrets.
 	Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error
 	// Take waits for the first prompt whose client is not skipped, and leases the
 	// prompt. A client whose skip result is true is skipped. Take calls skip at most
@@ -96,7 +97,8 @@ type QueueOptions struct {
 	Len int
 	// Bytes is the maximum memory of all prompts, waiting and leased, in bytes, with their
 	// extra data and secrets. The queue estimates it. If a prompt would exceed it, Push
-	// returns [ErrFull]. Default 256 MiB.
+	// returns [ErrFull]; and an error with the type prompt_too_large if the prompt alone would
+	// exceed it, or the share of its client, see PerClient. Default 256 MiB.
 	Bytes int
 	// PerClient is the maximum number of prompts of one client, waiting and leased. All
 	// prompts without a client id count as prompts of one client. The prompts of one client

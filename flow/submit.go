@@ -32,7 +32,8 @@ type SubmitOptions struct {
 //
 //   - a [*nodebus.ValidationError] if no output of the prompt can run (if some
 //     outputs can run, see Submission.Rejected), or if a node has an unknown class, even
-//     a node that no output needs: the whole prompt is refused then;
+//     a node that no output needs: the whole prompt is refused then; its type is
+//     prompt_too_large if the prompt takes more than the queue ever has room for;
 //   - [ErrDuplicate] if a prompt with the same id waits or runs, here or elsewhere, or has
 //     a record;
 //   - [ErrFull] if the queue has no room;

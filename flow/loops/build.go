@@ -34,7 +34,7 @@ func (b *builder) iteration(at int, r *indexes) {
 		"is_first": l.first && at == 0, "is_last": l.last && at == b.n-1, // a key of the cache changes only if it must
 	}
 	if r.items != nil {
-		in["list_item"] = r.items[at]
+		in["list_item"] = wrapped(r.items[at])
 	}
 	if b.carried != nil {
 		in["current_iteration_value"] = b.carried
@@ -45,6 +45,24 @@ func (b *builder) iteration(at int, r *indexes) {
 		b.copy(s, &l.members[i])
 	}
 	b.close(s)
+}
+
+// element is an element of a list on its way to LoopIteration.
+type element struct{ value any }
+
+// wrapped returns an element of a list as an input of LoopIteration: a link, and what looks like a
+// literal in a prompt, are an element then, because they would have another meaning as inputs. No
+// other value is, because an element has no form for the key of a cache.
+func wrapped(v any) any {
+	switch v := v.(type) {
+	case nodebus.Link:
+		return element{v}
+	case map[string]any:
+		if _, literal := v["__value__"]; literal && len(v) == 1 {
+			return element{v}
+		}
+	}
+	return v
 }
 
 // depend makes a node wait for all of b.after.

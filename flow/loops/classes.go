@@ -116,16 +116,27 @@ func iterationSchema() flow.Schema {
 	}
 }
 
+// runIteration passes on its inputs. A value that is an Out itself stays as it is.
 func runIteration(_ *nodebus.Context, in nodebus.Inputs) (flow.Result, error) {
-	carried, ok := in["current_iteration_value"]
+	item := in["list_item"]
+	if e, ok := item.(element); ok {
+		item = e.value
+	}
+	carried, ok := in["current_iteration_value"].([]any)
 	if !ok {
 		carried = []any{nil}
 	}
-	return flow.Result{Outputs: []any{in["iteration_index"], in["is_first"], in["is_last"], in["list_item"], carried}}, nil
+	round := make([]any, len(carried))
+	for i, v := range carried {
+		round[i] = nodebus.Out[any]{Value: v}
+	}
+	return flow.Result{Outputs: []any{in["iteration_index"], in["is_first"], in["is_last"], nodebus.Out[any]{Value: item}, round}}, nil
 }
 
 // printIteration lets a cache keep what the iteration passes on, and so the body, if the loop
-// asks for it.
+// asks for it. What the iteration only waits for is part of its key, too: otherwise its body could
+// begin before the iteration before has ended, where a cache has the one but not the other. So no
+// cache keeps an iteration after an EndLoop of a loop inside of it.
 func printIteration(_ *nodebus.Context, in nodebus.Inputs) (string, error) {
 	if reuse, _ := in["reuse_cache"].(bool); reuse {
 		return "", nil

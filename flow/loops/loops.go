@@ -38,15 +38,6 @@ type Options struct {
 
 const nodesDefault = 30_000
 
-// The names of the classes.
-const (
-	startClass     = "StartLoop"
-	endClass       = "EndLoop"
-	iterationClass = "LoopIteration"
-	progressClass  = "LoopProgress"
-	resultClass    = "LoopResult"
-)
-
 // Register adds the classes StartLoop and EndLoop to a registry, and the function that checks
 // graphs with them. It also adds LoopIteration, LoopProgress and LoopResult, which a running
 // loop makes; users do not need them. If a name is taken, Register returns a [*flow.SchemaError];
@@ -89,8 +80,8 @@ var always = &flow.Hooks{Fingerprint: func(*nodebus.Context, nodebus.Inputs) (st
 var errAlways = errors.New("the node runs in each prompt")
 
 // check is the function for [flow.Registry.CheckGraphs].
-func check(_ context.Context, g *flow.GraphCheck) error {
-	m := newMap(g.Nodes())
+func check(ctx context.Context, g *flow.GraphCheck) error {
+	m := newMap(ctx, g.Nodes())
 	if len(m.starts)+len(m.ends) == 0 {
 		return nil
 	}
@@ -98,6 +89,5 @@ func check(_ context.Context, g *flow.GraphCheck) error {
 	if err != nil {
 		return err
 	}
-	arrange(g, m, pairs)
-	return nil
+	return arrange(g, m, pairs)
 }

@@ -2,9 +2,7 @@ package loops
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -13,180 +11,243 @@ import (
 // pair is a loop of a graph: a StartLoop, its EndLoop, and the nodes between.
 type pair struct {
 	start, end int
-	body       set
+	body       []int   // sorted
 	inner      []*pair // the loops directly inside of it
 	isInner    bool    // it is inside of another loop
+	loop       *loop   // see arrange
 }
 
 // fault is a reason why loops do not fit together.
 type fault struct {
 	kind, message, details string
-	nodes                  set
+	nodes                  []int
 }
 
 // pairAll pairs the boundaries that the outputs need. It rejects those that cannot be paired,
 // and then pairs the others, so that the outputs that do not need the rejected ones run.
 func (m *graphMap) pairAll(g *flow.GraphCheck) ([]*pair, error) {
-	outputs := set{}
-	for _, id := range g.Outputs() {
-		outputs[m.byID[id]] = true
+	ids := g.Outputs()
+	outputs := make([]int, len(ids))
+	for k, id := range ids {
+		outputs[k] = m.byID[id]
 	}
-	scope, _ := m.walk(slices.Collect(maps.Keys(outputs)), m.parents, nil, nil)
-	suffer := set{} // the outputs for whose sake the scope has grown
-	for len(outputs) > 0 && len(m.starts)+len(m.ends) > 0 {
-		p := m.newPairing(outputs, scope)
-		pairs, f, err := p.run()
-		if err != nil || f == nil {
+	for len(outputs) > 0 {
+		pairs, rejected, err := m.pairFor(g, outputs)
+		if err != nil || rejected == nil {
 			return pairs, err
 		}
-		reached, _ := m.walk(slices.Collect(maps.Keys(f.nodes)), m.children, scope, nil)
-		maps.DeleteFunc(reached, func(i int, _ bool) bool { return !outputs[i] })
-		maps.Copy(suffer, reached)
-		switch grew := m.grow(scope, reached); {
-		case m.steps > stepsMax:
-			return nil, tooLarge("pairing its loops takes too many steps", stepsMax)
-		case grew:
+		outputs = slices.DeleteFunc(outputs, rejected.has)
+	}
+	return nil, nil
+}
+
+// pairFor pairs the boundaries that some outputs need. If some cannot be paired, it rejects
+// them and returns the outputs that do not run.
+func (m *graphMap) pairFor(g *flow.GraphCheck, outputs []int) (pairs []*pair, rejected bits, err error) {
+	needed, err := m.walk(outputs, m.parents, nil, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	scope := m.setOf(needed)
+	suffer := m.none() // the outputs for whose sake the scope has grown
+	for {
+		p, err := m.newPairing(outputs, scope)
+		if err != nil {
+			return nil, nil, err
+		}
+		pairs, f, err := p.run()
+		if err != nil || f == nil {
+			return pairs, nil, err
+		}
+		if _, err := m.walk(f.nodes, m.children, scope, nil); err != nil {
+			return nil, nil, err
+		}
+		var reached []int
+		for _, o := range outputs {
+			if m.met(o) {
+				reached = append(reached, o)
+				suffer.add(o)
+			}
+		}
+		if grew, err := m.grow(scope, reached); err != nil {
+			return nil, nil, err
+		} else if grew {
 			continue
 		}
 		if len(reached) == 0 { // the fault is in what was to close the loop of these outputs
-			reached = suffer
+			reached = slices.DeleteFunc(slices.Clone(outputs), func(o int) bool { return !suffer.has(o) })
 		}
 		nodes, outs := m.ids(f.nodes), m.ids(reached)
 		g.Reject(nodebus.Problem{
 			Type: "custom_validation_failed", Message: f.message, Details: f.details,
 			Extra: map[string]any{"input_name": "loop boundary", "loop_error_type": f.kind, "node_ids": nodes, "output_ids": outs},
 		}, nodes, outs)
-		for i := range reached {
-			delete(outputs, i)
-		}
-		scope, _ = m.walk(slices.Collect(maps.Keys(outputs)), m.parents, nil, nil)
-		suffer = set{}
+		return nil, m.setOf(reached), m.work(len(nodes) + len(outs))
 	}
-	return nil, nil
 }
 
 // grow adds the next EndLoops that depend on outputs to the scope, with all that they need. An
 // output in a body, such as a preview, needs the whole loop, although it does not depend on it.
-// grow returns false if there are none. It gives up after stepsMax steps.
-func (m *graphMap) grow(scope, outputs set) bool {
-	stop := set{}
-	for _, boundaries := range []set{m.starts, m.ends} {
-		for i := range boundaries {
-			if !scope[i] {
-				stop[i] = true
-			}
+// grow returns false if there are none.
+func (m *graphMap) grow(scope bits, outputs []int) (grew bool, err error) {
+	stop, isEnd := m.none(), m.setOf(m.ends)
+	for _, i := range slices.Concat(m.starts, m.ends) {
+		if !scope.has(i) {
+			stop.add(i)
 		}
 	}
-	_, met := m.walk(slices.Collect(maps.Keys(outputs)), m.children, nil, stop)
-	var all []set
-	fits := false
-	for i := range met {
-		if !m.ends[i] || m.steps > stepsMax {
+	below, err := m.walk(outputs, m.children, nil, stop)
+	if err != nil {
+		return false, err
+	}
+	fits, all := false, m.none()
+	for _, end := range below {
+		if !isEnd.has(end) || !stop.has(end) {
 			continue
 		}
-		need, _ := m.walk([]int{i}, m.parents, nil, nil)
+		need, err := m.walk([]int{end}, m.parents, nil, nil)
+		if err != nil {
+			return false, err
+		}
 		open := 0 // the loops that begin in need, without those that end there
-		for k := range need {
+		for _, i := range need {
 			switch {
-			case scope[k]:
-			case m.starts[k]:
-				open++
-			case m.ends[k]:
+			case !stop.has(i):
+			case isEnd.has(i):
 				open--
+			default:
+				open++
 			}
 		}
 		switch closes := open == -1; {
 		case closes && !fits:
-			fits, all = true, []set{need}
+			fits, all = true, m.setOf(need)
 		case closes == fits:
-			all = append(all, need)
+			for _, i := range need {
+				all.add(i)
+			}
 		}
+		grew = true
 	}
-	for _, need := range all {
-		maps.Copy(scope, need)
+	for i := range all {
+		scope[i] |= all[i]
 	}
-	return len(all) > 0
-}
-
-// pairing is one attempt to pair the boundaries.
-type pairing struct {
-	*graphMap
-	outputs      set
-	scope        set   // the nodes that count
-	starts, ends set   // in the scope and not paired yet
-	allStarts    set   // in the scope
-	order        []int // the EndLoops in the scope, by id
-	stop         set   // where a way out of a loop ends: unpaired EndLoops, and outputs that nothing needs
-	below        map[int]set
-}
-
-func (m *graphMap) newPairing(outputs, scope set) *pairing {
-	p := &pairing{graphMap: m, outputs: outputs, scope: scope, starts: set{}, ends: set{}, below: map[int]set{}}
-	for i := range m.starts {
-		if scope[i] {
-			p.starts[i] = true
-		}
-	}
-	for i := range m.ends {
-		if scope[i] {
-			p.ends[i] = true
-		}
-	}
-	p.allStarts, p.order, p.stop = p.starts.clone(), m.sorted(p.ends), p.ends.clone()
-	for o := range outputs {
-		if !slices.ContainsFunc(m.children[o], func(i int) bool { return scope[i] }) {
-			p.stop[o] = true
-		}
-	}
-	return p
+	return grew, m.work(len(all))
 }
 
 // run pairs the innermost EndLoops first. It returns the first fault that it finds.
 func (p *pairing) run() (pairs []*pair, f *fault, err error) {
-	above := p.endsAbove()
-	for len(p.ends) > 0 {
-		end := p.innermost(above)
+	inBodies := 0
+	for {
+		end := p.next()
 		if end < 0 {
-			return nil, p.endCycle(), nil
+			break
 		}
-		start, f := p.startOf(end)
-		if f != nil {
-			return nil, f, nil
+		l := &pair{end: end}
+		if l.start, f, err = p.startOf(end); f != nil || err != nil {
+			return nil, f, err
 		}
-		delete(p.starts, start)
-		delete(p.ends, end)
-		if f := p.escape(start, end); f != nil {
-			return nil, f, nil
+		p.free.remove(l.start)
+		p.open.remove(end)
+		if f, err = p.fill(l); f != nil || err != nil {
+			return nil, f, err
 		}
-		pairs = append(pairs, &pair{start: start, end: end})
-		if p.steps > stepsMax {
-			return nil, nil, tooLarge("pairing its loops takes too many steps", stepsMax)
+		if inBodies += len(l.body); inBodies > bodyMax {
+			return nil, nil, tooLarge("the bodies of its loops have too many nodes", bodyMax)
+		}
+		pairs = append(pairs, l)
+		if err := p.close(l); err != nil {
+			return nil, nil, err
 		}
 	}
-	if len(p.starts) > 0 {
+	if open := p.among(p.ends, p.open); len(open) > 0 {
 		return nil, &fault{
-			"loop_start_without_end", "StartLoop without an EndLoop",
-			fmt.Sprintf("no EndLoop closes the loop of node %s; link what the loop returns to an EndLoop", strings.Join(p.ids(p.starts), ", ")), p.starts,
+			"loop_end_cycle", "EndLoops in a cycle, or behind it",
+			fmt.Sprintf("the nodes %s cannot end: each is in a cycle of links, or depends on one; remove a link of the cycle", p.names(open)), open,
 		}, nil
 	}
-	f, err = p.fill(pairs)
-	return pairs, f, err
+	if open := p.among(p.starts, p.free); len(open) > 0 {
+		return nil, &fault{
+			"loop_start_without_end", "StartLoop without an EndLoop",
+			fmt.Sprintf("no EndLoop closes the loop of node %s; link what the loop returns to an EndLoop", p.names(open)), open,
+		}, nil
+	}
+	return pairs, p.nest(pairs), nil
 }
 
-// fill finds the bodies, and the loops directly inside of each loop.
-func (p *pairing) fill(pairs []*pair) (f *fault, err error) {
-	inBodies := 0
+// among returns the nodes that are in a set.
+func (m *graphMap) among(nodes []int, in bits) (found []int) {
+	for _, i := range nodes {
+		if in.has(i) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+// startOf returns the StartLoop of an EndLoop: of those above it that are not paired yet, the
+// one that is below all others. It can only be the last in the order of the graph.
+func (p *pairing) startOf(end int) (start int, f *fault, err error) {
+	above, err := p.walk(p.parents[end], p.parents, p.fed, p.free)
+	if err != nil {
+		return 0, nil, err
+	}
+	open := p.among(above, p.free)
+	id := p.names([]int{end})
+	if len(open) == 0 {
+		return 0, &fault{
+			"loop_end_without_start", "EndLoop without a StartLoop",
+			fmt.Sprintf("node %s ends a loop, but it depends on no StartLoop that is free; link an output of a StartLoop into the loop", id),
+			[]int{end},
+		}, nil
+	}
+	start = slices.MaxFunc(open, func(a, b int) int { return p.at[a] - p.at[b] })
+	if len(open) == 1 {
+		return start, nil, nil
+	}
+	if _, err := p.walk([]int{start}, p.parents, p.fed, nil); err != nil {
+		return 0, nil, err
+	}
+	if !slices.ContainsFunc(open, func(i int) bool { return !p.met(i) }) {
+		return start, nil, nil
+	}
+	return 0, &fault{
+		"ambiguous_loop_nesting", "EndLoop with several StartLoops",
+		fmt.Sprintf("node %s could end the loop of any of the nodes %s; link parent_iteration of the inner one to the outer one, or end each with an EndLoop of its own", id, p.names(open)),
+		append(open, end),
+	}, nil
+}
+
+// fill finds the body of a loop, or ways out of the loop that do not lead through its EndLoop.
+// Loops inside of it are paired already: a way may lead through their boundaries.
+func (p *pairing) fill(l *pair) (*fault, error) {
+	body, err := p.walk(p.children[l.start], p.children, p.scope, p.stop)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(body)
+	at, _ := slices.BinarySearch(body, l.end)
+	l.body = slices.Delete(body, at, at+1)
+	out := p.among(l.body, p.stop)
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return &fault{
+		"loop_escape", "Loop with a second way out",
+		fmt.Sprintf("node %s depends on the loop of node %s, but not only through its EndLoop, node %s; link it to the EndLoop instead",
+			p.names(out), p.names([]int{l.start}), p.names([]int{l.end})),
+		append(out, l.start, l.end),
+	}, nil
+}
+
+// nest finds the loops directly inside of each loop. In pairs, what is inside comes first.
+func (p *pairing) nest(pairs []*pair) *fault {
 	byStart := map[int]*pair{}
-	for _, l := range pairs { // what is inside comes first
-		l.body, _ = p.walk(p.children[l.start], p.children, p.scope, set{l.end: true})
-		delete(l.body, l.end)
-		if inBodies += len(l.body); inBodies > bodyMax {
-			return nil, tooLarge("the bodies of its loops have too many nodes", bodyMax)
-		}
+	for _, l := range pairs {
 		if f := p.accumulates(l); f != nil {
-			return f, nil
+			return f
 		}
-		for i := range l.body {
+		for _, i := range l.body {
 			if in := byStart[i]; in != nil && !in.isInner {
 				in.isInner = true
 				l.inner = append(l.inner, in)
@@ -194,102 +255,7 @@ func (p *pairing) fill(pairs []*pair) (f *fault, err error) {
 		}
 		byStart[l.start] = l
 	}
-	return nil, nil
-}
-
-// endsAbove returns, for each EndLoop, the EndLoops next above it.
-func (p *pairing) endsAbove() map[int]set {
-	above := map[int]set{}
-	for end := range p.ends {
-		_, above[end] = p.walk(p.parents[end], p.parents, p.scope, p.ends)
-	}
-	return above
-}
-
-// innermost returns the first EndLoop that has no unpaired EndLoop above it; -1 if there is
-// none.
-func (p *pairing) innermost(above map[int]set) int {
-	for len(p.order) > 0 && !p.ends[p.order[0]] {
-		p.order = p.order[1:]
-	}
-	for _, end := range p.order {
-		p.steps++
-		open := !p.ends[end]
-		for other := range above[end] {
-			open = open || p.ends[other]
-		}
-		if !open {
-			return end
-		}
-	}
-	return -1
-}
-
-func (p *pairing) endCycle() *fault {
-	return &fault{
-		"loop_end_cycle", "EndLoops need each other",
-		fmt.Sprintf("none of the nodes %s can end before the others; remove a link between them", strings.Join(p.ids(p.ends), ", ")), p.ends,
-	}
-}
-
-// startOf returns the StartLoop of an EndLoop: of those above it that are not paired yet, the
-// one that is below all others.
-func (p *pairing) startOf(end int) (start int, f *fault) {
-	_, open := p.walk(p.parents[end], p.parents, p.scope, p.starts)
-	id := p.nodes[end].ID
-	if len(open) == 0 {
-		return 0, &fault{
-			"loop_end_without_start", "EndLoop without a StartLoop",
-			fmt.Sprintf("node %s ends a loop, but it depends on no StartLoop that is free; link an output of a StartLoop into the loop", id),
-			set{end: true},
-		}
-	}
-	var closest []int
-	for i := range open {
-		is := true
-		for other := range open {
-			is = is && (other == i || p.isBelow(i, other))
-		}
-		if is {
-			closest = append(closest, i)
-		}
-	}
-	if len(closest) == 1 {
-		return closest[0], nil
-	}
-	f = &fault{
-		"ambiguous_loop_nesting", "EndLoop with several StartLoops",
-		fmt.Sprintf("node %s could end the loop of any of the nodes %s; link parent_iteration of the inner one to the outer one, or end each with an EndLoop of its own", id, strings.Join(p.ids(open), ", ")),
-		open.clone(),
-	}
-	f.nodes[end] = true
-	return 0, f
-}
-
-// isBelow reports whether a StartLoop depends on another.
-func (p *pairing) isBelow(start, other int) bool {
-	if p.below[other] == nil {
-		p.below[other], _ = p.walk(p.children[other], p.children, p.scope, nil)
-		maps.DeleteFunc(p.below[other], func(i int, _ bool) bool { return !p.allStarts[i] })
-	}
-	return p.below[other][start]
-}
-
-// escape looks for ways out of a loop that do not lead through its EndLoop. Loops inside of it
-// are paired already: a way may lead through their boundaries.
-func (p *pairing) escape(start, end int) *fault {
-	_, out := p.walk(p.children[start], p.children, p.scope, p.stop)
-	delete(out, end)
-	delete(p.stop, end)
-	if len(out) == 0 {
-		return nil
-	}
-	ids := strings.Join(p.ids(out), ", ")
-	out[start], out[end] = true, true
-	return &fault{
-		"loop_escape", "Loop with a second way out",
-		fmt.Sprintf("node %s depends on the loop of node %s, but not only through its EndLoop, node %s; link it to the EndLoop instead", ids, p.nodes[start].ID, p.nodes[end].ID), out,
-	}
+	return nil
 }
 
 // accumulates finds an EndLoop whose input accumulate comes from its own loop: the input must be
@@ -297,12 +263,16 @@ func (p *pairing) escape(start, end int) *fault {
 func (p *pairing) accumulates(l *pair) *fault {
 	from, _ := p.nodes[l.end].Inputs["accumulate"].(nodebus.Link)
 	src, ok := p.byID[from.Node]
-	if !ok || src != l.start && !l.body[src] {
+	if _, inBody := slices.BinarySearch(l.body, src); !ok || src != l.start && !inBody {
 		return nil
+	}
+	nodes := []int{l.start, l.end}
+	if src != l.start {
+		nodes = append(nodes, src)
 	}
 	return &fault{
 		"loop_accumulate_from_body", "accumulate depends on its own loop",
-		fmt.Sprintf("accumulate of node %s comes from node %s, which is in its loop; link accumulate to a node outside, or set it", p.nodes[l.end].ID, from.Node),
-		set{l.start: true, l.end: true, src: true},
+		fmt.Sprintf("accumulate of node %s comes from node %s, which is in its loop; link accumulate to a node outside, or set it", p.names([]int{l.end}), p.names([]int{src})),
+		nodes,
 	}
 }

@@ -2,8 +2,6 @@ package loops
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -32,23 +30,31 @@ type member struct {
 
 // arrange makes the loops run: the bodies are left to the EndLoops, which run after their
 // StartLoops.
-func arrange(g *flow.GraphCheck, m *graphMap, pairs []*pair) {
+func arrange(g *flow.GraphCheck, m *graphMap, pairs []*pair) error {
+	size := 0
 	for _, p := range pairs {
-		start := m.nodes[p.start].ID
-		g.SetMember(start, "_loop_body", text(m.ids(p.body)))
+		start, ids := m.nodes[p.start].ID, m.ids(p.body)
+		body := text(ids)
+		if size += len(body); size > textMax {
+			return tooLarge("the lists of the nodes in its loops, which the record has, take too many bytes", textMax)
+		}
+		g.SetMember(start, "_loop_body", body)
 		g.SetMember(start, "_loop_end", text(m.nodes[p.end].ID))
 		if !p.isInner {
-			g.Leave(m.ids(p.body), m.nodes[p.end].ID)
+			g.Leave(ids, m.nodes[p.end].ID)
 		}
 	}
-	for _, p := range pairs {
-		if p.isInner {
-			continue
+	scope := m.none()
+	for _, p := range pairs { // what is inside comes first
+		if err := m.loopOf(p, scope); err != nil {
+			return err
 		}
-		l := m.loopOf(p)
-		g.Give(l.start, planInput, &opening{loop: l})
-		g.Give(l.end, planInput, nodebus.Link{Node: l.start, Slot: slotItem})
+		if !p.isInner {
+			g.Give(p.loop.start, planInput, &opening{loop: p.loop})
+			g.Give(p.loop.end, planInput, nodebus.Link{Node: p.loop.start, Slot: slotItem})
+		}
 	}
+	return nil
 }
 
 // text returns v, which is made of strings, as JSON.
@@ -57,14 +63,16 @@ func text(v any) json.RawMessage {
 	return b
 }
 
-// loopOf returns the loop of a pair, with the loops inside of it.
-func (m *graphMap) loopOf(p *pair) *loop {
+// loopOf makes the loop of a pair. The loops inside of it are made. scope is an empty set,
+// before and after.
+func (m *graphMap) loopOf(p *pair, scope bits) error {
 	end := &m.nodes[p.end]
 	l := &loop{
 		start: m.nodes[p.start].ID, end: end.ID, isMember: map[string]bool{},
 		output: linked(end.Inputs["output_value"]), next: linked(end.Inputs["next_iteration_value"]),
 		initial: m.nodes[p.start].Inputs["initial_iteration_value"],
 	}
+	p.loop = l
 	accumulate, isLiteral := end.Inputs["accumulate"].(bool)
 	l.accumulate = accumulate || !isLiteral
 	for _, name := range end.InputNames() {
@@ -73,33 +81,41 @@ func (m *graphMap) loopOf(p *pair) *loop {
 		}
 	}
 	l.ask(end)
-	needed, _ := m.walk(m.parents[p.end], m.parents, p.body, nil)
+	for _, i := range p.body {
+		scope.add(i)
+	}
+	defer func() {
+		for _, i := range p.body {
+			scope.remove(i)
+		}
+	}()
+	if _, err := m.walk(m.parents[p.end], m.parents, scope, nil); err != nil {
+		return err
+	}
+	begins, ends, deeper := map[int]*loop{}, map[int]*loop{}, map[int]bool{}
 	for _, q := range p.inner {
-		if needed[q.end] { // otherwise only outputs inside of the inner loop need it
+		begins[q.start], ends[q.end] = q.loop, q.loop
+		for _, i := range q.body {
+			deeper[i] = true
+		}
+		if m.met(q.end) { // otherwise only outputs inside of the inner loop need it
 			continue
 		}
 		l.terminations = append(l.terminations, nodebus.Link{Node: m.nodes[q.end].ID})
-		more, _ := m.walk([]int{q.end}, m.parents, p.body, nil)
-		maps.Copy(needed, more)
-	}
-	begins, ends, deeper := map[int]*loop{}, map[int]*loop{}, set{}
-	for _, q := range p.inner {
-		in := m.loopOf(q)
-		begins[q.start], ends[q.end] = in, in
-		for i := range q.body {
-			deeper[i] = true
+		if _, err := m.walkOn([]int{q.end}, m.parents, scope, nil); err != nil {
+			return err
 		}
 	}
-	for _, i := range slices.Sorted(maps.Keys(p.body)) {
+	for _, i := range p.body {
 		spec := &m.nodes[i]
 		l.ask(spec)
-		if !needed[i] || deeper[i] {
+		if !m.met(i) || deeper[i] {
 			continue
 		}
 		l.isMember[spec.ID] = true
 		l.members = append(l.members, member{*spec, spec.InputNames(), begins[i], ends[i]})
 	}
-	return l
+	return nil
 }
 
 // ask notes what a node asks about the iteration.

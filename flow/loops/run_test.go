@@ -220,6 +220,24 @@ func TestNewest7_LoopCache(t *testing.T) {
 	}
 }
 
+// TestNewest7_LoopCacheNested: of loops inside of each other, the first iteration of the outer loop
+// takes earlier results; the others come after an EndLoop, which always runs.
+func TestNewest7_LoopCacheNested(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, r *rig) {
+		const graph = `{"so":{"class_type":"StartLoop","inputs":{"mode":"simple","mode.num_iterations":3,"cache_iterations":true}},
+			"si":{"class_type":"StartLoop","inputs":{"mode":"simple","mode.num_iterations":2,"cache_iterations":true,"parent_iteration":["so",0]}},
+			"b":{"class_type":"Add","inputs":{"a":["si",0],"b":["so",0]}},
+			"ei":{"class_type":"EndLoop","inputs":{"output_value":["b",0],"accumulate":true}},
+			"t":{"class_type":"Sum","inputs":{"in":["ei",0]}},
+			"eo":{"class_type":"EndLoop","inputs":{"output_value":["t",0],"accumulate":true}},
+			"o":{"class_type":"Show","inputs":{"in":["eo",0]}}}`
+		for _, calls := range []int{6, 10} {
+			require.Equal(t, "[1 3 5]", r.run(graph).shown("o"))
+			require.Equal(t, calls, r.calls["b"])
+		}
+	})
+}
+
 // TestNewest7_LoopEnds: a failure and a block in the body.
 func TestNewest7_LoopEnds(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, r *rig) {

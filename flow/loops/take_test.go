@@ -41,6 +41,57 @@ func TestNewest7_LoopStoredAndTaken(t *testing.T) {
 	})
 }
 
+// mixed returns a list with one element, which may be anything.
+type mixed struct{ v any }
+
+func (n mixed) Run(*nodebus.Context) (nodebus.List[any], error) { return nodebus.List[any]{n.v}, nil }
+
+// exact shows the type of its input, too.
+type exact struct {
+	In any `in:"in,optional"`
+}
+
+func (n exact) Run(*nodebus.Context) (string, error) { return fmt.Sprintf("%T %#v", n.In, n.In), nil }
+
+// TestNewest7_LoopElements: the body receives the elements of a list, and the values that go
+// round, as a node without a loop receives them.
+func TestNewest7_LoopElements(t *testing.T) {
+	for i, v := range []any{
+		1, int8(1), 2.5, "x", true, nil,
+		[]any{},
+		[]any{"s", 0},
+		[]any{"iteration_0", 0.0},
+		[]int{1},
+		point{1, 2},
+		map[string]any{"__value__": "inner"},
+		map[string]any{"__value__": nil},
+		map[string]any{"__value__": []any{"s", 0}},
+		map[string]any{"__value__": 1, "__type__": "x"},
+		map[string]any{"k": int64(1)},
+		nodebus.Link{Node: "l"},
+		nodebus.Link{Node: "nobody", Slot: 2},
+		nodebus.Out[any]{Value: 5},
+		nodebus.Out[int]{Value: 5},
+		nodebus.List[any]{1, 2},
+	} {
+		inBubble(t, nil, nil, func(t *testing.T, r *rig) {
+			flow.Register(r.reg, mixed{v}, nodebus.Info{Name: "Mixed"})
+			flow.Register(r.reg, exact{}, nodebus.Info{Name: "Exact"})
+			plain := r.run(`{"l":{"class_type":"Mixed","inputs":{}},"n":{"class_type":"Exact","inputs":{"in":["l",0]}},"o":{"class_type":"Show","inputs":{"in":["n",0]}}}`)
+			require.NoError(t, plain.Err())
+			for _, slot := range []string{"3", "4"} {
+				o := r.run(`{"l":{"class_type":"Mixed","inputs":{}},
+					"s":{"class_type":"StartLoop","inputs":{"mode":"List","mode.list":["l",0],"cache_iterations":false,"initial_iteration_value":["l",0]}},
+					"n":{"class_type":"Exact","inputs":{"in":["s",` + slot + `]}},
+					"e":{"class_type":"EndLoop","inputs":{"output_value":["n",0],"accumulate":true}},
+					"o":{"class_type":"Show","inputs":{"in":["e",0]}}}`)
+				require.NoError(t, o.Err(), "%d: %#v", i, v)
+				require.Equal(t, plain.shown("o"), o.shown("o"), "%d: %#v, output %s", i, v, slot)
+			}
+		})
+	}
+}
+
 // shades is a node with inputs of many kinds.
 type shades struct {
 	After   any                  `in:"after,optional"`

@@ -71,6 +71,8 @@ func NodeErrors(sub *flow.Submission) map[string]*nodebus.NodeProblems {
 func (s *Submitter) refuse(w http.ResponseWriter, err error, id string) {
 	var invalid *nodebus.ValidationError
 	switch {
+	case errors.As(err, &invalid) && invalid.Type == "prompt_too_large":
+		reject(w, http.StatusRequestEntityTooLarge, invalid)
 	case errors.As(err, &invalid):
 		reject(w, http.StatusBadRequest, invalid)
 	case errors.Is(err, flow.ErrDuplicate):
