@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -215,8 +216,8 @@ func signalsOneAtATime(t *testing.T, s flow.Signals) {
 			most.Store(n)
 		}
 		defer inside.Add(-1)
-		for range 1000 { // time for another call
-			_ = json.Valid(x.Answer)
+		for range 100 { // another call can begin, also on one processor
+			runtime.Gosched()
 		}
 		return box.receive(x)
 	})()
