@@ -34,11 +34,7 @@ func (s *Jobs) Interrupt(w http.ResponseWriter, r *http.Request) {
 		s.interruptLongest(w, r)
 		return
 	}
-	var id string
-	if err := json.Unmarshal(req.PromptID, &id); err != nil {
-		id = string(req.PromptID) // the client chose a number as the id
-	}
-	s.cancel(r, id)
+	s.cancel(r, idOf(req.PromptID))
 	web.Done(w)
 }
 

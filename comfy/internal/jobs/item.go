@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 
@@ -58,4 +59,14 @@ func (s *Jobs) item(out *web.Stream, r *http.Request, p *nodebus.Prompt) bool {
 	ok := out.Value(outputs)
 	out.Text("]")
 	return ok
+}
+
+// idOf returns the id of a prompt that a command names. A client may have chosen a number as
+// the id, which is then its text.
+func idOf(raw json.RawMessage) string {
+	var id string
+	if err := json.Unmarshal(raw, &id); err != nil {
+		id = string(raw)
+	}
+	return id
 }

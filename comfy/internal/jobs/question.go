@@ -28,10 +28,7 @@ func (s *Jobs) Answer(w http.ResponseWriter, r *http.Request) {
 	if !web.ReadJSON(w, r, &req) {
 		return
 	}
-	var id string
-	if err := json.Unmarshal(req.PromptID, &id); err != nil {
-		id = string(req.PromptID) // the client chose a number as the id
-	}
+	id := idOf(req.PromptID)
 	switch {
 	case id == "" || req.NodeID == "":
 		web.Fail(w, http.StatusBadRequest, "the body must name prompt_id and node_id")
