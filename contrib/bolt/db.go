@@ -1,0 +1,105 @@
+package bolt
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// version is the version of the file's format. A file with a larger number was written by
+// a newer version of this package.
+const version = 1
+
+// The buckets of the file. Each part of the package has its own.
+var (
+	bucketMeta    = []byte("nodebus") // about the file: its version; each part may keep a value, too
+	bucketPrompts = []byte("prompts")
+	bucketPlaces  = []byte("places")
+	bucketRecords = []byte("records")
+	bucketIDs     = []byte("record ids")
+	bucketSignals = []byte("signals")
+)
+
+// buckets lists all buckets. Open makes those that are missing.
+var buckets = [][]byte{bucketMeta, bucketPrompts, bucketPlaces, bucketRecords, bucketIDs, bucketSignals}
+
+// keyVersion is the key of the version in the bucket meta: 4 bytes, big endian.
+var keyVersion = []byte("version")
+
+// DB is an open file with a queue, a store and signals. Its methods, and the methods of its
+// parts, are safe for concurrent use. One process at a time can open the file.
+type DB struct {
+	*writer
+	opts   Options
+	logger *slog.Logger
+
+	closing sync.Once
+	closed  chan struct{} // closed when Close begins
+	err     error         // of Close
+}
+
+// Open opens the file at path, or makes it if there is none. The directory must exist. If
+// opts is nil, all options have their defaults. Open reads all prompts that wait into
+// memory.
+//
+// Errors are a [*FileError], whose reason is for example [ErrInUse] or [ErrDamaged]. Open
+// has then changed nothing in the file.
+func Open(path string, opts *Options) (*DB, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	d := &DB{opts: *opts, logger: opts.Logger, closed: make(chan struct{})}
+	if d.logger == nil {
+		d.logger = slog.Default()
+	}
+	file, err := openFile(path, opts.LockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	d.writer = newWriter(file, path)
+	if err := guard(path, d.openParts); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// openParts opens the parts of the file. Each of them reads what it needs.
+func (d *DB) openParts() error {
+	return d.addBuckets()
+}
+
+// Path returns the path given to Open.
+func (d *DB) Path() string { return d.path }
+
+// Close waits for writes that have begun, and closes the file. Calls after it return
+// [nodebus.ErrClosed]. A call of Take that waits ends. Close may be called several times.
+func (d *DB) Close() error {
+	d.closing.Do(func() {
+		close(d.closed)
+		d.writer.close()
+		d.err = guard(d.path, d.db.Close)
+	})
+	return d.err
+}
+
+// openFile opens the file with bbolt and looks at its version.
+func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
+	if timeout == 0 {
+		timeout = lockTimeout
+	}
+	if err := makeFile(path); err != nil {
+		return nil, err
+	}
+	db, err := openBolt(path, timeout)
+	if err != nil {
+		return nil, err
+	}
+	if err := guard(path, func() error { return checkVersion(db, path) }); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
