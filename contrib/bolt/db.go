@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -35,6 +36,8 @@ type DB struct {
 	opts   Options
 	logger *slog.Logger
 
+	log *log
+
 	closing sync.Once
 	closed  chan struct{} // closed when Close begins
 	err     error         // of Close
@@ -68,7 +71,16 @@ func Open(path string, opts *Options) (*DB, error) {
 
 // openParts opens the parts of the file. Each of them reads what it needs.
 func (d *DB) openParts() error {
-	return d.addBuckets()
+	if err := d.addBuckets(); err != nil {
+		return err
+	}
+	log, err := openLog(d)
+	if err != nil {
+		return err
+	}
+	d.log = log
+	d.writer.setLog(log)
+	return nil
 }
 
 // Path returns the path given to Open.
@@ -79,8 +91,14 @@ func (d *DB) Path() string { return d.path }
 func (d *DB) Close() error {
 	d.closing.Do(func() {
 		close(d.closed)
+		if d.log != nil {
+			d.log.close()
+		}
 		d.writer.close()
-		d.err = guard(d.path, d.db.Close)
+		if d.log != nil {
+			d.err = d.log.refuse()
+		}
+		d.err = errors.Join(d.err, guard(d.path, d.db.Close))
 	})
 	return d.err
 }
