@@ -56,7 +56,7 @@ func (l *log) Append(ev nodebus.Event) error {
 	}
 	defer l.mu.Unlock()
 	l.last++
-	e.at = time.Now().UnixNano()
+	e.at, e.newest = time.Now().UnixNano(), l.index.newest(&e)
 	ev.ID, ev.Epoch, ev.Time = l.last, l.epoch, time.Unix(0, e.at)
 	data := e.append(make([]byte, 0, e.size()))
 	l.push(logStep{id: l.last, ev: ev, data: data, size: e.size()})

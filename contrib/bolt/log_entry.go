@@ -16,6 +16,7 @@ type logEntry struct {
 	at           int64 // Unix nanoseconds
 	promptID, to string
 	attempt      int
+	newest       int    // the newest attempt of the prompt so far; the event that began it may not be kept
 	key          string // the event type, a zero byte and the key of the [nodebus.Coalescer]; empty: no newer event replaces the event
 	binary       bool
 	data         []byte // the frame of [nodebus.JSON]
@@ -40,8 +41,8 @@ func newEntry(ev *nodebus.Event) (e logEntry, outcome bool, err error) {
 	return e, f.Outcome, nil
 }
 
-// append appends the bytes of the entry: the version, the flags, the time, the attempt, and
-// the texts with their lengths. The frame is the rest.
+// append appends the bytes of the entry: the version, the flags, the time, the attempts,
+// and the texts with their lengths. The frame is the rest.
 func (e *logEntry) append(b []byte) []byte {
 	flags := byte(0)
 	if e.binary {
@@ -50,6 +51,7 @@ func (e *logEntry) append(b []byte) []byte {
 	b = append(b, entryVersion, flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.at))
 	b = binary.AppendUvarint(b, uint64(e.attempt))
+	b = binary.AppendUvarint(b, uint64(e.newest))
 	for _, s := range []string{e.promptID, e.to, e.key} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
@@ -60,7 +62,7 @@ func (e *logEntry) append(b []byte) []byte {
 // size returns at least the number of bytes that the entry takes in the file, without free
 // space.
 func (e *logEntry) size() int {
-	const head = 8 + 16 + 2 + 8 + 1 + 3 // the ID, bbolt's header of an element, and the smallest entry
+	const head = 8 + 16 + 2 + 8 + 2 + 3 // the ID, bbolt's header of an element, and the smallest entry
 	return head + len(e.promptID) + len(e.to) + len(e.key) + len(e.data)
 }
 
@@ -78,14 +80,17 @@ func parseEntry(b []byte) (e logEntry, err error) {
 	}
 	e.binary = b[1]&entryBinary != 0
 	e.at = int64(binary.BigEndian.Uint64(b[2:]))
-	attempt, b, err := takeNumber(b[10:])
-	if err != nil {
-		return e, err
+	b = b[10:]
+	for _, attempt := range []*int{&e.attempt, &e.newest} {
+		n, rest, err := takeNumber(b)
+		if err != nil {
+			return e, err
+		}
+		if n > math.MaxInt32 {
+			return e, fmt.Errorf("the entry has the attempt %d", n)
+		}
+		*attempt, b = int(n), rest
 	}
-	if attempt > math.MaxInt32 {
-		return e, fmt.Errorf("the entry has the attempt %d", attempt)
-	}
-	e.attempt = int(attempt)
 	for _, s := range []*string{&e.promptID, &e.to, &e.key} {
 		n, rest, err := takeNumber(b)
 		if err != nil {

@@ -81,6 +81,14 @@ func (x *logIndex) admits(ev *nodebus.Event, outcome bool) bool {
 	return ev.Attempt <= 0 || ev.Attempt >= p.attempt
 }
 
+// newest returns the newest attempt of the prompt of the next event.
+func (x *logIndex) newest(e *logEntry) int {
+	if p := x.prompts[e.promptID]; p != nil && !p.over {
+		return max(p.attempt, e.attempt)
+	}
+	return e.attempt
+}
+
 // add adds an event that admits has accepted, and gives up others if there is no room.
 func (x *logIndex) add(id uint64, e *logEntry, payload nodebus.Payload) {
 	x.makeRoom(x.load(id, e, payload))
@@ -91,7 +99,7 @@ func (x *logIndex) load(id uint64, e *logEntry, payload nodebus.Payload) *logPro
 	p := x.promptOf(e.promptID)
 	x.keep(p, id, e)
 	if p.place != nil {
-		p.attempt = max(p.attempt, e.attempt)
+		p.attempt = max(p.attempt, e.attempt, e.newest)
 		if x.running.MoveToBack(p.place); closes(payload) {
 			x.running.Remove(p.place)
 			p.over, p.end = true, time.Unix(0, e.at)

@@ -37,13 +37,13 @@ type logStep struct {
 func (p *logPlan) remove(id uint64) {
 	p.changed = true
 	if len(p.steps) > 0 && id >= p.steps[0].id {
-		i, _ := slices.BinarySearchFunc(p.steps, id, func(s logStep, id uint64) int {
+		i, found := slices.BinarySearchFunc(p.steps, id, func(s logStep, id uint64) int {
 			if s.id == id && s.done != nil { // a Drop after the event
 				return 1
 			}
 			return cmp.Compare(s.id, id)
 		})
-		if i < len(p.steps) && p.steps[i].id == id {
+		if found {
 			p.steps[i].data = nil
 			return
 		}

@@ -22,3 +22,15 @@ func openAt(t testing.TB, path string, opts *bolt.Options) *bolt.DB {
 func TestLog(t *testing.T) {
 	conform.Log(t, func(t *testing.T) nodebus.Log { return openAt(t, filepath.Join(t.TempDir(), "log.db"), nil).Log() })
 }
+
+func TestLogReopens(t *testing.T) {
+	conform.LogReopens(t, func(t *testing.T) (nodebus.Log, func() nodebus.Log) {
+		path := filepath.Join(t.TempDir(), "log.db")
+		db := openAt(t, path, nil)
+		return db.Log(), func() nodebus.Log {
+			require.NoError(t, db.Close())
+			db = openAt(t, path, nil)
+			return db.Log()
+		}
+	})
+}
