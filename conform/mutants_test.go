@@ -94,7 +94,7 @@ var mutants = map[string]found{
 	"log: reads on":               {"a_query_selects", logMutant(faultyLog{query: func(q *nodebus.LogQuery) { q.UpTo = 1 << 62 }})},
 	"log: shows all":              {"a_query_selects", logMutant(faultyLog{query: func(q *nodebus.LogQuery) { q.All = true }})},
 	"log: reopens":                {"want ErrClosed", logMutant(faultyLog{reopens: true})},
-	"log: does not know attempts": {"older attempt", logMutant(faultyLog{unfenced: true})},
+	"log: does not know attempts": {"from_an_older_attempt", logMutant(faultyLog{unfenced: true})},
 	"log: keeps what it drops":    {"after Drop", logMutant(faultyLog{undropped: true})},
 	"log: never stops":            {"the follower that has stopped", logMutant(faultyLog{unstopped: true})},
 	"log: mixes up clients":       {"is missing", logMutant(faultyLog{page: mixesUpClients})},
