@@ -1,10 +1,12 @@
 package bolt
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/nodebus/nodebus/flow"
 	"go.etcd.io/bbolt"
 )
 
@@ -22,7 +24,7 @@ var (
 	bucketSignals = []byte("signals")
 )
 
-// buckets lists all buckets. Open makes those that are missing.
+// buckets lists all buckets. A new file has all of them.
 var buckets = [][]byte{bucketMeta, bucketPrompts, bucketPlaces, bucketRecords, bucketIDs, bucketSignals}
 
 // keyVersion is the key of the version in the bucket meta: 4 bytes, big endian.
@@ -35,9 +37,15 @@ type DB struct {
 	opts   Options
 	logger *slog.Logger
 
+	queue   *queue
+	store   *store
+	signals *signals
+
 	closing sync.Once
-	closed  chan struct{} // closed when Close begins
-	err     error         // of Close
+	closed  <-chan struct{} // closed when Close begins
+	life    context.Context // ends when Close begins
+	end     context.CancelFunc
+	err     error // of Close
 }
 
 // Open opens the file at path, or makes it if there is none. The directory must exist. If
@@ -50,7 +58,9 @@ func Open(path string, opts *Options) (*DB, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	d := &DB{opts: *opts, logger: opts.Logger, closed: make(chan struct{})}
+	d := &DB{opts: *opts, logger: opts.Logger}
+	d.life, d.end = context.WithCancel(context.Background())
+	d.closed = d.life.Done()
 	if d.logger == nil {
 		d.logger = slog.Default()
 	}
@@ -66,10 +76,31 @@ func Open(path string, opts *Options) (*DB, error) {
 	return d, nil
 }
 
-// openParts opens the parts of the file. Each of them reads what it needs.
-func (d *DB) openParts() error {
-	return d.addBuckets()
+// openParts opens the parts of the file. Each of them reads what it needs, and
+// changes nothing.
+func (d *DB) openParts() (err error) {
+	if d.queue, err = openQueue(d); err != nil {
+		return err
+	}
+	if d.store, err = openStore(d); err != nil {
+		return err
+	}
+	d.signals, err = openSignals(d)
+	return err
 }
+
+// Queue returns the queue of the file. A prompt is in the file before Push returns, and
+// the number of an attempt before Take returns. Every lease of an earlier process has
+// lapsed: the file lock shows that this process is gone.
+func (d *DB) Queue() flow.Queue { return d.queue }
+
+// Store returns the records of the file. It reads them from the file each time, and keeps
+// none in memory.
+func (d *DB) Store() flow.Store { return d.store }
+
+// Signals returns the signals of the file. A signal is in the file before its receiver is
+// called, and before Send returns.
+func (d *DB) Signals() flow.Signals { return d.signals }
 
 // Path returns the path given to Open.
 func (d *DB) Path() string { return d.path }
@@ -78,7 +109,7 @@ func (d *DB) Path() string { return d.path }
 // [nodebus.ErrClosed]. A call of Take that waits ends. Close may be called several times.
 func (d *DB) Close() error {
 	d.closing.Do(func() {
-		close(d.closed)
+		d.end()
 		d.writer.close()
 		d.err = guard(d.path, d.db.Close)
 	})

@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -132,26 +131,9 @@ func checkVersion(db *bbolt.DB, path string) error {
 			return &FileError{Path: path, Reason: ErrNewer, Detail: fmt.Sprintf(
 				"it has version %d, and this program knows versions up to %d; start the newer program again, or use a backup of version %d", v, version, version)}
 		}
-		return nil
-	})
-}
-
-// addBuckets makes the buckets that an older program did not know.
-func (d *DB) addBuckets() error {
-	missing := false
-	err := d.view(func(tx *bbolt.Tx) error {
 		for _, name := range buckets {
-			missing = missing || tx.Bucket(name) == nil
-		}
-		return nil
-	})
-	if err != nil || !missing {
-		return err
-	}
-	return d.write(context.Background(), func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
+			if tx.Bucket(name) == nil {
+				return damaged(path, fmt.Sprintf("the bucket %q is missing", name))
 			}
 		}
 		return nil
