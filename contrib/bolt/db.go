@@ -1,11 +1,13 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/nodebus/nodebus/flow"
 	"go.etcd.io/bbolt"
 )
 
@@ -23,7 +25,7 @@ var (
 	bucketSignals = []byte("signals")
 )
 
-// buckets lists all buckets. Open makes those that are missing.
+// buckets lists all buckets. A new file has all of them.
 var buckets = [][]byte{bucketMeta, bucketPrompts, bucketPlaces, bucketRecords, bucketIDs, bucketSignals}
 
 // keyVersion is the key of the version in the bucket meta: 4 bytes, big endian.
@@ -36,11 +38,16 @@ type DB struct {
 	opts   Options
 	logger *slog.Logger
 
-	log *log
+	queue   *queue
+	store   *store
+	signals *signals
+	log     *log
 
 	closing sync.Once
-	closed  chan struct{} // closed when Close begins
-	err     error         // of Close
+	closed  <-chan struct{} // closed when Close begins
+	life    context.Context // ends when Close begins
+	end     context.CancelFunc
+	err     error // of Close
 }
 
 // Open opens the file at path, or makes it if there is none. The directory must exist. If
@@ -53,7 +60,9 @@ func Open(path string, opts *Options) (*DB, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	d := &DB{opts: *opts, logger: opts.Logger, closed: make(chan struct{})}
+	d := &DB{opts: *opts, logger: opts.Logger}
+	d.life, d.end = context.WithCancel(context.Background())
+	d.closed = d.life.Done()
 	if d.logger == nil {
 		d.logger = slog.Default()
 	}
@@ -69,9 +78,16 @@ func Open(path string, opts *Options) (*DB, error) {
 	return d, nil
 }
 
-// openParts opens the parts of the file. Each of them reads what it needs.
-func (d *DB) openParts() error {
-	if err := d.addBuckets(); err != nil {
+// openParts opens the parts of the file. Each of them reads what it needs, and
+// changes nothing. The log is the last part, because then it may begin to write.
+func (d *DB) openParts() (err error) {
+	if d.queue, err = openQueue(d); err != nil {
+		return err
+	}
+	if d.store, err = openStore(d); err != nil {
+		return err
+	}
+	if d.signals, err = openSignals(d); err != nil {
 		return err
 	}
 	log, err := openLog(d)
@@ -79,9 +95,22 @@ func (d *DB) openParts() error {
 		return err
 	}
 	d.log = log
-	d.writer.setLog(log)
+	d.setLog(log)
 	return nil
 }
+
+// Queue returns the queue of the file. A prompt is in the file before Push returns, and
+// the number of an attempt before Take returns. Every lease of an earlier process has
+// lapsed: the file lock shows that this process is gone.
+func (d *DB) Queue() flow.Queue { return d.queue }
+
+// Store returns the records of the file. It reads them from the file each time, and keeps
+// none in memory.
+func (d *DB) Store() flow.Store { return d.store }
+
+// Signals returns the signals of the file. A signal is in the file before its receiver is
+// called, and before Send returns.
+func (d *DB) Signals() flow.Signals { return d.signals }
 
 // Path returns the path given to Open.
 func (d *DB) Path() string { return d.path }
@@ -90,7 +119,7 @@ func (d *DB) Path() string { return d.path }
 // [nodebus.ErrClosed]. A call of Take that waits ends. Close may be called several times.
 func (d *DB) Close() error {
 	d.closing.Do(func() {
-		close(d.closed)
+		d.end()
 		if d.log != nil {
 			d.log.close()
 		}

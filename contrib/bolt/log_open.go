@@ -57,13 +57,13 @@ func (l *log) read(b *bbolt.Bucket, opts *nodebus.HubOptions) error {
 	if l.db.opts.Restored {
 		l.epoch, l.plan.changed = newEpoch(), true
 	}
-	l.last, l.index.lost = events.Sequence(), idOf(b.Get(keyLost))
+	l.last, l.index.lost = events.Sequence(), eventID(b.Get(keyLost))
 	l.index.losses.read(losses)
 	l.index.closed.read(closed)
 	l.cache = nodebus.NewLogCache(nodebus.Cursor{Epoch: l.epoch, ID: l.index.lost}, opts)
 	lost := l.index.losses.sorted()
 	err := events.ForEach(func(k, v []byte) error {
-		id := idOf(k)
+		id := eventID(k)
 		if id == 0 || id > l.last {
 			return damaged(l.db.path, fmt.Sprintf("the log has an event with the ID %x; the newest ID is %d", k, l.last))
 		}
@@ -110,7 +110,7 @@ func (l *log) lose(name string) {
 
 func (n *namedID) read(b *bbolt.Bucket) {
 	_ = b.ForEach(func(k, v []byte) error {
-		n.ids[string(k)] = idOf(v)
+		n.ids[string(k)] = eventID(v)
 		return nil
 	})
 }

@@ -85,21 +85,21 @@ func (p *logPlan) write(tx *bbolt.Tx) error {
 	events.FillPercent = 0.95 // IDs rise
 	for i := range p.steps {
 		if s := &p.steps[i]; s.data != nil {
-			if err := events.Put(idKey(s.id), s.data); err != nil {
+			if err := events.Put(eventKey(s.id), s.data); err != nil {
 				return err
 			}
 		}
 	}
 	for _, id := range p.dels {
-		if err := events.Delete(idKey(id)); err != nil {
+		if err := events.Delete(eventKey(id)); err != nil {
 			return err
 		}
 	}
 	if err := p.writeNames(log); err != nil {
 		return err
 	}
-	if p.lost > idOf(log.Get(keyLost)) {
-		if err := log.Put(keyLost, idKey(p.lost)); err != nil {
+	if p.lost > eventID(log.Get(keyLost)) {
+		if err := log.Put(keyLost, eventKey(p.lost)); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (p *logPlan) writeNames(log *bbolt.Bucket) error {
 			if c.id == 0 {
 				err = bucket.Delete([]byte(c.name))
 			} else {
-				err = bucket.Put([]byte(c.name), idKey(c.id))
+				err = bucket.Put([]byte(c.name), eventKey(c.id))
 			}
 			if err != nil {
 				return err
@@ -143,10 +143,10 @@ func (p *logPlan) writeNames(log *bbolt.Bucket) error {
 	return nil
 }
 
-func idKey(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
+func eventKey(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
 
-// idOf reads an ID. It returns 0 if b is no ID.
-func idOf(b []byte) uint64 {
+// eventID reads an ID. It returns 0 if b is no ID.
+func eventID(b []byte) uint64 {
 	if len(b) != 8 {
 		return 0
 	}
