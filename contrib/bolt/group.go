@@ -96,13 +96,8 @@ func (w *writer) write(ctx context.Context, apply func(*bbolt.Tx) error) error {
 	return w.wait(ctx, w.begin(apply))
 }
 
-// setLog makes the log a part of the transactions. Open calls it before the DB is used.
-func (w *writer) setLog(l *log) {
-	w.mu.Lock()
-	w.log = l
-	w.mu.Unlock()
-	w.wakeUp()
-}
+// setLog makes the log a part of the transactions. Open calls it before the first change.
+func (w *writer) setLog(l *log) { w.log = l }
 
 // wakeUp makes the goroutine look whether the log has something to write.
 func (w *writer) wakeUp() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -18,22 +19,30 @@ import (
 
 // tape is a transport that keeps what it is given.
 type tape struct {
-	said   []string
-	last   nodebus.Cursor
+	said []string
+
+	mu     sync.Mutex
 	closed error
 }
 
 func (p *tape) Write(_ context.Context, frames []nodebus.Frame) error {
 	for _, f := range frames {
 		p.said = append(p.said, f.Type)
-		p.last = f.Cursor()
 	}
 	return nil
 }
 
 func (p *tape) Close(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = err
 	return nil
+}
+
+func (p *tape) hungUp() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
 }
 
 // join serves a session until the hub closes or the test ends.
@@ -209,13 +218,13 @@ func TestLogHubDeliversAtClose(t *testing.T) {
 				closed := make(chan error)
 				go func() { closed <- h.Close() }()
 				synctest.Wait()
-				require.NoError(t, ann.closed)
+				require.NoError(t, ann.hungUp())
 				if want != nil {
 					resume()
 				}
 				require.NoError(t, <-closed)
 				synctest.Wait()
-				require.ErrorIs(t, ann.closed, nodebus.ErrClosed)
+				require.ErrorIs(t, ann.hungUp(), nodebus.ErrClosed)
 				require.Equal(t, want, ann.said)
 			})
 		})
