@@ -56,7 +56,7 @@ func writeSome(db *bolt.DB, w, n int, say func(...any)) {
 	must(err)
 	taken := l.Job().Prompt.ID
 	say("took", taken, l.Job().Attempt)
-	switch rand.IntN(8) {
+	switch rand.IntN(24) {
 	case 0: // nobody ends it before the process dies
 	case 1:
 		say("releases", taken)
@@ -173,7 +173,7 @@ func (k *known) check(t *testing.T, path string) {
 func TestKilled(t *testing.T) {
 	kills := 12
 	if *long {
-		kills = 300
+		kills = 150
 	}
 	path := newPath(t)
 	k := &known{map[string]int{}, map[string]bool{}, map[string]bool{}, map[string]int{}, map[string]int{}}
