@@ -141,7 +141,8 @@ func (w *writer) run() {
 //
 // Each transaction writes first what the log has gathered. So a change never overtakes an
 // event that was published before it: a prompt is not done before its last event is in the
-// file.
+// file. Followers receive the events before the callers of the changes continue: who waits
+// until a prompt is done finds its last event at the hub.
 func (w *writer) commit(batch []*change) {
 	for len(batch) > 0 || w.log.waits() {
 		failed, err := w.try(batch)
