@@ -75,12 +75,11 @@ func TestBackFromALostConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, nil)
-			lost, other := h.connect("me"), h.connect("other")
-			other.next()
-			h.submit("me", waitFor("a"))
+			lost := h.connect("me")
+			id := h.submit("me", waitFor("a"))
 			lost.until("executing 1") // the client reads no more from this socket
 			h.gate.open("a")
-			other.until("status 0")
+			h.ended(id)
 			if say != "" {
 				lost.say(say)
 			}
@@ -94,12 +93,11 @@ func TestBackFromALostConnection(t *testing.T) {
 // message. Then the line breaks. The client receives the whole prompt when it is back.
 func TestBackAfterABrokenLine(t *testing.T) {
 	h := newHost(t, nil)
-	s, other := h.connect("me"), h.connect("other")
-	other.next()
-	h.submit("me", waitFor("a"))
+	s := h.connect("me")
+	id := h.submit("me", waitFor("a"))
 	s.until("executing 1")
 	h.gate.open("a")
-	other.until("status 0")
+	h.ended(id)
 	s.say(`{"type":"feature_flags","data":{}}`)
 	_ = s.c.CloseNow()
 	require.Equal(t, allEvents, h.back("me"))

@@ -191,6 +191,7 @@ func TestNewest3_CancelKnowsOurIDs(t *testing.T) {
 		return nodebus.Grant{Client: r.Header.Get("X-Client")}, nil
 	}})
 	id := h.submit("me", waitFor("never"), `"prompt_id":"mine"`)
+	h.dial("watch=mine", http.Header{"X-Client": {"me"}}).until("executing 1")
 	uuid := h.submit("me", waitFor("never"))
 	cancel := func(client string, ids string) answered {
 		return h.post("/api/jobs/cancel", `{"job_ids":[`+ids+`]}`, "X-Client", client)
@@ -239,6 +240,7 @@ func TestNewest3_CancelOfManyUnknownIDs(t *testing.T) {
 func TestNewest3_CancelIsOnlyOfItsJob(t *testing.T) {
 	h := newHostOf(t, nil, &flow.EngineOptions{Parallel: 2})
 	kept := h.submit("me", waitFor("kept"))
+	h.dial("watch="+kept, nil).until("executing 1")
 	for i := range 10 {
 		id := h.submit("me", waitFor("never"))
 		var all sync.WaitGroup
