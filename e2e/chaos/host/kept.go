@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"log/slog"
+	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/contrib/bolt"
 	"github.com/nodebus/nodebus/flow"
 )
 
@@ -16,6 +19,12 @@ type parts struct {
 	close   func() error
 }
 
-func open(_ string, _ *slog.Logger) (*parts, error) {
-	return &parts{flow.NewQueue(nil), flow.NewStore(nil), flow.NewSignals(nil), nodebus.NewMemoryLog(nil), func() error { return nil }}, nil
+// open opens the file. It waits for the process before, which may drain.
+func open(file string, log *slog.Logger) (*parts, error) {
+	key := bytes.Repeat([]byte{7}, 32) // a real program keeps it elsewhere
+	db, err := bolt.Open(file, &bolt.Options{LockTimeout: time.Minute, SecretKey: key, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &parts{db.Queue(), db.Store(), db.Signals(), nodebus.NewMemoryLog(nil), db.Close}, nil
 }
