@@ -59,3 +59,9 @@ func TestStoreReopens(t *testing.T) {
 func TestSignals(t *testing.T) {
 	conform.Signals(t, func(t *testing.T) flow.Signals { return open(t, newPath(t), nil).Signals() })
 }
+
+func TestSignalsReopens(t *testing.T) {
+	conform.SignalsReopens(t, func(t *testing.T) (flow.Signals, func() flow.Signals) {
+		return reopens(t, nil, (*bolt.DB).Signals)
+	})
+}

@@ -86,9 +86,48 @@ func boltOptions(timeout time.Duration) *bbolt.Options {
 	return &bbolt.Options{Timeout: timeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true}
 }
 
+// checkFile looks at the file before bbolt does. Another process may be writing it, so a
+// fault counts only if it is there again and again.
+func checkFile(path string) (err error) {
+	for range 3 {
+		f, opening := os.Open(path)
+		if opening != nil {
+			return &FileError{Path: path, Detail: "it cannot be opened; check the rights", Err: opening}
+		}
+		_, err = checkHead(f)
+		_ = f.Close()
+		if err == nil {
+			return nil
+		}
+	}
+	return asFileError(path, err)
+}
+
+// checkLocked looks at all pages of a file that no other process can write.
+func checkLocked(path string, f *os.File) error {
+	c, err := checkHead(f)
+	if err == nil {
+		err = c.checkTree()
+	}
+	return asFileError(path, err)
+}
+
+func asFileError(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNoBolt):
+		return &FileError{Path: path, Reason: ErrForeign, Detail: err.Error() + "; give another path, or restore it from a backup if it was one"}
+	}
+	return damaged(path, err.Error())
+}
+
 // openBolt opens the file. bbolt maps the file into memory and trusts its pages, so
 // openBolt looks at them before.
 func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
 	var opened *os.File
 	opts := boltOptions(timeout)
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
@@ -99,10 +138,15 @@ func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 		db, err = bbolt.Open(path, 0o600, opts)
 		return err
 	})
+	if err == nil {
+		if err := checkLocked(path, opened); err != nil {
+			_ = db.Close()
+			return nil, err
+		}
+		return db, nil
+	}
 	var known *FileError
 	switch {
-	case err == nil:
-		return db, nil
 	case errors.As(err, &known) && opened != nil: // bbolt has panicked, and has not closed the file
 		_ = opened.Close()
 		return nil, err
@@ -113,7 +157,7 @@ func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &FileError{Path: path, Reason: ErrWrite, Detail: "this process may not write it; check the rights", Err: err}
 	}
-	return nil, &FileError{Path: path, Reason: ErrDamaged, Detail: "restore it from a backup, or move it away to begin with an empty one", Err: err}
+	return nil, &FileError{Path: path, Reason: ErrDamaged, Detail: mendDamage, Err: err}
 }
 
 // checkVersion looks whether this package can use the file.

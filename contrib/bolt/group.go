@@ -24,6 +24,7 @@ type writer struct {
 	mu      sync.Mutex
 	waiting []*change
 	closed  bool
+	broken  error         // bbolt has panicked: the file must not be changed any more
 	wake    chan struct{} // capacity 1: there are changes, or the writer is closed
 	done    chan struct{} // closed when the goroutine has ended
 }
@@ -50,8 +51,11 @@ func (w *writer) begin(apply func(*bbolt.Tx) error) *change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		c.err = nodebus.ErrClosed
-		close(c.done)
+		c.finish(nodebus.ErrClosed)
+		return c
+	}
+	if w.broken != nil {
+		c.finish(w.broken)
 		return c
 	}
 	w.waiting = append(w.waiting, c)
@@ -165,6 +169,11 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 		}
 		return nil
 	})
+	if errors.Is(err, errPanic) {
+		w.mu.Lock()
+		w.broken, failed = err, -1
+		w.mu.Unlock()
+	}
 	return failed, err
 }
 
@@ -179,15 +188,20 @@ func guard(path string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged(path, fmt.Sprintf("reading or changing it panics: %v", p))
+			err = &FileError{Path: path, Reason: ErrDamaged, Detail: mendDamage, Err: fmt.Errorf("%w: %v", errPanic, p)}
 		}
 	}()
 	return f()
 }
 
+// errPanic is the cause of an error of guard.
+var errPanic = errors.New("bbolt panics")
+
+const mendDamage = "restore it from a backup, or move it away to begin with an empty one"
+
 // damaged returns the error of a damaged file.
 func damaged(path, found string) error {
-	return &FileError{Path: path, Reason: ErrDamaged, Detail: found + "; restore the file from a backup, or move it away to begin with an empty one"}
+	return &FileError{Path: path, Reason: ErrDamaged, Detail: found + "; " + mendDamage}
 }
 
 // view reads the file in a transaction. f must be quick, because the file grows as long as

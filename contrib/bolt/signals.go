@@ -172,7 +172,7 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 	exit := func(turn bool) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if b.running--; b.running == 0 && b.len == 0 {
+		if b.running--; b.running == 0 && b.len == 0 { // nobody has the turn, so that len may be read
 			delete(m.boxes, promptID)
 		}
 		if turn {

@@ -150,16 +150,23 @@ func (s *store) drop(records, ids *bbolt.Bucket, kept []byte, t *totals) error {
 	return nil
 }
 
-// remove removes one record.
+// remove removes one record, also if it is damaged.
 func (s *store) remove(records, ids *bbolt.Bucket, key, value []byte, t *totals) error {
-	r, err := s.read(key, value)
-	if err != nil {
-		return err
-	}
 	t.records--
 	t.bytes -= len(value)
 	key = append([]byte(nil), key...) // the bucket may move it
-	return errors.Join(ids.Delete(idKey([]byte(r.Prompt.ID))), records.Delete(key))
+	var id []byte
+	if r, err := s.read(key, value); err == nil {
+		id = idKey([]byte(r.Prompt.ID))
+	} else if err := ids.ForEach(func(k, v []byte) error {
+		if string(v) == string(key) {
+			id = append([]byte(nil), k...)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return errors.Join(ids.Delete(id), records.Delete(key))
 }
 
 // read reads a record.
