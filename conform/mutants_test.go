@@ -117,6 +117,7 @@ var mutants = map[string]found{
 func TestSuitesFindFaults(t *testing.T) {
 	mutants := maps.Clone(mutants)
 	maps.Copy(mutants, clientMutants())
+	maps.Copy(mutants, reopenMutants)
 	if name := os.Getenv("CONFORM_MUTANT"); name != "" {
 		conform.SetPatience(2 * time.Second)
 		mutants[name].test(t)

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type DB struct {
 	queue   *queue
 	store   *store
 	signals *signals
+	log     *log
 
 	closing sync.Once
 	closed  <-chan struct{} // closed when Close begins
@@ -77,7 +79,7 @@ func Open(path string, opts *Options) (*DB, error) {
 }
 
 // openParts opens the parts of the file. Each of them reads what it needs, and
-// changes nothing.
+// changes nothing. The log is the last part, because then it may begin to write.
 func (d *DB) openParts() (err error) {
 	if d.queue, err = openQueue(d); err != nil {
 		return err
@@ -85,8 +87,16 @@ func (d *DB) openParts() (err error) {
 	if d.store, err = openStore(d); err != nil {
 		return err
 	}
-	d.signals, err = openSignals(d)
-	return err
+	if d.signals, err = openSignals(d); err != nil {
+		return err
+	}
+	log, err := openLog(d)
+	if err != nil {
+		return err
+	}
+	d.log = log
+	d.setLog(log)
+	return nil
 }
 
 // Queue returns the queue of the file. A prompt is in the file before Push returns, and
@@ -110,8 +120,14 @@ func (d *DB) Path() string { return d.path }
 func (d *DB) Close() error {
 	d.closing.Do(func() {
 		d.end()
+		if d.log != nil {
+			d.log.close()
+		}
 		d.writer.close()
-		d.err = guard(d.path, d.db.Close)
+		if d.log != nil {
+			d.err = d.log.refuse()
+		}
+		d.err = errors.Join(d.err, guard(d.path, d.db.Close))
 	})
 	return d.err
 }

@@ -20,6 +20,7 @@ import (
 type writer struct {
 	db   *bbolt.DB
 	path string
+	log  *log // what waits there is a part of each transaction; nil if the file has no log yet
 
 	mu      sync.Mutex
 	waiting []*change
@@ -95,6 +96,27 @@ func (w *writer) write(ctx context.Context, apply func(*bbolt.Tx) error) error {
 	return w.wait(ctx, w.begin(apply))
 }
 
+// setLog makes the log a part of the transactions. Open calls it before the DB is used.
+func (w *writer) setLog(l *log) {
+	w.mu.Lock()
+	w.log = l
+	w.mu.Unlock()
+	w.wakeUp()
+}
+
+// wakeUp makes the goroutine look whether the log has something to write.
+func (w *writer) wakeUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
 // close waits until the changes that have begun are done. Further changes are refused.
 func (w *writer) close() {
 	w.mu.Lock()
@@ -121,15 +143,20 @@ func (w *writer) run() {
 
 // commit applies the changes in one transaction. A change that fails does not spoil the
 // others. If the disk does not take all of them together, it may take some of them.
+//
+// Each transaction writes first what the log has gathered. So a change never overtakes an
+// event that was published before it: a prompt is not done before its last event is in the
+// file.
 func (w *writer) commit(batch []*change) {
-	for len(batch) > 0 {
+	for len(batch) > 0 || w.log.waits() {
 		failed, err := w.try(batch)
-		switch {
-		case failed >= 0:
+		if failed >= 0 {
 			batch[failed].finish(err)
 			batch = slices.Delete(batch, failed, failed+1)
 			continue
-		case err != nil && len(batch) > 1:
+		}
+		w.log.written(err)
+		if err != nil && len(batch) > 1 {
 			for _, c := range batch {
 				w.commit([]*change{c})
 			}
@@ -157,6 +184,9 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 			return w.diskError(err)
 		}
 		defer func() { _ = tx.Rollback() }() // without effect after Commit
+		if err := w.log.write(tx); err != nil {
+			return w.diskError(err)
+		}
 		for i, c := range batch {
 			failed = i
 			if err := c.apply(tx); err != nil {

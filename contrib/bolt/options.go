@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 )
 
@@ -26,6 +27,17 @@ type Options struct {
 	// Signals holds the limits of the signals. Signals that the file has already are kept,
 	// also if they exceed the limits. Default: see [flow.SignalsOptions].
 	Signals *flow.SignalsOptions
+	// Log holds the limits of the log: Retain, KeepLen and KeepBytes. They limit the events
+	// in the file, and the events in memory, where the log has them, too. The other fields
+	// have no effect. Give the same Retain to [nodebus.NewHub]. Default: see
+	// [nodebus.HubOptions].
+	Log *nodebus.HubOptions
+	// Restored says that the file was restored from a backup, or copied. Set it once, for
+	// the first Open after that: clients may have received events that are not in the
+	// backup, and the log gives their IDs again. Open then begins a new epoch, so that a
+	// client that comes back receives a [nodebus.Gap] and all kept events. Without it,
+	// such a client misses events and does not know. Default: false.
+	Restored bool
 	// SecretKey encrypts the secrets of prompts in the file, with AES-256-GCM. It has 32
 	// bytes. Whoever has the key and the file can read the secrets, so keep the key
 	// elsewhere. Without a key, Push refuses prompts that have secrets. A key cannot be
