@@ -26,5 +26,5 @@ func open(file string, log *slog.Logger) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &parts{db.Queue(), db.Store(), db.Signals(), nodebus.NewMemoryLog(nil), db.Close}, nil
+	return &parts{db.Queue(), db.Store(), db.Signals(), db.Log(), db.Close}, nil
 }
