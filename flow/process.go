@@ -163,6 +163,12 @@ func (e *Engine) claim(j *job) bool {
 
 // finish is what follows an attempt: the next attempt, or the end of the prompt.
 func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
+	if err != nil && errors.Is(context.Cause(j.ctx), errHandOver) {
+		if e.handOver(j, keep) {
+			return
+		}
+		err = nodebus.ErrInterrupted // meanwhile
+	}
 	if e.retries(j, err) && e.tryAgain(j, err, keep) {
 		return
 	}
