@@ -149,6 +149,8 @@ func (f *frame) note() (note, error) {
 		if b.Exception == nodebus.ExecutionBlocked {
 			n.Type = "blocked"
 		}
+	case "nodebus.watching": // the answer to a request of the client itself
+		n.Prompt, n.Attempt = "", 0
 	case "status":
 		if b.SID != "" {
 			n.Type = typeHello

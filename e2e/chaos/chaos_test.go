@@ -18,7 +18,7 @@ import (
 
 var (
 	prompts = flag.Int("prompts", 500, "the number of prompts")
-	kills   = flag.Int("kills", 12, "the number of kills: they come evenly while the prompts end")
+	kills   = flag.Int("kills", 20, "the least number of kills: they come evenly while the prompts end")
 	during  = flag.Duration("for", 0, "the clients submit prompts for this time, and a kill comes every few seconds; default: see -prompts and -kills")
 	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "the seed of what is random here; the processes run as they like")
 )
@@ -32,14 +32,28 @@ func TestMain(m *testing.M) {
 // cut and stalled.
 func TestOneProcess(t *testing.T) {
 	r := newRig(t, 1)
-	began := time.Now()
 	r.connect(20, 20, 10)
+	r.survive()
+}
+
+// TestRollingDeployment: a new process takes over the file from the old one again and again.
+// What runs ends in the old process, or goes on in the new one; no client has a gap.
+func TestRollingDeployment(t *testing.T) {
+	r := newRig(t, 1)
+	r.rolling = true
+	r.connect(6, 6, 4)
+	r.survive()
+}
+
+// survive lets the users work, and checks what they have written down.
+func (r *rig) survive() {
+	began := time.Now()
 	r.work()
 	faults, seen := r.history().check()
-	fmt.Printf("survived in %s, seed %d: %d kills, %d cuts, %d stalls, %d connections, %d gaps; %d prompts (%d submitted again), %d attempts, %d events\n",
-		time.Since(began).Round(time.Second), *seed, r.kills, r.proxy.cuts, r.stalls, r.connections(), seen.gaps,
+	fmt.Printf("%s survived in %s, seed %d: %d kills, %d cuts, %d stalls, %d connections, %d gaps; %d prompts (%d submitted again), %d attempts, %d events\n",
+		r.t.Name(), time.Since(began).Round(time.Second), *seed, r.kills.Load(), r.proxy.cuts, r.stalls, r.connections(), seen.gaps,
 		seen.prompts, r.total.repeated.Load(), seen.attempts, seen.events)
-	require.Zero(t, seen.gaps, "the log keeps everything in so short a time")
+	require.Zero(r.t, seen.gaps, "the log keeps everything in so short a time")
 	r.require(faults)
 }
 
@@ -72,7 +86,13 @@ func (r *rig) work() {
 	}
 	chaos, calm := context.WithCancel(ctx)
 	chaotic := make(chan error, 1)
-	go func() { chaotic <- r.chaos(chaos) }()
+	go func() {
+		if r.rolling {
+			chaotic <- r.deploy(chaos)
+			return
+		}
+		chaotic <- r.chaos(chaos)
+	}()
 	err := r.each(func(u *user) error {
 		n := 0
 		return u.work(ctx, func() (*order, bool) {

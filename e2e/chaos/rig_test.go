@@ -4,6 +4,7 @@ package chaos_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -25,8 +26,9 @@ type rig struct {
 	users   []*user
 	books   []*book // of all clients
 	total   totals
-	kills   int
+	kills   atomic.Int64
 	stalls  int
+	rolling bool // see TestRollingDeployment
 
 	mu   sync.Mutex // guards dice
 	dice *rand.Rand
@@ -129,16 +131,43 @@ func (r *rig) newUser(i int, sse bool) (*user, error) {
 	return u, nil
 }
 
-// counted says yes for each prompt of -prompts.
+// counted says yes for each prompt of -prompts, and for more of them until there were as many
+// kills as in -kills.
 func (r *rig) counted() func() bool {
 	var given atomic.Int64
-	return func() bool { return given.Add(1) <= int64(*prompts) }
+	return func() bool { return given.Add(1) <= int64(*prompts) || r.kills.Load() < int64(*kills) }
 }
 
 // timed says yes until the time is over.
 func (r *rig) timed() func() bool {
 	end := time.Now().Add(*during)
 	return func() bool { return time.Now().Before(end) }
+}
+
+// deploy replaces the process -kills times while the prompts end: a new process waits for the
+// file, the old one drains, and nothing else happens.
+func (r *rig) deploy(ctx context.Context) error {
+	s := r.servers[0]
+	for ctx.Err() == nil {
+		wait(ctx, pause)
+		if !r.dueKill() {
+			continue
+		}
+		next, err := s.launch()
+		if err != nil {
+			return err
+		}
+		old := s.drain()
+		<-old.ended
+		if old.err != nil {
+			return fmt.Errorf("the old process: %w", old.err)
+		}
+		if <-next.ready; next.at() == "" {
+			return errors.New("the new process does not serve")
+		}
+		r.kills.Add(1)
+	}
+	return nil
 }
 
 // chaos kills, cuts and stalls. With -for it kills every few seconds, until ctx ends;
@@ -150,7 +179,7 @@ func (r *rig) chaos(ctx context.Context) error {
 		case r.dueKill():
 			s := r.servers[r.random(len(r.servers))]
 			s.kill()
-			r.kills++
+			r.kills.Add(1)
 			wait(ctx, time.Duration(r.random(500))*time.Millisecond)
 			if err := s.start(); err != nil {
 				return err
@@ -172,7 +201,8 @@ func (r *rig) dueKill() bool {
 	if *during > 0 {
 		return r.random(4) == 0
 	}
-	return r.kills < *kills && r.total.ended.Load()*int64(*kills+1) >= int64(*prompts)*int64(r.kills+1)
+	n := r.kills.Load()
+	return n < int64(*kills) && r.total.ended.Load()*int64(*kills+1) >= int64(*prompts)*(n+1)
 }
 
 // history asks for the records, and collects what the clients have written down.

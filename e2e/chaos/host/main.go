@@ -53,7 +53,7 @@ func run(ctx context.Context, file, cache, listen string) (err error) {
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
 		Executor: executor{flow.NewLocal(registry, &flow.LocalOptions{Cache: results, Logger: log})},
 		Queue:    kept.queue, Store: kept.store, Signals: kept.signals,
-		Parallel: 32, PerClient: 2, Attempts: 50, Drain: time.Minute, Logger: log,
+		Parallel: 32, PerClient: 2, Attempts: 50, Drain: 500 * time.Millisecond, HandOver: true, Logger: log,
 	})
 	server := comfy.New(engine, &comfy.Options{Logger: log})
 	mux := http.NewServeMux()
