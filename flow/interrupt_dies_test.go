@@ -98,3 +98,47 @@ func TestEndOfAWaitingPromptWhoseProcessDies(t *testing.T) {
 		})
 	}
 }
+
+// closedPublisher is a hub that is closed before it is told the end of a prompt.
+type closedPublisher struct{ nodebus.Publisher }
+
+func (p closedPublisher) Publish(ev nodebus.Event) error {
+	switch e := ev.Payload.(type) {
+	case nodebus.ExecutionSuccess, nodebus.ExecutionInterrupted:
+		return nodebus.ErrClosed
+	case nodebus.Executing:
+		if e.UniqueID == "" {
+			return nodebus.ErrClosed
+		}
+	}
+	return p.Publisher.Publish(ev)
+}
+
+// TestEndThatTheHubDoesNotTake: a program has closed its hub, and its engine still ends
+// prompts. The queue keeps them, and another engine tells their ends.
+func TestEndThatTheHubDoesNotTake(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		tape := f.record()
+		old := f.engine(&flow.EngineOptions{Wrap: func(p nodebus.Publisher) nodebus.Publisher { return closedPublisher{p} }})
+		waited := f.submit(old, &nodebus.Prompt{ID: "waited", Nodes: shown("x")})
+		found, err := old.Interrupt(f.ctx, "waited")
+		require.NoError(t, err)
+		require.True(t, found)
+		ran := f.submit(old, &nodebus.Prompt{ID: "ran", Nodes: shown("x")})
+		stop := f.run(old)
+		require.Equal(t, nodebus.Interrupted, f.ended(waited))
+		require.Equal(t, nodebus.Succeeded, f.ended(ran))
+		stop()
+
+		heir := f.engine(nil)
+		f.run(heir)
+		time.Sleep(time.Minute)
+		for id, want := range map[string][]string{
+			"waited": {"interrupted ", "executing "}, "ran": {"start", "cached", "executing o", "executed o", "success", "executing "},
+		} {
+			types, _ := tape.of(id)
+			require.Equal(t, want, types, id)
+		}
+		require.Zero(t, heir.Remaining())
+	})
+}
