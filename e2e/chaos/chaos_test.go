@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 // cut and stalled.
 func TestOneProcess(t *testing.T) {
 	r := newRig(t, 1)
+	r.prompts, r.goal = *prompts, *kills
 	r.connect(20, 20, 10)
 	r.survive()
 }
@@ -40,7 +41,7 @@ func TestOneProcess(t *testing.T) {
 // What runs ends in the old process, or goes on in the new one; no client has a gap.
 func TestRollingDeployment(t *testing.T) {
 	r := newRig(t, 1)
-	r.rolling = true
+	r.rolling, r.prompts, r.goal = true, *prompts/4, *kills/2
 	r.connect(6, 6, 4)
 	r.survive()
 }

@@ -27,6 +27,8 @@ type rig struct {
 	books   []*book // of all clients
 	total   totals
 	kills   atomic.Int64
+	prompts int // the least number of prompts
+	goal    int // the least number of kills
 	stalls  int
 	rolling bool // see TestRollingDeployment
 
@@ -131,11 +133,10 @@ func (r *rig) newUser(i int, sse bool) (*user, error) {
 	return u, nil
 }
 
-// counted says yes for each prompt of -prompts, and for more of them until there were as many
-// kills as in -kills.
+// counted says yes until there are enough prompts and enough kills.
 func (r *rig) counted() func() bool {
 	var given atomic.Int64
-	return func() bool { return given.Add(1) <= int64(*prompts) || r.kills.Load() < int64(*kills) }
+	return func() bool { return given.Add(1) <= int64(r.prompts) || r.kills.Load() < int64(r.goal) }
 }
 
 // timed says yes until the time is over.
@@ -144,8 +145,8 @@ func (r *rig) timed() func() bool {
 	return func() bool { return time.Now().Before(end) }
 }
 
-// deploy replaces the process -kills times while the prompts end: a new process waits for the
-// file, the old one drains, and nothing else happens.
+// deploy replaces the process while the prompts end: a new process waits for the file, the old
+// one drains, and nothing else happens.
 func (r *rig) deploy(ctx context.Context) error {
 	s := r.servers[0]
 	for ctx.Err() == nil {
@@ -171,7 +172,7 @@ func (r *rig) deploy(ctx context.Context) error {
 }
 
 // chaos kills, cuts and stalls. With -for it kills every few seconds, until ctx ends;
-// otherwise it kills -kills times, evenly while the prompts end.
+// otherwise it kills evenly while the prompts end.
 func (r *rig) chaos(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait(ctx, time.Duration(100+r.random(900))*time.Millisecond)
@@ -202,7 +203,7 @@ func (r *rig) dueKill() bool {
 		return r.random(4) == 0
 	}
 	n := r.kills.Load()
-	return n < int64(*kills) && r.total.ended.Load()*int64(*kills+1) >= int64(*prompts)*(n+1)
+	return n < int64(r.goal) && r.total.ended.Load()*int64(r.goal+1) >= int64(r.prompts)*(n+1)
 }
 
 // history asks for the records, and collects what the clients have written down.

@@ -4,14 +4,12 @@
 //
 //	go run ./examples/restart
 //
-// Open the page, choose the template "verses", and run it. Then kill the program, as a crash
-// would (pkill -9 restart), and start it again. The page finds it again by itself. The run has
-// begun anew, as attempt 2: the verse that was finished is not written again, and the other
-// verse and the question go on. Kill it while the question is open, or after it was answered:
-// an answer that the page has sent is kept.
+// Open the page, choose the template, and run it. Then kill the program, as a crash would, and
+// start it again: the page goes on by itself. The run has begun anew, as attempt 2. The verse
+// that was finished is not written again. An answer that the page has sent is kept, too.
 //
-// SIGTERM and Ctrl-C end the program in an orderly way: what runs has five seconds to end,
-// and goes on after the next start otherwise. A program that is started meanwhile waits for the file.
+// After Ctrl-C or SIGTERM, what runs has five seconds to end; otherwise it goes on after the
+// next start. A program that is started meanwhile waits for the file.
 package main
 
 import (
@@ -21,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -97,10 +96,12 @@ func run(ctx context.Context, listen, file string) error {
 		Executor: flow.NewLocal(registry, &flow.LocalOptions{Cache: results}),
 	})
 	page := comfy.New(engine, &comfy.Options{Templates: map[string]fs.FS{"restart": files}})
-	server := &http.Server{Addr: listen, Handler: page, ReadHeaderTimeout: time.Minute}
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() { cancel(server.ListenAndServe()) }() // an error if the address is in use
-	fmt.Printf("Open http://%s in a browser; kill -9 %d\n", listen, os.Getpid())
-	err = engine.Run(ctx) // until a signal comes, and what runs has ended or is handed over
+	server := &http.Server{Handler: page, ReadHeaderTimeout: time.Minute}
+	listener, err := net.Listen("tcp", listen)
+	if err == nil {
+		go func() { _ = server.Serve(listener) }()
+		fmt.Printf("Open http://%s in a browser; kill -9 %d\n", listener.Addr(), os.Getpid())
+		err = engine.Run(ctx) // until a signal comes, and what runs has ended or is handed over
+	}
 	return errors.Join(err, hub.Close(), page.Close(), server.Close(), db.Close())
 }
