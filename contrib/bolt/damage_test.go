@@ -146,13 +146,15 @@ func TestOtherFiles(t *testing.T) {
 		reason error
 		says   string
 	}{
-		"text":             {func(t *testing.T) string { return write(t, []byte("not a database")) }, nil, bolt.ErrForeign, "another path"},
-		"random":           {func(t *testing.T) string { return write(t, random(100_000)) }, nil, bolt.ErrForeign, "another path"},
-		"a few bytes":      {func(t *testing.T) string { return write(t, random(100)) }, nil, bolt.ErrForeign, "another path"},
-		"zeros":            {func(t *testing.T) string { return write(t, make([]byte, 100_000)) }, nil, bolt.ErrForeign, "another path"},
-		"of another user":  {func(t *testing.T) string { return bbolts(t, nil) }, nil, bolt.ErrForeign, "another program"},
-		"of a newer":       {func(t *testing.T) string { return bbolts(t, setVersion(7)) }, withKey(), bolt.ErrNewer, "version 7, and this program knows versions up to 1"},
-		"without a bucket": {func(t *testing.T) string { return bbolts(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("places")) }) }, withKey(), bolt.ErrDamaged, "places"},
+		"text":            {func(t *testing.T) string { return write(t, []byte("not a database")) }, nil, bolt.ErrForeign, "another path"},
+		"random":          {func(t *testing.T) string { return write(t, random(100_000)) }, nil, bolt.ErrForeign, "another path"},
+		"a few bytes":     {func(t *testing.T) string { return write(t, random(100)) }, nil, bolt.ErrForeign, "another path"},
+		"zeros":           {func(t *testing.T) string { return write(t, make([]byte, 100_000)) }, nil, bolt.ErrForeign, "another path"},
+		"of another user": {func(t *testing.T) string { return bbolts(t, nil) }, nil, bolt.ErrForeign, "another program"},
+		"of a newer":      {func(t *testing.T) string { return bbolts(t, setVersion(7)) }, withKey(), bolt.ErrNewer, "version 7, and this program knows versions up to 1"},
+		"without a bucket": {func(t *testing.T) string {
+			return bbolts(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("places")) })
+		}, withKey(), bolt.ErrDamaged, "places"},
 		"without a key":    {func(t *testing.T) string { return write(t, text) }, nil, bolt.ErrKey, "there is no key"},
 		"with a wrong key": {func(t *testing.T) string { return write(t, text) }, &bolt.Options{SecretKey: bytes.Repeat([]byte{1}, 32)}, bolt.ErrKey, "the key does not open them"},
 	} {
@@ -193,7 +195,11 @@ func TestDamagedBytes(t *testing.T) {
 	text := sample(t)
 	need := used(text)
 	opened, refused := 0, 0
-	for seed := range uint64(300) {
+	seeds := uint64(80)
+	if *long {
+		seeds = 3000
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 0))
 		damaged := bytes.Clone(text)
 		for range 1 + r.IntN(4) {
@@ -223,8 +229,8 @@ func TestDamagedBytes(t *testing.T) {
 		useAll(t, db, path)
 		require.NoError(t, db.Close())
 	}
-	require.Greater(t, refused, 50)
-	require.Greater(t, opened, 10)
+	require.Greater(t, refused, 10)
+	require.Greater(t, opened, 2)
 }
 
 // useAll makes calls of all parts of a file that may be damaged.

@@ -37,6 +37,7 @@ type DB struct {
 	*writer
 	opts   Options
 	logger *slog.Logger
+	sealer *sealer // nil without a key
 
 	queue   *queue
 	store   *store
@@ -54,8 +55,9 @@ type DB struct {
 // opts is nil, all options have their defaults. Open reads all prompts that wait into
 // memory.
 //
-// Errors are a [*FileError], whose reason is for example [ErrInUse] or [ErrDamaged]. Open
-// has then changed nothing in the file.
+// Errors of the file are a [*FileError], whose reason is for example [ErrInUse] or
+// [ErrDamaged]. Open has then changed nothing in the file. Other errors are about the
+// options.
 func Open(path string, opts *Options) (*DB, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -65,6 +67,10 @@ func Open(path string, opts *Options) (*DB, error) {
 	d.closed = d.life.Done()
 	if d.logger == nil {
 		d.logger = slog.Default()
+	}
+	var err error
+	if d.sealer, err = newSealer(opts); err != nil {
+		return nil, err
 	}
 	file, err := openFile(path, opts.LockTimeout)
 	if err != nil {

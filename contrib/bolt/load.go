@@ -22,13 +22,9 @@ type loaded struct {
 // openQueue reads the prompts. A prompt that was leased waits again in its old place: the
 // lock of the file shows that its process is gone. The attempt counts.
 func openQueue(d *DB) (*queue, error) {
-	sealer, err := newSealer(&d.opts)
-	if err != nil {
-		return nil, err
-	}
-	q := &queue{d: d, sealer: sealer, entries: map[string]*entry{}, owed: map[uint64]bool{}}
+	q := &queue{d: d, entries: map[string]*entry{}, owed: map[uint64]bool{}}
 	var all []loaded
-	err = d.view(func(tx *bbolt.Tx) error {
+	err := d.view(func(tx *bbolt.Tx) error {
 		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
 		return prompts.ForEach(func(key, value []byte) error {
 			x, err := q.load(key, value, places.Get(key))
@@ -65,7 +61,7 @@ func (q *queue) load(key, value, at []byte) (x loaded, err error) {
 	if x.prompt, sealed, err = readPrompt(value); err != nil {
 		return x, broken(err)
 	}
-	if x.secrets, err = q.sealer.open(q.d.path, x.prompt.ID, sealed); err != nil {
+	if x.secrets, err = q.d.sealer.open(q.d.path, x.prompt.ID, sealed); err != nil {
 		return x, err
 	}
 	x.place = place{seq: x.born, priority: x.prompt.Priority}

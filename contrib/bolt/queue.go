@@ -18,9 +18,8 @@ import (
 // The order in memory and the order in the file are the same, because mu is held from a
 // change in memory until the change of the file has begun.
 type queue struct {
-	d      *DB
-	mem    flow.Queue
-	sealer *sealer
+	d   *DB
+	mem flow.Queue
 
 	mu      sync.Mutex // not held while code of callers runs, or while the disk works
 	entries map[string]*entry
@@ -81,7 +80,7 @@ func remove(prompts, places *bbolt.Bucket, all []uint64) error {
 // Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
 // change of the file comes after the change of Push.
 func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
-	sealed, err := q.sealer.seal(p.ID, secrets)
+	sealed, err := q.d.sealer.seal(p.ID, secrets)
 	if err != nil {
 		return err
 	}
