@@ -102,6 +102,7 @@ func (d *DB) openParts() (err error) {
 	}
 	d.log = log
 	d.setLog(log)
+	log.expire()
 	return nil
 }
 

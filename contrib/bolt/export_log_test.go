@@ -77,7 +77,12 @@ func EntrySize(b []byte) int {
 // file has then.
 func (d *DB) Change(f func(events int)) error {
 	return d.write(context.Background(), func(tx *bbolt.Tx) error {
-		f(tx.Bucket(bucketLog).Bucket(bucketEvents).Stats().KeyN)
+		events := 0
+		c := tx.Bucket(bucketLog).Bucket(bucketEvents).Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			events++
+		}
+		f(events)
 		return nil
 	})
 }

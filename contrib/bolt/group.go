@@ -96,13 +96,8 @@ func (w *writer) write(ctx context.Context, apply func(*bbolt.Tx) error) error {
 	return w.wait(ctx, w.begin(apply))
 }
 
-// setLog makes the log a part of the transactions. Open calls it before the DB is used.
-func (w *writer) setLog(l *log) {
-	w.mu.Lock()
-	w.log = l
-	w.mu.Unlock()
-	w.wakeUp()
-}
+// setLog makes the log a part of the transactions. Open calls it before the first change.
+func (w *writer) setLog(l *log) { w.log = l }
 
 // wakeUp makes the goroutine look whether the log has something to write.
 func (w *writer) wakeUp() {
@@ -146,7 +141,8 @@ func (w *writer) run() {
 //
 // Each transaction writes first what the log has gathered. So a change never overtakes an
 // event that was published before it: a prompt is not done before its last event is in the
-// file.
+// file. Followers receive the events before the callers of the changes continue: who waits
+// until a prompt is done finds its last event at the hub.
 func (w *writer) commit(batch []*change) {
 	for len(batch) > 0 || w.log.waits() {
 		failed, err := w.try(batch)

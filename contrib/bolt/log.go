@@ -196,8 +196,13 @@ func (l *log) write(tx *bbolt.Tx) error {
 	return p.write(tx)
 }
 
+// setPlan begins a plan, with room for as many steps as the plan before has.
 func (l *log) setPlan() {
-	l.plan = &logPlan{}
+	room := 0
+	if l.plan != nil {
+		room = min(len(l.plan.steps), 1<<12)
+	}
+	l.plan = &logPlan{steps: make([]logStep, 0, room)}
 	l.index.plan = l.plan
 }
 

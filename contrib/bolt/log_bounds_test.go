@@ -35,7 +35,7 @@ func TestLogFileOfOnePromptStaysSmall(t *testing.T) {
 	}
 	db := open(t, newPath(t), nil)
 	publishTo := db.Log().Append
-	require.NoError(t, publishTo(start("1")))
+	require.NoError(t, publishTo(starting("1")))
 	for n := range events {
 		require.NoError(t, publishTo(about("1", nodebus.Progress{PromptID: "1", UniqueID: fmt.Sprint(n % 10), Value: float64(n), Max: float64(events)})))
 	}
@@ -55,8 +55,8 @@ func TestLogFileIsBounded(t *testing.T) {
 		"large events": func(n int) []nodebus.Event {
 			return []nodebus.Event{about("1", nodebus.Custom{Type: "large", Data: pad})}
 		},
-		"many prompts that end":       func(n int) []nodebus.Event { return []nodebus.Event{start(fmt.Sprint(n)), ending(fmt.Sprint(n))} },
-		"many prompts that never end": func(n int) []nodebus.Event { return []nodebus.Event{start(fmt.Sprint(n))} },
+		"many prompts that end":       func(n int) []nodebus.Event { return []nodebus.Event{starting(fmt.Sprint(n)), ending(fmt.Sprint(n))} },
+		"many prompts that never end": func(n int) []nodebus.Event { return []nodebus.Event{starting(fmt.Sprint(n))} },
 		"events of no prompt":         func(n int) []nodebus.Event { return []nodebus.Event{{To: fmt.Sprint(n), Payload: word("w")}} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,9 +98,9 @@ func TestLogForgetsAfterRetain(t *testing.T) {
 				db := open(t, path, opts)
 				h := newHub(t, db)
 				for n := range 3 {
-					publish(t, h, start(fmt.Sprint(n)), ending(fmt.Sprint(n)), nodebus.Event{Broadcast: true, Payload: word("w")})
+					publish(t, h, starting(fmt.Sprint(n)), ending(fmt.Sprint(n)), nodebus.Event{Broadcast: true, Payload: word("w")})
 				}
-				publish(t, h, start("runs"))
+				publish(t, h, starting("runs"))
 				if reopens {
 					require.NoError(t, h.Close())
 					require.NoError(t, db.Close())
@@ -163,8 +163,8 @@ func losesNothing(t *testing.T, rnd *rand.Rand) {
 		}
 		if err := db.Log().Append(ev); err != nil {
 			require.ErrorIs(t, err, nodebus.ErrClosed)
-			require.NoError(t, db.Log().Append(start(id)))
-			ev, key = start(id), ""
+			require.NoError(t, db.Log().Append(starting(id)))
+			ev, key = starting(id), ""
 		}
 		all = append(all, sent{<-heard, key, ev})
 		if rnd.IntN(20) == 0 {
@@ -212,7 +212,7 @@ func checkLosses(t *testing.T, db *bolt.DB, all []sent, rnd *rand.Rand) {
 func TestLogRestored(t *testing.T) {
 	path := newPath(t)
 	db := open(t, path, nil)
-	require.NoError(t, db.Log().Append(start("1")))
+	require.NoError(t, db.Log().Append(starting("1")))
 	require.NoError(t, db.Close())
 	backup, err := os.ReadFile(path)
 	require.NoError(t, err)

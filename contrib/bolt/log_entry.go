@@ -19,7 +19,7 @@ type logEntry struct {
 	newest       int    // the newest attempt of the prompt so far; the event that began it may not be kept
 	key          string // the event type, a zero byte and the key of the [nodebus.Coalescer]; empty: no newer event replaces the event
 	binary       bool
-	data         []byte // the frame of [nodebus.JSON]
+	data         []byte // the frame of [nodebus.JSONCodec]
 }
 
 const (
@@ -30,7 +30,7 @@ const (
 
 // newEntry encodes an event. It calls foreign code.
 func newEntry(ev *nodebus.Event) (e logEntry, outcome bool, err error) {
-	f, err := nodebus.JSON.Encode(*ev)
+	f, err := nodebus.JSONCodec{}.Encode(*ev)
 	if err != nil {
 		return e, false, err
 	}
@@ -116,7 +116,7 @@ func takeNumber(b []byte) (n uint64, rest []byte, err error) {
 // event decodes the event. It does not share memory with the entry.
 func (e *logEntry) event(id uint64, epoch string) (nodebus.Event, error) {
 	data := append([]byte(nil), e.data...)
-	ev, err := nodebus.JSON.Decode(nodebus.Frame{Binary: e.binary, Data: data})
+	ev, err := nodebus.JSONCodec{}.Decode(nodebus.Frame{Binary: e.binary, Data: data})
 	if err != nil {
 		return ev, err
 	}

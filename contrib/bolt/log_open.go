@@ -8,7 +8,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// openLog reads the log of the file into memory.
+// openLog reads the log of the file into memory. The caller calls expire when the writer
+// knows the log.
 func openLog(d *DB) (*log, error) {
 	opts := logLimits(d.opts.Log)
 	l := &log{db: d, index: logIndex{
@@ -22,7 +23,6 @@ func openLog(d *DB) (*log, error) {
 	}
 	l.passed = l.last
 	l.index.makeRoom(l.index.outside)
-	l.expire()
 	return l, nil
 }
 
