@@ -64,15 +64,8 @@ func (c *Client) reconnect(ctx context.Context) error {
 		} else {
 			c.wait = min(2*wait, 32*c.opts.Retry)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		case <-c.life.Done():
-			timer.Stop()
-			return nodebus.ErrClosed
+		if err := c.sleep(ctx, wait); err != nil {
+			return err
 		}
 		err := c.connect(ctx)
 		var refused *RefusedError

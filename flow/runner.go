@@ -26,19 +26,31 @@ var errRunning = errors.New("nodebus: Engine.Run is active already; call it once
 
 // Run executes queued prompts until ctx ends. Then it interrupts the running prompts, at
 // once or after the time in [EngineOptions].Drain, and waits until they have ended; waiting
-// prompts stay in the queue. It returns the cause of ctx; nil if [Engine.Drain] has ended it; or an error of the queue, if the
+// prompts stay in the queue. With [EngineOptions].HandOver, it gives running prompts back to
+// the queue instead. It returns the cause of ctx; nil if [Engine.Drain] has ended it; or an error of the queue, if the
 // queue fails for longer than TakeRetry, which also ends the running prompts. Only one
 // Run may take prompts at a time: a second call returns an error at once, also while [Do]
 // runs the engine. After Run has returned, it may be called again.
 func (e *Engine) Run(ctx context.Context) error {
-	if e.opts.Drain <= 0 {
+	if e.opts.Drain <= 0 && !e.opts.HandOver {
 		return e.runUntil(ctx, ctx, nil)
 	}
 	running, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nodebus.ErrClosed)
-	late := time.AfterFunc(forever, func() { interrupt(context.Cause(ctx)) })
+	late := time.AfterFunc(forever, func() {
+		if e.opts.HandOver {
+			interrupt(errHandOver)
+		}
+		interrupt(context.Cause(ctx))
+	})
 	defer late.Stop()
-	defer context.AfterFunc(ctx, func() { late.Reset(e.opts.Drain) })()
+	defer e.handOverRests(false)
+	defer context.AfterFunc(ctx, func() {
+		if e.opts.HandOver {
+			e.handOverRests(true)
+		}
+		late.Reset(max(e.opts.Drain, 0))
+	})()
 	return e.runUntil(ctx, running, nil)
 }
 
