@@ -18,7 +18,7 @@ import (
 // much changes meanwhile. So write to a file on a disk, not to a slow network. Backup may
 // be called several times at once.
 //
-// Errors are those of w, [nodebus.ErrClosed], or a [*FileError]. What was written before an
+// The error is an error of w, [nodebus.ErrClosed], or a [*FileError]. What was written before an
 // error is no file. Close waits until Backup has ended.
 func (d *DB) Backup(w io.Writer) error {
 	to := protected{w: w}
