@@ -99,7 +99,7 @@ func NewHub(opts *HubOptions) *Hub {
 	}
 	h.watching = make([]int, len(h.shards))
 	if h.log = h.opts.Log; h.log == nil {
-		h.log = newMemoryLog(h.opts)
+		h.log = newMemoryLog(h.opts, newEpoch())
 	}
 	h.follow()
 	return h

@@ -13,7 +13,10 @@ type Log interface {
 	// each follower, in the order of IDs, before or soon after it returns. If ev belongs
 	// to a prompt that has ended, Append returns [ErrClosed], unless ev begins the prompt
 	// again: an [ExecutionStart], or an outcome of a prompt that never began. An
-	// [Executing] without a node ends a prompt.
+	// [Executing] without a node ends a prompt. Append also returns [ErrClosed] if ev belongs
+	// to an older attempt than an earlier event of the prompt; the attempt 0 is unknown and
+	// never older. A log that several processes share may find out too late. It then
+	// leaves ev out: no follower and no reader receives ev.
 	//
 	// A log that stores bytes encodes ev with [JSON]; other events pass through as they
 	// are. Encoding cannot fail, because the hub has tried it.

@@ -49,12 +49,14 @@ type clientSources struct {
 // The other options have no effect on it. Give the same Retain to [NewHub], because the
 // hub remembers ended prompts for as long. The log has no goroutine. It forgets expired
 // events only while a hub follows it.
-func NewMemoryLog(opts *HubOptions) Log { return newMemoryLog(opts.withDefaults()) }
+func NewMemoryLog(opts *HubOptions) Log { return newMemoryLog(opts.withDefaults(), newEpoch()) }
 
-func newMemoryLog(opts HubOptions) *memoryLog {
+func newEpoch() string { return strings.ToLower(rand.Text()[:10]) }
+
+func newMemoryLog(opts HubOptions, epoch string) *memoryLog {
 	l := &memoryLog{
 		opts:    opts,
-		epoch:   strings.ToLower(rand.Text()[:10]),
+		epoch:   epoch,
 		prompts: map[string]*source{},
 		clients: map[string]*clientSources{},
 	}
@@ -66,14 +68,8 @@ func newMemoryLog(opts HubOptions) *memoryLog {
 
 // Append implements [Log].
 func (l *memoryLog) Append(ev Event) error {
-	if !ev.mark.known {
-		var d draft
-		if err := d.prepare(&ev); err != nil {
-			return err
-		}
-		m := &message{}
-		d.fill(m, &ev)
-		ev.mark, ev.memo = d.mark(), m
+	if err := ev.known(); err != nil {
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,13 +80,36 @@ func (l *memoryLog) Append(ev Event) error {
 	l.last++
 	at := l.clock.now()
 	ev.ID, ev.Epoch, ev.Time = l.last, l.epoch, time.Unix(0, at)
+	l.add(src, ev, at)
+	return nil
+}
+
+// known makes sure that a log knows what kind of event ev is: a hub has found it out, and
+// any other caller has not.
+func (ev *Event) known() error {
+	if ev.mark.known {
+		return nil
+	}
+	var d draft
+	if err := d.prepare(ev); err != nil {
+		return err
+	}
+	m := &message{}
+	d.fill(m, ev)
+	ev.mark, ev.memo = d.mark(), m
+	return nil
+}
+
+// add keeps ev, which has its place in the log, and passes it to the followers. at is
+// its time in Unix nanoseconds. l.mu is held.
+func (l *memoryLog) add(src *source, ev Event, at int64) {
 	if m, _ := ev.memo.(*message); m != nil || !src.takes(&ev) {
 		if m == nil {
 			m = src.newMessage(ev.Payload, ev.mark)
 			m.fill(ev.Payload, ev.mark)
 			ev.memo = m
 		}
-		m.id, m.at, m.to, m.steps = l.last, at, l.address(src, &ev), src.stepped
+		m.id, m.at, m.to, m.steps = ev.ID, at, l.address(src, &ev), src.stepped
 		l.keep(src, m)
 	} else {
 		l.keepOnTape(src, &ev, at)
@@ -101,12 +120,11 @@ func (l *memoryLog) Append(ev Event) error {
 	for _, f := range l.followers {
 		f.deliver(ev)
 	}
-	return nil
 }
 
 // sourceOf returns the source for ev: the source of its prompt, which sourceOf creates
 // if necessary, of its client, or of the broadcasts. It returns nil if the prompt has
-// ended and ev does not begin the prompt again.
+// ended and ev does not begin the prompt again, or if a newer attempt has begun.
 func (l *memoryLog) sourceOf(ev *Event) *source {
 	if ev.PromptID == "" {
 		if ev.To == "" {
@@ -125,9 +143,19 @@ func (l *memoryLog) sourceOf(ev *Event) *source {
 		l.forget(ev.PromptID, p)
 		p = nil
 	}
+	if p != nil && ev.Attempt > 0 {
+		if ev.Attempt < p.attempt {
+			return nil
+		}
+		p.attempt = ev.Attempt
+	}
 	if p == nil {
 		p = &source{}
 		p.init(address{ev.PromptID, ev.To, ev.Attempt, l.epoch})
+		p.attempt = ev.Attempt
+		if !beginsAgain(ev.Payload) { // a log that was opened again may not have its first events
+			p.lost, p.lostAny = l.lost.prompts.rest, l.lost.prompts.rest
+		}
 		p.stepped = uint32(l.last) // other than the steps of a prompt that had the id before
 		p.place = l.running.PushBack(p)
 		l.bytes += sourceWeight
@@ -219,8 +247,14 @@ func (l *memoryLog) added(p *source, id uint64) {
 	if l.full() {
 		l.makeRoom(p)
 	}
+	l.startTimer(l.opts.Retain)
+}
+
+// startTimer makes the log drop expired events after the duration d, unless a timer runs
+// already or no hub follows the log. l.mu is held.
+func (l *memoryLog) startTimer(d time.Duration) {
 	if l.timer == nil && len(l.followers) > 0 {
-		l.timer = time.AfterFunc(l.opts.Retain, l.tick)
+		l.timer = time.AfterFunc(d, l.tick)
 	}
 }
 
@@ -230,7 +264,10 @@ func (l *memoryLog) Follow(deliver func(Event)) (Cursor, func(), error) {
 	defer l.mu.Unlock()
 	f := &follower{deliver}
 	l.followers = append(l.followers, f)
-	return Cursor{l.epoch, l.last}, func() { l.unfollow(f) }, nil
+	if l.count > 0 { // it may have had events before anybody followed it
+		l.startTimer(min(l.opts.Retain, time.Second))
+	}
+	return Cursor{l.epoch, max(l.last, l.lost.all)}, func() { l.unfollow(f) }, nil
 }
 
 func (l *memoryLog) unfollow(f *follower) {

@@ -143,7 +143,7 @@ func (l *memoryLog) tick() {
 	}
 	l.timer = nil
 	if l.count > 0 {
-		l.timer = time.AfterFunc(max(next, min(l.opts.Retain, time.Second)), l.tick)
+		l.startTimer(max(next, min(l.opts.Retain, time.Second)))
 	}
 }
 
@@ -262,6 +262,11 @@ func (x *losses) add(to *address, id uint64) {
 	if to.to != "" {
 		x.clients.add(to.to, id)
 	}
+}
+
+// addAll records the loss of whatever the log had up to this ID. The log is empty.
+func (x *losses) addAll(upTo uint64) {
+	x.all, x.broadcast, x.clients.rest, x.prompts.rest = upTo, upTo, upTo, upTo
 }
 
 // newestIDs holds the newest ID for each name.

@@ -24,6 +24,7 @@ type source struct {
 	place   *list.Element // position in running, or in ended if over; nil if it is not a prompt
 	read    uint64        // number of the newest Read that has selected it
 	number  int32         // number in outside, if it is not a prompt
+	attempt int           // of the newest event
 	over    bool
 	expires time.Time
 }

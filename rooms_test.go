@@ -25,7 +25,8 @@ var rooms = map[string]room{
 		// So are how a prompt ended, the questions of nodes, the limits of a graph, and its nodes.
 		// The images that nodes send, and the queue in which they are encoded, are two more. So
 		// are texts that grow: what a node writes to, and what clients receive. To is for node authors.
-		files: 50, names: 123, circle: 8,
+		// LogCache is for logs that keep their events elsewhere.
+		files: 51, names: 125, circle: 8,
 	},
 	"flow": {
 		imports: []string{".", "internal/jsonenc", "internal/pyfmt", "internal/sched", "internal/value"},

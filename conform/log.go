@@ -25,6 +25,7 @@ func Log(t *testing.T, fresh func(t *testing.T) nodebus.Log) {
 		"a newer state may replace an older one":          logCoalesces,
 		"lost events are reported":                        logReportsLosses,
 		"nothing follows the end of a prompt":             logEndsPrompts,
+		"nothing follows from an older attempt":           logFencesAttempts,
 		"Drop forgets a prompt":                           logDrops,
 		"all methods may be called at once":               logIsConcurrent,
 		"random calls agree with a model":                 logAgreesWithModel,
@@ -202,6 +203,31 @@ func logEndsPrompts(t *testing.T, l nodebus.Log) {
 	if n := len(kept.Events); n == 0 || kept.Events[n-1].ID != events[len(events)-1].ID {
 		t.Errorf("the newest event of the prompt is %d; Read returns %v", events[len(events)-1].ID, describeAll(kept.Events))
 	}
+}
+
+// logFencesAttempts checks that an attempt says nothing after a newer attempt has begun.
+func logFencesAttempts(t *testing.T, l nodebus.Log) {
+	h := follow(t, l)
+	of := func(attempt int, ev nodebus.Event) nodebus.Event {
+		ev.Attempt = attempt
+		return ev
+	}
+	refused := func(evs ...nodebus.Event) {
+		t.Helper()
+		for _, ev := range evs {
+			if err := l.Append(ev); !errors.Is(err, nodebus.ErrClosed) {
+				t.Errorf("after a newer attempt has begun: Append %s of attempt %d returned %v, want ErrClosed", describe(ev), ev.Attempt, err)
+			}
+		}
+	}
+	evs := h.add(t, l, of(1, beginning("1")), of(1, about("1", mark{"x", 1})), of(2, beginning("1")), of(1, about("2", mark{"of another prompt", 1})))
+	refused(of(1, beginning("1")), of(1, about("1", mark{"late", 1})), of(1, ending("1")))
+	evs = append(evs, h.add(t, l, of(0, about("1", mark{"of no attempt", 1})), of(2, about("1", mark{"x", 2})), of(2, ending("1")),
+		of(1, beginning("1")), of(1, about("1", mark{"again", 1})))...)
+	events := h.await(t, len(evs))
+	equal(t, "the follower", describeAll(events), describeAll(evs))
+	kept := read(t, l, nodebus.LogQuery{Prompts: []string{"1"}, UpTo: events[len(events)-1].ID}).Events
+	equal(t, "Read", describeAll(kept[max(len(kept)-2, 0):]), describeAll(evs[len(evs)-2:]))
 }
 
 func logDrops(t *testing.T, l nodebus.Log) {

@@ -18,6 +18,7 @@ type model struct {
 	dropped map[uint64]bool // events that Drop has removed
 	free    map[uint64]bool // events of a prompt that has begun again; the log may keep them
 	over    map[string]bool // prompts that have ended
+	attempt map[string]int  // the newest attempt of each prompt, 0 if unknown
 	loses   bool            // Drop was called, or a prompt has begun again
 }
 
@@ -29,7 +30,9 @@ func (m *model) append(ev nodebus.Event) {
 				m.free[o.ID] = m.free[o.ID] || o.PromptID == ev.PromptID
 			}
 			m.loses = true
+			m.attempt[ev.PromptID] = 0
 		}
+		m.attempt[ev.PromptID] = max(m.attempt[ev.PromptID], ev.Attempt)
 		end, ok := ev.Payload.(nodebus.Executing)
 		m.over[ev.PromptID] = ok && end.UniqueID == ""
 	}
@@ -44,6 +47,15 @@ func (m *model) drop(promptID string) {
 		}
 	}
 	delete(m.over, promptID)
+	delete(m.attempt, promptID)
+}
+
+// refuses reports whether the log must refuse ev.
+func (m *model) refuses(ev nodebus.Event, begins bool) bool {
+	if m.over[ev.PromptID] {
+		return !begins
+	}
+	return ev.Attempt > 0 && ev.Attempt < m.attempt[ev.PromptID]
 }
 
 // key returns the key under which a newer event may replace ev.
@@ -124,7 +136,7 @@ func logAgreesWithModel(t *testing.T, l nodebus.Log) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	c := &logCase{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), l: l, h: follow(t, l)}
-	c.m = model{dropped: map[uint64]bool{}, free: map[uint64]bool{}, over: map[string]bool{}}
+	c.m = model{dropped: map[uint64]bool{}, free: map[uint64]bool{}, over: map[string]bool{}, attempt: map[string]int{}}
 	for range 1000 {
 		switch n := c.rnd.IntN(20); {
 		case n < 12:
@@ -164,9 +176,9 @@ func (c *logCase) append() {
 	}
 	c.trace = append(c.trace, "append "+describe(ev))
 	err := c.l.Append(ev)
-	if c.m.over[ev.PromptID] && !begins {
+	if c.m.refuses(ev, begins) {
 		if !errors.Is(err, nodebus.ErrClosed) {
-			c.t.Errorf("the prompt has ended, but Append returned %v", err)
+			c.t.Errorf("the prompt has ended, or a newer attempt has begun, but Append returned %v", err)
 		}
 		return
 	}

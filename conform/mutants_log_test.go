@@ -19,6 +19,7 @@ type faultyLog struct {
 	reopens   bool   // an event after the end of a prompt begins the prompt again
 	undropped bool   // Drop does nothing
 	unstopped bool   // a follower never stops
+	unfenced  bool   // the log does not know of attempts
 }
 
 func logMutant(fault faultyLog) func(*testing.T) {
@@ -32,6 +33,9 @@ func logMutant(fault faultyLog) func(*testing.T) {
 }
 
 func (l faultyLog) Append(ev nodebus.Event) error {
+	if l.unfenced {
+		ev.Attempt = 0
+	}
 	err := l.Log.Append(ev)
 	if l.reopens && errors.Is(err, nodebus.ErrClosed) {
 		return nil

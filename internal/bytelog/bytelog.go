@@ -26,6 +26,7 @@ type Log struct {
 	entries   []entry
 	lost      []entry // without their data
 	over      map[string]bool
+	attempts  map[string]int // the newest attempt of each prompt
 	followers []*follower
 }
 
@@ -42,7 +43,7 @@ type entry struct {
 
 // New returns an empty log.
 func New() *Log {
-	return &Log{epoch: strings.ToLower(rand.Text()[:10]), over: map[string]bool{}}
+	return &Log{epoch: strings.ToLower(rand.Text()[:10]), over: map[string]bool{}, attempts: map[string]int{}}
 }
 
 // Append implements [nodebus.Log].
@@ -60,6 +61,15 @@ func (l *Log) Append(ev nodebus.Event) error {
 	if ev.PromptID != "" {
 		if l.over[ev.PromptID] && !begins(ev.Payload) {
 			return nodebus.ErrClosed
+		}
+		if l.over[ev.PromptID] {
+			delete(l.attempts, ev.PromptID)
+		}
+		if ev.Attempt > 0 {
+			if ev.Attempt < l.attempts[ev.PromptID] {
+				return nodebus.ErrClosed
+			}
+			l.attempts[ev.PromptID] = ev.Attempt
 		}
 		end, ok := ev.Payload.(nodebus.Executing)
 		l.over[ev.PromptID] = ok && end.UniqueID == ""
@@ -171,6 +181,7 @@ func (l *Log) Drop(promptID string) error {
 		return true
 	})
 	delete(l.over, promptID)
+	delete(l.attempts, promptID)
 	return nil
 }
 

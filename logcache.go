@@ -1,0 +1,69 @@
+package nodebus
+
+import "time"
+
+// LogCache is the memory of a [Log] that stores its events elsewhere, such as in a file
+// or on a server: it answers Read and Follow from memory. The log gives each event its ID
+// and its time, and adds the events in the order of their IDs. Logs in several processes
+// that add the same events in the same order have the same events, because a LogCache
+// decides only by its events which of them may follow. All methods are safe for concurrent
+// use.
+type LogCache struct {
+	log  *memoryLog
+	read uint64 // the newest ID that Add has seen, also of an event that was left out; log.mu guards it
+}
+
+// NewLogCache returns a cache without events. lost.Epoch is the epoch of the log. lost.ID
+// is the newest ID of an event that the log no longer has, or 0: a query for events that
+// include this ID, or IDs before it, reports a loss, except for a prompt whose start is
+// added. Add first the events that the log still has, in the order of their IDs, and then
+// let hubs follow. Retain, KeepLen and KeepBytes of opts are the limits of the cache; nil
+// means the defaults. The other options have no effect.
+func NewLogCache(lost Cursor, opts *HubOptions) *LogCache {
+	l := newMemoryLog(opts.withDefaults(), lost.Epoch)
+	l.lost.addAll(lost.ID)
+	return &LogCache{log: l}
+}
+
+// Add keeps ev and passes it to the followers. ev.ID must be greater than the ID of each
+// event before; otherwise Add does nothing, because a log may read an event twice. ev.Time
+// must be set: [HubOptions.Retain] counts from it. Add sets ev.Epoch.
+//
+// Add returns [ErrClosed] if ev may not follow, see [Log.Append]: its prompt has ended, or
+// a newer attempt of its prompt has begun. The cache then leaves the event out. For an
+// event that cannot be encoded, Add returns an [*EncodeError].
+func (c *LogCache) Add(ev Event) error {
+	if err := ev.known(); err != nil {
+		return err
+	}
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ev.ID <= c.read {
+		return nil
+	}
+	c.read = ev.ID
+	src := l.sourceOf(&ev)
+	if src == nil {
+		return ErrClosed
+	}
+	l.last = ev.ID
+	at := ev.Time.UnixNano()
+	ev.Epoch, ev.Time = l.epoch, time.Unix(0, at)
+	l.add(src, ev, at)
+	return nil
+}
+
+// Read returns events as [Log] Read does.
+func (c *LogCache) Read(q LogQuery) (LogPage, error) { return c.log.Read(q) }
+
+// Follow calls deliver for each event that is added later, as [Log] Follow does. The
+// place is after the newest event that was added or lost.
+func (c *LogCache) Follow(deliver func(Event)) (Cursor, func(), error) { return c.log.Follow(deliver) }
+
+// Drop removes the events of a prompt, as [Log] Drop does.
+func (c *LogCache) Drop(promptID string) error { return c.log.Drop(promptID) }
+
+// Closed reports whether a prompt has ended. Of the ended prompts whose events are no
+// longer kept, the cache remembers at least the last 4096.
+func (c *LogCache) Closed(promptID string) bool { return c.log.hasClosed(promptID) }

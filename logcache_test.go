@@ -1,0 +1,93 @@
+package nodebus_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/bubble"
+	"github.com/stretchr/testify/require"
+)
+
+// numbered returns an event as a log that stores bytes reads it.
+func numbered(id uint64, ev nodebus.Event) nodebus.Event {
+	ev.ID, ev.Time = id, time.Now()
+	return ev
+}
+
+func TestLogCacheIgnoresWhatItHasRead(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := nodebus.NewLogCache(nodebus.Cursor{Epoch: "file"}, nil)
+		var heard []uint64
+		_, stop, err := c.Follow(func(ev nodebus.Event) { heard = append(heard, ev.ID) })
+		require.NoError(t, err)
+		defer stop()
+		for _, id := range []uint64{3, 3, 2, 7, 5, 8} {
+			require.NoError(t, c.Add(numbered(id, about("1", word("a")))))
+		}
+		require.Equal(t, []uint64{3, 7, 8}, heard)
+		require.NoError(t, c.Add(numbered(9, ending("1"))))
+		require.True(t, c.Closed("1"))
+		require.ErrorIs(t, c.Add(numbered(10, about("1", word("late")))), nodebus.ErrClosed)
+		require.NoError(t, c.Add(numbered(10, start("2"))), "the log has read this place before")
+		again, stop, err := c.Follow(func(nodebus.Event) {})
+		require.NoError(t, err)
+		defer stop()
+		require.EqualValues(t, 9, again.ID, "the newest event; a hub that closes waits for it")
+		require.Equal(t, []uint64{3, 7, 8, 9}, heard)
+		var bad *nodebus.EncodeError
+		require.ErrorAs(t, c.Add(numbered(11, about("2", nodebus.Custom{Type: "x", Data: func() {}}))), &bad)
+	})
+}
+
+// TestLogCacheKnowsWhatItHasNot checks the losses of a log that was opened again.
+func TestLogCacheKnowsWhatItHasNot(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := nodebus.NewLogCache(nodebus.Cursor{Epoch: "file", ID: 10}, nil)
+		for _, ev := range []nodebus.Event{
+			numbered(4, start("whole")), numbered(6, about("part", word("b"))), numbered(7, about("whole", word("c"))),
+		} {
+			require.NoError(t, c.Add(ev))
+		}
+		at, stop, err := c.Follow(func(nodebus.Event) {})
+		require.NoError(t, err)
+		defer stop()
+		require.Equal(t, nodebus.Cursor{Epoch: "file", ID: 10}, at)
+		lost := func(q nodebus.LogQuery) uint64 {
+			q.UpTo = 20
+			page, err := c.Read(q)
+			require.NoError(t, err)
+			return page.Lost
+		}
+		require.Zero(t, lost(nodebus.LogQuery{Prompts: []string{"whole"}}), "its start is there")
+		for _, q := range []nodebus.LogQuery{
+			{Prompts: []string{"part"}}, {Prompts: []string{"gone"}}, {All: true}, {Own: true, Client: "alice"}, {Own: true, Client: "new"}, {Own: true},
+		} {
+			require.EqualValues(t, 10, lost(q), "%+v", q)
+			q.After = 10
+			require.Zero(t, lost(q), "%+v", q)
+		}
+	})
+}
+
+// TestLogCacheExpires checks that events of an earlier process expire by the time at which
+// they were sent, also if nothing is added.
+func TestLogCacheExpires(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := nodebus.NewLogCache(nodebus.Cursor{Epoch: "file"}, &nodebus.HubOptions{Retain: time.Minute})
+		require.NoError(t, c.Add(numbered(1, start("1"))))
+		require.NoError(t, c.Add(numbered(2, ending("1"))))
+		require.NoError(t, c.Add(numbered(3, start("runs"))))
+		_, stop, err := c.Follow(func(nodebus.Event) {})
+		require.NoError(t, err)
+		defer stop()
+		kept := func() int {
+			page, err := c.Read(nodebus.LogQuery{All: true, UpTo: 3})
+			require.NoError(t, err)
+			return len(page.Events)
+		}
+		require.Equal(t, 3, kept())
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, 1, kept())
+	})
+}
