@@ -128,6 +128,14 @@ type logCase struct {
 	h     *heard
 	n     int
 	trace []string
+
+	before int // number of the events before h began
+}
+
+func newLogCase(t *testing.T, l nodebus.Log, seed uint64) *logCase {
+	c := &logCase{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), l: l, h: follow(t, l)}
+	c.m = model{dropped: map[uint64]bool{}, free: map[uint64]bool{}, over: map[string]bool{}, attempt: map[string]int{}}
+	return c
 }
 
 // logAgreesWithModel makes random calls and compares the results with the model. The
@@ -135,8 +143,7 @@ type logCase struct {
 func logAgreesWithModel(t *testing.T, l nodebus.Log) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	c := &logCase{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), l: l, h: follow(t, l)}
-	c.m = model{dropped: map[uint64]bool{}, free: map[uint64]bool{}, over: map[string]bool{}, attempt: map[string]int{}}
+	c := newLogCase(t, l, seed)
 	for range 1000 {
 		switch n := c.rnd.IntN(20); {
 		case n < 12:
@@ -186,10 +193,11 @@ func (c *logCase) append() {
 		c.t.Errorf("Append: %v", err)
 		return
 	}
-	all := c.h.await(c.t, len(c.m.events)+1)
+	want := len(c.m.events) - c.before + 1
+	all := c.h.await(c.t, want)
 	got := all[len(all)-1]
-	if len(all) != len(c.m.events)+1 || describe(got) != describe(ev) {
-		c.t.Errorf("the follower has received %d events, want %d; the newest is %s", len(all), len(c.m.events)+1, describe(got))
+	if len(all) != want || describe(got) != describe(ev) {
+		c.t.Errorf("the follower has received %d events, want %d; the newest is %s", len(all), want, describe(got))
 	}
 	ev.ID = got.ID
 	c.m.append(ev)

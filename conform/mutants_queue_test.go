@@ -121,6 +121,20 @@ func testReopensWithoutLeases(t *testing.T) {
 	})
 }
 
+// testReopensWithOneLease lets the first lease lapse when it is opened again.
+func testReopensWithOneLease(t *testing.T) {
+	conform.QueueReopens(t, func(t *testing.T) (flow.Queue, func() flow.Queue) {
+		var leases []flow.Lease
+		q := leased{flow.NewQueue(nil), func(l flow.Lease) flow.Lease { leases = append(leases, l); return l }}
+		return q, func() flow.Queue {
+			if len(leases) > 0 {
+				_ = leases[0].Extend(t.Context(), 0)
+			}
+			return q
+		}
+	})
+}
+
 // testReopensOldRecords opens a store that has the first record of each id.
 func testReopensOldRecords(t *testing.T) {
 	conform.StoreReopens(t, func(t *testing.T) (flow.Store, func() flow.Store) {

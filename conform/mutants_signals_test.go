@@ -13,6 +13,76 @@ func TestSignals(t *testing.T) {
 	conform.Signals(t, func(*testing.T) flow.Signals { return flow.NewSignals(nil) })
 }
 
+func TestSignalsReopens(t *testing.T) {
+	conform.SignalsReopens(t, func(*testing.T) (flow.Signals, func() flow.Signals) {
+		s := flow.NewSignals(nil)
+		return s, func() flow.Signals { return s }
+	})
+}
+
+// copied returns new signals with the signals of some prompts that change returns.
+func copied(t *testing.T, from flow.Signals, change func([]flow.Signal) []flow.Signal) flow.Signals {
+	next := flow.NewSignals(nil)
+	for _, prompt := range []string{"p", "pp", "other"} {
+		var all []flow.Signal
+		stop, _ := from.Receive(prompt, func(s flow.Signal) error { all = append(all, s); return nil })
+		stop()
+		for _, s := range change(all) {
+			_ = next.Send(t.Context(), s)
+		}
+	}
+	return next
+}
+
+// signalsReopenMutant opens signals that change has changed.
+func signalsReopenMutant(change func([]flow.Signal) []flow.Signal) func(*testing.T) {
+	return func(t *testing.T) {
+		conform.SignalsReopens(t, func(*testing.T) (flow.Signals, func() flow.Signals) {
+			s := flow.NewSignals(nil)
+			return s, func() flow.Signals { return copied(t, s, change) }
+		})
+	}
+}
+
+// written writes a signal before its receiver has it, and never takes it back.
+type written struct {
+	flow.Signals
+	file flow.Signals
+}
+
+func (m written) Send(ctx context.Context, s flow.Signal) error {
+	_ = m.file.Send(ctx, s)
+	return m.Signals.Send(ctx, s)
+}
+
+// dropsMemory drops nothing of the file.
+type dropsMemory struct{ written }
+
+func (m dropsMemory) Drop(ctx context.Context, id string) error { return m.Signals.Drop(ctx, id) }
+
+func (m written) Drop(ctx context.Context, id string) error {
+	_ = m.file.Drop(ctx, id)
+	return m.Signals.Drop(ctx, id)
+}
+
+func same(all []flow.Signal) []flow.Signal { return all }
+
+// testReopensRefused opens signals that a receiver has refused.
+func testReopensRefused(t *testing.T) {
+	conform.SignalsReopens(t, func(*testing.T) (flow.Signals, func() flow.Signals) {
+		m := written{flow.NewSignals(nil), flow.NewSignals(nil)}
+		return m, func() flow.Signals { return written{copied(t, m.file, same), m.file} }
+	})
+}
+
+// testReopensDropped opens signals that were dropped after they were opened.
+func testReopensDropped(t *testing.T) {
+	conform.SignalsReopens(t, func(*testing.T) (flow.Signals, func() flow.Signals) {
+		m := written{flow.NewSignals(nil), flow.NewSignals(nil)}
+		return m, func() flow.Signals { return dropsMemory{written{copied(t, m.file, same), m.file}} }
+	})
+}
+
 // Signals in a database would use an empty table for each subtest.
 func ExampleSignals() {
 	var t *testing.T // in a real test: the argument of the test function

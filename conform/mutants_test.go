@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +51,11 @@ var mutants = map[string]found{
 	"signals: never stops":         {"a receiver that has stopped", signalsMutant(func(s flow.Signals) flow.Signals { return unstopped{s} })},
 	"signals: backwards":           {"after Receive", signalsMutant(func(s flow.Signals) flow.Signals { return backwards{s} })},
 	"signals: no reasons":          {"signals: got", signalsMutant(func(s flow.Signals) flow.Signals { return noReasons{s} })},
+	"signals: opens empty":         {"after reopening", signalsReopenMutant(func([]flow.Signal) []flow.Signal { return nil })},
+	"signals: opens backwards":     {"after reopening", signalsReopenMutant(func(all []flow.Signal) []flow.Signal { slices.Reverse(all); return all })},
+	"signals: opens the last":      {"after reopening", signalsReopenMutant(func(all []flow.Signal) []flow.Signal { return all[max(len(all)-1, 0):] })},
+	"signals: opens what it got":   {"after a refused signal", testReopensRefused},
+	"signals: opens dropped":       {"after reopening, Drop and reopening", testReopensDropped},
 	"signals: side by side":        {"at the same time", signalsMutant(func(s flow.Signals) flow.Signals { return &sideBySide{Signals: s} })},
 	"queue: lists all":             {"list of the prompts", queueMutant(func(q flow.Queue) flow.Queue { return listsAll{q} })},
 	"queue: lists waiting first":   {"in the order of taking", queueMutant(func(q flow.Queue) flow.Queue { return listsWaitingFirst{q} })},
@@ -59,6 +65,7 @@ var mutants = map[string]found{
 	"queue: leased are free":       {"want ErrFull", limitsMutant(&flow.QueueOptions{Len: 8}, func(q flow.Queue) flow.Queue { return &freesLeased{Queue: q} })},
 	"queue: no limits":             {"want ErrFull", limitsMutant(nil)},
 	"queue: forgets leases":        {"list after reopening", testReopensWithoutLeases},
+	"queue: forgets one lease":     {"list after reopening", testReopensWithOneLease},
 	"store: lists by number":       {"was listed 2 times", storeMutant(func(s flow.Store) flow.Store { return listsByNumber{s} })},
 	"store: the oldest first":      {"list: got", storeMutant(func(s flow.Store) flow.Store { return oldestFirst{s} })},
 	"store: locked while it lists": {"did not end in time", storeMutant(func(s flow.Store) flow.Store { return &lockedStore{Store: s} })},
@@ -110,6 +117,7 @@ var mutants = map[string]found{
 func TestSuitesFindFaults(t *testing.T) {
 	mutants := maps.Clone(mutants)
 	maps.Copy(mutants, clientMutants())
+	maps.Copy(mutants, reopenMutants)
 	if name := os.Getenv("CONFORM_MUTANT"); name != "" {
 		conform.SetPatience(2 * time.Second)
 		mutants[name].test(t)

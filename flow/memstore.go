@@ -192,6 +192,17 @@ func reduced(r Record, limit int) (_ Record, size int) {
 	return r, size
 }
 
+// Reduce returns the record, or a smaller form of it if it takes more than the given
+// memory, in bytes. Every store may use it, so that every store leaves out the same; see
+// [StoreOptions] for what is left out first. A smaller form has Reduced set. How the prompt
+// ended is always kept, so that the smallest form may take more than bytes. The memory is
+// an estimate: JSON of the record may be larger or smaller. Reduce does not change r, and
+// shares its lists; it is safe for concurrent use.
+func (r Record) Reduce(bytes int) Record {
+	small, _ := reduced(r, bytes)
+	return small.full()
+}
+
 // recordSize estimates the memory of a record, in bytes. It stops when the estimate
 // exceeds limit.
 func recordSize(r *Record, limit int) int {

@@ -108,6 +108,23 @@ func TestStoreReduces(t *testing.T) {
 	}
 }
 
+// TestReduce checks that Reduce makes of a record what the store in memory keeps, and does
+// not change the record.
+func TestReduce(t *testing.T) {
+	for _, limit := range []int{1_000_000, 250_000, 100_000, 5000, 1, 0, -1} {
+		given := sizedRecord("p", 200_000)
+		got := given.Reduce(limit)
+		require.Equal(t, sizedRecord("p", 200_000), given, "others may read the record")
+		s := flow.NewStore(&flow.StoreOptions{RecordBytes: max(limit, 1)})
+		require.NoError(t, s.Put(t.Context(), given))
+		want, err := s.Get(t.Context(), "p")
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.Equal(t, limit < 200_000, got.Reduced)
+		require.Equal(t, nodebus.Succeeded, got.State)
+	}
+}
+
 // TestStoreModel makes random calls of the store and compares its listing with a list.
 func TestStoreModel(t *testing.T) {
 	type entry struct {

@@ -1,0 +1,36 @@
+package bolt
+
+import (
+	"context"
+
+	"go.etcd.io/bbolt"
+)
+
+// Change is a change that waits for the disk.
+type Change struct {
+	d *DB
+	c *change
+}
+
+// Begin hands a change of the file to the goroutine that writes.
+func (d *DB) Begin(apply func(*bbolt.Tx) error) Change { return Change{d, d.begin(apply)} }
+
+// Wait waits for the disk.
+func (c Change) Wait(ctx context.Context) error { return c.d.wait(ctx, c.c) }
+
+// Puts returns a change that writes a key.
+func Puts(key string) func(*bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put([]byte(key), []byte(key)) }
+}
+
+// Has reports whether the file has a key of Puts.
+func (d *DB) Has(key string) (found bool, err error) {
+	err = d.view(func(tx *bbolt.Tx) error {
+		found = tx.Bucket(bucketMeta).Get([]byte(key)) != nil
+		return nil
+	})
+	return found, err
+}
+
+// Closing is closed when Close has begun.
+func (d *DB) Closing() <-chan struct{} { return d.closed }

@@ -1,0 +1,139 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"go.etcd.io/bbolt"
+)
+
+// Take writes the number of the attempt before it returns the lease: if the process dies
+// then, the next process knows that the attempt may have begun.
+func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow.Lease, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(q.d.life, func() { cancel(nodebus.ErrClosed) })()
+	skips := map[string]bool{} // a prompt that leaves the queue must not make Take ask again
+	remembers := func(client string) bool {
+		skipped, known := skips[client]
+		if !known {
+			skipped = skip(client)
+			skips[client] = skipped
+		}
+		return skipped
+	}
+	for {
+		inner, err := q.mem.Take(ctx, remembers)
+		if err == nil {
+			var l flow.Lease
+			if l, err = q.lease(ctx, inner); err == nil {
+				return l, nil
+			}
+		}
+		switch {
+		case q.closed() != nil:
+			return nil, nodebus.ErrClosed
+		case !errors.Is(err, errGone):
+			return nil, err
+		}
+	}
+}
+
+// lease writes that an attempt begins. It returns errGone if the prompt has left the queue
+// in the meantime.
+func (q *queue) lease(ctx context.Context, inner flow.Lease) (flow.Lease, error) {
+	job := inner.Job()
+	e, err := q.settled(ctx, job.Prompt.ID)
+	if err != nil {
+		_ = inner.Release(ctx)
+		return nil, err
+	}
+	if e == nil {
+		q.mu.Unlock()
+		_ = inner.Done(ctx)
+		return nil, errGone
+	}
+	before := e.place.attempts
+	job.Attempt += e.base
+	e.place.attempts = job.Attempt
+	wait := q.beginPlace(e)
+	q.mu.Unlock()
+	if err = wait(ctx); err == nil {
+		return &lease{q: q, e: e, mem: inner, job: job}, nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case e.gone || errors.Is(err, errGone): // its Push has failed
+		_ = inner.Done(ctx)
+		return nil, errGone
+	case inner.Release(ctx) == nil && e.place.attempts == job.Attempt:
+		e.place.attempts = before
+	}
+	return nil, err
+}
+
+// lease is a [flow.Lease]. How long it lasts is known in memory only: when the process
+// ends, nobody holds it any more.
+type lease struct {
+	q   *queue
+	e   *entry
+	mem flow.Lease
+	job nodebus.Job
+}
+
+func (l *lease) Job() nodebus.Job { return l.job }
+
+func (l *lease) Extend(ctx context.Context, d time.Duration) error {
+	if err := l.q.closed(); err != nil {
+		return err
+	}
+	return l.mem.Extend(ctx, d)
+}
+
+// Done removes the prompt from memory first. If the disk fails, the next change of the
+// queue removes it from the file.
+func (l *lease) Done(ctx context.Context) error {
+	q := l.q
+	q.mu.Lock()
+	if err := q.closed(); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	if err := l.mem.Done(ctx); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	q.forget(l.job.Prompt.ID, l.e)
+	wait := q.begin(func(prompts, places *bbolt.Bucket) error { return remove(prompts, places, []uint64{l.e.born}) })
+	q.mu.Unlock()
+	err := wait(ctx)
+	if err != nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.owed[l.e.born] = true
+	}
+	return err
+}
+
+// Release gives the place back in memory first. If the disk fails, the next process counts
+// the attempt.
+func (l *lease) Release(ctx context.Context) error {
+	q := l.q
+	q.mu.Lock()
+	if err := q.closed(); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	if err := l.mem.Release(ctx); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	l.e.place.attempts = l.job.Attempt - 1
+	wait := q.beginPlace(l.e)
+	q.mu.Unlock()
+	return wait(ctx)
+}

@@ -1,0 +1,298 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"go.etcd.io/bbolt"
+)
+
+// queue is a [flow.Queue]. A queue in memory is its index: it knows the order, the leases
+// and the limits. The file has what another process needs.
+//
+// The order in memory and the order in the file are the same, because mu is held from a
+// change in memory until the change of the file has begun.
+type queue struct {
+	d   *DB
+	mem flow.Queue
+
+	mu      sync.Mutex // not held while code of callers runs, or while the disk works
+	entries map[string]*entry
+	seq     uint64          // the newest number of a prompt or a place
+	owed    map[uint64]bool // prompts that are done, and that the disk has not removed yet
+}
+
+// entry is a prompt in the queue. queue.mu guards it.
+type entry struct {
+	born    uint64 // the number of its Push; the key in the file
+	place   place
+	moved   bool          // the place is not that of its Push
+	base    int           // attempts before this process
+	gone    bool          // Push has failed, or the prompt is deleted
+	deletes chan struct{} // closed when a Delete that has begun is done; nil if there is none
+}
+
+// errGone is the error of a change for a prompt that the file does not have.
+var errGone = errors.New("bolt: the prompt has left the queue")
+
+// begin begins a change of the file, and removes what is owed. q.mu is held, so that the
+// changes are in the order of the changes in memory.
+func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait func(context.Context) error) {
+	owed := make([]uint64, 0, len(q.owed))
+	for born := range q.owed {
+		owed = append(owed, born)
+	}
+	c := q.d.begin(func(tx *bbolt.Tx) error {
+		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
+		if err := remove(prompts, places, owed); err != nil {
+			return err
+		}
+		return apply(prompts, places)
+	})
+	return func(ctx context.Context) error {
+		err := q.d.wait(ctx, c)
+		if err == nil && len(owed) > 0 {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			for _, born := range owed {
+				delete(q.owed, born)
+			}
+		}
+		return err
+	}
+}
+
+// remove removes prompts from the file.
+func remove(prompts, places *bbolt.Bucket, all []uint64) error {
+	for _, born := range all {
+		if err := errors.Join(prompts.Delete(number(born)), places.Delete(number(born))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
+// change of the file comes after the change of Push.
+func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	sealed, err := q.d.sealer.seal(p.ID, secrets)
+	if err != nil {
+		return err
+	}
+	value, err := promptValue(p, sealed)
+	if err != nil {
+		return fmt.Errorf("bolt: prompt %q has no JSON, so no file can keep it; submit values that have: %w", p.ID, err)
+	}
+	own := p
+	if !isPlain(p) { // the queue in memory would call methods of its values
+		if own, _, err = readPrompt(value); err != nil {
+			return fmt.Errorf("bolt: the JSON of prompt %q cannot be read again; submit values that have one: %w", p.ID, err)
+		}
+	}
+	q.mu.Lock()
+	if err := q.closed(); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	if err := q.mem.Push(ctx, own, secrets); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	q.seq++
+	e := &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
+	q.entries[p.ID] = e
+	wait := q.begin(func(prompts, _ *bbolt.Bucket) error { return prompts.Put(number(e.born), value) })
+	q.mu.Unlock()
+	if err = wait(ctx); err == nil {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e.gone = true
+	q.forget(p.ID, e)
+	_, _ = q.mem.Delete(ctx, p.ID) // if it is leased, Take gives it up
+	return err
+}
+
+func (q *queue) closed() error {
+	select {
+	case <-q.d.closed:
+		return nodebus.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// forget removes the entry of a prompt, unless the id is used again. q.mu is held.
+func (q *queue) forget(id string, e *entry) {
+	if q.entries[id] == e {
+		delete(q.entries, id)
+	}
+}
+
+// Move changes memory first: if the disk fails, the prompt has its new place until the
+// process ends, and its next change of the file writes the place.
+func (q *queue) Move(ctx context.Context, id string, priority float64) error {
+	e, err := q.settled(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := q.mem.Move(ctx, id, priority); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	q.seq++
+	e.place.seq, e.place.priority, e.moved = q.seq, priority, true
+	wait := q.beginPlace(e)
+	q.mu.Unlock()
+	return wait(ctx)
+}
+
+// beginPlace begins to write the place of a prompt. q.mu is held.
+func (q *queue) beginPlace(e *entry) (wait func(context.Context) error) {
+	key, value, whole := number(e.born), e.place.value(), e.place.attempts == 0 && !e.moved
+	return q.begin(func(prompts, places *bbolt.Bucket) error {
+		switch {
+		case prompts.Get(key) == nil:
+			return errGone
+		case whole:
+			return places.Delete(key)
+		}
+		return places.Put(key, value)
+	})
+}
+
+// settled waits until no Delete of the prompt has begun, and returns its entry with q.mu
+// held; nil if there is none. With an error, q.mu is not held.
+func (q *queue) settled(ctx context.Context, id string) (*entry, error) {
+	for {
+		q.mu.Lock()
+		if err := q.closed(); err != nil {
+			q.mu.Unlock()
+			return nil, err
+		}
+		e := q.entries[id]
+		if e == nil || e.deletes == nil {
+			return e, nil
+		}
+		deletes := e.deletes
+		q.mu.Unlock()
+		select {
+		case <-deletes:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Delete changes the file first, because a prompt that comes back after an error would have
+// lost its place. A Take that has such a prompt waits for the outcome.
+func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.Prompt, err error) {
+	var entries []*entry
+	var borns []uint64
+	done := make(chan struct{})
+	for {
+		if entries, deleted, err = q.chooses(ctx, ids); err == nil {
+			break
+		} else if err != errBusy { //nolint:errorlint // never wrapped
+			return nil, err
+		}
+	}
+	for _, e := range entries {
+		e.deletes = done
+		borns = append(borns, e.born)
+	}
+	wait := func(context.Context) error { return nil }
+	if len(borns) > 0 {
+		wait = q.begin(func(prompts, places *bbolt.Bucket) error { return remove(prompts, places, borns) })
+	}
+	q.mu.Unlock()
+	err = wait(ctx)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer close(done)
+	for i, e := range entries {
+		if e.deletes = nil; err != nil {
+			continue
+		}
+		e.gone = true
+		q.forget(deleted[i].ID, e)
+		_, _ = q.mem.Delete(ctx, deleted[i].ID) // if it is leased, Take gives it up
+	}
+	if err != nil {
+		return nil, err
+	}
+	return deleted, nil
+}
+
+// errBusy means that another Delete of the same prompts was under way.
+var errBusy = errors.New("bolt: look again")
+
+// chooses returns the prompts with these ids that wait, with q.mu held. With an error,
+// q.mu is not held.
+func (q *queue) chooses(ctx context.Context, ids []string) (entries []*entry, prompts []*nodebus.Prompt, err error) {
+	for _, id := range ids {
+		if _, err := q.settled(ctx, id); err != nil {
+			return nil, nil, err
+		}
+		q.mu.Unlock()
+	}
+	q.mu.Lock()
+	seen := map[*entry]bool{}
+	for _, id := range ids {
+		e := q.entries[id]
+		switch {
+		case e == nil || seen[e]:
+			continue
+		case e.deletes != nil:
+			q.mu.Unlock()
+			return nil, nil, errBusy
+		}
+		seen[e] = true
+		for x, err := range q.mem.List(ctx, id) {
+			if err == nil && !x.Leased {
+				entries, prompts = append(entries, e), append(prompts, x.Prompt)
+			}
+		}
+	}
+	return entries, prompts, nil
+}
+
+// List adds the attempts of earlier processes to the listing of the queue in memory.
+func (q *queue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
+	return func(yield func(flow.Queued, error) bool) {
+		if err := q.closed(); err != nil {
+			yield(flow.Queued{}, err)
+			return
+		}
+		for x, err := range q.mem.List(ctx, ids...) {
+			if x.Prompt != nil {
+				x.Attempt += q.baseOf(x.Prompt.ID)
+			}
+			if !yield(x, err) {
+				return
+			}
+		}
+	}
+}
+
+func (q *queue) baseOf(id string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e := q.entries[id]; e != nil {
+		return e.base
+	}
+	return 0
+}
+
+func (q *queue) Len(ctx context.Context) (waiting, leased int, err error) {
+	if err := q.closed(); err != nil {
+		return 0, 0, err
+	}
+	return q.mem.Len(ctx)
+}

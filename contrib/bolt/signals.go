@@ -1,0 +1,229 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"go.etcd.io/bbolt"
+)
+
+// signals is a [flow.Signals]. Signals in memory know the receivers, the order and the
+// limits. The file has what another process needs.
+//
+// A signal is written before its receiver is called: clients must not see the effect of an
+// answer that a crash takes back. If the receiver then refuses it, the signal is removed
+// again; a crash in between leaves a signal that later receivers refuse, too.
+type signals struct {
+	d   *DB
+	mem flow.Signals
+
+	mu    sync.Mutex // not held while code of callers runs, or while the disk works
+	seq   uint64     // the newest number of a signal
+	boxes map[string]*box
+}
+
+// box is what is known of a prompt that has signals in the file, or for which Send or Drop
+// runs. signals.mu guards running; whoever has the turn may use the rest.
+type box struct {
+	turn    chan struct{} // capacity 1: who puts a value in has the turn
+	running int           // calls of Send and Drop that have the turn, or wait for it
+	len     int           // signals in the file
+	ends    bool          // an interrupt is in the file
+}
+
+func openSignals(d *DB) (*signals, error) {
+	m := &signals{d: d, boxes: map[string]*box{}}
+	var all []flow.Signal
+	err := d.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketSignals).ForEach(func(key, value []byte) error {
+			var s flow.Signal
+			if err := fromJSON(value, &s); err != nil || len(key) < 8 {
+				return damaged(d.path, fmt.Sprintf("signal number %x cannot be read: %v", key, err))
+			}
+			m.seq = max(m.seq, binary.BigEndian.Uint64(key[len(key)-8:]))
+			all = append(all, s)
+			b := m.box(s.PromptID)
+			b.len++
+			b.ends = b.ends || s.Interrupt
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.mem, err = refill(d, all)
+	return m, err
+}
+
+// refill returns signals in memory. If they exceed the limits, because the limits were
+// higher once, the limits grow: what was accepted is kept.
+func refill(d *DB, all []flow.Signal) (flow.Signals, error) {
+	opts := flow.SignalsOptions{}
+	if d.opts.Signals != nil {
+		opts = *d.opts.Signals
+	}
+	for range 40 {
+		m := flow.NewSignals(&opts)
+		err := sendEach(m, all)
+		switch {
+		case err == nil:
+			return m, nil
+		case !errors.Is(err, flow.ErrFull):
+			return nil, err
+		}
+		opts.PromptLen = max(opts.PromptLen, 1000, len(all))
+		opts.PromptBytes = 2 * max(opts.PromptBytes, 1<<20)
+		opts.Bytes = 2 * max(opts.Bytes, 64<<20)
+		d.logger.Warn("there are more signals than the limits allow: the limits are raised until the file is opened again",
+			"file", d.path, "signals", len(all), "bytes", opts.Bytes)
+	}
+	return nil, damaged(d.path, "its signals are too large")
+}
+
+func sendEach(m flow.Signals, all []flow.Signal) error {
+	for _, s := range all {
+		if err := m.Send(context.Background(), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prefix is the beginning of the keys of a prompt's signals: the length of the id, and the
+// id, so that no id is the beginning of another. The number of the signal follows.
+func prefix(promptID string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(promptID))), promptID...)
+}
+
+func (m *signals) Send(ctx context.Context, s flow.Signal) error {
+	if len(s.PromptID)+10 > bbolt.MaxKeySize {
+		return fmt.Errorf("bolt: the signal cannot be kept: its prompt id has %d bytes, at most %d are possible", len(s.PromptID), bbolt.MaxKeySize-10)
+	}
+	value, err := toJSON(s)
+	if err != nil {
+		return fmt.Errorf("bolt: the signal of prompt %q has no JSON: %w", s.PromptID, err)
+	}
+	b, leave, err := m.enter(ctx, s.PromptID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if s.Interrupt && b.ends { // it is in the file already
+		return m.mem.Send(ctx, s)
+	}
+	key := m.key(s.PromptID)
+	if err := m.d.write(ctx, func(tx *bbolt.Tx) error { return tx.Bucket(bucketSignals).Put(key, value) }); err != nil {
+		return err
+	}
+	kept := false
+	defer func() { // deferred: a receiver may call runtime.Goexit
+		if kept || !m.takeBack(s.PromptID, key) {
+			b.len++
+			b.ends = b.ends || s.Interrupt && kept
+		}
+	}()
+	if err := m.mem.Send(ctx, s); err != nil {
+		return err
+	}
+	kept = true
+	return nil
+}
+
+// key returns the key of a new signal.
+func (m *signals) key(promptID string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seq++
+	return append(prefix(promptID), number(m.seq)...)
+}
+
+// takeBack removes a signal that its receiver has refused, and reports whether the file has
+// it no longer.
+func (m *signals) takeBack(promptID string, key []byte) bool {
+	err := m.d.write(context.Background(), func(tx *bbolt.Tx) error { return tx.Bucket(bucketSignals).Delete(key) })
+	if err != nil && !errors.Is(err, nodebus.ErrClosed) {
+		m.d.logger.Warn("a refused signal stays in the file until its prompt ends", "file", m.d.path, "prompt", promptID, "error", err)
+	}
+	return err == nil
+}
+
+// box returns the box of a prompt. m.mu is held, or nobody else uses m yet.
+func (m *signals) box(promptID string) *box {
+	b := m.boxes[promptID]
+	if b == nil {
+		b = &box{turn: make(chan struct{}, 1)}
+		m.boxes[promptID] = b
+	}
+	return b
+}
+
+// enter waits for other calls of Send and Drop for the prompt, so that the order in the
+// file is the order in memory.
+func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave func(), err error) {
+	m.mu.Lock()
+	b = m.box(promptID)
+	b.running++
+	m.mu.Unlock()
+	exit := func(turn bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if b.running--; b.running == 0 && b.len == 0 { // nobody has the turn, so that len may be read
+			delete(m.boxes, promptID)
+		}
+		if turn {
+			<-b.turn
+		}
+	}
+	select {
+	case b.turn <- struct{}{}:
+		return b, func() { exit(true) }, nil
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-m.d.closed:
+		err = nodebus.ErrClosed
+	}
+	exit(false)
+	return nil, nil, err
+}
+
+func (m *signals) Receive(promptID string, f func(flow.Signal) error) (stop func(), err error) {
+	select {
+	case <-m.d.closed:
+		return nil, nodebus.ErrClosed
+	default:
+	}
+	return m.mem.Receive(promptID, f)
+}
+
+func (m *signals) Drop(ctx context.Context, promptID string) error {
+	if len(promptID)+10 > bbolt.MaxKeySize {
+		return nil // Send keeps none
+	}
+	b, leave, err := m.enter(ctx, promptID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if b.len > 0 {
+		first := prefix(promptID)
+		err = m.d.write(ctx, func(tx *bbolt.Tx) error {
+			c := tx.Bucket(bucketSignals).Cursor()
+			for key, _ := c.Seek(first); len(key) == len(first)+8 && string(key[:len(first)]) == string(first); key, _ = c.Seek(first) {
+				if err := c.Delete(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		b.len, b.ends = 0, false
+	}
+	return m.mem.Drop(ctx, promptID)
+}
