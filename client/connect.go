@@ -64,15 +64,8 @@ func (c *Client) reconnect(ctx context.Context) error {
 		} else {
 			c.wait = min(2*wait, 32*c.opts.Retry)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		case <-c.life.Done():
-			timer.Stop()
-			return nodebus.ErrClosed
+		if err := c.sleep(ctx, wait); err != nil {
+			return err
 		}
 		err := c.connect(ctx)
 		var refused *RefusedError
@@ -83,6 +76,20 @@ func (c *Client) reconnect(ctx context.Context) error {
 			return err
 		}
 		c.opts.Logger.Info("no connection to the server", "error", err)
+	}
+}
+
+// sleep waits for a time, or until ctx ends or the client is closed.
+func (c *Client) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.life.Done():
+		return nodebus.ErrClosed
 	}
 }
 

@@ -132,7 +132,22 @@ func callError(ctx context.Context, r *call, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("client: %s: %w", r.what, err)
+	return &lostError{fmt.Errorf("client: %s: %w", r.what, err)}
+}
+
+// lostError means that the answer to a request was lost, or the request: another may succeed.
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() error { return e.error }
+
+// isPassing reports whether a request may succeed when it is made again: its answer was
+// lost, or a proxy does not reach the server, which may be about to start.
+func isPassing(err error) bool {
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return refused.Status == http.StatusBadGateway || refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusGatewayTimeout
+	}
+	return errors.As(err, new(*lostError))
 }
 
 // unreached returns the error of a connection that has failed.

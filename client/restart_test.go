@@ -35,6 +35,43 @@ func newFront(t *testing.T) *front {
 	return f
 }
 
+// TestWaitWhoseAnswerIsLost: the server is gone when Wait asks for the record, and comes back
+// with it.
+func TestWaitWhoseAnswerIsLost(t *testing.T) {
+	for name, lose := range map[string]func(http.ResponseWriter){
+		"a broken connection": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"half of the answer": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("{"))
+			panic(http.ErrAbortHandler)
+		},
+		"a proxy without a server": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, losses := newHost(t, nil), atomic.Int64{}
+			losses.Store(3)
+			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Has("outcome") && losses.Add(-1) >= 0 {
+					lose(w)
+				} else {
+					h.Config.Handler.ServeHTTP(w, r)
+				}
+			}))
+			t.Cleanup(site.Close)
+			t.Cleanup(site.CloseClientConnections)
+			c := dial(t, site.URL+"/ws", &client.Options{Retry: time.Millisecond})
+			id := submit(t, c, node("Fail"))
+			for _, err := range c.Follow(deadline(t), id) { // so Wait has no events of its own
+				require.NoError(t, err)
+			}
+			o, err := c.Wait(deadline(t), id)
+			require.NoError(t, err)
+			require.Equal(t, nodebus.Failed, o.State)
+			require.Negative(t, losses.Load())
+		})
+	}
+}
+
 // TestWaitOverANewProcess: the server's program is started anew and knows none of the
 // earlier prompts. Meanwhile, all requests fail.
 func TestWaitOverANewProcess(t *testing.T) {

@@ -19,7 +19,8 @@ import (
 // The outcome is the server's record, see [Client.Outcome]. If the server gives none, it is
 // what the events told that come while Wait runs, or that the client has kept for a first
 // Follow; then Nodes is empty. Events that a Follow has taken before do not count; Wait then
-// returns why there is no record.
+// returns why there is no record. If the answer is lost, because the server was started anew at
+// this moment, Wait asks again, with the pauses of Options.Retry.
 func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, error) {
 	if _, err := idElement(promptID); err != nil {
 		return nil, err
@@ -34,17 +35,25 @@ func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, e
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	o, err := c.Outcome(ctx, promptID)
-	switch {
-	case err == nil:
-		return o, nil
-	case ctx.Err() == nil && saw.all():
-		saw.o.Rejected = c.rejected.of(promptID)
-		return &saw.o, nil
-	case saw.closed:
-		return nil, because(errMissing, err)
+	for pause := c.opts.Retry; ; pause = min(2*pause, 32*c.opts.Retry) {
+		o, err := c.Outcome(ctx, promptID)
+		switch {
+		case err == nil:
+			return o, nil
+		case ctx.Err() == nil && saw.all():
+			saw.o.Rejected = c.rejected.of(promptID)
+			return &saw.o, nil
+		case ctx.Err() == nil && c.opts.Retry > 0 && isPassing(err):
+			c.opts.Logger.Info("no record yet", "prompt", promptID, "error", err)
+			if err := c.sleep(ctx, pause); err != nil {
+				return nil, err
+			}
+		case saw.closed:
+			return nil, because(errMissing, err)
+		default:
+			return nil, err
+		}
 	}
-	return nil, err
 }
 
 var errMissing = errors.New("client: the prompt has ended, but some of its events are missing")

@@ -28,6 +28,7 @@ func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
 		"Move gives a waiting prompt another priority":        queueMoves,
 		"Push of an id that is leased is refused":             queueLeased,
 		"Delete removes waiting prompts only":                 queueDelete,
+		"TakeOne leases the prompt that it names":             queueTakesOne,
 		"a reader of the list may stop early":                 queueListStops,
 		"Len counts waiting and leased prompts":               queueLen,
 		"List yields what is leased, then what waits":         queueLists,

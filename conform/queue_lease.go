@@ -11,6 +11,36 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
+// queueTakesOne leases a prompt out of its turn. The lease is like any other.
+func queueTakesOne(t *testing.T, q flow.Queue) {
+	push(t, q, ids("a", "b", "c")...)
+	l, err := q.TakeOne(t.Context(), "b")
+	if err != nil {
+		t.Fatalf("TakeOne: %v", err)
+	}
+	if id := l.Job().Prompt.ID; id != "b" {
+		t.Fatalf("TakeOne leased prompt %q, want b", id)
+	}
+	attempt(t, l, 1)
+	same(t, "list", queued(t, q), []string{"a", "c"})
+	for _, id := range []string{"b", "nobody"} { // it is leased; there is none
+		if l, err := q.TakeOne(t.Context(), id); !errors.Is(err, flow.ErrNotFound) {
+			t.Errorf("TakeOne of prompt %q, which does not wait: %v, %v, want ErrNotFound", id, l, err)
+		}
+	}
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatalf("release: %v", err)
+	}
+	same(t, "list", queued(t, q), []string{"a", "b", "c"})
+	if l, err = q.TakeOne(t.Context(), "c"); err != nil {
+		t.Fatalf("TakeOne: %v", err)
+	}
+	done(t, l)
+	same(t, "list", queued(t, q), []string{"a", "b"})
+	attempt(t, take(t, q, "a"), 1)
+	attempt(t, take(t, q, "b"), 1)
+}
+
 func queueAsks(t *testing.T, q flow.Queue) {
 	push(t, q, of("x", "x1"), of("y", "y1"), of("x", "x2"), of("z", "z1"), of("y", "y2"))
 	for range 2 { // the answers of the first call are forgotten in the second

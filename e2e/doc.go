@@ -8,6 +8,7 @@
 // conform.Client on it, measure it, and check its types.
 //
 // Package hosts, below, runs the server in routers, and behind nginx and Caddy.
+// Package chaos, below, kills a program again and again; .ci/run has it as a step of its own.
 //
 // The flag -repeat=20 runs each client 20 times on new servers, for faults that are a
 // matter of chance.

@@ -70,6 +70,17 @@ func (q *chaosQueue) Take(ctx context.Context, skip func(string) bool) (flow.Lea
 	return chaosLease{l, q}, err
 }
 
+func (q *chaosQueue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
+	if q.fails(5) {
+		return nil, errChaos
+	}
+	l, err := q.Queue.TakeOne(ctx, id)
+	if err == nil && q.fails(3) {
+		return nil, errChaos
+	}
+	return chaosLease{l, q}, err
+}
+
 func (q *chaosQueue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
 	return func(yield func(flow.Queued, error) bool) {
 		if q.fails(5) {

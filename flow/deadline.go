@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -55,11 +56,12 @@ func (e *Engine) expires(en *entry, pause time.Duration) {
 
 // endLate ends prompts whose deadlines have passed, if they wait.
 func (e *Engine) endLate(ctx context.Context, ids ...string) error {
-	gone, err := e.withdraw(ctx, ids...)
-	for _, q := range gone {
-		e.endWaiting(q, errDeadline)
+	var all error
+	for _, id := range ids {
+		_, err := e.endOne(ctx, id, errDeadline)
+		all = errors.Join(all, err)
 	}
-	return err
+	return all
 }
 
 // watchDeadlines ends the waiting prompts whose deadlines have passed, whoever has submitted

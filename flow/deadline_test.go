@@ -17,6 +17,13 @@ type failingDelete struct {
 	times int
 }
 
+func (q *failingDelete) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
+	if q.times--; q.times >= 0 {
+		return nil, errors.New("the queue is not there")
+	}
+	return q.Queue.TakeOne(ctx, id)
+}
+
 func (q *failingDelete) Delete(ctx context.Context, ids ...string) ([]*nodebus.Prompt, error) {
 	if q.times--; q.times >= 0 {
 		return nil, errors.New("the queue is not there")

@@ -42,6 +42,13 @@ type EngineOptions struct {
 	// it interrupts the prompts that still run, also those that wait for an answer. Default
 	// 0: Run interrupts at once.
 	Drain time.Duration
+	// HandOver gives prompts back to the queue where Run would interrupt them because its
+	// context ends, for a queue that another process goes on with: a rolling deployment, or
+	// a restart. Their next attempt begins there, or in the next Run here. A prompt that only
+	// waits for answers is given back at once; the others after Drain. A prompt that has begun
+	// counts the attempt, see Attempts. Danger: with a queue in memory, the prompts are lost
+	// when the process ends, and clients do not learn that. Default false: Run interrupts.
+	HandOver bool
 	// Logger receives problems that no caller and no client learns about. What nodes log goes
 	// to the logger of the executor, which is this Logger only for the default executor.
 	// Default: no logging.
@@ -112,6 +119,7 @@ type Engine struct {
 	active  int           // attempts that have begun and not returned, resting ones too
 	quiet   chan struct{} // closed when active becomes 0; nil if nobody waits
 	paused  bool
+	handing bool          // a Run whose context has ended hands over what rests
 	drains  int           // calls of Drain that wait
 	calm    chan struct{} // closed when drains becomes 0
 	average time.Duration // moving average of how long prompts run; 0: unknown

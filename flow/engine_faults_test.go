@@ -158,6 +158,11 @@ func (q moodyQueue) Delete(ctx context.Context, ids ...string) ([]*nodebus.Promp
 	return q.Queue.Delete(ctx, ids...)
 }
 
+func (q moodyQueue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
+	q.moan("delete")
+	return q.Queue.TakeOne(ctx, id)
+}
+
 func TestQueueThatPanics(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		q := moodyQueue{flow.NewQueue(nil), &moody{}}

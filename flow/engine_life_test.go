@@ -107,6 +107,8 @@ func TestInterruptOfAnUnreadyPrompt(t *testing.T) {
 
 type keepingQueue struct{ flow.Queue }
 
+func (keepingQueue) TakeOne(context.Context, string) (flow.Lease, error) { return nil, errQueue }
+
 func (keepingQueue) Delete(context.Context, ...string) ([]*nodebus.Prompt, error) {
 	return nil, errQueue
 }

@@ -45,6 +45,13 @@ func (q *hookedQueue) Delete(ctx context.Context, ids ...string) ([]*nodebus.Pro
 	return q.Queue.Delete(ctx, ids...)
 }
 
+func (q *hookedQueue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
+	if n := q.deleted.Add(1); q.deletes != nil {
+		q.deletes(n)
+	}
+	return q.Queue.TakeOne(ctx, id)
+}
+
 type hookedLease struct {
 	flow.Lease
 	q *hookedQueue

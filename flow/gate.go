@@ -40,7 +40,7 @@ func (g *gate) start() {
 	g.e.mu.Lock()
 	g.j.en.start, g.j.en.started = &s, now
 	g.e.mu.Unlock()
-	g.e.tell(g.j.event(s))
+	_ = g.e.tell(g.j.event(s))
 }
 
 // event returns an event for the prompt's client.
@@ -193,7 +193,7 @@ func (g *gate) cached(ev *nodebus.Event) error {
 	if ev != nil {
 		return g.e.publish(*ev)
 	}
-	g.e.tell(g.j.event(c))
+	_ = g.e.tell(g.j.event(c))
 	return nil
 }
 

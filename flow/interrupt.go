@@ -23,12 +23,9 @@ func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, er
 	if again != nil {
 		e.extendNow(ctx, again, promptID)
 	}
-	gone, err := e.withdraw(ctx, promptID)
-	for _, q := range gone {
-		e.endWaiting(q, nodebus.ErrInterrupted)
-	}
-	if len(gone) > 0 {
-		return true, err
+	ended, err := e.endOne(ctx, promptID, nodebus.ErrInterrupted)
+	if ended {
+		return true, nil
 	}
 	if err == nil {
 		var queued bool
@@ -82,21 +79,54 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 	}
 }
 
-// endWaiting ends a prompt that was deleted from the queue. An earlier attempt may still
-// run here, although its lease has lapsed. The record has what this engine knows of the
-// last attempt. If the prompt has a record already, it has ended before, and err is ignored.
-func (e *Engine) endWaiting(q Queued, err error) {
+// endOne ends a prompt if it waits, whoever has submitted it. It leases the prompt: if this
+// process dies before the end is told, the queue still has the prompt.
+func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool, err error) {
+	var lease Lease
+	var taken nodebus.Job
+	err = apart(func() (err error) {
+		if lease, err = e.opts.Queue.TakeOne(ctx, id); err != nil {
+			return err
+		}
+		if taken = lease.Job(); taken.Prompt == nil {
+			return errNoPrompt
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
+	}
+	return e.endWaiting(Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause), nil
+}
+
+// endWaiting ends a prompt that has waited; lease is nil if it was deleted from the queue. An
+// earlier attempt may still run here, although its lease has lapsed. The record has what
+// this engine knows of the last attempt. If the prompt has a record already, it has ended
+// before, and err is ignored. endWaiting returns false if somebody else here ends it.
+func (e *Engine) endWaiting(q Queued, lease Lease, err error) bool {
 	p := q.Prompt
 	e.mu.Lock()
 	en := e.entryOf(p)
 	if en.ends {
 		e.mu.Unlock()
-		return
+		if lease == nil {
+			return true
+		}
+		if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
+			e.opts.Logger.Warn("a prompt that ends is leased once more", "prompt", p.ID, "error", err)
+		}
+		return false
 	}
 	en.ends = true
 	e.entries[p.ID] = en
 	e.leaves(en)
 	j, run := e.newJob(en, max(en.attempts, q.Attempt-1)), en.run
+	if j.lease = lease; lease != nil {
+		j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
+	}
 	if errors.Is(err, nodebus.ErrInterrupted) {
 		j.cancel(nodebus.ErrInterrupted)
 	}
@@ -105,13 +135,14 @@ func (e *Engine) endWaiting(q Queued, err error) {
 		e.lapse(run)
 		run.awaitSilence()
 	}
-	if j.attempt > 1 || q.Attempt != 1 { // an attempt may have ended the prompt, and its process has died then
+	if j.attempt > 1 || q.Attempt != 1 { // an earlier lease may have ended the prompt, and its process has died then
 		if rec, err := e.recordOf(p); err == nil {
 			e.repeatEnd(j, &rec)
-			return
+			return true
 		}
 	}
 	e.conclude(j, err)
+	return true
 }
 
 // pause returns the lease of a prompt that waits here for its next attempt; nil if it does
@@ -192,7 +223,8 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 			deleted = append(deleted, id)
 		}
 	}
-	gone, err := e.withdraw(ctx, promptIDs...)
+	rest := e.endBegun(ctx, promptIDs, &deleted)
+	gone, err := e.withdraw(ctx, rest...)
 	for _, q := range gone {
 		p := q.Prompt
 		deleted = append(deleted, p.ID)
@@ -203,8 +235,8 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 		}
 		began := q.Attempt > 1 || en != nil && en.attempts > 0
 		e.mu.Unlock()
-		if began {
-			e.endWaiting(q, nodebus.ErrInterrupted)
+		if began { // meanwhile
+			e.endWaiting(q, nil, nodebus.ErrInterrupted)
 			continue
 		}
 		e.hub.Unexpect(p.ClientID, p.ID)
@@ -216,6 +248,37 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 	}
 	e.tellStatus()
 	return deleted, err
+}
+
+// endBegun ends the prompts that wait for a further attempt, adds their ids to deleted, and
+// returns the other ids.
+func (e *Engine) endBegun(ctx context.Context, ids []string, deleted *[]string) (rest []string) {
+	if len(ids) == 0 {
+		return nil
+	}
+	ended := map[string]bool{}
+	for q, err := range e.Queued(ctx, ids...) {
+		if err != nil {
+			break // Delete returns the error
+		}
+		id := q.Prompt.ID
+		e.mu.Lock()
+		en := e.entries[id]
+		began := q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
+		e.mu.Unlock()
+		if q.Leased || !began {
+			continue
+		}
+		gone, err := e.endOne(ctx, id, nodebus.ErrInterrupted)
+		if err != nil {
+			e.opts.Logger.Warn("prompt not ended before its next attempt", "prompt", id, "error", err)
+		}
+		if gone {
+			ended[id] = true
+			*deleted = append(*deleted, id)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return ended[id] })
 }
 
 // signal sends an interrupt to the engine that runs a prompt, or that takes it next.

@@ -226,12 +226,7 @@ func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait
 		case !known:
 			return nil, &client, nil, 0
 		case !skipped:
-			q.remove(x)
-			q.seq++
-			x.taken = q.seq
-			x.lapses = time.Now().Add(leaseTime)
-			heap.Push(&q.leased, x)
-			return &memLease{q, x}, nil, nil, 0
+			return q.lease(x), nil, nil, 0
 		}
 	}
 	wait = time.Hour
@@ -239,6 +234,27 @@ func (s *search) next() (lease Lease, ask *string, changed <-chan struct{}, wait
 		wait = time.Until(q.leased[0].lapses)
 	}
 	return nil, nil, q.changed, wait
+}
+
+// lease leases a waiting prompt. q.mu is held.
+func (q *memQueue) lease(x *queued) *memLease {
+	q.remove(x)
+	q.seq++
+	x.taken = q.seq
+	x.lapses = time.Now().Add(leaseTime)
+	heap.Push(&q.leased, x)
+	return &memLease{q, x}
+}
+
+func (q *memQueue) TakeOne(_ context.Context, id string) (Lease, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lapse()
+	x := q.byID[id]
+	if x == nil || !x.lapses.IsZero() {
+		return nil, fmt.Errorf("%w: no prompt with this id waits: prompt %q", ErrNotFound, id)
+	}
+	return q.lease(x), nil
 }
 
 // listed names a prompt of a listing.

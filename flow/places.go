@@ -65,6 +65,9 @@ func (e *Engine) rest(j *job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.unplace(j)
+	if e.handing {
+		j.cancel(errHandOver)
+	}
 }
 
 // resume waits until an attempt has a place again. Then it returns nil. If ctx ends

@@ -182,11 +182,7 @@ func (e *Engine) interruptAgain(en *entry) {
 		return
 	}
 	e.extendNow(ctx, again, en.p.ID)
-	gone, err := e.withdraw(ctx, en.p.ID)
-	for _, q := range gone {
-		e.endWaiting(q, nodebus.ErrInterrupted)
-	}
-	if err != nil {
+	if _, err := e.endOne(ctx, en.p.ID, nodebus.ErrInterrupted); err != nil {
 		e.opts.Logger.Warn("prompt not interrupted before its next attempt", "prompt", en.p.ID, "error", err)
 	}
 }

@@ -163,6 +163,12 @@ func (e *Engine) claim(j *job) bool {
 
 // finish is what follows an attempt: the next attempt, or the end of the prompt.
 func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
+	if err != nil && errors.Is(context.Cause(j.ctx), errHandOver) {
+		if e.handOver(j, keep) {
+			return
+		}
+		err = nodebus.ErrInterrupted // meanwhile
+	}
 	if e.retries(j, err) && e.tryAgain(j, err, keep) {
 		return
 	}
@@ -231,7 +237,8 @@ func (e *Engine) renumber(j *job, attempt int) {
 
 // lastWord sends the last events of a prompt, without terminal if that is nil, and without
 // the closing event if closed is true. Then it takes the prompt out of the queue: if the
-// process dies earlier, the queue still has the prompt.
+// process dies earlier, the queue still has the prompt. If the hub is closed already, the
+// queue keeps the prompt, and whoever takes it tells its end.
 func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Record) {
 	en := j.en
 	e.mu.Lock()
@@ -248,22 +255,35 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Re
 	if j.lease != nil {
 		e.owes(1, 0)
 	}
+	untold := false
+	say := func(p nodebus.Payload) { untold = errors.Is(e.tell(j.event(p)), nodebus.ErrClosed) || untold }
 	// The steps are deferred, the last step first: a publisher that calls runtime.Goexit
 	// ends one step, and not the rest.
 	defer e.settle(en, rec, nil)
 	defer func() {
-		if j.lease != nil {
+		switch {
+		case j.lease == nil:
+		case untold && !e.wasTold(j.p.ID):
+			e.owes(-1, 0)
+			e.opts.Logger.Warn("the hub is closed: the queue keeps the prompt until its end is told", "prompt", j.p.ID)
+		default:
 			e.completeLease(j, 1)
 		}
 		e.dropSignals(j.p.ID)
 	}()
 	if !closed {
-		defer e.tell(j.event(nodebus.Executing{PromptID: j.p.ID}))
+		defer say(nodebus.Executing{PromptID: j.p.ID})
 	}
 	defer e.tellStatus()
 	if terminal != nil {
-		e.tell(j.event(terminal))
+		say(terminal)
 	}
+}
+
+// wasTold reports whether the log has the last event of a prompt.
+func (e *Engine) wasTold(id string) bool {
+	_, closed, err := e.hub.Ended(id)
+	return err == nil && closed
 }
 
 // completeLease takes a prompt that has ended out of the queue, also if its lease has

@@ -16,7 +16,7 @@ const leaseTime = 30 * time.Second
 // they run. It is the truth about both: an engine asks it and remembers nothing of its
 // own, because several engines may share a queue, and a queue may outlive its process.
 // It orders waiting prompts by priority, then by arrival. It must be safe for concurrent use. It must
-// not hold a lock while it calls skip, because skip may call the queue. It has six
+// not hold a lock while it calls skip, because skip may call the queue. It has seven
 // methods, because each of them must be one step: none can be made of the others.
 type Queue interface {
 	// Push adds a prompt with its secrets. Errors: [ErrDuplicate] if a prompt with the
@@ -34,6 +34,10 @@ type Queue interface {
 	// again in its old place, and the next lease has an attempt number that is one
 	// higher.
 	Take(ctx context.Context, skip func(clientID string) bool) (Lease, error)
+	// TakeOne leases the prompt with this id, if it waits, out of its turn and without a
+	// question: an engine ends the prompt. It returns [ErrNotFound] if no prompt with this id
+	// waits.
+	TakeOne(ctx context.Context, promptID string) (Lease, error)
 	// List yields the leased prompts, in the order in which they were taken, and then the
 	// waiting prompts, in their order, as they are at one moment. If there are ids, it
 	// yields the prompts with these ids only. A prompt that is in the queue all the time is

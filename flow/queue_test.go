@@ -187,6 +187,8 @@ var errQueue = errors.New("no connection")
 func (badQueue) Push(context.Context, *nodebus.Prompt, map[string]string) error { return errQueue }
 func (badQueue) Take(context.Context, func(string) bool) (flow.Lease, error)    { return nil, errQueue }
 
+func (badQueue) TakeOne(context.Context, string) (flow.Lease, error) { return nil, errQueue }
+
 func (badQueue) List(context.Context, ...string) iter.Seq2[flow.Queued, error] {
 	return func(yield func(flow.Queued, error) bool) { yield(flow.Queued{}, errQueue) }
 }

@@ -26,19 +26,31 @@ var errRunning = errors.New("nodebus: Engine.Run is active already; call it once
 
 // Run executes queued prompts until ctx ends. Then it interrupts the running prompts, at
 // once or after the time in [EngineOptions].Drain, and waits until they have ended; waiting
-// prompts stay in the queue. It returns the cause of ctx; nil if [Engine.Drain] has ended it; or an error of the queue, if the
+// prompts stay in the queue. With [EngineOptions].HandOver, it gives running prompts back to
+// the queue instead. It returns the cause of ctx; nil if [Engine.Drain] has ended it; or an error of the queue, if the
 // queue fails for longer than TakeRetry, which also ends the running prompts. Only one
 // Run may take prompts at a time: a second call returns an error at once, also while [Do]
 // runs the engine. After Run has returned, it may be called again.
 func (e *Engine) Run(ctx context.Context) error {
-	if e.opts.Drain <= 0 {
+	if e.opts.Drain <= 0 && !e.opts.HandOver {
 		return e.runUntil(ctx, ctx, nil)
 	}
 	running, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nodebus.ErrClosed)
-	late := time.AfterFunc(forever, func() { interrupt(context.Cause(ctx)) })
+	late := time.AfterFunc(forever, func() {
+		if e.opts.HandOver {
+			interrupt(errHandOver)
+		}
+		interrupt(context.Cause(ctx))
+	})
 	defer late.Stop()
-	defer context.AfterFunc(ctx, func() { late.Reset(e.opts.Drain) })()
+	defer e.handOverRests(false)
+	defer context.AfterFunc(ctx, func() {
+		if e.opts.HandOver {
+			e.handOverRests(true)
+		}
+		late.Reset(max(e.opts.Drain, 0))
+	})()
 	return e.runUntil(ctx, running, nil)
 }
 
@@ -150,4 +162,49 @@ func (e *Engine) over(j *job) {
 		close(e.quiet)
 		e.quiet = nil
 	}
+}
+
+// errHandOver ends the context of an attempt that is handed over.
+var errHandOver = errors.New("nodebus: this process ends, and another attempt of the prompt follows")
+
+// handOverRests hands over the attempts that wait for answers only, and those that begin to,
+// until it is called with false.
+func (e *Engine) handOverRests(begin bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.handing = begin
+	if !begin {
+		return
+	}
+	for _, en := range e.entries {
+		if en.run != nil && !en.run.placed {
+			en.run.cancel(errHandOver)
+		}
+	}
+}
+
+// handOver gives the prompt of an attempt that has returned back to the queue. It returns
+// false if the attempt has not the lease any more, or if the prompt is interrupted.
+func (e *Engine) handOver(j *job, keep *leaseKeeper) bool {
+	late := j.isLate()
+	e.mu.Lock()
+	if late || j.lapsed || j.en.ends || j.en.interrupted {
+		e.mu.Unlock()
+		return false
+	}
+	j.lapsed = true
+	e.mu.Unlock()
+	keep.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	err := apart(func() error {
+		if j.gate.record.Start == nil {
+			return j.lease.Release(ctx)
+		}
+		return j.lease.Extend(ctx, 0) // the attempt counts
+	})
+	if err != nil && !errors.Is(err, ErrLapsed) { // the lease lapses by itself
+		e.opts.Logger.Warn("prompt handed over later", "prompt", j.p.ID, "error", err)
+	}
+	return true
 }

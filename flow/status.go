@@ -194,7 +194,7 @@ func (e *Engine) tellStatus() {
 		e.mu.Lock()
 		e.status.told = n
 		e.mu.Unlock()
-		e.tell(nodebus.Event{Broadcast: true, Payload: nodebus.Status{QueueRemaining: n, Paused: paused}})
+		_ = e.tell(nodebus.Event{Broadcast: true, Payload: nodebus.Status{QueueRemaining: n, Paused: paused}})
 		e.retell(n)
 	}
 	done = true
@@ -228,11 +228,13 @@ func (e *Engine) nextStatus(more int) (paused, due bool) {
 }
 
 // tell publishes an event that the engine itself makes.
-func (e *Engine) tell(ev nodebus.Event) {
+func (e *Engine) tell(ev nodebus.Event) error {
 	ev.Frozen = true
-	if err := e.publish(ev); err != nil {
+	err := e.publish(ev)
+	if err != nil {
 		e.opts.Logger.Warn("event not sent", "prompt", ev.PromptID, "type", ev.Payload.EventType(), "error", err)
 	}
+	return err
 }
 
 func (e *Engine) publish(ev nodebus.Event) error {

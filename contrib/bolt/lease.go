@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -40,6 +41,22 @@ func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow
 			return nil, err
 		}
 	}
+}
+
+// TakeOne writes the number of the attempt, as Take does.
+func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
+	if err := q.closed(); err != nil {
+		return nil, err
+	}
+	inner, err := q.mem.TakeOne(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	l, err := q.lease(ctx, inner)
+	if errors.Is(err, errGone) {
+		err = fmt.Errorf("%w: prompt %q has left the queue", flow.ErrNotFound, id)
+	}
+	return l, err
 }
 
 // lease writes that an attempt begins. It returns errGone if the prompt has left the queue

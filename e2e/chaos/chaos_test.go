@@ -1,0 +1,160 @@
+//go:build e2e
+
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus/internal/leak"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	prompts = flag.Int("prompts", 500, "the number of prompts")
+	kills   = flag.Int("kills", 20, "the least number of kills: they come evenly while the prompts end")
+	during  = flag.Duration("for", 0, "the clients submit prompts for this time, and a kill comes every few seconds; default: see -prompts and -kills")
+	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "the seed of what is random here; the processes run as they like")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(leak.Main(m))
+}
+
+// TestOneProcess: one process on one file is killed again and again, and the lines to it are
+// cut and stalled.
+func TestOneProcess(t *testing.T) {
+	r := newRig(t, 1)
+	r.prompts, r.goal = *prompts, *kills
+	r.connect(20, 20, 10)
+	r.survive()
+}
+
+// TestRollingDeployment: a new process takes over the file from the old one again and again.
+// What runs ends in the old process, or goes on in the new one; no client has a gap.
+func TestRollingDeployment(t *testing.T) {
+	r := newRig(t, 1)
+	r.rolling, r.prompts, r.goal = true, *prompts/4, *kills/2
+	r.connect(6, 6, 4)
+	r.survive()
+}
+
+// survive lets the users work, and checks what they have written down.
+func (r *rig) survive() {
+	began := time.Now()
+	r.work()
+	faults, seen := r.history().check()
+	fmt.Printf("%s survived in %s, seed %d: %d kills, %d cuts, %d stalls, %d connections, %d gaps; %d prompts (%d submitted again), %d attempts, %d events\n",
+		r.t.Name(), time.Since(began).Round(time.Second), *seed, r.kills.Load(), r.proxy.cuts, r.stalls, r.connections(), seen.gaps,
+		seen.prompts, r.total.repeated.Load(), seen.attempts, seen.events)
+	require.Zero(r.t, seen.gaps, "the log keeps everything in so short a time")
+	r.require(faults)
+}
+
+// require fails the test if there are faults, and shows what is known about their prompts.
+func (r *rig) require(faults []string) {
+	r.t.Helper()
+	if len(faults) == 0 {
+		return
+	}
+	shown := 0
+	for _, f := range faults[:min(len(faults), 30)] {
+		r.t.Error(f)
+		_, rest, found := strings.Cut(f, "prompt ")
+		if id, _, _ := strings.Cut(rest, ":"); found && shown < 3 {
+			shown++
+			r.show(id)
+		}
+	}
+	r.t.Errorf("%d faults", len(faults))
+}
+
+// work lets the users submit prompts until there are enough, while the chaos goes on. Then
+// it lets each user have a last prompt: the end of that comes after everything else.
+func (r *rig) work() {
+	ctx, cancel := context.WithTimeoutCause(r.t.Context(), 15*time.Minute+*during, errors.New("this takes too long: it hangs"))
+	defer cancel()
+	more := r.counted()
+	if *during > 0 {
+		more = r.timed()
+	}
+	chaos, calm := context.WithCancel(ctx)
+	chaotic := make(chan error, 1)
+	go func() {
+		if r.rolling {
+			chaotic <- r.deploy(chaos)
+			return
+		}
+		chaotic <- r.chaos(chaos)
+	}()
+	err := r.each(func(u *user) error {
+		n := 0
+		return u.work(ctx, func() (*order, bool) {
+			n++
+			return newOrder(u.dice, fmt.Sprintf("%s-%d", u.name, n)), more()
+		})
+	})
+	calm()
+	require.NoError(r.t, <-chaotic)
+	if err != nil {
+		r.dump()
+		require.NoError(r.t, err)
+	}
+	r.settle(ctx)
+}
+
+// each calls f for each user, each in a goroutine of its own.
+func (r *rig) each(f func(*user) error) error {
+	errs := make(chan error, len(r.users))
+	for _, u := range r.users {
+		go func() { errs <- f(u) }()
+	}
+	var all error
+	for range r.users {
+		all = errors.Join(all, <-errs)
+	}
+	return all
+}
+
+// settle waits until the queue is empty, and then until every client has the end of a last
+// prompt.
+func (r *rig) settle(ctx context.Context) {
+	for {
+		running, waiting, err := r.users[0].Queue(ctx)
+		if err == nil && len(running)+len(waiting) == 0 {
+			break
+		}
+		require.NoError(r.t, ctx.Err())
+		wait(ctx, pause)
+	}
+	err := r.each(func(u *user) error {
+		o := newOrder(u.dice, u.name+"-last")
+		for o.interrupt || o.asks {
+			o = newOrder(u.dice, u.name+"-last")
+		}
+		if err := u.submit(ctx, o); err != nil {
+			return err
+		}
+		for _, b := range r.books {
+			if b.client == u.client {
+				select {
+				case <-b.hasEnded(o.prompt.ID):
+				case <-ctx.Done():
+					return fmt.Errorf("%s: the last prompt has not ended: %w", b.name, context.Cause(ctx))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		r.dump()
+	}
+	require.NoError(r.t, err)
+}

@@ -1,0 +1,154 @@
+//go:build e2e
+
+package chaos_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// buildHost compiles the program under test.
+func buildHost(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "host")
+	out, err := exec.Command("go", "build", "-o", path, "./host").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// server is a place for processes of the program that follow each other.
+type server struct {
+	program string
+	args    []string
+	log     *os.File // what the processes write to stderr
+
+	mu  sync.Mutex
+	now *process // the newest process
+}
+
+// process is a process of the program.
+type process struct {
+	cmd     *exec.Cmd
+	ready   chan struct{} // closed when it serves, or has ended
+	ended   chan struct{} // closed when it has ended
+	err     error         // how it has ended
+	mu      sync.Mutex
+	address string // empty: it does not serve
+}
+
+func (p *process) at() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.address
+}
+
+func (p *process) serves(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.address = address
+}
+
+// at returns the address of the newest process; empty if it does not serve.
+func (s *server) at() string {
+	s.mu.Lock()
+	p := s.now
+	s.mu.Unlock()
+	if p == nil {
+		return ""
+	}
+	return p.at()
+}
+
+// launch starts a process, and does not wait until it serves. The one before it serves on
+// until it ends.
+func (s *server) launch() (*process, error) {
+	p := &process{cmd: exec.Command(s.program, s.args...), ready: make(chan struct{}), ended: make(chan struct{})}
+	p.cmd.Stderr = s.log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.ended)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if address, ready := strings.CutPrefix(lines.Text(), "ready "); ready {
+				p.serves(address)
+				s.mu.Lock()
+				s.now = p
+				s.mu.Unlock()
+				close(p.ready)
+			}
+		}
+		_, _ = io.Copy(io.Discard, out)
+		p.err = p.cmd.Wait()
+		if p.at() == "" {
+			close(p.ready)
+		}
+		p.serves("")
+	}()
+	return p, nil
+}
+
+// start starts a process and waits until it serves.
+func (s *server) start() error {
+	p, err := s.launch()
+	if err != nil {
+		return err
+	}
+	<-p.ready
+	if p.at() == "" {
+		<-p.ended
+		return fmt.Errorf("the program has ended: %w", p.err)
+	}
+	return nil
+}
+
+// kill ends the process with SIGKILL and waits until it is gone.
+func (s *server) kill() {
+	s.mu.Lock()
+	p := s.now
+	s.mu.Unlock()
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// drain asks the process to end.
+func (s *server) drain() *process {
+	s.mu.Lock()
+	p := s.now
+	s.mu.Unlock()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	return p
+}
+
+// newServer returns a place for processes that share a file. The test shows what they
+// have logged if it fails.
+func newServer(t *testing.T, program, dir string) *server {
+	t.Helper()
+	log, err := os.Create(filepath.Join(dir, "stderr"))
+	require.NoError(t, err)
+	s := &server{program: program, log: log, args: []string{"-file", filepath.Join(dir, "nodebus.db"), "-cache", filepath.Join(dir, "cache")}}
+	t.Cleanup(func() {
+		s.kill()
+		_ = log.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("the end of what the processes have logged:\n%s", text[max(0, len(text)-20_000):])
+		}
+	})
+	return s
+}
