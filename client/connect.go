@@ -79,6 +79,20 @@ func (c *Client) reconnect(ctx context.Context) error {
 	}
 }
 
+// sleep waits for a time, or until ctx ends or the client is closed.
+func (c *Client) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.life.Done():
+		return nodebus.ErrClosed
+	}
+}
+
 // takeAgain reports whether the client itself has ended the link, to connect again at once.
 func (c *Client) takeAgain() bool {
 	c.mu.Lock()

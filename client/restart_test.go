@@ -61,7 +61,8 @@ func TestWaitWhoseAnswerIsLost(t *testing.T) {
 			t.Cleanup(site.CloseClientConnections)
 			c := dial(t, site.URL+"/ws", &client.Options{Retry: time.Millisecond})
 			id := submit(t, c, node("Fail"))
-			for range c.Follow(deadline(t), id) { // so Wait has no events of its own
+			for _, err := range c.Follow(deadline(t), id) { // so Wait has no events of its own
+				require.NoError(t, err)
 			}
 			o, err := c.Wait(deadline(t), id)
 			require.NoError(t, err)

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -54,20 +53,6 @@ func (c *Client) Wait(ctx context.Context, promptID string) (*nodebus.Outcome, e
 		default:
 			return nil, err
 		}
-	}
-}
-
-// sleep waits for a time, or until ctx ends or the client is closed.
-func (c *Client) sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-c.life.Done():
-		return nodebus.ErrClosed
 	}
 }
 

@@ -31,6 +31,7 @@ type found struct {
 // mutants are implementations with one fault each.
 var mutants = map[string]found{
 	"queue: skip under a lock": {"did not end in time", queueMutant(func(q flow.Queue) flow.Queue { return &lockedQueue{Queue: q} })},
+	"queue: takes another":     {"TakeOne leased prompt", queueMutant(func(q flow.Queue) flow.Queue { return takesFirst{q} })},
 	"queue: asks twice":        {"asked about the clients", queueMutant(func(q flow.Queue) flow.Queue { return askTwice{q} })},
 	"queue: loses secrets":     {"the secrets of attempt", queueMutant(func(q flow.Queue) flow.Queue { return noSecrets{q} })},
 	"queue: Release counts": {"has attempt", queueMutant(func(q flow.Queue) flow.Queue {
@@ -197,6 +198,13 @@ func (q *lockedQueue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Qu
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.Queue.List(ctx, ids...)
+}
+
+// takesFirst leases the first prompt, and not the one that TakeOne names.
+type takesFirst struct{ flow.Queue }
+
+func (q takesFirst) TakeOne(ctx context.Context, _ string) (flow.Lease, error) {
+	return q.Queue.Take(ctx, func(string) bool { return false })
 }
 
 type askTwice struct{ flow.Queue }

@@ -1,15 +1,12 @@
-// Restart is a program that may be killed at any moment. It keeps everything in one file and
-// one folder: what waits and runs, what the nodes have sent, the answers to their questions,
-// the results of nodes, and the history. Run it in the folder contrib/bolt:
+// Restart is a program that may be killed at any moment. It keeps everything in one file and one
+// folder: what waits and runs, events, answers, results of nodes, and the history. Run it in
+// the folder contrib/bolt, open the page, choose the template, and run it:
 //
 //	go run ./examples/restart
 //
-// Open the page, choose the template, and run it. Then kill the program, as a crash would, and
-// start it again: the page goes on by itself. The run has begun anew, as attempt 2. The verse
-// that was finished is not written again. An answer that the page has sent is kept, too.
-//
-// After Ctrl-C or SIGTERM, what runs has five seconds to end; otherwise it goes on after the
-// next start. A program that is started meanwhile waits for the file.
+// Then kill the program, as a crash would, and start it again: the page goes on by itself. The
+// run has begun anew, as attempt 2, but a verse that was finished is not written again. After
+// Ctrl-C or SIGTERM, what runs has five seconds to end; otherwise it goes on after the next start.
 package main
 
 import (
@@ -47,11 +44,7 @@ type Recite struct {
 func (n Recite) Run(ctx *nodebus.Context) (string, error) {
 	words, out := strings.SplitAfter(n.After+n.Text, " "), ctx.Text("")
 	for i, word := range words {
-		select {
-		case <-time.After(time.Duration(n.Pause) * time.Millisecond):
-		case <-ctx.Done():
-			return "", context.Cause(ctx)
-		}
+		time.Sleep(time.Duration(n.Pause) * time.Millisecond)
 		if _, err := out.WriteString(word); err != nil {
 			return "", err
 		}
