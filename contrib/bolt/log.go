@@ -141,6 +141,15 @@ func (l *log) Follow(deliver func(nodebus.Event)) (at nodebus.Cursor, stop func(
 	return at, stop, err
 }
 
+// Closed reports whether a prompt has ended, as far as the log remembers. [nodebus.Hub] asks
+// it before an engine tells the end of a prompt again.
+func (l *log) Closed(promptID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.index.prompts[promptID]
+	return p != nil && p.over || p == nil && l.index.closed.has(promptID)
+}
+
 // Drop implements [nodebus.Log]. It waits until the events are gone from the file.
 func (l *log) Drop(promptID string) error {
 	done := make(chan error, 1)
