@@ -54,6 +54,31 @@ func (c *LogCache) Add(ev Event) error {
 	return nil
 }
 
+// Check returns the error that Add would return for ev now, without adding it. A log that
+// learns the IDs of its events later may refuse ev at once.
+func (c *LogCache) Check(ev Event) error {
+	if err := ev.known(); err != nil {
+		return err
+	}
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.mayFollow(&ev) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Oldest returns the ID of the oldest event that the cache keeps. If it keeps none, Oldest
+// returns the ID after the newest event that was added or lost. A log may forget the
+// events before it: no reader can ask for them.
+func (c *LogCache) Oldest() uint64 {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.oldest()
+}
+
 // Read returns events as [Log] Read does.
 func (c *LogCache) Read(q LogQuery) (LogPage, error) { return c.log.Read(q) }
 

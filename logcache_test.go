@@ -1,6 +1,8 @@
 package nodebus_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -89,5 +91,45 @@ func TestLogCacheExpires(t *testing.T) {
 		require.Equal(t, 3, kept())
 		time.Sleep(2 * time.Minute)
 		require.Equal(t, 1, kept())
+	})
+}
+
+// TestLogCacheTellsWhatMayFollow compares Check with Add, and Oldest with Read.
+func TestLogCacheTellsWhatMayFollow(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		rnd := rand.New(rand.NewPCG(1, 2))
+		c := nodebus.NewLogCache(nodebus.Cursor{Epoch: "file", ID: 5}, &nodebus.HubOptions{KeepLen: 20})
+		require.EqualValues(t, 6, c.Oldest())
+		refused := 0
+		for n := range uint64(2000) {
+			id := fmt.Sprint(rnd.IntN(4))
+			ev := nodebus.Event{PromptID: id, To: "alice", Attempt: rnd.IntN(3)}
+			switch rnd.IntN(8) {
+			case 0:
+				ev.Payload = nodebus.Executing{PromptID: id}
+			case 1:
+				ev.Payload = nodebus.ExecutionStart{PromptID: id}
+			case 2:
+				ev.Payload = nodebus.Executing{UniqueID: "5", PromptID: id}
+			case 3:
+				ev = nodebus.Event{Broadcast: true, Payload: word("all")}
+			case 4:
+				ev.Payload = gauge{"g", int(n)}
+			default:
+				ev.Payload = word("a")
+			}
+			want := c.Check(ev)
+			require.Equal(t, want, c.Add(numbered(n+6, ev)))
+			if want != nil {
+				refused++
+			}
+			page, err := c.Read(nodebus.LogQuery{All: true, Own: true, Client: "alice", UpTo: 1 << 62, Limit: 1})
+			require.NoError(t, err)
+			require.Equal(t, page.Events[0].ID, c.Oldest())
+		}
+		require.Greater(t, refused, 100)
+		require.Less(t, refused, 1900)
+		var bad *nodebus.EncodeError
+		require.ErrorAs(t, c.Check(about("2", nodebus.Custom{Type: "x", Data: func() {}})), &bad)
 	})
 }

@@ -132,21 +132,15 @@ func (l *memoryLog) sourceOf(ev *Event) *source {
 		}
 		return &l.clientOf(ev.To).general
 	}
-	p := l.latest
-	if p == nil || p.addr.promptID != ev.PromptID {
-		p = l.prompts[ev.PromptID]
+	p := l.promptOf(ev.PromptID)
+	if !l.admits(p, ev) {
+		return nil
 	}
 	if p != nil && p.over || p == nil && l.closed.has(ev.PromptID) {
-		if !beginsAgain(ev.Payload) {
-			return nil
-		}
 		l.forget(ev.PromptID, p)
 		p = nil
 	}
 	if p != nil && ev.Attempt > 0 {
-		if ev.Attempt < p.attempt {
-			return nil
-		}
 		p.attempt = ev.Attempt
 	}
 	if p == nil {
@@ -164,6 +158,31 @@ func (l *memoryLog) sourceOf(ev *Event) *source {
 	}
 	l.latest = p
 	return p
+}
+
+// promptOf returns the source of a prompt, or nil. l.mu is held.
+func (l *memoryLog) promptOf(id string) *source {
+	if p := l.latest; p != nil && p.addr.promptID == id {
+		return p
+	}
+	return l.prompts[id]
+}
+
+// admits reports whether ev may follow the events of its prompt, whose source is p. l.mu is
+// held.
+func (l *memoryLog) admits(p *source, ev *Event) bool {
+	switch {
+	case p == nil && !l.closed.has(ev.PromptID):
+		return true
+	case p == nil || p.over:
+		return beginsAgain(ev.Payload)
+	}
+	return ev.Attempt == 0 || ev.Attempt >= p.attempt
+}
+
+// mayFollow reports whether the log would accept ev now. l.mu is held.
+func (l *memoryLog) mayFollow(ev *Event) bool {
+	return ev.PromptID == "" || l.admits(l.promptOf(ev.PromptID), ev)
 }
 
 // beginsAgain reports whether p may be the first event of a prompt whose id was used

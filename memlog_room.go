@@ -117,6 +117,24 @@ func (l *memoryLog) disown(p *source, client string) {
 	}
 }
 
+// oldest returns the ID of the oldest event, or the ID after the newest if there is no
+// event. l.mu is held.
+func (l *memoryLog) oldest() uint64 {
+	least := max(l.last, l.lost.all) + 1
+	for _, p := range l.prompts {
+		if k, ok := p.q.Peek(); ok {
+			least = min(least, k.id)
+		}
+		if id, ok := p.tape.oldest(); ok {
+			least = min(least, id)
+		}
+	}
+	if _, m, ok := l.outside.oldest(); ok {
+		least = min(least, m.id)
+	}
+	return least
+}
+
 // tick drops events that are older than Retain.
 func (l *memoryLog) tick() {
 	l.mu.Lock()

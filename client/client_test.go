@@ -54,7 +54,7 @@ func dial(t testing.TB, url string, opts *client.Options) *client.Client {
 
 // deadline returns a context that limits operations which should end immediately.
 func deadline(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

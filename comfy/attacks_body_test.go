@@ -51,7 +51,7 @@ func stalled(method, path, half string, headers ...string) func(*host) answered 
 		c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 		require.NoError(h.t, err)
 		defer func() { _ = c.Close() }()
-		require.NoError(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(h.t, c.SetDeadline(time.Now().Add(time.Minute)))
 		_, err = fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n%s\r\n%s",
 			method, path, strings.Join(append(headers, ""), "\r\n"), half)
 		require.NoError(h.t, err)
@@ -73,7 +73,7 @@ func cut(path, half string) func(*host) answered {
 		c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 		require.NoError(h.t, err)
 		defer func() { _ = c.Close() }()
-		require.NoError(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(h.t, c.SetDeadline(time.Now().Add(time.Minute)))
 		_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n%s", path, half)
 		require.NoError(h.t, err)
 		require.NoError(h.t, c.(*net.TCPConn).CloseWrite())

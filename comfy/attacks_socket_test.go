@@ -62,7 +62,7 @@ func raw(bytes string) func(*host) answered {
 		c, err := net.Dial("tcp", addr)
 		require.NoError(h.t, err)
 		defer func() { _ = c.Close() }()
-		require.NoError(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(h.t, c.SetDeadline(time.Now().Add(time.Minute)))
 		_, err = fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n%s", addr, bytes)
 		require.NoError(h.t, err)

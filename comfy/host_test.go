@@ -268,7 +268,7 @@ func (s *socket) next() message {
 }
 
 func (s *socket) read() (m message, err error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	typ, data, err := s.c.Read(ctx)
 	if err != nil {

@@ -132,7 +132,11 @@ func TestStoreModel(t *testing.T) {
 		units int
 	}
 	const unit = 40_000
-	for seed := range uint64(200) {
+	seeds := uint64(200)
+	if testing.Short() {
+		seeds = 50
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 0))
 		s := flow.NewStore(&flow.StoreOptions{Len: 8, Bytes: 12*unit + unit/2, RecordBytes: 12 * unit})
 		var all []entry // the oldest first

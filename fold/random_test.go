@@ -157,7 +157,11 @@ func (r *teller) foreign(p string) nodebus.Payload {
 // TestLaw: for random events, a snapshot at each place and the events after it make the
 // same run as all events. A reader in the process and a client make the same run.
 func TestLaw(t *testing.T) {
-	for seed := range uint64(150) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 50
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			r := &teller{Rand: rand.New(rand.NewPCG(seed, 0))}
 			var events []nodebus.Event

@@ -55,7 +55,7 @@ func dial(t *testing.T, url string, header http.Header) *websocket.Conn {
 
 func read(t *testing.T, c *websocket.Conn) (text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, data, err := c.Read(ctx)
 	require.NoError(t, err)

@@ -4,19 +4,37 @@
 //
 //   - A prompt that was submitted waits in its place. A prompt that ran runs again; its
 //     attempt is one higher. A prompt that has ended does not come back.
+//   - Clients come back with their cursors, also after a crash: they receive what they
+//     missed, and go on. No client has seen an event that the crash has taken back, and
+//     no ID is given twice.
 //   - The records of ended prompts are there. So are interrupts, and answers to nodes that
 //     wait.
 //   - Secrets are there if [Options] has a key. Without a key, prompts with secrets are
 //     refused: a file must not have secrets that anybody can read.
 //
-// Open the file, and give its parts to the engine:
+// Open the file, and give its parts to the hub and the engine:
 //
 //	db, err := bolt.Open("nodebus.db", nil)
+//	hub := nodebus.NewHub(&nodebus.HubOptions{Log: db.Log()})
 //	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
 //		Queue: db.Queue(), Store: db.Store(), Signals: db.Signals(),
 //	})
 //
-// Close the file when Run of the engine has returned.
+// Close the hub when Run of the engine has returned, and then the file.
+//
+// # The log
+//
+// An event is in the file before anyone receives it. So events come later than from the log
+// in memory: by one synchronization of the disk, for all events that have gathered meanwhile.
+// The log keeps in the file what the log in memory keeps: for [nodebus.HubOptions].Retain
+// after the end of a prompt, and within KeepLen and KeepBytes, see [Options].Log. Open reads
+// these events into memory. The log remembers which of the last 4096 prompts have ended, and
+// what is lost, longer than the events.
+//
+// A change of the queue, the store or the signals is never in the file without the events
+// that were published before it, and the hub has these events when the call returns.
+//
+// After a backup was restored, set [Options].Restored once.
 //
 // # The file
 //
@@ -38,7 +56,8 @@
 // process lives.
 //
 // If the disk is full, the call returns [ErrWrite], and nothing that was accepted is lost.
-// The DB goes on by itself when there is room again. One exception: after an error, Move and
+// Events wait: their clients receive them when the disk has taken them, and Publish waits when
+// 16 MiB wait. The DB goes on by itself when there is room again. One exception: after an error, Move and
 // Release have an effect until the process ends.
 //
 // # Speed
@@ -58,4 +77,8 @@
 //	load.go     reads the queue at Open       plain.go   prompts whose values are plain data
 //	store.go    records                       signals.go interrupts and answers
 //	secrets.go  encrypts secrets              errors.go  options.go
+//	log.go      Append, Read, Follow, Drop    log_commit.go passes on what is in the file
+//	log_index.go which events are kept        log_plan.go what the next transaction writes
+//	log_names.go losses and ends of prompts   log_entry.go an event as bytes
+//	log_open.go reads the log at Open
 package bolt

@@ -61,7 +61,9 @@ func Example() {
 	if err := engine.Drain(ctx); err != nil { // waits for prompts that run
 		fmt.Println(err)
 	}
-	<-ended
+	if err := <-ended; err != nil {
+		fmt.Println(err)
+	}
 	record, err := db.Store().Get(ctx, "p")
 	fmt.Println(record.State, record.Outputs[0].UI["text"], err)
 	hub.Close()

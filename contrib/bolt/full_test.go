@@ -117,5 +117,5 @@ func TestDiskFull(t *testing.T) {
 		require.NoError(t, err)
 		stop()
 	}
-	require.Equal(t, end[1:], []string{fmt.Sprint(records - 1), fmt.Sprint(signals - 1)})
+	require.Equal(t, []string{fmt.Sprint(records - 1), fmt.Sprint(signals - 1)}, end[1:])
 }

@@ -31,7 +31,7 @@ type queue struct {
 type entry struct {
 	born    uint64 // the number of its Push; the key in the file
 	place   place
-	moved   bool          // the place is not that of its Push
+	moved   bool          // Move has changed the place
 	base    int           // attempts before this process
 	gone    bool          // Push has failed, or the prompt is deleted
 	deletes chan struct{} // closed when a Delete that has begun is done; nil if there is none

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Main runs the tests and then waits up to about 2 seconds for goroutines to end.
+// Main runs the tests and then waits up to about 30 seconds for goroutines to end.
 // If some goroutines remain, it prints their stacks and returns 1, so that the
 // run fails. Use it as os.Exit(leak.Main(m)) in a TestMain.
 func Main(m *testing.M) int {
@@ -19,7 +19,7 @@ func Main(m *testing.M) int {
 		return code
 	}
 	var left []string
-	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
+	for wait := time.Millisecond; wait < 20*time.Second; wait *= 2 {
 		if left = running(); len(left) == 0 {
 			return 0
 		}

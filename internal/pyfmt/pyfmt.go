@@ -116,6 +116,7 @@ func reprString(b *strings.Builder, s string) {
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		quote = '"'
 	}
+	b.Grow(len(s) + 2)
 	b.WriteByte(quote)
 	for _, r := range s {
 		switch {
@@ -129,16 +130,26 @@ func reprString(b *strings.Builder, s string) {
 		case r == '\t':
 			b.WriteString(`\t`)
 		case r < utf8.RuneSelf && (r < ' ' || r == 0x7f):
-			fmt.Fprintf(b, `\x%02x`, r)
+			escape(b, 'x', 2, r)
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		case r < 0x100:
-			fmt.Fprintf(b, `\x%02x`, r)
+			escape(b, 'x', 2, r)
 		case r < 0x10000:
-			fmt.Fprintf(b, `\u%04x`, r)
+			escape(b, 'u', 4, r)
 		default:
-			fmt.Fprintf(b, `\U%08x`, r)
+			escape(b, 'U', 8, r)
 		}
 	}
 	b.WriteByte(quote)
+}
+
+// escape writes a character as a number of digits. It is not left to fmt, which takes many times
+// as long: a text of many megabytes may have no other characters.
+func escape(b *strings.Builder, kind byte, digits int, r rune) {
+	text := [10]byte{'\\', kind}
+	for i := digits + 1; i > 1; i, r = i-1, r>>4 {
+		text[i] = "0123456789abcdef"[r&0xf]
+	}
+	b.Write(text[:digits+2])
 }

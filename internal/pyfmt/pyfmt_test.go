@@ -35,6 +35,7 @@ func TestRepr(t *testing.T) {
 		{`"a\nb\tc\rd\\e"`, `'a\nb\tc\rd\\e'`},
 		{`"\u0001\u007f"`, `'\x01\x7f'`},
 		{`"h\u00e9 \u00a0 \u200b"`, `'hé \xa0 \u200b'`},
+		{`"\u0000\u001f\u007f\ud7ff\udb40\udc01"`, `'\x00\x1f\x7f\ud7ff\U000e0001'`},
 		{`[1, "a", null]`, `[1, 'a', None]`},
 		{`{"x": 1, "y": {"z": []}}`, `{'x': 1, 'y': {'z': []}}`},
 	} {
