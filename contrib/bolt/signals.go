@@ -181,7 +181,11 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 	}
 	select {
 	case b.turn <- struct{}{}:
-		return b, func() { exit(true) }, nil
+		if m.d.life.Err() == nil {
+			return b, func() { exit(true) }, nil
+		}
+		exit(true)
+		return nil, nil, nodebus.ErrClosed
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-m.d.closed:
