@@ -80,5 +80,5 @@
 //	log.go      Append, Read, Follow, Drop    log_commit.go passes on what is in the file
 //	log_index.go which events are kept        log_plan.go what the next transaction writes
 //	log_names.go losses and ends of prompts   log_entry.go an event as bytes
-//	log_open.go reads the log at Open
+//	log_open.go reads the log at Open         log_foreign.go payloads of callers
 package bolt
