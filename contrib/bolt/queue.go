@@ -80,6 +80,13 @@ func remove(prompts, places *bbolt.Bucket, all []uint64) error {
 // Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
 // change of the file comes after the change of Push.
 func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	for of, id := range map[string]string{"prompt": p.ID, "client": p.ClientID} {
+		if err := checkID(of, id); err != nil {
+			return &nodebus.ValidationError{Problem: nodebus.Problem{
+				Type: "invalid_id", Message: "The id of the " + of + " cannot be kept", Details: err.Error(), Extra: map[string]any{},
+			}}
+		}
+	}
 	sealed, err := q.d.sealer.seal(p.ID, secrets)
 	if err != nil {
 		return err

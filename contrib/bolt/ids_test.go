@@ -1,0 +1,91 @@
+package bolt_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// TestIDs checks that each id is refused, or is the same in each part of the file after it
+// was opened again. JSON cannot hold bytes that are not UTF-8, and keys have a length.
+func TestIDs(t *testing.T) {
+	for name, ids := range map[string][]string{
+		"empty":       {""},
+		"zero bytes":  {"a", "a\x00", "a\x00b", "\x00"},
+		"separators":  {"a/b", "a:b", "i", "ia", "\x00\x01a"},
+		"not UTF-8":   {"a\xff", "a\xfe", "a\ufffd", "\xed\xa0\x80"},
+		"long":        {strings.Repeat("x", 4096), strings.Repeat("x", 4097), strings.Repeat("x", 40_000)},
+		"other texts": {"ä", "日本", "<&>", "\u2028", "\\", "\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			db := open(t, path, withKey())
+			var accepted []string
+			for _, id := range ids {
+				p := &nodebus.Prompt{ID: id, ClientID: "ann"}
+				err := db.Queue().Push(t.Context(), p, map[string]string{"KEY": id})
+				errs := []error{
+					db.Store().Put(t.Context(), flow.Record{Prompt: p, State: nodebus.Succeeded}),
+					db.Signals().Send(t.Context(), flow.Signal{PromptID: id, Node: "1"}),
+				}
+				if err == nil {
+					accepted = append(accepted, id)
+					require.NoError(t, errors.Join(errs...))
+					continue
+				}
+				var invalid *nodebus.ValidationError
+				require.ErrorAs(t, err, &invalid)
+				require.Error(t, errs[0])
+				require.Error(t, errs[1])
+				_, err = db.Store().Get(t.Context(), id)
+				require.ErrorIs(t, err, flow.ErrNotFound)
+			}
+			require.NotEmpty(t, accepted)
+			require.NoError(t, db.Close())
+
+			db = open(t, path, withKey())
+			for _, id := range accepted {
+				l, err := db.Queue().TakeOne(t.Context(), id)
+				require.NoError(t, err)
+				require.Equal(t, id, l.Job().Secrets["KEY"])
+				r, err := db.Store().Get(t.Context(), id)
+				require.NoError(t, err)
+				require.Equal(t, id, r.Prompt.ID)
+				got := 0
+				stop, err := db.Signals().Receive(id, func(flow.Signal) error { got++; return nil })
+				require.NoError(t, err)
+				stop()
+				require.Equal(t, 1, got)
+				require.NoError(t, db.Store().Delete(t.Context(), id))
+				require.NoError(t, db.Signals().Drop(t.Context(), id))
+			}
+			n := 0
+			for range db.Store().List(t.Context()) {
+				n++
+			}
+			require.Zero(t, n)
+		})
+	}
+	t.Run("of a client", func(t *testing.T) {
+		db := open(t, newPath(t), nil)
+		var invalid *nodebus.ValidationError
+		require.ErrorAs(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a", ClientID: "\xff"}, nil), &invalid)
+	})
+}
+
+// TestSecretBytes checks that a secret may have any bytes.
+func TestSecretBytes(t *testing.T) {
+	path := newPath(t)
+	secrets := map[string]string{"\xff": "\xff\xfe\x00", "": "", "a": "\u2028"}
+	db := open(t, path, withKey())
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a"}, secrets))
+	require.NoError(t, db.Close())
+	db = open(t, path, withKey())
+	l, err := db.Queue().TakeOne(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, secrets, l.Job().Secrets)
+}
