@@ -89,3 +89,11 @@ func TestSecretBytes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, secrets, l.Job().Secrets)
 }
+
+// TestPushWithoutProblems checks that a rejected node without problems does no harm.
+func TestPushWithoutProblems(t *testing.T) {
+	db := open(t, newPath(t), nil)
+	p := &nodebus.Prompt{ID: "a", Rejected: &nodebus.ValidationError{Nodes: map[string]*nodebus.NodeProblems{"1": nil}}}
+	require.NoError(t, db.Queue().Push(t.Context(), p, nil))
+	require.NoError(t, flow.NewQueue(nil).Push(t.Context(), p, nil))
+}

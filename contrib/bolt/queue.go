@@ -101,20 +101,10 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 			return fmt.Errorf("bolt: the JSON of prompt %q cannot be read again; submit values that have one: %w", p.ID, err)
 		}
 	}
-	q.mu.Lock()
-	if err := q.closed(); err != nil {
-		q.mu.Unlock()
+	e, wait, err := q.accept(ctx, own, value, secrets)
+	if err != nil {
 		return err
 	}
-	if err := q.mem.Push(ctx, own, secrets); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	q.seq++
-	e := &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
-	q.entries[p.ID] = e
-	wait := q.begin(func(prompts, _ *bbolt.Bucket) error { return prompts.Put(number(e.born), value) })
-	q.mu.Unlock()
 	if err = wait(ctx); err == nil {
 		return nil
 	}
@@ -124,6 +114,22 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 	q.forget(p.ID, e)
 	_, _ = q.mem.Delete(ctx, p.ID) // if it is leased, Take gives it up
 	return err
+}
+
+// accept adds a prompt to memory, and begins to write it.
+func (q *queue) accept(ctx context.Context, p *nodebus.Prompt, value []byte, secrets map[string]string) (e *entry, wait func(context.Context) error, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.closed(); err != nil {
+		return nil, nil, err
+	}
+	if err := q.mem.Push(ctx, p, secrets); err != nil {
+		return nil, nil, err
+	}
+	q.seq++
+	e = &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
+	q.entries[p.ID] = e
+	return e, q.begin(func(prompts, _ *bbolt.Bucket) error { return prompts.Put(number(e.born), value) }), nil
 }
 
 func (q *queue) closed() error {
