@@ -177,6 +177,7 @@ func (c *change) finish(err error) {
 // try makes one transaction. If a change fails, failed is its index, and nothing has
 // changed. Otherwise failed is -1, and err is the error of the disk.
 func (w *writer) try(batch []*change) (failed int, err error) {
+	w.log.begins()
 	if err := w.usable(true); err != nil {
 		return -1, err
 	}

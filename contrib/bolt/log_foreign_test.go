@@ -1,12 +1,18 @@
 package bolt_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/contrib/bolt"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 )
 
 // said is a payload of a caller with any type and data.
@@ -68,4 +74,54 @@ func framesOf(t *testing.T, log nodebus.Log) (frames []string) {
 		frames = append(frames, fmt.Sprintf("%d %q %v %q", ev.ID, ev.PromptID, f.Binary, f.Data))
 	}
 	return frames
+}
+
+// teller is a handler of a logger that calls a function.
+type teller func()
+
+func (teller) Enabled(context.Context, slog.Level) bool    { return true }
+func (f teller) Handle(context.Context, slog.Record) error { f(); return nil }
+func (f teller) WithAttrs([]slog.Attr) slog.Handler        { return f }
+func (f teller) WithGroup(string) slog.Handler             { return f }
+
+// TestLogForeignCode checks that a logger and a follower that panic, or end their
+// goroutine, end neither the process nor the goroutine that writes, and that a logger may
+// close the file.
+func TestLogForeignCode(t *testing.T) {
+	for name, f := range map[string]func(*bolt.DB){
+		"panic":  func(*bolt.DB) { panic("of a caller") },
+		"Goexit": func(*bolt.DB) { runtime.Goexit() },
+		"Close":  func(db *bolt.DB) { _ = db.Close() },
+	} {
+		t.Run("logger: "+name, func(t *testing.T) {
+			var db *bolt.DB
+			told := make(chan struct{})
+			var once sync.Once
+			tell := func() {
+				once.Do(func() {
+					defer close(told)
+					f(db)
+				})
+			}
+			db, err := bolt.Open(newPath(t), &bolt.Options{Logger: slog.New(teller(tell))})
+			require.NoError(t, err)
+			require.NoError(t, db.Log().Append(starting("p")))
+			require.Error(t, db.Begin(func(*bbolt.Tx) error { panic("page 7 already freed") }).Wait(t.Context()))
+			require.NoError(t, db.Log().Append(about("p", word("waits"))))
+			<-told
+			require.ErrorIs(t, db.Close(), bolt.ErrWrite)
+		})
+		if name == "Close" {
+			continue // a follower must not call the log
+		}
+		t.Run("follower: "+name, func(t *testing.T) {
+			db := open(t, newPath(t), nil)
+			_, stop, err := db.Log().Follow(func(nodebus.Event) { f(db) })
+			require.NoError(t, err)
+			defer stop()
+			require.NoError(t, db.Log().Append(starting("p")))
+			require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "p"}, nil))
+			require.Len(t, framesOf(t, db.Log()), 1)
+		})
+	}
 }
