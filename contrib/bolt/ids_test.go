@@ -1,7 +1,9 @@
 package bolt_test
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -96,4 +98,33 @@ func TestPushWithoutProblems(t *testing.T) {
 	p := &nodebus.Prompt{ID: "a", Rejected: &nodebus.ValidationError{Nodes: map[string]*nodebus.NodeProblems{"1": nil}}}
 	require.NoError(t, db.Queue().Push(t.Context(), p, nil))
 	require.NoError(t, flow.NewQueue(nil).Push(t.Context(), p, nil))
+}
+
+// TestMoveOfFailedPush checks that Move does not find a prompt whose Push fails.
+func TestMoveOfFailedPush(t *testing.T) {
+	db := open(t, newPath(t), nil)
+	resume := db.SlowDisk()
+	defer resume()
+	ctx, cancel := context.WithCancel(t.Context())
+	pushed, moved := make(chan error), make(chan error)
+	go func() { pushed <- db.Queue().Push(ctx, &nodebus.Prompt{ID: "a"}, nil) }()
+	waits := func() (waiting int) {
+		waiting, _, err := db.Queue().Len(t.Context())
+		require.NoError(t, err)
+		return waiting
+	}
+	for waits() == 0 {
+		runtime.Gosched()
+	}
+	go func() { moved <- db.Queue().Move(t.Context(), "a", 1) }()
+	for priority := 0.0; priority == 0; {
+		for q, err := range db.Queue().List(t.Context()) {
+			require.NoError(t, err)
+			priority = q.Prompt.Priority
+		}
+	}
+	cancel()
+	require.ErrorIs(t, <-pushed, context.Canceled)
+	resume()
+	require.ErrorIs(t, <-moved, flow.ErrNotFound)
 }

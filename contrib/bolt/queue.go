@@ -163,7 +163,10 @@ func (q *queue) Move(ctx context.Context, id string, priority float64) error {
 	e.place.seq, e.place.priority, e.moved = q.seq, priority, true
 	wait := q.beginPlace(e)
 	q.mu.Unlock()
-	return wait(ctx)
+	if err = wait(ctx); errors.Is(err, errGone) { // its Push has failed
+		err = fmt.Errorf("%w: no prompt with this id waits: prompt %q", flow.ErrNotFound, id)
+	}
+	return err
 }
 
 // beginPlace begins to write the place of a prompt. q.mu is held.
