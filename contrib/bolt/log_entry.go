@@ -1,7 +1,9 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -36,11 +38,23 @@ func newEntry(ev *nodebus.Event) (e logEntry, outcome bool, err error) {
 	if err != nil {
 		return e, false, err
 	}
+	if !f.Binary && isTooDeep(f.Data) {
+		return e, false, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
+	}
 	e = logEntry{promptID: ev.PromptID, to: ev.To, attempt: min(max(ev.Attempt, 0), math.MaxInt32), binary: f.Binary, foreign: isForeign(ev.Payload), data: f.Data}
 	if c, ok := ev.Payload.(nodebus.Coalescer); ok {
 		e.key = f.Type + "\x00" + c.CoalesceKey()
 	}
 	return e, f.Outcome, nil
+}
+
+var errTooDeep = errors.New("bolt: lists and objects are nested too deeply in its JSON: nobody can decode it")
+
+// isTooDeep reports whether encoding/json cannot read a text that it has written: it
+// encodes any depth, and decodes 10 000 levels.
+func isTooDeep(text []byte) bool {
+	const levels = 10_000
+	return len(text) > levels && bytes.Count(text, []byte{'['})+bytes.Count(text, []byte{'{'}) >= levels && !json.Valid(text)
 }
 
 // append appends the bytes of the entry: the version, the flags, the time, the attempts,

@@ -63,6 +63,35 @@ func TestLogForeignPayloads(t *testing.T) {
 	publish(t, newHub(t, db), about("p", word("on")))
 }
 
+// TestLogDeepPayloads checks that an event that encoding/json encodes and does not decode is
+// refused, and that the file can be opened again.
+func TestLogDeepPayloads(t *testing.T) {
+	path := newPath(t)
+	db := open(t, path, nil)
+	hub := newHub(t, db)
+	for n, fits := range map[int]bool{9_000: true, 20_000: false} {
+		deep := any("x")
+		for range n {
+			deep = []any{deep}
+		}
+		for _, p := range []nodebus.Payload{nodebus.Custom{Type: "deep", Data: deep}, nodebus.Executed{PromptID: "p", Output: nodebus.UI{"x": {deep}}}} {
+			err := hub.Publish(about("p", p))
+			if fits {
+				require.NoError(t, err)
+				continue
+			}
+			var encode *nodebus.EncodeError
+			require.ErrorAs(t, err, &encode)
+			require.ErrorContains(t, err, "too deeply")
+		}
+	}
+	require.NoError(t, hub.Close())
+	want := framesOf(t, db.Log())
+	require.Len(t, want, 2)
+	require.NoError(t, db.Close())
+	require.Equal(t, want, framesOf(t, open(t, path, nil).Log()))
+}
+
 // framesOf returns the frames that a log keeps.
 func framesOf(t *testing.T, log nodebus.Log) (frames []string) {
 	t.Helper()
