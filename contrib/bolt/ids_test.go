@@ -128,3 +128,48 @@ func TestMoveOfFailedPush(t *testing.T) {
 	resume()
 	require.ErrorIs(t, <-moved, flow.ErrNotFound)
 }
+
+// TestPushWhileDoneFails checks that a file can be opened whose disk has taken a prompt, and
+// has not taken that an earlier prompt with the same id is done.
+func TestPushWhileDoneFails(t *testing.T) {
+	path := newPath(t)
+	db := open(t, path, nil)
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a", ClientID: "old"}, nil))
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "b"}, nil))
+	l, err := db.Queue().TakeOne(t.Context(), "a")
+	require.NoError(t, err)
+	resume := db.SlowDisk()
+	defer resume()
+	ctx, cancel := context.WithCancel(t.Context())
+	done, pushed := make(chan error), make(chan error)
+	go func() { done <- l.Done(ctx) }()
+	count := func() int {
+		waiting, leased, err := db.Queue().Len(t.Context())
+		require.NoError(t, err)
+		return waiting + leased
+	}
+	for count() != 1 {
+		runtime.Gosched()
+	}
+	go func() { pushed <- db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a", ClientID: "new"}, nil) }()
+	for count() != 2 {
+		runtime.Gosched()
+	}
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	resume()
+	require.NoError(t, <-pushed)
+	require.NoError(t, db.Close())
+
+	for range 2 { // the change of the first pass removes the earlier prompt
+		db = open(t, path, nil)
+		ids := ""
+		for q, err := range db.Queue().List(t.Context()) {
+			require.NoError(t, err)
+			ids += q.Prompt.ID + q.Prompt.ClientID + " "
+		}
+		require.Equal(t, "b anew ", ids)
+		require.NoError(t, db.Queue().Move(t.Context(), "a", 1))
+		require.NoError(t, db.Close())
+	}
+}
