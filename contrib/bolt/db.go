@@ -104,6 +104,9 @@ func (d *DB) openParts() (err error) {
 	d.log = log
 	d.setLog(log)
 	log.expire()
+	if d.opts.Restored { // a crash must not bring the old epoch back: nobody sets Restored twice
+		return d.write(context.Background(), func(*bbolt.Tx) error { return nil })
+	}
 	return nil
 }
 

@@ -48,6 +48,9 @@
 // shrink it, close it and use the command "bbolt compact". To back it up, close it and copy
 // it, or copy a snapshot of its disk.
 //
+// The ids of prompts and clients have at most 4096 bytes and are UTF-8: Push refuses others
+// with a [nodebus.ValidationError], because JSON cannot keep them.
+//
 // # Errors
 //
 // [FileError] names the file, what is wrong, and the mend. Open looks at all pages before

@@ -66,7 +66,8 @@ func TestIDs(t *testing.T) {
 				require.NoError(t, db.Signals().Drop(t.Context(), id))
 			}
 			n := 0
-			for range db.Store().List(t.Context()) {
+			for _, err := range db.Store().List(t.Context()) {
+				require.NoError(t, err)
 				n++
 			}
 			require.Zero(t, n)
