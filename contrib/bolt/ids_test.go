@@ -3,6 +3,7 @@ package bolt_test
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -172,5 +173,44 @@ func TestPushWhileDoneFails(t *testing.T) {
 		require.Equal(t, "b anew ", ids)
 		require.NoError(t, db.Queue().Move(t.Context(), "a", 1))
 		require.NoError(t, db.Close())
+	}
+}
+
+// TestSignalsEndWithPrompt checks that the signals of a prompt leave the file together with
+// the prompt: a later prompt with its id must not receive them after a crash.
+func TestSignalsEndWithPrompt(t *testing.T) {
+	for name, end := range map[string]func(flow.Lease, flow.Queue) error{
+		"Done": func(l flow.Lease, _ flow.Queue) error { return l.Done(t.Context()) },
+		"Delete": func(l flow.Lease, q flow.Queue) error {
+			err := l.Release(t.Context())
+			gone, deleting := q.Delete(t.Context(), "a")
+			require.Len(t, gone, 1)
+			return errors.Join(err, deleting)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			db := open(t, path, nil)
+			require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a"}, nil))
+			for _, id := range []string{"a", "ab"} {
+				require.NoError(t, db.Signals().Send(t.Context(), flow.Signal{PromptID: id, Interrupt: true}))
+				require.NoError(t, db.Signals().Send(t.Context(), flow.Signal{PromptID: id, Node: "1"}))
+			}
+			l, err := db.Queue().TakeOne(t.Context(), "a")
+			require.NoError(t, err)
+			require.NoError(t, end(l, db.Queue()))
+			text, err := os.ReadFile(path) // what a crash leaves before the engine calls Drop
+			require.NoError(t, err)
+			require.NoError(t, db.Signals().Drop(t.Context(), "a"))
+
+			after := open(t, write(t, text), nil)
+			for id, want := range map[string]int{"a": 0, "ab": 2} {
+				got := 0
+				stop, err := after.Signals().Receive(id, func(flow.Signal) error { got++; return nil })
+				require.NoError(t, err)
+				stop()
+				require.Equal(t, want, got, id)
+			}
+		})
 	}
 }

@@ -42,17 +42,16 @@ var errGone = errors.New("bolt: the prompt has left the queue")
 
 // begin begins a change of the file, and removes what is owed. q.mu is held, so that the
 // changes are in the order of the changes in memory.
-func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait func(context.Context) error) {
+func (q *queue) begin(apply func(tx *bbolt.Tx) error) (wait func(context.Context) error) {
 	owed := make([]uint64, 0, len(q.owed))
 	for born := range q.owed {
 		owed = append(owed, born)
 	}
 	c := q.d.begin(func(tx *bbolt.Tx) error {
-		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
-		if err := remove(prompts, places, owed); err != nil {
+		if err := remove(tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces), owed); err != nil {
 			return err
 		}
-		return apply(prompts, places)
+		return apply(tx)
 	})
 	return func(ctx context.Context) error {
 		err := q.d.wait(ctx, c)
@@ -65,6 +64,20 @@ func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait fun
 		}
 		return err
 	}
+}
+
+// beginEnd begins to remove prompts that have ended or are deleted, and their signals: if the
+// process dies before the engine drops the signals, nobody else does, and an interrupt would
+// end the next prompt with the id. q.mu is held.
+func (q *queue) beginEnd(borns []uint64, ids ...string) (wait func(context.Context) error) {
+	return q.begin(func(tx *bbolt.Tx) error {
+		for _, id := range ids {
+			if err := removeSignals(tx, id); err != nil {
+				return err
+			}
+		}
+		return remove(tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces), borns)
+	})
 }
 
 // remove removes prompts from the file.
@@ -129,7 +142,7 @@ func (q *queue) accept(ctx context.Context, p *nodebus.Prompt, value []byte, sec
 	q.seq++
 	e = &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
 	q.entries[p.ID] = e
-	return e, q.begin(func(prompts, _ *bbolt.Bucket) error { return prompts.Put(number(e.born), value) }), nil
+	return e, q.begin(func(tx *bbolt.Tx) error { return tx.Bucket(bucketPrompts).Put(number(e.born), value) }), nil
 }
 
 func (q *queue) closed() error {
@@ -172,7 +185,8 @@ func (q *queue) Move(ctx context.Context, id string, priority float64) error {
 // beginPlace begins to write the place of a prompt. q.mu is held.
 func (q *queue) beginPlace(e *entry) (wait func(context.Context) error) {
 	key, value, whole := number(e.born), e.place.value(), e.place.attempts == 0 && !e.moved
-	return q.begin(func(prompts, places *bbolt.Bucket) error {
+	return q.begin(func(tx *bbolt.Tx) error {
+		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
 		switch {
 		case prompts.Get(key) == nil:
 			return errGone
@@ -211,6 +225,7 @@ func (q *queue) settled(ctx context.Context, id string) (*entry, error) {
 func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.Prompt, err error) {
 	var entries []*entry
 	var borns []uint64
+	var gone []string
 	done := make(chan struct{})
 	for {
 		if entries, deleted, err = q.chooses(ctx, ids); err == nil {
@@ -219,13 +234,13 @@ func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.P
 			return nil, err
 		}
 	}
-	for _, e := range entries {
+	for i, e := range entries {
 		e.deletes = done
-		borns = append(borns, e.born)
+		borns, gone = append(borns, e.born), append(gone, deleted[i].ID)
 	}
 	wait := func(context.Context) error { return nil }
 	if len(borns) > 0 {
-		wait = q.begin(func(prompts, places *bbolt.Bucket) error { return remove(prompts, places, borns) })
+		wait = q.beginEnd(borns, gone...)
 	}
 	q.mu.Unlock()
 	err = wait(ctx)

@@ -214,20 +214,23 @@ func (m *signals) Drop(ctx context.Context, promptID string) error {
 	}
 	defer leave()
 	if b.len > 0 {
-		first := prefix(promptID)
-		err = m.d.write(ctx, func(tx *bbolt.Tx) error {
-			c := tx.Bucket(bucketSignals).Cursor()
-			for key, _ := c.Seek(first); len(key) == len(first)+8 && string(key[:len(first)]) == string(first); key, _ = c.Seek(first) {
-				if err := c.Delete(); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err = m.d.write(ctx, func(tx *bbolt.Tx) error { return removeSignals(tx, promptID) })
 		if err != nil {
 			return err
 		}
 		b.len, b.ends = 0, false
 	}
 	return m.mem.Drop(ctx, promptID)
+}
+
+// removeSignals removes the signals of a prompt.
+func removeSignals(tx *bbolt.Tx, promptID string) error {
+	first := prefix(promptID)
+	c := tx.Bucket(bucketSignals).Cursor()
+	for key, _ := c.Seek(first); len(key) == len(first)+8 && string(key[:len(first)]) == string(first); key, _ = c.Seek(first) {
+		if err := c.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
