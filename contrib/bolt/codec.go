@@ -70,6 +70,10 @@ func checkID(of, id string) error {
 	return nil
 }
 
+// fillPercent is how full a page becomes in a bucket whose keys rise. bbolt would leave half of
+// it free for keys between the others.
+const fillPercent = 0.95
+
 // number is a key: numbers in their order.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 

@@ -48,7 +48,9 @@ func (q *queue) begin(apply func(tx *bbolt.Tx) error) (wait func(context.Context
 		owed = append(owed, born)
 	}
 	c := q.d.begin(func(tx *bbolt.Tx) error {
-		if err := remove(tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces), owed); err != nil {
+		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
+		prompts.FillPercent = fillPercent
+		if err := remove(prompts, places, owed); err != nil {
 			return err
 		}
 		return apply(tx)
