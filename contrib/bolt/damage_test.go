@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -288,6 +289,7 @@ func TestTruncatedInUse(t *testing.T) {
 				require.ErrorIs(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "new"}, nil), bolt.ErrDamaged)
 				_, err = db.Store().Get(t.Context(), "r1")
 				require.ErrorIs(t, err, bolt.ErrDamaged)
+				require.ErrorIs(t, db.Backup(io.Discard), bolt.ErrDamaged)
 				require.ErrorIs(t, db.Close(), bolt.ErrWrite)
 				_, err = bolt.Open(path, &bolt.Options{LockTimeout: -1})
 				require.NotErrorIs(t, err, bolt.ErrInUse, "Close has given the lock back")

@@ -32,7 +32,7 @@ type log struct {
 	failures int // the commits that have failed since the last one that did not
 	timer    *time.Timer
 	said     <-chan struct{} // closed when the logger was told the newest text; the writer's own
-	lazy     bool // wakeLater wakes the writer soon
+	lazy     bool            // wakeLater wakes the writer soon
 }
 
 // waitingMax limits the events that wait for the disk, in bytes. At the limit, Append waits.
