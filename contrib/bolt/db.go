@@ -137,6 +137,7 @@ func (d *DB) Close() error {
 		d.writer.close()
 		if d.log != nil {
 			d.err = d.log.refuse()
+			d.log.awaitLogger()
 		}
 		d.err = errors.Join(d.err, d.closeFile())
 	})

@@ -78,6 +78,22 @@ func (l *log) says(level slog.Level, text string, args ...any) {
 	}()
 }
 
+// loggerTime is how long Close waits for the logger. The logger may be waiting for Close.
+const loggerTime = time.Second
+
+// awaitLogger waits until the logger has been told everything. The writer has ended.
+func (l *log) awaitLogger() {
+	if l.said == nil {
+		return
+	}
+	timer := time.NewTimer(loggerTime)
+	defer timer.Stop()
+	select {
+	case <-l.said:
+	case <-timer.C:
+	}
+}
+
 // pass passes what is in the file to the cache, and so to followers. l.mu is not held. It
 // uses a goroutine of its own, because a follower may call runtime.Goexit: that must not
 // end the writer.
