@@ -64,6 +64,9 @@ func open(t testing.TB, s *embed.Server, opts nats.Options) *nats.Bus {
 	if opts.Logger == nil {
 		opts.Logger = quiet
 	}
+	if opts.LogBytes == 0 {
+		opts.LogBytes = 64 << 20 // the server reserves it on the disk
+	}
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
 	bus, err := nats.Open(ctx, connect(t, s), &opts)
