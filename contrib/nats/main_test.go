@@ -21,7 +21,7 @@ import (
 var shared *embed.Server
 
 // quiet receives what the tests provoke.
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = loggerTo(io.Discard)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -40,6 +40,9 @@ func run(m *testing.M) int {
 	defer func() { _ = shared.Close() }()
 	return m.Run()
 }
+
+// loggerTo returns a logger that writes text.
+func loggerTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // names counts the names that newName has given.
 var names atomic.Uint64
