@@ -2,11 +2,13 @@ package nats_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,13 +19,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// long makes the random tests run for minutes.
+var long = flag.Bool("long", false, "kill more often")
+
 // shared is the server of all tests that do not stop it.
 var shared *embed.Server
 
 // quiet receives what the tests provoke.
 var quiet = loggerTo(io.Discard)
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// children are what another process of the test does. They use a directory, write lines with
+// say, and are killed.
+var children = map[string]func(dir string, say func(words ...any)){
+	"log": writeLog,
+}
+
+func TestMain(m *testing.M) {
+	child := children[os.Getenv("NATS_CHILD")]
+	if child == nil {
+		os.Exit(run(m))
+	}
+	var mu sync.Mutex
+	child(os.Getenv("NATS_DIR"), func(words ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Println(words...)
+	})
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "nodebus-nats")
