@@ -16,6 +16,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/embed"
+	"github.com/nodebus/nodebus/internal/leak"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,7 +38,7 @@ var children = map[string]func(dir string, say func(words ...any)){
 func TestMain(m *testing.M) {
 	child := children[os.Getenv("NATS_CHILD")]
 	if child == nil {
-		os.Exit(run(m))
+		os.Exit(leak.Main(withServer{m}))
 	}
 	var mu sync.Mutex
 	child(os.Getenv("NATS_DIR"), func(words ...any) {
@@ -47,7 +48,11 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func run(m *testing.M) int {
+// withServer runs the tests while the shared server runs.
+type withServer struct{ m *testing.M }
+
+// Run runs the tests, and returns the code for os.Exit.
+func (w withServer) Run() int {
 	dir, err := os.MkdirTemp("", "nodebus-nats")
 	if err != nil {
 		panic(err)
@@ -60,7 +65,7 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = shared.Close() }()
-	return m.Run()
+	return w.m.Run()
 }
 
 // loggerTo returns a logger that writes text.
