@@ -89,6 +89,11 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 
 // openParts opens the parts of the bus. The log is the first part: the others flush it.
 func (b *Bus) openParts(ctx context.Context) error {
+	q, err := b.openQueue(ctx)
+	if err != nil {
+		return err
+	}
+	b.queue, b.closers = q, append(b.closers, q.close)
 	return nil
 }
 
