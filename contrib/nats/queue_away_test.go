@@ -114,8 +114,8 @@ func TestLostLease(t *testing.T) {
 	takeFrom(t, other, "a", 1)
 }
 
-// TestAway stops the server, also for ever: calls wait, at most until their contexts end.
-func TestAway(t *testing.T) {
+// TestQueueAway stops the server, also for ever: calls wait, at most until their contexts end.
+func TestQueueAway(t *testing.T) {
 	port, dir := freePort(t), t.TempDir()
 	url := fmt.Sprint("nats://127.0.0.1:", port)
 	nc, err := nats.Connect(url)
