@@ -151,11 +151,14 @@ func TestLeasedOnce(t *testing.T) {
 			}
 		}
 	}()
+	read := make(chan struct{})
 	go func() {
+		defer close(read)
 		for p.lines.Scan() {
 			taken <- p.lines.Text()
 		}
 	}()
+	defer func() { _ = p.cmd.Process.Kill(); <-read }()
 	want := map[string]bool{}
 	for i := range n {
 		want[fmt.Sprint("p", i, " 1")] = true
@@ -168,6 +171,7 @@ func TestLeasedOnce(t *testing.T) {
 	}
 	stop()
 	require.ErrorIs(t, <-ended, context.Canceled)
+	require.NoError(t, nats.CatchUp(t.Context(), q))
 	waiting, _, err := q.Len(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, waiting)
