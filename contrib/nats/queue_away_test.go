@@ -114,6 +114,33 @@ func TestLostLease(t *testing.T) {
 	takeFrom(t, other, "a", 1)
 }
 
+// TestPushUnread deletes a prompt in another process before the process that pushes it has
+// read its own message, which never comes then. The id is free again.
+func TestPushUnread(t *testing.T) {
+	port := freePort(t)
+	s, opts := serve(t, t.TempDir(), port), nats.Options{Name: newName(), Queue: &flow.QueueOptions{Len: 1}}
+	line, other := newLine(), open(t, s, opts).Queue()
+	q := openOn(t, line, fmt.Sprint("nats://127.0.0.1:", port), opts).Queue()
+	deaf := line.deafAt("PUB " + opts.Name + "_QUEUE.ia.p")
+	pushed := make(chan error, 1)
+	go func() { pushed <- q.Push(t.Context(), &nodebus.Prompt{ID: "a"}, nil) }()
+	<-deaf
+	for {
+		gone, err := other.Delete(t.Context(), "a")
+		require.NoError(t, err)
+		if len(gone) == 1 {
+			break
+		}
+		require.NoError(t, nats.CatchUp(t.Context(), other))
+	}
+	line.set(false, false)
+	require.NoError(t, <-pushed)
+	pushAll(t, q, "a")
+	require.ErrorIs(t, q.Push(t.Context(), &nodebus.Prompt{ID: "b"}, nil), flow.ErrFull)
+	require.NoError(t, takeFrom(t, q, "a", 1).Done(t.Context()))
+	pushAll(t, q, "b")
+}
+
 // TestQueueAway stops the server, also for ever: calls wait, at most until their contexts end.
 func TestQueueAway(t *testing.T) {
 	port, dir := freePort(t), t.TempDir()

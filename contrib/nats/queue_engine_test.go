@@ -61,7 +61,7 @@ func TestEngines(t *testing.T) {
 			ctx, stop := context.WithCancel(context.Background())
 			ended := make(chan error, 1)
 			go func() { ended <- e.Run(ctx) }()
-			t.Cleanup(func() { stop(); <-ended })
+			t.Cleanup(func() { stop(); require.ErrorIs(t, <-ended, context.Canceled) })
 		}
 		return e
 	}
