@@ -90,6 +90,11 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	b.closers = append(b.closers, b.log.Close)
+	q, err := b.openQueue(ctx)
+	if err != nil {
+		return err
+	}
+	b.queue, b.closers = q, append(b.closers, q.close)
 	return nil
 }
 
