@@ -156,6 +156,9 @@ func (s *signals) call(r *receiver, l *letter) {
 	case <-s.life.Done():
 		err = context.Cause(s.life)
 	}
+	if err != nil {
+		err = foreign{err}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.results[l.ID] = err

@@ -63,7 +63,7 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 		case errors.Is(err, errGone):
 			return context.Cause(ctx)
 		default:
-			return err
+			return withoutForeign(err)
 		}
 	}
 }
