@@ -18,6 +18,7 @@ import (
 
 const (
 	maxIDBytes = 8 << 10   // of a prompt id, which is in the header of a message
+	maxParts   = 1 << 16   // of a record
 	orphanTime = time.Hour // parts without a record that are older are deleted
 
 	// A page of List is read at the same time.
@@ -115,7 +116,7 @@ var errDamaged = errors.New("it is damaged, or another program has written it")
 // header reads the header of a record.
 func header(name, text string, seq uint64) (x *recordAt, err error) {
 	x = &recordAt{}
-	if json.Unmarshal([]byte(text), x) != nil || x.Size < 0 || x.Parts < 0 {
+	if json.Unmarshal([]byte(text), x) != nil || x.Size < 0 || x.Parts < 0 || x.Parts > min(x.Size, maxParts) {
 		return &recordAt{token: name, seq: seq}, errDamaged
 	}
 	x.token, x.seq, x.Place = name, seq, cmp.Or(x.Place, seq)
