@@ -23,7 +23,11 @@ var shared *embed.Server
 // quiet receives what the tests provoke.
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if !child() {
+		os.Exit(run(m))
+	}
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "nodebus-nats")

@@ -10,9 +10,9 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// partsTime is how long Push may take to store the parts of a large prompt. It is shorter
+// largeTime is how long Push may take to store the parts of a large prompt. It is shorter
 // than the time after which parts without a prompt are removed, see orphanSweeps.
-const partsTime = 5 * time.Minute
+const largeTime = 5 * time.Minute
 
 // queueLimits returns the limits of a queue, and the share of Bytes of one client.
 func queueLimits(opts *flow.QueueOptions) (o flow.QueueOptions, share int) {
@@ -58,7 +58,7 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 
 // pushParts stores a prompt that is too large for one message.
 func (q *queue) pushParts(ctx context.Context, x *item, data []byte) error {
-	long, stop := context.WithTimeoutCause(ctx, partsTime, ErrAway)
+	long, stop := context.WithTimeoutCause(ctx, largeTime, ErrAway)
 	defer stop()
 	if err := q.reserve(long, x); err != nil { // many bytes for nothing
 		return fmt.Errorf("%w: prompt %q", err, x.ID)

@@ -33,7 +33,7 @@ type queue struct {
 	share  int // the maximum bytes of the prompts of one client
 	node   string
 	sealer *sealer
-	parts  parts
+	parts  partStore
 	flush  func(context.Context) error // stores the events that were published before
 	logger *slog.Logger
 	taking chan struct{} // holds a token while a Take of this process changes a state
