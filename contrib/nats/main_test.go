@@ -21,7 +21,7 @@ import (
 var shared *embed.Server
 
 // quiet receives what the tests provoke.
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = loggerTo(io.Discard)
 
 func TestMain(m *testing.M) {
 	if !child() {
@@ -45,6 +45,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// loggerTo returns a logger that writes text.
+func loggerTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
 // names counts the names that newName has given.
 var names atomic.Uint64
 
@@ -67,6 +70,9 @@ func open(t testing.TB, s *embed.Server, opts nats.Options) *nats.Bus {
 	require.NotEmpty(t, strings.TrimSpace(opts.Name), "newName makes a name")
 	if opts.Logger == nil {
 		opts.Logger = quiet
+	}
+	if opts.LogBytes == 0 {
+		opts.LogBytes = 64 << 20 // the server reserves it on the disk
 	}
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()

@@ -22,6 +22,9 @@ import (
 // a newer version of this package.
 const version = 1
 
+// insufficientStorage is the error of a server that cannot reserve the size of a stream.
+const insufficientStorage jetstream.ErrorCode = 10047
+
 // The metadata of a stream.
 const (
 	versionKey = "nodebus-version"
@@ -191,6 +194,9 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	})
 	if errors.Is(err, ErrAway) {
 		return nil, wrong(nil, "it cannot be opened; check that the servers run, and more than half of a cluster", err)
+	}
+	if full := new(jetstream.APIError); errors.As(err, &full) && full.ErrorCode == insufficientStorage {
+		return nil, wrong(nil, fmt.Sprintf("the server has no room to reserve %d bytes; give it a larger disk, or lower Options.LogBytes", cfg.MaxBytes), err)
 	}
 	if err != nil {
 		return nil, wrong(nil, "it cannot be opened or made", err)

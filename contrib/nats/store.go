@@ -35,7 +35,7 @@ type recordStore struct {
 	stream jetstream.Stream
 	name   string
 	opts   flow.StoreOptions
-	parts  parts
+	parts  partStore
 	*reached
 	reader   *reader
 	trimming chan struct{} // capacity 1: who puts a value in deletes the oldest records
