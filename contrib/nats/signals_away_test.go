@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/nodebus/nodebus/contrib/nats/embed"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
@@ -25,6 +27,16 @@ func briefly(t *testing.T) context.Context {
 	ctx, stop := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	t.Cleanup(stop)
 	return ctx
+}
+
+// stored returns the number of messages of a stream.
+func stored(t *testing.T, s *embed.Server, stream string) uint64 {
+	t.Helper()
+	js, err := jetstream.New(s.Conn())
+	require.NoError(t, err)
+	x, err := js.Stream(t.Context(), stream)
+	require.NoError(t, err)
+	return x.CachedInfo().State.Msgs
 }
 
 // TestReceiverIsKilled kills the process of a receiver again and again: what it has said
@@ -91,13 +103,17 @@ func TestAnswersAreLost(t *testing.T) {
 			}
 			heard := l.deafAt(text)
 			sent := make(chan error, 1)
-			ctx := briefly(t)
+			ctx, stop := context.WithCancel(t.Context())
 			go func() { sent <- sender.Send(ctx, named("two")) }()
-			<-heard
-			if direction == "in the process of the sender" {
+			if <-heard; direction == "in the process of the sender" {
 				l.set(false, false)
+			} else {
+				for stored(t, s, opts.Name+"_SIGNALS") < 2 {
+				}
+				stop()
 			}
 			require.NoError(t, <-sent)
+			stop()
 			l.set(false, false)
 			require.NoError(t, sender.Send(t.Context(), named("three")))
 			for _, x := range []flow.Signals{sender, receiver} {

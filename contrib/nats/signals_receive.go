@@ -216,7 +216,7 @@ func (r *receiver) answer(a *ask) {
 	if ctx.Err() != nil {
 		return
 	}
-	leave, err := r.s.reserve(r.key, &a.q.letter)
+	leave, err := r.s.makeRoom(ctx, r.key, &a.q.letter)
 	if err == nil {
 		err = r.s.pass(ctx, r, &a.q.letter)
 		leave()

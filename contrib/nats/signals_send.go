@@ -45,7 +45,7 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 	if err != nil {
 		return fmt.Errorf("nats: the signal of prompt %q has no JSON: %w", x.PromptID, err)
 	}
-	leave, err := s.reserve(key, l)
+	leave, err := s.makeRoom(ctx, key, l)
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,16 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 			return withoutForeign(err)
 		}
 	}
+}
+
+// makeRoom is reserve; but before it says that there is no room, it reads what other
+// processes have dropped. Processes that send at the same time may exceed the limits a
+// little, because each counts what it has read.
+func (s *signals) makeRoom(ctx context.Context, key string, l *letter) (leave func(), err error) {
+	if leave, err = s.reserve(key, l); err == nil || s.barrier(ctx) != nil {
+		return leave, err
+	}
+	return s.reserve(key, l)
 }
 
 // offer passes a signal to its receiver, or keeps it if there is none.

@@ -17,14 +17,16 @@ import (
 )
 
 const (
-	maxIDBytes = 8 << 10   // of a prompt id, which is in the header of a message
-	maxParts   = 1 << 16   // of a record
-	orphanTime = time.Hour // parts without a record that are older are deleted
+	maxIDBytes = 8 << 10 // of a prompt id, which is in the header of a message
+	maxParts   = 1 << 16 // of a record
 
 	// A page of List is read at the same time.
 	recordsPage  = 16
 	recordsBytes = 1 << 20 // a larger record is a page of its own
 )
+
+// orphanTime is the age from which parts without a record are deleted.
+var orphanTime = time.Hour
 
 // recordStore is a [flow.Store] in a stream. The subject of a record has one message: the
 // record, or the name and number of the parts of a larger record. Each process reads the
