@@ -13,12 +13,12 @@ import (
 
 // line is a network between a process and the server, which can lose answers, or all.
 type line struct {
-	mu      sync.Mutex
-	deaf    bool          // what the server sends does not come
-	down    bool          // there are no connections
-	when    string        // the line becomes deaf before it sends this
-	heard   chan struct{} // closed then
-	conns   []net.Conn
+	mu    sync.Mutex
+	deaf  bool          // what the server sends does not come
+	down  bool          // there are no connections
+	when  string        // the line becomes deaf before it sends this
+	heard chan struct{} // closed then
+	conns []net.Conn
 }
 
 func newLine() *line { return &line{heard: make(chan struct{})} }

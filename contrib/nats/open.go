@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,16 +59,8 @@ type Bus struct {
 // If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway].
 // Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
-	b := &Bus{nc: nc, opts: *opts, logger: opts.Logger}
-	if b.opts.Name == "" {
-		b.opts.Name = defaultName
-	}
-	if b.logger == nil {
-		b.logger = slog.Default()
-	}
+	b := &Bus{nc: nc, opts: opts.withDefaults()}
+	b.logger = b.opts.Logger
 	if err := b.opts.check(); err != nil {
 		return nil, err
 	}
@@ -77,7 +68,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 		return nil, errors.New("nats: the connection gives up or buffers; make it with Connect, or with the options MaxReconnects(-1) and ReconnectBufSize(-1)")
 	}
 	var err error
-	if b.sealer, err = newSealer(opts); err != nil {
+	if b.sealer, err = newSealer(&b.opts); err != nil {
 		return nil, err
 	}
 	if b.js, err = jetstream.New(nc); err != nil {
@@ -112,6 +103,20 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 	}
 	b.signals, b.closers = signals, append(b.closers, signals.close)
 	return nil
+}
+
+// withDefaults returns the options, which may be nil, with their defaults.
+func (o *Options) withDefaults() (all Options) {
+	if o != nil {
+		all = *o
+	}
+	if all.Name == "" {
+		all.Name = defaultName
+	}
+	if all.Logger == nil {
+		all.Logger = slog.Default()
+	}
+	return all
 }
 
 // check returns an error if an option cannot be used.
@@ -176,7 +181,7 @@ func (b *Bus) streamName(part string) string { return b.opts.Name + "_" + part }
 // openStream returns: Info writes into it.
 func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Name, cfg.Replicas = b.streamName(part), max(b.opts.Replicas, 1)
-	meta := map[string]string{versionKey: strconv.Itoa(version), epochKey: strings.ToLower(rand.Text()[:10])}
+	meta := map[string]string{versionKey: strconv.Itoa(version), epochKey: newEpoch()}
 	maps.Copy(meta, cfg.Metadata)
 	cfg.Metadata = meta
 	wrong := func(reason error, detail string, err error) error {

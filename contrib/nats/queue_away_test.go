@@ -56,6 +56,9 @@ func TestLostAnswers(t *testing.T) {
 		"done":    {func(_ flow.Queue, l flow.Lease) error { return l.Done(t.Context()) }, []string{"waits"}},
 	} {
 		for _, forgets := range []bool{false, true} {
+			if !forgets && name != "push" && name != "take" && name != "done" {
+				continue
+			}
 			t.Run(fmt.Sprint(name, " forgets=", forgets), func(t *testing.T) {
 				t.Parallel()
 				opts := nats.Options{Name: newName()}
@@ -68,7 +71,7 @@ func TestLostAnswers(t *testing.T) {
 				l := takeFrom(t, q, "leased", 1)
 				require.NoError(t, l.Extend(t.Context(), time.Hour))
 				line.set(true, false)
-				hears := time.AfterFunc(1500*time.Millisecond, func() { line.set(false, false) })
+				hears := time.AfterFunc(1200*time.Millisecond, func() { line.set(false, false) })
 				defer hears.Stop()
 				require.NoError(t, c.call(q, l))
 				require.NoError(t, nats.CatchUp(t.Context(), other))
@@ -111,8 +114,8 @@ func TestLostLease(t *testing.T) {
 	takeFrom(t, other, "a", 1)
 }
 
-// TestAway stops the server, also for ever: calls wait, at most until their contexts end.
-func TestAway(t *testing.T) {
+// TestQueueAway stops the server, also for ever: calls wait, at most until their contexts end.
+func TestQueueAway(t *testing.T) {
 	port, dir := freePort(t), t.TempDir()
 	url := fmt.Sprint("nats://127.0.0.1:", port)
 	nc, err := nats.Connect(url)

@@ -3,7 +3,6 @@ package nats_test
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -15,9 +14,6 @@ import (
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
-
-// long makes the random tests run for minutes.
-var long = flag.Bool("long", false, "make more random calls")
 
 // both makes the same random calls to a queue with several connections and to a queue in memory.
 type both struct {

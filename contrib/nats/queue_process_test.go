@@ -3,18 +3,62 @@ package nats_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/nodebus/nodebus/contrib/nats/embed"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
 func init() {
-	children["holds"] = holdsLease
-	children["takes"] = takesAll
+	children["holds"] = onBus(holdsLease)
+	children["takes"] = onBus(takesAll)
+}
+
+// onBus returns a child that opens a bus: it gets the server, the name of the bus, and the
+// node, separated by spaces.
+func onBus(f func(bus *nats.Bus, say func(...any))) func(at string, say func(...any)) {
+	return func(at string, say func(...any)) {
+		words := strings.Fields(at + " none")
+		nc, err := nats.Connect(words[0])
+		must(err)
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+		defer stop()
+		bus, err := nats.Open(ctx, nc, &nats.Options{Name: words[1], Node: words[2], Logger: quiet})
+		must(err)
+		f(bus, say)
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
+	}
+}
+
+// freePort returns a port that nobody uses.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// serve starts a server that listens at a port of this machine.
+func serve(t *testing.T, dir string, port int) *embed.Server {
+	t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	s, err := embed.Start(ctx, &embed.Options{Dir: dir, Unsynced: true, Logger: quiet, Tune: func(o *server.Options) {
+		o.DontListen, o.Host, o.Port = false, "127.0.0.1", port
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // holdsLease leases the prompt "a" for some seconds, and waits.
@@ -52,28 +96,28 @@ func takeFrom(t *testing.T, q flow.Queue, id string, attempt int) flow.Lease {
 	return l
 }
 
-// TestKilled kills a process that has a lease. The lease lapses after its time, or at once
+// TestQueueKilled kills a process that has a lease. The lease lapses after its time, or at once
 // when a process with the name of its node opens the queue; the attempt counts.
-func TestKilled(t *testing.T) {
+func TestQueueKilled(t *testing.T) {
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
 	t.Run("a process of the same node comes back", func(t *testing.T) {
 		opts := nats.Options{Name: newName()}
 		q := open(t, s, opts).Queue()
 		pushAll(t, q, "a", "b")
-		p := start(t, "holds", url, opts.Name, "one")
+		p := start(t, "holds", url+" "+opts.Name+" one")
 		require.Equal(t, []string{"took", "1"}, p.line(t))
 		p.kill()
 		require.NoError(t, nats.CatchUp(t.Context(), q))
 		takeFrom(t, q, "b", 1)
-		p = start(t, "holds", url, opts.Name, "one")
+		p = start(t, "holds", url+" "+opts.Name+" one")
 		require.Equal(t, []string{"took", "2"}, p.line(t))
 	})
 	t.Run("nobody comes back", func(t *testing.T) {
 		opts := nats.Options{Name: newName()}
 		q := open(t, s, opts).Queue()
 		pushAll(t, q, "a")
-		p := start(t, "holds", url, opts.Name, "")
+		p := start(t, "holds", url+" "+opts.Name)
 		require.Equal(t, []string{"took", "1"}, p.line(t))
 		p.kill()
 		takeFrom(t, q, "a", 2)
@@ -87,7 +131,7 @@ func TestLeasedOnce(t *testing.T) {
 	s := serve(t, t.TempDir(), port)
 	opts := nats.Options{Name: newName()}
 	q := open(t, s, opts).Queue()
-	p := start(t, "takes", fmt.Sprint("nats://127.0.0.1:", port), opts.Name, "")
+	p := start(t, "takes", fmt.Sprint("nats://127.0.0.1:", port, " ", opts.Name))
 	require.Equal(t, []string{"ready"}, p.line(t))
 	taken := make(chan string, 2*n)
 	own, stop := context.WithCancel(t.Context())
@@ -107,11 +151,14 @@ func TestLeasedOnce(t *testing.T) {
 			}
 		}
 	}()
+	read := make(chan struct{})
 	go func() {
+		defer close(read)
 		for p.lines.Scan() {
 			taken <- p.lines.Text()
 		}
 	}()
+	defer func() { _ = p.cmd.Process.Kill(); <-read }()
 	want := map[string]bool{}
 	for i := range n {
 		want[fmt.Sprint("p", i, " 1")] = true
@@ -124,6 +171,7 @@ func TestLeasedOnce(t *testing.T) {
 	}
 	stop()
 	require.ErrorIs(t, <-ended, context.Canceled)
+	require.NoError(t, nats.CatchUp(t.Context(), q))
 	waiting, _, err := q.Len(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, waiting)
