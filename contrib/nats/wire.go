@@ -26,6 +26,7 @@ const (
 	recordBinary         // a binary frame
 	recordDrop           // the events of a prompt are dropped
 	recordPreview        // the name of a preview, which travels beside the stream
+	recordMark           // nothing; who has read it has read all that was stored before
 )
 
 // record is an event as the stream stores it.
@@ -62,7 +63,7 @@ func parseRecords(b []byte) (all []record, err error) {
 		b = b[1:]
 		var attempt uint64
 		var fields [3][]byte
-		ok := r.kind <= recordPreview && number(&b, &attempt) && attempt <= math.MaxInt32
+		ok := r.kind <= recordMark && number(&b, &attempt) && attempt <= math.MaxInt32
 		for i := range fields {
 			ok = ok && field(&b, &fields[i])
 		}
