@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func init() { children["receives"] = receives }
+func init() { children["receives"] = onBus(receives) }
 
 // receives receives the signals of prompt p, and says their names.
 func receives(bus *nats.Bus, say func(...any)) {
@@ -48,7 +48,7 @@ func TestReceiverIsKilled(t *testing.T) {
 	sender := open(t, s, opts).Signals()
 	var sent []string
 	for n := range 3 {
-		p := start(t, "receives", url, opts.Name, "")
+		p := start(t, "receives", fmt.Sprint(url, " ", opts.Name, " node", n))
 		for _, name := range append(append([]string{}, sent...), "ready") {
 			require.Equal(t, []string{name}, p.line(t))
 		}
