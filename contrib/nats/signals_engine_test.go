@@ -31,7 +31,10 @@ func machine(t *testing.T, bus *nats.Bus, runs bool) (*flow.Engine, *nodebus.Hub
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()
-		t.Cleanup(func() { stop(); <-ended })
+		t.Cleanup(func() {
+			stop()
+			require.ErrorIs(t, <-ended, context.Canceled)
+		})
 	}
 	return e, hub
 }

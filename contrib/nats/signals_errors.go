@@ -105,7 +105,7 @@ func (e *remoteError) Error() string { return e.text }
 // Is finds the known errors.
 func (e *remoteError) Is(target error) bool {
 	for _, k := range kinds {
-		if k.err == target { //nolint:errorlint // the known errors are values
+		if k.err == target {
 			return slices.Contains(e.kinds, k.name)
 		}
 	}

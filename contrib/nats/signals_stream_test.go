@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -186,5 +187,30 @@ func TestTwoReceiversAtOnce(t *testing.T) {
 		name := fmt.Sprint(n)
 		require.NoError(t, a.Signals().Send(t.Context(), named(name)))
 		require.Contains(t, append(boxes[0].got(), boxes[1].got()...), name)
+	}
+}
+
+// TestCloseEndsGoroutines: Close waits for the goroutines of receivers and readers, also if
+// receivers were stopped or replaced, or NATS is away.
+func TestCloseEndsGoroutines(t *testing.T) {
+	port, name := freePort(t), newName()
+	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
+	a, b := openOn(t, newLine(), url, nats.Options{Name: name}), openOn(t, newLine(), url, nats.Options{Name: name})
+	for n := range 8 {
+		id := fmt.Sprint("p", n/2)
+		stop, err := []*nats.Bus{a, b}[n%2].Signals().Receive(id, func(flow.Signal) error { return nil })
+		require.NoError(t, err)
+		require.NoError(t, a.Signals().Send(t.Context(), flow.Signal{PromptID: id}))
+		if n%3 == 0 {
+			stop()
+		}
+	}
+	require.NoError(t, a.Close())
+	require.NoError(t, s.Close())
+	require.NoError(t, b.Close())
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, part := range []string{"nats.(*receiver)", "nats.(*signals)", "nats.(*reader)", "nats.(*recordStore)"} {
+		require.NotContains(t, string(stacks), part)
 	}
 }
