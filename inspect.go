@@ -74,9 +74,10 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 	if p != nil {
 		return outcome, closed, nil
 	}
-	if l, ours := h.log.(*memoryLog); ours {
-		closed = l.hasClosed(promptID)
-		return closed, closed, nil
+	if l, knows := h.log.(interface{ Closed(promptID string) bool }); knows {
+		if err = Protect(func() error { closed = l.Closed(promptID); return nil }); err != nil || closed {
+			return closed, closed, err
+		}
 	}
 	q := LogQuery{Prompts: []string{promptID}, UpTo: upTo}
 	for more := true; more; {

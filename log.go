@@ -6,6 +6,10 @@ package nodebus
 // may continue with its cursor at any of them. [NewMemoryLog] returns the default log;
 // conform.Log is the test of a log.
 //
+// A log may also have a method Closed(promptID string) bool, which tells whether a prompt
+// has ended, also if its events are no longer kept. [Hub.Ended] calls it. Without it, the
+// end of a prompt may be told again, if its process was killed and Retain has passed.
+//
 // All methods must be safe for concurrent use. A log must not call a follower for two
 // events at the same time.
 type Log interface {

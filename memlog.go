@@ -388,8 +388,8 @@ func (q *LogQuery) selects(a *address) bool {
 	return a.promptID != "" && (q.All || slices.Contains(q.Prompts, a.promptID))
 }
 
-// hasClosed reports whether a prompt has ended, as far as the log remembers.
-func (l *memoryLog) hasClosed(promptID string) bool {
+// Closed reports whether a prompt has ended, as far as the log remembers.
+func (l *memoryLog) Closed(promptID string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.prompts[promptID]

@@ -8,9 +8,12 @@ require (
 	github.com/gin-gonic/gin v1.10.1
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/nodebus/nodebus v0.0.0
+	github.com/nodebus/nodebus/contrib/bolt v0.0.0-00010101000000-000000000000
 	github.com/richinsley/comfy2go v0.7.1
 	github.com/stretchr/testify v1.12.1
 )
+
+require go.etcd.io/bbolt v1.5.0 // indirect
 
 require (
 	github.com/bytedance/sonic v1.11.6 // indirect

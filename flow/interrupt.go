@@ -80,7 +80,7 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 }
 
 // endOne ends a prompt if it waits, whoever has submitted it. It leases the prompt: if this
-// process dies before the end is told, the queue still has the prompt.
+// process dies before it tells the end, the queue still has the prompt.
 func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool, err error) {
 	var lease Lease
 	var taken nodebus.Job

@@ -43,7 +43,7 @@ func (p deadPublisher) Publish(ev nodebus.Event) error {
 
 // TestEndOfAWaitingPromptWhoseProcessDies: a process that ends a waiting prompt, because of
 // an interrupt or of the deadline, dies before it has stored the record, or before it has
-// told the end. Another process goes on: the prompt has one record, and its end is told once.
+// told the end. Another process goes on: the prompt has one record, and one end.
 func TestEndOfAWaitingPromptWhoseProcessDies(t *testing.T) {
 	end := func(e *flow.Engine) { _, _ = e.Interrupt(context.Background(), "p") }
 	for name, c := range map[string]struct {
@@ -99,7 +99,7 @@ func TestEndOfAWaitingPromptWhoseProcessDies(t *testing.T) {
 	}
 }
 
-// closedPublisher is a hub that is closed before it is told the end of a prompt.
+// closedPublisher is a hub that is closed before the end of a prompt.
 type closedPublisher struct{ nodebus.Publisher }
 
 func (p closedPublisher) Publish(ev nodebus.Event) error {

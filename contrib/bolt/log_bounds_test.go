@@ -114,6 +114,9 @@ func TestLogForgetsAfterRetain(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, 1, kept, "the prompt that runs")
 				require.ErrorIs(t, db.Log().Append(about("1", word("late"))), nodebus.ErrClosed, "the log remembers the end")
+				_, closed, err := newHub(t, db).Ended("1")
+				require.NoError(t, err)
+				require.True(t, closed, "an engine must not tell the end again")
 			})
 		})
 	}

@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -30,31 +31,7 @@ func forget(t *testing.T, nc *natsgo.Conn, q flow.Queue) {
 func TestLostAnswers(t *testing.T) {
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
-	for name, c := range map[string]struct {
-		call func(q flow.Queue, l flow.Lease) error // on a queue with the leased prompt "leased", and the prompt "waits"
-		want []string
-	}{
-		"push": {func(q flow.Queue, _ flow.Lease) error {
-			return q.Push(t.Context(), &nodebus.Prompt{ID: "new"}, nil)
-		}, []string{"leased+", "waits", "new"}},
-		"take": {func(q flow.Queue, _ flow.Lease) error {
-			l, err := q.Take(t.Context(), nobody)
-			if err != nil {
-				return err
-			}
-			return l.Extend(t.Context(), time.Hour)
-		}, []string{"leased+", "waits+"}},
-		"move":   {func(q flow.Queue, _ flow.Lease) error { return q.Move(t.Context(), "waits", 1) }, []string{"leased+", "waits"}},
-		"delete": {func(q flow.Queue, _ flow.Lease) error { _, err := q.Delete(t.Context(), "waits"); return err }, []string{"leased+"}},
-		"extend": {func(_ flow.Queue, l flow.Lease) error {
-			if err := l.Extend(t.Context(), time.Hour); err != nil {
-				return err
-			}
-			return l.Extend(t.Context(), 2*time.Hour)
-		}, []string{"leased+", "waits"}},
-		"release": {func(_ flow.Queue, l flow.Lease) error { return l.Release(t.Context()) }, []string{"leased", "waits"}},
-		"done":    {func(_ flow.Queue, l flow.Lease) error { return l.Done(t.Context()) }, []string{"waits"}},
-	} {
+	for name, c := range lostAnswers {
 		for _, forgets := range []bool{false, true} {
 			if !forgets && name != "push" && name != "take" && name != "done" {
 				continue
@@ -73,24 +50,58 @@ func TestLostAnswers(t *testing.T) {
 				line.set(true, false)
 				hears := time.AfterFunc(1200*time.Millisecond, func() { line.set(false, false) })
 				defer hears.Stop()
-				require.NoError(t, c.call(q, l))
+				require.NoError(t, c.call(t.Context(), q, l))
 				require.NoError(t, nats.CatchUp(t.Context(), other))
-				for _, q := range []flow.Queue{q, other} {
-					var got []string
-					for x, err := range q.List(t.Context()) {
-						require.NoError(t, err)
-						require.Equal(t, 1, x.Attempt)
-						id := x.Prompt.ID
-						if x.Leased {
-							id += "+"
-						}
-						got = append(got, id)
-					}
-					require.Equal(t, c.want, got)
-				}
+				require.Equal(t, c.want, listed(t, q))
+				require.Equal(t, c.want, listed(t, other))
 			})
 		}
 	}
+}
+
+// lostAnswers are calls for a queue with the leased prompt "leased" and the prompt "waits",
+// and what List then yields: a + means that the prompt is leased.
+var lostAnswers = map[string]struct {
+	call func(ctx context.Context, q flow.Queue, l flow.Lease) error
+	want []string
+}{
+	"push": {func(ctx context.Context, q flow.Queue, _ flow.Lease) error {
+		return q.Push(ctx, &nodebus.Prompt{ID: "new"}, nil)
+	}, []string{"leased+", "waits", "new"}},
+	"take": {func(ctx context.Context, q flow.Queue, _ flow.Lease) error {
+		l, err := q.Take(ctx, nobody)
+		if err != nil {
+			return err
+		}
+		return l.Extend(ctx, time.Hour)
+	}, []string{"leased+", "waits+"}},
+	"move": {func(ctx context.Context, q flow.Queue, _ flow.Lease) error {
+		return q.Move(ctx, "waits", 1)
+	}, []string{"leased+", "waits"}},
+	"delete": {func(ctx context.Context, q flow.Queue, _ flow.Lease) error {
+		_, err := q.Delete(ctx, "waits")
+		return err
+	}, []string{"leased+"}},
+	"extend": {func(ctx context.Context, _ flow.Queue, l flow.Lease) error {
+		return errors.Join(l.Extend(ctx, time.Hour), l.Extend(ctx, 2*time.Hour))
+	}, []string{"leased+", "waits"}},
+	"release": {func(ctx context.Context, _ flow.Queue, l flow.Lease) error { return l.Release(ctx) }, []string{"leased", "waits"}},
+	"done":    {func(ctx context.Context, _ flow.Queue, l flow.Lease) error { return l.Done(ctx) }, []string{"waits"}},
+}
+
+// listed returns what List yields, of which nothing has lapsed.
+func listed(t *testing.T, q flow.Queue) (ids []string) {
+	t.Helper()
+	for x, err := range q.List(t.Context()) {
+		require.NoError(t, err)
+		require.Equal(t, 1, x.Attempt)
+		id := x.Prompt.ID
+		if x.Leased {
+			id += "+"
+		}
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // TestLostLease ends a Take whose answer is lost: nobody has the lease, and it is given back
@@ -114,60 +125,45 @@ func TestLostLease(t *testing.T) {
 	takeFrom(t, other, "a", 1)
 }
 
-// TestQueueAway stops the server, also for ever: calls wait, at most until their contexts end.
+// TestPushUnread deletes a prompt in another process before the process that pushes it has
+// read its own message, which never comes then. The id is free again.
+func TestPushUnread(t *testing.T) {
+	port := freePort(t)
+	s, opts := serve(t, t.TempDir(), port), nats.Options{Name: newName(), Queue: &flow.QueueOptions{Len: 1}}
+	line, other := newLine(), open(t, s, opts).Queue()
+	q := openOn(t, line, fmt.Sprint("nats://127.0.0.1:", port), opts).Queue()
+	deaf := line.deafAt("PUB " + opts.Name + "_QUEUE.ia.p")
+	pushed := make(chan error, 1)
+	go func() { pushed <- q.Push(t.Context(), &nodebus.Prompt{ID: "a"}, nil) }()
+	<-deaf
+	for {
+		gone, err := other.Delete(t.Context(), "a")
+		require.NoError(t, err)
+		if len(gone) == 1 {
+			break
+		}
+		require.NoError(t, nats.CatchUp(t.Context(), other))
+	}
+	line.set(false, false)
+	require.NoError(t, <-pushed)
+	pushAll(t, q, "a")
+	require.ErrorIs(t, q.Push(t.Context(), &nodebus.Prompt{ID: "b"}, nil), flow.ErrFull)
+	require.NoError(t, takeFrom(t, q, "a", 1).Done(t.Context()))
+	pushAll(t, q, "b")
+}
+
+// TestQueueAway stops the server: calls wait, at most until their contexts end.
 func TestQueueAway(t *testing.T) {
 	port, dir := freePort(t), t.TempDir()
-	url := fmt.Sprint("nats://127.0.0.1:", port)
-	nc, err := nats.Connect(url)
-	require.NoError(t, err)
-	t.Cleanup(nc.Close)
-	opts := &nats.Options{Name: newName(), Logger: quiet}
-	short := func() (context.Context, func()) { return context.WithTimeout(t.Context(), 100*time.Millisecond) }
-	ctx, stop := short()
-	defer stop()
-	_, err = nats.Open(ctx, nc, opts)
-	require.ErrorIs(t, err, nats.ErrAway)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-
-	opened := make(chan *nats.Bus, 1)
-	go func() {
-		bus, err := nats.Open(t.Context(), nc, opts)
-		if err != nil {
-			t.Error(err)
-		}
-		opened <- bus
-	}()
 	s := serve(t, dir, port)
-	bus := <-opened
-	require.NotNil(t, bus)
-	defer func() { _ = bus.Close() }()
-	q := bus.Queue()
+	q := openOn(t, newLine(), fmt.Sprint("nats://127.0.0.1:", port), nats.Options{Name: newName()}).Queue()
 	pushAll(t, q, "a", "b", "c")
 	l := takeFrom(t, q, "a", 1)
 	require.NoError(t, l.Extend(t.Context(), time.Hour))
 	require.NoError(t, nats.CatchUp(t.Context(), q))
 	require.NoError(t, s.Close())
-
-	for name, call := range map[string]func(ctx context.Context) error{
-		"push":    func(ctx context.Context) error { return q.Push(ctx, &nodebus.Prompt{ID: "x"}, nil) },
-		"take":    func(ctx context.Context) error { _, err := q.Take(ctx, nobody); return err },
-		"takeOne": func(ctx context.Context) error { _, err := q.TakeOne(ctx, "b"); return err },
-		"move":    func(ctx context.Context) error { return q.Move(ctx, "b", 1) },
-		"delete":  func(ctx context.Context) error { _, err := q.Delete(ctx, "b"); return err },
-		"list":    func(ctx context.Context) error { _, err := all(q.List(ctx)); return err },
-		"extend":  func(ctx context.Context) error { return l.Extend(ctx, time.Hour) },
-		"done":    l.Done,
-		"release": l.Release,
-	} {
-		ctx, stop := short()
-		err := call(ctx)
-		stop()
-		require.ErrorIs(t, err, nats.ErrAway, name)
-		require.ErrorIs(t, err, context.DeadlineExceeded, name)
-	}
-	waiting, leased, err := q.Len(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []int{2, 1}, []int{waiting, leased})
+	callsEnd(t, q, l)
+	require.Equal(t, []int{2, 1}, lengths(t, q))
 
 	results := make(chan error, 3)
 	go func() { results <- q.Push(t.Context(), &nodebus.Prompt{ID: "d"}, nil) }()
@@ -185,7 +181,34 @@ func TestQueueAway(t *testing.T) {
 	}
 	takeFrom(t, q, "c", 1)
 	takeFrom(t, q, "d", 1)
-	waiting, leased, err = q.Len(t.Context())
+	require.Equal(t, []int{0, 2}, lengths(t, q))
+}
+
+func lengths(t *testing.T, q flow.Queue) []int {
+	t.Helper()
+	waiting, leased, err := q.Len(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []int{0, 2}, []int{waiting, leased})
+	return []int{waiting, leased}
+}
+
+// callsEnd checks that calls end with their contexts, and tell why.
+func callsEnd(t *testing.T, q flow.Queue, l flow.Lease) {
+	t.Helper()
+	for name, call := range map[string]func(ctx context.Context) error{
+		"push":    func(ctx context.Context) error { return q.Push(ctx, &nodebus.Prompt{ID: "x"}, nil) },
+		"take":    func(ctx context.Context) error { _, err := q.Take(ctx, nobody); return err },
+		"takeOne": func(ctx context.Context) error { _, err := q.TakeOne(ctx, "b"); return err },
+		"move":    func(ctx context.Context) error { return q.Move(ctx, "b", 1) },
+		"delete":  func(ctx context.Context) error { _, err := q.Delete(ctx, "b"); return err },
+		"list":    func(ctx context.Context) error { _, err := all(q.List(ctx)); return err },
+		"extend":  func(ctx context.Context) error { return l.Extend(ctx, time.Hour) },
+		"done":    l.Done,
+		"release": l.Release,
+	} {
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := call(ctx)
+		stop()
+		require.ErrorIs(t, err, nats.ErrAway, name)
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+	}
 }

@@ -61,7 +61,7 @@ func TestEngines(t *testing.T) {
 			ctx, stop := context.WithCancel(context.Background())
 			ended := make(chan error, 1)
 			go func() { ended <- e.Run(ctx) }()
-			t.Cleanup(func() { stop(); <-ended })
+			t.Cleanup(func() { stop(); require.ErrorIs(t, <-ended, context.Canceled) })
 		}
 		return e
 	}
@@ -73,7 +73,7 @@ func TestEngines(t *testing.T) {
 		all.Go(func() {
 			g := nodebus.NewGraph()
 			g.AddAs("c", "Counts", nodebus.Inputs{"to": 5 + i}) // nothing comes from a cache
-			p := &nodebus.Prompt{ID: fmt.Sprint("engine ", i), ClientID: fmt.Sprint("c", i%5), Nodes: g.Nodes()}
+			p := &nodebus.Prompt{ID: fmt.Sprint(opts.Name, " ", i), ClientID: fmt.Sprint("c", i%5), Nodes: g.Nodes()}
 			if _, err := submits.Submit(t.Context(), p, nil); err != nil {
 				t.Errorf("submit: %v", err)
 				return
@@ -86,7 +86,7 @@ func TestEngines(t *testing.T) {
 	all.Wait()
 	require.Len(t, store.puts, n)
 	for i := range n {
-		id := fmt.Sprint("engine ", i)
+		id := fmt.Sprint(opts.Name, " ", i)
 		require.Equal(t, 1, store.puts[id], "records of %s", id)
 		runsMu.Lock()
 		require.Equal(t, 1, runs[id], "runs of %s", id)
