@@ -41,10 +41,8 @@ func (s *signals) pass(ctx context.Context, r *receiver, l *letter) error {
 	}
 	err, known := s.result(r, l)
 	switch {
-	case !known, errors.Is(err, errGone):
+	case !known, errors.Is(err, errGone), s.life.Err() != nil:
 		return nil // it is kept, for the next receiver; or it is dropped
-	case s.life.Err() != nil:
-		return unsure{context.Cause(s.life)}
 	case err != nil:
 		s.refuse(ctx, r.key, l)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// synced starts a server that writes to the disk before it acknowledges.
-func synced(b *testing.B) *embed.Server {
+// safeServer starts a server that writes to the disk before it acknowledges.
+func safeServer(b *testing.B) *embed.Server {
 	s, err := embed.Start(b.Context(), &embed.Options{Dir: b.TempDir(), Logger: quiet})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = s.Close() })
@@ -26,7 +26,7 @@ func synced(b *testing.B) *embed.Server {
 func BenchmarkPut(b *testing.B) {
 	for _, callers := range []int{1, 32} {
 		b.Run(fmt.Sprintf("%d callers/bare", callers), func(b *testing.B) {
-			s := synced(b)
+			s := safeServer(b)
 			js, err := jetstream.New(s.Conn())
 			require.NoError(b, err)
 			_, err = js.CreateStream(b.Context(), jetstream.StreamConfig{Name: "B", Subjects: []string{"B.*"}})
@@ -38,7 +38,7 @@ func BenchmarkPut(b *testing.B) {
 			})
 		})
 		b.Run(fmt.Sprintf("%d callers/put", callers), func(b *testing.B) {
-			bus := open(b, synced(b), nats.Options{Name: "B", Store: &flow.StoreOptions{Len: 1 << 40, Bytes: 1 << 50}})
+			bus := open(b, safeServer(b), nats.Options{Name: "B", Store: &flow.StoreOptions{Len: 1 << 40, Bytes: 1 << 50}})
 			inParallel(b, callers, func(n int64) error { return bus.Store().Put(b.Context(), ended(fmt.Sprint("p", n), 1, 1000)) })
 		})
 	}
@@ -84,7 +84,7 @@ func BenchmarkList(b *testing.B) {
 func BenchmarkSend(b *testing.B) {
 	for _, where := range []string{"here", "there", "nobody"} {
 		b.Run(where, func(b *testing.B) {
-			s, opts := synced(b), nats.Options{Name: "B", Signals: &flow.SignalsOptions{PromptLen: 1 << 40, PromptBytes: 1 << 50, Bytes: 1 << 50}}
+			s, opts := safeServer(b), nats.Options{Name: "B", Signals: &flow.SignalsOptions{PromptLen: 1 << 40, PromptBytes: 1 << 50, Bytes: 1 << 50}}
 			x, y := open(b, s, opts), open(b, s, opts)
 			f := func(flow.Signal) error { return nil }
 			var err error
