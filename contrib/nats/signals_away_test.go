@@ -179,7 +179,7 @@ func TestSignalsAndStoreAway(t *testing.T) {
 		require.NoError(t, <-results)
 	}
 	require.ElementsMatch(t, []string{"before", "away", "here"}, box.got())
-	require.Equal(t, []string{"away#1", "before#1"}, listed(t, a.Store()))
+	require.Equal(t, []string{"away#1", "before#1"}, recordsOf(t, a.Store()))
 	require.Equal(t, box.got(), keeps(t, b.Signals()))
 }
 
@@ -203,5 +203,5 @@ func TestOpenWaits(t *testing.T) {
 	require.NoError(t, <-opened)
 	defer bus.Close()
 	require.NoError(t, bus.Store().Put(t.Context(), ended("p", 1, 10)))
-	require.Equal(t, []string{"p#1"}, listed(t, bus.Store()))
+	require.Equal(t, []string{"p#1"}, recordsOf(t, bus.Store()))
 }

@@ -103,7 +103,7 @@ func TestOrphans(t *testing.T) {
 	defer nats.SetOrphanTime(0)()
 	b := open(t, shared, opts)
 	require.Len(t, subjects(t, opts.Name+"_STORE"), 4)
-	require.Equal(t, []string{"p#1"}, listed(t, b.Store()))
+	require.Equal(t, []string{"p#1"}, recordsOf(t, b.Store()))
 }
 
 func TestSignalsHaveLimits(t *testing.T) {

@@ -44,7 +44,7 @@ func TestStoreModel(t *testing.T) {
 					require.NoError(t, buses[i].Close())
 					buses[i] = open(t, shared, opts)
 				}
-				require.Equal(t, listed(t, model), listed(t, buses[r.IntN(2)].Store()), "step %d", n)
+				require.Equal(t, recordsOf(t, model), recordsOf(t, buses[r.IntN(2)].Store()), "step %d", n)
 			}
 		})
 	}

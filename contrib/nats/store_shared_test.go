@@ -25,8 +25,8 @@ func ended(id string, attempt, bytes int) flow.Record {
 	}
 }
 
-// listed returns the ids and attempts of the records of a store.
-func listed(t *testing.T, s flow.Store) []string {
+// recordsOf returns the ids and attempts of the records of a store.
+func recordsOf(t *testing.T, s flow.Store) []string {
 	t.Helper()
 	all := []string{}
 	for r, err := range s.List(t.Context()) {
@@ -52,8 +52,8 @@ func TestRecordsOfTwoProcesses(t *testing.T) {
 	a, b := two(t, nats.Options{})
 	for n, s := range []flow.Store{a.Store(), b.Store(), a.Store(), b.Store()} {
 		require.NoError(t, s.Put(t.Context(), ended(fmt.Sprint("p", n), 1, 10)))
-		require.Len(t, listed(t, a.Store()), n+1)
-		require.Len(t, listed(t, b.Store()), n+1)
+		require.Len(t, recordsOf(t, a.Store()), n+1)
+		require.Len(t, recordsOf(t, b.Store()), n+1)
 	}
 	require.NoError(t, b.Store().Put(t.Context(), ended("p0", 2, 10)), "another process replaces it")
 	require.NoError(t, a.Store().Put(t.Context(), ended("p0", 3, 10)))
@@ -62,12 +62,12 @@ func TestRecordsOfTwoProcesses(t *testing.T) {
 	require.Equal(t, 3, r.Attempt)
 	require.NoError(t, b.Store().Delete(t.Context(), "p2", "nobody"))
 	for _, s := range []flow.Store{a.Store(), b.Store()} {
-		require.Equal(t, []string{"p3#1", "p1#1", "p0#3"}, listed(t, s), "a record keeps its place")
+		require.Equal(t, []string{"p3#1", "p1#1", "p0#3"}, recordsOf(t, s), "a record keeps its place")
 		_, err = s.Get(t.Context(), "p2")
 		require.ErrorIs(t, err, flow.ErrNotFound)
 	}
 	require.NoError(t, a.Store().Put(t.Context(), ended("p2", 9, 10)))
-	require.Equal(t, []string{"p2#9", "p3#1", "p1#1", "p0#3"}, listed(t, b.Store()), "after Delete it is new")
+	require.Equal(t, []string{"p2#9", "p3#1", "p1#1", "p0#3"}, recordsOf(t, b.Store()), "after Delete it is new")
 }
 
 // TestRecordsAtOnce puts and deletes the same records in two processes at the same time:
@@ -94,10 +94,10 @@ func TestRecordsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	there := listed(t, a.Store())
-	require.ElementsMatch(t, there, listed(t, b.Store()))
+	there := recordsOf(t, a.Store())
+	require.ElementsMatch(t, there, recordsOf(t, b.Store()))
 	require.NoError(t, a.Store().Delete(t.Context(), "p0", "p1", "p2"))
-	require.Empty(t, listed(t, b.Store()))
+	require.Empty(t, recordsOf(t, b.Store()))
 	for subject := range subjects(t, name+"_STORE") {
 		require.NotContains(t, subject, ".c.", "a part of a record that is gone")
 	}
@@ -121,7 +121,7 @@ func TestLargeRecords(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, r.Outputs[0].UI["text"][0], 5<<20)
 		require.False(t, r.Reduced)
-		require.Equal(t, []string{"large#1"}, listed(t, s))
+		require.Equal(t, []string{"large#1"}, recordsOf(t, s))
 	}
 	require.NoError(t, b.Store().Put(t.Context(), ended("large", 2, 3<<20)))
 	require.Equal(t, 7, parts(), "the old parts are deleted")
@@ -138,17 +138,17 @@ func TestStoreLimits(t *testing.T) {
 		for n := range 7 {
 			require.NoError(t, []flow.Store{a.Store(), b.Store()}[n%2].Put(t.Context(), ended(fmt.Sprint("p", n), 1, 10)))
 		}
-		require.Equal(t, []string{"p6#1", "p5#1", "p4#1"}, listed(t, a.Store()))
-		require.Equal(t, []string{"p6#1", "p5#1", "p4#1"}, listed(t, b.Store()))
+		require.Equal(t, []string{"p6#1", "p5#1", "p4#1"}, recordsOf(t, a.Store()))
+		require.Equal(t, []string{"p6#1", "p5#1", "p4#1"}, recordsOf(t, b.Store()))
 	})
 	t.Run("bytes", func(t *testing.T) {
 		a, b := two(t, nats.Options{Store: &flow.StoreOptions{Bytes: 100_000, RecordBytes: 90_000}})
 		for n := range 6 {
 			require.NoError(t, []flow.Store{a.Store(), b.Store()}[n%2].Put(t.Context(), ended(fmt.Sprint("p", n), 1, 30_000)))
 		}
-		require.Equal(t, []string{"p5#1", "p4#1", "p3#1"}, listed(t, a.Store()))
+		require.Equal(t, []string{"p5#1", "p4#1", "p3#1"}, recordsOf(t, a.Store()))
 		require.NoError(t, b.Store().Put(t.Context(), ended("p6", 1, 85_000)))
-		require.Equal(t, []string{"p6#1"}, listed(t, a.Store()))
+		require.Equal(t, []string{"p6#1"}, recordsOf(t, a.Store()))
 	})
 	t.Run("record", func(t *testing.T) {
 		a, b := two(t, nats.Options{Store: &flow.StoreOptions{RecordBytes: 10_000}})
@@ -194,7 +194,7 @@ func TestDamagedRecords(t *testing.T) {
 	require.NoError(t, a.Store().Put(t.Context(), ended("two", 1, 10)))
 	b := open(t, shared, nats.Options{Name: name, Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	for _, s := range []flow.Store{a.Store(), b.Store()} {
-		require.Equal(t, []string{"two#1", "one#1"}, listed(t, s))
+		require.Equal(t, []string{"two#1", "one#1"}, recordsOf(t, s))
 		for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
 			_, err := s.Get(t.Context(), id)
 			require.ErrorContains(t, err, "is damaged")
@@ -205,7 +205,7 @@ func TestDamagedRecords(t *testing.T) {
 	require.NoError(t, b.Store().Put(t.Context(), ended("d", 5, 10)))
 	require.NoError(t, b.Store().Delete(t.Context(), "b", "c", "e", "f"))
 	for _, s := range []flow.Store{a.Store(), b.Store()} {
-		require.ElementsMatch(t, []string{"two#1", "one#1", "a#5", "d#5"}, listed(t, s))
+		require.ElementsMatch(t, []string{"two#1", "one#1", "a#5", "d#5"}, recordsOf(t, s))
 		_, err := s.Get(t.Context(), "b")
 		require.ErrorIs(t, err, flow.ErrNotFound)
 	}
