@@ -36,6 +36,30 @@
 //
 // After a backup was restored, call [Renew] once.
 //
+// # The store
+//
+// A record is one message, or several if it has more than 512 KiB. Every process knows the
+// ids and sizes of all records, and reads a record from NATS when it is asked for: Get finds
+// what any process has stored. List reads 16 records at a time. The bytes that
+// [flow.StoreOptions] bounds are those of the JSON of the records. Each process that stores
+// a record deletes the oldest ones beyond the limits.
+//
+// # The signals
+//
+// Send finds the receiver of a prompt in any process. The signal is stored before the
+// receiver is called, and removed again if the receiver refuses it: no node continues with
+// an answer that a crash takes back. errors.Is finds the errors of flow and nodebus in the
+// error of a receiver in another process; its text is the same.
+//
+// If Send returns an error, the signal is not kept, and does not come later, unless the
+// error says that NATS does not tell. If the process of the receiver dies, Send keeps the
+// signal for the process that runs the prompt next. If that process is cut off, Send ends
+// with its context, or after 15 seconds.
+//
+// A receiver replaces an earlier one, in whatever process that is. Every process has the
+// kept signals in memory. Processes that send at the same time may exceed the limits of
+// [flow.SignalsOptions] a little, because each counts what it has read.
+//
 // # When NATS is away
 //
 // Events wait, and Publish waits when 8 MiB wait. When NATS is back, they are stored in
@@ -59,6 +83,11 @@
 //	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
 //	log_parts.go large events in several messages     wire.go    records as bytes
 //	previews.go  beside the stream                    trim.go    removes the front of the stream
+//	store.go     the records that each process knows  store_put.go, store_read.go
+//	signals.go   the kept signals, Drop               signals_box.go     limits
+//	signals_send.go    Send, and what became of it    signals_receive.go Receive, questions
+//	signals_pass.go    calls receivers                signals_errors.go  errors of other processes
+//	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
 //	secrets.go   encrypts secrets                     errors.go  options.go
 package nats
