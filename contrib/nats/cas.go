@@ -1,0 +1,107 @@
+package nats
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	metaKey  = "Nb-Meta"
+	goneTime = time.Hour        // how long a stream says that something is gone
+	awayTime = 15 * time.Second // how long a call without a deadline waits for NATS
+)
+
+// duplicateInFlight is the error of a stream that still works on a message with the same id.
+const duplicateInFlight jetstream.ErrorCode = 10158
+
+// message returns a message whose header is meta, as JSON. If it says that something is
+// gone, the message expires.
+func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error) {
+	text, err := json.Marshal(meta)
+	if err != nil {
+		return nil, err
+	}
+	m := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{metaKey: {string(text)}}}
+	if gone {
+		m.Header.Set(jetstream.MsgTTLHeader, goneTime.String())
+	}
+	return m, nil
+}
+
+// publish stores a message and returns its sequence. While NATS is away, or chooses a
+// leader, it tries again until ctx ends. The stream does not store the message twice. A
+// message that was sent is not given up when ctx ends, but when its try ends: otherwise a
+// Take whose ctx ends would leave a lease that nobody has.
+func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
+	opts = append(opts, jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0))
+	for {
+		once, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
+		ack, err := js.PublishMsg(once, m, opts...)
+		stop()
+		switch {
+		case err == nil:
+			return ack.Sequence, nil
+		case !again(err):
+			return 0, err
+		case pause(ctx) != nil:
+			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// again reports whether a message should be sent again: there was no answer, no server
+// leads the stream at the moment, or the stream still works on the message.
+func again(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) ||
+		errors.As(err, &api) && (api.Code == 503 || api.ErrorCode == duplicateInFlight)
+}
+
+// conflicts reports whether err says that a subject has another message than expected. A
+// stream with replicas also says so while it works on any message of the subject: look at
+// the subject before believing it.
+func conflicts(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// bounded returns a context that ends after 15 seconds, unless ctx has an earlier deadline:
+// a caller without a deadline must not wait for ever while NATS is away.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, awayTime, ErrAway)
+}
+
+// asking calls f until it succeeds, or fails with an error that is an answer. While NATS is
+// away, or chooses a leader, it tries again until ctx ends. f gets a context for one try.
+func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	for {
+		once, stop := context.WithTimeout(ctx, tryTime)
+		v, err := f(once)
+		stop()
+		if err == nil || !again(err) {
+			return v, err
+		}
+		if pause(ctx) != nil {
+			return v, fmt.Errorf("nats: %w: %w", ErrAway, errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// pause waits before the next attempt. It returns the error of ctx.
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(5 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

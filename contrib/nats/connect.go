@@ -1,0 +1,23 @@
+package nats
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Connect returns a connection for [Open]. urls are the addresses of the servers of one
+// cluster, separated by commas, such as "nats://10.0.0.1:4222,nats://10.0.0.2:4222". opts
+// are further options, such as credentials.
+//
+// Connect does not wait until the connection is made: the connection keeps trying, also
+// after it is lost. It buffers nothing while it is lost, because a Bus sends again what was
+// not acknowledged. Close it after the Bus.
+func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(urls, append([]nats.Option{
+		nats.Name("nodebus"),
+		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+	}, opts...)...)
+}

@@ -1,0 +1,203 @@
+// Package embed runs a NATS server with JetStream in this process, alone or as a member of
+// a cluster, for package contrib/nats. It is a package of its own, because a server makes a
+// program 10 MB larger.
+package embed
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus/contrib/nats"
+)
+
+// ErrInUse is the error of [Start] when another process uses the directory.
+var ErrInUse = errors.New("another process uses the directory")
+
+// Options configures [Start].
+type Options struct {
+	// Dir is the directory of the streams; Start makes it. One process at a time uses it.
+	// Keep it on a local disk. It must be given.
+	Dir string
+	// Name is the name of this server. In a cluster, it must be unique and must stay the
+	// same when the process starts again: the servers know each other's votes by their
+	// names. Default "nodebus".
+	Name string
+	// Listen is the address at which the other servers of a cluster reach this server, such
+	// as "10.0.0.1:6222". Everybody who reaches it can join the cluster, so keep it inside
+	// your network, or give a password or TLS with Tune. Default: none; the server is alone
+	// and opens no port.
+	Listen string
+	// Routes are the addresses of all servers of the cluster. The own address may be among
+	// them. More than half of the servers must run. Default: none.
+	Routes []string
+	// ClusterName names the cluster; servers of other clusters are refused. Default
+	// "nodebus".
+	ClusterName string
+	// Unsynced makes the server write to the disk each two minutes, and not before it
+	// acknowledges. It is faster. If the machine loses power, two minutes are lost that
+	// clients may have seen. A process that is killed loses nothing. Default: false.
+	Unsynced bool
+	// Tune changes the options of the server before it starts, such as TLS. Default: none.
+	Tune func(*server.Options)
+	// Logger receives what the server reports. Default: [slog.Default].
+	Logger *slog.Logger
+}
+
+// Server is a NATS server in this process. Its methods are safe for concurrent use.
+type Server struct {
+	s       *server.Server
+	opts    *server.Options
+	lock    *os.File
+	conn    *natsgo.Conn
+	closing sync.Once
+	err     error
+}
+
+// Start starts a server, connects to it without a port, and waits until its JetStream
+// answers: in a cluster, until more than half of the servers run and have a leader. If ctx
+// ends first, Start stops the server and returns an error.
+func Start(ctx context.Context, opts *Options) (*Server, error) {
+	if opts == nil || opts.Dir == "" {
+		return nil, errors.New("embed: Options.Dir is empty; name the directory of the streams")
+	}
+	o, err := opts.server()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{opts: o, lock: lock}
+	if err := s.start(ctx, opts.Logger); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("embed: starting the server %s in %s: %w", o.ServerName, opts.Dir, err)
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
+	if s.s, err = server.NewServer(s.opts); err != nil {
+		return err
+	}
+	if logger == nil {
+		logger = slog.Default()
+	}
+	s.s.SetLoggerV2(&reports{logger.With("server", s.opts.ServerName)}, false, false, false)
+	s.s.Start()
+	for !s.s.ReadyForConnections(100 * time.Millisecond) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("it accepts no connections; see the log: %w", context.Cause(ctx))
+		}
+	}
+	if s.conn, err = s.Connect(); err != nil {
+		return err
+	}
+	js, err := jetstream.New(s.conn)
+	for err == nil {
+		once, stop := context.WithTimeout(ctx, 500*time.Millisecond)
+		_, answer := js.AccountInfo(once)
+		stop()
+		if answer == nil {
+			return nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			err = fmt.Errorf("JetStream does not answer (%w); more than half of the servers of a cluster must run: %w", answer, context.Cause(ctx))
+		}
+	}
+	return err
+}
+
+// server returns the options of the server.
+func (opts *Options) server() (*server.Options, error) {
+	name := func(text string) string {
+		if text == "" {
+			return "nodebus"
+		}
+		return text
+	}
+	o := &server.Options{
+		ServerName: name(opts.Name), DontListen: true, NoSigs: true, JetStream: true, StoreDir: opts.Dir,
+		SyncAlways: !opts.Unsynced, MaxPayload: 8 << 20,
+	}
+	if opts.Listen != "" {
+		host, port, err := net.SplitHostPort(opts.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
+		}
+		// A server that does not listen for clients never listens for servers. So it listens
+		// at a port of this machine, with a password that only this process knows.
+		o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
+		o.Username, o.Password = "nodebus", rand.Text()
+		o.Cluster = server.ClusterOpts{Name: name(opts.ClusterName), Host: host, Port: number}
+		for _, r := range opts.Routes {
+			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
+		}
+	}
+	if opts.Tune != nil {
+		opts.Tune(o)
+	}
+	return o, nil
+}
+
+// lockDir locks a directory. A NATS server does not: two servers would destroy its files.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("embed: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "nodebus.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("embed: %w", err)
+	}
+	if err := lockFile(f); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("embed: %s: %w; stop the other process, or choose another directory: %w", dir, ErrInUse, err)
+	}
+	return f, nil
+}
+
+// Conn returns a connection to the server, for [nats.Open]. Close closes it.
+func (s *Server) Conn() *natsgo.Conn { return s.conn }
+
+// Connect makes another connection to the server, without a port. Close it before the
+// server.
+func (s *Server) Connect(opts ...natsgo.Option) (*natsgo.Conn, error) {
+	return nats.Connect("", append([]natsgo.Option{
+		natsgo.InProcessServer(s.s), natsgo.UserInfo(s.opts.Username, s.opts.Password),
+	}, opts...)...)
+}
+
+// Close stops the server, and returns when its files are closed. The other servers of a
+// cluster choose new leaders at once. Close the bus first.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		if s.conn != nil {
+			s.conn.Close()
+		}
+		if s.s != nil {
+			s.s.Shutdown()
+			s.s.WaitForShutdown()
+		}
+		s.err = s.lock.Close()
+	})
+	return s.err
+}

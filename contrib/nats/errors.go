@@ -1,0 +1,58 @@
+package nats
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The reasons of a [*StreamError], for errors.Is.
+var (
+	// ErrOtherStream is the reason if a stream was deleted and created again, or has lost
+	// its newest messages: what this process knows belongs to the stream before. All
+	// methods of the part that uses the stream fail with it. Close the [Bus] and open it
+	// again.
+	ErrOtherStream = errors.New("the stream is another one than before")
+	// ErrNewer is the reason if a newer version of this package has made the stream.
+	ErrNewer = errors.New("the stream has a newer version")
+	// ErrForeign is the reason if the stream was not made by this package.
+	ErrForeign = errors.New("the stream is no stream of nodebus")
+	// ErrKey is the reason if a prompt has secrets that the secret key of [Options] does not
+	// open.
+	ErrKey = errors.New("the secret key does not fit the prompt")
+	// ErrAway is the reason if NATS did not answer in time. Whatever was accepted before is
+	// kept.
+	ErrAway = errors.New("NATS does not answer")
+)
+
+// StreamError is an error of a stream of a [Bus]. Its text names the stream, what is wrong,
+// and the mend. errors.Is finds the reason, for example [ErrOtherStream], and the error of
+// NATS, if there is one.
+type StreamError struct {
+	Stream string // the name of the stream, for example NODEBUS_LOG
+	Reason error  // one of the errors of this package, for example ErrAway; nil if none of them fits
+	Detail string // what was found, and the mend
+	Err    error  // the error of NATS or of the context; may be nil
+}
+
+// Error returns one line: stream, reason, detail and cause.
+func (e *StreamError) Error() string {
+	text := fmt.Sprintf("nats: %s: ", e.Stream)
+	if e.Reason != nil {
+		text += e.Reason.Error() + ": "
+	}
+	text += e.Detail
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the reason and the cause.
+func (e *StreamError) Unwrap() (errs []error) {
+	for _, err := range []error{e.Reason, e.Err} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}

@@ -1,0 +1,194 @@
+package nats
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// version is the version of the streams' format. A stream with a larger number was made by
+// a newer version of this package.
+const version = 1
+
+// The metadata of a stream.
+const (
+	versionKey = "nodebus-version"
+	epochKey   = "nodebus-epoch" // random; another one if the stream is made again
+)
+
+// Bus is a queue, a store, signals and a log that several processes share. Its methods, and
+// the methods of its parts, are safe for concurrent use.
+type Bus struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	opts   Options // with defaults
+	logger *slog.Logger
+	sealer *sealer // nil without a key
+
+	queue   flow.Queue
+	store   flow.Store
+	signals flow.Signals
+	log     *eventLog
+
+	closers []func() error // of the parts, in the order of opening
+	closing sync.Once
+	err     error // of Close
+}
+
+// Open opens a bus, makes its streams if there are none, and reads what this process needs
+// to know: the events that are kept, and the headers of prompts, records and signals. If
+// opts is nil, all options have their defaults.
+//
+// nc must be a connection of [Connect], or of package embed: a connection that gives up, or
+// that buffers, would lose what is published, or publish it too late.
+//
+// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway].
+// Errors of a stream are a [*StreamError].
+func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	b := &Bus{nc: nc, opts: *opts, logger: opts.Logger}
+	if b.opts.Name == "" {
+		b.opts.Name = defaultName
+	}
+	if b.logger == nil {
+		b.logger = slog.Default()
+	}
+	if err := b.opts.check(); err != nil {
+		return nil, err
+	}
+	if nc.Opts.ReconnectBufSize >= 0 || nc.Opts.MaxReconnect >= 0 {
+		return nil, errors.New("nats: the connection gives up or buffers; make it with Connect, or with the options MaxReconnects(-1) and ReconnectBufSize(-1)")
+	}
+	var err error
+	if b.sealer, err = newSealer(opts); err != nil {
+		return nil, err
+	}
+	if b.js, err = jetstream.New(nc); err != nil {
+		return nil, fmt.Errorf("nats: %w", err)
+	}
+	if err := b.openParts(ctx); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// openParts opens the parts of the bus. The log is the first part: the others flush it.
+func (b *Bus) openParts(ctx context.Context) error {
+	return nil
+}
+
+// check returns an error if an option cannot be used.
+func (o *Options) check() error {
+	wrong := func(c rune) bool {
+		return !(c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z')
+	}
+	if strings.ContainsFunc(o.Name, wrong) {
+		return fmt.Errorf("nats: Options.Name %q: only letters, digits, - and _ can be used in the name of a stream", o.Name)
+	}
+	if o.Replicas < 0 || o.LogBytes < 0 {
+		return errors.New("nats: Options.Replicas and Options.LogBytes must not be negative")
+	}
+	return nil
+}
+
+// Queue returns the queue that all processes of the bus share. A prompt is stored before
+// Push returns, and the number of an attempt before Take returns.
+func (b *Bus) Queue() flow.Queue { return b.queue }
+
+// Store returns the records that all processes of the bus share. A record is stored before
+// Put returns.
+func (b *Bus) Store() flow.Store { return b.store }
+
+// Signals returns the signals that all processes of the bus share. Send reaches a receiver
+// in any process.
+func (b *Bus) Signals() flow.Signals { return b.signals }
+
+// Log returns the log that all processes of the bus share. Hubs with this log are one bus:
+// a client may come back to any of them with its cursor.
+func (b *Bus) Log() nodebus.Log { return b.log }
+
+// Close closes the parts of the bus. Events that wait are stored first; if NATS is away,
+// Close gives up after 10 seconds and returns an error. Close does not close the
+// connection. Calls after it return [nodebus.ErrClosed].
+func (b *Bus) Close() error {
+	b.closing.Do(func() {
+		var errs []error
+		for _, f := range slices.Backward(b.closers) {
+			errs = append(errs, f())
+		}
+		b.err = errors.Join(errs...)
+	})
+	return b.err
+}
+
+// flushLog waits until the events that were published before are stored, and this process
+// has them. The end of a prompt must be stored before the prompt leaves the queue.
+func (b *Bus) flushLog(ctx context.Context) error {
+	if b.log == nil {
+		return nil
+	}
+	return b.log.Flush(ctx)
+}
+
+// streamName returns the name of the stream of a part. The subjects of the stream begin
+// with the same name.
+func (b *Bus) streamName(part string) string { return b.opts.Name + "_" + part }
+
+// openStream opens a stream, or makes it if there is none. It sets name, replicas, version
+// and epoch of cfg. Who needs the newest state of the stream must not call Info of what
+// openStream returns: Info writes into it.
+func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	cfg.Name, cfg.Replicas = b.streamName(part), max(b.opts.Replicas, 1)
+	meta := map[string]string{versionKey: strconv.Itoa(version), epochKey: strings.ToLower(rand.Text()[:10])}
+	maps.Copy(meta, cfg.Metadata)
+	cfg.Metadata = meta
+	wrong := func(reason error, detail string, err error) error {
+		return &StreamError{Stream: cfg.Name, Reason: reason, Detail: detail, Err: err}
+	}
+	stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+		s, err := b.js.Stream(ctx, cfg.Name)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return s, err
+		}
+		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return b.js.Stream(ctx, cfg.Name) // another process has made it
+		}
+		return s, err
+	})
+	if errors.Is(err, ErrAway) {
+		return nil, wrong(nil, "it cannot be opened; check that the servers run, and more than half of a cluster", err)
+	}
+	if err != nil {
+		return nil, wrong(nil, "it cannot be opened or made", err)
+	}
+	has := stream.CachedInfo().Config
+	v, err := strconv.Atoi(has.Metadata[versionKey])
+	switch {
+	case err != nil || has.Metadata[epochKey] == "":
+		return nil, wrong(ErrForeign, "its metadata have no version; choose another Options.Name", nil)
+	case v > version:
+		return nil, wrong(ErrNewer, fmt.Sprintf("it has version %d, this program knows version %d; update this program", v, version), nil)
+	case has.Replicas != cfg.Replicas && b.opts.Replicas != 0:
+		b.logger.Warn("nats: the stream has another number of replicas than Options.Replicas; change it with: nats stream edit",
+			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
+	}
+	return stream, nil
+}
+
+// epochOf returns the epoch of a stream.
+func epochOf(stream jetstream.Stream) string { return stream.CachedInfo().Config.Metadata[epochKey] }

@@ -1,0 +1,171 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	tryTime     = time.Second            // until a request without an answer is sent again
+	readerPause = 100 * time.Millisecond // between attempts to make a consumer
+	troubleTime = 15 * time.Second       // until attempts that fail are logged; a leader is chosen earlier
+)
+
+// reader passes all messages of a stream to receive, in order, each once. If its consumer
+// is lost, because its server was killed, it makes another one after the last message. It
+// does not use the ordered consumer of the client: that one waits up to ten seconds
+// between attempts, and half a minute until it misses the heartbeats.
+type reader struct {
+	js          jetstream.JetStream
+	stream      string
+	epoch       string // of the stream; see epochOf
+	headersOnly bool   // the messages come without their data
+	receive     func(jetstream.Msg, *jetstream.MsgMetadata)
+	fail        func(error) // called once, if the stream is another one than before
+	logger      *slog.Logger
+
+	ended  sync.WaitGroup
+	cancel context.CancelFunc
+}
+
+// start starts to read, from the first message of the stream.
+func (r *reader) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	r.ended.Go(func() {
+		var told troubles
+		for last := uint64(0); ctx.Err() == nil; {
+			before := last
+			var err error
+			if last, err = r.read(ctx, last); errors.Is(err, ErrOtherStream) {
+				r.logger.Error("nats: the stream is another one; close the bus and open it again", "stream", r.stream, "error", err)
+				r.fail(err)
+				return
+			}
+			if last > before {
+				told.over()
+			}
+			if ctx.Err() == nil && told.tell() {
+				r.logger.Warn("nats: the stream cannot be read; trying again", "stream", r.stream, "error", err)
+			}
+			select {
+			case <-time.After(readerPause):
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+// troubles decides which of many attempts that failed the logger receives: one each
+// minute, and not the first one after a success, because a server that is replaced is no trouble.
+type troubles struct {
+	since, told time.Time
+}
+
+// over says that an attempt has succeeded.
+func (t *troubles) over() { *t = troubles{} }
+
+// tell says that an attempt has failed, and reports whether to tell it.
+func (t *troubles) tell() bool {
+	now := time.Now()
+	if t.since.IsZero() {
+		t.since = now
+	}
+	if now.Sub(t.since) < troubleTime || now.Sub(t.told) < time.Minute {
+		return false
+	}
+	t.told = now
+	return true
+}
+
+// close ends the reader. receive is not called any more.
+func (r *reader) close() {
+	r.cancel()
+	r.ended.Wait()
+}
+
+// read reads with one consumer until it fails. It returns the sequence of the last
+// message that it has passed on.
+func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
+	all, err := r.consume(ctx, last)
+	if err != nil {
+		return last, err
+	}
+	defer all.Stop()
+	stop := context.AfterFunc(ctx, all.Stop)
+	defer stop()
+	for n := uint64(1); ; n++ {
+		m, err := all.Next()
+		if err != nil {
+			return last, err
+		}
+		at, err := m.Metadata()
+		if err != nil || at.Sequence.Consumer != n || at.Sequence.Stream <= last {
+			return last, err
+		}
+		r.receive(m, at)
+		last = at.Sequence.Stream
+	}
+}
+
+// consume makes a consumer after the message last. It first makes sure that the stream is
+// the same as before: a consumer after the end of a stream would wait for ever.
+func (r *reader) consume(ctx context.Context, last uint64) (jetstream.MessagesContext, error) {
+	once, stop := context.WithTimeout(ctx, tryTime)
+	defer stop()
+	stream, err := r.js.Stream(once, r.stream)
+	if err != nil {
+		return nil, fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
+	}
+	info := stream.CachedInfo()
+	if epochOf(stream) != r.epoch || info.State.LastSeq < last {
+		return nil, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted and made again, or has lost messages; close the bus and open it again"}
+	}
+	c, err := stream.CreateConsumer(once, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1, AckPolicy: jetstream.AckNonePolicy,
+		MemoryStorage: true, Replicas: 1, InactiveThreshold: 10 * time.Second, HeadersOnly: r.headersOnly, MaxDeliver: 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
+	}
+	return c.Messages(jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+}
+
+// newest returns the sequence of the newest message that a stream still has, and 0 if it
+// has none. The newest sequence of the stream is of no use to wait for: its message may be
+// deleted or expired, and then no consumer receives it.
+func newest(ctx context.Context, stream jetstream.Stream, subject string) (uint64, error) {
+	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return stream.GetLastMsgForSubject(ctx, subject)
+	})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("nats: reading %s: %w", subject, err)
+	}
+	return m.Sequence, nil
+}
+
+// catchUp waits until reads has returned nil for the newest message. It asks again every
+// second, because a message may be deleted before it is read.
+func catchUp(ctx context.Context, stream jetstream.Stream, subject string, reads func(context.Context, uint64) error) error {
+	for {
+		seq, err := newest(ctx, stream, subject)
+		if err != nil {
+			return err
+		}
+		once, stop := context.WithTimeout(ctx, tryTime)
+		err = reads(once, seq)
+		stop()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}

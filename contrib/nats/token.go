@@ -1,0 +1,25 @@
+package nats
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+// maxToken is the longest id that is written as it is in a subject.
+const maxToken = 64
+
+// token returns a subject token for an id. Ids of letters, digits, - and _ stay readable;
+// the token of any other id is a hash, because a subject has no room for every text. Who
+// needs the id finds it in the message.
+func token(id string) string {
+	plain := len(id) > 0 && len(id) <= maxToken
+	for i := 0; i < len(id) && plain; i++ {
+		c := id[i]
+		plain = c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	if plain {
+		return "i" + id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "x" + base64.RawURLEncoding.EncodeToString(sum[:])
+}

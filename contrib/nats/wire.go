@@ -1,0 +1,108 @@
+package nats
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/nodebus/nodebus"
+)
+
+// A message of the log stream carries the events of one flight, in order. The cursor's ID
+// of an event is the stream sequence of its message, followed by its place in the message
+// in 10 bits: all processes that read the stream see the same IDs.
+const (
+	placeBits  = 10
+	maxFlight  = 1 << placeBits // events in a message
+	wireFormat = 1              // the first byte of a message
+)
+
+func idOf(seq uint64, place int) uint64 { return seq<<placeBits | uint64(place) }
+
+// The kinds of records in a message.
+const (
+	recordEvent   = iota // JSON
+	recordBinary         // a binary frame
+	recordDrop           // the events of a prompt are dropped
+	recordPreview        // the name of a preview, which travels beside the stream
+)
+
+// record is an event as the stream stores it.
+type record struct {
+	kind         byte
+	promptID, to string
+	attempt      int
+	data         []byte
+}
+
+func (r *record) size() int { return len(r.promptID) + len(r.to) + len(r.data) + 12 }
+
+func appendRecord(b []byte, r *record) []byte {
+	b = append(b, r.kind)
+	b = binary.AppendUvarint(b, uint64(max(r.attempt, 0)))
+	for _, text := range []string{r.promptID, r.to} {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(r.data))), r.data...)
+}
+
+var errWire = errors.New("nats: a message of the log stream is damaged or of a newer version")
+
+// parseRecords returns the records of a message. Their data is part of b.
+func parseRecords(b []byte) (all []record, err error) {
+	if len(b) == 0 || b[0] != wireFormat {
+		return nil, errWire
+	}
+	for b = b[1:]; len(b) > 0; {
+		r := record{kind: b[0]}
+		b = b[1:]
+		var attempt uint64
+		var fields [3][]byte
+		ok := number(&b, &attempt)
+		for i := range fields {
+			ok = ok && field(&b, &fields[i])
+		}
+		if !ok {
+			return nil, errWire
+		}
+		r.attempt, r.promptID, r.to, r.data = int(attempt), string(fields[0]), string(fields[1]), fields[2]
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func number(b *[]byte, v *uint64) bool {
+	n := 0
+	*v, n = binary.Uvarint(*b)
+	if n <= 0 {
+		return false
+	}
+	*b = (*b)[n:]
+	return true
+}
+
+func field(b *[]byte, f *[]byte) bool {
+	var n uint64
+	if !number(b, &n) || n > uint64(len(*b)) {
+		return false
+	}
+	*f, *b = (*b)[:n:n], (*b)[n:]
+	return true
+}
+
+// encode returns the record of an event.
+func encode(ev *nodebus.Event) (record, error) {
+	f, err := nodebus.JSON.Encode(*ev)
+	r := record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: ev.Attempt, data: f.Data}
+	if f.Binary {
+		r.kind = recordBinary
+	}
+	return r, err
+}
+
+// event returns the event of a record that another process has sent.
+func (r *record) event() (nodebus.Event, error) {
+	ev, err := nodebus.JSON.Decode(nodebus.Frame{Binary: r.kind == recordBinary, Data: r.data})
+	ev.PromptID, ev.To, ev.Attempt = r.promptID, r.to, r.attempt
+	ev.Broadcast = r.promptID == "" && r.to == ""
+	return ev, err
+}
