@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,7 +16,9 @@ import (
 // not acknowledged. Close it after the Bus.
 func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(urls, append([]nats.Option{
-		nats.Name("nodebus"),
+		nats.Name("nodebus"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			slog.Debug("nats: an error of the connection", "error", err)
+		}),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),

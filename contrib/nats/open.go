@@ -88,7 +88,11 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 }
 
 // openParts opens the parts of the bus. The log is the first part: the others flush it.
-func (b *Bus) openParts(ctx context.Context) error {
+func (b *Bus) openParts(ctx context.Context) (err error) {
+	if b.log, err = openLog(ctx, b); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.log.Close)
 	return nil
 }
 

@@ -14,7 +14,9 @@ import (
 const (
 	tryTime     = time.Second            // until a request without an answer is sent again
 	readerPause = 100 * time.Millisecond // between attempts to make a consumer
-	troubleTime = 15 * time.Second       // until attempts that fail are logged; a leader is chosen earlier
+	pullLen     = 500                    // messages that come before they are passed on, and their bytes
+	pullBytes   = 16 << 20
+	troubleTime = 15 * time.Second // until attempts that fail are logged; a leader is chosen earlier
 )
 
 // reader passes all messages of a stream to receive, in order, each once. If its consumer
@@ -26,6 +28,8 @@ type reader struct {
 	stream      string
 	epoch       string // of the stream; see epochOf
 	headersOnly bool   // the messages come without their data
+	first       uint64 // the message to begin with
+	whole       bool   // fail if a message is missing, because the stream has dropped it
 	receive     func(jetstream.Msg, *jetstream.MsgMetadata)
 	fail        func(error) // called once, if the stream is another one than before
 	logger      *slog.Logger
@@ -34,13 +38,16 @@ type reader struct {
 	cancel context.CancelFunc
 }
 
-// start starts to read, from the first message of the stream.
+// errSkipped is the error of a reader to which messages are missing.
+var errSkipped = errors.New("the stream has dropped messages before this process has read them")
+
+// start starts to read.
 func (r *reader) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.ended.Go(func() {
 		var told troubles
-		for last := uint64(0); ctx.Err() == nil; {
+		for last := max(r.first, 1) - 1; ctx.Err() == nil; {
 			before := last
 			var err error
 			if last, err = r.read(ctx, last); errors.Is(err, ErrOtherStream) {
@@ -109,6 +116,9 @@ func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 		if err != nil || at.Sequence.Consumer != n || at.Sequence.Stream <= last {
 			return last, err
 		}
+		if r.whole && at.Sequence.Stream != last+1 {
+			return last, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "close the bus and open it again", Err: errSkipped}
+		}
 		r.receive(m, at)
 		last = at.Sequence.Stream
 	}
@@ -134,7 +144,10 @@ func (r *reader) consume(ctx context.Context, last uint64) (jetstream.MessagesCo
 	if err != nil {
 		return nil, fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
 	}
-	return c.Messages(jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	return c.Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(pullLen, pullBytes), jetstream.PullExpiry(5*time.Second),
+		jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(true),
+	)
 }
 
 // newest returns the sequence of the newest message that a stream still has, and 0 if it

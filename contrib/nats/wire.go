@@ -16,6 +16,7 @@ const (
 	wireFormat = 1              // the first byte of a message
 )
 
+// idOf returns the ID of an event.
 func idOf(seq uint64, place int) uint64 { return seq<<placeBits | uint64(place) }
 
 // The kinds of records in a message.
@@ -34,8 +35,10 @@ type record struct {
 	data         []byte
 }
 
-func (r *record) size() int { return len(r.promptID) + len(r.to) + len(r.data) + 12 }
+// size returns at least the number of bytes that appendRecord appends.
+func (r *record) size() int { return len(r.promptID) + len(r.to) + len(r.data) + 24 }
 
+// appendRecord appends the bytes of a record.
 func appendRecord(b []byte, r *record) []byte {
 	b = append(b, r.kind)
 	b = binary.AppendUvarint(b, uint64(max(r.attempt, 0)))
@@ -45,7 +48,8 @@ func appendRecord(b []byte, r *record) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(r.data))), r.data...)
 }
 
-var errWire = errors.New("nats: a message of the log stream is damaged or of a newer version")
+// errWire is the reason why a message cannot be read.
+var errWire = errors.New("it is damaged, or of a newer version of this package")
 
 // parseRecords returns the records of a message. Their data is part of b.
 func parseRecords(b []byte) (all []record, err error) {
@@ -70,6 +74,7 @@ func parseRecords(b []byte) (all []record, err error) {
 	return all, nil
 }
 
+// number takes a number off b. It returns false if there is none.
 func number(b *[]byte, v *uint64) bool {
 	n := 0
 	*v, n = binary.Uvarint(*b)
@@ -80,6 +85,7 @@ func number(b *[]byte, v *uint64) bool {
 	return true
 }
 
+// field takes a text with its length off b. It returns false if there is none.
 func field(b *[]byte, f *[]byte) bool {
 	var n uint64
 	if !number(b, &n) || n > uint64(len(*b)) {
@@ -87,16 +93,6 @@ func field(b *[]byte, f *[]byte) bool {
 	}
 	*f, *b = (*b)[:n:n], (*b)[n:]
 	return true
-}
-
-// encode returns the record of an event.
-func encode(ev *nodebus.Event) (record, error) {
-	f, err := nodebus.JSON.Encode(*ev)
-	r := record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: ev.Attempt, data: f.Data}
-	if f.Binary {
-		r.kind = recordBinary
-	}
-	return r, err
 }
 
 // event returns the event of a record that another process has sent.

@@ -1,0 +1,234 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	messageBytes = 1 << 20         // a larger flight is sent in parts
+	partsTime    = 2 * time.Minute // a part that takes longer makes its flight begin again
+)
+
+// write sends flights until ctx ends.
+func (l *eventLog) write(ctx context.Context) {
+	var b []byte
+	for {
+		f := l.next(ctx)
+		if f.entries == nil {
+			return
+		}
+		b = append(b[:0], wireFormat)
+		for _, e := range f.entries {
+			b = appendRecord(b, &e.record)
+		}
+		l.send(ctx, b, f.number)
+		if cap(b) > messageBytes {
+			b = nil
+		}
+	}
+}
+
+// next waits for events, and makes a flight of them.
+func (l *eventLog) next(ctx context.Context) (f flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.waiting) == 0 {
+		changed := l.changed
+		l.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		l.mu.Lock()
+		if ctx.Err() != nil {
+			return flight{}
+		}
+	}
+	n, size := 0, 0
+	for n < len(l.waiting) && n < maxFlight && (n == 0 || size+l.waiting[n].size() <= flightBytes) {
+		size += l.waiting[n].size()
+		l.bytes -= l.waiting[n].weight
+		n++
+	}
+	l.flights++
+	f = flight{l.flights, l.waiting[:n:n]}
+	l.waiting = l.waiting[n:]
+	l.sent = append(l.sent, f)
+	l.change()
+	return f
+}
+
+// send sends a flight until the stream has stored it, in parts if it is large. Parts of a
+// flight follow each other, except for messages of other processes.
+func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
+	size := messageBytes
+	if most := int(l.bus.nc.MaxPayload()); most > 0 {
+		size = max(min(size, most/2), 1<<10)
+	}
+	of := max(1, (len(b)+size-1)/size)
+	for begin := 0; ctx.Err() == nil && !l.has(number); begin++ {
+		whole := true
+		for i := 0; i < of && whole; i++ {
+			part := b[i*size : min((i+1)*size, len(b))]
+			whole = l.sendPart(ctx, part, partName{l.name, number, begin, i + 1, of}.String(), number)
+		}
+		if whole {
+			return
+		}
+	}
+}
+
+// sendPart sends a message until the stream has stored it. The reader ignores a message
+// that was stored twice, because its acknowledgement was lost. sendPart returns false if
+// the flight must begin again: the readers forget parts to which no other parts come.
+func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) bool {
+	began := time.Now()
+	var told troubles
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		once, stop := context.WithTimeout(ctx, tryTime)
+		_, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
+		stop()
+		if err == nil {
+			return time.Since(began) < partsTime
+		}
+		if ctx.Err() != nil || l.has(number) {
+			return false
+		}
+		if told.tell() {
+			l.bus.logger.Warn("nats: events wait, because NATS does not take them; trying again", "stream", l.stream, "error", err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// has reports whether the reader has a flight of this process: then it is stored, whatever
+// became of its acknowledgement.
+func (l *eventLog) has(number uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.sent) == 0 || l.sent[0].number > number
+}
+
+// receive adds the events of a message to the cache.
+func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	number := l.arrive(m, at)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.read = at.Sequence.Stream
+	if number > 0 && len(l.sent) > 0 && l.sent[0].number == number {
+		for _, e := range l.sent[0].entries {
+			l.told++
+			if s := l.prompts[e.promptID]; s != nil {
+				if s.events--; s.events == 0 {
+					delete(l.prompts, e.promptID)
+				}
+			}
+		}
+		l.sent = l.sent[1:]
+	}
+	l.change()
+}
+
+// arrive does the work of receive. It returns the number of the flight that is whole with
+// this message, if this process has sent it; otherwise 0.
+func (l *eventLog) arrive(m jetstream.Msg, at *jetstream.MsgMetadata) (number uint64) {
+	name, ok := parsePartName(m.Headers().Get(jetstream.MsgIDHeader))
+	if !ok {
+		l.strange(at, errWire)
+		return 0
+	}
+	data, ok := l.coming.collect(name, m.Data(), at)
+	if !ok {
+		return 0
+	}
+	records, err := parseRecords(data)
+	if err != nil {
+		l.strange(at, err)
+	}
+	var own []*entry
+	if name.publisher == l.name {
+		own = l.own(name.flight)
+	}
+	for i := range records {
+		r := &records[i]
+		if own != nil && i < len(own) {
+			l.apply(r, own[i], idOf(at.Sequence.Stream, i), at.Timestamp)
+		} else {
+			l.apply(r, nil, idOf(at.Sequence.Stream, i), at.Timestamp)
+		}
+	}
+	if own == nil {
+		return 0
+	}
+	return name.flight
+}
+
+// strange reports a message that this process cannot read.
+func (l *eventLog) strange(at *jetstream.MsgMetadata, err error) {
+	l.bus.logger.Error("nats: a message of the log is left out", "stream", l.stream, "sequence", at.Sequence.Stream, "error", err)
+}
+
+// own returns the entries of a flight of this process, if it is the oldest that the
+// reader has not seen. They need no decoding.
+func (l *eventLog) own(number uint64) []*entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.sent) == 0 || l.sent[0].number != number {
+		return nil
+	}
+	return l.sent[0].entries
+}
+
+// apply adds a record to the cache. own is the entry of the record, if this process has
+// sent it.
+func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
+	if r.kind == recordDrop {
+		_ = l.cache.Drop(r.promptID)
+		return
+	}
+	if own != nil {
+		ev := own.ev
+		ev.ID, ev.Time = id, at
+		_ = l.cache.Add(ev) // what comes too late is left out
+		return
+	}
+	if r.kind == recordPreview {
+		data, ok := l.beside.take(string(r.data))
+		if !ok {
+			return
+		}
+		r.kind, r.data = recordBinary, data
+	}
+	ev, err := r.event()
+	if err != nil {
+		l.bus.logger.Error("nats: an event of the log is left out", "stream", l.stream, "id", id, "error", errors.Join(errWire, err))
+		return
+	}
+	ev.ID, ev.Time = id, at
+	_ = l.cache.Add(ev)
+}
+
+// partName is the name of a message of the log: by it, the stream and the readers know what
+// they have already.
+type partName struct {
+	publisher       string
+	flight          uint64
+	begin, part, of int // how often the flight has begun again; which part of how many
+}
+
+func (n partName) String() string {
+	text := n.publisher + "-" + strconv.FormatUint(n.flight, 10)
+	if n.of == 1 && n.begin == 0 {
+		return text
+	}
+	return text + "-" + strconv.Itoa(n.begin) + "-" + strconv.Itoa(n.part) + "-" + strconv.Itoa(n.of)
+}

@@ -1,0 +1,124 @@
+package nats
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// forgetTime is the time, by the clock of the stream, after which a part is forgotten to
+// which no other part comes: its process was killed. A process that lives has begun the
+// flight again by then, see partsTime.
+const forgetTime = 10 * time.Minute
+
+// arrivals is what the reader knows about the flights of all processes. All readers
+// decide in the same way which messages they ignore.
+type arrivals struct {
+	mu     sync.Mutex        // the reader writes; trim reads
+	seen   map[string]uint64 // the newest flight of each publisher
+	partly map[string]*parts // the flights that are not whole, by publisher
+	spans  []span            // the flights of several messages, in the order of the stream
+	orphan uint64            // the newest message that ends a flight whose beginning the stream does not have
+}
+
+// parts are the first parts of a flight.
+type parts struct {
+	name  partName // of the newest part
+	first uint64   // the sequence of the first part
+	at    time.Time
+	data  []byte
+}
+
+// span is the place of a flight of several messages.
+type span struct{ first, last uint64 }
+
+func (a *arrivals) set() {
+	a.seen, a.partly = map[string]uint64{}, map[string]*parts{}
+}
+
+// collect returns the data of a flight when its last part has come. It returns false
+// before, and for parts that came before.
+func (a *arrivals) collect(name partName, data []byte, at *jetstream.MsgMetadata) ([]byte, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for publisher, p := range a.partly {
+		if at.Timestamp.Sub(p.at) > forgetTime {
+			delete(a.partly, publisher)
+		}
+	}
+	if name.flight <= a.seen[name.publisher] {
+		return nil, false
+	}
+	if name.of > 1 {
+		var first uint64
+		if data, first = a.join(name, data, at); data == nil {
+			return nil, false
+		}
+		a.spans = append(a.spans, span{first, at.Sequence.Stream})
+	}
+	delete(a.partly, name.publisher)
+	a.seen[name.publisher] = name.flight
+	return data, true
+}
+
+// join adds a part to the parts before. With the last part, it returns the whole and the
+// sequence of its first part. a.mu is held.
+func (a *arrivals) join(name partName, data []byte, at *jetstream.MsgMetadata) ([]byte, uint64) {
+	p := a.partly[name.publisher]
+	switch {
+	case name.part == 1:
+		p = &parts{first: at.Sequence.Stream}
+		a.partly[name.publisher] = p
+	case p == nil || p.name.flight != name.flight || p.name.begin != name.begin || p.name.part != name.part-1:
+		if name.part == name.of {
+			a.orphan = at.Sequence.Stream
+		}
+		return nil, 0
+	}
+	p.name, p.at, p.data = name, at.Timestamp, append(p.data, data...)
+	if name.part < name.of {
+		return nil, 0
+	}
+	return p.data, p.first
+}
+
+// from returns the first message that is needed for the event in message seq.
+func (a *arrivals) from(seq uint64) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.spans) > 0 && a.spans[0].last < seq {
+		a.spans = a.spans[1:]
+	}
+	for _, s := range a.spans {
+		seq = min(seq, s.first)
+	}
+	for _, p := range a.partly {
+		seq = min(seq, p.first)
+	}
+	return seq
+}
+
+// parsePartName parses what String of partName returns.
+func parsePartName(text string) (n partName, ok bool) {
+	words := strings.Split(text, "-")
+	if len(words) != 2 && len(words) != 5 || words[0] == "" {
+		return n, false
+	}
+	n.publisher, n.part, n.of = words[0], 1, 1
+	var err error
+	if n.flight, err = strconv.ParseUint(words[1], 10, 64); err != nil || n.flight == 0 {
+		return n, false
+	}
+	for i, v := range []*int{&n.begin, &n.part, &n.of} {
+		if len(words) == 2 {
+			break
+		}
+		if *v, err = strconv.Atoi(words[2+i]); err != nil {
+			return n, false
+		}
+	}
+	return n, n.begin >= 0 && n.part >= 1 && n.part <= n.of
+}
