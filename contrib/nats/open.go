@@ -93,6 +93,21 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	b.closers = append(b.closers, b.log.Close)
+	q, err := b.openQueue(ctx)
+	if err != nil {
+		return err
+	}
+	b.queue, b.closers = q, append(b.closers, q.close)
+	records, err := openStore(ctx, b)
+	if err != nil {
+		return err
+	}
+	b.store, b.closers = records, append(b.closers, records.close)
+	signals, err := openSignals(ctx, b)
+	if err != nil {
+		return err
+	}
+	b.signals, b.closers = signals, append(b.closers, signals.close)
 	return nil
 }
 

@@ -1,0 +1,115 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	partMax  = 512 << 10 // the largest part of a value that is too large for one message
+	parallel = 8         // requests at the same time for one call
+)
+
+// errNoPart means that a part of a value is missing: the value was replaced or removed.
+var errNoPart = errors.New("nats: a part is missing")
+
+// parts stores values that are too large for one message. The subject of a part is
+// STREAM.TOKEN.c.NAME.NUMBER. Each value has a name of its own, so that a value that
+// replaces another one never has parts of both. Parts are stored before the message that
+// names them: who sees that message finds all parts.
+type parts struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	name   string // of the stream
+	bytes  int    // the largest value that needs no parts, and the size of a part
+}
+
+func newParts(nc *nats.Conn, js jetstream.JetStream, stream jetstream.Stream) parts {
+	p := parts{js: js, stream: stream, name: stream.CachedInfo().Config.Name, bytes: partMax}
+	if most := int(nc.MaxPayload() / 2); most > 0 { // the other half is for headers
+		p.bytes = min(p.bytes, most)
+	}
+	return p
+}
+
+// partSubjects returns the subjects of all parts in a stream.
+func partSubjects(stream string) string { return stream + ".*.c.*.*" }
+
+func (p *parts) subject(token, name, number string) string {
+	return p.name + "." + token + ".c." + name + "." + number
+}
+
+// put stores a value, and returns the number of its parts.
+func (p *parts) put(ctx context.Context, token, name string, data []byte) (int, error) {
+	all := slices.Collect(slices.Chunk(data, p.bytes))
+	return len(all), atOnce(len(all), func(i int) error {
+		_, err := publish(ctx, p.js, &nats.Msg{Subject: p.subject(token, name, strconv.Itoa(i)), Data: all[i]})
+		return err
+	})
+}
+
+// get returns a value. It returns errNoPart if the value has been removed.
+func (p *parts) get(ctx context.Context, token, name string, count int) (data []byte, err error) {
+	all := make([][]byte, count)
+	err = atOnce(count, func(i int) error {
+		subject := p.subject(token, name, strconv.Itoa(i))
+		m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+			return p.stream.GetLastMsgForSubject(ctx, subject)
+		})
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return errNoPart
+		}
+		if err != nil {
+			return fmt.Errorf("nats: reading %s: %w", subject, err)
+		}
+		all[i] = m.Data
+		return nil
+	})
+	return slices.Concat(all...), err
+}
+
+// drop removes a value.
+func (p *parts) drop(ctx context.Context, token, name string) error {
+	return p.stream.Purge(ctx, jetstream.WithPurgeSubject(p.subject(token, name, "*")))
+}
+
+// atOnce calls f for the numbers below n, several at the same time, and returns the first
+// error. After an error it begins no more calls.
+func atOnce(n int, f func(i int) error) error {
+	if n == 1 {
+		return f(0)
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	next := 0
+	for range min(n, parallel) {
+		all.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				if next++; i >= n || first != nil {
+					mu.Unlock()
+					return
+				}
+				mu.Unlock()
+				if err := f(i); err != nil {
+					mu.Lock()
+					if first == nil {
+						first = err
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	return first
+}

@@ -1,0 +1,89 @@
+package nats
+
+import (
+	"context"
+	"sync"
+
+	"github.com/nodebus/nodebus"
+)
+
+// reached is how far a part has read its stream, and whether the part can still be used.
+type reached struct {
+	mu      sync.Mutex
+	seq     uint64
+	changed chan struct{}
+	failed  error // the part is closed, or its stream is another one
+
+	life context.Context // ends with the part; its cause is failed
+	end  context.CancelCauseFunc
+}
+
+func newReached() *reached {
+	r := &reached{changed: make(chan struct{})}
+	r.life, r.end = context.WithCancelCause(context.Background())
+	return r
+}
+
+// to says that a message was read.
+func (r *reached) to(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq = seq
+	r.tell()
+}
+
+// tell wakes who waits. r.mu is held.
+func (r *reached) tell() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// fail ends the part with an error. Only the first error counts.
+func (r *reached) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		r.failed = err
+		r.end(err)
+		r.tell()
+	}
+}
+
+// check returns the error with which the part has ended.
+func (r *reached) check() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+// wait waits until a message was read.
+func (r *reached) wait(ctx context.Context, seq uint64) error {
+	for {
+		r.mu.Lock()
+		has, failed, changed := r.seq, r.failed, r.changed
+		r.mu.Unlock()
+		switch {
+		case has >= seq:
+			return nil
+		case failed != nil:
+			return failed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// begin returns the context of a call: it ends with ctx, with the part, and after some
+// time. It returns an error if the part has ended.
+func (r *reached) begin(ctx context.Context) (context.Context, func(), error) {
+	if err := r.check(); err != nil {
+		return nil, nil, err
+	}
+	ctx, stop := bounded(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	detach := context.AfterFunc(r.life, func() { cancel(context.Cause(r.life)) })
+	return ctx, func() { detach(); cancel(nodebus.ErrClosed); stop() }, nil
+}

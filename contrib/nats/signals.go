@@ -1,0 +1,195 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// signals is a [flow.Signals] in a stream. Each process reads the stream, knows what is
+// kept, and passes it to the receivers that it has.
+//
+// Send asks the receiver first. If the receiver is in another process, Send asks that
+// process by a request: it stores the signal that the receiver has accepted, and answers.
+// If no process has a receiver, Send stores the signal.
+//
+// Each signal has an id. A request without an answer is sent again, and a signal may be
+// stored again: who has seen the id ignores the second. So nothing is lost or doubled when
+// processes or servers are killed.
+type signals struct {
+	b      *Bus
+	stream jetstream.Stream
+	name   string
+	limits flow.SignalsOptions
+	*reached
+	reader  *reader
+	workers sync.WaitGroup // one for each receiver
+	skipped sync.Once      // a damaged message was logged
+
+	mu       sync.Mutex        // not held while NATS or code of callers works
+	boxes    map[string]*box   // by the token of the prompt
+	bytes    int               // of all boxes
+	leftover map[string]uint64 // where signals were dropped, and are still there, until the signals are open; see cleanLeftover
+	closed   bool
+}
+
+// letter is a message of the stream: a signal that is kept; or one of the orders below.
+type letter struct {
+	ID     string       `json:"id,omitempty"`
+	Signal *flow.Signal `json:"signal,omitempty"`
+	// Void says that the signal with this id is not kept, unless it is kept already: Send
+	// has given up.
+	Void bool `json:"void,omitempty"`
+	Drop bool `json:"drop,omitempty"` // all earlier signals of the prompt are dropped
+}
+
+// openSignals opens the signals of a bus.
+func openSignals(ctx context.Context, b *Bus) (*signals, error) {
+	var o flow.SignalsOptions
+	if b.opts.Signals != nil {
+		o = *b.opts.Signals
+	}
+	o.PromptLen, o.PromptBytes, o.Bytes = positive(o.PromptLen, 1000), positive(o.PromptBytes, 1<<20), positive(o.Bytes, 64<<20)
+	s := &signals{b: b, name: b.streamName("SIGNALS"), limits: o, reached: newReached(), boxes: map[string]*box{}, leftover: map[string]uint64{}}
+	var err error
+	if s.stream, err = b.openStream(ctx, "SIGNALS", jetstream.StreamConfig{Subjects: []string{s.name + ".kept.*"}, AllowMsgTTL: true}); err != nil {
+		return nil, err
+	}
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: s.fail, logger: b.logger}
+	s.reader.start()
+	if err = s.barrier(ctx); err == nil {
+		err = s.cleanLeftover(ctx)
+	}
+	if err != nil {
+		_ = s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// close ends all receivers and waits for their goroutines. Whoever waits in Send gets an
+// error.
+func (s *signals) close() error {
+	s.fail(nodebus.ErrClosed)
+	s.mu.Lock()
+	s.closed = true
+	var all []*receiver
+	for _, b := range s.boxes {
+		if b.receiver != nil {
+			all = append(all, b.receiver)
+		}
+	}
+	s.mu.Unlock()
+	for _, r := range all {
+		s.endReceiver(r)
+		_ = r.sub.Unsubscribe()
+	}
+	s.reader.close()
+	s.workers.Wait()
+	return nil
+}
+
+func (s *signals) kept(key string) string { return s.name + ".kept." + key }
+
+// barrier waits until this process has read all that is kept now.
+func (s *signals) barrier(ctx context.Context) error {
+	return catchUp(ctx, s.stream, s.kept("*"), s.wait)
+}
+
+// receive reads a message of the stream.
+func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	defer s.to(at.Sequence.Stream)
+	key := strings.TrimPrefix(m.Subject(), s.kept(""))
+	var l letter
+	if json.Unmarshal(m.Data(), &l) != nil || !l.Drop && l.ID == "" || !l.Drop && !l.Void && l.Signal == nil {
+		s.skip(m.Subject(), at.Sequence.Stream)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.box(key)
+	defer s.tidy(key, b)
+	switch {
+	case l.Drop:
+		if len(b.kept) > 0 && s.leftover != nil {
+			s.leftover[key] = at.Sequence.Stream
+		}
+		s.forget(b)
+	case l.Void:
+		b.void(l.ID)
+	default:
+		s.add(b, &l)
+	}
+}
+
+// skip tells once that a message cannot be read.
+func (s *signals) skip(subject string, seq uint64) {
+	s.skipped.Do(func() {
+		s.b.logger.Warn("nats: a message cannot be read and is left out, as are others like it; look at it with: nats stream get",
+			"stream", s.name, "subject", subject, "sequence", seq)
+	})
+}
+
+// Drop implements [flow.Signals]. It costs one request if there is nothing to drop.
+func (s *signals) Drop(ctx context.Context, promptID string) error {
+	ctx, stop, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := s.drop(ctx, token(promptID)); err != nil {
+		return fmt.Errorf("nats: dropping the signals of prompt %q: %w", promptID, err)
+	}
+	return nil
+}
+
+// drop tells all processes that the signals are dropped, and then deletes them. The
+// message that says so expires.
+func (s *signals) drop(ctx context.Context, key string) error {
+	seq, err := newest(ctx, s.stream, s.kept(key))
+	if err != nil || seq == 0 {
+		return err
+	}
+	data, err := json.Marshal(letter{Drop: true})
+	if err != nil {
+		return err
+	}
+	m := &nats.Msg{Subject: s.kept(key), Data: data, Header: nats.Header{jetstream.MsgTTLHeader: {goneTime.String()}}}
+	if seq, err = publish(ctx, s.b.js, m); err != nil {
+		return err
+	}
+	if err := s.wait(ctx, seq); err != nil {
+		return err
+	}
+	return s.purge(ctx, key, seq)
+}
+
+// purge deletes the messages of a prompt before seq.
+func (s *signals) purge(ctx context.Context, key string, seq uint64) error {
+	_, err := asking(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.kept(key)), jetstream.WithPurgeSequence(seq))
+	})
+	return err
+}
+
+// cleanLeftover deletes what a process has dropped and not deleted, because it was killed:
+// otherwise it would come back when the message that says so has expired.
+func (s *signals) cleanLeftover(ctx context.Context) error {
+	s.mu.Lock()
+	all := s.leftover
+	s.leftover = nil
+	s.mu.Unlock()
+	for key, seq := range all {
+		if err := s.purge(ctx, key, seq); err != nil {
+			return fmt.Errorf("nats: deleting dropped signals: %w", err)
+		}
+	}
+	return nil
+}

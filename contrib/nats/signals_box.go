@@ -1,0 +1,166 @@
+package nats
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodebus/nodebus/flow"
+)
+
+// box holds the signals of one prompt. signals.mu guards it.
+type box struct {
+	kept     []letter        // in the order of the stream
+	ids      map[string]bool // of kept; and of void signals, with false
+	sending  map[string]int  // the sizes of the signals that this process is sending, by id
+	len      int             // number of signals that are kept or being sent, without interrupts
+	bytes    int             // size of these signals
+	ends     bool            // an interrupt is kept
+	receiver *receiver       // the receiver in this process
+}
+
+// fullError is a [flow.ErrFull] of signals.
+type fullError string
+
+func (e fullError) Error() string        { return string(e) }
+func (e fullError) Is(target error) bool { return target == flow.ErrFull }
+
+// size estimates the memory of a signal, in bytes.
+func size(x *flow.Signal) int {
+	return 160 + len(x.PromptID) + len(x.Node) + len(x.Name) + len(x.Answer) + len(x.Reason)
+}
+
+// box returns the box of a prompt. s.mu is held.
+func (s *signals) box(key string) *box {
+	b := s.boxes[key]
+	if b == nil {
+		b = &box{ids: map[string]bool{}, sending: map[string]int{}}
+		s.boxes[key] = b
+	}
+	return b
+}
+
+// tidy forgets a box that nobody needs. s.mu is held.
+func (s *signals) tidy(key string, b *box) {
+	if len(b.ids) == 0 && len(b.sending) == 0 && b.receiver == nil {
+		delete(s.boxes, key)
+	}
+}
+
+// count counts a signal of a box, or ceases to, with n = -1. s.mu is held.
+func (s *signals) count(b *box, x *flow.Signal, n int) {
+	if !x.Interrupt {
+		b.len += n
+		b.bytes += n * size(x)
+	}
+	s.bytes += n * size(x)
+}
+
+// add keeps a signal, unless it is kept already, or void. s.mu is held.
+func (s *signals) add(b *box, l *letter) {
+	_, known := b.ids[l.ID]
+	if known || l.Signal.Interrupt && b.ends {
+		return
+	}
+	if _, sending := b.sending[l.ID]; sending {
+		delete(b.sending, l.ID) // it is counted already
+	} else {
+		s.count(b, l.Signal, 1)
+	}
+	b.ids[l.ID] = true
+	b.kept = append(b.kept, *l)
+	b.ends = b.ends || l.Signal.Interrupt
+	if b.receiver != nil {
+		b.receiver.nudge()
+	}
+}
+
+// void makes sure that a signal is not kept later.
+func (b *box) void(id string) {
+	if !b.ids[id] {
+		b.ids[id] = false
+	}
+}
+
+// forget drops the signals of a box. s.mu is held.
+func (s *signals) forget(b *box) {
+	for i := range b.kept {
+		s.count(b, b.kept[i].Signal, -1)
+	}
+	b.kept, b.ends = nil, false
+	clear(b.ids)
+	if b.receiver != nil {
+		b.receiver.passed = 0
+	}
+}
+
+// isKept reports whether a signal is kept.
+func (s *signals) isKept(key string, l *letter) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[key]
+	return b != nil && (b.ids[l.ID] || l.Signal.Interrupt && b.ends)
+}
+
+// reserve makes room for a signal that this process sends, or passes to its receiver. leave
+// gives the room back if the signal is not kept.
+func (s *signals) reserve(key string, l *letter) (leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, n := l.Signal, size(l.Signal)
+	b := s.box(key)
+	defer s.tidy(key, b)
+	_, sending := b.sending[l.ID]
+	switch {
+	case sending, b.ids[l.ID], x.Interrupt && b.ends && b.receiver == nil:
+		return func() {}, nil // nothing is added
+	case s.bytes+n > s.limits.Bytes:
+		return nil, fullError(fmt.Sprintf("nodebus: the signals of all prompts would take more than %d bytes; send again later, or raise SignalsOptions.Bytes: prompt %q", s.limits.Bytes, x.PromptID))
+	case x.Interrupt:
+	case b.len >= s.limits.PromptLen:
+		return nil, fullError(fmt.Sprintf("nodebus: the prompt has %d answers already, see SignalsOptions.PromptLen: prompt %q", b.len, x.PromptID))
+	case b.bytes+n > s.limits.PromptBytes:
+		return nil, fullError(fmt.Sprintf("nodebus: the answers to the prompt would take more than %d bytes, see SignalsOptions.PromptBytes: prompt %q", s.limits.PromptBytes, x.PromptID))
+	}
+	b.sending[l.ID] = n
+	s.count(b, x, 1)
+	return func() { s.leave(key, b, l) }, nil
+}
+
+// leave ends a reservation.
+func (s *signals) leave(key string, b *box, l *letter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, sending := b.sending[l.ID]; sending {
+		delete(b.sending, l.ID)
+		s.count(b, l.Signal, -1)
+	}
+	s.tidy(key, b)
+}
+
+// fits returns an error if the server refuses a message with the signal.
+func (s *signals) fits(data []byte, x *flow.Signal) error {
+	if most := s.b.nc.MaxPayload(); most > 0 && int64(len(data)+512) > most {
+		return fullError(fmt.Sprintf("nats: the signal takes %d bytes, and the server takes messages of at most %d bytes; see max_payload of the server: prompt %q", len(data), most, x.PromptID))
+	}
+	return nil
+}
+
+// receiverOf returns the receiver that this process has for a prompt.
+func (s *signals) receiverOf(key string) *receiver {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.boxes[key]; b != nil {
+		return b.receiver
+	}
+	return nil
+}
+
+// turn waits for the turn of a receiver.
+func turn(ctx context.Context, r *receiver) (leave func(), err error) {
+	select {
+	case r.turn <- struct{}{}:
+		return func() { <-r.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,228 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+const (
+	refusedLen  = 1000                   // the results that a receiver remembers
+	replaceTime = 500 * time.Millisecond // how long Receive waits for an older receiver that does not answer
+)
+
+// receiver is a call of Receive.
+type receiver struct {
+	s    *signals
+	key  string
+	f    func(flow.Signal) error
+	sub  *nats.Subscription
+	turn chan struct{} // capacity 1: who puts a value in may call f
+	wake chan struct{} // capacity 1: there is work for the worker
+
+	// signals.mu guards these.
+	passed  int              // number of kept signals that need no call of f any more
+	results map[string]error // of calls of f, for signals that are not among the passed ones
+	order   []string         // of results, the oldest first
+	asks    []ask
+	over    bool // stopped, or replaced
+	drained bool // no further question comes
+}
+
+// ask is a question of another process.
+type ask struct {
+	m     *nats.Msg
+	q     question
+	until time.Time // the other process does not wait longer
+}
+
+// nudge wakes the worker.
+func (r *receiver) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Receive implements [flow.Signals]. It waits at most 15 seconds for NATS.
+func (s *signals) Receive(promptID string, f func(flow.Signal) error) (stop func(), err error) {
+	ctx, cancel, err := s.begin(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	r := &receiver{
+		s: s, key: token(promptID), f: f, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), results: map[string]error{},
+	}
+	r.turn <- struct{}{} // new signals wait until the kept signals are passed on
+	defer func() { <-r.turn }()
+	if err := s.subscribe(ctx, r); err != nil {
+		return nil, fmt.Errorf("nats: receiving signals of prompt %q: %w", promptID, err)
+	}
+	if err := s.barrier(ctx); err != nil {
+		s.endReceiver(r)
+		return nil, fmt.Errorf("nats: receiving signals of prompt %q: %w", promptID, err)
+	}
+	s.passKept(r)
+	return func() { s.endReceiver(r) }, nil
+}
+
+// subscribe ends the earlier receiver of the prompt, in whatever process it is, and then
+// makes r the receiver. Between the two there is none: what is sent then is kept.
+func (s *signals) subscribe(ctx context.Context, r *receiver) (err error) {
+	if err := s.replace(ctx, r.key); err != nil {
+		return err
+	}
+	if r.sub, err = s.b.nc.Subscribe(s.name+".ask."+r.key, r.hear); err != nil {
+		return err
+	}
+	r.sub.SetClosedHandler(func(string) {
+		s.mu.Lock()
+		r.drained = true
+		s.mu.Unlock()
+		r.nudge()
+	})
+	s.mu.Lock()
+	b, closed := s.box(r.key), s.closed
+	old := b.receiver
+	if closed {
+		s.tidy(r.key, b)
+	} else {
+		b.receiver = r
+		s.workers.Go(r.work)
+	}
+	s.mu.Unlock()
+	if old != nil {
+		s.endReceiver(old)
+	}
+	if closed {
+		_ = r.sub.Unsubscribe()
+		return nodebus.ErrClosed
+	}
+	return nil
+}
+
+// replace tells an earlier receiver that it is replaced. If it is cut off, replace does
+// not wait for it: its process ends it when the connection is back, or has died.
+func (s *signals) replace(ctx context.Context, key string) error {
+	data, err := json.Marshal(question{Replace: true})
+	if err != nil {
+		return err
+	}
+	for {
+		once, stop := context.WithTimeout(ctx, replaceTime)
+		_, err = s.b.nc.RequestWithContext(once, s.name+".ask."+key, data)
+		stop()
+		switch {
+		case err == nil, errors.Is(err, nats.ErrNoResponders):
+			return nil
+		case s.b.nc.IsConnected() && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			return nil
+		case !again(err):
+			return err
+		case pause(ctx) != nil:
+			return fmt.Errorf("%w: %w", ErrAway, errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// endReceiver ends a receiver. Questions that have come are still answered.
+func (s *signals) endReceiver(r *receiver) {
+	s.mu.Lock()
+	ended := r.over
+	r.over = true
+	if b := s.boxes[r.key]; b != nil && b.receiver == r {
+		b.receiver = nil
+		s.tidy(r.key, b)
+	}
+	s.mu.Unlock()
+	if !ended && r.sub.Drain() != nil { // the connection is closed
+		s.mu.Lock()
+		r.drained = true
+		s.mu.Unlock()
+	}
+	r.nudge()
+}
+
+// hear takes a question of another process. NATS calls it, once at a time.
+func (r *receiver) hear(m *nats.Msg) {
+	a := ask{m: m}
+	if json.Unmarshal(m.Data, &a.q) != nil || !a.q.Replace && (a.q.Signal == nil || a.q.ID == "") {
+		r.s.skip(m.Subject, 0)
+		return
+	}
+	if a.q.Replace {
+		r.s.endReceiver(r)
+		_ = m.Respond([]byte("{}"))
+		return
+	}
+	a.until = time.Now().Add(time.Duration(a.q.WaitMS) * time.Millisecond)
+	r.s.mu.Lock()
+	r.asks = append(r.asks, a)
+	r.s.mu.Unlock()
+	r.nudge()
+}
+
+// work answers questions, and passes on what others keep. It ends after the receiver.
+func (r *receiver) work() {
+	for {
+		select {
+		case <-r.wake:
+		case <-r.s.life.Done():
+			return
+		}
+		for a := r.nextAsk(); a != nil; a = r.nextAsk() {
+			r.answer(a)
+		}
+		if leave, err := turn(r.s.life, r); err == nil {
+			r.s.passKept(r)
+			leave()
+		}
+		r.s.mu.Lock()
+		over := r.over && r.drained && len(r.asks) == 0
+		r.s.mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+func (r *receiver) nextAsk() *ask {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if len(r.asks) == 0 {
+		return nil
+	}
+	a := r.asks[0]
+	r.asks = r.asks[1:]
+	return &a
+}
+
+// answer answers a question, unless nobody waits for the answer any more.
+func (r *receiver) answer(a *ask) {
+	ctx, stop, err := r.s.begin(r.s.life)
+	if err != nil {
+		return
+	}
+	defer stop()
+	ctx, cancel := context.WithDeadline(ctx, a.until)
+	defer cancel()
+	if ctx.Err() != nil {
+		return
+	}
+	leave, err := r.s.reserve(r.key, &a.q.letter)
+	if err == nil {
+		err = r.s.pass(ctx, r, &a.q.letter)
+		leave()
+	}
+	data, err := json.Marshal(answerOf(err))
+	if err == nil {
+		_ = a.m.Respond(data) // without an answer, the question is asked again
+	}
+}

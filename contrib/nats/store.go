@@ -1,0 +1,272 @@
+package nats
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+)
+
+const (
+	maxIDBytes = 8 << 10   // of a prompt id, which is in the header of a message
+	orphanTime = time.Hour // parts without a record that are older are deleted
+
+	// A page of List is read at the same time.
+	recordsPage  = 16
+	recordsBytes = 1 << 20 // a larger record is a page of its own
+)
+
+// recordStore is a [flow.Store] in a stream. The subject of a record has one message: the
+// record, or the name and number of the parts of a larger record. Each process reads the
+// headers of all messages, and so knows the order and the sizes, but keeps no records in
+// memory.
+type recordStore struct {
+	b      *Bus
+	stream jetstream.Stream
+	name   string
+	opts   flow.StoreOptions
+	parts  parts
+	*reached
+	reader   *reader
+	trimming chan struct{} // capacity 1: who puts a value in deletes the oldest records
+	skipped  sync.Once     // a damaged message was logged
+
+	mu      sync.Mutex // not held while NATS or code of callers works
+	byToken map[string]*recordAt
+	all     []*recordAt // by place, the oldest first; some are no longer in byToken
+	bytes   int
+	orphans map[string]time.Time // subjects of parts that no record has, until the store is open; see clean
+}
+
+// recordAt is the header of a record, and where it is.
+type recordAt struct {
+	ID    string `json:"id"`
+	Place uint64 `json:"place,omitempty"` // of the first Put; 0: the sequence of this message
+	Size  int    `json:"size,omitempty"`
+	Parts int    `json:"parts,omitempty"`
+	Name  string `json:"name,omitempty"` // of the parts
+	Gone  bool   `json:"gone,omitempty"`
+
+	token string
+	seq   uint64
+}
+
+// openStore opens the store of a bus.
+func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
+	var o flow.StoreOptions
+	if b.opts.Store != nil {
+		o = *b.opts.Store
+	}
+	o.Len, o.Bytes = positive(o.Len, 10_000), positive(o.Bytes, 512<<20)
+	o.RecordBytes = min(positive(o.RecordBytes, max(o.Bytes/4, 1)), o.Bytes)
+	s := &recordStore{
+		b: b, name: b.streamName("STORE"), opts: o, reached: newReached(), trimming: make(chan struct{}, 1),
+		byToken: map[string]*recordAt{}, orphans: map[string]time.Time{},
+	}
+	var err error
+	s.stream, err = b.openStream(ctx, "STORE", jetstream.StreamConfig{
+		Subjects: []string{s.name + ".*.r", partSubjects(s.name)}, MaxMsgsPerSubject: 1, AllowMsgTTL: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.parts = newParts(b.nc, b.js, s.stream)
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: s.fail, logger: b.logger}
+	s.reader.start()
+	if err := s.barrier(ctx); err != nil {
+		_ = s.close()
+		return nil, err
+	}
+	return s, s.cleanOrphans(ctx)
+}
+
+// positive returns n, or the default if n is zero or less.
+func positive(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// close ends the store.
+func (s *recordStore) close() error {
+	s.fail(nodebus.ErrClosed)
+	s.reader.close()
+	return nil
+}
+
+// barrier waits until this process has read the headers of all records.
+func (s *recordStore) barrier(ctx context.Context) error {
+	return catchUp(ctx, s.stream, s.name+".>", s.wait)
+}
+
+// errDamaged is the error of a record that another program has written, or that is damaged.
+var errDamaged = errors.New("it is damaged, or another program has written it")
+
+// header reads the header of a record.
+func header(name, text string, seq uint64) (x *recordAt, err error) {
+	x = &recordAt{}
+	if json.Unmarshal([]byte(text), x) != nil || x.Size < 0 || x.Parts < 0 {
+		return &recordAt{token: name, seq: seq}, errDamaged
+	}
+	x.token, x.seq, x.Place = name, seq, cmp.Or(x.Place, seq)
+	return x, nil
+}
+
+// receive keeps the header of a message.
+func (s *recordStore) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	defer s.to(at.Sequence.Stream)
+	words := strings.Split(strings.TrimPrefix(m.Subject(), s.name+"."), ".")
+	if len(words) > 2 { // a part
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.orphans != nil {
+			s.orphans[m.Subject()] = at.Timestamp
+		}
+		return
+	}
+	x, err := header(words[0], m.Headers().Get(metaKey), at.Sequence.Stream)
+	if err != nil {
+		s.skip(m.Subject(), at.Sequence.Stream)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.byToken[x.token]; old != nil {
+		s.remove(old)
+	}
+	if err == nil && !x.Gone {
+		s.add(x)
+	}
+	s.sweep()
+}
+
+// skip tells once that a message cannot be read.
+func (s *recordStore) skip(subject string, seq uint64) {
+	s.skipped.Do(func() {
+		s.b.logger.Warn("nats: a message cannot be read and is left out, as are others like it; look at it with: nats stream get",
+			"stream", s.name, "subject", subject, "sequence", seq)
+	})
+}
+
+// add adds a header to the index. s.mu is held.
+func (s *recordStore) add(x *recordAt) {
+	s.byToken[x.token] = x
+	s.bytes += x.Size
+	at := s.at(x.Place)
+	s.all = slices.Insert(s.all, at, x)
+}
+
+// at returns the index of the first header in s.all whose place is not less. s.mu is held.
+func (s *recordStore) at(place uint64) int {
+	at, _ := slices.BinarySearchFunc(s.all, place, func(x *recordAt, place uint64) int { return cmp.Compare(x.Place, place) })
+	return at
+}
+
+// remove removes a header from the index. s.mu is held.
+func (s *recordStore) remove(x *recordAt) {
+	delete(s.byToken, x.token)
+	s.bytes -= x.Size
+}
+
+// live reports whether a header is in the index. s.mu is held.
+func (s *recordStore) live(x *recordAt) bool { return s.byToken[x.token] == x }
+
+// sweep forgets removed headers: the oldest at once, the others when they are many. s.mu is
+// held.
+func (s *recordStore) sweep() {
+	for len(s.all) > 0 && !s.live(s.all[0]) {
+		s.all = s.all[1:]
+	}
+	if len(s.all) > 2*len(s.byToken)+64 {
+		s.all = slices.DeleteFunc(s.all, func(x *recordAt) bool { return !s.live(x) })
+	}
+}
+
+// known returns a copy of the header of a record, if this process has read one.
+func (s *recordStore) known(token string) (x recordAt, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := s.byToken[token]; at != nil {
+		return *at, true
+	}
+	return recordAt{token: token}, false
+}
+
+// older returns copies of the headers of some records whose place is less than before; the
+// newest of all if before is 0. Together they have room in a page, or there is only one.
+func (s *recordStore) older(before uint64) (page []recordAt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := len(s.all)
+	if before > 0 {
+		at = s.at(before)
+	}
+	bytes := 0
+	for at--; at >= 0 && len(page) < recordsPage; at-- {
+		x := s.all[at]
+		if !s.live(x) {
+			continue
+		}
+		if bytes += x.Size; bytes > recordsBytes && len(page) > 0 {
+			break
+		}
+		page = append(page, *x)
+	}
+	return page
+}
+
+// oldest returns the oldest record that must be deleted, so that the others have room; but
+// not the record with the token kept.
+func (s *recordStore) oldest(kept string) (x recordAt, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.byToken) < 2 || len(s.byToken) <= s.opts.Len && s.bytes <= s.opts.Bytes {
+		return x, false
+	}
+	for _, x := range s.all {
+		if s.live(x) && x.token != kept {
+			return *x, true
+		}
+	}
+	return x, false
+}
+
+// cleanOrphans deletes the parts of records that a process has not completed, because it
+// was killed, and of records that were replaced just then. Younger parts may belong to a
+// record that another process is storing.
+func (s *recordStore) cleanOrphans(ctx context.Context) error {
+	s.mu.Lock()
+	var old []string
+	for subject, at := range s.orphans {
+		words := strings.Split(strings.TrimPrefix(subject, s.name+"."), ".")
+		x := s.byToken[words[0]]
+		if (x == nil || x.Name != words[2]) && time.Since(at) > orphanTime {
+			old = append(old, subject)
+		}
+	}
+	s.orphans = nil
+	s.mu.Unlock()
+	for _, subject := range old {
+		if err := s.purge(ctx, subject); err != nil {
+			return fmt.Errorf("nats: deleting parts of records that were never completed: %w", err)
+		}
+	}
+	return nil
+}
+
+// purge deletes the messages of some subjects.
+func (s *recordStore) purge(ctx context.Context, subject string) error {
+	_, err := asking(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
+	})
+	return err
+}
