@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,37 +26,42 @@ type place struct {
 	address string // empty: the process does not serve yet
 }
 
+// cluster is the places of the three processes.
+type cluster struct {
+	places []*place
+	routes string // the addresses of their servers
+}
+
+func newCluster() (*cluster, error) {
+	c, all := &cluster{}, []string(nil)
+	for i := range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // the next one must be another
+		c.places, all = append(c.places, &place{number: strconv.Itoa(i + 1), own: l.Addr().String()}), append(all, l.Addr().String())
+	}
+	c.routes = strings.Join(all, ",")
+	return c, nil
+}
+
 // keep keeps three processes running, and passes requests on to them, until ctx ends.
-func keep(ctx context.Context) error {
+func (c *cluster) keep(ctx context.Context, listener net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	listener, err := net.Listen("tcp", *listen)
-	if err != nil {
-		return err
-	}
-	var places []*place
-	var all []string
-	for i := range 3 { // each server has a port that is free now
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		defer l.Close() // the next port must be another one
-		places, all = append(places, &place{number: fmt.Sprint(i + 1), own: l.Addr().String()}), append(all, l.Addr().String())
-		_ = l.Close()
-	}
 	var running sync.WaitGroup
-	for _, p := range places {
-		running.Go(func() { stop(p.keep(ctx, strings.Join(all, ","))) })
+	for _, p := range c.places {
+		running.Go(func() { stop(p.keep(ctx, c.routes)) })
 	}
 	web := &http.Server{ReadHeaderTimeout: time.Minute, Handler: &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", choose(places, r.In) },
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", c.choose(r.In) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			http.Error(w, "no process answers; try again", http.StatusServiceUnavailable)
 		},
 	}}
 	running.Go(func() { _ = web.Serve(listener) })
-	for first := true; whole(ctx, places); first = false {
+	for first := true; c.whole(ctx); first = false {
 		if first {
 			fmt.Printf("Open http://%s in a browser\n", listener.Addr())
 		}
@@ -65,19 +71,19 @@ func keep(ctx context.Context) error {
 		}
 		select {
 		case <-next:
-			places[rand.IntN(3)].kill()
+			c.places[rand.IntN(3)].kill()
 		case <-ctx.Done():
 		}
 	}
-	err = errors.Join(context.Cause(ctx), web.Close())
+	err := errors.Join(context.Cause(ctx), web.Close())
 	running.Wait()
 	return err
 }
 
 // keep starts a process, and the next when it has ended. A process ends when its input does.
-func (p *place) keep(ctx context.Context, all string) error {
+func (p *place) keep(ctx context.Context, routes string) error {
 	for ctx.Err() == nil {
-		cmd := exec.Command(os.Args[0], "-node", p.number, "-own", p.own, "-routes", all, "-dir", *dir, "-run", *run)
+		cmd := exec.Command(os.Args[0], "-node", p.number, "-own", p.own, "-routes", routes, "-dir", *dir, "-run", *run)
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		out, failed := cmd.StdoutPipe()
@@ -123,8 +129,8 @@ func (p *place) kill() {
 }
 
 // whole waits until all processes are ready; false: ctx has ended.
-func whole(ctx context.Context, places []*place) bool {
-	for _, p := range places {
+func (c *cluster) whole(ctx context.Context) bool {
+	for _, p := range c.places {
 		for p.at() == "" && ctx.Err() == nil {
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -133,13 +139,13 @@ func whole(ctx context.Context, places []*place) bool {
 }
 
 // choose returns the address of a process for a request; empty if there is none.
-func choose(places []*place, r *http.Request) string {
+func (c *cluster) choose(r *http.Request) string {
 	role := *serve
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/prompt") {
 		role = *submit
 	}
 	for _, i := range rand.Perm(3) {
-		if p := places[i]; strings.Contains(role, p.number) && p.at() != "" {
+		if p := c.places[i]; strings.Contains(role, p.number) && p.at() != "" {
 			return p.at()
 		}
 	}

@@ -64,21 +64,26 @@ type Recite struct {
 
 func (n Recite) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	words, out := strings.SplitAfter(n.Text, " "), ctx.Text("")
+	_, _ = fmt.Fprintf(out, "Process %s, attempt %d: ", *node, ctx.Attempt())
 	for i, word := range words {
-		time.Sleep(time.Duration(n.Pause) * time.Millisecond)
+		select {
+		case <-time.After(time.Duration(n.Pause) * time.Millisecond):
+		case <-ctx.Done():
+			return nodebus.UI{}, context.Cause(ctx)
+		}
 		if _, err := out.WriteString(word); err != nil {
 			return nodebus.UI{}, err
 		}
 		ctx.Progress(float64(i+1), float64(len(words)))
 	}
-	return nodebus.Text(out.String(), fmt.Sprintf("process %s, attempt %d", *node, ctx.Attempt())), nil
+	return nodebus.Text(out.String()), nil
 }
 
 func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	work := keep
+	work := first
 	if *node != "" {
 		work = process
 		go func() { // the input ends when the first process wants it, or has ended
@@ -90,6 +95,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// first is the process that you start.
+func first(ctx context.Context) error {
+	c, err := newCluster()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	return c.keep(ctx, listener)
 }
 
 // process is one of the three. It waits until two of them run.
