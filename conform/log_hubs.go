@@ -95,9 +95,12 @@ func (v *visitor) leave(t *testing.T) []nodebus.Event {
 	return v.await(t, 0)
 }
 
+// logs are the logs of two processes that share one log, or the same log twice.
+type logs [2]nodebus.Log
+
 // sharing returns two hubs that share a log. They are closed at the end of the test.
-func sharing(t *testing.T, l nodebus.Log, opts nodebus.HubOptions) []*nodebus.Hub {
-	return []*nodebus.Hub{openHub(t, l, opts), openHub(t, l, opts)}
+func sharing(t *testing.T, l logs, opts nodebus.HubOptions) []*nodebus.Hub {
+	return []*nodebus.Hub{openHub(t, l[0], opts), openHub(t, l[1], opts)}
 }
 
 func openHub(t *testing.T, l nodebus.Log, opts nodebus.HubOptions) *nodebus.Hub {
@@ -169,8 +172,8 @@ func publishAll(t *testing.T, hubs []*nodebus.Hub, step <-chan struct{}) {
 	all.Wait()
 }
 
-func hubsDeliver(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsDeliver(t *testing.T, l logs) {
+	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l[0])
 	type watcher struct {
 		v *visitor
 		q nodebus.LogQuery
@@ -215,8 +218,8 @@ func encode(ev nodebus.Event) nodebus.Frame {
 }
 
 // hubsResume lets a client wander between the hubs while they publish.
-func hubsResume(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsResume(t *testing.T, l logs) {
+	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l[0])
 	step := make(chan struct{})
 	published := make(chan struct{})
 	go func() {
@@ -245,8 +248,8 @@ func hubsResume(t *testing.T, l nodebus.Log) {
 
 // hubsResumeAnywhere continues at the other hub after each event, as soon as the event
 // is received, and again when all is published.
-func hubsResumeAnywhere(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsResumeAnywhere(t *testing.T, l logs) {
+	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l[0])
 	events := mixture()
 	stays := visit(t, hubs[0], "ann", nodebus.SessionOptions{}, nil)
 	cursor := truth.at
@@ -272,8 +275,8 @@ func hubsResumeAnywhere(t *testing.T, l nodebus.Log) {
 }
 
 // hubsReadOn publishes more than the queue of a client holds.
-func hubsReadOn(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{QueueLen: 4}), follow(t, l)
+func hubsReadOn(t *testing.T, l logs) {
+	hubs, truth := sharing(t, l, nodebus.HubOptions{QueueLen: 4}), follow(t, l[0])
 	gate := make(chan struct{})
 	open := sync.OnceFunc(func() { close(gate) })
 	defer open()
@@ -287,8 +290,8 @@ func hubsReadOn(t *testing.T, l nodebus.Log) {
 }
 
 // hubsKeepPayloads changes the data of payloads after Publish.
-func hubsKeepPayloads(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsKeepPayloads(t *testing.T, l logs) {
+	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l[0])
 	live := []*visitor{visit(t, hubs[0], "ann", nodebus.SessionOptions{}, nil), visit(t, hubs[1], "ann", nodebus.SessionOptions{}, nil)}
 	var want []string
 	for n := range 20 {
@@ -298,6 +301,7 @@ func hubsKeepPayloads(t *testing.T, l nodebus.Log) {
 		} {
 			want = append(want, body(p))
 			publish(t, hubs[(n+i)%2], about("1", p))
+			truth.await(t, len(want)) // the other process publishes after it
 		}
 		data["n"], pad[0] = "changed", "changed"
 	}
@@ -312,25 +316,44 @@ func hubsKeepPayloads(t *testing.T, l nodebus.Log) {
 	}
 }
 
-func hubsEndPrompts(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsEndPrompts(t *testing.T, l logs) {
+	hubs, truths := sharing(t, l, nodebus.HubOptions{}), []*heard{follow(t, l[0]), follow(t, l[1])}
 	var clients []*visitor
 	for _, hub := range hubs {
 		clients = append(clients, visit(t, hub, "ann", nodebus.SessionOptions{}, nil))
 	}
 	n := 0
+	all := func(more int) { // waits until both processes have what was published
+		n += more
+		for _, truth := range truths {
+			truth.await(t, n)
+		}
+	}
+	late := func(hub *nodebus.Hub, round int) {
+		if err := hub.Publish(about("1", mark{"late", round})); !errors.Is(err, nodebus.ErrClosed) {
+			t.Errorf("the prompt has ended, but Publish returned %v", err)
+		}
+	}
 	for round := range 4 {
 		a, b := hubs[round%2], hubs[(round+1)%2]
 		publish(t, a, beginning("1"))
+		all(1)
 		publish(t, b, about("1", mark{"x", round}), ending("1"))
-		n += 3
-		for _, hub := range hubs {
-			if err := hub.Publish(about("1", mark{"late", round})); !errors.Is(err, nodebus.ErrClosed) {
-				t.Errorf("the prompt has ended at another hub, but Publish returned %v", err)
-			}
+		late(b, round)
+		if l[0] != l[1] { // another process may find out later
+			all(2)
+		}
+		late(a, round)
+		late(b, round)
+		if l[0] == l[1] {
+			all(2)
 		}
 	}
-	events := truth.await(t, n)
+	publish(t, hubs[0], about("2", mark{"last", 0}))
+	publish(t, hubs[1], about("3", mark{"last", 1}))
+	all(2)
+	events := truths[0].await(t, n)
+	equal(t, "the follower of another process", bodies(truths[1].await(t, n)), bodies(events))
 	for _, v := range clients {
 		equal(t, "a client", bodies(v.await(t, n)), bodies(events))
 	}
@@ -338,24 +361,26 @@ func hubsEndPrompts(t *testing.T, l nodebus.Log) {
 
 // hubsReplay makes a hub while a prompt runs. Clients without a cursor must receive the
 // whole prompt there.
-func hubsReplay(t *testing.T, l nodebus.Log) {
-	first, truth := openHub(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsReplay(t *testing.T, l logs) {
+	first, truth := openHub(t, l[0], nodebus.HubOptions{}), follow(t, l[0])
 	publish(t, first, beginning("over"), ending("over"), beginning("1"), about("1", mark{"x", 1}),
 		nodebus.Event{PromptID: "2", To: "bob", Payload: mark{"of bob", 1}}, about("1", mark{"x", 2}))
 	events := truth.await(t, 6)
-	second := openHub(t, l, nodebus.HubOptions{})
+	second := openHub(t, l[1], nodebus.HubOptions{})
 	ann := visit(t, second, "ann", nodebus.SessionOptions{}, nil)
 	want := []nodebus.Event{events[2], events[3], events[5]}
 	equal(t, "a client without a cursor", bodies(ann.await(t, len(want))), bodies(want))
 	publish(t, first, about("1", mark{"x", 3}))
+	truth.await(t, 7)
 	publish(t, second, about("1", mark{"x", 4}), ending("1"))
 	want = append(want, truth.await(t, 9)[6:]...)
 	equal(t, "a client without a cursor", bodies(ann.await(t, len(want))), bodies(want))
 }
 
-func hubsKnowTheirLog(t *testing.T, l nodebus.Log) {
-	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l)
+func hubsKnowTheirLog(t *testing.T, l logs) {
+	hubs, truth := sharing(t, l, nodebus.HubOptions{}), follow(t, l[0])
 	publish(t, hubs[0], beginning("1"), about("1", mark{"x", 1}))
+	truth.await(t, 2)
 	publish(t, hubs[1], ending("1"))
 	events := truth.await(t, 3)
 	for i, hub := range hubs {

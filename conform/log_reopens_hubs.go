@@ -65,6 +65,7 @@ func reopenResumesAnywhere(t *testing.T, l nodebus.Log, reopen func() nodebus.Lo
 		_ = hub.Close()
 		truth.stop()
 		l = reopen()
+		all = still(t, l, all)
 	}
 }
 

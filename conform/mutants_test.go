@@ -108,6 +108,11 @@ var mutants = map[string]found{
 	"log: mixes up clients":       {"is missing", logMutant(faultyLog{page: mixesUpClients})},
 	"log: has no attempts":        {"attempt=3", logMutant(faultyLog{hear: withoutAttempt})},
 
+	"logs: one is deaf":         {"want", logsMutant(twinFaults{deaf: 3})},
+	"logs: other IDs":           {"event 0", logsMutant(twinFaults{shifts: true})},
+	"logs: one forgets ends":    {"", logsMutant(twinFaults{forgets: true})},
+	"logs: epochs of their own": {"has the epoch", logsMutant(twinFaults{separate: true})},
+
 	"executor: swallows the node": {"the error is", executorMutant(anonymousError)},
 	"executor: does not go on":    {"the branch that does not fail", executorMutant(stopsAtOnce)},
 	"executor: reports nothing":   {"the report about the nodes", executorMutant(reportsNothing)},

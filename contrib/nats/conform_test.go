@@ -23,3 +23,10 @@ func TestLogReopens(t *testing.T) {
 		}
 	})
 }
+
+func TestLogs(t *testing.T) {
+	conform.Logs(t, func(t *testing.T) (a, b nodebus.Log) {
+		name := newName()
+		return open(t, shared, nats.Options{Name: name}).Log(), open(t, shared, nats.Options{Name: name}).Log()
+	})
+}

@@ -191,8 +191,11 @@ func (l *eventLog) own(number uint64) []*entry {
 // apply adds a record to the cache. own is the entry of the record, if this process has
 // sent it.
 func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
-	if r.kind == recordDrop {
+	switch r.kind {
+	case recordDrop:
 		_ = l.cache.Drop(r.promptID)
+		return
+	case recordMark:
 		return
 	}
 	if own != nil {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 )
 
@@ -56,7 +55,7 @@ type entry struct {
 	record
 	ev     nodebus.Event
 	begins bool // the event may be the first event of a prompt that has ended
-	weight int  // bytes that the event takes while it waits
+	weight int  // bytes that the event takes while it waits; 0: it needs no room
 }
 
 type flight struct {
@@ -124,7 +123,7 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	l.reading.start()
 	l.ended.Go(func() { l.write(run) })
 	l.ended.Go(func() { l.trimNow(run) })
-	if err := l.await(ctx); err != nil {
+	if err := l.catchUp(ctx); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("nats: reading the log: %w", err)
 	}
@@ -197,7 +196,7 @@ func newEntry(ev *nodebus.Event) (*entry, error) {
 func (l *eventLog) add(e *entry) error {
 	for {
 		l.mu.Lock()
-		for l.failed == nil && l.bytes > 0 && l.bytes+e.weight > waitingBytes {
+		for l.failed == nil && l.bytes > 0 && e.weight > 0 && l.bytes+e.weight > waitingBytes {
 			changed := l.changed
 			l.mu.Unlock()
 			<-changed
@@ -296,11 +295,7 @@ func (l *eventLog) Read(q nodebus.LogQuery) (nodebus.LogPage, error) {
 func (l *eventLog) Follow(deliver func(nodebus.Event)) (nodebus.Cursor, func(), error) {
 	ctx, stop := context.WithTimeout(context.Background(), barrierTime)
 	defer stop()
-	err := l.Flush(ctx)
-	if err == nil {
-		err = l.await(ctx)
-	}
-	if err != nil {
+	if err := l.catchUp(ctx); err != nil {
 		return nodebus.Cursor{}, nil, fmt.Errorf("nats: finding the newest event: %w", err)
 	}
 	return l.cache.Follow(deliver)
@@ -312,7 +307,6 @@ func (l *eventLog) Drop(promptID string) error {
 		return nil
 	}
 	e := &entry{record: record{kind: recordDrop, promptID: promptID}}
-	e.weight = e.size()
 	if err := l.add(e); err != nil {
 		return err
 	}
@@ -333,22 +327,15 @@ func (l *eventLog) Flush(ctx context.Context) error {
 	return err
 }
 
-// await waits until the reader has all messages that the stream has now.
-func (l *eventLog) await(ctx context.Context) error {
-	for {
-		// Info of a Stream that several goroutines share is a data race.
-		stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) { return l.bus.js.Stream(ctx, l.stream) })
-		if err != nil {
-			return err
-		}
-		now := stream.CachedInfo().State
-		once, stop := context.WithTimeout(ctx, tryTime)
-		err = l.until(once, func() bool { return now.Msgs == 0 || l.read >= now.LastSeq })
-		stop()
-		if err == nil || ctx.Err() != nil || once.Err() == nil {
-			return err
-		}
+// catchUp waits until the reader has all events that any process has received before. It
+// appends a mark and waits for it: the newest sequence that a server reports is of no use,
+// because another server of a cluster may have passed on more.
+func (l *eventLog) catchUp(ctx context.Context) error {
+	e := &entry{record: record{kind: recordMark}}
+	if err := l.add(e); err != nil {
+		return err
 	}
+	return l.Flush(ctx)
 }
 
 // until waits until done returns true. l.mu is held while done is called.

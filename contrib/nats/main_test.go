@@ -2,11 +2,13 @@ package nats_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,18 +16,43 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/embed"
+	"github.com/nodebus/nodebus/internal/leak"
 	"github.com/stretchr/testify/require"
 )
+
+// long makes the random tests run for minutes.
+var long = flag.Bool("long", false, "kill more often")
 
 // shared is the server of all tests that do not stop it.
 var shared *embed.Server
 
 // quiet receives what the tests provoke.
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = loggerTo(io.Discard)
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// children are what another process of the test does. They use a directory, write lines with
+// say, and are killed.
+var children = map[string]func(dir string, say func(words ...any)){
+	"log": writeLog,
+}
 
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
+	child := children[os.Getenv("NATS_CHILD")]
+	if child == nil {
+		os.Exit(leak.Main(withServer{m}))
+	}
+	var mu sync.Mutex
+	child(os.Getenv("NATS_DIR"), func(words ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Println(words...)
+	})
+}
+
+// withServer runs the tests while the shared server runs.
+type withServer struct{ m *testing.M }
+
+// Run runs the tests, and returns the code for os.Exit.
+func (w withServer) Run() int {
 	dir, err := os.MkdirTemp("", "nodebus-nats")
 	if err != nil {
 		panic(err)
@@ -38,8 +65,11 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = shared.Close() }()
-	return m.Run()
+	return w.m.Run()
 }
+
+// loggerTo returns a logger that writes text.
+func loggerTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // names counts the names that newName has given.
 var names atomic.Uint64
@@ -63,6 +93,9 @@ func open(t testing.TB, s *embed.Server, opts nats.Options) *nats.Bus {
 	require.NotEmpty(t, strings.TrimSpace(opts.Name), "newName makes a name")
 	if opts.Logger == nil {
 		opts.Logger = quiet
+	}
+	if opts.LogBytes == 0 {
+		opts.LogBytes = 64 << 20 // the server reserves it on the disk
 	}
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()

@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +20,9 @@ import (
 // version is the version of the streams' format. A stream with a larger number was made by
 // a newer version of this package.
 const version = 1
+
+// insufficientStorage is the error of a server that cannot reserve the size of a stream.
+const insufficientStorage jetstream.ErrorCode = 10047
 
 // The metadata of a stream.
 const (
@@ -57,16 +59,8 @@ type Bus struct {
 // If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway].
 // Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
-	b := &Bus{nc: nc, opts: *opts, logger: opts.Logger}
-	if b.opts.Name == "" {
-		b.opts.Name = defaultName
-	}
-	if b.logger == nil {
-		b.logger = slog.Default()
-	}
+	b := &Bus{nc: nc, opts: opts.withDefaults()}
+	b.logger = b.opts.Logger
 	if err := b.opts.check(); err != nil {
 		return nil, err
 	}
@@ -74,7 +68,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 		return nil, errors.New("nats: the connection gives up or buffers; make it with Connect, or with the options MaxReconnects(-1) and ReconnectBufSize(-1)")
 	}
 	var err error
-	if b.sealer, err = newSealer(opts); err != nil {
+	if b.sealer, err = newSealer(&b.opts); err != nil {
 		return nil, err
 	}
 	if b.js, err = jetstream.New(nc); err != nil {
@@ -109,6 +103,20 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 	}
 	b.signals, b.closers = signals, append(b.closers, signals.close)
 	return nil
+}
+
+// withDefaults returns the options, which may be nil, with their defaults.
+func (o *Options) withDefaults() (all Options) {
+	if o != nil {
+		all = *o
+	}
+	if all.Name == "" {
+		all.Name = defaultName
+	}
+	if all.Logger == nil {
+		all.Logger = slog.Default()
+	}
+	return all
 }
 
 // check returns an error if an option cannot be used.
@@ -173,7 +181,7 @@ func (b *Bus) streamName(part string) string { return b.opts.Name + "_" + part }
 // openStream returns: Info writes into it.
 func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Name, cfg.Replicas = b.streamName(part), max(b.opts.Replicas, 1)
-	meta := map[string]string{versionKey: strconv.Itoa(version), epochKey: strings.ToLower(rand.Text()[:10])}
+	meta := map[string]string{versionKey: strconv.Itoa(version), epochKey: newEpoch()}
 	maps.Copy(meta, cfg.Metadata)
 	cfg.Metadata = meta
 	wrong := func(reason error, detail string, err error) error {
@@ -194,6 +202,9 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	})
 	if errors.Is(err, ErrAway) {
 		return nil, wrong(nil, "it cannot be opened; check that the servers run, and more than half of a cluster", err)
+	}
+	if full := new(jetstream.APIError); errors.As(err, &full) && full.ErrorCode == insufficientStorage {
+		return nil, wrong(nil, fmt.Sprintf("the server has no room to reserve %d bytes; give it a larger disk, or lower Options.LogBytes", cfg.MaxBytes), err)
 	}
 	if err != nil {
 		return nil, wrong(nil, "it cannot be opened or made", err)

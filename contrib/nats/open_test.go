@@ -1,14 +1,123 @@
 package nats_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/stretchr/testify/require"
+
+	natsgo "github.com/nats-io/nats.go"
 )
 
 func TestOpenAndClose(t *testing.T) {
 	bus := open(t, shared, nats.Options{Name: newName()})
 	require.NoError(t, bus.Close())
+	require.NoError(t, bus.Close(), "closing again does nothing")
+}
+
+func TestOpenRefusesOptions(t *testing.T) {
+	short := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(short, []byte("short"), 0o600))
+	for name, c := range map[string]struct {
+		opts nats.Options
+		want string
+	}{
+		"a name with a dot":         {nats.Options{Name: "a.b"}, `Options.Name "a.b": only letters`},
+		"replicas below 0":          {nats.Options{Replicas: -1}, "must not be negative"},
+		"a size below 0":            {nats.Options{LogBytes: -1}, "must not be negative"},
+		"a short key":               {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
+		"two keys":                  {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
+		"a key file without a key":  {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
+		"a key file that is absent": {nats.Options{KeyFile: short + "x"}, "check Options.KeyFile"},
+		"replicas without servers":  {nats.Options{Name: newName(), Replicas: 3, LogBytes: 1 << 20}, "it cannot be opened or made"},
+		"more than the disk has":    {nats.Options{Name: newName(), LogBytes: 1 << 60}, "or lower Options.LogBytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.opts.Logger = quiet
+			_, err := nats.Open(t.Context(), shared.Conn(), &c.opts)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// TestOpenRefusesConnections checks that a connection is refused that gives up, or that
+// publishes later what nobody waits for any more.
+func TestOpenRefusesConnections(t *testing.T) {
+	for name, opts := range map[string][]natsgo.Option{
+		"of the client's defaults": nil,
+		"that buffers":             {natsgo.MaxReconnects(-1)},
+		"that gives up":            {natsgo.ReconnectBufSize(-1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nc, err := natsgo.Connect("", append(opts, natsgo.InProcessServer(shared))...)
+			require.NoError(t, err)
+			defer nc.Close()
+			_, err = nats.Open(t.Context(), nc, nil)
+			require.ErrorContains(t, err, "make it with Connect")
+		})
+	}
+}
+
+func TestOpenRefusesStreams(t *testing.T) {
+	js, err := jetstream.New(connect(t, shared))
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		meta   map[string]string
+		reason error
+		want   string
+	}{
+		"of another program":    {nil, nats.ErrForeign, "choose another Options.Name"},
+		"without an epoch":      {map[string]string{"nodebus-version": "1"}, nats.ErrForeign, "choose another Options.Name"},
+		"of a newer version":    {map[string]string{"nodebus-version": "7", "nodebus-epoch": "x"}, nats.ErrNewer, "it has version 7, this program knows version 1; update this program"},
+		"with no number at all": {map[string]string{"nodebus-version": "x", "nodebus-epoch": "x"}, nats.ErrForeign, "choose another Options.Name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bus := newName()
+			was, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: bus + "_LOG", Subjects: []string{bus + "_LOG.events"}, Metadata: c.meta})
+			require.NoError(t, err)
+			_, err = nats.Open(t.Context(), shared.Conn(), &nats.Options{Name: bus, Logger: quiet})
+			require.ErrorIs(t, err, c.reason)
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, bus+"_LOG")
+			var wrong *nats.StreamError
+			require.ErrorAs(t, err, &wrong)
+			require.Equal(t, bus+"_LOG", wrong.Stream)
+			is, err := js.Stream(t.Context(), bus+"_LOG")
+			require.NoError(t, err)
+			require.Equal(t, was.CachedInfo().Config, is.CachedInfo().Config, "nothing is changed")
+		})
+	}
+}
+
+func TestOpenSaysThatReplicasDiffer(t *testing.T) {
+	name := newName()
+	open(t, shared, nats.Options{Name: name})
+	var text strings.Builder
+	open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(&text)})
+	require.Contains(t, text.String(), "another number of replicas")
+}
+
+// TestRenew begins a new epoch, as after a backup.
+func TestRenew(t *testing.T) {
+	opts := nats.Options{Name: newName(), Logger: quiet}
+	require.ErrorIs(t, nats.Renew(t.Context(), shared.Conn(), &opts), jetstream.ErrStreamNotFound)
+	bus := open(t, shared, opts)
+	require.NoError(t, bus.Log().Append(about("1", said(1))))
+	at, stop, err := bus.Log().Follow(func(nodebus.Event) {})
+	require.NoError(t, err)
+	stop()
 	require.NoError(t, bus.Close())
+	require.NoError(t, nats.Renew(t.Context(), shared.Conn(), &opts))
+	bus = open(t, shared, opts)
+	require.Len(t, everything(t, bus.Log()).Events, 1)
+	again, stop, err := bus.Log().Follow(func(nodebus.Event) {})
+	require.NoError(t, err)
+	stop()
+	require.Equal(t, at.ID, again.ID)
+	require.NotEqual(t, at.Epoch, again.Epoch)
 }

@@ -15,8 +15,8 @@ import (
 const (
 	previewLen   = 256
 	previewBytes = 32 << 20
-	previewWait  = 100 * time.Millisecond // for a preview whose name was read
-	previewRest  = time.Second            // after a preview that did not come, before the reader waits again
+	previewWait  = time.Second      // for a preview whose name was read
+	previewRest  = 10 * time.Second // after a preview that did not come, before the reader waits again
 )
 
 // nameKey is the header of a preview.

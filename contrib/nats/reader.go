@@ -16,6 +16,7 @@ const (
 	readerPause = 100 * time.Millisecond // between attempts to make a consumer
 	pullLen     = 500                    // messages that come before they are passed on, and their bytes
 	pullBytes   = 16 << 20
+	behindTime  = 10 * time.Second       // a new leader of a cluster may need some time to know all messages
 	troubleTime = 15 * time.Second // until attempts that fail are logged; a leader is chosen earlier
 )
 
@@ -34,6 +35,7 @@ type reader struct {
 	fail        func(error) // called once, if the stream is another one than before
 	logger      *slog.Logger
 
+	behind time.Time // since when the stream has less than this process has read
 	ended  sync.WaitGroup
 	cancel context.CancelFunc
 }
@@ -134,8 +136,17 @@ func (r *reader) consume(ctx context.Context, last uint64) (jetstream.MessagesCo
 		return nil, fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
 	}
 	info := stream.CachedInfo()
-	if epochOf(stream) != r.epoch || info.State.LastSeq < last {
+	behind := info.State.LastSeq < last
+	if !behind {
+		r.behind = time.Time{}
+	} else if r.behind.IsZero() {
+		r.behind = time.Now()
+	}
+	switch {
+	case epochOf(stream) != r.epoch || behind && time.Since(r.behind) > behindTime:
 		return nil, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted and made again, or has lost messages; close the bus and open it again"}
+	case behind:
+		return nil, fmt.Errorf("nats: the stream %s has message %d, this process has %d", r.stream, info.State.LastSeq, last)
 	}
 	c, err := stream.CreateConsumer(once, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1, AckPolicy: jetstream.AckNonePolicy,

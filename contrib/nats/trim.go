@@ -27,7 +27,7 @@ func (l *eventLog) openStream(ctx context.Context, opts *nodebus.HubOptions) (je
 		most = logMaxBytes
 	}
 	stream, err := l.bus.openStream(ctx, "LOG", jetstream.StreamConfig{
-		Subjects: []string{l.subject}, AllowDirect: true, MaxBytes: most, Discard: jetstream.DiscardOld,
+		Subjects: []string{l.subject}, MaxBytes: most, Discard: jetstream.DiscardOld,
 		Duplicates: 2 * time.Minute, Metadata: map[string]string{retainKey: opts.Retain.String()},
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package nats
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/nodebus/nodebus"
 )
@@ -25,6 +26,7 @@ const (
 	recordBinary         // a binary frame
 	recordDrop           // the events of a prompt are dropped
 	recordPreview        // the name of a preview, which travels beside the stream
+	recordMark           // nothing; who has read it has read all that was stored before
 )
 
 // record is an event as the stream stores it.
@@ -41,7 +43,7 @@ func (r *record) size() int { return len(r.promptID) + len(r.to) + len(r.data) +
 // appendRecord appends the bytes of a record.
 func appendRecord(b []byte, r *record) []byte {
 	b = append(b, r.kind)
-	b = binary.AppendUvarint(b, uint64(max(r.attempt, 0)))
+	b = binary.AppendUvarint(b, uint64(min(max(r.attempt, 0), math.MaxInt32)))
 	for _, text := range []string{r.promptID, r.to} {
 		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
 	}
@@ -61,7 +63,7 @@ func parseRecords(b []byte) (all []record, err error) {
 		b = b[1:]
 		var attempt uint64
 		var fields [3][]byte
-		ok := number(&b, &attempt)
+		ok := r.kind <= recordMark && number(&b, &attempt) && attempt <= math.MaxInt32
 		for i := range fields {
 			ok = ok && field(&b, &fields[i])
 		}

@@ -6,14 +6,14 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"testing"
 	"time"
 )
 
 // Main runs the tests and then waits up to about 30 seconds for goroutines to end.
 // If some goroutines remain, it prints their stacks and returns 1, so that the
-// run fails. Use it as os.Exit(leak.Main(m)) in a TestMain.
-func Main(m *testing.M) int {
+// run fails. Use it as os.Exit(leak.Main(m)) in a TestMain. m is a [testing.M], or runs one
+// with something around it.
+func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	if code != 0 {
 		return code

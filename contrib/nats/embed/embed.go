@@ -178,11 +178,15 @@ func lockDir(dir string) (*os.File, error) {
 // Conn returns a connection to the server, for [nats.Open]. Close closes it.
 func (s *Server) Conn() *natsgo.Conn { return s.conn }
 
+// InProcessConn makes a bare connection to the server, for the option InProcessServer of
+// package nats.go.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.s.InProcessConn() }
+
 // Connect makes another connection to the server, without a port. Close it before the
 // server.
 func (s *Server) Connect(opts ...natsgo.Option) (*natsgo.Conn, error) {
 	return nats.Connect("", append([]natsgo.Option{
-		natsgo.InProcessServer(s.s), natsgo.UserInfo(s.opts.Username, s.opts.Password),
+		natsgo.InProcessServer(s), natsgo.UserInfo(s.opts.Username, s.opts.Password),
 	}, opts...)...)
 }
 

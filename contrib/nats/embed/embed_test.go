@@ -1,0 +1,174 @@
+package embed_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/conform"
+	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/nodebus/nodebus/contrib/nats/embed"
+	"github.com/stretchr/testify/require"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// start starts a server until the end of the test.
+func start(t *testing.T, opts embed.Options) *embed.Server {
+	t.Helper()
+	if opts.Logger == nil {
+		opts.Logger = quiet
+	}
+	s, err := embed.Start(t.Context(), &opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+func TestOneProcessUsesADirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "by Start")
+	s := start(t, embed.Options{Dir: dir})
+	_, err := embed.Start(t.Context(), &embed.Options{Dir: dir, Logger: quiet})
+	require.ErrorIs(t, err, embed.ErrInUse)
+	require.ErrorContains(t, err, dir)
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close(), "closing again does nothing")
+	start(t, embed.Options{Dir: dir})
+}
+
+func TestStartErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	for name, c := range map[string]struct {
+		opts *embed.Options
+		want string
+	}{
+		"no options":           {nil, "Options.Dir is empty"},
+		"no directory":         {&embed.Options{}, "Options.Dir is empty"},
+		"a file":               {&embed.Options{Dir: file}, "not a directory"},
+		"no port":              {&embed.Options{Dir: t.TempDir(), Listen: "here"}, "such as 10.0.0.1:6222"},
+		"a name as port":       {&embed.Options{Dir: t.TempDir(), Listen: "here:there"}, "such as 10.0.0.1:6222"},
+		"without the others":   {&embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, "more than half of the servers of a cluster must run"},
+		"an impossible tuning": {&embed.Options{Dir: t.TempDir(), Tune: func(o *server.Options) { o.MaxPayload = 1 << 30 }}, "starting the server nodebus"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.opts != nil {
+				c.opts.Logger = quiet
+			}
+			_, err := embed.Start(ended, c.opts)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// TestStreamsOutliveTheServer stores a message and starts the server again.
+func TestStreamsOutliveTheServer(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 3 {
+		s := start(t, embed.Options{Dir: dir})
+		js, err := jetstream.New(s.Conn())
+		require.NoError(t, err)
+		stream, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+		require.NoError(t, err)
+		require.EqualValues(t, n, stream.CachedInfo().State.Msgs)
+		_, err = js.Publish(t.Context(), "s", nil)
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	}
+}
+
+func TestLoggerReceivesTheServersReports(t *testing.T) {
+	var text strings.Builder
+	s := start(t, embed.Options{Dir: t.TempDir(), Name: "me", Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	require.NoError(t, s.Close())
+	require.Contains(t, text.String(), "server=me")
+	require.Contains(t, text.String(), "Server is ready")
+}
+
+// startCluster starts three servers. While the ports are chosen, all of them are taken.
+func startCluster(t *testing.T) []*embed.Server {
+	t.Helper()
+	var routes []string
+	var chosen []net.Listener
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		routes, chosen = append(routes, l.Addr().String()), append(chosen, l)
+	}
+	for _, l := range chosen {
+		require.NoError(t, l.Close())
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	all := make([]*embed.Server, 3)
+	var starting sync.WaitGroup
+	for i, listen := range routes {
+		dir := t.TempDir()
+		starting.Go(func() {
+			var err error
+			opts := &embed.Options{Dir: dir, Name: fmt.Sprint("n", i), Listen: listen, Routes: routes, Unsynced: true, Logger: quiet}
+			if all[i], err = embed.Start(ctx, opts); err != nil {
+				t.Errorf("starting %s: %v", listen, err)
+			}
+		})
+	}
+	starting.Wait()
+	t.Cleanup(func() {
+		for _, s := range all {
+			if s != nil {
+				_ = s.Close()
+			}
+		}
+	})
+	require.False(t, t.Failed())
+	return all
+}
+
+// TestCluster runs the suites of the log with connections to three servers.
+func TestCluster(t *testing.T) {
+	servers := startCluster(t)
+	n := 0
+	open := func(t *testing.T, server int, name string) nodebus.Log {
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		bus, err := nats.Open(ctx, servers[server%3].Conn(), &nats.Options{Name: name, Replicas: 3, LogBytes: 64 << 20, Logger: quiet})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, bus.Close()) })
+		return bus.Log()
+	}
+	conform.Logs(t, func(t *testing.T) (a, b nodebus.Log) {
+		n++
+		name := fmt.Sprint("C", n)
+		return open(t, n, name), open(t, n+1, name)
+	})
+
+	name := "STOPS"
+	a, b := open(t, 0, name), open(t, 1, name)
+	heard := make(chan nodebus.Event, 100)
+	_, stop, err := b.Follow(func(ev nodebus.Event) { heard <- ev })
+	require.NoError(t, err)
+	defer stop()
+	require.NoError(t, a.Append(nodebus.Event{PromptID: "1", Payload: nodebus.Custom{Type: "x", Data: 1}}))
+	<-heard
+	require.NoError(t, servers[2].Close(), "one of three may stop")
+	require.NoError(t, a.Append(nodebus.Event{PromptID: "1", Payload: nodebus.Custom{Type: "x", Data: 2}}))
+	select {
+	case ev := <-heard:
+		require.Equal(t, "1", ev.PromptID)
+	case <-time.After(time.Minute):
+		t.Fatal("no event comes after a server has stopped")
+	}
+}

@@ -1,0 +1,84 @@
+package nats
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
+)
+
+// Trim trims the stream of a log as if it were a later time.
+func Trim(ctx context.Context, l nodebus.Log, later time.Duration) error {
+	return l.(*eventLog).trim(ctx, time.Now().Add(later))
+}
+
+// Flush waits until the events of a log are stored.
+func Flush(ctx context.Context, l nodebus.Log) error { return l.(*eventLog).Flush(ctx) }
+
+// TrimAfter is the time after which messages that nobody needs may be trimmed.
+func TrimAfter(retain time.Duration) time.Duration { return retain + trimMargin }
+
+// Record is a record of a message of the log.
+type Record struct {
+	Kind         byte
+	PromptID, To string
+	Attempt      int
+	Data         []byte
+}
+
+// AppendFlight returns the bytes of a message of the log.
+func AppendFlight(all ...Record) []byte {
+	b := []byte{wireFormat}
+	for _, r := range all {
+		b = appendRecord(b, &record{r.Kind, r.PromptID, r.To, r.Attempt, r.Data})
+	}
+	return b
+}
+
+// ParseFlight returns the records of a message of the log.
+func ParseFlight(b []byte) (all []Record, err error) {
+	records, err := parseRecords(b)
+	for _, r := range records {
+		all = append(all, Record{r.kind, r.promptID, r.to, r.attempt, r.data})
+	}
+	return all, err
+}
+
+// EventOf returns the event of a record.
+func EventOf(r Record) (nodebus.Event, error) {
+	return (&record{r.Kind, r.PromptID, r.To, r.Attempt, r.Data}).event()
+}
+
+// PartName returns the parts of the name of a message, and the name that they make.
+func PartName(text string) (publisher string, flight uint64, part, of int, again string, ok bool) {
+	n, ok := parsePartName(text)
+	return n.publisher, n.flight, n.part, n.of, n.String(), ok
+}
+
+// Arrivals collects the messages of a log.
+type Arrivals struct{ a arrivals }
+
+// NewArrivals returns a collector of messages.
+func NewArrivals() *Arrivals {
+	a := &Arrivals{}
+	a.a.set()
+	return a
+}
+
+// Collect takes a message with a name, a sequence and a time. It returns the flight that is
+// whole with this message.
+func (a *Arrivals) Collect(name, data string, seq uint64, at time.Time) (string, bool) {
+	n, ok := parsePartName(name)
+	if !ok {
+		return "", false
+	}
+	whole, ok := a.a.collect(n, []byte(data), &jetstream.MsgMetadata{Sequence: jetstream.SequencePair{Stream: seq}, Timestamp: at})
+	return string(whole), ok
+}
+
+// From returns the first message that is needed for the event in message seq.
+func (a *Arrivals) From(seq uint64) uint64 { return a.a.from(seq) }
+
+// Orphan returns the newest message that ends a flight without a beginning.
+func (a *Arrivals) Orphan() uint64 { return a.a.orphan }
