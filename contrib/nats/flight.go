@@ -12,7 +12,7 @@ import (
 
 const (
 	messageBytes = 1 << 20         // a larger flight is sent in parts
-	flightTime    = 2 * time.Minute // a part that takes longer makes its flight begin again
+	flightTime   = 2 * time.Minute // a part that takes longer makes its flight begin again
 )
 
 // write sends flights until ctx ends.

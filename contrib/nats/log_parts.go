@@ -17,11 +17,11 @@ const forgetTime = 10 * time.Minute
 // arrivals is what the reader knows about the flights of all processes. All readers
 // decide in the same way which messages they ignore.
 type arrivals struct {
-	mu     sync.Mutex        // the reader writes; trim reads
-	seen   map[string]uint64 // the newest flight of each publisher
+	mu     sync.Mutex             // the reader writes; trim reads
+	seen   map[string]uint64      // the newest flight of each publisher
 	partly map[string]*firstParts // the flights that are not whole, by publisher
-	spans  []span            // the flights of several messages, in the order of the stream
-	orphan uint64            // the newest message that ends a flight whose beginning the stream does not have
+	spans  []span                 // the flights of several messages, in the order of the stream
+	orphan uint64                 // the newest message that ends a flight whose beginning the stream does not have
 }
 
 // firstParts are the first parts of a flight.

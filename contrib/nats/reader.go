@@ -16,7 +16,7 @@ const (
 	readerPause = 100 * time.Millisecond // between attempts to make a consumer
 	pullLen     = 500                    // messages that come before they are passed on, and their bytes
 	pullBytes   = 16 << 20
-	behindTime  = 10 * time.Second       // a new leader of a cluster may need some time to know all messages
+	behindTime  = 10 * time.Second // a new leader of a cluster may need some time to know all messages
 	troubleTime = 15 * time.Second // until attempts that fail are logged; a leader is chosen earlier
 )
 
