@@ -74,12 +74,13 @@ func (c *Client) follow(ctx context.Context, promptID string, quiet bool) iter.S
 type following struct {
 	*Client
 	loop   *loop
-	asking func()      // ends the question to the server that runs, and waits for its end; or nil
-	again  bool        // the loop must ask again after it
-	retry  bool        // the loop must ask again after it, but not at once
-	doubt  bool        // the loop must ask again after it, unless the prompt begins
-	timer  *time.Timer // ends the loop when it fires; or nil
-	mark   *request    // ends the loop with its answer; or nil
+	asking func()        // ends the question to the server that runs, and waits for its end; or nil
+	again  bool          // the loop must ask again after it
+	retry  bool          // the loop must ask again after it, but not at once
+	doubt  bool          // the loop must ask again after it, unless the prompt begins
+	waits  time.Duration // until Wait asks again about a prompt that has not begun
+	timer  *time.Timer   // ends the loop when it fires; or nil
+	mark   *request      // ends the loop with its answer; or nil
 }
 
 // next returns the next event. Meanwhile it asks whether the prompt has ended, when that is
@@ -122,6 +123,7 @@ func (f *following) inquire(ctx context.Context) error {
 	marked, open := l.marked, f.unclosed[l.promptID]
 	l.ask, l.told, l.doubt, l.marked = false, false, false, false
 	retry := told && l.unsure
+	doubt = doubt || told && l.open && l.quiet && !l.begun
 	cursors := f.cursors
 	f.mu.Unlock()
 	f.again, f.retry, f.doubt = f.again || ask, f.retry || retry, f.doubt || doubt
@@ -140,7 +142,8 @@ func (f *following) inquire(ctx context.Context) error {
 	case f.retry:
 		f.ask(ctx, doubtTime, true)
 	case f.doubt:
-		f.ask(ctx, doubtTime, false) // perhaps the prompt begins meanwhile
+		f.waits = min(max(2*f.waits, doubtTime), maxDoubt)
+		f.ask(ctx, f.waits, false) // perhaps the prompt begins meanwhile
 	}
 	return nil
 }
@@ -148,6 +151,11 @@ func (f *following) inquire(ctx context.Context) error {
 // doubtTime is how long Wait waits for a prompt to begin after the queue has changed, before
 // it asks whether the prompt is still there. It also bounds how often Wait asks.
 const doubtTime = time.Second
+
+// maxDoubt is the longest time between two questions of Wait about a prompt that has not
+// begun. Several servers may share a queue: one still lists a prompt, although another has
+// told its end, and then no event follows.
+const maxDoubt = 4 * time.Second
 
 // ask asks whether the prompt has ended, in a goroutine that ends with the loop. It asks
 // after some time; if always is false, only if the prompt has not begun by then.
@@ -169,7 +177,7 @@ func (f *following) ask(ctx context.Context, after time.Duration, always bool) {
 		f.loop.told, f.loop.unsure = true, err != nil || said == gone && f.posting[f.loop.promptID]
 		f.loop.gone = said == gone && (f.loop.quiet || f.loop.begun || f.unclosed[f.loop.promptID]) && !f.loop.unsure
 		f.loop.over = said == over || f.loop.gone
-		f.loop.mute = said == unsaid && err == nil
+		f.loop.mute, f.loop.open = said == unsaid && err == nil, said == open
 		f.loop.rouse()
 	}()
 }

@@ -23,6 +23,7 @@ type loop struct {
 	gone     bool          // the answer: the server has forgotten it
 	begun    bool          // an event of the prompt has come, so the end comes as an event, too
 	doubt    bool          // the queue has changed and the prompt has not begun: perhaps it is gone
+	open     bool          // the answer: it waits or runs
 	mute     bool          // the server has no routes that tell what has become of a prompt
 	unsure   bool          // the server has given no answer
 	marked   bool          // the server has sent all events up to its answer that the prompt has ended

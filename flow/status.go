@@ -110,6 +110,7 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 					return err
 				}
 				ended, rests, pauses := e.knows(q)
+				ended = ended || e.toldElsewhere(q)
 				q.Rests, q.Pauses = rests && q.Leased, pauses
 				switch {
 				case ended:
@@ -154,6 +155,20 @@ func (e *Engine) knows(q Queued) (ended, rests, pauses bool) {
 	// If the lease has lapsed, a later attempt may run elsewhere.
 	rests = en.run != nil && en.run.attempt == q.Attempt && !en.run.lapsed && !en.run.placed
 	return false, rests, en.again != nil && q.Attempt <= en.attempts
+}
+
+// toldElsewhere reports whether another engine has told the end of a prompt that runs, and
+// has not taken it out of the queue yet.
+func (e *Engine) toldElsewhere(q Queued) bool {
+	e.mu.Lock()
+	en := e.entries[q.Prompt.ID]
+	here := en != nil && en.isOf(q.Prompt) && en.run != nil
+	e.mu.Unlock()
+	if here || !q.Leased {
+		return false
+	}
+	_, closed, err := e.hub.Ended(q.Prompt.ID)
+	return closed && err == nil
 }
 
 // find looks for a prompt in the queue.

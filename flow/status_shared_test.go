@@ -90,6 +90,28 @@ func TestLastStatusIsTrueAfterASlowDone(t *testing.T) {
 	}
 }
 
+// TestNobodyListsAPromptThatHasEnded: the prompt has ended, and Done takes 5 s. Another
+// engine does not list it, either: a client that asks there waits for no end.
+func TestNobodyListsAPromptThatHasEnded(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		seconds := func() time.Duration { return 5 * time.Second }
+		a, b := f.engine(&flow.EngineOptions{Parallel: 1, Queue: &slowDone{f.queue, seconds, seconds}}), f.engine(nil)
+		f.run(a)
+		gate := &gateNode{make(chan struct{})}
+		f.fn("Gate", gate.run)
+		f.submit(b, &nodebus.Prompt{ID: "p", Nodes: two("Gate")})
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"+p"}, queued(t, b.Queued(f.ctx)))
+		close(gate.open)
+		time.Sleep(time.Second)
+		_, leased, err := f.queue.Len(f.ctx)
+		require.NoError(t, err)
+		require.Equal(t, 1, leased)
+		require.Empty(t, queued(t, b.Queued(f.ctx)))
+		require.Empty(t, queued(t, a.Queued(f.ctx)))
+	})
+}
+
 // TestLastStatusIsTrueAfterAStorm lets two engines submit, run, delete and pause at the
 // same time. Some leases take a while to be done.
 func TestLastStatusIsTrueAfterAStorm(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 const (
 	messageBytes = 1 << 20         // a larger flight is sent in parts
-	partsTime    = 2 * time.Minute // a part that takes longer makes its flight begin again
+	flightTime   = 2 * time.Minute // a part that takes longer makes its flight begin again
 )
 
 // write sends flights until ctx ends.
@@ -97,7 +97,7 @@ func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uin
 		_, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
 		stop()
 		if err == nil {
-			return time.Since(began) < partsTime
+			return time.Since(began) < flightTime
 		}
 		if ctx.Err() != nil || l.has(number) {
 			return false
