@@ -1,3 +1,64 @@
-// Package nats lets many processes share one queue, one store, one log and signals, on NATS
-// JetStream.
+// Package nats lets many processes share one queue, one store, one log and signals, in
+// streams of NATS JetStream. A client may submit at one process, watch at another, and come
+// back to a third with its cursor. What was accepted is stored before the call returns; if a
+// process is killed, another one goes on.
+//
+// Connect, open the bus, and give its parts to the hub and the engine:
+//
+//	nc, err := nats.Connect("nats://10.0.0.1:4222,nats://10.0.0.2:4222,nats://10.0.0.3:4222")
+//	bus, err := nats.Open(ctx, nc, &nats.Options{Node: "one", Replicas: 3})
+//	hub := nodebus.NewHub(&nodebus.HubOptions{Log: bus.Log()})
+//	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
+//		Queue: bus.Queue(), Store: bus.Store(), Signals: bus.Signals(),
+//	})
+//
+// Close in the other order: the hub when Run of the engine has returned, the bus, the
+// connection. Package embed runs a server in this process; then no other program is needed.
+//
+// # The log
+//
+// An event is stored before anyone receives it, so no client has seen an event that a crash
+// takes back. The events that gather while the stream stores others are stored together, in
+// one message. The ID of an event is the sequence of its message, and its place in it: all
+// processes know the same IDs.
+//
+// Every process has the kept events in memory, see [Options].Log, and reads the stream with
+// one consumer. Previews travel beside the stream: a process that joins later does not have
+// them, and that is no loss. An event has up to 16 MiB.
+//
+// Every process removes from the front of the stream what no process needs, so the stream
+// has somewhat more than the memory. If it reaches [Options].LogBytes, it drops its oldest
+// events. Either is a loss that clients hear of by a [nodebus.Gap].
+//
+// If a process learns that an event comes after the end of its prompt, because another
+// process has ended it, Publish returns [nodebus.ErrClosed]. If it learns so too late,
+// Publish returns nil, and nobody receives the event.
+//
+// After a backup was restored, call [Renew] once.
+//
+// # When NATS is away
+//
+// Events wait, and Publish waits when 8 MiB wait. When NATS is back, they are stored in
+// their order, each once. Changes of queue, store and signals are tried again until their
+// context ends, at most 15 seconds if it has no deadline, and then return [ErrAway]. Hubs go
+// on delivering what they have.
+//
+// A process that was cut off for so long that the others have removed what it has not read
+// gets [ErrOtherStream]: close the bus, and open it again.
+//
+// # Durability
+//
+// A server in the process synchronizes its files before it acknowledges, see package embed.
+// A server of its own does not by default: set sync_interval: always in its configuration.
+// Otherwise a machine that loses power loses up to two minutes of what was acknowledged.
+//
+// # The package's map
+//
+//	open.go      Open and Close; makes the streams    connect.go a connection with the right options
+//	reader.go    reads a stream for ever              cas.go     publishes until it is stored
+//	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
+//	log_parts.go large events in several messages     wire.go    records as bytes
+//	previews.go  beside the stream                    trim.go    removes the front of the stream
+//	token.go     ids as parts of subjects             renew.go   a new epoch
+//	secrets.go   encrypts secrets                     errors.go  options.go
 package nats

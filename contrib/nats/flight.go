@@ -58,7 +58,9 @@ func (l *eventLog) next(ctx context.Context) (f flight) {
 	}
 	l.flights++
 	f = flight{l.flights, l.waiting[:n:n]}
-	l.waiting = l.waiting[n:]
+	if l.waiting = l.waiting[n:]; len(l.waiting) == 0 {
+		l.waiting = nil // and not the rest of an array that holds what was sent
+	}
 	l.sent = append(l.sent, f)
 	l.change()
 	return f
@@ -86,7 +88,7 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 
 // sendPart sends a message until the stream has stored it. The reader ignores a message
 // that was stored twice, because its acknowledgement was lost. sendPart returns false if
-// the flight must begin again: the readers forget parts to which no other parts come.
+// the flight must begin again, because the readers forget a part if no other part follows it.
 func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) bool {
 	began := time.Now()
 	var told troubles
@@ -133,7 +135,9 @@ func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 				}
 			}
 		}
-		l.sent = l.sent[1:]
+		if l.sent = l.sent[1:]; len(l.sent) == 0 {
+			l.sent = nil
+		}
 	}
 	l.change()
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// forgetTime is the time, by the clock of the stream, after which a part is forgotten to
-// which no other part comes: its process was killed. A process that lives has begun the
-// flight again by then, see partsTime.
+// forgetTime is how long the readers keep a part if no other part follows it, by the clock
+// of the stream: its process was killed. A process that lives has begun the flight again by
+// then, see partsTime.
 const forgetTime = 10 * time.Minute
 
 // arrivals is what the reader knows about the flights of all processes. All readers

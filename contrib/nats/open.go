@@ -21,6 +21,9 @@ import (
 // a newer version of this package.
 const version = 1
 
+// nameChars are the characters of a name.
+const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 // insufficientStorage is the error of a server that cannot reserve the size of a stream.
 const insufficientStorage jetstream.ErrorCode = 10047
 
@@ -111,10 +114,7 @@ func (o *Options) withDefaults() (all Options) {
 
 // check returns an error if an option cannot be used.
 func (o *Options) check() error {
-	wrong := func(c rune) bool {
-		return !(c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z')
-	}
-	if strings.ContainsFunc(o.Name, wrong) {
+	if strings.ContainsFunc(o.Name, func(c rune) bool { return !strings.ContainsRune(nameChars, c) }) {
 		return fmt.Errorf("nats: Options.Name %q: only letters, digits, - and _ can be used in the name of a stream", o.Name)
 	}
 	if o.Replicas < 0 || o.LogBytes < 0 {

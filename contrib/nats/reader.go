@@ -40,7 +40,7 @@ type reader struct {
 	cancel context.CancelFunc
 }
 
-// errSkipped is the error of a reader to which messages are missing.
+// errSkipped is the error of a reader that misses messages.
 var errSkipped = errors.New("the stream has dropped messages before this process has read them")
 
 // start starts to read.
