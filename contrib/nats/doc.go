@@ -36,6 +36,28 @@
 //
 // After a backup was restored, call [Renew] once.
 //
+// # The queue
+//
+// Push stores a prompt with one message, and Take stores the number of the attempt: if two
+// processes take at the same time, one of them has the prompt. A lease lasts 30 seconds, and
+// the engine extends it. If its process is killed, the prompt waits again when the lease has
+// lapsed, and its next attempt is one higher; with [Options].Node, it waits again as soon as
+// the same node opens the bus. No clocks are compared: every process counts from the moment
+// at which it sees a lease.
+//
+// Each process knows the order of all prompts from the headers of their messages; it reads a
+// prompt when it needs the prompt. So List takes some time for each prompt. Len and List see
+// all that their own process has changed, and changes of others a moment later. The limits of
+// [Options].Queue count the bytes of the JSON. If several processes push at the same time,
+// the queue may have some prompts more.
+//
+// Prompts that are larger than 512 KiB travel in parts. Secrets are encrypted with
+// [Options].SecretKey. A process without the key, or with another one, leaves prompts with
+// secrets to the others, and also the later prompts of their clients.
+//
+// An error with [ErrAway] does not say whether the change was made. After such a Push, push
+// the same id again: [flow.ErrDuplicate] then says that the queue has the prompt.
+//
 // # The store
 //
 // A record is one message, or several if it has more than 512 KiB. Every process knows the
@@ -83,6 +105,11 @@
 //	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
 //	log_parts.go large events in several messages     wire.go    records as bytes
 //	previews.go  beside the stream                    trim.go    removes the front of the stream
+//	queue.go     the queue; Move, Delete, Len         index.go   what a process knows of it
+//	push.go      Push, and the limits                 take.go    Take and TakeOne
+//	lease.go     leases                               list.go    List
+//	change.go    replaces states, reads prompts       sweep.go   removes what killed processes leave
+//	parts.go     values in several messages           plain.go   prompts whose values are plain data
 //	store.go     the records that each process knows  store_put.go, store_read.go
 //	signals.go   the kept signals, Drop               signals_box.go     limits
 //	signals_send.go    Send, and what became of it    signals_receive.go Receive, questions

@@ -89,7 +89,7 @@ var lostAnswers = map[string]struct {
 	"done":    {func(ctx context.Context, _ flow.Queue, l flow.Lease) error { return l.Done(ctx) }, []string{"waits"}},
 }
 
-// listed returns what List yields, of which nothing has lapsed.
+// listed returns what List yields. No lease has lapsed.
 func listed(t *testing.T, q flow.Queue) (ids []string) {
 	t.Helper()
 	for x, err := range q.List(t.Context()) {

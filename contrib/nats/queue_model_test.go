@@ -20,6 +20,7 @@ type both struct {
 	t      *testing.T
 	r      *rand.Rand
 	opts   nats.Options
+	open   func(t *testing.T, opts nats.Options) *nats.Bus
 	shared []*nats.Bus
 	model  flow.Queue
 	leases [][2]flow.Lease // of a connection, and of the model
@@ -35,16 +36,24 @@ func TestQueueModel(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			b := &both{t: t, r: rand.New(rand.NewPCG(seed, 0)), opts: withKey()}
-			b.opts.Queue = &flow.QueueOptions{Len: 12}
-			b.model = flow.NewQueue(b.opts.Queue)
-			b.shared = []*nats.Bus{open(t, shared, b.opts), open(t, shared, b.opts)}
-			for range 120 {
-				b.step()
+			b := &both{
+				t: t, r: rand.New(rand.NewPCG(seed, 0)), opts: withKey(),
+				open: func(t *testing.T, opts nats.Options) *nats.Bus { return open(t, shared, opts) },
 			}
-			b.compare()
+			b.run()
 		})
 	}
+}
+
+// run makes the calls.
+func (b *both) run() {
+	b.opts.Queue = &flow.QueueOptions{Len: 12}
+	b.model = flow.NewQueue(b.opts.Queue)
+	b.shared = []*nats.Bus{b.open(b.t, b.opts), b.open(b.t, b.opts)}
+	for range 120 {
+		b.step()
+	}
+	b.compare()
 }
 
 func (b *both) id() string { return fmt.Sprint("p ", b.r.IntN(8)) }
@@ -83,7 +92,7 @@ func (b *both) step() {
 	case 9:
 		if b.r.IntN(3) == 0 { // the leases of this connection stay, because it has no node
 			require.NoError(b.t, b.shared[1].Close())
-			b.shared[1] = open(b.t, shared, b.opts)
+			b.shared[1] = b.open(b.t, b.opts)
 			b.leases = nil // some of them cannot be used any more
 		}
 		b.compare()

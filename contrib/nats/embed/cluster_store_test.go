@@ -44,7 +44,7 @@ func moves[T any](t *testing.T, servers []*embed.Server, name string, part func(
 // TestClusterStoreAndSignals runs the suites of the store and the signals at the servers
 // of a cluster by turns.
 func TestClusterStoreAndSignals(t *testing.T) {
-	servers := startCluster(t)
+	servers := newCluster(t).start(t, 0, 3)
 	n := 0
 	name := func() string { n++; return fmt.Sprint("C", n) }
 	t.Run("store", func(t *testing.T) {
