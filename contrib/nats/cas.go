@@ -18,10 +18,6 @@ const (
 	awayTime = 15 * time.Second // how long a call without a deadline waits for NATS
 )
 
-// noPeers is the error of a cluster whose servers have not all been started yet, so that a
-// stream with replicas has no place.
-const noPeers jetstream.ErrorCode = 10005
-
 // duplicateInFlight is the error of a stream that still works on a message with the same id.
 const duplicateInFlight jetstream.ErrorCode = 10158
 
@@ -66,7 +62,7 @@ func again(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) ||
-		errors.As(err, &api) && (api.Code == 503 || api.ErrorCode == duplicateInFlight || api.ErrorCode == noPeers)
+		errors.As(err, &api) && (api.Code == 503 || api.ErrorCode == duplicateInFlight)
 }
 
 // conflicts reports whether err says that a subject has another message than expected. A

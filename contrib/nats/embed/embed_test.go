@@ -202,4 +202,17 @@ func TestOpenWaitsForTheCluster(t *testing.T) {
 	}()
 	c.start(t, 2, 3)
 	require.NoError(t, <-opened)
+	// A server that is closed while it joins a stream leaves a goroutine.
+	js, err := jetstream.New(servers[0].Conn())
+	require.NoError(t, err)
+	for joined := 0; joined < 2; time.Sleep(10 * time.Millisecond) {
+		stream, err := js.Stream(t.Context(), "NODEBUS_LOG")
+		require.NoError(t, err)
+		joined = 0
+		for _, r := range stream.CachedInfo().Cluster.Replicas {
+			if r.Current {
+				joined++
+			}
+		}
+	}
 }
