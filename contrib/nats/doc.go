@@ -62,9 +62,9 @@
 //
 // A record is one message, or several if it has more than 512 KiB. Every process knows the
 // ids and sizes of all records, and reads a record from NATS when it is asked for: Get finds
-// what any process has stored. List reads 16 records at a time. The bytes that
-// [flow.StoreOptions] bounds are those of the JSON of the records. Each process that stores
-// a record deletes the oldest ones beyond the limits.
+// what any process has stored. List reads 16 records at a time. [flow.StoreOptions] bounds
+// the JSON of the records. Each process that stores a record deletes the oldest ones beyond
+// the limits.
 //
 // # The signals
 //

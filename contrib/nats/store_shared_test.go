@@ -170,8 +170,8 @@ func TestStoreLimits(t *testing.T) {
 	})
 }
 
-// TestDamagedRecords: a message that cannot be read hides only its own record. It is told
-// once.
+// TestDamagedRecords: a message that cannot be read hides only its own record. The log
+// tells it once.
 func TestDamagedRecords(t *testing.T) {
 	name := newName()
 	var out lockedBuffer
