@@ -75,6 +75,10 @@ func (e *Engine) unfit(ctx context.Context, j *job) error {
 // endedEarlier reports whether an earlier attempt has ended the prompt, here or elsewhere.
 // Then the prompt is not run. endedEarlier tells its last word, unless the log has it, and
 // completes the lease.
+//
+// It asks the store before each attempt, also the first. Submit has asked the store, but if a
+// queue that processes share is slow, a client can submit again what was accepted: the
+// prompt may end between the answer of the store and the Push, and would run twice.
 func (e *Engine) endedEarlier(j *job) bool {
 	e.mu.Lock()
 	here := j.en.ends
@@ -88,10 +92,7 @@ func (e *Engine) endedEarlier(j *job) bool {
 		e.tellStatus()
 		return true
 	}
-	if j.en.told != nil && j.attempt == 1 {
-		return false // Submit has asked the store
-	}
-	rec, err := e.recordOf(j.p)
+	rec, err := e.recordAt(j.p.ID)
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
 			e.opts.Logger.Error("no answer whether the prompt has a record: running it", "prompt", j.p.ID, "error", err)
@@ -121,13 +122,22 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 
 // recordOf reads the record of a prompt, and not of another prompt with the same id.
 func (e *Engine) recordOf(p *nodebus.Prompt) (rec Record, err error) {
+	rec, err = e.recordAt(p.ID)
+	if err == nil && !rec.Prompt.Created.Equal(p.Created) {
+		err = ErrNotFound
+	}
+	return rec, err
+}
+
+// recordAt reads the record with an id.
+func (e *Engine) recordAt(id string) (rec Record, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	err = apart(func() (err error) {
-		rec, err = e.record(ctx, p.ID)
+		rec, err = e.record(ctx, id)
 		return err
 	})
-	if err == nil && (rec.Prompt == nil || !rec.Prompt.Created.Equal(p.Created)) {
+	if err == nil && rec.Prompt == nil {
 		err = ErrNotFound
 	}
 	return rec, err

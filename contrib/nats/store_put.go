@@ -32,6 +32,11 @@ func (s *recordStore) Put(ctx context.Context, r flow.Record) error {
 		}
 		data = nil
 	}
+	// The events of the run come before the record: if this process is killed after it,
+	// another one only tells the end.
+	if err := s.b.flushLog(ctx); err != nil {
+		return fmt.Errorf("nats: storing the events before the record of prompt %q: %w", x.ID, err)
+	}
 	old, err := s.head(ctx, &x, data)
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // TestOneProcess: one process on one file is killed again and again, and the lines to it are
 // cut and stalled.
 func TestOneProcess(t *testing.T) {
-	r := newRig(t, 1)
+	r := newRig(t)
 	r.prompts, r.goal = *prompts, *kills
 	r.connect(20, 20, 10)
 	r.survive()
@@ -40,7 +40,7 @@ func TestOneProcess(t *testing.T) {
 // TestRollingDeployment: a new process takes over the file from the old one again and again.
 // What runs ends in the old process, or goes on in the new one; no client has a gap.
 func TestRollingDeployment(t *testing.T) {
-	r := newRig(t, 1)
+	r := newRig(t)
 	r.rolling, r.prompts, r.goal = true, *prompts/4, *kills/2
 	r.connect(6, 6, 4)
 	r.survive()
@@ -52,7 +52,7 @@ func (r *rig) survive() {
 	r.work()
 	faults, seen := r.history().check()
 	fmt.Printf("%s survived in %s, seed %d: %d kills, %d cuts, %d stalls, %d connections, %d gaps; %d prompts (%d submitted again), %d attempts, %d events\n",
-		r.t.Name(), time.Since(began).Round(time.Second), *seed, r.kills.Load(), r.proxy.cuts, r.stalls, r.connections(), seen.gaps,
+		r.t.Name(), time.Since(began).Round(time.Second), *seed, r.kills.Load(), r.cuts(), r.stalls, r.connections(), seen.gaps,
 		seen.prompts, r.total.repeated.Load(), seen.attempts, seen.events)
 	require.Zero(r.t, seen.gaps, "the log keeps everything in so short a time")
 	r.require(faults)

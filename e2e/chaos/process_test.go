@@ -135,13 +135,13 @@ func (s *server) drain() *process {
 	return p
 }
 
-// newServer returns a place for processes that share a file. The test shows what they
+// newServer returns a place for processes that share a folder. The test shows what they
 // have logged if it fails.
-func newServer(t *testing.T, program, dir string) *server {
+func newServer(t *testing.T, program, dir string, args ...string) *server {
 	t.Helper()
 	log, err := os.Create(filepath.Join(dir, "stderr"))
 	require.NoError(t, err)
-	s := &server{program: program, log: log, args: []string{"-file", filepath.Join(dir, "nodebus.db"), "-cache", filepath.Join(dir, "cache")}}
+	s := &server{program: program, log: log, args: append(args, "-cache", filepath.Join(dir, "cache"))}
 	t.Cleanup(func() {
 		s.kill()
 		_ = log.Close()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,21 +31,25 @@ type rig struct {
 	prompts int // the least number of prompts
 	goal    int // the least number of kills
 	stalls  int
-	rolling bool // see TestRollingDeployment
+	between []*span // the lines between the servers of a cluster
+	rolling bool    // see TestRollingDeployment
 
 	mu   sync.Mutex // guards dice
 	dice *rand.Rand
 }
 
-// newRig starts n servers.
-func newRig(t *testing.T, n int) *rig {
+// newRig starts a server.
+func newRig(t *testing.T) *rig {
+	r, dir := emptyRig(t), t.TempDir()
+	s := newServer(t, buildHost(t), dir, "-file", filepath.Join(dir, "nodebus.db"))
+	require.NoError(t, s.start())
+	r.servers = append(r.servers, s)
+	return r
+}
+
+// emptyRig returns a rig without servers.
+func emptyRig(t *testing.T) *rig {
 	r := &rig{t: t, dice: rand.New(rand.NewPCG(*seed, 1))}
-	program := buildHost(t)
-	for range n {
-		s := newServer(t, program, t.TempDir())
-		require.NoError(t, s.start())
-		r.servers = append(r.servers, s)
-	}
 	var err error
 	r.proxy, err = newProxy(r.pick)
 	require.NoError(t, err)
@@ -145,15 +150,15 @@ func (r *rig) timed() func() bool {
 	return func() bool { return time.Now().Before(end) }
 }
 
-// deploy replaces the process while the prompts end: a new process waits for the file, the old
-// one drains, and nothing else happens.
+// deploy replaces the processes by turns while the prompts end: a new process waits for the
+// folder of the old one, the old one drains, and nothing else happens.
 func (r *rig) deploy(ctx context.Context) error {
-	s := r.servers[0]
 	for ctx.Err() == nil {
 		wait(ctx, pause)
 		if !r.dueKill() {
 			continue
 		}
+		s := r.servers[int(r.kills.Load())%len(r.servers)]
 		next, err := s.launch()
 		if err != nil {
 			return err
@@ -185,6 +190,8 @@ func (r *rig) chaos(ctx context.Context) error {
 			if err := s.start(); err != nil {
 				return err
 			}
+		case len(r.between) > 0 && r.random(6) == 0:
+			r.disturb(ctx)
 		case r.random(3) > 0:
 			share := r.random(100)
 			r.proxy.cut(func() bool { return r.random(100) < share })

@@ -2,11 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/bolt"
+	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/nodebus/nodebus/contrib/nats/embed"
 	"github.com/nodebus/nodebus/flow"
 )
 
@@ -19,12 +25,44 @@ type parts struct {
 	close   func() error
 }
 
-// open opens the file. It waits for the process before, which may drain.
-func open(file string, log *slog.Logger) (*parts, error) {
+// source is where the parts come from.
+type source struct{ file, node, dir, own, routes string }
+
+// open opens the file, or starts the server. It waits for the process before, which may
+// drain.
+func (s *source) open(ctx context.Context, log *slog.Logger) (*parts, error) {
 	key := bytes.Repeat([]byte{7}, 32) // a real program keeps it elsewhere
-	db, err := bolt.Open(file, &bolt.Options{LockTimeout: time.Minute, SecretKey: key, Logger: log})
+	if s.node != "" {
+		return s.join(ctx, key, log)
+	}
+	db, err := bolt.Open(s.file, &bolt.Options{LockTimeout: time.Minute, SecretKey: key, Logger: log})
 	if err != nil {
 		return nil, err
 	}
 	return &parts{db.Queue(), db.Store(), db.Signals(), db.Log(), db.Close}, nil
+}
+
+// join starts a server of the cluster, and opens the bus.
+func (s *source) join(ctx context.Context, key []byte, log *slog.Logger) (*parts, error) {
+	opts := &embed.Options{
+		Dir: s.dir, Name: s.node, Listen: s.own, Routes: strings.Split(s.routes, ","), Logger: log,
+		// Nobody listens at this address, so that the servers do not go round the proxies.
+		Tune: func(o *server.Options) { o.Cluster.Advertise = "127.0.0.1:1" },
+	}
+	var at *embed.Server
+	var err error
+	for deadline := time.Now().Add(time.Minute); ; {
+		if at, err = embed.Start(ctx, opts); !errors.Is(err, embed.ErrInUse) || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		return nil, err
+	}
+	bus, err := nats.Open(ctx, at.Conn(), &nats.Options{Node: s.node, Replicas: 3, SecretKey: key, Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, at.Close())
+	}
+	return &parts{bus.Queue(), bus.Store(), bus.Signals(), bus.Log(), func() error { return errors.Join(bus.Close(), at.Close()) }}, nil
 }

@@ -1,6 +1,7 @@
 // Host is the program that the tests of package chaos kill. It serves the routes of package
-// comfy and, at /events, Server-Sent Events, and keeps everything in a file. It prints
-// "ready ADDRESS" when it serves. SIGTERM drains it.
+// comfy and, at /events, Server-Sent Events, and keeps everything in a file, or on a NATS server
+// of its own that belongs to a cluster. It prints "ready ADDRESS" when it serves. SIGTERM
+// drains it.
 package main
 
 import (
@@ -25,21 +26,26 @@ import (
 )
 
 func main() {
-	file := flag.String("file", "", "the `file` of package bolt; empty: everything is in memory")
+	var from source
+	flag.StringVar(&from.file, "file", "", "the `file` of package bolt")
+	flag.StringVar(&from.node, "node", "", "the `name` of the server in the cluster, instead of a file")
+	flag.StringVar(&from.dir, "dir", "", "the `folder` of the server")
+	flag.StringVar(&from.own, "own", "", "the `address` of the server")
+	flag.StringVar(&from.routes, "routes", "", "the `addresses` of the other servers")
 	cache := flag.String("cache", "", "the `folder` of results")
 	listen := flag.String("listen", "127.0.0.1:0", "the `address`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *file, *cache, *listen); err != nil {
+	if err := run(ctx, &from, *cache, *listen); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, file, cache, listen string) (err error) {
+func run(ctx context.Context, from *source, cache, listen string) (err error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	kept, err := open(file, log)
+	kept, err := from.open(ctx, log)
 	if err != nil {
 		return err
 	}
