@@ -27,7 +27,7 @@ func TestDocsOptions(t *testing.T) {
 		text, _, _ = strings.Cut(text, "\n## ")
 		sections[strings.Trim(heading, "`")] = text
 	}
-	for name, fields := range optionStructs(t, ".", "flow", "flow/around", "flow/loops", "ws", "sse", "comfy", "client") {
+	for name, fields := range optionStructs(t, ".", "flow", "flow/around", "flow/loops", "ws", "sse", "comfy", "client", "contrib/bolt", "contrib/nats", "contrib/nats/embed") {
 		var rows []string
 		for _, row := range optionRow.FindAllStringSubmatch(sections[name], -1) {
 			rows = append(rows, row[1])

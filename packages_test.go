@@ -105,3 +105,15 @@ func everyGoFile(t *testing.T) (paths []string) {
 	}))
 	return paths
 }
+
+// TestNothingOfContrib: a program links a database only if it imports the package of contrib
+// that uses the database. No package of this module imports one, also not for its tests.
+func TestNothingOfContrib(t *testing.T) {
+	listed, err := goList("-deps", "-test", "./...")
+	require.NoError(t, err)
+	require.Contains(t, listed, modulePath+"/flow")
+	for path := range listed {
+		require.NotContains(t, path, "go.etcd.io", "go list -deps ./...")
+		require.NotContains(t, path, modulePath+"/contrib/")
+	}
+}

@@ -2,7 +2,10 @@ module github.com/nodebus/nodebus/bench
 
 go 1.26.0
 
-replace github.com/nodebus/nodebus => ../
+replace (
+	github.com/nodebus/nodebus => ../
+	github.com/nodebus/nodebus/contrib/bolt => ../contrib/bolt
+)
 
 require (
 	github.com/DavidGamba/go-getoptions v0.29.1-0.20240105065605-b7ada72ecac6
@@ -13,8 +16,10 @@ require (
 	github.com/heimdalr/dag v1.5.0
 	github.com/lxzan/gws v1.8.9
 	github.com/nodebus/nodebus v0.0.0
+	github.com/nodebus/nodebus/contrib/bolt v0.0.0
 	github.com/olahol/melody v1.1.4
 	github.com/stretchr/testify v1.12.1
+	go.etcd.io/bbolt v1.5.0
 )
 
 require (

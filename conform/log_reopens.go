@@ -48,8 +48,8 @@ func everything(t *testing.T, l nodebus.Log) (all []nodebus.Event) {
 	return slices.CompactFunc(all, func(a, b nodebus.Event) bool { return a.ID == b.ID })
 }
 
-// still returns those of the events that a log must have after it was opened again: a log
-// may lose previews then.
+// still returns the events that a log must have after it was opened again: all of events,
+// except for previews that it has lost.
 func still(t *testing.T, l nodebus.Log, events []nodebus.Event) (all []nodebus.Event) {
 	t.Helper()
 	has := map[uint64]bool{}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus/conform"
 	"github.com/nodebus/nodebus/flow"
@@ -105,6 +106,22 @@ func some(q flow.Queue, leased bool, ctx context.Context, ids []string) func() [
 func (q countsLeased) Len(ctx context.Context) (waiting, leased int, err error) {
 	waiting, leased, err = q.Queue.Len(ctx)
 	return waiting + leased, leased, err
+}
+
+// dropsEnded drops a lease if the context of Take has ended meanwhile.
+type dropsEnded struct{ flow.Queue }
+
+func (q dropsEnded) Take(ctx context.Context, skip func(string) bool) (flow.Lease, error) {
+	l, err := q.Queue.Take(ctx, skip)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Millisecond):
+		return l, nil
+	}
 }
 
 // testReopensWithoutLeases opens a new queue in which everything waits.

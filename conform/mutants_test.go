@@ -64,6 +64,7 @@ var mutants = map[string]found{
 	"queue: counts leased":         {"Len says", queueMutant(func(q flow.Queue) flow.Queue { return countsLeased{q} })},
 	"queue: no shares":             {"want ErrFull", limitsMutant(&flow.QueueOptions{Len: 8, PerClient: 8})},
 	"queue: leased are free":       {"want ErrFull", limitsMutant(&flow.QueueOptions{Len: 8}, func(q flow.Queue) flow.Queue { return &freesLeased{Queue: q} })},
+	"queue: keeps ended leases":    {"taking what earlier calls have not taken", queueMutant(func(q flow.Queue) flow.Queue { return dropsEnded{q} })},
 	"queue: no limits":             {"want ErrFull", limitsMutant(nil)},
 	"queue: forgets leases":        {"list after reopening", testReopensWithoutLeases},
 	"queue: forgets one lease":     {"list after reopening", testReopensWithOneLease},

@@ -41,6 +41,7 @@ func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
 		"Take waits for a release":                            queueWaitsForRelease,
 		"Take waits for a lapse":                              queueWaitsForLapse,
 		"Take ends when its context ends":                     queueContext,
+		"a Take that is ended leases nothing in secret":       queueEndsTakes,
 		"Done removes a prompt for good":                      queueDone,
 		"Release gives the old place back and does not count": queueRelease,
 		"a lapse gives the old place back and counts":         queueLapse,

@@ -3,7 +3,11 @@ package conform
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +43,59 @@ func queueTakesOne(t *testing.T, q flow.Queue) {
 	same(t, "list", queued(t, q), []string{"a", "b"})
 	attempt(t, take(t, q, "a"), 1)
 	attempt(t, take(t, q, "b"), 1)
+}
+
+// queueEndsTakes ends the contexts of many calls of Take while they take: each prompt must
+// then be leased by a caller, or wait. An engine ends a Take whenever it has to look again.
+func queueEndsTakes(t *testing.T, q flow.Queue) {
+	const n = 40
+	for i := range n {
+		push(t, q, of("", fmt.Sprint(i)))
+	}
+	leases := map[string]flow.Lease{}
+	taken := func(l flow.Lease) {
+		id := l.Job().Prompt.ID
+		attempt(t, l, 1)
+		if leases[id] != nil {
+			t.Errorf("prompt %s was leased twice", id)
+		}
+		leases[id] = l
+	}
+	for i := range 2 * n {
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() {
+			for range rand.IntN(1 << (i % 16)) { // up to some tenths of a millisecond
+				runtime.Gosched()
+			}
+			cancel()
+		})
+		l, err := q.Take(ctx, nobody)
+		all.Wait()
+		switch {
+		case err == nil:
+			taken(l)
+		case !errors.Is(err, context.Canceled):
+			t.Fatalf("Take ended with %v, want context.Canceled", err)
+		}
+		if len(leases) == n {
+			break
+		}
+	}
+	for len(leases) < n {
+		var l flow.Lease
+		within(t, "taking what earlier calls have not taken", func() {
+			var err error
+			if l, err = q.Take(t.Context(), nobody); err != nil {
+				t.Errorf("take: %v", err)
+			}
+		})
+		if l == nil {
+			t.FailNow()
+		}
+		taken(l)
+	}
+	length(t, q, 0, n)
 }
 
 func queueAsks(t *testing.T, q flow.Queue) {

@@ -53,6 +53,10 @@ func fromJSON(value []byte, v any) error {
 	return json.Unmarshal(text, v)
 }
 
+// fillPercent is how full a page becomes in a bucket whose keys rise. bbolt would leave half of
+// it free for keys between the others.
+const fillPercent = 0.95
+
 // number is a key: numbers in their order.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 

@@ -45,8 +45,8 @@
 // nothing.
 //
 // The file grows with its content and does not shrink: bbolt uses free pages again. To
-// shrink it, close it and use the command "bbolt compact". To back it up, close it and copy
-// it, or copy a snapshot of its disk.
+// shrink it, close it and use the command "bbolt compact". [DB.Backup] copies it while it is in
+// use.
 //
 // # Errors
 //
@@ -68,7 +68,7 @@
 //
 // # The package's map
 //
-//	db.go       Open and Close; the buckets of the file
+//	db.go       Open and Close; the buckets of the file      backup.go
 //	file.go     making a file, opening it, its version
 //	pages.go    looks at the pages before bbolt trusts them
 //	group.go    gathers changes, and commits them in one transaction

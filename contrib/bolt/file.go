@@ -131,8 +131,11 @@ func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 	var opened *os.File
 	opts := boltOptions(timeout)
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-		opened, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
-		return opened, err
+		f, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+		if opened == nil { // Backup opens the file again, from any goroutine
+			opened = f
+		}
+		return f, err
 	}
 	err = guard(path, func() (err error) {
 		db, err = bbolt.Open(path, 0o600, opts)

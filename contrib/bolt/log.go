@@ -31,6 +31,7 @@ type log struct {
 	closed   bool
 	failures int // the commits that have failed since the last one that did not
 	timer    *time.Timer
+	lazy     bool // wakeLater wakes the writer soon
 }
 
 // waitingMax limits the events that wait for the disk, in bytes. At the limit, Append waits.
@@ -60,6 +61,11 @@ func (l *log) Append(ev nodebus.Event) error {
 	ev.ID, ev.Epoch, ev.Time = l.last, l.epoch, time.Unix(0, e.at)
 	data := e.append(make([]byte, 0, e.size()))
 	l.push(logStep{id: l.last, ev: ev, data: data, size: e.size()})
+	if _, isStatus := ev.Payload.(nodebus.Status); isStatus {
+		l.wakeLater()
+	} else {
+		l.db.writer.wakeUp()
+	}
 	l.index.add(l.last, &e, ev.Payload)
 	if l.timer == nil {
 		l.timer = time.AfterFunc(l.index.retain, l.expire)
@@ -85,13 +91,30 @@ func (l *log) lockForRoom(ev *nodebus.Event, outcome bool) error {
 	}
 }
 
-// push adds a step to the plan and wakes the writer. l.mu is held.
+// push adds a step to the plan. l.mu is held.
 func (l *log) push(s logStep) {
 	l.plan.steps = append(l.plan.steps, s)
 	l.plan.bytes += s.size
 	l.plan.changed = true
 	l.waiting += s.size
-	l.db.writer.wakeUp()
+}
+
+// statusDelay is how long a Status waits for something else to write. An engine tells the
+// length of its queue after each Push: in a commit of its own, it would hold up the next one.
+const statusDelay = 10 * time.Millisecond
+
+// wakeLater wakes the writer after statusDelay. l.mu is held.
+func (l *log) wakeLater() {
+	if l.lazy {
+		return
+	}
+	l.lazy = true
+	time.AfterFunc(statusDelay, func() {
+		l.mu.Lock()
+		l.lazy = false
+		l.mu.Unlock()
+		l.db.writer.wakeUp()
+	})
 }
 
 // change returns a channel that is closed at the end of the next commit, or when the log is
@@ -159,6 +182,7 @@ func (l *log) Drop(promptID string) error {
 		return nodebus.ErrClosed
 	}
 	l.push(logStep{id: l.last, drop: promptID, done: done})
+	l.db.writer.wakeUp()
 	l.index.forget(promptID)
 	l.mu.Unlock()
 	return <-done

@@ -82,7 +82,7 @@ func (p *logPlan) write(tx *bbolt.Tx) error {
 		return err
 	}
 	events := log.Bucket(bucketEvents)
-	events.FillPercent = 0.95 // IDs rise
+	events.FillPercent = fillPercent
 	for i := range p.steps {
 		if s := &p.steps[i]; s.data != nil {
 			if err := events.Put(eventKey(s.id), s.data); err != nil {

@@ -49,6 +49,7 @@ func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait fun
 	}
 	c := q.d.begin(func(tx *bbolt.Tx) error {
 		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
+		prompts.FillPercent = fillPercent
 		if err := remove(prompts, places, owed); err != nil {
 			return err
 		}

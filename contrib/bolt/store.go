@@ -77,6 +77,7 @@ func (s *store) Put(ctx context.Context, r flow.Record) error {
 			return err
 		}
 		records, ids := tx.Bucket(bucketRecords), tx.Bucket(bucketIDs)
+		records.FillPercent = fillPercent
 		key := append([]byte(nil), ids.Get(idKey(id))...)
 		if len(key) > 0 {
 			t.bytes -= len(records.Get(key))

@@ -87,7 +87,7 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 		once, stop := context.WithTimeout(ctx, tryTime)
 		v, err := f(once)
 		stop()
-		if err == nil || !again(err) {
+		if err == nil || !again(err) && !errors.Is(err, context.Canceled) {
 			return v, err
 		}
 		if pause(ctx) != nil {

@@ -1,3 +1,120 @@
-// Package nats lets many processes share one queue, one store, one log and signals, on NATS
-// JetStream.
+// Package nats lets many processes share one queue, one store, one log and signals, in
+// streams of NATS JetStream. A client may submit at one process, watch at another, and come
+// back to a third with its cursor. What was accepted is stored before the call returns; if a
+// process is killed, another one goes on.
+//
+// Connect, open the bus, and give its parts to the hub and the engine:
+//
+//	nc, err := nats.Connect("nats://10.0.0.1:4222,nats://10.0.0.2:4222,nats://10.0.0.3:4222")
+//	bus, err := nats.Open(ctx, nc, &nats.Options{Node: "one", Replicas: 3})
+//	hub := nodebus.NewHub(&nodebus.HubOptions{Log: bus.Log()})
+//	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
+//		Queue: bus.Queue(), Store: bus.Store(), Signals: bus.Signals(),
+//	})
+//
+// Close in the other order: the hub when Run of the engine has returned, the bus, the
+// connection. Package embed runs a server in this process; then no other program is needed.
+//
+// # The log
+//
+// An event is stored before anyone receives it, so no client has seen an event that a crash
+// takes back. The events that gather while the stream stores others are stored together, in
+// one message. The ID of an event is the sequence of its message, and its place in it: all
+// processes know the same IDs.
+//
+// Every process has the kept events in memory, see [Options].Log, and reads the stream with
+// one consumer. Previews travel beside the stream: a process that joins later does not have
+// them, and that is no loss. An event has up to 16 MiB.
+//
+// Every process removes from the front of the stream what no process needs, so the stream
+// has somewhat more than the memory. If it reaches [Options].LogBytes, it drops its oldest
+// events. Either is a loss that clients hear of by a [nodebus.Gap].
+//
+// If a process learns that an event comes after the end of its prompt, because another
+// process has ended it, Publish returns [nodebus.ErrClosed]. If it learns so too late,
+// Publish returns nil, and nobody receives the event.
+//
+// After a backup was restored, call [Renew] once.
+//
+// # The queue
+//
+// Push stores a prompt with one message, and Take stores the number of the attempt: if two
+// processes take at the same time, one of them has the prompt. A lease lasts 30 seconds, and
+// the engine extends it. If its process is killed, the prompt waits again when the lease has
+// lapsed, and its next attempt is one higher; with [Options].Node, it waits again as soon as
+// the same node opens the bus. No clocks are compared: every process counts from the moment
+// at which it sees a lease.
+//
+// Each process knows the order of all prompts from the headers of their messages; it reads a
+// prompt when it needs the prompt. So List takes some time for each prompt. Len and List see
+// all that their own process has changed, and changes of others a moment later. The limits of
+// [Options].Queue count the bytes of the JSON. If several processes push at the same time,
+// the queue may have some prompts more.
+//
+// Prompts that are larger than 512 KiB travel in parts. Secrets are encrypted with
+// [Options].SecretKey. A process without the key, or with another one, leaves prompts with
+// secrets to the others, and also the later prompts of their clients.
+//
+// An error with [ErrAway] does not say whether the change was made. After such a Push, push
+// the same id again: [flow.ErrDuplicate] then says that the queue has the prompt.
+//
+// # The store
+//
+// A record is one message, or several if it has more than 512 KiB. Every process knows the
+// ids and sizes of all records, and reads a record from NATS when it is asked for: Get finds
+// what any process has stored. List reads 16 records at a time. [flow.StoreOptions] bounds
+// the JSON of the records. Each process that stores a record deletes the oldest ones beyond
+// the limits.
+//
+// # The signals
+//
+// Send finds the receiver of a prompt in any process. The signal is stored before the
+// receiver is called, and removed again if the receiver refuses it: no node continues with
+// an answer that a crash takes back. errors.Is finds the errors of flow and nodebus in the
+// error of a receiver in another process; its text is the same.
+//
+// If Send returns an error, the signal is not kept, and does not come later, unless the
+// error says that NATS does not tell. If the process of the receiver dies, Send keeps the
+// signal for the process that runs the prompt next. If that process is cut off, Send ends
+// with its context, or after 15 seconds.
+//
+// A receiver replaces an earlier one, in whatever process that is. Every process has the
+// kept signals in memory. Processes that send at the same time may exceed the limits of
+// [flow.SignalsOptions] a little, because each counts what it has read.
+//
+// # When NATS is away
+//
+// Events wait, and Publish waits when 8 MiB wait. When NATS is back, they are stored in
+// their order, each once. Changes of queue, store and signals are tried again until their
+// context ends, at most 15 seconds if it has no deadline, and then return [ErrAway]. Hubs go
+// on delivering what they have.
+//
+// A process that was cut off for so long that the others have removed what it has not read
+// gets [ErrOtherStream]: close the bus, and open it again.
+//
+// # Durability
+//
+// A server in the process synchronizes its files before it acknowledges, see package embed.
+// A server of its own does not by default: set sync_interval: always in its configuration.
+// Otherwise a machine that loses power loses up to two minutes of what was acknowledged.
+//
+// # The package's map
+//
+//	open.go      Open and Close; makes the streams    connect.go a connection with the right options
+//	reader.go    reads a stream for ever              cas.go     publishes until it is stored
+//	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
+//	log_parts.go large events in several messages     wire.go    records as bytes
+//	previews.go  beside the stream                    trim.go    removes the front of the stream
+//	queue.go     the queue; Move, Delete, Len         index.go   what a process knows of it
+//	push.go      Push, and the limits                 take.go    Take and TakeOne
+//	lease.go     leases                               list.go    List
+//	change.go    replaces states, reads prompts       sweep.go   removes what killed processes leave
+//	parts.go     values in several messages           plain.go   prompts whose values are plain data
+//	store.go     the records that each process knows  store_put.go, store_read.go
+//	signals.go   the kept signals, Drop               signals_box.go     limits
+//	signals_send.go    Send, and what became of it    signals_receive.go Receive, questions
+//	signals_pass.go    calls receivers                signals_errors.go  errors of other processes
+//	reached.go   how far a part has read
+//	token.go     ids as parts of subjects             renew.go   a new epoch
+//	secrets.go   encrypts secrets                     errors.go  options.go
 package nats

@@ -12,7 +12,7 @@ import (
 
 const (
 	messageBytes = 1 << 20         // a larger flight is sent in parts
-	flightTime   = 2 * time.Minute // a part that takes longer makes its flight begin again
+	partsTime    = 2 * time.Minute // a part that takes longer makes its flight begin again
 )
 
 // write sends flights until ctx ends.
@@ -58,7 +58,9 @@ func (l *eventLog) next(ctx context.Context) (f flight) {
 	}
 	l.flights++
 	f = flight{l.flights, l.waiting[:n:n]}
-	l.waiting = l.waiting[n:]
+	if l.waiting = l.waiting[n:]; len(l.waiting) == 0 {
+		l.waiting = nil // and not the rest of an array that holds what was sent
+	}
 	l.sent = append(l.sent, f)
 	l.change()
 	return f
@@ -73,12 +75,18 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 	}
 	of := max(1, (len(b)+size-1)/size)
 	for begin := 0; ctx.Err() == nil && !l.has(number); begin++ {
-		whole := true
+		last, whole := uint64(0), true
 		for i := 0; i < of && whole; i++ {
 			part := b[i*size : min((i+1)*size, len(b))]
-			whole = l.sendPart(ctx, part, partName{l.name, number, begin, i + 1, of}.String(), number)
+			last, whole = l.sendPart(ctx, part, partName{l.name, number, begin, i + 1, of}.String(), number)
 		}
-		if whole {
+		if !whole {
+			continue
+		}
+		if of > 1 { // if the clock of the stream has jumped, the readers have forgotten the first parts
+			_ = l.until(ctx, func() bool { return l.read >= last })
+		}
+		if of == 1 || l.has(number) {
 			return
 		}
 	}
@@ -86,19 +94,19 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 
 // sendPart sends a message until the stream has stored it. The reader ignores a message
 // that was stored twice, because its acknowledgement was lost. sendPart returns false if
-// the flight must begin again: the readers forget parts to which no other parts come.
-func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) bool {
+// the flight must begin again, because the readers forget a part if no other part follows it.
+func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) (seq uint64, ok bool) {
 	began := time.Now()
 	var told troubles
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		once, stop := context.WithTimeout(ctx, tryTime)
-		_, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
+		ack, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
 		stop()
 		if err == nil {
-			return time.Since(began) < flightTime
+			return ack.Sequence, time.Since(began) < partsTime
 		}
 		if ctx.Err() != nil || l.has(number) {
-			return false
+			return 0, false
 		}
 		if told.tell() {
 			l.bus.logger.Warn("nats: events wait, because NATS does not take them; trying again", "stream", l.stream, "error", err)
@@ -133,7 +141,9 @@ func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 				}
 			}
 		}
-		l.sent = l.sent[1:]
+		if l.sent = l.sent[1:]; len(l.sent) == 0 {
+			l.sent = nil
+		}
 	}
 	l.change()
 }

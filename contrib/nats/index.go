@@ -42,6 +42,7 @@ func (q *queue) current(ctx context.Context) error {
 		q.mu.Lock()
 		if err == nil && q.stored == wanted {
 			q.stored = min(wanted, seq)
+			q.settle(wanted)
 		}
 	}
 }
@@ -94,6 +95,7 @@ func (q *queue) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	case len(names) == 5: // a part
 		q.names[names[3]] = names[1]
 	}
+	q.settle(q.read)
 	q.change()
 }
 
@@ -104,7 +106,7 @@ func (q *queue) apply(x *meta, token string, isState bool, seq uint64) {
 	switch {
 	case !isState:
 		now.Born, now.Order, now.Attempt = seq, seq, 1
-		q.pushed(token)
+		q.pushed(q.pushing[token])
 	case old == nil || old.Born != x.Born: // of a prompt that had the id before
 		return
 	default:
@@ -121,14 +123,6 @@ func (q *queue) apply(x *meta, token string, isState bool, seq uint64) {
 	}
 	q.insert(now)
 	q.reclaim(now)
-}
-
-// pushed ends the reservation of a prompt. q.mu is held.
-func (q *queue) pushed(token string) {
-	if x := q.pushing[token]; x != nil {
-		q.count(x, -1)
-		delete(q.pushing, token)
-	}
 }
 
 // insert adds an item to the index. q.mu is held.

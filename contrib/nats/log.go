@@ -42,7 +42,7 @@ type eventLog struct {
 	sent     []flight          // flights that the reader has not seen; the first is the oldest
 	flights  uint64            // the number of the newest flight
 	accepted uint64            // the number of events that Append has accepted
-	told     uint64            // those of them that the reader has seen
+	told     uint64            // how many of these events the reader has seen
 	prompts  map[string]*state // prompts with events that the reader has not seen
 	read     uint64            // stream sequence of the newest message that was read
 	changed  chan struct{}     // closed and replaced when any of this changes

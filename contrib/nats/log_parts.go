@@ -9,23 +9,23 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// forgetTime is the time, by the clock of the stream, after which a part is forgotten to
-// which no other part comes: its process was killed. A process that lives has begun the
-// flight again by then, see flightTime.
+// forgetTime is how long the readers keep a part if no other part follows it, by the clock
+// of the stream: its process was killed. A process that lives has begun the flight again by
+// then, see partsTime.
 const forgetTime = 10 * time.Minute
 
 // arrivals is what the reader knows about the flights of all processes. All readers
 // decide in the same way which messages they ignore.
 type arrivals struct {
-	mu     sync.Mutex             // the reader writes; trim reads
-	seen   map[string]uint64      // the newest flight of each publisher
-	partly map[string]*firstParts // the flights that are not whole, by publisher
-	spans  []span                 // the flights of several messages, in the order of the stream
-	orphan uint64                 // the newest message that ends a flight whose beginning the stream does not have
+	mu     sync.Mutex        // the reader writes; trim reads
+	seen   map[string]uint64 // the newest flight of each publisher
+	partly map[string]*parts // the flights that are not whole, by publisher
+	spans  []span            // the flights of several messages, in the order of the stream
+	orphan uint64            // the newest message that ends a flight whose beginning the stream does not have
 }
 
-// firstParts are the first parts of a flight.
-type firstParts struct {
+// parts are the first parts of a flight.
+type parts struct {
 	name  partName // of the newest part
 	first uint64   // the sequence of the first part
 	at    time.Time
@@ -36,7 +36,7 @@ type firstParts struct {
 type span struct{ first, last uint64 }
 
 func (a *arrivals) set() {
-	a.seen, a.partly = map[string]uint64{}, map[string]*firstParts{}
+	a.seen, a.partly = map[string]uint64{}, map[string]*parts{}
 }
 
 // collect returns the data of a flight when its last part has come. It returns false
@@ -70,7 +70,7 @@ func (a *arrivals) join(name partName, data []byte, at *jetstream.MsgMetadata) (
 	p := a.partly[name.publisher]
 	switch {
 	case name.part == 1:
-		p = &firstParts{first: at.Sequence.Stream}
+		p = &parts{first: at.Sequence.Stream}
 		a.partly[name.publisher] = p
 	case p == nil || p.name.flight != name.flight || p.name.begin != name.begin || p.name.part != name.part-1:
 		if name.part == name.of {

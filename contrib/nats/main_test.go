@@ -104,3 +104,6 @@ func open(t testing.TB, s *embed.Server, opts nats.Options) *nats.Bus {
 	t.Cleanup(func() { _ = bus.Close() })
 	return bus
 }
+
+// natsMsg returns a message without data.
+func natsMsg(subject string) *natsgo.Msg { return natsgo.NewMsg(subject) }

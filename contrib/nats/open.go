@@ -21,6 +21,9 @@ import (
 // a newer version of this package.
 const version = 1
 
+// nameChars are the characters of a name.
+const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 // insufficientStorage is the error of a server that cannot reserve the size of a stream.
 const insufficientStorage jetstream.ErrorCode = 10047
 
@@ -121,10 +124,7 @@ func (o *Options) withDefaults() (all Options) {
 
 // check returns an error if an option cannot be used.
 func (o *Options) check() error {
-	wrong := func(c rune) bool {
-		return !(c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z')
-	}
-	if strings.ContainsFunc(o.Name, wrong) {
+	if strings.ContainsFunc(o.Name, func(c rune) bool { return !strings.ContainsRune(nameChars, c) }) {
 		return fmt.Errorf("nats: Options.Name %q: only letters, digits, - and _ can be used in the name of a stream", o.Name)
 	}
 	if o.Replicas < 0 || o.LogBytes < 0 {
@@ -193,10 +193,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			return s, err
 		}
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
-		}
-		if isForming(err) {
-			err = errors.Join(err, jetstream.ErrNoStreamResponse) // see again
+			return b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
 		return s, err
 	})
@@ -221,16 +218,6 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
 	}
 	return stream, nil
-}
-
-// noPeers is the code of a cluster that has too few servers for a stream.
-const noPeers jetstream.ErrorCode = 10005
-
-// isForming reports whether the servers of a cluster do not know enough of each other yet: a
-// stream that was made is not known everywhere, or too few servers have answered.
-func isForming(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.As(err, &api) && api.ErrorCode == noPeers
 }
 
 // epochOf returns the epoch of a stream.

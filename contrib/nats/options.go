@@ -31,9 +31,12 @@ type Options struct {
 	Replicas int
 	// Queue holds the limits of the queue. Default: see [flow.QueueOptions].
 	Queue *flow.QueueOptions
-	// Store holds the limits of the store. Default: see [flow.StoreOptions].
+	// Store holds the limits of the store. Bytes and RecordBytes bound the JSON of the
+	// records in NATS, not memory. The first Put with lower limits than before drops the
+	// oldest records. Default: see [flow.StoreOptions].
 	Store *flow.StoreOptions
-	// Signals holds the limits of the signals. Default: see [flow.SignalsOptions].
+	// Signals holds the limits of the signals. Signals that NATS has already are kept, also
+	// if they exceed the limits. Default: see [flow.SignalsOptions].
 	Signals *flow.SignalsOptions
 	// Log holds the limits of the log: Retain, KeepLen and KeepBytes. They limit the events
 	// in the memory of each process; the stream keeps somewhat more. The other fields have

@@ -20,19 +20,19 @@ const (
 // errNoPart means that a part of a value is missing: the value was replaced or removed.
 var errNoPart = errors.New("nats: a part is missing")
 
-// parts stores values that are too large for one message. The subject of a part is
+// partStore stores values that are too large for one message. The subject of a part is
 // STREAM.TOKEN.c.NAME.NUMBER. Each value has a name of its own, so that a value that
 // replaces another one never has parts of both. Parts are stored before the message that
 // names them: who sees that message finds all parts.
-type parts struct {
+type partStore struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	name   string // of the stream
 	bytes  int    // the largest value that needs no parts, and the size of a part
 }
 
-func newParts(nc *nats.Conn, js jetstream.JetStream, stream jetstream.Stream) parts {
-	p := parts{js: js, stream: stream, name: stream.CachedInfo().Config.Name, bytes: partMax}
+func newParts(nc *nats.Conn, js jetstream.JetStream, stream jetstream.Stream) partStore {
+	p := partStore{js: js, stream: stream, name: stream.CachedInfo().Config.Name, bytes: partMax}
 	if most := int(nc.MaxPayload() / 2); most > 0 { // the other half is for headers
 		p.bytes = min(p.bytes, most)
 	}
@@ -42,12 +42,12 @@ func newParts(nc *nats.Conn, js jetstream.JetStream, stream jetstream.Stream) pa
 // partSubjects returns the subjects of all parts in a stream.
 func partSubjects(stream string) string { return stream + ".*.c.*.*" }
 
-func (p *parts) subject(token, name, number string) string {
+func (p *partStore) subject(token, name, number string) string {
 	return p.name + "." + token + ".c." + name + "." + number
 }
 
 // put stores a value, and returns the number of its parts.
-func (p *parts) put(ctx context.Context, token, name string, data []byte) (int, error) {
+func (p *partStore) put(ctx context.Context, token, name string, data []byte) (int, error) {
 	all := slices.Collect(slices.Chunk(data, p.bytes))
 	return len(all), atOnce(len(all), func(i int) error {
 		_, err := publish(ctx, p.js, &nats.Msg{Subject: p.subject(token, name, strconv.Itoa(i)), Data: all[i]})
@@ -56,7 +56,7 @@ func (p *parts) put(ctx context.Context, token, name string, data []byte) (int, 
 }
 
 // get returns a value. It returns errNoPart if the value has been removed.
-func (p *parts) get(ctx context.Context, token, name string, count int) (data []byte, err error) {
+func (p *partStore) get(ctx context.Context, token, name string, count int) (data []byte, err error) {
 	all := make([][]byte, count)
 	err = atOnce(count, func(i int) error {
 		subject := p.subject(token, name, strconv.Itoa(i))
@@ -76,7 +76,7 @@ func (p *parts) get(ctx context.Context, token, name string, count int) (data []
 }
 
 // drop removes a value.
-func (p *parts) drop(ctx context.Context, token, name string) error {
+func (p *partStore) drop(ctx context.Context, token, name string) error {
 	return p.stream.Purge(ctx, jetstream.WithPurgeSubject(p.subject(token, name, "*")))
 }
 

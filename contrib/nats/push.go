@@ -10,9 +10,9 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// partsTime is how long Push may take to store the parts of a large prompt. It is shorter
+// largeTime is how long Push may take to store the parts of a large prompt. It is shorter
 // than the time after which parts without a prompt are removed, see orphanSweeps.
-const partsTime = 5 * time.Minute
+const largeTime = 5 * time.Minute
 
 // queueLimits returns the limits of a queue, and the share of Bytes of one client.
 func queueLimits(opts *flow.QueueOptions) (o flow.QueueOptions, share int) {
@@ -58,7 +58,7 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 
 // pushParts stores a prompt that is too large for one message.
 func (q *queue) pushParts(ctx context.Context, x *item, data []byte) error {
-	long, stop := context.WithTimeoutCause(ctx, partsTime, ErrAway)
+	long, stop := context.WithTimeoutCause(ctx, largeTime, ErrAway)
 	defer stop()
 	if err := q.reserve(long, x); err != nil { // many bytes for nothing
 		return fmt.Errorf("%w: prompt %q", err, x.ID)
@@ -88,8 +88,9 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 		} else if err != nil {
 			return fmt.Errorf("%w: prompt %q", err, x.ID)
 		}
-		_, err := q.store(ctx, subject, &x.meta, data, expected)
-		if err == nil { // the reservation ends when the prompt is read
+		seq, err := q.store(ctx, subject, &x.meta, data, expected)
+		if err == nil {
+			q.reservedUpTo(x, seq)
 			return nil
 		}
 		q.release(x)
@@ -115,8 +116,37 @@ var errPushed = errors.New("nats: the prompt is stored")
 func (q *queue) release(x *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pushed(x.token)
+	q.pushed(x)
 	q.change()
+}
+
+// reservedUpTo makes the reservation of a prompt end when this process has read up to its
+// message. The message itself may never come: another process may have ended the prompt.
+func (q *queue) reservedUpTo(x *item, seq uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	x.Born = seq
+	if q.read >= seq {
+		q.pushed(x)
+		q.change()
+	}
+}
+
+// pushed ends the reservation of x, if x has one. q.mu is held.
+func (q *queue) pushed(x *item) {
+	if x != nil && q.pushing[x.token] == x {
+		q.count(x, -1)
+		delete(q.pushing, x.token)
+	}
+}
+
+// settle ends the reservations of prompts whose messages are read. q.mu is held.
+func (q *queue) settle(read uint64) {
+	for _, x := range q.pushing {
+		if x.Born > 0 && x.Born <= read {
+			q.pushed(x)
+		}
+	}
 }
 
 // reserve counts x if the queue has room for it. Before it refuses, it makes sure that what

@@ -17,9 +17,9 @@ const leaseTime = 30 * time.Second
 
 // queue is a [flow.Queue] in a stream. The stream has two messages of a prompt: the
 // prompt, which does not change, and its state, which each change replaces. A change says
-// which state it replaces, so that of two changes at the same time only one succeeds. Each
-// process reads the headers of all messages, and so knows the order, but keeps no prompts
-// in memory.
+// which state it replaces: if two processes change a state at the same time, only one
+// succeeds. Each process reads the headers of all messages, and so knows the order, but
+// keeps no prompts in memory.
 //
 // No clocks are compared, so that a clock may jump. A lease that is not extended lapses in
 // each process after its duration, counted from the moment at which that process has seen
@@ -33,7 +33,7 @@ type queue struct {
 	share  int // the maximum bytes of the prompts of one client
 	node   string
 	sealer *sealer
-	parts  parts
+	parts  partStore
 	flush  func(context.Context) error // stores the events that were published before
 	logger *slog.Logger
 	taking chan struct{} // holds a token while a Take of this process changes a state

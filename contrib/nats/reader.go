@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,8 +17,10 @@ const (
 	readerPause = 100 * time.Millisecond // between attempts to make a consumer
 	pullLen     = 500                    // messages that come before they are passed on, and their bytes
 	pullBytes   = 16 << 20
-	behindTime  = 10 * time.Second // a new leader of a cluster may need some time to know all messages
-	troubleTime = 15 * time.Second // until attempts that fail are logged; a leader is chosen earlier
+	watchTime   = 200 * time.Millisecond // between two looks at the connection
+	checkTicks  = 10                     // looks at the connection until the next look at the consumer
+	behindTime  = 10 * time.Second       // a new leader of a cluster may need some time to know all messages
+	troubleTime = 15 * time.Second       // until attempts that fail are logged; a leader is chosen earlier
 )
 
 // reader passes all messages of a stream to receive, in order, each once. If its consumer
@@ -40,7 +43,7 @@ type reader struct {
 	cancel context.CancelFunc
 }
 
-// errSkipped is the error of a reader to which messages are missing.
+// errSkipped is the error of a reader that misses messages.
 var errSkipped = errors.New("the stream has dropped messages before this process has read them")
 
 // start starts to read.
@@ -102,18 +105,26 @@ func (r *reader) close() {
 // read reads with one consumer until it fails. It returns the sequence of the last
 // message that it has passed on.
 func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
-	all, err := r.consume(ctx, last)
+	connections := r.js.Conn().Stats().Reconnects
+	all, name, err := r.consume(ctx, last)
 	if err != nil {
 		return last, err
 	}
-	defer all.Stop()
-	stop := context.AfterFunc(ctx, all.Stop)
+	ctx, stop := context.WithCancel(ctx)
+	var got atomic.Uint64
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer all.Stop()
+		r.watch(ctx, name, connections, &got)
+	})
+	defer watching.Wait()
 	defer stop()
 	for n := uint64(1); ; n++ {
 		m, err := all.Next()
 		if err != nil {
 			return last, err
 		}
+		got.Store(n)
 		at, err := m.Metadata()
 		if err != nil || at.Sequence.Consumer != n || at.Sequence.Stream <= last {
 			return last, err
@@ -126,14 +137,48 @@ func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 	}
 }
 
+// watch returns when ctx ends, or when messages are lost that the consumer has delivered,
+// because a connection was lost: the consumer does not deliver them again, and only the
+// next message would show that they are missing. So watch returns if this process has
+// connected again, or if the consumer has delivered more than got counts, for a while.
+func (r *reader) watch(ctx context.Context, name string, connections uint64, got *atomic.Uint64) {
+	tick := time.NewTicker(watchTime)
+	defer tick.Stop()
+	lost, had := false, uint64(0) // at the check before
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if r.js.Conn().Stats().Reconnects != connections {
+			return
+		}
+		if n%checkTicks != 0 {
+			continue
+		}
+		once, stop := context.WithTimeout(ctx, tryTime)
+		c, err := r.js.Consumer(once, r.stream, name)
+		stop()
+		if err != nil {
+			continue // the heartbeats tell whether the consumer is gone
+		}
+		has, before := got.Load(), lost
+		if lost = c.CachedInfo().Delivered.Consumer > has; lost && before && had == has {
+			return
+		}
+		had = has
+	}
+}
+
 // consume makes a consumer after the message last. It first makes sure that the stream is
 // the same as before: a consumer after the end of a stream would wait for ever.
-func (r *reader) consume(ctx context.Context, last uint64) (jetstream.MessagesContext, error) {
+func (r *reader) consume(ctx context.Context, last uint64) (_ jetstream.MessagesContext, name string, _ error) {
 	once, stop := context.WithTimeout(ctx, tryTime)
 	defer stop()
 	stream, err := r.js.Stream(once, r.stream)
 	if err != nil {
-		return nil, fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
+		return nil, "", fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
 	}
 	info := stream.CachedInfo()
 	behind := info.State.LastSeq < last
@@ -144,21 +189,22 @@ func (r *reader) consume(ctx context.Context, last uint64) (jetstream.MessagesCo
 	}
 	switch {
 	case epochOf(stream) != r.epoch || behind && time.Since(r.behind) > behindTime:
-		return nil, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted and made again, or has lost messages; close the bus and open it again"}
+		return nil, "", &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted and made again, or has lost messages; close the bus and open it again"}
 	case behind:
-		return nil, fmt.Errorf("nats: the stream %s has message %d, this process has %d", r.stream, info.State.LastSeq, last)
+		return nil, "", fmt.Errorf("nats: the stream %s has message %d, this process has %d", r.stream, info.State.LastSeq, last)
 	}
 	c, err := stream.CreateConsumer(once, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1, AckPolicy: jetstream.AckNonePolicy,
 		MemoryStorage: true, Replicas: 1, InactiveThreshold: 10 * time.Second, HeadersOnly: r.headersOnly, MaxDeliver: 1,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
+		return nil, "", fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
 	}
-	return c.Messages(
+	all, err := c.Messages(
 		jetstream.PullMaxMessagesWithBytesLimit(pullLen, pullBytes), jetstream.PullExpiry(5*time.Second),
 		jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(true),
 	)
+	return all, c.CachedInfo().Name, err
 }
 
 // newest returns the sequence of the newest message that a stream still has, and 0 if it

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -16,9 +15,9 @@ import (
 // signals is a [flow.Signals] in a stream. Each process reads the stream, knows what is
 // kept, and passes it to the receivers that it has.
 //
-// Send asks the receiver first. If the receiver is in another process, Send asks that
-// process by a request: it stores the signal that the receiver has accepted, and answers.
-// If no process has a receiver, Send stores the signal.
+// If the receiver is in another process, Send asks that process by a request: it stores
+// the signal, calls the receiver, and answers. If no process has a receiver, Send stores
+// the signal.
 //
 // Each signal has an id. A request without an answer is sent again, and a signal may be
 // stored again: who has seen the id ignores the second. So nothing is lost or doubled when
@@ -47,7 +46,11 @@ type letter struct {
 	// Void says that the signal with this id is not kept, unless it is kept already: Send
 	// has given up.
 	Void bool `json:"void,omitempty"`
-	Drop bool `json:"drop,omitempty"` // all earlier signals of the prompt are dropped
+	// Refused says that the signal with this id is not kept any more: its receiver has
+	// refused it.
+	Refused bool `json:"refused,omitempty"`
+	// Drop says that all earlier signals of the prompt are dropped.
+	Drop bool `json:"drop,omitempty"`
 }
 
 // openSignals opens the signals of a bus.
@@ -108,7 +111,7 @@ func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	defer s.to(at.Sequence.Stream)
 	key := strings.TrimPrefix(m.Subject(), s.kept(""))
 	var l letter
-	if json.Unmarshal(m.Data(), &l) != nil || !l.Drop && l.ID == "" || !l.Drop && !l.Void && l.Signal == nil {
+	if json.Unmarshal(m.Data(), &l) != nil || !l.isWhole() {
 		s.skip(m.Subject(), at.Sequence.Stream)
 		return
 	}
@@ -122,11 +125,15 @@ func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 			s.leftover[key] = at.Sequence.Stream
 		}
 		s.forget(b)
-	case l.Void:
-		b.void(l.ID)
+	case l.Void, l.Refused:
+		s.remove(b, &l)
 	default:
-		s.add(b, &l)
+		s.add(b, &l, at.Sequence.Stream)
 	}
+}
+
+func (l *letter) isWhole() bool {
+	return l.Drop || l.ID != "" && (l.Void || l.Refused || l.Signal != nil)
 }
 
 // skip tells once that a message cannot be read.
@@ -157,15 +164,7 @@ func (s *signals) drop(ctx context.Context, key string) error {
 	if err != nil || seq == 0 {
 		return err
 	}
-	data, err := json.Marshal(letter{Drop: true})
-	if err != nil {
-		return err
-	}
-	m := &nats.Msg{Subject: s.kept(key), Data: data, Header: nats.Header{jetstream.MsgTTLHeader: {goneTime.String()}}}
-	if seq, err = publish(ctx, s.b.js, m); err != nil {
-		return err
-	}
-	if err := s.wait(ctx, seq); err != nil {
+	if seq, err = s.order(ctx, key, &letter{Drop: true}); err != nil {
 		return err
 	}
 	return s.purge(ctx, key, seq)

@@ -3,19 +3,28 @@ package nats
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nodebus/nodebus/flow"
 )
 
 // box holds the signals of one prompt. signals.mu guards it.
 type box struct {
-	kept     []letter        // in the order of the stream
-	ids      map[string]bool // of kept; and of void signals, with false
-	sending  map[string]int  // the sizes of the signals that this process is sending, by id
-	len      int             // number of signals that are kept or being sent, without interrupts
-	bytes    int             // size of these signals
-	ends     bool            // an interrupt is kept
-	receiver *receiver       // the receiver in this process
+	kept     []keptLetter      // in the order of the stream
+	ids      map[string]bool   // of kept; and of void and refused signals, with false
+	void     []string          // the ids that are false, the oldest first
+	refused  map[string]uint64 // where refused signals are that this process will delete
+	sending  map[string]int    // the sizes of the signals that this process is sending, by id
+	len      int               // number of signals that are kept or being sent, without interrupts
+	bytes    int               // size of these signals
+	ends     bool              // an interrupt is kept
+	receiver *receiver         // the receiver in this process
+}
+
+// keptLetter is a signal that is kept, and its sequence in the stream.
+type keptLetter struct {
+	letter
+	seq uint64
 }
 
 // fullError is a [flow.ErrFull] of signals.
@@ -33,7 +42,7 @@ func size(x *flow.Signal) int {
 func (s *signals) box(key string) *box {
 	b := s.boxes[key]
 	if b == nil {
-		b = &box{ids: map[string]bool{}, sending: map[string]int{}}
+		b = &box{ids: map[string]bool{}, sending: map[string]int{}, refused: map[string]uint64{}}
 		s.boxes[key] = b
 	}
 	return b
@@ -56,7 +65,7 @@ func (s *signals) count(b *box, x *flow.Signal, n int) {
 }
 
 // add keeps a signal, unless it is kept already, or void. s.mu is held.
-func (s *signals) add(b *box, l *letter) {
+func (s *signals) add(b *box, l *letter, seq uint64) {
 	_, known := b.ids[l.ID]
 	if known || l.Signal.Interrupt && b.ends {
 		return
@@ -67,18 +76,40 @@ func (s *signals) add(b *box, l *letter) {
 		s.count(b, l.Signal, 1)
 	}
 	b.ids[l.ID] = true
-	b.kept = append(b.kept, *l)
+	b.kept = append(b.kept, keptLetter{*l, seq})
 	b.ends = b.ends || l.Signal.Interrupt
 	if b.receiver != nil {
 		b.receiver.nudge()
 	}
 }
 
-// void makes sure that a signal is not kept later.
-func (b *box) void(id string) {
-	if !b.ids[id] {
-		b.ids[id] = false
+// remove makes sure that a signal is not kept later, and, if it is refused, that it is not
+// kept any more. s.mu is held.
+func (s *signals) remove(b *box, l *letter) {
+	kept, known := b.ids[l.ID]
+	if known && (!kept || !l.Refused) {
+		return
 	}
+	b.ids[l.ID] = false
+	if b.void = append(b.void, l.ID); len(b.void) > rememberLen {
+		delete(b.ids, b.void[0])
+		b.void = b.void[1:]
+	}
+	at := slices.IndexFunc(b.kept, func(k keptLetter) bool { return k.ID == l.ID })
+	if at < 0 {
+		return
+	}
+	s.count(b, b.kept[at].Signal, -1)
+	if r := b.receiver; r != nil {
+		if _, called := r.results[l.ID]; called { // it is ours
+			b.refused[l.ID] = b.kept[at].seq
+		}
+		if at < r.passed {
+			r.passed--
+		}
+	}
+	b.kept = slices.Delete(b.kept, at, at+1)
+	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
 }
 
 // forget drops the signals of a box. s.mu is held.
@@ -86,8 +117,9 @@ func (s *signals) forget(b *box) {
 	for i := range b.kept {
 		s.count(b, b.kept[i].Signal, -1)
 	}
-	b.kept, b.ends = nil, false
+	b.kept, b.ends, b.void = nil, false, nil
 	clear(b.ids)
+	clear(b.refused)
 	if b.receiver != nil {
 		b.receiver.passed = 0
 	}

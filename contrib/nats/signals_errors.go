@@ -35,6 +35,19 @@ var kinds = []struct {
 	{"gone", errGone},
 }
 
+// foreign is an error of a receiver. It has no method Unwrap, because the methods of the
+// error may panic.
+type foreign struct{ error }
+
+// withoutForeign returns the error of the receiver itself.
+func withoutForeign(err error) error {
+	var f foreign
+	if errors.As(err, &f) {
+		return f.error
+	}
+	return err
+}
+
 // answer is the answer to a question.
 type answer struct {
 	Failed bool     `json:"failed,omitempty"`
@@ -43,12 +56,14 @@ type answer struct {
 	Unsure bool     `json:"unsure,omitempty"` // the signal may be kept; see unsure
 }
 
-// answerOf returns the answer that tells an error. The error may be foreign.
+// answerOf returns the answer that tells an error.
 func answerOf(err error) (a answer) {
 	if err == nil {
 		return a
 	}
-	a.Failed = true
+	var u unsure
+	a.Failed, a.Unsure = true, errors.As(err, &u)
+	err = withoutForeign(err)
 	if nodebus.Protect(func() error { a.Text = err.Error(); return nil }) != nil {
 		a.Text = fmt.Sprintf("%T", err)
 	}
@@ -60,11 +75,6 @@ func answerOf(err error) (a answer) {
 			return nil
 		})
 	}
-	_ = nodebus.Protect(func() error {
-		var u unsure
-		a.Unsure = errors.As(err, &u)
-		return nil
-	})
 	return a
 }
 
@@ -95,7 +105,7 @@ func (e *remoteError) Error() string { return e.text }
 // Is finds the known errors.
 func (e *remoteError) Is(target error) bool {
 	for _, k := range kinds {
-		if k.err == target { //nolint:errorlint // the known errors are values
+		if k.err == target {
 			return slices.Contains(e.kinds, k.name)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	refusedLen  = 1000                   // the results that a receiver remembers
+	rememberLen = 1000                   // results that a receiver remembers, and ids of a box that are not kept
 	replaceTime = 500 * time.Millisecond // how long Receive waits for an older receiver that does not answer
 )
 
@@ -27,8 +27,8 @@ type receiver struct {
 	wake chan struct{} // capacity 1: there is work for the worker
 
 	// signals.mu guards these.
-	passed  int              // number of kept signals that need no call of f any more
-	results map[string]error // of calls of f, for signals that are not among the passed ones
+	passed  int              // number of kept signals for which f was called
+	results map[string]error // of the newest calls of f, because the same question may come again
 	order   []string         // of results, the oldest first
 	asks    []ask
 	over    bool // stopped, or replaced
@@ -216,7 +216,7 @@ func (r *receiver) answer(a *ask) {
 	if ctx.Err() != nil {
 		return
 	}
-	leave, err := r.s.reserve(r.key, &a.q.letter)
+	leave, err := r.s.makeRoom(ctx, r.key, &a.q.letter)
 	if err == nil {
 		err = r.s.pass(ctx, r, &a.q.letter)
 		leave()

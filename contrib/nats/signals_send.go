@@ -45,7 +45,7 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 	if err != nil {
 		return fmt.Errorf("nats: the signal of prompt %q has no JSON: %w", x.PromptID, err)
 	}
-	leave, err := s.reserve(key, l)
+	leave, err := s.makeRoom(ctx, key, l)
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,19 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 		case errors.Is(err, errGone):
 			return context.Cause(ctx)
 		default:
-			return err
+			return withoutForeign(err)
 		}
 	}
+}
+
+// makeRoom is reserve; but before it says that there is no room, it reads what other
+// processes have dropped. Processes that send at the same time may exceed the limits a
+// little, because each counts what it has read.
+func (s *signals) makeRoom(ctx context.Context, key string, l *letter) (leave func(), err error) {
+	if leave, err = s.reserve(key, l); err == nil || s.barrier(ctx) != nil {
+		return leave, err
+	}
+	return s.reserve(key, l)
 }
 
 // offer passes a signal to its receiver, or keeps it if there is none.
@@ -86,10 +96,23 @@ func (s *signals) offer(ctx context.Context, key string, l *letter, data []byte)
 // keep stores a signal, and waits until this process has read it.
 func (s *signals) keep(ctx context.Context, key string, l *letter, data []byte) error {
 	seq, err := publish(ctx, s.b.js, &nats.Msg{Subject: s.kept(key), Data: data})
+	if err == nil {
+		err = s.wait(ctx, seq)
+	}
 	if err != nil {
 		return unsure{fmt.Errorf("nats: keeping a signal of prompt %q: %w", l.Signal.PromptID, err)}
 	}
-	_ = s.wait(ctx, seq) // it is kept, whether this process has read it or not
+	s.mu.Lock()
+	b := s.boxes[key]
+	void := false
+	if b != nil {
+		kept, known := b.ids[l.ID]
+		void = known && !kept
+	}
+	s.mu.Unlock()
+	if void {
+		s.erase(ctx, seq)
+	}
 	return nil
 }
 
@@ -137,14 +160,7 @@ func (s *signals) ask(ctx context.Context, key string, l *letter) error {
 func (s *signals) settle(ctx context.Context, key string, l *letter, failed error) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer stop()
-	data, err := json.Marshal(letter{ID: l.ID, Void: true})
-	if err != nil {
-		return err
-	}
-	seq, err := publish(ctx, s.b.js, &nats.Msg{Subject: s.kept(key), Data: data})
-	if err == nil {
-		err = s.wait(ctx, seq)
-	}
+	_, err := s.order(ctx, key, &letter{ID: l.ID, Void: true})
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w; and the signal may be kept or not, because NATS does not tell: %w", failed, err)

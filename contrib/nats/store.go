@@ -17,13 +17,16 @@ import (
 )
 
 const (
-	maxIDBytes = 8 << 10   // of a prompt id, which is in the header of a message
-	orphanTime = time.Hour // parts without a record that are older are deleted
+	maxIDBytes = 8 << 10 // of a prompt id, which is in the header of a message
+	maxParts   = 1 << 16 // of a record
 
 	// A page of List is read at the same time.
 	recordsPage  = 16
 	recordsBytes = 1 << 20 // a larger record is a page of its own
 )
+
+// orphanTime is the age from which parts without a record are deleted.
+var orphanTime = time.Hour
 
 // recordStore is a [flow.Store] in a stream. The subject of a record has one message: the
 // record, or the name and number of the parts of a larger record. Each process reads the
@@ -34,7 +37,7 @@ type recordStore struct {
 	stream jetstream.Stream
 	name   string
 	opts   flow.StoreOptions
-	parts  parts
+	parts  partStore
 	*reached
 	reader   *reader
 	trimming chan struct{} // capacity 1: who puts a value in deletes the oldest records
@@ -115,7 +118,7 @@ var errDamaged = errors.New("it is damaged, or another program has written it")
 // header reads the header of a record.
 func header(name, text string, seq uint64) (x *recordAt, err error) {
 	x = &recordAt{}
-	if json.Unmarshal([]byte(text), x) != nil || x.Size < 0 || x.Parts < 0 {
+	if json.Unmarshal([]byte(text), x) != nil || x.Size < 0 || x.Parts < 0 || x.Parts > min(x.Size, maxParts) {
 		return &recordAt{token: name, seq: seq}, errDamaged
 	}
 	x.token, x.seq, x.Place = name, seq, cmp.Or(x.Place, seq)

@@ -11,21 +11,6 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// last returns the newest message of a subject, from the leader of the stream. It returns
-// [flow.ErrNotFound] if there is none.
-func (s *recordStore) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return s.stream.GetLastMsgForSubject(ctx, subject)
-	})
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, flow.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("nats: reading a record: %w", err)
-	}
-	return m, nil
-}
-
 // find returns the newest header of a record, and its data, from the leader of the stream. It returns [flow.ErrNotFound]
 // if there is no record; the header has the sequence then, too, if the record is gone.
 func (s *recordStore) find(ctx context.Context, token string) (x recordAt, data []byte, err error) {

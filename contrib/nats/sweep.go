@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -23,7 +22,7 @@ func (q *queue) clean(x *item) error {
 	ctx, stop := context.WithTimeout(context.Background(), cleanTime)
 	defer stop()
 	err := q.stream.DeleteMsg(ctx, x.Born)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	if err != nil && q.isGone(ctx, x) { // somebody else was faster
 		err = nil
 	}
 	if err == nil && x.Parts > 0 {

@@ -41,7 +41,8 @@ type Options struct {
 	// and opens no port.
 	Listen string
 	// Routes are the addresses of all servers of the cluster. The own address may be among
-	// them. More than half of the servers must run. Default: none.
+	// them. The first time, all servers must run; later, more than half of them. Default:
+	// none.
 	Routes []string
 	// ClusterName names the cluster; servers of other clusters are refused. Default
 	// "nodebus".
@@ -67,8 +68,8 @@ type Server struct {
 }
 
 // Start starts a server, connects to it without a port, and waits until its JetStream
-// answers: in a cluster, until more than half of the servers run and have a leader. If ctx
-// ends first, Start stops the server and returns an error.
+// answers: in a cluster, until more than half of the servers run and have a leader, and the
+// first time all of them. If ctx ends first, Start stops the server and returns an error.
 func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if opts == nil || opts.Dir == "" {
 		return nil, errors.New("embed: Options.Dir is empty; name the directory of the streams")
@@ -117,7 +118,7 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			err = fmt.Errorf("JetStream does not answer (%w); more than half of the servers of a cluster must run: %w", answer, context.Cause(ctx))
+			err = fmt.Errorf("JetStream does not answer (%w); more than half of the servers of a cluster must run, and all of them the first time: %w", answer, context.Cause(ctx))
 		}
 	}
 	return err

@@ -98,8 +98,14 @@ func TestLoggerReceivesTheServersReports(t *testing.T) {
 	require.Contains(t, text.String(), "Server is ready")
 }
 
-// startCluster starts three servers. While the ports are chosen, all of them are taken.
-func startCluster(t *testing.T) []*embed.Server {
+// cluster has the addresses of three servers, and a directory for all of them.
+type cluster struct {
+	dir    string
+	routes []string
+}
+
+// newCluster chooses three addresses. While they are chosen, all of them are taken.
+func newCluster(t *testing.T) cluster {
 	t.Helper()
 	var routes []string
 	var chosen []net.Listener
@@ -111,15 +117,21 @@ func startCluster(t *testing.T) []*embed.Server {
 	for _, l := range chosen {
 		require.NoError(t, l.Close())
 	}
+	return cluster{t.TempDir(), routes}
+}
+
+// start starts the servers between two numbers.
+func (c cluster) start(t *testing.T, from, to int) []*embed.Server {
+	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	all := make([]*embed.Server, 3)
+	all := make([]*embed.Server, to-from)
 	var starting sync.WaitGroup
-	for i, listen := range routes {
-		dir := t.TempDir()
+	for i, listen := range c.routes[from:to] {
 		starting.Go(func() {
 			var err error
-			opts := &embed.Options{Dir: dir, Name: fmt.Sprint("n", i), Listen: listen, Routes: routes, Unsynced: true, Logger: quiet}
+			name := fmt.Sprint("n", from+i)
+			opts := &embed.Options{Dir: filepath.Join(c.dir, name), Name: name, Listen: listen, Routes: c.routes, Unsynced: true, Logger: quiet}
 			if all[i], err = embed.Start(ctx, opts); err != nil {
 				t.Errorf("starting %s: %v", listen, err)
 			}
@@ -139,7 +151,7 @@ func startCluster(t *testing.T) []*embed.Server {
 
 // TestCluster runs the suites of the log with connections to three servers.
 func TestCluster(t *testing.T) {
-	servers := startCluster(t)
+	servers := newCluster(t).start(t, 0, 3)
 	n := 0
 	open := func(t *testing.T, server int, name string) nodebus.Log {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -170,5 +182,37 @@ func TestCluster(t *testing.T) {
 		require.Equal(t, "1", ev.PromptID)
 	case <-time.After(time.Minute):
 		t.Fatal("no event comes after a server has stopped")
+	}
+}
+
+// TestOpenWaitsForTheCluster opens a bus with three replicas while two servers run.
+func TestOpenWaitsForTheCluster(t *testing.T) {
+	c := newCluster(t)
+	servers := c.start(t, 0, 3)
+	require.NoError(t, servers[2].Close())
+	opened := make(chan error, 1)
+	go func() {
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+		defer stop()
+		bus, err := nats.Open(ctx, servers[0].Conn(), &nats.Options{Replicas: 3, LogBytes: 64 << 20, Logger: quiet})
+		if err == nil {
+			err = bus.Close()
+		}
+		opened <- err
+	}()
+	c.start(t, 2, 3)
+	require.NoError(t, <-opened)
+	// A server that is closed while it joins a stream leaves a goroutine.
+	js, err := jetstream.New(servers[0].Conn())
+	require.NoError(t, err)
+	for joined := 0; joined < 2; time.Sleep(10 * time.Millisecond) {
+		stream, err := js.Stream(t.Context(), "NODEBUS_LOG")
+		require.NoError(t, err)
+		joined = 0
+		for _, r := range stream.CachedInfo().Cluster.Replicas {
+			if r.Current {
+				joined++
+			}
+		}
 	}
 }

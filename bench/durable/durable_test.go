@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/nodebus/nodebus/internal/leak"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+// TestMeasure does a little of all work with every peer: each gives one line with its figures.
+func TestMeasure(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, measureAll([]string{"-dir", t.TempDir()}, &out))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Equal(t, header, lines[0])
+	want := 0
+	for _, p := range phases(&options{}) {
+		want += len(p.peers)
+	}
+	require.Len(t, lines[1:], want)
+	for _, line := range lines[1:] {
+		require.Regexp(t, `^[a-z-]+,\d+,0,[a-z-]+,us=[0-9.e+-]+,cpu_us=[0-9.e+-]+(,bytes=\d+)?$`, line)
+	}
+}
+
+// TestErrors: what fails is named.
+func TestErrors(t *testing.T) {
+	require.ErrorContains(t, measureAll([]string{"-dir", t.TempDir() + "/absent", "-phases", "submit"}, &strings.Builder{}), "submit 1")
+	require.Error(t, measureAll([]string{"-unknown"}, &strings.Builder{}))
+}

@@ -1,0 +1,27 @@
+package nats
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// CatchUp waits until a queue has read what any process has stored.
+func CatchUp(ctx context.Context, part flow.Queue) error {
+	q := part.(*queue)
+	return catchUp(ctx, q.stream, q.name+".>", func(ctx context.Context, seq uint64) error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.reads(ctx, seq)
+	})
+}
+
+// Sweep sweeps a queue, as it does each minute.
+func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sweep(ctx) }
+
+// Orphans is the number of sweeps after which parts without a prompt are removed.
+const Orphans = orphanSweeps
+
+// QueueStream returns the stream of a queue.
+func QueueStream(part flow.Queue) jetstream.Stream { return part.(*queue).stream }

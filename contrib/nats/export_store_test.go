@@ -1,0 +1,39 @@
+package nats
+
+import (
+	"context"
+	"time"
+
+	"github.com/nodebus/nodebus/flow"
+)
+
+// CatchUpSignals waits until signals have read what any process has stored.
+func CatchUpSignals(ctx context.Context, s flow.Signals) error { return s.(*signals).barrier(ctx) }
+
+// SetOrphanTime sets the age from which parts without a record are deleted, and returns
+// a function that sets it back.
+func SetOrphanTime(d time.Duration) (back func()) {
+	before := orphanTime
+	orphanTime = d
+	return func() { orphanTime = before }
+}
+
+// OrderDrop tells all processes that the signals of a prompt are dropped, and does not
+// delete them, as a process does that is killed then.
+func OrderDrop(ctx context.Context, s flow.Signals, promptID string) error {
+	_, err := s.(*signals).order(ctx, token(promptID), &letter{Drop: true})
+	return err
+}
+
+// Left returns how many boxes, bytes and receivers signals have.
+func Left(s flow.Signals) (boxes, bytes, receivers int) {
+	x := s.(*signals)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, b := range x.boxes {
+		if b.receiver != nil {
+			receivers++
+		}
+	}
+	return len(x.boxes), x.bytes, receivers
+}
