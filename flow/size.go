@@ -49,7 +49,10 @@ func promptSize(p *nodebus.Prompt, limit int) int {
 func rejectedSize(e *nodebus.ValidationError, limit int) int {
 	n := 256 + len(e.Message) + len(e.Details) + value.MapWeight(len(e.Nodes))
 	for id, node := range e.Nodes {
-		n += len(id) + 128 + textsSize(node.DependentOutputs)
+		if n += len(id) + 128; node == nil {
+			continue
+		}
+		n += textsSize(node.DependentOutputs)
 		for i := range node.Errors {
 			p := &node.Errors[i]
 			n += 128 + len(p.Type) + len(p.Message) + len(p.Details) + value.Weight(p.Extra, max(limit-n, 0), askSize)

@@ -22,6 +22,9 @@ import (
 // error is no file. Close waits until Backup has ended.
 func (d *DB) Backup(w io.Writer) error {
 	to := protected{w: w}
+	if err := d.usable(false); err != nil {
+		return err
+	}
 	err := guard(d.path, func() error {
 		return d.db.View(func(tx *bbolt.Tx) error {
 			_, err := tx.WriteTo(&to)

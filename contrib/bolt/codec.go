@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"unicode/utf8"
 
 	"github.com/nodebus/nodebus"
 )
@@ -51,6 +52,22 @@ func fromJSON(value []byte, v any) error {
 		return err
 	}
 	return json.Unmarshal(text, v)
+}
+
+// maxID is the size, in bytes, of the longest id of a prompt or client. All parts of the
+// file can keep it: some of them have ids in keys, and the log remembers no longer names.
+const maxID = 4096
+
+// checkID returns an error if no file can keep an id: JSON has no bytes that are not UTF-8,
+// so the next process would read another id.
+func checkID(of, id string) error {
+	switch {
+	case len(id) > maxID:
+		return fmt.Errorf("bolt: the id of the %s has %d bytes, at most %d are possible; choose a shorter id", of, len(id), maxID)
+	case !utf8.ValidString(id):
+		return fmt.Errorf("bolt: the id of the %s is not UTF-8, so no file can keep it; choose another id: %q", of, id)
+	}
+	return nil
 }
 
 // fillPercent is how full a page becomes in a bucket whose keys rise. bbolt would leave half of

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -266,19 +267,34 @@ func useAll(t *testing.T, db *bolt.DB, path string) {
 }
 
 // TestTruncatedInUse makes a file shorter while it is open, so that the memory that maps it
-// faults. The calls return errors, and the process lives.
+// faults. The calls return errors, none waits for ever, and the process lives.
 func TestTruncatedInUse(t *testing.T) {
-	path := write(t, sample(t))
-	db, err := bolt.Open(path, withKey())
-	require.NoError(t, err)
-	require.NoError(t, os.Truncate(path, 8192))
-	var last error
-	for _, err := range db.Store().List(t.Context()) {
-		last = err
+	for _, n := range []int64{0, 100, 4096, 8192, 12288, 20480} {
+		for _, first := range []string{"List", "Push"} {
+			t.Run(fmt.Sprint(first, " of ", n), func(t *testing.T) {
+				path := write(t, sample(t))
+				db, err := bolt.Open(path, withKey())
+				require.NoError(t, err)
+				require.NoError(t, os.Truncate(path, n))
+				if first == "List" {
+					last := error(nil)
+					for _, err := range db.Store().List(t.Context()) {
+						last = err
+					}
+					require.ErrorIs(t, last, bolt.ErrDamaged)
+					require.ErrorContains(t, last, path)
+				}
+				require.NoError(t, db.Log().Append(starting("p")), "events wait")
+				require.ErrorIs(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "new"}, nil), bolt.ErrDamaged)
+				require.ErrorIs(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "new"}, nil), bolt.ErrDamaged)
+				_, err = db.Store().Get(t.Context(), "r1")
+				require.ErrorIs(t, err, bolt.ErrDamaged)
+				require.ErrorIs(t, db.Backup(io.Discard), bolt.ErrDamaged)
+				require.ErrorIs(t, db.Close(), bolt.ErrWrite)
+				_, err = bolt.Open(path, &bolt.Options{LockTimeout: -1})
+				require.NotErrorIs(t, err, bolt.ErrInUse, "Close has given the lock back")
+				require.Error(t, err)
+			})
+		}
 	}
-	require.ErrorIs(t, last, bolt.ErrDamaged)
-	require.ErrorContains(t, last, path)
-	require.ErrorIs(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "new"}, nil), bolt.ErrDamaged)
-	require.ErrorIs(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "new"}, nil), bolt.ErrDamaged)
-	require.NoError(t, db.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -72,11 +73,11 @@ func Open(path string, opts *Options) (*DB, error) {
 	if d.sealer, err = newSealer(opts); err != nil {
 		return nil, err
 	}
-	file, err := openFile(path, opts.LockTimeout)
+	db, file, err := openFile(path, opts.LockTimeout)
 	if err != nil {
 		return nil, err
 	}
-	d.writer = newWriter(file, path)
+	d.writer = newWriter(db, file, path)
 	if err := guard(path, d.openParts); err != nil {
 		_ = d.Close()
 		return nil, err
@@ -103,6 +104,9 @@ func (d *DB) openParts() (err error) {
 	d.log = log
 	d.setLog(log)
 	log.expire()
+	if d.opts.Restored { // a crash must not bring the old epoch back: nobody sets Restored twice
+		return d.write(context.Background(), func(*bbolt.Tx) error { return nil })
+	}
 	return nil
 }
 
@@ -133,27 +137,28 @@ func (d *DB) Close() error {
 		d.writer.close()
 		if d.log != nil {
 			d.err = d.log.refuse()
+			d.log.awaitLogger()
 		}
-		d.err = errors.Join(d.err, guard(d.path, d.db.Close))
+		d.err = errors.Join(d.err, d.closeFile())
 	})
 	return d.err
 }
 
 // openFile opens the file with bbolt and looks at its version.
-func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
+func openFile(path string, timeout time.Duration) (*bbolt.DB, *os.File, error) {
 	if timeout == 0 {
 		timeout = lockTimeout
 	}
 	if err := makeFile(path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	db, err := openBolt(path, timeout)
+	db, file, err := openBolt(path, timeout)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := guard(path, func() error { return checkVersion(db, path) }); err != nil {
 		_ = db.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return db, nil
+	return db, file, nil
 }

@@ -48,6 +48,9 @@
 // shrink it, close it and use the command "bbolt compact". [DB.Backup] copies it while it is in
 // use.
 //
+// The ids of prompts and clients have at most 4096 bytes and are UTF-8: Push refuses others
+// with a [nodebus.ValidationError], because JSON cannot keep them.
+//
 // # Errors
 //
 // [FileError] names the file, what is wrong, and the mend. Open looks at all pages before
@@ -80,5 +83,5 @@
 //	log.go      Append, Read, Follow, Drop    log_commit.go passes on what is in the file
 //	log_index.go which events are kept        log_plan.go what the next transaction writes
 //	log_names.go losses and ends of prompts   log_entry.go an event as bytes
-//	log_open.go reads the log at Open
+//	log_open.go reads the log at Open         log_foreign.go payloads of callers
 package bolt

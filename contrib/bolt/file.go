@@ -124,11 +124,10 @@ func asFileError(path string, err error) error {
 
 // openBolt opens the file. bbolt maps the file into memory and trusts its pages, so
 // openBolt looks at them before.
-func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
+func openBolt(path string, timeout time.Duration) (db *bbolt.DB, opened *os.File, err error) {
 	if err := checkFile(path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var opened *os.File
 	opts := boltOptions(timeout)
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 		f, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
@@ -144,23 +143,23 @@ func openBolt(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 	if err == nil {
 		if err := checkLocked(path, opened); err != nil {
 			_ = db.Close()
-			return nil, err
+			return nil, nil, err
 		}
-		return db, nil
+		return db, opened, nil
 	}
 	var known *FileError
 	switch {
 	case errors.As(err, &known) && opened != nil: // bbolt has panicked, and has not closed the file
 		_ = opened.Close()
-		return nil, err
+		return nil, nil, err
 	case errors.Is(err, berrors.ErrTimeout):
-		return nil, &FileError{Path: path, Reason: ErrInUse, Detail: "one process at a time can open it; end the other process, or use another file"}
+		return nil, nil, &FileError{Path: path, Reason: ErrInUse, Detail: "one process at a time can open it; end the other process, or use another file"}
 	case errors.Is(err, berrors.ErrInvalid):
-		return nil, &FileError{Path: path, Reason: ErrForeign, Detail: "give another path", Err: err}
+		return nil, nil, &FileError{Path: path, Reason: ErrForeign, Detail: "give another path", Err: err}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, &FileError{Path: path, Reason: ErrWrite, Detail: "this process may not write it; check the rights", Err: err}
+		return nil, nil, &FileError{Path: path, Reason: ErrWrite, Detail: "this process may not write it; check the rights", Err: err}
 	}
-	return nil, &FileError{Path: path, Reason: ErrDamaged, Detail: mendDamage, Err: err}
+	return nil, nil, &FileError{Path: path, Reason: ErrDamaged, Detail: mendDamage, Err: err}
 }
 
 // checkVersion looks whether this package can use the file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -19,6 +20,7 @@ import (
 // changes that wait, and commits them in one transaction.
 type writer struct {
 	db   *bbolt.DB
+	file *os.File // the file of db
 	path string
 	log  *log // what waits there is a part of each transaction; nil if the file has no log yet
 
@@ -26,6 +28,8 @@ type writer struct {
 	waiting []*change
 	closed  bool
 	broken  error         // bbolt has panicked: the file must not be changed any more
+	stuck   bool          // broken, and bbolt may hold its locks for ever
+	size    int64         // of the file, at least; bbolt never makes it shorter
 	wake    chan struct{} // capacity 1: there are changes, or the writer is closed
 	done    chan struct{} // closed when the goroutine has ended
 }
@@ -37,8 +41,8 @@ type change struct {
 	done  chan struct{} // closed when the change is durable, or has failed
 }
 
-func newWriter(db *bbolt.DB, path string) *writer {
-	w := &writer{db: db, path: path, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newWriter(db *bbolt.DB, file *os.File, path string) *writer {
+	w := &writer{db: db, file: file, path: path, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -173,13 +177,22 @@ func (c *change) finish(err error) {
 // try makes one transaction. If a change fails, failed is its index, and nothing has
 // changed. Otherwise failed is -1, and err is the error of the disk.
 func (w *writer) try(batch []*change) (failed int, err error) {
+	w.log.begins()
+	if err := w.usable(true); err != nil {
+		return -1, err
+	}
+	free := false // bbolt has given back its locks
 	err = guard(w.path, func() error {
 		failed = -1
 		tx, err := w.db.Begin(true)
 		if err != nil {
+			free = true
 			return w.diskError(err)
 		}
-		defer func() { _ = tx.Rollback() }() // without effect after Commit
+		defer func() {
+			_ = tx.Rollback() // without effect after Commit
+			free = true
+		}()
 		if err := w.log.write(tx); err != nil {
 			return w.diskError(err)
 		}
@@ -196,11 +209,52 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 		return nil
 	})
 	if errors.Is(err, errPanic) {
-		w.mu.Lock()
-		w.broken, failed = err, -1
-		w.mu.Unlock()
+		failed = -1
+		w.breaks(err, !free)
 	}
 	return failed, err
+}
+
+// usable returns an error if bbolt must not be asked to read or change the file. It looks
+// at the length of the file: bbolt reads the head of the file while it holds its locks, and
+// would keep them for ever after a fault.
+func (w *writer) usable(changes bool) error {
+	info, err := w.file.Stat()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.stuck || changes && w.broken != nil:
+		return w.broken
+	case err != nil: // the file is closed, and bbolt says so
+		return nil
+	case info.Size() < w.size:
+		w.broken, w.stuck = damaged(w.path, fmt.Sprintf("it has become shorter while it was open: it has %d bytes, and had %d", info.Size(), w.size)), true
+		return w.broken
+	}
+	w.size = info.Size()
+	return nil
+}
+
+// breaks remembers that bbolt has panicked.
+func (w *writer) breaks(err error, stuck bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == nil {
+		w.broken = err
+	}
+	w.stuck = w.stuck || stuck
+}
+
+// closeFile closes the file. If bbolt may hold its locks, closeFile does not ask bbolt: the
+// lock of the file ends, and the memory that maps it stays until the process ends.
+func (w *writer) closeFile() error {
+	w.mu.Lock()
+	stuck := w.stuck
+	w.mu.Unlock()
+	if stuck {
+		return w.file.Close()
+	}
+	return guard(w.path, w.db.Close)
 }
 
 func (w *writer) diskError(err error) error {
@@ -233,9 +287,21 @@ func damaged(path, found string) error {
 // view reads the file in a transaction. f must be quick, because the file grows as long as
 // a transaction reads an old state of it, and it must call no foreign code.
 func (w *writer) view(f func(*bbolt.Tx) error) error {
-	err := guard(w.path, func() error { return w.db.View(f) })
-	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+	if err := w.usable(false); err != nil {
+		return err
+	}
+	begun := false
+	err := guard(w.path, func() error {
+		return w.db.View(func(tx *bbolt.Tx) error {
+			begun = true
+			return f(tx)
+		})
+	})
+	switch {
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
 		return nodebus.ErrClosed
+	case errors.Is(err, errPanic) && !begun:
+		w.breaks(err, true)
 	}
 	return err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
-	"go.etcd.io/bbolt"
 )
 
 // Take writes the number of the attempt before it returns the lease: if the process dies
@@ -125,7 +124,7 @@ func (l *lease) Done(ctx context.Context) error {
 		return err
 	}
 	q.forget(l.job.Prompt.ID, l.e)
-	wait := q.begin(func(prompts, places *bbolt.Bucket) error { return remove(prompts, places, []uint64{l.e.born}) })
+	wait := q.beginEnd([]uint64{l.e.born}, l.job.Prompt.ID)
 	q.mu.Unlock()
 	err := wait(ctx)
 	if err != nil {

@@ -31,6 +31,9 @@ func openQueue(d *DB) (*queue, error) {
 			if err != nil {
 				return err
 			}
+			if older := q.entries[x.prompt.ID]; older != nil { // it is done: otherwise Push would have refused x
+				q.owed[older.born] = true
+			}
 			all = append(all, x)
 			q.entries[x.prompt.ID] = x.entry
 			q.seq = max(q.seq, x.born, x.place.seq)
@@ -40,9 +43,7 @@ func openQueue(d *DB) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(q.entries) < len(all) {
-		return nil, damaged(d.path, "two prompts have the same id")
-	}
+	all = slices.DeleteFunc(all, func(x loaded) bool { return q.owed[x.born] })
 	slices.SortFunc(all, func(a, b loaded) int { return cmp.Compare(a.place.seq, b.place.seq) })
 	q.mem, err = fill(d, all)
 	return q, err

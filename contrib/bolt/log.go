@@ -31,7 +31,8 @@ type log struct {
 	closed   bool
 	failures int // the commits that have failed since the last one that did not
 	timer    *time.Timer
-	lazy     bool // wakeLater wakes the writer soon
+	said     <-chan struct{} // closed when the logger was told the newest text; the writer's own
+	lazy     bool            // wakeLater wakes the writer soon
 }
 
 // waitingMax limits the events that wait for the disk, in bytes. At the limit, Append waits.
@@ -156,8 +157,8 @@ func (l *log) Follow(deliver func(nodebus.Event)) (at nodebus.Cursor, stop func(
 		return at, nil, nodebus.ErrClosed
 	}
 	at, stop, err = l.cache.Follow(func(ev nodebus.Event) {
-		if ev.ID > last {
-			deliver(ev)
+		if ev.ID > last { // the other followers receive the event also if this one panics
+			_ = nodebus.Protect(func() error { deliver(ev); return nil })
 		}
 	})
 	at.ID = max(at.ID, last)
@@ -208,19 +209,28 @@ func (l *log) expire() {
 // newEpoch returns the name of a new life of a log.
 func newEpoch() string { return strings.ToLower(rand.Text()[:10]) }
 
-// write makes what waits a part of a transaction of the writer. After a transaction that
-// has failed, it is called again.
-func (l *log) write(tx *bbolt.Tx) error {
+// begins makes what waits the plan of the next transaction. After a transaction that has
+// failed, it is called again.
+func (l *log) begins() {
 	if l == nil {
-		return nil
+		return
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.writing == nil && l.plan.changed {
 		l.writing = l.plan
 		l.setPlan()
 		l.writing.epoch, l.writing.newest, l.writing.lost = l.epoch, l.last, l.index.lost
 		l.writing.losses, l.writing.closed = l.index.losses.take(), l.index.closed.take()
 	}
+}
+
+// write writes the plan that begins has made.
+func (l *log) write(tx *bbolt.Tx) error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
 	p := l.writing
 	l.mu.Unlock()
 	if p == nil {

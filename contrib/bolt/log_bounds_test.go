@@ -246,3 +246,24 @@ func TestLogRestored(t *testing.T) {
 		require.NoError(t, db.Close())
 	}
 }
+
+// TestLogRestoredIsKept checks that the new epoch is in the file when Open returns.
+func TestLogRestoredIsKept(t *testing.T) {
+	path := newPath(t)
+	db := open(t, path, nil)
+	require.NoError(t, db.Log().Append(starting("p")))
+	require.NoError(t, db.Close())
+	db = open(t, path, &bolt.Options{Restored: true})
+	resume := db.SlowDisk()
+	defer resume()
+	text, err := os.ReadFile(path) // what a crash leaves
+	require.NoError(t, err)
+	resume()
+	at, stop, err := db.Log().Follow(func(nodebus.Event) {})
+	require.NoError(t, err)
+	stop()
+	crashed, stop, err := open(t, write(t, text), nil).Log().Follow(func(nodebus.Event) {})
+	require.NoError(t, err)
+	stop()
+	require.Equal(t, at.Epoch, crashed.Epoch)
+}

@@ -1,13 +1,15 @@
 package bolt
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/nodebus/nodebus"
 )
 
-// written ends the commit that write has begun.
+// written ends the commit of the plan that begins has made.
 func (l *log) written(err error) {
 	if l == nil {
 		return
@@ -23,7 +25,7 @@ func (l *log) written(err error) {
 		first, events := l.failures == 1, len(l.plan.steps)
 		l.mu.Unlock()
 		if first {
-			l.db.logger.Error("bolt: events cannot be written; clients receive them when the disk has taken them. Look for room on the disk",
+			l.says(slog.LevelError, "bolt: events cannot be written; clients receive them when the disk has taken them. Look for room on the disk",
 				"file", l.db.path, "events", events, "error", err)
 		}
 		return
@@ -33,7 +35,7 @@ func (l *log) written(err error) {
 	l.mu.Unlock()
 	l.pass(p)
 	if again {
-		l.db.logger.Info("bolt: the disk takes events again", "file", l.db.path, "events", len(p.steps))
+		l.says(slog.LevelInfo, "bolt: the disk takes events again", "file", l.db.path, "events", len(p.steps))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,18 +64,62 @@ func (l *log) keep(p *logPlan) {
 	}
 }
 
-// pass passes what is in the file to the cache, and so to followers. l.mu is not held.
+// says tells the logger something, in the order of the calls. Only the writer calls it, and
+// it does not wait: a logger is foreign code, which may wait for the writer.
+func (l *log) says(level slog.Level, text string, args ...any) {
+	before, done := l.said, make(chan struct{})
+	l.said = done
+	go func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		_ = nodebus.Protect(func() error { l.db.logger.Log(context.Background(), level, text, args...); return nil })
+	}()
+}
+
+// loggerTime is how long Close waits for the logger. The logger may be waiting for Close.
+const loggerTime = time.Second
+
+// awaitLogger waits until the logger has been told everything. The writer has ended.
+func (l *log) awaitLogger() {
+	if l.said == nil {
+		return
+	}
+	timer := time.NewTimer(loggerTime)
+	defer timer.Stop()
+	select {
+	case <-l.said:
+	case <-timer.C:
+	}
+}
+
+// pass passes what is in the file to the cache, and so to followers. l.mu is not held. It
+// uses a goroutine of its own, because a follower may call runtime.Goexit: that must not
+// end the writer.
 func (l *log) pass(p *logPlan) {
-	for i := range p.steps {
-		s := &p.steps[i]
-		if s.done != nil {
-			s.done <- l.cache.Drop(s.drop)
-			continue
-		}
-		if err := l.cache.Add(s.ev); errors.Is(err, nodebus.ErrClosed) { // the index remembers less than the cache
-			_ = l.cache.Drop(s.ev.PromptID)
-			_ = l.cache.Add(s.ev)
-		}
+	for i := 0; i < len(p.steps); {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i < len(p.steps) {
+				s := &p.steps[i]
+				i++
+				l.passOne(s)
+			}
+		}()
+		<-done
+	}
+}
+
+func (l *log) passOne(s *logStep) {
+	if s.done != nil {
+		s.done <- l.cache.Drop(s.drop)
+		return
+	}
+	if err := l.cache.Add(s.ev); errors.Is(err, nodebus.ErrClosed) { // the index remembers less than the cache
+		_ = l.cache.Drop(s.ev.PromptID)
+		_ = l.cache.Add(s.ev)
 	}
 }
 

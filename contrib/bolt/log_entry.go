@@ -1,7 +1,9 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -19,13 +21,15 @@ type logEntry struct {
 	newest       int    // the newest attempt of the prompt so far; the event that began it may not be kept
 	key          string // the event type, a zero byte and the key of the [nodebus.Coalescer]; empty: no newer event replaces the event
 	binary       bool
+	foreign      bool   // the payload has a type of the caller, whatever its event type says
 	data         []byte // the frame of [nodebus.JSONCodec]
 }
 
 const (
 	entryVersion = 1
 	entryBinary  = 1 << 0 // flag: data is a binary frame
-	entryFlags   = entryBinary
+	entryForeign = 1 << 1 // flag: the payload has a type of the caller
+	entryFlags   = entryBinary | entryForeign
 )
 
 // newEntry encodes an event. It calls foreign code.
@@ -34,11 +38,23 @@ func newEntry(ev *nodebus.Event) (e logEntry, outcome bool, err error) {
 	if err != nil {
 		return e, false, err
 	}
-	e = logEntry{promptID: ev.PromptID, to: ev.To, attempt: min(max(ev.Attempt, 0), math.MaxInt32), binary: f.Binary, data: f.Data}
+	if !f.Binary && isTooDeep(f.Data) {
+		return e, false, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
+	}
+	e = logEntry{promptID: ev.PromptID, to: ev.To, attempt: min(max(ev.Attempt, 0), math.MaxInt32), binary: f.Binary, foreign: isForeign(ev.Payload), data: f.Data}
 	if c, ok := ev.Payload.(nodebus.Coalescer); ok {
 		e.key = f.Type + "\x00" + c.CoalesceKey()
 	}
 	return e, f.Outcome, nil
+}
+
+var errTooDeep = errors.New("bolt: lists and objects are nested too deeply in its JSON: nobody can decode it")
+
+// isTooDeep reports whether encoding/json cannot read a text that it has written: it
+// encodes any depth, and decodes 10 000 levels.
+func isTooDeep(text []byte) bool {
+	const levels = 10_000
+	return len(text) > levels && bytes.Count(text, []byte{'['})+bytes.Count(text, []byte{'{'}) >= levels && !json.Valid(text)
 }
 
 // append appends the bytes of the entry: the version, the flags, the time, the attempts,
@@ -47,6 +63,9 @@ func (e *logEntry) append(b []byte) []byte {
 	flags := byte(0)
 	if e.binary {
 		flags |= entryBinary
+	}
+	if e.foreign {
+		flags |= entryForeign
 	}
 	b = append(b, entryVersion, flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.at))
@@ -78,7 +97,7 @@ func parseEntry(b []byte) (e logEntry, err error) {
 	case b[1]&^entryFlags != 0:
 		return e, fmt.Errorf("the entry has unknown flags %#x", b[1])
 	}
-	e.binary = b[1]&entryBinary != 0
+	e.binary, e.foreign = b[1]&entryBinary != 0, b[1]&entryForeign != 0
 	e.at = int64(binary.BigEndian.Uint64(b[2:]))
 	b = b[10:]
 	for _, attempt := range []*int{&e.attempt, &e.newest} {
@@ -114,11 +133,17 @@ func takeNumber(b []byte) (n uint64, rest []byte, err error) {
 }
 
 // event decodes the event. It does not share memory with the entry.
-func (e *logEntry) event(id uint64, epoch string) (nodebus.Event, error) {
-	data := append([]byte(nil), e.data...)
-	ev, err := nodebus.JSONCodec{}.Decode(nodebus.Frame{Binary: e.binary, Data: data})
-	if err != nil {
-		return ev, err
+func (e *logEntry) event(id uint64, epoch string) (ev nodebus.Event, err error) {
+	f := nodebus.Frame{Binary: e.binary, Data: append([]byte(nil), e.data...)}
+	decoded := false
+	if !e.foreign {
+		ev, err = nodebus.JSONCodec{}.Decode(f)
+		decoded = err == nil
+	}
+	if !decoded {
+		if ev.Payload, err = foreignPayload(f); err != nil {
+			return ev, err
+		}
 	}
 	ev.ID, ev.Epoch, ev.Time = id, epoch, time.Unix(0, e.at)
 	ev.PromptID, ev.To, ev.Attempt = e.promptID, e.to, e.attempt

@@ -27,7 +27,7 @@ func (n *namedID) has(name string) bool {
 }
 
 // nameMax is the size, in bytes, of the longest name that is kept. bbolt has a limit, too.
-const nameMax = 4096
+const nameMax = maxID
 
 // add adds a name. It returns the newest ID of the names that it forgets, or 0.
 func (n *namedID) add(name string, id uint64) (forgotten uint64) {

@@ -42,7 +42,7 @@ var errGone = errors.New("bolt: the prompt has left the queue")
 
 // begin begins a change of the file, and removes what is owed. q.mu is held, so that the
 // changes are in the order of the changes in memory.
-func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait func(context.Context) error) {
+func (q *queue) begin(apply func(tx *bbolt.Tx) error) (wait func(context.Context) error) {
 	owed := make([]uint64, 0, len(q.owed))
 	for born := range q.owed {
 		owed = append(owed, born)
@@ -53,7 +53,7 @@ func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait fun
 		if err := remove(prompts, places, owed); err != nil {
 			return err
 		}
-		return apply(prompts, places)
+		return apply(tx)
 	})
 	return func(ctx context.Context) error {
 		err := q.d.wait(ctx, c)
@@ -66,6 +66,20 @@ func (q *queue) begin(apply func(prompts, places *bbolt.Bucket) error) (wait fun
 		}
 		return err
 	}
+}
+
+// beginEnd begins to remove prompts that have ended or are deleted, and their signals: if the
+// process dies before the engine drops the signals, nobody else does, and an interrupt would
+// end the next prompt with the id. q.mu is held.
+func (q *queue) beginEnd(borns []uint64, ids ...string) (wait func(context.Context) error) {
+	return q.begin(func(tx *bbolt.Tx) error {
+		for _, id := range ids {
+			if err := removeSignals(tx, id); err != nil {
+				return err
+			}
+		}
+		return remove(tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces), borns)
+	})
 }
 
 // remove removes prompts from the file.
@@ -81,6 +95,13 @@ func remove(prompts, places *bbolt.Bucket, all []uint64) error {
 // Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
 // change of the file comes after the change of Push.
 func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	for of, id := range map[string]string{"prompt": p.ID, "client": p.ClientID} {
+		if err := checkID(of, id); err != nil {
+			return &nodebus.ValidationError{Problem: nodebus.Problem{
+				Type: "invalid_id", Message: "The id of the " + of + " cannot be kept", Details: err.Error(), Extra: map[string]any{},
+			}}
+		}
+	}
 	sealed, err := q.d.sealer.seal(p.ID, secrets)
 	if err != nil {
 		return err
@@ -95,20 +116,10 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 			return fmt.Errorf("bolt: the JSON of prompt %q cannot be read again; submit values that have one: %w", p.ID, err)
 		}
 	}
-	q.mu.Lock()
-	if err := q.closed(); err != nil {
-		q.mu.Unlock()
+	e, wait, err := q.accept(ctx, own, value, secrets)
+	if err != nil {
 		return err
 	}
-	if err := q.mem.Push(ctx, own, secrets); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	q.seq++
-	e := &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
-	q.entries[p.ID] = e
-	wait := q.begin(func(prompts, _ *bbolt.Bucket) error { return prompts.Put(number(e.born), value) })
-	q.mu.Unlock()
 	if err = wait(ctx); err == nil {
 		return nil
 	}
@@ -118,6 +129,22 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 	q.forget(p.ID, e)
 	_, _ = q.mem.Delete(ctx, p.ID) // if it is leased, Take gives it up
 	return err
+}
+
+// accept adds a prompt to memory, and begins to write it.
+func (q *queue) accept(ctx context.Context, p *nodebus.Prompt, value []byte, secrets map[string]string) (e *entry, wait func(context.Context) error, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.closed(); err != nil {
+		return nil, nil, err
+	}
+	if err := q.mem.Push(ctx, p, secrets); err != nil {
+		return nil, nil, err
+	}
+	q.seq++
+	e = &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
+	q.entries[p.ID] = e
+	return e, q.begin(func(tx *bbolt.Tx) error { return tx.Bucket(bucketPrompts).Put(number(e.born), value) }), nil
 }
 
 func (q *queue) closed() error {
@@ -151,13 +178,17 @@ func (q *queue) Move(ctx context.Context, id string, priority float64) error {
 	e.place.seq, e.place.priority, e.moved = q.seq, priority, true
 	wait := q.beginPlace(e)
 	q.mu.Unlock()
-	return wait(ctx)
+	if err = wait(ctx); errors.Is(err, errGone) { // its Push has failed
+		err = fmt.Errorf("%w: no prompt with this id waits: prompt %q", flow.ErrNotFound, id)
+	}
+	return err
 }
 
 // beginPlace begins to write the place of a prompt. q.mu is held.
 func (q *queue) beginPlace(e *entry) (wait func(context.Context) error) {
 	key, value, whole := number(e.born), e.place.value(), e.place.attempts == 0 && !e.moved
-	return q.begin(func(prompts, places *bbolt.Bucket) error {
+	return q.begin(func(tx *bbolt.Tx) error {
+		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
 		switch {
 		case prompts.Get(key) == nil:
 			return errGone
@@ -196,6 +227,7 @@ func (q *queue) settled(ctx context.Context, id string) (*entry, error) {
 func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.Prompt, err error) {
 	var entries []*entry
 	var borns []uint64
+	var gone []string
 	done := make(chan struct{})
 	for {
 		if entries, deleted, err = q.chooses(ctx, ids); err == nil {
@@ -204,13 +236,13 @@ func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.P
 			return nil, err
 		}
 	}
-	for _, e := range entries {
+	for i, e := range entries {
 		e.deletes = done
-		borns = append(borns, e.born)
+		borns, gone = append(borns, e.born), append(gone, deleted[i].ID)
 	}
 	wait := func(context.Context) error { return nil }
 	if len(borns) > 0 {
-		wait = q.begin(func(prompts, places *bbolt.Bucket) error { return remove(prompts, places, borns) })
+		wait = q.beginEnd(borns, gone...)
 	}
 	q.mu.Unlock()
 	err = wait(ctx)

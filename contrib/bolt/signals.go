@@ -101,8 +101,8 @@ func prefix(promptID string) []byte {
 }
 
 func (m *signals) Send(ctx context.Context, s flow.Signal) error {
-	if len(s.PromptID)+10 > bbolt.MaxKeySize {
-		return fmt.Errorf("bolt: the signal cannot be kept: its prompt id has %d bytes, at most %d are possible", len(s.PromptID), bbolt.MaxKeySize-10)
+	if err := checkID("prompt", s.PromptID); err != nil {
+		return err
 	}
 	value, err := toJSON(s)
 	if err != nil {
@@ -205,7 +205,7 @@ func (m *signals) Receive(promptID string, f func(flow.Signal) error) (stop func
 }
 
 func (m *signals) Drop(ctx context.Context, promptID string) error {
-	if len(promptID)+10 > bbolt.MaxKeySize {
+	if checkID("prompt", promptID) != nil {
 		return nil // Send keeps none
 	}
 	b, leave, err := m.enter(ctx, promptID)
@@ -214,20 +214,23 @@ func (m *signals) Drop(ctx context.Context, promptID string) error {
 	}
 	defer leave()
 	if b.len > 0 {
-		first := prefix(promptID)
-		err = m.d.write(ctx, func(tx *bbolt.Tx) error {
-			c := tx.Bucket(bucketSignals).Cursor()
-			for key, _ := c.Seek(first); len(key) == len(first)+8 && string(key[:len(first)]) == string(first); key, _ = c.Seek(first) {
-				if err := c.Delete(); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err = m.d.write(ctx, func(tx *bbolt.Tx) error { return removeSignals(tx, promptID) })
 		if err != nil {
 			return err
 		}
 		b.len, b.ends = 0, false
 	}
 	return m.mem.Drop(ctx, promptID)
+}
+
+// removeSignals removes the signals of a prompt.
+func removeSignals(tx *bbolt.Tx, promptID string) error {
+	first := prefix(promptID)
+	c := tx.Bucket(bucketSignals).Cursor()
+	for key, _ := c.Seek(first); len(key) == len(first)+8 && string(key[:len(first)]) == string(first); key, _ = c.Seek(first) {
+		if err := c.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

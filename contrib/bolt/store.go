@@ -104,13 +104,13 @@ func (s *store) Put(ctx context.Context, r flow.Record) error {
 	})
 }
 
-// idKey is the key of a prompt id. bbolt refuses empty keys, and very long ones.
+// idKey is the key of a prompt id. bbolt refuses empty keys.
 func idKey(id []byte) []byte { return append([]byte{'i'}, id...) }
 
 // value returns the JSON of a record, reduced if it is too large.
 func (s *store) value(r flow.Record) (value []byte, err error) {
-	if len(r.Prompt.ID) >= bbolt.MaxKeySize {
-		return nil, fmt.Errorf("bolt: the record cannot be kept: its prompt id has %d bytes, at most %d are possible", len(r.Prompt.ID), bbolt.MaxKeySize-1)
+	if err := checkID("prompt", r.Prompt.ID); err != nil {
+		return nil, err
 	}
 	cannot := func(err error) error {
 		return fmt.Errorf("bolt: the record of prompt %q has no JSON, so no file can keep it: %w", r.Prompt.ID, err)
@@ -182,7 +182,7 @@ func (s *store) read(key, value []byte) (r flow.Record, err error) {
 }
 
 func (s *store) Get(_ context.Context, promptID string) (r flow.Record, err error) {
-	if len(promptID) >= bbolt.MaxKeySize {
+	if checkID("prompt", promptID) != nil {
 		return r, flow.ErrNotFound
 	}
 	var key, value []byte
@@ -267,7 +267,7 @@ func (s *store) Delete(ctx context.Context, promptIDs ...string) error {
 		}
 		records, ids := tx.Bucket(bucketRecords), tx.Bucket(bucketIDs)
 		for _, id := range promptIDs {
-			if len(id) >= bbolt.MaxKeySize {
+			if checkID("prompt", id) != nil {
 				continue
 			}
 			key := append([]byte(nil), ids.Get(idKey([]byte(id)))...)
