@@ -193,10 +193,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			return s, err
 		}
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
-		}
-		if isForming(err) {
-			err = errors.Join(err, jetstream.ErrNoStreamResponse) // see again
+			return b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
 		return s, err
 	})
@@ -221,16 +218,6 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
 	}
 	return stream, nil
-}
-
-// noPeers is the code of a cluster that has too few servers for a stream.
-const noPeers jetstream.ErrorCode = 10005
-
-// isForming reports whether the servers of a cluster do not know enough of each other yet: a
-// stream that was made is not known everywhere, or too few servers have answered.
-func isForming(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.As(err, &api) && api.ErrorCode == noPeers
 }
 
 // epochOf returns the epoch of a stream.
