@@ -25,3 +25,10 @@ const Orphans = orphanSweeps
 
 // QueueStream returns the stream of a queue.
 func QueueStream(part flow.Queue) jetstream.Stream { return part.(*queue).stream }
+
+// EndAsKilled ends a leased prompt, and does no more, as a process does that is killed then.
+func EndAsKilled(ctx context.Context, held flow.Lease) error {
+	l := held.(*lease)
+	_, err := l.q.replace(ctx, &l.x, meta{Gone: true})
+	return err
+}

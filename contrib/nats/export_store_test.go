@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"github.com/nats-io/nats.go/jetstream"
 	"time"
 
 	"github.com/nodebus/nodebus/flow"
@@ -37,3 +38,6 @@ func Left(s flow.Signals) (boxes, bytes, receivers int) {
 	}
 	return len(x.boxes), x.bytes, receivers
 }
+
+// StoreStream returns the stream of a store.
+func StoreStream(s flow.Store) jetstream.Stream { return s.(*recordStore).stream }

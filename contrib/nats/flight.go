@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
 )
 
 const (
@@ -75,10 +76,12 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 	}
 	of := max(1, (len(b)+size-1)/size)
 	for begin := 0; ctx.Err() == nil && !l.has(number); begin++ {
-		last, whole := uint64(0), true
+		last, whole, before := uint64(0), true, time.Now() // before the part before was sent
 		for i := 0; i < of && whole; i++ {
-			part := b[i*size : min((i+1)*size, len(b))]
+			part, began := b[i*size:min((i+1)*size, len(b))], time.Now()
 			last, whole = l.sendPart(ctx, part, partName{l.name, number, begin, i + 1, of}.String(), number)
+			whole = whole && passed(before) < partsTime // this process may have stood still
+			before = began
 		}
 		if !whole {
 			continue
@@ -94,16 +97,15 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 
 // sendPart sends a message until the stream has stored it. The reader ignores a message
 // that was stored twice, because its acknowledgement was lost. sendPart returns false if
-// the flight must begin again, because the readers forget a part if no other part follows it.
+// the reader has the flight, or ctx has ended.
 func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) (seq uint64, ok bool) {
-	began := time.Now()
 	var told troubles
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		once, stop := context.WithTimeout(ctx, tryTime)
 		ack, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
 		stop()
 		if err == nil {
-			return ack.Sequence, time.Since(began) < partsTime
+			return ack.Sequence, true
 		}
 		if ctx.Err() != nil || l.has(number) {
 			return 0, false
@@ -116,6 +118,12 @@ func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uin
 		case <-ctx.Done():
 		}
 	}
+}
+
+// passed returns the time since t. The monotonic clock may stand while the machine sleeps, and
+// the other clock may be set: so it is the larger of both.
+func passed(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
 }
 
 // has reports whether the reader has a flight of this process: then it is stored, whatever
@@ -168,13 +176,20 @@ func (l *eventLog) arrive(m jetstream.Msg, at *jetstream.MsgMetadata) (number ui
 	if name.publisher == l.name {
 		own = l.own(name.flight)
 	}
-	for i := range records {
-		r := &records[i]
-		if own != nil && i < len(own) {
-			l.apply(r, own[i], idOf(at.Sequence.Stream, i), at.Timestamp)
-		} else {
-			l.apply(r, nil, idOf(at.Sequence.Stream, i), at.Timestamp)
-		}
+	for i := 0; i < len(records); {
+		done := make(chan struct{})
+		go func() { // a follower may call runtime.Goexit: that must not end the reader
+			defer close(done)
+			for i < len(records) {
+				r, id, e := &records[i], idOf(at.Sequence.Stream, i), (*entry)(nil)
+				if own != nil && i < len(own) {
+					e = own[i]
+				}
+				i++
+				_ = nodebus.Protect(func() error { l.apply(r, e, id, at.Timestamp); return nil })
+			}
+		}()
+		<-done
 	}
 	if own == nil {
 		return 0

@@ -182,10 +182,18 @@ func newEntry(ev *nodebus.Event) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !f.Binary && isTooDeep(f.Data) {
+		return nil, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
+	}
 	_, start := ev.Payload.(nodebus.ExecutionStart)
 	e := &entry{ev: *ev, begins: start || f.Outcome}
 	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: max(ev.Attempt, 0), data: f.Data}
-	if f.Binary {
+	switch foreign := isForeign(ev.Payload); {
+	case foreign && f.Binary:
+		e.kind = recordForeignBinary
+	case foreign:
+		e.kind = recordForeign
+	case f.Binary:
 		e.kind = recordBinary
 	}
 	e.weight = e.size()
@@ -298,7 +306,9 @@ func (l *eventLog) Follow(deliver func(nodebus.Event)) (nodebus.Cursor, func(), 
 	if err := l.catchUp(ctx); err != nil {
 		return nodebus.Cursor{}, nil, fmt.Errorf("nats: finding the newest event: %w", err)
 	}
-	return l.cache.Follow(deliver)
+	return l.cache.Follow(func(ev nodebus.Event) { // the other followers receive the event also if this one panics
+		_ = nodebus.Protect(func() error { deliver(ev); return nil })
+	})
 }
 
 // Drop implements [nodebus.Log]. Every process drops the events at the same place.

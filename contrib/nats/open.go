@@ -38,9 +38,10 @@ const (
 type Bus struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	opts   Options // with defaults
-	logger *slog.Logger
-	sealer *sealer // nil without a key
+	opts   Options      // with defaults
+	logger *slog.Logger // may be called by any goroutine, see lateLogger
+	told   *lateRecords // what it has not been told yet
+	sealer *sealer      // nil without a key
 
 	queue   flow.Queue
 	store   flow.Store
@@ -63,7 +64,7 @@ type Bus struct {
 // Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
-	b.logger = b.opts.Logger
+	b.logger, b.told = newLateLogger(b.opts.Logger)
 	if err := b.opts.check(); err != nil {
 		return nil, err
 	}
@@ -105,6 +106,8 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	b.signals, b.closers = signals, append(b.closers, signals.close)
+	q.leftover = leftover{signals.newestKept, signals.dropUpTo}
+	q.ended.Go(q.sweeps)
 	return nil
 }
 
@@ -159,6 +162,7 @@ func (b *Bus) Close() error {
 			errs = append(errs, f())
 		}
 		b.err = errors.Join(errs...)
+		b.told.wait()
 	})
 	return b.err
 }

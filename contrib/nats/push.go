@@ -40,6 +40,13 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 	if err := q.failed(); err != nil {
 		return err
 	}
+	for of, id := range map[string]string{"prompt": p.ID, "client": p.ClientID} {
+		if err := checkID(of, id); err != nil {
+			return &nodebus.ValidationError{Problem: nodebus.Problem{
+				Type: "invalid_id", Message: "The id of the " + of + " cannot be kept", Details: err.Error(), Extra: map[string]any{},
+			}}
+		}
+	}
 	x, data, err := q.encode(p, secrets)
 	if err != nil {
 		return err
@@ -82,11 +89,18 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 	ctx, stop := bounded(ctx)
 	defer stop()
 	subject, expected := q.subject(x.token, "p"), uint64(0)
+	var drop func(context.Context) error
 	for {
 		if err := q.reserve(ctx, x); errors.Is(err, errPushed) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("%w: prompt %q", err, x.ID)
+		}
+		if expected > 0 {
+			if err := drop(ctx); err != nil {
+				q.release(x)
+				return err
+			}
 		}
 		seq, err := q.store(ctx, subject, &x.meta, data, expected)
 		if err == nil {
@@ -97,6 +111,7 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 		if !conflicts(err) {
 			return err
 		}
+		drop = q.leftover.before(x.token)
 		_, has, err := q.newest(ctx, subject)
 		if err != nil {
 			return err

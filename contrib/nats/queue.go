@@ -35,6 +35,7 @@ type queue struct {
 	sealer *sealer
 	parts  partStore
 	flush  func(context.Context) error // stores the events that were published before
+	leftover
 	logger *slog.Logger
 	taking chan struct{} // holds a token while a Take of this process changes a state
 
@@ -123,7 +124,6 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 		q.close()
 		return nil, err
 	}
-	q.ended.Go(q.sweeps)
 	return q, nil
 }
 
@@ -177,7 +177,7 @@ func (q *queue) Move(ctx context.Context, id string, priority float64) error {
 			return err
 		}
 		next := x.meta
-		next.Priority, next.Order, next.Lasts, next.Taken = priority, 0, 0, 0
+		next.Priority, next.Order, next.Lasts, next.Taken, next.By = priority, 0, 0, 0, ""
 		if _, err = q.replace(ctx, x, next); !isLapsed(err) {
 			return err
 		}

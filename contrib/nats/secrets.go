@@ -4,8 +4,8 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -73,10 +73,7 @@ func (s *sealer) seal(promptID string, secrets map[string]string) ([]byte, error
 	if s == nil {
 		return nil, fmt.Errorf("%w: give nats.Options.SecretKey or KeyFile to keep them in NATS", flow.ErrSecrets)
 	}
-	text, err := json.Marshal(secrets)
-	if err != nil {
-		return nil, err
-	}
+	text := packed(secrets)
 	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(text)+s.aead.Overhead())
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
@@ -104,5 +101,40 @@ func (s *sealer) open(stream, promptID string, sealed []byte) (secrets map[strin
 	if err != nil {
 		return nil, wrong("the key does not open them")
 	}
-	return secrets, json.Unmarshal(text, &secrets)
+	if secrets = unpacked(text); secrets == nil {
+		return nil, wrong("they are damaged")
+	}
+	return secrets, nil
+}
+
+// packed returns the names and values of secrets, each with its length before it. A secret
+// may have any bytes, so JSON cannot hold it.
+func packed(secrets map[string]string) (b []byte) {
+	for name, value := range secrets {
+		for _, s := range []string{name, value} {
+			b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+		}
+	}
+	return b
+}
+
+// unpacked is the reverse of packed. It returns nil if b is not what packed returns.
+func unpacked(b []byte) map[string]string {
+	var texts []string
+	for len(b) > 0 {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(b)-size) {
+			return nil
+		}
+		texts = append(texts, string(b[size:size+int(n)]))
+		b = b[size+int(n):]
+	}
+	if len(texts)%2 != 0 {
+		return nil
+	}
+	secrets := make(map[string]string, len(texts)/2)
+	for i := 0; i < len(texts); i += 2 {
+		secrets[texts[i]] = texts[i+1]
+	}
+	return secrets
 }

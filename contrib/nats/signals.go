@@ -49,8 +49,10 @@ type letter struct {
 	// Refused says that the signal with this id is not kept any more: its receiver has
 	// refused it.
 	Refused bool `json:"refused,omitempty"`
-	// Drop says that all earlier signals of the prompt are dropped.
-	Drop bool `json:"drop,omitempty"`
+	// Drop says that all earlier signals of the prompt are dropped; or, if UpTo is not 0,
+	// those up to this sequence.
+	Drop bool   `json:"drop,omitempty"`
+	UpTo uint64 `json:"up_to,omitempty"`
 }
 
 // openSignals opens the signals of a bus.
@@ -121,10 +123,14 @@ func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	defer s.tidy(key, b)
 	switch {
 	case l.Drop:
-		if len(b.kept) > 0 && s.leftover != nil {
-			s.leftover[key] = at.Sequence.Stream
+		before := at.Sequence.Stream
+		if l.UpTo > 0 {
+			before = l.UpTo + 1
 		}
-		s.forget(b)
+		if len(b.kept) > 0 && b.kept[0].seq < before && s.leftover != nil {
+			s.leftover[key] = before
+		}
+		s.forget(b, before, l.UpTo == 0)
 	case l.Void, l.Refused:
 		s.remove(b, &l)
 	default:
@@ -151,6 +157,9 @@ func (s *signals) Drop(ctx context.Context, promptID string) error {
 		return err
 	}
 	defer stop()
+	if checkID("prompt", promptID) != nil {
+		return nil // Send keeps none
+	}
 	if err := s.drop(ctx, token(promptID)); err != nil {
 		return fmt.Errorf("nats: dropping the signals of prompt %q: %w", promptID, err)
 	}

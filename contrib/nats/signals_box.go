@@ -112,17 +112,27 @@ func (s *signals) remove(b *box, l *letter) {
 	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
 }
 
-// forget drops the signals of a box. s.mu is held.
-func (s *signals) forget(b *box) {
-	for i := range b.kept {
-		s.count(b, b.kept[i].Signal, -1)
+// forget drops the signals of a box before a sequence; all says that there are no others.
+// s.mu is held.
+func (s *signals) forget(b *box, before uint64, all bool) {
+	n := 0
+	for ; n < len(b.kept) && b.kept[n].seq < before; n++ {
+		s.count(b, b.kept[n].Signal, -1)
+		delete(b.ids, b.kept[n].ID)
+		delete(b.refused, b.kept[n].ID)
 	}
-	b.kept, b.ends, b.void = nil, false, nil
-	clear(b.ids)
-	clear(b.refused)
 	if b.receiver != nil {
-		b.receiver.passed = 0
+		b.receiver.passed = max(b.receiver.passed-n, 0)
 	}
+	if b.kept = b.kept[n:]; len(b.kept) == 0 {
+		b.kept = nil
+	}
+	if all {
+		b.void = nil
+		clear(b.ids)
+		clear(b.refused)
+	}
+	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
 }
 
 // isKept reports whether a signal is kept.

@@ -40,6 +40,9 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 		return err
 	}
 	defer stop()
+	if err := checkID("prompt", x.PromptID); err != nil {
+		return err
+	}
 	l, key := &letter{ID: rand.Text(), Signal: &x}, token(x.PromptID)
 	data, err := toJSON(l)
 	if err != nil {

@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	maxIDBytes = 8 << 10 // of a prompt id, which is in the header of a message
-	maxParts   = 1 << 16 // of a record
+	maxParts = 1 << 16 // of a record
 
 	// A page of List is read at the same time.
 	recordsPage  = 16
@@ -178,6 +177,18 @@ func (s *recordStore) at(place uint64) int {
 func (s *recordStore) remove(x *recordAt) {
 	delete(s.byToken, x.token)
 	s.bytes -= x.Size
+}
+
+// lose removes a header from the index whose record the stream does not have: this process
+// was away until the message had expired that says so. If the stream has such a message,
+// the reader will read it.
+func (s *recordStore) lose(x *recordAt, has uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := s.byToken[x.token]; at != nil && at.seq == x.seq && has == 0 {
+		s.remove(at)
+		s.sweep()
+	}
 }
 
 // live reports whether a header is in the index. s.mu is held.

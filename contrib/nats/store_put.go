@@ -48,8 +48,8 @@ func (s *recordStore) Put(ctx context.Context, r flow.Record) error {
 
 // data returns the JSON of a record, reduced if it is too large.
 func (s *recordStore) data(r flow.Record) (data []byte, err error) {
-	if len(r.Prompt.ID) > maxIDBytes {
-		return nil, fmt.Errorf("nats: the record cannot be kept: its prompt id has %d bytes, at most %d are possible", len(r.Prompt.ID), maxIDBytes)
+	if err := checkID("prompt", r.Prompt.ID); err != nil {
+		return nil, err
 	}
 	if data, err = toJSON(r); err != nil {
 		return nil, fmt.Errorf("nats: the record of prompt %q has no JSON, so NATS cannot keep it: %w", r.Prompt.ID, err)
@@ -100,6 +100,7 @@ func (s *recordStore) head(ctx context.Context, x *recordAt, data []byte) (old r
 		found, _, err := s.find(ctx, x.token)
 		switch {
 		case errors.Is(err, flow.ErrNotFound) && x.Gone:
+			s.lose(&old, found.seq)
 			return recordAt{}, nil
 		case errors.Is(err, flow.ErrNotFound), errors.Is(err, errDamaged):
 			old = recordAt{seq: found.seq}
@@ -154,7 +155,12 @@ func (s *recordStore) Delete(ctx context.Context, promptIDs ...string) error {
 		return err
 	}
 	defer stop()
-	return atOnce(len(promptIDs), func(i int) error { return s.delete(ctx, promptIDs[i]) })
+	return atOnce(len(promptIDs), func(i int) error {
+		if checkID("prompt", promptIDs[i]) != nil {
+			return nil // Put keeps none
+		}
+		return s.delete(ctx, promptIDs[i])
+	})
 }
 
 // delete deletes a record, if there is one. It returns after this process has read that

@@ -42,6 +42,9 @@ func (s *recordStore) Get(ctx context.Context, promptID string) (r flow.Record, 
 		return r, err
 	}
 	defer stop()
+	if checkID("prompt", promptID) != nil {
+		return r, flow.ErrNotFound
+	}
 	return s.get(ctx, token(promptID))
 }
 

@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -227,4 +228,27 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// TestStoreForgets deletes a record so that this process never reads that it is gone, as if
+// the process had been away until that had expired: Put must not try to delete the record
+// again and again.
+func TestStoreForgets(t *testing.T) {
+	bus := open(t, shared, nats.Options{Name: newName(), Store: &flow.StoreOptions{Len: 2}})
+	s := bus.Store()
+	put := func(id string) {
+		ctx, stop := context.WithTimeout(t.Context(), patience)
+		defer stop()
+		require.NoError(t, s.Put(ctx, flow.Record{Prompt: &nodebus.Prompt{ID: id}, State: nodebus.Succeeded}))
+		require.NoError(t, ctx.Err())
+	}
+	put("a")
+	put("b")
+	require.NoError(t, nats.StoreStream(s).Purge(t.Context(), jetstream.WithPurgeSubject("*.ia.r")))
+	put("c")
+	put("d")
+	for id, want := range map[string]error{"b": flow.ErrNotFound, "c": nil, "d": nil} {
+		_, err := s.Get(t.Context(), id)
+		require.ErrorIs(t, err, want, id)
+	}
 }

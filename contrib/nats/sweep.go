@@ -21,6 +21,9 @@ const (
 func (q *queue) clean(x *item) error {
 	ctx, stop := context.WithTimeout(context.Background(), cleanTime)
 	defer stop()
+	if err := q.dropSignals(ctx, x); err != nil {
+		return err
+	}
 	err := q.stream.DeleteMsg(ctx, x.Born)
 	if err != nil && q.isGone(ctx, x) { // somebody else was faster
 		err = nil

@@ -18,7 +18,7 @@ const slowTake = 500 * time.Millisecond
 // it waits also if NATS is away. A prompt with secrets that this process cannot read is
 // left to other processes, and so are later prompts of its client.
 func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow.Lease, error) {
-	s := search{q: q, skips: map[string]bool{}}
+	s := search{q: q, skips: map[string]bool{}, blocked: map[string]bool{}}
 	for {
 		found, ask, changed, wait, err := s.next(ctx)
 		switch {
@@ -69,8 +69,9 @@ func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
 type search struct {
 	q       *queue
 	skips   map[string]bool
-	at      int    // the prompts before this index are skipped
-	version uint64 // of the waiting prompts for which at is valid
+	blocked map[string]bool // clients with a prompt that this process cannot take; valid as at is
+	at      int             // the prompts before this index are skipped
+	version uint64          // of the waiting prompts for which at is valid
 }
 
 // next returns the first prompt that is not skipped, or a client whose answer of skip is
@@ -87,12 +88,15 @@ func (s *search) next(ctx context.Context) (found *item, ask *string, changed <-
 		return nil, nil, nil, 0, err
 	}
 	if s.version != q.version {
-		s.version, s.at = q.version, 0
+		s.version, s.at, s.blocked = q.version, 0, map[string]bool{}
 	}
 	for ; s.at < len(q.waiting); s.at++ {
 		x := q.waiting[s.at]
 		if q.broken[x.Born] != nil || x.Sealed > 0 && q.sealer == nil {
-			s.skips[x.Client] = true
+			s.blocked[x.Client] = true
+		}
+		if s.blocked[x.Client] {
+			continue
 		}
 		skipped, known := s.skips[x.Client]
 		switch {

@@ -3,6 +3,8 @@ package nats
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"unicode/utf8"
 )
 
 // maxToken is the longest id that is written as it is in a subject.
@@ -22,4 +24,20 @@ func token(id string) string {
 	}
 	sum := sha256.Sum256([]byte(id))
 	return "x" + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// maxID is the size, in bytes, of the longest id of a prompt or client: it is in the header
+// of messages.
+const maxID = 4096
+
+// checkID returns an error if no stream can keep an id: JSON has no bytes that are not UTF-8,
+// so other processes would read another id.
+func checkID(of, id string) error {
+	switch {
+	case len(id) > maxID:
+		return fmt.Errorf("nats: the id of the %s has %d bytes, at most %d are possible; choose a shorter id", of, len(id), maxID)
+	case !utf8.ValidString(id):
+		return fmt.Errorf("nats: the id of the %s is not UTF-8, so no stream can keep it; choose another id: %q", of, id)
+	}
+	return nil
 }

@@ -22,11 +22,14 @@ func idOf(seq uint64, place int) uint64 { return seq<<placeBits | uint64(place) 
 
 // The kinds of records in a message.
 const (
-	recordEvent   = iota // JSON
-	recordBinary         // a binary frame
-	recordDrop           // the events of a prompt are dropped
-	recordPreview        // the name of a preview, which travels beside the stream
-	recordMark           // nothing; who has read it has read all that was stored before
+	recordEvent         = iota // JSON
+	recordBinary               // a binary frame
+	recordDrop                 // the events of a prompt are dropped
+	recordPreview              // the name of a preview, which travels beside the stream
+	recordMark                 // nothing; who has read it has read all that was stored before
+	recordForeign              // JSON of a payload of a caller, see isForeign
+	recordForeignBinary        // a binary frame of a payload of a caller
+	recordKinds                // the number of kinds
 )
 
 // record is an event as the stream stores it.
@@ -63,7 +66,7 @@ func parseRecords(b []byte) (all []record, err error) {
 		b = b[1:]
 		var attempt uint64
 		var fields [3][]byte
-		ok := r.kind <= recordMark && number(&b, &attempt) && attempt <= math.MaxInt32
+		ok := r.kind < recordKinds && number(&b, &attempt) && attempt <= math.MaxInt32
 		for i := range fields {
 			ok = ok && field(&b, &fields[i])
 		}
@@ -98,9 +101,20 @@ func field(b *[]byte, f *[]byte) bool {
 }
 
 // event returns the event of a record that another process has sent.
-func (r *record) event() (nodebus.Event, error) {
-	ev, err := nodebus.JSON.Decode(nodebus.Frame{Binary: r.kind == recordBinary, Data: r.data})
+func (r *record) event() (ev nodebus.Event, err error) {
+	f := nodebus.Frame{Binary: r.kind == recordBinary || r.kind == recordForeignBinary, Data: r.data}
+	decoded := false
+	if r.kind != recordForeign && r.kind != recordForeignBinary {
+		ev, err = nodebus.JSON.Decode(f)
+		decoded = err == nil
+	}
+	if !decoded {
+		ev = nodebus.Event{}
+		if ev.Payload, err = foreignPayload(f); err != nil {
+			return ev, err
+		}
+	}
 	ev.PromptID, ev.To, ev.Attempt = r.promptID, r.to, r.attempt
 	ev.Broadcast = r.promptID == "" && r.to == ""
-	return ev, err
+	return ev, nil
 }
