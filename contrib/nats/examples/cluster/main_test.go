@@ -97,7 +97,7 @@ func TestKill(t *testing.T) {
 				break
 			}
 			require.Equal(t, id, p.PromptID)
-			last, err = after.Submit(t.Context(), verse("a b c d")) // whatever is told twice comes before its end
+			last, err = after.Submit(t.Context(), verse("a b c d")) // whatever comes twice comes before the end
 			require.NoError(t, err)
 		}
 		if p, starts := ev.Payload.(nodebus.ExecutionStart); starts && p.PromptID == id {
