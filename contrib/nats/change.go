@@ -147,7 +147,7 @@ func (q *queue) encode(p *nodebus.Prompt, secrets map[string]string) (*item, []b
 // fetch returns a prompt. It returns [flow.ErrNotFound] if the prompt has left the queue. With
 // errUnreadable, it returns what the header says.
 func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return q.stream.GetMsg(ctx, x.Born) })
+	m, err := q.get(ctx, x.Born)
 	if errors.Is(err, jetstream.ErrMsgNotFound) { // its end was not read, because this process was away for long
 		q.forget(x)
 		return nil, notWaiting(x.ID)
@@ -181,9 +181,27 @@ func (q *queue) unreadable(x *item, err error) error {
 	return &StreamError{Stream: q.name, Reason: errUnreadable, Detail: fmt.Sprintf("prompt %q; delete it, and submit it again", x.ID), Err: err}
 }
 
+// get returns a message. A leader may know less than other servers of a cluster have passed
+// on: that it has no such message counts only if it knows later ones, or this one.
+func (q *queue) get(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
+	for sure := false; ; {
+		m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return q.stream.GetMsg(ctx, seq) })
+		if sure || !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return m, err
+		}
+		stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) { return q.js.Stream(ctx, q.name) })
+		if err != nil {
+			return nil, err
+		}
+		if sure = stream.CachedInfo().State.LastSeq >= seq; !sure && pause(ctx) != nil {
+			return nil, away(ctx, q.name)
+		}
+	}
+}
+
 // isGone reports whether the stream does not have a prompt any more.
 func (q *queue) isGone(ctx context.Context, x *item) bool {
-	_, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return q.stream.GetMsg(ctx, x.Born) })
+	_, err := q.get(ctx, x.Born)
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 

@@ -2,8 +2,9 @@ package nats
 
 import (
 	"context"
-	"github.com/nats-io/nats.go/jetstream"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/nodebus/nodebus/flow"
 )

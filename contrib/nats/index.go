@@ -107,7 +107,10 @@ func (q *queue) apply(x *meta, token string, isState bool, seq uint64) {
 	case !isState:
 		now.Born, now.Order, now.Attempt = seq, seq, 1
 		q.pushed(q.pushing[token])
-	case old == nil || old.Born != x.Born: // of a prompt that had the id before
+	case old == nil || old.Born > x.Born: // of a prompt that had the id before
+		return
+	case old.Born < x.Born: // of a prompt that had the id later, and was gone before it was read
+		q.remove(old)
 		return
 	default:
 		now.state = seq

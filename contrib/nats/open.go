@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/contrib/nats/internal/late"
 	"github.com/nodebus/nodebus/flow"
 )
 
@@ -38,10 +39,10 @@ const (
 type Bus struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
-	opts   Options      // with defaults
-	logger *slog.Logger // may be called by any goroutine, see lateLogger
-	told   *lateRecords // what it has not been told yet
-	sealer *sealer      // nil without a key
+	opts   Options       // with defaults
+	logger *slog.Logger  // may be called by any goroutine, see package late
+	told   *late.Records // what it has not been told yet
+	sealer *sealer       // nil without a key
 
 	queue   flow.Queue
 	store   flow.Store
@@ -64,7 +65,7 @@ type Bus struct {
 // Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
-	b.logger, b.told = newLateLogger(b.opts.Logger)
+	b.logger, b.told = late.Logger(b.opts.Logger)
 	if err := b.opts.check(); err != nil {
 		return nil, err
 	}
@@ -162,7 +163,7 @@ func (b *Bus) Close() error {
 			errs = append(errs, f())
 		}
 		b.err = errors.Join(errs...)
-		b.told.wait()
+		b.told.Wait()
 	})
 	return b.err
 }

@@ -61,3 +61,20 @@ func TestTakeAfterUnreadable(t *testing.T) {
 	push("later", nil)
 	require.Equal(t, "later", <-taken)
 }
+
+// TestQueueMissesPrompts lets a prompt and its end, and a later prompt with the id, be gone
+// before this process reads them: the first thing that it reads is the end of the later one.
+func TestQueueMissesPrompts(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	q := open(t, shared, opts).Queue()
+	pushAll(t, q, "p", "other")
+	m := natsMsg(opts.Name + "_QUEUE.ip.s")
+	m.Header.Set("Nb-Meta", `{"id":"p","born":1000,"gone":true}`)
+	nc := connect(t, shared)
+	_, err := nc.RequestMsgWithContext(t.Context(), m)
+	require.NoError(t, err)
+	require.NoError(t, nats.CatchUp(t.Context(), q))
+	waiting, leased, err := q.Len(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 0}, []int{waiting, leased}, "the first prompt has left the queue")
+}

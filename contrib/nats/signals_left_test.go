@@ -3,6 +3,7 @@ package nats_test
 import (
 	"testing"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,31 @@ func TestSignalsLeft(t *testing.T) {
 		stop()
 		require.Equal(t, []flow.Signal{{PromptID: "p", Node: "1"}}, got)
 	})
+}
+
+// TestReceiveDuringClose checks that a Receive that Close ends returns ErrClosed.
+func TestReceiveDuringClose(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	for n := range 10 {
+		s, ended, began := open(t, shared, opts), make(chan error), make(chan struct{}, 1)
+		go func() {
+			for {
+				stop, err := s.Signals().Receive("p", func(flow.Signal) error { return nil })
+				if err != nil {
+					ended <- err
+					return
+				}
+				stop()
+				select {
+				case began <- struct{}{}:
+				default:
+				}
+			}
+		}()
+		for range n%3 + 1 {
+			<-began
+		}
+		require.NoError(t, s.Close())
+		require.ErrorIs(t, <-ended, nodebus.ErrClosed)
+	}
 }

@@ -124,6 +124,8 @@ func (s *signals) replace(ctx context.Context, key string) error {
 			return nil
 		case s.b.nc.IsConnected() && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			return nil
+		case s.life.Err() != nil: // the request says only that it was cancelled
+			return context.Cause(s.life)
 		case !again(err):
 			return err
 		case pause(ctx) != nil:

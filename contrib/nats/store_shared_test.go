@@ -162,12 +162,12 @@ func TestStoreLimits(t *testing.T) {
 	})
 	t.Run("id", func(t *testing.T) {
 		a, _ := two(t, nats.Options{})
-		id := strings.Repeat("é", 4000)
+		id := strings.Repeat("é", 2000)
 		require.NoError(t, a.Store().Put(t.Context(), ended(id, 1, 10)))
 		r, err := a.Store().Get(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, id, r.Prompt.ID)
-		require.ErrorContains(t, a.Store().Put(t.Context(), ended(id+id, 1, 10)), "its prompt id has 16000 bytes")
+		require.ErrorContains(t, a.Store().Put(t.Context(), ended(id+id, 1, 10)), "the id of the prompt has 8000 bytes")
 	})
 }
 

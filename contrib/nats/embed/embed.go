@@ -21,6 +21,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/nodebus/nodebus/contrib/nats/internal/late"
 )
 
 // ErrInUse is the error of [Start] when another process uses the directory.
@@ -63,6 +64,7 @@ type Server struct {
 	opts    *server.Options
 	lock    *os.File
 	conn    *natsgo.Conn
+	told    *late.Records // what the logger has not been told yet; nil before start
 	closing sync.Once
 	err     error
 }
@@ -97,7 +99,9 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	s.s.SetLoggerV2(&reports{logger.With("server", s.opts.ServerName)}, false, false, false)
+	// The logger is foreign code, and the server has no protection against it.
+	logger, s.told = late.Logger(logger.With("server", s.opts.ServerName))
+	s.s.SetLoggerV2(&reports{logger}, false, false, false)
 	s.s.Start()
 	for !s.s.ReadyForConnections(100 * time.Millisecond) {
 		if ctx.Err() != nil {
@@ -203,6 +207,9 @@ func (s *Server) Close() error {
 			s.s.WaitForShutdown()
 		}
 		s.err = s.lock.Close()
+		if s.told != nil {
+			s.told.Wait()
+		}
 	})
 	return s.err
 }

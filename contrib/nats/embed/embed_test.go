@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -214,5 +215,21 @@ func TestOpenWaitsForTheCluster(t *testing.T) {
 				joined++
 			}
 		}
+// rude is a handler of a logger that panics, or ends its goroutine.
+type rude func()
+
+func (rude) Enabled(context.Context, slog.Level) bool    { return true }
+func (f rude) Handle(context.Context, slog.Record) error { f(); return nil }
+func (f rude) WithAttrs([]slog.Attr) slog.Handler        { return f }
+func (f rude) WithGroup(string) slog.Handler             { return f }
+
+// TestLoggerIsRude checks that a logger that panics, or ends its goroutine, ends neither the
+// process nor the server.
+func TestLoggerIsRude(t *testing.T) {
+	for name, f := range map[string]func(){"panic": func() { panic("of a caller") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, embed.Options{Dir: t.TempDir(), Logger: slog.New(rude(f))})
+			require.NoError(t, s.Close())
+		})
 	}
 }

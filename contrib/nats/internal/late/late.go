@@ -1,4 +1,5 @@
-package nats
+// Package late passes log records on in goroutines of its own.
+package late
 
 import (
 	"context"
@@ -11,31 +12,33 @@ import (
 
 const (
 	recordsLen = 1000        // records that wait for the logger; further ones are left out
-	loggerTime = time.Second // how long Close waits for the logger, which may wait for Close
+	waitTime   = time.Second // how long Wait waits for the logger, which may wait for the caller
 )
 
-// lateLogger is a handler that passes records on in a goroutine of its own, in order. A
-// logger is foreign code: it may panic, end its goroutine, wait for the bus, or close it.
-// So no goroutine that the bus needs calls it.
-type lateLogger struct {
+// handler is a handler that passes records on in a goroutine of its own, in order. A
+// logger is foreign code: it may panic, end its goroutine, wait for the caller, or close it.
+// So no goroutine that the caller needs calls it.
+type handler struct {
 	to    slog.Handler
-	queue *lateRecords
+	queue *Records
 }
 
-type lateRecords struct {
+// Records are the records that a logger has not been told yet.
+type Records struct {
 	mu      sync.Mutex // not held while the logger is called
 	waiting []func()
 	idle    chan struct{} // closed when no record waits; nil if that is so already
 }
 
-func newLateLogger(to *slog.Logger) (*slog.Logger, *lateRecords) {
-	q := &lateRecords{}
-	return slog.New(lateLogger{to.Handler(), q}), q
+// Logger returns a logger that any goroutine may call, and the records on their way to to.
+func Logger(to *slog.Logger) (*slog.Logger, *Records) {
+	q := &Records{}
+	return slog.New(handler{to.Handler(), q}), q
 }
 
-func (l lateLogger) Enabled(context.Context, slog.Level) bool { return true }
+func (l handler) Enabled(context.Context, slog.Level) bool { return true }
 
-func (l lateLogger) Handle(_ context.Context, r slog.Record) error {
+func (l handler) Handle(_ context.Context, r slog.Record) error {
 	r = r.Clone()
 	l.queue.add(func() {
 		if ctx := context.Background(); l.to.Enabled(ctx, r.Level) {
@@ -45,11 +48,11 @@ func (l lateLogger) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// The bus calls neither With nor WithGroup.
-func (l lateLogger) WithAttrs([]slog.Attr) slog.Handler { return l }
-func (l lateLogger) WithGroup(string) slog.Handler      { return l }
+// The package calls neither With nor WithGroup.
+func (l handler) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l handler) WithGroup(string) slog.Handler      { return l }
 
-func (q *lateRecords) add(f func()) {
+func (q *Records) add(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) >= recordsLen {
@@ -63,7 +66,7 @@ func (q *lateRecords) add(f func()) {
 }
 
 // pass passes what waits. If the logger ends the goroutine, another one goes on.
-func (q *lateRecords) pass() {
+func (q *Records) pass() {
 	for {
 		q.mu.Lock()
 		if len(q.waiting) == 0 {
@@ -88,15 +91,15 @@ func (q *lateRecords) pass() {
 	}
 }
 
-// wait waits until the logger has all records, for at most loggerTime.
-func (q *lateRecords) wait() {
+// Wait waits until the logger has all records, for at most a second.
+func (q *Records) Wait() {
 	q.mu.Lock()
 	idle := q.idle
 	q.mu.Unlock()
 	if idle == nil {
 		return
 	}
-	timer := time.NewTimer(loggerTime)
+	timer := time.NewTimer(waitTime)
 	defer timer.Stop()
 	select {
 	case <-idle:
