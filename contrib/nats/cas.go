@@ -74,9 +74,13 @@ func conflicts(err error) bool {
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// bounded returns a context that ends after 15 seconds, unless ctx has an earlier deadline:
-// a caller without a deadline must not wait for ever while NATS is away.
+// bounded returns a context that ends after 15 seconds, unless ctx has a deadline: a caller
+// without a deadline must not wait for ever while NATS is away. Who has a deadline says how
+// long it waits: an engine waits 30 s before it gives up a record.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return context.WithCancel(ctx)
+	}
 	return context.WithTimeoutCause(ctx, awayTime, ErrAway)
 }
 

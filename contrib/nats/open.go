@@ -198,7 +198,10 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			return s, err
 		}
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return b.js.Stream(ctx, cfg.Name) // another process has made it
+			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
+		}
+		if errors.Is(err, jetstream.ErrStreamNotFound) { // not every server of a new cluster knows it yet
+			err = errors.Join(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err
 	})

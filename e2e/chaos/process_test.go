@@ -33,7 +33,7 @@ type server struct {
 	log     *os.File // what the processes write to stderr
 
 	mu  sync.Mutex
-	now *process // the newest process
+	now *process // the newest process that serves, or has served; the first one also before
 }
 
 // process is a process of the program.
@@ -81,6 +81,11 @@ func (s *server) launch() (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	if s.now == nil {
+		s.now = p
+	}
+	s.mu.Unlock()
 	go func() {
 		defer close(p.ended)
 		lines := bufio.NewScanner(out)
