@@ -215,6 +215,9 @@ func TestOpenWaitsForTheCluster(t *testing.T) {
 				joined++
 			}
 		}
+	}
+}
+
 // rude is a handler of a logger that panics, or ends its goroutine.
 type rude func()
 
