@@ -111,7 +111,8 @@ func (d *DB) openParts() (err error) {
 }
 
 // Queue returns the queue of the file. A prompt is in the file before Push returns, and
-// the number of an attempt before Take returns. Every lease of an earlier process has
+// the number of an attempt before Take returns. Take waits while the disk is full; other
+// methods return [ErrWrite]. Every lease of an earlier process has
 // lapsed: the file lock shows that this process is gone.
 func (d *DB) Queue() flow.Queue { return d.queue }
 

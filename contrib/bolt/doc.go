@@ -59,7 +59,7 @@
 // process lives.
 //
 // If the disk is full, the call returns [ErrWrite], and nothing that was accepted is lost.
-// Events wait: their clients receive them when the disk has taken them, and Publish waits when
+// Take waits instead, also longer than the TakeRetry of the engine, so Run goes on. Events wait: their clients receive them when the disk has taken them, and Publish waits when
 // 16 MiB wait. The DB goes on by itself when there is room again. One exception: after an error, Move and
 // Release have an effect until the process ends.
 //
