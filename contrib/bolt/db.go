@@ -32,8 +32,9 @@ var buckets = [][]byte{bucketMeta, bucketPrompts, bucketPlaces, bucketRecords, b
 // keyVersion is the key of the version in the bucket meta: 4 bytes, big endian.
 var keyVersion = []byte("version")
 
-// DB is an open file with a queue, a store and signals. Its methods, and the methods of its
-// parts, are safe for concurrent use. One process at a time can open the file.
+// DB is an open file with a queue, a store, signals and a log of events: what [DB.Queue],
+// [DB.Store], [DB.Signals] and [DB.Log] return. Its methods, and the methods of its parts,
+// are safe for concurrent use. One process at a time can open the file.
 type DB struct {
 	*writer
 	opts   Options
@@ -58,10 +59,13 @@ type DB struct {
 //
 // Errors of the file are a [*FileError], whose reason is for example [ErrInUse] or
 // [ErrDamaged]. Open has then changed nothing in the file. Other errors are about the
-// options.
+// options, or an empty path.
 func Open(path string, opts *Options) (*DB, error) {
 	if opts == nil {
 		opts = &Options{}
+	}
+	if path == "" {
+		return nil, errors.New("bolt: the path is empty; give the path of the file, or of a file that Open makes")
 	}
 	d := &DB{opts: *opts, logger: opts.Logger}
 	d.life, d.end = context.WithCancel(context.Background())

@@ -41,7 +41,9 @@ type Options struct {
 	// SecretKey encrypts the secrets of prompts in the file, with AES-256-GCM. It has 32
 	// bytes. Whoever has the key and the file can read the secrets, so keep the key
 	// elsewhere. Without a key, Push refuses prompts that have secrets. A key cannot be
-	// changed while prompts with secrets wait: Open then returns [ErrKey]. Default: none.
+	// changed while prompts with secrets wait: Open then returns [ErrKey]. Default: nil,
+	// no key. An empty key that is not nil is an error of Open: a variable that is not set
+	// must not switch the encryption off.
 	SecretKey []byte
 	// KeyFile is the path of a file with the secret key: 32 bytes, or 64 hexadecimal
 	// digits. Give either SecretKey or KeyFile. Default: none.

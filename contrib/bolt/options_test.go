@@ -65,6 +65,8 @@ func TestWrongKeys(t *testing.T) {
 		opts bolt.Options
 		says string
 	}{
+		"empty":      {bolt.Options{SecretKey: []byte{}}, "SecretKey is empty"},
+		"two empty":  {bolt.Options{SecretKey: []byte{}, KeyFile: "key"}, "give one of them"},
 		"short":      {bolt.Options{SecretKey: make([]byte, 16)}, "has 16 bytes; give 32 random bytes"},
 		"two keys":   {bolt.Options{SecretKey: make([]byte, 32), KeyFile: "key"}, "give one of them"},
 		"no file":    {bolt.Options{KeyFile: filepath.Join(t.TempDir(), "key")}, "check Options.KeyFile"},
@@ -77,6 +79,11 @@ func TestWrongKeys(t *testing.T) {
 			require.NoFileExists(t, path)
 		})
 	}
+}
+
+func TestEmptyPath(t *testing.T) {
+	_, err := bolt.Open("", nil)
+	require.EqualError(t, err, "bolt: the path is empty; give the path of the file, or of a file that Open makes")
 }
 
 // TestLowerLimits checks that what was accepted is kept when the limits become lower, and

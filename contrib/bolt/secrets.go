@@ -24,15 +24,17 @@ type sealer struct{ aead cipher.AEAD }
 func newSealer(opts *Options) (*sealer, error) {
 	key := opts.SecretKey
 	switch {
-	case opts.KeyFile != "" && len(key) > 0:
+	case opts.KeyFile != "" && key != nil:
 		return nil, errors.New("bolt: Options has both SecretKey and KeyFile; give one of them")
 	case opts.KeyFile != "":
 		var err error
 		if key, err = readKey(opts.KeyFile); err != nil {
 			return nil, err
 		}
-	case len(key) == 0:
+	case key == nil:
 		return nil, nil
+	case len(key) == 0: // for example an environment variable that is not set
+		return nil, fmt.Errorf("bolt: Options.SecretKey is empty; give %d random bytes, or nil for a file without secrets", keyLen)
 	}
 	if len(key) != keyLen {
 		return nil, fmt.Errorf("bolt: the secret key has %d bytes; give %d random bytes", len(key), keyLen)
