@@ -108,9 +108,14 @@ func (d *DB) openParts() (err error) {
 	d.log = log
 	d.setLog(log)
 	log.expire()
-	if d.opts.Restored { // a crash must not bring the old epoch back: nobody sets Restored twice
-		return d.write(context.Background(), func(*bbolt.Tx) error { return nil })
+	if !d.opts.Restored && len(d.queue.dropped) == 0 {
+		return nil
 	}
+	// A crash must not bring the old epoch or the secrets back: nobody sets the option twice.
+	if err := d.write(context.Background(), d.queue.dropSecrets); err != nil {
+		return err
+	}
+	d.queue.tellDropped()
 	return nil
 }
 

@@ -48,6 +48,12 @@ type Options struct {
 	// KeyFile is the path of a file with the secret key: 32 bytes, or 64 hexadecimal
 	// digits. Give either SecretKey or KeyFile. Default: none.
 	KeyFile string
+	// DropSecrets is the mend for a lost key: without it, Open returns [ErrKey] as long as
+	// prompts wait whose secrets the key does not open. With it, Open removes these secrets
+	// from the file for ever, tells the Logger the ids of their prompts, and the prompts run
+	// without secrets, so they may fail. With a wrong key by mistake, all secrets are lost. So
+	// make a backup first, set it for one Open, and then remove it. Default: false.
+	DropSecrets bool
 	// Logger receives what no caller can be told, for example that the disk is full while
 	// events wait. Default: [slog.Default].
 	Logger *slog.Logger

@@ -90,7 +90,7 @@ func (s *sealer) open(path, promptID string, sealed []byte) (secrets map[string]
 	}
 	wrong := func(what string) error {
 		return &FileError{Path: path, Reason: ErrKey, Detail: fmt.Sprintf(
-			"prompt %q waits with secrets, and %s; give the key with which they were written as Options.SecretKey or KeyFile", promptID, what)}
+			"prompt %q waits with secrets, and %s; give the key with which they were written as Options.SecretKey or KeyFile; if the key is lost, Options.DropSecrets removes them", promptID, what)}
 	}
 	if s == nil {
 		return nil, wrong("there is no key")
