@@ -73,7 +73,7 @@ func main() {
 }
 
 func run(ctx context.Context, listen, file string) error {
-	db, err := bolt.Open(file, &bolt.Options{LockTimeout: 10 * time.Second}) // the program before may still drain
+	db, err := bolt.Open(file, &bolt.Options{LockTimeout: time.Minute}) // the program before may still drain
 	if err != nil {
 		return err
 	}
