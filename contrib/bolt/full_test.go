@@ -90,12 +90,27 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// taken is what a Take has returned.
+type taken struct {
+	lease flow.Lease
+	err   error
+}
+
+// waits returns an error if a Take returns while the disk takes nothing.
+func waits(done chan taken, told lines) error {
+	select {
+	case line := <-told:
+		if !strings.Contains(line, "no attempt can be written") || !strings.Contains(line, "look for room on the disk") {
+			return fmt.Errorf("the logger was told: %s", line)
+		}
+		return nil
+	case x := <-done:
+		return fmt.Errorf("take on a full disk returns: %w", x.err)
+	}
+}
+
 // takeFull takes prompts while the disk takes nothing, and leaves the disk with room.
 func takeFull(q flow.Queue, told lines) error {
-	type taken struct {
-		lease flow.Lease
-		err   error
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	take := func() chan taken {
@@ -106,23 +121,12 @@ func takeFull(q flow.Queue, told lines) error {
 		}()
 		return done
 	}
-	fails := func(done chan taken) error {
-		select {
-		case line := <-told:
-			if !strings.Contains(line, "no attempt can be written") || !strings.Contains(line, "look for room on the disk") {
-				return fmt.Errorf("the logger was told: %s", line)
-			}
-			return nil
-		case x := <-done:
-			return fmt.Errorf("take on a full disk returns: %w", x.err)
-		}
-	}
 	room(0)
 	if _, err := q.TakeOne(ctx, "push0"); !errors.Is(err, bolt.ErrWrite) {
 		return fmt.Errorf("TakeOne on a full disk returns: %w", err)
 	}
 	done := take()
-	if err := fails(done); err != nil {
+	if err := waits(done, told); err != nil {
 		return err
 	}
 	room(1 << 62)
@@ -141,7 +145,7 @@ func takeFull(q flow.Queue, told lines) error {
 	}
 	room(0)
 	done = take()
-	if err := fails(done); err != nil {
+	if err := waits(done, told); err != nil {
 		return err
 	}
 	cancel()
