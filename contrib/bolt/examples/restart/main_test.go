@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
