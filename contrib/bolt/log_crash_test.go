@@ -167,7 +167,7 @@ func TestLogSurvivesKill(t *testing.T) {
 	const lives, each = 5, 2500
 	path := newPath(t)
 	var all []seen
-	cursor := ""
+	cursor := beginning(t, path) // without a cursor, the client would not receive broadcasts from before it came
 	for life := range lives {
 		c := startChild(t, path, life)
 		n := 0
@@ -207,6 +207,16 @@ func TestLogSurvivesKill(t *testing.T) {
 	require.NoError(t, err)
 	stop()
 	require.GreaterOrEqual(t, at.ID, all[len(all)-1].id)
+}
+
+// beginning makes a file, and returns the cursor before its first event.
+func beginning(t *testing.T, path string) string {
+	db := open(t, path, nil)
+	at, stop, err := db.Log().Follow(func(nodebus.Event) {})
+	require.NoError(t, err)
+	stop()
+	require.NoError(t, db.Close())
+	return at.String()
 }
 
 // countOf returns the payload of an event that was read from a file.
