@@ -31,6 +31,10 @@ const (
 	moreEvents = 1000
 )
 
+// keepsAll gives the log room for all that the children publish, also if the client is far
+// behind.
+var keepsAll = &bolt.Options{Log: &nodebus.HubOptions{KeepLen: 1 << 20, KeepBytes: 1 << 30, Retain: time.Hour}}
+
 // count is a numbered event of a publisher in a life of the child.
 type count struct{ Life, Publisher, N int }
 
@@ -45,7 +49,7 @@ func TestLogChild(t *testing.T) {
 	}
 	_, err := fmt.Sscan(os.Getenv("BOLT_LOG_LIFE"), &life)
 	require.NoError(t, err)
-	db, err := bolt.Open(path, nil)
+	db, err := bolt.Open(path, keepsAll)
 	require.NoError(t, err)
 	hub := nodebus.NewHub(&nodebus.HubOptions{Log: db.Log()})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -187,7 +191,7 @@ func TestLogSurvivesKill(t *testing.T) {
 		cursor = nodebus.Cursor{Epoch: last.epoch, ID: last.id}.String()
 	}
 	checkCounts(t, all)
-	db := open(t, path, nil)
+	db := open(t, path, keepsAll)
 	kept := map[uint64]count{}
 	for q := (nodebus.LogQuery{Own: true, Client: "ann", UpTo: 1 << 62, Limit: 1000}); ; {
 		page, err := db.Log().Read(q)
@@ -211,7 +215,7 @@ func TestLogSurvivesKill(t *testing.T) {
 
 // beginning makes a file, and returns the cursor before its first event.
 func beginning(t *testing.T, path string) string {
-	db := open(t, path, nil)
+	db := open(t, path, keepsAll)
 	at, stop, err := db.Log().Follow(func(nodebus.Event) {})
 	require.NoError(t, err)
 	stop()
