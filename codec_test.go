@@ -50,6 +50,8 @@ func keptOnWire(c nodebus.JSONCodec, ev nodebus.Event) nodebus.Event {
 	case nodebus.ProgressText:
 		p.PromptID = ""
 		got.Payload = p
+	case nodebus.Progress:
+		got.Payload = clampedProgress(p)
 	}
 	if f := reflect.ValueOf(got.Payload).FieldByName("PromptID"); f.IsValid() {
 		got.PromptID = f.String()

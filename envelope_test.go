@@ -184,6 +184,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(c.wire), false, uint8(1))
 	}
 	f.Add([]byte(`{"type":"my.event","data":{"<":"\u2028"},"cursor":"e1-77","prompt_id":"p","time":1767225600123,"attempt":2}`), false, uint8(1))
+	f.Add([]byte(`{"type":"progress","data":{"value":0.5,"prompt_id":"p","node":null}}`), false, uint8(1)) // beyond its maximum
 	f.Add([]byte(`{"type":"my.event","cursor":7,"prompt_id":[],"time":"x","attempt":-1.5}`), false, uint8(1))
 	for bits := range uint8(codecVariants) {
 		for _, p := range []nodebus.Payload{

@@ -72,7 +72,10 @@ func Client(t *testing.T, start func(ctx context.Context, s ClientStart) (Client
 
 // finally tests that the client has not yielded too much.
 func (s *stage) finally(t *testing.T) {
-	if s.now == nil || s.ended {
+	s.turn.Lock() // a goroutine of the test may serve the client still
+	joined := s.now != nil
+	s.turn.Unlock()
+	if !joined || s.ended {
 		return
 	}
 	s.auto()

@@ -112,6 +112,20 @@ func readPrompt(value []byte) (p *nodebus.Prompt, sealed []byte, err error) {
 	return p, sealed, json.Unmarshal(data[4+n:], p)
 }
 
+// withoutSecrets returns a value of promptValue without the sealed secrets. The JSON stays as
+// it is.
+func withoutSecrets(value []byte) ([]byte, error) {
+	data, err := signed(value)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) < 4 || uint64(len(data)) < 4+uint64(binary.BigEndian.Uint32(data)) {
+		return nil, errors.New("it is too short")
+	}
+	text := data[4+binary.BigEndian.Uint32(data):]
+	return sign(append(make([]byte, sumLen+4, sumLen+4+len(text)), text...)), nil
+}
+
 // place is what changes of a prompt in the queue.
 type place struct {
 	seq      uint64  // its order among the prompts with the same priority

@@ -32,8 +32,9 @@ var buckets = [][]byte{bucketMeta, bucketPrompts, bucketPlaces, bucketRecords, b
 // keyVersion is the key of the version in the bucket meta: 4 bytes, big endian.
 var keyVersion = []byte("version")
 
-// DB is an open file with a queue, a store and signals. Its methods, and the methods of its
-// parts, are safe for concurrent use. One process at a time can open the file.
+// DB is an open file with a queue, a store, signals and a log of events: what [DB.Queue],
+// [DB.Store], [DB.Signals] and [DB.Log] return. Its methods, and the methods of its parts,
+// are safe for concurrent use. One process at a time can open the file.
 type DB struct {
 	*writer
 	opts   Options
@@ -58,10 +59,13 @@ type DB struct {
 //
 // Errors of the file are a [*FileError], whose reason is for example [ErrInUse] or
 // [ErrDamaged]. Open has then changed nothing in the file. Other errors are about the
-// options.
+// options, or an empty path.
 func Open(path string, opts *Options) (*DB, error) {
 	if opts == nil {
 		opts = &Options{}
+	}
+	if path == "" {
+		return nil, errors.New("bolt: the path is empty; give the path of the file, or of a file that Open makes")
 	}
 	d := &DB{opts: *opts, logger: opts.Logger}
 	d.life, d.end = context.WithCancel(context.Background())
@@ -104,14 +108,20 @@ func (d *DB) openParts() (err error) {
 	d.log = log
 	d.setLog(log)
 	log.expire()
-	if d.opts.Restored { // a crash must not bring the old epoch back: nobody sets Restored twice
-		return d.write(context.Background(), func(*bbolt.Tx) error { return nil })
+	if !d.opts.Restored && len(d.queue.dropped) == 0 {
+		return nil
 	}
+	// A crash must not bring the old epoch or the secrets back: nobody sets the option twice.
+	if err := d.write(context.Background(), d.queue.dropSecrets); err != nil {
+		return err
+	}
+	d.queue.tellDropped()
 	return nil
 }
 
 // Queue returns the queue of the file. A prompt is in the file before Push returns, and
-// the number of an attempt before Take returns. Every lease of an earlier process has
+// the number of an attempt before Take returns. Take waits while the disk is full; other
+// methods return [ErrWrite]. Every lease of an earlier process has
 // lapsed: the file lock shows that this process is gone.
 func (d *DB) Queue() flow.Queue { return d.queue }
 

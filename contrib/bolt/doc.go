@@ -1,6 +1,7 @@
 // Package bolt keeps what an engine must not lose in one file, for one process on one
-// machine. What was accepted is in the file before the call returns. After a crash, also
-// after kill -9, the next process opens the file and goes on:
+// machine: the queue, the store, the signals, and the log of events. What was accepted is
+// in the file before the call returns. After a crash, also after kill -9, the next process
+// opens the file and goes on:
 //
 //   - A prompt that was submitted waits in its place. A prompt that ran runs again; its
 //     attempt is one higher. A prompt that has ended does not come back.
@@ -59,9 +60,10 @@
 // process lives.
 //
 // If the disk is full, the call returns [ErrWrite], and nothing that was accepted is lost.
-// Events wait: their clients receive them when the disk has taken them, and Publish waits when
-// 16 MiB wait. The DB goes on by itself when there is room again. One exception: after an error, Move and
-// Release have an effect until the process ends.
+// Take waits instead, also longer than the TakeRetry of the engine, so Run goes on. Events
+// wait: their clients receive them when the disk has taken them, and Publish waits when 16 MiB
+// wait. The DB goes on by itself when there is room again. One exception: after an error,
+// Move and Release have an effect until the process ends.
 //
 // # Speed
 //

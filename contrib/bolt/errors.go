@@ -18,7 +18,7 @@ var (
 	// missing or wrong.
 	ErrDamaged = errors.New("the file is damaged")
 	// ErrKey is the reason if the file has secrets that the secret key of [Options] does not
-	// open.
+	// open. If the key is lost, Options.DropSecrets is the mend.
 	ErrKey = errors.New("the secret key does not fit the file")
 	// ErrWrite is the reason if the disk has not taken what was to be written, for example
 	// because it is full. The file has what it had before.

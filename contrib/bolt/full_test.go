@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -28,7 +29,8 @@ func room(n uint64) {
 // fillDisk writes until the disk is full, and again when there is room. It says what was
 // accepted.
 func fillDisk(path string, say func(...any)) {
-	db, err := bolt.Open(path, nil)
+	told := make(lines, 100)
+	db, err := bolt.Open(path, &bolt.Options{Logger: slog.New(slog.NewTextHandler(told, nil))})
 	must(err)
 	ctx, q, large := context.Background(), db.Queue(), strings.Repeat("x", 50_000)
 	never := func(string) bool { return false }
@@ -71,13 +73,87 @@ func fillDisk(path string, say func(...any)) {
 	waiting, leased, err := q.Len(ctx)
 	must(err)
 	say("full", waiting, leased)
-	room(1 << 62)
+	must(takeFull(q, told))
 	must(push("again"))
 	must(l.Done(ctx))
 	must(put(refused))
 	must(send("send99"))
 	must(db.Close())
 	say("closed", accepted["put"], accepted["send"])
+}
+
+// lines receives the lines of a logger.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+// taken is what a Take has returned.
+type taken struct {
+	lease flow.Lease
+	err   error
+}
+
+// waits returns an error if a Take returns while the disk takes nothing.
+func waits(done chan taken, told lines) error {
+	select {
+	case line := <-told:
+		if !strings.Contains(line, "no attempt can be written") || !strings.Contains(line, "look for room on the disk") {
+			return fmt.Errorf("the logger was told: %s", line)
+		}
+		return nil
+	case x := <-done:
+		return fmt.Errorf("take on a full disk returns: %w", x.err)
+	}
+}
+
+// takeFull takes prompts while the disk takes nothing, and leaves the disk with room.
+func takeFull(q flow.Queue, told lines) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	take := func() chan taken {
+		done := make(chan taken, 1)
+		go func() {
+			l, err := q.Take(ctx, func(string) bool { return false })
+			done <- taken{l, err}
+		}()
+		return done
+	}
+	room(0)
+	if _, err := q.TakeOne(ctx, "push0"); !errors.Is(err, bolt.ErrWrite) {
+		return fmt.Errorf("TakeOne on a full disk returns: %w", err)
+	}
+	done := take()
+	if err := waits(done, told); err != nil {
+		return err
+	}
+	room(1 << 62)
+	x := <-done
+	if x.err != nil {
+		return x.err
+	}
+	if j := x.lease.Job(); j.Prompt.ID != "push0" || j.Attempt != 1 {
+		return fmt.Errorf("take has prompt %s with attempt %d", j.Prompt.ID, j.Attempt)
+	}
+	if line := <-told; !strings.Contains(line, "takes attempts again") {
+		return fmt.Errorf("the logger was told at the end: %s", line)
+	}
+	if err := x.lease.Release(ctx); err != nil {
+		return err
+	}
+	room(0)
+	done = take()
+	if err := waits(done, told); err != nil {
+		return err
+	}
+	cancel()
+	if x = <-done; !errors.Is(x.err, context.Canceled) {
+		return fmt.Errorf("take whose context ends returns: %w", x.err)
+	}
+	room(1 << 62)
+	return nil
 }
 
 // TestDiskFull fills a disk in another process: a real limit of the operating system lets

@@ -11,7 +11,8 @@ import (
 )
 
 // Take writes the number of the attempt before it returns the lease: if the process dies
-// then, the next process knows that the attempt may have begun.
+// then, the next process knows that the attempt may have begun. While the disk is full, Take
+// waits: an error that lasts would end the engine, and with it the prompts that run.
 func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow.Lease, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -25,24 +26,67 @@ func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow
 		}
 		return skipped
 	}
+	pause := firstPause
 	for {
 		inner, err := q.mem.Take(ctx, remembers)
 		if err == nil {
 			var l flow.Lease
 			if l, err = q.lease(ctx, inner); err == nil {
+				q.fails(nil)
 				return l, nil
 			}
 		}
 		switch {
 		case q.closed() != nil:
 			return nil, nodebus.ErrClosed
+		case errors.Is(err, ErrWrite):
+			q.fails(err)
+			sleep(ctx, pause)
+			pause = min(2*pause, lastPause)
 		case !errors.Is(err, errGone):
 			return nil, err
 		}
 	}
 }
 
-// TakeOne writes the number of the attempt, as Take does.
+// The pauses of a Take while the disk takes nothing.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// sleep returns after a duration, or when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// fails tells the logger that Take cannot write an attempt, or, if err is nil, that it can
+// again: once for all failures in a row. q.mu is not held.
+func (q *queue) fails(err error) {
+	q.mu.Lock()
+	same := q.failing == (err != nil)
+	q.failing = err != nil
+	q.mu.Unlock()
+	if same {
+		return
+	}
+	_ = nodebus.Protect(func() error {
+		if err == nil {
+			q.d.logger.Info("bolt: the disk takes attempts again", "file", q.d.path)
+		} else {
+			q.d.logger.Error("bolt: no attempt can be written; prompts wait until the disk takes it. Look for room on the disk",
+				"file", q.d.path, "error", err)
+		}
+		return nil
+	})
+}
+
+// TakeOne writes the number of the attempt, as Take does. It does not wait for a full disk.
 func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
 	if err := q.closed(); err != nil {
 		return nil, err

@@ -62,7 +62,12 @@ func (q *queue) load(key, value, at []byte) (x loaded, err error) {
 	if x.prompt, sealed, err = readPrompt(value); err != nil {
 		return x, broken(err)
 	}
-	if x.secrets, err = q.d.sealer.open(q.d.path, x.prompt.ID, sealed); err != nil {
+	x.secrets, err = q.d.sealer.open(q.d.path, x.prompt.ID, sealed)
+	switch {
+	case err == nil:
+	case q.d.opts.DropSecrets && errors.Is(err, ErrKey):
+		q.dropped = append(q.dropped, x)
+	default:
 		return x, err
 	}
 	x.place = place{seq: x.born, priority: x.prompt.Priority}
@@ -75,6 +80,37 @@ func (q *queue) load(key, value, at []byte) (x loaded, err error) {
 	}
 	x.base = x.place.attempts
 	return x, nil
+}
+
+// dropSecrets removes the secrets that the key does not open.
+func (q *queue) dropSecrets(tx *bbolt.Tx) error {
+	prompts := tx.Bucket(bucketPrompts)
+	for _, x := range q.dropped {
+		key := number(x.born)
+		value, err := withoutSecrets(prompts.Get(key))
+		if err != nil {
+			return damaged(q.d.path, fmt.Sprintf("prompt number %x cannot be read: %v", key, err))
+		}
+		if err := prompts.Put(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellDropped tells the logger which prompts have lost their secrets.
+func (q *queue) tellDropped() {
+	for _, x := range q.dropped {
+		if q.owed[x.born] {
+			continue // it is done
+		}
+		_ = nodebus.Protect(func() error {
+			q.d.logger.Warn("bolt: a prompt has lost its secrets, because the key does not open them, and Options.DropSecrets is set: it runs without them",
+				"file", q.d.path, "prompt", x.prompt.ID)
+			return nil
+		})
+	}
+	q.dropped = nil
 }
 
 // fill returns a queue in memory with these prompts. If they exceed the limits, because

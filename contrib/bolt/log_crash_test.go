@@ -31,6 +31,10 @@ const (
 	moreEvents = 1000
 )
 
+// keepsAll gives the log room for all that the children publish, also if the client is far
+// behind.
+var keepsAll = &bolt.Options{Log: &nodebus.HubOptions{KeepLen: 1 << 20, KeepBytes: 1 << 30, Retain: time.Hour}}
+
 // count is a numbered event of a publisher in a life of the child.
 type count struct{ Life, Publisher, N int }
 
@@ -45,7 +49,7 @@ func TestLogChild(t *testing.T) {
 	}
 	_, err := fmt.Sscan(os.Getenv("BOLT_LOG_LIFE"), &life)
 	require.NoError(t, err)
-	db, err := bolt.Open(path, nil)
+	db, err := bolt.Open(path, keepsAll)
 	require.NoError(t, err)
 	hub := nodebus.NewHub(&nodebus.HubOptions{Log: db.Log()})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,7 +171,7 @@ func TestLogSurvivesKill(t *testing.T) {
 	const lives, each = 5, 2500
 	path := newPath(t)
 	var all []seen
-	cursor := ""
+	cursor := beginning(t, path) // without a cursor, the client would not receive broadcasts from before it came
 	for life := range lives {
 		c := startChild(t, path, life)
 		n := 0
@@ -187,7 +191,7 @@ func TestLogSurvivesKill(t *testing.T) {
 		cursor = nodebus.Cursor{Epoch: last.epoch, ID: last.id}.String()
 	}
 	checkCounts(t, all)
-	db := open(t, path, nil)
+	db := open(t, path, keepsAll)
 	kept := map[uint64]count{}
 	for q := (nodebus.LogQuery{Own: true, Client: "ann", UpTo: 1 << 62, Limit: 1000}); ; {
 		page, err := db.Log().Read(q)
@@ -207,6 +211,16 @@ func TestLogSurvivesKill(t *testing.T) {
 	require.NoError(t, err)
 	stop()
 	require.GreaterOrEqual(t, at.ID, all[len(all)-1].id)
+}
+
+// beginning makes a file, and returns the cursor before its first event.
+func beginning(t *testing.T, path string) string {
+	db := open(t, path, keepsAll)
+	at, stop, err := db.Log().Follow(func(nodebus.Event) {})
+	require.NoError(t, err)
+	stop()
+	require.NoError(t, db.Close())
+	return at.String()
 }
 
 // countOf returns the payload of an event that was read from a file.

@@ -28,7 +28,7 @@ func isForeign(p nodebus.Payload) bool {
 // foreignPayload returns a payload that has this frame.
 func foreignPayload(f nodebus.Frame) (nodebus.Payload, error) {
 	if f.Binary {
-		return foreignFrame(f.Data), nil
+		return append(foreignFrame{}, f.Data...), nil // also an empty frame is a payload
 	}
 	var w struct {
 		Type *string         `json:"type"`

@@ -41,11 +41,19 @@ type Options struct {
 	// SecretKey encrypts the secrets of prompts in the file, with AES-256-GCM. It has 32
 	// bytes. Whoever has the key and the file can read the secrets, so keep the key
 	// elsewhere. Without a key, Push refuses prompts that have secrets. A key cannot be
-	// changed while prompts with secrets wait: Open then returns [ErrKey]. Default: none.
+	// changed while prompts with secrets wait: Open then returns [ErrKey]. Default: nil,
+	// no key. An empty key that is not nil is an error of Open: a variable that is not set
+	// must not switch the encryption off.
 	SecretKey []byte
 	// KeyFile is the path of a file with the secret key: 32 bytes, or 64 hexadecimal
 	// digits. Give either SecretKey or KeyFile. Default: none.
 	KeyFile string
+	// DropSecrets is the mend for a lost key: without it, Open returns [ErrKey] as long as
+	// prompts wait whose secrets the key does not open. With it, Open removes these secrets
+	// from the file for ever, tells the Logger the ids of their prompts, and the prompts run
+	// without secrets, so they may fail. With a wrong key by mistake, all secrets are lost. So
+	// make a backup first, set it for one Open, and then remove it. Default: false.
+	DropSecrets bool
 	// Logger receives what no caller can be told, for example that the disk is full while
 	// events wait. Default: [slog.Default].
 	Logger *slog.Logger

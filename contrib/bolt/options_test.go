@@ -65,6 +65,8 @@ func TestWrongKeys(t *testing.T) {
 		opts bolt.Options
 		says string
 	}{
+		"empty":      {bolt.Options{SecretKey: []byte{}}, "SecretKey is empty"},
+		"two empty":  {bolt.Options{SecretKey: []byte{}, KeyFile: "key"}, "give one of them"},
 		"short":      {bolt.Options{SecretKey: make([]byte, 16)}, "has 16 bytes; give 32 random bytes"},
 		"two keys":   {bolt.Options{SecretKey: make([]byte, 32), KeyFile: "key"}, "give one of them"},
 		"no file":    {bolt.Options{KeyFile: filepath.Join(t.TempDir(), "key")}, "check Options.KeyFile"},
@@ -77,6 +79,55 @@ func TestWrongKeys(t *testing.T) {
 			require.NoFileExists(t, path)
 		})
 	}
+}
+
+// TestDropSecrets checks that a file whose key is lost can be opened, that its prompts run
+// without their secrets, and that this is durable.
+func TestDropSecrets(t *testing.T) {
+	old, key := bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)
+	path := newPath(t)
+	secrets := map[string]string{"API_KEY": "s3cret-value"}
+	db := open(t, path, &bolt.Options{SecretKey: old, DropSecrets: true})
+	for _, id := range []string{"a", "b"} {
+		require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: id, Extra: map[string]any{"x": id}}, secrets))
+	}
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "c"}, nil))
+	require.NoError(t, db.Queue().Move(t.Context(), "b", -1))
+	require.NoError(t, db.Close())
+	for _, opts := range []*bolt.Options{nil, {SecretKey: key}} {
+		_, err := bolt.Open(path, opts)
+		require.ErrorIs(t, err, bolt.ErrKey)
+		require.ErrorContains(t, err, "if the key is lost, Options.DropSecrets")
+	}
+	var told bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&told, nil))
+	db = open(t, path, &bolt.Options{SecretKey: old, DropSecrets: true, Logger: logger})
+	require.NoError(t, db.Close())
+	require.Empty(t, told.String(), "the key opens all secrets")
+	db = open(t, path, &bolt.Options{SecretKey: key, DropSecrets: true, Logger: logger})
+	require.Equal(t, 2, strings.Count(told.String(), "a prompt has lost its secrets"))
+	require.Regexp(t, `(?s)prompt=a\b.*prompt=b\b`, told.String())
+	require.NotContains(t, told.String(), "s3cret")
+	require.NotContains(t, told.String(), "API_KEY")
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "d"}, secrets))
+	require.NoError(t, db.Close())
+	db = open(t, path, &bolt.Options{SecretKey: key})
+	for _, id := range []string{"b", "a", "c", "d"} {
+		l, err := db.Queue().Take(t.Context(), func(string) bool { return false })
+		require.NoError(t, err)
+		job := l.Job()
+		require.Equal(t, id, job.Prompt.ID)
+		require.Equal(t, 1, job.Attempt)
+		require.Equal(t, id == "d", len(job.Secrets) > 0, id)
+		if id < "c" {
+			require.Equal(t, map[string]any{"x": id}, job.Prompt.Extra)
+		}
+	}
+}
+
+func TestEmptyPath(t *testing.T) {
+	_, err := bolt.Open("", nil)
+	require.EqualError(t, err, "bolt: the path is empty; give the path of the file, or of a file that Open makes")
 }
 
 // TestLowerLimits checks that what was accepted is kept when the limits become lower, and

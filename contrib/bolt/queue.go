@@ -25,6 +25,8 @@ type queue struct {
 	entries map[string]*entry
 	seq     uint64          // the newest number of a prompt or a place
 	owed    map[uint64]bool // prompts that are done, and that the disk has not removed yet
+	dropped []loaded        // prompts whose secrets the key does not open; nil after Open
+	failing bool            // the newest Take could not write its attempt
 }
 
 // entry is a prompt in the queue. queue.mu guards it.

@@ -24,15 +24,17 @@ type sealer struct{ aead cipher.AEAD }
 func newSealer(opts *Options) (*sealer, error) {
 	key := opts.SecretKey
 	switch {
-	case opts.KeyFile != "" && len(key) > 0:
+	case opts.KeyFile != "" && key != nil:
 		return nil, errors.New("bolt: Options has both SecretKey and KeyFile; give one of them")
 	case opts.KeyFile != "":
 		var err error
 		if key, err = readKey(opts.KeyFile); err != nil {
 			return nil, err
 		}
-	case len(key) == 0:
+	case key == nil:
 		return nil, nil
+	case len(key) == 0: // for example an environment variable that is not set
+		return nil, fmt.Errorf("bolt: Options.SecretKey is empty; give %d random bytes, or nil for a file without secrets", keyLen)
 	}
 	if len(key) != keyLen {
 		return nil, fmt.Errorf("bolt: the secret key has %d bytes; give %d random bytes", len(key), keyLen)
@@ -88,7 +90,7 @@ func (s *sealer) open(path, promptID string, sealed []byte) (secrets map[string]
 	}
 	wrong := func(what string) error {
 		return &FileError{Path: path, Reason: ErrKey, Detail: fmt.Sprintf(
-			"prompt %q waits with secrets, and %s; give the key with which they were written as Options.SecretKey or KeyFile", promptID, what)}
+			"prompt %q waits with secrets, and %s; give the key with which they were written as Options.SecretKey or KeyFile; if the key is lost, Options.DropSecrets removes them", promptID, what)}
 	}
 	if s == nil {
 		return nil, wrong("there is no key")

@@ -45,7 +45,7 @@ func command(t *testing.T) []string {
 func TestMeasure(t *testing.T) {
 	o := &options{
 		server: command(t), kinds: server.Kinds(), clients: []int{1, 3}, reps: 1, phases: "ibpurcx",
-		total: 300, rate: 500, length: 20 * time.Millisecond, quiet: 10 * time.Millisecond, resumes: 2,
+		total: 300, rate: 500, length: 20 * time.Millisecond, quiet: 100 * time.Millisecond, resumes: 2,
 	}
 	var out strings.Builder
 	require.NoError(t, measureAll(&out, o))

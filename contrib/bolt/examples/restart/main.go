@@ -72,8 +72,11 @@ func main() {
 	}
 }
 
+// lockTimeout is longer than the program before may take to end.
+var lockTimeout = time.Minute
+
 func run(ctx context.Context, listen, file string) error {
-	db, err := bolt.Open(file, &bolt.Options{LockTimeout: 10 * time.Second}) // the program before may still drain
+	db, err := bolt.Open(file, &bolt.Options{LockTimeout: lockTimeout})
 	if err != nil {
 		return err
 	}

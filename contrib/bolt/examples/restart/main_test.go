@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
@@ -110,6 +111,8 @@ func graph(t *testing.T) []byte {
 
 // TestInUse: a second program waits for the file, and then says that it is in use.
 func TestInUse(t *testing.T) {
+	lockTimeout = time.Second
+	defer func() { lockTimeout = time.Minute }()
 	file := filepath.Join(t.TempDir(), "nodebus.db")
 	start(t, file, "127.0.0.1:0")
 	require.ErrorContains(t, run(context.Background(), "127.0.0.1:0", file), file)
