@@ -90,7 +90,9 @@
 // on delivering what they have.
 //
 // A process that was cut off for so long that the others have removed what it has not read
-// gets [ErrOtherStream]: close the bus, and open it again.
+// gets [ErrOtherStream], and so do all processes if a stream is deleted. Hubs then hear
+// nothing more. [Bus.Done] tells the program: close the hub and the bus, and open them
+// again, or end the program, so that whatever runs it starts it again.
 //
 // # Durability
 //

@@ -7,10 +7,10 @@ import (
 
 // The reasons of a [*StreamError], for errors.Is.
 var (
-	// ErrOtherStream is the reason if a stream was deleted and created again, or has lost
-	// its newest messages: what this process knows belongs to the stream before. All
-	// methods of the part that uses the stream fail with it. Close the [Bus] and open it
-	// again.
+	// ErrOtherStream is the reason if a stream was deleted, perhaps created again, or has
+	// lost its newest messages: what this process knows belongs to the stream before. All
+	// methods of the part that uses the stream fail with it, and those of the queue, so that
+	// this process takes no prompts. See [Bus.Done]. Close the [Bus] and open it again.
 	ErrOtherStream = errors.New("the stream is another one than before")
 	// ErrNewer is the reason if a newer version of this package has made the stream.
 	ErrNewer = errors.New("the stream has a newer version")

@@ -92,6 +92,13 @@ func (a *arrivals) join(name partName, data []byte, at *jetstream.MsgMetadata) (
 	return p.data, p.first
 }
 
+// newestOrphan returns orphan.
+func (a *arrivals) newestOrphan() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.orphan
+}
+
 // from returns the first message that is needed for the event in message seq.
 func (a *arrivals) from(seq uint64) uint64 {
 	a.mu.Lock()

@@ -49,6 +49,9 @@ type Bus struct {
 	signals flow.Signals
 	log     *eventLog
 
+	life context.Context // ends with the bus; its cause is the reason
+	end  context.CancelCauseFunc
+
 	closers []func() error // of the parts, in the order of opening
 	closing sync.Once
 	err     error // of Close
@@ -66,6 +69,7 @@ type Bus struct {
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	b.logger, b.told = late.Logger(b.opts.Logger)
+	b.life, b.end = context.WithCancelCause(context.Background())
 	if err := b.opts.check(); err != nil {
 		return nil, err
 	}
@@ -97,6 +101,8 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	b.queue, b.closers = q, append(b.closers, q.close)
+	// Whatever ends the bus, this process must not take prompts whose events or records are lost.
+	context.AfterFunc(b.life, func() { q.fail(context.Cause(b.life)) })
 	records, err := openStore(ctx, b)
 	if err != nil {
 		return err
@@ -153,11 +159,31 @@ func (b *Bus) Signals() flow.Signals { return b.signals }
 // a client may come back to any of them with its cursor.
 func (b *Bus) Log() nodebus.Log { return b.log }
 
+// Done returns a channel that is closed when the bus cannot be used any more: it was closed,
+// its connection was closed, or one of its streams is another one than before, see
+// [ErrOtherStream]. [Bus.Err] tells which. The bus does not recover: close the hub and the
+// bus, so that clients connect again, and open the bus again, or end the program. While NATS
+// is only away, the bus waits for it.
+func (b *Bus) Done() <-chan struct{} { return b.life.Done() }
+
+// Err returns nil while the bus can be used, and later the reason why [Bus.Done] is closed:
+// [nodebus.ErrClosed] after Close, otherwise a [*StreamError].
+func (b *Bus) Err() error { return context.Cause(b.life) }
+
+// ends returns a function that ends a part with an error, and with it the bus.
+func (b *Bus) ends(part func(error)) func(error) {
+	return func(err error) {
+		part(err)
+		b.end(err)
+	}
+}
+
 // Close closes the parts of the bus. Events that wait are stored first; if NATS is away,
 // Close gives up after 10 seconds and returns an error. Close does not close the
 // connection. Calls after it return [nodebus.ErrClosed].
 func (b *Bus) Close() error {
 	b.closing.Do(func() {
+		b.end(nodebus.ErrClosed)
 		var errs []error
 		for _, f := range slices.Backward(b.closers) {
 			errs = append(errs, f())
