@@ -118,5 +118,6 @@
 //	signals_pass.go    calls receivers                signals_errors.go  errors of other processes
 //	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
-//	secrets.go   encrypts secrets                     errors.go  options.go
+//	secrets.go   encrypts secrets                     settings.go  what streams must have
+//	errors.go    options.go
 package nats

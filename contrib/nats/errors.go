@@ -16,6 +16,9 @@ var (
 	ErrNewer = errors.New("the stream has a newer version")
 	// ErrForeign is the reason if the stream was not made by this package.
 	ErrForeign = errors.New("the stream is no stream of nodebus")
+	// ErrSettings is the reason if the settings of the stream would lose or change what the
+	// bus stores, because somebody has edited them.
+	ErrSettings = errors.New("the stream has settings with which the bus does not work")
 	// ErrKey is the reason if a prompt has secrets that the secret key of [Options] does not
 	// open.
 	ErrKey = errors.New("the secret key does not fit the prompt")

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,11 +23,12 @@ import (
 // a newer version of this package.
 const version = 1
 
+// openTime is how long opening a stream fails before the logger is told: nothing else tells
+// whoever starts the first process of a cluster what the process waits for.
+const openTime = 2 * time.Second
+
 // nameChars are the characters of a name.
 const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-// insufficientStorage is the error of a server that cannot reserve the size of a stream.
-const insufficientStorage jetstream.ErrorCode = 10047
 
 // The metadata of a stream.
 const (
@@ -64,8 +66,9 @@ type Bus struct {
 // nc must be a connection of [Connect], or of package embed: a connection that gives up, or
 // that buffers, would lose what is published, or publish it too late.
 //
-// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway].
-// Errors of a stream are a [*StreamError].
+// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; the
+// Logger is told what it waits for. A new cluster does not answer before all of its servers
+// run. Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	b.logger, b.told = late.Logger(b.opts.Logger)
@@ -218,8 +221,15 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	wrong := func(reason error, detail string, err error) error {
 		return &StreamError{Stream: cfg.Name, Reason: reason, Detail: detail, Err: err}
 	}
-	stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) {
-		s, err := b.js.Stream(ctx, cfg.Name)
+	told := troubles{after: openTime}
+	stream, err := asking(ctx, func(ctx context.Context) (s jetstream.Stream, err error) {
+		defer func() {
+			if err != nil && again(err) && told.tell() {
+				b.logger.Warn("nats: opening the bus waits for NATS; more than half of the servers of a cluster must run, and the first time all of them",
+					"stream", cfg.Name, "servers", b.nc.Servers(), "error", err)
+			}
+		}()
+		s, err = b.js.Stream(ctx, cfg.Name)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return s, err
 		}
@@ -231,14 +241,8 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		}
 		return s, err
 	})
-	if errors.Is(err, ErrAway) {
-		return nil, wrong(nil, "it cannot be opened; check that the servers run, and more than half of a cluster", err)
-	}
-	if full := new(jetstream.APIError); errors.As(err, &full) && full.ErrorCode == insufficientStorage {
-		return nil, wrong(nil, fmt.Sprintf("the server has no room to reserve %d bytes; give it a larger disk, or lower Options.LogBytes", cfg.MaxBytes), err)
-	}
 	if err != nil {
-		return nil, wrong(nil, "it cannot be opened or made", err)
+		return nil, wrong(nil, whyNot(&cfg, err), err)
 	}
 	has := stream.CachedInfo().Config
 	v, err := strconv.Atoi(has.Metadata[versionKey])
@@ -251,7 +255,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		b.logger.Warn("nats: the stream has another number of replicas than Options.Replicas; change it with: nats stream edit",
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
 	}
-	return stream, nil
+	return stream, checkSettings(&cfg, &has)
 }
 
 // epochOf returns the epoch of a stream.

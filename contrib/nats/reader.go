@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,11 +82,12 @@ func (r *reader) start() {
 // troubles decides which of many attempts that failed the logger receives: one each
 // minute, and not the first one after a success, because a server that is replaced is no trouble.
 type troubles struct {
+	after       time.Duration // until the first is told; 0: 15 seconds
 	since, told time.Time
 }
 
 // over says that an attempt has succeeded.
-func (t *troubles) over() { *t = troubles{} }
+func (t *troubles) over() { *t = troubles{after: t.after} }
 
 // tell says that an attempt has failed, and reports whether to tell it.
 func (t *troubles) tell() bool {
@@ -93,7 +95,7 @@ func (t *troubles) tell() bool {
 	if t.since.IsZero() {
 		t.since = now
 	}
-	if now.Sub(t.since) < troubleTime || now.Sub(t.told) < time.Minute {
+	if now.Sub(t.since) < cmp.Or(t.after, troubleTime) || now.Sub(t.told) < time.Minute {
 		return false
 	}
 	t.told = now
