@@ -40,7 +40,7 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 // message that was sent is not given up when ctx ends, but when its try ends: otherwise a
 // Take whose ctx ends would leave a lease that nobody has.
 func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
-	opts = append(opts, jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0))
+	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
 	for {
 		once, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 		ack, err := js.PublishMsg(once, m, opts...)

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -32,6 +33,13 @@ func (r *reached) to(seq uint64) {
 	r.tell()
 }
 
+// wake makes everybody who waits look again.
+func (r *reached) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tell()
+}
+
 // tell wakes who waits. r.mu is held.
 func (r *reached) tell() {
 	close(r.changed)
@@ -56,24 +64,45 @@ func (r *reached) check() error {
 	return r.failed
 }
 
+// now returns how far the part has read, and a channel that is closed at the next change.
+func (r *reached) now() (seq uint64, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seq, r.changed
+}
+
 // wait waits until a message was read.
 func (r *reached) wait(ctx context.Context, seq uint64) error {
 	for {
-		r.mu.Lock()
-		has, failed, changed := r.seq, r.failed, r.changed
-		r.mu.Unlock()
-		switch {
-		case has >= seq:
-			return nil
-		case failed != nil:
-			return failed
+		has, changed := r.now()
+		if has >= seq {
+			return r.check()
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := r.waitChange(ctx, changed); err != nil {
+			return err
 		}
 	}
+}
+
+// waitChange waits until changed is closed.
+func (r *reached) waitChange(ctx context.Context, changed <-chan struct{}) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	select {
+	case <-changed:
+		return r.check()
+	case <-ctx.Done():
+		return r.overdue(ctx)
+	}
+}
+
+// overdue returns the error of a call whose context has ended.
+func (r *reached) overdue(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return fmt.Errorf("nats: %w: %w", ErrAway, ctx.Err())
 }
 
 // begin returns the context of a call: it ends with ctx, with the part, and after some
