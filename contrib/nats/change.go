@@ -32,11 +32,10 @@ func (q *queue) store(ctx context.Context, subject string, x *meta, data []byte,
 }
 
 // newest returns the header and the sequence of the message that a subject has, and waits
-// until this process has read it. The sequence is 0 if there is none.
-func (q *queue) newest(ctx context.Context, subject string) (x meta, seq uint64, err error) {
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return q.stream.GetLastMsgForSubject(ctx, subject)
-	})
+// until this process has read it. The sequence is 0 if there is none. The subject had the
+// message own, or 0.
+func (q *queue) newest(ctx context.Context, subject string, own uint64) (x meta, seq uint64, err error) {
+	m, err := q.from.last(ctx, subject, own, q.known())
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return x, 0, nil
@@ -74,7 +73,7 @@ func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error)
 		if !conflicts(err) {
 			return seq, err
 		}
-		now, has, err := q.newest(ctx, subject)
+		now, has, err := q.newest(ctx, subject, expected)
 		own := now.By == next.By && now.Born == next.Born
 		switch {
 		case err != nil:
@@ -147,7 +146,7 @@ func (q *queue) encode(p *nodebus.Prompt, secrets map[string]string) (*item, []b
 // fetch returns a prompt. It returns [flow.ErrNotFound] if the prompt has left the queue. With
 // errUnreadable, it returns what the header says.
 func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
-	m, err := q.get(ctx, x.Born)
+	m, err := q.from.get(ctx, q.subject(x.token, "p"), x.Born)
 	if errors.Is(err, jetstream.ErrMsgNotFound) { // its end was not read, because this process was away for long
 		q.forget(x)
 		return nil, notWaiting(x.ID)
@@ -157,7 +156,7 @@ func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
 	}
 	data := m.Data
 	if x.Parts > 0 {
-		data, err = q.parts.get(ctx, x.token, x.Name, x.Parts)
+		data, err = q.parts.get(ctx, x.token, x.Name, x.Parts, x.Born)
 	}
 	switch {
 	case errors.Is(err, errNoPart) && q.isGone(ctx, x):
@@ -181,27 +180,9 @@ func (q *queue) unreadable(x *item, err error) error {
 	return &StreamError{Stream: q.name, Reason: errUnreadable, Detail: fmt.Sprintf("prompt %q; delete it, and submit it again", x.ID), Err: err}
 }
 
-// get returns a message. A leader may know less than other servers of a cluster have passed
-// on: that it has no such message counts only if it knows later ones, or this one.
-func (q *queue) get(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
-	for sure := false; ; {
-		m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return q.stream.GetMsg(ctx, seq) })
-		if sure || !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return m, err
-		}
-		stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) { return q.js.Stream(ctx, q.name) })
-		if err != nil {
-			return nil, err
-		}
-		if sure = stream.CachedInfo().State.LastSeq >= seq; !sure && pause(ctx) != nil {
-			return nil, away(ctx, q.name)
-		}
-	}
-}
-
 // isGone reports whether the stream does not have a prompt any more.
 func (q *queue) isGone(ctx context.Context, x *item) bool {
-	_, err := q.get(ctx, x.Born)
+	_, err := q.from.get(ctx, q.subject(x.token, "p"), x.Born)
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 

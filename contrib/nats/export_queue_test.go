@@ -8,14 +8,7 @@ import (
 )
 
 // CatchUp waits until a queue has read what any process has stored.
-func CatchUp(ctx context.Context, part flow.Queue) error {
-	q := part.(*queue)
-	return catchUp(ctx, q.stream, q.name+".>", func(ctx context.Context, seq uint64) error {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return q.reads(ctx, seq)
-	})
-}
+func CatchUp(ctx context.Context, part flow.Queue) error { return part.(*queue).catchUp(ctx) }
 
 // Sweep sweeps a queue, as it does each minute.
 func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sweep(ctx) }

@@ -37,7 +37,7 @@ func (q *queue) current(ctx context.Context) error {
 		// What was stored may have expired before it was read.
 		q.mu.Unlock()
 		once, stop = context.WithTimeout(ctx, tryTime)
-		seq, err := newest(once, q.stream, q.name+".>")
+		seq, err := q.from.newest(once, q.name+".>", wanted)
 		stop()
 		q.mu.Lock()
 		if err == nil && q.stored == wanted {

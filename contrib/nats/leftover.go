@@ -38,9 +38,7 @@ func (q *queue) dropSignals(ctx context.Context, x *item) error {
 		return nil
 	}
 	drop := q.leftover.before(x.token)
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return q.stream.GetLastMsgForSubject(ctx, q.subject(x.token, "p"))
-	})
+	m, err := q.from.last(ctx, q.subject(x.token, "p"), x.Born, q.known())
 	switch {
 	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
 		return err

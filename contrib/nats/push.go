@@ -112,7 +112,7 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 			return err
 		}
 		drop = q.leftover.before(x.token)
-		_, has, err := q.newest(ctx, subject)
+		_, has, err := q.newest(ctx, subject, expected)
 		if err != nil {
 			return err
 		}

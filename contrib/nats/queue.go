@@ -28,6 +28,7 @@ const leaseTime = 30 * time.Second
 type queue struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	from   *leader
 	name   string // of the stream; the subjects begin with it
 	opts   flow.QueueOptions
 	share  int // the maximum bytes of the prompts of one client
@@ -108,8 +109,9 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	from := newLeader(b.nc, stream)
 	q := &queue{
-		js: b.js, stream: stream, name: name, node: b.opts.Node, sealer: b.sealer, parts: newParts(b.nc, b.js, stream),
+		js: b.js, stream: stream, from: from, name: name, node: b.opts.Node, sealer: b.sealer, parts: newParts(b.nc, b.js, from),
 		flush: b.flushLog, logger: b.logger, taking: make(chan struct{}, 1), changed: make(chan struct{}),
 		byToken: map[string]*item{}, leased: map[string]*item{}, clients: map[string]load{}, pushing: map[string]*item{},
 		broken: map[uint64]error{}, disowned: map[string]bool{}, gone: map[uint64]*item{}, names: map[string]string{}, orphans: map[string]int{},
@@ -117,7 +119,7 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 	q.opts, q.share = queueLimits(b.opts.Queue)
 	q.life, q.end = context.WithCancel(context.Background())
 	q.reader = &reader{
-		js: b.js, stream: name, epoch: epochOf(stream), headersOnly: true, receive: q.receive, fail: q.fail, logger: b.logger,
+		js: b.js, stream: name, epoch: epochOf(stream), headersOnly: true, receive: q.receive, fail: q.fail, compare: q.forgetGone, logger: b.logger,
 	}
 	q.reader.start()
 	if err := q.begin(ctx); err != nil {
@@ -130,15 +132,26 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 // begin reads what the stream has, and ends the leases that an earlier process with the
 // name of this node has left.
 func (q *queue) begin(ctx context.Context) error {
-	err := catchUp(ctx, q.stream, q.name+".>", func(ctx context.Context, seq uint64) error {
+	if err := q.catchUp(ctx); err != nil {
+		return &StreamError{Stream: q.name, Detail: "it cannot be read", Err: err}
+	}
+	return q.endOwn(ctx)
+}
+
+// catchUp waits until this process has read what any process has stored.
+func (q *queue) catchUp(ctx context.Context) error {
+	return q.from.catchUp(ctx, q.name+".>", q.known, func(ctx context.Context, seq uint64) error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return q.reads(ctx, seq)
 	})
-	if err != nil {
-		return &StreamError{Stream: q.name, Detail: "it cannot be read", Err: err}
-	}
-	return q.endOwn(ctx)
+}
+
+// known returns the newest message of the stream that this process knows.
+func (q *queue) known() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return max(q.read, q.stored)
 }
 
 // fail ends the queue because its stream is another one.

@@ -11,6 +11,7 @@ import (
 type reached struct {
 	mu      sync.Mutex
 	seq     uint64
+	stored  uint64 // sequence of the newest message that this process has stored
 	changed chan struct{}
 	failed  error // the part is closed, or its stream is another one
 
@@ -30,6 +31,20 @@ func (r *reached) to(seq uint64) {
 	defer r.mu.Unlock()
 	r.seq = seq
 	r.tell()
+}
+
+// knows says that this process has stored a message.
+func (r *reached) knows(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stored = max(r.stored, seq)
+}
+
+// newestKnown returns the newest message of the stream that this process knows.
+func (r *reached) newestKnown() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(r.seq, r.stored)
 }
 
 // tell wakes who waits. r.mu is held.

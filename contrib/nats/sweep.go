@@ -105,17 +105,12 @@ func (q *queue) sweep(ctx context.Context) error {
 	gone := slices.Collect(maps.Values(q.gone))
 	live := maps.Clone(q.byToken)
 	q.mu.Unlock()
-	// A handle of its own, because Info writes into it.
-	stream, err := q.js.Stream(ctx, q.name)
-	if err != nil {
-		return err
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(q.subject("*", "p")))
+	has, err := subjects(ctx, q.js, q.name, q.subject("*", "p"))
 	if err != nil {
 		return err
 	}
 	for _, x := range gone {
-		if info.State.Subjects[q.subject(x.token, "p")] > 0 || x.Parts > 0 {
+		if has[q.subject(x.token, "p")] > 0 || x.Parts > 0 {
 			if err := q.clean(x); err != nil {
 				return err
 			}
@@ -125,12 +120,43 @@ func (q *queue) sweep(ctx context.Context) error {
 		q.cleaned(x)
 		q.mu.Unlock()
 	}
+	q.forgetUnless(ctx, live, has)
+	return q.sweepParts(ctx)
+}
+
+// forgetUnless removes prompts from the index which the stream does not have.
+func (q *queue) forgetUnless(ctx context.Context, live map[string]*item, has map[string]uint64) {
 	for _, x := range live {
-		if info.State.Subjects[q.subject(x.token, "p")] == 0 && q.isGone(ctx, x) {
+		if has[q.subject(x.token, "p")] == 0 && q.isGone(ctx, x) {
 			q.forget(x)
 		}
 	}
-	return q.sweepParts(ctx)
+}
+
+// forgetGone removes prompts from the index whose ends this process has not read.
+func (q *queue) forgetGone(ctx context.Context) error {
+	q.mu.Lock()
+	live := maps.Clone(q.byToken)
+	q.mu.Unlock()
+	has, err := subjects(ctx, q.js, q.name, q.subject("*", "p"))
+	if err == nil {
+		q.forgetUnless(ctx, live, has)
+	}
+	return err
+}
+
+// subjects returns the subjects of a stream that match a filter, and how many messages they
+// have.
+func subjects(ctx context.Context, js jetstream.JetStream, name, filter string) (map[string]uint64, error) {
+	stream, err := js.Stream(ctx, name) // a handle of its own, because Info writes into it
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, err
+	}
+	return info.State.Subjects, nil
 }
 
 // sweepParts removes parts whose prompt has not come for orphanSweeps. Push gives up much
