@@ -10,7 +10,7 @@ import (
 // store.
 type Store interface {
 	// Put stores a record. It replaces a record of the same prompt id. An engine gives it a ctx
-	// that ends after 30 s. A prompt ends when Put has returned nil: nobody is told an outcome
+	// that ends after 30 s. A prompt ends when Put has returned nil: nobody hears of an outcome
 	// that has no record. If Put fails, the engine tries again, see [EngineOptions].Store; so
 	// an error should mean that a later Put may succeed. Of a record that is too large, Put
 	// keeps a smaller form, see [Record.Reduce]. If a record has no JSON, and Put fails, the

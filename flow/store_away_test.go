@@ -52,12 +52,12 @@ func countingRuns(runs *atomic.Int64) executorFunc {
 var toldOnce = []string{"start", "cached", "success", "executing "}
 
 // TestStoreIsAway has a store that takes no record for a long time when a prompt ends:
-// nobody is told an end without a record, and the prompt does not run again.
+// nobody hears of an end without a record, and the prompt does not run again.
 func TestStoreIsAway(t *testing.T) {
 	for name, c := range map[string]struct {
 		waits   bool
 		lapses  bool // the queue is away, too: the lease lapses, and the prompt is taken again
-		attempt int  // that is told
+		attempt int  // that clients hear of
 		at      string
 	}{
 		"and says so":                    {false, false, 1, "+p"},
@@ -184,8 +184,8 @@ func TestRunEndsWhileTheStoreIsAway(t *testing.T) {
 	}
 }
 
-// TestInterruptWhileTheStoreIsAway interrupts a prompt that waits. Without a record nobody is
-// told, and the caller gets the error; the prompt ends as interrupted when it is taken.
+// TestInterruptWhileTheStoreIsAway interrupts a prompt that waits. Without a record nobody
+// hears of it, and the caller gets the error; the prompt ends as interrupted when it is taken.
 func TestInterruptWhileTheStoreIsAway(t *testing.T) {
 	for name, waits := range map[string]bool{"it says so": false, "it does not answer": true} {
 		t.Run(name, func(t *testing.T) {
