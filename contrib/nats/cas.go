@@ -14,9 +14,12 @@ import (
 
 const (
 	metaKey  = "Nb-Meta"
-	goneTime = time.Hour        // how long a stream says that something is gone
 	awayTime = 15 * time.Second // how long a call without a deadline waits for NATS
 )
+
+// goneTime is how long a stream says that something is gone. A process that has read nothing
+// for half of it compares what it knows with the stream.
+var goneTime = time.Hour
 
 // duplicateInFlight is the error of a stream that still works on a message with the same id.
 const duplicateInFlight jetstream.ErrorCode = 10158

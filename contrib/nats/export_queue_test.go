@@ -8,10 +8,7 @@ import (
 )
 
 // CatchUp waits until a queue has read what any process has stored.
-func CatchUp(ctx context.Context, part flow.Queue) error {
-	q := part.(*queue)
-	return catchUp(ctx, q.prompts.stream, q.prompts.name+".>", q.wait)
-}
+func CatchUp(ctx context.Context, part flow.Queue) error { return part.(*queue).catchUp(ctx) }
 
 // Sweep sweeps a queue, as it does each minute.
 func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sweep(ctx) }

@@ -35,7 +35,7 @@ func (q *queue) dropSignals(ctx context.Context, x *item) error {
 		return nil
 	}
 	drop := q.leftover.before(x.token)
-	_, seq, err := q.prompts.newest(ctx, q.prompts.subject(x.token, "p"))
+	_, seq, err := q.prompts.newest(ctx, q.prompts.subject(x.token, "p"), x.Born)
 	if err != nil || seq > 0 && seq != x.Born {
 		return err
 	}

@@ -20,6 +20,8 @@ func isNotFound(err error) bool { return errors.Is(err, flow.ErrNotFound) }
 type promptStream struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	from   *leader
+	known  func() uint64 // returns the newest message that this process knows
 	name   string
 	parts  partStore
 	sealer *sealer
@@ -35,7 +37,8 @@ func (b *Bus) openPrompts(ctx context.Context) (*promptStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &promptStream{js: b.js, stream: stream, name: name, parts: newParts(b.nc, b.js, stream), sealer: b.sealer}, nil
+	from := newLeader(b.nc, stream)
+	return &promptStream{js: b.js, stream: stream, from: from, name: name, parts: newParts(b.nc, b.js, from), sealer: b.sealer}, nil
 }
 
 func (s *promptStream) subject(token, kind string) string { return s.name + "." + token + "." + kind }
@@ -55,11 +58,10 @@ func (s *promptStream) store(ctx context.Context, subject string, x *meta, data 
 }
 
 // newest returns the header and the sequence of the message that a subject has. The
-// sequence is 0 if there is none.
-func (s *promptStream) newest(ctx context.Context, subject string) (x meta, seq uint64, err error) {
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return s.stream.GetLastMsgForSubject(ctx, subject)
-	})
+// sequence is 0 if there is none. This process knows that the subject had the message own,
+// or 0.
+func (s *promptStream) newest(ctx context.Context, subject string, own uint64) (x meta, seq uint64, err error) {
+	m, err := s.from.last(ctx, subject, own, s.known())
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return x, 0, nil
@@ -75,7 +77,7 @@ func (s *promptStream) newest(ctx context.Context, subject string) (x meta, seq 
 // lives reports whether a prompt that the stream has is in the queue. The stream may also
 // have a prompt that has left the queue, until it is removed: then its state says so.
 func (s *promptStream) lives(ctx context.Context, token string, born uint64) (bool, error) {
-	x, seq, err := s.newest(ctx, s.subject(token, "s"))
+	x, seq, err := s.newest(ctx, s.subject(token, "s"), s.known())
 	return seq == 0 || x.Born != born || !x.Gone, err
 }
 
@@ -96,7 +98,7 @@ func (s *promptStream) replace(ctx context.Context, x *item, next meta) (uint64,
 		if !conflicts(err) {
 			return seq, err
 		}
-		now, has, err := s.newest(ctx, subject)
+		now, has, err := s.newest(ctx, subject, expected)
 		own := now.By == next.By && now.Born == next.Born
 		switch {
 		case err != nil:
@@ -169,7 +171,7 @@ func (s *promptStream) encode(p *nodebus.Prompt, secrets map[string]string) (*it
 // fetch returns a prompt. It returns [flow.ErrNotFound] if the prompt has left the queue. With
 // errUnreadable, it returns what the header says.
 func (s *promptStream) fetch(ctx context.Context, x *item) (*body, error) {
-	m, err := s.get(ctx, x.Born)
+	m, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, notWaiting(x.ID)
 	}
@@ -178,7 +180,7 @@ func (s *promptStream) fetch(ctx context.Context, x *item) (*body, error) {
 	}
 	data := m.Data
 	if x.Parts > 0 {
-		data, err = s.parts.get(ctx, x.token, x.Name, x.Parts)
+		data, err = s.parts.get(ctx, x.token, x.Name, x.Parts, x.Born)
 	}
 	switch {
 	case errors.Is(err, errNoPart) && s.isGone(ctx, x):
@@ -202,27 +204,9 @@ func (s *promptStream) unreadable(x *item, err error) error {
 	return &StreamError{Stream: s.name, Reason: errUnreadable, Detail: fmt.Sprintf("prompt %q; delete it, and submit it again", x.ID), Err: err}
 }
 
-// get returns a message. A leader may know less than other servers of a cluster have passed
-// on: that it has no such message counts only if it knows later ones, or this one.
-func (s *promptStream) get(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
-	for sure := false; ; {
-		m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return s.stream.GetMsg(ctx, seq) })
-		if sure || !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return m, err
-		}
-		stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) { return s.js.Stream(ctx, s.name) })
-		if err != nil {
-			return nil, err
-		}
-		if sure = stream.CachedInfo().State.LastSeq >= seq; !sure && pause(ctx) != nil {
-			return nil, away(ctx, s.name)
-		}
-	}
-}
-
 // isGone reports whether the stream does not have a prompt any more.
 func (s *promptStream) isGone(ctx context.Context, x *item) bool {
-	_, err := s.get(ctx, x.Born)
+	_, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 

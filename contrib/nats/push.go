@@ -135,26 +135,19 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 // the prompt has left the queue and x may replace it; and 0 if there is none. The stream
 // decides: this process may not have read what others have stored.
 func (q *queue) replaceable(ctx context.Context, x *item) (uint64, error) {
-	for {
-		old, seq, err := q.prompts.newest(ctx, q.prompts.subject(x.token, "p"))
-		switch {
-		case err != nil || seq == 0:
-			return 0, err
-		case old.Name == x.Name: // the acknowledgement was lost
-			q.hasStored(seq)
-			return 0, errPushed
-		}
-		lives, err := q.prompts.lives(ctx, x.token, seq)
-		if err != nil || !lives {
-			return seq, err
-		}
-		if !q.knowsEnd(x.token, seq) {
-			return 0, fmt.Errorf("%w: the queue has a prompt with this id; choose another id, or submit again when the prompt has ended: prompt %q", flow.ErrDuplicate, x.ID)
-		}
-		if pause(ctx) != nil { // a new leader of the stream knows less than this process
-			return 0, away(ctx, q.prompts.name)
-		}
+	old, seq, err := q.prompts.newest(ctx, q.prompts.subject(x.token, "p"), 0)
+	switch {
+	case err != nil || seq == 0:
+		return 0, err
+	case old.Name == x.Name: // the acknowledgement was lost
+		q.knows(seq)
+		return 0, errPushed
 	}
+	lives, err := q.prompts.lives(ctx, x.token, seq)
+	if lives && err == nil {
+		err = fmt.Errorf("%w: the queue has a prompt with this id; choose another id, or submit again when the prompt has ended: prompt %q", flow.ErrDuplicate, x.ID)
+	}
+	return seq, err
 }
 
 // errPushed means that the stream has the prompt of this Push.
@@ -182,7 +175,7 @@ func (q *queue) release(x *item) {
 func (q *queue) reservedUpTo(x *item, seq uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stored = max(q.stored, seq)
+	q.knows(seq)
 	x.Born = seq
 	if read, _ := q.now(); read >= seq {
 		q.pushed(x)
@@ -232,7 +225,7 @@ func (q *queue) tryReserve(ctx context.Context, x *item) (old *item, err error) 
 			q.index.count(x, 1)
 			q.pushing[x.token] = x
 		}
-		behind := read < q.stored // what this process has ended may still count
+		behind := read < q.hasStored() // what this process has ended may still count
 		q.mu.Unlock()
 		switch {
 		case busy:

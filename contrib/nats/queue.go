@@ -46,7 +46,6 @@ type queue struct {
 
 	mu       sync.Mutex // not held while code of callers runs, or while NATS works
 	index    index
-	stored   uint64           // sequence of the newest message that this process has stored
 	pushing  map[string]*item // prompts that this process pushes, and has not read yet
 	broken   map[uint64]error // prompts that this process cannot take, by their sequence
 	disowned map[string]bool  // names of leases that Take has not returned
@@ -63,8 +62,10 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 		logger: b.logger, taking: make(chan struct{}, 1), sweeper: newSweeper(),
 		index: newIndex(), pushing: map[string]*item{}, broken: map[uint64]error{}, disowned: map[string]bool{},
 	}
+	prompts.known = q.newestKnown
 	q.reader = &reader{
-		js: b.js, stream: prompts.name, epoch: epochOf(prompts.stream), headersOnly: true, receive: q.receive, fail: b.ends(q.fail), logger: b.logger,
+		js: b.js, stream: prompts.name, epoch: epochOf(prompts.stream), headersOnly: true,
+		receive: q.receive, fail: b.ends(q.fail), compare: q.forgetGone, logger: b.logger,
 	}
 	q.reader.start()
 	if err := q.begins(ctx); err != nil {
@@ -77,10 +78,15 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 // begins reads what the stream has, and ends the leases that an earlier process with the
 // name of this node has left.
 func (q *queue) begins(ctx context.Context) error {
-	if err := catchUp(ctx, q.prompts.stream, q.prompts.name+".>", q.wait); err != nil {
+	if err := q.catchUp(ctx); err != nil {
 		return &StreamError{Stream: q.prompts.name, Detail: "it cannot be read", Err: err}
 	}
 	return q.endOwn(ctx)
+}
+
+// catchUp waits until this process has read what any process has stored.
+func (q *queue) catchUp(ctx context.Context) error {
+	return q.prompts.from.catchUp(ctx, q.prompts.name+".>", q.newestKnown, q.wait)
 }
 
 // close ends the queue. It waits for what the queue does in the background.
@@ -118,36 +124,26 @@ func (q *queue) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	q.to(seq)
 }
 
-// hasStored says that this process has stored a message.
-func (q *queue) hasStored(seq uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.stored = max(q.stored, seq)
-}
-
 // hasOwn waits until this process has read what it has stored.
 func (q *queue) hasOwn(ctx context.Context) error {
 	for {
-		q.mu.Lock()
-		wanted := q.stored
-		q.mu.Unlock()
+		stored := q.hasStored()
 		once, stop := context.WithTimeout(ctx, tryTime)
-		err := q.wait(once, wanted)
+		err := q.wait(once, stored)
 		stop()
 		if err == nil || ctx.Err() != nil || q.check() != nil {
 			return err
 		}
 		// What was stored may have expired before it was read.
-		seq, err := newest(ctx, q.prompts.stream, q.prompts.name+".>")
+		seq, err := q.prompts.from.newest(ctx, q.prompts.name+".>", stored)
 		if err != nil {
 			return err
 		}
-		q.mu.Lock()
-		if q.stored == wanted {
-			q.stored = min(wanted, seq)
-			q.settle(wanted)
+		if q.expired(stored, seq); seq < stored {
+			q.mu.Lock()
+			q.settle(stored)
+			q.mu.Unlock()
 		}
-		q.mu.Unlock()
 	}
 }
 
@@ -156,7 +152,7 @@ func (q *queue) hasOwn(ctx context.Context) error {
 func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error) {
 	seq, err := q.prompts.replace(ctx, x, next)
 	if !isLapsed(err) {
-		q.hasStored(seq)
+		q.knows(seq)
 		return seq, err
 	}
 	once, stop := context.WithTimeout(ctx, tryTime)

@@ -12,6 +12,7 @@ import (
 type reached struct {
 	mu      sync.Mutex
 	seq     uint64
+	stored  uint64 // sequence of the newest message that this process has stored
 	changed chan struct{}
 	failed  error // the part is closed, or its stream is another one
 
@@ -31,6 +32,37 @@ func (r *reached) to(seq uint64) {
 	defer r.mu.Unlock()
 	r.seq = seq
 	r.tell()
+}
+
+// knows says that this process has stored a message.
+func (r *reached) knows(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stored = max(r.stored, seq)
+}
+
+// hasStored returns the newest message that this process has stored.
+func (r *reached) hasStored() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stored
+}
+
+// expired says that the stream has nothing newer than seq: what was stored has gone before
+// this process could read it.
+func (r *reached) expired(stored, seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stored == stored {
+		r.stored = min(stored, seq)
+	}
+}
+
+// newestKnown returns the newest message of the stream that this process knows.
+func (r *reached) newestKnown() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(r.seq, r.stored)
 }
 
 // wake makes everybody who waits look again.

@@ -191,19 +191,10 @@ func (q *queue) sweep(ctx context.Context) error {
 	q.mu.Lock()
 	known := maps.Clone(q.index.byToken)
 	q.mu.Unlock()
-	// A handle of its own, because Info writes into it.
-	stream, err := q.prompts.js.Stream(ctx, q.prompts.name)
+	has, err := q.inStream(ctx)
 	if err != nil {
 		return err
 	}
-	if epochOf(stream) != q.reader.epoch { // the reader finds out, too
-		return &StreamError{Stream: q.prompts.name, Reason: ErrOtherStream, Detail: "it is not swept"}
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(q.prompts.subject("*", "p")))
-	if err != nil {
-		return err
-	}
-	has := func(x *item) bool { return info.State.Subjects[q.prompts.subject(x.token, "p")] > 0 }
 	for _, x := range q.sweeper.all() {
 		if !has(x) && x.Parts == 0 {
 			q.cleaned(x)
@@ -211,12 +202,53 @@ func (q *queue) sweep(ctx context.Context) error {
 			return err
 		}
 	}
+	q.forgetUnless(ctx, known, has)
+	return q.sweepParts(ctx)
+}
+
+// inStream asks which prompts the stream has. It returns an error if the stream is another one:
+// what this process remembers says nothing of it. The reader finds out, too.
+func (q *queue) inStream(ctx context.Context) (has func(*item) bool, err error) {
+	stream, err := q.prompts.js.Stream(ctx, q.prompts.name)
+	if err != nil {
+		return nil, err
+	}
+	if epochOf(stream) != q.reader.epoch {
+		return nil, &StreamError{Stream: q.prompts.name, Reason: ErrOtherStream, Detail: "it is not swept"}
+	}
+	all, err := subjects(ctx, stream, q.prompts.subject("*", "p"))
+	return func(x *item) bool { return all[q.prompts.subject(x.token, "p")] > 0 }, err
+}
+
+// forgetUnless removes prompts from the index which the stream does not have.
+func (q *queue) forgetUnless(ctx context.Context, known map[string]*item, has func(*item) bool) {
 	for _, x := range known {
 		if !has(x) && q.prompts.isGone(ctx, x) {
 			q.forget(x)
 		}
 	}
-	return q.sweepParts(ctx)
+}
+
+// forgetGone removes prompts from the index whose ends this process has not read.
+func (q *queue) forgetGone(ctx context.Context) error {
+	q.mu.Lock()
+	known := maps.Clone(q.index.byToken)
+	q.mu.Unlock()
+	has, err := q.inStream(ctx)
+	if err == nil {
+		q.forgetUnless(ctx, known, has)
+	}
+	return err
+}
+
+// subjects returns the subjects of a stream that match a filter, and how many messages they
+// have. It writes into the handle.
+func subjects(ctx context.Context, stream jetstream.Stream, filter string) (map[string]uint64, error) {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, err
+	}
+	return info.State.Subjects, nil
 }
 
 // sweepParts removes parts whose prompt has not come for orphanSweeps. Push gives up much
