@@ -25,8 +25,13 @@ const version = 1
 // nameChars are the characters of a name.
 const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// insufficientStorage is the error of a server that cannot reserve the size of a stream.
-const insufficientStorage jetstream.ErrorCode = 10047
+const (
+	// insufficientStorage is the error of a server that cannot reserve the size of a stream.
+	insufficientStorage jetstream.ErrorCode = 10047
+	// noPeers is the error of a cluster that has too few servers for the replicas of a
+	// stream. Its text says whether they have no room.
+	noPeers jetstream.ErrorCode = 10005
+)
 
 // The metadata of a stream.
 const (
@@ -200,7 +205,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) { // not every server of a new cluster knows it yet
+		if errors.Is(err, jetstream.ErrStreamNotFound) || isForming(err) { // not every server of a new cluster knows it yet
 			err = errors.Join(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err
@@ -208,7 +213,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	if errors.Is(err, ErrAway) {
 		return nil, wrong(nil, "it cannot be opened; check that the servers run, and more than half of a cluster", err)
 	}
-	if full := new(jetstream.APIError); errors.As(err, &full) && full.ErrorCode == insufficientStorage {
+	if full := new(jetstream.APIError); errors.As(err, &full) && (full.ErrorCode == insufficientStorage || full.ErrorCode == noPeers) {
 		return nil, wrong(nil, fmt.Sprintf("the server has no room to reserve %d bytes; give it a larger disk, or lower Options.LogBytes", cfg.MaxBytes), err)
 	}
 	if err != nil {
@@ -226,6 +231,14 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
 	}
 	return stream, nil
+}
+
+// isForming reports whether an error says that a cluster has too few servers for the
+// replicas of a stream: the others have not joined it yet. They may have no room instead;
+// that does not change.
+func isForming(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == noPeers && !strings.Contains(api.Description, "insufficient storage")
 }
 
 // epochOf returns the epoch of a stream.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,7 @@ func TestLoggerReceivesTheServersReports(t *testing.T) {
 type cluster struct {
 	dir    string
 	routes []string
+	others bool // each server has the addresses of the others only, and not its own
 }
 
 // newCluster chooses three addresses. While they are chosen, all of them are taken.
@@ -118,7 +120,7 @@ func newCluster(t *testing.T) cluster {
 	for _, l := range chosen {
 		require.NoError(t, l.Close())
 	}
-	return cluster{t.TempDir(), routes}
+	return cluster{dir: t.TempDir(), routes: routes}
 }
 
 // start starts the servers between two numbers.
@@ -131,8 +133,11 @@ func (c cluster) start(t *testing.T, from, to int) []*embed.Server {
 	for i, listen := range c.routes[from:to] {
 		starting.Go(func() {
 			var err error
-			name := fmt.Sprint("n", from+i)
-			opts := &embed.Options{Dir: filepath.Join(c.dir, name), Name: name, Listen: listen, Routes: c.routes, Unsynced: true, Logger: quiet}
+			name, routes := fmt.Sprint("n", from+i), c.routes
+			if c.others {
+				routes = slices.Delete(slices.Clone(routes), from+i, from+i+1)
+			}
+			opts := &embed.Options{Dir: filepath.Join(c.dir, name), Name: name, Listen: listen, Routes: routes, Unsynced: true, Logger: quiet}
 			if all[i], err = embed.Start(ctx, opts); err != nil {
 				t.Errorf("starting %s: %v", listen, err)
 			}
@@ -216,6 +221,45 @@ func TestOpenWaitsForTheCluster(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOpenWaitsForALateServer opens a bus with three replicas at two new servers, and starts the
+// third one when both have been refused: a cluster that is not whole has no room for three.
+func TestOpenWaitsForALateServer(t *testing.T) {
+	c := newCluster(t)
+	c.others = true
+	servers := c.start(t, 0, 2)
+	js, err := jetstream.New(servers[0].Conn())
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, Replicas: 3})
+	require.ErrorContains(t, err, "no suitable peers")
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	opened := make(chan error, 3)
+	open := func(s *embed.Server) {
+		bus, err := nats.Open(ctx, s.Conn(), &nats.Options{Replicas: 3, LogBytes: 64 << 20, Logger: quiet})
+		if err == nil {
+			err = bus.Close()
+		}
+		opened <- err
+	}
+	for _, s := range servers {
+		before := s.Conn().Stats().OutMsgs
+		go open(s)
+		for len(opened) == 0 && s.Conn().Stats().OutMsgs < before+10 { // it asks again and again
+			time.Sleep(time.Millisecond)
+		}
+	}
+	go open(c.start(t, 2, 3)[0])
+	for range 3 {
+		require.NoError(t, <-opened)
+	}
+}
+
+// TestOpenRefusesALogWithoutRoom: that the servers have no room does not change by waiting.
+func TestOpenRefusesALogWithoutRoom(t *testing.T) {
+	_, err := nats.Open(t.Context(), newCluster(t).start(t, 0, 3)[0].Conn(), &nats.Options{Replicas: 3, LogBytes: 1 << 60, Logger: quiet})
+	require.ErrorContains(t, err, "NODEBUS_LOG: the server has no room")
 }
 
 // rude is a handler of a logger that panics, or ends its goroutine.
