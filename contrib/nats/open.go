@@ -159,8 +159,9 @@ func (b *Bus) Signals() flow.Signals { return b.signals }
 func (b *Bus) Log() nodebus.Log { return b.log }
 
 // Close closes the parts of the bus. Events that wait are stored first; if NATS is away,
-// Close gives up after 10 seconds and returns an error. Close does not close the
-// connection. Calls after it return [nodebus.ErrClosed].
+// Close gives up after 10 seconds and returns an error that is [ErrAway]; if a server of
+// package embed has lost the others of its cluster, after one second. Close does not close
+// the connection. Calls after it return [nodebus.ErrClosed].
 func (b *Bus) Close() error {
 	b.closing.Do(func() {
 		var errs []error

@@ -21,6 +21,13 @@ const (
 func (q *queue) clean(x *item) error {
 	ctx, stop := context.WithTimeout(context.Background(), cleanTime)
 	defer stop()
+	defer context.AfterFunc(q.life, func() { // close waits a little
+		select {
+		case <-time.After(lonelyTime):
+			stop()
+		case <-ctx.Done():
+		}
+	})()
 	if err := q.dropSignals(ctx, x); err != nil {
 		return err
 	}

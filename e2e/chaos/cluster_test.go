@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -34,11 +35,32 @@ func TestRollingDeploymentOfThree(t *testing.T) {
 	r.survive()
 }
 
+// TestRestartOfThree: all three processes end at the same time, and begin again. What has not
+// ended goes on.
+func TestRestartOfThree(t *testing.T) {
+	r := newClusterRig(t)
+	r.rolling, r.whole, r.prompts, r.goal = true, true, *prompts/4, 3*max(*kills/10, 1)
+	r.connect(6, 6, 4)
+	r.survive()
+}
+
 // span is the lines between two servers: each of them connects to the other one.
 type span struct {
 	down atomic.Bool
 	ways []*proxy
 	cuts int
+}
+
+// freeAddress chooses an address that nobody uses. It is none of those that the system gives
+// to connections, so that nobody uses it while its process is killed.
+func freeAddress() string {
+	for {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+	}
 }
 
 // newClusterRig starts three servers of a cluster. Their lines to each other go through
@@ -48,14 +70,8 @@ func newClusterRig(t *testing.T) *rig {
 	const n = 3
 	var own [n]string
 	var routes [n][]string
-	var ports []net.Listener
 	for i := range own {
-		l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now
-		require.NoError(t, err)
-		ports, own[i] = append(ports, l), l.Addr().String()
-	}
-	for _, l := range ports { // not earlier: the next port must be another one
-		_ = l.Close()
+		own[i] = freeAddress()
 	}
 	for i := range n {
 		for j := range i {

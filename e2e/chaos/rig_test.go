@@ -33,6 +33,7 @@ type rig struct {
 	stalls  int
 	between []*span // the lines between the servers of a cluster
 	rolling bool    // see TestRollingDeployment
+	whole   bool    // see TestRestartOfThree
 
 	mu   sync.Mutex // guards dice
 	dice *rand.Rand
@@ -158,6 +159,12 @@ func (r *rig) deploy(ctx context.Context) error {
 		if !r.dueKill() {
 			continue
 		}
+		if r.whole {
+			if err := r.restart(); err != nil {
+				return err
+			}
+			continue
+		}
 		s := r.servers[int(r.kills.Load())%len(r.servers)]
 		next, err := s.launch()
 		if err != nil {
@@ -172,6 +179,34 @@ func (r *rig) deploy(ctx context.Context) error {
 			return errors.New("the new process does not serve")
 		}
 		r.kills.Add(1)
+	}
+	return nil
+}
+
+// restart ends all processes at the same time, and starts them again when all have ended.
+func (r *rig) restart() error {
+	var olds []*process
+	began := time.Now()
+	for _, s := range r.servers {
+		olds = append(olds, s.drain())
+	}
+	for i, p := range olds {
+		<-p.ended
+		fmt.Println("STOP", i, time.Since(began), p.err)
+	}
+	r.kills.Add(int64(len(olds)))
+	var begun []*process
+	for _, s := range r.servers {
+		p, err := s.launch()
+		if err != nil {
+			return err
+		}
+		begun = append(begun, p)
+	}
+	for _, p := range begun {
+		if <-p.ready; p.at() == "" {
+			return errors.New("a process does not serve after the restart of all")
+		}
 	}
 	return nil
 }

@@ -65,6 +65,8 @@ type Server struct {
 	lock    *os.File
 	conn    *natsgo.Conn
 	told    *late.Records // what the logger has not been told yet; nil before start
+	leaving leavers
+	joined  bool // others may need this server
 	closing sync.Once
 	err     error
 }
@@ -101,10 +103,17 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 	}
 	// The logger is foreign code, and the server has no protection against it.
 	logger, s.told = late.Logger(logger.With("server", s.opts.ServerName))
-	s.s.SetLoggerV2(&reports{logger}, false, false, false)
+	told := newReports(logger)
+	s.s.SetLoggerV2(told, false, false, false)
 	s.s.Start()
-	for !s.s.ReadyForConnections(100 * time.Millisecond) {
-		if ctx.Err() != nil {
+	for ready := false; !ready; {
+		ready = s.s.ReadyForConnections(100 * time.Millisecond)
+		select {
+		case err := <-told.fatal:
+			return err
+		default:
+		}
+		if !ready && ctx.Err() != nil {
 			return fmt.Errorf("it accepts no connections; see the log: %w", context.Cause(ctx))
 		}
 	}
@@ -117,7 +126,8 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		_, answer := js.AccountInfo(once)
 		stop()
 		if answer == nil {
-			return nil
+			s.joined = true
+			return s.hear()
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -196,9 +206,14 @@ func (s *Server) Connect(opts ...natsgo.Option) (*natsgo.Conn, error) {
 }
 
 // Close stops the server, and returns when its files are closed. The other servers of a
-// cluster choose new leaders at once. Close the bus first.
+// cluster choose new leaders at once. If fewer than a majority of them would be left, Close
+// first waits until these close, too, or others are back, for at most 10 seconds: they may
+// still have something to store. Close the bus first.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
+		if s.joined {
+			s.leave()
+		}
 		if s.conn != nil {
 			s.conn.Close()
 		}

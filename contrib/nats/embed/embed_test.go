@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -76,6 +77,18 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// TestPortInUse: what the server cannot run with is an error at once, not a wait.
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	listen := func(o *server.Options) {
+		o.DontListen, o.Host, o.Port = false, "127.0.0.1", l.Addr().(*net.TCPAddr).Port
+	}
+	_, err = embed.Start(t.Context(), &embed.Options{Dir: t.TempDir(), Tune: listen, Logger: quiet})
+	require.ErrorContains(t, err, "address already in use")
+}
+
 // TestStreamsOutliveTheServer stores a message and starts the server again.
 func TestStreamsOutliveTheServer(t *testing.T) {
 	dir := t.TempDir()
@@ -107,20 +120,38 @@ type cluster struct {
 	others bool // each server has the addresses of the others only, and not its own
 }
 
-// newCluster chooses three addresses. While they are chosen, all of them are taken.
+// freeAddress chooses an address that nobody uses. It is none of those that the system gives
+// to connections, so that nobody uses it later.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+}
+
+// newCluster chooses three addresses.
 func newCluster(t *testing.T) cluster {
 	t.Helper()
 	var routes []string
-	var chosen []net.Listener
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		routes, chosen = append(routes, l.Addr().String()), append(chosen, l)
-	}
-	for _, l := range chosen {
-		require.NoError(t, l.Close())
+		routes = append(routes, freeAddress(t))
 	}
 	return cluster{dir: t.TempDir(), routes: routes}
+}
+
+// closeAll closes servers at the same time: one after the other, each waits for the next.
+func closeAll(all ...*embed.Server) {
+	var closing sync.WaitGroup
+	for _, s := range all {
+		if s != nil {
+			closing.Go(func() { _ = s.Close() })
+		}
+	}
+	closing.Wait()
 }
 
 // start starts the servers between two numbers.
@@ -144,13 +175,7 @@ func (c cluster) start(t *testing.T, from, to int) []*embed.Server {
 		})
 	}
 	starting.Wait()
-	t.Cleanup(func() {
-		for _, s := range all {
-			if s != nil {
-				_ = s.Close()
-			}
-		}
-	})
+	t.Cleanup(func() { closeAll(all...) })
 	require.False(t, t.Failed())
 	return all
 }
