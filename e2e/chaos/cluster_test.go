@@ -21,6 +21,7 @@ import (
 // from one process to another with their cursors. A cluster that has lost a leader chooses the
 // next for 4 to 9 s, so there are fewer kills than with one process.
 func TestThreeProcesses(t *testing.T) {
+	t.Parallel()
 	r := newClusterRig(t)
 	r.prompts, r.goal = *prompts, max(*kills/4, 1)
 	r.connect(20, 20, 10)
@@ -29,6 +30,7 @@ func TestThreeProcesses(t *testing.T) {
 
 // TestRollingDeploymentOfThree: a new process takes over from each of three old ones by turns.
 func TestRollingDeploymentOfThree(t *testing.T) {
+	t.Parallel()
 	r := newClusterRig(t)
 	r.rolling, r.prompts, r.goal = true, *prompts/4, max(*kills/6, 3)
 	r.connect(6, 6, 4)
@@ -38,6 +40,7 @@ func TestRollingDeploymentOfThree(t *testing.T) {
 // TestRestartOfThree: all three processes end at the same time, and begin again. What has not
 // ended goes on.
 func TestRestartOfThree(t *testing.T) {
+	t.Parallel()
 	r := newClusterRig(t)
 	r.rolling, r.whole, r.prompts, r.goal = true, true, *prompts/4, 3*max(*kills/10, 1)
 	r.connect(6, 6, 4)
@@ -48,7 +51,6 @@ func TestRestartOfThree(t *testing.T) {
 type span struct {
 	down atomic.Bool
 	ways []*proxy
-	cuts int
 }
 
 // freeAddress chooses an address that nobody uses. It is none of those that the system gives
@@ -66,7 +68,7 @@ func freeAddress() string {
 // newClusterRig starts three servers of a cluster. Their lines to each other go through
 // proxies.
 func newClusterRig(t *testing.T) *rig {
-	r, program := emptyRig(t), buildHost(t)
+	r, program := emptyRig(t), host(t)
 	const n = 3
 	var own [n]string
 	var routes [n][]string
@@ -113,29 +115,19 @@ func (r *rig) startCluster(program string, own []string, routes [][]string) *rig
 // others choose a new leader.
 func (r *rig) disturb(ctx context.Context) {
 	s, long := r.between[r.random(len(r.between))], time.Duration(r.random(6000))*time.Millisecond
-	if r.random(2) == 0 {
+	if r.parted.Load() == 0 || r.random(2) == 0 {
 		s.down.Store(true)
 		for _, p := range s.ways {
 			p.cut(func() bool { return true })
 		}
 		wait(ctx, long)
 		s.down.Store(false)
+		r.parted.Add(1)
 		return
 	}
-	r.stalls++
+	r.slowed++
 	for _, p := range s.ways {
 		defer p.stall()()
 	}
 	wait(ctx, long)
-}
-
-// cuts returns how many lines were cut.
-func (r *rig) cuts() int {
-	n := r.proxy.cuts
-	for _, s := range r.between {
-		for _, p := range s.ways {
-			n += p.cuts
-		}
-	}
-	return n
 }

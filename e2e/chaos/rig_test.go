@@ -28,12 +28,14 @@ type rig struct {
 	books   []*book // of all clients
 	total   totals
 	kills   atomic.Int64
-	prompts int // the least number of prompts
-	goal    int // the least number of kills
-	stalls  int
-	between []*span // the lines between the servers of a cluster
-	rolling bool    // see TestRollingDeployment
-	whole   bool    // see TestRestartOfThree
+	prompts int          // the least number of prompts
+	goal    int          // the least number of kills
+	stalls  int          // of all lines of clients
+	parted  atomic.Int64 // how often two servers were cut off from each other
+	slowed  int          // how often their lines were stalled
+	between []*span      // the lines between the servers of a cluster
+	rolling bool         // see TestRollingDeployment
+	whole   bool         // see TestRestartOfThree
 
 	mu   sync.Mutex // guards dice
 	dice *rand.Rand
@@ -42,7 +44,7 @@ type rig struct {
 // newRig starts a server.
 func newRig(t *testing.T) *rig {
 	r, dir := emptyRig(t), t.TempDir()
-	s := newServer(t, buildHost(t), dir, "-file", filepath.Join(dir, "nodebus.db"))
+	s := newServer(t, host(t), dir, "-file", filepath.Join(dir, "nodebus.db"))
 	require.NoError(t, s.start())
 	r.servers = append(r.servers, s)
 	return r
@@ -139,10 +141,13 @@ func (r *rig) newUser(i int, sse bool) (*user, error) {
 	return u, nil
 }
 
-// counted says yes until there are enough prompts and enough kills.
+// counted says yes until there are enough prompts and enough kills, and servers were cut off.
 func (r *rig) counted() func() bool {
 	var given atomic.Int64
-	return func() bool { return given.Add(1) <= int64(r.prompts) || r.kills.Load() < int64(r.goal) }
+	parts := len(r.between) > 0 && !r.rolling
+	return func() bool {
+		return given.Add(1) <= int64(r.prompts) || r.kills.Load() < int64(r.goal) || parts && r.parted.Load() == 0
+	}
 }
 
 // timed says yes until the time is over.
@@ -186,13 +191,13 @@ func (r *rig) deploy(ctx context.Context) error {
 // restart ends all processes at the same time, and starts them again when all have ended.
 func (r *rig) restart() error {
 	var olds []*process
-	began := time.Now()
 	for _, s := range r.servers {
 		olds = append(olds, s.drain())
 	}
-	for i, p := range olds {
-		<-p.ended
-		fmt.Println("STOP", i, time.Since(began), p.err)
+	for _, p := range olds {
+		if <-p.ended; p.err != nil {
+			return fmt.Errorf("a process that ends at the same time as the others: %w", p.err)
+		}
 	}
 	r.kills.Add(int64(len(olds)))
 	var begun []*process
