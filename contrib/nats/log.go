@@ -353,7 +353,7 @@ func (l *eventLog) Flush(ctx context.Context) error {
 	l.mu.Unlock()
 	err := l.until(ctx, func() bool { return l.told >= accepted })
 	if err != nil && ctx.Err() != nil {
-		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: context.Cause(ctx)}
+		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: errors.Join(context.Cause(ctx), faultOf(l.bus.nc))}
 	}
 	return err
 }

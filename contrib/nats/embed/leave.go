@@ -95,5 +95,11 @@ func (s *Server) majority() int {
 }
 
 // HasMajority reports whether this server is connected to so many others that the cluster
-// can store something. A server that is alone always can.
-func (s *Server) HasMajority() bool { return len(s.others())+1 >= s.majority() }
+// can store something. A server that cannot write its files does not count.
+func (s *Server) HasMajority() bool {
+	work := len(s.others())
+	if s.Err() == nil {
+		work++
+	}
+	return work >= s.majority()
+}

@@ -10,10 +10,13 @@ import (
 // reports passes what a server reports to a logger.
 type reports struct {
 	to    *slog.Logger
-	fatal chan error // why the server cannot run; the first reason
+	fatal chan error   // why the server cannot run; the first reason
+	noted func(string) // is called with each error
 }
 
-func newReports(to *slog.Logger) *reports { return &reports{to, make(chan error, 1)} }
+func newReports(to *slog.Logger, noted func(string)) *reports {
+	return &reports{to, make(chan error, 1), noted}
+}
 
 func (r *reports) Noticef(format string, v ...any) { r.to.Debug("nats: " + fmt.Sprintf(format, v...)) }
 
@@ -24,7 +27,11 @@ func (r *reports) Warnf(format string, v ...any) {
 	}
 }
 
-func (r *reports) Errorf(format string, v ...any) { r.to.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (r *reports) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	r.noted(text)
+	r.to.Error("nats: " + text)
+}
 
 // Fatalf does not end the process, as a server of its own would.
 func (r *reports) Fatalf(format string, v ...any) {
