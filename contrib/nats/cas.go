@@ -54,9 +54,18 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 		case !again(err):
 			return 0, err
 		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err))
+			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err, faultOf(js.Conn())))
 		}
 	}
+}
+
+// faultOf returns why the server in this process stores nothing; nil if it works, or if there
+// is none. Another server of its cluster may store.
+func faultOf(nc *nats.Conn) error {
+	if s, here := nc.Opts.InProcessServer.(interface{ Err() error }); here {
+		return s.Err()
+	}
+	return nil
 }
 
 // again reports whether a message should be sent again: there was no answer, no server

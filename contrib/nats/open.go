@@ -182,8 +182,9 @@ func (b *Bus) ends(part func(error)) func(error) {
 }
 
 // Close closes the parts of the bus. Events that wait are stored first; if NATS is away,
-// Close gives up after 10 seconds and returns an error. Close does not close the
-// connection. Calls after it return [nodebus.ErrClosed].
+// Close gives up after 10 seconds and returns an error that is [ErrAway]; if a server of
+// package embed has lost the others of its cluster, after one second. Close does not close
+// the connection. Calls after it return [nodebus.ErrClosed].
 func (b *Bus) Close() error {
 	b.closing.Do(func() {
 		b.end(nodebus.ErrClosed)
@@ -236,7 +237,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) { // not every server of a new cluster knows it yet
+		if errors.Is(err, jetstream.ErrStreamNotFound) || isForming(err) { // not every server of a new cluster knows it yet
 			err = errors.Join(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err
