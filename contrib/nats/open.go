@@ -23,7 +23,7 @@ import (
 // a newer version of this package.
 const version = 1
 
-// openTime is how long opening a stream fails before the logger is told: nothing else tells
+// openTime is how long opening a stream fails before the logger says so: nothing else tells
 // whoever starts the first process of a cluster what the process waits for.
 const openTime = 2 * time.Second
 
@@ -67,7 +67,7 @@ type Bus struct {
 // that buffers, would lose what is published, or publish it too late.
 //
 // If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; the
-// Logger is told what it waits for. A new cluster does not answer before all of its servers
+// Logger receives what it waits for. A new cluster does not answer before all of its servers
 // run. Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
