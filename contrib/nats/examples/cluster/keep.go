@@ -100,7 +100,7 @@ func (c *cluster) keep(ctx context.Context, listener net.Listener, kill time.Dur
 	running.Go(func() { _ = web.Serve(listener) })
 	for told := false; c.whole(ctx); told = true {
 		if !told {
-			fmt.Printf("Open http://%s in a browser, choose the example verses.json, and press Run.\n", listener.Addr())
+			fmt.Printf("Open http://%s in a browser, choose the example “verses”, and press Run.\n", listener.Addr())
 		}
 		var next <-chan time.Time
 		if kill > 0 {
@@ -112,7 +112,7 @@ func (c *cluster) keep(ctx context.Context, listener net.Listener, kill time.Dur
 		case <-ctx.Done():
 		}
 	}
-	fmt.Println("The processes end; what runs is handed over.")
+	fmt.Println("The processes end. The next start goes on with what they have not ended.")
 	err := errors.Join(context.Cause(ctx), web.Close())
 	running.Wait()
 	return err

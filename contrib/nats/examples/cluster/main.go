@@ -4,7 +4,7 @@
 //
 //	go run ./examples/cluster -kill 20s
 //
-// Open the page that it names, choose the example verses.json, and press Run. The text says
+// Open the page that it names, choose the example “verses”, and press Run. The text says
 // which process writes it. The first process, which you started, keeps the three running and
 // passes each request on to one of them. It kills one of them at random, as kill -9 does, and
 // the next when all three are back.
