@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -37,6 +38,7 @@ type eventLog struct {
 
 	mu       sync.Mutex // not held while the cache or foreign code is called
 	failed   error      // why the log has ended
+	serves   bool       // the log is open
 	waiting  []*entry
 	bytes    int               // of waiting
 	sent     []flight          // flights that the reader has not seen; the first is the oldest
@@ -75,15 +77,19 @@ type state struct {
 func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
 	for orphan := uint64(0); ; {
 		l, err := tryLog(ctx, b, orphan)
-		if err == nil && l.coming.orphan <= orphan {
-			return l, nil
-		}
+		newest := uint64(0)
 		if err == nil {
-			// The stream begins in the middle of a large event, so this event is lost, too.
-			orphan = l.coming.orphan
+			if newest = l.coming.newestOrphan(); newest <= orphan {
+				if err = l.serve(); err == nil {
+					return l, nil
+				}
+			}
 			_ = l.Close()
-		} else if !errors.Is(err, errSkipped) || ctx.Err() != nil {
-			return nil, err
+		}
+		// If the stream begins in the middle of a large event, this event is lost, too.
+		orphan = max(orphan, newest)
+		if err != nil && !errors.Is(err, errSkipped) || ctx.Err() != nil {
+			return nil, cmp.Or(err, context.Cause(ctx))
 		}
 	}
 }
@@ -131,6 +137,15 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	return l, nil
 }
 
+// serve says that the log is open: if it fails from now on, the bus has ended. It returns the
+// error if the log has failed already.
+func (l *eventLog) serve() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.serves = l.failed == nil
+	return l.failed
+}
+
 // Close ends the log. Events that wait are sent first, for at most some seconds.
 func (l *eventLog) Close() error {
 	ctx, stop := context.WithTimeout(context.Background(), barrierTime)
@@ -152,6 +167,9 @@ func (l *eventLog) fail(err error) {
 	defer l.mu.Unlock()
 	if l.failed == nil {
 		l.failed = err
+		if l.serves {
+			l.bus.end(err)
+		}
 	}
 	l.stop()
 	l.change()
