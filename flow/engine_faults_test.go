@@ -231,7 +231,7 @@ func TestStoreThatPanicsOrWaits(t *testing.T) {
 			require.Contains(t, last.ExceptionMessage, "the record could not be stored")
 			require.LessOrEqual(t, time.Since(began), time.Minute)
 			s.panics = "get"
-			_, err = submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: shown("x")})
+			_, err = submit(r.engine, r.ctx, &nodebus.Prompt{ID: "q", Nodes: shown("x")})
 			var pe *nodebus.PanicError
 			require.ErrorAs(t, err, &pe)
 			s.panics = ""

@@ -271,3 +271,26 @@ func (q *listed) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued,
 	q.times++
 	return q.Queue.List(ctx, ids...)
 }
+
+// TestSubmitLooksForRecords: only an id that the caller has chosen may be the id of a record.
+func TestSubmitLooksForRecords(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		s := &asked{Store: f.store}
+		e := f.engine(&flow.EngineOptions{Store: s})
+		f.submit(e, &nodebus.Prompt{Nodes: shown("x")})
+		require.Empty(t, s.ids)
+		f.submit(e, &nodebus.Prompt{ID: "a", Nodes: shown("x")})
+		require.Equal(t, []string{"a"}, s.ids)
+	})
+}
+
+// asked remembers what Get was asked for.
+type asked struct {
+	flow.Store
+	ids []string
+}
+
+func (s *asked) Get(ctx context.Context, id string) (flow.Record, error) {
+	s.ids = append(s.ids, id)
+	return s.Store.Get(ctx, id)
+}

@@ -16,7 +16,9 @@ var background = context.Background()
 func (b *backend) submits(callers int) []peer {
 	push := func(h *host) error { return h.parts.Queue().Push(background, h.prompt(), nil) }
 	submit := func(h *host) error {
-		_, err := h.engine.Submit(background, h.prompt(), nil)
+		p := h.prompt()
+		p.ID = "" // as most programs do
+		_, err := h.engine.Submit(background, p, nil)
 		return err
 	}
 	return []peer{
