@@ -81,7 +81,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 // enter registers an entry under its id. An earlier prompt with this id must have ended.
 func (e *Engine) enter(ctx context.Context, en *entry) error {
 	for {
-		admitted, earlier := e.admit(en)
+		admitted, earlier, reopens := e.admit(en)
 		switch {
 		case admitted:
 			e.sweep(ctx)
@@ -91,9 +91,11 @@ func (e *Engine) enter(ctx context.Context, en *entry) error {
 		case earlier == nil:
 			return fmt.Errorf("%w: the prompt waits or runs; choose another id: prompt %q", ErrDuplicate, en.p.ID)
 		}
-		_, _ = earlier.wait(ctx) // how it ended does not matter
-		if err := context.Cause(ctx); err != nil {
-			return err
+		select { // how it ends does not matter
+		case <-earlier.done:
+		case <-reopens:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
