@@ -2,6 +2,8 @@ package nats
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,3 +44,12 @@ func Left(s flow.Signals) (boxes, bytes, receivers int) {
 
 // StoreStream returns the stream of a store.
 func StoreStream(s flow.Store) jetstream.Stream { return s.(*recordStore).stream }
+
+// OldOrphans returns the parts that a store deletes that reads parts of these times.
+func OldOrphans(parts map[string]time.Time) []string {
+	s := &recordStore{name: "S", byToken: map[string]*recordAt{}, orphans: map[string]time.Time{}}
+	for _, subject := range slices.SortedFunc(maps.Keys(parts), func(a, b string) int { return parts[a].Compare(parts[b]) }) {
+		s.part(subject, parts[subject])
+	}
+	return s.oldOrphans()
+}
