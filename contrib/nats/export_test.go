@@ -82,7 +82,10 @@ func (a *Arrivals) Collect(name, data string, seq uint64, at time.Time) (string,
 func (a *Arrivals) From(seq uint64) uint64 { return a.a.from(seq) }
 
 // Orphan returns the newest message that ends a flight without a beginning.
-func (a *Arrivals) Orphan() uint64 { return a.a.orphan }
+func (a *Arrivals) Orphan() uint64 { return a.a.newestOrphan() }
+
+// Publishers returns the number of the publishers that are known.
+func (a *Arrivals) Publishers() int { return len(a.a.seen) }
 
 // Bytes returns the size of the parts whose flight is not whole.
 func (a *Arrivals) Bytes() (n int) {

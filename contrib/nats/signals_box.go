@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nodebus/nodebus/flow"
 )
@@ -110,6 +111,32 @@ func (s *signals) remove(b *box, l *letter) {
 	}
 	b.kept = slices.Delete(b.kept, at, at+1)
 	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
+}
+
+// void is an id that is not kept, and when this process has read so.
+type void struct {
+	key, id string
+	at      time.Time
+}
+
+// forgetVoids forgets the ids that the stream has forgotten, too. s.mu is held.
+func (s *signals) forgetVoids(now time.Time) {
+	for len(s.voids) > 0 && now.Sub(s.voids[0].at) > goneTime {
+		v := s.voids[0]
+		s.voids = s.voids[1:]
+		b := s.boxes[v.key]
+		if b == nil {
+			continue
+		}
+		if i := slices.Index(b.void, v.id); i >= 0 {
+			b.void = slices.Delete(b.void, i, i+1)
+			delete(b.ids, v.id)
+		}
+		s.tidy(v.key, b)
+	}
+	if len(s.voids) == 0 {
+		s.voids = nil
+	}
 }
 
 // forget drops the signals of a box before a sequence; all says that there are no others.
