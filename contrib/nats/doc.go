@@ -89,8 +89,12 @@
 // context ends, at most 15 seconds if it has no deadline, and then return [ErrAway]. Hubs go
 // on delivering what they have.
 //
+// If the leader of a stream is killed, the others choose a new one after 4 to 9 seconds. Two
+// elections in a row may take longer than 15 seconds.
+//
 // A process that was cut off for so long that the others have removed what it has not read
-// gets [ErrOtherStream]: close the bus, and open it again.
+// gets [ErrOtherStream]: close the bus, and open it again. Queue, store and signals go on by
+// themselves: after half an hour, a process compares what it knows with the streams.
 //
 // # Durability
 //
@@ -102,6 +106,7 @@
 //
 //	open.go      Open and Close; makes the streams    connect.go a connection with the right options
 //	reader.go    reads a stream for ever              cas.go     publishes until it is stored
+//	leader.go    asks for single messages
 //	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
 //	log_parts.go large events in several messages     wire.go    records as bytes
 //	previews.go  beside the stream                    trim.go    removes the front of the stream
