@@ -12,7 +12,7 @@ import (
 // are further options, such as credentials.
 //
 // Connect does not wait until the connection is made: the connection keeps trying, also
-// after it is lost. It buffers nothing while it is lost, because a Bus sends again what was
+// after it is lost, or refused. It buffers nothing while it is lost, because a Bus sends again what was
 // not acknowledged. Close it after the Bus.
 func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(urls, append([]nats.Option{
@@ -21,6 +21,7 @@ func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 		}),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.IgnoreAuthErrorAbort(), // who may connect may be changed, and changed back
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 	}, opts...)...)
 }

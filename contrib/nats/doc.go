@@ -90,7 +90,9 @@
 // on delivering what they have.
 //
 // A process that was cut off for so long that the others have removed what it has not read
-// gets [ErrOtherStream]: close the bus, and open it again.
+// gets [ErrOtherStream], and so do all processes if a stream is deleted. Hubs then hear
+// nothing more. [Bus.Done] tells the program: close the hub and the bus, and open them
+// again, or end the program, so that whatever runs it starts it again.
 //
 // # Durability
 //
@@ -116,5 +118,6 @@
 //	signals_pass.go    calls receivers                signals_errors.go  errors of other processes
 //	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
-//	secrets.go   encrypts secrets                     errors.go  options.go
+//	secrets.go   encrypts secrets                     settings.go  what streams must have
+//	errors.go    options.go
 package nats

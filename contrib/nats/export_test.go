@@ -82,3 +82,11 @@ func (a *Arrivals) From(seq uint64) uint64 { return a.a.from(seq) }
 
 // Orphan returns the newest message that ends a flight without a beginning.
 func (a *Arrivals) Orphan() uint64 { return a.a.orphan }
+
+// Bytes returns the size of the parts whose flight is not whole.
+func (a *Arrivals) Bytes() (n int) {
+	for _, p := range a.a.partly {
+		n += len(p.data)
+	}
+	return n
+}

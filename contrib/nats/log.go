@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -39,6 +40,7 @@ type eventLog struct {
 
 	mu       sync.Mutex // not held while the cache or foreign code is called
 	failed   error      // why the log has ended
+	serves   bool       // the log is open
 	waiting  []*entry
 	bytes    int               // of waiting
 	sent     []flight          // flights that the reader has not seen; the first is the oldest
@@ -77,16 +79,23 @@ type state struct {
 func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
 	for orphan := uint64(0); ; {
 		l, err := tryLog(ctx, b, orphan)
-		if err == nil && l.coming.orphan <= orphan {
-			return l, nil
-		}
+		newest := uint64(0)
 		if err == nil {
-			// The stream begins in the middle of a large event, so this event is lost, too.
-			orphan = l.coming.orphan
+			if newest = l.coming.newestOrphan(); newest <= orphan {
+				if err = l.serve(); err == nil {
+					return l, nil
+				}
+			}
 			_ = l.Close()
-		} else if !errors.Is(err, errSkipped) || ctx.Err() != nil {
-			return nil, err
 		}
+		// If the stream begins in the middle of a large event, this event is lost, too. If
+		// messages are missing, because a file of the server was damaged, or because the
+		// stream has dropped them just now, so is everything before them.
+		var missing skippedError
+		if err != nil && !errors.As(err, &missing) || ctx.Err() != nil {
+			return nil, cmp.Or(err, context.Cause(ctx))
+		}
+		orphan = max(orphan, newest, uint64(missing))
 	}
 }
 
@@ -117,7 +126,7 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	l.cache = nodebus.NewLogCache(lost, &opts)
 	l.floors.retain = opts.Retain
 	l.reading = &reader{
-		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, 1),
+		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, orphan+1),
 		receive: l.receive, fail: l.fail, logger: b.logger,
 	}
 	run, stop := context.WithCancel(context.Background())
@@ -131,6 +140,15 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	}
 	l.beside.live.Store(true)
 	return l, nil
+}
+
+// serve says that the log is open: if it fails from now on, the bus has ended. It returns the
+// error if the log has failed already.
+func (l *eventLog) serve() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.serves = l.failed == nil
+	return l.failed
 }
 
 // Close ends the log. Events that wait are sent first, for at most some seconds.
@@ -173,6 +191,9 @@ func (l *eventLog) fail(err error) {
 	defer l.mu.Unlock()
 	if l.failed == nil {
 		l.failed = err
+		if l.serves {
+			l.bus.end(err)
+		}
 	}
 	l.stop()
 	l.change()

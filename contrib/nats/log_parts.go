@@ -14,6 +14,9 @@ import (
 // then, see partsTime.
 const forgetTime = 10 * time.Minute
 
+// partsBytes is more than the largest event takes in a message.
+const partsBytes = eventBytes + 1<<10
+
 // arrivals is what the reader knows about the flights of all processes. All readers
 // decide in the same way which messages they ignore.
 type arrivals struct {
@@ -78,11 +81,22 @@ func (a *arrivals) join(name partName, data []byte, at *jetstream.MsgMetadata) (
 		}
 		return nil, 0
 	}
+	if len(p.data)+len(data) > partsBytes { // no process of ours sends this
+		delete(a.partly, name.publisher)
+		return nil, 0
+	}
 	p.name, p.at, p.data = name, at.Timestamp, append(p.data, data...)
 	if name.part < name.of {
 		return nil, 0
 	}
 	return p.data, p.first
+}
+
+// newestOrphan returns orphan.
+func (a *arrivals) newestOrphan() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.orphan
 }
 
 // from returns the first message that is needed for the event in message seq.

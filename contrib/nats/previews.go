@@ -61,6 +61,9 @@ func (p *previews) keep(m *nats.Msg) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, has := p.data[name]; has || name == "" {
+		return // no process of ours sends this
+	}
 	p.names, p.data[name] = append(p.names, name), m.Data
 	p.bytes += len(m.Data)
 	for len(p.names) > previewLen || p.bytes > previewBytes {

@@ -117,7 +117,7 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 	q.opts, q.share = queueLimits(b.opts.Queue)
 	q.life, q.end = context.WithCancel(context.Background())
 	q.reader = &reader{
-		js: b.js, stream: name, epoch: epochOf(stream), headersOnly: true, receive: q.receive, fail: q.fail, logger: b.logger,
+		js: b.js, stream: name, epoch: epochOf(stream), headersOnly: true, receive: q.receive, fail: b.ends(q.fail), logger: b.logger,
 	}
 	q.reader.start()
 	if err := q.begin(ctx); err != nil {

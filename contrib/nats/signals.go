@@ -67,7 +67,7 @@ func openSignals(ctx context.Context, b *Bus) (*signals, error) {
 	if s.stream, err = b.openStream(ctx, "SIGNALS", jetstream.StreamConfig{Subjects: []string{s.name + ".kept.*"}, AllowMsgTTL: true}); err != nil {
 		return nil, err
 	}
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: s.fail, logger: b.logger}
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: b.ends(s.fail), logger: b.logger}
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {
 		err = s.cleanLeftover(ctx)

@@ -82,7 +82,7 @@ func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
 		return nil, err
 	}
 	s.parts = newParts(b.nc, b.js, s.stream)
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: s.fail, logger: b.logger}
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: b.ends(s.fail), logger: b.logger}
 	s.reader.start()
 	if err := s.barrier(ctx); err != nil {
 		_ = s.close()
