@@ -38,16 +38,16 @@ func whyNot(cfg *jetstream.StreamConfig, err error) string {
 		room = fmt.Sprintf("there is no room to reserve %d bytes; give the server a larger disk, or the account higher limits, or lower Options.LogBytes", cfg.MaxBytes)
 	}
 	switch code := api.ErrorCode; {
+	case code == noPeers && strings.Contains(err.Error(), "storage") && room != "":
+		return room
+	case code == noPeers:
+		return fmt.Sprintf("no %d servers of the cluster can keep it; lower Options.Replicas, or start more servers", cfg.Replicas)
 	case errors.Is(err, nats.ErrNoResponders) && errors.Is(err, ErrAway):
 		return "it cannot be opened; check that JetStream is enabled, also for the account"
 	case errors.Is(err, ErrAway):
 		return "it cannot be opened; check that the servers run, and more than half of a cluster, and the first time all of them"
 	case room != "" && (code == insufficientStorage || code == sizeTooLarge):
 		return room
-	case code == noPeers && strings.Contains(err.Error(), "storage") && room != "":
-		return room
-	case code == noPeers:
-		return fmt.Sprintf("no %d servers of the cluster can keep it; lower Options.Replicas, or start more servers", cfg.Replicas)
 	case code == tooManyStreams:
 		return "the account may have no more streams; a bus has four streams: raise max_streams of the account"
 	case code == sizeRequired:
