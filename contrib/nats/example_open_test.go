@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -71,7 +72,9 @@ func ExampleOpen() {
 	outcome, err := submission.Wait(ctx)
 	fmt.Println(outcome.State, outcome.Output("greet")["text"], err)
 	stop()
-	<-ended
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Println(err)
+	}
 	// Output: success [hello world] <nil>
 }
 
