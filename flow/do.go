@@ -99,8 +99,9 @@ func (e *Engine) awaitTurn(ctx context.Context, en *entry) bool {
 	}
 }
 
-// turn returns what a prompt of Do waits for after a Drain: the end of its attempt, the end
-// of Drain, or the time of its next attempt. If it is neither, the engine has to run.
+// turn returns what a prompt of Do waits for after a Drain, besides its end: the end of its
+// attempt, the end of Drain, or the time of its next attempt. If it is neither, the engine
+// has to run.
 func (e *Engine) turn(en *entry) (next <-chan struct{}, wait time.Duration, begun bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -108,7 +109,7 @@ func (e *Engine) turn(en *entry) (next <-chan struct{}, wait time.Duration, begu
 	case en.attempts == 0:
 		return nil, 0, false
 	case en.ends:
-		return en.done, 0, true
+		return en.reopens(), 0, true
 	case en.run != nil:
 		return en.run.over, 0, true
 	case e.drains > 0:

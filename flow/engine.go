@@ -14,7 +14,15 @@ import (
 type EngineOptions struct {
 	Executor nodebus.Executor // runs the prompts; default NewLocal(registry, nil)
 	Queue    Queue            // keeps prompts until they have ended; default NewQueue(nil)
-	Store    Store            // keeps records of ended prompts; default NewStore(nil)
+	// Store keeps records of ended prompts. While it fails when a prompt ends, because a disk is
+	// full or a server is away, the prompt keeps its lease and its place, clients do not hear
+	// of the end, and the engine tries again at least every 5 seconds. If the lease lapses
+	// meanwhile, or Run ends and the store fails for 30 seconds more, the queue keeps the
+	// prompt: the engine that has run it only stores the record when it takes the prompt again;
+	// another engine runs the prompt again. Danger: a store that never takes records keeps
+	// all places in the end, and Run begins nothing more; the Logger says so. Default
+	// NewStore(nil).
+	Store Store
 	// Signals carries answers and interrupts to the engine that runs a prompt. Engines that
 	// share a queue need shared Signals. Default NewSignals(nil): only this engine.
 	Signals Signals

@@ -85,27 +85,6 @@ func (l hookedLease) Done(ctx context.Context) error {
 	return l.Lease.Done(ctx)
 }
 
-// TestStoreThatUsesUpItsTime checks that the lease is completed although Put has taken as
-// long as it may: otherwise the prompt would run again.
-func TestStoreThatUsesUpItsTime(t *testing.T) {
-	q := &hookedQueue{Queue: flow.NewQueue(nil)}
-	store := moodyStore{flow.NewStore(nil), &moody{panics: "wait"}}
-	runs := 0
-	count := executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
-		runs++
-		return nodebus.Report{}, nil
-	})
-	inBubble(t, nil, &flow.EngineOptions{Executor: count, Queue: q, Store: store}, func(r *rig) {
-		s, err := r.engine.Submit(r.ctx, &nodebus.Prompt{Nodes: shown("x")}, nil)
-		require.NoError(t, err)
-		o, err := s.Wait(r.ctx)
-		require.NoError(t, err)
-		require.Equal(t, nodebus.Failed, o.State)
-		time.Sleep(5 * time.Minute)
-		require.Equal(t, 1, runs)
-	})
-}
-
 // TestExtendThatHangsOnce checks that the engine extends the lease again before it lapses.
 func TestExtendThatHangsOnce(t *testing.T) {
 	q := &hookedQueue{Queue: flow.NewQueue(nil), extend: func(ctx context.Context, n int64) error {

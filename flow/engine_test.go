@@ -100,33 +100,6 @@ func TestSection12RecordIsThereBeforeTheLastWord(t *testing.T) {
 	})
 }
 
-func TestSection12StoreThatFails(t *testing.T) {
-	inBubble(t, nil, &flow.EngineOptions{Store: badStore{flow.NewStore(nil)}}, func(r *rig) {
-		events := r.hub.Subscribe(r.ctx)
-		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: shown("x")})
-		require.NoError(t, err)
-		var got []string
-		for ev, err := range events {
-			require.NoError(t, err)
-			if e, ok := ev.Payload.(nodebus.ExecutionError); ok {
-				require.Contains(t, e.ExceptionMessage, "the record could not be stored: disk full")
-			}
-			if ev.PromptID != "" {
-				got = append(got, ev.Payload.EventType())
-			}
-			if e, ok := ev.Payload.(nodebus.Executing); ok && e.UniqueID == "" {
-				break
-			}
-		}
-		require.Contains(t, got, "execution_error", "without a record, the prompt fails")
-		require.NotContains(t, got, "execution_success")
-	})
-}
-
-type badStore struct{ flow.Store }
-
-func (badStore) Put(context.Context, flow.Record) error { return errors.New("disk full") }
-
 func TestSection12Record(t *testing.T) {
 	inBubble(t, nil, nil, func(r *rig) {
 		p := &nodebus.Prompt{ID: "p", ClientID: "c", Nodes: shown("x"), Extra: map[string]any{"k": "v"}}

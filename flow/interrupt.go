@@ -13,9 +13,10 @@ import (
 // Interrupt ends one prompt as interrupted, whether it waits or runs, whoever has
 // submitted it, and wherever it runs. found is true if the prompt waits or runs. A prompt
 // that runs ends when its executor returns. A prompt that runs in another engine receives
-// the interrupt through [EngineOptions].Signals. err is an error of the queue or of
-// Signals: a prompt that was submitted here and still waits is then interrupted when it is
-// taken. Other prompts do not change.
+// the interrupt through [EngineOptions].Signals. err is an error of the queue, of Signals, or
+// of the store, which must take the record of a prompt that waits: a prompt that was
+// submitted here and still waits is then interrupted when it is taken. Other prompts do not
+// change.
 func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
@@ -99,26 +100,27 @@ func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool
 	case err != nil:
 		return false, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
 	}
-	return e.endWaiting(Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause), nil
+	return e.endWaiting(Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause)
 }
 
 // endWaiting ends a prompt that has waited; lease is nil if it was deleted from the queue. An
 // earlier attempt may still run here, although its lease has lapsed. The record has what
 // this engine knows of the last attempt. If the prompt has a record already, it has ended
-// before, and err is ignored. endWaiting returns false if somebody else here ends it.
-func (e *Engine) endWaiting(q Queued, lease Lease, err error) bool {
+// before, and cause is ignored. endWaiting returns false if somebody else here ends it, or,
+// with an error, if the record is not stored: the prompt then waits again.
+func (e *Engine) endWaiting(q Queued, lease Lease, cause error) (ended bool, err error) {
 	p := q.Prompt
 	e.mu.Lock()
 	en := e.entryOf(p)
 	if en.ends {
 		e.mu.Unlock()
 		if lease == nil {
-			return true
+			return true, nil
 		}
 		if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
 			e.opts.Logger.Warn("a prompt that ends is leased once more", "prompt", p.ID, "error", err)
 		}
-		return false
+		return false, nil
 	}
 	en.ends = true
 	e.entries[p.ID] = en
@@ -127,7 +129,7 @@ func (e *Engine) endWaiting(q Queued, lease Lease, err error) bool {
 	if j.lease = lease; lease != nil {
 		j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
 	}
-	if errors.Is(err, nodebus.ErrInterrupted) {
+	if errors.Is(cause, nodebus.ErrInterrupted) {
 		j.cancel(nodebus.ErrInterrupted)
 	}
 	e.mu.Unlock()
@@ -138,12 +140,40 @@ func (e *Engine) endWaiting(q Queued, lease Lease, err error) bool {
 	if j.attempt > 1 || q.Attempt != 1 { // an earlier lease may have ended the prompt, and its process has died then
 		if rec, err := e.recordOf(p); err == nil {
 			e.repeatEnd(j, &rec)
-			return true
+			return true, nil
 		}
 	}
-	e.conclude(j, err)
-	return true
+	e.recall(j)
+	j.gate.end(cause)
+	if lease == nil { // only this engine knows of the prompt any more
+		if e.keep(endedContext, j) != nil {
+			go func() {
+				if err := e.keep(context.Background(), j); err != nil { // the store is closed
+					e.settle(en, nil, err)
+				}
+			}()
+		}
+		return true, nil
+	}
+	if err = e.keep(endedContext, j); err == nil {
+		return true, nil
+	}
+	e.mu.Lock()
+	en.interrupted = en.interrupted || errors.Is(cause, nodebus.ErrInterrupted) // the next attempt here ends at once
+	e.mu.Unlock()
+	e.reopen(j, err)
+	if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
+		e.opts.Logger.Warn("prompt given back later", "prompt", p.ID, "error", err)
+	}
+	return false, err
 }
+
+// endedContext is for keep: it does not try for longer than storeTime.
+var endedContext = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // pause returns the lease of a prompt that waits here for its next attempt; nil if it does
 // not.
@@ -236,7 +266,7 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 		began := q.Attempt > 1 || en != nil && en.attempts > 0
 		e.mu.Unlock()
 		if began { // meanwhile
-			e.endWaiting(q, nil, nodebus.ErrInterrupted)
+			_, _ = e.endWaiting(q, nil, nodebus.ErrInterrupted)
 			continue
 		}
 		e.hub.Unexpect(p.ClientID, p.ID)

@@ -21,7 +21,7 @@ type deadStore struct {
 func (s deadStore) Put(ctx context.Context, rec flow.Record) error {
 	if s.dies {
 		<-s.death
-		return context.Canceled
+		return nodebus.ErrClosed
 	}
 	return s.Store.Put(ctx, rec)
 }

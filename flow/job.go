@@ -18,6 +18,7 @@ type entry struct {
 	p     *nodebus.Prompt
 	ready <-chan struct{} // see SubmitOptions; nil: the prompt is ready
 	told  chan struct{}   // closed when Submit has told everybody; nil: the prompt was not submitted here
+	anew  bool            // Submit has chosen the id
 	freed chan struct{}   // closed when the prompt need not be ready any more; nil if ready is nil
 
 	done   chan struct{} // closed when the prompt has ended
@@ -35,6 +36,8 @@ type entry struct {
 	failures    int                     // the number of attempts that have failed here
 	interrupted bool                    // the next attempt ends at once
 	ends        bool                    // somebody here ends the prompt
+	reopened    chan struct{}           // closed when ends becomes false again; nil if nobody waits for that
+	unkept      *unkept                 // how the prompt has ended here; nil: it has not, or it has a record
 	again       Lease                   // of a failed attempt; the next attempt begins when it lapses
 	dueAgain    time.Time               // when again lapses
 	unlisten    func()                  // ends the receiving of signals before the next attempt; nil: none
@@ -114,12 +117,16 @@ type job struct {
 	older   *job          // an attempt that may still run here
 	refused error         // why Prepare refused the prompt
 	over    chan struct{} // closed when nothing of the attempt runs any more
+	taken   int           // the number that the queue has given to the attempt; 0: none
+	halted  atomic.Int64  // when the context of Run has ended, by Engine.now; 0: it has not
 
 	// Engine.mu guards these.
 	placed  bool          // counts as one that runs; see places.go
 	lapsed  bool          // the attempt says nothing more
 	givenUp chan struct{} // closed some time after lapse; nil before
 	claimed bool          // the attempt ends the prompt
+	lost    bool          // the lease was lost while the attempt ended the prompt
+	dropEnd func()        // ends further tries to store the record; nil before the first has failed
 }
 
 // newJob returns an attempt. Engine.mu is held.
@@ -150,21 +157,21 @@ func precedes(a, b *entry) int {
 
 // admit registers an entry under its id. It returns false if the id is in use. If an
 // earlier prompt with this id is about to end, admit returns that prompt: the caller
-// waits until it has ended, and tries again.
-func (e *Engine) admit(en *entry) (admitted bool, earlier *entry) {
+// waits until it has ended, or reopens is closed, and tries again.
+func (e *Engine) admit(en *entry) (admitted bool, earlier *entry, reopens <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	id := en.p.ID
 	if known := e.entries[id]; known != nil && !known.ends {
-		return false, nil
+		return false, nil, nil
 	}
 	if earlier = cmp.Or(e.entries[id], e.ending[id]); earlier != nil {
-		return false, earlier
+		return false, earlier, earlier.reopens()
 	}
 	e.entries[id] = en
 	e.waits(en)
 	e.awaitReady(en)
-	return true, nil
+	return true, nil, nil
 }
 
 // waits adds an entry to the waiting prompts of its client. e.mu is held.

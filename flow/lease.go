@@ -98,11 +98,17 @@ func (j *job) leaseLeft() time.Duration {
 func (j *job) isLate() bool { return j.lease != nil && j.leaseLeft() < 0 }
 
 // lapse ends an attempt whose lease has lapsed, or whose prompt somebody else has ended.
-// The attempt says nothing more. It does nothing if the attempt ends the prompt already.
+// The attempt says nothing more. If the attempt ends the prompt already, it does not try
+// again to store the record.
 func (e *Engine) lapse(j *job) {
 	e.mu.Lock()
 	if j.claimed {
+		j.lost = true
+		drop := j.dropEnd
 		e.mu.Unlock()
+		if drop != nil {
+			drop()
+		}
 		return
 	}
 	first := j.givenUp == nil

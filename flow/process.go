@@ -11,7 +11,10 @@ import (
 // process makes one attempt to run a prompt, from the first event to the last.
 func (e *Engine) process(ctx context.Context, j *job) {
 	defer e.over(j)
-	stop := context.AfterFunc(ctx, func() { j.cancel(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() {
+		j.halted.Store(e.now())
+		j.cancel(context.Cause(ctx))
+	})
 	defer stop()
 	keep := e.keepLease(j)
 	defer keep.stop()
@@ -19,13 +22,13 @@ func (e *Engine) process(ctx context.Context, j *job) {
 		<-told
 	}
 	e.awaitOlder(j)
-	if e.endedEarlier(j) {
+	if e.endedEarlier(j) || e.endsAgain(ctx, j, keep) {
 		return
 	}
 	h := e.hostOf(j)
 	defer h.close()
 	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
-	defer func() { e.finish(j, err, keep) }()
+	defer func() { e.finish(ctx, j, err, keep) }()
 	defer func() { j.gate.shut(report) }()
 	e.tellStatus()
 	report, err = e.execute(j, h)
@@ -80,14 +83,7 @@ func (e *Engine) unfit(ctx context.Context, j *job) error {
 // queue that processes share is slow, a client can submit again what was accepted: the
 // prompt may end between the answer of the store and the Push, and would run twice.
 func (e *Engine) endedEarlier(j *job) bool {
-	e.mu.Lock()
-	here := j.en.ends
-	if here {
-		j.lapsed = true // the attempt says nothing
-	}
-	e.mu.Unlock()
-	if here {
-		<-j.en.done
+	if e.endsHere(j) {
 		e.completeLease(j, 0)
 		e.tellStatus()
 		return true
@@ -103,6 +99,26 @@ func (e *Engine) endedEarlier(j *job) bool {
 		e.repeatEnd(j, &rec)
 	}
 	return true
+}
+
+// endsHere waits while somebody here ends the prompt, and reports whether it has ended.
+func (e *Engine) endsHere(j *job) bool {
+	for {
+		e.mu.Lock()
+		if !j.en.ends {
+			j.lapsed = j.givenUp != nil // otherwise the lease has lapsed meanwhile
+			e.mu.Unlock()
+			return false
+		}
+		j.lapsed = true // the attempt says nothing
+		reopens := j.en.reopens()
+		e.mu.Unlock()
+		select {
+		case <-j.en.done:
+			return true
+		case <-reopens:
+		}
+	}
 }
 
 // repeatEnd tells the last word of a prompt that has a record, unless the log has it, and
@@ -172,7 +188,7 @@ func (e *Engine) claim(j *job) bool {
 }
 
 // finish is what follows an attempt: the next attempt, or the end of the prompt.
-func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
+func (e *Engine) finish(ctx context.Context, j *job, err error, keep *leaseKeeper) {
 	if err != nil && errors.Is(context.Cause(j.ctx), errHandOver) {
 		if e.handOver(j, keep) {
 			return
@@ -183,36 +199,10 @@ func (e *Engine) finish(j *job, err error, keep *leaseKeeper) {
 		return
 	}
 	if e.claim(j) {
-		e.conclude(j, err)
+		e.recall(j)
+		j.gate.end(err)
+		e.finishKeeping(ctx, j, keep)
 	}
-}
-
-// conclude stores the record of a prompt and then sends its last events. The order
-// matters: a client that receives the last events must be able to read the record.
-// The caller has claimed the end.
-func (e *Engine) conclude(j *job, err error) {
-	e.recall(j)
-	g := j.gate
-	terminal := g.end(err)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(j.ctx), storeTime)
-	defer cancel()
-	if err := apart(func() error { return e.put(ctx, &g.record) }); err != nil {
-		e.opts.Logger.Error("record not stored", "prompt", j.p.ID, "error", err)
-		terminal = g.end(fmt.Errorf("nodebus: the record could not be stored: %w", err))
-	}
-	if start := g.record.Started; j.lease != nil && !start.IsZero() {
-		e.learn(g.record.Ended.Sub(start))
-	}
-	rec := g.record // Submission.Wait keeps the record, but not the rest of the attempt
-	e.lastWord(j, terminal, false, &rec)
-}
-
-// put stores a record.
-func (e *Engine) put(ctx context.Context, rec *Record) error {
-	if store, ok := e.opts.Store.(*memStore); ok {
-		return store.Put(ctx, *rec)
-	}
-	return e.opts.Store.Put(ctx, rec.full())
 }
 
 // recall completes the record of an attempt that ends the prompt and has not begun itself:
@@ -304,7 +294,12 @@ func (e *Engine) completeLease(j *job, owed int) {
 	defer e.owes(-owed, -1)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	err := apart(func() error { return j.lease.Done(ctx) })
+	err := apart(func() error {
+		if err := e.hub.Flush(ctx); err != nil { // whoever takes the prompt again tells its end
+			return err
+		}
+		return j.lease.Done(ctx)
+	})
 	if errors.Is(err, ErrLapsed) {
 		_, err = e.remove(ctx, j.p.ID)
 	}

@@ -7,9 +7,15 @@ import (
 
 // Store keeps the records of ended prompts. It must be safe for concurrent use. A
 // call must end soon after its ctx ends, because the end of a prompt waits for the
-// store. For Put, ctx ends after 30 s; the prompt then ends as failed.
+// store.
 type Store interface {
-	// Put stores a record. It replaces a record of the same prompt id.
+	// Put stores a record. It replaces a record of the same prompt id. An engine gives it a ctx
+	// that ends after 30 s. A prompt ends when Put has returned nil: nobody hears of an outcome
+	// that has no record. If Put fails, the engine tries again, see [EngineOptions].Store; so
+	// an error should mean that a later Put may succeed. Of a record that is too large, Put
+	// keeps a smaller form, see [Record.Reduce]. If a record has no JSON, and Put fails, the
+	// prompt fails, and its record has the reason instead of the results. A store that is
+	// closed returns [nodebus.ErrClosed]: the engine does not try again.
 	Put(ctx context.Context, r Record) error
 	// Get returns the record of a prompt. It returns [ErrNotFound] if there is no
 	// record.

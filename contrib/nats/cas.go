@@ -14,9 +14,12 @@ import (
 
 const (
 	metaKey  = "Nb-Meta"
-	goneTime = time.Hour        // how long a stream says that something is gone
 	awayTime = 15 * time.Second // how long a call without a deadline waits for NATS
 )
+
+// goneTime is how long a stream says that something is gone. A process that has read nothing
+// for half of it compares what it knows with the stream.
+var goneTime = time.Hour
 
 // duplicateInFlight is the error of a stream that still works on a message with the same id.
 const duplicateInFlight jetstream.ErrorCode = 10158
@@ -40,7 +43,7 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 // message that was sent is not given up when ctx ends, but when its try ends: otherwise a
 // Take whose ctx ends would leave a lease that nobody has.
 func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
-	opts = append(opts, jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0))
+	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
 	for {
 		once, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 		ack, err := js.PublishMsg(once, m, opts...)
@@ -51,9 +54,18 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 		case !again(err):
 			return 0, err
 		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err))
+			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err, faultOf(js.Conn())))
 		}
 	}
+}
+
+// faultOf returns why the server in this process stores nothing; nil if it works, or if there
+// is none. Another server of its cluster may store.
+func faultOf(nc *nats.Conn) error {
+	if s, here := nc.Opts.InProcessServer.(interface{ Err() error }); here {
+		return s.Err()
+	}
+	return nil
 }
 
 // again reports whether a message should be sent again: there was no answer, no server

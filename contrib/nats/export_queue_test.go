@@ -8,14 +8,7 @@ import (
 )
 
 // CatchUp waits until a queue has read what any process has stored.
-func CatchUp(ctx context.Context, part flow.Queue) error {
-	q := part.(*queue)
-	return catchUp(ctx, q.stream, q.name+".>", func(ctx context.Context, seq uint64) error {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return q.reads(ctx, seq)
-	})
-}
+func CatchUp(ctx context.Context, part flow.Queue) error { return part.(*queue).catchUp(ctx) }
 
 // Sweep sweeps a queue, as it does each minute.
 func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sweep(ctx) }
@@ -24,7 +17,7 @@ func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sw
 const Orphans = orphanSweeps
 
 // QueueStream returns the stream of a queue.
-func QueueStream(part flow.Queue) jetstream.Stream { return part.(*queue).stream }
+func QueueStream(part flow.Queue) jetstream.Stream { return part.(*queue).prompts.stream }
 
 // EndAsKilled ends a leased prompt, and does no more, as a process does that is killed then.
 func EndAsKilled(ctx context.Context, held flow.Lease) error {
@@ -32,3 +25,7 @@ func EndAsKilled(ctx context.Context, held flow.Lease) error {
 	_, err := l.q.replace(ctx, &l.x, meta{Gone: true})
 	return err
 }
+
+// StopReading makes a queue deaf: it reads nothing more of its stream, but its requests work,
+// as when the server of its consumer is killed.
+func StopReading(part flow.Queue) { part.(*queue).reader.close() }

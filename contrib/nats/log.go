@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus"
 )
 
@@ -17,6 +18,7 @@ const (
 	waitingBytes = 8 << 20   // the events that wait for a flight; Append waits at this bound
 	eventBytes   = 16 << 20  // the largest event
 	barrierTime  = 10 * time.Second
+	lonelyTime   = time.Second // how long Close waits for servers that are gone
 )
 
 // eventLog is a [nodebus.Log] in a stream. A writer sends the events that wait as one
@@ -148,9 +150,7 @@ func (l *eventLog) serve() error {
 
 // Close ends the log. Events that wait are sent first, for at most some seconds.
 func (l *eventLog) Close() error {
-	ctx, stop := context.WithTimeout(context.Background(), barrierTime)
-	defer stop()
-	err := l.Flush(ctx)
+	err := l.lastFlush()
 	if errors.Is(err, nodebus.ErrClosed) || errors.Is(err, ErrOtherStream) {
 		err = nil
 	}
@@ -159,6 +159,27 @@ func (l *eventLog) Close() error {
 	l.ended.Wait()
 	l.beside.close()
 	return err
+}
+
+// lastFlush is the Flush of Close. It does not wait for a leader if the server in this
+// process has lost the others: they may end, too.
+func (l *eventLog) lastFlush() (err error) {
+	for range barrierTime / lonelyTime {
+		ctx, stop := context.WithTimeout(context.Background(), lonelyTime)
+		err = l.Flush(ctx)
+		stop()
+		if !errors.Is(err, ErrAway) || isLonely(l.bus.nc) {
+			return err
+		}
+	}
+	return err
+}
+
+// isLonely reports whether the server in this process is not connected to so many others
+// that their cluster can store something. It is false if there is no server in this process.
+func isLonely(nc *nats.Conn) bool {
+	s, here := nc.Opts.InProcessServer.(interface{ HasMajority() bool })
+	return here && !s.HasMajority()
 }
 
 // fail ends the log: from now on, its methods return err.
@@ -350,7 +371,7 @@ func (l *eventLog) Flush(ctx context.Context) error {
 	l.mu.Unlock()
 	err := l.until(ctx, func() bool { return l.told >= accepted })
 	if err != nil && ctx.Err() != nil {
-		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: context.Cause(ctx)}
+		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: errors.Join(context.Cause(ctx), faultOf(l.bus.nc))}
 	}
 	return err
 }

@@ -25,14 +25,14 @@ var errNoPart = errors.New("nats: a part is missing")
 // replaces another one never has parts of both. Parts are stored before the message that
 // names them: who sees that message finds all parts.
 type partStore struct {
-	js     jetstream.JetStream
-	stream jetstream.Stream
-	name   string // of the stream
-	bytes  int    // the largest value that needs no parts, and the size of a part
+	js    jetstream.JetStream
+	from  *leader
+	name  string // of the stream
+	bytes int    // the largest value that needs no parts, and the size of a part
 }
 
-func newParts(nc *nats.Conn, js jetstream.JetStream, stream jetstream.Stream) partStore {
-	p := partStore{js: js, stream: stream, name: stream.CachedInfo().Config.Name, bytes: partMax}
+func newParts(nc *nats.Conn, js jetstream.JetStream, from *leader) partStore {
+	p := partStore{js: js, from: from, name: from.name, bytes: partMax}
 	if most := int(nc.MaxPayload() / 2); most > 0 { // the other half is for headers
 		p.bytes = min(p.bytes, most)
 	}
@@ -55,14 +55,13 @@ func (p *partStore) put(ctx context.Context, token, name string, data []byte) (i
 	})
 }
 
-// get returns a value. It returns errNoPart if the value has been removed.
-func (p *partStore) get(ctx context.Context, token, name string, count int) (data []byte, err error) {
+// get returns a value that the message by names. It returns errNoPart if the value has
+// been removed.
+func (p *partStore) get(ctx context.Context, token, name string, count int, by uint64) (data []byte, err error) {
 	all := make([][]byte, count)
 	err = atOnce(count, func(i int) error {
 		subject := p.subject(token, name, strconv.Itoa(i))
-		m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-			return p.stream.GetLastMsgForSubject(ctx, subject)
-		})
+		m, err := p.from.last(ctx, subject, 0, by)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return errNoPart
 		}
@@ -77,7 +76,7 @@ func (p *partStore) get(ctx context.Context, token, name string, count int) (dat
 
 // drop removes a value.
 func (p *partStore) drop(ctx context.Context, token, name string) error {
-	return p.stream.Purge(ctx, jetstream.WithPurgeSubject(p.subject(token, name, "*")))
+	return p.from.stream.Purge(ctx, jetstream.WithPurgeSubject(p.subject(token, name, "*")))
 }
 
 // atOnce calls f for the numbers below n, several at the same time, and returns the first

@@ -38,9 +38,13 @@ type reader struct {
 	whole       bool   // fail if a message is missing, because the stream has dropped it
 	receive     func(jetstream.Msg, *jetstream.MsgMetadata)
 	fail        func(error) // called once, if the stream is another one than before
-	logger      *slog.Logger
+	// compare removes what the stream does not have any more, if this process was away for so
+	// long that it has not read that it is gone; nil: nothing is removed so.
+	compare func(context.Context) error
+	logger  *slog.Logger
 
 	wrong  time.Time // since when the stream has less than this process has read, or is not there
+	fresh  time.Time // when this process has last read the stream, or could have
 	ended  sync.WaitGroup
 	cancel context.CancelFunc
 }
@@ -51,7 +55,7 @@ var errSkipped = errors.New("the stream has dropped messages before this process
 // start starts to read.
 func (r *reader) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
+	r.cancel, r.fresh = cancel, time.Now()
 	r.ended.Go(func() {
 		var told troubles
 		for last := max(r.first, 1) - 1; ctx.Err() == nil; {
@@ -82,7 +86,7 @@ func (r *reader) start() {
 // troubles decides which of many attempts that failed the logger receives: one each
 // minute, and not the first one after a success, because a server that is replaced is no trouble.
 type troubles struct {
-	after       time.Duration // until the first is logged; 0: 15 seconds
+	after       time.Duration // failing so long is no trouble; 0: 15 seconds
 	since, told time.Time
 }
 
@@ -112,6 +116,9 @@ func (r *reader) close() {
 // message that it has passed on.
 func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 	connections := r.js.Conn().Stats().Reconnects
+	if err := r.compareAfterLong(ctx); err != nil {
+		return last, err
+	}
 	all, name, err := r.consume(ctx, last)
 	if err != nil {
 		return last, err
@@ -143,6 +150,28 @@ func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 	}
 }
 
+// wasAway reports whether this process has read nothing for so long that a message which
+// says that something is gone may have expired. A process, or its machine, may have stood
+// still: then only one of the clocks may tell.
+func (r *reader) wasAway() bool {
+	now := time.Now()
+	return max(now.Sub(r.fresh), now.Round(0).Sub(r.fresh.Round(0))) > goneTime/2
+}
+
+// compareAfterLong compares what this process knows with the stream, if it was away for long.
+func (r *reader) compareAfterLong(ctx context.Context) error {
+	if r.compare == nil || !r.wasAway() {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, awayTime)
+	defer stop()
+	if err := r.compare(ctx); err != nil {
+		return fmt.Errorf("nats: comparing with the stream %s: %w", r.stream, err)
+	}
+	r.fresh = time.Now()
+	return nil
+}
+
 // watch returns when ctx ends, or when messages are lost that the consumer has delivered,
 // because a connection was lost: the consumer does not deliver them again, and only the
 // next message would show that they are missing. So watch returns if this process has
@@ -157,8 +186,11 @@ func (r *reader) watch(ctx context.Context, name string, connections uint64, got
 			return
 		case <-tick.C:
 		}
-		if r.js.Conn().Stats().Reconnects != connections {
+		if r.js.Conn().Stats().Reconnects != connections || r.wasAway() {
 			return
+		}
+		if r.js.Conn().IsConnected() {
+			r.fresh = time.Now()
 		}
 		if n%checkTicks != 0 {
 			continue
@@ -230,37 +262,4 @@ func (r *reader) closed() error {
 		err = fmt.Errorf("%w: %w", err, last)
 	}
 	return &StreamError{Stream: r.stream, Detail: "the connection was closed before the bus; close the bus first", Err: err}
-}
-
-// newest returns the sequence of the newest message that a stream still has, and 0 if it
-// has none. The newest sequence of the stream is of no use to wait for: its message may be
-// deleted or expired, and then no consumer receives it.
-func newest(ctx context.Context, stream jetstream.Stream, subject string) (uint64, error) {
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return stream.GetLastMsgForSubject(ctx, subject)
-	})
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("nats: reading %s: %w", subject, err)
-	}
-	return m.Sequence, nil
-}
-
-// catchUp waits until reads has returned nil for the newest message. It asks again every
-// second, because a message may be deleted before it is read.
-func catchUp(ctx context.Context, stream jetstream.Stream, subject string, reads func(context.Context, uint64) error) error {
-	for {
-		seq, err := newest(ctx, stream, subject)
-		if err != nil {
-			return err
-		}
-		once, stop := context.WithTimeout(ctx, tryTime)
-		err = reads(once, seq)
-		stop()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-	}
 }

@@ -25,6 +25,7 @@ import (
 type signals struct {
 	b      *Bus
 	stream jetstream.Stream
+	from   *leader
 	name   string
 	limits flow.SignalsOptions
 	*reached
@@ -67,7 +68,8 @@ func openSignals(ctx context.Context, b *Bus) (*signals, error) {
 	if s.stream, err = b.openStream(ctx, "SIGNALS", jetstream.StreamConfig{Subjects: []string{s.name + ".kept.*"}, AllowMsgTTL: true}); err != nil {
 		return nil, err
 	}
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: b.ends(s.fail), logger: b.logger}
+	s.from = newLeader(b.nc, s.stream)
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {
 		err = s.cleanLeftover(ctx)
@@ -105,7 +107,7 @@ func (s *signals) kept(key string) string { return s.name + ".kept." + key }
 
 // barrier waits until this process has read all that is kept now.
 func (s *signals) barrier(ctx context.Context) error {
-	return catchUp(ctx, s.stream, s.kept("*"), s.wait)
+	return s.from.catchUp(ctx, s.kept("*"), s.newestKnown, s.wait)
 }
 
 // receive reads a message of the stream.
@@ -169,7 +171,7 @@ func (s *signals) Drop(ctx context.Context, promptID string) error {
 // drop tells all processes that the signals are dropped, and then deletes them. The
 // message that says so expires.
 func (s *signals) drop(ctx context.Context, key string) error {
-	seq, err := newest(ctx, s.stream, s.kept(key))
+	seq, err := s.from.newest(ctx, s.kept(key), s.newestKnown())
 	if err != nil || seq == 0 {
 		return err
 	}

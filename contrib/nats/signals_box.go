@@ -2,9 +2,11 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus/flow"
 )
 
@@ -99,17 +101,12 @@ func (s *signals) remove(b *box, l *letter) {
 	if at < 0 {
 		return
 	}
-	s.count(b, b.kept[at].Signal, -1)
 	if r := b.receiver; r != nil {
 		if _, called := r.results[l.ID]; called { // it is ours
 			b.refused[l.ID] = b.kept[at].seq
 		}
-		if at < r.passed {
-			r.passed--
-		}
 	}
-	b.kept = slices.Delete(b.kept, at, at+1)
-	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
+	s.take(b, at)
 }
 
 // forget drops the signals of a box before a sequence; all says that there are no others.
@@ -132,6 +129,70 @@ func (s *signals) forget(b *box, before uint64, all bool) {
 		clear(b.ids)
 		clear(b.refused)
 	}
+	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
+}
+
+// forgetGone drops kept signals that the stream does not have.
+func (s *signals) forgetGone(ctx context.Context) error {
+	s.mu.Lock()
+	var keys []string
+	for key, b := range s.boxes {
+		if len(b.kept) > 0 {
+			keys = append(keys, key)
+		}
+	}
+	s.mu.Unlock()
+	return atOnce(len(keys), func(i int) error { return s.forgetGoneOf(ctx, keys[i]) })
+}
+
+// forgetGoneOf drops the kept signals of a prompt that the stream does not have: this process
+// may have been away until the message had expired that says that they were dropped.
+func (s *signals) forgetGoneOf(ctx context.Context, key string) error {
+	s.mu.Lock()
+	var all []uint64
+	if b := s.boxes[key]; b != nil {
+		for _, k := range b.kept {
+			all = append(all, k.seq)
+		}
+	}
+	s.mu.Unlock()
+	for _, seq := range all {
+		_, err := s.from.get(ctx, s.kept(key), seq)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			s.lose(key, seq)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// lose drops a kept signal.
+func (s *signals) lose(key string, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[key]
+	if b == nil {
+		return
+	}
+	defer s.tidy(key, b)
+	at := slices.IndexFunc(b.kept, func(k keptLetter) bool { return k.seq == seq })
+	if at < 0 {
+		return
+	}
+	delete(b.ids, b.kept[at].ID)
+	delete(b.refused, b.kept[at].ID)
+	s.take(b, at)
+}
+
+// take removes a kept signal from a box. s.mu is held.
+func (s *signals) take(b *box, at int) {
+	s.count(b, b.kept[at].Signal, -1)
+	if r := b.receiver; r != nil && at < r.passed {
+		r.passed--
+	}
+	b.kept = slices.Delete(b.kept, at, at+1)
 	b.ends = slices.ContainsFunc(b.kept, func(k keptLetter) bool { return k.Signal.Interrupt })
 }
 

@@ -104,6 +104,7 @@ func (s *signals) order(ctx context.Context, key string, l *letter) (uint64, err
 	if err != nil {
 		return 0, err
 	}
+	s.knows(seq)
 	return seq, s.wait(ctx, seq)
 }
 

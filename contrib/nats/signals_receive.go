@@ -65,7 +65,11 @@ func (s *signals) Receive(promptID string, f func(flow.Signal) error) (stop func
 	if err := s.subscribe(ctx, r); err != nil {
 		return nil, fmt.Errorf("nats: receiving signals of prompt %q: %w", promptID, err)
 	}
-	if err := s.barrier(ctx); err != nil {
+	err = s.barrier(ctx)
+	if err == nil {
+		err = s.forgetGoneOf(ctx, r.key)
+	}
+	if err != nil {
 		s.endReceiver(r)
 		return nil, fmt.Errorf("nats: receiving signals of prompt %q: %w", promptID, err)
 	}

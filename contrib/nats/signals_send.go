@@ -100,6 +100,7 @@ func (s *signals) offer(ctx context.Context, key string, l *letter, data []byte)
 func (s *signals) keep(ctx context.Context, key string, l *letter, data []byte) error {
 	seq, err := publish(ctx, s.b.js, &nats.Msg{Subject: s.kept(key), Data: data})
 	if err == nil {
+		s.knows(seq)
 		err = s.wait(ctx, seq)
 	}
 	if err != nil {

@@ -34,6 +34,7 @@ var orphanTime = time.Hour
 type recordStore struct {
 	b      *Bus
 	stream jetstream.Stream
+	from   *leader
 	name   string
 	opts   flow.StoreOptions
 	parts  partStore
@@ -81,8 +82,9 @@ func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.parts = newParts(b.nc, b.js, s.stream)
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: b.ends(s.fail), logger: b.logger}
+	s.from = newLeader(b.nc, s.stream)
+	s.parts = newParts(b.nc, b.js, s.from)
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
 	s.reader.start()
 	if err := s.barrier(ctx); err != nil {
 		_ = s.close()
@@ -108,7 +110,7 @@ func (s *recordStore) close() error {
 
 // barrier waits until this process has read the headers of all records.
 func (s *recordStore) barrier(ctx context.Context) error {
-	return catchUp(ctx, s.stream, s.name+".>", s.wait)
+	return s.from.catchUp(ctx, s.name+".>", s.newestKnown, s.wait)
 }
 
 // errDamaged is the error of a record that another program has written, or that is damaged.
@@ -189,6 +191,37 @@ func (s *recordStore) lose(x *recordAt, has uint64) {
 		s.remove(at)
 		s.sweep()
 	}
+}
+
+// forgetGone removes headers from the index whose records the stream does not have.
+func (s *recordStore) forgetGone(ctx context.Context) error {
+	s.mu.Lock()
+	var all []*recordAt
+	for _, x := range s.byToken {
+		all = append(all, x)
+	}
+	s.mu.Unlock()
+	stream, err := s.b.js.Stream(ctx, s.name) // a handle of its own
+	if err != nil {
+		return err
+	}
+	has, err := subjects(ctx, stream, s.name+".*.r")
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if has[s.name+"."+x.token+".r"] > 0 {
+			continue
+		}
+		found, _, err := s.find(ctx, x.token)
+		switch {
+		case errors.Is(err, flow.ErrNotFound):
+			s.lose(x, found.seq)
+		case err != nil && !errors.Is(err, errDamaged):
+			return err
+		}
+	}
+	return nil
 }
 
 // live reports whether a header is in the index. s.mu is held.

@@ -91,6 +91,7 @@ func (s *recordStore) head(ctx context.Context, x *recordAt, data []byte) (old r
 		}
 		seq, err := publish(ctx, s.b.js, m, jetstream.WithExpectLastSequencePerSubject(old.seq))
 		if err == nil {
+			s.knows(seq)
 			_ = s.wait(ctx, seq) // it is stored, whether this process has read it or not
 			return old, nil
 		}

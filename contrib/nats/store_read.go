@@ -14,9 +14,8 @@ import (
 // find returns the newest header of a record, and its data, from the leader of the stream. It returns [flow.ErrNotFound]
 // if there is no record; the header has the sequence then, too, if the record is gone.
 func (s *recordStore) find(ctx context.Context, token string) (x recordAt, data []byte, err error) {
-	m, err := asking(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return s.stream.GetLastMsgForSubject(ctx, s.name+"."+token+".r")
-	})
+	own, _ := s.known(token)
+	m, err := s.from.last(ctx, s.name+"."+token+".r", own.seq, s.newestKnown())
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return recordAt{token: token}, nil, flow.ErrNotFound
@@ -55,7 +54,7 @@ func (s *recordStore) get(ctx context.Context, token string) (r flow.Record, err
 			return r, err
 		}
 		if x.Parts > 0 {
-			data, err = s.parts.get(ctx, token, x.Name, x.Parts)
+			data, err = s.parts.get(ctx, token, x.Name, x.Parts, x.seq)
 			if err != nil && !errors.Is(err, errNoPart) {
 				return r, err
 			}

@@ -1,0 +1,50 @@
+package nats
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus/flow"
+)
+
+// Leader asks the leader of a stream.
+type Leader struct{ l leader }
+
+// NewLeader returns a leader of a stream with several replicas, or with one.
+func NewLeader(stream jetstream.Stream, alone bool, state func(subject string) (last uint64, count int, err error)) *Leader {
+	return &Leader{leader{stream: stream, name: "S", alone: alone, state: func(_ context.Context, subject string) (uint64, int, error) {
+		return state(subject)
+	}}}
+}
+
+// Last returns the newest message of a subject.
+func (l *Leader) Last(ctx context.Context, subject string, own, all uint64) (*jetstream.RawStreamMsg, error) {
+	return l.l.last(ctx, subject, own, all)
+}
+
+// Get returns a message.
+func (l *Leader) Get(ctx context.Context, subject string, seq uint64) (*jetstream.RawStreamMsg, error) {
+	return l.l.get(ctx, subject, seq)
+}
+
+// Newest returns the sequence of the newest message of a subject.
+func (l *Leader) Newest(ctx context.Context, subject string, all uint64) (uint64, error) {
+	return l.l.newest(ctx, subject, all)
+}
+
+// SetGoneTime sets how long streams say that something is gone, and returns a function that
+// sets it back. No bus may be open meanwhile that was open before.
+func SetGoneTime(d time.Duration) (back func()) {
+	before := goneTime
+	goneTime = d
+	return func() { goneTime = before }
+}
+
+// Known returns how many records, and how many bytes, a store knows.
+func Known(s flow.Store) (records, bytes int) {
+	x := s.(*recordStore)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.byToken), x.bytes
+}

@@ -1,0 +1,138 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// leader asks the leader of a stream for messages. All reads of queue, store and signals go
+// through it.
+//
+// A server that has just become the leader may know less than the leader before it: it
+// says that a message is not there, or that an older message is the newest of a subject. So
+// such an answer counts only if the leader has all messages that this process knows.
+type leader struct {
+	stream jetstream.Stream
+	name   string // of the stream
+	alone  bool   // the stream has one replica: nobody knows more than its leader
+	// state asks for the sequence of the newest message that the leader has had, and for the
+	// number of messages of a subject. Tests replace it.
+	state func(ctx context.Context, subject string) (last uint64, count int, err error)
+}
+
+func newLeader(nc *nats.Conn, stream jetstream.Stream) *leader {
+	l := &leader{stream: stream, name: stream.CachedInfo().Config.Name, alone: stream.CachedInfo().Config.Replicas <= 1}
+	l.state = func(ctx context.Context, subject string) (uint64, int, error) {
+		return streamState(ctx, nc, l.name, subject)
+	}
+	return l
+}
+
+// streamState asks for both with one request: Info of the client writes into its handle,
+// so that a call for each goroutine would need a handle of its own, and two requests.
+func streamState(ctx context.Context, nc *nats.Conn, stream, subject string) (last uint64, count int, err error) {
+	filter, err := json.Marshal(map[string]string{"subjects_filter": subject})
+	if err != nil {
+		return 0, 0, err
+	}
+	m, err := nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.INFO."+stream, filter)
+	if err != nil {
+		return 0, 0, err
+	}
+	var x struct {
+		Error *jetstream.APIError   `json:"error"`
+		State jetstream.StreamState `json:"state"`
+	}
+	if err := json.Unmarshal(m.Data, &x); err != nil {
+		return 0, 0, err
+	}
+	if x.Error != nil {
+		return 0, 0, x.Error
+	}
+	for _, n := range x.State.Subjects {
+		count += int(n)
+	}
+	return x.State.LastSeq, count, nil
+}
+
+// last returns the newest message of a subject, or [jetstream.ErrMsgNotFound]. This process
+// knows that the subject had the message own, or 0, and the stream the message all.
+func (l *leader) last(ctx context.Context, subject string, own, all uint64) (*jetstream.RawStreamMsg, error) {
+	return l.ask(ctx, subject, own, all, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return l.stream.GetLastMsgForSubject(ctx, subject)
+	})
+}
+
+// get returns a message, or [jetstream.ErrMsgNotFound].
+func (l *leader) get(ctx context.Context, subject string, seq uint64) (*jetstream.RawStreamMsg, error) {
+	return l.ask(ctx, subject, seq, seq, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return l.stream.GetMsg(ctx, seq) })
+}
+
+// ask believes a message from own on. It believes another answer after the leader has had
+// the messages own and all.
+func (l *leader) ask(
+	ctx context.Context, subject string, own, all uint64, read func(context.Context) (*jetstream.RawStreamMsg, error),
+) (*jetstream.RawStreamMsg, error) {
+	for sure := l.alone; ; {
+		m, err := asking(ctx, read)
+		absent := errors.Is(err, jetstream.ErrMsgNotFound)
+		if sure || err != nil && !absent || err == nil && m.Sequence >= own {
+			return m, err
+		}
+		var last uint64
+		var count int
+		_, failed := asking(ctx, func(ctx context.Context) (_ struct{}, err error) {
+			last, count, err = l.state(ctx, subject)
+			return struct{}{}, err
+		})
+		switch {
+		case failed != nil:
+			return nil, failed
+		case last < max(own, all):
+			if pause(ctx) != nil {
+				return nil, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w: %w", l.name, last, max(own, all), ErrAway, context.Cause(ctx))
+			}
+		case absent && count == 0:
+			return nil, err
+		default: // the leader may have got the message in between
+			sure = true
+		}
+	}
+}
+
+// newest returns the sequence of the newest message that a subject still has, and 0 if it
+// has none. The newest sequence of the stream is of no use to wait for: its message may be
+// deleted or expired, and then no consumer receives it.
+func (l *leader) newest(ctx context.Context, subject string, all uint64) (uint64, error) {
+	m, err := l.last(ctx, subject, all, all)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("nats: reading %s: %w", subject, err)
+	}
+	return m.Sequence, nil
+}
+
+// catchUp waits until reads has returned nil for the newest message. It asks again every
+// second, because a message may be deleted before it is read. known returns the newest
+// message of the stream that this process knows.
+func (l *leader) catchUp(ctx context.Context, subject string, known func() uint64, reads func(context.Context, uint64) error) error {
+	for {
+		seq, err := l.newest(ctx, subject, known())
+		if err != nil {
+			return err
+		}
+		once, stop := context.WithTimeout(ctx, tryTime)
+		err = reads(once, seq)
+		stop()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}
