@@ -54,6 +54,7 @@ type Bus struct {
 	life context.Context // ends with the bus; its cause is the reason
 	end  context.CancelCauseFunc
 
+	deafen  func()         // the logger does not hear of the connection any more
 	closers []func() error // of the parts, in the order of opening
 	closing sync.Once
 	err     error // of Close
@@ -86,6 +87,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	if b.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
+	b.deafen = hear(nc, b.logger)
 	if err := b.openParts(ctx); err != nil {
 		_ = b.Close()
 		return nil, err
@@ -192,6 +194,7 @@ func (b *Bus) Close() error {
 		for _, f := range slices.Backward(b.closers) {
 			errs = append(errs, f())
 		}
+		b.deafen()
 		b.err = errors.Join(errs...)
 		b.told.Wait()
 	})
