@@ -32,6 +32,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		"replicas below 0":          {nats.Options{Replicas: -1}, "must not be negative"},
 		"a size below 0":            {nats.Options{LogBytes: -1}, "must not be negative"},
 		"a short key":               {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
+		"an empty key":              {nats.Options{SecretKey: []byte{}}, "Options.SecretKey is empty"},
 		"two keys":                  {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
 		"a key file without a key":  {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
 		"a key file that is absent": {nats.Options{KeyFile: short + "x"}, "check Options.KeyFile"},
