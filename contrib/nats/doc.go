@@ -84,7 +84,8 @@
 //
 // # When NATS is away
 //
-// Events wait, and Publish waits when 8 MiB wait. When NATS is back, they are stored in
+// Events wait, and Publish waits while the events that this process has not read back take
+// 8 MiB; a preview does not wait, and is lost. When NATS is back, they are stored in
 // their order, each once. Changes of queue, store and signals are tried again until their
 // context ends, at most 15 seconds if it has no deadline, and then return [ErrAway]. Hubs go
 // on delivering what they have.
@@ -102,9 +103,10 @@
 //
 // # The package's map
 //
-//	open.go      Open and Close; makes the streams    connect.go a connection with the right options
+//	open.go      Open and Close; makes the streams    options.go errors.go
 //	reader.go    reads a stream for ever              cas.go     publishes until it is stored
-//	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
+//	log.go       opens and closes; Read, Follow, Drop accept.go  Append
+//	flight.go    events as messages, there and back   connect.go a connection with the right options
 //	log_parts.go large events in several messages     wire.go    records as bytes
 //	previews.go  beside the stream                    trim.go    removes the front of the stream
 //	queue.go     the queue; Move, Delete, Len         index.go   what a process knows of it
@@ -119,5 +121,4 @@
 //	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
 //	secrets.go   encrypts secrets                     settings.go  what streams must have
-//	errors.go    options.go
 package nats

@@ -25,7 +25,3 @@ func EndAsKilled(ctx context.Context, held flow.Lease) error {
 	_, err := l.q.replace(ctx, &l.x, meta{Gone: true})
 	return err
 }
-
-// StopReading makes a queue deaf: it reads nothing more of its stream, but its requests work,
-// as when the server of its consumer is killed.
-func StopReading(part flow.Queue) { part.(*queue).reader.close() }

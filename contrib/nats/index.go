@@ -2,6 +2,7 @@ package nats
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -183,4 +184,19 @@ func (i *index) snapshot(tokens []string) (all []*item) {
 		return inOrder(a, b)
 	})
 	return all
+}
+
+// lastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
+// there is none.
+func (i *index) lastPriority(most float64) float64 {
+	at, _ := slices.BinarySearchFunc(i.waiting, most, func(x *item, most float64) int {
+		if x.Priority <= most {
+			return -1
+		}
+		return 1
+	})
+	if at == 0 {
+		return math.Inf(-1)
+	}
+	return i.waiting[at-1].Priority
 }

@@ -90,3 +90,20 @@ func (q *queue) snapshot(ctx context.Context, ids []string) ([]*item, error) {
 	q.index.lapse()
 	return q.index.snapshot(tokens), nil
 }
+
+// LastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
+// there is none; see [flow.Queue]. What others have pushed, it knows a moment later.
+func (q *queue) LastPriority(ctx context.Context, most float64) (float64, error) {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	if err := q.hasOwn(ctx); err != nil {
+		return 0, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.index.lapse()
+	return q.index.lastPriority(most), nil
+}

@@ -32,7 +32,7 @@ var quiet = loggerTo(io.Discard)
 // children are what another process of the test does. They use a directory, write lines with
 // say, and are killed.
 var children = map[string]func(dir string, say func(words ...any)){
-	"log": writeLog,
+	"log": writeLog, "server": serveCluster,
 }
 
 func TestMain(m *testing.M) {

@@ -23,8 +23,8 @@ import (
 // a newer version of this package.
 const version = 1
 
-// openTime is how long opening a stream fails before the logger is told: nothing else tells
-// whoever starts the first process of a cluster what the process waits for.
+// openTime is how long opening a stream fails before the logger learns it: nothing else says
+// to whoever starts the first process of a cluster what the process waits for.
 const openTime = 2 * time.Second
 
 // nameChars are the characters of a name.
@@ -54,6 +54,7 @@ type Bus struct {
 	life context.Context // ends with the bus; its cause is the reason
 	end  context.CancelCauseFunc
 
+	deafen  func()         // the logger does not hear of the connection any more
 	closers []func() error // of the parts, in the order of opening
 	closing sync.Once
 	err     error // of Close
@@ -66,8 +67,8 @@ type Bus struct {
 // nc must be a connection of [Connect], or of package embed: a connection that gives up, or
 // that buffers, would lose what is published, or publish it too late.
 //
-// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; the
-// Logger is told what it waits for. A new cluster does not answer before all of its servers
+// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; it
+// tells the Logger what it waits for. A new cluster does not answer before all of its servers
 // run. Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
@@ -86,6 +87,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	if b.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
+	b.deafen = hear(nc, b.logger)
 	if err := b.openParts(ctx); err != nil {
 		_ = b.Close()
 		return nil, err
@@ -182,8 +184,9 @@ func (b *Bus) ends(part func(error)) func(error) {
 }
 
 // Close closes the parts of the bus. Events that wait are stored first; if NATS is away,
-// Close gives up after 10 seconds and returns an error. Close does not close the
-// connection. Calls after it return [nodebus.ErrClosed].
+// Close gives up after 10 seconds and returns an error that is [ErrAway]; if a server of
+// package embed has lost the others of its cluster, after one second. Close does not close
+// the connection. Calls after it return [nodebus.ErrClosed].
 func (b *Bus) Close() error {
 	b.closing.Do(func() {
 		b.end(nodebus.ErrClosed)
@@ -191,6 +194,7 @@ func (b *Bus) Close() error {
 		for _, f := range slices.Backward(b.closers) {
 			errs = append(errs, f())
 		}
+		b.deafen()
 		b.err = errors.Join(errs...)
 		b.told.Wait()
 	})
@@ -236,7 +240,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) { // not every server of a new cluster knows it yet
+		if errors.Is(err, jetstream.ErrStreamNotFound) || isForming(err) { // not every server of a new cluster knows it yet
 			err = errors.Join(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err

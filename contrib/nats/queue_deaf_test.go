@@ -18,10 +18,11 @@ import (
 func TestPushByADeafProcess(t *testing.T) {
 	for _, large := range []int{0, 700 << 10} {
 		opts := nats.Options{Name: newName()}
-		deaf, b, c := open(t, shared, opts).Queue(), open(t, shared, opts).Queue(), open(t, shared, opts).Queue()
+		bus := open(t, shared, opts)
+		deaf, b, c := bus.Queue(), open(t, shared, opts).Queue(), open(t, shared, opts).Queue()
 		pushAll(t, deaf, "before")
 		require.NoError(t, takeFrom(t, deaf, "before", 1).Done(t.Context()))
-		nats.StopReading(deaf)
+		nats.StopReading(bus, "QUEUE")
 		require.NoError(t, b.Push(t.Context(), &nodebus.Prompt{ID: "p", ClientID: "first"}, nil))
 		again := &nodebus.Prompt{ID: "p", ClientID: "again", Extra: map[string]any{"x": strings.Repeat("x", large)}}
 		require.ErrorIs(t, deaf.Push(t.Context(), again, nil), flow.ErrDuplicate, "it waits")
@@ -41,8 +42,9 @@ func TestPushByADeafProcess(t *testing.T) {
 // TestPushOverAnEnd pushes an id whose prompt has left the queue, and is still in the stream.
 func TestPushOverAnEnd(t *testing.T) {
 	opts := nats.Options{Name: newName()}
-	deaf, b := open(t, shared, opts).Queue(), open(t, shared, opts).Queue()
-	nats.StopReading(deaf)
+	bus := open(t, shared, opts)
+	deaf, b := bus.Queue(), open(t, shared, opts).Queue()
+	nats.StopReading(bus, "QUEUE")
 	pushAll(t, b, "p")
 	require.NoError(t, nats.EndAsKilled(t.Context(), takeFrom(t, b, "p", 1)))
 	pushAll(t, deaf, "p")
@@ -52,8 +54,9 @@ func TestPushOverAnEnd(t *testing.T) {
 
 // TestDeafCallsEnd calls a process that does not read what it has stored: no call waits for ever.
 func TestDeafCallsEnd(t *testing.T) {
-	q := open(t, shared, nats.Options{Name: newName()}).Queue()
-	nats.StopReading(q)
+	bus := open(t, shared, nats.Options{Name: newName()})
+	q := bus.Queue()
+	nats.StopReading(bus, "QUEUE")
 	pushAll(t, q, "p")
 	for name, call := range map[string]func(context.Context) error{
 		"len":  func(ctx context.Context) error { _, _, err := q.Len(ctx); return err },

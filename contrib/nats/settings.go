@@ -19,6 +19,14 @@ const (
 	sizeTooLarge        jetstream.ErrorCode = 10122
 )
 
+// isForming reports whether an error says that a cluster has too few servers for the
+// replicas of a stream: the others have not joined it yet. They may have no room instead;
+// that does not change.
+func isForming(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == noPeers && !strings.Contains(api.Description, "insufficient storage")
+}
+
 // whyNot returns what to do about the error of a stream that cannot be opened or made.
 func whyNot(cfg *jetstream.StreamConfig, err error) string {
 	var api *jetstream.APIError

@@ -124,6 +124,13 @@ func (s *sweeper) leaveAll() {
 func (q *queue) clean(ctx context.Context, x *item) error {
 	ctx, stop := context.WithTimeout(ctx, cleanTime)
 	defer stop()
+	defer context.AfterFunc(q.life, func() { // close waits a little
+		select {
+		case <-time.After(lonelyTime):
+			stop()
+		case <-ctx.Done():
+		}
+	})()
 	if err := q.dropSignals(ctx, x); err != nil {
 		return err
 	}

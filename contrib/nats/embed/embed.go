@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/internal/late"
 )
@@ -65,6 +66,10 @@ type Server struct {
 	lock    *os.File
 	conn    *natsgo.Conn
 	told    *late.Records // what the logger has not been told yet; nil before start
+	life    context.Context
+	end     context.CancelCauseFunc
+	leaving leavers
+	joined  bool // others may need this server
 	closing sync.Once
 	err     error
 }
@@ -85,6 +90,7 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opts: o, lock: lock}
+	s.life, s.end = context.WithCancelCause(context.Background())
 	if err := s.start(ctx, opts.Logger); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("embed: starting the server %s in %s: %w", o.ServerName, opts.Dir, err)
@@ -101,10 +107,17 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 	}
 	// The logger is foreign code, and the server has no protection against it.
 	logger, s.told = late.Logger(logger.With("server", s.opts.ServerName))
-	s.s.SetLoggerV2(&reports{logger}, false, false, false)
+	told := newReports(logger, s.cannotWrite)
+	s.s.SetLoggerV2(told, false, false, false)
 	s.s.Start()
-	for !s.s.ReadyForConnections(100 * time.Millisecond) {
-		if ctx.Err() != nil {
+	for ready := false; !ready; {
+		ready = s.s.ReadyForConnections(100 * time.Millisecond)
+		select {
+		case err := <-told.fatal:
+			return err
+		default:
+		}
+		if !ready && ctx.Err() != nil {
 			return fmt.Errorf("it accepts no connections; see the log: %w", context.Cause(ctx))
 		}
 	}
@@ -117,7 +130,8 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		_, answer := js.AccountInfo(once)
 		stop()
 		if answer == nil {
-			return nil
+			s.joined = true
+			return s.hear()
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -158,6 +172,10 @@ func (opts *Options) server() (*server.Options, error) {
 			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
 		}
 	}
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("embed: %w", err)
+	}
+	o.JetStreamMaxStore = storeLimit(opts.Dir)
 	if opts.Tune != nil {
 		opts.Tune(o)
 	}
@@ -166,9 +184,6 @@ func (opts *Options) server() (*server.Options, error) {
 
 // lockDir locks a directory. A NATS server does not: two servers would destroy its files.
 func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("embed: %w", err)
-	}
 	f, err := os.OpenFile(filepath.Join(dir, "nodebus.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
@@ -196,9 +211,15 @@ func (s *Server) Connect(opts ...natsgo.Option) (*natsgo.Conn, error) {
 }
 
 // Close stops the server, and returns when its files are closed. The other servers of a
-// cluster choose new leaders at once. Close the bus first.
+// cluster choose new leaders at once. If fewer than a majority of them would be left, Close
+// first waits until these close, too, or others are back, for at most 10 seconds: they may
+// still have something to store. Close the bus first.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
+		s.end(nodebus.ErrClosed)
+		if s.joined {
+			s.leave()
+		}
 		if s.conn != nil {
 			s.conn.Close()
 		}
