@@ -12,9 +12,14 @@ import (
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // TestMeasure does a little of all work with every peer: each gives one line with its figures.
-// The backends of NATS differ only in their servers; most of the time, the disk is waited for.
+// The backends of NATS differ only in their servers, and most of the time, the disk is waited
+// for. With -short, the phases are fewer.
 func TestMeasure(t *testing.T) {
-	for name, only := range map[string]string{"bolt": "", "nats": "one-event", "nats-unsynced": "", "nats-cluster": "open-new"} {
+	all := map[string]string{"bolt": "", "nats": "one-event", "nats-unsynced": "", "nats-cluster": "open-new"}
+	if testing.Short() {
+		all = map[string]string{"bolt": "", "nats-unsynced": "submit,events,resume,fanout,open-new,grow-take,grow-events"}
+	}
+	for name, only := range all {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
 			require.NoError(t, measureAll([]string{"-dir", t.TempDir(), "-backend", name, "-phases", only}, &out))

@@ -21,7 +21,7 @@ import (
 // natsBackend has servers in this process. With synced, they write to the disk before they acknowledge.
 func natsBackend(name string, servers int, synced bool) *backend {
 	b := &backend{
-		name: name, bare: "raw-nats", programs: []string{"hello", "hellonats", "helloembed"},
+		name: name, bare: "raw-nats", programs: []string{"hello", "hellosocket", "hellonats", "helloembed"},
 		open: func(dir string) (parts, error) {
 			all, err := openBuses(dir, servers, 1, synced)
 			if err != nil {
