@@ -240,7 +240,8 @@ func TestRetainIsThatOfTheStream(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name, Log: &nodebus.HubOptions{Retain: time.Hour}})
 	var text strings.Builder
-	open(t, shared, nats.Options{Name: name, Log: &nodebus.HubOptions{Retain: time.Minute}, Logger: loggerTo(&text)})
+	bus := open(t, shared, nats.Options{Name: name, Log: &nodebus.HubOptions{Retain: time.Minute}, Logger: loggerTo(&text)})
+	require.NoError(t, bus.Close(), "the logger is not called any more")
 	require.Contains(t, text.String(), "another Retain")
 	require.Contains(t, text.String(), "retain=1h0m0s wanted=1m0s")
 }

@@ -127,7 +127,8 @@ func TestOpenSaysThatReplicasDiffer(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name})
 	var text strings.Builder
-	open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(&text)})
+	bus := open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(&text)})
+	require.NoError(t, bus.Close(), "the logger is not called any more")
 	require.Contains(t, text.String(), "another number of replicas")
 }
 
