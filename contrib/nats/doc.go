@@ -34,7 +34,12 @@
 // process has ended it, Publish returns [nodebus.ErrClosed]. If it learns so too late,
 // Publish returns nil, and nobody receives the event.
 //
-// After a backup was restored, call [Renew] once.
+// Events expire by the clock of the server that stores them, and so do the parts of records
+// that nobody has completed. The clocks of the processes do not matter. The clocks of the
+// servers should differ by less than Retain.
+//
+// After a backup was restored, call [Renew] once, and after a machine has lost power whose
+// server does not synchronize its files.
 //
 // # The queue
 //

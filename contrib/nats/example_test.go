@@ -2,8 +2,10 @@ package nats_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
@@ -65,11 +67,11 @@ func ExampleConnect() {
 		return
 	}
 	defer nc.Close()
-	ctx, stop := context.WithTimeout(context.Background(), 1)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer stop()
 	_, err = nats.Open(ctx, nc, &nats.Options{Node: "one"})
-	fmt.Println(err != nil)
-	// Output: true
+	fmt.Println(errors.Is(err, nats.ErrAway), errors.Is(err, context.DeadlineExceeded))
+	// Output: true true
 }
 
 // After a backup was restored, a new epoch begins: clients with older cursors receive a gap.

@@ -27,7 +27,8 @@ type Options struct {
 	Node string
 	// Replicas is the number of servers that keep each message. With 3, one server of the
 	// cluster may be lost. It counts when a stream is made; change it later with the
-	// command "nats stream edit". Default 1.
+	// command "nats stream edit". Default 1; if the connection knows three servers or more,
+	// Open warns the Logger, unless 1 is given.
 	Replicas int
 	// Queue holds the limits of the queue. Default: see [flow.QueueOptions].
 	Queue *flow.QueueOptions

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/embed"
 )
@@ -25,6 +26,10 @@ func ExampleStart() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(bus.Log() != nil, bus.Close(), server.Close())
-	// Output: true <nil> <nil>
+	if err := bus.Queue().Push(ctx, &nodebus.Prompt{ID: "p"}, nil); err != nil {
+		panic(err)
+	}
+	waiting, _, err := bus.Queue().Len(ctx)
+	fmt.Println(waiting, err, bus.Close(), server.Close())
+	// Output: 1 <nil> <nil> <nil>
 }
