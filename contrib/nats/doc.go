@@ -34,6 +34,10 @@
 // process has ended it, Publish returns [nodebus.ErrClosed]. If it learns so too late,
 // Publish returns nil, and nobody receives the event.
 //
+// A client without a cursor, such as a front end of ComfyUI, may come to any process, too. A
+// process knows only what the client has confirmed to this process. So a client that moves
+// receives once more its prompts that have ended within Retain.
+//
 // Events expire by the clock of the server that stores them, and so do the parts of records
 // that nobody has completed. The clocks of the processes do not matter. The clocks of the
 // servers should differ by less than Retain.

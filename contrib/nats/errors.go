@@ -9,7 +9,7 @@ import (
 var (
 	// ErrOtherStream is the reason if a stream was deleted, perhaps created again, or has
 	// lost its newest messages: what this process knows belongs to the stream before. All
-	// methods of the part that uses the stream fail with it, and those of the queue, so that
+	// methods of the part that uses the stream fail with it, and all methods of the queue:
 	// this process takes no prompts. See [Bus.Done]. Close the [Bus] and open it again.
 	ErrOtherStream = errors.New("the stream is another one than before")
 	// ErrNewer is the reason if a newer version of this package has made the stream.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/nodebus/nodebus/flow"
@@ -104,4 +105,26 @@ func (q *queue) snapshot(ctx context.Context, ids []string) (all []*item, err er
 		return inOrder(a, b)
 	})
 	return all, nil
+}
+
+// LastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
+// there is none; see [flow.Queue]. What others have pushed, it knows a moment later.
+func (q *queue) LastPriority(ctx context.Context, most float64) (float64, error) {
+	ctx, stop := bounded(ctx)
+	defer stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.current(ctx); err != nil {
+		return 0, err
+	}
+	at, _ := slices.BinarySearchFunc(q.waiting, most, func(x *item, most float64) int {
+		if x.Priority <= most {
+			return -1
+		}
+		return 1
+	})
+	if at == 0 {
+		return math.Inf(-1), nil
+	}
+	return q.waiting[at-1].Priority, nil
 }

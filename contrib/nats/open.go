@@ -23,8 +23,8 @@ import (
 // a newer version of this package.
 const version = 1
 
-// openTime is how long opening a stream fails before the logger is told: nothing else tells
-// whoever starts the first process of a cluster what the process waits for.
+// openTime is how long opening a stream fails before the logger learns it: nothing else says
+// to whoever starts the first process of a cluster what the process waits for.
 const openTime = 2 * time.Second
 
 // nameChars are the characters of a name.
@@ -67,8 +67,8 @@ type Bus struct {
 // nc must be a connection of [Connect], or of package embed: a connection that gives up, or
 // that buffers, would lose what is published, or publish it too late.
 //
-// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; the
-// Logger is told what it waits for. A new cluster does not answer before all of its servers
+// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; it
+// tells the Logger what it waits for. A new cluster does not answer before all of its servers
 // run. Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}

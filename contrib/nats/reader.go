@@ -82,7 +82,7 @@ func (r *reader) start() {
 // troubles decides which of many attempts that failed the logger receives: one each
 // minute, and not the first one after a success, because a server that is replaced is no trouble.
 type troubles struct {
-	after       time.Duration // until the first is told; 0: 15 seconds
+	after       time.Duration // failing so long is no trouble; 0: 15 seconds
 	since, told time.Time
 }
 
