@@ -42,7 +42,7 @@
 // that nobody has completed. The clocks of the processes do not matter. The clocks of the
 // servers should differ by less than Retain.
 //
-// After a backup was restored, call [Renew] once, and after a machine has lost power whose
+// Call [Renew] once after a backup was restored, and after a machine has lost power whose
 // server does not synchronize its files.
 //
 // # The queue
