@@ -38,7 +38,12 @@
 // process knows only what the client has confirmed to this process. So a client that moves
 // receives once more its prompts that have ended within Retain.
 //
-// After a backup was restored, call [Renew] once.
+// Events expire by the clock of the server that stores them, and so do the parts of records
+// that nobody has completed. The clocks of the processes do not matter. The clocks of the
+// servers should differ by less than Retain.
+//
+// Call [Renew] once after a backup was restored, and after a machine has lost power whose
+// server does not synchronize its files.
 //
 // # The queue
 //

@@ -126,10 +126,38 @@ func (w writer) Write(b []byte) (int, error) {
 func TestOpenSaysThatReplicasDiffer(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name})
-	var text strings.Builder
-	bus := open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(&text)})
-	require.NoError(t, bus.Close(), "the logger is not called any more")
-	require.Contains(t, text.String(), "another number of replicas")
+	buf := &lockedBuffer{}
+	open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(buf)})
+	buf.comes(t, "another number of replicas")
+}
+
+// TestOpenSaysThatOneServerKeepsAll opens a bus on a connection to several servers.
+func TestOpenSaysThatOneServerKeepsAll(t *testing.T) {
+	for _, c := range []struct {
+		urls     string
+		replicas int
+		told     bool
+	}{
+		{"nats://a:1,nats://b:1,nats://c:1", 0, true},
+		{"nats://a:1,nats://b:1,nats://c:1", 1, false},
+		{"nats://a:1,nats://b:1", 0, false},
+	} {
+		nc, err := nats.Connect(c.urls, natsgo.InProcessServer(shared))
+		require.NoError(t, err)
+		defer nc.Close()
+		buf, name := &lockedBuffer{}, newName()
+		bus, err := nats.Open(t.Context(), nc, &nats.Options{Name: name, Replicas: c.replicas, LogBytes: 64 << 20, Logger: loggerTo(buf)})
+		require.NoError(t, err)
+		if c.told {
+			buf.comes(t, "one server keeps the bus")
+		}
+		require.NoError(t, bus.Close(), "it waits for the logger")
+		want := 0
+		if c.told {
+			want = 1
+		}
+		require.Equal(t, want, strings.Count(buf.String(), "one server keeps the bus"), "%+v", c)
+	}
 }
 
 // TestRenew begins a new epoch, as after a backup.

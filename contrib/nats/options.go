@@ -28,7 +28,8 @@ type Options struct {
 	// Replicas is the number of servers that keep each message: 1, 3 or 5. With 3, one server
 	// of the cluster may be lost. With 1 in a cluster, a server that stops takes its streams
 	// along until it is back. More than the cluster has servers is an error of Open. It counts
-	// when a stream is made; change it later with the command "nats stream edit". Default 1.
+	// when a stream is made; change it later with the command "nats stream edit". Default 1;
+	// if the connection knows three servers or more, Open warns the Logger, unless 1 is given.
 	Replicas int
 	// Queue holds the limits of the queue. Default: see [flow.QueueOptions].
 	Queue *flow.QueueOptions

@@ -53,7 +53,9 @@ type Options struct {
 	ClusterName string
 	// Unsynced makes the server write to the disk each two minutes, and not before it
 	// acknowledges. It is faster. If the machine loses power, two minutes are lost that
-	// clients may have seen. A process that is killed loses nothing. Default: false.
+	// clients may have seen, and their cursors are given to other events: a client that
+	// comes back then misses events and hears of no gap. So call [nats.Renew] before the bus
+	// is opened again. A process that is killed loses nothing. Default: false.
 	Unsynced bool
 	// Tune changes the options of the server before it starts, for example Cluster.TLSConfig,
 	// or Host, Port, Username and Password to let other programs connect; then also set

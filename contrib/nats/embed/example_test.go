@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/embed"
 )
@@ -29,8 +30,12 @@ func ExampleStart() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(bus.Log() != nil, bus.Close(), server.Close())
-	// Output: true <nil> <nil>
+	if err := bus.Queue().Push(ctx, &nodebus.Prompt{ID: "p"}, nil); err != nil {
+		panic(err)
+	}
+	waiting, _, err := bus.Queue().Len(ctx)
+	fmt.Println(waiting, err, bus.Close(), server.Close())
+	// Output: 1 <nil> <nil> <nil>
 }
 
 // Three servers are a cluster. Here all are in one program; usually each is in a process of
