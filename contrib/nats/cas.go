@@ -56,6 +56,15 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 	}
 }
 
+// faultOf returns why the server in this process stores nothing; nil if it works, or if there
+// is none. Another server of its cluster may store.
+func faultOf(nc *nats.Conn) error {
+	if s, here := nc.Opts.InProcessServer.(interface{ Err() error }); here {
+		return s.Err()
+	}
+	return nil
+}
+
 // again reports whether a message should be sent again: there was no answer, no server
 // leads the stream at the moment, or the stream still works on the message.
 func again(err error) bool {

@@ -31,12 +31,3 @@ func isLonely(nc *nats.Conn) bool {
 	s, here := nc.Opts.InProcessServer.(interface{ HasMajority() bool })
 	return here && !s.HasMajority()
 }
-
-// faultOf returns why the server in this process stores nothing; nil if it works, or if there
-// is none. Another server of its cluster may store.
-func faultOf(nc *nats.Conn) error {
-	if s, here := nc.Opts.InProcessServer.(interface{ Err() error }); here {
-		return s.Err()
-	}
-	return nil
-}
