@@ -135,5 +135,6 @@
 //	signals_pass.go    calls receivers                signals_errors.go  errors of other processes
 //	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
+//	server.go    what a server in this process says
 //	secrets.go   encrypts secrets                     settings.go  what streams must have
 package nats

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus"
 )
 
@@ -18,7 +17,6 @@ const (
 	waitingBytes = 8 << 20   // the events that were accepted and not read; Append waits at this bound
 	eventBytes   = 16 << 20  // the largest event
 	barrierTime  = 10 * time.Second
-	lonelyTime   = time.Second // how long Close waits for servers that are gone
 )
 
 // eventLog is a [nodebus.Log] in a stream. A writer sends the events that wait as one
@@ -64,8 +62,8 @@ type flight struct {
 
 // openLog opens the log and reads what its stream has.
 func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
-	for orphan := uint64(0); ; {
-		l, err := tryLog(ctx, b, orphan)
+	for orphan, hole := uint64(0), uint64(0); ; {
+		l, err := tryLog(ctx, b, orphan, hole)
 		newest := uint64(0)
 		if err == nil {
 			if newest = l.coming.newestOrphan(); newest <= orphan {
@@ -82,12 +80,14 @@ func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
 		if err != nil && !errors.As(err, &missing) || ctx.Err() != nil {
 			return nil, cmp.Or(err, context.Cause(ctx))
 		}
-		orphan = max(orphan, newest, uint64(missing))
+		hole = max(hole, uint64(missing))
+		orphan = max(orphan, newest, hole)
 	}
 }
 
-// tryLog opens the log. The events up to the message orphan are lost.
-func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
+// tryLog opens the log. The events up to the message orphan are lost. The messages up to hole
+// are not read.
+func tryLog(ctx context.Context, b *Bus, orphan, hole uint64) (*eventLog, error) {
 	l := &eventLog{bus: b, name: rand.Text()[:12], stream: b.streamName("LOG"), changed: make(chan struct{}), prompts: map[string]*state{}}
 	l.subject = l.stream + ".events"
 	l.coming.set()
@@ -113,7 +113,7 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	l.cache = nodebus.NewLogCache(lost, &opts)
 	l.floors.retain = opts.Retain
 	l.reading = &reader{
-		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, orphan+1),
+		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, hole+1),
 		receive: l.receive, fail: l.fail, logger: b.logger,
 	}
 	run, stop := context.WithCancel(context.Background())
@@ -179,27 +179,6 @@ func (l *eventLog) Close() error {
 	}
 	l.abandon(nodebus.ErrClosed)
 	return err
-}
-
-// lastFlush is the Flush of Close. It does not wait for a leader if the server in this
-// process has lost the others: they may end, too.
-func (l *eventLog) lastFlush() (err error) {
-	for range barrierTime / lonelyTime {
-		ctx, stop := context.WithTimeout(context.Background(), lonelyTime)
-		err = l.Flush(ctx)
-		stop()
-		if !errors.Is(err, ErrAway) || isLonely(l.bus.nc) {
-			return err
-		}
-	}
-	return err
-}
-
-// isLonely reports whether the server in this process is not connected to so many others
-// that their cluster can store something. It is false if there is no server in this process.
-func isLonely(nc *nats.Conn) bool {
-	s, here := nc.Opts.InProcessServer.(interface{ HasMajority() bool })
-	return here && !s.HasMajority()
 }
 
 // fail ends the log: from now on, its methods return err.

@@ -53,7 +53,7 @@ type reader struct {
 type skippedError uint64
 
 func (e skippedError) Error() string {
-	return fmt.Sprintf("the stream does not have message %d any more, and this process has not read it", uint64(e))
+	return fmt.Sprintf("the stream has dropped messages before this process has read them, the newest is message %d", uint64(e))
 }
 
 // start starts to read.

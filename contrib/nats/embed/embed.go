@@ -1,6 +1,24 @@
 // Package embed runs a NATS server with JetStream in this process, alone or as a member of
 // a cluster, for package contrib/nats. It is a package of its own, because a server makes a
 // program 10 MB larger.
+//
+// # The end of a process
+//
+// Close the bus, and then the server. If all processes of a cluster end at the same time, a
+// server that others need for their majority stays until they close, too, so that each
+// process stores what it has. The bounds are 10 seconds for the bus, or one second if its
+// server has lost the others, and 10 seconds for the server.
+//
+// # A full or damaged disk
+//
+// A server that cannot write a file stores nothing more until it is started again, also if the
+// disk has room again: watch [Server.Done]. What was acknowledged is kept. Before that, the
+// server refuses what would take more than three quarters of the room that the disk had at the
+// start; calls then wait, and return nats.ErrAway with the reason. Tune can set another limit,
+// JetStreamMaxStore.
+//
+// A server leaves out what it cannot read of a damaged file, and tells the logger. With three
+// replicas, the other servers have it.
 package embed
 
 import (
