@@ -132,7 +132,7 @@ func (x *clientIndex) add(ev *Event, k mark) (p *promptState, steps uint32) {
 	}
 	if e, ok := ev.Payload.(Executing); ok {
 		if p.now = e; e.UniqueID == "" {
-			x.close(p, ev.Time)
+			x.close(p, time.Now()) // ev.Time may be of another machine
 		}
 	}
 	return p, steps

@@ -27,7 +27,9 @@ func NewLogCache(lost Cursor, opts *HubOptions) *LogCache {
 
 // Add keeps ev and passes it to the followers. ev.ID must be greater than the ID of each
 // event before; otherwise Add does nothing, because a log may read an event twice. ev.Time
-// must be set: [HubOptions.Retain] counts from it. Add sets ev.Epoch.
+// must be set: [HubOptions.Retain] counts from it, see SetTime. Add sets ev.Epoch. The cache and a hub
+// that publishes ev share what the hub has encoded: to add the event to a second cache,
+// make a new Event of its fields.
 //
 // Add returns [ErrClosed] if ev may not follow, see [Log.Append]: its prompt has ended, or
 // a newer attempt of its prompt has begun. The cache then leaves the event out. For an
@@ -52,6 +54,16 @@ func (c *LogCache) Add(ev Event) error {
 	ev.Epoch, ev.Time = l.epoch, time.Unix(0, at)
 	l.add(src, ev, at)
 	return nil
+}
+
+// SetTime says what time it is by the clock that gives the events their times, if that is
+// the clock of another machine: events expire by that clock, which runs on until the next
+// call. Without SetTime, they expire by the clock of this process.
+func (c *LogCache) SetTime(now time.Time) {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.elsewhere = otherClock{is: now, set: time.Now()}
 }
 
 // Check returns the error that Add would return for ev now, without adding it. A log that

@@ -94,6 +94,33 @@ func TestLogCacheExpires(t *testing.T) {
 	})
 }
 
+// TestLogCacheExpiresByAnotherClock adds events with the times of another machine.
+func TestLogCacheExpiresByAnotherClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		bubble.Test(t, func(t *testing.T) {
+			there := func() time.Time { return time.Now().Add(ahead) }
+			c := nodebus.NewLogCache(nodebus.Cursor{Epoch: "far"}, &nodebus.HubOptions{Retain: time.Minute})
+			_, stop, err := c.Follow(func(nodebus.Event) {})
+			require.NoError(t, err)
+			defer stop()
+			for id, ev := range []nodebus.Event{start("1"), ending("1"), start("runs")} {
+				ev.ID, ev.Time = uint64(id+1), there()
+				c.SetTime(ev.Time)
+				require.NoError(t, c.Add(ev))
+			}
+			kept := func() int {
+				page, err := c.Read(nodebus.LogQuery{All: true, UpTo: 3})
+				require.NoError(t, err)
+				return len(page.Events)
+			}
+			time.Sleep(50 * time.Second)
+			require.Equal(t, 3, kept())
+			time.Sleep(70 * time.Second)
+			require.Equal(t, 1, kept())
+		})
+	}
+}
+
 // TestLogCacheTellsWhatMayFollow compares Check with Add, and Oldest with Read.
 func TestLogCacheTellsWhatMayFollow(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {

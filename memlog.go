@@ -18,6 +18,7 @@ type memoryLog struct {
 	mu        sync.Mutex // held while followers are called, so that they receive events in order
 	followers []*follower
 	clock     clock
+	elsewhere otherClock
 	last      uint64
 	prompts   map[string]*source
 	clients   map[string]*clientSources

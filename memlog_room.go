@@ -142,7 +142,7 @@ func (l *memoryLog) tick() {
 	if len(l.followers) == 0 {
 		return
 	}
-	now := time.Now()
+	now := l.elsewhere.now()
 	old, next := now.Add(-l.opts.Retain), l.opts.Retain
 	for e := l.ended.Front(); e != nil; e = l.ended.Front() {
 		p := e.Value.(*source)

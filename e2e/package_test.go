@@ -41,7 +41,6 @@ func installed(t *testing.T, name string) string {
 
 // TestModuleAlone runs the tests of the JavaScript client, which need Node.js only.
 func TestModuleAlone(t *testing.T) {
-	t.Parallel()
 	files, err := filepath.Glob("../js/test/*.test.mjs")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)

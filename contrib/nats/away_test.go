@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,26 +146,12 @@ func TestAppendWaitsForRoom(t *testing.T) {
 	require.NoError(t, err)
 	l := bus.Log()
 	p.end(t)
-	const events = 200
-	appended, ended := make(chan int, events), make(chan error, 1)
-	text := strings.Repeat("x", 100_000)
-	go func() {
-		for n := range events {
-			if err := l.Append(about("1", nodebus.Custom{Type: "large", Data: text})); err != nil {
-				ended <- err
-				return
-			}
-			appended <- n
-		}
-		ended <- nil
-	}()
-	for range 80 {
-		<-appended
-	}
-	require.Less(t, len(appended), 20, "at most 8 MiB wait, and one flight is on its way")
+	accepted, appended := fillUp(t, l)
+	require.Equal(t, 8<<20/100_060, accepted)
 	p.begin(t)
-	require.NoError(t, <-ended)
+	require.Equal(t, fills, come(t, appended, "room"))
 	flush(t, l)
-	require.Len(t, everything(t, l).Events, events)
+	kept := len(everything(t, l).Events) // Len would print them
+	require.Equal(t, fills, kept)
 	require.NoError(t, bus.Close())
 }

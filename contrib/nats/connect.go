@@ -14,14 +14,16 @@ import (
 const writeTime = 2 * time.Second
 
 // Connect returns a connection for [Open]. urls are the addresses of the servers of one
-// cluster, separated by commas, such as "nats://10.0.0.1:4222,nats://10.0.0.2:4222". opts
-// are further options, such as credentials.
+// cluster, separated by commas, such as "nats://10.0.0.1:4222,nats://10.0.0.2:4222"; with
+// "tls://", the connection is encrypted. opts are further options of package nats.go, such as
+// UserCredentials, UserInfo and RootCAs.
 //
 // Connect does not wait until the connection is made: the connection keeps trying, also
-// after it is lost, or refused. It buffers nothing while it is lost, because a Bus sends
-// again what was not acknowledged. A server that takes nothing for 2 seconds is given up.
-// The Logger of the Bus hears of errors that no call returns, unless opts have an
-// ErrorHandler. Close the connection after the Bus.
+// after it is lost, or refused, and also if an address or a password is wrong. So give [Open] a
+// context with a deadline. An error of Connect is an error of urls or opts. The connection
+// buffers nothing while it is lost, because a [Bus] sends again what was not acknowledged. A
+// server that takes nothing for 2 seconds is given up. The Logger of the Bus hears of errors
+// that no call returns, unless opts have an ErrorHandler. Close the connection after the Bus.
 func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(urls, append([]nats.Option{
 		nats.Name("nodebus"), nats.ErrorHandler(unheard),

@@ -34,7 +34,16 @@
 // process has ended it, Publish returns [nodebus.ErrClosed]. If it learns so too late,
 // Publish returns nil, and nobody receives the event.
 //
-// After a backup was restored, call [Renew] once.
+// A client without a cursor, such as a front end of ComfyUI, may come to any process, too. A
+// process knows only what the client has confirmed to this process. So a client that moves
+// receives once more its prompts that have ended within Retain.
+//
+// Events expire by the clock of the server that stores them, and so do the parts of records
+// that nobody has completed. The clocks of the processes do not matter. The clocks of the
+// servers should differ by less than Retain.
+//
+// Call [Renew] once after a backup was restored, and after a machine has lost power whose
+// server does not synchronize its files.
 //
 // # The queue
 //
@@ -90,10 +99,15 @@
 // context ends, at most 15 seconds if it has no deadline, and then return [ErrAway]. Hubs go
 // on delivering what they have.
 //
+// If the leader of a stream is killed, the others choose a new one after 4 to 9 seconds. Two
+// elections in a row may take longer than 15 seconds.
+//
 // A process that was cut off for so long that the others have removed what it has not read
 // gets [ErrOtherStream], and so do all processes if a stream is deleted. Hubs then hear
 // nothing more. [Bus.Done] tells the program: close the hub and the bus, and open them
 // again, or end the program, so that whatever runs it starts it again.
+// Queue, store and signals of a process that was away go on by themselves: after half an
+// hour, the process compares what it knows with the streams.
 //
 // # Durability
 //
@@ -112,7 +126,8 @@
 //	queue.go     the queue; Move, Delete, Len         index.go   what a process knows of it
 //	push.go      Push, and the limits                 take.go    Take and TakeOne
 //	lease.go     leases                               list.go    List
-//	change.go    replaces states, reads prompts       sweep.go   removes what killed processes leave
+//	prompts.go   stores, reads, removes prompts       sweep.go   removes what killed processes leave
+//	leader.go    asks for single messages
 //	parts.go     values in several messages           plain.go   prompts whose values are plain data
 //	store.go     the records that each process knows  store_put.go, store_read.go
 //	signals.go   the kept signals, Drop               signals_box.go     limits

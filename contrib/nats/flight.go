@@ -140,6 +140,7 @@ func (l *eventLog) has(number uint64) bool {
 
 // receive adds the events of a message to the cache.
 func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	l.cache.SetTime(at.Timestamp)
 	number := l.arrive(m, at)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -32,8 +32,8 @@ func TestAwayLongerThanTheMarkers(t *testing.T) {
 	}
 	require.NoError(t, nats.CatchUp(t.Context(), cut.Queue()))
 	require.NoError(t, nats.CatchUpSignals(t.Context(), cut.Signals()))
-	for range cut.Store().List(t.Context()) { // it reads first what is stored
-		break
+	for _, err := range cut.Store().List(t.Context()) { // it reads first what is stored
+		require.NoError(t, err)
 	}
 	require.Equal(t, []int{2, 2, 2}, knows())
 

@@ -75,11 +75,14 @@ func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
 			}
 			l.abandon(nodebus.ErrClosed)
 		}
-		// If the stream begins in the middle of a large event, this event is lost, too.
-		orphan = max(orphan, newest)
-		if err != nil && !errors.Is(err, errSkipped) || ctx.Err() != nil {
+		// If the stream begins in the middle of a large event, this event is lost, too. If
+		// messages are missing, because a file of the server was damaged, or because the
+		// stream has dropped them just now, so is everything before them.
+		var missing skippedError
+		if err != nil && !errors.As(err, &missing) || ctx.Err() != nil {
 			return nil, cmp.Or(err, context.Cause(ctx))
 		}
+		orphan = max(orphan, newest, uint64(missing))
 	}
 }
 
@@ -110,7 +113,7 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	l.cache = nodebus.NewLogCache(lost, &opts)
 	l.floors.retain = opts.Retain
 	l.reading = &reader{
-		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, 1),
+		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, orphan+1),
 		receive: l.receive, fail: l.fail, logger: b.logger,
 	}
 	run, stop := context.WithCancel(context.Background())

@@ -255,6 +255,9 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		return nil, wrong(ErrForeign, "its metadata have no version; choose another Options.Name", nil)
 	case v > version:
 		return nil, wrong(ErrNewer, fmt.Sprintf("it has version %d, this program knows version %d; update this program", v, version), nil)
+	case has.Replicas == 1 && b.opts.Replicas == 0 && part == "LOG" && len(b.nc.Servers()) >= 3:
+		b.logger.Warn("nats: one server keeps the bus, although there are more: if its disk is lost, all is lost; set Options.Replicas to 3, or to 1 if this is meant, and change streams that exist with: nats stream edit",
+			"stream", cfg.Name, "servers", b.nc.Servers())
 	case has.Replicas != cfg.Replicas && b.opts.Replicas != 0:
 		b.logger.Warn("nats: the stream has another number of replicas than Options.Replicas; change it with: nats stream edit",
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)

@@ -32,6 +32,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		"replicas below 0":          {nats.Options{Replicas: -1}, "must not be negative"},
 		"a size below 0":            {nats.Options{LogBytes: -1}, "must not be negative"},
 		"a short key":               {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
+		"an empty key":              {nats.Options{SecretKey: []byte{}}, "Options.SecretKey is empty"},
 		"two keys":                  {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
 		"a key file without a key":  {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
 		"a key file that is absent": {nats.Options{KeyFile: short + "x"}, "check Options.KeyFile"},
@@ -125,9 +126,38 @@ func (w writer) Write(b []byte) (int, error) {
 func TestOpenSaysThatReplicasDiffer(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name})
-	var text strings.Builder
-	open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(&text)})
-	require.Contains(t, text.String(), "another number of replicas")
+	buf := &lockedBuffer{}
+	open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(buf)})
+	buf.comes(t, "another number of replicas")
+}
+
+// TestOpenSaysThatOneServerKeepsAll opens a bus on a connection to several servers.
+func TestOpenSaysThatOneServerKeepsAll(t *testing.T) {
+	for _, c := range []struct {
+		urls     string
+		replicas int
+		told     bool
+	}{
+		{"nats://a:1,nats://b:1,nats://c:1", 0, true},
+		{"nats://a:1,nats://b:1,nats://c:1", 1, false},
+		{"nats://a:1,nats://b:1", 0, false},
+	} {
+		nc, err := nats.Connect(c.urls, natsgo.InProcessServer(shared))
+		require.NoError(t, err)
+		defer nc.Close()
+		buf, name := &lockedBuffer{}, newName()
+		bus, err := nats.Open(t.Context(), nc, &nats.Options{Name: name, Replicas: c.replicas, LogBytes: 64 << 20, Logger: loggerTo(buf)})
+		require.NoError(t, err)
+		if c.told {
+			buf.comes(t, "one server keeps the bus")
+		}
+		require.NoError(t, bus.Close(), "it waits for the logger")
+		want := 0
+		if c.told {
+			want = 1
+		}
+		require.Equal(t, want, strings.Count(buf.String(), "one server keeps the bus"), "%+v", c)
+	}
 }
 
 // TestRenew begins a new epoch, as after a backup.

@@ -170,6 +170,7 @@ func (s *storm) run(ctx context.Context, buses []*nats.Bus, disturb func()) {
 // work: a new leader may know less than the leader before it. Every prompt that was pushed
 // ends once.
 func TestElections(t *testing.T) {
+	t.Parallel() // it waits for servers most of the time
 	opts := nats.Options{Name: newName(), Replicas: 3}
 	servers := cluster(t)
 	var buses []*nats.Bus
@@ -207,6 +208,7 @@ func serveCluster(dir string, say func(...any)) {
 // TestLeaderKilled kills the leader of the queue again and again. It takes minutes, because a
 // new leader is chosen after 4 to 9 seconds; so it needs -long.
 func TestLeaderKilled(t *testing.T) {
+	t.Parallel()
 	rounds := 1
 	if *long {
 		rounds = 12

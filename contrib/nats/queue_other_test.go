@@ -48,7 +48,7 @@ func (s watchedStore) Put(ctx context.Context, r flow.Record) error {
 
 // TestOtherQueue has its prompts in a queue that does not know the log. While NATS is away,
 // the end of a prompt waits; if the process was killed then, the queue must still have the
-// prompt, so that its end is told.
+// prompt, so that clients hear of its end.
 func TestOtherQueue(t *testing.T) {
 	p, nc := newPlace(t)
 	p.begin(t)

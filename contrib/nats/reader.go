@@ -49,8 +49,12 @@ type reader struct {
 	cancel context.CancelFunc
 }
 
-// errSkipped is the error of a reader that misses messages.
-var errSkipped = errors.New("the stream has dropped messages before this process has read them")
+// skippedError is the error of a reader that misses messages. It is the newest of them.
+type skippedError uint64
+
+func (e skippedError) Error() string {
+	return fmt.Sprintf("the stream does not have message %d any more, and this process has not read it", uint64(e))
+}
 
 // start starts to read.
 func (r *reader) start() {
@@ -143,7 +147,7 @@ func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 			return last, err
 		}
 		if r.whole && at.Sequence.Stream != last+1 {
-			return last, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "close the bus and open it again", Err: errSkipped}
+			return last, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "close the bus and open it again", Err: skippedError(at.Sequence.Stream - 1)}
 		}
 		r.receive(m, at)
 		last = at.Sequence.Stream
@@ -257,7 +261,7 @@ func (r *reader) lasts(wrong bool) bool {
 
 // closed returns the error of a reader whose connection is closed for good.
 func (r *reader) closed() error {
-	err := error(nats.ErrConnectionClosed)
+	err := nats.ErrConnectionClosed
 	if last := r.js.Conn().LastError(); last != nil && !errors.Is(last, err) {
 		err = fmt.Errorf("%w: %w", err, last)
 	}

@@ -38,16 +38,16 @@ func whyNot(cfg *jetstream.StreamConfig, err error) string {
 		room = fmt.Sprintf("there is no room to reserve %d bytes; give the server a larger disk, or the account higher limits, or lower Options.LogBytes", cfg.MaxBytes)
 	}
 	switch code := api.ErrorCode; {
+	case code == noPeers && strings.Contains(err.Error(), "storage") && room != "":
+		return room
+	case code == noPeers:
+		return fmt.Sprintf("no %d servers of the cluster can keep it; lower Options.Replicas, or start more servers", cfg.Replicas)
 	case errors.Is(err, nats.ErrNoResponders) && errors.Is(err, ErrAway):
 		return "it cannot be opened; check that JetStream is enabled, also for the account"
 	case errors.Is(err, ErrAway):
 		return "it cannot be opened; check that the servers run, and more than half of a cluster, and the first time all of them"
 	case room != "" && (code == insufficientStorage || code == sizeTooLarge):
 		return room
-	case code == noPeers && strings.Contains(err.Error(), "storage") && room != "":
-		return room
-	case code == noPeers:
-		return fmt.Sprintf("no %d servers of the cluster can keep it; lower Options.Replicas, or start more servers", cfg.Replicas)
 	case code == tooManyStreams:
 		return "the account may have no more streams; a bus has four streams: raise max_streams of the account"
 	case code == sizeRequired:
@@ -81,13 +81,23 @@ func checkSettings(must, is *jetstream.StreamConfig) error {
 	mine, its := slices.Sorted(slices.Values(must.Subjects)), slices.Sorted(slices.Values(is.Subjects))
 	for _, s := range []setting{
 		{"subjects", strings.Join(its, ","), strings.Join(mine, ",")},
-		{"retention", is.Retention.String(), must.Retention.String()}, {"discard", is.Discard.String(), must.Discard.String()},
-		{"max_age", is.MaxAge, must.MaxAge}, {"max_msgs", unlimited(is.MaxMsgs), int64(-1)}, size,
+		{"retention", is.Retention.String(), must.Retention.String()},
+		{"discard", is.Discard.String(), must.Discard.String()},
+		{"max_age", is.MaxAge, must.MaxAge},
+		{"max_msgs", unlimited(is.MaxMsgs), int64(-1)},
+		size,
 		{"max_msgs_per_subject", unlimited(is.MaxMsgsPerSubject), unlimited(must.MaxMsgsPerSubject)},
-		{"max_msg_size", unlimited(int64(is.MaxMsgSize)), int64(-1)}, window,
-		{"allow_direct", is.AllowDirect, must.AllowDirect}, {"allow_msg_ttl", is.AllowMsgTTL || !must.AllowMsgTTL, true},
-		{"deny_delete", is.DenyDelete, false}, {"deny_purge", is.DenyPurge, false}, {"sealed", is.Sealed, false}, {"no_ack", is.NoAck, false},
-		{"mirror", is.Mirror != nil, false}, {"sources", len(is.Sources), 0}, {"subject_transform", is.SubjectTransform != nil, false},
+		{"max_msg_size", unlimited(int64(is.MaxMsgSize)), int64(-1)},
+		window,
+		{"allow_direct", is.AllowDirect, must.AllowDirect},
+		{"allow_msg_ttl", is.AllowMsgTTL || !must.AllowMsgTTL, true},
+		{"deny_delete", is.DenyDelete, false},
+		{"deny_purge", is.DenyPurge, false},
+		{"sealed", is.Sealed, false},
+		{"no_ack", is.NoAck, false},
+		{"mirror", is.Mirror != nil, false},
+		{"sources", len(is.Sources), 0},
+		{"subject_transform", is.SubjectTransform != nil, false},
 	} {
 		if s.is != s.must {
 			return &StreamError{Stream: must.Name, Reason: ErrSettings, Detail: fmt.Sprintf(

@@ -69,16 +69,14 @@ func TestStreamSettings(t *testing.T) {
 func TestOpenSaysThatLogBytesDiffer(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name, LogBytes: 32 << 20})
-	var text strings.Builder
-	bus := open(t, shared, nats.Options{Name: name, LogBytes: 64 << 20, Logger: loggerTo(&text)})
-	require.NoError(t, bus.Close())
-	require.Contains(t, text.String(), "another size than Options.LogBytes")
-	require.Contains(t, text.String(), "bytes=33554432 wanted=67108864")
-	text.Reset()
-	bus, err := nats.Open(t.Context(), connect(t, shared), &nats.Options{Name: name, Logger: loggerTo(&text)})
+	buf := &lockedBuffer{}
+	open(t, shared, nats.Options{Name: name, LogBytes: 64 << 20, Logger: loggerTo(buf)})
+	buf.comes(t, "another size than Options.LogBytes", "bytes=33554432 wanted=67108864")
+	buf = &lockedBuffer{}
+	bus, err := nats.Open(t.Context(), connect(t, shared), &nats.Options{Name: name, Logger: loggerTo(buf)})
 	require.NoError(t, err)
 	require.NoError(t, bus.Close())
-	require.Empty(t, text.String(), "whoever asks for nothing is told nothing")
+	require.Empty(t, buf.String(), "whoever asks for nothing is told nothing")
 }
 
 // TestLittleRoom opens buses in accounts that have less than the log reserves.

@@ -39,6 +39,8 @@ func TestDamagedSignals(t *testing.T) {
 	require.NoError(t, b.Signals().Send(t.Context(), named("three")))
 	require.Equal(t, []string{"one", "two", "three"}, box.got())
 	require.Equal(t, []string{"one", "two", "three"}, keeps(t, b.Signals()))
+	out.comes(t, "\n")
+	require.NoError(t, a.Close(), "it waits for the logger")
 	require.Equal(t, 1, strings.Count(out.String(), "\n"), out.String())
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -228,6 +229,16 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// comes waits until the logger has written some texts: it is told in a goroutine of its own.
+func (b *lockedBuffer) comes(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		for began := time.Now(); !strings.Contains(b.String(), text); time.Sleep(time.Millisecond) {
+			require.Less(t, time.Since(began), patience, "%q does not come: %s", text, b)
+		}
+	}
 }
 
 // TestStoreForgets deletes a record so that this process never reads that it is gone, as if

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func serverStops(t *testing.T, servers []*embed.Server, name string) {
 	a, b := openAt(t, servers[0], name), openAt(t, servers[1], name)
 	const each = 40
 	var mu sync.Mutex
-	kept, put := map[string]bool{}, map[string]bool{}
+	kept, put, may := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	_, err := a.Signals().Receive("p", func(flow.Signal) error { return nil })
 	require.NoError(t, err)
 	var all sync.WaitGroup
@@ -84,6 +85,7 @@ func serverStops(t *testing.T, servers []*embed.Server, name string) {
 				stored := bus.Store().Put(t.Context(), flow.Record{Prompt: &nodebus.Prompt{ID: id}, State: nodebus.Succeeded})
 				mu.Lock()
 				kept[id], put[id] = sent == nil, stored == nil
+				may[id] = sent == nil || strings.Contains(sent.Error(), "NATS does not tell")
 				if err := errors.Join(sent, stored); err != nil {
 					t.Logf("%s: %v", id, err)
 				}
@@ -101,18 +103,20 @@ func serverStops(t *testing.T, servers []*embed.Server, name string) {
 		require.NoError(t, err)
 		for r, err := range bus.Store().List(t.Context()) {
 			require.NoError(t, err)
-			require.True(t, put[r.Prompt.ID])
 			got[r.Prompt.ID] += 10
 		}
-		for id := range kept {
-			want := 0
-			if kept[id] {
-				want++
-			}
-			if put[id] {
-				want += 10
-			}
-			require.Equal(t, want, got[id], id)
+		for id := range kept { // a Put that has failed may have stored the record
+			require.GreaterOrEqual(t, got[id]%10, number(kept[id]), "lost: %s", id)
+			require.LessOrEqual(t, got[id]%10, number(may[id]), "kept, or doubled: %s", id)
+			require.GreaterOrEqual(t, got[id]/10, number(put[id]), "lost: %s", id)
 		}
 	}
+}
+
+// number returns 1 if something is so, and 0 otherwise.
+func number(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }

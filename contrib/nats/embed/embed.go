@@ -31,29 +31,35 @@ var ErrInUse = errors.New("another process uses the directory")
 // Options configures [Start].
 type Options struct {
 	// Dir is the directory of the streams; Start makes it. One process at a time uses it.
-	// Keep it on a local disk. It must be given.
+	// Keep it on a local disk: on a network file system, locks and synchronization may do
+	// nothing. Never give the directory of a server that was alone to a server of a cluster: its
+	// streams are lost. It must be given.
 	Dir string
 	// Name is the name of this server. In a cluster, it must be unique and must stay the
 	// same when the process starts again: the servers know each other's votes by their
 	// names. Default "nodebus".
 	Name string
 	// Listen is the address at which the other servers of a cluster reach this server, such
-	// as "10.0.0.1:6222". Everybody who reaches it can join the cluster, so keep it inside
-	// your network, or give a password or TLS with Tune. Default: none; the server is alone
-	// and opens no port.
+	// as "10.0.0.1:6222". Everybody who reaches it can join the cluster, and read and change
+	// everything, so keep it inside your network, or require certificates with Tune. Default:
+	// none; the server is alone and opens no port.
 	Listen string
-	// Routes are the addresses of all servers of the cluster. The own address may be among
-	// them. The first time, all servers must run; later, more than half of them. Default:
-	// none.
+	// Routes are the addresses of all servers of the cluster, such as "10.0.0.2:6222". The
+	// own address may be among them. The first time, all servers must run; later, more than
+	// half of them: three servers go on without one, five without two. Default: none.
 	Routes []string
 	// ClusterName names the cluster; servers of other clusters are refused. Default
 	// "nodebus".
 	ClusterName string
 	// Unsynced makes the server write to the disk each two minutes, and not before it
 	// acknowledges. It is faster. If the machine loses power, two minutes are lost that
-	// clients may have seen. A process that is killed loses nothing. Default: false.
+	// clients may have seen, and their cursors are given to other events: a client that
+	// comes back then misses events and hears of no gap. So call [nats.Renew] before the bus
+	// is opened again. A process that is killed loses nothing. Default: false.
 	Unsynced bool
-	// Tune changes the options of the server before it starts, such as TLS. Default: none.
+	// Tune changes the options of the server before it starts, for example Cluster.TLSConfig,
+	// or Host, Port, Username and Password to let other programs connect; then also set
+	// DontListen to false. Default: none.
 	Tune func(*server.Options)
 	// Logger receives what the server reports. Default: [slog.Default].
 	Logger *slog.Logger
@@ -77,6 +83,8 @@ type Server struct {
 // Start starts a server, connects to it without a port, and waits until its JetStream
 // answers: in a cluster, until more than half of the servers run and have a leader, and the
 // first time all of them. If ctx ends first, Start stops the server and returns an error.
+// If another process has the directory, Start returns [ErrInUse] at once: that process may
+// be ending.
 func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if opts == nil || opts.Dir == "" {
 		return nil, errors.New("embed: Options.Dir is empty; name the directory of the streams")
@@ -153,6 +161,7 @@ func (opts *Options) server() (*server.Options, error) {
 	o := &server.Options{
 		ServerName: name(opts.Name), DontListen: true, NoSigs: true, JetStream: true, StoreDir: opts.Dir,
 		SyncAlways: !opts.Unsynced, MaxPayload: 8 << 20,
+		ReconnectErrorReports: 60, // a server that is away would fill the log: each second, several connections fail
 	}
 	if opts.Listen != "" {
 		host, port, err := net.SplitHostPort(opts.Listen)
@@ -195,7 +204,8 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Conn returns a connection to the server, for [nats.Open]. Close closes it.
+// Conn returns a connection to the server, for [nats.Open]. It is always the same one. Close
+// of the server closes it; do not close it before.
 func (s *Server) Conn() *natsgo.Conn { return s.conn }
 
 // InProcessConn makes a bare connection to the server, for the option InProcessServer of

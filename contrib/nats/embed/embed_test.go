@@ -284,7 +284,7 @@ func TestOpenWaitsForALateServer(t *testing.T) {
 // TestOpenRefusesALogWithoutRoom: that the servers have no room does not change by waiting.
 func TestOpenRefusesALogWithoutRoom(t *testing.T) {
 	_, err := nats.Open(t.Context(), newCluster(t).start(t, 0, 3)[0].Conn(), &nats.Options{Replicas: 3, LogBytes: 1 << 60, Logger: quiet})
-	require.ErrorContains(t, err, "NODEBUS_LOG: the server has no room")
+	require.ErrorContains(t, err, "NODEBUS_LOG: there is no room")
 }
 
 // rude is a handler of a logger that panics, or ends its goroutine.
