@@ -239,9 +239,9 @@ func TestLogBytes(t *testing.T) {
 func TestRetainIsThatOfTheStream(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name, Log: &nodebus.HubOptions{Retain: time.Hour}})
-	var text strings.Builder
+	var text lockedBuffer // the logger is told in a goroutine of its own
 	open(t, shared, nats.Options{Name: name, Log: &nodebus.HubOptions{Retain: time.Minute}, Logger: loggerTo(&text)})
-	require.Contains(t, text.String(), "another Retain")
+	until(t, func() bool { return strings.Contains(text.String(), "another Retain") })
 	require.Contains(t, text.String(), "retain=1h0m0s wanted=1m0s")
 }
 

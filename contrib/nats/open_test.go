@@ -97,9 +97,9 @@ func TestOpenRefusesStreams(t *testing.T) {
 func TestOpenSaysThatReplicasDiffer(t *testing.T) {
 	name := newName()
 	open(t, shared, nats.Options{Name: name})
-	var text strings.Builder
+	var text lockedBuffer // the logger is told in a goroutine of its own
 	open(t, shared, nats.Options{Name: name, Replicas: 3, Logger: loggerTo(&text)})
-	require.Contains(t, text.String(), "another number of replicas")
+	until(t, func() bool { return strings.Contains(text.String(), "another number of replicas") })
 }
 
 // TestRenew begins a new epoch, as after a backup.
