@@ -67,6 +67,10 @@
 //	client → Engine.Submit → Queue → Engine.Run → Executor → Class → node.Run
 //	client → Engine.Interrupt, Engine.Answer → Signals → the engine that runs the prompt
 //
+// Queue, Signals, Log, and the Store of records are in memory. Module contrib/bolt keeps them
+// in a file. Module contrib/nats shares them among processes: then the client, the engine
+// that accepts its prompt and the engine that runs it may be in three processes.
+//
 // # What you can rely on
 //
 // The comment of [Hub] lists the guarantees of delivery. The comment of flow.Engine

@@ -18,7 +18,7 @@ var qualifiers = map[string]string{
 	"nodebus": modulePath, "flow": modulePath + "/flow", "ws": modulePath + "/ws", "sse": modulePath + "/sse",
 	"client": modulePath + "/client", "comfy": modulePath + "/comfy", "fold": modulePath + "/fold",
 	"js": modulePath + "/js", "nodetest": modulePath + "/nodetest", "around": modulePath + "/flow/around", "loops": modulePath + "/flow/loops", "diskcache": modulePath + "/flow/diskcache", "conform": modulePath + "/conform",
-	"picture": modulePath + "/picture", "bolt": modulePath + "/contrib/bolt",
+	"picture": modulePath + "/picture", "bolt": modulePath + "/contrib/bolt", "nats": modulePath + "/contrib/nats",
 
 	"atomic": "sync/atomic", "base64": "encoding/base64", "binary": "encoding/binary", "bufio": "bufio",
 	"bytes": "bytes", "cmp": "cmp", "color": "image/color", "context": "context", "draw": "image/draw",

@@ -2,6 +2,7 @@ package nodebus
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 )
@@ -96,6 +97,21 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 		more = found.More && len(found.Events) > 0
 	}
 	return outcome, closed, nil
+}
+
+// Flush waits until the log has stored the events that were published before. It is for an
+// engine, which then takes a prompt out of a queue that the log does not know: if the
+// process dies in between, nobody would tell the end of the prompt. Only a log with a method
+// Flush(ctx context.Context) error stores events later than it accepts them; otherwise Flush
+// returns nil at once. The error is the error of the log.
+func (h *Hub) Flush(ctx context.Context) error {
+	l, late := h.log.(interface {
+		Flush(ctx context.Context) error
+	})
+	if !late {
+		return nil
+	}
+	return Protect(func() error { return l.Flush(ctx) })
 }
 
 // LastStatus returns the newest Status that was told to every client, by anybody whose

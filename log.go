@@ -8,7 +8,9 @@ package nodebus
 //
 // A log may also have a method Closed(promptID string) bool, which tells whether a prompt
 // has ended, also if its events are no longer kept. [Hub.Ended] calls it. Without it, the
-// end of a prompt may be told again, if its process was killed and Retain has passed.
+// end of a prompt may be told again, if its process was killed and Retain has passed. A log
+// that stores events later than Append returns may have a method Flush(ctx context.Context)
+// error, which waits until all events that Append has accepted are stored, see [Hub.Flush].
 //
 // All methods must be safe for concurrent use. A log must not call a follower for two
 // events at the same time.

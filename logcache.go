@@ -27,7 +27,9 @@ func NewLogCache(lost Cursor, opts *HubOptions) *LogCache {
 
 // Add keeps ev and passes it to the followers. ev.ID must be greater than the ID of each
 // event before; otherwise Add does nothing, because a log may read an event twice. ev.Time
-// must be set: [HubOptions.Retain] counts from it. Add sets ev.Epoch.
+// must be set: [HubOptions.Retain] counts from it. Add sets ev.Epoch. The cache and a hub
+// that publishes ev share what the hub has encoded: to add the event to a second cache,
+// make a new Event of its fields.
 //
 // Add returns [ErrClosed] if ev may not follow, see [Log.Append]: its prompt has ended, or
 // a newer attempt of its prompt has begun. The cache then leaves the event out. For an

@@ -32,13 +32,14 @@ type goPackage struct {
 // by import path. The go command compiles them first; this is quick, because they are
 // compiled already for the tests.
 var listPackages = sync.OnceValues(func() (map[string]goPackage, error) {
-	return goList("-deps", "./...")
+	return goList("-export", "-deps", "./...")
 })
 
-// goList runs go list with these arguments. A package that does not compile has no
-// Export, so that tests of other packages can run.
+// goList runs go list with these arguments. With -export, the go command compiles the
+// packages. A package that does not compile has no Export, so that tests of other packages
+// can run.
 func goList(args ...string) (map[string]goPackage, error) {
-	cmd := exec.Command("go", append([]string{"list", "-e", "-export", "-json=ImportPath,Dir,Export,GoFiles"}, args...)...)
+	cmd := exec.Command("go", append([]string{"list", "-e", "-json=ImportPath,Dir,Export,GoFiles"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -67,7 +68,7 @@ func newImporter(t *testing.T, fset *token.FileSet) types.Importer {
 	return importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
 		p, ok := listed[path]
 		if !ok { // a package that only a page uses
-			found, err := goList(path)
+			found, err := goList("-export", path)
 			if err != nil {
 				return nil, err
 			}

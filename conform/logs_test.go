@@ -65,6 +65,10 @@ func (l *twin) Append(ev nodebus.Event) error {
 	t.last++
 	ev.ID, ev.Time = t.last, time.Now()
 	first := t.caches[0].Add(ev)
+	// A cache shares what the hub knows about the event, so the other one has an event of its own.
+	ev = nodebus.Event{
+		ID: ev.ID, Time: ev.Time, PromptID: ev.PromptID, To: ev.To, Broadcast: ev.Broadcast, Attempt: ev.Attempt, Payload: ev.Payload, Frozen: ev.Frozen,
+	}
 	if t.deaf > 0 && t.last%8 == t.deaf {
 		return first
 	}
@@ -79,6 +83,13 @@ func (l *twin) Append(ev nodebus.Event) error {
 		return first
 	}
 	return second
+}
+
+// Follow implements [nodebus.Log]. It waits until both have what one of them has.
+func (l *twin) Follow(f func(nodebus.Event)) (nodebus.Cursor, func(), error) {
+	l.both.mu.Lock()
+	defer l.both.mu.Unlock()
+	return l.LogCache.Follow(f)
 }
 
 // logsMutant runs the suite on twins with faults.

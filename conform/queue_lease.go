@@ -240,6 +240,8 @@ func inTime(t *testing.T, q flow.Queue, l flow.Lease, f func(flow.Lease) error) 
 		case !errors.Is(err, flow.ErrLapsed) || d > patience:
 			t.Fatalf("a method of a lease that holds returns %v", err)
 		}
+		// The holder may give the lease up before the queue does.
+		awaitFirst(t, q, l.Job().Prompt.ID)
 		l = take(t, q, l.Job().Prompt.ID)
 	}
 }

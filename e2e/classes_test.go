@@ -16,6 +16,7 @@ import (
 // TestFrontEndClasses shows that the official front end reads what classes say about
 // themselves: replacements, help, badges and search words.
 func TestFrontEndClasses(t *testing.T) {
+	t.Parallel()
 	static, err := filepath.Glob(frontend)
 	require.NoError(t, err)
 	require.Len(t, static, 1)

@@ -22,11 +22,13 @@ import (
 // TestConform runs the suite of clients on js/nodebus.js in Node. Node 20 has the
 // WebSocket of browsers behind a flag.
 func TestConform(t *testing.T) {
+	t.Parallel()
 	for transport, claims := range map[string]*conform.ClientClaims{
 		"ws":  {Watches: true},
 		"sse": {Watches: true, Stream: true, Status: true},
 	} {
 		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
 			conform.Client(t, func(ctx context.Context, s conform.ClientStart) (conform.ClientUnderTest, error) {
 				return startNode(ctx, transport, s)
 			}, claims)

@@ -4,7 +4,8 @@
 // browser. They also read the streams of package sse with curl and with the browser,
 // through nginx and without it. They use the JavaScript module
 // in pages that are hidden, frozen or busy, behind lines that break, and the pages of
-// examples/webpage and of docs/browser.md. They also run the module's own tests and the suite
+// examples/webpage, of docs/browser.md and, while a process is killed, of
+// contrib/nats/examples/cluster. They also run the module's own tests and the suite
 // conform.Client on it, measure it, and check its types.
 //
 // Package hosts, below, runs the server in routers, and behind nginx and Caddy.

@@ -16,6 +16,7 @@ import (
 // TestDocsPage runs the program and the page that docs/browser.md begins with, and in the
 // page the examples of the section about the module.
 func TestDocsPage(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/browser.md")
 	require.NoError(t, err)
 	_, section, _ := strings.Cut(string(text), "\n## The module\n")

@@ -154,6 +154,7 @@ var scenarios = map[string]*nodebus.HubOptions{
 
 // TestModule uses the JavaScript module in a browser, in a page that has a hard life.
 func TestModule(t *testing.T) {
+	t.Parallel()
 	for name, opts := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

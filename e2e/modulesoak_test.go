@@ -152,6 +152,7 @@ func newSoakServer(t *testing.T, seed uint64) *soakServer {
 // client is made anew with the cursor of the client before. What clients know about the
 // runs that they follow must be right.
 func TestModuleSoak(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		script    []string
 		transport string
@@ -191,7 +192,7 @@ func TestModuleSoak(t *testing.T) {
 // awaitClients waits until the clients are connected.
 func (s *soakServer) awaitClients(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		connected := map[string]bool{}
 		for _, x := range s.hub.Sessions() {
 			connected[x.Client] = true

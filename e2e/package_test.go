@@ -52,6 +52,7 @@ func TestModuleAlone(t *testing.T) {
 
 // TestModuleSize: the README says how large the module is.
 func TestModuleSize(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../js/nodebus.js")
 	require.NoError(t, err)
 	small := tool(t, ".", tool(t, ".", text, installed(t, "esbuild"), "--minify"), "gzip", "-9")
@@ -65,6 +66,7 @@ func TestModuleSize(t *testing.T) {
 // TestModuleAsPackage installs the folder of the module as the package "nodebus", as a
 // program does that has a bundler, or runs in Node.js.
 func TestModuleAsPackage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	folder, err := filepath.Abs("../js")
 	require.NoError(t, err)

@@ -60,12 +60,14 @@ func (n Approve) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 // mouse and with the keyboard, on a wide and on a narrow screen. It writes screenshots to
 // the folder shots.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil, comfy.Options{})
 	requireLines(t, filepath.Join("browser", "page.jsonl"), strings.NewReplacer(), run(t, "node", "browser/page.mjs", s.address, "shots"))
 }
 
 // TestPageParts runs the parts of the page that need no browser.
 func TestPageParts(t *testing.T) {
+	t.Parallel()
 	saw := run(t, "node", "browser/parts.mjs")
 	require.NotEmpty(t, saw)
 	requireLines(t, filepath.Join("browser", "parts.jsonl"), strings.NewReplacer(), saw)

@@ -58,6 +58,7 @@ func (n Batch) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 
 // TestPicturesOverTheSocket runs a script as people write them for SaveImageWebsocket.
 func TestPicturesOverTheSocket(t *testing.T) {
+	t.Parallel()
 	s := serve(t, flow.NewCache(nil), comfy.Options{})
 	saw := run(t, ".venv/bin/python", filepath.Join("clients", "pictures.py"), s.address)
 	requireLines(t, filepath.Join("clients", "pictures.jsonl"), strings.NewReplacer(), saw)
@@ -70,6 +71,7 @@ func TestPicturesOverTheSocket(t *testing.T) {
 // node waits for its next step. Both renderers for nodes are used. The test writes
 // screenshots to the folder shots.
 func TestPicture(t *testing.T) {
+	t.Parallel()
 	static, err := filepath.Glob(frontend)
 	require.NoError(t, err)
 	require.Len(t, static, 1)
@@ -80,6 +82,7 @@ func TestPicture(t *testing.T) {
 	require.NoError(t, picture.EncodeJPEG(&file, image.NewGray(image.Rect(0, 0, 64, 64)), m, nil))
 	for _, way := range []string{"page", "canvas"} {
 		t.Run(way, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, flow.ClassicCache(), comfy.Options{Frontend: os.DirFS(static[0])})
 			require.NoError(t, os.WriteFile(filepath.Join(s.output, "painting.jpg"), file.Bytes(), 0o600))
 			saw := run(t, "node", "browser/picture.mjs", s.address, way, "shots")

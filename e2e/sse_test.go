@@ -100,11 +100,7 @@ func (s *stream) say(t *testing.T, n int) {
 // configuration has only what is necessary, so that nginx buffers by default.
 func throughNginx(t *testing.T, back string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	front := l.Addr().String()
-	require.NoError(t, l.Close())
-	dir := t.TempDir()
+	front, dir := unusedAddress(t), t.TempDir()
 	conf := fmt.Sprintf(`
 daemon off; master_process off; pid %[1]s/pid; error_log stderr notice;
 events {}
@@ -205,8 +201,10 @@ func nextEvent(t *testing.T, lines *bufio.Scanner) (id, data string) {
 // TestEventsInBrowser reads a stream with the EventSource of a browser. The stream breaks
 // again and again; the browser must continue.
 func TestEventsInBrowser(t *testing.T) {
+	t.Parallel()
 	for name, front := range fronts {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newStream(t)
 			saw := run(t, "node", "browser/events.mjs", strings.TrimPrefix(front(t, s.web.URL), "http://"))
 			requireLines(t, filepath.Join("browser", "events.jsonl"), strings.NewReplacer(), saw)

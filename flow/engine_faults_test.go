@@ -212,7 +212,7 @@ func TestStoreThatPanics(t *testing.T) {
 		wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
 		time.Sleep(time.Hour)
 		s.panics = "get"
-		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{Nodes: shown("x")})
+		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "q", Nodes: shown("x")})
 		var pe *nodebus.PanicError
 		require.ErrorAs(t, err, &pe)
 		s.panics = ""

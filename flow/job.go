@@ -18,6 +18,7 @@ type entry struct {
 	p     *nodebus.Prompt
 	ready <-chan struct{} // see SubmitOptions; nil: the prompt is ready
 	told  chan struct{}   // closed when Submit has told everybody; nil: the prompt was not submitted here
+	anew  bool            // Submit has chosen the id
 	freed chan struct{}   // closed when the prompt need not be ready any more; nil if ready is nil
 
 	done   chan struct{} // closed when the prompt has ended

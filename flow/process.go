@@ -294,7 +294,12 @@ func (e *Engine) completeLease(j *job, owed int) {
 	defer e.owes(-owed, -1)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	err := apart(func() error { return j.lease.Done(ctx) })
+	err := apart(func() error {
+		if err := e.hub.Flush(ctx); err != nil { // whoever takes the prompt again tells its end
+			return err
+		}
+		return j.lease.Done(ctx)
+	})
 	if errors.Is(err, ErrLapsed) {
 		_, err = e.remove(ctx, j.p.ID)
 	}

@@ -18,6 +18,12 @@ const leaseTime = 30 * time.Second
 // It orders waiting prompts by priority, then by arrival. It must be safe for concurrent use. It must
 // not hold a lock while it calls skip, because skip may call the queue. It has seven
 // methods, because each of them must be one step: none can be made of the others.
+//
+// A queue that several processes share may also have a method LastPriority(ctx
+// context.Context, most float64) (float64, error), which returns the largest priority up to
+// most of the prompts that wait, and -Inf if there is none. Servers that number their
+// prompts, see package comfy, then continue after the prompts of other processes. Without it,
+// each of them counts for itself, and who has accepted fewer prompts comes first.
 type Queue interface {
 	// Push adds a prompt with its secrets. Errors: [ErrDuplicate] if a prompt with the
 	// same id waits or is leased; [ErrFull] if the queue has no room, or no room for this

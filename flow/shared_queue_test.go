@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -245,4 +246,51 @@ func TestEntriesOfOthersAreSwept(t *testing.T) {
 		}
 		require.LessOrEqual(t, left, 2048)
 	})
+}
+
+// TestSweepListsRarely submits many prompts that wait: the engine does not list the queue,
+// which may have to read every prompt, to find out that none has ended.
+func TestSweepListsRarely(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		q := &listed{Queue: f.queue}
+		e := f.engine(&flow.EngineOptions{Queue: q})
+		for i := range 3000 {
+			f.submit(e, &nodebus.Prompt{ID: fmt.Sprint(i), Nodes: shown("x")})
+		}
+		require.Zero(t, q.times)
+	})
+}
+
+// listed counts calls of List.
+type listed struct {
+	flow.Queue
+	times int
+}
+
+func (q *listed) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, error] {
+	q.times++
+	return q.Queue.List(ctx, ids...)
+}
+
+// TestSubmitLooksForRecords: only an id that the caller has chosen may be the id of a record.
+func TestSubmitLooksForRecords(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		s := &asked{Store: f.store}
+		e := f.engine(&flow.EngineOptions{Store: s})
+		f.submit(e, &nodebus.Prompt{Nodes: shown("x")})
+		require.Empty(t, s.ids)
+		f.submit(e, &nodebus.Prompt{ID: "a", Nodes: shown("x")})
+		require.Equal(t, []string{"a"}, s.ids)
+	})
+}
+
+// asked remembers what Get was asked for.
+type asked struct {
+	flow.Store
+	ids []string
+}
+
+func (s *asked) Get(ctx context.Context, id string) (flow.Record, error) {
+	s.ids = append(s.ids, id)
+	return s.Store.Get(ctx, id)
 }

@@ -51,7 +51,8 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 		return nil, promptError("invalid_number", "The priority is not a finite number", fmt.Sprint(p.Priority))
 	}
 	p.Rejected = nil
-	if p.ID == "" {
+	anew := p.ID == ""
+	if anew {
 		p.ID = newID() // Validate may read it
 	}
 	prepared, rejected, err := e.prepare(ctx, p)
@@ -64,6 +65,7 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	p.Created = time.Now()
 	en := newEntry(p)
 	en.prepared, en.isPrepared, en.ready, en.told = prepared, true, opts.Ready, make(chan struct{})
+	en.anew = anew
 	if en.ready != nil {
 		en.freed = make(chan struct{})
 	}
@@ -117,12 +119,7 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 			e.tellStatus()
 		}
 	}()
-	// The entry is registered before: if a prompt with the same id ends meanwhile, its
-	// record is in the store by then.
-	if _, err := e.record(ctx, p.ID); !errors.Is(err, ErrNotFound) {
-		if err == nil {
-			err = fmt.Errorf("%w: the prompt has ended, and the store has its record; choose another id, or delete the record: prompt %q", ErrDuplicate, p.ID)
-		}
+	if err := e.unrecorded(ctx, en); err != nil {
 		return err
 	}
 	e.hub.Expect(p.ClientID, p.ID)
@@ -137,6 +134,23 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 	told = true
 	e.setDeadline(en)
 	return nil
+}
+
+// unrecorded returns an error if the store has a record with the id of an entry, or does not
+// tell. The entry is registered before: if a prompt with the same id ends meanwhile, its
+// record is in the store by then. No prompt has had an id that Submit has chosen.
+func (e *Engine) unrecorded(ctx context.Context, en *entry) error {
+	if en.anew {
+		return nil
+	}
+	_, err := e.record(ctx, en.p.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: the prompt has ended, and the store has its record; choose another id, or delete the record: prompt %q", ErrDuplicate, en.p.ID)
+	}
+	return err
 }
 
 // takeBack deletes a prompt whose Submit does not return. It returns false if the prompt

@@ -162,7 +162,9 @@ func (e *Engine) endedElsewhere(en *entry) {
 const sweepMin = 1024
 
 // sweep ends the entries whose prompts the queue does not have any more. It works only if
-// the number of entries has doubled since the last time.
+// the number of entries has doubled since the last time, and half of them or more must be
+// such entries, because the queue has too few prompts: to list the queue, it may have to read
+// every prompt.
 func (e *Engine) sweep(ctx context.Context) {
 	e.mu.Lock()
 	var all []*entry
@@ -176,6 +178,9 @@ func (e *Engine) sweep(ctx context.Context) {
 	}
 	e.mu.Unlock()
 	if all == nil {
+		return
+	}
+	if waiting, leased, err := e.queueLen(); err != nil || 2*(waiting+leased) > len(all) {
 		return
 	}
 	queued := map[string]bool{}

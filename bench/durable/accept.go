@@ -13,65 +13,53 @@ var background = context.Background()
 
 // submits has the peers that accept prompts. An accepted prompt is durable, except in
 // memory. Nothing takes the prompts.
-func submits(callers int) []peer {
-	push := func(h *host) error { return h.db.Queue().Push(background, h.prompt(), nil) }
+func (b *backend) submits(callers int) []peer {
+	push := func(h *host) error { return h.parts.Queue().Push(background, h.prompt(), nil) }
 	submit := func(h *host) error {
-		_, err := h.engine.Submit(background, h.prompt(), nil)
+		p := h.prompt()
+		p.ID = "" // as most programs do
+		_, err := h.engine.Submit(background, p, nil)
 		return err
 	}
 	return []peer{
-		rawAppends(callers),
-		hostPeer("bolt-push", callers, true, push),
-		hostPeer("bolt-submit", callers, true, submit),
-		hostPeer("memory-submit", callers, false, submit),
+		b.appends(callers),
+		b.hostPeer("push", callers, push),
+		b.hostPeer("submit", callers, submit),
+		memory.hostPeer("submit", callers, submit),
 	}
 }
 
 // prompts has the peers that run a prompt from Submit to its outcome.
-func prompts(callers int) []peer {
-	do := func(h *host) error {
-		outcome, err := flow.Do(background, h.engine, h.prompt())
-		if err == nil && outcome.State != nodebus.Succeeded {
-			return fmt.Errorf("the prompt ended as %q", outcome.State)
-		}
-		return err
-	}
+func (b *backend) prompts(callers int) []peer {
 	return []peer{
-		rawAppends(callers),
-		running(hostPeer("bolt-do", callers, true, do)),
-		running(hostPeer("memory-do", callers, false, do)),
+		b.appends(callers),
+		running(b.hostPeer("do", callers, do)),
+		running(memory.hostPeer("do", callers, do)),
 	}
 }
 
-// rawAppends appends the bytes of a prompt, one by one if there is one caller, otherwise
-// together.
-func rawAppends(callers int) peer {
-	return peer{"raw-bbolt", func(dir string) (*worker, error) {
-		r, err := openRaw(dir)
-		if err != nil {
-			return nil, err
-		}
-		value, err := promptBytes()
-		work := r.appends
-		if callers > 1 {
-			work = r.batches(callers)
-		}
-		return &worker{
-			turn: func(n int) (time.Duration, error) {
-				return each(callers, n, func(int, int) error { return work(value) })
-			},
-			end: r.db.Close,
-		}, err
-	}}
+// do submits a prompt, and waits until it has succeeded.
+func do(h *host) error {
+	outcome, err := flow.Do(background, h.engine, h.prompt())
+	if err == nil && outcome.State != nodebus.Succeeded {
+		return fmt.Errorf("the prompt ended as %q", outcome.State)
+	}
+	return err
 }
 
-// hostPeer does its work with a host, over a file or in memory.
-func hostPeer(name string, callers int, file bool, work func(*host) error) peer {
-	return peer{name, func(dir string) (*worker, error) {
-		if !file {
-			dir = ""
+// appends appends the bytes of a prompt.
+func (b *backend) appends(callers int) peer {
+	return b.barePeer(0, promptBytes, func(r bare, value []byte) func(int) (time.Duration, error) {
+		return func(n int) (time.Duration, error) {
+			return each(callers, n, func(int, int) error { return r.append(callers, value) })
 		}
-		h, err := newHost(dir)
+	})
+}
+
+// hostPeer does its work with a host.
+func (b *backend) hostPeer(name string, callers int, work func(*host) error) peer {
+	return peer{b.name + "-" + name, func(dir string) (*worker, error) {
+		h, err := newHost(b, dir)
 		if err != nil {
 			return nil, err
 		}

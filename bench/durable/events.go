@@ -4,67 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
 )
 
 // publishes has the peers that publish events, and end when the last event is delivered. A
-// publisher does not wait for its events. The peer raw-bbolt commits what has gathered.
-func publishes(publishers int) []peer {
-	return []peer{
-		{"raw-bbolt", func(dir string) (*worker, error) {
-			r, err := openRaw(dir)
-			if err != nil {
-				return nil, err
-			}
-			value, err := eventBytes()
-			return &worker{
-				turn: func(n int) (time.Duration, error) {
-					done := make(chan error, 1)
-					began := time.Now()
-					go func() { done <- r.commits(n) }()
-					_, err := each(publishers, n, func(int, int) error { r.gathers(value); return nil })
-					err = errors.Join(err, <-done)
-					return time.Since(began), err
-				},
-				end: r.db.Close,
-			}, err
-		}},
-		publisher("bolt-log", true, publishers, false),
-		publisher("memory-log", false, publishers, false),
+// publisher does not wait for its events.
+func (b *backend) publishes(publishers int) []peer {
+	streaming := func(work func(r bare, publishers, n int, value []byte) error) peer {
+		return b.barePeer(0, eventBytes, func(r bare, value []byte) func(int) (time.Duration, error) {
+			return timed(func(n int) error { return work(r, publishers, n, value) })
+		})
 	}
+	peers := []peer{streaming(bare.stream)}
+	for _, name := range slices.Sorted(maps.Keys(b.streams)) {
+		p := streaming(b.streams[name])
+		p.name = name
+		peers = append(peers, p)
+	}
+	return append(peers, b.publisher(publishers, false), memory.publisher(publishers, false))
 }
 
 // singles has the peers that publish an event, wait until it is delivered, and publish the
 // next event.
-func singles() []peer {
+func (b *backend) singles() []peer {
 	return []peer{
-		{"raw-bbolt", func(dir string) (*worker, error) {
-			r, err := openRaw(dir)
-			if err != nil {
-				return nil, err
+		b.barePeer(0, eventBytes, func(r bare, value []byte) func(int) (time.Duration, error) {
+			return func(n int) (time.Duration, error) {
+				return each(1, n, func(int, int) error { return r.append(1, value) })
 			}
-			value, err := eventBytes()
-			return &worker{
-				turn: func(n int) (time.Duration, error) {
-					return each(1, n, func(int, int) error { return r.appends(value) })
-				},
-				end: r.db.Close,
-			}, err
-		}},
-		publisher("bolt-log", true, 1, true),
-		publisher("memory-log", false, 1, true),
+		}),
+		b.publisher(1, true), memory.publisher(1, true),
 	}
 }
 
 // publisher publishes to a hub with one subscriber.
-func publisher(name string, file bool, publishers int, waits bool) peer {
-	return peer{name, func(dir string) (*worker, error) {
-		if !file {
-			dir = ""
-		}
-		h, err := newHost(dir)
+func (b *backend) publisher(publishers int, waits bool) peer {
+	return peer{b.name + "-log", func(dir string) (*worker, error) {
+		h, err := newHost(b, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +62,9 @@ func publisher(name string, file bool, publishers int, waits bool) peer {
 					if err != nil {
 						return 0, err
 					}
-					wait()
+					if err := wait(); err != nil {
+						return 0, err
+					}
 				}
 				return time.Since(began), nil
 			},
@@ -93,51 +75,35 @@ func publisher(name string, file bool, publishers int, waits bool) peer {
 
 // resumes has the peers that serve a client that has a cursor, and that is behind by a
 // number of events. The client is a function in the process: no socket is a part of it.
-func resumes(behind int) []peer {
+func (b *backend) resumes(behind int) []peer {
 	return []peer{
-		{"raw-bbolt", func(dir string) (*worker, error) {
-			r, err := openRaw(dir)
-			if err != nil {
-				return nil, err
+		b.barePeer(behind+1, eventBytes, func(r bare, value []byte) func(int) (time.Duration, error) {
+			return func(n int) (time.Duration, error) {
+				return each(1, n, func(int, int) error {
+					got := 0
+					err := r.read(1, behind, func(v []byte) { got += len(v) })
+					if err == nil && got != behind*len(value) {
+						err = fmt.Errorf("read %d bytes", got)
+					}
+					return err
+				})
 			}
-			value, err := eventBytes()
-			for range behind + 1 {
-				r.gathers(value)
-			}
-			return &worker{
-				turn: func(n int) (time.Duration, error) {
-					return each(1, n, func(int, int) error {
-						got := 0
-						err := r.reads(1, func(v []byte) { got += len(v) })
-						if err == nil && got != behind*len(value) {
-							err = fmt.Errorf("read %d bytes", got)
-						}
-						return err
-					})
-				},
-				end: r.db.Close,
-			}, errors.Join(err, r.commits(behind+1))
-		}},
-		resumer("bolt-log", true, false, behind),
-		resumer("bolt-log-reopened", true, true, behind),
-		resumer("memory-log", false, false, behind),
+		}),
+		b.resumer("log", false, behind), b.resumer("log-reopened", true, behind), memory.resumer("log", false, behind),
 	}
 }
 
-// resumer serves a client that comes back. If again is true, the file is opened again before.
-func resumer(name string, file, again bool, behind int) peer {
-	return peer{name, func(dir string) (*worker, error) {
-		if !file {
-			dir = ""
-		}
-		h, err := newHost(dir)
+// resumer serves a client that comes back. If again is true, the backend is opened again before.
+func (b *backend) resumer(name string, again bool, behind int) peer {
+	return peer{b.name + "-" + name, func(dir string) (*worker, error) {
+		h, err := newHost(b, dir)
 		if err != nil {
 			return nil, err
 		}
 		since, err := first(h, behind+1)
 		if err == nil && again {
 			if err = h.close(); err == nil {
-				h, err = newHost(dir)
+				h, err = newHost(b, dir)
 			}
 		}
 		return &worker{

@@ -10,16 +10,13 @@ import (
 
 // fanouts has the peers that deliver each event to a number of clients in the process. n
 // counts events, not deliveries.
-func fanouts(clients int) []peer {
-	return []peer{fanner("bolt-log", true, clients), fanner("memory-log", false, clients)}
+func (b *backend) fanouts(clients int) []peer {
+	return []peer{b.fanner(clients), memory.fanner(clients)}
 }
 
-func fanner(name string, file bool, clients int) peer {
-	return peer{name, func(dir string) (*worker, error) {
-		if !file {
-			dir = ""
-		}
-		h, err := newHost(dir)
+func (b *backend) fanner(clients int) peer {
+	return peer{b.name + "-log", func(dir string) (*worker, error) {
+		h, err := newHost(b, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -39,8 +36,8 @@ func fanner(name string, file bool, clients int) peer {
 						return 0, err
 					}
 				}
-				wait()
-				return time.Since(began), nil
+				err := wait()
+				return time.Since(began), err
 			},
 			end: func() error {
 				leave()

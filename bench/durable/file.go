@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,15 +15,15 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
-// fill writes n pieces to a file.
+// fill is what a backend is filled with.
 type fill struct {
-	host func(h *host, n int) error
-	raw  func() ([]byte, error)
+	host  func(h *host, n int) error // n pieces
+	bytes func() ([]byte, error)     // of a piece
 }
 
 var (
 	fillPrompts = fill{func(h *host, n int) error {
-		_, err := each(256, n, func(int, int) error { return h.db.Queue().Push(background, h.prompt(), nil) })
+		_, err := each(256, n, func(int, int) error { return h.parts.Queue().Push(background, h.prompt(), nil) })
 		return err
 	}, promptBytes}
 	fillEvents = fill{func(h *host, n int) error {
@@ -38,14 +40,11 @@ var (
 	}, recordBytes}
 )
 
-// recordBytes returns the bytes of a record in the file: its JSON, and 4 more.
+// recordBytes returns about the bytes of a record in a backend: its JSON, and 4 more.
 func recordBytes() ([]byte, error) {
-	h, err := newHost("")
-	if err != nil {
-		return nil, err
-	}
+	h := hostOf(nil)
 	p := h.prompt()
-	_, err = flow.Do(background, h.engine, p)
+	_, err := flow.Do(background, h.engine, p)
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -57,46 +56,61 @@ func recordBytes() ([]byte, error) {
 	return append(make([]byte, 4), text...), errors.Join(err, h.close())
 }
 
-// opens has the peers that open a file with n pieces in it, and read what they need.
-func opens(f fill, n int) []peer {
+// opens has the peers that open a backend with n pieces in it, and read what they need.
+func (b *backend) opens(f fill, n int) []peer {
 	return []peer{
-		{"raw-bbolt", func(dir string) (*worker, error) {
-			if err := f.fillRaw(dir, n); err != nil {
+		{b.bare, func(dir string) (*worker, error) {
+			if err := f.fillBare(b, dir, n); err != nil {
 				return nil, err
 			}
-			return opener(func() (func() error, error) {
-				r, err := openRaw(dir)
+			return opener(func() (io.Closer, error) {
+				r, err := b.openBare(dir)
 				if err != nil {
 					return nil, err
 				}
-				return r.db.Close, r.reads(0, func([]byte) {})
+				return r, r.read(0, n, func([]byte) {})
 			}), nil
 		}},
-		{"bolt-open", func(dir string) (*worker, error) {
-			if err := f.fillHost(dir, n); err != nil {
+		{b.name + "-open", func(dir string) (*worker, error) {
+			if err := f.fillHost(b, dir, n); err != nil {
 				return nil, err
 			}
-			return opener(func() (func() error, error) {
-				db, err := openDB(dir)
-				if err != nil {
-					return nil, err
-				}
-				return db.Close, nil
-			}), nil
+			return opener(func() (io.Closer, error) { return b.open(dir) }), nil
 		}},
 	}
 }
 
-// opener measures open. Closing the file does not count.
-func opener(open func() (end func() error, err error)) *worker {
+// begins has the peers that open a backend for the first time.
+func (b *backend) begins() []peer {
+	anew := func(name string, open func(dir string) (io.Closer, error)) peer {
+		return peer{name, func(dir string) (*worker, error) {
+			n := 0
+			return opener(func() (io.Closer, error) {
+				n++
+				own := filepath.Join(dir, strconv.Itoa(n))
+				if err := os.Mkdir(own, 0o700); err != nil {
+					return nil, err
+				}
+				return open(own)
+			}), nil
+		}}
+	}
+	return []peer{
+		anew(b.bare, func(dir string) (io.Closer, error) { return b.openBare(dir) }),
+		anew(b.name+"-open", func(dir string) (io.Closer, error) { return b.open(dir) }),
+	}
+}
+
+// opener measures open. Closing does not count.
+func opener(open func() (io.Closer, error)) *worker {
 	return &worker{
 		turn: func(n int) (took time.Duration, err error) {
 			for range n {
 				began := time.Now()
-				end, err := open()
+				opened, err := open()
 				took += time.Since(began)
 				if err == nil {
-					err = end()
+					err = opened.Close()
 				}
 				if err != nil {
 					return 0, err
@@ -108,96 +122,92 @@ func opener(open func() (end func() error, err error)) *worker {
 	}
 }
 
-// fillRaw writes the same pieces to a file of plain bbolt.
-func (f fill) fillRaw(dir string, n int) error {
-	r, err := openRaw(dir)
+// fillBare fills a backend with the same bytes, without nodebus.
+func (f fill) fillBare(b *backend, dir string, n int) error {
+	value, err := f.bytes()
 	if err != nil {
 		return err
 	}
-	value, err := f.raw()
-	for i := range n {
-		if r.gathers(value); err == nil && i%256 == 255 {
-			err = r.commits(256)
-		}
+	r, err := b.filling().openBare(dir)
+	if err != nil {
+		return err
 	}
-	if rest := n % 256; err == nil && rest > 0 {
-		err = r.commits(rest)
+	for at := 0; at < n && err == nil; at += 256 {
+		err = r.stream(1, min(256, n-at), value)
 	}
-	return errors.Join(err, r.db.Close())
+	return errors.Join(err, r.Close())
 }
 
-func (f fill) fillHost(dir string, n int) error {
-	h, err := newHost(dir)
+func (f fill) fillHost(b *backend, dir string, n int) error {
+	h, err := newHost(b.filling(), dir)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.host(h, n), h.close())
 }
 
-// fills has the peers that fill a file. The further figure is how large the file is for each
-// piece.
-func fills(f fill) []peer {
-	size := func(dir string) func(int) (string, error) {
-		return func(n int) (string, error) {
-			names, err := filepath.Glob(filepath.Join(dir, "*.db"))
-			if err != nil || len(names) != 1 {
-				return "", fmt.Errorf("files %v: %w", names, err)
-			}
-			info, err := os.Stat(names[0])
-			if err != nil {
-				return "", err
-			}
-			return ",bytes=" + strconv.FormatInt(info.Size()/int64(n), 10), nil
-		}
-	}
-	timed := func(work func(n int) error) func(int) (time.Duration, error) {
-		return func(n int) (time.Duration, error) {
-			began := time.Now()
-			err := work(n)
-			return time.Since(began), err
-		}
-	}
+// fills has the peers that fill a backend. The figure to look at is how large the files are
+// for each piece.
+func (b *backend) fills(f fill) []peer {
 	nothing := func() error { return nil }
+	filler := func(name string, fill func(b *backend, dir string, n int) error) peer {
+		return peer{name, func(dir string) (*worker, error) {
+			return &worker{
+				turn: timed(func(n int) error { return fill(b, dir, n) }), end: nothing,
+				more: func(n int) (string, error) {
+					size, err := folderSize(dir)
+					return ",bytes=" + strconv.FormatInt(size/int64(n), 10), err
+				},
+			}, nil
+		}}
+	}
 	return []peer{
-		{"raw-bbolt", func(dir string) (*worker, error) {
-			return &worker{turn: timed(func(n int) error { return f.fillRaw(dir, n) }), end: nothing, more: size(dir)}, nil
-		}},
-		{"bolt-file", func(dir string) (*worker, error) {
-			return &worker{turn: timed(func(n int) error { return f.fillHost(dir, n) }), end: nothing, more: size(dir)}, nil
-		}},
-		{"bytes", func(dir string) (*worker, error) { // what a piece has, without any file
+		filler(b.bare, f.fillBare),
+		filler(b.name+"-file", f.fillHost),
+		{"bytes", func(string) (*worker, error) { // what a piece has, without any file
 			return &worker{turn: timed(func(int) error { return nil }), end: nothing, more: func(int) (string, error) {
-				value, err := f.raw()
+				value, err := f.bytes()
 				return ",bytes=" + strconv.Itoa(len(value)), err
 			}}, nil
 		}},
 	}
 }
 
-// binaries has the sizes of two programs that differ in one import.
-func binaries() []peer {
-	build := func(name, program string) peer {
-		return peer{name, func(dir string) (*worker, error) {
+// folderSize returns the size of all files in a folder.
+func folderSize(dir string) (size int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	return size, err
+}
+
+// binaries has the sizes of stripped programs that differ in their imports.
+func (b *backend) binaries() (peers []peer) {
+	for _, program := range b.programs {
+		peers = append(peers, peer{program, func(dir string) (*worker, error) {
 			out := filepath.Join(dir, "program")
 			return &worker{
-				turn: func(int) (time.Duration, error) {
-					began := time.Now()
-					c := exec.Command("go", "build", "-o", out, "github.com/nodebus/nodebus/bench/durable/"+program)
+				turn: timed(func(int) error {
+					c := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "github.com/nodebus/nodebus/bench/durable/"+program)
 					if text, err := c.CombinedOutput(); err != nil {
-						return 0, fmt.Errorf("%w: %s", err, text)
+						return fmt.Errorf("%w: %s", err, text)
 					}
-					return time.Since(began), nil
-				},
+					return nil
+				}),
 				end: func() error { return nil },
 				more: func(int) (string, error) {
-					info, err := os.Stat(out)
-					if err != nil {
-						return "", err
-					}
-					return ",bytes=" + strconv.FormatInt(info.Size(), 10), nil
+					size, err := folderSize(dir)
+					return ",bytes=" + strconv.FormatInt(size, 10), err
 				},
 			}, nil
-		}}
+		}})
 	}
-	return []peer{build("memory", "hello"), build("bolt", "hellobolt")}
+	return peers
 }

@@ -4,20 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/nodebus/nodebus"
-	"github.com/nodebus/nodebus/contrib/bolt"
 	"github.com/nodebus/nodebus/flow"
 )
 
-// host is a hub and an engine, in memory or over a file.
+// host is a hub and an engine.
 type host struct {
-	db     *bolt.DB // nil in memory
+	parts  parts // nil in memory
 	hub    *nodebus.Hub
 	engine *flow.Engine
 	made   atomic.Int64 // prompts
@@ -31,22 +30,25 @@ var (
 	hubLimits    = nodebus.HubOptions{KeepLen: 1 << 22, KeepBytes: 1 << 30, Retain: time.Hour, QueueLen: 1 << 20, QueueBytes: 1 << 30}
 )
 
-func fileName(dir string) string { return filepath.Join(dir, "nodebus.db") }
-
-func openDB(dir string) (*bolt.DB, error) {
-	return bolt.Open(fileName(dir), &bolt.Options{Queue: queueOptions, Store: storeOptions, Log: &hubLimits})
+// newHost returns a host whose parts are in a folder, or in memory.
+func newHost(b *backend, dir string) (*host, error) {
+	if b.open == nil {
+		return hostOf(nil), nil
+	}
+	p, err := b.open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return hostOf(p), nil
 }
 
-// newHost returns a host in memory if dir is empty.
-func newHost(dir string) (h *host, err error) {
-	h = &host{stop: func() error { return nil }}
+// hostOf returns a host with parts. If p is nil, they are in memory.
+func hostOf(p parts) *host {
+	h := &host{parts: p, stop: func() error { return nil }}
 	limits, opts := hubLimits, &flow.EngineOptions{Queue: flow.NewQueue(queueOptions), Store: flow.NewStore(storeOptions), Parallel: 32, PerClient: 32}
-	if dir != "" {
-		if h.db, err = openDB(dir); err != nil {
-			return nil, err
-		}
-		limits.Log = h.db.Log()
-		opts.Queue, opts.Store, opts.Signals = h.db.Queue(), h.db.Store(), h.db.Signals()
+	if p != nil {
+		limits.Log = p.Log()
+		opts.Queue, opts.Store, opts.Signals = p.Queue(), p.Store(), p.Signals()
 	}
 	r := flow.NewRegistry()
 	flow.Register(r, step{}, nodebus.Info{Name: "Step"})
@@ -54,7 +56,7 @@ func newHost(dir string) (h *host, err error) {
 	opts.Executor = flow.NewLocal(r, &flow.LocalOptions{Cache: flow.NoCache()})
 	h.hub = nodebus.NewHub(&limits)
 	h.engine = flow.NewEngine(r, h.hub, opts)
-	return h, nil
+	return h
 }
 
 // run runs the engine until close.
@@ -73,8 +75,8 @@ func (h *host) run() {
 
 func (h *host) close() error {
 	err := errors.Join(h.stop(), h.hub.Close())
-	if h.db != nil {
-		err = errors.Join(err, h.db.Close())
+	if h.parts != nil {
+		err = errors.Join(err, h.parts.Close())
 	}
 	return err
 }
@@ -113,7 +115,7 @@ func promptID(n int) string {
 	return "4f1c2a9e-7b3d-4c55-9a86-" + strconv.Itoa(100_000_000_000+n)
 }
 
-// promptBytes returns the bytes of a prompt in the file: its JSON, and 8 more.
+// promptBytes returns about the bytes of a prompt in a backend: its JSON, and 8 more.
 func promptBytes() ([]byte, error) {
 	text, err := json.Marshal((&host{}).prompt())
 	return append(make([]byte, 8), text...), err
@@ -135,7 +137,7 @@ func event(prompt int) nodebus.Event {
 	return nodebus.Event{PromptID: id, To: "c0", Payload: row{"7", id, "some words about what a node has done"}}
 }
 
-// eventBytes returns about the bytes of such an event in the file: its JSON, and the
+// eventBytes returns about the bytes of such an event in a backend: its JSON, and the
 // prompt, the client, the attempt, the time and the type.
 func eventBytes() ([]byte, error) {
 	ev := event(0)
@@ -154,7 +156,11 @@ type counter struct {
 func newCounter(h *nodebus.Hub) *counter {
 	c := &counter{full: make(chan struct{}, 1)}
 	c.want.Store(math.MaxInt64)
-	c.stop = nodebus.On(h, func(nodebus.Event, row) { c.add(1) })
+	c.stop = nodebus.On(h, func(_ nodebus.Event, p nodebus.Payload) {
+		if p.EventType() == (row{}).EventType() { // of another host, it is a nodebus.Custom
+			c.add(1)
+		}
+	})
 	return c
 }
 
@@ -165,7 +171,14 @@ func (c *counter) add(n int) {
 }
 
 // expect says that n more will come, and returns a function that waits for them.
-func (c *counter) expect(n int) (wait func()) {
+func (c *counter) expect(n int) (wait func() error) {
 	c.want.Store(c.n.Load() + int64(n))
-	return func() { <-c.full }
+	return func() error {
+		select {
+		case <-c.full:
+			return nil
+		case <-time.After(startTime):
+			return fmt.Errorf("%d of %d events are missing", c.want.Load()-c.n.Load(), n)
+		}
+	}
 }

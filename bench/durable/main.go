@@ -1,7 +1,8 @@
-// Command durable measures contrib/bolt, the parts of nodebus in one file, beside plain bbolt
-// and beside the parts in memory. Each peer has a file of its own. The peers take turns of
-// some milliseconds, because the disk changes from one second to the next; a figure is the
-// median of the turns. Each line of CSV is one figure of one peer in one repetition.
+// Command durable measures the parts of nodebus that outlive the process, beside what they are
+// made of and beside the parts in memory: contrib/bolt beside plain bbolt, or contrib/nats beside
+// plain JetStream, with servers in this process. Each peer has files of its own. The peers take
+// turns of some milliseconds, because the disk changes from one second to the next; a figure is
+// the median of the turns. Each line of CSV is one figure of one peer in one repetition.
 package main
 
 import (
@@ -20,10 +21,11 @@ import (
 
 // options holds the command line.
 type options struct {
-	long   bool
-	reps   int
-	only   []string // phases; all if empty
-	folder string   // the folder of the files
+	long    bool
+	reps    int
+	only    []string // phases; all if empty
+	folder  string   // the folder of the files
+	backend *backend
 }
 
 // header names the cells before the figures. A figure says its own name.
@@ -44,9 +46,13 @@ func measureAll(args []string, out io.Writer) error {
 	f.BoolVar(&o.long, "long", false, "measure long enough for the figures to mean something")
 	f.IntVar(&o.reps, "reps", 1, "number of repetitions")
 	f.StringVar(&o.folder, "dir", "", "the `folder` of the files: the disk that is measured; the folder for temporary files if empty")
+	name := f.String("backend", "bolt", "bolt, nats (one server) or nats-cluster (three); nats-unsynced and nats-cluster-unsynced acknowledge before they write")
 	only := f.String("phases", "", "comma-separated phases to measure; all if empty")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if o.backend = backendOf(*name); o.backend == nil {
+		return fmt.Errorf("-backend %q: there is no such backend", *name)
 	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
@@ -148,23 +154,33 @@ func phases(o *options) []phase {
 	if o.long {
 		turns, few, all = 12, 5, 10_000
 	}
-	return []phase{
-		{"submit", 1, turns, min(all, 40), submits(1)},
-		{"submit", 32, turns, min(all, 640), submits(32)},
-		{"prompt", 1, turns, min(all, 10), prompts(1)},
-		{"prompt", 32, turns, min(all, 64), prompts(32)},
-		{"events", 1, turns, min(all, 2000), publishes(1)},
-		{"events", 8, turns, min(all, 2000), publishes(8)},
-		{"one-event", 1, turns, min(all, 50), singles()},
-		{"resume", 1000, turns, 1, resumes(1000)},
-		{"fanout", 100, turns, min(all, 400), fanouts(100)},
-		{"open-prompts", all, few, 1, opens(fillPrompts, all)},
-		{"open-events", 10 * all, few, 1, opens(fillEvents, 10*all)},
-		{"file-prompts", all, 1, all, fills(fillPrompts)},
-		{"file-records", all / 5, 1, all / 5, fills(fillRecords)},
-		{"file-events", 10 * all, 1, 10 * all, fills(fillEvents)},
-		{"binary", 1, 1, 1, binaries()},
+	b := o.backend
+	list := []phase{
+		{"submit", 1, turns, min(all, 40), b.submits(1)},
+		{"submit", 32, turns, min(all, 640), b.submits(32)},
+		{"prompt", 1, turns, min(all, 10), b.prompts(1)},
+		{"prompt", 32, turns, min(all, 64), b.prompts(32)},
+		{"events", 1, turns, min(all, 2000), b.publishes(1)},
+		{"events", 8, turns, min(all, 2000), b.publishes(8)},
+		{"one-event", 1, turns, min(all, 50), b.singles()},
+		{"resume", 1000, turns, 1, b.resumes(1000)},
+		{"fanout", 100, turns, min(all, 400), b.fanouts(100)},
+		{"open-new", 0, few, 1, b.begins()},
+		{"open-prompts", all, few, 1, b.opens(fillPrompts, all)},
+		{"open-events", 10 * all, few, 1, b.opens(fillEvents, 10*all)},
+		{"file-prompts", all, 1, all, b.fills(fillPrompts)},
+		{"file-records", all / 5, 1, all / 5, b.fills(fillRecords)},
+		{"file-events", 10 * all, 1, 10 * all, b.fills(fillEvents)},
+		{"binary", 1, 1, 1, b.binaries()},
 	}
+	if b.openAll != nil {
+		list = append(list,
+			phase{"grow-take", 0, turns, min(all, 200), b.growing(takes)},
+			phase{"grow-prompts", 0, turns, min(all, 128), b.growing(does)},
+			phase{"grow-events", 0, turns, min(all, 3000), b.growing(hears)},
+		)
+	}
+	return list
 }
 
 // each does n pieces of work in some goroutines.

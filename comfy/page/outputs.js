@@ -22,9 +22,9 @@ export function pictureOf(output, of) {
 }
 
 // shown returns the elements for the output of one node. label makes an element with the
-// node's title.
-export function shown(label, output, of) {
-  return entries(output).map(([name, value]) => (value?.filename ? file(label, value, of) : text(label, name, value)));
+// node's title. told are texts that are there already.
+export function shown(label, output, of, told) {
+  return entries(output).filter(([, value]) => !told.includes(value)).map(([name, value]) => (value?.filename ? file(label, value, of) : text(label, name, value)));
 }
 
 function file(label, value, of) {

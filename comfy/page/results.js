@@ -78,7 +78,7 @@ export class Results {
     const parts = Object.entries(texts ?? {}).map(([name, words]) => this.#stream(`text ${id} ${name}`, words, label, name));
     if (output) {
       // A fold replaces the output of a node as a whole, so the object tells if it is another.
-      parts.push(this.#part(`output ${id}`, output, () => el("div", { className: "outputs" }, ...shown(label, output, run.prompt_id))));
+      parts.push(this.#part(`output ${id}`, output, () => el("div", { className: "outputs" }, ...shown(label, output, run.prompt_id, Object.values(texts ?? {})))));
     }
     if (picked && text) parts.push(this.#part(`line ${id}`, text, () => el("p", { className: "line" }, text)));
     return parts;

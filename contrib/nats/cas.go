@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,7 +44,7 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 // message that was sent is not given up when ctx ends, but when its try ends: otherwise a
 // Take whose ctx ends would leave a lease that nobody has.
 func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
-	opts = append(opts, jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0))
+	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
 	for {
 		once, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 		ack, err := js.PublishMsg(once, m, opts...)
@@ -54,18 +55,39 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 		case !again(err):
 			return 0, err
 		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err))
+			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err, faultOf(js.Conn())))
 		}
 	}
 }
 
-// again reports whether a message should be sent again: there was no answer, no server
-// leads the stream at the moment, or the stream still works on the message.
+// faultOf returns why the server in this process stores nothing; nil if it works, or if there
+// is none. Another server of its cluster may store.
+func faultOf(nc *nats.Conn) error {
+	if s, here := nc.Opts.InProcessServer.(interface{ Err() error }); here {
+		return s.Err()
+	}
+	return nil
+}
+
+// refusals are the errors of the client that stay, however often a message is sent again.
+var refusals = []error{
+	nats.ErrMaxPayload, nats.ErrBadSubject, nats.ErrInvalidMsg, nats.ErrHeadersNotSupported, nats.ErrPermissionViolation,
+	nats.ErrConnectionClosed, nats.ErrConnectionDraining, nats.ErrInvalidConnection,
+}
+
+// again reports whether a message should be sent again. It should not if err is the answer
+// of a server that leads the stream and does not still work on the message, or if it is a
+// refusal. All else, such as a pipe that breaks, says only that there was no answer.
 func again(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) ||
-		errors.As(err, &api) && (api.Code == 503 || api.ErrorCode == duplicateInFlight)
+	var answer jetstream.JetStreamError
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return true
+	case errors.As(err, &answer):
+		api := answer.APIError()
+		return api != nil && (api.Code == 503 || api.ErrorCode == duplicateInFlight)
+	}
+	return !slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) })
 }
 
 // conflicts reports whether err says that a subject has another message than expected. A
@@ -94,7 +116,7 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 		once, stop := context.WithTimeout(ctx, tryTime)
 		v, err := f(once)
 		stop()
-		if err == nil || !again(err) && !errors.Is(err, context.Canceled) {
+		if err == nil || !again(err) {
 			return v, err
 		}
 		if pause(ctx) != nil {

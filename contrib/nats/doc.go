@@ -34,6 +34,10 @@
 // process has ended it, Publish returns [nodebus.ErrClosed]. If it learns so too late,
 // Publish returns nil, and nobody receives the event.
 //
+// A client without a cursor, such as a front end of ComfyUI, may come to any process, too. A
+// process knows only what the client has confirmed to this process. So a client that moves
+// receives once more its prompts that have ended within Retain.
+//
 // After a backup was restored, call [Renew] once.
 //
 // # The queue
@@ -84,7 +88,8 @@
 //
 // # When NATS is away
 //
-// Events wait, and Publish waits when 8 MiB wait. When NATS is back, they are stored in
+// Events wait, and Publish waits while the events that this process has not read back take
+// 8 MiB; a preview does not wait, and is lost. When NATS is back, they are stored in
 // their order, each once. Changes of queue, store and signals are tried again until their
 // context ends, at most 15 seconds if it has no deadline, and then return [ErrAway]. Hubs go
 // on delivering what they have.
@@ -93,8 +98,11 @@
 // elections in a row may take longer than 15 seconds.
 //
 // A process that was cut off for so long that the others have removed what it has not read
-// gets [ErrOtherStream]: close the bus, and open it again. Queue, store and signals go on by
-// themselves: after half an hour, a process compares what it knows with the streams.
+// gets [ErrOtherStream], and so do all processes if a stream is deleted. Hubs then hear
+// nothing more. [Bus.Done] tells the program: close the hub and the bus, and open them
+// again, or end the program, so that whatever runs it starts it again.
+// Queue, store and signals of a process that was away go on by themselves: after half an
+// hour, the process compares what it knows with the streams.
 //
 // # Durability
 //
@@ -104,16 +112,17 @@
 //
 // # The package's map
 //
-//	open.go      Open and Close; makes the streams    connect.go a connection with the right options
+//	open.go      Open and Close; makes the streams    options.go errors.go
 //	reader.go    reads a stream for ever              cas.go     publishes until it is stored
-//	leader.go    asks for single messages
-//	log.go       Append, Read, Follow, Drop           flight.go  events as messages, there and back
+//	log.go       opens and closes; Read, Follow, Drop accept.go  Append
+//	flight.go    events as messages, there and back   connect.go a connection with the right options
 //	log_parts.go large events in several messages     wire.go    records as bytes
 //	previews.go  beside the stream                    trim.go    removes the front of the stream
 //	queue.go     the queue; Move, Delete, Len         index.go   what a process knows of it
 //	push.go      Push, and the limits                 take.go    Take and TakeOne
 //	lease.go     leases                               list.go    List
-//	change.go    replaces states, reads prompts       sweep.go   removes what killed processes leave
+//	prompts.go   stores, reads, removes prompts       sweep.go   removes what killed processes leave
+//	leader.go    asks for single messages
 //	parts.go     values in several messages           plain.go   prompts whose values are plain data
 //	store.go     the records that each process knows  store_put.go, store_read.go
 //	signals.go   the kept signals, Drop               signals_box.go     limits
@@ -121,5 +130,5 @@
 //	signals_pass.go    calls receivers                signals_errors.go  errors of other processes
 //	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
-//	secrets.go   encrypts secrets                     errors.go  options.go
+//	secrets.go   encrypts secrets                     settings.go  what streams must have
 package nats

@@ -7,15 +7,18 @@ import (
 
 // The reasons of a [*StreamError], for errors.Is.
 var (
-	// ErrOtherStream is the reason if a stream was deleted and created again, or has lost
-	// its newest messages: what this process knows belongs to the stream before. All
-	// methods of the part that uses the stream fail with it. Close the [Bus] and open it
-	// again.
+	// ErrOtherStream is the reason if a stream was deleted, perhaps created again, or has
+	// lost its newest messages: what this process knows belongs to the stream before. All
+	// methods of the part that uses the stream fail with it, and all methods of the queue:
+	// this process takes no prompts. See [Bus.Done]. Close the [Bus] and open it again.
 	ErrOtherStream = errors.New("the stream is another one than before")
 	// ErrNewer is the reason if a newer version of this package has made the stream.
 	ErrNewer = errors.New("the stream has a newer version")
 	// ErrForeign is the reason if the stream was not made by this package.
 	ErrForeign = errors.New("the stream is no stream of nodebus")
+	// ErrSettings is the reason if the settings of the stream would lose or change what the
+	// bus stores, because somebody has edited them.
+	ErrSettings = errors.New("the stream has settings with which the bus does not work")
 	// ErrKey is the reason if a prompt has secrets that the secret key of [Options] does not
 	// open.
 	ErrKey = errors.New("the secret key does not fit the prompt")

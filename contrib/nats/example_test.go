@@ -56,22 +56,6 @@ func ExampleBus_Log() {
 	// true
 }
 
-// With the address of a cluster, the program needs no server of its own. Open waits until
-// NATS answers, at most until its context ends.
-func ExampleConnect() {
-	nc, err := nats.Connect("nats://127.0.0.1:1")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer nc.Close()
-	ctx, stop := context.WithTimeout(context.Background(), 1)
-	defer stop()
-	_, err = nats.Open(ctx, nc, &nats.Options{Node: "one"})
-	fmt.Println(err != nil)
-	// Output: true
-}
-
 // After a backup was restored, a new epoch begins: clients with older cursors receive a gap.
 func ExampleRenew() {
 	name := newName() // a bus that was open before

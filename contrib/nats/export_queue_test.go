@@ -17,7 +17,7 @@ func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sw
 const Orphans = orphanSweeps
 
 // QueueStream returns the stream of a queue.
-func QueueStream(part flow.Queue) jetstream.Stream { return part.(*queue).stream }
+func QueueStream(part flow.Queue) jetstream.Stream { return part.(*queue).prompts.stream }
 
 // EndAsKilled ends a leased prompt, and does no more, as a process does that is killed then.
 func EndAsKilled(ctx context.Context, held flow.Lease) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 )
@@ -81,4 +82,58 @@ func (a *Arrivals) Collect(name, data string, seq uint64, at time.Time) (string,
 func (a *Arrivals) From(seq uint64) uint64 { return a.a.from(seq) }
 
 // Orphan returns the newest message that ends a flight without a beginning.
-func (a *Arrivals) Orphan() uint64 { return a.a.orphan }
+func (a *Arrivals) Orphan() uint64 { return a.a.newestOrphan() }
+
+// Publishers returns the number of the publishers that are known.
+func (a *Arrivals) Publishers() int { return len(a.a.seen) }
+
+// Bytes returns the size of the parts whose flight is not whole.
+func (a *Arrivals) Bytes() (n int) {
+	for _, p := range a.a.partly {
+		n += len(p.data)
+	}
+	return n
+}
+
+// StopReading ends the reader of a part, as if its consumer did not deliver.
+func StopReading(b *Bus, part string) {
+	switch part {
+	case "LOG":
+		b.log.reading.close()
+	case "QUEUE":
+		b.queue.(*queue).reader.close()
+	case "STORE":
+		b.store.(*recordStore).reader.close()
+	case "SIGNALS":
+		b.signals.(*signals).reader.close()
+	}
+}
+
+// EndLog ends the log of a bus.
+func EndLog(b *Bus, err error) { b.log.fail(err) }
+
+// CatchUpLog waits until a log has read what any process has stored.
+func CatchUpLog(ctx context.Context, l nodebus.Log) error { return l.(*eventLog).catchUp(ctx) }
+
+// Previews are the previews that have come.
+type Previews struct{ p previews }
+
+// NewPreviews returns previews without a connection.
+func NewPreviews() *Previews {
+	p := &Previews{previews{data: map[string][]byte{}, came: make(chan struct{})}}
+	p.p.live.Store(true)
+	return p
+}
+
+// Take takes a preview, and returns how long it has waited.
+func (p *Previews) Take(name string) (time.Duration, bool) {
+	began := time.Now()
+	_, ok := p.p.take(name)
+	return time.Since(began), ok
+}
+
+// Keep keeps a preview that has come.
+func (p *Previews) Keep(m *nats.Msg) { p.p.keep(m) }
+
+// PreviewName is the header with the name of a preview.
+const PreviewName = nameKey

@@ -26,6 +26,7 @@ func (l *eventLog) write(ctx context.Context) {
 		}
 		b = append(b[:0], wireFormat)
 		for _, e := range f.entries {
+			l.beside.send(e)
 			b = appendRecord(b, &e.record)
 		}
 		l.send(ctx, b, f.number)
@@ -52,9 +53,12 @@ func (l *eventLog) next(ctx context.Context) (f flight) {
 		}
 	}
 	n, size := 0, 0
-	for n < len(l.waiting) && n < maxFlight && (n == 0 || size+l.waiting[n].size() <= flightBytes) {
-		size += l.waiting[n].size()
-		l.bytes -= l.waiting[n].weight
+	for n < len(l.waiting) && n < maxFlight {
+		more := max(l.waiting[n].size(), l.waiting[n].weight) // a preview is sent, too
+		if n > 0 && size+more > flightBytes {
+			break
+		}
+		size += more
 		n++
 	}
 	l.flights++
@@ -139,10 +143,11 @@ func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	number := l.arrive(m, at)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.read = at.Sequence.Stream
+	l.read, l.readAt = at.Sequence.Stream, time.Now()
 	if number > 0 && len(l.sent) > 0 && l.sent[0].number == number {
 		for _, e := range l.sent[0].entries {
 			l.told++
+			l.bytes -= e.weight
 			if s := l.prompts[e.promptID]; s != nil {
 				if s.events--; s.events == 0 {
 					delete(l.prompts, e.promptID)

@@ -2,190 +2,201 @@ package nats
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
+	"math"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
+
+// meta is the header of a message.
+type meta struct {
+	ID       string        `json:"id"`
+	Client   string        `json:"client,omitempty"`
+	Priority float64       `json:"priority,omitempty"`
+	Size     int           `json:"size,omitempty"`    // of the data
+	Sealed   int           `json:"sealed,omitempty"`  // bytes of the data that are encrypted secrets
+	Name     string        `json:"name,omitempty"`    // of this Push, and of the parts
+	Parts    int           `json:"parts,omitempty"`   // 0: the message has the data
+	Born     uint64        `json:"born,omitempty"`    // of a state: the sequence of the prompt
+	Order    uint64        `json:"order,omitempty"`   // the place among prompts with the same priority; 0: the sequence of this state
+	Attempt  int           `json:"attempt,omitempty"` // that runs, or would begin next
+	Lease    string        `json:"lease,omitempty"`   // the name of the lease; empty: the prompt waits
+	Node     string        `json:"node,omitempty"`    // that has the lease
+	By       string        `json:"by,omitempty"`      // the name of whatever has stored this state
+	Taken    uint64        `json:"taken,omitempty"`   // the order of taking; 0: the sequence of this state
+	Lasts    time.Duration `json:"lasts,omitempty"`   // of the lease
+	Gone     bool          `json:"gone,omitempty"`    // the prompt has left the queue
+}
+
+// item is a prompt in the queue. It does not change: a change makes a new item.
+type item struct {
+	meta
+	token string
+	state uint64    // the sequence of the state; 0 if there is none
+	until time.Time // when the lease lapses
+}
+
+// waits returns what the state of x says if x waits from now on. The attempt counts if it
+// has begun.
+func (x *item) waits(begun bool) meta {
+	next := x.meta
+	next.Lease, next.Node, next.By, next.Lasts, next.Taken = "", "", "", 0, 0
+	if begun {
+		next.Attempt++
+	}
+	return next
+}
+
+// load is what prompts take; see [flow.QueueOptions].
+type load struct{ prompts, bytes int }
+
+// index is what a process knows of the prompts in the queue: it learns it from the headers
+// of the stream, and asks nobody. It is not safe for concurrent use.
+type index struct {
+	byToken map[string]*item
+	waiting []*item // in order
+	leased  map[string]*item
+	all     load
+	clients map[string]load
+	lapses  time.Time // no lease lapses earlier
+	version uint64    // incremented at each change of waiting
+}
+
+func newIndex() index {
+	return index{byToken: map[string]*item{}, leased: map[string]*item{}, clients: map[string]load{}}
+}
 
 func inOrder(a, b *item) int {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Order, b.Order))
 }
 
-// change makes every waiting call look again. q.mu is held.
-func (q *queue) change() {
-	close(q.changed)
-	q.changed = make(chan struct{})
-}
-
-// current waits until this process has read what it has stored, and ends the leases that
-// have lapsed. q.mu is held, and released while current waits.
-func (q *queue) current(ctx context.Context) error {
-	for {
-		once, stop := context.WithTimeout(ctx, tryTime)
-		wanted := q.stored
-		err := q.reads(once, wanted)
-		stop()
-		if err == nil || ctx.Err() != nil || q.err != nil {
-			return err
-		}
-		// What was stored may have expired before it was read.
-		q.mu.Unlock()
-		once, stop = context.WithTimeout(ctx, tryTime)
-		seq, err := q.from.newest(once, q.name+".>", wanted)
-		stop()
-		q.mu.Lock()
-		if err == nil && q.stored == wanted {
-			q.stored = min(wanted, seq)
-			q.settle(wanted)
-		}
-	}
-}
-
-// reads waits until this process has read a message. q.mu is held, and released meanwhile.
-func (q *queue) reads(ctx context.Context, seq uint64) error {
-	for q.read < seq && q.err == nil {
-		if err := q.wait(ctx); err != nil {
-			return err
-		}
-	}
-	if q.err == nil {
-		q.lapse()
-	}
-	return q.err
-}
-
-// wait waits for a change. q.mu is held, and released meanwhile.
-func (q *queue) wait(ctx context.Context) error {
-	changed := q.changed
-	q.mu.Unlock()
-	defer q.mu.Lock()
-	select {
-	case <-changed:
-		return nil
-	case <-ctx.Done():
-		return overdue(ctx)
-	}
-}
-
-// overdue returns the error of a context that has ended.
-func overdue(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), ErrAway) {
-		return fmt.Errorf("nats: %w: %w", ErrAway, ctx.Err())
-	}
-	return ctx.Err()
-}
-
-// receive applies a message to the index.
-func (q *queue) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
-	x := &meta{}
-	names := strings.Split(m.Subject(), ".")
-	known := len(names) == 3 && json.Unmarshal([]byte(m.Headers().Get(metaKey)), x) == nil
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.read = at.Sequence.Stream
-	switch {
-	case known:
-		q.apply(x, names[1], names[2] == "s", q.read)
-	case len(names) == 5: // a part
-		q.names[names[3]] = names[1]
-	}
-	q.settle(q.read)
-	q.change()
-}
-
-// apply replaces the item of a prompt. q.mu is held.
-func (q *queue) apply(x *meta, token string, isState bool, seq uint64) {
-	old := q.byToken[token]
+// apply replaces the item of a prompt, and returns the new item. The item is Gone if the
+// prompt has left the queue, and nil if the message says nothing of a prompt that is known.
+func (i *index) apply(x *meta, token string, isState bool, seq uint64) *item {
+	old := i.byToken[token]
 	now := &item{meta: *x, token: token}
 	switch {
 	case !isState:
 		now.Born, now.Order, now.Attempt = seq, seq, 1
-		q.pushed(q.pushing[token])
 	case old == nil || old.Born > x.Born: // of a prompt that had the id before
-		return
+		return nil
 	case old.Born < x.Born: // of a prompt that had the id later, and was gone before it was read
-		q.remove(old)
-		return
+		i.remove(old)
+		return nil
 	default:
 		now.state = seq
 		now.Order, now.Taken = cmp.Or(x.Order, seq), cmp.Or(x.Taken, seq)
 		now.until = time.Now().Add(x.Lasts)
 	}
 	if old != nil {
-		q.remove(old)
+		i.remove(old)
 	}
-	if now.Gone {
-		q.gone[now.Born] = now
-		return
+	if !now.Gone {
+		i.insert(now)
 	}
-	q.insert(now)
-	q.reclaim(now)
+	return now
 }
 
-// insert adds an item to the index. q.mu is held.
-func (q *queue) insert(x *item) {
-	q.byToken[x.token] = x
-	q.count(x, 1)
+// insert adds an item.
+func (i *index) insert(x *item) {
+	i.byToken[x.token] = x
+	i.count(x, 1)
 	if x.Lease != "" {
-		if q.leased[x.token] = x; len(q.leased) == 1 || x.until.Before(q.lapses) {
-			q.lapses = x.until
+		if i.leased[x.token] = x; len(i.leased) == 1 || x.until.Before(i.lapses) {
+			i.lapses = x.until
 		}
 		return
 	}
-	at, _ := slices.BinarySearchFunc(q.waiting, x, inOrder)
-	q.waiting = slices.Insert(q.waiting, at, x)
-	q.version++
+	at, _ := slices.BinarySearchFunc(i.waiting, x, inOrder)
+	i.waiting = slices.Insert(i.waiting, at, x)
+	i.version++
 }
 
-// remove removes an item from the index. q.mu is held.
-func (q *queue) remove(x *item) {
-	delete(q.byToken, x.token)
-	delete(q.leased, x.token)
-	q.count(x, -1)
-	if at, found := slices.BinarySearchFunc(q.waiting, x, inOrder); found && x.Lease == "" {
-		q.waiting = slices.Delete(q.waiting, at, at+1)
-		q.version++
+// remove removes an item.
+func (i *index) remove(x *item) {
+	delete(i.byToken, x.token)
+	delete(i.leased, x.token)
+	i.count(x, -1)
+	if at, found := slices.BinarySearchFunc(i.waiting, x, inOrder); found && x.Lease == "" {
+		i.waiting = slices.Delete(i.waiting, at, at+1)
+		i.version++
 	}
 }
 
-// count adds an item to the load (n is 1), or removes it (n is -1). q.mu is held.
-func (q *queue) count(x *item, n int) {
-	own := q.clients[x.Client]
-	for _, l := range []*load{&q.all, &own} {
+// count adds what x takes (n is 1), or subtracts it (n is -1).
+func (i *index) count(x *item, n int) {
+	own := i.clients[x.Client]
+	for _, l := range []*load{&i.all, &own} {
 		l.prompts += n
 		l.bytes += n * x.Size
 	}
-	if q.clients[x.Client] = own; own.prompts == 0 {
-		delete(q.clients, x.Client)
+	if i.clients[x.Client] = own; own.prompts == 0 {
+		delete(i.clients, x.Client)
 	}
 }
 
 // lapse returns the prompts of lapsed leases to the waiting prompts, and the time until
-// the next lease may lapse. The state in the stream stays: the next Take replaces it. q.mu is held.
-func (q *queue) lapse() (next time.Duration) {
+// the next lease may lapse. The state in the stream stays: the next Take replaces it.
+func (i *index) lapse() (next time.Duration) {
 	next = time.Hour
-	if len(q.leased) == 0 {
+	if len(i.leased) == 0 {
 		return next
 	}
-	if left := time.Until(q.lapses); left > 0 {
+	if left := time.Until(i.lapses); left > 0 {
 		return left
 	}
-	for _, x := range q.leased {
+	for _, x := range i.leased {
 		if left := time.Until(x.until); left > 0 {
 			next = min(next, left)
 			continue
 		}
 		now := *x
 		now.Lease, now.Node, now.Attempt = "", "", x.Attempt+1
-		q.remove(x)
-		q.insert(&now)
+		i.remove(x)
+		i.insert(&now)
 	}
-	q.lapses = time.Now().Add(next)
+	i.lapses = time.Now().Add(next)
 	return next
+}
+
+// snapshot returns the prompts with these tokens, or all if there are none: first the leased
+// prompts, in the order in which they were taken, and then the waiting ones.
+func (i *index) snapshot(tokens []string) (all []*item) {
+	if len(tokens) == 0 {
+		for _, x := range i.leased {
+			all = append(all, x)
+		}
+		all = append(all, i.waiting...)
+	}
+	for at, t := range tokens {
+		if x := i.byToken[t]; x != nil && !slices.Contains(tokens[:at], t) {
+			all = append(all, x)
+		}
+	}
+	slices.SortFunc(all, func(a, b *item) int {
+		switch leased := a.Lease != ""; {
+		case leased && b.Lease != "":
+			return cmp.Compare(a.Taken, b.Taken)
+		case leased:
+			return -1
+		case b.Lease != "":
+			return 1
+		}
+		return inOrder(a, b)
+	})
+	return all
+}
+
+// lastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
+// there is none.
+func (i *index) lastPriority(most float64) float64 {
+	at, _ := slices.BinarySearchFunc(i.waiting, most, func(x *item, most float64) int {
+		if x.Priority <= most {
+			return -1
+		}
+		return 1
+	})
+	if at == 0 {
+		return math.Inf(-1)
+	}
+	return i.waiting[at-1].Priority
 }

@@ -50,8 +50,11 @@ func writeLog(dir string, say func(...any)) {
 // received is lost, none is there twice, and cursors go on.
 func TestKilled(t *testing.T) {
 	dir, rounds := t.TempDir(), 4
-	if *long {
+	switch {
+	case *long:
 		rounds = 40
+	case testing.Short():
+		rounds = 2
 	}
 	ids := map[int]string{} // ID and epoch of each event, as a process received it
 	for round := range rounds {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/stretchr/testify/require"
@@ -119,12 +120,22 @@ func TestLeaderThatStaysBehind(t *testing.T) {
 	require.Zero(t, seq, "a server alone knows all")
 }
 
-// TestLeaderWithoutState has a leader that does not tell its state.
+// TestLeaderWithoutState has a leader that does not tell its state: what has no answer is
+// asked again, and what is refused is not.
 func TestLeaderWithoutState(t *testing.T) {
-	broken := errors.New("no state")
-	s := &lagging{}
-	_, err := nats.NewLeader(s, false, func(string) (uint64, int, error) { return 0, 0, broken }).Last(t.Context(), "s", 1, 1)
-	require.ErrorIs(t, err, broken)
+	for _, broken := range []error{errors.New("no state"), natsgo.ErrPermissionViolation} {
+		ctx, stop := context.WithCancel(t.Context())
+		asked := 0
+		_, err := nats.NewLeader(&lagging{}, false, func(string) (uint64, int, error) {
+			if asked++; asked == 3 {
+				stop()
+			}
+			return 0, 0, broken
+		}).Last(ctx, "s", 1, 1)
+		stop()
+		require.ErrorIs(t, err, broken)
+		require.Equal(t, errors.Is(broken, natsgo.ErrPermissionViolation), asked == 1)
+	}
 }
 
 // TestAllReadsGoThroughTheLeader: no other code asks the stream for messages, because it

@@ -30,15 +30,15 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 // process dies in between, the prompt runs again, and nobody misses the end of the first
 // attempt.
 func (l *lease) Done(ctx context.Context) error {
-	ctx, stop := bounded(ctx)
-	defer stop()
-	if err := l.q.failed(); err != nil {
+	ctx, stop, err := l.q.begin(ctx)
+	if err != nil {
 		return err
 	}
+	defer stop()
 	if err := l.q.flush(ctx); err != nil {
 		return err
 	}
-	err := l.change(ctx, func(x *meta) { *x = meta{Gone: true, By: x.Lease} })
+	err = l.change(ctx, func(x *meta) { *x = meta{Gone: true, By: x.Lease} })
 	if err == nil {
 		l.q.cleanLater(&l.x)
 	}
@@ -46,20 +46,24 @@ func (l *lease) Done(ctx context.Context) error {
 }
 
 func (l *lease) Release(ctx context.Context) error {
-	return l.change(ctx, func(x *meta) { x.By, x.Lease, x.Node, x.Lasts, x.Taken = x.Lease, "", "", 0, 0 })
+	return l.change(ctx, func(x *meta) {
+		by := x.Lease
+		*x = l.x.waits(false)
+		x.By = by
+	})
 }
 
 // change replaces the state of the lease.
 func (l *lease) change(ctx context.Context, f func(*meta)) error {
-	ctx, stop := bounded(ctx)
-	defer stop()
-	if err := l.q.failed(); err != nil {
+	ctx, stop, err := l.q.begin(ctx)
+	if err != nil {
 		return err
 	}
+	defer stop()
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
-		return overdue(ctx)
+		return l.q.overdue(ctx)
 	}
 	defer func() { <-l.turn }()
 	began := time.Now()
@@ -69,7 +73,7 @@ func (l *lease) change(ctx context.Context, f func(*meta)) error {
 	}
 	next := l.x.meta
 	f(&next)
-	seq, err := l.q.replace(ctx, &l.x, next)
+	seq, err := l.q.prompts.replace(ctx, &l.x, next)
 	switch {
 	case isLapsed(err):
 		l.ended = true
@@ -77,6 +81,7 @@ func (l *lease) change(ctx context.Context, f func(*meta)) error {
 	case err != nil:
 		return err
 	}
+	l.q.knows(seq)
 	l.x.meta.Lasts, l.x.state = next.Lasts, seq
 	l.ended = next.Gone || next.Lease == ""
 	l.until = began.Add(next.Lasts)

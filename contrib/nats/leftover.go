@@ -2,9 +2,6 @@ package nats
 
 import (
 	"context"
-	"errors"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // leftover tells where the signals of ended prompts are. A process that is killed between
@@ -38,12 +35,9 @@ func (q *queue) dropSignals(ctx context.Context, x *item) error {
 		return nil
 	}
 	drop := q.leftover.before(x.token)
-	m, err := q.from.last(ctx, q.subject(x.token, "p"), x.Born, q.known())
-	switch {
-	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
+	_, seq, err := q.prompts.newest(ctx, q.prompts.subject(x.token, "p"), x.Born)
+	if err != nil || seq > 0 && seq != x.Born {
 		return err
-	case err == nil && m.Sequence != x.Born:
-		return nil
 	}
 	return drop(ctx)
 }

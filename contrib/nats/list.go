@@ -1,10 +1,8 @@
 package nats
 
 import (
-	"cmp"
 	"context"
 	"iter"
-	"slices"
 
 	"github.com/nodebus/nodebus/flow"
 )
@@ -47,16 +45,19 @@ func (q *queue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, 
 
 // page reads the prompts of a part of a listing. A prompt that has left the queue is nil.
 func (q *queue) page(ctx context.Context, all []*item) ([]flow.Queued, error) {
-	ctx, stop := bounded(ctx)
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer stop()
 	found := make([]flow.Queued, len(all))
 	return found, atOnce(len(all), func(i int) error {
-		was := all[i]
+		x := all[i]
 		q.mu.Lock()
-		x, err := q.byToken[was.token], q.err
+		now := q.index.byToken[x.token]
 		q.mu.Unlock()
-		if err != nil || x == nil || x.Born != was.Born {
-			return err
+		if now == nil || now.Born != x.Born {
+			return nil
 		}
 		b, err := q.fetch(ctx, x)
 		switch {
@@ -65,43 +66,44 @@ func (q *queue) page(ctx context.Context, all []*item) ([]flow.Queued, error) {
 		case err != nil:
 			return err
 		}
-		found[i] = flow.Queued{Prompt: b.prompt, Attempt: x.Attempt, Leased: was.Lease != ""}
+		found[i] = flow.Queued{Prompt: b.prompt, Attempt: x.Attempt, Leased: x.Lease != ""}
 		return nil
 	})
 }
 
-// snapshot returns the prompts with these ids, or all: first the leased prompts.
-func (q *queue) snapshot(ctx context.Context, ids []string) (all []*item, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.current(ctx); err != nil {
+// snapshot returns the prompts with these ids, or all.
+func (q *queue) snapshot(ctx context.Context, ids []string) ([]*item, error) {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if len(ids) > 0 {
-		tokens := map[string]bool{}
-		for _, id := range ids {
-			t := token(id)
-			if x := q.byToken[t]; x != nil && !tokens[t] {
-				all = append(all, x)
-			}
-			tokens[t] = true
-		}
-	} else {
-		for _, x := range q.leased {
-			all = append(all, x)
-		}
-		all = append(all, q.waiting...)
+	defer stop()
+	if err := q.hasOwn(ctx); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(all, func(a, b *item) int {
-		switch leased := a.Lease != ""; {
-		case leased && b.Lease != "":
-			return cmp.Compare(a.Taken, b.Taken)
-		case leased:
-			return -1
-		case b.Lease != "":
-			return 1
-		}
-		return inOrder(a, b)
-	})
-	return all, nil
+	tokens := make([]string, len(ids))
+	for i, id := range ids {
+		tokens[i] = token(id)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.index.lapse()
+	return q.index.snapshot(tokens), nil
+}
+
+// LastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
+// there is none; see [flow.Queue]. What others have pushed, it knows a moment later.
+func (q *queue) LastPriority(ctx context.Context, most float64) (float64, error) {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	if err := q.hasOwn(ctx); err != nil {
+		return 0, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.index.lapse()
+	return q.index.lastPriority(most), nil
 }

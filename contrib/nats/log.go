@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,14 +9,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus"
 )
 
 const (
 	flightBytes  = 256 << 10 // the events of a message, unless one event is larger
-	waitingBytes = 8 << 20   // the events that wait for a flight; Append waits at this bound
+	waitingBytes = 8 << 20   // the events that were accepted and not read; Append waits at this bound
 	eventBytes   = 16 << 20  // the largest event
 	barrierTime  = 10 * time.Second
+	lonelyTime   = time.Second // how long Close waits for servers that are gone
 )
 
 // eventLog is a [nodebus.Log] in a stream. A writer sends the events that wait as one
@@ -37,25 +40,21 @@ type eventLog struct {
 
 	mu       sync.Mutex // not held while the cache or foreign code is called
 	failed   error      // why the log has ended
+	serves   bool       // the log is open
+	closing  bool       // Append accepts nothing more
 	waiting  []*entry
-	bytes    int               // of waiting
+	bytes    int               // of waiting and sent
 	sent     []flight          // flights that the reader has not seen; the first is the oldest
 	flights  uint64            // the number of the newest flight
 	accepted uint64            // the number of events that Append has accepted
 	told     uint64            // how many of these events the reader has seen
+	mark     uint64            // accepted, at the newest mark; see catchUp
 	prompts  map[string]*state // prompts with events that the reader has not seen
 	read     uint64            // stream sequence of the newest message that was read
+	readAt   time.Time         // when it was read
 	changed  chan struct{}     // closed and replaced when any of this changes
 
 	coming arrivals
-}
-
-// entry is an event that waits to be sent, or to be seen by the reader.
-type entry struct {
-	record
-	ev     nodebus.Event
-	begins bool // the event may be the first event of a prompt that has ended
-	weight int  // bytes that the event takes while it waits; 0: it needs no room
 }
 
 type flight struct {
@@ -63,28 +62,27 @@ type flight struct {
 	entries []*entry
 }
 
-// state is what the events that the reader has not seen say about a prompt.
-type state struct {
-	events  int
-	anew    bool // the prompt has begun again, or was dropped: what the cache says is old
-	over    bool
-	attempt int
-}
-
 // openLog opens the log and reads what its stream has.
 func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
 	for orphan := uint64(0); ; {
 		l, err := tryLog(ctx, b, orphan)
-		if err == nil && l.coming.orphan <= orphan {
-			return l, nil
-		}
+		newest := uint64(0)
 		if err == nil {
-			// The stream begins in the middle of a large event, so this event is lost, too.
-			orphan = l.coming.orphan
-			_ = l.Close()
-		} else if !errors.Is(err, errSkipped) || ctx.Err() != nil {
-			return nil, err
+			if newest = l.coming.newestOrphan(); newest <= orphan {
+				if err = l.serve(); err == nil {
+					return l, nil
+				}
+			}
+			l.abandon(nodebus.ErrClosed)
 		}
+		// If the stream begins in the middle of a large event, this event is lost, too. If
+		// messages are missing, because a file of the server was damaged, or because the
+		// stream has dropped them just now, so is everything before them.
+		var missing skippedError
+		if err != nil && !errors.As(err, &missing) || ctx.Err() != nil {
+			return nil, cmp.Or(err, context.Cause(ctx))
+		}
+		orphan = max(orphan, newest, uint64(missing))
 	}
 }
 
@@ -115,7 +113,7 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	l.cache = nodebus.NewLogCache(lost, &opts)
 	l.floors.retain = opts.Retain
 	l.reading = &reader{
-		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, 1),
+		js: b.js, stream: l.stream, epoch: lost.Epoch, whole: true, first: max(info.State.FirstSeq, orphan+1),
 		receive: l.receive, fail: l.fail, logger: b.logger,
 	}
 	run, stop := context.WithCancel(context.Background())
@@ -124,26 +122,84 @@ func tryLog(ctx context.Context, b *Bus, orphan uint64) (*eventLog, error) {
 	l.ended.Go(func() { l.write(run) })
 	l.ended.Go(func() { l.trimNow(run) })
 	if err := l.catchUp(ctx); err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("nats: reading the log: %w", err)
+		err = l.stillReading(ctx, info.State.LastSeq, err)
+		l.abandon(err)
+		return nil, err
 	}
 	l.beside.live.Store(true)
 	return l, nil
 }
 
-// Close ends the log. Events that wait are sent first, for at most some seconds.
-func (l *eventLog) Close() error {
-	ctx, stop := context.WithTimeout(context.Background(), barrierTime)
-	defer stop()
-	err := l.Flush(ctx)
-	if errors.Is(err, nodebus.ErrClosed) || errors.Is(err, ErrOtherStream) {
-		err = nil
+// serve says that the log is open: if it fails from now on, the bus has ended. It returns the
+// error if the log has failed already.
+func (l *eventLog) serve() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.serves = l.failed == nil
+	return l.failed
+}
+
+// stillReading returns the error of a log that is not open when ctx ends. newest was the
+// newest message at the start.
+func (l *eventLog) stillReading(ctx context.Context, newest uint64, err error) error {
+	if ctx.Err() == nil {
+		return fmt.Errorf("nats: reading the log: %w", err)
 	}
-	l.fail(nodebus.ErrClosed)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return fmt.Errorf("nats: reading the log: %w", l.failed)
+	}
+	e := &StreamError{Stream: l.stream, Detail: fmt.Sprintf(
+		"the log is not open yet: this process has read message %d of %d; give Open more time", l.read, newest), Err: context.Cause(ctx)}
+	if time.Since(l.readAt) > tryTime {
+		e.Reason = ErrAway
+	}
+	return e
+}
+
+// abandon ends a log that nobody uses. Nothing waits.
+func (l *eventLog) abandon(err error) {
+	l.fail(err)
 	l.reading.close()
 	l.ended.Wait()
 	l.beside.close()
+}
+
+// Close ends the log: it refuses further events, and then sends those that wait, for at most
+// some seconds.
+func (l *eventLog) Close() error {
+	l.mu.Lock()
+	l.closing = true
+	l.change() // who waits for room
+	l.mu.Unlock()
+	err := l.lastFlush()
+	if errors.Is(err, nodebus.ErrClosed) || errors.Is(err, ErrOtherStream) {
+		err = nil
+	}
+	l.abandon(nodebus.ErrClosed)
 	return err
+}
+
+// lastFlush is the Flush of Close. It does not wait for a leader if the server in this
+// process has lost the others: they may end, too.
+func (l *eventLog) lastFlush() (err error) {
+	for range barrierTime / lonelyTime {
+		ctx, stop := context.WithTimeout(context.Background(), lonelyTime)
+		err = l.Flush(ctx)
+		stop()
+		if !errors.Is(err, ErrAway) || isLonely(l.bus.nc) {
+			return err
+		}
+	}
+	return err
+}
+
+// isLonely reports whether the server in this process is not connected to so many others
+// that their cluster can store something. It is false if there is no server in this process.
+func isLonely(nc *nats.Conn) bool {
+	s, here := nc.Opts.InProcessServer.(interface{ HasMajority() bool })
+	return here && !s.HasMajority()
 }
 
 // fail ends the log: from now on, its methods return err.
@@ -152,6 +208,9 @@ func (l *eventLog) fail(err error) {
 	defer l.mu.Unlock()
 	if l.failed == nil {
 		l.failed = err
+		if l.serves {
+			l.bus.end(err)
+		}
 	}
 	l.stop()
 	l.change()
@@ -161,129 +220,6 @@ func (l *eventLog) fail(err error) {
 func (l *eventLog) change() {
 	close(l.changed)
 	l.changed = make(chan struct{})
-}
-
-// Append implements [nodebus.Log]. It waits only while 8 MiB wait for NATS.
-func (l *eventLog) Append(ev nodebus.Event) error {
-	e, err := newEntry(&ev)
-	if err != nil {
-		return err
-	}
-	if e.weight > eventBytes {
-		return fmt.Errorf("nats: an event of %d bytes: the largest event of the log has %d bytes; keep large data elsewhere, and publish where it is", e.weight, eventBytes)
-	}
-	l.beside.send(e)
-	return l.add(e)
-}
-
-// newEntry returns the entry of an event.
-func newEntry(ev *nodebus.Event) (*entry, error) {
-	f, err := nodebus.JSON.Encode(*ev)
-	if err != nil {
-		return nil, err
-	}
-	if !f.Binary && isTooDeep(f.Data) {
-		return nil, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
-	}
-	_, start := ev.Payload.(nodebus.ExecutionStart)
-	e := &entry{ev: *ev, begins: start || f.Outcome}
-	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: max(ev.Attempt, 0), data: f.Data}
-	switch foreign := isForeign(ev.Payload); {
-	case foreign && f.Binary:
-		e.kind = recordForeignBinary
-	case foreign:
-		e.kind = recordForeign
-	case f.Binary:
-		e.kind = recordBinary
-	}
-	e.weight = e.size()
-	return e, nil
-}
-
-// add waits for room, and queues an entry for the writer.
-func (l *eventLog) add(e *entry) error {
-	for {
-		l.mu.Lock()
-		for l.failed == nil && l.bytes > 0 && e.weight > 0 && l.bytes+e.weight > waitingBytes {
-			changed := l.changed
-			l.mu.Unlock()
-			<-changed
-			l.mu.Lock()
-		}
-		read, err := l.read, l.failed
-		l.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		old, over := error(nil), false
-		if e.promptID != "" && e.kind != recordDrop {
-			old, over = l.cache.Check(e.ev), l.cache.Closed(e.promptID)
-		}
-		l.mu.Lock()
-		if l.read != read || l.failed != nil { // the reader has changed what the cache says
-			l.mu.Unlock()
-			continue
-		}
-		defer l.mu.Unlock()
-		if !l.note(e, old, over) {
-			return nodebus.ErrClosed
-		}
-		l.accepted++
-		l.waiting = append(l.waiting, e)
-		l.bytes += e.weight
-		if len(l.waiting) == 1 {
-			l.change()
-		}
-		return nil
-	}
-}
-
-// note notes what e says about its prompt. It returns false if e may not follow. old is
-// what the cache says about e, and over whether the prompt has ended there. l.mu is held.
-func (l *eventLog) note(e *entry, old error, over bool) bool {
-	if e.promptID == "" {
-		return true
-	}
-	s := l.prompts[e.promptID]
-	if s == nil {
-		s = &state{}
-	}
-	now := *s
-	switch {
-	case e.kind == recordDrop:
-		now = state{events: s.events, anew: true}
-	case s.over && !e.begins, !s.over && e.attempt > 0 && e.attempt < s.attempt, !s.anew && !s.over && old != nil:
-		return false
-	default:
-		if s.over || !s.anew && over {
-			now.anew, now.attempt = true, 0
-		}
-		now.attempt = max(now.attempt, e.attempt)
-		now.over = closes(e.ev.Payload)
-	}
-	now.events++
-	*s = now
-	l.prompts[e.promptID] = s
-	return true
-}
-
-// closes reports whether p is the last event of its prompt.
-func closes(p nodebus.Payload) bool {
-	e, ok := p.(nodebus.Executing)
-	return ok && e.UniqueID == ""
-}
-
-// Closed reports whether a prompt has ended, as far as this process knows. [nodebus.Hub]
-// asks it before an engine publishes the end of a prompt again.
-func (l *eventLog) Closed(promptID string) bool {
-	l.mu.Lock()
-	s := l.prompts[promptID]
-	known, over := s != nil && (s.over || s.anew), s != nil && s.over
-	l.mu.Unlock()
-	if known {
-		return over
-	}
-	return l.cache.Closed(promptID)
 }
 
 // Read implements [nodebus.Log].
@@ -331,18 +267,27 @@ func (l *eventLog) Flush(ctx context.Context) error {
 	accepted := l.accepted
 	l.mu.Unlock()
 	err := l.until(ctx, func() bool { return l.told >= accepted })
-	if err != nil && ctx.Err() != nil {
-		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: context.Cause(ctx)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && l.failed == nil {
+		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: errors.Join(context.Cause(ctx), faultOf(l.bus.nc))}
 	}
 	return err
 }
 
 // catchUp waits until the reader has all events that any process has received before. It
 // appends a mark and waits for it: the newest sequence that a server reports is of no use,
-// because another server of a cluster may have passed on more.
+// because another server of a cluster may have passed on more. A mark that no flight has yet
+// is for all who ask meanwhile, so clients that connect all the time do not fill the stream.
 func (l *eventLog) catchUp(ctx context.Context) error {
-	e := &entry{record: record{kind: recordMark}}
-	if err := l.add(e); err != nil {
+	l.mu.Lock()
+	err := l.refusal()
+	if err == nil && l.mark <= l.accepted-uint64(len(l.waiting)) {
+		l.accept(&entry{record: record{kind: recordMark}}, state{})
+		l.mark = l.accepted
+	}
+	l.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	return l.Flush(ctx)
@@ -356,6 +301,9 @@ func (l *eventLog) until(ctx context.Context, done func() bool) error {
 		if l.failed != nil {
 			return l.failed
 		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		changed := l.changed
 		l.mu.Unlock()
 		select {
@@ -363,9 +311,6 @@ func (l *eventLog) until(ctx context.Context, done func() bool) error {
 		case <-ctx.Done():
 		}
 		l.mu.Lock()
-		if err := ctx.Err(); err != nil && !done() {
-			return err
-		}
 	}
 	return nil
 }

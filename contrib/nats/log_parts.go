@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,14 +15,28 @@ import (
 // then, see partsTime.
 const forgetTime = 10 * time.Minute
 
+// publisherTime is how long the readers know a publisher after its newest message, by the clock
+// of the stream. Each life of a process is another publisher.
+const publisherTime = 24 * time.Hour
+
+// partsBytes is more than the largest event takes in a message.
+const partsBytes = eventBytes + 1<<10
+
 // arrivals is what the reader knows about the flights of all processes. All readers
 // decide in the same way which messages they ignore.
 type arrivals struct {
-	mu     sync.Mutex        // the reader writes; trim reads
-	seen   map[string]uint64 // the newest flight of each publisher
+	mu     sync.Mutex // the reader writes; trim reads
+	seen   map[string]*publisher
 	partly map[string]*parts // the flights that are not whole, by publisher
 	spans  []span            // the flights of several messages, in the order of the stream
 	orphan uint64            // the newest message that ends a flight whose beginning the stream does not have
+}
+
+// publisher is what has come of a publisher.
+type publisher struct {
+	whole uint64    // the newest flight that is whole
+	begun uint64    // the newest flight whose first part has come
+	at    time.Time // of the newest message
 }
 
 // parts are the first parts of a flight.
@@ -36,7 +51,7 @@ type parts struct {
 type span struct{ first, last uint64 }
 
 func (a *arrivals) set() {
-	a.seen, a.partly = map[string]uint64{}, map[string]*parts{}
+	a.seen, a.partly = map[string]*publisher{}, map[string]*parts{}
 }
 
 // collect returns the data of a flight when its last part has come. It returns false
@@ -49,33 +64,51 @@ func (a *arrivals) collect(name partName, data []byte, at *jetstream.MsgMetadata
 			delete(a.partly, publisher)
 		}
 	}
-	if name.flight <= a.seen[name.publisher] {
+	from := a.publisher(name.publisher, at.Timestamp)
+	if name.flight <= from.whole {
 		return nil, false
 	}
 	if name.of > 1 {
 		var first uint64
-		if data, first = a.join(name, data, at); data == nil {
+		if data, first = a.join(from, name, data, at); data == nil {
 			return nil, false
 		}
 		a.spans = append(a.spans, span{first, at.Sequence.Stream})
 	}
 	delete(a.partly, name.publisher)
-	a.seen[name.publisher] = name.flight
+	from.whole = name.flight
 	return data, true
+}
+
+// publisher returns a publisher that has sent a message at some time. It forgets others. a.mu
+// is held.
+func (a *arrivals) publisher(name string, at time.Time) *publisher {
+	p := a.seen[name]
+	if p == nil {
+		maps.DeleteFunc(a.seen, func(_ string, p *publisher) bool { return at.Sub(p.at) > publisherTime })
+		p = &publisher{}
+		a.seen[name] = p
+	}
+	p.at = at
+	return p
 }
 
 // join adds a part to the parts before. With the last part, it returns the whole and the
 // sequence of its first part. a.mu is held.
-func (a *arrivals) join(name partName, data []byte, at *jetstream.MsgMetadata) ([]byte, uint64) {
+func (a *arrivals) join(from *publisher, name partName, data []byte, at *jetstream.MsgMetadata) ([]byte, uint64) {
 	p := a.partly[name.publisher]
 	switch {
 	case name.part == 1:
 		p = &parts{first: at.Sequence.Stream}
-		a.partly[name.publisher] = p
+		a.partly[name.publisher], from.begun = p, max(from.begun, name.flight)
 	case p == nil || p.name.flight != name.flight || p.name.begin != name.begin || p.name.part != name.part-1:
-		if name.part == name.of {
+		if name.part == name.of && name.flight > from.begun {
 			a.orphan = at.Sequence.Stream
 		}
+		return nil, 0
+	}
+	if len(p.data)+len(data) > partsBytes { // no process of ours sends this
+		delete(a.partly, name.publisher)
 		return nil, 0
 	}
 	p.name, p.at, p.data = name, at.Timestamp, append(p.data, data...)
@@ -83,6 +116,13 @@ func (a *arrivals) join(name partName, data []byte, at *jetstream.MsgMetadata) (
 		return nil, 0
 	}
 	return p.data, p.first
+}
+
+// newestOrphan returns orphan.
+func (a *arrivals) newestOrphan() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.orphan
 }
 
 // from returns the first message that is needed for the event in message seq.

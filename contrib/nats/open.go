@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,11 +23,12 @@ import (
 // a newer version of this package.
 const version = 1
 
+// openTime is how long opening a stream fails before the logger learns it: nothing else says
+// to whoever starts the first process of a cluster what the process waits for.
+const openTime = 2 * time.Second
+
 // nameChars are the characters of a name.
 const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-// insufficientStorage is the error of a server that cannot reserve the size of a stream.
-const insufficientStorage jetstream.ErrorCode = 10047
 
 // The metadata of a stream.
 const (
@@ -49,6 +51,10 @@ type Bus struct {
 	signals flow.Signals
 	log     *eventLog
 
+	life context.Context // ends with the bus; its cause is the reason
+	end  context.CancelCauseFunc
+
+	deafen  func()         // the logger does not hear of the connection any more
 	closers []func() error // of the parts, in the order of opening
 	closing sync.Once
 	err     error // of Close
@@ -61,11 +67,13 @@ type Bus struct {
 // nc must be a connection of [Connect], or of package embed: a connection that gives up, or
 // that buffers, would lose what is published, or publish it too late.
 //
-// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway].
-// Errors of a stream are a [*StreamError].
+// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; it
+// tells the Logger what it waits for. A new cluster does not answer before all of its servers
+// run. Errors of a stream are a [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	b.logger, b.told = late.Logger(b.opts.Logger)
+	b.life, b.end = context.WithCancelCause(context.Background())
 	if err := b.opts.check(); err != nil {
 		return nil, err
 	}
@@ -79,6 +87,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	if b.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
+	b.deafen = hear(nc, b.logger)
 	if err := b.openParts(ctx); err != nil {
 		_ = b.Close()
 		return nil, err
@@ -97,6 +106,8 @@ func (b *Bus) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	b.queue, b.closers = q, append(b.closers, q.close)
+	// Whatever ends the bus, this process must not take prompts whose events or records are lost.
+	context.AfterFunc(b.life, func() { q.fail(context.Cause(b.life)) })
 	records, err := openStore(ctx, b)
 	if err != nil {
 		return err
@@ -153,15 +164,37 @@ func (b *Bus) Signals() flow.Signals { return b.signals }
 // a client may come back to any of them with its cursor.
 func (b *Bus) Log() nodebus.Log { return b.log }
 
+// Done returns a channel that is closed when the bus cannot be used any more: it was closed,
+// its connection was closed, or one of its streams is another one than before, see
+// [ErrOtherStream]. [Bus.Err] tells which. The bus does not recover: close the hub and the
+// bus, so that clients connect again, and open the bus again, or end the program. While NATS
+// is only away, the bus waits for it.
+func (b *Bus) Done() <-chan struct{} { return b.life.Done() }
+
+// Err returns nil while the bus can be used, and later the reason why [Bus.Done] is closed:
+// [nodebus.ErrClosed] after Close, otherwise a [*StreamError].
+func (b *Bus) Err() error { return context.Cause(b.life) }
+
+// ends returns a function that ends a part with an error, and with it the bus.
+func (b *Bus) ends(part func(error)) func(error) {
+	return func(err error) {
+		part(err)
+		b.end(err)
+	}
+}
+
 // Close closes the parts of the bus. Events that wait are stored first; if NATS is away,
-// Close gives up after 10 seconds and returns an error. Close does not close the
-// connection. Calls after it return [nodebus.ErrClosed].
+// Close gives up after 10 seconds and returns an error that is [ErrAway]; if a server of
+// package embed has lost the others of its cluster, after one second. Close does not close
+// the connection. Calls after it return [nodebus.ErrClosed].
 func (b *Bus) Close() error {
 	b.closing.Do(func() {
+		b.end(nodebus.ErrClosed)
 		var errs []error
 		for _, f := range slices.Backward(b.closers) {
 			errs = append(errs, f())
 		}
+		b.deafen()
 		b.err = errors.Join(errs...)
 		b.told.Wait()
 	})
@@ -192,27 +225,28 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	wrong := func(reason error, detail string, err error) error {
 		return &StreamError{Stream: cfg.Name, Reason: reason, Detail: detail, Err: err}
 	}
-	stream, err := asking(ctx, func(ctx context.Context) (jetstream.Stream, error) {
-		s, err := b.js.Stream(ctx, cfg.Name)
+	told := troubles{after: openTime}
+	stream, err := asking(ctx, func(ctx context.Context) (s jetstream.Stream, err error) {
+		defer func() {
+			if err != nil && again(err) && told.tell() {
+				b.logger.Warn("nats: opening the bus waits for NATS; more than half of the servers of a cluster must run, and the first time all of them",
+					"stream", cfg.Name, "servers", b.nc.Servers(), "error", err)
+			}
+		}()
+		s, err = b.js.Stream(ctx, cfg.Name)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return s, err
 		}
 		if s, err = b.js.CreateStream(ctx, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) { // not every server of a new cluster knows it yet
+		if errors.Is(err, jetstream.ErrStreamNotFound) || isForming(err) { // not every server of a new cluster knows it yet
 			err = errors.Join(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err
 	})
-	if errors.Is(err, ErrAway) {
-		return nil, wrong(nil, "it cannot be opened; check that the servers run, and more than half of a cluster", err)
-	}
-	if full := new(jetstream.APIError); errors.As(err, &full) && full.ErrorCode == insufficientStorage {
-		return nil, wrong(nil, fmt.Sprintf("the server has no room to reserve %d bytes; give it a larger disk, or lower Options.LogBytes", cfg.MaxBytes), err)
-	}
 	if err != nil {
-		return nil, wrong(nil, "it cannot be opened or made", err)
+		return nil, wrong(nil, whyNot(&cfg, err), err)
 	}
 	has := stream.CachedInfo().Config
 	v, err := strconv.Atoi(has.Metadata[versionKey])
@@ -225,7 +259,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		b.logger.Warn("nats: the stream has another number of replicas than Options.Replicas; change it with: nats stream edit",
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
 	}
-	return stream, nil
+	return stream, checkSettings(&cfg, &has)
 }
 
 // epochOf returns the epoch of a stream.

@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		"replicas below 0":          {nats.Options{Replicas: -1}, "must not be negative"},
 		"a size below 0":            {nats.Options{LogBytes: -1}, "must not be negative"},
 		"a short key":               {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
+		"an empty key":              {nats.Options{SecretKey: []byte{}}, "Options.SecretKey is empty"},
 		"two keys":                  {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
 		"a key file without a key":  {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
 		"a key file that is absent": {nats.Options{KeyFile: short + "x"}, "check Options.KeyFile"},
@@ -92,6 +94,33 @@ func TestOpenRefusesStreams(t *testing.T) {
 			require.Equal(t, was.CachedInfo().Config, is.CachedInfo().Config, "nothing is changed")
 		})
 	}
+}
+
+// TestOpenSaysWhatItWaitsFor opens a bus while there is no server: whoever starts the first
+// process of a cluster must learn why nothing happens.
+func TestOpenSaysWhatItWaitsFor(t *testing.T) {
+	_, nc := newPlace(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	told := make(chan string, 100)
+	_, err := nats.Open(ctx, nc, &nats.Options{Logger: loggerTo(writer(func(text string) {
+		told <- text
+		stop() // the test does not wait longer
+	}))})
+	require.ErrorIs(t, err, nats.ErrAway)
+	require.ErrorIs(t, err, context.Canceled)
+	text := <-told
+	require.Contains(t, text, "opening the bus waits for NATS")
+	require.Contains(t, text, "stream=NODEBUS_LOG")
+	require.Contains(t, text, "the first time all of them")
+}
+
+// writer is an io.Writer that calls a function.
+type writer func(text string)
+
+func (w writer) Write(b []byte) (int, error) {
+	w(string(b))
+	return len(b), nil
 }
 
 func TestOpenSaysThatReplicasDiffer(t *testing.T) {

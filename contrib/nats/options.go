@@ -25,9 +25,10 @@ type Options struct {
 	// same Node, each ends the leases of the other. Default: none; such leases lapse after
 	// 30 seconds.
 	Node string
-	// Replicas is the number of servers that keep each message. With 3, one server of the
-	// cluster may be lost. It counts when a stream is made; change it later with the
-	// command "nats stream edit". Default 1.
+	// Replicas is the number of servers that keep each message: 1, 3 or 5. With 3, one server
+	// of the cluster may be lost. With 1 in a cluster, a server that stops takes its streams
+	// along until it is back. More than the cluster has servers is an error of Open. It counts
+	// when a stream is made; change it later with the command "nats stream edit". Default 1.
 	Replicas int
 	// Queue holds the limits of the queue. Default: see [flow.QueueOptions].
 	Queue *flow.QueueOptions
@@ -40,17 +41,20 @@ type Options struct {
 	Signals *flow.SignalsOptions
 	// Log holds the limits of the log: Retain, KeepLen and KeepBytes. They limit the events
 	// in the memory of each process; the stream keeps somewhat more. The other fields have
-	// no effect. Give the same Retain to [nodebus.NewHub]. The stream remembers Retain of the
-	// process that made it, and the others use that. Default: see [nodebus.HubOptions].
+	// no effect. Give the same Retain to [nodebus.NewHub]. The stream remembers the Retain of
+	// the process that made it, and all processes use that. Default: see [nodebus.HubOptions].
 	Log *nodebus.HubOptions
-	// LogBytes is the size at which the stream of the log drops its oldest events, although
-	// somebody may want them. Clients then receive a [nodebus.Gap]. It counts when the stream is
-	// made. Default 1 GiB.
+	// LogBytes is the size, in bytes, at which the stream of the log drops its oldest events,
+	// although somebody may want them. Clients then receive a [nodebus.Gap]. Each server that
+	// keeps the stream reserves this size: if it has not so much room, Open returns an error. It
+	// counts when the stream is made. Default 1 GiB.
 	LogBytes int64
 	// SecretKey encrypts the secrets of prompts in NATS, with AES-256-GCM. It has 32
 	// bytes. Whoever has the key and the stream can read the secrets, so keep the key
 	// elsewhere. Without a key, Push refuses prompts that have secrets, and this process
-	// takes none. All processes of a bus must have the same key. Default: none.
+	// takes none. All processes of a bus must have the same key. A key that is lost is no error
+	// of Open: delete the prompts that wait for it. Default: nil, no key. An empty key that is
+	// not nil is an error of Open: a variable that is not set must not switch secrets off.
 	SecretKey []byte
 	// KeyFile is the path of a file with the secret key: 32 bytes, or 64 hexadecimal
 	// digits. Give either SecretKey or KeyFile. Default: none.

@@ -8,15 +8,14 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nodebus/nodebus"
 )
 
 // The previews that have come and whose place in the stream has not.
 const (
-	previewLen   = 256
+	previewLen   = maxFlight
 	previewBytes = 32 << 20
-	previewWait  = time.Second      // for a preview whose name was read
-	previewRest  = 10 * time.Second // after a preview that did not come, before the reader waits again
+	previewWait  = 20 * time.Millisecond // for a preview whose name was read; all events wait with it
+	previewRest  = time.Second           // after a preview that did not come, before the reader waits again
 )
 
 // nameKey is the header of a preview.
@@ -61,6 +60,9 @@ func (p *previews) keep(m *nats.Msg) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, has := p.data[name]; has || name == "" {
+		return // no process of ours sends this
+	}
 	p.names, p.data[name] = append(p.names, name), m.Data
 	p.bytes += len(m.Data)
 	for len(p.names) > previewLen || p.bytes > previewBytes {
@@ -104,13 +106,17 @@ func (p *previews) take(name string) ([]byte, bool) {
 	}
 }
 
-// send sends the data of a preview, before its name is stored, and makes e its name. If
-// the data cannot be sent, only this process has the preview.
+// name makes e the name of a preview. Its data travel when the name does: see send.
+func (p *previews) name(e *entry) {
+	e.beside = e.data
+	e.kind, e.data = recordPreview, []byte(p.publisher+"."+strconv.FormatUint(p.sent.Add(1), 10))
+}
+
+// send sends the data of a preview, before its name is stored. If that fails, only this
+// process has the preview. The writer calls it: the connection may wait for the server.
 func (p *previews) send(e *entry) {
-	if _, ok := e.ev.Payload.(nodebus.Preview); !ok || e.kind != recordBinary {
-		return
+	if e.beside != nil {
+		_ = p.nc.PublishMsg(&nats.Msg{Subject: p.subject, Data: e.beside, Header: nats.Header{nameKey: {string(e.data)}}})
+		e.beside = nil
 	}
-	name := p.publisher + "." + strconv.FormatUint(p.sent.Add(1), 10)
-	_ = p.nc.PublishMsg(&nats.Msg{Subject: p.subject, Data: e.data, Header: nats.Header{nameKey: {name}}})
-	e.kind, e.data = recordPreview, []byte(name)
 }

@@ -14,30 +14,30 @@ import (
 // than the time after which parts without a prompt are removed, see orphanSweeps.
 const largeTime = 5 * time.Minute
 
-// queueLimits returns the limits of a queue, and the share of Bytes of one client.
-func queueLimits(opts *flow.QueueOptions) (o flow.QueueOptions, share int) {
+// limits are the limits of a queue.
+type limits struct {
+	flow.QueueOptions
+	share int // the maximum bytes of the prompts of one client
+}
+
+// newLimits returns the limits, with defaults.
+func newLimits(opts *flow.QueueOptions) (l limits) {
 	if opts != nil {
-		o = *opts
+		l.QueueOptions = *opts
 	}
-	limit := func(v *int, standard int) {
-		if *v <= 0 {
-			*v = standard
-		}
+	l.Len, l.Bytes = positive(l.Len, 10_000), positive(l.Bytes, 256<<20)
+	l.PerClient = min(positive(l.PerClient, max(l.Len/2, 1)), l.Len)
+	l.share = l.Bytes
+	if l.PerClient < l.Len {
+		l.share = int(float64(l.Bytes) * float64(l.PerClient) / float64(l.Len))
 	}
-	limit(&o.Len, 10_000)
-	limit(&o.Bytes, 256<<20)
-	limit(&o.PerClient, max(o.Len/2, 1))
-	if o.PerClient >= o.Len {
-		o.PerClient = o.Len
-		return o, o.Bytes
-	}
-	return o, int(float64(o.Bytes) * float64(o.PerClient) / float64(o.Len))
+	return l
 }
 
 // Push stores the prompt with one message. The message is refused if the stream has a
 // prompt with the same id.
 func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
-	if err := q.failed(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	for of, id := range map[string]string{"prompt": p.ID, "client": p.ClientID} {
@@ -47,17 +47,28 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 			}}
 		}
 	}
-	x, data, err := q.encode(p, secrets)
+	x, data, err := q.prompts.encode(p, secrets)
 	if err != nil {
 		return err
 	}
-	if x.Size > q.share { // to submit it again later would not help
+	if x.Size > q.limits.share { // to submit it again later would not help
 		return &nodebus.ValidationError{Problem: nodebus.Problem{
 			Type: "prompt_too_large", Message: "The prompt needs too much memory", Extra: map[string]any{},
-			Details: fmt.Sprintf("it takes more than %d bytes, which is all that one client may use of the queue; submit a smaller prompt, or raise QueueOptions.Bytes", q.share),
+			Details: fmt.Sprintf("it takes more than %d bytes, which is all that one client may use of the queue; submit a smaller prompt, or raise QueueOptions.Bytes", q.limits.share),
 		}}
 	}
-	if len(data) > q.parts.bytes {
+	large := len(data) > q.prompts.parts.bytes
+	if large {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, largeTime, ErrAway)
+		defer stop()
+	}
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if large {
 		return q.pushParts(ctx, x, data)
 	}
 	return q.push(ctx, x, data)
@@ -65,13 +76,11 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 
 // pushParts stores a prompt that is too large for one message.
 func (q *queue) pushParts(ctx context.Context, x *item, data []byte) error {
-	long, stop := context.WithTimeoutCause(ctx, largeTime, ErrAway)
-	defer stop()
-	if err := q.reserve(long, x); err != nil { // many bytes for nothing
+	if err := q.reserve(ctx, x); err != nil { // no parts are stored for a prompt that is refused
 		return fmt.Errorf("%w: prompt %q", err, x.ID)
 	}
 	q.release(x)
-	count, err := q.parts.put(long, x.token, x.Name, data)
+	count, err := q.prompts.parts.put(ctx, x.token, x.Name, data)
 	if err == nil {
 		x.Parts = count
 		err = q.push(ctx, x, nil)
@@ -79,16 +88,14 @@ func (q *queue) pushParts(ctx context.Context, x *item, data []byte) error {
 	if errors.Is(err, flow.ErrDuplicate) || errors.Is(err, flow.ErrFull) { // otherwise the prompt may be stored
 		clean, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 		defer stop()
-		_ = q.parts.drop(clean, x.token, x.Name)
+		_ = q.prompts.parts.drop(clean, x.token, x.Name)
 	}
 	return err
 }
 
 // push stores the message of a prompt.
 func (q *queue) push(ctx context.Context, x *item, data []byte) error {
-	ctx, stop := bounded(ctx)
-	defer stop()
-	subject, expected := q.subject(x.token, "p"), uint64(0)
+	subject, expected := q.prompts.subject(x.token, "p"), uint64(0)
 	var drop func(context.Context) error
 	for {
 		if err := q.reserve(ctx, x); errors.Is(err, errPushed) {
@@ -96,13 +103,13 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 		} else if err != nil {
 			return fmt.Errorf("%w: prompt %q", err, x.ID)
 		}
-		if expected > 0 {
+		if expected > 0 { // a prompt that has left the queue
 			if err := drop(ctx); err != nil {
 				q.release(x)
 				return err
 			}
 		}
-		seq, err := q.store(ctx, subject, &x.meta, data, expected)
+		seq, err := q.prompts.store(ctx, subject, &x.meta, data, expected)
 		if err == nil {
 			q.reservedUpTo(x, seq)
 			return nil
@@ -112,27 +119,55 @@ func (q *queue) push(ctx context.Context, x *item, data []byte) error {
 			return err
 		}
 		drop = q.leftover.before(x.token)
-		_, has, err := q.newest(ctx, subject, expected)
-		if err != nil {
+		was := expected
+		if expected, err = q.replaceable(ctx, x); errors.Is(err, errPushed) {
+			return nil
+		} else if err != nil {
 			return err
 		}
-		// If it is a prompt that has left the queue, the new prompt replaces it.
-		if has == expected && pause(ctx) != nil {
+		if expected == was && pause(ctx) != nil {
 			return away(ctx, subject)
 		}
-		expected = has
 	}
+}
+
+// replaceable returns the sequence of the prompt that the stream has under the id of x, if
+// the prompt has left the queue and x may replace it; and 0 if there is none. The stream
+// decides: this process may not have read what others have stored.
+func (q *queue) replaceable(ctx context.Context, x *item) (uint64, error) {
+	old, seq, err := q.prompts.newest(ctx, q.prompts.subject(x.token, "p"), 0)
+	switch {
+	case err != nil || seq == 0:
+		return 0, err
+	case old.Name == x.Name: // the acknowledgement was lost
+		q.knows(seq)
+		return 0, errPushed
+	}
+	lives, err := q.prompts.lives(ctx, x.token, seq)
+	if lives && err == nil {
+		err = fmt.Errorf("%w: the queue has a prompt with this id; choose another id, or submit again when the prompt has ended: prompt %q", flow.ErrDuplicate, x.ID)
+	}
+	return seq, err
 }
 
 // errPushed means that the stream has the prompt of this Push.
 var errPushed = errors.New("nats: the prompt is stored")
+
+// knowsEnd reports whether this process has read that a prompt has left the queue.
+func (q *queue) knowsEnd(token string, born uint64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	read, _ := q.now()
+	now := q.index.byToken[token]
+	return read >= born && (now == nil || now.Born != born)
+}
 
 // release ends the reservation of a prompt.
 func (q *queue) release(x *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.pushed(x)
-	q.change()
+	q.wake()
 }
 
 // reservedUpTo makes the reservation of a prompt end when this process has read up to its
@@ -140,17 +175,18 @@ func (q *queue) release(x *item) {
 func (q *queue) reservedUpTo(x *item, seq uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.knows(seq)
 	x.Born = seq
-	if q.read >= seq {
+	if read, _ := q.now(); read >= seq {
 		q.pushed(x)
-		q.change()
+		q.wake()
 	}
 }
 
 // pushed ends the reservation of x, if x has one. q.mu is held.
 func (q *queue) pushed(x *item) {
 	if x != nil && q.pushing[x.token] == x {
-		q.count(x, -1)
+		q.index.count(x, -1)
 		delete(q.pushing, x.token)
 	}
 }
@@ -168,7 +204,7 @@ func (q *queue) settle(read uint64) {
 // this process knows is true.
 func (q *queue) reserve(ctx context.Context, x *item) error {
 	old, err := q.tryReserve(ctx, x)
-	if old != nil && q.isGone(ctx, old) { // this process was away for long
+	if old != nil && q.prompts.isGone(ctx, old) { // this process was away for long
 		q.forget(old)
 		_, err = q.tryReserve(ctx, x)
 	}
@@ -177,50 +213,56 @@ func (q *queue) reserve(ctx context.Context, x *item) error {
 
 // tryReserve also returns the prompt that has the id of x.
 func (q *queue) tryReserve(ctx context.Context, x *item) (old *item, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.pushing[x.token] != nil && q.err == nil { // another call pushes a prompt with the same id
-		if err := q.wait(ctx); err != nil {
+	for {
+		read, changed := q.now()
+		q.mu.Lock()
+		busy := q.pushing[x.token] != nil // another call pushes a prompt with the same id
+		if !busy {
+			q.index.lapse()
+			old, err = q.index.byToken[x.token], q.room(x)
+		}
+		if !busy && err == nil {
+			q.index.count(x, 1)
+			q.pushing[x.token] = x
+		}
+		behind := read < q.hasStored() // what this process has ended may still count
+		q.mu.Unlock()
+		switch {
+		case busy:
+			err = q.waitChange(ctx, changed)
+		case err == nil:
+			return nil, nil
+		case !behind:
+			return old, err
+		default:
+			err = q.hasOwn(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	q.lapse()
-	err = q.room(x)
-	if err != nil && q.err == nil && q.read < q.stored { // what this process has ended still counts
-		if err = q.current(ctx); err == nil {
-			err = q.room(x)
-		}
-	}
-	if err != nil {
-		return q.byToken[x.token], err
-	}
-	q.count(x, 1)
-	q.pushing[x.token] = x
-	return nil, nil
 }
 
 // room returns an error if the queue has no room for x. q.mu is held.
 func (q *queue) room(x *item) error {
-	own, size := q.clients[x.Client], x.Size
-	switch old := q.byToken[x.token]; {
-	case q.err != nil:
-		return q.err
+	all, own, size := q.index.all, q.index.clients[x.Client], x.Size
+	switch old := q.index.byToken[x.token]; {
 	case old != nil && old.Name == x.Name:
 		return errPushed
 	case old != nil && old.Lease != "":
 		return fmt.Errorf("%w: the prompt runs; choose another id, or submit again when it has ended", flow.ErrDuplicate)
 	case old != nil:
 		return fmt.Errorf("%w: the prompt waits; choose another id, or delete the waiting prompt", flow.ErrDuplicate)
-	case q.all.prompts >= q.opts.Len:
-		return fmt.Errorf("%w: %d prompts wait or run; submit again later, or raise QueueOptions.Len", flow.ErrFull, q.all.prompts)
-	case own.prompts >= q.opts.PerClient:
+	case all.prompts >= q.limits.Len:
+		return fmt.Errorf("%w: %d prompts wait or run; submit again later, or raise QueueOptions.Len", flow.ErrFull, all.prompts)
+	case own.prompts >= q.limits.PerClient:
 		return fmt.Errorf("%w: %d prompts of this client wait or run; submit again when one of them has ended, or raise QueueOptions.PerClient", flow.ErrFull, own.prompts)
-	case q.all.bytes+size > q.opts.Bytes:
+	case all.bytes+size > q.limits.Bytes:
 		return fmt.Errorf("%w: the prompts that wait or run take %d of %d bytes, and this prompt takes %d; submit again later, or raise QueueOptions.Bytes",
-			flow.ErrFull, q.all.bytes, q.opts.Bytes, size)
-	case own.bytes+size > q.share:
+			flow.ErrFull, all.bytes, q.limits.Bytes, size)
+	case own.bytes+size > q.limits.share:
 		return fmt.Errorf("%w: the prompts of this client that wait or run take %d of %d bytes, and this prompt takes %d; submit again when one of them has ended, or raise QueueOptions.Bytes",
-			flow.ErrFull, own.bytes, q.share, size)
+			flow.ErrFull, own.bytes, q.limits.share, size)
 	}
 	return nil
 }

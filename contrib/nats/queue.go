@@ -2,9 +2,11 @@ package nats
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,190 +23,155 @@ const leaseTime = 30 * time.Second
 // succeeds. Each process reads the headers of all messages, and so knows the order, but
 // keeps no prompts in memory.
 //
+// What a process knows may be old, so it decides nothing that cannot be undone: whether a
+// prompt is in the queue, and who has it, the stream says.
+//
 // No clocks are compared, so that a clock may jump. A lease that is not extended lapses in
 // each process after its duration, counted from the moment at which that process has seen
 // it, by the monotonic clock. The holder counts from a moment before it asked for the lease:
 // it gives up before others take the prompt.
 type queue struct {
-	js     jetstream.JetStream
-	stream jetstream.Stream
-	from   *leader
-	name   string // of the stream; the subjects begin with it
-	opts   flow.QueueOptions
-	share  int // the maximum bytes of the prompts of one client
-	node   string
-	sealer *sealer
-	parts  partStore
-	flush  func(context.Context) error // stores the events that were published before
-	leftover
-	logger *slog.Logger
-	taking chan struct{} // holds a token while a Take of this process changes a state
+	*reached
+	prompts  *promptStream
+	limits   limits
+	node     string
+	flush    func(context.Context) error // stores the events that were published before
+	leftover leftover
+	logger   *slog.Logger
+	taking   chan struct{} // holds a token while a Take of this process changes a state
 
-	reader *reader
-	life   context.Context // ends with close
-	end    context.CancelFunc
-	ended  sync.WaitGroup
+	reader  *reader
+	sweeper *sweeper
+	ended   sync.WaitGroup // what the queue does in the background
 
 	mu       sync.Mutex // not held while code of callers runs, or while NATS works
-	err      error      // why the queue has ended
-	byToken  map[string]*item
-	waiting  []*item // in order
-	leased   map[string]*item
-	all      load
-	clients  map[string]load
-	read     uint64           // sequence of the newest message that was read
-	stored   uint64           // sequence of the newest message that this process has stored
+	index    index
 	pushing  map[string]*item // prompts that this process pushes, and has not read yet
 	broken   map[uint64]error // prompts that this process cannot take, by their sequence
 	disowned map[string]bool  // names of leases that Take has not returned
-	lapses   time.Time        // no lease lapses earlier
-	changed  chan struct{}
-	version  uint64 // incremented at each change of waiting
-
-	gone     map[uint64]*item  // prompts that have left the queue, and may be in the stream
-	names    map[string]string // the names of values with parts, with their tokens
-	orphans  map[string]int    // names whose prompt was not there, and how often
-	cleaning []*item           // prompts that this process removes from the stream
-	cleaners int
-}
-
-// load is what prompts take; see [flow.QueueOptions].
-type load struct{ prompts, bytes int }
-
-// meta is the header of a message.
-type meta struct {
-	ID       string        `json:"id"`
-	Client   string        `json:"client,omitempty"`
-	Priority float64       `json:"priority,omitempty"`
-	Size     int           `json:"size,omitempty"`    // of the data
-	Sealed   int           `json:"sealed,omitempty"`  // bytes of the data that are encrypted secrets
-	Name     string        `json:"name,omitempty"`    // of this Push, and of the parts
-	Parts    int           `json:"parts,omitempty"`   // 0: the message has the data
-	Born     uint64        `json:"born,omitempty"`    // of a state: the sequence of the prompt
-	Order    uint64        `json:"order,omitempty"`   // the place among prompts with the same priority; 0: the sequence of this state
-	Attempt  int           `json:"attempt,omitempty"` // that runs, or would begin next
-	Lease    string        `json:"lease,omitempty"`   // the name of the lease; empty: the prompt waits
-	Node     string        `json:"node,omitempty"`    // that has the lease
-	By       string        `json:"by,omitempty"`      // the name of whatever has stored this state
-	Taken    uint64        `json:"taken,omitempty"`   // the order of taking; 0: the sequence of this state
-	Lasts    time.Duration `json:"lasts,omitempty"`   // of the lease
-	Gone     bool          `json:"gone,omitempty"`    // the prompt has left the queue
-}
-
-// item is a prompt in the queue. It does not change: a change makes a new item.
-type item struct {
-	meta
-	token string
-	state uint64    // the sequence of the state; 0 if there is none
-	until time.Time // when the lease lapses
 }
 
 // openQueue opens the queue, and reads the headers that its stream has.
 func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
-	name := b.streamName("QUEUE")
-	// Direct reads are not allowed: a replica that lags would say that a message is not there.
-	stream, err := b.openStream(ctx, "QUEUE", jetstream.StreamConfig{
-		Subjects: []string{name + ".*.p", name + ".*.s", partSubjects(name)}, MaxMsgsPerSubject: 1, AllowMsgTTL: true,
-	})
+	prompts, err := b.openPrompts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	from := newLeader(b.nc, stream)
 	q := &queue{
-		js: b.js, stream: stream, from: from, name: name, node: b.opts.Node, sealer: b.sealer, parts: newParts(b.nc, b.js, from),
-		flush: b.flushLog, logger: b.logger, taking: make(chan struct{}, 1), changed: make(chan struct{}),
-		byToken: map[string]*item{}, leased: map[string]*item{}, clients: map[string]load{}, pushing: map[string]*item{},
-		broken: map[uint64]error{}, disowned: map[string]bool{}, gone: map[uint64]*item{}, names: map[string]string{}, orphans: map[string]int{},
+		reached: newReached(), prompts: prompts, limits: newLimits(b.opts.Queue), node: b.opts.Node, flush: b.flushLog,
+		logger: b.logger, taking: make(chan struct{}, 1), sweeper: newSweeper(),
+		index: newIndex(), pushing: map[string]*item{}, broken: map[uint64]error{}, disowned: map[string]bool{},
 	}
-	q.opts, q.share = queueLimits(b.opts.Queue)
-	q.life, q.end = context.WithCancel(context.Background())
+	prompts.known = q.newestKnown
 	q.reader = &reader{
-		js: b.js, stream: name, epoch: epochOf(stream), headersOnly: true, receive: q.receive, fail: q.fail, compare: q.forgetGone, logger: b.logger,
+		js: b.js, stream: prompts.name, epoch: epochOf(prompts.stream), headersOnly: true,
+		receive: q.receive, fail: b.ends(q.fail), compare: q.forgetGone, logger: b.logger,
 	}
 	q.reader.start()
-	if err := q.begin(ctx); err != nil {
-		q.close()
+	if err := q.begins(ctx); err != nil {
+		_ = q.close()
 		return nil, err
 	}
 	return q, nil
 }
 
-// begin reads what the stream has, and ends the leases that an earlier process with the
+// begins reads what the stream has, and ends the leases that an earlier process with the
 // name of this node has left.
-func (q *queue) begin(ctx context.Context) error {
+func (q *queue) begins(ctx context.Context) error {
 	if err := q.catchUp(ctx); err != nil {
-		return &StreamError{Stream: q.name, Detail: "it cannot be read", Err: err}
+		return &StreamError{Stream: q.prompts.name, Detail: "it cannot be read", Err: err}
 	}
 	return q.endOwn(ctx)
 }
 
 // catchUp waits until this process has read what any process has stored.
 func (q *queue) catchUp(ctx context.Context) error {
-	return q.from.catchUp(ctx, q.name+".>", q.known, func(ctx context.Context, seq uint64) error {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return q.reads(ctx, seq)
-	})
-}
-
-// known returns the newest message of the stream that this process knows.
-func (q *queue) known() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return max(q.read, q.stored)
-}
-
-// fail ends the queue because its stream is another one.
-func (q *queue) fail(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.err == nil {
-		q.err = err
-		q.change()
-	}
+	return q.prompts.from.catchUp(ctx, q.prompts.name+".>", q.newestKnown, q.wait)
 }
 
 // close ends the queue. It waits for what the queue does in the background.
 func (q *queue) close() error {
+	q.mu.Lock() // so that nothing begins in the background afterwards
 	q.fail(nodebus.ErrClosed)
-	q.end()
+	q.mu.Unlock()
 	q.reader.close()
 	q.ended.Wait()
 	return nil
 }
 
-// failed returns the error of a queue that has ended.
-func (q *queue) failed() error {
+// receive applies a message to the index.
+func (q *queue) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	x, seq := &meta{}, at.Sequence.Stream
+	names := strings.Split(m.Subject(), ".")
+	known := len(names) == 3 && json.Unmarshal([]byte(m.Headers().Get(metaKey)), x) == nil
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.err
+	switch {
+	case known:
+		isState := names[2] == "s"
+		if !isState {
+			q.pushed(q.pushing[names[1]])
+		}
+		if now := q.index.apply(x, names[1], isState, seq); now != nil && now.Gone {
+			q.sweeper.left(now)
+		} else if now != nil {
+			q.reclaim(now)
+		}
+	case len(names) == 5: // a part
+		q.sweeper.hasPart(names[1], names[3])
+	}
+	q.settle(seq)
+	q.to(seq)
 }
 
-// Move stores a new place for the prompt.
-func (q *queue) Move(ctx context.Context, id string, priority float64) error {
-	ctx, stop := bounded(ctx)
-	defer stop()
+// hasOwn waits until this process has read what it has stored.
+func (q *queue) hasOwn(ctx context.Context) error {
 	for {
-		x, err := q.waits(ctx, id)
+		stored := q.hasStored()
+		once, stop := context.WithTimeout(ctx, tryTime)
+		err := q.wait(once, stored)
+		stop()
+		if err == nil || ctx.Err() != nil || q.check() != nil {
+			return err
+		}
+		// What was stored may have expired before it was read.
+		seq, err := q.prompts.from.newest(ctx, q.prompts.name+".>", stored)
 		if err != nil {
 			return err
 		}
-		next := x.meta
-		next.Priority, next.Order, next.Lasts, next.Taken, next.By = priority, 0, 0, 0, ""
-		if _, err = q.replace(ctx, x, next); !isLapsed(err) {
-			return err
+		if q.expired(stored, seq); seq < stored {
+			q.mu.Lock()
+			q.settle(stored)
+			q.mu.Unlock()
 		}
 	}
+}
+
+// replace replaces the state of x. If somebody else has changed the state, it waits until
+// this process has read the change, at most a second, and returns [flow.ErrLapsed].
+func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error) {
+	seq, err := q.prompts.replace(ctx, x, next)
+	if !isLapsed(err) {
+		q.knows(seq)
+		return seq, err
+	}
+	once, stop := context.WithTimeout(ctx, tryTime)
+	defer stop()
+	if q.wait(once, seq) == nil { // a caller that tries again finds another state, or tries for long
+		_ = pause(ctx)
+	}
+	return 0, err
 }
 
 // waits returns a prompt if it waits, and an error otherwise.
 func (q *queue) waits(ctx context.Context, id string) (*item, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.current(ctx); err != nil {
+	if err := q.hasOwn(ctx); err != nil {
 		return nil, err
 	}
-	if x := q.byToken[token(id)]; x != nil && x.Lease == "" {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.index.lapse()
+	if x := q.index.byToken[token(id)]; x != nil && x.Lease == "" {
 		return x, nil
 	}
 	return nil, notWaiting(id)
@@ -214,13 +181,53 @@ func notWaiting(id string) error {
 	return fmt.Errorf("%w: no prompt with this id waits: prompt %q", flow.ErrNotFound, id)
 }
 
+// fetch returns a prompt, see promptStream.
+func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
+	b, err := q.prompts.fetch(ctx, x)
+	if isNotFound(err) { // this process has not read its end, because it was away for long
+		q.forget(x)
+	}
+	return b, err
+}
+
+// forget removes a prompt from the index that the stream does not have.
+func (q *queue) forget(x *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.broken, x.Born)
+	if now := q.index.byToken[x.token]; now != nil && now.Born == x.Born {
+		q.index.remove(now)
+		q.wake()
+	}
+}
+
+// Move stores a new place for the prompt.
+func (q *queue) Move(ctx context.Context, id string, priority float64) error {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for {
+		x, err := q.waits(ctx, id)
+		if err != nil {
+			return err
+		}
+		next := x.waits(false)
+		next.Priority, next.Order = priority, 0
+		if _, err = q.replace(ctx, x, next); !isLapsed(err) {
+			return err
+		}
+	}
+}
+
 // Delete reads each prompt before it removes it, because it returns the prompts.
 func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.Prompt, err error) {
-	ctx, stop := bounded(ctx)
-	defer stop()
-	if err := q.failed(); err != nil {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
 		return nil, err
 	}
+	defer stop()
 	for _, id := range ids {
 		p, err := q.deleteOne(ctx, id)
 		switch {
@@ -246,7 +253,7 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 		}
 		switch _, err = q.replace(ctx, x, meta{Gone: true}); {
 		case err == nil:
-			_ = q.clean(x) // sweep does it otherwise
+			_ = q.clean(ctx, x) // sweep does it otherwise
 			return b.prompt, nil
 		case !isLapsed(err): // otherwise it has changed meanwhile
 			return nil, err
@@ -256,8 +263,16 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 
 // Len counts what this process knows. Changes of other processes come a moment later.
 func (q *queue) Len(ctx context.Context) (waiting, leased int, err error) {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer stop()
+	if err := q.hasOwn(ctx); err != nil {
+		return 0, 0, err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err = q.current(ctx)
-	return len(q.waiting), len(q.leased), err
+	q.index.lapse()
+	return len(q.index.waiting), len(q.index.leased), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,8 +40,14 @@ func cluster(t *testing.T) (all []*embed.Server) {
 		r := <-results
 		require.NoError(t, r.err)
 		all = append(all, r.s)
-		t.Cleanup(func() { _ = r.s.Close() })
 	}
+	t.Cleanup(func() { // at the same time: one after the other, each waits for the next
+		var closing sync.WaitGroup
+		for _, s := range all {
+			closing.Go(func() { _ = s.Close() })
+		}
+		closing.Wait()
+	})
 	return all
 }
 

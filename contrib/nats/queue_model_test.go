@@ -31,8 +31,11 @@ type both struct {
 // and again. After each call, both say what a queue in memory says.
 func TestQueueModel(t *testing.T) {
 	seeds := uint64(8)
-	if *long {
+	switch {
+	case *long:
 		seeds = 200
+	case testing.Short():
+		seeds = 3
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {

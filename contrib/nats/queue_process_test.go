@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -39,13 +40,17 @@ func onBus(f func(bus *nats.Bus, say func(...any))) func(at string, say func(...
 	}
 }
 
-// freePort returns a port that nobody uses.
+// freePort returns a port that nobody uses. It is none of those that the system gives to
+// connections, so that nobody uses it while its server is away.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().(*net.TCPAddr).Port
+		}
+	}
 }
 
 // serve starts a server that listens at a port of this machine.

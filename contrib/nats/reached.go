@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -40,11 +41,35 @@ func (r *reached) knows(seq uint64) {
 	r.stored = max(r.stored, seq)
 }
 
+// hasStored returns the newest message that this process has stored.
+func (r *reached) hasStored() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stored
+}
+
+// expired says that the stream has nothing newer than seq: what was stored has gone before
+// this process could read it.
+func (r *reached) expired(stored, seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stored == stored {
+		r.stored = min(stored, seq)
+	}
+}
+
 // newestKnown returns the newest message of the stream that this process knows.
 func (r *reached) newestKnown() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return max(r.seq, r.stored)
+}
+
+// wake makes everybody who waits look again.
+func (r *reached) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tell()
 }
 
 // tell wakes who waits. r.mu is held.
@@ -71,24 +96,45 @@ func (r *reached) check() error {
 	return r.failed
 }
 
+// now returns how far the part has read, and a channel that is closed at the next change.
+func (r *reached) now() (seq uint64, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seq, r.changed
+}
+
 // wait waits until a message was read.
 func (r *reached) wait(ctx context.Context, seq uint64) error {
 	for {
-		r.mu.Lock()
-		has, failed, changed := r.seq, r.failed, r.changed
-		r.mu.Unlock()
-		switch {
-		case has >= seq:
-			return nil
-		case failed != nil:
-			return failed
+		has, changed := r.now()
+		if has >= seq {
+			return r.check()
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := r.waitChange(ctx, changed); err != nil {
+			return err
 		}
 	}
+}
+
+// waitChange waits until changed is closed.
+func (r *reached) waitChange(ctx context.Context, changed <-chan struct{}) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	select {
+	case <-changed:
+		return r.check()
+	case <-ctx.Done():
+		return r.overdue(ctx)
+	}
+}
+
+// overdue returns the error of a call whose context has ended.
+func (r *reached) overdue(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return fmt.Errorf("nats: %w: %w", ErrAway, ctx.Err())
 }
 
 // begin returns the context of a call: it ends with ctx, with the part, and after some

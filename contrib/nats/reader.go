@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -41,14 +43,18 @@ type reader struct {
 	compare func(context.Context) error
 	logger  *slog.Logger
 
-	behind time.Time // since when the stream has less than this process has read
+	wrong  time.Time // since when the stream has less than this process has read, or is not there
 	fresh  time.Time // when this process has last read the stream, or could have
 	ended  sync.WaitGroup
 	cancel context.CancelFunc
 }
 
-// errSkipped is the error of a reader that misses messages.
-var errSkipped = errors.New("the stream has dropped messages before this process has read them")
+// skippedError is the error of a reader that misses messages. It is the newest of them.
+type skippedError uint64
+
+func (e skippedError) Error() string {
+	return fmt.Sprintf("the stream does not have message %d any more, and this process has not read it", uint64(e))
+}
 
 // start starts to read.
 func (r *reader) start() {
@@ -59,8 +65,11 @@ func (r *reader) start() {
 		for last := max(r.first, 1) - 1; ctx.Err() == nil; {
 			before := last
 			var err error
-			if last, err = r.read(ctx, last); errors.Is(err, ErrOtherStream) {
-				r.logger.Error("nats: the stream is another one; close the bus and open it again", "stream", r.stream, "error", err)
+			if last, err = r.read(ctx, last); ctx.Err() == nil && r.js.Conn().IsClosed() {
+				err = r.closed()
+			}
+			if errors.Is(err, ErrOtherStream) || errors.Is(err, nats.ErrConnectionClosed) {
+				r.logger.Error("nats: the bus has ended; close it and open it again", "stream", r.stream, "error", err)
 				r.fail(err)
 				return
 			}
@@ -81,11 +90,12 @@ func (r *reader) start() {
 // troubles decides which of many attempts that failed the logger receives: one each
 // minute, and not the first one after a success, because a server that is replaced is no trouble.
 type troubles struct {
+	after       time.Duration // failing so long is no trouble; 0: 15 seconds
 	since, told time.Time
 }
 
 // over says that an attempt has succeeded.
-func (t *troubles) over() { *t = troubles{} }
+func (t *troubles) over() { *t = troubles{after: t.after} }
 
 // tell says that an attempt has failed, and reports whether to tell it.
 func (t *troubles) tell() bool {
@@ -93,7 +103,7 @@ func (t *troubles) tell() bool {
 	if t.since.IsZero() {
 		t.since = now
 	}
-	if now.Sub(t.since) < troubleTime || now.Sub(t.told) < time.Minute {
+	if now.Sub(t.since) < cmp.Or(t.after, troubleTime) || now.Sub(t.told) < time.Minute {
 		return false
 	}
 	t.told = now
@@ -137,7 +147,7 @@ func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 			return last, err
 		}
 		if r.whole && at.Sequence.Stream != last+1 {
-			return last, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "close the bus and open it again", Err: errSkipped}
+			return last, &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "close the bus and open it again", Err: skippedError(at.Sequence.Stream - 1)}
 		}
 		r.receive(m, at)
 		last = at.Sequence.Stream
@@ -209,18 +219,16 @@ func (r *reader) consume(ctx context.Context, last uint64) (_ jetstream.Messages
 	once, stop := context.WithTimeout(ctx, tryTime)
 	defer stop()
 	stream, err := r.js.Stream(once, r.stream)
-	if err != nil {
+	if missing := errors.Is(err, jetstream.ErrStreamNotFound); err != nil {
+		if r.lasts(missing) {
+			return nil, "", &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted; close the bus and open it again", Err: err}
+		}
 		return nil, "", fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
 	}
 	info := stream.CachedInfo()
 	behind := info.State.LastSeq < last
-	if !behind {
-		r.behind = time.Time{}
-	} else if r.behind.IsZero() {
-		r.behind = time.Now()
-	}
 	switch {
-	case epochOf(stream) != r.epoch || behind && time.Since(r.behind) > behindTime:
+	case epochOf(stream) != r.epoch || r.lasts(behind):
 		return nil, "", &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted and made again, or has lost messages; close the bus and open it again"}
 	case behind:
 		return nil, "", fmt.Errorf("nats: the stream %s has message %d, this process has %d", r.stream, info.State.LastSeq, last)
@@ -237,4 +245,25 @@ func (r *reader) consume(ctx context.Context, last uint64) (_ jetstream.Messages
 		jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(true),
 	)
 	return all, c.CachedInfo().Name, err
+}
+
+// lasts reports whether something has been wrong since some time, so that it is no matter of
+// a new leader of a cluster that has yet to learn what there is.
+func (r *reader) lasts(wrong bool) bool {
+	switch {
+	case !wrong:
+		r.wrong = time.Time{}
+	case r.wrong.IsZero():
+		r.wrong = time.Now()
+	}
+	return wrong && time.Since(r.wrong) > behindTime
+}
+
+// closed returns the error of a reader whose connection is closed for good.
+func (r *reader) closed() error {
+	err := nats.ErrConnectionClosed
+	if last := r.js.Conn().LastError(); last != nil && !errors.Is(last, err) {
+		err = fmt.Errorf("%w: %w", err, last)
+	}
+	return &StreamError{Stream: r.stream, Detail: "the connection was closed before the bus; close the bus first", Err: err}
 }

@@ -17,8 +17,10 @@ import (
 // their IDs again. After Renew, such a client receives a [nodebus.Gap] and all kept events.
 // Without it, such a client misses events and does not know.
 //
-// No process may have the bus open meanwhile. If the log was never opened, Renew returns an
-// error.
+// No process may have the bus open meanwhile. Of opts, only Name counts; nil is the default.
+// While NATS does not answer, Renew tries again until ctx ends, and then returns [ErrAway]. If
+// the log was never opened, Renew returns an error of NATS; if the stream is not of this
+// package, [ErrForeign].
 func Renew(ctx context.Context, nc *nats.Conn, opts *Options) error {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	if err := b.opts.check(); err != nil {

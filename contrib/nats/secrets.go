@@ -24,6 +24,8 @@ type sealer struct{ aead cipher.AEAD }
 func newSealer(opts *Options) (*sealer, error) {
 	key := opts.SecretKey
 	switch {
+	case key != nil && len(key) == 0: // perhaps of a variable that is not set
+		return nil, fmt.Errorf("nats: Options.SecretKey is empty; give %d random bytes, or nil for a bus without secrets", keyLen)
 	case opts.KeyFile != "" && len(key) > 0:
 		return nil, errors.New("nats: Options has both SecretKey and KeyFile; give one of them")
 	case opts.KeyFile != "":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
@@ -37,6 +38,7 @@ type signals struct {
 	boxes    map[string]*box   // by the token of the prompt
 	bytes    int               // of all boxes
 	leftover map[string]uint64 // where signals were dropped, and are still there, until the signals are open; see cleanLeftover
+	voids    []void            // that the boxes remember, the oldest first
 	closed   bool
 }
 
@@ -69,7 +71,7 @@ func openSignals(ctx context.Context, b *Bus) (*signals, error) {
 		return nil, err
 	}
 	s.from = newLeader(b.nc, s.stream)
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: s.fail, compare: s.forgetGone, logger: b.logger}
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {
 		err = s.cleanLeftover(ctx)
@@ -96,7 +98,7 @@ func (s *signals) close() error {
 	s.mu.Unlock()
 	for _, r := range all {
 		s.endReceiver(r)
-		_ = r.sub.Unsubscribe()
+		r.unsubscribe()
 	}
 	s.reader.close()
 	s.workers.Wait()
@@ -121,6 +123,7 @@ func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forgetVoids(time.Now())
 	b := s.box(key)
 	defer s.tidy(key, b)
 	switch {
@@ -135,6 +138,7 @@ func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		s.forget(b, before, l.UpTo == 0)
 	case l.Void, l.Refused:
 		s.remove(b, &l)
+		s.voids = append(s.voids, void{key, l.ID, time.Now()})
 	default:
 		s.add(b, &l, at.Sequence.Stream)
 	}

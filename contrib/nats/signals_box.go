@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus/flow"
@@ -107,6 +108,32 @@ func (s *signals) remove(b *box, l *letter) {
 		}
 	}
 	s.take(b, at)
+}
+
+// void is an id that is not kept, and when this process has read so.
+type void struct {
+	key, id string
+	at      time.Time
+}
+
+// forgetVoids forgets the ids that the stream has forgotten, too. s.mu is held.
+func (s *signals) forgetVoids(now time.Time) {
+	for len(s.voids) > 0 && now.Sub(s.voids[0].at) > goneTime {
+		v := s.voids[0]
+		s.voids = s.voids[1:]
+		b := s.boxes[v.key]
+		if b == nil {
+			continue
+		}
+		if i := slices.Index(b.void, v.id); i >= 0 {
+			b.void = slices.Delete(b.void, i, i+1)
+			delete(b.ids, v.id)
+		}
+		s.tidy(v.key, b)
+	}
+	if len(s.voids) == 0 {
+		s.voids = nil
+	}
 }
 
 // forget drops the signals of a box before a sequence; all says that there are no others.

@@ -22,14 +22,14 @@ type receiver struct {
 	s    *signals
 	key  string
 	f    func(flow.Signal) error
-	sub  *nats.Subscription
 	turn chan struct{} // capacity 1: who puts a value in may call f
 	wake chan struct{} // capacity 1: there is work for the worker
 
 	// signals.mu guards these.
-	passed  int              // number of kept signals for which f was called
-	results map[string]error // of the newest calls of f, because the same question may come again
-	order   []string         // of results, the oldest first
+	sub     *nats.Subscription // nil until there is one
+	passed  int                // number of kept signals for which f was called
+	results map[string]error   // of the newest calls of f, because the same question may come again
+	order   []string           // of results, the oldest first
 	asks    []ask
 	over    bool // stopped, or replaced
 	drained bool // no further question comes
@@ -57,9 +57,7 @@ func (s *signals) Receive(promptID string, f func(flow.Signal) error) (stop func
 		return nil, err
 	}
 	defer cancel()
-	r := &receiver{
-		s: s, key: token(promptID), f: f, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), results: map[string]error{},
-	}
+	r := s.newReceiver(promptID, f)
 	r.turn <- struct{}{} // new signals wait until the kept signals are passed on
 	defer func() { <-r.turn }()
 	if err := s.subscribe(ctx, r); err != nil {
@@ -77,39 +75,85 @@ func (s *signals) Receive(promptID string, f func(flow.Signal) error) (stop func
 	return func() { s.endReceiver(r) }, nil
 }
 
+func (s *signals) newReceiver(promptID string, f func(flow.Signal) error) *receiver {
+	return &receiver{
+		s: s, key: token(promptID), f: f, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), results: map[string]error{},
+	}
+}
+
 // subscribe ends the earlier receiver of the prompt, in whatever process it is, and then
-// makes r the receiver. Between the two there is none: what is sent then is kept.
-func (s *signals) subscribe(ctx context.Context, r *receiver) (err error) {
+// makes r the receiver. Between the two there is none: what is sent then is kept. r is in its
+// box before it can hear that another process replaces it.
+func (s *signals) subscribe(ctx context.Context, r *receiver) error {
 	if err := s.replace(ctx, r.key); err != nil {
 		return err
 	}
-	if r.sub, err = s.b.nc.Subscribe(s.name+".ask."+r.key, r.hear); err != nil {
+	if err := s.join(r); err != nil {
 		return err
 	}
-	r.sub.SetClosedHandler(func(string) {
-		s.mu.Lock()
-		r.drained = true
-		s.mu.Unlock()
-		r.nudge()
-	})
+	return s.listen(r)
+}
+
+// join makes r the receiver of this process.
+func (s *signals) join(r *receiver) error {
 	s.mu.Lock()
-	b, closed := s.box(r.key), s.closed
-	old := b.receiver
-	if closed {
-		s.tidy(r.key, b)
-	} else {
-		b.receiver = r
-		s.workers.Go(r.work)
+	if s.closed {
+		s.mu.Unlock()
+		return nodebus.ErrClosed
 	}
+	b := s.box(r.key)
+	old := b.receiver
+	b.receiver = r
+	s.workers.Go(r.work)
 	s.mu.Unlock()
 	if old != nil {
 		s.endReceiver(old)
 	}
-	if closed {
-		_ = r.sub.Unsubscribe()
-		return nodebus.ErrClosed
+	return nil
+}
+
+// listen lets r hear other processes.
+func (s *signals) listen(r *receiver) error {
+	sub, err := s.b.nc.Subscribe(s.name+".ask."+r.key, r.hear)
+	if err != nil {
+		s.endReceiver(r)
+		r.drain(nil)
+		return err
+	}
+	sub.SetClosedHandler(func(string) { r.isDrained() })
+	s.mu.Lock()
+	r.sub = sub
+	over := r.over
+	s.mu.Unlock()
+	if over { // replaced, or closed, before there was a subscription to end
+		r.drain(sub)
 	}
 	return nil
+}
+
+// drain ends the subscription. Questions that have come are still answered.
+func (r *receiver) drain(sub *nats.Subscription) {
+	if sub == nil || sub.Drain() != nil { // the connection is closed
+		r.isDrained()
+	}
+}
+
+// unsubscribe ends the subscription at once.
+func (r *receiver) unsubscribe() {
+	r.s.mu.Lock()
+	sub := r.sub
+	r.s.mu.Unlock()
+	if sub != nil {
+		_ = sub.Unsubscribe()
+	}
+}
+
+// isDrained says that no further question comes.
+func (r *receiver) isDrained() {
+	r.s.mu.Lock()
+	r.drained = true
+	r.s.mu.Unlock()
+	r.nudge()
 }
 
 // replace tells an earlier receiver that it is replaced. If it is cut off, replace does
@@ -141,17 +185,15 @@ func (s *signals) replace(ctx context.Context, key string) error {
 // endReceiver ends a receiver. Questions that have come are still answered.
 func (s *signals) endReceiver(r *receiver) {
 	s.mu.Lock()
-	ended := r.over
+	ended, sub := r.over, r.sub
 	r.over = true
 	if b := s.boxes[r.key]; b != nil && b.receiver == r {
 		b.receiver = nil
 		s.tidy(r.key, b)
 	}
 	s.mu.Unlock()
-	if !ended && r.sub.Drain() != nil { // the connection is closed
-		s.mu.Lock()
-		r.drained = true
-		s.mu.Unlock()
+	if !ended && sub != nil { // otherwise subscribe drains it
+		r.drain(sub)
 	}
 	r.nudge()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus/flow"
@@ -42,6 +43,11 @@ func (s *signals) Send(ctx context.Context, x flow.Signal) error {
 	defer stop()
 	if err := checkID("prompt", x.PromptID); err != nil {
 		return err
+	}
+	for _, text := range []struct{ of, is string }{{"node", x.Node}, {"name", x.Name}, {"reason", x.Reason}} {
+		if !utf8.ValidString(text.is) {
+			return fmt.Errorf("nats: the %s of a signal of prompt %q is not UTF-8, so other processes would receive another text: %q", text.of, x.PromptID, text.is)
+		}
 	}
 	l, key := &letter{ID: rand.Text(), Signal: &x}, token(x.PromptID)
 	data, err := toJSON(l)

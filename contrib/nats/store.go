@@ -24,7 +24,8 @@ const (
 	recordsBytes = 1 << 20 // a larger record is a page of its own
 )
 
-// orphanTime is the age from which parts without a record are deleted.
+// orphanTime is the age from which parts without a record are deleted, by the clock of the
+// stream: when a message has come that is so much newer.
 var orphanTime = time.Hour
 
 // recordStore is a [flow.Store] in a stream. The subject of a record has one message: the
@@ -47,7 +48,8 @@ type recordStore struct {
 	byToken map[string]*recordAt
 	all     []*recordAt // by place, the oldest first; some are no longer in byToken
 	bytes   int
-	orphans map[string]time.Time // subjects of parts that no record has, until the store is open; see clean
+	orphans map[string]time.Time // subjects of parts that no record has, until the store is open; see cleanOrphans
+	newest  time.Time            // of all messages
 }
 
 // recordAt is the header of a record, and where it is.
@@ -84,13 +86,16 @@ func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
 	}
 	s.from = newLeader(b.nc, s.stream)
 	s.parts = newParts(b.nc, b.js, s.from)
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: s.fail, compare: s.forgetGone, logger: b.logger}
+	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
 	s.reader.start()
-	if err := s.barrier(ctx); err != nil {
+	if err = s.barrier(ctx); err == nil {
+		err = s.cleanOrphans(ctx)
+	}
+	if err != nil {
 		_ = s.close()
 		return nil, err
 	}
-	return s, s.cleanOrphans(ctx)
+	return s, nil
 }
 
 // positive returns n, or the default if n is zero or less.
@@ -130,12 +135,8 @@ func header(name, text string, seq uint64) (x *recordAt, err error) {
 func (s *recordStore) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	defer s.to(at.Sequence.Stream)
 	words := strings.Split(strings.TrimPrefix(m.Subject(), s.name+"."), ".")
-	if len(words) > 2 { // a part
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.orphans != nil {
-			s.orphans[m.Subject()] = at.Timestamp
-		}
+	if len(words) > 2 {
+		s.part(m.Subject(), at.Timestamp)
 		return
 	}
 	x, err := header(words[0], m.Headers().Get(metaKey), at.Sequence.Stream)
@@ -144,6 +145,7 @@ func (s *recordStore) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.newest = at.Timestamp
 	if old := s.byToken[x.token]; old != nil {
 		s.remove(old)
 	}
@@ -151,6 +153,15 @@ func (s *recordStore) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		s.add(x)
 	}
 	s.sweep()
+}
+
+// part notes a part of a record that was stored at some time.
+func (s *recordStore) part(subject string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest = at; s.orphans != nil {
+		s.orphans[subject] = at
+	}
 }
 
 // skip tells once that a message cannot be read.
@@ -201,7 +212,11 @@ func (s *recordStore) forgetGone(ctx context.Context) error {
 		all = append(all, x)
 	}
 	s.mu.Unlock()
-	has, err := subjects(ctx, s.b.js, s.name, s.name+".*.r")
+	stream, err := s.b.js.Stream(ctx, s.name) // a handle of its own
+	if err != nil {
+		return err
+	}
+	has, err := subjects(ctx, stream, s.name+".*.r")
 	if err != nil {
 		return err
 	}
@@ -287,23 +302,28 @@ func (s *recordStore) oldest(kept string) (x recordAt, ok bool) {
 // was killed, and of records that were replaced just then. Younger parts may belong to a
 // record that another process is storing.
 func (s *recordStore) cleanOrphans(ctx context.Context) error {
-	s.mu.Lock()
-	var old []string
-	for subject, at := range s.orphans {
-		words := strings.Split(strings.TrimPrefix(subject, s.name+"."), ".")
-		x := s.byToken[words[0]]
-		if (x == nil || x.Name != words[2]) && time.Since(at) > orphanTime {
-			old = append(old, subject)
-		}
-	}
-	s.orphans = nil
-	s.mu.Unlock()
-	for _, subject := range old {
+	for _, subject := range s.oldOrphans() {
 		if err := s.purge(ctx, subject); err != nil {
 			return fmt.Errorf("nats: deleting parts of records that were never completed: %w", err)
 		}
 	}
 	return nil
+}
+
+// oldOrphans returns the subjects of parts for cleanOrphans. Only times of the stream are
+// compared: this process may have another clock.
+func (s *recordStore) oldOrphans() (old []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for subject, at := range s.orphans {
+		words := strings.Split(strings.TrimPrefix(subject, s.name+"."), ".")
+		x := s.byToken[words[0]]
+		if (x == nil || x.Name != words[2]) && s.newest.Sub(at) >= orphanTime {
+			old = append(old, subject)
+		}
+	}
+	s.orphans = nil
+	return old
 }
 
 // purge deletes the messages of some subjects.

@@ -13,10 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// modelSeeds returns how often random calls are compared with a model.
+func modelSeeds() uint64 {
+	if testing.Short() {
+		return 2
+	}
+	return 4
+}
+
 // TestStoreModel makes random calls at two processes, which close and open again, and
 // compares all that they say with a store in memory.
 func TestStoreModel(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range modelSeeds() {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 0))
@@ -68,7 +76,7 @@ type sides struct {
 // TestSignalsModel makes random calls at two processes, which close and open again, and
 // compares all that they do with signals in memory.
 func TestSignalsModel(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range modelSeeds() {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))

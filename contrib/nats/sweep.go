@@ -2,80 +2,174 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
 )
 
 const (
 	sweepTime    = time.Minute
 	cleanTime    = 5 * time.Second
-	orphanSweeps = 15 // until parts whose prompt has not come are removed
+	orphanSweeps = 15 // sweeps without a new part, until parts whose prompt has not come are removed
 )
+
+// sweeper knows what is in the stream of a queue and not needed. It removes nothing itself.
+type sweeper struct {
+	mu       sync.Mutex
+	gone     map[uint64]*item   // prompts that have left the queue, and may be in the stream
+	parts    map[string]*orphan // of prompts, by their names
+	cleaning []*item            // prompts that this process removes from the stream
+	cleaners int
+}
+
+// orphan says whose parts the stream has, and for how many sweeps it had no prompt and no
+// new part.
+type orphan struct {
+	token  string
+	sweeps int
+}
+
+func newSweeper() *sweeper { return &sweeper{gone: map[uint64]*item{}, parts: map[string]*orphan{}} }
+
+// left says that a prompt has left the queue.
+func (s *sweeper) left(x *item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone[x.Born] = x
+}
+
+// hasPart says that the stream has a part of a prompt.
+func (s *sweeper) hasPart(token, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts[name] = &orphan{token: token}
+}
+
+// removed says that the stream does not have a prompt any more.
+func (s *sweeper) removed(x *item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.gone, x.Born)
+	delete(s.parts, x.Name)
+}
+
+// all returns the prompts that have left the queue.
+func (s *sweeper) all() []*item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.gone))
+}
+
+// orphans counts a sweep, and returns the names of old parts that no living prompt has, with
+// their tokens.
+func (s *sweeper) orphans(lives map[string]bool) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := map[string]string{}
+	for name, o := range s.parts {
+		if lives[name] {
+			o.sweeps = 0
+		} else if o.sweeps++; o.sweeps > orphanSweeps {
+			old[name] = o.token
+		}
+	}
+	return old
+}
+
+// forget says that parts are removed.
+func (s *sweeper) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.parts, name)
+}
+
+// add gives a prompt to be cleaned. It reports whether one more cleaner should run.
+func (s *sweeper) add(x *item) (more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cleaning = append(s.cleaning, x)
+	if more = s.cleaners < parallel; more {
+		s.cleaners++
+	}
+	return more
+}
+
+// next returns the next prompt to be cleaned. A cleaner that receives nil ends.
+func (s *sweeper) next() (x *item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.cleaning) == 0 {
+		s.cleaners--
+		return nil
+	}
+	x, s.cleaning = s.cleaning[0], s.cleaning[1:]
+	return x
+}
+
+// leaveAll leaves what is to be cleaned to the next sweep.
+func (s *sweeper) leaveAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cleaning = nil
+}
 
 // clean removes a prompt from the stream that has left the queue. Its state says for
 // goneTime that it has left. If clean fails, sweep does it.
-func (q *queue) clean(x *item) error {
-	ctx, stop := context.WithTimeout(context.Background(), cleanTime)
+func (q *queue) clean(ctx context.Context, x *item) error {
+	ctx, stop := context.WithTimeout(ctx, cleanTime)
 	defer stop()
+	defer context.AfterFunc(q.life, func() { // close waits a little
+		select {
+		case <-time.After(lonelyTime):
+			stop()
+		case <-ctx.Done():
+		}
+	})()
 	if err := q.dropSignals(ctx, x); err != nil {
 		return err
 	}
-	err := q.stream.DeleteMsg(ctx, x.Born)
-	if err != nil && q.isGone(ctx, x) { // somebody else was faster
-		err = nil
+	if err := q.prompts.remove(ctx, x); err != nil {
+		return err
 	}
-	if err == nil && x.Parts > 0 {
-		err = q.parts.drop(ctx, x.token, x.Name)
-	}
-	if err == nil {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.cleaned(x)
-	}
-	return err
+	q.cleaned(x)
+	return nil
 }
 
-// cleaned forgets what was needed to clean. q.mu is held.
+// cleaned forgets what was needed to clean.
 func (q *queue) cleaned(x *item) {
-	delete(q.gone, x.Born)
+	q.sweeper.removed(x)
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	delete(q.broken, x.Born)
-	delete(q.names, x.Name)
-	delete(q.orphans, x.Name)
 }
 
 // cleanLater makes a goroutine clean. close waits for it.
 func (q *queue) cleanLater(x *item) {
-	q.mu.Lock()
+	q.mu.Lock() // see close
 	defer q.mu.Unlock()
-	if q.err != nil {
-		return
-	}
-	q.cleaning = append(q.cleaning, x)
-	if q.cleaners < parallel {
-		q.cleaners++
+	if q.check() == nil && q.sweeper.add(x) {
 		q.ended.Go(q.cleaner)
 	}
 }
 
 func (q *queue) cleaner() {
 	for {
-		q.mu.Lock()
-		if len(q.cleaning) == 0 {
-			q.cleaners--
-			q.mu.Unlock()
+		x := q.sweeper.next()
+		if x == nil {
 			return
 		}
-		x := q.cleaning[0]
-		q.cleaning = q.cleaning[1:]
-		q.mu.Unlock()
-		if q.clean(x) != nil { // NATS is away: leave all to sweep
-			q.mu.Lock()
-			q.cleaning = nil
-			q.mu.Unlock()
+		err := q.check()
+		if err == nil || errors.Is(err, nodebus.ErrClosed) { // what is closed is still cleaned, another stream is not
+			err = q.clean(context.WithoutCancel(q.life), x)
+		}
+		if err != nil { // perhaps NATS is away
+			q.sweeper.leaveAll()
 		}
 	}
 }
@@ -87,7 +181,7 @@ func (q *queue) sweeps() {
 		err := q.sweep(ctx)
 		stop()
 		if err != nil && q.life.Err() == nil {
-			q.logger.Debug("nats: the queue is not swept; trying again", "stream", q.name, "error", err)
+			q.logger.Debug("nats: the queue is not swept; trying again", "stream", q.prompts.name, "error", err)
 		}
 		select {
 		case <-time.After(sweepTime/2 + rand.N(sweepTime)):
@@ -102,32 +196,41 @@ func (q *queue) sweeps() {
 // end has expired before this process has read it.
 func (q *queue) sweep(ctx context.Context) error {
 	q.mu.Lock()
-	gone := slices.Collect(maps.Values(q.gone))
-	live := maps.Clone(q.byToken)
+	known := maps.Clone(q.index.byToken)
 	q.mu.Unlock()
-	has, err := subjects(ctx, q.js, q.name, q.subject("*", "p"))
+	has, err := q.inStream(ctx)
 	if err != nil {
 		return err
 	}
-	for _, x := range gone {
-		if has[q.subject(x.token, "p")] > 0 || x.Parts > 0 {
-			if err := q.clean(x); err != nil {
-				return err
-			}
-			continue
+	for _, x := range q.sweeper.all() {
+		if !has(x) && x.Parts == 0 {
+			q.cleaned(x)
+		} else if err := q.clean(ctx, x); err != nil {
+			return err
 		}
-		q.mu.Lock()
-		q.cleaned(x)
-		q.mu.Unlock()
 	}
-	q.forgetUnless(ctx, live, has)
+	q.forgetUnless(ctx, known, has)
 	return q.sweepParts(ctx)
 }
 
+// inStream asks which prompts the stream has. It returns an error if the stream is another one:
+// what this process remembers says nothing of it. The reader finds out, too.
+func (q *queue) inStream(ctx context.Context) (has func(*item) bool, err error) {
+	stream, err := q.prompts.js.Stream(ctx, q.prompts.name)
+	if err != nil {
+		return nil, err
+	}
+	if epochOf(stream) != q.reader.epoch {
+		return nil, &StreamError{Stream: q.prompts.name, Reason: ErrOtherStream, Detail: "it is not swept"}
+	}
+	all, err := subjects(ctx, stream, q.prompts.subject("*", "p"))
+	return func(x *item) bool { return all[q.prompts.subject(x.token, "p")] > 0 }, err
+}
+
 // forgetUnless removes prompts from the index which the stream does not have.
-func (q *queue) forgetUnless(ctx context.Context, live map[string]*item, has map[string]uint64) {
-	for _, x := range live {
-		if has[q.subject(x.token, "p")] == 0 && q.isGone(ctx, x) {
+func (q *queue) forgetUnless(ctx context.Context, known map[string]*item, has func(*item) bool) {
+	for _, x := range known {
+		if !has(x) && q.prompts.isGone(ctx, x) {
 			q.forget(x)
 		}
 	}
@@ -136,22 +239,18 @@ func (q *queue) forgetUnless(ctx context.Context, live map[string]*item, has map
 // forgetGone removes prompts from the index whose ends this process has not read.
 func (q *queue) forgetGone(ctx context.Context) error {
 	q.mu.Lock()
-	live := maps.Clone(q.byToken)
+	known := maps.Clone(q.index.byToken)
 	q.mu.Unlock()
-	has, err := subjects(ctx, q.js, q.name, q.subject("*", "p"))
+	has, err := q.inStream(ctx)
 	if err == nil {
-		q.forgetUnless(ctx, live, has)
+		q.forgetUnless(ctx, known, has)
 	}
 	return err
 }
 
 // subjects returns the subjects of a stream that match a filter, and how many messages they
-// have.
-func subjects(ctx context.Context, js jetstream.JetStream, name, filter string) (map[string]uint64, error) {
-	stream, err := js.Stream(ctx, name) // a handle of its own, because Info writes into it
-	if err != nil {
-		return nil, err
-	}
+// have. It writes into the handle.
+func subjects(ctx context.Context, stream jetstream.Stream, filter string) (map[string]uint64, error) {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
 		return nil, err
@@ -162,28 +261,17 @@ func subjects(ctx context.Context, js jetstream.JetStream, name, filter string) 
 // sweepParts removes parts whose prompt has not come for orphanSweeps. Push gives up much
 // earlier.
 func (q *queue) sweepParts(ctx context.Context) error {
-	old := map[string]string{}
+	lives := map[string]bool{}
 	q.mu.Lock()
-	live := map[string]bool{}
-	for _, x := range q.byToken {
-		live[x.Name] = true
-	}
-	for name, token := range q.names {
-		if live[name] {
-			delete(q.orphans, name)
-		} else if q.orphans[name]++; q.orphans[name] > orphanSweeps {
-			old[name] = token
-		}
+	for _, x := range q.index.byToken {
+		lives[x.Name] = true
 	}
 	q.mu.Unlock()
-	for name, token := range old {
-		if err := q.parts.drop(ctx, token, name); err != nil {
+	for name, token := range q.sweeper.orphans(lives) {
+		if err := q.prompts.parts.drop(ctx, token, name); err != nil {
 			return err
 		}
-		q.mu.Lock()
-		delete(q.names, name)
-		delete(q.orphans, name)
-		q.mu.Unlock()
+		q.sweeper.forget(name)
 	}
 	return nil
 }

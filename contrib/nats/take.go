@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -42,6 +43,7 @@ func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow
 		case <-changed:
 		case <-timer.C:
 		case <-ctx.Done():
+		case <-q.life.Done():
 		}
 		timer.Stop()
 	}
@@ -50,7 +52,10 @@ func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow
 // TakeOne also leases a prompt that this process cannot read, or not its secrets: the caller
 // ends the prompt. Its Job then has what can be read.
 func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
-	ctx, stop := bounded(ctx)
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer stop()
 	for {
 		x, err := q.waits(ctx, id)
@@ -79,20 +84,19 @@ type search struct {
 // the duration wait.
 func (s *search) next(ctx context.Context) (found *item, ask *string, changed <-chan struct{}, wait time.Duration, err error) {
 	q := s.q
+	_, changed = q.now()
+	if err := cmp.Or(ctx.Err(), q.hasOwn(ctx)); err != nil {
+		return nil, nil, nil, 0, err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.current(ctx); err != nil {
-		return nil, nil, nil, 0, err
+	wait = q.index.lapse()
+	if s.version != q.index.version {
+		s.version, s.at, s.blocked = q.index.version, 0, map[string]bool{}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, nil, 0, err
-	}
-	if s.version != q.version {
-		s.version, s.at, s.blocked = q.version, 0, map[string]bool{}
-	}
-	for ; s.at < len(q.waiting); s.at++ {
-		x := q.waiting[s.at]
-		if q.broken[x.Born] != nil || x.Sealed > 0 && q.sealer == nil {
+	for ; s.at < len(q.index.waiting); s.at++ {
+		x := q.index.waiting[s.at]
+		if q.broken[x.Born] != nil || x.Sealed > 0 && q.prompts.sealer == nil {
 			s.blocked[x.Client] = true
 		}
 		if s.blocked[x.Client] {
@@ -106,36 +110,35 @@ func (s *search) next(ctx context.Context) (found *item, ask *string, changed <-
 			return x, nil, nil, 0, nil
 		}
 	}
-	return nil, nil, q.changed, q.lapse(), nil
+	return nil, nil, changed, wait, nil
 }
 
 // take leases a prompt. It returns no lease if the prompt does not wait any more, or, unless
-// any is true, if this process cannot read it.
-func (q *queue) take(ctx context.Context, x *item, any bool) (flow.Lease, error) {
-	ctx, stop := bounded(ctx)
+// unreadableToo is true, if this process cannot read it.
+func (q *queue) take(ctx context.Context, x *item, unreadableToo bool) (flow.Lease, error) {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer stop()
 	select {
 	case q.taking <- struct{}{}:
 	case <-ctx.Done():
-		return nil, overdue(ctx)
+		return nil, q.overdue(ctx)
 	}
 	defer func() { <-q.taking }()
-	q.mu.Lock()
-	err := q.current(ctx)
-	same := q.byToken[x.token] == x
-	q.mu.Unlock()
-	if err != nil || !same {
+	if err := q.hasOwn(ctx); err != nil || !q.still(x) {
 		return nil, err
 	}
 	job := nodebus.Job{Attempt: x.Attempt}
 	b, err := q.fetch(ctx, x)
 	if err == nil {
-		job.Secrets, err = q.sealer.open(q.name, x.ID, b.sealed)
+		job.Secrets, err = q.prompts.sealer.open(q.prompts.name, x.ID, b.sealed)
 	}
 	switch unreadable := errors.Is(err, ErrKey) || errors.Is(err, errUnreadable); {
 	case isNotFound(err):
 		return nil, nil
-	case unreadable && !any:
+	case unreadable && !unreadableToo:
 		q.leave(x, err)
 		return nil, nil
 	case err != nil && !unreadable:
@@ -143,6 +146,13 @@ func (q *queue) take(ctx context.Context, x *item, any bool) (flow.Lease, error)
 	}
 	job.Prompt = b.prompt
 	return q.lease(ctx, x, job)
+}
+
+// still reports whether x is what this process knows of its prompt.
+func (q *queue) still(x *item) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.index.byToken[x.token] == x
 }
 
 // lease stores a lease.
@@ -173,7 +183,7 @@ func (q *queue) leave(x *item, err error) {
 	q.mu.Lock()
 	told := q.broken[x.Born] != nil
 	q.broken[x.Born] = err
-	q.change()
+	q.wake()
 	q.mu.Unlock()
 	if !told {
 		q.logger.Error("nats: a prompt is left to other processes", "prompt", x.ID, "error", err)
@@ -189,7 +199,7 @@ func (q *queue) disown(name string) {
 		clear(q.disowned)
 	}
 	q.disowned[name] = true
-	for _, x := range q.leased { // it has been read already
+	for _, x := range q.index.leased { // it has been read already
 		if x.Lease == name {
 			q.reclaim(x)
 			return
@@ -200,16 +210,14 @@ func (q *queue) disown(name string) {
 // reclaim gives back a lease that Take has not returned. The attempt does not count. q.mu
 // is held.
 func (q *queue) reclaim(x *item) {
-	if x.Lease == "" || !q.disowned[x.Lease] || q.err != nil {
+	if x.Lease == "" || !q.disowned[x.Lease] || q.check() != nil {
 		return
 	}
 	delete(q.disowned, x.Lease)
 	q.ended.Go(func() {
 		ctx, stop := bounded(q.life)
 		defer stop()
-		next := x.meta
-		next.Lease, next.Node, next.By, next.Lasts, next.Taken = "", "", "", 0, 0
-		if _, err := q.replace(ctx, x, next); err != nil && !isLapsed(err) && q.life.Err() == nil {
+		if _, err := q.replace(ctx, x, x.waits(false)); err != nil && !isLapsed(err) && q.life.Err() == nil {
 			q.logger.Warn("nats: a lease that nobody has is not given back; it lapses", "prompt", x.ID, "error", err)
 		}
 	})
@@ -222,16 +230,14 @@ func (q *queue) endOwn(ctx context.Context) error {
 	}
 	var own []*item
 	q.mu.Lock()
-	for _, x := range q.leased {
+	for _, x := range q.index.leased {
 		if x.Node == q.node {
 			own = append(own, x)
 		}
 	}
 	q.mu.Unlock()
 	return atOnce(len(own), func(i int) error {
-		next := own[i].meta
-		next.Lease, next.Node, next.By, next.Lasts, next.Taken, next.Attempt = "", "", "", 0, 0, next.Attempt+1
-		if _, err := q.replace(ctx, own[i], next); err != nil && !isLapsed(err) {
+		if _, err := q.replace(ctx, own[i], own[i].waits(true)); err != nil && !isLapsed(err) {
 			return err
 		}
 		return nil

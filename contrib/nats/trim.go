@@ -33,6 +33,9 @@ func (l *eventLog) openStream(ctx context.Context, opts *nodebus.HubOptions) (je
 	if err != nil {
 		return nil, err
 	}
+	if has := stream.CachedInfo().Config.MaxBytes; l.bus.opts.LogBytes != 0 && has != most {
+		l.bus.logger.Warn("nats: the log has another size than Options.LogBytes; change it with: nats stream edit", "stream", l.stream, "bytes", has, "wanted", most)
+	}
 	retain, err := time.ParseDuration(stream.CachedInfo().Config.Metadata[retainKey])
 	if err == nil && retain > 0 && retain != opts.Retain {
 		l.bus.logger.Warn("nats: the log has another Retain than Options.Log; using that of the log", "stream", l.stream, "retain", retain, "wanted", opts.Retain)

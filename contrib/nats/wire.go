@@ -56,7 +56,7 @@ func appendRecord(b []byte, r *record) []byte {
 // errWire is the reason why a message cannot be read.
 var errWire = errors.New("it is damaged, or of a newer version of this package")
 
-// parseRecords returns the records of a message. Their data is part of b.
+// parseRecords returns the records of a message, at most 1024. Their data is part of b.
 func parseRecords(b []byte) (all []record, err error) {
 	if len(b) == 0 || b[0] != wireFormat {
 		return nil, errWire
@@ -70,7 +70,7 @@ func parseRecords(b []byte) (all []record, err error) {
 		for i := range fields {
 			ok = ok && field(&b, &fields[i])
 		}
-		if !ok {
+		if !ok || len(all) == maxFlight { // a further record would have an ID of the next message
 			return nil, errWire
 		}
 		r.attempt, r.promptID, r.to, r.data = int(attempt), string(fields[0]), string(fields[1]), fields[2]

@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,7 @@ func FuzzPartName(f *testing.F) {
 // TestArrivals sends messages as processes do that are killed, or whose acknowledgements
 // are lost. A message is NAME=DATA; +DURATION lets time pass.
 func TestArrivals(t *testing.T) {
+	orphans := map[string]uint64{"the beginning is missing": 2, "and begins again": 1}
 	for name, c := range map[string]struct{ sent, want string }{
 		"in order":                            {"A-1=a A-2=b", "a b"},
 		"stored twice":                        {"A-1=a A-2=b A-1=a A-2=b A-3=c", "a b c"},
@@ -74,6 +76,8 @@ func TestArrivals(t *testing.T) {
 		"the next part comes late":            {"A-1-0-1-2=a +5m B-1=x A-1-0-2-2=b", "x ab"},
 		"the next part comes too late":        {"A-1-0-1-2=a +11m B-1=x A-1-0-2-2=b A-1-1-1-2=a A-1-1-2-2=b", "x ab"},
 		"the beginning is missing":            {"A-1-0-2-3=b A-1-0-3-3=c A-2=d", "d"},
+		"and begins again":                    {"A-1-0-3-3=c A-1-1-1-2=a A-1-1-2-2=b", "ab"},
+		"after days":                          {"A-1=a A-2=b +25h A-2=b A-3=c", "a b c"},
 		"a name of another program, no parts": {"x=1 A-1=a", "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +93,7 @@ func TestArrivals(t *testing.T) {
 				}
 			}
 			require.Equal(t, c.want, strings.Join(got, " "))
+			require.Equal(t, orphans[name], a.Orphan(), "only then something is lost")
 		})
 	}
 }
@@ -110,4 +115,17 @@ func TestArrivalsKnowWhatIsNeeded(t *testing.T) {
 	require.Zero(t, a.Orphan())
 	collect("C-7-0-3-3", 20)
 	require.EqualValues(t, 20, a.Orphan())
+}
+
+// TestArrivalsForgetPublishers: each life of a process is a publisher.
+func TestArrivalsForgetPublishers(t *testing.T) {
+	a, at := nats.NewArrivals(), time.Unix(1e9, 0)
+	for n := range 1000 {
+		at = at.Add(time.Hour)
+		a.Collect(fmt.Sprintf("P%d-1", n), "x", uint64(2*n+1), at)
+		a.Collect(fmt.Sprintf("LONG-%d", n+1), "x", uint64(2*n+2), at)
+		require.LessOrEqual(t, a.Publishers(), 27)
+	}
+	_, ok := a.Collect("LONG-1000", "x", 5000, at)
+	require.False(t, ok, "a publisher that lives is known")
 }

@@ -17,20 +17,38 @@ import (
 )
 
 var (
-	prompts = flag.Int("prompts", 500, "the number of prompts")
-	kills   = flag.Int("kills", 20, "the least number of kills: they come evenly while the prompts end")
+	prompts = flag.Int("prompts", 500, "the number of prompts; with -short, 150")
+	kills   = flag.Int("kills", 20, "the least number of kills: they come evenly while the prompts end; with -short, 8")
 	during  = flag.Duration("for", 0, "the clients submit prompts for this time, and a kill comes every few seconds; default: see -prompts and -kills")
 	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "the seed of what is random here; the processes run as they like")
 )
 
+// TestMain runs the tests at the same time: each of them mostly waits.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(leak.Main(m))
+	_ = flag.Set("test.parallel", "8")
+	if testing.Short() {
+		short("prompts", "150")
+		short("kills", "8")
+	}
+	code := leak.Main(m)
+	removeHost()
+	os.Exit(code)
+}
+
+// short changes a flag, unless it was given.
+func short(name, value string) {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if !given {
+		_ = flag.Set(name, value)
+	}
 }
 
 // TestOneProcess: one process on one file is killed again and again, and the lines to it are
 // cut and stalled.
 func TestOneProcess(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.prompts, r.goal = *prompts, *kills
 	r.connect(20, 20, 10)
@@ -40,6 +58,7 @@ func TestOneProcess(t *testing.T) {
 // TestRollingDeployment: a new process takes over the file from the old one again and again.
 // What runs ends in the old process, or goes on in the new one; no client has a gap.
 func TestRollingDeployment(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.rolling, r.prompts, r.goal = true, *prompts/4, *kills/2
 	r.connect(6, 6, 4)
@@ -51,11 +70,29 @@ func (r *rig) survive() {
 	began := time.Now()
 	r.work()
 	faults, seen := r.history().check()
-	fmt.Printf("%s survived in %s, seed %d: %d kills, %d cuts, %d stalls, %d connections, %d gaps; %d prompts (%d submitted again), %d attempts, %d events\n",
-		r.t.Name(), time.Since(began).Round(time.Second), *seed, r.kills.Load(), r.cuts(), r.stalls, r.connections(), seen.gaps,
+	name := r.t.Name()
+	fmt.Printf("%s survived in %s, seed %d: %s, %d connections, %d gaps; %d prompts (%d submitted again), %d attempts, %d events\n",
+		name, time.Since(began).Round(time.Second), *seed, r.chaosSaid(), r.connections(), seen.gaps,
 		seen.prompts, r.total.repeated.Load(), seen.attempts, seen.events)
 	require.Zero(r.t, seen.gaps, "the log keeps everything in so short a time")
+	if r.rolling {
+		require.Zero(r.t, r.total.refused.Load(), "a client sees that its line is cut, and nothing else")
+	}
 	r.require(faults)
+	fmt.Printf("%s: every accepted prompt has exactly one record; the end of one attempt is recorded, and was told exactly once to each of its clients; in no attempt was an event lost, doubled or reordered\n", name)
+}
+
+// chaosSaid says what has happened to the processes and the lines.
+func (r *rig) chaosSaid() string {
+	said := fmt.Sprintf("%d kills", r.kills.Load())
+	if r.rolling {
+		said = fmt.Sprintf("%d processes replaced", r.kills.Load())
+	}
+	said += fmt.Sprintf(", %d lines of clients cut, %d times all of them stalled", r.proxy.cuts, r.stalls)
+	if len(r.between) > 0 && !r.rolling {
+		said += fmt.Sprintf(", %d times two servers cut off from each other, %d times stalled", r.parted.Load(), r.slowed)
+	}
+	return said
 }
 
 // require fails the test if there are faults, and shows what is known about their prompts.

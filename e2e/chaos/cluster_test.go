@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 // from one process to another with their cursors. A cluster that has lost a leader chooses the
 // next for 4 to 9 s, so there are fewer kills than with one process.
 func TestThreeProcesses(t *testing.T) {
+	t.Parallel()
 	r := newClusterRig(t)
 	r.prompts, r.goal = *prompts, max(*kills/4, 1)
 	r.connect(20, 20, 10)
@@ -28,8 +30,19 @@ func TestThreeProcesses(t *testing.T) {
 
 // TestRollingDeploymentOfThree: a new process takes over from each of three old ones by turns.
 func TestRollingDeploymentOfThree(t *testing.T) {
+	t.Parallel()
 	r := newClusterRig(t)
 	r.rolling, r.prompts, r.goal = true, *prompts/4, max(*kills/6, 3)
+	r.connect(6, 6, 4)
+	r.survive()
+}
+
+// TestRestartOfThree: all three processes end at the same time, and begin again. What has not
+// ended goes on.
+func TestRestartOfThree(t *testing.T) {
+	t.Parallel()
+	r := newClusterRig(t)
+	r.rolling, r.whole, r.prompts, r.goal = true, true, *prompts/4, 3*max(*kills/10, 1)
 	r.connect(6, 6, 4)
 	r.survive()
 }
@@ -38,24 +51,29 @@ func TestRollingDeploymentOfThree(t *testing.T) {
 type span struct {
 	down atomic.Bool
 	ways []*proxy
-	cuts int
+}
+
+// freeAddress chooses an address that nobody uses. It is none of those that the system gives
+// to connections, so that nobody uses it while its process is killed.
+func freeAddress() string {
+	for {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+	}
 }
 
 // newClusterRig starts three servers of a cluster. Their lines to each other go through
 // proxies.
 func newClusterRig(t *testing.T) *rig {
-	r, program := emptyRig(t), buildHost(t)
+	r, program := emptyRig(t), host(t)
 	const n = 3
 	var own [n]string
 	var routes [n][]string
-	var ports []net.Listener
 	for i := range own {
-		l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now
-		require.NoError(t, err)
-		ports, own[i] = append(ports, l), l.Addr().String()
-	}
-	for _, l := range ports { // not earlier: the next port must be another one
-		_ = l.Close()
+		own[i] = freeAddress()
 	}
 	for i := range n {
 		for j := range i {
@@ -97,29 +115,19 @@ func (r *rig) startCluster(program string, own []string, routes [][]string) *rig
 // others choose a new leader.
 func (r *rig) disturb(ctx context.Context) {
 	s, long := r.between[r.random(len(r.between))], time.Duration(r.random(6000))*time.Millisecond
-	if r.random(2) == 0 {
+	if r.parted.Load() == 0 || r.random(2) == 0 {
 		s.down.Store(true)
 		for _, p := range s.ways {
 			p.cut(func() bool { return true })
 		}
 		wait(ctx, long)
 		s.down.Store(false)
+		r.parted.Add(1)
 		return
 	}
-	r.stalls++
+	r.slowed++
 	for _, p := range s.ways {
 		defer p.stall()()
 	}
 	wait(ctx, long)
-}
-
-// cuts returns how many lines were cut.
-func (r *rig) cuts() int {
-	n := r.proxy.cuts
-	for _, s := range r.between {
-		for _, p := range s.ways {
-			n += p.cuts
-		}
-	}
-	return n
 }

@@ -17,13 +17,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// buildHost compiles the program under test.
-func buildHost(t *testing.T) (path string) {
+// buildHost compiles the program under test, once for all tests.
+var buildHost = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "chaos"); err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "host"), "./host").CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, nil
+})
+
+// host returns the path of the program under test.
+func host(t *testing.T) string {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "host")
-	out, err := exec.Command("go", "build", "-o", path, "./host").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return path
+	dir, err := buildHost()
+	require.NoError(t, err)
+	return filepath.Join(dir, "host")
+}
+
+// removeHost removes the program when all tests have ended.
+func removeHost() {
+	if dir, _ := buildHost(); dir != "" {
+		_ = os.RemoveAll(dir)
+	}
 }
 
 // server is a place for processes of the program that follow each other.

@@ -28,11 +28,14 @@ type rig struct {
 	books   []*book // of all clients
 	total   totals
 	kills   atomic.Int64
-	prompts int // the least number of prompts
-	goal    int // the least number of kills
-	stalls  int
-	between []*span // the lines between the servers of a cluster
-	rolling bool    // see TestRollingDeployment
+	prompts int          // the least number of prompts
+	goal    int          // the least number of kills
+	stalls  int          // of all lines of clients
+	parted  atomic.Int64 // how often two servers were cut off from each other
+	slowed  int          // how often their lines were stalled
+	between []*span      // the lines between the servers of a cluster
+	rolling bool         // see TestRollingDeployment
+	whole   bool         // see TestRestartOfThree
 
 	mu   sync.Mutex // guards dice
 	dice *rand.Rand
@@ -41,7 +44,7 @@ type rig struct {
 // newRig starts a server.
 func newRig(t *testing.T) *rig {
 	r, dir := emptyRig(t), t.TempDir()
-	s := newServer(t, buildHost(t), dir, "-file", filepath.Join(dir, "nodebus.db"))
+	s := newServer(t, host(t), dir, "-file", filepath.Join(dir, "nodebus.db"))
 	require.NoError(t, s.start())
 	r.servers = append(r.servers, s)
 	return r
@@ -138,10 +141,13 @@ func (r *rig) newUser(i int, sse bool) (*user, error) {
 	return u, nil
 }
 
-// counted says yes until there are enough prompts and enough kills.
+// counted says yes until there are enough prompts and enough kills, and servers were cut off.
 func (r *rig) counted() func() bool {
 	var given atomic.Int64
-	return func() bool { return given.Add(1) <= int64(r.prompts) || r.kills.Load() < int64(r.goal) }
+	parts := len(r.between) > 0 && !r.rolling
+	return func() bool {
+		return given.Add(1) <= int64(r.prompts) || r.kills.Load() < int64(r.goal) || parts && r.parted.Load() == 0
+	}
 }
 
 // timed says yes until the time is over.
@@ -158,6 +164,12 @@ func (r *rig) deploy(ctx context.Context) error {
 		if !r.dueKill() {
 			continue
 		}
+		if r.whole {
+			if err := r.restart(); err != nil {
+				return err
+			}
+			continue
+		}
 		s := r.servers[int(r.kills.Load())%len(r.servers)]
 		next, err := s.launch()
 		if err != nil {
@@ -172,6 +184,34 @@ func (r *rig) deploy(ctx context.Context) error {
 			return errors.New("the new process does not serve")
 		}
 		r.kills.Add(1)
+	}
+	return nil
+}
+
+// restart ends all processes at the same time, and starts them again when all have ended.
+func (r *rig) restart() error {
+	var olds []*process
+	for _, s := range r.servers {
+		olds = append(olds, s.drain())
+	}
+	for _, p := range olds {
+		if <-p.ended; p.err != nil {
+			return fmt.Errorf("a process that ends at the same time as the others: %w", p.err)
+		}
+	}
+	r.kills.Add(int64(len(olds)))
+	var begun []*process
+	for _, s := range r.servers {
+		p, err := s.launch()
+		if err != nil {
+			return err
+		}
+		begun = append(begun, p)
+	}
+	for _, p := range begun {
+		if <-p.ready; p.at() == "" {
+			return errors.New("a process does not serve after the restart of all")
+		}
 	}
 	return nil
 }

@@ -32,7 +32,10 @@ type user struct {
 }
 
 // totals counts for all users.
-type totals struct{ accepted, ended, repeated atomic.Int64 }
+type totals struct {
+	accepted, ended, repeated atomic.Int64
+	refused                   atomic.Int64 // answers that say to come again later
+}
 
 // follow writes down all events, and answers the questions.
 func (u *user) follow(ctx context.Context) error {
@@ -63,6 +66,8 @@ func (u *user) again(ctx context.Context, f func() error) error {
 			return nil
 		case errors.As(err, &refused) && refused.Status < 500 && refused.Status != http.StatusTooManyRequests:
 			return err
+		case refused != nil:
+			u.total.refused.Add(1)
 		}
 		wait(ctx, pause)
 	}

@@ -47,11 +47,26 @@ func (n *numbers) start(ctx context.Context, q flow.Queue) {
 	}
 }
 
-// normal returns the next number in order of arrival.
+// sharedQueue is a queue of several processes, see [flow.Queue].
+type sharedQueue interface {
+	LastPriority(ctx context.Context, most float64) (float64, error)
+}
+
+// normal returns the next number in order of arrival. Other processes count for themselves
+// in the same queue: a process that has accepted fewer prompts than another one would put
+// its prompts before those that wait.
 func (n *numbers) normal(ctx context.Context, q flow.Queue) float64 {
-	n.start(ctx, q)
+	last := math.Inf(-1)
+	if shared, is := q.(sharedQueue); is {
+		if priority, err := shared.LastPriority(ctx, numbersMax-1); err == nil {
+			last = math.Floor(priority)
+		}
+	} else {
+		n.start(ctx, q)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.next = max(n.next, last+1)
 	n.next++
 	return n.next - 1
 }
@@ -59,7 +74,9 @@ func (n *numbers) normal(ctx context.Context, q flow.Queue) float64 {
 // first returns a number that is smaller than the numbers of all prompts that wait
 // in q, and smaller than the numbers that first returned before.
 func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
-	n.start(ctx, q)
+	if _, is := q.(sharedQueue); !is {
+		n.start(ctx, q)
+	}
 	least := math.Inf(1)
 	for p, err := range q.List(ctx) {
 		if err == nil && p.Leased {

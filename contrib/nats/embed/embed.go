@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/internal/late"
 )
@@ -30,20 +31,22 @@ var ErrInUse = errors.New("another process uses the directory")
 // Options configures [Start].
 type Options struct {
 	// Dir is the directory of the streams; Start makes it. One process at a time uses it.
-	// Keep it on a local disk. It must be given.
+	// Keep it on a local disk: on a network file system, locks and synchronization may do
+	// nothing. Never give the directory of a server that was alone to a server of a cluster: its
+	// streams are lost. It must be given.
 	Dir string
 	// Name is the name of this server. In a cluster, it must be unique and must stay the
 	// same when the process starts again: the servers know each other's votes by their
 	// names. Default "nodebus".
 	Name string
 	// Listen is the address at which the other servers of a cluster reach this server, such
-	// as "10.0.0.1:6222". Everybody who reaches it can join the cluster, so keep it inside
-	// your network, or give a password or TLS with Tune. Default: none; the server is alone
-	// and opens no port.
+	// as "10.0.0.1:6222". Everybody who reaches it can join the cluster, and read and change
+	// everything, so keep it inside your network, or require certificates with Tune. Default:
+	// none; the server is alone and opens no port.
 	Listen string
-	// Routes are the addresses of all servers of the cluster. The own address may be among
-	// them. The first time, all servers must run; later, more than half of them. Default:
-	// none.
+	// Routes are the addresses of all servers of the cluster, such as "10.0.0.2:6222". The
+	// own address may be among them. The first time, all servers must run; later, more than
+	// half of them: three servers go on without one, five without two. Default: none.
 	Routes []string
 	// ClusterName names the cluster; servers of other clusters are refused. Default
 	// "nodebus".
@@ -52,7 +55,9 @@ type Options struct {
 	// acknowledges. It is faster. If the machine loses power, two minutes are lost that
 	// clients may have seen. A process that is killed loses nothing. Default: false.
 	Unsynced bool
-	// Tune changes the options of the server before it starts, such as TLS. Default: none.
+	// Tune changes the options of the server before it starts, for example Cluster.TLSConfig,
+	// or Host, Port, Username and Password to let other programs connect; then also set
+	// DontListen to false. Default: none.
 	Tune func(*server.Options)
 	// Logger receives what the server reports. Default: [slog.Default].
 	Logger *slog.Logger
@@ -65,6 +70,10 @@ type Server struct {
 	lock    *os.File
 	conn    *natsgo.Conn
 	told    *late.Records // what the logger has not been told yet; nil before start
+	life    context.Context
+	end     context.CancelCauseFunc
+	leaving leavers
+	joined  bool // others may need this server
 	closing sync.Once
 	err     error
 }
@@ -72,6 +81,8 @@ type Server struct {
 // Start starts a server, connects to it without a port, and waits until its JetStream
 // answers: in a cluster, until more than half of the servers run and have a leader, and the
 // first time all of them. If ctx ends first, Start stops the server and returns an error.
+// If another process has the directory, Start returns [ErrInUse] at once: that process may
+// be ending.
 func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if opts == nil || opts.Dir == "" {
 		return nil, errors.New("embed: Options.Dir is empty; name the directory of the streams")
@@ -85,6 +96,7 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opts: o, lock: lock}
+	s.life, s.end = context.WithCancelCause(context.Background())
 	if err := s.start(ctx, opts.Logger); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("embed: starting the server %s in %s: %w", o.ServerName, opts.Dir, err)
@@ -101,10 +113,17 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 	}
 	// The logger is foreign code, and the server has no protection against it.
 	logger, s.told = late.Logger(logger.With("server", s.opts.ServerName))
-	s.s.SetLoggerV2(&reports{logger}, false, false, false)
+	told := newReports(logger, s.cannotWrite)
+	s.s.SetLoggerV2(told, false, false, false)
 	s.s.Start()
-	for !s.s.ReadyForConnections(100 * time.Millisecond) {
-		if ctx.Err() != nil {
+	for ready := false; !ready; {
+		ready = s.s.ReadyForConnections(100 * time.Millisecond)
+		select {
+		case err := <-told.fatal:
+			return err
+		default:
+		}
+		if !ready && ctx.Err() != nil {
 			return fmt.Errorf("it accepts no connections; see the log: %w", context.Cause(ctx))
 		}
 	}
@@ -117,7 +136,8 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		_, answer := js.AccountInfo(once)
 		stop()
 		if answer == nil {
-			return nil
+			s.joined = true
+			return s.hear()
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -139,6 +159,7 @@ func (opts *Options) server() (*server.Options, error) {
 	o := &server.Options{
 		ServerName: name(opts.Name), DontListen: true, NoSigs: true, JetStream: true, StoreDir: opts.Dir,
 		SyncAlways: !opts.Unsynced, MaxPayload: 8 << 20,
+		ReconnectErrorReports: 60, // a server that is away would fill the log: each second, several connections fail
 	}
 	if opts.Listen != "" {
 		host, port, err := net.SplitHostPort(opts.Listen)
@@ -158,6 +179,10 @@ func (opts *Options) server() (*server.Options, error) {
 			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
 		}
 	}
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("embed: %w", err)
+	}
+	o.JetStreamMaxStore = storeLimit(opts.Dir)
 	if opts.Tune != nil {
 		opts.Tune(o)
 	}
@@ -166,9 +191,6 @@ func (opts *Options) server() (*server.Options, error) {
 
 // lockDir locks a directory. A NATS server does not: two servers would destroy its files.
 func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("embed: %w", err)
-	}
 	f, err := os.OpenFile(filepath.Join(dir, "nodebus.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
@@ -180,7 +202,8 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Conn returns a connection to the server, for [nats.Open]. Close closes it.
+// Conn returns a connection to the server, for [nats.Open]. It is always the same one. Close
+// of the server closes it; do not close it before.
 func (s *Server) Conn() *natsgo.Conn { return s.conn }
 
 // InProcessConn makes a bare connection to the server, for the option InProcessServer of
@@ -196,9 +219,15 @@ func (s *Server) Connect(opts ...natsgo.Option) (*natsgo.Conn, error) {
 }
 
 // Close stops the server, and returns when its files are closed. The other servers of a
-// cluster choose new leaders at once. Close the bus first.
+// cluster choose new leaders at once. If fewer than a majority of them would be left, Close
+// first waits until these close, too, or others are back, for at most 10 seconds: they may
+// still have something to store. Close the bus first.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
+		s.end(nodebus.ErrClosed)
+		if s.joined {
+			s.leave()
+		}
 		if s.conn != nil {
 			s.conn.Close()
 		}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,6 +77,18 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// TestPortInUse: what the server cannot run with is an error at once, not a wait.
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	listen := func(o *server.Options) {
+		o.DontListen, o.Host, o.Port = false, "127.0.0.1", l.Addr().(*net.TCPAddr).Port
+	}
+	_, err = embed.Start(t.Context(), &embed.Options{Dir: t.TempDir(), Tune: listen, Logger: quiet})
+	require.ErrorContains(t, err, "address already in use")
+}
+
 // TestStreamsOutliveTheServer stores a message and starts the server again.
 func TestStreamsOutliveTheServer(t *testing.T) {
 	dir := t.TempDir()
@@ -103,22 +117,41 @@ func TestLoggerReceivesTheServersReports(t *testing.T) {
 type cluster struct {
 	dir    string
 	routes []string
+	others bool // each server has the addresses of the others only, and not its own
 }
 
-// newCluster chooses three addresses. While they are chosen, all of them are taken.
+// freeAddress chooses an address that nobody uses. It is none of those that the system gives
+// to connections, so that nobody uses it later.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+}
+
+// newCluster chooses three addresses.
 func newCluster(t *testing.T) cluster {
 	t.Helper()
 	var routes []string
-	var chosen []net.Listener
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		routes, chosen = append(routes, l.Addr().String()), append(chosen, l)
+		routes = append(routes, freeAddress(t))
 	}
-	for _, l := range chosen {
-		require.NoError(t, l.Close())
+	return cluster{dir: t.TempDir(), routes: routes}
+}
+
+// closeAll closes servers at the same time: one after the other, each waits for the next.
+func closeAll(all ...*embed.Server) {
+	var closing sync.WaitGroup
+	for _, s := range all {
+		if s != nil {
+			closing.Go(func() { _ = s.Close() })
+		}
 	}
-	return cluster{t.TempDir(), routes}
+	closing.Wait()
 }
 
 // start starts the servers between two numbers.
@@ -131,21 +164,18 @@ func (c cluster) start(t *testing.T, from, to int) []*embed.Server {
 	for i, listen := range c.routes[from:to] {
 		starting.Go(func() {
 			var err error
-			name := fmt.Sprint("n", from+i)
-			opts := &embed.Options{Dir: filepath.Join(c.dir, name), Name: name, Listen: listen, Routes: c.routes, Unsynced: true, Logger: quiet}
+			name, routes := fmt.Sprint("n", from+i), c.routes
+			if c.others {
+				routes = slices.Delete(slices.Clone(routes), from+i, from+i+1)
+			}
+			opts := &embed.Options{Dir: filepath.Join(c.dir, name), Name: name, Listen: listen, Routes: routes, Unsynced: true, Logger: quiet}
 			if all[i], err = embed.Start(ctx, opts); err != nil {
 				t.Errorf("starting %s: %v", listen, err)
 			}
 		})
 	}
 	starting.Wait()
-	t.Cleanup(func() {
-		for _, s := range all {
-			if s != nil {
-				_ = s.Close()
-			}
-		}
-	})
+	t.Cleanup(func() { closeAll(all...) })
 	require.False(t, t.Failed())
 	return all
 }
@@ -216,6 +246,45 @@ func TestOpenWaitsForTheCluster(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOpenWaitsForALateServer opens a bus with three replicas at two new servers, and starts the
+// third one when both have been refused: a cluster that is not whole has no room for three.
+func TestOpenWaitsForALateServer(t *testing.T) {
+	c := newCluster(t)
+	c.others = true
+	servers := c.start(t, 0, 2)
+	js, err := jetstream.New(servers[0].Conn())
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, Replicas: 3})
+	require.ErrorContains(t, err, "no suitable peers")
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	opened := make(chan error, 3)
+	open := func(s *embed.Server) {
+		bus, err := nats.Open(ctx, s.Conn(), &nats.Options{Replicas: 3, LogBytes: 64 << 20, Logger: quiet})
+		if err == nil {
+			err = bus.Close()
+		}
+		opened <- err
+	}
+	for _, s := range servers {
+		before := s.Conn().Stats().OutMsgs
+		go open(s)
+		for len(opened) == 0 && s.Conn().Stats().OutMsgs < before+10 { // it asks again and again
+			time.Sleep(time.Millisecond)
+		}
+	}
+	go open(c.start(t, 2, 3)[0])
+	for range 3 {
+		require.NoError(t, <-opened)
+	}
+}
+
+// TestOpenRefusesALogWithoutRoom: that the servers have no room does not change by waiting.
+func TestOpenRefusesALogWithoutRoom(t *testing.T) {
+	_, err := nats.Open(t.Context(), newCluster(t).start(t, 0, 3)[0].Conn(), &nats.Options{Replicas: 3, LogBytes: 1 << 60, Logger: quiet})
+	require.ErrorContains(t, err, "NODEBUS_LOG: there is no room")
 }
 
 // rude is a handler of a logger that panics, or ends its goroutine.

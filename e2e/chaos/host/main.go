@@ -77,7 +77,12 @@ func run(ctx context.Context, from *source, cache, listen string) (err error) {
 	if ctx.Err() != nil {
 		ran = nil
 	}
-	err = errors.Join(ran, hub.Close(), server.Close(), web.Close())
+	err = errors.Join(ran, hub.Close(), server.Close())
+	last, end := context.WithTimeout(context.Background(), 5*time.Second) // for requests that have come already
+	defer end()
+	if web.Shutdown(last) != nil {
+		err = errors.Join(err, web.Close())
+	}
 	serving.Wait()
 	return err
 }

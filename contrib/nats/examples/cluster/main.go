@@ -1,19 +1,30 @@
 // Cluster is one program in three processes that share everything: each can accept, run and
 // show any prompt, and each can be killed. A NATS server runs in each process, and the three
-// are a cluster; the machine needs only Go. Run it in the folder contrib/nats, open the page,
-// choose the template, and run it:
+// are a cluster; the machine needs only Go. Run it in the folder contrib/nats:
 //
 //	go run ./examples/cluster -kill 20s
 //
-// The first process keeps the three running, and passes each request to one that serves. With
-// -kill it kills one of them at random, as kill -9 does, and the next when all are back. The
-// page connects again and goes on. If the run was killed, another process begins it anew.
+// Open the page that it names, choose the example “verses”, and press Run. The text says
+// which process writes it. The first process, which you started, keeps the three running and
+// passes each request on to one of them. It kills one of them at random, as kill -9 does, and
+// the next when all three are back.
 //
-// Each process needs the four parts of the bus. Who runs prompts calls Run of the engine. Who
-// accepts prompts, and who serves, needs the engine and its node classes, but no Run. Who
-// does not serve has a hub without clients. The flags say which processes do what:
+//   - If the page was connected to the killed process, it connects to another one with its
+//     cursor, and receives what it has missed.
+//   - If the killed process ran the prompt, another one runs it again as attempt 2.
+//   - If the killed process led the cluster, events stand still for 4 to 9 seconds, until the
+//     other two have chosen a leader. Then all of them come.
 //
-//	go run ./examples/cluster -serve 1 -submit 12 -run 23
+// Ctrl-C ends all. The next start goes on where this one ended: the history is there, and
+// prompts that have not ended run again.
+//
+// A program needs not do everything. Who runs prompts calls Run of the engine. Who accepts
+// prompts or serves clients needs the engine and its node classes, but no Run. The flags say
+// which processes do what:
+//
+//	go run ./examples/cluster -serve 1 -submit 2 -run 3
+//
+// The function process is what to copy. The file keep.go only starts, kills and ends processes.
 package main
 
 import (
@@ -22,7 +33,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -44,24 +54,13 @@ import (
 //go:embed verses.json
 var files embed.FS
 
-var (
-	listen = flag.String("listen", "127.0.0.1:8188", "the `address` of the page")
-	dir    = flag.String("dir", "cluster", "the `folder` with a folder for each process")
-	kill   = flag.Duration("kill", 0, "kill a process this `time` after all are ready; 0: never")
-	submit = flag.String("submit", "123", "the `processes` that accept prompts")
-	run    = flag.String("run", "123", "the `processes` that run prompts")
-	serve  = flag.String("serve", "123", "the `processes` that serve the page and its sockets")
-	node   = flag.String("node", "", "set by the first process: the `number` of this one")
-	own    = flag.String("own", "", "set by the first process: the `address` of this server")
-	routes = flag.String("routes", "", "set by the first process: the `addresses` of all servers")
-)
-
-// Recite writes a text word by word, and says who has done it.
+// Recite writes a text word by word, and says who writes it.
 type Recite struct {
 	Text  string `multiline:"true"`
 	Pause int    `default:"1000" min:"0" tip:"milliseconds before each word"`
 }
 
+// Run writes the text.
 func (n Recite) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	words, out := strings.SplitAfter(n.Text, " "), ctx.Text("")
 	_, _ = fmt.Fprintf(out, "Process %s, attempt %d: ", *node, ctx.Attempt())
@@ -79,38 +78,7 @@ func (n Recite) Run(ctx *nodebus.Context) (nodebus.UI, error) {
 	return nodebus.Text(out.String()), nil
 }
 
-func main() {
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	work := first
-	if *node != "" {
-		work = process
-		go func() { // the input ends when the first process wants it, or has ended
-			_, _ = io.Copy(io.Discard, os.Stdin)
-			stop()
-		}()
-	}
-	if err := work(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// first is the process that you start.
-func first(ctx context.Context) error {
-	c, err := newCluster()
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", *listen)
-	if err != nil {
-		return err
-	}
-	return c.keep(ctx, listener)
-}
-
-// process is one of the three. It waits until two of them run.
+// process is one of the three. It begins when two of them run, the first time when all do.
 func process(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s, err := server.Start(ctx, &server.Options{
@@ -127,7 +95,7 @@ func process(ctx context.Context) error {
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(&nodebus.HubOptions{Log: bus.Log()})
 	flow.Register(registry, Recite{}, nodebus.Info{Async: true})
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
-		Queue: bus.Queue(), Store: bus.Store(), Signals: bus.Signals(), Drain: 5 * time.Second, HandOver: true, Logger: log,
+		Queue: bus.Queue(), Store: bus.Store(), Signals: bus.Signals(), Drain: time.Second, HandOver: true, Logger: log,
 	})
 	page := comfy.New(engine, &comfy.Options{Templates: map[string]fs.FS{"cluster": files}, Logger: log})
 	web := &http.Server{Handler: page, ReadHeaderTimeout: time.Minute}
@@ -136,10 +104,39 @@ func process(ctx context.Context) error {
 		go func() { _ = web.Serve(listener) }()
 		fmt.Println(listener.Addr()) // the first process reads it
 		if strings.Contains(*run, *node) {
-			err = engine.Run(ctx) // until a signal comes, and what runs has ended or is handed over
+			err = engine.Run(ctx) // until ctx ends, and what runs has ended or is handed over
 		} else {
 			<-ctx.Done()
 		}
+		rest() // if all end: while a server ends, the others cannot store what they hand over
 	}
 	return errors.Join(err, hub.Close(), page.Close(), web.Close(), bus.Close(), s.Close())
+}
+
+var (
+	listen = flag.String("listen", "127.0.0.1:8188", "the `address` of the page")
+	dir    = flag.String("dir", filepath.Join(os.TempDir(), "nodebus-cluster"), "the `folder` with a folder for each process")
+	kill   = flag.Duration("kill", 0, "kill a process this `time` after all are ready; 0: never")
+	submit = flag.String("submit", "123", "the `processes` that accept prompts")
+	run    = flag.String("run", "123", "the `processes` that run prompts")
+	serve  = flag.String("serve", "123", "the `processes` that serve the page and its sockets")
+	node   = flag.String("node", "", "set by the first process: the `number` of this one")
+	own    = flag.String("own", "", "set by the first process: the `address` of this server")
+	routes = flag.String("routes", "", "set by the first process: the `addresses` of all servers")
+)
+
+func main() {
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the process at once
+	work := first
+	if *node != "" {
+		work = process
+		go obey(stop)
+	}
+	if err := work(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nodebus/nodebus"
@@ -23,23 +26,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// begin starts the cluster and waits until it is whole.
-func begin(t *testing.T) *cluster {
-	*dir = t.TempDir()
-	c, err := newCluster()
-	require.NoError(t, err)
+// begin starts the cluster, and waits until it is whole. It returns the address of the page,
+// and a function that ends the cluster.
+func begin(t *testing.T, c *cluster) (address string, end func()) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	*listen = listener.Addr().String()
+	require.NoError(t, c.choosePorts())
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- c.keep(ctx, listener) }()
-	t.Cleanup(func() {
+	go func() { ended <- c.keep(ctx, listener, 0) }()
+	end = sync.OnceFunc(func() {
 		stop()
 		require.ErrorIs(t, <-ended, context.Canceled)
 	})
+	t.Cleanup(end)
 	require.True(t, c.whole(t.Context()))
-	return c
+	return listener.Addr().String(), end
 }
 
 func dial(t *testing.T, address string, opts *client.Options) *client.Client {
@@ -73,7 +75,9 @@ func runner(t *testing.T, c *client.Client, id string) string {
 // TestKill kills the process that runs a prompt. A client that was connected to it goes on
 // with its cursor at another process, and receives each event once, up to the end.
 func TestKill(t *testing.T) {
-	c := begin(t)
+	t.Parallel()
+	c := &cluster{dir: t.TempDir(), submit: "123", run: "123", serve: "123"}
+	begin(t, c)
 	before := map[string]*client.Client{} // by the number of the process
 	for _, p := range c.places {
 		before[p.number] = dial(t, p.at(), &client.Options{ID: "ada", Retry: -1})
@@ -114,29 +118,59 @@ func TestKill(t *testing.T) {
 }
 
 // TestRoles: one process serves the client, another accepts its prompts, and the third runs
-// them. An interrupt reaches the process that runs the prompt, too.
+// them. An interrupt reaches the process that runs the prompt, too. A prompt that runs when
+// the cluster ends runs again when the cluster starts again.
 func TestRoles(t *testing.T) {
-	for role, number := range map[*string]string{serve: "1", submit: "2", run: "3"} {
-		all := *role
-		*role = number
-		t.Cleanup(func() { *role = all })
+	t.Parallel()
+	dir := t.TempDir()
+	address, end := begin(t, &cluster{dir: dir, serve: "1", submit: "2", run: "3"})
+	c := dial(t, address, nil)
+	begun := func(words int) string {
+		id, err := c.Submit(t.Context(), verse(strings.Repeat("word ", words)))
+		require.NoError(t, err)
+		for ev, err := range c.Follow(t.Context(), id) {
+			require.NoError(t, err)
+			if p, is := ev.Payload.(nodebus.Progress); is && p.Value == 3 {
+				break
+			}
+		}
+		return id
 	}
-	begin(t)
-	c := dial(t, *listen, nil)
-	id, err := c.Submit(t.Context(), verse("a b c d"))
-	require.NoError(t, err)
+	id := begun(1000)
+	require.NoError(t, c.Interrupt(t.Context(), id))
 	o, err := c.Wait(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, []any{"Process 3, attempt 1: a b c d"}, o.Output("verse")["text"])
-	id, err = c.Submit(t.Context(), verse(strings.Repeat("word ", 1000)))
-	require.NoError(t, err)
-	for ev, err := range c.Follow(t.Context(), id) {
-		require.NoError(t, err)
-		if p, is := ev.Payload.(nodebus.Progress); is && p.Value == 3 {
-			require.NoError(t, c.Interrupt(t.Context(), id))
-		}
-	}
-	o, err = c.Wait(t.Context(), id)
-	require.NoError(t, err)
 	require.Equal(t, nodebus.Interrupted, o.State)
+
+	id = begun(60)
+	end()
+	address, _ = begin(t, &cluster{dir: dir, serve: "1", submit: "2", run: "3"})
+	o, err = dial(t, address, nil).Wait(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, []any{"Process 3, attempt 2: " + strings.Repeat("word ", 60)}, o.Output("verse")["text"])
+}
+
+// TestMistakes: the first process says what is wrong, and ends.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for name, c := range map[string]struct {
+		args string
+		want string
+	}{
+		"a role of nobody": {"-run 4", `-run "4": give the numbers of processes`},
+		"no flag":          {"kill", `"kill" is not a flag`},
+		"a port in use":    {"-listen " + taken.Addr().String(), "choose another one with -listen"},
+		"a file as folder": {"-listen 127.0.0.1:0 -dir " + file, "could not start"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said, err := exec.Command(os.Args[0], strings.Fields(c.args)...).CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(said), c.want)
+		})
+	}
 }

@@ -15,27 +15,53 @@ import (
 func isLapsed(err error) bool   { return errors.Is(err, flow.ErrLapsed) }
 func isNotFound(err error) bool { return errors.Is(err, flow.ErrNotFound) }
 
-func (q *queue) subject(token, kind string) string { return q.name + "." + token + "." + kind }
+// promptStream stores, reads and removes prompts. The subject STREAM.TOKEN.p has a prompt,
+// and STREAM.TOKEN.s its state; a large prompt has parts. It keeps nothing in memory.
+type promptStream struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	from   *leader
+	known  func() uint64 // returns the newest message that this process knows
+	name   string
+	parts  partStore
+	sealer *sealer
+}
+
+// openPrompts opens the stream of the queue.
+func (b *Bus) openPrompts(ctx context.Context) (*promptStream, error) {
+	name := b.streamName("QUEUE")
+	// Direct reads are not allowed: a replica that lags would say that a message is not there.
+	stream, err := b.openStream(ctx, "QUEUE", jetstream.StreamConfig{
+		Subjects: []string{name + ".*.p", name + ".*.s", partSubjects(name)}, MaxMsgsPerSubject: 1, AllowMsgTTL: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	from := newLeader(b.nc, stream)
+	return &promptStream{js: b.js, stream: stream, from: from, name: name, parts: newParts(b.nc, b.js, from), sealer: b.sealer}, nil
+}
+
+func (s *promptStream) subject(token, kind string) string { return s.name + "." + token + "." + kind }
 
 // store stores a message if its subject still has the message expected, and returns the
 // sequence.
-func (q *queue) store(ctx context.Context, subject string, x *meta, data []byte, expected uint64) (uint64, error) {
+func (s *promptStream) store(ctx context.Context, subject string, x *meta, data []byte, expected uint64) (uint64, error) {
 	m, err := message(subject, x, data, x.Gone)
 	if err != nil {
 		return 0, err
 	}
-	seq, err := publish(ctx, q.js, m, jetstream.WithExpectLastSequencePerSubject(expected))
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.stored = max(q.stored, seq)
-	return seq, err
+	opts := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(expected)}
+	if x.Born == 0 { // a prompt: the stream stores the one of this Push once, however often it is sent
+		opts = append(opts, jetstream.WithMsgID(x.Name))
+	}
+	return publish(ctx, s.js, m, opts...)
 }
 
-// newest returns the header and the sequence of the message that a subject has, and waits
-// until this process has read it. The sequence is 0 if there is none. The subject had the
-// message own, or 0.
-func (q *queue) newest(ctx context.Context, subject string, own uint64) (x meta, seq uint64, err error) {
-	m, err := q.from.last(ctx, subject, own, q.known())
+// newest returns the header and the sequence of the message that a subject has. The
+// sequence is 0 if there is none. This process knows that the subject had the message own,
+// or 0.
+func (s *promptStream) newest(ctx context.Context, subject string, own uint64) (x meta, seq uint64, err error) {
+	m, err := s.from.last(ctx, subject, own, s.known())
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return x, 0, nil
@@ -45,35 +71,34 @@ func (q *queue) newest(ctx context.Context, subject string, own uint64) (x meta,
 	if err := json.Unmarshal([]byte(m.Header.Get(metaKey)), &x); err != nil {
 		return x, 0, fmt.Errorf("nats: the header of %s: %w", subject, err)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	// A message that is replaced before it is read never comes. The next one does.
-	once, stop := context.WithTimeout(ctx, tryTime)
-	defer stop()
-	if err := q.reads(once, m.Sequence); err != nil && (ctx.Err() != nil || q.err != nil) {
-		return x, 0, err
-	}
 	return x, m.Sequence, nil
 }
 
-// replace replaces the state of x. It returns [flow.ErrLapsed] if somebody else has
-// changed the state.
+// lives reports whether a prompt that the stream has is in the queue. The stream may also
+// have a prompt that has left the queue, until it is removed: then its state says so.
+func (s *promptStream) lives(ctx context.Context, token string, born uint64) (bool, error) {
+	x, seq, err := s.newest(ctx, s.subject(token, "s"), s.known())
+	return seq == 0 || x.Born != born || !x.Gone, err
+}
+
+// replace replaces the state of x, and returns the sequence of the new state. If somebody
+// else has changed the state, it returns the sequence of that state and [flow.ErrLapsed].
 //
 // A stream with replicas also refuses a message while it works on another one of the same
 // subject, for example on the last one of this process. So a refusal is no proof: the
 // subject is.
-func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error) {
+func (s *promptStream) replace(ctx context.Context, x *item, next meta) (uint64, error) {
 	next.ID, next.Client, next.Size, next.Sealed, next.Name, next.Parts, next.Born = x.ID, x.Client, x.Size, x.Sealed, x.Name, x.Parts, x.Born
 	if next.By == "" {
 		next.By = rand.Text()
 	}
-	subject, expected := q.subject(x.token, "s"), x.state
+	subject, expected := s.subject(x.token, "s"), x.state
 	for {
-		seq, err := q.store(ctx, subject, &next, nil, expected)
+		seq, err := s.store(ctx, subject, &next, nil, expected)
 		if !conflicts(err) {
 			return seq, err
 		}
-		now, has, err := q.newest(ctx, subject, expected)
+		now, has, err := s.newest(ctx, subject, expected)
 		own := now.By == next.By && now.Born == next.Born
 		switch {
 		case err != nil:
@@ -82,14 +107,14 @@ func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error)
 			if pause(ctx) != nil {
 				return 0, away(ctx, subject)
 			}
-		case x.state == 0 && has < x.Born: // the state of a prompt that had the id before
+		case x.state == 0 && now.Born < x.Born: // the state of a prompt that had the id before
 			expected = has
 		case own && stands(&now, &next, x.Lease): // the acknowledgement was lost
 			return has, nil
 		case own && now.Lease != "" && !now.Gone: // an earlier change of the same lease
 			expected = has
 		default:
-			return 0, flow.ErrLapsed
+			return has, flow.ErrLapsed
 		}
 	}
 }
@@ -124,8 +149,8 @@ var errUnreadable = errors.New("nats: the prompt cannot be read")
 
 // encode returns the message of a prompt: its encrypted secrets, and its JSON. The list of
 // inputs keeps its order, because Prompt encodes itself.
-func (q *queue) encode(p *nodebus.Prompt, secrets map[string]string) (*item, []byte, error) {
-	sealed, err := q.sealer.seal(p.ID, secrets)
+func (s *promptStream) encode(p *nodebus.Prompt, secrets map[string]string) (*item, []byte, error) {
+	sealed, err := s.sealer.seal(p.ID, secrets)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,10 +170,9 @@ func (q *queue) encode(p *nodebus.Prompt, secrets map[string]string) (*item, []b
 
 // fetch returns a prompt. It returns [flow.ErrNotFound] if the prompt has left the queue. With
 // errUnreadable, it returns what the header says.
-func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
-	m, err := q.from.get(ctx, q.subject(x.token, "p"), x.Born)
-	if errors.Is(err, jetstream.ErrMsgNotFound) { // its end was not read, because this process was away for long
-		q.forget(x)
+func (s *promptStream) fetch(ctx context.Context, x *item) (*body, error) {
+	m, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, notWaiting(x.ID)
 	}
 	if err != nil {
@@ -156,42 +180,42 @@ func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
 	}
 	data := m.Data
 	if x.Parts > 0 {
-		data, err = q.parts.get(ctx, x.token, x.Name, x.Parts, x.Born)
+		data, err = s.parts.get(ctx, x.token, x.Name, x.Parts, x.Born)
 	}
 	switch {
-	case errors.Is(err, errNoPart) && q.isGone(ctx, x):
+	case errors.Is(err, errNoPart) && s.isGone(ctx, x):
 		return nil, notWaiting(x.ID)
 	case errors.Is(err, errNoPart):
-		return nameOnly(x), q.unreadable(x, err)
+		return nameOnly(x), s.unreadable(x, err)
 	case err != nil:
 		return nil, err
 	case len(data) != x.Size || x.Sealed > len(data):
-		return nameOnly(x), q.unreadable(x, fmt.Errorf("it has %d bytes instead of %d", len(data), x.Size))
+		return nameOnly(x), s.unreadable(x, fmt.Errorf("it has %d bytes instead of %d", len(data), x.Size))
 	}
 	b := &body{prompt: &nodebus.Prompt{}, sealed: data[:x.Sealed]}
 	if err := json.Unmarshal(data[x.Sealed:], b.prompt); err != nil {
-		return nameOnly(x), q.unreadable(x, err)
+		return nameOnly(x), s.unreadable(x, err)
 	}
 	b.prompt.Priority = x.Priority
 	return b, nil
 }
 
-func (q *queue) unreadable(x *item, err error) error {
-	return &StreamError{Stream: q.name, Reason: errUnreadable, Detail: fmt.Sprintf("prompt %q; delete it, and submit it again", x.ID), Err: err}
+func (s *promptStream) unreadable(x *item, err error) error {
+	return &StreamError{Stream: s.name, Reason: errUnreadable, Detail: fmt.Sprintf("prompt %q; delete it, and submit it again", x.ID), Err: err}
 }
 
 // isGone reports whether the stream does not have a prompt any more.
-func (q *queue) isGone(ctx context.Context, x *item) bool {
-	_, err := q.from.get(ctx, q.subject(x.token, "p"), x.Born)
+func (s *promptStream) isGone(ctx context.Context, x *item) bool {
+	_, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
-// forget removes a prompt from the index that the stream does not have.
-func (q *queue) forget(x *item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if now := q.byToken[x.token]; now != nil && now.Born == x.Born {
-		q.remove(now)
-		q.change()
+// remove removes a prompt that has left the queue, and its parts. It removes no newer
+// prompt and no other id, whatever the stream has at that place.
+func (s *promptStream) remove(ctx context.Context, x *item) error {
+	err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.subject(x.token, "p")), jetstream.WithPurgeSequence(x.Born+1))
+	if err == nil && x.Parts > 0 {
+		err = s.parts.drop(ctx, x.token, x.Name)
 	}
+	return err
 }

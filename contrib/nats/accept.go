@@ -1,0 +1,173 @@
+package nats
+
+import (
+	"fmt"
+
+	"github.com/nodebus/nodebus"
+)
+
+// entry is an event that waits to be sent, or to be seen by the reader.
+type entry struct {
+	record
+	ev     nodebus.Event
+	beside []byte // the data of a preview; its record has the name
+	begins bool   // the event may be the first event of a prompt that has ended
+	weight int    // bytes that the event takes while it waits; 0: it needs no room
+}
+
+// state is what the events that the reader has not seen say about a prompt.
+type state struct {
+	events  int
+	anew    bool // the prompt has begun again, or was dropped: what the cache says is old
+	over    bool
+	attempt int
+}
+
+// Append implements [nodebus.Log]. It waits only while 8 MiB wait for NATS. A preview does
+// not wait: if there is no room, nobody receives it.
+func (l *eventLog) Append(ev nodebus.Event) error {
+	e, err := newEntry(&ev)
+	if err != nil {
+		return err
+	}
+	if e.weight > eventBytes {
+		return fmt.Errorf("nats: an event of %d bytes: the largest event of the log has %d bytes; keep large data elsewhere, and publish where it is", e.weight, eventBytes)
+	}
+	if _, ok := ev.Payload.(nodebus.Preview); ok && e.kind == recordBinary {
+		l.beside.name(e)
+	}
+	return l.add(e)
+}
+
+// newEntry returns the entry of an event.
+func newEntry(ev *nodebus.Event) (*entry, error) {
+	f, err := nodebus.JSON.Encode(*ev)
+	if err != nil {
+		return nil, err
+	}
+	if !f.Binary && isTooDeep(f.Data) {
+		return nil, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
+	}
+	_, start := ev.Payload.(nodebus.ExecutionStart)
+	e := &entry{ev: *ev, begins: start || f.Outcome}
+	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: max(ev.Attempt, 0), data: f.Data}
+	switch foreign := isForeign(ev.Payload); {
+	case foreign && f.Binary:
+		e.kind = recordForeignBinary
+	case foreign:
+		e.kind = recordForeign
+	case f.Binary:
+		e.kind = recordBinary
+	}
+	e.weight = e.size()
+	return e, nil
+}
+
+// add waits for room, and queues an entry for the writer.
+func (l *eventLog) add(e *entry) error {
+	for {
+		l.mu.Lock()
+		for l.refusal() == nil && l.isFull(e) && e.beside == nil {
+			changed := l.changed
+			l.mu.Unlock()
+			<-changed
+			l.mu.Lock()
+		}
+		read, err := l.read, l.refusal()
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		old, over := error(nil), false
+		if e.promptID != "" && e.kind != recordDrop {
+			old, over = l.cache.Check(e.ev), l.cache.Closed(e.promptID)
+		}
+		l.mu.Lock()
+		if l.read != read || l.refusal() != nil { // the reader has changed what the cache says
+			l.mu.Unlock()
+			continue
+		}
+		defer l.mu.Unlock()
+		now, may := l.after(e, old, over)
+		switch {
+		case !may:
+			return nodebus.ErrClosed
+		case l.isFull(e): // a preview
+			return nil
+		}
+		l.accept(e, now)
+		return nil
+	}
+}
+
+// refusal returns why the log accepts nothing. l.mu is held.
+func (l *eventLog) refusal() error {
+	if l.failed == nil && l.closing {
+		return nodebus.ErrClosed
+	}
+	return l.failed
+}
+
+// isFull reports whether there is no room for e. An event that is larger than all room has
+// room when it is alone. l.mu is held.
+func (l *eventLog) isFull(e *entry) bool {
+	return l.bytes > 0 && e.weight > 0 && l.bytes+e.weight > waitingBytes
+}
+
+// accept queues e for the writer. now is what e says about its prompt. l.mu is held.
+func (l *eventLog) accept(e *entry, now state) {
+	if e.promptID != "" {
+		now.events++
+		l.prompts[e.promptID] = &now
+	}
+	l.accepted++
+	l.waiting = append(l.waiting, e)
+	l.bytes += e.weight
+	if len(l.waiting) == 1 {
+		l.change()
+	}
+}
+
+// after returns what is known about the prompt of e after e. It returns false if e may not
+// follow. old is what the cache says about e, and over whether the prompt has ended there.
+// l.mu is held.
+func (l *eventLog) after(e *entry, old error, over bool) (now state, ok bool) {
+	if e.promptID == "" {
+		return now, true
+	}
+	if s := l.prompts[e.promptID]; s != nil {
+		now = *s
+	}
+	s := now
+	switch {
+	case e.kind == recordDrop:
+		return state{events: s.events, anew: true}, true
+	case s.over && !e.begins, !s.over && e.attempt > 0 && e.attempt < s.attempt, !s.anew && !s.over && old != nil:
+		return now, false
+	}
+	if s.over || !s.anew && over {
+		now.anew, now.attempt = true, 0
+	}
+	now.attempt = max(now.attempt, e.attempt)
+	now.over = closes(e.ev.Payload)
+	return now, true
+}
+
+// closes reports whether p is the last event of its prompt.
+func closes(p nodebus.Payload) bool {
+	e, ok := p.(nodebus.Executing)
+	return ok && e.UniqueID == ""
+}
+
+// Closed reports whether a prompt has ended, as far as this process knows. [nodebus.Hub]
+// asks it before an engine publishes the end of a prompt again.
+func (l *eventLog) Closed(promptID string) bool {
+	l.mu.Lock()
+	s := l.prompts[promptID]
+	known, over := s != nil && (s.over || s.anew), s != nil && s.over
+	l.mu.Unlock()
+	if known {
+		return over
+	}
+	return l.cache.Closed(promptID)
+}
