@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,33 +190,40 @@ func TestQueueThatPanics(t *testing.T) {
 	})
 }
 
-type moodyStore struct {
+// panickingStore panics in the calls that it is told to panic in.
+type panickingStore struct {
 	flow.Store
-	*moody
+	put, get atomic.Bool
 }
 
-func (s moodyStore) Put(ctx context.Context, r flow.Record) error {
-	s.moan("put")
+func (s *panickingStore) Put(ctx context.Context, r flow.Record) error {
+	if s.put.Load() {
+		panic("not today")
+	}
 	return s.Store.Put(ctx, r)
 }
 
-func (s moodyStore) Get(ctx context.Context, id string) (flow.Record, error) {
-	s.moan("get")
+func (s *panickingStore) Get(ctx context.Context, id string) (flow.Record, error) {
+	if s.get.Load() {
+		panic("not today")
+	}
 	return s.Store.Get(ctx, id)
 }
 
 // TestStoreThatPanics checks that a panic of the store ends nothing: the prompt ends when
-// the store takes its record, and Submit fails meanwhile.
+// the store takes its record, and a Submit that asks the store fails meanwhile.
 func TestStoreThatPanics(t *testing.T) {
-	s := moodyStore{flow.NewStore(nil), &moody{panics: "put"}}
+	s := &panickingStore{Store: flow.NewStore(nil)}
+	s.put.Store(true)
 	inBubble(t, nil, &flow.EngineOptions{Store: s}, func(r *rig) {
 		wait := r.start(&nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
 		time.Sleep(time.Hour)
-		s.panics = "get"
+		s.get.Store(true)
 		_, err := submit(r.engine, r.ctx, &nodebus.Prompt{ID: "q", Nodes: shown("x")})
 		var pe *nodebus.PanicError
 		require.ErrorAs(t, err, &pe)
-		s.panics = ""
+		s.put.Store(false)
+		s.get.Store(false)
 		require.Equal(t, nodebus.Succeeded, wait().record.State)
 		r.nextRuns()
 	})

@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -63,4 +64,12 @@ func until(t *testing.T, is func() bool) {
 	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
 		require.Less(t, time.Since(began), patience)
 	}
+}
+
+// patient returns a context for a call that may be slow: without a deadline it has 15 seconds.
+func patient(t *testing.T) context.Context {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 4*patience)
+	t.Cleanup(stop)
+	return ctx
 }

@@ -41,7 +41,7 @@ func TestLarge(t *testing.T) {
 	l := takeFrom(t, other, "done", 1)
 	require.Equal(t, jsonOf(largePrompt("done")), jsonOf(l.Job().Prompt))
 	require.NoError(t, l.Done(t.Context()))
-	gone, err := other.Delete(t.Context(), "an id with spaces", "an id with spaces")
+	gone, err := other.Delete(patient(t), "an id with spaces", "an id with spaces")
 	require.NoError(t, err)
 	require.Len(t, gone, 1)
 	require.Equal(t, jsonOf(largePrompt("an id with spaces")), jsonOf(gone[0]))

@@ -95,7 +95,7 @@ func pushAll(t *testing.T, q flow.Queue, ids ...string) {
 
 func takeFrom(t *testing.T, q flow.Queue, id string, attempt int) flow.Lease {
 	t.Helper()
-	l, err := q.Take(t.Context(), nobody)
+	l, err := q.Take(patient(t), nobody)
 	require.NoError(t, err)
 	require.Equal(t, []any{id, attempt}, []any{l.Job().Prompt.ID, l.Job().Attempt})
 	return l
