@@ -178,14 +178,14 @@ func TestAppendWaitsForTheReader(t *testing.T) {
 // accepted is stored.
 func TestCloseRefusesEventsFirst(t *testing.T) {
 	for range 8 {
-		opts := nats.Options{Name: newName(), Log: &nodebus.HubOptions{KeepLen: 1 << 20, KeepBytes: 1 << 30}}
+		opts := nats.Options{Name: newName()}
 		bus := open(t, shared, opts)
 		const appenders = 4
 		counts := make(chan int, appenders)
 		for i := range appenders {
 			go func() {
 				n := 0
-				for ; bus.Log().Append(about(fmt.Sprint(i), said(n))) == nil; n++ {
+				for ; bus.Log().Append(about(fmt.Sprint(i), nodebus.Custom{Type: "long", Data: largeText[:4000]})) == nil; n++ {
 				}
 				counts <- n
 			}()
