@@ -136,7 +136,7 @@ func TestLatePreview(t *testing.T) {
 }
 
 // fills is how often fillUp appends.
-const fills = 300
+const fills = 120
 
 // fillUp appends 100 kB again and again. It returns when Append waits for room, and returns
 // how often it did not wait. appended tells in the end how often Append has not failed.
