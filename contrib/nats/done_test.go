@@ -2,6 +2,9 @@ package nats_test
 
 import (
 	"context"
+	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,4 +82,37 @@ func TestDoneLosesEvents(t *testing.T) {
 	nc.Close()
 	require.ErrorIs(t, endOf(t, bus), natsgo.ErrConnectionClosed)
 	require.ErrorIs(t, bus.Close(), natsgo.ErrConnectionClosed, "the event is lost")
+}
+
+// TestPagesOfABusThatHasEnded: a page says that it cannot serve, and when the program closes
+// its hub, as [nats.Bus.Done] asks, clients learn it and come to another process.
+func TestPagesOfABusThatHasEnded(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	nc, err := shared.Connect()
+	require.NoError(t, err)
+	bus, err := nats.Open(t.Context(), nc, &nats.Options{Name: opts.Name, LogBytes: 64 << 20, Logger: quiet})
+	require.NoError(t, err)
+	defer bus.Close()
+	gates := &sync.Map{}
+	a, b := newSite(t, bus, gates, true), newSite(t, open(t, shared, opts), gates, true)
+	ann := a.dial("ann", "")
+	ann.next()
+	nc.Close()
+	require.ErrorIs(t, endOf(t, bus), natsgo.ErrConnectionClosed)
+	_, err = bus.Queue().Take(t.Context(), nil) // all parts have heard of it
+	require.Error(t, err)
+	for path, body := range map[string]string{
+		"/prompt": `{"client_id":"ann","prompt":{"1":{"class_type":"Speak","inputs":{"words":"a","hold":false}}}}`, "/queue": `{"clear":true}`,
+	} {
+		res, err := http.Post(a.url+path, "application/json", strings.NewReader(body))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, path)
+	}
+	require.NoError(t, a.hub.Close())
+	_, _, err = ann.c.Read(t.Context())
+	require.Error(t, err, "the client connects again")
+	ann = b.dial("ann", "")
+	b.submit("ann", "p1", "a", false)
+	ann.until(endOfPrompt("p1"))
 }

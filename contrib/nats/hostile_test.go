@@ -77,7 +77,8 @@ func TestStrangeMessages(t *testing.T) {
 		require.Len(t, page.Events, 3)
 		page, err = l.Read(nodebus.LogQuery{Prompts: []string{"many"}, UpTo: 1 << 62})
 		require.NoError(t, err)
-		require.Zero(t, len(page.Events), "a message has 1024 events at most")
+		n := len(page.Events) // Empty would print all of them
+		require.Zero(t, n, "a message has 1024 events at most")
 	}
 }
 

@@ -136,7 +136,7 @@ type socket struct {
 // dial connects a client. more is added to the query.
 func (s *site) dial(client, more string) *socket {
 	s.t.Helper()
-	c, _, err := websocket.Dial(s.t.Context(), s.url+"/ws?clientId="+url.QueryEscape(client)+more, nil) //nolint:bodyclose // it has none
+	c, _, err := websocket.Dial(s.t.Context(), s.url+"/ws?clientId="+url.QueryEscape(client)+more, nil)
 	require.NoError(s.t, err)
 	c.SetReadLimit(-1)
 	s.t.Cleanup(func() { _ = c.CloseNow() })

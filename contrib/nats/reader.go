@@ -225,7 +225,7 @@ func (r *reader) lasts(wrong bool) bool {
 
 // closed returns the error of a reader whose connection is closed for good.
 func (r *reader) closed() error {
-	err := error(nats.ErrConnectionClosed)
+	err := nats.ErrConnectionClosed
 	if last := r.js.Conn().LastError(); last != nil && !errors.Is(last, err) {
 		err = fmt.Errorf("%w: %w", err, last)
 	}

@@ -73,13 +73,23 @@ func checkSettings(must, is *jetstream.StreamConfig) error {
 	mine, its := slices.Sorted(slices.Values(must.Subjects)), slices.Sorted(slices.Values(is.Subjects))
 	for _, s := range []setting{
 		{"subjects", strings.Join(its, ","), strings.Join(mine, ",")},
-		{"retention", is.Retention.String(), must.Retention.String()}, {"discard", is.Discard.String(), must.Discard.String()},
-		{"max_age", is.MaxAge, must.MaxAge}, {"max_msgs", unlimited(is.MaxMsgs), int64(-1)}, size,
+		{"retention", is.Retention.String(), must.Retention.String()},
+		{"discard", is.Discard.String(), must.Discard.String()},
+		{"max_age", is.MaxAge, must.MaxAge},
+		{"max_msgs", unlimited(is.MaxMsgs), int64(-1)},
+		size,
 		{"max_msgs_per_subject", unlimited(is.MaxMsgsPerSubject), unlimited(must.MaxMsgsPerSubject)},
-		{"max_msg_size", unlimited(int64(is.MaxMsgSize)), int64(-1)}, window,
-		{"allow_direct", is.AllowDirect, must.AllowDirect}, {"allow_msg_ttl", is.AllowMsgTTL || !must.AllowMsgTTL, true},
-		{"deny_delete", is.DenyDelete, false}, {"deny_purge", is.DenyPurge, false}, {"sealed", is.Sealed, false}, {"no_ack", is.NoAck, false},
-		{"mirror", is.Mirror != nil, false}, {"sources", len(is.Sources), 0}, {"subject_transform", is.SubjectTransform != nil, false},
+		{"max_msg_size", unlimited(int64(is.MaxMsgSize)), int64(-1)},
+		window,
+		{"allow_direct", is.AllowDirect, must.AllowDirect},
+		{"allow_msg_ttl", is.AllowMsgTTL || !must.AllowMsgTTL, true},
+		{"deny_delete", is.DenyDelete, false},
+		{"deny_purge", is.DenyPurge, false},
+		{"sealed", is.Sealed, false},
+		{"no_ack", is.NoAck, false},
+		{"mirror", is.Mirror != nil, false},
+		{"sources", len(is.Sources), 0},
+		{"subject_transform", is.SubjectTransform != nil, false},
 	} {
 		if s.is != s.must {
 			return &StreamError{Stream: must.Name, Reason: ErrSettings, Detail: fmt.Sprintf(
