@@ -149,7 +149,7 @@ func TestAppendWaitsForRoom(t *testing.T) {
 	accepted, appended := fillUp(t, l)
 	require.Equal(t, 8<<20/100_060, accepted)
 	p.begin(t)
-	require.Equal(t, fills, come(t, appended, "room"))
+	require.Equal(t, fills, <-appended)
 	flush(t, l)
 	kept := len(everything(t, l).Events) // Len would print them
 	require.Equal(t, fills, kept)

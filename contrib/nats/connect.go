@@ -10,8 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// writeTime is how long a server may take nothing.
-const writeTime = 2 * time.Second
+// writeTime is how long a server may take nothing. A connection is made again some seconds
+// later, so that a call without a deadline still has time to try again.
+const writeTime = 5 * time.Second
 
 // Connect returns a connection for [Open]. urls are the addresses of the servers of one
 // cluster, separated by commas, such as "nats://10.0.0.1:4222,nats://10.0.0.2:4222"; with
@@ -22,7 +23,7 @@ const writeTime = 2 * time.Second
 // after it is lost, or refused, and also if an address or a password is wrong. So give [Open] a
 // context with a deadline. An error of Connect is an error of urls or opts. The connection
 // buffers nothing while it is lost, because a [Bus] sends again what was not acknowledged. A
-// server that takes nothing for 2 seconds is given up. The Logger of the Bus hears of errors
+// server that takes nothing for 5 seconds is given up. The Logger of the Bus hears of errors
 // that no call returns, unless opts have an ErrorHandler. Close the connection after the Bus.
 func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(urls, append([]nats.Option{

@@ -136,7 +136,7 @@ func TestLatePreview(t *testing.T) {
 }
 
 // fills is how often fillUp appends.
-const fills = 300
+const fills = 120
 
 // fillUp appends 100 kB again and again. It returns when Append waits for room, and returns
 // how often it did not wait. appended tells in the end how often Append has not failed.
@@ -178,14 +178,14 @@ func TestAppendWaitsForTheReader(t *testing.T) {
 // accepted is stored.
 func TestCloseRefusesEventsFirst(t *testing.T) {
 	for range 8 {
-		opts := nats.Options{Name: newName(), Log: &nodebus.HubOptions{KeepLen: 1 << 20, KeepBytes: 1 << 30}}
+		opts := nats.Options{Name: newName()}
 		bus := open(t, shared, opts)
 		const appenders = 4
 		counts := make(chan int, appenders)
 		for i := range appenders {
 			go func() {
 				n := 0
-				for ; bus.Log().Append(about(fmt.Sprint(i), said(n))) == nil; n++ {
+				for ; bus.Log().Append(about(fmt.Sprint(i), nodebus.Custom{Type: "long", Data: largeText[:4000]})) == nil; n++ {
 				}
 				counts <- n
 			}()
