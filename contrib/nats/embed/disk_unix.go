@@ -10,5 +10,5 @@ func available(dir string) int64 {
 	if syscall.Statfs(dir, &fs) != nil {
 		return 0
 	}
-	return int64(uint64(fs.Bavail) * uint64(fs.Bsize))
+	return int64(uint64(fs.Bavail) * uint64(fs.Bsize)) //nolint:unconvert // other systems have other types
 }

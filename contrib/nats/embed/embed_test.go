@@ -275,7 +275,8 @@ func TestOpenWaitsForALateServer(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	go open(c.start(t, 2, 3)[0])
+	late := c.start(t, 2, 3)[0]
+	go open(late)
 	for range 3 {
 		require.NoError(t, <-opened)
 	}
