@@ -48,7 +48,7 @@ var damages = map[string]func([]byte) []byte{
 }
 
 // TestDamagedFiles damages each file that a server has left. A server leaves out what it
-// cannot read. The bus opens and works, and clients hear what the log misses.
+// cannot read. The bus opens and works, and it says what the log misses.
 func TestDamagedFiles(t *testing.T) {
 	whole := t.TempDir()
 	fillDir(t, whole)

@@ -231,7 +231,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// comes waits until the logger has written some texts: it runs in a goroutine of its own.
+// comes waits until the logger has written some texts: it is called in a goroutine of its own.
 func (b *lockedBuffer) comes(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
