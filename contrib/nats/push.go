@@ -153,15 +153,6 @@ func (q *queue) replaceable(ctx context.Context, x *item) (uint64, error) {
 // errPushed means that the stream has the prompt of this Push.
 var errPushed = errors.New("nats: the prompt is stored")
 
-// knowsEnd reports whether this process has read that a prompt has left the queue.
-func (q *queue) knowsEnd(token string, born uint64) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	read, _ := q.now()
-	now := q.index.byToken[token]
-	return read >= born && (now == nil || now.Born != born)
-}
-
 // release ends the reservation of a prompt.
 func (q *queue) release(x *item) {
 	q.mu.Lock()
