@@ -22,7 +22,6 @@ var repeats = flag.Int("repeat", 1, "how often each client runs; a client that h
 // TestClients runs each client with the same graphs. A file beside the client lists
 // the expected observations, one line for each scenario.
 func TestClients(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct{ command, script, want string }{
 		{"node", "saintno.mjs", "saintno.jsonl"},
 		{"node", "comfy-ui-client.mjs", "comfy-ui-client.jsonl"},

@@ -19,7 +19,6 @@ import (
 // TestKits runs clients that bring their own graphs. A file beside each lists the expected
 // observations.
 func TestKits(t *testing.T) {
-	t.Parallel()
 	for _, name := range []string{"comfyui-utils", "comfykit-runs"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,7 +25,6 @@ var pause = flag.Duration("pause", 0, "how long the bots of TestBots wait betwee
 // observations. Each of them saves one picture only, because a cached node does not save its
 // picture again.
 func TestPythonClients(t *testing.T) {
-	t.Parallel()
 	for _, name := range []string{"comfycli", "simplified", "comfyscript", "comfysdk"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
