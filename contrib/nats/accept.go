@@ -83,7 +83,8 @@ func (l *eventLog) add(e *entry) error {
 			old, over = l.cache.Check(e.ev), l.cache.Closed(e.promptID)
 		}
 		l.mu.Lock()
-		if l.read != read || l.refusal() != nil { // the reader has changed what the cache says
+		// The reader may have changed what the cache says, and others may have taken the room.
+		if l.read != read || l.refusal() != nil || l.isFull(e) && e.beside == nil {
 			l.mu.Unlock()
 			continue
 		}
