@@ -22,6 +22,7 @@
 package embed
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -45,6 +46,11 @@ import (
 
 // ErrInUse is the error of [Start] when another process uses the directory.
 var ErrInUse = errors.New("another process uses the directory")
+
+const (
+	lockTimeout = time.Second           // the default of Options.LockTimeout
+	lockPause   = 10 * time.Millisecond // between two attempts to lock
+)
 
 // Options configures [Start].
 type Options struct {
@@ -75,6 +81,10 @@ type Options struct {
 	// comes back then misses events and hears of no gap. So call [nats.Renew] before the bus
 	// is opened again. A process that is killed loses nothing. Default: false.
 	Unsynced bool
+	// LockTimeout is the time that Start waits for another process to end that has the
+	// directory: after a deployment the old process may need some seconds. Start then returns
+	// [ErrInUse]. Default 1 s; less than 0: Start does not wait.
+	LockTimeout time.Duration
 	// Tune changes the options of the server before it starts, for example Cluster.TLSConfig,
 	// or Host, Port, Username and Password to let other programs connect; then also set
 	// DontListen to false. Default: none.
@@ -101,8 +111,8 @@ type Server struct {
 // Start starts a server, connects to it without a port, and waits until its JetStream
 // answers: in a cluster, until more than half of the servers run and have a leader, and the
 // first time all of them. If ctx ends first, Start stops the server and returns an error.
-// If another process has the directory, Start returns [ErrInUse] at once: that process may
-// be ending.
+// If another process has the directory, Start waits for [Options].LockTimeout, and then
+// returns [ErrInUse].
 func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if opts == nil || opts.Dir == "" {
 		return nil, errors.New("embed: Options.Dir is empty; name the directory of the streams")
@@ -111,7 +121,7 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(opts.Dir)
+	lock, err := lockDir(ctx, opts.Dir, cmp.Or(opts.LockTimeout, lockTimeout))
 	if err != nil {
 		return nil, err
 	}
@@ -210,16 +220,24 @@ func (opts *Options) server() (*server.Options, error) {
 }
 
 // lockDir locks a directory. A NATS server does not: two servers would destroy its files.
-func lockDir(dir string) (*os.File, error) {
+func lockDir(ctx context.Context, dir string, wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "nodebus.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
 	}
-	if err := lockFile(f); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("embed: %s: %w; stop the other process, or choose another directory: %w", dir, ErrInUse, err)
+	ctx, stop := context.WithTimeout(ctx, wait)
+	defer stop()
+	for {
+		if err = lockFile(f); err == nil {
+			return f, nil
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, fmt.Errorf("embed: %s: %w; stop the other process, or choose another directory: %w", dir, ErrInUse, err)
+		}
 	}
-	return f, nil
 }
 
 // Conn returns a connection to the server, for [nats.Open]. It is always the same one. Close

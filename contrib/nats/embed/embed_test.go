@@ -42,12 +42,31 @@ func start(t *testing.T, opts embed.Options) *embed.Server {
 func TestOneProcessUsesADirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "by Start")
 	s := start(t, embed.Options{Dir: dir})
-	_, err := embed.Start(t.Context(), &embed.Options{Dir: dir, Logger: quiet})
-	require.ErrorIs(t, err, embed.ErrInUse)
-	require.ErrorContains(t, err, dir)
+	for _, wait := range []time.Duration{-1, time.Millisecond} {
+		_, err := embed.Start(t.Context(), &embed.Options{Dir: dir, Logger: quiet, LockTimeout: wait})
+		require.ErrorIs(t, err, embed.ErrInUse)
+		require.ErrorContains(t, err, dir)
+	}
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close(), "closing again does nothing")
 	start(t, embed.Options{Dir: dir})
+}
+
+// TestStartWaitsForTheProcessBefore starts a server while the one before it still has the
+// directory.
+func TestStartWaitsForTheProcessBefore(t *testing.T) {
+	dir := t.TempDir()
+	before := start(t, embed.Options{Dir: dir})
+	ended := make(chan error, 1)
+	go func() {
+		s, err := embed.Start(context.Background(), &embed.Options{Dir: dir, Logger: quiet, LockTimeout: time.Hour})
+		if err == nil {
+			err = s.Close()
+		}
+		ended <- err
+	}()
+	require.NoError(t, before.Close())
+	require.NoError(t, <-ended)
 }
 
 func TestStartErrors(t *testing.T) {
