@@ -146,9 +146,9 @@ func (en *entry) reopens() <-chan struct{} {
 	return en.reopened
 }
 
-// letGo lets another engine take a prompt whose record is not stored, because Run ends
-// here. The attempt counts.
-func (e *Engine) letGo(j *job) {
+// lapseNow ends the lease of a prompt whose record is not stored, because Run ends here:
+// another engine can take the prompt. The attempt counts.
+func (e *Engine) lapseNow(j *job) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaseTime/6)
 	defer cancel()
 	err := apart(func() error { return j.lease.Extend(ctx, 0) })
@@ -190,6 +190,6 @@ func (e *Engine) finishKeeping(ctx context.Context, j *job, keep *leaseKeeper) {
 	keep.stop()
 	e.reopen(j, err)
 	if ctx.Err() != nil {
-		e.letGo(j)
+		e.lapseNow(j)
 	}
 }
