@@ -76,7 +76,7 @@ func TestQueueOrStoreFails(t *testing.T) {
 		fails              *atomic.Bool
 	}{
 		{"POST", "/prompt", `{"prompt":` + quick + `}`, &q.fails},
-		{"POST", "/prompt", `{"prompt":` + quick + `}`, &st.fails},
+		{"POST", "/prompt", `{"prompt":` + quick + `,"prompt_id":"9f0d7f44-4b0e-4c39-a5a4-5d3ad2b0e5d1"}`, &st.fails}, // it may have been used
 		{"GET", "/queue", "", &q.fails},
 		{"POST", "/queue", `{"clear":true}`, &q.fails},
 		{"GET", "/history", "", &st.fails},

@@ -190,7 +190,7 @@ func TestQueueThatPanics(t *testing.T) {
 	})
 }
 
-// panickingStore panics in the calls that it is told to panic in.
+// panickingStore panics in Put or Get.
 type panickingStore struct {
 	flow.Store
 	put, get atomic.Bool
