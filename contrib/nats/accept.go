@@ -83,8 +83,9 @@ func (l *eventLog) add(e *entry) error {
 			old, over = l.cache.Check(e.ev), l.cache.Closed(e.promptID)
 		}
 		l.mu.Lock()
-		// The reader may have changed what the cache says, and others may have taken the room.
-		if l.read != read || l.refusal() != nil || l.isFull(e) && e.beside == nil {
+		full := l.isFull(e)
+		// The reader has changed what the cache says, or others have taken the room.
+		if l.read != read || l.refusal() != nil || full && e.beside == nil {
 			l.mu.Unlock()
 			continue
 		}
@@ -93,7 +94,7 @@ func (l *eventLog) add(e *entry) error {
 		switch {
 		case !may:
 			return nodebus.ErrClosed
-		case l.isFull(e): // a preview
+		case full: // it is a preview
 			return nil
 		}
 		l.accept(e, now)

@@ -230,3 +230,33 @@ func TestBarriersAreShared(t *testing.T) {
 	}
 	require.Equal(t, before+2, streamOf(t, opts.Name).CachedInfo().State.LastSeq)
 }
+
+// TestAppendersShareTheRoom lets many goroutines append more than there is room for: each
+// event that Append has accepted comes.
+func TestAppendersShareTheRoom(t *testing.T) {
+	const appenders, each = 8, 20_000
+	bus := open(t, shared, nats.Options{Name: newName()})
+	ended := make(chan error, appenders)
+	came, all := 0, make(chan struct{})
+	_, stop, err := bus.Log().Follow(func(nodebus.Event) {
+		if came++; came == appenders*each {
+			close(all)
+		}
+	})
+	require.NoError(t, err)
+	defer stop()
+	for i := range appenders {
+		go func() {
+			var err error
+			for n := 0; n < each && err == nil; n++ {
+				err = bus.Log().Append(about(fmt.Sprint(i), nodebus.Custom{Type: "long", Data: largeText[:500]}))
+			}
+			ended <- err
+		}()
+	}
+	for range appenders {
+		require.NoError(t, <-ended)
+	}
+	flush(t, bus.Log())
+	come(t, all, "all events")
+}
