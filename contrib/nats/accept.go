@@ -54,10 +54,10 @@ func newEntry(ev *nodebus.Event) (*entry, error) {
 	e.ev.Attempt = min(max(ev.Attempt, 0), math.MaxInt32) // as the others read it
 	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: e.ev.Attempt, data: f.Data}
 	switch foreign := isForeign(ev.Payload); {
-	case foreign && f.Binary:
-		e.kind = recordForeignBinary
 	case foreign:
-		e.kind = recordForeign
+		if err := e.asForeign(ev.Payload, f.Binary); err != nil {
+			return nil, err
+		}
 	case f.Binary:
 		e.kind = recordBinary
 	}
