@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/nodebus/nodebus"
 )
@@ -50,12 +51,13 @@ func newEntry(ev *nodebus.Event) (*entry, error) {
 	}
 	_, start := ev.Payload.(nodebus.ExecutionStart)
 	e := &entry{ev: *ev, begins: start || f.Outcome}
-	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: max(ev.Attempt, 0), data: f.Data}
+	e.ev.Attempt = min(max(ev.Attempt, 0), math.MaxInt32) // as the others read it
+	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: e.ev.Attempt, data: f.Data}
 	switch foreign := isForeign(ev.Payload); {
-	case foreign && f.Binary:
-		e.kind = recordForeignBinary
 	case foreign:
-		e.kind = recordForeign
+		if err := e.asForeign(ev.Payload, f.Binary); err != nil {
+			return nil, err
+		}
 	case f.Binary:
 		e.kind = recordBinary
 	}

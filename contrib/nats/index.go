@@ -35,6 +35,12 @@ type item struct {
 	until time.Time // when the lease lapses
 }
 
+// isWhole reports whether a prompt can have these sizes. Somebody else may have written the
+// header.
+func (x *meta) isWhole() bool {
+	return x.Size >= 0 && x.Sealed >= 0 && x.Sealed <= x.Size && x.Parts >= 0 && x.Parts <= min(x.Size, maxParts)
+}
+
 // waits returns what the state of x says if x waits from now on. The attempt counts if it
 // has begun.
 func (x *item) waits(begun bool) meta {

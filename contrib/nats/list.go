@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/nodebus/nodebus/flow"
@@ -43,7 +44,8 @@ func (q *queue) List(ctx context.Context, ids ...string) iter.Seq2[flow.Queued, 
 	}
 }
 
-// page reads the prompts of a part of a listing. A prompt that has left the queue is nil.
+// page reads the prompts of a part of a listing. A prompt that has left the queue is nil. Of a
+// prompt that cannot be read, it has what the header says.
 func (q *queue) page(ctx context.Context, all []*item) ([]flow.Queued, error) {
 	ctx, stop, err := q.begin(ctx)
 	if err != nil {
@@ -63,7 +65,7 @@ func (q *queue) page(ctx context.Context, all []*item) ([]flow.Queued, error) {
 		switch {
 		case isNotFound(err):
 			return nil
-		case err != nil:
+		case err != nil && !errors.Is(err, errUnreadable): // otherwise the others are listed, and this one can be deleted
 			return err
 		}
 		found[i] = flow.Queued{Prompt: b.prompt, Attempt: x.Attempt, Leased: x.Lease != ""}

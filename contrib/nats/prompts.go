@@ -171,6 +171,9 @@ func (s *promptStream) encode(p *nodebus.Prompt, secrets map[string]string) (*it
 // fetch returns a prompt. It returns [flow.ErrNotFound] if the prompt has left the queue. With
 // errUnreadable, it returns what the header says.
 func (s *promptStream) fetch(ctx context.Context, x *item) (*body, error) {
+	if !x.isWhole() { // no process of ours stores this
+		return nameOnly(x), s.unreadable(x, errors.New("its header has a size that cannot be"))
+	}
 	m, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, notWaiting(x.ID)
@@ -189,7 +192,7 @@ func (s *promptStream) fetch(ctx context.Context, x *item) (*body, error) {
 		return nameOnly(x), s.unreadable(x, err)
 	case err != nil:
 		return nil, err
-	case len(data) != x.Size || x.Sealed > len(data):
+	case len(data) != x.Size:
 		return nameOnly(x), s.unreadable(x, fmt.Errorf("it has %d bytes instead of %d", len(data), x.Size))
 	}
 	b := &body{prompt: &nodebus.Prompt{}, sealed: data[:x.Sealed]}

@@ -29,6 +29,8 @@ const (
 	recordMark                 // nothing; who has read it has read all that was stored before
 	recordForeign              // JSON of a payload of a caller, see isForeign
 	recordForeignBinary        // a binary frame of a payload of a caller
+	recordKeyed                // a key, see nodebus.Coalescer, and what recordForeign has
+	recordKeyedBinary          // a key, and what recordForeignBinary has
 	recordKinds                // the number of kinds
 )
 
@@ -102,17 +104,23 @@ func field(b *[]byte, f *[]byte) bool {
 
 // event returns the event of a record that another process has sent.
 func (r *record) event() (ev nodebus.Event, err error) {
-	f := nodebus.Frame{Binary: r.kind == recordBinary || r.kind == recordForeignBinary, Data: r.data}
-	decoded := false
-	if r.kind != recordForeign && r.kind != recordForeignBinary {
-		ev, err = nodebus.JSON.Decode(f)
-		decoded = err == nil
+	f := nodebus.Frame{Binary: r.kind == recordBinary || r.kind == recordForeignBinary || r.kind == recordKeyedBinary, Data: r.data}
+	var key []byte
+	keyed := r.kind == recordKeyed || r.kind == recordKeyedBinary
+	if keyed && !field(&f.Data, &key) {
+		return ev, errWire
 	}
-	if !decoded {
+	if r.kind == recordEvent || r.kind == recordBinary {
+		ev, err = nodebus.JSON.Decode(f)
+	}
+	if r.kind != recordEvent && r.kind != recordBinary || err != nil {
 		ev = nodebus.Event{}
 		if ev.Payload, err = foreignPayload(f); err != nil {
 			return ev, err
 		}
+	}
+	if keyed {
+		ev.Payload = withKey(ev.Payload, string(key))
 	}
 	ev.PromptID, ev.To, ev.Attempt = r.promptID, r.to, r.attempt
 	ev.Broadcast = r.promptID == "" && r.to == ""
