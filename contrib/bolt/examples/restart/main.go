@@ -66,7 +66,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, *file); err != nil && !errors.Is(err, context.Canceled) {
+	if err := run(ctx, *listen, *file); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -97,7 +97,10 @@ func run(ctx context.Context, listen, file string) error {
 	if err == nil {
 		go func() { _ = server.Serve(listener) }()
 		fmt.Printf("Open http://%s in a browser; kill -9 %d\n", listener.Addr(), os.Getpid())
-		err = engine.Run(ctx) // until a signal comes, and what runs has ended or is handed over
+		// Run returns when a signal has come, and what runs has ended or is handed over.
+		if err = engine.Run(ctx); errors.Is(err, context.Canceled) {
+			err = nil // the errors of Close count
+		}
 	}
 	return errors.Join(err, hub.Close(), page.Close(), server.Close(), db.Close())
 }

@@ -104,7 +104,10 @@ func process(ctx context.Context) error {
 		go func() { _ = web.Serve(listener) }()
 		fmt.Println(listener.Addr()) // the first process reads it
 		if strings.Contains(*run, *node) {
-			err = engine.Run(ctx) // until ctx ends, and what runs has ended or is handed over
+			// Run returns when ctx ends, and what runs has ended or is handed over.
+			if err = engine.Run(ctx); errors.Is(err, context.Canceled) {
+				err = nil // the errors of Close count
+			}
 		} else {
 			<-ctx.Done()
 		}
