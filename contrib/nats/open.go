@@ -43,7 +43,7 @@ type Bus struct {
 	js     jetstream.JetStream
 	opts   Options       // with defaults
 	logger *slog.Logger  // may be called by any goroutine, see package late
-	told   *late.Records // what it has not been told yet
+	told   *late.Records // log records that wait for Options.Logger
 	sealer *sealer       // nil without a key
 
 	queue   flow.Queue

@@ -33,7 +33,7 @@ type previews struct {
 	live      atomic.Bool // the reader has read what the stream had at the start
 
 	mu    sync.Mutex
-	names []string // in the order of arrival; of some, the data is gone
+	names []string // in the order of arrival; some have lost their data to make room
 	data  map[string][]byte
 	bytes int
 	came  chan struct{} // closed and replaced when a preview comes

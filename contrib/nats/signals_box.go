@@ -14,7 +14,7 @@ import (
 // box holds the signals of one prompt. signals.mu guards it.
 type box struct {
 	kept     []keptLetter      // in the order of the stream
-	ids      map[string]bool   // of kept; and of void and refused signals, with false
+	ids      map[string]bool   // true: the signal is kept; false: it is void or refused
 	void     []string          // the ids that are false, the oldest first
 	refused  map[string]uint64 // where refused signals are that this process will delete
 	sending  map[string]int    // the sizes of the signals that this process is sending, by id

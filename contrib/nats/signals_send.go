@@ -29,7 +29,7 @@ func (u unsure) Unwrap() error { return u.error }
 // question is a request to the process of a receiver.
 type question struct {
 	letter
-	WaitMS  int64 `json:"wait_ms,omitempty"` // the sender waits so long for an answer
+	WaitMS  int64 `json:"wait_ms,omitempty"` // how many milliseconds the sender waits for the answer
 	Replace bool  `json:"replace,omitempty"` // another process has a receiver: this one ends
 }
 

@@ -74,7 +74,7 @@ func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
 type search struct {
 	q       *queue
 	skips   map[string]bool
-	blocked map[string]bool // clients with a prompt that this process cannot take; valid as at is
+	blocked map[string]bool // clients with a prompt that this process cannot take; valid for version, too
 	at      int             // the prompts before this index are skipped
 	version uint64          // of the waiting prompts for which at is valid
 }

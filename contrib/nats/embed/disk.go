@@ -37,8 +37,8 @@ func storeLimit(dir string) int64 {
 // cannotWrite notes a report that says that the server stores nothing more. It does so until
 // it is started again.
 func (s *Server) cannotWrite(report string) {
-	for _, sign := range []string{"ritical write error", "will be DISABLED", "disabling JetStream"} {
-		if strings.Contains(report, sign) {
+	for _, sign := range []string{"critical write error", "will be disabled", "disabling jetstream"} { // of nats-server
+		if strings.Contains(strings.ToLower(report), sign) {
 			s.end(fmt.Errorf("embed: %w: %s: close the server, look for room on the disk of %s, and start the server again", ErrWrite, report, s.opts.StoreDir))
 			return
 		}

@@ -99,7 +99,7 @@ type Server struct {
 	opts    *server.Options
 	lock    *os.File
 	conn    *natsgo.Conn
-	told    *late.Records // what the logger has not been told yet; nil before start
+	told    *late.Records // log records that wait for Options.Logger; nil before start
 	life    context.Context
 	end     context.CancelCauseFunc
 	leaving leavers
