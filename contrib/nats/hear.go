@@ -203,10 +203,10 @@ func faultOf(nc *nats.Conn) error {
 		return nil
 	}
 	// The refusal is not wrapped: of another request, it does not say whether to send this one again.
-	return fmt.Errorf("the newest refusal of the server: %v; give the user this permission", refusal)
+	return errors.New("the newest refusal of the server: " + refusal.Error() + "; give the user this permission")
 }
 
-// isHeard reports whether the error handler of a connection is that of Connect.
+// isHeard reports whether Connect has given the error handler of a connection.
 func isHeard(nc *nats.Conn) bool {
 	return reflect.ValueOf(nc.ErrorHandler()).Pointer() == reflect.ValueOf(heard).Pointer()
 }

@@ -64,11 +64,16 @@ func TestNoConnection(t *testing.T) {
 		opts []natsgo.Option
 		want []string
 	}{
-		"a wrong password": {s.ClientURL(), []natsgo.Option{natsgo.UserInfo("all", "s3cret")},
-			[]string{"no connection to " + s.ClientURL() + ": nats: Authorization Violation"}},
+		"a wrong password": {
+			s.ClientURL(),
+			[]natsgo.Option{natsgo.UserInfo("all", "s3cret")},
+			[]string{"no connection to " + s.ClientURL() + ": nats: Authorization Violation"},
+		},
 		"no password": {s.ClientURL(), nil, []string{"Authorization Violation"}},
-		"a wrong address": {"nats://ann:s3cret@127.0.0.1:1,nats://127.0.0.1:2", nil,
-			[]string{"nats://127.0.0.1:1", "nats://127.0.0.1:2", "connection refused"}},
+		"a wrong address": {
+			"nats://ann:s3cret@127.0.0.1:1,nats://127.0.0.1:2", nil,
+			[]string{"nats://127.0.0.1:1", "nats://127.0.0.1:2", "connection refused"},
+		},
 	} {
 		for verb, call := range map[string]func(context.Context, *natsgo.Conn, *nats.Options) error{
 			"open": func(ctx context.Context, nc *natsgo.Conn, o *nats.Options) error {
