@@ -58,7 +58,7 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 		case !again(err):
 			return 0, err
 		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err, faultOf(js.Conn())))
+			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), said(err), faultOf(js.Conn())))
 		}
 	}
 }
@@ -99,15 +99,6 @@ func oneTry(ctx context.Context, most time.Duration) (once context.Context, stop
 		}
 	})
 	return once, func() { detach(); cancel() }
-}
-
-// faultOf returns why the server in this process stores nothing; nil if it works, or if there
-// is none. Another server of its cluster may store.
-func faultOf(nc *nats.Conn) error {
-	if s, here := nc.Opts.InProcessServer.(interface{ Err() error }); here {
-		return s.Err()
-	}
-	return nil
 }
 
 // refusals are the errors of the client that stay, however often a message is sent again.
@@ -161,9 +152,18 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 			return v, err
 		}
 		if pause(ctx) != nil {
-			return v, fmt.Errorf("nats: %w: %w", ErrAway, errors.Join(context.Cause(ctx), err))
+			return v, fmt.Errorf("nats: %w: %w", ErrAway, errors.Join(context.Cause(ctx), said(err)))
 		}
 	}
+}
+
+// said returns the error of an attempt, if it says something: that nothing can be sent says
+// only that there is no connection, see [faultOf].
+func said(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return nil
+	}
+	return err
 }
 
 // pause waits before the next attempt. It returns the error of ctx.

@@ -1,10 +1,6 @@
 package nats
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,11 +19,13 @@ const writeTime = 5 * time.Second
 // after it is lost, or refused, and also if an address or a password is wrong. So give [Open] a
 // context with a deadline. An error of Connect is an error of urls or opts. The connection
 // buffers nothing while it is lost, because a [Bus] sends again what was not acknowledged. A
-// server that takes nothing for 5 seconds is given up. The Logger of the Bus hears of errors
-// that no call returns, unless opts have an ErrorHandler. Close the connection after the Bus.
+// server that takes nothing for 5 seconds is given up. The Loggers of all buses on the
+// connection hear of errors that no call returns, and, some seconds later, that it is lost. Do
+// not give an ErrorHandler or a ReconnectErrHandler, unless errors need not have the reasons
+// that these handlers hear. Close the connection after the Bus.
 func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(urls, append([]nats.Option{
-		nats.Name("nodebus"), nats.ErrorHandler(unheard),
+		nats.Name("nodebus"), nats.ErrorHandler(heard), nats.ReconnectErrHandler(tried),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.IgnoreAuthErrorAbort(), // who may connect may be changed, and changed back
@@ -36,28 +34,4 @@ func Connect(urls string, opts ...nats.Option) (*nats.Conn, error) {
 		nats.FlusherTimeout(writeTime), nats.ReconnectOnFlusherError(),
 		nats.Timeout(2 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 	}, opts...)...)
-}
-
-// unheard is the error handler of a connection that has no bus yet.
-func unheard(*nats.Conn, *nats.Subscription, error) {}
-
-// hear tells a logger the errors of a connection, unless the program has a handler of its
-// own. Handlers run in a goroutine of the connection, so the logger must be one of package
-// late. hear returns a function that ends it.
-func hear(nc *nats.Conn, logger *slog.Logger) (stop func()) {
-	same := func(a, b nats.ErrHandler) bool { return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() }
-	if !same(nc.ErrorHandler(), unheard) {
-		return func() {}
-	}
-	nc.SetErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-		level, subject := slog.LevelDebug, ""
-		if errors.Is(err, nats.ErrPermissionViolation) {
-			level = slog.LevelWarn // without the permission, requests have no answer
-		}
-		if sub != nil {
-			subject = sub.Subject
-		}
-		logger.Log(context.Background(), level, "nats: an error of the connection", "subject", subject, "error", err)
-	})
-	return func() { nc.SetErrorHandler(unheard) }
 }

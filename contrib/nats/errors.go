@@ -3,6 +3,7 @@ package nats
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The reasons of a [*StreamError], for errors.Is.
@@ -47,7 +48,7 @@ func (e *StreamError) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	return text
+	return strings.ReplaceAll(text, "\n", "; ")
 }
 
 // Unwrap returns the reason and the cause.

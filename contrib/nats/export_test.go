@@ -137,3 +137,14 @@ func (p *Previews) Keep(m *nats.Msg) { p.p.keep(m) }
 
 // PreviewName is the header with the name of a preview.
 const PreviewName = nameKey
+
+// IsOld reports whether a server is too old.
+func IsOld(version string) bool { return isOld(version) }
+
+// SetLostTime changes how long a connection is lost until the loggers learn it, and returns a
+// function that changes it back.
+func SetLostTime(d time.Duration) (back func()) {
+	before := lostTime
+	lostTime = d
+	return func() { lostTime = before }
+}

@@ -150,8 +150,10 @@ func (l *eventLog) stillReading(ctx context.Context, newest uint64, err error) e
 	if l.failed != nil {
 		return fmt.Errorf("nats: reading the log: %w", l.failed)
 	}
-	e := &StreamError{Stream: l.stream, Detail: fmt.Sprintf(
-		"the log is not open yet: this process has read message %d of %d; give Open more time", l.read, newest), Err: context.Cause(ctx)}
+	e := &StreamError{Stream: l.stream, Detail: fmt.Sprintf("the log is not open yet: this process has read message %d of %d", l.read, newest), Err: context.Cause(ctx)}
+	if faultOf(l.bus.nc) == nil { // Open tells the fault
+		e.Detail += "; give Open more time"
+	}
 	if time.Since(l.readAt) > tryTime {
 		e.Reason = ErrAway
 	}

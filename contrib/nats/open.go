@@ -89,6 +89,9 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	}
 	b.deafen = hear(nc, b.logger)
 	if err := b.openParts(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = because(nc, err)
+		}
 		_ = b.Close()
 		return nil, err
 	}
@@ -225,15 +228,13 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	wrong := func(reason error, detail string, err error) error {
 		return &StreamError{Stream: cfg.Name, Reason: reason, Detail: detail, Err: err}
 	}
-	told := troubles{after: openTime}
-	stream, err := asking(ctx, func(ctx context.Context) (s jetstream.Stream, err error) {
-		defer func() {
-			if err != nil && again(err) && told.tell() {
-				b.logger.Warn("nats: opening the bus waits for NATS; more than half of the servers of a cluster must run, and the first time all of them",
-					"stream", cfg.Name, "servers", b.nc.Servers(), "error", err)
-			}
-		}()
+	old := ""
+	stream, err := asking(ctx, b.telling(cfg.Name, func(ctx context.Context) (s jetstream.Stream, err error) {
 		s, err = b.js.Stream(ctx, cfg.Name)
+		if v := b.nc.ConnectedServerVersion(); isOld(v) && (err == nil || !again(err)) {
+			old = v
+			return s, nil
+		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return s, err
 		}
@@ -244,9 +245,12 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			err = errors.Join(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err
-	})
-	if err != nil {
-		return nil, wrong(nil, whyNot(&cfg, err), err)
+	}))
+	switch {
+	case old != "":
+		return nil, wrong(ErrSettings, fmt.Sprintf("the server has version %s, which is too old: it keeps what should expire; update the servers to NATS %s or later", old, oldest), nil)
+	case err != nil:
+		return nil, wrong(nil, b.whyNot(&cfg, err), err)
 	}
 	has := stream.CachedInfo().Config
 	v, err := strconv.Atoi(has.Metadata[versionKey])
@@ -257,12 +261,26 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		return nil, wrong(ErrNewer, fmt.Sprintf("it has version %d, this program knows version %d; update this program", v, version), nil)
 	case has.Replicas == 1 && b.opts.Replicas == 0 && part == "LOG" && len(b.nc.Servers()) >= 3:
 		b.logger.Warn("nats: one server keeps the bus, although there are more: if its disk is lost, all is lost; set Options.Replicas to 3, or to 1 if this is meant, and change streams that exist with: nats stream edit",
-			"stream", cfg.Name, "servers", b.nc.Servers())
+			"stream", cfg.Name, "servers", serversOf(b.nc))
 	case has.Replicas != cfg.Replicas && b.opts.Replicas != 0:
 		b.logger.Warn("nats: the stream has another number of replicas than Options.Replicas; change it with: nats stream edit",
 			"stream", cfg.Name, "replicas", has.Replicas, "wanted", cfg.Replicas)
 	}
 	return stream, checkSettings(&cfg, &has)
+}
+
+// telling returns f, and tells the logger if f fails for some time: nothing else says what the
+// caller waits for.
+func (b *Bus) telling(stream string, f func(context.Context) (jetstream.Stream, error)) func(context.Context) (jetstream.Stream, error) {
+	told := troubles{after: openTime}
+	return func(ctx context.Context) (jetstream.Stream, error) {
+		s, err := f(ctx)
+		if err != nil && again(err) && told.tell() {
+			b.logger.Warn("nats: opening the bus waits for NATS; more than half of the servers of a cluster must run, and the first time all of them",
+				"stream", stream, "servers", serversOf(b.nc), "error", because(b.nc, err))
+		}
+		return s, err
+	}
 }
 
 // epochOf returns the epoch of a stream.

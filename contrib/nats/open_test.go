@@ -36,7 +36,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		"two keys":                  {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
 		"a key file without a key":  {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
 		"a key file that is absent": {nats.Options{KeyFile: short + "x"}, "check Options.KeyFile"},
-		"replicas without servers":  {nats.Options{Name: newName(), Replicas: 3, LogBytes: 1 << 20}, "it cannot be opened or made"},
+		"replicas without servers":  {nats.Options{Name: newName(), Replicas: 3, LogBytes: 1 << 20}, "Options.Replicas is 3, and the server is alone"},
 		"more than the disk has":    {nats.Options{Name: newName(), LogBytes: 1 << 60}, "or lower Options.LogBytes"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -79,7 +79,7 @@ func (r *reader) start() {
 				told.over()
 			}
 			if ctx.Err() == nil && told.tell() {
-				r.logger.Warn("nats: the stream cannot be read; trying again", "stream", r.stream, "error", err)
+				r.logger.Warn("nats: the stream cannot be read; trying again", "stream", r.stream, "error", because(r.js.Conn(), err))
 			}
 			select {
 			case <-time.After(readerPause):

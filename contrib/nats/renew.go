@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nodebus/nodebus/contrib/nats/internal/late"
 )
 
 // Renew begins a new epoch of the log. Call it once after the streams were restored from a
@@ -17,7 +18,7 @@ import (
 // their IDs again. After Renew, such a client receives a [nodebus.Gap] and all kept events.
 // Without it, such a client misses events and does not know.
 //
-// No process may have the bus open meanwhile. Of opts, only Name counts; nil is the default.
+// No process may have the bus open meanwhile. Of opts, only Name and Logger count; nil is the default.
 // While NATS does not answer, Renew tries again until ctx ends, and then returns [ErrAway]. If
 // the log was never opened, Renew returns an error of NATS; if the stream is not of this
 // package, [ErrForeign].
@@ -26,12 +27,16 @@ func Renew(ctx context.Context, nc *nats.Conn, opts *Options) error {
 	if err := b.opts.check(); err != nil {
 		return err
 	}
+	var told *late.Records
+	b.logger, told = late.Logger(b.opts.Logger)
+	defer told.Wait()
+	defer hear(nc, b.logger)()
 	var err error
 	if b.js, err = jetstream.New(nc); err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}
 	name := b.streamName("LOG")
-	_, err = asking(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+	_, err = asking(ctx, b.telling(name, func(ctx context.Context) (jetstream.Stream, error) {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return nil, err
@@ -43,8 +48,11 @@ func Renew(ctx context.Context, nc *nats.Conn, opts *Options) error {
 		}
 		cfg.Metadata[epochKey] = newEpoch()
 		return b.js.UpdateStream(ctx, cfg)
-	})
+	}))
 	if err != nil {
+		if ctx.Err() != nil {
+			err = because(nc, err)
+		}
 		return fmt.Errorf("nats: beginning a new epoch of %s: %w", name, err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 // The errors of a server that does not make a stream.
 const (
 	noPeers             jetstream.ErrorCode = 10005 // a cluster has too few servers, or none with so much room
+	noCluster           jetstream.ErrorCode = 10074 // the server is alone, and cannot keep a message several times
 	tooManyStreams      jetstream.ErrorCode = 10027
 	insufficientStorage jetstream.ErrorCode = 10047
 	sizeRequired        jetstream.ErrorCode = 10113
@@ -27,8 +28,19 @@ func isForming(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == noPeers && !strings.Contains(api.Description, "insufficient storage")
 }
 
+// oldest is the oldest version of NATS whose messages expire one by one.
+const oldest = "2.11"
+
+// isOld reports whether a version of a server is older than oldest. What is no version is not.
+func isOld(version string) bool {
+	var has, must [2]int
+	_, err := fmt.Sscanf(version, "%d.%d", &has[0], &has[1])
+	_, _ = fmt.Sscanf(oldest, "%d.%d", &must[0], &must[1])
+	return err == nil && slices.Compare(has[:], must[:]) < 0
+}
+
 // whyNot returns what to do about the error of a stream that cannot be opened or made.
-func whyNot(cfg *jetstream.StreamConfig, err error) string {
+func (b *Bus) whyNot(cfg *jetstream.StreamConfig, err error) string {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		api = &jetstream.APIError{}
@@ -38,10 +50,14 @@ func whyNot(cfg *jetstream.StreamConfig, err error) string {
 		room = fmt.Sprintf("there is no room to reserve %d bytes; give the server a larger disk, or the account higher limits, or lower Options.LogBytes", cfg.MaxBytes)
 	}
 	switch code := api.ErrorCode; {
+	case code == noCluster:
+		return fmt.Sprintf("Options.Replicas is %d, and the server is alone, not in a cluster; give 1, or start a cluster of three servers or five", cfg.Replicas)
 	case code == noPeers && strings.Contains(err.Error(), "storage") && room != "":
 		return room
 	case code == noPeers:
 		return fmt.Sprintf("no %d servers of the cluster can keep it; lower Options.Replicas, or start more servers", cfg.Replicas)
+	case errors.Is(err, ErrAway) && faultOf(b.nc) != nil:
+		return "it cannot be opened" // Open tells the fault
 	case errors.Is(err, nats.ErrNoResponders) && errors.Is(err, ErrAway):
 		return "it cannot be opened; check that JetStream is enabled, also for the account"
 	case errors.Is(err, ErrAway):

@@ -96,7 +96,11 @@ func (s *search) next(ctx context.Context) (found *item, ask *string, changed <-
 	}
 	for ; s.at < len(q.index.waiting); s.at++ {
 		x := q.index.waiting[s.at]
-		if q.broken[x.Born] != nil || x.Sealed > 0 && q.prompts.sealer == nil {
+		if q.broken[x.Born] == nil && x.Sealed > 0 && q.prompts.sealer == nil {
+			_, err := q.prompts.sealer.open(q.prompts.name, x.ID, []byte{0}) // why not
+			q.mark(x, err)
+		}
+		if q.broken[x.Born] != nil {
 			s.blocked[x.Client] = true
 		}
 		if s.blocked[x.Client] {
@@ -178,16 +182,21 @@ func (q *queue) lease(ctx context.Context, x *item, job nodebus.Job) (flow.Lease
 	return l, nil
 }
 
-// leave remembers that this process cannot take a prompt, and logs it once.
+// leave marks a prompt, and makes whoever searches look again.
 func (q *queue) leave(x *item, err error) {
 	q.mu.Lock()
-	told := q.broken[x.Born] != nil
-	q.broken[x.Born] = err
+	defer q.mu.Unlock()
+	q.mark(x, err)
 	q.wake()
-	q.mu.Unlock()
-	if !told {
+}
+
+// mark remembers that this process cannot take a prompt, and logs it once. q.mu is held; the
+// logger is of package late.
+func (q *queue) mark(x *item, err error) {
+	if q.broken[x.Born] == nil {
 		q.logger.Error("nats: a prompt is left to other processes", "prompt", x.ID, "error", err)
 	}
+	q.broken[x.Born] = err
 }
 
 // disown remembers the name of a lease that Take has not returned. The stream may have it

@@ -24,15 +24,12 @@ package embed
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -70,7 +67,9 @@ type Options struct {
 	Listen string
 	// Routes are the addresses of all servers of the cluster, such as "10.0.0.2:6222". The
 	// own address may be among them. The first time, all servers must run; later, more than
-	// half of them: three servers go on without one, five without two. Default: none.
+	// half of them: three servers go on without one, five without two. At least two must be
+	// others than this server. A server that has joined once counts for ever, also if it is
+	// not among Routes any more; the Logger hears of that. Default: none.
 	Routes []string
 	// ClusterName names the cluster; servers of other clusters are refused. Default
 	// "nodebus".
@@ -99,11 +98,13 @@ type Server struct {
 	opts    *server.Options
 	lock    *os.File
 	conn    *natsgo.Conn
+	logger  *slog.Logger  // may be called by any goroutine, see package late
 	told    *late.Records // log records that wait for Options.Logger; nil before start
 	life    context.Context
 	end     context.CancelCauseFunc
 	leaving leavers
 	joined  bool // others may need this server
+	ended   sync.WaitGroup
 	closing sync.Once
 	err     error
 }
@@ -142,10 +143,11 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		logger = slog.Default()
 	}
 	// The logger is foreign code, and the server has no protection against it.
-	logger, s.told = late.Logger(logger.With("server", s.opts.ServerName))
-	told := newReports(logger, s.cannotWrite)
+	s.logger, s.told = late.Logger(logger.With("server", s.opts.ServerName))
+	told := newReports(s.logger, s.cannotWrite)
 	s.s.SetLoggerV2(told, false, false, false)
 	s.s.Start()
+	s.ended.Go(s.watchPeers)
 	for ready := false; !ready; {
 		ready = s.s.ReadyForConnections(100 * time.Millisecond)
 		select {
@@ -154,7 +156,7 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		default:
 		}
 		if !ready && ctx.Err() != nil {
-			return fmt.Errorf("it accepts no connections; see the log: %w", context.Cause(ctx))
+			return overdue(ctx, "it accepts no connections; see the log")
 		}
 	}
 	if s.conn, err = s.Connect(); err != nil {
@@ -172,42 +174,36 @@ func (s *Server) start(ctx context.Context, logger *slog.Logger) (err error) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			err = fmt.Errorf("JetStream does not answer (%w); more than half of the servers of a cluster must run, and all of them the first time: %w", answer, context.Cause(ctx))
+			err = overdue(ctx, fmt.Sprintf("JetStream does not answer (%v); more than half of the servers of a cluster must run, and all of them the first time", answer))
 		}
 	}
 	return err
 }
 
+// overdue returns the error of a start whose context has ended. If the program ends, nobody
+// needs to know what the server was waiting for.
+func overdue(ctx context.Context, waits string) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); !errors.Is(cause, err) {
+		err = fmt.Errorf("%w: %w", err, cause)
+	} else {
+		err = cause
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", waits, err)
+}
+
 // server returns the options of the server.
 func (opts *Options) server() (*server.Options, error) {
-	name := func(text string) string {
-		if text == "" {
-			return "nodebus"
-		}
-		return text
-	}
 	o := &server.Options{
-		ServerName: name(opts.Name), DontListen: true, NoSigs: true, JetStream: true, StoreDir: opts.Dir,
+		ServerName: orNodebus(opts.Name), DontListen: true, NoSigs: true, JetStream: true, StoreDir: opts.Dir,
 		SyncAlways: !opts.Unsynced, MaxPayload: 8 << 20,
 		ReconnectErrorReports: 60, // a server that is away would fill the log: each second, several connections fail
 	}
-	if opts.Listen != "" {
-		host, port, err := net.SplitHostPort(opts.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
-		}
-		number, err := strconv.Atoi(port)
-		if err != nil {
-			return nil, fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
-		}
-		// A server that does not listen for clients never listens for servers. So it listens
-		// at a port of this machine, with a password that only this process knows.
-		o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
-		o.Username, o.Password = "nodebus", rand.Text()
-		o.Cluster = server.ClusterOpts{Name: name(opts.ClusterName), Host: host, Port: number}
-		for _, r := range opts.Routes {
-			o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
-		}
+	if err := opts.join(o); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
@@ -216,7 +212,7 @@ func (opts *Options) server() (*server.Options, error) {
 	if opts.Tune != nil {
 		opts.Tune(o)
 	}
-	return o, nil
+	return o, opts.checkRoutes(o)
 }
 
 // lockDir locks a directory. A NATS server does not: two servers would destroy its files.
@@ -225,6 +221,7 @@ func lockDir(ctx context.Context, dir string, wait time.Duration) (*os.File, err
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
 	}
+	given := ctx
 	ctx, stop := context.WithTimeout(ctx, wait)
 	defer stop()
 	for {
@@ -235,6 +232,9 @@ func lockDir(ctx context.Context, dir string, wait time.Duration) (*os.File, err
 		case <-time.After(lockPause):
 		case <-ctx.Done():
 			_ = f.Close()
+			if err := given.Err(); errors.Is(err, context.Canceled) {
+				return nil, fmt.Errorf("embed: locking %s: %w", dir, overdue(given, ""))
+			}
 			return nil, fmt.Errorf("embed: %s: %w; stop the other process, or choose another directory: %w", dir, ErrInUse, err)
 		}
 	}
@@ -273,6 +273,7 @@ func (s *Server) Close() error {
 			s.s.Shutdown()
 			s.s.WaitForShutdown()
 		}
+		s.ended.Wait()
 		s.err = s.lock.Close()
 		if s.told != nil {
 			s.told.Wait()

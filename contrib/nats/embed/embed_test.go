@@ -72,19 +72,23 @@ func TestStartWaitsForTheProcessBefore(t *testing.T) {
 func TestStartErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	ended, stop := context.WithCancel(t.Context())
-	stop()
+	ended, stop := context.WithTimeout(t.Context(), 0)
+	defer stop()
 	for name, c := range map[string]struct {
 		opts *embed.Options
 		want string
 	}{
-		"no options":           {nil, "Options.Dir is empty"},
-		"no directory":         {&embed.Options{}, "Options.Dir is empty"},
-		"a file":               {&embed.Options{Dir: file}, "not a directory"},
-		"no port":              {&embed.Options{Dir: t.TempDir(), Listen: "here"}, "such as 10.0.0.1:6222"},
-		"a name as port":       {&embed.Options{Dir: t.TempDir(), Listen: "here:there"}, "such as 10.0.0.1:6222"},
-		"without the others":   {&embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, "more than half of the servers of a cluster must run"},
-		"an impossible tuning": {&embed.Options{Dir: t.TempDir(), Tune: func(o *server.Options) { o.MaxPayload = 1 << 30 }}, "starting the server nodebus"},
+		"no options":                {nil, "Options.Dir is empty"},
+		"no directory":              {&embed.Options{}, "Options.Dir is empty"},
+		"a file":                    {&embed.Options{Dir: file}, "not a directory"},
+		"no port":                   {&embed.Options{Dir: t.TempDir(), Listen: "here"}, "such as 10.0.0.1:6222"},
+		"a name as port":            {&embed.Options{Dir: t.TempDir(), Listen: "here:there"}, "such as 10.0.0.1:6222"},
+		"without the others":        {&embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, "more than half of the servers of a cluster must run"},
+		"routes without an address": {&embed.Options{Dir: t.TempDir(), Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, "Options.Routes without Options.Listen"},
+		"a cluster without routes":  {&embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:3"}, "names 0 servers beside Options.Listen 127.0.0.1:3"},
+		"a cluster of one":          {&embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:3", Routes: []string{"127.0.0.1:3", "127.0.0.1:3"}}, "must name at least two"},
+		"a cluster of two":          {&embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:3", Routes: []string{"127.0.0.1:3", "127.0.0.1:4"}}, "three servers, or five"},
+		"an impossible tuning":      {&embed.Options{Dir: t.TempDir(), Tune: func(o *server.Options) { o.MaxPayload = 1 << 30 }}, "starting the server nodebus"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.opts != nil {

@@ -8,3 +8,11 @@ func SetLeaveTime(d time.Duration) (back func()) {
 	leaveTime = d
 	return func() { leaveTime = before }
 }
+
+// SetPeersPause changes how often a server looks at its cluster, and returns a function that
+// changes it back.
+func SetPeersPause(d time.Duration) (back func()) {
+	before := peersPause
+	peersPause = d
+	return func() { peersPause = before }
+}
