@@ -81,8 +81,11 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 }
 
 // endOne ends a prompt if it waits, whoever has submitted it. It leases the prompt: if this
-// process dies before it tells the end, the queue still has the prompt.
+// process dies before it tells the end, the queue still has the prompt. endOne takes at most
+// storeTime, and returns an error if the prompt then waits as before.
 func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	var lease Lease
 	var taken nodebus.Job
 	err = apart(func() (err error) {
@@ -100,80 +103,86 @@ func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool
 	case err != nil:
 		return false, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
 	}
-	return e.endWaiting(Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause)
+	return e.endWaiting(ctx, Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause)
 }
 
 // endWaiting ends a prompt that has waited; lease is nil if it was deleted from the queue. An
 // earlier attempt may still run here, although its lease has lapsed. The record has what
 // this engine knows of the last attempt. If the prompt has a record already, it has ended
 // before, and cause is ignored. endWaiting returns false if somebody else here ends it, or,
-// with an error, if the record is not stored: the prompt then waits again.
-func (e *Engine) endWaiting(q Queued, lease Lease, cause error) (ended bool, err error) {
-	p := q.Prompt
-	e.mu.Lock()
-	en := e.entryOf(p)
-	if en.ends {
-		e.mu.Unlock()
-		if lease == nil {
-			return true, nil
-		}
-		if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
-			e.opts.Logger.Warn("a prompt that ends is leased once more", "prompt", p.ID, "error", err)
-		}
+// with an error, if the record is not stored before ctx ends or the lease is lost: the prompt
+// then waits again. A prompt that was deleted always ends.
+func (e *Engine) endWaiting(ctx context.Context, q Queued, lease Lease, cause error) (ended bool, err error) {
+	j, run := e.claimWaiting(q, lease, cause)
+	switch {
+	case j == nil && lease == nil:
+		return true, nil
+	case j == nil:
+		e.giveBackOrWarn(lease, q.Prompt)
 		return false, nil
 	}
-	en.ends = true
-	e.entries[p.ID] = en
-	e.leaves(en)
-	j, run := e.newJob(en, max(en.attempts, q.Attempt-1)), en.run
-	if j.lease = lease; lease != nil {
-		j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
+	stop := func() {}
+	if lease != nil {
+		stop = e.keepLease(j).stop
 	}
-	if errors.Is(cause, nodebus.ErrInterrupted) {
-		j.cancel(nodebus.ErrInterrupted)
-	}
-	e.mu.Unlock()
+	defer stop()
 	if run != nil {
 		e.lapse(run)
 		run.awaitSilence()
 	}
 	if j.attempt > 1 || q.Attempt != 1 { // an earlier lease may have ended the prompt, and its process has died then
-		if rec, err := e.recordOf(p); err == nil {
+		if rec, err := e.recordOf(ctx, q.Prompt); err == nil {
+			if e.isLost(j) { // whoever takes the prompt finds the record
+				e.reopen(j, ErrLapsed)
+				return false, ErrLapsed
+			}
 			e.repeatEnd(j, &rec)
 			return true, nil
 		}
 	}
 	e.recall(j)
 	j.gate.end(cause)
-	if lease == nil { // only this engine knows of the prompt any more
-		if e.keep(endedContext, j) != nil {
-			go func() {
-				if err := e.keep(context.Background(), j); err != nil { // the store is closed
-					e.settle(en, nil, err)
-				}
-			}()
-		}
+	if err = e.storeAndTell(ctx, j); err == nil {
 		return true, nil
 	}
-	if err = e.keep(endedContext, j); err == nil {
-		return true, nil
-	}
+	stop()
 	e.mu.Lock()
-	en.interrupted = en.interrupted || errors.Is(cause, nodebus.ErrInterrupted) // the next attempt here ends at once
+	j.en.interrupted = j.en.interrupted || errors.Is(cause, nodebus.ErrInterrupted) // the next attempt here ends at once
 	e.mu.Unlock()
-	e.reopen(j, err)
-	if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
-		e.opts.Logger.Warn("prompt given back later", "prompt", p.ID, "error", err)
-	}
+	e.giveBackOrWarn(lease, q.Prompt)
 	return false, err
 }
 
-// endedContext is for keep: it does not try for longer than storeTime.
-var endedContext = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
+// claimWaiting claims the end of a prompt that has waited, and returns the job that ends it,
+// or nil if somebody else here ends it. run is an earlier attempt that may still run here.
+func (e *Engine) claimWaiting(q Queued, lease Lease, cause error) (j, run *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	en := e.entryOf(q.Prompt)
+	if en.ends {
+		return nil, nil
+	}
+	en.ends = true
+	e.entries[q.Prompt.ID] = en
+	e.leaves(en)
+	j = e.newJob(en, max(en.attempts, q.Attempt-1))
+	j.claimed = true
+	if j.lease = lease; lease != nil {
+		j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
+	}
+	if errors.Is(cause, nodebus.ErrInterrupted) {
+		j.cancel(nodebus.ErrInterrupted)
+	}
+	return j, en.run
+}
+
+// giveBackOrWarn returns a prompt that does not end to its place in the queue.
+func (e *Engine) giveBackOrWarn(lease Lease, p *nodebus.Prompt) {
+	err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p})
+	if err != nil && !errors.Is(err, ErrLapsed) { // the lease lapses by itself
+		e.opts.Logger.Warn("prompt given back later", "prompt", p.ID, "error", err)
+	}
+}
 
 // pause returns the lease of a prompt that waits here for its next attempt; nil if it does
 // not.
@@ -266,7 +275,7 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 		began := q.Attempt > 1 || en != nil && en.attempts > 0
 		e.mu.Unlock()
 		if began { // meanwhile
-			_, _ = e.endWaiting(q, nil, nodebus.ErrInterrupted)
+			_, _ = e.endWaiting(context.WithoutCancel(ctx), q, nil, nodebus.ErrInterrupted)
 			continue
 		}
 		e.hub.Unexpect(p.ClientID, p.ID)
