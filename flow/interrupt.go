@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,11 @@ import (
 func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
+	return e.interrupt(ctx, promptID)
+}
+
+// interrupt is Interrupt until ctx ends.
+func (e *Engine) interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	en, attempts, again := e.interruptKnown(promptID)
 	if again != nil {
 		e.extendNow(ctx, again, promptID)
@@ -252,72 +258,97 @@ func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, er
 // the ids of the removed prompts. The removed prompts leave no record; clients only
 // receive the new number of prompts. But a prompt that waits for a further attempt ends as
 // interrupted, because clients have received its start. During its RetryAfter, only the
-// engine that has made the last attempt can delete it. The error is an error of the queue.
+// engine that has made the last attempt can delete it. If the store does not take the record
+// of such a prompt within 30 seconds, or before ctx ends, the prompts that have begun stay in
+// the queue. err is an error of the queue or of the store; the prompts in deleted are removed
+// also if there is an error.
 func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []string, err error) {
-	for _, id := range promptIDs {
-		if e.pause(ctx, id) == nil || slices.Contains(deleted, id) {
-			continue
-		}
-		if found, err := e.Interrupt(ctx, id); found && err == nil {
-			deleted = append(deleted, id)
-		}
+	deleted, rest, err := e.endBegun(ctx, promptIDs)
+	if err != nil && len(rest) == 0 {
+		e.tellStatus()
+		return deleted, err
 	}
-	rest := e.endBegun(ctx, promptIDs, &deleted)
-	gone, err := e.withdraw(ctx, rest...)
+	gone, failed := e.withdraw(ctx, rest...)
+	if err == nil {
+		err = failed
+	}
 	for _, q := range gone {
-		p := q.Prompt
-		deleted = append(deleted, p.ID)
-		e.mu.Lock()
-		en := e.entries[p.ID]
-		if en != nil && (!en.isOf(p) || en.ends) {
-			en = nil
-		}
-		began := q.Attempt > 1 || en != nil && en.attempts > 0
-		e.mu.Unlock()
-		if began { // meanwhile
-			_, _ = e.endWaiting(context.WithoutCancel(ctx), q, nil, nodebus.ErrInterrupted)
-			continue
-		}
-		e.hub.Unexpect(p.ClientID, p.ID)
-		e.dropSignals(p.ID)
-		e.tellDeletion(p.ID)
-		if en != nil {
-			e.forget(en)
-		}
+		deleted = append(deleted, q.Prompt.ID)
+		e.deleted(ctx, q)
 	}
 	e.tellStatus()
 	return deleted, err
 }
 
-// endBegun ends the prompts that wait for a further attempt, adds their ids to deleted, and
-// returns the other ids.
-func (e *Engine) endBegun(ctx context.Context, ids []string, deleted *[]string) (rest []string) {
-	if len(ids) == 0 {
-		return nil
+// deleted tells that a prompt was deleted from the queue.
+func (e *Engine) deleted(ctx context.Context, q Queued) {
+	p := q.Prompt
+	if e.hasBegun(q) { // meanwhile
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+		defer cancel()
+		_, _ = e.endWaiting(ctx, q, nil, nodebus.ErrInterrupted)
+		return
 	}
-	ended := map[string]bool{}
-	for q, err := range e.Queued(ctx, ids...) {
-		if err != nil {
-			break // Delete returns the error
-		}
-		id := q.Prompt.ID
-		e.mu.Lock()
-		en := e.entries[id]
-		began := q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
-		e.mu.Unlock()
-		if q.Leased || !began {
+	e.hub.Unexpect(p.ClientID, p.ID)
+	e.dropSignals(p.ID)
+	e.tellDeletion(p.ID)
+	e.mu.Lock()
+	en := e.entries[p.ID]
+	e.mu.Unlock()
+	if en != nil && en.isOf(p) {
+		e.forget(en) // unless it has ended
+	}
+}
+
+// endBegun ends the prompts that wait for a further attempt, and returns their ids. rest has
+// the ids of those that have not begun: the queue can delete them. After an error, endBegun
+// ends no further prompt, and those that have begun stay in the queue. If the queue does not
+// say which have begun, or if ctx has ended, rest is empty.
+func (e *Engine) endBegun(ctx context.Context, ids []string) (ended, rest []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil, nil
+	}
+	begun := map[string]bool{}
+	for _, id := range ids {
+		if err != nil || begun[id] || e.pause(ctx, id) == nil {
 			continue
 		}
-		gone, err := e.endOne(ctx, id, nodebus.ErrInterrupted)
-		if err != nil {
-			e.opts.Logger.Warn("prompt not ended before its next attempt", "prompt", id, "error", err)
-		}
-		if gone {
-			ended[id] = true
-			*deleted = append(*deleted, id)
+		begun[id] = true
+		var found bool
+		if found, err = e.interrupt(ctx, id); found && err == nil {
+			ended = append(ended, id)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return ended[id] })
+	for q, failed := range e.Queued(ctx, ids...) {
+		if failed != nil {
+			return ended, nil, cmp.Or(err, fmt.Errorf("nodebus: deleting from the queue: %w", failed))
+		}
+		id := q.Prompt.ID
+		if q.Leased || begun[id] || !e.hasBegun(q) {
+			continue
+		}
+		begun[id] = true
+		if err != nil {
+			continue
+		}
+		var gone bool
+		if gone, err = e.endOne(ctx, id, nodebus.ErrInterrupted); gone {
+			ended = append(ended, id)
+		}
+	}
+	if ctx.Err() != nil {
+		return ended, nil, cmp.Or(err, context.Cause(ctx))
+	}
+	return ended, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return begun[id] }), err
+}
+
+// hasBegun reports whether an attempt of a prompt of the queue has begun, as far as the queue
+// and this engine know.
+func (e *Engine) hasBegun(q Queued) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	en := e.entries[q.Prompt.ID]
+	return q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
 }
 
 // signal sends an interrupt to the engine that runs a prompt, or that takes it next.
