@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDeleteWhileTheStoreIsAway deletes prompts of which some have begun, so that each of
+// TestDeleteWhileTheStoreIsAway deletes prompts. Some have begun, so that each of
 // them needs a record. Without it, they stay in the queue, and the caller gets the error in
 // time.
 func TestDeleteWhileTheStoreIsAway(t *testing.T) {
