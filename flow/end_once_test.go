@@ -74,22 +74,26 @@ func TestInterruptKeepsItsLease(t *testing.T) {
 		get    time.Duration // how long the store takes to say that it has no answer
 		put    time.Duration // how long the store takes to store a record, whatever its context
 		back   time.Duration // when the store is back
-		cutOff bool          // the lease cannot be extended
+		extend error         // of the lease
+		ends   bool          // the interrupt ends the prompt
 		runs   int64         // of the other engine
 		state  nodebus.State
 	}{
-		"the store is back in time":   {get: 5 * time.Second, back: 20 * time.Second, state: nodebus.Interrupted},
+		"the store is back in time":   {get: 5 * time.Second, back: 20 * time.Second, ends: true, state: nodebus.Interrupted},
 		"the store is back too late":  {get: 25 * time.Second, back: 40 * time.Second, runs: 1, state: nodebus.Succeeded},
-		"the store answers late":      {put: 40 * time.Second, state: nodebus.Interrupted},
-		"the lease lapses, no answer": {get: 25 * time.Second, back: 40 * time.Second, cutOff: true, runs: 1, state: nodebus.Succeeded},
-		"the lease lapses meanwhile":  {put: 29*time.Second + 500*time.Millisecond, cutOff: true, state: nodebus.Interrupted},
+		"the store answers late":      {put: 40 * time.Second, ends: true, state: nodebus.Interrupted},
+		"the lease lapses, no answer": {get: 25 * time.Second, back: 40 * time.Second, extend: errNet, runs: 1, state: nodebus.Succeeded},
+		"the lease lapses meanwhile":  {put: 29*time.Second + 500*time.Millisecond, extend: errNet, state: nodebus.Interrupted},
+		"another engine begins":       {put: 31 * time.Second, extend: errNet, runs: 1, state: nodebus.Succeeded},
+		"the lease is lost":           {put: 15 * time.Second, extend: flow.ErrLapsed, state: nodebus.Interrupted},
+		"the lease is lost before":    {get: 25 * time.Second, back: 20 * time.Second, extend: flow.ErrLapsed, runs: 1, state: nodebus.Succeeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, func(f *fleet) {
 				var runs atomic.Int64
 				store := newAwayStore(f.store, false)
 				store.away.Store(c.back > 0)
-				q := &oneLease{Queue: f.queue, cutOff: c.cutOff}
+				q := &oneLease{f.queue, c.extend}
 				e := f.engine(&flow.EngineOptions{Queue: q, Store: slowStore{store, c.get, c.put}})
 				other := f.engine(&flow.EngineOptions{Executor: executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
 					runs.Add(1)
@@ -102,10 +106,9 @@ func TestInterruptKeepsItsLease(t *testing.T) {
 				time.AfterFunc(time.Second, func() { f.run(other) })
 				found, err := e.Interrupt(f.ctx, "p")
 				require.True(t, found || err != nil)
-				ended := err == nil
+				require.Equal(t, c.ends, err == nil, err)
 				time.Sleep(longer)
 				require.Equal(t, c.runs, runs.Load())
-				require.False(t, ended && c.state != nodebus.Interrupted, "the caller hears of another end")
 				types, _ := tape.of("p")
 				last := map[nodebus.State]string{nodebus.Succeeded: "success", nodebus.Interrupted: "interrupted "}[c.state]
 				require.Equal(t, []string{last, "executing "}, types[max(len(types)-2, 0):])
@@ -154,17 +157,68 @@ func (s slowStore) Put(ctx context.Context, r flow.Record) error {
 // oneLease is a queue whose leases of TakeOne may be impossible to extend.
 type oneLease struct {
 	flow.Queue
-	cutOff bool
+	extend error
 }
 
 func (q *oneLease) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
 	l, err := q.Queue.TakeOne(ctx, id)
-	if err == nil && q.cutOff {
-		l = stuckLease{l}
+	if err == nil && q.extend != nil {
+		l = stuckLease{l, q.extend}
 	}
 	return l, err
 }
 
-type stuckLease struct{ flow.Lease }
+type stuckLease struct {
+	flow.Lease
+	err error
+}
 
-func (stuckLease) Extend(context.Context, time.Duration) error { return errNet }
+func (l stuckLease) Extend(context.Context, time.Duration) error { return l.err }
+
+// slowRecord is a store that takes 15 s to find a record.
+type slowRecord struct{ flow.Store }
+
+func (s slowRecord) Get(ctx context.Context, id string) (flow.Record, error) {
+	time.Sleep(15 * time.Second)
+	return s.Store.Get(ctx, id)
+}
+
+// TestInterruptOfAPromptThatHasEnded interrupts a prompt that has a record, and whose process
+// has died before it told the end. The interrupt loses its lease while it reads the record:
+// whoever takes the prompt next tells the end.
+func TestInterruptOfAPromptThatHasEnded(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		tape := f.record()
+		f.waitsAgain("p")
+		for q := range f.queue.List(f.ctx) {
+			rec := flow.Record{Prompt: q.Prompt, Attempt: 1, State: nodebus.Succeeded, Success: &nodebus.ExecutionSuccess{PromptID: "p"}}
+			require.NoError(t, f.store.Put(f.ctx, rec))
+		}
+		e := f.engine(&flow.EngineOptions{Queue: &oneLease{f.queue, flow.ErrLapsed}, Store: slowRecord{f.store}})
+		_, err := e.Interrupt(f.ctx, "p")
+		require.ErrorIs(t, err, flow.ErrLapsed)
+		types, _ := tape.of("p")
+		require.Empty(t, types)
+		f.run(f.engine(nil))
+		time.Sleep(longer)
+		types, _ = tape.of("p")
+		require.Equal(t, []string{"success", "executing "}, types)
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
+	})
+}
+
+// TestErrorThatEndsItsGoroutine has an executor whose error ends the goroutine that reads it.
+func TestErrorThatEndsItsGoroutine(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		e := f.engine(&flow.EngineOptions{Executor: executorFunc(func(context.Context, nodebus.Job, nodebus.Publisher) (nodebus.Report, error) {
+			return nodebus.Report{}, exitingError{}
+		})})
+		f.run(e)
+		s := f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
+		defer cancel()
+		o, err := s.Wait(ctx)
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Failed, o.State)
+	})
+}

@@ -184,6 +184,26 @@ func TestRunEndsWhileTheStoreIsAway(t *testing.T) {
 	}
 }
 
+// TestStoreIsAwayAfterRun has an executor that returns 20 s after the end of Run: from then
+// on, the store has 30 s.
+func TestStoreIsAwayAfterRun(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		exec := executorFunc(func(ctx context.Context, _ nodebus.Job, _ nodebus.Publisher) (nodebus.Report, error) {
+			<-ctx.Done()
+			time.Sleep(20 * time.Second)
+			return nodebus.Report{}, nil
+		})
+		e := f.engine(&flow.EngineOptions{Executor: exec, Store: newAwayStore(f.store, false)})
+		stop := f.run(e)
+		f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		time.Sleep(time.Second)
+		began := time.Now()
+		stop()
+		require.Equal(t, 50*time.Second, time.Since(began))
+		require.Equal(t, []string{"p"}, queued(t, f.queue.List(f.ctx)))
+	})
+}
+
 // again runs a test with n fleets, one after the other.
 func again(t *testing.T, n int, test func(f *fleet)) {
 	t.Helper()
