@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/nodebus/nodebus"
 )
 
 // setDeadline starts the timer of a prompt with a deadline, unless it has started.
@@ -82,16 +84,10 @@ func (e *Engine) watchDeadlines(ctx context.Context, r *runner) {
 func (e *Engine) endAllLate(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	now := time.Now()
-	var late []string
-	for q, err := range e.Queued(ctx) {
-		if err != nil {
-			e.opts.Logger.Warn("the queue does not tell which deadlines have passed", "error", err)
-			return
-		}
-		if at := q.Prompt.Policy.Deadline; !q.Leased && !at.IsZero() && at.Before(now) {
-			late = append(late, q.Prompt.ID)
-		}
+	late, err := e.expired(ctx, time.Now())
+	if err != nil {
+		e.opts.Logger.Warn("the queue does not tell which deadlines have passed", "error", err)
+		return
 	}
 	if len(late) == 0 {
 		return
@@ -99,4 +95,29 @@ func (e *Engine) endAllLate(ctx context.Context) {
 	if err := e.endLate(ctx, late...); err != nil {
 		e.opts.Logger.Error("prompts not ended at their deadlines: trying again", "error", err, "after", leaseTime)
 	}
+}
+
+// expiringQueue is a queue that knows which deadlines have passed, see [Queue].
+type expiringQueue interface {
+	Expired(ctx context.Context, now time.Time) (promptIDs []string, err error)
+}
+
+// expired returns the ids of the waiting prompts whose deadlines have passed.
+func (e *Engine) expired(ctx context.Context, now time.Time) (late []string, err error) {
+	if q, is := e.opts.Queue.(expiringQueue); is {
+		err = nodebus.Protect(func() (err error) {
+			late, err = q.Expired(ctx, now)
+			return err
+		})
+		return late, err
+	}
+	for q, err := range e.Queued(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if at := q.Prompt.Policy.Deadline; !q.Leased && !at.IsZero() && at.Before(now) {
+			late = append(late, q.Prompt.ID)
+		}
+	}
+	return late, nil
 }

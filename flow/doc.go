@@ -25,7 +25,7 @@
 //	Class           creates a node and calls its method Run                class.go
 //	gate            checks and passes on the events of the attempt         gate.go
 //	Record, Store   keep the outcome and the outputs                       record.go store.go
-//	last word       tells the end; then the prompt leaves the queue        keep.go process.go
+//	last word       tells the end; then the prompt leaves the queue        end.go process.go
 //
 // An attempt that fails, or whose lease lapses, may be followed by another (policy.go
 // lease.go). The other files of the engine: what it knows of a prompt (job.go), how many

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,11 @@ import (
 func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
+	return e.interrupt(ctx, promptID)
+}
+
+// interrupt is Interrupt until ctx ends.
+func (e *Engine) interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	en, attempts, again := e.interruptKnown(promptID)
 	if again != nil {
 		e.extendNow(ctx, again, promptID)
@@ -81,8 +87,11 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 }
 
 // endOne ends a prompt if it waits, whoever has submitted it. It leases the prompt: if this
-// process dies before it tells the end, the queue still has the prompt.
+// process dies before it tells the end, the queue still has the prompt. endOne takes at most
+// storeTime, and returns an error if the prompt then waits as before.
 func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	var lease Lease
 	var taken nodebus.Job
 	err = apart(func() (err error) {
@@ -100,80 +109,86 @@ func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool
 	case err != nil:
 		return false, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
 	}
-	return e.endWaiting(Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause)
+	return e.endWaiting(ctx, Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause)
 }
 
 // endWaiting ends a prompt that has waited; lease is nil if it was deleted from the queue. An
 // earlier attempt may still run here, although its lease has lapsed. The record has what
 // this engine knows of the last attempt. If the prompt has a record already, it has ended
 // before, and cause is ignored. endWaiting returns false if somebody else here ends it, or,
-// with an error, if the record is not stored: the prompt then waits again.
-func (e *Engine) endWaiting(q Queued, lease Lease, cause error) (ended bool, err error) {
-	p := q.Prompt
-	e.mu.Lock()
-	en := e.entryOf(p)
-	if en.ends {
-		e.mu.Unlock()
-		if lease == nil {
-			return true, nil
-		}
-		if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
-			e.opts.Logger.Warn("a prompt that ends is leased once more", "prompt", p.ID, "error", err)
-		}
+// with an error, if the record is not stored before ctx ends or the lease is lost: the prompt
+// then waits again. A prompt that was deleted always ends.
+func (e *Engine) endWaiting(ctx context.Context, q Queued, lease Lease, cause error) (ended bool, err error) {
+	j, run := e.claimWaiting(q, lease, cause)
+	switch {
+	case j == nil && lease == nil:
+		return true, nil
+	case j == nil:
+		e.giveBackOrWarn(lease, q.Prompt)
 		return false, nil
 	}
-	en.ends = true
-	e.entries[p.ID] = en
-	e.leaves(en)
-	j, run := e.newJob(en, max(en.attempts, q.Attempt-1)), en.run
-	if j.lease = lease; lease != nil {
-		j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
+	stop := func() {}
+	if lease != nil {
+		stop = e.keepLease(j).stop
 	}
-	if errors.Is(cause, nodebus.ErrInterrupted) {
-		j.cancel(nodebus.ErrInterrupted)
-	}
-	e.mu.Unlock()
+	defer stop()
 	if run != nil {
 		e.lapse(run)
 		run.awaitSilence()
 	}
 	if j.attempt > 1 || q.Attempt != 1 { // an earlier lease may have ended the prompt, and its process has died then
-		if rec, err := e.recordOf(p); err == nil {
+		if rec, err := e.recordOf(ctx, q.Prompt); err == nil {
+			if e.isLost(j) { // whoever takes the prompt finds the record
+				e.reopen(j, ErrLapsed)
+				return false, ErrLapsed
+			}
 			e.repeatEnd(j, &rec)
 			return true, nil
 		}
 	}
 	e.recall(j)
 	j.gate.end(cause)
-	if lease == nil { // only this engine knows of the prompt any more
-		if e.keep(endedContext, j) != nil {
-			go func() {
-				if err := e.keep(context.Background(), j); err != nil { // the store is closed
-					e.settle(en, nil, err)
-				}
-			}()
-		}
+	if err = e.storeAndTell(ctx, j); err == nil {
 		return true, nil
 	}
-	if err = e.keep(endedContext, j); err == nil {
-		return true, nil
-	}
+	stop()
 	e.mu.Lock()
-	en.interrupted = en.interrupted || errors.Is(cause, nodebus.ErrInterrupted) // the next attempt here ends at once
+	j.en.interrupted = j.en.interrupted || errors.Is(cause, nodebus.ErrInterrupted) // the next attempt here ends at once
 	e.mu.Unlock()
-	e.reopen(j, err)
-	if err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p}); err != nil {
-		e.opts.Logger.Warn("prompt given back later", "prompt", p.ID, "error", err)
-	}
+	e.giveBackOrWarn(lease, q.Prompt)
 	return false, err
 }
 
-// endedContext is for keep: it does not try for longer than storeTime.
-var endedContext = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
+// claimWaiting claims the end of a prompt that has waited, and returns the job that ends it,
+// or nil if somebody else here ends it. run is an earlier attempt that may still run here.
+func (e *Engine) claimWaiting(q Queued, lease Lease, cause error) (j, run *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	en := e.entryOf(q.Prompt)
+	if en.ends {
+		return nil, nil
+	}
+	en.ends = true
+	e.entries[q.Prompt.ID] = en
+	e.leaves(en)
+	j = e.newJob(en, max(en.attempts, q.Attempt-1))
+	j.claimed = true
+	if j.lease = lease; lease != nil {
+		j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
+	}
+	if errors.Is(cause, nodebus.ErrInterrupted) {
+		j.cancel(nodebus.ErrInterrupted)
+	}
+	return j, en.run
+}
+
+// giveBackOrWarn returns a prompt that does not end to its place in the queue.
+func (e *Engine) giveBackOrWarn(lease Lease, p *nodebus.Prompt) {
+	err := e.giveBack(context.Background(), lease, nodebus.Job{Prompt: p})
+	if err != nil && !errors.Is(err, ErrLapsed) { // the lease lapses by itself
+		e.opts.Logger.Warn("prompt given back later", "prompt", p.ID, "error", err)
+	}
+}
 
 // pause returns the lease of a prompt that waits here for its next attempt; nil if it does
 // not.
@@ -243,72 +258,97 @@ func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, er
 // the ids of the removed prompts. The removed prompts leave no record; clients only
 // receive the new number of prompts. But a prompt that waits for a further attempt ends as
 // interrupted, because clients have received its start. During its RetryAfter, only the
-// engine that has made the last attempt can delete it. The error is an error of the queue.
+// engine that has made the last attempt can delete it. If the store does not take the record
+// of such a prompt within 30 seconds, or before ctx ends, the prompts that have begun stay in
+// the queue. err is an error of the queue or of the store; the prompts in deleted are removed
+// also if there is an error.
 func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []string, err error) {
-	for _, id := range promptIDs {
-		if e.pause(ctx, id) == nil || slices.Contains(deleted, id) {
-			continue
-		}
-		if found, err := e.Interrupt(ctx, id); found && err == nil {
-			deleted = append(deleted, id)
-		}
+	deleted, rest, err := e.endBegun(ctx, promptIDs)
+	if err != nil && len(rest) == 0 {
+		e.tellStatus()
+		return deleted, err
 	}
-	rest := e.endBegun(ctx, promptIDs, &deleted)
-	gone, err := e.withdraw(ctx, rest...)
+	gone, failed := e.withdraw(ctx, rest...)
+	if err == nil {
+		err = failed
+	}
 	for _, q := range gone {
-		p := q.Prompt
-		deleted = append(deleted, p.ID)
-		e.mu.Lock()
-		en := e.entries[p.ID]
-		if en != nil && (!en.isOf(p) || en.ends) {
-			en = nil
-		}
-		began := q.Attempt > 1 || en != nil && en.attempts > 0
-		e.mu.Unlock()
-		if began { // meanwhile
-			_, _ = e.endWaiting(q, nil, nodebus.ErrInterrupted)
-			continue
-		}
-		e.hub.Unexpect(p.ClientID, p.ID)
-		e.dropSignals(p.ID)
-		e.tellDeletion(p.ID)
-		if en != nil {
-			e.forget(en)
-		}
+		deleted = append(deleted, q.Prompt.ID)
+		e.deleted(ctx, q)
 	}
 	e.tellStatus()
 	return deleted, err
 }
 
-// endBegun ends the prompts that wait for a further attempt, adds their ids to deleted, and
-// returns the other ids.
-func (e *Engine) endBegun(ctx context.Context, ids []string, deleted *[]string) (rest []string) {
-	if len(ids) == 0 {
-		return nil
+// deleted tells that a prompt was deleted from the queue.
+func (e *Engine) deleted(ctx context.Context, q Queued) {
+	p := q.Prompt
+	if e.hasBegun(q) { // meanwhile
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+		defer cancel()
+		_, _ = e.endWaiting(ctx, q, nil, nodebus.ErrInterrupted)
+		return
 	}
-	ended := map[string]bool{}
-	for q, err := range e.Queued(ctx, ids...) {
-		if err != nil {
-			break // Delete returns the error
-		}
-		id := q.Prompt.ID
-		e.mu.Lock()
-		en := e.entries[id]
-		began := q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
-		e.mu.Unlock()
-		if q.Leased || !began {
+	e.hub.Unexpect(p.ClientID, p.ID)
+	e.dropSignals(p.ID)
+	e.tellDeletion(p.ID)
+	e.mu.Lock()
+	en := e.entries[p.ID]
+	e.mu.Unlock()
+	if en != nil && en.isOf(p) {
+		e.forget(en) // unless it has ended
+	}
+}
+
+// endBegun ends the prompts that wait for a further attempt, and returns their ids. rest has
+// the ids of those that have not begun: the queue can delete them. After an error, endBegun
+// ends no further prompt, and those that have begun stay in the queue. If the queue does not
+// say which have begun, or if ctx has ended, rest is empty.
+func (e *Engine) endBegun(ctx context.Context, ids []string) (ended, rest []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil, nil
+	}
+	begun := map[string]bool{}
+	for _, id := range ids {
+		if err != nil || begun[id] || e.pause(ctx, id) == nil {
 			continue
 		}
-		gone, err := e.endOne(ctx, id, nodebus.ErrInterrupted)
-		if err != nil {
-			e.opts.Logger.Warn("prompt not ended before its next attempt", "prompt", id, "error", err)
-		}
-		if gone {
-			ended[id] = true
-			*deleted = append(*deleted, id)
+		begun[id] = true
+		var found bool
+		if found, err = e.interrupt(ctx, id); found && err == nil {
+			ended = append(ended, id)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return ended[id] })
+	for q, failed := range e.Queued(ctx, ids...) {
+		if failed != nil {
+			return ended, nil, cmp.Or(err, fmt.Errorf("nodebus: deleting from the queue: %w", failed))
+		}
+		id := q.Prompt.ID
+		if q.Leased || begun[id] || !e.hasBegun(q) {
+			continue
+		}
+		begun[id] = true
+		if err != nil {
+			continue
+		}
+		var gone bool
+		if gone, err = e.endOne(ctx, id, nodebus.ErrInterrupted); gone {
+			ended = append(ended, id)
+		}
+	}
+	if ctx.Err() != nil {
+		return ended, nil, cmp.Or(err, context.Cause(ctx))
+	}
+	return ended, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return begun[id] }), err
+}
+
+// hasBegun reports whether an attempt of a prompt of the queue has begun, as far as the queue
+// and this engine know.
+func (e *Engine) hasBegun(q Queued) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	en := e.entries[q.Prompt.ID]
+	return q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
 }
 
 // signal sends an interrupt to the engine that runs a prompt, or that takes it next.

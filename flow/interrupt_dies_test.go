@@ -69,6 +69,7 @@ func TestEndOfAWaitingPromptWhoseProcessDies(t *testing.T) {
 					p.Policy.Deadline = time.Now().Add(time.Millisecond)
 				}
 				dead := f.engine(&flow.EngineOptions{
+					Queue: &oneLease{f.queue, errNet}, // a dead process extends no lease
 					Store: deadStore{f.store, !c.stored, death},
 					Wrap:  func(p nodebus.Publisher) nodebus.Publisher { return deadPublisher{p, death} },
 				})

@@ -37,7 +37,7 @@ type entry struct {
 	interrupted bool                    // the next attempt ends at once
 	ends        bool                    // somebody here ends the prompt
 	reopened    chan struct{}           // closed when ends becomes false again; nil if nobody waits for that
-	unkept      *unkept                 // how the prompt has ended here; nil: it has not, or it has a record
+	untold      *untoldEnd              // how the prompt has ended here; nil: it has not, or it has a record
 	again       Lease                   // of a failed attempt; the next attempt begins when it lapses
 	dueAgain    time.Time               // when again lapses
 	unlisten    func()                  // ends the receiving of signals before the next attempt; nil: none
@@ -117,8 +117,8 @@ type job struct {
 	older   *job          // an attempt that may still run here
 	refused error         // why Prepare refused the prompt
 	over    chan struct{} // closed when nothing of the attempt runs any more
-	taken   int           // the number that the queue has given to the attempt; 0: none
-	halted  atomic.Int64  // when the context of Run has ended, by Engine.now; 0: it has not
+
+	queueAttempt int // the number that the queue has given to the attempt; 0: none
 
 	// Engine.mu guards these.
 	placed  bool          // counts as one that runs; see places.go
@@ -126,7 +126,9 @@ type job struct {
 	givenUp chan struct{} // closed some time after lapse; nil before
 	claimed bool          // the attempt ends the prompt
 	lost    bool          // the lease was lost while the attempt ended the prompt
-	dropEnd func()        // ends further tries to store the record; nil before the first has failed
+	halted  bool          // the context of Run has ended
+
+	stopStoring context.CancelCauseFunc // ends the tries to store the record; nil before the first
 }
 
 // newJob returns an attempt. Engine.mu is held.

@@ -11,7 +11,7 @@ import (
 // its last events need to arrive before events of the next attempt.
 const leaseMargin = time.Second
 
-// leaseKeeper extends the lease of a prompt while the prompt runs.
+// leaseKeeper extends the lease of a prompt while the prompt runs, or ends.
 type leaseKeeper struct {
 	e *Engine
 	j *job
@@ -104,10 +104,10 @@ func (e *Engine) lapse(j *job) {
 	e.mu.Lock()
 	if j.claimed {
 		j.lost = true
-		drop := j.dropEnd
+		stop := j.stopStoring
 		e.mu.Unlock()
-		if drop != nil {
-			drop()
+		if stop != nil {
+			stop(ErrLapsed)
 		}
 		return
 	}

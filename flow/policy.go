@@ -92,7 +92,7 @@ func (e *Engine) mostAttempts(p *nodebus.Prompt) int {
 // tryAgain lets the lease of a failed attempt lapse after RetryAfter, so that the queue
 // gives the prompt out again. It returns false if the attempt has not the lease any more,
 // or if the prompt is interrupted.
-func (e *Engine) tryAgain(j *job, failure error, keep *leaseKeeper) bool {
+func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
 	late := j.isLate()
 	en := j.en
 	j.gate.end(failure) // for the record, if no other attempt begins
@@ -106,7 +106,7 @@ func (e *Engine) tryAgain(j *job, failure error, keep *leaseKeeper) bool {
 	en.dueAgain = time.Now().Add(j.p.Policy.RetryAfter)
 	e.mu.Unlock()
 	e.opts.Logger.Warn("attempt failed: another follows", "prompt", j.p.ID, "attempt", j.attempt, "after", j.p.Policy.RetryAfter, "error", failure)
-	keep.stop()
+	lk.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	err := apart(func() error { return j.lease.Extend(ctx, max(j.p.Policy.RetryAfter, 0)) })

@@ -11,24 +11,21 @@ import (
 // process makes one attempt to run a prompt, from the first event to the last.
 func (e *Engine) process(ctx context.Context, j *job) {
 	defer e.over(j)
-	stop := context.AfterFunc(ctx, func() {
-		j.halted.Store(e.now())
-		j.cancel(context.Cause(ctx))
-	})
+	stop := context.AfterFunc(ctx, func() { e.halt(j, context.Cause(ctx)) })
 	defer stop()
-	keep := e.keepLease(j)
-	defer keep.stop()
+	lk := e.keepLease(j)
+	defer lk.stop()
 	if told := j.en.told; told != nil {
 		<-told
 	}
 	e.awaitOlder(j)
-	if e.endedEarlier(j) || e.endsAgain(ctx, j, keep) {
+	if e.endedEarlier(j) || e.endsAgain(ctx, j, lk) {
 		return
 	}
 	h := e.hostOf(j)
 	defer h.close()
 	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
-	defer func() { e.finish(ctx, j, err, keep) }()
+	defer func() { e.finish(ctx, j, err, lk) }()
 	defer func() { j.gate.shut(report) }()
 	e.tellStatus()
 	report, err = e.execute(j, h)
@@ -88,7 +85,7 @@ func (e *Engine) endedEarlier(j *job) bool {
 		e.tellStatus()
 		return true
 	}
-	rec, err := e.recordAt(j.p.ID)
+	rec, err := e.recordAt(context.Background(), j.p.ID)
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
 			e.opts.Logger.Error("no answer whether the prompt has a record: running it", "prompt", j.p.ID, "error", err)
@@ -137,8 +134,8 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 }
 
 // recordOf reads the record of a prompt, and not of another prompt with the same id.
-func (e *Engine) recordOf(p *nodebus.Prompt) (rec Record, err error) {
-	rec, err = e.recordAt(p.ID)
+func (e *Engine) recordOf(ctx context.Context, p *nodebus.Prompt) (rec Record, err error) {
+	rec, err = e.recordAt(ctx, p.ID)
 	if err == nil && !rec.Prompt.Created.Equal(p.Created) {
 		err = ErrNotFound
 	}
@@ -146,8 +143,8 @@ func (e *Engine) recordOf(p *nodebus.Prompt) (rec Record, err error) {
 }
 
 // recordAt reads the record with an id.
-func (e *Engine) recordAt(id string) (rec Record, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+func (e *Engine) recordAt(ctx context.Context, id string) (rec Record, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	err = apart(func() (err error) {
 		rec, err = e.record(ctx, id)
@@ -188,20 +185,20 @@ func (e *Engine) claim(j *job) bool {
 }
 
 // finish is what follows an attempt: the next attempt, or the end of the prompt.
-func (e *Engine) finish(ctx context.Context, j *job, err error, keep *leaseKeeper) {
+func (e *Engine) finish(ctx context.Context, j *job, err error, lk *leaseKeeper) {
 	if err != nil && errors.Is(context.Cause(j.ctx), errHandOver) {
-		if e.handOver(j, keep) {
+		if e.handOver(j, lk) {
 			return
 		}
 		err = nodebus.ErrInterrupted // meanwhile
 	}
-	if e.retries(j, err) && e.tryAgain(j, err, keep) {
+	if e.retries(j, err) && e.tryAgain(j, err, lk) {
 		return
 	}
 	if e.claim(j) {
 		e.recall(j)
 		j.gate.end(err)
-		e.finishKeeping(ctx, j, keep)
+		e.endAttempt(ctx, j, lk)
 	}
 }
 

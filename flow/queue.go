@@ -24,6 +24,12 @@ const leaseTime = 30 * time.Second
 // most of the prompts that wait, and -Inf if there is none. Servers that number their
 // prompts, see package comfy, then continue after the prompts of other processes. Without it,
 // each of them counts for itself, and who has accepted fewer prompts comes first.
+//
+// A queue whose List is dear, because it reads each prompt over a network, may also have a
+// method Expired(ctx context.Context, now time.Time) (promptIDs []string, err error), which
+// returns the ids of the prompts that wait and whose [nodebus.Policy].Deadline is before now.
+// Without it, each engine lists the whole queue every 30 seconds, to end these prompts. A
+// queue that wraps another queue must have both methods, too, or they are lost.
 type Queue interface {
 	// Push adds a prompt with its secrets. Errors: [ErrDuplicate] if a prompt with the
 	// same id waits or is leased; [ErrFull] if the queue has no room, or no room for this

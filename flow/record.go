@@ -118,9 +118,10 @@ func (r *Record) eachNode() iter.Seq[nodebus.NodeRun] {
 }
 
 // end completes the record and returns the event that ends the prompt. err may wrap
-// an error of a node, whose methods may panic; end then uses the panic as the error.
+// an error of a node, whose methods may panic, or end their goroutine; end then uses that as
+// the error.
 func (g *gate) end(err error) (terminal nodebus.Payload) {
-	panicked := nodebus.Protect(func() error { terminal = g.finish(err); return nil })
+	panicked := apart(func() error { terminal = g.finish(err); return nil })
 	if panicked == nil {
 		g.makeEncodable(&terminal)
 		return terminal

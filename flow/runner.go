@@ -185,7 +185,7 @@ func (e *Engine) handOverRests(begin bool) {
 
 // handOver gives the prompt of an attempt that has returned back to the queue. It returns
 // false if the attempt has not the lease any more, or if the prompt is interrupted.
-func (e *Engine) handOver(j *job, keep *leaseKeeper) bool {
+func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
 	late := j.isLate()
 	e.mu.Lock()
 	if late || j.lapsed || j.en.ends || j.en.interrupted {
@@ -194,7 +194,7 @@ func (e *Engine) handOver(j *job, keep *leaseKeeper) bool {
 	}
 	j.lapsed = true
 	e.mu.Unlock()
-	keep.stop()
+	lk.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	err := apart(func() error {

@@ -142,7 +142,7 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	}
 	en.priority = taken.Prompt.Priority
 	j := e.newJob(en, taken.Attempt)
-	j.lease, j.secrets, j.older, j.taken = lease, taken.Secrets, en.run, max(taken.Attempt, 1)
+	j.lease, j.secrets, j.older, j.queueAttempt = lease, taken.Secrets, en.run, max(taken.Attempt, 1)
 	j.lapses.Store(e.now() + int64(leaseTime-leaseMargin))
 	unlisten := en.unlisten
 	en.run, en.again, en.unlisten, en.attempts = j, nil, nil, j.attempt

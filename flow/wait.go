@@ -130,7 +130,7 @@ func (e *Engine) watch(en *entry) {
 func (e *Engine) endedElsewhere(en *entry) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	rec, err := e.recordOf(en.p)
+	rec, err := e.recordOf(context.Background(), en.p)
 	if err != nil {
 		q, queued, failed := e.find(ctx, en.p.ID)
 		if failed != nil || queued && en.isOf(q.Prompt) { // another prompt has had the id

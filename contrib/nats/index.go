@@ -25,6 +25,7 @@ type meta struct {
 	Taken    uint64        `json:"taken,omitempty"`   // the order of taking; 0: the sequence of this state
 	Lasts    time.Duration `json:"lasts,omitempty"`   // of the lease
 	Gone     bool          `json:"gone,omitempty"`    // the prompt has left the queue
+	Deadline time.Time     `json:"deadline,omitzero"` // see [nodebus.Policy]
 }
 
 // item is a prompt in the queue. It does not change: a change makes a new item.
@@ -205,4 +206,14 @@ func (i *index) lastPriority(most float64) float64 {
 		return math.Inf(-1)
 	}
 	return i.waiting[at-1].Priority
+}
+
+// expired returns the ids of the prompts that wait and whose deadlines are before now.
+func (i *index) expired(now time.Time) (ids []string) {
+	for _, x := range i.waiting {
+		if !x.Deadline.IsZero() && x.Deadline.Before(now) {
+			ids = append(ids, x.ID)
+		}
+	}
+	return ids
 }

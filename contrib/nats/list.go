@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/nodebus/nodebus/flow"
 )
@@ -108,4 +109,21 @@ func (q *queue) LastPriority(ctx context.Context, most float64) (float64, error)
 	defer q.mu.Unlock()
 	q.index.lapse()
 	return q.index.lastPriority(most), nil
+}
+
+// Expired returns the ids of the prompts that wait and whose deadlines are before now; see
+// [flow.Queue]. What others have pushed, it knows a moment later.
+func (q *queue) Expired(ctx context.Context, now time.Time) ([]string, error) {
+	ctx, stop, err := q.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	if err := q.hasOwn(ctx); err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.index.lapse()
+	return q.index.expired(now), nil
 }

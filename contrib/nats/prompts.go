@@ -163,7 +163,7 @@ func (s *promptStream) encode(p *nodebus.Prompt, secrets map[string]string) (*it
 		return nil, nil, fmt.Errorf("nats: prompt %q has no JSON that can be read again; submit values that have: %w", p.ID, err)
 	}
 	x := &item{token: token(p.ID), meta: meta{
-		ID: p.ID, Client: p.ClientID, Priority: p.Priority, Size: len(sealed) + len(text), Sealed: len(sealed), Name: rand.Text(),
+		ID: p.ID, Client: p.ClientID, Priority: p.Priority, Size: len(sealed) + len(text), Sealed: len(sealed), Name: rand.Text(), Deadline: p.Policy.Deadline,
 	}}
 	return x, append(sealed, text...), nil
 }

@@ -23,17 +23,17 @@ const numbersMax = 1 << 53
 
 // start makes next larger than the numbers of all prompts in q: an earlier process may have
 // filled the queue. If the queue fails, the next call tries again.
-func (n *numbers) start(ctx context.Context, q flow.Queue) {
+func (n *numbers) start(ctx context.Context, q flow.Queue) error {
 	n.mu.Lock()
 	started := n.started
 	n.mu.Unlock()
 	if started {
-		return
+		return nil
 	}
 	next := 0.0
 	for p, err := range q.List(ctx) {
 		if err != nil {
-			return
+			return err
 		}
 		if number := math.Floor(p.Prompt.Priority) + 1; number <= numbersMax {
 			next = max(next, number)
@@ -45,6 +45,7 @@ func (n *numbers) start(ctx context.Context, q flow.Queue) {
 		n.started = true
 		n.next = max(n.next, next)
 	}
+	return nil
 }
 
 // sharedQueue is a queue of several processes, see [flow.Queue].
@@ -54,38 +55,44 @@ type sharedQueue interface {
 
 // normal returns the next number in order of arrival. Other processes count for themselves
 // in the same queue: a process that has accepted fewer prompts than another one would put
-// its prompts before those that wait.
-func (n *numbers) normal(ctx context.Context, q flow.Queue) float64 {
+// its prompts before those that wait. It returns the error of a queue that does not say
+// which numbers it has: any number could be before all of them.
+func (n *numbers) normal(ctx context.Context, q flow.Queue) (float64, error) {
 	last := math.Inf(-1)
+	var err error
 	if shared, is := q.(sharedQueue); is {
-		if priority, err := shared.LastPriority(ctx, numbersMax-1); err == nil {
-			last = math.Floor(priority)
-		}
+		last, err = shared.LastPriority(ctx, numbersMax-1)
 	} else {
-		n.start(ctx, q)
+		err = n.start(ctx, q)
+	}
+	if err != nil {
+		return 0, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.next = max(n.next, last+1)
+	n.next = max(n.next, math.Floor(last)+1)
 	n.next++
-	return n.next - 1
+	return n.next - 1, nil
 }
 
 // first returns a number that is smaller than the numbers of all prompts that wait
-// in q, and smaller than the numbers that first returned before.
-func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
+// in q, and smaller than the numbers that first returned before. It returns the error of a
+// queue that does not say which numbers it has.
+func (n *numbers) first(ctx context.Context, q flow.Queue) (float64, error) {
 	if _, is := q.(sharedQueue); !is {
-		n.start(ctx, q)
+		if err := n.start(ctx, q); err != nil {
+			return 0, err
+		}
 	}
 	least := math.Inf(1)
 	for p, err := range q.List(ctx) {
-		if err == nil && p.Leased {
-			continue
+		if err != nil {
+			return 0, err
 		}
-		if err == nil {
+		if !p.Leased {
 			least = p.Prompt.Priority
+			break // the waiting prompts are in order: the other numbers are larger
 		}
-		break // the waiting prompts are in order: the other numbers are larger
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -98,5 +105,5 @@ func (n *numbers) first(ctx context.Context, q flow.Queue) float64 {
 		number = n.front - 1
 	}
 	n.front = number
-	return number
+	return number, nil
 }

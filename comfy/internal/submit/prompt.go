@@ -84,9 +84,17 @@ func (s *Submitter) refuse(w http.ResponseWriter, err error, id string) {
 	case errors.Is(err, flow.ErrSecrets):
 		reject(w, http.StatusBadRequest, &problem("secrets_not_kept", "The server's queue keeps no secrets", "submit the prompt without an API key and without a token").ValidationError)
 	default:
-		s.Logger.Error("prompt not submitted", "error", err)
-		reject(w, http.StatusServiceUnavailable, &problem("not_accepted", "The prompt was not accepted", "try again later").ValidationError)
+		bad := s.notAccepted(err)
+		reject(w, bad.status, &bad.ValidationError)
 	}
+}
+
+// notAccepted returns the answer to a submission that the queue or the store did not take.
+func (s *Submitter) notAccepted(err error) *refusal {
+	s.Logger.Error("prompt not submitted", "error", err)
+	bad := problem("not_accepted", "The prompt was not accepted", "try again later")
+	bad.status = http.StatusServiceUnavailable
+	return bad
 }
 
 // refusal is an answer with an error status to a submission.

@@ -114,9 +114,17 @@ func (s *Submitter) number(r *http.Request, req *submission) (float64, *refusal)
 		}
 		return n, nil
 	case bool(req.Front):
-		return s.numbers.first(r.Context(), s.Engine.Queue()), nil
+		return s.numbered(s.numbers.first(r.Context(), s.Engine.Queue()))
 	}
-	return s.numbers.normal(r.Context(), s.Engine.Queue()), nil
+	return s.numbered(s.numbers.normal(r.Context(), s.Engine.Queue()))
+}
+
+// numbered returns n, or the answer if the queue did not say which number is free.
+func (s *Submitter) numbered(n float64, err error) (float64, *refusal) {
+	if err != nil {
+		return 0, s.notAccepted(err)
+	}
+	return n, nil
 }
 
 // secretKeys lists the secret keys of extra_data. A value reaches only the nodes
