@@ -45,6 +45,9 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 // Take whose ctx ends would leave a lease that nobody has.
 func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
 	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
+	if ctx.Err() != nil { // nothing is sent
+		return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, unanswered(ctx))
+	}
 	for {
 		once, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 		ack, err := js.PublishMsg(once, m, opts...)
@@ -55,7 +58,7 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 		case !again(err):
 			return 0, err
 		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err, faultOf(js.Conn())))
+			return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, errors.Join(unanswered(ctx), err, faultOf(js.Conn())))
 		}
 	}
 }
@@ -120,9 +123,18 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 			return v, err
 		}
 		if pause(ctx) != nil {
-			return v, fmt.Errorf("nats: %w: %w", ErrAway, errors.Join(context.Cause(ctx), err))
+			return v, fmt.Errorf("nats: %w", errors.Join(unanswered(ctx), err))
 		}
 	}
+}
+
+// unanswered returns why a call has ended whose context has ended: NATS did not answer in time;
+// or the caller has cancelled it, or the part is closed, and NATS may well answer.
+func unanswered(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", ErrAway, errors.Join(ctx.Err(), context.Cause(ctx)))
 }
 
 // pause waits before the next attempt. It returns the error of ctx.
