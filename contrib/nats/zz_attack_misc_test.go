@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/flow"
