@@ -127,3 +127,23 @@ func TestDeletedStaysDeleted(t *testing.T) {
 	// What says that they are gone expires when they are removed.
 	until(t, func() bool { return messagesOf(t, queue)+messagesOf(t, signals) == 0 })
 }
+
+// TestOneProcessCleans: a process removes what it has ended, and the others hear of it.
+func TestOneProcessCleans(t *testing.T) {
+	a, b := two(t, nats.Options{})
+	pushAll(t, a.Queue(), "done", "deleted")
+	require.NoError(t, takeFrom(t, a.Queue(), "done", 1).Done(t.Context()))
+	deleted, err := a.Queue().Delete(t.Context(), "deleted")
+	require.NoError(t, err)
+	require.Len(t, deleted, 1)
+	for _, bus := range []*nats.Bus{a, b} {
+		until(t, func() bool {
+			waiting, leased, err := bus.Queue().Len(t.Context())
+			require.NoError(t, err)
+			return waiting+leased+nats.Gone(bus.Queue()) == 0
+		})
+	}
+	require.Equal(t, 2, messagesOf(t, nats.QueueStream(a.Queue())), "they say for an hour that the prompts are gone")
+	pushAll(t, b.Queue(), "done", "deleted") // the ids are free
+	require.NoError(t, takeFrom(t, b.Queue(), "done", 1).Done(t.Context()))
+}

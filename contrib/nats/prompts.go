@@ -227,22 +227,25 @@ func (s *promptStream) remove(ctx context.Context, x *item) error {
 	return err
 }
 
-// expire makes the state expire of a prompt that the stream does not have any more. Other
-// processes have goneTime to read it.
+// expire makes the state of x expire, which says that x has left the queue. Other processes have
+// goneTime to read it.
 func (s *promptStream) expire(ctx context.Context, x *item) error {
-	for subject, before := s.subject(x.token, "s"), uint64(0); ; {
-		now, seq, err := s.newest(ctx, subject, x.state)
-		if err != nil || seq == 0 || now.Born != x.Born || !now.Gone || before > 0 && seq != before { // it is another state, or expires
-			return err
-		}
-		m, err := message(subject, &now, nil, true)
+	subject, gone := s.subject(x.token, "s"), x.meta
+	gone.Gone = true
+	for {
+		m, err := message(subject, &gone, nil, true)
 		if err != nil {
 			return err
 		}
-		if _, err = publish(ctx, s.js, m, jetstream.WithExpectLastSequencePerSubject(seq)); !conflicts(err) {
+		_, err = publish(ctx, s.js, m, jetstream.WithExpectLastSequencePerSubject(x.state))
+		if !conflicts(err) {
 			return err
 		}
-		if before = seq; pause(ctx) != nil {
+		_, seq, err := s.newest(ctx, subject, x.state)
+		switch {
+		case err != nil || seq != x.state: // it expires already, or a newer prompt has a state
+			return err
+		case pause(ctx) != nil:
 			return away(ctx, subject)
 		}
 	}

@@ -255,9 +255,11 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 		if err != nil && !errors.Is(err, errUnreadable) {
 			return nil, err
 		}
-		switch _, err = q.replace(ctx, x, meta{Gone: true}); {
+		switch seq, err := q.replace(ctx, x, meta{Gone: true}); {
 		case err == nil:
-			_ = q.clean(ctx, x) // sweep does it otherwise
+			gone := *x
+			gone.state = seq
+			_ = q.clean(ctx, &gone) // sweep does it otherwise
 			return b.prompt, nil
 		case !isLapsed(err): // otherwise it has changed meanwhile
 			return nil, err

@@ -158,7 +158,7 @@ func (s *signals) forget(b *box, before uint64, all bool) {
 		b.kept = nil
 	}
 	if all {
-		b.void = nil
+		b.void, b.orders = nil, nil
 		clear(b.ids)
 		clear(b.refused)
 	}

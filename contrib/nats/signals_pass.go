@@ -134,8 +134,8 @@ func (s *signals) order(ctx context.Context, key string, l *letter) (uint64, err
 }
 
 // erase deletes a message that counts no more, to save room. If it stays, Drop deletes it. It
-// looks at the message before: if the stream was made again, the sequence is that of another
-// one. A purge would delete the earlier signals of the prompt, too.
+// looks at the message before: if the stream was made again, another message has the sequence. A
+// purge would delete the earlier signals of the prompt, too.
 func (s *signals) erase(ctx context.Context, key, id string, seq uint64) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 	defer stop()

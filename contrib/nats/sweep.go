@@ -135,6 +135,11 @@ func (q *queue) clean(ctx context.Context, x *item) error {
 	if err := q.dropSignals(ctx, x); err != nil {
 		return err
 	}
+	// The state is replaced by one that expires. Until this process has read it, others that
+	// are newer would seem to be all that there is.
+	if err := q.wait(ctx, x.state); err != nil && !errors.Is(err, nodebus.ErrClosed) {
+		return err
+	}
 	if err := q.prompts.remove(ctx, x); err != nil {
 		return err
 	}
