@@ -76,7 +76,7 @@ func TestLargeEventHasItsTurn(t *testing.T) {
 				default:
 				}
 				_ = l.Append(nodebus.Event{PromptID: fmt.Sprint("s", w), Payload: nodebus.Custom{Type: "x", Data: small}})
-				if n == 100 {
+				if n == 40 {
 					running <- struct{}{}
 				}
 			}
