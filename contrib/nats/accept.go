@@ -65,10 +65,29 @@ func newEntry(ev *nodebus.Event) (*entry, error) {
 	return e, nil
 }
 
+// takeTurn waits until e is the first that waits for room: otherwise small events would take
+// all room that a large event waits for. l.mu is held before and after, and not meanwhile.
+func (l *eventLog) takeTurn() (leave func()) {
+	l.queued++
+	l.mu.Unlock()
+	l.turn <- struct{}{}
+	l.mu.Lock()
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.queued--
+		<-l.turn
+	}
+}
+
 // add waits for room, and queues an entry for the writer.
 func (l *eventLog) add(e *entry) error {
-	for {
+	for first := false; ; {
 		l.mu.Lock()
+		if others := l.queued > 0 && e.weight > 0; !first && e.beside == nil && (others || l.isFull(e)) {
+			first = true
+			defer l.takeTurn()()
+		}
 		for l.refusal() == nil && l.isFull(e) && e.beside == nil {
 			changed := l.changed
 			l.mu.Unlock()

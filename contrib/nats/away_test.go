@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
@@ -18,7 +19,8 @@ import (
 
 // place is where a server runs now and then. Connections come back to it.
 type place struct {
-	dir string
+	dir  string
+	tune func(*server.Options)
 
 	mu     sync.Mutex
 	server *embed.Server
@@ -37,7 +39,7 @@ func (p *place) InProcessConn() (net.Conn, error) {
 // begin starts the server.
 func (p *place) begin(t *testing.T) {
 	t.Helper()
-	s, err := embed.Start(t.Context(), &embed.Options{Dir: p.dir, Unsynced: true, Logger: quiet})
+	s, err := embed.Start(t.Context(), &embed.Options{Dir: p.dir, Unsynced: true, Logger: quiet, Tune: p.tune})
 	require.NoError(t, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()

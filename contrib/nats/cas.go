@@ -45,11 +45,14 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 // Take whose ctx ends would leave a lease that nobody has.
 func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
 	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
-	for unanswered := 0; ; {
-		once, stop := oneTry(ctx, tryFor(len(m.Data), unanswered))
+	if ctx.Err() != nil { // nothing is sent
+		return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, unanswered(ctx))
+	}
+	for silent := 0; ; {
+		once, stop := oneTry(ctx, tryFor(len(m.Data), silent))
 		ack, err := js.PublishMsg(once, m, opts...)
 		if once.Err() != nil {
-			unanswered++
+			silent++
 		}
 		stop()
 		switch {
@@ -58,7 +61,7 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 		case !again(err):
 			return 0, err
 		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), said(err), faultOf(js.Conn())))
+			return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, errors.Join(unanswered(ctx), said(err), faultOf(js.Conn())))
 		}
 	}
 }
@@ -76,12 +79,12 @@ const (
 // without an answer. On a slow way, a large message takes its time, and a copy of it that is
 // sent too early waits behind it: with the same time for each try, no answer would ever come in
 // time.
-func tryFor(bytes, unanswered int) time.Duration {
+func tryFor(bytes, silent int) time.Duration {
 	if bytes <= smallBytes {
 		return tryTime
 	}
 	first := tryTime + time.Duration(max(bytes-largeBytes, 0))*time.Second/slowRate
-	return min(first<<min(unanswered, mostDoubles), longestTry)
+	return min(first<<min(silent, mostDoubles), longestTry)
 }
 
 // oneTry returns the context of a try that takes some time, and that goes on for at most
@@ -152,7 +155,7 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 			return v, err
 		}
 		if pause(ctx) != nil {
-			return v, fmt.Errorf("nats: %w: %w", ErrAway, errors.Join(context.Cause(ctx), said(err)))
+			return v, fmt.Errorf("nats: %w", errors.Join(unanswered(ctx), said(err)))
 		}
 	}
 }
@@ -164,6 +167,15 @@ func said(err error) error {
 		return nil
 	}
 	return err
+}
+
+// unanswered returns why a call has ended whose context has ended: NATS did not answer in time;
+// or the caller has cancelled it, or the part is closed, and NATS may well answer.
+func unanswered(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", ErrAway, errors.Join(ctx.Err(), context.Cause(ctx)))
 }
 
 // pause waits before the next attempt. It returns the error of ctx.

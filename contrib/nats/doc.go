@@ -52,7 +52,9 @@
 // the engine extends it. If its process is killed, the prompt waits again when the lease has
 // lapsed, and its next attempt is one higher; with [Options].Node, it waits again as soon as
 // the same node opens the bus. No clocks are compared: every process counts from the moment
-// at which it sees a lease.
+// at which it sees a lease. So RetryAfter of [nodebus.Policy], which is a long lease, begins anew
+// in each process that opens the bus, and ends at once if a process with the same Node does: if
+// every process restarts before the pause is over, the prompt waits on.
 //
 // Each process knows the order of all prompts from the headers of their messages; it reads a
 // prompt when it needs the prompt. So List takes some time for each prompt. Len and List see
@@ -64,8 +66,13 @@
 // [Options].SecretKey. A process without the key, or with another one, leaves prompts with
 // secrets to the others, and also the later prompts of their clients.
 //
-// An error with [ErrAway] does not say whether the change was made. After such a Push, push
-// the same id again: [flow.ErrDuplicate] then says that the queue has the prompt.
+// An error with [ErrAway] does not say whether the change was made, nor does the error of a call
+// that was cancelled while it ran. After such a Push, push the same id again: [flow.ErrDuplicate]
+// then says that the queue has the prompt.
+//
+// What says that a prompt is gone stays until the stream does not have the prompt any more. So a
+// prompt that was deleted never comes back, also if its process is killed then, and no process
+// runs for long.
 //
 // # The store
 //

@@ -24,7 +24,7 @@ var (
 	// open.
 	ErrKey = errors.New("the secret key does not fit the prompt")
 	// ErrAway is the reason if NATS did not answer in time. Whatever was accepted before is
-	// kept.
+	// kept. A call that its caller cancels returns [context.Canceled] instead.
 	ErrAway = errors.New("NATS does not answer")
 )
 

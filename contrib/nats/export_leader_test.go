@@ -11,9 +11,9 @@ import (
 // Leader asks the leader of a stream.
 type Leader struct{ l leader }
 
-// NewLeader returns a leader of a stream with several replicas, or with one.
-func NewLeader(stream jetstream.Stream, alone bool, state func(subject string) (last uint64, count int, err error)) *Leader {
-	return &Leader{leader{stream: stream, name: "S", alone: alone, state: func(_ context.Context, subject string) (uint64, int, error) {
+// NewLeader returns a leader of a stream.
+func NewLeader(stream jetstream.Stream, state func(subject string) (last uint64, count int, err error)) *Leader {
+	return &Leader{leader{stream: stream, name: "S", state: func(_ context.Context, subject string) (uint64, int, error) {
 		return state(subject)
 	}}}
 }

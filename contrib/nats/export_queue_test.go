@@ -25,3 +25,6 @@ func EndAsKilled(ctx context.Context, held flow.Lease) error {
 	_, err := l.q.replace(ctx, &l.x, meta{Gone: true})
 	return err
 }
+
+// Gone returns how many prompts a queue still has to remove from its stream.
+func Gone(part flow.Queue) int { return len(part.(*queue).sweeper.all()) }

@@ -95,6 +95,11 @@ func (a *Arrivals) Bytes() (n int) {
 	return n
 }
 
+// AwaitSending waits until the writer of the log sends all that waits.
+func AwaitSending(b *Bus) {
+	_ = b.log.until(context.Background(), func() bool { return len(b.log.waiting) == 0 })
+}
+
 // StopReading ends the reader of a part, as if its consumer did not deliver.
 func StopReading(b *Bus, part string) {
 	switch part {

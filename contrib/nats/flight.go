@@ -74,16 +74,17 @@ func (l *eventLog) next(ctx context.Context) (f flight) {
 // send sends a flight until the stream has stored it, in parts if it is large. Parts of a
 // flight follow each other, except for messages of other processes.
 func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
-	size := messageBytes
-	if most := int(l.bus.nc.MaxPayload()); most > 0 {
-		size = max(min(size, most/2), 1<<10)
-	}
-	of := max(1, (len(b)+size-1)/size)
+	var told troubles
 	for begin := 0; ctx.Err() == nil && !l.has(number); begin++ {
+		size := messageBytes
+		if most := int(l.bus.nc.MaxPayload()); most > 0 { // of the server that is connected now
+			size = max(min(size, most/2), 1<<10)
+		}
+		of := max(1, (len(b)+size-1)/size)
 		last, whole, before := uint64(0), true, time.Now() // before the part before was sent
 		for i := 0; i < of && whole; i++ {
 			part, began := b[i*size:min((i+1)*size, len(b))], time.Now()
-			last, whole = l.sendPart(ctx, part, partName{l.name, number, begin, i + 1, of}.String(), number)
+			last, whole = l.sendPart(ctx, part, partName{l.name, number, begin, i + 1, of}.String(), number, &told)
 			whole = whole && passed(before) < partsTime // this process may have stood still
 			before = began
 		}
@@ -101,15 +102,15 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 
 // sendPart sends a message until the stream has stored it. The reader ignores a message
 // that was stored twice, because its acknowledgement was lost. sendPart returns false if
-// the reader has the flight, or ctx has ended.
-func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) (seq uint64, ok bool) {
-	var told troubles
-	unanswered := 0
+// the reader has the flight, or ctx has ended, or the part is too large for the server, which is
+// another one than before.
+func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64, told *troubles) (seq uint64, ok bool) {
+	silent := 0 // tries without an answer
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		once, stop := context.WithTimeout(ctx, tryFor(len(b), unanswered))
+		once, stop := context.WithTimeout(ctx, tryFor(len(b), silent))
 		ack, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
 		if once.Err() != nil {
-			unanswered++
+			silent++
 		}
 		stop()
 		if err == nil {
@@ -119,11 +120,14 @@ func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uin
 			return 0, false
 		}
 		if told.tell() {
-			l.bus.logger.Warn("nats: events wait, because NATS does not take them; trying again", "stream", l.stream, "error", err)
+			l.bus.logger.Warn("nats: events wait, because NATS does not take them; trying again", "stream", l.stream, "max_payload", l.bus.nc.MaxPayload(), "error", err)
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
+		}
+		if errors.Is(err, nats.ErrMaxPayload) {
+			return 0, false
 		}
 	}
 }

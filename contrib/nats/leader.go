@@ -15,18 +15,18 @@ import (
 //
 // A server that has just become the leader may know less than the leader before it: it
 // says that a message is not there, or that an older message is the newest of a subject. So
-// such an answer counts only if the leader has all messages that this process knows.
+// such an answer counts only if the leader has all messages that this process knows. That is so
+// also if the stream has one replica: somebody may give it more while this process runs.
 type leader struct {
 	stream jetstream.Stream
 	name   string // of the stream
-	alone  bool   // the stream has one replica: nobody knows more than its leader
 	// state asks for the sequence of the newest message that the leader has had, and for the
 	// number of messages of a subject. Tests replace it.
 	state func(ctx context.Context, subject string) (last uint64, count int, err error)
 }
 
 func newLeader(nc *nats.Conn, stream jetstream.Stream) *leader {
-	l := &leader{stream: stream, name: stream.CachedInfo().Config.Name, alone: stream.CachedInfo().Config.Replicas <= 1}
+	l := &leader{stream: stream, name: stream.CachedInfo().Config.Name}
 	l.state = func(ctx context.Context, subject string) (uint64, int, error) {
 		return streamState(ctx, nc, l.name, subject)
 	}
@@ -78,7 +78,7 @@ func (l *leader) get(ctx context.Context, subject string, seq uint64) (*jetstrea
 func (l *leader) ask(
 	ctx context.Context, subject string, own, all uint64, read func(context.Context) (*jetstream.RawStreamMsg, error),
 ) (*jetstream.RawStreamMsg, error) {
-	for sure := l.alone; ; {
+	for sure := false; ; {
 		m, err := asking(ctx, read)
 		absent := errors.Is(err, jetstream.ErrMsgNotFound)
 		if sure || err != nil && !absent || err == nil && m.Sequence >= own {
@@ -95,7 +95,7 @@ func (l *leader) ask(
 			return nil, failed
 		case last < max(own, all):
 			if pause(ctx) != nil {
-				return nil, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w: %w", l.name, last, max(own, all), ErrAway, context.Cause(ctx))
+				return nil, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w", l.name, last, max(own, all), unanswered(ctx))
 			}
 		case absent && count == 0:
 			return nil, err

@@ -88,7 +88,7 @@ func TestNewLeaderKnowsLess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.stream
-			l := nats.NewLeader(&s, false, s.state)
+			l := nats.NewLeader(&s, s.state)
 			var m *jetstream.RawStreamMsg
 			var err error
 			if c.get {
@@ -112,12 +112,9 @@ func TestLeaderThatStaysBehind(t *testing.T) {
 	s := &lagging{applied: 4, disabled: true}
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer stop()
-	_, err := nats.NewLeader(s, false, s.state).Newest(ctx, "s", 5)
+	_, err := nats.NewLeader(s, s.state).Newest(ctx, "s", 5)
 	require.ErrorIs(t, err, nats.ErrAway)
 	require.ErrorContains(t, err, "the leader of S has message 4, this process has 5")
-	seq, err := nats.NewLeader(s, true, s.state).Newest(t.Context(), "s", 5)
-	require.NoError(t, err)
-	require.Zero(t, seq, "a server alone knows all")
 }
 
 // TestLeaderWithoutState has a leader that does not tell its state: what has no answer is
@@ -126,7 +123,7 @@ func TestLeaderWithoutState(t *testing.T) {
 	for _, broken := range []error{errors.New("no state"), natsgo.ErrPermissionViolation} {
 		ctx, stop := context.WithCancel(t.Context())
 		asked := 0
-		_, err := nats.NewLeader(&lagging{}, false, func(string) (uint64, int, error) {
+		_, err := nats.NewLeader(&lagging{}, func(string) (uint64, int, error) {
 			if asked++; asked == 3 {
 				stop()
 			}

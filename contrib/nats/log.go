@@ -51,6 +51,8 @@ type eventLog struct {
 	read     uint64            // stream sequence of the newest message that was read
 	readAt   time.Time         // when it was read
 	changed  chan struct{}     // closed and replaced when any of this changes
+	queued   int               // the events that wait for room, or for the turn to wait
+	turn     chan struct{}     // capacity 1: who puts a value in waits for room
 
 	coming arrivals
 }
@@ -88,7 +90,7 @@ func openLog(ctx context.Context, b *Bus) (*eventLog, error) {
 // tryLog opens the log. The events up to the message orphan are lost. The messages up to hole
 // are not read.
 func tryLog(ctx context.Context, b *Bus, orphan, hole uint64) (*eventLog, error) {
-	l := &eventLog{bus: b, name: rand.Text()[:12], stream: b.streamName("LOG"), changed: make(chan struct{}), prompts: map[string]*state{}}
+	l := &eventLog{bus: b, name: rand.Text()[:12], stream: b.streamName("LOG"), changed: make(chan struct{}), turn: make(chan struct{}, 1), prompts: map[string]*state{}}
 	l.subject = l.stream + ".events"
 	l.coming.set()
 	opts := nodebus.HubOptions{}

@@ -67,9 +67,10 @@ type Bus struct {
 // nc must be a connection of [Connect], or of package embed: a connection that gives up, or
 // that buffers, would lose what is published, or publish it too late.
 //
-// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway]; it
-// tells the Logger what it waits for. A new cluster does not answer before all of its servers
-// run. Errors of a stream are a [*StreamError].
+// If NATS does not answer, Open tries again until ctx ends, and then returns [ErrAway], or
+// [context.Canceled] if the caller has cancelled ctx; it tells the Logger what it waits for. A
+// new cluster does not answer before all of its servers run. Errors of a stream are a
+// [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	b.logger, b.told = late.Logger(b.opts.Logger)

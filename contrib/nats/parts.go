@@ -25,18 +25,23 @@ var errNoPart = errors.New("nats: a part is missing")
 // replaces another one never has parts of both. Parts are stored before the message that
 // names them: who sees that message finds all parts.
 type partStore struct {
-	js    jetstream.JetStream
-	from  *leader
-	name  string // of the stream
-	bytes int    // the largest value that needs no parts, and the size of a part
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	from *leader
+	name string // of the stream
 }
 
 func newParts(nc *nats.Conn, js jetstream.JetStream, from *leader) partStore {
-	p := partStore{js: js, from: from, name: from.name, bytes: partMax}
-	if most := int(nc.MaxPayload() / 2); most > 0 { // the other half is for headers
-		p.bytes = min(p.bytes, most)
+	return partStore{nc: nc, js: js, from: from, name: from.name}
+}
+
+// bytes returns the size of the largest value that needs no parts, and of a part. The next server
+// may have another limit.
+func (p *partStore) bytes() int {
+	if most := int(p.nc.MaxPayload() / 2); most > 0 { // the other half is for headers
+		return min(partMax, most)
 	}
-	return p
+	return partMax
 }
 
 // partSubjects returns the subjects of all parts in a stream.
@@ -48,7 +53,7 @@ func (p *partStore) subject(token, name, number string) string {
 
 // put stores a value, and returns the number of its parts.
 func (p *partStore) put(ctx context.Context, token, name string, data []byte) (int, error) {
-	all := slices.Collect(slices.Chunk(data, p.bytes))
+	all := slices.Collect(slices.Chunk(data, p.bytes()))
 	return len(all), atOnce(len(all), func(i int) error {
 		_, err := publish(ctx, p.js, &nats.Msg{Subject: p.subject(token, name, strconv.Itoa(i)), Data: all[i]})
 		return err

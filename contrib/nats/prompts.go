@@ -46,7 +46,7 @@ func (s *promptStream) subject(token, kind string) string { return s.name + "." 
 // store stores a message if its subject still has the message expected, and returns the
 // sequence.
 func (s *promptStream) store(ctx context.Context, subject string, x *meta, data []byte, expected uint64) (uint64, error) {
-	m, err := message(subject, x, data, x.Gone)
+	m, err := message(subject, x, data, false) // see expire
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func stands(now, next *meta, was string) bool {
 
 // away returns the error of a change that NATS has not answered in time.
 func away(ctx context.Context, subject string) error {
-	return fmt.Errorf("nats: %s is not stored: %w: %w", subject, ErrAway, context.Cause(ctx))
+	return fmt.Errorf("nats: %s is not stored: %w", subject, unanswered(ctx))
 }
 
 // body is a prompt as the stream has it.
@@ -214,11 +214,39 @@ func (s *promptStream) isGone(ctx context.Context, x *item) bool {
 }
 
 // remove removes a prompt that has left the queue, and its parts. It removes no newer
-// prompt and no other id, whatever the stream has at that place.
+// prompt and no other id, whatever the stream has at that place. Until then, its state stays:
+// without it, the prompt would wait again.
 func (s *promptStream) remove(ctx context.Context, x *item) error {
 	err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.subject(x.token, "p")), jetstream.WithPurgeSequence(x.Born+1))
 	if err == nil && x.Parts > 0 {
 		err = s.parts.drop(ctx, x.token, x.Name)
 	}
+	if err == nil {
+		err = s.expire(ctx, x)
+	}
 	return err
+}
+
+// expire makes the state of x expire, which says that x has left the queue. Other processes have
+// goneTime to read it.
+func (s *promptStream) expire(ctx context.Context, x *item) error {
+	subject, gone := s.subject(x.token, "s"), x.meta
+	gone.Gone = true
+	for {
+		m, err := message(subject, &gone, nil, true)
+		if err != nil {
+			return err
+		}
+		_, err = publish(ctx, s.js, m, jetstream.WithExpectLastSequencePerSubject(x.state))
+		if !conflicts(err) {
+			return err
+		}
+		_, seq, err := s.newest(ctx, subject, x.state)
+		switch {
+		case err != nil || seq != x.state: // it expires already, or a newer prompt has a state
+			return err
+		case pause(ctx) != nil:
+			return away(ctx, subject)
+		}
+	}
 }

@@ -57,7 +57,7 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 			Details: fmt.Sprintf("it takes more than %d bytes, which is all that one client may use of the queue; submit a smaller prompt, or raise QueueOptions.Bytes", q.limits.share),
 		}}
 	}
-	large := len(data) > q.prompts.parts.bytes
+	large := len(data) > q.prompts.parts.bytes()
 	if large {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeoutCause(ctx, largeTime, ErrAway)

@@ -112,9 +112,13 @@ func (q *queue) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		if !isState {
 			q.pushed(q.pushing[names[1]])
 		}
-		if now := q.index.apply(x, names[1], isState, seq); now != nil && now.Gone {
-			q.sweeper.left(now)
-		} else if now != nil {
+		now := q.index.apply(x, names[1], isState, seq)
+		switch {
+		case isState && x.Gone && m.Headers().Get(jetstream.MsgTTLHeader) != "": // see expire
+			q.sweeper.removed(x.Born, x.Name)
+		case isState && x.Gone:
+			q.sweeper.left(&item{meta: *x, token: names[1], state: seq})
+		case now != nil:
 			q.reclaim(now)
 		}
 	case len(names) == 5: // a part
@@ -251,9 +255,11 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 		if err != nil && !errors.Is(err, errUnreadable) {
 			return nil, err
 		}
-		switch _, err = q.replace(ctx, x, meta{Gone: true}); {
+		switch seq, err := q.replace(ctx, x, meta{Gone: true}); {
 		case err == nil:
-			_ = q.clean(ctx, x) // sweep does it otherwise
+			gone := *x
+			gone.state = seq
+			_ = q.clean(ctx, &gone) // sweep does it otherwise
 			return b.prompt, nil
 		case !isLapsed(err): // otherwise it has changed meanwhile
 			return nil, err

@@ -134,7 +134,7 @@ func (r *reached) overdue(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	return fmt.Errorf("nats: %w: %w", ErrAway, ctx.Err())
+	return fmt.Errorf("nats: %w", unanswered(ctx))
 }
 
 // begin returns the context of a call: it ends with ctx, with the part, and after some

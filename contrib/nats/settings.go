@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +46,7 @@ func (b *Bus) whyNot(cfg *jetstream.StreamConfig, err error) string {
 	if !errors.As(err, &api) {
 		api = &jetstream.APIError{}
 	}
+	waited := errors.Is(err, ErrAway) || errors.Is(err, context.Canceled)
 	room := ""
 	if cfg.MaxBytes > 0 {
 		room = fmt.Sprintf("there is no room to reserve %d bytes; give the server a larger disk, or the account higher limits, or lower Options.LogBytes", cfg.MaxBytes)
@@ -56,11 +58,11 @@ func (b *Bus) whyNot(cfg *jetstream.StreamConfig, err error) string {
 		return room
 	case code == noPeers:
 		return fmt.Sprintf("no %d servers of the cluster can keep it; lower Options.Replicas, or start more servers", cfg.Replicas)
-	case errors.Is(err, ErrAway) && faultOf(b.nc) != nil:
+	case waited && faultOf(b.nc) != nil:
 		return "it cannot be opened" // Open tells the fault
-	case errors.Is(err, nats.ErrNoResponders) && errors.Is(err, ErrAway):
+	case errors.Is(err, nats.ErrNoResponders) && waited:
 		return "it cannot be opened; check that JetStream is enabled, also for the account"
-	case errors.Is(err, ErrAway):
+	case waited:
 		return "it cannot be opened; check that the servers run, and more than half of a cluster, and the first time all of them"
 	case room != "" && (code == insufficientStorage || code == sizeTooLarge):
 		return room

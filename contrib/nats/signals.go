@@ -37,8 +37,8 @@ type signals struct {
 	mu       sync.Mutex        // not held while NATS or code of callers works
 	boxes    map[string]*box   // by the token of the prompt
 	bytes    int               // of all boxes
-	leftover map[string]uint64 // where signals were dropped, and are still there, until the signals are open; see cleanLeftover
-	voids    []void            // that the boxes remember, the oldest first
+	leftover map[string]uint64 // where signals were dropped, and may still be there, until the signals are open; see cleanLeftover
+	voids    []void            // that the boxes remember, the oldest first; at most maxVoids
 	closed   bool
 }
 
@@ -53,7 +53,7 @@ type letter struct {
 	// refused it.
 	Refused bool `json:"refused,omitempty"`
 	// Drop says that all earlier signals of the prompt are dropped; or, if UpTo is not 0,
-	// those up to this sequence.
+	// those up to this sequence. With UpTo, it expires; without, it stays until they are deleted.
 	Drop bool   `json:"drop,omitempty"`
 	UpTo uint64 `json:"up_to,omitempty"`
 }
@@ -132,13 +132,18 @@ func (s *signals) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		if l.UpTo > 0 {
 			before = l.UpTo + 1
 		}
-		if len(b.kept) > 0 && b.kept[0].seq < before && s.leftover != nil {
-			s.leftover[key] = before
+		if s.leftover != nil && (l.UpTo == 0 || len(b.kept) > 0 && b.kept[0].seq < before) {
+			s.leftover[key] = at.Sequence.Stream
+			if l.UpTo > 0 {
+				s.leftover[key] = l.UpTo
+			}
 		}
 		s.forget(b, before, l.UpTo == 0)
 	case l.Void, l.Refused:
 		s.remove(b, &l)
-		s.voids = append(s.voids, void{key, l.ID, time.Now()})
+		if s.voids = append(s.voids, void{key, l.ID, time.Now()}); len(s.voids) > maxVoids {
+			s.forgetVoid()
+		}
 	default:
 		s.add(b, &l, at.Sequence.Stream)
 	}
@@ -172,8 +177,9 @@ func (s *signals) Drop(ctx context.Context, promptID string) error {
 	return nil
 }
 
-// drop tells all processes that the signals are dropped, and then deletes them. The
-// message that says so expires.
+// drop tells all processes that the signals are dropped, and then deletes them. The message that
+// says so is deleted with them: if this process is killed before, it stays as long as they do.
+// Processes that are late learn it from a further message, which expires.
 func (s *signals) drop(ctx context.Context, key string) error {
 	seq, err := s.from.newest(ctx, s.kept(key), s.newestKnown())
 	if err != nil || seq == 0 {
@@ -182,7 +188,7 @@ func (s *signals) drop(ctx context.Context, key string) error {
 	if seq, err = s.order(ctx, key, &letter{Drop: true}); err != nil {
 		return err
 	}
-	return s.purge(ctx, key, seq)
+	return s.dropUpTo(ctx, key, seq)
 }
 
 // purge deletes the messages of a prompt before seq.
@@ -193,15 +199,14 @@ func (s *signals) purge(ctx context.Context, key string, seq uint64) error {
 	return err
 }
 
-// cleanLeftover deletes what a process has dropped and not deleted, because it was killed:
-// otherwise it would come back when the message that says so has expired.
+// cleanLeftover deletes what a process has dropped and not deleted, because it was killed.
 func (s *signals) cleanLeftover(ctx context.Context) error {
 	s.mu.Lock()
 	all := s.leftover
 	s.leftover = nil
 	s.mu.Unlock()
 	for key, seq := range all {
-		if err := s.purge(ctx, key, seq); err != nil {
+		if err := s.dropUpTo(ctx, key, seq); err != nil {
 			return fmt.Errorf("nats: deleting dropped signals: %w", err)
 		}
 	}

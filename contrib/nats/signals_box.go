@@ -17,6 +17,7 @@ type box struct {
 	ids      map[string]bool   // true: the signal is kept; false: it is void or refused
 	void     []string          // the ids that are false, the oldest first
 	refused  map[string]uint64 // where refused signals are that this process will delete
+	orders   []keptLetter      // that this process has stored, see annul, the oldest first
 	sending  map[string]int    // the sizes of the signals that this process is sending, by id
 	len      int               // number of signals that are kept or being sent, without interrupts
 	bytes    int               // size of these signals
@@ -119,21 +120,26 @@ type void struct {
 // forgetVoids forgets the ids that the stream has forgotten, too. s.mu is held.
 func (s *signals) forgetVoids(now time.Time) {
 	for len(s.voids) > 0 && now.Sub(s.voids[0].at) > goneTime {
-		v := s.voids[0]
-		s.voids = s.voids[1:]
-		b := s.boxes[v.key]
-		if b == nil {
-			continue
-		}
-		if i := slices.Index(b.void, v.id); i >= 0 {
-			b.void = slices.Delete(b.void, i, i+1)
-			delete(b.ids, v.id)
-		}
-		s.tidy(v.key, b)
+		s.forgetVoid()
 	}
 	if len(s.voids) == 0 {
 		s.voids = nil
 	}
+}
+
+// forgetVoid forgets the oldest id that is not kept. s.mu is held.
+func (s *signals) forgetVoid() {
+	v := s.voids[0]
+	s.voids = s.voids[1:]
+	b := s.boxes[v.key]
+	if b == nil {
+		return
+	}
+	if i := slices.Index(b.void, v.id); i >= 0 {
+		b.void = slices.Delete(b.void, i, i+1)
+		delete(b.ids, v.id)
+	}
+	s.tidy(v.key, b)
 }
 
 // forget drops the signals of a box before a sequence; all says that there are no others.
@@ -152,7 +158,7 @@ func (s *signals) forget(b *box, before uint64, all bool) {
 		b.kept = nil
 	}
 	if all {
-		b.void = nil
+		b.void, b.orders = nil, nil
 		clear(b.ids)
 		clear(b.refused)
 	}
@@ -183,16 +189,14 @@ func (s *signals) forgetGoneOf(ctx context.Context, key string) error {
 		}
 	}
 	s.mu.Unlock()
-	for _, seq := range all {
-		_, err := s.from.get(ctx, s.kept(key), seq)
-		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
-			s.lose(key, seq)
-		case err != nil:
-			return err
+	return atOnce(len(all), func(i int) error {
+		_, err := s.from.get(ctx, s.kept(key), all[i])
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			s.lose(key, all[i])
+			return nil
 		}
-	}
-	return nil
+		return err
+	})
 }
 
 // lose drops a kept signal.

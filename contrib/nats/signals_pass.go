@@ -76,7 +76,7 @@ var errVoid = errors.New("nats: the sender has given up")
 func (s *signals) refuse(ctx context.Context, key string, l *letter) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer stop()
-	_, err := s.order(ctx, key, &letter{ID: l.ID, Refused: true})
+	err := s.annul(ctx, key, &letter{ID: l.ID, Refused: true})
 	if err != nil && s.check() == nil {
 		s.b.logger.Warn("nats: a refused signal stays until its prompt ends", "stream", s.name, "prompt", l.Signal.PromptID, "error", err)
 	}
@@ -88,18 +88,43 @@ func (s *signals) refuse(ctx context.Context, key string, l *letter) {
 	}
 	s.mu.Unlock()
 	if seq > 0 {
-		s.erase(ctx, seq)
+		s.erase(ctx, key, l.ID, seq)
 	}
 }
 
+// annul stores that a signal is void or refused. This concerns who asks again, or stores the
+// signal late: that is soon. So of many such messages of a prompt, the oldest are deleted:
+// whoever sends answers that are refused does not fill the stream.
+func (s *signals) annul(ctx context.Context, key string, l *letter) error {
+	seq, err := s.order(ctx, key, l)
+	if seq == 0 {
+		return err
+	}
+	var oldest keptLetter
+	s.mu.Lock()
+	if b := s.boxes[key]; b != nil {
+		if b.orders = append(b.orders, keptLetter{*l, seq}); len(b.orders) > maxOrders {
+			oldest, b.orders = b.orders[0], b.orders[1:]
+		}
+	}
+	s.mu.Unlock()
+	if oldest.seq > 0 {
+		s.erase(ctx, key, oldest.ID, oldest.seq)
+	}
+	return err
+}
+
 // order stores a message that is no signal, and waits until this process has read it. The
-// message expires.
+// message expires, unless it drops all signals. The sequence is 0 if it is not stored.
 func (s *signals) order(ctx context.Context, key string, l *letter) (uint64, error) {
 	data, err := json.Marshal(l)
 	if err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: s.kept(key), Data: data, Header: nats.Header{jetstream.MsgTTLHeader: {goneTime.String()}}}
+	m := nats.NewMsg(s.kept(key))
+	if m.Data = data; !l.Drop || l.UpTo > 0 {
+		m.Header.Set(jetstream.MsgTTLHeader, goneTime.String())
+	}
 	seq, err := publish(ctx, s.b.js, m)
 	if err != nil {
 		return 0, err
@@ -108,11 +133,17 @@ func (s *signals) order(ctx context.Context, key string, l *letter) (uint64, err
 	return seq, s.wait(ctx, seq)
 }
 
-// erase deletes a message that counts no more, to save room. If it stays, Drop deletes it.
-func (s *signals) erase(ctx context.Context, seq uint64) {
+// erase deletes a message that counts no more, to save room. If it stays, Drop deletes it. It
+// looks at the message before: if the stream was made again, another message has the sequence. A
+// purge would delete the earlier signals of the prompt, too.
+func (s *signals) erase(ctx context.Context, key, id string, seq uint64) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 	defer stop()
-	_ = s.stream.DeleteMsg(ctx, seq)
+	var l letter
+	m, err := s.from.get(ctx, s.kept(key), seq)
+	if err == nil && m.Subject == s.kept(key) && json.Unmarshal(m.Data, &l) == nil && l.ID == id {
+		_ = s.stream.DeleteMsg(ctx, seq)
+	}
 }
 
 // passKept calls a receiver for the kept signals that it has not seen. The caller has the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,7 +13,11 @@ import (
 	"github.com/nodebus/nodebus/flow"
 )
 
+// maxVoids is how many ids a process remembers that are not kept, of all prompts together.
+var maxVoids = 10_000
+
 const (
+	maxOrders   = 100                    // messages of a process and a prompt which say that signals are not kept
 	rememberLen = 1000                   // results that a receiver remembers, and ids of a box that are not kept
 	replaceTime = 500 * time.Millisecond // how long Receive waits for an older receiver that does not answer
 )
@@ -177,7 +182,7 @@ func (s *signals) replace(ctx context.Context, key string) error {
 		case !again(err):
 			return err
 		case pause(ctx) != nil:
-			return fmt.Errorf("%w: %w", ErrAway, errors.Join(context.Cause(ctx), err))
+			return errors.Join(unanswered(ctx), err)
 		}
 	}
 }
@@ -212,9 +217,22 @@ func (r *receiver) hear(m *nats.Msg) {
 	}
 	a.until = time.Now().Add(time.Duration(a.q.WaitMS) * time.Millisecond)
 	r.s.mu.Lock()
-	r.asks = append(r.asks, a)
+	r.wait(a)
 	r.s.mu.Unlock()
 	r.nudge()
+}
+
+// wait lets a question wait for the worker. The sender asks again each second: the newest
+// question of a signal replaces those before. What finds no room is asked again. signals.mu is
+// held.
+func (r *receiver) wait(a ask) {
+	at := slices.IndexFunc(r.asks, func(old ask) bool { return old.q.ID == a.q.ID })
+	switch {
+	case at >= 0:
+		r.asks[at] = a
+	case len(r.asks) < r.s.limits.PromptLen:
+		r.asks = append(r.asks, a)
+	}
 }
 
 // work answers questions, and passes on what others keep. It ends after the receiver.

@@ -121,7 +121,7 @@ func (s *signals) keep(ctx context.Context, key string, l *letter, data []byte) 
 	}
 	s.mu.Unlock()
 	if void {
-		s.erase(ctx, seq)
+		s.erase(ctx, key, l.ID, seq)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (s *signals) ask(ctx context.Context, key string, l *letter) error {
 func (s *signals) settle(ctx context.Context, key string, l *letter, failed error) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer stop()
-	_, err := s.order(ctx, key, &letter{ID: l.ID, Void: true})
+	err := s.annul(ctx, key, &letter{ID: l.ID, Void: true})
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w; and the signal may be kept or not, because NATS does not tell: %w", failed, err)

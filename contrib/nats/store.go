@@ -18,6 +18,7 @@ import (
 
 const (
 	maxParts = 1 << 16 // of a record
+	maxUnput = 1000    // see recordStore
 
 	// A page of List is read at the same time.
 	recordsPage  = 16
@@ -48,8 +49,16 @@ type recordStore struct {
 	byToken map[string]*recordAt
 	all     []*recordAt // by place, the oldest first; some are no longer in byToken
 	bytes   int
-	orphans map[string]time.Time // subjects of parts that no record has, until the store is open; see cleanOrphans
-	newest  time.Time            // of all messages
+	orphans map[string]orphanPart // by subject: parts that perhaps no record has; see cleanOrphans
+	cleaned time.Time             // of the stream, when orphans were looked at
+	newest  time.Time             // of all messages
+	unput   map[string]unput      // by token: large records that this process could not put
+}
+
+// orphanPart is where a part is, and when it was stored.
+type orphanPart struct {
+	seq uint64
+	at  time.Time
 }
 
 // recordAt is the header of a record, and where it is.
@@ -75,7 +84,7 @@ func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
 	o.RecordBytes = min(positive(o.RecordBytes, max(o.Bytes/4, 1)), o.Bytes)
 	s := &recordStore{
 		b: b, name: b.streamName("STORE"), opts: o, reached: newReached(), trimming: make(chan struct{}, 1),
-		byToken: map[string]*recordAt{}, orphans: map[string]time.Time{},
+		byToken: map[string]*recordAt{}, orphans: map[string]orphanPart{}, unput: map[string]unput{},
 	}
 	var err error
 	s.stream, err = b.openStream(ctx, "STORE", jetstream.StreamConfig{
@@ -136,7 +145,7 @@ func (s *recordStore) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	defer s.to(at.Sequence.Stream)
 	words := strings.Split(strings.TrimPrefix(m.Subject(), s.name+"."), ".")
 	if len(words) > 2 {
-		s.part(m.Subject(), at.Timestamp)
+		s.part(m.Subject(), at.Sequence.Stream, at.Timestamp)
 		return
 	}
 	x, err := header(words[0], m.Headers().Get(metaKey), at.Sequence.Stream)
@@ -156,12 +165,10 @@ func (s *recordStore) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 }
 
 // part notes a part of a record that was stored at some time.
-func (s *recordStore) part(subject string, at time.Time) {
+func (s *recordStore) part(subject string, seq uint64, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.newest = at; s.orphans != nil {
-		s.orphans[subject] = at
-	}
+	s.newest, s.orphans[subject] = at, orphanPart{seq, at}
 }
 
 // skip tells once that a message cannot be read.
@@ -300,10 +307,11 @@ func (s *recordStore) oldest(kept string) (x recordAt, ok bool) {
 
 // cleanOrphans deletes the parts of records that a process has not completed, because it
 // was killed, and of records that were replaced just then. Younger parts may belong to a
-// record that another process is storing.
+// record that another process is storing. So only what this process has read is deleted, and not
+// what may have come to the same subject since then.
 func (s *recordStore) cleanOrphans(ctx context.Context) error {
-	for _, subject := range s.oldOrphans() {
-		if err := s.purge(ctx, subject); err != nil {
+	for subject, x := range s.oldOrphans() {
+		if err := s.purge(ctx, subject, x.seq); err != nil {
 			return fmt.Errorf("nats: deleting parts of records that were never completed: %w", err)
 		}
 	}
@@ -312,24 +320,31 @@ func (s *recordStore) cleanOrphans(ctx context.Context) error {
 
 // oldOrphans returns the subjects of parts for cleanOrphans. Only times of the stream are
 // compared: this process may have another clock.
-func (s *recordStore) oldOrphans() (old []string) {
+func (s *recordStore) oldOrphans() map[string]orphanPart {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for subject, at := range s.orphans {
-		words := strings.Split(strings.TrimPrefix(subject, s.name+"."), ".")
-		x := s.byToken[words[0]]
-		if (x == nil || x.Name != words[2]) && s.newest.Sub(at) >= orphanTime {
-			old = append(old, subject)
-		}
+	old := map[string]orphanPart{}
+	if s.newest.Sub(s.cleaned) < orphanTime/4 { // it was just done
+		return old
 	}
-	s.orphans = nil
+	s.cleaned = s.newest
+	for subject, part := range s.orphans {
+		if s.newest.Sub(part.at) < orphanTime {
+			continue
+		}
+		words := strings.Split(strings.TrimPrefix(subject, s.name+"."), ".")
+		if x := s.byToken[words[0]]; x == nil || x.Name != words[2] {
+			old[subject] = part
+		}
+		delete(s.orphans, subject)
+	}
 	return old
 }
 
-// purge deletes the messages of some subjects.
-func (s *recordStore) purge(ctx context.Context, subject string) error {
+// purge deletes the messages of some subjects, up to a sequence.
+func (s *recordStore) purge(ctx context.Context, subject string, upTo uint64) error {
 	_, err := asking(ctx, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
+		return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
 	})
 	return err
 }

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,25 +26,86 @@ func (s *recordStore) Put(ctx context.Context, r flow.Record) error {
 		return err
 	}
 	x := recordAt{ID: r.Prompt.ID, token: token(r.Prompt.ID), Size: len(data)}
-	if len(data) > s.parts.bytes {
-		x.Name = rand.Text()
-		if x.Parts, err = s.parts.put(ctx, x.token, x.Name, data); err != nil {
-			return fmt.Errorf("nats: storing a part of the record of prompt %q: %w", x.ID, err)
-		}
-		data = nil
-	}
 	// The events of the run come before the record: if this process is killed after it,
 	// another one only tells the end.
 	if err := s.b.flushLog(ctx); err != nil {
 		return fmt.Errorf("nats: storing the events before the record of prompt %q: %w", x.ID, err)
 	}
-	old, err := s.head(ctx, &x, data)
+	var old recordAt
+	if len(data) > s.parts.bytes() {
+		old, err = s.putLarge(ctx, &x, data)
+	} else {
+		old, _ = s.known(x.token)
+		err = s.head(ctx, &x, data, &old, false)
+	}
 	if err != nil {
 		return err
 	}
 	s.clean(ctx, &old, x.Name)
 	s.trim(ctx, x.token)
+	if err := s.cleanOrphans(ctx); err != nil { // the next process that opens the store does it
+		s.b.logger.Debug("nats: the store is not swept", "stream", s.name, "error", err)
+	}
 	return nil
+}
+
+// unput is a large record that could not be put. Its parts may be in the stream.
+type unput struct {
+	hash [sha256.Size]byte
+	name string   // of the parts
+	old  recordAt // what the record should have replaced
+}
+
+// errReplaced means that another record was stored since the Put before.
+var errReplaced = errors.New("nats: the record was replaced")
+
+// putLarge puts a record in parts, and returns what it has replaced. If the Put before has
+// failed with the same data, it stores the parts in the same place: a caller that tries for long
+// leaves one copy. But if somebody has stored another record since, the parts need a new name:
+// that record may have replaced a record with these parts, and whoever has stored it deletes
+// them, perhaps just now.
+func (s *recordStore) putLarge(ctx context.Context, x *recordAt, data []byte) (old recordAt, err error) {
+	now := unput{hash: sha256.Sum256(data), name: rand.Text()}
+	now.old, _ = s.known(x.token)
+	s.mu.Lock()
+	before, again := s.unput[x.token]
+	delete(s.unput, x.token)
+	s.mu.Unlock()
+	if again = again && before.hash == now.hash; again {
+		now = before
+	}
+	for {
+		x.Name = now.name
+		if x.Parts, err = s.parts.put(ctx, x.token, x.Name, data); err != nil {
+			err = fmt.Errorf("nats: storing a part of the record of prompt %q: %w", x.ID, err)
+		} else {
+			err = s.head(ctx, x, nil, &now.old, again)
+		}
+		switch {
+		case err == nil:
+			if before.name != "" && before.name != now.name { // no record has them any more
+				s.clean(ctx, &recordAt{ID: x.ID, token: x.token, Name: before.name, Parts: 1}, x.Name)
+			}
+			return now.old, nil
+		case !errors.Is(err, errReplaced):
+			s.keepUnput(x.token, now)
+			return now.old, err
+		}
+		again, now.name = false, rand.Text()
+	}
+}
+
+// keepUnput remembers a record that could not be put.
+func (s *recordStore) keepUnput(token string, x unput) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other := range s.unput {
+		if len(s.unput) < maxUnput {
+			break
+		}
+		delete(s.unput, other) // cleanOrphans deletes its parts
+	}
+	s.unput[token] = x
 }
 
 // data returns the JSON of a record, reduced if it is too large.
@@ -77,38 +139,47 @@ func toJSON(v any) (data []byte, err error) {
 	return data, err
 }
 
-// head replaces the message of a record, and returns what was there before. If somebody
-// else replaces it at the same time, the last one wins.
-func (s *recordStore) head(ctx context.Context, x *recordAt, data []byte) (old recordAt, err error) {
-	old, _ = s.known(x.token)
+// head replaces the message of a record. old is what this process knows of it, and later what
+// was there before. If somebody else replaces it at the same time, the last one wins; but if
+// only is true, head returns errReplaced then.
+func (s *recordStore) head(ctx context.Context, x *recordAt, data []byte, old *recordAt, only bool) error {
 	for {
 		if x.Place = old.Place; x.Gone {
 			x.Place = 0
 		}
 		m, err := message(s.name+"."+x.token+".r", x, data, x.Gone)
 		if err != nil {
-			return old, err
+			return err
 		}
 		seq, err := publish(ctx, s.b.js, m, jetstream.WithExpectLastSequencePerSubject(old.seq))
 		if err == nil {
 			s.knows(seq)
 			_ = s.wait(ctx, seq) // it is stored, whether this process has read it or not
-			return old, nil
+			return nil
 		}
 		if !conflicts(err) || pause(ctx) != nil {
-			return old, fmt.Errorf("nats: storing the record of prompt %q: %w", x.ID, err)
+			return fmt.Errorf("nats: storing the record of prompt %q: %w", x.ID, err)
 		}
 		found, _, err := s.find(ctx, x.token)
+		none := errors.Is(err, flow.ErrNotFound)
 		switch {
-		case errors.Is(err, flow.ErrNotFound) && x.Gone:
-			s.lose(&old, found.seq)
-			return recordAt{}, nil
-		case errors.Is(err, flow.ErrNotFound), errors.Is(err, errDamaged):
-			old = recordAt{seq: found.seq}
-		case err != nil:
-			return old, err
-		default:
-			old = found
+		case none && x.Gone:
+			s.lose(old, found.seq)
+			*old = recordAt{}
+			return nil
+		case err != nil && !none && !errors.Is(err, errDamaged):
+			return err
+		case err == nil && x.Name != "" && found.Name == x.Name: // an acknowledgement was lost
+			s.knows(found.seq)
+			_ = s.wait(ctx, found.seq)
+			return nil
+		}
+		replaced := found.seq != old.seq
+		if *old = found; err != nil {
+			*old = recordAt{seq: found.seq}
+		}
+		if only && replaced {
+			return errReplaced
 		}
 	}
 }
@@ -175,9 +246,9 @@ func (s *recordStore) delete(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	old, err := s.head(ctx, &recordAt{ID: id, token: x.token, Gone: true}, nil)
+	err := s.head(ctx, &recordAt{ID: id, token: x.token, Gone: true}, nil, &x, false)
 	if err == nil {
-		s.clean(ctx, &old, "")
+		s.clean(ctx, &x, "")
 	}
 	return err
 }

@@ -51,12 +51,12 @@ func (s *sweeper) hasPart(token, name string) {
 	s.parts[name] = &orphan{token: token}
 }
 
-// removed says that the stream does not have a prompt any more.
-func (s *sweeper) removed(x *item) {
+// removed says that the stream does not have a prompt any more, and that its state expires.
+func (s *sweeper) removed(born uint64, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.gone, x.Born)
-	delete(s.parts, x.Name)
+	delete(s.gone, born)
+	delete(s.parts, name)
 }
 
 // all returns the prompts that have left the queue.
@@ -119,8 +119,9 @@ func (s *sweeper) leaveAll() {
 	s.cleaning = nil
 }
 
-// clean removes a prompt from the stream that has left the queue. Its state says for
-// goneTime that it has left. If clean fails, sweep does it.
+// clean removes a prompt from the stream that has left the queue. From then on, its state says
+// for goneTime that it has left. If clean fails, or this process is killed, a sweep does it, of
+// this process or another, however late: the state stays until the prompt is removed.
 func (q *queue) clean(ctx context.Context, x *item) error {
 	ctx, stop := context.WithTimeout(ctx, cleanTime)
 	defer stop()
@@ -134,6 +135,11 @@ func (q *queue) clean(ctx context.Context, x *item) error {
 	if err := q.dropSignals(ctx, x); err != nil {
 		return err
 	}
+	// The state is replaced by one that expires. Until this process has read it, others that
+	// are newer would seem to be all that there is.
+	if err := q.wait(ctx, x.state); err != nil && !errors.Is(err, nodebus.ErrClosed) {
+		return err
+	}
 	if err := q.prompts.remove(ctx, x); err != nil {
 		return err
 	}
@@ -143,7 +149,7 @@ func (q *queue) clean(ctx context.Context, x *item) error {
 
 // cleaned forgets what was needed to clean.
 func (q *queue) cleaned(x *item) {
-	q.sweeper.removed(x)
+	q.sweeper.removed(x.Born, x.Name)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.broken, x.Born)
@@ -203,9 +209,7 @@ func (q *queue) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, x := range q.sweeper.all() {
-		if !has(x) && x.Parts == 0 {
-			q.cleaned(x)
-		} else if err := q.clean(ctx, x); err != nil {
+		if err := q.clean(ctx, x); err != nil {
 			return err
 		}
 	}

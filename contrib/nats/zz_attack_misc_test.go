@@ -3,13 +3,10 @@ package nats_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/flow"
@@ -69,30 +66,4 @@ func TestStrangeIDs(t *testing.T) {
 		require.NoError(t, b.Signals().Drop(ctx, id))
 		stop()
 	}
-}
-
-// TestDeletedPromptStaysDeleted leaves a prompt in the stream whose state says that it has left
-// the queue, as a process that is killed does. The state expires while no process runs.
-func TestDeletedPromptStaysDeleted(t *testing.T) {
-	opts := nats.Options{Name: newName()}
-	bus := open(t, shared, opts)
-	pushAll(t, bus.Queue(), "a")
-	nc := connect(t, shared)
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	s, err := js.Stream(t.Context(), opts.Name+"_QUEUE")
-	require.NoError(t, err)
-	has, err := s.GetLastMsgForSubject(t.Context(), opts.Name+"_QUEUE.ia.p")
-	require.NoError(t, err)
-	require.NoError(t, bus.Close())
-	m := natsgo.NewMsg(opts.Name + "_QUEUE.ia.s")
-	m.Header.Set("Nb-Meta", fmt.Sprintf(`{"id":"a","born":%d,"gone":true,"by":"x","size":%d}`, has.Sequence, len(has.Data)))
-	m.Header.Set("Nats-TTL", "1s")
-	_, err = js.PublishMsg(t.Context(), m)
-	require.NoError(t, err)
-	time.Sleep(2500 * time.Millisecond)
-	bus = open(t, shared, opts)
-	waiting, leased, err := bus.Queue().Len(t.Context())
-	require.NoError(t, err)
-	require.Zero(t, waiting+leased, "it was deleted")
 }
