@@ -45,9 +45,12 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 // Take whose ctx ends would leave a lease that nobody has.
 func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
 	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
-	for {
-		once, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
+	for unanswered := 0; ; {
+		once, stop := oneTry(ctx, tryFor(len(m.Data), unanswered))
 		ack, err := js.PublishMsg(once, m, opts...)
+		if once.Err() != nil {
+			unanswered++
+		}
 		stop()
 		switch {
 		case err == nil:
@@ -58,6 +61,44 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...j
 			return 0, fmt.Errorf("nats: %s is not stored: %w: %w", m.Subject, ErrAway, errors.Join(context.Cause(ctx), err, faultOf(js.Conn())))
 		}
 	}
+}
+
+// The windows of large messages, see tryFor.
+const (
+	smallBytes  = 64 << 10
+	largeBytes  = 256 << 10
+	slowRate    = 256 << 10 // bytes a second
+	longestTry  = 30 * time.Second
+	mostDoubles = 5
+)
+
+// tryFor returns how long a try waits for the answer to a message of some bytes, after tries
+// without an answer. On a slow way, a large message takes its time, and a copy of it that is
+// sent too early waits behind it: with the same time for each try, no answer would ever come in
+// time.
+func tryFor(bytes, unanswered int) time.Duration {
+	if bytes <= smallBytes {
+		return tryTime
+	}
+	first := tryTime + time.Duration(max(bytes-largeBytes, 0))*time.Second/slowRate
+	return min(first<<min(unanswered, mostDoubles), longestTry)
+}
+
+// oneTry returns the context of a try that takes some time, and that goes on for at most
+// tryTime when ctx ends.
+func oneTry(ctx context.Context, most time.Duration) (once context.Context, stop func()) {
+	once, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	if most <= tryTime {
+		return once, cancel
+	}
+	detach := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(tryTime):
+			cancel()
+		case <-once.Done():
+		}
+	})
+	return once, func() { detach(); cancel() }
 }
 
 // faultOf returns why the server in this process stores nothing; nil if it works, or if there

@@ -104,9 +104,13 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 // the reader has the flight, or ctx has ended.
 func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64) (seq uint64, ok bool) {
 	var told troubles
+	unanswered := 0
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		once, stop := context.WithTimeout(ctx, tryTime)
+		once, stop := context.WithTimeout(ctx, tryFor(len(b), unanswered))
 		ack, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
+		if once.Err() != nil {
+			unanswered++
+		}
 		stop()
 		if err == nil {
 			return ack.Sequence, true

@@ -43,6 +43,8 @@ type reader struct {
 	compare func(context.Context) error
 	logger  *slog.Logger
 
+	slow   bool      // messages waited, and none came in time; see patience
+	waits  bool      // messages waited when the consumer was made
 	wrong  time.Time // since when the stream has less than this process has read, or is not there
 	fresh  time.Time // when this process has last read the stream, or could have
 	ended  sync.WaitGroup
@@ -119,7 +121,7 @@ func (r *reader) close() {
 // read reads with one consumer until it fails. It returns the sequence of the last
 // message that it has passed on.
 func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
-	connections := r.js.Conn().Stats().Reconnects
+	connections, began := r.js.Conn().Stats().Reconnects, time.Now()
 	if err := r.compareAfterLong(ctx); err != nil {
 		return last, err
 	}
@@ -138,7 +140,15 @@ func (r *reader) read(ctx context.Context, last uint64) (uint64, error) {
 	defer stop()
 	for n := uint64(1); ; n++ {
 		m, err := all.Next()
-		if err != nil {
+		switch {
+		case err == nil:
+		case time.Since(began) > time.Minute:
+			r.slow = false
+			return last, err
+		case n == 1 && r.waits && errors.Is(err, jetstream.ErrNoHeartbeat):
+			r.slow = true
+			return last, err
+		default:
 			return last, err
 		}
 		got.Store(n)
@@ -240,11 +250,23 @@ func (r *reader) consume(ctx context.Context, last uint64) (_ jetstream.Messages
 	if err != nil {
 		return nil, "", fmt.Errorf("nats: reading the stream %s: %w", r.stream, err)
 	}
+	r.waits = c.CachedInfo().NumPending > 0
+	heartbeat, bytes := r.patience()
 	all, err := c.Messages(
-		jetstream.PullMaxMessagesWithBytesLimit(pullLen, pullBytes), jetstream.PullExpiry(5*time.Second),
-		jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(true),
+		jetstream.PullMaxMessagesWithBytesLimit(pullLen, bytes), jetstream.PullExpiry(5*time.Second),
+		jetstream.PullHeartbeat(heartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true),
 	)
 	return all, c.CachedInfo().Name, err
+}
+
+// patience returns the time between heartbeats, and how many bytes may come before they are
+// passed on. On a slow way, a large message takes longer than two heartbeats, and what an
+// earlier consumer has sent comes before it: with the same numbers, no message would ever come.
+func (r *reader) patience() (heartbeat time.Duration, bytes int) {
+	if r.slow {
+		return 2 * time.Second, 2 << 20
+	}
+	return 500 * time.Millisecond, pullBytes
 }
 
 // lasts reports whether something has been wrong since some time, so that it is no matter of
