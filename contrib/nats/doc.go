@@ -15,6 +15,12 @@
 // Close in the other order: the hub when Run of the engine has returned, the bus, the
 // connection. Package embed runs a server in this process; then no other program is needed.
 //
+// The page docs/nats.md begins with three machines in ten steps, and has ports, health,
+// failures, backup and security. The program in examples/cluster keeps three processes running
+// and kills one again and again; run it in the folder contrib/nats:
+//
+//	go run ./examples/cluster -kill 20s
+//
 // # The log
 //
 // An event is stored before anyone receives it, so no client has seen an event that a crash
@@ -42,8 +48,8 @@
 // that nobody has completed. The clocks of the processes do not matter. The clocks of the
 // servers should differ by less than Retain.
 //
-// Call [Renew] once after a backup was restored, and after a machine has lost power whose
-// server does not synchronize its files.
+// Call [Renew] once after a backup was restored, and after power has failed at a server that
+// does not synchronize its files.
 //
 // # The queue
 //
@@ -113,6 +119,7 @@
 // gets [ErrOtherStream], and so do all processes if a stream is deleted. Hubs then hear
 // nothing more. [Bus.Done] tells the program: close the hub and the bus, and open them
 // again, or end the program, so that whatever runs it starts it again.
+//
 // Queue, store and signals of a process that was away go on by themselves: after half an
 // hour, the process compares what it knows with the streams.
 //
