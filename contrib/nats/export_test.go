@@ -28,8 +28,8 @@ type Record struct {
 	Data         []byte
 }
 
-// AppendFlight returns the bytes of a message of the log.
-func AppendFlight(all ...Record) []byte {
+// AppendBatch returns the bytes of a message of the log.
+func AppendBatch(all ...Record) []byte {
 	b := []byte{wireFormat}
 	for _, r := range all {
 		b = appendRecord(b, &record{r.Kind, r.PromptID, r.To, r.Attempt, r.Data})
@@ -37,8 +37,8 @@ func AppendFlight(all ...Record) []byte {
 	return b
 }
 
-// ParseFlight returns the records of a message of the log.
-func ParseFlight(b []byte) (all []Record, err error) {
+// ParseBatch returns the records of a message of the log.
+func ParseBatch(b []byte) (all []Record, err error) {
 	records, err := parseRecords(b)
 	for _, r := range records {
 		all = append(all, Record{r.kind, r.promptID, r.to, r.attempt, r.data})
@@ -52,9 +52,9 @@ func EventOf(r Record) (nodebus.Event, error) {
 }
 
 // PartName returns the parts of the name of a message, and the name that they make.
-func PartName(text string) (publisher string, flight uint64, part, of int, again string, ok bool) {
+func PartName(text string) (publisher string, batch uint64, part, of int, again string, ok bool) {
 	n, ok := parsePartName(text)
-	return n.publisher, n.flight, n.part, n.of, n.String(), ok
+	return n.publisher, n.batch, n.part, n.of, n.String(), ok
 }
 
 // Arrivals collects the messages of a log.
@@ -67,7 +67,7 @@ func NewArrivals() *Arrivals {
 	return a
 }
 
-// Collect takes a message with a name, a sequence and a time. It returns the flight that is
+// Collect takes a message with a name, a sequence and a time. It returns the batch that is
 // whole with this message.
 func (a *Arrivals) Collect(name, data string, seq uint64, at time.Time) (string, bool) {
 	n, ok := parsePartName(name)
@@ -81,13 +81,13 @@ func (a *Arrivals) Collect(name, data string, seq uint64, at time.Time) (string,
 // From returns the first message that is needed for the event in message seq.
 func (a *Arrivals) From(seq uint64) uint64 { return a.a.from(seq) }
 
-// Orphan returns the newest message that ends a flight without a beginning.
+// Orphan returns the newest message that ends a batch without a beginning.
 func (a *Arrivals) Orphan() uint64 { return a.a.newestOrphan() }
 
 // Publishers returns the number of the publishers that are known.
 func (a *Arrivals) Publishers() int { return len(a.a.seen) }
 
-// Bytes returns the size of the parts whose flight is not whole.
+// Bytes returns the size of the parts whose batch is not whole.
 func (a *Arrivals) Bytes() (n int) {
 	for _, p := range a.a.partly {
 		n += len(p.data)

@@ -60,7 +60,7 @@ func TestStrangeMessages(t *testing.T) {
 	for i := range many {
 		many[i] = nats.Record{PromptID: "many", Data: []byte(`{"type":"x","data":{}}`)}
 	}
-	publish("A-1", nats.AppendFlight(many...))
+	publish("A-1", nats.AppendBatch(many...))
 	require.NoError(t, l.Append(about("1", said(1))), "the IDs of the message before are not those of this event")
 	flush(t, l)
 	large := []byte(strings.Repeat("x", 4<<20))

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	flightBytes  = 256 << 10 // the events of a message, unless one event is larger
+	batchBytes   = 256 << 10 // the events of a message, unless one event is larger
 	waitingBytes = 8 << 20   // the events that were accepted and not read; Append waits at this bound
 	eventBytes   = 16 << 20  // the largest event
 	barrierTime  = 10 * time.Second
 )
 
 // eventLog is a [nodebus.Log] in a stream. A writer sends the events that wait as one
-// message, a flight, and the next flight when the stream has stored the flight before: so
+// message, a batch, and the next batch when the stream has stored the batch before: so
 // the events of a process keep their order, whatever is sent again. A reader adds the
 // events of all processes to a cache, in the order of the stream. Followers receive an
 // event when the reader has it, never earlier.
@@ -42,8 +42,8 @@ type eventLog struct {
 	closing  bool       // Append accepts nothing more
 	waiting  []*entry
 	bytes    int               // of waiting and sent
-	sent     []flight          // flights that the reader has not seen; the first is the oldest
-	flights  uint64            // the number of the newest flight
+	sent     []batch           // batches that the reader has not seen; the first is the oldest
+	batches  uint64            // the number of the newest batch
 	accepted uint64            // the number of events that Append has accepted
 	told     uint64            // how many of these events the reader has seen
 	mark     uint64            // accepted, at the newest mark; see catchUp
@@ -57,7 +57,7 @@ type eventLog struct {
 	coming arrivals
 }
 
-type flight struct {
+type batch struct {
 	number  uint64
 	entries []*entry
 }
@@ -260,7 +260,7 @@ func (l *eventLog) Flush(ctx context.Context) error {
 
 // catchUp waits until the reader has all events that any process has received before. It
 // appends a mark and waits for it: the newest sequence that a server reports is of no use,
-// because another server of a cluster may have passed on more. A mark that no flight has yet
+// because another server of a cluster may have passed on more. A mark that no batch has yet
 // is for all who ask meanwhile, so clients that connect all the time do not fill the stream.
 func (l *eventLog) catchUp(ctx context.Context) error {
 	l.mu.Lock()

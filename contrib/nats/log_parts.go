@@ -11,7 +11,7 @@ import (
 )
 
 // forgetTime is how long the readers keep a part if no other part follows it, by the clock
-// of the stream: its process was killed. A process that lives has begun the flight again by
+// of the stream: its process was killed. A process that lives has begun the batch again by
 // then, see partsTime.
 const forgetTime = 10 * time.Minute
 
@@ -22,24 +22,24 @@ const publisherTime = 24 * time.Hour
 // partsBytes is more than the largest event takes in a message.
 const partsBytes = eventBytes + 1<<10
 
-// arrivals is what the reader knows about the flights of all processes. All readers
+// arrivals is what the reader knows about the batches of all processes. All readers
 // decide in the same way which messages they ignore.
 type arrivals struct {
 	mu     sync.Mutex // the reader writes; trim reads
 	seen   map[string]*publisher
-	partly map[string]*parts // the flights that are not whole, by publisher
-	spans  []span            // the flights of several messages, in the order of the stream
-	orphan uint64            // the newest message that ends a flight whose beginning the stream does not have
+	partly map[string]*parts // the batches that are not whole, by publisher
+	spans  []span            // the batches of several messages, in the order of the stream
+	orphan uint64            // the newest message that ends a batch whose beginning the stream does not have
 }
 
 // publisher is what has come of a publisher.
 type publisher struct {
-	whole uint64    // the newest flight that is whole
-	begun uint64    // the newest flight whose first part has come
+	whole uint64    // the newest batch that is whole
+	begun uint64    // the newest batch whose first part has come
 	at    time.Time // of the newest message
 }
 
-// parts are the first parts of a flight.
+// parts are the first parts of a batch.
 type parts struct {
 	name  partName // of the newest part
 	first uint64   // the sequence of the first part
@@ -47,14 +47,14 @@ type parts struct {
 	data  []byte
 }
 
-// span is the place of a flight of several messages.
+// span is the place of a batch of several messages.
 type span struct{ first, last uint64 }
 
 func (a *arrivals) set() {
 	a.seen, a.partly = map[string]*publisher{}, map[string]*parts{}
 }
 
-// collect returns the data of a flight when its last part has come. It returns false
+// collect returns the data of a batch when its last part has come. It returns false
 // before, and for parts that came before.
 func (a *arrivals) collect(name partName, data []byte, at *jetstream.MsgMetadata) ([]byte, bool) {
 	a.mu.Lock()
@@ -65,7 +65,7 @@ func (a *arrivals) collect(name partName, data []byte, at *jetstream.MsgMetadata
 		}
 	}
 	from := a.publisher(name.publisher, at.Timestamp)
-	if name.flight <= from.whole {
+	if name.batch <= from.whole {
 		return nil, false
 	}
 	if name.of > 1 {
@@ -76,7 +76,7 @@ func (a *arrivals) collect(name partName, data []byte, at *jetstream.MsgMetadata
 		a.spans = append(a.spans, span{first, at.Sequence.Stream})
 	}
 	delete(a.partly, name.publisher)
-	from.whole = name.flight
+	from.whole = name.batch
 	return data, true
 }
 
@@ -100,9 +100,9 @@ func (a *arrivals) join(from *publisher, name partName, data []byte, at *jetstre
 	switch {
 	case name.part == 1:
 		p = &parts{first: at.Sequence.Stream}
-		a.partly[name.publisher], from.begun = p, max(from.begun, name.flight)
-	case p == nil || p.name.flight != name.flight || p.name.begin != name.begin || p.name.part != name.part-1:
-		if name.part == name.of && name.flight > from.begun {
+		a.partly[name.publisher], from.begun = p, max(from.begun, name.batch)
+	case p == nil || p.name.batch != name.batch || p.name.begin != name.begin || p.name.part != name.part-1:
+		if name.part == name.of && name.batch > from.begun {
 			a.orphan = at.Sequence.Stream
 		}
 		return nil, 0
@@ -149,7 +149,7 @@ func parsePartName(text string) (n partName, ok bool) {
 	}
 	n.publisher, n.part, n.of = words[0], 1, 1
 	var err error
-	if n.flight, err = strconv.ParseUint(words[1], 10, 64); err != nil || n.flight == 0 {
+	if n.batch, err = strconv.ParseUint(words[1], 10, 64); err != nil || n.batch == 0 {
 		return n, false
 	}
 	for i, v := range []*int{&n.begin, &n.part, &n.of} {

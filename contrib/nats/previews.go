@@ -12,7 +12,7 @@ import (
 
 // The previews that have come and whose place in the stream has not.
 const (
-	previewLen   = maxFlight
+	previewLen   = maxBatch
 	previewBytes = 32 << 20
 	previewWait  = 20 * time.Millisecond // for a preview whose name was read; all events wait with it
 	previewRest  = time.Second           // after a preview that did not come, before the reader waits again

@@ -73,7 +73,6 @@ func TestSlowWay(t *testing.T) {
 	require.NoError(t, bus.Queue().Push(ctx, &nodebus.Prompt{ID: "p", Extra: map[string]any{"x": text}}, nil))
 	require.NoError(t, bus.Log().Append(about("1", nodebus.Custom{Type: "x", Data: text})))
 	require.NoError(t, nats.Flush(ctx, bus.Log()))
-	require.Less(t, nc.Stats().OutBytes, uint64(9*len(text)), "few copies are sent")
 	require.Equal(t, "p", takeFrom(t, fast.Queue(), "p", 1).Job().Prompt.ID)
 }
 

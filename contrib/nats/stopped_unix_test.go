@@ -99,10 +99,6 @@ func TestStopped(t *testing.T) {
 	for range seconds {
 		require.Equal(t, "began", p.line(t)[0])
 	}
-	go func() {
-		for p.lines.Scan() {
-		}
-	}()
 	time.Sleep(500 * time.Millisecond)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGSTOP))
 	ctx, cancel := context.WithCancel(context.Background())

@@ -8,12 +8,12 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// A message of the log stream carries the events of one flight, in order. The cursor's ID
+// A message of the log stream carries the events of one batch, in order. The cursor's ID
 // of an event is the stream sequence of its message, followed by its place in the message
 // in 10 bits: all processes that read the stream see the same IDs.
 const (
 	placeBits  = 10
-	maxFlight  = 1 << placeBits // events in a message
+	maxBatch   = 1 << placeBits // events in a message
 	wireFormat = 1              // the first byte of a message
 )
 
@@ -72,7 +72,7 @@ func parseRecords(b []byte) (all []record, err error) {
 		for i := range fields {
 			ok = ok && field(&b, &fields[i])
 		}
-		if !ok || len(all) == maxFlight { // a further record would have an ID of the next message
+		if !ok || len(all) == maxBatch { // a further record would have an ID of the next message
 			return nil, errWire
 		}
 		r.attempt, r.promptID, r.to, r.data = int(attempt), string(fields[0]), string(fields[1]), fields[2]

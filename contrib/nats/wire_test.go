@@ -10,11 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzFlight checks that no bytes of another process do harm, and that records are read as
+// FuzzBatch checks that no bytes of another process do harm, and that records are read as
 // they were written.
-func FuzzFlight(f *testing.F) {
-	f.Add(nats.AppendFlight())
-	f.Add(nats.AppendFlight(
+func FuzzBatch(f *testing.F) {
+	f.Add(nats.AppendBatch())
+	f.Add(nats.AppendBatch(
 		nats.Record{PromptID: "p", To: "ann", Attempt: 2, Data: []byte(`{"type":"x","data":{}}`)},
 		nats.Record{Kind: 1, Data: []byte{0, 0, 0, 99, 1}},
 		nats.Record{Kind: 2, PromptID: "p"}, nats.Record{Kind: 3, To: "bob", Data: []byte("name.1")},
@@ -23,11 +23,11 @@ func FuzzFlight(f *testing.F) {
 	f.Add([]byte{1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0})
 	f.Add([]byte{1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		all, err := nats.ParseFlight(b)
+		all, err := nats.ParseBatch(b)
 		if err != nil {
 			return
 		}
-		same, err := nats.ParseFlight(nats.AppendFlight(all...))
+		same, err := nats.ParseBatch(nats.AppendBatch(all...))
 		require.NoError(t, err)
 		require.Equal(t, all, same)
 		for _, r := range all {
@@ -45,16 +45,16 @@ func FuzzPartName(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		_, flight, part, of, again, ok := nats.PartName(text)
+		_, batch, part, of, again, ok := nats.PartName(text)
 		if !ok {
 			return
 		}
-		require.Positive(t, flight)
+		require.Positive(t, batch)
 		require.True(t, 1 <= part && part <= of)
 		_, flight2, part2, of2, same, ok := nats.PartName(again)
 		require.True(t, ok)
 		require.Equal(t, again, same)
-		require.Equal(t, []any{flight, part, of}, []any{flight2, part2, of2})
+		require.Equal(t, []any{batch, part, of}, []any{flight2, part2, of2})
 	})
 }
 
@@ -105,7 +105,7 @@ func TestArrivalsKnowWhatIsNeeded(t *testing.T) {
 	collect("A-1", 10)
 	collect("A-2-0-1-3", 11)
 	collect("B-1", 12)
-	require.EqualValues(t, 11, a.From(13), "a flight that is not whole yet")
+	require.EqualValues(t, 11, a.From(13), "a batch that is not whole yet")
 	collect("A-2-0-2-3", 13)
 	collect("A-2-0-3-3", 14)
 	require.EqualValues(t, 10, a.From(10))

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	messageBytes = 1 << 20         // a larger flight is sent in parts
-	partsTime    = 2 * time.Minute // a part that takes longer makes its flight begin again
+	messageBytes = 1 << 20         // a larger batch is sent in parts
+	partsTime    = 2 * time.Minute // a part that takes longer makes its batch begin again
 )
 
-// write sends flights until ctx ends.
+// write sends batches until ctx ends.
 func (l *eventLog) write(ctx context.Context) {
 	var b []byte
 	for {
@@ -36,8 +36,8 @@ func (l *eventLog) write(ctx context.Context) {
 	}
 }
 
-// next waits for events, and makes a flight of them.
-func (l *eventLog) next(ctx context.Context) (f flight) {
+// next waits for events, and makes a batch of them.
+func (l *eventLog) next(ctx context.Context) (f batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.waiting) == 0 {
@@ -49,20 +49,20 @@ func (l *eventLog) next(ctx context.Context) (f flight) {
 		}
 		l.mu.Lock()
 		if ctx.Err() != nil {
-			return flight{}
+			return batch{}
 		}
 	}
 	n, size := 0, 0
-	for n < len(l.waiting) && n < maxFlight {
+	for n < len(l.waiting) && n < maxBatch {
 		more := max(l.waiting[n].size(), l.waiting[n].weight) // a preview is sent, too
-		if n > 0 && size+more > flightBytes {
+		if n > 0 && size+more > batchBytes {
 			break
 		}
 		size += more
 		n++
 	}
-	l.flights++
-	f = flight{l.flights, l.waiting[:n:n]}
+	l.batches++
+	f = batch{l.batches, l.waiting[:n:n]}
 	if l.waiting = l.waiting[n:]; len(l.waiting) == 0 {
 		l.waiting = nil // and not the rest of an array that holds what was sent
 	}
@@ -71,8 +71,8 @@ func (l *eventLog) next(ctx context.Context) (f flight) {
 	return f
 }
 
-// send sends a flight until the stream has stored it, in parts if it is large. Parts of a
-// flight follow each other, except for messages of other processes.
+// send sends a batch until the stream has stored it, in parts if it is large. Parts of a
+// batch follow each other, except for messages of other processes.
 func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 	var told troubles
 	for begin := 0; ctx.Err() == nil && !l.has(number); begin++ {
@@ -102,7 +102,7 @@ func (l *eventLog) send(ctx context.Context, b []byte, number uint64) {
 
 // sendPart sends a message until the stream has stored it. The reader ignores a message
 // that was stored twice, because its acknowledgement was lost. sendPart returns false if
-// the reader has the flight, or ctx has ended, or the part is too large for the server, which is
+// the reader has the batch, or ctx has ended, or the part is too large for the server, which is
 // another one than before.
 func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uint64, told *troubles) (seq uint64, ok bool) {
 	silent := 0 // tries without an answer
@@ -138,7 +138,7 @@ func passed(t time.Time) time.Duration {
 	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
 }
 
-// has reports whether the reader has a flight of this process: then it is stored, whatever
+// has reports whether the reader has a batch of this process: then it is stored, whatever
 // became of its acknowledgement.
 func (l *eventLog) has(number uint64) bool {
 	l.mu.Lock()
@@ -170,7 +170,7 @@ func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 	l.change()
 }
 
-// arrive does the work of receive. It returns the number of the flight that is whole with
+// arrive does the work of receive. It returns the number of the batch that is whole with
 // this message, if this process has sent it; otherwise 0.
 func (l *eventLog) arrive(m jetstream.Msg, at *jetstream.MsgMetadata) (number uint64) {
 	name, ok := parsePartName(m.Headers().Get(jetstream.MsgIDHeader))
@@ -188,7 +188,7 @@ func (l *eventLog) arrive(m jetstream.Msg, at *jetstream.MsgMetadata) (number ui
 	}
 	var own []*entry
 	if name.publisher == l.name {
-		own = l.own(name.flight)
+		own = l.own(name.batch)
 	}
 	for i := 0; i < len(records); {
 		done := make(chan struct{})
@@ -208,7 +208,7 @@ func (l *eventLog) arrive(m jetstream.Msg, at *jetstream.MsgMetadata) (number ui
 	if own == nil {
 		return 0
 	}
-	return name.flight
+	return name.batch
 }
 
 // strange reports a message that this process cannot read.
@@ -216,7 +216,7 @@ func (l *eventLog) strange(at *jetstream.MsgMetadata, err error) {
 	l.bus.logger.Error("nats: a message of the log is left out", "stream", l.stream, "sequence", at.Sequence.Stream, "error", err)
 }
 
-// own returns the entries of a flight of this process, if it is the oldest that the
+// own returns the entries of a batch of this process, if it is the oldest that the
 // reader has not seen. They need no decoding.
 func (l *eventLog) own(number uint64) []*entry {
 	l.mu.Lock()
@@ -263,12 +263,12 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 // they have already.
 type partName struct {
 	publisher       string
-	flight          uint64
-	begin, part, of int // how often the flight has begun again; which part of how many
+	batch           uint64
+	begin, part, of int // how often the batch has begun again; which part of how many
 }
 
 func (n partName) String() string {
-	text := n.publisher + "-" + strconv.FormatUint(n.flight, 10)
+	text := n.publisher + "-" + strconv.FormatUint(n.batch, 10)
 	if n.of == 1 && n.begin == 0 {
 		return text
 	}
