@@ -190,7 +190,8 @@ func TestInterruptOfAPromptThatHasEnded(t *testing.T) {
 	inFleet(t, func(f *fleet) {
 		tape := f.record()
 		f.waitsAgain("p")
-		for q := range f.queue.List(f.ctx) {
+		for q, err := range f.queue.List(f.ctx) {
+			require.NoError(t, err)
 			rec := flow.Record{Prompt: q.Prompt, Attempt: 1, State: nodebus.Succeeded, Success: &nodebus.ExecutionSuccess{PromptID: "p"}}
 			require.NoError(t, f.store.Put(f.ctx, rec))
 		}
