@@ -55,6 +55,7 @@ type mailbox struct {
 	bytes    int      // size of these signals
 	ends     bool     // an interrupt is kept
 	sending  int      // number of calls of Send that use the mailbox
+	drops    int      // number of calls of Drop while the mailbox is used
 	receiver *receiver
 }
 
@@ -78,8 +79,9 @@ func (m *memSignals) Send(ctx context.Context, s Signal) error {
 	kept := false
 	defer func() { m.leave(s.PromptID, box, &s, kept) }() // deferred: a receiver may call runtime.Goexit
 	var passed *receiver
+	drops := 0
 	for {
-		r := m.keep(box, passed, &s)
+		r := m.keep(box, passed, &s, &drops)
 		if r == nil {
 			kept = true
 			return nil
@@ -128,12 +130,16 @@ func (m *memSignals) add(box *mailbox, s *Signal, n int) {
 }
 
 // keep appends s to the kept signals, if the last receiver that it was passed to is the
-// receiver of the prompt. Otherwise it returns the receiver.
-func (m *memSignals) keep(box *mailbox, passed *receiver, s *Signal) *receiver {
+// receiver of the prompt. Otherwise it returns the receiver, and sets drops. A signal that
+// was dropped since then is not kept: the prompt may have ended because of the signal.
+func (m *memSignals) keep(box *mailbox, passed *receiver, s *Signal, drops *int) *receiver {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
+	case passed != nil && *drops != box.drops:
+		m.add(box, s, -1)
 	case box.receiver != nil && box.receiver != passed:
+		*drops = box.drops
 		return box.receiver
 	case s.Interrupt && box.ends: // kept already
 		m.add(box, s, -1)
@@ -228,6 +234,7 @@ func (m *memSignals) Drop(_ context.Context, promptID string) error {
 		m.add(box, &box.kept[i], -1)
 	}
 	box.kept, box.ends = nil, false
+	box.drops++
 	m.tidy(promptID, box)
 	return nil
 }

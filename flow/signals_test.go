@@ -97,6 +97,20 @@ func TestRefusedSignalsTakeNoRoom(t *testing.T) {
 	require.NoError(t, s.Send(t.Context(), reply("b", 1)))
 }
 
+// TestSignalIsDroppedWhileItIsReceived drops the signals of a prompt before the receiver has
+// returned, as the end of the prompt may do: nothing is left for a later prompt with the id.
+func TestSignalIsDroppedWhileItIsReceived(t *testing.T) {
+	m := flow.NewSignals(nil)
+	stop, err := m.Receive("p", func(flow.Signal) error { return m.Drop(t.Context(), "p") })
+	require.NoError(t, err)
+	for _, s := range []flow.Signal{{PromptID: "p", Interrupt: true}, {PromptID: "p", Node: "n"}} {
+		require.NoError(t, m.Send(t.Context(), s))
+	}
+	stop()
+	_, err = m.Receive("p", func(s flow.Signal) error { t.Errorf("%+v is left", s); return nil })
+	require.NoError(t, err)
+}
+
 // TestSendWaitsForItsTurn: a receiver that hangs holds up other senders only until their
 // context ends, and a new receiver begins at once.
 func TestSendWaitsForItsTurn(t *testing.T) {

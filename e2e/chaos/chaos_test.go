@@ -78,7 +78,9 @@ func (r *rig) survive() {
 	if r.rolling {
 		require.Zero(r.t, r.total.refused.Load(), "a client sees that its line is cut, and nothing else")
 	}
-	r.require(faults)
+	if r.require(faults); r.t.Failed() {
+		return
+	}
 	fmt.Printf("%s: every accepted prompt has exactly one record; the end of one attempt is recorded, and was told exactly once to each of its clients; in no attempt was an event lost, doubled or reordered\n", name)
 }
 

@@ -4,8 +4,10 @@ package chaos_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/client"
 	"github.com/stretchr/testify/require"
 )
@@ -266,10 +269,26 @@ func (r *rig) history() *history {
 	for _, b := range r.books {
 		h.Followers = append(h.Followers, b.follower())
 	}
-	all, err := r.users[0].History(r.t.Context(), 0)
+	answer, err := http.Get("http://" + r.pick() + "/records")
 	require.NoError(r.t, err)
-	for _, o := range all {
-		h.Records = append(h.Records, recorded{o.PromptID, o.State, o.Attempt})
+	defer answer.Body.Close()
+	for all := json.NewDecoder(answer.Body); ; {
+		var o struct {
+			ID      string
+			State   nodebus.State
+			Attempt int
+		}
+		if err := all.Decode(&o); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(r.t, err)
+		}
+		h.Records = append(h.Records, recorded{o.ID, o.State, o.Attempt})
+	}
+	some, err := r.users[0].History(r.t.Context(), 100)
+	require.NoError(r.t, err)
+	for _, o := range some {
+		require.Contains(r.t, h.Records, recorded{o.PromptID, o.State, o.Attempt}, "clients see the records")
 	}
 	return h
 }

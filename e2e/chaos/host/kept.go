@@ -28,6 +28,9 @@ type parts struct {
 // source is where the parts come from.
 type source struct{ file, node, dir, own, routes string }
 
+// all keeps the records of a long run.
+var all = &flow.StoreOptions{Len: 1e6, Bytes: 4 << 30}
+
 // open opens the file, or starts the server. It waits for the process before, which may
 // drain.
 func (s *source) open(ctx context.Context, log *slog.Logger) (*parts, error) {
@@ -35,7 +38,7 @@ func (s *source) open(ctx context.Context, log *slog.Logger) (*parts, error) {
 	if s.node != "" {
 		return s.join(ctx, key, log)
 	}
-	db, err := bolt.Open(s.file, &bolt.Options{LockTimeout: time.Minute, SecretKey: key, Logger: log})
+	db, err := bolt.Open(s.file, &bolt.Options{LockTimeout: time.Minute, Store: all, SecretKey: key, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -45,22 +48,15 @@ func (s *source) open(ctx context.Context, log *slog.Logger) (*parts, error) {
 // join starts a server of the cluster, and opens the bus.
 func (s *source) join(ctx context.Context, key []byte, log *slog.Logger) (*parts, error) {
 	opts := &embed.Options{
-		Dir: s.dir, Name: s.node, Listen: s.own, Routes: strings.Split(s.routes, ","), Logger: log,
+		Dir: s.dir, Name: s.node, Listen: s.own, Routes: strings.Split(s.routes, ","), LockTimeout: time.Minute, Logger: log,
 		// Nobody listens at this address, so that the servers do not go round the proxies.
 		Tune: func(o *server.Options) { o.Cluster.Advertise = "127.0.0.1:1" },
 	}
-	var at *embed.Server
-	var err error
-	for deadline := time.Now().Add(time.Minute); ; {
-		if at, err = embed.Start(ctx, opts); !errors.Is(err, embed.ErrInUse) || time.Now().After(deadline) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	at, err := embed.Start(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	bus, err := nats.Open(ctx, at.Conn(), &nats.Options{Node: s.node, Replicas: 3, SecretKey: key, Logger: log})
+	bus, err := nats.Open(ctx, at.Conn(), &nats.Options{Node: s.node, Replicas: 3, Store: all, SecretKey: key, Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, at.Close())
 	}

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -65,6 +66,7 @@ func run(ctx context.Context, from *source, cache, listen string) (err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", server)
 	mux.Handle("GET /events", sse.New(hub, &sse.Options{Remaining: engine.Remaining}))
+	mux.Handle("GET /records", records(kept.store))
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
@@ -85,4 +87,17 @@ func run(ctx context.Context, from *source, cache, listen string) (err error) {
 	}
 	serving.Wait()
 	return err
+}
+
+// records sends a line for each record, as long as that takes: many thousands may be in a
+// store that is elsewhere.
+func records(store flow.Store) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for rec, err := range store.List(r.Context()) {
+			if err != nil {
+				panic(http.ErrAbortHandler) // the client sees that the list is not whole
+			}
+			_ = json.NewEncoder(w).Encode(map[string]any{"id": rec.Prompt.ID, "state": rec.State, "attempt": rec.Attempt})
+		}
+	}
 }
