@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/embed"
@@ -61,7 +62,9 @@ func (w withServer) Run() int {
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
 	// The tests that need synchronized files have servers of their own.
-	if shared, err = embed.Start(ctx, &embed.Options{Dir: dir, Unsynced: true, Logger: quiet}); err != nil {
+	if shared, err = embed.Start(ctx, &embed.Options{Dir: dir, Unsynced: true, Logger: quiet, Tune: func(o *server.Options) {
+		o.JetStreamMaxStore = 1 << 40 // hundreds of logs reserve room, and use little
+	}}); err != nil {
 		panic(err)
 	}
 	defer func() { _ = shared.Close() }()
