@@ -121,6 +121,45 @@ func TestLogCacheExpiresByAnotherClock(t *testing.T) {
 	}
 }
 
+// TestLogCacheWhoseClockJumps adds events whose times jump back, or forward, by a day in the
+// middle, as they do if the clock of the machine is set. Nobody misses an event in silence.
+func TestLogCacheWhoseClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		for _, far := range []bool{false, true} {
+			bubble.Test(t, func(t *testing.T) {
+				c := nodebus.NewLogCache(nodebus.Cursor{Epoch: "e"}, &nodebus.HubOptions{Retain: time.Minute})
+				var heard []uint64
+				_, stop, err := c.Follow(func(ev nodebus.Event) { heard = append(heard, ev.ID) })
+				require.NoError(t, err)
+				defer stop()
+				for i, ev := range []nodebus.Event{start("1"), ending("1"), start("2"), start("3"), ending("3"), ending("2")} {
+					ev.ID, ev.Time = uint64(i+1), time.Now()
+					if i >= 3 {
+						ev.Time = ev.Time.Add(jump)
+					}
+					if far {
+						c.SetTime(ev.Time)
+					}
+					require.NoError(t, c.Add(ev))
+				}
+				require.Equal(t, []uint64{1, 2, 3, 4, 5, 6}, heard, "the order is that of the log")
+				page, err := c.Read(nodebus.LogQuery{All: true, UpTo: 6})
+				require.NoError(t, err)
+				if len(page.Events) < 6 {
+					require.NotZero(t, page.Lost, "what has expired early is told")
+				}
+				require.True(t, c.Closed("2"))
+				again := start("4")
+				again.ID, again.Time = 7, time.Now().Add(jump)
+				require.NoError(t, c.Add(again))
+				page, err = c.Read(nodebus.LogQuery{Prompts: []string{"4"}, UpTo: 7})
+				require.NoError(t, err)
+				require.Len(t, page.Events, 1)
+			})
+		}
+	}
+}
+
 // TestLogCacheTellsWhatMayFollow compares Check with Add, and Oldest with Read.
 func TestLogCacheTellsWhatMayFollow(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
