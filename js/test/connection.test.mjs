@@ -266,7 +266,7 @@ test("who is not allowed in gives up", async (t) => {
 });
 
 test("who is not allowed in gives up, also where there are no Server-Sent Events", async (t) => {
-  const server = await Server.start(t);
+  let server = await Server.start(t);
   const who = { message: "not you" };
   for (const [status, body] of [[401, "not you\n"], [403, { error: who }]]) {
     for (const events of [404, 405]) {
@@ -280,7 +280,8 @@ test("who is not allowed in gives up, also where there are no Server-Sent Events
       }
     }
   }
-  server.refuse = {};
+  server = await Server.start(t); // at the other one, a client that gave up can still arrive
+  server.routes["GET /prompt"] = () => [403, { error: who }];
   const client = connect(t, server, { WebSocket });
   const peer = (await server.accept()).greet("life-0");
   await client.ready;
