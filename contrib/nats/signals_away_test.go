@@ -30,13 +30,15 @@ func briefly(t *testing.T) context.Context {
 }
 
 // stored returns the number of messages of a stream.
-func stored(t *testing.T, s *embed.Server, stream string) uint64 {
+func stored(t *testing.T, s *embed.Server, stream string) uint64 { return state(t, s, stream).Msgs }
+
+func state(t *testing.T, s *embed.Server, stream string) jetstream.StreamState {
 	t.Helper()
 	js, err := jetstream.New(s.Conn())
 	require.NoError(t, err)
 	x, err := js.Stream(t.Context(), stream)
 	require.NoError(t, err)
-	return x.CachedInfo().State.Msgs
+	return x.CachedInfo().State
 }
 
 // TestReceiverIsKilled kills the process of a receiver again and again: what it has said

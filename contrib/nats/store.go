@@ -52,7 +52,7 @@ type recordStore struct {
 	orphans map[string]orphanPart // by subject: parts that perhaps no record has; see cleanOrphans
 	cleaned time.Time             // of the stream, when orphans were looked at
 	newest  time.Time             // of all messages
-	unput   map[string]unput      // by token: large records that this process could not put
+	unput   map[string]unput      // by token: records that this process could not put
 }
 
 // orphanPart is where a part is, and when it was stored.
@@ -67,7 +67,7 @@ type recordAt struct {
 	Place uint64 `json:"place,omitempty"` // of the first Put; 0: the sequence of this message
 	Size  int    `json:"size,omitempty"`
 	Parts int    `json:"parts,omitempty"`
-	Name  string `json:"name,omitempty"` // of the parts
+	Name  string `json:"name,omitempty"` // of this Put, and of the parts
 	Gone  bool   `json:"gone,omitempty"`
 
 	token string

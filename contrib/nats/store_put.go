@@ -31,13 +31,7 @@ func (s *recordStore) Put(ctx context.Context, r flow.Record) error {
 	if err := s.b.flushLog(ctx); err != nil {
 		return fmt.Errorf("nats: storing the events before the record of prompt %q: %w", x.ID, err)
 	}
-	var old recordAt
-	if len(data) > s.parts.bytes() {
-		old, err = s.putLarge(ctx, &x, data)
-	} else {
-		old, _ = s.known(x.token)
-		err = s.head(ctx, &x, data, &old, false)
-	}
+	old, err := s.put(ctx, &x, data)
 	if err != nil {
 		return err
 	}
@@ -49,22 +43,23 @@ func (s *recordStore) Put(ctx context.Context, r flow.Record) error {
 	return nil
 }
 
-// unput is a large record that could not be put. Its parts may be in the stream.
+// unput is a record that could not be put. It may be in the stream, or become so, and so may
+// its parts.
 type unput struct {
 	hash [sha256.Size]byte
-	name string   // of the parts
+	name string
 	old  recordAt // what the record should have replaced
 }
 
 // errReplaced means that another record was stored since the Put before.
 var errReplaced = errors.New("nats: the record was replaced")
 
-// putLarge puts a record in parts, and returns what it has replaced. If the Put before has
-// failed with the same data, it stores the parts in the same place: a caller that tries for long
-// leaves one copy. But if somebody has stored another record since, the parts need a new name:
-// that record may have replaced a record with these parts, and whoever has stored it deletes
-// them, perhaps just now.
-func (s *recordStore) putLarge(ctx context.Context, x *recordAt, data []byte) (old recordAt, err error) {
+// put puts a record, and returns what it has replaced. If the Put before has failed with the same
+// data, it stores the record and its parts in the same place: a caller that tries for long leaves
+// one copy. But if somebody has stored another record since, the parts need a new name: that
+// record may have replaced a record with these parts, and whoever has stored it deletes them,
+// perhaps just now.
+func (s *recordStore) put(ctx context.Context, x *recordAt, data []byte) (old recordAt, err error) {
 	now := unput{hash: sha256.Sum256(data), name: rand.Text()}
 	now.old, _ = s.known(x.token)
 	s.mu.Lock()
@@ -76,14 +71,9 @@ func (s *recordStore) putLarge(ctx context.Context, x *recordAt, data []byte) (o
 	}
 	for {
 		x.Name = now.name
-		if x.Parts, err = s.parts.put(ctx, x.token, x.Name, data); err != nil {
-			err = fmt.Errorf("nats: storing a part of the record of prompt %q: %w", x.ID, err)
-		} else {
-			err = s.head(ctx, x, nil, &now.old, again)
-		}
-		switch {
+		switch err = s.putAs(ctx, x, data, &now.old, again); {
 		case err == nil:
-			if before.name != "" && before.name != now.name { // no record has them any more
+			if before.name != "" && before.name != now.name { // no record has its parts any more
 				s.clean(ctx, &recordAt{ID: x.ID, token: x.token, Name: before.name, Parts: 1}, x.Name)
 			}
 			return now.old, nil
@@ -93,6 +83,18 @@ func (s *recordStore) putLarge(ctx context.Context, x *recordAt, data []byte) (o
 		}
 		again, now.name = false, rand.Text()
 	}
+}
+
+// putAs stores a record with a name, and its parts before it. For old and only, see head.
+func (s *recordStore) putAs(ctx context.Context, x *recordAt, data []byte, old *recordAt, only bool) (err error) {
+	if len(data) <= s.parts.bytes() {
+		x.Parts = 0
+		return s.head(ctx, x, data, old, only)
+	}
+	if x.Parts, err = s.parts.put(ctx, x.token, x.Name, data); err != nil {
+		return fmt.Errorf("nats: storing a part of the record of prompt %q: %w", x.ID, err)
+	}
+	return s.head(ctx, x, nil, old, only)
 }
 
 // keepUnput remembers a record that could not be put.
@@ -141,7 +143,8 @@ func toJSON(v any) (data []byte, err error) {
 
 // head replaces the message of a record. old is what this process knows of it, and later what
 // was there before. If somebody else replaces it at the same time, the last one wins; but if
-// only is true, head returns errReplaced then.
+// only is true, head returns errReplaced then. A stream refuses what expects an older message,
+// also if the newer message is this one, and its answer was late: so the record has a name.
 func (s *recordStore) head(ctx context.Context, x *recordAt, data []byte, old *recordAt, only bool) error {
 	for {
 		if x.Place = old.Place; x.Gone {
