@@ -13,7 +13,10 @@ require (
 	github.com/stretchr/testify v1.12.1
 )
 
-require go.etcd.io/bbolt v1.5.0 // indirect
+require (
+	go.etcd.io/bbolt v1.5.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+)
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.7.2-default-no-op // indirect

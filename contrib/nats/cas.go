@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,71 +36,6 @@ func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error
 		m.Header.Set(jetstream.MsgTTLHeader, goneTime.String())
 	}
 	return m, nil
-}
-
-// publish stores a message and returns its sequence. While NATS is away, or chooses a
-// leader, it tries again until ctx ends. The stream does not store the message twice. A
-// message that was sent is not given up when ctx ends, but when its try ends: otherwise a
-// Take whose ctx ends would leave a lease that nobody has.
-func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
-	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
-	if ctx.Err() != nil { // nothing is sent
-		return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, unanswered(ctx))
-	}
-	for silent := 0; ; {
-		once, stop := oneTry(ctx, tryFor(len(m.Data), silent))
-		ack, err := js.PublishMsg(once, m, opts...)
-		if once.Err() != nil {
-			silent++
-		}
-		stop()
-		switch {
-		case err == nil:
-			return ack.Sequence, nil
-		case !again(err):
-			return 0, err
-		case pause(ctx) != nil:
-			return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, errors.Join(unanswered(ctx), said(err), faultOf(js.Conn())))
-		}
-	}
-}
-
-// The windows of large messages, see tryFor.
-const (
-	smallBytes  = 64 << 10
-	largeBytes  = 256 << 10
-	slowRate    = 256 << 10 // bytes a second
-	longestTry  = 30 * time.Second
-	mostDoubles = 5
-)
-
-// tryFor returns how long a try waits for the answer to a message of some bytes, after tries
-// without an answer. On a slow way, a large message takes its time, and a copy of it that is
-// sent too early waits behind it: with the same time for each try, no answer would ever come in
-// time.
-func tryFor(bytes, silent int) time.Duration {
-	if bytes <= smallBytes {
-		return tryTime
-	}
-	first := tryTime + time.Duration(max(bytes-largeBytes, 0))*time.Second/slowRate
-	return min(first<<min(silent, mostDoubles), longestTry)
-}
-
-// oneTry returns the context of a try that takes some time, and that goes on for at most
-// tryTime when ctx ends.
-func oneTry(ctx context.Context, most time.Duration) (once context.Context, stop func()) {
-	once, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
-	if most <= tryTime {
-		return once, cancel
-	}
-	detach := context.AfterFunc(ctx, func() {
-		select {
-		case <-time.After(tryTime):
-			cancel()
-		case <-once.Done():
-		}
-	})
-	return once, func() { detach(); cancel() }
 }
 
 // refusals are the errors of the client that stay, however often a message is sent again.

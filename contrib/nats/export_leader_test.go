@@ -13,19 +13,19 @@ type Leader struct{ l leader }
 
 // NewLeader returns a leader of a stream.
 func NewLeader(stream jetstream.Stream, state func(subject string) (last uint64, count int, err error)) *Leader {
-	return &Leader{leader{stream: stream, name: "S", state: func(_ context.Context, subject string) (uint64, int, error) {
+	return &Leader{leader{stream: stream, name: "S", way: newWay(nil), state: func(_ context.Context, subject string) (uint64, int, error) {
 		return state(subject)
 	}}}
 }
 
 // Last returns the newest message of a subject.
 func (l *Leader) Last(ctx context.Context, subject string, own, all uint64) (*jetstream.RawStreamMsg, error) {
-	return l.l.last(ctx, subject, own, all)
+	return l.l.last(ctx, subject, own, all, 0)
 }
 
 // Get returns a message.
 func (l *Leader) Get(ctx context.Context, subject string, seq uint64) (*jetstream.RawStreamMsg, error) {
-	return l.l.get(ctx, subject, seq)
+	return l.l.get(ctx, subject, seq, 0)
 }
 
 // Newest returns the sequence of the newest message of a subject.
@@ -47,4 +47,9 @@ func Known(s flow.Store) (records, bytes int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return len(x.byToken), x.bytes
+}
+
+// FirstAnswer calls f until there is an answer.
+func FirstAnswer(ctx context.Context, bytes int, late time.Duration, f func(context.Context) (int, error)) (int, error) {
+	return firstAnswer(ctx, bytes, late, f)
 }

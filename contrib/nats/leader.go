@@ -20,17 +20,24 @@ import (
 type leader struct {
 	stream jetstream.Stream
 	name   string // of the stream
+	way    *way
 	// state asks for the sequence of the newest message that the leader has had, and for the
 	// number of messages of a subject. Tests replace it.
 	state func(ctx context.Context, subject string) (last uint64, count int, err error)
 }
 
-func newLeader(nc *nats.Conn, stream jetstream.Stream) *leader {
-	l := &leader{stream: stream, name: stream.CachedInfo().Config.Name}
+func newLeader(w *way, stream jetstream.Stream) *leader {
+	l := &leader{stream: stream, way: w, name: stream.CachedInfo().Config.Name}
 	l.state = func(ctx context.Context, subject string) (uint64, int, error) {
-		return streamState(ctx, nc, l.name, subject)
+		return streamState(ctx, w.js.Conn(), l.name, subject)
 	}
 	return l
+}
+
+// subjectState is what state returns.
+type subjectState struct {
+	last  uint64
+	count int
 }
 
 // streamState asks for both with one request: Info of the client writes into its handle,
@@ -61,43 +68,42 @@ func streamState(ctx context.Context, nc *nats.Conn, stream, subject string) (la
 }
 
 // last returns the newest message of a subject, or [jetstream.ErrMsgNotFound]. This process
-// knows that the subject had the message own, or 0, and the stream the message all.
-func (l *leader) last(ctx context.Context, subject string, own, all uint64) (*jetstream.RawStreamMsg, error) {
-	return l.ask(ctx, subject, own, all, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+// knows that the subject had the message own, or 0, and the stream the message all. The message
+// probably has so many bytes; 0: not known.
+func (l *leader) last(ctx context.Context, subject string, own, all uint64, bytes int) (*jetstream.RawStreamMsg, error) {
+	return l.ask(ctx, subject, own, all, bytes, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		return l.stream.GetLastMsgForSubject(ctx, subject)
 	})
 }
 
-// get returns a message, or [jetstream.ErrMsgNotFound].
-func (l *leader) get(ctx context.Context, subject string, seq uint64) (*jetstream.RawStreamMsg, error) {
-	return l.ask(ctx, subject, seq, seq, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return l.stream.GetMsg(ctx, seq) })
+// get returns a message of about so many bytes, or [jetstream.ErrMsgNotFound].
+func (l *leader) get(ctx context.Context, subject string, seq uint64, bytes int) (*jetstream.RawStreamMsg, error) {
+	return l.ask(ctx, subject, seq, seq, bytes, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return l.stream.GetMsg(ctx, seq) })
 }
 
 // ask believes a message from own on. It believes another answer after the leader has had
 // the messages own and all.
 func (l *leader) ask(
-	ctx context.Context, subject string, own, all uint64, read func(context.Context) (*jetstream.RawStreamMsg, error),
+	ctx context.Context, subject string, own, all uint64, bytes int, read func(context.Context) (*jetstream.RawStreamMsg, error),
 ) (*jetstream.RawStreamMsg, error) {
 	for sure := false; ; {
-		m, err := asking(ctx, read)
+		m, err := l.way.read(ctx, bytes, read)
 		absent := errors.Is(err, jetstream.ErrMsgNotFound)
 		if sure || err != nil && !absent || err == nil && m.Sequence >= own {
 			return m, err
 		}
-		var last uint64
-		var count int
-		_, failed := asking(ctx, func(ctx context.Context) (_ struct{}, err error) {
-			last, count, err = l.state(ctx, subject)
-			return struct{}{}, err
+		state, failed := request(ctx, 0, func(ctx context.Context) (x subjectState, err error) {
+			x.last, x.count, err = l.state(ctx, subject)
+			return x, err
 		})
-		switch {
+		switch last := state.last; {
 		case failed != nil:
 			return nil, failed
 		case last < max(own, all):
 			if pause(ctx) != nil {
 				return nil, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w", l.name, last, max(own, all), unanswered(ctx))
 			}
-		case absent && count == 0:
+		case absent && state.count == 0:
 			return nil, err
 		default: // the leader may have got the message in between
 			sure = true
@@ -109,7 +115,7 @@ func (l *leader) ask(
 // has none. The newest sequence of the stream is of no use to wait for: its message may be
 // deleted or expired, and then no consumer receives it.
 func (l *leader) newest(ctx context.Context, subject string, all uint64) (uint64, error) {
-	m, err := l.last(ctx, subject, all, all)
+	m, err := l.last(ctx, subject, all, all, 0)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}

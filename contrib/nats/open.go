@@ -41,6 +41,7 @@ const (
 type Bus struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
+	way    *way
 	opts   Options       // with defaults
 	logger *slog.Logger  // may be called by any goroutine, see package late
 	told   *late.Records // log records that wait for Options.Logger
@@ -88,6 +89,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	if b.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
+	b.way = newWay(b.js)
 	b.deafen = hear(nc, b.logger)
 	if err := b.openParts(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -25,23 +25,30 @@ var errNoPart = errors.New("nats: a part is missing")
 // replaces another one never has parts of both. Parts are stored before the message that
 // names them: who sees that message finds all parts.
 type partStore struct {
-	nc   *nats.Conn
-	js   jetstream.JetStream
+	way  *way
 	from *leader
 	name string // of the stream
 }
 
-func newParts(nc *nats.Conn, js jetstream.JetStream, from *leader) partStore {
-	return partStore{nc: nc, js: js, from: from, name: from.name}
+func newParts(from *leader) partStore {
+	return partStore{way: from.way, from: from, name: from.name}
 }
 
 // bytes returns the size of the largest value that needs no parts, and of a part. The next server
 // may have another limit.
 func (p *partStore) bytes() int {
-	if most := int(p.nc.MaxPayload() / 2); most > 0 { // the other half is for headers
+	if most := int(p.way.js.Conn().MaxPayload() / 2); most > 0 { // the other half is for headers
 		return min(partMax, most)
 	}
 	return partMax
+}
+
+// inMessage returns how many bytes of a value are in the message that names it.
+func inMessage(size, parts int) int {
+	if parts > 0 {
+		return 0
+	}
+	return size
 }
 
 // partSubjects returns the subjects of all parts in a stream.
@@ -55,7 +62,7 @@ func (p *partStore) subject(token, name, number string) string {
 func (p *partStore) put(ctx context.Context, token, name string, data []byte) (int, error) {
 	all := slices.Collect(slices.Chunk(data, p.bytes()))
 	return len(all), atOnce(len(all), func(i int) error {
-		_, err := publish(ctx, p.js, &nats.Msg{Subject: p.subject(token, name, strconv.Itoa(i)), Data: all[i]})
+		_, err := p.way.publish(ctx, &nats.Msg{Subject: p.subject(token, name, strconv.Itoa(i)), Data: all[i]})
 		return err
 	})
 }
@@ -66,7 +73,7 @@ func (p *partStore) get(ctx context.Context, token, name string, count int, by u
 	all := make([][]byte, count)
 	err = atOnce(count, func(i int) error {
 		subject := p.subject(token, name, strconv.Itoa(i))
-		m, err := p.from.last(ctx, subject, 0, by)
+		m, err := p.from.last(ctx, subject, 0, by, p.bytes())
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return errNoPart
 		}

@@ -18,7 +18,7 @@ func isNotFound(err error) bool { return errors.Is(err, flow.ErrNotFound) }
 // promptStream stores, reads and removes prompts. The subject STREAM.TOKEN.p has a prompt,
 // and STREAM.TOKEN.s its state; a large prompt has parts. It keeps nothing in memory.
 type promptStream struct {
-	js     jetstream.JetStream
+	way    *way
 	stream jetstream.Stream
 	from   *leader
 	known  func() uint64 // returns the newest message that this process knows
@@ -37,8 +37,8 @@ func (b *Bus) openPrompts(ctx context.Context) (*promptStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := newLeader(b.nc, stream)
-	return &promptStream{js: b.js, stream: stream, from: from, name: name, parts: newParts(b.nc, b.js, from), sealer: b.sealer}, nil
+	from := newLeader(b.way, stream)
+	return &promptStream{way: b.way, stream: stream, from: from, name: name, parts: newParts(from), sealer: b.sealer}, nil
 }
 
 func (s *promptStream) subject(token, kind string) string { return s.name + "." + token + "." + kind }
@@ -54,14 +54,14 @@ func (s *promptStream) store(ctx context.Context, subject string, x *meta, data 
 	if x.Born == 0 { // a prompt: the stream stores the one of this Push once, however often it is sent
 		opts = append(opts, jetstream.WithMsgID(x.Name))
 	}
-	return publish(ctx, s.js, m, opts...)
+	return s.way.publish(ctx, m, opts...)
 }
 
 // newest returns the header and the sequence of the message that a subject has. The
 // sequence is 0 if there is none. This process knows that the subject had the message own,
 // or 0.
 func (s *promptStream) newest(ctx context.Context, subject string, own uint64) (x meta, seq uint64, err error) {
-	m, err := s.from.last(ctx, subject, own, s.known())
+	m, err := s.from.last(ctx, subject, own, s.known(), 0)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return x, 0, nil
@@ -174,7 +174,7 @@ func (s *promptStream) fetch(ctx context.Context, x *item) (*body, error) {
 	if !x.isWhole() { // no process of ours stores this
 		return nameOnly(x), s.unreadable(x, errors.New("its header has a size that cannot be"))
 	}
-	m, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
+	m, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born, inMessage(x.Size, x.Parts))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, notWaiting(x.ID)
 	}
@@ -209,7 +209,7 @@ func (s *promptStream) unreadable(x *item, err error) error {
 
 // isGone reports whether the stream does not have a prompt any more.
 func (s *promptStream) isGone(ctx context.Context, x *item) bool {
-	_, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born)
+	_, err := s.from.get(ctx, s.subject(x.token, "p"), x.Born, inMessage(x.Size, x.Parts))
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
@@ -237,7 +237,7 @@ func (s *promptStream) expire(ctx context.Context, x *item) error {
 		if err != nil {
 			return err
 		}
-		_, err = publish(ctx, s.js, m, jetstream.WithExpectLastSequencePerSubject(x.state))
+		_, err = s.way.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(x.state))
 		if !conflicts(err) {
 			return err
 		}

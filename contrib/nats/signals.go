@@ -70,7 +70,7 @@ func openSignals(ctx context.Context, b *Bus) (*signals, error) {
 	if s.stream, err = b.openStream(ctx, "SIGNALS", jetstream.StreamConfig{Subjects: []string{s.name + ".kept.*"}, AllowMsgTTL: true}); err != nil {
 		return nil, err
 	}
-	s.from = newLeader(b.nc, s.stream)
+	s.from = newLeader(b.way, s.stream)
 	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {

@@ -190,7 +190,7 @@ func (s *signals) forgetGoneOf(ctx context.Context, key string) error {
 	}
 	s.mu.Unlock()
 	return atOnce(len(all), func(i int) error {
-		_, err := s.from.get(ctx, s.kept(key), all[i])
+		_, err := s.from.get(ctx, s.kept(key), all[i], 0)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			s.lose(key, all[i])
 			return nil

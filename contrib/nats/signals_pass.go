@@ -125,7 +125,7 @@ func (s *signals) order(ctx context.Context, key string, l *letter) (uint64, err
 	if m.Data = data; !l.Drop || l.UpTo > 0 {
 		m.Header.Set(jetstream.MsgTTLHeader, goneTime.String())
 	}
-	seq, err := publish(ctx, s.b.js, m)
+	seq, err := s.b.way.publish(ctx, m)
 	if err != nil {
 		return 0, err
 	}
@@ -140,7 +140,7 @@ func (s *signals) erase(ctx context.Context, key, id string, seq uint64) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTime)
 	defer stop()
 	var l letter
-	m, err := s.from.get(ctx, s.kept(key), seq)
+	m, err := s.from.get(ctx, s.kept(key), seq, 0)
 	if err == nil && m.Subject == s.kept(key) && json.Unmarshal(m.Data, &l) == nil && l.ID == id {
 		_ = s.stream.DeleteMsg(ctx, seq)
 	}

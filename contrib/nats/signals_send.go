@@ -104,7 +104,7 @@ func (s *signals) offer(ctx context.Context, key string, l *letter, data []byte)
 
 // keep stores a signal, and waits until this process has read it.
 func (s *signals) keep(ctx context.Context, key string, l *letter, data []byte) error {
-	seq, err := publish(ctx, s.b.js, &nats.Msg{Subject: s.kept(key), Data: data})
+	seq, err := s.b.way.publish(ctx, &nats.Msg{Subject: s.kept(key), Data: data})
 	if err == nil {
 		s.knows(seq)
 		err = s.wait(ctx, seq)

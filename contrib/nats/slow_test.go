@@ -76,6 +76,40 @@ func TestSlowWay(t *testing.T) {
 	require.Equal(t, "p", takeFrom(t, fast.Queue(), "p", 1).Job().Prompt.ID)
 }
 
+// TestSlowAnswers reads and stores values on connections that take longer than a second for a
+// part, both ways: whatever is sent again must not keep the answers from coming.
+func TestSlowAnswers(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"a message": 450 << 10, "parts": 1200 << 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			port := freePort(t)
+			s := serve(t, t.TempDir(), port)
+			opts := nats.Options{Name: newName(), Logger: quiet, LogBytes: 256 << 20}
+			fast := open(t, s, opts)
+			nc, err := nats.Connect(slowWay(t, port, 256<<10, 256<<10))
+			require.NoError(t, err)
+			t.Cleanup(nc.Close)
+			bus, err := nats.Open(t.Context(), nc, &opts)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = bus.Close() })
+			ctx, stop := context.WithTimeout(t.Context(), 4*patience)
+			defer stop()
+			p := &nodebus.Prompt{ID: "p", Extra: map[string]any{"x": strings.Repeat("x", size)}}
+			require.NoError(t, fast.Store().Put(ctx, flow.Record{Prompt: p, State: nodebus.Succeeded}))
+			r, err := bus.Store().Get(ctx, "p")
+			require.NoError(t, err)
+			require.Equal(t, p.Extra, r.Prompt.Extra)
+			require.NoError(t, bus.Store().Put(ctx, flow.Record{Prompt: p, State: nodebus.Failed}))
+			require.NoError(t, bus.Queue().Push(ctx, p, nil))
+			l, err := bus.Queue().TakeOne(ctx, "p")
+			require.NoError(t, err)
+			require.Equal(t, p.Extra, l.Job().Prompt.Extra)
+			require.NoError(t, l.Done(ctx))
+		})
+	}
+}
+
 // TestSlowReader opens a bus on a connection on which a message takes longer than two
 // heartbeats.
 func TestSlowReader(t *testing.T) {

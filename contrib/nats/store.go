@@ -93,8 +93,8 @@ func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.from = newLeader(b.nc, s.stream)
-	s.parts = newParts(b.nc, b.js, s.from)
+	s.from = newLeader(b.way, s.stream)
+	s.parts = newParts(s.from)
 	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {

@@ -154,7 +154,7 @@ func (s *recordStore) head(ctx context.Context, x *recordAt, data []byte, old *r
 		if err != nil {
 			return err
 		}
-		seq, err := publish(ctx, s.b.js, m, jetstream.WithExpectLastSequencePerSubject(old.seq))
+		seq, err := s.b.way.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(old.seq))
 		if err == nil {
 			s.knows(seq)
 			_ = s.wait(ctx, seq) // it is stored, whether this process has read it or not

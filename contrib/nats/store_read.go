@@ -15,7 +15,7 @@ import (
 // if there is no record; the header has the sequence then, too, if the record is gone.
 func (s *recordStore) find(ctx context.Context, token string) (x recordAt, data []byte, err error) {
 	own, _ := s.known(token)
-	m, err := s.from.last(ctx, s.name+"."+token+".r", own.seq, s.newestKnown())
+	m, err := s.from.last(ctx, s.name+"."+token+".r", own.seq, s.newestKnown(), inMessage(own.Size, own.Parts))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return recordAt{token: token}, nil, flow.ErrNotFound

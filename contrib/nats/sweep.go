@@ -220,7 +220,7 @@ func (q *queue) sweep(ctx context.Context) error {
 // inStream asks which prompts the stream has. It returns an error if the stream is another one:
 // what this process remembers says nothing of it. The reader finds out, too.
 func (q *queue) inStream(ctx context.Context) (has func(*item) bool, err error) {
-	stream, err := q.prompts.js.Stream(ctx, q.prompts.name)
+	stream, err := q.prompts.way.js.Stream(ctx, q.prompts.name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,162 @@
+package nats
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	callTime    = 30 * time.Second // how long an answer counts
+	slowRate    = 256 << 10        // bytes a second: the slowest way that this package is made for
+	smallBytes  = 64 << 10         // a larger message takes its time on such a way
+	largeBytes  = 256 << 10
+	wayBytes    = 1 << 20 // of large messages that are under way
+	longestTry  = 30 * time.Second
+	mostDoubles = 5
+)
+
+// way is the way from a bus to NATS. It carries messages until they are answered.
+//
+// A slow way is the difficult one. What is sent again waits behind what was sent before, so that
+// nothing may be given up too early: the answer to any copy counts. And what waits delays the
+// pings of the connection, which is lost if they take too long: so only some large messages are
+// under way at a time, in each direction.
+type way struct {
+	js          jetstream.JetStream
+	there, back *semaphore.Weighted // bytes of large messages
+}
+
+func newWay(js jetstream.JetStream) *way {
+	return &way{js: js, there: semaphore.NewWeighted(wayBytes), back: semaphore.NewWeighted(wayBytes)}
+}
+
+// room waits until a message of some bytes may be under way.
+func room(ctx context.Context, all *semaphore.Weighted, bytes int) (done func(), err error) {
+	if bytes <= smallBytes {
+		return func() {}, nil
+	}
+	n := int64(min(bytes, wayBytes))
+	if all.Acquire(ctx, n) != nil {
+		return nil, fmt.Errorf("nats: other large messages are under way: %w", unanswered(ctx))
+	}
+	return func() { all.Release(n) }, nil
+}
+
+// publish stores a message and returns its sequence. While NATS is away, or chooses a
+// leader, it tries again until ctx ends. The stream does not store the message twice. A
+// message that was sent is not given up when ctx ends, but a second later: otherwise a Take
+// whose ctx ends would leave a lease that nobody has.
+func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (uint64, error) {
+	if ctx.Err() != nil { // nothing is sent
+		return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, unanswered(ctx))
+	}
+	done, err := room(ctx, w.there, len(m.Data))
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
+	ack, err := firstAnswer(ctx, len(m.Data), tryTime, func(ctx context.Context) (*jetstream.PubAck, error) {
+		// PublishMsg writes into the header.
+		return w.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Data: m.Data, Header: maps.Clone(m.Header)}, opts...)
+	})
+	switch {
+	case err == nil:
+		return ack.Sequence, nil
+	case !again(err):
+		return 0, err
+	}
+	return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, errors.Join(unanswered(ctx), said(err), faultOf(w.js.Conn())))
+}
+
+// read asks for a message of about so many bytes. While NATS is away, or chooses a leader, it asks
+// again until ctx ends.
+func (w *way) read(ctx context.Context, bytes int, f func(context.Context) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
+	done, err := room(ctx, w.back, bytes)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return request(ctx, bytes, f)
+}
+
+// request asks for an answer of about so many bytes until there is one, or ctx ends.
+func request[T any](ctx context.Context, bytes int, f func(context.Context) (T, error)) (T, error) {
+	v, err := firstAnswer(ctx, bytes, 0, f)
+	if err != nil && again(err) {
+		err = fmt.Errorf("nats: %w", errors.Join(unanswered(ctx), said(err)))
+	}
+	return v, err
+}
+
+// firstAnswer calls f until there is an answer: a value, or an error that is an answer, see again.
+// Without an answer, it calls f again after a time, and does not give up the calls before: the
+// first answer to any of them counts. bytes is the size of the message, or of the answer. When ctx
+// ends, it waits for the calls for the time late, and then returns an error that is no answer.
+// f must be safe for concurrent use.
+func firstAnswer[T any](ctx context.Context, bytes int, late time.Duration, f func(context.Context) (T, error)) (v T, err error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	calls, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	answers := make(chan answer)
+	call := func() {
+		once, stop := context.WithTimeout(calls, callTime)
+		defer stop()
+		v, err := f(once)
+		select {
+		case answers <- answer{v, err}:
+		case <-calls.Done():
+		}
+	}
+	running, timer := 0, time.NewTimer(0)
+	for silent := 0; ctx.Err() == nil; {
+		go call()
+		running++
+		timer.Reset(tryFor(bytes, silent))
+		select {
+		case a := <-answers:
+			if running--; a.err == nil || !again(a.err) {
+				return a.v, a.err
+			}
+			err = a.err
+			_ = pause(ctx)
+		case <-timer.C:
+			silent++
+		case <-ctx.Done():
+		}
+	}
+	for timer.Reset(late); late > 0 && running > 0; running-- {
+		select {
+		case a := <-answers:
+			if a.err == nil || !again(a.err) {
+				return a.v, a.err
+			}
+			err = a.err
+		case <-timer.C:
+			late = 0
+		}
+	}
+	return v, cmp.Or(err, ctx.Err())
+}
+
+// tryFor returns how long to wait for the answer to a message of some bytes until it is sent
+// again, after tries without an answer.
+func tryFor(bytes, silent int) time.Duration {
+	if bytes <= smallBytes {
+		return tryTime
+	}
+	first := tryTime + time.Duration(max(bytes-largeBytes, 0))*time.Second/slowRate
+	return min(first<<min(silent, mostDoubles), longestTry)
+}
