@@ -132,9 +132,10 @@
 // # The package's map
 //
 //	open.go      Open and Close; makes the streams    options.go errors.go
-//	reader.go    reads a stream for ever              cas.go     publishes until it is stored
+//	way.go       carries messages until answered      cas.go     which errors are answers
+//	reader.go    reads a stream for ever              connect.go a connection with the right options
 //	log.go       opens and closes; Read, Follow, Drop accept.go  Append
-//	batch.go     events as messages, there and back   connect.go a connection with the right options
+//	batch.go     events as messages, there and back
 //	log_parts.go large events in several messages     wire.go    records as bytes
 //	previews.go  beside the stream                    trim.go    removes the front of the stream
 //	queue.go     the queue; Move, Delete, Len         index.go   what a process knows of it
