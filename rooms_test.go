@@ -111,6 +111,7 @@ var rooms = map[string]room{
 	}},
 	"internal":         {imports: []string{"internal"}},
 	"internal/query":   {imports: []string{"."}},                                      // what the transports read from a request
+	"internal/stored":  {imports: []string{"."}},                                      // prompts and events as bolt and nats keep them
 	"internal/bytelog": {imports: []string{"."}},                                      // a log for tests
 	"internal/refpack": {imports: []string{".", "flow", "picture", "internal/pyfmt"}}, // nodes for tests
 }
