@@ -180,6 +180,8 @@ func closes(p nodebus.Payload) bool {
 	return ok && e.UniqueID == ""
 }
 
+var _ nodebus.RememberingLog = (*eventLog)(nil)
+
 // Closed reports whether a prompt has ended, as far as this process knows. [nodebus.Hub]
 // asks it before an engine publishes the end of a prompt again.
 func (l *eventLog) Closed(promptID string) bool {
