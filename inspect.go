@@ -75,7 +75,7 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 	if p != nil {
 		return outcome, closed, nil
 	}
-	if l, knows := h.log.(interface{ Closed(promptID string) bool }); knows {
+	if l, remembers := h.log.(RememberingLog); remembers {
 		if err = Protect(func() error { closed = l.Closed(promptID); return nil }); err != nil || closed {
 			return closed, closed, err
 		}
@@ -101,13 +101,11 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 
 // Flush waits until the log has stored the events that were published before. It is for an
 // engine, which then takes a prompt out of a queue that the log does not know: if the
-// process dies in between, nobody would tell the end of the prompt. Only a log with a method
-// Flush(ctx context.Context) error stores events later than it accepts them; otherwise Flush
-// returns nil at once. The error is the error of the log.
+// process dies in between, nobody would tell the end of the prompt. Only a [FlushingLog]
+// stores events later than it accepts them; with another log, Flush returns nil at once. The
+// error is the error of the log.
 func (h *Hub) Flush(ctx context.Context) error {
-	l, late := h.log.(interface {
-		Flush(ctx context.Context) error
-	})
+	l, late := h.log.(FlushingLog)
 	if !late {
 		return nil
 	}

@@ -1,16 +1,15 @@
 package nodebus
 
+import "context"
+
 // Log gives events their IDs and keeps events for clients that reconnect. A hub
 // publishes to its log and delivers what the log passes on, its own events included.
 // Hubs that share a log are one bus: each client receives the events of all hubs, and
 // may continue with its cursor at any of them. [NewMemoryLog] returns the default log;
 // conform.Log is the test of a log.
 //
-// A log may also have a method Closed(promptID string) bool, which tells whether a prompt
-// has ended, also if its events are no longer kept. [Hub.Ended] calls it. Without it, the
-// end of a prompt may be told again, if its process was killed and Retain has passed. A log
-// that stores events later than Append returns may have a method Flush(ctx context.Context)
-// error, which waits until all events that Append has accepted are stored, see [Hub.Flush].
+// A log may also be a [FlushingLog], a [RememberingLog], or both. A log that wraps another log
+// must have their methods, too, or they are lost.
 //
 // All methods must be safe for concurrent use. A log must not call a follower for two
 // events at the same time.
@@ -38,6 +37,30 @@ type Log interface {
 	// does not call it. A program that keeps events for good calls it when it deletes the
 	// record of the prompt.
 	Drop(promptID string) error
+}
+
+// FlushingLog is a [Log] that stores events later than Append returns. [Hub.Flush] calls Flush
+// before an engine gives up a prompt that has ended. The hub takes it that any other log has
+// stored an event when Append returns: if that is not true, and the process is killed, nobody
+// ever tells the end of the prompt.
+type FlushingLog interface {
+	Log
+	// Flush waits until all events that Append has accepted before are stored. Whoever follows
+	// or reads later, in whatever process, then finds them. It returns an error if it does not
+	// know that they are stored, for example because ctx has ended.
+	Flush(ctx context.Context) error
+}
+
+// RememberingLog is a [Log] that remembers for longer which prompts have ended than it keeps
+// their events. [Hub.Ended] calls Closed before an engine tells the end of a prompt again.
+// With any other log, the hub looks for the events of the prompt: if its process was killed and
+// Retain has passed, clients may receive the end of the prompt a second time.
+type RememberingLog interface {
+	Log
+	// Closed reports whether a prompt has ended, as far as this process knows: the log has
+	// an [Executing] without a node for it, and the prompt has not begun again. It is false for
+	// a prompt that the log does not know, has forgotten, or was told to drop. It does not wait.
+	Closed(promptID string) bool
 }
 
 // LogQuery selects kept events: those with an ID above After and not above UpTo that at

@@ -102,6 +102,6 @@ func (c *LogCache) Follow(deliver func(Event)) (Cursor, func(), error) { return 
 func (c *LogCache) Drop(promptID string) error { return c.log.Drop(promptID) }
 
 // Closed reports whether a prompt has ended. Of the ended prompts whose events are no
-// longer kept, the cache remembers at least the last 4096. A [Hub] asks a log that has
-// this method, see [Hub.Ended].
+// longer kept, the cache remembers at least the last 4096. A log that has this method is a
+// [RememberingLog].
 func (c *LogCache) Closed(promptID string) bool { return c.log.Closed(promptID) }

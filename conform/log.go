@@ -12,7 +12,9 @@ import (
 
 // Log tests a [nodebus.Log] against its contract, alone and with two hubs that share it.
 // fresh returns an empty log for each test. It must have room for 5000 events and 4 MiB,
-// and keep them for a minute. A test that uses random numbers logs its seed.
+// and keep them for a minute. If the log is a [nodebus.FlushingLog] or a
+// [nodebus.RememberingLog], the suite tests that, too. A test that uses random numbers logs its
+// seed.
 func Log(t *testing.T, fresh func(t *testing.T) nodebus.Log) {
 	tests := map[string]func(*testing.T, nodebus.Log){
 		"followers receive every event once, in order": logDelivers,
@@ -28,6 +30,7 @@ func Log(t *testing.T, fresh func(t *testing.T) nodebus.Log) {
 		"nothing follows from an older attempt":        logFencesAttempts,
 		"Drop forgets a prompt":                        logDrops,
 		"all methods may be called at once":            logIsConcurrent,
+		"Closed remembers which prompts have ended":    logRemembers,
 		"random calls agree with a model":              logAgreesWithModel,
 	}
 	for name, test := range tests {
@@ -39,6 +42,10 @@ func Log(t *testing.T, fresh func(t *testing.T) nodebus.Log) {
 			test(t, logs{l, l})
 		})
 	}
+	t.Run("events are stored after Flush", func(t *testing.T) {
+		l := fresh(t)
+		flushes(t, logs{l, l})
+	})
 }
 
 func logDelivers(t *testing.T, l nodebus.Log) {

@@ -26,6 +26,7 @@ func LogReopens(t *testing.T, open func(t *testing.T) (l nodebus.Log, reopen fun
 		"prompts that run go on":                     reopenRunning,
 		"losses are reported":                        reopenLosses,
 		"Drop holds":                                 reopenDrops,
+		"Closed remembers which prompts have ended":  reopenRemembers,
 		"random calls agree with a model":            reopenAgrees,
 		"hubs: a cursor goes on":                     reopenResumes,
 		"hubs: a cursor goes on while others follow": reopenResumesAnywhere,

@@ -37,6 +37,10 @@ func Logs(t *testing.T, open func(t *testing.T) (a, b nodebus.Log)) {
 		a, b := open(t)
 		logsAgree(t, logs{a, b})
 	})
+	t.Run("events are stored after Flush", func(t *testing.T) {
+		a, b := open(t)
+		flushes(t, logs{a, b})
+	})
 }
 
 // logsAgree lets both processes append to the same prompts at once: starts, ends, and

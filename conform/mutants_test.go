@@ -125,6 +125,7 @@ func TestSuitesFindFaults(t *testing.T) {
 	mutants := maps.Clone(mutants)
 	maps.Copy(mutants, clientMutants())
 	maps.Copy(mutants, reopenMutants)
+	maps.Copy(mutants, optionalMutants)
 	if name := os.Getenv("CONFORM_MUTANT"); name != "" {
 		conform.SetPatience(2 * time.Second)
 		mutants[name].test(t)

@@ -15,7 +15,8 @@ import (
 )
 
 // Queue tests a [flow.Queue] against its contract. fresh returns a new, empty queue
-// with room for at least a hundred prompts.
+// with room for at least a hundred prompts. If the queue is a [flow.SharedQueue] or a
+// [flow.ExpiringQueue], the suite tests that, too.
 //
 // To see a lease lapse, the suite shortens it with Extend to a tenth of a second and
 // waits as long as it takes, up to 20 seconds.
@@ -48,6 +49,8 @@ func Queue(t *testing.T, fresh func(t *testing.T) flow.Queue) {
 		"a lease that has lapsed can do nothing":              queueLapsed,
 		"Extend keeps a lease":                                queueExtend,
 		"each prompt is leased once":                          queueOnce,
+		"LastPriority is of prompts that wait":                queueLastPriority,
+		"Expired names waiting prompts after their deadlines": queueExpired,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })

@@ -3,7 +3,10 @@ package conform
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
@@ -194,4 +197,93 @@ func queueFull(t *testing.T, q flow.Queue) {
 	push(t, q, of("y", "y0"), of("y", "y1"), of("y", "y2"), of("z", "z0"))
 	full(t, q, "z", "z1")
 	same(t, "list", queued(t, q), []string{"x4", "x5", "x6", "x7", "y0", "y1", "y2", "z0"})
+}
+
+// queueLastPriority tests a [flow.SharedQueue].
+func queueLastPriority(t *testing.T, q flow.Queue) {
+	shared, is := q.(flow.SharedQueue)
+	if !is {
+		t.Skip("this queue is no flow.SharedQueue")
+	}
+	none := math.Inf(-1)
+	last := func(when string, most, want float64) {
+		t.Helper()
+		got, err := shared.LastPriority(t.Context(), most)
+		if err != nil {
+			t.Fatalf("%s: LastPriority: %v", when, err)
+		}
+		if got != want {
+			t.Errorf("%s: LastPriority up to %v is %v, want %v", when, most, got, want)
+		}
+	}
+	last("empty", math.MaxFloat64, none)
+	for id, priority := range map[string]float64{"one": 1, "five": 5, "half": -2.5, "large": 1e300} {
+		push(t, q, &nodebus.Prompt{ID: id, Priority: priority})
+	}
+	last("four wait", math.MaxFloat64, 1e300)
+	last("four wait", 1e299, 5)
+	last("four wait", 5, 5)
+	last("four wait", 4.5, 1)
+	last("four wait", -2.5, -2.5)
+	last("four wait", -3, none)
+	l, err := q.TakeOne(t.Context(), "five")
+	if err != nil {
+		t.Fatalf("take five: %v", err)
+	}
+	last("five is leased", 100, 1)
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatalf("release: %v", err)
+	}
+	last("five is released", 100, 5)
+	if err := q.Move(t.Context(), "one", 7); err != nil {
+		t.Fatalf("move: %v", err)
+	}
+	last("one is moved", 100, 7)
+	if _, err := q.Delete(t.Context(), "one"); err != nil {
+		t.Fatalf("delete: %v", err)
+	}
+	last("one is deleted", 100, 5)
+}
+
+// queueExpired tests a [flow.ExpiringQueue].
+func queueExpired(t *testing.T, q flow.Queue) {
+	expiring, is := q.(flow.ExpiringQueue)
+	if !is {
+		t.Skip("this queue is no flow.ExpiringQueue")
+	}
+	now := time.Now()
+	expired := func(when string, now time.Time, want ...string) {
+		t.Helper()
+		got, err := expiring.Expired(t.Context(), now)
+		if err != nil {
+			t.Fatalf("%s: Expired: %v", when, err)
+		}
+		slices.Sort(got)
+		same(t, when+": Expired", got, want)
+	}
+	expired("empty", now)
+	for id, at := range map[string]time.Time{
+		"deleted": now.Add(-time.Second), "early": now.Add(time.Hour), "late": now.Add(-time.Second),
+		"moved": now.Add(-time.Second), "none": {}, "taken": now.Add(-time.Second),
+	} {
+		push(t, q, &nodebus.Prompt{ID: id, Policy: nodebus.Policy{Deadline: at}})
+	}
+	expired("all wait", now, "deleted", "late", "moved", "taken")
+	expired("earlier", now.Add(-time.Minute))
+	l, err := q.TakeOne(t.Context(), "taken")
+	if err != nil {
+		t.Fatalf("take: %v", err)
+	}
+	if err := q.Move(t.Context(), "moved", -1); err != nil {
+		t.Fatalf("move: %v", err)
+	}
+	if _, err := q.Delete(t.Context(), "deleted"); err != nil {
+		t.Fatalf("delete: %v", err)
+	}
+	expired("one is leased", now, "late", "moved")
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatalf("release: %v", err)
+	}
+	expired("it is released", now, "late", "moved", "taken")
+	expired("later", now.Add(2*time.Hour), "early", "late", "moved", "taken")
 }

@@ -97,14 +97,9 @@ func (e *Engine) endAllLate(ctx context.Context) {
 	}
 }
 
-// expiringQueue is a queue that knows which deadlines have passed, see [Queue].
-type expiringQueue interface {
-	Expired(ctx context.Context, now time.Time) (promptIDs []string, err error)
-}
-
 // expired returns the ids of the waiting prompts whose deadlines have passed.
 func (e *Engine) expired(ctx context.Context, now time.Time) (late []string, err error) {
-	if q, is := e.opts.Queue.(expiringQueue); is {
+	if q, is := e.opts.Queue.(ExpiringQueue); is {
 		err = nodebus.Protect(func() (err error) {
 			late, err = q.Expired(ctx, now)
 			return err

@@ -19,17 +19,8 @@ const leaseTime = 30 * time.Second
 // not hold a lock while it calls skip, because skip may call the queue. It has seven
 // methods, because each of them must be one step: none can be made of the others.
 //
-// A queue that several processes share may also have a method LastPriority(ctx
-// context.Context, most float64) (float64, error), which returns the largest priority up to
-// most of the prompts that wait, and -Inf if there is none. Servers that number their
-// prompts, see package comfy, then continue after the prompts of other processes. Without it,
-// each of them counts for itself, and who has accepted fewer prompts comes first.
-//
-// A queue whose List is dear, because it reads each prompt over a network, may also have a
-// method Expired(ctx context.Context, now time.Time) (promptIDs []string, err error), which
-// returns the ids of the prompts that wait and whose [nodebus.Policy].Deadline is before now.
-// Without it, each engine lists the whole queue every 30 seconds, to end these prompts. A
-// queue that wraps another queue must have both methods, too, or they are lost.
+// A queue may also be a [SharedQueue], an [ExpiringQueue], or both. A queue that wraps another
+// queue must have their methods, too, or they are lost.
 type Queue interface {
 	// Push adds a prompt with its secrets. Errors: [ErrDuplicate] if a prompt with the
 	// same id waits or is leased; [ErrFull] if the queue has no room, or no room for this
@@ -66,6 +57,29 @@ type Queue interface {
 	// Len returns the number of prompts that wait, and of prompts that are leased, at one
 	// moment.
 	Len(ctx context.Context) (waiting, leased int, err error)
+}
+
+// SharedQueue is a [Queue] that several processes share, and that knows the priorities of all
+// prompts. Servers that number their prompts, see package comfy, ask it before each prompt, and
+// continue after the prompts of other processes. With any other queue, each server counts for
+// itself: if processes share the queue, the prompts of whoever has accepted fewer come first.
+type SharedQueue interface {
+	Queue
+	// LastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
+	// there is none. It may leave out what other processes have pushed a moment ago. A server
+	// refuses a prompt if LastPriority returns an error: any number could be before all others.
+	LastPriority(ctx context.Context, most float64) (float64, error)
+}
+
+// ExpiringQueue is a [Queue] that knows which deadlines have passed. Engines ask it every 30
+// seconds, to end these prompts. Any other queue is listed as often, by each engine: that is
+// dear if List reads each prompt over a network.
+type ExpiringQueue interface {
+	Queue
+	// Expired returns the ids of the prompts that wait and whose [nodebus.Policy].Deadline is
+	// before now, in any order. A prompt that Expired leaves out waits beyond its deadline, unless
+	// the engine that has accepted it still runs.
+	Expired(ctx context.Context, now time.Time) (promptIDs []string, err error)
 }
 
 // Queued is a prompt in a [Queue].

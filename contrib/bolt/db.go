@@ -3,12 +3,14 @@ package bolt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/stored"
 	"go.etcd.io/bbolt"
 )
 
@@ -39,7 +41,7 @@ type DB struct {
 	*writer
 	opts   Options
 	logger *slog.Logger
-	sealer *sealer // nil without a key
+	sealer *stored.Sealer // nil without a key
 
 	queue   *queue
 	store   *store
@@ -74,8 +76,8 @@ func Open(path string, opts *Options) (*DB, error) {
 		d.logger = slog.Default()
 	}
 	var err error
-	if d.sealer, err = newSealer(opts); err != nil {
-		return nil, err
+	if d.sealer, err = stored.NewSealer(opts.SecretKey, opts.KeyFile); err != nil {
+		return nil, fmt.Errorf("bolt: %w", err)
 	}
 	db, file, err := openFile(path, opts.LockTimeout)
 	if err != nil {

@@ -79,11 +79,14 @@
 //	group.go    gathers changes, and commits them in one transaction
 //	codec.go    keys and values, with checksums
 //	queue.go    Push, Move, Delete, List      lease.go   Take, and leases
-//	load.go     reads the queue at Open       plain.go   prompts whose values are plain data
+//	load.go     reads the queue at Open
 //	store.go    records                       signals.go interrupts and answers
-//	secrets.go  encrypts secrets              errors.go  options.go
+//	secrets.go  the errors of secrets         errors.go  options.go
 //	log.go      Append, Read, Follow, Drop    log_commit.go passes on what is in the file
 //	log_index.go which events are kept        log_plan.go what the next transaction writes
 //	log_names.go losses and ends of prompts   log_entry.go an event as bytes
-//	log_open.go reads the log at Open         log_foreign.go payloads of callers
+//	log_open.go reads the log at Open
+//
+// How secrets are encrypted, and how payloads become bytes, is in package internal/stored of
+// nodebus: contrib/nats does it the same way.
 package bolt

@@ -62,7 +62,7 @@ func (q *queue) load(key, value, at []byte) (x loaded, err error) {
 	if x.prompt, sealed, err = readPrompt(value); err != nil {
 		return x, broken(err)
 	}
-	x.secrets, err = q.d.sealer.open(q.d.path, x.prompt.ID, sealed)
+	x.secrets, err = q.d.unseal(x.prompt.ID, sealed)
 	switch {
 	case err == nil:
 	case q.d.opts.DropSecrets && errors.Is(err, ErrKey):

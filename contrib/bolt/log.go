@@ -165,6 +165,8 @@ func (l *log) Follow(deliver func(nodebus.Event)) (at nodebus.Cursor, stop func(
 	return at, stop, err
 }
 
+var _ nodebus.RememberingLog = (*log)(nil)
+
 // Closed reports whether a prompt has ended, as far as the log remembers. [nodebus.Hub] asks
 // it before an engine tells the end of a prompt again.
 func (l *log) Closed(promptID string) bool {

@@ -1,15 +1,14 @@
 package bolt
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/stored"
 )
 
 // logEntry is an event as the file has it. The key of the entry in its bucket is the ID of
@@ -34,27 +33,15 @@ const (
 
 // newEntry encodes an event. It calls foreign code.
 func newEntry(ev *nodebus.Event) (e logEntry, outcome bool, err error) {
-	f, err := nodebus.JSONCodec{}.Encode(*ev)
+	f, foreign, err := stored.Encode(ev)
 	if err != nil {
 		return e, false, err
 	}
-	if !f.Binary && isTooDeep(f.Data) {
-		return e, false, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
-	}
-	e = logEntry{promptID: ev.PromptID, to: ev.To, attempt: min(max(ev.Attempt, 0), math.MaxInt32), binary: f.Binary, foreign: isForeign(ev.Payload), data: f.Data}
+	e = logEntry{promptID: ev.PromptID, to: ev.To, attempt: min(max(ev.Attempt, 0), math.MaxInt32), binary: f.Binary, foreign: foreign, data: f.Data}
 	if c, ok := ev.Payload.(nodebus.Coalescer); ok {
 		e.key = f.Type + "\x00" + c.CoalesceKey()
 	}
 	return e, f.Outcome, nil
-}
-
-var errTooDeep = errors.New("bolt: lists and objects are nested too deeply in its JSON: nobody can decode it")
-
-// isTooDeep reports whether encoding/json cannot read a text that it has written: it
-// encodes any depth, and decodes 10 000 levels.
-func isTooDeep(text []byte) bool {
-	const levels = 10_000
-	return len(text) > levels && bytes.Count(text, []byte{'['})+bytes.Count(text, []byte{'{'}) >= levels && !json.Valid(text)
 }
 
 // append appends the bytes of the entry: the version, the flags, the time, the attempts,
@@ -135,15 +122,8 @@ func takeNumber(b []byte) (n uint64, rest []byte, err error) {
 // event decodes the event. It does not share memory with the entry.
 func (e *logEntry) event(id uint64, epoch string) (ev nodebus.Event, err error) {
 	f := nodebus.Frame{Binary: e.binary, Data: append([]byte(nil), e.data...)}
-	decoded := false
-	if !e.foreign {
-		ev, err = nodebus.JSONCodec{}.Decode(f)
-		decoded = err == nil
-	}
-	if !decoded {
-		if ev.Payload, err = foreignPayload(f); err != nil {
-			return ev, err
-		}
+	if ev.Payload, err = stored.Decode(f, e.foreign); err != nil {
+		return ev, err
 	}
 	ev.ID, ev.Epoch, ev.Time = id, epoch, time.Unix(0, e.at)
 	ev.PromptID, ev.To, ev.Attempt = e.promptID, e.to, e.attempt

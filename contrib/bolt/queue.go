@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/stored"
 	"go.etcd.io/bbolt"
 )
 
@@ -104,7 +105,7 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 			}}
 		}
 	}
-	sealed, err := q.d.sealer.seal(p.ID, secrets)
+	sealed, err := q.d.seal(p.ID, secrets)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 		return fmt.Errorf("bolt: prompt %q has no JSON, so no file can keep it; submit values that have: %w", p.ID, err)
 	}
 	own := p
-	if !isPlain(p) { // the queue in memory would call methods of its values
+	if !stored.IsPlain(p) { // the queue in memory would call methods of its values
 		if own, _, err = readPrompt(value); err != nil {
 			return fmt.Errorf("bolt: the JSON of prompt %q cannot be read again; submit values that have one: %w", p.ID, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/stored"
 )
 
 // entry is an event that waits to be sent, or to be seen by the reader.
@@ -42,18 +43,15 @@ func (l *eventLog) Append(ev nodebus.Event) error {
 
 // newEntry returns the entry of an event.
 func newEntry(ev *nodebus.Event) (*entry, error) {
-	f, err := nodebus.JSON.Encode(*ev)
+	f, foreign, err := stored.Encode(ev)
 	if err != nil {
 		return nil, err
-	}
-	if !f.Binary && isTooDeep(f.Data) {
-		return nil, &nodebus.EncodeError{Type: fmt.Sprintf("%T", ev.Payload), Err: errTooDeep}
 	}
 	_, start := ev.Payload.(nodebus.ExecutionStart)
 	e := &entry{ev: *ev, begins: start || f.Outcome}
 	e.ev.Attempt = min(max(ev.Attempt, 0), math.MaxInt32) // as the others read it
 	e.record = record{kind: recordEvent, promptID: ev.PromptID, to: ev.To, attempt: e.ev.Attempt, data: f.Data}
-	switch foreign := isForeign(ev.Payload); {
+	switch {
 	case foreign:
 		if err := e.asForeign(ev.Payload, f.Binary); err != nil {
 			return nil, err
@@ -181,6 +179,8 @@ func closes(p nodebus.Payload) bool {
 	e, ok := p.(nodebus.Executing)
 	return ok && e.UniqueID == ""
 }
+
+var _ nodebus.RememberingLog = (*eventLog)(nil)
 
 // Closed reports whether a prompt has ended, as far as this process knows. [nodebus.Hub]
 // asks it before an engine publishes the end of a prompt again.

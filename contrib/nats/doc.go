@@ -143,7 +143,7 @@
 //	lease.go     leases                               list.go    List
 //	prompts.go   stores, reads, removes prompts       sweep.go   removes what killed processes leave
 //	leader.go    asks for single messages
-//	parts.go     values in several messages           plain.go   prompts whose values are plain data
+//	parts.go     values in several messages           log_foreign.go     keys of foreign payloads
 //	store.go     the records that each process knows  store_put.go, store_read.go
 //	signals.go   the kept signals, Drop               signals_box.go     limits
 //	signals_send.go    Send, and what became of it    signals_receive.go Receive, questions
@@ -151,5 +151,8 @@
 //	reached.go   how far a part has read
 //	token.go     ids as parts of subjects             renew.go   a new epoch
 //	server.go    what a server in this process says
-//	secrets.go   encrypts secrets                     settings.go  what streams must have
+//	secrets.go   the errors of secrets                settings.go  what streams must have
+//
+// How secrets are encrypted, and how payloads become bytes, is in package internal/stored of
+// nodebus: contrib/bolt does it the same way.
 package nats

@@ -94,8 +94,13 @@ func (q *queue) snapshot(ctx context.Context, ids []string) ([]*item, error) {
 	return q.index.snapshot(tokens), nil
 }
 
+var (
+	_ flow.SharedQueue   = (*queue)(nil)
+	_ flow.ExpiringQueue = (*queue)(nil)
+)
+
 // LastPriority returns the largest priority up to most of the prompts that wait, and -Inf if
-// there is none; see [flow.Queue]. What others have pushed, it knows a moment later.
+// there is none; see [flow.SharedQueue]. What others have pushed, it knows a moment later.
 func (q *queue) LastPriority(ctx context.Context, most float64) (float64, error) {
 	ctx, stop, err := q.begin(ctx)
 	if err != nil {
@@ -112,7 +117,7 @@ func (q *queue) LastPriority(ctx context.Context, most float64) (float64, error)
 }
 
 // Expired returns the ids of the prompts that wait and whose deadlines are before now; see
-// [flow.Queue]. What others have pushed, it knows a moment later.
+// [flow.ExpiringQueue]. What others have pushed, it knows a moment later.
 func (q *queue) Expired(ctx context.Context, now time.Time) ([]string, error) {
 	ctx, stop, err := q.begin(ctx)
 	if err != nil {

@@ -244,6 +244,8 @@ func (l *eventLog) Drop(promptID string) error {
 	return l.Flush(ctx)
 }
 
+var _ nodebus.FlushingLog = (*eventLog)(nil)
+
 // Flush waits until all events that were appended before are stored, and read.
 func (l *eventLog) Flush(ctx context.Context) error {
 	l.mu.Lock()

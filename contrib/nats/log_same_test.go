@@ -158,7 +158,7 @@ func kept(t *testing.T, bus *nats.Bus) (all []string) {
 }
 
 func closed(bus *nats.Bus, id string) bool {
-	return bus.Log().(interface{ Closed(string) bool }).Closed(id)
+	return bus.Log().(nodebus.RememberingLog).Closed(id)
 }
 
 func describe(ev nodebus.Event) string {

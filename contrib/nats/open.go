@@ -17,6 +17,7 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats/internal/late"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/stored"
 )
 
 // version is the version of the streams' format. A stream with a larger number was made by
@@ -42,10 +43,10 @@ type Bus struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	way    *way
-	opts   Options       // with defaults
-	logger *slog.Logger  // may be called by any goroutine, see package late
-	told   *late.Records // log records that wait for Options.Logger
-	sealer *sealer       // nil without a key
+	opts   Options        // with defaults
+	logger *slog.Logger   // may be called by any goroutine, see package late
+	told   *late.Records  // log records that wait for Options.Logger
+	sealer *stored.Sealer // nil without a key
 
 	queue   flow.Queue
 	store   flow.Store
@@ -83,8 +84,8 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 		return nil, errors.New("nats: the connection gives up or buffers; make it with Connect, or with the options MaxReconnects(-1) and ReconnectBufSize(-1)")
 	}
 	var err error
-	if b.sealer, err = newSealer(&b.opts); err != nil {
-		return nil, err
+	if b.sealer, err = stored.NewSealer(b.opts.SecretKey, b.opts.KeyFile); err != nil {
+		return nil, fmt.Errorf("nats: %w", err)
 	}
 	if b.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)

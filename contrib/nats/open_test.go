@@ -28,16 +28,15 @@ func TestOpenRefusesOptions(t *testing.T) {
 		opts nats.Options
 		want string
 	}{
-		"a name with a dot":         {nats.Options{Name: "a.b"}, `Options.Name "a.b": only letters`},
-		"replicas below 0":          {nats.Options{Replicas: -1}, "must not be negative"},
-		"a size below 0":            {nats.Options{LogBytes: -1}, "must not be negative"},
-		"a short key":               {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
-		"an empty key":              {nats.Options{SecretKey: []byte{}}, "Options.SecretKey is empty"},
-		"two keys":                  {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
-		"a key file without a key":  {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
-		"a key file that is absent": {nats.Options{KeyFile: short + "x"}, "check Options.KeyFile"},
-		"replicas without servers":  {nats.Options{Name: newName(), Replicas: 3, LogBytes: 1 << 20}, "Options.Replicas is 3, and the server is alone"},
-		"more than the disk has":    {nats.Options{Name: newName(), LogBytes: 1 << 60}, "or lower Options.LogBytes"},
+		"a name with a dot":        {nats.Options{Name: "a.b"}, `Options.Name "a.b": only letters`},
+		"replicas below 0":         {nats.Options{Replicas: -1}, "must not be negative"},
+		"a size below 0":           {nats.Options{LogBytes: -1}, "must not be negative"},
+		"a short key":              {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
+		"an empty key":             {nats.Options{SecretKey: []byte{}}, "nats: Options.SecretKey is empty"},
+		"two keys":                 {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
+		"a key file without a key": {nats.Options{KeyFile: short}, "neither 32 bytes nor 64 hexadecimal digits"},
+		"replicas without servers": {nats.Options{Name: newName(), Replicas: 3, LogBytes: 1 << 20}, "Options.Replicas is 3, and the server is alone"},
+		"more than the disk has":   {nats.Options{Name: newName(), LogBytes: 1 << 60}, "or lower Options.LogBytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.opts.Logger = quiet

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/stored"
 )
 
 func isLapsed(err error) bool   { return errors.Is(err, flow.ErrLapsed) }
@@ -24,7 +25,7 @@ type promptStream struct {
 	known  func() uint64 // returns the newest message that this process knows
 	name   string
 	parts  partStore
-	sealer *sealer
+	sealer *stored.Sealer
 }
 
 // openPrompts opens the stream of the queue.
@@ -150,13 +151,13 @@ var errUnreadable = errors.New("nats: the prompt cannot be read")
 // encode returns the message of a prompt: its encrypted secrets, and its JSON. The list of
 // inputs keeps its order, because Prompt encodes itself.
 func (s *promptStream) encode(p *nodebus.Prompt, secrets map[string]string) (*item, []byte, error) {
-	sealed, err := s.sealer.seal(p.ID, secrets)
+	sealed, err := s.seal(p.ID, secrets)
 	if err != nil {
 		return nil, nil, err
 	}
 	var text []byte
 	err = nodebus.Protect(func() (err error) { text, err = json.Marshal(p); return err })
-	if err == nil && !isPlain(p) { // values with methods of their own
+	if err == nil && !stored.IsPlain(p) { // values with methods of their own
 		err = nodebus.Protect(func() error { return json.Unmarshal(text, &nodebus.Prompt{}) })
 	}
 	if err != nil {

@@ -63,10 +63,7 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 		index: newIndex(), pushing: map[string]*item{}, broken: map[uint64]error{}, disowned: map[string]bool{},
 	}
 	prompts.known = q.newestKnown
-	q.reader = &reader{
-		js: b.js, stream: prompts.name, epoch: epochOf(prompts.stream), headersOnly: true,
-		receive: q.receive, fail: b.ends(q.fail), compare: q.forgetGone, logger: b.logger,
-	}
+	q.reader = b.readerOf(prompts.stream, &reader{headersOnly: true, receive: q.receive, fail: q.fail, compare: q.forgetGone})
 	q.reader.start()
 	if err := q.begins(ctx); err != nil {
 		_ = q.close()

@@ -1,11 +1,11 @@
 package nats_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,11 +28,9 @@ func TestExpired(t *testing.T) {
 			require.NoError(t, l.Release(t.Context()))
 		}
 	}
-	for name, q := range map[string]any{"the same process": q, "another process": open(t, shared, opts).Queue()} {
+	for name, q := range map[string]flow.Queue{"the same process": q, "another process": open(t, shared, opts).Queue()} {
 		t.Run(name, func(t *testing.T) {
-			ids, err := q.(interface {
-				Expired(ctx context.Context, now time.Time) ([]string, error)
-			}).Expired(t.Context(), now)
+			ids, err := q.(flow.ExpiringQueue).Expired(t.Context(), now)
 			require.NoError(t, err)
 			require.ElementsMatch(t, []string{"late", "again"}, ids)
 		})

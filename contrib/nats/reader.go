@@ -51,6 +51,14 @@ type reader struct {
 	cancel context.CancelFunc
 }
 
+// readerOf completes the reader of a part, which has its functions. If the stream is another
+// one than before, the reader ends the part, and with it the bus.
+func (b *Bus) readerOf(stream jetstream.Stream, r *reader) *reader {
+	r.js, r.stream, r.epoch, r.logger = b.js, stream.CachedInfo().Config.Name, epochOf(stream), b.logger
+	r.fail = b.ends(r.fail)
+	return r
+}
+
 // skippedError is the error of a reader that misses messages. It is the newest of them.
 type skippedError uint64
 

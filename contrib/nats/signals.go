@@ -71,7 +71,7 @@ func openSignals(ctx context.Context, b *Bus) (*signals, error) {
 		return nil, err
 	}
 	s.from = newLeader(b.way, s.stream)
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
+	s.reader = b.readerOf(s.stream, &reader{receive: s.receive, fail: s.fail, compare: s.forgetGone})
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {
 		err = s.cleanLeftover(ctx)

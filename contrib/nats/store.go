@@ -95,7 +95,7 @@ func openStore(ctx context.Context, b *Bus) (*recordStore, error) {
 	}
 	s.from = newLeader(b.way, s.stream)
 	s.parts = newParts(s.from)
-	s.reader = &reader{js: b.js, stream: s.name, epoch: epochOf(s.stream), headersOnly: true, receive: s.receive, fail: b.ends(s.fail), compare: s.forgetGone, logger: b.logger}
+	s.reader = b.readerOf(s.stream, &reader{headersOnly: true, receive: s.receive, fail: s.fail, compare: s.forgetGone})
 	s.reader.start()
 	if err = s.barrier(ctx); err == nil {
 		err = s.cleanOrphans(ctx)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/stored"
 )
 
 // slowTake is the time after which Take extends a new lease before it returns it: the
@@ -97,8 +98,7 @@ func (s *search) next(ctx context.Context) (found *item, ask *string, changed <-
 	for ; s.at < len(q.index.waiting); s.at++ {
 		x := q.index.waiting[s.at]
 		if q.broken[x.Born] == nil && x.Sealed > 0 && q.prompts.sealer == nil {
-			_, err := q.prompts.sealer.open(q.prompts.name, x.ID, []byte{0}) // why not
-			q.mark(x, err)
+			q.mark(x, q.prompts.noSecrets(x.ID, stored.ErrNoKey))
 		}
 		if q.broken[x.Born] != nil {
 			s.blocked[x.Client] = true
@@ -137,7 +137,7 @@ func (q *queue) take(ctx context.Context, x *item, unreadableToo bool) (flow.Lea
 	job := nodebus.Job{Attempt: x.Attempt}
 	b, err := q.fetch(ctx, x)
 	if err == nil {
-		job.Secrets, err = q.prompts.sealer.open(q.prompts.name, x.ID, b.sealed)
+		job.Secrets, err = q.prompts.unseal(x.ID, b.sealed)
 	}
 	switch unreadable := errors.Is(err, ErrKey) || errors.Is(err, errUnreadable); {
 	case isNotFound(err):

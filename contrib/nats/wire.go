@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/internal/stored"
 )
 
 // A message of the log stream carries the events of one batch, in order. The cursor's ID
@@ -27,7 +28,7 @@ const (
 	recordDrop                 // the events of a prompt are dropped
 	recordPreview              // the name of a preview, which travels beside the stream
 	recordMark                 // nothing; who has read it has read all that was stored before
-	recordForeign              // JSON of a payload of a caller, see isForeign
+	recordForeign              // JSON of a payload of a caller, see stored.Encode
 	recordForeignBinary        // a binary frame of a payload of a caller
 	recordKeyed                // a key, see nodebus.Coalescer, and what recordForeign has
 	recordKeyedBinary          // a key, and what recordForeignBinary has
@@ -110,14 +111,8 @@ func (r *record) event() (ev nodebus.Event, err error) {
 	if keyed && !field(&f.Data, &key) {
 		return ev, errWire
 	}
-	if r.kind == recordEvent || r.kind == recordBinary {
-		ev, err = nodebus.JSON.Decode(f)
-	}
-	if r.kind != recordEvent && r.kind != recordBinary || err != nil {
-		ev = nodebus.Event{}
-		if ev.Payload, err = foreignPayload(f); err != nil {
-			return ev, err
-		}
+	if ev.Payload, err = stored.Decode(f, r.kind != recordEvent && r.kind != recordBinary); err != nil {
+		return ev, err
 	}
 	if keyed {
 		ev.Payload = withKey(ev.Payload, string(key))

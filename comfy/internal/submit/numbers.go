@@ -48,11 +48,6 @@ func (n *numbers) start(ctx context.Context, q flow.Queue) error {
 	return nil
 }
 
-// sharedQueue is a queue of several processes, see [flow.Queue].
-type sharedQueue interface {
-	LastPriority(ctx context.Context, most float64) (float64, error)
-}
-
 // normal returns the next number in order of arrival. Other processes count for themselves
 // in the same queue: a process that has accepted fewer prompts than another one would put
 // its prompts before those that wait. It returns the error of a queue that does not say
@@ -60,7 +55,7 @@ type sharedQueue interface {
 func (n *numbers) normal(ctx context.Context, q flow.Queue) (float64, error) {
 	last := math.Inf(-1)
 	var err error
-	if shared, is := q.(sharedQueue); is {
+	if shared, is := q.(flow.SharedQueue); is {
 		last, err = shared.LastPriority(ctx, numbersMax-1)
 	} else {
 		err = n.start(ctx, q)
@@ -79,7 +74,7 @@ func (n *numbers) normal(ctx context.Context, q flow.Queue) (float64, error) {
 // in q, and smaller than the numbers that first returned before. It returns the error of a
 // queue that does not say which numbers it has.
 func (n *numbers) first(ctx context.Context, q flow.Queue) (float64, error) {
-	if _, is := q.(sharedQueue); !is {
+	if _, is := q.(flow.SharedQueue); !is {
 		if err := n.start(ctx, q); err != nil {
 			return 0, err
 		}

@@ -1,4 +1,4 @@
-package nats
+package stored
 
 import (
 	"encoding/json"
@@ -6,12 +6,13 @@ import (
 	"github.com/nodebus/nodebus"
 )
 
-// deepest is the number of levels of values that isPlain looks at.
+// deepest is the number of levels of values that IsPlain looks at.
 const deepest = 100
 
-// isPlain reports whether a prompt has values of JSON only. A prompt that a client has
-// submitted is plain.
-func isPlain(p *nodebus.Prompt) bool {
+// IsPlain reports whether a prompt has values of JSON only, whose types have no methods of
+// callers. A prompt that a client has submitted is plain. If a prompt is not plain, only
+// another look at its JSON shows whether it can be read again.
+func IsPlain(p *nodebus.Prompt) bool {
 	if p.Rejected != nil || p.Extra != nil && !plain(p.Extra, deepest) {
 		return false
 	}
