@@ -2,7 +2,6 @@ package nats_test
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -65,7 +64,7 @@ func TestFirstAnswer(t *testing.T) {
 				})
 				require.Equal(t, c.after, time.Since(began))
 				require.Equal(t, c.calls, calls.Load())
-				if require.True(t, errors.Is(err, c.fails), "%v", err); err == nil {
+				if require.ErrorIs(t, err, c.fails); err == nil {
 					require.Equal(t, c.want, got)
 				}
 			})
