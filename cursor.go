@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Cursor is a place in the sequence of events: the life of the log, and the ID of an
@@ -61,4 +63,47 @@ func isEpoch(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= epochMax
+}
+
+// A hub asks its log for the newest place when a client brings a newer cursor. Clients can
+// invent such cursors, and a log that several processes share may have to store a message to
+// find the place. So the questions of a hub have a limit.
+const (
+	placeBurst = 64                     // questions without a pause
+	placeEvery = 500 * time.Millisecond // between further questions; who comes earlier waits
+)
+
+// placeAsks are the questions for the newest place.
+type placeAsks struct {
+	mu   sync.Mutex // not held while the log is called
+	next *placeAsk  // has not begun; its answer is for all who come until then
+	paid time.Time  // each question moves it by placeEvery
+}
+
+// placeAsk is a question. at is the zero Cursor if the log fails.
+type placeAsk struct {
+	at       Cursor
+	answered chan struct{}
+}
+
+// join returns the next question. own is true for the caller that asks it, after wait.
+func (q *placeAsks) join(now time.Time) (a *placeAsk, wait time.Duration, own bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.next != nil {
+		return q.next, 0, false
+	}
+	q.next = &placeAsk{answered: make(chan struct{})}
+	if earliest := now.Add(-placeBurst * placeEvery); q.paid.Before(earliest) {
+		q.paid = earliest
+	}
+	q.paid = q.paid.Add(placeEvery)
+	return q.next, q.paid.Sub(now), true
+}
+
+// begin says that the log is asked now: who comes later needs another answer.
+func (q *placeAsks) begin() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.next = nil
 }

@@ -52,7 +52,8 @@ type Hub struct {
 	epoch    string // the life of the log
 	shards   []*shard
 
-	publishing inFlight // the calls of the log's Append
+	publishing inFlight  // the calls of the log's Append
+	places     placeAsks // the questions for the log's newest place
 
 	// The order of locks: first a lock of the log, then Hub.mu, then shard.reg, then one
 	// of shard.mu, Session.mu, subscription.mu and message.mu. Code that holds one of the

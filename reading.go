@@ -298,19 +298,29 @@ func (h *Hub) isAhead(c Cursor) bool {
 	return at.Epoch == c.Epoch && c.ID <= at.ID
 }
 
-// newestPlace asks the log for its newest place. It returns the zero Cursor if the log
-// fails.
-func (h *Hub) newestPlace() (at Cursor) {
+// newestPlace asks the log for its newest place, not earlier than now. It returns the zero
+// Cursor if the log fails.
+func (h *Hub) newestPlace() Cursor {
+	a, wait, own := h.places.join(time.Now())
+	if !own {
+		<-a.answered
+		return a.at
+	}
+	if wait > 0 {
+		time.Sleep(wait)
+	}
+	h.places.begin()
+	defer close(a.answered)
 	_ = Protect(func() error {
-		place, stop, err := h.log.Follow(func(Event) {})
+		at, stop, err := h.log.Follow(func(Event) {})
 		if err != nil {
 			return err
 		}
-		at = place
+		a.at = at
 		stop()
 		return nil
 	})
-	return at
+	return a.at
 }
 
 // dueAtJoin returns the prompts whose events a session without a cursor receives first,

@@ -157,7 +157,7 @@ func (e *Engine) simplify(j *job) bool {
 func (e *Engine) reopen(j *job, why error) {
 	e.mu.Lock()
 	en := j.en
-	en.ends, j.claimed, j.lapsed = false, false, true
+	en.ends, j.claimed, j.silent = false, false, true
 	if j.queueAttempt > 0 {
 		en.untold = &untoldEnd{j.gate.record, j.queueAttempt}
 	}

@@ -15,9 +15,9 @@ import (
 // submitted it, and wherever it runs. found is true if the prompt waits or runs. A prompt
 // that runs ends when its executor returns. A prompt that runs in another engine receives
 // the interrupt through [EngineOptions].Signals. err is an error of the queue, of Signals, or
-// of the store, which must take the record of a prompt that waits: a prompt that was
-// submitted here and still waits is then interrupted when it is taken. Other prompts do not
-// change.
+// of the store, which must take the record of a prompt that waits. If the store refuses the
+// record, Signals keeps the interrupt, and the prompt ends as interrupted when an engine takes
+// it. Other prompts do not change.
 func (e *Engine) Interrupt(ctx context.Context, promptID string) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
@@ -34,16 +34,16 @@ func (e *Engine) interrupt(ctx context.Context, promptID string) (found bool, er
 	if ended {
 		return true, nil
 	}
-	if err == nil {
-		var queued bool
-		if _, queued, err = e.find(ctx, promptID); queued {
-			err = e.signal(ctx, promptID)
-			if _, queued, failed := e.find(ctx, promptID); !queued && failed == nil {
-				e.dropSignals(promptID) // it has ended meanwhile: nobody else drops the signal
-			}
-			return true, err
-		}
+	if err != nil { // the store may have taken all time, and whoever takes the prompt must hear of the interrupt
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), leaseTime/6)
+		defer cancel()
 	}
+	_, queued, failed := e.find(ctx, promptID)
+	if queued {
+		return true, errors.Join(err, e.signal(ctx, promptID))
+	}
+	err = cmp.Or(err, failed)
 	return en != nil && (err != nil || e.interruptedHere(en, attempts)), err
 }
 
@@ -351,11 +351,15 @@ func (e *Engine) hasBegun(q Queued) bool {
 	return q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
 }
 
-// signal sends an interrupt to the engine that runs a prompt, or that takes it next.
+// signal sends an interrupt to the engine that runs a prompt of the queue, or that takes it
+// next.
 func (e *Engine) signal(ctx context.Context, id string) error {
 	err := nodebus.Protect(func() error {
 		return e.opts.Signals.Send(ctx, Signal{PromptID: id, Interrupt: true})
 	})
+	if _, queued, failed := e.find(ctx, id); !queued && failed == nil {
+		e.dropSignals(id) // it has ended meanwhile: nobody else drops the signal
+	}
 	if err != nil {
 		err = fmt.Errorf("nodebus: sending the interrupt of prompt %s: %w", id, err)
 	}

@@ -103,7 +103,35 @@ func (en *entry) free() {
 // isOf reports whether p is the prompt of the entry, and not another with the same id.
 func (en *entry) isOf(p *nodebus.Prompt) bool { return en.p.Created.Equal(p.Created) }
 
-// job is one attempt to run a prompt.
+// job is one attempt to run a prompt. It is in one of these states:
+//
+//	state   claimed  silent  lost  what the attempt may do
+//	speaks  -        -       -     sends events, and may claim the end of the prompt
+//	ends    x        -       -     stores the record, then tells the end
+//	lost    x        -       x     does not begin to tell the end of its record: somebody else may run the prompt
+//	silent  -        x       any   says nothing: another attempt, or somebody else, ends the prompt
+//
+// These functions change the state:
+//
+//	from        to      function      when
+//	-           speaks  newJob        the prompt was taken from the queue, to run it
+//	-           ends    claimWaiting  the prompt waits, and is to end: interrupt, deadline, deletion
+//	speaks      ends    claim         the attempt has returned; or the prompt has ended before, and
+//	                                  that end is stored or told
+//	speaks      silent  lapse         the lease has lapsed, or the prompt has ended elsewhere
+//	speaks      silent  tryAgain      the attempt has failed, and another one follows
+//	speaks      silent  handOver      this process ends, and gives the prompt back to the queue
+//	speaks      silent  endsHere      somebody else here ends the prompt; the attempt waits for that
+//	silent      speaks  endsHere      that end was taken back, and the lease has not lapsed
+//	ends        lost    lapse         as above
+//	ends, lost  silent  reopen        the record is not stored, or the lease was lost
+//
+// An attempt that tells the end settles the entry, see lastWord. When nothing of an attempt runs
+// any more, over is closed, in whatever state it is; an attempt of claimWaiting does not run, has
+// no place, and is never over.
+//
+// entry.ends is true while an attempt has claimed the end. Without an attempt, forget and
+// endedElsewhere set it.
 type job struct {
 	en      *entry
 	p       *nodebus.Prompt
@@ -122,8 +150,8 @@ type job struct {
 
 	// Engine.mu guards these.
 	placed  bool          // counts as one that runs; see places.go
-	lapsed  bool          // the attempt says nothing more
-	givenUp chan struct{} // closed some time after lapse; nil before
+	silent  bool          // the attempt says nothing more, and does not end the prompt
+	givenUp chan struct{} // closed some time after lapse has made the attempt silent; nil before
 	claimed bool          // the attempt ends the prompt
 	lost    bool          // the lease was lost while the attempt ended the prompt
 	halted  bool          // the context of Run has ended

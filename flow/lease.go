@@ -112,7 +112,7 @@ func (e *Engine) lapse(j *job) {
 		return
 	}
 	first := j.givenUp == nil
-	if j.lapsed = true; first {
+	if j.silent = true; first {
 		j.givenUp = make(chan struct{})
 	}
 	e.mu.Unlock()

@@ -98,11 +98,11 @@ func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
 	j.gate.end(failure) // for the record, if no other attempt begins
 	last := j.gate.record
 	e.mu.Lock()
-	if late || j.lapsed || en.ends || en.interrupted {
+	if late || j.silent || en.ends || en.interrupted {
 		e.mu.Unlock()
 		return false
 	}
-	j.lapsed, en.again, en.last = true, j.lease, &last
+	j.silent, en.again, en.last = true, j.lease, &last
 	en.dueAgain = time.Now().Add(j.p.Policy.RetryAfter)
 	e.mu.Unlock()
 	e.opts.Logger.Warn("attempt failed: another follows", "prompt", j.p.ID, "attempt", j.attempt, "after", j.p.Policy.RetryAfter, "error", failure)

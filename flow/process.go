@@ -103,11 +103,11 @@ func (e *Engine) endsHere(j *job) bool {
 	for {
 		e.mu.Lock()
 		if !j.en.ends {
-			j.lapsed = j.givenUp != nil // otherwise the lease has lapsed meanwhile
+			j.silent = j.givenUp != nil // otherwise the lease has lapsed meanwhile
 			e.mu.Unlock()
 			return false
 		}
-		j.lapsed = true // the attempt says nothing
+		j.silent = true // the attempt says nothing
 		reopens := j.en.reopens()
 		e.mu.Unlock()
 		select {
@@ -177,7 +177,7 @@ func (e *Engine) claim(j *job) bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if j.lapsed || j.en.ends {
+	if j.silent || j.en.ends {
 		return false
 	}
 	j.en.ends, j.claimed = true, true

@@ -188,11 +188,11 @@ func (e *Engine) handOverRests(begin bool) {
 func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
 	late := j.isLate()
 	e.mu.Lock()
-	if late || j.lapsed || j.en.ends || j.en.interrupted {
+	if late || j.silent || j.en.ends || j.en.interrupted {
 		e.mu.Unlock()
 		return false
 	}
-	j.lapsed = true
+	j.silent = true
 	e.mu.Unlock()
 	lk.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)

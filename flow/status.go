@@ -153,7 +153,7 @@ func (e *Engine) knows(q Queued) (ended, rests, pauses bool) {
 		return false, false, false
 	}
 	// If the lease has lapsed, a later attempt may run elsewhere.
-	rests = en.run != nil && en.run.attempt == q.Attempt && !en.run.lapsed && !en.run.placed
+	rests = en.run != nil && en.run.attempt == q.Attempt && !en.run.silent && !en.run.placed
 	return false, rests, en.again != nil && q.Attempt <= en.attempts
 }
 

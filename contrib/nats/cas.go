@@ -24,6 +24,9 @@ var goneTime = time.Hour
 // duplicateInFlight is the error of a stream that still works on a message with the same id.
 const duplicateInFlight jetstream.ErrorCode = 10158
 
+// offline is the error of a cluster if all servers that keep the stream are away.
+const offline jetstream.ErrorCode = 10118
+
 // message returns a message whose header is meta, as JSON. If it says that something is
 // gone, the message expires.
 func message(subject string, meta any, data []byte, gone bool) (*nats.Msg, error) {
@@ -54,7 +57,7 @@ func again(err error) bool {
 		return true
 	case errors.As(err, &answer):
 		api := answer.APIError()
-		return api != nil && (api.Code == 503 || api.ErrorCode == duplicateInFlight)
+		return api != nil && (api.Code == 503 || api.ErrorCode == duplicateInFlight || api.ErrorCode == offline)
 	}
 	return !slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) })
 }

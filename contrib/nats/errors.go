@@ -13,7 +13,8 @@ var (
 	// methods of the part that uses the stream fail with it, and all methods of the queue:
 	// this process takes no prompts. See [Bus.Done]. Close the [Bus] and open it again.
 	ErrOtherStream = errors.New("the stream is another one than before")
-	// ErrNewer is the reason if a newer version of this package has made the stream.
+	// ErrNewer is the reason if a newer version of this package has made the stream, or if a
+	// newer nats-server has written it, so that this server does not open it.
 	ErrNewer = errors.New("the stream has a newer version")
 	// ErrForeign is the reason if the stream was not made by this package.
 	ErrForeign = errors.New("the stream is no stream of nodebus")

@@ -254,7 +254,8 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 	case old != "":
 		return nil, wrong(ErrSettings, fmt.Sprintf("the server has version %s, which is too old: it keeps what should expire; update the servers to NATS %s or later", old, oldest), nil)
 	case err != nil:
-		return nil, wrong(nil, b.whyNot(&cfg, err), err)
+		detail, reason := b.whyNot(&cfg, err)
+		return nil, wrong(reason, detail, err)
 	}
 	has := stream.CachedInfo().Config
 	v, err := strconv.Atoi(has.Metadata[versionKey])

@@ -21,7 +21,7 @@ import (
 // No process may have the bus open meanwhile. Of opts, only Name and Logger count; nil is the default.
 // While NATS does not answer, Renew tries again until ctx ends, and then returns [ErrAway]. If
 // the log was never opened, Renew returns an error of NATS; if the stream is not of this
-// package, [ErrForeign].
+// package, [ErrForeign]; if a newer nats-server has written it, [ErrNewer].
 func Renew(ctx context.Context, nc *nats.Conn, opts *Options) error {
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	if err := b.opts.check(); err != nil {
@@ -52,6 +52,9 @@ func Renew(ctx context.Context, nc *nats.Conn, opts *Options) error {
 	if err != nil {
 		if ctx.Err() != nil {
 			err = because(nc, err)
+		}
+		if detail, reason := b.whyNot(&jetstream.StreamConfig{}, err); reason != nil {
+			err = &StreamError{Stream: name, Reason: reason, Detail: detail, Err: err}
 		}
 		return fmt.Errorf("nats: beginning a new epoch of %s: %w", name, err)
 	}

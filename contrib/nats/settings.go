@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The errors of a server that does not make a stream.
+// The errors of a server that does not make or open a stream.
 const (
 	noPeers             jetstream.ErrorCode = 10005 // a cluster has too few servers, or none with so much room
 	noCluster           jetstream.ErrorCode = 10074 // the server is alone, and cannot keep a message several times
@@ -19,6 +19,7 @@ const (
 	insufficientStorage jetstream.ErrorCode = 10047
 	sizeRequired        jetstream.ErrorCode = 10113
 	sizeTooLarge        jetstream.ErrorCode = 10122
+	needsNewer          jetstream.ErrorCode = 10194 // the stream needs what only a newer server knows
 )
 
 // isForming reports whether an error says that a cluster has too few servers for the
@@ -40,8 +41,18 @@ func isOld(version string) bool {
 	return err == nil && slices.Compare(has[:], must[:]) < 0
 }
 
-// whyNot returns what to do about the error of a stream that cannot be opened or made.
-func (b *Bus) whyNot(cfg *jetstream.StreamConfig, err error) string {
+// whyNot returns what to do about the error of a stream that cannot be opened or made, and its
+// reason, if it has one.
+func (b *Bus) whyNot(cfg *jetstream.StreamConfig, err error) (detail string, reason error) {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == needsNewer {
+		return "a newer nats-server has written it; run this version or a later one: nothing is lost, and this server leaves the stream alone", ErrNewer
+	}
+	return b.mend(cfg, err), nil
+}
+
+// mend returns what to do about another error of a stream that cannot be opened or made.
+func (b *Bus) mend(cfg *jetstream.StreamConfig, err error) string {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		api = &jetstream.APIError{}
