@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
@@ -18,6 +19,10 @@ import (
 
 // repeats is a flag because a client that does not listen yet is a matter of chance.
 var repeats = flag.Int("repeat", 1, "how often each client runs; a client that hangs once in twenty runs shows with 20")
+
+// headStart is long, because some clients wait for ever if a prompt ends before they listen, and on a
+// busy machine a client can lack processor time for longer than the 20 ms of the default.
+var headStart = flag.Duration("headstart", 500*time.Millisecond, "how long a prompt waits for a client that listens late")
 
 // TestClients runs each client with the same graphs. A file beside the client lists
 // the expected observations, one line for each scenario.
@@ -42,7 +47,7 @@ func follow(t *testing.T, command, script, want string) {
 	t.Helper()
 	logs := comfy.NewLogs()
 	_, _ = logs.Write([]byte("ready\n"))
-	s := serve(t, flow.NewCache(nil), comfy.Options{Logs: logs})
+	s := serve(t, flow.NewCache(nil), comfy.Options{Logs: logs, HeadStart: *headStart})
 	saw := run(t, command, script, s.address)
 	pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -21,14 +22,22 @@ const moduleMax = 6272 // 128 bytes above the aim of 6 KiB: the mends of rare br
 // tool runs a program in a folder, and returns what it prints.
 func tool(t *testing.T, dir string, in []byte, name string, args ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	out, diag, err := tried(t, dir, in, name, args...)
+	require.NoError(t, err, "%s %s\n%s%s", name, args, out, diag)
+	return out
+}
+
+// tried runs a program in a folder, and returns what it prints and how it ends. A program that
+// hangs is killed.
+func tried(t *testing.T, dir string, in []byte, name string, args ...string) (out, diag []byte, err error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
-	var out, diag bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &diag
-	require.NoError(t, cmd.Run(), "%s\n%s%s", cmd, out.String(), diag.String())
-	return out.Bytes()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	return stdout.Bytes(), stderr.Bytes(), err
 }
 
 // installed returns the path of a program that e2e/run has installed.
@@ -44,10 +53,29 @@ func TestModuleAlone(t *testing.T) {
 	files, err := filepath.Glob("../js/test/*.test.mjs")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	out := tool(t, ".", nil, "node", append([]string{"--test", "--test-reporter=tap"}, files...)...)
+	out, diag, err := tried(t, ".", nil, "node", append([]string{"--test", "--test-reporter=tap"}, files...)...)
+	require.NoError(t, err, "%s%s", failed(out), diag)
 	require.Regexp(t, `(?m)^# fail 0$`, string(out))
 	require.Regexp(t, `(?m)^# skipped 0$`, string(out))
 	require.NotRegexp(t, `(?m)^# pass \d$`, string(out), "there are some tests")
+}
+
+// notOK matches a test of TAP that failed, with its description. Each line after the first is indented.
+var notOK = regexp.MustCompile(`(?m)^ *not ok .*\n(?: +.*\n| *\n)*`)
+
+// failed returns the failed tests of a report in TAP, and its last lines: the counts. Hundreds of passed
+// tests would hide them.
+func failed(tap []byte) []byte {
+	parts := append(notOK.FindAll(tap, -1), regexp.MustCompile(`(?m)^# (tests|pass|fail|cancelled) .*\n`).FindAll(tap, -1)...)
+	return bytes.Join(parts, nil)
+}
+
+// TestFailed: what failed is shown, and nothing else.
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	const lost = "not ok 2 - b\n  ---\n  error: |-\n    1 !== 0\n    \n  stack: |-\n    at b\n  ...\n"
+	got := failed([]byte("TAP version 13\n# Subtest: a\nok 1 - a\n  ---\n  duration_ms: 1\n  ...\n# Subtest: b\n" + lost + "# Subtest: c\nok 3 - c\n1..3\n# tests 3\n# fail 1\n"))
+	require.Equal(t, lost+"# tests 3\n# fail 1\n", string(got))
 }
 
 // TestModuleSize: the README says how large the module is.

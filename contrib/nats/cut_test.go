@@ -64,6 +64,7 @@ func openAt(t *testing.T, opts nats.Options) (*gate, *nats.Bus) {
 
 // TestCutOff cuts one of two processes off, while both append.
 func TestCutOff(t *testing.T) {
+	t.Parallel()
 	opts := nats.Options{Name: newName()}
 	g, cut := openAt(t, opts)
 	stays := open(t, shared, opts)

@@ -28,6 +28,7 @@ func endOf(t *testing.T, bus *nats.Bus) error {
 
 // TestDone ends buses. The program learns it, and learns why.
 func TestDone(t *testing.T) {
+	t.Parallel()
 	js, err := jetstream.New(connect(t, shared))
 	require.NoError(t, err)
 	for _, part := range []string{"LOG", "QUEUE", "STORE", "SIGNALS"} {

@@ -78,6 +78,7 @@ func fillDisk(dir string, say func(...any)) {
 // TestDiskFull fills the disk of a server. Nothing that was accepted is lost; when there is
 // room, everything goes on.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	dir, pushed, closed := t.TempDir(), 0, false
 	p := start(t, "full", dir)
 	for words := p.line(t); words != nil; words = p.line(t) {

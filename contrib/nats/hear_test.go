@@ -58,6 +58,7 @@ func untilTold(t *testing.T, words string) (*lockedBuffer, *nats.Options, contex
 // TestNoConnection opens a bus, and renews its log, without a connection: error and warning
 // name the address, and say why there is no connection.
 func TestNoConnection(t *testing.T) {
+	t.Parallel()
 	s := guarded(t)
 	for name, c := range map[string]struct {
 		urls string
@@ -106,6 +107,7 @@ func TestNoConnection(t *testing.T) {
 
 // TestNoPermission opens a bus as a user who may not do what the bus needs.
 func TestNoPermission(t *testing.T) {
+	t.Parallel()
 	s := guarded(t)
 	for _, c := range []struct{ user, until, want string }{
 		{"blind", "waits for NATS", `Permissions Violation for Publish to "$JS.API.STREAM.INFO.NODEBUS_LOG"`},

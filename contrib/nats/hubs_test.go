@@ -166,6 +166,7 @@ func TestPagesKeepTheOrder(t *testing.T) {
 // TestPagesContinue: a client of ComfyUI reloads its page in the middle of a run, and comes
 // to another process each time.
 func TestPagesContinue(t *testing.T) {
+	t.Parallel()
 	gates := &sync.Map{}
 	all := sites(t, gates, true, true, true)
 	ann := all[0].dial("ann", "")

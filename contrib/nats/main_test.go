@@ -39,6 +39,11 @@ var children = map[string]func(dir string, say func(words ...any)){
 func TestMain(m *testing.M) {
 	child := children[os.Getenv("NATS_CHILD")]
 	if child == nil {
+		// Tests in parallel wait: for a lease to lapse, for a server, for an answer that is lost. So more of
+		// them run at a time than there are cores. The flag -parallel has the last word.
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
 		os.Exit(leak.Main(withServer{m}))
 	}
 	var mu sync.Mutex

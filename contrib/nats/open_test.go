@@ -98,6 +98,7 @@ func TestOpenRefusesStreams(t *testing.T) {
 // TestOpenSaysWhatItWaitsFor opens a bus while there is no server: whoever starts the first
 // process of a cluster must learn why nothing happens.
 func TestOpenSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
 	_, nc := newPlace(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -29,6 +29,7 @@ func forget(t *testing.T, nc *natsgo.Conn, q flow.Queue) {
 // TestLostAnswers loses the answers to each change: the change is made once. The stream
 // either knows that it has seen the message, or has forgotten it.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
 	for name, c := range lostAnswers {
@@ -154,6 +155,7 @@ func TestPushUnread(t *testing.T) {
 
 // TestQueueAway stops the server: calls wait, at most until their contexts end.
 func TestQueueAway(t *testing.T) {
+	t.Parallel()
 	port, dir := freePort(t), t.TempDir()
 	s := serve(t, dir, port)
 	q := openOn(t, newLine(), fmt.Sprint("nats://127.0.0.1:", port), nats.Options{Name: newName()}).Queue()

@@ -54,6 +54,7 @@ func cluster(t *testing.T) (all []*embed.Server) {
 // TestQueueInCluster runs the suites, and random calls, on streams with three replicas. Each
 // bus is at another server.
 func TestQueueInCluster(t *testing.T) {
+	t.Parallel()
 	servers, n := cluster(t), 0
 	next := func(t *testing.T, opts nats.Options) *nats.Bus {
 		opts.Replicas = 3

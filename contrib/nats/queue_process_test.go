@@ -104,6 +104,7 @@ func takeFrom(t *testing.T, q flow.Queue, id string, attempt int) flow.Lease {
 // TestQueueKilled kills a process that has a lease. The lease lapses after its time, or at once
 // when a process with the name of its node opens the queue; the attempt counts.
 func TestQueueKilled(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
 	t.Run("a process of the same node comes back", func(t *testing.T) {

@@ -63,6 +63,7 @@ func TestBrokenPipe(t *testing.T) {
 // TestStalledServer lets a server take nothing while a large message is written. The default
 // of a connection is to wait a minute.
 func TestStalledServer(t *testing.T) {
+	t.Parallel()
 	for name, c := range large {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -44,6 +44,7 @@ func state(t *testing.T, s *embed.Server, stream string) jetstream.StreamState {
 // TestReceiverIsKilled kills the process of a receiver again and again: what it has said
 // is kept, and the process that follows gets all of it.
 func TestReceiverIsKilled(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
 	opts := nats.Options{Name: newName()}
@@ -66,6 +67,7 @@ func TestReceiverIsKilled(t *testing.T) {
 // TestReceiverIsCutOff: the process of the receiver lives, but hears nothing. Send fails,
 // and the signal does not come when the process hears again. The receiver then works on.
 func TestReceiverIsCutOff(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
 	opts := nats.Options{Name: newName()}
@@ -85,6 +87,7 @@ func TestReceiverIsCutOff(t *testing.T) {
 // TestAnswersAreLost loses what the server says to the process of the receiver just when it
 // stores a signal: the sender learns from the stream that the signal is kept.
 func TestAnswersAreLost(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	s, url := serve(t, t.TempDir(), port), fmt.Sprint("nats://127.0.0.1:", port)
 	for _, direction := range []string{"in the process of the receiver", "in the process of the sender"} {
@@ -129,6 +132,7 @@ func TestAnswersAreLost(t *testing.T) {
 // TestSignalsAndStoreAway stops the server in the middle: calls fail clearly when their
 // context ends, and succeed if the server comes back earlier. A receiver goes on.
 func TestSignalsAndStoreAway(t *testing.T) {
+	t.Parallel()
 	port, dir := freePort(t), t.TempDir()
 	s, url := serve(t, dir, port), fmt.Sprint("nats://127.0.0.1:", port)
 	opts := nats.Options{Name: newName()}
@@ -186,6 +190,7 @@ func TestSignalsAndStoreAway(t *testing.T) {
 
 // TestOpenWaits opens a bus before its server is there.
 func TestOpenWaits(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	nc, err := nats.Connect(fmt.Sprint("nats://127.0.0.1:", port))
 	require.NoError(t, err)

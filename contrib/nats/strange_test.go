@@ -85,6 +85,7 @@ func TestStrangeRecords(t *testing.T) {
 
 // TestStrangeSignals does the same with the signals.
 func TestStrangeSignals(t *testing.T) {
+	t.Parallel()
 	opts := nats.Options{Name: newName()}
 	bus := open(t, shared, opts)
 	nc := connect(t, shared)

@@ -4,8 +4,8 @@
 """
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,11 +18,22 @@ from shared import Server, digest, graphs, report
 server = Server(sys.argv[1])
 home = tempfile.TemporaryDirectory()
 # The program keeps a file for each of its jobs below the home directory.
-environment = {**os.environ, "HOME": home.name, "DO_NOT_TRACK": "1"}
-comfy = os.path.join(os.path.dirname(sys.executable), "comfy")
+os.environ.update(HOME=home.name, DO_NOT_TRACK="1")
+
+# The program takes a second to import its modules, and half a minute on a busy machine. So this
+# process imports them, and each call of the program is a fork.
+from comfy_cli.__main__ import main  # noqa: E402
+import comfy_cli.comfy_client  # noqa: E402, F401
+import comfy_cli.command.jobs  # noqa: E402, F401
+import comfy_cli.command.run  # noqa: E402, F401
+import pydantic.type_adapter  # noqa: E402, F401
+import requests  # noqa: E402, F401
 
 # The program tells the progress of a node at most ten times a second.
 BETWEEN = 0.15
+
+# Without this, the program gives up when a prompt says nothing for 30 seconds.
+PATIENCE = ("--timeout", "600")
 
 watched = {
     "1": {"class_type": "Fractal", "inputs": {"width": 20, "height": 10}},
@@ -31,17 +42,28 @@ watched = {
 }
 
 
+def program(args, out):
+    """What the program does, in a process of its own."""
+    os.dup2(out, 1)
+    sys.argv = ["comfy", *args]
+    main()
+
+
 class Call:
     """One call of the program, and the lines that it has printed so far."""
 
     def __init__(self, *args, output="--json-stream"):
-        command = [comfy, "--skip-prompt", output, *args, "--host", server.host, "--port", server.port]
-        self.process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
+        args = ["--skip-prompt", output, *args, "--host", server.host, "--port", server.port]
+        read, write = os.pipe()
+        self.process = multiprocessing.get_context("fork").Process(target=program, args=[args, write])
+        self.process.start()
+        os.close(write)
+        self.stdout = open(read, encoding="utf-8")
         self.lines = []
 
     def until(self, kind, **fields):
         """Read up to a line of that type that has these fields."""
-        for text in self.process.stdout:
+        for text in self.stdout:
             line = json.loads(text)
             self.lines.append(line)
             if line["type"] == kind and fields.items() <= line.items():
@@ -51,7 +73,8 @@ class Call:
     def end(self):
         """Read the last line, and return it with the exit code."""
         last = self.until("envelope")
-        return last, self.process.wait()
+        self.process.join()
+        return last, self.process.exitcode
 
     def of(self, kind, *fields):
         return [[line[f] for f in fields] for line in self.lines if line["type"] == kind]
@@ -65,7 +88,7 @@ def workflow(graph):
 
 
 def run(graph, **how):
-    return Call("run", "--wait", "--workflow", workflow(graph), **how)
+    return Call("run", "--wait", *PATIENCE, "--workflow", workflow(graph), **how)
 
 
 def fetch(urls):
@@ -165,7 +188,7 @@ def watch():
     prompt_id = server.queue(watched, tab.client_id)
     server.step()
     tab.until(prompt_id, "progress", value=1)
-    call = Call("jobs", "watch", prompt_id)
+    call = Call("jobs", "watch", prompt_id, *PATIENCE)
     call.until("progress", node="2", completed=1)
     for value in 2, 3:
         time.sleep(BETWEEN)

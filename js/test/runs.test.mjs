@@ -116,7 +116,7 @@ test("runs that have ended make no room for runs that wait", async (t) => {
   const { server, client, peer } = await start(t, kinds.ws);
   server.routes["POST /prompt"] = ({ body }) => [200, body];
   const ids = Array.from({ length: 100 }, (_, i) => `w${i}`);
-  for (const promptId of ids) await client.submit({}, { promptId });
+  await Promise.all(ids.map((promptId) => client.submit({}, { promptId })));
   let n = 0;
   for (let i = 0; i < 50; i++) for (const message of ofRun(`p${i}`, 0)) peer.send({ ...message, cursor: `life-${++n}` });
   const runs = Promise.all(ids.map((id) => client.wait(id)));
