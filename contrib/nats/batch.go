@@ -252,7 +252,7 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 	}
 	ev, err := r.event()
 	if err != nil {
-		l.bus.logger.Error("nats: an event of the log is left out", "stream", l.stream, "id", id, "error", errors.Join(errWire, err))
+		l.bus.logger.Error("nats: an event of the log is left out", "stream", l.stream, "id", id, "error", causes(errWire, err))
 		return
 	}
 	ev.ID, ev.Time = id, at

@@ -92,7 +92,7 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 			return v, err
 		}
 		if pause(ctx) != nil {
-			return v, fmt.Errorf("nats: %w", errors.Join(unanswered(ctx), said(err)))
+			return v, fmt.Errorf("nats: %w", causes(unanswered(ctx), said(err)))
 		}
 	}
 }
@@ -112,7 +112,7 @@ func unanswered(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("%w: %w", ErrAway, errors.Join(ctx.Err(), context.Cause(ctx)))
+	return fmt.Errorf("%w: %w", ErrAway, causes(ctx.Err(), context.Cause(ctx)))
 }
 
 // pause waits before the next attempt. It returns the error of ctx.

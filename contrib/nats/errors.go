@@ -3,6 +3,7 @@ package nats
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -61,3 +62,31 @@ func (e *StreamError) Unwrap() (errs []error) {
 	}
 	return errs
 }
+
+// causesError are the errors that have led to one.
+type causesError []error
+
+// causes returns an error for those that are not nil, and nil if all are. Other than errors.Join,
+// its text is one line, and says nothing twice.
+func causes(errs ...error) error {
+	all := causesError(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func (e causesError) Error() string {
+	text := ""
+	for _, err := range e {
+		switch t := err.Error(); {
+		case text == "":
+			text = t
+		case !strings.Contains(text, t):
+			text += ": " + t
+		}
+	}
+	return text
+}
+
+func (e causesError) Unwrap() []error { return e }

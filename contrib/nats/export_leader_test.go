@@ -53,3 +53,6 @@ func Known(s flow.Store) (records, bytes int) {
 func FirstAnswer(ctx context.Context, bytes int, late time.Duration, f func(context.Context) (int, error)) (int, error) {
 	return firstAnswer(ctx, bytes, late, f)
 }
+
+// Causes joins errors.
+func Causes(errs ...error) error { return causes(errs...) }

@@ -255,7 +255,7 @@ func (l *eventLog) Flush(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil && l.failed == nil {
-		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: errors.Join(context.Cause(ctx), faultOf(l.bus.nc))}
+		return &StreamError{Stream: l.stream, Reason: ErrAway, Detail: "events are not stored", Err: causes(context.Cause(ctx), faultOf(l.bus.nc))}
 	}
 	return err
 }

@@ -246,7 +246,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 			s, err = b.js.Stream(ctx, cfg.Name) // another process has made it
 		}
 		if errors.Is(err, jetstream.ErrStreamNotFound) || isForming(err) { // not every server of a new cluster knows it yet
-			err = errors.Join(err, jetstream.ErrNoStreamResponse)
+			err = causes(err, jetstream.ErrNoStreamResponse)
 		}
 		return s, err
 	}))

@@ -182,7 +182,7 @@ func (s *signals) replace(ctx context.Context, key string) error {
 		case !again(err):
 			return err
 		case pause(ctx) != nil:
-			return errors.Join(unanswered(ctx), err)
+			return causes(unanswered(ctx), err)
 		}
 	}
 }

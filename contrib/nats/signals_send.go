@@ -153,7 +153,7 @@ func (s *signals) ask(ctx context.Context, key string, l *letter) error {
 		if again(err) && pause(ctx) == nil {
 			continue
 		}
-		if err = errors.Join(context.Cause(ctx), err); away || !s.b.nc.IsConnected() {
+		if err = causes(context.Cause(ctx), err); away || !s.b.nc.IsConnected() {
 			err = fmt.Errorf("%w: %w", ErrAway, err)
 		}
 		err = fmt.Errorf("nats: the process that runs prompt %q does not answer; send the signal again: %w", l.Signal.PromptID, err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -75,7 +74,7 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 	case !again(err):
 		return 0, err
 	}
-	return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, errors.Join(unanswered(ctx), said(err), faultOf(w.js.Conn())))
+	return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, causes(unanswered(ctx), said(err), faultOf(w.js.Conn())))
 }
 
 // read asks for a message of about so many bytes. While NATS is away, or chooses a leader, it asks
@@ -93,7 +92,7 @@ func (w *way) read(ctx context.Context, bytes int, f func(context.Context) (*jet
 func request[T any](ctx context.Context, bytes int, f func(context.Context) (T, error)) (T, error) {
 	v, err := firstAnswer(ctx, bytes, 0, f)
 	if err != nil && again(err) {
-		err = fmt.Errorf("nats: %w", errors.Join(unanswered(ctx), said(err)))
+		err = fmt.Errorf("nats: %w", causes(unanswered(ctx), said(err)))
 	}
 	return v, err
 }
@@ -157,6 +156,7 @@ func tryFor(bytes, silent int) time.Duration {
 	if bytes <= smallBytes {
 		return tryTime
 	}
-	first := tryTime + time.Duration(max(bytes-largeBytes, 0))*time.Second/slowRate
+	// A header of another program may give any size.
+	first := tryTime + time.Duration(max(min(bytes, wayBytes)-largeBytes, 0))*time.Second/slowRate
 	return min(first<<min(silent, mostDoubles), longestTry)
 }

@@ -2,6 +2,9 @@ package nats_test
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -33,6 +36,7 @@ func TestFirstAnswer(t *testing.T) {
 		"in time":                              {takes: 900 * time.Millisecond, want: 1, calls: 1, after: 900 * time.Millisecond},
 		"later than it was sent again":         {takes: 3500 * time.Millisecond, want: 1, calls: 4, after: 3500 * time.Millisecond},
 		"a large message has more time":        {bytes: 512 << 10, takes: 5 * time.Second, want: 1, calls: 2, after: 5 * time.Second},
+		"a size that cannot be":                {bytes: math.MaxInt, takes: 5 * time.Second, want: 1, calls: 2, after: 5 * time.Second},
 		"no leader at first":                   {none: 3, want: 4, calls: 4, after: 15 * time.Millisecond},
 		"a refusal":                            {err: refusal, want: 1, calls: 1, fails: refusal},
 		"a refusal that is late":               {takes: 1500 * time.Millisecond, err: refusal, want: 1, calls: 2, after: 1500 * time.Millisecond, fails: refusal},
@@ -70,4 +74,15 @@ func TestFirstAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCauses joins errors: the text is one line that says nothing twice, and no error is lost.
+func TestCauses(t *testing.T) {
+	require.NoError(t, nats.Causes(nil, nil))
+	outer := fmt.Errorf("a call: %w", context.Canceled)
+	err := nats.Causes(nil, outer, context.Canceled, io.EOF, nil, io.EOF)
+	require.EqualError(t, err, "a call: context canceled: EOF")
+	require.ErrorIs(t, err, outer)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, io.EOF)
 }
