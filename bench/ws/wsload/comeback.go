@@ -122,14 +122,34 @@ func (s *session) storm(phase, cursor string, missed int64) error {
 	})
 }
 
+// hangs is the time without any message after which all gives up.
+const hangs = time.Minute
+
 // first connects client 0 so that it receives cursors. It waits for what the server has for
-// this client from before.
+// this client from before: all of that comes before an event that is published now.
 func (s *session) first() (*client, error) {
 	c, err := s.dial(0, "&"+s.wire.Since, false)
 	if err != nil {
 		return nil, err
 	}
-	return c, s.settle(s.o.quiet)
+	for began := time.Now(); time.Since(began) < hangs; {
+		now := time.Now().UnixNano()
+		if _, err := s.child.ask("blast 1 2"); err != nil {
+			return nil, err
+		}
+		moved, seen := time.Now(), int64(-1)
+		err := s.pump(acks{}, func() bool {
+			if s.total != seen {
+				seen, moved = s.total, time.Now()
+			}
+			return c.made >= now || time.Since(moved) > s.o.quiet
+		})
+		if err != nil || c.made >= now {
+			return c, err
+		}
+		// The server did not know the client yet.
+	}
+	return nil, fmt.Errorf("client 0 has received %d messages, but not the event that was published last", c.count)
 }
 
 // next publishes n events for c and waits until c has received them.
@@ -142,7 +162,7 @@ func (s *session) next(c *client, n int64) error {
 }
 
 // all reads until each client has received exactly n messages. It fails if a client receives
-// more, or if no message arrives for lostAfter.
+// more, or if no message arrives for a minute.
 func (s *session) all(n int64) error {
 	last, moved := int64(-1), time.Now()
 	var err error
@@ -153,7 +173,7 @@ func (s *session) all(n int64) error {
 		done := true
 		for _, c := range s.clients {
 			done = done && c.open && c.count >= n
-			if c.count > n || time.Since(moved) > lostAfter {
+			if c.count > n || time.Since(moved) > hangs {
 				err = fmt.Errorf("client %d has received %d messages, but %d were due", c.number, c.count, n)
 			}
 		}

@@ -41,6 +41,7 @@ type client struct {
 	count  int64  // messages since the start of the phase
 	events int64  // messages with the key of an event
 	cursor string // the cursor of the last event
+	made   int64  // the time of the last event, in nanoseconds
 	carry  []byte // the start of an incomplete frame or chunk
 	text   []byte // the start of an incomplete event of a stream
 }
@@ -201,30 +202,31 @@ func (l *load) message(c *client, msg []byte, now int64) {
 	c.count++
 	l.total++
 	if l.timed {
-		l.sample(msg, now)
+		if made, ok := l.made(msg); ok {
+			l.samples = append(l.samples, now-made)
+		}
 	}
 	if len(l.cursor) == 0 || !bytes.Contains(msg, l.key) {
 		return
 	}
 	c.events++
+	c.made, _ = l.made(msg)
 	if _, rest, ok := bytes.Cut(msg, l.cursor); ok {
 		end := bytes.IndexAny(rest, `",}`)
 		c.cursor = string(rest[:max(end, 0)])
 	}
 }
 
-// sample stores the age of a message.
-func (l *load) sample(msg []byte, now int64) {
+// made returns the time at which an event was published, in nanoseconds.
+func (l *load) made(msg []byte) (at int64, ok bool) {
 	_, rest, ok := bytes.Cut(msg, l.key)
 	if !ok {
-		return
+		return 0, false
 	}
 	end := 0
 	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
 		end++
 	}
-	made, err := strconv.ParseInt(string(rest[:end]), 10, 64)
-	if err == nil {
-		l.samples = append(l.samples, now-made)
-	}
+	at, err := strconv.ParseInt(string(rest[:end]), 10, 64)
+	return at, err == nil
 }
