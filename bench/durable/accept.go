@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,12 +22,20 @@ func (b *backend) submits(callers int) []peer {
 		_, err := h.engine.Submit(background, p, nil)
 		return err
 	}
-	return []peer{
-		b.appends(callers),
+	submitID := func(h *host) error {
+		_, err := h.engine.Submit(background, h.prompt(), nil)
+		return err
+	}
+	peers := []peer{b.appends(callers)}
+	if b.besides != nil {
+		peers = append(peers, b.appendsBeside(callers))
+	}
+	return append(peers,
 		b.hostPeer("push", callers, push),
 		b.hostPeer("submit", callers, submit),
+		b.hostPeer("submit-id", callers, submitID),
 		memory.hostPeer("submit", callers, submit),
-	}
+	)
 }
 
 // prompts has the peers that run a prompt from Submit to its outcome.
@@ -54,6 +63,18 @@ func (b *backend) appends(callers int) peer {
 			return each(callers, n, func(int, int) error { return r.append(callers, value) })
 		}
 	})
+}
+
+// appendsBeside appends the bytes of a prompt, and beside it the bytes of an event, as Submit does.
+func (b *backend) appendsBeside(callers int) peer {
+	p := b.barePeer(0, promptBytes, func(r bare, value []byte) func(int) (time.Duration, error) {
+		ev, failed := eventBytes()
+		return func(n int) (time.Duration, error) {
+			return each(callers, n, func(int, int) error { return errors.Join(failed, b.besides(r, value, ev)) })
+		}
+	})
+	p.name += "-and-event"
+	return p
 }
 
 // hostPeer does its work with a host.

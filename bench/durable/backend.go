@@ -20,6 +20,8 @@ type backend struct {
 	programs []string                                         // each imports more than the program before
 	// streams has further ways of publishing events without nodebus.
 	streams map[string]func(b bare, publishers, n int, value []byte) error
+	// besides appends a value durably, and another one that it does not wait for; may be nil.
+	besides func(b bare, value, other []byte) error
 }
 
 // filling returns the backend that makes files whose making is not measured.

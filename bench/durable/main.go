@@ -165,6 +165,7 @@ func phases(o *options) []phase {
 		{"one-event", 1, turns, min(all, 50), b.singles()},
 		{"resume", 1000, turns, 1, b.resumes(1000)},
 		{"fanout", 100, turns, min(all, 400), b.fanouts(100)},
+		{"fanout-steady", 100, few, all, b.fanouts(100)}, // a turn is long enough that its beginning and end do not matter
 		{"open-new", 0, few, 1, b.begins()},
 		{"open-prompts", all, few, 1, b.opens(fillPrompts, all)},
 		{"open-events", 10 * all, few, 1, b.opens(fillEvents, 10*all)},

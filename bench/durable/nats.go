@@ -40,6 +40,7 @@ func natsBackend(name string, servers int, synced bool) *backend {
 			},
 		},
 	}
+	b.besides = func(b bare, value, other []byte) error { return b.(*plainNATS).beside(value, other) }
 	if synced {
 		b.fast = natsBackend(name, servers, false)
 	}
@@ -174,6 +175,9 @@ func openJetStream(dir string, count int, synced bool) (_ *plainNATS, err error)
 		_, err = p.js.CreateOrUpdateStream(once, jetstream.StreamConfig{
 			Name: "BARE", Subjects: []string{"bare"}, Replicas: count, AllowAtomicPublish: true,
 		})
+		if err == nil {
+			_, err = p.js.CreateOrUpdateStream(once, jetstream.StreamConfig{Name: "BESIDE", Subjects: []string{"beside"}, Replicas: count})
+		}
 		stop()
 		if err == nil || ctx.Err() != nil {
 			break
@@ -188,6 +192,16 @@ func openJetStream(dir string, count int, synced bool) (_ *plainNATS, err error)
 // append publishes a value and waits until it is acknowledged.
 func (p *plainNATS) append(_ int, value []byte) error {
 	_, err := p.js.Publish(background, "bare", value)
+	return err
+}
+
+// beside publishes a value and waits until it is acknowledged. It does not wait for another value,
+// in a stream of its own, like the status event of a prompt.
+func (p *plainNATS) beside(value, other []byte) error {
+	if err := p.append(1, value); err != nil {
+		return err
+	}
+	_, err := p.js.PublishAsync("beside", other, jetstream.WithStallWait(startTime))
 	return err
 }
 

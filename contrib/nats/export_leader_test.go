@@ -28,6 +28,11 @@ func (l *Leader) Get(ctx context.Context, subject string, seq uint64) (*jetstrea
 	return l.l.get(ctx, subject, seq, 0)
 }
 
+// Lacks reports whether a subject has no message.
+func (l *Leader) Lacks(ctx context.Context, subject string, all uint64) (bool, error) {
+	return l.l.lacks(ctx, subject, all)
+}
+
 // Newest returns the sequence of the newest message of a subject.
 func (l *Leader) Newest(ctx context.Context, subject string, all uint64) (uint64, error) {
 	return l.l.newest(ctx, subject, all)

@@ -13,6 +13,9 @@ func CatchUp(ctx context.Context, part flow.Queue) error { return part.(*queue).
 // Sweep sweeps a queue, as it does each minute.
 func Sweep(ctx context.Context, part flow.Queue) error { return part.(*queue).sweep(ctx) }
 
+// ForgetGone compares what a queue knows with its stream, as it does after it was away for long.
+func ForgetGone(ctx context.Context, part flow.Queue) error { return part.(*queue).forgetGone(ctx) }
+
 // Orphans is the number of sweeps after which parts without a prompt are removed.
 const Orphans = orphanSweeps
 

@@ -86,27 +86,35 @@ func (l *leader) get(ctx context.Context, subject string, seq uint64, bytes int)
 func (l *leader) ask(
 	ctx context.Context, subject string, own, all uint64, bytes int, read func(context.Context) (*jetstream.RawStreamMsg, error),
 ) (*jetstream.RawStreamMsg, error) {
-	for sure := false; ; {
-		m, err := l.way.read(ctx, bytes, read)
-		absent := errors.Is(err, jetstream.ErrMsgNotFound)
-		if sure || err != nil && !absent || err == nil && m.Sequence >= own {
-			return m, err
-		}
-		state, failed := request(ctx, 0, func(ctx context.Context) (x subjectState, err error) {
+	m, err := l.way.read(ctx, bytes, read)
+	absent := errors.Is(err, jetstream.ErrMsgNotFound)
+	if err != nil && !absent || err == nil && m.Sequence >= own {
+		return m, err
+	}
+	switch lacks, failed := l.lacks(ctx, subject, max(own, all)); {
+	case failed != nil:
+		return nil, failed
+	case absent && lacks:
+		return nil, err
+	}
+	return l.way.read(ctx, bytes, read) // the leader may have got the message in between
+}
+
+// lacks reports whether a subject has no message. This process knows that the stream had the
+// message all. Who expects none asks so, because it costs one request, and [leader.last] two.
+func (l *leader) lacks(ctx context.Context, subject string, all uint64) (bool, error) {
+	for {
+		state, err := request(ctx, 0, func(ctx context.Context) (x subjectState, err error) {
 			x.last, x.count, err = l.state(ctx, subject)
 			return x, err
 		})
-		switch last := state.last; {
-		case failed != nil:
-			return nil, failed
-		case last < max(own, all):
-			if pause(ctx) != nil {
-				return nil, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w", l.name, last, max(own, all), unanswered(ctx))
-			}
-		case absent && state.count == 0:
-			return nil, err
-		default: // the leader may have got the message in between
-			sure = true
+		switch {
+		case err != nil:
+			return false, err
+		case state.last >= all:
+			return state.count == 0, nil
+		case pause(ctx) != nil:
+			return false, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w", l.name, state.last, all, unanswered(ctx))
 		}
 	}
 }

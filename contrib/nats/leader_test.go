@@ -73,15 +73,15 @@ func TestNewLeaderKnowsLess(t *testing.T) {
 		"it has the message":                        {lagging{has: []uint64{5}, applied: 9}, false, 5, 9, 5, 1},
 		"it has it, and this process knows nothing": {lagging{has: []uint64{5}, applied: 9}, false, 0, 9, 5, 1},
 		"it has a newer one":                        {lagging{has: []uint64{5, 7}, applied: 9}, false, 5, 9, 7, 1},
-		"it has not applied it":                     {lagging{has: []uint64{5}, applied: 2}, false, 5, 5, 5, 4},
+		"it has not applied it":                     {lagging{has: []uint64{5}, applied: 2}, false, 5, 5, 5, 2},
 		"it has an older one":                       {lagging{has: []uint64{3, 5}, applied: 4}, false, 5, 5, 5, 2},
-		"this process has read later ones":          {lagging{has: []uint64{5}, applied: 2}, false, 0, 6, 5, 4},
+		"this process has read later ones":          {lagging{has: []uint64{5}, applied: 2}, false, 0, 6, 5, 2},
 		"there is none":                             {lagging{applied: 9}, false, 0, 9, absent, 1},
-		"there is none, and it lags":                {lagging{applied: 5}, false, 0, 9, absent, 4},
+		"there is none, and it lags":                {lagging{applied: 5}, false, 0, 9, absent, 1},
 		"it is gone":                                {lagging{has: []uint64{5}, gone: map[uint64]bool{5: true}, applied: 9}, false, 5, 9, absent, 1},
 		"the newer one is gone":                     {lagging{has: []uint64{3, 5}, gone: map[uint64]bool{5: true}, applied: 9}, false, 5, 9, 3, 2},
 		"get: it has the message":                   {lagging{has: []uint64{5}, applied: 9}, true, 5, 0, 5, 1},
-		"get: it has not applied it":                {lagging{has: []uint64{5}, applied: 2}, true, 5, 0, 5, 4},
+		"get: it has not applied it":                {lagging{has: []uint64{5}, applied: 2}, true, 5, 0, 5, 2},
 		"get: it is gone":                           {lagging{has: []uint64{5}, gone: map[uint64]bool{5: true}, applied: 9}, true, 5, 0, absent, 1},
 		"get: it is replaced":                       {lagging{has: []uint64{5, 7}, gone: map[uint64]bool{5: true}, applied: 9}, true, 5, 0, absent, 2},
 		"it applies it after the answer":            {lagging{has: []uint64{5}, applied: 4}, false, 0, 5, 5, 2},
@@ -105,6 +105,41 @@ func TestNewLeaderKnowsLess(t *testing.T) {
 			require.Equal(t, c.reads, s.reads)
 		})
 	}
+}
+
+// TestLacks asks whether a subject has no message. A leader that has not applied all messages
+// which this process knows says nothing of it.
+func TestLacks(t *testing.T) {
+	for name, c := range map[string]struct {
+		stream lagging
+		all    uint64
+		want   bool
+	}{
+		"there is none":                 {lagging{applied: 9}, 9, true},
+		"there is one":                  {lagging{has: []uint64{5}, applied: 9}, 9, false},
+		"there is none, and it lags":    {lagging{applied: 2}, 9, true},
+		"it has not applied it":         {lagging{has: []uint64{5}, applied: 2}, 5, false},
+		"it has not applied it, by far": {lagging{has: []uint64{5}, applied: 2}, 6, false},
+		"it is gone":                    {lagging{has: []uint64{5}, gone: map[uint64]bool{5: true}, applied: 9}, 5, true},
+		"this process knows nothing":    {lagging{has: []uint64{5}, applied: 2}, 0, true},
+		"it has more than this process": {lagging{has: []uint64{5}, applied: 9}, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.stream
+			lacks, err := nats.NewLeader(&s, s.state).Lacks(t.Context(), "s", c.all)
+			require.NoError(t, err)
+			require.Equal(t, c.want, lacks)
+			require.Zero(t, s.reads)
+		})
+	}
+	s := &lagging{applied: 4, disabled: true}
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	_, err := nats.NewLeader(s, s.state).Lacks(ctx, "s", 5)
+	require.ErrorIs(t, err, nats.ErrAway)
+	broken := natsgo.ErrPermissionViolation // what is refused is not asked again
+	_, err = nats.NewLeader(s, func(string) (uint64, int, error) { return 0, 0, broken }).Lacks(t.Context(), "s", 0)
+	require.ErrorIs(t, err, broken)
 }
 
 // TestLeaderThatStaysBehind asks a leader that never has what this process knows.

@@ -81,7 +81,7 @@ func (l *lease) change(ctx context.Context, f func(*meta)) error {
 	case err != nil:
 		return err
 	}
-	l.q.knows(seq)
+	l.q.changes(seq)
 	l.x.meta.Lasts, l.x.state = next.Lasts, seq
 	l.ended = next.Gone || next.Lease == ""
 	l.until = began.Add(next.Lasts)

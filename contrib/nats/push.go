@@ -140,7 +140,7 @@ func (q *queue) replaceable(ctx context.Context, x *item) (uint64, error) {
 	case err != nil || seq == 0:
 		return 0, err
 	case old.Name == x.Name: // the acknowledgement was lost
-		q.knows(seq)
+		q.changes(seq)
 		return 0, errPushed
 	}
 	lives, err := q.prompts.lives(ctx, x.token, seq)

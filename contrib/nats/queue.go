@@ -47,6 +47,7 @@ type queue struct {
 	mu       sync.Mutex // not held while code of callers runs, or while NATS works
 	index    index
 	pushing  map[string]*item // prompts that this process pushes, and has not read yet
+	mustRead uint64           // Len waits until this process has read so far; see changes
 	broken   map[uint64]error // prompts that this process cannot take, by their sequence
 	disowned map[string]bool  // names of leases that Take has not returned
 }
@@ -153,7 +154,7 @@ func (q *queue) hasOwn(ctx context.Context) error {
 func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error) {
 	seq, err := q.prompts.replace(ctx, x, next)
 	if !isLapsed(err) {
-		q.knows(seq)
+		q.changes(seq)
 		return seq, err
 	}
 	once, stop := context.WithTimeout(ctx, tryTime)
@@ -162,6 +163,15 @@ func (q *queue) replace(ctx context.Context, x *item, next meta) (uint64, error)
 		_ = pause(ctx)
 	}
 	return 0, err
+}
+
+// changes says that this process has stored something that changes a prompt: Len must have
+// read it.
+func (q *queue) changes(seq uint64) {
+	q.knows(seq)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mustRead = max(q.mustRead, seq)
 }
 
 // waits returns a prompt if it waits, and an error otherwise.
@@ -191,13 +201,17 @@ func (q *queue) fetch(ctx context.Context, x *item) (*body, error) {
 	return b, err
 }
 
-// forget removes a prompt from the index that the stream does not have.
+// forget removes a prompt that the stream does not have from what this process knows.
 func (q *queue) forget(x *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.broken, x.Born)
 	if now := q.index.byToken[x.token]; now != nil && now.Born == x.Born {
 		q.index.remove(now)
+		q.wake()
+	}
+	if now := q.pushing[x.token]; now != nil && now.Born == x.Born {
+		q.pushed(now)
 		q.wake()
 	}
 }
@@ -264,18 +278,31 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 	}
 }
 
-// Len counts what this process knows. Changes of other processes come a moment later.
+// Len counts what this process knows. Changes of other processes come a moment later. It does
+// not wait until this process has read what it has pushed: in a cluster, a message may come from
+// another server than its acknowledgement, and later.
 func (q *queue) Len(ctx context.Context) (waiting, leased int, err error) {
 	ctx, stop, err := q.begin(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer stop()
-	if err := q.hasOwn(ctx); err != nil {
-		return 0, 0, err
+	q.mu.Lock()
+	must := q.mustRead
+	q.mu.Unlock()
+	if read, _ := q.now(); read < must {
+		if err := q.hasOwn(ctx); err != nil {
+			return 0, 0, err
+		}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.index.lapse()
-	return len(q.index.waiting), len(q.index.leased), nil
+	waiting = len(q.index.waiting)
+	for _, x := range q.pushing {
+		if x.Born > 0 {
+			waiting++
+		}
+	}
+	return waiting, len(q.index.leased), nil
 }

@@ -56,8 +56,11 @@ func TestPushOverAnEnd(t *testing.T) {
 func TestDeafCallsEnd(t *testing.T) {
 	bus := open(t, shared, nats.Options{Name: newName()})
 	q := bus.Queue()
+	pushAll(t, q, "before")
+	held := takeFrom(t, q, "before", 1)
 	nats.StopReading(bus, "QUEUE")
 	pushAll(t, q, "p")
+	require.NoError(t, held.Done(t.Context()))
 	for name, call := range map[string]func(context.Context) error{
 		"len":  func(ctx context.Context) error { _, _, err := q.Len(ctx); return err },
 		"list": func(ctx context.Context) error { _, err := all(q.List(ctx)); return err },
@@ -92,4 +95,32 @@ func TestSweepOfAnotherStream(t *testing.T) {
 	for _, id := range []string{"c", "b", "a", "d"} {
 		takeFrom(t, fresh, id, 1)
 	}
+}
+
+// TestLenOfADeafProcess counts at a process that has not read what it has stored: what it has
+// pushed counts at once, and for other changes Len waits.
+func TestLenOfADeafProcess(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	bus := open(t, shared, opts)
+	deaf, other := bus.Queue(), open(t, shared, opts).Queue()
+	pushAll(t, deaf, "before", "waits")
+	held := takeFrom(t, deaf, "before", 1)
+	require.Equal(t, []int{1, 1}, lengths(t, deaf))
+	nats.StopReading(bus, "QUEUE")
+	pushAll(t, deaf, "one", "two")
+	require.Equal(t, []int{3, 1}, lengths(t, deaf))
+	require.NoError(t, nats.CatchUp(t.Context(), other))
+	l, err := other.TakeOne(t.Context(), "one")
+	require.NoError(t, err)
+	require.NoError(t, l.Done(t.Context()))
+	until(t, func() bool { return nats.Gone(other) == 0 })
+	require.Equal(t, []int{3, 1}, lengths(t, deaf), "changes of others come later")
+	require.NoError(t, nats.ForgetGone(t.Context(), deaf))
+	require.Equal(t, []int{2, 1}, lengths(t, deaf))
+
+	require.NoError(t, held.Done(t.Context()))
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	_, _, err = deaf.Len(ctx)
+	require.ErrorIs(t, err, nats.ErrAway, "it has to read that a prompt has ended")
 }

@@ -123,8 +123,9 @@ func TestCancelledIsNotAway(t *testing.T) {
 			require.NotErrorIs(t, err, nats.ErrAway)
 		})
 	}
+	held := takeFrom(t, bus.Queue(), "p", 1)
 	nats.StopReading(bus, "QUEUE")
-	require.NoError(t, bus.Queue().Push(t.Context(), &nodebus.Prompt{ID: "q"}, nil))
+	require.NoError(t, held.Done(t.Context())) // Len waits until this process has read it
 	_, _, err := bus.Queue().Len(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, nats.ErrAway)

@@ -181,11 +181,12 @@ func (s *signals) Drop(ctx context.Context, promptID string) error {
 // says so is deleted with them: if this process is killed before, it stays as long as they do.
 // Processes that are late learn it from a further message, which expires.
 func (s *signals) drop(ctx context.Context, key string) error {
-	seq, err := s.from.newest(ctx, s.kept(key), s.newestKnown())
-	if err != nil || seq == 0 {
+	none, err := s.from.lacks(ctx, s.kept(key), s.newestKnown())
+	if err != nil || none {
 		return err
 	}
-	if seq, err = s.order(ctx, key, &letter{Drop: true}); err != nil {
+	seq, err := s.order(ctx, key, &letter{Drop: true})
+	if err != nil {
 		return err
 	}
 	return s.dropUpTo(ctx, key, seq)

@@ -14,8 +14,18 @@ import (
 // find returns the newest header of a record, and its data, from the leader of the stream. It returns [flow.ErrNotFound]
 // if there is no record; the header has the sequence then, too, if the record is gone.
 func (s *recordStore) find(ctx context.Context, token string) (x recordAt, data []byte, err error) {
-	own, _ := s.known(token)
-	m, err := s.from.last(ctx, s.name+"."+token+".r", own.seq, s.newestKnown(), inMessage(own.Size, own.Parts))
+	own, known := s.known(token)
+	subject, all := s.name+"."+token+".r", s.newestKnown()
+	if !known { // most often there is none: Submit asks whether the id of a caller is new
+		none, err := s.from.lacks(ctx, subject, all)
+		switch {
+		case err != nil:
+			return recordAt{token: token}, nil, fmt.Errorf("nats: reading a record: %w", err)
+		case none:
+			return recordAt{token: token}, nil, flow.ErrNotFound
+		}
+	}
+	m, err := s.from.last(ctx, subject, own.seq, all, inMessage(own.Size, own.Parts))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return recordAt{token: token}, nil, flow.ErrNotFound

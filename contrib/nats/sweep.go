@@ -244,6 +244,11 @@ func (q *queue) forgetUnless(ctx context.Context, known map[string]*item, has fu
 func (q *queue) forgetGone(ctx context.Context) error {
 	q.mu.Lock()
 	known := maps.Clone(q.index.byToken)
+	for token, x := range q.pushing {
+		if x.Born > 0 { // it is stored, and Len counts it
+			known[token] = x
+		}
+	}
 	q.mu.Unlock()
 	has, err := q.inStream(ctx)
 	if err == nil {
