@@ -83,10 +83,12 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // asking calls f until it succeeds, or fails with an error that is an answer. While NATS is
 // away, or chooses a leader, it tries again until ctx ends. f gets a context for one try.
-func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+func asking[T any](ctx context.Context, nc *nats.Conn, f func(context.Context) (T, error)) (v T, err error) {
 	for {
 		once, stop := context.WithTimeout(ctx, tryTime)
-		v, err := f(once)
+		if err = connected(nc); err == nil {
+			v, err = f(once)
+		}
 		stop()
 		if err == nil || !again(err) {
 			return v, err
@@ -95,6 +97,16 @@ func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, 
 			return v, fmt.Errorf("nats: %w", causes(unanswered(ctx), said(err)))
 		}
 	}
+}
+
+// connected returns the error of the client if there is no connection. Whoever tries again and
+// again asks it before each request: the client keeps a request that it could not send until the
+// connection is closed for good, so that hours without NATS would fill the memory.
+func connected(nc *nats.Conn) error {
+	if nc.IsReconnecting() {
+		return nats.ErrReconnectBufExceeded
+	}
+	return nil
 }
 
 // said returns the error of an attempt, if it says something: that nothing can be sent says

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus/flow"
 )
@@ -13,7 +14,7 @@ type Leader struct{ l leader }
 
 // NewLeader returns a leader of a stream.
 func NewLeader(stream jetstream.Stream, state func(subject string) (last uint64, count int, err error)) *Leader {
-	return &Leader{leader{stream: stream, name: "S", way: newWay(nil), state: func(_ context.Context, subject string) (uint64, int, error) {
+	return &Leader{leader{stream: stream, name: "S", way: newWay(new(natsgo.Conn), nil), state: func(_ context.Context, subject string) (uint64, int, error) {
 		return state(subject)
 	}}}
 }

@@ -90,7 +90,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
 	if b.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
-	b.way = newWay(b.js)
+	b.way = newWay(nc, b.js)
 	b.deafen = hear(nc, b.logger)
 	if err := b.openParts(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -233,7 +233,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		return &StreamError{Stream: cfg.Name, Reason: reason, Detail: detail, Err: err}
 	}
 	old := ""
-	stream, err := asking(ctx, b.telling(cfg.Name, func(ctx context.Context) (s jetstream.Stream, err error) {
+	stream, err := asking(ctx, b.nc, b.telling(cfg.Name, func(ctx context.Context) (s jetstream.Stream, err error) {
 		s, err = b.js.Stream(ctx, cfg.Name)
 		if v := b.nc.ConnectedServerVersion(); isOld(v) && (err == nil || !again(err)) {
 			old = v

@@ -37,7 +37,7 @@ func newParts(from *leader) partStore {
 // bytes returns the size of the largest value that needs no parts, and of a part. The next server
 // may have another limit.
 func (p *partStore) bytes() int {
-	if most := int(p.way.js.Conn().MaxPayload() / 2); most > 0 { // the other half is for headers
+	if most := int(p.way.nc.MaxPayload() / 2); most > 0 { // the other half is for headers
 		return min(partMax, most)
 	}
 	return partMax

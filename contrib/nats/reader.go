@@ -236,7 +236,11 @@ func (r *reader) watch(ctx context.Context, name string, connections uint64, got
 func (r *reader) consume(ctx context.Context, last uint64) (_ jetstream.MessagesContext, name string, _ error) {
 	once, stop := context.WithTimeout(ctx, tryTime)
 	defer stop()
-	stream, err := r.js.Stream(once, r.stream)
+	var stream jetstream.Stream
+	err := connected(r.js.Conn())
+	if err == nil {
+		stream, err = r.js.Stream(once, r.stream)
+	}
 	if missing := errors.Is(err, jetstream.ErrStreamNotFound); err != nil {
 		if r.lasts(missing) {
 			return nil, "", &StreamError{Stream: r.stream, Reason: ErrOtherStream, Detail: "it was deleted; close the bus and open it again", Err: err}

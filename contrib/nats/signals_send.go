@@ -139,9 +139,12 @@ func (s *signals) ask(ctx context.Context, key string, l *letter) error {
 		if err != nil {
 			return err
 		}
-		once, stop := context.WithTimeout(ctx, tryTime)
-		m, err := s.b.nc.RequestWithContext(once, s.name+".ask."+key, data)
-		stop()
+		var m *nats.Msg
+		if err = connected(s.b.nc); err == nil {
+			once, stop := context.WithTimeout(ctx, tryTime)
+			m, err = s.b.nc.RequestWithContext(once, s.name+".ask."+key, data)
+			stop()
+		}
 		switch {
 		case err == nil:
 			return readAnswer(m.Data)

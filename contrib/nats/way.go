@@ -30,12 +30,13 @@ const (
 // pings of the connection, which is lost if they take too long: so only some large messages are
 // under way at a time, in each direction.
 type way struct {
+	nc          *nats.Conn
 	js          jetstream.JetStream
 	there, back *semaphore.Weighted // bytes of large messages
 }
 
-func newWay(js jetstream.JetStream) *way {
-	return &way{js: js, there: semaphore.NewWeighted(wayBytes), back: semaphore.NewWeighted(wayBytes)}
+func newWay(nc *nats.Conn, js jetstream.JetStream) *way {
+	return &way{nc: nc, js: js, there: semaphore.NewWeighted(wayBytes), back: semaphore.NewWeighted(wayBytes)}
 }
 
 // room waits until a message of some bytes may be under way.
@@ -65,6 +66,9 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 	defer done()
 	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
 	ack, err := firstAnswer(ctx, len(m.Data), tryTime, func(ctx context.Context) (*jetstream.PubAck, error) {
+		if err := connected(w.nc); err != nil {
+			return nil, err
+		}
 		// PublishMsg writes into the header.
 		return w.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Data: m.Data, Header: maps.Clone(m.Header)}, opts...)
 	})
@@ -74,7 +78,7 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 	case !again(err):
 		return 0, err
 	}
-	return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, causes(unanswered(ctx), said(err), faultOf(w.js.Conn())))
+	return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, causes(unanswered(ctx), said(err), faultOf(w.nc)))
 }
 
 // read asks for a message of about so many bytes. While NATS is away, or chooses a leader, it asks
@@ -85,12 +89,17 @@ func (w *way) read(ctx context.Context, bytes int, f func(context.Context) (*jet
 		return nil, err
 	}
 	defer done()
-	return request(ctx, bytes, f)
+	return request(ctx, w.nc, bytes, f)
 }
 
 // request asks for an answer of about so many bytes until there is one, or ctx ends.
-func request[T any](ctx context.Context, bytes int, f func(context.Context) (T, error)) (T, error) {
-	v, err := firstAnswer(ctx, bytes, 0, f)
+func request[T any](ctx context.Context, nc *nats.Conn, bytes int, f func(context.Context) (T, error)) (T, error) {
+	v, err := firstAnswer(ctx, bytes, 0, func(ctx context.Context) (v T, err error) {
+		if err = connected(nc); err == nil {
+			v, err = f(ctx)
+		}
+		return v, err
+	})
 	if err != nil && again(err) {
 		err = fmt.Errorf("nats: %w", causes(unanswered(ctx), said(err)))
 	}
