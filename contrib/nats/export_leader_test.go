@@ -57,7 +57,25 @@ func Known(s flow.Store) (records, bytes int) {
 
 // FirstAnswer calls f until there is an answer.
 func FirstAnswer(ctx context.Context, bytes int, late time.Duration, f func(context.Context) (int, error)) (int, error) {
-	return firstAnswer(ctx, bytes, late, f)
+	return firstAnswer(ctx, newWay(nil, nil).there, bytes, late, f)
+}
+
+// Way is the way from a bus to NATS.
+type Way struct{ w *way }
+
+// NewWay returns a way that publishes with js.
+func NewWay(js jetstream.JetStream) Way { return Way{newWay(new(natsgo.Conn), js)} }
+
+// Publish stores a message of some bytes.
+func (w Way) Publish(ctx context.Context, subject string, bytes int) error {
+	_, err := w.w.publish(ctx, &natsgo.Msg{Subject: subject, Data: make([]byte, bytes)})
+	return err
+}
+
+// Read asks for a message of about so many bytes.
+func (w Way) Read(ctx context.Context, bytes int, f func(context.Context) (*jetstream.RawStreamMsg, error)) error {
+	_, err := w.w.read(ctx, bytes, f)
+	return err
 }
 
 // Causes joins errors.

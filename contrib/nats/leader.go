@@ -104,7 +104,7 @@ func (l *leader) ask(
 // message all. Who expects none asks so, because it costs one request, and [leader.last] two.
 func (l *leader) lacks(ctx context.Context, subject string, all uint64) (bool, error) {
 	for {
-		state, err := request(ctx, l.way.nc, 0, func(ctx context.Context) (x subjectState, err error) {
+		state, err := request(ctx, l.way, 0, func(ctx context.Context) (x subjectState, err error) {
 			x.last, x.count, err = l.state(ctx, subject)
 			return x, err
 		})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -39,14 +40,18 @@ func newWay(nc *nats.Conn, js jetstream.JetStream) *way {
 	return &way{nc: nc, js: js, there: semaphore.NewWeighted(wayBytes), back: semaphore.NewWeighted(wayBytes)}
 }
 
-// room waits until a message of some bytes may be under way.
+// errBusy is why a call has ended that has sent nothing.
+var errBusy = errors.New("other large messages are under way")
+
+// room waits until a message of some bytes may be under way, or ctx ends. done must be called also
+// after an error.
 func room(ctx context.Context, all *semaphore.Weighted, bytes int) (done func(), err error) {
 	if bytes <= smallBytes {
 		return func() {}, nil
 	}
 	n := int64(min(bytes, wayBytes))
 	if all.Acquire(ctx, n) != nil {
-		return nil, fmt.Errorf("nats: other large messages are under way: %w", unanswered(ctx))
+		return func() {}, errBusy
 	}
 	return func() { all.Release(n) }, nil
 }
@@ -59,13 +64,8 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 	if ctx.Err() != nil { // nothing is sent
 		return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, unanswered(ctx))
 	}
-	done, err := room(ctx, w.there, len(m.Data))
-	if err != nil {
-		return 0, err
-	}
-	defer done()
 	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
-	ack, err := firstAnswer(ctx, len(m.Data), tryTime, func(ctx context.Context) (*jetstream.PubAck, error) {
+	ack, err := firstAnswer(ctx, w.there, len(m.Data), tryTime, func(ctx context.Context) (*jetstream.PubAck, error) {
 		if err := connected(w.nc); err != nil {
 			return nil, err
 		}
@@ -84,18 +84,13 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 // read asks for a message of about so many bytes. While NATS is away, or chooses a leader, it asks
 // again until ctx ends.
 func (w *way) read(ctx context.Context, bytes int, f func(context.Context) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
-	done, err := room(ctx, w.back, bytes)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return request(ctx, w.nc, bytes, f)
+	return request(ctx, w, bytes, f)
 }
 
 // request asks for an answer of about so many bytes until there is one, or ctx ends.
-func request[T any](ctx context.Context, nc *nats.Conn, bytes int, f func(context.Context) (T, error)) (T, error) {
-	v, err := firstAnswer(ctx, bytes, 0, func(ctx context.Context) (v T, err error) {
-		if err = connected(nc); err == nil {
+func request[T any](ctx context.Context, w *way, bytes int, f func(context.Context) (T, error)) (T, error) {
+	v, err := firstAnswer(ctx, w.back, bytes, 0, func(ctx context.Context) (v T, err error) {
+		if err = connected(w.nc); err == nil {
 			v, err = f(ctx)
 		}
 		return v, err
@@ -108,10 +103,12 @@ func request[T any](ctx context.Context, nc *nats.Conn, bytes int, f func(contex
 
 // firstAnswer calls f until there is an answer: a value, or an error that is an answer, see again.
 // Without an answer, it calls f again after a time, and does not give up the calls before: the
-// first answer to any of them counts. bytes is the size of the message, or of the answer. When ctx
-// ends, it waits for the calls for the time late, and then returns an error that is no answer.
-// f must be safe for concurrent use.
-func firstAnswer[T any](ctx context.Context, bytes int, late time.Duration, f func(context.Context) (T, error)) (v T, err error) {
+// first answer to any of them counts. bytes is the size of the message, or of the answer; a large
+// one needs room of all. While nothing of it is under way, others have the room: otherwise a stream
+// that nobody leads would keep large messages from the other streams. When ctx ends, firstAnswer
+// waits for the calls for the time late, and then returns an error that is no answer. f must be
+// safe for concurrent use.
+func firstAnswer[T any](ctx context.Context, all *semaphore.Weighted, bytes int, late time.Duration, f func(context.Context) (T, error)) (v T, err error) {
 	type answer struct {
 		v   T
 		err error
@@ -128,8 +125,17 @@ func firstAnswer[T any](ctx context.Context, bytes int, late time.Duration, f fu
 		case <-calls.Done():
 		}
 	}
-	running, timer := 0, time.NewTimer(0)
+	running, timer, done := 0, time.NewTimer(0), func() {}
+	defer func() { done() }()
 	for silent := 0; ctx.Err() == nil; {
+		if running == 0 {
+			done()
+			var busy error
+			if done, busy = room(ctx, all, bytes); busy != nil {
+				err = cmp.Or(err, busy)
+				break
+			}
+		}
 		go call()
 		running++
 		timer.Reset(tryFor(bytes, silent))

@@ -86,3 +86,52 @@ func TestCauses(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, io.EOF)
 }
+
+// leaderless is a JetStream with a stream that nobody leads.
+type leaderless struct{ jetstream.JetStream }
+
+func (leaderless) PublishMsg(_ context.Context, m *natsgo.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if m.Subject == "away" {
+		return nil, jetstream.ErrNoStreamResponse
+	}
+	return &jetstream.PubAck{Sequence: 1}, nil
+}
+
+// TestLargeMessagesOfOtherStreams stores and reads large messages while other large messages wait
+// for a stream that nobody leads.
+func TestLargeMessagesOfOtherStreams(t *testing.T) {
+	const large = 512 << 10
+	answer := func(err error) func(context.Context) (*jetstream.RawStreamMsg, error) {
+		return func(context.Context) (*jetstream.RawStreamMsg, error) { return &jetstream.RawStreamMsg{}, err }
+	}
+	for name, call := range map[string]func(ctx context.Context, w nats.Way, away bool) error{
+		"publish": func(ctx context.Context, w nats.Way, away bool) error {
+			return w.Publish(ctx, map[bool]string{true: "away", false: "here"}[away], large)
+		},
+		"read": func(ctx context.Context, w nats.Way, away bool) error {
+			return w.Read(ctx, large, answer(map[bool]error{true: jetstream.ErrNoStreamResponse}[away]))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := nats.NewWay(leaderless{})
+				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				began, away := time.Now(), make(chan error)
+				for range 8 {
+					go func() { away <- call(ctx, w, true) }()
+				}
+				time.Sleep(time.Second)
+				require.NoError(t, call(ctx, w, false))
+				require.Less(t, time.Since(began), 2*time.Second)
+				for range 8 {
+					err := <-away
+					require.ErrorIs(t, err, nats.ErrAway)
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.ErrorIs(t, err, jetstream.ErrNoStreamResponse)
+				}
+				require.NoError(t, call(t.Context(), w, false), "all room is free")
+			})
+		})
+	}
+}
