@@ -62,12 +62,15 @@ func TestRemoveAServerThatIsGone(t *testing.T) {
 	nc, err := all[0].Connect(natsgo.UserInfo("admin", "secret"))
 	require.NoError(t, err)
 	defer nc.Close()
-	for field, want := range map[string]bool{"peer": false, "peer_id": true} {
-		request, err := json.Marshal(map[string]string{field: id})
+	for _, c := range []struct {
+		field, named string
+		want         bool
+	}{{"peer", id, false}, {"peer_id", "n2", false}, {"peer_id", id, true}} {
+		request, err := json.Marshal(map[string]string{c.field: c.named})
 		require.NoError(t, err)
 		answer, err := nc.Request("$JS.API.SERVER.REMOVE", request, time.Minute)
 		require.NoError(t, err)
-		require.Equal(t, want, regexp.MustCompile(`"success":true`).Match(answer.Data), "%s", answer.Data)
+		require.Equal(t, c.want, regexp.MustCompile(`"success":true`).Match(answer.Data), "%s", answer.Data)
 	}
 }
 
