@@ -83,12 +83,10 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // asking calls f until it succeeds, or fails with an error that is an answer. While NATS is
 // away, or chooses a leader, it tries again until ctx ends. f gets a context for one try.
-func asking[T any](ctx context.Context, nc *nats.Conn, f func(context.Context) (T, error)) (v T, err error) {
+func asking[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
 	for {
 		once, stop := context.WithTimeout(ctx, tryTime)
-		if err = connected(nc); err == nil {
-			v, err = f(once)
-		}
+		v, err := f(once)
 		stop()
 		if err == nil || !again(err) {
 			return v, err
@@ -96,6 +94,16 @@ func asking[T any](ctx context.Context, nc *nats.Conn, f func(context.Context) (
 		if pause(ctx) != nil {
 			return v, fmt.Errorf("nats: %w", causes(unanswered(ctx), said(err)))
 		}
+	}
+}
+
+// ifConnected returns a function that calls f, or returns an error if there is no connection.
+func ifConnected[T any](nc *nats.Conn, f func(context.Context) (T, error)) func(context.Context) (T, error) {
+	return func(ctx context.Context) (v T, err error) {
+		if err = connected(nc); err == nil {
+			v, err = f(ctx)
+		}
+		return v, err
 	}
 }
 

@@ -233,7 +233,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 		return &StreamError{Stream: cfg.Name, Reason: reason, Detail: detail, Err: err}
 	}
 	old := ""
-	stream, err := asking(ctx, b.nc, b.telling(cfg.Name, func(ctx context.Context) (s jetstream.Stream, err error) {
+	stream, err := asking(ctx, b.telling(cfg.Name, func(ctx context.Context) (s jetstream.Stream, err error) {
 		s, err = b.js.Stream(ctx, cfg.Name)
 		if v := b.nc.ConnectedServerVersion(); isOld(v) && (err == nil || !again(err)) {
 			old = v
@@ -278,6 +278,7 @@ func (b *Bus) openStream(ctx context.Context, part string, cfg jetstream.StreamC
 // caller waits for.
 func (b *Bus) telling(stream string, f func(context.Context) (jetstream.Stream, error)) func(context.Context) (jetstream.Stream, error) {
 	told := troubles{after: openTime}
+	f = ifConnected(b.nc, f)
 	return func(ctx context.Context) (jetstream.Stream, error) {
 		s, err := f(ctx)
 		if err != nil && again(err) && told.tell() {

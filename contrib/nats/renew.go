@@ -36,7 +36,7 @@ func Renew(ctx context.Context, nc *nats.Conn, opts *Options) error {
 		return fmt.Errorf("nats: %w", err)
 	}
 	name := b.streamName("LOG")
-	_, err = asking(ctx, nc, b.telling(name, func(ctx context.Context) (jetstream.Stream, error) {
+	_, err = asking(ctx, b.telling(name, func(ctx context.Context) (jetstream.Stream, error) {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return nil, err

@@ -194,9 +194,9 @@ func (s *signals) drop(ctx context.Context, key string) error {
 
 // purge deletes the messages of a prompt before seq.
 func (s *signals) purge(ctx context.Context, key string, seq uint64) error {
-	_, err := asking(ctx, s.b.nc, func(ctx context.Context) (struct{}, error) {
+	_, err := asking(ctx, ifConnected(s.b.nc, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(s.kept(key)), jetstream.WithPurgeSequence(seq))
-	})
+	}))
 	return err
 }
 

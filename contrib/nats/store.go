@@ -343,8 +343,8 @@ func (s *recordStore) oldOrphans() map[string]orphanPart {
 
 // purge deletes the messages of some subjects, up to a sequence.
 func (s *recordStore) purge(ctx context.Context, subject string, upTo uint64) error {
-	_, err := asking(ctx, s.b.nc, func(ctx context.Context) (struct{}, error) {
+	_, err := asking(ctx, ifConnected(s.b.nc, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo+1))
-	})
+	}))
 	return err
 }

@@ -65,13 +65,10 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 		return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, unanswered(ctx))
 	}
 	opts = append([]jetstream.PublishOpt{jetstream.WithMsgID(rand.Text()), jetstream.WithRetryAttempts(0)}, opts...)
-	ack, err := firstAnswer(ctx, w.there, len(m.Data), tryTime, func(ctx context.Context) (*jetstream.PubAck, error) {
-		if err := connected(w.nc); err != nil {
-			return nil, err
-		}
+	ack, err := firstAnswer(ctx, w.there, len(m.Data), tryTime, ifConnected(w.nc, func(ctx context.Context) (*jetstream.PubAck, error) {
 		// PublishMsg writes into the header.
 		return w.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Data: m.Data, Header: maps.Clone(m.Header)}, opts...)
-	})
+	}))
 	switch {
 	case err == nil:
 		return ack.Sequence, nil
@@ -89,12 +86,7 @@ func (w *way) read(ctx context.Context, bytes int, f func(context.Context) (*jet
 
 // request asks for an answer of about so many bytes until there is one, or ctx ends.
 func request[T any](ctx context.Context, w *way, bytes int, f func(context.Context) (T, error)) (T, error) {
-	v, err := firstAnswer(ctx, w.back, bytes, 0, func(ctx context.Context) (v T, err error) {
-		if err = connected(w.nc); err == nil {
-			v, err = f(ctx)
-		}
-		return v, err
-	})
+	v, err := firstAnswer(ctx, w.back, bytes, 0, ifConnected(w.nc, f))
 	if err != nil && again(err) {
 		err = fmt.Errorf("nats: %w", causes(unanswered(ctx), said(err)))
 	}
