@@ -108,7 +108,9 @@ func (l *eventLog) sendPart(ctx context.Context, b []byte, id string, number uin
 	silent := 0 // tries without an answer
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		once, stop := context.WithTimeout(ctx, tryFor(len(b), silent))
-		ack, err := l.bus.js.PublishMsg(once, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
+		ack, err := ifConnected(l.bus.nc, func(ctx context.Context) (*jetstream.PubAck, error) {
+			return l.bus.js.PublishMsg(ctx, &nats.Msg{Subject: l.subject, Data: b}, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
+		})(once)
 		if once.Err() != nil {
 			silent++
 		}

@@ -19,7 +19,7 @@ const (
 	insufficientStorage jetstream.ErrorCode = 10047
 	sizeRequired        jetstream.ErrorCode = 10113
 	sizeTooLarge        jetstream.ErrorCode = 10122
-	needsNewer          jetstream.ErrorCode = 10194 // the stream needs what only a newer server knows
+	isOffline           jetstream.ErrorCode = 10194 // the server leaves the stream alone
 )
 
 // isForming reports whether an error says that a cluster has too few servers for the
@@ -45,8 +45,12 @@ func isOld(version string) bool {
 // reason, if it has one.
 func (b *Bus) whyNot(cfg *jetstream.StreamConfig, err error) (detail string, reason error) {
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == needsNewer {
+	switch {
+	case !errors.As(err, &api) || api.ErrorCode != isOffline:
+	case strings.Contains(api.Description, "unsupported"): // the code has several reasons
 		return "a newer nats-server has written it; run this version or a later one: nothing is lost, and this server leaves the stream alone", ErrNewer
+	default:
+		return "the server leaves the stream alone; its log says why", nil
 	}
 	return b.mend(cfg, err), nil
 }
