@@ -190,6 +190,7 @@ func (p *peer) put(b []byte) {
 		}
 		_ = p.conn.SetWriteDeadline(time.Now().Add(patience))
 		if _, err := p.conn.Write(b[:n]); err != nil {
+			p.cutOff = true // or whole would be true of a later, smaller frame
 			return
 		}
 		b = b[n:]
