@@ -71,6 +71,7 @@ func isEpoch(s string) bool {
 const (
 	placeBurst = 64                     // questions without a pause
 	placeEvery = 500 * time.Millisecond // between further questions; who comes earlier waits
+	placeTries = 3                      // while the log fails
 )
 
 // placeAsks are the questions for the newest place.

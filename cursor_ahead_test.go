@@ -1,6 +1,7 @@
 package nodebus_test
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,10 +17,14 @@ import (
 type askedLog struct {
 	*lateLog
 	asked atomic.Int64
+	fails atomic.Int64 // so many further questions fail
 }
 
 func (l *askedLog) Follow(deliver func(nodebus.Event)) (nodebus.Cursor, func(), error) {
 	l.asked.Add(1)
+	if l.fails.Add(-1) >= 0 {
+		return nodebus.Cursor{}, nil, errors.New("away")
+	}
 	return l.lateLog.Follow(deliver)
 }
 
@@ -54,6 +59,26 @@ func TestInventedCursorsAskTheLogSeldom(t *testing.T) {
 		serveOn(t, h.Join("eve", &nodebus.SessionOptions{Since: invented}), eve)
 		synctest.Wait()
 		require.Regexp(t, "^gap 0-", eve.said(t)[0])
+		l.release()
+		synctest.Wait()
+		require.Equal(t, []string{"missed"}, ann.said(t))
+	})
+}
+
+// TestCursorWhileTheLogIsAway connects a client with a cursor that another hub has given while
+// the log fails: it has missed nothing, and hears of no gap.
+func TestCursorWhileTheLogIsAway(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		log := nodebus.NewMemoryLog(nil)
+		l := &askedLog{lateLog: &lateLog{Log: log}}
+		h, other := openHub(t, &nodebus.HubOptions{Log: l}), openHub(t, &nodebus.HubOptions{Log: log})
+		l.hold()
+		publish(t, other, about("1", word("received")))
+		received := at(h, newestID(t, other))
+		publish(t, other, about("1", word("missed")))
+		ann := &tape{}
+		l.fails.Store(2)
+		serveOn(t, h.Join("alice", &nodebus.SessionOptions{Since: received}), ann)
 		l.release()
 		synctest.Wait()
 		require.Equal(t, []string{"missed"}, ann.said(t))

@@ -286,16 +286,21 @@ func (h *Hub) begin(s *Session, opts *SessionOptions, ahead bool) (start Cursor)
 
 // isAhead reports whether c is a place in the log that the log has not yet passed on to
 // this hub. Hubs that share a log receive an event at different times, so a client may
-// bring the cursor of an event that only the other hub has received.
+// bring the cursor of an event that only the other hub has received. While the log is away, it
+// is asked again: a client that had to hear of a Gap then would have missed nothing.
 func (h *Hub) isAhead(c Cursor) bool {
-	h.mu.Lock()
-	newer := c.Epoch == h.epoch && c.ID > h.lastID && !h.closed
-	h.mu.Unlock()
-	if !newer {
-		return false
+	for range placeTries {
+		h.mu.Lock()
+		newer := c.Epoch == h.epoch && c.ID > h.lastID && !h.closed
+		h.mu.Unlock()
+		if !newer {
+			return false
+		}
+		if at := h.newestPlace(); at != (Cursor{}) {
+			return at.Epoch == c.Epoch && c.ID <= at.ID
+		}
 	}
-	at := h.newestPlace()
-	return at.Epoch == c.Epoch && c.ID <= at.ID
+	return false
 }
 
 // newestPlace asks the log for its newest place, not earlier than now. It returns the zero
