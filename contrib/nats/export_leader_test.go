@@ -74,7 +74,7 @@ func (w Way) Publish(ctx context.Context, subject string, bytes int) error {
 
 // Read asks for a message of about so many bytes.
 func (w Way) Read(ctx context.Context, bytes int, f func(context.Context) (*jetstream.RawStreamMsg, error)) error {
-	_, err := w.w.read(ctx, bytes, f)
+	_, err := request(ctx, w.w, bytes, f)
 	return err
 }
 

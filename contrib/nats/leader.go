@@ -86,7 +86,7 @@ func (l *leader) get(ctx context.Context, subject string, seq uint64, bytes int)
 func (l *leader) ask(
 	ctx context.Context, subject string, own, all uint64, bytes int, read func(context.Context) (*jetstream.RawStreamMsg, error),
 ) (*jetstream.RawStreamMsg, error) {
-	m, err := l.way.read(ctx, bytes, read)
+	m, err := request(ctx, l.way, bytes, read)
 	absent := errors.Is(err, jetstream.ErrMsgNotFound)
 	if err != nil && !absent || err == nil && m.Sequence >= own {
 		return m, err
@@ -97,7 +97,7 @@ func (l *leader) ask(
 	case absent && lacks:
 		return nil, err
 	}
-	return l.way.read(ctx, bytes, read) // the leader may have got the message in between
+	return request(ctx, l.way, bytes, read) // the leader may have got the message in between
 }
 
 // lacks reports whether a subject has no message. This process knows that the stream had the

@@ -78,13 +78,8 @@ func (w *way) publish(ctx context.Context, m *nats.Msg, opts ...jetstream.Publis
 	return 0, fmt.Errorf("nats: %s is not stored: %w", m.Subject, causes(unanswered(ctx), said(err), faultOf(w.nc)))
 }
 
-// read asks for a message of about so many bytes. While NATS is away, or chooses a leader, it asks
-// again until ctx ends.
-func (w *way) read(ctx context.Context, bytes int, f func(context.Context) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
-	return request(ctx, w, bytes, f)
-}
-
-// request asks for an answer of about so many bytes until there is one, or ctx ends.
+// request asks for an answer of about so many bytes. While NATS is away, or chooses a leader, it
+// asks again until ctx ends.
 func request[T any](ctx context.Context, w *way, bytes int, f func(context.Context) (T, error)) (T, error) {
 	v, err := firstAnswer(ctx, w.back, bytes, 0, ifConnected(w.nc, f))
 	if err != nil && again(err) {

@@ -30,9 +30,9 @@ func Encode(ev *nodebus.Event) (f nodebus.Frame, foreign bool, err error) {
 	return f, isForeign(ev.Payload), nil
 }
 
-// Decode returns the payload of a frame. A foreign payload is a [nodebus.Custom], or a
-// [Binary]. So is a payload that is not foreign and cannot
-// be decoded, for example because a newer version has written it.
+// Decode returns the payload of a frame. A foreign payload is a [nodebus.Custom] or a [Binary],
+// and so is any other payload that cannot be decoded, for example because a newer version has
+// written it. Decode returns an error if a text frame is no JSON, or has no type or no data.
 func Decode(f nodebus.Frame, foreign bool) (nodebus.Payload, error) {
 	if !foreign {
 		if ev, err := nodebus.JSON.Decode(f); err == nil {
