@@ -10,8 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHeldPreviews checks that held previews are not in the replay, and that Release
-// sends them once, if they are still kept.
+// TestHeldPreviews checks that held previews are not in the replay, and that each Release
+// sends what is still kept, also of what the client has received since it joined, but nothing
+// of prompts that began later.
 func TestHeldPreviews(t *testing.T) {
 	preview := func(prompt, node string) nodebus.Event {
 		return about(prompt, nodebus.Preview{PromptID: prompt, Place: nodebus.Place{UniqueID: node}, ImageType: "image/png"})
@@ -24,11 +25,17 @@ func TestHeldPreviews(t *testing.T) {
 		opts      nodebus.SessionOptions
 		meanwhile []nodebus.Event
 		replayed  []string
-		released  []string
+		released  []string // by each of two calls
 	}{
 		"of one's own": {nodebus.SessionOptions{}, nil, running, []string{"a/1", "a/2", "b/1", "progress"}},
-		"replaced":     {nodebus.SessionOptions{}, []nodebus.Event{preview("a", "1"), progress("a", 2)}, running, []string{"a/2", "b/1"}},
-		"ended":        {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, running, []string{"b/1"}},
+		"replaced":     {nodebus.SessionOptions{}, []nodebus.Event{preview("a", "1"), progress("a", 2)}, running, []string{"a/2", "b/1", "a/1", "progress"}},
+		"later": {
+			nodebus.SessionOptions{},
+			[]nodebus.Event{start("c"), preview("c", "1"), progress("c", 1)},
+			running,
+			[]string{"a/1", "a/2", "b/1", "progress"},
+		},
+		"ended": {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, running, []string{"b/1"}},
 		"ended before that": {
 			nodebus.SessionOptions{Watch: []string{"over"}},
 			nil,
@@ -56,7 +63,7 @@ func TestHeldPreviews(t *testing.T) {
 				}
 				synctest.Wait()
 				p.frames = p.frames[before:]
-				require.Equal(t, c.released, typesOf(t, p))
+				require.Equal(t, slices.Repeat(c.released, 2), typesOf(t, p))
 			})
 		})
 	}

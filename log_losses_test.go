@@ -117,7 +117,6 @@ func TestReleaseBeforeTheReplayIsWritten(t *testing.T) {
 		serveOn(t, s, p)
 		synctest.Wait() // the first page is being written
 		s.Release("gauge")
-		s.Release("gauge")
 		p.play()
 		synctest.Wait()
 		require.Equal(t, 2001, len(p.frames)) //nolint:testifylint // Len would print the list

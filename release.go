@@ -3,23 +3,24 @@ package nodebus
 import "slices"
 
 // Release sends the events that were held; it is for servers that set [SessionOptions].Hold.
-// It sends the kept events, from before the session joined, of running prompts that the
-// session follows: first all events of the first type, then all events of the second type,
-// and so on. If no event of the first type is held, Release does nothing, so a second call
-// with the same first type does nothing.
+// It sends the kept events of prompts that the session follows, that began before the
+// session joined, and that still run: first all events of the first type, then all events of
+// the second type, and so on. The second and later types need not have been held; their kept
+// events are then sent once more. If Hold does not contain the first type, Release does nothing.
 //
-// The second and later types need not have been held; their kept events are then sent
-// once more. Release leaves out prompts that have no event of the first type, events
-// that a newer event has replaced, pictures (see [Preview].Final), which are never held, and
-// prompts that have ended. Therefore the client
-// never receives an outdated state after a newer one.
+// Each call sends once more what is still kept, and what the session has received of these
+// prompts since it joined. This is for a client that drops events while it starts, like a web
+// page that is still loading.
+//
+// Release leaves out prompts that have no event of the first type, events that a newer event
+// has replaced, pictures (see [Preview].Final), which are never held, and prompts that have
+// ended. Therefore the client never receives an outdated state after a newer one.
 func (s *Session) Release(types ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause != nil || len(types) == 0 || !slices.Contains(s.holds, types[0]) {
 		return
 	}
-	s.holds = slices.DeleteFunc(s.holds, func(typ string) bool { return slices.Contains(types, typ) })
 	s.read(&reading{release: types})
 }
 
@@ -62,16 +63,16 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 	return p, nil
 }
 
-// runningFor returns a query for the events, from before s joined, of the running
-// prompts that s follows.
+// runningFor returns a query for the events that s has received or left out, of the prompts
+// that s follows, that began before s joined and that still run.
 func (h *Hub) runningFor(s *Session) (q LogQuery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q.UpTo = s.joined
+	q.UpTo = max(s.joined, s.taken)
 	for _, p := range h.dueAtJoin(s) {
-		if !p.over {
+		if !p.over && p.first <= s.joined {
 			q.Prompts = append(q.Prompts, p.id)
 		}
 	}

@@ -68,18 +68,21 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	}()
 }
 
-// previewsWait is the delay of the last previews for a client that reconnects
-// during a run. The official front end sends its feature flags, which select the
-// form of previews, only after it has connected. It also drops previews that
-// arrive before it has loaded its workflow.
-const previewsWait = 2 * time.Second
+// previewTimes are the times, after it has connected, at which a client that reconnects during
+// a run is sent the last previews. The official front end sends its feature flags, which select
+// the form of previews, only after it has connected. It also drops previews that arrive before
+// it has loaded its workflow, and does not tell when it has: over a slow line, or on a busy
+// machine, the first time can be too early.
+var previewTimes = [...]time.Duration{2 * time.Second, 8 * time.Second, 32 * time.Second}
 
 // serve reads from and writes to a connection until the connection ends.
 func (s *Server) serve(c *conn) {
-	wait := time.AfterFunc(previewsWait, func() {
-		c.session.Release(nodebus.Preview{}.EventType(), nodebus.Progress{}.EventType()) // front ends draw a preview only with progress
-	})
-	defer wait.Stop()
+	for _, after := range previewTimes {
+		wait := time.AfterFunc(after, func() {
+			c.session.Release(nodebus.Preview{}.EventType(), nodebus.Progress{}.EventType()) // front ends draw a preview only with progress
+		})
+		defer wait.Stop()
+	}
 	_ = c.sock.Serve(context.Background(), c.session, func(_ *nodebus.Session, data []byte, binary bool) {
 		if !binary {
 			s.receive(c, data)

@@ -20,6 +20,18 @@ export class Editor {
     await this.page.getByTestId("queue-button").waitFor();
   }
 
+  // reloadSlowly loads the page again, over a slow line: the front end has connected long before it
+  // has loaded its workflow, and drops the previews that it is sent in between.
+  async reloadSlowly() {
+    const late = async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await route.continue();
+    };
+    await this.page.route("**/api/object_info", late, { times: 1 });
+    await this.page.reload();
+    await this.ready();
+  }
+
   // settle closes the dialog that greets newcomers and sets how nodes are drawn.
   async settle() {
     await this.page.getByRole("dialog").getByRole("button", { name: "Close" }).first().click();
@@ -111,7 +123,11 @@ export class Editor {
       const saw = new Function(`return (${look})`)()(id);
       return new Function(`return (${wanted})`)()(saw, ...args) ? saw : null;
     };
-    const found = await this.page.waitForFunction(check, [id, this.look, wanted.toString(), args], { polling: 50 });
+    const looks = [id, this.look, wanted.toString(), args];
+    const found = await this.page.waitForFunction(check, looks, { polling: 50 }).catch(async (err) => {
+      const saw = await this.page.evaluate(`(${this.look})(${JSON.stringify(id)})`);
+      throw new Error(`node ${id} does not look as wanted: ${JSON.stringify(saw)}`, { cause: err });
+    });
     return found.jsonValue();
   }
 

@@ -26,9 +26,8 @@ const steps = {
   },
 
   // It does not know the titles of the nodes any more, but how many there are.
-  async "survives a reload"(editor) {
-    await editor.page.reload();
-    await editor.ready();
+  async "survives a slow reload"(editor) {
+    await editor.reloadSlowly();
     await editor.titled("[29%][25%] Node");
     const { live } = await editor.sees(3, shows, 1 / 4);
     await editor.step(1);

@@ -100,7 +100,7 @@ export const steps = {
 
   // The page is loaded again in the middle of a run, and shows it going on: its
   // last preview first. It says the same of what is done.
-  async "survives a reload"(editor) {
+  async "survives a slow reload"(editor) {
     await editor.load("picture", "reloaded");
     await editor.set(3, "steps", 6);
     await editor.run();
@@ -109,8 +109,7 @@ export const steps = {
     await editor.sees(3, shows, 2 / 6);
     const before = await editor.toasts();
     const total = [await editor.total(29, "Develop")];
-    await editor.page.reload();
-    await editor.ready();
+    await editor.reloadSlowly();
     const { live } = await editor.sees(3, shows, 2 / 6);
     const after = await editor.toasts();
     total.push(await editor.total(29, "Develop"));
