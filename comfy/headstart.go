@@ -16,10 +16,16 @@ const (
 
 // headStart closes ready, and so lets a prompt begin whose submission is answered.
 // If the client has no socket or there is no head start, headStart closes ready at
-// once. Otherwise it sends a ping, and the head start begins with the reply of the
-// client. The ping is necessary because a client may get no processor time for a
-// while: it would then find the answer and all events at the same moment, even
-// after a long head start.
+// once. Otherwise the prompt waits for a reply of the client, then for the head start,
+// and then for another reply:
+//
+//   - The first ping is necessary because a client may get no processor time for a
+//     while: it would then find the answer and all events at the same moment, even
+//     after a long head start.
+//   - The second ping is necessary because a client may lose its processor in the middle
+//     of the head start. It then finds the answer and a ping, and not the events.
+//
+// A client that has not replied to the first ping is not asked again.
 //
 // Until ready is closed, the prompt waits in the queue, and so do the later prompts
 // of the same client: the engine keeps the order of a client's prompts, even if a
@@ -36,18 +42,36 @@ func (s *Server) headStart(client string, ready chan struct{}) {
 			most = headStartKnown
 		}
 	}
-	awake := sync.OnceFunc(func() { time.AfterFunc(s.opts.HeadStart, func() { close(ready) }) })
+	awaitReply(conns, most, func(replied bool) {
+		time.AfterFunc(s.opts.HeadStart, func() {
+			if !replied {
+				close(ready)
+				return
+			}
+			awaitReply(conns, headStartKnown, func(bool) { close(ready) })
+		})
+	})
+}
+
+// awaitReply pings all connections of a client. It calls then once: after the first reply,
+// or, if no reply comes, after most.
+func awaitReply(conns []*conn, most time.Duration, then func(replied bool)) {
+	var once sync.Once
 	limit := time.AfterFunc(most, func() {
-		for _, c := range conns {
-			c.replies.Store(false)
-		}
-		awake()
+		once.Do(func() {
+			for _, c := range conns {
+				c.replies.Store(false)
+			}
+			then(false)
+		})
 	})
 	for _, c := range conns {
 		c.sock.Probe(func() {
-			limit.Stop()
 			c.replies.Store(true)
-			awake()
+			once.Do(func() {
+				limit.Stop()
+				then(true)
+			})
 		})
 	}
 }

@@ -167,17 +167,22 @@ func TestHeadStartIsOfOneClient(t *testing.T) {
 }
 
 // TestHeadStartOfOneThatSleeps: a prompt waits for a client that cannot read for a
-// while because it gets no processor time. The wait has a limit, which is longer for a
-// client that has replied to the last ping.
+// while because it gets no processor time, before its head start or in the middle of it. The
+// wait has a limit, which is longer for a client that has replied to the last ping.
 func TestHeadStartOfOneThatSleeps(t *testing.T) {
-	type nap struct{ slept, want time.Duration }
-	const long = time.Hour
+	// nap says when the client replies to the ping before the head start, how long it takes to
+	// reply to the ping after it, and how long the prompt waits.
+	type nap struct{ before, after, want time.Duration }
+	const ms, long = time.Millisecond, time.Hour
+	awake := nap{0, ms, 21 * ms}
 	for name, naps := range map[string][]nap{
-		"once":     {{100 * time.Millisecond, 120 * time.Millisecond}},
-		"new":      {{long, 270 * time.Millisecond}, {long, 270 * time.Millisecond}},
-		"known":    {{0, 20 * time.Millisecond}, {time.Second, 1020 * time.Millisecond}, {time.Second, 1020 * time.Millisecond}},
-		"no more":  {{0, 20 * time.Millisecond}, {long, 2020 * time.Millisecond}, {long, 270 * time.Millisecond}},
-		"returned": {{long, 270 * time.Millisecond}, {0, 20 * time.Millisecond}, {time.Second, 1020 * time.Millisecond}},
+		"once":      {{100 * ms, ms, 121 * ms}},
+		"new":       {{long, long, 270 * ms}, {long, long, 270 * ms}},
+		"known":     {awake, {1000 * ms, ms, 1021 * ms}, {1000 * ms, ms, 1021 * ms}},
+		"no more":   {awake, {long, long, 2020 * ms}, {long, long, 270 * ms}},
+		"returned":  {{long, long, 270 * ms}, awake, {1000 * ms, ms, 1021 * ms}},
+		"afterward": {{0, 300 * ms, 320 * ms}, {100 * ms, 500 * ms, 620 * ms}, awake},
+		"then gone": {{0, long, 2020 * ms}, {long, long, 270 * ms}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -190,14 +195,17 @@ func TestHeadStartOfOneThatSleeps(t *testing.T) {
 				require.NoError(t, err)
 				go func() { _, _ = io.Copy(io.Discard, c) }() // reads all bytes, but replies to no ping
 				synctest.Wait()
+				pong := func() { _, _ = c.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) }
 				for i, n := range naps {
 					at := time.Now()
 					id := fmt.Sprint("held ", i)
 					p.submit("me", id)
-					pong := time.AfterFunc(n.slept, func() { _, _ = c.Write([]byte{0x8a, 0x80, 0, 0, 0, 0}) })
+					before := time.AfterFunc(n.before, pong)
+					after := time.AfterFunc(n.before+20*ms+n.after, pong)
 					require.Equal(t, id, <-p.begun)
 					require.Equal(t, n.want, time.Since(at))
-					pong.Stop()
+					before.Stop()
+					after.Stop()
 				}
 			})
 		})

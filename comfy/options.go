@@ -138,8 +138,12 @@ type Options struct {
 	//
 	// After the answer, the server pings the sockets of the client. The head start begins
 	// with the first reply. If no reply comes, the head start begins 250 ms after the ping.
-	// For a client that has replied to the previous ping, this limit is 2 s. Until the head
-	// start ends, the prompt waits in the queue, and later prompts of the client wait behind
+	// For a client that has replied to the previous ping, this limit is 2 s. After the head
+	// start, the server pings a client that has replied once more, and the prompt begins with
+	// the reply, or after 2 s. The second ping is for a client that had no processor time
+	// during the head start.
+	//
+	// Until then, the prompt waits in the queue, and later prompts of the client wait behind
 	// it. If the client has no socket, there is no head start. Negative disables the head
 	// start. Default 20 ms.
 	HeadStart time.Duration

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nodebus/nodebus/comfy"
 	"github.com/nodebus/nodebus/flow"
@@ -23,33 +22,29 @@ var repeats = flag.Int("repeat", 1, "how often each client runs; a client that h
 // TestClients runs each client with the same graphs. A file beside the client lists
 // the expected observations, one line for each scenario.
 func TestClients(t *testing.T) {
-	// stable-canvas waits for ever if a prompt ends before it listens, and on a busy machine it can
-	// lack processor time for longer than the 20 ms of the default.
-	const late = 500 * time.Millisecond
 	for _, c := range []struct {
 		command, script, want string
-		headStart             time.Duration // 0: the default
 	}{
-		{"node", "saintno.mjs", "saintno.jsonl", 0},
-		{"node", "comfy-ui-client.mjs", "comfy-ui-client.jsonl", 0},
-		{"node", "stable-canvas.mjs", "stable-canvas.jsonl", late},
-		{".venv/bin/python", "plain.py", "plain.jsonl", 0},
+		{"node", "saintno.mjs", "saintno.jsonl"},
+		{"node", "comfy-ui-client.mjs", "comfy-ui-client.jsonl"},
+		{"node", "stable-canvas.mjs", "stable-canvas.jsonl"},
+		{".venv/bin/python", "plain.py", "plain.jsonl"},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			t.Parallel()
 			for range *repeats {
-				follow(t, c.command, filepath.Join("clients", c.script), filepath.Join("clients", c.want), c.headStart)
+				follow(t, c.command, filepath.Join("clients", c.script), filepath.Join("clients", c.want))
 			}
 		})
 	}
 }
 
 // follow runs a client of the graphs on a server of its own, and compares what it saw.
-func follow(t *testing.T, command, script, want string, headStart time.Duration) {
+func follow(t *testing.T, command, script, want string) {
 	t.Helper()
 	logs := comfy.NewLogs()
 	_, _ = logs.Write([]byte("ready\n"))
-	s := serve(t, flow.NewCache(nil), comfy.Options{Logs: logs, HeadStart: headStart})
+	s := serve(t, flow.NewCache(nil), comfy.Options{Logs: logs})
 	saw := run(t, command, script, s.address)
 	pictures, err := filepath.Glob(filepath.Join(s.output, "*"))
 	require.NoError(t, err)
