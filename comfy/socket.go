@@ -73,7 +73,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 // the form of previews, only after it has connected. It also drops previews that arrive before
 // it has loaded its workflow, and does not tell when it has: over a slow line, or on a busy
 // machine, the first time can be too early.
-var previewTimes = [...]time.Duration{2 * time.Second, 8 * time.Second, 32 * time.Second}
+var previewTimes = [...]time.Duration{2 * time.Second, 8 * time.Second, 32 * time.Second, 128 * time.Second}
 
 // serve reads from and writes to a connection until the connection ends.
 func (s *Server) serve(c *conn) {

@@ -23,7 +23,7 @@ export async function open(address, start = launch) {
   const profile = mkdtempSync(join(tmpdir(), "e2e-browser-"));
   const { context, stop } = await start(profile, `http://${address}`);
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(180_000);
   await context.route((url) => url.host !== address, (route) => route.abort("blockedbyclient"));
   const problems = watch(page, address);
   await page.goto(`http://${address}/`);

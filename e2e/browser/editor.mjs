@@ -16,7 +16,7 @@ export class Editor {
   // ready waits until the front end is up and connected.
   async ready() {
     const up = () => window.app?.vueAppReady && window.app.graph?.nodes && window.app.api?.clientId;
-    await this.page.waitForFunction(up, null, { timeout: 60_000 });
+    await this.page.waitForFunction(up);
     await this.page.getByTestId("queue-button").waitFor();
   }
 

@@ -25,7 +25,7 @@ const steps = {
     const opened = editor.page.context().waitForEvent("page");
     await editor.page.evaluate(() => (window.open("").name = window.name));
     const page = await opened;
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(180_000);
     second = new Editor(page, watch(page, address), false, (title) => page.screenshot({ path: `${shots}/tabs-second-${title}.png` }));
     await page.goto(editor.page.url());
     await second.ready();
