@@ -38,19 +38,19 @@ func fillDisk(dir string, say func(...any)) {
 	must(err)
 	must(s.Err())
 	room(2 << 20)
-	push := func(id string) error {
-		ctx, stop := context.WithTimeout(ctx, 2*time.Second)
+	push := func(id string, patience time.Duration) error {
+		ctx, stop := context.WithTimeout(ctx, patience)
 		defer stop()
 		return bus.Queue().Push(ctx, &nodebus.Prompt{ID: id, Extra: map[string]any{"x": large}}, nil)
 	}
 	n := 0
 	for ; err == nil; n++ {
-		if err = push(fmt.Sprint(n)); err == nil {
+		if err = push(fmt.Sprint(n), 10*time.Second); err == nil {
 			say("pushed", n)
 		}
 	}
 	<-s.Done()
-	for _, err := range []error{err, push("again")} {
+	for _, err := range []error{err, push("again", time.Second)} {
 		if !errors.Is(err, nats.ErrAway) || !errors.Is(err, embed.ErrWrite) || !strings.Contains(err.Error(), "look for room on the disk") {
 			must(fmt.Errorf("push on a full disk returns: %w", err))
 		}

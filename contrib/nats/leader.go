@@ -103,18 +103,20 @@ func (l *leader) ask(
 // lacks reports whether a subject has no message. This process knows that the stream had the
 // message all. Who expects none asks so, because it costs one request, and [leader.last] two.
 func (l *leader) lacks(ctx context.Context, subject string, all uint64) (bool, error) {
-	for {
+	for behind := error(nil); ; {
 		state, err := request(ctx, l.way, 0, func(ctx context.Context) (x subjectState, err error) {
 			x.last, x.count, err = l.state(ctx, subject)
 			return x, err
 		})
 		switch {
 		case err != nil:
-			return false, err
+			return false, causes(behind, err)
 		case state.last >= all:
 			return state.count == 0, nil
-		case pause(ctx) != nil:
-			return false, fmt.Errorf("nats: the leader of %s has message %d, this process has %d: %w", l.name, state.last, all, unanswered(ctx))
+		}
+		behind = fmt.Errorf("nats: the leader of %s has message %d, this process has %d", l.name, state.last, all)
+		if pause(ctx) != nil {
+			return false, causes(behind, unanswered(ctx))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -132,24 +133,28 @@ func TestLacks(t *testing.T) {
 			require.Zero(t, s.reads)
 		})
 	}
-	s := &lagging{applied: 4, disabled: true}
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer stop()
-	_, err := nats.NewLeader(s, s.state).Lacks(ctx, "s", 5)
-	require.ErrorIs(t, err, nats.ErrAway)
+	synctest.Test(t, func(t *testing.T) {
+		s := &lagging{applied: 4, disabled: true}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		_, err := nats.NewLeader(s, s.state).Lacks(ctx, "s", 5)
+		require.ErrorIs(t, err, nats.ErrAway)
+	})
 	broken := natsgo.ErrPermissionViolation // what is refused is not asked again
-	_, err = nats.NewLeader(s, func(string) (uint64, int, error) { return 0, 0, broken }).Lacks(t.Context(), "s", 0)
+	_, err := nats.NewLeader(&lagging{}, func(string) (uint64, int, error) { return 0, 0, broken }).Lacks(t.Context(), "s", 0)
 	require.ErrorIs(t, err, broken)
 }
 
 // TestLeaderThatStaysBehind asks a leader that never has what this process knows.
 func TestLeaderThatStaysBehind(t *testing.T) {
-	s := &lagging{applied: 4, disabled: true}
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer stop()
-	_, err := nats.NewLeader(s, s.state).Newest(ctx, "s", 5)
-	require.ErrorIs(t, err, nats.ErrAway)
-	require.ErrorContains(t, err, "the leader of S has message 4, this process has 5")
+	synctest.Test(t, func(t *testing.T) {
+		s := &lagging{applied: 4, disabled: true}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		_, err := nats.NewLeader(s, s.state).Newest(ctx, "s", 5)
+		require.ErrorIs(t, err, nats.ErrAway)
+		require.ErrorContains(t, err, "the leader of S has message 4, this process has 5")
+	})
 }
 
 // TestLeaderWithoutState has a leader that does not tell its state: what has no answer is
