@@ -93,6 +93,7 @@ func (e *Engine) mostAttempts(p *nodebus.Prompt) int {
 // gives the prompt out again. It returns false if the attempt has not the lease any more,
 // or if the prompt is interrupted.
 func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
+	e.flush(j)
 	late := j.isLate()
 	en := j.en
 	j.gate.end(failure) // for the record, if no other attempt begins

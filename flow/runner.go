@@ -186,6 +186,7 @@ func (e *Engine) handOverRests(begin bool) {
 // handOver gives the prompt of an attempt that has returned back to the queue. It returns
 // false if the attempt has not the lease any more, or if the prompt is interrupted.
 func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
+	e.flush(j)
 	late := j.isLate()
 	e.mu.Lock()
 	if late || j.silent || j.en.ends || j.en.interrupted {
@@ -207,4 +208,14 @@ func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
 		e.opts.Logger.Warn("prompt handed over later", "prompt", j.p.ID, "error", err)
 	}
 	return true
+}
+
+// flush waits, for at most storeTime, until the log has the events of an attempt that gives its
+// prompt back: another process may begin the next attempt at once, and its events come later.
+func (e *Engine) flush(j *job) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	if err := apart(func() error { return e.hub.Flush(ctx) }); err != nil {
+		e.opts.Logger.Warn("the next attempt may begin before the log has the events of this one", "prompt", j.p.ID, "attempt", j.attempt, "error", err)
+	}
 }

@@ -116,9 +116,26 @@ func (l *eventLog) add(e *entry) error {
 		case full: // it is a preview
 			return nil
 		}
+		if l.renews(e, over) {
+			drop := &entry{record: record{kind: recordDrop, promptID: e.promptID}}
+			dropped, _ := l.after(drop, nil, false)
+			l.accept(drop, dropped)
+			now, _ = l.after(e, nil, false)
+		}
 		l.accept(e, now)
 		return nil
 	}
+}
+
+// renews reports whether e, which may follow, begins a new prompt with the id of one that has ended
+// with a newer attempt, as this process knows. Other readers could not tell it from a late
+// event of the old prompt, so the old prompt must be dropped first. over says whether the prompt has
+// ended in the cache. l.mu is held.
+func (l *eventLog) renews(e *entry, over bool) bool {
+	if s := l.prompts[e.promptID]; s != nil && (s.over || s.anew) {
+		return s.over && 0 < e.attempt && e.attempt < s.attempt
+	}
+	return over && l.ends.isOlder(e.promptID, e.attempt)
 }
 
 // refusal returns why the log accepts nothing. l.mu is held.

@@ -234,15 +234,17 @@ func (l *eventLog) own(number uint64) []*entry {
 func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 	switch r.kind {
 	case recordDrop:
+		l.ends.forget(r.promptID)
 		_ = l.cache.Drop(r.promptID)
 		return
 	case recordMark:
 		return
 	}
+	if l.ends.isOlder(r.promptID, r.attempt) {
+		return
+	}
 	if own != nil {
-		ev := own.ev
-		ev.ID, ev.Time = id, at
-		_ = l.cache.Add(ev) // what comes too late is left out
+		l.tell(own.ev, id, at)
 		return
 	}
 	if r.kind == recordPreview {
@@ -257,8 +259,19 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 		l.bus.logger.Error("nats: an event of the log is left out", "stream", l.stream, "id", id, "error", causes(errWire, err))
 		return
 	}
+	l.tell(ev, id, at)
+}
+
+// tell adds an event to the cache. What comes too late is left out.
+func (l *eventLog) tell(ev nodebus.Event, id uint64, at time.Time) {
 	ev.ID, ev.Time = id, at
-	_ = l.cache.Add(ev)
+	switch err := l.cache.Add(ev); {
+	case err != nil || ev.PromptID == "":
+	case closes(ev.Payload):
+		l.ends.add(end{ev.PromptID, ev.Attempt, at})
+	default:
+		l.ends.forget(ev.PromptID)
+	}
 }
 
 // partName is the name of a message of the log: by it, the stream and the readers know what

@@ -153,3 +153,15 @@ func SetLostTime(d time.Duration) (back func()) {
 	lostTime = d
 	return func() { lostTime = before }
 }
+
+// Ends are the ends of prompts.
+type Ends struct{ e ends }
+
+// Add says that a prompt has ended.
+func (x *Ends) Add(id string, attempt int, at time.Time) { x.e.add(end{id, attempt, at}) }
+
+// IsOlder reports whether a prompt has ended with a newer attempt.
+func (x *Ends) IsOlder(id string, attempt int) bool { return x.e.isOlder(id, attempt) }
+
+// Len returns the number of ends that are known.
+func (x *Ends) Len() int { return len(x.e.known) }

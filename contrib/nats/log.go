@@ -32,6 +32,7 @@ type eventLog struct {
 	cache   *nodebus.LogCache
 	beside  *previews
 	floors  floors
+	ends    ends
 	stop    context.CancelFunc // of the writer and of trim
 	reading *reader
 	ended   sync.WaitGroup

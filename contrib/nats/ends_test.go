@@ -1,0 +1,126 @@
+package nats_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/stretchr/testify/require"
+)
+
+// attemptOf returns the events of an attempt that says n: its start, and its end if it has one.
+func attemptOf(promptID string, attempt, n int, ends bool) []nodebus.Event {
+	all := []nodebus.Event{about(promptID, nodebus.ExecutionStart{PromptID: promptID}), about(promptID, said(n))}
+	if ends {
+		all = append(all, about(promptID, nodebus.ExecutionSuccess{PromptID: promptID}), ending(promptID))
+	}
+	for i := range all {
+		all[i].Attempt = attempt
+	}
+	return all
+}
+
+func appendAll(t *testing.T, l nodebus.Log, events []nodebus.Event) {
+	t.Helper()
+	for _, ev := range events {
+		require.NoError(t, l.Append(ev))
+	}
+}
+
+// shortsOf returns what a log has of all prompts, in short.
+func shortsOf(t *testing.T, l nodebus.Log) (all []string) {
+	t.Helper()
+	for _, ev := range everything(t, l).Events {
+		all = append(all, short(ev))
+	}
+	return all
+}
+
+func short(ev nodebus.Event) string {
+	text := fmt.Sprint(ev.Attempt, " ", ev.Payload.EventType())
+	if c, ok := ev.Payload.(nodebus.Custom); ok {
+		data, _ := json.Marshal(c.Data) // of an event of another process, it is JSON already
+		text += " " + string(data)
+	}
+	return text
+}
+
+// TestLateAttempt: a process that has not read that a newer attempt has ended the prompt stores
+// the events of its own attempt. No process tells them.
+func TestLateAttempt(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	late, other := open(t, shared, opts), open(t, shared, opts)
+	next := follow(t, other.Log())
+	nats.StopReading(late, "LOG")
+	t.Cleanup(func() { nats.EndLog(late, nodebus.ErrClosed) }) // so that Close does not wait
+	appendAll(t, other.Log(), attemptOf("p", 2, 2, true))
+	flush(t, other.Log())
+	appendAll(t, late.Log(), attemptOf("p", 1, 1, false))
+	nats.AwaitSending(late)
+	appendAll(t, late.Log(), []nodebus.Event{about("q", said(9))}) // it is stored after the batch before
+	for _, want := range []string{"2 execution_start", "2 said 2", "2 execution_success", "2 executing", "0 said 9"} {
+		require.Equal(t, want, short(next()))
+	}
+	want := []string{"2 execution_start", "2 said 2", "2 execution_success", "2 executing", "0 said 9"}
+	require.Equal(t, want, shortsOf(t, other.Log()))
+	require.Equal(t, want, shortsOf(t, open(t, shared, opts).Log()), "a process that comes later")
+}
+
+// TestNewPromptAfterMoreAttempts: a prompt has ended with its second attempt, and its record is
+// deleted. A new prompt with the id begins with attempt 1, and every process tells it.
+func TestNewPromptAfterMoreAttempts(t *testing.T) {
+	for name, read := range map[string]bool{"the end is read": true, "the end is not read": false} {
+		t.Run(name, func(t *testing.T) {
+			opts := nats.Options{Name: newName()}
+			l, other := open(t, shared, opts).Log(), open(t, shared, opts).Log()
+			next := follow(t, other)
+			for n := range 3 {
+				appendAll(t, l, attemptOf("p", 2, n, true))
+				if read {
+					flush(t, l)
+				}
+				appendAll(t, l, attemptOf("p", 1, n, true))
+				if read {
+					flush(t, l)
+				}
+				for attempt := 2; attempt > 0; attempt-- {
+					for _, want := range []string{"execution_start", fmt.Sprint("said ", n), "execution_success", "executing"} {
+						require.Equal(t, fmt.Sprint(attempt, " ", want), short(next()))
+					}
+				}
+			}
+			flush(t, l)
+			want := []string{"1 execution_start", "1 said 2", "1 execution_success", "1 executing"}
+			require.Equal(t, want, shortsOf(t, l))
+			require.NoError(t, nats.CatchUpLog(t.Context(), other))
+			require.Equal(t, want, shortsOf(t, other))
+			require.Equal(t, want, shortsOf(t, open(t, shared, opts).Log()))
+		})
+	}
+}
+
+// TestEndsAreBounded: ends that are long ago, and too many, are forgotten.
+func TestEndsAreBounded(t *testing.T) {
+	e, at := &nats.Ends{}, time.Unix(1000, 0)
+	e.Add("old", 2, at)
+	e.Add("again", 2, at)
+	require.True(t, e.IsOlder("old", 1))
+	require.False(t, e.IsOlder("old", 2))
+	require.False(t, e.IsOlder("old", 0))
+	require.False(t, e.IsOlder("other", 1))
+	e.Add("again", 3, at.Add(9*time.Minute))
+	e.Add("new", 2, at.Add(11*time.Minute))
+	require.False(t, e.IsOlder("old", 1))
+	require.True(t, e.IsOlder("again", 2), "its newer end counts")
+	for n := range 1 << 14 {
+		e.Add(fmt.Sprint(n), 2, at.Add(11*time.Minute))
+	}
+	require.False(t, e.IsOlder("new", 1))
+	require.True(t, e.IsOlder("0", 1))
+	require.Equal(t, 1<<14, e.Len())
+	e.Add("first attempts are not kept", 1, at.Add(12*time.Minute))
+	require.Equal(t, 1<<14, e.Len())
+}
