@@ -18,7 +18,8 @@ type conn struct {
 	id      string
 	session *nodebus.Session
 	sock    *ws.Conn
-	replies atomic.Bool // the client has replied to the last ping of a head start
+	replies atomic.Bool   // the client has replied to the last ping of a head start
+	gone    chan struct{} // closed when the connection has ended
 
 	codec  nodebus.JSONCodec // only the goroutine that reads uses it
 	spoken bool              // the first message has arrived; only the reading goroutine uses it
@@ -90,6 +91,7 @@ func (cs *clients) exit(c *conn) {
 	if cs.byID[c.id] = rest; len(rest) == 0 {
 		delete(cs.byID, c.id)
 	}
+	close(c.gone)
 	cs.serving.Done()
 }
 

@@ -1,9 +1,6 @@
 package comfy
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // A prompt waits at most headStartMax for a sign of life from its client. The time has a
 // bound because later prompts of the client wait too, and a client that never reads its
@@ -25,7 +22,8 @@ const (
 //   - The second ping is necessary because a client may lose its processor in the middle
 //     of the head start. It then finds the answer and a ping, and not the events.
 //
-// A client that has not replied to the first ping is not asked again.
+// A client that has not replied to the first ping is not asked again. A client whose sockets
+// have all closed listens to nothing, so the prompt begins at once.
 //
 // Until ready is closed, the prompt waits in the queue, and so do the later prompts
 // of the same client: the engine keeps the order of a client's prompts, even if a
@@ -42,36 +40,48 @@ func (s *Server) headStart(client string, ready chan struct{}) {
 			most = headStartKnown
 		}
 	}
-	awaitReply(conns, most, func(replied bool) {
-		time.AfterFunc(s.opts.HeadStart, func() {
-			if !replied {
-				close(ready)
-				return
-			}
-			awaitReply(conns, headStartKnown, func(bool) { close(ready) })
-		})
-	})
+	go func() {
+		defer close(ready)
+		replied, gone := awaitReply(conns, most)
+		if gone {
+			return
+		}
+		select {
+		case <-time.After(s.opts.HeadStart):
+		case <-s.clients.ctx.Done(): // the server is closed
+		}
+		if replied {
+			awaitReply(conns, headStartKnown)
+		}
+	}()
 }
 
-// awaitReply pings all connections of a client. It calls then once: after the first reply,
-// or, if no reply comes, after most.
-func awaitReply(conns []*conn, most time.Duration, then func(replied bool)) {
-	var once sync.Once
-	limit := time.AfterFunc(most, func() {
-		once.Do(func() {
-			for _, c := range conns {
-				c.replies.Store(false)
-			}
-			then(false)
-		})
-	})
+// awaitReply pings all connections of a client, and waits at most most for the first reply. gone is
+// true if all connections have closed before that.
+func awaitReply(conns []*conn, most time.Duration) (replied, gone bool) {
+	reply := make(chan struct{}, 1)
 	for _, c := range conns {
 		c.sock.Probe(func() {
 			c.replies.Store(true)
-			once.Do(func() {
-				limit.Stop()
-				then(true)
-			})
+			select {
+			case reply <- struct{}{}:
+			default: // another connection has replied
+			}
 		})
 	}
+	limit := time.NewTimer(most)
+	defer limit.Stop()
+	for _, c := range conns {
+		select {
+		case <-reply:
+			return true, false
+		case <-c.gone:
+		case <-limit.C:
+			for _, c := range conns {
+				c.replies.Store(false)
+			}
+			return false, false
+		}
+	}
+	return false, true
 }

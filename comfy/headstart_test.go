@@ -174,15 +174,15 @@ func TestHeadStartOfOneThatSleeps(t *testing.T) {
 	// reply to the ping after it, and how long the prompt waits.
 	type nap struct{ before, after, want time.Duration }
 	const ms, long = time.Millisecond, time.Hour
-	awake := nap{0, ms, 21 * ms}
+	awake := nap{ms, ms, 22 * ms}
 	for name, naps := range map[string][]nap{
 		"once":      {{100 * ms, ms, 121 * ms}},
 		"new":       {{long, long, 270 * ms}, {long, long, 270 * ms}},
 		"known":     {awake, {1000 * ms, ms, 1021 * ms}, {1000 * ms, ms, 1021 * ms}},
 		"no more":   {awake, {long, long, 2020 * ms}, {long, long, 270 * ms}},
 		"returned":  {{long, long, 270 * ms}, awake, {1000 * ms, ms, 1021 * ms}},
-		"afterward": {{0, 300 * ms, 320 * ms}, {100 * ms, 500 * ms, 620 * ms}, awake},
-		"then gone": {{0, long, 2020 * ms}, {long, long, 270 * ms}},
+		"afterward": {{ms, 300 * ms, 321 * ms}, {100 * ms, 500 * ms, 620 * ms}, awake},
+		"then gone": {{ms, long, 2021 * ms}, {long, long, 270 * ms}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -206,6 +206,36 @@ func TestHeadStartOfOneThatSleeps(t *testing.T) {
 					require.Equal(t, n.want, time.Since(at))
 					before.Stop()
 					after.Stop()
+				}
+			})
+		})
+	}
+}
+
+// TestHeadStartOfOneThatLeaves: a client closes its only socket after it has submitted a prompt.
+// The prompt does not wait for its replies.
+func TestHeadStartOfOneThatLeaves(t *testing.T) {
+	for name, after := range map[string]time.Duration{"before it has replied": 0, "after it has replied": 10 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaced(t, nil)
+				s := p.dial("me")
+				s.next()
+				stays := p.dial("me") // its end alone changes nothing
+				stays.next()
+				if after > 0 {
+					s.reads()
+				}
+				at := time.Now()
+				p.submit("me", "left")
+				_ = stays.c.CloseNow()
+				time.Sleep(after)
+				_ = s.c.CloseNow()
+				require.Equal(t, "left", <-p.begun)
+				if after > 0 {
+					require.Equal(t, 20*time.Millisecond, time.Since(at))
+				} else {
+					require.Zero(t, time.Since(at))
 				}
 			})
 		})

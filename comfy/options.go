@@ -144,8 +144,8 @@ type Options struct {
 	// during the head start.
 	//
 	// Until then, the prompt waits in the queue, and later prompts of the client wait behind
-	// it. If the client has no socket, there is no head start. Negative disables the head
-	// start. Default 20 ms.
+	// it. If the client has no socket, or closes it, there is no head start. Negative disables
+	// the head start. Default 20 ms.
 	HeadStart time.Duration
 
 	// LegacyBroadcasts sends some events to all clients, as ComfyUI does: the

@@ -49,7 +49,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	}
 	// Join before the answer to the handshake, so that a client that submits a
 	// prompt immediately after it has connected misses no event.
-	c := &conn{id: id, codec: codec, session: s.hub.Join(id, opts)}
+	c := &conn{id: id, codec: codec, session: s.hub.Join(id, opts), gone: make(chan struct{})}
 	c.sock, err = ws.Accept(w, r, &ws.Options{Origins: s.opts.Origins, Hosts: s.opts.Hosts, ReadTimeout: s.opts.ReadTimeout})
 	if err != nil {
 		s.clients.crowd.Leave(id)
