@@ -93,13 +93,13 @@ func (e *Engine) mostAttempts(p *nodebus.Prompt) int {
 // gives the prompt out again. It returns false if the attempt has not the lease any more,
 // or if the prompt is interrupted.
 func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
-	e.flush(j)
-	late := j.isLate()
 	en := j.en
 	j.gate.end(failure) // for the record, if no other attempt begins
 	last := j.gate.record
+	e.flush(j.ctx, j) // an interrupt ends it
+	late, interrupted := j.isLate(), isAny(context.Cause(j.ctx), nodebus.ErrInterrupted)
 	e.mu.Lock()
-	if late || j.silent || en.ends || en.interrupted {
+	if late || j.silent || en.ends || en.interrupted || interrupted {
 		e.mu.Unlock()
 		return false
 	}
@@ -118,7 +118,7 @@ func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
 		e.listen(en, j.lease)
 	}
 	e.mu.Lock()
-	interrupted := en.interrupted && en.again == j.lease
+	interrupted = en.interrupted && en.again == j.lease
 	e.mu.Unlock()
 	if interrupted { // meanwhile
 		e.interruptAgain(en)

@@ -192,8 +192,13 @@ func (e *Engine) finish(ctx context.Context, j *job, err error, lk *leaseKeeper)
 		}
 		err = nodebus.ErrInterrupted // meanwhile
 	}
-	if e.retries(j, err) && e.tryAgain(j, err, lk) {
-		return
+	if e.retries(j, err) {
+		if e.tryAgain(j, err, lk) {
+			return
+		}
+		if isAny(context.Cause(j.ctx), nodebus.ErrInterrupted) { // instead of the next attempt
+			err = nodebus.ErrInterrupted
+		}
 	}
 	if e.claim(j) {
 		e.recall(j)

@@ -113,3 +113,55 @@ func TestNextAttemptComesLater(t *testing.T) {
 		})
 	}
 }
+
+// awayLog is a log that does not tell whether it has stored its events.
+type awayLog struct {
+	nodebus.Log
+	flushes chan struct{} // gets a value when Flush begins
+}
+
+func (l *awayLog) Flush(ctx context.Context) error {
+	l.flushes <- struct{}{}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// TestRetryWhileTheLogIsAway: the log does not answer when an attempt has failed. The next attempt
+// begins after 30 seconds, and an interrupt ends the prompt at once.
+func TestRetryWhileTheLogIsAway(t *testing.T) {
+	for name, interrupt := range map[string]bool{"waits": false, "interrupt": true} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				log := &awayLog{nodebus.NewMemoryLog(nil), make(chan struct{}, 10)}
+				hub := nodebus.NewHub(&nodebus.HubOptions{Log: log})
+				f.stops = append(f.stops, func() { _ = hub.Close() })
+				f.hub = hub
+				var begun []time.Time
+				f.fn("Try", func(*nodebus.Context, any, any) (any, error) {
+					if begun = append(begun, time.Now()); len(begun) > 1 {
+						return 1, nil
+					}
+					return nil, errors.New("the first attempt fails")
+				})
+				e := f.engine(nil)
+				f.run(e)
+				at := time.Now()
+				s := f.submit(e, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: two("Try"), Policy: nodebus.Policy{Retries: 1}})
+				<-log.flushes
+				if interrupt {
+					_, err := e.Interrupt(f.ctx, "p")
+					require.NoError(t, err)
+				}
+				o, err := s.Wait(f.ctx)
+				require.NoError(t, err)
+				if interrupt {
+					require.Equal(t, nodebus.Interrupted, o.State)
+					require.Equal(t, []time.Time{at}, begun)
+					return
+				}
+				require.Equal(t, nodebus.Succeeded, o.State)
+				require.Equal(t, []time.Time{at, at.Add(30 * time.Second)}, begun)
+			})
+		})
+	}
+}

@@ -186,7 +186,9 @@ func (e *Engine) handOverRests(begin bool) {
 // handOver gives the prompt of an attempt that has returned back to the queue. It returns
 // false if the attempt has not the lease any more, or if the prompt is interrupted.
 func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
-	e.flush(j)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	e.flush(ctx, j)
 	late := j.isLate()
 	e.mu.Lock()
 	if late || j.silent || j.en.ends || j.en.interrupted {
@@ -196,8 +198,6 @@ func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
 	j.silent = true
 	e.mu.Unlock()
 	lk.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
 	err := apart(func() error {
 		if j.gate.record.Start == nil {
 			return j.lease.Release(ctx)
@@ -212,10 +212,11 @@ func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
 
 // flush waits, for at most storeTime, until the log has the events of an attempt that gives its
 // prompt back: another process may begin the next attempt at once, and its events come later.
-func (e *Engine) flush(j *job) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+func (e *Engine) flush(ctx context.Context, j *job) {
+	limited, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	if err := apart(func() error { return e.hub.Flush(ctx) }); err != nil {
-		e.opts.Logger.Warn("the next attempt may begin before the log has the events of this one", "prompt", j.p.ID, "attempt", j.attempt, "error", err)
+	err := apart(func() error { return e.hub.Flush(limited) })
+	if err != nil && ctx.Err() == nil {
+		e.opts.Logger.Warn("events of the attempt may come after the next attempt has begun, and are left out then", "prompt", j.p.ID, "attempt", j.attempt, "error", err)
 	}
 }
