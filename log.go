@@ -21,9 +21,9 @@ type Log interface {
 	// [Executing] without a node ends a prompt. Append also returns [ErrClosed] if ev belongs
 	// to an older attempt than an earlier event of the prompt; the attempt 0 is unknown and
 	// never older. A log that several processes share may find out too late. It then
-	// leaves ev out: no follower and no reader receives ev. That is so also if the newer attempt
-	// has ended the prompt meanwhile, and ev would begin it again, unless the process that
-	// appends ev knows of that end: then ev belongs to a new prompt with the id.
+	// leaves ev out: no follower and no reader receives ev. If the newer attempt has ended the
+	// prompt meanwhile, ev looks like the begin of a new prompt with the id. A log should leave
+	// it out, too, if the process that appends ev does not know of that end.
 	//
 	// A log that stores bytes encodes ev with [JSON]; other events pass through as they
 	// are. Encoding cannot fail, because the hub has tried it.

@@ -14,7 +14,8 @@ import "slices"
 //
 // Release leaves out prompts that have no event of the first type, events that a newer event
 // has replaced, pictures (see [Preview].Final), which are never held, and prompts that have
-// ended. Therefore the client never receives an outdated state after a newer one.
+// ended. Therefore the client never receives an older state of a node after a newer state of the
+// same type. The state of a node that has ended may come after the start of another node.
 func (s *Session) Release(types ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,10 +2,10 @@ package comfy
 
 import "time"
 
-// A prompt waits at most headStartMax for a sign of life from its client. The time has a
+// A prompt waits at most headStartMax for the first sign of life from its client. The time has a
 // bound because later prompts of the client wait too, and a client that never reads its
 // socket gives no sign. A client that has replied to the last ping reads: it may only lack
-// processor time, so the prompt waits up to headStartKnown.
+// processor time, so the prompt waits up to headStartKnown, before the head start and after it.
 const (
 	headStartMax   = 250 * time.Millisecond
 	headStartKnown = 2 * time.Second

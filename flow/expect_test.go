@@ -91,9 +91,8 @@ func TestIDUsedAgainIsInterruptedWhileItWaits(t *testing.T) {
 		r.submit(&nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
 		require.NoError(t, r.engine.Store().Delete(r.ctx, "p"))
 		before := len(got())
-		ready := make(chan struct{})
-		defer close(ready)
-		wait := r.startWith(&nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")}, &flow.SubmitOptions{Ready: ready})
+		r.engine.Pause() // nobody takes the prompt
+		wait := r.startWith(&nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")}, nil)
 		require.True(t, interrupt(r.engine, "p"))
 		require.Equal(t, []string{"interrupted ", "executing "}, wait().types())
 		rest := slices.DeleteFunc(slices.Clone(got()[before:]), func(typ string) bool { return typ == "status" })

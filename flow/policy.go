@@ -96,10 +96,15 @@ func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
 	en := j.en
 	j.gate.end(failure) // for the record, if no other attempt begins
 	last := j.gate.record
-	e.flush(j.ctx, j) // an interrupt ends it
-	late, interrupted := j.isLate(), isAny(context.Cause(j.ctx), nodebus.ErrInterrupted)
+	if !e.givesBack(j) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	e.flush(ctx, j)
+	late := j.isLate()
 	e.mu.Lock()
-	if late || j.silent || en.ends || en.interrupted || interrupted {
+	if late || j.keeps() {
 		e.mu.Unlock()
 		return false
 	}
@@ -108,8 +113,6 @@ func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
 	e.mu.Unlock()
 	e.opts.Logger.Warn("attempt failed: another follows", "prompt", j.p.ID, "attempt", j.attempt, "after", j.p.Policy.RetryAfter, "error", failure)
 	lk.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
 	err := apart(func() error { return j.lease.Extend(ctx, max(j.p.Policy.RetryAfter, 0)) })
 	if err != nil && !errors.Is(err, ErrLapsed) { // the lease lapses by itself
 		e.opts.Logger.Warn("the next attempt begins later", "prompt", j.p.ID, "error", err)
@@ -118,7 +121,7 @@ func (e *Engine) tryAgain(j *job, failure error, lk *leaseKeeper) bool {
 		e.listen(en, j.lease)
 	}
 	e.mu.Lock()
-	interrupted = en.interrupted && en.again == j.lease
+	interrupted := en.interrupted && en.again == j.lease
 	e.mu.Unlock()
 	if interrupted { // meanwhile
 		e.interruptAgain(en)

@@ -196,7 +196,7 @@ func (e *Engine) finish(ctx context.Context, j *job, err error, lk *leaseKeeper)
 		if e.tryAgain(j, err, lk) {
 			return
 		}
-		if isAny(context.Cause(j.ctx), nodebus.ErrInterrupted) { // instead of the next attempt
+		if e.isInterrupted(j.en) { // instead of the next attempt
 			err = nodebus.ErrInterrupted
 		}
 	}
@@ -205,6 +205,13 @@ func (e *Engine) finish(ctx context.Context, j *job, err error, lk *leaseKeeper)
 		j.gate.end(err)
 		e.endAttempt(ctx, j, lk)
 	}
+}
+
+// isInterrupted reports whether a prompt that is known here was interrupted.
+func (e *Engine) isInterrupted(en *entry) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return en.interrupted
 }
 
 // recall completes the record of an attempt that ends the prompt and has not begun itself:

@@ -127,7 +127,7 @@ func (l *awayLog) Flush(ctx context.Context) error {
 }
 
 // TestRetryWhileTheLogIsAway: the log does not answer when an attempt has failed. The next attempt
-// begins after 30 seconds, and an interrupt ends the prompt at once.
+// begins after 10 seconds, and an interrupt ends the prompt at once.
 func TestRetryWhileTheLogIsAway(t *testing.T) {
 	for name, interrupt := range map[string]bool{"waits": false, "interrupt": true} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestRetryWhileTheLogIsAway(t *testing.T) {
 					return
 				}
 				require.Equal(t, nodebus.Succeeded, o.State)
-				require.Equal(t, []time.Time{at, at.Add(30 * time.Second)}, begun)
+				require.Equal(t, []time.Time{at, at.Add(10 * time.Second)}, begun)
 			})
 		})
 	}

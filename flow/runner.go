@@ -186,12 +186,17 @@ func (e *Engine) handOverRests(begin bool) {
 // handOver gives the prompt of an attempt that has returned back to the queue. It returns
 // false if the attempt has not the lease any more, or if the prompt is interrupted.
 func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
+	if !e.givesBack(j) {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	e.flush(ctx, j)
+	if j.gate.record.Start != nil {
+		e.flush(ctx, j)
+	}
 	late := j.isLate()
 	e.mu.Lock()
-	if late || j.silent || j.en.ends || j.en.interrupted {
+	if late || j.keeps() {
 		e.mu.Unlock()
 		return false
 	}
@@ -210,13 +215,35 @@ func (e *Engine) handOver(j *job, lk *leaseKeeper) bool {
 	return true
 }
 
-// flush waits, for at most storeTime, until the log has the events of an attempt that gives its
-// prompt back: another process may begin the next attempt at once, and its events come later.
+// givesBack reports whether an attempt may give its prompt back to the queue.
+func (e *Engine) givesBack(j *job) bool {
+	late := j.isLate()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !late && !j.keeps()
+}
+
+// keeps reports whether the prompt of an attempt must not go back to the queue: the attempt has
+// lost it, or the prompt ends here. Engine.mu is held.
+func (j *job) keeps() bool { return j.silent || j.en.ends || j.en.interrupted }
+
+// flushTime is how long an attempt that gives its prompt back waits for the log. The attempt has a
+// place for as long.
+const flushTime = 10 * time.Second
+
+// flush waits, for at most flushTime, until the log has the events of an attempt that gives its
+// prompt back: another process may begin the next attempt at once, and its events come later. An
+// interrupt ends the wait.
 func (e *Engine) flush(ctx context.Context, j *job) {
-	limited, cancel := context.WithTimeout(ctx, storeTime)
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
-	err := apart(func() error { return e.hub.Flush(limited) })
-	if err != nil && ctx.Err() == nil {
-		e.opts.Logger.Warn("events of the attempt may come after the next attempt has begun, and are left out then", "prompt", j.p.ID, "attempt", j.attempt, "error", err)
+	defer context.AfterFunc(j.ctx, func() {
+		if isAny(context.Cause(j.ctx), nodebus.ErrInterrupted) {
+			cancel()
+		}
+	})()
+	err := apart(func() error { return e.hub.Flush(ctx) })
+	if err != nil && e.givesBack(j) {
+		e.opts.Logger.Warn("the events of the attempt are not stored: if the next attempt begins before they are, they are left out", "prompt", j.p.ID, "attempt", j.attempt, "error", err)
 	}
 }

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -116,26 +117,22 @@ func (l *eventLog) add(e *entry) error {
 		case full: // it is a preview
 			return nil
 		}
-		if l.renews(e, over) {
-			drop := &entry{record: record{kind: recordDrop, promptID: e.promptID}}
-			dropped, _ := l.after(drop, nil, false)
-			l.accept(drop, dropped)
-			now, _ = l.after(e, nil, false)
+		if e.begins && e.attempt > 0 {
+			l.accept(l.begins(e), state{})
 		}
 		l.accept(e, now)
 		return nil
 	}
 }
 
-// renews reports whether e, which may follow, begins a new prompt with the id of one that has ended
-// with a newer attempt, as this process knows. Other readers could not tell it from a late
-// event of the old prompt, so the old prompt must be dropped first. over says whether the prompt has
-// ended in the cache. l.mu is held.
-func (l *eventLog) renews(e *entry, over bool) bool {
-	if s := l.prompts[e.promptID]; s != nil && (s.over || s.anew) {
-		return s.over && 0 < e.attempt && e.attempt < s.attempt
+// begins returns the entry that says, before e, how far this process has read: so readers can tell
+// the first event of a new prompt from a late event of an old prompt with its id. l.mu is held.
+func (l *eventLog) begins(e *entry) *entry {
+	read := idOf(l.read+1, 0) - 1
+	if s := l.prompts[e.promptID]; s != nil && (s.over || s.anew) { // the end is on its way, before e
+		read = math.MaxUint64
 	}
-	return over && l.ends.isOlder(e.promptID, e.attempt)
+	return &entry{record: record{kind: recordBegins, promptID: e.promptID, data: binary.AppendUvarint(nil, read)}}
 }
 
 // refusal returns why the log accepts nothing. l.mu is held.
@@ -154,7 +151,7 @@ func (l *eventLog) isFull(e *entry) bool {
 
 // accept queues e for the writer. now is what e says about its prompt. l.mu is held.
 func (l *eventLog) accept(e *entry, now state) {
-	if e.promptID != "" {
+	if e.promptID != "" && e.kind != recordBegins {
 		now.events++
 		l.prompts[e.promptID] = &now
 	}

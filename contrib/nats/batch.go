@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"time"
@@ -159,7 +160,7 @@ func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		for _, e := range l.sent[0].entries {
 			l.told++
 			l.bytes -= e.weight
-			if s := l.prompts[e.promptID]; s != nil {
+			if s := l.prompts[e.promptID]; s != nil && e.kind != recordBegins {
 				if s.events--; s.events == 0 {
 					delete(l.prompts, e.promptID)
 				}
@@ -237,6 +238,11 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 		l.ends.forget(r.promptID)
 		_ = l.cache.Drop(r.promptID)
 		return
+	case recordBegins:
+		if read, n := binary.Uvarint(r.data); n > 0 {
+			l.ends.begins(r.promptID, read)
+		}
+		return
 	case recordMark:
 		return
 	}
@@ -268,7 +274,7 @@ func (l *eventLog) tell(ev nodebus.Event, id uint64, at time.Time) {
 	switch err := l.cache.Add(ev); {
 	case err != nil || ev.PromptID == "":
 	case closes(ev.Payload):
-		l.ends.add(end{ev.PromptID, ev.Attempt, at})
+		l.ends.add(end{ev.PromptID, ev.Attempt, id, at})
 	default:
 		l.ends.forget(ev.PromptID)
 	}

@@ -7,14 +7,14 @@ import (
 
 const (
 	endsMax  = 1 << 14          // prompts
-	endsTime = 10 * time.Minute // by the clock of the stream
+	endsTime = 10 * time.Minute // by the clock of the stream, and longer if no prompt ends
 )
 
 // ends remembers which prompts have ended with a later attempt than the first. A process that was
 // away may store events of an older attempt after the end, which it has not read: without ends,
-// the start of such an attempt would look like a new prompt with the id. A process that has read
-// the end, and begins a new prompt with the id, drops the old prompt first, see [eventLog.renews].
-// All readers see the same messages in the same order, so they leave out the same events.
+// the start of such an attempt would look like a new prompt with the id. So a process says, before
+// the first event of a prompt, how far it has read, see [eventLog.begins]: if it has read the end,
+// the prompt is a new one.
 type ends struct {
 	mu     sync.Mutex
 	known  map[string]end
@@ -24,6 +24,7 @@ type ends struct {
 type end struct {
 	promptID string
 	attempt  int
+	id       uint64 // of the last event
 	at       time.Time
 }
 
@@ -46,12 +47,18 @@ func (x *ends) add(e end) {
 	}
 }
 
-// forget says that a prompt has begun again, or was dropped.
-func (x *ends) forget(promptID string) {
+// begins says that a process begins a prompt, and has read all events up to the ID read. If it has
+// read the end of a prompt with this id, that one is forgotten.
+func (x *ends) begins(promptID string, read uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.known, promptID)
+	if e, is := x.known[promptID]; is && e.id <= read {
+		delete(x.known, promptID)
+	}
 }
+
+// forget says that a prompt has begun again, or was dropped.
+func (x *ends) forget(promptID string) { x.begins(promptID, ^uint64(0)) }
 
 // isOlder reports whether a prompt has ended with a newer attempt. The attempt 0 is unknown, and
 // never older.

@@ -102,25 +102,66 @@ func TestNewPromptAfterMoreAttempts(t *testing.T) {
 	}
 }
 
+// TestNewPromptAfterAForgottenEnd: the end of the old prompt is not in the memory of the process that
+// begins the new prompt, because others have ended since, or because the stream had it no more when
+// the process came. The other process still knows that end, and tells the new prompt.
+func TestNewPromptAfterAForgottenEnd(t *testing.T) {
+	for name, begin := range map[string]func(opts nats.Options, l nodebus.Log) nodebus.Log{
+		"many prompts since": func(_ nats.Options, l nodebus.Log) nodebus.Log {
+			for n := range 10_000 {
+				require.NoError(t, l.Append(ending(fmt.Sprint(n))))
+			}
+			flush(t, l)
+			require.False(t, l.(nodebus.RememberingLog).Closed("p"))
+			return l
+		},
+		"a process that comes later": func(opts nats.Options, _ nodebus.Log) nodebus.Log {
+			stream := streamOf(t, opts.Name)
+			require.NoError(t, stream.Purge(t.Context()))
+			l := open(t, shared, opts).Log()
+			require.False(t, l.(nodebus.RememberingLog).Closed("p"))
+			return l
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := nats.Options{Name: newName(), Log: &nodebus.HubOptions{KeepLen: 50}}
+			old := open(t, shared, opts).Log()
+			appendAll(t, old, attemptOf("p", 2, 2, true))
+			flush(t, old)
+			l := begin(opts, old)
+			require.NoError(t, nats.CatchUpLog(t.Context(), old))
+			next := follow(t, old)
+			appendAll(t, l, attemptOf("p", 1, 1, true))
+			for _, want := range []string{"1 execution_start", "1 said 1", "1 execution_success", "1 executing"} {
+				require.Equal(t, want, short(next()))
+			}
+		})
+	}
+}
+
 // TestEndsAreBounded: ends that are long ago, and too many, are forgotten.
 func TestEndsAreBounded(t *testing.T) {
 	e, at := &nats.Ends{}, time.Unix(1000, 0)
-	e.Add("old", 2, at)
-	e.Add("again", 2, at)
+	e.Add("old", 2, 7, at)
+	e.Add("again", 2, 7, at)
 	require.True(t, e.IsOlder("old", 1))
 	require.False(t, e.IsOlder("old", 2))
 	require.False(t, e.IsOlder("old", 0))
 	require.False(t, e.IsOlder("other", 1))
-	e.Add("again", 3, at.Add(9*time.Minute))
-	e.Add("new", 2, at.Add(11*time.Minute))
+	e.Add("again", 3, 7, at.Add(9*time.Minute))
+	e.Add("new", 2, 7, at.Add(11*time.Minute))
 	require.False(t, e.IsOlder("old", 1))
 	require.True(t, e.IsOlder("again", 2), "its newer end counts")
 	for n := range 1 << 14 {
-		e.Add(fmt.Sprint(n), 2, at.Add(11*time.Minute))
+		e.Add(fmt.Sprint(n), 2, 7, at.Add(11*time.Minute))
 	}
 	require.False(t, e.IsOlder("new", 1))
 	require.True(t, e.IsOlder("0", 1))
 	require.Equal(t, 1<<14, e.Len())
-	e.Add("first attempts are not kept", 1, at.Add(12*time.Minute))
-	require.Equal(t, 1<<14, e.Len())
+	e.Begins("0", 6)
+	require.True(t, e.IsOlder("0", 1), "its process has not read the end")
+	e.Begins("0", 7)
+	require.False(t, e.IsOlder("0", 1))
+	e.Add("first attempts are not kept", 1, 7, at.Add(12*time.Minute))
+	require.Equal(t, 1<<14-1, e.Len())
 }

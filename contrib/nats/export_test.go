@@ -157,8 +157,13 @@ func SetLostTime(d time.Duration) (back func()) {
 // Ends are the ends of prompts.
 type Ends struct{ e ends }
 
-// Add says that a prompt has ended.
-func (x *Ends) Add(id string, attempt int, at time.Time) { x.e.add(end{id, attempt, at}) }
+// Add says that a prompt has ended with the event id.
+func (x *Ends) Add(promptID string, attempt int, id uint64, at time.Time) {
+	x.e.add(end{promptID, attempt, id, at})
+}
+
+// Begins says that a process that has read the event id begins a prompt.
+func (x *Ends) Begins(promptID string, id uint64) { x.e.begins(promptID, id) }
 
 // IsOlder reports whether a prompt has ended with a newer attempt.
 func (x *Ends) IsOlder(id string, attempt int) bool { return x.e.isOlder(id, attempt) }

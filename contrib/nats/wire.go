@@ -32,6 +32,7 @@ const (
 	recordForeignBinary        // a binary frame of a payload of a caller
 	recordKeyed                // a key, see nodebus.Coalescer, and what recordForeign has
 	recordKeyedBinary          // a key, and what recordForeignBinary has
+	recordBegins               // how far its process has read before the first event of a prompt, see ends
 	recordKinds                // the number of kinds
 )
 
