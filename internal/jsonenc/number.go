@@ -16,12 +16,11 @@ const (
 )
 
 // Plain returns data with a number in the place of each bare NaN, Infinity and -Infinity.
-// [Infinite] recognizes these numbers. Without such a word, Plain does not copy data. It
-// does not check whether data is JSON. It removes a byte order mark, with which some editors
-// begin a file.
-func Plain(data []byte) []byte {
-	return replaceWords(bytes.TrimPrefix(data, []byte("\ufeff")), &numbers)
-}
+// [Infinite] recognizes these numbers. A word that is a part of something else, such as 7NaN,
+// stays, because it is no JSON in Python either. Without such a word, Plain does not copy
+// data. It does not check whether data is JSON. It removes a byte order mark, with which some
+// editors begin a file.
+func Plain(data []byte) []byte { return replaceWords(data, &numbers) }
 
 // Nulls returns data with null in the place of each bare NaN, Infinity and -Infinity, as
 // JavaScript writes these values. Otherwise it is like [Plain].
@@ -36,6 +35,7 @@ var (
 )
 
 func replaceWords(data []byte, by *replacement) []byte {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !bytes.Contains(data, []byte("NaN")) && !bytes.Contains(data, []byte("Infinity")) {
 		return data
 	}
@@ -46,15 +46,16 @@ func replaceWords(data []byte, by *replacement) []byte {
 		case '"':
 			i = afterString(data, i+1)
 			continue
-		case '-', 'N', 'I':
-			if word, text := by.of(data[i:]); word > 0 {
-				out = append(append(out, data[start:i]...), text...)
-				i += word
-				start = i
-				continue
-			}
+		case ' ', '\t', '\n', '\r', ',', ':', ']', '}', '[', '{':
+			i++
+			continue
 		}
-		i++
+		end := scalarEnd(data, i)
+		if text := by.of(data[i:end]); text != "" {
+			out = append(append(out, data[start:i]...), text...)
+			start = end
+		}
+		i = end
 	}
 	if out == nil {
 		return data
@@ -73,17 +74,17 @@ func afterString(data []byte, i int) int {
 	return min(i+1, len(data))
 }
 
-// of returns the length of the word at the start of data, and the text for it.
-func (r *replacement) of(data []byte) (length int, text string) {
-	switch {
-	case bytes.HasPrefix(data, []byte("NaN")):
-		return len("NaN"), r.nan
-	case bytes.HasPrefix(data, []byte("Infinity")):
-		return len("Infinity"), r.inf
-	case bytes.HasPrefix(data, []byte("-Infinity")):
-		return len("-Infinity"), r.minus
+// of returns the text for word, and "" if word stays.
+func (r *replacement) of(word []byte) string {
+	switch string(word) {
+	case "NaN":
+		return r.nan
+	case "Infinity":
+		return r.inf
+	case "-Infinity":
+		return r.minus
 	}
-	return 0, ""
+	return ""
 }
 
 // Infinite returns NaN or an infinity if that is what n means: as a word, as a number that

@@ -24,7 +24,10 @@ func TestPlain(t *testing.T) {
 		`"NaN\`:               `"NaN\`,
 		`Inf NaN`:             `Inf ` + nan,
 		`Infinity"NaN`:        inf + `"NaN`,
-		`NaNaNaN`:             nan + `a` + nan,
+		`NaNaNaN`:             `NaNaNaN`,
+		`[7NaN,NaN7,-NaN]`:    `[7NaN,NaN7,-NaN]`,
+		`[1-Infinity,NaN]`:    `[1-Infinity,` + nan + `]`,
+		"{\"a\":\tNaN\n}":     "{\"a\":\t" + nan + "\n}",
 		``:                    ``,
 		"\ufeff[NaN]":         `[` + nan + `]`,
 		"[\"\ufeff\"]":        "[\"\ufeff\"]",
@@ -36,7 +39,7 @@ func TestPlain(t *testing.T) {
 func TestNulls(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":[NaN,-Infinity,1],"NaN":Infinity}`: `{"a":[null,null,1],"NaN":null}`,
-		`{"a":"\"NaN"}`:                          `{"a":"\"NaN"}`, `7`: `7`, ``: ``,
+		`{"a":"\"NaN"}`:                          `{"a":"\"NaN"}`, `7`: `7`, ``: ``, `[Infinity0]`: `[Infinity0]`, "\ufeffNaN": `null`,
 	} {
 		require.Equal(t, want, string(jsonenc.Nulls([]byte(text))), text)
 	}
@@ -93,16 +96,25 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// FuzzPlain: only bare words change, each is a whole value, and what a text is without them does not change.
 func FuzzPlain(f *testing.F) {
 	f.Add(`{"a":[NaN,"NaN\"",-Infinity]}`)
+	f.Add(`[77777NaN,-NaN,Infinity0]`)
 	f.Fuzz(func(t *testing.T, text string) {
-		plain := jsonenc.Plain([]byte(text))
+		text = strings.TrimLeft(text, "\ufeff")
+		marked := []byte("\ufeff" + text)
+		plain, nulls := jsonenc.Plain([]byte(text)), jsonenc.Nulls([]byte(text))
+		require.Equal(t, string(plain), string(jsonenc.Plain(marked)))
+		require.Equal(t, string(nulls), string(jsonenc.Nulls(marked)))
 		if json.Valid([]byte(text)) {
 			require.Equal(t, text, string(plain), "valid JSON has no bare words")
+			require.Equal(t, text, string(nulls), "valid JSON has no bare words")
 		}
-		require.Equal(t, string(plain), string(jsonenc.Plain(plain)))
-		nulls := jsonenc.Nulls([]byte(text))
 		require.Equal(t, json.Valid(plain), json.Valid(nulls), "%q", text)
+		require.Equal(t, string(plain), string(jsonenc.Plain(plain)))
 		require.Equal(t, string(nulls), string(jsonenc.Nulls(nulls)))
+		if json.Valid(plain) && !strings.Contains(text, "9e99999") && !strings.Contains(text, "1e99999") {
+			require.Equal(t, text, string(jsonenc.Words(plain)))
+		}
 	})
 }
