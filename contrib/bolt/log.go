@@ -23,6 +23,7 @@ type log struct {
 	index    logIndex
 	plan     *logPlan      // what was called since the last commit began
 	writing  *logPlan      // what the present commit writes; nil between commits
+	spare    []logStep     // empty; the memory of the steps of an older plan
 	last     uint64        // the newest ID that was given
 	passed   uint64        // the newest ID that the cache has
 	promised uint64        // Read answers up to this ID; see Follow
@@ -241,14 +242,21 @@ func (l *log) write(tx *bbolt.Tx) error {
 	return p.write(tx)
 }
 
-// setPlan begins a plan, with room for as many steps as the plan before has.
+// setPlan begins a plan.
 func (l *log) setPlan() {
-	room := 0
-	if l.plan != nil {
-		room = min(len(l.plan.steps), 1<<12)
+	l.plan = &logPlan{steps: l.spare}
+	l.index.plan, l.spare = l.plan, nil
+}
+
+// sparesMax limits the steps whose memory is used again.
+const sparesMax = 1 << 13
+
+// reuse keeps the memory of steps that are done. l.mu is held.
+func (l *log) reuse(steps []logStep) {
+	if cap(steps) <= sparesMax {
+		clear(steps)
+		l.spare = steps[:0]
 	}
-	l.plan = &logPlan{steps: make([]logStep, 0, room)}
-	l.index.plan = l.plan
 }
 
 // waits reports whether write has something to write.

@@ -40,6 +40,7 @@ func (l *log) written(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writing = nil
+	l.reuse(p.steps)
 	l.waiting -= p.bytes
 	l.passed = max(l.passed, p.newest)
 	l.notify()
