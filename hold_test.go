@@ -20,6 +20,12 @@ func TestHeldPreviews(t *testing.T) {
 	progress := func(prompt string, value float64) nodebus.Event {
 		return about(prompt, nodebus.Progress{PromptID: prompt, UniqueID: "1", Value: value, Max: 2})
 	}
+	states := func(prompt, first, second string) nodebus.Event {
+		return about(prompt, nodebus.ProgressState{PromptID: prompt}.With(
+			nodebus.NodeState{Place: nodebus.Place{UniqueID: "1"}, State: first}, nodebus.NodeState{Place: nodebus.Place{UniqueID: "2"}, State: second}))
+	}
+	again := start("a")
+	again.Attempt = 2
 	running := []string{"execution_start", "progress", "execution_start", "execution_start", "progress"}
 	for name, c := range map[string]struct {
 		opts      nodebus.SessionOptions
@@ -34,6 +40,21 @@ func TestHeldPreviews(t *testing.T) {
 			[]nodebus.Event{start("c"), preview("c", "1"), progress("c", 1)},
 			running,
 			[]string{"a/1", "a/2", "b/1", "progress"},
+		},
+		"a node has ended":     {nodebus.SessionOptions{}, []nodebus.Event{states("a", "finished", "running")}, running, []string{"a/2", "b/1"}},
+		"a node has failed":    {nodebus.SessionOptions{}, []nodebus.Event{states("a", "running", "error")}, running, []string{"a/1", "b/1", "progress"}},
+		"all nodes have ended": {nodebus.SessionOptions{}, []nodebus.Event{states("a", "finished", "finished")}, running, []string{"b/1"}},
+		"a node runs again": {
+			nodebus.SessionOptions{},
+			[]nodebus.Event{states("a", "finished", "finished"), states("a", "finished", "running")},
+			running,
+			[]string{"a/2", "b/1"},
+		},
+		"an attempt has begun": {
+			nodebus.SessionOptions{},
+			[]nodebus.Event{states("a", "finished", "finished"), again, preview("a", "1")},
+			running,
+			[]string{"b/1", "a/1"},
 		},
 		"ended": {nodebus.SessionOptions{}, []nodebus.Event{ending("a")}, running, []string{"b/1"}},
 		"ended before that": {

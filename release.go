@@ -15,7 +15,8 @@ import "slices"
 // Release leaves out prompts that have no event of the first type, events that a newer event
 // has replaced, pictures (see [Preview].Final), which are never held, and prompts that have
 // ended. Therefore the client never receives an older state of a node after a newer state of the
-// same type. The state of a node that has ended may come after the start of another node.
+// same type. It also leaves out what earlier attempts of a prompt have sent, and the previews, progress
+// and texts of nodes that have ended, as far as the newest [ProgressState] of the prompt says so.
 func (s *Session) Release(types ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,12 +30,20 @@ func (s *Session) Release(types ...string) {
 func (s *Session) readReleased(r *reading) (p page, err error) {
 	q := s.hub.runningFor(s)
 	found := make([][]*message, len(r.release))
+	begun, states := map[string]uint64{}, map[string]ProgressState{} // by prompt: of the newest attempt
 	for q.After < q.UpTo && len(q.Prompts) > 0 {
 		read, msgs, err := s.hub.readLog(q)
 		if err != nil {
 			return p, err
 		}
 		for _, m := range msgs {
+			switch p := m.payload.(type) {
+			case ExecutionStart:
+				begun[m.to.promptID] = m.id
+				delete(states, m.to.promptID)
+			case ProgressState:
+				states[m.to.promptID] = p
+			}
 			if typ, ok := m.typeIn(r.release); ok && !m.isPicture() {
 				i := slices.Index(r.release, typ)
 				found[i] = append(found[i], m)
@@ -44,6 +53,12 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 		if read.More && len(msgs) > 0 {
 			q.After = msgs[len(msgs)-1].id
 		}
+	}
+	ended := endedNodes(states)
+	for i, msgs := range found {
+		found[i] = slices.DeleteFunc(msgs, func(m *message) bool {
+			return m.id < begun[m.to.promptID] || ended[promptNode{m.to.promptID, nodeOf(m.payload)}]
+		})
 	}
 	prompts := map[string]bool{}
 	for _, m := range found[0] {
@@ -62,6 +77,34 @@ func (s *Session) readReleased(r *reading) (p page, err error) {
 		s.readings = slices.Delete(s.readings, 0, 1)
 	}
 	return p, nil
+}
+
+type promptNode struct{ promptID, node string }
+
+// endedNodes returns the nodes that have ended. states has the newest state of each prompt.
+func endedNodes(states map[string]ProgressState) map[promptNode]bool {
+	ended := map[promptNode]bool{}
+	for promptID, s := range states {
+		for n := range s.each {
+			if n.State != "running" && n.UniqueID != "" {
+				ended[promptNode{promptID, n.UniqueID}] = true
+			}
+		}
+	}
+	return ended
+}
+
+// nodeOf returns the node whose unfinished work p shows, or "".
+func nodeOf(p Payload) string {
+	switch p := p.(type) {
+	case Preview:
+		return p.UniqueID
+	case Progress:
+		return p.UniqueID
+	case ProgressText:
+		return p.UniqueID
+	}
+	return ""
 }
 
 // runningFor returns a query for the events that s has received or left out, of the prompts
