@@ -20,6 +20,8 @@ type RefusedError struct {
 	Text   string // why the server refused: its error text, or the start of the body; at most 1 KiB; it may be empty
 	Err    error  // the error of the handshake, or the *nodebus.ValidationError of a prompt; otherwise nil
 	what   string // what was refused; empty: the connection
+
+	certain bool // the server has done nothing
 }
 
 func (e *RefusedError) Error() string {
@@ -54,9 +56,13 @@ const (
 // refused reads the answer with which the server refuses a request.
 func refused(what string, res *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, refusalAll)) // what was read before an error is the text
-	e := &RefusedError{Status: res.StatusCode, Text: refusalText(body), what: what}
-	if invalid := invalidPrompt(body); invalid != nil && res.StatusCode/100 == 4 {
+	e := &RefusedError{Status: res.StatusCode, Text: refusalText(body), what: what, certain: res.StatusCode < 500}
+	switch invalid := invalidPrompt(body); {
+	case invalid == nil:
+	case e.certain:
 		e.Err = invalid
+	default:
+		e.certain = invalid.Type == "queue_full"
 	}
 	return e
 }

@@ -26,8 +26,10 @@ import (
 // and, like each refused prompt, a [*RefusedError]. If only some outputs are not valid, the
 // others run, and Outcome.Rejected of [Client.Wait] tells which do not. After Close, the error
 // is [nodebus.ErrClosed], because nobody would receive the events. With any other error,
-// the server may have accepted the prompt before the connection broke. Submit then returns
-// the id, too, and [Client.Wait] finds out.
+// the server may have accepted the prompt: before the connection broke, or with a status from
+// 500, for example before its queue could confirm the prompt. Submit then returns the id, too,
+// and [Client.Wait] finds out. To try again without running the prompt twice, submit it with this
+// id: a [*RefusedError] with status 409 means that the server has it.
 func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err error) {
 	switch {
 	case c.life.Err() != nil:
@@ -60,7 +62,7 @@ func (c *Client) Submit(ctx context.Context, p *nodebus.Prompt) (id string, err 
 	r := &call{what: "the prompt", method: http.MethodPost, route: "prompt", body: body}
 	text, err := c.do(ctx, r)
 	if err != nil {
-		if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+		if refused := (*RefusedError)(nil); errors.As(err, &refused) && refused.certain {
 			c.unkeep(id)
 			id = ""
 		}

@@ -79,7 +79,7 @@ func TestSubmitRefused(t *testing.T) {
 	submit(t, c, p)
 	_, err = c.Submit(t.Context(), p)
 	require.EqualError(t, err, "client: the server refused the prompt with status 409: prompt_id already exists: "+
-		`a prompt "taken" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id`)
+		`a prompt "taken" waits, runs or has ended; if it is this prompt, submitted before, then it was accepted; otherwise leave prompt_id out, and the server makes an id, or choose another id`)
 }
 
 // TestSubmitToAnOldServer: the server gives the prompt an id of its own.

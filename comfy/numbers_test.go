@@ -1,8 +1,10 @@
 package comfy_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math"
 	"sync/atomic"
@@ -76,5 +78,36 @@ func TestNumbersOfAQueueThatIsAway(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 5, waiting)
 		})
+	}
+}
+
+// lateQueue is a queue that takes a prompt, and does not say so.
+type lateQueue struct{ flow.Queue }
+
+func (q lateQueue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	return cmp.Or(q.Queue.Push(ctx, p, secrets), errAway)
+}
+
+// TestPromptWithoutConfirmation: the answer has the id of a prompt that may be in the queue, so
+// that a client that tries again does not run the prompt twice.
+func TestPromptWithoutConfirmation(t *testing.T) {
+	for _, member := range []string{"", `,"prompt_id":"mine"`} {
+		h := newHostThat(t, nil, &flow.EngineOptions{Queue: lateQueue{flow.NewQueue(nil)}}, (*flow.Engine).Pause)
+		a := h.post("/prompt", `{"prompt":`+quick+member+`}`)
+		require.Equal(t, 503, a.status, a.body)
+		require.Equal(t, "not_accepted", at(t, a.json(t), "error", "type"))
+		require.Equal(t, "The queue has not confirmed the prompt", at(t, a.json(t), "error", "message"))
+		require.Contains(t, at(t, a.json(t), "error", "details"), "submit it again with the prompt_id of this answer")
+		require.Empty(t, at(t, a.json(t), "node_errors"))
+		id, _ := at(t, a.json(t), "prompt_id").(string)
+		if member == "" {
+			require.Len(t, id, 36)
+		} else {
+			require.Equal(t, "mine", id)
+		}
+		require.Contains(t, fmt.Sprint(h.get("/queue")), id, "it is in the queue")
+		again := h.post("/prompt", `{"prompt":`+quick+`,"prompt_id":"`+id+`"}`)
+		require.Equal(t, 409, again.status, again.body)
+		require.Contains(t, again.body, "submitted before, then it was accepted")
 	}
 }

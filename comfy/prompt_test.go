@@ -65,7 +65,7 @@ func TestDuplicateID(t *testing.T) {
 		t.Helper()
 		a := h.post("/prompt", fmt.Sprintf(`{"prompt_id":%q,"prompt":%s}`, id, quick))
 		require.Equal(t, http.StatusConflict, a.status)
-		require.JSONEq(t, fmt.Sprintf(`{"error":"prompt_id already exists","details":"a prompt \"%s\" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id","node_errors":{}}`, id), a.body)
+		require.JSONEq(t, fmt.Sprintf(`{"error":"prompt_id already exists","details":"a prompt \"%s\" waits, runs or has ended; if it is this prompt, submitted before, then it was accepted; otherwise leave prompt_id out, and the server makes an id, or choose another id","node_errors":{}}`, id), a.body)
 	}
 	h.submit("me", waitFor("a"), `"prompt_id":"runs"`)
 	h.submit("me", waitFor("b"), `"prompt_id":"waits"`)

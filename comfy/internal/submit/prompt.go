@@ -77,19 +77,28 @@ func (s *Submitter) refuse(w http.ResponseWriter, err error, id string) {
 		reject(w, http.StatusBadRequest, invalid)
 	case errors.Is(err, flow.ErrDuplicate):
 		// error is a text, as in ComfyUI, so the details are beside it.
-		details := fmt.Sprintf("a prompt %q waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", id)
+		details := fmt.Sprintf("a prompt %q waits, runs or has ended; if it is this prompt, submitted before, then it was accepted; otherwise leave prompt_id out, and the server makes an id, or choose another id", id)
 		web.Answer(w, http.StatusConflict, map[string]any{"error": "prompt_id already exists", "details": details, "node_errors": struct{}{}})
 	case errors.Is(err, flow.ErrFull):
 		reject(w, http.StatusServiceUnavailable, &problem("queue_full", "The queue is full", "try again later").ValidationError)
 	case errors.Is(err, flow.ErrSecrets):
 		reject(w, http.StatusBadRequest, &problem("secrets_not_kept", "The server's queue keeps no secrets", "submit the prompt without an API key and without a token").ValidationError)
 	default:
-		bad := s.notAccepted(err)
-		reject(w, bad.status, &bad.ValidationError)
+		s.unconfirmed(w, err, id)
 	}
 }
 
-// notAccepted returns the answer to a submission that the queue or the store did not take.
+// unconfirmed answers a submission that the queue or the store has not confirmed: the prompt
+// may be in the queue nevertheless. With the id, also one that the server has made, a client
+// can try again without running the prompt twice.
+func (s *Submitter) unconfirmed(w http.ResponseWriter, err error, id string) {
+	s.Logger.Error("prompt not confirmed", "prompt", id, "error", err)
+	bad := problem("not_accepted", "The queue has not confirmed the prompt",
+		"the prompt may run nevertheless; submit it again with the prompt_id of this answer, so that it does not run twice: status 409 then means that it was accepted")
+	web.Answer(w, http.StatusServiceUnavailable, web.Object{{"error", &bad.Problem}, {"node_errors", struct{}{}}, {"prompt_id", id}})
+}
+
+// notAccepted returns the answer to a submission that was not given to the queue.
 func (s *Submitter) notAccepted(err error) *refusal {
 	s.Logger.Error("prompt not submitted", "error", err)
 	bad := problem("not_accepted", "The prompt was not accepted", "try again later")
