@@ -72,13 +72,16 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 		outcome, closed = p.outcome != 0, p.over
 	}
 	h.mu.Unlock()
-	if p != nil {
+	if closed {
 		return outcome, closed, nil
 	}
-	if l, remembers := h.log.(RememberingLog); remembers {
+	if l, remembers := h.log.(RememberingLog); remembers { // it may have accepted an end that the hub has not received yet
 		if err = Protect(func() error { closed = l.Closed(promptID); return nil }); err != nil || closed {
 			return closed, closed, err
 		}
+	}
+	if p != nil {
+		return outcome, false, nil
 	}
 	q := LogQuery{Prompts: []string{promptID}, UpTo: upTo}
 	for more := true; more; {

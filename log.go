@@ -54,14 +54,16 @@ type FlushingLog interface {
 }
 
 // RememberingLog is a [Log] that remembers for longer which prompts have ended than it keeps
-// their events. [Hub.Ended] calls Closed before an engine tells the end of a prompt again.
+// their events, or that knows an end before its followers receive it. [Hub.Ended] calls Closed
+// before an engine tells the end of a prompt again.
 // With any other log, the hub looks for the events of the prompt: if its process was killed and
 // Retain has passed, clients may receive the end of the prompt a second time.
 type RememberingLog interface {
 	Log
 	// Closed reports whether a prompt has ended, as far as this process knows: the log has
 	// an [Executing] without a node for it, and the prompt has not begun again. It is false for
-	// a prompt that the log does not know, has forgotten, or was told to drop. It does not wait.
+	// a prompt that the log does not know, has forgotten, or was told to drop. What Append has
+	// accepted counts at once. It does not wait.
 	Closed(promptID string) bool
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/flow"
@@ -121,4 +122,22 @@ func number(t *testing.T, id string) (n int) {
 	_, err := fmt.Sscan(id, &n)
 	require.NoError(t, err)
 	return n
+}
+
+// TestDamagedPromptHoldsUpNobody: a part of a large prompt is lost. The prompt waits until it is
+// deleted, and the later prompts of its client do not wait for it.
+func TestDamagedPromptHoldsUpNobody(t *testing.T) {
+	opts := nats.Options{Name: newName(), Logger: quiet}
+	q := open(t, shared, opts).Queue()
+	require.NoError(t, q.Push(t.Context(), largeRecord("large").Prompt, nil))
+	require.NoError(t, nats.CatchUp(t.Context(), q))
+	require.NoError(t, nats.QueueStream(q).Purge(t.Context(), jetstream.WithPurgeSubject(opts.Name+"_QUEUE.*.c.>")))
+	pushAll(t, q, "small")
+	l, err := q.Take(t.Context(), func(string) bool { return false })
+	require.NoError(t, err)
+	require.Equal(t, "small", l.Job().Prompt.ID)
+	require.NoError(t, l.Done(t.Context()))
+	deleted, err := q.Delete(t.Context(), "large")
+	require.NoError(t, err)
+	require.Len(t, deleted, 1)
 }

@@ -75,7 +75,7 @@ func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
 type search struct {
 	q       *queue
 	skips   map[string]bool
-	blocked map[string]bool // clients with a prompt that this process cannot take; valid for version, too
+	blocked map[string]bool // clients with a prompt that only other processes can take; valid for version, too
 	at      int             // the prompts before this index are skipped
 	version uint64          // of the waiting prompts for which at is valid
 }
@@ -100,8 +100,9 @@ func (s *search) next(ctx context.Context) (found *item, ask *string, changed <-
 		if q.broken[x.Born] == nil && x.Sealed > 0 && q.prompts.sealer == nil {
 			q.mark(x, q.prompts.noSecrets(x.ID, stored.ErrNoKey))
 		}
-		if q.broken[x.Born] != nil {
-			s.blocked[x.Client] = true
+		if err := q.broken[x.Born]; err != nil {
+			s.blocked[x.Client] = s.blocked[x.Client] || !errors.Is(err, errUnreadable) // nobody can take a damaged prompt
+			continue
 		}
 		if s.blocked[x.Client] {
 			continue
@@ -175,8 +176,12 @@ func (q *queue) lease(ctx context.Context, x *item, job nodebus.Job) (flow.Lease
 	}
 	l.x.Taken = l.x.state
 	if time.Since(began) > slowTake {
-		if err := l.Extend(ctx, leaseTime); err != nil && isLapsed(err) {
+		switch err := l.Extend(ctx, leaseTime); {
+		case isLapsed(err):
 			return nil, nil
+		case err != nil: // the lease may be as old as the wait for the answer
+			q.disown(name)
+			return nil, err
 		}
 	}
 	return l, nil
@@ -194,7 +199,11 @@ func (q *queue) leave(x *item, err error) {
 // logger is of package late.
 func (q *queue) mark(x *item, err error) {
 	if q.broken[x.Born] == nil {
-		q.logger.Error("nats: a prompt is left to other processes", "prompt", x.ID, "error", err)
+		text := "nats: a prompt is left to other processes"
+		if errors.Is(err, errUnreadable) {
+			text = "nats: a prompt is damaged, and no process can take it"
+		}
+		q.logger.Error(text, "prompt", x.ID, "error", err)
 	}
 	q.broken[x.Born] = err
 }
