@@ -19,7 +19,7 @@ type ends struct {
 	mu     sync.Mutex
 	known  map[string]end
 	oldest []end           // the oldest first; some are not known any more
-	begun  map[string]bool // prompts of which followers have the start, and not the end
+	begun  map[string]bool // prompts that have begun for followers, and not ended
 }
 
 type end struct {

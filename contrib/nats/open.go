@@ -74,6 +74,9 @@ type Bus struct {
 // new cluster does not answer before all of its servers run. Errors of a stream are a
 // [*StreamError].
 func Open(ctx context.Context, nc *nats.Conn, opts *Options) (*Bus, error) {
+	if nc == nil {
+		return nil, errors.New("nats: there is no connection: nc is nil; look at the error of Connect")
+	}
 	b := &Bus{nc: nc, opts: opts.withDefaults()}
 	b.logger, b.told = late.Logger(b.opts.Logger)
 	b.life, b.end = context.WithCancelCause(context.Background())
@@ -151,6 +154,9 @@ func (o *Options) check() error {
 	}
 	if o.Replicas < 0 || o.LogBytes < 0 {
 		return errors.New("nats: Options.Replicas and Options.LogBytes must not be negative")
+	}
+	if o.LogBytes > 0 && o.LogBytes < logMinBytes {
+		return fmt.Errorf("nats: Options.LogBytes is a number of bytes, at least %d (1 MiB), and is %d", logMinBytes, o.LogBytes)
 	}
 	return nil
 }

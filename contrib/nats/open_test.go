@@ -31,6 +31,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		"a name with a dot":        {nats.Options{Name: "a.b"}, `Options.Name "a.b": only letters`},
 		"replicas below 0":         {nats.Options{Replicas: -1}, "must not be negative"},
 		"a size below 0":           {nats.Options{LogBytes: -1}, "must not be negative"},
+		"a size in MiB":            {nats.Options{LogBytes: 64}, "Options.LogBytes is a number of bytes, at least 1048576 (1 MiB), and is 64"},
 		"a short key":              {nats.Options{SecretKey: []byte("x")}, "the secret key has 1 bytes"},
 		"an empty key":             {nats.Options{SecretKey: []byte{}}, "nats: Options.SecretKey is empty"},
 		"two keys":                 {nats.Options{SecretKey: make([]byte, 32), KeyFile: "x"}, "both SecretKey and KeyFile"},
@@ -44,6 +45,12 @@ func TestOpenRefusesOptions(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// TestOpenWithoutConnection: a program has ignored the error of Connect.
+func TestOpenWithoutConnection(t *testing.T) {
+	_, err := nats.Open(t.Context(), nil, nil)
+	require.EqualError(t, err, "nats: there is no connection: nc is nil; look at the error of Connect")
 }
 
 // TestOpenRefusesConnections checks that a connection is refused that gives up, or that

@@ -10,6 +10,7 @@ import (
 const (
 	defaultName = "NODEBUS"
 	logMaxBytes = 1 << 30
+	logMinBytes = 1 << 20
 )
 
 // Options configures [Open]. The zero value and nil select the defaults. All processes that
@@ -48,7 +49,7 @@ type Options struct {
 	// LogBytes is the size, in bytes, at which the stream of the log drops its oldest events,
 	// although somebody may want them. Clients then receive a [nodebus.Gap]. Each server that
 	// keeps the stream reserves this size: if it has not so much room, Open returns an error. It
-	// counts when the stream is made. Default 1 GiB.
+	// counts when the stream is made. At least 1 MiB. Default 1 GiB.
 	LogBytes int64
 	// SecretKey encrypts the secrets of prompts in NATS, with AES-256-GCM. It has 32
 	// bytes. Whoever has the key and the stream can read the secrets, so keep the key

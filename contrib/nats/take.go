@@ -254,6 +254,9 @@ func (q *queue) endOwn(ctx context.Context) error {
 		}
 	}
 	q.mu.Unlock()
+	if len(own) > 0 { // also if the process before is still there, which must not be
+		q.logger.Info("nats: the prompts of the process before with this Options.Node wait again; if it still runs, give each process a Node of its own", "node", q.node, "prompts", len(own))
+	}
 	return atOnce(len(own), func(i int) error {
 		if _, err := q.replace(ctx, own[i], own[i].waits(true)); err != nil && !isLapsed(err) {
 			return err

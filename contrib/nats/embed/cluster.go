@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,17 +20,17 @@ var peersPause = 10 * time.Second
 
 // join sets the options of a member of a cluster.
 func (opts *Options) join(o *server.Options) error {
+	routes := slices.DeleteFunc(slices.Clone(opts.Routes), func(r string) bool { return r == "" }) // strings.Split("", ",") has one
 	if opts.Listen == "" {
-		if len(opts.Routes) > 0 {
+		if len(routes) > 0 {
 			return errors.New("embed: Options.Routes without Options.Listen: the other servers could not reach this one, which would be alone; give Listen the address of this server, such as 10.0.0.1:6222")
 		}
 		return nil
 	}
-	host, port, err := net.SplitHostPort(opts.Listen)
-	if err != nil {
-		return fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
+	if opts.Name == "" {
+		return errors.New("embed: Options.Listen without Options.Name: the servers of a cluster know each other by their names; give each server a name of its own, and always the same one")
 	}
-	number, err := strconv.Atoi(port)
+	host, number, err := splitAddress(opts.Listen)
 	if err != nil {
 		return fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
 	}
@@ -38,10 +39,23 @@ func (opts *Options) join(o *server.Options) error {
 	o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
 	o.Username, o.Password = "nodebus", rand.Text()
 	o.Cluster = server.ClusterOpts{Name: orNodebus(opts.ClusterName), Host: host, Port: number}
-	for _, r := range opts.Routes {
+	for _, r := range routes {
+		if host, _, err := splitAddress(r); err != nil || host == "" {
+			return fmt.Errorf("embed: Options.Routes must be addresses such as 10.0.0.2:6222, and one is %q: %w", r, cmp.Or(err, errors.New("the host is missing")))
+		}
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
 	}
 	return nil
+}
+
+// splitAddress reads an address: a host, which may be empty, and the number of a port.
+func splitAddress(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	number, err := strconv.ParseUint(text, 10, 16)
+	return host, int(number), err
 }
 
 // orNodebus returns a name, or the default of names.

@@ -24,7 +24,7 @@ func TestStartEndsWithTheProgram(t *testing.T) {
 	start(t, embed.Options{Dir: held})
 	signal := errors.New("a signal")
 	for name, opts := range map[string]embed.Options{
-		"the others":    {Dir: t.TempDir(), Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}},
+		"the others":    {Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}},
 		"the directory": {Dir: held, LockTimeout: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestStartEndsWithTheProgram(t *testing.T) {
 func TestTuneGivesRoutes(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	_, err := embed.Start(ctx, &embed.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: quiet, Tune: func(o *server.Options) {
+	_, err := embed.Start(ctx, &embed.Options{Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:0", Logger: quiet, Tune: func(o *server.Options) {
 		o.Routes = []*url.URL{{Scheme: "nats", Host: "127.0.0.1:1"}, {Scheme: "nats", Host: "127.0.0.1:2"}}
 	}})
 	require.ErrorIs(t, err, context.Canceled)

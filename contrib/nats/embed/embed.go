@@ -30,6 +30,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,11 @@ import (
 // ErrInUse is the error of [Start] when another process uses the directory.
 var ErrInUse = errors.New("another process uses the directory")
 
+// ErrWasAlone is the error of [Start] when a server of a cluster is given the directory of a
+// server that was alone: the cluster would delete its streams, and with them all prompts and
+// records. Make a backup of the streams, and restore it in the cluster.
+var ErrWasAlone = errors.New("the directory has the streams of a server that was alone, and a cluster would delete them")
+
 const (
 	lockTimeout = time.Second           // the default of Options.LockTimeout
 	lockPause   = 10 * time.Millisecond // between two attempts to lock
@@ -53,12 +59,12 @@ const (
 type Options struct {
 	// Dir is the directory of the streams; Start makes it. One process at a time uses it.
 	// Keep it on a local disk: on a network file system, locks and synchronization may do
-	// nothing. Never give the directory of a server that was alone to a server of a cluster: its
-	// streams are lost. It must be given.
+	// nothing. A server of a cluster refuses the directory of a server that was alone, see
+	// [ErrWasAlone]. It must be given.
 	Dir string
-	// Name is the name of this server. In a cluster, it must be unique and must stay the
-	// same when the process starts again: the servers know each other's votes by their
-	// names. Default "nodebus".
+	// Name is the name of this server. In a cluster, it must be given and unique, and must stay
+	// the same when the process starts again: the servers know each other's votes by their
+	// names. A name has no spaces. Default for a server that is alone: "nodebus".
 	Name string
 	// Listen is the address at which the other servers of a cluster reach this server, such
 	// as "10.0.0.1:6222". Everybody who reaches it can join the cluster, and read and change
@@ -66,7 +72,7 @@ type Options struct {
 	// none; the server is alone and opens no port.
 	Listen string
 	// Routes are the addresses of all servers of the cluster, such as "10.0.0.2:6222". The
-	// own address may be among them. The first time, all servers must run; later, more than
+	// own address may be among them; empty ones are left out. The first time, all servers must run; later, more than
 	// half of them: three servers go on without one, five without two. At least two must be
 	// others than this server. A server that has joined once counts for ever, also if it is
 	// not among Routes any more; the Logger hears of that. Default: none.
@@ -124,6 +130,10 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	}
 	lock, err := lockDir(ctx, opts.Dir, cmp.Or(opts.LockTimeout, lockTimeout))
 	if err != nil {
+		return nil, err
+	}
+	if err := checkDir(o); err != nil {
+		_ = lock.Close()
 		return nil, err
 	}
 	s := &Server{opts: o, lock: lock}
@@ -205,8 +215,11 @@ func (opts *Options) server() (*server.Options, error) {
 	if err := opts.join(o); err != nil {
 		return nil, err
 	}
+	if strings.ContainsAny(o.ServerName, " \t\r\n") {
+		return nil, fmt.Errorf("embed: Options.Name must have no spaces, and is %q", o.ServerName)
+	}
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("embed: %w", err)
+		return nil, fmt.Errorf("embed: Options.Dir: %w", err)
 	}
 	o.JetStreamMaxStore = storeLimit(opts.Dir)
 	if opts.Tune != nil {
@@ -219,7 +232,7 @@ func (opts *Options) server() (*server.Options, error) {
 func lockDir(ctx context.Context, dir string, wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "nodebus.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("embed: %w", err)
+		return nil, fmt.Errorf("embed: Options.Dir: %w", err)
 	}
 	given := ctx
 	ctx, stop := context.WithTimeout(ctx, wait)

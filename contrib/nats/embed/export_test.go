@@ -16,3 +16,12 @@ func SetPeersPause(d time.Duration) (back func()) {
 	peersPause = d
 	return func() { peersPause = before }
 }
+
+// CheckDir returns the error of Start for a directory that cannot be of a server with these options.
+func (opts *Options) CheckDir() error {
+	o, err := opts.server()
+	if err != nil {
+		return err
+	}
+	return checkDir(o)
+}
