@@ -92,6 +92,16 @@ func process(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
+	running, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() { // both can end by themselves, and then the process must
+		select {
+		case <-bus.Done():
+			end(bus.Err())
+		case <-s.Done():
+			end(s.Err())
+		}
+	}()
 	registry, hub := flow.NewRegistry(), nodebus.NewHub(&nodebus.HubOptions{Log: bus.Log()})
 	flow.Register(registry, Recite{}, nodebus.Info{Async: true})
 	engine := flow.NewEngine(registry, hub, &flow.EngineOptions{
@@ -104,14 +114,15 @@ func process(ctx context.Context) error {
 		go func() { _ = web.Serve(listener) }()
 		fmt.Println(listener.Addr()) // the first process reads it
 		if strings.Contains(*run, *node) {
-			// Run returns when ctx ends, and what runs has ended or is handed over.
-			if err = engine.Run(ctx); errors.Is(err, context.Canceled) {
-				err = nil // the errors of Close count
-			}
+			err = engine.Run(running) // until its context ends, and what runs has ended or is handed over
 		} else {
-			<-ctx.Done()
+			<-running.Done()
+			err = context.Cause(running)
 		}
-		rest() // if all end: while a server ends, the others cannot store what they hand over
+		if ctx.Err() != nil {
+			err = nil // the errors of Close count
+			rest()    // if all end: while a server ends, the others cannot store what they hand over
+		}
 	}
 	return errors.Join(err, hub.Close(), page.Close(), web.Close(), bus.Close(), s.Close())
 }
