@@ -295,8 +295,6 @@ export class RefusedError extends Error {
   nodeErrors: Record<string, { class_type: string; dependent_outputs: string[]; errors: { type: string; message: string; details: string; extra_info: any }[] }>;
   /** The whole answer: an object if it was JSON, else a text. */
   body: any;
-  /** Only of submit: the id with which the prompt was sent. */
-  promptId?: string;
 }
 
 /**
@@ -321,16 +319,16 @@ export class Client extends EventTarget {
 
   /**
    * Submits a graph in ComfyUI's API format, and returns the id of the prompt. It waits for
-   * the connection, so that no event is missed. It rejects with a RefusedError. While the
-   * server is away, it rejects at once with the TypeError of fetch. With a TypeError, or a status from
-   * 500, the prompt may run nevertheless. The error then has the id of the prompt as promptId:
-   * submit again with this id, so that the prompt does not run twice. Status 409 then means that the
-   * server has the prompt.
+   * the connection, so that no event is missed. It rejects with a RefusedError. With status 503
+   * and body.prompt_id, the queue has not confirmed the prompt, which may run nevertheless:
+   * submit again with this id as promptId. While the server is away, submit rejects at once with
+   * the TypeError of fetch; the prompt may have arrived nevertheless, so submit again only if you
+   * have given a promptId. Status 409 then means that the server has the prompt.
    */
   submit(
     graph: Record<string, { class_type: string; inputs: Record<string, any>; [key: string]: any }>,
     options?: {
-      /** The id of the prompt. Default: a random UUID. Old servers of ComfyUI give the prompt an id of their own. */
+      /** The id of the prompt. Default: the server makes one. Old servers of ComfyUI always do. */
       promptId?: string;
       /** The place in the queue: low numbers first. */
       number?: number;

@@ -30,15 +30,6 @@ export class RefusedError extends Error {
   }
 }
 
-/** Returns a random UUID. crypto.randomUUID would exist in secure contexts only. */
-function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
-
 /** Reports whether it is useless to try again. 429: there were too many requests. */
 const isRefusal = (error) => error?.status < 500 && error.status !== 429;
 
@@ -95,9 +86,9 @@ export class Client extends EventTarget {
     return answer;
   }
 
-  async submit(graph, { promptId = newId(), number, front, extraData, outputs } = {}) {
+  async submit(graph, { promptId, number, front, extraData, outputs } = {}) {
     await this.ready;
-    const posted = this.#post("prompt", {
+    const { prompt_id } = await this.#post("prompt", {
       prompt: graph,
       client_id: this.clientId,
       prompt_id: promptId,
@@ -105,10 +96,6 @@ export class Client extends EventTarget {
       front,
       extra_data: extraData,
       partial_execution_targets: outputs,
-    });
-    const { prompt_id } = await posted.catch((error) => {
-      if (error instanceof Error) error.promptId = promptId;
-      throw error;
     });
     const entry = this.#entry(prompt_id);
     entry.own = true;
