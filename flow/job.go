@@ -76,6 +76,19 @@ func (en *entry) isDone() bool {
 	}
 }
 
+// isPushing reports whether Submit has no answer of the queue yet. Engine.mu is held.
+func (en *entry) isPushing() bool {
+	if en.told == nil || en.pushed {
+		return false
+	}
+	select {
+	case <-en.told:
+		return false
+	default:
+		return true
+	}
+}
+
 func (en *entry) isReady() bool {
 	if en.ready == nil {
 		return true

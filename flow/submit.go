@@ -38,7 +38,8 @@ type SubmitOptions struct {
 //     a record;
 //   - [ErrFull] if the queue has no room;
 //   - [ErrSecrets] if the queue cannot keep secrets and opts has some;
-//   - the cause of ctx if it ends while a node checks its inputs;
+//   - the cause of ctx if it ends while a node checks its inputs, or while another Submit with
+//     the same id waits for the queue;
 //   - any other error of the queue or the store.
 func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOptions) (*Submission, error) {
 	if opts == nil {
@@ -78,17 +79,21 @@ func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOpti
 	return &Submission{ID: p.ID, Prompt: p, Rejected: rejected, en: en}, nil
 }
 
-// enter registers an entry under its id. An earlier prompt with this id must have ended.
+// enter registers an entry under its id. An earlier prompt with this id must have ended, or its
+// Submit must have failed.
 func (e *Engine) enter(ctx context.Context, en *entry) error {
 	for {
 		admitted, earlier, reopens := e.admit(en)
-		switch {
-		case admitted:
-			e.sweep(ctx)
+		if admitted {
 			return nil
-		case earlier == nil && e.leftOver(ctx, en.p.ID):
-			continue
-		case earlier == nil:
+		}
+		if earlier == nil {
+			if err := e.awaitPush(ctx, en.p.ID); err != nil {
+				return err
+			}
+			if e.leftOver(ctx, en.p.ID) {
+				continue
+			}
 			return fmt.Errorf("%w: the prompt waits or runs; choose another id: prompt %q", ErrDuplicate, en.p.ID)
 		}
 		select { // how it ends does not matter
@@ -98,6 +103,29 @@ func (e *Engine) enter(ctx context.Context, en *entry) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// awaitPush waits, for at most storeTime, until another Submit of an id has an answer of the
+// queue. Nobody is told before that the id is in use: clients take that for success. The limit is
+// for a queue that calls Submit within Push.
+func (e *Engine) awaitPush(ctx context.Context, id string) error {
+	e.mu.Lock()
+	en := e.entries[id]
+	pushing := en != nil && en.isPushing()
+	e.mu.Unlock()
+	if !pushing {
+		return nil
+	}
+	timer := time.NewTimer(storeTime)
+	defer timer.Stop()
+	select {
+	case <-en.told:
+	case <-timer.C:
+		return fmt.Errorf("nodebus: the queue does not say whether it takes an earlier submission of this id; submit again later: prompt %q", id)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // push adds a prompt to the queue and tells everybody. The prompt does not begin before
@@ -119,6 +147,7 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 			e.tellStatus()
 		}
 	}()
+	e.sweep(ctx)
 	if err := e.unrecorded(ctx, en); err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package flow_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -58,4 +60,109 @@ func TestSubmitTwiceRunsOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// cutPush is a queue whose Push waits for what comes first: its context ends, or open is
+// closed. The first Push then fails, or not, as fails says.
+type cutPush struct {
+	flow.Queue
+	open  chan struct{}
+	fails error
+	n     atomic.Int64
+}
+
+func (q *cutPush) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	if q.n.Add(1) == 1 {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-q.open:
+		}
+		if q.fails != nil {
+			return q.fails
+		}
+	}
+	return q.Queue.Push(ctx, p, secrets)
+}
+
+// TestSubmitAgainWhileThePushIsUnderWay: a client submits an id again before its first Push has
+// returned. It is told that the id is in use only if the queue has the prompt.
+func TestSubmitAgainWhileThePushIsUnderWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails  error
+		cancel bool // the first client gives up
+		second error
+	}{
+		"the client gives up":     {nil, true, nil},
+		"the first Push fails":    {errNet, false, nil},
+		"the first Push succeeds": {nil, false, flow.ErrDuplicate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				var runs atomic.Int64
+				q := &cutPush{Queue: f.queue, open: make(chan struct{}), fails: c.fails}
+				e := f.engine(&flow.EngineOptions{Queue: q, Executor: countingRuns(&runs)})
+				ctx, giveUp := context.WithCancel(f.ctx)
+				defer giveUp()
+				first, second := make(chan error, 1), make(chan error, 1)
+				try := func(ctx context.Context, told chan error) {
+					_, err := submit(e, ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+					told <- err
+				}
+				go try(ctx, first)
+				synctest.Wait()
+				go try(f.ctx, second)
+				waited := make(chan error, 1)
+				go func() {
+					_, err := e.Wait(f.ctx, "p")
+					waited <- err
+				}()
+				synctest.Wait()
+				require.Empty(t, second, "nobody knows yet whether the id is in use")
+				if c.cancel {
+					giveUp()
+				} else {
+					close(q.open)
+				}
+				err := <-first
+				require.Equal(t, c.second == nil, err != nil, err)
+				require.ErrorIs(t, <-second, c.second)
+				require.Equal(t, []string{"p"}, queued(t, f.queue.List(f.ctx)))
+				synctest.Wait()
+				f.run(e)
+				time.Sleep(longer)
+				require.EqualValues(t, 1, runs.Load())
+				<-waited
+			})
+		})
+	}
+}
+
+// TestSubmitAgainEnds: a Submit that waits for the Push of another one ends with its context,
+// and after 30 seconds: a queue may call Submit within Push.
+func TestSubmitAgainEnds(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		q := &cutPush{Queue: f.queue, open: make(chan struct{})}
+		e := f.engine(&flow.EngineOptions{Queue: q})
+		first := make(chan error, 1)
+		go func() {
+			_, err := submit(e, f.ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+			first <- err
+		}()
+		synctest.Wait()
+		for limit, want := range map[time.Duration]error{time.Second: context.DeadlineExceeded, time.Hour: nil} {
+			ctx, cancel := context.WithTimeout(f.ctx, limit)
+			began := time.Now()
+			_, err := submit(e, ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+			cancel()
+			require.Error(t, err)
+			require.NotErrorIs(t, err, flow.ErrDuplicate)
+			if want != nil {
+				require.ErrorIs(t, err, want)
+			}
+			require.Equal(t, min(limit, 30*time.Second), time.Since(began))
+		}
+		close(q.open)
+		require.NoError(t, <-first)
+	})
 }

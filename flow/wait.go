@@ -202,16 +202,16 @@ func (e *Engine) sweep(ctx context.Context) {
 	e.sweepAt = max(2*n, sweepMin)
 }
 
-// leftOver reports whether an id is free although there is an entry for it: the prompt has
-// ended elsewhere, and nobody here has heard of it.
+// leftOver reports whether an id may be free although there was an entry for it: the prompt has
+// ended elsewhere, and nobody here has heard of it; or the entry has changed meanwhile.
 func (e *Engine) leftOver(ctx context.Context, id string) bool {
 	e.mu.Lock()
 	en := e.entries[id]
-	gone := en == nil || en.ends
-	here := en != nil && (!en.pushed || en.run != nil)
+	changed := en == nil || en.ends || en.isPushing()
+	here := en != nil && en.run != nil
 	e.mu.Unlock()
-	if gone || here {
-		return gone
+	if changed || here {
+		return changed
 	}
 	q, queued, err := e.find(ctx, id)
 	if err != nil || queued && en.isOf(q.Prompt) {
