@@ -92,7 +92,16 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	var lease Lease
+	lease, q, err := e.takeOne(ctx, id)
+	if lease == nil {
+		return false, err
+	}
+	return e.endWaiting(ctx, q, lease, cause)
+}
+
+// takeOne leases a prompt, whoever has submitted it. If the prompt does not wait, lease and err are
+// nil.
+func (e *Engine) takeOne(ctx context.Context, id string) (lease Lease, q Queued, err error) {
 	var taken nodebus.Job
 	err = apart(func() (err error) {
 		if lease, err = e.opts.Queue.TakeOne(ctx, id); err != nil {
@@ -105,11 +114,25 @@ func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return false, nil
+		return nil, Queued{}, nil
 	case err != nil:
-		return false, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
+		return nil, Queued{}, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
 	}
-	return e.endWaiting(ctx, Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, lease, cause)
+	return lease, Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, nil
+}
+
+// takeOut takes a prompt that waits out of the queue, and not another prompt with the same id.
+// found is false if it does not wait.
+func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt) (found bool, err error) {
+	lease, q, err := e.takeOne(ctx, p.ID)
+	if lease == nil {
+		return false, err
+	}
+	if !q.Prompt.Created.Equal(p.Created) {
+		e.giveBackOrWarn(lease, q.Prompt)
+		return false, nil
+	}
+	return true, apart(func() error { return lease.Done(ctx) })
 }
 
 // endWaiting ends a prompt that has waited; lease is nil if it was deleted from the queue. An

@@ -225,3 +225,68 @@ func TestInterruptBetweenTwoAttempts(t *testing.T) {
 		require.Equal(t, []string{"interrupted ", "executing "}, types)
 	})
 }
+
+// TestLateEngineLeavesANewPromptAlone has an engine that stands still after the end of a prompt,
+// before it takes it out of the queue. Meanwhile its lease lapses, another engine takes the
+// prompt out of the queue, and the id is used again. The late engine does not touch the new
+// prompt, nor its signals.
+func TestLateEngineLeavesANewPromptAlone(t *testing.T) {
+	for name, signals := range map[string]bool{"the prompt": false, "its interrupt": true} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				goOn := make(chan struct{})
+				var lease flow.Lease
+				q := &hookedQueue{Queue: f.queue, done: func(ctx context.Context) error {
+					<-goOn
+					return lease.Done(ctx)
+				}}
+				late, other := f.engine(&flow.EngineOptions{Queue: q}), f.engine(nil)
+				stopLate := f.run(late)
+				f.submit(late, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
+				synctest.Wait()
+				lease = q.last
+				late.Pause()
+				require.NoError(t, lease.Extend(f.ctx, 0))
+				stop := f.run(other)
+				synctest.Wait()
+				require.Empty(t, queued(t, f.queue.List(f.ctx)), "the other engine has found the record")
+				stop()
+				require.NoError(t, f.store.Delete(f.ctx, "p"))
+				time.Sleep(time.Second) // prompts with the same id differ in Created
+				s := f.submit(other, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("y")})
+				want := nodebus.Succeeded
+				if signals {
+					require.NoError(t, f.sigs.Send(f.ctx, flow.Signal{PromptID: "p", Interrupt: true}))
+					want = nodebus.Interrupted
+				}
+				close(goOn)
+				synctest.Wait()
+				stopLate()
+				require.Equal(t, []string{"p"}, queued(t, f.queue.List(f.ctx)))
+				f.run(other)
+				require.Equal(t, want, f.ended(s))
+				rec, err := f.store.Get(f.ctx, "p")
+				require.NoError(t, err)
+				require.Equal(t, 1, rec.Attempt, "the late engine has given the new prompt back")
+			})
+		})
+	}
+}
+
+// TestLateEngineTakesItsPromptOut has an engine whose lease lapses before it is done, so that the
+// prompt waits again. The engine takes it out of the queue.
+func TestLateEngineTakesItsPromptOut(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		q := &hookedQueue{Queue: f.queue}
+		q.done = func(ctx context.Context) error {
+			if err := q.last.Extend(ctx, 0); err != nil {
+				return err
+			}
+			return q.last.Done(ctx)
+		}
+		e := f.engine(&flow.EngineOptions{Queue: q, Parallel: 1})
+		f.run(e)
+		require.Equal(t, nodebus.Succeeded, f.ended(f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})))
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
+	})
+}

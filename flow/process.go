@@ -253,7 +253,9 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Re
 	e.mu.Lock()
 	en.cause = context.Cause(j.ctx)
 	j.cancel(nodebus.ErrClosed)
-	delete(e.entries, j.p.ID)
+	if e.entries[j.p.ID] == en { // and not another prompt that has the id now
+		delete(e.entries, j.p.ID)
+	}
 	e.ending[j.p.ID] = en
 	e.leaves(en)
 	watch := en.watch
@@ -275,8 +277,8 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Re
 		case untold && !e.wasTold(j.p.ID):
 			e.owes(-1, 0)
 			e.opts.Logger.Warn("the hub is closed: the queue keeps the prompt until its end is told", "prompt", j.p.ID)
-		default:
-			e.completeLease(j, 1)
+		case !e.completeLease(j, 1):
+			return // the signals may be of another prompt that has the id now
 		}
 		e.dropSignals(j.p.ID)
 	}()
@@ -297,8 +299,9 @@ func (e *Engine) wasTold(id string) bool {
 
 // completeLease takes a prompt that has ended out of the queue, also if its lease has
 // lapsed and the prompt waits again. owed is 1 if the prompt is counted as one that has
-// ended, else 0.
-func (e *Engine) completeLease(j *job, owed int) {
+// ended, else 0. completeLease returns false if the lease has lapsed and the prompt does not
+// wait: somebody else has it, or has taken it out of the queue.
+func (e *Engine) completeLease(j *job, owed int) (ours bool) {
 	e.owes(0, 1)
 	defer e.owes(-owed, -1)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
@@ -309,10 +312,12 @@ func (e *Engine) completeLease(j *job, owed int) {
 		}
 		return j.lease.Done(ctx)
 	})
+	ours = true
 	if errors.Is(err, ErrLapsed) {
-		_, err = e.remove(ctx, j.p.ID)
+		ours, err = e.takeOut(ctx, j.p)
 	}
 	if err != nil {
 		e.opts.Logger.Error("prompt not taken out of the queue: it may be taken again", "prompt", j.p.ID, "error", err)
 	}
+	return ours
 }

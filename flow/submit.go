@@ -187,11 +187,11 @@ func (e *Engine) unrecorded(ctx context.Context, en *entry) error {
 func (e *Engine) takeBack(en *entry) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	gone, err := e.remove(ctx, en.p.ID)
+	gone, err := e.takeOut(ctx, en.p)
 	if err != nil {
 		e.opts.Logger.Error("prompt not taken back: it runs", "prompt", en.p.ID, "error", err)
 	}
-	return len(gone) > 0
+	return gone && err == nil
 }
 
 // prepare calls Prepare of the executor, or of the registry if the executor is not a
