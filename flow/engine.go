@@ -20,8 +20,10 @@ type EngineOptions struct {
 	// meanwhile, or Run ends and the store fails for 30 seconds more, the queue keeps the
 	// prompt: the engine that has run it only stores the record when it takes the prompt again;
 	// another engine runs the prompt again. Danger: a store that never takes records keeps
-	// all places in the end, and Run begins nothing more; the Logger says so. Default
-	// NewStore(nil).
+	// all places in the end, and Run begins nothing more; the Logger says so. The engine also
+	// asks the store before each attempt whether the prompt has ended already. While the store
+	// does not tell, the attempt keeps its lease and its place and does not begin; if Run ends
+	// meanwhile, the prompt waits again. Default NewStore(nil).
 	Store Store
 	// Signals carries answers and interrupts to the engine that runs a prompt. Engines that
 	// share a queue need shared Signals. Default NewSignals(nil): only this engine.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -19,11 +20,11 @@ func (e *Engine) process(ctx context.Context, j *job) {
 		<-told
 	}
 	e.awaitOlder(j)
-	if e.endedEarlier(j) || e.endsAgain(ctx, j, lk) {
-		return
-	}
 	h := e.hostOf(j)
 	defer h.close()
+	if e.endedEarlier(j, lk) || e.endsAgain(ctx, j, lk) {
+		return
+	}
 	report, err := nodebus.Report{}, errForeignGoexit // unless execute returns
 	defer func() { e.finish(ctx, j, err, lk) }()
 	defer func() { j.gate.shut(report) }()
@@ -79,23 +80,59 @@ func (e *Engine) unfit(ctx context.Context, j *job) error {
 // It asks the store before each attempt, also the first. Submit has asked the store, but if a
 // queue that processes share is slow, a client can submit again what was accepted: the
 // prompt may end between the answer of the store and the Push, and would run twice.
-func (e *Engine) endedEarlier(j *job) bool {
+//
+// Without an answer of the store the attempt does not begin, and its prompt goes back to the
+// queue, unless it is interrupted.
+func (e *Engine) endedEarlier(j *job, lk *leaseKeeper) bool {
 	if e.endsHere(j) {
 		e.completeLease(j, 0)
 		e.tellStatus()
 		return true
 	}
-	rec, err := e.recordAt(context.Background(), j.p.ID)
-	if err != nil {
-		if !errors.Is(err, ErrNotFound) {
-			e.opts.Logger.Error("no answer whether the prompt has a record: running it", "prompt", j.p.ID, "error", err)
-		}
+	asking, stop := e.asking(j)
+	defer stop()
+	switch rec, err := e.awaitRecord(asking, j.p.ID); {
+	case errors.Is(err, ErrNotFound):
 		return false
-	}
-	if e.claim(j) {
+	case err != nil:
+		return e.handOver(j, lk) || !e.isInterrupted(j.en)
+	case e.claim(j):
 		e.repeatEnd(j, &rec)
 	}
 	return true
+}
+
+// asking returns the context in which an attempt asks the store before it begins. It ends with
+// the context of the attempt: Run ends, or the lease is lost. After an interrupt it goes on for
+// storeTime: then the prompt ends without the answer.
+func (e *Engine) asking(j *job) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := context.AfterFunc(j.ctx, func() {
+		if isAny(context.Cause(j.ctx), nodebus.ErrInterrupted) {
+			time.AfterFunc(storeTime, cancel)
+			return
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
+}
+
+// awaitRecord is recordAt, and asks again while the store fails, until ctx ends.
+func (e *Engine) awaitRecord(ctx context.Context, id string) (rec Record, err error) {
+	rec, err = e.recordAt(ctx, id)
+	for pause := firstPause; err != nil && !isAny(err, ErrNotFound) && ctx.Err() == nil; pause = min(2*pause, lastPause) {
+		if pause == firstPause {
+			e.opts.Logger.Error("no answer whether the prompt has a record: asking again", "prompt", id, "error", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+			rec, err = e.recordAt(ctx, id)
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return rec, err
 }
 
 // endsHere waits while somebody here ends the prompt, and reports whether it has ended.
@@ -133,9 +170,9 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 	e.lastWord(j, terminal, closed, rec)
 }
 
-// recordOf reads the record of a prompt, and not of another prompt with the same id.
+// recordOf is awaitRecord for a prompt, and not for another prompt with the same id.
 func (e *Engine) recordOf(ctx context.Context, p *nodebus.Prompt) (rec Record, err error) {
-	rec, err = e.recordAt(ctx, p.ID)
+	rec, err = e.awaitRecord(ctx, p.ID)
 	if err == nil && !rec.Prompt.Created.Equal(p.Created) {
 		err = ErrNotFound
 	}

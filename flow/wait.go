@@ -28,8 +28,9 @@ type Submission struct {
 // [nodebus.Outcome.Err]. It waits for the prompt, not for an attempt. If ctx ends first, the error is
 // the cause of ctx. If the prompt was deleted from the queue, the error wraps
 // [ErrNotFound]. If another engine runs the prompt, Wait returns when the hub receives the
-// prompt's closing event; a hub that never receives it makes Wait wait until ctx ends. So
-// does another engine that deletes the prompt, because a deletion is no event.
+// prompt's closing event, with an error of the store if that fails for 30 seconds then. A hub that
+// never receives the event makes Wait wait until ctx ends. So does another engine that deletes the
+// prompt, because a deletion is no event.
 func (s *Submission) Wait(ctx context.Context) (nodebus.Outcome, error) { return s.en.wait(ctx) }
 
 // Wait waits until the prompt with this id has ended, like [Submission.Wait], whoever has
@@ -128,10 +129,12 @@ func (e *Engine) watch(en *entry) {
 // endedElsewhere ends an entry if the queue does not have its prompt any more, and nobody
 // here has ended it. An attempt that still runs here has lost its lease.
 func (e *Engine) endedElsewhere(en *entry) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
-	rec, err := e.recordOf(context.Background(), en.p)
+	asking, stop := context.WithTimeout(context.Background(), storeTime)
+	defer stop()
+	rec, err := e.recordOf(asking, en.p)
 	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		defer cancel()
 		q, queued, failed := e.find(ctx, en.p.ID)
 		if failed != nil || queued && en.isOf(q.Prompt) { // another prompt has had the id
 			e.watch(en)
@@ -149,12 +152,14 @@ func (e *Engine) endedElsewhere(en *entry) {
 	if run != nil {
 		e.lapse(run)
 	}
-	if err != nil {
-		err = fmt.Errorf("nodebus: prompt %s has ended elsewhere without a record: %w", en.p.ID, ErrNotFound)
-		e.settle(en, nil, err)
-		return
+	switch {
+	case err == nil:
+		e.settle(en, &rec, nil)
+	case errors.Is(err, ErrNotFound):
+		e.settle(en, nil, fmt.Errorf("nodebus: prompt %s has ended elsewhere without a record: %w", en.p.ID, ErrNotFound))
+	default:
+		e.settle(en, nil, fmt.Errorf("nodebus: prompt %s has ended elsewhere, and the store does not tell how: %w", en.p.ID, err))
 	}
-	e.settle(en, &rec, nil)
 }
 
 // sweepMin is the least number of entries at which the engine looks for those whose
