@@ -106,8 +106,8 @@ func (e *Engine) enter(ctx context.Context, en *entry) error {
 }
 
 // awaitPush waits, for at most storeTime, until another Submit of an id has an answer of the
-// queue. Nobody is told before that the id is in use: clients take that for success. The limit is
-// for a queue that calls Submit within Push.
+// queue. Before that, Submit must not say that the id is in use: clients take that for success. The
+// limit is for a queue that calls Submit within Push.
 func (e *Engine) awaitPush(ctx context.Context, id string) error {
 	e.mu.Lock()
 	en := e.entries[id]
@@ -139,10 +139,10 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 		if told || en.pushed && !e.takeBack(en) {
 			return
 		}
-		e.forget(en)
-		if expected {
+		if expected { // before the id is free again: the next prompt that has it is expected
 			e.hub.Unexpect(p.ClientID, p.ID)
 		}
+		e.forget(en)
 		if en.pushed {
 			e.tellStatus()
 		}
@@ -154,7 +154,8 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 	e.hub.Expect(p.ClientID, p.ID)
 	expected = true
 	e.watch(en)
-	if err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, secrets) }); err != nil {
+	err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, secrets) })
+	if err != nil && !e.hasTaken(en) {
 		expected = !errors.Is(err, ErrDuplicate) // another prompt has the id: it is expected
 		return err
 	}
@@ -163,6 +164,14 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 	told = true
 	e.setDeadline(en)
 	return nil
+}
+
+// hasTaken reports whether the queue has given out a prompt here. Then it has the prompt, although
+// Push may say that it does not know.
+func (e *Engine) hasTaken(en *entry) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return en.attempts > 0
 }
 
 // unrecorded returns an error if the store has a record with the id of an entry, or does not

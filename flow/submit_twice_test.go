@@ -86,7 +86,7 @@ func (q *cutPush) Push(ctx context.Context, p *nodebus.Prompt, secrets map[strin
 }
 
 // TestSubmitAgainWhileThePushIsUnderWay: a client submits an id again before its first Push has
-// returned. It is told that the id is in use only if the queue has the prompt.
+// returned. It hears that the id is in use only if the queue has the prompt.
 func TestSubmitAgainWhileThePushIsUnderWay(t *testing.T) {
 	for name, c := range map[string]struct {
 		fails  error
@@ -132,7 +132,7 @@ func TestSubmitAgainWhileThePushIsUnderWay(t *testing.T) {
 				f.run(e)
 				time.Sleep(longer)
 				require.EqualValues(t, 1, runs.Load())
-				<-waited
+				require.Len(t, waited, 1, "Wait has returned")
 			})
 		})
 	}
@@ -164,5 +164,29 @@ func TestSubmitAgainEnds(t *testing.T) {
 		}
 		close(q.open)
 		require.NoError(t, <-first)
+	})
+}
+
+// takenPush is a queue whose Push keeps the prompt, waits until an engine has taken it, and fails.
+type takenPush struct{ flow.Queue }
+
+func (q takenPush) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
+	if err := q.Queue.Push(ctx, p, secrets); err != nil {
+		return err
+	}
+	time.Sleep(time.Second)
+	return errNet
+}
+
+// TestPushThatFailsTooLate has a queue that gives a prompt out before it says that Push has
+// failed. The engine knows better: it has the prompt. Otherwise it would drop the prompt, and the
+// client, who submits it again, could be told meanwhile that the id is in use.
+func TestPushThatFailsTooLate(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		e := f.engine(&flow.EngineOptions{Queue: takenPush{f.queue}})
+		f.run(e)
+		s := f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.Equal(t, nodebus.Succeeded, f.ended(s))
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
 	})
 }
