@@ -99,42 +99,6 @@ func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool
 	return e.endWaiting(ctx, q, lease, cause)
 }
 
-// takeOne leases a prompt, whoever has submitted it. If the prompt does not wait, lease and err are
-// nil.
-func (e *Engine) takeOne(ctx context.Context, id string) (lease Lease, q Queued, err error) {
-	var taken nodebus.Job
-	err = apart(func() (err error) {
-		if lease, err = e.opts.Queue.TakeOne(ctx, id); err != nil {
-			return err
-		}
-		if taken = lease.Job(); taken.Prompt == nil {
-			return errNoPrompt
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil, Queued{}, nil
-	case err != nil:
-		return nil, Queued{}, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
-	}
-	return lease, Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, nil
-}
-
-// takeOut takes a prompt that waits out of the queue, and not another prompt with the same id.
-// found is false if it does not wait.
-func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt) (found bool, err error) {
-	lease, q, err := e.takeOne(ctx, p.ID)
-	if lease == nil {
-		return false, err
-	}
-	if !q.Prompt.Created.Equal(p.Created) {
-		e.giveBackOrWarn(lease, q.Prompt)
-		return false, nil
-	}
-	return true, apart(func() error { return lease.Done(ctx) })
-}
-
 // endWaiting ends a prompt that has waited; lease is nil if it was deleted from the queue. An
 // earlier attempt may still run here, although its lease has lapsed. The record has what
 // this engine knows of the last attempt. If the prompt has a record already, it has ended
@@ -249,6 +213,9 @@ const silenceTime = time.Second
 
 // remove deletes waiting prompts from the queue and returns the deleted prompts.
 func (e *Engine) remove(ctx context.Context, ids ...string) (gone []*nodebus.Prompt, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	err = nodebus.Protect(func() (err error) {
 		gone, err = e.opts.Queue.Delete(ctx, ids...)
 		return err
@@ -260,21 +227,49 @@ func (e *Engine) remove(ctx context.Context, ids ...string) (gone []*nodebus.Pro
 }
 
 // withdraw deletes waiting prompts from the queue and returns the deleted prompts, with the
-// number of the attempt that would have been the next; 0 if it is not known.
-func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, err error) {
+// number of the attempt that would have been the next; 0 if it is not known. It leaves out the
+// prompts that run, and returns their ids: when one of them waits again, the number is another.
+func (e *Engine) withdraw(ctx context.Context, ids ...string) (gone []Queued, running []string, err error) {
 	attempts := map[string]int{}
 	if len(ids) > 0 {
 		for q, err := range e.Queued(ctx, ids...) {
-			if err == nil { // otherwise the number is not known, which is no reason to keep a prompt
+			switch {
+			case err != nil: // the number is not known, which is no reason to keep a prompt
+			case q.Leased:
+				running = append(running, q.Prompt.ID)
+			default:
 				attempts[q.Prompt.ID] = q.Attempt
 			}
 		}
+	}
+	if len(running) > 0 {
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(running, id) })
 	}
 	prompts, err := e.remove(ctx, ids...)
 	for _, p := range prompts {
 		gone = append(gone, Queued{Prompt: p, Attempt: attempts[p.ID]})
 	}
-	return gone, err
+	return gone, running, err
+}
+
+// withdrawOne deletes a prompt that has run a moment ago, if it waits by now. If an attempt of it
+// has begun, it ends as interrupted.
+func (e *Engine) withdrawOne(ctx context.Context, id string) (gone bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	lease, q, err := e.takeOne(ctx, id)
+	switch {
+	case lease == nil:
+		return false, err
+	case e.hasBegun(q):
+		return e.endWaiting(ctx, q, lease, nodebus.ErrInterrupted)
+	}
+	if err := apart(func() error { return lease.Done(ctx) }); err != nil {
+		e.giveBackOrWarn(lease, q.Prompt)
+		return false, fmt.Errorf("nodebus: deleting prompt %s from the queue: %w", id, err)
+	}
+	e.deleted(ctx, q)
+	return true, nil
 }
 
 // Delete removes waiting prompts from the queue, whoever has submitted them, and returns
@@ -291,13 +286,17 @@ func (e *Engine) Delete(ctx context.Context, promptIDs ...string) (deleted []str
 		e.tellStatus()
 		return deleted, err
 	}
-	gone, failed := e.withdraw(ctx, rest...)
-	if err == nil {
-		err = failed
-	}
+	gone, running, failed := e.withdraw(ctx, rest...)
+	err = cmp.Or(err, failed)
 	for _, q := range gone {
 		deleted = append(deleted, q.Prompt.ID)
 		e.deleted(ctx, q)
+	}
+	for _, id := range running {
+		gone, failed := e.withdrawOne(ctx, id)
+		if err = cmp.Or(err, failed); gone {
+			deleted = append(deleted, id)
+		}
 	}
 	e.tellStatus()
 	return deleted, err
@@ -372,28 +371,4 @@ func (e *Engine) hasBegun(q Queued) bool {
 	defer e.mu.Unlock()
 	en := e.entries[q.Prompt.ID]
 	return q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
-}
-
-// signal sends an interrupt to the engine that runs a prompt of the queue, or that takes it
-// next.
-func (e *Engine) signal(ctx context.Context, id string) error {
-	err := nodebus.Protect(func() error {
-		return e.opts.Signals.Send(ctx, Signal{PromptID: id, Interrupt: true})
-	})
-	if _, queued, failed := e.find(ctx, id); !queued && failed == nil {
-		e.dropSignals(id) // it has ended meanwhile: nobody else drops the signal
-	}
-	if err != nil {
-		err = fmt.Errorf("nodebus: sending the interrupt of prompt %s: %w", id, err)
-	}
-	return err
-}
-
-// dropSignals forgets the signals of a prompt that has ended.
-func (e *Engine) dropSignals(id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
-	if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {
-		e.opts.Logger.Warn("signals not dropped", "prompt", id, "error", err)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/bubble"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -226,5 +227,63 @@ func TestQueuedWhileAnInterruptedPromptEnds(t *testing.T) {
 		require.True(t, interrupt(e, "p"))
 		require.Equal(t, []string{"+p"}, queued(t, e.Queued(f.ctx, "p")), "it ends")
 		require.Equal(t, nodebus.Interrupted, f.ended(s))
+	})
+}
+
+// TestDeleteOfAPromptThatComesBackMeanwhile deletes a prompt that runs when it is listed, and waits
+// when it is deleted. It ends as interrupted if its attempt has begun.
+func TestDeleteOfAPromptThatComesBackMeanwhile(t *testing.T) {
+	for name, c := range map[string]struct {
+		back    func(ctx context.Context, l flow.Lease) error
+		deleted []string
+		told    []string
+	}{
+		"handed over":          {func(ctx context.Context, l flow.Lease) error { return l.Extend(ctx, 0) }, []string{"p"}, []string{"interrupted ", "executing "}},
+		"it had not begun":     {func(ctx context.Context, l flow.Lease) error { return l.Release(ctx) }, []string{"p"}, nil},
+		"it has ended":         {func(ctx context.Context, l flow.Lease) error { return l.Done(ctx) }, nil, nil},
+		"it does not, it runs": {func(context.Context, flow.Lease) error { return nil }, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				f.submit(f.engine(nil), &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
+				lease, err := f.queue.TakeOne(f.ctx, "p")
+				require.NoError(t, err)
+				e := f.engine(&flow.EngineOptions{Queue: &hookedQueue{Queue: f.queue, deletes: func(n int64) {
+					if n == 1 {
+						assert.NoError(t, c.back(f.ctx, lease))
+					}
+				}}})
+				tape := f.record()
+				deleted, err := e.Delete(f.ctx, "p")
+				require.NoError(t, err)
+				require.Equal(t, c.deleted, deleted)
+				types, _ := tape.of("p")
+				require.Equal(t, c.told, types)
+				rec, err := f.store.Get(f.ctx, "p")
+				require.Equal(t, c.told != nil, err == nil)
+				require.Equal(t, c.told != nil, rec.State == nodebus.Interrupted)
+				require.Equal(t, name == "it does not, it runs", len(queued(t, f.queue.List(f.ctx))) == 1)
+			})
+		})
+	}
+}
+
+// TestDeleteBesideAHandOver deletes a prompt while another engine hands it over. Clients, who have
+// seen its start, hear of its end.
+func TestDeleteBesideAHandOver(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		f.fn("Gate", (&gateNode{make(chan struct{})}).run)
+		a := f.engine(&flow.EngineOptions{HandOver: true})
+		tape := f.record()
+		stop := f.run(a)
+		s := f.submit(a, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: two("Gate")})
+		synctest.Wait()
+		b := f.engine(&flow.EngineOptions{Queue: &hookedQueue{Queue: f.queue, deletes: func(int64) { stop() }}})
+		deleted, err := b.Delete(f.ctx, "p")
+		require.NoError(t, err)
+		require.Equal(t, []string{"p"}, deleted)
+		require.Equal(t, nodebus.Interrupted, f.ended(s))
+		types, _ := tape.of("p")
+		require.Equal(t, []string{"start", "cached", "executing x", "interrupted ", "executing "}, types)
 	})
 }

@@ -187,6 +187,42 @@ func (e *Engine) entryOf(p *nodebus.Prompt) *entry {
 	return en
 }
 
+// takeOne leases a prompt, whoever has submitted it. If the prompt does not wait, lease and err are
+// nil.
+func (e *Engine) takeOne(ctx context.Context, id string) (lease Lease, q Queued, err error) {
+	var taken nodebus.Job
+	err = apart(func() (err error) {
+		if lease, err = e.opts.Queue.TakeOne(ctx, id); err != nil {
+			return err
+		}
+		if taken = lease.Job(); taken.Prompt == nil {
+			return errNoPrompt
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, Queued{}, nil
+	case err != nil:
+		return nil, Queued{}, fmt.Errorf("nodebus: taking prompt %s from the queue: %w", id, err)
+	}
+	return lease, Queued{Prompt: taken.Prompt, Attempt: taken.Attempt}, nil
+}
+
+// takeOut takes a prompt that waits out of the queue, and not another prompt with the same id.
+// found is false if it does not wait.
+func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt) (found bool, err error) {
+	lease, q, err := e.takeOne(ctx, p.ID)
+	if lease == nil {
+		return false, err
+	}
+	if !q.Prompt.Created.Equal(p.Created) {
+		e.giveBackOrWarn(lease, q.Prompt)
+		return false, nil
+	}
+	return true, apart(func() error { return lease.Done(ctx) })
+}
+
 // giveBack returns a prompt to its place in the queue.
 func (e *Engine) giveBack(ctx context.Context, lease Lease, taken nodebus.Job) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
