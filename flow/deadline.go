@@ -44,7 +44,7 @@ func (e *Engine) expires(en *entry, pause time.Duration) {
 	case err == nil && (!queued || !en.isOf(q.Prompt)):
 		return // it has ended elsewhere
 	case err == nil && !q.Leased:
-		err = e.endLate(ctx, en.p.ID)
+		_, err = e.endIf(ctx, en.p.ID, errDeadline, en.isOf)
 	}
 	if err != nil {
 		e.opts.Logger.Error("prompt not ended at its deadline: trying again", "prompt", en.p.ID, "error", err, "after", pause)
@@ -54,16 +54,6 @@ func (e *Engine) expires(en *entry, pause time.Duration) {
 	if !en.ends {
 		en.expires = time.AfterFunc(pause, func() { e.expires(en, min(2*pause, lastLook)) })
 	}
-}
-
-// endLate ends prompts whose deadlines have passed, if they wait.
-func (e *Engine) endLate(ctx context.Context, ids ...string) error {
-	var all error
-	for _, id := range ids {
-		_, err := e.endOne(ctx, id, errDeadline)
-		all = errors.Join(all, err)
-	}
-	return all
 }
 
 // watchDeadlines ends the waiting prompts whose deadlines have passed, whoever has submitted
@@ -84,17 +74,26 @@ func (e *Engine) watchDeadlines(ctx context.Context, r *runner) {
 func (e *Engine) endAllLate(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	late, err := e.expired(ctx, time.Now())
+	now := time.Now()
+	late, err := e.expired(ctx, now)
 	if err != nil {
 		e.opts.Logger.Warn("the queue does not tell which deadlines have passed", "error", err)
 		return
 	}
-	if len(late) == 0 {
-		return
+	var all error
+	for _, id := range late {
+		_, err := e.endIf(ctx, id, errDeadline, func(p *nodebus.Prompt) bool { return isLate(p, now) })
+		all = errors.Join(all, err)
 	}
-	if err := e.endLate(ctx, late...); err != nil {
-		e.opts.Logger.Error("prompts not ended at their deadlines: trying again", "error", err, "after", leaseTime)
+	if all != nil {
+		e.opts.Logger.Error("prompts not ended at their deadlines: trying again", "error", all, "after", leaseTime)
 	}
+}
+
+// isLate reports whether the deadline of a prompt is before now.
+func isLate(p *nodebus.Prompt, now time.Time) bool {
+	at := p.Policy.Deadline
+	return !at.IsZero() && at.Before(now)
 }
 
 // expired returns the ids of the waiting prompts whose deadlines have passed.
@@ -110,7 +109,7 @@ func (e *Engine) expired(ctx context.Context, now time.Time) (late []string, err
 		if err != nil {
 			return nil, err
 		}
-		if at := q.Prompt.Policy.Deadline; !q.Leased && !at.IsZero() && at.Before(now) {
+		if !q.Leased && isLate(q.Prompt, now) {
 			late = append(late, q.Prompt.ID)
 		}
 	}

@@ -90,11 +90,20 @@ func (e *Engine) extendNow(ctx context.Context, lease Lease, id string) {
 // process dies before it tells the end, the queue still has the prompt. endOne takes at most
 // storeTime, and returns an error if the prompt then waits as before.
 func (e *Engine) endOne(ctx context.Context, id string, cause error) (ended bool, err error) {
+	return e.endIf(ctx, id, cause, func(*nodebus.Prompt) bool { return true })
+}
+
+// endIf is endOne for the prompt that is meant, and not for another with the same id.
+func (e *Engine) endIf(ctx context.Context, id string, cause error, isMeant func(*nodebus.Prompt) bool) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	lease, q, err := e.takeOne(ctx, id)
 	if lease == nil {
 		return false, err
+	}
+	if !isMeant(q.Prompt) {
+		e.giveBackOrWarn(lease, q.Prompt)
+		return false, nil
 	}
 	return e.endWaiting(ctx, q, lease, cause)
 }

@@ -186,7 +186,7 @@ func (e *Engine) interruptAgain(en *entry) {
 		return
 	}
 	e.extendNow(ctx, again, en.p.ID)
-	if _, err := e.endOne(ctx, en.p.ID, nodebus.ErrInterrupted); err != nil {
+	if _, err := e.endIf(ctx, en.p.ID, nodebus.ErrInterrupted, en.isOf); err != nil {
 		e.opts.Logger.Warn("prompt not interrupted before its next attempt", "prompt", en.p.ID, "error", err)
 	}
 }
