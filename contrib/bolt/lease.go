@@ -43,7 +43,7 @@ func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow
 			q.fails(err)
 			sleep(ctx, pause)
 			pause = min(2*pause, lastPause)
-		case !errors.Is(err, errGone):
+		case !errors.Is(err, errGone) :
 			return nil, err
 		}
 	}
@@ -108,12 +108,12 @@ func (q *queue) lease(ctx context.Context, inner flow.Lease) (flow.Lease, error)
 	job := inner.Job()
 	e, err := q.settled(ctx, job.Prompt.ID)
 	if err != nil {
-		_ = inner.Release(ctx)
+		q.giveBack(ctx, inner)
 		return nil, err
 	}
 	if e == nil {
 		q.mu.Unlock()
-		_ = inner.Done(ctx)
+		q.giveBack(ctx, inner)
 		return nil, errGone
 	}
 	before := e.place.attempts
@@ -128,12 +128,33 @@ func (q *queue) lease(ctx context.Context, inner flow.Lease) (flow.Lease, error)
 	defer q.mu.Unlock()
 	switch {
 	case e.gone || errors.Is(err, errGone): // its Push has failed
-		_ = inner.Done(ctx)
+		q.giveUp(ctx, inner)
 		return nil, errGone
 	case inner.Release(ctx) == nil && e.place.attempts == job.Attempt:
 		e.place.attempts = before
 	}
 	return nil, err
+}
+
+// giveBack gives a prompt back to memory, or gives it up if it has left the queue.
+func (q *queue) giveBack(ctx context.Context, inner flow.Lease) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.entries[inner.Job().Prompt.ID] == nil {
+		q.giveUp(ctx, inner)
+	} else {
+		_ = inner.Release(ctx)
+	}
+}
+
+// giveUp removes a prompt from memory that has left the queue while a Take had it. q.mu is
+// held.
+func (q *queue) giveUp(ctx context.Context, inner flow.Lease) {
+	if inner.Done(ctx) != nil && q.entries[inner.Job().Prompt.ID] == nil { // it has lapsed, so it waits in memory
+		_, _ = q.mem.Delete(ctx, inner.Job().Prompt.ID)
+	}
+	close(q.gaveUp)
+	q.gaveUp = make(chan struct{})
 }
 
 // lease is a [flow.Lease]. How long it lasts is known in memory only: when the process

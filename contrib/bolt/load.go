@@ -22,7 +22,7 @@ type loaded struct {
 // openQueue reads the prompts. A prompt that was leased waits again in its old place: the
 // lock of the file shows that its process is gone. The attempt counts.
 func openQueue(d *DB) (*queue, error) {
-	q := &queue{d: d, entries: map[string]*entry{}, owed: map[uint64]bool{}}
+	q := &queue{d: d, entries: map[string]*entry{}, owed: map[uint64]bool{}, gaveUp: make(chan struct{})}
 	var all []loaded
 	err := d.view(func(tx *bbolt.Tx) error {
 		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)

@@ -28,6 +28,7 @@ type queue struct {
 	owed    map[uint64]bool // prompts that are done, and that the disk has not removed yet
 	dropped []loaded        // prompts whose secrets the key does not open; nil after Open
 	failing bool            // the newest Take could not write its attempt
+	gaveUp  chan struct{}   // closed and replaced when a Take gives up a prompt that has left the queue
 }
 
 // entry is a prompt in the queue. queue.mu guards it.
@@ -38,6 +39,7 @@ type entry struct {
 	base    int           // attempts before this process
 	gone    bool          // Push has failed, or the prompt is deleted
 	deletes chan struct{} // closed when a Delete that has begun is done; nil if there is none
+	pushed  chan struct{} // closed when Push knows whether the file has the prompt; nil if it was there at Open
 }
 
 // errGone is the error of a change for a prompt that the file does not have.
@@ -96,7 +98,8 @@ func remove(prompts, places *bbolt.Bucket, all []uint64) error {
 }
 
 // Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
-// change of the file comes after the change of Push.
+// change of the file comes after the change of Push. Another Push of the id waits: what it
+// is told must be true also if this one fails.
 func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
 	for of, id := range map[string]string{"prompt": p.ID, "client": p.ClientID} {
 		if err := checkID(of, id); err != nil {
@@ -123,31 +126,78 @@ func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]
 	if err != nil {
 		return err
 	}
-	if err = wait(ctx); err == nil {
-		return nil
-	}
+	err = wait(ctx)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e.gone = true
-	q.forget(p.ID, e)
-	_, _ = q.mem.Delete(ctx, p.ID) // if it is leased, Take gives it up
+	close(e.pushed)
+	if err != nil {
+		q.leaves(ctx, p.ID, e)
+	}
 	return err
 }
 
-// accept adds a prompt to memory, and begins to write it.
+// leaves removes a prompt from memory, unless a later Push has its id. If it is leased, Take
+// gives it up. q.mu is held.
+func (q *queue) leaves(ctx context.Context, id string, e *entry) {
+	e.gone = true
+	if q.entries[id] == e {
+		q.forget(id, e)
+		_, _ = q.mem.Delete(ctx, id)
+	}
+}
+
+// accept adds a prompt to memory, and begins to write it. It waits while nobody knows whether
+// the queue has a prompt with the id.
 func (q *queue) accept(ctx context.Context, p *nodebus.Prompt, value []byte, secrets map[string]string) (e *entry, wait func(context.Context) error, err error) {
+	for {
+		e, wait, busy, err := q.tryAccept(ctx, p, value, secrets)
+		if busy == nil {
+			return e, wait, err
+		}
+		select {
+		case <-busy:
+		case <-q.d.closed:
+			return nil, nil, nodebus.ErrClosed
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// tryAccept is accept, but does not wait: it returns what to wait for, and nil otherwise.
+func (q *queue) tryAccept(ctx context.Context, p *nodebus.Prompt, value []byte, secrets map[string]string) (
+	e *entry, wait func(context.Context) error, busy <-chan struct{}, err error,
+) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.closed(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := q.mem.Push(ctx, p, secrets); err != nil {
-		return nil, nil, err
+		if errors.Is(err, flow.ErrDuplicate) {
+			busy = q.undecided(p.ID)
+		}
+		return nil, nil, busy, err
 	}
 	q.seq++
-	e = &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}}
+	e = &entry{born: q.seq, place: place{seq: q.seq, priority: p.Priority}, pushed: make(chan struct{})}
 	q.entries[p.ID] = e
-	return e, q.begin(func(tx *bbolt.Tx) error { return tx.Bucket(bucketPrompts).Put(number(e.born), value) }), nil
+	return e, q.begin(func(tx *bbolt.Tx) error { return tx.Bucket(bucketPrompts).Put(number(e.born), value) }), nil, nil
+}
+
+// undecided returns what to wait for if memory has a prompt, and the queue may not have it;
+// otherwise nil. q.mu is held.
+func (q *queue) undecided(id string) <-chan struct{} {
+	e := q.entries[id]
+	if e == nil { // it has left the queue, and a Take is about to learn that
+		return q.gaveUp
+	}
+	select {
+	case <-e.pushed:
+		return nil
+	default:
+		return e.pushed
+	}
 }
 
 func (q *queue) closed() error {
@@ -169,22 +219,36 @@ func (q *queue) forget(id string, e *entry) {
 // Move changes memory first: if the disk fails, the prompt has its new place until the
 // process ends, and its next change of the file writes the place.
 func (q *queue) Move(ctx context.Context, id string, priority float64) error {
-	e, err := q.settled(ctx, id)
+	wait, err := q.beginMove(ctx, id, priority)
 	if err != nil {
 		return err
 	}
+	if err = wait(ctx); errors.Is(err, errGone) { // its Push has failed
+		err = noneWaits(id)
+	}
+	return err
+}
+
+func noneWaits(id string) error {
+	return fmt.Errorf("%w: no prompt with this id waits: prompt %q", flow.ErrNotFound, id)
+}
+
+// beginMove changes memory, and begins to write the place.
+func (q *queue) beginMove(ctx context.Context, id string, priority float64) (wait func(context.Context) error, err error) {
+	e, err := q.settled(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer q.mu.Unlock()
+	if e == nil { // memory may have it still, until a Take gives it up
+		return nil, noneWaits(id)
+	}
 	if err := q.mem.Move(ctx, id, priority); err != nil {
-		q.mu.Unlock()
-		return err
+		return nil, err
 	}
 	q.seq++
 	e.place.seq, e.place.priority, e.moved = q.seq, priority, true
-	wait := q.beginPlace(e)
-	q.mu.Unlock()
-	if err = wait(ctx); errors.Is(err, errGone) { // its Push has failed
-		err = fmt.Errorf("%w: no prompt with this id waits: prompt %q", flow.ErrNotFound, id)
-	}
-	return err
+	return q.beginPlace(e), nil
 }
 
 // beginPlace begins to write the place of a prompt. q.mu is held.
@@ -256,9 +320,7 @@ func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.P
 		if e.deletes = nil; err != nil {
 			continue
 		}
-		e.gone = true
-		q.forget(deleted[i].ID, e)
-		_, _ = q.mem.Delete(ctx, deleted[i].ID) // if it is leased, Take gives it up
+		q.leaves(ctx, deleted[i].ID, e)
 	}
 	if err != nil {
 		return nil, err
