@@ -43,7 +43,7 @@ func (q *queue) Take(ctx context.Context, skip func(clientID string) bool) (flow
 			q.fails(err)
 			sleep(ctx, pause)
 			pause = min(2*pause, lastPause)
-		case !errors.Is(err, errGone) :
+		case !errors.Is(err, errGone) && !errors.Is(err, flow.ErrLapsed):
 			return nil, err
 		}
 	}
@@ -91,21 +91,39 @@ func (q *queue) TakeOne(ctx context.Context, id string) (flow.Lease, error) {
 	if err := q.closed(); err != nil {
 		return nil, err
 	}
-	inner, err := q.mem.TakeOne(ctx, id)
-	if err != nil {
-		return nil, err
+	for {
+		inner, err := q.mem.TakeOne(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		l, err := q.lease(ctx, inner)
+		switch {
+		case err == nil:
+			return l, nil
+		case errors.Is(err, errGone):
+			return nil, fmt.Errorf("%w: prompt %q has left the queue", flow.ErrNotFound, id)
+		case !errors.Is(err, flow.ErrLapsed):
+			return nil, err
+		}
 	}
-	l, err := q.lease(ctx, inner)
-	if errors.Is(err, errGone) {
-		err = fmt.Errorf("%w: prompt %q has left the queue", flow.ErrNotFound, id)
-	}
-	return l, err
 }
 
+// leaseTime is how long a lease lasts, see [flow.Queue].
+const leaseTime = 30 * time.Second
+
+// writeTime is longer than any disk needs.
+const writeTime = 1000 * time.Hour
+
 // lease writes that an attempt begins. It returns errGone if the prompt has left the queue
-// in the meantime.
+// in the meantime. The lease does not lapse while the disk works, because nobody else can have
+// begun the attempt. Its time begins after that.
 func (q *queue) lease(ctx context.Context, inner flow.Lease) (flow.Lease, error) {
 	job := inner.Job()
+	err := inner.Extend(ctx, writeTime)
+	if err != nil { // it has lapsed
+		q.giveBack(ctx, inner)
+		return nil, err
+	}
 	e, err := q.settled(ctx, job.Prompt.ID)
 	if err != nil {
 		q.giveBack(ctx, inner)
@@ -122,7 +140,9 @@ func (q *queue) lease(ctx context.Context, inner flow.Lease) (flow.Lease, error)
 	wait := q.beginPlace(e)
 	q.mu.Unlock()
 	if err = wait(ctx); err == nil {
-		return &lease{q: q, e: e, mem: inner, job: job}, nil
+		if err = inner.Extend(ctx, leaseTime); err == nil {
+			return &lease{q: q, e: e, mem: inner, job: job}, nil
+		}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

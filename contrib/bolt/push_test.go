@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/bolt"
@@ -136,4 +137,32 @@ func TestTakeOfDeleted(t *testing.T) {
 		requireLen(t, db, 1, 0)
 		require.NoError(t, db.Queue().Move(t.Context(), "a", 1))
 	})
+}
+
+// TestLeaseBeginsAfterWrite checks that a lease is a whole one when Take returns, however long
+// the disk needed.
+func TestLeaseBeginsAfterWrite(t *testing.T) {
+	for _, write := range []time.Duration{29 * time.Second, time.Hour} {
+		bubble.Test(t, func(t *testing.T) {
+			db := open(t, newPath(t), nil)
+			require.NoError(t, pushOf(t.Context(), db, "a")())
+			resume := db.SlowDisk()
+			defer resume()
+			var l flow.Lease
+			taken := starts(func() (err error) {
+				l, err = db.Queue().Take(t.Context(), func(string) bool { return false })
+				return err
+			})
+			time.Sleep(write)
+			requireLen(t, db, 0, 1)
+			resume()
+			require.NoError(t, <-taken)
+			require.Equal(t, 1, l.Job().Attempt)
+			time.Sleep(29 * time.Second)
+			require.NoError(t, l.Extend(t.Context(), 30*time.Second))
+			time.Sleep(31 * time.Second)
+			require.ErrorIs(t, l.Done(t.Context()), flow.ErrLapsed)
+			requireLen(t, db, 1, 0)
+		})
+	}
 }
