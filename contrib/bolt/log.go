@@ -224,7 +224,9 @@ func (l *log) begins() {
 		l.writing = l.plan
 		l.setPlan()
 		l.writing.epoch, l.writing.newest, l.writing.lost = l.epoch, l.last, l.index.lost
-		l.writing.losses, l.writing.closed = l.index.losses.take(), l.index.closed.take()
+		// The plan of a transaction that has failed has names already.
+		l.writing.losses = append(l.writing.losses, l.index.losses.take()...)
+		l.writing.closed = append(l.writing.closed, l.index.closed.take()...)
 	}
 }
 
