@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 )
@@ -79,11 +80,26 @@ func (n *namedID) take() []nameChange {
 	return changes
 }
 
-// lossName is the name of the losses of a prompt at a client.
-func lossName(promptID, to string) string { return promptID + "\x00" + to }
+// lossMark begins each name of lossName. Files of an earlier format have names without it: a
+// prompt, a zero byte and a client, neither of which begins with this byte.
+const lossMark = 0xFF
 
-// splitLossName is the reverse of lossName, because no id of a client has a zero byte.
+// lossName is the name of the losses of a prompt at a client: a mark, the length of the id of
+// the prompt, and both ids, which may have any bytes.
+func lossName(promptID, to string) string {
+	name := binary.AppendUvarint([]byte{lossMark}, uint64(len(promptID)))
+	return string(append(name, promptID...)) + to
+}
+
+// splitLossName is the reverse of lossName.
 func splitLossName(name string) (promptID, to string) {
+	if rest, found := strings.CutPrefix(name, string([]byte{lossMark})); found {
+		size, n := binary.Uvarint([]byte(rest))
+		if n > 0 && size <= uint64(len(rest)-n) {
+			at := n + int(size)
+			return rest[n:at], rest[at:]
+		}
+	}
 	i := strings.LastIndexByte(name, 0)
 	if i < 0 {
 		return name, ""
