@@ -3,14 +3,19 @@ package bolt_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/bolt"
+	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
 )
 
@@ -72,9 +77,80 @@ func TestBackupFails(t *testing.T) {
 	err := db.Backup(badWriter{panics: true})
 	require.ErrorContains(t, err, "a bug")
 	require.NotErrorIs(t, err, bolt.ErrDamaged)
+	requireAlone(t, db)
 	require.NoError(t, db.Queue().Push(context.Background(), &nodebus.Prompt{ID: "p"}, nil))
 	require.NoError(t, db.Close())
 	require.ErrorIs(t, db.Backup(badWriter{}), nodebus.ErrClosed)
+}
+
+// busyWriter uses the DB before it takes anything.
+type busyWriter struct {
+	uses func() error
+	size int
+}
+
+func (w *busyWriter) Write(b []byte) (int, error) {
+	w.size += len(b)
+	return len(b), w.uses()
+}
+
+// TestBackupToBusyWriter checks that the writer of Backup may use the DB, also if the file must
+// grow, and that Backup leaves nothing behind.
+func TestBackupToBusyWriter(t *testing.T) {
+	db := open(t, newPath(t), nil)
+	n := 0
+	w := &busyWriter{uses: func() error {
+		n++
+		id := strconv.Itoa(n)
+		large := map[string]any{"x": strings.Repeat("x", 1<<20)}
+		_, err := db.Store().Get(t.Context(), id)
+		if errors.Is(err, flow.ErrNotFound) {
+			err = nil
+		}
+		return errors.Join(err, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: id, Extra: large}, nil))
+	}}
+	done := make(chan error, 1)
+	go func() { done <- db.Backup(w) }()
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(time.Minute):
+		require.FailNow(t, "the writer waits for Backup")
+	}
+	require.NotZero(t, w.size)
+	requireAlone(t, db)
+
+	w.uses = db.Close
+	require.NoError(t, db.Backup(w), "the copy is made before")
+	requireAlone(t, db)
+}
+
+// requireAlone checks that nothing is beside a file.
+func requireAlone(t *testing.T, db *bolt.DB) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(db.Path()))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}
+
+// TestBackupInTempDir checks that a copy is made elsewhere if it cannot be made beside the file,
+// and that nothing is left there.
+func TestBackupInTempDir(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no file can be removed that is open")
+	}
+	db := open(t, newPath(t), nil)
+	require.NoError(t, os.RemoveAll(filepath.Dir(db.Path())))
+	elsewhere := t.TempDir()
+	t.Setenv("TMPDIR", elsewhere)
+	require.NoError(t, db.Backup(io.Discard))
+	entries, err := os.ReadDir(elsewhere)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	t.Setenv("TMPDIR", filepath.Join(elsewhere, "missing"))
+	err = db.Backup(io.Discard)
+	require.ErrorIs(t, err, bolt.ErrWrite)
+	require.ErrorContains(t, err, "look for room on the disk")
 }
 
 func ExampleDB_Backup() {
