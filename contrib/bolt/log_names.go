@@ -81,7 +81,7 @@ func (n *namedID) take() []nameChange {
 }
 
 // lossMark begins each name of lossName. Files of an earlier format have names without it: a
-// prompt, a zero byte and a client, neither of which begins with this byte.
+// prompt, a zero byte and a client. UTF-8 has no such byte.
 const lossMark = 0xFF
 
 // lossName is the name of the losses of a prompt at a client: a mark, the length of the id of

@@ -98,8 +98,8 @@ func remove(prompts, places *bbolt.Bucket, all []uint64) error {
 }
 
 // Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
-// change of the file comes after the change of Push. Another Push of the id waits: what it
-// is told must be true also if this one fails.
+// change of the file comes after the change of Push. Another Push of the id waits, because
+// this one may fail: then the id is no duplicate.
 func (q *queue) Push(ctx context.Context, p *nodebus.Prompt, secrets map[string]string) error {
 	for of, id := range map[string]string{"prompt": p.ID, "client": p.ClientID} {
 		if err := checkID(of, id); err != nil {
