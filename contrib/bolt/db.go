@@ -110,6 +110,7 @@ func (d *DB) openParts() (err error) {
 	d.log = log
 	d.setLog(log)
 	log.expire()
+	d.queue.oweOlder()
 	if !d.opts.Restored && len(d.queue.dropped) == 0 {
 		return nil
 	}

@@ -2,5 +2,6 @@
 
 package bolt_test
 
-// fillDisk needs a limit that only Unix has.
-func fillDisk(string, func(...any)) {}
+// fillDisk and endOnFullDisk need a limit that only Unix has.
+func fillDisk(string, func(...any))      {}
+func endOnFullDisk(string, func(...any)) {}

@@ -24,6 +24,8 @@ type writer struct {
 	path string
 	log  *log // what waits there is a part of each transaction; nil if the file has no log yet
 
+	debts debts // they are a part of each transaction, too
+
 	mu      sync.Mutex
 	waiting []*change
 	closed  bool
@@ -146,9 +148,10 @@ func (w *writer) run() {
 // Each transaction writes first what the log has gathered. So a change never overtakes an
 // event that was published before it: a prompt is not done before its last event is in the
 // file. Followers receive the events before the callers of the changes continue: who waits
-// until a prompt is done finds its last event at the hub.
+// until a prompt is done finds its last event at the hub. At its end, each transaction pays the
+// debts.
 func (w *writer) commit(batch []*change) {
-	for len(batch) > 0 || w.log.waits() {
+	for len(batch) > 0 || w.log.waits() || w.debts.waits() {
 		failed, err := w.try(batch)
 		if failed >= 0 {
 			batch[failed].finish(err)
@@ -203,9 +206,14 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 			}
 		}
 		failed = -1
+		paid, err := w.debts.pay(tx)
+		if err != nil {
+			return w.diskError(err)
+		}
 		if err := tx.Commit(); err != nil {
 			return w.diskError(err)
 		}
+		paid()
 		return nil
 	})
 	if errors.Is(err, errPanic) {

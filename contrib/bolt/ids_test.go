@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -9,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/contrib/bolt"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 )
 
 // TestIDs checks that each id is refused, or is the same in each part of the file after it
@@ -163,15 +166,37 @@ func TestPushWhileDoneFails(t *testing.T) {
 	require.NoError(t, <-pushed)
 	require.NoError(t, db.Close())
 
-	for range 2 { // the change of the first pass removes the earlier prompt
-		db = open(t, path, nil)
+	requireKept := func(db *bolt.DB) {
 		ids := ""
 		for q, err := range db.Queue().List(t.Context()) {
 			require.NoError(t, err)
 			ids += q.Prompt.ID + q.Prompt.ClientID + " "
 		}
 		require.Equal(t, "b anew ", ids)
+	}
+	db = open(t, path, nil)
+	requireKept(db)
+	// Two prompts with one id: the older one is done.
+	older, newer := []byte{7: 1}, []byte{7: 3}
+	inFile := func(key []byte) (has bool) {
+		require.NoError(t, db.Begin(func(tx *bbolt.Tx) error {
+			has = tx.Bucket([]byte("prompts")).Get(key) != nil
+			return nil
+		}).Wait(t.Context()))
+		return has
+	}
+	require.False(t, inFile(older))
+	require.NoError(t, db.Begin(func(tx *bbolt.Tx) error {
+		prompts := tx.Bucket([]byte("prompts"))
+		return prompts.Put(older, bytes.Clone(prompts.Get(newer)))
+	}).Wait(t.Context()))
+	require.True(t, inFile(older))
+	require.NoError(t, db.Close())
+	for range 2 {
+		db = open(t, path, nil)
+		requireKept(db)
 		require.NoError(t, db.Queue().Move(t.Context(), "a", 1))
+		require.False(t, inFile(older))
 		require.NoError(t, db.Close())
 	}
 }

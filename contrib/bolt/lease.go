@@ -195,8 +195,8 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 	return l.mem.Extend(ctx, d)
 }
 
-// Done removes the prompt from memory first. If the disk fails, the next change of the
-// queue removes it from the file.
+// Done removes the prompt from memory first, and then with its signals from the file, see
+// beginDelete. If the disk fails, the next change of the file removes them.
 func (l *lease) Done(ctx context.Context) error {
 	q := l.q
 	q.mu.Lock()
@@ -209,15 +209,11 @@ func (l *lease) Done(ctx context.Context) error {
 		return err
 	}
 	q.forget(l.job.Prompt.ID, l.e)
-	wait := q.beginEnd([]uint64{l.e.born}, l.job.Prompt.ID)
+	q.d.debts.owePrompt(l.e.born)
+	q.d.debts.oweSignals(l.job.Prompt.ID, q.d.signals.newest())
+	wait := q.begin(nothing)
 	q.mu.Unlock()
-	err := wait(ctx)
-	if err != nil {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.owed[l.e.born] = true
-	}
-	return err
+	return wait(ctx)
 }
 
 // Release gives the place back in memory first. If the disk fails, the next process counts

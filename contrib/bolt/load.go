@@ -22,7 +22,7 @@ type loaded struct {
 // openQueue reads the prompts. A prompt that was leased waits again in its old place: the
 // lock of the file shows that its process is gone. The attempt counts.
 func openQueue(d *DB) (*queue, error) {
-	q := &queue{d: d, entries: map[string]*entry{}, owed: map[uint64]bool{}, gaveUp: make(chan struct{})}
+	q := &queue{d: d, entries: map[string]*entry{}, older: map[uint64]bool{}, gaveUp: make(chan struct{})}
 	var all []loaded
 	err := d.view(func(tx *bbolt.Tx) error {
 		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
@@ -32,7 +32,7 @@ func openQueue(d *DB) (*queue, error) {
 				return err
 			}
 			if older := q.entries[x.prompt.ID]; older != nil { // it is done: otherwise Push would have refused x
-				q.owed[older.born] = true
+				q.older[older.born] = true
 			}
 			all = append(all, x)
 			q.entries[x.prompt.ID] = x.entry
@@ -43,7 +43,7 @@ func openQueue(d *DB) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(x loaded) bool { return q.owed[x.born] })
+	all = slices.DeleteFunc(all, func(x loaded) bool { return q.older[x.born] })
 	slices.SortFunc(all, func(a, b loaded) int { return cmp.Compare(a.place.seq, b.place.seq) })
 	q.mem, err = fill(d, all)
 	return q, err
@@ -98,10 +98,17 @@ func (q *queue) dropSecrets(tx *bbolt.Tx) error {
 	return nil
 }
 
+// oweOlder makes the next change remove what Open has found to be done.
+func (q *queue) oweOlder() {
+	for born := range q.older {
+		q.d.debts.owePrompt(born)
+	}
+}
+
 // tellDropped tells the logger which prompts have lost their secrets.
 func (q *queue) tellDropped() {
 	for _, x := range q.dropped {
-		if q.owed[x.born] {
+		if q.older[x.born] {
 			continue // it is done
 		}
 		_ = nodebus.Protect(func() error {

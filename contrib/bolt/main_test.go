@@ -24,6 +24,7 @@ var children = map[string]func(path string, say func(words ...any)){
 	"hold":  holdFile,
 	"write": writeUntilKilled,
 	"full":  fillDisk,
+	"ends":  endOnFullDisk,
 }
 
 func TestMain(m *testing.M) {

@@ -166,3 +166,36 @@ func TestLeaseBeginsAfterWrite(t *testing.T) {
 		})
 	}
 }
+
+// TestDropWithoutTurn checks that Drop drops signals also if its context ends while a Send for
+// the prompt waits for the disk.
+func TestDropWithoutTurn(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		path := newPath(t)
+		db := open(t, path, nil)
+		send := func(s flow.Signal) func() error {
+			return func() error { return db.Signals().Send(t.Context(), s) }
+		}
+		receive := func() (got []flow.Signal) {
+			stop, err := db.Signals().Receive("a", func(s flow.Signal) error { got = append(got, s); return nil })
+			require.NoError(t, err)
+			stop()
+			return got
+		}
+		require.NoError(t, send(flow.Signal{PromptID: "a", Interrupt: true})())
+		resume := db.SlowDisk()
+		defer resume()
+		sent := starts(send(flow.Signal{PromptID: "a", Node: "1"}))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, db.Signals().Drop(ctx, "a"), context.Canceled)
+		require.Empty(t, receive())
+		resume()
+		require.NoError(t, <-sent)
+		after := flow.Signal{PromptID: "a", Interrupt: true, Reason: "new"}
+		require.NoError(t, send(after)())
+		require.NoError(t, db.Close())
+		db = open(t, path, nil)
+		require.Equal(t, []flow.Signal{after}, receive())
+	})
+}

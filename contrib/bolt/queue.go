@@ -25,7 +25,7 @@ type queue struct {
 	mu      sync.Mutex // not held while code of callers runs, or while the disk works
 	entries map[string]*entry
 	seq     uint64          // the newest number of a prompt or a place
-	owed    map[uint64]bool // prompts that are done, and that the disk has not removed yet
+	older   map[uint64]bool // prompts that Open has found to be done
 	dropped []loaded        // prompts whose secrets the key does not open; nil after Open
 	failing bool            // the newest Take could not write its attempt
 	gaveUp  chan struct{}   // closed and replaced when a Take gives up a prompt that has left the queue
@@ -45,56 +45,33 @@ type entry struct {
 // errGone is the error of a change for a prompt that the file does not have.
 var errGone = errors.New("bolt: the prompt has left the queue")
 
-// begin begins a change of the file, and removes what is owed. q.mu is held, so that the
-// changes are in the order of the changes in memory.
+// begin begins a change of the file. q.mu is held, so that the changes are in the order of the
+// changes in memory.
 func (q *queue) begin(apply func(tx *bbolt.Tx) error) (wait func(context.Context) error) {
-	owed := make([]uint64, 0, len(q.owed))
-	for born := range q.owed {
-		owed = append(owed, born)
-	}
 	c := q.d.begin(func(tx *bbolt.Tx) error {
-		prompts, places := tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces)
-		prompts.FillPercent = fillPercent
-		if err := remove(prompts, places, owed); err != nil {
-			return err
-		}
+		tx.Bucket(bucketPrompts).FillPercent = fillPercent
 		return apply(tx)
 	})
-	return func(ctx context.Context) error {
-		err := q.d.wait(ctx, c)
-		if err == nil && len(owed) > 0 {
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			for _, born := range owed {
-				delete(q.owed, born)
-			}
-		}
-		return err
-	}
+	return func(ctx context.Context) error { return q.d.wait(ctx, c) }
 }
 
-// beginEnd begins to remove prompts that have ended or are deleted, and their signals: if the
-// process dies before the engine drops the signals, nobody else does, and an interrupt would
-// end the next prompt with the id. q.mu is held.
-func (q *queue) beginEnd(borns []uint64, ids ...string) (wait func(context.Context) error) {
+// beginDelete begins to remove prompts, and their signals: if the process dies before the engine
+// drops the signals, nobody else does, and an interrupt would end the next prompt with the id.
+// q.mu is held.
+func (q *queue) beginDelete(borns []uint64, ids []string) (wait func(context.Context) error) {
 	return q.begin(func(tx *bbolt.Tx) error {
-		for _, id := range ids {
-			if err := removeSignals(tx, id); err != nil {
+		for i, id := range ids {
+			if err := errors.Join(removePrompt(tx, borns[i]), removeSignals(tx, id, allSignals)); err != nil {
 				return err
 			}
 		}
-		return remove(tx.Bucket(bucketPrompts), tx.Bucket(bucketPlaces), borns)
+		return nil
 	})
 }
 
-// remove removes prompts from the file.
-func remove(prompts, places *bbolt.Bucket, all []uint64) error {
-	for _, born := range all {
-		if err := errors.Join(prompts.Delete(number(born)), places.Delete(number(born))); err != nil {
-			return err
-		}
-	}
-	return nil
+// removePrompt removes a prompt from the file.
+func removePrompt(tx *bbolt.Tx, born uint64) error {
+	return errors.Join(tx.Bucket(bucketPrompts).Delete(number(born)), tx.Bucket(bucketPlaces).Delete(number(born)))
 }
 
 // Push writes the prompt before it returns. A Take may have the prompt earlier, but its own
@@ -309,7 +286,7 @@ func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.P
 	}
 	wait := func(context.Context) error { return nil }
 	if len(borns) > 0 {
-		wait = q.beginEnd(borns, gone...)
+		wait = q.beginDelete(borns, gone)
 	}
 	q.mu.Unlock()
 	err = wait(ctx)

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -28,10 +29,11 @@ type signals struct {
 }
 
 // box is what is known of a prompt that has signals in the file, or for which Send or Drop
-// runs. signals.mu guards running; whoever has the turn may use the rest.
+// runs. signals.mu guards running and dropped; whoever has the turn may use the rest.
 type box struct {
 	turn    chan struct{} // capacity 1: who puts a value in has the turn
 	running int           // calls of Send and Drop that have the turn, or wait for it
+	dropped bool          // a Drop did not get the turn: whoever has it next empties the box
 	len     int           // signals in the file
 	ends    bool          // an interrupt is in the file
 }
@@ -172,6 +174,9 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 	exit := func(turn bool) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		if turn {
+			m.empty(promptID, b)
+		}
 		if b.running--; b.running == 0 && b.len == 0 { // nobody has the turn, so that len may be read
 			delete(m.boxes, promptID)
 		}
@@ -182,6 +187,9 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 	select {
 	case b.turn <- struct{}{}:
 		if m.d.life.Err() == nil {
+			m.mu.Lock()
+			m.empty(promptID, b)
+			m.mu.Unlock()
 			return b, func() { exit(true) }, nil
 		}
 		exit(true)
@@ -195,6 +203,21 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 	return nil, nil, err
 }
 
+// empty empties a box if a Drop could not. m.mu is held, and the caller has the turn.
+func (m *signals) empty(promptID string, b *box) {
+	if b.dropped {
+		b.len, b.ends, b.dropped = 0, false, false
+		m.d.debts.oweSignals(promptID, m.seq)
+	}
+}
+
+// newest returns the newest number of a signal.
+func (m *signals) newest() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seq
+}
+
 func (m *signals) Receive(promptID string, f func(flow.Signal) error) (stop func(), err error) {
 	select {
 	case <-m.d.closed:
@@ -204,30 +227,55 @@ func (m *signals) Receive(promptID string, f func(flow.Signal) error) (stop func
 	return m.mem.Receive(promptID, f)
 }
 
+// Drop drops the signals in memory also if it returns an error: an old interrupt must not end
+// the next prompt with the id. The next change of the file then removes them from the file.
 func (m *signals) Drop(ctx context.Context, promptID string) error {
 	if checkID("prompt", promptID) != nil {
 		return nil // Send keeps none
 	}
 	b, leave, err := m.enter(ctx, promptID)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if b.len > 0 {
-		err = m.d.write(ctx, func(tx *bbolt.Tx) error { return removeSignals(tx, promptID) })
-		if err != nil {
-			return err
+	switch {
+	case err == nil:
+		defer leave()
+		if b.len > 0 {
+			b.len, b.ends = 0, false
+			m.d.debts.oweSignals(promptID, m.newest())
+			err = m.d.write(ctx, nothing)
 		}
-		b.len, b.ends = 0, false
+	case m.d.life.Err() != nil:
+		return err
+	default:
+		m.dropLater(promptID)
 	}
-	return m.mem.Drop(ctx, promptID)
+	if dropping := m.mem.Drop(ctx, promptID); err == nil {
+		err = dropping
+	}
+	return err
 }
 
-// removeSignals removes the signals of a prompt.
-func removeSignals(tx *bbolt.Tx, promptID string) error {
+// dropLater drops the signals in the file for a Drop that did not get the turn.
+func (m *signals) dropLater(promptID string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.d.debts.oweSignals(promptID, m.seq)
+	b := m.boxes[promptID]
+	switch {
+	case b == nil:
+	case b.running == 0:
+		delete(m.boxes, promptID)
+	default:
+		b.dropped = true
+	}
+}
+
+// removeSignals removes the signals of a prompt up to a number.
+func removeSignals(tx *bbolt.Tx, promptID string, upTo uint64) error {
 	first := prefix(promptID)
 	c := tx.Bucket(bucketSignals).Cursor()
-	for key, _ := c.Seek(first); len(key) == len(first)+8 && string(key[:len(first)]) == string(first); key, _ = c.Seek(first) {
+	for key, _ := c.Seek(first); len(key) == len(first)+8 && bytes.HasPrefix(key, first); key, _ = c.Seek(first) {
+		if binary.BigEndian.Uint64(key[len(first):]) > upTo {
+			return nil
+		}
 		if err := c.Delete(); err != nil {
 			return err
 		}
