@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
 	"github.com/nodebus/nodebus/internal/stored"
 	"go.etcd.io/bbolt"
@@ -79,7 +80,7 @@ func Open(path string, opts *Options) (*DB, error) {
 	if d.sealer, err = stored.NewSealer(opts.SecretKey, opts.KeyFile); err != nil {
 		return nil, fmt.Errorf("bolt: %w", err)
 	}
-	db, file, err := openFile(path, opts.LockTimeout)
+	db, file, err := openFile(path, opts.LockTimeout, d.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -158,14 +159,19 @@ func (d *DB) Close() error {
 }
 
 // openFile opens the file with bbolt and looks at its version.
-func openFile(path string, timeout time.Duration) (*bbolt.DB, *os.File, error) {
+func openFile(path string, timeout time.Duration, logger *slog.Logger) (*bbolt.DB, *os.File, error) {
 	if timeout == 0 {
 		timeout = lockTimeout
 	}
 	if err := makeFile(path); err != nil {
 		return nil, nil, err
 	}
-	db, file, err := openBolt(path, timeout)
+	db, file, err := openBolt(path, timeout, func() {
+		_ = nodebus.Protect(func() error {
+			logger.Info("bolt: another process has the file; Open waits until that process closes it", "file", path, "longest", timeout)
+			return nil
+		})
+	})
 	if err != nil {
 		return nil, nil, err
 	}

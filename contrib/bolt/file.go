@@ -122,24 +122,20 @@ func asFileError(path string, err error) error {
 	return damaged(path, err.Error())
 }
 
+// tellAfter is how long Open waits for another process before it tells the logger.
+const tellAfter = time.Second
+
 // openBolt opens the file. bbolt maps the file into memory and trusts its pages, so
-// openBolt looks at them before.
-func openBolt(path string, timeout time.Duration) (db *bbolt.DB, opened *os.File, err error) {
+// openBolt looks at them before. It calls waits if another process has the file for a while.
+func openBolt(path string, timeout time.Duration, waits func()) (db *bbolt.DB, opened *os.File, err error) {
 	if err := checkFile(path); err != nil {
 		return nil, nil, err
 	}
-	opts := boltOptions(timeout)
-	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-		f, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
-		if opened == nil { // Backup opens the file again, from any goroutine
-			opened = f
-		}
-		return f, err
+	db, opened, err = lockBolt(path, min(timeout, tellAfter))
+	if timeout > tellAfter && errors.Is(err, berrors.ErrTimeout) {
+		waits()
+		db, opened, err = lockBolt(path, timeout-tellAfter)
 	}
-	err = guard(path, func() (err error) {
-		db, err = bbolt.Open(path, 0o600, opts)
-		return err
-	})
 	if err == nil {
 		if err := checkLocked(path, opened); err != nil {
 			_ = db.Close()
@@ -160,6 +156,21 @@ func openBolt(path string, timeout time.Duration) (db *bbolt.DB, opened *os.File
 		return nil, nil, &FileError{Path: path, Reason: ErrWrite, Detail: "this process may not write it; check the rights", Err: err}
 	}
 	return nil, nil, &FileError{Path: path, Reason: ErrDamaged, Detail: mendDamage, Err: err}
+}
+
+// lockBolt waits until no other process has the file, and opens it with bbolt. After an error,
+// opened may be a file.
+func lockBolt(path string, timeout time.Duration) (db *bbolt.DB, opened *os.File, err error) {
+	opts := boltOptions(timeout)
+	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		opened, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+		return opened, err
+	}
+	err = guard(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, opts)
+		return err
+	})
+	return db, opened, err
 }
 
 // checkVersion looks whether this package can use the file.

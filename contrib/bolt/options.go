@@ -14,8 +14,9 @@ const lockTimeout = time.Second
 // Options configures [Open]. The zero value and nil select the defaults.
 type Options struct {
 	// LockTimeout is the time that Open waits for another process to close the file. After a
-	// deployment the old process may need some seconds. Open then returns [ErrInUse].
-	// Default 1 s; less than 0: Open does not wait.
+	// deployment the old process may need some seconds. Open then returns [ErrInUse]. If it
+	// waits for longer than 1 s, it tells the Logger once. Default 1 s; less than 0: Open does
+	// not wait.
 	LockTimeout time.Duration
 	// Queue holds the limits of the queue. Prompts that the file has already are kept, also
 	// if they exceed the limits. Default: see [flow.QueueOptions].
@@ -55,6 +56,6 @@ type Options struct {
 	// make a backup first, set it for one Open, and then remove it. Default: false.
 	DropSecrets bool
 	// Logger receives what no caller can be told, for example that the disk is full while
-	// events wait. Default: [slog.Default].
+	// events wait, or that Open waits for another process. Default: [slog.Default].
 	Logger *slog.Logger
 }
