@@ -297,3 +297,27 @@ type answerError struct{ err error }
 func (e *answerError) Error() string        { return errorText(e.err) }
 func (e *answerError) Unwrap() error        { return e.err }
 func (e *answerError) Is(target error) bool { return target == ErrAnswer }
+
+// signal sends an interrupt to the engine that runs a prompt of the queue, or that takes it
+// next.
+func (e *Engine) signal(ctx context.Context, id string) error {
+	err := nodebus.Protect(func() error {
+		return e.opts.Signals.Send(ctx, Signal{PromptID: id, Interrupt: true})
+	})
+	if _, queued, failed := e.find(ctx, id); !queued && failed == nil {
+		e.dropSignals(id) // it has ended meanwhile: nobody else drops the signal
+	}
+	if err != nil {
+		err = fmt.Errorf("nodebus: sending the interrupt of prompt %s: %w", id, err)
+	}
+	return err
+}
+
+// dropSignals forgets the signals of a prompt that has ended.
+func (e *Engine) dropSignals(id string) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {
+		e.opts.Logger.Warn("signals not dropped", "prompt", id, "error", err)
+	}
+}

@@ -30,8 +30,8 @@ type Queue interface {
 	// Take waits for the first prompt whose client is not skipped, and leases the
 	// prompt. A client whose skip result is true is skipped. Take calls skip at most
 	// once for each client, in the order of the clients' first prompts, so that a
-	// prompt never overtakes an earlier prompt of the same client. Take forgets the
-	// results of skip when it returns. It returns the error of ctx when ctx ends.
+	// prompt never overtakes an earlier prompt of the same client. skip must not be nil. Take
+	// forgets the results of skip when it returns. It returns the error of ctx when ctx ends.
 	//
 	// The lease lapses after 30 seconds unless it is extended. The prompt then waits
 	// again in its old place, and the next lease has an attempt number that is one

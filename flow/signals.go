@@ -3,9 +3,6 @@ package flow
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-
-	"github.com/nodebus/nodebus"
 )
 
 // Signals carries interrupts and answers to the process that runs a prompt. It keeps the
@@ -38,28 +35,4 @@ type Signal struct {
 	Answer  json.RawMessage `json:"answer,omitempty"`  // nil if the question is refused
 	Refused bool            `json:"refused,omitempty"` // the question is refused
 	Reason  string          `json:"reason,omitempty"`  // why it is refused; may be empty
-}
-
-// signal sends an interrupt to the engine that runs a prompt of the queue, or that takes it
-// next.
-func (e *Engine) signal(ctx context.Context, id string) error {
-	err := nodebus.Protect(func() error {
-		return e.opts.Signals.Send(ctx, Signal{PromptID: id, Interrupt: true})
-	})
-	if _, queued, failed := e.find(ctx, id); !queued && failed == nil {
-		e.dropSignals(id) // it has ended meanwhile: nobody else drops the signal
-	}
-	if err != nil {
-		err = fmt.Errorf("nodebus: sending the interrupt of prompt %s: %w", id, err)
-	}
-	return err
-}
-
-// dropSignals forgets the signals of a prompt that has ended.
-func (e *Engine) dropSignals(id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
-	if err := nodebus.Protect(func() error { return e.opts.Signals.Drop(ctx, id) }); err != nil {
-		e.opts.Logger.Warn("signals not dropped", "prompt", id, "error", err)
-	}
 }
