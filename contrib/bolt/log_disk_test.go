@@ -113,7 +113,7 @@ func TestLogDoesNotWaitForTheDisk(t *testing.T) {
 		ahead := join(t, h, "ann", &nodebus.SessionOptions{Since: nodebus.Cursor{Epoch: h.Epoch(), ID: 4}})
 		_, closed, err := h.Ended("1")
 		require.NoError(t, err)
-		require.False(t, closed, "nobody has been told")
+		require.True(t, closed, "the end waits for the disk: no engine must tell it again")
 		_, told := h.LastStatus()
 		require.False(t, told)
 		synctest.Wait()

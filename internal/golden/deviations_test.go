@@ -40,7 +40,7 @@ var deviations = []deviation{
 	{anywhere, "validation_invalid_node_type", "N1", "the error of an unknown class has the type and the extra data by which the front end marks the node", missingType(parse(noSuchClass))},
 	{anywhere, "queue_duplicate_number_and_id", "Q21", "a prompt id in use is refused", refuseDuplicate},
 	{core, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict("", `nodebus: prompt id is in use: the prompt waits or runs; choose another id: prompt "dup"`)},
-	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "details": "a prompt \"dup\" waits, runs or has ended; leave prompt_id out, and the server makes an id, or choose another id", "node_errors": {}}`))},
+	{served, "queue_duplicate_number_and_id", "Q21", "an id in use is refused", conflict(jsonType, parse(`{"error": "prompt_id already exists", "details": "a prompt \"dup\" waits, runs or has ended; if it is this prompt, submitted before, then it was accepted; otherwise leave prompt_id out, and the server makes an id, or choose another id", "node_errors": {}}`))},
 	{served, "", "H3.1", "listings contain the time of submission, as in ComfyUI 0.8", created},
 	{served, "", "N6", "the server announces that it has node replacements, and no manager of custom nodes", newerFlags},
 	{served, "", "N4", "classes say more about themselves", newerFields},
