@@ -235,7 +235,7 @@ func (l *eventLog) own(number uint64) []*entry {
 func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 	switch r.kind {
 	case recordDrop:
-		l.ends.drop(r.promptID)
+		l.ends.forget(r.promptID)
 		_ = l.cache.Drop(r.promptID)
 		return
 	case recordBegins:
@@ -244,6 +244,9 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 		}
 		return
 	case recordMark:
+		return
+	}
+	if l.ends.isOlder(r.promptID, r.attempt) {
 		return
 	}
 	if own != nil {
@@ -268,19 +271,12 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 // tell adds an event to the cache. What comes too late is left out.
 func (l *eventLog) tell(ev nodebus.Event, id uint64, at time.Time) {
 	ev.ID, ev.Time = id, at
-	_, start := ev.Payload.(nodebus.ExecutionStart)
-	if l.ends.isLate(ev.PromptID, ev.Attempt, start) {
-		return
-	}
 	switch err := l.cache.Add(ev); {
 	case err != nil || ev.PromptID == "":
 	case closes(ev.Payload):
-		l.ends.add(end{promptID: ev.PromptID, attempt: ev.Attempt, id: id, at: at})
+		l.ends.add(end{ev.PromptID, ev.Attempt, id, at})
 	default:
 		l.ends.forget(ev.PromptID)
-		if start {
-			l.ends.starts(ev.PromptID)
-		}
 	}
 }
 

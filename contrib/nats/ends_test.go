@@ -139,50 +139,31 @@ func TestNewPromptAfterAForgottenEnd(t *testing.T) {
 	}
 }
 
-// TestLateEnd: a process has told the end of an attempt, and was cut off before the stream had it.
-// Another process has told the same end meanwhile. Clients hear it once.
-func TestLateEnd(t *testing.T) {
-	opts := nats.Options{Name: newName()}
-	late, other := open(t, shared, opts), open(t, shared, opts)
-	next := follow(t, other.Log())
-	all := attemptOf("p", 1, 1, true)
-	appendAll(t, late.Log(), all[:2])
-	flush(t, late.Log())
-	nats.StopReading(late, "LOG")
-	t.Cleanup(func() { nats.EndLog(late, nodebus.ErrClosed) }) // so that Close does not wait
-	appendAll(t, other.Log(), all[2:])
-	flush(t, other.Log())
-	appendAll(t, late.Log(), all[2:])
-	nats.AwaitSending(late)
-	appendAll(t, late.Log(), []nodebus.Event{about("q", said(9))}) // it is stored after the batch before
-	want := []string{"1 execution_start", "1 said 1", "1 execution_success", "1 executing", "0 said 9"}
-	for _, text := range want {
-		require.Equal(t, text, short(next()))
+// TestEndsAreBounded: ends that are long ago, and too many, are forgotten.
+func TestEndsAreBounded(t *testing.T) {
+	e, at := &nats.Ends{}, time.Unix(1000, 0)
+	e.Add("old", 2, 7, at)
+	e.Add("again", 2, 7, at)
+	require.True(t, e.IsOlder("old", 1))
+	require.False(t, e.IsOlder("old", 2))
+	require.False(t, e.IsOlder("old", 0))
+	require.False(t, e.IsOlder("other", 1))
+	e.Add("again", 3, 7, at.Add(9*time.Minute))
+	e.Add("new", 2, 7, at.Add(11*time.Minute))
+	require.False(t, e.IsOlder("old", 1))
+	require.True(t, e.IsOlder("again", 2), "its newer end counts")
+	for n := range 1 << 14 {
+		e.Add(fmt.Sprint(n), 2, 7, at.Add(11*time.Minute))
 	}
-	require.Equal(t, want, shortsOf(t, other.Log()))
-	require.Equal(t, want, shortsOf(t, open(t, shared, opts).Log()), "a process that comes later")
-}
-
-// TestLateStart: another process has ended a prompt that was taken by a process that is cut off. The
-// start of that attempt is stored after the end.
-func TestLateStart(t *testing.T) {
-	opts := nats.Options{Name: newName()}
-	late, other := open(t, shared, opts), open(t, shared, opts)
-	next := follow(t, other.Log())
-	nats.StopReading(late, "LOG")
-	t.Cleanup(func() { nats.EndLog(late, nodebus.ErrClosed) }) // so that Close does not wait
-	interrupted := about("p", nodebus.ExecutionInterrupted{PromptID: "p"})
-	last := ending("p")
-	interrupted.Attempt, last.Attempt = 1, 1
-	appendAll(t, other.Log(), []nodebus.Event{interrupted, last})
-	flush(t, other.Log())
-	appendAll(t, late.Log(), attemptOf("p", 1, 1, false))
-	nats.AwaitSending(late)
-	appendAll(t, late.Log(), []nodebus.Event{about("q", said(9))})
-	for _, want := range []string{"1 execution_interrupted", "1 executing", "0 said 9"} {
-		require.Equal(t, want, short(next()))
-	}
-	require.Equal(t, []string{"1 execution_interrupted", "1 executing", "0 said 9"}, shortsOf(t, open(t, shared, opts).Log()))
+	require.False(t, e.IsOlder("new", 1))
+	require.True(t, e.IsOlder("0", 1))
+	require.Equal(t, 1<<14, e.Len())
+	e.Begins("0", 6)
+	require.True(t, e.IsOlder("0", 1), "its process has not read the end")
+	e.Begins("0", 7)
+	require.False(t, e.IsOlder("0", 1))
+	e.Add("first attempts are not kept", 1, 7, at.Add(12*time.Minute))
+	require.Equal(t, 1<<14-1, e.Len())
 }
 
 // TestNewPromptOfAProcessThatLags: a process that has not read the end of a prompt begins a new
@@ -201,49 +182,6 @@ func TestNewPromptOfAProcessThatLags(t *testing.T) {
 			require.Equal(t, "1 "+want, short(next()))
 		}
 	}
-}
-
-// TestEndsAreBounded: ends that are long ago, and too many, are forgotten.
-func TestEndsAreBounded(t *testing.T) {
-	e, at := &nats.Ends{}, time.Unix(1000, 0)
-	add := func(id string, attempt int, at time.Time) {
-		e.Starts(id)
-		e.Add(id, attempt, 7, at)
-	}
-	add("old", 2, at)
-	add("again", 2, at)
-	require.True(t, e.IsLate("old", 1, true))
-	require.True(t, e.IsLate("old", 2, false))
-	require.False(t, e.IsLate("old", 2, true), "a new prompt")
-	require.False(t, e.IsLate("old", 3, false))
-	require.False(t, e.IsLate("old", 0, false))
-	require.False(t, e.IsLate("other", 1, false))
-	e.Add("unbegun", 1, 7, at)
-	require.True(t, e.IsLate("unbegun", 1, true))
-	require.False(t, e.IsLate("unbegun", 2, true))
-	add("again", 3, at.Add(9*time.Minute))
-	add("new", 2, at.Add(11*time.Minute))
-	require.False(t, e.IsLate("old", 1, true))
-	require.True(t, e.IsLate("again", 2, true), "its newer end counts")
-	for n := range 1 << 14 {
-		add(fmt.Sprint(n), 2, at.Add(11*time.Minute))
-	}
-	require.False(t, e.IsLate("new", 1, true))
-	require.True(t, e.IsLate("0", 1, true))
-	require.Equal(t, 1<<14, e.Len())
-	e.Begins("0", 6)
-	require.True(t, e.IsLate("0", 1, true), "its process has not read the end")
-	e.Begins("0", 7)
-	require.False(t, e.IsLate("0", 1, true))
-	add("an unknown attempt is not kept", 0, at.Add(12*time.Minute))
-	require.Equal(t, 1<<14-1, e.Len())
-	require.Zero(t, e.Begun())
-	for n := range 1<<14 + 5 {
-		e.Starts(fmt.Sprint(n))
-	}
-	require.Equal(t, 1<<14, e.Begun())
-	e.Drop(fmt.Sprint(1<<14 + 4))
-	require.Equal(t, 1<<14-1, e.Begun())
 }
 
 // TestEndThatWaits: a hub knows the end that its process has published, although the stream does not

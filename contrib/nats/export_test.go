@@ -159,23 +159,14 @@ type Ends struct{ e ends }
 
 // Add says that a prompt has ended with the event id.
 func (x *Ends) Add(promptID string, attempt int, id uint64, at time.Time) {
-	x.e.add(end{promptID: promptID, attempt: attempt, id: id, at: at})
+	x.e.add(end{promptID, attempt, id, at})
 }
 
 // Begins says that a process that has read the event id begins a prompt.
 func (x *Ends) Begins(promptID string, id uint64) { x.e.begins(promptID, id) }
 
-// Starts says that followers have the start of a prompt.
-func (x *Ends) Starts(promptID string) { x.e.starts(promptID) }
-
-// Drop says that a prompt was dropped.
-func (x *Ends) Drop(promptID string) { x.e.drop(promptID) }
-
-// IsLate reports whether an event comes after the end of its prompt.
-func (x *Ends) IsLate(id string, attempt int, start bool) bool { return x.e.isLate(id, attempt, start) }
-
-// Begun returns the number of prompts that have begun.
-func (x *Ends) Begun() int { return len(x.e.begun) }
+// IsOlder reports whether a prompt has ended with a newer attempt.
+func (x *Ends) IsOlder(id string, attempt int) bool { return x.e.isOlder(id, attempt) }
 
 // Len returns the number of ends that are known.
 func (x *Ends) Len() int { return len(x.e.known) }
