@@ -3,10 +3,8 @@ package bolt_test
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,26 +129,6 @@ func requireAlone(t *testing.T, db *bolt.DB) {
 	entries, err := os.ReadDir(filepath.Dir(db.Path()))
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
-}
-
-// TestBackupInTempDir checks that a copy is made elsewhere if it cannot be made beside the file,
-// and that nothing is left there.
-func TestBackupInTempDir(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no file can be removed that is open")
-	}
-	db := open(t, newPath(t), nil)
-	require.NoError(t, os.RemoveAll(filepath.Dir(db.Path())))
-	elsewhere := t.TempDir()
-	t.Setenv("TMPDIR", elsewhere)
-	require.NoError(t, db.Backup(io.Discard))
-	entries, err := os.ReadDir(elsewhere)
-	require.NoError(t, err)
-	require.Empty(t, entries)
-	t.Setenv("TMPDIR", filepath.Join(elsewhere, "missing"))
-	err = db.Backup(io.Discard)
-	require.ErrorIs(t, err, bolt.ErrWrite)
-	require.ErrorContains(t, err, "look for room on the disk")
 }
 
 func ExampleDB_Backup() {
