@@ -16,6 +16,13 @@ type debts struct {
 	mu      sync.Mutex
 	prompts map[uint64]bool   // by number
 	signals map[string]uint64 // by prompt: signals up to this number
+	due     *due              // what the present transaction removes; nil between transactions. The writer's own
+}
+
+// due is a copy of debts.
+type due struct {
+	prompts map[uint64]bool
+	signals map[string]uint64
 }
 
 // owePrompt adds a prompt that is done.
@@ -46,33 +53,51 @@ func (d *debts) waits() bool {
 	return len(d.prompts)+len(d.signals) > 0
 }
 
-// pay removes everything in a transaction. paid is for after the commit.
-func (d *debts) pay(tx *bbolt.Tx) (paid func(), err error) {
+// begins makes what is owed now the part of the next transaction. The writer calls it before it
+// looks at the log: a prompt that is done has its last event in the log by then, so that this or
+// an earlier transaction has the event. If a change fails, the transaction is made again, and
+// begins has no effect.
+func (d *debts) begins() {
+	if d.due != nil {
+		return
+	}
 	d.mu.Lock()
-	prompts, signals := maps.Clone(d.prompts), maps.Clone(d.signals)
-	d.mu.Unlock()
-	for born := range prompts {
+	defer d.mu.Unlock()
+	d.due = &due{maps.Clone(d.prompts), maps.Clone(d.signals)}
+}
+
+// pay removes in a transaction what begins has found.
+func (d *debts) pay(tx *bbolt.Tx) error {
+	for born := range d.due.prompts {
 		if err := removePrompt(tx, born); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	for id, upTo := range signals {
+	for id, upTo := range d.due.signals {
 		if err := removeSignals(tx, id, upTo); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for born := range prompts {
-			delete(d.prompts, born)
+	return nil
+}
+
+// paid ends the transaction. If the disk has not taken it, everything is owed still.
+func (d *debts) paid(err error) {
+	due := d.due
+	d.due = nil
+	if err != nil || due == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for born := range due.prompts {
+		delete(d.prompts, born)
+	}
+	for id, upTo := range due.signals {
+		if d.signals[id] == upTo {
+			delete(d.signals, id)
 		}
-		for id, upTo := range signals {
-			if d.signals[id] == upTo {
-				delete(d.signals, id)
-			}
-		}
-	}, nil
+	}
 }
 
 // allSignals is a number that no signal reaches.

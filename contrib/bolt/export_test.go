@@ -34,3 +34,6 @@ func (d *DB) Has(key string) (found bool, err error) {
 
 // Closing is closed when Close has begun.
 func (d *DB) Closing() <-chan struct{} { return d.closed }
+
+// Prompts returns the number of prompts in the file.
+func Prompts(tx *bbolt.Tx) int { return tx.Bucket(bucketPrompts).Stats().KeyN }

@@ -149,7 +149,7 @@ func (w *writer) run() {
 // event that was published before it: a prompt is not done before its last event is in the
 // file. Followers receive the events before the callers of the changes continue: who waits
 // until a prompt is done finds its last event at the hub. At its end, each transaction pays the
-// debts.
+// debts. They are older than what the log has gathered, for the same reason.
 func (w *writer) commit(batch []*change) {
 	for len(batch) > 0 || w.log.waits() || w.debts.waits() {
 		failed, err := w.try(batch)
@@ -158,6 +158,7 @@ func (w *writer) commit(batch []*change) {
 			batch = slices.Delete(batch, failed, failed+1)
 			continue
 		}
+		w.debts.paid(err)
 		w.log.written(err)
 		if err != nil && len(batch) > 1 {
 			for _, c := range batch {
@@ -180,6 +181,7 @@ func (c *change) finish(err error) {
 // try makes one transaction. If a change fails, failed is its index, and nothing has
 // changed. Otherwise failed is -1, and err is the error of the disk.
 func (w *writer) try(batch []*change) (failed int, err error) {
+	w.debts.begins()
 	w.log.begins()
 	if err := w.usable(true); err != nil {
 		return -1, err
@@ -206,14 +208,12 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 			}
 		}
 		failed = -1
-		paid, err := w.debts.pay(tx)
-		if err != nil {
+		if err := w.debts.pay(tx); err != nil {
 			return w.diskError(err)
 		}
 		if err := tx.Commit(); err != nil {
 			return w.diskError(err)
 		}
-		paid()
 		return nil
 	})
 	if errors.Is(err, errPanic) {
