@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -309,13 +308,17 @@ func (r *rig) show(id string) {
 	}
 }
 
-// dump logs the state of the prompts that have not ended.
+// dump logs what the server and the clients know about the prompts whose end a client waits for.
 func (r *rig) dump() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	running, waiting, err := r.users[0].Queue(ctx)
 	r.t.Logf("the server %q: %d prompts run, %d wait, error %v", r.servers[0].at(), len(running), len(waiting), err)
-	for _, p := range slices.Concat(running, waiting) {
-		r.show(p.ID)
+	for _, u := range r.users {
+		for _, id := range u.unended() {
+			o, err := u.Outcome(ctx, id)
+			r.t.Logf("%s does not have the end of prompt %s; the record: %+v, error %v", u.name, id, o, err)
+			r.show(id)
+		}
 	}
 }

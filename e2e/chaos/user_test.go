@@ -80,6 +80,20 @@ func (u *user) order(prompt string) *order {
 	return u.orders[prompt]
 }
 
+// unended returns the prompts whose end the user does not have.
+func (u *user) unended() (ids []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id := range u.orders {
+		select {
+		case <-u.hasEnded(id):
+		default:
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (u *user) answer(ctx context.Context, prompt, node, name string) {
 	o := u.order(prompt)
 	_ = u.again(ctx, func() error {
