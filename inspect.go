@@ -106,7 +106,8 @@ func (h *Hub) Ended(promptID string) (outcome, closed bool, err error) {
 // engine, which then takes a prompt out of a queue that the log does not know: if the
 // process dies in between, nobody would tell the end of the prompt. An engine also calls Flush
 // before it gives back a prompt that has failed or is handed over, so that the events of the
-// next attempt, which may run in another process, come later. Only a [FlushingLog] stores
+// next attempt, which may run in another process, come later; and before it asks Ended about a
+// prompt that it has taken again. Only a [FlushingLog] stores
 // events later than it accepts them; with another log, Flush returns nil at once. The error
 // is the error of the log.
 func (h *Hub) Flush(ctx context.Context) error {

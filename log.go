@@ -50,6 +50,11 @@ type FlushingLog interface {
 	// Flush waits until all events that Append has accepted before are stored. Whoever follows
 	// or reads later, in whatever process, then finds them. It returns an error if it does not
 	// know that they are stored, for example because ctx has ended.
+	//
+	// An engine also calls Flush when it has taken a prompt again that has a record, and then
+	// [Hub.Ended]. By then the hub must have received all events that other processes had stored
+	// of earlier attempts. What they store later must be left out: otherwise clients may receive
+	// the end of the prompt twice.
 	Flush(ctx context.Context) error
 }
 

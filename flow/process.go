@@ -160,7 +160,7 @@ func (e *Engine) endsHere(j *job) bool {
 func (e *Engine) repeatEnd(j *job, rec *Record) {
 	e.renumber(j, rec.Attempt)
 	terminal := rec.terminal()
-	outcome, closed, err := e.hub.Ended(j.p.ID)
+	outcome, closed, err := e.told(j.p.ID)
 	if err != nil {
 		e.opts.Logger.Error("no answer whether the end was told: telling it again", "prompt", j.p.ID, "error", err)
 	}
@@ -168,6 +168,16 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 		terminal = nil
 	}
 	e.lastWord(j, terminal, closed, rec)
+}
+
+// told reports which of the last events of a prompt the log has. It flushes the log first: an
+// earlier attempt may have told the end in another process just before this engine took the prompt.
+func (e *Engine) told(id string) (outcome, closed bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	flushed := apart(func() error { return e.hub.Flush(ctx) })
+	outcome, closed, err = e.hub.Ended(id)
+	return outcome, closed, errors.Join(flushed, err)
 }
 
 // recordOf is awaitRecord for a prompt, and not for another prompt with the same id.

@@ -135,6 +135,17 @@ func (l *eventLog) begins(e *entry) *entry {
 	return &entry{record: record{kind: recordBegins, promptID: e.promptID, data: binary.AppendUvarint(nil, read)}}
 }
 
+// taken says that this process has taken a prompt whose number of attempts is given, or has
+// removed the prompt: events of earlier attempts that other processes store after this are left
+// out. It does not wait.
+func (l *eventLog) taken(promptID string, attempt int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if attempt > 1 && l.refusal() == nil {
+		l.accept(&entry{record: record{kind: recordTaken, promptID: promptID, attempt: attempt}}, state{})
+	}
+}
+
 // refusal returns why the log accepts nothing. l.mu is held.
 func (l *eventLog) refusal() error {
 	if l.failed == nil && l.closing {
@@ -151,7 +162,7 @@ func (l *eventLog) isFull(e *entry) bool {
 
 // accept queues e for the writer. now is what e says about its prompt. l.mu is held.
 func (l *eventLog) accept(e *entry, now state) {
-	if e.promptID != "" && e.kind != recordBegins {
+	if e.promptID != "" && !e.isNote() {
 		now.events++
 		l.prompts[e.promptID] = &now
 	}

@@ -160,7 +160,7 @@ func (l *eventLog) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		for _, e := range l.sent[0].entries {
 			l.told++
 			l.bytes -= e.weight
-			if s := l.prompts[e.promptID]; s != nil && e.kind != recordBegins {
+			if s := l.prompts[e.promptID]; s != nil && !e.isNote() {
 				if s.events--; s.events == 0 {
 					delete(l.prompts, e.promptID)
 				}
@@ -203,7 +203,7 @@ func (l *eventLog) arrive(m jetstream.Msg, at *jetstream.MsgMetadata) (number ui
 					e = own[i]
 				}
 				i++
-				_ = nodebus.Protect(func() error { l.apply(r, e, id, at.Timestamp); return nil })
+				_ = nodebus.Protect(func() error { l.apply(r, name.publisher, e, id, at.Timestamp); return nil })
 			}
 		}()
 		<-done
@@ -230,9 +230,9 @@ func (l *eventLog) own(number uint64) []*entry {
 	return l.sent[0].entries
 }
 
-// apply adds a record to the cache. own is the entry of the record, if this process has
-// sent it.
-func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
+// apply adds a record of a publisher to the cache. own is the entry of the record, if this process
+// has sent it.
+func (l *eventLog) apply(r *record, by string, own *entry, id uint64, at time.Time) {
 	switch r.kind {
 	case recordDrop:
 		l.ends.forget(r.promptID)
@@ -240,17 +240,20 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 		return
 	case recordBegins:
 		if read, n := binary.Uvarint(r.data); n > 0 {
-			l.ends.begins(r.promptID, read)
+			l.ends.begins(r.promptID, by, read)
 		}
+		return
+	case recordTaken:
+		l.ends.add(end{r.promptID, r.attempt, by, id, at})
 		return
 	case recordMark:
 		return
 	}
-	if l.ends.isOlder(r.promptID, r.attempt) {
+	if l.ends.isLate(r.promptID, r.attempt, by) {
 		return
 	}
 	if own != nil {
-		l.tell(own.ev, id, at)
+		l.tell(own.ev, by, id, at)
 		return
 	}
 	if r.kind == recordPreview {
@@ -265,18 +268,18 @@ func (l *eventLog) apply(r *record, own *entry, id uint64, at time.Time) {
 		l.bus.logger.Error("nats: an event of the log is left out", "stream", l.stream, "id", id, "error", causes(errWire, err))
 		return
 	}
-	l.tell(ev, id, at)
+	l.tell(ev, by, id, at)
 }
 
-// tell adds an event to the cache. What comes too late is left out.
-func (l *eventLog) tell(ev nodebus.Event, id uint64, at time.Time) {
+// tell adds an event of a publisher to the cache. What comes too late is left out.
+func (l *eventLog) tell(ev nodebus.Event, by string, id uint64, at time.Time) {
 	ev.ID, ev.Time = id, at
 	switch err := l.cache.Add(ev); {
 	case err != nil || ev.PromptID == "":
 	case closes(ev.Payload):
-		l.ends.add(end{ev.PromptID, ev.Attempt, id, at})
+		l.ends.add(end{ev.PromptID, ev.Attempt, by, id, at})
 	default:
-		l.ends.forget(ev.PromptID)
+		l.ends.goesOn(ev.PromptID, ev.Attempt)
 	}
 }
 

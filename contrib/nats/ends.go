@@ -10,10 +10,18 @@ const (
 	endsTime = 10 * time.Minute // by the clock of the stream, and longer if no prompt ends
 )
 
-// ends remembers which prompts have ended with a later attempt than the first. A process that was
-// away may store events of an older attempt after the end, which it has not read: without ends,
-// the start of such an attempt would look like a new prompt with the id. So a process says, before
-// the first event of a prompt, how far it has read, see [eventLog.begins]: if it has read the end,
+// ends remembers which attempts are over, although their events may still come. A process that is
+// cut off for longer than its lease stores its events when it is back, and does not know that
+// another process has taken its prompt meanwhile. Readers leave such events out, all at the same
+// place of the stream:
+//
+//   - Whoever takes a prompt again stores a note first, see [eventLog.taken]. From there on, the
+//     earlier attempts of all others are over. So if a process has told the end of a prompt, its
+//     end is either before the note, and whoever has taken the prompt finds it, or it is left out.
+//   - A prompt that has ended with a later attempt than the first has no older attempts any more.
+//
+// A new prompt may have the id of an old one. So a process says, before the first event of a
+// prompt, how far it has read, see [eventLog.begins]: if it has read that the old prompt was over,
 // the prompt is a new one.
 type ends struct {
 	mu     sync.Mutex
@@ -21,18 +29,21 @@ type ends struct {
 	oldest []end // the oldest first; some are not known any more
 }
 
+// end says that the attempts before attempt are over, except for what its publisher still tells of
+// them.
 type end struct {
 	promptID string
 	attempt  int
-	id       uint64 // of the last event
+	by       string // the publisher
+	id       uint64 // where it was said
 	at       time.Time
 }
 
-// add says that a prompt has ended.
+// add says that attempts are over.
 func (x *ends) add(e end) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e.attempt > 1 {
+	if e.attempt > 1 && e.attempt >= x.known[e.promptID].attempt {
 		if x.known == nil {
 			x.known = map[string]end{}
 		}
@@ -47,23 +58,38 @@ func (x *ends) add(e end) {
 	}
 }
 
-// begins says that a process begins a prompt, and has read all events up to the ID read. If it has
-// read the end of a prompt with this id, that one is forgotten.
-func (x *ends) begins(promptID string, read uint64) {
+// begins says that a publisher begins or ends a prompt, and has read all events up to the ID read.
+// If it has read that attempts of a prompt with this id are over, that one is forgotten, unless
+// the publisher has said so itself: then it may tell how the old prompt has ended.
+func (x *ends) begins(promptID, by string, read uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e, is := x.known[promptID]; is && e.id <= read {
+	if e, is := x.known[promptID]; is && e.id <= read && e.by != by {
 		delete(x.known, promptID)
 	}
 }
 
-// forget says that a prompt has begun again, or was dropped.
-func (x *ends) forget(promptID string) { x.begins(promptID, ^uint64(0)) }
-
-// isOlder reports whether a prompt has ended with a newer attempt. The attempt 0 is unknown, and
-// never older.
-func (x *ends) isOlder(promptID string, attempt int) bool {
+// forget says that a prompt was dropped.
+func (x *ends) forget(promptID string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return 0 < attempt && attempt < x.known[promptID].attempt
+	delete(x.known, promptID)
+}
+
+// goesOn says that an attempt of a prompt runs. The cache knows then that older ones are over.
+func (x *ends) goesOn(promptID string, attempt int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e, is := x.known[promptID]; is && attempt >= e.attempt {
+		delete(x.known, promptID)
+	}
+}
+
+// isLate reports whether an attempt is over for a publisher. The attempt 0 is unknown, and never
+// late.
+func (x *ends) isLate(promptID string, attempt int, by string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.known[promptID]
+	return 0 < attempt && attempt < e.attempt && by != e.by
 }

@@ -139,31 +139,40 @@ func TestNewPromptAfterAForgottenEnd(t *testing.T) {
 	}
 }
 
-// TestEndsAreBounded: ends that are long ago, and too many, are forgotten.
+// TestEndsAreBounded: attempts that are over since long, and too many, are forgotten.
 func TestEndsAreBounded(t *testing.T) {
 	e, at := &nats.Ends{}, time.Unix(1000, 0)
-	e.Add("old", 2, 7, at)
-	e.Add("again", 2, 7, at)
-	require.True(t, e.IsOlder("old", 1))
-	require.False(t, e.IsOlder("old", 2))
-	require.False(t, e.IsOlder("old", 0))
-	require.False(t, e.IsOlder("other", 1))
-	e.Add("again", 3, 7, at.Add(9*time.Minute))
-	e.Add("new", 2, 7, at.Add(11*time.Minute))
-	require.False(t, e.IsOlder("old", 1))
-	require.True(t, e.IsOlder("again", 2), "its newer end counts")
+	late := func(id string, attempt int) bool { return e.IsLate(id, attempt, "other") }
+	e.Add("old", 2, "one", 7, at)
+	e.Add("again", 2, "one", 7, at)
+	require.True(t, late("old", 1))
+	require.False(t, late("old", 2))
+	require.False(t, late("old", 0))
+	require.False(t, late("other", 1))
+	require.False(t, e.IsLate("old", 1, "one"), "who has taken a prompt tells how an earlier attempt has ended")
+	e.Add("again", 3, "one", 7, at.Add(9*time.Minute))
+	e.Add("again", 2, "two", 8, at.Add(9*time.Minute))
+	e.Add("new", 2, "one", 7, at.Add(11*time.Minute))
+	require.False(t, late("old", 1))
+	require.True(t, late("again", 2), "the newest attempt counts")
 	for n := range 1 << 14 {
-		e.Add(fmt.Sprint(n), 2, 7, at.Add(11*time.Minute))
+		e.Add(fmt.Sprint(n), 2, "one", 7, at.Add(11*time.Minute))
 	}
-	require.False(t, e.IsOlder("new", 1))
-	require.True(t, e.IsOlder("0", 1))
+	require.False(t, late("new", 1))
+	require.True(t, late("0", 1))
 	require.Equal(t, 1<<14, e.Len())
-	e.Begins("0", 6)
-	require.True(t, e.IsOlder("0", 1), "its process has not read the end")
-	e.Begins("0", 7)
-	require.False(t, e.IsOlder("0", 1))
-	e.Add("first attempts are not kept", 1, 7, at.Add(12*time.Minute))
-	require.Equal(t, 1<<14-1, e.Len())
+	e.Begins("0", "two", 6)
+	require.True(t, late("0", 1), "its process has not read the end")
+	e.Begins("0", "one", 7)
+	require.True(t, late("0", 1), "whoever has taken the prompt tells how an earlier attempt has ended")
+	e.Begins("0", "two", 7)
+	require.False(t, late("0", 1))
+	e.GoesOn("1", 1)
+	require.True(t, late("1", 1), "the end of an earlier attempt is told again")
+	e.GoesOn("1", 2)
+	require.Equal(t, 1<<14-2, e.Len(), "the cache knows that earlier attempts are over")
+	e.Add("first attempts are not kept", 1, "one", 7, at.Add(12*time.Minute))
+	require.Equal(t, 1<<14-2, e.Len())
 }
 
 // TestNewPromptOfAProcessThatLags: a process that has not read the end of a prompt begins a new

@@ -154,19 +154,25 @@ func SetLostTime(d time.Duration) (back func()) {
 	return func() { lostTime = before }
 }
 
-// Ends are the ends of prompts.
+// Taken says in the log that a process has taken a prompt.
+func Taken(b *Bus, promptID string, attempt int) { b.taken(promptID, attempt) }
+
+// Ends are the attempts that are over.
 type Ends struct{ e ends }
 
-// Add says that a prompt has ended with the event id.
-func (x *Ends) Add(promptID string, attempt int, id uint64, at time.Time) {
-	x.e.add(end{promptID, attempt, id, at})
+// Add says that the attempts before attempt are over.
+func (x *Ends) Add(promptID string, attempt int, by string, id uint64, at time.Time) {
+	x.e.add(end{promptID, attempt, by, id, at})
 }
 
-// Begins says that a process that has read the event id begins a prompt.
-func (x *Ends) Begins(promptID string, id uint64) { x.e.begins(promptID, id) }
+// Begins says that a publisher that has read the event id begins a prompt.
+func (x *Ends) Begins(promptID, by string, id uint64) { x.e.begins(promptID, by, id) }
 
-// IsOlder reports whether a prompt has ended with a newer attempt.
-func (x *Ends) IsOlder(id string, attempt int) bool { return x.e.isOlder(id, attempt) }
+// GoesOn says that an attempt runs.
+func (x *Ends) GoesOn(promptID string, attempt int) { x.e.goesOn(promptID, attempt) }
+
+// IsLate reports whether an attempt is over for a publisher.
+func (x *Ends) IsLate(id string, attempt int, by string) bool { return x.e.isLate(id, attempt, by) }
 
 // Len returns the number of ends that are known.
 func (x *Ends) Len() int { return len(x.e.known) }

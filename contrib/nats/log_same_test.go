@@ -118,8 +118,11 @@ func TestSameCaches(t *testing.T) {
 			ev := nodebus.Event{PromptID: id, To: anyText(), Attempt: rand.IntN(4) - 1, Payload: anyPayload(id)}
 			ev.Broadcast = ev.PromptID == "" && ev.To == ""
 			_ = buses[rand.IntN(2)].Log().Append(ev)
-			if rand.IntN(100) == 0 {
+			switch rand.IntN(100) {
+			case 0:
 				_ = buses[rand.IntN(2)].Log().Drop(id)
+			case 1, 2, 3:
+				nats.Taken(buses[rand.IntN(2)], id, rand.IntN(4))
 			}
 		}
 		for range 2 {

@@ -223,6 +223,13 @@ func (b *Bus) flushLog(ctx context.Context) error {
 	return b.log.Flush(ctx)
 }
 
+// taken says in the log that a process has taken a prompt, see [eventLog.taken].
+func (b *Bus) taken(promptID string, attempt int) {
+	if b.log != nil {
+		b.log.taken(promptID, attempt)
+	}
+}
+
 // streamName returns the name of the stream of a part. The subjects of the stream begin
 // with the same name.
 func (b *Bus) streamName(part string) string { return b.opts.Name + "_" + part }

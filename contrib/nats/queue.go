@@ -35,7 +35,8 @@ type queue struct {
 	prompts  *promptStream
 	limits   limits
 	node     string
-	flush    func(context.Context) error // stores the events that were published before
+	flush    func(context.Context) error  // stores the events that were published before
+	taken    func(id string, attempt int) // says that earlier attempts of other processes are over
 	leftover leftover
 	logger   *slog.Logger
 	taking   chan struct{} // holds a token while a Take of this process changes a state
@@ -59,7 +60,7 @@ func (b *Bus) openQueue(ctx context.Context) (*queue, error) {
 		return nil, err
 	}
 	q := &queue{
-		reached: newReached(), prompts: prompts, limits: newLimits(b.opts.Queue), node: b.opts.Node, flush: b.flushLog,
+		reached: newReached(), prompts: prompts, limits: newLimits(b.opts.Queue), node: b.opts.Node, flush: b.flushLog, taken: b.taken,
 		logger: b.logger, taking: make(chan struct{}, 1), sweeper: newSweeper(),
 		index: newIndex(), pushing: map[string]*item{}, broken: map[uint64]error{}, disowned: map[string]bool{},
 	}
@@ -268,6 +269,7 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 		}
 		switch seq, err := q.replace(ctx, x, meta{Gone: true}); {
 		case err == nil:
+			q.taken(x.ID, x.Attempt)
 			gone := *x
 			gone.state = seq
 			_ = q.clean(ctx, &gone) // sweep does it otherwise

@@ -33,6 +33,7 @@ const (
 	recordKeyed                // a key, see nodebus.Coalescer, and what recordForeign has
 	recordKeyedBinary          // a key, and what recordForeignBinary has
 	recordBegins               // how far its process has read before the first event of a prompt, see ends
+	recordTaken                // its process has taken a prompt: the earlier attempts of others are over, see ends
 	recordKinds                // the number of kinds
 )
 
@@ -43,6 +44,9 @@ type record struct {
 	attempt      int
 	data         []byte
 }
+
+// isNote reports whether a record is no event, and tells the readers something about a prompt.
+func (r *record) isNote() bool { return r.kind == recordBegins || r.kind == recordTaken }
 
 // size returns at least the number of bytes that appendRecord appends.
 func (r *record) size() int { return len(r.promptID) + len(r.to) + len(r.data) + 24 }

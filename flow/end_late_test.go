@@ -1,0 +1,78 @@
+package flow_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/flow"
+	"github.com/stretchr/testify/require"
+)
+
+// lateReader is a log that others share. Its hub receives events some time after the others.
+type lateReader struct {
+	nodebus.Log
+	delay time.Duration
+
+	mu   sync.Mutex
+	last chan struct{} // closed when the hub has the newest event
+}
+
+func (l *lateReader) Follow(deliver func(nodebus.Event)) (nodebus.Cursor, func(), error) {
+	return l.Log.Follow(func(ev nodebus.Event) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		before, passed := l.last, make(chan struct{})
+		l.last = passed
+		go func() {
+			defer close(passed)
+			time.Sleep(l.delay)
+			if before != nil {
+				<-before
+			}
+			deliver(ev)
+		}()
+	})
+}
+
+func (l *lateReader) Flush(context.Context) error {
+	l.mu.Lock()
+	last := l.last
+	l.mu.Unlock()
+	if last != nil {
+		<-last
+	}
+	return nil
+}
+
+// TestEndThatIsReadLate has a prompt whose end was told, and whose engine has died before it took
+// the prompt out of the queue. The engine that takes the prompt again reads the log late: it waits
+// until it has read the end, and does not tell it again.
+func TestEndThatIsReadLate(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		log := nodebus.NewMemoryLog(nil)
+		hubOn := func(log nodebus.Log) {
+			f.hub = nodebus.NewHub(&nodebus.HubOptions{Log: log})
+			f.stops = append(f.stops, func() { _ = f.hub.Close() })
+		}
+		var runs atomic.Int64
+		hubOn(log)
+		tape := f.record()
+		q := &hookedQueue{Queue: f.queue, done: func(context.Context) error { return errNet }}
+		dead := f.engine(&flow.EngineOptions{Executor: countingRuns(&runs), Queue: q})
+		stop := f.run(dead)
+		s := f.submit(dead, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
+		hubOn(&lateReader{Log: log, delay: 33 * time.Second}) // a lease lapses after 30 s
+		require.Equal(t, nodebus.Succeeded, f.ended(s))
+		stop()
+		f.run(f.engine(&flow.EngineOptions{Executor: countingRuns(&runs)}))
+		time.Sleep(longer)
+		types, _ := tape.of("p")
+		require.Equal(t, toldOnce, types)
+		require.EqualValues(t, 1, runs.Load())
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
+	})
+}
