@@ -154,6 +154,9 @@ func SetLostTime(d time.Duration) (back func()) {
 	return func() { lostTime = before }
 }
 
+// AnyBytes is the size of an answer that may be large.
+const AnyBytes = anyBytes
+
 // Taken says in the log that a process has taken a prompt.
 func Taken(b *Bus, promptID string, attempt int) { b.taken(promptID, attempt) }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -71,6 +72,9 @@ func streamState(ctx context.Context, nc *nats.Conn, stream, subject string) (la
 // knows that the subject had the message own, or 0, and the stream the message all. The message
 // probably has so many bytes; 0: not known.
 func (l *leader) last(ctx context.Context, subject string, own, all uint64, bytes int) (*jetstream.RawStreamMsg, error) {
+	if bytes == 0 {
+		bytes = anyBytes
+	}
 	return l.ask(ctx, subject, own, all, bytes, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		return l.stream.GetLastMsgForSubject(ctx, subject)
 	})
@@ -135,16 +139,21 @@ func (l *leader) newest(ctx context.Context, subject string, all uint64) (uint64
 	return m.Sequence, nil
 }
 
-// catchUp waits until reads has returned nil for the newest message. It asks again every
-// second, because a message may be deleted before it is read. known returns the newest
+// readTime returns how long to wait until a message was read, before somebody asks whether it is
+// still there, after asking n times. The answer is a whole message: on a slow way, too many
+// answers would keep back what is to be read.
+func readTime(n int) time.Duration { return tryTime << min(n, mostDoubles-1) }
+
+// catchUp waits until reads has returned nil for the newest message. It asks again now and
+// then, because a message may be deleted before it is read. known returns the newest
 // message of the stream that this process knows.
 func (l *leader) catchUp(ctx context.Context, subject string, known func() uint64, reads func(context.Context, uint64) error) error {
-	for {
+	for n := 0; ; n++ {
 		seq, err := l.newest(ctx, subject, known())
 		if err != nil {
 			return err
 		}
-		once, stop := context.WithTimeout(ctx, tryTime)
+		once, stop := context.WithTimeout(ctx, readTime(n))
 		err = reads(once, seq)
 		stop()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {

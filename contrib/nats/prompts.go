@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
@@ -62,7 +63,11 @@ func (s *promptStream) store(ctx context.Context, subject string, x *meta, data 
 // sequence is 0 if there is none. This process knows that the subject had the message own,
 // or 0.
 func (s *promptStream) newest(ctx context.Context, subject string, own uint64) (x meta, seq uint64, err error) {
-	m, err := s.from.last(ctx, subject, own, s.known(), 0)
+	bytes := 0
+	if strings.HasSuffix(subject, ".s") { // a state has no data
+		bytes = 1
+	}
+	m, err := s.from.last(ctx, subject, own, s.known(), bytes)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return x, 0, nil

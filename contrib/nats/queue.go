@@ -129,9 +129,9 @@ func (q *queue) receive(m jetstream.Msg, at *jetstream.MsgMetadata) {
 
 // hasOwn waits until this process has read what it has stored.
 func (q *queue) hasOwn(ctx context.Context) error {
-	for {
+	for n := 0; ; n++ {
 		stored := q.hasStored()
-		once, stop := context.WithTimeout(ctx, tryTime)
+		once, stop := context.WithTimeout(ctx, readTime(n))
 		err := q.wait(once, stored)
 		stop()
 		if err == nil || ctx.Err() != nil || q.check() != nil {

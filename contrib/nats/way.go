@@ -22,6 +22,7 @@ const (
 	wayBytes    = 1 << 20 // of large messages that are under way
 	longestTry  = 30 * time.Second
 	mostDoubles = 5
+	anyBytes    = -1 // the size of an answer that may be large
 )
 
 // way is the way from a bus to NATS. It carries messages until they are answered.
@@ -153,9 +154,13 @@ func firstAnswer[T any](ctx context.Context, all *semaphore.Weighted, bytes int,
 }
 
 // tryFor returns how long to wait for the answer to a message of some bytes until it is sent
-// again, after tries without an answer.
+// again, after tries without an answer. If the size is not known, the second copy comes after a
+// second, as if the answer were small, and then a copy every four seconds.
 func tryFor(bytes, silent int) time.Duration {
-	if bytes <= smallBytes {
+	switch {
+	case bytes == anyBytes && silent > 0:
+		return 4 * tryTime
+	case bytes <= smallBytes:
 		return tryTime
 	}
 	// A header of another program may give any size.

@@ -36,6 +36,7 @@ func TestFirstAnswer(t *testing.T) {
 		"in time":                              {takes: 900 * time.Millisecond, want: 1, calls: 1, after: 900 * time.Millisecond},
 		"later than it was sent again":         {takes: 3500 * time.Millisecond, want: 1, calls: 4, after: 3500 * time.Millisecond},
 		"a large message has more time":        {bytes: 512 << 10, takes: 5 * time.Second, want: 1, calls: 2, after: 5 * time.Second},
+		"a size that is not known":             {bytes: nats.AnyBytes, takes: 5500 * time.Millisecond, want: 1, calls: 3, after: 5500 * time.Millisecond},
 		"a size that cannot be":                {bytes: math.MaxInt, takes: 5 * time.Second, want: 1, calls: 2, after: 5 * time.Second},
 		"no leader at first":                   {none: 3, want: 4, calls: 4, after: 15 * time.Millisecond},
 		"a refusal":                            {err: refusal, want: 1, calls: 1, fails: refusal},
