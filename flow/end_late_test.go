@@ -76,3 +76,59 @@ func TestEndThatIsReadLate(t *testing.T) {
 		require.Empty(t, queued(t, f.queue.List(f.ctx)))
 	})
 }
+
+// TestEndThatTheLogDoesNotTell has a prompt with a record, whose process died before it took the
+// prompt out of the queue. The log does not say whether the end was told: the prompt keeps its
+// lease until the log answers, or goes back when Run ends.
+func TestEndThatTheLogDoesNotTell(t *testing.T) {
+	for name, answers := range map[string]bool{"it answers later": true, "Run ends": false} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				log := nodebus.NewMemoryLog(nil)
+				hubOn := func(log nodebus.Log) {
+					hub := nodebus.NewHub(&nodebus.HubOptions{Log: log})
+					f.hub = hub
+					f.stops = append(f.stops, func() { _ = hub.Close() })
+				}
+				var runs atomic.Int64
+				hubOn(log)
+				tape := f.record()
+				q := &hookedQueue{Queue: f.queue, done: func(context.Context) error { return errNet }}
+				dead := f.engine(&flow.EngineOptions{Executor: countingRuns(&runs), Queue: q})
+				stop := f.run(dead)
+				require.Equal(t, nodebus.Succeeded, f.ended(f.submit(dead, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})))
+				stop()
+				deaf := &deafLog{Log: log}
+				deaf.deaf.Store(true)
+				hubOn(deaf)
+				stop = f.run(f.engine(&flow.EngineOptions{Executor: countingRuns(&runs)}))
+				time.Sleep(time.Hour)
+				require.Equal(t, []string{"+p"}, queued(t, f.queue.List(f.ctx)), "the prompt keeps its lease")
+				if !answers {
+					stop()
+					require.Equal(t, []string{"p"}, queued(t, f.queue.List(f.ctx)))
+					f.run(f.engine(&flow.EngineOptions{Executor: countingRuns(&runs)}))
+				}
+				deaf.deaf.Store(false)
+				time.Sleep(longer)
+				types, _ := tape.of("p")
+				require.Equal(t, toldOnce, types)
+				require.EqualValues(t, 1, runs.Load())
+				require.Empty(t, queued(t, f.queue.List(f.ctx)))
+			})
+		})
+	}
+}
+
+// deafLog is a log that may fail to say what it has stored.
+type deafLog struct {
+	nodebus.Log
+	deaf atomic.Bool
+}
+
+func (l *deafLog) Flush(context.Context) error {
+	if l.deaf.Load() {
+		return errNet
+	}
+	return nil
+}

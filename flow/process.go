@@ -82,7 +82,7 @@ func (e *Engine) unfit(ctx context.Context, j *job) error {
 // prompt may end between the answer of the store and the Push, and would run twice.
 //
 // Without an answer of the store the attempt does not begin, and its prompt goes back to the
-// queue, unless it is interrupted.
+// queue, unless it is interrupted. So it does if there is a record, and no answer of the log.
 func (e *Engine) endedEarlier(j *job, lk *leaseKeeper) bool {
 	if e.endsHere(j) {
 		e.completeLease(j, 0)
@@ -91,11 +91,13 @@ func (e *Engine) endedEarlier(j *job, lk *leaseKeeper) bool {
 	}
 	asking, stop := e.asking(j)
 	defer stop()
-	switch rec, err := e.awaitRecord(asking, j.p.ID); {
+	rec, err := e.awaitRecord(asking, j.p.ID)
+	switch {
 	case errors.Is(err, ErrNotFound):
 		return false
 	case err != nil:
 		return e.handOver(j, lk) || !e.isInterrupted(j.en)
+	case e.awaitEarlier(asking, j.p.ID) != nil && e.handOver(j, lk): // the next attempt finds the record
 	case e.claim(j):
 		e.repeatEnd(j, &rec)
 	}
@@ -119,20 +121,44 @@ func (e *Engine) asking(j *job) (context.Context, context.CancelFunc) {
 
 // awaitRecord is recordAt, and asks again while the store fails, until ctx ends.
 func (e *Engine) awaitRecord(ctx context.Context, id string) (rec Record, err error) {
-	rec, err = e.recordAt(ctx, id)
-	for pause := firstPause; err != nil && !isAny(err, ErrNotFound) && ctx.Err() == nil; pause = min(2*pause, lastPause) {
+	err = e.asks(ctx, id, "no answer whether the prompt has a record: asking again", ErrNotFound, func() (err error) {
+		rec, err = e.recordAt(ctx, id)
+		return err
+	})
+	return rec, err
+}
+
+// awaitEarlier waits until the hub has what earlier attempts of a prompt have told in other
+// processes, and asks again while the log fails, until ctx ends. See [nodebus.FlushingLog].
+func (e *Engine) awaitEarlier(ctx context.Context, id string) error {
+	err := e.asks(ctx, id, "no answer whether the end of the prompt was told: asking again", nodebus.ErrClosed, func() error {
+		once, cancel := context.WithTimeout(ctx, storeTime)
+		defer cancel()
+		return apart(func() error { return e.hub.Flush(once) })
+	})
+	if isAny(err, nodebus.ErrClosed) { // then the end is not told either
+		return nil
+	}
+	return err
+}
+
+// asks calls ask until it succeeds, or returns an error that is an answer, or ctx ends. The Logger
+// receives text and the first error that is none.
+func (e *Engine) asks(ctx context.Context, id, text string, answer error, ask func() error) error {
+	err := ask()
+	for pause := firstPause; err != nil && !isAny(err, answer) && ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		if pause == firstPause {
-			e.opts.Logger.Error("no answer whether the prompt has a record: asking again", "prompt", id, "error", err)
+			e.opts.Logger.Error(text, "prompt", id, "error", err)
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-			rec, err = e.recordAt(ctx, id)
+			err = ask()
 		case <-ctx.Done():
 		}
 		timer.Stop()
 	}
-	return rec, err
+	return err
 }
 
 // endsHere waits while somebody here ends the prompt, and reports whether it has ended.
@@ -160,7 +186,7 @@ func (e *Engine) endsHere(j *job) bool {
 func (e *Engine) repeatEnd(j *job, rec *Record) {
 	e.renumber(j, rec.Attempt)
 	terminal := rec.terminal()
-	outcome, closed, err := e.told(j.p.ID)
+	outcome, closed, err := e.hub.Ended(j.p.ID)
 	if err != nil {
 		e.opts.Logger.Error("no answer whether the end was told: telling it again", "prompt", j.p.ID, "error", err)
 	}
@@ -168,16 +194,6 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 		terminal = nil
 	}
 	e.lastWord(j, terminal, closed, rec)
-}
-
-// told reports which of the last events of a prompt the log has. It flushes the log first: an
-// earlier attempt may have told the end in another process just before this engine took the prompt.
-func (e *Engine) told(id string) (outcome, closed bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
-	flushed := apart(func() error { return e.hub.Flush(ctx) })
-	outcome, closed, err = e.hub.Ended(id)
-	return outcome, closed, errors.Join(flushed, err)
 }
 
 // recordOf is awaitRecord for a prompt, and not for another prompt with the same id.
