@@ -37,3 +37,14 @@ func (d *DB) Closing() <-chan struct{} { return d.closed }
 
 // Prompts returns the number of prompts in the file.
 func Prompts(tx *bbolt.Tx) int { return tx.Bucket(bucketPrompts).Stats().KeyN }
+
+// Grows calls f, which makes the file longer, while another call waits to look at the length.
+func (d *DB) Grows(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+	info, err := d.file.Stat()
+	if err == nil {
+		d.size = info.Size()
+	}
+}

@@ -227,9 +227,9 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 // at the length of the file: bbolt reads the head of the file while it holds its locks, and
 // would keep them for ever after a fault.
 func (w *writer) usable(changes bool) error {
-	info, err := w.file.Stat()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	info, err := w.file.Stat() // with the lock: the file may grow, and w.size is older then
 	switch {
 	case w.stuck || changes && w.broken != nil:
 		return w.broken

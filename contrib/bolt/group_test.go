@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/bolt"
@@ -134,4 +136,24 @@ func TestCloseWaits(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, has(t, again, "key"))
 	require.NoError(t, again.Close())
+}
+
+// TestGrowsWhileRead checks that a call that reads the file while the file grows does not take it
+// for one that has become shorter.
+func TestGrowsWhileRead(t *testing.T) {
+	db := open(t, newPath(t), nil)
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a"}, nil))
+	read := make(chan error)
+	db.Grows(func() {
+		go func() {
+			_, err := db.Has("key")
+			read <- err
+		}()
+		time.Sleep(20 * time.Millisecond) // the call looks at the file now, if it does not wait
+		info, err := os.Stat(db.Path())
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(db.Path(), 2*info.Size()))
+	})
+	require.NoError(t, <-read)
+	require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "b"}, nil))
 }
