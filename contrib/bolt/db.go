@@ -111,7 +111,7 @@ func (d *DB) openParts() (err error) {
 	d.log = log
 	d.setLog(log)
 	log.expire()
-	d.queue.oweOlder()
+	d.queue.removeOlder()
 	if !d.opts.Restored && len(d.queue.dropped) == 0 {
 		return nil
 	}

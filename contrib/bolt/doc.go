@@ -77,7 +77,6 @@
 //	file.go     making a file, opening it, its version
 //	pages.go    looks at the pages before bbolt trusts them
 //	group.go    gathers changes, and commits them in one transaction
-//	debts.go    what each transaction removes, until the disk has taken it
 //	codec.go    keys and values, with checksums
 //	queue.go    Push, Move, Delete, List      lease.go   Take, and leases
 //	load.go     reads the queue at Open

@@ -38,6 +38,11 @@ func TestDoneAfterEnd(t *testing.T) {
 			})
 			release()
 			<-inside
+			var kept int
+			next := d.Begin(func(tx *bbolt.Tx) error {
+				kept = bolt.Prompts(tx)
+				return nil
+			})
 			require.NoError(t, d.Log().Append(nodebus.Event{PromptID: "p", Attempt: 1, Payload: nodebus.Executing{PromptID: "p"}}))
 			done := make(chan error, 1)
 			go func() { done <- lease.Done(ctx) }()
@@ -45,11 +50,6 @@ func TestDoneAfterEnd(t *testing.T) {
 				require.NoError(t, err)
 			}
 			require.Error(t, d.Queue().Move(ctx, "none", 1), "Done has begun its change before this returns")
-			var kept int
-			next := d.Begin(func(tx *bbolt.Tx) error {
-				kept = bolt.Prompts(tx)
-				return nil
-			})
 			close(goOn)
 			require.NoError(t, held.Wait(ctx))
 			if err := other.Wait(ctx); fails {

@@ -38,6 +38,13 @@ func (d *DB) Closing() <-chan struct{} { return d.closed }
 // Prompts returns the number of prompts in the file.
 func Prompts(tx *bbolt.Tx) int { return tx.Bucket(bucketPrompts).Stats().KeyN }
 
+// Waiting returns the number of changes that the goroutine that writes has not begun.
+func (d *DB) Waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.waiting)
+}
+
 // Grows calls f, which makes the file longer, while another call waits to look at the length.
 func (d *DB) Grows(f func()) {
 	d.mu.Lock()
@@ -47,4 +54,12 @@ func (d *DB) Grows(f func()) {
 	if err == nil {
 		d.size = info.Size()
 	}
+}
+
+// TooLarge is a change that the disk does not take, alone or together with others.
+func TooLarge(tx *bbolt.Tx) error {
+	db := tx.DB()
+	db.MaxSize = 1 // the file must not grow
+	tx.OnCommit(func() { panic("there is room") })
+	return tx.Bucket(bucketMeta).Put([]byte("large"), make([]byte, 1<<20))
 }

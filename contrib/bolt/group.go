@@ -22,9 +22,8 @@ type writer struct {
 	db   *bbolt.DB
 	file *os.File // the file of db
 	path string
-	log  *log // what waits there is a part of each transaction; nil if the file has no log yet
-
-	debts debts // they are a part of each transaction, too
+	log  *log      // what waits there is a part of each transaction; nil if the file has no log yet
+	owed []*change // what the disk has not taken, and must take: a part of each transaction, too. The goroutine's own
 
 	mu      sync.Mutex
 	waiting []*change
@@ -39,6 +38,7 @@ type writer struct {
 // change is a function that changes the file.
 type change struct {
 	apply func(*bbolt.Tx) error
+	owed  bool          // see owe
 	err   error         // valid after done is closed
 	done  chan struct{} // closed when the change is durable, or has failed
 }
@@ -54,7 +54,18 @@ func newWriter(db *bbolt.DB, file *os.File, path string) *writer {
 // again after another change of the same transaction has failed; what it sets is valid when the
 // change is done. It must hold no lock that a caller of begin holds.
 func (w *writer) begin(apply func(*bbolt.Tx) error) *change {
-	c := &change{apply: apply, done: make(chan struct{})}
+	return w.beginChange(&change{apply: apply, done: make(chan struct{})})
+}
+
+// owe begins a change that removes from the file what has left memory. Nobody can withdraw it,
+// and if the disk does not take it, each transaction makes it again before all later changes. So
+// memory and file agree in the end, and what is later in the file is not removed: apply must
+// name what it removes.
+func (w *writer) owe(apply func(*bbolt.Tx) error) *change {
+	return w.beginChange(&change{apply: apply, owed: true, done: make(chan struct{})})
+}
+
+func (w *writer) beginChange(c *change) *change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -74,8 +85,8 @@ func (w *writer) begin(apply func(*bbolt.Tx) error) *change {
 }
 
 // wait waits until the change is durable, or has failed. If ctx ends before the goroutine
-// has begun with the change, wait withdraws it and returns the cause. Otherwise it waits
-// for the disk.
+// has begun with the change, wait withdraws it, unless it is owed, and returns the cause.
+// Otherwise it waits for the disk.
 func (w *writer) wait(ctx context.Context, c *change) error {
 	select {
 	case <-c.done:
@@ -84,7 +95,7 @@ func (w *writer) wait(ctx context.Context, c *change) error {
 	}
 	w.mu.Lock()
 	at := slices.Index(w.waiting, c)
-	if at >= 0 {
+	if at >= 0 && !c.owed {
 		w.waiting = slices.Delete(w.waiting, at, at+1)
 	}
 	w.mu.Unlock()
@@ -148,23 +159,26 @@ func (w *writer) run() {
 // Each transaction writes first what the log has gathered. So a change never overtakes an
 // event that was published before it: a prompt is not done before its last event is in the
 // file. Followers receive the events before the callers of the changes continue: who waits
-// until a prompt is done finds its last event at the hub. At its end, each transaction pays the
-// debts. They are older than what the log has gathered, for the same reason.
+// until a prompt is done finds its last event at the hub.
 func (w *writer) commit(batch []*change) {
-	for len(batch) > 0 || w.log.waits() || w.debts.waits() {
+	for len(batch) > 0 || w.log.waits() || len(w.owed) > 0 {
 		failed, err := w.try(batch)
 		if failed >= 0 {
 			batch[failed].finish(err)
 			batch = slices.Delete(batch, failed, failed+1)
 			continue
 		}
-		w.debts.paid(err)
 		w.log.written(err)
-		if err != nil && len(batch) > 1 {
+		switch {
+		case err == nil:
+			w.owed = nil
+		case len(batch) > 1:
 			for _, c := range batch {
 				w.commit([]*change{c})
 			}
 			return
+		case len(batch) == 1 && batch[0].owed:
+			w.owed = append(w.owed, batch[0])
 		}
 		for _, c := range batch {
 			c.finish(err)
@@ -181,7 +195,6 @@ func (c *change) finish(err error) {
 // try makes one transaction. If a change fails, failed is its index, and nothing has
 // changed. Otherwise failed is -1, and err is the error of the disk.
 func (w *writer) try(batch []*change) (failed int, err error) {
-	w.debts.begins()
 	w.log.begins()
 	if err := w.usable(true); err != nil {
 		return -1, err
@@ -201,6 +214,11 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 		if err := w.log.write(tx); err != nil {
 			return w.diskError(err)
 		}
+		for _, c := range w.owed {
+			if err := c.apply(tx); err != nil {
+				return w.diskError(err)
+			}
+		}
 		for i, c := range batch {
 			failed = i
 			if err := c.apply(tx); err != nil {
@@ -208,9 +226,6 @@ func (w *writer) try(batch []*change) (failed int, err error) {
 			}
 		}
 		failed = -1
-		if err := w.debts.pay(tx); err != nil {
-			return w.diskError(err)
-		}
 		if err := tx.Commit(); err != nil {
 			return w.diskError(err)
 		}

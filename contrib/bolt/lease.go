@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/flow"
+	"go.etcd.io/bbolt"
 )
 
 // Take writes the number of the attempt before it returns the lease: if the process dies
@@ -196,7 +197,8 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 }
 
 // Done removes the prompt from memory first, and then with its signals from the file, see
-// beginDelete. If the disk fails, the next change of the file removes them.
+// beginDelete. If the disk fails, the next change of the file removes them. A signal that is sent
+// later is for the next prompt with the id.
 func (l *lease) Done(ctx context.Context) error {
 	q := l.q
 	q.mu.Lock()
@@ -208,12 +210,11 @@ func (l *lease) Done(ctx context.Context) error {
 		q.mu.Unlock()
 		return err
 	}
-	q.forget(l.job.Prompt.ID, l.e)
-	q.d.debts.owePrompt(l.e.born)
-	q.d.debts.oweSignals(l.job.Prompt.ID, q.d.signals.newest())
-	wait := q.begin(nothing)
+	id, born, signals := l.job.Prompt.ID, l.e.born, q.d.signals.newest()
+	q.forget(id, l.e)
+	c := q.d.owe(func(tx *bbolt.Tx) error { return removeEnded(tx, born, id, signals) })
 	q.mu.Unlock()
-	return wait(ctx)
+	return q.d.wait(ctx, c)
 }
 
 // Release gives the place back in memory first. If the disk fails, the next process counts

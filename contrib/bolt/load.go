@@ -43,7 +43,8 @@ func openQueue(d *DB) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(x loaded) bool { return q.older[x.born] })
+	isOlder := func(x loaded) bool { return q.older[x.born] }
+	all, q.dropped = slices.DeleteFunc(all, isOlder), slices.DeleteFunc(q.dropped, isOlder)
 	slices.SortFunc(all, func(a, b loaded) int { return cmp.Compare(a.place.seq, b.place.seq) })
 	q.mem, err = fill(d, all)
 	return q, err
@@ -98,19 +99,16 @@ func (q *queue) dropSecrets(tx *bbolt.Tx) error {
 	return nil
 }
 
-// oweOlder makes the next change remove what Open has found to be done.
-func (q *queue) oweOlder() {
+// removeOlder begins to remove what Open has found to be done.
+func (q *queue) removeOlder() {
 	for born := range q.older {
-		q.d.debts.owePrompt(born)
+		q.d.owe(func(tx *bbolt.Tx) error { return removePrompt(tx, born) })
 	}
 }
 
 // tellDropped tells the logger which prompts have lost their secrets.
 func (q *queue) tellDropped() {
 	for _, x := range q.dropped {
-		if q.older[x.born] {
-			continue // it is done
-		}
 		_ = nodebus.Protect(func() error {
 			q.d.logger.Warn("bolt: a prompt has lost its secrets, because the key does not open them, and Options.DropSecrets is set: it runs without them",
 				"file", q.d.path, "prompt", x.prompt.ID)

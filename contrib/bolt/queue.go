@@ -61,12 +61,17 @@ func (q *queue) begin(apply func(tx *bbolt.Tx) error) (wait func(context.Context
 func (q *queue) beginDelete(borns []uint64, ids []string) (wait func(context.Context) error) {
 	return q.begin(func(tx *bbolt.Tx) error {
 		for i, id := range ids {
-			if err := errors.Join(removePrompt(tx, borns[i]), removeSignals(tx, id, allSignals)); err != nil {
+			if err := removeEnded(tx, borns[i], id, allSignals); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// removeEnded removes a prompt from the file, and its signals up to a number.
+func removeEnded(tx *bbolt.Tx, born uint64, id string, upTo uint64) error {
+	return errors.Join(removePrompt(tx, born), removeSignals(tx, id, upTo))
 }
 
 // removePrompt removes a prompt from the file.

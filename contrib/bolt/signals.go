@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/nodebus/nodebus"
@@ -207,7 +208,7 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 func (m *signals) empty(promptID string, b *box) {
 	if b.dropped {
 		b.len, b.ends, b.dropped = 0, false, false
-		m.d.debts.oweSignals(promptID, m.seq)
+		m.owe(promptID, m.seq)
 	}
 }
 
@@ -239,8 +240,7 @@ func (m *signals) Drop(ctx context.Context, promptID string) error {
 		defer leave()
 		if b.len > 0 {
 			b.len, b.ends = 0, false
-			m.d.debts.oweSignals(promptID, m.newest())
-			err = m.d.write(ctx, nothing)
+			err = m.d.wait(ctx, m.owe(promptID, m.newest()))
 		}
 	case m.d.life.Err() != nil:
 		return err
@@ -257,7 +257,7 @@ func (m *signals) Drop(ctx context.Context, promptID string) error {
 func (m *signals) dropLater(promptID string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.d.debts.oweSignals(promptID, m.seq)
+	m.owe(promptID, m.seq)
 	b := m.boxes[promptID]
 	switch {
 	case b == nil:
@@ -267,6 +267,15 @@ func (m *signals) dropLater(promptID string) {
 		b.dropped = true
 	}
 }
+
+// owe begins to remove the signals of a prompt up to a number. Later signals are for the next
+// prompt with the id.
+func (m *signals) owe(promptID string, upTo uint64) *change {
+	return m.d.owe(func(tx *bbolt.Tx) error { return removeSignals(tx, promptID, upTo) })
+}
+
+// allSignals is a number that no signal reaches.
+const allSignals = math.MaxUint64
 
 // removeSignals removes the signals of a prompt up to a number.
 func removeSignals(tx *bbolt.Tx, promptID string, upTo uint64) error {

@@ -15,15 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// interrupts returns how many interrupts a prompt receives that begins now.
-func interrupts(db *bolt.DB, id string) (n int, err error) {
-	stop, err := db.Signals().Receive(id, func(flow.Signal) error { n++; return nil })
-	if err == nil {
-		stop()
-	}
-	return n, err
-}
-
 // endOnFullDisk ends interrupted prompts while the disk takes nothing. Then there is room, and
 // the id of one of them is used again. The file at path is closed; beside it is a copy that is
 // as after a crash.
