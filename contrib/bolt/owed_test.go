@@ -2,14 +2,17 @@ package bolt_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/bolt"
 	"github.com/nodebus/nodebus/flow"
+	"github.com/nodebus/nodebus/internal/bubble"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 )
@@ -69,6 +72,35 @@ func TestDoneAfterSend(t *testing.T) {
 	n, err := interrupts(open(t, write(t, text), nil), "p")
 	require.NoError(t, err)
 	require.Zero(t, n)
+}
+
+// TestDropBesideSend checks that Drop drops a signal that waits for the disk, in memory and in the
+// file, also if the context of Drop ends: the next prompt with the id must not receive it.
+func TestDropBesideSend(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		path := newPath(t)
+		db := open(t, path, nil)
+		resume := db.SlowDisk()
+		defer resume()
+		sent := starts(func() error {
+			return db.Signals().Send(t.Context(), flow.Signal{PromptID: "p", Interrupt: true})
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, db.Signals().Drop(ctx, "p"), context.Canceled)
+		resume()
+		require.NoError(t, <-sent)
+		n, err := interrupts(db, "p")
+		require.NoError(t, err)
+		require.Zero(t, n)
+
+		synctest.Wait()                // no other change is needed
+		text, err := os.ReadFile(path) // what a crash leaves
+		require.NoError(t, err)
+		n, err = interrupts(open(t, write(t, text), nil), "p")
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
 }
 
 // TestDropSecretsOfOlder checks that Open does not look for the secrets of a prompt that it has

@@ -209,6 +209,7 @@ func (m *signals) empty(promptID string, b *box) {
 	if b.dropped {
 		b.len, b.ends, b.dropped = 0, false, false
 		m.owe(promptID, m.seq)
+		_ = m.mem.Drop(context.Background(), promptID) // what was sent beside the Drop
 	}
 }
 
