@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// endOnFullDisk ends interrupted prompts while the disk takes nothing. Then there is room, and
-// the id of one of them is used again. The file at path is closed; beside it is a copy that is
-// as after a crash.
+// endOnFullDisk ends interrupted prompts while the disk takes nothing, and refuses a signal. Then
+// there is room, and the id of one of the prompts is used again. The file at path is closed; beside
+// it is a copy that is as after a crash.
 func endOnFullDisk(path string, say func(...any)) {
 	db, err := bolt.Open(path, nil)
 	must(err)
@@ -36,6 +36,13 @@ func endOnFullDisk(path string, say func(...any)) {
 		}
 	}
 	end("again")
+	stop, err := db.Signals().Receive("refused", func(flow.Signal) error { room(0); return errRefused })
+	must(err)
+	if err := db.Signals().Send(ctx, flow.Signal{PromptID: "refused", Interrupt: true}); !errors.Is(err, errRefused) {
+		must(fmt.Errorf("a signal that is refused: %w", err))
+	}
+	stop()
+	room(1 << 62)
 	must(push("again"))
 	n, err := interrupts(db, "again")
 	must(err)
@@ -48,7 +55,8 @@ func endOnFullDisk(path string, say func(...any)) {
 }
 
 // TestEndOnFullDisk checks that a prompt does not receive an interrupt of an earlier prompt with
-// its id, and that prompts stay done, although the disk was full when they ended.
+// its id, that prompts stay done, and that a refused signal does not come back, although the disk
+// was full then.
 func TestEndOnFullDisk(t *testing.T) {
 	path := newPath(t)
 	p := start(t, "ends", path)
@@ -56,7 +64,7 @@ func TestEndOnFullDisk(t *testing.T) {
 	for _, path := range []string{path, path + ".crash"} {
 		db := open(t, path, nil)
 		requireLen(t, db, 1, 0)
-		for _, id := range []string{"again", "last"} {
+		for _, id := range []string{"again", "last", "refused"} {
 			n, err := interrupts(db, id)
 			require.NoError(t, err)
 			require.Zero(t, n, id)

@@ -125,10 +125,12 @@ func (m *signals) Send(ctx context.Context, s flow.Signal) error {
 	}
 	kept := false
 	defer func() { // deferred: a receiver may call runtime.Goexit
-		if kept || !m.takeBack(s.PromptID, key) {
-			b.len++
-			b.ends = b.ends || s.Interrupt && kept
+		if !kept {
+			m.takeBack(key)
+			return
 		}
+		b.len++
+		b.ends = b.ends || s.Interrupt
 	}()
 	if err := m.mem.Send(ctx, s); err != nil {
 		return err
@@ -145,14 +147,10 @@ func (m *signals) key(promptID string) []byte {
 	return append(prefix(promptID), number(m.seq)...)
 }
 
-// takeBack removes a signal that its receiver has refused, and reports whether the file has
-// it no longer.
-func (m *signals) takeBack(promptID string, key []byte) bool {
-	err := m.d.write(context.Background(), func(tx *bbolt.Tx) error { return tx.Bucket(bucketSignals).Delete(key) })
-	if err != nil && !errors.Is(err, nodebus.ErrClosed) {
-		m.d.logger.Warn("a refused signal stays in the file until its prompt ends", "file", m.d.path, "prompt", promptID, "error", err)
-	}
-	return err == nil
+// takeBack removes a signal that its receiver has refused.
+func (m *signals) takeBack(key []byte) {
+	c := m.d.owe(func(tx *bbolt.Tx) error { return tx.Bucket(bucketSignals).Delete(key) })
+	_ = m.d.wait(context.Background(), c)
 }
 
 // box returns the box of a prompt. m.mu is held, or nobody else uses m yet.
