@@ -201,8 +201,8 @@ func TestPushWhileDoneFails(t *testing.T) {
 	}
 }
 
-// TestSignalsEndWithPrompt checks that the signals of a prompt leave the file together with
-// the prompt: a later prompt with its id must not receive them after a crash.
+// TestSignalsEndWithPrompt checks that the signals of a prompt leave memory and the file together
+// with the prompt: a later prompt with its id must not receive them, also not after a crash.
 func TestSignalsEndWithPrompt(t *testing.T) {
 	for name, end := range map[string]func(flow.Lease, flow.Queue) error{
 		"Done": func(l flow.Lease, _ flow.Queue) error { return l.Done(t.Context()) },
@@ -224,18 +224,23 @@ func TestSignalsEndWithPrompt(t *testing.T) {
 			l, err := db.Queue().TakeOne(t.Context(), "a")
 			require.NoError(t, err)
 			require.NoError(t, end(l, db.Queue()))
-			text, err := os.ReadFile(path) // what a crash leaves before the engine calls Drop
-			require.NoError(t, err)
-			require.NoError(t, db.Signals().Drop(t.Context(), "a"))
-
-			after := open(t, write(t, text), nil)
-			for id, want := range map[string]int{"a": 0, "ab": 2} {
-				got := 0
-				stop, err := after.Signals().Receive(id, func(flow.Signal) error { got++; return nil })
+			requireSignals := func(want map[string]int) { // before the engine calls Drop
+				text, err := os.ReadFile(path) // what a crash leaves
 				require.NoError(t, err)
-				stop()
-				require.Equal(t, want, got, id)
+				for _, db := range []*bolt.DB{db, open(t, write(t, text), nil)} {
+					for id, n := range want {
+						got, err := interrupts(db, id)
+						require.NoError(t, err)
+						require.Equal(t, n, got, id)
+					}
+				}
 			}
+			requireSignals(map[string]int{"a": 0, "ab": 2})
+			require.NoError(t, db.Queue().Push(t.Context(), &nodebus.Prompt{ID: "a"}, nil))
+			require.NoError(t, db.Signals().Send(t.Context(), flow.Signal{PromptID: "a", Interrupt: true}))
+			requireSignals(map[string]int{"a": 1, "ab": 2})
+			require.NoError(t, db.Signals().Drop(t.Context(), "a"))
+			requireSignals(map[string]int{"a": 0, "ab": 2})
 		})
 	}
 }

@@ -196,7 +196,7 @@ func (l *lease) Extend(ctx context.Context, d time.Duration) error {
 	return l.mem.Extend(ctx, d)
 }
 
-// Done removes the prompt from memory first, and then with its signals from the file, see
+// Done removes the prompt and its signals from memory first, and then from the file, see
 // beginDelete. If the disk fails, the next change of the file removes them. A signal that is sent
 // later is for the next prompt with the id.
 func (l *lease) Done(ctx context.Context) error {
@@ -210,9 +210,10 @@ func (l *lease) Done(ctx context.Context) error {
 		q.mu.Unlock()
 		return err
 	}
-	id, born, signals := l.job.Prompt.ID, l.e.born, q.d.signals.newest()
+	id, born := l.job.Prompt.ID, l.e.born
 	q.forget(id, l.e)
-	c := q.d.owe(func(tx *bbolt.Tx) error { return removeEnded(tx, born, id, signals) })
+	upTo, _ := q.d.signals.forget(id)
+	c := q.d.owe(func(tx *bbolt.Tx) error { return removeEnded(tx, born, id, upTo) })
 	q.mu.Unlock()
 	return q.d.wait(ctx, c)
 }

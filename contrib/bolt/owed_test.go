@@ -17,7 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// interrupts returns how many interrupts a prompt receives that begins now.
+// interrupts returns how many signals a prompt receives that begins now.
 func interrupts(db *bolt.DB, id string) (n int, err error) {
 	stop, err := db.Signals().Receive(id, func(flow.Signal) error { n++; return nil })
 	if err == nil {

@@ -302,6 +302,7 @@ func (q *queue) Delete(ctx context.Context, ids ...string) (deleted []*nodebus.P
 		if e.deletes = nil; err != nil {
 			continue
 		}
+		q.d.signals.dropLater(deleted[i].ID)
 		q.leaves(ctx, deleted[i].ID, e)
 	}
 	if err != nil {

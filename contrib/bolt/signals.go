@@ -34,7 +34,7 @@ type signals struct {
 type box struct {
 	turn    chan struct{} // capacity 1: who puts a value in has the turn
 	running int           // calls of Send and Drop that have the turn, or wait for it
-	dropped bool          // a Drop did not get the turn: whoever has it next empties the box
+	dropped bool          // forget did not have the turn: whoever has it next empties the box
 	len     int           // signals in the file
 	ends    bool          // an interrupt is in the file
 }
@@ -202,20 +202,13 @@ func (m *signals) enter(ctx context.Context, promptID string) (b *box, leave fun
 	return nil, nil, err
 }
 
-// empty empties a box if a Drop could not. m.mu is held, and the caller has the turn.
+// empty empties a box if forget could not. m.mu is held, and the caller has the turn.
 func (m *signals) empty(promptID string, b *box) {
 	if b.dropped {
 		b.len, b.ends, b.dropped = 0, false, false
 		m.owe(promptID, m.seq)
 		_ = m.mem.Drop(context.Background(), promptID) // what was sent beside the Drop
 	}
-}
-
-// newest returns the newest number of a signal.
-func (m *signals) newest() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.seq
 }
 
 func (m *signals) Receive(promptID string, f func(flow.Signal) error) (stop func(), err error) {
@@ -239,32 +232,42 @@ func (m *signals) Drop(ctx context.Context, promptID string) error {
 		defer leave()
 		if b.len > 0 {
 			b.len, b.ends = 0, false
-			err = m.d.wait(ctx, m.owe(promptID, m.newest()))
+			m.mu.Lock()
+			c := m.owe(promptID, m.seq)
+			m.mu.Unlock()
+			err = m.d.wait(ctx, c)
 		}
 	case m.d.life.Err() != nil:
 		return err
 	default:
 		m.dropLater(promptID)
 	}
-	if dropping := m.mem.Drop(ctx, promptID); err == nil {
-		err = dropping
-	}
+	_ = m.mem.Drop(ctx, promptID)
 	return err
 }
 
-// dropLater drops the signals in the file for a Drop that did not get the turn.
+// dropLater is Drop without the turn. The caller does not wait for the disk.
 func (m *signals) dropLater(promptID string) {
+	if upTo, has := m.forget(promptID); has {
+		m.owe(promptID, upTo)
+	}
+}
+
+// forget drops the signals of a prompt in memory, and those that are being sent. If the file may
+// have signals, the caller removes them up to a number.
+func (m *signals) forget(promptID string) (upTo uint64, has bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.owe(promptID, m.seq)
 	b := m.boxes[promptID]
 	switch {
 	case b == nil:
-	case b.running == 0:
-		delete(m.boxes, promptID)
+	case b.running == 0: // nobody has the turn; len stays, so that Drop waits for the disk
+		b.ends = false
 	default:
 		b.dropped = true
 	}
+	_ = m.mem.Drop(context.Background(), promptID)
+	return m.seq, b != nil
 }
 
 // owe begins to remove the signals of a prompt up to a number. Later signals are for the next
