@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 
 	"go.etcd.io/bbolt"
@@ -56,10 +57,26 @@ func (d *DB) Grows(f func()) {
 	}
 }
 
-// TooLarge is a change that the disk does not take, alone or together with others.
+// TooLarge is a change that the disk does not take, alone or together with others. After it, the
+// disk takes only what has room in the file.
 func TooLarge(tx *bbolt.Tx) error {
-	db := tx.DB()
-	db.MaxSize = 1 // the file must not grow
+	tx.DB().MaxSize = 1
 	tx.OnCommit(func() { panic("there is room") })
 	return tx.Bucket(bucketMeta).Put([]byte("large"), make([]byte, 1<<20))
+}
+
+// Room lets the file grow again after TooLarge.
+func Room(tx *bbolt.Tx) error {
+	tx.DB().MaxSize = 0
+	return nil
+}
+
+// Committed returns the file as it is before the transaction of a change.
+func Committed(tx *bbolt.Tx) ([]byte, error) {
+	var text bytes.Buffer
+	err := tx.DB().View(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(&text)
+		return err
+	})
+	return text.Bytes(), err
 }
