@@ -57,10 +57,9 @@ func (w *writer) begin(apply func(*bbolt.Tx) error) *change {
 	return w.beginChange(&change{apply: apply, done: make(chan struct{})})
 }
 
-// owe begins a change that removes from the file what has left memory. Nobody can withdraw it,
-// and if the disk does not take it, each transaction makes it again before all later changes. So
-// memory and file agree in the end, and what is later in the file is not removed: apply must
-// name what it removes.
+// owe begins a change that removes from the file what has left memory. It cannot be withdrawn. If
+// the disk does not take it, each transaction makes it again, before all later changes, until the
+// disk takes it. So apply must not remove what is added later.
 func (w *writer) owe(apply func(*bbolt.Tx) error) *change {
 	return w.beginChange(&change{apply: apply, owed: true, done: make(chan struct{})})
 }
