@@ -82,7 +82,8 @@ func (e *Engine) unfit(ctx context.Context, j *job) error {
 // prompt may end between the answer of the store and the Push, and would run twice.
 //
 // Without an answer of the store the attempt does not begin, and its prompt goes back to the
-// queue, unless it is interrupted. So it does if there is a record, and no answer of the log.
+// queue, unless it is interrupted. So it does if there is a record, and no answer of the log. If
+// the attempt has lost its lease, endsAgain remembers an end that is not stored.
 func (e *Engine) endedEarlier(j *job, lk *leaseKeeper) bool {
 	if e.endsHere(j) {
 		e.completeLease(j, 0)
@@ -96,7 +97,7 @@ func (e *Engine) endedEarlier(j *job, lk *leaseKeeper) bool {
 	case errors.Is(err, ErrNotFound):
 		return false
 	case err != nil:
-		return e.handOver(j, lk) || !e.isInterrupted(j.en)
+		return e.handOver(j, lk)
 	case e.awaitEarlier(asking, j.p.ID) != nil && e.handOver(j, lk): // the next attempt finds the record
 	case e.claim(j):
 		e.repeatEnd(j, &rec)

@@ -218,3 +218,40 @@ func TestInterruptAfterTheEndWhileTheStoreIsDeaf(t *testing.T) {
 		})
 	}
 }
+
+// TestLeaseIsLostBeforeTheEndIsStored has an engine that knows how a prompt has ended, and has lost
+// its lease. Before the store answers, it loses the lease of the next attempt, too. Nobody else has
+// begun the prompt: it does not run again, and the end is told once.
+func TestLeaseIsLostBeforeTheEndIsStored(t *testing.T) {
+	bothDeafStores(t, func(f *fleet, store *deafStore) {
+		store.deaf.Store(false)
+		away := newAwayStore(f.store, false)
+		store.Store = away
+		var runs atomic.Int64
+		var cut atomic.Bool
+		cut.Store(true)
+		q := &hookedQueue{Queue: f.queue, extend: func(context.Context, int64) error {
+			if cut.Load() {
+				return errNet
+			}
+			return nil
+		}}
+		e := f.engine(&flow.EngineOptions{Executor: countingRuns(&runs), Queue: q, Store: store})
+		tape := f.record()
+		f.run(e)
+		s := f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		time.Sleep(time.Second)
+		store.deaf.Store(true)
+		time.Sleep(75 * time.Second) // the third attempt waits for the store
+		cut.Store(false)
+		away.away.Store(false)
+		store.deaf.Store(false)
+		require.Equal(t, nodebus.Succeeded, f.ended(s))
+		time.Sleep(longer)
+		types, attempts := tape.of("p")
+		require.Equal(t, toldOnce, types)
+		require.Equal(t, []int{1, 1, 1, 1}, attempts)
+		require.EqualValues(t, 1, runs.Load())
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
+	})
+}
