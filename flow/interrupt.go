@@ -382,5 +382,5 @@ func (e *Engine) hasBegun(q Queued) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	en := e.entries[q.Prompt.ID]
-	return q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.attempts > 0
+	return q.Attempt > 1 || en != nil && en.isOf(q.Prompt) && en.start != nil
 }

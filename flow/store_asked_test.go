@@ -137,6 +137,28 @@ func TestRunEndsWhileTheStoreIsDeaf(t *testing.T) {
 	})
 }
 
+// TestDeleteAfterTheStoreWasDeaf deletes a prompt that was taken and given back, because the store
+// did not answer. Clients have not seen its start: it leaves no record, and they see no end.
+func TestDeleteAfterTheStoreWasDeaf(t *testing.T) {
+	bothDeafStores(t, func(f *fleet, store *deafStore) {
+		e := f.engine(&flow.EngineOptions{Store: store})
+		tape := f.record()
+		stop := f.run(e)
+		s := f.submit(e, &nodebus.Prompt{Nodes: shown("x")})
+		time.Sleep(time.Minute)
+		stop()
+		gone, err := e.Delete(f.ctx, s.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{s.ID}, gone)
+		_, err = s.Wait(f.ctx)
+		require.ErrorIs(t, err, flow.ErrNotFound)
+		types, _ := tape.of(s.ID)
+		require.Empty(t, types)
+		_, err = f.store.Get(f.ctx, s.ID)
+		require.ErrorIs(t, err, flow.ErrNotFound)
+	})
+}
+
 // TestLeaseIsLostWhileTheStoreIsDeaf has an engine that loses its lease while it waits for the
 // store: another engine runs the prompt, and the first says nothing.
 func TestLeaseIsLostWhileTheStoreIsDeaf(t *testing.T) {
