@@ -165,17 +165,13 @@ func (e *Engine) reopen(j *job, why error) {
 		close(en.reopened)
 		en.reopened = nil
 	}
-	watch := en.watch
 	e.mu.Unlock()
 	text := "record not stored: the queue keeps the prompt, and it ends later"
 	if errors.Is(why, ErrLapsed) {
 		text = "end not told, because the lease has lapsed: the prompt ends later, or elsewhere"
 	}
 	e.opts.Logger.Warn(text, "prompt", j.p.ID, "error", why)
-	if watch != nil { // the prompt may have ended elsewhere, while it ended here
-		watch()
-	}
-	e.watch(en)
+	e.watch(en) // the prompt may have ended elsewhere, while it ended here
 }
 
 // reopens returns a channel that is closed if the prompt does not end although en.ends is

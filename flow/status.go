@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/nodebus/nodebus"
@@ -110,7 +111,7 @@ func (e *Engine) Queued(ctx context.Context, promptIDs ...string) iter.Seq2[Queu
 					return err
 				}
 				ended, rests, pauses := e.knows(q)
-				ended = ended || e.toldElsewhere(q)
+				ended = ended || e.toldElsewhere(ctx, q)
 				q.Rests, q.Pauses = rests && q.Leased, pauses
 				switch {
 				case ended:
@@ -158,8 +159,9 @@ func (e *Engine) knows(q Queued) (ended, rests, pauses bool) {
 }
 
 // toldElsewhere reports whether another engine has told the end of a prompt that runs, and
-// has not taken it out of the queue yet.
-func (e *Engine) toldElsewhere(q Queued) bool {
+// has not taken it out of the queue yet. If the store has no record, an earlier prompt with the id
+// has ended: Submit takes an id again when its record is deleted.
+func (e *Engine) toldElsewhere(ctx context.Context, q Queued) bool {
 	e.mu.Lock()
 	en := e.entries[q.Prompt.ID]
 	here := en != nil && en.isOf(q.Prompt) && en.run != nil
@@ -167,8 +169,11 @@ func (e *Engine) toldElsewhere(q Queued) bool {
 	if here || !q.Leased {
 		return false
 	}
-	_, closed, err := e.hub.Ended(q.Prompt.ID)
-	return closed && err == nil
+	if _, closed, err := e.hub.Ended(q.Prompt.ID); err != nil || !closed {
+		return false
+	}
+	_, err := e.record(ctx, q.Prompt.ID)
+	return !errors.Is(err, ErrNotFound)
 }
 
 // find looks for a prompt in the queue.

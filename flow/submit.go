@@ -148,12 +148,12 @@ func (e *Engine) push(ctx context.Context, en *entry, secrets map[string]string)
 		}
 	}()
 	e.sweep(ctx)
+	e.watch(en) // before it asks for a record: an earlier prompt with the id may end meanwhile
 	if err := e.unrecorded(ctx, en); err != nil {
 		return err
 	}
 	e.hub.Expect(p.ClientID, p.ID)
 	expected = true
-	e.watch(en)
 	err := nodebus.Protect(func() error { return e.opts.Queue.Push(ctx, p, secrets) })
 	if err != nil && !e.hasTaken(en) {
 		expected = !errors.Is(err, ErrDuplicate) // another prompt has the id: it is expected

@@ -166,7 +166,7 @@ func (e *Engine) begin(lease Lease, taken nodebus.Job, r *runner) *job {
 	}
 	e.setDeadline(en)
 	if stale != nil && stale != en { // another engine has deleted it, and its id is used again
-		go e.endedElsewhere(stale) // it may wait for the store and the queue
+		go e.endedMeanwhile(stale) // it may wait for the store and the queue
 	}
 	return j
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nodebus/nodebus"
 )
@@ -114,30 +115,60 @@ func (r *Record) outcomeOr(err error) (nodebus.Outcome, error) {
 	return r.Outcome(), nil
 }
 
-// watch ends an entry when another process has ended its prompt.
+// watch ends an entry when another process has ended its prompt. It replaces an earlier watch.
 func (e *Engine) watch(en *entry) {
-	stop := e.hub.AfterEnd(en.p.ID, func() { e.endedElsewhere(en) })
+	stop := e.hub.AfterEnd(en.p.ID, func() { e.endedMeanwhile(en) })
 	e.mu.Lock()
-	settled := en.ends
+	settled, earlier := en.ends, en.watch
 	en.watch = stop
 	e.mu.Unlock()
+	if earlier != nil {
+		earlier()
+	}
 	if settled {
 		stop()
 	}
 }
 
+// endedMeanwhile is endedElsewhere for an entry whose Push may be under way. Then an earlier prompt
+// with the id has ended, and if it has a record, that is the end of this one, too: see
+// endedEarlier.
+func (e *Engine) endedMeanwhile(en *entry) {
+	e.mu.Lock()
+	early := en.isPushing()
+	e.mu.Unlock()
+	if early {
+		<-en.told
+	}
+	e.endsElsewhere(en, early, firstLook)
+}
+
 // endedElsewhere ends an entry if the queue does not have its prompt any more, and nobody
 // here has ended it. An attempt that still runs here has lost its lease.
-func (e *Engine) endedElsewhere(en *entry) {
+func (e *Engine) endedElsewhere(en *entry) { e.endsElsewhere(en, false, firstLook) }
+
+// endsElsewhere is endedElsewhere. The record may be of another prompt with the id if early is
+// true. If the queue does not answer, or has the prompt still, perhaps only until its lease is
+// done, endsElsewhere looks again after the pause, for half a minute in all.
+func (e *Engine) endsElsewhere(en *entry, early bool, pause time.Duration) {
+	if en.isDone() {
+		return
+	}
 	asking, stop := context.WithTimeout(context.Background(), storeTime)
 	defer stop()
-	rec, err := e.recordOf(asking, en.p)
+	rec, err := e.awaitRecord(asking, en.p.ID)
+	if err == nil && !early && !en.isOf(rec.Prompt) { // another prompt has had the id
+		err = ErrNotFound
+	}
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 		defer cancel()
 		q, queued, failed := e.find(ctx, en.p.ID)
-		if failed != nil || queued && en.isOf(q.Prompt) { // another prompt has had the id
+		if failed != nil || queued && en.isOf(q.Prompt) {
 			e.watch(en)
+			if pause <= lastLook {
+				time.AfterFunc(pause, func() { e.endsElsewhere(en, false, 2*pause) })
+			}
 			return
 		}
 	}
