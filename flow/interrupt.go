@@ -132,18 +132,16 @@ func (e *Engine) endWaiting(ctx context.Context, q Queued, lease Lease, cause er
 		e.lapse(run)
 		run.awaitSilence()
 	}
-	if j.attempt > 1 || q.Attempt != 1 { // an earlier lease may have ended the prompt, and its process has died then
-		if rec, err := e.recordOf(ctx, q.Prompt); err == nil {
-			once, cancel := context.WithTimeout(ctx, storeTime)
-			_ = e.awaitEarlier(once, q.Prompt.ID) // without an answer, the end may be told twice
-			cancel()
-			if e.isLost(j) { // whoever takes the prompt finds the record
-				e.reopen(j, ErrLapsed)
-				return false, ErrLapsed
-			}
-			e.repeatEnd(j, &rec)
-			return true, nil
+	if rec, err := e.awaitRecord(ctx, q.Prompt.ID); err == nil { // also before the first attempt, see endedEarlier
+		once, cancel := context.WithTimeout(ctx, storeTime)
+		_ = e.awaitEarlier(once, q.Prompt.ID) // without an answer, the end may be told twice
+		cancel()
+		if e.isLost(j) { // whoever takes the prompt finds the record
+			e.reopen(j, ErrLapsed)
+			return false, ErrLapsed
 		}
+		e.repeatEnd(j, &rec)
+		return true, nil
 	}
 	e.recall(j)
 	j.gate.end(cause)

@@ -197,15 +197,6 @@ func (e *Engine) repeatEnd(j *job, rec *Record) {
 	e.lastWord(j, terminal, closed, rec)
 }
 
-// recordOf is awaitRecord for a prompt, and not for another prompt with the same id.
-func (e *Engine) recordOf(ctx context.Context, p *nodebus.Prompt) (rec Record, err error) {
-	rec, err = e.awaitRecord(ctx, p.ID)
-	if err == nil && !rec.Prompt.Created.Equal(p.Created) {
-		err = ErrNotFound
-	}
-	return rec, err
-}
-
 // recordAt reads the record with an id.
 func (e *Engine) recordAt(ctx context.Context, id string) (rec Record, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)

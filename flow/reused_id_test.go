@@ -78,6 +78,27 @@ func TestWaitForTheSecondSubmission(t *testing.T) {
 	}
 }
 
+// TestInterruptOfTheSecondSubmission: a prompt that was submitted twice has ended, and waits once
+// more. An interrupt does not end it a second time.
+func TestInterruptOfTheSecondSubmission(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		tape := f.record()
+		var told []string
+		var e *flow.Engine
+		f.submitTwice(func(ended *flow.Engine) {
+			e = ended
+			told, _ = tape.of("p")
+		})
+		require.True(t, interrupt(e, "p"))
+		types, _ := tape.of("p")
+		require.Equal(t, told, types)
+		rec, err := f.store.Get(f.ctx, "p")
+		require.NoError(t, err)
+		require.Equal(t, nodebus.Succeeded, rec.State)
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
+	})
+}
+
 // TestReusedIDBetweenLeaseAndStart: another engine has taken a prompt whose id was used before, and
 // has not begun it, because the store does not answer. The end of the earlier prompt does not count.
 func TestReusedIDBetweenLeaseAndStart(t *testing.T) {
