@@ -98,20 +98,20 @@ func isLate(p *nodebus.Prompt, now time.Time) bool {
 
 // expired returns the ids of the waiting prompts whose deadlines have passed.
 func (e *Engine) expired(ctx context.Context, now time.Time) (late []string, err error) {
-	if q, is := e.opts.Queue.(ExpiringQueue); is {
-		err = nodebus.Protect(func() (err error) {
+	err = apart(func() (err error) {
+		if q, is := e.opts.Queue.(ExpiringQueue); is {
 			late, err = q.Expired(ctx, now)
 			return err
-		})
-		return late, err
-	}
-	for q, err := range e.Queued(ctx) {
-		if err != nil {
-			return nil, err
 		}
-		if !q.Leased && isLate(q.Prompt, now) {
-			late = append(late, q.Prompt.ID)
+		for q, err := range e.Queued(ctx) {
+			if err != nil {
+				return err
+			}
+			if !q.Leased && isLate(q.Prompt, now) {
+				late = append(late, q.Prompt.ID)
+			}
 		}
-	}
-	return late, nil
+		return nil
+	})
+	return late, err
 }

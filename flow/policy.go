@@ -147,9 +147,11 @@ func (e *Engine) listen(en *entry, again Lease) {
 		return
 	}
 	unlisten := func() {
-		if err := nodebus.Protect(func() error { stop(); return nil }); err != nil {
-			e.opts.Logger.Error("signals not stopped", "prompt", en.p.ID, "error", err)
-		}
+		go func() { // nobody waits for a slow stop
+			if err := nodebus.Protect(func() error { stop(); return nil }); err != nil {
+				e.opts.Logger.Error("signals not stopped", "prompt", en.p.ID, "error", err)
+			}
+		}()
 	}
 	e.mu.Lock()
 	over := en.ends || en.again != again

@@ -178,11 +178,17 @@ func (e *Engine) toldElsewhere(ctx context.Context, q Queued) bool {
 
 // find looks for a prompt in the queue.
 func (e *Engine) find(ctx context.Context, id string) (found Queued, ok bool, err error) {
-	for q, err := range e.Queued(ctx, id) {
-		if err != nil {
-			return Queued{}, false, err
+	err = apart(func() error {
+		for q, err := range e.Queued(ctx, id) {
+			if err != nil {
+				return err
+			}
+			found, ok = q, true
 		}
-		found, ok = q, true
+		return nil
+	})
+	if err != nil {
+		return Queued{}, false, err
 	}
 	return found, ok, nil
 }
