@@ -277,3 +277,26 @@ func TestLeaseIsLostBeforeTheEndIsStored(t *testing.T) {
 		require.Empty(t, queued(t, f.queue.List(f.ctx)))
 	})
 }
+
+// TestSweepDoesNotHoldUpSubmit: another engine has deleted many prompts, and the store does not
+// answer when this engine looks what has become of them. Submit does not wait for that.
+func TestSweepDoesNotHoldUpSubmit(t *testing.T) {
+	bothDeafStores(t, func(f *fleet, store *deafStore) {
+		f.queue = flow.NewQueue(&flow.QueueOptions{PerClient: 10_000})
+		e := f.engine(&flow.EngineOptions{Store: store})
+		var ids []string
+		var last *flow.Submission
+		for range 1023 {
+			last = f.submit(e, &nodebus.Prompt{Nodes: shown("x")})
+			ids = append(ids, last.ID)
+		}
+		_, err := f.engine(nil).Delete(f.ctx, ids...)
+		require.NoError(t, err)
+		began := time.Now()
+		f.submit(e, &nodebus.Prompt{Nodes: shown("x")})
+		require.Zero(t, time.Since(began))
+		store.deaf.Store(false)
+		_, err = last.Wait(f.ctx)
+		require.ErrorIs(t, err, flow.ErrNotFound)
+	})
+}

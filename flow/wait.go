@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodebus/nodebus"
@@ -227,15 +228,15 @@ func (e *Engine) sweep(ctx context.Context) {
 		queued[q.Prompt.ID] = true
 	}
 	n := len(all)
-	for _, en := range all {
-		if !queued[en.p.ID] {
+	gone := slices.DeleteFunc(all, func(en *entry) bool { return queued[en.p.ID] })
+	go func() { // it may wait for the store and the queue, for each entry
+		for _, en := range gone {
 			e.endedElsewhere(en)
-			n--
 		}
-	}
+	}()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.sweepAt = max(2*n, sweepMin)
+	e.sweepAt = max(2*(n-len(gone)), sweepMin)
 }
 
 // leftOver reports whether an id may be free although there was an entry for it: the prompt has
