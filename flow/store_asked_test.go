@@ -243,7 +243,7 @@ func TestInterruptAfterTheEndWhileTheStoreIsDeaf(t *testing.T) {
 
 // TestLeaseIsLostBeforeTheEndIsStored has an engine that knows how a prompt has ended, and has lost
 // its lease. Before the store answers, it loses the lease of the next attempt, too. Nobody else has
-// begun the prompt: it does not run again, and the end is told once.
+// begun the prompt: it does not run again, and ends once.
 func TestLeaseIsLostBeforeTheEndIsStored(t *testing.T) {
 	bothDeafStores(t, func(f *fleet, store *deafStore) {
 		store.deaf.Store(false)
