@@ -129,3 +129,33 @@ func TestListFailsAfterTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// exitingLen is a queue whose Len calls runtime.Goexit while on is set.
+type exitingLen struct {
+	flow.Queue
+	on atomic.Bool
+}
+
+func (q *exitingLen) Len(ctx context.Context) (waiting, leased int, err error) {
+	if q.on.Load() {
+		runtime.Goexit()
+	}
+	return q.Queue.Len(ctx)
+}
+
+// TestLenExits: a prompt succeeds, and leaves nothing behind, although the queue does not tell how
+// many prompts it has.
+func TestLenExits(t *testing.T) {
+	inFleet(t, func(f *fleet) {
+		q := &exitingLen{Queue: f.queue}
+		e := f.engine(&flow.EngineOptions{Queue: q})
+		s := f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.NoError(t, e.Refuse(f.ctx, "p", "x", "q", "no"))
+		q.on.Store(true)
+		f.run(e)
+		require.Equal(t, nodebus.Succeeded, f.ended(s))
+		require.Empty(t, f.sigs.kept)
+		require.Empty(t, queued(t, f.queue.List(f.ctx)))
+		f.submit(e, &nodebus.Prompt{Nodes: shown("x")})
+	})
+}

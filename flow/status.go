@@ -55,7 +55,7 @@ func (e *Engine) Remaining() int {
 func (e *Engine) queueLen() (waiting, leased int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	err = nodebus.Protect(func() (err error) {
+	err = apart(func() (err error) {
 		waiting, leased, err = e.opts.Queue.Len(ctx)
 		return err
 	})
