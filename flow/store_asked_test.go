@@ -300,3 +300,25 @@ func TestSweepDoesNotHoldUpSubmit(t *testing.T) {
 		require.ErrorIs(t, err, flow.ErrNotFound)
 	})
 }
+
+// TestSubmitEndsWhileTheStoreIsDeaf: another engine has deleted a prompt, and its id is used again
+// while the store does not answer. Submit ends with its context.
+func TestSubmitEndsWhileTheStoreIsDeaf(t *testing.T) {
+	bothDeafStores(t, func(f *fleet, store *deafStore) {
+		e := f.engine(&flow.EngineOptions{Store: store})
+		store.deaf.Store(false)
+		f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		_, err := f.engine(nil).Delete(f.ctx, "p")
+		require.NoError(t, err)
+		store.deaf.Store(true)
+		ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err = submit(e, ctx, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(began))
+		store.deaf.Store(false)
+		time.Sleep(longer)
+		f.submit(e, &nodebus.Prompt{ID: "p", Nodes: shown("x")})
+	})
+}

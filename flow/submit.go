@@ -38,8 +38,8 @@ type SubmitOptions struct {
 //     a record;
 //   - [ErrFull] if the queue has no room;
 //   - [ErrSecrets] if the queue cannot keep secrets and opts has some;
-//   - the cause of ctx if it ends while a node checks its inputs, or while another Submit with
-//     the same id waits for the queue;
+//   - the cause of ctx if it ends while a node checks its inputs, or while Submit waits for what
+//     becomes of another prompt with the same id;
 //   - any other error of the queue or the store.
 func (e *Engine) Submit(ctx context.Context, p *nodebus.Prompt, opts *SubmitOptions) (*Submission, error) {
 	if opts == nil {
@@ -91,7 +91,11 @@ func (e *Engine) enter(ctx context.Context, en *entry) error {
 			if err := e.awaitPush(ctx, en.p.ID); err != nil {
 				return err
 			}
-			if e.leftOver(ctx, en.p.ID) {
+			free := e.leftOver(ctx, en.p.ID)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if free {
 				continue
 			}
 			return fmt.Errorf("%w: the prompt waits or runs; choose another id: prompt %q", ErrDuplicate, en.p.ID)

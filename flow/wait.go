@@ -254,6 +254,14 @@ func (e *Engine) leftOver(ctx context.Context, id string) bool {
 	if err != nil || queued && en.isOf(q.Prompt) {
 		return false
 	}
-	e.endedElsewhere(en)
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		e.endedElsewhere(en)
+	}()
+	select {
+	case <-looked:
+	case <-ctx.Done():
+	}
 	return true
 }
