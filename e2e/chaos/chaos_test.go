@@ -118,8 +118,19 @@ func (r *rig) require(faults []string) {
 // work lets the users submit prompts until there are enough, while the chaos goes on. Then
 // it lets each user have a last prompt: the end of that comes after everything else.
 func (r *rig) work() {
-	ctx, cancel := context.WithTimeoutCause(r.t.Context(), 15*time.Minute+*during, errors.New("this takes too long: it hangs"))
+	ctx, stop := context.WithCancelCause(r.t.Context())
+	defer stop(nil)
+	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Minute+*during, errors.New("this takes too long: it hangs"))
 	defer cancel()
+	if len(r.servers) == 1 { // a process of a cluster may end by itself, when it was cut off for too long
+		go func() {
+			select {
+			case err := <-r.servers[0].lost:
+				stop(err)
+			case <-ctx.Done():
+			}
+		}()
+	}
 	more := r.counted()
 	if *during > 0 {
 		more = r.timed()
@@ -127,11 +138,15 @@ func (r *rig) work() {
 	chaos, calm := context.WithCancel(ctx)
 	chaotic := make(chan error, 1)
 	go func() {
+		happens := r.chaos
 		if r.rolling {
-			chaotic <- r.deploy(chaos)
-			return
+			happens = r.deploy
 		}
-		chaotic <- r.chaos(chaos)
+		err := happens(chaos)
+		if err != nil { // nobody serves the clients any more
+			stop(err)
+		}
+		chaotic <- err
 	}()
 	err := r.each(func(u *user) error {
 		n := 0

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -47,7 +48,8 @@ func removeHost() {
 type server struct {
 	program string
 	args    []string
-	log     *os.File // what the processes write to stderr
+	log     *os.File   // what the processes write to stderr
+	lost    chan error // capacity 1: how a process has ended that nobody has asked to end
 
 	mu  sync.Mutex
 	now *process // the newest process that serves, or has served; the first one also before
@@ -58,6 +60,7 @@ type process struct {
 	cmd     *exec.Cmd
 	ready   chan struct{} // closed when it serves, or has ended
 	ended   chan struct{} // closed when it has ended
+	asked   atomic.Bool   // to end
 	err     error         // how it has ended
 	mu      sync.Mutex
 	address string // empty: it does not serve
@@ -119,6 +122,11 @@ func (s *server) launch() (*process, error) {
 		p.err = p.cmd.Wait()
 		if p.at() == "" {
 			close(p.ready)
+		} else if !p.asked.Load() {
+			select {
+			case s.lost <- fmt.Errorf("a process has ended by itself: %w", p.err):
+			default:
+			}
 		}
 		p.serves("")
 	}()
@@ -144,6 +152,7 @@ func (s *server) kill() {
 	s.mu.Lock()
 	p := s.now
 	s.mu.Unlock()
+	p.asked.Store(true)
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 }
@@ -153,6 +162,7 @@ func (s *server) drain() *process {
 	s.mu.Lock()
 	p := s.now
 	s.mu.Unlock()
+	p.asked.Store(true)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	return p
 }
@@ -163,7 +173,7 @@ func newServer(t *testing.T, program, dir string, args ...string) *server {
 	t.Helper()
 	log, err := os.Create(filepath.Join(dir, "stderr"))
 	require.NoError(t, err)
-	s := &server{program: program, log: log, args: append(args, "-cache", filepath.Join(dir, "cache"))}
+	s := &server{program: program, log: log, lost: make(chan error, 1), args: append(args, "-cache", filepath.Join(dir, "cache"))}
 	t.Cleanup(func() {
 		s.kill()
 		_ = log.Close()
