@@ -354,25 +354,37 @@ func (e *Engine) wasTold(id string) bool {
 
 // completeLease takes a prompt that has ended out of the queue, also if its lease has
 // lapsed and the prompt waits again. owed is 1 if the prompt is counted as one that has
-// ended, else 0. completeLease returns false if the lease has lapsed and the prompt does not
-// wait: somebody else has it, or has taken it out of the queue.
+// ended, and 0 if it has ended before this attempt. completeLease returns false if the lease has
+// lapsed and the prompt does not wait: somebody else has it, or has taken it out of the queue.
 func (e *Engine) completeLease(j *job, owed int) (ours bool) {
 	e.owes(0, 1)
 	defer e.owes(-owed, -1)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	err := apart(func() error {
-		if err := e.hub.Flush(ctx); err != nil { // whoever takes the prompt again tells its end
-			return err
-		}
-		return j.lease.Done(ctx)
-	})
-	ours = true
+	ours, err := true, e.done(ctx, j.lease, j.p, owed == 0)
 	if errors.Is(err, ErrLapsed) {
-		ours, err = e.takeOut(ctx, j.p)
+		ours, err = e.takeOut(ctx, j.p, true)
 	}
 	if err != nil {
 		e.opts.Logger.Error("prompt not taken out of the queue: it may be taken again", "prompt", j.p.ID, "error", err)
 	}
 	return ours
+}
+
+// errLeftOut is why a prompt that has ended here goes back to the queue.
+var errLeftOut = errors.New("nodebus: another engine has had the prompt meanwhile, and the log has left out its end")
+
+// done takes a prompt out of the queue. again is true if the prompt has ended here during an
+// earlier lease: if another engine has had it meanwhile, the log may have left out what
+// was told here. Then the prompt goes back, and whoever takes it tells its end.
+func (e *Engine) done(ctx context.Context, lease Lease, p *nodebus.Prompt, again bool) error {
+	err := apart(func() error { return e.hub.Flush(ctx) })
+	switch {
+	case err != nil: // whoever takes the prompt again tells its end
+		return err
+	case again && !e.wasTold(p.ID):
+		e.giveBackOrWarn(lease, p)
+		return errLeftOut
+	}
+	return apart(func() error { return lease.Done(ctx) })
 }

@@ -200,7 +200,7 @@ func (e *Engine) unrecorded(ctx context.Context, en *entry) error {
 func (e *Engine) takeBack(en *entry) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	gone, err := e.takeOut(ctx, en.p)
+	gone, err := e.takeOut(ctx, en.p, false)
 	if err != nil {
 		e.opts.Logger.Error("prompt not taken back: it runs", "prompt", en.p.ID, "error", err)
 	}

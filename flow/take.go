@@ -210,8 +210,8 @@ func (e *Engine) takeOne(ctx context.Context, id string) (lease Lease, q Queued,
 }
 
 // takeOut takes a prompt that waits out of the queue, and not another prompt with the same id.
-// found is false if it does not wait.
-func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt) (found bool, err error) {
+// found is false if it does not wait. ended is true if the prompt has ended here.
+func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt, ended bool) (found bool, err error) {
 	lease, q, err := e.takeOne(ctx, p.ID)
 	if lease == nil {
 		return false, err
@@ -220,7 +220,7 @@ func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt) (found bool, er
 		e.giveBackOrWarn(lease, q.Prompt)
 		return false, nil
 	}
-	return true, apart(func() error { return lease.Done(ctx) })
+	return true, e.done(ctx, lease, q.Prompt, ended)
 }
 
 // giveBack returns a prompt to its place in the queue.
