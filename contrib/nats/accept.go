@@ -81,6 +81,9 @@ func (l *eventLog) takeTurn() (leave func()) {
 
 // add waits for room, and queues an entry for the writer.
 func (l *eventLog) add(e *entry) error {
+	l.mu.Lock()
+	known := l.read // what comes while e waits may say that its attempt is over
+	l.mu.Unlock()
 	for first := false; ; {
 		l.mu.Lock()
 		if others := l.queued > 0 && e.weight > 0; !first && e.beside == nil && (others || l.isFull(e)) {
@@ -118,17 +121,18 @@ func (l *eventLog) add(e *entry) error {
 			return nil
 		}
 		if e.begins && e.attempt > 0 {
-			l.accept(l.begins(e), state{})
+			l.accept(l.begins(e, known), state{})
 		}
 		l.accept(e, now)
 		return nil
 	}
 }
 
-// begins returns the entry that says, before e, how far this process has read: so readers can tell
-// the first event of a new prompt from a late event of an old prompt with its id. l.mu is held.
-func (l *eventLog) begins(e *entry) *entry {
-	read := idOf(l.read+1, 0) - 1
+// begins returns the entry that says, before e, how far this process had read when e came: so
+// readers can tell the first event of a new prompt from a late event of an old prompt with its id.
+// l.mu is held.
+func (l *eventLog) begins(e *entry, known uint64) *entry {
+	read := idOf(known+1, 0) - 1
 	if s := l.prompts[e.promptID]; s != nil && (s.over || s.anew) { // the end is on its way, before e
 		read = math.MaxUint64
 	}

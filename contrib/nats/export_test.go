@@ -179,3 +179,16 @@ func (x *Ends) IsLate(id string, attempt int, by string) bool { return x.e.isLat
 
 // Len returns the number of ends that are known.
 func (x *Ends) Len() int { return len(x.e.known) }
+
+// AwaitQueued waits until an event waits for room.
+func AwaitQueued(b *Bus) {
+	for {
+		b.log.mu.Lock()
+		n := b.log.queued
+		b.log.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

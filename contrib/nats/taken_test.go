@@ -1,0 +1,46 @@
+package nats_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nodebus/nodebus"
+	"github.com/nodebus/nodebus/contrib/nats"
+	"github.com/stretchr/testify/require"
+)
+
+// TestEndThatWaitsForRoom: Append waits with the end of a prompt, because too much waits for NATS.
+// Another process takes the prompt meanwhile, and tells the end again.
+func TestEndThatWaitsForRoom(t *testing.T) {
+	opts := nats.Options{Name: newName(), Logger: quiet}
+	gate, late := openAt(t, opts)
+	other := open(t, shared, opts)
+	next := follow(t, other.Log())
+	all := attemptOf("p", 1, 1, true)
+	appendAll(t, late.Log(), all[:2])
+	flush(t, late.Log())
+	gate.set(true)
+	appendAll(t, late.Log(), []nodebus.Event{about("q", nodebus.Custom{Type: "large", Data: strings.Repeat("x", 9<<20)})}) // it takes all room
+	appended := make(chan error, 1)
+	go func() {
+		for _, ev := range all[2:] {
+			if err := late.Log().Append(ev); err != nil {
+				appended <- err
+				return
+			}
+		}
+		appended <- nil
+	}()
+	nats.AwaitQueued(late)
+	nats.Taken(other, "p", 2)
+	appendAll(t, other.Log(), all[2:])
+	flush(t, other.Log())
+	gate.set(false)
+	require.NoError(t, <-appended)
+	appendAll(t, late.Log(), []nodebus.Event{about("r", said(9))})
+	for _, want := range []string{"1 execution_start", "1 said 1", "1 execution_success", "1 executing"} {
+		require.Equal(t, want, short(next()))
+	}
+	require.Equal(t, "large", next().Payload.EventType())
+	require.Equal(t, "0 said 9", short(next()))
+}
