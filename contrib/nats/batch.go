@@ -274,12 +274,8 @@ func (l *eventLog) apply(r *record, by string, own *entry, id uint64, at time.Ti
 // tell adds an event of a publisher to the cache. What comes too late is left out.
 func (l *eventLog) tell(ev nodebus.Event, by string, id uint64, at time.Time) {
 	ev.ID, ev.Time = id, at
-	switch err := l.cache.Add(ev); {
-	case err != nil || ev.PromptID == "":
-	case closes(ev.Payload):
+	if l.cache.Add(ev) == nil && ev.PromptID != "" && closes(ev.Payload) {
 		l.ends.add(end{ev.PromptID, ev.Attempt, by, id, at})
-	default:
-		l.ends.goesOn(ev.PromptID, ev.Attempt)
 	}
 }
 

@@ -76,15 +76,6 @@ func (x *ends) forget(promptID string) {
 	delete(x.known, promptID)
 }
 
-// goesOn says that an attempt of a prompt runs. The cache knows then that older ones are over.
-func (x *ends) goesOn(promptID string, attempt int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if e, is := x.known[promptID]; is && attempt >= e.attempt {
-		delete(x.known, promptID)
-	}
-}
-
 // isLate reports whether an attempt is over for a publisher. The attempt 0 is unknown, and never
 // late.
 func (x *ends) isLate(promptID string, attempt int, by string) bool {

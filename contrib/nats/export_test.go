@@ -171,9 +171,6 @@ func (x *Ends) Add(promptID string, attempt int, by string, id uint64, at time.T
 // Begins says that a publisher that has read the event id begins a prompt.
 func (x *Ends) Begins(promptID, by string, id uint64) { x.e.begins(promptID, by, id) }
 
-// GoesOn says that an attempt runs.
-func (x *Ends) GoesOn(promptID string, attempt int) { x.e.goesOn(promptID, attempt) }
-
 // IsLate reports whether an attempt is over for a publisher.
 func (x *Ends) IsLate(id string, attempt int, by string) bool { return x.e.isLate(id, attempt, by) }
 

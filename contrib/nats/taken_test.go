@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -42,5 +43,28 @@ func TestEndThatWaitsForRoom(t *testing.T) {
 		require.Equal(t, want, short(next()))
 	}
 	require.Equal(t, "large", next().Payload.EventType())
+	require.Equal(t, "0 said 9", short(next()))
+}
+
+// TestLateAttemptOfAForgottenPrompt: the events of a prompt that runs have no room any more, so that
+// the memory of the processes does not know its attempt. The events of an earlier attempt are left
+// out all the same.
+func TestLateAttemptOfAForgottenPrompt(t *testing.T) {
+	opts := nats.Options{Name: newName(), Log: &nodebus.HubOptions{KeepLen: 20}}
+	late, other := open(t, shared, opts), open(t, shared, opts)
+	next := follow(t, other.Log())
+	nats.StopReading(late, "LOG")
+	t.Cleanup(func() { nats.EndLog(late, nodebus.ErrClosed) }) // so that Close does not wait
+	nats.Taken(other, "p", 2)
+	appendAll(t, other.Log(), attemptOf("p", 2, 2, false))
+	require.Equal(t, "2 execution_start", short(next()))
+	require.Equal(t, "2 said 2", short(next()))
+	for n := range 40 {
+		appendAll(t, other.Log(), []nodebus.Event{about(fmt.Sprint("q", n), said(n))})
+		next()
+	}
+	appendAll(t, late.Log(), attemptOf("p", 1, 1, true))
+	nats.AwaitSending(late)
+	appendAll(t, late.Log(), []nodebus.Event{about("r", said(9))}) // it is stored after the batch before
 	require.Equal(t, "0 said 9", short(next()))
 }
