@@ -141,12 +141,13 @@ func (l *eventLog) begins(e *entry, known uint64) *entry {
 
 // taken says that this process has taken a prompt whose number of attempts is given, or has
 // removed the prompt: events of earlier attempts that other processes store after this are left
-// out. It does not wait.
-func (l *eventLog) taken(promptID string, attempt int) {
+// out. lease is larger than those of earlier leases. taken does not wait.
+func (l *eventLog) taken(promptID string, attempt int, lease uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if attempt > 1 && l.refusal() == nil {
-		l.accept(&entry{record: record{kind: recordTaken, promptID: promptID, attempt: attempt}}, state{})
+		r := record{kind: recordTaken, promptID: promptID, attempt: attempt, data: binary.AppendUvarint(nil, lease)}
+		l.accept(&entry{record: r}, state{})
 	}
 }
 

@@ -34,16 +34,23 @@ type ends struct {
 type end struct {
 	promptID string
 	attempt  int
+	lease    uint64 // the newest lease of the prompt that is known; 0 if none is
 	by       string // the publisher
 	id       uint64 // where it was said
 	at       time.Time
 }
 
-// add says that attempts are over.
+// add says that attempts are over. The note of an older lease is no news: it comes late. Its attempt
+// may be the same, because a lease that is given back does not count.
 func (x *ends) add(e end) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e.attempt > 1 && e.attempt >= x.known[e.promptID].attempt {
+	old := x.known[e.promptID]
+	news := e.lease >= old.lease
+	if e.lease == 0 {
+		news, e.lease = e.attempt >= old.attempt, old.lease
+	}
+	if e.attempt > 1 && news {
 		if x.known == nil {
 			x.known = map[string]end{}
 		}

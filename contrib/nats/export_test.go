@@ -158,14 +158,14 @@ func SetLostTime(d time.Duration) (back func()) {
 const AnyBytes = anyBytes
 
 // Taken says in the log that a process has taken a prompt.
-func Taken(b *Bus, promptID string, attempt int) { b.taken(promptID, attempt) }
+func Taken(b *Bus, promptID string, attempt int, lease uint64) { b.taken(promptID, attempt, lease) }
 
 // Ends are the attempts that are over.
 type Ends struct{ e ends }
 
 // Add says that the attempts before attempt are over.
 func (x *Ends) Add(promptID string, attempt int, by string, id uint64, at time.Time) {
-	x.e.add(end{promptID, attempt, by, id, at})
+	x.e.add(end{promptID, attempt, 0, by, id, at})
 }
 
 // Begins says that a publisher that has read the event id begins a prompt.

@@ -122,7 +122,7 @@ func TestSameCaches(t *testing.T) {
 			case 0:
 				_ = buses[rand.IntN(2)].Log().Drop(id)
 			case 1, 2, 3:
-				nats.Taken(buses[rand.IntN(2)], id, rand.IntN(4))
+				nats.Taken(buses[rand.IntN(2)], id, rand.IntN(4), rand.Uint64N(4))
 			}
 		}
 		for range 2 {

@@ -224,9 +224,9 @@ func (b *Bus) flushLog(ctx context.Context) error {
 }
 
 // taken says in the log that a process has taken a prompt, see [eventLog.taken].
-func (b *Bus) taken(promptID string, attempt int) {
+func (b *Bus) taken(promptID string, attempt int, lease uint64) {
 	if b.log != nil {
-		b.log.taken(promptID, attempt)
+		b.log.taken(promptID, attempt, lease)
 	}
 }
 

@@ -35,8 +35,8 @@ type queue struct {
 	prompts  *promptStream
 	limits   limits
 	node     string
-	flush    func(context.Context) error  // stores the events that were published before
-	taken    func(id string, attempt int) // says that earlier attempts of other processes are over
+	flush    func(context.Context) error                // stores the events that were published before
+	taken    func(id string, attempt int, lease uint64) // says that earlier attempts of other processes are over
 	leftover leftover
 	logger   *slog.Logger
 	taking   chan struct{} // holds a token while a Take of this process changes a state
@@ -269,7 +269,7 @@ func (q *queue) deleteOne(ctx context.Context, id string) (*nodebus.Prompt, erro
 		}
 		switch seq, err := q.replace(ctx, x, meta{Gone: true}); {
 		case err == nil:
-			q.taken(x.ID, x.Attempt)
+			q.taken(x.ID, x.Attempt, seq)
 			gone := *x
 			gone.state = seq
 			_ = q.clean(ctx, &gone) // sweep does it otherwise

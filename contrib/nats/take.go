@@ -175,7 +175,7 @@ func (q *queue) lease(ctx context.Context, x *item, job nodebus.Job) (flow.Lease
 		return nil, err
 	}
 	l.x.Taken = l.x.state
-	q.taken(x.ID, job.Attempt)
+	q.taken(x.ID, job.Attempt, l.x.state)
 	if time.Since(began) > slowTake {
 		switch err := l.Extend(ctx, leaseTime); {
 		case isLapsed(err):

@@ -10,6 +10,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestNoteThatComesLate: a process gives a prompt back that it has taken. Its note comes after the
+// note of the process that takes the prompt next, which tells the end of the first attempt.
+func TestNoteThatComesLate(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	first, back, last := open(t, shared, opts), open(t, shared, opts), open(t, shared, opts)
+	all := attemptOf("p", 1, 1, true)
+	appendAll(t, first.Log(), all[:2])
+	flush(t, first.Log())
+	nats.Taken(last, "p", 2, 8)
+	flush(t, last.Log())
+	nats.Taken(back, "p", 2, 7)
+	flush(t, back.Log())
+	appendAll(t, last.Log(), all[2:])
+	flush(t, last.Log())
+	require.Equal(t, []string{"1 execution_start", "1 said 1", "1 execution_success", "1 executing"}, shortsOf(t, last.Log()))
+}
+
 // TestEndThatWaitsForRoom: Append waits with the end of a prompt, because too much waits for NATS.
 // Another process takes the prompt meanwhile, and tells the end again.
 func TestEndThatWaitsForRoom(t *testing.T) {
@@ -33,7 +50,7 @@ func TestEndThatWaitsForRoom(t *testing.T) {
 		appended <- nil
 	}()
 	nats.AwaitQueued(late)
-	nats.Taken(other, "p", 2)
+	nats.Taken(other, "p", 2, 7)
 	appendAll(t, other.Log(), all[2:])
 	flush(t, other.Log())
 	gate.set(false)
@@ -55,7 +72,7 @@ func TestLateAttemptOfAForgottenPrompt(t *testing.T) {
 	next := follow(t, other.Log())
 	nats.StopReading(late, "LOG")
 	t.Cleanup(func() { nats.EndLog(late, nodebus.ErrClosed) }) // so that Close does not wait
-	nats.Taken(other, "p", 2)
+	nats.Taken(other, "p", 2, 7)
 	appendAll(t, other.Log(), attemptOf("p", 2, 2, false))
 	require.Equal(t, "2 execution_start", short(next()))
 	require.Equal(t, "2 said 2", short(next()))
@@ -67,4 +84,32 @@ func TestLateAttemptOfAForgottenPrompt(t *testing.T) {
 	nats.AwaitSending(late)
 	appendAll(t, late.Log(), []nodebus.Event{about("r", said(9))}) // it is stored after the batch before
 	require.Equal(t, "0 said 9", short(next()))
+}
+
+// TestNewPromptOfWhoHasEndedTheOld: a process has ended a prompt with its third attempt, and begins a
+// new one with the id. It is cut off when the new one ends, and another process repeats this end.
+func TestNewPromptOfWhoHasEndedTheOld(t *testing.T) {
+	opts := nats.Options{Name: newName(), Logger: quiet}
+	gate, late := openAt(t, opts)
+	other := open(t, shared, opts)
+	next := follow(t, other.Log())
+	all := attemptOf("p", 1, 1, true)
+	nats.Taken(late, "p", 3, 8)
+	appendAll(t, late.Log(), attemptOf("p", 3, 3, true))
+	appendAll(t, late.Log(), all[:2])
+	flush(t, late.Log())
+	gate.set(true)
+	appendAll(t, late.Log(), all[2:])
+	nats.Taken(other, "p", 2, 20)
+	appendAll(t, other.Log(), all[2:])
+	flush(t, other.Log())
+	gate.set(false)
+	flush(t, late.Log())
+	appendAll(t, late.Log(), []nodebus.Event{about("q", said(9))})
+	for _, want := range []string{
+		"3 execution_start", "3 said 3", "3 execution_success", "3 executing",
+		"1 execution_start", "1 said 1", "1 execution_success", "1 executing", "0 said 9",
+	} {
+		require.Equal(t, want, short(next()))
+	}
 }
