@@ -152,6 +152,7 @@ type job struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	attempt int // only the attempt's goroutine changes it, see renumber
+	newest  int // the newest attempt that may have begun: attempt, before renumber
 	secrets map[string]string
 	lease   Lease         // nil if the prompt was deleted from the queue
 	lapses  atomic.Int64  // when the lease lapses, by Engine.now; 0: never
@@ -174,7 +175,7 @@ type job struct {
 
 // newJob returns an attempt. Engine.mu is held.
 func (e *Engine) newJob(en *entry, attempt int) *job {
-	j := &job{en: en, p: en.p, attempt: max(attempt, 1), over: make(chan struct{})}
+	j := &job{en: en, p: en.p, attempt: max(attempt, 1), newest: max(attempt, 1), over: make(chan struct{})}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	if en.priority != en.p.Priority {
 		p := *en.p

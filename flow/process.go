@@ -322,7 +322,14 @@ func (e *Engine) lastWord(j *job, terminal nodebus.Payload, closed bool, rec *Re
 		e.owes(1, 0)
 	}
 	untold := false
-	say := func(p nodebus.Payload) { untold = errors.Is(e.tell(j.event(p)), nodebus.ErrClosed) || untold }
+	say := func(p nodebus.Payload) {
+		err := e.tell(j.event(p))
+		if errors.Is(err, nodebus.ErrClosed) && j.attempt < j.newest { // clients have heard of a later attempt
+			e.renumber(j, j.newest)
+			err = e.tell(j.event(p))
+		}
+		untold = errors.Is(err, nodebus.ErrClosed) || untold
+	}
 	// The steps are deferred, the last step first: a publisher that calls runtime.Goexit
 	// ends one step, and not the rest.
 	defer e.settle(en, rec, nil)
@@ -369,22 +376,4 @@ func (e *Engine) completeLease(j *job, owed int) (ours bool) {
 		e.opts.Logger.Error("prompt not taken out of the queue: it may be taken again", "prompt", j.p.ID, "error", err)
 	}
 	return ours
-}
-
-// errLeftOut is why a prompt that has ended here goes back to the queue.
-var errLeftOut = errors.New("nodebus: another engine has had the prompt meanwhile, and the log has left out its end")
-
-// done takes a prompt out of the queue. again is true if the prompt has ended here during an
-// earlier lease: if another engine has had it meanwhile, the log may have left out what
-// was told here. Then the prompt goes back, and whoever takes it tells its end.
-func (e *Engine) done(ctx context.Context, lease Lease, p *nodebus.Prompt, again bool) error {
-	err := apart(func() error { return e.hub.Flush(ctx) })
-	switch {
-	case err != nil: // whoever takes the prompt again tells its end
-		return err
-	case again && !e.wasTold(p.ID):
-		e.giveBackOrWarn(lease, p)
-		return errLeftOut
-	}
-	return apart(func() error { return lease.Done(ctx) })
 }

@@ -223,6 +223,24 @@ func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt, ended bool) (fo
 	return true, e.done(ctx, lease, q.Prompt, ended)
 }
 
+// errLeftOut is why a prompt that has ended here goes back to the queue.
+var errLeftOut = errors.New("nodebus: another engine has had the prompt meanwhile, and the log has left out its end")
+
+// done takes a prompt out of the queue. again is true if the prompt has ended here during an
+// earlier lease: if another engine has had it meanwhile, the log may have left out what
+// was told here. Then the prompt goes back, and whoever takes it tells its end.
+func (e *Engine) done(ctx context.Context, lease Lease, p *nodebus.Prompt, again bool) error {
+	err := apart(func() error { return e.hub.Flush(ctx) })
+	switch {
+	case err != nil: // whoever takes the prompt again tells its end
+		return err
+	case again && !e.wasTold(p.ID):
+		e.giveBackOrWarn(lease, p)
+		return errLeftOut
+	}
+	return apart(func() error { return lease.Done(ctx) })
+}
+
 // giveBack returns a prompt to its place in the queue.
 func (e *Engine) giveBack(ctx context.Context, lease Lease, taken nodebus.Job) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
