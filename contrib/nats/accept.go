@@ -120,7 +120,7 @@ func (l *eventLog) add(e *entry) error {
 		case full: // it is a preview
 			return nil
 		}
-		if e.begins && e.attempt > 0 {
+		if e.begins && e.promptID != "" {
 			l.accept(l.begins(e, known), state{})
 		}
 		l.accept(e, now)

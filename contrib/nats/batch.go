@@ -245,7 +245,7 @@ func (l *eventLog) apply(r *record, by string, own *entry, id uint64, at time.Ti
 		return
 	case recordTaken:
 		if lease, n := binary.Uvarint(r.data); n > 0 {
-			l.ends.add(end{r.promptID, r.attempt, lease, by, id, at})
+			l.ends.add(end{promptID: r.promptID, attempt: r.attempt, lease: lease, by: by, id: id, at: at})
 		}
 		return
 	case recordMark:
@@ -277,7 +277,7 @@ func (l *eventLog) apply(r *record, by string, own *entry, id uint64, at time.Ti
 func (l *eventLog) tell(ev nodebus.Event, by string, id uint64, at time.Time) {
 	ev.ID, ev.Time = id, at
 	if l.cache.Add(ev) == nil && ev.PromptID != "" && closes(ev.Payload) {
-		l.ends.add(end{ev.PromptID, ev.Attempt, 0, by, id, at})
+		l.ends.add(end{promptID: ev.PromptID, attempt: ev.Attempt, by: by, id: id, at: at})
 	}
 }
 

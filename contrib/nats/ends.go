@@ -35,6 +35,7 @@ type end struct {
 	promptID string
 	attempt  int
 	lease    uint64 // the newest lease of the prompt that is known; 0 if none is
+	over     bool   // the prompt has ended with attempt, or a later one
 	by       string // the publisher
 	id       uint64 // where it was said
 	at       time.Time
@@ -48,7 +49,7 @@ func (x *ends) add(e end) {
 	old := x.known[e.promptID]
 	news := e.lease >= old.lease
 	if e.lease == 0 {
-		news, e.lease = e.attempt >= old.attempt, old.lease
+		news, e.lease, e.over = e.attempt >= old.attempt, old.lease, true
 	}
 	if e.attempt > 1 && news {
 		if x.known == nil {
@@ -67,11 +68,11 @@ func (x *ends) add(e end) {
 
 // begins says that a publisher begins or ends a prompt, and has read all events up to the ID read.
 // If it has read that attempts of a prompt with this id are over, that one is forgotten, unless
-// the publisher has said so itself: then it may tell how the old prompt has ended.
+// the publisher has taken that prompt itself: then it may tell how the old prompt has ended.
 func (x *ends) begins(promptID, by string, read uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e, is := x.known[promptID]; is && e.id <= read && e.by != by {
+	if e, is := x.known[promptID]; is && e.id <= read && (e.over || e.by != by) {
 		delete(x.known, promptID)
 	}
 }

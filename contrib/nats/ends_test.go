@@ -143,20 +143,20 @@ func TestNewPromptAfterAForgottenEnd(t *testing.T) {
 func TestEndsAreBounded(t *testing.T) {
 	e, at := &nats.Ends{}, time.Unix(1000, 0)
 	late := func(id string, attempt int) bool { return e.IsLate(id, attempt, "other") }
-	e.Add("old", 2, "one", 7, at)
-	e.Add("again", 2, "one", 7, at)
+	e.Add("old", 2, 0, "one", 7, at)
+	e.Add("again", 2, 0, "one", 7, at)
 	require.True(t, late("old", 1))
 	require.False(t, late("old", 2))
 	require.False(t, late("old", 0))
 	require.False(t, late("other", 1))
 	require.False(t, e.IsLate("old", 1, "one"), "who has taken a prompt tells how an earlier attempt has ended")
-	e.Add("again", 3, "one", 7, at.Add(9*time.Minute))
-	e.Add("again", 2, "two", 8, at.Add(9*time.Minute))
-	e.Add("new", 2, "one", 7, at.Add(11*time.Minute))
+	e.Add("again", 3, 0, "one", 7, at.Add(9*time.Minute))
+	e.Add("again", 2, 0, "two", 8, at.Add(9*time.Minute))
+	e.Add("new", 2, 0, "one", 7, at.Add(11*time.Minute))
 	require.False(t, late("old", 1))
 	require.True(t, late("again", 2), "the newest attempt counts")
 	for n := range 1 << 14 {
-		e.Add(fmt.Sprint(n), 2, "one", 7, at.Add(11*time.Minute))
+		e.Add(fmt.Sprint(n), 2, 5, "one", 7, at.Add(11*time.Minute))
 	}
 	require.False(t, late("new", 1))
 	require.True(t, late("0", 1))
@@ -167,8 +167,13 @@ func TestEndsAreBounded(t *testing.T) {
 	require.True(t, late("0", 1), "whoever has taken the prompt tells how an earlier attempt has ended")
 	e.Begins("0", "two", 7)
 	require.False(t, late("0", 1))
-	e.Add("first attempts are not kept", 1, "one", 7, at.Add(12*time.Minute))
-	require.Equal(t, 1<<14-1, e.Len())
+	e.Add("1", 2, 4, "two", 8, at.Add(11*time.Minute))
+	require.False(t, e.IsLate("1", 1, "one"), "the note of an older lease comes late")
+	e.Add("1", 2, 0, "one", 9, at.Add(11*time.Minute))
+	e.Begins("1", "one", 9)
+	require.False(t, late("1", 1), "the prompt has ended, and whoever has ended it begins a new one")
+	e.Add("first attempts are not kept", 1, 0, "one", 7, at.Add(12*time.Minute))
+	require.Equal(t, 1<<14-2, e.Len())
 }
 
 // TestNewPromptOfAProcessThatLags: a process that has not read the end of a prompt begins a new

@@ -163,9 +163,9 @@ func Taken(b *Bus, promptID string, attempt int, lease uint64) { b.taken(promptI
 // Ends are the attempts that are over.
 type Ends struct{ e ends }
 
-// Add says that the attempts before attempt are over.
-func (x *Ends) Add(promptID string, attempt int, by string, id uint64, at time.Time) {
-	x.e.add(end{promptID, attempt, 0, by, id, at})
+// Add says that the attempts before attempt are over; lease is 0 if the prompt has ended.
+func (x *Ends) Add(promptID string, attempt int, lease uint64, by string, id uint64, at time.Time) {
+	x.e.add(end{promptID: promptID, attempt: attempt, lease: lease, by: by, id: id, at: at})
 }
 
 // Begins says that a publisher that has read the event id begins a prompt.

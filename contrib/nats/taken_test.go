@@ -101,6 +101,7 @@ func TestNewPromptOfWhoHasEndedTheOld(t *testing.T) {
 	gate.set(true)
 	appendAll(t, late.Log(), all[2:])
 	nats.Taken(other, "p", 2, 20)
+	flush(t, other.Log())
 	appendAll(t, other.Log(), all[2:])
 	flush(t, other.Log())
 	gate.set(false)
@@ -111,5 +112,30 @@ func TestNewPromptOfWhoHasEndedTheOld(t *testing.T) {
 		"1 execution_start", "1 said 1", "1 execution_success", "1 executing", "0 said 9",
 	} {
 		require.Equal(t, want, short(next()))
+	}
+}
+
+// TestNewPromptThatAnotherProcessContinues: a process has ended a prompt with its second attempt, and
+// begins a new one with the id. Whoever continues the new one is not late.
+func TestNewPromptThatAnotherProcessContinues(t *testing.T) {
+	for _, attempt := range []int{0, 1} {
+		t.Run(fmt.Sprint("attempt ", attempt), func(t *testing.T) {
+			opts := nats.Options{Name: newName()}
+			first, second := open(t, shared, opts), open(t, shared, opts)
+			next := follow(t, first.Log())
+			appendAll(t, first.Log(), attemptOf("p", 2, 2, true))
+			appendAll(t, first.Log(), attemptOf("p", attempt, 1, false)[:1])
+			flush(t, first.Log())
+			require.NoError(t, nats.CatchUpLog(t.Context(), second.Log()))
+			appendAll(t, second.Log(), attemptOf("p", 1, 1, true)[1:])
+			flush(t, second.Log())
+			appendAll(t, second.Log(), []nodebus.Event{about("q", said(9))})
+			for _, want := range []string{
+				"2 execution_start", "2 said 2", "2 execution_success", "2 executing",
+				fmt.Sprint(attempt, " execution_start"), "1 said 1", "1 execution_success", "1 executing", "0 said 9",
+			} {
+				require.Equal(t, want, short(next()))
+			}
+		})
 	}
 }
