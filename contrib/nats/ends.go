@@ -59,7 +59,7 @@ func (x *ends) add(e end) {
 		x.oldest = append(x.oldest, e)
 	}
 	for len(x.oldest) > 0 && (len(x.oldest) > endsMax || e.at.Sub(x.oldest[0].at) > endsTime) {
-		if old := x.oldest[0]; x.known[old.promptID] == old {
+		if old := x.oldest[0]; x.known[old.promptID].id == old.id {
 			delete(x.known, old.promptID)
 		}
 		x.oldest = x.oldest[1:]
@@ -67,13 +67,15 @@ func (x *ends) add(e end) {
 }
 
 // begins says that a publisher begins or ends a prompt, and has read all events up to the ID read.
-// If it has read that attempts of a prompt with this id are over, that one is forgotten, unless
-// the publisher has taken that prompt itself: then it may tell how the old prompt has ended.
+// If it has read that attempts of a prompt with this id are over, these attempts are forgotten,
+// unless the publisher has taken that prompt itself: then it may tell how the old prompt has ended.
+// The lease stays: notes of the old prompt may still come.
 func (x *ends) begins(promptID, by string, read uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if e, is := x.known[promptID]; is && e.id <= read && (e.over || e.by != by) {
-		delete(x.known, promptID)
+		e.attempt = 0
+		x.known[promptID] = e
 	}
 }
 

@@ -139,3 +139,31 @@ func TestNewPromptThatAnotherProcessContinues(t *testing.T) {
 		})
 	}
 }
+
+// TestNoteOfAnOldPrompt: a process is cut off when it has taken a prompt. Another one takes the prompt
+// and ends it, and a third one begins a new prompt with the id. The note of the first comes only then.
+func TestNoteOfAnOldPrompt(t *testing.T) {
+	opts := nats.Options{Name: newName()}
+	late, second, third := open(t, shared, opts), open(t, shared, opts), open(t, shared, opts)
+	next := follow(t, second.Log())
+	nats.Taken(second, "p", 3, 8)
+	appendAll(t, second.Log(), attemptOf("p", 3, 3, true))
+	flush(t, second.Log())
+	require.NoError(t, nats.CatchUpLog(t.Context(), third.Log()))
+	all := attemptOf("p", 1, 1, true)
+	appendAll(t, third.Log(), all[:2])
+	flush(t, third.Log())
+	nats.StopReading(third, "LOG")
+	t.Cleanup(func() { nats.EndLog(third, nodebus.ErrClosed) }) // so that Close does not wait
+	nats.Taken(late, "p", 2, 7)
+	flush(t, late.Log())
+	appendAll(t, third.Log(), all[2:])
+	nats.AwaitSending(third)
+	appendAll(t, third.Log(), []nodebus.Event{about("q", said(9))}) // it is stored after the batch before
+	for _, want := range []string{
+		"3 execution_start", "3 said 3", "3 execution_success", "3 executing",
+		"1 execution_start", "1 said 1", "1 execution_success", "1 executing", "0 said 9",
+	} {
+		require.Equal(t, want, short(next()))
+	}
+}
