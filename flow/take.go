@@ -220,14 +220,17 @@ func (e *Engine) takeOut(ctx context.Context, p *nodebus.Prompt, ended bool) (fo
 		e.giveBackOrWarn(lease, q.Prompt)
 		return false, nil
 	}
-	return true, e.done(ctx, lease, q.Prompt, ended)
+	if ended {
+		return true, e.done(ctx, lease, q.Prompt, true)
+	}
+	return true, apart(func() error { return lease.Done(ctx) })
 }
 
 // errLeftOut is why a prompt that has ended here goes back to the queue.
 var errLeftOut = errors.New("nodebus: another engine has had the prompt meanwhile, and the log has left out its end")
 
-// done takes a prompt out of the queue. again is true if the prompt has ended here during an
-// earlier lease: if another engine has had it meanwhile, the log may have left out what
+// done takes a prompt that has ended out of the queue. again is true if the prompt has ended during
+// an earlier lease: if another engine has had it meanwhile, the log may have left out what
 // was told here. Then the prompt goes back, and whoever takes it tells its end.
 func (e *Engine) done(ctx context.Context, lease Lease, p *nodebus.Prompt, again bool) error {
 	err := apart(func() error { return e.hub.Flush(ctx) })
