@@ -141,7 +141,7 @@ func (l *eventLog) begins(e *entry, known uint64) *entry {
 
 // taken says that this process has taken a prompt whose number of attempts is given, or has
 // removed the prompt: events of earlier attempts that other processes store after this are left
-// out. lease is larger than those of earlier leases. taken does not wait.
+// out. Each lease of a prompt has a larger number. taken does not wait.
 func (l *eventLog) taken(promptID string, attempt int, lease uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
