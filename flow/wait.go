@@ -148,9 +148,9 @@ func (e *Engine) endedMeanwhile(en *entry) {
 // here has ended it. An attempt that still runs here has lost its lease.
 func (e *Engine) endedElsewhere(en *entry) { e.endsElsewhere(en, false, firstLook) }
 
-// endsElsewhere is endedElsewhere. The record may be of another prompt with the id if early is
-// true. If the queue does not answer, or has the prompt still, perhaps only until its lease is
-// done, endsElsewhere looks again after the pause, for half a minute in all.
+// endsElsewhere does the work of endedElsewhere. If early is true, the record of an earlier prompt
+// with the id counts, too. If the queue does not answer, or has the prompt still, perhaps only until
+// its lease is done, endsElsewhere looks again after the pause, for half a minute in all.
 func (e *Engine) endsElsewhere(en *entry, early bool, pause time.Duration) {
 	if en.isDone() {
 		return
