@@ -156,8 +156,10 @@ func (w *worker) failed() {
 	}
 	text := value.Shorten(errorText(w.err))
 	if cause := context.Cause(r.ctx); cause != nil {
-		w.lost = &nodeWhy{result: resultError, reason: text}
-		if isAny(w.err, cause, context.Canceled, context.DeadlineExceeded, nodebus.ErrClosed) {
+		switch interrupted := isAny(w.err, cause, context.Canceled, context.DeadlineExceeded, nodebus.ErrClosed); {
+		case !interrupted:
+			w.lost = &nodeWhy{result: resultError, reason: text}
+		case w.began != 0: // otherwise the prompt has ended before the node began
 			w.lost = &nodeWhy{result: resultInterrupted}
 		}
 		return

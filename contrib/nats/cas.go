@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	metaKey  = "Nb-Meta"
-	awayTime = 15 * time.Second // how long a call without a deadline waits for NATS
-)
+const metaKey = "Nb-Meta"
+
+// awayTime is how long a call without a deadline waits for NATS.
+var awayTime = 15 * time.Second
 
 // goneTime is how long a stream says that something is gone. A process that has read nothing
 // for half of it compares what it knows with the stream.

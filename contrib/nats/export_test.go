@@ -154,6 +154,9 @@ func SetLostTime(d time.Duration) (back func()) {
 	return func() { lostTime = before }
 }
 
+// SetAwayTime changes how long a call without a deadline waits for NATS.
+func SetAwayTime(d time.Duration) { awayTime = d }
+
 // AnyBytes is the size of an answer that may be large.
 const AnyBytes = anyBytes
 
