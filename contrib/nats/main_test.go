@@ -37,7 +37,7 @@ var children = map[string]func(dir string, say func(words ...any)){
 }
 
 func TestMain(m *testing.M) {
-	nats.SetAwayTime(time.Minute) // a server may be slow, because its machine is
+	nats.SetAwayTime(30 * time.Second) // a server may be slow, because its machine is
 	child := children[os.Getenv("NATS_CHILD")]
 	if child == nil {
 		// Tests in parallel wait: for a lease to lapse, for a server, for an answer that is lost. So more of
