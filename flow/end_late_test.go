@@ -2,7 +2,6 @@ package flow_test
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,37 +14,11 @@ import (
 // lateReader is a log that others share. Its hub receives events some time after the others.
 type lateReader struct {
 	nodebus.Log
-	delay time.Duration
-
-	mu   sync.Mutex
-	last chan struct{} // closed when the hub has the newest event
+	later
 }
 
 func (l *lateReader) Follow(deliver func(nodebus.Event)) (nodebus.Cursor, func(), error) {
-	return l.Log.Follow(func(ev nodebus.Event) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		before, passed := l.last, make(chan struct{})
-		l.last = passed
-		go func() {
-			defer close(passed)
-			time.Sleep(l.delay)
-			if before != nil {
-				<-before
-			}
-			deliver(ev)
-		}()
-	})
-}
-
-func (l *lateReader) Flush(context.Context) error {
-	l.mu.Lock()
-	last := l.last
-	l.mu.Unlock()
-	if last != nil {
-		<-last
-	}
-	return nil
+	return l.Log.Follow(func(ev nodebus.Event) { l.call(func() { deliver(ev) }) })
 }
 
 // TestEndThatIsReadLate has a prompt whose end was told, and whose engine has died before it took
@@ -65,7 +38,7 @@ func TestEndThatIsReadLate(t *testing.T) {
 		dead := f.engine(&flow.EngineOptions{Executor: countingRuns(&runs), Queue: q})
 		stop := f.run(dead)
 		s := f.submit(dead, &nodebus.Prompt{ID: "p", ClientID: "me", Nodes: shown("x")})
-		hubOn(&lateReader{Log: log, delay: 33 * time.Second}) // a lease lapses after 30 s
+		hubOn(&lateReader{Log: log, later: later{delay: 33 * time.Second}}) // a lease lapses after 30 s
 		require.Equal(t, nodebus.Succeeded, f.ended(s))
 		stop()
 		f.run(f.engine(&flow.EngineOptions{Executor: countingRuns(&runs)}))

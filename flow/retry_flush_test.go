@@ -13,38 +13,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// delayedLog passes events on to a log that others share, some time after it has accepted them.
-type delayedLog struct {
-	nodebus.Log
+// later calls functions some time after it was told to, in their order.
+type later struct {
 	delay time.Duration
 
 	mu   sync.Mutex
-	last chan struct{} // closed when the newest event was passed on
+	last chan struct{} // closed when the newest function has returned
 }
 
-func (l *delayedLog) Append(ev nodebus.Event) error {
+func (l *later) call(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before, passed := l.last, make(chan struct{})
-	l.last = passed
+	before, done := l.last, make(chan struct{})
+	l.last = done
 	go func() {
-		defer close(passed)
+		defer close(done)
 		time.Sleep(l.delay)
 		if before != nil {
 			<-before
 		}
-		_ = l.Log.Append(ev)
+		f()
 	}()
-	return nil
 }
 
-func (l *delayedLog) Flush(context.Context) error {
+// Flush waits until all functions have returned.
+func (l *later) Flush(context.Context) error {
 	l.mu.Lock()
 	last := l.last
 	l.mu.Unlock()
 	if last != nil {
 		<-last
 	}
+	return nil
+}
+
+// delayedLog passes events on to a log that others share, some time after it has accepted them.
+type delayedLog struct {
+	nodebus.Log
+	later
+}
+
+func (l *delayedLog) Append(ev nodebus.Event) error {
+	l.call(func() { _ = l.Log.Append(ev) })
 	return nil
 }
 
@@ -64,7 +74,7 @@ func TestNextAttemptComesLater(t *testing.T) {
 				})
 				require.NoError(t, err)
 				defer stop()
-				slow, fast := &delayedLog{Log: shared, delay: 5 * time.Second}, shared
+				slow, fast := &delayedLog{Log: shared, later: later{delay: 5 * time.Second}}, shared
 				first, fails := true, make(chan struct{})
 				f.fn("Try", func(ctx *nodebus.Context, _, _ any) (any, error) {
 					if !first {
