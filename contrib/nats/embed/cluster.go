@@ -34,6 +34,9 @@ func (opts *Options) join(o *server.Options) error {
 	if err != nil {
 		return fmt.Errorf("embed: Options.Listen must be an address such as 10.0.0.1:6222: %w", err)
 	}
+	if number == 0 {
+		return fmt.Errorf("embed: Options.Listen must have a port that the other servers can know, such as 10.0.0.1:6222, and is %q", opts.Listen)
+	}
 	// A server that does not listen for clients never listens for servers. So it listens
 	// at a port of this machine, with a password that only this process knows.
 	o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT

@@ -22,33 +22,75 @@ import (
 func TestStartEndsWithTheProgram(t *testing.T) {
 	held := t.TempDir()
 	start(t, embed.Options{Dir: held})
+	route, met := companion(t)
+	at := make(chan struct{})
+	close(at)
 	signal := errors.New("a signal")
-	for name, opts := range map[string]embed.Options{
-		"the others":    {Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}},
-		"the directory": {Dir: held, LockTimeout: time.Hour},
+	for name, c := range map[string]struct {
+		when chan struct{}
+		opts embed.Options
+	}{
+		"the others":    {met, embed.Options{Dir: t.TempDir(), Name: "n", Listen: freeAddress(t), Routes: []string{route, "127.0.0.1:1"}}},
+		"the directory": {at, embed.Options{Dir: held, LockTimeout: time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, stop := context.WithCancelCause(t.Context())
-			stop(signal)
-			opts.Logger = quiet
-			_, err := embed.Start(ctx, &opts)
+			defer stop(nil)
+			go func() {
+				<-c.when
+				stop(signal)
+			}()
+			c.opts.Logger = quiet
+			_, err := embed.Start(ctx, &c.opts)
 			require.ErrorIs(t, err, context.Canceled)
 			require.ErrorIs(t, err, signal)
 			require.NotErrorIs(t, err, embed.ErrInUse)
 			require.NotContains(t, err.Error(), "must run")
-			require.ErrorContains(t, err, opts.Dir)
+			require.ErrorContains(t, err, c.opts.Dir)
 		})
 	}
 }
 
-// TestTuneGivesRoutes gives a server its cluster with Tune. It waits for the others.
-func TestTuneGivesRoutes(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	_, err := embed.Start(ctx, &embed.Options{Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:0", Logger: quiet, Tune: func(o *server.Options) {
-		o.Routes = []*url.URL{{Scheme: "nats", Host: "127.0.0.1:1"}, {Scheme: "nats", Host: "127.0.0.1:2"}}
-	}})
-	require.ErrorIs(t, err, context.Canceled)
+// TestStartWithoutTheOthers ends the time of Start: the error says what the server waits for.
+// Options.Routes and Tune give it its cluster.
+func TestStartWithoutTheOthers(t *testing.T) {
+	for name, give := range map[string]func(o *embed.Options, routes []string){
+		"Routes": func(o *embed.Options, routes []string) { o.Routes = routes },
+		"Tune": func(o *embed.Options, routes []string) {
+			o.Tune = func(o *server.Options) {
+				for _, r := range routes {
+					o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			route, met := companion(t)
+			opts := &embed.Options{Dir: t.TempDir(), Name: "n", Listen: freeAddress(t), Logger: quiet}
+			give(opts, []string{route, "127.0.0.1:1"})
+			_, err := embed.Start(overdue{t.Context(), met}, opts)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, err, "starting the server n in "+opts.Dir)
+			require.ErrorContains(t, err, "more than half of the servers of a cluster must run")
+		})
+	}
+}
+
+// overdue is a context whose deadline has passed when the channel is closed.
+type overdue struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (o overdue) Done() <-chan struct{} { return o.passed }
+
+func (o overdue) Err() error {
+	select {
+	case <-o.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // lines is a buffer that several goroutines use.

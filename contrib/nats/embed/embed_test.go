@@ -83,7 +83,7 @@ func TestStartErrors(t *testing.T) {
 		"a file":                    {&embed.Options{Dir: file}, "not a directory"},
 		"no port":                   {&embed.Options{Dir: t.TempDir(), Name: "n", Listen: "here"}, "such as 10.0.0.1:6222"},
 		"a name as port":            {&embed.Options{Dir: t.TempDir(), Name: "n", Listen: "here:there"}, "such as 10.0.0.1:6222"},
-		"without the others":        {&embed.Options{Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, "more than half of the servers of a cluster must run"},
+		"a port that nobody knows":  {&embed.Options{Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:0", Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, `a port that the other servers can know, such as 10.0.0.1:6222, and is "127.0.0.1:0"`},
 		"routes without an address": {&embed.Options{Dir: t.TempDir(), Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}, "Options.Routes without Options.Listen"},
 		"a cluster without routes":  {&embed.Options{Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:3"}, "names 0 servers beside Options.Listen 127.0.0.1:3"},
 		"a cluster of one":          {&embed.Options{Dir: t.TempDir(), Name: "n", Listen: "127.0.0.1:3", Routes: []string{"127.0.0.1:3", "127.0.0.1:3"}}, "must name at least two"},

@@ -25,3 +25,6 @@ func (opts *Options) CheckDir() error {
 	}
 	return checkDir(o)
 }
+
+// Settled reports whether the server has made all that the cluster has told it to make.
+func (s *Server) Settled() bool { return s.settled() }

@@ -46,14 +46,17 @@ func (s *Server) hear() error {
 	return err
 }
 
-// leave says that this server leaves, and waits while others need it, for at most leaveTime.
-// It says so again and again, because a server may come meanwhile; and once in any case, so
-// that two servers which leave at the same time know of each other.
+// leave waits until this server has settled, says that it leaves, and waits while others need
+// it, for at most leaveTime. It says so again and again, because a server may come meanwhile;
+// and once in any case, so that two servers which leave at the same time know of each other.
 func (s *Server) leave() {
 	for end := time.Now().Add(leaveTime); len(s.others()) > 0; {
-		_ = s.conn.Publish(leaveSubject, []byte(s.s.ID()))
+		settled := s.settled()
+		if settled {
+			_ = s.conn.Publish(leaveSubject, []byte(s.s.ID()))
+		}
 		time.Sleep(leavePause)
-		if !s.isNeeded() || time.Now().After(end) {
+		if settled && !s.isNeeded() && s.settled() || time.Now().After(end) {
 			return
 		}
 	}

@@ -1,11 +1,14 @@
 package embed_test
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nodebus/nodebus"
 	"github.com/nodebus/nodebus/contrib/nats"
 	"github.com/nodebus/nodebus/contrib/nats/embed"
@@ -19,6 +22,11 @@ func whole(t *testing.T) (servers []*embed.Server, buses []*nats.Bus) {
 	for _, s := range servers {
 		require.True(t, s.HasMajority())
 		buses = append(buses, openAt(t, s, "LEAVE"))
+	}
+	for _, s := range servers { // a test may give Close less time than this
+		for !s.Settled() {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	return servers, buses
 }
@@ -94,4 +102,37 @@ func TestCloseWithoutTheOthers(t *testing.T) {
 	require.NoError(t, buses[2].Log().Append(nodebus.Event{PromptID: "1", Payload: nodebus.Custom{Type: "x", Data: 1}}))
 	require.ErrorIs(t, buses[2].Close(), nats.ErrAway)
 	require.NoError(t, servers[2].Close())
+}
+
+// TestCloseWhileStreamsAreMade closes all servers when the first of many streams is made: none
+// leaves a file open that it was just making.
+func TestCloseWhileStreamsAreMade(t *testing.T) {
+	defer embed.SetLeaveTime(time.Hour)()
+	servers := newCluster(t).start(t, 0, 3)
+	js, err := jetstream.New(servers[0].Conn())
+	require.NoError(t, err)
+	const streams = 40
+	made := make(chan bool, streams)
+	for n := range streams {
+		go func() {
+			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: fmt.Sprint("S", n), Replicas: 3})
+			made <- err == nil
+		}()
+	}
+	require.True(t, <-made)
+	closeAll(servers...)
+	for range streams - 1 {
+		<-made // the others may be refused
+	}
+	for began := time.Now(); openFiles(t) > 0; time.Sleep(time.Millisecond) {
+		require.Less(t, time.Since(began), time.Minute, "streams are still open")
+	}
+}
+
+// openFiles returns how many stores of NATS have their files open in this process.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return bytes.Count(stacks, []byte("(*fileStore).flushStreamStateLoop("))
 }
