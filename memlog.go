@@ -320,16 +320,18 @@ func (l *memoryLog) Read(q LogQuery) (page LogPage, err error) {
 	if page.Lost = min(page.Lost, q.UpTo); page.Lost <= q.After {
 		page.Lost = 0
 	}
-	bytes := 0
+	bytes, n := 0, len(due)
 	for i, m := range due {
 		bytes += m.Size()
 		if i > 0 && (q.Limit > 0 && i >= q.Limit || q.LimitBytes > 0 && bytes > q.LimitBytes) {
-			page.More = true
+			n, page.More = i, true
 			break
 		}
-		ev := m.event()
-		ev.memo = m
-		page.Events = append(page.Events, ev)
+	}
+	page.Events = make([]Event, n)
+	for i, m := range due[:n] {
+		page.Events[i] = m.event()
+		page.Events[i].memo = m
 	}
 	return page, nil
 }

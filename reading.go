@@ -62,6 +62,7 @@ func (h *Hub) readLog(q LogQuery) (found LogPage, msgs []*message, err error) {
 	if err != nil {
 		return found, nil, fmt.Errorf("nodebus: the log cannot be read: %w", err)
 	}
+	msgs = make([]*message, 0, len(found.Events))
 	for i := range found.Events {
 		m, _ := found.Events[i].message()
 		if m == nil {
@@ -87,20 +88,17 @@ func (s *Session) readPage(w *outgoing) (err error) {
 // nextPage reads the next page of a reading.
 func (s *Session) nextPage(r *reading, q LogQuery) (p page, err error) {
 	var found LogPage
-	var msgs []*message
 	if q.Own || q.All || len(q.Prompts) > 0 { // otherwise the reading has only a reply
-		if found, msgs, err = s.hub.readLog(q); err != nil {
+		if found, p.msgs, err = s.hub.readLog(q); err != nil {
 			return p, err
 		}
 	}
 	p.past = r.past
-	for _, m := range msgs {
-		if len(r.hold) > 0 && !m.isPicture() {
-			if _, hold := m.typeIn(r.hold); hold {
-				continue
-			}
-		}
-		p.msgs = append(p.msgs, m)
+	if len(r.hold) > 0 {
+		p.msgs = slices.DeleteFunc(p.msgs, func(m *message) bool {
+			_, hold := m.typeIn(r.hold)
+			return hold && !m.isPicture()
+		})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 )
 
 // framesPerWrite is the maximum number of frames of one Write, without the frames of
@@ -245,6 +246,7 @@ func (w *outgoing) send(s *Session) error {
 		w.addBefore(s)
 	}
 	w.msgs = joinTexts(w.msgs)
+	w.frames = slices.Grow(w.frames, len(w.msgs))
 	for _, m := range w.msgs {
 		if w.past {
 			w.addPast(m)
