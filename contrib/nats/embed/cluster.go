@@ -156,8 +156,8 @@ func (s *Server) watchPeers() {
 // peers returns how many servers the cluster counts, with this one, and the names of those
 // that are not connected. A server whose name is not known has its id.
 func (s *Server) peers() (counted int, gone []string) {
-	status := s.s.Raftz(&server.RaftzOptions{GroupFilter: metaGroup})
-	if status == nil {
+	meta, member := s.meta()
+	if !member {
 		return 0, nil
 	}
 	connected := map[string]bool{}
@@ -166,15 +166,13 @@ func (s *Server) peers() (counted int, gone []string) {
 			connected[r.RemoteName] = true
 		}
 	}
-	for _, groups := range *status {
-		for id, p := range groups[metaGroup].Peers {
-			counted++
-			if p.Name == "" {
-				p.Name = id
-			}
-			if !connected[p.Name] {
-				gone = append(gone, p.Name)
-			}
+	for id, p := range meta.Peers {
+		counted++
+		if p.Name == "" {
+			p.Name = id
+		}
+		if !connected[p.Name] {
+			gone = append(gone, p.Name)
 		}
 	}
 	slices.Sort(gone)

@@ -1,6 +1,7 @@
 package embed_test
 
 import (
+	"errors"
 	"net"
 	"net/url"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // companion starts a server without JetStream that joins the cluster of the others. A server
-// that meets it waits for a majority all the same. A server that meets nobody could not be
+// that meets it waits for a majority all the same. A server that meets nobody cannot be
 // tested: NATS leaves goroutines of it. The channel is closed when a server has met it and
 // wants to become the leader, so that this server waits for the others only.
 func companion(t *testing.T) (route string, met chan struct{}) {
@@ -36,14 +37,18 @@ func companion(t *testing.T) (route string, met chan struct{}) {
 	require.True(t, s.ReadyForConnections(time.Minute))
 	nc, err := natsgo.Connect((&url.URL{Scheme: "nats", User: url.UserPassword("u", "p"), Host: s.Addr().String()}).String())
 	require.NoError(t, err)
-	t.Cleanup(nc.Close)
+	t.Cleanup(func() {
+		nc.Close()
+		<-met
+	})
 	sub, err := nc.SubscribeSync("$NRG.V._meta_") // a vote for a leader of the cluster
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
 	go func() {
-		if _, err := sub.NextMsg(time.Minute); err == nil {
-			close(met)
+		if _, err := sub.NextMsg(time.Minute); errors.Is(err, natsgo.ErrTimeout) {
+			t.Error("no server wants to become the leader")
 		}
+		close(met)
 	}()
 	return route, met
 }

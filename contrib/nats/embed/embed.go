@@ -117,8 +117,8 @@ type Server struct {
 
 // Start starts a server, connects to it without a port, and waits until its JetStream
 // answers: in a cluster, until more than half of the servers run and have a leader, and the
-// first time all of them. If ctx ends first, Start stops the server and returns an error; of a
-// server that has met no other, NATS leaves one file open, and two goroutines.
+// first time all of them. If ctx ends first, Start stops the server and returns an error. If the
+// server has met no other until then, NATS leaves one file and two goroutines behind.
 // If another process has the directory, Start waits for [Options].LockTimeout, and then
 // returns [ErrInUse].
 func Start(ctx context.Context, opts *Options) (*Server, error) {
@@ -272,10 +272,10 @@ func (s *Server) Connect(opts ...natsgo.Option) (*natsgo.Conn, error) {
 
 // Close stops the server, and returns when its files are closed. The other servers of a
 // cluster choose new leaders at once. Before that, for at most 10 seconds, Close waits until
-// the server has made its part of new streams, because NATS leaves the files of a stream open
-// that it is just making. And if fewer than a majority of the servers would be left, Close
-// waits until these close, too, or others are back: they may still have something to store.
-// Close the bus first.
+// the server has made its part of new streams: NATS leaves files open if it stops while it
+// makes a stream. And if fewer than a majority of the servers would be left, Close waits until
+// these close, too, or others are back: they may still have something to store. Close the bus
+// first.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		s.end(nodebus.ErrClosed)

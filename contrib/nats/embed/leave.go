@@ -51,15 +51,24 @@ func (s *Server) hear() error {
 // and once in any case, so that two servers which leave at the same time know of each other.
 func (s *Server) leave() {
 	for end := time.Now().Add(leaveTime); len(s.others()) > 0; {
-		settled := s.settled()
+		late := time.Now().After(end)
+		settled := late || s.settled()
 		if settled {
 			_ = s.conn.Publish(leaveSubject, []byte(s.s.ID()))
 		}
 		time.Sleep(leavePause)
-		if settled && !s.isNeeded() && s.settled() || time.Now().After(end) {
+		if late || settled && !s.isNeeded() && s.settled() {
 			return
 		}
 	}
+}
+
+// settled reports whether the server has made all that the cluster has told it to make. NATS
+// leaves files open, and goroutines running, if it stops while it makes a stream. A server
+// that has lost the majority hears nothing more, and has settled.
+func (s *Server) settled() bool {
+	meta, member := s.meta()
+	return !member || len(s.others())+1 < meta.QuorumNeeded || meta.Applied >= meta.PIndex && meta.IPQApplyLen == 0
 }
 
 // isNeeded reports whether there is a majority that others need, and that ends with this
@@ -89,12 +98,21 @@ func (s *Server) others() map[string]bool {
 
 // majority returns how many servers must be connected, with this one.
 func (s *Server) majority() int {
+	if meta, member := s.meta(); member {
+		return meta.QuorumNeeded
+	}
+	return 1
+}
+
+// meta returns what the server knows of the group of all servers. member is false if it is not
+// in a cluster.
+func (s *Server) meta() (meta server.RaftzGroup, member bool) {
 	if status := s.s.Raftz(&server.RaftzOptions{GroupFilter: metaGroup}); status != nil {
 		for _, groups := range *status {
-			return groups[metaGroup].QuorumNeeded
+			meta, member = groups[metaGroup]
 		}
 	}
-	return 1 // not a cluster
+	return meta, member
 }
 
 // HasMajority reports whether this server is connected to so many others that the cluster

@@ -24,8 +24,8 @@ func whole(t *testing.T) (servers []*embed.Server, buses []*nats.Bus) {
 		buses = append(buses, openAt(t, s, "LEAVE"))
 	}
 	for _, s := range servers { // a test may give Close less time than this
-		for !s.Settled() {
-			time.Sleep(time.Millisecond)
+		for began := time.Now(); !s.Settled(); time.Sleep(time.Millisecond) {
+			require.Less(t, time.Since(began), time.Minute, "the server makes streams for ever")
 		}
 	}
 	return servers, buses
@@ -107,7 +107,7 @@ func TestCloseWithoutTheOthers(t *testing.T) {
 // TestCloseWhileStreamsAreMade closes all servers when the first of many streams is made: none
 // leaves a file open that it was just making.
 func TestCloseWhileStreamsAreMade(t *testing.T) {
-	defer embed.SetLeaveTime(time.Hour)()
+	defer embed.SetLeaveTime(time.Minute)()
 	servers := newCluster(t).start(t, 0, 3)
 	js, err := jetstream.New(servers[0].Conn())
 	require.NoError(t, err)
@@ -120,6 +120,7 @@ func TestCloseWhileStreamsAreMade(t *testing.T) {
 		}()
 	}
 	require.True(t, <-made)
+	require.Positive(t, openFiles(t))
 	closeAll(servers...)
 	for range streams - 1 {
 		<-made // the others may be refused
