@@ -2,6 +2,7 @@ package embed_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -111,17 +112,20 @@ func TestCloseWhileStreamsAreMade(t *testing.T) {
 	servers := newCluster(t).start(t, 0, 3)
 	js, err := jetstream.New(servers[0].Conn())
 	require.NoError(t, err)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
 	const streams = 40
 	made := make(chan bool, streams)
 	for n := range streams {
 		go func() {
-			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: fmt.Sprint("S", n), Replicas: 3})
+			_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: fmt.Sprint("S", n), Replicas: 3})
 			made <- err == nil
 		}()
 	}
 	require.True(t, <-made)
 	require.Positive(t, openFiles(t))
 	closeAll(servers...)
+	stop()
 	for range streams - 1 {
 		<-made // the others may be refused
 	}
